@@ -1,0 +1,1 @@
+"""DICOM: ECG waveform objects, and the services that bring them."""

@@ -1,0 +1,34 @@
+"""Who an ECG belongs to: identifiers scoped by the authority that issued them, never a bare number."""
+
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal
+
+Sex = Literal["M", "F", "O", "U"]  # HL7 table 0001 / DICOM (0010,0040); U where unknown or not sent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identifier:
+    """One patient identifier, HL7 CX / DICOM Patient ID with its issuer.
+
+    `value` never shows in a repr, so it cannot slip into a log or an exception text.
+    """
+
+    authority: str  #: assigning authority (CX-4, (0010,0021)); the site's configured default where the sender named none
+    type: str = "MR"  #: HL7 table 0203: MR, PI, VN, …
+    value: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.authority or not self.value:
+            raise ValueError("an identifier needs an assigning authority and a value")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patient:
+    """The patient as the sender named them; `identifiers[0]` is the one results go out under."""
+
+    identifiers: tuple[Identifier, ...] = ()
+    birth_date: date | None = field(default=None, repr=False)
+    sex: Sex = "U"
+    family_name: str = field(default="", repr=False)  #: for the outgoing PID only
+    given_name: str = field(default="", repr=False)  #: for the outgoing PID only

@@ -1,0 +1,54 @@
+"""What goes back to the EHR about one ECG, before it becomes an HL7 message."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from ecgfm_connectors.patient import Patient
+
+ResultStatus = Literal["P", "F", "C", "D", "W", "X"]  # HL7 table 0085
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """One OBX: one label of one head."""
+
+    code: str  #: local code in 99ECGFM, e.g. `REDUCED_LVEF_PROB`
+    name: str  #: what the code means, in words an EHR may show
+    status: ResultStatus
+    probability: float | None  #: None where not evaluable
+    threshold: float | None = None  #: operating point, probability
+    positive: bool | None = None  #: probability ≥ threshold; None without a threshold
+    reasons: tuple[tuple[str, str], ...] = ()  #: (code, sentence) why not evaluable, with status X
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One OBR group: all heads of one model on one ECG."""
+
+    control_id: str  #: MSH-10; fixed before the first send, so every repeat carries it
+    composed_at: datetime  #: MSH-7, aware
+    patient: Patient
+    placer_number: str  #: OBR-2, echoed from the order; empty where unknown
+    filler_number: str  #: OBR-3, ours
+    ecg_filler_number: str = ""  #: the ECG's own filler or accession number → OBR-29 / OBR-18
+    study_uid: str = ""
+    acquired_at: datetime | None  #: OBR-7, OBX-14
+    scored_at: datetime  #: OBR-22, OBX-19
+    status: Literal["F", "C", "X", "W"]  #: OBR-25 (W is carried by the OBX-11s; OBR-25 is then C)
+    model_name: str  #: OBX-17
+    model_version: str
+    device_id: str  #: OBX-18
+    observations: tuple[Observation, ...]
+    notes: tuple[str, ...] = field(default=())  #: NTE
+    test: bool = False  #: MSH-11 T
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ack:
+    """What the receiver answered: MSA and, where present, ERR."""
+
+    code: Literal["AA", "AE", "AR", "CA", "CE", "CR"]  #: MSA-1
+    control_id: str  #: MSA-2
+    text: str = ""  #: MSA-3, ERR-8; may quote our message, so it is stored, never logged
+    error_code: str = ""  #: ERR-3.1, HL7 table 0357

@@ -1,0 +1,1 @@
+"""Simulated carts, archives and EHRs with real sockets and wire formats: for tests, and for the demo."""

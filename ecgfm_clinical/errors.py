@@ -1,0 +1,50 @@
+"""Errors of the product, sorted by what the operator must do.
+
+ClinicalError
+├── SettingsError      mend the settings file
+├── StoreError
+│   ├── StoreUnavailable   the database does not answer: nothing was accepted; senders will repeat
+│   ├── StoreTooNew        the store was written by a newer version: upgrade the program
+│   ├── StoreNotReady      the store is empty or older: run `ecgfm-clinical migrate`
+│   └── NotFound           no such ECG, message or model in the store
+├── ModelError         the model bundle is missing, damaged or not the one the store names
+└── InputError         a file or argument given on the command line cannot be used
+
+Every message names the thing, the cause and the next step, and never a patient.
+"""
+
+
+class ClinicalError(Exception):
+    """Base of every error that the product raises on purpose."""
+
+
+class SettingsError(ClinicalError):
+    """The settings cannot be used as they are."""
+
+
+class StoreError(ClinicalError):
+    """The staging store cannot do what was asked."""
+
+
+class StoreUnavailable(StoreError):
+    """The database does not answer, or its disk is full: nothing was accepted, try later."""
+
+
+class StoreTooNew(StoreError):
+    """The store was written by a newer version of this program."""
+
+
+class StoreNotReady(StoreError):
+    """The store has no schema yet, or an older one."""
+
+
+class NotFound(StoreError):
+    """The store holds no such thing."""
+
+
+class ModelError(ClinicalError):
+    """The model bundle cannot be used."""
+
+
+class InputError(ClinicalError):
+    """Something named on the command line cannot be used."""

@@ -1,0 +1,182 @@
+"""The frozen values that go into and come out of the staging store."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Literal
+
+from ecgfm_connectors.ecg import Ecg
+from ecgfm_connectors.result import Ack
+
+
+class EcgState(StrEnum):
+    """Where an ECG stands. received = SCORED + NOT_EVALUABLE + FAILED + WAITING, for any period."""
+
+    WAITING = "waiting"  #: staged, its score job is not finished
+    SCORED = "scored"  #: at least one head gave a probability
+    NOT_EVALUABLE = "not_evaluable"  #: every head answered with a coded reason
+    FAILED = "failed"  #: unreadable, refused, or its score job ran out of attempts
+
+
+class JobState(StrEnum):
+    """Where a job stands."""
+
+    WAITING = "waiting"  #: may be claimed once due
+    RUNNING = "running"  #: a worker holds its lease
+    DONE = "done"
+    FAILED = "failed"  #: out of attempts, every attempt's error kept
+
+
+class MessageState(StrEnum):
+    """Where an outgoing message stands."""
+
+    WAITING = "waiting"  #: to be composed and sent, or sent again
+    RUNNING = "running"  #: a sender holds its lease
+    ACKNOWLEDGED = "acknowledged"  #: AA (or CA, where that is all the site gives)
+    DEAD = "dead"  #: refused for its content: a person must look
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptError:
+    """One failed attempt, kept on the job or message."""
+
+    at: datetime
+    attempt: int
+    kind: str  #: exception class or MSA-1 code
+    text: str  #: free of patient data
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One piece of work claimed from the store."""
+
+    job_id: int
+    kind: Literal["score"]
+    ecg_id: int
+    priority: int  #: 0 STAT, 10 routine, 20 backfill: lower first
+    attempts: int  #: including this one
+    lease_until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedEcg:
+    """A staged ECG as the scoring worker needs it."""
+
+    ecg_id: int
+    payload_id: int
+    payload_sha256: str
+    version: int  #: 1, 2, … for the same source_id with other bytes
+    source: str  #: configured name of the listener or source it came by
+    received_at: datetime
+    ecg: Ecg
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One label of one head on one ECG: a probability, or the coded reasons why there is none."""
+
+    head: str
+    label: str
+    probability: float | None  #: calibrated where the bundle holds a calibration
+    logit: float | None
+    threshold: float | None = None
+    positive: bool | None = None
+    reasons: tuple[tuple[str, str], ...] = ()  #: (code, sentence)
+
+    def __post_init__(self) -> None:
+        if (self.probability is None) != bool(self.reasons):
+            raise ValueError("a score is either a probability or reasons, never both or neither")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scoring:
+    """All heads of one model on one ECG, with everything needed to reproduce it."""
+
+    ecg_id: int
+    model_id: str  #: digest of the bundle
+    model_name: str
+    model_version: str
+    preprocessing: str  #: version of the signal preparation
+    runtime: str  #: e.g. `torch-cpu-fp32`
+    input_digest: str  #: SHA-256 of the prepared segments; empty where nothing was evaluable
+    scored_at: datetime
+    scores: tuple[Score, ...]
+    demo: bool = False  #: the model is not for clinical use
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboundMessage:
+    """One result message on its way to one destination. `body` is None until it is composed, fixed from then on."""
+
+    message_id: int
+    ecg_id: int
+    scoring_id: int
+    destination: str
+    control_id: str  #: MSH-10, fixed when the score was recorded
+    kind: Literal["F", "C", "W"]  #: first result, correction, withdrawal
+    body: bytes | None = field(repr=False)
+    attempts: int  #: including this one
+    lease_until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """What to do with a failed attempt: again at `due_at`, or give up where that is None."""
+
+    due_at: datetime | None
+    error: AttemptError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """received = scored + not_evaluable + failed + waiting."""
+
+    received: int
+    scored: int
+    not_evaluable: int
+    failed: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEvent:
+    """One line of the append-only trail."""
+
+    at: datetime
+    actor: str  #: worker name, listener name, or operator
+    action: str  #: `payload.received`, `ecg.staged`, `ecg.scored`, `message.sent`, `message.acknowledged`, …
+    ecg_id: int | None
+    detail: dict[str, str | int | float | bool | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EcgStory:
+    """Everything the store knows of one ECG, for `show`."""
+
+    ecg: StagedEcg
+    state: EcgState
+    scorings: tuple[Scoring, ...]
+    messages: tuple["MessageStory", ...]
+    job_state: JobState
+    job_errors: tuple[AttemptError, ...]
+    events: tuple[AuditEvent, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageStory:
+    """One message as `show` tells it."""
+
+    message_id: int
+    destination: str
+    control_id: str
+    kind: str
+    state: MessageState
+    body: bytes | None = field(repr=False)
+    attempts: int
+    errors: tuple[AttemptError, ...]
+    acknowledgement: Ack | None
+    sent_at: datetime | None
+    acknowledged_at: datetime | None
+
+
+DEFAULT_LEASE = timedelta(minutes=5)
