@@ -1,0 +1,55 @@
+"""The local codes (99ECGFM) under which predictions are charted, and their wording.
+
+Never a LOINC code: those that exist name a *measured* ejection fraction or troponin, and a probability filed under one
+would chart as a measurement and fire rules.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalCode:
+    """OBX-3 of one label."""
+
+    code: str  #: OBX-3.1, at most 20 characters
+    name: str  #: OBX-3.2
+
+
+_HEADS = {
+    "reduced_lvef": ("LVEF", "AI-ECG probability of reduced LVEF"),
+    "troponin": ("TROP", "AI-ECG probability of abnormal troponin"),
+    "interpretation": ("INT", "AI-ECG probability"),
+}
+
+_INTERPRETATION = {
+    "Poor data quality": "QUALITY",
+    "Sinus rhythm": "SINUS",
+    "Premature ventricular contraction": "PVC",
+    "Tachycardia": "TACHY",
+    "Ventricular tachycardia": "VT",
+    "Supraventricular tachycardia with aberrancy": "SVTAB",
+    "Atrial fibrillation": "AF",
+    "Atrial flutter": "AFL",
+    "Bradycardia": "BRADY",
+    "Accessory pathway conduction": "APC",
+    "Atrioventricular block": "AVB",
+    "1st degree atrioventricular block": "AVB1",
+    "Bifascicular block": "BIFB",
+    "Right bundle branch block": "RBBB",
+    "Left bundle branch block": "LBBB",
+    "Infarction": "MI",
+    "Electronic pacemaker": "PACED",
+}
+
+
+def local_code(head: str, label: str) -> LocalCode:
+    """The code of one label of one head. A label is named in the code wherever a head has more than one meaning."""
+    short, words = _HEADS.get(head, (_short(head), f"AI-ECG probability, {head.replace('_', ' ')}"))
+    if label == head:
+        return LocalCode(code=f"ECGFM-{short}"[:20], name=words)
+    suffix = _INTERPRETATION.get(label, _short(label))
+    return LocalCode(code=f"ECGFM-{short}-{suffix}"[:20], name=f"{words}: {label}")
+
+
+def _short(words: str) -> str:
+    return "".join(letter for letter in words.upper() if letter.isalnum())[:12]

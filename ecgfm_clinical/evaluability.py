@@ -1,0 +1,165 @@
+"""Can this ECG be scored by this head? Coded reasons why not, from the signal, the patient and the device's own words.
+
+Each threshold below stands with its reason. They were set between what clean recordings show (300 PTB-XL 500 Hz records,
+CC-BY-4.0, none of which may be refused) and what damaged ones show; `tests/clinical/test_evaluability.py` holds both ends.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import butter, sosfiltfilt
+
+from ecgfm_clinical.settings import HeadRules
+from ecgfm_connectors.ecg import LEADS, Ecg
+
+#: Shortest record that gives one 5 s segment (ECG-FM input contract).
+SHORTEST_SECONDS = 5.0
+#: PS3.3 A.34.3 allows 200–1000 Hz, A.34.5 down to 50 Hz; below 100 Hz the QRS itself is lost (AHA/ACC 2007: 150 Hz band).
+LOWEST_RATE, HIGHEST_RATE = 100.0, 1000.0
+#: A lead that keeps one exact value this long is not connected. Quantised clean leads hold a value for 0.33 s at most.
+FLAT_SECONDS = 1.0
+#: Median 40 Hz high-passed RMS of 100 ms windows, mV: what lies between the beats. Clean leads reach 0.030 at most.
+NOISE_MV = 0.1
+#: A converter at its rail: this share of a lead's samples at one extreme, in runs of 10 ms and more. Clean: 0.013 at most.
+CLIPPED_SHARE = 0.02
+#: Every lead larger than this peak to peak means a wrong gain. Clean records have a lead below 1.94 mV.
+LARGE_MV = 2.5
+#: Any sample beyond this is no heart: ten times the largest QRS.
+IMPOSSIBLE_MV = 50.0
+#: No lead larger than this peak to peak means a wrong unit or gain. Low voltage is < 1 mV in every precordial lead; clean
+#: records have a lead above 1.35 mV.
+SMALL_MV = 0.5
+#: Words of a device's statement that name a paced rhythm, in the languages met so far; not after a negation.
+PACED = re.compile(r"(?<!no )(?<!not )(?<!without )\b(?:\w+[- ])?(?:paced|pacemaker|pacing|schrittmacher)\b", re.IGNORECASE)
+
+#: Findings of the decoders that keep every head from scoring.
+DECODER_REASONS = {
+    "einthoven-violation": "leads I, II, III disagree with Einthoven's law: swapped or mislabelled leads",
+    "not-simultaneous": "the leads were not recorded at the same time",
+    "gain-implausible": "the stated gain does not fit the samples",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Why a head does not score an ECG: a stable code for machines, a sentence for people."""
+
+    code: str
+    text: str
+
+
+def judge(ecg: Ecg, rules: HeadRules) -> tuple[Reason, ...]:
+    """All reasons why a head with these rules must not score `ecg`; empty where it may."""
+    reasons = (*signal_reasons(ecg), *_patient_reasons(ecg, rules), *_device_reasons(ecg, rules))
+    return tuple(reason for reason in reasons if reason.code not in rules.allow)
+
+
+def signal_reasons(ecg: Ecg) -> tuple[Reason, ...]:
+    """What is wrong with the recording itself, the same for every head."""
+    return tuple(_signal_reasons(ecg))
+
+
+def _signal_reasons(ecg: Ecg) -> Iterator[Reason]:
+    signal, rate = ecg.signal, ecg.sampling_rate
+    if ecg.duration < SHORTEST_SECONDS:
+        yield Reason(code="too-short", text=f"{ecg.duration:.1f} s recorded, {SHORTEST_SECONDS:.0f} s needed")
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        yield Reason(code="rate-out-of-range", text=f"{rate:g} Hz, {LOWEST_RATE:g}–{HIGHEST_RATE:g} Hz needed")
+    for finding in ecg.findings:
+        if finding.code in DECODER_REASONS:
+            yield Reason(code=finding.code, text=DECODER_REASONS[finding.code])
+    absent = np.isnan(signal)
+    missing, broken = absent.all(axis=1), absent.any(axis=1) & ~absent.all(axis=1)
+    yield from _of_leads("missing-lead", missing, "not recorded")
+    yield from _of_leads("nan-sample", broken, "samples missing inside the recording")
+    whole = signal[~absent.any(axis=1)]
+    if whole.size == 0 or signal.shape[1] < rate / 2:
+        return
+    flat = np.zeros(len(LEADS), bool)
+    flat[~absent.any(axis=1)] = _longest_hold(whole) >= FLAT_SECONDS * rate
+    yield from _of_leads("flat-lead", flat, f"no change for {FLAT_SECONDS:g} s or more")
+    yield from _amplitude_reasons(whole, rate, complete=not flat.any())
+    if rate >= LOWEST_RATE:
+        noisy = np.zeros(len(LEADS), bool)
+        noisy[~absent.any(axis=1)] = between_beats(whole, rate) > NOISE_MV
+        yield from _of_leads("noise", noisy, f"more than {NOISE_MV:g} mV of noise between the beats")
+    clipped = np.zeros(len(LEADS), bool)
+    clipped[~absent.any(axis=1)] = _share_at_rail(whole, rate) > CLIPPED_SHARE
+    yield from _of_leads("clipped-lead", clipped & ~flat, "samples held at the converter's limit")
+
+
+def _of_leads(code: str, hit: NDArray[np.bool_], text: str) -> Iterator[Reason]:
+    if hit.any():
+        names = ", ".join(lead for lead, is_hit in zip(LEADS, hit, strict=True) if is_hit)
+        yield Reason(code=code, text=f"{names}: {text}")
+
+
+def _amplitude_reasons(signal: NDArray[np.float32], rate: float, *, complete: bool) -> Iterator[Reason]:
+    height = np.ptp(signal, axis=1)
+    if np.abs(signal).max() > IMPOSSIBLE_MV or (complete and height.min() > LARGE_MV):
+        yield Reason(code="amplitude-implausible", text=f"leads of {height.min():.1f}–{height.max():.1f} mV: gain or unit too large")
+    elif complete and height.max() < SMALL_MV:
+        yield Reason(code="amplitude-implausible", text=f"no lead above {height.max():.3f} mV: gain or unit too small")
+
+
+def _patient_reasons(ecg: Ecg, rules: HeadRules) -> Iterator[Reason]:
+    age = age_years(ecg)
+    if age is None:
+        if rules.unknown_age == "refuse":
+            yield Reason(code="age-unknown", text="the head has an age range and the age is not known")
+    elif rules.min_age is not None and age < rules.min_age:
+        yield Reason(code="age-below-range", text=f"the head is for {rules.min_age:g} years and older")
+    elif rules.max_age is not None and age > rules.max_age:
+        yield Reason(code="age-above-range", text=f"the head is for {rules.max_age:g} years and younger")
+
+
+def _device_reasons(ecg: Ecg, rules: HeadRules) -> Iterator[Reason]:
+    if ecg.test_data:
+        yield Reason(code="test-data", text="the sender marks this recording as test data")
+    if rules.paced == "refuse" and any(PACED.search(statement) for statement in ecg.statements):
+        yield Reason(code="paced-rhythm", text="the device reports a paced rhythm, for which the head was not made")
+
+
+def age_years(ecg: Ecg) -> float | None:
+    """Age at acquisition in years; None where birth date or acquisition time is unknown."""
+    if ecg.patient.birth_date is None or ecg.acquired is None:
+        return None
+    days = (ecg.acquired.at.date() - ecg.patient.birth_date).days
+    return days / 365.25 if days >= 0 else None
+
+
+def _runs(hit: NDArray[np.bool_]) -> NDArray[np.int_]:
+    """Lengths of the runs of True in a 1-D array."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], hit.view(np.int8), [0]))))
+    return edges[1::2] - edges[::2]
+
+
+def _longest_hold(signal: NDArray[np.float32]) -> NDArray[np.int_]:
+    """Per lead, the largest number of consecutive equal samples."""
+    return np.array([1 + _runs(np.diff(lead) == 0).max(initial=0) for lead in signal])
+
+
+def _share_at_rail(signal: NDArray[np.float32], rate: float) -> NDArray[np.float64]:
+    """Per lead, the share of samples in runs of at least 10 ms at the lead's own extreme."""
+    shortest = max(3, round(0.01 * rate))
+    shares = []
+    for lead in signal:
+        runs = _runs((lead == lead.max()) | (lead == lead.min()))
+        shares.append(runs[runs >= shortest].sum() / lead.size)
+    return np.array(shares)
+
+
+def between_beats(signal: NDArray[np.float32], rate: float) -> NDArray[np.float64]:
+    """Per lead, the median over 100 ms windows of the RMS above 40 Hz, mV: beats are a minority of the windows.
+
+    signal: (leads, samples) mV without NaN; rate ≥ 100 Hz.
+    """
+    high = butter(4, min(40.0, 0.45 * rate), "highpass", fs=rate, output="sos")
+    filtered = sosfiltfilt(high, signal.astype(np.float64), axis=1)
+    width = max(2, round(0.1 * rate))
+    count = filtered.shape[1] // width
+    windows = filtered[:, : count * width].reshape(len(filtered), count, width)
+    return np.asarray(np.median(windows.std(axis=2), axis=1))

@@ -1,0 +1,58 @@
+"""Takes a received payload, reads it, and stages what it carries: once, with the work that follows from it."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from ecgfm_clinical import log
+from ecgfm_clinical.errors import StoreUnavailable
+from ecgfm_clinical.staging.store import Store
+from ecgfm_connectors.base import Disposition, Received, Verdict
+from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.errors import PayloadError, Refused
+
+Read = Callable[[bytes], Contents]
+
+
+class Ingest:
+    """The Handler that every listener and source is given.
+
+    `read` decodes a payload; `clock` gives the time of the commit; `room` says whether the disk may take more.
+    """
+
+    def __init__(self, store: Store, *, read: Read, clock: Callable[[], datetime], room: Callable[[], bool]) -> None:
+        self._store = store
+        self._read = read
+        self._clock = clock
+        self._room = room
+
+    def __call__(self, received: Received) -> Verdict:
+        """Stage one payload. Any verdict but TRY_LATER means it is committed, with its reason where it was not taken."""
+        if not self._room():
+            return self._later(received, "disk-full", "the disk is nearly full; nothing is accepted until it has room")
+        try:
+            contents = self._decode(received.content)
+            verdict = self._store.intake(received, contents, now=self._clock(), actor=received.source)
+        except StoreUnavailable:
+            return self._later(received, "store-unavailable", "the staging store does not answer; send it again later")
+        log.event(
+            f"payload.{verdict.disposition.value}",
+            source=received.source,
+            transport=received.transport,
+            bytes=len(received.content),
+            code=verdict.code or None,
+            ecg_ids=",".join(map(str, verdict.ecg_ids)) or None,
+        )
+        return verdict
+
+    def _decode(self, content: bytes) -> Contents | PayloadError:
+        try:
+            contents = self._read(content)
+        except PayloadError as error:
+            return error
+        if contents == Contents(findings=contents.findings):
+            return Refused("no-ecg", "holds no ECG, outcome or identity event")
+        return contents
+
+    def _later(self, received: Received, code: str, text: str) -> Verdict:
+        log.event("payload.turned-away", source=received.source, transport=received.transport, code=code)
+        return Verdict(disposition=Disposition.TRY_LATER, code=code, text=text)

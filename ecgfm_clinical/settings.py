@@ -1,0 +1,277 @@
+"""All settings of one installation, read once from one TOML file into one frozen object and checked there.
+
+The file is named by `--settings` or `ECGFM_SETTINGS`. Environment variables override single values
+(`ECGFM_STORE__URL`, `ECGFM_SCORING__BATCH_SIZE`). Secrets lie in files of their own that the settings name.
+Relative paths are relative to the settings file.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from ecgfm_clinical.errors import SettingsError
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[ -~]+$")]  # PS3.5 §6.2 AE
+Hl7Version = Literal["2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.8"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Site(_Part):
+    """Who runs this installation."""
+
+    name: str = "Unnamed site"
+    authority: str = Field(
+        default="LOCAL", min_length=1, description="assigning authority of patient numbers that name none"
+    )
+    time_zone: str = Field(default="UTC", description="IANA zone of times that carry none")
+    operator: str = Field(default="", description="who answers for this installation, for the audit trail")
+
+    @model_validator(mode="after")
+    def _zone_exists(self) -> Self:
+        if self.time_zone not in available_timezones():
+            raise ValueError(f"time_zone {self.time_zone!r} is not an IANA zone name such as Europe/Zurich")
+        return self
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+
+class Store(_Part):
+    """Where ECGs, jobs, scores and messages are staged."""
+
+    url: str = Field(default="sqlite:///staging.sqlite", description="SQLAlchemy URL; sqlite or postgresql+psycopg")
+    password_file: Path | None = Field(default=None, description="file that holds the database password")
+    min_free_mb: int = Field(default=500, ge=0, description="below this much free disk nothing new is accepted")
+    key_file: Path | None = Field(default=None, description="key that encrypts identifying columns and payloads at rest")
+
+
+class Model(_Part):
+    """Which bundle scores, and how."""
+
+    bundle: str = Field(
+        default="demo", description="folder of the bundle, or `demo` for the small one that ships (not for clinical use)"
+    )
+    runtime: str = Field(default="torch", description="torch, onnx, or openvino where installed")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int | None = Field(default=None, ge=1, description="CPU threads; all cores where not set")
+
+
+class HeadRules(_Part):
+    """When one head may be scored."""
+
+    enabled: bool = True
+    min_age: float | None = Field(default=18, ge=0, description="years at the time of the ECG")
+    max_age: float | None = Field(default=None, ge=0)
+    unknown_age: Literal["score", "refuse"] = "score"
+    paced: Literal["score", "refuse"] = "refuse"
+    allow: tuple[str, ...] = Field(default=(), description="reason codes this head is scored in spite of")
+
+
+class Scoring(_Part):
+    """How scoring work is taken from the store."""
+
+    batch_size: int = Field(default=16, ge=1, le=1024)
+    every_seconds: float = Field(default=5, gt=0, description="how often the schedule starts a scoring batch")
+    lease_seconds: float = Field(default=300, gt=0, description="after this long without a sign of life, another worker takes over")
+    max_attempts: int = Field(default=4, ge=1)
+
+    @property
+    def lease(self) -> timedelta:
+        return timedelta(seconds=self.lease_seconds)
+
+
+class Tls(_Part):
+    """Mutual TLS for one port or peer (PS3.15 B.12, MLLP over TLS)."""
+
+    certificate: Path
+    key: Path
+    trusted: Path = Field(description="CA file that the other side's certificate must chain to")
+
+
+class DicomListener(_Part):
+    """A C-STORE SCP of ours."""
+
+    name: str = "dicom"
+    ae_title: AeTitle = "ECGFM"
+    host: str = "0.0.0.0"
+    port: Port = 11112
+    allowed_callers: tuple[AeTitle, ...] = Field(default=(), description="calling AE titles; empty admits any")
+    allowed_hosts: tuple[str, ...] = Field(default=(), description="peer addresses; empty admits any")
+    max_associations: int = Field(default=20, ge=1)
+    authority: str | None = Field(default=None, description="instead of site.authority for what comes in here")
+    tls: Tls | None = None
+
+
+class Hl7Listener(_Part):
+    """An MLLP port of ours."""
+
+    name: str = "hl7"
+    host: str = "0.0.0.0"
+    port: Port = 2575
+    allowed_hosts: tuple[str, ...] = ()
+    max_message_mb: int = Field(default=32, ge=1)
+    max_connections: int = Field(default=100, ge=1)
+    idle_seconds: float = Field(default=3600, gt=0)
+    authority: str | None = None
+    allowed_roots: tuple[Path, ...] = Field(default=(), description="folders that RP pointers may name")
+    tls: Tls | None = None
+
+
+class Listeners(_Part):
+    dicom: tuple[DicomListener, ...] = ()
+    hl7: tuple[Hl7Listener, ...] = ()
+
+
+class FolderSource(_Part):
+    """A folder into which another system drops ECG files."""
+
+    name: str
+    path: Path
+    every_seconds: float = Field(default=30, gt=0)
+    stable_seconds: float = Field(default=2, ge=0, description="a file is taken once its size has not changed this long")
+    authority: str | None = None
+
+
+class Sources(_Part):
+    folder: tuple[FolderSource, ...] = ()
+
+
+class Hl7Destination(_Part):
+    """An EHR or interface engine that takes results by MLLP."""
+
+    name: str
+    host: str
+    port: Port
+    version: Hl7Version = "2.5.1"
+    sending_application: str = "ECGFM"
+    sending_facility: str = ""
+    receiving_application: str = ""
+    receiving_facility: str = ""
+    filler_namespace: str = "ECGFM"
+    ack_timeout_seconds: float = Field(default=30, gt=0)
+    ae_means_busy: bool = Field(default=False, description="this receiver answers AE also when it only wants a repeat later")
+    max_attempts: int = Field(default=50, ge=1, description="for failures that are not the message's fault")
+    tls: Tls | None = None
+
+
+class Destinations(_Part):
+    hl7: tuple[Hl7Destination, ...] = ()
+
+
+class Settings(BaseSettings):
+    """Everything one installation can be told."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix="ECGFM_", env_nested_delimiter="__", hide_input_in_errors=True
+    )
+
+    site: Site = Site()
+    store: Store = Store()
+    model: Model = Model()
+    scoring: Scoring = Scoring()
+    heads: Mapping[str, HeadRules] = Field(default_factory=dict)
+    listeners: Listeners = Listeners()
+    sources: Sources = Sources()
+    destinations: Destinations = Destinations()
+    folder: Path = Field(default=Path(), description="folder of the settings file; set by the reader")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings  # an environment variable wins over the file
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        # Cursors, outbox rows and audit lines refer to parts by name: two parts of one name would share them.
+        for kind, names in (
+            ("listener or source", [p.name for p in (*self.listeners.dicom, *self.listeners.hl7, *self.sources.folder)]),
+            ("destination", [p.name for p in self.destinations.hl7]),
+        ):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"{kind} name used twice: {', '.join(twice)}")
+        return self
+
+    def rules(self, head: str) -> HeadRules:
+        """The rules of one head; defaults where the file names none."""
+        return self.heads.get(head, HeadRules())
+
+    def resolve(self, path: Path) -> Path:
+        """`path` as meant by the settings file: relative to its folder."""
+        return path if path.is_absolute() else (self.folder / path).resolve()
+
+    @property
+    def store_url(self) -> str:
+        """The database URL with its password, and with a relative SQLite file made absolute. Never log it."""
+        return _store_url(self).render_as_string(hide_password=False)
+
+    @property
+    def destination_names(self) -> tuple[str, ...]:
+        return tuple(part.name for part in self.destinations.hl7)
+
+
+def _store_url(settings: Settings) -> URL:
+    try:
+        url = make_url(settings.store.url)
+    except ArgumentError as error:
+        raise SettingsError(
+            "store.url is not a database URL; write sqlite:///staging.sqlite or postgresql+psycopg://user@host/name"
+        ) from error
+    if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
+        url = url.set(database=str(settings.resolve(Path(url.database))))
+    if settings.store.password_file is not None:
+        url = url.set(password=_secret(settings.resolve(settings.store.password_file)))
+    return url
+
+
+def _secret(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"secret file {path} cannot be read: {error.strerror}; create it, readable by this user only") from error
+
+
+def read_settings(path: Path) -> Settings:
+    """Read and check one settings file.
+
+    Raises SettingsError naming the file, the key and what is expected; never the offending value, which may be a secret.
+    """
+    try:
+        data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SettingsError(f"{path} does not exist; `ecgfm-clinical init DIR` writes a commented one") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not TOML: {error}") from error
+    try:
+        return Settings(**{**data, "folder": path.resolve().parent})
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc']) or 'settings'}: {_plain(problem['type'], problem['msg'])}"
+            for problem in error.errors(include_input=False, include_url=False)
+        )
+        raise SettingsError(f"{path}: {problems}") from None
+
+
+def _plain(kind: str, message: str) -> str:
+    return "unknown key; compare with settings.example.toml" if kind == "extra_forbidden" else message
