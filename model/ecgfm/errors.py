@@ -1,0 +1,50 @@
+"""What can go wrong with a model or a signal, sorted by what the user must do.
+
+EcgFmError
+├── CheckpointError          the file named as a model cannot be used: look at the file
+│   ├── UnsafeCheckpoint         its pickle names code outside the allow-list; nothing of it was executed
+│   └── UnknownArchitecture      sizes, attention heads or norm placement are missing or contradict the tensors
+├── BundleError              a bundle folder is missing, damaged, altered or of a newer format
+├── SignalError              a signal has the wrong shape, unit or rate
+├── NoHead                   the model has no head, or none of that name: train or import one
+├── RuntimeUnavailable       a runtime's library or device is not on this machine: install it or choose another
+└── RuntimeTooInexact        a runtime changes a probability by more than its limit: choose another
+
+Every message names the file or thing, the cause and the next step.
+"""
+
+
+class EcgFmError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class CheckpointError(EcgFmError):
+    """The checkpoint file cannot be used."""
+
+
+class UnsafeCheckpoint(CheckpointError):
+    """The checkpoint's pickle names code that no checkpoint needs; nothing of it was executed."""
+
+
+class UnknownArchitecture(CheckpointError):
+    """The checkpoint does not say what network its tensors belong to."""
+
+
+class BundleError(EcgFmError):
+    """The bundle folder cannot be used."""
+
+
+class SignalError(EcgFmError):
+    """The signal cannot be prepared for the model."""
+
+
+class NoHead(EcgFmError):
+    """The model has no such head."""
+
+
+class RuntimeUnavailable(EcgFmError):
+    """The runtime cannot run on this machine."""
+
+
+class RuntimeTooInexact(EcgFmError):
+    """The runtime's probabilities are too far from fp32."""
