@@ -1,0 +1,166 @@
+"""Put a sender's channels into the canonical 12 × N signal: order, sign, derived leads, and what looks wrong.
+
+Every reader ends here, so that all formats give the same rows, the same NaN rule and the same findings.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgfm_connectors.ecg import LEADS, Finding
+from ecgfm_connectors.errors import Refused, Unreadable
+from ecgfm_connectors.leads import Lead
+
+Signal = NDArray[np.float32]
+
+#: I, II and V1–V6 give all twelve; with fewer than eight of twelve leads it is a monitor or rhythm strip.
+MINIMUM_LEADS = 8
+#: Einthoven's law holds to the sender's rounding (≤ 10 µV; per-lead filters add little): the RMS that remains must
+#: exceed both this (mV) and a share of the limb leads' own RMS before it is called a violation.
+EINTHOVEN_RMS = 0.03
+EINTHOVEN_SHARE = 0.15
+#: A resting ECG never reaches this, mV; an undeclared int16 sentinel always does.
+IMPLAUSIBLE = 20.0
+
+#: lead -> (weight of I, weight of II), AHA/ACC/HRS 2007 recommendations, part I.
+_LIMB = {"III": (-1.0, 1.0), "aVR": (-0.5, -0.5), "aVL": (1.0, -0.5), "aVF": (-0.5, 1.0)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Channel:
+    """One channel as the sender stored it: mV, float32, NaN where no sample exists."""
+
+    lead: Lead
+    samples: Signal = field(repr=False)  #: (samples,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Assembled:
+    """The canonical signal and what was noticed on the way; the fields of Ecg of the same names."""
+
+    signal: Signal = field(repr=False)  #: (12, samples)
+    stored_leads: tuple[str, ...]
+    derived_leads: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+
+def assemble(channels: Sequence[Channel]) -> Assembled:
+    """The 12 × N signal of simultaneous `channels`, all of one length; leads outside the twelve are left out.
+
+    III, aVR, aVL and aVF are computed from I and II where the sender has none; where it has, Einthoven's law is
+    checked and a violation becomes a finding. Raises Refused: `not-12-lead`, `not-simultaneous`, `lead-doubtful`;
+    Unreadable: `no-samples`.
+    """
+    stored, findings = _unique([channel for channel in channels if channel.lead.canonical])
+    lengths = {len(samples) for samples in stored.values()}
+    if len(lengths) > 1:
+        raise Unreadable("length-mismatch", f"leads of one recording differ in length: {sorted(lengths)} samples")
+    if lengths == {0} or (stored and all(np.isnan(samples).all() for samples in stored.values())):
+        raise Unreadable("no-samples", "every lead is empty")
+    signal = np.full((len(LEADS), lengths.pop() if lengths else 0), np.nan, dtype=np.float32)
+    for name, samples in stored.items():
+        signal[LEADS.index(name)] = samples
+    derived = _derive(signal, stored)
+    if len(stored) + len(derived) < MINIMUM_LEADS:
+        raise Refused("not-12-lead", f"{len(stored)} of the 12 standard leads; at least I, II and V1–V6 are needed")
+    _require_simultaneous(signal, list(stored))
+    findings += _einthoven(signal, stored)
+    return Assembled(
+        signal=signal,
+        stored_leads=tuple(lead for lead in LEADS if lead in stored),
+        derived_leads=tuple(derived),
+        findings=tuple(findings),
+    )
+
+
+def _unique(channels: Sequence[Channel]) -> tuple[dict[str, Signal], list[Finding]]:
+    """One channel a lead. A recorded lead is preferred to one the device reconstructed from other electrodes."""
+    stored: dict[str, Signal] = {}
+    for channel in channels:
+        if channel.lead.reconstructed and any(
+            other.lead.name == channel.lead.name and not other.lead.reconstructed for other in channels
+        ):
+            continue
+        samples = channel.samples if channel.lead.sign > 0 else -channel.samples
+        name = channel.lead.name
+        if name in stored and not np.array_equal(stored[name], samples, equal_nan=True):
+            raise Refused("lead-doubtful", f"two different channels both say they are lead {name}")
+        stored[name] = samples
+    reconstructed = [channel.lead.name for channel in channels if channel.lead.reconstructed]
+    if not reconstructed:
+        return stored, []
+    text = f"computed by the device from other electrodes: {', '.join(reconstructed)}"
+    return stored, [Finding(code="reconstructed-leads", text=text)]
+
+
+def _derive(signal: Signal, stored: dict[str, Signal]) -> list[str]:
+    if "I" not in stored or "II" not in stored:
+        return []
+    missing = [lead for lead in _LIMB if lead not in stored]
+    for lead in missing:
+        signal[LEADS.index(lead)] = _from_limb(lead, stored["I"], stored["II"])
+    return missing
+
+
+def _from_limb(lead: str, one: Signal, two: Signal) -> Signal:
+    of_one, of_two = _LIMB[lead]
+    return np.float32(of_one) * one + np.float32(of_two) * two
+
+
+def _einthoven(signal: Signal, stored: dict[str, Signal]) -> list[Finding]:
+    """One finding for each stored limb lead that is not what I and II make of it (swapped, mislabelled, inverted)."""
+    if "I" not in stored or "II" not in stored:
+        return []
+    one, two = stored["I"], stored["II"]
+    findings = []
+    for lead in _LIMB:
+        if lead not in stored:
+            continue
+        expected = _from_limb(lead, one, two)
+        finite = np.isfinite(stored[lead]) & np.isfinite(expected)
+        if not finite.any():
+            continue
+        have, want = _centred(stored[lead][finite]), _centred(expected[finite])
+        remains = _rms(have - want)
+        if remains > EINTHOVEN_RMS and remains > EINTHOVEN_SHARE * max(_rms(have), _rms(want)):
+            inverted = _rms(have + want) < 0.2 * remains
+            hint = "; it looks inverted" if inverted else "; leads may be swapped or mislabelled"
+            text = f"lead {lead} differs from what I and II give by {remains:.2f} mV RMS{hint}"
+            findings.append(Finding(code="einthoven-violation", text=text))
+    return findings
+
+
+def _centred(samples: Signal) -> Signal:
+    return samples - np.float32(np.median(samples))
+
+
+def _rms(samples: Signal) -> float:
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
+
+
+def _require_simultaneous(signal: Signal, stored: list[str]) -> None:
+    """Refuse a printed-strip layout (4 × 3 leads × 2.5 s): each lead lives in its own window, the rest is fill.
+
+    Fill is NaN or a constant. A lead counts where it fills less than three quarters of the recording; the layout is
+    recognised when at least half the leads are such windows and no instant is common to all of these.
+    """
+    samples = signal.shape[1]
+    windows = []
+    for lead in stored:
+        window = _active_window(signal[LEADS.index(lead)])
+        if window is not None and window[1] - window[0] < 0.75 * samples:
+            windows.append(window)
+    if 2 * len(windows) < len(stored):
+        return
+    common = min(end for _, end in windows) - max(start for start, _ in windows)
+    if common < 0.5 * min(end - start for start, end in windows):
+        text = "the leads were recorded one after another (as on a printed strip), not together"
+        raise Refused("not-simultaneous", text)
+
+
+def _active_window(samples: Signal) -> tuple[int, int] | None:
+    """First and past-the-last sample of what is neither NaN nor zero fill; None for a lead without any."""
+    active = np.flatnonzero(np.isfinite(samples) & (samples != 0))
+    return (int(active[0]), int(active[-1]) + 1) if len(active) else None

@@ -1,0 +1,106 @@
+"""Read any payload a hospital sends: tell its format from its first bytes and hand it to the reader of that format."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import tzinfo
+from importlib import import_module
+from pathlib import Path
+from typing import cast
+
+from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.errors import PayloadError, Refused, Unreadable
+
+#: No ECG object of a resting cart comes near; a 24 h 12-lead Holter at 180 Hz in 16 bits does, and is refused early.
+MAX_PAYLOAD = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingContext:
+    """What a reader must be told because the payload may not say it."""
+
+    default_authority: str  #: assigning authority of patient ids that name none
+    zone: tzinfo  #: the site's zone, for times without one
+    sender: str = ""  #: who handed the payload over, where the payload does not say
+    allowed_roots: tuple[Path, ...] = ()  #: folders an HL7 reference pointer (RP) may lead into
+
+
+def read(content: bytes, context: ReadingContext) -> Contents:
+    """Everything of interest in one payload.
+
+    Raises Unreadable (damaged, or no format we read) and Refused (understood, but no 12-lead ECG we may take); nothing
+    else, whatever the bytes are.
+    """
+    if len(content) > MAX_PAYLOAD:
+        raise Unreadable("too-large", f"{len(content)} bytes; the limit is {MAX_PAYLOAD}")
+    kind = sniff(content)
+    try:
+        return _read_as(kind, content, context)
+    except PayloadError:
+        raise
+    except Exception as error:
+        # The outermost edge of decoding: libraries underneath raise whatever their parsing met. The text of such an
+        # error may quote the payload, so only its class is passed on.
+        raise Unreadable("damaged", f"the {kind} reader stopped at {type(error).__name__}; look at the file") from error
+
+
+Reader = Callable[[bytes, ReadingContext], Contents]
+
+#: Format -> module with a `read(content, context)`. Imported on first use: each brings its own libraries.
+READERS = {
+    "dicom": "ecgfm_connectors.dicom.waveform",
+    "aecg": "ecgfm_connectors.files.aecg",
+    "wfdb": "ecgfm_connectors.files.wfdb",
+}
+
+_XML_ROOTS = {
+    "annotatedecg": "aecg",
+}
+_XML_ROOT = re.compile(rb"<(?![?!])(?:[\w.-]+:)?([\w.-]+)")
+_NOT_ECG = {
+    b"%PDF": "a PDF is a picture of an ECG, not its samples",
+    b"\x89PNG": "an image is a picture of an ECG, not its samples",
+    b"\xff\xd8\xff": "an image is a picture of an ECG, not its samples",
+    b"{\\rtf": "a text report holds no samples",
+}
+
+
+def sniff(content: bytes) -> str:
+    """The format of a payload by its content alone. Raises Refused (a document, not a recording) and Unreadable."""
+    if not content:
+        raise Unreadable("empty", "the payload has no bytes")
+    if content[128:132] == b"DICM" or content[:2] == b"\x08\x00":
+        return "dicom"
+    head = content[:1024].lstrip(b"\xef\xbb\xbf\x0b \t\r\n")
+    if head[:3] in (b"MSH", b"FHS", b"BHS"):
+        return "hl7"
+    if content[:4] == b"PK\x03\x04":
+        return "wfdb"
+    for magic, reason in _NOT_ECG.items():
+        if head.startswith(magic):
+            raise Refused("not-a-recording", reason)
+    if head.startswith(b"<") or content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return _sniff_xml(content[:65536])
+    raise Unreadable("unknown-format", "the first bytes belong to no format we read")
+
+
+def _sniff_xml(head: bytes) -> str:
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        head = head.decode("utf-16", errors="replace").encode("utf-8", errors="replace")
+    head = re.sub(rb"<!--.*?-->", b"", head, flags=re.DOTALL)
+    match = _XML_ROOT.search(head)
+    if match is None:
+        raise Unreadable("unknown-format", "text that begins like XML but has no element")
+    name = match[1].decode("ascii", errors="replace")
+    kind = _XML_ROOTS.get(name.lower())
+    if kind is None:
+        raise Refused("unknown-xml", f"XML with the root element {name[:40]} is no ECG format we read")
+    return kind
+
+
+def _read_as(kind: str, content: bytes, context: ReadingContext) -> Contents:
+    if kind == "hl7":
+        from ecgfm_connectors.hl7.inbound import read_message
+
+        return read_message(content, context, read)
+    return cast("Reader", import_module(READERS[kind]).read)(content, context)
