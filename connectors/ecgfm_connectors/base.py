@@ -22,7 +22,7 @@ class Received:
 
     transport: Transport
     source: str  #: the configured name of the listener or source
-    content: bytes = field(repr=False)  #: a DICOM Part 10 file, an HL7 message without MLLP framing, or a file's payload
+    content: bytes = field(repr=False)  #: DICOM Part 10 file, HL7 message without MLLP framing, or file payload
     received_at: datetime  #: aware
     peer: str = ""  #: calling AE title or address
     location: str = field(default="", repr=False)  #: file name or URL; may hold patient data, so never logged

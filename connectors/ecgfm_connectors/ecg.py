@@ -19,7 +19,7 @@ class AcquiredAt:
     """When the ECG was recorded, and how sure we are of its time zone."""
 
     at: datetime  #: aware
-    zone_source: ZoneSource  #: offset beside the time; another field of the object or message; the site's configured zone
+    zone_source: ZoneSource  #: offset beside the time; elsewhere in the object or message; the site's configured zone
     original: str  #: the sender's own string, kept for the audit
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ class Identifier:
     `value` never shows in a repr, so it cannot slip into a log or an exception text.
     """
 
-    authority: str  #: assigning authority (CX-4, (0010,0021)); the site's configured default where the sender named none
+    authority: str  #: assigning authority (CX-4, (0010,0021)); the site's default where the sender named none
     type: str = "MR"  #: HL7 table 0203: MR, PI, VN, …
     value: str = field(repr=False)
 
