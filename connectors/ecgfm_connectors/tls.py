@@ -1,0 +1,36 @@
+"""Mutual TLS for DICOM (PS3.15 B.12, BCP 195) and MLLP: TLS 1.2 at least, both sides show a certificate."""
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from ecgfm_connectors.errors import Misconfigured
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFiles:
+    """PEM files of one port or peer."""
+
+    certificate: Path
+    key: Path
+    trusted: Path  #: CA that the other side's certificate must chain to
+
+    def server_context(self) -> ssl.SSLContext:
+        """For a port of ours: a caller without a certificate from `trusted` is refused. Raises Misconfigured."""
+        return self._context(ssl.Purpose.CLIENT_AUTH)
+
+    def client_context(self) -> ssl.SSLContext:
+        """For calling a peer: its certificate must chain to `trusted` and name its host. Raises Misconfigured."""
+        return self._context(ssl.Purpose.SERVER_AUTH)
+
+    def _context(self, purpose: ssl.Purpose) -> ssl.SSLContext:
+        try:
+            context = ssl.create_default_context(purpose, cafile=str(self.trusted))
+            context.load_cert_chain(self.certificate, self.key)
+        except (OSError, ssl.SSLError) as error:
+            raise Misconfigured(
+                f"TLS files {self.certificate}, {self.key}, {self.trusted} cannot be used: {error}; all three must be PEM"
+            ) from error
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.verify_mode = ssl.CERT_REQUIRED
+        return context
