@@ -1,0 +1,156 @@
+"""The heads on the pooled embedding: what each label means, and how its segments become one probability per ECG.
+
+A head is one linear layer; several share one encoder pass. The 17 interpretation labels and their order are those of
+the published `mimic_iv_ecg_finetuned.pt`. No reduced-LVEF or troponin weights were ever published: those two heads are
+trained by their users.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, log_expit, logsumexp
+
+from ecgfm.errors import BundleError
+
+Aggregation = Literal["mean", "max"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platt:
+    """Platt scaling of one label: probability = sigmoid(slope * logit + intercept) (Platt 1999)."""
+
+    slope: float
+    intercept: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadSpec:
+    """One head: its labels in logit order, and how each is aggregated, calibrated and thresholded.
+
+    Raises `ValueError` where a mapping names a label that the head does not have, or an aggregation is missing.
+    """
+
+    name: str  #: `reduced_lvef`, `troponin`, `interpretation` …
+    labels: tuple[str, ...]  #: in logit order
+    target: str  #: one sentence: what a positive label means
+    aggregation: Mapping[str, Aggregation]  #: per label, over the segments of one ECG, on probabilities
+    calibration: Mapping[str, Platt] | None = None  #: None = raw sigmoid
+    operating_points: Mapping[str, float] = field(default_factory=dict)  #: label -> threshold; >= is positive
+
+    def __post_init__(self) -> None:
+        if not self.labels or len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"head {self.name!r} needs labels, each once: {self.labels}")
+        if set(self.aggregation) != set(self.labels) or not set(self.aggregation.values()) <= {"mean", "max"}:
+            raise ValueError(f"head {self.name!r} needs one aggregation, mean or max, for each of {self.labels}")
+        if self.calibration is not None and set(self.calibration) != set(self.labels):
+            raise ValueError(f"head {self.name!r} is calibrated for other labels than {self.labels}")
+        if not set(self.operating_points) <= set(self.labels):
+            raise ValueError(f"head {self.name!r} has operating points for labels it does not have")
+
+    def segment_probabilities(self, label: str, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Logits of this label, one a segment, -> calibrated probabilities."""
+        if self.calibration is None:
+            return np.asarray(expit(logits))
+        platt = self.calibration[label]
+        return np.asarray(expit(platt.slope * logits + platt.intercept))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `bundle.json`."""
+        calibration = self.calibration
+        return {
+            "name": self.name,
+            "labels": list(self.labels),
+            "target": self.target,
+            "aggregation": dict(self.aggregation),
+            "calibration": calibration
+            and {label: {"slope": platt.slope, "intercept": platt.intercept} for label, platt in calibration.items()},
+            "operating_points": dict(self.operating_points),
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`; raises `BundleError`."""
+        try:
+            calibration = values["calibration"]
+            return cls(
+                name=values["name"],
+                labels=tuple(values["labels"]),
+                target=values["target"],
+                aggregation=dict(values["aggregation"]),
+                calibration=calibration and {label: Platt(**platt) for label, platt in calibration.items()},
+                operating_points={label: float(value) for label, value in values["operating_points"].items()},
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BundleError(f"a head in bundle.json cannot be read: {error!r}") from error
+
+
+def aggregate(values: NDArray[np.float64], how: Aggregation) -> float:
+    """Segment probabilities of one label -> the ECG's."""
+    return float(values.max() if how == "max" else values.mean())
+
+
+def aggregate_logit(logits: NDArray[np.float64], how: Aggregation) -> float:
+    """Log-odds of the aggregated raw probability; for one segment, or max, it is the network's own logit."""
+    if how == "max" or len(logits) == 1:
+        return float(logits.max())
+    return float(logsumexp(log_expit(logits)) - logsumexp(log_expit(-logits)))
+
+
+def mean_of(labels: tuple[str, ...]) -> dict[str, Aggregation]:
+    """Every label averaged over the segments."""
+    return dict.fromkeys(labels, "mean")
+
+
+INTERPRETATION_LABELS = (
+    "Poor data quality",
+    "Sinus rhythm",
+    "Premature ventricular contraction",
+    "Tachycardia",
+    "Ventricular tachycardia",
+    "Supraventricular tachycardia with aberrancy",
+    "Atrial fibrillation",
+    "Atrial flutter",
+    "Bradycardia",
+    "Accessory pathway conduction",
+    "Atrioventricular block",
+    "1st degree atrioventricular block",
+    "Bifascicular block",
+    "Right bundle branch block",
+    "Left bundle branch block",
+    "Infarction",
+    "Electronic pacemaker",
+)
+
+#: Findings that may stand in one segment only: one sighting counts. By name, because the published notebook lists the
+#: same labels in another order than the logits.
+_SEEN_ONCE = {
+    "Poor data quality",
+    "Premature ventricular contraction",
+    "Ventricular tachycardia",
+    "Supraventricular tachycardia with aberrancy",
+    "Electronic pacemaker",
+}
+
+INTERPRETATION = HeadSpec(
+    name="interpretation",
+    labels=INTERPRETATION_LABELS,
+    target="The statement stands in the machine-read report of the cart, by text patterns (MIMIC-IV-ECG).",
+    aggregation={label: "max" if label in _SEEN_ONCE else "mean" for label in INTERPRETATION_LABELS},
+)
+
+REDUCED_LVEF = HeadSpec(
+    name="reduced_lvef",
+    labels=("LVEF <= 40 %",),
+    target="A left ventricular ejection fraction of 40 % or less by echocardiography within 7 days of the ECG.",
+    aggregation={"LVEF <= 40 %": "mean"},
+)
+
+TROPONIN = HeadSpec(
+    name="troponin",
+    labels=("Troponin above limit",),
+    target="A cardiac troponin above the assay's own upper reference limit, drawn near the time of the ECG.",
+    aggregation={"Troponin above limit": "mean"},
+)
