@@ -1,0 +1,117 @@
+"""Which multiplex group of a DICOM waveform object is the recording: by originality, leads and duration, not by index.
+
+One object may hold the rhythm, a median beat, and strips (PS3.3 A.34.3, C.10.9).
+"""
+
+from dataclasses import dataclass, field
+
+from pydicom.dataset import Dataset
+
+from ecgfm_connectors.assembly import MINIMUM_LEADS
+from ecgfm_connectors.dicom.values import first, items, number, text
+from ecgfm_connectors.ecg import Finding
+from ecgfm_connectors.errors import Refused, Unreadable
+from ecgfm_connectors.leads import Lead, from_code, from_label
+
+#: A median beat lasts about 1.2 s; a recording called DERIVED but at least this long (s) is taken, with a finding.
+SHORTEST_RECORDING = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """One multiplex group: its item, and the lead of each channel that is one of the twelve."""
+
+    item: Dataset = field(repr=False)
+    leads: dict[int, Lead]  #: channel index -> lead; channels of other leads and quantities are left out
+    definitions: tuple[Dataset, ...] = field(repr=False)
+    sampling_rate: float  #: Hz
+    samples: int  #: per channel
+    original: bool
+    offset: float | None  #: Multiplex Group Time Offset, ms
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self.samples / self.sampling_rate
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(lead.name for lead in self.leads.values())
+
+
+def choose(dataset: Dataset) -> tuple[list[Group], list[Finding]]:
+    """The group that is the recording, or several recorded at the very same time that make it up together.
+
+    Raises Refused: `no-waveform`, `not-12-lead`, `not-simultaneous`, `only-derived`, `lead-doubtful`;
+    Unreadable: `sampling-frequency`, `sample-count`.
+    """
+    groups = [_group(item) for item in items(dataset, "WaveformSequence")]
+    if not groups:
+        raise Refused("no-waveform", "the object holds no waveform group")
+    findings = []
+    candidates = [group for group in groups if group.original and group.leads]
+    if not candidates:
+        candidates = [group for group in groups if group.duration >= SHORTEST_RECORDING and group.leads]
+        if not candidates:
+            _refuse_without(groups)
+        findings = [Finding(code="marked-derived", text="the recording is marked DERIVED; its length says otherwise")]
+    best = max(candidates, key=lambda group: (_leads_given(group.names) >= MINIMUM_LEADS, group.duration))
+    if _leads_given(best.names) >= MINIMUM_LEADS:
+        return [best], findings
+    return _together(candidates, best), findings
+
+
+def _refuse_without(groups: list[Group]) -> None:
+    if any(group.leads for group in groups):
+        raise Refused("only-derived", "only median or representative beats, no recording")
+    raise Refused("not-12-lead", "no channel of any group is one of the 12 standard leads")
+
+
+def _leads_given(names: frozenset[str]) -> int:
+    """Leads there are once the derived ones are computed."""
+    limb = {"III", "aVR", "aVL", "aVF"} if {"I", "II"} <= names else set()
+    return len(names | limb)
+
+
+def _together(candidates: list[Group], best: Group) -> list[Group]:
+    """All groups that share the best one's start (said, not assumed), rate and length."""
+    if best.offset is not None and best.duration >= SHORTEST_RECORDING:
+        timing = (best.offset, best.sampling_rate, best.samples)
+        same = [group for group in candidates if (group.offset, group.sampling_rate, group.samples) == timing]
+        if _leads_given(frozenset().union(*(group.names for group in same))) >= MINIMUM_LEADS:
+            return same
+    if _leads_given(frozenset().union(*(group.names for group in candidates))) >= MINIMUM_LEADS:
+        text = "the leads lie in several groups recorded one after another (as on a printed strip), not together"
+        raise Refused("not-simultaneous", text)
+    raise Refused("not-12-lead", f"{len(best.names)} of the 12 standard leads; at least I, II and V1–V6 are needed")
+
+
+def _group(item: Dataset) -> Group:
+    rate = number(item, "SamplingFrequency")
+    samples = number(item, "NumberOfWaveformSamples")
+    if rate is None or rate <= 0:
+        raise Unreadable("sampling-frequency", "a waveform group has no usable Sampling Frequency")
+    if samples is None or samples <= 0:
+        raise Unreadable("sample-count", "a waveform group has no Number of Waveform Samples")
+    definitions = tuple(items(item, "ChannelDefinitionSequence"))
+    leads = {index: lead for index, channel in enumerate(definitions) if (lead := _lead(channel)) and lead.canonical}
+    return Group(
+        item=item,
+        leads=leads,
+        definitions=definitions,
+        sampling_rate=rate,
+        samples=int(samples),
+        original=text(item, "WaveformOriginality").upper() == "ORIGINAL",
+        offset=number(item, "MultiplexGroupTimeOffset"),
+    )
+
+
+def _lead(channel: Dataset) -> Lead | None:
+    """By code first, by label second; a code and a label that name different leads are no basis for a score."""
+    source = first(channel, "ChannelSourceSequence")
+    coded = from_code(text(source, "CodeValue"))
+    labels = [from_label(text(source, "CodeMeaning")), from_label(text(channel, "ChannelLabel"))]
+    named = [lead for lead in (coded, *labels) if lead is not None]
+    if len({lead.name for lead in named}) > 1:
+        raise Refused("lead-doubtful", f"one channel is called {' and '.join(lead.name for lead in named)}")
+    return named[0] if named else None
