@@ -1,0 +1,74 @@
+"""Who may import whom: the wings know neither the hall nor each other, and heavy libraries load only where they work."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+OURS = {"ecgfm", "ecgfm_connectors", "ecgfm_clinical"}
+FORBIDDEN = {
+    ROOT / "model" / "ecgfm": {"ecgfm_connectors", "ecgfm_clinical", "pydicom", "pynetdicom", "hl7apy", "sqlalchemy"},
+    ROOT / "connectors" / "ecgfm_connectors": {"ecgfm", "ecgfm_clinical", "torch", "sqlalchemy", "apscheduler"},
+    ROOT / "ecgfm_clinical": {"pydicom", "pynetdicom", "hl7apy", "torch"},
+}
+STAGES = ("ingest", "scoring", "reporting")
+
+
+def imports(path: Path) -> Iterator[tuple[str, int]]:
+    """Every module name that a file imports, wherever in the file, with its line."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno} imports relatively"
+            yield node.module or "", node.lineno
+            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+
+
+@pytest.mark.parametrize("package", FORBIDDEN, ids=lambda path: path.name)
+def test_no_package_imports_what_it_must_not_know(package: Path) -> None:
+    files = list(package.rglob("*.py"))
+    assert files
+    broken = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in files
+        for name, line in imports(path)
+        if name.split(".")[0] in FORBIDDEN[package]
+    ]
+    assert not broken
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stages_meet_only_in_the_store(stage: str) -> None:
+    others = {f"ecgfm_clinical.{other}" for other in STAGES if other != stage}
+    assert not others & {name for name, _ in imports(ROOT / "ecgfm_clinical" / f"{stage}.py")}
+
+
+def test_homes_of_packages_are_not_packages() -> None:
+    for folder in ("model", "connectors", "tests"):
+        assert not list((ROOT / folder).glob("__init__.py")), f"{folder}/ is a folder, not a package"
+
+
+def loaded_by(code: str) -> set[str]:
+    """Top-level modules in memory after running `code` in a fresh interpreter."""
+    script = f"import sys\n{code}\nprint('\\n'.join(sorted({{name.split('.')[0] for name in sys.modules}})))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("code", "absent"),
+    [
+        ("import ecgfm_clinical.cli", {"torch", "hl7apy", "pydicom", "pynetdicom", "matplotlib", "onnxruntime"}),
+        ("import ecgfm_connectors.reading", {"torch", "sqlalchemy", "hl7apy"}),
+        ("import ecgfm_clinical.scoring, ecgfm_clinical.wiring", {"hl7apy", "pynetdicom"}),
+        ("import ecgfm_clinical.reporting, ecgfm_clinical.ingest, ecgfm_connectors.hl7.result", {"torch"}),
+        ("import ecgfm", {"sqlalchemy", "pydicom", "hl7apy"}),
+    ],
+)
+def test_a_role_loads_only_what_it_needs(code: str, absent: set[str]) -> None:
+    assert not absent & loaded_by(code)
