@@ -1,1 +1,27 @@
 """The ECG-FM network (arXiv 2408.05178): pretrain, fine-tune, predict, explain. No patient, no wire, no SQL."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ecgfm.checkpoint import Bundle as Bundle
+    from ecgfm.checkpoint import load as load
+    from ecgfm.predictor import Predictor as Predictor
+    from ecgfm.predictor import Record as Record
+
+__all__ = ["Bundle", "Predictor", "Record", "load"]
+
+_HOMES = {
+    "Bundle": "ecgfm.checkpoint",
+    "load": "ecgfm.checkpoint",
+    "Predictor": "ecgfm.predictor",
+    "Record": "ecgfm.predictor",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names when they are first used, so that a part without torch never loads it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ecgfm' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -83,9 +83,10 @@ def _load(path: Path) -> Any:
     except UnsafeCheckpoint:
         raise
     except Exception as error:  # torch raises whatever a damaged zip, pickle or storage provokes
+        # Its text is kept in the cause only: on a refused pickle it advises to switch the safe loader off.
         raise CheckpointError(
-            f"{path} is not a readable torch checkpoint (truncated, damaged, or another kind of file): "
-            f"{str(error).splitlines()[0][:200] if str(error) else type(error).__name__}"
+            f"{path} is not a readable torch checkpoint: truncated, damaged, or another kind of file. "
+            "Compare its size and digest with the publisher's, and fetch it again."
         ) from error
 
 
@@ -109,7 +110,8 @@ def _allowed(named: Sequence[str], path: Path) -> list[Any]:
             f"{path} names code that a checkpoint does not need: {', '.join(refused[:5])}. Nothing was executed. "
             "Do not open it with other tools either; fetch the file again from its publisher."
         )
-    return [(known[name], name) for name in named if name in known] + [
+    # All of them, named or not: a dtype's own class is met only while its state is restored.
+    return [(what, name) for name, what in known.items()] + [
         (type(name.rpartition(".")[2], (_StandIn,), {}), name) for name in sorted(stand_ins)
     ]
 

@@ -143,14 +143,14 @@ INTERPRETATION = HeadSpec(
 
 REDUCED_LVEF = HeadSpec(
     name="reduced_lvef",
-    labels=("LVEF <= 40 %",),
+    labels=("reduced_lvef",),
     target="A left ventricular ejection fraction of 40 % or less by echocardiography within 7 days of the ECG.",
-    aggregation={"LVEF <= 40 %": "mean"},
+    aggregation={"reduced_lvef": "mean"},
 )
 
 TROPONIN = HeadSpec(
     name="troponin",
-    labels=("Troponin above limit",),
+    labels=("troponin",),
     target="A cardiac troponin above the assay's own upper reference limit, drawn near the time of the ECG.",
-    aggregation={"Troponin above limit": "mean"},
+    aggregation={"troponin": "mean"},
 )

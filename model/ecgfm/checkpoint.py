@@ -1,0 +1,193 @@
+"""The bundle: a folder that carries one model whole (weights, sizes, heads, calibration, provenance), and `load`.
+
+    BUNDLE/model.safetensors   float32 tensors under fairseq's classifier names: `encoder.*`, and `heads.<name>.*` where
+                               fairseq has the one `proj.*`; weight normalisation unfolded (g and v), so that training
+                               can go on from it exactly
+    BUNDLE/bundle.json         everything else, with the SHA-256 of the weights
+
+A bundle is never changed after it is written: a new calibration or threshold is a new bundle with a new model_id.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from ecgfm import fairseq
+from ecgfm.config import EncoderConfig
+from ecgfm.errors import BundleError, EcgFmError
+from ecgfm.heads import HeadSpec
+from ecgfm.network import EcgFm
+from ecgfm.signal import PREPROCESSING
+
+MANIFEST = "bundle.json"
+WEIGHTS = "model.safetensors"
+FORMAT = "ecgfm-bundle"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Bundle:
+    """One model on disk, as its manifest describes it; the weights are read by `network`."""
+
+    path: Path
+    name: str
+    version: str
+    demo: bool  #: True = not for clinical use, and every result says so
+    preprocessing: str  #: `ecgfm.signal.PREPROCESSING` of the code that trained it
+    config: EncoderConfig
+    heads: tuple[HeadSpec, ...]
+    provenance: Mapping[str, Any]  #: where the weights come from: source file and its SHA-256, training record …
+    weights_sha256: str
+
+    @property
+    def model_id(self) -> str:
+        """SHA-256 (hex) over the canonical manifest, weights digest included: changes with anything that changes a result."""
+        canonical = json.dumps(self.manifest(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def manifest(self) -> dict[str, Any]:
+        """The content of `bundle.json`."""
+        return {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "name": self.name,
+            "version": self.version,
+            "demo": self.demo,
+            "preprocessing": self.preprocessing,
+            "encoder": self.config.to_json(),
+            "heads": [spec.to_json() for spec in self.heads],
+            "provenance": dict(self.provenance),
+            "weights": {"file": WEIGHTS, "sha256": self.weights_sha256},
+        }
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read the manifest and check the weights against their digest; raises `BundleError`."""
+        folder = Path(path)
+        manifest = _read_manifest(folder / MANIFEST)
+        try:
+            bundle = cls(
+                path=folder,
+                name=manifest["name"],
+                version=manifest["version"],
+                demo=manifest["demo"] is not False,  # anything but a plain false is treated as a demo
+                preprocessing=manifest["preprocessing"],
+                config=EncoderConfig.from_json(manifest["encoder"]),
+                heads=tuple(HeadSpec.from_json(entry) for entry in manifest["heads"]),
+                provenance=manifest["provenance"],
+                weights_sha256=manifest["weights"]["sha256"],
+            )
+        except (KeyError, TypeError) as error:
+            raise BundleError(f"{folder / MANIFEST} lacks or misspells {error}; write the bundle again") from error
+        except EcgFmError as error:
+            raise BundleError(f"{folder / MANIFEST}: {error}") from error
+        bundle._check_weights()
+        return bundle
+
+    @classmethod
+    def write(
+        cls,
+        path: str | Path,
+        network: EcgFm,
+        *,
+        name: str,
+        version: str,
+        demo: bool,
+        provenance: Mapping[str, Any],
+        heads: Sequence[HeadSpec] | None = None,
+        preprocessing: str = PREPROCESSING,
+    ) -> Self:
+        """Write a new bundle folder in one step: it is whole or not there. `heads` defaults to the network's own.
+
+        The network must be in trainable form (not folded). Raises `BundleError` where the folder exists already.
+        """
+        folder = Path(path)
+        if folder.exists():
+            raise BundleError(f"{folder} exists already; a bundle is never overwritten, name another folder")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        specs = tuple(network.specs if heads is None else heads)
+        if [(spec.name, spec.labels) for spec in specs] != [(spec.name, spec.labels) for spec in network.specs]:
+            raise BundleError("the heads given are not those of the network, or their labels stand in another order")
+        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            state = {key: tensor.detach().contiguous() for key, tensor in network.state_dict().items()}
+            save_file(state, scratch / WEIGHTS)
+            bundle = cls(
+                path=folder,
+                name=name,
+                version=version,
+                demo=demo,
+                preprocessing=preprocessing,
+                config=network.config,
+                heads=specs,
+                provenance=dict(provenance),
+                weights_sha256=fairseq.sha256(scratch / WEIGHTS),
+            )
+            text = json.dumps(bundle.manifest(), indent=2, ensure_ascii=False)
+            (scratch / MANIFEST).write_text(text + "\n", encoding="utf-8")
+            scratch.chmod(0o755)
+            scratch.rename(folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        return cls.read(folder)
+
+    def network(self) -> EcgFm:
+        """The network in trainable form; call `.fold().eval()` for inference, as `load` does."""
+        try:
+            tensors = load_file(self.path / WEIGHTS)
+        except (OSError, SafetensorError) as error:
+            raise BundleError(f"{self.path / WEIGHTS} cannot be read: {error}") from error
+        return fairseq.assemble(self.config, self.heads, tensors, source=str(self.path / WEIGHTS))
+
+    def _check_weights(self) -> None:
+        weights = self.path / WEIGHTS
+        try:
+            found = fairseq.sha256(weights)
+        except OSError as error:
+            raise BundleError(
+                f"{weights} cannot be read ({error.strerror}); copy the whole bundle folder again"
+            ) from error
+        if found != self.weights_sha256:
+            raise BundleError(f"{weights} is not the file that {MANIFEST} describes (SHA-256 differs); copy it again")
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BundleError(f"{path.parent} is not a model bundle: {path.name}: {error.strerror}") from error
+    except ValueError as error:
+        raise BundleError(f"{path} is not JSON; copy the whole bundle folder again") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise BundleError(f"{path} is not the manifest of a model bundle")
+    if manifest.get("format_version") != FORMAT_VERSION:
+        raise BundleError(
+            f"{path} has format version {manifest.get('format_version')}, this program reads {FORMAT_VERSION}; "
+            "use the program version that wrote it, or newer"
+        )
+    return manifest
+
+
+def load(
+    path: str | Path, *, labels: Sequence[str] | None = None, heads: int | None = None, pre_norm: bool | None = None
+) -> EcgFm:
+    """A bundle folder or a fairseq-signals `.pt` file -> the network in eval mode, ready for inference.
+
+    `module(source)` gives logits (B, labels), `module.embed(source)` the pooled embedding (B, width), for `source`
+    (B, 12, 2500) float32 from `ecgfm.signal.prepare`; `module.config` and `module.labels` describe it. `labels`, `heads`
+    (attention heads) and `pre_norm` speak for a `.pt` file that does not say. Raises `BundleError` or `CheckpointError`.
+    """
+    chosen = Path(path)
+    if chosen.is_dir():
+        network = Bundle.read(chosen).network()
+    else:
+        network = fairseq.build(chosen, labels=labels, heads=heads, pre_norm=pre_norm)
+    return network.fold().eval().requires_grad_(False)

@@ -1,0 +1,36 @@
+"""A small model with random weights for tests: the real code and the real bundle format, nothing learnt."""
+
+from pathlib import Path
+
+import torch
+
+from ecgfm.checkpoint import Bundle
+from ecgfm.config import EncoderConfig
+from ecgfm.heads import INTERPRETATION, REDUCED_LVEF, TROPONIN
+from ecgfm.network import EcgFm
+
+TINY = EncoderConfig(
+    conv_layers=((16, 2, 2),) * 4, width=32, layers=2, ffn_width=64, heads=4, conv_pos_kernel=16, conv_pos_groups=4
+)
+
+
+def tiny_network(*, seed: int = 0, config: EncoderConfig = TINY) -> EcgFm:
+    """A seeded network with the reduced-LVEF, troponin and interpretation heads; leaves torch's own seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = EcgFm(config, (REDUCED_LVEF, TROPONIN, INTERPRETATION))
+        for parameter in network.parameters():  # biases and norms too, or a dropped one would go unnoticed
+            parameter.data.add_(0.1 * torch.randn_like(parameter))
+    return network
+
+
+def write_tiny_bundle(folder: str | Path, *, seed: int = 0, demo: bool = True) -> Bundle:
+    """Write a bundle of `tiny_network(seed=seed)`; the same seed gives the same model_id."""
+    return Bundle.write(
+        folder,
+        tiny_network(seed=seed),
+        name=f"tiny-random-{seed}",
+        version="1",
+        demo=demo,
+        provenance={"training": "none: random weights for tests"},
+    )
