@@ -21,8 +21,8 @@ def altered(name: str, recording: int = 3, seed: int = 1) -> tuple[Signal, Signa
 def mean_beat(signal: Signal, before: float = 0.1, after: float = 0.5) -> Signal:
     begin, end = round(before * RATE), round(after * RATE)
     peaks = [p for p in r_peaks(recordings.load(3), RATE) if p >= begin and p + end < signal.shape[1]]
-    beats: Signal = np.median(np.stack([signal[:, p - begin : p + end] for p in peaks]), axis=0)
-    return beats
+    beats = np.stack([signal[:, p - begin : p + end] for p in peaks])
+    return np.asarray(np.median(beats, axis=0), dtype=np.float64)
 
 
 def lead(signal: Signal, name: str) -> Signal:
