@@ -1,0 +1,261 @@
+"""Composes the ORU^R01 that carries one scored ECG to the EHR (HL7 2.5.1 §7.3.1, OBR §7.4.1, OBX §7.4.2).
+
+One OBX a label, under a local code, with the probability as its value. An ECG that cannot be scored is answered, too:
+OBX-11 is X ("results cannot be obtained") and OBX-5 holds the reasons as coded repetitions, because OBX-5 is the only
+place of an OBX that can hold a code beside OBX-3; an NTE says the same in words. §7.4.2.5 allows OBX-5 to be empty with
+X: `Profile.reasons = "note"` sends it so, for an EHR that cannot take a coded value under a numeric code.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+from typing import Literal
+
+from ecgfm_connectors.errors import Misconfigured, Refused
+from ecgfm_connectors.hl7 import charset, loinc, message, tables
+from ecgfm_connectors.hl7.ack import timestamp
+from ecgfm_connectors.patient import Identifier, Patient
+from ecgfm_connectors.result import Observation, Result
+
+Coded = tuple[str, str, str]  #: code, text, coding system
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """How one destination wants its messages. Application and facility names may hold HD components: `NAME^OID^ISO`."""
+
+    version: str = "2.5.1"  #: MSH-12
+    sending_application: str = "ECGFM"  #: MSH-3
+    sending_facility: str = ""  #: MSH-4
+    receiving_application: str = ""  #: MSH-5
+    receiving_facility: str = ""  #: MSH-6
+    processing_id: Literal["P", "T", "D"] = "P"  #: MSH-11; a test result goes out as T all the same
+    accept_ack: Literal["", "AL", "NE", "ER", "SU"] = ""  #: MSH-15; both empty: original mode
+    application_ack: Literal["", "AL", "NE", "ER", "SU"] = ""  #: MSH-16
+    charset: str = "UNICODE UTF-8"  #: MSH-18, table 0211
+    message_profile: str = ""  #: MSH-21, EI
+    filler_namespace: str = "ECGFM"  #: OBR-3.2
+    filler_universal_id: str = ""  #: OBR-3.3, an OID
+    coding_system: str = "99ECGFM"
+    service: tuple[str, str] = ("ECGFM", "AI-ECG analysis")  #: OBR-4.1, .2
+    service_alternate: Coded = ("11524-6", "EKG study", "LN")  #: OBR-4.4–.6, under which the site files ECGs
+    alternate_codes: Mapping[str, Coded] = field(default_factory=dict)  #: our code -> the site's own, OBX-3.4–.6
+    section: str = "EC"  #: OBR-24, table 0074: electrocardiac
+    parent: Literal["OBR-29", "OBR-18", "none"] = "OBR-29"  #: where the ECG's own filler number goes
+    study_uid: bool = False  #: an OBX of its own for the Study Instance UID (DCM 110180)
+    reasons: Literal["coded", "note"] = "coded"  #: how "not evaluable" is said
+    performing_organization: str = ""  #: OBX-23, from 2.5.1
+    decimals: int = 4  #: of a probability
+    zone: tzinfo | None = None  #: zone of the times sent; None keeps each time's own
+
+    def __post_init__(self) -> None:
+        if self.version not in tables.OUTGOING_VERSIONS:
+            raise Misconfigured(f"HL7 version {self.version}: use one of {', '.join(tables.OUTGOING_VERSIONS)}")
+        if self.charset not in charset.OUTGOING:
+            raise Misconfigured(f"charset {self.charset}: use one of {', '.join(charset.OUTGOING)}")
+        for code in (
+            self.service[0],
+            self.service_alternate[0],
+            *(code for code, _, _ in self.alternate_codes.values()),
+        ):
+            _refuse_measured(code)
+
+
+def compose(result: Result, profile: Profile) -> bytes:
+    """The complete message, segments ending in CR, without MLLP framing.
+
+    Raises Refused (`no-identifier`: a result without a patient cannot be filed) and Misconfigured.
+    """
+    composer = _Composer(profile)
+    segments = [composer.msh(result), composer.pid(result.patient), composer.orc(result), composer.obr(result)]
+    segments += composer.notes(result.notes)
+    for number, observation in enumerate(result.observations, start=1):
+        segments.append(composer.obx(number, observation, result))
+        segments += composer.notes(sentence for _, sentence in observation.reasons)
+    if profile.study_uid and result.study_uid:
+        segments.append(composer.study_uid(len(result.observations) + 1, result))
+    return "".join(f"{segment}\r" for segment in segments).encode(charset.OUTGOING[profile.charset], "replace")
+
+
+class _Composer:
+    """The field tables of one profile. Every value passes `_leaf` exactly once; what is joined with `^` is escaped."""
+
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
+        self._coded = tables.field_types(profile.version, "OBX")[3]  # CE, from 2.6 CWE
+
+    def msh(self, result: Result) -> str:
+        profile = self._profile
+        structure = "" if profile.version == "2.3" else "ORU_R01"
+        return self._segment(
+            "MSH",
+            {
+                2: message.STANDARD.encoding_characters,
+                3: _composite(profile.sending_application),
+                4: _composite(profile.sending_facility),
+                5: _composite(profile.receiving_application),
+                6: _composite(profile.receiving_facility),
+                7: self._time(result.composed_at),
+                9: _join("ORU", "R01", structure),
+                10: _leaf(result.control_id),
+                11: "T" if result.test else profile.processing_id,
+                12: profile.version,
+                15: profile.accept_ack,
+                16: profile.application_ack,
+                18: profile.charset,
+                21: _composite(profile.message_profile),
+            },
+        )
+
+    def pid(self, patient: Patient) -> str:
+        if not patient.identifiers:
+            raise Refused("no-identifier", "the ECG names no patient, so its result cannot be filed")
+        born = patient.birth_date.strftime("%Y%m%d") if patient.birth_date else ""
+        name = _join(_leaf(patient.family_name), _leaf(patient.given_name))
+        return self._segment(
+            "PID",
+            {
+                1: "1",
+                3: "~".join(_cx(identifier) for identifier in patient.identifiers),
+                5: name or "^^^^^^U",  # required; table 0200 U: no name is known
+                7: born,
+                8: patient.sex,
+            },
+        )
+
+    def orc(self, result: Result) -> str:
+        quantity = "1" if self._profile.version == "2.3" else ""  # 2.3 alone requires ORC-7
+        return self._segment(
+            "ORC", {1: "RE", 2: _composite(result.placer_number), 3: self._filler(result), 5: "CM", 7: quantity}
+        )
+
+    def obr(self, result: Result) -> str:
+        profile = self._profile
+        code, text = profile.service
+        parent = _composite(result.ecg_filler_number)
+        return self._segment(
+            "OBR",
+            {
+                1: "1",
+                2: _composite(result.placer_number),
+                3: self._filler(result),
+                4: self._code((code, text, profile.coding_system), profile.service_alternate),
+                7: self._time(result.acquired_at),
+                18: _leaf(result.ecg_filler_number.split("^")[0]) if profile.parent == "OBR-18" else "",
+                22: self._time(result.scored_at),
+                24: _leaf(profile.section),
+                25: "C" if result.status == "W" else result.status,
+                29: "^" + parent.replace("^", "&") if profile.parent == "OBR-29" and parent else "",
+            },
+        )
+
+    def obx(self, number: int, observation: Observation, result: Result) -> str:
+        profile = self._profile
+        _refuse_measured(observation.code)
+        scored = observation.probability is not None
+        coded = not scored and profile.reasons == "coded" and observation.reasons
+        method = f"{result.model_name} {result.model_version}".strip()
+        return self._segment(
+            "OBX",
+            {
+                1: str(number),
+                2: self._coded if coded else "NM",
+                3: self._code(
+                    (observation.code, observation.name, profile.coding_system),
+                    profile.alternate_codes.get(observation.code),
+                ),
+                4: "1",  # all labels of one model run belong together
+                5: self._value(observation),
+                6: "" if coded else self._code(("1", "no units", "UCUM")),
+                7: f"<{_number(observation.threshold)}" if scored and observation.threshold is not None else "",
+                8: {True: "H", False: "N", None: ""}[observation.positive],
+                11: observation.status,
+                14: self._time(result.acquired_at),
+                17: self._code((method, method, profile.coding_system)),
+                18: _join(_leaf(result.device_id), _leaf(profile.filler_namespace)) if result.device_id else "",
+                19: self._time(result.scored_at),
+                23: _composite(profile.performing_organization),
+            },
+        )
+
+    def study_uid(self, number: int, result: Result) -> str:
+        code = self._code(("110180", "Study Instance UID", "DCM"))
+        status = "C" if result.status in ("C", "W") else "F"
+        return self._segment("OBX", {1: str(number), 2: "ST", 3: code, 4: "1", 5: _leaf(result.study_uid), 11: status})
+
+    def notes(self, texts: Iterable[str]) -> list[str]:
+        return [
+            self._segment("NTE", {1: str(number), 2: "L", 3: message.escape(text, formatted=True)})
+            for number, text in enumerate(texts, start=1)
+        ]
+
+    def _value(self, observation: Observation) -> str:
+        if observation.probability is not None:
+            return _probability(observation, self._profile.decimals)
+        if self._profile.reasons == "note":
+            return ""
+        return "~".join(self._code((code, text, self._profile.coding_system)) for code, text in observation.reasons)
+
+    def _filler(self, result: Result) -> str:
+        oid = self._profile.filler_universal_id
+        parts = (result.filler_number, self._profile.filler_namespace, oid, "ISO" if oid else "")
+        return _join(*(_leaf(part) for part in parts))
+
+    def _code(self, code: Coded, alternate: Coded | None = None) -> str:
+        return _join(*(_leaf(part) for part in (*code, *(alternate or ()))))
+
+    def _time(self, moment: datetime | None) -> str:
+        if moment is None:
+            return ""
+        return timestamp(moment.astimezone(self._profile.zone) if self._profile.zone else moment)
+
+    def _segment(self, name: str, values: dict[int, str]) -> str:
+        """The segment with those fields that this version of HL7 knows."""
+        known = tables.field_types(self._profile.version, name)
+        values = {number: value for number, value in values.items() if value and number in known}
+        fields = [values.get(number, "") for number in range(2 if name == "MSH" else 1, max(values) + 1)]
+        return "|".join((name, *fields))
+
+
+def _leaf(text: str) -> str:
+    """One value as one leaf: the only place where a value enters a message, NTE-3 apart (formatted text)."""
+    return message.escape(text)
+
+
+def _composite(text: str) -> str:
+    """A configured or echoed value that is written with its components, as `NAME^OID^ISO`."""
+    return _join(*(_leaf(part) for part in text.split("^")))
+
+
+def _join(*components: str) -> str:
+    return "^".join(components).rstrip("^")
+
+
+def _cx(identifier: Identifier) -> str:
+    """PID-3: id^check digit^scheme^authority^type; an authority that is an OID goes into HD.2."""
+    authority = _leaf(identifier.authority)
+    if authority.replace(".", "").isdigit() and "." in authority:
+        authority = f"&{authority}&ISO"
+    return _join(_leaf(identifier.value), "", "", authority, _leaf(identifier.type))
+
+
+def _number(value: float) -> str:
+    return f"{value:.6f}".rstrip("0").rstrip(".")
+
+
+def _probability(observation: Observation, decimals: int) -> str:
+    """Rounded, but never across the threshold: what is read must agree with the flag beside it."""
+    probability, threshold = observation.probability, observation.threshold
+    assert probability is not None
+    while (
+        threshold is not None
+        and decimals < 12
+        and (round(probability, decimals) >= threshold) != (probability >= threshold)
+    ):
+        decimals += 1
+    return f"{probability:.{decimals}f}"
+
+
+def _refuse_measured(code: str) -> None:
+    if code in loinc.MEASURED:
+        raise Misconfigured(f"{code} names a measured value; a probability from an ECG must not be filed under it")

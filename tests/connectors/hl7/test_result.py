@@ -1,0 +1,215 @@
+"""The ORU^R01 that goes out conforms in every version, says everything about the ECG, and lets no value break out."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Literal
+
+import hl7
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ecgfm_connectors.errors import Misconfigured, Refused
+from ecgfm_connectors.hl7 import loinc, message, tables
+from ecgfm_connectors.hl7.result import Profile, compose
+from ecgfm_connectors.patient import Identifier, Patient
+from ecgfm_connectors.result import Observation, Result
+
+LVEF = Observation(
+    code="ECGFM-LVEF",
+    name="AI-ECG probability of reduced LVEF",
+    status="F",
+    probability=0.8312,
+    threshold=0.5,
+    positive=True,
+)
+PACED = Observation(
+    code="ECGFM-TROP",
+    name="AI-ECG probability of abnormal troponin",
+    status="X",
+    probability=None,
+    reasons=(("paced-rhythm", "The ECG is paced."), ("noise", "Lead V1 is noisy; repeat the ECG.")),
+)
+RESULT = Result(
+    control_id="20260301090000ABCDEF",
+    composed_at=datetime(2026, 3, 1, 9, tzinfo=UTC),
+    patient=Patient(
+        identifiers=(
+            Identifier(authority="HOSP", value="123"),
+            Identifier(authority="1.2.3.4", type="PI", value="987"),
+        ),
+        birth_date=date(1950, 4, 5),
+        sex="F",
+        family_name="TEST",
+        given_name="PATIENT",
+    ),
+    placer_number="ORD1^CPOE",
+    filler_number="ECGFM-7",
+    ecg_filler_number="ECG9^MUSE",
+    study_uid="1.2.3",
+    acquired_at=datetime(2026, 3, 1, 8, 30, tzinfo=timezone(timedelta(hours=1))),
+    scored_at=datetime(2026, 3, 1, 8, 59, tzinfo=UTC),
+    status="F",
+    model_name="ecg-fm",
+    model_version="1.0",
+    device_id="ecgfm-clinical 0.1",
+    observations=(LVEF, PACED),
+    notes=("Not a measurement.\nNot a stand-alone diagnosis.",),
+)
+
+
+def read(result: Result = RESULT, profile: Profile | None = None) -> message.Message:
+    return message.parse(compose(result, profile or Profile()))
+
+
+def segment(name: str, result: Result = RESULT, profile: Profile | None = None, index: int = 0) -> message.Segment:
+    return list(read(result, profile).all(name))[index]
+
+
+@pytest.mark.parametrize("version", tables.OUTGOING_VERSIONS)
+@pytest.mark.parametrize("reasons", ["coded", "note"])
+def test_conforms_in_every_version(version: str, reasons: Literal["coded", "note"]) -> None:
+    profile = Profile(version=version, reasons=reasons, study_uid=True)
+    assert tables.conformance_problems(compose(RESULT, profile)) == []
+
+
+@pytest.mark.parametrize("version", tables.OUTGOING_VERSIONS)
+def test_the_conformance_check_can_fail(version: str) -> None:
+    body = compose(RESULT, Profile(version=version))
+    assert tables.conformance_problems(body.replace(b"\rPID|", b"\rOBR|1\rPID|")) != []
+
+
+@pytest.mark.parametrize("version", tables.OUTGOING_VERSIONS)
+def test_python_hl7_reads_the_same_leaves(version: str) -> None:
+    body = compose(RESULT, Profile(version=version)).decode()
+    theirs = hl7.parse(body)
+    assert str(theirs.segment("PID")[3]) == "123^^^HOSP^MR~987^^^&1.2.3.4&ISO^PI"
+    assert str(theirs.segment("OBR")[2]) == "ORD1^CPOE"
+    assert [str(obx[11]) for obx in theirs.segments("OBX")] == ["F", "X"]
+
+
+def test_header_and_order() -> None:
+    profile = Profile(sending_facility="HOSP", receiving_application="EHR^1.2.3^ISO", zone=UTC)
+    msh = segment("MSH", profile=profile)
+    assert (msh.value(3), msh.value(4), msh.raw(5)) == ("ECGFM", "HOSP", "EHR^1.2.3^ISO")
+    assert (msh.raw(9), msh.value(10), msh.value(11)) == ("ORU^R01^ORU_R01", RESULT.control_id, "P")
+    assert (msh.value(12), msh.value(18), msh.value(7)) == ("2.5.1", "UNICODE UTF-8", "20260301090000+0000")
+    obr = segment("OBR", profile=profile)
+    assert (obr.raw(2), obr.raw(3), obr.raw(29)) == ("ORD1^CPOE", "ECGFM-7^ECGFM", "^ECG9&MUSE")
+    assert obr.raw(4) == "ECGFM^AI-ECG analysis^99ECGFM^11524-6^EKG study^LN"
+    assert (obr.value(7), obr.value(22)) == ("20260301073000+0000", "20260301085900+0000")
+    assert (obr.value(24), obr.value(25)) == ("EC", "F")
+    orc = segment("ORC")
+    assert (orc.value(1), orc.raw(2), orc.raw(3)) == ("RE", obr.raw(2), obr.raw(3))
+
+
+def test_a_probability() -> None:
+    obx = segment("OBX")
+    assert obx.raw(3) == "ECGFM-LVEF^AI-ECG probability of reduced LVEF^99ECGFM"
+    assert (obx.value(2), obx.value(5), obx.value(6)) == ("NM", "0.8312", "1")
+    assert (obx.value(7), obx.value(8), obx.value(11)) == ("<0.5", "H", "F")
+    assert (obx.value(14), obx.value(19)) == ("20260301083000+0100", "20260301085900+0000")
+    assert (obx.value(17), obx.raw(18)) == ("ecg-fm 1.0", "ecgfm-clinical 0.1^ECGFM")
+
+
+@pytest.mark.parametrize(("version", "coded"), [("2.3", "CE"), ("2.5.1", "CE"), ("2.6", "CWE"), ("2.8.2", "CWE")])
+def test_not_evaluable_is_an_answer_with_coded_reasons(version: str, coded: str) -> None:
+    obx = segment("OBX", profile=Profile(version=version), index=1)
+    assert (obx.value(2), obx.value(11), obx.value(6), obx.value(7), obx.value(8)) == (coded, "X", "", "", "")
+    assert [obx.value(5, repetition=index) for index in (0, 1)] == ["paced-rhythm", "noise"]
+    notes = [note.text(3) for note in read().all("NTE")]
+    assert notes == [RESULT.notes[0], "The ECG is paced.", "Lead V1 is noisy; repeat the ECG."]
+
+
+def test_not_evaluable_with_an_empty_value() -> None:
+    obx = segment("OBX", profile=Profile(reasons="note"), index=1)
+    assert (obx.value(2), obx.value(5), obx.value(11)) == ("NM", "", "X")
+
+
+def test_test_results_say_so() -> None:
+    assert segment("MSH", replace(RESULT, test=True)).value(11) == "T"
+
+
+@pytest.mark.parametrize(("status", "obr_25"), [("F", "F"), ("C", "C"), ("X", "X"), ("W", "C")])
+def test_status(status: Literal["F", "C", "X", "W"], obr_25: str) -> None:
+    assert segment("OBR", replace(RESULT, status=status)).value(25) == obr_25
+
+
+def test_correction_and_withdrawal_of_an_observation() -> None:
+    withdrawn = replace(RESULT, status="W", observations=(replace(LVEF, status="W"),))
+    assert segment("OBX", withdrawn).value(11) == "W"
+    assert tables.conformance_problems(compose(withdrawn, Profile())) == []
+
+
+@pytest.mark.parametrize("parent", ["OBR-29", "OBR-18", "none"])
+def test_where_the_parent_goes(parent: Literal["OBR-29", "OBR-18", "none"]) -> None:
+    obr = segment("OBR", profile=Profile(parent=parent))
+    assert (obr.raw(18), obr.raw(29)) == {
+        "OBR-29": ("", "^ECG9&MUSE"),
+        "OBR-18": ("ECG9", ""),
+        "none": ("", ""),
+    }[parent]
+
+
+def test_rounding_never_contradicts_the_flag() -> None:
+    close = replace(LVEF, probability=0.49999, positive=False)
+    assert segment("OBX", replace(RESULT, observations=(close,))).value(5) == "0.49999"
+
+
+def test_what_a_version_does_not_know_is_left_out() -> None:
+    assert len(segment("OBX", profile=Profile(version="2.3")).fields) - 1 <= 17
+    assert segment("MSH", profile=Profile(version="2.3")).raw(9) == "ORU^R01"
+
+
+def test_nobody_to_file_it_under() -> None:
+    with pytest.raises(Refused, match="no-identifier"):
+        compose(replace(RESULT, patient=Patient()), Profile())
+    nameless = replace(RESULT, patient=Patient(identifiers=RESULT.patient.identifiers))
+    assert tables.conformance_problems(compose(nameless, Profile())) == []
+
+
+@pytest.mark.parametrize("code", sorted(loinc.MEASURED))
+def test_never_under_a_code_of_a_measured_value(code: str) -> None:
+    with pytest.raises(Misconfigured):
+        compose(replace(RESULT, observations=(replace(LVEF, code=code),)), Profile())
+    with pytest.raises(Misconfigured):
+        Profile(service_alternate=(code, "x", "LN"))
+    with pytest.raises(Misconfigured):
+        Profile(alternate_codes={"ECGFM-LVEF": (code, "x", "LN")})
+
+
+@pytest.mark.parametrize("version", tables.OUTGOING_VERSIONS)
+def test_no_measured_code_stands_anywhere_in_the_output(version: str) -> None:
+    leaves = {
+        leaf
+        for found in read(profile=Profile(version=version)).segments
+        for text in found.fields
+        for repetition in text.split("~")
+        for leaf in repetition.split("^")
+    }
+    assert not leaves & loinc.MEASURED
+
+
+@given(
+    st.text(min_size=1), st.text(min_size=1), st.text(), st.sampled_from(["2.3", "2.5.1", "2.8"]), st.text(max_size=40)
+)
+@settings(max_examples=200, deadline=None)
+def test_no_value_breaks_out_of_its_leaf(name: str, number: str, note: str, version: str, reason: str) -> None:
+    hostile = replace(
+        RESULT,
+        patient=replace(
+            RESULT.patient, family_name=name, identifiers=(Identifier(authority="HOSP", value=number or "1"),)
+        ),
+        notes=(note,),
+        observations=(LVEF, replace(PACED, reasons=((reason, reason),))),
+    )
+    body = compose(hostile, Profile(version=version))
+    names = [line[:3] for line in body.split(b"\r")]
+    assert names == [b"MSH", b"PID", b"ORC", b"OBR", b"NTE", b"OBX", b"OBX", b"NTE", b""]
+    assert b"\x0b" not in body
+    assert b"\x1c" not in body
+    parsed = message.parse(body)
+    pid = parsed.first("PID")
+    assert pid is not None
+    surrogate_free = name.encode("utf-8", "replace").decode()
+    assert pid.value(5) == ("" if surrogate_free.strip() == '""' else surrogate_free.strip())
