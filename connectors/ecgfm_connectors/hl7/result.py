@@ -124,10 +124,8 @@ class _Composer:
         )
 
     def orc(self, result: Result) -> str:
-        quantity = "1" if self._profile.version == "2.3" else ""  # 2.3 alone requires ORC-7
-        return self._segment(
-            "ORC", {1: "RE", 2: _composite(result.placer_number), 3: self._filler(result), 5: "CM", 7: quantity}
-        )
+        order = {1: "RE", 2: _composite(result.placer_number), 3: self._filler(result), 5: "CM", 7: self._quantity()}
+        return self._segment("ORC", order)
 
     def obr(self, result: Result) -> str:
         profile = self._profile
@@ -145,6 +143,7 @@ class _Composer:
                 22: self._time(result.scored_at),
                 24: _leaf(profile.section),
                 25: "C" if result.status == "W" else result.status,
+                27: self._quantity(),
                 29: "^" + parent.replace("^", "&") if profile.parent == "OBR-29" and parent else "",
             },
         )
@@ -195,6 +194,10 @@ class _Composer:
         if self._profile.reasons == "note":
             return ""
         return "~".join(self._code((code, text, self._profile.coding_system)) for code, text in observation.reasons)
+
+    def _quantity(self) -> str:
+        """Quantity/timing, which 2.3 alone requires in ORC-7 and OBR-27."""
+        return "1" if self._profile.version == "2.3" else ""
 
     def _filler(self, result: Result) -> str:
         oid = self._profile.filler_universal_id
