@@ -99,7 +99,7 @@ def _require_ecg_class(dataset: Dataset) -> None:
 def _decode(group: Group, little_endian: bool) -> tuple[list[Channel], list[Finding]]:
     """The group's channels that carry one of the twelve leads, in mV, with what their definitions warn of."""
     raw = _raw_samples(group, little_endian)
-    padding = _padding(group.item, raw.dtype)
+    padding = _padding(group.item, raw.dtype, little_endian)
     noted: dict[str, list[str]] = {}  # finding code -> leads
     channels = []
     for index, lead in group.leads.items():
@@ -136,11 +136,11 @@ def _raw_samples(group: Group, little_endian: bool) -> NDArray[np.signedinteger]
     return raw if raw.dtype.isnative else raw.astype(raw.dtype.newbyteorder("="))
 
 
-def _padding(item: Dataset, dtype: np.dtype[np.signedinteger]) -> int | None:
+def _padding(item: Dataset, dtype: np.dtype[np.signedinteger], little_endian: bool) -> int | None:
     """Waveform Padding Value (5400,100A): bytes in the samples' own encoding, or a number."""
     value = item.get("WaveformPaddingValue")
     if isinstance(value, bytes) and len(value) >= dtype.itemsize:
-        return int(np.frombuffer(value[: dtype.itemsize], dtype=dtype.newbyteorder("<"))[0])
+        return int.from_bytes(value[: dtype.itemsize], "little" if little_endian else "big", signed=True)
     if isinstance(value, int):
         bits = 8 * dtype.itemsize
         return (value + (1 << (bits - 1))) % (1 << bits) - (1 << (bits - 1))
@@ -181,12 +181,14 @@ def _missing(
     even where it is not declared, if no heart can reach it.
     """
     lowest = int(np.iinfo(raw.dtype).min)
-    if padding is None or not (missing := raw == padding).any():
-        missing = raw == lowest if abs(lowest * gain) > IMPLAUSIBLE else np.zeros(len(raw), dtype=bool)
-        if missing.any():
+    declared = lowest if padding is None else padding
+    missing: NDArray[np.bool_] = np.equal(raw, declared)
+    if padding is None or not missing.any():
+        undeclared: NDArray[np.bool_] = (raw == lowest) & np.bool_(abs(lowest * gain) > IMPLAUSIBLE)
+        if undeclared.any():
             codes.append("padding-undeclared")
-        return missing
-    if abs(padding * gain) <= IMPLAUSIBLE:
+        return undeclared
+    if abs(declared * gain) <= IMPLAUSIBLE:
         gaps = _runs(missing, math.ceil(PADDING_RUN * rate))
         if not np.array_equal(gaps, missing):
             codes.append("padding-ambiguous")

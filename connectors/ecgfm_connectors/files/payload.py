@@ -1,0 +1,71 @@
+"""A file on disk as one payload: what is stored, hashed, sent and read again must be one run of bytes.
+
+Most formats are one file. A WFDB record is a header with its signal files: these become one uncompressed zip that is the
+same, byte for byte, whenever it is made from the same files.
+"""
+
+import zipfile
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+from ecgfm_connectors.errors import Refused, Unreadable
+from ecgfm_connectors.files.wfdb_header import parse_header
+from ecgfm_connectors.reading import MAX_PAYLOAD
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say; a real time would change the bytes
+#: Half-written, marked or hidden names that no one means to hand over.
+_IGNORED_SUFFIXES = frozenset({".part", ".tmp", ".filepart", ".crdownload", ".partial"})
+
+
+def load(path: Path) -> bytes:
+    """The payload of one file; for a WFDB header (`.hea`) the packed record.
+
+    Raises Unreadable: `missing-file`, `wfdb-header`; Refused: `too-large`.
+    """
+    try:
+        if path.suffix.lower() != ".hea":
+            return _bytes(path)
+        header = _bytes(path)
+        names = {signal.file_name for signal in parse_header(header).signals}
+        return pack_record({path.name: header} | {name: _bytes(path.with_name(name)) for name in sorted(names)})
+    except FileNotFoundError as error:
+        raise Unreadable("missing-file", "the file, or a signal file that its header names, is not there") from error
+    except OSError as error:
+        raise Unreadable("missing-file", f"the file cannot be read: {error.strerror}") from error
+
+
+def _bytes(path: Path) -> bytes:
+    size = path.stat().st_size
+    if size > MAX_PAYLOAD:
+        raise Refused("too-large", f"{size} bytes; the limit is {MAX_PAYLOAD}")
+    return path.read_bytes()
+
+
+def pack_record(members: dict[str, bytes]) -> bytes:
+    """The deterministic zip of a WFDB record: header first, then the signal files by name, nothing compressed."""
+    stream = BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(members, key=lambda name: (not name.endswith(".hea"), name)):
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), members[name])
+    return stream.getvalue()
+
+
+def find(folder: Path) -> Iterator[Path]:
+    """Files below `folder` that may be payloads, in order: hidden, half-written and WFDB signal files left out."""
+    taken: set[Path] = set()
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not _ignored(path.relative_to(folder)))
+    for header in (path for path in files if path.suffix.lower() == ".hea"):
+        taken.update(_signal_files(header))
+    yield from (path for path in files if path not in taken)
+
+
+def _signal_files(header: Path) -> set[Path]:
+    try:
+        return {header.with_name(signal.file_name) for signal in parse_header(header.read_bytes()).signals}
+    except (Unreadable, OSError):
+        return {header.with_suffix(".dat"), header.with_suffix(".mat")}  # so that a broken record is reported once
+
+
+def _ignored(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts) or path.suffix.lower() in _IGNORED_SUFFIXES

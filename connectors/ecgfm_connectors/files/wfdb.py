@@ -1,0 +1,152 @@
+"""Read a WFDB record packed into one payload (see `payload.load`): header and signal files.
+
+Own code rather than the `wfdb` package, which reads from paths only, refuses headers with the record name written as a file
+name, and checks neither checksums nor path names; the tests compare the two on real records.
+"""
+
+import hashlib
+import zipfile
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgfm_connectors.assembly import Channel, Signal, assemble
+from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.ecg import AcquiredAt, Ecg, Finding
+from ecgfm_connectors.errors import Refused, Unreadable
+from ecgfm_connectors.files.wfdb_header import Header, SignalLine, parse_header
+from ecgfm_connectors.leads import Lead, from_label
+from ecgfm_connectors.patient import Patient, Sex
+from ecgfm_connectors.reading import MAX_PAYLOAD, ReadingContext
+from ecgfm_connectors.times import locate
+from ecgfm_connectors.units import millivolts
+
+#: Storage format -> bits of a sample; the lowest number of each means "no sample" (signal(5)).
+_BITS = {16: 16, 24: 24, 32: 32, 61: 16, 80: 8, 212: 12}
+
+
+def read(content: bytes, context: ReadingContext) -> Contents:
+    """The one ECG of a packed record.
+
+    Raises Unreadable: `wfdb-package`, `wfdb-header`, `waveform-length`; Refused: `wfdb-format`, `no-sensitivity`,
+    `unknown-unit` and what `assemble` refuses.
+    """
+    members = unpack_record(content)
+    header = parse_header(next(data for name, data in members.items() if name.lower().endswith(".hea")))
+    findings: list[Finding] = []
+    channels = _channels(header, members, findings)
+    assembled = assemble(channels)
+    ecg = Ecg(
+        source_id=f"sha256:{hashlib.sha256(content).hexdigest()}",
+        format="wfdb",
+        patient=Patient(sex=_sex(header)),
+        acquired=_acquired(header, context, findings),
+        sampling_rate=header.sampling_rate,
+        signal=assembled.signal,
+        stored_leads=assembled.stored_leads,
+        derived_leads=assembled.derived_leads,
+        findings=(*findings, *assembled.findings),
+    )
+    return Contents(ecgs=(ecg,))
+
+
+def unpack_record(content: bytes) -> dict[str, bytes]:
+    """The members of a packed record. Raises Unreadable and Refused where it is any other zip, or a bomb."""
+    try:
+        with zipfile.ZipFile(BytesIO(content)) as archive:
+            infos = archive.infolist()
+            if sum(info.filename.lower().endswith(".hea") for info in infos) != 1:
+                raise Refused("wfdb-package", "a zip that is not one WFDB record (one header and its signal files)")
+            if any(info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 for info in infos):
+                raise Refused("wfdb-package", "a compressed or encrypted zip; a packed WFDB record is neither")
+            if sum(info.file_size for info in infos) > min(MAX_PAYLOAD, len(content)):
+                raise Refused("too-large", "the zip declares more bytes than it has")
+            return {info.filename: archive.read(info) for info in infos}
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
+        raise Unreadable("wfdb-package", "the zip is damaged") from error
+
+
+def _channels(header: Header, members: dict[str, bytes], findings: list[Finding]) -> list[Channel]:
+    channels = []
+    for name in dict.fromkeys(signal.file_name for signal in header.signals):
+        if name not in members:
+            raise Unreadable("missing-file", "a signal file that the header names is not in the record")
+        signals = [signal for signal in header.signals if signal.file_name == name]
+        raw = _raw_samples(members[name], signals, header.samples)
+        for index, signal in enumerate(signals):
+            lead = from_label(signal.label)
+            if lead is not None and lead.canonical:
+                channels.append(Channel(lead=lead, samples=_millivolts(raw[:, index], signal, lead, findings)))
+    return channels
+
+
+def _raw_samples(data: bytes, signals: list[SignalLine], samples: int | None) -> NDArray[np.int32]:
+    """(samples, signals of this file) as stored. Raises Unreadable where the file is shorter than the header says."""
+    layout = {(signal.format, signal.byte_offset, signal.samples_per_frame, signal.skew) for signal in signals}
+    if len({(form, offset) for form, offset, _, _ in layout}) != 1 or any(frame != 1 for _, _, frame, _ in layout):
+        raise Refused("wfdb-format", "signals of one file in different formats, or several samples a frame")
+    if any(skew for *_, skew in layout):
+        raise Refused("wfdb-format", "signals with skew")
+    form, offset = signals[0].format, signals[0].byte_offset
+    if form not in _BITS:
+        raise Refused("wfdb-format", f"storage format {form}; read are {', '.join(map(str, _BITS))}")
+    flat = _unpack(data[offset:], form)
+    frames = len(flat) // len(signals) if samples is None or samples == 0 else samples
+    if frames <= 0 or len(flat) < frames * len(signals):
+        raise Unreadable("waveform-length", f"the signal file holds fewer than the {frames} samples of its header")
+    return flat[: frames * len(signals)].reshape(frames, len(signals))
+
+
+def _unpack(data: bytes, form: int) -> NDArray[np.int32]:
+    """All samples of a signal file, signal(5)."""
+    if form in (16, 61):
+        whole = data[: len(data) // 2 * 2]
+        return np.frombuffer(whole, dtype="<i2" if form == 16 else ">i2").astype(np.int32)
+    if form == 32:
+        return np.frombuffer(data[: len(data) // 4 * 4], dtype="<i4").astype(np.int32)
+    if form == 80:
+        return np.frombuffer(data, dtype=np.uint8).astype(np.int32) - 128
+    triples = np.frombuffer(data[: len(data) // 3 * 3], dtype=np.uint8).astype(np.int32).reshape(-1, 3)
+    if form == 24:
+        return _sign_extended(triples[:, 0] | triples[:, 1] << 8 | triples[:, 2] << 16, 24)
+    first = triples[:, 0] | (triples[:, 1] & 0x0F) << 8
+    second = triples[:, 2] | (triples[:, 1] & 0xF0) << 4
+    return _sign_extended(np.stack([first, second], axis=1).reshape(-1), 12)
+
+
+def _sign_extended(values: NDArray[np.int32], bits: int) -> NDArray[np.int32]:
+    return (values << (32 - bits)) >> (32 - bits)
+
+
+def _millivolts(raw: NDArray[np.int32], signal: SignalLine, lead: Lead, findings: list[Finding]) -> Signal:
+    """(raw - baseline) / gain, NaN where the format's lowest number says that there is no sample."""
+    unit = millivolts(signal.unit)
+    if unit is None:
+        raise Refused("unknown-unit", f"lead {lead.name} is not in a unit of voltage")
+    if signal.gain == 0:
+        raise Refused("no-sensitivity", f"lead {lead.name} is uncalibrated: its gain is 0 or absent")
+    if signal.checksum is not None and (int(raw.sum(dtype=np.int64)) - signal.checksum) % 65536:
+        findings.append(Finding(code="checksum-mismatch", text=f"lead {lead.name}: samples and header do not agree"))
+    samples = ((raw.astype(np.float64) - signal.baseline) / signal.gain * unit).astype(np.float32)
+    samples[raw == -(1 << (_BITS[signal.format] - 1))] = np.nan
+    return samples
+
+
+def _acquired(header: Header, context: ReadingContext, findings: list[Finding]) -> AcquiredAt | None:
+    if header.date_before_time:
+        findings.append(Finding(code="header-malformed", text="the header gives the date before the time"))
+    if header.recorded is None:
+        findings.append(Finding(code="acquisition-time-missing", text="the header gives no date and time"))
+        return None
+    return locate(header.recorded, original=header.recorded.isoformat(), site=context.zone)
+
+
+def _sex(header: Header) -> Sex:
+    """From the `Sex:` comment that many sets carry."""
+    for comment in header.comments:
+        key, _, value = comment.partition(":")
+        if key.strip().lower() == "sex":
+            letter = value.strip()[:1].upper()
+            return "M" if letter == "M" else "F" if letter == "F" else "U"
+    return "U"

@@ -1,0 +1,78 @@
+"""Parse XML from outside without entities and within bounds, whatever encoding and namespace it uses."""
+
+import re
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder
+
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import DefusedXMLParser
+
+from ecgfm_connectors.errors import Refused, Unreadable
+
+_MAX_DEPTH = 200
+#: An element costs memory out of proportion to its bytes: `<a/>` is refused in numbers no recording has.
+_BYTES_AN_ELEMENT = 16
+_FREE_ELEMENTS = 10_000
+_DOCTYPE = re.compile(rb"<!DOCTYPE\s+[\w.:-]+\s+(?:SYSTEM|PUBLIC)(?:\s+(?:\"[^\"<>]*\"|'[^'<>]*'))+\s*>")
+
+
+class _BoundedBuilder(TreeBuilder):
+    """Builds the tree; stops at too many or too deep elements, and drops namespaces from names."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._left = most
+        self._depth = 0
+
+    def start(self, tag: str, attrs: dict[str, str], /) -> Element:
+        self._left -= 1
+        self._depth += 1
+        if self._left < 0 or self._depth > _MAX_DEPTH:
+            raise Refused("too-large", "more or deeper XML elements than any recording has")
+        return super().start(_local(tag), {_local(name): value for name, value in attrs.items()})
+
+    def end(self, tag: str, /) -> Element:
+        self._depth -= 1
+        return super().end(_local(tag))
+
+
+def _local(name: str) -> str:
+    return name.rpartition("}")[2]
+
+
+def parse(content: bytes, *, doctype: bool = False) -> Element:
+    """The root element, names and attributes without namespace.
+
+    `doctype` tolerates one reference to an external DTD, which is never fetched (GE MUSE writes one); an internal
+    subset and entities of any kind are refused always. Raises Unreadable: `not-xml`; Refused: `xml-entities`,
+    `too-large`.
+    """
+    if doctype:
+        content = _DOCTYPE.sub(b"", content[:4096], count=1) + content[4096:]
+    parser = DefusedXMLParser(
+        target=_BoundedBuilder(_FREE_ELEMENTS + len(content) // _BYTES_AN_ELEMENT),
+        forbid_dtd=True,
+        forbid_entities=True,
+        forbid_external=True,
+    )
+    try:
+        parser.feed(content)
+        root = parser.close()
+    except DefusedXmlException as error:
+        raise Refused("xml-entities", "the XML defines entities or a document type; none is ever expanded") from error
+    except (ParseError, ValueError, LookupError) as error:
+        raise Unreadable("not-xml", "the XML is not well-formed or in an encoding we cannot read") from error
+    if not isinstance(root, Element):
+        raise Unreadable("not-xml", "the XML has no element")
+    return root
+
+
+def text(element: Element | None, path: str = "") -> str:
+    """Stripped text of `element`, or of the first element at `path` below it; empty where there is none."""
+    found = element.find(path) if element is not None and path else element
+    return (found.text or "").strip() if found is not None else ""
+
+
+def attribute(element: Element | None, path: str, name: str) -> str:
+    """Stripped attribute of the first element at `path` below `element`; empty where there is none."""
+    found = element.find(path) if element is not None else None
+    return found.get(name, "").strip() if found is not None else ""
