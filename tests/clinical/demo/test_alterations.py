@@ -26,7 +26,7 @@ def mean_beat(signal: Signal, before: float = 0.1, after: float = 0.5) -> Signal
 
 
 def lead(signal: Signal, name: str) -> Signal:
-    return signal[LEADS.index(name)]
+    return np.asarray(signal[LEADS.index(name)])
 
 
 @pytest.mark.parametrize("name", alterations.RULES)
