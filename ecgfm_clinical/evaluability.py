@@ -33,7 +33,9 @@ IMPOSSIBLE_MV = 50.0
 #: records have a lead above 1.35 mV.
 SMALL_MV = 0.5
 #: Words of a device's statement that name a paced rhythm, in the languages met so far; not after a negation.
-PACED = re.compile(r"(?<!no )(?<!not )(?<!without )\b(?:\w+[- ])?(?:paced|pacemaker|pacing|schrittmacher)\b", re.IGNORECASE)
+PACED = re.compile(
+    r"(?<!no )(?<!not )(?<!without )\b(?:\w+[- ])?(?:paced|pacemaker|pacing|schrittmacher)\b", re.IGNORECASE
+)
 
 #: Findings of the decoders that keep every head from scoring.
 DECODER_REASONS = {
@@ -100,7 +102,10 @@ def _of_leads(code: str, hit: NDArray[np.bool_], text: str) -> Iterator[Reason]:
 def _amplitude_reasons(signal: NDArray[np.float32], rate: float, *, complete: bool) -> Iterator[Reason]:
     height = np.ptp(signal, axis=1)
     if np.abs(signal).max() > IMPOSSIBLE_MV or (complete and height.min() > LARGE_MV):
-        yield Reason(code="amplitude-implausible", text=f"leads of {height.min():.1f}–{height.max():.1f} mV: gain or unit too large")
+        yield Reason(
+            code="amplitude-implausible",
+            text=f"leads of {height.min():.1f}–{height.max():.1f} mV: gain or unit too large",
+        )
     elif complete and height.max() < SMALL_MV:
         yield Reason(code="amplitude-implausible", text=f"no lead above {height.max():.3f} mV: gain or unit too small")
 

@@ -8,7 +8,7 @@ from ecgfm_clinical.errors import StoreUnavailable
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Disposition, Received, Verdict
 from ecgfm_connectors.contents import Contents
-from ecgfm_connectors.errors import PayloadError, Refused
+from ecgfm_connectors.errors import PayloadError, Refused, Unreadable
 
 Read = Callable[[bytes], Contents]
 
@@ -49,6 +49,8 @@ class Ingest:
             contents = self._read(content)
         except PayloadError as error:
             return error
+        except Exception as error:  # noqa: BLE001  a decoder's own fault: keep the bytes, a later version may read them
+            return Unreadable("decoder-fault", f"the decoder failed with {type(error).__name__}; the payload is kept")
         if contents == Contents(findings=contents.findings):
             return Refused("no-ecg", "holds no ECG, outcome or identity event")
         return contents

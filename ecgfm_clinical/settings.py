@@ -55,14 +55,17 @@ class Store(_Part):
     url: str = Field(default="sqlite:///staging.sqlite", description="SQLAlchemy URL; sqlite or postgresql+psycopg")
     password_file: Path | None = Field(default=None, description="file that holds the database password")
     min_free_mb: int = Field(default=500, ge=0, description="below this much free disk nothing new is accepted")
-    key_file: Path | None = Field(default=None, description="key that encrypts identifying columns and payloads at rest")
+    key_file: Path | None = Field(
+        default=None, description="key that encrypts identifying columns and payloads at rest"
+    )
 
 
 class Model(_Part):
     """Which bundle scores, and how."""
 
     bundle: str = Field(
-        default="demo", description="folder of the bundle, or `demo` for the small one that ships (not for clinical use)"
+        default="demo",
+        description="folder of the bundle, or `demo` for the small one that ships (not for clinical use)",
     )
     runtime: str = Field(default="torch", description="torch, onnx, or openvino where installed")
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -85,7 +88,9 @@ class Scoring(_Part):
 
     batch_size: int = Field(default=16, ge=1, le=1024)
     every_seconds: float = Field(default=5, gt=0, description="how often the schedule starts a scoring batch")
-    lease_seconds: float = Field(default=300, gt=0, description="after this long without a sign of life, another worker takes over")
+    lease_seconds: float = Field(
+        default=300, gt=0, description="after this long without a sign of life, another worker takes over"
+    )
     max_attempts: int = Field(default=4, ge=1)
 
     @property
@@ -141,7 +146,9 @@ class FolderSource(_Part):
     name: str
     path: Path
     every_seconds: float = Field(default=30, gt=0)
-    stable_seconds: float = Field(default=2, ge=0, description="a file is taken once its size has not changed this long")
+    stable_seconds: float = Field(
+        default=2, ge=0, description="a file is taken once its size has not changed this long"
+    )
     authority: str | None = None
 
 
@@ -162,7 +169,9 @@ class Hl7Destination(_Part):
     receiving_facility: str = ""
     filler_namespace: str = "ECGFM"
     ack_timeout_seconds: float = Field(default=30, gt=0)
-    ae_means_busy: bool = Field(default=False, description="this receiver answers AE also when it only wants a repeat later")
+    ae_means_busy: bool = Field(
+        default=False, description="this receiver answers AE also when it only wants a repeat later"
+    )
     max_attempts: int = Field(default=50, ge=1, description="for failures that are not the message's fault")
     tls: Tls | None = None
 
@@ -203,7 +212,10 @@ class Settings(BaseSettings):
     def _names_are_unique(self) -> Self:
         # Cursors, outbox rows and audit lines refer to parts by name: two parts of one name would share them.
         for kind, names in (
-            ("listener or source", [p.name for p in (*self.listeners.dicom, *self.listeners.hl7, *self.sources.folder)]),
+            (
+                "listener or source",
+                [p.name for p in (*self.listeners.dicom, *self.listeners.hl7, *self.sources.folder)],
+            ),
             ("destination", [p.name for p in self.destinations.hl7]),
         ):
             twice = sorted({name for name in names if names.count(name) > 1})
@@ -247,7 +259,9 @@ def _secret(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise SettingsError(f"secret file {path} cannot be read: {error.strerror}; create it, readable by this user only") from error
+        raise SettingsError(
+            f"secret file {path} cannot be read: {error.strerror}; create it, readable by this user only"
+        ) from error
 
 
 def read_settings(path: Path) -> Settings:

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 )
 @pytest.mark.timeout(600)
 def test_checker_has_nothing_to_say(command: list[str]) -> None:
-    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
 
 

@@ -1,0 +1,44 @@
+"""The command line: each command a few lines, each error one sentence and a non-zero exit."""
+
+import sys
+
+import typer
+
+from ecgfm_clinical.cli import look, operate, setup
+
+app = typer.Typer(
+    name="ecgfm-clinical",
+    help=(
+        "Score hospital ECGs with ECG-FM: DICOM and HL7 in, a SQL staging store between, HL7 results out.\n\n"
+        "Start with `ecgfm-clinical demo`, or `ecgfm-clinical init DIR` and `ecgfm-clinical check`."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+app.command("init")(setup.init)
+app.command("check")(setup.check)
+app.command("migrate")(setup.migrate)
+app.command("run")(operate.run)
+app.command("ingest")(operate.ingest)
+app.command("pull")(operate.pull)
+app.command("score")(operate.score)
+app.command("send")(operate.send)
+app.command("status")(look.status)
+app.command("show")(look.show)
+app.command("inspect")(look.inspect)
+
+
+def main() -> None:
+    """Entry point of `ecgfm-clinical`."""
+    from ecgfm.errors import EcgFmError
+    from ecgfm_clinical.errors import ClinicalError
+    from ecgfm_connectors.errors import ConnectorError
+
+    try:
+        app()
+    except (ClinicalError, ConnectorError, EcgFmError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,70 @@
+"""What every command shares: where the settings are, how output is written for people and for machines."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from ecgfm_clinical.settings import Settings
+    from ecgfm_clinical.staging.store import Store
+
+T = TypeVar("T")
+
+DEFAULT_SETTINGS = Path("settings.toml")
+
+SettingsOption = Annotated[
+    Path | None,
+    typer.Option("--settings", envvar="ECGFM_SETTINGS", help="Settings file; settings.toml here if not given."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for machines instead of text for people.")]
+
+
+def console() -> Console:
+    """Standard output."""
+    return Console(highlight=False)
+
+
+def progress_console() -> Console:
+    """Standard error, so that progress never mixes with output that a program reads."""
+    return Console(stderr=True, highlight=False)
+
+
+def settings_from(path: Path | None) -> "Settings":
+    """The settings named on the command line or by ECGFM_SETTINGS, else settings.toml in this folder."""
+    from ecgfm_clinical.settings import read_settings
+
+    return read_settings(path or DEFAULT_SETTINGS)
+
+
+@contextmanager
+def opened(path: Path | None) -> "Iterator[tuple[Settings, Store]]":
+    """The settings and their store, closed again afterwards."""
+    from ecgfm_clinical import wiring
+
+    settings = settings_from(path)
+    store = wiring.open_store(settings)
+    try:
+        yield settings, store
+    finally:
+        store.close()
+
+
+def write_json(value: object) -> None:
+    """One JSON document on standard output."""
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=False, default=str)
+    sys.stdout.write("\n")
+
+
+def progress(items: Sequence[T], what: str) -> Iterable[T]:
+    """`items` with a progress bar on standard error where there are many and someone is looking."""
+    from rich.progress import track
+
+    if len(items) < 5:
+        return items
+    return track(items, description=what, console=progress_console())

@@ -1,0 +1,67 @@
+"""Looking: `status`, `show`, `inspect`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opened, settings_from, write_json
+
+
+def status(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
+    """How many ECGs were received, scored, not evaluable, failed or still wait, and whether results get out.
+
+    received = scored + not evaluable + failed + waiting, always. Exits with 1 where a person must look.
+    """
+    from ecgfm_clinical.story import status_of, status_text
+
+    with opened(settings) as (_, store):
+        found = status_of(store)
+    write_json(found) if as_json else console().print(status_text(found))
+    if found["needs_attention"]:
+        raise typer.Exit(1)
+
+
+def show(
+    ecg: Annotated[str, typer.Argument(help="ECG id (a number) or its source id, such as a SOP Instance UID.")],
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+    phi: Annotated[bool, typer.Option("--phi", help="Show identifying values and message bodies.")] = False,
+) -> None:
+    """The whole story of one ECG: received, judged, scored by which model, sent when, acknowledged how."""
+    from ecgfm_clinical.story import story_of, story_text
+
+    with opened(settings) as (_, store):
+        found = story_of(store.story(store.find(ecg)), phi=phi)
+    write_json(found) if as_json else console().print(story_text(found))
+
+
+def inspect(
+    file: Annotated[Path, typer.Argument(help="An ECG file of any format we read.")],
+    npz: Annotated[Path | None, typer.Option(help="Write signal (12 × N, mV), leads and sampling_rate here.")] = None,
+    png: Annotated[Path | None, typer.Option(help="Draw the ECG on paper (25 mm/s, 10 mm/mV) here.")] = None,
+    phi: Annotated[bool, typer.Option("--phi", help="Show identifying values instead of ***.")] = False,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what we read in any ECG file: identifiers, leads, rate, duration, filters, quality findings.
+
+    Needs no installation; with settings, times and patient numbers are read as that site would.
+    """
+    from ecgfm_clinical.inspection import describe, write_npz
+    from ecgfm_clinical.reading import read_ecgs
+
+    ecgs = read_ecgs(file, settings_from(settings) if settings else None)
+    if npz is not None:
+        write_npz(ecgs[0], npz)
+    if png is not None:
+        from ecgfm_clinical.paper import draw
+
+        draw(ecgs[0].signal, ecgs[0].sampling_rate, png, title=file.name if phi else "")
+    described = [describe(ecg, phi=phi) for ecg in ecgs]
+    if as_json:
+        write_json(described[0] if len(described) == 1 else described)
+        return
+    for one in described:
+        for key, value in one.items():
+            console().print(f"{key:18} {value}", markup=False)

@@ -1,0 +1,147 @@
+"""Running the product: `run`, and one pass by hand of what it does: `ingest`, `pull`, `score`, `send`."""
+
+import signal
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opened, progress, write_json
+
+
+class RoleChoice(StrEnum):
+    """Which part of the work this process does."""
+
+    connect = "connect"
+    score = "score"
+    report = "report"
+    all = "all"
+
+
+def run(
+    settings: SettingsOption = None,
+    role: Annotated[
+        RoleChoice,
+        typer.Option(help="connect: listeners and pulls; score: the model; report: results out; all: everything."),
+    ] = RoleChoice.all,
+) -> None:
+    """Run the service until SIGTERM or Ctrl-C; what is under way is finished first.
+
+    Events are JSON lines on standard error and never name a patient. Any number of processes of each role may share one
+    PostgreSQL store.
+    """
+    from ecgfm_clinical import log
+    from ecgfm_clinical.service import Service
+
+    log.setup()
+    with opened(settings) as (read, store):
+        service = Service(read, role.value, store)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: service.request_stop())
+        service.start()
+        service.wait()
+        service.stop()
+
+
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="ECG files, or folders that are searched for them.")],
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Stage ECG files. One line a file: path, ECG id, status (staged | duplicate | refused | unreadable), reason.
+
+    Refused and unreadable files are kept in the store with their reason. Exits with 1 where a file could not be staged.
+    """
+    from ecgfm_clinical import wiring
+    from ecgfm_clinical.reading import gather, receive
+    from ecgfm_connectors.base import Disposition
+
+    found = gather(paths)
+    lines = []
+    with opened(settings) as (read, store):
+        handle = wiring.build_ingest(read, store)
+        for path in progress(found, "Staging"):
+            verdict = handle(receive(path, now=wiring.utc_now()))
+            line = {
+                "path": str(path),
+                "ecg_id": list(verdict.ecg_ids),
+                "status": verdict.disposition.value,
+                "reasons": [verdict.code] if verdict.code else [],
+                "text": verdict.text,
+            }
+            lines.append(line)
+            if not as_json:
+                sys.stdout.write(_line(line))
+    if as_json:
+        write_json(lines)
+    if any(line["status"] not in (Disposition.STAGED.value, Disposition.DUPLICATE.value) for line in lines):
+        raise typer.Exit(1)
+
+
+def _line(line: dict[str, object]) -> str:
+    ids = ",".join(map(str, line["ecg_id"])) if isinstance(line["ecg_id"], list) else ""
+    return f"{line['path']}, {ids or '-'}, {line['status']}{', ' + str(line['text']) if line['text'] else ''}\n"
+
+
+def pull(
+    sources: Annotated[list[str] | None, typer.Argument(help="Names of sources; all if none is given.")] = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask each source once for what is new, as the schedule does."""
+    from ecgfm_clinical import schedule, wiring
+    from ecgfm_clinical.errors import InputError
+
+    results = []
+    with opened(settings) as (read, store):
+        built = {source.name: (source, authority) for source, _, authority in wiring.build_sources(read)}
+        if unknown := sorted(set(sources or ()) - set(built)):
+            raise InputError(f"no source named {', '.join(unknown)}; the settings name {', '.join(built) or 'none'}")
+        for name in sources or built:
+            source, authority = built[name]
+            report = schedule.pull(
+                source, wiring.build_ingest(read, store, authority=authority), store, now=wiring.utc_now()
+            )
+            statuses = [verdict.disposition.value for verdict in report.verdicts]
+            results.append({"source": name, "offered": report.offered, **{s: statuses.count(s) for s in set(statuses)}})
+    if as_json:
+        write_json(results)
+    for result in () if as_json else results:
+        console().print(", ".join(f"{key} {value}" for key, value in result.items()))
+
+
+def score(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
+    """Score every ECG that is waiting, then stop."""
+    from ecgfm_clinical import wiring
+
+    with opened(settings) as (read, store):
+        scorer = wiring.build_scorer(read, store, wiring.open_predictor(read))
+        taken = 0
+        with console().status("Scoring") as status:
+            while batch := scorer.run_batch():
+                taken += batch
+                status.update(f"Scoring: {taken} ECGs")
+    write_json({"jobs": taken}) if as_json else console().print(
+        f"{taken} score jobs taken; `ecgfm-clinical status` counts them"
+    )
+
+
+def send(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
+    """Send every result that is due to each destination once, then stop."""
+    from ecgfm_clinical import wiring
+
+    with opened(settings) as (read, store):
+        taken = 0
+        for reporter in wiring.build_reporters(read, store):
+            while batch := reporter.run_batch():
+                taken += batch
+        dead = store.dead_letters()
+        waiting = store.waiting_messages()
+    if as_json:
+        write_json({"messages": taken, "waiting": waiting, "dead": dead})
+    else:
+        console().print(f"{taken} messages taken, {waiting} still waiting, {dead} refused by their destination")
+    if waiting or dead:
+        raise typer.Exit(1)

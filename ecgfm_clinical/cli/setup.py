@@ -1,0 +1,52 @@
+"""Setting up an installation: `init`, `check`, `migrate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, settings_from, write_json
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder to create the installation in.")],
+) -> None:
+    """Write a commented settings.toml and an empty staging store into FOLDER.
+
+    Edit settings.toml, then run `ecgfm-clinical check --settings FOLDER/settings.toml`.
+    """
+    from ecgfm_clinical.setup import write_installation
+
+    path = write_installation(folder)
+    console().print(
+        f"Wrote {path} and an empty store beside it.\nNext: edit it, then  ecgfm-clinical check --settings {path}"
+    )
+
+
+def check(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
+    """Try each configured part (store, model, listeners, sources, destinations) and say what is wrong and what to do.
+
+    Sends nothing but C-ECHO and a connection test. Exits with 1 where a part is not well.
+    """
+    from ecgfm_clinical.setup import check_parts
+
+    lines = list(check_parts(settings_from(settings)))
+    if as_json:
+        write_json([{"part": line.part, "ok": line.ok, "text": line.text} for line in lines])
+    for line in () if as_json else lines:
+        console().print(f"[{'green' if line.ok else 'red'}]{'ok  ' if line.ok else 'FAIL'}[/] {line.part}: {line.text}")
+    if not all(line.ok for line in lines):
+        raise typer.Exit(1)
+
+
+def migrate(settings: SettingsOption = None) -> None:
+    """Create the staging store, or bring an older one up to this version, keeping its data.
+
+    Stop every `ecgfm-clinical run` that uses the store first, and take a backup (see the runbook).
+    """
+    from ecgfm_clinical.staging import migrations
+
+    url = settings_from(settings).store_url
+    before = migrations.revision(url)
+    migrations.upgrade(url)
+    console().print(f"store schema: {before or 'empty'} → {migrations.revision(url)}")

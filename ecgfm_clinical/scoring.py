@@ -1,0 +1,165 @@
+"""Score jobs become score rows: claim a batch, judge each ECG per head, run the encoder once, store what came out."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from ecgfm.predictor import HeadPrediction, Prediction, Record
+from ecgfm_clinical import log
+from ecgfm_clinical.errors import LeaseLost
+from ecgfm_clinical.evaluability import Reason, judge
+from ecgfm_clinical.settings import HeadRules
+from ecgfm_clinical.staging.records import Job, Score, Scoring, StagedEcg
+from ecgfm_clinical.staging.retry import after_failure
+from ecgfm_clinical.staging.store import Store
+
+
+class Scores(Protocol):
+    """What scoring needs of a predictor (`ecgfm.predictor.Predictor`)."""
+
+    model_id: str
+    model_name: str
+    model_version: str
+    preprocessing: str
+    runtime: str
+    demo: bool
+
+    @property
+    def labels(self) -> Mapping[str, tuple[str, ...]]:
+        """head -> its labels."""
+
+    def predict(self, records: Sequence[Record]) -> list[Prediction]: ...
+
+
+class Scorer:
+    """Takes score jobs from the store and finishes them with one model."""
+
+    def __init__(
+        self,
+        store: Store,
+        predictor: Scores,
+        *,
+        rules: Callable[[str], HeadRules],
+        destinations: Sequence[str],
+        worker: str,
+        clock: Callable[[], datetime],
+        control_ids: Callable[[], str],
+        batch_size: int,
+        lease: timedelta,
+        max_attempts: int,
+    ) -> None:
+        self._store = store
+        self._predictor = predictor
+        self._rules = {head: rules(head) for head in predictor.labels}
+        self._destinations = destinations
+        self._worker = worker
+        self._clock = clock
+        self._control_ids = control_ids
+        self._batch_size = batch_size
+        self._lease = lease
+        self._max_attempts = max_attempts
+
+    def run_batch(self) -> int:
+        """Claim and finish one batch; the number of jobs claimed, 0 where nothing was due."""
+        now = self._clock()
+        jobs = self._store.claim_jobs(worker=self._worker, limit=self._batch_size, now=now, lease=self._lease)
+        if not jobs:
+            return 0
+        started = time.perf_counter()
+        staged = {one.ecg_id: one for one in self._store.load_staged([job.ecg_id for job in jobs])}
+        predictions = self._predict([staged[job.ecg_id] for job in jobs])
+        for job in jobs:
+            self._finish(job, staged[job.ecg_id], predictions[job.ecg_id])
+        log.event("batch.scored", jobs=len(jobs), ms=round(1000 * (time.perf_counter() - started)))
+        return len(jobs)
+
+    def _judge(self, one: StagedEcg) -> dict[str, tuple[Reason, ...]]:
+        return {head: judge(one.ecg, rules) for head, rules in self._rules.items() if rules.enabled}
+
+    def _predict(self, batch: Sequence[StagedEcg]) -> dict[int, Prediction | Exception | None]:
+        """Predictions by ECG; None where no head may score it, the error where the ECG itself breaks the predictor."""
+        evaluable = [one for one in batch if not all(self._judge(one).values())]
+        outcomes: dict[int, Prediction | Exception | None] = {one.ecg_id: None for one in batch}
+        try:
+            together = self._predictor.predict([_record(one) for one in evaluable]) if evaluable else []
+            outcomes.update(zip((one.ecg_id for one in evaluable), together, strict=True))
+        except Exception:  # noqa: BLE001  one poisoned ECG must fail alone: find it by scoring each by itself
+            for one in evaluable:
+                outcomes[one.ecg_id] = self._predict_alone(one)
+        return outcomes
+
+    def _predict_alone(self, one: StagedEcg) -> Prediction | Exception:
+        try:
+            return self._predictor.predict([_record(one)])[0]
+        except Exception as error:  # noqa: BLE001  kept on the job with its attempts
+            return error
+
+    def _finish(self, job: Job, one: StagedEcg, outcome: Prediction | Exception | None) -> None:
+        now = self._clock()
+        try:
+            if isinstance(outcome, Exception):
+                retry = after_failure(outcome, attempts=job.attempts, limit=self._max_attempts, now=now)
+                self._store.fail_job(job, retry, now=now, worker=self._worker)
+                log.event("ecg.scoring-failed", ecg_id=one.ecg_id, attempt=job.attempts, error=type(outcome).__name__)
+                return
+            scoring = self._scoring(one, outcome, now)
+            self._store.finish_scoring(
+                job, scoring, self._destinations, now=now, worker=self._worker, control_ids=self._control_ids
+            )
+        except LeaseLost:
+            # Another worker took this job over while we were busy; its result stands.
+            log.event("job.lease-lost", ecg_id=one.ecg_id)
+            return
+        log.event("ecg.scored", ecg_id=one.ecg_id, evaluable=sum(s.probability is not None for s in scoring.scores))
+
+    def _scoring(self, one: StagedEcg, prediction: Prediction | None, now: datetime) -> Scoring:
+        by_head: dict[str, list[HeadPrediction]] = {}
+        for head in prediction.heads if prediction else ():
+            by_head.setdefault(head.head, []).append(head)
+        unusable = tuple(
+            Reason(code=code, text="the prepared signal cannot be scored") for code in _reasons(prediction)
+        )
+        scores: list[Score] = []
+        for head, reasons in self._judge(one).items():
+            if reasons or unusable:
+                labels = self._predictor.labels[head]
+                scores += [_not_evaluable(head, label, reasons or unusable) for label in labels]
+            else:
+                scores += [_score(predicted) for predicted in by_head[head]]
+        return Scoring(
+            ecg_id=one.ecg_id,
+            model_id=self._predictor.model_id,
+            model_name=self._predictor.model_name,
+            model_version=self._predictor.model_version,
+            preprocessing=self._predictor.preprocessing,
+            runtime=self._predictor.runtime,
+            input_digest=prediction.input_digest if prediction else "",
+            scored_at=now,
+            scores=tuple(scores),
+            demo=self._predictor.demo,
+        )
+
+
+def _record(one: StagedEcg) -> Record:
+    return Record(signal=one.ecg.signal, sampling_rate=one.ecg.sampling_rate)
+
+
+def _reasons(prediction: Prediction | None) -> tuple[str, ...]:
+    return prediction.reasons if prediction else ()
+
+
+def _not_evaluable(head: str, label: str, reasons: Sequence[Reason]) -> Score:
+    return Score(head=head, label=label, probability=None, logit=None, reasons=tuple((r.code, r.text) for r in reasons))
+
+
+def _score(predicted: HeadPrediction) -> Score:
+    positive = None if predicted.threshold is None else predicted.probability >= predicted.threshold
+    return Score(
+        head=predicted.head,
+        label=predicted.label,
+        probability=predicted.probability,
+        logit=predicted.logit,
+        threshold=predicted.threshold,
+        positive=positive,
+    )

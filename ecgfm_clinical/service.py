@@ -1,0 +1,107 @@
+"""The running service: the parts one role needs, started together and stopped cleanly."""
+
+from contextlib import ExitStack
+from datetime import timedelta
+from threading import Event
+from typing import TYPE_CHECKING, Literal
+
+from ecgfm_clinical import log, schedule, wiring
+from ecgfm_clinical.errors import StoreUnavailable
+from ecgfm_clinical.settings import Settings
+from ecgfm_clinical.worker import Worker
+
+if TYPE_CHECKING:
+    from ecgfm_clinical.staging.store import Store
+
+Role = Literal["connect", "score", "report", "all"]
+
+#: How long a worker without work waits before it looks again.
+IDLE = timedelta(seconds=1)
+#: How often leases that ended without a sign of life are taken back.
+REAP_EVERY = timedelta(seconds=30)
+
+
+class Service:
+    """One process of one role. `start`, then `wait`; `stop` finishes what is under way."""
+
+    def __init__(self, settings: Settings, role: Role, store: "Store") -> None:
+        self._settings = settings
+        self._store = store
+        self._roles = {"connect", "score", "report"} if role == "all" else {role}
+        self._stop = Event()
+        self._closing = ExitStack()
+        self.ports: dict[str, int] = {}  #: listener name -> port, once started
+
+    def start(self) -> None:
+        """Bind every port and start every worker; where one part cannot start, none is left running."""
+        with ExitStack() as undo:
+            tasks = []
+            if "score" in self._roles:
+                tasks += self._scoring_tasks()
+            if "connect" in self._roles:
+                tasks += self._pull_tasks()
+                self._start_listeners(undo)
+            if "report" in self._roles:
+                self._start_reporters(undo)
+            tasks.append(schedule.Task(name="reap", every=REAP_EVERY, run=self._reap))
+            scheduler = schedule.build(tasks)
+            scheduler.start()
+            undo.callback(scheduler.shutdown, wait=True)
+            self._closing = undo.pop_all()
+        log.event("service.started", roles=",".join(sorted(self._roles)))
+
+    def wait(self) -> None:
+        """Block until someone calls `request_stop`."""
+        self._stop.wait()
+
+    def request_stop(self) -> None:
+        """Ask for a clean stop; safe in a signal handler."""
+        self._stop.set()
+
+    def stop(self) -> None:
+        """Finish what is under way, close ports and connections."""
+        self._stop.set()
+        self._closing.close()
+        log.event("service.stopped")
+
+    def _scoring_tasks(self) -> list[schedule.Task]:
+        scorer = wiring.build_scorer(self._settings, self._store, wiring.open_predictor(self._settings))
+        every = timedelta(seconds=self._settings.scoring.every_seconds)
+        return [schedule.Task(name="score", every=every, run=schedule.drained(scorer.run_batch, self._stop))]
+
+    def _pull_tasks(self) -> list[schedule.Task]:
+        tasks = []
+        for source, every, authority in wiring.build_sources(self._settings):
+            run = schedule.pulled_by_leader(
+                source,
+                wiring.build_ingest(self._settings, self._store, authority=authority),
+                self._store,
+                clock=wiring.utc_now,
+                holder=wiring.worker_name("connect"),
+                term=max(3 * every, timedelta(minutes=1)),
+            )
+            tasks.append(schedule.Task(name=f"pull {source.name}", every=every, run=run))
+        return tasks
+
+    def _start_listeners(self, undo: ExitStack) -> None:
+        names = [part.name for part in (*self._settings.listeners.dicom, *self._settings.listeners.hl7)]
+        for name, listener in zip(names, wiring.build_listeners(self._settings, self._store), strict=True):
+            listener.start()
+            undo.callback(listener.stop)
+            self.ports[name] = listener.port
+            log.event("listener.started", listener=name, port=listener.port)
+
+    def _start_reporters(self, undo: ExitStack) -> None:
+        for name, reporter in zip(
+            self._settings.destination_names, wiring.build_reporters(self._settings, self._store), strict=True
+        ):
+            worker = Worker(f"report {name}", reporter.run_batch, stop=self._stop, idle=IDLE)
+            worker.start()
+            undo.callback(worker.join)
+            undo.callback(self._stop.set)  # runs before the join: the worker stops after the step under way
+
+    def _reap(self) -> None:
+        try:
+            self._store.reap(now=wiring.utc_now())
+        except StoreUnavailable:
+            log.event("store.unavailable")

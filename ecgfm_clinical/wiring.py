@@ -1,0 +1,249 @@
+"""Settings become live objects here and nowhere else.
+
+Each builder imports what it builds, so that the connecting role never loads torch, the scoring role never loads hl7apy,
+and `--help` loads neither.
+"""
+
+import base64
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ecgfm_clinical.errors import ModelError
+from ecgfm_clinical.settings import DicomListener, FolderSource, Hl7Destination, Hl7Listener, Settings, Tls
+
+if TYPE_CHECKING:
+    from ecgfm.predictor import Predictor
+    from ecgfm_clinical.ingest import Ingest
+    from ecgfm_clinical.reporting import Reporter
+    from ecgfm_clinical.scoring import Scorer
+    from ecgfm_clinical.staging.store import Store
+    from ecgfm_connectors.base import Destination, Listener, Source
+    from ecgfm_connectors.tls import TlsFiles
+
+
+def utc_now() -> datetime:
+    """The clock of every live object; tests pass their own."""
+    return datetime.now(UTC)
+
+
+def control_id() -> str:
+    """A new MSH-10: 20 characters (the limit up to HL7 2.6), 95 random bits, so that no two workers ever draw the same."""
+    return "E" + base64.b32encode(os.urandom(12)).decode()[:19]
+
+
+def worker_name(role: str) -> str:
+    """Who holds a lease: host, process and role."""
+    return f"{socket.gethostname()}:{os.getpid()}:{role}"
+
+
+def program_version() -> str:
+    return version("ecgfm-clinical")
+
+
+# --- store and ingest -------------------------------------------------------------------------------------------------
+
+
+def open_store(settings: Settings) -> "Store":
+    """The staging store. Raises StoreNotReady, StoreTooNew, StoreUnavailable."""
+    from ecgfm_clinical.staging.store import Store
+
+    return Store.open(settings.store_url)
+
+
+def room_for_more(settings: Settings) -> Callable[[], bool]:
+    """Whether the disk beside the settings, where an embedded store lies, is above the watermark."""
+    least = settings.store.min_free_mb * 1_000_000
+    return lambda: shutil.disk_usage(settings.folder).free >= least
+
+
+def build_ingest(
+    settings: Settings, store: "Store", *, authority: str | None = None, allowed_roots: tuple[Path, ...] = ()
+) -> "Ingest":
+    """The Handler for one listener or source: `authority` is its own default for patient numbers that name none."""
+    from ecgfm_clinical.ingest import Ingest
+    from ecgfm_connectors.reading import ReadingContext, read
+
+    context = ReadingContext(
+        default_authority=authority or settings.site.authority,
+        zone=settings.site.zone,
+        allowed_roots=tuple(settings.resolve(root) for root in allowed_roots),
+    )
+    return Ingest(store, read=partial(read, context=context), clock=utc_now, room=room_for_more(settings))
+
+
+# --- listeners, sources, destinations ---------------------------------------------------------------------------------
+
+
+def build_listeners(settings: Settings, store: "Store") -> "Iterator[Listener]":
+    """Every port the settings open, not yet bound."""
+    for dicom in settings.listeners.dicom:
+        yield _dicom_listener(settings, store, dicom)
+    for hl7 in settings.listeners.hl7:
+        yield _hl7_listener(settings, store, hl7)
+
+
+def _dicom_listener(settings: Settings, store: "Store", part: DicomListener) -> "Listener":
+    from ecgfm_connectors.dicom.storage import StorageScp
+
+    return StorageScp(
+        name=part.name,
+        ae_title=part.ae_title,
+        host=part.host,
+        port=part.port,
+        handler=build_ingest(settings, store, authority=part.authority),
+        clock=utc_now,
+        allowed_callers=part.allowed_callers,
+        allowed_hosts=part.allowed_hosts,
+        max_associations=part.max_associations,
+        tls=_tls(settings, part.tls),
+    )
+
+
+def _hl7_listener(settings: Settings, store: "Store", part: Hl7Listener) -> "Listener":
+    from ecgfm_connectors.hl7.listener import MllpListener
+
+    return MllpListener(
+        name=part.name,
+        host=part.host,
+        port=part.port,
+        handler=build_ingest(settings, store, authority=part.authority, allowed_roots=part.allowed_roots),
+        clock=utc_now,
+        allowed_hosts=part.allowed_hosts,
+        max_message_bytes=part.max_message_mb * 1_000_000,
+        max_connections=part.max_connections,
+        idle_timeout=part.idle_seconds,
+        tls=_tls(settings, part.tls),
+    )
+
+
+def build_sources(settings: Settings) -> "Iterator[tuple[Source, timedelta, str | None]]":
+    """Every source with its interval and its own assigning authority, if it has one."""
+    for part in settings.sources.folder:
+        yield _folder_source(settings, part), timedelta(seconds=part.every_seconds), part.authority
+
+
+def _folder_source(settings: Settings, part: FolderSource) -> "Source":
+    from ecgfm_connectors.files.folder import FolderSource as Folder
+
+    return Folder(name=part.name, path=settings.resolve(part.path), stable_for=timedelta(seconds=part.stable_seconds))
+
+
+def build_destinations(settings: Settings) -> "Iterator[tuple[Destination, Hl7Destination]]":
+    """Every destination, not yet connected, with its settings."""
+    from ecgfm_connectors.hl7.sender import MllpDestination
+
+    for part in settings.destinations.hl7:
+        yield (
+            MllpDestination(
+                name=part.name,
+                host=part.host,
+                port=part.port,
+                ack_timeout=part.ack_timeout_seconds,
+                tls=_tls(settings, part.tls),
+            ),
+            part,
+        )
+
+
+def _tls(settings: Settings, part: Tls | None) -> "TlsFiles | None":
+    from ecgfm_connectors.tls import TlsFiles
+
+    if part is None:
+        return None
+    return TlsFiles(
+        certificate=settings.resolve(part.certificate),
+        key=settings.resolve(part.key),
+        trusted=settings.resolve(part.trusted),
+    )
+
+
+# --- scoring ----------------------------------------------------------------------------------------------------------
+
+
+def bundle_path(settings: Settings, bundle: str | None = None) -> Path:
+    """The folder of the bundle that scores; `demo` is the one inside the package. Raises ModelError where it is missing."""
+    named = bundle or settings.model.bundle
+    if named == "demo":
+        return demo_bundle()
+    path = settings.resolve(Path(named))
+    if not (path / "bundle.json").is_file():
+        raise ModelError(
+            f"no model bundle at {path}: it needs a bundle.json; `ecgfm-clinical model import` writes one from a checkpoint"
+        )
+    return path
+
+
+def demo_bundle() -> Path:
+    """The small bundle that ships with the package, not for clinical use."""
+    return Path(str(files("ecgfm_clinical") / "demo" / "model"))
+
+
+def open_predictor(settings: Settings, bundle: str | None = None) -> "Predictor":
+    """The model, resident. Raises ModelError where the bundle is missing or damaged."""
+    from ecgfm.errors import EcgFmError
+    from ecgfm.predictor import Predictor
+
+    path = bundle_path(settings, bundle)
+    try:
+        return Predictor.from_bundle(
+            path, runtime=settings.model.runtime, device=settings.model.device, threads=settings.model.threads
+        )
+    except EcgFmError as error:
+        raise ModelError(f"{path}: {error}") from error
+
+
+def build_scorer(settings: Settings, store: "Store", predictor: "Predictor") -> "Scorer":
+    from ecgfm_clinical.scoring import Scorer
+
+    return Scorer(
+        store,
+        predictor,
+        rules=settings.rules,
+        destinations=settings.destination_names,
+        worker=worker_name("score"),
+        clock=utc_now,
+        control_ids=control_id,
+        batch_size=settings.scoring.batch_size,
+        lease=settings.scoring.lease,
+        max_attempts=settings.scoring.max_attempts,
+    )
+
+
+# --- reporting --------------------------------------------------------------------------------------------------------
+
+
+def build_reporters(settings: Settings, store: "Store") -> "Iterator[Reporter]":
+    """One reporter a destination: each destination's queue moves by itself."""
+    from ecgfm_clinical.reporting import Reporter
+    from ecgfm_connectors.hl7.ack import reaction
+    from ecgfm_connectors.hl7.result import Profile, compose
+
+    for destination, part in build_destinations(settings):
+        profile = Profile(
+            version=part.version,
+            sending_application=part.sending_application,
+            sending_facility=part.sending_facility or settings.site.name,
+            receiving_application=part.receiving_application,
+            receiving_facility=part.receiving_facility,
+            filler_namespace=part.filler_namespace,
+            zone=settings.site.zone,
+        )
+        yield Reporter(
+            store,
+            destination,
+            compose=partial(compose, profile=profile),
+            react=partial(reaction, ae_means_busy=part.ae_means_busy),
+            worker=worker_name(f"report-{part.name}"),
+            clock=utc_now,
+            max_attempts=part.max_attempts,
+            device_id=f"ecgfm-clinical {program_version()}",
+            lease=timedelta(seconds=max(60.0, 20 * part.ack_timeout_seconds)),
+        )

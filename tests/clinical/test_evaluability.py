@@ -1,0 +1,175 @@
+"""Clean ECGs are scored, damaged ones are answered with the reason: on generated recordings, and on PTB-XL where present."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ecgfm_clinical.demo import alterations, recordings
+from ecgfm_clinical.evaluability import age_years, judge, signal_reasons
+from ecgfm_clinical.settings import HeadRules
+from ecgfm_connectors.ecg import LEADS, AcquiredAt, Ecg, Finding
+from ecgfm_connectors.files import payload
+from ecgfm_connectors.patient import Identifier, Patient
+from ecgfm_connectors.reading import ReadingContext, read
+
+CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus"
+CONTEXT = ReadingContext(default_authority="TEST", zone=UTC)
+AT = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
+
+
+def ecg(signal: NDArray[np.floating], rate: float = 500.0, **changes: object) -> Ecg:
+    return replace(
+        Ecg(
+            source_id="1",
+            format="test",
+            patient=Patient(
+                identifiers=(Identifier(authority="TEST", value="1"),), birth_date=date(1960, 5, 17), sex="F"
+            ),
+            acquired=AcquiredAt(at=AT, zone_source="offset", original="20260301080000+0000"),
+            sampling_rate=rate,
+            signal=np.ascontiguousarray(signal, dtype=np.float32),
+            stored_leads=LEADS,
+        ),
+        **changes,  # type: ignore[arg-type]  # each test names fields of Ecg
+    )
+
+
+def codes(one: Ecg, rules: HeadRules | None = None) -> set[str]:
+    return {reason.code for reason in judge(one, rules or HeadRules())}
+
+
+@pytest.fixture
+def clean() -> NDArray[np.float64]:
+    return recordings.load(0)
+
+
+def test_every_shipped_recording_is_evaluable() -> None:
+    assert {index: codes(ecg(recordings.load(index))) for index in range(recordings.count())} == {
+        index: set() for index in range(recordings.count())
+    }
+
+
+@pytest.mark.parametrize(
+    ("alteration", "expected"),
+    [
+        (alterations.wide_qrs, set()),
+        (alterations.st_elevation, set()),
+        (alterations.atrial_fibrillation, set()),
+        (alterations.noisy, {"noise"}),
+        (alterations.too_short, {"too-short"}),
+        (alterations.lead_off, {"flat-lead"}),
+        (alterations.lead_missing, {"missing-lead"}),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+@pytest.mark.parametrize("index", range(0, 24, 4))
+def test_alterations_are_judged_for_what_they_are(
+    alteration: alterations.Alteration, expected: set[str], index: int
+) -> None:
+    altered = alteration(recordings.load(index), 500.0, np.random.default_rng(index))
+    assert codes(ecg(altered)) == expected
+
+
+def test_missing_samples_inside_a_lead_are_named(clean: NDArray[np.float64]) -> None:
+    clean[7, 1000:1200] = np.nan
+    (reason,) = signal_reasons(ecg(clean))
+    assert (reason.code, reason.text.split(":")[0]) == ("nan-sample", "V2")
+
+
+@pytest.mark.parametrize("factor", [1000.0, 5.0, 0.2, 0.001])
+def test_a_wrong_unit_or_gain_is_noticed(clean: NDArray[np.float64], factor: float) -> None:
+    assert "amplitude-implausible" in codes(ecg(clean * factor))
+
+
+def test_a_clipped_lead_is_noticed(clean: NDArray[np.float64]) -> None:
+    clean[9] = np.clip(4 * clean[9], -0.4, 0.4)
+    assert "clipped-lead" in codes(ecg(clean))
+
+
+@pytest.mark.parametrize("rate", [50.0, 2000.0])
+def test_a_rate_outside_the_range_is_refused(clean: NDArray[np.float64], rate: float) -> None:
+    samples = int(10 * rate)
+    assert "rate-out-of-range" in codes(ecg(np.resize(clean, (12, samples)), rate))
+
+
+@pytest.mark.parametrize(
+    ("birth", "rules", "expected"),
+    [
+        (date(1960, 5, 17), HeadRules(min_age=40), set()),
+        (date(1990, 5, 17), HeadRules(min_age=40), {"age-below-range"}),
+        (date(1920, 5, 17), HeadRules(max_age=90), {"age-above-range"}),
+        (None, HeadRules(), set()),
+        (None, HeadRules(unknown_age="refuse"), {"age-unknown"}),
+        (date(2026, 3, 2), HeadRules(unknown_age="refuse"), {"age-unknown"}),  # born after the ECG: not believed
+    ],
+)
+def test_age_rules(clean: NDArray[np.float64], birth: date | None, rules: HeadRules, expected: set[str]) -> None:
+    assert codes(ecg(clean, patient=Patient(birth_date=birth)), rules) == expected
+
+
+def test_age_counts_to_the_day() -> None:
+    on_birthday = ecg(recordings.load(0), patient=Patient(birth_date=date(1986, 3, 1)))
+    assert age_years(on_birthday) == pytest.approx(40, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("statement", "paced"),
+    [
+        ("Electronic ventricular pacemaker", True),
+        ("AV dual-paced rhythm", True),
+        ("Ventricular-paced rhythm", True),
+        ("Normal sinus rhythm", False),
+        ("no pacemaker spikes", False),
+        ("Spaced complexes", False),
+    ],
+)
+def test_a_paced_rhythm_is_what_the_device_calls_one(clean: NDArray[np.float64], statement: str, paced: bool) -> None:
+    one = ecg(clean, statements=(statement,))
+    assert ("paced-rhythm" in codes(one)) is paced
+    assert codes(one, HeadRules(paced="score")) == set()
+
+
+def test_test_data_and_decoder_findings_stop_every_head(clean: NDArray[np.float64]) -> None:
+    one = ecg(clean, test_data=True, findings=(Finding(code="einthoven-violation"), Finding(code="padding-masked")))
+    assert codes(one) == {"test-data", "einthoven-violation"}
+
+
+def test_a_site_may_score_in_spite_of_a_reason(clean: NDArray[np.float64]) -> None:
+    one = ecg(clean, findings=(Finding(code="einthoven-violation"),))
+    assert codes(one, HeadRules(allow=("einthoven-violation",))) == set()
+
+
+def of_corpus(pattern: str) -> list[Path]:
+    return sorted(CORPUS.glob(pattern))
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real recordings is not beside this checkout")
+def test_no_clean_ptbxl_record_is_refused() -> None:
+    paths = of_corpus("wfdb_ptbxl500/*/*_hr.hea")
+    assert len(paths) == 300
+    refused = {}
+    for path in paths:
+        (one,) = read(payload.load(path), CONTEXT).ecgs
+        if reasons := signal_reasons(one):
+            refused[path.stem] = reasons
+    assert refused == {}
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real recordings is not beside this checkout")
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("wfdb_cinc2021/*/JS20004.hea", "flat-lead"),
+        ("wfdb_cinc2021/*/JS20007.hea", "noise"),
+        ("wfdb_cinc2020/*/HR00599.hea", "amplitude-implausible"),
+        ("wfdb_cinc2020/*/E00009.hea", "amplitude-implausible"),
+    ],
+)
+def test_every_known_bad_record_is_caught(pattern: str, expected: str) -> None:
+    (path,) = of_corpus(pattern)
+    (one,) = read(payload.load(path), CONTEXT).ecgs
+    assert expected in {reason.code for reason in signal_reasons(one)}
