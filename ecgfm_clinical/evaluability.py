@@ -74,22 +74,23 @@ def _signal_reasons(ecg: Ecg) -> Iterator[Reason]:
         if finding.code in DECODER_REASONS:
             yield Reason(code=finding.code, text=DECODER_REASONS[finding.code])
     absent = np.isnan(signal)
-    missing, broken = absent.all(axis=1), absent.any(axis=1) & ~absent.all(axis=1)
+    missing = np.asarray(absent.all(axis=1))
+    complete = ~np.asarray(absent.any(axis=1))
     yield from _of_leads("missing-lead", missing, "not recorded")
-    yield from _of_leads("nan-sample", broken, "samples missing inside the recording")
-    whole = signal[~absent.any(axis=1)]
+    yield from _of_leads("nan-sample", ~complete & ~missing, "samples missing inside the recording")
+    whole = signal[complete]
     if whole.size == 0 or signal.shape[1] < rate / 2:
         return
     flat = np.zeros(len(LEADS), bool)
-    flat[~absent.any(axis=1)] = _longest_hold(whole) >= FLAT_SECONDS * rate
+    flat[complete] = _longest_hold(whole) >= FLAT_SECONDS * rate
     yield from _of_leads("flat-lead", flat, f"no change for {FLAT_SECONDS:g} s or more")
     yield from _amplitude_reasons(whole, rate, complete=not flat.any())
     if rate >= LOWEST_RATE:
         noisy = np.zeros(len(LEADS), bool)
-        noisy[~absent.any(axis=1)] = between_beats(whole, rate) > NOISE_MV
+        noisy[complete] = between_beats(whole, rate) > NOISE_MV
         yield from _of_leads("noise", noisy, f"more than {NOISE_MV:g} mV of noise between the beats")
     clipped = np.zeros(len(LEADS), bool)
-    clipped[~absent.any(axis=1)] = _share_at_rail(whole, rate) > CLIPPED_SHARE
+    clipped[complete] = _share_at_rail(whole, rate) > CLIPPED_SHARE
     yield from _of_leads("clipped-lead", clipped & ~flat, "samples held at the converter's limit")
 
 

@@ -16,24 +16,23 @@ Read = Callable[[bytes], Contents]
 class Ingest:
     """The Handler that every listener and source is given.
 
-    `read` decodes a payload; `clock` gives the time of the commit; `room` says whether the disk may take more.
+    `read` decodes a payload; `clock` gives the time of the commit.
     """
 
-    def __init__(self, store: Store, *, read: Read, clock: Callable[[], datetime], room: Callable[[], bool]) -> None:
+    def __init__(self, store: Store, *, read: Read, clock: Callable[[], datetime]) -> None:
         self._store = store
         self._read = read
         self._clock = clock
-        self._room = room
 
     def __call__(self, received: Received) -> Verdict:
         """Stage one payload. Any verdict but TRY_LATER means it is committed, with its reason where it was not taken."""
-        if not self._room():
-            return self._later(received, "disk-full", "the disk is nearly full; nothing is accepted until it has room")
         try:
             contents = self._decode(received.content)
             verdict = self._store.intake(received, contents, now=self._clock(), actor=received.source)
         except StoreUnavailable:
-            return self._later(received, "store-unavailable", "the staging store does not answer; send it again later")
+            text = "the staging store does not answer, or its disk is nearly full; send it again later"
+            log.event("payload.turned-away", source=received.source, transport=received.transport)
+            return Verdict(disposition=Disposition.TRY_LATER, code="store-unavailable", text=text)
         log.event(
             f"payload.{verdict.disposition.value}",
             source=received.source,
@@ -54,7 +53,3 @@ class Ingest:
         if contents == Contents(findings=contents.findings):
             return Refused("no-ecg", "holds no ECG, outcome or identity event")
         return contents
-
-    def _later(self, received: Received, code: str, text: str) -> Verdict:
-        log.event("payload.turned-away", source=received.source, transport=received.transport, code=code)
-        return Verdict(disposition=Disposition.TRY_LATER, code=code, text=text)

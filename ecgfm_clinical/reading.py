@@ -37,7 +37,7 @@ def read_ecgs(path: Path, settings: Settings | None = None) -> tuple[Ecg, ...]:
     )
     try:
         contents = read(payload.load(path), context)
-    except (PayloadError, OSError) as error:
+    except PayloadError as error:
         raise InputError(f"{path}: {error}") from error
     if not contents.ecgs:
         raise InputError(f"{path}: holds no ECG")
@@ -45,9 +45,5 @@ def read_ecgs(path: Path, settings: Settings | None = None) -> tuple[Ecg, ...]:
 
 
 def receive(path: Path, *, now: datetime) -> Received:
-    """One file as a payload for the store. Raises InputError where it cannot be read from disk."""
-    try:
-        content = payload.load(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    return Received(transport="file", source="ingest", content=content, received_at=now, location=str(path))
+    """One file as a payload for the store. Raises Unreadable or Refused where its bytes cannot be had."""
+    return Received(transport="file", source="ingest", content=payload.load(path), received_at=now, location=str(path))

@@ -91,9 +91,8 @@ class Reporter:
             self._again(message, ack)
         else:
             now = self._clock()
-            self._store.fail_message(
-                message, refused(ack, attempts=message.attempts, now=now), now=now, worker=self._worker
-            )
+            retry = refused(ack, attempts=message.attempts, now=now)
+            self._store.fail_message(message, retry, now=now, worker=self._worker, ack=ack)
             log.event(
                 "message.dead",
                 message_id=message.message_id,
@@ -107,13 +106,14 @@ class Reporter:
         staged, scoring = self._store.compose_input(message)
         result = build_result(message, staged, scoring, composed_at=self._clock(), device_id=self._device_id)
         body = self._compose(result)
-        self._store.fix_body(message, body, now=self._clock())
+        self._store.fix_body(message, body, now=self._clock(), actor=self._worker)
         return body
 
     def _again(self, message: OutboundMessage, cause: ConnectorError | Ack) -> None:
         now = self._clock()
         retry = after_failure(cause, attempts=message.attempts, limit=self._max_attempts, now=now)
-        self._store.fail_message(message, retry, now=now, worker=self._worker)
+        ack = cause if isinstance(cause, Ack) else None
+        self._store.fail_message(message, retry, now=now, worker=self._worker, ack=ack)
         log.event(
             "message.unacknowledged", message_id=message.message_id, attempt=message.attempts, error=retry.error.kind
         )

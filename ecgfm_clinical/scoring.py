@@ -115,8 +115,8 @@ class Scorer:
 
     def _scoring(self, one: StagedEcg, prediction: Prediction | None, now: datetime) -> Scoring:
         by_head: dict[str, list[HeadPrediction]] = {}
-        for head in prediction.heads if prediction else ():
-            by_head.setdefault(head.head, []).append(head)
+        for predicted in prediction.heads if prediction else ():
+            by_head.setdefault(predicted.head, []).append(predicted)
         unusable = tuple(
             Reason(code=code, text="the prepared signal cannot be scored") for code in _reasons(prediction)
         )
@@ -126,7 +126,7 @@ class Scorer:
                 labels = self._predictor.labels[head]
                 scores += [_not_evaluable(head, label, reasons or unusable) for label in labels]
             else:
-                scores += [_score(predicted) for predicted in by_head[head]]
+                scores += [_score(one_label) for one_label in by_head[head]]
         return Scoring(
             ecg_id=one.ecg_id,
             model_id=self._predictor.model_id,

@@ -84,8 +84,9 @@ class Service:
         return tasks
 
     def _start_listeners(self, undo: ExitStack) -> None:
-        names = [part.name for part in (*self._settings.listeners.dicom, *self._settings.listeners.hl7)]
-        for name, listener in zip(names, wiring.build_listeners(self._settings, self._store), strict=True):
+        for name, listener in zip(
+            self._settings.listeners.names, wiring.build_listeners(self._settings, self._store), strict=True
+        ):
             listener.start()
             undo.callback(listener.stop)
             self.ports[name] = listener.port

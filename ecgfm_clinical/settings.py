@@ -139,6 +139,10 @@ class Listeners(_Part):
     dicom: tuple[DicomListener, ...] = ()
     hl7: tuple[Hl7Listener, ...] = ()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*(part.name for part in self.dicom), *(part.name for part in self.hl7))
+
 
 class FolderSource(_Part):
     """A folder into which another system drops ECG files."""
@@ -211,17 +215,14 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
         # Cursors, outbox rows and audit lines refer to parts by name: two parts of one name would share them.
-        for kind, names in (
-            (
-                "listener or source",
-                [p.name for p in (*self.listeners.dicom, *self.listeners.hl7, *self.sources.folder)],
-            ),
-            ("destination", [p.name for p in self.destinations.hl7]),
-        ):
-            twice = sorted({name for name in names if names.count(name) > 1})
-            if twice:
-                raise ValueError(f"{kind} name used twice: {', '.join(twice)}")
+        self._refuse_twice("listener or source", [*self.listeners.names, *(part.name for part in self.sources.folder)])
+        self._refuse_twice("destination", list(self.destination_names))
         return self
+
+    @staticmethod
+    def _refuse_twice(kind: str, names: list[str]) -> None:
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"{kind} name used twice: {', '.join(twice)}")
 
     def rules(self, head: str) -> HeadRules:
         """The rules of one head; defaults where the file names none."""

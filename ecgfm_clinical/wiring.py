@@ -8,7 +8,7 @@ import base64
 import os
 import shutil
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.metadata import version
@@ -55,13 +55,11 @@ def open_store(settings: Settings) -> "Store":
     """The staging store. Raises StoreNotReady, StoreTooNew, StoreUnavailable."""
     from ecgfm_clinical.staging.store import Store
 
-    return Store.open(settings.store_url)
-
-
-def room_for_more(settings: Settings) -> Callable[[], bool]:
-    """Whether the disk beside the settings, where an embedded store lies, is above the watermark."""
-    least = settings.store.min_free_mb * 1_000_000
-    return lambda: shutil.disk_usage(settings.folder).free >= least
+    return Store.open(
+        settings.store_url,
+        free_bytes=lambda: shutil.disk_usage(settings.folder).free,  # where an embedded store lies
+        least_free=settings.store.min_free_mb * 1_000_000,
+    )
 
 
 def build_ingest(
@@ -76,7 +74,7 @@ def build_ingest(
         zone=settings.site.zone,
         allowed_roots=tuple(settings.resolve(root) for root in allowed_roots),
     )
-    return Ingest(store, read=partial(read, context=context), clock=utc_now, room=room_for_more(settings))
+    return Ingest(store, read=partial(read, context=context), clock=utc_now)
 
 
 # --- listeners, sources, destinations ---------------------------------------------------------------------------------

@@ -13,11 +13,12 @@ def status(settings: SettingsOption = None, as_json: JsonOption = False) -> None
 
     received = scored + not evaluable + failed + waiting, always. Exits with 1 where a person must look.
     """
+    from ecgfm_clinical import wiring
     from ecgfm_clinical.story import status_of, status_text
 
     with opened(settings) as (_, store):
-        found = status_of(store)
-    write_json(found) if as_json else console().print(status_text(found))
+        found = status_of(store, now=wiring.utc_now())
+    write_json(found) if as_json else console().print(status_text(found), markup=False)
     if found["needs_attention"]:
         raise typer.Exit(1)
 
@@ -29,11 +30,11 @@ def show(
     phi: Annotated[bool, typer.Option("--phi", help="Show identifying values and message bodies.")] = False,
 ) -> None:
     """The whole story of one ECG: received, judged, scored by which model, sent when, acknowledged how."""
-    from ecgfm_clinical.story import story_of, story_text
+    from ecgfm_clinical.story import find_ecg, story_of, story_text
 
     with opened(settings) as (_, store):
-        found = story_of(store.story(store.find(ecg)), phi=phi)
-    write_json(found) if as_json else console().print(story_text(found))
+        found = story_of(store.story(find_ecg(store, ecg)), phi=phi)
+    write_json(found) if as_json else console().print(story_text(found), markup=False)
 
 
 def inspect(

@@ -4,11 +4,14 @@ import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opened, progress, write_json
+
+if TYPE_CHECKING:
+    from ecgfm_connectors.base import Handler, Verdict
 
 
 class RoleChoice(StrEnum):
@@ -55,7 +58,7 @@ def ingest(
     Refused and unreadable files are kept in the store with their reason. Exits with 1 where a file could not be staged.
     """
     from ecgfm_clinical import wiring
-    from ecgfm_clinical.reading import gather, receive
+    from ecgfm_clinical.reading import gather
     from ecgfm_connectors.base import Disposition
 
     found = gather(paths)
@@ -63,8 +66,8 @@ def ingest(
     with opened(settings) as (read, store):
         handle = wiring.build_ingest(read, store)
         for path in progress(found, "Staging"):
-            verdict = handle(receive(path, now=wiring.utc_now()))
-            line = {
+            verdict = _stage(path, handle)
+            line: dict[str, object] = {
                 "path": str(path),
                 "ecg_id": list(verdict.ecg_ids),
                 "status": verdict.disposition.value,
@@ -78,6 +81,18 @@ def ingest(
         write_json(lines)
     if any(line["status"] not in (Disposition.STAGED.value, Disposition.DUPLICATE.value) for line in lines):
         raise typer.Exit(1)
+
+
+def _stage(path: Path, handle: "Handler") -> "Verdict":
+    from ecgfm_clinical import wiring
+    from ecgfm_clinical.reading import receive
+    from ecgfm_connectors.base import Disposition, Verdict
+    from ecgfm_connectors.errors import PayloadError
+
+    try:
+        return handle(receive(path, now=wiring.utc_now()))
+    except PayloadError as error:  # not even its bytes can be had, so there is nothing to keep
+        return Verdict(disposition=Disposition.UNREADABLE, code=error.code, text=error.text)
 
 
 def _line(line: dict[str, object]) -> str:
@@ -137,8 +152,8 @@ def send(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
         for reporter in wiring.build_reporters(read, store):
             while batch := reporter.run_batch():
                 taken += batch
-        dead = store.dead_letters()
-        waiting = store.waiting_messages()
+        backlog = store.backlog().destinations.values()
+    waiting, dead = sum(one.waiting + one.running for one in backlog), sum(one.dead for one in backlog)
     if as_json:
         write_json({"messages": taken, "waiting": waiting, "dead": dead})
     else:

@@ -1,0 +1,165 @@
+"""What `status` and `show` say: the store's own bookkeeping, as a document for programs and as text for people."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from ecgfm_clinical.errors import NotFound
+from ecgfm_clinical.inspection import MASK, describe
+
+if TYPE_CHECKING:
+    from ecgfm_clinical.staging.records import Counts, EcgStory, MessageStory, Scoring
+    from ecgfm_clinical.staging.store import Store
+
+
+def status_of(store: "Store", *, now: datetime) -> dict[str, Any]:
+    """The state of the installation; `needs_attention` is true where something waits for a person."""
+    table, backlog = store.count_table(), store.backlog()
+    destinations = {
+        name: {"waiting": one.waiting + one.running, "refused": one.dead, "oldest_seconds": _age(one.oldest, now)}
+        for name, one in backlog.destinations.items()
+    }
+    return {
+        "ecgs": asdict(table.total),
+        "by_source": {name: asdict(counts) for name, counts in table.by_source.items()},
+        "by_head": {name: asdict(counts) for name, counts in table.by_head.items()},
+        "scoring": {
+            "waiting": backlog.jobs_waiting,
+            "running": backlog.jobs_running,
+            "failed": backlog.jobs_failed,
+            "oldest_seconds": _age(backlog.oldest_job, now),
+        },
+        "destinations": destinations,
+        "set_aside": store.refusals(),
+        "needs_attention": bool(backlog.jobs_failed or any(one["refused"] for one in destinations.values())),
+    }
+
+
+def _age(since: datetime | None, now: datetime) -> float | None:
+    return None if since is None else round((now - since).total_seconds(), 1)
+
+
+def sum_text(counts: "Counts") -> str:
+    """The sum that must close."""
+    return (
+        f"{counts.received} received = {counts.scored} scored + {counts.not_evaluable} not evaluable"
+        f" + {counts.failed} failed + {counts.waiting} waiting"
+    )
+
+
+def status_text(found: dict[str, Any]) -> str:
+    """`status_of` for people."""
+    return "\n".join(_status_lines(found))
+
+
+def _status_lines(found: dict[str, Any]) -> Iterator[str]:
+    from ecgfm_clinical.staging.records import Counts
+
+    yield f"ECGs            {sum_text(Counts(**found['ecgs']))}"
+    for name, counts in found["by_source"].items():
+        yield f"  from {name:10} {sum_text(Counts(**counts))}"
+    for name, counts in found["by_head"].items():
+        yield f"  head {name:10} {sum_text(Counts(**counts))}"
+    scoring = found["scoring"]
+    yield f"score jobs      {scoring['waiting']} waiting, {scoring['running']} running, {scoring['failed']} failed"
+    for name, one in found["destinations"].items():
+        oldest = f", oldest {one['oldest_seconds']:.0f} s" if one["oldest_seconds"] is not None else ""
+        yield f"to {name:12} {one['waiting']} messages waiting{oldest}, {one['refused']} refused by the receiver"
+    for code, count in found["set_aside"].items():
+        yield f"set aside       {count} × {code}"
+    if found["needs_attention"]:
+        yield "A person must look: failed score jobs or refused messages, see `ecgfm-clinical show ECG` and the runbook."
+
+
+def find_ecg(store: "Store", wanted: str) -> int:
+    """The ECG with this id, or the newest version with this source id. Raises NotFound."""
+    if wanted.isdigit():
+        return int(wanted)
+    if not (versions := store.find(wanted)):
+        raise NotFound("no ECG with that source id is in the store; `ecgfm-clinical status` says what came in")
+    return versions[-1]
+
+
+def story_of(story: "EcgStory", *, phi: bool) -> dict[str, Any]:
+    """Everything the store knows of one ECG. Identifying values and message bodies are masked unless `phi`."""
+    staged = story.ecg
+    return {
+        "ecg_id": staged.ecg_id,
+        "state": story.state.value,
+        "version": staged.version,
+        "source": staged.source,
+        "received_at": staged.received_at.isoformat(),
+        "payload_sha256": staged.payload_sha256,
+        "ecg": describe(staged.ecg, phi=phi),
+        "score_job": {"state": story.job_state.value, "errors": [_error(error) for error in story.job_errors]},
+        "scorings": [_scoring(one) for one in story.scorings],
+        "messages": [_message(one, phi=phi) for one in story.messages],
+        "events": [
+            {"at": one.at.isoformat(), "actor": one.actor, "action": one.action, **one.detail} for one in story.events
+        ],
+    }
+
+
+def _error(error: Any) -> dict[str, Any]:
+    return {**asdict(error), "at": error.at.isoformat()}
+
+
+def _scoring(one: "Scoring") -> dict[str, Any]:
+    return {**asdict(one), "scored_at": one.scored_at.isoformat()}
+
+
+def _message(one: "MessageStory", *, phi: bool) -> dict[str, Any]:
+    ack = one.acknowledgement
+    return {
+        "message_id": one.message_id,
+        "destination": one.destination,
+        "control_id": one.control_id,
+        "kind": one.kind,
+        "state": one.state.value,
+        "attempts": one.attempts,
+        "errors": [_error(error) for error in one.errors],
+        "sent_at": one.sent_at.isoformat() if one.sent_at else None,
+        "acknowledged_at": one.acknowledged_at.isoformat() if one.acknowledged_at else None,
+        "acknowledgement": {"code": ack.code, "error_code": ack.error_code, "text": ack.text if phi else MASK}
+        if ack
+        else None,
+        "body": (one.body.decode("utf-8", "replace") if phi else MASK) if one.body else None,
+    }
+
+
+def story_text(found: dict[str, Any]) -> str:
+    """`story_of` for people."""
+    return "\n".join(_story_lines(found))
+
+
+def _story_lines(found: dict[str, Any]) -> Iterator[str]:
+    ecg = found["ecg"]
+    yield f"ECG {found['ecg_id']} (version {found['version']}), {found['state']}"
+    yield f"  received   {found['received_at']} from {found['source']}, {ecg['format']}"
+    yield f"  recorded   {ecg['acquired_at'] or 'unknown'}, {ecg['duration_seconds']} s at {ecg['sampling_rate']:g} Hz"
+    yield f"  device     {' '.join(filter(None, ecg['device'].values())) or 'unknown'}"
+    for finding in (*ecg["findings"], *ecg["quality"]):
+        yield f"  finding    {finding['code']}: {finding['text']}"
+    for error in found["score_job"]["errors"]:
+        yield f"  attempt {error['attempt']}  {error['at']} {error['kind']}: {error['text']}"
+    for scoring in found["scorings"]:
+        demo = ", NOT FOR CLINICAL USE" if scoring["demo"] else ""
+        yield f"  scored     {scoring['scored_at']} by {scoring['model_name']} {scoring['model_id'][:12]}{demo}"
+        yield from (f"    {_score_line(score)}" for score in scoring["scores"])
+    for message in found["messages"]:
+        ack = message["acknowledgement"]
+        answer = f", answered {ack['code']} {message['acknowledged_at'] or ''}" if ack else ""
+        yield f"  message    {message['control_id']} ({message['kind']}) to {message['destination']}: {message['state']}{answer}"
+        yield from (f"    attempt {e['attempt']} {e['at']} {e['kind']}: {e['text']}" for e in message["errors"])
+        if message["body"] and message["body"] != MASK:
+            yield from (f"    {segment}" for segment in message["body"].split("\r") if segment)
+    for event in found["events"]:
+        yield f"  {event['at']} {event['action']} ({event['actor']})"
+
+
+def _score_line(score: dict[str, Any]) -> str:
+    if score["probability"] is None:
+        return f"{score['head']} {score['label']}: not evaluable: " + "; ".join(text for _, text in score["reasons"])
+    flag = {True: ", positive", False: ", negative", None: ""}[score["positive"]]
+    return f"{score['head']} {score['label']}: {score['probability']:.4f}{flag}"

@@ -1,0 +1,75 @@
+"""Settings are read once, refused with the file, the key and the reason, and never quote a value that may be a secret."""
+
+from pathlib import Path
+
+import pytest
+
+from ecgfm_clinical.errors import SettingsError
+from ecgfm_clinical.settings import Settings, read_settings
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "settings.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_an_empty_file_gives_the_defaults_with_a_store_beside_it(tmp_path: Path) -> None:
+    settings = read_settings(written(tmp_path, ""))
+    assert settings.store_url == f"sqlite:///{tmp_path}/staging.sqlite"
+    assert settings.model.bundle == "demo"
+    assert settings.rules("reduced_lvef").min_age == 18
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[stor]\nurl = 'x'", "stor: unknown key"),
+        ("[scoring]\nbatch = 3", "scoring.batch: unknown key"),
+        ("[[listeners.dicom]]\nport = 99999", "listeners.dicom.0.port: "),
+        ("[[listeners.dicom]]\nae_title = 'longer than sixteen'", "listeners.dicom.0.ae_title: "),
+        ("[site]\ntime_zone = 'Mars/Phobos'", "not an IANA zone"),
+        ("[[listeners.dicom]]\nname='a'\n[[sources.folder]]\nname='a'\npath='x'", "name used twice: a"),
+        ("[site", "is not TOML"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path: Path, text: str, told: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(SettingsError) as caught:
+        read_settings(path)
+    assert str(path) in str(caught.value)
+    assert told in str(caught.value)
+
+
+def test_a_missing_file_names_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="ecgfm-clinical init"):
+        read_settings(tmp_path / "settings.toml")
+
+
+def test_secrets_never_show_in_an_error(tmp_path: Path) -> None:
+    path = written(tmp_path, "[store]\nurl = 5\npassword_file = 7\n[site]\nname = ['hunter2']")
+    with pytest.raises(SettingsError) as caught:
+        read_settings(path)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_password_comes_from_its_own_file(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("s3cret!\n", encoding="utf-8")
+    text = '[store]\nurl = "postgresql+psycopg://ecgfm@db/ecgfm"\npassword_file = "password"'
+    settings = read_settings(written(tmp_path, text))
+    assert settings.store_url == "postgresql+psycopg://ecgfm:s3cret%21@db/ecgfm"
+    (tmp_path / "password").unlink()
+    with pytest.raises(SettingsError, match="password cannot be read"):
+        _ = settings.store_url
+
+
+def test_the_environment_overrides_single_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ECGFM_SCORING__BATCH_SIZE", "3")
+    settings = read_settings(written(tmp_path, "[scoring]\nbatch_size = 7\nmax_attempts = 9"))
+    assert (settings.scoring.batch_size, settings.scoring.max_attempts) == (3, 9)
+
+
+def test_settings_cannot_be_changed_afterwards(tmp_path: Path) -> None:
+    settings = read_settings(written(tmp_path, ""))
+    with pytest.raises(ValueError, match="frozen"):
+        settings.site = Settings().site  # type: ignore[misc]  # the point of the test
