@@ -6,7 +6,9 @@ ClinicalError
 │   ├── StoreUnavailable   the database does not answer: nothing was accepted; senders will repeat
 │   ├── StoreTooNew        the store was written by a newer version: upgrade the program
 │   ├── StoreNotReady      the store is empty or older: run `ecgfm-clinical migrate`
-│   └── NotFound           no such ECG, message or model in the store
+│   ├── NotFound           no such ECG, message or model in the store
+│   ├── LeaseLost          another worker took the work over: its result stands, this one's is dropped
+│   └── IdentityChanged    the patient's identity changed while a message was composed: compose it again
 ├── ModelError         the model bundle is missing, damaged or not the one the store names
 └── InputError         a file or argument given on the command line cannot be used
 
@@ -40,6 +42,14 @@ class StoreNotReady(StoreError):
 
 class NotFound(StoreError):
     """The store holds no such thing."""
+
+
+class LeaseLost(StoreError):
+    """The job or message is no longer held by this worker; what it found is dropped."""
+
+
+class IdentityChanged(StoreError):
+    """The patient was merged while the message was composed; nothing was stored or sent."""
 
 
 class ModelError(ClinicalError):

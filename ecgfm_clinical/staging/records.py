@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
-from ecgfm_connectors.ecg import Ecg
+from ecgfm_connectors.ecg import Ecg, Finding
 from ecgfm_connectors.result import Ack
 
 
@@ -114,6 +114,8 @@ class OutboundMessage:
     destination: str
     control_id: str  #: MSH-10, fixed when the score was recorded
     kind: Literal["F", "C", "W"]  #: first result, correction, withdrawal
+    result_version: int  #: 1, 2, … per ECG and destination
+    patient_key: str  #: digest of the surviving identity: order is kept per key and destination
     body: bytes | None = field(repr=False)
     attempts: int  #: including this one
     lease_until: datetime
@@ -136,6 +138,63 @@ class Counts:
     not_evaluable: int
     failed: int
     waiting: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountTable:
+    """The same sum in all, by source and by head. A head counts the ECGs it was asked about, or may yet be."""
+
+    total: Counts
+    by_source: dict[str, Counts]
+    by_head: dict[str, Counts]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationBacklog:
+    """What one destination has still to get, or would not take."""
+
+    waiting: int
+    running: int
+    dead: int
+    oldest: datetime | None  #: when the oldest unfinished message was created
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """Everything unfinished or given up."""
+
+    jobs_waiting: int
+    jobs_running: int
+    jobs_failed: int
+    oldest_job: datetime | None  #: when the oldest waiting job was created
+    destinations: dict[str, DestinationBacklog]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageSummary:
+    """One message as a table shows it."""
+
+    destination: str
+    control_id: str
+    kind: str
+    state: MessageState
+    ack_code: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EcgSummary:
+    """One ECG as a table shows it; nothing that identifies the patient but the sender's own number."""
+
+    ecg_id: int
+    source_id: str
+    version: int
+    source: str
+    format: str
+    received_at: datetime
+    state: EcgState
+    findings: tuple[Finding, ...]
+    scores: tuple[Score, ...]
+    messages: tuple[MessageSummary, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

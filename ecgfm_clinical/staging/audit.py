@@ -1,0 +1,123 @@
+"""The audit trail: who did what when, append-only and hash-chained, committed with the change it tells of.
+
+One chain for the whole store would make every writer wait for every other. So each database connection spins a strand
+of its own: entries are numbered 1, 2, … and each hash covers its predecessor's. The first entry of a strand is tied to
+the newest entry of the store at that time. Changing or removing an entry in the middle breaks the chain; removing the
+newest entries is noticed where another strand is tied to them, or by comparing with a copy of `heads` kept elsewhere.
+Triggers in the database refuse UPDATE and DELETE on the table.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, func, insert, select
+
+from ecgfm_clinical.staging.records import AuditEvent
+from ecgfm_clinical.staging.schema import audit
+from ecgfm_clinical.staging.sealing import to_json
+
+Detail = str | int | float | bool | None
+ORIGIN = "0" * 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line, before it has its place in a strand."""
+
+    at: datetime
+    actor: str
+    action: str
+    ecg_id: int | None
+    detail: dict[str, Detail]
+
+
+class _End(NamedTuple):
+    """The end of a strand, kept with the connection that spins it."""
+
+    strand: str
+    number: int
+    hash: str
+
+
+def chained(previous: str, strand: str, number: int, entry: Entry) -> str:
+    """SHA-256 over the predecessor's hash and everything the entry says."""
+    at = entry.at.astimezone(UTC).isoformat(timespec="microseconds")
+    told = [previous, strand, number, at, entry.actor, entry.action, entry.ecg_id, entry.detail]
+    return hashlib.sha256(to_json(told)).hexdigest()
+
+
+@contextmanager
+def appended(connection: Connection, entries: Sequence[Entry], random_bytes: Callable[[int], bytes]) -> Iterator[None]:
+    """Write `entries`; the caller commits inside the block. Where that fails, the strand ends and a new one begins."""
+    if not entries:
+        yield
+        return
+    end: _End = connection.info.pop("audit_end", None) or _new_strand(connection, random_bytes)
+    rows: list[dict[str, Any]] = []
+    for entry in entries:
+        number, previous = end.number + 1, end.hash
+        end = _End(end.strand, number, chained(previous, end.strand, number, entry))
+        rows.append(
+            {
+                "strand": end.strand,
+                "number": number,
+                "at": entry.at,
+                "actor": entry.actor,
+                "action": entry.action,
+                "ecg_id": entry.ecg_id,
+                "detail": entry.detail,
+                "previous": previous,
+                "hash": end.hash,
+            }
+        )
+    connection.execute(insert(audit), rows)
+    info = connection.info
+    yield
+    info["audit_end"] = end
+
+
+def _new_strand(connection: Connection, random_bytes: Callable[[int], bytes]) -> _End:
+    newest = connection.execute(select(audit.c.hash).order_by(audit.c.audit_id.desc()).limit(1)).scalar()
+    return _End(random_bytes(16).hex(), 0, newest or ORIGIN)
+
+
+def events(connection: Connection, ecg_id: int) -> tuple[AuditEvent, ...]:
+    """What happened to one ECG, in order."""
+    rows = connection.execute(select(audit).where(audit.c.ecg_id == ecg_id).order_by(audit.c.at, audit.c.audit_id))
+    return tuple(
+        AuditEvent(at=row.at, actor=row.actor, action=row.action, ecg_id=row.ecg_id, detail=row.detail) for row in rows
+    )
+
+
+def heads(connection: Connection) -> dict[str, tuple[int, str]]:
+    """Strand -> (entries, newest hash): kept outside the store, they prove later that nothing was cut off."""
+    newest = select(audit.c.strand, func.max(audit.c.number).label("number")).group_by(audit.c.strand).subquery()
+    rows = connection.execute(
+        select(audit.c.strand, audit.c.number, audit.c.hash).join(
+            newest, (newest.c.strand == audit.c.strand) & (newest.c.number == audit.c.number)
+        )
+    )
+    return {row.strand: (row.number, row.hash) for row in rows}
+
+
+def faults(connection: Connection) -> list[str]:
+    """Every place where the trail does not hold together; empty where nobody changed it."""
+    found: list[str] = []
+    missing = set(connection.scalars(select(audit.c.previous).where(audit.c.number == 1))) - {ORIGIN}
+    strand, number, previous = "", 0, ORIGIN
+    for row in connection.execute(select(audit).order_by(audit.c.strand, audit.c.number)).yield_per(1000):
+        if row.strand != strand:
+            strand, number, previous = row.strand, 0, row.previous
+        number += 1
+        entry = Entry(at=row.at, actor=row.actor, action=row.action, ecg_id=row.ecg_id, detail=row.detail)
+        if row.number != number or row.previous != previous:
+            found.append(f"strand {strand}: entries are missing before number {row.number}")
+        elif row.hash != chained(previous, strand, number, entry):
+            found.append(f"strand {strand}: entry {number} was changed")
+        number, previous = row.number, row.hash
+        missing.discard(row.hash)
+    return found + [f"the entry with hash {one[:12]}…, to which a strand is tied, is gone" for one in sorted(missing)]

@@ -1,0 +1,113 @@
+"""Connections to the staging database, and the one place where its errors become ours."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DBAPIError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+    SQLAlchemyError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from ecgfm_clinical.errors import SettingsError, StoreError, StoreUnavailable
+
+BUSY_TIMEOUT_MS = 15_000  # how long SQLite waits for another writer before it says "locked"
+POSTGRESQL_LOCK_TIMEOUT_MS = 30_000
+
+
+def parse_url(url: str) -> URL:
+    """The URL as SQLAlchemy takes it: `sqlite:///path` or `postgresql[+psycopg]://…`. Raises SettingsError."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise SettingsError(
+            "the store's URL cannot be read; write sqlite:////path/to/store.db or postgresql://user@host/database"
+        ) from error
+    if parsed.drivername in ("postgresql", "postgres"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg"):
+        raise SettingsError(f"the store cannot live in {parsed.drivername!r}; use sqlite or postgresql")
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise SettingsError("the store needs a file: nothing that is acknowledged may live in memory alone")
+    return parsed
+
+
+def sqlite_path(url: URL) -> Path | None:
+    """The database file, or None on PostgreSQL."""
+    return Path(str(url.database)) if url.get_backend_name() == "sqlite" else None
+
+
+def connect(url: URL) -> Engine:
+    """An engine whose commits are durable when they return. Parameters never appear in its error texts."""
+    try:
+        if url.get_backend_name() == "sqlite":
+            engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+            return engine
+        return create_engine(
+            url,
+            hide_parameters=True,
+            pool_pre_ping=True,
+            pool_size=16,
+            max_overflow=16,
+            connect_args={
+                "connect_timeout": 5,
+                "options": f"-c lock_timeout={POSTGRESQL_LOCK_TIMEOUT_MS} -c timezone=UTC",
+            },
+        )
+    except (NoSuchModuleError, ImportError) as error:
+        raise SettingsError("the PostgreSQL driver is not installed; install ecgfm-clinical[postgresql]") from error
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")  # in WAL, NORMAL may lose the last commits on power loss
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA cache_size = -65536")  # 64 MB: the digest indexes of a million ECGs stay in memory
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes later would fail at once with "database is locked" when another writer
+    # came between; IMMEDIATE queues it at the door instead.
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turns SQLAlchemy's errors into ours; nothing of the statement's data gets into the text."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
+        raise StoreUnavailable(f"the staging store does not answer ({_cause(error)}); nothing was accepted") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise StoreUnavailable("the connection to the staging store broke; nothing was accepted") from error
+        if type(error) is DatabaseError:
+            raise StoreError(
+                f"the staging store is damaged or not one of ours ({_cause(error)}); restore it from a backup"
+            ) from error
+        raise StoreError(f"the staging store refused a statement ({_cause(error)})") from error
+    except SQLAlchemyError as error:
+        raise StoreError(f"the staging store failed ({type(error).__name__})") from error
+
+
+def _cause(error: SQLAlchemyError) -> str:
+    """The driver's short reason where it is known to name no data: its class, and SQLite's fixed sentences."""
+    original = getattr(error, "orig", None)
+    if type(original).__module__ == "sqlite3":
+        return str(original)
+    return type(original if original is not None else error).__name__

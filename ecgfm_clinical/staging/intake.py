@@ -1,0 +1,248 @@
+"""Taking a payload in: bytes, decoded ECGs, their score jobs, outcomes and merges, in one transaction.
+
+The same bytes are taken once, however often and by whatever route they come. The same `source_id` with other bytes is a
+new version: kept, flagged, and scored; whether anything is sent again is decided when its scores are known.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import func, insert, select, text
+
+from ecgfm_clinical.staging import codec, identity
+from ecgfm_clinical.staging.records import EcgState, JobState
+from ecgfm_clinical.staging.schema import ecg, outcome, payload, payload_content, score_job, signal
+from ecgfm_clinical.staging.sealing import to_json
+from ecgfm_clinical.staging.transaction import Transaction
+from ecgfm_clinical.staging.upsert import insert_for
+from ecgfm_connectors.base import Disposition, Received, Verdict
+from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.ecg import Ecg
+from ecgfm_connectors.errors import PayloadError, Refused
+from ecgfm_connectors.outcome import Outcome
+
+STAT, ROUTINE, BACKFILL = 0, 10, 20
+NEW_VERSION = "new-version"
+
+#: Refusals that are no failed ECG: the payload never claimed to be one.
+NOT_AN_ECG = frozenset({"no-ecg"})
+
+
+def record(tx: Transaction, received: Received, contents: Contents | PayloadError, *, priority: int) -> Verdict:
+    """Keep one payload with everything that follows from it."""
+    sha256 = hashlib.sha256(received.content).hexdigest()
+    payload_id = _insert_payload(tx, received, contents, sha256)
+    if payload_id is None:
+        return _again(tx, sha256, contents, priority)
+    key_id, content = tx.keyring.seal(received.content, bound_to=f"payload_content:{sha256}")
+    tx.connection.execute(insert(payload_content), {"payload_id": payload_id, "key_id": key_id, "content": content})
+    tx.note(
+        "payload.received",
+        payload_id=payload_id,
+        sha256=sha256,
+        size=len(received.content),
+        transport=received.transport,
+        source=received.source,
+        disposition=_disposition(contents).value,
+        code=_code(contents),
+    )
+    if isinstance(contents, PayloadError):
+        _count_failed(tx, received.received_at, received.source, contents.code, 1)
+        return _verdict(contents)
+    return _stage(tx, payload_id, received, contents, priority)
+
+
+def _insert_payload(tx: Transaction, received: Received, contents: Contents | PayloadError, sha256: str) -> int | None:
+    """The new row's id; None where these bytes are already here."""
+    told = {"peer": received.peer, "location": received.location}
+    key_id, private = tx.keyring.seal(to_json(told), bound_to=f"payload:{sha256}")
+    statement = insert_for(tx.connection.dialect, payload).values(
+        sha256=sha256,
+        size=len(received.content),
+        transport=received.transport,
+        source=received.source,
+        received_at=received.received_at,
+        key_id=key_id,
+        private=private,
+        **_judgement(contents),
+    )
+    payload_id: int | None = tx.connection.scalar(statement.on_conflict_do_nothing().returning(payload.c.payload_id))
+    return payload_id
+
+
+def _judgement(contents: Contents | PayloadError) -> dict[str, Any]:
+    """What reading the payload came to."""
+    if isinstance(contents, PayloadError):
+        words = {"code": contents.code, "text": _storable(contents.text)}
+        return {"disposition": _disposition(contents).value, "format": "", "findings": [], **words}
+    return {
+        "disposition": Disposition.STAGED.value,
+        "format": next((one.format for one in contents.ecgs), ""),
+        "findings": [{"code": finding.code, "text": finding.text} for finding in contents.findings],
+        "code": "",
+        "text": "",
+    }
+
+
+def _again(tx: Transaction, sha256: str, contents: Contents | PayloadError, priority: int) -> Verdict:
+    """The same bytes once more: counted, and read with better luck than before perhaps."""
+    row = tx.connection.execute(
+        payload.update()
+        .where(payload.c.sha256 == sha256)
+        .values(repeats=payload.c.repeats + 1, repeated_at=tx.now)
+        .returning(*payload.c)
+    ).one()
+    if row.disposition == Disposition.STAGED.value:
+        known = tx.connection.scalars(
+            select(ecg.c.ecg_id).where(ecg.c.payload_id == row.payload_id).order_by(ecg.c.ecg_id)
+        )
+        return Verdict(disposition=Disposition.DUPLICATE, ecg_ids=tuple(known))
+    if isinstance(contents, PayloadError):
+        return Verdict(disposition=Disposition(row.disposition), code=row.code, text=row.text)
+    return _promote(tx, row, contents, priority)
+
+
+def _promote(tx: Transaction, row: Any, contents: Contents, priority: int) -> Verdict:
+    """What could not be read once can be read now: it becomes an ECG, received when its bytes were."""
+    tx.connection.execute(payload.update().where(payload.c.payload_id == row.payload_id).values(**_judgement(contents)))
+    _count_failed(tx, row.received_at, row.source, row.code, -1)
+    tx.note("payload.read-again", payload_id=row.payload_id, was=row.disposition, code=row.code)
+    told = json.loads(tx.keyring.open(row.key_id, row.private, f"payload:{row.sha256}"))
+    received = Received(
+        transport=row.transport,
+        source=row.source,
+        content=b"",
+        received_at=row.received_at,
+        peer=told["peer"],
+        location=told["location"],
+    )
+    return _stage(tx, row.payload_id, received, contents, priority)
+
+
+def _stage(tx: Transaction, payload_id: int, received: Received, contents: Contents, priority: int) -> Verdict:
+    for event in contents.identity_events:
+        identity.record(tx, payload_id, event)
+    for known in contents.demographics:
+        identity.keep_demographics(tx, known)
+    for one in contents.outcomes:
+        _stage_outcome(tx, payload_id, received, one)
+    _queue_for_versions(tx, [one.source_id for one in contents.ecgs])
+    staged = [_stage_ecg(tx, payload_id, received, one, priority) for one in contents.ecgs]
+    flagged = any(version > 1 for _, version in staged)
+    return Verdict(
+        disposition=Disposition.STAGED,
+        code=NEW_VERSION if flagged else "",
+        text="the sender used this recording's number before, for other bytes" if flagged else "",
+        ecg_ids=tuple(ecg_id for ecg_id, _ in staged),
+    )
+
+
+def _queue_for_versions(tx: Transaction, source_ids: Sequence[str]) -> None:
+    """Two payloads with one source_id take their version numbers one after the other (SQLite writes singly anyway)."""
+    if tx.connection.dialect.name == "postgresql":
+        for lock in sorted({int(tx.key("source", source_id)[:15], 16) for source_id in source_ids}):
+            tx.connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
+
+
+def _stage_ecg(tx: Transaction, payload_id: int, received: Received, one: Ecg, priority: int) -> tuple[int, int]:
+    """(ecg_id, version)"""
+    source_key = tx.key("source", one.source_id)
+    version = 1 + (tx.connection.scalar(select(func.max(ecg.c.version)).where(ecg.c.source_key == source_key)) or 0)
+    key_id, private = tx.keyring.seal(to_json(codec.private(one)), bound_to=f"ecg:{source_key}:{version}")
+    urgency = STAT if one.order.stat else priority
+    ecg_id: int = tx.connection.execute(
+        insert(ecg).returning(ecg.c.ecg_id),
+        {
+            "payload_id": payload_id,
+            "source_key": source_key,
+            "version": version,
+            "source": received.source,
+            "format": one.format,
+            "received_at": received.received_at,
+            "acquired_at": one.acquired and one.acquired.at,
+            "patient_key": identity.patient_key(tx, one.patient, source_key),
+            "state": EcgState.WAITING.value,
+            "priority": urgency,
+            "sampling_rate": one.sampling_rate,
+            "samples": one.signal.shape[1],
+            "about": codec.about(one),
+            "key_id": key_id,
+            "private": private,
+        },
+    ).scalar_one()
+    signal_key, samples = tx.keyring.seal(codec.signal_bytes(one), bound_to=f"signal:{source_key}:{version}")
+    tx.connection.execute(insert(signal), {"ecg_id": ecg_id, "key_id": signal_key, "samples": samples})
+    tx.connection.execute(
+        insert(score_job),
+        {
+            "ecg_id": ecg_id,
+            "state": JobState.WAITING.value,
+            "priority": urgency,
+            "attempts": 0,
+            "suspect": False,
+            "due_at": tx.now,
+            "created_at": tx.now,
+        },
+    )
+    tx.count(1, received_at=received.received_at, source=received.source, state=EcgState.WAITING.value)
+    tx.note("ecg.staged", ecg_id=ecg_id, payload_id=payload_id, version=version, source=received.source)
+    return ecg_id, version
+
+
+def _stage_outcome(tx: Transaction, payload_id: int, received: Received, one: Outcome) -> None:
+    source_key = tx.key("outcome", one.source_id)
+    _queue_for_versions(tx, [one.source_id])
+    version = 1 + (
+        tx.connection.scalar(select(func.max(outcome.c.version)).where(outcome.c.source_key == source_key)) or 0
+    )
+    told = {"source_id": one.source_id, "patient": codec.patient_dict(one.patient), "text": one.text}
+    key_id, private = tx.keyring.seal(to_json(told), bound_to=f"outcome:{source_key}:{version}")
+    tx.connection.execute(
+        insert(outcome),
+        {
+            "payload_id": payload_id,
+            "source_key": source_key,
+            "version": version,
+            "patient_key": identity.patient_key(tx, one.patient, source_key),
+            "kind": one.kind,
+            "status": one.status,
+            "value": one.value,
+            "upper_value": one.upper_value,
+            "comparator": one.comparator,
+            "unit": _storable(one.unit),
+            "code": _storable(one.code),
+            "assay": _storable(one.assay),
+            "upper_reference_limit": one.upper_reference_limit,
+            "observed_at": one.observed_at,
+            "received_at": received.received_at,
+            "key_id": key_id,
+            "private": private,
+        },
+    )
+    tx.note("outcome.staged", payload_id=payload_id, kind=one.kind, status=one.status, version=version)
+
+
+def _count_failed(tx: Transaction, received_at: Any, source: str, code: str, by: int) -> None:
+    if code not in NOT_AN_ECG:
+        tx.count(by, received_at=received_at, source=source, state=EcgState.FAILED.value)
+
+
+def _disposition(contents: Contents | PayloadError) -> Disposition:
+    if not isinstance(contents, PayloadError):
+        return Disposition.STAGED
+    return Disposition.REFUSED if isinstance(contents, Refused) else Disposition.UNREADABLE
+
+
+def _code(contents: Contents | PayloadError) -> str:
+    return contents.code if isinstance(contents, PayloadError) else ""
+
+
+def _verdict(error: PayloadError) -> Verdict:
+    return Verdict(disposition=_disposition(error), code=error.code, text=error.text)
+
+
+def _storable(words: str) -> str:
+    """Without NUL and lone surrogates, which PostgreSQL does not take in text."""
+    return words.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")

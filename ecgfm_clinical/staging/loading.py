@@ -1,0 +1,109 @@
+"""Staged ECGs, their scorings and their payloads, as they come back out of the store."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sqlalchemy import select
+
+from ecgfm_clinical.errors import NotFound
+from ecgfm_clinical.staging import codec
+from ecgfm_clinical.staging.records import Scoring, StagedEcg
+from ecgfm_clinical.staging.schema import ecg, payload, payload_content, score, scoring, signal
+from ecgfm_clinical.staging.transaction import Reading
+from ecgfm_connectors.base import Received
+from ecgfm_connectors.ecg import LEADS
+
+NO_SIGNAL = np.empty((len(LEADS), 0), dtype=np.float32)
+
+
+def load(reading: Reading, ecg_ids: Sequence[int], *, signals: bool) -> list[StagedEcg]:
+    """In the order asked for. Without `signals` the ECGs have 0 samples. Raises NotFound."""
+    rows = reading.connection.execute(
+        select(*ecg.c, payload.c.sha256)
+        .join(payload, payload.c.payload_id == ecg.c.payload_id)
+        .where(ecg.c.ecg_id.in_(ecg_ids))
+    )
+    found = {row.ecg_id: row for row in rows}
+    stored = _signals(reading, ecg_ids) if signals else {}
+    return [_staged(reading, found, stored, ecg_id, signals) for ecg_id in ecg_ids]
+
+
+def _signals(reading: Reading, ecg_ids: Sequence[int]) -> dict[int, Any]:
+    rows = reading.connection.execute(select(signal).where(signal.c.ecg_id.in_(ecg_ids)))
+    return {row.ecg_id: row for row in rows}
+
+
+def _staged(reading: Reading, found: dict[int, Any], stored: dict[int, Any], ecg_id: int, signals: bool) -> StagedEcg:
+    if ecg_id not in found:
+        raise NotFound(f"there is no ECG {ecg_id} in the store")
+    if signals and ecg_id not in stored:
+        raise NotFound(f"the signal of ECG {ecg_id} was removed by retention; only its bookkeeping is left")
+    row = found[ecg_id]
+    samples = NO_SIGNAL
+    if signals:
+        kept = stored[ecg_id]
+        samples = codec.signal_from(
+            reading.keyring.open(kept.key_id, kept.samples, f"signal:{row.source_key}:{row.version}")
+        )
+    return StagedEcg(
+        ecg_id=row.ecg_id,
+        payload_id=row.payload_id,
+        payload_sha256=row.sha256,
+        version=row.version,
+        source=row.source,
+        received_at=row.received_at,
+        ecg=codec.ecg_from(row, private_of(reading, row), samples),
+    )
+
+
+def private_of(reading: Reading, row: Any) -> dict[str, Any]:
+    """The identifying part of an `ecg` row."""
+    opened = reading.keyring.open(row.key_id, row.private, f"ecg:{row.source_key}:{row.version}")
+    told: dict[str, Any] = json.loads(opened)
+    return told
+
+
+def load_scoring(reading: Reading, scoring_id: int) -> Scoring:
+    """Raises NotFound."""
+    row = reading.connection.execute(select(scoring).where(scoring.c.scoring_id == scoring_id)).first()
+    if row is None:
+        raise NotFound(f"there is no scoring {scoring_id} in the store")
+    return codec.scoring_from(row, _scores(reading, scoring_id))
+
+
+def _scores(reading: Reading, scoring_id: int) -> Sequence[Any]:
+    return reading.connection.execute(
+        select(score).where(score.c.scoring_id == scoring_id).order_by(score.c.position)
+    ).all()
+
+
+def load_scorings(reading: Reading, ecg_id: int) -> tuple[Scoring, ...]:
+    """Every scoring of one ECG, oldest first."""
+    rows = reading.connection.execute(
+        select(scoring).where(scoring.c.ecg_id == ecg_id).order_by(scoring.c.scoring_id)
+    ).all()
+    return tuple(codec.scoring_from(row, _scores(reading, row.scoring_id)) for row in rows)
+
+
+def load_payload(reading: Reading, payload_id: int) -> Received:
+    """A payload exactly as it was received. Raises NotFound."""
+    row = reading.connection.execute(
+        select(*payload.c, payload_content.c.content, payload_content.c.key_id.label("content_key_id"))
+        .join(payload_content, payload_content.c.payload_id == payload.c.payload_id, isouter=True)
+        .where(payload.c.payload_id == payload_id)
+    ).first()
+    if row is None:
+        raise NotFound(f"there is no payload {payload_id} in the store")
+    if row.content is None:
+        raise NotFound(f"the bytes of payload {payload_id} were removed by retention; only its bookkeeping is left")
+    told = json.loads(reading.keyring.open(row.key_id, row.private, f"payload:{row.sha256}"))
+    return Received(
+        transport=row.transport,
+        source=row.source,
+        content=reading.keyring.open(row.content_key_id, row.content, f"payload_content:{row.sha256}"),
+        received_at=row.received_at,
+        peer=told["peer"],
+        location=told["location"],
+    )

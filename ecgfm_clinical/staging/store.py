@@ -1,0 +1,348 @@
+"""The staging store: every step of an ECG's way is one method here, and one transaction.
+
+Safe to share between threads; several processes on several hosts may open the same store. Time comes as an argument.
+Every method raises StoreUnavailable where the database does not answer: nothing of the step has happened then.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from sqlalchemy import Engine, select
+
+from ecgfm_clinical.errors import (
+    IdentityChanged,
+    LeaseLost,
+    NotFound,
+    StoreNotReady,
+    StoreTooNew,
+    StoreUnavailable,
+)
+from ecgfm_clinical.staging import (
+    audit,
+    coordination,
+    engine,
+    intake,
+    loading,
+    migrations,
+    outbox,
+    queries,
+    work,
+)
+from ecgfm_clinical.staging.records import (
+    Backlog,
+    Counts,
+    CountTable,
+    EcgStory,
+    EcgSummary,
+    Job,
+    OutboundMessage,
+    Retry,
+    Scoring,
+    StagedEcg,
+)
+from ecgfm_clinical.staging.schema import store_meta
+from ecgfm_clinical.staging.sealing import Keyring
+from ecgfm_clinical.staging.transaction import Reading, Transaction, reading, writing
+from ecgfm_clinical.staging.upsert import insert_for
+from ecgfm_connectors.base import Received, Verdict
+from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.errors import PayloadError
+from ecgfm_connectors.result import Ack
+
+__all__ = [
+    "IdentityChanged",
+    "LeaseLost",
+    "NotFound",
+    "Store",
+    "StoreNotReady",
+    "StoreTooNew",
+    "StoreUnavailable",
+]
+
+PEPPER_BYTES = 32
+SYSTEM = "store"  # actor of what the store does by itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """Use `Store.open`."""
+
+    reader: Engine
+    writer: Engine
+    keyring: Keyring
+    pepper: bytes = field(repr=False)
+    free_bytes: Callable[[], int] | None  #: free space where the store lives, if it can be known
+    least_free: int  #: below this nothing new is taken in
+    random_bytes: Callable[[int], bytes]
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        *,
+        create: bool = False,
+        keyring: Keyring | None = None,
+        free_bytes: Callable[[], int] | None = None,
+        least_free: int = 0,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+    ) -> Self:
+        """Open a store at the current schema; `create` makes an empty one first where there is none.
+
+        Raises StoreNotReady (no or older schema), StoreTooNew, StoreUnavailable, SettingsError.
+        """
+        keyring = keyring or Keyring()
+        parsed = engine.parse_url(url)
+        path = engine.sqlite_path(parsed)
+        if path is not None and not create and not path.is_file():
+            raise StoreNotReady(f"there is no store at {path}: run `ecgfm-clinical migrate`, or mend store.url")
+        if path is not None and not path.parent.is_dir():
+            raise StoreUnavailable(
+                f"the folder {path.parent} for the store does not exist: create it or mend store.url"
+            )
+        database = engine.connect(parsed)
+        try:
+            with engine.translated(), database.connect() as connection:
+                found = migrations.current(connection)
+            if found is None and create:
+                migrations.upgrade(url)
+            else:
+                _check_schema(found)
+            writer = database.execution_options(writes=True)
+            pepper = _pepper(writer, keyring, random_bytes)
+        except BaseException:
+            database.dispose()
+            raise
+        return cls(
+            reader=database,
+            writer=writer,
+            keyring=keyring,
+            pepper=pepper,
+            free_bytes=free_bytes,
+            least_free=least_free,
+            random_bytes=random_bytes,
+        )
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.reader.dispose()
+
+    def _writing(self, now: datetime, actor: str) -> AbstractContextManager[Transaction]:
+        return writing(self.writer, self.keyring, self.pepper, now=now, actor=actor, random_bytes=self.random_bytes)
+
+    def _reading(self) -> AbstractContextManager[Reading]:
+        return reading(self.reader, self.keyring, self.pepper)
+
+    # Intake
+
+    def intake(
+        self,
+        received: Received,
+        contents: Contents | PayloadError,
+        *,
+        now: datetime,
+        actor: str,
+        priority: int = intake.ROUTINE,
+    ) -> Verdict:
+        """Keep one payload with its ECGs, score jobs, outcomes and merges.
+
+        Idempotent by the payload's SHA-256. Never TRY_LATER: where nothing could be kept it raises StoreUnavailable,
+        also when the disk is nearly full.
+        """
+        if self.free_bytes is not None and self.free_bytes() < self.least_free:
+            raise StoreUnavailable(
+                f"less than {self.least_free // 1_000_000} MB are free where the store lives; nothing new is taken in"
+            )
+        with self._writing(now, actor) as tx:
+            return intake.record(tx, received, contents, priority=priority)
+
+    # Score jobs
+
+    def claim_jobs(self, *, worker: str, limit: int, now: datetime, lease: timedelta) -> list[Job]:
+        """Up to `limit` due jobs, STAT first; nobody else gets them until the lease ends."""
+        with self._writing(now, worker) as tx:
+            return work.claim(tx, worker=worker, limit=limit, lease_until=now + lease)
+
+    def load_staged(self, ecg_ids: Sequence[int]) -> list[StagedEcg]:
+        """With their signals, in the order asked for. Raises NotFound."""
+        with self._reading() as ask:
+            return loading.load(ask, ecg_ids, signals=True)
+
+    def finish_scoring(
+        self,
+        job: Job,
+        scoring: Scoring,
+        destinations: Sequence[str],
+        *,
+        now: datetime,
+        worker: str,
+        control_ids: Callable[[], str],
+    ) -> None:
+        """Scores, one message per destination that would learn something new, and the finished job. Raises LeaseLost."""
+        with self._writing(now, worker) as tx:
+            work.finish(tx, job, scoring, destinations, worker=worker, control_ids=control_ids)
+
+    def fail_job(self, job: Job, retry: Retry, *, now: datetime, worker: str) -> None:
+        """Raises LeaseLost."""
+        with self._writing(now, worker) as tx:
+            work.fail(tx, job, retry, worker=worker)
+
+    # Messages
+
+    def claim_messages(
+        self, *, worker: str, destination: str, limit: int, now: datetime, lease: timedelta
+    ) -> list[OutboundMessage]:
+        """Up to `limit` due messages to one destination, at most one per patient, in each patient's order."""
+        with self._writing(now, worker) as tx:
+            return outbox.claim(tx, worker=worker, destination=destination, limit=limit, lease_until=now + lease)
+
+    def compose_input(self, message: OutboundMessage) -> tuple[StagedEcg, Scoring]:
+        """What a message is composed of. The patient is the surviving identity; the signal is left out (0 samples)."""
+        with self._reading() as ask:
+            return outbox.compose_input(ask, message)
+
+    def fix_body(self, message: OutboundMessage, body: bytes, *, now: datetime, actor: str = SYSTEM) -> OutboundMessage:
+        """Commit the bytes before their first send. Raises LeaseLost, IdentityChanged."""
+        with self._writing(now, actor) as tx:
+            return outbox.fix_body(tx, message, body)
+
+    def finish_message(self, message: OutboundMessage, ack: Ack, *, now: datetime, worker: str) -> None:
+        """Raises LeaseLost."""
+        with self._writing(now, worker) as tx:
+            outbox.finish(tx, message, ack, worker=worker)
+
+    def fail_message(
+        self,
+        message: OutboundMessage,
+        retry: Retry,
+        *,
+        now: datetime,
+        worker: str,
+        ack: Ack | None = None,
+        undelivered: bool = False,
+    ) -> None:
+        """Again at `retry.due_at`, or a dead letter. `undelivered`: certainly nothing reached the peer. Raises LeaseLost."""
+        with self._writing(now, worker) as tx:
+            outbox.fail(tx, message, retry, worker=worker, ack=ack, undelivered=undelivered)
+
+    # Signs of life
+
+    def heartbeat(self, worker: str, *, now: datetime, lease: timedelta) -> int:
+        """Prolong everything this worker holds; how many that is."""
+        with self._writing(now, worker) as tx:
+            return work.prolong(tx, worker, now + lease) + outbox.prolong(tx, worker, now + lease)
+
+    def reap(self, *, now: datetime, max_attempts: int = 4, worker: str | None = None) -> int:
+        """Take back what dead workers hold: leases run out, or everything under the name of a `worker` that just started."""
+        with self._writing(now, worker or SYSTEM) as tx:
+            return work.reap(tx, max_attempts=max_attempts, worker=worker) + outbox.reap(tx, worker=worker)
+
+    def release(self, worker: str, *, now: datetime) -> int:
+        """Give back what a worker that stops in good order still holds; it counts as no attempt."""
+        with self._writing(now, worker) as tx:
+            return work.release(tx, worker=worker) + outbox.release(tx, worker=worker)
+
+    # Agreement between processes
+
+    def cursor(self, source: str) -> str | None:
+        """Where the next pull of a source starts."""
+        with self._reading() as ask:
+            return coordination.cursor(ask.connection, source)
+
+    def set_cursor(self, source: str, value: str) -> None:
+        with engine.translated(), self.writer.begin() as connection:
+            coordination.set_cursor(connection, source, value)
+
+    def acquire_lease(self, name: str, holder: str, *, now: datetime, duration: timedelta) -> bool:
+        """Become or stay the one who does `name`; False while another is."""
+        with engine.translated(), self.writer.begin() as connection:
+            return coordination.acquire(connection, name, holder, now=now, until=now + duration)
+
+    def release_lease(self, name: str, holder: str) -> None:
+        """Let another take over at once."""
+        with engine.translated(), self.writer.begin() as connection:
+            coordination.release(connection, name, holder)
+
+    # Questions
+
+    def counts(self, *, since: datetime | None = None, until: datetime | None = None) -> Counts:
+        """ECGs received in [since, until): received = scored + not_evaluable + failed + waiting."""
+        return self.count_table(since=since, until=until).total
+
+    def count_table(self, *, since: datetime | None = None, until: datetime | None = None) -> CountTable:
+        """The same sum, by source and by head as well."""
+        with self._reading() as ask:
+            return queries.count_table(ask, since, until)
+
+    def backlog(self) -> Backlog:
+        with self._reading() as ask:
+            return queries.backlog(ask)
+
+    def refusals(self) -> dict[str, int]:
+        """Payloads set aside, by reason code."""
+        with self._reading() as ask:
+            return queries.refusals(ask)
+
+    def story(self, ecg_id: int) -> EcgStory:
+        """Raises NotFound."""
+        with self._reading() as ask:
+            return queries.story(ask, ecg_id)
+
+    def list_ecgs(self, *, limit: int = 100, before: int | None = None) -> list[EcgSummary]:
+        """Newest first; `before` is the last ecg_id of the previous page."""
+        with self._reading() as ask:
+            return queries.list_ecgs(ask, limit=limit, before=before)
+
+    def find(self, source_id: str) -> tuple[int, ...]:
+        """ECGs by the sender's own number (SOP Instance UID …), one per version."""
+        with self._reading() as ask:
+            return queries.find_by_source_id(ask, source_id)
+
+    def load_payload(self, ecg_id: int) -> Received:
+        """The bytes an ECG was read from, exactly as they came. Raises NotFound."""
+        with self._reading() as ask:
+            return loading.load_payload(ask, queries.payload_of(ask, ecg_id))
+
+    def load_set_aside(self, *, limit: int = 100, after: int = 0) -> list[tuple[int, Received]]:
+        """Refused and unreadable payloads as (payload_id, bytes), oldest first, from the one after `after` on."""
+        with self._reading() as ask:
+            return [(one, loading.load_payload(ask, one)) for one in queries.set_aside(ask, limit=limit, after=after)]
+
+    def audit_faults(self) -> list[str]:
+        """Where the audit trail was tampered with; empty where it was not."""
+        with self._reading() as ask:
+            return audit.faults(ask.connection)
+
+
+def _check_schema(found: str | None) -> None:
+    if found is None:
+        raise StoreNotReady("the store is empty: run `ecgfm-clinical migrate`")
+    if found not in migrations.REVISIONS:
+        raise StoreTooNew(migrations.too_new(found))
+    if found != migrations.HEAD:
+        raise StoreNotReady(
+            f"the store is at schema {found}, this program needs {migrations.HEAD}: run `ecgfm-clinical migrate`"
+        )
+
+
+def _pepper(writer: Engine, keyring: Keyring, random_bytes: Callable[[int], bytes]) -> bytes:
+    """The store's own secret for keyed digests; made once."""
+    query = select(store_meta).where(store_meta.c.name == "pepper")
+    with engine.translated():
+        with writer.execution_options(writes=False).connect() as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            row = _make_pepper(writer, keyring, random_bytes(PEPPER_BYTES))
+    return keyring.open(row.key_id, row.value, "store_meta:pepper")
+
+
+def _make_pepper(writer: Engine, keyring: Keyring, pepper: bytes) -> Any:
+    """The row that is there afterwards, ours or that of another process that was quicker."""
+    key_id, value = keyring.seal(pepper, bound_to="store_meta:pepper")
+    with writer.begin() as connection:
+        fresh = insert_for(connection.dialect, store_meta).values(name="pepper", key_id=key_id, value=value)
+        connection.execute(fresh.on_conflict_do_nothing())
+        return connection.execute(select(store_meta).where(store_meta.c.name == "pepper")).one()

@@ -1,0 +1,201 @@
+"""Score jobs: claimed in one statement, held by a lease, finished in one transaction with the scores they gave.
+
+A worker that dies leaves its lease to run out; `reap` gives its jobs back. If one of them killed it, the others must not
+die with it a second and a third time: a job that was in the hands of a worker that died is `suspect` and from then on
+claimed alone. Attempts count when a job is claimed, so what kills every worker runs out of them like any other failure.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import case, insert, select, update
+
+from ecgfm_clinical.errors import LeaseLost, NotFound
+from ecgfm_clinical.staging import codec, outbox
+from ecgfm_clinical.staging.attempts import RUNNING, WAITING, keep_error
+from ecgfm_clinical.staging.records import AttemptError, EcgState, Job, JobState, Retry, Scoring
+from ecgfm_clinical.staging.schema import ecg, score, score_job, scoring
+from ecgfm_clinical.staging.transaction import Transaction
+
+
+def claim(tx: Transaction, *, worker: str, limit: int, lease_until: datetime) -> list[Job]:
+    """Up to `limit` due jobs, most urgent first, now leased to `worker`."""
+    due = (
+        select(score_job.c.job_id, score_job.c.suspect, score_job.c.priority, score_job.c.due_at)
+        .where(score_job.c.state == WAITING, score_job.c.due_at <= tx.now)
+        .order_by(score_job.c.priority, score_job.c.due_at, score_job.c.job_id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("due")
+    )
+    first = (
+        select(due.c.job_id, due.c.suspect).order_by(due.c.priority, due.c.due_at, due.c.job_id).limit(1).cte("first")
+    )
+    alone_or_healthy = select(due.c.job_id).where(
+        case((first.c.suspect, due.c.job_id == first.c.job_id), else_=~due.c.suspect)
+    )
+    rows = tx.connection.execute(
+        update(score_job)
+        .where(score_job.c.job_id.in_(alone_or_healthy))
+        .values(state=JobState.RUNNING.value, worker=worker, lease_until=lease_until, attempts=score_job.c.attempts + 1)
+        .returning(*score_job.c)
+    ).all()
+    return sorted(map(_job, rows), key=lambda job: (job.priority, job.job_id))
+
+
+def _job(row: Any) -> Job:
+    return Job(
+        job_id=row.job_id,
+        kind="score",
+        ecg_id=row.ecg_id,
+        priority=row.priority,
+        attempts=row.attempts,
+        lease_until=row.lease_until,
+    )
+
+
+def finish(
+    tx: Transaction,
+    job: Job,
+    found: Scoring,
+    destinations: Sequence[str],
+    *,
+    worker: str,
+    control_ids: Callable[[], str],
+) -> None:
+    """Scores, messages, the finished job and the ECG's new state, together. Raises LeaseLost."""
+    _close(tx, job, worker, JobState.DONE)
+    row = _ecg_row(tx, job.ecg_id)
+    was = heads_of(tx, row.scoring_id)
+    scoring_id: int = tx.connection.execute(
+        insert(scoring).returning(scoring.c.scoring_id),
+        {
+            "ecg_id": found.ecg_id,
+            "model_id": found.model_id,
+            "model_name": found.model_name,
+            "model_version": found.model_version,
+            "preprocessing": found.preprocessing,
+            "runtime": found.runtime,
+            "input_digest": found.input_digest,
+            "output_digest": codec.output_digest(found),
+            "scored_at": found.scored_at,
+            "demo": found.demo,
+        },
+    ).scalar_one()
+    if found.scores:
+        tx.connection.execute(insert(score), codec.score_rows(scoring_id, found))
+    heads = codec.head_states(found.scores)
+    state = EcgState.SCORED if "scored" in heads.values() else EcgState.NOT_EVALUABLE
+    _move(tx, row, state, scoring_id=scoring_id)
+    for head, answer in was.items():
+        tx.count(-1, received_at=row.received_at, source=row.source, head=head, state=answer)
+    for head, answer in heads.items():
+        tx.count(1, received_at=row.received_at, source=row.source, head=head, state=answer)
+    tx.note(f"ecg.{state.value.replace('_', '-')}", ecg_id=job.ecg_id, scoring_id=scoring_id, model_id=found.model_id)
+    outbox.announce(tx, row, scoring_id, destinations, control_ids)
+
+
+def fail(tx: Transaction, job: Job, retry: Retry, *, worker: str) -> None:
+    """The attempt failed: again at `retry.due_at`, or for good. Raises LeaseLost."""
+    if retry.due_at is None:
+        _close(tx, job, worker, JobState.FAILED)
+        _give_up(tx, job.ecg_id)
+    else:
+        _held(tx, job, worker, state=JobState.WAITING.value, due_at=retry.due_at, worker=None, lease_until=None)
+    keep_error(tx, retry.error, job_id=job.job_id)
+    tx.note(
+        "job.failed" if retry.due_at is None else "job.postponed",
+        ecg_id=job.ecg_id,
+        attempt=retry.error.attempt,
+        kind=retry.error.kind,
+    )
+
+
+def reap(tx: Transaction, *, max_attempts: int, worker: str | None) -> int:
+    """Jobs whose worker is dead: lease run out, or leased to `worker`, who says it has only just started."""
+    dead = score_job.c.worker == worker if worker is not None else score_job.c.lease_until <= tx.now
+    held = select(score_job.c.job_id).where(score_job.c.state == RUNNING, dead).with_for_update(skip_locked=True)
+    used_up = score_job.c.attempts >= max_attempts
+    rows = tx.connection.execute(
+        update(score_job)
+        .where(score_job.c.job_id.in_(held))
+        .values(
+            state=case((used_up, JobState.FAILED.value), else_=JobState.WAITING.value),
+            finished_at=case((used_up, tx.now), else_=None),
+            due_at=tx.now,
+            suspect=True,
+            worker=None,
+            lease_until=None,
+        )
+        .returning(score_job.c.job_id, score_job.c.ecg_id, score_job.c.attempts, score_job.c.state)
+    ).all()
+    for row in rows:
+        error = AttemptError(
+            at=tx.now, attempt=row.attempts, kind="WorkerDied", text="the worker died or gave no sign of life"
+        )
+        keep_error(tx, error, job_id=row.job_id)
+        tx.note("job.lease-expired", ecg_id=row.ecg_id, attempt=row.attempts, state=row.state)
+        if row.state == JobState.FAILED.value:
+            _give_up(tx, row.ecg_id)
+    return len(rows)
+
+
+def release(tx: Transaction, *, worker: str) -> int:
+    """Give back, untouched, what a worker that stops in good order still holds: it was no attempt."""
+    return tx.connection.execute(
+        update(score_job)
+        .where(score_job.c.state == RUNNING, score_job.c.worker == worker)
+        .values(state=JobState.WAITING.value, attempts=score_job.c.attempts - 1, worker=None, lease_until=None)
+    ).rowcount
+
+
+def heads_of(tx: Transaction, scoring_id: int | None) -> dict[str, str]:
+    """Head -> its answer in this scoring."""
+    if scoring_id is None:
+        return {}
+    rows = tx.connection.execute(select(score).where(score.c.scoring_id == scoring_id).order_by(score.c.position))
+    return codec.head_states(map(codec.score_from, rows))
+
+
+def _close(tx: Transaction, job: Job, worker: str, state: JobState) -> None:
+    _held(tx, job, worker, state=state.value, finished_at=tx.now, worker=None, lease_until=None)
+
+
+def _held(tx: Transaction, job: Job, holder: str, **values: object) -> None:
+    """Update the job if this worker still holds this very attempt of it."""
+    mine = (
+        (score_job.c.job_id == job.job_id)
+        & (score_job.c.state == RUNNING)
+        & (score_job.c.worker == holder)
+        & (score_job.c.attempts == job.attempts)
+    )
+    if tx.connection.execute(update(score_job).where(mine).values(**values)).rowcount != 1:
+        raise LeaseLost(f"score job {job.job_id} is no longer held by {holder}")
+
+
+def _ecg_row(tx: Transaction, ecg_id: int) -> Any:
+    row = tx.connection.execute(select(ecg).where(ecg.c.ecg_id == ecg_id).with_for_update()).first()
+    if row is None:
+        raise NotFound(f"there is no ECG {ecg_id}")
+    return row
+
+
+def _give_up(tx: Transaction, ecg_id: int) -> None:
+    row = _ecg_row(tx, ecg_id)
+    if row.state == EcgState.WAITING.value:  # a failed re-score leaves an earlier answer standing
+        _move(tx, row, EcgState.FAILED, scoring_id=row.scoring_id)
+
+
+def _move(tx: Transaction, row: Any, state: EcgState, *, scoring_id: int | None) -> None:
+    tx.connection.execute(
+        update(ecg).where(ecg.c.ecg_id == row.ecg_id).values(state=state.value, scoring_id=scoring_id)
+    )
+    tx.count(-1, received_at=row.received_at, source=row.source, state=row.state)
+    tx.count(1, received_at=row.received_at, source=row.source, state=state.value)
+
+
+def prolong(tx: Transaction, worker: str, until: datetime) -> int:
+    """Every job this worker holds is its own until then."""
+    held = update(score_job).where(score_job.c.state == RUNNING, score_job.c.worker == worker)
+    return tx.connection.execute(held.values(lease_until=until)).rowcount

@@ -1,0 +1,125 @@
+"""What tests of every part share: a PostgreSQL server of this run's own, where the machine has one."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+
+def _free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _postgresql_programs() -> Path | None:
+    """The folder with initdb and postgres: Debian's newest, or whatever PATH names."""
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
+    on_path = shutil.which("initdb")
+    found = debian[-1] if debian else Path(on_path) if on_path else None
+    return found.parent if found and (found.parent / "postgres").exists() else None
+
+
+class PostgresqlServer:
+    """A throw-away cluster on loopback, stopped by its own process id."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self._programs = programs
+        self._data = folder / "data"
+        self._folder = folder
+        self.port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._account: dict[str, object] = {}
+        if os.geteuid() == 0:  # the server refuses to run as root
+            account = pwd.getpwnam("postgres")
+            os.chown(folder, account.pw_uid, account.pw_gid)
+            self._account = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+        self._run("initdb", "-D", self._data, "-U", "hospital", "--auth=trust", "--encoding=UTF8", "--locale=C")
+
+    def _run(self, program: str, *arguments: object) -> None:
+        subprocess.run(
+            [str(self._programs / program), *map(str, arguments)],
+            check=True,
+            capture_output=True,
+            cwd=self._folder,
+            **self._account,  # type: ignore[call-overload]  # user and group as keywords, or none
+        )
+
+    def start(self) -> None:
+        """Serve; returns once connections are answered."""
+        log = (self._folder / "log").open("ab")
+        self._process = subprocess.Popen(
+            [str(self._programs / "postgres"), "-D", str(self._data), "-p", str(self.port)]
+            + ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self._folder}"],
+            stdout=log,
+            stderr=log,
+            cwd=self._folder,
+            **self._account,  # type: ignore[call-overload]  # as above
+        )
+        deadline = time.monotonic() + 30
+        ready = [str(self._programs / "pg_isready"), "-h", "127.0.0.1", "-p", str(self.port), "-q"]
+        while subprocess.run(ready, check=False).returncode != 0:
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((self._folder / "log").read_text(errors="replace"))
+
+    def stop(self) -> None:
+        """Immediate shutdown, as when the machine fails: committed work must survive it."""
+        if self._process is not None:
+            self._process.send_signal(3)  # SIGQUIT: immediate shutdown
+            self._process.wait(30)
+            self._process = None
+
+    def url(self, database: str) -> str:
+        return f"postgresql+psycopg://hospital@127.0.0.1:{self.port}/{database}"
+
+    def create_database(self) -> str:
+        """The URL of a new, empty database."""
+        name = f"store_{uuid.uuid4().hex[:12]}"
+        self._run("createdb", "-h", "127.0.0.1", "-p", self.port, "-U", "hospital", name)
+        return self.url(name)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgresqlServer]:
+    """The session's server; skips where no PostgreSQL is installed."""
+    programs = _postgresql_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed (no /usr/lib/postgresql/*/bin/initdb and none on PATH)")
+    folder = Path(tempfile.mkdtemp(prefix="ecgfm-pg-", dir="/tmp"))  # short: a socket path has 107 characters at most
+    server = PostgresqlServer(programs, folder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture()
+def postgresql_url(postgresql_server: PostgresqlServer) -> str:
+    """A new, empty database."""
+    return postgresql_server.create_database()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peer)])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of either kind: every test that takes it runs on both."""
+    if request.param == "postgresql":
+        server: PostgresqlServer = request.getfixturevalue("postgresql_server")
+        return server.create_database()
+    return f"sqlite:///{tmp_path / 'store.db'}"
+
+
+@pytest.fixture()
+def free_port() -> Callable[[], int]:
+    """A port nobody listens on."""
+    return _free_port
