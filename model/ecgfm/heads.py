@@ -25,6 +25,32 @@ class Platt:
     slope: float
     intercept: float
 
+    def probabilities(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(expit(self.slope * logits + self.intercept))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Isotonic:
+    """Isotonic calibration of one label: straight lines between knots, flat beyond the outermost.
+
+    Raises `ValueError` where the knots do not rise.
+    """
+
+    logits: tuple[float, ...]  #: rising
+    probabilities_at: tuple[float, ...]  #: at each knot, never falling
+
+    def __post_init__(self) -> None:
+        if not self.logits or len(self.logits) != len(self.probabilities_at):
+            raise ValueError("an isotonic calibration needs as many probabilities as logits, at least one")
+        if np.any(np.diff(self.logits) <= 0) or np.any(np.diff(self.probabilities_at) < 0):
+            raise ValueError("the knots of an isotonic calibration must rise")
+
+    def probabilities(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(np.interp(logits, self.logits, self.probabilities_at))
+
+
+Calibration = Platt | Isotonic
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadSpec:
@@ -37,7 +63,7 @@ class HeadSpec:
     labels: tuple[str, ...]  #: in logit order
     target: str  #: one sentence: what a positive label means
     aggregation: Mapping[str, Aggregation]  #: per label, over the segments of one ECG, on probabilities
-    calibration: Mapping[str, Platt] | None = None  #: None = raw sigmoid
+    calibration: Mapping[str, Calibration] | None = None  #: None = raw sigmoid
     operating_points: Mapping[str, float] = field(default_factory=dict)  #: label -> threshold; >= is positive
 
     def __post_init__(self) -> None:
@@ -54,8 +80,7 @@ class HeadSpec:
         """Logits of this label, one a segment, -> calibrated probabilities."""
         if self.calibration is None:
             return np.asarray(expit(logits))
-        platt = self.calibration[label]
-        return np.asarray(expit(platt.slope * logits + platt.intercept))
+        return self.calibration[label].probabilities(logits)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `bundle.json`."""
@@ -65,8 +90,7 @@ class HeadSpec:
             "labels": list(self.labels),
             "target": self.target,
             "aggregation": dict(self.aggregation),
-            "calibration": calibration
-            and {label: {"slope": platt.slope, "intercept": platt.intercept} for label, platt in calibration.items()},
+            "calibration": calibration and {label: _calibration_json(own) for label, own in calibration.items()},
             "operating_points": dict(self.operating_points),
         }
 
@@ -80,11 +104,23 @@ class HeadSpec:
                 labels=tuple(values["labels"]),
                 target=values["target"],
                 aggregation=dict(values["aggregation"]),
-                calibration=calibration and {label: Platt(**platt) for label, platt in calibration.items()},
+                calibration=calibration and {label: _calibration(own) for label, own in calibration.items()},
                 operating_points={label: float(value) for label, value in values["operating_points"].items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BundleError(f"a head in bundle.json cannot be read: {error!r}") from error
+
+
+def _calibration_json(own: Calibration) -> dict[str, Any]:
+    if isinstance(own, Platt):
+        return {"slope": own.slope, "intercept": own.intercept}
+    return {"logits": list(own.logits), "probabilities": list(own.probabilities_at)}
+
+
+def _calibration(values: Mapping[str, Any]) -> Calibration:
+    if "logits" in values:
+        return Isotonic(logits=tuple(values["logits"]), probabilities_at=tuple(values["probabilities"]))
+    return Platt(**values)
 
 
 def aggregate(values: NDArray[np.float64], how: Aggregation) -> float:
