@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -58,8 +59,10 @@ class PostgresqlServer:
         """Serve; returns once connections are answered."""
         log = (self._folder / "log").open("ab")
         self._process = subprocess.Popen(
-            [str(self._programs / "postgres"), "-D", str(self._data), "-p", str(self.port)]
-            + ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self._folder}"],
+            [
+                *(str(self._programs / "postgres"), "-D", str(self._data), "-p", str(self.port)),
+                *("-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self._folder}"),
+            ],
             stdout=log,
             stderr=log,
             cwd=self._folder,
@@ -74,7 +77,7 @@ class PostgresqlServer:
     def stop(self) -> None:
         """Immediate shutdown, as when the machine fails: committed work must survive it."""
         if self._process is not None:
-            self._process.send_signal(3)  # SIGQUIT: immediate shutdown
+            self._process.send_signal(signal.SIGQUIT)
             self._process.wait(30)
             self._process = None
 
@@ -104,7 +107,7 @@ def postgresql_server() -> Iterator[PostgresqlServer]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture()
+@pytest.fixture
 def postgresql_url(postgresql_server: PostgresqlServer) -> str:
     """A new, empty database."""
     return postgresql_server.create_database()
@@ -119,7 +122,7 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'store.db'}"
 
 
-@pytest.fixture()
+@pytest.fixture
 def free_port() -> Callable[[], int]:
     """A port nobody listens on."""
     return _free_port
