@@ -6,6 +6,10 @@ EcgFmError
 │   └── UnknownArchitecture      sizes, attention heads or norm placement are missing or contradict the tensors
 ├── BundleError              a bundle folder is missing, damaged, altered or of a newer format
 ├── SignalError              a signal has the wrong shape, unit or rate
+├── DataError                training data cannot be used as named: folder empty, too many unreadable files, damaged shards
+│   └── RecordingError           one recording cannot be read; it is counted, listed and skipped up to a limit
+├── RecipeError              a training recipe names what does not exist or contradicts itself: mend the TOML file
+├── TrainingError            training cannot start or go on: another recipe, other data, a missing optional library
 ├── NoHead                   the model has no head, or none of that name: train or import one
 ├── RuntimeUnavailable       a runtime's library or device is not on this machine: install it or choose another
 └── RuntimeTooInexact        a runtime changes a probability by more than its limit: choose another
@@ -36,6 +40,22 @@ class BundleError(EcgFmError):
 
 class SignalError(EcgFmError):
     """The signal cannot be prepared for the model."""
+
+
+class DataError(EcgFmError):
+    """The training data cannot be used as named."""
+
+
+class RecordingError(DataError):
+    """This one recording cannot be read."""
+
+
+class RecipeError(EcgFmError):
+    """The training recipe cannot be used as written."""
+
+
+class TrainingError(EcgFmError):
+    """Training cannot start or go on."""
 
 
 class NoHead(EcgFmError):

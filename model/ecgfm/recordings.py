@@ -1,0 +1,236 @@
+"""Reading training recordings from folders of WFDB, MATLAB, NPZ and HDF5 files, one recording at a time.
+
+A folder is searched with all its sub-folders. What each kind of file must hold:
+
+    .hea    WFDB header with its signal files (PTB-XL, Chapman, the .mat signals of the PhysioNet challenges); leads by name
+    .mat    without a .hea beside it: `feats` + `curr_sample_rate` (fairseq-signals), or the `ECG` struct of CPSC 2018 (500 Hz)
+    .npz    `signal` (12, samples) or (recordings, 12, samples) in mV and `sampling_rate`; optionally `patient`
+    .hdf5   one data set (recordings, samples, 12) or (recordings, 12, samples), as CODE-15's `tracings`; needs h5py
+
+Amplitudes only need to be proportional to mV: every lead is z-scored before training.
+"""
+
+import csv
+import hashlib
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgfm.augment import derive_limb_leads
+from ecgfm.errors import DataError, RecordingError
+from ecgfm.signal import LEADS
+
+_LEAD_NUMBERS = {lead.lower(): number for number, lead in enumerate(LEADS)}
+_LIMB_LEADS = ("III", "aVR", "aVL", "aVF")
+_HDF5 = (".h5", ".hdf5")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Recording:
+    """One recording as read: `signal` (12, samples), rows as in `signal.LEADS`, NaN where a lead or sample is missing."""
+
+    patient: str | None = field(repr=False)  #: opaque key; equal for recordings of one patient; None where nobody knows
+    signal: NDArray[np.floating[Any]] = field(repr=False)
+    sampling_rate: float  #: Hz
+    derived: bool = False  #: III, aVR, aVL and aVF were computed from I and II
+
+
+class Source(Protocol):
+    """Where recordings come from. It is handed to worker processes, so it must be picklable."""
+
+    def keys(self) -> Sequence[str]:
+        """One stable name for each recording, in a stable order; never a patient's name or number."""
+
+    def fingerprint(self, keys: Sequence[str]) -> str:
+        """Digest that changes where any of these recordings may have changed."""
+
+    def read(self, key: str) -> Recording:
+        """Raises `RecordingError`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderSource:
+    """A folder of recordings. Keys are paths relative to it, with `#row` for a file that holds several recordings.
+
+    `patients` says who each recording belongs to: `unknown`; `folder` (the name of the folder that holds the file, as in the
+    PTB database); or the path of a CSV file with columns `recording` (key without suffix) and `patient`.
+    """
+
+    root: Path
+    patients: str = "unknown"
+    derive_limb_leads: bool = False  #: compute missing III, aVR, aVL, aVF where I and II are there (8-lead files)
+    hdf5_dataset: str = "tracings"
+    hdf5_sampling_rate: float = 400.0  #: Hz; HDF5 files of ECGs carry none
+
+    def keys(self) -> list[str]:
+        """Raises `DataError` where the folder is missing or holds no recording."""
+        if not self.root.is_dir():
+            raise DataError(f"{self.root} is not a folder; name a folder of WFDB, .mat, .npz or .hdf5 recordings")
+        found = [key for path in sorted(self.root.rglob("*")) for key in self._keys_of(path)]
+        if not found:
+            raise DataError(f"{self.root} holds no .hea, .mat, .npz or .hdf5 recording in any of its folders")
+        return found
+
+    def _keys_of(self, path: Path) -> list[str]:
+        name = path.relative_to(self.root).as_posix()
+        suffix = path.suffix.lower()
+        if suffix == ".hea" or (suffix == ".mat" and not path.with_suffix(".hea").exists()):
+            return [name]
+        if suffix == ".npz" or suffix in _HDF5:
+            try:
+                rows = self._rows(path)
+            except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # damaged: reading it as one recording says why
+                return [name]
+            return [name] if rows is None else [f"{name}#{row}" for row in range(rows)]
+        return []
+
+    def _rows(self, path: Path) -> int | None:
+        """Recordings in a container file; None where it is one recording."""
+        if path.suffix.lower() in _HDF5:
+            with _h5py().File(path) as file:
+                return int(file[self.hdf5_dataset].shape[0])
+        shape = _npz_shape(path)
+        return shape[0] if len(shape) == 3 else None
+
+    def fingerprint(self, keys: Sequence[str]) -> str:
+        """Over the names, sizes and modification times of the files, and the settings of this source."""
+        digest = hashlib.sha256(repr((self.patients, self.derive_limb_leads, self.hdf5_dataset)).encode())
+        digest.update(repr(self.hdf5_sampling_rate).encode())
+        for key in keys:
+            path = self.root / key.partition("#")[0]
+            for file in (path, path.with_suffix(".mat"), path.with_suffix(".dat")):
+                if file.exists():
+                    status = file.stat()
+                    digest.update(f"{key}|{file.name}|{status.st_size}|{status.st_mtime_ns}\n".encode())
+        return digest.hexdigest()
+
+    def read(self, key: str) -> Recording:
+        """Raises `RecordingError` with the file's name and the cause."""
+        name, _, row = key.partition("#")
+        path = self.root / name
+        reader = _READERS[".hdf5" if path.suffix.lower() in _HDF5 else path.suffix.lower()]
+        try:
+            signal, rate, patient = reader(self, path, int(row) if row else None)
+        except DataError:
+            raise
+        except Exception as error:  # wfdb, scipy, numpy and h5py raise whatever a damaged file provokes
+            raise RecordingError(f"{key}: cannot be read ({type(error).__name__}: {error})") from error
+        signal = np.array(signal, dtype=np.float64)
+        if signal.ndim != 2 or len(signal) != len(LEADS):
+            raise RecordingError(f"{key}: holds an array of shape {signal.shape}, not (12, samples)")
+        if not (np.isfinite(rate) and rate > 0):
+            raise RecordingError(f"{key}: sampling rate {rate} Hz")
+        derived = self.derive_limb_leads and _complete_limb_leads(signal)
+        return Recording(patient=self._patient(key, patient), signal=signal, sampling_rate=float(rate), derived=derived)
+
+    def _patient(self, key: str, stored: str | None) -> str | None:
+        if self.patients == "unknown":
+            return stored
+        if self.patients == "folder":
+            return (self.root / key).parent.name
+        table = _patient_table(Path(self.patients))
+        return table.get(key) or table.get(Path(key).with_suffix("").as_posix(), stored)
+
+
+Read = tuple[NDArray[np.floating[Any]], float, str | None]
+
+
+def _read_wfdb(source: FolderSource, path: Path, row: int | None) -> Read:
+    import wfdb  # imports pandas: a second that a run without WFDB files need not pay
+
+    record = wfdb.rdrecord(str(path.with_suffix("")))
+    signal = np.full((len(LEADS), record.sig_len), np.nan)
+    for number, lead in enumerate(record.sig_name):
+        place = _LEAD_NUMBERS.get(lead.strip().lower())
+        if place is not None:
+            signal[place] = record.p_signal[:, number]
+    return signal, float(record.fs), None
+
+
+def _read_mat(source: FolderSource, path: Path, row: int | None) -> Read:
+    from scipy.io import loadmat
+
+    content = loadmat(path)
+    if "feats" in content and "curr_sample_rate" in content:
+        patient = content.get("patient_id")
+        return np.array(content["feats"]), content["curr_sample_rate"].item(), _text(patient)
+    if "ECG" in content:
+        return np.array(content["ECG"]["data"].item(), dtype=np.float64), 500.0, None
+    raise RecordingError(
+        f"{path.name}: neither `feats` with `curr_sample_rate` nor `ECG`; a bare `val` needs its .hea header beside it"
+    )
+
+
+def _read_npz(source: FolderSource, path: Path, row: int | None) -> Read:
+    archive = _npz(path, path.stat().st_mtime_ns)
+    signal, rate, patient = archive["signal"], archive["sampling_rate"], archive.get("patient")
+    if row is None:
+        return signal, float(rate), _text(patient)
+    return signal[row], float(rate.reshape(-1)[row if rate.size > 1 else 0]), _text(patient, row)
+
+
+@lru_cache(maxsize=1)
+def _npz(path: Path, changed: int) -> dict[str, NDArray[Any]]:
+    """The arrays of one file, kept until the next: its rows are read one after the other."""
+    with np.load(path) as archive:
+        return dict(archive)
+
+
+def _npz_shape(path: Path) -> tuple[int, ...]:
+    """Shape of `signal` from its header, without reading the samples."""
+    with zipfile.ZipFile(path) as archive, archive.open("signal.npy") as member:
+        version = np.lib.format.read_magic(member)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        return read(member)[0]
+
+
+def _read_hdf5(source: FolderSource, path: Path, row: int | None) -> Read:
+    with _h5py().File(path) as file:
+        signal = np.asarray(file[source.hdf5_dataset][row or 0])
+    return signal.T if signal.shape[-1] == len(LEADS) else signal, source.hdf5_sampling_rate, None
+
+
+_READERS: dict[str, Callable[[FolderSource, Path, int | None], Read]] = {
+    ".hea": _read_wfdb,
+    ".mat": _read_mat,
+    ".npz": _read_npz,
+    ".hdf5": _read_hdf5,
+}
+
+
+def _complete_limb_leads(signal: NDArray[np.floating[Any]]) -> bool:
+    """Fill all-NaN III, aVR, aVL, aVF from I and II in place; True where any was filled."""
+    absent = [LEADS.index(lead) for lead in _LIMB_LEADS if np.isnan(signal[LEADS.index(lead)]).all()]
+    if not absent:
+        return False
+    derived = signal[:6].copy()
+    derive_limb_leads(derived)
+    signal[absent] = derived[absent]
+    return True
+
+
+def _text(value: Any, row: int = 0) -> str | None:
+    return None if value is None else str(np.asarray(value).reshape(-1)[row])
+
+
+@lru_cache(maxsize=1)
+def _patient_table(path: Path) -> dict[str, str]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return {row["recording"]: row["patient"] for row in csv.DictReader(file)}
+    except (OSError, KeyError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not a CSV file with columns recording and patient: {error}") from error
+
+
+def _h5py() -> Any:
+    try:
+        import h5py
+    except ImportError as error:
+        raise DataError("HDF5 files need h5py: pip install 'ecgfm-clinical[train]'") from error
+    return h5py
