@@ -182,3 +182,21 @@ def timestamp(moment: datetime) -> str:
     if moment.tzinfo is None:
         raise ValueError("a time without a zone cannot be sent")
     return moment.strftime("%Y%m%d%H%M%S%z")[:19]
+
+
+def reaction(acknowledgement: Ack, *, ae_means_busy: bool = False) -> Literal["done", "retry", "dead"]:
+    """What follows from an acknowledgement (table 0008): finished, send again, or a person must look.
+
+    AE and CE speak of the content: sending it again changes nothing, unless this receiver is known to answer AE also
+    when it only wants a repeat (`ae_means_busy`) and names no cause in the message. AR and CR are either about
+    MSH-9/11/12 (ERR-3 200–203, and 204: we are not on its list), which a person must mend, or about the receiver's
+    state. How often "retry" is followed is the caller's affair.
+    """
+    match acknowledgement.code:
+        case "AA" | "CA":
+            return "done"
+        case "AE" | "CE":
+            about_content = acknowledgement.error_code not in ("", "0", "206", "207")
+            return "retry" if ae_means_busy and not about_content else "dead"
+        case "AR" | "CR":
+            return "dead" if acknowledgement.error_code in ("200", "201", "202", "203", "204") else "retry"

@@ -1,0 +1,271 @@
+"""Reads an inbound HL7 v2 message or batch: ECGs inside OBX, with patient and order; ADT and measured outcomes.
+
+Identity of an ECG (`Ecg.source_id`): an embedded DICOM object keeps its SOP Instance UID, because the same recording
+also arrives by C-STORE and must be staged once. Everything else is known by who sent it and where it stood: MSH-3,
+MSH-4, MSH-10, OBR-3, OBX-1 and OBX-4. An aECG's own id is not used, since exports repeat it between recordings.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import tzinfo
+from typing import TYPE_CHECKING
+
+from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.ecg import AcquiredAt, Ecg, Finding, Order
+from ecgfm_connectors.errors import PayloadError, Refused, Unreadable
+from ecgfm_connectors.hl7 import embedded, message
+from ecgfm_connectors.hl7.message import Message, Segment
+from ecgfm_connectors.hl7.pid import contradict, numbers_by_authority, read_patient
+from ecgfm_connectors.patient import Patient
+from ecgfm_connectors.times import acquired_at, parse_timestamp
+
+if TYPE_CHECKING:
+    from ecgfm_connectors.reading import ReadingContext
+
+ReadEmbedded = Callable[[bytes, "ReadingContext"], Contents]
+
+#: MSH-9.1 of what we look into; anything else is answered AR, 200.
+MESSAGE_TYPES = ("ORU", "MDM", "ADT")
+
+_VERSION = re.compile(r"2(\.\d+)*")
+_ECG_WORDS = re.compile(r"\b(ECG|EKG)|electrocardio|93000|93005|11524-6", re.IGNORECASE)  # CPT and LOINC of an ECG
+
+
+@dataclass(slots=True)
+class Group:
+    """The segments of one order, as far as they matter here; an OBX without an OBR before it has `obr` None."""
+
+    patient: Patient
+    pv1: Segment | None = None
+    orc: Segment | None = None
+    obr: Segment | None = None
+    txa: Segment | None = None
+    timing: list[Segment] = field(default_factory=list)
+    observations: list[Segment] = field(default_factory=list)
+
+
+def read_message(content: bytes, context: "ReadingContext", read_embedded: ReadEmbedded) -> Contents:
+    """Everything of interest in one message, or in a batch file of many.
+
+    Where one part of several is bad, the good ones are returned and the bad one is a finding. Raises Unreadable or
+    Refused where nothing of use is left: for the damage if there is any, else for the most telling refusal.
+    """
+    found, errors = Contents(findings=message.batch_count_findings(content)), list[PayloadError]()
+    for item in message.messages(content):
+        try:
+            found = _joined(found, _read_one(item, context, read_embedded, errors))
+        except PayloadError as error:
+            errors.append(error)
+    if not (found.ecgs or found.outcomes or found.identity_events or found.demographics):
+        raise _most_telling(errors)
+    kept = [error for error in errors if error.code != "no-ecg"]
+    return replace(found, findings=found.findings + tuple(Finding(code=e.code, text=e.text) for e in kept))
+
+
+def _read_one(
+    content: bytes, context: "ReadingContext", read_embedded: ReadEmbedded, errors: list[PayloadError]
+) -> Contents:
+    parsed = message.parse(content)
+    if parsed.version and not _VERSION.fullmatch(parsed.version):
+        raise Refused("unsupported-version", "MSH-12 is not a version 2 of HL7")
+    if parsed.code not in MESSAGE_TYPES:
+        raise Refused("unsupported-type", f"MSH-9 {parsed.code[:3]} is not one of {', '.join(MESSAGE_TYPES)}")
+    result = Contents(findings=parsed.findings)
+    for group in groups(parsed, context.default_authority):
+        result = _joined(result, _read_group(parsed, group, context, read_embedded, errors, content))
+    return result
+
+
+def groups(parsed: Message, default_authority: str) -> Iterator[Group]:
+    """The orders of a message, each with the patient before it and the observations after it."""
+    current = Group(Patient())
+    for segment in parsed.segments[1:]:
+        match segment.name:
+            case "PID":
+                yield current
+                current = Group(read_patient(segment, default_authority))
+            case "PV1":
+                current.pv1 = segment
+            case "ORC":
+                yield current
+                current = Group(current.patient, current.pv1, orc=segment)
+            case "OBR":
+                if current.obr is not None or current.observations:
+                    yield current
+                    current = Group(current.patient, current.pv1)
+                current.obr = segment
+            case "TQ1":
+                current.timing.append(segment)
+            case "TXA":
+                current.txa = segment
+            case "OBX":
+                current.observations.append(segment)
+    yield current
+
+
+def _read_group(
+    parsed: Message,
+    group: Group,
+    context: "ReadingContext",
+    read_embedded: ReadEmbedded,
+    errors: list[PayloadError],
+    content: bytes,
+) -> Contents:
+    result = Contents()
+    for obx in filter(embedded.carries_file, group.observations):
+        try:
+            inner = read_embedded(embedded.file_of(obx, context.allowed_roots), context)
+            enriched = [_enrich(ecg, parsed, group, obx, context, content) for ecg in inner.ecgs]
+            result = _joined(result, replace(inner, ecgs=tuple(enriched)))
+        except PayloadError as error:
+            # A feed of all results holds many reports that were never meant for us: only an ECG's is an error.
+            errors.append(error if error.code not in embedded.REPORTS or _about_ecg(group, obx) else _nothing())
+    return result
+
+
+def _about_ecg(group: Group, obx: Segment) -> bool:
+    named = obx.raw(3) + " " + obx.raw(5)[:80] + " " + (group.obr.raw(4) if group.obr else "")
+    return _ECG_WORDS.search(named) is not None
+
+
+def _nothing() -> Refused:
+    return Refused("no-ecg", "the message holds no ECG, outcome or identity change")
+
+
+def _enrich(ecg: Ecg, parsed: Message, group: Group, obx: Segment, context: "ReadingContext", content: bytes) -> Ecg:
+    """Add what the message knows and the embedded object does not. Raises Refused (`patient-mismatch`)."""
+    patient, findings = _one_patient(ecg.patient, group.patient)
+    statements, measurements = _texts(group.observations)
+    return replace(
+        ecg,
+        source_id=ecg.source_id if ecg.format == "dicom" and ecg.source_id else source_id(parsed, group, obx, content),
+        patient=patient,
+        acquired=ecg.acquired or _time_of(parsed, group, obx, context.zone),
+        order=_filled(ecg.order, order_of(group)),
+        statements=ecg.statements or statements,
+        measurements=ecg.measurements or measurements,
+        findings=ecg.findings + findings,
+        test_data=ecg.test_data or parsed.msh.value(11).upper() in ("T", "D"),
+    )
+
+
+def _one_patient(inner: Patient, outer: Patient) -> tuple[Patient, tuple[Finding, ...]]:
+    """The patient of an embedded object and of its message as one. A wrong patient is the worst error there is."""
+    if not inner.identifiers or not outer.identifiers:
+        kept = outer if outer.identifiers else inner
+        return _completed(kept, inner if kept is outer else outer), ()
+    if contradict(inner, outer):
+        raise Refused("patient-mismatch", "PID and the embedded ECG name different patients of one authority")
+    findings = []
+    if not numbers_by_authority(inner).keys() & numbers_by_authority(outer).keys():
+        text = "PID and the embedded ECG name the patient by different authorities; nothing links the two"
+        findings.append(Finding(code="patient-unconfirmed", text=text))
+    if inner.birth_date and outer.birth_date and inner.birth_date != outer.birth_date:
+        findings.append(Finding(code="birth-date-differs", text="PID-7 and the embedded ECG differ"))
+    union = tuple(dict.fromkeys(outer.identifiers + inner.identifiers))
+    return replace(_completed(outer, inner), identifiers=union), tuple(findings)
+
+
+def _completed(patient: Patient, other: Patient) -> Patient:
+    return replace(
+        patient,
+        birth_date=patient.birth_date or other.birth_date,
+        sex=patient.sex if patient.sex != "U" else other.sex,
+        family_name=patient.family_name or other.family_name,
+        given_name=patient.given_name or other.given_name,
+    )
+
+
+def source_id(parsed: Message, group: Group, obx: Segment, content: bytes) -> str:
+    """Who sent this recording and where it stood; without MSH-10 the bytes themselves are the identity."""
+    control_id = parsed.control_id or hashlib.sha256(content).hexdigest()[:32]
+    filler = entity(group.obr, 3) if group.obr else ""
+    position = f"{obx.value(1)}.{obx.value(4)}"
+    return "hl7:" + "|".join((parsed.msh.raw(3), parsed.msh.raw(4), control_id, filler, position))
+
+
+def order_of(group: Group) -> Order:
+    """The order numbers with their components (`ID^NAMESPACE`), so that they can be echoed whole."""
+    orc, obr, txa = group.orc, group.obr, group.txa
+    return Order(
+        placer=entity(obr, 2) or entity(orc, 2) or entity(txa, 14),
+        filler=entity(obr, 3) or entity(orc, 3) or entity(txa, 15),
+        visit=group.pv1.value(19) if group.pv1 else "",
+        stat=_is_stat(group),
+    )
+
+
+def entity(segment: Segment | None, number: int) -> str:
+    """An EI, unescaped, its components joined as HL7 writes them."""
+    if segment is None:
+        return ""
+    parts = segment.components(number)
+    return "^".join(segment.leaf(parts, index) for index in range(1, len(parts) + 1)).rstrip("^")
+
+
+def _is_stat(group: Group) -> bool:
+    """STAT in OBR-5, ORC-7.6, OBR-27.6 (before 2.5) or TQ1-9."""
+    priorities = [timing.value(9) for timing in group.timing]
+    if group.obr:
+        priorities += [group.obr.value(5), group.obr.value(27, 6)]
+    if group.orc:
+        priorities.append(group.orc.value(7, 6))
+    return any(priority.upper() in ("S", "STAT") for priority in priorities)
+
+
+def _filled(order: Order, other: Order) -> Order:
+    return Order(
+        placer=order.placer or other.placer,
+        filler=order.filler or other.filler,
+        accession=order.accession or other.accession,
+        study_uid=order.study_uid or other.study_uid,
+        visit=order.visit or other.visit,
+        stat=order.stat or other.stat,
+    )
+
+
+def _time_of(parsed: Message, group: Group, obx: Segment, site: tzinfo) -> AcquiredAt | None:
+    """When the ECG was recorded: OBX-14, else OBR-7; the zone beside it, else that of MSH-7, else the site's."""
+    header = parse_timestamp(parsed.msh.value(7))
+    zone = header.tzinfo if header else None
+    for text in (obx.value(14), group.obr.value(7) if group.obr else ""):
+        if text and (moment := acquired_at(text, site=site, message=zone)):
+            return moment
+    return None
+
+
+def _texts(observations: list[Segment]) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """The device's interpretation and measurements that stand beside the recording."""
+    statements, measurements = [], []
+    for obx in observations:
+        kind = obx.value(2).upper()
+        if embedded.carries_file(obx) or not obx.raw(5):
+            continue
+        if kind == "NM":
+            name = obx.value(3, 2) or obx.value(3)
+            measurements.append((name, f"{obx.value(5)} {obx.value(6)}".strip()))
+        elif kind in ("ST", "TX", "FT"):
+            statements.append(obx.text(5))
+        elif kind in ("CE", "CWE", "CNE"):
+            statements.append(obx.value(5, 2) or obx.value(5))
+    return tuple(statements), tuple(measurements)
+
+
+def _joined(one: Contents, other: Contents) -> Contents:
+    return Contents(
+        ecgs=one.ecgs + other.ecgs,
+        outcomes=one.outcomes + other.outcomes,
+        identity_events=one.identity_events + other.identity_events,
+        demographics=one.demographics + other.demographics,
+        findings=one.findings + other.findings,
+    )
+
+
+def _most_telling(errors: list[PayloadError]) -> PayloadError:
+    """Damage first, for it must be looked at; then why an ECG that was there cannot be taken; then that none was."""
+    damaged = [error for error in errors if isinstance(error, Unreadable)]
+    refused = [error for error in errors if error.code not in ("no-ecg", "unsupported-type")]
+    chosen = damaged or refused or errors
+    return chosen[0] if chosen else _nothing()
