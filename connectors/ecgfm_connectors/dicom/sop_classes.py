@@ -13,6 +13,7 @@ ECG_SOP_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.9.3.1": "Basic Cardiac Electrophysiology Waveform Storage",
 }
 
+VERIFICATION = "1.2.840.10008.1.1"
 TWELVE_LEAD_ECG = "1.2.840.10008.5.1.4.1.1.9.1.1"
 ENCAPSULATED_PDF = "1.2.840.10008.5.1.4.1.1.104.1"
 

@@ -54,17 +54,28 @@ def pack_record(members: dict[str, bytes]) -> bytes:
 def find(folder: Path) -> Iterator[Path]:
     """Files below `folder` that may be payloads, in order: hidden, half-written and WFDB signal files left out."""
     taken: set[Path] = set()
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not _ignored(path.relative_to(folder)))
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not path.is_symlink() and not _ignored(path.relative_to(folder))
+    )
     for header in (path for path in files if path.suffix.lower() == ".hea"):
         taken.update(_signal_files(header))
     yield from (path for path in files if path not in taken)
 
 
+def companions(path: Path) -> tuple[Path, ...]:
+    """`path` and, where it is a WFDB header, the signal files it names, whether they are there or not."""
+    return (path, *sorted(_signal_files(path))) if path.suffix.lower() == ".hea" else (path,)
+
+
 def _signal_files(header: Path) -> set[Path]:
+    """Raises nothing: what a broken header belongs to is guessed from its name."""
     try:
         return {header.with_name(signal.file_name) for signal in parse_header(header.read_bytes()).signals}
     except (Unreadable, OSError):
-        return {header.with_suffix(".dat"), header.with_suffix(".mat")}  # so that a broken record is reported once
+        guesses = (header.with_suffix(".dat"), header.with_suffix(".mat"))
+        return {guess for guess in guesses if guess.exists()}  # so that a broken record is reported once
 
 
 def _ignored(path: Path) -> bool:

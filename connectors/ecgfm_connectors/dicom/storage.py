@@ -1,0 +1,171 @@
+"""The C-STORE SCP that carts and archives send ECGs to: the status goes out after the bytes are durably kept.
+
+DICOM PS3.4 Annex B (Storage), A (Verification). The handler gets the object as the sender encoded it; nothing is decoded on
+the way, so an object that we cannot read is kept all the same.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Collection
+from datetime import datetime
+from typing import cast
+
+from pydicom.dataset import Dataset
+from pynetdicom import AE, evt
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.events import Event
+
+from ecgfm_connectors.base import Disposition, Handler, Received, Verdict
+from ecgfm_connectors.dicom.part10 import wrap
+from ecgfm_connectors.dicom.server import HardenedServer
+from ecgfm_connectors.dicom.sop_classes import ECG_SOP_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
+from ecgfm_connectors.errors import Misconfigured
+from ecgfm_connectors.tls import TlsFiles
+
+#: PS3.8 D.1.1: what we announce. Large PDUs are half of the throughput of a Python SCP.
+MAX_PDU = 131072
+#: Some senders do not keep to the announced length; what they may exceed it by is bounded all the same.
+_PDU_TOLERANCE = 1 << 20
+
+#: PS3.4 B.2.3, PS3.7 C: what a sender hears of each disposition.
+STATUS = {
+    Disposition.STAGED: 0x0000,
+    Disposition.DUPLICATE: 0x0000,
+    Disposition.REFUSED: 0xC001,  # cannot understand: kept, but not an ECG we may take; sending again changes nothing
+    Disposition.UNREADABLE: 0xC000,  # cannot understand: kept, but does not decode
+    Disposition.TRY_LATER: 0xA700,  # out of resources: not kept, send again
+}
+
+
+class StorageScp:
+    """A Listener (base.py) for DICOM C-STORE and C-ECHO."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        ae_title: str,
+        host: str,
+        port: int,
+        handler: Handler,
+        clock: Callable[[], datetime],
+        allowed_callers: Collection[str] = (),
+        allowed_hosts: Collection[str] = (),
+        max_associations: int = 20,
+        max_object_bytes: int = 64 * 2**20,
+        idle_timeout: float = 60.0,
+        tls: TlsFiles | None = None,
+    ) -> None:
+        """`port` 0 takes a free one; empty allow-lists admit everyone. `idle_timeout` in s also bounds a stalled PDU.
+
+        A caller must name our AE title as the called one.
+        """
+        self.name = name
+        self._ae_title = ae_title
+        self._address = (host, port)
+        self._handler = handler
+        self._clock = clock
+        self._allowed_hosts = frozenset(allowed_hosts)
+        self._max_object_bytes = max_object_bytes
+        self._idle_timeout = idle_timeout
+        self._tls = tls
+        self._ae = _application_entity(ae_title, allowed_callers, max_associations, idle_timeout)
+        self._server: HardenedServer | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def port(self) -> int:
+        """The bound port; the configured one before `start`."""
+        return int(self._server.server_address[1]) if self._server else self._address[1]
+
+    def start(self) -> None:
+        """Bind and serve in the background. Raises Misconfigured where the port is taken or the TLS files are unusable."""
+        try:
+            server = HardenedServer(
+                self._ae,
+                self._address,
+                self._ae_title,
+                self._ae.supported_contexts,
+                self._tls.server_context() if self._tls else None,
+                [(evt.EVT_C_STORE, self._on_store), (evt.EVT_C_ECHO, _on_echo)],
+                admits=lambda address: not self._allowed_hosts or address in self._allowed_hosts,
+                max_pdu=MAX_PDU + _PDU_TOLERANCE,
+                max_object=self._max_object_bytes + _PDU_TOLERANCE,
+                stall_timeout=self._idle_timeout,
+            )
+        except OSError as error:
+            where = f"{self._address[0]}:{self._address[1]}"
+            raise Misconfigured(f"DICOM listener {self.name} cannot open {where}: {error.strerror}") from error
+        self._ae._servers.append(server)  # what start_server does; the server's shutdown() takes it off again
+        self._server = server
+        self._thread = threading.Thread(
+            target=server.serve_forever, kwargs={"poll_interval": 0.1}, name=f"dicom-{self.name}", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self, grace: float = 10.0) -> None:
+        """Take no new callers, give running associations `grace` seconds in all to release, abort the rest."""
+        server, self._server = self._server, None
+        if server is None or self._thread is None:
+            return
+        server.shutdown()
+        self._thread.join()
+        give_up = time.monotonic() + grace
+        for association in server.active_associations:
+            association.join(timeout=max(0.0, give_up - time.monotonic()))
+            if association.is_alive():
+                association.abort()
+
+    def _on_store(self, event: Event) -> Dataset:
+        """Hand one object over and answer by the verdict; whatever goes wrong here means: not kept, send again."""
+        if self._server is not None:
+            self._server.bounded[event.assoc].object_complete()
+        try:
+            verdict = self._handler(self._received(event))
+        except Exception:  # noqa: BLE001
+            # The outermost edge: the handler's failure must become a status, not an aborted association. It has
+            # reported the cause itself; the sender needs to know only that nothing is kept.
+            verdict = Verdict(disposition=Disposition.TRY_LATER, text="not stored")
+        return _status(verdict)
+
+    def _received(self, event: Event) -> Received:
+        request = cast("C_STORE", event.request)
+        return Received(
+            transport="dicom",
+            source=self.name,
+            content=wrap(
+                event.encoded_dataset(include_meta=False),
+                sop_class=str(request.AffectedSOPClassUID),
+                sop_instance=str(request.AffectedSOPInstanceUID),
+                transfer_syntax=str(event.context.transfer_syntax),
+            ),
+            received_at=self._clock(),
+            peer=f"{event.assoc.requestor.ae_title.strip()}@{event.assoc.requestor.address}",
+        )
+
+
+def _application_entity(ae_title: str, callers: Collection[str], most: int, idle_timeout: float) -> AE:
+    entity = AE(ae_title=ae_title)
+    for uid in ECG_SOP_CLASSES:
+        entity.add_supported_context(uid, list(TRANSFER_SYNTAXES))
+    entity.add_supported_context(VERIFICATION)
+    entity.maximum_pdu_size = MAX_PDU
+    entity.maximum_associations = most
+    entity.require_called_aet = True
+    entity.require_calling_aet = list(callers)
+    entity.network_timeout = idle_timeout
+    entity.acse_timeout = min(10.0, idle_timeout)  # a connection that never asks for an association holds a place
+    entity.dimse_timeout = idle_timeout
+    return entity
+
+
+def _status(verdict: Verdict) -> Dataset:
+    status = Dataset()
+    status.Status = STATUS[verdict.disposition]
+    if status.Status != 0x0000:
+        status.ErrorComment = (verdict.code or verdict.text)[:64]  # LO; codes carry no patient data
+    return status
+
+
+def _on_echo(event: Event) -> int:
+    return 0x0000

@@ -1,0 +1,122 @@
+"""A folder into which another system drops ECG files (also the landing place of an SFTP server): picked up whole, once.
+
+A file is taken when it has stopped changing; a name that ends in `.part`, `.tmp` and the like, or begins with a dot, is left
+alone. What is kept goes to `processed/`, what is refused or damaged to `failed/` with its reason in a text file beside it.
+A crash between keeping and moving does no harm: the next pull hands the same bytes over again, as a duplicate.
+"""
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from ecgfm_connectors.base import Disposition, Handler, PullReport, Received, Verdict
+from ecgfm_connectors.errors import Misconfigured, PayloadError, Unreachable
+from ecgfm_connectors.files.payload import companions, find, load
+
+_PROCESSED, _FAILED = "processed", "failed"
+_OWN_FOLDERS = frozenset({_PROCESSED, _FAILED})
+#: How long one half of a WFDB record waits for the other before it is given up.
+_COMPANION_PATIENCE = timedelta(minutes=10)
+
+
+class FolderSource:
+    """A Source (base.py) that asks a folder instead of a peer."""
+
+    def __init__(self, *, name: str, path: Path, stable_for: timedelta = timedelta(seconds=2)) -> None:
+        self._name = name
+        self._path = path
+        self._stable_for = stable_for
+        self._seen: dict[Path, tuple[int, int, datetime]] = {}  # size, mtime in ns, first seen so
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def check(self) -> str:
+        """Raises Misconfigured where the folder is missing or we may not move files in it."""
+        if not self._path.is_dir():
+            raise Misconfigured(f"folder {self._name}: {self._path} is not a folder; create it or mend the settings")
+        if not os.access(self._path, os.R_OK | os.W_OK | os.X_OK):
+            raise Misconfigured(f"folder {self._name}: no permission to read and move files in {self._path}")
+        return f"folder {self._name}: {self._path} is readable and writable"
+
+    def pull(self, handle: Handler, *, cursor: str | None, now: datetime) -> PullReport:
+        """Hand over every finished file. The cursor is not used: a file is done when it has been moved."""
+        self.check()
+        verdicts: list[Verdict] = []
+        problems: list[str] = []
+        ready = [path for path in self._candidates() if self._finished(path, now)]
+        for path in ready:
+            try:
+                verdicts.append(self._hand_over(path, handle, now))
+            except OSError as error:
+                problems.append(f"a file in folder {self._name} could not be taken: {error.strerror}")
+        return PullReport(cursor=cursor, offered=len(ready), verdicts=tuple(verdicts), problems=tuple(problems))
+
+    def _candidates(self) -> list[Path]:
+        try:
+            return [path for path in find(self._path) if path.relative_to(self._path).parts[0] not in _OWN_FOLDERS]
+        except OSError as error:
+            raise Unreachable(f"folder {self._name} cannot be listed: {error.strerror}") from error
+
+    def _finished(self, path: Path, now: datetime) -> bool:
+        """All files of the payload are there and have not changed for `stable_for`."""
+        members = companions(path)
+        if any(not member.exists() for member in members) or _awaits_header(path):
+            return self._older_than(path, _COMPANION_PATIENCE, now)
+        return all(self._older_than(member, self._stable_for, now) for member in members if member.exists())
+
+    def _older_than(self, path: Path, age: timedelta, now: datetime) -> bool:
+        """By its modification time, or, where the sender's clock is ahead, by how long we have seen it unchanged."""
+        try:
+            state = path.stat()
+        except FileNotFoundError:
+            return False
+        if now - datetime.fromtimestamp(state.st_mtime, UTC) >= age:
+            return True
+        size, modified, since = self._seen.get(path, (-1, -1, now))
+        if (size, modified) != (state.st_size, state.st_mtime_ns):
+            since = now
+        self._seen[path] = (state.st_size, state.st_mtime_ns, since)
+        return now - since >= age
+
+    def _hand_over(self, path: Path, handle: Handler, now: datetime) -> Verdict:
+        """One payload to its handler, then out of the way. Raises OSError where it cannot be moved."""
+        try:
+            content = load(path)
+        except PayloadError as error:
+            verdict = Verdict(disposition=Disposition.UNREADABLE, code=error.code, text=error.text)
+        else:
+            verdict = handle(
+                Received(transport="file", source=self._name, content=content, received_at=now, location=str(path))
+            )
+        if verdict.disposition is not Disposition.TRY_LATER:
+            self._move(path, verdict, now)
+        return verdict
+
+    def _move(self, path: Path, verdict: Verdict, now: datetime) -> None:
+        kept = verdict.disposition in (Disposition.STAGED, Disposition.DUPLICATE)
+        folder = self._path / (_PROCESSED if kept else _FAILED) / now.strftime("%Y-%m-%d")
+        folder = folder / path.relative_to(self._path).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        for member in companions(path):
+            self._seen.pop(member, None)
+            if member.exists():
+                target = _free_name(folder / member.name)
+                member.rename(target)
+        if not kept:
+            _free_name(folder / f"{path.name}.reason.txt").write_text(f"{verdict.code}: {verdict.text}\n", "utf-8")
+
+
+def _awaits_header(path: Path) -> bool:
+    """A WFDB signal file may land before its header."""
+    return path.suffix.lower() in (".dat", ".xyz")
+
+
+def _free_name(path: Path) -> Path:
+    """`path`, or the first of `name-2.ext`, `name-3.ext` … that is not taken."""
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return free
