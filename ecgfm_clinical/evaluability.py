@@ -34,7 +34,7 @@ IMPOSSIBLE_MV = 50.0
 SMALL_MV = 0.5
 #: Words of a device's statement that name a paced rhythm, in the languages met so far; not after a negation.
 PACED = re.compile(
-    r"(?<!no )(?<!not )(?<!without )\b(?:\w+[- ])?(?:paced|pacemaker|pacing|schrittmacher)\b", re.IGNORECASE
+    r"(?<!no )(?<!not )(?<!without )\b(?:paced|pacemaker|pacing|schrittmacher)\b", re.IGNORECASE
 )
 
 #: Findings of the decoders that keep every head from scoring.

@@ -25,6 +25,11 @@ SettingsOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for machines instead of text for people.")]
 
 
+def say(text: str) -> None:
+    """One text for people on standard output, as it is: no wrapping that would break a line in two."""
+    sys.stdout.write(text + "\n")
+
+
 def console() -> Console:
     """Standard output."""
     return Console(highlight=False)

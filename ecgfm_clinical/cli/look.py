@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opened, settings_from, write_json
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, say, settings_from, write_json
 
 
 def status(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
@@ -18,7 +18,7 @@ def status(settings: SettingsOption = None, as_json: JsonOption = False) -> None
 
     with opened(settings) as (_, store):
         found = status_of(store, now=wiring.utc_now())
-    write_json(found) if as_json else console().print(status_text(found), markup=False)
+    write_json(found) if as_json else say(status_text(found))
     if found["needs_attention"]:
         raise typer.Exit(1)
 
@@ -34,7 +34,7 @@ def show(
 
     with opened(settings) as (_, store):
         found = story_of(store.story(find_ecg(store, ecg)), phi=phi)
-    write_json(found) if as_json else console().print(story_text(found), markup=False)
+    write_json(found) if as_json else say(story_text(found))
 
 
 def inspect(
@@ -65,4 +65,4 @@ def inspect(
         return
     for one in described:
         for key, value in one.items():
-            console().print(f"{key:18} {value}", markup=False)
+            say(f"{key:18} {value}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opened, progress, write_json
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opened, progress, say, write_json
 
 if TYPE_CHECKING:
     from ecgfm_connectors.base import Handler, Verdict
@@ -124,7 +124,7 @@ def pull(
     if as_json:
         write_json(results)
     for result in () if as_json else results:
-        console().print(", ".join(f"{key} {value}" for key, value in result.items()))
+        say(", ".join(f"{key} {value}" for key, value in result.items()))
 
 
 def score(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
@@ -138,9 +138,7 @@ def score(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
             while batch := scorer.run_batch():
                 taken += batch
                 status.update(f"Scoring: {taken} ECGs")
-    write_json({"jobs": taken}) if as_json else console().print(
-        f"{taken} score jobs taken; `ecgfm-clinical status` counts them"
-    )
+    write_json({"jobs": taken}) if as_json else say(f"{taken} score jobs taken; `ecgfm-clinical status` counts them")
 
 
 def send(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
@@ -157,6 +155,6 @@ def send(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         write_json({"messages": taken, "waiting": waiting, "dead": dead})
     else:
-        console().print(f"{taken} messages taken, {waiting} still waiting, {dead} refused by their destination")
+        say(f"{taken} messages taken, {waiting} still waiting, {dead} refused by their destination")
     if waiting or dead:
         raise typer.Exit(1)

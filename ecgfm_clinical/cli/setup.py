@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, settings_from, write_json
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, say, settings_from, write_json
 
 
 def init(
@@ -49,4 +49,4 @@ def migrate(settings: SettingsOption = None) -> None:
     url = settings_from(settings).store_url
     before = migrations.revision(url)
     migrations.upgrade(url)
-    console().print(f"store schema: {before or 'empty'} → {migrations.revision(url)}")
+    say(f"store schema: {before or 'empty'} → {migrations.revision(url)}")

@@ -1,7 +1,6 @@
 """Clean ECGs are scored, damaged ones are answered with the reason: on generated recordings, and on PTB-XL where present."""
 
-from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date
 from pathlib import Path
 
 import numpy as np
@@ -11,31 +10,18 @@ from numpy.typing import NDArray
 from ecgfm_clinical.demo import alterations, recordings
 from ecgfm_clinical.evaluability import age_years, judge, signal_reasons
 from ecgfm_clinical.settings import HeadRules
-from ecgfm_connectors.ecg import LEADS, AcquiredAt, Ecg, Finding
+from ecgfm_clinical.testing import make_ecg
+from ecgfm_connectors.ecg import Ecg, Finding
 from ecgfm_connectors.files import payload
-from ecgfm_connectors.patient import Identifier, Patient
+from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.reading import ReadingContext, read
 
 CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus"
 CONTEXT = ReadingContext(default_authority="TEST", zone=UTC)
-AT = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 
 
 def ecg(signal: NDArray[np.floating], rate: float = 500.0, **changes: object) -> Ecg:
-    return replace(
-        Ecg(
-            source_id="1",
-            format="test",
-            patient=Patient(
-                identifiers=(Identifier(authority="TEST", value="1"),), birth_date=date(1960, 5, 17), sex="F"
-            ),
-            acquired=AcquiredAt(at=AT, zone_source="offset", original="20260301080000+0000"),
-            sampling_rate=rate,
-            signal=np.ascontiguousarray(signal, dtype=np.float32),
-            stored_leads=LEADS,
-        ),
-        **changes,  # type: ignore[arg-type]  # each test names fields of Ecg
-    )
+    return make_ecg(1, signal, sampling_rate=rate, **changes)
 
 
 def codes(one: Ecg, rules: HeadRules | None = None) -> set[str]:

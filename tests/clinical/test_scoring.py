@@ -1,0 +1,168 @@
+"""Score jobs: every ECG gets an answer, reasons instead of numbers where there must be none, and poison fails alone."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from itertools import count
+
+import numpy as np
+import pytest
+
+from ecgfm.predictor import Prediction, Predictor, Record
+from ecgfm.testing import write_tiny_bundle
+from ecgfm_clinical.demo import alterations, recordings
+from ecgfm_clinical.scoring import Scorer
+from ecgfm_clinical.settings import HeadRules
+from ecgfm_clinical.staging.records import EcgState, JobState, MessageState
+from ecgfm_clinical.staging.store import Store
+from ecgfm_clinical.testing import Clock, make_ecg
+from ecgfm_connectors.base import Verdict
+from ecgfm_connectors.ecg import Ecg
+
+Stage = Callable[[Ecg], Verdict]
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    write_tiny_bundle(folder)
+    return Predictor.from_bundle(folder, device="cpu")
+
+
+def scorer(store: Store, predictor: Predictor, clock: Clock, **rules: HeadRules) -> Scorer:
+    numbers = count(1)
+    return Scorer(
+        store,
+        predictor,
+        rules=lambda head: rules.get(head, HeadRules()),
+        destinations=("ehr", "archive"),
+        worker="test-worker",
+        clock=clock,
+        control_ids=lambda: f"CONTROL{next(numbers)}",
+        batch_size=8,
+        lease=timedelta(minutes=5),
+        max_attempts=2,
+    )
+
+
+class Breaking(Predictor):
+    """A predictor that one ECG breaks."""
+
+    def __init__(self, inner: Predictor, poison: float) -> None:
+        self.__dict__ = inner.__dict__
+        self._poison = np.float32(poison)
+
+    def predict(self, records: Sequence[Record], progress: object = None) -> list[Prediction]:
+        if any(record.signal[0, 0] == self._poison for record in records):
+            raise RuntimeError("TESTFAMILY broke the network")
+        return super().predict(records)
+
+
+def test_an_ecg_is_scored_by_every_head_and_told_to_every_destination(
+    store: Store, predictor: Predictor, clock: Clock, stage: Stage
+) -> None:
+    (ecg_id,) = stage(make_ecg(1)).ecg_ids
+    assert scorer(store, predictor, clock).run_batch() == 1
+    story = store.story(ecg_id)
+    (scoring,) = story.scorings
+    assert {score.head for score in scoring.scores} == set(predictor.labels)
+    assert all(score.probability is not None for score in scoring.scores)
+    assert scoring.model_id == predictor.model_id
+    assert story.state is EcgState.SCORED
+    assert story.job_state is JobState.DONE
+    assert [(m.destination, m.state, m.body) for m in story.messages] == [
+        ("ehr", MessageState.WAITING, None),
+        ("archive", MessageState.WAITING, None),
+    ]
+    assert len({message.control_id for message in story.messages}) == 2
+
+
+def test_the_stored_probability_is_what_the_predictor_says_of_this_ecg_alone(
+    store: Store, predictor: Predictor, clock: Clock, stage: Stage
+) -> None:
+    ids = [stage(make_ecg(number)).ecg_ids[0] for number in range(5)]
+    assert scorer(store, predictor, clock).run_batch() == 5
+    for number, ecg_id in enumerate(ids):
+        ecg = make_ecg(number)
+        (alone,) = predictor.predict([Record(signal=ecg.signal, sampling_rate=ecg.sampling_rate)])
+        stored = {(s.head, s.label): (s.probability, s.logit) for s in store.story(ecg_id).scorings[0].scores}
+        assert stored == {(h.head, h.label): (h.probability, h.logit) for h in alone.heads}
+        assert store.story(ecg_id).scorings[0].input_digest == alone.input_digest
+
+
+@pytest.mark.parametrize(
+    ("alteration", "code"),
+    [
+        (alterations.lead_off, "flat-lead"),
+        (alterations.lead_missing, "missing-lead"),
+        (alterations.noisy, "noise"),
+        (alterations.too_short, "too-short"),
+    ],
+)
+def test_a_damaged_ecg_is_answered_with_reasons_and_no_number(
+    store: Store, predictor: Predictor, clock: Clock, stage: Stage, alteration: alterations.Alteration, code: str
+) -> None:
+    signal = alteration(recordings.load(1), 500.0, np.random.default_rng(1))
+    (ecg_id,) = stage(make_ecg(1, signal)).ecg_ids
+    scorer(store, predictor, clock).run_batch()
+    story = store.story(ecg_id)
+    assert story.state is EcgState.NOT_EVALUABLE
+    assert all(s.probability is None and s.logit is None for s in story.scorings[0].scores)
+    assert {c for s in story.scorings[0].scores for c, _ in s.reasons} == {code}
+    assert len(story.messages) == 2  # an answer, never a missing one
+
+
+def test_heads_are_judged_one_by_one(store: Store, predictor: Predictor, clock: Clock, stage: Stage) -> None:
+    (ecg_id,) = stage(make_ecg(1, statements=("Ventricular-paced rhythm",))).ecg_ids
+    rules = {"interpretation": HeadRules(paced="score"), "troponin": HeadRules(enabled=False)}
+    scorer(store, predictor, clock, **rules).run_batch()
+    scores = store.story(ecg_id).scorings[0].scores
+    assert {s.head for s in scores if s.probability is not None} == {"interpretation"}
+    assert {s.head for s in scores if s.reasons} == {"reduced_lvef"}
+
+
+def test_a_poisoned_ecg_fails_alone_with_every_attempt_kept(
+    store: Store, predictor: Predictor, clock: Clock, stage: Stage
+) -> None:
+    signal = recordings.load(3).astype(np.float32)
+    signal[0, 0] = np.float32(0.123456)
+    good = [stage(make_ecg(number)).ecg_ids[0] for number in (1, 2)]
+    (bad,) = stage(make_ecg(3, signal)).ecg_ids
+    one = scorer(store, Breaking(predictor, 0.123456), clock)
+    assert one.run_batch() == 3
+    clock.advance(minutes=10)
+    assert one.run_batch() == 1
+    clock.advance(minutes=10)
+    assert one.run_batch() == 0
+    assert [store.story(ecg_id).state for ecg_id in good] == [EcgState.SCORED] * 2
+    story = store.story(bad)
+    assert (story.state, story.job_state) == (EcgState.FAILED, JobState.FAILED)
+    assert [error.kind for error in story.job_errors] == ["RuntimeError"] * 2
+    assert not any("TESTFAMILY" in error.text for error in story.job_errors)
+    counts = store.counts()
+    assert counts.received == counts.scored + counts.not_evaluable + counts.failed + counts.waiting == 3
+
+
+def test_stat_goes_first(store: Store, predictor: Predictor, clock: Clock, stage: Stage) -> None:
+    routine = [stage(make_ecg(number)).ecg_ids[0] for number in range(8)]
+    ecg = make_ecg(9)
+    (stat,) = stage(make_ecg(9, order=type(ecg.order)(stat=True))).ecg_ids
+    scorer(store, predictor, clock).run_batch()
+    assert store.story(stat).state is EcgState.SCORED
+    assert store.story(routine[-1]).state is EcgState.WAITING
+
+
+def test_a_worker_that_lost_its_lease_leaves_the_other_ones_result(
+    store: Store, predictor: Predictor, clock: Clock, stage: Stage
+) -> None:
+    (ecg_id,) = stage(make_ecg(1)).ecg_ids
+    one = scorer(store, predictor, clock)
+
+    class Slow(Breaking):
+        def predict(self, records: Sequence[Record], progress: object = None) -> list[Prediction]:
+            clock.advance(minutes=6)  # past the lease: the job is taken back, and done by another worker
+            store.reap(now=clock())
+            assert one.run_batch() == 1
+            return Predictor.predict(self, records)
+
+    scorer(store, Slow(predictor, 0), clock).run_batch()
+    assert len(store.story(ecg_id).scorings) == 1
