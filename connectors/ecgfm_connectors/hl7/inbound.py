@@ -117,7 +117,11 @@ def _read_group(
     for obx in filter(embedded.carries_file, group.observations):
         try:
             inner = read_embedded(embedded.file_of(obx, context.allowed_roots), context)
-            enriched = [_enrich(ecg, parsed, group, obx, context, content) for ecg in inner.ecgs]
+            named = source_id(parsed, group, obx, content)
+            enriched = [
+                _enrich(ecg, f"{named}#{index}" if index else named, parsed, group, obx, context)
+                for index, ecg in enumerate(inner.ecgs)
+            ]
             result = _joined(result, replace(inner, ecgs=tuple(enriched)))
         except PayloadError as error:
             # A feed of all results holds many reports that were never meant for us: only an ECG's is an error.
@@ -134,13 +138,13 @@ def _nothing() -> Refused:
     return Refused("no-ecg", "the message holds no ECG, outcome or identity change")
 
 
-def _enrich(ecg: Ecg, parsed: Message, group: Group, obx: Segment, context: "ReadingContext", content: bytes) -> Ecg:
+def _enrich(ecg: Ecg, named: str, parsed: Message, group: Group, obx: Segment, context: "ReadingContext") -> Ecg:
     """Add what the message knows and the embedded object does not. Raises Refused (`patient-mismatch`)."""
     patient, findings = _one_patient(ecg.patient, group.patient)
     statements, measurements = _texts(group.observations)
     return replace(
         ecg,
-        source_id=ecg.source_id if ecg.format == "dicom" and ecg.source_id else source_id(parsed, group, obx, content),
+        source_id=ecg.source_id if ecg.format == "dicom" else named,
         patient=patient,
         acquired=ecg.acquired or _time_of(parsed, group, obx, context.zone),
         order=_filled(ecg.order, order_of(group)),

@@ -1,0 +1,300 @@
+"""An ECG inside an HL7 message is read with the right signal, patient, order, time and identity, or refused with the reason."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.ecg import Ecg, Order
+from ecgfm_connectors.errors import PayloadError, Refused, Unreadable
+from ecgfm_connectors.patient import Identifier, Patient
+from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.testing import aecg_writer, dicom_writer, oru_writer
+
+SENT = datetime(2026, 3, 1, 9, tzinfo=UTC)
+ORDER = Order(placer="ORD1^CPOE", filler="ECG9^MUSE", visit="V7", stat=True)
+
+
+@pytest.fixture
+def oru(ecg: Ecg) -> Callable[..., bytes]:
+    def write(embed: str = "dicom", **changes: object) -> bytes:
+        payload = dicom_writer.write_ecg(ecg) if embed == "dicom" else aecg_writer.write_ecg(ecg)
+        settings: dict[str, object] = {
+            "patient": ecg.patient,
+            "order": ORDER,
+            "control_id": "M1",
+            "sent_at": SENT,
+            "statements": ["Normal ECG", "line one\nline two"],
+        }
+        return oru_writer.write_message([(payload, embed.upper())], **(settings | changes))  # type: ignore[arg-type]  # each test passes options of the right type
+
+    return write
+
+
+@pytest.mark.parametrize("embed", ["dicom", "aecg"])
+def test_an_embedded_ecg(oru: Callable[..., bytes], ecg: Ecg, context: ReadingContext, embed: str) -> None:
+    (found,) = read(oru(embed), context).ecgs
+    np.testing.assert_allclose(found.signal, ecg.signal, atol=0.0026)
+    assert found.sampling_rate == 500
+    assert found.patient.identifiers[0] == ecg.patient.identifiers[0]
+    assert (found.patient.birth_date, found.patient.sex) == (ecg.patient.birth_date, "F")
+    assert (found.order.placer, found.order.filler, found.order.visit) == ("ORD1^CPOE", "ECG9^MUSE", "V7")
+    assert found.order.stat
+    assert found.acquired is not None
+    assert found.acquired.at == datetime(2026, 3, 1, 8, 30, tzinfo=UTC)
+    assert found.statements == ("Normal ECG", "line one\nline two")
+    assert not found.test_data
+
+
+def test_identity_of_dicom_is_its_own_and_of_the_rest_its_place(
+    oru: Callable[..., bytes], context: ReadingContext
+) -> None:
+    (dicom,) = read(oru("dicom"), context).ecgs
+    assert dicom.source_id == "1.2.3.4.5"
+    (aecg,) = read(oru("aecg"), context).ecgs
+    assert aecg.source_id == "hl7:CART|WARD|M1|ECG9^MUSE|1.1"
+    nameless = oru("aecg").replace(b"|M1|P|", b"||P|")
+    first, again = (read(nameless, context).ecgs[0].source_id for _ in range(2))
+    assert first == again
+    assert first != aecg.source_id
+
+
+def test_several_recordings_in_one_message_are_several_ecgs(ecg: Ecg, context: ReadingContext) -> None:
+    other = replace(ecg, signal=ecg.signal[:, ::-1].copy())
+    files = [(aecg_writer.write_ecg(item), "XML") for item in (ecg, other)]
+    message = oru_writer.write_message(files, patient=ecg.patient, control_id="M1", sent_at=SENT)
+    ids = [found.source_id for found in read(message, context).ecgs]
+    assert len(set(ids)) == 2
+
+
+def test_test_messages_are_marked(oru: Callable[..., bytes], context: ReadingContext) -> None:
+    assert read(oru(test=True), context).ecgs[0].test_data
+
+
+def test_another_number_of_the_same_authority_is_refused(oru: Callable[..., bytes], context: ReadingContext) -> None:
+    stranger = Patient(identifiers=(Identifier(authority="HOSP", value="999"),))
+    with pytest.raises(Refused) as refusal:
+        read(oru(patient=stranger), context)
+    assert refusal.value.code == "patient-mismatch"
+    assert "999" not in str(refusal.value)
+    assert "123" not in str(refusal.value)
+
+
+def test_numbers_of_different_authorities_are_joined_and_noted(
+    oru: Callable[..., bytes], ecg: Ecg, context: ReadingContext
+) -> None:
+    regional = Identifier(authority="REGION", type="PI", value="555")
+    (found,) = read(oru(patient=Patient(identifiers=(regional,))), context).ecgs
+    assert found.patient.identifiers == (regional, *ecg.patient.identifiers)
+    assert "patient-unconfirmed" in [finding.code for finding in found.findings]
+    (found,) = read(oru(patient=replace(ecg.patient, identifiers=(*ecg.patient.identifiers, regional))), context).ecgs
+    assert set(found.patient.identifiers) == {*ecg.patient.identifiers, regional}
+    assert "patient-unconfirmed" not in [finding.code for finding in found.findings]
+
+
+def test_the_message_completes_what_the_object_lacks(
+    oru: Callable[..., bytes], ecg: Ecg, context: ReadingContext
+) -> None:
+    bare = dicom_writer.write_ecg(replace(ecg, patient=Patient(), acquired=None))
+    message = oru_writer.write_message(
+        [(bare, "DICOM")], patient=ecg.patient, order=ORDER, acquired_at=SENT, control_id="M1", sent_at=SENT
+    )
+    (found,) = read(message, context).ecgs
+    assert found.patient == ecg.patient
+    assert found.acquired is not None
+    assert found.acquired.at == SENT
+
+
+@pytest.mark.parametrize(
+    ("payload", "code", "kind"),
+    [
+        (b"%PDF-1.4 ...", "pdf", Refused),
+        (b"\xff\xd8\xff\xe0 ...", "picture", Refused),
+        (b"<ClinicalDocument xmlns='urn:hl7-org:v3'/>", "document", Refused),
+        (b"MSH|^~\\&|A\rPID|1", "nested-message", Refused),
+        (b"\x00\x01\x02\x03", "unknown-format", Unreadable),
+    ],
+)
+def test_what_is_no_recording_says_why(
+    payload: bytes, code: str, kind: type[PayloadError], patient: Patient, context: ReadingContext
+) -> None:
+    message = oru_writer.write_message([(payload, "X")], patient=patient, control_id="M1", sent_at=SENT)
+    with pytest.raises(kind) as refusal:
+        read(message, context)
+    assert refusal.value.code == code
+
+
+def test_reports_that_are_about_something_else_are_nothing_for_us(patient: Patient, context: ReadingContext) -> None:
+    message = oru_writer.write_message([(b"%PDF-1.4", "PDF")], patient=patient, control_id="M1", sent_at=SENT)
+    other = message.replace(b"11524-6^EKG study^LN", b"11529-5^Surgical pathology^LN")
+    with pytest.raises(Refused) as refusal:
+        read(other, context)
+    assert refusal.value.code == "no-ecg"
+
+
+def test_a_bad_part_does_not_take_the_good_one_with_it(ecg: Ecg, context: ReadingContext) -> None:
+    files = [(b"%PDF-1.4", "PDF"), (dicom_writer.write_ecg(ecg), "DICOM")]
+    contents = read(oru_writer.write_message(files, patient=ecg.patient, control_id="M1", sent_at=SENT), context)
+    assert len(contents.ecgs) == 1
+    assert [finding.code for finding in contents.findings] == ["pdf"]
+
+
+@pytest.mark.parametrize(
+    ("mangle", "code"),
+    [
+        (lambda message: message[: len(message) // 2], "waveform-length"),
+        (lambda message: message.replace(b"^Base64^", b"^Base64^*"), "base64"),
+        (lambda message: message.replace(b"^Base64^", b"^Hex^"), "hex"),
+        (lambda message: message.replace(b"|2.5.1|", b"|3.0|"), "unsupported-version"),
+        (lambda message: message.replace(b"ORU^R01^ORU_R01", b"SIU^S12"), "unsupported-type"),
+    ],
+)
+def test_damage_is_named(
+    oru: Callable[..., bytes], context: ReadingContext, mangle: Callable[[bytes], bytes], code: str
+) -> None:
+    with pytest.raises(PayloadError) as refusal:
+        read(mangle(oru()), context)
+    assert refusal.value.code == code
+
+
+@pytest.mark.parametrize(
+    "version", ["2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.8", "2.9", ""]
+)
+def test_every_version_is_read(oru: Callable[..., bytes], context: ReadingContext, version: str) -> None:
+    assert len(read(oru().replace(b"|2.5.1|", f"|{version}|".encode()), context).ecgs) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        (b"^AP^DICOM^Base64^", b"^AP^DICOM^BASE64^"),
+        (b"CART^AP^DICOM^Base64^", b"^application^dicom^Base64^"),
+        (b"CART^AP^DICOM^Base64^", b"DICOM^Base64^"),
+        (b"CART^AP^DICOM^Base64^", b"^^^^"),
+        (b"AAAA", b"AA\\.br\\AA"),
+        (b"AAAA", b"AA\\X0D0A\\AA"),
+        (b"AAAA", b"AA AA"),
+        (b"\rOBX", b"\rZEC|local\rOBX"),
+        (b"\r", b"\r\n"),
+        (b"\r", b"\n"),
+    ],
+    ids=str,
+)
+def test_senders_habits_are_tolerated(
+    oru: Callable[..., bytes], ecg: Ecg, context: ReadingContext, change: tuple[bytes, bytes]
+) -> None:
+    (found,) = read(oru().replace(*change), context).ecgs
+    np.testing.assert_allclose(found.signal, ecg.signal, atol=0.0026)
+
+
+def test_xml_in_a_text_type_is_read(ecg: Ecg, context: ReadingContext) -> None:
+    from ecgfm_connectors.hl7.message import escape
+
+    xml = aecg_writer.write_ecg(ecg).decode("utf-8")
+    message = oru_writer.write_message([], patient=ecg.patient, control_id="M1", sent_at=SENT)
+    message += f"OBX|1|FT|11524-6^EKG^LN||{escape(xml, formatted=True)}||||||F\r".encode()
+    assert len(read(message, context).ecgs) == 1
+
+
+@pytest.fixture
+def pointing(patient: Patient) -> Callable[[str], bytes]:
+    def write(pointer: str) -> bytes:
+        message = oru_writer.write_message([], patient=patient, control_id="M1", sent_at=SENT)
+        return message + f"OBX|1|RP|WAVEFORM^ECG||{pointer}^DICOM^Image||||||F\r".encode()
+
+    return write
+
+
+@pytest.mark.parametrize("form", ["ecg.dcm", "{root}/ecg.dcm", "file://{root}/ecg.dcm", "sub/../ecg.dcm"])
+def test_a_pointer_into_an_allowed_folder_is_followed(
+    pointing: Callable[[str], bytes], ecg: Ecg, context: ReadingContext, tmp_path: Path, form: str
+) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "ecg.dcm").write_bytes(dicom_writer.write_ecg(ecg))
+    allowed = replace(context, allowed_roots=(tmp_path,))
+    (found,) = read(pointing(form.format(root=tmp_path)), allowed).ecgs
+    assert found.source_id == "1.2.3.4.5"
+
+
+@pytest.mark.parametrize(
+    ("pointer", "code"),
+    [
+        ("../secret.dcm", "pointer-outside"),
+        ("/etc/passwd", "pointer-outside"),
+        ("link.dcm", "pointer-outside"),
+        ("missing.dcm", "pointer-outside"),
+        ("\\E\\\\E\\server\\E\\share\\E\\ecg.dcm", "pointer-outside"),
+        ("https://pacs.example/ecg.dcm", "pointer-scheme"),
+        ("file://pacs.example/ecg.dcm", "pointer-scheme"),
+    ],
+)
+def test_a_pointer_elsewhere_is_not(
+    pointing: Callable[[str], bytes], ecg: Ecg, context: ReadingContext, tmp_path: Path, pointer: str, code: str
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (tmp_path / "secret.dcm").write_bytes(dicom_writer.write_ecg(ecg))
+    (root / "link.dcm").symlink_to(tmp_path / "secret.dcm")
+    with pytest.raises(Refused) as refusal:
+        read(pointing(pointer), replace(context, allowed_roots=(root,)))
+    assert refusal.value.code == code
+
+
+def test_without_allowed_folders_no_pointer_is_followed(
+    pointing: Callable[[str], bytes], context: ReadingContext
+) -> None:
+    with pytest.raises(Refused, match="pointer-not-followed"):
+        read(pointing("/etc/passwd"), context)
+
+
+def test_a_batch_gives_the_ecgs_of_all_its_messages(
+    oru: Callable[..., bytes], ecg: Ecg, context: ReadingContext
+) -> None:
+    second = oru("aecg", control_id="M2")
+    damaged = oru(control_id="M3").replace(b"^Base64^", b"^Base64^*")
+    batch = b"FHS|^~\\&|A\rBHS|^~\\&|A\r" + oru() + second + damaged + b"BTS|3\rFTS|1\r"
+    contents = read(batch, context)
+    assert [found.source_id for found in contents.ecgs] == ["1.2.3.4.5", "hl7:CART|WARD|M2|ECG9^MUSE|1.1"]
+    assert [finding.code for finding in contents.findings] == ["base64"]
+
+
+@pytest.mark.parametrize(
+    ("pid_3", "expected"),
+    [
+        ("123", [("SITE", "MR", "123")]),
+        ("123^^^HOSP&1.2.3&ISO^MR", [("HOSP", "MR", "123")]),
+        ("123^^^&1.2.3&ISO^MRN", [("1.2.3", "MR", "123")]),
+        ("7^^^GOV^NI~123^^^HOSP^MR~7^^^GOV^NI", [("HOSP", "MR", "123"), ("GOV", "NI", "7")]),
+        ("101^^^^JHN^^^^ON&ONTARIO&HL70347", [("ON", "JHN", "101")]),
+        ('""', []),
+    ],
+)
+def test_identifiers_carry_their_authority(
+    oru: Callable[..., bytes], ecg: Ecg, context: ReadingContext, pid_3: str, expected: list[tuple[str, str, str]]
+) -> None:
+    bare = dicom_writer.write_ecg(replace(ecg, patient=Patient()))
+    message = oru_writer.write_message([(bare, "DICOM")], patient=ecg.patient, control_id="M1", sent_at=SENT)
+    (found,) = read(message.replace(b"123^^^HOSP^MR", pid_3.encode()), context).ecgs
+    assert [(known.authority, known.type, known.value) for known in found.patient.identifiers] == expected
+
+
+def test_an_identifier_that_does_not_decode_is_refused(patient: Patient, context: ReadingContext) -> None:
+    from ecgfm_connectors.hl7 import message
+    from ecgfm_connectors.hl7.pid import read_patient
+
+    damaged = message.Segment(("PID", "1", "", "12\ufffd3^^^HOSP^MR"))
+    with pytest.raises(Refused, match="identifier-damaged"):
+        read_patient(damaged, "SITE")
+
+
+def test_nothing_of_interest(patient: Patient, context: ReadingContext) -> None:
+    def never(content: bytes, given: ReadingContext) -> Contents:
+        raise AssertionError
+
+    message = oru_writer.write_message([], patient=patient, control_id="M1", sent_at=SENT)
+    with pytest.raises(Refused, match="no-ecg"):
+        read(message + b"OBX|1|NM|2951-2^Sodium^LN||140|mmol/L|||||F\r", context)
