@@ -1,7 +1,10 @@
 """For tests of the hall, ours and a site's own: a clock that is turned by hand, and ECGs of invented patients."""
 
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from threading import Event
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -45,3 +48,12 @@ def make_ecg(number: int = 1, signal: ArrayLike | None = None, **changes: object
         stored_leads=LEADS,
     )
     return replace(ecg, **changes)  # type: ignore[arg-type]  # each test names fields of Ecg
+
+
+def wait_until(condition: Callable[[], object], *, timeout: float = 30.0) -> None:
+    """Return once `condition` holds. Raises TimeoutError."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not so after {timeout} s")
+        Event().wait(0.02)
