@@ -214,7 +214,7 @@ def _gain_and_offset(definition: Dataset, lead: Lead) -> tuple[float, float]:
     if not sensitivity:
         raise Refused("no-sensitivity", f"lead {lead.name} is in arbitrary units: it has no Channel Sensitivity")
     units = first(definition, "ChannelSensitivityUnitsSequence")
-    factor = millivolts(text(units, "CodeValue")) or millivolts(text(units, "CodeMeaning"))
+    factor = millivolts(text(units, "CodeValue") or text(units, "CodeMeaning"))
     if factor is None:
         raise Refused("unknown-unit", f"lead {lead.name} is not in a unit of voltage, or does not say which")
     correction = number(definition, "ChannelSensitivityCorrectionFactor")

@@ -1,5 +1,6 @@
 """Write an Ecg as a valid DICOM 12-lead ECG object (PS3.3 A.34.3): what a simulated cart sends."""
 
+import re
 from datetime import datetime, timedelta
 from io import BytesIO
 from uuid import NAMESPACE_OID, uuid5
@@ -15,7 +16,7 @@ from ecgfm_connectors.leads import LEAD_NUMBERS
 #: µV for one unit of the samples: fine enough to round-trip, coarse enough for ±80 mV in 16 bits.
 SENSITIVITY = 2.5
 PADDING = -32768
-_ROOT = NAMESPACE_OID
+_UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
 
 
 def write_ecg(ecg: Ecg, *, transfer_syntax: UID = ExplicitVRLittleEndian) -> bytes:
@@ -35,7 +36,7 @@ def write_ecg(ecg: Ecg, *, transfer_syntax: UID = ExplicitVRLittleEndian) -> byt
 
 def uid_of(name: str) -> str:
     """`name` where it is a valid UID, else a UID made from it, always the same one (PS3.5 B.2)."""
-    return name if UID(name).is_valid and "." in name else f"2.25.{uuid5(_ROOT, name).int}"
+    return name if len(name) <= 64 and _UID.fullmatch(name) else f"2.25.{uuid5(NAMESPACE_OID, name).int}"
 
 
 def _meta(ecg: Ecg, transfer_syntax: UID) -> FileMetaDataset:

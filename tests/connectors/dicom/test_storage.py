@@ -1,0 +1,199 @@
+"""The C-STORE SCP on a real socket: what is kept before which status, and who is let in."""
+
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.uid import CTImageStorage
+
+from ecgfm_connectors.base import Disposition, Received, Verdict
+from ecgfm_connectors.dicom.echo import echo
+from ecgfm_connectors.dicom.storage import StorageScp
+from ecgfm_connectors.ecg import Ecg
+from ecgfm_connectors.errors import Misconfigured, Unreachable
+from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.testing import cart
+from ecgfm_connectors.testing.dicom_writer import write_ecg
+from ecgfm_connectors.testing.samples import sample_ecg
+
+NOW = datetime(2026, 4, 1, 12, 0, tzinfo=UTC)
+LOOPBACK = "127.0.0.1"
+
+
+class Inbox:
+    """A handler that keeps what it gets and answers as told."""
+
+    def __init__(self) -> None:
+        self.received: list[Received] = []
+        self.verdict = Verdict(disposition=Disposition.STAGED)
+        self.failure: Exception | None = None
+
+    def __call__(self, received: Received) -> Verdict:
+        if self.failure:
+            raise self.failure
+        self.received.append(received)
+        return self.verdict
+
+
+@pytest.fixture
+def inbox() -> Inbox:
+    return Inbox()
+
+
+Start = Callable[..., StorageScp]
+
+
+@pytest.fixture
+def start(inbox: Inbox) -> Iterator[Start]:
+    """Start an SCP on a free port; all are stopped at the end."""
+    running: list[StorageScp] = []
+
+    def start(**options: object) -> StorageScp:
+        settings = {"name": "cart", "ae_title": "ECGFM", "host": LOOPBACK, "port": 0, "handler": inbox}
+        scp = StorageScp(**(settings | {"clock": lambda: NOW} | options))  # type: ignore[arg-type]  # test options
+        scp.start()
+        running.append(scp)
+        return scp
+
+    yield start
+    for scp in running:
+        scp.stop(grace=1)
+
+
+def send(scp: StorageScp, *contents: bytes, **options: str) -> list[cart.Answer]:
+    return cart.send(contents, host=LOOPBACK, port=scp.port, timeout=10, **options)  # type: ignore[arg-type]
+
+
+def test_an_object_arrives_whole(start: Start, inbox: Inbox, ecg: Ecg, context: ReadingContext) -> None:
+    assert send(start(), write_ecg(ecg)) == [cart.Answer(status=0x0000)]
+    (received,) = inbox.received
+    assert (received.transport, received.source, received.received_at) == ("dicom", "cart", NOW)
+    assert received.peer == f"CART@{LOOPBACK}"
+    assert received.content[128:132] == b"DICM"
+    (found,) = read(received.content, context).ecgs
+    assert found.source_id == ecg.source_id
+
+
+def test_the_same_object_twice_gives_the_same_bytes(start: Start, inbox: Inbox, ecg: Ecg) -> None:
+    scp = start()
+    send(scp, write_ecg(ecg))
+    send(scp, write_ecg(ecg), calling="OTHERCART")
+    first, second = inbox.received
+    assert first.content == second.content
+
+
+@pytest.mark.parametrize(
+    ("disposition", "status"),
+    [
+        (Disposition.STAGED, 0x0000),
+        (Disposition.DUPLICATE, 0x0000),
+        (Disposition.REFUSED, 0xC001),
+        (Disposition.UNREADABLE, 0xC000),
+        (Disposition.TRY_LATER, 0xA700),
+    ],
+)
+def test_status_follows_the_verdict(
+    start: Start, inbox: Inbox, ecg: Ecg, disposition: Disposition, status: int
+) -> None:
+    inbox.verdict = Verdict(disposition=disposition, code="" if status == 0 else "some-reason")
+    assert send(start(), write_ecg(ecg)) == [cart.Answer(status=status, comment=inbox.verdict.code)]
+
+
+def test_a_failing_handler_means_try_later(start: Start, inbox: Inbox, ecg: Ecg) -> None:
+    inbox.failure = RuntimeError("disk full")
+    scp = start()
+    (answer,) = send(scp, write_ecg(ecg))
+    assert answer.status == 0xA700
+    assert "disk" not in answer.comment
+    inbox.failure = None
+    assert send(scp, write_ecg(ecg))[0].status == 0x0000
+
+
+def test_echo(start: Start) -> None:
+    scp = start()
+    assert "answered" in echo(host=LOOPBACK, port=scp.port, called="ECGFM", calling="X")
+
+
+def test_wrong_called_title_and_unknown_caller(start: Start, ecg: Ecg) -> None:
+    with pytest.raises(Misconfigured):
+        send(start(), write_ecg(ecg), called="SOMEONE")
+    strict = start(allowed_callers=("CART1",))
+    with pytest.raises(Misconfigured):
+        send(strict, write_ecg(ecg), calling="CART2")
+    assert send(strict, write_ecg(ecg), calling="CART1")[0].status == 0x0000
+
+
+def test_unknown_addresses_are_closed_at_once(start: Start, ecg: Ecg) -> None:
+    with pytest.raises(Unreachable):
+        send(start(allowed_hosts=("192.0.2.1",)), write_ecg(ecg))
+    assert send(start(allowed_hosts=(LOOPBACK,)), write_ecg(ecg))[0].status == 0x0000
+
+
+def test_port_in_use(start: Start) -> None:
+    taken = start()
+    with pytest.raises(Misconfigured, match=str(taken.port)):
+        start(port=taken.port)
+
+
+def test_other_sop_classes_are_not_negotiated(start: Start, ecg: Ecg) -> None:
+    dataset = pydicom.dcmread(BytesIO(write_ecg(ecg)))
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = CTImageStorage
+    stream = BytesIO()
+    dataset.save_as(stream, enforce_file_format=True)
+    with pytest.raises((Unreachable, Misconfigured)):
+        send(start(), stream.getvalue())
+
+
+def test_an_object_beyond_the_limit_ends_the_association(start: Start, inbox: Inbox, ecg: Ecg) -> None:
+    scp = start(max_object_bytes=0)  # the tolerance of one announced PDU remains
+    with pytest.raises(Unreachable):
+        send(scp, write_ecg(sample_ecg(seconds=120)))
+    assert inbox.received == []
+    assert send(scp, write_ecg(ecg))[0].status == 0x0000
+
+
+def test_a_pdu_of_two_gigabytes_is_refused_by_its_length(start: Start, ecg: Ecg) -> None:
+    scp = start()
+    with socket.create_connection((LOOPBACK, scp.port), timeout=10) as connection:
+        connection.sendall(b"\x01\x00\x7f\xff\xff\xff" + bytes(1000))
+        assert connection.recv(100) == b""
+    assert send(scp, write_ecg(ecg))[0].status == 0x0000
+
+
+def test_noise_does_not_hurt(start: Start, ecg: Ecg) -> None:
+    scp = start()
+    for noise in (b"GET / HTTP/1.1\r\n\r\n", b"\x04\x00\x00\x00\x00\x04abcd", b"\x01\x00\x00\x00\x00\x02ab", b"\x07"):
+        with socket.create_connection((LOOPBACK, scp.port), timeout=10) as connection:
+            connection.sendall(noise)
+    assert send(scp, write_ecg(ecg))[0].status == 0x0000
+
+
+def test_stop_frees_the_port(start: Start, inbox: Inbox, ecg: Ecg) -> None:
+    first = start()
+    port = first.port
+    first.stop(grace=1)
+    with pytest.raises(Unreachable):
+        send(first, write_ecg(ecg))
+    assert send(start(port=port), write_ecg(ecg))[0].status == 0x0000
+
+
+STORESCU = Path("/usr/bin/storescu")  # dcmtk's; pynetdicom installs a script of the same name into its environment
+
+
+@pytest.mark.peer
+def test_dcmtk_storescu(start: Start, inbox: Inbox, ecg: Ecg, context: ReadingContext, tmp_path: Path) -> None:
+    if not STORESCU.exists():
+        pytest.skip("dcmtk is not installed (/usr/bin/storescu)")
+    file = tmp_path / "ecg.dcm"
+    file.write_bytes(write_ecg(ecg))
+    scp = start()
+    command = [STORESCU, "-R", "-aet", "CART", "-aec", "ECGFM", LOOPBACK, str(scp.port), file]
+    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    (found,) = read(inbox.received[0].content, context).ecgs
+    assert found.source_id == ecg.source_id

@@ -1,0 +1,185 @@
+"""WFDB records: every storage format, and the slips of published sets."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import wfdb
+
+from ecgfm_connectors.ecg import LEADS, Ecg
+from ecgfm_connectors.errors import PayloadError
+from ecgfm_connectors.files.payload import find, load, pack_record
+from ecgfm_connectors.files.wfdb_header import parse_header
+from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.testing.wfdb_writer import write_ecg, write_record
+
+ReadOne = Callable[[bytes], Ecg]
+Corpus = Callable[[str], Path]
+Files = dict[str, bytes]
+
+
+@pytest.fixture
+def files(ecg: Ecg) -> Files:
+    return write_record(ecg, "r1")
+
+
+def refusal(content: bytes, context: ReadingContext) -> str:
+    with pytest.raises(PayloadError) as caught:
+        read(content, context)
+    return f"{type(caught.value).__name__} {caught.value.code}"
+
+
+def edited(files: Files, old: str, new: str) -> bytes:
+    header = files["r1.hea"].decode()
+    assert old in header
+    return pack_record(files | {"r1.hea": header.replace(old, new).encode()})
+
+
+def test_everything_comes_back(ecg: Ecg, read_one: ReadOne) -> None:
+    found = read_one(write_ecg(ecg))
+    np.testing.assert_allclose(found.signal, ecg.signal, atol=1e-6)
+    assert found.patient.sex == "F"
+    assert found.acquired is not None
+    assert found.acquired.zone_source == "site"
+    assert found.findings == ()
+
+
+def test_packing_is_deterministic(files: Files, tmp_path: Path) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    assert load(tmp_path / "r1.hea") == load(tmp_path / "r1.hea") == pack_record(dict(reversed(files.items())))
+
+
+@pytest.mark.parametrize("fmt", ["16", "24", "32", "61", "80", "212"])
+def test_storage_formats_against_the_wfdb_package(ecg: Ecg, read_one: ReadOne, tmp_path: Path, fmt: str) -> None:
+    step = {"80": 0.05, "212": 0.005}.get(fmt, 0.005)
+    digital = np.rint(ecg.signal / step).astype(np.int64)
+    if fmt == "61":
+        record = write_record(ecg, "r1")
+        swapped = np.frombuffer(record["r1.dat"], "<i2").astype(">i2").tobytes()
+        header = record["r1.hea"].replace(b" 16 1000", b" 61 1000")
+        found = read_one(pack_record({"r1.hea": header, "r1.dat": swapped}))
+        np.testing.assert_allclose(found.signal, ecg.signal, atol=1e-6)
+        return
+    wfdb.wrsamp(
+        "r1",
+        fs=500,
+        units=["mV"] * 12,
+        sig_name=list(LEADS),
+        d_signal=digital.T,
+        fmt=[fmt] * 12,
+        adc_gain=[1 / step] * 12,
+        baseline=[0] * 12,
+        write_dir=str(tmp_path),
+    )
+    expected = wfdb.rdrecord(str(tmp_path / "r1")).p_signal.T
+    found = read_one(load(tmp_path / "r1.hea"))
+    np.testing.assert_allclose(found.signal, expected, atol=1e-6)
+    assert [finding.code for finding in found.findings if finding.code == "checksum-mismatch"] == []
+
+
+def test_missing_samples_are_nan(ecg: Ecg, read_one: ReadOne) -> None:
+    signal = ecg.signal.copy()
+    signal[3, 100:200] = np.nan
+    from dataclasses import replace
+
+    found = read_one(write_ecg(replace(ecg, signal=signal)))
+    assert np.isnan(found.signal[3, 100:200]).all()
+    assert np.isfinite(np.delete(found.signal, 3, axis=0)).all()
+
+
+def test_damaged_samples_show_in_the_checksum(files: Files, read_one: ReadOne) -> None:
+    data = bytearray(files["r1.dat"])
+    data[1000] ^= 1
+    found = read_one(pack_record(files | {"r1.dat": bytes(data)}))
+    assert [finding.code for finding in found.findings] == ["checksum-mismatch"]
+
+
+@pytest.mark.parametrize(
+    "started", ["14:30:00 29/03/2026", "29-Mar-2026 14:30:00", "29/03/2026 14:30:00", "14:30:00.000 29/03/2026"]
+)
+def test_date_and_time_in_either_order(files: Files, read_one: ReadOne, started: str) -> None:
+    found = read_one(edited(files, "14:30:00 29/03/2026", started))
+    assert found.acquired is not None
+    assert found.acquired.at.strftime("%Y-%m-%d %H:%M:%S") == "2026-03-29 14:30:00"
+    assert [finding.code for finding in found.findings] == ([] if started.startswith("14") else ["header-malformed"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("r1 12 500", "r1/3 12 500", "Unreadable wfdb-header"),
+        ("r1 12 500", "r1 99 500", "Unreadable wfdb-header"),
+        ("r1 12 500", "r1 12 0", "Unreadable wfdb-header"),
+        ("r1 12 500 5000", "r1 12 500 5001", "Unreadable waveform-length"),
+        ("r1.dat 16", "../r1.dat 16", "Unreadable wfdb-header"),
+        ("r1.dat 16", "/etc/passwd 16", "Unreadable wfdb-header"),
+        ("r1.dat 16", "other.dat 16", "Unreadable missing-file"),
+        ("r1.dat 16", "r1.dat 310", "Refused wfdb-format"),
+        ("r1.dat 16", "r1.dat 16x4", "Refused wfdb-format"),
+        ("1000.0(0)/mV", "0(0)/mV", "Refused no-sensitivity"),
+        ("1000.0(0)/mV", "1000.0(0)/mmHg", "Refused unknown-unit"),
+        (" V", " PLETH", "Refused not-12-lead"),
+    ],
+)
+def test_refusals(files: Files, context: ReadingContext, old: str, new: str, reason: str) -> None:
+    assert refusal(edited(files, old, new), context) == reason
+
+
+def test_zips_that_are_no_record(context: ReadingContext, files: Files) -> None:
+    assert refusal(pack_record({"a.txt": b"x"}), context) == "Refused wfdb-package"
+    assert refusal(pack_record(files)[:5000], context) == "Unreadable wfdb-package"
+
+
+def test_find_names_a_record_once(files: Files, tmp_path: Path) -> None:
+    for name, content in (files | {"half.dcm.part": b"", ".hidden": b"", "broken.hea": b"", "broken.dat": b""}).items():
+        (tmp_path / name).write_bytes(content)
+    assert [path.name for path in find(tmp_path)] == ["broken.hea", "r1.hea"]
+
+
+def test_a_missing_signal_file(files: Files, tmp_path: Path) -> None:
+    (tmp_path / "r1.hea").write_bytes(files["r1.hea"])
+    with pytest.raises(PayloadError, match="missing-file"):
+        load(tmp_path / "r1.hea")
+
+
+# --- real records, in place -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "wfdb_ptbxl500/biolabsel+AY_2526_practical_sessions/00001_hr.hea",
+        "wfdb_ptbxl100/biolabsel+AY_2526_practical_sessions/00001_lr.hea",
+        "wfdb_chapman/pSharpX+dashboard-ecg-timeseries/JS00001.hea",
+        "wfdb_cinc2021/DeepPSP+torch_ecg/HR06000.hea",
+        "wfdb_ptbdb/MIT-LCP+wfdb-python/s0010_re.hea",
+    ],
+)
+def test_real_records_against_the_wfdb_package(corpus: Corpus, read_one: ReadOne, path: str) -> None:
+    header = corpus(path)
+    found = read_one(load(header))
+    expected = wfdb.rdrecord(str(header.with_suffix(""))).p_signal.T[:12]
+    np.testing.assert_allclose(found.signal, expected, atol=1e-6)
+    assert [finding.code for finding in found.findings] == ["acquisition-time-missing"]
+
+
+def test_frank_leads_in_a_second_file_are_left_out(corpus: Corpus, read_one: ReadOne) -> None:
+    found = read_one(load(corpus("wfdb_ptbdb/MIT-LCP+wfdb-python/s0010_re.hea")))
+    assert (found.stored_leads, found.signal.shape, found.sampling_rate) == (LEADS, (12, 38400), 1000.0)
+
+
+def test_record_named_like_a_file_that_the_wfdb_package_refuses(corpus: Corpus, read_one: ReadOne) -> None:
+    header = corpus("wfdb_cinc2020/awwong1+physionet-challenge-2020/E00009.hea")
+    with pytest.raises(wfdb.io.header.HeaderSyntaxError):
+        wfdb.rdheader(str(header.with_suffix("")))
+    found = read_one(load(header))
+    assert parse_header(header.read_bytes()).signals[0].gain == 4880
+    assert np.ptp(found.signal, axis=1).max() < 1.0  # five times too small, as its header says
+
+
+def test_flat_leads_stay_flat(corpus: Corpus, read_one: ReadOne) -> None:
+    found = read_one(load(corpus("wfdb_cinc2021/DeepPSP+torch_ecg/JS20004.hea")))
+    flat = {lead for lead, row in zip(LEADS, found.signal, strict=True) if np.ptp(row) == 0}
+    assert flat == {"V2", "V4", "V6"}

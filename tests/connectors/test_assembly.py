@@ -1,0 +1,113 @@
+"""The canonical signal: derived leads, Einthoven's law, printed-strip layouts."""
+
+import numpy as np
+import pytest
+
+from ecgfm_connectors.assembly import Channel, assemble
+from ecgfm_connectors.ecg import LEADS, Ecg
+from ecgfm_connectors.errors import Refused, Unreadable
+from ecgfm_connectors.leads import Lead
+
+
+def channels(ecg: Ecg, leads: tuple[str, ...] = LEADS) -> list[Channel]:
+    return [Channel(lead=Lead(lead), samples=ecg.signal[LEADS.index(lead)].copy()) for lead in leads]
+
+
+def codes(ecg: Ecg, changed: list[Channel]) -> list[str]:
+    return [finding.code for finding in assemble(changed).findings]
+
+
+def test_eight_leads_give_twelve(ecg: Ecg) -> None:
+    stored = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
+    assembled = assemble(channels(ecg, stored))
+    np.testing.assert_allclose(assembled.signal, ecg.signal, atol=1e-6)
+    assert assembled.stored_leads == stored
+    assert assembled.derived_leads == ("III", "aVR", "aVL", "aVF")
+
+
+def test_a_missing_chest_lead_is_nan(ecg: Ecg) -> None:
+    assembled = assemble(channels(ecg, tuple(lead for lead in LEADS if lead != "V3")))
+    assert np.isnan(assembled.signal[LEADS.index("V3")]).all()
+    assert "V3" not in assembled.stored_leads
+
+
+def test_monitor_strips_are_refused(ecg: Ecg) -> None:
+    with pytest.raises(Refused, match="not-12-lead"):
+        assemble(channels(ecg, ("I", "II", "III", "V1")))
+    with pytest.raises(Refused, match="not-12-lead"):
+        assemble([])
+
+
+def test_negative_avr_is_turned(ecg: Ecg) -> None:
+    turned = channels(ecg)
+    turned[3] = Channel(lead=Lead("aVR", sign=-1), samples=-ecg.signal[3])
+    assembled = assemble(turned)
+    np.testing.assert_array_equal(assembled.signal, ecg.signal)
+    assert assembled.findings == ()
+
+
+def test_einthoven_finds_the_inverted_lead(ecg: Ecg) -> None:
+    wrong = channels(ecg)
+    wrong[3] = Channel(lead=Lead("aVR"), samples=-ecg.signal[3])
+    (finding,) = assemble(wrong).findings
+    assert finding.code == "einthoven-violation"
+    assert "aVR" in finding.text
+    assert "inverted" in finding.text
+
+
+def test_einthoven_finds_swapped_labels(ecg: Ecg) -> None:
+    wrong = channels(ecg)
+    wrong[2], wrong[5] = (
+        Channel(lead=Lead("III"), samples=ecg.signal[5]),
+        Channel(lead=Lead("aVF"), samples=ecg.signal[2]),
+    )
+    assert codes(ecg, wrong) == ["einthoven-violation"] * 2
+
+
+def test_rounding_and_single_glitches_are_no_violation(ecg: Ecg) -> None:
+    rounded = channels(ecg)
+    samples = np.rint(ecg.signal[4] / 0.0049).astype(np.float32) * np.float32(0.0049)
+    samples[795] += 2.56
+    rounded[4] = Channel(lead=Lead("aVL"), samples=samples)
+    assert codes(ecg, rounded) == []
+
+
+def test_recorded_lead_beats_a_reconstructed_one(ecg: Ecg) -> None:
+    other = Channel(lead=Lead("V2", reconstructed=True), samples=ecg.signal[7] * 2)
+    assembled = assemble([other, *channels(ecg)])
+    np.testing.assert_array_equal(assembled.signal[7], ecg.signal[7])
+    assert [finding.code for finding in assembled.findings] == ["reconstructed-leads"]
+
+
+def test_two_different_channels_for_one_lead_are_doubtful(ecg: Ecg) -> None:
+    with pytest.raises(Refused, match="lead-doubtful"):
+        assemble([*channels(ecg), Channel(lead=Lead("V2"), samples=ecg.signal[8])])
+
+
+def test_leads_of_different_length(ecg: Ecg) -> None:
+    short = channels(ecg)
+    short[0] = Channel(lead=Lead("I"), samples=ecg.signal[0, :-1])
+    with pytest.raises(Unreadable, match="length-mismatch"):
+        assemble(short)
+
+
+@pytest.mark.parametrize("fill", [np.nan, 0.0])
+def test_printed_strip_layout_is_not_simultaneous(ecg: Ecg, fill: float) -> None:
+    strip = np.full_like(ecg.signal, fill)
+    for column in range(4):
+        window = slice(column * 1250, (column + 1) * 1250)
+        strip[3 * column : 3 * column + 3, window] = ecg.signal[3 * column : 3 * column + 3, window]
+    with pytest.raises(Refused, match="not-simultaneous"):
+        assemble([Channel(lead=Lead(lead), samples=strip[row]) for row, lead in enumerate(LEADS)])
+
+
+def test_a_lead_lost_halfway_is_no_strip_layout(ecg: Ecg) -> None:
+    lost = channels(ecg)
+    lost[10].samples[2000:] = np.nan
+    assert np.isnan(assemble(lost).signal[10, 2000:]).all()
+
+
+def test_all_nan_has_no_samples() -> None:
+    nothing = np.full(5000, np.nan, dtype=np.float32)
+    with pytest.raises(Unreadable, match="no-samples"):
+        assemble([Channel(lead=Lead(lead), samples=nothing) for lead in LEADS])
