@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable
 from typing import Any, overload
 
-import torch
 from torch.optim import AdamW
 
 
@@ -41,8 +40,3 @@ class ReferenceAdam(AdamW):
         done: int = group["steps"]
         group["steps"] = done + 1
         return done
-
-
-def parameter_groups(module: torch.nn.Module) -> list[torch.nn.Parameter]:
-    """Trainable parameters; the reference decays all of them alike, biases and norms included."""
-    return [parameter for parameter in module.parameters() if parameter.requires_grad]

@@ -1,0 +1,408 @@
+"""The pretraining run: micro-batches, gradient accumulation, Adam, checkpoints and metrics, on one process or many.
+
+Lightning Fabric (the optional extra `train`) brings the processes of torchrun together, moves data and casts to bf16. All
+randomness is a function of seed and micro-batch number, so a run gives the same losses on any number of processes that
+divides `micro_batches_per_update`, and goes on after a restart as if it had not stopped.
+"""
+
+import math
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, cast
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from ecgfm.batches import ShareOf, TrainingBatches, ValidationBatches, torch_seed
+from ecgfm.errors import TrainingError
+from ecgfm.metrics_log import MetricsLog
+from ecgfm.optimiser import ReferenceAdam
+from ecgfm.pretraining import Batch, Losses, Pretraining
+from ecgfm.recipe import Recipe
+from ecgfm.shards import ShardSet
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+CHECKPOINT_FORMAT = 1
+METRICS = "metrics.csv"
+CHECKPOINTS = "checkpoints"
+BEST = "best.pt"
+
+_SUMMED = (
+    "contrastive",
+    "diversity",
+    "feature_penalty",
+    "cmsc",
+    "frames",
+    "correct",
+    "prob_perplexity",
+    "code_perplexity",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What the computer has; none of it changes what is learnt, up to rounding."""
+
+    accelerator: str = "auto"  #: cpu, cuda, mps or auto
+    processes: int = 1  #: on all machines together, as started by torchrun
+    local_processes: int = 1  #: on this machine
+    workers: int = 0  #: processes that read ahead, for each training process
+    tensorboard: bool = False
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str], **settings: Any) -> Self:
+        """The processes that torchrun announces in WORLD_SIZE and LOCAL_WORLD_SIZE; one process without it."""
+        processes = int(environment.get("WORLD_SIZE", "1"))
+        return cls(processes=processes, local_processes=int(environment.get("LOCAL_WORLD_SIZE", processes)), **settings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """One line of news: `metrics` are means since the last one, losses in bits per masked frame as the reference logs them."""
+
+    update: int
+    updates: int
+    epoch: int
+    split: str  #: training or validation
+    metrics: dict[str, float]
+
+
+def pretrain(
+    recipe: Recipe,
+    shards: ShardSet,
+    folder: Path,
+    *,
+    machine: Machine | None = None,
+    max_updates: int | None = None,
+    report: Callable[[Progress], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Path:
+    """Train in `folder`, going on from its newest checkpoint if there is one, and return the last checkpoint's path.
+
+    `max_updates` ends the run early; `stop` is asked after every update and ends it with a checkpoint (SIGTERM).
+
+    Raises:
+        DataError: the shards do not fill one update.
+        TrainingError: lightning is missing, a loss is not finite, or the folder belongs to another recipe or other data.
+    """
+    machine = machine or Machine()
+    fabric = _fabric(recipe, machine)
+    run = _Run(fabric, recipe, shards, folder, machine, report)
+    return run.train(min(max_updates or run.updates, run.updates), stop)
+
+
+def _fabric(recipe: Recipe, machine: Machine) -> "Fabric":
+    try:
+        from lightning.fabric import Fabric
+    except ImportError as error:
+        raise TrainingError("pretraining needs Lightning Fabric: pip install 'ecgfm-clinical[train]'") from error
+    per_update = recipe.training.micro_batches_per_update
+    if per_update % machine.processes:
+        raise TrainingError(
+            f"{machine.processes} processes cannot share the {per_update} micro-batches of an update evenly; start a number "
+            f"of processes that divides {per_update}"
+        )
+    fabric = Fabric(
+        accelerator=machine.accelerator,
+        devices=machine.local_processes,
+        num_nodes=machine.processes // machine.local_processes,
+        strategy="ddp" if machine.processes > 1 else "auto",
+        precision=recipe.training.precision,
+    )
+    fabric.launch()
+    if fabric.world_size != machine.processes:
+        raise TrainingError(f"{machine.processes} processes were expected, {fabric.world_size} came together")
+    return fabric
+
+
+class _Run:
+    """One training run in one process."""
+
+    def __init__(
+        self,
+        fabric: "Fabric",
+        recipe: Recipe,
+        shards: ShardSet,
+        folder: Path,
+        machine: Machine,
+        report: Callable[[Progress], None] | None,
+    ) -> None:
+        self.fabric, self.recipe, self.folder, self.machine, self.report = fabric, recipe, folder, machine, report
+        self.data = shards.digest
+        self.batches, self.validation = TrainingBatches(shards, recipe), ValidationBatches(shards, recipe)
+        self.updates = self.batches.updates_per_epoch * recipe.training.epochs
+        torch.manual_seed(recipe.training.seed)
+        self.model = Pretraining(recipe.encoder, recipe.objective)
+        self.optimiser = new_optimiser(self.model, recipe)
+        self.update, self.best = 0, math.inf
+        self.sums, self.since = (
+            torch.zeros(len(_SUMMED), dtype=torch.float64),
+            0,
+        )  #: of the updates since the last report
+        state = self._resume()
+        network = torch.compile(self.model, dynamic=True) if recipe.training.compile else self.model
+        self.wrapped, self.stepper = fabric.setup(cast("torch.nn.Module", network), self.optimiser)
+        if state is not None:
+            self.optimiser.load_state_dict(state["optimiser"])  # after setup: its moments go where the weights went
+        self.log = MetricsLog(
+            folder / METRICS, after=self.update, tensorboard=machine.tensorboard, active=fabric.is_global_zero
+        )
+
+    def train(self, last: int, stop: Callable[[], bool]) -> Path:
+        """Updates `self.update` … `last` - 1."""
+        training = self.recipe.training
+        loader = self._loader(last)
+        began, saved = time.perf_counter(), -1
+        while self.update < last:
+            self.sums += self._one_update(loader)
+            self.update, self.since = self.update + 1, self.since + 1
+            if self.update % (training.log_every or self.updates) == 0 or self.update == self.updates:
+                micro_batches = self.since * training.micro_batches_per_update
+                self._tell("training", self.sums, micro_batches, time.perf_counter() - began)
+                self.sums, self.since, began = torch.zeros_like(self.sums), 0, time.perf_counter()
+            if training.validate_every and self.update % training.validate_every == 0:
+                self._validate()
+            stopping = self._any_process(stop())
+            if stopping or self.update == last or self.update % (training.checkpoint_every or last) == 0:
+                saved = self._save()
+            if stopping:
+                break
+        if saved != self.update:
+            self._save()
+        return checkpoint_path(self.folder, self.update)
+
+    def _loader(self, last: int) -> Iterator[Batch]:
+        share = ShareOf(
+            first_update=self.update,
+            last_update=last,
+            per_update=self.recipe.training.micro_batches_per_update,
+            rank=self.fabric.global_rank,
+            processes=self.fabric.world_size,
+        )
+        return iter(self._data_loader(self.batches, share))
+
+    def _data_loader(self, batches: TrainingBatches | ValidationBatches, numbers: Any) -> DataLoader[Batch]:
+        return DataLoader(
+            batches,
+            sampler=numbers,
+            batch_size=None,  # each item is a whole micro-batch
+            num_workers=self.machine.workers,
+            pin_memory=self.fabric.device.type == "cuda",
+        )
+
+    def _one_update(self, loader: Iterator[Batch]) -> Tensor:
+        """Gradients of all micro-batches of the update, one step; the summed losses of all processes."""
+        training = self.recipe.training
+        own = training.micro_batches_per_update // self.fabric.world_size
+        temperature = self.recipe.objective.gumbel_temperature(self.update)
+        self.wrapped.train()
+        sums = torch.zeros(len(_SUMMED), dtype=torch.float64, device=self.fabric.device)
+        for turn in range(own):
+            batch = self.fabric.to_device(next(loader))
+            number = (self.update * own + turn) * self.fabric.world_size + self.fabric.global_rank
+            torch.manual_seed(torch_seed(training.seed, number))
+            with self.fabric.no_backward_sync(self.wrapped, enabled=turn < own - 1):
+                losses: Losses = self.wrapped(batch, temperature)
+                self.fabric.backward(losses.total)
+            sums += _summed(losses)
+        totals = self._over_processes(sums)
+        if not bool(totals.isfinite().all()):
+            raise TrainingError(
+                f"update {self.update + 1}: a loss is not finite; look at the data of this update or lower the learning rate. "
+                f"The last checkpoint in {self.folder / CHECKPOINTS} is sound"
+            )
+        # The gradient of the summed loss, averaged over processes by DDP, becomes the gradient per masked frame.
+        scale = self.fabric.world_size / float(totals[_SUMMED.index("frames")])
+        gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
+        torch._foreach_mul_(gradients, scale)
+        if self.recipe.optimiser.clip_norm:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.optimiser.clip_norm)
+        rate = self.recipe.learning_rate(self.update, self.epoch)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.stepper.step()
+        self.stepper.zero_grad(set_to_none=True)
+        return totals
+
+    @property
+    def epoch(self) -> int:
+        """Counted from 1."""
+        return self.update // self.batches.updates_per_epoch + 1
+
+    def _validate(self) -> None:
+        if not len(self.validation):
+            raise TrainingError("the recipe validates, but data.validation holds no patient back: set it, e.g. to 0.05")
+        own = range(self.fabric.global_rank, len(self.validation), self.fabric.world_size)
+        sums = torch.zeros(len(_SUMMED), dtype=torch.float64, device=self.fabric.device)
+        began = time.perf_counter()
+        self.wrapped.eval()
+        with torch.no_grad():
+            for batch in self._data_loader(self.validation, list(own)):
+                losses = self.wrapped(
+                    self.fabric.to_device(batch), self.recipe.objective.gumbel_temperature(self.update)
+                )
+                sums += _summed(losses)
+        metrics = self._tell(
+            "validation", self._over_processes(sums), len(self.validation), time.perf_counter() - began
+        )
+        if metrics["loss"] < self.best:
+            self.best = metrics["loss"]
+            self._write(self.folder / CHECKPOINTS / BEST)
+
+    def _tell(self, split: str, sums: Tensor, micro_batches: int, seconds: float) -> dict[str, float]:
+        """Means of summed losses, logged and reported by the first process."""
+        values = dict(zip(_SUMMED, sums.tolist(), strict=True))
+        frames = values["frames"]
+        bits = {name: values[name] / frames / math.log(2) for name in _SUMMED[:4]}
+        pairs = self.recipe.training.pairs_per_micro_batch
+        epoch = (self.update - 1) // self.batches.updates_per_epoch + 1
+        metrics = {
+            "loss": sum(bits.values()),
+            **bits,
+            "accuracy": values["correct"] / frames,
+            "masked_frames": frames,
+            "prob_perplexity": values["prob_perplexity"] / micro_batches,
+            "code_perplexity": values["code_perplexity"] / micro_batches,
+            "gumbel_temperature": self.recipe.objective.gumbel_temperature(self.update - 1),
+            "learning_rate": self.recipe.learning_rate(self.update - 1, epoch),
+            "pairs_per_second": micro_batches * pairs / seconds,
+        }
+        self.log.write(self.update, epoch, split, metrics)
+        if self.report is not None and self.fabric.is_global_zero:
+            self.report(Progress(update=self.update, updates=self.updates, epoch=epoch, split=split, metrics=metrics))
+        return metrics
+
+    def _over_processes(self, sums: Tensor) -> Tensor:
+        if self.fabric.world_size == 1:
+            return sums.cpu()
+        return cast("Tensor", self.fabric.all_reduce(sums, reduce_op="sum")).cpu()
+
+    def _any_process(self, stop: bool) -> bool:
+        """All processes must stop at the same update."""
+        return bool(self._over_processes(torch.tensor([float(stop)], device=self.fabric.device)) > 0)
+
+    def _save(self) -> int:
+        path = checkpoint_path(self.folder, self.update)
+        self._write(path)
+        if self.fabric.is_global_zero:
+            for old in sorted(path.parent.glob("update-*.pt"))[: -self.recipe.training.keep_checkpoints]:
+                old.unlink()
+        self.fabric.barrier()
+        return self.update
+
+    def _write(self, path: Path) -> None:
+        """Whole or not there; the metrics so far are on disk before it."""
+        self.log.flush()
+        if not self.fabric.is_global_zero:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_suffix(".part")
+        torch.save(
+            {
+                "format": CHECKPOINT_FORMAT,
+                "recipe": self.recipe.to_json(),
+                "data": self.data,
+                "update": self.update,
+                "best": self.best,
+                "sums": self.sums,
+                "since": self.since,
+                "model": self.model.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+            },
+            scratch,
+        )
+        scratch.replace(path)
+
+    def _resume(self) -> dict[str, Any] | None:
+        """Load the newest checkpoint of the folder, if it belongs to this recipe and these data."""
+        newest = newest_checkpoint(self.folder)
+        if newest is None:
+            return None
+        state = read_checkpoint(newest)
+        theirs = Recipe.from_json(state["recipe"]).identity()
+        changed = _differences(theirs, self.recipe.identity())
+        if changed:
+            raise TrainingError(
+                f"{newest} was trained with another recipe ({', '.join(changed)} differ); name another folder, or go on with "
+                "the recipe it was begun with"
+            )
+        if state["data"] != self.data:
+            raise TrainingError(
+                f"{newest} was trained on another shard set; name another folder or the set it was begun with"
+            )
+        self.model.load_state_dict(state["model"])
+        self.update, self.best, self.sums, self.since = (state[name] for name in ("update", "best", "sums", "since"))
+        return state
+
+
+def new_optimiser(model: Pretraining, recipe: Recipe) -> ReferenceAdam:
+    """The recipe's Adam over all parameters; the reference decays all of them alike, biases and norms included."""
+    settings = recipe.optimiser
+    return ReferenceAdam(
+        model.parameters(),
+        lr=settings.learning_rate,
+        betas=(settings.beta1, settings.beta2),
+        eps=settings.epsilon,
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
+
+
+def checkpoint_path(folder: Path, update: int) -> Path:
+    """Where the state after `update` steps is kept."""
+    return folder / CHECKPOINTS / f"update-{update:08d}.pt"
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint with the most updates, or None."""
+    return max((folder / CHECKPOINTS).glob("update-*.pt"), default=None)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a training checkpoint; raises `TrainingError`."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever a damaged zip or pickle provokes
+        raise TrainingError(
+            f"{path} cannot be read; remove it to go on from the one before, or name another folder"
+        ) from error
+    if not isinstance(state, dict) or state.get("format") != CHECKPOINT_FORMAT:
+        raise TrainingError(f"{path} is not a training checkpoint of this program (format {CHECKPOINT_FORMAT})")
+    return state
+
+
+def load_pretraining(path: Path) -> tuple[Pretraining, dict[str, Any]]:
+    """The model of a training checkpoint, and the checkpoint's content."""
+    state = read_checkpoint(path)
+    recipe = Recipe.from_json(state["recipe"])
+    model = Pretraining(recipe.encoder, recipe.objective)
+    model.load_state_dict(state["model"])
+    return model, state
+
+
+def _summed(losses: Losses) -> Tensor:
+    return torch.stack([getattr(losses, name).detach().double() for name in _SUMMED])
+
+
+def _differences(theirs: dict[str, Any], ours: dict[str, Any], prefix: str = "") -> list[str]:
+    """Dotted names of the settings that differ."""
+    found = []
+    for name in sorted(set(theirs) | set(ours)):
+        a, b = theirs.get(name), ours.get(name)
+        if isinstance(a, dict) and isinstance(b, dict):
+            found += _differences(a, b, f"{prefix}{name}.")
+        elif a != b:
+            found.append(f"{prefix}{name}")
+    return found
+
+
+def start_afresh(folder: Path) -> None:
+    """Remove an earlier run's checkpoints and metrics from `folder`."""
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+    (folder / METRICS).unlink(missing_ok=True)
