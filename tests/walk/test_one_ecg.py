@@ -1,17 +1,12 @@
 """The walk of one ECG: from cart to chart over real sockets, on both databases, told afterwards by the store."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
-import pytest
 
-from ecgfm.testing import write_tiny_bundle
 from ecgfm_clinical.demo import alterations, recordings
 from ecgfm_clinical.service import Service
-from ecgfm_clinical.settings import Settings, read_settings
-from ecgfm_clinical.staging import migrations
+from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.staging.records import EcgState, MessageState
 from ecgfm_clinical.staging.store import Store
 from ecgfm_clinical.testing import make_ecg, wait_until
@@ -19,70 +14,6 @@ from ecgfm_connectors.hl7.message import parse
 from ecgfm_connectors.testing import aecg_writer, cart, dicom_writer, oru_writer
 from ecgfm_connectors.testing.ehr import EhrReceiver, Fault
 from ecgfm_connectors.testing.mllp_cart import MllpCart
-
-SETTINGS = """
-[site]
-name = "Test Hospital"
-authority = "TEST"
-[store]
-url = "{store}"
-[model]
-bundle = "tiny"
-device = "cpu"
-[scoring]
-every_seconds = 0.2
-[[listeners.dicom]]
-name = "dicom"
-host = "127.0.0.1"
-port = 0
-[[listeners.hl7]]
-name = "hl7"
-host = "127.0.0.1"
-port = 0
-[[sources.folder]]
-name = "drop"
-path = "drop"
-every_seconds = 0.2
-stable_seconds = 0
-[[destinations.hl7]]
-name = "ehr"
-host = "127.0.0.1"
-port = {ehr}
-ack_timeout_seconds = 5
-"""
-
-
-@pytest.fixture
-def ehr() -> Iterator[EhrReceiver]:
-    receiver = EhrReceiver()
-    receiver.start()
-    yield receiver
-    receiver.stop()
-
-
-@pytest.fixture
-def settings(tmp_path: Path, store_url: str, ehr: EhrReceiver) -> Settings:
-    write_tiny_bundle(tmp_path / "tiny")
-    (tmp_path / "drop").mkdir()
-    path = tmp_path / "settings.toml"
-    path.write_text(SETTINGS.format(store=store_url, ehr=ehr.port), encoding="utf-8")
-    return read_settings(path)
-
-
-@pytest.fixture
-def store(settings: Settings) -> Iterator[Store]:
-    migrations.upgrade(settings.store_url)
-    opened = Store.open(settings.store_url)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def service(settings: Settings, store: Store) -> Iterator[Service]:
-    running = Service(settings, "all", store)
-    running.start()
-    yield running
-    running.stop()
 
 
 def segments(body: bytes, name: str) -> list[list[str]]:

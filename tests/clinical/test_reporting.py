@@ -1,0 +1,202 @@
+"""Results out: bytes fixed before the first send, repeated until their fate is known, set aside when a person must look."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import count
+from typing import Literal
+
+import pytest
+
+from ecgfm_clinical.codes import local_code
+from ecgfm_clinical.reporting import Reporter
+from ecgfm_clinical.staging.records import MessageState, Score, Scoring
+from ecgfm_clinical.staging.store import Store
+from ecgfm_clinical.testing import Clock, make_ecg
+from ecgfm_connectors.base import Verdict
+from ecgfm_connectors.ecg import Ecg
+from ecgfm_connectors.errors import Unreachable
+from ecgfm_connectors.hl7.ack import reaction
+from ecgfm_connectors.hl7.result import Profile, compose
+from ecgfm_connectors.patient import Patient
+from ecgfm_connectors.result import Ack
+
+Stage = Callable[[Ecg], Verdict]
+Code = Literal["AA", "AE", "AR", "CA", "CE", "CR"]
+
+
+class Destination:
+    """Answers what it was told to, and keeps what it got."""
+
+    name = "ehr"
+
+    def __init__(self, *answers: Code | tuple[Code, str] | None) -> None:
+        self.answers = list(answers)
+        self.got: list[tuple[str, bytes]] = []
+
+    def send(self, body: bytes, *, control_id: str) -> Ack:
+        self.got.append((control_id, body))
+        answer = self.answers.pop(0) if self.answers else "AA"
+        if answer is None:
+            raise Unreachable("ehr: no acknowledgement in time")
+        code, condition = answer if isinstance(answer, tuple) else (answer, "")
+        return Ack(code=code, control_id=control_id, error_code=condition)
+
+    def check(self) -> str:
+        return "answers"
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def scored(store: Store, stage: Stage, clock: Clock) -> Callable[[Ecg], int]:
+    """Stages one ECG and records a score for it; its id."""
+    numbers = count(1)
+
+    def put(ecg: Ecg) -> int:
+        (ecg_id,) = stage(ecg).ecg_ids
+        (job,) = store.claim_jobs(worker="w", limit=1, now=clock(), lease=timedelta(minutes=5))
+        reasons = (("flat-lead", "V2: no change for 1 s or more"),)
+        scoring = Scoring(
+            ecg_id=ecg_id,
+            model_id="f" * 64,
+            model_name="test-model",
+            model_version="3",
+            preprocessing="p",
+            runtime="r",
+            input_digest="d",
+            scored_at=clock(),
+            scores=(
+                Score(
+                    head="reduced_lvef", label="reduced_lvef", probability=0.75, logit=1.1, threshold=0.5, positive=True
+                ),
+                Score(head="troponin", label="troponin", probability=None, logit=None, reasons=reasons),
+            ),
+        )
+        store.finish_scoring(
+            job, scoring, ["ehr"], now=clock(), worker="w", control_ids=lambda: f"CONTROL{next(numbers)}"
+        )
+        return ecg_id
+
+    return put
+
+
+def reporter(store: Store, destination: Destination, clock: Clock, worker: str = "sender") -> Reporter:
+    return Reporter(
+        store,
+        destination,
+        compose=lambda result: compose(result, Profile()),
+        react=reaction,
+        worker=worker,
+        clock=clock,
+        max_attempts=3,
+        device_id="device",
+        lease=timedelta(minutes=5),
+    )
+
+
+def message_of(store: Store, ecg_id: int) -> tuple[MessageState, list[str]]:
+    (message,) = store.story(ecg_id).messages
+    return message.state, [error.kind for error in message.errors]
+
+
+def test_the_message_says_what_was_found(store: Store, scored: Callable[[Ecg], int], clock: Clock) -> None:
+    ecg_id = scored(make_ecg(1))
+    destination = Destination()
+    assert reporter(store, destination, clock).run_batch() == 1
+    ((control_id, body),) = destination.got
+    lines = [line.split("|") for line in body.decode().split("\r") if line]
+    first, second = (line for line in lines if line[0] == "OBX")
+    assert control_id == "CONTROL1"
+    assert lines[0][9] == "CONTROL1"
+    assert (first[3].split("^")[0], first[5], first[8], first[11]) == ("ECGFM-LVEF", "0.7500", "H", "F")
+    assert second[11] == "X"
+    assert "flat-lead" in second[5]
+    assert message_of(store, ecg_id) == (MessageState.ACKNOWLEDGED, [])
+
+
+def test_every_repeat_is_the_same_bytes_even_after_a_crash(
+    store: Store, scored: Callable[[Ecg], int], clock: Clock
+) -> None:
+    ecg_id = scored(make_ecg(1))
+    destination = Destination(None, None)
+    assert reporter(store, destination, clock).run_batch() == 1
+    clock.advance(minutes=10)
+    assert reporter(store, destination, clock, "another-process").run_batch() == 1
+    clock.advance(minutes=10)
+    assert reporter(store, destination, clock, "a-third").run_batch() == 1
+    assert len(destination.got) == 3
+    assert len(set(destination.got)) == 1
+    assert message_of(store, ecg_id) == (MessageState.ACKNOWLEDGED, ["Unreachable"] * 2)
+
+
+@pytest.mark.parametrize("answer", ["AE", "CE", ("AR", "203"), ("CR", "201")])
+def test_a_content_refusal_is_set_aside_at_once(
+    store: Store, scored: Callable[[Ecg], int], clock: Clock, answer: Code | tuple[Code, str]
+) -> None:
+    ecg_id = scored(make_ecg(1))
+    destination = Destination(answer)
+    reporter(store, destination, clock).run_batch()
+    clock.advance(hours=1)
+    assert reporter(store, destination, clock).run_batch() == 0
+    code = answer if isinstance(answer, str) else answer[0]
+    assert message_of(store, ecg_id) == (MessageState.DEAD, [code])
+    assert store.backlog().destinations["ehr"].dead == 1
+
+
+def test_a_receiver_that_is_busy_gets_it_again(store: Store, scored: Callable[[Ecg], int], clock: Clock) -> None:
+    ecg_id = scored(make_ecg(1))
+    destination = Destination(("AR", "207"))
+    reporter(store, destination, clock).run_batch()
+    clock.advance(hours=1)
+    reporter(store, destination, clock).run_batch()
+    assert message_of(store, ecg_id) == (MessageState.ACKNOWLEDGED, ["AR"])
+
+
+def test_one_patients_results_keep_their_order_and_hold_up_no_one_else(
+    store: Store, scored: Callable[[Ecg], int], clock: Clock
+) -> None:
+    patient = make_ecg(1).patient
+    first = scored(make_ecg(1))
+    second = scored(make_ecg(2, patient=patient))
+    other = scored(make_ecg(3))
+    destination = Destination(None)
+    one = reporter(store, destination, clock)
+    assert one.run_batch() == 2  # the first of this patient, and the other patient's
+    assert [control_id for control_id, _ in destination.got] == ["CONTROL1", "CONTROL3"]
+    clock.advance(minutes=10)
+    while one.run_batch():
+        pass
+    assert [control_id for control_id, _ in destination.got] == ["CONTROL1", "CONTROL3", "CONTROL1", "CONTROL2"]
+    assert {message_of(store, ecg_id)[0] for ecg_id in (first, second, other)} == {MessageState.ACKNOWLEDGED}
+
+
+def test_a_result_that_names_no_patient_is_set_aside_unsent(
+    store: Store, scored: Callable[[Ecg], int], clock: Clock
+) -> None:
+    ecg_id = scored(make_ecg(1, patient=Patient()))
+    destination = Destination()
+    reporter(store, destination, clock).run_batch()
+    assert destination.got == []
+    assert message_of(store, ecg_id) == (MessageState.DEAD, ["Refused"])
+
+
+def test_attempts_end(store: Store, scored: Callable[[Ecg], int], clock: Clock) -> None:
+    ecg_id = scored(make_ecg(1))
+    destination = Destination(*[None] * 9)
+    one = reporter(store, destination, clock)
+    for _ in range(9):
+        one.run_batch()
+        clock.advance(hours=1)
+    assert len(destination.got) == 3
+    assert message_of(store, ecg_id) == (MessageState.DEAD, ["Unreachable"] * 3)
+
+
+def test_codes_are_local_distinct_and_fit() -> None:
+    from ecgfm.heads import INTERPRETATION, REDUCED_LVEF, TROPONIN
+
+    codes = [
+        local_code(spec.name, label).code for spec in (REDUCED_LVEF, TROPONIN, INTERPRETATION) for label in spec.labels
+    ]
+    assert len(set(codes)) == len(codes) == 19
+    assert all(code.startswith("ECGFM-") and len(code) <= 20 for code in codes)
