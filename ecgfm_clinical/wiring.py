@@ -195,7 +195,7 @@ def open_predictor(settings: Settings, bundle: str | None = None) -> "Predictor"
             path, runtime=settings.model.runtime, device=settings.model.device, threads=settings.model.threads
         )
     except EcgFmError as error:
-        raise ModelError(f"{path}: {error}") from error
+        raise ModelError(str(error)) from error
 
 
 def build_scorer(settings: Settings, store: "Store", predictor: "Predictor") -> "Scorer":
