@@ -1,0 +1,133 @@
+"""Pooled embeddings of many ECGs, computed once: a linear probe, both baselines and drift read them from a cache on disk.
+
+The cache lies in a folder named after the encoder's digest, in shards that are written whole; a run that was killed
+goes on where the last shard ended.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ecgfm.dataset import Example, Reader, read_segments
+from ecgfm.errors import TrainingError
+from ecgfm.network import EcgFm
+from ecgfm.runtimes.torch_runtime import choose_device
+from ecgfm.signal import PREPROCESSING
+
+Embedding = NDArray[np.float32]  #: (segments, width) of one ECG
+Progress = Callable[[int, int], None]  #: (ECGs done, ECGs in all)
+
+SHARD = 256  #: ECGs a shard file: what a kill may cost
+
+
+def encoder_digest(network: EcgFm) -> str:
+    """SHA-256 (hex) of the encoder's sizes, weights and preprocessing: equal digests give equal embeddings."""
+    digest = hashlib.sha256(json.dumps([network.config.to_json(), PREPROCESSING], sort_keys=True).encode())
+    for name, tensor in sorted(network.encoder.state_dict().items()):
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+class EmbeddingCache:
+    """Embeddings of one encoder, by example key."""
+
+    def __init__(self, folder: Path, digest: str) -> None:
+        self._folder = folder / digest[:32]
+        self._found: dict[str, Embedding] = {}
+        for shard in sorted(self._folder.glob("*.npz")):
+            with np.load(shard) as held:
+                ends = np.cumsum(held["segments"])
+                parts = np.split(held["embeddings"], ends[:-1])
+                self._found.update(zip(held["keys"].tolist(), parts, strict=True))
+
+    def missing(self, examples: Sequence[Example]) -> list[Example]:
+        """Examples that are not in the cache, each key once."""
+        return list({example.key: example for example in examples if example.key not in self._found}.values())
+
+    def add(self, new: Mapping[str, Embedding]) -> None:
+        """Keep a shard, whole or not at all. Raises TrainingError where the disk does not take it."""
+        self._found.update(new)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".part", delete=False) as file:
+                try:
+                    np.savez(
+                        file,
+                        keys=np.array(list(new)),
+                        segments=np.array([len(own) for own in new.values()]),
+                        embeddings=np.concatenate(list(new.values())),
+                    )
+                    file.flush()
+                    os.fsync(file.fileno())
+                    Path(file.name).rename(Path(file.name).with_suffix(".npz"))
+                except BaseException:
+                    Path(file.name).unlink(missing_ok=True)
+                    raise
+        except OSError as error:
+            raise TrainingError(
+                f"embeddings cannot be kept in {self._folder} ({error.strerror}); free disk space and start again: "
+                "what was kept before is used"
+            ) from error
+
+    def get(self, examples: Sequence[Example]) -> list[Embedding]:
+        """The embeddings of these examples, in order; KeyError where one is missing."""
+        return [self._found[example.key] for example in examples]
+
+
+def embed(
+    network: EcgFm,
+    examples: Sequence[Example],
+    read: Reader,
+    *,
+    cache: Path,
+    device: str = "auto",
+    batch: int = 16,
+    progress: Progress | None = None,
+) -> list[Embedding]:
+    """Per example its segments' pooled embeddings (segments, width), from the cache where they are there.
+
+    The network is not changed. Raises TrainingError where the cache cannot be written.
+    """
+    held = EmbeddingCache(cache, encoder_digest(network))
+    missing = held.missing(examples)
+    where = choose_device(device)
+    network = network.to(where).eval()
+    for start in range(0, len(missing), SHARD):
+        part = missing[start : start + SHARD]
+        held.add(_embed_shard(network, part, read, where, batch))
+        if progress:
+            progress(start + len(part), len(missing))
+    return held.get(examples)
+
+
+def _embed_shard(
+    network: EcgFm, examples: Sequence[Example], read: Reader, device: torch.device, batch: int
+) -> dict[str, Embedding]:
+    """Whole batches across ECGs, so that a GPU is kept busy."""
+    found: dict[str, Embedding] = {}
+    waiting: list[tuple[str, NDArray[np.float32]]] = []
+    for example in examples:
+        waiting.append((example.key, read_segments(read, example)))
+        if sum(len(segments) for _, segments in waiting) >= batch:
+            found.update(_embed_together(network, waiting, device))
+            waiting = []
+    if waiting:
+        found.update(_embed_together(network, waiting, device))
+    return found
+
+
+def _embed_together(
+    network: EcgFm, together: Sequence[tuple[str, NDArray[np.float32]]], device: torch.device
+) -> dict[str, Embedding]:
+    source = torch.from_numpy(np.concatenate([segments for _, segments in together])).to(device)
+    with torch.inference_mode():
+        rows = network.embed(source).float().cpu().numpy()
+    ends = np.cumsum([len(segments) for _, segments in together])
+    return {key: part for (key, _), part in zip(together, np.split(rows, ends[:-1]), strict=True)}

@@ -1,0 +1,458 @@
+"""Train one head: a linear probe on kept embeddings, full fine-tuning as published, or low-rank adapters.
+
+    linear  L2-regularised logistic regression on pooled embeddings; its strength is chosen on validation. Minutes.
+    full    every weight but the convolution stack, with the settings of the released ECG-FM classifier (the defaults of
+            `FineTuning`); the epoch with the best validation AUPRC is kept.
+    lora    as full, but the encoder's weights stay and thin matrices beside the attention projections learn.
+
+All three give a network with one head. A killed run goes on from its last checkpoint and ends, on CPU, where it would have
+ended: order, dropout and initialisation are functions of seed, epoch and update, never of how often it was started.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from ecgfm.dataset import Draw, Example, Reader, SegmentLoader, all_draws, epoch_batches, label_matrix
+from ecgfm.embedding import Embedding
+from ecgfm.errors import RuntimeUnavailable, TrainingError
+from ecgfm.heads import HeadSpec
+from ecgfm.lowrank import add_adapters, merge_adapters
+from ecgfm.metrics import auprc, macro
+from ecgfm.network import EcgFm
+from ecgfm.training_files import Journal, read_checkpoint, write_checkpoint
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+Method = Literal["linear", "full", "lora"]
+Progress = Callable[[int, int, str], None]  #: (updates done, updates in all, what is going on)
+
+#: Inverse strengths of the L2 penalty that a linear probe tries, on standardised embeddings.
+PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FineTuning:
+    """Settings of full and low-rank fine-tuning; the defaults are those of the released ECG-FM classifier.
+
+    Raises ValueError where they contradict each other.
+    """
+
+    method: Literal["full", "lora"] = "full"
+    learning_rate: float = 1e-6
+    betas: tuple[float, float] = (0.9, 0.98)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    batch_size: int = 256  #: segments an update
+    micro_batch: int = 32  #: segments at once on one device; gradients are accumulated up to `batch_size`
+    max_epochs: int = 40
+    patience: int | None = None  #: epochs without a better validation AUPRC before stopping; None runs them all
+    activation_dropout: float = 0.1
+    weigh_positives: bool = True  #: pos_weight = negatives / positives of the training segments, per label
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: int = 1  #: more than one: data parallel, started by torchrun
+    rank: int = 8  #: of the adapters
+    alpha: float = 16.0  #: of the adapters: their update is scaled by alpha / rank
+    seed: int = 1
+    checkpoint_every: int = 200  #: updates; besides, at the end of each epoch
+
+    def __post_init__(self) -> None:
+        if min(self.batch_size, self.micro_batch, self.max_epochs, self.rank, self.devices, self.checkpoint_every) < 1:
+            raise ValueError("batch sizes, epochs, rank, devices and updates between checkpoints are at least 1")
+        if self.micro_batch > self.batch_size:
+            raise ValueError(f"micro_batch {self.micro_batch} is larger than batch_size {self.batch_size}")
+
+
+#: What low-rank adapters need instead of the published settings: there are few weights and they start at nothing.
+LOW_RANK = FineTuning(method="lora", learning_rate=1e-3, batch_size=64, max_epochs=20, patience=4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """Examples to learn from and examples to choose by; no patient may be in both."""
+
+    train: Sequence[Example]
+    validation: Sequence[Example]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trained:
+    """A trained network with its one head, and how it came about."""
+
+    network: EcgFm = field(repr=False)
+    record: dict[str, Any]  #: method, settings, seed, selection: for the bundle's provenance
+
+
+def check_split(split: Split, labels: Sequence[str]) -> None:
+    """Raises TrainingError where a label lacks positives or negatives, or a patient is on both sides."""
+    shared = {one.patient for one in split.train} & {one.patient for one in split.validation}
+    if shared:
+        raise TrainingError(f"{len(shared)} patients are both in training and in validation; split by patient")
+    for name, part in (("training", split.train), ("validation", split.validation)):
+        matrix = label_matrix(part).reshape(len(part), -1)
+        for column, label in enumerate(labels):
+            known = matrix[:, column][np.isfinite(matrix[:, column])] if len(part) else np.zeros(0)
+            positives = int(known.sum())
+            if not 0 < positives < len(known):
+                raise TrainingError(
+                    f"{label}: {positives} positive and {len(known) - positives} negative {name} ECGs; both kinds are "
+                    "needed, collect more outcomes or widen the window"
+                )
+
+
+# --- linear probe -----------------------------------------------------------------------------------------------------
+
+
+def train_linear(
+    base: EcgFm,
+    spec: HeadSpec,
+    split: Split,
+    embeddings: tuple[Sequence[Embedding], Sequence[Embedding]],
+    *,
+    penalties: Sequence[float] = PENALTIES,
+) -> Trained:
+    """Fit the head on kept embeddings (training, validation) of the base's encoder; deterministic, no seed.
+
+    Every ECG weighs one, however many segments it has. Raises TrainingError where a label lacks a class.
+    """
+    check_split(split, spec.labels)
+    x, y, weights = _rows(split.train, embeddings[0])
+    mean, deviation = x.mean(axis=0), x.std(axis=0)
+    deviation[deviation == 0] = 1.0
+    held_x, held_y, held_weights = _rows(split.validation, embeddings[1])
+    tried: list[tuple[float, float, NDArray[np.float64], NDArray[np.float64]]] = []
+    for penalty in penalties:
+        weight, bias = _logistic((x - mean) / deviation, y, weights, penalty)
+        loss = _log_loss(((held_x - mean) / deviation) @ weight.T + bias, held_y, held_weights)
+        tried.append((loss, penalty, weight, bias))
+    loss, penalty, weight, bias = min(tried, key=lambda one: one[:2])
+    network = with_head(base, spec)
+    head = network.heads[spec.name]
+    assert isinstance(head, torch.nn.Linear)
+    with torch.no_grad():
+        head.weight.copy_(torch.from_numpy(weight / deviation))
+        head.bias.copy_(torch.from_numpy(bias - (weight / deviation) @ mean))
+    curve = {f"{c:g}": round(own, 6) for own, c, _, _ in tried}
+    record = {"method": "linear", "penalty_c": penalty, "validation_log_loss": loss, "tried": curve}
+    return Trained(network=network.eval(), record=record)
+
+
+def _rows(
+    examples: Sequence[Example], embeddings: Sequence[Embedding]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Segments as rows: embeddings, labels, and weights that sum to one per ECG."""
+    counts = np.array([len(own) for own in embeddings])
+    labels = np.repeat(label_matrix(examples), counts, axis=0)
+    return np.concatenate(list(embeddings)).astype(np.float64), labels, np.repeat(1 / counts, counts)
+
+
+def _logistic(
+    x: NDArray[np.float64], y: NDArray[np.float64], weights: NDArray[np.float64], penalty: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(labels, width) and (labels,) of one regression a label, each on the rows where the label is known."""
+    fitted = []
+    for column in y.T:
+        known = np.isfinite(column)
+        model = LogisticRegression(C=penalty, max_iter=5000)
+        fitted.append(model.fit(x[known], column[known], sample_weight=weights[known]))
+    return np.concatenate([one.coef_ for one in fitted]), np.concatenate([one.intercept_ for one in fitted])
+
+
+def _log_loss(logits: NDArray[np.float64], labels: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    known = np.isfinite(labels)
+    truth = np.where(known, labels, 0.0)
+    loss = np.logaddexp(0, logits) - truth * logits
+    weight = known * weights[:, None]
+    return float((weight * loss).sum() / weight.sum())
+
+
+# --- fine-tuning ------------------------------------------------------------------------------------------------------
+
+
+def with_head(base: EcgFm, spec: HeadSpec, *, activation_dropout: float | None = None, seed: int = 1) -> EcgFm:
+    """A new network with the base's encoder weights and one fresh head (Xavier weights, bias 0).
+
+    With `activation_dropout` it gets the regularisers of fine-tuning: all other dropout off, convolutions frozen.
+    """
+    config = base.config
+    if activation_dropout is not None:
+        config = replace(
+            config,
+            dropout=0.0,
+            attention_dropout=0.0,
+            dropout_input=0.0,
+            activation_dropout=activation_dropout,
+            feature_grad_mult=0.0,
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = EcgFm(config, (spec,))
+    network.encoder.load_state_dict(base.encoder.state_dict())
+    return network
+
+
+def positive_weights(examples: Sequence[Example]) -> NDArray[np.float32]:
+    """Per label negatives over positives of the training segments, as published: (1 - p) / p."""
+    matrix = label_matrix(examples)
+    counts = np.array([[example.segments] for example in examples], dtype=np.float64)
+    positive = np.nansum(matrix * counts, axis=0)
+    return np.asarray((np.isfinite(matrix) * counts).sum(axis=0) / positive - 1, np.float32)
+
+
+def fine_tune(
+    base: EcgFm,
+    spec: HeadSpec,
+    split: Split,
+    read: Reader,
+    settings: FineTuning,
+    *,
+    folder: Path,
+    progress: Progress | None = None,
+    stop_after: int | None = None,
+) -> Trained:
+    """Fine-tune in `folder`, which holds the checkpoint and the journal; call again to go on after a kill.
+
+    `stop_after` ends the run cleanly after so many updates (for a time limit). Raises TrainingError: a label without both
+    classes, a checkpoint of another run in the folder, a full disk, a loss that is not finite, a run that was stopped.
+    """
+    check_split(split, spec.labels)
+    run = _Run(base, spec, split, read, settings, folder, progress)
+    return run.to_the_end(stop_after)
+
+
+class _Run:
+    """One fine-tuning run; everything a checkpoint must hold is an attribute set here."""
+
+    def __init__(
+        self,
+        base: EcgFm,
+        spec: HeadSpec,
+        split: Split,
+        read: Reader,
+        settings: FineTuning,
+        folder: Path,
+        progress: Progress | None,
+    ) -> None:
+        self.base, self.spec, self.split, self.settings, self.folder = base, spec, split, settings, folder
+        self.progress = progress or (lambda done, total, text: None)
+        self.fabric = launch(settings)
+        network = with_head(base, spec, activation_dropout=settings.activation_dropout, seed=settings.seed)
+        network.encoder.feature_extractor.requires_grad_(False)
+        if settings.method == "lora":
+            add_adapters(network, rank=settings.rank, alpha=settings.alpha, seed=settings.seed)
+        trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        optimiser = torch.optim.Adam(
+            trainable,
+            lr=settings.learning_rate,
+            betas=settings.betas,
+            eps=settings.eps,
+            weight_decay=settings.weight_decay,
+        )
+        self.module, self.optimiser = self.fabric.setup(network, optimiser)
+        self.network = network
+        weights = positive_weights(split.train) if settings.weigh_positives else np.ones(len(spec.labels), np.float32)
+        self.pos_weight = torch.from_numpy(weights).to(self.fabric.device)
+        self.train_loader = SegmentLoader(split.train, read)
+        self.validation_loader = SegmentLoader(split.validation, read)
+        self.identity = run_identity(base, spec, split, settings)
+        self.epoch, self.update_in_epoch, self.updates = 0, 0, 0
+        self.best_auprc, self.best_epoch = -1.0, -1
+        self.best_state: dict[str, Tensor] = {}
+        segments = len(all_draws(split.train))
+        self.updates_an_epoch = -(-segments // settings.batch_size)
+        self.total = self.updates_an_epoch * settings.max_epochs
+
+    def to_the_end(self, stop_after: int | None) -> Trained:
+        self._resume()
+        with Journal(self.folder, self.updates, write=self.fabric.is_global_zero) as journal:
+            while self.epoch < self.settings.max_epochs and not self._out_of_patience():
+                self._train_epoch(journal, stop_after)
+                self._validate(journal)
+                self.epoch, self.update_in_epoch = self.epoch + 1, 0
+                self._keep()
+        self.network.load_state_dict(self.best_state)
+        merge_adapters(self.network.cpu())
+        finished = with_head(self.base, self.spec)  # without the regularisers of training
+        finished.load_state_dict(self.network.state_dict())
+        return Trained(network=finished.eval(), record=self._record())
+
+    def _train_epoch(self, journal: Journal, stop_after: int | None) -> None:
+        self.module.train()
+        batches = epoch_batches(self.split.train, self.settings.batch_size, seed=self.settings.seed, epoch=self.epoch)
+        for number, draws in enumerate(batches):
+            if number < self.update_in_epoch:
+                continue  # done before the interruption
+            loss = self._update(draws)
+            self.update_in_epoch, self.updates = number + 1, self.updates + 1
+            journal.update(epoch=self.epoch, update=self.updates, loss=loss)
+            self.progress(self.updates, self.total, f"epoch {self.epoch + 1}, loss {loss:.4f}")
+            if self.updates % self.settings.checkpoint_every == 0:
+                self._keep()
+            if stop_after is not None and self.updates >= stop_after:
+                self._keep()
+                raise TrainingError(f"stopped after {self.updates} updates as asked; start the same run again to go on")
+
+    def _update(self, draws: Sequence[Draw]) -> float:
+        """One optimiser step; the loss is summed over known labels and divided by their number in the whole batch."""
+        world, rank = self.fabric.world_size, self.fabric.global_rank
+        known = max(1, int(np.isfinite(self._labels(draws)).sum()))
+        own = draws[rank::world] or draws[:1]
+        counts_for_nothing = not draws[
+            rank::world
+        ]  # fewer segments than devices: run one, so that gradients can be shared
+        torch.manual_seed((self.settings.seed * 1_000_003 + self.updates) * 1009 + rank)
+        self.optimiser.zero_grad()
+        micro = [
+            own[start : start + self.settings.micro_batch] for start in range(0, len(own), self.settings.micro_batch)
+        ]
+        total = torch.zeros((), device=self.fabric.device)
+        for number, part in enumerate(micro):
+            with self.fabric.no_backward_sync(self.module, enabled=number < len(micro) - 1):
+                loss = self._loss(part) * (0.0 if counts_for_nothing else world / known)
+                self.fabric.backward(loss)
+            total += loss.detach()
+        if not torch.isfinite(total):
+            raise TrainingError(
+                f"the loss is not finite at update {self.updates + 1}; lower the learning rate or use precision 32-true"
+            )
+        self.optimiser.step()
+        return float(self._summed(total)) / world
+
+    def _labels(self, draws: Sequence[Draw]) -> NDArray[np.float32]:
+        return np.array([self.split.train[draw.example].labels for draw in draws], np.float32)
+
+    def _loss(self, draws: Sequence[Draw]) -> Tensor:
+        source, labels = (torch.from_numpy(part).to(self.fabric.device) for part in self.train_loader.load(draws))
+        known = torch.isfinite(labels)
+        logits = self.module(source).float()
+        losses = binary_cross_entropy_with_logits(
+            logits, torch.where(known, labels, 0.0), pos_weight=self.pos_weight, reduction="none"
+        )
+        return torch.where(known, losses, 0.0).sum()
+
+    def _validate(self, journal: Journal) -> None:
+        scores = self._validation_scores()
+        found = macro(auprc, label_matrix(self.split.validation), scores)
+        if found > self.best_auprc:
+            self.best_auprc, self.best_epoch = found, self.epoch
+            self.best_state = {
+                name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()
+            }
+        journal.epoch(epoch=self.epoch, update=self.updates, validation_auprc=found)
+        self.progress(self.updates, self.total, f"epoch {self.epoch + 1}, validation AUPRC {found:.4f}")
+
+    def _validation_scores(self) -> NDArray[np.float64]:
+        """Mean segment probability per validation ECG and label, gathered from all devices."""
+        self.module.eval()
+        draws = all_draws(self.split.validation)[self.fabric.global_rank :: self.fabric.world_size]
+        sums = np.zeros((len(self.split.validation), len(self.spec.labels)))
+        with torch.inference_mode():
+            for start in range(0, len(draws), self.settings.micro_batch):
+                part = draws[start : start + self.settings.micro_batch]
+                source, _ = self.validation_loader.load(part)
+                logits = self.module(torch.from_numpy(source).to(self.fabric.device))
+                probabilities = logits.float().sigmoid().cpu().numpy().astype(np.float64)
+                np.add.at(sums, [draw.example for draw in part], probabilities)
+        if self.fabric.world_size > 1:
+            sums = self._summed(torch.from_numpy(sums)).cpu().numpy()
+        return np.asarray(sums / np.array([[example.segments] for example in self.split.validation]))
+
+    def _summed(self, value: Tensor) -> Tensor:
+        found = self.fabric.all_reduce(value.to(self.fabric.device), reduce_op="sum")
+        assert isinstance(found, Tensor)
+        return found
+
+    def _out_of_patience(self) -> bool:
+        patience = self.settings.patience
+        return patience is not None and self.epoch - self.best_epoch > patience and self.best_epoch >= 0
+
+    def _keep(self) -> None:
+        state = {
+            "identity": self.identity,
+            "epoch": self.epoch,
+            "update_in_epoch": self.update_in_epoch,
+            "updates": self.updates,
+            "best_auprc": self.best_auprc,
+            "best_epoch": self.best_epoch,
+            "best_state": self.best_state,
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+        if self.fabric.is_global_zero:
+            write_checkpoint(self.folder, state)
+        self.fabric.barrier()
+
+    def _resume(self) -> None:
+        state = read_checkpoint(self.folder)
+        if state is None:
+            return
+        if state["identity"] != self.identity:
+            raise TrainingError(
+                f"{self.folder} holds a run with other ECGs, settings or another base model; name another folder, or remove it"
+            )
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.epoch, self.update_in_epoch, self.updates = state["epoch"], state["update_in_epoch"], state["updates"]
+        self.best_auprc, self.best_epoch, self.best_state = (
+            state["best_auprc"],
+            state["best_epoch"],
+            state["best_state"],
+        )
+
+    def _record(self) -> dict[str, Any]:
+        return {
+            **asdict(self.settings),
+            "pos_weight": [round(float(value), 6) for value in self.pos_weight.cpu()],
+            "updates": self.updates,
+            "best_epoch": self.best_epoch + 1,
+            "validation_auprc": self.best_auprc,
+            "torch": torch.__version__,
+        }
+
+
+def run_identity(base: EcgFm, spec: HeadSpec, split: Split, settings: FineTuning) -> str:
+    """Digest of everything that decides how a run ends; a checkpoint of another identity is never continued.
+
+    How and where it is computed is left out: going on elsewhere is allowed, exactness then is not promised.
+    """
+    elsewhere = ("device", "devices", "micro_batch", "precision", "checkpoint_every")
+    told = {name: value for name, value in asdict(settings).items() if name not in elsewhere}
+    told["head"] = spec.to_json()
+    told["examples"] = [
+        [(one.key, one.patient, [str(label) for label in one.labels]) for one in part]
+        for part in (split.train, split.validation)
+    ]
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+    for name, tensor in sorted(base.encoder.state_dict().items()):
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def launch(settings: FineTuning) -> "Fabric":
+    """Devices, precision and, under torchrun, the process group. Raises RuntimeUnavailable without lightning."""
+    try:
+        from lightning.fabric import Fabric
+    except ImportError as error:
+        raise RuntimeUnavailable(
+            "fine-tuning needs the library lightning; install ecgfm-clinical[train], or use method linear"
+        ) from error
+    fabric = Fabric(
+        accelerator=settings.device,
+        devices=settings.devices,
+        strategy="ddp" if settings.devices > 1 else "auto",
+        precision=settings.precision,
+    )
+    fabric.launch()
+    return fabric

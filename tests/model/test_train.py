@@ -1,0 +1,310 @@
+"""Heads learn a planted sign, resume exactly after a kill, and refuse data that cannot teach."""
+
+import csv
+import errno
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from ecgfm import train
+from ecgfm.checkpoint import Bundle
+from ecgfm.dataset import Example, epoch_batches, label_matrix
+from ecgfm.embedding import embed
+from ecgfm.errors import TrainingError
+from ecgfm.heads import HeadSpec
+from ecgfm.lowrank import add_adapters, merge_adapters
+from ecgfm.metrics import auroc
+from ecgfm.network import EcgFm
+from ecgfm.predictor import Predictor, Record
+from ecgfm.testing import TINY, tiny_network
+
+SPEC = HeadSpec(
+    name="planted",
+    labels=("fast", "never known in half"),
+    target="The recording oscillates fast.",
+    aggregation={"fast": "mean", "never known in half": "mean"},
+)
+QUICK = train.FineTuning(
+    learning_rate=1e-3, batch_size=16, micro_batch=8, max_epochs=3, activation_dropout=0.1, device="cpu", seed=3
+)
+
+
+def record_of(key: str) -> Record:
+    """A noisy sine: 14 Hz where the key is odd, 6 Hz where it is even."""
+    number = int(key)
+    stream = np.random.default_rng(number)
+    t = np.arange(5000) / 500
+    wave = np.sin(2 * np.pi * ((14 if number % 2 else 6) * t[None] + stream.random((12, 1))))
+    return Record(signal=wave + 0.5 * stream.normal(size=(12, 5000)), sampling_rate=500.0)
+
+
+def examples(numbers: Sequence[int]) -> list[Example]:
+    return [
+        Example(
+            key=str(n),
+            patient=f"p{n}",
+            labels=(float(n % 2), float(n % 2) if n % 4 < 2 else float("nan")),
+            segments=2,
+        )
+        for n in numbers
+    ]
+
+
+SPLIT = train.Split(train=examples(range(40)), validation=examples(range(100, 116)))
+
+
+def scores(network: EcgFm, of: Sequence[Example], cache: Path) -> NDArray[np.float64]:
+    rows = embed(network, of, record_of, cache=cache, device="cpu")
+    with torch.inference_mode():
+        return np.array([network.logits(torch.from_numpy(row))["planted"].sigmoid().mean(0).numpy() for row in rows])
+
+
+def linear(cache: Path) -> train.Trained:
+    base = tiny_network()
+    kept = tuple(embed(base, part, record_of, cache=cache, device="cpu") for part in (SPLIT.train, SPLIT.validation))
+    return train.train_linear(base, SPEC, SPLIT, (kept[0], kept[1]))
+
+
+def test_a_linear_probe_learns_and_stands_in_a_bundle_as_in_training(tmp_path: Path) -> None:
+    trained = linear(tmp_path / "cache")
+    unseen = examples(range(200, 240))
+    own = scores(trained.network, unseen, tmp_path / "cache")
+    assert auroc(label_matrix(unseen)[:, 0], own[:, 0]) > 0.9
+    bundle = Bundle.write(
+        tmp_path / "bundle", trained.network, name="planted", version="1", demo=True, provenance=trained.record
+    )
+    predictor = Predictor.from_bundle(bundle.path)
+    predicted = predictor.predict([record_of(one.key) for one in unseen[:5]])
+    assert [p.heads[0].probability for p in predicted] == pytest.approx(own[:5, 0], abs=1e-5)
+
+
+def test_a_linear_probe_is_the_same_every_time(tmp_path: Path) -> None:
+    first, second = linear(tmp_path / "a"), linear(tmp_path / "b")
+    assert torch.equal(first.network.heads["planted"].weight, second.network.heads["planted"].weight)  # type: ignore[arg-type]  # a Linear's weight
+
+
+def test_embeddings_are_computed_once_and_a_killed_run_goes_on(tmp_path: Path) -> None:
+    base, asked = tiny_network(), []
+
+    def reader(key: str) -> Record:
+        asked.append(key)
+        if len(asked) == 300:
+            raise KeyboardInterrupt
+        return record_of(str(int(key) % 7))
+
+    many = examples(range(280))
+    with pytest.raises(KeyboardInterrupt):
+        embed(base, examples(range(400)), reader, cache=tmp_path, device="cpu")
+    before = len(asked)
+    rows = embed(base, many, reader, cache=tmp_path, device="cpu")
+    assert len(asked) - before == 280 - 256, "the first shard was kept"
+    embed(base, many, reader, cache=tmp_path, device="cpu")
+    assert len(asked) - before == 280 - 256
+    assert np.array_equal(
+        rows[3], embed(base, [many[3]], reader, cache=tmp_path / "other", device="cpu")[0]
+    ) or np.allclose(rows[3], embed(base, [many[3]], reader, cache=tmp_path / "other", device="cpu")[0], atol=1e-6)
+
+
+def test_another_encoder_has_embeddings_of_its_own(tmp_path: Path) -> None:
+    one = embed(tiny_network(seed=0), SPLIT.validation, record_of, cache=tmp_path, device="cpu")
+    other = embed(tiny_network(seed=1), SPLIT.validation, record_of, cache=tmp_path, device="cpu")
+    assert not np.allclose(one[0], other[0])
+
+
+@pytest.mark.parametrize("settings", [QUICK, replace(QUICK, method="lora")], ids=["full", "lora"])
+def test_an_interrupted_run_ends_where_an_uninterrupted_one_ends(settings: train.FineTuning, tmp_path: Path) -> None:
+    whole = train.fine_tune(tiny_network(), SPEC, SPLIT, record_of, settings, folder=tmp_path / "whole")
+    for stop in (2, 5, 9):  # inside the first epoch, at an epoch's end, inside the second
+        with pytest.raises(TrainingError, match=f"stopped after {stop} updates"):
+            train.fine_tune(
+                tiny_network(), SPEC, SPLIT, record_of, settings, folder=tmp_path / "parts", stop_after=stop
+            )
+    resumed = train.fine_tune(tiny_network(), SPEC, SPLIT, record_of, settings, folder=tmp_path / "parts")
+    for (name, expected), found in zip(
+        whole.network.state_dict().items(), resumed.network.state_dict().values(), strict=True
+    ):
+        assert torch.allclose(expected, found, atol=1e-6, rtol=0), name
+    assert whole.record == resumed.record
+    with (tmp_path / "whole" / "training.csv").open() as one, (tmp_path / "parts" / "training.csv").open() as other:
+        rows, again = list(csv.DictReader(one)), list(csv.DictReader(other))
+    assert [row["update"] for row in rows] == [row["update"] for row in again]
+    assert [row["loss"] for row in rows] == [row["loss"] for row in again]
+
+
+def test_full_fine_tuning_leaves_the_convolutions_and_moves_the_rest(tmp_path: Path) -> None:
+    base = tiny_network()
+    trained = train.fine_tune(
+        base, SPEC, SPLIT, record_of, replace(QUICK, learning_rate=3e-3, max_epochs=12), folder=tmp_path / "run"
+    )
+    before, after = base.encoder.state_dict(), trained.network.encoder.state_dict()
+    for name, tensor in before.items():
+        assert torch.equal(tensor, after[name]) == name.startswith("feature_extractor."), name
+    assert trained.network.config == TINY, "the regularisers of training stay out of the bundle"
+    unseen = examples(range(200, 240))
+    assert auroc(label_matrix(unseen)[:, 0], scores(trained.network, unseen, tmp_path)[:, 0]) > 0.9
+
+
+def test_low_rank_adapters_start_at_nothing_and_merge_into_plain_weights() -> None:
+    network, source = tiny_network(), torch.randn(2, 12, 2500)
+    network.eval()
+    before = network.embed(source)
+    names = set(network.state_dict())
+    add_adapters(network, rank=4, alpha=8, seed=0)
+    assert torch.allclose(network.embed(source), before, atol=1e-6)
+    for name, parameter in network.encoder.named_parameters():
+        assert parameter.requires_grad == (".parametrizations.weight.0." in name and "pos_conv" not in name), name
+        if name.endswith(".up"):
+            torch.nn.init.normal_(parameter)
+    changed = network.embed(source)
+    assert not torch.allclose(changed, before, atol=1e-3)
+    merge_adapters(network)
+    assert torch.allclose(network.embed(source), changed, atol=1e-5)
+    assert set(network.state_dict()) == names
+
+
+def test_gradient_accumulation_changes_nothing_but_memory(tmp_path: Path) -> None:
+    settings = replace(QUICK, activation_dropout=0.0, max_epochs=1)
+    ends = [
+        train.fine_tune(
+            tiny_network(), SPEC, SPLIT, record_of, replace(settings, micro_batch=size), folder=tmp_path / str(size)
+        )
+        for size in (4, 16)
+    ]
+    # Outputs, not weights: Adam makes a full step of the rounding noise in gradients that are zero (a key's bias).
+    first, second = (scores(end.network, SPLIT.validation, tmp_path / f"{i}") for i, end in enumerate(ends))
+    assert first == pytest.approx(second, abs=1e-4)
+
+
+def test_an_epoch_draws_every_segment_once_in_an_order_of_its_own() -> None:
+    first, second = (
+        [draw for batch in epoch_batches(SPLIT.train, 16, seed=1, epoch=epoch) for draw in batch] for epoch in (0, 1)
+    )
+    assert len(first) == len(set(first)) == 80
+    assert set(first) == set(second)
+    assert first != second
+
+
+def test_early_stopping_keeps_the_best_epoch(tmp_path: Path) -> None:
+    settings = replace(QUICK, learning_rate=1e-12, max_epochs=30, patience=2)
+    trained = train.fine_tune(tiny_network(), SPEC, SPLIT, record_of, settings, folder=tmp_path)
+    assert trained.record["updates"] < 30 * 5
+    assert trained.record["updates"] == 5 * (trained.record["best_epoch"] + 2)
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="stopped"):
+        train.fine_tune(tiny_network(), SPEC, SPLIT, record_of, QUICK, folder=tmp_path, stop_after=1)
+    with pytest.raises(TrainingError, match="another base model"):
+        train.fine_tune(tiny_network(seed=1), SPEC, SPLIT, record_of, QUICK, folder=tmp_path)
+    with pytest.raises(TrainingError, match="other ECGs, settings"):
+        train.fine_tune(tiny_network(), SPEC, SPLIT, record_of, replace(QUICK, learning_rate=1e-4), folder=tmp_path)
+
+
+def test_a_full_disk_keeps_the_older_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(TrainingError, match="stopped"):
+        train.fine_tune(tiny_network(), SPEC, SPLIT, record_of, QUICK, folder=tmp_path, stop_after=1)
+    kept = (tmp_path / "checkpoint.pt").read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ecgfm.training_files.torch.save", full)
+        with pytest.raises(TrainingError, match=r"No space left on device.*free disk space"):
+            train.fine_tune(tiny_network(), SPEC, SPLIT, record_of, QUICK, folder=tmp_path)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == kept
+    assert not list(tmp_path.glob("*.part"))
+    train.fine_tune(tiny_network(), SPEC, SPLIT, record_of, QUICK, folder=tmp_path)
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(TrainingError, match=r"checkpoint\.pt cannot be read; remove it"):
+        train.fine_tune(tiny_network(), SPEC, SPLIT, record_of, QUICK, folder=tmp_path)
+
+
+def one_class(part: list[Example]) -> list[Example]:
+    return [replace(one, labels=(0.0, 0.0)) for one in part]
+
+
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_one_class_only_is_refused(part: str, tmp_path: Path) -> None:
+    halves = {"train": list(SPLIT.train), "validation": list(SPLIT.validation)}
+    halves[part] = one_class(halves[part])
+    with pytest.raises(TrainingError, match=f"fast: 0 positive and .* ({part}|training|validation) ECGs"):
+        train.fine_tune(tiny_network(), SPEC, train.Split(**halves), record_of, QUICK, folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_patient_on_both_sides_is_refused(tmp_path: Path) -> None:
+    split = replace(SPLIT, validation=[*SPLIT.validation, replace(SPLIT.train[0], key="999")])
+    with pytest.raises(TrainingError, match="1 patients are both in training and in validation"):
+        train.fine_tune(tiny_network(), SPEC, split, record_of, QUICK, folder=tmp_path)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="the loss is not finite"):
+        train.fine_tune(
+            tiny_network(),
+            SPEC,
+            SPLIT,
+            lambda key: Record(signal=record_of(key).signal * np.nan, sampling_rate=500.0),
+            QUICK,
+            folder=tmp_path,
+        )
+
+
+def test_positive_weights_are_those_of_the_segments() -> None:
+    weights = train.positive_weights(
+        [replace(SPLIT.train[1], segments=3), *SPLIT.train[2:4], replace(SPLIT.train[4], segments=1)]
+    )
+    assert weights[0] == pytest.approx(3 / 5)
+
+
+def test_the_published_settings_are_the_defaults() -> None:
+    published = train.FineTuning()
+    assert (published.learning_rate, published.betas, published.eps, published.weight_decay) == (
+        1e-6,
+        (0.9, 0.98),
+        1e-8,
+        0,
+    )
+    assert (published.batch_size, published.max_epochs, published.activation_dropout) == (256, 40, 0.1)
+
+
+def test_two_processes_train_as_one(tmp_path: Path) -> None:
+    """Data parallel under torchrun gives, up to rounding, what one process gives with the same batches."""
+    settings = replace(QUICK, activation_dropout=0.0, max_epochs=1)
+    alone = train.fine_tune(tiny_network(), SPEC, SPLIT, record_of, settings, folder=tmp_path / "alone")
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node=2",
+            str(Path(__file__).parent / "two_processes.py"),
+            str(tmp_path),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=240,
+    )
+    together = tiny_with_head()
+    together.load_state_dict(torch.load(tmp_path / "together.pt", weights_only=True))
+    expected, found = (
+        scores(network, SPLIT.validation, tmp_path / name)
+        for name, network in (("a", alone.network), ("b", together.eval()))
+    )
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
+def tiny_with_head() -> EcgFm:
+    return train.with_head(tiny_network(), SPEC)
