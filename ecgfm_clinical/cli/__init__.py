@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from ecgfm_clinical.cli import look, operate, setup
+from ecgfm_clinical.cli import demo, look, operate, setup
 
 app = typer.Typer(
     name="ecgfm-clinical",
@@ -18,6 +18,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
+app.command("demo")(demo.demo)
 app.command("init")(setup.init)
 app.command("check")(setup.check)
 app.command("migrate")(setup.migrate)

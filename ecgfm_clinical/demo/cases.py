@@ -18,7 +18,7 @@ from ecgfm_clinical.demo.beats import Signal
 from ecgfm_connectors.ecg import AcquiredAt, Device, Ecg, Filters, Order
 from ecgfm_connectors.patient import Identifier, Patient, Sex
 
-Transport = Literal["dicom", "hl7", "aecg", "wfdb"]
+Transport = Literal["dicom", "hl7", "aecg"]  # a WFDB record names no patient, so its result could not be filed
 
 AUTHORITY = "DEMO"
 
@@ -72,7 +72,7 @@ CASES = (
     _case(10, "dicom", "F", 63),
     _case(11, "hl7", "M", 70, "ST elevation", stat=True),
     _case(12, "dicom", "M", 36, "noise"),
-    _case(13, "wfdb", "F", 66),
+    _case(13, "aecg", "F", 66),
     _case(14, "dicom", "F", 29, "arm leads swapped"),
     _case(15, "hl7", "M", 75, "wide QRS"),
     _case(16, "dicom", "M", 52),
@@ -83,7 +83,7 @@ CASES = (
     _case(21, "dicom", "F", 62),
     _case(22, "hl7", "M", 55),
     _case(23, "dicom", "M", 79, "paced"),
-    _case(24, "wfdb", "M", 73, "wide QRS"),
+    _case(24, "aecg", "M", 73, "wide QRS"),
     _case(25, "dicom", "F", 12),
     _case(26, "hl7", "F", 47),
     _case(27, "dicom", "M", 65),
