@@ -14,10 +14,10 @@ class Outcome:
     source_id: str  #: sender + filler number + OBX-3 + OBX-4: a correction carries the same one
     patient: Patient
     kind: Literal["lvef", "troponin"]
-    value: float
+    value: float  #: percent (lvef) or ng/L (troponin); 0 where a result is withdrawn without its value
     upper_value: float | None = None  #: the upper end where a range such as 35–40 % was reported
     comparator: Literal["", "<", "<=", ">", ">="] = ""
-    unit: str
+    unit: str  #: `%` or `ng/L`: whatever unit was sent is converted, `text` keeps the original
     code: str  #: OBX-3 as system|code
     assay: str = ""
     upper_reference_limit: float | None = None  #: 99th percentile from OBX-7, same unit

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.ecg import AcquiredAt, Ecg, Finding, Order
 from ecgfm_connectors.errors import PayloadError, Refused, Unreadable
-from ecgfm_connectors.hl7 import embedded, message
+from ecgfm_connectors.hl7 import adt, embedded, message, outcome, waveform
 from ecgfm_connectors.hl7.message import Message, Segment
 from ecgfm_connectors.hl7.pid import contradict, numbers_by_authority, read_patient
 from ecgfm_connectors.patient import Patient
@@ -73,6 +73,8 @@ def _read_one(
     if parsed.code not in MESSAGE_TYPES:
         raise Refused("unsupported-type", f"MSH-9 {parsed.code[:3]} is not one of {', '.join(MESSAGE_TYPES)}")
     result = Contents(findings=parsed.findings)
+    if parsed.code == "ADT":
+        return _joined(result, adt.read(parsed, context.default_authority))
     for group in groups(parsed, context.default_authority):
         result = _joined(result, _read_group(parsed, group, context, read_embedded, errors, content))
     return result
@@ -113,7 +115,21 @@ def _read_group(
     errors: list[PayloadError],
     content: bytes,
 ) -> Contents:
-    result = Contents()
+    outcomes, findings = outcome.read_outcomes(
+        outcome.Report(
+            parsed=parsed,
+            patient=group.patient,
+            obr=group.obr,
+            filler=entity(group.obr, 3) or entity(group.obr, 2),
+            zone=context.zone,
+        ),
+        group.observations,
+    )
+    result = Contents(outcomes=outcomes, findings=findings)
+    try:
+        result = _joined(result, Contents(ecgs=_written_out(parsed, group, context, content)))
+    except PayloadError as error:
+        errors.append(error)
     for obx in filter(embedded.carries_file, group.observations):
         try:
             inner = read_embedded(embedded.file_of(obx, context.allowed_roots), context)
@@ -127,6 +143,26 @@ def _read_group(
             # A feed of all results holds many reports that were never meant for us: only an ECG's is an error.
             errors.append(error if error.code not in embedded.REPORTS or _about_ecg(group, obx) else _nothing())
     return result
+
+
+def _written_out(parsed: Message, group: Group, context: "ReadingContext", content: bytes) -> tuple[Ecg, ...]:
+    """The ECG whose samples stand in the message itself, sample by sample."""
+    recording = waveform.read_recording(group.observations)
+    if recording is None:
+        return ()
+    ecg = Ecg(
+        source_id="",
+        format="hl7-waveform",
+        patient=Patient(),
+        acquired=_located(parsed, recording.started, context.zone),
+        sampling_rate=recording.sampling_rate,
+        signal=recording.assembled.signal,
+        stored_leads=recording.assembled.stored_leads,
+        derived_leads=recording.assembled.derived_leads,
+        findings=recording.assembled.findings,
+    )
+    named = source_id(parsed, group, recording.first, content)
+    return (_enrich(ecg, named, parsed, group, recording.first, context),)
 
 
 def _about_ecg(group: Group, obx: Segment) -> bool:
@@ -231,13 +267,15 @@ def _filled(order: Order, other: Order) -> Order:
 
 
 def _time_of(parsed: Message, group: Group, obx: Segment, site: tzinfo) -> AcquiredAt | None:
-    """When the ECG was recorded: OBX-14, else OBR-7; the zone beside it, else that of MSH-7, else the site's."""
+    """When the ECG was recorded: OBX-14, else OBR-7."""
+    candidates = (obx.value(14), group.obr.value(7) if group.obr else "")
+    return next((moment for text in candidates if (moment := _located(parsed, text, site))), None)
+
+
+def _located(parsed: Message, text: str, site: tzinfo) -> AcquiredAt | None:
+    """A TS with its zone: the one beside it, else that of MSH-7, else the site's."""
     header = parse_timestamp(parsed.msh.value(7))
-    zone = header.tzinfo if header else None
-    for text in (obx.value(14), group.obr.value(7) if group.obr else ""):
-        if text and (moment := acquired_at(text, site=site, message=zone)):
-            return moment
-    return None
+    return acquired_at(text, site=site, message=header.tzinfo if header else None)
 
 
 def _texts(observations: list[Segment]) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
@@ -245,7 +283,7 @@ def _texts(observations: list[Segment]) -> tuple[tuple[str, ...], tuple[tuple[st
     statements, measurements = [], []
     for obx in observations:
         kind = obx.value(2).upper()
-        if embedded.carries_file(obx) or not obx.raw(5):
+        if embedded.carries_file(obx) or waveform.is_part_of_waveform(obx) or not obx.raw(5):
             continue
         if kind == "NM":
             name = obx.value(3, 2) or obx.value(3)
