@@ -88,9 +88,17 @@ def _new_strand(connection: Connection, random_bytes: Callable[[int], bytes]) ->
 def events(connection: Connection, ecg_id: int) -> tuple[AuditEvent, ...]:
     """What happened to one ECG, in order."""
     rows = connection.execute(select(audit).where(audit.c.ecg_id == ecg_id).order_by(audit.c.at, audit.c.audit_id))
-    return tuple(
-        AuditEvent(at=row.at, actor=row.actor, action=row.action, ecg_id=row.ecg_id, detail=row.detail) for row in rows
-    )
+    return tuple(map(_event, rows))
+
+
+def trail(connection: Connection, *, limit: int, after: int) -> tuple[AuditEvent, ...]:
+    """Entries in the order written."""
+    query = select(audit).where(audit.c.audit_id > after).order_by(audit.c.audit_id).limit(limit)
+    return tuple(map(_event, connection.execute(query)))
+
+
+def _event(row: Any) -> AuditEvent:
+    return AuditEvent(at=row.at, actor=row.actor, action=row.action, ecg_id=row.ecg_id, detail=row.detail)
 
 
 def heads(connection: Connection) -> dict[str, tuple[int, str]]:

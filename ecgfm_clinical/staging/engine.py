@@ -100,7 +100,8 @@ def translated() -> Iterator[None]:
             raise StoreError(
                 f"the staging store is damaged or not one of ours ({_cause(error)}); restore it from a backup"
             ) from error
-        raise StoreError(f"the staging store refused a statement ({_cause(error)})") from error
+        # Not `from error`: PostgreSQL's text on a refused row quotes the row, patient and all.
+        raise StoreError(f"the staging store refused a statement ({_cause(error)})") from None
     except SQLAlchemyError as error:
         raise StoreError(f"the staging store failed ({type(error).__name__})") from error
 

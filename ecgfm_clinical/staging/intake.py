@@ -11,9 +11,9 @@ from typing import Any
 
 from sqlalchemy import func, insert, select, text
 
-from ecgfm_clinical.staging import codec, identity
-from ecgfm_clinical.staging.records import EcgState, JobState
-from ecgfm_clinical.staging.schema import ecg, outcome, payload, payload_content, score_job, signal
+from ecgfm_clinical.staging import codec, identity, work
+from ecgfm_clinical.staging.records import EcgState
+from ecgfm_clinical.staging.schema import ecg, outcome, payload, payload_content, signal
 from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_clinical.staging.transaction import Transaction
 from ecgfm_clinical.staging.upsert import insert_for
@@ -174,18 +174,7 @@ def _stage_ecg(tx: Transaction, payload_id: int, received: Received, one: Ecg, p
     ).scalar_one()
     signal_key, samples = tx.keyring.seal(codec.signal_bytes(one), bound_to=f"signal:{source_key}:{version}")
     tx.connection.execute(insert(signal), {"ecg_id": ecg_id, "key_id": signal_key, "samples": samples})
-    tx.connection.execute(
-        insert(score_job),
-        {
-            "ecg_id": ecg_id,
-            "state": JobState.WAITING.value,
-            "priority": urgency,
-            "attempts": 0,
-            "suspect": False,
-            "due_at": tx.now,
-            "created_at": tx.now,
-        },
-    )
+    work.queue(tx, ecg_id, urgency)
     tx.count(1, received_at=received.received_at, source=received.source, state=EcgState.WAITING.value)
     tx.note("ecg.staged", ecg_id=ecg_id, payload_id=payload_id, version=version, source=received.source)
     return ecg_id, version

@@ -33,6 +33,7 @@ from ecgfm_clinical.staging import (
     work,
 )
 from ecgfm_clinical.staging.records import (
+    AuditEvent,
     Backlog,
     Counts,
     CountTable,
@@ -190,6 +191,11 @@ class Store:
         with self._writing(now, worker) as tx:
             work.fail(tx, job, retry, worker=worker)
 
+    def rescore(self, ecg_ids: Sequence[int], *, now: datetime, actor: str) -> int:
+        """Queue another scoring; what is waiting or running already is left alone. How many were queued. Raises NotFound."""
+        with self._writing(now, actor) as tx:
+            return work.rescore(tx, ecg_ids)
+
     # Messages
 
     def claim_messages(
@@ -310,6 +316,11 @@ class Store:
         """Refused and unreadable payloads as (payload_id, bytes), oldest first, from the one after `after` on."""
         with self._reading() as ask:
             return [(one, loading.load_payload(ask, one)) for one in queries.set_aside(ask, limit=limit, after=after)]
+
+    def trail(self, *, limit: int = 1000, after: int = 0) -> tuple[AuditEvent, ...]:
+        """The audit trail in the order written, from the entry after `after` on."""
+        with self._reading() as ask:
+            return audit.trail(ask.connection, limit=limit, after=after)
 
     def audit_faults(self) -> list[str]:
         """Where the audit trail was tampered with; empty where it was not."""

@@ -150,6 +150,29 @@ def release(tx: Transaction, *, worker: str) -> int:
     ).rowcount
 
 
+def rescore(tx: Transaction, ecg_ids: Sequence[int]) -> int:
+    """A new score job for each ECG that has none under way; a failed ECG is waiting again."""
+    queued = 0
+    for ecg_id in sorted(set(ecg_ids)):
+        row = _ecg_row(tx, ecg_id)
+        mine = score_job.c.ecg_id == ecg_id
+        under_way = select(score_job.c.job_id).where(mine, score_job.c.state.in_(("waiting", "running"))).limit(1)
+        if tx.connection.scalar(under_way) is not None:
+            continue
+        queue(tx, ecg_id, row.priority)
+        if row.state == EcgState.FAILED.value:
+            _move(tx, row, EcgState.WAITING, scoring_id=row.scoring_id)
+        tx.note("ecg.rescore", ecg_id=ecg_id)
+        queued += 1
+    return queued
+
+
+def queue(tx: Transaction, ecg_id: int, priority: int) -> None:
+    """A score job, due at once."""
+    values = {"state": JobState.WAITING.value, "attempts": 0, "suspect": False, "due_at": tx.now, "created_at": tx.now}
+    tx.connection.execute(insert(score_job), {"ecg_id": ecg_id, "priority": priority, **values})
+
+
 def heads_of(tx: Transaction, scoring_id: int | None) -> dict[str, str]:
     """Head -> its answer in this scoring."""
     if scoring_id is None:
