@@ -82,7 +82,7 @@ def _watch(hospital: "Hospital", total: int) -> None:
         while not finished:
             finished = hospital.finished()
             seen = hospital.snapshot()
-            for task, done in zip(tasks, (seen.sent, seen.received, seen.judged, seen.acknowledged), strict=True):
+            for task, done in zip(tasks, (seen.sent, seen.received, seen.judged, seen.answered), strict=True):
                 bars.update(task, completed=done)
             if seen != last:
                 last, since = seen, time.monotonic()
@@ -135,8 +135,10 @@ def _tell(hospital: "Hospital", found: "Sequence[Row]", message: bytes, picture:
         out.print("\nOne of the results as the EHR received it (ORU^R01):", style="bold")
         for segment in message.decode("utf-8", "replace").split("\r"):
             out.print(segment, markup=False, soft_wrap=True)
-    counts, seen = hospital.store.counts(), hospital.snapshot()
-    out.print(f"{sum_text(counts)}; {seen.acknowledged} results acknowledged, {seconds:.0f} s in all", style="bold")
+    out.print(
+        f"{sum_text(hospital.store.counts())}; {summary.acknowledged(found)} results acknowledged, {seconds:.0f} s in all",
+        style="bold",
+    )
     out.print(
         "The model is for demonstration only, NOT FOR CLINICAL USE; patients, and what their ECGs mean, are invented."
     )

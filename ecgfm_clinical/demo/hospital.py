@@ -88,7 +88,7 @@ class Snapshot:
     sent: int  #: deliveries whose sender has its answer
     received: int  #: ECGs in the store, failed ones included
     judged: int  #: of those, scored, not evaluable or failed
-    acknowledged: int  #: results that the EHR answered and that are done
+    answered: int  #: different results that reached the EHR, which answers at once
     open: int  #: jobs and messages not finished
 
 
@@ -156,13 +156,11 @@ class Hospital:
     def snapshot(self) -> Snapshot:
         counts, backlog = self.store.counts(), self.store.backlog()
         waiting = sum(one.waiting + one.running for one in backlog.destinations.values())
-        dead = sum(one.dead for one in backlog.destinations.values())
-        with_result = counts.scored + counts.not_evaluable
         return Snapshot(
             sent=len(self._answers),
             received=counts.received,
-            judged=with_result + counts.failed,
-            acknowledged=max(0, with_result - waiting - dead),
+            judged=counts.scored + counts.not_evaluable + counts.failed,
+            answered=len({_header(body) for body in self.ehr.messages}),
             open=counts.waiting + backlog.jobs_waiting + backlog.jobs_running + waiting,
         )
 
@@ -206,6 +204,11 @@ class Hospital:
             for path in [path for path in waiting if not path.exists()]:
                 self._answers.append(Answered(delivery=waiting.pop(path), text="picked up"))
             time.sleep(0.05)
+
+
+def _header(message: bytes) -> bytes:
+    """MSH, which is the same in every repeat of a message and in no other."""
+    return message.split(b"\r", 1)[0]
 
 
 def _toml(text: str) -> str:

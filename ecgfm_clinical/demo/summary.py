@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: Heads that have one label, and what their column is called.
 COLUMNS = {"reduced_lvef": "LVEF ≤ 40 %", "troponin": "Troponin"}
+#: State of a row without an ECG: the payload is kept with the reason.
+SET_ASIDE = "set aside"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +86,7 @@ def _set_aside(delivery: Delivery, told: "dict[int, Answered]") -> Row:
         patient=delivery.patient,
         order=delivery.order,
         about=delivery.about,
-        state=EcgState.FAILED.value,
+        state=SET_ASIDE,
         findings=(),
         reasons=(delivery.problem,),
         probabilities={},
@@ -131,7 +133,12 @@ def _percent(probability: float | None) -> str:
 
 def _verdict(row: Row) -> str:
     """Findings of the decoder, reasons not to score, and what is positive."""
-    colour = {EcgState.SCORED.value: "", EcgState.NOT_EVALUABLE.value: "yellow", EcgState.FAILED.value: "red"}
+    colour = {
+        EcgState.SCORED.value: "",
+        EcgState.NOT_EVALUABLE.value: "yellow",
+        EcgState.FAILED.value: "red",
+        SET_ASIDE: "red",
+    }
     words = ", ".join((*row.findings, *row.reasons, *(label.replace("_", " ") for label in row.positive)))
     style = colour.get(row.state, "")
     text = words or ("nothing positive" if row.state == EcgState.SCORED.value else row.state)
@@ -149,11 +156,16 @@ def document(
         "picture": str(picture),
         "seconds": round(seconds, 1),
         "counts": asdict(hospital.store.counts()),
-        "acknowledged": hospital.snapshot().acknowledged,
+        "acknowledged": acknowledged(found),
         "ehr_received": len(hospital.ehr.messages),
         "ecgs": [asdict(row) for row in found],
         "oru": message.decode("utf-8", "replace").replace("\r", "\n"),
     }
+
+
+def acknowledged(found: Sequence[Row]) -> int:
+    """How many results the EHR accepted."""
+    return sum(row.acknowledged == "AA" for row in found)
 
 
 def chosen(found: Sequence[Row]) -> Row | None:

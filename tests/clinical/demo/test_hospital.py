@@ -1,0 +1,168 @@
+"""The demo hospital runs end to end over real sockets, and what it shows is what the store holds."""
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ecgfm.testing import write_tiny_bundle
+from ecgfm_clinical.cli import app
+from ecgfm_clinical.demo import summary
+from ecgfm_clinical.demo.deliveries import Delivery, own, ward
+from ecgfm_clinical.demo.hospital import Hospital
+from ecgfm_clinical.errors import InputError
+from ecgfm_clinical.staging.records import Counts
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+SHOWN = ("DEMO^Patient 03", "DEMO^Patient 05", "DEMO^Patient 08", "DEMO^Patient 09", "DEMO^Patient 25")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    write_tiny_bundle(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sent(tmp_path_factory: pytest.TempPathFactory) -> list[Delivery]:
+    """One of each route, one lead off, one child, and a file that is no ECG."""
+    junk = tmp_path_factory.mktemp("junk")
+    (junk / "notes.txt").write_bytes(b"no ECG at all")
+    return [one for one in ward(NOW) if one.patient in SHOWN] + own(junk, NOW)
+
+
+@pytest.fixture(scope="module")
+def hospital(bundle: Path, sent: list[Delivery], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
+    with Hospital(tmp_path_factory.mktemp("demo"), bundle=str(bundle)) as running:
+        running.deliver(sent)
+        deadline = time.monotonic() + 120
+        while not running.finished():
+            assert time.monotonic() < deadline, running.snapshot()
+            time.sleep(0.02)  # between two looks at a condition
+        yield running
+
+
+def test_everything_sent_is_accounted_for(hospital: Hospital, sent: list[Delivery]) -> None:
+    assert hospital.store.counts() == Counts(received=6, scored=3, not_evaluable=2, failed=1, waiting=0)
+    told = {one.delivery.patient: one.text for one in hospital.answers if one.delivery in sent}
+    assert set(told) == {one.patient for one in sent}
+    assert set(told.values()) == {"0x0000", "AA", "picked up"}
+
+
+def test_each_ecg_has_a_row_with_its_result_and_its_acknowledgement(hospital: Hospital, sent: list[Delivery]) -> None:
+    rows = {row.patient: row for row in summary.rows(hospital, sent)}
+    assert set(rows) == {*SHOWN, "notes.txt"}
+    assert rows["DEMO^Patient 03"].source == "C-STORE 0x0000"
+    assert rows["DEMO^Patient 05"].source == "MLLP AA"
+    assert rows["DEMO^Patient 09"].source == "folder picked up"
+    assert rows["DEMO^Patient 08"].reasons == ("flat-lead",)
+    assert rows["DEMO^Patient 25"].reasons == ("age-below-range",)
+    assert rows["notes.txt"].reasons[0].startswith("unknown-format")
+    for name in SHOWN:
+        assert rows[name].acknowledged == "AA"
+    assert None not in rows["DEMO^Patient 03"].probabilities.values()
+
+
+def test_results_that_reach_the_ehr_say_that_they_are_a_test(hospital: Hospital) -> None:
+    assert len(hospital.ehr.messages) == len(SHOWN)
+    for body in hospital.ehr.messages:
+        segments = body.decode().split("\r")
+        assert segments[0].split("|")[10] == "T"
+        assert any("NOT FOR CLINICAL USE" in one for one in segments if one.startswith("NTE"))
+        assert segments[1].split("|")[3].startswith("DEMO-")
+
+
+def test_the_schedule_pulled_the_folder_and_kept_its_reason(hospital: Hospital) -> None:
+    assert not [path for path in hospital.drop.iterdir() if path.is_file()]
+    assert len(list((hospital.drop / "processed").rglob("*.xml"))) == 1
+    [reason] = (hospital.drop / "failed").rglob("*.reason.txt")
+    assert reason.read_text().startswith("unknown-format")
+
+
+def test_the_table_shows_every_row(hospital: Hospital, sent: list[Delivery]) -> None:
+    found = summary.rows(hospital, sent)
+    assert summary.table(found).row_count == len(found) == 6
+    chosen = summary.chosen(found)
+    assert chosen is not None
+    assert chosen.state == "scored"
+
+
+def test_an_earlier_demo_is_not_overwritten(hospital: Hospital) -> None:
+    before = hospital.settings_path.read_text()
+    with pytest.raises(InputError, match="name another folder"), Hospital(hospital.folder):
+        pass
+    assert hospital.settings_path.read_text() == before
+
+
+def test_a_sender_that_reaches_nobody_says_so_and_goes_on(
+    hospital: Hospital, sent: list[Delivery], monkeypatch: pytest.MonkeyPatch, free_port: Callable[[], int]
+) -> None:
+    for listener in ("dicom-cart", "hl7-cart"):
+        monkeypatch.setitem(hospital.service.ports, listener, free_port())
+    two = [replace(sent[0], route="C-STORE"), replace(sent[1], route="MLLP")]
+    hospital._by_dicom(two[:1])
+    hospital._by_mllp(two[1:])
+    told = {one.delivery.route: one.text for one in hospital.answers if one.delivery in two}
+    assert told == {"C-STORE": "not sent: Unreachable", "MLLP": "not sent: Unreachable"}
+
+
+def test_the_command_tells_programs_the_same(bundle: Path, sent: list[Delivery], tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for one in sent:
+        if one.route == "C-STORE":
+            (folder / one.file_name).write_bytes(one.content)
+    out = tmp_path / "out"
+    result = CliRunner().invoke(
+        app, ["demo", "--json", "--ecgs", str(folder), "--out", str(out), "--model", str(bundle)]
+    )
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["counts"] == {"received": 2, "scored": 1, "not_evaluable": 1, "failed": 0, "waiting": 0}
+    assert told["acknowledged"] == told["ehr_received"] == 2
+    assert told["oru"].startswith("MSH|")
+    assert Path(told["picture"]).read_bytes()[:4] == b"\x89PNG"
+    assert Path(told["store"]).is_file()
+    for line in (out / "events.jsonl").read_text().splitlines():
+        assert "DEMO-0" not in line
+
+
+def test_keep_runs_until_it_is_told_to_stop(bundle: Path, sent: list[Delivery], tmp_path: Path) -> None:
+    (tmp_path / "one.dcm").write_bytes(next(one for one in sent if one.route == "C-STORE").content)
+    command = "from ecgfm_clinical.cli import main; main()"
+    options = ["--keep", "--ecgs", str(tmp_path / "one.dcm"), "--out", str(tmp_path / "out"), "--model", str(bundle)]
+    with subprocess.Popen(
+        [sys.executable, "-c", command, "demo", *options], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stderr is not None
+        try:
+            assert _appears(process.stderr.fileno(), b"Still running")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
+
+
+def _appears(descriptor: int, words: bytes, timeout: float = 120.0) -> bool:
+    """Whether `words` are written before the end of the stream or the timeout."""
+    seen, deadline = b"", time.monotonic() + timeout
+    with selectors.DefaultSelector() as selector:
+        selector.register(descriptor, selectors.EVENT_READ)
+        while words not in seen and time.monotonic() < deadline:
+            if selector.select(1.0):
+                chunk = os.read(descriptor, 65536)
+                if not chunk:
+                    return False
+                seen += chunk
+    return words in seen
