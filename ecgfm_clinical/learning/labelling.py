@@ -1,0 +1,216 @@
+"""From the outcomes around one ECG to its label: which echo, which troponin, which words of the report count.
+
+A labelling is a frozen set of rules with one method: ECG -> labels, or an `Exclusion` with the reason why it has none.
+Times are compared between acquisition and the moment the specimen was drawn or the echo was made, never the report's.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal, Protocol
+
+from ecgfm_clinical.learning.measurements import AssayLimit, Unusable, raised, reduced, times_limit
+from ecgfm_clinical.learning.rows import EcgRow, OutcomeRow
+
+Outcomes = Mapping[str, Sequence[OutcomeRow]]  #: patient -> their results of one kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exclusion:
+    """Why an ECG has no label."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelled:
+    """The labels of one ECG and where they come from."""
+
+    labels: tuple[float, ...]  #: 0, 1, or NaN where not known, in the order of the head's labels
+    outcome_at: datetime | None = None
+    distance: timedelta = (
+        timedelta()
+    )  #: between ECG and outcome, never negative: of several ECGs the nearest counts first
+    outcome_first: bool = False  #: the outcome was known, or could have been, when the ECG was recorded
+
+
+class Labelling(Protocol):
+    """What a head learns: its labels, and the rules that give them to an ECG."""
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+
+    @property
+    def target(self) -> str:
+        """One sentence: what a positive label means."""
+
+    def label(self, ecg: EcgRow) -> Labelled | Exclusion: ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+NO_OUTCOME = Exclusion(code="no-outcome", text="no usable result of this patient")
+OUTSIDE = Exclusion(code="outside-window", text="no result inside the time window")
+
+
+def usable(rows: Sequence[OutcomeRow], *, now: datetime) -> tuple[Outcomes, dict[str, int]]:
+    """Results by patient, without withdrawn and future ones; and how many were left out, by reason."""
+    found: defaultdict[str, list[OutcomeRow]] = defaultdict(list)
+    left_out = {"withdrawn": 0, "future": 0}
+    for row in rows:
+        if row.status == "withdrawn":
+            left_out["withdrawn"] += 1
+        elif row.observed_at > now:
+            left_out["future"] += 1
+        else:
+            found[row.patient].append(row)
+    ordered = {patient: sorted(own, key=lambda row: (row.observed_at, row.key)) for patient, own in found.items()}
+    return ordered, left_out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReducedLvef:
+    """LVEF at or below a threshold by the nearest echo within a window on either side (McKeen et al. 2025: 40 %, 7 days)."""
+
+    outcomes: Outcomes = field(repr=False)
+    threshold: float = 40.0  #: %, inclusive; the paper has 50, 40, 35 and 30
+    window: timedelta = timedelta(days=7)
+    labels: tuple[str, ...] = ("reduced_lvef",)
+
+    @property
+    def target(self) -> str:
+        return (
+            f"A left ventricular ejection fraction of {self.threshold:g} % or less in the nearest echocardiogram within "
+            f"{self.window.days} days of the ECG."
+        )
+
+    def label(self, ecg: EcgRow) -> Labelled | Exclusion:
+        assert ecg.acquired_at is not None
+        at, own = ecg.acquired_at, self.outcomes.get(ecg.patient, ())
+        if not own:
+            return NO_OUTCOME
+        near = [row for row in own if abs(row.observed_at - at) <= self.window]
+        if not near:
+            return OUTSIDE
+        problem = Exclusion(code="unusable", text="")
+        for row in sorted(near, key=lambda row: (abs(row.observed_at - at), row.observed_at, row.key)):
+            try:
+                label = reduced(row, self.threshold)
+            except Unusable as error:  # the nearest with a value counts, as in the paper
+                problem = Exclusion(code=f"outcome-{error.code}", text=error.text)
+                continue
+            return Labelled(
+                labels=(float(label),),
+                outcome_at=row.observed_at,
+                distance=abs(row.observed_at - at),
+                outcome_first=row.observed_at <= at,
+            )
+        return problem
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "rule": "reduced_lvef",
+            "threshold_percent": self.threshold,
+            "window_days": self.window / timedelta(days=1),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaisedTroponin:
+    """A troponin above its own assay's 99th percentile (Fourth Universal Definition), drawn near the time of the ECG.
+
+    Assays are compared only as multiples of their limits.
+    """
+
+    outcomes: Outcomes = field(repr=False)
+    limits: tuple[AssayLimit, ...] = ()
+    select: Literal["first", "peak"] = "peak"
+    before: timedelta = timedelta(hours=2)
+    after: timedelta = timedelta(hours=6)
+    drop_after_peak: bool = False  #: leave out ECGs recorded after the episode's highest troponin
+    episode: timedelta = timedelta(hours=72)  #: draws at most this far from the ECG belong to its episode
+    labels: tuple[str, ...] = ("troponin",)
+
+    @property
+    def target(self) -> str:
+        return (
+            f"A cardiac troponin above the assay's own 99th percentile ({self.select} of the draws from "
+            f"{_hours(self.before)} h before to {_hours(self.after)} h after the ECG)."
+        )
+
+    def label(self, ecg: EcgRow) -> Labelled | Exclusion:
+        assert ecg.acquired_at is not None
+        at, own = ecg.acquired_at, self.outcomes.get(ecg.patient, ())
+        if not own:
+            return NO_OUTCOME
+        if not any(-self.before <= row.observed_at - at <= self.after for row in own):
+            return OUTSIDE
+        near, problem = self._measured(ecg, at, own)
+        inside = [one for one in near if -self.before <= one[0].observed_at - at <= self.after]
+        if not inside:
+            return problem
+        if self.drop_after_peak and at > max(near, key=lambda one: one[2])[0].observed_at:
+            return Exclusion(code="after-peak", text="recorded after the highest troponin of the episode")
+        chosen, label, _ = inside[0] if self.select == "first" else max(inside, key=lambda one: one[2])
+        return Labelled(
+            labels=(float(label),),
+            outcome_at=chosen.observed_at,
+            distance=abs(chosen.observed_at - at),
+            outcome_first=chosen.observed_at <= at,
+        )
+
+    def _measured(
+        self, ecg: EcgRow, at: datetime, own: Sequence[OutcomeRow]
+    ) -> tuple[list[tuple[OutcomeRow, bool, float]], Exclusion]:
+        """The episode's draws that can be judged, in order of time: (row, above its limit, multiple of its limit)."""
+        found, problem = [], Exclusion(code="unusable", text="")
+        for row in own:
+            if abs(row.observed_at - at) > self.episode:
+                continue
+            try:
+                label, (low, _) = raised(row, ecg.sex, self.limits), times_limit(row, ecg.sex, self.limits)
+            except Unusable as error:
+                problem = Exclusion(code=f"outcome-{error.code}", text=error.text)
+            else:
+                found.append((row, label, low))
+        return found, problem
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "rule": "troponin",
+            "select": self.select,
+            "before_hours": self.before / timedelta(hours=1),
+            "after_hours": self.after / timedelta(hours=1),
+            "drop_after_peak": self.drop_after_peak,
+            "limits": [asdict(limit) for limit in self.limits],
+        }
+
+
+def _hours(span: timedelta) -> str:
+    return f"{span / timedelta(hours=1):g}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """Labels that somebody already wrote down, by ECG: a table of a research data set."""
+
+    table: Mapping[str, tuple[float, ...]] = field(repr=False)  #: EcgRow.key -> labels
+    labels: tuple[str, ...]
+    source: str  #: where the table comes from, for the record
+    meaning: str  #: the target sentence
+
+    @property
+    def target(self) -> str:
+        return self.meaning
+
+    def label(self, ecg: EcgRow) -> Labelled | Exclusion:
+        labels = self.table.get(ecg.key)
+        if labels is None or all(math.isnan(value) for value in labels):
+            return Exclusion(code="no-label", text="the table has no label for this recording")
+        return Labelled(labels=labels)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"rule": "given", "labels": list(self.labels), "source": self.source}
