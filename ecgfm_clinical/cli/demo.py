@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from ecgfm_clinical.demo.hospital import Hospital
     from ecgfm_clinical.demo.summary import Row
 
-PATIENCE = 300.0  #: s without any progress after which the demo gives up
 SHOWN = 60  #: rows of the table; the rest is in the store
 BARS = ("Sent by carts and folder", "Staged in SQL", "Judged and scored", "Acknowledged by the EHR")
 
@@ -73,25 +72,12 @@ def _watch(hospital: "Hospital", total: int) -> None:
     """Show how far everything has come until nothing is left to do. Raises DemoFailed where nothing moves any more."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from ecgfm_clinical.demo.hospital import DemoFailed
-
-    columns = (TextColumn("{task.description:34}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description:26}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=progress_console()) as bars:
         tasks = [bars.add_task(name, total=total) for name in BARS]
-        last, since, finished = None, time.monotonic(), False
-        while not finished:
-            finished = hospital.finished()
-            seen = hospital.snapshot()
+        for seen in hospital.progress():
             for task, done in zip(tasks, (seen.sent, seen.received, seen.judged, seen.answered), strict=True):
                 bars.update(task, completed=done)
-            if seen != last:
-                last, since = seen, time.monotonic()
-            if time.monotonic() - since > PATIENCE:
-                raise DemoFailed(
-                    f"nothing has moved for {PATIENCE:.0f} s with {seen.open} jobs or messages open; "
-                    f"`ecgfm-clinical status --settings {hospital.settings_path}` says what waits"
-                )
-            time.sleep(0.1)
 
 
 def _draw(hospital: "Hospital", row: "Row | None") -> Path:

@@ -5,7 +5,7 @@ the scheduler, results go out by MLLP and wait for the EHR's acknowledgement. On
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,6 +163,25 @@ class Hospital:
             answered=len({_header(body) for body in self.ehr.messages}),
             open=counts.waiting + backlog.jobs_waiting + backlog.jobs_running + waiting,
         )
+
+    def progress(self, patience: float = 300.0) -> Iterator[Snapshot]:
+        """How far everything has come, ten times a second until nothing is left to do; the last one is the end.
+
+        Raises DemoFailed where nothing has moved for `patience` seconds, and what a sender met.
+        """
+        last, since = self.snapshot(), time.monotonic()
+        while not self.finished():
+            seen = self.snapshot()
+            yield seen
+            if seen != last:
+                last, since = seen, time.monotonic()
+            if time.monotonic() - since > patience:
+                raise DemoFailed(
+                    f"nothing has moved for {patience:.0f} s with {seen.open} jobs or messages open; "
+                    f"`ecgfm-clinical status --settings {self.settings_path}` says what waits"
+                )
+            time.sleep(0.1)
+        yield self.snapshot()
 
     def finished(self) -> bool:
         """Everything sent was answered, and nothing in the store waits. Raises what a sender met."""

@@ -46,10 +46,8 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> list[Delivery]:
 def hospital(bundle: Path, sent: list[Delivery], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
     with Hospital(tmp_path_factory.mktemp("demo"), bundle=str(bundle)) as running:
         running.deliver(sent)
-        deadline = time.monotonic() + 120
-        while not running.finished():
-            assert time.monotonic() < deadline, running.snapshot()
-            time.sleep(0.02)  # between two looks at a condition
+        *_, last = running.progress(patience=120)
+        assert last.open == 0
         yield running
 
 
