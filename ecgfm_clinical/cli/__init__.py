@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from ecgfm_clinical.cli import demo, look, operate, setup
+from ecgfm_clinical.cli import demo, look, operate, research, setup
 
 app = typer.Typer(
     name="ecgfm-clinical",
@@ -30,6 +30,7 @@ app.command("send")(operate.send)
 app.command("status")(look.status)
 app.command("show")(look.show)
 app.command("inspect")(look.inspect)
+app.command("predict")(research.predict)
 
 
 def main() -> None:
