@@ -111,6 +111,24 @@ def test_ingest_score_show_by_hand(run: Run, site: Path, recording: Path, tmp_pa
     assert "1960-05-17" in run("show", "1", "--settings", site, "--phi", "--json")[1]
 
 
+def test_predict_gives_the_numbers_that_the_service_stores(
+    run: Run, site: Path, recording: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "cut.dcm").write_bytes(recording.read_bytes()[:2000])
+    code, out, _ = run("predict", recording, tmp_path / "cut.dcm", "--model", site.parent / "tiny", "--json")
+    found, broken = json.loads(out)
+    assert code == 1
+    assert "cut.dcm" in broken["error"]
+    assert found["segments"] == 2
+    run("ingest", recording, "--settings", site)
+    run("score", "--settings", site)
+    (scoring,) = json.loads(run("show", "1", "--settings", site, "--json")[1])["scorings"]
+    assert (scoring["model_id"], scoring["input_digest"]) == (found["model_id"], found["input_digest"])
+    assert [(s["label"], s["probability"], s["logit"]) for s in scoring["scores"]] == [
+        (h["label"], h["probability"], h["logit"]) for h in found["heads"]
+    ]
+
+
 def test_inspect_gives_signal_picture_and_masked_identity(run: Run, recording: Path, tmp_path: Path) -> None:
     npz, png = tmp_path / "out.npz", tmp_path / "out.png"
     code, out, _ = run("inspect", recording, "--npz", npz, "--png", png, "--json")
