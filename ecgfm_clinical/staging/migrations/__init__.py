@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, text
 from ecgfm_clinical.errors import StoreTooNew
 from ecgfm_clinical.staging import engine
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 HEAD = REVISIONS[-1]
 MIGRATION_LOCK = 0x45434747  # PostgreSQL advisory lock: one migration at a time
 

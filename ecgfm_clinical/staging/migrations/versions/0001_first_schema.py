@@ -297,9 +297,13 @@ def upgrade() -> None:
         sa.Column("acknowledged_at", INSTANT, nullable=True),
         sa.Column("ack_code", sa.String(length=2), nullable=True),
         sa.Column("ack_private", sa.LargeBinary(), nullable=True),
+        sa.Column("addressed_to", sa.LargeBinary(), nullable=True),
+        sa.Column("addressed_key_id", sa.Integer(), nullable=True),
         sa.Column("key_id", sa.Integer(), nullable=True),
         sa.CheckConstraint("kind in ('F', 'C', 'W')", name=op.f("ck_message_kind")),
-        sa.CheckConstraint("state in ('waiting', 'running', 'acknowledged', 'dead')", name=op.f("ck_message_state")),
+        sa.CheckConstraint(
+            "state in ('waiting', 'running', 'acknowledged', 'dead', 'cancelled')", name=op.f("ck_message_state")
+        ),
         sa.ForeignKeyConstraint(["ecg_id"], ["ecg.ecg_id"], name=op.f("fk_message_ecg_id")),
         sa.ForeignKeyConstraint(["scoring_id"], ["scoring.scoring_id"], name=op.f("fk_message_scoring_id")),
         sa.PrimaryKeyConstraint("message_id", name=op.f("pk_message")),

@@ -1,0 +1,176 @@
+"""What the store gives to learning: rows of ECGs and outcomes without anyone's name, signals by key, scores by month."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import func, select
+
+from ecgfm_clinical.learning.rows import EcgRow, OutcomeRow
+from ecgfm_clinical.staging import loading
+from ecgfm_clinical.staging.schema import ecg, identity_alias, outcome, score, scoring
+from ecgfm_clinical.staging.transaction import Reading
+
+PAGE = 1000  # ECGs read at once
+
+
+def ecg_rows(reading: Reading) -> list[EcgRow]:
+    """Every staged ECG, oldest first."""
+    survivors = _survivors(reading)
+    known_as = _known_as(survivors)
+    newest = dict(
+        reading.connection.execute(
+            select(ecg.c.source_key, func.max(ecg.c.version)).group_by(ecg.c.source_key)
+        ).tuples()
+    )
+    return [_ecg_row(reading, row, survivors, known_as, newest) for row in _pages(reading)]
+
+
+def _pages(reading: Reading) -> Iterator[Any]:
+    last = 0
+    query = select(ecg).order_by(ecg.c.ecg_id).limit(PAGE)
+    while rows := reading.connection.execute(query.where(ecg.c.ecg_id > last)).all():
+        yield from rows
+        last = rows[-1].ecg_id
+
+
+def _survivors(reading: Reading) -> dict[str, str]:
+    """Retired patient key -> surviving key, chains followed to their end."""
+    alias = dict(
+        reading.connection.execute(select(identity_alias.c.retired_key, identity_alias.c.surviving_key)).tuples()
+    )
+    found = {}
+    for retired, surviving in alias.items():
+        seen, key = {retired}, surviving
+        while key in alias and key not in seen:
+            seen.add(key)
+            key = alias[key]
+        found[retired] = key
+    return found
+
+
+def _known_as(survivors: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Surviving key -> every key of that person."""
+    keys: defaultdict[str, list[str]] = defaultdict(list)
+    for retired, surviving in sorted(survivors.items()):
+        keys[surviving].append(retired)
+    return {surviving: (surviving, *retired) for surviving, retired in keys.items()}
+
+
+def _ecg_row(
+    reading: Reading,
+    row: Any,
+    survivors: Mapping[str, str],
+    known_as: Mapping[str, tuple[str, ...]],
+    newest: Mapping[str, int],
+) -> EcgRow:
+    told = loading.private_of(reading, row)
+    patient = survivors.get(row.patient_key, row.patient_key)
+    device = row.about["device"]
+    return EcgRow(
+        key=ecg_key(row.ecg_id),
+        patient=patient,
+        patient_keys=known_as.get(patient, (patient,)),
+        identified=bool(told["patient"]["identifiers"]),
+        acquired_at=row.acquired_at,
+        sampling_rate=row.sampling_rate,
+        samples=row.samples,
+        age=_age(told["patient"]["birth_date"], row.acquired_at),
+        sex=told["patient"]["sex"],
+        device=" ".join(filter(None, (device["manufacturer"], device["model"]))),
+        site=device["institution"] or row.source,
+        statements=tuple(told["statements"]),
+        test_data=row.about["test_data"],
+        superseded=row.version < newest[row.source_key],
+        content=_content(row),
+    )
+
+
+def _content(row: Any) -> str:
+    """Equal for recordings of one patient at one instant with as many samples: one recording under two numbers.
+
+    The samples themselves are not compared: a C-STORE copy and an HL7 copy of one ECG may differ in the last bit.
+    """
+    if row.acquired_at is None:
+        return ""
+    told = f"{row.patient_key} {row.acquired_at.isoformat()} {row.sampling_rate:g} {row.samples}"
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _age(birth_date: str | None, acquired_at: datetime | None) -> float | None:
+    if birth_date is None or acquired_at is None:
+        return None
+    days = (acquired_at.date() - date.fromisoformat(birth_date)).days
+    return days / 365.25 if days >= 0 else None
+
+
+def ecg_key(ecg_id: int) -> str:
+    """An ECG's name in cohorts, caches and reports."""
+    return f"ecg:{ecg_id}"
+
+
+def ecg_id_of(key: str) -> int:
+    return int(key.partition(":")[2])
+
+
+def outcome_rows(reading: Reading, kind: str) -> list[OutcomeRow]:
+    """Every measured result of one kind in its newest version, under the surviving patient, oldest first."""
+    survivors = _survivors(reading)
+    newest = (
+        select(outcome.c.source_key, func.max(outcome.c.version).label("version"))
+        .where(outcome.c.kind == kind)
+        .group_by(outcome.c.source_key)
+        .subquery()
+    )
+    rows = reading.connection.execute(
+        select(outcome)
+        .join(newest, (newest.c.source_key == outcome.c.source_key) & (newest.c.version == outcome.c.version))
+        .order_by(outcome.c.observed_at, outcome.c.outcome_id)
+    )
+    return [
+        OutcomeRow(
+            key=f"outcome:{row.outcome_id}",
+            patient=survivors.get(row.patient_key, row.patient_key),
+            kind=row.kind,
+            status=row.status,
+            value=row.value,
+            upper_value=row.upper_value,
+            comparator=row.comparator,
+            unit=row.unit,
+            code=row.code,
+            assay=row.assay,
+            upper_reference_limit=row.upper_reference_limit,
+            observed_at=row.observed_at,
+        )
+        for row in rows
+    ]
+
+
+def scored(reading: Reading, head: str, label: str) -> list[tuple[str, str, float, datetime]]:
+    """(ECG key, model_id, probability, acquired or received at) of every current score of one label."""
+    rows = reading.connection.execute(
+        select(ecg.c.ecg_id, scoring.c.model_id, score.c.probability, ecg.c.acquired_at, ecg.c.received_at)
+        .join(scoring, scoring.c.scoring_id == ecg.c.scoring_id)
+        .join(score, score.c.scoring_id == scoring.c.scoring_id)
+        .where(score.c.head == head, score.c.label == label, score.c.probability.is_not(None))
+        .order_by(ecg.c.ecg_id)
+    )
+    return [(ecg_key(row.ecg_id), row.model_id, row.probability, row.acquired_at or row.received_at) for row in rows]
+
+
+def signals(reading: Reading, keys: Sequence[str]) -> list[Any]:
+    """The ECGs of these keys, with their signals, in order. Raises NotFound."""
+    return [one.ecg for one in loading.load(reading, [ecg_id_of(key) for key in keys], signals=True)]
+
+
+def outcome_counts(reading: Reading) -> dict[str, int]:
+    """How many results of each kind and status there are, newest versions only."""
+    newest = select(func.max(outcome.c.outcome_id)).group_by(outcome.c.source_key)
+    rows = reading.connection.execute(
+        select(outcome.c.kind, outcome.c.status, func.count().label("n"))
+        .where(outcome.c.outcome_id.in_(newest))
+        .group_by(outcome.c.kind, outcome.c.status)
+    )
+    return {f"{row.kind} {row.status}": row.n for row in rows}

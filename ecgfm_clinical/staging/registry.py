@@ -1,0 +1,363 @@
+"""Which models there are, which one is live, who made it so, and what one in the shadow answered.
+
+What is live is never a column that somebody overwrites: it is the newest of an append-only list of acts, so "what was live
+when" has one answer. A model in the shadow writes to tables that no sender reads.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Row, Select, func, insert, literal_column, select
+
+from ecgfm_clinical.errors import NotFound
+from ecgfm_clinical.staging import learning as queries
+from ecgfm_clinical.staging.records import Score, StagedEcg
+from ecgfm_clinical.staging.schema import (
+    drift_report,
+    ecg,
+    model,
+    model_evaluation,
+    model_event,
+    score,
+    shadow_score,
+    shadow_scoring,
+)
+from ecgfm_clinical.staging.store import Store
+from ecgfm_clinical.staging.transaction import Reading, Transaction, reading, writing
+
+Action = Literal["registered", "installed", "promoted", "rolled-back", "shadow-on", "shadow-off"]
+MAKES_LIVE = ("installed", "promoted", "rolled-back")
+SHADOW = ("shadow-on", "shadow-off")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRow:
+    """One registered bundle."""
+
+    model_id: str
+    name: str
+    version: str
+    path: str
+    demo: bool
+    heads: Mapping[str, str]  #: head -> fingerprint
+    parent_id: str | None
+    registered_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelEvent:
+    """One act on a model."""
+
+    event_id: int
+    at: datetime
+    actor: str
+    action: Action
+    model_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationRow:
+    """How one head of one model was judged."""
+
+    evaluation_id: int
+    at: datetime
+    actor: str
+    model_id: str
+    head: str
+    fingerprint: str
+    champion_id: str | None
+    cohort_digest: str
+    passed: bool
+    reasons: tuple[str, ...]
+    report: dict[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftRow:
+    """One drift report."""
+
+    at: datetime
+    model_id: str
+    findings: tuple[dict[str, Any], ...]
+    report: dict[str, Any] = field(repr=False)
+
+
+class Registry:
+    """The models of one store; every method is one transaction and raises StoreUnavailable like the store's own."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def _writing(self, now: datetime, actor: str) -> AbstractContextManager[Transaction]:
+        one = self._store
+        return writing(one.writer, one.keyring, one.pepper, now=now, actor=actor, random_bytes=one.random_bytes)
+
+    def _reading(self) -> AbstractContextManager[Reading]:
+        return reading(self._store.reader, self._store.keyring, self._store.pepper)
+
+    # Models and what was done with them
+
+    def register(self, row: ModelRow, *, now: datetime, actor: str, reason: str = "") -> None:
+        """Known from now on; registering the same model again changes nothing."""
+        with self._writing(now, actor) as tx:
+            _register(tx, row, reason)
+
+    def install(self, row: ModelRow, *, now: datetime, actor: str) -> bool:
+        """Make the settings' own bundle live, unless it already was installed last; whether anything was done.
+
+        A promotion after the installation stands; naming another bundle in the settings is a new act and wins.
+        """
+        with self._writing(now, actor) as tx:
+            last = tx.connection.execute(_events(["installed"]).limit(1)).first()
+            if last is not None and last.model_id == row.model_id:
+                return False
+            _register(tx, row, "named by the settings")
+            _act(tx, "installed", row.model_id, "named by the settings")
+            return True
+
+    def act(self, action: Action, model_id: str, *, now: datetime, actor: str, reason: str) -> None:
+        """Write down that somebody promoted a model, took it back, or put it into the shadow. Raises NotFound."""
+        with self._writing(now, actor) as tx:
+            if tx.connection.scalar(select(model.c.model_id).where(model.c.model_id == model_id)) is None:
+                raise NotFound(
+                    f"there is no model {model_id[:12]} in the registry; `ecgfm-clinical model list` names them"
+                )
+            _act(tx, action, model_id, reason)
+
+    def models(self) -> list[ModelRow]:
+        """Newest first."""
+        with self._reading() as ask:
+            rows = ask.connection.execute(select(model).order_by(model.c.registered_at.desc(), model.c.model_id))
+            return [_model(row) for row in rows]
+
+    def find(self, name: str) -> ModelRow:
+        """By model_id, the beginning of one, or `name`, the newest of that name first. Raises NotFound."""
+        rows = self.models()
+        found = [row for row in rows if row.model_id == name] or [row for row in rows if row.name == name][:1]
+        found = found or [row for row in rows if len(name) >= 4 and row.model_id.startswith(name)]
+        if len(found) != 1:
+            how = "no model" if not found else f"{len(found)} models"
+            raise NotFound(f"there is {how} {name!r} in the registry; `ecgfm-clinical model list` names them")
+        return found[0]
+
+    def live(self, *, at: datetime | None = None) -> ModelRow | None:
+        """The model that scores, now or at a moment of the past; None before the first."""
+        with self._reading() as ask:
+            query = _events(MAKES_LIVE).limit(1)
+            event = ask.connection.execute(query if at is None else query.where(model_event.c.at <= at)).first()
+            if event is None:
+                return None
+            return _model(ask.connection.execute(select(model).where(model.c.model_id == event.model_id)).one())
+
+    def shadow(self) -> tuple[ModelRow, datetime] | None:
+        """The model in the shadow and since when."""
+        with self._reading() as ask:
+            event = ask.connection.execute(_events(SHADOW).limit(1)).first()
+            if event is None or event.action == "shadow-off":
+                return None
+            return _model(
+                ask.connection.execute(select(model).where(model.c.model_id == event.model_id)).one()
+            ), event.at
+
+    def history(self, *, model_id: str | None = None) -> list[ModelEvent]:
+        """Every act, oldest first."""
+        query = select(model_event).order_by(model_event.c.event_id)
+        with self._reading() as ask:
+            rows = ask.connection.execute(
+                query if model_id is None else query.where(model_event.c.model_id == model_id)
+            )
+            return [ModelEvent(**row._asdict()) for row in rows]
+
+    # Judgements
+
+    def judge(
+        self,
+        model_id: str,
+        head: str,
+        *,
+        fingerprint: str,
+        champion_id: str | None,
+        cohort_digest: str,
+        reasons: Sequence[str],
+        report: Mapping[str, Any],
+        now: datetime,
+        actor: str,
+    ) -> None:
+        """Keep one judgement; it passed where there are no reasons against it."""
+        with self._writing(now, actor) as tx:
+            values = {
+                "at": now,
+                "actor": actor,
+                "model_id": model_id,
+                "head": head,
+                "fingerprint": fingerprint,
+                "champion_id": champion_id,
+                "cohort_digest": cohort_digest,
+                "passed": not reasons,
+                "reasons": list(reasons),
+                "report": dict(report),
+            }
+            tx.connection.execute(insert(model_evaluation), values)
+            tx.note("model.judged", model_id=model_id, head=head, passed=not reasons, cohort=cohort_digest)
+
+    def judgements(self, *, model_id: str | None = None, fingerprint: str | None = None) -> list[EvaluationRow]:
+        """Newest first: of one model, or of one head wherever it stands."""
+        query = select(model_evaluation).order_by(model_evaluation.c.evaluation_id.desc())
+        if model_id is not None:
+            query = query.where(model_evaluation.c.model_id == model_id)
+        if fingerprint is not None:
+            query = query.where(model_evaluation.c.fingerprint == fingerprint)
+        with self._reading() as ask:
+            rows = ask.connection.execute(query).all()
+            return [EvaluationRow(**{**row._asdict(), "reasons": tuple(row.reasons)}) for row in rows]
+
+    # The shadow
+
+    def shadow_batch(self, model_id: str, since: datetime, *, limit: int) -> list[StagedEcg]:
+        """ECGs received since then that the live model has answered and this one has not, oldest first."""
+        done = select(shadow_scoring.c.ecg_id).where(shadow_scoring.c.model_id == model_id)
+        query = (
+            select(ecg.c.ecg_id)
+            .where(ecg.c.received_at >= since, ecg.c.scoring_id.is_not(None), ecg.c.ecg_id.not_in(done))
+            .order_by(ecg.c.ecg_id)
+            .limit(limit)
+        )
+        with self._reading() as ask:
+            ids = ask.connection.scalars(query).all()
+        return self._store.load_staged(ids) if ids else []
+
+    def keep_shadow(self, model_id: str, answers: Mapping[int, Sequence[Score]], *, now: datetime, actor: str) -> None:
+        """Keep what the shadow answered, ecg_id -> scores; another worker's earlier answer stands."""
+        with self._writing(now, actor) as tx:
+            there = set(
+                tx.connection.scalars(
+                    select(shadow_scoring.c.ecg_id).where(
+                        shadow_scoring.c.model_id == model_id, shadow_scoring.c.ecg_id.in_(answers)
+                    )
+                )
+            )
+            for ecg_id, scores in answers.items():
+                if ecg_id not in there:
+                    _keep_shadow(tx, model_id, ecg_id, scores)
+
+    def shadow_pairs(self, model_id: str, head: str, label: str) -> list[tuple[str, float, float]]:
+        """(ECG key, live probability, shadow probability) of every ECG that both gave one."""
+        live = score.alias("live")
+        query = (
+            select(ecg.c.ecg_id, live.c.probability.label("live"), shadow_score.c.probability.label("shadow"))
+            .join(shadow_scoring, shadow_scoring.c.ecg_id == ecg.c.ecg_id)
+            .join(shadow_score, shadow_score.c.shadow_id == shadow_scoring.c.shadow_id)
+            .join(live, live.c.scoring_id == ecg.c.scoring_id)
+            .where(
+                *(shadow_scoring.c.model_id == model_id, shadow_score.c.head == head, shadow_score.c.label == label),
+                *(live.c.head == head, live.c.label == label),
+                *(live.c.probability.is_not(None), shadow_score.c.probability.is_not(None)),
+            )
+            .order_by(ecg.c.ecg_id)
+        )
+        with self._reading() as ask:
+            return [(queries.ecg_key(row.ecg_id), row.live, row.shadow) for row in ask.connection.execute(query)]
+
+    def shadow_count(self, model_id: str) -> int:
+        """How many live ECGs this model has answered in the shadow."""
+        with self._reading() as ask:
+            query = select(func.count()).where(shadow_scoring.c.model_id == model_id)
+            return ask.connection.scalar(query) or 0
+
+    # Drift
+
+    def keep_drift(
+        self,
+        model_id: str,
+        findings: Sequence[Mapping[str, Any]],
+        report: Mapping[str, Any],
+        *,
+        now: datetime,
+        actor: str,
+    ) -> None:
+        with self._writing(now, actor) as tx:
+            values = {
+                "at": now,
+                "actor": actor,
+                "model_id": model_id,
+                "findings": list(findings),
+                "report": dict(report),
+            }
+            tx.connection.execute(insert(drift_report), values)
+            tx.note("model.drift", model_id=model_id, findings=len(findings))
+
+    def last_drift(self) -> DriftRow | None:
+        """The newest report; None before the first."""
+        with self._reading() as ask:
+            query = select(drift_report).order_by(drift_report.c.report_id.desc()).limit(1)
+            row = ask.connection.execute(query).first()
+        if row is None:
+            return None
+        return DriftRow(at=row.at, model_id=row.model_id, findings=tuple(row.findings), report=row.report)
+
+    # Rows for cohorts
+
+    def asking(self) -> AbstractContextManager[Reading]:
+        """For several questions of `staging.learning` about the same moment."""
+        return self._reading()
+
+
+def _events(actions: Sequence[str]) -> Select[Any]:
+    """Acts of these kinds, newest first."""
+    return select(model_event).where(model_event.c.action.in_(actions)).order_by(model_event.c.event_id.desc())
+
+
+def _register(tx: Transaction, row: ModelRow, reason: str) -> None:
+    if tx.connection.scalar(select(literal_column("1")).where(model.c.model_id == row.model_id)) is not None:
+        return
+    tx.connection.execute(
+        insert(model),
+        {
+            "model_id": row.model_id,
+            "name": row.name,
+            "version": row.version,
+            "path": row.path,
+            "demo": row.demo,
+            "heads": dict(row.heads),
+            "parent_id": row.parent_id,
+            "registered_at": row.registered_at,
+        },
+    )
+    _act(tx, "registered", row.model_id, reason)
+
+
+def _act(tx: Transaction, action: Action, model_id: str, reason: str) -> None:
+    values = {"at": tx.now, "actor": tx.actor, "action": action, "model_id": model_id, "reason": reason}
+    tx.connection.execute(insert(model_event), values)
+    tx.note(f"model.{action}", model_id=model_id, reason=reason)
+
+
+def _model(row: Row[Any]) -> ModelRow:
+    return ModelRow(**row._asdict())
+
+
+def _keep_shadow(tx: Transaction, model_id: str, ecg_id: int, scores: Sequence[Score]) -> None:
+    values = {"ecg_id": ecg_id, "model_id": model_id, "scored_at": tx.now}
+    shadow_id = tx.connection.execute(insert(shadow_scoring).returning(shadow_scoring.c.shadow_id), values).scalar_one()
+    rows = list(_score_rows(shadow_id, scores))
+    if rows:
+        tx.connection.execute(insert(shadow_score), rows)
+
+
+def _score_rows(shadow_id: int, scores: Sequence[Score]) -> Iterator[dict[str, Any]]:
+    for position, one in enumerate(scores):
+        yield {
+            "shadow_id": shadow_id,
+            "position": position,
+            "head": one.head,
+            "label": one.label,
+            "probability": one.probability,
+            "logit": one.logit,
+            "threshold": one.threshold,
+            "positive": one.positive,
+            "reasons": [list(reason) for reason in one.reasons],
+        }

@@ -1,0 +1,155 @@
+"""A trained head becomes part of a bundle: calibrated, given its operating point, joined with the heads that still fit.
+
+A linear probe leaves the encoder as it was, so the base's other heads stay valid and stay in. Fine-tuning changes it, so
+they are left out: a head is only ever kept beside the very encoder it was trained on.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ecgfm.calibration import OperatingRule, choose_threshold, fit_isotonic, fit_platt
+from ecgfm.checkpoint import Bundle
+from ecgfm.dataset import Example, Reader, label_matrix
+from ecgfm.embedding import Progress, embed, encoder_digest
+from ecgfm.errors import NoHead
+from ecgfm.heads import Calibration, HeadSpec, aggregate
+from ecgfm.network import EcgFm
+
+CalibrationMethod = Literal["platt", "isotonic", "none"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A network in trainable form with the specifications of its heads, calibrated ones included."""
+
+    network: EcgFm = field(repr=False)
+    specs: tuple[HeadSpec, ...]
+    origin: str  #: for people
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> "Model":
+        """The model of a bundle; raises BundleError."""
+        return cls(network=bundle.network().eval(), specs=bundle.heads, origin=f"{bundle.name} {bundle.version}")
+
+    def spec(self, head: str) -> HeadSpec:
+        """Raises NoHead."""
+        found = next((spec for spec in self.specs if spec.name == head), None)
+        if found is None:
+            names = ", ".join(spec.name for spec in self.specs) or "none"
+            raise NoHead(f"{self.origin} has no head {head!r}; it has {names}")
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where embeddings are computed and kept."""
+
+    cache: Path
+    device: str = "auto"
+    progress: Progress | None = None
+
+
+def segment_logits(
+    model: Model, head: str, examples: Sequence[Example], read: Reader, place: Place
+) -> list[NDArray[np.float64]]:
+    """Per example the head's logits (segments, labels). Raises NoHead, TrainingError."""
+    model.spec(head)
+    rows = embed(model.network, examples, read, cache=place.cache, device=place.device, progress=place.progress)
+    linear = model.network.heads[head].cpu()
+    with torch.inference_mode():
+        return [linear(torch.from_numpy(row)).numpy().astype(np.float64) for row in rows]
+
+
+def probabilities(spec: HeadSpec, logits: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """(examples, labels): calibrated per segment and aggregated, as the predictor does it."""
+    return np.array(
+        [
+            [
+                aggregate(spec.segment_probabilities(label, own[:, column]), spec.aggregation[label])
+                for column, label in enumerate(spec.labels)
+            ]
+            for own in logits
+        ]
+    ).reshape(len(logits), len(spec.labels))
+
+
+def calibrated(
+    spec: HeadSpec, examples: Sequence[Example], logits: Sequence[NDArray[np.float64]], method: CalibrationMethod
+) -> HeadSpec:
+    """The head with a calibration fitted on these (validation) examples. Raises ValueError with one class only."""
+    if method == "none":
+        return replace(spec, calibration=None)
+    labels = label_matrix(examples)
+    fitted: dict[str, Calibration] = {}
+    for column, label in enumerate(spec.labels):
+        known = np.flatnonzero(np.isfinite(labels[:, column]))
+        own = [logits[i][:, column] for i in known]
+        truth = labels[known, column]
+        fitted[label] = (
+            fit_isotonic(truth, own) if method == "isotonic" else fit_platt(truth, own, spec.aggregation[label])
+        )
+    return replace(spec, calibration=fitted)
+
+
+def with_operating_points(
+    spec: HeadSpec, examples: Sequence[Example], logits: Sequence[NDArray[np.float64]], rule: OperatingRule
+) -> HeadSpec:
+    """The head with one threshold a label, chosen by rule on these examples. Raises NoOperatingPoint."""
+    labels, found = label_matrix(examples), probabilities(spec, logits)
+    points = {}
+    for column, label in enumerate(spec.labels):
+        known = np.isfinite(labels[:, column])
+        points[label] = choose_threshold(labels[known, column], found[known, column], rule)
+    return replace(spec, operating_points=points)
+
+
+def joined(base: Model, trained: EcgFm, spec: HeadSpec) -> Model:
+    """The trained head (with its finished `spec`) beside the base's other heads, where they share the very encoder."""
+    same = encoder_digest(base.network) == encoder_digest(trained)
+    kept = [one for one in base.specs if one.name != spec.name] if same else []
+    network = EcgFm(trained.config, (*kept, spec))
+    network.encoder.load_state_dict(trained.encoder.state_dict())
+    for one in kept:
+        network.heads[one.name].load_state_dict(base.network.heads[one.name].state_dict())
+    network.heads[spec.name].load_state_dict(trained.heads[spec.name].state_dict())
+    return Model(network=network.eval(), specs=(*kept, spec), origin=f"trained from {base.origin}")
+
+
+def fingerprints(model: Model) -> dict[str, str]:
+    """Head -> SHA-256 (hex) of everything that decides its answers: encoder, weights, calibration, thresholds.
+
+    Equal fingerprints in two bundles are the same head, judged once.
+    """
+    encoder = encoder_digest(model.network)
+    return {spec.name: _fingerprint(encoder, model.network, spec) for spec in model.specs}
+
+
+def _fingerprint(encoder: str, network: EcgFm, spec: HeadSpec) -> str:
+    told = {name: value for name, value in spec.to_json().items() if name != "target"}
+    digest = hashlib.sha256(json.dumps([encoder, told], sort_keys=True).encode())
+    for name, tensor in sorted(network.heads[spec.name].state_dict().items()):
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def write(model: Model, folder: Path, *, name: str, version: str, demo: bool, provenance: Mapping[str, Any]) -> Bundle:
+    """The model as a bundle folder; raises BundleError where it exists already."""
+    return Bundle.write(
+        folder, model.network, name=name, version=version, demo=demo, provenance=provenance, heads=model.specs
+    )
+
+
+def random_model(like: Model, *, seed: int = 0) -> Model:
+    """The same sizes with random weights and no head: what an untrained encoder gives is the floor of every comparison."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = EcgFm(like.network.config)
+    return Model(network=network.eval(), specs=(), origin="random encoder")
