@@ -19,6 +19,9 @@ VERSIONS = (
 )
 # fmt: on
 
+MAX_SEGMENTS = 50_000  #: of one message; each costs memory many times its bytes
+MAX_MESSAGES = 10_000  #: of one batch file
+
 _SEGMENT_START = re.compile(rb"[A-Z][A-Z0-9]{2}")
 _MESSAGE_START = re.compile(rb"(?:\A|[\r\n\x0b\x1c])[ \t]*(?=(?:MSH|FHS|BHS|BTS|FTS)[^A-Za-z0-9\r\n])")
 _ESCAPE_NEEDED = re.compile(r"[\x00-\x1f\x7f]")
@@ -144,6 +147,8 @@ def parse(content: bytes) -> Message:
     content = _without_wrapping(content)
     delimiters, findings = _delimiters(content)
     spans, repairs = _segment_spans(content, delimiters.field.encode("latin-1"))
+    if len(spans) > MAX_SEGMENTS:
+        raise Unreadable("too-many-segments", f"{len(spans)} segments; the limit is {MAX_SEGMENTS}")
     if len(spans) < 2:
         raise Unreadable("single-segment", "only one segment was found: the segment ends (CR) were lost on the way")
     codec, remarks = charset.choose(content, _declared_charset(content[slice(*spans[0])], delimiters))
@@ -155,7 +160,7 @@ def parse_header(content: bytes) -> Segment:
     """The MSH alone, from a message that may be damaged further on. Raises Unreadable."""
     content = _without_wrapping(content)
     delimiters, _ = _delimiters(content)
-    line = content[: _LineEnds(content).after(0)]
+    line = content.split(b"\r", 1)[0].split(b"\n", 1)[0]
     codec, _ = charset.choose(line, _declared_charset(line, delimiters))
     return _segment(line, (0, len(line)), delimiters, codec)
 
@@ -163,9 +168,12 @@ def parse_header(content: bytes) -> Segment:
 def messages(content: bytes) -> list[bytes]:
     """The messages of a batch file ([FHS] {[BHS] {MSH …} [BTS]} [FTS], §2.10.3), or of a file that simply lists several.
 
-    Content without any MSH comes back as one item, so that the parser can say what is wrong with it.
+    Content without any MSH comes back as one item, so that the parser can say what is wrong with it. Raises Unreadable
+    (`too-many-messages`).
     """
     pieces = [piece.strip(b"\r\n\x0b\x1c") for piece in _pieces(content) if piece.startswith(b"MSH")]
+    if len(pieces) > MAX_MESSAGES:
+        raise Unreadable("too-many-messages", f"{len(pieces)} messages in one file; the limit is {MAX_MESSAGES}")
     return pieces or [content]
 
 
@@ -195,16 +203,20 @@ def unescape(leaf: str, delimiters: Delimiters = STANDARD, codec: str = "utf-8")
     mark = delimiters.escape
     if not mark or mark not in leaf:
         return leaf
+    named = _named_escapes(delimiters)
     parts = leaf.split(mark)
     result = [parts[0]]
-    index = 1
-    while index < len(parts):
-        meaning = _meaning(parts[index], delimiters, codec) if index + 1 < len(parts) else None
+    index, last = 1, len(parts) - 1
+    while index <= last:
+        body = parts[index]
+        meaning = named.get(body) if index < last else None
+        if meaning is None and index < last and body[:1] in (".", "X", "C", "M"):
+            meaning = _meaning(body, codec)
         if meaning is None:  # not an escape: the mark was literal, and the next one may open a real escape
-            result += [mark, parts[index]]
+            result += (mark, body)
             index += 1
         else:
-            result += [meaning, parts[index + 1]]
+            result += (meaning, parts[index + 1])
             index += 2
     return "".join(result)
 
@@ -229,9 +241,8 @@ def escape(leaf: str, delimiters: Delimiters = STANDARD, *, formatted: bool = Fa
     return _ESCAPE_NEEDED.sub(lambda found: f"{mark}X{ord(found[0]):02X}{mark}", safe)
 
 
-def _meaning(body: str, delimiters: Delimiters, codec: str) -> str | None:
-    """What stands between two escape characters means; None where it is no escape that we know."""
-    single = {
+def _named_escapes(delimiters: Delimiters) -> dict[str, str]:
+    return {
         "F": delimiters.field,
         "S": delimiters.component,
         "T": delimiters.subcomponent,
@@ -240,18 +251,20 @@ def _meaning(body: str, delimiters: Delimiters, codec: str) -> str | None:
         "P": "#",  # the truncation character, 2.7
         "H": "",  # highlighting on and off
         "N": "",
+        ".br": "\n",
+        ".ce": "\n",
     }
-    if body in single:
-        return single[body]
-    if re.fullmatch(r"\.(br|ce)", body) or (skipped := re.fullmatch(r"\.sp\s*\+?(\d{0,2})", body)):
-        return "\n" if body in (".br", ".ce") else "\n" * int(skipped[1] or 1) if skipped else ""
-    if re.fullmatch(r"\.(fi|nf|in\s*[+-]?\d+|ti\s*[+-]?\d+)", body):
-        return ""
+
+
+def _meaning(body: str, codec: str) -> str | None:
+    """What stands between two escape characters means where it is no fixed name; None where it is no escape we know."""
     if re.fullmatch(r"X(?:[0-9A-Fa-f]{2})+", body):
         return bytes.fromhex(body[1:]).decode(codec, "replace")
     if re.fullmatch(r"C[0-9A-Fa-f]{4}|M[0-9A-Fa-f]{4,6}", body):
         return ""  # a character set switch: the whole message was decoded at once
-    return None
+    if skipped := re.fullmatch(r"\.sp\s*\+?(\d{0,2})", body):
+        return "\n" * int(skipped[1] or 1)
+    return "" if re.fullmatch(r"\.(fi|nf|(in|ti)\s*[+-]?\d+)", body) else None
 
 
 def _without_wrapping(content: bytes) -> bytes:
@@ -285,42 +298,24 @@ def _delimiters(content: bytes) -> tuple[Delimiters, tuple[Finding, ...]]:
 def _segment_spans(content: bytes, separator: bytes) -> tuple[list[tuple[int, int]], tuple[Finding, ...]]:
     """Where each segment lies. LF and CRLF count as segment ends; a line that starts no segment continues the last one."""
     spans: list[tuple[int, int]] = []
-    continued = False
-    position, size = 0, len(content)
-    ends = _LineEnds(content)
-    while position < size:
-        end = ends.after(position)
-        if end > position:
-            line_head = content[position : position + 4]
-            named = _SEGMENT_START.match(line_head) and (line_head[3:] == separator or end - position == 3)
-            if named or not spans:
-                spans.append((position, end))
-            elif content[position:end].strip():
-                spans[-1] = (spans[-1][0], end)
-                continued = True
+    continued, position = False, 0
+    for line in content.replace(b"\n", b"\r").split(b"\r"):
+        end = position + len(line)
+        named = _SEGMENT_START.match(line) and line[3:4] in (separator, b"")
+        if named or (line and not spans):
+            spans.append((position, end))
+        elif line.strip():
+            spans[-1] = (spans[-1][0], end)
+            continued = True
         position = end + 1
-    repairs = [Finding(code="line-ends", text="segments end with LF, not CR")] * (b"\n" in content)
-    repairs += [
-        Finding(code="segment-continued", text="a line that names no segment was joined to the one above")
-    ] * continued
+    repairs = []
+    if b"\n" in content:
+        repairs.append(Finding(code="line-ends", text="segments end with LF, not CR"))
+    if continued:
+        repairs.append(
+            Finding(code="segment-continued", text="lines that name no segment were joined to the one above")
+        )
     return spans, tuple(repairs)
-
-
-class _LineEnds:
-    """Finds the next CR or LF without looking at any byte twice (a 20 MB line must not be searched for each LF)."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-        self._next = {b"\r": -2, b"\n": -2}
-
-    def after(self, position: int) -> int:
-        return min(self._find(mark, position) for mark in self._next)
-
-    def _find(self, mark: bytes, position: int) -> int:
-        if self._next[mark] < position:
-            found = self._content.find(mark, position)
-            self._next[mark] = len(self._content) if found < 0 else found
-        return self._next[mark]
 
 
 def _declared_charset(msh: bytes, delimiters: Delimiters) -> str:

@@ -46,16 +46,21 @@ _ECHO = re.compile(
     r"echo|\bTT?E\b|\bTEE\b|cardiac (MR|CT|mag)|ventriculo|\b9330[678]\b|34552-0|59281-6|42148-7|59462-2", re.IGNORECASE
 )
 
+_MAX_VALUE = 64  # characters of a value or range; longer text is no number
+_MAX_NAME = 200
+_MAX_REPORT = 100_000
+
 _NUMBER = r"(?:\d+(?:[.,]\d+)?|[.,]\d+)"
 _COMPARATOR = r"(?:<\s*=|>\s*=|≤|≥|<|>|less than|greater than|under|over|above|below)"
 _VALUE = re.compile(
     rf"(?P<comparator>{_COMPARATOR})?\s*(?P<low>{_NUMBER})\s*%?\s*(?:(?:-|–|—|to)\s*(?P<high>{_NUMBER}))?\s*(?P<unit>.*)",
     re.IGNORECASE | re.DOTALL,
 )
-_TEXT_EF = re.compile(
-    r"(?P<before>[^.;\n]{0,60})\b(?:LV\s?EF|EF|(?:left\s+ventricular\s+)?ejection\s+fraction)\b"
+_EF_WORD = re.compile(r"\b(?:LV\s?EF|EF|(?:left\s+ventricular\s+)?ejection\s+fraction)\b", re.IGNORECASE)
+_EF_VALUE = re.compile(
     r"(?P<between>[^0-9.;\n<>≤≥]{0,40})"
-    rf"(?P<value>{_COMPARATOR}?\s*\d{{1,2}}(?:\.\d+)?\s*%?(?:\s*(?:-|–|—|to)\s*\d{{1,2}}(?:\.\d+)?)?\s*%)",
+    rf"(?P<value>{_COMPARATOR}?\s{{0,3}}\d{{1,2}}(?:\.\d+)?\s{{0,3}}%?"
+    r"(?:\s{0,3}(?:-|–|—|to)\s{0,3}\d{1,2}(?:\.\d+)?)?\s{0,3}%)",
     re.IGNORECASE,
 )
 _ELSEWHEN = re.compile(
@@ -133,7 +138,7 @@ def _discrete(report: Report, obx: Segment) -> Iterator[Outcome | Finding]:
 
 def _kind(obx: Segment) -> Literal["lvef", "troponin"] | None:
     """What an OBX measures: by LOINC in either triplet of OBX-3, else by its name."""
-    codes, names = _codes(obx), f"{obx.value(3, 2)} {obx.value(3, 5)}"
+    codes, names = _codes(obx), _names(obx)
     if codes & loinc.LVEF.keys():
         return "lvef"
     if codes & loinc.TROPONIN.keys():
@@ -143,6 +148,11 @@ def _kind(obx: Segment) -> Literal["lvef", "troponin"] | None:
     if _LVEF_NAME.search(names) and not _NOT_LVEF.search(names):
         return "lvef"
     return "troponin" if _TROPONIN_NAME.search(names) and not _NOT_TROPONIN.search(names) else None
+
+
+def _names(obx: Segment) -> str:
+    """OBX-3 in words, both triplets."""
+    return f"{obx.value(3, 2)[:_MAX_NAME]} {obx.value(3, 5)[:_MAX_NAME]}"
 
 
 def _codes(obx: Segment) -> set[str]:
@@ -208,7 +218,7 @@ def _measured(obx: Segment) -> _Measured | None:
 
 
 def _parse(text: str) -> _Measured | None:
-    match = _VALUE.fullmatch(text.strip())
+    match = _VALUE.fullmatch(text.strip()) if len(text) <= _MAX_VALUE else None
     low = _decimal(match["low"]) if match else None
     if match is None or low is None:
         return None
@@ -268,9 +278,8 @@ def _from_text(report: Report, observations: list[Segment]) -> Iterator[Outcome 
     texts = [obx for obx in observations if obx.value(2).upper() in ("TX", "FT", "ST") and obx.raw(5)]
     if not texts or not _is_echo(report, texts):
         return
-    text = "\n".join(obx.text(5) for obx in texts)
-    stated = [m for m in _TEXT_EF.finditer(text) if not _ELSEWHEN.search(m["before"] + m["between"])]
-    values = {(v.low, v.high, v.comparator) for m in stated if (v := _parse(m["value"]))}
+    stated = list(_stated("\n".join(obx.text(5) for obx in texts)[:_MAX_REPORT]))
+    values = {(v.low, v.high, v.comparator) for _, v in stated}
     if len(values) > 1:
         yield Finding(code="lvef-ambiguous", text="the report states several ejection fractions")
     if len(values) != 1:
@@ -291,15 +300,27 @@ def _from_text(report: Report, observations: list[Segment]) -> Iterator[Outcome 
         code=_code(first),
         observed_at=observed,
         status=status,
-        text=stated[0][0].strip(),
+        text=stated[0][0],
     )
     converted = _as_percent(outcome)
     yield replace(converted, assay="report text") if isinstance(converted, Outcome) else converted
 
 
+def _stated(text: str) -> Iterator[tuple[str, _Measured]]:
+    """Each ejection fraction stated of the present study: the words, and the value."""
+    for word in _EF_WORD.finditer(text):
+        number = _EF_VALUE.match(text, word.end())
+        if number is None:
+            continue
+        before = re.split(r"[.;\n]", text[max(0, word.start() - 60) : word.start()])[-1]
+        measured = _parse(number["value"])
+        if measured and not _ELSEWHEN.search(before + number["between"]):
+            yield word[0] + number[0], measured
+
+
 def _is_echo(report: Report, texts: list[Segment]) -> bool:
-    named = report.obr.raw(4) if report.obr else ""
-    return _ECHO.search(named + " " + " ".join(obx.raw(3) for obx in texts[:3])) is not None
+    named = [report.obr.raw(4) if report.obr else "", *(obx.raw(3) for obx in texts[:3])]
+    return any(_ECHO.search(name[:_MAX_NAME]) for name in named)
 
 
 # --- troponin ---------------------------------------------------------------------------------------------------------
@@ -313,7 +334,7 @@ def _as_nanograms(outcome: Outcome, obx: Segment) -> Outcome | Finding:
         return replace(outcome, unit="ng/L", assay=_assay(obx))
     if factor is None:
         return Finding(code="troponin-unit", text="a troponin in an unknown unit is left out")
-    limit = _upper_reference_limit(obx.text(7))
+    limit = _upper_reference_limit(obx.text(7)[: _MAX_VALUE + 1])
     return replace(
         outcome,
         value=_times(outcome.value, factor),
@@ -333,7 +354,7 @@ def _assay(obx: Segment) -> str:
     """hs-I, hs-T, I or T: by LOINC, else by the name; empty where neither tells."""
     for code in sorted(_codes(obx) & loinc.TROPONIN.keys()):
         return loinc.TROPONIN[code]
-    name = f"{obx.value(3, 2)} {obx.value(3, 5)}"
+    name = _names(obx)
     letter = re.search(r"tropon\w*[\s-]*([IT])\b|tn([IT])\b", name, re.IGNORECASE)
     if letter is None:
         return ""

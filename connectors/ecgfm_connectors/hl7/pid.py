@@ -5,6 +5,8 @@ from ecgfm_connectors.hl7.message import Segment
 from ecgfm_connectors.patient import Identifier, Patient, Sex
 from ecgfm_connectors.times import parse_date
 
+MAX_IDENTIFIERS = 100
+
 _TYPES = {"": "MR", "MRN": "MR", "MRNN": "MR"}  # spellings of table 0203 MR
 _FIRST = ("MR", "PI", "PT")  # results go out under the first identifier: a medical record number where there is one
 _SEX: dict[str, Sex] = {"M": "M", "F": "F", "O": "O", "A": "O", "1": "M", "2": "F"}  # table 0001, ISO 5218
@@ -25,17 +27,16 @@ def read_patient(pid: Segment, default_authority: str) -> Patient:
 
 
 def identifiers(segment: Segment, number: int, default_authority: str) -> tuple[Identifier, ...]:
-    """The identifiers of a CX field, each once, medical record numbers first."""
+    """The identifiers of a CX field, each once, medical record numbers first; those beyond `MAX_IDENTIFIERS` are dropped."""
     found = dict.fromkeys(
         identifier
-        for repetition in range(len(segment.repetitions(number)))
-        if (identifier := _identifier(segment, number, repetition, default_authority))
+        for repetition in segment.repetitions(number)[:MAX_IDENTIFIERS]
+        if (identifier := _identifier(segment, repetition.split(segment.delimiters.component), default_authority))
     )
     return tuple(sorted(found, key=lambda known: _FIRST.index(known.type) if known.type in _FIRST else len(_FIRST)))
 
 
-def _identifier(segment: Segment, number: int, repetition: int, default_authority: str) -> Identifier | None:
-    parts = segment.components(number, repetition)
+def _identifier(segment: Segment, parts: list[str], default_authority: str) -> Identifier | None:
     value = segment.leaf(parts, 1)
     if not value:
         return None

@@ -20,7 +20,9 @@ from ecgfm_connectors.leads import Lead, from_code, from_label, from_number
 from ecgfm_connectors.units import millivolts
 
 MAX_SAMPLES = 20_000_000  #: of all channels together; a day of 12 leads is not a resting ECG
+MAX_CHANNELS = 256  #: of one channel definition
 
+_BLOCK = 65536  # characters of samples parsed at a time
 _POTENTIALS = 131072 + 256  # MDC_ECG_ELEC_POTL_x = this + the lead's number (ISO/IEEE 11073-10101)
 _PCD_ATTRIBUTE = re.compile(r"MDC_(ATTR_|EVT_INOP)")
 _SAMPLING = {"MDC_ATTR_SAMP_RATE": 1.0, "MDC_ATTR_TIME_PD_SAMP": -1.0, "MDC_ATTR_TIME_PER_SAMP": -1.0}
@@ -117,15 +119,16 @@ def _definitions(observations: list[Segment]) -> dict[str, list[_Definition]]:
     previous = _Definition()
     for obx in observations:
         if _suffix(obx) == "CHN":
-            for repetition in range(len(obx.repetitions(5))):
-                previous = _definition(obx, repetition, previous)
+            repetitions = obx.repetitions(5)
+            if len(repetitions) > MAX_CHANNELS:
+                raise Unreadable("channel-count", f"{len(repetitions)} channels are defined in one OBX")
+            for repetition in repetitions:
+                previous = _definition(obx, repetition.split(obx.delimiters.component), previous)
                 found.setdefault(obx.value(4), []).append(previous)
     return found
 
 
-def _definition(obx: Segment, repetition: int, previous: _Definition) -> _Definition:
-    parts = obx.components(5, repetition)
-
+def _definition(obx: Segment, parts: list[str], previous: _Definition) -> _Definition:
     def number(component: int, subcomponent: int) -> float | None:
         return parse_number(obx.leaf(parts, component, subcomponent))
 
@@ -163,16 +166,25 @@ def _rows(obx: Segment, channels: int) -> list[NDArray[np.float64]]:
 
 
 def _numbers(raw: str, obx: Segment) -> NDArray[np.float64]:
-    """Samples, NaN where one is left out."""
+    """Samples, NaN where one is left out. Read in blocks, because a word costs twenty times its characters."""
     marks = obx.delimiters
-    words = raw.replace(marks.repetition, marks.component).split(marks.component)
-    if len(words) > MAX_SAMPLES:
+    text = raw.replace(marks.repetition, marks.component)
+    if text.count(marks.component) >= MAX_SAMPLES:
         raise Unreadable("too-large", f"more than {MAX_SAMPLES} samples")
+    blocks, start = [], 0
+    while start <= len(text):
+        cut = text.find(marks.component, start + _BLOCK)
+        end = len(text) if cut < 0 else cut
+        blocks.append(_block(text[start:end].split(marks.component)))
+        start = end + 1
+    return np.concatenate(blocks)
+
+
+def _block(words: list[str]) -> NDArray[np.float64]:
     if "" not in words:
         return parse_numbers(" ".join(words))
     missing = np.array([word == "" for word in words])
-    values = parse_numbers(" ".join(word or "0" for word in words))
-    return np.where(missing, np.nan, values)
+    return np.where(missing, np.nan, parse_numbers(" ".join(word or "0" for word in words)))
 
 
 def _scaled(samples: NDArray[np.float64], definition: _Definition) -> NDArray[np.float32]:
