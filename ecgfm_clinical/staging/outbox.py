@@ -4,8 +4,8 @@ A message gets its control id (MSH-10) in the transaction that records the score
 the first send; neither ever changes, so every repeat is recognisable to the receiver. The one exception: a body of which
 it is certain that it never left (`in_doubt` = 0) is composed anew when its patient is merged.
 
-Order: a message may be claimed only if no earlier message for the same patient and destination is unfinished, and none
-is under way. Dead letters do not hold up what follows.
+Order: a message may be claimed only if no earlier message for the same patient, or of the same ECG, to the same
+destination is unfinished, and none is under way. Dead letters do not hold up what follows.
 """
 
 import hashlib
@@ -15,15 +15,16 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, case, exists, insert, literal_column, or_, select, update
+from sqlalchemy import Column, Exists, and_, case, exists, insert, literal_column, or_, select, update
 
 from ecgfm_clinical.errors import IdentityChanged, LeaseLost, NotFound
-from ecgfm_clinical.staging import identity, loading
+from ecgfm_clinical.staging import codec, identity, loading
 from ecgfm_clinical.staging.attempts import RUNNING, WAITING, keep_error
 from ecgfm_clinical.staging.records import MessageState, OutboundMessage, Retry, Scoring, StagedEcg
 from ecgfm_clinical.staging.schema import ecg, message, message_body, scoring
 from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_clinical.staging.transaction import Reading, Transaction
+from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.result import Ack
 
 
@@ -40,7 +41,8 @@ def announce(
         if _already_told(tx, ecg_row, scoring_id, destination, told):
             tx.note("message.unneeded", ecg_id=ecg_row.ecg_id, scoring_id=scoring_id, destination=destination)
             continue
-        standing = bool(told) and told[-1].kind != "W" and any(one.state != MessageState.DEAD.value for one in told)
+        gone = (MessageState.DEAD.value, MessageState.CANCELLED.value)
+        standing = bool(told) and told[-1].kind != "W" and any(one.state not in gone for one in told)
         create(
             tx,
             ecg_row,
@@ -63,8 +65,13 @@ def create(
     control_id: str,
     patient_key: str,
     result_version: int,
+    addressed_to: Patient | None = None,
 ) -> int:
-    """Queue one message; its body is composed by whoever sends it."""
+    """Queue one message; its body is composed by whoever sends it. `addressed_to`: instead of the ECG's patient."""
+    addressed_key_id, address = None, None
+    if addressed_to is not None:
+        told = to_json(codec.patient_dict(addressed_to))
+        addressed_key_id, address = tx.keyring.seal(told, bound_to=f"address:{control_id}")
     message_id: int = tx.connection.execute(
         insert(message).returning(message.c.message_id),
         {
@@ -81,6 +88,8 @@ def create(
             "in_doubt": 0,
             "due_at": tx.now,
             "created_at": tx.now,
+            "addressed_to": address,
+            "addressed_key_id": addressed_key_id,
         },
     ).scalar_one()
     tx.note(
@@ -130,21 +139,14 @@ def claim(
     tx: Transaction, *, worker: str, destination: str, limit: int, lease_until: datetime
 ) -> list[OutboundMessage]:
     """Up to `limit` due messages that may go now, most urgent first, leased to `worker`."""
-    other = message.alias("other")
-    ahead = exists().where(
-        other.c.patient_key == message.c.patient_key,
-        other.c.destination == message.c.destination,
-        literal_column("other.state in ('waiting', 'running')"),
-        other.c.message_id != message.c.message_id,
-        or_(other.c.message_id < message.c.message_id, other.c.state == RUNNING),
-    )
     due = (
         select(message.c.message_id)
         .where(
             message.c.state == WAITING,
             message.c.destination == destination,
             message.c.due_at <= tx.now,
-            ~ahead,
+            ~_ahead(message.c.patient_key),
+            ~_ahead(message.c.ecg_id),
         )
         .order_by(message.c.priority, message.c.due_at, message.c.message_id)
         .limit(limit)
@@ -166,6 +168,18 @@ def claim(
     fixed = bodies(tx, [row for row in rows if row.body_sha256 is not None])
     ordered = sorted(rows, key=lambda row: (row.priority, row.message_id))
     return [_outbound(row, fixed.get(row.message_id)) for row in ordered]
+
+
+def _ahead(shared: Column[Any]) -> Exists:
+    """Another message with the same value of `shared` must go first."""
+    other = message.alias("other")
+    return exists().where(
+        other.c[shared.name] == shared,
+        other.c.destination == message.c.destination,
+        literal_column("other.state in ('waiting', 'running')"),
+        other.c.message_id != message.c.message_id,
+        or_(other.c.message_id < message.c.message_id, other.c.state == RUNNING),
+    )
 
 
 def bodies(tx: Reading, rows: Sequence[Any]) -> dict[int, bytes]:
@@ -199,9 +213,19 @@ def _outbound(row: Any, body: bytes | None) -> OutboundMessage:
 def compose_input(tx: Reading, wanted: OutboundMessage) -> tuple[StagedEcg, Scoring]:
     """The ECG, under its surviving identity and without its signal, and the scoring the message tells of."""
     staged = loading.load(tx, [wanted.ecg_id], signals=False)[0]
-    surviving = identity.surviving_patient(tx, staged.ecg.patient)
+    surviving = identity.surviving_patient(tx, _addressee(tx, wanted) or staged.ecg.patient)
     staged = replace(staged, ecg=replace(staged.ecg, patient=surviving))
     return staged, loading.load_scoring(tx, wanted.scoring_id)
+
+
+def _addressee(reading: Reading, wanted: OutboundMessage) -> Patient | None:
+    row = reading.connection.execute(
+        select(message.c.addressed_to, message.c.addressed_key_id).where(message.c.message_id == wanted.message_id)
+    ).one()
+    if row.addressed_to is None:
+        return None
+    opened = reading.keyring.open(row.addressed_key_id, row.addressed_to, f"address:{wanted.control_id}")
+    return codec.patient_from(json.loads(opened))
 
 
 def fix_body(tx: Transaction, held: OutboundMessage, body: bytes) -> OutboundMessage:

@@ -34,6 +34,7 @@ class MessageState(StrEnum):
     RUNNING = "running"  #: a sender holds its lease
     ACKNOWLEDGED = "acknowledged"  #: AA (or CA, where that is all the site gives)
     DEAD = "dead"  #: refused for its content: a person must look
+    CANCELLED = "cancelled"  #: taken back before the receiver had it; nothing more will happen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +120,31 @@ class OutboundMessage:
     body: bytes | None = field(repr=False)
     attempts: int  #: including this one
     lease_until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """The standing result of one ECG at one destination."""
+
+    message_id: int
+    ecg_id: int
+    destination: str
+    control_id: str
+    kind: Literal["F", "C", "W"]
+    state: MessageState
+    may_have_left: bool  #: False: certainly never sent
+    model_id: str
+    model: str  #: name and version
+    scored_at: datetime
+    acknowledged_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reissue:
+    """What a correction, withdrawal or repeat did, as message ids."""
+
+    created: tuple[int, ...] = ()  #: will be sent
+    cancelled: tuple[int, ...] = ()  #: will not be sent any more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

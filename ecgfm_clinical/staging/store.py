@@ -30,6 +30,7 @@ from ecgfm_clinical.staging import (
     migrations,
     outbox,
     queries,
+    reissue,
     work,
 )
 from ecgfm_clinical.staging.records import (
@@ -41,9 +42,11 @@ from ecgfm_clinical.staging.records import (
     EcgSummary,
     Job,
     OutboundMessage,
+    Reissue,
     Retry,
     Scoring,
     StagedEcg,
+    Told,
 )
 from ecgfm_clinical.staging.schema import store_meta
 from ecgfm_clinical.staging.sealing import Keyring
@@ -52,6 +55,7 @@ from ecgfm_clinical.staging.upsert import insert_for
 from ecgfm_connectors.base import Received, Verdict
 from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.errors import PayloadError
+from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.result import Ack
 
 __all__ = [
@@ -233,6 +237,63 @@ class Store:
         """Again at `retry.due_at`, or a dead letter. `undelivered`: certainly nothing reached the peer. Raises LeaseLost."""
         with self._writing(now, worker) as tx:
             outbox.fail(tx, message, retry, worker=worker, ack=ack, undelivered=undelivered)
+
+    # What was told, and taking it back
+
+    def told(
+        self,
+        *,
+        ecg_id: int | None = None,
+        model_id: str | None = None,
+        since: datetime | None = None,
+        destination: str | None = None,
+    ) -> list[Told]:
+        """The standing results; `model_id` may be the beginning of a digest, `since` is the time of scoring."""
+        with self._reading() as ask:
+            return reissue.told(ask, ecg_id=ecg_id, model_id=model_id, since=since, destination=destination)
+
+    def withdraw(
+        self, ecg_id: int, *, reason: str, now: datetime, actor: str, control_ids: Callable[[], str]
+    ) -> Reissue:
+        """Take back every standing result of one ECG (OBX-11 W). Raises NotFound."""
+        with self._writing(now, actor) as tx:
+            return reissue.withdraw(tx, ecg_id, reason=reason, control_ids=control_ids)
+
+    def correct(
+        self,
+        ecg_id: int,
+        *,
+        patient: Patient | None = None,
+        destinations: Sequence[str],
+        reason: str,
+        now: datetime,
+        actor: str,
+        control_ids: Callable[[], str],
+    ) -> Reissue:
+        """Send the current scoring again (OBX-11 C), or move it to the patient it really is of (W there, F here).
+
+        Raises NotFound, StoreError.
+        """
+        with self._writing(now, actor) as tx:
+            return reissue.correct(
+                tx, ecg_id, patient=patient, destinations=destinations, reason=reason, control_ids=control_ids
+            )
+
+    def resend(
+        self,
+        *,
+        destination: str | None = None,
+        message_ids: Sequence[int] | None = None,
+        recompose: bool = False,
+        now: datetime,
+        actor: str,
+        control_ids: Callable[[], str],
+    ) -> Reissue:
+        """Dead letters go again: the same bytes and number, or composed anew under a new number."""
+        with self._writing(now, actor) as tx:
+            return reissue.resend(
+                tx, destination=destination, message_ids=message_ids, recompose=recompose, control_ids=control_ids
+            )
 
     # Signs of life
 

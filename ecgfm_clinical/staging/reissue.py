@@ -1,0 +1,272 @@
+"""Correcting, withdrawing and sending again what was told: an operator's acts on results, each one transaction.
+
+What certainly never left is cancelled and costs the receiver nothing. What was sent, or may have been, is followed by a
+message of its own: W withdraws it, C replaces it. A result that went to the wrong patient is withdrawn there, under the
+identity it went out with, before it goes to the right one.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, func, or_, select, update
+
+from ecgfm_clinical.errors import NotFound, StoreError
+from ecgfm_clinical.staging import codec, identity, loading, outbox
+from ecgfm_clinical.staging.records import MessageState, Reissue, Told
+from ecgfm_clinical.staging.schema import ecg, message, scoring
+from ecgfm_clinical.staging.sealing import to_json
+from ecgfm_clinical.staging.transaction import Reading, Transaction
+from ecgfm_connectors.patient import Patient
+
+ControlIds = Callable[[], str]
+_CANCELLED = MessageState.CANCELLED.value
+
+
+def told(
+    reading: Reading, *, ecg_id: int | None, model_id: str | None, since: datetime | None, destination: str | None
+) -> list[Told]:
+    """The standing result of each ECG at each destination: what a withdrawal or correction would change.
+
+    `model_id` may be the beginning of a digest; `since` is the time of scoring.
+    """
+    newest = (
+        select(message.c.ecg_id, message.c.destination, func.max(message.c.result_version).label("result_version"))
+        .where(message.c.state != _CANCELLED)
+        .group_by(message.c.ecg_id, message.c.destination)
+    )
+    if ecg_id is not None:
+        newest = newest.where(message.c.ecg_id == ecg_id)
+    latest = newest.subquery()
+    query = (
+        select(*message.c, scoring.c.model_id, scoring.c.model_name, scoring.c.model_version, scoring.c.scored_at)
+        .join(
+            latest,
+            and_(
+                latest.c.ecg_id == message.c.ecg_id,
+                latest.c.destination == message.c.destination,
+                latest.c.result_version == message.c.result_version,
+            ),
+        )
+        .join(scoring, scoring.c.scoring_id == message.c.scoring_id)
+        .where(message.c.kind != "W")
+        .order_by(message.c.message_id)
+    )
+    if model_id is not None:
+        query = query.where(scoring.c.model_id.startswith(model_id, autoescape=True))
+    if since is not None:
+        query = query.where(scoring.c.scored_at >= since)
+    if destination is not None:
+        query = query.where(message.c.destination == destination)
+    return [
+        Told(
+            message_id=row.message_id,
+            ecg_id=row.ecg_id,
+            destination=row.destination,
+            control_id=row.control_id,
+            kind=row.kind,
+            state=MessageState(row.state),
+            may_have_left=row.in_doubt > 0,
+            model_id=row.model_id,
+            model=f"{row.model_name} {row.model_version}",
+            scored_at=row.scored_at,
+            acknowledged_at=row.acknowledged_at,
+        )
+        for row in reading.connection.execute(query)
+    ]
+
+
+def withdraw(tx: Transaction, ecg_id: int, *, reason: str, control_ids: ControlIds) -> Reissue:
+    """Take back every standing result of one ECG, at every destination. Raises NotFound."""
+    row = locked(tx, ecg_id)
+    tx.lock_identities(exclusive=False)
+    report = _take_back(tx, row, control_ids, addressed_to=None)
+    tx.note("ecg.withdrawn", ecg_id=ecg_id, reason=reason, messages=_listed(report.created + report.cancelled))
+    return report
+
+
+def correct(
+    tx: Transaction,
+    ecg_id: int,
+    *,
+    patient: Patient | None,
+    destinations: Sequence[str],
+    reason: str,
+    control_ids: ControlIds,
+) -> Reissue:
+    """Send the current scoring of one ECG again as a correction, or, with `patient`, to the patient it really is of.
+
+    Raises NotFound, and StoreError where there is nothing to tell yet.
+    """
+    row = locked(tx, ecg_id)
+    if row.scoring_id is None:
+        raise StoreError(f"ECG {ecg_id} has no score yet: there is no result to correct")
+    tx.lock_identities(exclusive=patient is not None)
+    taken_back = Reissue()
+    if patient is not None:
+        old = identity.surviving_patient(tx, codec.patient_from(loading.private_of(tx, row)["patient"]))
+        taken_back = _take_back(tx, row, control_ids, addressed_to=old)
+        row = _reassign(tx, row, patient)
+    key = identity.resolve(tx.connection, row.patient_key)
+    created, cancelled = [], []
+    for destination in destinations:
+        if patient is None:
+            cancelled += _cancel_unsent(tx, row, destination)
+        created.append(_next(tx, row, destination, key, control_ids, first=patient is not None))
+    tx.note("ecg.corrected", ecg_id=ecg_id, reason=reason, reassigned=patient is not None, messages=_listed(created))
+    return Reissue(created=(*taken_back.created, *created), cancelled=(*taken_back.cancelled, *cancelled))
+
+
+def _next(tx: Transaction, row: Any, destination: str, key: str, control_ids: ControlIds, *, first: bool) -> int:
+    """C where the receiver holds a result of this ECG, else F."""
+    standing = tx.connection.execute(
+        select(message.c.kind, message.c.state)
+        .where(message.c.ecg_id == row.ecg_id, message.c.destination == destination, message.c.state != _CANCELLED)
+        .order_by(message.c.result_version.desc())
+    ).all()
+    holds = bool(standing) and standing[0].kind != "W" and any(one.state != "dead" for one in standing)
+    return outbox.create(
+        tx,
+        row,
+        row.scoring_id,
+        destination,
+        kind="C" if holds and not first else "F",
+        control_id=control_ids(),
+        patient_key=key,
+        result_version=_next_version(tx, row.ecg_id, destination),
+    )
+
+
+def _take_back(tx: Transaction, row: Any, control_ids: ControlIds, *, addressed_to: Patient | None) -> Reissue:
+    """Cancel what never left and send a W after the rest; `addressed_to` where the ECG is about to change hands."""
+    created: list[int] = []
+    cancelled: list[int] = []
+    for standing in told(tx, ecg_id=row.ecg_id, model_id=None, since=None, destination=None):
+        cancelled += _cancel_unsent(tx, row, standing.destination)
+        sent = _last_sent(tx, row.ecg_id, standing.destination)
+        if sent is None or sent.kind == "W":
+            continue
+        created.append(
+            outbox.create(
+                tx,
+                row,
+                sent.scoring_id,
+                standing.destination,
+                kind="W",
+                control_id=control_ids(),
+                patient_key=sent.patient_key,
+                result_version=_next_version(tx, row.ecg_id, standing.destination),
+                addressed_to=addressed_to,
+            )
+        )
+    return Reissue(created=tuple(created), cancelled=tuple(cancelled))
+
+
+def _cancel_unsent(tx: Transaction, row: Any, destination: str) -> list[int]:
+    """Messages of this ECG that certainly never left, and dead letters: the receiver holds nothing of either."""
+    never_left = and_(message.c.state.in_(("waiting", "running")), message.c.in_doubt == 0)
+    refused = message.c.state == MessageState.DEAD.value
+    found = tx.connection.scalars(
+        update(message)
+        .where(message.c.ecg_id == row.ecg_id, message.c.destination == destination, or_(never_left, refused))
+        .values(state=_CANCELLED, worker=None, lease_until=None)
+        .returning(message.c.message_id)
+    ).all()
+    for message_id in found:
+        tx.note("message.cancelled", ecg_id=row.ecg_id, message_id=message_id, destination=destination)
+    return list(found)
+
+
+def _last_sent(tx: Transaction, ecg_id: int, destination: str) -> Any:
+    return tx.connection.execute(
+        select(message)
+        .where(
+            message.c.ecg_id == ecg_id,
+            message.c.destination == destination,
+            message.c.state.in_(("waiting", "running", "acknowledged")),
+        )
+        .order_by(message.c.result_version.desc())
+        .limit(1)
+    ).first()
+
+
+def _next_version(tx: Transaction, ecg_id: int, destination: str) -> int:
+    mine = and_(message.c.ecg_id == ecg_id, message.c.destination == destination)
+    return 1 + (tx.connection.scalar(select(func.max(message.c.result_version)).where(mine)) or 0)
+
+
+def _reassign(tx: Transaction, row: Any, patient: Patient) -> Any:
+    """The ECG belongs to `patient` from now on; what was received stays in its payload."""
+    private = loading.private_of(tx, row) | {"patient": codec.patient_dict(patient)}
+    key_id, sealed = tx.keyring.seal(to_json(private), bound_to=f"ecg:{row.source_key}:{row.version}")
+    return tx.connection.execute(
+        update(ecg)
+        .where(ecg.c.ecg_id == row.ecg_id)
+        .values(private=sealed, key_id=key_id, patient_key=identity.patient_key(tx, patient, row.source_key))
+        .returning(*ecg.c)
+    ).one()
+
+
+def locked(tx: Transaction, ecg_id: int) -> Any:
+    """The ECG's row, nobody else's to change until commit. Raises NotFound."""
+    row = tx.connection.execute(select(ecg).where(ecg.c.ecg_id == ecg_id).with_for_update()).first()
+    if row is None:
+        raise NotFound(f"there is no ECG {ecg_id} in the store")
+    return row
+
+
+def resend(
+    tx: Transaction,
+    *,
+    destination: str | None,
+    message_ids: Sequence[int] | None,
+    recompose: bool,
+    control_ids: ControlIds,
+) -> Reissue:
+    """Dead letters go again: the same bytes under the same number, or composed anew under a new one.
+
+    Composed anew also where the patient was merged since. What a later result of the same ECG has overtaken is cancelled.
+    """
+    tx.lock_identities(exclusive=False)
+    query = select(message).where(message.c.state == MessageState.DEAD.value).order_by(message.c.message_id)
+    if destination is not None:
+        query = query.where(message.c.destination == destination)
+    if message_ids is not None:
+        query = query.where(message.c.message_id.in_(message_ids))
+    created: list[int] = []
+    cancelled: list[int] = []
+    for dead in tx.connection.execute(query.with_for_update()).all():
+        again = _again(tx, dead, recompose, control_ids)
+        created += [] if again is None else [again]
+        cancelled += [] if again == dead.message_id else [dead.message_id]
+    return Reissue(created=tuple(created), cancelled=tuple(cancelled))
+
+
+def _again(tx: Transaction, dead: Any, recompose: bool, control_ids: ControlIds) -> int | None:
+    """The message that goes; None where a later result has overtaken this one."""
+    overtaken = _next_version(tx, dead.ecg_id, dead.destination) > dead.result_version + 1
+    row = locked(tx, dead.ecg_id)
+    key = identity.resolve(tx.connection, dead.patient_key)
+    mine = message.c.message_id == dead.message_id
+    if not overtaken and not recompose and key == dead.patient_key:
+        tx.connection.execute(update(message).where(mine).values(state=MessageState.WAITING.value, due_at=tx.now))
+        tx.note("message.resent", ecg_id=dead.ecg_id, message_id=dead.message_id, destination=dead.destination)
+        return int(dead.message_id)
+    tx.connection.execute(update(message).where(mine).values(state=_CANCELLED))
+    tx.note("message.cancelled", ecg_id=dead.ecg_id, message_id=dead.message_id, destination=dead.destination)
+    if overtaken:
+        return None
+    return outbox.create(
+        tx,
+        row,
+        dead.scoring_id,
+        dead.destination,
+        kind=dead.kind,
+        control_id=control_ids(),
+        patient_key=key,
+        result_version=dead.result_version + 1,
+    )
+
+
+def _listed(message_ids: Sequence[int]) -> str:
+    return ",".join(map(str, message_ids))
