@@ -91,7 +91,7 @@ def calibrated(
     fitted: dict[str, Calibration] = {}
     for column, label in enumerate(spec.labels):
         known = np.flatnonzero(np.isfinite(labels[:, column]))
-        own = [logits[i][:, column] for i in known]
+        own = [logits[int(i)][:, column] for i in known]
         truth = labels[known, column]
         fitted[label] = (
             fit_isotonic(truth, own) if method == "isotonic" else fit_platt(truth, own, spec.aggregation[label])

@@ -1,0 +1,32 @@
+"""What every head must beat: age and sex alone, and the same network with random weights."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from ecgfm_clinical.learning.cohort import Member
+
+AGE_SEX = "age and sex"
+RANDOM_ENCODER = "random encoder"
+
+
+def demographics(members: Sequence[Member]) -> NDArray[np.float64]:
+    """(members, 5): age, its square, age not known, male, sex not known; an unknown age stands at 60 years."""
+    rows = []
+    for member in members:
+        age, sex = member.row.age, member.row.sex
+        years = 60.0 if age is None else age
+        rows.append([years, years**2, age is None, sex == "M", sex not in ("M", "F")])
+    return np.array(rows, dtype=np.float64).reshape(len(rows), 5)
+
+
+def age_and_sex(train: Sequence[Member], test: Sequence[Member], column: int) -> NDArray[np.float64]:
+    """Probability of each test ECG's label by a logistic regression on age and sex; raises ValueError with one class."""
+    truth = np.array([member.example.labels[column] for member in train])
+    known = np.isfinite(truth)
+    scale = StandardScaler().fit(demographics(train)[known])
+    model = LogisticRegression(max_iter=1000).fit(scale.transform(demographics(train)[known]), truth[known])
+    return np.asarray(model.predict_proba(scale.transform(demographics(test)))[:, 1])

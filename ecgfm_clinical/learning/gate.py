@@ -1,0 +1,89 @@
+"""May this candidate be promoted? Rules on its judgement; every rule that does not hold is a sentence with its numbers."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateRules:
+    """What must hold on the test patients, for each label."""
+
+    min_positives: int = 20  #: positive test patients; fewer cannot carry a decision
+    min_negatives: int = 20
+    margin: float = 0.05  #: the AUROC may be this much below the live model's at most (lower end of the difference)
+    subgroup_positives: int = 10  #: smaller subgroups are shown but not judged
+    subgroup_margin: float = 0.10  #: a subgroup's AUROC may be this much below the live model's at most
+    slope: tuple[float, float] = (0.8, 1.25)  #: the calibration slope's interval must reach into this range
+    intercept: float = 0.3  #: and the intercept's into ± this
+    beat_baselines: bool = True  #: the AUROC must be above that of each baseline
+
+
+def refusals(label: str, judged: Mapping[str, Any], rules: GateRules) -> list[str]:
+    """Why this label does not pass; empty where it does. `judged` is the JSON of `judging.judge`."""
+    return [f"{label}: {reason}" for reason in _reasons(judged, rules)]
+
+
+def _reasons(judged: Mapping[str, Any], rules: GateRules) -> Iterator[str]:
+    positives = judged["positive_patients"]
+    if positives < rules.min_positives:
+        yield f"{positives} positive test patients, {rules.min_positives} needed"
+    if judged["negatives"] < rules.min_negatives:
+        yield f"{judged['negatives']} negative test ECGs, {rules.min_negatives} needed"
+    yield from _against_champion(judged, rules)
+    yield from _against_baselines(judged, rules)
+    yield from _calibration(judged["metrics"], rules)
+
+
+def _against_champion(judged: Mapping[str, Any], rules: GateRules) -> Iterator[str]:
+    champion = judged["compared"].get("champion")
+    if champion is None:
+        return
+    low = champion["difference"]["low"]
+    if low is None or low < -rules.margin:
+        yield (
+            f"not shown to be no worse than the live model: AUROC difference {_interval(champion['difference'])}, its "
+            f"lower end must be above -{rules.margin:g}"
+        )
+    for group in judged["subgroups"]:
+        difference = group["difference_champion"]
+        if difference is None or group["positives"] < rules.subgroup_positives:
+            continue
+        if difference["value"] < -rules.subgroup_margin or difference["high"] < 0:
+            yield (
+                f"worse than the live model for {group['attribute']} {group['value']}: AUROC difference "
+                f"{_interval(difference)}, {group['positives']} positives"
+            )
+
+
+def _against_baselines(judged: Mapping[str, Any], rules: GateRules) -> Iterator[str]:
+    if not rules.beat_baselines:
+        return
+    for name, other in judged["compared"].items():
+        if name != "champion" and not (other["difference"]["value"] or -1) > 0:
+            own = judged["metrics"]["auroc"]["value"]
+            yield f"no better than {name}: AUROC {own:.3f} against {other['auroc']['value']:.3f}"
+
+
+def _calibration(metrics: Mapping[str, Any], rules: GateRules) -> Iterator[str]:
+    slope, intercept = metrics["calibration_slope"], metrics["calibration_intercept"]
+    if not _reaches(slope, *rules.slope):
+        yield f"calibration slope {_interval(slope)} does not reach {rules.slope[0]:g} to {rules.slope[1]:g}"
+    if not _reaches(intercept, -rules.intercept, rules.intercept):
+        yield f"calibration intercept {_interval(intercept)} does not reach ±{rules.intercept:g}"
+
+
+def _reaches(interval: Mapping[str, float | None], low: float, high: float) -> bool:
+    """Whether the interval and [low, high] have a point in common."""
+    return (
+        interval["low"] is not None
+        and interval["high"] is not None
+        and interval["low"] <= high
+        and interval["high"] >= low
+    )
+
+
+def _interval(interval: Mapping[str, float | None]) -> str:
+    if interval["value"] is None:
+        return "not defined"
+    return f"{interval['value']:.3f} ({interval['low']:.3f} to {interval['high']:.3f})"

@@ -1,0 +1,185 @@
+"""How good one label's probabilities are on patients nobody trained on: figures, intervals, subgroups, comparisons.
+
+Everything is a pure function of arrays, and everything has an interval that draws patients, not ECGs. The result is plain
+JSON; `report` draws it, `gate` decides on it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgfm import metrics
+from ecgfm.metrics import Interval, Statistic, finite
+
+Floats = NDArray[np.float64]
+
+#: Threshold probabilities of the decision curve.
+DECISIONS = tuple(round(0.02 * step, 2) for step in range(1, 40))
+#: A subgroup's AUROC is only computed from so many ECGs of each kind on; its counts are always shown.
+SMALLEST_SUBGROUP = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TestSet:
+    """One label on the test patients: what was true, what was predicted, and who they are."""
+
+    __test__ = False  # pytest: this is no test
+
+    labels: Floats  #: (n,) 0 or 1
+    probabilities: Floats  #: (n,) of the candidate
+    patients: Sequence[str] = field(repr=False)
+    threshold: float | None  #: the candidate's operating point
+    champion: Floats | None = None  #: (n,) of the live model; None where it lacks the head
+    baselines: Mapping[str, Floats] = field(default_factory=dict)  #: name -> (n,)
+    subgroups: Mapping[str, Sequence[str]] = field(default_factory=dict)  #: attribute -> value of each ECG
+
+
+def judge(test: TestSet, *, replicates: int = metrics.BOOTSTRAP_REPLICATES, seed: int = 0) -> dict[str, Any]:
+    """Everything about one label, as JSON. Raises ValueError with one class only."""
+    positives = int(test.labels.sum())
+    if not 0 < positives < len(test.labels):
+        raise ValueError(f"{positives} of {len(test.labels)} test ECGs are positive: both kinds are needed")
+    others = {**test.baselines, **({} if test.champion is None else {"champion": test.champion})}
+    draw = partial(metrics.bootstrap, patients=test.patients, replicates=replicates, seed=seed)
+    found = draw(_statistics(test, others))
+    return {
+        "ecgs": len(test.labels),
+        "patients": len(set(test.patients)),
+        "positives": positives,
+        "negatives": len(test.labels) - positives,
+        "positive_patients": len({p for p, y in zip(test.patients, test.labels, strict=True) if y}),
+        "prevalence": positives / len(test.labels),
+        "replicates": replicates,
+        "threshold": test.threshold,
+        "metrics": {name: found[name].to_json() for name in _own_names(test)},
+        "compared": {name: _compared(test, name, other, found) for name, other in others.items()},
+        "reliability": [_bin(one) for one in metrics.reliability(test.labels, test.probabilities)],
+        "decision_curve": _decision_curve(test),
+        "roc": _roc(test.labels, test.probabilities),
+        "histogram": _histogram(test),
+        "subgroups": [
+            _subgroup(test, attribute, value, replicates, seed)
+            for attribute, values in test.subgroups.items()
+            for value in sorted(set(values))
+        ],
+    }
+
+
+def _own_names(test: TestSet) -> list[str]:
+    names = ["auroc", "auprc", "brier", "calibration_slope", "calibration_intercept", "ece"]
+    return names + (["sensitivity", "specificity", "ppv", "npv"] if test.threshold is not None else [])
+
+
+def _statistics(test: TestSet, others: Mapping[str, Floats]) -> dict[str, Statistic]:
+    y, p = test.labels, test.probabilities
+    found: dict[str, Statistic] = {
+        "auroc": lambda w: metrics.auroc(y, p, w),
+        "auprc": lambda w: metrics.auprc(y, p, w),
+        "brier": lambda w: metrics.brier(y, p, w),
+        "calibration_slope": lambda w: metrics.calibration_slope(y, p, w),
+        "calibration_intercept": lambda w: metrics.calibration_intercept(y, p, w),
+        "ece": lambda w: metrics.ece(y, p, w),
+    }
+    if test.threshold is not None:
+        for rate in ("sensitivity", "specificity", "ppv", "npv"):
+            found[rate] = partial(_rate, y, p, test.threshold, rate)
+    for name, other in others.items():
+        found[f"auroc {name}"] = partial(_auroc, y, other)
+        found[f"difference {name}"] = partial(_difference, y, p, other)
+    return found
+
+
+def _rate(y: Floats, p: Floats, threshold: float, rate: str, weights: Floats) -> float:
+    return float(getattr(metrics.confusion(y, p, threshold, weights), rate))
+
+
+def _auroc(y: Floats, p: Floats, weights: Floats) -> float:
+    return metrics.auroc(y, p, weights)
+
+
+def _difference(y: Floats, p: Floats, other: Floats, weights: Floats) -> float:
+    return metrics.auroc(y, p, weights) - metrics.auroc(y, other, weights)
+
+
+def _compared(test: TestSet, name: str, other: Floats, found: Mapping[str, Interval]) -> dict[str, Any]:
+    """Beside another score: its AUROC and the paired difference; DeLong's test where no patient has two ECGs."""
+    told: dict[str, Any] = {
+        "auroc": found[f"auroc {name}"].to_json(),
+        "difference": found[f"difference {name}"].to_json(),
+        "delong_p": None,
+        "roc": _roc(test.labels, other),
+    }
+    counts = min(test.labels.sum(), (1 - test.labels).sum())
+    if len(set(test.patients)) == len(test.patients) and counts >= 2:
+        told["delong_p"] = finite(metrics.delong(test.labels, test.probabilities, other).p_value)
+    return told
+
+
+def _bin(one: metrics.Bin) -> dict[str, float]:
+    return {
+        "count": one.count,
+        "predicted": one.predicted,
+        "observed": one.observed,
+        "low": one.low,
+        "high": one.high,
+    }
+
+
+def _decision_curve(test: TestSet) -> list[dict[str, float]]:
+    return [
+        {
+            "threshold": t,
+            "model": metrics.net_benefit(test.labels, test.probabilities, t),
+            "all": metrics.net_benefit(test.labels, 1.0, t),
+        }
+        for t in DECISIONS
+    ]
+
+
+def _roc(labels: Floats, scores: Floats, points: int = 100) -> list[list[float]]:
+    """[false positive rate, true positive rate] pairs from (0, 0) to (1, 1), thinned for drawing."""
+    order = np.argsort(-scores, kind="stable")
+    ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
+    hits = np.cumsum(labels[order])[ends] / labels.sum()
+    alarms = np.cumsum(1 - labels[order])[ends] / (1 - labels).sum()
+    kept = np.unique(np.linspace(0, len(ends) - 1, min(points, len(ends))).astype(int))
+    return [[0.0, 0.0], *([float(alarms[i]), float(hits[i])] for i in kept)]
+
+
+def _histogram(test: TestSet) -> dict[str, list[int]]:
+    edges = np.linspace(0, 1, 21)
+    return {
+        name: np.histogram(test.probabilities[test.labels == value], edges)[0].tolist()
+        for name, value in (("negative", 0), ("positive", 1))
+    }
+
+
+def _subgroup(test: TestSet, attribute: str, value: str, replicates: int, seed: int) -> dict[str, Any]:
+    inside = np.array([one == value for one in test.subgroups[attribute]])
+    y, p = test.labels[inside], test.probabilities[inside]
+    patients = [patient for patient, is_in in zip(test.patients, inside, strict=True) if is_in]
+    told: dict[str, Any] = {
+        "attribute": attribute,
+        "value": value,
+        "ecgs": len(y),
+        "patients": len(set(patients)),
+        "positives": int(y.sum()),
+        "auroc": None,
+        "difference_champion": None,
+        "sensitivity": None,
+        "specificity": None,
+    }
+    if test.threshold is not None:
+        called = metrics.confusion(y, p, test.threshold)
+        told |= {"sensitivity": finite(called.sensitivity), "specificity": finite(called.specificity)}
+    if min(y.sum(), (1 - y).sum()) < SMALLEST_SUBGROUP:
+        return told
+    statistics: dict[str, Statistic] = {"auroc": partial(_auroc, y, p)}
+    if test.champion is not None:
+        statistics["difference_champion"] = partial(_difference, y, p, test.champion[inside])
+    found = metrics.bootstrap(statistics, patients, replicates=min(replicates, 400), seed=seed)
+    return told | {name: own.to_json() for name, own in found.items()}

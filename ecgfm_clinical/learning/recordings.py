@@ -1,0 +1,61 @@
+"""The staging store as a source of pretraining recordings: signals and opaque patient keys, nobody's name or number."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from ecgfm.errors import RecordingError
+from ecgfm.recordings import Recording
+from ecgfm_clinical.errors import NotFound
+from ecgfm_clinical.learning.rows import EcgRow
+from ecgfm_clinical.staging.learning import ecg_id_of, ecg_rows
+from ecgfm_clinical.staging.store import Store
+from ecgfm_clinical.staging.transaction import reading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSource:
+    """Every ECG of the store in its newest version, test data left out. Each process opens the store for itself."""
+
+    settings: Path  #: of the settings file, because an open store cannot be handed to another process
+
+    def keys(self) -> list[str]:
+        """Oldest first. Raises StoreError, SettingsError."""
+        return list(_rows(self.settings))
+
+    def fingerprint(self, keys: Sequence[str]) -> str:
+        """Over the ECGs and whom they belong to: a merge of two patients changes the shards that hold their ECGs."""
+        rows = _rows(self.settings)
+        told = "\n".join(f"{key} {rows[key].patient} {rows[key].samples}" for key in keys)
+        return hashlib.sha256(told.encode()).hexdigest()
+
+    def read(self, key: str) -> Recording:
+        """Raises RecordingError where retention has removed the signal."""
+        try:
+            (staged,) = _store(self.settings).load_staged([ecg_id_of(key)])
+        except NotFound as error:
+            raise RecordingError(f"{key}: {error}") from error
+        row = _rows(self.settings)[key]
+        return Recording(
+            patient=row.patient,
+            signal=staged.ecg.signal,
+            sampling_rate=staged.ecg.sampling_rate,
+            derived=bool(staged.ecg.derived_leads),
+        )
+
+
+@lru_cache(maxsize=1)
+def _store(settings: Path) -> Store:
+    from ecgfm_clinical.settings import read_settings
+    from ecgfm_clinical.wiring import open_store
+
+    return open_store(read_settings(settings))
+
+
+@lru_cache(maxsize=1)
+def _rows(settings: Path) -> dict[str, EcgRow]:
+    store = _store(settings)
+    with reading(store.reader, store.keyring, store.pepper) as ask:
+        return {row.key: row for row in ecg_rows(ask) if not row.test_data and not row.superseded}

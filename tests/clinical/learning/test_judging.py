@@ -1,0 +1,103 @@
+"""A judgement holds what TRIPOD+AI asks for, and the gate refuses what must not go live, saying why."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from ecgfm_clinical.learning.gate import GateRules, refusals
+from ecgfm_clinical.learning.judging import TestSet, judge
+
+STREAM = np.random.default_rng(5)
+COUNT = 400
+ODDS = STREAM.normal(-0.5, 1.5, COUNT)
+LABELS = (STREAM.random(COUNT) < expit(ODDS)).astype(float)
+NOISE = STREAM.normal(0, 1.5, COUNT)
+SEX = np.where(np.arange(COUNT) % 2, "M", "F").tolist()
+
+
+def test_set(**changes: Any) -> TestSet:
+    given: dict[str, Any] = {
+        "labels": LABELS,
+        "probabilities": expit(ODDS),
+        "patients": [f"p{n}" for n in range(COUNT)],
+        "threshold": 0.3,
+        "champion": expit(ODDS + 0.3 * NOISE),
+        "baselines": {"age and sex": expit(NOISE), "random encoder": expit(0.3 * ODDS + NOISE)},
+        "subgroups": {"sex": SEX},
+    }
+    return TestSet(**(given | changes))
+
+
+test_set.__test__ = False  # type: ignore[attr-defined]  # a helper, whatever its name
+
+
+def judged(**changes: Any) -> dict[str, Any]:
+    return judge(test_set(**changes), replicates=200)
+
+
+def test_a_judgement_is_complete_and_plain_json() -> None:
+    found = json.loads(json.dumps(judged(), allow_nan=False))
+    assert set(found["metrics"]) == {
+        *("auroc", "auprc", "brier", "calibration_slope", "calibration_intercept", "ece"),
+        *("sensitivity", "specificity", "ppv", "npv"),
+    }
+    for interval in found["metrics"].values():
+        assert interval["low"] <= interval["value"] <= interval["high"] or interval is found["metrics"]["ece"]
+    assert found["positives"] + found["negatives"] == found["ecgs"] == COUNT
+    assert {group["value"] for group in found["subgroups"]} == {"M", "F"}
+    assert sum(group["positives"] for group in found["subgroups"]) == found["positives"]
+    assert found["compared"]["champion"]["delong_p"] is not None
+    assert found["roc"][0] == [0, 0]
+    assert found["roc"][-1] == [1, 1]
+    assert sum(found["histogram"]["negative"]) == found["negatives"]
+
+
+def test_it_is_reproducible() -> None:
+    assert judged() == judged()
+
+
+def test_delong_is_left_out_where_patients_have_several_ecgs() -> None:
+    assert judged(patients=[f"p{n // 2}" for n in range(COUNT)])["compared"]["champion"]["delong_p"] is None
+
+
+def test_a_small_subgroup_shows_its_counts_only() -> None:
+    site = ["small"] * 4 + ["large"] * (COUNT - 4)
+    small = next(g for g in judged(subgroups={"site": site})["subgroups"] if g["value"] == "small")
+    assert (small["ecgs"], small["auroc"]) == (4, None)
+
+
+def test_one_class_cannot_be_judged() -> None:
+    with pytest.raises(ValueError, match="both kinds are needed"):
+        judged(labels=np.zeros(COUNT))
+
+
+def test_a_good_candidate_passes() -> None:
+    assert refusals("x", judged(), GateRules()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "rules", "words"),
+    [
+        ({}, {"min_positives": 1000}, "positive test patients, 1000 needed"),
+        ({}, {"min_negatives": 1000}, "negative test ECGs, 1000 needed"),
+        ({"champion": expit(5 * (LABELS - 0.5) + NOISE)}, {}, "not shown to be no worse than the live model"),
+        (
+            {"probabilities": expit(np.where(np.arange(COUNT) % 2, NOISE, ODDS)), "champion": expit(ODDS)},
+            {"margin": 1.0},
+            "worse than the live model for sex M",
+        ),
+        ({"baselines": {"age and sex": expit(3 * LABELS)}}, {}, "no better than age and sex"),
+        ({"probabilities": expit(4 * ODDS)}, {}, "calibration slope"),
+        ({"probabilities": expit(ODDS + 2)}, {}, "calibration intercept"),
+    ],
+)
+def test_each_rule_refuses_what_it_is_for(changes: dict[str, Any], rules: dict[str, Any], words: str) -> None:
+    found = refusals("x", judged(**changes), GateRules(**rules))
+    assert any(words in reason for reason in found), found
+
+
+def test_without_a_live_head_only_the_other_rules_count() -> None:
+    assert refusals("x", judged(champion=None), GateRules()) == []
