@@ -21,9 +21,7 @@ def ecg_rows(reading: Reading) -> list[EcgRow]:
     survivors = _survivors(reading)
     known_as = _known_as(survivors)
     newest = dict(
-        reading.connection.execute(
-            select(ecg.c.source_key, func.max(ecg.c.version)).group_by(ecg.c.source_key)
-        ).tuples()
+        reading.connection.execute(select(ecg.c.source_key, func.max(ecg.c.version)).group_by(ecg.c.source_key)).all()
     )
     return [_ecg_row(reading, row, survivors, known_as, newest) for row in _pages(reading)]
 
@@ -38,9 +36,7 @@ def _pages(reading: Reading) -> Iterator[Any]:
 
 def _survivors(reading: Reading) -> dict[str, str]:
     """Retired patient key -> surviving key, chains followed to their end."""
-    alias = dict(
-        reading.connection.execute(select(identity_alias.c.retired_key, identity_alias.c.surviving_key)).tuples()
-    )
+    alias = dict(reading.connection.execute(select(identity_alias.c.retired_key, identity_alias.c.surviving_key)).all())
     found = {}
     for retired, surviving in alias.items():
         seen, key = {retired}, surviving
