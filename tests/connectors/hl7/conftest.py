@@ -1,11 +1,15 @@
 """An ECG and a reading context that the HL7 tests share."""
 
+import threading
+import time
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 
+from ecgfm_connectors.base import Disposition, Verdict
 from ecgfm_connectors.ecg import LEADS, AcquiredAt, Ecg
 from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.reading import ReadingContext
@@ -44,3 +48,22 @@ def ecg(patient: Patient) -> Ecg:
         signal=signal.astype(np.float32),
         stored_leads=LEADS,
     )
+
+
+@pytest.fixture
+def staged() -> Verdict:
+    return Verdict(disposition=Disposition.STAGED)
+
+
+@pytest.fixture
+def wait_until() -> Callable[[Callable[[], bool]], None]:
+    """Returns once the condition holds; fails after half a minute."""
+
+    def wait(holds: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 30
+        while not holds():
+            if time.monotonic() > deadline:
+                pytest.fail("the condition did not come true within 30 s")
+            threading.Event().wait(0.02)
+
+    return wait
