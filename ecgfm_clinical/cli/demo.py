@@ -1,5 +1,6 @@
 """`demo`: a hospital in a box on loopback, from cart to chart in under a minute."""
 
+import shutil
 import signal
 import tempfile
 import time
@@ -45,14 +46,21 @@ def demo(
     now = wiring.utc_now()
     with progress_console().status("Writing the ward's ECGs"):
         sent = deliveries.own(ecgs, now) if ecgs else deliveries.ward(now)
+    fresh = out is None or not out.exists()
     folder = (out or Path(tempfile.mkdtemp(prefix="ecgfm-demo-"))).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    # Never closed: events may be written until the process ends.
+    log.setup((folder / "events.jsonl").open("a", buffering=1, encoding="utf-8"))
     bundle = model if model == "demo" else str(Path(model).resolve())
     hospital = Hospital(folder, bundle=bundle)
     with ExitStack() as closing:
-        folder.mkdir(parents=True, exist_ok=True)
-        log.setup(closing.enter_context((folder / "events.jsonl").open("a", encoding="utf-8")))
-        with progress_console().status("Opening ports, loading the model"):
-            closing.enter_context(hospital)
+        try:
+            with progress_console().status("Opening ports, loading the model"):
+                closing.enter_context(hospital)
+        except Exception:  # whatever kept it from starting is reported; an empty installation is not left behind
+            if fresh:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
         hospital.deliver(sent)
         _watch(hospital, len(sent))
         found = summary.rows(hospital, sent)

@@ -40,7 +40,7 @@ def ward(now: datetime) -> list[Delivery]:
     found = [_delivery(case, now) for case in CASES]
     path = vendor_recording()
     if path is not None:
-        about = "real ECG, Mortara ELI 250, 1000 Hz (pydicom's test file)"
+        about = "real: Mortara ELI 250"  # pydicom's own test file
         found.insert(0, replace(_own(path, 0, now), patient="anonymous", about=about))
     return found
 

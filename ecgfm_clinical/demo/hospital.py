@@ -78,7 +78,7 @@ class Answered:
     """What the sender of one delivery was told."""
 
     delivery: Delivery
-    text: str  #: `0x0000`, `AA`, `picked up`, or why it was not taken
+    text: str  #: `0x0000`, `AA`, `taken`, or why it was not taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,7 +221,7 @@ class Hospital:
             waiting[path] = one
         while waiting and not self._stopping:
             for path in [path for path in waiting if not path.exists()]:
-                self._answers.append(Answered(delivery=waiting.pop(path), text="picked up"))
+                self._answers.append(Answered(delivery=waiting.pop(path), text="taken"))
             time.sleep(0.05)
 
 

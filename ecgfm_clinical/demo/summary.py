@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ecgfm_clinical.demo.hospital import Answered, Hospital
 
 #: Heads that have one label, and what their column is called.
-COLUMNS = {"reduced_lvef": "LVEF ≤ 40 %", "troponin": "Troponin"}
+COLUMNS = {"reduced_lvef": "LVEF≤40", "troponin": "Troponin"}
 #: State of a row without an ECG: the payload is kept with the reason.
 SET_ASIDE = "set aside"
 
@@ -103,16 +103,21 @@ def _source(delivery: Delivery, told: "dict[int, Answered]") -> str:
 
 def table(found: Sequence[Row]) -> "Table":
     """The rows for people."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    shown = Table(title="One row an ECG", title_justify="left", header_style="bold", pad_edge=False)
+    shown = Table(
+        title="One row an ECG", title_justify="left", header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
     shown.add_column("ECG", justify="right")
-    for name in ("Came by", "Patient", "Order", "Made as"):
-        shown.add_column(name, overflow="fold")
+    shown.add_column("Came by", no_wrap=True)
+    shown.add_column("Patient", no_wrap=True, max_width=24)
+    shown.add_column("Order", no_wrap=True)
+    shown.add_column("Made as")
     for name in COLUMNS.values():
         shown.add_column(name, justify="right", no_wrap=True)
-    for name in ("Positive, or why not evaluable", "EHR"):
-        shown.add_column(name, overflow="fold")
+    shown.add_column("Positive, or why not evaluable")
+    shown.add_column("EHR")
     for row in found:
         shown.add_row(
             str(row.ecg_id or "–"),

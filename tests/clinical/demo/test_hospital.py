@@ -55,7 +55,7 @@ def test_everything_sent_is_accounted_for(hospital: Hospital, sent: list[Deliver
     assert hospital.store.counts() == Counts(received=6, scored=3, not_evaluable=2, failed=1, waiting=0)
     told = {one.delivery.patient: one.text for one in hospital.answers if one.delivery in sent}
     assert set(told) == {one.patient for one in sent}
-    assert set(told.values()) == {"0x0000", "AA", "picked up"}
+    assert set(told.values()) == {"0x0000", "AA", "taken"}
 
 
 def test_each_ecg_has_a_row_with_its_result_and_its_acknowledgement(hospital: Hospital, sent: list[Delivery]) -> None:
@@ -63,7 +63,7 @@ def test_each_ecg_has_a_row_with_its_result_and_its_acknowledgement(hospital: Ho
     assert set(rows) == {*SHOWN, "notes.txt"}
     assert rows["DEMO^Patient 03"].source == "C-STORE 0x0000"
     assert rows["DEMO^Patient 05"].source == "MLLP AA"
-    assert rows["DEMO^Patient 09"].source == "folder picked up"
+    assert rows["DEMO^Patient 09"].source == "folder taken"
     assert rows["DEMO^Patient 08"].reasons == ("flat-lead",)
     assert rows["DEMO^Patient 25"].reasons == ("age-below-range",)
     assert rows["notes.txt"].reasons[0].startswith("unknown-format")

@@ -1,0 +1,52 @@
+"""Invented outcomes follow their written rules: what should be likelier is, values stay in the laboratory's range."""
+
+import numpy as np
+import pytest
+from numpy.random import default_rng
+
+from ecgfm_clinical.demo import outcomes, recordings
+
+SIGNAL = recordings.load(0)
+
+
+def drawn(findings: tuple[str, ...], age: float = 60.0, seeds: int = 60) -> list[outcomes.Simulated]:
+    return [outcomes.simulate(SIGNAL, 500.0, findings, age, default_rng(seed)) for seed in range(seeds)]
+
+
+@pytest.mark.parametrize("finding", ["wide QRS", "paced", "atrial fibrillation"])
+def test_reduced_lvef_is_likelier_with(finding: str) -> None:
+    assert drawn((finding,))[0].reduced_lvef_probability > drawn(())[0].reduced_lvef_probability
+
+
+def test_troponin_is_likelier_with_st_elevation() -> None:
+    assert drawn(("ST elevation",))[0].troponin_probability > 0.8 > 0.2 > drawn(())[0].troponin_probability
+
+
+def test_age_raises_both() -> None:
+    young, old = drawn((), age=30)[0], drawn((), age=85)[0]
+    assert old.reduced_lvef_probability > young.reduced_lvef_probability
+    assert old.troponin_probability > young.troponin_probability
+
+
+def test_outcomes_occur_as_often_as_the_rule_says() -> None:
+    many = drawn(("wide QRS",), seeds=400)
+    share = np.mean([one.reduced_lvef for one in many])
+    assert share == pytest.approx(many[0].reduced_lvef_probability, abs=0.08)
+
+
+def test_values_are_what_laboratories_report() -> None:
+    for one in (*drawn(("ST elevation",)), *drawn(())):
+        assert 10 <= one.lvef <= 75
+        assert one.lvef == round(one.lvef)
+        assert one.reduced_lvef == (one.lvef <= 40)
+        assert 3 <= one.troponin <= 10_000
+        assert one.troponin_above == (one.troponin > outcomes.UPPER_REFERENCE_LIMIT)
+
+
+def test_r_share_sees_the_r_wave_grow_from_v1_to_v5() -> None:
+    shares = [outcomes.r_share(SIGNAL, 500.0, lead) for lead in ("V1", "V5")]
+    assert 0.0 <= shares[0] < 0.5 < shares[1] <= 1.0
+
+
+def test_r_share_of_a_flat_lead_is_neither() -> None:
+    assert outcomes.r_share(np.zeros((12, 5000)), 500.0, "V1") == 0.5
