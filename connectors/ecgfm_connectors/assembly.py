@@ -3,6 +3,7 @@
 Every reader ends here, so that all formats give the same rows, the same NaN rule and the same findings.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +23,12 @@ MINIMUM_LEADS = 8
 #: samples are met in published recordings and mean no swapped lead.
 EINTHOVEN_RESIDUAL = 0.03
 EINTHOVEN_SHARE = 0.15
+#: Leads that differ by no more than this (mV) carry the same number: fill.
+FILL_SPREAD = 1e-6
+#: In a calibration pulse, a step of at least `PULSE_HEIGHT`, converters leave leads different by up to this (mV).
+PULSE_SPREAD, PULSE_HEIGHT = 0.025, 0.5
+#: Samples of fill at an end that are worth cutting.
+SHORTEST_FILL = 25
 #: A resting ECG never reaches this, mV; an undeclared int16 sentinel always does.
 IMPLAUSIBLE = 20.0
 
@@ -68,6 +75,11 @@ def assemble(channels: Sequence[Channel]) -> Assembled:
         raise Refused("not-12-lead", f"{len(stored)} of the 12 standard leads; at least I, II and V1–V6 are needed")
     _require_simultaneous(signal, list(stored))
     findings += _einthoven(signal, stored)
+    start, end = _recorded_span(stored)
+    if end - start < signal.shape[1]:
+        text = f"{start} samples at the start and {signal.shape[1] - end} at the end are fill or a calibration pulse"
+        findings.append(Finding(code="fill-cut", text=text))
+        signal = np.ascontiguousarray(signal[:, start:end])
     return Assembled(
         signal=signal,
         stored_leads=tuple(lead for lead in LEADS if lead in stored),
@@ -163,7 +175,41 @@ def _require_simultaneous(signal: Signal, stored: list[str]) -> None:
         raise Refused("not-simultaneous", text)
 
 
+def _recorded_span(stored: dict[str, Signal]) -> tuple[int, int]:
+    """First and past-the-last sample of what can be an ECG: where the independent leads are not all the same.
+
+    At the ends of a recording, equal values in all leads are zero fill, padding, or a calibration pulse (Philips ends each
+    recording with one). Stretches shorter than `SHORTEST_FILL` are left. A recording that is flat throughout is left whole:
+    that is for whoever judges its quality to say.
+    """
+    rows = np.stack([samples for lead, samples in stored.items() if lead not in _LIMB])
+    samples = rows.shape[1]
+    if len(rows) < MINIMUM_LEADS - 2:
+        return 0, samples
+    highest, lowest = np.fmax.reduce(rows), np.fmin.reduce(rows)
+    start, end = _edges(highest - lowest > FILL_SPREAD)
+    _, pulse = _edges(highest - lowest > PULSE_SPREAD)
+    if 0 < pulse < end and np.nanmax(np.abs(lowest[pulse:])) >= PULSE_HEIGHT:
+        end = pulse
+    if start >= end:
+        return 0, samples
+    return start if start >= SHORTEST_FILL else 0, end if samples - end >= SHORTEST_FILL else samples
+
+
+def _edges(recorded: NDArray[np.bool_]) -> tuple[int, int]:
+    """First and past-the-last True; (0, 0) where there is none. NaN in all leads compares as False: fill."""
+    found = np.flatnonzero(recorded)
+    return (int(found[0]), int(found[-1]) + 1) if len(found) else (0, 0)
+
+
 def _active_window(samples: Signal) -> tuple[int, int] | None:
     """First and past-the-last sample of what is neither NaN nor zero fill; None for a lead without any."""
     active = np.flatnonzero(np.isfinite(samples) & (samples != 0))
     return (int(active[0]), int(active[-1]) + 1) if len(active) else None
+
+
+def signal_identity(signal: Signal, sampling_rate: float) -> str:
+    """A source id for recordings whose format has none: the same signal, exported again, gives the same one."""
+    digest = hashlib.sha256(f"{sampling_rate:.6g}:{signal.shape}".encode())
+    digest.update(np.ascontiguousarray(signal, dtype="<f4").tobytes())
+    return f"signal:{digest.hexdigest()}"

@@ -50,11 +50,19 @@ Reader = Callable[[bytes, ReadingContext], Contents]
 READERS = {
     "dicom": "ecgfm_connectors.dicom.waveform",
     "aecg": "ecgfm_connectors.files.aecg",
+    "muse-xml": "ecgfm_connectors.files.muse_xml",
+    "cardiosoft-xml": "ecgfm_connectors.files.cardiosoft_xml",
+    "philips-xml": "ecgfm_connectors.files.philips_xml",
+    "scp": "ecgfm_connectors.files.scp",
+    "edf": "ecgfm_connectors.files.edf",
     "wfdb": "ecgfm_connectors.files.wfdb",
 }
 
 _XML_ROOTS = {
     "annotatedecg": "aecg",
+    "restingecg": "muse-xml",
+    "cardiologyxml": "cardiosoft-xml",
+    "restingecgdata": "philips-xml",
 }
 _XML_ROOT = re.compile(rb"<(?![?!])(?:[\w.-]+:)?([\w.-]+)")
 _NOT_ECG = {
@@ -62,6 +70,8 @@ _NOT_ECG = {
     b"\x89PNG": "an image is a picture of an ECG, not its samples",
     b"\xff\xd8\xff": "an image is a picture of an ECG, not its samples",
     b"{\\rtf": "a text report holds no samples",
+    b"MATLAB 5.0 MAT-file": "a MATLAB file names neither its leads nor their unit; hand over a WFDB record or DICOM",
+    b"{": "JSON is no ECG format of any standard; hand over a WFDB record or DICOM",
 }
 
 
@@ -76,12 +86,24 @@ def sniff(content: bytes) -> str:
         return "hl7"
     if content[:4] == b"PK\x03\x04":
         return "wfdb"
+    if content[:8] == b"0       " and content[184:192].strip().isdigit():
+        return "edf"
+    if _is_scp(content):
+        return "scp"
     for magic, reason in _NOT_ECG.items():
         if head.startswith(magic):
             raise Refused("not-a-recording", reason)
     if head.startswith(b"<") or content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return _sniff_xml(content[:65536])
     raise Unreadable("unknown-format", "the first bytes belong to no format we read")
+
+
+def _is_scp(content: bytes) -> bool:
+    """EN 1064 5.2: a record starts with its CRC and length, and section 0 follows, which says `SCPECG` or points about."""
+    length = int.from_bytes(content[2:6], "little")
+    section, size = int.from_bytes(content[8:10], "little"), int.from_bytes(content[10:14], "little")
+    named = content[16:22] == b"SCPECG"
+    return len(content) > 136 and section == 0 and (named or (size >= 136 and 0 < length <= 2 * len(content)))
 
 
 def _sniff_xml(head: bytes) -> str:

@@ -111,3 +111,28 @@ def test_all_nan_has_no_samples() -> None:
     nothing = np.full(5000, np.nan, dtype=np.float32)
     with pytest.raises(Unreadable, match="no-samples"):
         assemble([Channel(lead=Lead(lead), samples=nothing) for lead in LEADS])
+
+
+@pytest.mark.parametrize("fill", [0.0, np.nan])
+def test_fill_common_to_all_leads_is_cut_at_the_ends(ecg: Ecg, fill: float) -> None:
+    padded = channels(ecg)
+    for channel in padded:
+        channel.samples[:300] = fill
+        channel.samples[4800:] = fill
+    assembled = assemble(padded)
+    np.testing.assert_array_equal(assembled.signal, ecg.signal[:, 300:4800])
+    assert [finding.code for finding in assembled.findings] == ["fill-cut"]
+
+
+def test_a_calibration_pulse_at_the_end_is_cut(ecg: Ecg) -> None:
+    noise = np.random.default_rng(1)
+    pulsed = channels(ecg)
+    for channel in pulsed:
+        channel.samples[4800:] = noise.uniform(-0.01, 0.01, 200)  # as a converter left it
+        channel.samples[4850:4950] += 1.0
+    assert assemble(pulsed).signal.shape == (12, 4800)
+
+
+def test_a_recording_flat_throughout_is_left_whole() -> None:
+    flat = np.zeros(5000, dtype=np.float32)
+    assert assemble([Channel(lead=Lead(lead), samples=flat) for lead in LEADS]).signal.shape == (12, 5000)

@@ -1,0 +1,111 @@
+"""Expand the Huffman coding of SCP-ECG samples (EN 1064 §5.7.2 and annex C)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgfm_connectors.errors import Unreadable
+
+DEFAULT_TABLE = 19999  #: what section 2 holds where the standard's own table is used
+_ENTRY_BYTES = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One code: what it stands for, and how many further bits hold a literal (0: none) or another table's number."""
+
+    value: int
+    literal_bits: int
+    switch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Codes as strings of 0 and 1."""
+
+    entries: dict[str, Entry]
+    longest: int
+
+
+def default_table() -> Table:
+    """The standard's table: a run of n ones, a zero and a sign for ±n up to 8; beyond, a literal of 8 or 16 bits."""
+    entries = {"0": Entry(0, 0)}
+    for magnitude in range(1, 9):
+        entries["1" * magnitude + "00"] = Entry(magnitude, 0)
+        entries["1" * magnitude + "01"] = Entry(-magnitude, 0)
+    entries["1111111110"] = Entry(0, 8)
+    entries["1111111111"] = Entry(0, 16)
+    return Table(entries, 10)
+
+
+def parse_tables(section: bytes) -> list[Table]:
+    """The tables of section 2. Raises Unreadable `huffman`."""
+    count = int.from_bytes(section[:2], "little")
+    if count == DEFAULT_TABLE:
+        return [default_table()]
+    tables, position = [], 2
+    for _ in range(count):
+        size = int.from_bytes(section[position : position + 2], "little")
+        position += 2
+        if size == 0 or position + size * _ENTRY_BYTES > len(section):
+            raise Unreadable("huffman", "a Huffman table is longer than its section")
+        rows = [section[position + n * _ENTRY_BYTES : position + (n + 1) * _ENTRY_BYTES] for n in range(size)]
+        tables.append(_table(rows))
+        position += size * _ENTRY_BYTES
+    if not tables:
+        raise Unreadable("huffman", "section 2 holds no Huffman table")
+    return tables
+
+
+def _table(rows: list[bytes]) -> Table:
+    entries = {}
+    for row in rows:
+        prefix, whole, mode = row[0], row[1], row[2]
+        if not 1 <= prefix <= 32 or whole < prefix or whole - prefix > 32:
+            raise Unreadable("huffman", "a Huffman code has an impossible length")
+        code = f"{int.from_bytes(row[5:9], 'little'):032b}"[::-1][:prefix]  # stored with its first bit lowest
+        value = int.from_bytes(row[3:5], "little", signed=True)
+        entries[code] = Entry(value, whole - prefix, switch=mode == 0)
+    return Table(entries, max(map(len, entries)))
+
+
+def expand(data: bytes, tables: list[Table], *, count: int) -> tuple[NDArray[np.int64], str]:
+    """`count` values of a bit stream, and the bits left over.
+
+    Raises Unreadable `huffman` where the stream is damaged or ends early.
+    """
+    if count > 8 * len(data):
+        raise Unreadable("huffman", f"{count} samples are declared in {len(data)} bytes")
+    bits = f"{int.from_bytes(data, 'big'):0{8 * len(data)}b}" if data else ""
+    out = np.empty(count, dtype=np.int64)
+    table, position, done = tables[0], 0, 0
+    while done < count:
+        entry, position = _next(bits, position, table)
+        if entry.switch:
+            if not 1 <= entry.value <= len(tables):
+                raise Unreadable("huffman", "a code switches to a table that does not exist")
+            table = tables[entry.value - 1]
+            continue
+        value = entry.value
+        if entry.literal_bits:
+            end = position + entry.literal_bits
+            if end > len(bits):
+                raise Unreadable("huffman", "the coded samples end early")
+            literal = int(bits[position:end], 2)
+            value = literal - (1 << entry.literal_bits) if bits[position] == "1" else literal
+            position = end
+        out[done] = value
+        done += 1
+    return out, bits[position:]
+
+
+def _next(bits: str, position: int, table: Table) -> tuple[Entry, int]:
+    entries = table.entries
+    for length in range(1, table.longest + 1):
+        entry = entries.get(bits[position : position + length])
+        if entry is not None:
+            return entry, position + length
+        if position + length > len(bits):
+            raise Unreadable("huffman", "the coded samples end early")
+    raise Unreadable("huffman", "a bit pattern that is no code of the table")

@@ -1,0 +1,304 @@
+"""Write an Ecg in the formats of vendors and of SCP-ECG and EDF: for tests and golden files, never for a hospital."""
+
+import base64
+import binascii
+import struct
+import zlib
+from collections.abc import Sequence
+from xml.sax.saxutils import escape
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgfm_connectors.ecg import LEADS, Ecg
+from ecgfm_connectors.files.huffman import DEFAULT_TABLE
+from ecgfm_connectors.leads import LEAD_NUMBERS
+
+INDEPENDENT = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
+STEP = 0.005  #: mV for one unit in every format here
+_Counts = NDArray[np.int64]
+
+
+def counts(ecg: Ecg, leads: Sequence[str] = LEADS) -> dict[str, _Counts]:
+    """Each lead in whole steps of 5 µV."""
+    return {lead: np.rint(ecg.signal[LEADS.index(lead)] / STEP).astype(np.int64) for lead in leads}
+
+
+def write_muse(ecg: Ecg, *, with_doctype: bool = True) -> bytes:
+    """GE MUSE `RestingECG`: a median block first, then the rhythm; eight leads with CRC-32."""
+    at = ecg.acquired.at if ecg.acquired else None
+    patient = ecg.patient
+    number = patient.identifiers[0].value if patient.identifiers else ""
+    parts = [
+        '<?xml version="1.0" encoding="ISO-8859-1"?>',
+        '<!DOCTYPE RestingECG SYSTEM "restecg.dtd">' if with_doctype else "",
+        "<RestingECG><PatientDemographics>",
+        f"<PatientID>{escape(number)}</PatientID>",
+        f"<DateofBirth>{patient.birth_date:%m-%d-%Y}</DateofBirth>" if patient.birth_date else "",
+        f"<Gender>{'FEMALE' if patient.sex == 'F' else 'MALE'}</Gender>",
+        f"<PatientLastName>{escape(patient.family_name)}</PatientLastName>",
+        f"<PatientFirstName>{escape(patient.given_name)}</PatientFirstName></PatientDemographics>",
+        f"<TestDemographics><AcquisitionDevice>{escape(ecg.device.model)}</AcquisitionDevice>",
+        f"<AcquisitionTime>{at:%H:%M:%S}</AcquisitionTime><AcquisitionDate>{at:%m-%d-%Y}</AcquisitionDate>"
+        if at
+        else "",
+        "</TestDemographics><Diagnosis>",
+        *(_muse_statement(statement) for statement in ecg.statements),
+        "</Diagnosis>",
+        _muse_waveform(ecg, "Median", samples=600),
+        _muse_waveform(ecg, "Rhythm", samples=ecg.signal.shape[1]),
+        "</RestingECG>",
+    ]
+    return "\n".join(parts).encode("latin-1", errors="xmlcharrefreplace")
+
+
+def _muse_statement(statement: str) -> str:
+    text = f"<StmtFlag>ENDSLINE</StmtFlag><StmtText>{escape(statement)}</StmtText>"
+    return f"<DiagnosisStatement>{text}</DiagnosisStatement>"
+
+
+def _muse_waveform(ecg: Ecg, kind: str, samples: int) -> str:
+    leads = "".join(_muse_lead(lead, row[:samples]) for lead, row in counts(ecg, INDEPENDENT).items())
+    high_pass, low_pass = ecg.filters.high_pass or 0.0, ecg.filters.low_pass or 150.0
+    return (
+        f"<Waveform><WaveformType>{kind}</WaveformType><NumberofLeads>8</NumberofLeads>"
+        f"<SampleBase>{ecg.sampling_rate:g}</SampleBase><SampleExponent>0</SampleExponent>"
+        f"<HighPassFilter>{high_pass * 100:g}</HighPassFilter><LowPassFilter>{low_pass:g}</LowPassFilter>"
+        f"<ACFilter>{ecg.filters.notch or 'NONE'}</ACFilter>{leads}</Waveform>"
+    )
+
+
+def _muse_lead(lead: str, row: _Counts) -> str:
+    data = row.astype("<i2").tobytes()
+    return (
+        f"<LeadData><LeadByteCountTotal>{len(data)}</LeadByteCountTotal>"
+        f"<LeadSampleCountTotal>{len(row)}</LeadSampleCountTotal>"
+        f"<LeadAmplitudeUnitsPerBit>{STEP * 1000:g}</LeadAmplitudeUnitsPerBit>"
+        f"<LeadAmplitudeUnits>MICROVOLTS</LeadAmplitudeUnits><LeadID>{lead}</LeadID>"
+        f"<LeadSampleSize>2</LeadSampleSize><LeadOff>FALSE</LeadOff><LeadDataCRC32>{zlib.crc32(data)}</LeadDataCRC32>"
+        f"<WaveFormData>{base64.encodebytes(data).decode()}</WaveFormData></LeadData>"
+    )
+
+
+def write_cardiosoft(ecg: Ecg) -> bytes:
+    """GE CardioSoft `CardiologyXML`: medians, a longer full disclosure with other samples, and the strip."""
+    at = ecg.acquired.at if ecg.acquired else None
+    moment = "".join(f"<{name}>{getattr(at, name.lower())}</{name}>" for name in _CLOCK) if at else ""
+    number = ecg.patient.identifiers[0].value if ecg.patient.identifiers else ""
+    disclosure = {lead: np.tile(row, 2) for lead, row in counts(ecg).items()}
+    text = (
+        '<?xml version="1.0" encoding="ISO-8859-1"?><CardiologyXML><ObservationType>RestECG</ObservationType>'
+        f"<ObservationDateTime>{moment}</ObservationDateTime>"
+        f"<ClinicalInfo><DeviceInfo><Desc>{escape(ecg.device.model)}</Desc></DeviceInfo></ClinicalInfo>"
+        f"<PatientInfo><PID>{escape(number)}</PID><Gender>{'FEMALE' if ecg.patient.sex == 'F' else 'MALE'}</Gender>"
+        "</PatientInfo><FilterSetting><Filter50Hz>Yes</Filter50Hz><LowPass units='Hz'>150</LowPass></FilterSetting>"
+        "<Interpretation><Diagnosis>"
+        + "".join(f"<DiagnosisText>{escape(statement)}</DiagnosisText>" for statement in ecg.statements)
+        + "</Diagnosis></Interpretation><RestingECGMeasurements><MedianSamples>"
+        + _cardiosoft_data({lead: row[:600] for lead, row in counts(ecg).items()}, ecg)
+        + "</MedianSamples></RestingECGMeasurements><FullDisclosure>"
+        + _cardiosoft_data(disclosure, ecg)
+        + "</FullDisclosure><StripData>"
+        + _cardiosoft_data(counts(ecg), ecg)
+        + "</StripData></CardiologyXML>"
+    )
+    return text.encode("latin-1", errors="xmlcharrefreplace")
+
+
+_CLOCK = ("Hour", "Minute", "Second", "Day", "Month", "Year")
+
+
+def _cardiosoft_data(rows: dict[str, _Counts], ecg: Ecg) -> str:
+    samples = len(next(iter(rows.values())))
+    return (
+        f"<NumberOfLeads>{len(rows)}</NumberOfLeads><SampleRate units='Hz'>{ecg.sampling_rate:g}</SampleRate>"
+        f"<ChannelSampleCountTotal>{samples}</ChannelSampleCountTotal>"
+        f"<Resolution units='uVperLsb'>{STEP * 1000:g}</Resolution>"
+        + "".join(
+            f'<WaveformData lead="{lead}">{",".join(map(str, row.tolist()))}</WaveformData>'
+            for lead, row in rows.items()
+        )
+    )
+
+
+def write_philips(ecg: Ecg, *, version: str = "1.03", compressed: bool = True) -> bytes:
+    """Philips XML: the ECG, 50 zeros, a 1 mV calibration pulse and 50 zeros in every lead, as the carts write it."""
+    tail = np.concatenate([np.zeros(50), np.full(100, 1.0 / STEP), np.zeros(50)]).astype(np.int64)
+    rows = {lead: np.concatenate([row, tail]) for lead, row in counts(ecg).items()}
+    samples = len(rows["I"])
+    plain = b"".join(row.astype("<i2").tobytes() for row in rows.values())
+    data = b"".join(_xli(row) for row in _differences(rows).values()) if compressed else plain
+    duration = f"{samples / ecg.sampling_rate * 1000:.10g}"
+    if version == "1.03":
+        kind = "SierraECG"
+        about = f"<signalresolution>{STEP * 1000:g}</signalresolution>"
+        attributes = (
+            f'compressflag="{compressed}" compressmethod="XLI" durationperchannel="{duration}" nbitspersample="16"'
+        )
+    else:
+        kind = "PhilipsECG"
+        about = f"<resolution>{STEP * 1000:g}</resolution>"
+        attributes = (
+            f'compression="{"XLI" if compressed else "Uncompressed"}" numberofleads="12" leadlabels="{" ".join(LEADS)}" '
+            f'durationperchannel="{duration}" samplespersecond="{ecg.sampling_rate:g}" resolution="{STEP * 1000:g}" '
+            'bitspersample="16" signaloffset="0" hipass="0.05" lowpass="150" notchfiltered="False"'
+        )
+    at = ecg.acquired.at if ecg.acquired else None
+    taken = f' date="{at:%Y-%m-%d}" time="{at:%H:%M:%S}"' if at else ""
+    number = ecg.patient.identifiers[0].value if ecg.patient.identifiers else ""
+    text = (
+        '<?xml version="1.0" encoding="UTF-8"?><restingecgdata xmlns="http://www3.medical.philips.com"><documentinfo>'
+        f"<documenttype>{kind}</documenttype><documentversion>{version}</documentversion></documentinfo>"
+        f"<dataacquisition{taken}><machine>{escape(ecg.device.model)}</machine><signalcharacteristics>"
+        f"<samplingrate>{ecg.sampling_rate:g}</samplingrate>{about}<signalbandwidth>0.05-150</signalbandwidth>"
+        "<bitspersample>16</bitspersample><numberchannelsvalid>12</numberchannelsvalid><leadset>STD-12</leadset>"
+        "</signalcharacteristics></dataacquisition><patient><generalpatientdata>"
+        f"<patientid>{escape(number)}</patientid><sex>{'Female' if ecg.patient.sex == 'F' else 'Male'}</sex>"
+        "</generalpatientdata></patient><interpretations><interpretation>"
+        + "".join(f"<statement><leftstatement>{escape(s)}</leftstatement></statement>" for s in ecg.statements)
+        + f'</interpretation></interpretations><waveforms><parsedwaveforms dataencoding="Base64" {attributes}>'
+        + base64.encodebytes(data).decode()
+        + "</parsedwaveforms></waveforms></restingecgdata>"
+    )
+    return text.encode()
+
+
+def _differences(rows: dict[str, _Counts]) -> dict[str, _Counts]:
+    """Limb leads as what I and II leave unexplained."""
+    one, two, three = rows["I"], rows["II"], rows["III"]
+    changed = dict(rows)
+    changed["III"] = two - one - three
+    changed["aVR"] = -rows["aVR"] - (one + two) // 2
+    changed["aVL"] = (one - three) // 2 - rows["aVL"]
+    changed["aVF"] = (two + three) // 2 - rows["aVF"]
+    return changed
+
+
+def _xli(row: _Counts) -> bytes:
+    """One lead: second differences, high bytes before low bytes, LZW with ten-bit codes, a header of eight bytes."""
+    predicted = np.zeros_like(row)
+    predicted[2:] = 2 * row[1:-1] - row[:-2] - row[2:]
+    first = int(predicted[2])
+    words = np.concatenate((row[:2], predicted[3:] + 64, [64])).astype(np.int16).view(np.uint16)
+    packed = _lzw((words >> 8).astype(np.uint8).tobytes() + (words & 0xFF).astype(np.uint8).tobytes())
+    return struct.pack("<iHh", len(packed), 1, first) + packed
+
+
+def _lzw(data: bytes) -> bytes:
+    table = {bytes((value,)): value for value in range(256)}
+    codes, current = [], b""
+    for value in data:
+        longer = current + bytes((value,))
+        if longer in table:
+            current = longer
+            continue
+        codes.append(table[current])
+        if len(table) <= 1022:
+            table[longer] = len(table)
+        current = longer[-1:]
+    codes += [table[current], 1023]
+    bits = "".join(f"{code:010b}" for code in codes)
+    bits += "0" * (-len(bits) % 8)
+    return int(bits, 2).to_bytes(len(bits) // 8, "big")
+
+
+def write_scp(ecg: Ecg, *, compressed: bool = True, order: int = 2, zero_based: bool = False) -> bytes:
+    """SCP-ECG with sections 0–3, 6 and 8: Huffman-coded differences of the given order, or plain 16-bit samples."""
+    rows = counts(ecg)
+    samples = ecg.signal.shape[1]
+    first, last = (0, samples) if zero_based else (1, samples)
+    blocks = [
+        _huffman(_differenced(row, order)) if compressed else row.astype("<i2").tobytes() for row in rows.values()
+    ]
+    leads = b"".join(struct.pack("<IIB", first, last, LEAD_NUMBERS[lead]) for lead in rows)
+    rhythm = struct.pack("<HHBB", round(STEP * 1e6), round(1e6 / ecg.sampling_rate), order if compressed else 0, 0)
+    rhythm += b"".join(struct.pack("<H", min(len(block), 65534)) for block in blocks) + b"".join(blocks)
+    bodies = {1: _scp_tags(ecg), 3: bytes((len(rows), 12 << 3 | 4)) + leads, 6: rhythm, 8: _scp_statements(ecg)}
+    if compressed:
+        bodies[2] = struct.pack("<H", DEFAULT_TABLE)
+    return _scp_record(bodies)
+
+
+def _scp_record(bodies: dict[int, bytes]) -> bytes:
+    """Sections behind their pointers, each and the whole with its CRC."""
+    size0 = 16 + 12 * 10
+    pointers, sections, at = {0: (size0, 7)}, b"", 7 + size0
+    for number in sorted(bodies):
+        section = _scp_section(number, bodies[number])
+        pointers[number] = (len(section), at)
+        sections += section
+        at += len(section)
+    table = b"".join(struct.pack("<HII", n, *pointers.get(n, (0, 0))) for n in range(12))
+    record = struct.pack("<I", 6 + size0 + len(sections)) + _scp_section(0, table, b"SCPECG") + sections
+    return struct.pack("<H", binascii.crc_hqx(record, 0xFFFF)) + record
+
+
+def _scp_section(number: int, body: bytes, reserved: bytes = bytes(6)) -> bytes:
+    body += b"\0" * (len(body) % 2)
+    rest = struct.pack("<HIBB", number, 16 + len(body), 20, 20) + reserved + body
+    return struct.pack("<H", binascii.crc_hqx(rest, 0xFFFF)) + rest
+
+
+def _scp_tags(ecg: Ecg) -> bytes:
+    at, patient = ecg.acquired.at if ecg.acquired else None, ecg.patient
+    values = {0: patient.family_name.encode("latin-1", "replace") + b"\0"}
+    if patient.identifiers:
+        values[2] = patient.identifiers[0].value.encode() + b"\0"
+    if patient.birth_date:
+        values[5] = struct.pack("<HBB", patient.birth_date.year, patient.birth_date.month, patient.birth_date.day)
+    values[8] = {"M": b"\1", "F": b"\2"}.get(patient.sex, b"\0")
+    if at:
+        offset = at.utcoffset()
+        values[25] = struct.pack("<HBB", at.year, at.month, at.day)
+        values[26] = bytes((at.hour, at.minute, at.second))
+        values[34] = struct.pack("<hH", int(offset.total_seconds() // 60) if offset else 0, 0) + b"\0"
+    values[255] = b""
+    return b"".join(struct.pack("<BH", tag, len(value)) + value for tag, value in sorted(values.items()))
+
+
+def _scp_statements(ecg: Ecg) -> bytes:
+    rows = [statement.encode("latin-1", "replace") + b"\0" for statement in ecg.statements]
+    body = bytes(8) + bytes((len(rows),))
+    return body + b"".join(struct.pack("<BH", n, len(row)) + row for n, row in enumerate(rows, 1))
+
+
+def _differenced(row: _Counts, order: int) -> _Counts:
+    """Differences that `_integrated` of the reader undoes: the first values stay as they are."""
+    if order == 0:
+        return row
+    if order == 1:
+        return np.diff(row, prepend=0)
+    return np.concatenate((row[:2], np.diff(row, n=2)))
+
+
+def _huffman(values: _Counts) -> bytes:
+    """The standard's own table."""
+    bits = []
+    for value in values.tolist():
+        if value == 0:
+            bits.append("0")
+        elif abs(value) <= 8:
+            bits.append("1" * abs(value) + ("00" if value > 0 else "01"))
+        elif -128 <= value < 128:
+            bits.append("1111111110" + f"{value & 0xFF:08b}")
+        else:
+            bits.append("1111111111" + f"{value & 0xFFFF:016b}")
+    joined = "".join(bits)
+    joined += "0" * (-len(joined) % 16)
+    return int(joined, 2).to_bytes(len(joined) // 8, "big")
+
+
+def write_edf(ecg: Ecg) -> bytes:
+    """EDF with data records of one second, physical range ±163.84 mV."""
+    per_record = round(ecg.sampling_rate)
+    records = ecg.signal.shape[1] // per_record
+    at = ecg.acquired.at if ecg.acquired else None
+    started = f"{at:%d.%m.%y%H.%M.%S}" if at else "01.01.8500.00.00"
+    fixed = (("0", 8), ("X X X X", 80), ("Startdate X X X X", 80), (started, 16), (str(256 * 13), 8), ("", 44))
+    header = "".join(text.ljust(width)[:width] for text, width in (*fixed, (str(records), 8), ("1", 8), ("12", 4)))
+    same = (("", 80), ("mV", 8), ("-163.84", 8), ("163.835", 8), ("-32768", 8), ("32767", 8), ("", 80))
+    header += "".join(lead.ljust(16) for lead in LEADS) + "".join(text.ljust(width) * 12 for text, width in same)
+    header += str(per_record).ljust(8) * 12 + " " * 32 * 12
+    rows = np.stack(list(counts(ecg).values()))[:, : records * per_record]
+    table = rows.reshape(12, records, per_record).transpose(1, 0, 2)
+    return header.encode("ascii") + table.astype("<i2").tobytes()
