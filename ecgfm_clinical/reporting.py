@@ -6,12 +6,12 @@ from typing import Literal
 
 from ecgfm_clinical import log
 from ecgfm_clinical.codes import local_code
-from ecgfm_clinical.errors import LeaseLost
+from ecgfm_clinical.errors import IdentityChanged, LeaseLost
 from ecgfm_clinical.staging.records import OutboundMessage, Score, Scoring, StagedEcg
 from ecgfm_clinical.staging.retry import after_failure, refused
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Destination
-from ecgfm_connectors.errors import ConnectorError, PayloadError
+from ecgfm_connectors.errors import ConnectorError, NotReached, PayloadError
 from ecgfm_connectors.result import Ack, Observation, Result
 
 DEMO_NOTE = (
@@ -35,7 +35,7 @@ class Reporter:
         react: React,
         worker: str,
         clock: Callable[[], datetime],
-        max_attempts: int,
+        max_attempts: int | None,
         device_id: str,
         lease: timedelta,
         batch_size: int = 16,
@@ -71,6 +71,9 @@ class Reporter:
     def _send(self, message: OutboundMessage) -> None:
         try:
             body = message.body if message.body is not None else self._compose_and_keep(message)
+        except IdentityChanged as error:  # merged while we composed: nothing left, so it is composed anew
+            self._again(message, error)
+            return
         except PayloadError as error:  # nothing to file it under, say: only a person can mend that
             now = self._clock()
             self._store.fail_message(
@@ -109,11 +112,12 @@ class Reporter:
         self._store.fix_body(message, body, now=self._clock(), actor=self._worker)
         return body
 
-    def _again(self, message: OutboundMessage, cause: ConnectorError | Ack) -> None:
+    def _again(self, message: OutboundMessage, cause: ConnectorError | IdentityChanged | Ack) -> None:
         now = self._clock()
         retry = after_failure(cause, attempts=message.attempts, limit=self._max_attempts, now=now)
         ack = cause if isinstance(cause, Ack) else None
-        self._store.fail_message(message, retry, now=now, worker=self._worker, ack=ack)
+        undelivered = isinstance(cause, NotReached)
+        self._store.fail_message(message, retry, now=now, worker=self._worker, ack=ack, undelivered=undelivered)
         log.event(
             "message.unacknowledged", message_id=message.message_id, attempt=message.attempts, error=retry.error.kind
         )

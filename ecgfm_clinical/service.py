@@ -1,11 +1,11 @@
 """The running service: the parts one role needs, started together and stopped cleanly."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from threading import Event
 from typing import TYPE_CHECKING, Literal
 
-from ecgfm_clinical import log, schedule, wiring
+from ecgfm_clinical import liveness, log, schedule, wiring
 from ecgfm_clinical.errors import StoreUnavailable
 from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.worker import Worker
@@ -17,8 +17,8 @@ Role = Literal["connect", "score", "report", "all"]
 
 #: How long a worker without work waits before it looks again.
 IDLE = timedelta(seconds=1)
-#: How often leases that ended without a sign of life are taken back.
-REAP_EVERY = timedelta(seconds=30)
+#: How often this process says that it lives, and takes back what dead ones held.
+PULSE_EVERY = timedelta(seconds=10)
 
 
 class Service:
@@ -30,6 +30,9 @@ class Service:
         self._roles = {"connect", "score", "report"} if role == "all" else {role}
         self._stop = Event()
         self._closing = ExitStack()
+        self._workers = [liveness.worker_name("score")] if "score" in self._roles else []
+        if "report" in self._roles:
+            self._workers += [liveness.worker_name(f"report-{name}") for name in settings.destination_names]
         self.ports: dict[str, int] = {}  #: listener name -> port, once started
 
     def start(self) -> None:
@@ -43,7 +46,7 @@ class Service:
                 self._start_listeners(undo)
             if "report" in self._roles:
                 self._start_reporters(undo)
-            tasks.append(schedule.Task(name="reap", every=REAP_EVERY, run=self._reap))
+            tasks.append(schedule.Task(name="pulse", every=PULSE_EVERY, run=self._pulse))
             scheduler = schedule.build(tasks)
             scheduler.start()
             undo.callback(scheduler.shutdown, wait=True)
@@ -62,6 +65,9 @@ class Service:
         """Finish what is under way, close ports and connections."""
         self._stop.set()
         self._closing.close()
+        with suppress(StoreUnavailable):  # then the leases end by themselves
+            for worker in self._workers:
+                self._store.release(worker, now=wiring.utc_now())
         log.event("service.stopped")
 
     def _scoring_tasks(self) -> list[schedule.Task]:
@@ -77,7 +83,7 @@ class Service:
                 wiring.build_ingest(self._settings, self._store, authority=authority),
                 self._store,
                 clock=wiring.utc_now,
-                holder=wiring.worker_name("connect"),
+                holder=liveness.worker_name("connect"),
                 term=max(3 * every, timedelta(minutes=1)),
             )
             tasks.append(schedule.Task(name=f"pull {source.name}", every=every, run=run))
@@ -101,8 +107,16 @@ class Service:
             undo.callback(worker.join)
             undo.callback(self._stop.set)  # runs before the join: the worker stops after the step under way
 
-    def _reap(self) -> None:
+    def _pulse(self) -> None:
+        now, limit = wiring.utc_now(), self._settings.scoring.max_attempts
         try:
-            self._store.reap(now=wiring.utc_now())
+            for worker in self._workers:
+                self._store.heartbeat(worker, now=now, lease=self._settings.scoring.lease)
+            taken_back = self._store.reap(now=now, max_attempts=limit)
+            for worker in filter(liveness.is_gone, self._store.holders()):
+                taken_back += self._store.reap(now=now, max_attempts=limit, worker=worker)
         except StoreUnavailable:
             log.event("store.unavailable")
+            return
+        if taken_back:
+            log.event("leases.taken-back", count=taken_back)

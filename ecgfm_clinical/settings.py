@@ -176,12 +176,88 @@ class Hl7Destination(_Part):
     ae_means_busy: bool = Field(
         default=False, description="this receiver answers AE also when it only wants a repeat later"
     )
-    max_attempts: int = Field(default=50, ge=1, description="for failures that are not the message's fault")
+    max_attempts: int | None = Field(
+        default=None,
+        ge=1,
+        description="gives up after so many failures that are not the message's fault; for ever patient where not set",
+    )
     tls: Tls | None = None
 
 
 class Destinations(_Part):
     hl7: tuple[Hl7Destination, ...] = ()
+
+
+class Assay(_Part):
+    """The 99th percentile of one troponin assay, for reports that carry none (OBX-7 empty)."""
+
+    assay: str = Field(min_length=1, description="name or code of the assay as the laboratory sends it")
+    limit: float = Field(gt=0)
+    unit: Literal["ng/L", "pg/mL", "ng/mL", "ug/L"] = "ng/L"
+    sex: Literal["M", "F"] | None = Field(default=None, description="for this sex only; for everyone where not set")
+
+
+class LvefLabels(_Part):
+    """Which echo gives an ECG its label."""
+
+    threshold: Literal[30, 35, 40, 50] = Field(default=40, description="percent, inclusive")
+    window_days: float = Field(default=7, gt=0, description="nearest echo within so many days on either side")
+
+
+class TroponinLabels(_Part):
+    """Which troponin gives an ECG its label."""
+
+    select: Literal["first", "peak"] = "peak"
+    hours_before: float = Field(default=2, ge=0)
+    hours_after: float = Field(default=6, ge=0)
+    drop_after_peak: bool = Field(default=False, description="leave out ECGs recorded after the highest troponin")
+    assays: tuple[Assay, ...] = ()
+
+
+class OperatingPoint(_Part):
+    """How a trained head's threshold is chosen on validation ECGs."""
+
+    what: Literal["sensitivity", "specificity", "ppv"] = "sensitivity"
+    at_least: float = Field(default=0.90, gt=0, le=1)
+    prevalence: float | None = Field(
+        default=None, gt=0, lt=1, description="needed for ppv: of the people who are scored"
+    )
+
+    @model_validator(mode="after")
+    def _ppv_needs_its_prevalence(self) -> Self:
+        if self.what == "ppv" and self.prevalence is None:
+            raise ValueError("a rule on ppv needs the prevalence it is meant for")
+        return self
+
+
+class Gate(_Part):
+    """What must hold on untouched test patients before a candidate may be promoted."""
+
+    min_positives: int = Field(default=20, ge=1)
+    min_negatives: int = Field(default=20, ge=1)
+    margin: float = Field(default=0.05, ge=0, description="AUROC may be this much below the live model's at most")
+    subgroup_positives: int = Field(default=10, ge=1)
+    subgroup_margin: float = Field(default=0.10, ge=0)
+    slope: tuple[float, float] = (0.8, 1.25)
+    intercept: float = Field(default=0.3, ge=0)
+    beat_baselines: bool = True
+
+
+class Learning(_Part):
+    """How this hospital trains, judges and governs heads of its own."""
+
+    folder: Path = Field(default=Path("models"), description="bundles, runs, reports and kept embeddings")
+    lvef: LvefLabels = LvefLabels()
+    troponin: TroponinLabels = TroponinLabels()
+    serial: Literal["all", "one-per-day", "first"] = "one-per-day"
+    drop_if_outcome_first: bool = False
+    calibration: Literal["platt", "isotonic", "none"] = "platt"
+    operating_points: Mapping[str, OperatingPoint] = Field(default_factory=dict, description="by head")
+    gate: Gate = Gate()
+
+    def operating_point(self, head: str) -> OperatingPoint:
+        """The rule of one head; a sensitivity of 90 % where none is given."""
+        return self.operating_points.get(head, OperatingPoint())
 
 
 class Settings(BaseSettings):
@@ -199,6 +275,7 @@ class Settings(BaseSettings):
     listeners: Listeners = Listeners()
     sources: Sources = Sources()
     destinations: Destinations = Destinations()
+    learning: Learning = Learning()
     folder: Path = Field(default=Path(), description="folder of the settings file; set by the reader")
 
     @classmethod

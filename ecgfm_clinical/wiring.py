@@ -7,7 +7,6 @@ and `--help` loads neither.
 import base64
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ecgfm_clinical.errors import ModelError
+from ecgfm_clinical.liveness import worker_name
 from ecgfm_clinical.settings import DicomListener, FolderSource, Hl7Destination, Hl7Listener, Settings, Tls
 
 if TYPE_CHECKING:
@@ -39,11 +39,6 @@ def control_id() -> str:
     return "E" + base64.b32encode(os.urandom(12)).decode()[:19]
 
 
-def worker_name(role: str) -> str:
-    """Who holds a lease: host, process and role."""
-    return f"{socket.gethostname()}:{os.getpid()}:{role}"
-
-
 def program_version() -> str:
     return version("ecgfm-clinical")
 
@@ -52,11 +47,14 @@ def program_version() -> str:
 
 
 def open_store(settings: Settings) -> "Store":
-    """The staging store. Raises StoreNotReady, StoreTooNew, StoreUnavailable."""
+    """The staging store. Raises StoreNotReady, StoreTooNew, StoreUnavailable, SettingsError."""
+    from ecgfm_clinical.staging.sealing import Keyring
     from ecgfm_clinical.staging.store import Store
 
+    key_file = settings.store.key_file
     return Store.open(
         settings.store_url,
+        keyring=Keyring.read(settings.resolve(key_file)) if key_file else None,
         free_bytes=lambda: shutil.disk_usage(settings.folder).free,  # where an embedded store lies
         least_free=settings.store.min_free_mb * 1_000_000,
     )

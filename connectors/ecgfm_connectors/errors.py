@@ -4,6 +4,7 @@ ConnectorError
 ├── Unreadable        the bytes do not decode: keep them, tell the sender, look at the file
 ├── Refused           decoded, but not an ECG we may take: keep it with its reason
 ├── Unreachable       the peer did not answer: try again later
+│   └── NotReached    … and certainly got nothing of what we had for it
 ├── Misconfigured     the peer or our settings are wrong: a person must act
 └── ProtocolViolation the peer broke the protocol: drop the association or connection
 """
@@ -32,6 +33,10 @@ class Refused(PayloadError):
 
 class Unreachable(ConnectorError):
     """The peer cannot be reached now; the same request may work later."""
+
+
+class NotReached(Unreachable):
+    """No connection came about, so nothing of the request reached the peer."""
 
 
 class Misconfigured(ConnectorError):

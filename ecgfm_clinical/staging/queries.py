@@ -190,6 +190,13 @@ def _destinations(reading: Reading) -> dict[str, DestinationBacklog]:
     return {name: DestinationBacklog(**one) for name, one in sorted(found.items())}
 
 
+def holders(reading: Reading) -> set[str]:
+    """The names of all workers that hold a job or a message."""
+    jobs = select(score_job.c.worker).where(score_job.c.state == RUNNING)
+    messages = select(message.c.worker).where(message.c.state == RUNNING)
+    return set(reading.connection.scalars(jobs.union(messages)))
+
+
 def find_by_source_id(reading: Reading, source_id: str) -> tuple[int, ...]:
     """The ECGs with this sender's number, one per version."""
     rows = reading.connection.scalars(

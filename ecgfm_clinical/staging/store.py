@@ -307,6 +307,11 @@ class Store:
         with self._writing(now, worker or SYSTEM) as tx:
             return work.reap(tx, max_attempts=max_attempts, worker=worker) + outbox.reap(tx, worker=worker)
 
+    def holders(self) -> set[str]:
+        """The names of all workers that hold a lease."""
+        with self._reading() as ask:
+            return queries.holders(ask)
+
     def release(self, worker: str, *, now: datetime) -> int:
         """Give back what a worker that stops in good order still holds; it counts as no attempt."""
         with self._writing(now, worker) as tx:

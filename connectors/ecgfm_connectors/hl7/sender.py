@@ -11,7 +11,7 @@ import threading
 import time
 from contextlib import suppress
 
-from ecgfm_connectors.errors import Misconfigured, ProtocolViolation, Unreachable
+from ecgfm_connectors.errors import Misconfigured, NotReached, ProtocolViolation, Unreachable
 from ecgfm_connectors.hl7 import ack, message
 from ecgfm_connectors.hl7.framing import Framer, frame
 from ecgfm_connectors.result import Ack
@@ -54,7 +54,7 @@ class MllpDestination:
 
         Where MSH-16 asks for an application acknowledgement, a CA is followed by waiting for it; if none comes in
         time, the CA is returned: the receiver holds the message safely. Raises Unreachable (fate unknown, send the
-        same bytes again) and Misconfigured (TLS refused).
+        same bytes again), NotReached (it certainly got nothing) and Misconfigured (TLS refused).
         """
         with self._one_in_flight:
             reused = self._connection is not None
@@ -69,7 +69,7 @@ class MllpDestination:
                 raise self._unknown(error) from error
             try:
                 return self._exchange(body, control_id)
-            except (OSError, ProtocolViolation) as error:
+            except (OSError, ProtocolViolation, NotReached) as error:  # the first try may have got through
                 raise self._unknown(error) from error
 
     def check(self) -> str:
@@ -143,7 +143,7 @@ class MllpDestination:
             text = f"{self._where}: its certificate is not trusted: {error.verify_message}; mend the TLS files"
             raise Misconfigured(text) from error
         except OSError as error:
-            raise Unreachable(f"{self._where} cannot be reached: {_reason(error)}") from error
+            raise NotReached(f"{self._where} cannot be reached: {_reason(error)}") from error
         self._connection = connection
         return connection
 

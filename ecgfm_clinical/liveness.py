@@ -1,0 +1,37 @@
+"""Who works under which name, and whether the process behind a name is certainly gone.
+
+A worker's name holds host, process namespace and process id. Another process on the same host and in the same namespace
+can see that it no longer runs, so what it held need not wait for its lease to end. Of any other process nothing is
+known, and the lease decides.
+"""
+
+import os
+import socket
+from pathlib import Path
+
+
+def worker_name(role: str) -> str:
+    """The name of this process in one role: `host:namespace:pid:role`."""
+    return f"{socket.gethostname()}:{_namespace()}:{os.getpid()}:{role}"
+
+
+def is_gone(worker: str) -> bool:
+    """Whether the process that works under this name certainly no longer runs."""
+    try:
+        host, namespace, process, _ = worker.split(":", 3)
+        if (host, namespace) != (socket.gethostname(), _namespace()) or not namespace:
+            return False
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except (ValueError, OverflowError, PermissionError):
+        return False
+    return False
+
+
+def _namespace() -> str:
+    """The number of this process's PID namespace; empty where the system has none."""
+    try:
+        return Path("/proc/self/ns/pid").readlink().name.strip("pid:[]")
+    except OSError:
+        return ""
