@@ -88,7 +88,7 @@ def _rhythm(sections: Sections, findings: list[Finding]) -> tuple[float, list[Ch
     blocks = _blocks(body[6 + 2 * len(ranges) :], sizes)
     tables = sections.body(2)
     rows = [_decode(block, area, tables, differences) for block, area in zip(blocks, ranges, strict=True)]
-    if any(len(row) < area.samples for row, area in zip(rows, ranges, strict=True)):
+    if any(len(row) < area.samples - (area.start == 0) for row, area in zip(rows, ranges, strict=True)):
         most = max(map(len, rows))
         note = f"section 3 declares up to {max(area.samples for area in ranges)} samples a lead, the data hold {most}"
         findings.append(Finding(code="fewer-samples-than-declared", text=note))
