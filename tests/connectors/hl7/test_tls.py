@@ -1,0 +1,140 @@
+"""MLLP over mutual TLS: only certificates of the trusted authority get through, in both directions."""
+
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ecgfm_connectors.base import Received, Verdict
+from ecgfm_connectors.errors import ConnectorError, Misconfigured
+from ecgfm_connectors.hl7.framing import frame
+from ecgfm_connectors.hl7.listener import MllpListener
+from ecgfm_connectors.testing.certificates import OPENSSL, CertificateAuthority
+from ecgfm_connectors.testing.mllp_cart import MllpCart
+from ecgfm_connectors.tls import TlsFiles
+
+pytestmark = [
+    pytest.mark.peer,
+    pytest.mark.skipif(shutil.which(OPENSSL) is None, reason="the openssl program is not installed"),
+]
+
+MESSAGE = b"MSH|^~\\&|CART|WARD|ECGFM|H|20260301||ORU^R01|M1|P|2.5.1\rPID|1||1^^^H^MR\r"
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> CertificateAuthority:
+    return CertificateAuthority(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="module")
+def server(authority: CertificateAuthority) -> TlsFiles:
+    return authority.issue("server")
+
+
+@pytest.fixture(scope="module")
+def client(authority: CertificateAuthority) -> TlsFiles:
+    return authority.issue("client")
+
+
+@pytest.fixture
+def received() -> list[Received]:
+    return []
+
+
+@pytest.fixture
+def listening(received: list[Received], staged: Verdict) -> Iterator[Callable[[TlsFiles], int]]:
+    started: list[MllpListener] = []
+
+    def keep(payload: Received) -> Verdict:
+        received.append(payload)
+        return staged
+
+    def listen(tls: TlsFiles) -> int:
+        listener = MllpListener(
+            name="hl7", host="127.0.0.1", port=0, handler=keep, clock=lambda: datetime.now(UTC), tls=tls
+        )
+        listener.start()
+        started.append(listener)
+        return listener.port
+
+    yield listen
+    for listener in started:
+        listener.stop()
+
+
+def test_both_sides_trusted(listening: Callable[[TlsFiles], int], server: TlsFiles, client: TlsFiles) -> None:
+    with MllpCart("localhost", listening(server), tls=client) as cart:
+        assert [cart.send(MESSAGE).code for _ in range(3)] == ["AA"] * 3
+
+
+def test_openssl_gets_through(
+    listening: Callable[[TlsFiles], int], server: TlsFiles, client: TlsFiles, received: list[Received]
+) -> None:
+    command = [OPENSSL, "s_client", "-quiet", "-connect", f"127.0.0.1:{listening(server)}", "-verify_return_error"]
+    files = ["-CAfile", client.trusted, "-cert", client.certificate, "-key", client.key]
+    process = subprocess.Popen(
+        [*command, *map(str, files)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(frame(MESSAGE))
+    process.stdin.flush()
+    answer = b""
+    while not answer.endswith(b"\x1c\r"):
+        answer += process.stdout.read1(4096)
+    process.kill()
+    process.communicate()
+    assert b"MSA|AA|M1" in answer
+    assert len(received) == 1
+
+
+@pytest.mark.parametrize("kind", ["foreign", "expired", "plain"])
+def test_other_callers_are_not_let_in(
+    listening: Callable[[TlsFiles], int],
+    authority: CertificateAuthority,
+    server: TlsFiles,
+    client: TlsFiles,
+    received: list[Received],
+    tmp_path: Path,
+    kind: str,
+) -> None:
+    callers = {
+        "foreign": lambda: replace(CertificateAuthority(tmp_path, "rogue").issue("client"), trusted=client.trusted),
+        "expired": lambda: authority.issue("expired", days=-1),
+        "plain": lambda: None,
+    }
+    with (
+        MllpCart("localhost", listening(server), tls=callers[kind](), timeout=5) as cart,
+        pytest.raises(ConnectorError),
+    ):
+        cart.send(MESSAGE)
+    assert received == []
+
+
+def test_a_server_we_do_not_trust_is_misconfigured(
+    listening: Callable[[TlsFiles], int], client: TlsFiles, tmp_path: Path
+) -> None:
+    rogue = CertificateAuthority(tmp_path, "rogue").issue("server")
+    port = listening(replace(rogue, trusted=client.trusted))
+    with MllpCart("localhost", port, tls=client) as cart, pytest.raises(Misconfigured, match="not trusted"):
+        cart.send(MESSAGE)
+
+
+def test_a_silent_caller_blocks_nobody(
+    listening: Callable[[TlsFiles], int], server: TlsFiles, client: TlsFiles
+) -> None:
+    port = listening(server)
+    with socket.create_connection(("127.0.0.1", port)), MllpCart("localhost", port, tls=client) as cart:
+        assert cart.send(MESSAGE).code == "AA"
+
+
+def test_unusable_files_are_said_when_the_port_opens(
+    listening: Callable[[TlsFiles], int], server: TlsFiles, tmp_path: Path
+) -> None:
+    with pytest.raises(Misconfigured, match="TLS files"):
+        listening(replace(server, certificate=tmp_path / "missing.crt"))
