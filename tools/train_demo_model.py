@@ -280,8 +280,55 @@ def write(
             "held_out_figures": figures,
         },
     )
+    (out / "CARD.md").write_text(card(bundle), encoding="utf-8")
     size = sum(file.stat().st_size for file in out.iterdir())
     print(f"{bundle.model_id[:12]}: {sum(p.numel() for p in network.parameters())} parameters, {size} bytes in {out}")
+
+
+def card(bundle: Bundle) -> str:
+    """The manifest's account of the model, for people."""
+    told = bundle.provenance
+    rows = [
+        f"| {label} | {f['positives']} | {f['auroc']:.3f} | {f['auprc']:.3f} | {_share(f, 'sensitivity')} "
+        f"| {_share(f, 'specificity')} | {_share(f, 'auroc_of_the_rule_itself')} |"
+        for label, f in told["held_out_figures"].items()
+    ]
+    patients = told["patients"]
+    return "\n".join(
+        [
+            f"# {bundle.name}, version {bundle.version}",
+            "",
+            f"**{told['intended_use']}**",
+            "",
+            (
+                f"Model id `{bundle.model_id}`; the architecture is ECG-FM's own, with {bundle.config.layers} layers of width "
+                f"{bundle.config.width} instead of 12 of 768, trained from random weights."
+            ),
+            "",
+            f"- **Training data.** {told['training_data']}",
+            f"- **Outcomes.** {told['outcomes']}",
+            f"- **Labels without a rule.** {told['constant_labels']}.",
+            f"- **Command.** `{told['command']}`, `deepfake-ecg==1.1.2` installed.",
+            (
+                f"- **Patients.** {patients['train']} train, {patients['validation']} validation (calibration, thresholds), "
+                f"{patients['test']} test. The recordings shown by the demo belong to none of these."
+            ),
+            "",
+            f"## Figures on the {patients['test']} test patients",
+            "",
+            "They measure how well the network reads findings drawn by rule on generated signals, nothing else. The last",
+            "column is the AUROC of the probabilities from which the outcomes were drawn: no model can be expected to exceed it.",
+            "",
+            "| label | positives | AUROC | AUPRC | sensitivity | specificity | the rule itself |",
+            "|---|---|---|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def _share(figures: dict[str, float], name: str) -> str:
+    return f"{figures[name]:.3f}" if name in figures else "–"
 
 
 if __name__ == "__main__":

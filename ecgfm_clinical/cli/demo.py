@@ -101,10 +101,10 @@ def _draw(hospital: "Hospital", row: "Row | None") -> Path:
 
 
 def _subtitle(row: "Row") -> str:
-    from ecgfm_clinical.demo.summary import COLUMNS
+    from ecgfm_clinical.demo.summary import WORDS
 
     scores = [
-        f"{name}: {100 * p:.0f} %" for head, name in COLUMNS.items() if (p := row.probabilities.get(head)) is not None
+        f"{words} = {100 * p:.0f} %" for head, words in WORDS.items() if (p := row.probabilities.get(head)) is not None
     ]
     return "     ".join(
         [f"ECG {row.ecg_id}", *filter(None, [row.about]), *scores, "demonstration model, not for clinical use"]

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: Heads that have one label, and what their column is called.
 COLUMNS = {"reduced_lvef": "LVEF≤40", "troponin": "Troponin"}
+#: The same in a line of its own.
+WORDS = {"reduced_lvef": "P(LVEF ≤ 40 %)", "troponin": "P(troponin raised)"}
 #: State of a row without an ECG: the payload is kept with the reason.
 SET_ASIDE = "set aside"
 
