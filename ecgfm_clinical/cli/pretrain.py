@@ -41,7 +41,12 @@ EncoderArgument = Annotated[Path, typer.Argument(help="Bundle folder, or a fairs
 def pretrain(
     recipe: Annotated[Path, typer.Option("--recipe", help="TOML file; model/recipes holds the published ones.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run: checkpoints, metrics.csv.")],
-    data: RecordingsOption = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--data", help="Folder of WFDB, .mat, .npz or .hdf5 recordings, with its sub-folders; may be repeated."
+        ),
+    ] = None,
     from_store: Annotated[bool, typer.Option("--from-store", help="Take the recordings of the staging store.")] = False,
     shards: Annotated[
         Path | None, typer.Option("--shards", help="Where the prepared segments are kept; OUT/shards if not given.")
@@ -163,19 +168,20 @@ def embedding_map(
     say(f"wrote {out}; {len(embedded.left_out)} recordings left out")
 
 
-def _source(recipe: "Recipe", data: Path | None, from_store: bool, settings: Path | None) -> "Source | None":
-    from ecgfm.recordings import FolderSource
+def _source(recipe: "Recipe", data: list[Path] | None, from_store: bool, settings: Path | None) -> "Source | None":
+    from ecgfm.recordings import FolderSource, JoinedSource
 
-    if from_store and data is not None:
+    if from_store and data:
         raise typer.BadParameter("give --data or --from-store, not both")
     if from_store:
         from ecgfm_clinical.learning.recordings import StoreSource
 
         return StoreSource(settings=settings or DEFAULT_SETTINGS)
-    if data is None:
-        return None
     patients, derive = recipe.data.patients, recipe.data.derive_limb_leads
-    return FolderSource(root=data, patients=patients, derive_limb_leads=derive)
+    folders = [FolderSource(root=root, patients=patients, derive_limb_leads=derive) for root in data or ()]
+    if len(folders) > 1:
+        return JoinedSource(sources=tuple((f"data{number}", folder) for number, folder in enumerate(folders, 1)))
+    return folders[0] if folders else None
 
 
 def _folder(data: Path | None, labels: Path) -> "Source":

@@ -138,6 +138,32 @@ class FolderSource:
         return table.get(key) or table.get(Path(key).with_suffix("").as_posix(), stored)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinedSource:
+    """Several sources as one; each key begins with the name of its source and a colon."""
+
+    sources: tuple[tuple[str, Source], ...]  #: (name, source); names without a colon, each once
+
+    def keys(self) -> list[str]:
+        """Source after source."""
+        return [f"{name}:{key}" for name, source in self.sources for key in source.keys()]  # noqa: SIM118  # not a mapping
+
+    def fingerprint(self, keys: Sequence[str]) -> str:
+        """Over the fingerprints of the sources that the keys belong to."""
+        parts = [
+            (name, source, [key.partition(":")[2] for key in keys if key.startswith(f"{name}:")])
+            for name, source in self.sources
+        ]
+        return hashlib.sha256(
+            "".join(name + source.fingerprint(own) for name, source, own in parts if own).encode()
+        ).hexdigest()
+
+    def read(self, key: str) -> Recording:
+        """Raises `RecordingError`."""
+        name, _, own = key.partition(":")
+        return dict(self.sources)[name].read(own)
+
+
 Read = tuple[NDArray[np.floating[Any]], float, str | None]
 
 

@@ -10,7 +10,7 @@ from scipy.io import savemat
 
 from ecgfm import shards as shards_module
 from ecgfm.errors import DataError, RecordingError
-from ecgfm.recordings import FolderSource, Recording
+from ecgfm.recordings import FolderSource, JoinedSource, Recording
 from ecgfm.shards import PrepareSettings, ShardSet, patient_number, prepare_shards
 from ecgfm.signal import LEADS, prepare
 
@@ -117,6 +117,21 @@ def test_hdf5_recordings_are_read_row_by_row(tmp_path: Path) -> None:
     recording = source.read("exams.hdf5#1")
     assert recording.sampling_rate == 400.0
     np.testing.assert_array_equal(recording.signal, stored[1].T)
+
+
+def test_several_folders_are_one_source(mixed: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    np.savez(other / "d.npz", signal=_ecg(40), sampling_rate=500.0)
+    joined = JoinedSource(sources=(("a", FolderSource(root=mixed)), ("b", FolderSource(root=other))))
+    assert len(joined.keys()) == 12
+    assert joined.keys()[-1] == "b:d.npz"
+    np.testing.assert_array_equal(joined.read("b:d.npz").signal, _ecg(40))
+    np.testing.assert_array_equal(joined.read("a:d.npz").signal, _ecg(4))
+    before = [joined.fingerprint(["a:d.npz"]), joined.fingerprint(["b:d.npz"])]
+    np.savez(other / "d.npz", signal=_ecg(41, 6000), sampling_rate=500.0)
+    assert joined.fingerprint(["a:d.npz"]) == before[0]
+    assert joined.fingerprint(["b:d.npz"]) != before[1]
 
 
 def test_an_interrupted_preparation_goes_on_where_it_stopped(
