@@ -10,6 +10,8 @@ ClinicalError
 │   ├── LeaseLost          another worker took the work over: its result stands, this one's is dropped
 │   └── IdentityChanged    the patient's identity changed while a message was composed: compose it again
 ├── ModelError         the model bundle is missing, damaged or not the one the store names
+├── LearningError      the outcomes at hand cannot teach or judge a head: collect more, or widen the rules
+│   └── GateRefused        the candidate may not be promoted: the message lists the rules that do not hold
 └── InputError         a file or argument given on the command line cannot be used
 
 Every message names the thing, the cause and the next step, and never a patient.
@@ -54,6 +56,14 @@ class IdentityChanged(StoreError):
 
 class ModelError(ClinicalError):
     """The model bundle cannot be used."""
+
+
+class LearningError(ClinicalError):
+    """The data at hand cannot teach or judge a head."""
+
+
+class GateRefused(LearningError):
+    """The candidate may not be promoted."""
 
 
 class InputError(ClinicalError):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, true
 
 from ecgfm_clinical.learning.rows import EcgRow, OutcomeRow
 from ecgfm_clinical.staging import loading
@@ -16,27 +16,31 @@ from ecgfm_clinical.staging.transaction import Reading
 PAGE = 1000  # ECGs read at once
 
 
-def ecg_rows(reading: Reading) -> list[EcgRow]:
-    """Every staged ECG, oldest first."""
-    survivors = _survivors(reading)
+def ecg_rows(reading: Reading, *, as_of: datetime | None = None) -> list[EcgRow]:
+    """Every ECG received up to that moment (all where None), oldest first, under the patient it then belonged to."""
+    survivors = _survivors(reading, as_of)
     known_as = _known_as(survivors)
-    newest = dict(
-        reading.connection.execute(select(ecg.c.source_key, func.max(ecg.c.version)).group_by(ecg.c.source_key)).all()
-    )
-    return [_ecg_row(reading, row, survivors, known_as, newest) for row in _pages(reading)]
+    query = select(ecg.c.source_key, func.max(ecg.c.version)).where(_until(ecg.c.received_at, as_of))
+    newest = dict(reading.connection.execute(query.group_by(ecg.c.source_key)).all())
+    return [_ecg_row(reading, row, survivors, known_as, newest) for row in _pages(reading, as_of)]
 
 
-def _pages(reading: Reading) -> Iterator[Any]:
+def _until(column: Any, as_of: datetime | None) -> Any:
+    return true() if as_of is None else column <= as_of
+
+
+def _pages(reading: Reading, as_of: datetime | None) -> Iterator[Any]:
     last = 0
-    query = select(ecg).order_by(ecg.c.ecg_id).limit(PAGE)
+    query = select(ecg).where(_until(ecg.c.received_at, as_of)).order_by(ecg.c.ecg_id).limit(PAGE)
     while rows := reading.connection.execute(query.where(ecg.c.ecg_id > last)).all():
         yield from rows
         last = rows[-1].ecg_id
 
 
-def _survivors(reading: Reading) -> dict[str, str]:
+def _survivors(reading: Reading, as_of: datetime | None) -> dict[str, str]:
     """Retired patient key -> surviving key, chains followed to their end."""
-    alias = dict(reading.connection.execute(select(identity_alias.c.retired_key, identity_alias.c.surviving_key)).all())
+    query = select(identity_alias.c.retired_key, identity_alias.c.surviving_key)
+    alias = dict(reading.connection.execute(query.where(_until(identity_alias.c.since, as_of))).all())
     found = {}
     for retired, surviving in alias.items():
         seen, key = {retired}, surviving
@@ -111,12 +115,12 @@ def ecg_id_of(key: str) -> int:
     return int(key.partition(":")[2])
 
 
-def outcome_rows(reading: Reading, kind: str) -> list[OutcomeRow]:
-    """Every measured result of one kind in its newest version, under the surviving patient, oldest first."""
-    survivors = _survivors(reading)
+def outcome_rows(reading: Reading, kind: str, *, as_of: datetime | None = None) -> list[OutcomeRow]:
+    """Every result of one kind in the newest version received up to that moment, oldest first."""
+    survivors = _survivors(reading, as_of)
     newest = (
         select(outcome.c.source_key, func.max(outcome.c.version).label("version"))
-        .where(outcome.c.kind == kind)
+        .where(outcome.c.kind == kind, _until(outcome.c.received_at, as_of))
         .group_by(outcome.c.source_key)
         .subquery()
     )
