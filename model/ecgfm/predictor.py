@@ -82,11 +82,17 @@ class Predictor:
 
     @classmethod
     def from_bundle(
-        cls, path: str | Path, *, runtime: str = "torch", device: str = "auto", threads: int | None = None
+        cls,
+        path: str | Path,
+        *,
+        runtime: str = "torch",
+        device: str = "auto",
+        threads: int | None = None,
+        cache: Path | None = None,
     ) -> Self:
-        """Open a bundle folder; raises `BundleError` or `RuntimeUnavailable`."""
+        """Open a bundle folder with one of `runtimes.NAMES`; raises as `Bundle.read` and `runtimes.open` do."""
         bundle = Bundle.read(path)
-        return cls(bundle, runtimes.open(bundle, runtime, device, threads))
+        return cls(bundle, runtimes.open(bundle, runtime, device, threads, cache))
 
     @property
     def labels(self) -> Mapping[str, tuple[str, ...]]:

@@ -1,15 +1,30 @@
-"""The engines that run a bundle's network, behind one small interface, and the one function that opens them."""
+"""The engines that run a bundle's network, behind one small interface, and the one function that opens them.
 
+| name          | engine                                | needs                         | precision        |
+|---------------|---------------------------------------|-------------------------------|------------------|
+| torch         | torch, CPU or CUDA                    | nothing more                  | float32 (exact)  |
+| torch-bf16    | torch with autocast                   | a CPU or GPU with bfloat16    | bfloat16         |
+| torch-fp16    | torch with autocast                   | CUDA                          | float16          |
+| onnx          | ONNX Runtime: CPU, CUDA, TensorRT     | the `onnx` extra              | float32 (exact)  |
+| openvino      | OpenVINO, weights packed when opened  | the `openvino` extra          | float32 (exact)  |
+| openvino-bf16 | the same                              | and a CPU with bfloat16       | bfloat16         |
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import RuntimeUnavailable
+from ecgfm.runtimes import preparation
 
-NAMES = ("torch",)
+if TYPE_CHECKING:
+    from ecgfm.predictor import Record
+
+NAMES = ("torch", *preparation.LIMITS)
 
 
 class Runtime(Protocol):
@@ -33,13 +48,70 @@ def open(  # the module's one verb: runtimes.open(...)
     threads: int | None = None,
     cache: Path | None = None,
 ) -> Runtime:
-    """Open a bundle with the runtime of that name; raises `RuntimeUnavailable`.
+    """Open a bundle with the runtime of that name (`NAMES`).
 
-    `device` is `auto` (CUDA where present), `cpu` or `cuda`; `threads` limits CPU threads; what a runtime has to prepare
-    is kept in `cache`, by default a folder beside the bundle.
+    `device` is `auto` (CUDA where present), `cpu` or `cuda`; `threads` limits CPU threads. A runtime other than torch
+    float32 is exported and measured against it when it first meets this model, on synthetic ECGs unless `prepare` has
+    measured it on real ones; what is prepared is kept in `cache`, by default the folder `BUNDLE.runtimes` beside the bundle.
+    Raises `RuntimeUnavailable`, `RuntimeTooInexact` or `BundleError`.
     """
+    runtime = _engine(bundle, name, device, threads, cache)
     if name == "torch":
+        return runtime
+    known = preparation.earlier(bundle, name, cache)
+    if known is not None:
+        preparation.accept(known)
+    elif bundle.heads:  # a model without heads has no probability to change
+        from ecgfm.predictor import Record
+        from ecgfm.runtimes.synthetic import synthetic_ecgs
+        from ecgfm.signal import SAMPLING_RATE
+
+        records = [Record(signal=signal, sampling_rate=SAMPLING_RATE) for signal in synthetic_ecgs()]
+        what = f"{len(records)} synthetic ECGs"
+        _measure(bundle, name, runtime, records, what, threads, cache)
+    return runtime
+
+
+def prepare(
+    bundle: Bundle,
+    name: str,
+    records: Sequence["Record"],
+    *,
+    measured_on: str,
+    device: str = "auto",
+    threads: int | None = None,
+    cache: Path | None = None,
+) -> preparation.Measurement:
+    """Measure a runtime on the caller's own recordings and keep the record; raises as `open` does."""
+    return _measure(bundle, name, _engine(bundle, name, device, threads, cache), records, measured_on, threads, cache)
+
+
+def _measure(
+    bundle: Bundle,
+    name: str,
+    runtime: Runtime,
+    records: Sequence["Record"],
+    measured_on: str,
+    threads: int | None,
+    cache: Path | None,
+) -> preparation.Measurement:
+    reference = _engine(bundle, "torch", "cpu", threads, cache)
+    return preparation.measure(bundle, name, runtime, reference, records, measured_on=measured_on, cache=cache)
+
+
+def _engine(bundle: Bundle, name: str, device: str, threads: int | None, cache: Path | None) -> Runtime:
+    engine, _, precision = name.partition("-")
+    if name not in NAMES:
+        raise RuntimeUnavailable(f"there is no runtime {name!r}; choose one of {', '.join(NAMES)}")
+    if engine == "torch":
         from ecgfm.runtimes.torch_runtime import TorchRuntime
 
-        return TorchRuntime(bundle.network(), device=device, threads=threads)
-    raise RuntimeUnavailable(f"there is no runtime {name!r}; choose one of {', '.join(NAMES)}")
+        return TorchRuntime(bundle.network(), precision=precision or "fp32", device=device, threads=threads)
+    if engine == "onnx":
+        from ecgfm.runtimes.onnx_runtime import OnnxRuntime
+
+        return OnnxRuntime(preparation.onnx_file(bundle, cache), device=device, threads=threads)
+    from ecgfm.runtimes.openvino_runtime import OpenVinoRuntime
+
+    path = preparation.onnx_file(bundle, cache)
+    return OpenVinoRuntime(path, precision=precision or "f32", device=device, threads=threads)

@@ -26,7 +26,7 @@ class OnnxRuntime:
             import onnxruntime
         except ImportError as error:
             raise RuntimeUnavailable(
-                "ONNX Runtime is not installed: pip install 'ecgfm-clinical[onnxruntime]', or choose runtime 'torch'"
+                "ONNX Runtime is not installed: pip install 'ecgfm-clinical[onnx]', or choose runtime 'torch'"
             ) from error
         provider = choose_provider(device, onnxruntime.get_available_providers())
         options = onnxruntime.SessionOptions()

@@ -1,0 +1,162 @@
+"""Before a runtime other than torch may score: export once, measure how far its probabilities are from torch fp32.
+
+What is prepared lies beside the bundle, never in it: `BUNDLE.runtimes/<first 16 of model_id>/model.onnx`, and one JSON
+record per runtime with the largest change of a probability, on what it was measured and with which versions. A runtime
+above its limit is refused, each time it is opened.
+"""
+
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ecgfm.checkpoint import Bundle
+from ecgfm.errors import BundleError, RuntimeTooInexact
+
+if TYPE_CHECKING:
+    from ecgfm.predictor import Record
+    from ecgfm.runtimes import Runtime
+
+EXACT = 1e-5  #: largest change of a probability allowed to a float32 runtime
+FAST = 1e-2  #: … to a runtime of reduced precision
+LIMITS = {
+    "torch-bf16": FAST,
+    "torch-fp16": FAST,
+    "onnx": EXACT,
+    "openvino": EXACT,
+    "openvino-bf16": FAST,
+}
+
+_LIBRARIES = ("torch", "onnxruntime", "onnxruntime-gpu", "openvino")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """How far one runtime's probabilities are from torch fp32, for one model, on this machine."""
+
+    model_id: str
+    runtime: str  #: as chosen in the settings: `onnx`, `openvino-bf16` …
+    engine: str  #: as written into each score
+    largest_probability_change: float
+    limit: float
+    segments: int
+    measured_on: str  #: which recordings
+    versions: dict[str, str]
+    processor: str  #: instruction set: another one runs other kernels
+
+
+def folder_for(bundle: Bundle, cache: Path | None) -> Path:
+    """Where this bundle's prepared files lie."""
+    root = cache if cache is not None else bundle.path.parent / f"{bundle.path.name}.runtimes"
+    return root / bundle.model_id[:16]
+
+
+def onnx_file(bundle: Bundle, cache: Path | None) -> Path:
+    """The bundle's ONNX file, exported now where it is not there yet; raises `BundleError` where nothing can be written."""
+    path = folder_for(bundle, cache) / "model.onnx"
+    if not path.exists():
+        from ecgfm.export import export_onnx
+
+        try:
+            export_onnx(bundle, path)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+    return path
+
+
+def measure(
+    bundle: Bundle,
+    name: str,
+    runtime: "Runtime",
+    reference: "Runtime",
+    records: Sequence["Record"],
+    *,
+    measured_on: str,
+    cache: Path | None = None,
+) -> Measurement:
+    """Score the records with both, keep the record on disk, and raise `RuntimeTooInexact` above the limit."""
+    from ecgfm.predictor import Predictor
+
+    changes, segments = [0.0], 0
+    ours = Predictor(bundle, runtime).predict(records)
+    theirs = Predictor(bundle, reference).predict(records)
+    for one, other in zip(ours, theirs, strict=True):
+        segments += one.segments
+        for head, expected in zip(one.heads, other.heads, strict=True):
+            pairs = zip(head.segment_probabilities, expected.segment_probabilities, strict=True)
+            changes += [abs(mine - exact) for mine, exact in pairs]
+    if not segments:
+        raise BundleError(f"none of the recordings given ({measured_on}) can be scored, so nothing was measured")
+    measurement = Measurement(
+        model_id=bundle.model_id,
+        runtime=name,
+        engine=runtime.name,
+        largest_probability_change=float(max(changes)),
+        limit=LIMITS[name],
+        segments=segments,
+        measured_on=measured_on,
+        versions=_versions(),
+        processor=_processor(),
+    )
+    _write(folder_for(bundle, cache) / f"{name}.json", measurement)
+    return accept(measurement)
+
+
+def accept(measurement: Measurement) -> Measurement:
+    """The measurement itself, or `RuntimeTooInexact` where it is above its limit (or not a number)."""
+    if not measurement.largest_probability_change <= measurement.limit:
+        raise RuntimeTooInexact(
+            f"runtime {measurement.runtime!r} changes a probability of model {measurement.model_id[:12]} by "
+            f"{measurement.largest_probability_change:.1e} ({measurement.measured_on}), more than the limit "
+            f"{measurement.limit:.0e}; choose runtime 'torch' or another float32 one"
+        )
+    return measurement
+
+
+def earlier(bundle: Bundle, name: str, cache: Path | None) -> Measurement | None:
+    """The measurement on disk, if it is of this model with these library versions on this kind of processor."""
+    path = folder_for(bundle, cache) / f"{name}.json"
+    try:
+        found = Measurement(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None  # absent, or of another version of this program: measured again
+    fits = (found.model_id, found.versions, found.processor, found.limit)
+    return found if fits == (bundle.model_id, _versions(), _processor(), LIMITS[name]) else None
+
+
+def _processor() -> str:
+    import torch
+
+    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _write(path: Path, measurement: Measurement) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(asdict(measurement), file, indent=2)
+            file.write("\n")
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> BundleError:
+    return BundleError(f"{path} cannot be written ({error.strerror}); name another folder for prepared models")

@@ -1,0 +1,176 @@
+"""Every runtime gives torch's probabilities within its limit, the same bits in any company, and is refused otherwise."""
+
+import json
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ecgfm import runtimes
+from ecgfm.checkpoint import Bundle
+from ecgfm.errors import BundleError, RuntimeTooInexact, RuntimeUnavailable
+from ecgfm.predictor import Predictor, Record
+from ecgfm.runtimes import preparation
+from ecgfm.runtimes.onnx_runtime import choose_provider
+from ecgfm.runtimes.synthetic import synthetic_ecgs
+from ecgfm.signal import reasons_not_scored
+
+NEEDS = {"onnx": "onnxruntime", "openvino": "openvino", "openvino-bf16": "openvino"}
+ON_CPU = [name for name in runtimes.NAMES if name != "torch-fp16"]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prepared files of the tiny bundle, exported once for all these tests."""
+    return tmp_path_factory.mktemp("prepared")
+
+
+def opened(bundle: Bundle, name: str, cache: Path) -> Predictor:
+    if name in NEEDS and find_spec(NEEDS[name]) is None:
+        pytest.skip(f"{NEEDS[name]} is not installed")
+    try:
+        return Predictor.from_bundle(bundle.path, runtime=name, device="cpu", threads=2, cache=cache)
+    except RuntimeUnavailable as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("name", ON_CPU)
+def test_same_bits_alone_first_last_and_among_31_others(
+    bundle: Bundle, cache: Path, records: list[Record], name: str
+) -> None:
+    predictor = opened(bundle, name, cache)
+    alone = [predictor.predict([record])[0] for record in records]
+    assert predictor.predict(records) == alone
+    assert predictor.predict(records[::-1]) == alone[::-1]
+    shuffled = [int(index) for index in np.random.default_rng(5).permutation(len(records))]
+    assert predictor.predict([records[index] for index in shuffled]) == [alone[index] for index in shuffled]
+
+
+@pytest.mark.parametrize("name", ON_CPU[1:])
+def test_probabilities_within_the_limit(bundle: Bundle, cache: Path, records: list[Record], name: str) -> None:
+    theirs = opened(bundle, "torch", cache).predict(records)
+    ours = opened(bundle, name, cache).predict(records)
+    changes = [
+        abs(one.probability - other.probability)
+        for mine, exact in zip(ours, theirs, strict=True)
+        for one, other in zip(mine.heads, exact.heads, strict=True)
+    ]
+    assert 0 < max(changes) <= preparation.LIMITS[name]
+
+
+@pytest.mark.parametrize("name", ON_CPU)
+def test_embeddings(bundle: Bundle, cache: Path, records: list[Record], name: str) -> None:
+    expected = opened(bundle, "torch", cache).embed(records[:3])
+    found = opened(bundle, name, cache).embed(records[:3])
+    for mine, exact in zip(found, expected, strict=True):
+        assert mine is not None
+        assert exact is not None
+        np.testing.assert_allclose(mine, exact, atol=0.05 if "bf16" in name else 1e-5)
+
+
+def test_first_opening_measures_and_the_next_believes_it(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(bundle, "torch-bf16", tmp_path)
+    (record,) = tmp_path.rglob("torch-bf16.json")
+    kept = json.loads(record.read_text())
+    assert kept["model_id"] == bundle.model_id
+    assert kept["engine"] == "torch-cpu-bf16"
+    assert 0 < kept["largest_probability_change"] <= kept["limit"] == preparation.FAST
+    assert kept["measured_on"] == "6 synthetic ECGs"
+    monkeypatch.setattr(runtimes, "_measure", lambda *_: pytest.fail("measured again"))
+    opened(bundle, "torch-bf16", tmp_path)
+
+
+def test_a_record_of_other_library_versions_is_measured_again(bundle: Bundle, tmp_path: Path) -> None:
+    opened(bundle, "torch-bf16", tmp_path)
+    (record,) = tmp_path.rglob("torch-bf16.json")
+    kept = json.loads(record.read_text())
+    record.write_text(json.dumps(kept | {"versions": {"torch": "1.0"}, "largest_probability_change": 0.5}))
+    opened(bundle, "torch-bf16", tmp_path)
+    assert json.loads(record.read_text())["versions"] == kept["versions"]
+
+
+def test_a_runtime_above_its_limit_is_refused_each_time(
+    bundle: Bundle, tmp_path: Path, records: list[Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(preparation.LIMITS, "torch-bf16", 1e-9)
+    with pytest.raises(RuntimeTooInexact, match="more than the limit 1e-09"):
+        runtimes.prepare(bundle, "torch-bf16", records[:2], measured_on="2 recordings", device="cpu", cache=tmp_path)
+    with pytest.raises(RuntimeTooInexact, match="2 recordings"):
+        runtimes.open(bundle, "torch-bf16", "cpu", cache=tmp_path)
+
+
+def test_not_a_number_is_above_every_limit(bundle: Bundle, tmp_path: Path, records: list[Record]) -> None:
+    measured = runtimes.prepare(bundle, "torch-bf16", records[:1], measured_on="1", device="cpu", cache=tmp_path)
+    with pytest.raises(RuntimeTooInexact):
+        preparation.accept(replace(measured, largest_probability_change=float("nan")))
+
+
+def test_nothing_scorable_measures_nothing(bundle: Bundle, tmp_path: Path) -> None:
+    empty = [Record(signal=np.zeros((12, 5000), np.float32), sampling_rate=500)]
+    with pytest.raises(BundleError, match="nothing was measured"):
+        runtimes.prepare(bundle, "torch-bf16", empty, measured_on="1 flat line", device="cpu", cache=tmp_path)
+
+
+def test_the_bundle_folder_is_left_alone(bundle: Bundle, cache: Path) -> None:
+    opened(bundle, "torch-bf16", cache)
+    assert sorted(path.name for path in bundle.path.iterdir()) == ["bundle.json", "model.safetensors"]
+    Bundle.read(bundle.path)
+
+
+def test_place_that_cannot_be_written(bundle: Bundle, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(BundleError, match="name another folder"):
+        runtimes.open(bundle, "torch-bf16", "cpu", cache=blocked)
+
+
+def test_devices_that_a_runtime_does_not_have(bundle: Bundle, cache: Path) -> None:
+    with pytest.raises(RuntimeUnavailable, match="for CPUs"):
+        runtimes.open(bundle, "openvino", "cuda", cache=cache)
+    with pytest.raises(RuntimeUnavailable, match="float16 needs a CUDA device"):
+        runtimes.open(bundle, "torch-fp16", "cpu", cache=cache)
+
+
+@pytest.mark.parametrize(
+    ("device", "available", "chosen"),
+    [
+        ("auto", ["CPUExecutionProvider"], "CPUExecutionProvider"),
+        ("auto", ["CUDAExecutionProvider", "CPUExecutionProvider"], "CUDAExecutionProvider"),
+        ("cuda", ["TensorrtExecutionProvider", "CUDAExecutionProvider"], "TensorrtExecutionProvider"),
+        ("cpu", ["CUDAExecutionProvider", "CPUExecutionProvider"], "CPUExecutionProvider"),
+    ],
+)
+def test_provider(device: str, available: list[str], chosen: str) -> None:
+    assert choose_provider(device, available) == chosen
+
+
+def test_provider_that_is_absent() -> None:
+    with pytest.raises(RuntimeUnavailable, match="no provider"):
+        choose_provider("cuda", ["CPUExecutionProvider"])
+
+
+def test_synthetic_ecgs_can_be_scored_and_keep_einthoven() -> None:
+    for signal in synthetic_ecgs(8):
+        assert signal.shape == (12, 5000)
+        assert reasons_not_scored(signal, 500) == ()
+        np.testing.assert_allclose(signal[0] + signal[2], signal[1], atol=1e-5)
+        np.testing.assert_allclose(signal[3] + signal[4] + signal[5], 0, atol=1e-5)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+@pytest.mark.parametrize("name", ["torch", "torch-bf16", "torch-fp16"])
+def test_cuda_equals_cpu_and_keeps_its_bits(bundle: Bundle, cache: Path, records: list[Record], name: str) -> None:
+    predictor = Predictor.from_bundle(bundle.path, runtime=name, device="cuda", cache=cache)
+    exact = Predictor.from_bundle(bundle.path, device="cpu").predict(records)
+    alone = [predictor.predict([record])[0] for record in records]
+    assert predictor.predict(records) == alone
+    limit = 1e-4 if name == "torch" else preparation.FAST  # TF32 is off, but a GPU sums in another order
+    for mine, other in zip(alone, exact, strict=True):
+        for one, two in zip(mine.heads, other.heads, strict=True):
+            assert abs(one.probability - two.probability) <= limit
