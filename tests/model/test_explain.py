@@ -1,0 +1,82 @@
+"""Saliency equals the reference's, is mapped to seconds, and points at what the logit depends on."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import ecgfm
+from ecgfm.checkpoint import Bundle
+from ecgfm.errors import NoHead, SignalError
+from ecgfm.explain import attention, attention_saliency, explain, gradient_times_input, stretch
+from ecgfm.runtimes.synthetic import synthetic_ecgs
+
+
+def test_attention_equals_the_reference(reference: Path) -> None:
+    network = ecgfm.load(reference / "tiny_finetuned.pt")
+    with np.load(reference / "tiny_finetuned_ref.npz") as arrays:
+        source = torch.from_numpy(arrays["source"])
+        for layer in range(3):
+            found = attention(network, source[:1], layer=layer).mean(dim=1)
+            np.testing.assert_allclose(found, arrays["sal.saliency_attn"][:, layer], atol=5e-6)
+        np.testing.assert_allclose(attention_saliency(network, source), arrays["sal.attn_max_last_layer"], atol=5e-6)
+
+
+def test_stretch_keeps_each_frame_at_its_own_time() -> None:
+    frames = np.zeros(156)
+    frames[100] = 1
+    stretched = stretch(frames, 2500)
+    assert stretched.shape == (2500,)
+    middle = 100.5 * 2500 / 156
+    assert abs(int(stretched.argmax()) - middle) <= 1
+    assert not stretched[: int(middle - 20)].any()
+    assert not stretched[int(middle + 20) :].any()
+
+
+@pytest.mark.parametrize("rate", [500, 250, 1000])
+def test_weights_lie_on_the_recordings_own_samples(bundle: Bundle, rate: int) -> None:
+    network = ecgfm.load(bundle.path)
+    signal = synthetic_ecgs(1)[0]
+    signal = signal[:, ::2] if rate == 250 else np.repeat(signal, 2, axis=1) if rate == 1000 else signal
+    saliency = explain(network, signal, rate)
+    assert saliency.weights.min() == 0
+    assert saliency.weights.max() == 1
+    assert saliency.seconds[-1] == pytest.approx(10, abs=0.01)
+    own = saliency.at(signal.shape[1], rate)
+    assert own.shape == (signal.shape[1],)
+    assert own.argmax() / rate == pytest.approx(saliency.seconds[saliency.weights.argmax()], abs=0.005)
+
+
+def test_remainder_that_no_segment_covers_has_no_weight(bundle: Bundle) -> None:
+    signal = synthetic_ecgs(1)[0][:, :3500]
+    own = explain(ecgfm.load(bundle.path), signal, 500).at(3500, 500)
+    assert not own[2500:].any()
+    assert own[:2500].any()
+
+
+def test_gradient_times_input_predicts_a_small_change(bundle: Bundle) -> None:
+    """First-order: scaling the input by 1 + h changes the logit by h times the sum of gradient × input."""
+    network = ecgfm.load(bundle.path).double()
+    source = torch.randn(1, 12, 2500, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    source.requires_grad_(True)
+    (gradient,) = torch.autograd.grad(network(source)[0, 0], source)
+    step = 1e-4
+    with torch.no_grad():
+        change = (network(source * (1 + step)) - network(source * (1 - step)))[0, 0] / (2 * step)
+    assert float((gradient * source).sum().detach()) == pytest.approx(float(change), rel=1e-3, abs=1e-6)
+    found = gradient_times_input(network, source.detach(), 0)
+    torch.testing.assert_close(found, (gradient * source).abs().sum(dim=1))
+
+
+def test_gradient_needs_to_know_the_label(bundle: Bundle) -> None:
+    network, signal = ecgfm.load(bundle.path), synthetic_ecgs(1)[0]
+    with pytest.raises(NoHead, match="reduced_lvef, troponin"):
+        explain(network, signal, 500, method="gradient")
+    weights = explain(network, signal, 500, method="gradient", label="troponin").weights
+    assert (weights != explain(network, signal, 500, method="gradient", label="reduced_lvef").weights).any()
+
+
+def test_what_cannot_be_scored_cannot_be_explained(bundle: Bundle) -> None:
+    with pytest.raises(SignalError, match="too-short"):
+        explain(ecgfm.load(bundle.path), np.ones((12, 100), np.float32), 500)
