@@ -1,4 +1,4 @@
-"""Who works under which name, and whether the process behind a name is certainly gone.
+"""Who works here under which name, and whether the process behind a name is certainly gone.
 
 A worker's name holds host, process namespace and process id. Another process on the same host and in the same namespace
 can see that it no longer runs, so what it held need not wait for its lease to end. Of any other process nothing is
@@ -6,6 +6,7 @@ known, and the lease decides.
 """
 
 import os
+import pwd
 import socket
 from pathlib import Path
 
@@ -35,3 +36,12 @@ def _namespace() -> str:
         return Path("/proc/self/ns/pid").readlink().name.strip("pid:[]")
     except OSError:
         return ""
+
+
+def operator() -> str:
+    """Who types commands here, for the audit trail: the account and the host."""
+    try:
+        account = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container may run under a number that has no name
+        account = str(os.getuid())
+    return f"{account}@{socket.gethostname()}"

@@ -74,6 +74,13 @@ class Scorer:
         log.event("batch.scored", jobs=len(jobs), ms=round(1000 * (time.perf_counter() - started)))
         return len(jobs)
 
+    def evaluate(self, one: StagedEcg, *, now: datetime) -> Scoring:
+        """What this model says of one ECG, outside any job. Raises whatever the ECG makes the predictor raise."""
+        outcome = self._predict([one])[one.ecg_id]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return self._scoring(one, outcome, now)
+
     def _judge(self, one: StagedEcg) -> dict[str, tuple[Reason, ...]]:
         return {head: judge(one.ecg, rules) for head, rules in self._rules.items() if rules.enabled}
 

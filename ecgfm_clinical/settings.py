@@ -305,6 +305,21 @@ class Settings(BaseSettings):
         """The rules of one head; defaults where the file names none."""
         return self.heads.get(head, HeadRules())
 
+    def authority_of(self, source: str) -> str:
+        """The assigning authority of patient numbers that name none, for what comes in by this listener or source."""
+        own = {
+            **{part.name: part.authority for part in self.listeners.dicom},
+            **{part.name: part.authority for part in self.listeners.hl7},
+            **{part.name: part.authority for part in self.sources.folder},
+        }
+        return own.get(source) or self.site.authority
+
+    def allowed_roots_of(self, source: str) -> tuple[Path, ...]:
+        """The folders into which reference pointers of this listener's messages may lead."""
+        return tuple(
+            self.resolve(root) for part in self.listeners.hl7 if part.name == source for root in part.allowed_roots
+        )
+
     def resolve(self, path: Path) -> Path:
         """`path` as meant by the settings file: relative to its folder."""
         return path if path.is_absolute() else (self.folder / path).resolve()

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from ecgfm_clinical.cli import demo, look, operate, research, setup
+from ecgfm_clinical.cli import corrections, demo, look, operate, replay, research, setup
 
 app = typer.Typer(
     name="ecgfm-clinical",
@@ -27,6 +27,9 @@ app.command("ingest")(operate.ingest)
 app.command("pull")(operate.pull)
 app.command("score")(operate.score)
 app.command("send")(operate.send)
+app.command("correct")(corrections.correct)
+app.command("withdraw")(corrections.withdraw)
+app.command("replay")(replay.replay)
 app.command("status")(look.status)
 app.command("show")(look.show)
 app.command("inspect")(look.inspect)

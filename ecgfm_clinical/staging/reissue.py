@@ -6,6 +6,7 @@ identity it went out with, before it goes to the right one.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -196,7 +197,11 @@ def _next_version(tx: Transaction, ecg_id: int, destination: str) -> int:
 
 
 def _reassign(tx: Transaction, row: Any, patient: Patient) -> Any:
-    """The ECG belongs to `patient` from now on; what was received stays in its payload."""
+    """The ECG belongs to `patient` from now on, under the demographics ADT messages gave; its payload stays as it was."""
+    if patient.identifiers and not patient.family_name:
+        key = identity.identifier_key(tx, patient.identifiers[0])
+        known = identity.demographics(tx.connection, tx.keyring, key)
+        patient = replace(known, identifiers=patient.identifiers) if known else patient
     private = loading.private_of(tx, row) | {"patient": codec.patient_dict(patient)}
     key_id, sealed = tx.keyring.seal(to_json(private), bound_to=f"ecg:{row.source_key}:{row.version}")
     return tx.connection.execute(

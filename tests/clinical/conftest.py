@@ -1,14 +1,21 @@
-"""What the hall's tests share: a clock, and a store with a way to stage ECGs as a listener would."""
+"""What the hall's tests share: a clock, a store with a way to stage ECGs, a site of its own and its command line."""
 
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from ecgfm.testing import write_tiny_bundle
+from ecgfm_clinical import cli
 from ecgfm_clinical.staging.store import Store
-from ecgfm_clinical.testing import Clock
+from ecgfm_clinical.testing import Clock, make_ecg
 from ecgfm_connectors.base import Received, Verdict
 from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.ecg import Ecg
+from ecgfm_connectors.testing import dicom_writer
+
+Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -34,3 +41,34 @@ def stage(store: Store, clock: Clock) -> Callable[[Ecg], Verdict]:
         return store.intake(received, Contents(ecgs=(ecg,)), now=clock(), actor="cart")
 
     return put
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs one command line; its exit code, output and error output."""
+
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["ecgfm-clinical", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return call
+
+
+@pytest.fixture
+def site(tmp_path: Path, run: Run) -> Path:
+    """A new installation with a small model; the path of its settings."""
+    assert run("init", tmp_path / "site")[0] == 0
+    write_tiny_bundle(tmp_path / "site" / "tiny")
+    settings = tmp_path / "site" / "settings.toml"
+    settings.write_text(settings.read_text().replace('bundle = "demo"', 'bundle = "tiny"'))
+    return settings
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    path = tmp_path / "one.dcm"
+    path.write_bytes(dicom_writer.write_ecg(make_ecg(1)))
+    return path

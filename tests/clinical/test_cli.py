@@ -10,44 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecgfm.testing import write_tiny_bundle
-from ecgfm_clinical import cli
 from ecgfm_clinical.testing import make_ecg
 from ecgfm_connectors.ecg import LEADS
-from ecgfm_connectors.testing import aecg_writer, dicom_writer
+from ecgfm_connectors.testing import aecg_writer
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs one command line; its exit code, output and error output."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["ecgfm-clinical", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return call
-
-
-@pytest.fixture
-def site(tmp_path: Path, run: Run) -> Path:
-    """A new installation with a small model; the path of its settings."""
-    assert run("init", tmp_path / "site")[0] == 0
-    write_tiny_bundle(tmp_path / "site" / "tiny")
-    settings = tmp_path / "site" / "settings.toml"
-    settings.write_text(settings.read_text().replace('bundle = "demo"', 'bundle = "tiny"'))
-    return settings
-
-
-@pytest.fixture
-def recording(tmp_path: Path) -> Path:
-    path = tmp_path / "one.dcm"
-    path.write_bytes(dicom_writer.write_ecg(make_ecg(1)))
-    return path
 
 
 def test_help_names_every_command_and_loads_quickly(run: Run) -> None:

@@ -1,0 +1,109 @@
+"""`correct` and `withdraw`: shown first, done after a yes, told to every destination that holds the result."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, say, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ecgfm_clinical.staging.records import Told
+    from ecgfm_connectors.patient import Patient
+
+ReasonOption = Annotated[str, typer.Option(help="Why, for the audit trail; without patient data.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
+
+
+def withdraw(
+    ecg: Annotated[str | None, typer.Argument(help="ECG id or source id whose results are taken back.")] = None,
+    model: Annotated[str | None, typer.Option(help="Every result of this model: the digest, or its beginning.")] = None,
+    since: Annotated[
+        datetime | None, typer.Option(help="Only what was scored at or after this time, in the site's zone.")
+    ] = None,
+    reason: ReasonOption = "",
+    yes: YesOption = False,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take back results (OBX-11 = W): of one ECG, or of a whole model, for all time or since a time.
+
+    What was not sent yet is cancelled; what was sent, or may have been, is followed by a withdrawal under a number of its
+    own. `status` and `show` tell when the receiver has acknowledged it.
+    """
+    from ecgfm_clinical import correction
+    from ecgfm_clinical.errors import InputError
+    from ecgfm_clinical.story import find_ecg
+
+    if ecg is None and model is None and since is None:
+        raise InputError("say what to withdraw: an ECG, --model DIGEST, or --since TIME")
+    with opened(settings) as (read, store):
+        standing = store.told(
+            ecg_id=find_ecg(store, ecg) if ecg is not None else None,
+            model_id=model,
+            since=since.replace(tzinfo=read.site.zone) if since is not None and since.tzinfo is None else since,
+        )
+        if not _agreed(standing, "withdrawn", yes=yes, quiet=as_json):
+            raise typer.Exit(1)
+        done = correction.withdraw(store, standing, reason=reason)
+    _tell(done.created, done.cancelled, as_json)
+
+
+def correct(
+    ecg: Annotated[str, typer.Argument(help="ECG id or source id.")],
+    patient: Annotated[
+        str | None,
+        typer.Option(help="AUTHORITY|TYPE|NUMBER of the patient it really is of, as in `TESTHOSP|MR|4711`."),
+    ] = None,
+    reason: ReasonOption = "",
+    yes: YesOption = False,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send the current result of one ECG again as a correction (OBX-11 = C).
+
+    With --patient: the result is withdrawn from the patient it went to and sent to the right one, in this order. Name and
+    birth date of the right patient are taken from the ADT messages the store has seen; the old ones are not carried over.
+    """
+    from ecgfm_clinical import correction
+    from ecgfm_clinical.story import find_ecg
+
+    with opened(settings) as (read, store):
+        ecg_id = find_ecg(store, ecg)
+        right = _patient(patient) if patient else None
+        if not _agreed(store.told(ecg_id=ecg_id), "corrected", yes=yes, quiet=as_json):
+            raise typer.Exit(1)
+        done = correction.correct(store, ecg_id, patient=right, destinations=read.destination_names, reason=reason)
+    _tell(done.created, done.cancelled, as_json)
+
+
+def _patient(text: str) -> "Patient":
+    from ecgfm_clinical.errors import InputError
+    from ecgfm_connectors.patient import Identifier, Patient
+
+    parts = [part.strip() for part in text.split("|")]
+    if len(parts) != 3 or not all(parts):
+        raise InputError("--patient needs AUTHORITY|TYPE|NUMBER, all three: a bare number may be somebody else's")
+    return Patient(identifiers=(Identifier(authority=parts[0], type=parts[1], value=parts[2]),))
+
+
+def _agreed(standing: "Iterable[Told]", what: str, *, yes: bool, quiet: bool) -> bool:
+    """Show what would be touched and ask, unless told not to."""
+    standing = list(standing)
+    for one in () if quiet else standing:
+        sent = "sent" if one.may_have_left else "not sent yet"
+        say(
+            f"ECG {one.ecg_id} to {one.destination}: {one.kind}, {one.state.value}, {sent}, by {one.model}, {one.control_id}"
+        )
+    if not quiet:
+        say(f"{len(standing)} results of {len({one.ecg_id for one in standing})} ECGs would be {what}")
+    return yes or typer.confirm("Do it?", default=False, err=True)
+
+
+def _tell(created: tuple[int, ...], cancelled: tuple[int, ...], as_json: bool) -> None:
+    if as_json:
+        write_json({"messages": list(created), "cancelled": list(cancelled)})
+    else:
+        say(f"{len(created)} messages will be sent, {len(cancelled)} unsent ones were cancelled")

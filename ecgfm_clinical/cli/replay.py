@@ -1,0 +1,115 @@
+"""`replay`: score an ECG again and compare, read again what was refused, send again what a receiver would not take."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, say, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ecgfm_clinical.settings import Settings
+    from ecgfm_clinical.staging.store import Store
+    from ecgfm_connectors.base import Received
+    from ecgfm_connectors.contents import Contents
+
+
+def replay(
+    ecg: Annotated[str | None, typer.Argument(help="ECG id or source id: read, score and compare it again.")] = None,
+    refused: Annotated[
+        bool, typer.Option("--refused", help="Read every refused or unreadable payload again, after an upgrade say.")
+    ] = False,
+    dead: Annotated[bool, typer.Option("--dead", help="Send again what receivers refused (dead letters).")] = False,
+    destination: Annotated[str | None, typer.Option(help="With --dead: this destination only.")] = None,
+    recompose: Annotated[
+        bool, typer.Option("--recompose", help="With --dead: composed anew under a new number, not the same bytes.")
+    ] = False,
+    bundle: Annotated[str | None, typer.Option("--model", help="Bundle folder, if not the configured one.")] = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Do again what was done before.
+
+    With ECG: exits with 1 where the stored bytes or the stored model give anything but exactly the stored score. Nothing
+    in the store changes and nothing is sent.
+    """
+    from ecgfm_clinical.errors import InputError
+
+    if sum((ecg is not None, refused, dead)) != 1:
+        raise InputError("say what to replay: an ECG, --refused, or --dead")
+    with opened(settings) as (read, store):
+        if ecg is not None:
+            exact, found = _ecg(read, store, ecg, bundle)
+        elif refused:
+            exact, found = True, _refused(read, store)
+        else:
+            exact, found = True, _dead(store, destination, recompose)
+    if as_json:
+        write_json(found)
+    for key, value in () if as_json else found.items():
+        say(f"{key:12} {value}")
+    if not exact:
+        raise typer.Exit(1)
+
+
+def _ecg(settings: "Settings", store: "Store", wanted: str, bundle: str | None) -> tuple[bool, dict[str, object]]:
+    from dataclasses import asdict
+
+    from ecgfm_clinical import replay as replaying
+    from ecgfm_clinical import wiring
+    from ecgfm_clinical.errors import ModelError
+    from ecgfm_clinical.story import find_ecg
+
+    ecg_id = find_ecg(store, wanted)
+    then = replaying.last_scoring(store, ecg_id)
+    predictor = wiring.open_predictor(settings, bundle)
+    if predictor.model_id != then.model_id:
+        raise ModelError(
+            f"ECG {ecg_id} was scored by {then.model_name} {then.model_version} ({then.model_id[:12]}…), not by the model "
+            f"at hand ({predictor.model_id[:12]}…): name that bundle with --model"
+        )
+    scorer = wiring.build_scorer(settings, store, predictor)
+    found = replaying.replay(
+        store, ecg_id, read=_reader(settings), score=lambda one: scorer.evaluate(one, now=wiring.utc_now())
+    )
+    return found.exact, {**asdict(found), "exact": found.exact}
+
+
+def _refused(settings: "Settings", store: "Store") -> dict[str, object]:
+    from ecgfm_clinical import replay as replaying
+    from ecgfm_clinical import wiring
+
+    def handle(received: "Received") -> "object":
+        return wiring.build_ingest(settings, store, authority=settings.authority_of(received.source))(received)
+
+    found = replaying.read_set_aside(store, handle=handle, read=_reader(settings))  # type: ignore[arg-type]
+    return dict(found) or {"set aside": 0}
+
+
+def _dead(store: "Store", destination: str | None, recompose: bool) -> dict[str, object]:
+    from ecgfm_clinical import liveness, wiring
+
+    report = store.resend(
+        destination=destination,
+        recompose=recompose,
+        now=wiring.utc_now(),
+        actor=liveness.operator(),
+        control_ids=wiring.control_id,
+    )
+    return {"sent again": len(report.created), "overtaken or replaced": len(report.cancelled)}
+
+
+def _reader(settings: "Settings") -> "Callable[[Received], Contents]":
+    """Reads a stored payload as the listener or source it came by would."""
+    from ecgfm_connectors.reading import ReadingContext, read
+
+    def again(received: "Received") -> "Contents":
+        context = ReadingContext(
+            default_authority=settings.authority_of(received.source),
+            zone=settings.site.zone,
+            allowed_roots=settings.allowed_roots_of(received.source),
+        )
+        return read(received.content, context)
+
+    return again

@@ -1,0 +1,35 @@
+"""An operator's corrections and withdrawals, each ECG by itself, so that a recall of thousands never holds up the work."""
+
+from collections.abc import Iterable, Sequence
+
+from ecgfm_clinical import liveness, wiring
+from ecgfm_clinical.staging.records import Reissue, Told
+from ecgfm_clinical.staging.store import Store
+from ecgfm_connectors.patient import Patient
+
+
+def withdraw(store: Store, standing: Iterable[Told], *, reason: str) -> Reissue:
+    """Take back every result of the ECGs that `standing` names. What was taken back before stays as it is."""
+    done = [
+        store.withdraw(
+            ecg_id, reason=reason, now=wiring.utc_now(), actor=liveness.operator(), control_ids=wiring.control_id
+        )
+        for ecg_id in sorted({one.ecg_id for one in standing})
+    ]
+    return Reissue(
+        created=tuple(message for one in done for message in one.created),
+        cancelled=tuple(message for one in done for message in one.cancelled),
+    )
+
+
+def correct(store: Store, ecg_id: int, *, patient: Patient | None, destinations: Sequence[str], reason: str) -> Reissue:
+    """Send the current result again, or move it to the patient it really is of. Raises NotFound, StoreError."""
+    return store.correct(
+        ecg_id,
+        patient=patient,
+        destinations=destinations,
+        reason=reason,
+        now=wiring.utc_now(),
+        actor=liveness.operator(),
+        control_ids=wiring.control_id,
+    )

@@ -1,0 +1,119 @@
+"""Does the store still mean what it said: an ECG's stored bytes are read and scored again, and compared to the last bit."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ecgfm_clinical.errors import InputError
+from ecgfm_clinical.staging.records import Score, Scoring, StagedEcg
+from ecgfm_clinical.staging.store import Store
+from ecgfm_connectors.base import Disposition, Received, Verdict
+from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.ecg import Ecg
+from ecgfm_connectors.errors import PayloadError, Refused
+
+Read = Callable[[Received], Contents]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """What came of reading and scoring one ECG again. Exact where there is no difference."""
+
+    ecg_id: int
+    model_id: str
+    compared: int  #: scores compared
+    differences: tuple[str, ...]  #: free of patient data
+
+    @property
+    def exact(self) -> bool:
+        return not self.differences
+
+
+def last_scoring(store: Store, ecg_id: int) -> Scoring:
+    """The scoring that counts. Raises NotFound, InputError where the ECG has none yet."""
+    scorings = store.story(ecg_id).scorings
+    if not scorings:
+        raise InputError(f"ECG {ecg_id} has no score yet: there is nothing to compare a replay with")
+    return scorings[-1]
+
+
+def replay(store: Store, ecg_id: int, *, read: Read, score: Callable[[StagedEcg], Scoring]) -> Replay:
+    """Read the stored bytes again, score them with the model that scored them then, compare.
+
+    Raises NotFound where retention removed the bytes, PayloadError where they cannot be read any more, InputError.
+    """
+    then = last_scoring(store, ecg_id)
+    staged = store.story(ecg_id).ecg
+    decoded = _same_recording(read(store.load_payload(ecg_id)), staged.ecg)
+    # Whose ECG it is may have been corrected since; the age that judged it then is on the staged one.
+    again = score(replace(staged, ecg=replace(decoded, patient=staged.ecg.patient)))
+    return Replay(
+        ecg_id=ecg_id,
+        model_id=then.model_id,
+        compared=len(then.scores),
+        differences=(*_ecg_differences(staged.ecg, decoded), *_scoring_differences(then, again)),
+    )
+
+
+def _same_recording(contents: Contents, staged: Ecg) -> Ecg:
+    for ecg in contents.ecgs:
+        if ecg.source_id == staged.source_id:
+            return ecg
+    raise InputError("the stored bytes no longer hold a recording under the stored number")
+
+
+def _ecg_differences(staged: Ecg, decoded: Ecg) -> list[str]:
+    found = []
+    if staged.signal.size and staged.signal.tobytes() != decoded.signal.tobytes():
+        found.append("the signal decodes differently")
+    for name in ("sampling_rate", "stored_leads", "derived_leads", "filters", "findings", "acquired"):
+        if getattr(staged, name) != getattr(decoded, name):
+            found.append(f"{name} decodes differently")
+    return found
+
+
+def _scoring_differences(then: Scoring, again: Scoring) -> list[str]:
+    found = []
+    for name in ("model_id", "preprocessing", "runtime", "input_digest"):
+        if getattr(then, name) != getattr(again, name):
+            found.append(f"{name} was {getattr(then, name)}, is {getattr(again, name)}")
+    before, after = _by_label(then), _by_label(again)
+    for key in sorted(before.keys() | after.keys()):
+        if before.get(key) != after.get(key):
+            found.append(f"{'/'.join(key)} was {_value(before.get(key))}, is {_value(after.get(key))}")
+    return found
+
+
+def _by_label(scoring: Scoring) -> dict[tuple[str, str], Score]:
+    return {(score.head, score.label): score for score in scoring.scores}
+
+
+def _value(score: Score | None) -> str:
+    if score is None:
+        return "not asked"
+    if score.probability is None:
+        return "not evaluable: " + ", ".join(code for code, _ in score.reasons)
+    return f"{score.probability!r} (threshold {score.threshold!r})"
+
+
+def read_set_aside(store: Store, *, handle: Callable[[Received], Verdict], read: Read) -> dict[str, int]:
+    """Try every refused or unreadable payload with the readers of today; what can be read now is staged.
+
+    Returns how many of each disposition. What still cannot be read stays as it is.
+    """
+    found = {disposition.value: 0 for disposition in (Disposition.STAGED, Disposition.REFUSED, Disposition.UNREADABLE)}
+    after = 0
+    while page := store.load_set_aside(limit=20, after=after):
+        for payload_id, received in page:
+            after = payload_id
+            found[_try(received, handle, read).value] += 1
+    return {name: count for name, count in found.items() if count}
+
+
+def _try(received: Received, handle: Callable[[Received], Verdict], read: Read) -> Disposition:
+    try:
+        contents = read(received)
+    except PayloadError as error:
+        return Disposition.REFUSED if isinstance(error, Refused) else Disposition.UNREADABLE
+    if contents == Contents(findings=contents.findings):
+        return Disposition.REFUSED
+    return handle(received).disposition

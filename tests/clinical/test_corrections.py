@@ -1,0 +1,154 @@
+"""Correct, withdraw, replay on the command line, with a receiver at the other end."""
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ecgfm.testing import write_tiny_bundle
+from ecgfm_clinical.settings import read_settings
+from ecgfm_clinical.staging.schema import signal
+from ecgfm_clinical.staging.store import Store
+from ecgfm_connectors.hl7.message import Message, parse
+from ecgfm_connectors.testing.ehr import EhrReceiver, Fault
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def ehr() -> Iterator[EhrReceiver]:
+    receiver = EhrReceiver()
+    receiver.start()
+    yield receiver
+    receiver.stop()
+
+
+@pytest.fixture
+def sent(site: Path, run: Run, recording: Path, ehr: EhrReceiver) -> Path:
+    """A site with one ECG staged, scored and sent; the path of its settings."""
+    site.write_text(
+        site.read_text() + f'\n[[destinations.hl7]]\nname = "ehr"\nhost = "127.0.0.1"\nport = {ehr.port}\n',
+        encoding="utf-8",
+    )
+    for words in (["ingest", recording], ["score"], ["send"]):
+        assert run(*words, "--settings", site)[0] == 0
+    return site
+
+
+def _store(settings: Path) -> Store:
+    return Store.open(read_settings(settings).store_url)
+
+
+def _statuses(body: bytes) -> set[str]:
+    return {line.split("|")[11] for line in body.decode().split("\r") if line.startswith("OBX")}
+
+
+def _patient_id(body: bytes) -> str:
+    return next(line.split("|")[3] for line in body.decode().split("\r") if line.startswith("PID"))
+
+
+def test_a_withdrawal_is_shown_first_then_sent(
+    run: Run, sent: Path, ehr: EhrReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    code, out, _ = run("withdraw", "1", "--settings", sent)
+    assert code != 0
+    assert "1 results of 1 ECGs would be withdrawn" in out
+    assert run("withdraw", "1", "--reason", "wrong gain", "--yes", "--settings", sent)[0] == 0
+    assert run("send", "--settings", sent)[0] == 0
+    first, second = ehr.messages
+    assert _statuses(second) == {"W"}
+    assert isinstance(parse(first), Message)
+    code, out, _ = run("show", "1", "--settings", sent, "--json")
+    act = next(event for event in json.loads(out)["events"] if event["action"] == "ecg.withdrawn")
+    assert act["reason"] == "wrong gain"
+    assert "@" in act["actor"]
+
+
+def test_a_recall_by_model_finds_its_results_and_no_others(run: Run, sent: Path) -> None:
+    code, out, _ = run("withdraw", "--model", "0000", "--yes", "--json", "--settings", sent)
+    assert (code, json.loads(out)) == (0, {"messages": [], "cancelled": []})
+    code, out, _ = run("withdraw", "--since", "2020-01-01", "--yes", "--json", "--settings", sent)
+    assert len(json.loads(out)["messages"]) == 1
+
+
+def test_a_result_moves_to_the_right_patient(run: Run, sent: Path, ehr: EhrReceiver) -> None:
+    right = "TESTHOSP|MR|RIGHT1"
+    assert run("correct", "1", "--patient", right, "--reason", "mix-up", "--yes", "--settings", sent)[0] == 0
+    assert run("send", "--settings", sent)[0] == 0
+    first, withdrawal, fresh = ehr.messages
+    assert (_statuses(withdrawal), _patient_id(withdrawal)) == ({"W"}, _patient_id(first))
+    assert _statuses(fresh) == {"F"}
+    assert _patient_id(fresh).startswith("RIGHT1^^^TESTHOSP")
+
+
+def test_a_correction_is_a_c_under_a_new_number(run: Run, sent: Path, ehr: EhrReceiver) -> None:
+    assert run("correct", "1", "--yes", "--settings", sent)[0] == 0
+    assert run("send", "--settings", sent)[0] == 0
+    first, second = ehr.messages
+    assert _statuses(second) == {"C"}
+    assert first.split(b"|")[9] != second.split(b"|")[9]
+
+
+@pytest.mark.parametrize("patient", ["4711", "A||4711", "A|MR|"])
+def test_a_bare_number_is_no_patient(run: Run, sent: Path, patient: str) -> None:
+    code, _, err = run("correct", "1", "--patient", patient, "--yes", "--settings", sent)
+    assert code == 1
+    assert "AUTHORITY|TYPE|NUMBER" in err
+    assert "4711" not in err
+
+
+def test_a_replay_gives_exactly_the_stored_score(run: Run, sent: Path) -> None:
+    code, out, _ = run("replay", "1", "--settings", sent, "--json")
+    found = json.loads(out)
+    assert (code, found["exact"], found["differences"]) == (0, True, [])
+    assert found["compared"] > 0
+
+
+def test_a_replay_shows_a_store_that_no_longer_means_what_it_said(run: Run, sent: Path) -> None:
+    store = _store(sent)
+    with store.writer.begin() as connection:
+        stored = connection.execute(signal.select()).one().samples
+        connection.execute(signal.update().values(samples=bytes(4) + stored[4:]))
+    store.close()
+    code, out, _ = run("replay", "1", "--settings", sent)
+    assert code == 1
+    assert "the signal decodes differently" in out
+
+
+def test_a_replay_with_another_model_is_refused(run: Run, sent: Path, site: Path) -> None:
+    write_tiny_bundle(site.parent / "other", seed=1)
+    code, _, err = run("replay", "1", "--model", "other", "--settings", sent)
+    assert code == 1
+    assert "name that bundle with --model" in err
+
+
+def test_what_was_refused_is_read_again(run: Run, sent: Path, tmp_path: Path) -> None:
+    (tmp_path / "letter.dcm").write_bytes(b"Dear colleague," * 20)
+    run("ingest", tmp_path / "letter.dcm", "--settings", sent)
+    code, out, _ = run("replay", "--refused", "--settings", sent, "--json")
+    assert code == 0
+    assert sum(json.loads(out).values()) == 1
+
+
+def test_a_dead_letter_is_sent_again(run: Run, site: Path, recording: Path, ehr: EhrReceiver) -> None:
+    site.write_text(
+        site.read_text() + f'\n[[destinations.hl7]]\nname = "ehr"\nhost = "127.0.0.1"\nport = {ehr.port}\n',
+        encoding="utf-8",
+    )
+    ehr.plan(Fault.AE)
+    for words in (["ingest", recording], ["score"]):
+        assert run(*words, "--settings", site)[0] == 0
+    assert run("send", "--settings", site)[0] == 1
+    _, out, _ = run("replay", "--dead", "--settings", site, "--json")
+    assert json.loads(out) == {"sent again": 1, "overtaken or replaced": 0}
+    assert run("send", "--settings", site)[0] == 0
+    first, second = ehr.messages
+    assert first == second
+
+
+def test_a_replay_of_nothing_is_refused(run: Run, site: Path) -> None:
+    code, _, err = run("replay", "--settings", site)
+    assert (code, "say what to replay" in err) == (1, True)
