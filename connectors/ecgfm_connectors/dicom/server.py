@@ -19,8 +19,9 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
-# Its standard handlers log calling and called titles and UIDs of every message at INFO; errors are enough.
-logging.getLogger("pynetdicom").setLevel(logging.ERROR)
+# It logs titles and UIDs of every message, and each refused connection as an error with a traceback; what matters of that
+# reaches our callers as an exception or a status.
+logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
 pynetdicom_config.LOG_HANDLER_LEVEL = "none"
 
 _RECEIVE_BUFFER = 65536

@@ -1,0 +1,125 @@
+"""Third-party archives for the DICOM tests: Orthanc and dcmtk's dcmqrscp, each skipped by name where it is not installed."""
+
+import json
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ecgfm_connectors.dicom.echo import echo
+from ecgfm_connectors.errors import ConnectorError
+
+LOOPBACK = "127.0.0.1"
+_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Return once `condition` holds; fail the test after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail("the condition was not met in time")
+
+
+def answers(port: int, called: str) -> bool:
+    with suppress(ConnectorError):
+        echo(host=LOOPBACK, port=port, called=called, calling="ECGFM", timeout=2.0)
+        return True
+    return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchivePeer:
+    """A running archive; it sends C-MOVE results for ECGFM to `move_port`."""
+
+    ae_title: str
+    port: int
+    move_port: int
+    web: str = ""
+
+
+@pytest.fixture(scope="module")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArchivePeer]:
+    """Orthanc with DICOMweb, empty."""
+    program = Path("/usr/sbin/Orthanc")
+    if not program.exists():
+        pytest.skip("Orthanc is not installed (apt-get install orthanc)")
+    folder = tmp_path_factory.mktemp("orthanc")
+    peer = ArchivePeer(ae_title="ORTHANC", port=free_port(), move_port=free_port(), web=f"{free_port()}")
+    host = f"{LOOPBACK}:{peer.web}"
+    settings = {
+        "Name": "PEER",
+        "DicomAet": peer.ae_title,
+        "DicomPort": peer.port,
+        "HttpPort": int(peer.web),
+        "StorageDirectory": str(folder / "store"),
+        "IndexDirectory": str(folder / "store"),
+        "Plugins": [str(_PLUGIN)] if _PLUGIN.exists() else [],
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False,
+        "DefaultEncoding": "Utf8",
+        "DicomAlwaysAllowFind": True,
+        "DicomAlwaysAllowGet": True,
+        "DicomAlwaysAllowMove": True,
+        "DicomModalities": {"pull": {"AET": "ECGFM", "Host": LOOPBACK, "Port": peer.move_port}},
+        "DicomWeb": {"Enable": True, "Root": "/dicom-web/", "Host": host, "Ssl": False},
+    }
+    (folder / "orthanc.json").write_text(json.dumps(settings))
+    process = start(program, folder / "orthanc.json", folder=folder)
+    try:
+        wait_for(lambda: answers(peer.port, peer.ae_title) or process.poll() is not None)
+        yield ArchivePeer(
+            ae_title=peer.ae_title, port=peer.port, move_port=peer.move_port, web=f"http://{host}/dicom-web"
+        )
+    finally:
+        stop(process)
+
+
+@pytest.fixture(scope="module")
+def dcmqrscp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArchivePeer]:
+    """dcmtk's archive, empty; it ignores ModalitiesInStudy."""
+    program = Path("/usr/bin/dcmqrscp")
+    if not program.exists():
+        pytest.skip("dcmtk is not installed (apt-get install dcmtk)")
+    folder = tmp_path_factory.mktemp("dcmqrscp")
+    (folder / "qr").mkdir()
+    peer = ArchivePeer(ae_title="QRSCP", port=free_port(), move_port=free_port())
+    (folder / "dcmqrscp.cfg").write_text(
+        f"NetworkTCPPort = {peer.port}\nMaxPDUSize = 131072\nMaxAssociations = 16\n"
+        f"HostTable BEGIN\necgfm = (ECGFM, {LOOPBACK}, {peer.move_port})\nHostTable END\n"
+        f"VendorTable BEGIN\nVendorTable END\n"
+        f"AETable BEGIN\nQRSCP {folder / 'qr'} RW (2000, 1024mb) ANY\nAETable END\n"
+    )
+    process = start(program, "-c", folder / "dcmqrscp.cfg", folder=folder)
+    try:
+        wait_for(lambda: answers(peer.port, peer.ae_title) or process.poll() is not None)
+        yield peer
+    finally:
+        stop(process)
+
+
+def start(program: Path, *arguments: object, folder: Path) -> "subprocess.Popen[bytes]":
+    log = (folder / "log").open("wb")
+    environment = os.environ | {"TCP_NODELAY": "1", "TCP_BUFFER_LENGTH": "262144"}
+    return subprocess.Popen([str(program), *map(str, arguments)], stdout=log, stderr=log, cwd=folder, env=environment)
+
+
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(20)

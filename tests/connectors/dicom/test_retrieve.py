@@ -1,0 +1,191 @@
+"""Pulling from real archives: C-FIND, C-MOVE, C-GET and DICOMweb, with what each of them does differently."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from typing import Any, Literal
+
+import pydicom
+import pytest
+from pydicom.uid import CTImageStorage, generate_uid
+
+from ecgfm_connectors.base import Disposition, PullReport, Received, Source, Verdict
+from ecgfm_connectors.dicom.retrieve import Archive, RetrieveSource
+from ecgfm_connectors.dicom.web import DicomWebSource, parts
+from ecgfm_connectors.ecg import AcquiredAt, Ecg
+from ecgfm_connectors.errors import Misconfigured, ProtocolViolation, Unreachable
+from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.testing import cart
+from ecgfm_connectors.testing.dicom_writer import write_ecg
+from ecgfm_connectors.testing.samples import sample_ecg
+
+LOOPBACK = "127.0.0.1"
+NOW = datetime(2026, 4, 10, 9, 0, tzinfo=UTC)
+
+
+def taken_on(ecg: Ecg, at: datetime) -> Ecg:
+    return replace(ecg, acquired=AcquiredAt(at=at, zone_source="offset", original=""))
+
+
+def ecgs(count: int, day: datetime, first: int = 0) -> list[Ecg]:
+    return [taken_on(sample_ecg(seed=first + n, seconds=2), day) for n in range(count)]
+
+
+def ct_image(study: str, day: datetime) -> bytes:
+    """An object of another modality, small and not an ECG."""
+    dataset = pydicom.dcmread(BytesIO(write_ecg(taken_on(sample_ecg(seconds=1), day))))
+    del dataset.WaveformSequence
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = CTImageStorage
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.Modality = study, generate_uid(), "CT"
+    stream = BytesIO()
+    dataset.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def fill(peer: Any, *contents: bytes) -> None:
+    answers = cart.send(contents, host=LOOPBACK, port=peer.port, called=peer.ae_title)
+    assert [answer.status for answer in answers] == [0] * len(contents)
+
+
+def source(peer: Any, method: Literal["move", "get", "web"], **options: Any) -> Source:
+    if method == "web":
+        return DicomWebSource(name="archive", url=peer.web, **options)
+    archive = Archive(host=LOOPBACK, port=peer.port, ae_title=peer.ae_title, timeout=30)
+    port = peer.move_port if method == "move" else None
+    return RetrieveSource(
+        name="archive", archive=archive, method=method, receive_host=LOOPBACK, receive_port=port, **options
+    )
+
+
+class Inbox:
+    def __init__(self, context: ReadingContext) -> None:
+        self._context = context
+        self.uids: list[str] = []
+        self.transports: set[str] = set()
+        self.disposition = Disposition.STAGED
+
+    def __call__(self, received: Received) -> Verdict:
+        (ecg,) = read(received.content, self._context).ecgs
+        self.uids.append(ecg.source_id)
+        self.transports.add(received.transport)
+        return Verdict(disposition=self.disposition)
+
+
+@pytest.fixture
+def inbox(context: ReadingContext) -> Inbox:
+    return Inbox(context)
+
+
+def pull(of: Source, inbox: Inbox, cursor: str | None = None, now: datetime = NOW) -> PullReport:
+    inbox.uids.clear()
+    return of.pull(inbox, cursor=cursor, now=now)
+
+
+@pytest.fixture(scope="module")
+def filled(request: pytest.FixtureRequest) -> Any:
+    """Orthanc with five ECGs in the window, one a month old, one in a study with a CT, and a CT alone."""
+    peer = request.getfixturevalue("orthanc")
+    inside, old = ecgs(5, NOW - timedelta(days=1)), ecgs(1, NOW - timedelta(days=30), first=20)
+    mixed = ecgs(1, NOW, first=30)[0]
+    mixed = replace(mixed, order=replace(mixed.order, study_uid=generate_uid()))
+    fill(peer, *map(write_ecg, [*inside, *old, mixed]))
+    fill(peer, ct_image(mixed.order.study_uid, NOW), ct_image(generate_uid(), NOW))
+    peer_and_uids = (peer, {ecg.source_id for ecg in [*inside, mixed]})
+    return peer_and_uids
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("method", ["move", "get", "web"])
+def test_orthanc_gives_the_ecgs_of_the_window(filled: Any, inbox: Inbox, method: Literal["move", "get", "web"]) -> None:
+    peer, expected = filled
+    of = source(peer, method)
+    assert "answered" in of.check()
+    report = pull(of, inbox)
+    assert set(inbox.uids) == expected
+    assert report.problems == ()
+    assert report.cursor == "2026-04-10"
+    assert len(report.verdicts) == len(inbox.uids)
+    assert inbox.transports == {"dicomweb" if method == "web" else "dicom"}
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("method", ["move", "get", "web"])
+def test_a_second_pull_asks_only_for_what_grew(
+    filled: Any, inbox: Inbox, method: Literal["move", "get", "web"]
+) -> None:
+    peer, _ = filled
+    of = source(peer, method)
+    report = pull(of, inbox)
+    again = pull(of, inbox, cursor=report.cursor)
+    assert (inbox.uids, again.offered, again.problems) == ([], 0, ())
+    late = ecgs(1, NOW - timedelta(days=1), first=40 + ["move", "get", "web"].index(method))[0]
+    fill(peer, write_ecg(late))
+    pull(of, inbox, cursor=again.cursor)
+    assert inbox.uids == [late.source_id]
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("method", ["move", "get", "web"])
+def test_what_could_not_be_kept_is_asked_for_again(
+    filled: Any, inbox: Inbox, method: Literal["move", "get", "web"]
+) -> None:
+    peer, expected = filled
+    of = source(peer, method)
+    inbox.disposition = Disposition.TRY_LATER
+    report = pull(of, inbox, cursor="2026-04-09")
+    assert report.cursor == "2026-04-09"
+    assert report.problems
+    inbox.disposition = Disposition.STAGED
+    report = pull(of, inbox, cursor=report.cursor)
+    assert expected <= set(inbox.uids)
+    assert report.problems == ()
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("method", ["move", "get"])
+def test_dcmqrscp_which_ignores_modalities_in_study(
+    dcmqrscp: Any, inbox: Inbox, method: Literal["move", "get"]
+) -> None:
+    wanted = ecgs(3, NOW, first=50)
+    if method == "move":  # the archive is shared by both cases
+        fill(dcmqrscp, *map(write_ecg, wanted))
+        fill(dcmqrscp, ct_image(generate_uid(), NOW))
+    report = pull(source(dcmqrscp, method), inbox)
+    assert sorted(inbox.uids) == sorted(ecg.source_id for ecg in wanted)
+    assert report.problems == ()
+
+
+@pytest.mark.peer
+def test_a_destination_the_archive_does_not_know(orthanc: Any, inbox: Inbox) -> None:
+    fill(orthanc, write_ecg(ecgs(1, NOW, first=70)[0]))
+    archive = Archive(host=LOOPBACK, port=orthanc.port, ae_title="ORTHANC", calling="STRANGER", timeout=30)
+    report = pull(RetrieveSource(name="archive", archive=archive, receive_host=LOOPBACK, receive_port=0), inbox)
+    assert report.problems  # Orthanc says 0xC000 where the standard has 0xA801
+    assert report.cursor is None
+
+
+def test_nobody_there(free_port: Any) -> None:
+    archive = Archive(host=LOOPBACK, port=free_port(), ae_title="NOBODY", timeout=5)
+    with pytest.raises(Unreachable):
+        RetrieveSource(name="archive", archive=archive).check()
+    with pytest.raises(Unreachable):
+        DicomWebSource(name="archive", url=f"http://{LOOPBACK}:{free_port()}/dicom-web").check()
+
+
+@pytest.mark.peer
+def test_a_wrong_url(orthanc: Any) -> None:
+    with pytest.raises(Misconfigured):
+        DicomWebSource(name="archive", url=orthanc.web.replace("dicom-web", "wrong")).check()
+
+
+FRAME = b"--b\r\nContent-Type: application/dicom\r\n\r\nONE\r\n--b\r\n\r\nTWO\r\n--b--\r\n"
+
+
+def test_multipart() -> None:
+    assert parts(FRAME, 'multipart/related; type="application/dicom"; boundary="b"') == [b"ONE", b"TWO"]
+    assert parts(b"preamble\r\n" + FRAME, "multipart/related; boundary=b") == [b"ONE", b"TWO"]
+    assert parts(b"DICM", "application/dicom") == [b"DICM"]
+    for broken, kind in ((FRAME[:-5], "multipart/related; boundary=b"), (FRAME, "multipart/related")):
+        with pytest.raises(ProtocolViolation):
+            parts(broken, kind)
