@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ecgfm.batches import ShareOf, TrainingBatches, ValidationBatches, torch_seed
+from ecgfm.cpu_linear import speed_up_linears
 from ecgfm.errors import TrainingError
 from ecgfm.metrics_log import MetricsLog
 from ecgfm.optimiser import ReferenceAdam
@@ -146,6 +147,8 @@ class _Run:
             0,
         )  #: of the updates since the last report
         state = self._resume()
+        if fabric.device.type == "cpu" and not recipe.training.compile:
+            speed_up_linears(self.model)
         network = torch.compile(self.model, dynamic=True) if recipe.training.compile else self.model
         self.wrapped, self.stepper = fabric.setup(cast("torch.nn.Module", network), self.optimiser)
         if state is not None:

@@ -257,11 +257,22 @@ def contrastive_logits(predicted: Tensor, codes: Tensor, negatives: Tensor, temp
     the reference copies N + 1 targets for each frame instead, 101 times the memory.
     """
     similarity = F.normalize(predicted, dim=-1, eps=1e-8) @ F.normalize(codes, dim=-1, eps=1e-8).transpose(1, 2)
-    with torch.no_grad():
-        same = (codes[:, :, None] == codes[:, None]).all(-1)  # (B, M, M)
+    keys = _bit_keys(codes)
+    same = keys[:, :, None] == keys[:, None]  # (B, M, M)
     own = similarity.diagonal(dim1=1, dim2=2)[..., None]
     others = similarity.masked_fill(same, -math.inf).gather(2, negatives)
     return torch.cat([own, others], dim=-1) / temperature
+
+
+def _bit_keys(codes: Tensor) -> Tensor:
+    """One int64 for each vector (…, D) float32, equal where the vectors are bitwise equal, else different but for a chance of 2^-63.
+
+    A multilinear hash modulo 2^64 with odd factors: vectors that differ in one place never collide.
+    """
+    bits = codes.detach().contiguous().view(torch.int32).long()
+    places = torch.arange(1, codes.shape[-1] + 1, device=codes.device)
+    factors = (places * 0x1E3779B97F4A7C15) ^ (places * 0x3F58476D1CE4E5B9 >> 29) | 1
+    return (bits * factors).sum(-1)
 
 
 def cmsc_loss(first: Tensor, second: Tensor, same: Tensor, temperature: float) -> Tensor:

@@ -1,5 +1,6 @@
 """The pretraining objective equals the reference's, term for term, gradient for gradient, and after one Adam step."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from ecgfm.config import EncoderConfig
+from ecgfm.cpu_linear import speed_up_linears
 from ecgfm.optimiser import ReferenceAdam
 from ecgfm.pretraining import Batch, Losses, ObjectiveConfig, Pretraining
 
@@ -81,8 +83,12 @@ def test_pairs_of_one_patient_are_positives_of_each_other() -> None:
     assert float(losses.cmsc) == pytest.approx(float(RECORDED["eval_duppatient.loss_cmsc_weighted"]), rel=2e-7)
 
 
-def test_training_losses_gradients_and_one_step_equal_the_recorded_ones() -> None:
+@pytest.mark.parametrize("prepared", [lambda model: None, speed_up_linears], ids=["as is", "with fast CPU products"])
+def test_training_losses_gradients_and_one_step_equal_the_recorded_ones(
+    prepared: Callable[[Pretraining], None],
+) -> None:
     model = _model().train()
+    prepared(model)
     batch = _batch(model, "train")
     assert OBJECTIVE.gumbel_temperature(12345) == pytest.approx(float(RECORDED["train.gumbel_tau"]), rel=1e-12)
     losses = model(batch, OBJECTIVE.gumbel_temperature(12345), _noise(60))
