@@ -59,7 +59,7 @@ def assemble(channels: Sequence[Channel]) -> Assembled:
 
     III, aVR, aVL and aVF are computed from I and II where the sender has none; where it has, Einthoven's law is
     checked and a violation becomes a finding. Raises Refused: `not-12-lead`, `not-simultaneous`, `lead-doubtful`;
-    Unreadable: `no-samples`.
+    Unreadable: `no-samples`, `length-mismatch`, `sample-range`.
     """
     stored, findings = _unique([channel for channel in channels if channel.lead.canonical])
     lengths = {len(samples) for samples in stored.values()}
@@ -70,6 +70,8 @@ def assemble(channels: Sequence[Channel]) -> Assembled:
     signal = np.full((len(LEADS), lengths.pop() if lengths else 0), np.nan, dtype=np.float32)
     for name, samples in stored.items():
         signal[LEADS.index(name)] = samples
+    if np.isinf(signal).any():
+        raise Unreadable("sample-range", "samples and scale multiply to more than a number can hold")
     derived = _derive(signal, stored)
     if len(stored) + len(derived) < MINIMUM_LEADS:
         raise Refused("not-12-lead", f"{len(stored)} of the 12 standard leads; at least I, II and V1–V6 are needed")

@@ -1,0 +1,131 @@
+"""Whatever the bytes: a reader gives an ECG or one of our two refusals, and takes no more memory than the payload explains."""
+
+import tracemalloc
+import warnings
+from collections.abc import Callable
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ecgfm_connectors.ecg import Ecg
+from ecgfm_connectors.errors import PayloadError
+from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.testing import aecg_writer, dicom_writer, vendor_files, wfdb_writer
+from ecgfm_connectors.testing.samples import sample_ecg
+
+CONTEXT = ReadingContext(default_authority="SITE", zone=ZoneInfo("Europe/Berlin"))
+SMALL = sample_ecg(seconds=1)
+SEEDS: dict[str, Callable[[Ecg], bytes]] = {
+    "dicom": dicom_writer.write_ecg,
+    "aecg": aecg_writer.write_ecg,
+    "wfdb": wfdb_writer.write_ecg,
+    "muse": vendor_files.write_muse,
+    "cardiosoft": vendor_files.write_cardiosoft,
+    "philips": vendor_files.write_philips,
+    "scp": vendor_files.write_scp,
+    "scp plain": lambda ecg: vendor_files.write_scp(ecg, compressed=False),
+    "edf": vendor_files.write_edf,
+}
+CONTENT = {kind: write(SMALL) for kind, write in SEEDS.items()}
+#: Fixed costs of a first import or a parser's tables, and memory in proportion to the payload.
+FIXED, FACTOR = 24 * 2**20, 20
+
+Edit = tuple[float, str, bytes, int]
+EDITS = st.lists(
+    st.tuples(
+        st.floats(0, 1, allow_nan=False),
+        st.sampled_from(["overwrite", "insert", "delete", "truncate", "repeat"]),
+        st.one_of(
+            st.binary(max_size=8), st.sampled_from([b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff", b"9" * 12, b"<"])
+        ),
+        st.integers(1, 4000),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+def edited(content: bytes, edits: list[Edit]) -> bytes:
+    """The payload after some damage; half of it falls into the first 4 kB, where headers are."""
+    for place, kind, value, length in edits:
+        at = int(place * 2 * min(len(content), 4096)) if place < 0.5 else int(place * len(content))
+        match kind:
+            case "overwrite":
+                content = content[:at] + value + content[at + len(value) :]
+            case "insert":
+                content = content[:at] + value + content[at:]
+            case "delete":
+                content = content[:at] + content[at + length :]
+            case "repeat":
+                content = content[:at] + content[at : at + length] * 2 + content[at + length :]
+            case _:
+                content = content[:at]
+    return content
+
+
+def survive(content: bytes) -> None:
+    """Read it under the promise of `read`. Warnings are silenced: numpy's about odd numbers are no failure."""
+    tracemalloc.start()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found, refusal = attempt(content)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak <= FIXED + FACTOR * len(content)
+    assert bool(found) != bool(refusal)
+    assert "TESTPATIENT" not in refusal
+    for ecg in found:
+        assert ecg.signal.dtype == np.float32
+        assert not np.isinf(ecg.signal).any()
+
+
+def attempt(content: bytes) -> tuple[tuple[Ecg, ...], str]:
+    """ECGs, or the refusal; anything else that is raised fails the test."""
+    try:
+        return read(content, CONTEXT).ecgs, ""
+    except PayloadError as error:
+        return (), str(error)
+
+
+@pytest.mark.parametrize("kind", SEEDS)
+def test_seeds_are_read(kind: str) -> None:
+    assert read(CONTENT[kind], CONTEXT).ecgs
+
+
+@pytest.mark.parametrize("kind", SEEDS)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(edits=EDITS)
+def test_damaged_payloads(kind: str, edits: list[Edit]) -> None:
+    survive(edited(CONTENT[kind], edits))
+
+
+@settings(max_examples=200, deadline=None)
+@given(content=st.binary(max_size=600))
+def test_arbitrary_bytes(content: bytes) -> None:
+    survive(content)
+
+
+@pytest.mark.parametrize("prefix", [bytes(128) + b"DICM", b"\x08\0", b"<AnnotatedECG>", b"PK\x03\x04", b"0       "])
+@settings(max_examples=40, deadline=None)
+@given(rest=st.binary(max_size=600))
+def test_arbitrary_bytes_behind_a_format_s_beginning(prefix: bytes, rest: bytes) -> None:
+    survive(prefix + rest)
+
+
+def test_nested_sequences_without_end() -> None:
+    item = b"\xfe\xff\x00\xe0\xff\xff\xff\xff" + b"\x00\x54\x00\x01SQ\0\0\xff\xff\xff\xff"
+    survive(
+        bytes(128)
+        + b"DICM"
+        + b"\x02\0\x10\0UI\x14\x001.2.840.10008.1.2.1\0"
+        + b"\x00\x54\x00\x01SQ\0\0\xff\xff\xff\xff"
+        + item * 5000
+    )
+
+
+@pytest.mark.parametrize("content", [b"<", b"\xff\xfe<", b"MSH", b"\xef\xbb\xbf", b"0       " + bytes(300)])
+def test_beginnings_alone(content: bytes) -> None:
+    survive(content)
