@@ -23,7 +23,7 @@ MAX_SEGMENTS = 50_000  #: of one message; each costs memory many times its bytes
 MAX_MESSAGES = 10_000  #: of one batch file
 
 _SEGMENT_START = re.compile(rb"[A-Z][A-Z0-9]{2}")
-_MESSAGE_START = re.compile(rb"(?:\A|[\r\n\x0b\x1c])[ \t]*(?=(?:MSH|FHS|BHS|BTS|FTS)[^A-Za-z0-9\r\n])")
+_STARTS = (b"MSH", b"FHS", b"BHS", b"BTS", b"FTS")
 _ESCAPE_NEEDED = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -152,7 +152,8 @@ def parse(content: bytes) -> Message:
     if len(spans) < 2:
         raise Unreadable("single-segment", "only one segment was found: the segment ends (CR) were lost on the way")
     codec, remarks = charset.choose(content, _declared_charset(content[slice(*spans[0])], delimiters))
-    segments = tuple(_segment(content, span, delimiters, codec) for span in spans)
+    view = memoryview(content)
+    segments = tuple(_segment(view, span, delimiters, codec) for span in spans)
     return Message(segments, codec, (*findings, *repairs, *remarks))
 
 
@@ -162,7 +163,7 @@ def parse_header(content: bytes) -> Segment:
     delimiters, _ = _delimiters(content)
     line = content.split(b"\r", 1)[0].split(b"\n", 1)[0]
     codec, _ = charset.choose(line, _declared_charset(line, delimiters))
-    return _segment(line, (0, len(line)), delimiters, codec)
+    return _segment(memoryview(line), (0, len(line)), delimiters, codec)
 
 
 def messages(content: bytes) -> list[bytes]:
@@ -192,10 +193,30 @@ def batch_count_findings(content: bytes) -> tuple[Finding, ...]:
 
 
 def _pieces(content: bytes) -> Iterator[bytes]:
-    """The content cut before each MSH and each batch header or trailer."""
-    starts = [match.end() for match in _MESSAGE_START.finditer(content)]
+    """The content cut before each MSH and each batch header or trailer that begins a line."""
+    marks = content
+    for mark in (b"\n", b"\x0b", b"\x1c"):
+        if mark in marks:
+            marks = marks.replace(mark, b"\r")
+    starts = []
+    for start, _ in _lines(marks):
+        head = marks[start : start + 64].lstrip(b" \t")[:4]
+        if head[:3] in _STARTS and not head[3:].isalnum():
+            starts.append(start)
     for start, end in pairwise([*starts, len(content)]):
-        yield content[start:end]
+        yield content[start:end].lstrip(b" \t")
+
+
+def _lines(content: bytes) -> Iterator[tuple[int, int]]:
+    """Where each line lies that is not empty; the content is not copied, for it may be one line of 20 MB."""
+    start, size = 0, len(content)
+    while start < size:
+        end = content.find(b"\r", start)
+        if end < 0:
+            end = size
+        if end > start:
+            yield start, end
+        start = end + 1
 
 
 def unescape(leaf: str, delimiters: Delimiters = STANDARD, codec: str = "utf-8") -> str:
@@ -298,18 +319,19 @@ def _delimiters(content: bytes) -> tuple[Delimiters, tuple[Finding, ...]]:
 def _segment_spans(content: bytes, separator: bytes) -> tuple[list[tuple[int, int]], tuple[Finding, ...]]:
     """Where each segment lies. LF and CRLF count as segment ends; a line that starts no segment continues the last one."""
     spans: list[tuple[int, int]] = []
-    continued, position = False, 0
-    for line in content.replace(b"\n", b"\r").split(b"\r"):
-        end = position + len(line)
-        named = _SEGMENT_START.match(line) and line[3:4] in (separator, b"")
-        if named or (line and not spans):
-            spans.append((position, end))
-        elif line.strip():
+    continued, line_feeds = False, b"\n" in content
+    for start, end in _lines(content.replace(b"\n", b"\r") if line_feeds else content):
+        named = _SEGMENT_START.match(content, start, end) and content[start + 3 : min(start + 4, end)] in (
+            separator,
+            b"",
+        )
+        if named or not spans:
+            spans.append((start, end))
+        elif not content[start:end].isspace():
             spans[-1] = (spans[-1][0], end)
             continued = True
-        position = end + 1
     repairs = []
-    if b"\n" in content:
+    if line_feeds:
         repairs.append(Finding(code="line-ends", text="segments end with LF, not CR"))
     if continued:
         repairs.append(
@@ -324,6 +346,6 @@ def _declared_charset(msh: bytes, delimiters: Delimiters) -> str:
     return fields[17].decode("latin-1") if len(fields) > 17 else ""
 
 
-def _segment(content: bytes, span: tuple[int, int], delimiters: Delimiters, codec: str) -> Segment:
-    text = content[span[0] : span[1]].decode(codec, "replace")
+def _segment(content: memoryview, span: tuple[int, int], delimiters: Delimiters, codec: str) -> Segment:
+    text = str(content[span[0] : span[1]], codec, "replace")
     return Segment(tuple(text.split(delimiters.field)), delimiters, codec, span)

@@ -86,7 +86,7 @@ def test_openssl_gets_through(
     process.stdin.flush()
     answer = b""
     while not answer.endswith(b"\x1c\r"):
-        answer += process.stdout.read1(4096)
+        answer += process.stdout.read(1)
     process.kill()
     process.communicate()
     assert b"MSA|AA|M1" in answer
@@ -103,7 +103,7 @@ def test_other_callers_are_not_let_in(
     tmp_path: Path,
     kind: str,
 ) -> None:
-    callers = {
+    callers: dict[str, Callable[[], TlsFiles | None]] = {
         "foreign": lambda: replace(CertificateAuthority(tmp_path, "rogue").issue("client"), trusted=client.trusted),
         "expired": lambda: authority.issue("expired", days=-1),
         "plain": lambda: None,
