@@ -97,6 +97,10 @@ def trail(connection: Connection, *, limit: int, after: int) -> tuple[AuditEvent
     return tuple(map(_event, connection.execute(query)))
 
 
+def length(connection: Connection) -> int:
+    return connection.scalar(select(func.count()).select_from(audit)) or 0
+
+
 def _event(row: Any) -> AuditEvent:
     return AuditEvent(at=row.at, actor=row.actor, action=row.action, ecg_id=row.ecg_id, detail=row.detail)
 

@@ -388,6 +388,11 @@ class Store:
         with self._reading() as ask:
             return audit.trail(ask.connection, limit=limit, after=after)
 
+    def audit_length(self) -> int:
+        """How many entries the trail has."""
+        with self._reading() as ask:
+            return audit.length(ask.connection)
+
     def audit_faults(self) -> list[str]:
         """Where the audit trail was tampered with; empty where it was not."""
         with self._reading() as ask:

@@ -1,0 +1,125 @@
+"""What must be true when the killing is over, asked of the store and of the receivers, never of the victims."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ecgfm_clinical.campaign.hospital import CANARY
+from ecgfm_clinical.staging.records import EcgStory, EcgSummary, MessageState
+from ecgfm_clinical.staging.store import Store
+from ecgfm_connectors.hl7.message import parse_header
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The counts of one campaign and everything that was not as promised."""
+
+    acknowledged: int  #: ECGs whose sender got 0x0000 or AA
+    staged: int
+    scored: int
+    messages: int  #: distinct control ids in the store
+    deliveries: int  #: messages the receivers got, repeats included
+    repeats: int  #: of them, seen before
+    events: int  #: lines of the audit trail
+    problems: tuple[str, ...]
+
+
+def judge(
+    store: Store, acknowledged: Sequence[bytes], received: Mapping[str, Sequence[bytes]], logs: Iterable[Path]
+) -> Verdict:
+    """Compare what senders, store and receivers know. `acknowledged`: payloads; `received`: bodies by destination."""
+    stories = [store.story(one.ecg_id) for one in _all(store)]
+    problems = [
+        *_nothing_lost(store, stories, acknowledged),
+        *_sum_closes(store),
+        *_one_number_each(stories, set(received)),
+        *(problem for name, bodies in received.items() for problem in _deliveries(stories, name, bodies)),
+        *(problem for name, bodies in received.items() for problem in _order(stories, name, bodies)),
+        *store.audit_faults(),
+        *(f"the log {path.name} names a patient" for path in logs if CANARY in path.read_text(errors="replace")),
+    ]
+    delivered = [body for bodies in received.values() for body in bodies]
+    return Verdict(
+        acknowledged=len(acknowledged),
+        staged=len(stories),
+        scored=store.counts().scored,
+        messages=sum(len(story.messages) for story in stories),
+        deliveries=len(delivered),
+        repeats=len(delivered) - len(set(delivered)),
+        events=store.audit_length(),
+        problems=tuple(problems),
+    )
+
+
+def _all(store: Store) -> Iterator[EcgSummary]:
+    before = None
+    while page := store.list_ecgs(limit=200, before=before):
+        yield from page
+        before = page[-1].ecg_id
+
+
+def _nothing_lost(store: Store, stories: Sequence[EcgStory], acknowledged: Sequence[bytes]) -> Iterator[str]:
+    kept = [store.load_payload(story.ecg.ecg_id).content for story in stories]
+    if len(set(kept)) != len(kept):
+        yield f"{len(kept) - len(set(kept))} payloads are in the store twice"
+    ends = {content[-2000:] for content in kept}  # a C-STORE does not carry the file's preamble and meta header
+    lost = sum(content[-2000:] not in ends for content in acknowledged)
+    if lost:
+        yield f"{lost} acknowledged ECGs are not in the store"
+    numbers = [story.ecg.ecg.source_id for story in stories]
+    if len(set(numbers)) != len(numbers):
+        yield f"{len(numbers) - len(set(numbers))} recordings are staged twice"
+
+
+def _sum_closes(store: Store) -> Iterator[str]:
+    table = store.count_table()
+    for counts in (table.total, *table.by_source.values(), *table.by_head.values()):
+        if counts.received != counts.scored + counts.not_evaluable + counts.failed + counts.waiting:
+            yield f"the sum does not close: {counts}"
+    if table.total.waiting or table.total.failed:
+        yield f"{table.total.waiting} ECGs still wait, {table.total.failed} failed"
+
+
+def _one_number_each(stories: Sequence[EcgStory], destinations: set[str]) -> Iterator[str]:
+    numbers: set[str] = set()
+    for story in stories:
+        if len(story.scorings) != 1:
+            yield f"ECG {story.ecg.ecg_id} was scored {len(story.scorings)} times"
+        told = sorted(message.destination for message in story.messages)
+        if told != sorted(destinations):
+            yield f"ECG {story.ecg.ecg_id} has messages to {told}"
+        for message in story.messages:
+            if message.control_id in numbers:
+                yield f"control id {message.control_id} was given twice"
+            numbers.add(message.control_id)
+            if message.state is not MessageState.ACKNOWLEDGED:
+                yield f"message {message.message_id} is {message.state.value}"
+
+
+def _deliveries(stories: Sequence[EcgStory], destination: str, bodies: Sequence[bytes]) -> Iterator[str]:
+    stored = {m.control_id: m.body for story in stories for m in story.messages if m.destination == destination}
+    got: dict[str, bytes] = {}
+    for body in bodies:
+        number = parse_header(body).value(10)
+        if stored.get(number) != body:
+            yield f"{destination} got bytes under {number} that are not those in the store"
+        got[number] = body
+    for number in stored.keys() - got.keys():
+        yield f"{destination} never got {number}, which the store says it acknowledged"
+
+
+def _order(stories: Sequence[EcgStory], destination: str, bodies: Sequence[bytes]) -> Iterator[str]:
+    first_seen: dict[str, int] = {}
+    for position, body in enumerate(bodies):
+        first_seen.setdefault(parse_header(body).value(10), position)
+    by_patient: dict[str, list[tuple[int, int]]] = {}
+    for story in stories:
+        patient = story.ecg.ecg.patient.identifiers[0].value
+        for message in story.messages:
+            if message.destination == destination and message.control_id in first_seen:
+                place = (message.message_id, first_seen[message.control_id])
+                by_patient.setdefault(patient, []).append(place)
+    for places in by_patient.values():
+        positions = [position for _, position in sorted(places)]
+        if positions != sorted(positions):
+            yield f"{destination} got one patient's results in another order than they were made"

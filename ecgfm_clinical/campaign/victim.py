@@ -1,0 +1,109 @@
+"""One process of the product that kills itself, without a word, at a named point between two of its steps.
+
+`python -m ecgfm_clinical.campaign.victim ROLE SETTINGS STEP WHEN NTH`: at the NTH call of STEP, just before it, just
+before its commit, or just after it. STEP `-` is a process that waits to be killed from outside.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+#: role -> steps after, before or within which it can die; `Store.` steps can also die just before their commit.
+STEPS = {
+    "connect": ("Store.intake",),
+    "score": ("Store.claim_jobs", "Store.load_staged", "Predictor.predict", "Store.finish_scoring", "Store.reap"),
+    "report": (
+        "Store.claim_messages",
+        "Store.compose_input",
+        "Store.fix_body",
+        "MllpDestination.send",
+        "Store.finish_message",
+        "Store.fail_message",
+    ),
+}
+READS = ("Store.load_staged", "Store.compose_input")
+
+_step_under_way: ContextVar[str] = ContextVar("_step_under_way", default="")
+
+
+def points(role: str) -> list[tuple[str, str]]:
+    """Every (step, when) of a role."""
+    found = []
+    for step in STEPS[role]:
+        found += [(step, "before"), (step, "after")]
+        if step.startswith("Store.") and step not in READS:
+            found.append((step, "commit"))
+    return found
+
+
+def die() -> None:
+    """SIGKILL to this process: no handler, no finally, no flush."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def arm(step: str, when: str, nth: int) -> None:
+    """Make the `nth` call of `step` the last thing this process does."""
+    owner, name = step.split(".")
+    place = _place(owner)
+    original: Callable[..., Any] = getattr(place, name)
+    calls = 0
+
+    def fatal(*arguments: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        last = calls == nth
+        if last and when == "before":
+            die()
+        token = _step_under_way.set(step if last else "")
+        try:
+            result = original(*arguments, **named)
+        finally:
+            _step_under_way.reset(token)
+        if last and when == "after":
+            die()
+        return result
+
+    setattr(place, name, fatal)
+    if when == "commit":
+        _die_at_commit_of(step)
+
+
+def _place(owner: str) -> Any:
+    if owner == "Store":
+        from ecgfm_clinical.staging.store import Store
+
+        return Store
+    if owner == "Predictor":
+        from ecgfm.predictor import Predictor
+
+        return Predictor
+    from ecgfm_connectors.hl7.sender import MllpDestination
+
+    return MllpDestination
+
+
+def _die_at_commit_of(step: str) -> None:
+    from sqlalchemy import Engine, event
+
+    @event.listens_for(Engine, "commit")
+    def _(_connection: Any) -> None:  # called just before the database commits
+        if _step_under_way.get() == step:
+            die()
+
+
+def main() -> None:
+    """Run one role until killed."""
+    role, settings, step, when, nth = sys.argv[1:]
+    if step != "-":
+        arm(step, when, int(nth))
+    sys.argv = ["ecgfm-clinical", "run", "--role", role, "--settings", settings]
+    from ecgfm_clinical.cli import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""The short kill campaign: processes die at named points and anywhere, and nothing is lost, doubled or reordered.
+
+The long form is `python -m ecgfm_clinical.campaign --kills 500`; its counts are in deploy/RELIABILITY.md.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from ecgfm_clinical.campaign.driver import Campaign
+from ecgfm_clinical.campaign.victim import STEPS, points
+
+KILLS = 25
+
+
+@pytest.mark.timeout(900)
+def test_nothing_is_lost_doubled_or_reordered_whoever_dies(tmp_path: Path, store_url: str) -> None:
+    campaign = Campaign(folder=tmp_path, store_url=store_url, kills=KILLS)
+    verdict = campaign.run()
+    logs = "".join(path.read_text(errors="replace")[-2000:] for path in tmp_path.glob("*.log"))
+    assert verdict.problems == (), logs
+    assert campaign.unexpected == [], logs
+    assert campaign.deaths.total() >= KILLS
+    assert verdict.acknowledged == verdict.staged == verdict.scored > 0
+    assert verdict.messages == 2 * verdict.staged
+
+
+def test_every_step_of_the_store_that_a_role_takes_is_a_place_to_die() -> None:
+    assert {("Store.finish_scoring", "commit"), ("MllpDestination.send", "after")} <= {
+        point for role in STEPS for point in points(role)
+    }
