@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from ecgfm_clinical.cli import corrections, demo, look, operate, replay, research, setup
+from ecgfm_clinical.cli import corrections, demo, look, model, operate, replay, research, setup
 
 app = typer.Typer(
     name="ecgfm-clinical",
@@ -34,6 +34,9 @@ app.command("status")(look.status)
 app.command("show")(look.show)
 app.command("inspect")(look.inspect)
 app.command("predict")(research.predict)
+app.command("embed")(research.embed)
+app.command("explain")(research.explain)
+app.add_typer(model.app, name="model")
 
 
 def main() -> None:

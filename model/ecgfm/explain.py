@@ -17,6 +17,7 @@ from ecgfm.network import EcgFm
 from ecgfm.signal import SAMPLING_RATE, SEGMENT_SAMPLES, Signal, prepare, reasons_not_scored
 
 Method = Literal["attention", "gradient"]
+METHODS: dict[str, Method] = {"attention": "attention", "gradient": "gradient"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -55,7 +55,7 @@ def open(  # the module's one verb: runtimes.open(...)
     measured it on real ones; what is prepared is kept in `cache`, by default the folder `BUNDLE.runtimes` beside the bundle.
     Raises `RuntimeUnavailable`, `RuntimeTooInexact` or `BundleError`.
     """
-    runtime = _engine(bundle, name, device, threads, cache)
+    runtime = engine(bundle, name, device, threads, cache)
     if name == "torch":
         return runtime
     known = preparation.earlier(bundle, name, cache)
@@ -83,7 +83,7 @@ def prepare(
     cache: Path | None = None,
 ) -> preparation.Measurement:
     """Measure a runtime on the caller's own recordings and keep the record; raises as `open` does."""
-    return _measure(bundle, name, _engine(bundle, name, device, threads, cache), records, measured_on, threads, cache)
+    return _measure(bundle, name, engine(bundle, name, device, threads, cache), records, measured_on, threads, cache)
 
 
 def _measure(
@@ -95,23 +95,27 @@ def _measure(
     threads: int | None,
     cache: Path | None,
 ) -> preparation.Measurement:
-    reference = _engine(bundle, "torch", "cpu", threads, cache)
+    reference = engine(bundle, "torch", "cpu", threads, cache)
     return preparation.measure(bundle, name, runtime, reference, records, measured_on=measured_on, cache=cache)
 
 
-def _engine(bundle: Bundle, name: str, device: str, threads: int | None, cache: Path | None) -> Runtime:
-    engine, _, precision = name.partition("-")
+def engine(
+    bundle: Bundle, name: str, device: str, threads: int | None, cache: Path | None, batch: int | None = None
+) -> Runtime:
+    """The runtime of that name without a look at its measurement: for `prepare` and benchmarks. `batch` in segments."""
+    kind, _, precision = name.partition("-")
     if name not in NAMES:
         raise RuntimeUnavailable(f"there is no runtime {name!r}; choose one of {', '.join(NAMES)}")
-    if engine == "torch":
+    if kind == "torch":
         from ecgfm.runtimes.torch_runtime import TorchRuntime
 
-        return TorchRuntime(bundle.network(), precision=precision or "fp32", device=device, threads=threads)
-    if engine == "onnx":
+        network = bundle.network()
+        return TorchRuntime(network, precision=precision or "fp32", device=device, threads=threads, batch=batch)
+    if kind == "onnx":
         from ecgfm.runtimes.onnx_runtime import OnnxRuntime
 
-        return OnnxRuntime(preparation.onnx_file(bundle, cache), device=device, threads=threads)
+        return OnnxRuntime(preparation.onnx_file(bundle, cache), device=device, threads=threads, batch=batch)
     from ecgfm.runtimes.openvino_runtime import OpenVinoRuntime
 
     path = preparation.onnx_file(bundle, cache)
-    return OpenVinoRuntime(path, precision=precision or "f32", device=device, threads=threads)
+    return OpenVinoRuntime(path, precision=precision or "f32", device=device, threads=threads, batch=batch)

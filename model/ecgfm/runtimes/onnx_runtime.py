@@ -18,10 +18,11 @@ _PROVIDERS = {
 class OnnxRuntime:
     """One ONNX Runtime session."""
 
-    batch = 2
     one_record_a_call = True
 
-    def __init__(self, path: Path, *, device: str = "auto", threads: int | None = None) -> None:
+    def __init__(
+        self, path: Path, *, device: str = "auto", threads: int | None = None, batch: int | None = None
+    ) -> None:
         try:
             import onnxruntime
         except ImportError as error:
@@ -38,6 +39,7 @@ class OnnxRuntime:
         except Exception as error:  # its exceptions derive from Exception only
             raise BundleError(f"{path} cannot be opened by ONNX Runtime; export it again") from error
         self._names = [output.name for output in self._session.get_outputs()]
+        self.batch = batch or 2
         self.name = f"onnxruntime-{provider.removesuffix('ExecutionProvider').lower()}-fp32"
 
     def outputs(self, segments: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:

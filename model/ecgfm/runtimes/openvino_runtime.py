@@ -18,8 +18,15 @@ class OpenVinoRuntime:
     one_record_a_call = True
 
     def __init__(
-        self, path: Path, *, precision: str = "f32", device: str = "auto", threads: int | None = None, batch: int = 2
+        self,
+        path: Path,
+        *,
+        precision: str = "f32",
+        device: str = "auto",
+        threads: int | None = None,
+        batch: int | None = None,
     ) -> None:
+        self.batch = batch or 2
         if device not in ("auto", "cpu"):
             raise RuntimeUnavailable(
                 f"the openvino runtime is for CPUs; for device {device!r} choose 'torch' or 'onnx'"
@@ -37,7 +44,7 @@ class OpenVinoRuntime:
         core = openvino.Core()
         try:
             model = core.read_model(str(path))
-            model.reshape([batch, len(LEADS), SEGMENT_SAMPLES])
+            model.reshape([self.batch, len(LEADS), SEGMENT_SAMPLES])
             compiled = core.compile_model(model, "CPU", properties)
         except RuntimeError as error:
             raise BundleError(f"{path} cannot be opened by OpenVINO; export it again") from error
@@ -46,7 +53,6 @@ class OpenVinoRuntime:
             raise RuntimeUnavailable(f"this CPU runs OpenVINO in {used}, not in {precision}; choose another runtime")
         self._request: Any = compiled.create_infer_request()
         self._names = [output.get_any_name() for output in compiled.outputs]
-        self.batch = batch
         self.name = f"openvino-cpu-{'fp32' if precision == 'f32' else precision}"
 
     def outputs(self, segments: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:

@@ -16,7 +16,13 @@ class TorchRuntime:
     """A folded network in inference mode; reduced precision is autocast, which keeps norms and softmax in float32."""
 
     def __init__(
-        self, network: EcgFm, *, precision: str = "fp32", device: str = "auto", threads: int | None = None
+        self,
+        network: EcgFm,
+        *,
+        precision: str = "fp32",
+        device: str = "auto",
+        threads: int | None = None,
+        batch: int | None = None,
     ) -> None:
         self._device = choose_device(device)
         cuda = self._device.type == "cuda"
@@ -29,7 +35,7 @@ class TorchRuntime:
         if self._precision != torch.float32:
             _convert_matrices(self._network, self._precision)
         self.name = f"torch-{self._device.type}-{precision}"
-        self.batch = 64 if cuda else 2
+        self.batch = batch or (64 if cuda else 2)
         self.one_record_a_call = not cuda
         self._graph = _CudaGraph(self) if cuda else None
 

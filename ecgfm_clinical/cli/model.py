@@ -1,0 +1,180 @@
+"""Bundles by hand: `model import`, `model show`, `model export`, `model prepare`, `model bench`."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ecgfm_clinical.cli.common import JsonOption, progress, progress_console, say, write_json
+
+app = typer.Typer(help="Model bundles: import, show, export, prepare and time them.", no_args_is_help=True)
+
+BundleArgument = Annotated[Path, typer.Argument(help="Folder of a model bundle.")]
+CacheOption = Annotated[
+    Path | None, typer.Option("--cache", help="Folder for prepared files; beside the bundle if not given.")
+]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")]
+
+
+@app.command("import")
+def import_checkpoint(
+    file: Annotated[Path, typer.Argument(help="A fairseq-signals checkpoint (.pt), pretrained or finetuned.")],
+    out: Annotated[Path, typer.Option(help="Folder of the bundle to write; must not exist yet.")],
+    name: Annotated[str, typer.Option(help="Name of the model; the file's name if not given.")] = "",
+    version: Annotated[str, typer.Option(help="Version, as it will stand in every result.")] = "1",
+    labels: Annotated[
+        str, typer.Option(help="Comma-separated labels in logit order, where the file is not the published one.")
+    ] = "",
+    attention_heads: Annotated[int | None, typer.Option(help="Where the file does not say; published: 12.")] = None,
+    pre_norm: Annotated[
+        bool | None, typer.Option(help="Where the file does not say; published: --no-pre-norm.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Convert a published or fairseq-trained checkpoint to a bundle. Nothing in the file is executed."""
+    from ecgfm.importing import import_checkpoint as convert
+
+    given = [label.strip() for label in labels.split(",")] if labels else None
+    bundle = convert(
+        file,
+        out,
+        name=name,
+        version=version,
+        labels=given,
+        heads=attention_heads,
+        pre_norm=pre_norm,
+        at=datetime.now(UTC),
+    )
+    write_json(bundle.manifest() | {"model_id": bundle.model_id}) if as_json else _print(bundle.path)
+
+
+@app.command("show")
+def show(bundle: BundleArgument, as_json: JsonOption = False) -> None:
+    """What a bundle is: its name and digest, its heads with their labels and thresholds, where its weights come from."""
+    from ecgfm.checkpoint import Bundle
+
+    found = Bundle.read(bundle)
+    write_json(found.manifest() | {"model_id": found.model_id}) if as_json else _print(bundle)
+
+
+@app.command("export")
+def export(
+    bundle: BundleArgument,
+    onnx: Annotated[Path, typer.Option("--onnx", help="ONNX file to write.")],
+    opset: Annotated[
+        int | None, typer.Option(help="ONNX opset; the newest that every runtime reads if not given.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write one ONNX file with dynamic batch and its meaning inside, checked against torch before it is kept."""
+    from ecgfm.checkpoint import Bundle
+    from ecgfm.export import OPSET, export_onnx
+
+    with progress_console().status("Exporting"):
+        exported = export_onnx(Bundle.read(bundle), onnx, opset=opset or OPSET)
+    if as_json:
+        write_json(asdict(exported))
+        return
+    say(
+        f"{exported.path}: opset {exported.opset}, model {exported.model_id[:16]}, "
+        f"largest change of a logit {exported.largest_logit_difference:.1e}"
+    )
+
+
+@app.command("prepare")
+def prepare(
+    bundle: BundleArgument,
+    runtime: Annotated[str, typer.Option(help="onnx, openvino, openvino-bf16, torch-bf16 or torch-fp16.")],
+    ecgs: Annotated[list[Path], typer.Argument(help="ECG files or folders: real ones, such as this site's.")],
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    cache: CacheOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure on real ECGs how far a runtime is from torch float32, and keep the record; refused above its limit."""
+    from ecgfm import runtimes
+    from ecgfm.checkpoint import Bundle
+    from ecgfm.predictor import Record
+    from ecgfm_clinical.reading import gather, read_ecgs
+
+    records = [
+        Record(signal=ecg.signal, sampling_rate=ecg.sampling_rate)
+        for path in progress(gather(ecgs), "Reading")
+        for ecg in read_ecgs(path)
+    ]
+    found = runtimes.prepare(
+        Bundle.read(bundle),
+        runtime,
+        records,
+        measured_on=f"{len(records)} recordings given",
+        device=device,
+        threads=threads,
+        cache=cache,
+    )
+    if as_json:
+        write_json(asdict(found))
+        return
+    say(
+        f"{found.runtime} ({found.engine}): largest change of a probability {found.largest_probability_change:.1e} "
+        f"over {found.segments} segments, limit {found.limit:.0e}"
+    )
+
+
+@app.command("bench")
+def bench(
+    bundle: BundleArgument,
+    batch: Annotated[
+        list[int] | None, typer.Option(help="Segments a call; repeat for several. 2 is one 10 s ECG.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds in turns.")] = 7,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    cache: CacheOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Time every runtime of this machine in turns with the plain eager network: only the ratios mean something."""
+    from ecgfm.bench import bench as measure
+    from ecgfm.checkpoint import Bundle
+
+    with progress_console().status("Timing"):
+        timings = measure(
+            Bundle.read(bundle), batches=batch or [2], rounds=rounds, device=device, threads=threads, cache=cache
+        )
+    if as_json:
+        write_json([asdict(timing) | {"ecgs_per_second": timing.ecgs_per_second} for timing in timings])
+        return
+    say(f"{'runtime':<15}{'batch':>6}{'ms/ECG':>10}{'ECG/s':>8}{'× eager':>9}{'load s':>8}{'peak MB':>9}{'Δp':>9}")
+    for one in timings:
+        if one.reason:
+            say(f"{one.runtime:<15}{one.batch:>6}  {one.reason}")
+            continue
+        say(
+            f"{one.runtime:<15}{one.batch:>6}{one.milliseconds_per_ecg:>10.1f}{one.ecgs_per_second:>8.1f}{one.ratio:>9.2f}"
+            f"{one.load_seconds:>8.1f}{one.peak_megabytes:>9.0f}{one.largest_probability_change:>9.0e}"
+        )
+
+
+def _print(path: Path) -> None:
+    from ecgfm.checkpoint import Bundle
+
+    bundle = Bundle.read(path)
+    lines = [
+        f"{bundle.name} {bundle.version}{'  (demo: not for clinical use)' if bundle.demo else ''}",
+        f"  folder         {bundle.path}",
+        f"  model_id       {bundle.model_id}",
+        f"  preprocessing  {bundle.preprocessing}",
+        f"  encoder        {bundle.config.layers} layers, width {bundle.config.width}, {bundle.config.heads} heads",
+        *(f"  {key:<14} {value}" for key, value in bundle.provenance.items()),
+    ]
+    for head in bundle.heads:
+        lines.append(f"  head {head.name}: {'calibrated' if head.calibration else 'not calibrated'}; {head.target}")
+        for label in head.labels:
+            threshold = head.operating_points.get(label)
+            point = "no operating point" if threshold is None else f"positive from {threshold:g}"
+            lines.append(f"    {label}: {head.aggregation[label]} over segments, {point}")
+    if not bundle.heads:
+        lines.append("  no head: it gives embeddings, and is where a head is trained from")
+    say("\n".join(lines))

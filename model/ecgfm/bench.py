@@ -1,0 +1,185 @@
+"""How fast each runtime scores one bundle on this machine, beside a plain eager float32 network, in one alternating run.
+
+Machines are shared and clocks change, so only ratios taken in turns mean anything: every round runs each runtime once.
+The baseline `eager` is the network as it stands in `encoder.py`: weight normalisation computed in each pass, separate
+q, k and v, scaled_dot_product_attention, torch's own matrix products.
+"""
+
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from ecgfm import runtimes
+from ecgfm.checkpoint import Bundle
+from ecgfm.errors import EcgFmError
+from ecgfm.runtimes.synthetic import synthetic_ecgs
+from ecgfm.signal import SAMPLING_RATE, prepare
+
+EAGER = "eager"
+SEGMENTS_PER_ECG = 2  #: a 10 s recording
+
+Logits = dict[str, NDArray[np.float32]]
+Score = Callable[[NDArray[np.float32]], Logits]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """One runtime at one batch size; `reason` says why it could not run, and then there are no figures."""
+
+    runtime: str
+    batch: int  #: segments in one call
+    milliseconds_per_ecg: float = float("nan")  #: median over the rounds, a 10 s ECG being two segments
+    ratio: float = float("nan")  #: median over the rounds of eager's time divided by this one's
+    largest_probability_change: float = float("nan")  #: against torch float32
+    load_seconds: float = float("nan")  #: from a fresh process with torch imported to a runtime that can score
+    peak_megabytes: float = float("nan")  #: resident set of that process after one ECG
+    reason: str = ""
+
+    @property
+    def ecgs_per_second(self) -> float:
+        return 1000 / self.milliseconds_per_ecg
+
+
+def bench(
+    bundle: Bundle,
+    *,
+    names: Sequence[str] = runtimes.NAMES,
+    batches: Sequence[int] = (SEGMENTS_PER_ECG,),
+    rounds: int = 7,
+    device: str = "auto",
+    threads: int | None = None,
+    cache: Path | None = None,
+    loads: bool = True,
+) -> list[Timing]:
+    """Figures for every runtime, those that cannot run here with the reason. Prepares what is not prepared yet."""
+    found = []
+    for batch in batches:
+        found += _bench_batch(bundle, names, batch, rounds, device, threads, cache, loads)
+    return found
+
+
+def _bench_batch(
+    bundle: Bundle,
+    names: Sequence[str],
+    batch: int,
+    rounds: int,
+    device: str,
+    threads: int | None,
+    cache: Path | None,
+    loads: bool,
+) -> list[Timing]:
+    scores: dict[str, Score] = {EAGER: eager(bundle, threads)}
+    reasons: dict[str, str] = {}
+    for name in names:
+        try:
+            scores[name] = runtimes.engine(bundle, name, device, threads, cache, batch).logits
+        except EcgFmError as error:
+            reasons[name] = str(error)
+    segments = np.concatenate([prepare(signal, SAMPLING_RATE) for signal in synthetic_ecgs((batch + 1) // 2)])[:batch]
+    seconds = alternate({name: lambda score=score: score(segments) for name, score in scores.items()}, rounds)  # type: ignore[misc]  # mypy cannot infer the bound default
+    exact = scores[EAGER](segments)
+    timings = []
+    for name, score in scores.items():
+        load, peak = measure_load(bundle, name, device, threads, cache) if loads else (float("nan"), float("nan"))
+        ratios = [base / own for base, own in zip(seconds[EAGER], seconds[name], strict=True)]
+        timings.append(
+            Timing(
+                runtime=name,
+                batch=batch,
+                milliseconds_per_ecg=1000 * statistics.median(seconds[name]) / batch * SEGMENTS_PER_ECG,
+                ratio=statistics.median(ratios),
+                largest_probability_change=largest_change(score(segments), exact),
+                load_seconds=load,
+                peak_megabytes=peak,
+            )
+        )
+    return timings + [Timing(runtime=name, batch=batch, reason=reason) for name, reason in reasons.items()]
+
+
+def eager(bundle: Bundle, threads: int | None = None) -> Score:
+    """The baseline: float32 torch on the CPU, nothing folded, fused or packed."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    network = bundle.network().eval().requires_grad_(False)
+
+    def score(segments: NDArray[np.float32]) -> Logits:
+        with torch.inference_mode():
+            return {
+                head: values.numpy()
+                for head, values in network.logits(network.embed(torch.from_numpy(segments))).items()
+            }
+
+    return score
+
+
+def alternate(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each call, round by round in turns, after one call each to warm up."""
+    for call in calls.values():
+        call()
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def largest_change(found: Logits, exact: Logits) -> float:
+    """The largest absolute difference of a raw probability."""
+    return max((float(np.abs(expit(found[head]) - expit(exact[head])).max()) for head in exact), default=0.0)
+
+
+def measure_load(
+    bundle: Bundle, name: str, device: str, threads: int | None, cache: Path | None
+) -> tuple[float, float]:
+    """(seconds, MB): load one runtime in a fresh process and score one ECG there."""
+    arguments = {
+        "bundle": str(bundle.path.resolve()),
+        "name": name,
+        "device": device,
+        "threads": threads,
+        "cache": str(cache.resolve()) if cache else None,
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "ecgfm.bench", json.dumps(arguments)], capture_output=True, text=True, check=True
+    )
+    seconds, megabytes = json.loads(done.stdout.splitlines()[-1])
+    return float(seconds), float(megabytes)
+
+
+def _load_here(path: str, name: str, device: str, threads: int | None, cache: str | None) -> tuple[float, float]:
+    start = time.perf_counter()
+    bundle = Bundle.read(path)
+    score: Score
+    if name == EAGER:
+        score = eager(bundle, threads)
+    else:
+        score = runtimes.engine(bundle, name, device, threads, Path(cache) if cache else None).logits
+    seconds = time.perf_counter() - start
+    score(prepare(synthetic_ecgs(1)[0], SAMPLING_RATE))
+    return seconds, _peak_megabytes()
+
+
+def _peak_megabytes() -> float:
+    """The largest resident set of this process."""
+    status = Path("/proc/self/status")
+    if status.exists():  # getrusage would report the parent's peak, which a child inherits when it is started
+        return int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+if __name__ == "__main__":
+    given = json.loads(sys.argv[1])
+    print(json.dumps(_load_here(given["bundle"], given["name"], given["device"], given["threads"], given["cache"])))
