@@ -77,10 +77,10 @@ class Service:
 
     def _pull_tasks(self) -> list[schedule.Task]:
         tasks = []
-        for source, every, authority in wiring.build_sources(self._settings):
+        for source, every in wiring.build_sources(self._settings):
             run = schedule.pulled_by_leader(
                 source,
-                wiring.build_ingest(self._settings, self._store, authority=authority),
+                wiring.build_ingest(self._settings, self._store, source.name),
                 self._store,
                 clock=wiring.utc_now,
                 holder=liveness.worker_name("connect"),

@@ -156,8 +156,60 @@ class FolderSource(_Part):
     authority: str | None = None
 
 
+class _Archive(_Part):
+    """What every archive that is asked for ECGs has in common."""
+
+    name: str
+    every_seconds: float = Field(default=300, gt=0)
+    modality: str = Field(default="ECG", description="(0008,0060) of the series to fetch; each object is checked again")
+    lookback_days: float = Field(default=7, gt=0, description="how far back the very first pull goes")
+    overlap_days: float = Field(default=2, ge=0, description="how far each pull goes back again: carts sync late")
+    authority: str | None = None
+    tls: Tls | None = None
+
+    @property
+    def lookback(self) -> timedelta:
+        return timedelta(days=self.lookback_days)
+
+    @property
+    def overlap(self) -> timedelta:
+        return timedelta(days=self.overlap_days)
+
+
+class DicomSource(_Archive):
+    """A PACS that is asked by C-FIND, and sends by C-MOVE or C-GET."""
+
+    host: str
+    port: Port
+    ae_title: AeTitle = Field(description="theirs")
+    calling: AeTitle = Field(default="ECGFM", description="ours; for C-MOVE their table must name it with our port")
+    method: Literal["move", "get"] = "move"
+    receive_host: str = "0.0.0.0"
+    receive_port: Port | None = Field(
+        default=None, description="port opened for the time of a C-MOVE; without it the archive sends to a listener"
+    )
+
+
+class DicomWebSource(_Archive):
+    """A PACS that is asked by QIDO-RS and WADO-RS."""
+
+    url: str = Field(description="service root, such as https://pacs.example/dicom-web")
+    authorization_file: Path | None = Field(default=None, description="file that holds the Authorization header")
+    connections: int = Field(default=4, ge=1, le=32)
+
+
 class Sources(_Part):
     folder: tuple[FolderSource, ...] = ()
+    dicom: tuple[DicomSource, ...] = ()
+    dicomweb: tuple[DicomWebSource, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(part.name for part in (*self.folder, *self.dicom, *self.dicomweb))
+
+    @property
+    def authorities(self) -> dict[str, str | None]:
+        return {part.name: part.authority for part in (*self.folder, *self.dicom, *self.dicomweb)}
 
 
 class Hl7Destination(_Part):
@@ -292,7 +344,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
         # Cursors, outbox rows and audit lines refer to parts by name: two parts of one name would share them.
-        self._refuse_twice("listener or source", [*self.listeners.names, *(part.name for part in self.sources.folder)])
+        self._refuse_twice("listener or source", [*self.listeners.names, *self.sources.names])
         self._refuse_twice("destination", list(self.destination_names))
         return self
 
@@ -307,11 +359,8 @@ class Settings(BaseSettings):
 
     def authority_of(self, source: str) -> str:
         """The assigning authority of patient numbers that name none, for what comes in by this listener or source."""
-        own = {
-            **{part.name: part.authority for part in self.listeners.dicom},
-            **{part.name: part.authority for part in self.listeners.hl7},
-            **{part.name: part.authority for part in self.sources.folder},
-        }
+        own = {part.name: part.authority for part in (*self.listeners.dicom, *self.listeners.hl7)}
+        own |= self.sources.authorities
         return own.get(source) or self.site.authority
 
     def allowed_roots_of(self, source: str) -> tuple[Path, ...]:
@@ -344,11 +393,12 @@ def _store_url(settings: Settings) -> URL:
     if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
         url = url.set(database=str(settings.resolve(Path(url.database))))
     if settings.store.password_file is not None:
-        url = url.set(password=_secret(settings.resolve(settings.store.password_file)))
+        url = url.set(password=read_secret(settings.resolve(settings.store.password_file)))
     return url
 
 
-def _secret(path: Path) -> str:
+def read_secret(path: Path) -> str:
+    """The content of a secret file. Raises SettingsError."""
     try:
         return path.read_text(encoding="utf-8").strip()
     except OSError as error:

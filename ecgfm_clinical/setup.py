@@ -55,7 +55,7 @@ def check_parts(settings: Settings) -> Iterator[CheckLine]:
         yield _try(f"listener {dicom.name}", lambda d=dicom: _check_port(d.host, d.port))  # type: ignore[misc]  # bound now
     for hl7 in settings.listeners.hl7:
         yield _try(f"listener {hl7.name}", lambda h=hl7: _check_port(h.host, h.port))  # type: ignore[misc]  # bound now
-    for source, _, _ in wiring.build_sources(settings):
+    for source, _ in wiring.build_sources(settings):
         yield _try(f"source {source.name}", source.check)
     for destination, _ in wiring.build_destinations(settings):
         yield _try(f"destination {destination.name}", destination.check)

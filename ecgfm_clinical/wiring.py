@@ -17,7 +17,17 @@ from typing import TYPE_CHECKING
 
 from ecgfm_clinical.errors import ModelError
 from ecgfm_clinical.liveness import worker_name
-from ecgfm_clinical.settings import DicomListener, FolderSource, Hl7Destination, Hl7Listener, Settings, Tls
+from ecgfm_clinical.settings import (
+    DicomListener,
+    DicomSource,
+    DicomWebSource,
+    FolderSource,
+    Hl7Destination,
+    Hl7Listener,
+    Settings,
+    Tls,
+    read_secret,
+)
 
 if TYPE_CHECKING:
     from ecgfm.predictor import Predictor
@@ -26,6 +36,7 @@ if TYPE_CHECKING:
     from ecgfm_clinical.scoring import Scorer
     from ecgfm_clinical.staging.store import Store
     from ecgfm_connectors.base import Destination, Listener, Source
+    from ecgfm_connectors.reading import ReadingContext
     from ecgfm_connectors.tls import TlsFiles
 
 
@@ -60,19 +71,23 @@ def open_store(settings: Settings) -> "Store":
     )
 
 
-def build_ingest(
-    settings: Settings, store: "Store", *, authority: str | None = None, allowed_roots: tuple[Path, ...] = ()
-) -> "Ingest":
-    """The Handler for one listener or source: `authority` is its own default for patient numbers that name none."""
+def build_ingest(settings: Settings, store: "Store", source: str) -> "Ingest":
+    """The Handler for what comes in by the listener or source of this name, read by its own rules."""
     from ecgfm_clinical.ingest import Ingest
-    from ecgfm_connectors.reading import ReadingContext, read
+    from ecgfm_connectors.reading import read
 
-    context = ReadingContext(
-        default_authority=authority or settings.site.authority,
+    return Ingest(store, read=partial(read, context=reading_context(settings, source)), clock=utc_now)
+
+
+def reading_context(settings: Settings, source: str) -> "ReadingContext":
+    """What the site knows that a payload may not say: the authority of bare numbers, the zone of bare times."""
+    from ecgfm_connectors.reading import ReadingContext
+
+    return ReadingContext(
+        default_authority=settings.authority_of(source),
         zone=settings.site.zone,
-        allowed_roots=tuple(settings.resolve(root) for root in allowed_roots),
+        allowed_roots=settings.allowed_roots_of(source),
     )
-    return Ingest(store, read=partial(read, context=context), clock=utc_now)
 
 
 # --- listeners, sources, destinations ---------------------------------------------------------------------------------
@@ -94,7 +109,7 @@ def _dicom_listener(settings: Settings, store: "Store", part: DicomListener) -> 
         ae_title=part.ae_title,
         host=part.host,
         port=part.port,
-        handler=build_ingest(settings, store, authority=part.authority),
+        handler=build_ingest(settings, store, part.name),
         clock=utc_now,
         allowed_callers=part.allowed_callers,
         allowed_hosts=part.allowed_hosts,
@@ -110,7 +125,7 @@ def _hl7_listener(settings: Settings, store: "Store", part: Hl7Listener) -> "Lis
         name=part.name,
         host=part.host,
         port=part.port,
-        handler=build_ingest(settings, store, authority=part.authority, allowed_roots=part.allowed_roots),
+        handler=build_ingest(settings, store, part.name),
         clock=utc_now,
         allowed_hosts=part.allowed_hosts,
         max_message_bytes=part.max_message_mb * 1_000_000,
@@ -120,16 +135,52 @@ def _hl7_listener(settings: Settings, store: "Store", part: Hl7Listener) -> "Lis
     )
 
 
-def build_sources(settings: Settings) -> "Iterator[tuple[Source, timedelta, str | None]]":
-    """Every source with its interval and its own assigning authority, if it has one."""
-    for part in settings.sources.folder:
-        yield _folder_source(settings, part), timedelta(seconds=part.every_seconds), part.authority
+def build_sources(settings: Settings) -> "Iterator[tuple[Source, timedelta]]":
+    """Every source with its interval."""
+    for folder in settings.sources.folder:
+        yield _folder_source(settings, folder), timedelta(seconds=folder.every_seconds)
+    for dicom in settings.sources.dicom:
+        yield _dicom_source(settings, dicom), timedelta(seconds=dicom.every_seconds)
+    for web in settings.sources.dicomweb:
+        yield _dicomweb_source(settings, web), timedelta(seconds=web.every_seconds)
 
 
 def _folder_source(settings: Settings, part: FolderSource) -> "Source":
     from ecgfm_connectors.files.folder import FolderSource as Folder
 
     return Folder(name=part.name, path=settings.resolve(part.path), stable_for=timedelta(seconds=part.stable_seconds))
+
+
+def _dicom_source(settings: Settings, part: DicomSource) -> "Source":
+    from ecgfm_connectors.dicom.retrieve import Archive, RetrieveSource
+
+    tls = _tls(settings, part.tls)
+    return RetrieveSource(
+        name=part.name,
+        archive=Archive(host=part.host, port=part.port, ae_title=part.ae_title, calling=part.calling, tls=tls),
+        method=part.method,
+        receive_host=part.receive_host,
+        receive_port=part.receive_port,
+        modality=part.modality,
+        overlap=part.overlap,
+        lookback=part.lookback,
+    )
+
+
+def _dicomweb_source(settings: Settings, part: DicomWebSource) -> "Source":
+    from ecgfm_connectors.dicom.web import DicomWebSource as Web
+
+    secret = part.authorization_file
+    return Web(
+        name=part.name,
+        url=part.url,
+        headers={"Authorization": read_secret(settings.resolve(secret))} if secret else None,
+        tls=_tls(settings, part.tls),
+        modality=part.modality,
+        overlap=part.overlap,
+        lookback=part.lookback,
+        connections=part.connections,
+    )
 
 
 def build_destinations(settings: Settings) -> "Iterator[tuple[Destination, Hl7Destination]]":

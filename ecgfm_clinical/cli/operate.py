@@ -64,7 +64,7 @@ def ingest(
     found = gather(paths)
     lines = []
     with opened(settings) as (read, store):
-        handle = wiring.build_ingest(read, store)
+        handle = wiring.build_ingest(read, store, "ingest")
         for path in progress(found, "Staging"):
             verdict = _stage(path, handle)
             line: dict[str, object] = {
@@ -111,14 +111,12 @@ def pull(
 
     results = []
     with opened(settings) as (read, store):
-        built = {source.name: (source, authority) for source, _, authority in wiring.build_sources(read)}
+        built = {source.name: source for source, _ in wiring.build_sources(read)}
         if unknown := sorted(set(sources or ()) - set(built)):
             raise InputError(f"no source named {', '.join(unknown)}; the settings name {', '.join(built) or 'none'}")
         for name in sources or built:
-            source, authority = built[name]
-            report = schedule.pull(
-                source, wiring.build_ingest(read, store, authority=authority), store, now=wiring.utc_now()
-            )
+            handle = wiring.build_ingest(read, store, name)
+            report = schedule.pull(built[name], handle, store, now=wiring.utc_now())
             statuses = [verdict.disposition.value for verdict in report.verdicts]
             results.append({"source": name, "offered": report.offered, **{s: statuses.count(s) for s in set(statuses)}})
     if as_json:

@@ -81,7 +81,7 @@ def _refused(settings: "Settings", store: "Store") -> dict[str, object]:
     from ecgfm_clinical import wiring
 
     def handle(received: "Received") -> "object":
-        return wiring.build_ingest(settings, store, authority=settings.authority_of(received.source))(received)
+        return wiring.build_ingest(settings, store, received.source)(received)
 
     found = replaying.read_set_aside(store, handle=handle, read=_reader(settings))  # type: ignore[arg-type]
     return dict(found) or {"set aside": 0}
@@ -102,14 +102,10 @@ def _dead(store: "Store", destination: str | None, recompose: bool) -> dict[str,
 
 def _reader(settings: "Settings") -> "Callable[[Received], Contents]":
     """Reads a stored payload as the listener or source it came by would."""
-    from ecgfm_connectors.reading import ReadingContext, read
+    from ecgfm_connectors.reading import read
 
     def again(received: "Received") -> "Contents":
-        context = ReadingContext(
-            default_authority=settings.authority_of(received.source),
-            zone=settings.site.zone,
-            allowed_roots=settings.allowed_roots_of(received.source),
-        )
+        context = wiring.reading_context(settings, received.source)
         return read(received.content, context)
 
     return again
