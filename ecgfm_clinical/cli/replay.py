@@ -102,6 +102,7 @@ def _dead(store: "Store", destination: str | None, recompose: bool) -> dict[str,
 
 def _reader(settings: "Settings") -> "Callable[[Received], Contents]":
     """Reads a stored payload as the listener or source it came by would."""
+    from ecgfm_clinical import wiring
     from ecgfm_connectors.reading import read
 
     def again(received: "Received") -> "Contents":
