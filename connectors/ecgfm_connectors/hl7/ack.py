@@ -79,7 +79,7 @@ def judge(verdict: Verdict) -> Answer:
         return Answer(outcome="accept", kept=True, condition="0", text=verdict.text)
     if code in REJECTS:
         return Answer(outcome="reject", kept=True, condition=REJECTS[code], reason=code, text=verdict.text)
-    condition = _ERROR_CONDITIONS.get(code, "102" if disposition is Disposition.UNREADABLE else "207")
+    condition = _ERROR_CONDITIONS.get(code, "102")  # not 207, which other systems take for "send it again"
     return Answer(outcome="error", kept=True, condition=condition, reason=code, text=verdict.text)
 
 

@@ -12,7 +12,8 @@ from ecgfm_connectors.hl7.message import Segment, unescape
 MAX_POINTED = 64 * 2**20  #: bytes of a file that an RP names
 
 _ENCODINGS = {"base64": "base64", "b64": "base64", "hex": "hex", "a": "text", "text": "text"}  # table 0299
-_PICTURES = {
+#: First bytes -> reason code and sentence of what is no recording.
+REFUSALS = {
     b"%PDF": ("pdf", "the OBX holds a PDF, which is a picture of an ECG and not its samples"),
     b"\xff\xd8\xff": ("picture", "the OBX holds a JPEG picture, not samples"),
     b"\x89PNG": ("picture", "the OBX holds a PNG picture, not samples"),
@@ -44,7 +45,7 @@ def file_of(obx: Segment, allowed_roots: Sequence[Path]) -> bytes:
         content = _encapsulated(obx)
     else:
         content = _as_bytes(obx.text(5))
-    for magic, (code, text) in _PICTURES.items():
+    for magic, (code, text) in REFUSALS.items():
         if content.startswith(magic):
             raise Refused(code, text)
     if _DOCUMENT.search(content[:2048]):
