@@ -9,6 +9,7 @@ import numpy as np
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from ecgfm_connectors.dicom.part10 import IMPLEMENTATION_CLASS_UID
 from ecgfm_connectors.dicom.sop_classes import TWELVE_LEAD_ECG
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.leads import LEAD_NUMBERS
@@ -44,6 +45,8 @@ def _meta(ecg: Ecg, transfer_syntax: UID) -> FileMetaDataset:
     meta.MediaStorageSOPClassUID = UID(TWELVE_LEAD_ECG)
     meta.MediaStorageSOPInstanceUID = UID(uid_of(ecg.source_id))
     meta.TransferSyntaxUID = transfer_syntax
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
+    meta.ImplementationVersionName = "ECGFM"  # the library would write its own version, and the bytes would change
     return meta
 
 
