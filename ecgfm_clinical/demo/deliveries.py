@@ -64,7 +64,9 @@ def _delivery(case: Case, now: datetime) -> Delivery:
     return Delivery(
         patient=case.name,
         order=ecg.order.placer,
-        about=", ".join(filter(None, (case.alteration, f"{case.age} years" if case.age < 18 else ""))),
+        about=", ".join(
+            filter(None, (case.alteration, "STAT" if case.stat else "", f"{case.age} years" if case.age < 18 else ""))
+        ),
         route=route,
         file_name=name,
         content=content,

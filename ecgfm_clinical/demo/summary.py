@@ -34,7 +34,7 @@ class Row:
     findings: tuple[str, ...]  #: what the decoder noticed
     reasons: tuple[str, ...]  #: why a head gave no number, `head: code` where not all heads agree
     probabilities: dict[str, float | None]  #: by head with one label
-    positive: tuple[str, ...]  #: labels at or above their threshold, most probable first
+    positive: tuple[str, ...]  #: labels at or above their threshold: heads with one label first, then the most probable
     control_id: str
     acknowledged: str  #: MSA-1 of the EHR
 
@@ -51,7 +51,7 @@ def rows(hospital: "Hospital", deliveries: Sequence[Delivery]) -> list[Row]:
 def _row(one: EcgSummary, delivery: Delivery | None, told: "dict[int, Answered]") -> Row:
     ack = next((message for message in one.messages if message.ack_code), None)
     single = {score.head: score.probability for score in one.scores if score.head in COLUMNS}
-    hits = sorted((s for s in one.scores if s.positive), key=lambda s: -(s.probability or 0.0))
+    hits = sorted((s for s in one.scores if s.positive), key=lambda s: (s.head not in COLUMNS, -(s.probability or 0.0)))
     return Row(
         ecg_id=one.ecg_id,
         source=_source(delivery, told) if delivery else one.source,
@@ -176,7 +176,8 @@ def acknowledged(found: Sequence[Row]) -> int:
 
 
 def chosen(found: Sequence[Row]) -> Row | None:
-    """The ECG whose picture and message are shown: the first with a positive head, else the first that was scored."""
+    """The ECG whose picture and message are shown: the surest positive head, else the first that was scored."""
     scored = [row for row in found if row.state == EcgState.SCORED.value]
-    striking = [row for row in scored if set(row.positive) & set(COLUMNS) and not row.reasons]
+    striking = [row for row in scored if set(row.positive) & set(COLUMNS)]
+    striking.sort(key=lambda row: -max(p for p in row.probabilities.values() if p is not None))
     return next(iter([*striking, *scored, *(row for row in found if row.ecg_id)]), None)
