@@ -1,5 +1,6 @@
 """Connections to the staging database, and the one place where its errors become ours."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,6 +85,22 @@ def _begin_sqlite(connection: Connection) -> None:
     # came between; IMMEDIATE queues it at the door instead.
     writes = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def back_up(connection: Connection, path: Path) -> None:
+    """A consistent copy of an SQLite database, by its own online backup. Raises StoreError."""
+    if connection.dialect.name != "sqlite":
+        raise StoreError("this command copies SQLite stores; back up PostgreSQL with `pg_dump --format=custom`")
+    if path.exists():
+        raise StoreError(f"{path} exists already: name a new file for the backup")
+    copy = sqlite3.connect(path)
+    try:
+        connection.connection.driver_connection.backup(copy)  # type: ignore[union-attr]  # a sqlite3.Connection
+        copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a -wal beside it
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(f"the backup could not be written to {path}: {error}") from error
+    finally:
+        copy.close()
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from ecgfm_clinical.staging.records import (
     MessageStory,
     MessageSummary,
 )
-from ecgfm_clinical.staging.schema import attempt_error, ecg, message, payload, score, score_job, tally
+from ecgfm_clinical.staging.schema import attempt_error, ecg, message, payload, payload_content, score, score_job, tally
 from ecgfm_clinical.staging.transaction import ALL_TIME, Reading
 
 Cell = tuple[str, str, str]  # source, head ('' = the ECG itself), state
@@ -311,9 +311,10 @@ def payload_of(reading: Reading, ecg_id: int) -> int:
 
 
 def set_aside(reading: Reading, *, limit: int, after: int) -> Sequence[int]:
-    """Ids of refused and unreadable payloads, oldest first."""
+    """Ids of refused and unreadable payloads whose bytes are still there, oldest first."""
     return reading.connection.scalars(
         select(payload.c.payload_id)
+        .join(payload_content, payload_content.c.payload_id == payload.c.payload_id)
         .where(literal_column("payload.disposition <> 'staged'"), payload.c.payload_id > after)
         .order_by(payload.c.payload_id)
         .limit(limit)

@@ -148,6 +148,15 @@ class Reissue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Expired:
+    """What retention removed."""
+
+    payloads: int
+    signals: int
+    messages: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
     """What to do with a failed attempt: again at `due_at`, or give up where that is None."""
 

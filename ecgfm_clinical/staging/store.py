@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Self
 
 from sqlalchemy import Engine, select
@@ -31,6 +32,8 @@ from ecgfm_clinical.staging import (
     outbox,
     queries,
     reissue,
+    retention,
+    rotation,
     work,
 )
 from ecgfm_clinical.staging.records import (
@@ -40,6 +43,7 @@ from ecgfm_clinical.staging.records import (
     CountTable,
     EcgStory,
     EcgSummary,
+    Expired,
     Job,
     OutboundMessage,
     Reissue,
@@ -294,6 +298,49 @@ class Store:
             return reissue.resend(
                 tx, destination=destination, message_ids=message_ids, recompose=recompose, control_ids=control_ids
             )
+
+    # Care of the store
+
+    def expire(
+        self,
+        *,
+        now: datetime,
+        actor: str,
+        payloads: timedelta | None = None,
+        signals: timedelta | None = None,
+        messages: timedelta | None = None,
+    ) -> Expired:
+        """Remove raw payloads, signals and message bodies older than these ages; nothing that is still needed."""
+        steps = (
+            (payloads, retention.drop_payloads),
+            (signals, retention.drop_signals),
+            (messages, retention.drop_messages),
+        )
+        gone = []
+        for age, drop in steps:
+            gone.append(0)
+            while age is not None:
+                with self._writing(now, actor) as tx:
+                    count = drop(tx, now - age)
+                gone[-1] += count
+                if not count:
+                    break
+        return Expired(payloads=gone[0], signals=gone[1], messages=gone[2])
+
+    def reseal(self, *, now: datetime, actor: str, plain: bool = False) -> int:
+        """Bring every sealed value under the current key, page by page; how many were changed. `plain`: decrypt all."""
+        total = 0
+        while True:
+            with self._writing(now, actor) as tx:
+                done = rotation.reseal_page(tx, plain=plain)
+            if not done:
+                return total
+            total += done
+
+    def back_up(self, path: Path) -> None:
+        """Copy an SQLite store into a new file while work goes on. Raises StoreError on PostgreSQL: use pg_dump there."""
+        with self._reading() as ask:
+            engine.back_up(ask.connection, path)
 
     # Signs of life
 
