@@ -123,7 +123,7 @@ def parse(content: bytes) -> Ack:
 
 def _header(inbound: bytes) -> Segment:
     try:
-        return message.parse_header(inbound)
+        return message.parse_header(message.messages(inbound)[0])  # of a batch, the first message
     except Unreadable:
         return _UNREADABLE_HEADER
 

@@ -176,7 +176,7 @@ def _nothing() -> Refused:
 
 def _enrich(ecg: Ecg, named: str, parsed: Message, group: Group, obx: Segment, context: "ReadingContext") -> Ecg:
     """Add what the message knows and the embedded object does not. Raises Refused (`patient-mismatch`)."""
-    patient, findings = _one_patient(ecg.patient, group.patient)
+    patient, findings = _one_patient(ecg.patient, group.patient, context.default_authority)
     statements, measurements = _texts(group.observations)
     return replace(
         ecg,
@@ -191,8 +191,12 @@ def _enrich(ecg: Ecg, named: str, parsed: Message, group: Group, obx: Segment, c
     )
 
 
-def _one_patient(inner: Patient, outer: Patient) -> tuple[Patient, tuple[Finding, ...]]:
+def _one_patient(inner: Patient, outer: Patient, default_authority: str) -> tuple[Patient, tuple[Finding, ...]]:
     """The patient of an embedded object and of its message as one. A wrong patient is the worst error there is."""
+    if _agrees(inner, outer, default_authority):
+        inner = replace(inner, identifiers=())
+    elif _agrees(outer, inner, default_authority):
+        outer = replace(outer, identifiers=())
     if not inner.identifiers or not outer.identifiers:
         kept = outer if outer.identifiers else inner
         return _completed(kept, inner if kept is outer else outer), ()
@@ -206,6 +210,14 @@ def _one_patient(inner: Patient, outer: Patient) -> tuple[Patient, tuple[Finding
         findings.append(Finding(code="birth-date-differs", text="PID-7 and the embedded ECG differ"))
     union = tuple(dict.fromkeys(outer.identifiers + inner.identifiers))
     return replace(_completed(outer, inner), identifiers=union), tuple(findings)
+
+
+def _agrees(bare: Patient, full: Patient, default_authority: str) -> bool:
+    """Whether every number of `bare` came without an authority and the other side has it with its true one."""
+    told = {known.value for known in full.identifiers if known.authority != default_authority}
+    return bool(bare.identifiers) and all(
+        known.authority == default_authority and known.value in told for known in bare.identifiers
+    )
 
 
 def _completed(patient: Patient, other: Patient) -> Patient:

@@ -161,7 +161,8 @@ def parse_header(content: bytes) -> Segment:
     """The MSH alone, from a message that may be damaged further on. Raises Unreadable."""
     content = _without_wrapping(content)
     delimiters, _ = _delimiters(content)
-    line = content.split(b"\r", 1)[0].split(b"\n", 1)[0]
+    ends = [end for end in (content.find(b"\r"), content.find(b"\n")) if end >= 0]
+    line = content[: min(ends, default=len(content))]
     codec, _ = charset.choose(line, _declared_charset(line, delimiters))
     return _segment(memoryview(line), (0, len(line)), delimiters, codec)
 

@@ -96,7 +96,11 @@ class MllpDestination:
             self._drop()
             raise
 
-    def _unknown(self, error: Exception) -> Unreachable:
+    def _unknown(self, error: Exception) -> Unreachable | Misconfigured:
+        if isinstance(error, ssl.SSLError) and "ALERT" in (
+            error.reason or ""
+        ):  # in TLS 1.3 this comes after connecting
+            return Misconfigured(f"{self._where} refused our certificate: {error.reason}; mend the TLS files")
         return Unreachable(f"{self._where}: {_reason(error)}; the message will be sent again")
 
     def _acknowledged(self, connection: socket.socket, control_id: str, *, wants_application: bool) -> Ack:

@@ -88,6 +88,11 @@ def test_acknowledgements_are_not_acknowledged() -> None:
     assert ack.build(body, STAGED, now=NOW, control_id="A2") == []
 
 
+def test_a_batch_is_acknowledged_by_its_first_message() -> None:
+    (body,) = ack.build(b"FHS|^~\\&|A\rBHS|^~\\&|A\r" + inbound() + b"BTS|1\r", STAGED, now=NOW, control_id="A1")
+    assert (ack.parse(body).code, ack.parse(body).control_id) == ("AA", "M-1")
+
+
 @pytest.mark.parametrize("content", [b"", b"not hl7", b"\xff" * 40])
 def test_what_has_no_header_is_answered_all_the_same(content: bytes) -> None:
     damaged = Verdict(disposition=Disposition.UNREADABLE, code="not-hl7", text="does not start with an MSH segment")

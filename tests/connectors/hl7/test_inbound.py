@@ -96,6 +96,30 @@ def test_numbers_of_different_authorities_are_joined_and_noted(
     assert "patient-unconfirmed" not in [finding.code for finding in found.findings]
 
 
+@pytest.mark.parametrize(("inside", "outside"), [("SITE", "HOSP"), ("HOSP", "SITE")])
+def test_a_bare_number_takes_the_authority_that_the_other_side_names(
+    ecg: Ecg, context: ReadingContext, inside: str, outside: str
+) -> None:
+    """SITE is only what we assume where a sender names no authority."""
+
+    def known_by(authority: str) -> Patient:
+        return Patient(identifiers=(Identifier(authority=authority, value="123"),))
+
+    payload = dicom_writer.write_ecg(replace(ecg, patient=known_by(inside)))
+    message = oru_writer.write_message([(payload, "DICOM")], patient=known_by(outside), control_id="M1", sent_at=SENT)
+    (found,) = read(message, context).ecgs
+    assert found.patient.identifiers == known_by("HOSP").identifiers
+    assert found.findings == ()
+
+
+def test_a_document_message_names_its_order_in_txa(oru: Callable[..., bytes], context: ReadingContext) -> None:
+    lines = oru("aecg").replace(b"ORU^R01^ORU_R01", b"MDM^T02^MDM_T02").split(b"\r")
+    txa = b"TXA|1|CN|||||||||||D1|P7^CPOE|F7^MUSE"
+    kept = [line for line in lines if not line.startswith((b"ORC", b"OBR"))]
+    (found,) = read(b"\r".join([*kept[:3], txa, *kept[3:]]), context).ecgs
+    assert (found.order.placer, found.order.filler) == ("P7^CPOE", "F7^MUSE")
+
+
 def test_the_message_completes_what_the_object_lacks(
     oru: Callable[..., bytes], ecg: Ecg, context: ReadingContext
 ) -> None:
@@ -146,7 +170,8 @@ def test_a_bad_part_does_not_take_the_good_one_with_it(ecg: Ecg, context: Readin
 @pytest.mark.parametrize(
     ("mangle", "code"),
     [
-        (lambda message: message[: len(message) // 2], "waveform-length"),
+        (lambda message: message[: message.index(b"^Base64^") + 8 + 40_000], "waveform-length"),
+        (lambda message: message[: message.index(b"^Base64^") + 8 + 40_001], "base64"),
         (lambda message: message.replace(b"^Base64^", b"^Base64^*"), "base64"),
         (lambda message: message.replace(b"^Base64^", b"^Hex^"), "hex"),
         (lambda message: message.replace(b"|2.5.1|", b"|3.0|"), "unsupported-version"),
