@@ -248,7 +248,8 @@ def wilson(hits: float, count: int) -> tuple[float, float]:
     z, share = float(norm.ppf(0.975)), hits / count
     centre = share + z * z / (2 * count)
     reach = z * sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return max(0.0, (centre - reach) / (1 + z * z / count)), min(1.0, (centre + reach) / (1 + z * z / count))
+    whole = 1 + z * z / count
+    return max(0.0, min(share, (centre - reach) / whole)), min(1.0, max(share, (centre + reach) / whole))
 
 
 def ece(labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None, bins: int = 10) -> float:

@@ -1,0 +1,115 @@
+"""One head on the cohort's test patients: candidate, live model and both baselines side by side, then the gate."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgfm import candidate as models
+from ecgfm.candidate import Model, Place
+from ecgfm.embedding import embed
+from ecgfm.metrics import BOOTSTRAP_REPLICATES
+from ecgfm.train import Split, train_linear
+from ecgfm_clinical.errors import LearningError
+from ecgfm_clinical.learning.attributes import subgroups
+from ecgfm_clinical.learning.baselines import AGE_SEX, RANDOM_ENCODER, age_and_sex
+from ecgfm_clinical.learning.cohort import Cohort, Member
+from ecgfm_clinical.learning.gate import GateRules, refusals
+from ecgfm_clinical.learning.judging import TestSet, judge
+from ecgfm_clinical.learning.sources import EcgSource, Signals
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """How one head did, label by label, and what the gate says to it."""
+
+    labels: dict[str, dict[str, Any]] = field(repr=False)  #: label -> JSON of `judging.judge`
+    refusals: tuple[str, ...]  #: empty where the candidate may be promoted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """What every judgement of one cohort shares."""
+
+    cohort: Cohort
+    source: EcgSource
+    place: Place
+    gate: GateRules = field(default_factory=GateRules)
+    replicates: int = BOOTSTRAP_REPLICATES
+    seed: int = 0
+
+    def compare(self, candidate: Model, champion: Model | None, head: str) -> Judgement:
+        """Raises LearningError where the test patients lack positives or negatives of every label."""
+        test = self.cohort.of("test")
+        own = self.probabilities(candidate, head, test)
+        spec = candidate.spec(head)
+        live = None
+        if champion is not None and any(one.name == head and one.labels == spec.labels for one in champion.specs):
+            live = self.probabilities(champion, head, test)
+        floor = self.random_encoder(candidate, head)
+        groups = subgroups(test, self.source)
+        found = {}
+        for column, label in enumerate(spec.labels):
+            known = np.flatnonzero(np.isfinite([member.example.labels[column] for member in test]))
+            at = partial(_column, column=column, rows=known)
+            found[label] = self._judge_label(
+                [test[i] for i in known],
+                column,
+                TestSet(
+                    labels=np.array([test[i].example.labels[column] for i in known]),
+                    probabilities=at(own),
+                    patients=[test[i].example.patient for i in known],
+                    threshold=spec.operating_points.get(label),
+                    champion=None if live is None else at(live),
+                    baselines={RANDOM_ENCODER: at(floor)},
+                    subgroups={name: [values[i] for i in known] for name, values in groups.items()},
+                ),
+            )
+        reasons = [reason for label, judged in found.items() for reason in refusals(label, judged, self.gate)]
+        return Judgement(labels=found, refusals=tuple(reasons))
+
+    def _judge_label(self, members: Sequence[Member], column: int, test: TestSet) -> dict[str, Any]:
+        if not 0 < test.labels.sum() < len(test.labels):
+            raise LearningError(
+                f"{self.cohort.labels[column]}: {int(test.labels.sum())} of {len(test.labels)} test ECGs are positive, both "
+                "kinds are needed to judge it; collect more outcomes, or widen the window"
+            )
+        baselines = {AGE_SEX: age_and_sex(self.cohort.of("train"), members, column), **test.baselines}
+        return judge(replace(test, baselines=baselines), replicates=self.replicates, seed=self.seed)
+
+    def probabilities(self, model: Model, head: str, members: Sequence[Member]) -> Floats:
+        """(members, labels) of one model's head."""
+        logits = models.segment_logits(
+            model, head, [member.example for member in members], Signals(source=self.source), self.place
+        )
+        return models.probabilities(model.spec(head), logits)
+
+    def random_encoder(self, like: Model, head: str) -> Floats:
+        """(test members, labels) by a linear probe on an encoder of the same sizes that has learnt nothing."""
+        untrained = models.random_model(like)
+        split = Split(train=self.cohort.examples("train"), validation=self.cohort.examples("validation"))
+        read = Signals(source=self.source)
+        rows = [
+            embed(
+                untrained.network,
+                part,
+                read,
+                cache=self.place.cache,
+                device=self.place.device,
+                progress=self.place.progress,
+            )
+            for part in (split.train, split.validation)
+        ]
+        probe = train_linear(untrained.network, like.spec(head), split, (rows[0], rows[1]))
+        fitted = Model(network=probe.network, specs=probe.network.specs, origin=RANDOM_ENCODER)
+        logits = models.segment_logits(fitted, head, self.cohort.examples("test"), read, self.place)
+        return models.probabilities(replace(fitted.spec(head), calibration=None), logits)
+
+
+def _column(values: Floats, *, column: int, rows: NDArray[np.intp]) -> Floats:
+    return np.asarray(values[rows, column])

@@ -1,0 +1,122 @@
+"""Who may make which model live: the gate's verdicts, promotion, rollback, and the path from the registry to a bundle."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from ecgfm.candidate import Model, fingerprints
+from ecgfm.checkpoint import Bundle
+from ecgfm.errors import EcgFmError
+from ecgfm_clinical.errors import GateRefused, LearningError, ModelError, NotFound
+from ecgfm_clinical.staging.registry import MAKES_LIVE, ModelRow, Registry
+
+
+def model_row(bundle: Bundle, *, path: str, now: datetime) -> ModelRow:
+    """A bundle as the registry keeps it; `path` is written as in the setting model.bundle."""
+    lineage = bundle.provenance.get("lineage", [])
+    return ModelRow(
+        model_id=bundle.model_id,
+        name=bundle.name,
+        version=bundle.version,
+        path=path,
+        demo=bundle.demo,
+        heads=fingerprints(Model.of(bundle)),
+        parent_id=lineage[-1]["model_id"] if lineage else None,
+        registered_at=now,
+    )
+
+
+def open_bundle(row: ModelRow, path: Path) -> Bundle:
+    """The bundle of a registered model. Raises ModelError where it is gone, damaged, or another one lies in its place."""
+    try:
+        bundle = Bundle.read(path)
+    except EcgFmError as error:
+        raise ModelError(f"model {row.model_id[:12]} ({row.name} {row.version}) cannot be opened: {error}") from error
+    if bundle.model_id != row.model_id:
+        raise ModelError(
+            f"{path} holds model {bundle.model_id[:12]}, not {row.model_id[:12]} as registered; put the registered bundle back"
+        )
+    return bundle
+
+
+def check_promotion(registry: Registry, candidate: ModelRow, *, drop_heads: bool = False) -> None:
+    """Raises GateRefused, naming every rule that does not hold.
+
+    A head that the live model has in the very same form needs no judgement; every other one needs a passed judgement
+    against the model that is live now (or against one in which this head was the same). A head that would fall silent is
+    a refusal, unless the person says so.
+    """
+    live = registry.live()
+    reasons = []
+    for head, fingerprint in candidate.heads.items():
+        if live is not None and live.heads.get(head) == fingerprint:
+            continue
+        reasons += _head_reasons(registry, head, fingerprint, live)
+    if live is not None and not drop_heads:
+        for head in live.heads:
+            if head not in candidate.heads:
+                reasons.append(
+                    f"{head} would fall silent: the candidate lacks it; `retrain {head} --from {candidate.model_id[:12]}` "
+                    "gives it one on the same encoder, --drop-heads gives it up"
+                )
+    if reasons:
+        raise GateRefused(f"{candidate.name} {candidate.version} is not promoted: " + "; ".join(reasons))
+
+
+def _head_reasons(registry: Registry, head: str, fingerprint: str, live: ModelRow | None) -> list[str]:
+    judged = [row for row in registry.judgements(fingerprint=fingerprint) if row.head == head]
+    if not judged:
+        return [f"{head} was never judged; run `ecgfm-clinical evaluate {head} --model …`"]
+    last = judged[0]
+    if not last.passed:
+        return [f"{head}: {reason}" for reason in last.reasons]
+    if live is not None and head in live.heads and not _same_champion(registry, last.champion_id, head, live):
+        return [f"{head} was judged against another model than the live one; run `ecgfm-clinical evaluate` again"]
+    return []
+
+
+def _same_champion(registry: Registry, champion_id: str | None, head: str, live: ModelRow) -> bool:
+    if champion_id == live.model_id:
+        return True
+    known = {row.model_id: row for row in registry.models()}
+    return champion_id in known and known[champion_id].heads.get(head) == live.heads[head]
+
+
+def promote(
+    registry: Registry, candidate: ModelRow, *, now: datetime, actor: str, reason: str, drop_heads: bool = False
+) -> None:
+    """A person makes a candidate live. Raises GateRefused; LearningError where it is live already."""
+    live = registry.live()
+    if live is not None and live.model_id == candidate.model_id:
+        raise LearningError(f"{candidate.name} {candidate.version} is live already")
+    check_promotion(registry, candidate, drop_heads=drop_heads)
+    registry.act("promoted", candidate.model_id, now=now, actor=actor, reason=reason)
+
+
+def rollback(registry: Registry, *, now: datetime, actor: str, reason: str) -> ModelRow:
+    """Make the model live again that was live before; returns it. Needs no gate: taking back must always be possible.
+
+    Repeated, it goes further back, never to and fro. Raises NotFound where there is nothing before.
+    """
+    stack: list[str] = []
+    for event in registry.history():
+        if event.action == "rolled-back":
+            stack = stack[: stack.index(event.model_id) + 1] if event.model_id in stack else [event.model_id]
+        elif event.action in MAKES_LIVE and (not stack or stack[-1] != event.model_id):
+            stack.append(event.model_id)
+    if len(stack) < 2:
+        raise NotFound("no other model was live before this one; nothing to roll back to")
+    registry.act("rolled-back", stack[-2], now=now, actor=actor, reason=reason)
+    return registry.find(stack[-2])
+
+
+def states(registry: Registry) -> Mapping[str, str]:
+    """model_id -> `live`, `shadow`, `retired` (was live once) or `candidate`."""
+    live, shadow = registry.live(), registry.shadow()
+    found = {row.model_id: "candidate" for row in registry.models()}
+    found |= {event.model_id: "retired" for event in registry.history() if event.action in MAKES_LIVE}
+    if shadow is not None:
+        found[shadow[0].model_id] = "shadow"
+    if live is not None:
+        found[live.model_id] = "live"
+    return found

@@ -1,0 +1,50 @@
+"""The folder of one training run: asked for again after a kill, it goes on as of the same moment with the same ECGs."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ecgfm_clinical.errors import LearningError
+
+RUN = "run.json"
+FINISHED = "finished.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run, new or to be continued."""
+
+    folder: Path
+    as_of: datetime  #: what was received later is not looked at
+    resumed: bool
+
+    def finish(self, told: Mapping[str, Any]) -> None:
+        """From now on the same options start a new run."""
+        write_json(self.folder / FINISHED, told)
+
+
+def begin(runs: Path, options: Mapping[str, Any], *, now: datetime) -> Run:
+    """The unfinished run with these very options, or a new one as of now. Raises LearningError where the disk refuses."""
+    digest = hashlib.sha256(json.dumps(options, sort_keys=True, default=str).encode()).hexdigest()
+    for path in sorted(runs.glob(f"*/{RUN}")):
+        told = json.loads(path.read_text(encoding="utf-8"))
+        if told["digest"] == digest and not (path.parent / FINISHED).exists():
+            return Run(folder=path.parent, as_of=datetime.fromisoformat(told["as_of"]), resumed=True)
+    folder = runs / f"{options['head']}-{options['method']}-{now:%Y%m%dT%H%M%S}-{digest[:8]}"
+    write_json(folder / RUN, {"digest": digest, "as_of": now.isoformat(), "options": options})
+    return Run(folder=folder, as_of=now, resumed=False)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Whole or not at all. Raises LearningError where the disk refuses."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_suffix(".part")
+        scratch.write_text(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+        scratch.replace(path)
+    except OSError as error:
+        raise LearningError(f"{path} cannot be written ({error.strerror}); free disk space and start again") from error

@@ -1,0 +1,168 @@
+"""`retrain` and `evaluate` on the staging store: from the command line's words to a judged model in the registry."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from ecgfm.candidate import Model, Place
+from ecgfm.checkpoint import Bundle
+from ecgfm.train import FineTuning, Method
+from ecgfm_clinical.errors import LearningError
+from ecgfm_clinical.learning import governance, planning, report
+from ecgfm_clinical.learning.cohort import Cohort, build
+from ecgfm_clinical.learning.comparison import Judge, Judgement
+from ecgfm_clinical.learning.retraining import Progress, Retrained, learnable, quiet, retrain
+from ecgfm_clinical.learning.runs import begin
+from ecgfm_clinical.learning.sources import Reasons, StoreSource
+from ecgfm_clinical.settings import Settings
+from ecgfm_clinical.staging.registry import Registry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated:
+    """One model's head judged anew."""
+
+    bundle: Bundle
+    judgement: Judgement
+    report: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workshop:
+    """Learning on one installation."""
+
+    settings: Settings
+    registry: Registry
+    actor: str
+    clock: Callable[[], datetime]
+    progress: Progress = quiet
+
+    def retrain(
+        self,
+        head: str,
+        *,
+        method: Method = "linear",
+        base: str | None = None,
+        fine_tuning: FineTuning | None = None,
+        note: str = "",
+        seed: int = 0,
+        replicates: int = 1000,
+    ) -> Retrained:
+        """Train and judge a candidate from the store and register it. Raises LearningError, TrainingError, ModelError."""
+        now = self.clock()
+        champion = self._live(now)
+        start = champion if base is None else planning.chosen(self.settings, self.registry, base)
+        kept = planning.folders(self.settings)
+        # The rules decide which run this is; the moment it looks at is the run's own, so that a killed one can go on.
+        rules, _ = planning.labelling(head, self.settings.learning, StoreSource(self.registry, as_of=now), now=now)
+        made = planning.plan(
+            head,
+            rules,
+            self.settings,
+            method=method,
+            fine_tuning=fine_tuning,
+            note=note,
+            seed=seed,
+            replicates=replicates,
+        )
+        run = begin(kept.runs, planning.options(head, method, start, rules, made), now=now)
+        source = StoreSource(self.registry, as_of=run.as_of)
+        rules, left_out = planning.labelling(head, self.settings.learning, source, now=run.as_of)
+        done = retrain(
+            replace(made, labelling=rules),
+            source,
+            base=start,
+            champion=champion,
+            run=run,
+            bundles=kept.bundles,
+            place=self._place(),
+            outcomes_left_out=left_out,
+            progress=self.progress,
+        )
+        self._register(done.bundle, head, champion, done.cohort, done.judgement, done.report)
+        run.finish({"model_id": done.bundle.model_id, "refusals": list(done.judgement.refusals)})
+        return done
+
+    def evaluate(self, head: str, *, model: str | None = None, replicates: int = 1000, note: str = "") -> Evaluated:
+        """Judge a model (the live one where none is named) on today's test patients. Raises LearningError, ModelError."""
+        now = self.clock()
+        champion = self._live(now)
+        bundle = champion if model is None else planning.chosen(self.settings, self.registry, model)
+        candidate = Model.of(bundle)
+        spec = candidate.spec(head)
+        cohort, source = self.cohort(head, now)
+        cohort = learnable(cohort)
+        if cohort.labels != spec.labels:
+            raise LearningError(f"{head}: the outcomes cover {', '.join(cohort.labels)}, the model has other labels")
+        against = None if champion.model_id == bundle.model_id else Model.of(champion)
+        judge = Judge(
+            cohort=cohort,
+            source=source,
+            place=self._place(),
+            gate=planning.gate_rules(self.settings.learning),
+            replicates=replicates,
+        )
+        judgement = judge.compare(candidate, against, head)
+        folder = (
+            planning.folders(self.settings).root / "evaluations" / f"{head}-{bundle.model_id[:8]}-{now:%Y%m%dT%H%M%S}"
+        )
+        told = report.document(
+            head=head,
+            candidate=bundle,
+            champion=None if against is None else champion,
+            cohort=cohort.to_json(),
+            judged=judgement.labels,
+            refusals=judgement.refusals,
+            site=self.settings.site.name,
+            note=note or bundle.provenance.get("heads", {}).get(head, {}).get("note", ""),
+            as_of=now,
+            training=bundle.provenance.get("heads", {}).get(head),
+        )
+        path = report.write(told, folder)
+        self._register(bundle, head, champion, cohort, judgement, path)
+        return Evaluated(bundle=bundle, judgement=judgement, report=path)
+
+    def cohort(self, head: str, as_of: datetime) -> tuple[Cohort, StoreSource]:
+        """The head's cohort as of a moment, and where its signals are."""
+        source = StoreSource(self.registry, as_of=as_of)
+        rules, left_out = planning.labelling(head, self.settings.learning, source, now=as_of)
+        made = planning.plan(head, rules, self.settings, method="linear")
+        cohort = build(
+            source.rows(),
+            rules,
+            made.cohort,
+            now=as_of,
+            evaluable=Reasons(source=source, rules=made.evaluability),
+            outcomes_left_out=dict(left_out),
+        )
+        return cohort, source
+
+    def _live(self, now: datetime) -> Bundle:
+        row = planning.live_model(self.settings, self.registry, now=now, actor=self.actor)
+        return planning.opened(self.settings, row)
+
+    def _place(self) -> Place:
+        return Place(
+            cache=planning.folders(self.settings).cache,
+            device=self.settings.model.device,
+            progress=lambda done, total: self.progress("embedding", done, total),
+        )
+
+    def _register(
+        self, bundle: Bundle, head: str, champion: Bundle, cohort: Cohort, judgement: Judgement, path: Path
+    ) -> None:
+        now = self.clock()
+        row = governance.model_row(bundle, path=planning.registered_path(self.settings, bundle), now=now)
+        self.registry.register(row, now=now, actor=self.actor, reason=f"judged for {head}")
+        self.registry.judge(
+            bundle.model_id,
+            head,
+            fingerprint=row.heads[head],
+            champion_id=champion.model_id,
+            cohort_digest=cohort.digest,
+            reasons=judgement.refusals,
+            report={"file": str(path)},
+            now=now,
+            actor=self.actor,
+        )
