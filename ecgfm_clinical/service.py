@@ -19,6 +19,7 @@ Role = Literal["connect", "score", "report", "all"]
 IDLE = timedelta(seconds=1)
 #: How often this process says that it lives, and takes back what dead ones held.
 PULSE_EVERY = timedelta(seconds=10)
+RETENTION_EVERY = timedelta(hours=24)
 
 
 class Service:
@@ -46,6 +47,8 @@ class Service:
                 self._start_listeners(undo)
             if "report" in self._roles:
                 self._start_reporters(undo)
+            if self._settings.retention.ages:
+                tasks.append(schedule.Task(name="retention", every=RETENTION_EVERY, run=self._retain))
             tasks.append(schedule.Task(name="pulse", every=PULSE_EVERY, run=self._pulse))
             scheduler = schedule.build(tasks)
             scheduler.start()
@@ -106,6 +109,16 @@ class Service:
             worker.start()
             undo.callback(worker.join)
             undo.callback(self._stop.set)  # runs before the join: the worker stops after the step under way
+
+    def _retain(self) -> None:
+        """One process of all does it; another day is soon enough for what could not be done today."""
+        now, holder = wiring.utc_now(), liveness.worker_name("retention")
+        try:
+            if self._store.acquire_lease("retention", holder, now=now, duration=RETENTION_EVERY / 2):
+                gone = self._store.expire(now=now, actor=holder, **self._settings.retention.ages)
+                log.event("retention.done", payloads=gone.payloads, signals=gone.signals, messages=gone.messages)
+        except StoreUnavailable:
+            log.event("store.unavailable")
 
     def _pulse(self) -> None:
         now, limit = wiring.utc_now(), self._settings.scoring.max_attempts

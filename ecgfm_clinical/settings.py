@@ -209,7 +209,8 @@ class Sources(_Part):
 
     @property
     def authorities(self) -> dict[str, str | None]:
-        return {part.name: part.authority for part in (*self.folder, *self.dicom, *self.dicomweb)}
+        parts: tuple[FolderSource | DicomSource | DicomWebSource, ...] = (*self.folder, *self.dicom, *self.dicomweb)
+        return {part.name: part.authority for part in parts}
 
 
 class Hl7Destination(_Part):
@@ -312,6 +313,20 @@ class Learning(_Part):
         return self.operating_points.get(head, OperatingPoint())
 
 
+class Retention(_Part):
+    """How long bytes are kept after they have served; for ever where not set. Bookkeeping and scores always stay."""
+
+    payload_days: int | None = Field(default=None, ge=1, description="raw payloads, from their receipt")
+    signal_days: int | None = Field(default=None, ge=1, description="decoded signals, from their receipt")
+    message_days: int | None = Field(default=None, ge=1, description="bodies of acknowledged messages")
+
+    @property
+    def ages(self) -> dict[str, timedelta]:
+        """What is to go, and from which age on."""
+        days = {"payloads": self.payload_days, "signals": self.signal_days, "messages": self.message_days}
+        return {what: timedelta(days=limit) for what, limit in days.items() if limit is not None}
+
+
 class Settings(BaseSettings):
     """Everything one installation can be told."""
 
@@ -328,6 +343,7 @@ class Settings(BaseSettings):
     sources: Sources = Sources()
     destinations: Destinations = Destinations()
     learning: Learning = Learning()
+    retention: Retention = Retention()
     folder: Path = Field(default=Path(), description="folder of the settings file; set by the reader")
 
     @classmethod
@@ -359,8 +375,8 @@ class Settings(BaseSettings):
 
     def authority_of(self, source: str) -> str:
         """The assigning authority of patient numbers that name none, for what comes in by this listener or source."""
-        own = {part.name: part.authority for part in (*self.listeners.dicom, *self.listeners.hl7)}
-        own |= self.sources.authorities
+        listeners: tuple[DicomListener | Hl7Listener, ...] = (*self.listeners.dicom, *self.listeners.hl7)
+        own = {part.name: part.authority for part in listeners} | self.sources.authorities
         return own.get(source) or self.site.authority
 
     def allowed_roots_of(self, source: str) -> tuple[Path, ...]:

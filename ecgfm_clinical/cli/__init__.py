@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from ecgfm_clinical.cli import corrections, demo, look, model, operate, replay, research, setup
+from ecgfm_clinical.cli import care, corrections, demo, look, model, operate, replay, research, setup
 
 app = typer.Typer(
     name="ecgfm-clinical",
@@ -30,6 +30,10 @@ app.command("send")(operate.send)
 app.command("correct")(corrections.correct)
 app.command("withdraw")(corrections.withdraw)
 app.command("replay")(replay.replay)
+app.command("retain")(care.retain)
+app.command("keys")(care.keys)
+app.command("backup")(care.backup)
+app.command("audit")(care.audit)
 app.command("status")(look.status)
 app.command("show")(look.show)
 app.command("inspect")(look.inspect)

@@ -102,7 +102,9 @@ def length(connection: Connection) -> int:
 
 
 def _event(row: Any) -> AuditEvent:
-    return AuditEvent(at=row.at, actor=row.actor, action=row.action, ecg_id=row.ecg_id, detail=row.detail)
+    return AuditEvent(
+        event_id=row.audit_id, at=row.at, actor=row.actor, action=row.action, ecg_id=row.ecg_id, detail=row.detail
+    )
 
 
 def heads(connection: Connection) -> dict[str, tuple[int, str]]:

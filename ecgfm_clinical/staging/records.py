@@ -236,6 +236,7 @@ class EcgSummary:
 class AuditEvent:
     """One line of the append-only trail."""
 
+    event_id: int
     at: datetime
     actor: str  #: worker name, listener name, or operator
     action: str  #: `payload.received`, `ecg.staged`, `ecg.scored`, `message.sent`, `message.acknowledged`, …

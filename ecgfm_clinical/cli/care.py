@@ -1,0 +1,102 @@
+"""Care of the store: `retain`, `keys`, `backup`, `audit`."""
+
+import json
+import secrets
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, say, settings_from, write_json
+
+
+def retain(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
+    """Remove raw payloads, signals and message bodies that are older than `[retention]` allows; `run` does it daily.
+
+    Nothing goes that is not scored and acknowledged yet. Bookkeeping, scores and the audit trail stay.
+    """
+    from dataclasses import asdict
+
+    from ecgfm_clinical import liveness, wiring
+
+    with opened(settings) as (read, store):
+        gone = asdict(store.expire(now=wiring.utc_now(), actor=liveness.operator(), **read.retention.ages))
+    write_json(gone) if as_json else say(", ".join(f"{count} {what}" for what, count in gone.items()) + " removed")
+
+
+class KeyAct(StrEnum):
+    """What to do with the keys."""
+
+    new = "new"
+    apply = "apply"
+    remove = "remove"
+
+
+def keys(
+    act: Annotated[
+        KeyAct,
+        typer.Argument(help="new: add a key to store.key_file; apply: seal all with it; remove: decrypt everything."),
+    ],
+    settings: SettingsOption = None,
+) -> None:
+    """Encryption at rest of identifying columns, payloads, signals and messages (AES-256-GCM).
+
+    To turn it on: name `store.key_file`, `keys new`, restart every process, `keys apply`. To change the key: the same again;
+    older keys may leave the file after `keys apply`. A lost key file means lost data: keep a copy apart from the backups.
+    """
+    from ecgfm_clinical import liveness, wiring
+    from ecgfm_clinical.errors import SettingsError
+
+    read = settings_from(settings)
+    if read.store.key_file is None:
+        raise SettingsError("store.key_file is not set: name the file that holds, or shall hold, the keys")
+    path = read.resolve(read.store.key_file)
+    if act is KeyAct.new:
+        say(f"key {_add_key(path)} added to {path}; restart every process, then `ecgfm-clinical keys apply`")
+        return
+    with opened(settings) as (_, store):
+        done = store.reseal(now=wiring.utc_now(), actor=liveness.operator(), plain=act is KeyAct.remove)
+    say(f"{done} values {'decrypted' if act is KeyAct.remove else 'sealed with the current key'}")
+
+
+def _add_key(path: Path) -> int:
+    """Append a fresh key; the file is readable by its owner alone."""
+    from ecgfm_clinical.staging.sealing import KEY_BYTES, Keyring
+
+    number = (Keyring.read(path).current or 0) + 1 if path.exists() else 1
+    path.touch(mode=0o600)
+    with path.open("a", encoding="ascii") as file:
+        file.write(f"{number} {secrets.token_hex(KEY_BYTES)}\n")
+    return number
+
+
+def backup(
+    path: Annotated[Path, typer.Argument(help="New file for the copy.")], settings: SettingsOption = None
+) -> None:
+    """Copy an SQLite store while the service runs. PostgreSQL: `pg_dump --format=custom`."""
+    with opened(settings) as (_, store):
+        store.back_up(path)
+    say(f"the store was copied to {path}; restore it by putting it in the store's place while nothing runs")
+
+
+def audit(
+    verify: Annotated[bool, typer.Option("--verify", help="Check the hash chain instead of printing.")] = False,
+    after: Annotated[int, typer.Option(help="Print the entries after this one.")] = 0,
+    settings: SettingsOption = None,
+) -> None:
+    """The audit trail, one JSON line an entry; with --verify, whether anybody changed it (exits with 1)."""
+    with opened(settings) as (_, store):
+        if verify:
+            faults = store.audit_faults()
+            say("\n".join(faults) or f"{store.audit_length()} entries, none changed or missing")
+            if faults:
+                raise typer.Exit(1)
+            return
+        while page := store.trail(limit=1000, after=after):
+            for event in page:
+                line = {"event_id": event.event_id, "at": event.at.isoformat(), "actor": event.actor}
+                line |= {"action": event.action, "ecg_id": event.ecg_id}
+                sys.stdout.write(json.dumps(line | event.detail) + "\n")
+            after = page[-1].event_id

@@ -1,0 +1,77 @@
+"""Care of the store on the command line: keys, backup, retention, the audit trail."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ecgfm_clinical.staging.schema import audit
+from ecgfm_clinical.staging.store import Store
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def _with(settings: Path, section: str, line: str) -> None:
+    text = settings.read_text(encoding="utf-8")
+    text = (
+        text.replace(f"[{section}]\n", f"[{section}]\n{line}\n")
+        if f"\n[{section}]\n" in text
+        else (f"{text}\n[{section}]\n{line}\n")
+    )
+    settings.write_text(text, encoding="utf-8")
+
+
+def test_encryption_is_turned_on_and_its_key_changed(run: Run, site: Path, recording: Path) -> None:
+    assert run("ingest", recording, "--settings", site)[0] == 0
+    code, _, err = run("keys", "new", "--settings", site)
+    assert (code, "store.key_file is not set" in err) == (1, True)
+    _with(site, "store", 'key_file = "keys"')
+    for _ in range(2):
+        assert run("keys", "new", "--settings", site)[0] == 0
+        code, out, _ = run("keys", "apply", "--settings", site)
+        assert code == 0
+        assert int(out.split()[0]) >= 5
+    assert (site.parent / "keys").stat().st_mode & 0o077 == 0
+    code, out, _ = run("show", "1", "--phi", "--settings", site)
+    assert code == 0
+    assert "TESTFAMILY" not in (site.parent / "staging.sqlite").read_bytes().decode("latin-1")
+    (site.parent / "keys").write_text("3 " + "ab" * 32)
+    code, _, err = run("show", "1", "--settings", site)
+    assert (code, "encrypted with key 2" in err) == (1, True)
+
+
+def test_a_store_is_backed_up_and_put_back(run: Run, site: Path, recording: Path) -> None:
+    assert run("ingest", recording, "--settings", site)[0] == 0
+    copy = site.parent / "copy.sqlite"
+    assert run("backup", copy, "--settings", site)[0] == 0
+    assert run("backup", copy, "--settings", site)[0] == 1
+    for path in site.parent.glob("staging.sqlite*"):
+        path.unlink()
+    copy.rename(site.parent / "staging.sqlite")
+    _, out, _ = run("status", "--json", "--settings", site)
+    assert json.loads(out)["ecgs"]["received"] == 1
+    assert run("score", "--settings", site)[0] == 0
+
+
+def test_retention_keeps_what_is_not_scored(run: Run, site: Path, recording: Path) -> None:
+    _with(site, "retention", "payload_days = 1")
+    assert run("ingest", recording, "--settings", site)[0] == 0
+    code, out, _ = run("retain", "--json", "--settings", site)
+    assert (code, json.loads(out)) == (0, {"payloads": 0, "signals": 0, "messages": 0})
+
+
+@pytest.mark.parametrize("tampered", [False, True])
+def test_the_trail_is_printed_and_checked(run: Run, site: Path, recording: Path, tampered: bool) -> None:
+    assert run("ingest", recording, "--settings", site)[0] == 0
+    _, out, _ = run("audit", "--settings", site)
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [line["action"] for line in lines] == ["payload.received", "ecg.staged"]
+    store = Store.open(f"sqlite:///{site.parent / 'staging.sqlite'}")
+    with store.writer.begin() as connection:
+        if tampered:
+            connection.exec_driver_sql("DROP TRIGGER audit_no_update")
+            connection.execute(audit.update().values(actor="nobody"))
+    store.close()
+    code, out, _ = run("audit", "--verify", "--settings", site)
+    assert (code, "was changed" in out) == (int(tampered), tampered)
