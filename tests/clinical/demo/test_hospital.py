@@ -112,7 +112,8 @@ def test_a_sender_that_reaches_nobody_says_so_and_goes_on(
     hospital._by_dicom(two[:1])
     hospital._by_mllp(two[1:])
     told = {one.delivery.route: one.text for one in hospital.answers if one.delivery in two}
-    assert told == {"C-STORE": "not sent: Unreachable", "MLLP": "not sent: Unreachable"}
+    assert told.keys() == {"C-STORE", "MLLP"}
+    assert all(text.startswith("not sent: ") for text in told.values())
 
 
 def test_the_command_tells_programs_the_same(bundle: Path, sent: list[Delivery], tmp_path: Path) -> None:
