@@ -18,7 +18,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.files.payload import pack_record
 from ecgfm_connectors.leads import LEAD_NUMBERS
-from ecgfm_connectors.testing import aecg_writer, dicom_writer, oru_writer, vendor_files, wfdb_writer
+from ecgfm_connectors.testing import aecg_writer, dicom_writer, golden_hl7, oru_writer, vendor_files, wfdb_writer
 from ecgfm_connectors.testing.samples import sample_ecg
 
 Signal = NDArray[np.float32]
@@ -44,6 +44,10 @@ def cases() -> Iterator[Case]:
     yield from _dicom_refused(ecg)
     yield from _other_read(ecg)
     yield from _other_refused(ecg)
+    for name, shows, content in golden_hl7.read_cases(ecg):
+        yield Case(name=name, shows=shows, content=content, signal=ecg.signal)
+    for name, shows, refusal, content in golden_hl7.refused_cases(ecg):
+        yield Case(name=name, shows=shows, content=content, refusal=refusal)
 
 
 # --- DICOM ------------------------------------------------------------------------------------------------------------

@@ -33,9 +33,9 @@ def patient() -> Patient:
 
 @pytest.fixture
 def ecg(patient: Patient) -> Ecg:
-    """10 s, 500 Hz, whole microvolts, limb leads that obey Einthoven's law."""
+    """10 s, 500 Hz, steps of 10 µV (of 5 µV in the augmented leads), limb leads that obey Einthoven's law."""
     rng = np.random.default_rng(7)
-    signal = np.round(rng.normal(0, 200, (12, 5000))) * 2 / 1000
+    signal = np.round(rng.normal(0, 20, (12, 5000))) / 100
     one, two = signal[0], signal[1]
     signal[2], signal[3], signal[4], signal[5] = two - one, -(one + two) / 2, one - two / 2, two - one / 2
     at = AcquiredAt(at=datetime(2026, 3, 1, 8, 30, tzinfo=UTC), zone_source="offset", original="20260301083000+0000")

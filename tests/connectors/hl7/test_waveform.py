@@ -1,21 +1,14 @@
 """Waveforms written out in OBX are read with the right scale and leads, or refused with the reason."""
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from ecgfm_connectors.ecg import LEADS, Ecg
+from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.errors import PayloadError, Refused
 from ecgfm_connectors.reading import ReadingContext, read
-
-STORED = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
-NUMBERS = {"I": 1, "II": 2} | {f"V{n}": n + 2 for n in range(1, 7)}
-
-
-def counts(ecg: Ecg, lead: str) -> NDArray[np.int64]:
-    """Samples of one lead in units of 2 µV."""
-    samples: NDArray[np.int64] = np.rint(ecg.signal[LEADS.index(lead)] * 500).astype(np.int64)
-    return samples
+from ecgfm_connectors.testing import waveform_writer
 
 
 def message(lines: list[str], processing: str = "P") -> bytes:
@@ -25,57 +18,36 @@ def message(lines: list[str], processing: str = "P") -> bytes:
     return "\r".join((head, "PID|1||123^^^HOSP^MR||TEST^PATIENT", order, *numbered, "")).encode()
 
 
-def definition(number: int, lead: str, details: str = "0.002&mV^1&0&0^500^-32768&32767") -> str:
-    return f"{number}&{lead}^{lead}^{details}"
+def lines_of(ecg: Ecg, form: waveform_writer.Form) -> list[str]:
+    """The OBX segments that the writer makes, without OBX and its number."""
+    sent = datetime(2026, 3, 1, 9, tzinfo=UTC)
+    written = waveform_writer.write_ecg(ecg, form=form, control_id="M1", sent_at=sent).decode()
+    return [line.split("|", 2)[2] for line in written.split("\r") if line.startswith("OBX|")]
 
 
 @pytest.fixture
 def one_by_one(ecg: Ecg) -> list[str]:
-    """CHN and WAV of each lead under an OBX-4 of its own, NA."""
-    lines = ["TS|93000&TIM^ECG^CPT|1|20260301083000.500||||||F"]
-    for number, lead in enumerate(STORED, start=1):
-        lines.append(f"CD|93000&CHN^ECG^CPT|{number}|{definition(number, lead)}||||||F")
-        lines.append(f"NA|93000&WAV^ECG^CPT|{number}|{'^'.join(map(str, counts(ecg, lead)))}||||||F")
-    return lines
+    return lines_of(ecg, "NA")
 
 
 @pytest.fixture
 def multiplexed(ecg: Ecg) -> list[str]:
-    """All channels in one CHN and one WAV, MA; only the first channel states its scale."""
-    definitions = [definition(1, "I"), *(definition(n, lead, "") for n, lead in enumerate(STORED[1:], start=2))]
-    instants = np.stack([counts(ecg, lead) for lead in STORED]).T
-    data = "~".join("^".join(map(str, instant)) for instant in instants)
-    return [
-        "TS|93000&TIM^ECG^CPT|1|20260301083000.500||||||F",
-        f"CD|93000&CHN^ECG^CPT|1|{'~'.join(definitions)}||||||F",
-        f"MA|93000&WAV^ECG^CPT|1|{data}||||||F",
-    ]
+    return lines_of(ecg, "MA")
 
 
 @pytest.fixture
 def coded(ecg: Ecg) -> list[str]:
-    """IHE PCD: one NA a lead under its MDC code, rate and resolution as attributes."""
-    lines = []
-    for lead in STORED:
-        code, place = 131328 + NUMBERS[lead], f"1.7.6.{NUMBERS[lead]}"
-        data = "^".join(map(str, counts(ecg, lead)))
-        lines += [
-            f"NA|{code}^MDC_ECG_ELEC_POTL_{lead}^MDC|{place}|{data}|||||||||20260301083000.500",
-            f"NM|0^MDC_ATTR_SAMP_RATE^MDC|{place}.1|500|264608^MDC_DIM_PER_SEC^MDC",
-            f"NM|2327^MDC_ATTR_NU_MSMT_RES^MDC|{place}.2|0.002|266418^MDC_DIM_MILLI_VOLT^MDC",
-            f"NM|196660^MDC_EVT_INOP^MDC|{place}.3|-32768",
-        ]
-    return lines
+    return lines_of(ecg, "MDC")
 
 
 @pytest.mark.parametrize("form", ["one_by_one", "multiplexed", "coded"])
 def test_the_three_forms(request: pytest.FixtureRequest, ecg: Ecg, context: ReadingContext, form: str) -> None:
     (found,) = read(message(request.getfixturevalue(form)), context).ecgs
-    np.testing.assert_allclose(found.signal, ecg.signal, atol=0.0021)
+    np.testing.assert_allclose(found.signal, ecg.signal, atol=1e-5)
     assert (found.sampling_rate, found.format) == (500.0, "hl7-waveform")
-    assert (found.stored_leads, found.derived_leads) == (STORED, ("III", "aVR", "aVL", "aVF"))
+    assert (found.stored_leads, found.derived_leads) == (waveform_writer.INDEPENDENT, ("III", "aVR", "aVL", "aVF"))
     assert found.acquired is not None
-    assert found.acquired.at.isoformat() == "2026-03-01T08:30:00.500000+00:00"
+    assert found.acquired.at.isoformat() == "2026-03-01T08:30:00+00:00"
     assert found.patient.identifiers[0].value == "123"
     assert (found.order.placer, found.order.filler) == ("ORD1^CPOE", "ECG9^MUSE")
     assert found.source_id.startswith("hl7:CART|WARD|M1|ECG9^MUSE|")
@@ -83,9 +55,9 @@ def test_the_three_forms(request: pytest.FixtureRequest, ecg: Ecg, context: Read
 
 
 def test_baseline_correction_and_unit(ecg: Ecg, context: ReadingContext, one_by_one: list[str]) -> None:
-    changed = [line.replace("0.002&mV^1&0&0", "4&uV^0.5&100&0") for line in one_by_one]
+    changed = [line.replace("0.005&mV^1&0&0", "10&uV^0.5&100&0") for line in one_by_one]
     (found,) = read(message(changed), context).ecgs
-    np.testing.assert_allclose(found.signal[6], ecg.signal[6] - 0.2, atol=1e-5)
+    np.testing.assert_allclose(found.signal[6], ecg.signal[6] - 0.5, atol=1e-5)
 
 
 def test_a_long_row_may_be_broken_into_several(ecg: Ecg, context: ReadingContext, one_by_one: list[str]) -> None:
@@ -99,7 +71,7 @@ def test_a_long_row_may_be_broken_into_several(ecg: Ecg, context: ReadingContext
             broken[-1] = f"{head}^ECG^CPT|{place}|{'^'.join(words[:2000])}~{'^'.join(words[2000:3000])}||||||F"
             broken.append(f"{head}^ECG^CPT|{place}|{'^'.join(words[3000:])}||||||F")
     (found,) = read(message(broken), context).ecgs
-    np.testing.assert_allclose(found.signal, ecg.signal, atol=0.0021)
+    np.testing.assert_allclose(found.signal, ecg.signal, atol=1e-5)
 
 
 def test_left_out_and_invalid_samples_are_nan(ecg: Ecg, context: ReadingContext, coded: list[str]) -> None:
@@ -116,11 +88,11 @@ def test_values_that_are_millivolts_already(ecg: Ecg, context: ReadingContext, c
     for line in coded:
         if line.startswith("NA|"):
             kind, code, place, data, *rest = line.split("|")
-            volts = "^".join(f"{int(word) * 0.002:.3f}" for word in data.split("^"))
+            volts = "^".join(f"{int(word) * 0.005:.3f}" for word in data.split("^"))
             line = "|".join((kind, code, place, volts, "266418^MDC_DIM_MILLI_VOLT^MDC", *rest[1:]))
         lines.append(line)
     (found,) = read(message(lines), context).ecgs
-    np.testing.assert_allclose(found.signal, ecg.signal, atol=0.0021)
+    np.testing.assert_allclose(found.signal, ecg.signal, atol=1e-5)
 
 
 def replaced(lines: list[str], old: str, new: str, count: int = -1) -> list[str]:
@@ -130,12 +102,12 @@ def replaced(lines: list[str], old: str, new: str, count: int = -1) -> list[str]
 @pytest.mark.parametrize(
     ("form", "old", "new", "code"),
     [
-        ("one_by_one", "0.002&mV", "", "no-sensitivity"),
+        ("one_by_one", "0.005&mV", "", "no-sensitivity"),
         ("one_by_one", "&mV", "&mmHg", "unknown-unit"),
         ("one_by_one", "^500^", "^^", "sampling-frequency"),
         ("one_by_one", "&CHN", "&XXX", "channel-definition"),
         ("one_by_one", "2&II^II^", "2&I^II^", "lead-doubtful"),
-        ("multiplexed", "2&II^II^", "2&II^II^~9&V7^V7^", "channel-count"),
+        ("multiplexed", "2&II^II~", "2&II^II~9&V7^V7~", "channel-count"),
         ("coded", "|500|", "|fast|", "sampling-frequency"),
         ("coded", "MDC_ATTR_NU_MSMT_RES", "MDC_ATTR_OTHER", "no-sensitivity"),
         ("coded", "131330^MDC_ECG_ELEC_POTL_II^", "131330^MDC_ECG_ELEC_POTL_V1^", "lead-doubtful"),
