@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from ecgfm.config import ConvLayer, EncoderConfig, parse_conv_layers
 from ecgfm.errors import CheckpointError, UnknownArchitecture, UnsafeCheckpoint
@@ -271,7 +272,7 @@ def build(
 
 def assemble(config: EncoderConfig, specs: Sequence[HeadSpec], tensors: Mapping[str, Tensor], *, source: str) -> EcgFm:
     """A network of this shape holding float32 copies of these tensors; raises `CheckpointError` where they do not fit."""
-    with torch.device("meta"):
+    with _NoDraws():
         network = EcgFm(config, specs)
     wanted = network.state_dict()
     missing, unknown = sorted(set(wanted) - set(tensors)), sorted(set(tensors) - set(wanted))
@@ -286,6 +287,21 @@ def assemble(config: EncoderConfig, specs: Sequence[HeadSpec], tensors: Mapping[
     copies = {name: tensor.detach().to(torch.float32, copy=True) for name, tensor in tensors.items()}
     network.load_state_dict(copies, assign=True)
     return network.requires_grad_(True)
+
+
+class _NoDraws(TorchFunctionMode):
+    """Initial weights that are about to be replaced are not drawn, so their memory is never touched.
+
+    The meta device would do the same, but weight normalisation on it imports torch's compiler, seconds of work.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__module__", "") == "torch.nn.init" or getattr(func, "__name__", "") in (
+            "normal_",
+            "uniform_",
+        ):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def sha256(path: Path) -> str:

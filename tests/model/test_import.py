@@ -323,3 +323,12 @@ def test_hostile_convolution_stack_text(text: str) -> None:
 def test_import_of_the_package_loads_no_torch() -> None:
     code = "import sys, ecgfm; assert 'torch' not in sys.modules; ecgfm.load; assert 'torch' in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_loading_stays_clear_of_the_compiler(reference: Path) -> None:
+    """torch's compiler costs seconds and hundreds of megabytes to import; nothing about loading needs it."""
+    code = (
+        "import sys, ecgfm; ecgfm.load(sys.argv[1]); "
+        "assert not {'sympy', 'torch._dynamo', 'torch._inductor'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(reference / "tiny_finetuned.pt")], check=True)

@@ -1,0 +1,133 @@
+"""Model speed and memory at the published size, as ratios to a plain eager network: pytest -s tests/benchmarks/bench_model.py
+
+Random weights: speed does not depend on them; how far a reduced precision moves a probability does, so `model prepare`
+measures that again on each real model.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from ecgfm import fairseq
+from ecgfm.bench import alternate, bench, eager
+from ecgfm.checkpoint import Bundle
+from ecgfm.config import EncoderConfig
+from ecgfm.heads import INTERPRETATION
+from ecgfm.network import EcgFm
+from ecgfm.runtimes.synthetic import synthetic_ecgs
+from ecgfm.signal import prepare
+from ecgfm.testing import tiny_network
+
+pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
+
+BATCHES = (1, 2, 8)  #: segments a call; 2 is one 10 s ECG
+ROUNDS = 9
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """ECG-FM's size (90.4 M parameters) with seeded random weights and the three heads."""
+    network = tiny_network(config=EncoderConfig())
+    folder = tmp_path_factory.mktemp("full") / "bundle"
+    return Bundle.write(folder, network, name="full-random", version="1", demo=True, provenance={})
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finetuned fairseq-signals checkpoint of the published size with its two Adam moments: 1.09 GB."""
+    network = EcgFm(EncoderConfig(), (INTERPRETATION,))
+    tensors = {name.replace("heads.interpretation.", "proj."): value for name, value in network.state_dict().items()}
+    moments = {
+        index: {"step": 1, "exp_avg": torch.zeros_like(value), "exp_avg_sq": torch.zeros_like(value)}
+        for index, value in enumerate(tensors.values())
+    }
+    cfg = {"model": {"encoder_attention_heads": 12, "layer_norm_first": False}, "criterion": {}}
+    path = tmp_path_factory.mktemp("checkpoint") / "mimic_iv_ecg_finetuned.pt"
+    torch.save({"cfg": cfg, "model": tensors, "last_optimizer_state": {"state": moments}}, path)
+    return path
+
+
+def in_fresh_process(code: str, *arguments: str) -> dict[str, float]:
+    """Run code that prints one JSON object."""
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_speed(bundle: Bundle) -> None:
+    print(f"\n{'runtime':<15}{'batch':>6}{'ms/ECG':>9}{'ECG/s':>8}{'x eager':>9}{'load s':>8}{'peak MB':>9}{'dp':>9}")
+    for one in bench(bundle, batches=BATCHES, rounds=ROUNDS, device="cpu", threads=2):
+        if one.reason:
+            print(f"{one.runtime:<15}{one.batch:>6}  {one.reason}")
+            continue
+        print(
+            f"{one.runtime:<15}{one.batch:>6}{one.milliseconds_per_ecg:>9.0f}{one.ecgs_per_second:>8.2f}{one.ratio:>9.2f}"
+            f"{one.load_seconds:>8.1f}{one.peak_megabytes:>9.0f}{one.largest_probability_change:>9.1e}"
+        )
+
+
+LOAD = """
+import json, sys, time
+import torch, ecgfm, ecgfm.checkpoint
+def peak():
+    status = open("/proc/self/status").read()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+before = peak()
+start = time.perf_counter()
+network = ecgfm.load(sys.argv[1])
+seconds = time.perf_counter() - start
+weights = sum(p.numel() * p.element_size() for p in network.parameters()) / 2**20
+print(json.dumps({"seconds": seconds, "weights_mb": weights, "above_weights_mb": peak() - before - weights}))
+"""
+
+
+def test_loading_a_checkpoint_with_optimiser_state(checkpoint: Path) -> None:
+    print(f"\ncheckpoint of {checkpoint.stat().st_size / 2**20:.0f} MB")
+    fairseq.sha256(checkpoint)  # warms the page cache
+    for _ in range(3):
+        print(
+            "  " + "  ".join(f"{name} {value:.2f}" for name, value in in_fresh_process(LOAD, str(checkpoint)).items())
+        )
+
+
+def test_loading_a_bundle(bundle: Bundle) -> None:
+    print("\nbundle, its SHA-256 checked")
+    for _ in range(3):
+        print(
+            "  " + "  ".join(f"{name} {value:.2f}" for name, value in in_fresh_process(LOAD, str(bundle.path)).items())
+        )
+
+
+IMPORT = """
+import json, time
+start = time.perf_counter()
+import torch
+middle = time.perf_counter()
+import ecgfm
+ecgfm.load, ecgfm.Predictor
+print(json.dumps({"torch_s": middle - start, "ecgfm_beyond_torch_s": time.perf_counter() - middle}))
+"""
+
+
+def test_import() -> None:
+    print()
+    for _ in range(3):
+        print("  " + "  ".join(f"{name} {value:.2f}" for name, value in in_fresh_process(IMPORT).items()))
+
+
+def test_preparing_costs_little(bundle: Bundle) -> None:
+    signal = synthetic_ecgs(1)[0]
+    score = eager(bundle, threads=2)
+    segments = prepare(signal, 500)
+    calls = {
+        "prepare, 500 Hz": lambda: prepare(signal, 500),
+        "prepare, 250 Hz": lambda: prepare(signal[:, ::2], 250),
+        "model, eager": lambda: score(segments),
+    }
+    print()
+    for name, seconds in alternate(calls, ROUNDS).items():
+        print(f"  {name:<16} {1000 * sorted(seconds)[len(seconds) // 2]:9.2f} ms")
