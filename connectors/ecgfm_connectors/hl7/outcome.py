@@ -8,18 +8,17 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Literal
 
 from ecgfm_connectors.ecg import Finding
-from ecgfm_connectors.hl7 import loinc
+from ecgfm_connectors.hl7 import loinc, quantity
 from ecgfm_connectors.hl7.message import Message, Segment
 from ecgfm_connectors.outcome import Outcome
 from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.times import acquired_at, parse_timestamp
 
 Status = Literal["final", "corrected", "withdrawn"]
-Comparator = Literal["", "<", "<=", ">", ">="]
 
 #: OBX-11 (table 0085; V, B and A from 2.8). What is not here is not final: R, P, S, I, N, O.
 _STATUSES: dict[str, Status] = {
@@ -46,36 +45,19 @@ _ECHO = re.compile(
     r"echo|\bTT?E\b|\bTEE\b|cardiac (MR|CT|mag)|ventriculo|\b9330[678]\b|34552-0|59281-6|42148-7|59462-2", re.IGNORECASE
 )
 
-_MAX_VALUE = 64  # characters of a value or range; longer text is no number
 _MAX_NAME = 200
 _MAX_REPORT = 100_000
 
-_NUMBER = r"(?:\d+(?:[.,]\d+)?|[.,]\d+)"
-_COMPARATOR = r"(?:<\s*=|>\s*=|≤|≥|<|>|less than|greater than|under|over|above|below)"
-_VALUE = re.compile(
-    rf"(?P<comparator>{_COMPARATOR})?\s*(?P<low>{_NUMBER})\s*%?\s*(?:(?:-|–|—|to)\s*(?P<high>{_NUMBER}))?\s*(?P<unit>.*)",
-    re.IGNORECASE | re.DOTALL,
-)
 _EF_WORD = re.compile(r"\b(?:LV\s?EF|EF|(?:left\s+ventricular\s+)?ejection\s+fraction)\b", re.IGNORECASE)
 _EF_VALUE = re.compile(
     r"(?P<between>[^0-9.;\n<>≤≥]{0,40})"
-    rf"(?P<value>{_COMPARATOR}?\s{{0,3}}\d{{1,2}}(?:\.\d+)?\s{{0,3}}%?"
+    rf"(?P<value>{quantity.COMPARATOR}?\s{{0,3}}\d{{1,2}}(?:\.\d+)?\s{{0,3}}%?"
     r"(?:\s{0,3}(?:-|–|—|to)\s{0,3}\d{1,2}(?:\.\d+)?)?\s{0,3}%)",
     re.IGNORECASE,
 )
 _ELSEWHEN = re.compile(
     r"\b(prior|previous\w*|formerly|compar\w*|was|had|history|last|baseline|normal|reference|RV|right)\b", re.IGNORECASE
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Measured:
-    """A number as written: one value or a range, perhaps open to one side."""
-
-    low: float
-    high: float | None
-    comparator: Comparator
-    unit: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +94,7 @@ def _discrete(report: Report, obx: Segment) -> Iterator[Outcome | Finding]:
     if observed is None:
         yield Finding(code="outcome-without-time", text="neither OBX-14 nor OBR-7 tells when it was measured")
         return
-    measured = _measured(obx)
+    measured = quantity.of_observation(obx)
     if measured is None and status != "withdrawn":
         if obx.raw(5):
             yield Finding(
@@ -204,60 +186,6 @@ def _distinct(outcomes: list[Outcome]) -> tuple[Outcome, ...]:
     return tuple(named)
 
 
-# --- numbers ----------------------------------------------------------------------------------------------------------
-
-
-def _measured(obx: Segment) -> _Measured | None:
-    """OBX-5 as NM, SN (comparator^number^separator^number) or text; the unit from OBX-6, else from the text."""
-    if obx.value(2).upper() == "SN":
-        text = "".join(obx.value(5, component) for component in (1, 2, 3, 4))
-    else:
-        text = obx.text(5)
-    measured = _parse(text)
-    return replace(measured, unit=obx.value(6) or obx.value(6, 2) or measured.unit) if measured else None
-
-
-def _parse(text: str) -> _Measured | None:
-    match = _VALUE.fullmatch(text.strip()) if len(text) <= _MAX_VALUE else None
-    low = _decimal(match["low"]) if match else None
-    if match is None or low is None:
-        return None
-    high = _decimal(match["high"]) if match["high"] else None
-    unit = "%" if "%" in text else match["unit"].strip()
-    if (match["high"] and high is None) or len(unit) > 12 or (high is not None and high < low):
-        return None
-    return _Measured(low=low, high=high, comparator=_comparator(match["comparator"]), unit=unit)
-
-
-def _decimal(text: str) -> float | None:
-    """A number with a decimal point or comma; None where a comma may as well part thousands (`1,234`)."""
-    if re.fullmatch(r"[1-9]\d{0,2},\d{3}", text):
-        return None
-    try:
-        return float(Decimal(text.replace(",", ".")))
-    except InvalidOperation:
-        return None
-
-
-def _comparator(text: str | None) -> Comparator:
-    sign = re.sub(r"\s", "", text or "").lower()
-    words: dict[str, Comparator] = {
-        "<": "<",
-        "lessthan": "<",
-        "under": "<",
-        "below": "<",
-        "<=": "<=",
-        "≤": "<=",
-        ">": ">",
-        "greaterthan": ">",
-        "over": ">",
-        "above": ">",
-        ">=": ">=",
-        "≥": ">=",
-    }
-    return words.get(sign, "")
-
-
 # --- ejection fraction ------------------------------------------------------------------------------------------------
 
 
@@ -306,14 +234,14 @@ def _from_text(report: Report, observations: list[Segment]) -> Iterator[Outcome 
     yield replace(converted, assay="report text") if isinstance(converted, Outcome) else converted
 
 
-def _stated(text: str) -> Iterator[tuple[str, _Measured]]:
+def _stated(text: str) -> Iterator[tuple[str, quantity.Quantity]]:
     """Each ejection fraction stated of the present study: the words, and the value."""
     for word in _EF_WORD.finditer(text):
         number = _EF_VALUE.match(text, word.end())
         if number is None:
             continue
         before = re.split(r"[.;\n]", text[max(0, word.start() - 60) : word.start()])[-1]
-        measured = _parse(number["value"])
+        measured = quantity.parse(number["value"])
         if measured and not _ELSEWHEN.search(before + number["between"]):
             yield word[0] + number[0], measured
 
@@ -334,7 +262,7 @@ def _as_nanograms(outcome: Outcome, obx: Segment) -> Outcome | Finding:
         return replace(outcome, unit="ng/L", assay=_assay(obx))
     if factor is None:
         return Finding(code="troponin-unit", text="a troponin in an unknown unit is left out")
-    limit = _upper_reference_limit(obx.text(7)[: _MAX_VALUE + 1])
+    limit = _upper_reference_limit(obx.text(7)[: quantity.MAX_LENGTH + 1])
     return replace(
         outcome,
         value=_times(outcome.value, factor),
@@ -365,8 +293,10 @@ def _assay(obx: Segment) -> str:
 def _upper_reference_limit(text: str) -> float | None:
     """The upper end of OBX-7: `<26`, `<=14 ng/L`, `0-14`, `0.00 - 0.08`. None for anything else, e.g. one per sex."""
     match = re.fullmatch(
-        rf"(?:{_COMPARATOR}|{_NUMBER}\s*(?:-|–|to))\s*({_NUMBER})\s*[a-zµμ/]*", text.strip(), re.IGNORECASE
+        rf"(?:{quantity.COMPARATOR}|{quantity.NUMBER}\s*(?:-|–|to))\s*({quantity.NUMBER})\s*[a-zµμ/]*",
+        text.strip(),
+        re.IGNORECASE,
     )
     if match is None or text.strip().startswith((">", "≥")):
         return None
-    return _decimal(match[1])
+    return quantity.decimal(match[1])

@@ -3,6 +3,7 @@
 import shutil
 import socket
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import hl7
 import pytest
 from hl7.client import MLLPClient
+from hl7apy.mllp import AbstractHandler, MLLPServer
 
 from ecgfm_connectors.base import Received, Verdict
 from ecgfm_connectors.ecg import Ecg
@@ -140,3 +142,29 @@ def test_we_call_their_server(library: str, serving: Callable[[str], int], messa
         for number in range(5):
             answer = cart.send(message(f"M{number}"))
             assert answer == Ack(code="AA", control_id=f"M{number}", text=answer.text)
+
+
+class _Acknowledge(AbstractHandler):  # type: ignore[misc]  # hl7apy has no types
+    def reply(self) -> str:
+        msh = self.incoming_message.split("\r")[0].split("|")
+        return f"\x0bMSH|^~\\&|EHR||ECGFM||20260301||ACK|1|P|2.5.1\rMSA|AA|{msh[9]}\r\x1c\r"
+
+
+@pytest.fixture
+def closing_server() -> Iterator[int]:
+    """hl7apy's own server, which closes the connection after each acknowledgement."""
+    server = MLLPServer("127.0.0.1", 0, {"ORU^R01^ORU_R01": (_Acknowledge,)})
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server.server_address[1]
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_we_call_a_server_that_closes_after_each_answer(closing_server: int) -> None:
+    small = b"MSH|^~\\&|ECGFM||EHR||20260301||ORU^R01^ORU_R01|%s|P|2.5.1\rPID|1||1^^^H^MR\r"
+    with MllpCart("127.0.0.1", closing_server, timeout=30) as cart:
+        for number in range(10):
+            answer = cart.send(small.replace(b"%s", b"M%d" % number))
+            assert (answer.code, answer.control_id) == ("AA", f"M{number}")
