@@ -205,7 +205,7 @@ class Sources(_Part):
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(part.name for part in (*self.folder, *self.dicom, *self.dicomweb))
+        return tuple(self.authorities)
 
     @property
     def authorities(self) -> dict[str, str | None]:

@@ -12,21 +12,18 @@ from ecgfm_clinical.staging.store import Store
 Run = Callable[..., tuple[int, str, str]]
 
 
-def _with(settings: Path, section: str, line: str) -> None:
+def _with(settings: Path, commented: str, line: str) -> None:
+    """Replace the line that the written settings hold as a comment."""
     text = settings.read_text(encoding="utf-8")
-    text = (
-        text.replace(f"[{section}]\n", f"[{section}]\n{line}\n")
-        if f"\n[{section}]\n" in text
-        else (f"{text}\n[{section}]\n{line}\n")
-    )
-    settings.write_text(text, encoding="utf-8")
+    (old,) = (one for one in text.splitlines() if one.startswith(commented))
+    settings.write_text(text.replace(old, line), encoding="utf-8")
 
 
 def test_encryption_is_turned_on_and_its_key_changed(run: Run, site: Path, recording: Path) -> None:
     assert run("ingest", recording, "--settings", site)[0] == 0
     code, _, err = run("keys", "new", "--settings", site)
     assert (code, "store.key_file is not set" in err) == (1, True)
-    _with(site, "store", 'key_file = "keys"')
+    _with(site, "# key_file =", 'key_file = "keys"')
     for _ in range(2):
         assert run("keys", "new", "--settings", site)[0] == 0
         code, out, _ = run("keys", "apply", "--settings", site)
@@ -55,7 +52,7 @@ def test_a_store_is_backed_up_and_put_back(run: Run, site: Path, recording: Path
 
 
 def test_retention_keeps_what_is_not_scored(run: Run, site: Path, recording: Path) -> None:
-    _with(site, "retention", "payload_days = 1")
+    _with(site, "# payload_days =", "payload_days = 1")
     assert run("ingest", recording, "--settings", site)[0] == 0
     code, out, _ = run("retain", "--json", "--settings", site)
     assert (code, json.loads(out)) == (0, {"payloads": 0, "signals": 0, "messages": 0})
