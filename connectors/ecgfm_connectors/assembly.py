@@ -134,7 +134,10 @@ def _einthoven(signal: Signal, stored: dict[str, Signal]) -> list[Finding]:
         if lead not in stored:
             continue
         expected = _from_limb(lead, one, two)
-        finite = np.isfinite(stored[lead]) & np.isfinite(expected)
+        residual = np.abs(stored[lead] - expected)
+        if np.fmax.reduce(residual) <= EINTHOVEN_RESIDUAL:  # the ordinary case; NaN counts as none
+            continue
+        finite = np.isfinite(residual)
         if not finite.any():
             continue
         have, want = _centred(stored[lead][finite]), _centred(expected[finite])

@@ -5,10 +5,8 @@ One object may hold the rhythm, a median beat, and strips (PS3.3 A.34.3, C.10.9)
 
 from dataclasses import dataclass, field
 
-from pydicom.dataset import Dataset
-
 from ecgfm_connectors.assembly import MINIMUM_LEADS
-from ecgfm_connectors.dicom.values import first, items, number, text
+from ecgfm_connectors.dicom.elements import Elements
 from ecgfm_connectors.ecg import Finding
 from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.leads import Lead, from_code, from_label
@@ -21,9 +19,9 @@ SHORTEST_RECORDING = 5.0
 class Group:
     """One multiplex group: its item, and the lead of each channel that is one of the twelve."""
 
-    item: Dataset = field(repr=False)
+    item: Elements = field(repr=False)
     leads: dict[int, Lead]  #: channel index -> lead; channels of other leads and quantities are left out
-    definitions: tuple[Dataset, ...] = field(repr=False)
+    definitions: tuple[Elements, ...] = field(repr=False)
     sampling_rate: float  #: Hz
     samples: int  #: per channel
     original: bool
@@ -39,13 +37,13 @@ class Group:
         return frozenset(lead.name for lead in self.leads.values())
 
 
-def choose(dataset: Dataset) -> tuple[list[Group], list[Finding]]:
+def choose(dataset: Elements) -> tuple[list[Group], list[Finding]]:
     """The group that is the recording, or several recorded at the very same time that make it up together.
 
     Raises Refused: `no-waveform`, `not-12-lead`, `not-simultaneous`, `only-derived`, `lead-doubtful`;
     Unreadable: `sampling-frequency`, `sample-count`.
     """
-    groups = [_group(item) for item in items(dataset, "WaveformSequence")]
+    groups = [_group(item) for item in dataset.items("WaveformSequence")]
     if not groups:
         raise Refused("no-waveform", "the object holds no waveform group")
     findings = []
@@ -86,14 +84,14 @@ def _together(candidates: list[Group], best: Group) -> list[Group]:
     raise Refused("not-12-lead", f"{len(best.names)} of the 12 standard leads; at least I, II and V1–V6 are needed")
 
 
-def _group(item: Dataset) -> Group:
-    rate = number(item, "SamplingFrequency")
-    samples = number(item, "NumberOfWaveformSamples")
+def _group(item: Elements) -> Group:
+    rate = item.number("SamplingFrequency")
+    samples = item.number("NumberOfWaveformSamples")
     if rate is None or rate <= 0:
         raise Unreadable("sampling-frequency", "a waveform group has no usable Sampling Frequency")
     if samples is None or samples <= 0:
         raise Unreadable("sample-count", "a waveform group has no Number of Waveform Samples")
-    definitions = tuple(items(item, "ChannelDefinitionSequence"))
+    definitions = tuple(item.items("ChannelDefinitionSequence"))
     leads = {index: lead for index, channel in enumerate(definitions) if (lead := _lead(channel)) and lead.canonical}
     return Group(
         item=item,
@@ -101,16 +99,16 @@ def _group(item: Dataset) -> Group:
         definitions=definitions,
         sampling_rate=rate,
         samples=int(samples),
-        original=text(item, "WaveformOriginality").upper() == "ORIGINAL",
-        offset=number(item, "MultiplexGroupTimeOffset"),
+        original=item.text("WaveformOriginality").upper() == "ORIGINAL",
+        offset=item.number("MultiplexGroupTimeOffset"),
     )
 
 
-def _lead(channel: Dataset) -> Lead | None:
+def _lead(channel: Elements) -> Lead | None:
     """By code first, by label second; a code and a label that name different leads are no basis for a score."""
-    source = first(channel, "ChannelSourceSequence")
-    coded = from_code(text(source, "CodeValue"))
-    labels = [from_label(text(source, "CodeMeaning")), from_label(text(channel, "ChannelLabel"))]
+    source = channel.first("ChannelSourceSequence")
+    coded = from_code(source.text("CodeValue"))
+    labels = [from_label(source.text("CodeMeaning")), from_label(channel.text("ChannelLabel"))]
     named = [lead for lead in (coded, *labels) if lead is not None]
     if len({lead.name for lead in named}) > 1:
         raise Refused("lead-doubtful", f"one channel is called {' and '.join(lead.name for lead in named)}")

@@ -1,22 +1,21 @@
-"""Parse the bytes of a DICOM object (PS3.10 file, or a bare data set) into a data set, within bounds."""
+"""Open the bytes of a DICOM object (PS3.10 file, or a bare data set) within bounds, and wrap received data sets as files."""
 
 import logging
 import zlib
-from io import BytesIO
-from typing import NamedTuple
 
-import pydicom
 from pydicom import config as pydicom_config
-from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_dataset
-from pydicom.tag import BaseTag
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
+from ecgfm_connectors.dicom.elements import Elements, Syntax, parse
 from ecgfm_connectors.errors import Refused, Unreadable
 
-# Senders break value rules (double dots in UIDs, over-long SH) and are read all the same; pydicom's warnings about it
-# quote the values, so they must not reach a log.
+# Peers break value rules (double dots in UIDs, over-long SH) and are read all the same; pydicom's warnings about it quote the
+# values, so they must not reach a log.
 pydicom_config.settings.reading_validation_mode = pydicom_config.IGNORE
 logging.getLogger("pydicom").setLevel(logging.ERROR)
 
@@ -24,52 +23,35 @@ logging.getLogger("pydicom").setLevel(logging.ERROR)
 MAX_INFLATION = 16
 
 
-class Parsed(NamedTuple):
-    """A data set, and the byte order its waveform bytes are in."""
-
-    dataset: Dataset
-    little_endian: bool
-
-
-def parse(content: bytes) -> Parsed:
+def open_object(content: bytes) -> Elements:
     """The data set of a Part 10 file in any uncompressed or deflated transfer syntax, or of a bare data set.
 
     Raises Unreadable: `not-dicom`, `truncated`; Refused: `too-large`.
     """
-    try:
-        return _parse_part10(content) if content[128:132] == b"DICM" else _parse_bare(content)
-    except (InvalidDicomError, zlib.error) as error:
-        raise Unreadable("not-dicom", "the bytes do not parse as a DICOM object") from error
-    except EOFError as error:
-        raise Unreadable("truncated", "the DICOM object ends before its data set does") from error
-
-
-def _parse_part10(content: bytes) -> Parsed:
-    stream = BytesIO(content)
-    stream.seek(132)
-    meta = read_dataset(stream, is_implicit_VR=False, is_little_endian=True, stop_when=_beyond_meta)
-    syntax = str(meta.get("TransferSyntaxUID", ""))
+    if content[128:132] != b"DICM":
+        return parse(content, 0, _observed(content, 0, Syntax(True, True)))[0]
+    meta, start = parse(content, 132, Syntax(False, True), only_group=2)
+    syntax = meta.text("TransferSyntaxUID") or ExplicitVRLittleEndian
     if syntax == DeflatedExplicitVRLittleEndian:
-        inflated = _inflate(content[stream.tell() :])
-        return Parsed(read_dataset(BytesIO(inflated), is_implicit_VR=False, is_little_endian=True), True)
-    return Parsed(pydicom.dcmread(BytesIO(content), force=True), syntax != ExplicitVRBigEndian)
+        return parse(_inflate(content[start:]), 0, Syntax(False, True))[0]
+    declared = Syntax(syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian)
+    return parse(content, start, _observed(content, start, declared))[0]
 
 
-def _parse_bare(content: bytes) -> Parsed:
-    """A data set without preamble and file meta information, as it travels in a C-STORE; pydicom guesses its syntax."""
-    dataset = pydicom.dcmread(BytesIO(content), force=True)
-    return Parsed(dataset, dataset.original_encoding[1] is not False)
-
-
-def _beyond_meta(tag: BaseTag, vr: str | None, length: int) -> bool:
-    return tag.group != 2
+def _observed(content: bytes, start: int, declared: Syntax) -> Syntax:
+    """Whether value representations are written, as the first element shows; some files declare the other way."""
+    vr = content[start + 4 : start + 6]
+    return Syntax(not (vr.isalpha() and vr.isupper()), declared.little_endian)
 
 
 def _inflate(deflated: bytes) -> bytes:
     """PS3.5 A.5: raw deflate without a header; bounded, so that a small object cannot fill the memory."""
     limit = MAX_INFLATION * len(deflated) + 2**20
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = inflater.decompress(deflated, limit)
+    try:
+        inflated = inflater.decompress(deflated, limit)
+    except zlib.error as error:
+        raise Unreadable("not-dicom", "the deflated data set does not inflate") from error
     if len(inflated) >= limit:
         raise Refused("too-large", f"the deflated data set grows more than {MAX_INFLATION}-fold")
     return inflated

@@ -1,7 +1,6 @@
-"""Take single values out of a data set, tolerant of what senders leave out or write wrong."""
+"""Take single values out of an archive's answer, tolerant of what it leaves out or writes wrong."""
 
 import math
-from collections.abc import Iterator
 
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
@@ -25,18 +24,6 @@ def number(dataset: Dataset, keyword: str) -> float | None:
     except (TypeError, ValueError):
         return None
     return parsed if math.isfinite(parsed) else None
-
-
-def items(dataset: Dataset, keyword: str) -> Iterator[Dataset]:
-    """The items of a sequence; none where it is absent or not a sequence."""
-    value = _value(dataset, keyword)
-    if value is not None and not isinstance(value, (str, bytes)):
-        yield from (item for item in value if isinstance(item, Dataset))  # type: ignore[attr-defined]  # duck-typed
-
-
-def first(dataset: Dataset, keyword: str) -> Dataset:
-    """The first item of a sequence; an empty data set where there is none."""
-    return next(items(dataset, keyword), Dataset())
 
 
 def _value(dataset: Dataset, keyword: str) -> object | None:

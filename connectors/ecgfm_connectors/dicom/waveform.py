@@ -1,7 +1,7 @@
 """Decode a DICOM waveform object of any ECG class into one canonical ECG (PS3.3 C.10.9).
 
-pydicom parses; its own `waveform_array` was not taken for the samples: it scales the padding value as if it were signal,
-converts no units, and swaps no bytes in Explicit VR Big Endian objects (checked with pydicom 3.0).
+pydicom's `waveform_array` was not taken for the samples: it scales the padding value as if it were signal, converts no units,
+and swaps no bytes in Explicit VR Big Endian objects (checked with pydicom 3.0).
 """
 
 import hashlib
@@ -10,15 +10,14 @@ from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset
 
 from ecgfm_connectors.assembly import IMPLAUSIBLE, Channel, Signal, assemble
 from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.dicom import header
+from ecgfm_connectors.dicom.elements import Elements
 from ecgfm_connectors.dicom.groups import Group, choose
-from ecgfm_connectors.dicom.part10 import parse
+from ecgfm_connectors.dicom.part10 import open_object
 from ecgfm_connectors.dicom.sop_classes import ECG_SOP_CLASSES, ENCAPSULATED_PDF, class_name
-from ecgfm_connectors.dicom.values import first, number, text
 from ecgfm_connectors.ecg import Ecg, Filters, Finding
 from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.leads import Lead
@@ -51,22 +50,22 @@ _NOTED = {code: f"{{}}: Channel Status is {status}" for status, code in _STATUS_
 def read(content: bytes, context: ReadingContext) -> Contents:
     """The one ECG of a DICOM object.
 
-    Raises Unreadable and Refused with the codes named in `parse`, `choose`, `assemble` and, here: `sop-class`,
+    Raises Unreadable and Refused with the codes named in `open_object`, `choose`, `assemble` and, here: `sop-class`,
     `no-sensitivity`, `unknown-unit`, `sample-interpretation`, `waveform-length`, `channel-count`.
     """
-    dataset, little_endian = parse(content)
+    dataset = open_object(content)
     _require_ecg_class(dataset)
     groups, findings = choose(dataset)
     channels: list[Channel] = []
     for group in groups:
-        decoded, noticed = _decode(group, little_endian)
+        decoded, noticed = _decode(group)
         channels += decoded
         findings += noticed
     assembled = assemble(channels)
     acquired, about_time = header.acquired(dataset, context.zone)
     statements, measurements = header.annotations(dataset)
     ecg = Ecg(
-        source_id=text(dataset, "SOPInstanceUID") or f"sha256:{hashlib.sha256(content).hexdigest()}",
+        source_id=dataset.text("SOPInstanceUID") or f"sha256:{hashlib.sha256(content).hexdigest()}",
         format="dicom",
         patient=header.patient(dataset, context.default_authority),
         acquired=acquired,
@@ -85,8 +84,8 @@ def read(content: bytes, context: ReadingContext) -> Contents:
     return Contents(ecgs=(ecg,))
 
 
-def _require_ecg_class(dataset: Dataset) -> None:
-    uid = text(dataset, "SOPClassUID")
+def _require_ecg_class(dataset: Elements) -> None:
+    uid = dataset.text("SOPClassUID")
     if uid in ECG_SOP_CLASSES:
         return
     if uid == ENCAPSULATED_PDF:
@@ -96,10 +95,10 @@ def _require_ecg_class(dataset: Dataset) -> None:
     raise Refused("sop-class", f"{class_name(uid) or 'an object without SOP Class UID'} is not an ECG waveform class")
 
 
-def _decode(group: Group, little_endian: bool) -> tuple[list[Channel], list[Finding]]:
+def _decode(group: Group) -> tuple[list[Channel], list[Finding]]:
     """The group's channels that carry one of the twelve leads, in mV, with what their definitions warn of."""
-    raw = _raw_samples(group, little_endian)
-    padding = _padding(group.item, raw.dtype, little_endian)
+    raw = _raw_samples(group)
+    padding = _padding(group.item, raw.dtype)
     noted: dict[str, list[str]] = {}  # finding code -> leads
     channels = []
     for index, lead in group.leads.items():
@@ -114,42 +113,39 @@ def _decode(group: Group, little_endian: bool) -> tuple[list[Channel], list[Find
     return channels, [Finding(code=code, text=_NOTED[code].format(", ".join(noted[code]))) for code in noted]
 
 
-def _raw_samples(group: Group, little_endian: bool) -> NDArray[np.signedinteger]:
+def _raw_samples(group: Group) -> NDArray[np.signedinteger]:
     """(samples, channels) as stored. Raises Refused or Unreadable where the declared layout does not fit the bytes."""
-    interpretation = text(group.item, "WaveformSampleInterpretation").upper()
-    bits = int(number(group.item, "WaveformBitsAllocated") or 0)
+    interpretation = group.item.text("WaveformSampleInterpretation").upper()
+    bits = int(group.item.number("WaveformBitsAllocated") or 0)
     code = _SAMPLE_TYPES.get((interpretation, bits))
     if code is None:
         what = f"Waveform Sample Interpretation {interpretation or '(absent)'} with {bits} bits"
         raise Refused("sample-interpretation", f"{what}; an ECG is SB with 8, SS with 16 or SL with 32 bits")
-    channels = int(number(group.item, "NumberOfWaveformChannels") or 0)
+    channels = int(group.item.number("NumberOfWaveformChannels") or 0)
     if channels != len(group.definitions):
         text_ = f"{channels} channels declared, {len(group.definitions)} defined"
         raise Unreadable("channel-count", text_)
-    data = group.item.get("WaveformData")
+    data = group.item.raw("WaveformData")
     expected = channels * group.samples * bits // 8
-    length = len(data) if isinstance(data, bytes) else 0
-    if length not in (expected, expected + expected % 2):
+    length = len(data) if data is not None else 0
+    if data is None or length not in (expected, expected + expected % 2):
         raise Unreadable("waveform-length", f"{length} bytes of samples where {expected} are declared")
-    dtype = np.dtype(code).newbyteorder("<" if little_endian else ">")
+    dtype = np.dtype(code).newbyteorder("<" if group.item.syntax.little_endian else ">")
     raw = np.frombuffer(data, dtype=dtype, count=channels * group.samples).reshape(group.samples, channels)
     return raw if raw.dtype.isnative else raw.astype(raw.dtype.newbyteorder("="))
 
 
-def _padding(item: Dataset, dtype: np.dtype[np.signedinteger], little_endian: bool) -> int | None:
-    """Waveform Padding Value (5400,100A): bytes in the samples' own encoding, or a number."""
-    value = item.get("WaveformPaddingValue")
-    if isinstance(value, bytes) and len(value) >= dtype.itemsize:
-        return int.from_bytes(value[: dtype.itemsize], "little" if little_endian else "big", signed=True)
-    if isinstance(value, int):
-        bits = 8 * dtype.itemsize
-        return (value + (1 << (bits - 1))) % (1 << bits) - (1 << (bits - 1))
-    return None
+def _padding(item: Elements, dtype: np.dtype[np.signedinteger]) -> int | None:
+    """Waveform Padding Value (5400,100A), in the samples' own encoding."""
+    value = item.raw("WaveformPaddingValue")
+    if value is None or len(value) < dtype.itemsize:
+        return None
+    return int.from_bytes(value[: dtype.itemsize], "little" if item.syntax.little_endian else "big", signed=True)
 
 
 def _scale(
     raw: NDArray[np.signedinteger],
-    definition: Dataset,
+    definition: Elements,
     lead: Lead,
     padding: int | None,
     rate: float,
@@ -158,7 +154,7 @@ def _scale(
     """mV = (raw × Sensitivity × Correction Factor + Baseline) × unit, C.10.9.1.4.2; NaN where raw is padding."""
     gain, offset = _gain_and_offset(definition, lead)
     missing = _missing(raw, padding, gain, rate, codes)
-    stored = int(number(definition, "WaveformBitsStored") or 0)
+    stored = int(definition.number("WaveformBitsStored") or 0)
     allocated = 8 * raw.dtype.itemsize
     if 0 < stored < allocated:  # C.10.9.1.7: sign-extended; enforced, as some leave the upper bits clear
         raw = (raw << (allocated - stored)) >> (allocated - stored)
@@ -208,38 +204,38 @@ def _runs(mask: NDArray[np.bool_], shortest: int) -> NDArray[np.bool_]:
     return kept
 
 
-def _gain_and_offset(definition: Dataset, lead: Lead) -> tuple[float, float]:
+def _gain_and_offset(definition: Elements, lead: Lead) -> tuple[float, float]:
     """mV per unit of the samples, and mV at zero."""
-    sensitivity = number(definition, "ChannelSensitivity")
+    sensitivity = definition.number("ChannelSensitivity")
     if not sensitivity:
         raise Refused("no-sensitivity", f"lead {lead.name} is in arbitrary units: it has no Channel Sensitivity")
-    units = first(definition, "ChannelSensitivityUnitsSequence")
-    factor = millivolts(text(units, "CodeValue") or text(units, "CodeMeaning"))
+    units = definition.first("ChannelSensitivityUnitsSequence")
+    factor = millivolts(units.text("CodeValue") or units.text("CodeMeaning"))
     if factor is None:
         raise Refused("unknown-unit", f"lead {lead.name} is not in a unit of voltage, or does not say which")
-    correction = number(definition, "ChannelSensitivityCorrectionFactor")
+    correction = definition.number("ChannelSensitivityCorrectionFactor")
     if correction == 0:
         raise Refused("no-sensitivity", f"lead {lead.name} has a Channel Sensitivity Correction Factor of 0")
-    baseline = number(definition, "ChannelBaseline") or 0.0
+    baseline = definition.number("ChannelBaseline") or 0.0
     return sensitivity * (1.0 if correction is None else correction) * factor, baseline * factor
 
 
-def _without_signal(definition: Dataset, codes: list[str]) -> bool:
+def _without_signal(definition: Elements, codes: list[str]) -> bool:
     """Whether Channel Status (003A,0205) says that there is no signal in this channel; all it says is noted."""
-    statuses = [status.strip().upper() for status in text(definition, "ChannelStatus").split("\\")]
+    statuses = [status.strip().upper() for status in definition.text("ChannelStatus").split("\\")]
     codes += [_STATUS_CODES[status] for status in statuses if status in _STATUS_CODES]
     return "DISCONNECTED" in statuses or "INVALID" in statuses
 
 
-def _deskew(samples: Signal, definition: Dataset, rate: float, lead: Lead, codes: list[str]) -> Signal:
+def _deskew(samples: Signal, definition: Elements, rate: float, lead: Lead, codes: list[str]) -> Signal:
     """Move a channel that starts later or earlier than its group to the group's clock, by whole samples.
 
     Channel Sample Skew (samples) or Time Skew (s) is the distance of the channel's first sample from the group's;
     less than half a sample (1 ms at 500 Hz) is left alone.
     """
-    skew = number(definition, "ChannelSampleSkew")
+    skew = definition.number("ChannelSampleSkew")
     if skew is None:
-        skew = (number(definition, "ChannelTimeSkew") or 0.0) * rate
+        skew = (definition.number("ChannelTimeSkew") or 0.0) * rate
     shift = round(skew)
     if shift == 0:
         return samples
@@ -263,7 +259,7 @@ def _filters(groups: list[Group]) -> Filters:
     definitions = [group.definitions[index] for group in groups for index in group.leads]
 
     def common(keyword: str) -> float | None:
-        values = {number(definition, keyword) for definition in definitions}
+        values = {definition.number(keyword) for definition in definitions}
         return values.pop() if len(values) == 1 else None
 
     return Filters(

@@ -63,7 +63,7 @@ def unpack_record(content: bytes) -> dict[str, bytes]:
             if sum(info.file_size for info in infos) > min(MAX_PAYLOAD, len(content)):
                 raise Refused("too-large", "the zip declares more bytes than it has")
             return {info.filename: archive.read(info) for info in infos}
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, ValueError, OSError) as error:
         raise Unreadable("wfdb-package", "the zip is damaged") from error
 
 
