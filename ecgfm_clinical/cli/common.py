@@ -31,8 +31,8 @@ def say(text: str) -> None:
 
 
 def console() -> Console:
-    """Standard output."""
-    return Console(highlight=False)
+    """Standard output; wide where it is a file or a pipe, so that a table keeps its rows whole."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 
 def progress_console() -> Console:

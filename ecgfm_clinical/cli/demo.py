@@ -122,7 +122,7 @@ def _tell(hospital: "Hospital", found: "Sequence[Row]", message: bytes, picture:
     from ecgfm_clinical.story import sum_text
 
     out = console()
-    out.print(summary.table(found[:SHOWN]))
+    out.print(summary.table(found[:SHOWN], width=out.width))
     if len(found) > SHOWN:
         out.print(f"… and {len(found) - SHOWN} more in the store")
     if message:

@@ -103,18 +103,21 @@ def _source(delivery: Delivery, told: "dict[int, Answered]") -> str:
     return f"{delivery.route} {answer.text}" if answer else delivery.route
 
 
-def table(found: Sequence[Row]) -> "Table":
-    """The rows for people."""
+WIDE = 110  #: characters from which on every column has its place
+
+
+def table(found: Sequence[Row], *, width: int = WIDE) -> "Table":
+    """The rows for people; a narrow terminal gets both identifiers in one column, below each other."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
+    narrow = width < WIDE
     shown = Table(
         title="One row an ECG", title_justify="left", header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
     shown.add_column("ECG", justify="right")
-    shown.add_column("Came by", no_wrap=True)
-    shown.add_column("Patient", no_wrap=True, max_width=24)
-    shown.add_column("Order", no_wrap=True)
+    for name in ("Came by", "Patient, order") if narrow else ("Came by", "Patient", "Order"):
+        shown.add_column(name, no_wrap=not narrow, max_width=16 if narrow else 24)
     shown.add_column("Made as")
     for name in COLUMNS.values():
         shown.add_column(name, justify="right", no_wrap=True)
@@ -124,8 +127,7 @@ def table(found: Sequence[Row]) -> "Table":
         shown.add_row(
             str(row.ecg_id or "–"),
             row.source,
-            row.patient,
-            row.order,
+            *((f"{row.patient}\n{row.order}",) if narrow else (row.patient, row.order)),
             row.about,
             *(_percent(row.probabilities.get(head)) for head in COLUMNS),
             _verdict(row),
