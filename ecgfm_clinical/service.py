@@ -74,9 +74,13 @@ class Service:
         log.event("service.stopped")
 
     def _scoring_tasks(self) -> list[schedule.Task]:
-        scorer = wiring.build_scorer(self._settings, self._store, wiring.open_predictor(self._settings))
+        scorer = wiring.build_live_scorer(self._settings, self._store)
+        shadow = wiring.build_shadow_scorer(self._settings, self._store)
         every = timedelta(seconds=self._settings.scoring.every_seconds)
-        return [schedule.Task(name="score", every=every, run=schedule.drained(scorer.run_batch, self._stop))]
+        return [
+            schedule.Task(name="score", every=every, run=schedule.drained(scorer.run_batch, self._stop)),
+            schedule.Task(name="shadow", every=every, run=schedule.drained(shadow.run_batch, self._stop)),
+        ]
 
     def _pull_tasks(self) -> list[schedule.Task]:
         tasks = []

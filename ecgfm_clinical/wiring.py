@@ -32,8 +32,10 @@ from ecgfm_clinical.settings import (
 if TYPE_CHECKING:
     from ecgfm.predictor import Predictor
     from ecgfm_clinical.ingest import Ingest
+    from ecgfm_clinical.learning.live import LiveScorer, ShadowScorer
     from ecgfm_clinical.reporting import Reporter
     from ecgfm_clinical.scoring import Scorer
+    from ecgfm_clinical.staging.registry import ModelRow
     from ecgfm_clinical.staging.store import Store
     from ecgfm_connectors.base import Destination, Listener, Source
     from ecgfm_connectors.reading import ReadingContext
@@ -262,6 +264,39 @@ def build_scorer(settings: Settings, store: "Store", predictor: "Predictor") -> 
         lease=settings.scoring.lease,
         max_attempts=settings.scoring.max_attempts,
     )
+
+
+def build_live_scorer(settings: Settings, store: "Store") -> "LiveScorer":
+    """A scorer that follows promotions; the settings' own bundle is installed where it was not. Raises ModelError."""
+    from ecgfm_clinical.learning.live import LiveScorer
+    from ecgfm_clinical.learning.planning import live_model
+    from ecgfm_clinical.staging.registry import Registry
+
+    registry = Registry(store)
+    live_model(settings, registry, now=utc_now(), actor=worker_name("score"))
+    return LiveScorer(registry, partial(_scorer_of, settings, store))
+
+
+def build_shadow_scorer(settings: Settings, store: "Store") -> "ShadowScorer":
+    """The candidate that answers live ECGs without being heard."""
+    from ecgfm_clinical.learning.live import ShadowScorer
+    from ecgfm_clinical.staging.registry import Registry
+
+    return ShadowScorer(
+        Registry(store),
+        partial(_scorer_of, settings, store),
+        worker=worker_name("shadow"),
+        clock=utc_now,
+        batch_size=settings.scoring.batch_size,
+    )
+
+
+def _scorer_of(settings: Settings, store: "Store", row: "ModelRow") -> "Scorer":
+    """A scorer with the bundle of a registered model. Raises ModelError, also where another bundle lies in its place."""
+    predictor = open_predictor(settings, row.path)
+    if predictor.model_id != row.model_id:
+        raise ModelError(f"{row.path} holds another model than {row.model_id[:12]} as registered; put that bundle back")
+    return build_scorer(settings, store, predictor)
 
 
 # --- reporting --------------------------------------------------------------------------------------------------------

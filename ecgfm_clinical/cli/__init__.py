@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from ecgfm_clinical.cli import care, corrections, demo, look, model, operate, replay, research, setup
+from ecgfm_clinical.cli import care, corrections, demo, learn, look, model, operate, registry, replay, research, setup
 
 app = typer.Typer(
     name="ecgfm-clinical",
@@ -40,6 +40,10 @@ app.command("inspect")(look.inspect)
 app.command("predict")(research.predict)
 app.command("embed")(research.embed)
 app.command("explain")(research.explain)
+app.command("retrain")(learn.retrain)
+app.command("evaluate")(learn.evaluate)
+app.command("cross-validate")(learn.cross_validate)
+registry.add_to(model.app)
 app.add_typer(model.app, name="model")
 
 

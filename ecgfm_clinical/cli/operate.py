@@ -130,7 +130,7 @@ def score(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
     from ecgfm_clinical import wiring
 
     with opened(settings) as (read, store):
-        scorer = wiring.build_scorer(read, store, wiring.open_predictor(read))
+        scorer = wiring.build_live_scorer(read, store)
         taken = 0
         with console().status("Scoring") as status:
             while batch := scorer.run_batch():

@@ -239,3 +239,27 @@ def _codes(text: str) -> tuple[str, ...]:
             return ()
         return tuple(f"SCP:{code}" for code in told) if isinstance(told, dict) else ()
     return tuple(code for code in text.replace(",", " ").replace(";", " ").split() if ":" in code)
+
+
+def diagnostic_classes(archive: Archive, statements: Path) -> dict[str, tuple[float, ...]]:
+    """EcgRow.key -> one label for each diagnostic class of PTB-XL's `scp_statements.csv`, in `CLASSES` order.
+
+    A class is present where any diagnostic statement of it is, whatever its likelihood, as in the data set's own example
+    (Wagner et al. 2020, doi:10.1038/s41597-020-0495-6). Raises InputError.
+    """
+    table = {
+        (line.get("") or next(iter(line.values()))): line.get("diagnostic_class") or ""
+        for line in _lines(statements)
+        if _number(line.get("diagnostic") or "") == 1
+    }
+    if not set(CLASSES) <= set(table.values()):
+        raise InputError(f"{statements} does not assign statements to {', '.join(CLASSES)}")
+    found = {}
+    for row in archive.rows():
+        present = {table.get(code.partition(":")[2]) for code in row.codes}
+        found[row.key] = tuple(float(name in present) for name in CLASSES)
+    return found
+
+
+#: PTB-XL's diagnostic superclasses.
+CLASSES = ("NORM", "MI", "STTC", "CD", "HYP")

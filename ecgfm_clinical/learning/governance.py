@@ -93,11 +93,8 @@ def promote(
     registry.act("promoted", candidate.model_id, now=now, actor=actor, reason=reason)
 
 
-def rollback(registry: Registry, *, now: datetime, actor: str, reason: str) -> ModelRow:
-    """Make the model live again that was live before; returns it. Needs no gate: taking back must always be possible.
-
-    Repeated, it goes further back, never to and fro. Raises NotFound where there is nothing before.
-    """
+def previous(registry: Registry) -> ModelRow:
+    """The model that a rollback makes live: repeated, it goes further back, never to and fro. Raises NotFound."""
     stack: list[str] = []
     for event in registry.history():
         if event.action == "rolled-back":
@@ -106,8 +103,14 @@ def rollback(registry: Registry, *, now: datetime, actor: str, reason: str) -> M
             stack.append(event.model_id)
     if len(stack) < 2:
         raise NotFound("no other model was live before this one; nothing to roll back to")
-    registry.act("rolled-back", stack[-2], now=now, actor=actor, reason=reason)
     return registry.find(stack[-2])
+
+
+def rollback(registry: Registry, *, now: datetime, actor: str, reason: str) -> ModelRow:
+    """Make the model live again that was live before; returns it. Needs no gate: taking back must always be possible."""
+    row = previous(registry)
+    registry.act("rolled-back", row.model_id, now=now, actor=actor, reason=reason)
+    return row
 
 
 def states(registry: Registry) -> Mapping[str, str]:

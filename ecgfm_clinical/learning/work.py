@@ -4,7 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+from ecgfm import candidate as models
+from ecgfm.calibration import OperatingRule
 from ecgfm.candidate import Model, Place
 from ecgfm.checkpoint import Bundle
 from ecgfm.train import FineTuning, Method
@@ -14,8 +17,8 @@ from ecgfm_clinical.learning.cohort import Cohort, build
 from ecgfm_clinical.learning.comparison import Judge, Judgement
 from ecgfm_clinical.learning.retraining import Progress, Retrained, learnable, quiet, retrain
 from ecgfm_clinical.learning.runs import begin
-from ecgfm_clinical.learning.sources import Reasons, StoreSource
-from ecgfm_clinical.settings import Settings
+from ecgfm_clinical.learning.sources import Reasons, Signals, StoreSource
+from ecgfm_clinical.settings import OperatingPoint, Settings
 from ecgfm_clinical.staging.registry import Registry
 
 
@@ -89,11 +92,77 @@ class Workshop:
         now = self.clock()
         champion = self._live(now)
         bundle = champion if model is None else planning.chosen(self.settings, self.registry, model)
-        candidate = Model.of(bundle)
-        spec = candidate.spec(head)
+        Model.of(bundle).spec(head)
+        cohort, source = self.cohort(head, now)
+        return self._judged(head, bundle, champion, learnable(cohort), source, now, replicates=replicates, note=note)
+
+    def recalibrate(
+        self, head: str, point: OperatingPoint, *, model: str | None = None, replicates: int = 1000
+    ) -> Evaluated:
+        """A new version of a model whose head is calibrated, and its threshold chosen, on today's validation patients.
+
+        Weights stay as they are; the new bundle is judged and registered as a candidate. Raises LearningError, ModelError.
+        """
+        now = self.clock()
+        champion = self._live(now)
+        base = champion if model is None else planning.chosen(self.settings, self.registry, model)
         cohort, source = self.cohort(head, now)
         cohort = learnable(cohort)
-        if cohort.labels != spec.labels:
+        candidate = Model.of(base)
+        validation = cohort.examples("validation")
+        logits = models.segment_logits(candidate, head, validation, Signals(source=source), self._place())
+        rule = planning.operating_rule(point)
+        try:
+            spec = models.calibrated(candidate.spec(head), validation, logits, self.settings.learning.calibration)
+            spec = models.with_operating_points(spec, validation, logits, rule)
+        except ValueError as error:
+            raise LearningError(f"{head}: {error}") from error
+        specs = tuple(spec if one.name == head else one for one in candidate.specs)
+        bundle = models.write(
+            replace(candidate, specs=specs),
+            planning.folders(self.settings).bundles / f"{head}-recalibrated-{now:%Y%m%dT%H%M%S}",
+            name=base.name,
+            version=f"{head} {now:%Y-%m-%d %H:%M:%S}",
+            demo=base.demo,
+            provenance=self._recalibrated(base, head, cohort, rule, now),
+        )
+        return self._judged(head, bundle, champion, cohort, source, now, replicates=replicates, note="")
+
+    def _recalibrated(
+        self, base: Bundle, head: str, cohort: Cohort, rule: OperatingRule, now: datetime
+    ) -> dict[str, Any]:
+        """The base's provenance with what was done to this head, and the base as parent."""
+        earlier = dict(base.provenance)
+        told = dict(earlier.get("heads", {}).get(head, {}))
+        told["recalibrated"] = {
+            "as_of": now.isoformat(),
+            "cohort_digest": cohort.digest,
+            "calibration": self.settings.learning.calibration,
+            "operating_point": str(rule),
+            "site": self.settings.site.name,
+        }
+        parent = {"name": base.name, "version": base.version, "model_id": base.model_id}
+        return {
+            **earlier,
+            "heads": {**earlier.get("heads", {}), head: told},
+            "lineage": [*earlier.get("lineage", []), parent],
+        }
+
+    def _judged(
+        self,
+        head: str,
+        bundle: Bundle,
+        champion: Bundle,
+        cohort: Cohort,
+        source: StoreSource,
+        now: datetime,
+        *,
+        replicates: int,
+        note: str,
+    ) -> Evaluated:
+        """Judge, report, register."""
+        candidate = Model.of(bundle)
+        if cohort.labels != candidate.spec(head).labels:
             raise LearningError(f"{head}: the outcomes cover {', '.join(cohort.labels)}, the model has other labels")
         against = None if champion.model_id == bundle.model_id else Model.of(champion)
         judge = Judge(
@@ -104,22 +173,22 @@ class Workshop:
             replicates=replicates,
         )
         judgement = judge.compare(candidate, against, head)
-        folder = (
-            planning.folders(self.settings).root / "evaluations" / f"{head}-{bundle.model_id[:8]}-{now:%Y%m%dT%H%M%S}"
+        told = bundle.provenance.get("heads", {}).get(head)
+        path = report.write(
+            report.document(
+                head=head,
+                candidate=bundle,
+                champion=None if against is None else champion,
+                cohort=cohort.to_json(),
+                judged=judgement.labels,
+                refusals=judgement.refusals,
+                site=self.settings.site.name,
+                note=note or (told or {}).get("note", ""),
+                as_of=now,
+                training=told,
+            ),
+            planning.folders(self.settings).root / "evaluations" / f"{head}-{bundle.model_id[:8]}-{now:%Y%m%dT%H%M%S}",
         )
-        told = report.document(
-            head=head,
-            candidate=bundle,
-            champion=None if against is None else champion,
-            cohort=cohort.to_json(),
-            judged=judgement.labels,
-            refusals=judgement.refusals,
-            site=self.settings.site.name,
-            note=note or bundle.provenance.get("heads", {}).get(head, {}).get("note", ""),
-            as_of=now,
-            training=bundle.provenance.get("heads", {}).get(head),
-        )
-        path = report.write(told, folder)
         self._register(bundle, head, champion, cohort, judgement, path)
         return Evaluated(bundle=bundle, judgement=judgement, report=path)
 

@@ -262,6 +262,18 @@ class Registry:
         with self._reading() as ask:
             return [(queries.ecg_key(row.ecg_id), row.live, row.shadow) for row in ask.connection.execute(query)]
 
+    def labels_of_shadow(self, model_id: str) -> list[tuple[str, str]]:
+        """(head, label) of everything that this model answered in the shadow."""
+        query = (
+            select(shadow_score.c.head, shadow_score.c.label)
+            .join(shadow_scoring, shadow_scoring.c.shadow_id == shadow_score.c.shadow_id)
+            .where(shadow_scoring.c.model_id == model_id)
+            .distinct()
+            .order_by(shadow_score.c.head, shadow_score.c.label)
+        )
+        with self._reading() as ask:
+            return [(row.head, row.label) for row in ask.connection.execute(query)]
+
     def shadow_count(self, model_id: str) -> int:
         """How many live ECGs this model has answered in the shadow."""
         with self._reading() as ask:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ecgfm.calibration import OperatingRule, choose_threshold, fit_isotonic, fit_platt
 from ecgfm.checkpoint import Bundle
+from ecgfm.config import EncoderConfig
 from ecgfm.dataset import Example, Reader, label_matrix
 from ecgfm.embedding import Progress, embed, encoder_digest
 from ecgfm.errors import NoHead
@@ -149,7 +150,12 @@ def write(model: Model, folder: Path, *, name: str, version: str, demo: bool, pr
 
 def random_model(like: Model, *, seed: int = 0) -> Model:
     """The same sizes with random weights and no head: what an untrained encoder gives is the floor of every comparison."""
+    return random_from(like.network.config, seed=seed)
+
+
+def random_from(config: EncoderConfig, *, seed: int = 0) -> Model:
+    """An encoder of these sizes that has learnt nothing."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = EcgFm(like.network.config)
+        network = EcgFm(config)
     return Model(network=network.eval(), specs=(), origin="random encoder")

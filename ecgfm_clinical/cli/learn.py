@@ -1,0 +1,294 @@
+"""Heads of one's own: `retrain`, `evaluate`, `drift`, and `cross-validate` for researchers."""
+
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opened, progress_console, write_json
+
+if TYPE_CHECKING:
+    from ecgfm.train import FineTuning
+    from ecgfm_clinical.learning.comparison import Judgement
+    from ecgfm_clinical.learning.retraining import Progress
+
+
+class MethodChoice(StrEnum):
+    """How a head is trained."""
+
+    linear = "linear"
+    full = "full"
+    lora = "lora"
+
+
+HeadArgument = Annotated[str, typer.Argument(help="reduced_lvef, troponin or interpretation; any name with --archive.")]
+MethodOption = Annotated[
+    MethodChoice,
+    typer.Option(help="linear: a probe on kept embeddings, minutes; full: as published; lora: low-rank adapters."),
+]
+FromOption = Annotated[
+    str | None,
+    typer.Option("--from", help="Bundle folder, or registered model, to start from; the live one if not given."),
+]
+ArchiveOption = Annotated[
+    Path | None, typer.Option(help="Folder of WFDB recordings to learn from instead of the store.")
+]
+TableOption = Annotated[Path | None, typer.Option(help="CSV or Parquet with a row for each recording of the archive.")]
+LabelOption = Annotated[
+    list[str] | None, typer.Option("--label", help="Column of the table that holds a label (0, 1).")
+]
+ClassesOption = Annotated[
+    Path | None, typer.Option(help="PTB-XL's scp_statements.csv: learn its five diagnostic superclasses.")
+]
+EpochsOption = Annotated[int | None, typer.Option(min=1, help="Epochs of full or lora.")]
+RateOption = Annotated[float | None, typer.Option(help="Learning rate of full or lora.")]
+BatchOption = Annotated[int | None, typer.Option(min=1, help="Segments an update of full or lora.")]
+PatienceOption = Annotated[
+    int | None, typer.Option(min=1, help="Epochs without a better validation AUPRC before stopping.")
+]
+PrecisionOption = Annotated[str | None, typer.Option(help="32-true, bf16-mixed or 16-mixed.")]
+DevicesOption = Annotated[
+    int, typer.Option(min=1, help="Data-parallel devices; start with torchrun for more than one.")
+]
+SeedOption = Annotated[int, typer.Option(help="Of everything that is drawn.")]
+
+
+def actor() -> str:
+    """Who gives this command, for the audit trail."""
+    try:
+        return f"{getpass.getuser()} (command line)"
+    except (KeyError, OSError):  # a container's user may have no name
+        return "command line"
+
+
+def retrain(
+    head: HeadArgument,
+    method: MethodOption = MethodChoice.linear,
+    base: FromOption = None,
+    epochs: EpochsOption = None,
+    learning_rate: RateOption = None,
+    batch_size: BatchOption = None,
+    patience: PatienceOption = None,
+    precision: PrecisionOption = None,
+    devices: DevicesOption = 1,
+    seed: SeedOption = 1,
+    archive: ArchiveOption = None,
+    table: TableOption = None,
+    label: LabelOption = None,
+    classes: ClassesOption = None,
+    out: Annotated[Path | None, typer.Option(help="With --archive: folder for the bundle and the report.")] = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a head from the echo and laboratory results that came in by the listeners, judge it, register it as candidate.
+
+    Stopped or killed, the same command goes on where it was. Exits with 1 where the gate refuses the candidate, which is
+    registered all the same, with the reasons. `model promote` makes a candidate live.
+    """
+    from ecgfm_clinical import wiring
+    from ecgfm_clinical.learning.work import Workshop
+    from ecgfm_clinical.staging.registry import Registry
+
+    tuning = _fine_tuning(method, epochs, learning_rate, batch_size, patience, precision, devices)
+    if archive is not None:
+        from ecgfm_clinical.learning.research import retrain_archive
+
+        with _shown() as progress:
+            done = retrain_archive(
+                head,
+                archive=archive,
+                table=table,
+                columns=label or (),
+                classes=classes,
+                base=base or "demo",
+                out=out,
+                method=method.value,
+                fine_tuning=tuning,
+                seed=seed,
+                now=wiring.utc_now(),
+                progress=progress,
+            )
+    else:
+        with opened(settings) as (read, store), _shown() as progress:
+            workshop = Workshop(
+                settings=read, registry=Registry(store), actor=actor(), clock=wiring.utc_now, progress=progress
+            )
+            done = workshop.retrain(head, method=method.value, base=base, fine_tuning=tuning, seed=seed)
+    _tell(done.bundle.model_id, str(done.bundle.path), done.judgement, done.report, as_json)
+
+
+def evaluate(
+    head: HeadArgument,
+    model: Annotated[
+        str | None, typer.Option(help="Bundle folder or registered model; the live one if not given.")
+    ] = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge a model on the test patients known today, against the live one and both baselines, and write the report.
+
+    Exits with 1 where the gate refuses.
+    """
+    from ecgfm_clinical import wiring
+    from ecgfm_clinical.learning.work import Workshop
+    from ecgfm_clinical.staging.registry import Registry
+
+    with opened(settings) as (read, store), _shown() as progress:
+        workshop = Workshop(
+            settings=read, registry=Registry(store), actor=actor(), clock=wiring.utc_now, progress=progress
+        )
+        done = workshop.evaluate(head, model=model)
+    _tell(done.bundle.model_id, str(done.bundle.path), done.judgement, done.report, as_json)
+
+
+def cross_validate(
+    archive: Annotated[Path, typer.Option(help="Folder of WFDB recordings.")],
+    table: Annotated[Path, typer.Option(help="CSV or Parquet with a row for each recording.")],
+    out: Annotated[Path, typer.Option(help="Folder for results and kept embeddings.")],
+    label: LabelOption = None,
+    classes: ClassesOption = None,
+    base: Annotated[
+        str,
+        typer.Option(
+            "--from", help="Bundle folder; random-base or random-small for an encoder that has learnt nothing."
+        ),
+    ] = "demo",
+    method: MethodOption = MethodChoice.linear,
+    folds: Annotated[int, typer.Option(min=2)] = 5,
+    epochs: EpochsOption = None,
+    learning_rate: RateOption = None,
+    batch_size: BatchOption = None,
+    patience: PatienceOption = None,
+    precision: PrecisionOption = None,
+    seed: SeedOption = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Patient-level cross-validation of a labelled archive: AUROC per label beside age+sex and a random forest."""
+    from ecgfm_clinical import wiring
+    from ecgfm_clinical.learning.research import cross_validate_archive
+
+    with _shown() as progress:
+        told = cross_validate_archive(
+            archive=archive,
+            table=table,
+            columns=label or (),
+            classes=classes,
+            base=base,
+            out=out,
+            method=method.value,
+            fine_tuning=_fine_tuning(method, epochs, learning_rate, batch_size, patience, precision, 1),
+            folds=folds,
+            seed=seed,
+            now=wiring.utc_now(),
+            progress=progress,
+        )
+    if as_json:
+        write_json(told)
+        return
+    _tell_cross_validation(told)
+
+
+def _fine_tuning(
+    method: MethodChoice,
+    epochs: int | None,
+    learning_rate: float | None,
+    batch_size: int | None,
+    patience: int | None,
+    precision: str | None,
+    devices: int,
+) -> "FineTuning":
+    """The published settings (or those of low-rank adapters) with what was said otherwise. Raises InputError."""
+    from dataclasses import replace
+
+    from ecgfm.train import LOW_RANK, FineTuning
+    from ecgfm_clinical.errors import InputError
+
+    start = LOW_RANK if method is MethodChoice.lora else FineTuning()
+    if precision not in (None, "32-true", "bf16-mixed", "16-mixed"):
+        raise InputError(f"--precision {precision} is none of 32-true, bf16-mixed, 16-mixed")
+    said: dict[str, Any] = {
+        "max_epochs": epochs,
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+        "micro_batch": None if batch_size is None else min(batch_size, start.micro_batch),
+        "patience": patience,
+        "precision": precision,
+        "devices": devices,
+    }
+    return replace(start, **{name: value for name, value in said.items() if value is not None})
+
+
+@contextmanager
+def _shown() -> "Iterator[Progress]":
+    """A progress line on standard error: what is going on, and how far it is."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=progress_console(),
+        transient=True,
+    ) as bars:
+        task = bars.add_task("starting", total=1)
+        yield lambda what, done, total: bars.update(task, description=what, completed=done, total=max(total, 1))
+
+
+def _tell(model_id: str, path: str, judgement: "Judgement", report: Path, as_json: bool) -> None:
+    if as_json:
+        write_json(
+            {
+                "model_id": model_id,
+                "bundle": path,
+                "report": str(report),
+                "passed": not judgement.refusals,
+                "refusals": list(judgement.refusals),
+                "labels": {
+                    label: {"metrics": own["metrics"], "positives": own["positives"], "ecgs": own["ecgs"]}
+                    for label, own in judgement.labels.items()
+                },
+            }
+        )
+    else:
+        _print(model_id, path, judgement, report)
+    if judgement.refusals:
+        raise typer.Exit(1)
+
+
+def _print(model_id: str, path: str, judgement: "Judgement", report: Path) -> None:
+    out = console()
+    for label, own in judgement.labels.items():
+        auroc = own["metrics"]["auroc"]
+        out.print(
+            f"{label}: AUROC {auroc['value']:.3f} ({auroc['low']:.3f} to {auroc['high']:.3f}) on {own['ecgs']} test ECGs, "
+            f"{own['positives']} positive"
+        )
+        for name, other in own["compared"].items():
+            out.print(f"  {name}: {other['auroc']['value']:.3f}")
+    out.print(f"model     {model_id}\nbundle    {path}\nreport    {report}", soft_wrap=True)
+    if judgement.refusals:
+        out.print("The gate refuses:")
+        for reason in judgement.refusals:
+            out.print(f"  {reason}", soft_wrap=True)
+    else:
+        out.print(f"The gate passes; `ecgfm-clinical model promote {model_id[:12]}` makes it live")
+
+
+def _tell_cross_validation(told: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    names = list(told["macro_auroc"])
+    shown = Table("label", "positives", *names)
+    for label, own in told["labels"].items():
+        cells = [
+            f"{own['auroc'][n]['value']:.3f} ({own['auroc'][n]['low']:.3f}–{own['auroc'][n]['high']:.3f})"
+            for n in names
+        ]
+        shown.add_row(label, str(own["positives"]), *cells)
+    shown.add_row("mean", "", *(f"{told['macro_auroc'][name]:.3f}" for name in names))
+    console().print(shown)

@@ -1,0 +1,238 @@
+"""Which model is live, and who may change that: `model list`, `promote`, `rollback`, `history`, `card`, `shadow`."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opened, write_json
+from ecgfm_clinical.cli.learn import actor
+
+if TYPE_CHECKING:
+    from ecgfm_clinical.staging.registry import ModelRow
+
+ModelArgument = Annotated[str, typer.Argument(help="Name, model_id or its beginning, as `model list` shows them.")]
+ReasonOption = Annotated[str, typer.Option(help="Why; kept in the history for good.")]
+
+
+def list_models(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
+    """Every registered model, newest first: live, shadow, candidate or retired, and how its heads were judged."""
+    from rich.table import Table
+
+    from ecgfm_clinical.learning.governance import states
+    from ecgfm_clinical.staging.registry import Registry
+
+    with opened(settings) as (_, store):
+        registry = Registry(store)
+        standing = states(registry)
+        told = [_told(registry, row, standing[row.model_id]) for row in registry.models()]
+    if as_json:
+        write_json(told)
+        return
+    shown = Table("model", "state", "name", "version", "heads", "judged")
+    for one in told:
+        judged = ", ".join(f"{head} {'passed' if own['passed'] else 'refused'}" for head, own in one["judged"].items())
+        shown.add_row(one["model_id"][:12], one["state"], one["name"], one["version"], ", ".join(one["heads"]), judged)
+    console().print(shown)
+
+
+def _told(registry: Any, row: "ModelRow", state: str) -> dict[str, Any]:
+    newest: dict[str, Any] = {}
+    for judgement in registry.judgements(model_id=row.model_id):
+        newest.setdefault(
+            judgement.head, {"at": judgement.at, "passed": judgement.passed, "reasons": list(judgement.reasons)}
+        )
+    return {
+        "model_id": row.model_id,
+        "name": row.name,
+        "version": row.version,
+        "state": state,
+        "demo": row.demo,
+        "heads": sorted(row.heads),
+        "path": row.path,
+        "parent_id": row.parent_id,
+        "registered_at": row.registered_at,
+        "judged": newest,
+    }
+
+
+def promote(
+    model: ModelArgument,
+    reason: ReasonOption = "",
+    drop_heads: Annotated[
+        bool, typer.Option("--drop-heads", help="Let heads of the live model that the candidate lacks fall silent.")
+    ] = False,
+    settings: SettingsOption = None,
+) -> None:
+    """Make a candidate live. Running workers pick it up with their next batch; exits with 1 where the gate refuses."""
+    from ecgfm_clinical import wiring
+    from ecgfm_clinical.learning import governance, planning
+    from ecgfm_clinical.staging.registry import Registry
+
+    with opened(settings) as (read, store):
+        registry = Registry(store)
+        candidate = registry.find(model)
+        planning.opened(read, candidate)  # a bundle that cannot be opened must not become live
+        now = wiring.utc_now()
+        planning.live_model(read, registry, now=now, actor=actor())
+        governance.promote(
+            registry, candidate, now=wiring.utc_now(), actor=actor(), reason=reason, drop_heads=drop_heads
+        )
+    console().print(f"{candidate.name} {candidate.version} ({candidate.model_id[:12]}) is live")
+
+
+def rollback(reason: ReasonOption = "", settings: SettingsOption = None) -> None:
+    """Make the model live again that was live before. Needs no gate."""
+    from ecgfm_clinical import wiring
+    from ecgfm_clinical.learning import governance, planning
+    from ecgfm_clinical.staging.registry import Registry
+
+    with opened(settings) as (read, store):
+        registry = Registry(store)
+        row = governance.previous(registry)
+        planning.opened(read, row)
+        governance.rollback(registry, now=wiring.utc_now(), actor=actor(), reason=reason)
+    console().print(f"{row.name} {row.version} ({row.model_id[:12]}) is live again")
+
+
+def history(
+    at: Annotated[
+        datetime | None, typer.Option(help="What was live at this moment (site's time zone where none is given).")
+    ] = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Who did what with which model, from a table that only grows; or what was live at one moment."""
+    from ecgfm_clinical.errors import NotFound
+    from ecgfm_clinical.staging.registry import Registry
+
+    with opened(settings) as (read, store):
+        registry = Registry(store)
+        names = {row.model_id: f"{row.name} {row.version}" for row in registry.models()}
+        if at is None:
+            events = [{**_plain(event), "model": names[event.model_id]} for event in registry.history()]
+        else:
+            moment = at if at.tzinfo else at.replace(tzinfo=read.site.zone)
+            row = registry.live(at=moment)
+            if row is None:
+                raise NotFound(f"no model was live at {moment.isoformat()}")
+            events = [{"at": moment, "action": "live", "model_id": row.model_id, "model": names[row.model_id]}]
+    if as_json:
+        write_json(events)
+        return
+    for event in events:
+        words = (f"{event['at']:%Y-%m-%d %H:%M:%S %Z}", event["action"], event["model"], event["model_id"][:12])
+        console().print("  ".join([*words, event.get("actor", ""), event.get("reason", "")]).rstrip(), soft_wrap=True)
+
+
+def _plain(event: Any) -> dict[str, Any]:
+    return {
+        "at": event.at,
+        "action": event.action,
+        "model_id": event.model_id,
+        "actor": event.actor,
+        "reason": event.reason,
+    }
+
+
+def card(
+    model: ModelArgument,
+    out: Annotated[Path | None, typer.Option(help="File to write; standard output if not given.")] = None,
+    settings: SettingsOption = None,
+) -> None:
+    """The card of a model: purpose, data, figures by subgroup, limits; with the source attributes of US HTI-1."""
+    import sys
+
+    from ecgfm_clinical.learning import planning
+    from ecgfm_clinical.learning.card import card as render
+    from ecgfm_clinical.staging.registry import Registry
+
+    if (Path(model) / "bundle.json").is_file():
+        text = render(planning.read_bundle(Path(model)))
+    else:
+        with opened(settings) as (read, store):
+            text = render(planning.chosen(read, Registry(store), model))
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        out.write_text(text, encoding="utf-8")
+
+
+def shadow(
+    model: Annotated[
+        str | None, typer.Argument(help="Candidate that answers live ECGs unheard; none to see how it did.")
+    ] = None,
+    off: Annotated[bool, typer.Option("--off", help="End the shadow.")] = False,
+    reason: ReasonOption = "",
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a candidate answer live ECGs; its results are stored and never sent. Without a name: how it compares so far."""
+    from ecgfm_clinical import wiring
+    from ecgfm_clinical.errors import NotFound
+    from ecgfm_clinical.learning import planning
+    from ecgfm_clinical.learning.shadow import compared
+    from ecgfm_clinical.staging.registry import Registry
+
+    with opened(settings) as (read, store):
+        registry, now = Registry(store), wiring.utc_now()
+        current = registry.shadow()
+        if model is not None:
+            row = registry.find(model)
+            planning.opened(read, row)
+            registry.act("shadow-on", row.model_id, now=now, actor=actor(), reason=reason)
+            console().print(f"{row.name} {row.version} answers live ECGs in the shadow from now on")
+            return
+        if current is None:
+            raise NotFound("no model is in the shadow; name a candidate to put it there")
+        if off:
+            registry.act("shadow-off", current[0].model_id, now=now, actor=actor(), reason=reason)
+            console().print(f"{current[0].name} {current[0].version} answers no more")
+            return
+        told = compared(registry, current[0])
+    if as_json:
+        write_json(told)
+        return
+    console().print(f"{told['model']}: {told['ecgs']} live ECGs answered")
+    for one in told["labels"]:
+        console().print(
+            f"  {one['head']} {one['label']}: {one['pairs']} pairs, mean live {one['mean_live']:.3f}, mean shadow "
+            f"{one['mean_shadow']:.3f}, correlation {one['correlation']:.3f}"
+        )
+
+
+def recalibrate(
+    head: Annotated[str, typer.Argument(help="Head whose threshold is chosen anew.")],
+    what: Annotated[str, typer.Option(help="sensitivity, specificity or ppv.")] = "sensitivity",
+    at_least: Annotated[float, typer.Option(min=0.0, max=1.0)] = 0.9,
+    prevalence: Annotated[float | None, typer.Option(help="For ppv: of the people who are scored.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model to start from; the live one if not given.")] = None,
+    settings: SettingsOption = None,
+) -> None:
+    """Calibrate a head and choose its operating point anew on today's validation patients: a new version, a new candidate."""
+    from ecgfm_clinical import wiring
+    from ecgfm_clinical.learning.work import Workshop
+    from ecgfm_clinical.settings import OperatingPoint
+    from ecgfm_clinical.staging.registry import Registry
+
+    point = OperatingPoint.model_validate({"what": what, "at_least": at_least, "prevalence": prevalence})
+    with opened(settings) as (read, store):
+        workshop = Workshop(settings=read, registry=Registry(store), actor=actor(), clock=wiring.utc_now)
+        done = workshop.recalibrate(head, point, model=model)
+    console().print(f"{done.bundle.model_id}\nreport    {done.report}", soft_wrap=True)
+    for refusal in done.judgement.refusals:
+        console().print(f"The gate refuses: {refusal}", soft_wrap=True)
+    if done.judgement.refusals:
+        raise typer.Exit(1)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put these commands under `ecgfm-clinical model`."""
+    app.command("list")(list_models)
+    app.command("promote")(promote)
+    app.command("rollback")(rollback)
+    app.command("history")(history)
+    app.command("card")(card)
+    app.command("shadow")(shadow)
+    app.command("recalibrate")(recalibrate)

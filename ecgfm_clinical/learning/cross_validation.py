@@ -1,0 +1,154 @@
+"""Patient-level cross-validation on a research archive: out-of-fold AUROC per label, beside age+sex and a random forest.
+
+The training code is `retrain`'s own. A fold is a hash of the patient key, so the same archive gives the same folds.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestClassifier
+
+from ecgfm import metrics
+from ecgfm.candidate import Model, Place, probabilities, segment_logits
+from ecgfm.dataset import Example
+from ecgfm.embedding import embed
+from ecgfm.train import FineTuning, Method, Split, Trained, fine_tune, train_linear
+from ecgfm_clinical.errors import LearningError
+from ecgfm_clinical.learning.baselines import AGE_SEX, age_and_sex, demographics
+from ecgfm_clinical.learning.cohort import Cohort, Member
+from ecgfm_clinical.learning.features import features
+from ecgfm_clinical.learning.retraining import head_spec
+from ecgfm_clinical.learning.sources import EcgSource, Signals
+
+Floats = NDArray[np.float64]
+Tell = Callable[[str], None]
+FOREST = "random forest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossValidation:
+    """What is validated, and how."""
+
+    cohort: Cohort
+    source: EcgSource = field(repr=False)
+    model: Model = field(repr=False)
+    place: Place
+    method: Method = "linear"
+    fine_tuning: FineTuning = field(default_factory=FineTuning)
+    folds: int = 5
+    runs: Path = field(default=Path("runs"))
+    replicates: int = 1000
+
+    def run(self, tell: Tell) -> dict[str, Any]:
+        """Per label: AUROC with its interval, of the model and of the baselines; raises LearningError, TrainingError."""
+        members = self.cohort.members
+        folds = np.array([fold_of(member.example.patient, self.folds) for member in members])
+        if len(set(folds)) < self.folds:
+            raise LearningError(f"too few patients for {self.folds} folds; ask for fewer")
+        own = np.full((len(members), len(self.cohort.labels)), np.nan)
+        baselines = {AGE_SEX: own.copy(), FOREST: own.copy()}
+        numbers = self._numbers(members)
+        for fold in range(self.folds):
+            test = np.flatnonzero(folds == fold)
+            rest = np.flatnonzero(folds != fold)
+            own[test] = self._fold(fold, [members[i] for i in rest], [members[i] for i in test], folds[rest])
+            self._baselines(baselines, members, numbers, rest, test)
+            tell(f"fold {fold + 1} of {self.folds} done")
+        return self._table(members, {"model": own, **baselines})
+
+    def _fold(self, fold: int, rest: Sequence[Member], test: Sequence[Member], folds: NDArray[np.int_]) -> Floats:
+        """Train on the other folds, of which the next one chooses, and predict this one: (test, labels)."""
+        chooses = (fold + 1) % self.folds
+        split = Split(
+            train=[member.example for member, own in zip(rest, folds, strict=True) if own != chooses],
+            validation=[member.example for member, own in zip(rest, folds, strict=True) if own == chooses],
+        )
+        trained = self._train(fold, split)
+        fitted = Model(network=trained.network, specs=trained.network.specs, origin="fold")
+        examples = [member.example for member in test]
+        read = Signals(source=self.source)
+        logits = segment_logits(fitted, "validated", examples, read, self.place)
+        return probabilities(replace(fitted.spec("validated"), calibration=None), logits)
+
+    def _train(self, fold: int, split: Split) -> Trained:
+        spec = head_spec("validated", self.cohort.labels, "As labelled in the archive.")
+        read = Signals(source=self.source)
+        if self.method == "linear":
+            kept = partial(self._embedded, read=read)
+            return train_linear(self.model.network, spec, split, (kept(split.train), kept(split.validation)))
+        settings = replace(self.fine_tuning, method=self.method)
+        return fine_tune(self.model.network, spec, split, read, settings, folder=self.runs / f"fold-{fold + 1}")
+
+    def _embedded(self, examples: Sequence[Example], read: Signals) -> list[NDArray[np.float32]]:
+        return embed(
+            self.model.network,
+            examples,
+            read,
+            cache=self.place.cache,
+            device=self.place.device,
+            progress=self.place.progress,
+        )
+
+    def _numbers(self, members: Sequence[Member]) -> Floats:
+        """(members, features) of the forest: plain numbers of the ECG, age and sex."""
+        rows = []
+        for member in members:
+            one = self.source.ecg(member.example.key)
+            rows.append(features(one.signal, one.sampling_rate))
+        return np.concatenate([np.array(rows), demographics(members)], axis=1)
+
+    def _baselines(
+        self,
+        found: Mapping[str, Floats],
+        members: Sequence[Member],
+        numbers: Floats,
+        rest: NDArray[np.intp],
+        test: NDArray[np.intp],
+    ) -> None:
+        train, held = [members[i] for i in rest], [members[i] for i in test]
+        for column in range(len(self.cohort.labels)):
+            found[AGE_SEX][test, column] = age_and_sex(train, held, column)
+            truth = np.array([member.example.labels[column] for member in train])
+            known = np.isfinite(truth)
+            forest = RandomForestClassifier(500, min_samples_leaf=3, random_state=0, n_jobs=1)
+            forest.fit(numbers[rest][known], truth[known])
+            found[FOREST][test, column] = forest.predict_proba(numbers[test])[:, 1]
+
+    def _table(self, members: Sequence[Member], scores: Mapping[str, Floats]) -> dict[str, Any]:
+        labels = np.array([member.example.labels for member in members])
+        told: dict[str, Any] = {
+            "ecgs": len(members),
+            "patients": len({m.example.patient for m in members}),
+            "labels": {},
+        }
+        for column, label in enumerate(self.cohort.labels):
+            known = np.isfinite(labels[:, column])
+            truth = labels[known, column]
+            patients = [member.example.patient for member, is_known in zip(members, known, strict=True) if is_known]
+            statistics = {name: partial(_auroc, truth, own[known, column]) for name, own in scores.items()}
+            found = metrics.bootstrap(statistics, patients, replicates=self.replicates)
+            told["labels"][label] = {
+                "positives": int(truth.sum()),
+                "auroc": {name: interval.to_json() for name, interval in found.items()},
+            }
+        return told | {
+            "macro_auroc": {
+                name: float(np.mean([own["auroc"][name]["value"] for own in told["labels"].values()]))
+                for name in scores
+            }
+        }
+
+
+def _auroc(truth: Floats, scores: Floats, weights: Floats) -> float:
+    return metrics.auroc(truth, scores, weights)
+
+
+def fold_of(patient: str, folds: int) -> int:
+    """The fold of a patient."""
+    return int(hashlib.sha256(f"ecgfm fold {patient}".encode()).hexdigest()[:12], 16) % folds

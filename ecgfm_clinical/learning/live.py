@@ -1,0 +1,93 @@
+"""The model that scores and the one in its shadow, changed while the service runs.
+
+Before each batch the registry is asked what is live. A promotion is picked up between batches, never inside one, so no
+ECG is answered by two models. Where the live bundle cannot be opened, nothing is scored with another one: jobs wait.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from ecgfm_clinical import log
+from ecgfm_clinical.errors import ModelError
+from ecgfm_clinical.scoring import Scorer
+from ecgfm_clinical.staging.records import Score, StagedEcg
+from ecgfm_clinical.staging.registry import ModelRow, Registry
+
+OpenScorer = Callable[[ModelRow], Scorer]  #: raises ModelError
+
+
+class LiveScorer:
+    """A scorer that follows the registry."""
+
+    def __init__(self, registry: Registry, open_scorer: OpenScorer) -> None:
+        self._registry = registry
+        self._open = open_scorer
+        self._model_id = ""
+        self._scorer: Scorer | None = None
+
+    def run_batch(self) -> int:
+        """Claim and finish one batch with the model that is live now; 0 where nothing was due or it cannot be opened."""
+        live = self._registry.live()
+        assert live is not None, "a model was installed at the start"
+        if live.model_id != self._model_id or self._scorer is None:
+            self._scorer = _opened(self._open, live)
+            self._model_id = live.model_id
+        return self._scorer.run_batch() if self._scorer else 0
+
+
+class ShadowScorer:
+    """Answers, with the model in the shadow, the ECGs that the live one has answered; nothing of it is ever sent."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        open_scorer: OpenScorer,
+        *,
+        worker: str,
+        clock: Callable[[], datetime],
+        batch_size: int,
+    ) -> None:
+        self._registry = registry
+        self._open = open_scorer
+        self._worker = worker
+        self._clock = clock
+        self._batch_size = batch_size
+        self._model_id = ""
+        self._scorer: Scorer | None = None
+
+    def run_batch(self) -> int:
+        """Answer one batch; 0 where there is no shadow, or nothing new for it."""
+        shadow = self._registry.shadow()
+        if shadow is None:
+            self._model_id, self._scorer = "", None
+            return 0
+        row, since = shadow
+        if row.model_id != self._model_id or self._scorer is None:
+            self._scorer = _opened(self._open, row)
+            self._model_id = row.model_id
+        if self._scorer is None:
+            return 0
+        batch = self._registry.shadow_batch(row.model_id, since, limit=self._batch_size)
+        if batch:
+            answers = {one.ecg_id: self._answer(self._scorer, one) for one in batch}
+            self._registry.keep_shadow(row.model_id, answers, now=self._clock(), actor=self._worker)
+            log.event("shadow.scored", ecgs=len(batch), model=row.model_id[:12])
+        return len(batch)
+
+    def _answer(self, scorer: Scorer, one: StagedEcg) -> tuple[Score, ...]:
+        try:
+            return scorer.evaluate(one, now=self._clock()).scores
+        except Exception as error:  # noqa: BLE001  whatever an ECG does to a candidate, the next one is answered
+            log.event("shadow.failed", ecg_id=one.ecg_id, error=type(error).__name__)
+            return ()
+
+
+def _opened(open_scorer: OpenScorer, row: ModelRow) -> Scorer | None:
+    """None where it cannot be opened: said in the log at every try, until it can."""
+    try:
+        scorer = open_scorer(row)
+    except ModelError as error:
+        log.event("model.unavailable", model=row.model_id[:12], error=str(error))
+        return None
+    log.event("model.opened", model=row.model_id[:12])
+    return scorer
