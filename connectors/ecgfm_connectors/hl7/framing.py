@@ -34,6 +34,11 @@ class Framer:
         """Whether a message has begun and not ended."""
         return self._inside
 
+    @property
+    def held(self) -> int:
+        """Bytes of the message that has begun."""
+        return len(self._buffer)
+
     def feed(self, data: bytes) -> list[bytes]:
         """The messages that `data` completes, in order. Raises ProtocolViolation over the size or noise limit."""
         complete: list[bytes] = []

@@ -21,6 +21,7 @@ from ecgfm_connectors.tls import TlsFiles
 
 _CHUNK = 256 * 1024
 _WORKERS = 8  # handlers at work at once; the store behind them serialises writes anyway
+_HELD_MESSAGES = 8  # longest messages that may be half received at once, over all connections
 _HANDSHAKE = 5.0  # seconds a caller may take to start TLS
 _TRY_LATER = Verdict(disposition=Disposition.TRY_LATER, code="try-later", text="the receiver cannot store now")
 _UNKNOWN_SENDER = Verdict(disposition=Disposition.REFUSED, code="unknown-sender", text="MSH-3 is not on our list")
@@ -64,6 +65,7 @@ class MllpListener:
         self._tls = tls
         self._connections: set[asyncio.Task[None]] = set()
         self._busy: set[asyncio.Task[None]] = set()
+        self._framers: set[Framer] = set()
         self._workers: ThreadPoolExecutor | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -148,13 +150,27 @@ class MllpListener:
     async def _converse(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: str, task: "asyncio.Task[None]"
     ) -> None:
-        assert self._stopping is not None
         framer = Framer(self._max_message)
+        self._framers.add(framer)
+        try:
+            await self._receive(reader, writer, peer, task, framer)
+        finally:
+            self._framers.discard(framer)
+
+    async def _receive(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        peer: str,
+        task: "asyncio.Task[None]",
+        framer: Framer,
+    ) -> None:
+        assert self._stopping is not None
         while not self._stopping.is_set():
             async with asyncio.timeout(self._frame_timeout if framer.inside else self._idle_timeout):
                 data = await reader.read(_CHUNK)
-            if not data:
-                return
+            if not data or sum(held.held for held in self._framers) > _HELD_MESSAGES * self._max_message:
+                return  # gone, or too much is half received already: the sender comes again
             for content in framer.feed(data):
                 self._busy.add(task)
                 for answer in await self._answer(content, peer):

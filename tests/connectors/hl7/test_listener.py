@@ -1,5 +1,6 @@
 """The MLLP port answers every message once, in order, after its verdict, whatever the peer does to the connection."""
 
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -207,6 +208,15 @@ def test_too_long_a_message_closes_the_connection(
     peer.send(frame(body(size=2000)))
     assert peer.closed()
     assert received == []
+
+
+def test_half_received_messages_are_bounded_over_all_connections(listening: Callable[..., MllpListener]) -> None:
+    port = listening(max_message_bytes=10_000).port
+    peers = [Peer(port) for _ in range(12)]
+    for peer in peers:
+        peer.send(b"\x0b" + b"A" * 9_000)
+    let_go, _, _ = select.select([peer.socket for peer in peers], [], [], 20)
+    assert let_go
 
 
 @pytest.mark.parametrize("start", [b"", b"\x0bMSH|half"])
