@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.signal import butter, sosfiltfilt
 
 from ecgfm_clinical.settings import HeadRules
+from ecgfm_connectors import ages
 from ecgfm_connectors.ecg import LEADS, Ecg
 
 #: Shortest record that gives one 5 s segment (ECG-FM input contract).
@@ -33,9 +34,7 @@ IMPOSSIBLE_MV = 50.0
 #: records have a lead above 1.35 mV.
 SMALL_MV = 0.5
 #: Words of a device's statement that name a paced rhythm, in the languages met so far; not after a negation.
-PACED = re.compile(
-    r"(?<!no )(?<!not )(?<!without )\b(?:paced|pacemaker|pacing|schrittmacher)\b", re.IGNORECASE
-)
+PACED = re.compile(r"(?<!no )(?<!not )(?<!without )\b(?:paced|pacemaker|pacing|schrittmacher)\b", re.IGNORECASE)
 
 #: Findings of the decoders that keep every head from scoring.
 DECODER_REASONS = {
@@ -130,9 +129,9 @@ def _device_reasons(ecg: Ecg, rules: HeadRules) -> Iterator[Reason]:
 
 
 def age_years(ecg: Ecg) -> float | None:
-    """Age at acquisition in years; None where birth date or acquisition time is unknown."""
+    """Age at acquisition in years: from the birth date, else as the device states it; None where neither is known."""
     if ecg.patient.birth_date is None or ecg.acquired is None:
-        return None
+        return ages.stated(ecg.measurements)
     days = (ecg.acquired.at.date() - ecg.patient.birth_date).days
     return days / 365.25 if days >= 0 else None
 

@@ -2,6 +2,7 @@
 
 from datetime import tzinfo
 
+from ecgfm_connectors import ages
 from ecgfm_connectors.dicom.elements import Elements
 from ecgfm_connectors.ecg import AcquiredAt, Device, Finding, Order
 from ecgfm_connectors.patient import Identifier, Patient, Sex
@@ -111,7 +112,8 @@ def annotations(dataset: Elements) -> tuple[tuple[str, ...], tuple[tuple[str, st
             measurements[(name, f"{value:g} {unit}".strip())] = None
         elif coded := _meaning(item.first("ConceptCodeSequence")):
             statements[f"{name}: {coded}" if name else coded] = None
-    return tuple(statements)[:_MAX_TEXTS], tuple(measurements)[:_MAX_TEXTS]
+    age = dataset.text("PatientAge")  # AS: 042Y, 006M, 003W, 010D
+    return tuple(statements)[:_MAX_TEXTS], (*ages.measurement(age[:-1], age[-1:]), *measurements)[:_MAX_TEXTS]
 
 
 def _meaning(code: Elements) -> str:

@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgfm_connectors import ages
 from ecgfm_connectors.assembly import Channel, assemble
 from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.ecg import AcquiredAt, Device, Ecg, Filters, Finding, Order
@@ -249,4 +250,12 @@ def _annotations(root: Element) -> tuple[tuple[str, ...], tuple[tuple[str, str],
                 measurements[(attribute(annotation, "code", "displayName") or code, amount)] = None
             elif said := text(value) or value.get("displayName", "") or value.get("code", ""):
                 statements[said.strip()] = None
-    return tuple(statements)[:500], tuple(measurements)[:500]
+    return tuple(statements)[:500], (*_age(root), *measurements)[:500]
+
+
+def _age(root: Element) -> tuple[tuple[str, str], ...]:
+    """Reported Age (LOINC 21612-7) among the document's control variables."""
+    for observation in root.iter("relatedObservation"):
+        if attribute(observation, "code", "code") == "21612-7":
+            return ages.measurement(attribute(observation, "value", "value"), attribute(observation, "value", "unit"))
+    return ()

@@ -13,6 +13,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
+from ecgfm_connectors import ages
 from ecgfm_connectors.assembly import Channel, Signal, assemble, signal_identity
 from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.ecg import AcquiredAt, Device, Ecg, Filters, Finding, Order
@@ -196,11 +197,5 @@ def _statements(root: Element) -> tuple[str, ...]:
 
 def _measurements(root: Element) -> tuple[tuple[str, str], ...]:
     found = [(name, text(root, f"RestingECGMeasurements/{name}"), unit) for name, unit in _MEASUREMENTS.items()]
-    found.append(("PatientAge", text(root, "PatientDemographics/PatientAge"), _age_unit(root)))
-    return tuple((name, f"{value} {unit}".strip()) for name, value, unit in found if value)
-
-
-def _age_unit(root: Element) -> str:
-    return {"YEARS": "a", "MONTHS": "mo", "WEEKS": "wk", "DAYS": "d"}.get(
-        text(root, "PatientDemographics/AgeUnits").upper(), ""
-    )
+    age = ages.measurement(text(root, "PatientDemographics/PatientAge"), text(root, "PatientDemographics/AgeUnits"))
+    return (*age, *((name, f"{value} {unit}".strip()) for name, value, unit in found if value))

@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgfm_connectors import ages
 from ecgfm_connectors.assembly import Channel, assemble, signal_identity
 from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.ecg import AcquiredAt, Device, Ecg, Filters, Finding, Order
@@ -235,8 +236,7 @@ def _measurements(root: Element) -> tuple[tuple[str, str], ...]:
     place = root.find("interpretations/interpretation/interpretationmeasurements")
     found = [(name, f"{text(place, name)} {unit}") for name, unit in _MEASUREMENTS.items() if text(place, name)]
     person = root.find("patient/generalpatientdata")
-    if years := text(person, "age/years"):
-        found.append(("age", f"{years} a"))
+    found += ages.measurement(text(person, "age/years"), "a")
     if pace := text(person, "pacestatus"):
         found.append(("pacestatus", pace))
     return tuple(found)

@@ -12,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgfm_connectors import ages
 from ecgfm_connectors.assembly import Channel, assemble, signal_identity
 from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.ecg import AcquiredAt, Device, Ecg, Filters, Finding
@@ -63,6 +64,7 @@ def read(content: bytes, context: ReadingContext) -> Contents:
         device=_device(about),
         filters=_filters(about),
         statements=statements(sections.body(8)),
+        measurements=_age(about),
         findings=(*findings, *assembled.findings),
     )
     return Contents(ecgs=(ecg,))
@@ -180,6 +182,14 @@ def _patient(about: dict[int, bytes], default_authority: str) -> Patient:
         family_name=_text(about.get(0, b"")),
         given_name=_text(about.get(1, b"")),
     )
+
+
+def _age(about: dict[int, bytes]) -> tuple[tuple[str, str], ...]:
+    """Tag 4: a number, and 1 years, 2 months, 3 weeks, 4 days, 5 hours."""
+    value = about.get(4, b"")
+    if len(value) < 3 or not 1 <= value[2] <= 5:
+        return ()
+    return ages.measurement(str(int.from_bytes(value[:2], "little")), "YMWDH"[value[2] - 1])
 
 
 def _device(about: dict[int, bytes]) -> Device:

@@ -11,6 +11,7 @@ from io import BytesIO
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgfm_connectors import ages
 from ecgfm_connectors.assembly import Channel, Signal, assemble
 from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.ecg import AcquiredAt, Ecg, Finding
@@ -46,6 +47,7 @@ def read(content: bytes, context: ReadingContext) -> Contents:
         signal=assembled.signal,
         stored_leads=assembled.stored_leads,
         derived_leads=assembled.derived_leads,
+        measurements=ages.measurement(_comment(header, "age"), "a"),
         findings=(*findings, *assembled.findings),
     )
     return Contents(ecgs=(ecg,))
@@ -143,10 +145,14 @@ def _acquired(header: Header, context: ReadingContext, findings: list[Finding]) 
 
 
 def _sex(header: Header) -> Sex:
-    """From the `Sex:` comment that many sets carry."""
+    letter = _comment(header, "sex")[:1].upper()
+    return "M" if letter == "M" else "F" if letter == "F" else "U"
+
+
+def _comment(header: Header, key: str) -> str:
+    """The value of a `Key: value` comment, which many sets carry."""
     for comment in header.comments:
-        key, _, value = comment.partition(":")
-        if key.strip().lower() == "sex":
-            letter = value.strip()[:1].upper()
-            return "M" if letter == "M" else "F" if letter == "F" else "U"
-    return "U"
+        name, _, value = comment.partition(":")
+        if name.strip().lower() == key:
+            return value.strip()
+    return ""

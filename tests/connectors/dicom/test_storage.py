@@ -1,5 +1,6 @@
 """The C-STORE SCP on a real socket: what is kept before which status, and who is let in."""
 
+import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -192,8 +193,34 @@ def test_dcmtk_storescu(start: Start, inbox: Inbox, ecg: Ecg, context: ReadingCo
     file = tmp_path / "ecg.dcm"
     file.write_bytes(write_ecg(ecg))
     scp = start()
-    command = [STORESCU, "-R", "-aet", "CART", "-aec", "ECGFM", LOOPBACK, str(scp.port), file]
+    command: list[str | Path] = [STORESCU, "-R", "-aet", "CART", "-aec", "ECGFM", LOOPBACK, str(scp.port), file]
     done = subprocess.run(command, capture_output=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+    (found,) = read(inbox.received[0].content, context).ecgs
+    assert found.source_id == ecg.source_id
+
+
+PIXELMED = Path("/usr/share/java/pixelmed.jar")
+#: What PixelMed needs beside its own archive.
+JARS = ("vecmath", "commons-codec", "jai", "javax.json", "hsqldb", "bzip2", "commons-compress")
+
+
+def pixelmed(program: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    java = shutil.which("java")
+    if java is None or not PIXELMED.exists():
+        pytest.skip("PixelMed is not installed (apt-get install pixelmed-apps)")
+    jars = [jar for jar in PIXELMED.parent.glob("*.jar") if any(name in jar.name for name in JARS)]
+    path = ":".join(map(str, [PIXELMED, *jars]))
+    command = [java, "-Djava.awt.headless=true", "-cp", path, f"com.pixelmed.network.{program}", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.peer
+def test_pixelmed_echo_and_store(start: Start, inbox: Inbox, ecg: Ecg, context: ReadingContext, tmp_path: Path) -> None:
+    file = tmp_path / "ecg.dcm"
+    file.write_bytes(write_ecg(ecg))
+    scp = start()
+    assert "successful" in pixelmed("VerificationSOPClassSCU", LOOPBACK, scp.port, "ECGFM", "PIX", 0).stdout
+    assert pixelmed("StorageSOPClassSCU", LOOPBACK, scp.port, "ECGFM", "PIX", file, 0).returncode == 0
     (found,) = read(inbox.received[0].content, context).ecgs
     assert found.source_id == ecg.source_id
