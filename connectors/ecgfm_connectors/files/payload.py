@@ -15,7 +15,7 @@ from ecgfm_connectors.reading import MAX_PAYLOAD
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say; a real time would change the bytes
 #: Half-written, marked or hidden names that no one means to hand over.
-_IGNORED_SUFFIXES = frozenset({".part", ".tmp", ".filepart", ".crdownload", ".partial"})
+IGNORED_SUFFIXES = frozenset({".part", ".tmp", ".filepart", ".crdownload", ".partial"})
 
 
 def load(path: Path) -> bytes:
@@ -79,4 +79,4 @@ def _signal_files(header: Path) -> set[Path]:
 
 
 def _ignored(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts) or path.suffix.lower() in _IGNORED_SUFFIXES
+    return any(part.startswith(".") for part in path.parts) or path.suffix.lower() in IGNORED_SUFFIXES

@@ -220,7 +220,8 @@ def test_pixelmed_echo_and_store(start: Start, inbox: Inbox, ecg: Ecg, context: 
     file = tmp_path / "ecg.dcm"
     file.write_bytes(write_ecg(ecg))
     scp = start()
-    assert "successful" in pixelmed("VerificationSOPClassSCU", LOOPBACK, scp.port, "ECGFM", "PIX", 0).stdout
+    echoed = pixelmed("VerificationSOPClassSCU", LOOPBACK, scp.port, "ECGFM", "PIX", 0)
+    assert "successful" in echoed.stdout + echoed.stderr
     assert pixelmed("StorageSOPClassSCU", LOOPBACK, scp.port, "ECGFM", "PIX", file, 0).returncode == 0
     (found,) = read(inbox.received[0].content, context).ecgs
     assert found.source_id == ecg.source_id

@@ -1,6 +1,7 @@
 """WFDB records: every storage format, and the slips of published sets."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,8 +83,6 @@ def test_storage_formats_against_the_wfdb_package(ecg: Ecg, read_one: ReadOne, t
 def test_missing_samples_are_nan(ecg: Ecg, read_one: ReadOne) -> None:
     signal = ecg.signal.copy()
     signal[3, 100:200] = np.nan
-    from dataclasses import replace
-
     found = read_one(write_ecg(replace(ecg, signal=signal)))
     assert np.isnan(found.signal[3, 100:200]).all()
     assert np.isfinite(np.delete(found.signal, 3, axis=0)).all()

@@ -1,0 +1,221 @@
+"""An SFTP server's folder into which another system drops ECG files; picked up as from a local folder, once and whole.
+
+Needs the package `paramiko` (extra `sftp`). The server must be known: its host key stands in a `known_hosts` file, because an
+unknown server would get our credentials. What is kept is renamed into `processed/`, what is refused into `failed/`, on the server.
+"""
+
+import posixpath
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path, PurePosixPath
+
+import paramiko
+
+from ecgfm_connectors.base import Disposition, Handler, PullReport, Received, Verdict
+from ecgfm_connectors.errors import Misconfigured, PayloadError, Refused, Unreachable, Unreadable
+from ecgfm_connectors.files.payload import IGNORED_SUFFIXES, pack_record
+from ecgfm_connectors.files.wfdb_header import parse_header
+from ecgfm_connectors.reading import MAX_PAYLOAD
+
+_PROCESSED, _FAILED = "processed", "failed"
+_SIGNAL_SUFFIXES = (".dat", ".xyz", ".mat")
+#: How long a WFDB header waits for its signal files, and these for their header.
+_PATIENCE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SftpServer:
+    """Where to log in and how."""
+
+    host: str
+    user: str
+    known_hosts: Path
+    port: int = 22
+    key: Path | None = None  #: private key file; without it, the password
+    password: str = field(default="", repr=False)
+    timeout: float = 30.0  #: s
+
+    def __str__(self) -> str:
+        return f"sftp://{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    name: str
+    size: int
+    modified: datetime
+
+
+class SftpSource:
+    """A Source (base.py) on an SFTP server."""
+
+    def __init__(
+        self, *, name: str, server: SftpServer, folder: str = ".", stable_for: timedelta = timedelta(seconds=30)
+    ) -> None:
+        """`stable_for` is measured by the server's clock against ours: half a minute forgives most differences."""
+        self._name = name
+        self._server = server
+        self._folder = folder
+        self._stable_for = stable_for
+        self._seen: dict[str, tuple[int, datetime]] = {}  # name -> size, first seen so
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def check(self) -> str:
+        """Log in and list the folder. Raises Unreachable, Misconfigured."""
+        with self._session() as session:
+            count = len(self._files(session))
+        return f"{self._server} has {count} files in {self._folder}"
+
+    def pull(self, handle: Handler, *, cursor: str | None, now: datetime) -> PullReport:
+        """Hand over every finished file; a file is done when it has been renamed. Raises Unreachable, Misconfigured."""
+        verdicts: list[Verdict] = []
+        problems: list[str] = []
+        with self._session() as session:
+            files = {file.name: file for file in self._files(session)}
+            ready = [file for file in files.values() if self._finished(file, now) and _begins_a_payload(file, now)]
+            for file in ready:
+                try:
+                    verdict = self._hand_over(session, file, files, handle, now)
+                except OSError:
+                    problems.append(f"a file on {self._server} could not be read or renamed")
+                    continue
+                if verdict is not None:
+                    verdicts.append(verdict)
+            self._seen = {name: seen for name, seen in self._seen.items() if name in files}
+        return PullReport(cursor=cursor, offered=len(ready), verdicts=tuple(verdicts), problems=tuple(problems))
+
+    @contextmanager
+    def _session(self) -> Iterator[paramiko.SFTPClient]:
+        client = paramiko.SSHClient()
+        server = self._server
+        try:
+            client.load_host_keys(str(server.known_hosts))
+        except OSError as error:
+            raise Misconfigured(
+                f"{server.known_hosts} cannot be read: {error.strerror}; it must hold the host key"
+            ) from error
+        client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        try:
+            client.connect(
+                server.host,
+                port=server.port,
+                username=server.user,
+                password=server.password or None,
+                key_filename=str(server.key) if server.key else None,
+                timeout=server.timeout,
+                auth_timeout=server.timeout,
+                banner_timeout=server.timeout,
+                allow_agent=False,
+                look_for_keys=False,
+            )
+            session = client.open_sftp()
+        except paramiko.AuthenticationException as error:
+            raise Misconfigured(f"{server} refuses the user name with this key or password") from error
+        except paramiko.BadHostKeyException as error:
+            raise Misconfigured(f"{server} shows another host key than {server.known_hosts} holds") from error
+        except (paramiko.SSHException, OSError) as error:
+            if "not found in known_hosts" in str(error):
+                raise Misconfigured(f"{server} is not in {server.known_hosts}; add its host key") from error
+            raise Unreachable(f"{server} does not answer: {type(error).__name__}") from error
+        try:
+            yield session
+        finally:
+            client.close()
+
+    def _files(self, session: paramiko.SFTPClient) -> list[_File]:
+        """Plain files of the folder itself, in order; links, hidden and half-written ones left out."""
+        try:
+            entries = session.listdir_attr(self._folder)
+        except OSError as error:
+            raise Misconfigured(f"{self._server} has no readable folder {self._folder}") from error
+        found = []
+        for entry in sorted(entries, key=lambda entry: entry.filename):
+            hidden = entry.filename.startswith(".") or PurePosixPath(entry.filename).suffix.lower() in IGNORED_SUFFIXES
+            if stat.S_ISREG(entry.st_mode or 0) and not hidden:
+                modified = datetime.fromtimestamp(entry.st_mtime or 0, UTC)
+                found.append(_File(entry.filename, entry.st_size or 0, modified))
+        return found
+
+    def _finished(self, file: _File, now: datetime) -> bool:
+        """By its modification time, or by how long we have seen it at this size."""
+        size, since = self._seen.get(file.name, (-1, now))
+        if size != file.size:
+            since = now
+        self._seen[file.name] = (file.size, since)
+        return now - file.modified >= self._stable_for or now - since >= self._stable_for
+
+    def _hand_over(
+        self, session: paramiko.SFTPClient, file: _File, files: dict[str, _File], handle: Handler, now: datetime
+    ) -> Verdict | None:
+        """One payload to its handler, then out of the way; None where it is not complete yet. Raises OSError."""
+        members = [file.name]
+        try:
+            content = self._read(session, file)
+            if file.name.lower().endswith(".hea"):
+                signals = sorted({signal.file_name for signal in parse_header(content).signals})
+                if missing := [name for name in signals if name not in files]:
+                    if now - file.modified < _PATIENCE:
+                        return None
+                    raise Unreadable("missing-file", f"{len(missing)} signal files that the header names are not there")
+                members += signals
+                content = pack_record(
+                    {file.name: content} | {name: self._read(session, files[name]) for name in signals}
+                )
+        except PayloadError as error:
+            verdict = Verdict(disposition=Disposition.UNREADABLE, code=error.code, text=error.text)
+        else:
+            location = f"{self._server}/{posixpath.join(self._folder, file.name)}"
+            verdict = handle(
+                Received(transport="file", source=self._name, content=content, received_at=now, location=location)
+            )
+        if verdict.disposition is not Disposition.TRY_LATER:
+            self._move(session, members, verdict, now)
+        return verdict
+
+    def _read(self, session: paramiko.SFTPClient, file: _File) -> bytes:
+        if file.size > MAX_PAYLOAD:
+            raise Refused("too-large", f"{file.size} bytes; the limit is {MAX_PAYLOAD}")
+        with session.open(posixpath.join(self._folder, file.name), "rb") as remote:
+            remote.prefetch(file.size)
+            return bytes(remote.read(MAX_PAYLOAD))
+
+    def _move(self, session: paramiko.SFTPClient, names: list[str], verdict: Verdict, now: datetime) -> None:
+        kept = verdict.disposition in (Disposition.STAGED, Disposition.DUPLICATE)
+        folder = posixpath.join(self._folder, _PROCESSED if kept else _FAILED)
+        for path in (folder, posixpath.join(folder, f"{now:%Y-%m-%d}")):
+            if not _exists(session, path):
+                session.mkdir(path)
+        folder = posixpath.join(folder, f"{now:%Y-%m-%d}")
+        for name in names:
+            session.rename(posixpath.join(self._folder, name), _free(session, posixpath.join(folder, name)))
+        if not kept:
+            with session.open(_free(session, posixpath.join(folder, f"{names[0]}.reason.txt")), "w") as reason:
+                reason.write(f"{verdict.code}: {verdict.text}\n")
+
+
+def _begins_a_payload(file: _File, now: datetime) -> bool:
+    """WFDB signal files travel with their header; one without a header is handed over alone after a while."""
+    return not file.name.lower().endswith(_SIGNAL_SUFFIXES) or now - file.modified >= _PATIENCE
+
+
+def _exists(session: paramiko.SFTPClient, path: str) -> bool:
+    try:
+        session.stat(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _free(session: paramiko.SFTPClient, path: str) -> str:
+    stem, suffix = posixpath.splitext(path)
+    number, free = 1, path
+    while _exists(session, free):
+        number += 1
+        free = f"{stem}-{number}{suffix}"
+    return free
