@@ -1,5 +1,7 @@
 """The pretraining objective equals the reference's, term for term, gradient for gradient, and after one Adam step."""
 
+import copy
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -170,3 +172,21 @@ def test_bf16_autocast_stays_near_float32() -> None:
             rounded = model(batch, 2.0)
     assert float(rounded.total) == pytest.approx(float(exact.total), rel=0.02)
     assert rounded.total.dtype == torch.float32
+
+
+@pytest.mark.timeout(900)  # tracing is slow on a busy machine
+def test_a_compiled_step_equals_the_plain_one() -> None:
+    """Traced whole, forward and backward; the traced graph is then run by torch's own kernels."""
+    torch.manual_seed(0)
+    plain = Pretraining(dataclasses.replace(ENCODER, layers=1), OBJECTIVE).train()
+    traced = copy.deepcopy(plain)
+    batch = _batch(plain, "train")
+    compiled = torch.compile(traced, backend="aot_eager", fullgraph=True)
+    losses = [model(batch, 1.5, _noise(60)).total for model in (plain, compiled)]
+    assert float(losses[1].detach()) == pytest.approx(float(losses[0].detach()), rel=1e-6)
+    for loss in losses:
+        loss.backward()
+    for ours, theirs in zip(plain.parameters(), traced.parameters(), strict=True):
+        assert ours.grad is not None
+        assert theirs.grad is not None
+        torch.testing.assert_close(theirs.grad, ours.grad, rtol=1e-4, atol=1e-5 * float(ours.grad.abs().max()) + 1e-5)
