@@ -21,6 +21,7 @@ from ecgfm_clinical.errors import SettingsError
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[ -~]+$")]  # PS3.5 §6.2 AE
+AckCondition = Literal["", "AL", "NE", "ER", "SU"]  # HL7 table 0155
 Hl7Version = Literal["2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.8"]
 
 
@@ -126,7 +127,8 @@ class Hl7Listener(_Part):
     name: str = "hl7"
     host: str = "0.0.0.0"
     port: Port = 2575
-    allowed_hosts: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = Field(default=(), description="addresses or networks; empty admits any")
+    allowed_senders: tuple[str, ...] = Field(default=(), description="MSH-3, or MSH-3|MSH-4; empty admits any")
     max_message_mb: int = Field(default=32, ge=1)
     max_connections: int = Field(default=100, ge=1)
     idle_seconds: float = Field(default=3600, gt=0)
@@ -220,11 +222,24 @@ class Hl7Destination(_Part):
     host: str
     port: Port
     version: Hl7Version = "2.5.1"
-    sending_application: str = "ECGFM"
-    sending_facility: str = ""
+    sending_application: str = Field(default="ECGFM", description="MSH-3; components as NAME^OID^ISO")
+    sending_facility: str = Field(default="", description="MSH-4; site.name where empty")
     receiving_application: str = ""
     receiving_facility: str = ""
-    filler_namespace: str = "ECGFM"
+    filler_namespace: str = Field(default="ECGFM", description="OBR-3.2")
+    charset: str = Field(default="UNICODE UTF-8", description="MSH-18, HL7 table 0211")
+    accept_ack: AckCondition = Field(default="", description="MSH-15; both empty is the original mode")
+    application_ack: AckCondition = Field(default="", description="MSH-16")
+    parent: Literal["OBR-29", "OBR-18", "none"] = Field(
+        default="OBR-29", description="where the ECG's own filler or accession number goes"
+    )
+    study_uid: bool = Field(default=False, description="send the Study Instance UID as an OBX of its own")
+    reasons: Literal["coded", "note"] = Field(
+        default="coded", description="how not evaluable is said: coded in OBX-5, or with an empty OBX-5 and an NTE"
+    )
+    alternate_codes: Mapping[str, tuple[str, str, str]] = Field(
+        default_factory=dict, description="our code -> the site's own [code, text, coding system], OBX-3.4 to .6"
+    )
     ack_timeout_seconds: float = Field(default=30, gt=0)
     ae_means_busy: bool = Field(
         default=False, description="this receiver answers AE also when it only wants a repeat later"

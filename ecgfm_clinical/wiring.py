@@ -130,6 +130,7 @@ def _hl7_listener(settings: Settings, store: "Store", part: Hl7Listener) -> "Lis
         handler=build_ingest(settings, store, part.name),
         clock=utc_now,
         allowed_hosts=part.allowed_hosts,
+        allowed_senders=part.allowed_senders,
         max_message_bytes=part.max_message_mb * 1_000_000,
         max_connections=part.max_connections,
         idle_timeout=part.idle_seconds,
@@ -316,6 +317,13 @@ def build_reporters(settings: Settings, store: "Store") -> "Iterator[Reporter]":
             receiving_application=part.receiving_application,
             receiving_facility=part.receiving_facility,
             filler_namespace=part.filler_namespace,
+            charset=part.charset,
+            accept_ack=part.accept_ack,
+            application_ack=part.application_ack,
+            parent=part.parent,
+            study_uid=part.study_uid,
+            reasons=part.reasons,
+            alternate_codes=part.alternate_codes,
             zone=settings.site.zone,
         )
         yield Reporter(
