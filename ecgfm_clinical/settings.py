@@ -158,6 +158,24 @@ class FolderSource(_Part):
     authority: str | None = None
 
 
+class SftpSource(_Part):
+    """A folder on an SFTP server from which ECG files are fetched."""
+
+    name: str
+    host: str
+    port: Port = 22
+    user: str
+    known_hosts: Path = Field(description="file with the server's host key; a server that is not in it is refused")
+    key: Path | None = Field(default=None, description="private key file")
+    password_file: Path | None = Field(default=None, description="file that holds the password, where there is no key")
+    folder: str = "."
+    every_seconds: float = Field(default=60, gt=0)
+    stable_seconds: float = Field(
+        default=30, ge=0, description="a file is taken once its size has not changed this long"
+    )
+    authority: str | None = None
+
+
 class _Archive(_Part):
     """What every archive that is asked for ECGs has in common."""
 
@@ -202,17 +220,21 @@ class DicomWebSource(_Archive):
 
 class Sources(_Part):
     folder: tuple[FolderSource, ...] = ()
+    sftp: tuple[SftpSource, ...] = ()
     dicom: tuple[DicomSource, ...] = ()
     dicomweb: tuple[DicomWebSource, ...] = ()
 
     @property
+    def _all(self) -> "tuple[FolderSource | SftpSource | DicomSource | DicomWebSource, ...]":
+        return (*self.folder, *self.sftp, *self.dicom, *self.dicomweb)
+
+    @property
     def names(self) -> tuple[str, ...]:
-        return tuple(self.authorities)
+        return tuple(part.name for part in self._all)  # repeats included, so that they can be refused
 
     @property
     def authorities(self) -> dict[str, str | None]:
-        parts: tuple[FolderSource | DicomSource | DicomWebSource, ...] = (*self.folder, *self.dicom, *self.dicomweb)
-        return {part.name: part.authority for part in parts}
+        return {part.name: part.authority for part in self._all}
 
 
 class Hl7Destination(_Part):

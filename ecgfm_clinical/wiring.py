@@ -25,6 +25,7 @@ from ecgfm_clinical.settings import (
     Hl7Destination,
     Hl7Listener,
     Settings,
+    SftpSource,
     Tls,
     read_secret,
 )
@@ -142,6 +143,8 @@ def build_sources(settings: Settings) -> "Iterator[tuple[Source, timedelta]]":
     """Every source with its interval."""
     for folder in settings.sources.folder:
         yield _folder_source(settings, folder), timedelta(seconds=folder.every_seconds)
+    for sftp in settings.sources.sftp:
+        yield _sftp_source(settings, sftp), timedelta(seconds=sftp.every_seconds)
     for dicom in settings.sources.dicom:
         yield _dicom_source(settings, dicom), timedelta(seconds=dicom.every_seconds)
     for web in settings.sources.dicomweb:
@@ -152,6 +155,22 @@ def _folder_source(settings: Settings, part: FolderSource) -> "Source":
     from ecgfm_connectors.files.folder import FolderSource as Folder
 
     return Folder(name=part.name, path=settings.resolve(part.path), stable_for=timedelta(seconds=part.stable_seconds))
+
+
+def _sftp_source(settings: Settings, part: SftpSource) -> "Source":
+    from ecgfm_connectors.files.sftp import SftpServer
+    from ecgfm_connectors.files.sftp import SftpSource as Sftp
+
+    server = SftpServer(
+        host=part.host,
+        port=part.port,
+        user=part.user,
+        known_hosts=settings.resolve(part.known_hosts),
+        key=settings.resolve(part.key) if part.key else None,
+        password=read_secret(settings.resolve(part.password_file)) if part.password_file else "",
+    )
+    stable_for = timedelta(seconds=part.stable_seconds)
+    return Sftp(name=part.name, server=server, folder=part.folder, stable_for=stable_for)
 
 
 def _dicom_source(settings: Settings, part: DicomSource) -> "Source":

@@ -30,6 +30,7 @@ def test_an_empty_file_gives_the_defaults_with_a_store_beside_it(tmp_path: Path)
         ("[[listeners.dicom]]\nae_title = 'longer than sixteen'", "listeners.dicom.0.ae_title: "),
         ("[site]\ntime_zone = 'Mars/Phobos'", "not an IANA zone"),
         ("[[listeners.dicom]]\nname='a'\n[[sources.folder]]\nname='a'\npath='x'", "name used twice: a"),
+        ("[[sources.folder]]\nname='b'\npath='x'\n[[sources.folder]]\nname='b'\npath='y'", "name used twice: b"),
         ("[site", "is not TOML"),
     ],
 )
