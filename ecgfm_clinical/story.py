@@ -32,7 +32,21 @@ def status_of(store: "Store", *, now: datetime) -> dict[str, Any]:
         },
         "destinations": destinations,
         "set_aside": store.refusals(),
+        "model": _models(store),
         "needs_attention": bool(backlog.jobs_failed or any(one["refused"] for one in destinations.values())),
+    }
+
+
+def _models(store: "Store") -> dict[str, Any]:
+    """Which model is live, which answers in its shadow, and what the last drift report found."""
+    from ecgfm_clinical.staging.registry import Registry
+
+    registry = Registry(store)
+    live, shadow, drift = registry.live(), registry.shadow(), registry.last_drift()
+    return {
+        "live": live and {"model_id": live.model_id, "name": live.name, "version": live.version},
+        "shadow": shadow and {"model_id": shadow[0].model_id, "name": shadow[0].name, "version": shadow[0].version},
+        "drift": drift and {"at": drift.at, "model_id": drift.model_id, "findings": list(drift.findings)},
     }
 
 
@@ -66,10 +80,20 @@ def _status_lines(found: dict[str, Any]) -> Iterator[str]:
     for name, one in found["destinations"].items():
         oldest = f", oldest {one['oldest_seconds']:.0f} s" if one["oldest_seconds"] is not None else ""
         yield f"to {name:12} {one['waiting']} messages waiting{oldest}, {one['refused']} refused by the receiver"
+    yield from _model_lines(found["model"])
     for code, count in found["set_aside"].items():
         yield f"set aside       {count} × {code}"
     if found["needs_attention"]:
         yield "A person must look: failed score jobs or refused messages, see `ecgfm-clinical show ECG` and the runbook."
+
+
+def _model_lines(found: dict[str, Any]) -> Iterator[str]:
+    for what, one in (("live", found["live"]), ("shadow", found["shadow"])):
+        if one:
+            yield f"model {what:9} {one['name']} {one['version']} ({one['model_id'][:12]})"
+    drift = found["drift"]
+    for finding in drift["findings"] if drift else ():
+        yield f"drift           {finding['month']}: {finding['text']}"
 
 
 def find_ecg(store: "Store", wanted: str) -> int:

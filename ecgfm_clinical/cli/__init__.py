@@ -43,6 +43,7 @@ app.command("explain")(research.explain)
 app.command("retrain")(learn.retrain)
 app.command("evaluate")(learn.evaluate)
 app.command("cross-validate")(learn.cross_validate)
+app.command("drift")(learn.drift)
 registry.add_to(model.app)
 app.add_typer(model.app, name="model")
 

@@ -292,3 +292,25 @@ def _tell_cross_validation(told: dict[str, Any]) -> None:
         shown.add_row(label, str(own["positives"]), *cells)
     shown.add_row("mean", "", *(f"{told['macro_auroc'][name]:.3f}" for name in names))
     console().print(shown)
+
+
+def drift(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
+    """Compare inputs, scores and, where outcomes are known, performance with the time the live model was made on.
+
+    Exits with 1 where there are findings; `status` shows them until the next report.
+    """
+    from ecgfm_clinical import wiring
+    from ecgfm_clinical.learning.watch import watch
+    from ecgfm_clinical.learning.work import Workshop
+    from ecgfm_clinical.staging.registry import Registry
+
+    with opened(settings) as (read, store):
+        done = watch(Workshop(settings=read, registry=Registry(store), actor=actor(), clock=wiring.utc_now))
+    if as_json:
+        write_json(done.told)
+    else:
+        for finding in done.findings:
+            console().print(f"{finding.month}: {finding.text}", soft_wrap=True)
+        console().print(f"{len(done.findings)} findings; report {done.report}", soft_wrap=True)
+    if done.findings:
+        raise typer.Exit(1)

@@ -1,0 +1,257 @@
+"""Has something changed since the model was made? Inputs, scores and, as outcomes arrive, performance, month by month.
+
+Pure functions over samples. A difference is a finding only where it is both more than chance (a test whose level is divided
+by the number of tests made) and large enough to matter, so neither ten ECGs nor a hundred thousand raise a false alarm.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2_contingency, ks_2samp
+
+from ecgfm import metrics
+
+Floats = NDArray[np.float64]
+
+LEVEL = 0.01  #: chance of any false finding of one kind in a report
+SHIFT = 0.3  #: in standard deviations of the reference: smaller shifts of a number are left alone
+MIX = 0.15  #: share of ECGs that would have to come from another device or site to make the mixes equal
+SMALLEST = 20  #: fewer ECGs of a month are shown, not tested
+SMALLEST_POSITIVES = 5
+PERMUTATIONS = 400
+
+NUMBERS = {
+    "amplitude": "height of the leads, mV",
+    "noise": "noise between the beats, mV",
+    "rate": "heart rate, beats per minute",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sample:
+    """One ECG as drift sees it."""
+
+    month: str  #: 2031-05
+    device: str
+    site: str
+    numbers: Mapping[str, float]  #: names of `NUMBERS`; NaN where not known
+    embedding: Floats | None = field(default=None, repr=False)  #: (width,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """One score of one label, with its outcome where it is known."""
+
+    month: str
+    device: str
+    site: str
+    patient: str = field(repr=False)
+    probability: float
+    outcome: float | None = None  #: 0 or 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One change that is more than chance and large enough to matter."""
+
+    code: str  #: `input`, `mix`, `embedding`, `score`, `auroc`, `calibration`
+    month: str  #: or the device or site, for performance by those
+    text: str
+
+
+def inputs(reference: Sequence[Sample], current: Sequence[Sample]) -> tuple[dict[str, Any], list[Finding]]:
+    """What the ECGs themselves look like, each month against the reference."""
+    months = _by(current, "month")
+    tests = max(1, len(months) * (len(NUMBERS) + 3))
+    told: dict[str, Any] = {name: [] for name in (*NUMBERS, "device", "site", "embedding")}
+    findings: list[Finding] = []
+    for month, samples in months.items():
+        for name in NUMBERS:
+            row, found = _number(name, month, reference, samples, tests)
+            told[name].append(row)
+            findings += found
+        for name in ("device", "site"):
+            row, found = _mix(name, month, reference, samples, tests)
+            told[name].append(row)
+            findings += found
+        row, found = _embedding(month, reference, samples, tests)
+        told["embedding"].append(row)
+        findings += found
+    return told, findings
+
+
+def _by(rows: Sequence[Any], name: str) -> dict[str, list[Any]]:
+    found: defaultdict[str, list[Any]] = defaultdict(list)
+    for row in rows:
+        found[getattr(row, name)].append(row)
+    return dict(sorted(found.items()))
+
+
+def _number(
+    name: str, month: str, reference: Sequence[Sample], samples: Sequence[Sample], tests: int
+) -> tuple[dict[str, Any], list[Finding]]:
+    old, new = _known(name, reference), _known(name, samples)
+    row: dict[str, Any] = {"month": month, "ecgs": len(new), "value": None, "low": None, "high": None, "p": None}
+    if not len(new):
+        return row, []
+    error = 1.96 * new.std() / np.sqrt(len(new))
+    row |= {"value": float(new.mean()), "low": float(new.mean() - error), "high": float(new.mean() + error)}
+    if min(len(old), len(new)) < SMALLEST:
+        return row, []
+    p = float(ks_2samp(old, new).pvalue)
+    shift = float((new.mean() - old.mean()) / max(old.std(), 1e-9))
+    row |= {"p": p, "shift": shift}
+    if p * tests >= LEVEL or abs(shift) < SHIFT:
+        return row, []
+    text = f"{NUMBERS[name]}: mean {new.mean():.3g} in {len(new)} ECGs, {old.mean():.3g} in the reference"
+    return row, [Finding(code="input", month=month, text=text)]
+
+
+def _known(name: str, samples: Sequence[Sample]) -> Floats:
+    values = np.array([sample.numbers.get(name, np.nan) for sample in samples], dtype=np.float64)
+    return values[np.isfinite(values)]
+
+
+def _mix(
+    name: str, month: str, reference: Sequence[Sample], samples: Sequence[Sample], tests: int
+) -> tuple[dict[str, Any], list[Finding]]:
+    old, new = (Counter(getattr(sample, name) for sample in part) for part in (reference, samples))
+    row: dict[str, Any] = {"month": month, "counts": dict(sorted(new.items())), "distance": None, "p": None}
+    names = sorted(set(old) | set(new))
+    if min(old.total(), new.total()) < SMALLEST or len(names) < 2:
+        return row, []
+    distance = 0.5 * sum(abs(old[one] / old.total() - new[one] / new.total()) for one in names)
+    p = float(chi2_contingency([[old[one] for one in names], [new[one] for one in names]]).pvalue)
+    row |= {"distance": distance, "p": p}
+    if p * tests >= LEVEL or distance < MIX:
+        return row, []
+    strangers = [one for one in names if not old[one]]
+    text = f"{name}s: {100 * distance:.0f} % of {new.total()} ECGs come from elsewhere than in the reference"
+    return row, [Finding(code="mix", month=month, text=text + (f"; new: {', '.join(strangers)}" if strangers else ""))]
+
+
+def _embedding(
+    month: str, reference: Sequence[Sample], samples: Sequence[Sample], tests: int
+) -> tuple[dict[str, Any], list[Finding]]:
+    """Distance of the mean embeddings in deviations of the reference, against its distribution under permutation."""
+    old, new = (
+        np.array([sample.embedding for sample in part if sample.embedding is not None]) for part in (reference, samples)
+    )
+    row: dict[str, Any] = {"month": month, "ecgs": len(new), "value": None, "p": None}
+    if min(len(old), len(new)) < SMALLEST:
+        return row, []
+    scale = old.std(axis=0) + 1e-9
+    together = np.concatenate([old, new]) / scale
+    stream = np.random.default_rng(0)
+    found = _distance(together, len(old))
+    chance = [_distance(stream.permutation(together), len(old)) for _ in range(PERMUTATIONS)]
+    p = (1 + sum(one >= found for one in chance)) / (1 + PERMUTATIONS)
+    row |= {"value": found, "p": p, "low": float(np.quantile(chance, 0.025)), "high": float(np.quantile(chance, 0.975))}
+    # A permutation test cannot give less than one in PERMUTATIONS: the size decides beside it, not a divided level.
+    if p > LEVEL or found < SHIFT:
+        return row, []
+    text = (
+        f"embeddings of {len(new)} ECGs lie {found:.2f} deviations from the reference, {np.mean(chance):.2f} by chance"
+    )
+    return row, [Finding(code="embedding", month=month, text=text)]
+
+
+def _distance(rows: Floats, split: int) -> float:
+    """Root mean square over the channels, so that it does not grow with the width."""
+    return float(np.sqrt(np.mean((rows[:split].mean(axis=0) - rows[split:].mean(axis=0)) ** 2)))
+
+
+def scores(
+    label: str, reference: Sequence[Scored], current: Sequence[Scored]
+) -> tuple[list[dict[str, Any]], list[Finding]]:
+    """How the probabilities of one label are spread, each month against the reference."""
+    months = _by(current, "month")
+    old = np.array([one.probability for one in reference])
+    rows, findings = [], []
+    for month, own in months.items():
+        new = np.array([one.probability for one in own])
+        error = 1.96 * new.std() / np.sqrt(len(new))
+        row: dict[str, Any] = {"month": month, "ecgs": len(new), "value": float(new.mean()), "p": None, "psi": None}
+        row |= {"low": float(new.mean() - error), "high": float(new.mean() + error)}
+        if min(len(old), len(new)) >= SMALLEST:
+            p, shift = float(ks_2samp(old, new).pvalue), float((new.mean() - old.mean()) / max(old.std(), 1e-9))
+            row |= {"p": p, "psi": psi(old, new), "shift": shift}
+            if p * len(months) < LEVEL and abs(shift) >= SHIFT:
+                text = (
+                    f"{label}: mean probability {new.mean():.3f} in {len(new)} ECGs, {old.mean():.3f} in the reference"
+                )
+                findings.append(Finding(code="score", month=month, text=text))
+        rows.append(row)
+    return rows, findings
+
+
+def psi(old: Floats, new: Floats, bins: int = 10) -> float:
+    """Population stability index over tenths of the reference; half a count is added to each bin."""
+    edges = np.unique(np.quantile(old, np.linspace(0, 1, bins + 1)[1:-1]))
+    counts = [np.bincount(np.searchsorted(edges, part), minlength=len(edges) + 1) + 0.5 for part in (old, new)]
+    one, other = (count / count.sum() for count in counts)
+    return float(((other - one) * np.log(other / one)).sum())
+
+
+def performance(
+    label: str, rows: Sequence[Scored], *, expected: float | None, replicates: int = 400
+) -> tuple[dict[str, Any], list[Finding]]:
+    """AUROC and calibration by month, device and site, where outcomes are known; `expected` is the AUROC when judged."""
+    told: dict[str, Any] = {}
+    findings: list[Finding] = []
+    known = [row for row in rows if row.outcome is not None]
+    for attribute in ("month", "device", "site"):
+        told[attribute] = []
+        for value, own in _by(known, attribute).items():
+            row = _performance(value, own, replicates)
+            told[attribute].append(row)
+            findings += _performance_findings(label, attribute, row, expected)
+    return told, findings
+
+
+def _performance(value: str, rows: Sequence[Scored], replicates: int) -> dict[str, Any]:
+    y = np.array([row.outcome for row in rows], dtype=np.float64)
+    p = np.array([row.probability for row in rows])
+    told: dict[str, Any] = {"of": value, "ecgs": len(y), "positives": int(y.sum()), "auroc": None, "intercept": None}
+    if min(y.sum(), (1 - y).sum()) < SMALLEST_POSITIVES:
+        return told
+    found = metrics.bootstrap(
+        {"auroc": partial(_auroc, y, p), "intercept": partial(_intercept, y, p)},
+        [row.patient for row in rows],
+        replicates=replicates,
+    )
+    return told | {name: interval.to_json() for name, interval in found.items()}
+
+
+def _auroc(y: Floats, p: Floats, weights: Floats) -> float:
+    return metrics.auroc(y, p, weights)
+
+
+def _intercept(y: Floats, p: Floats, weights: Floats) -> float:
+    return metrics.calibration_intercept(y, p, weights)
+
+
+def _performance_findings(
+    label: str, attribute: str, row: Mapping[str, Any], expected: float | None
+) -> Iterator[Finding]:
+    """Only where even the favourable end of the interval is bad."""
+    auroc, intercept = row["auroc"], row["intercept"]
+    where = row["of"] if attribute == "month" else f"{attribute} {row['of']}"
+    if auroc and expected is not None and auroc["high"] < expected:
+        text = (
+            f"{label}: AUROC {auroc['value']:.3f} ({auroc['low']:.3f} to {auroc['high']:.3f}) on {row['ecgs']} ECGs, "
+            f"{row['positives']} positive; {expected:.3f} when it was judged"
+        )
+        yield Finding(code="auroc", month=where, text=text)
+    if intercept and (intercept["low"] > SHIFT or intercept["high"] < -SHIFT):
+        how = "too low" if intercept["value"] > 0 else "too high"
+        text = (
+            f"{label}: probabilities are {how} on {row['ecgs']} ECGs (calibration intercept {intercept['value']:.2f}, "
+            f"{intercept['low']:.2f} to {intercept['high']:.2f})"
+        )
+        yield Finding(code="calibration", month=where, text=text)

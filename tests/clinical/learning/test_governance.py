@@ -1,0 +1,280 @@
+"""Promotion, rollback, shadow and history on both databases; a service that follows without restart."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from ecgfm.checkpoint import Bundle
+from ecgfm.testing import tiny_network, write_tiny_bundle
+from ecgfm_clinical import wiring
+from ecgfm_clinical.errors import GateRefused, LearningError, ModelError, NotFound, StoreError
+from ecgfm_clinical.learning import governance, planning
+from ecgfm_clinical.learning.card import card
+from ecgfm_clinical.learning.live import LiveScorer, ShadowScorer
+from ecgfm_clinical.learning.shadow import compared
+from ecgfm_clinical.scoring import Scorer
+from ecgfm_clinical.settings import Settings
+from ecgfm_clinical.staging.registry import ModelRow, Registry
+from ecgfm_clinical.staging.store import Store
+from ecgfm_clinical.testing import Clock, make_ecg
+from ecgfm_connectors.base import Verdict
+from ecgfm_connectors.ecg import Ecg
+
+Stage = Callable[[Ecg], Verdict]
+
+
+class House:
+    """An installation with a registry and three bundles on disk."""
+
+    def __init__(self, store: Store, folder: Path, clock: Clock) -> None:
+        self.store, self.clock = store, clock
+        self.settings = Settings.model_validate(
+            {
+                "folder": folder,
+                "model": {"bundle": "first", "device": "cpu"},
+                "heads": {"interpretation": {"enabled": False}},
+            }
+        )
+        self.registry = Registry(store)
+        self.rows = {}
+        for seed, name in enumerate(("first", "second", "third")):
+            bundle = write_tiny_bundle(folder / name, seed=seed)
+            self.rows[name] = governance.model_row(bundle, path=name, now=clock())
+        self.install("first")
+        for name in ("second", "third"):
+            self.registry.register(self.rows[name], now=clock(), actor="trainer")
+
+    def install(self, name: str) -> None:
+        settings = self.settings.model_copy(update={"model": self.settings.model.model_copy(update={"bundle": name})})
+        planning.live_model(settings, self.registry, now=self.clock(), actor="service")
+
+    def judge(self, name: str, *, reasons: tuple[str, ...] = (), champion: str = "first") -> None:
+        row = self.rows[name]
+        for head, fingerprint in row.heads.items():
+            self.registry.judge(
+                row.model_id,
+                head,
+                fingerprint=fingerprint,
+                champion_id=self.rows[champion].model_id,
+                cohort_digest="c" * 64,
+                reasons=reasons,
+                report={},
+                now=self.clock(),
+                actor="trainer",
+            )
+
+    def promote(self, name: str, **more: bool) -> None:
+        self.clock.advance(hours=1)
+        governance.promote(self.registry, self.rows[name], now=self.clock(), actor="Dr Test", reason="better", **more)
+
+    def rollback(self) -> ModelRow:
+        self.clock.advance(hours=1)
+        return governance.rollback(self.registry, now=self.clock(), actor="Dr Test", reason="worse")
+
+    @property
+    def live(self) -> str:
+        row = self.registry.live()
+        assert row is not None
+        return row.path
+
+    def scorer(self, row: ModelRow) -> Scorer:
+        scorer = wiring._scorer_of(self.settings, self.store, row)
+        scorer._clock = self.clock
+        return scorer
+
+
+@pytest.fixture
+def house(store: Store, tmp_path: Path, clock: Clock) -> House:
+    return House(store, tmp_path, clock)
+
+
+def test_a_promotion_needs_a_passed_judgement_of_every_changed_head(house: House) -> None:
+    with pytest.raises(GateRefused, match=r"reduced_lvef was never judged.*troponin was never judged"):
+        house.promote("second")
+    house.judge("second", reasons=("AUROC too low",))
+    with pytest.raises(GateRefused, match="reduced_lvef: AUROC too low"):
+        house.promote("second")
+    assert house.live == "first"
+    house.judge("second")
+    house.promote("second")
+    assert house.live == "second"
+
+
+def test_a_judgement_against_another_model_does_not_count(house: House) -> None:
+    house.judge("second")
+    house.judge("third", champion="first")
+    house.promote("second")
+    with pytest.raises(GateRefused, match="judged against another model than the live one"):
+        house.promote("third")
+    house.judge("third", champion="second")
+    house.promote("third")
+
+
+def test_no_head_falls_silent_unless_a_person_says_so(house: House, tmp_path: Path) -> None:
+    whole = tiny_network(seed=1)
+    spec = whole.specs[0]
+    from ecgfm.candidate import Model, joined
+    from ecgfm.train import with_head
+
+    alone = joined(Model(network=tiny_network(), specs=(), origin=""), with_head(whole, spec), spec)
+    bundle = Bundle.write(tmp_path / "alone", alone.network, name="alone", version="1", demo=True, provenance={})
+    house.rows["alone"] = governance.model_row(bundle, path="alone", now=house.clock())
+    house.registry.register(house.rows["alone"], now=house.clock(), actor="trainer")
+    house.judge("alone")
+    with pytest.raises(GateRefused, match="troponin would fall silent"):
+        house.promote("alone")
+    house.promote("alone", drop_heads=True)
+    assert house.live == "alone"
+
+
+def test_what_was_live_when(house: House) -> None:
+    start = house.clock()
+    house.judge("second")
+    house.promote("second")
+    house.judge("third", champion="second")
+    house.promote("third")
+    house.rollback()
+    at = {hours: house.registry.live(at=start + timedelta(hours=hours)) for hours in (0, 1.5, 2.5, 3.5)}
+    assert {hours: row and row.path for hours, row in at.items()} == {
+        0: "first",
+        1.5: "second",
+        2.5: "third",
+        3.5: "second",
+    }
+    assert house.registry.live(at=start - timedelta(seconds=1)) is None
+    acts = [(event.action, event.actor) for event in house.registry.history()]
+    assert acts[-3:] == [("promoted", "Dr Test"), ("promoted", "Dr Test"), ("rolled-back", "Dr Test")]
+
+
+def test_rollback_goes_further_back_never_to_and_fro(house: House) -> None:
+    house.judge("second")
+    house.promote("second")
+    house.judge("third", champion="second")
+    house.promote("third")
+    assert [house.rollback().path, house.rollback().path] == ["second", "first"]
+    with pytest.raises(NotFound, match="nothing to roll back to"):
+        house.rollback()
+
+
+def test_promoting_the_live_model_is_said(house: House) -> None:
+    with pytest.raises(LearningError, match="is live already"):
+        house.promote("first")
+
+
+def test_naming_another_bundle_in_the_settings_is_an_act_and_a_restart_is_none(house: House) -> None:
+    house.judge("second")
+    house.promote("second")
+    house.install("first")
+    assert house.live == "second", "a restart with the same settings changes nothing"
+    house.install("third")
+    assert house.live == "third"
+
+
+def test_the_history_cannot_be_rewritten(house: House) -> None:
+    for statement in ("UPDATE model_event SET actor = 'nobody'", "DELETE FROM model_event"):
+        with pytest.raises(Exception, match="append-only"), house.store.writer.begin() as connection:
+            connection.execute(text(statement))
+
+
+def test_a_model_is_found_by_name_or_the_beginning_of_its_id(house: House) -> None:
+    row = house.rows["second"]
+    assert house.registry.find(row.model_id[:10]) == house.registry.find(row.name) == row
+    with pytest.raises(NotFound, match="no model 'nothing'"):
+        house.registry.find("nothing")
+
+
+def test_every_ecg_is_scored_by_the_model_that_was_live_and_by_no_other(house: House, stage: Stage) -> None:
+    live = LiveScorer(house.registry, house.scorer)
+    first = stage(make_ecg(1)).ecg_ids[0]
+    assert live.run_batch() == 1
+    house.judge("second")
+    house.promote("second")
+    second = stage(make_ecg(2)).ecg_ids[0]
+    assert live.run_batch() == 1
+    house.rollback()
+    third = stage(make_ecg(3)).ecg_ids[0]
+    assert live.run_batch() == 1
+    used = [house.store.story(ecg_id).scorings[-1].model_id for ecg_id in (first, second, third)]
+    assert used == [house.rows[name].model_id for name in ("first", "second", "first")]
+
+
+def test_a_live_bundle_that_cannot_be_opened_makes_jobs_wait(house: House, stage: Stage, tmp_path: Path) -> None:
+    house.judge("second")
+    house.promote("second")
+    kept = (tmp_path / "second" / "model.safetensors").read_bytes()
+    (tmp_path / "second" / "model.safetensors").write_bytes(b"damaged")
+    live = LiveScorer(house.registry, house.scorer)
+    stage(make_ecg(1))
+    assert live.run_batch() == 0
+    assert house.store.counts().waiting == 1
+    (tmp_path / "second" / "model.safetensors").write_bytes(kept)
+    assert live.run_batch() == 1
+
+
+def test_another_bundle_in_the_place_of_the_registered_one_is_refused(house: House, tmp_path: Path) -> None:
+    swapped = replace(house.rows["second"], path="third")
+    with pytest.raises(ModelError, match="another model"):
+        house.scorer(swapped)
+    with pytest.raises(ModelError, match="put the registered bundle back"):
+        planning.opened(house.settings, swapped)
+
+
+def test_the_shadow_answers_live_ecgs_and_sends_nothing(house: House, stage: Stage) -> None:
+    live = LiveScorer(house.registry, house.scorer)
+    shadow = ShadowScorer(house.registry, house.scorer, worker="shadow", clock=house.clock, batch_size=8)
+    early = stage(make_ecg(1)).ecg_ids[0]
+    live.run_batch()
+    assert shadow.run_batch() == 0, "no shadow yet"
+    house.clock.advance(minutes=1)
+    house.registry.act("shadow-on", house.rows["second"].model_id, now=house.clock(), actor="Dr Test", reason="try")
+    late = stage(make_ecg(2)).ecg_ids[0]
+    assert shadow.run_batch() == 0, "the live model answers first"
+    live.run_batch()
+    assert shadow.run_batch() == 1
+    assert shadow.run_batch() == 0, "once"
+    assert [scoring.model_id for scoring in house.store.story(late).scorings] == [house.rows["first"].model_id]
+    assert len(house.store.story(early).scorings) == 1
+    told = compared(house.registry, house.rows["second"])
+    assert (told["ecgs"], {one["head"] for one in told["labels"]}) == (1, {"reduced_lvef", "troponin"})
+    house.registry.act("shadow-off", house.rows["second"].model_id, now=house.clock(), actor="Dr Test", reason="")
+    stage(make_ecg(3))
+    live.run_batch()
+    assert shadow.run_batch() == 0
+
+
+def test_two_workers_in_the_shadow_keep_one_answer(house: House, stage: Stage) -> None:
+    house.registry.act("shadow-on", house.rows["second"].model_id, now=house.clock(), actor="Dr Test", reason="")
+    stage(make_ecg(1))
+    LiveScorer(house.registry, house.scorer).run_batch()
+    found = house.registry.shadow()
+    assert found is not None
+    (one,) = house.registry.shadow_batch(found[0].model_id, found[1], limit=5)
+    for _ in range(2):
+        house.registry.keep_shadow(found[0].model_id, {one.ecg_id: ()}, now=house.clock(), actor="shadow")
+    assert house.registry.shadow_count(found[0].model_id) == 1
+
+
+def test_states_and_card(house: House) -> None:
+    house.judge("second")
+    house.promote("second")
+    house.registry.act("shadow-on", house.rows["third"].model_id, now=house.clock(), actor="Dr Test", reason="")
+    assert {
+        house.registry.find(model_id).path: state for model_id, state in governance.states(house.registry).items()
+    } == {
+        "first": "retired",
+        "second": "live",
+        "third": "shadow",
+    }
+    text = card(planning.opened(house.settings, house.rows["second"]))
+    assert "NOT FOR CLINICAL USE" in text
+    for heading in ("Purpose", "Cautions", "External validation", "Maintenance", "race, ethnicity"):
+        assert heading in text
+
+
+def test_an_unknown_model_cannot_be_acted_on(house: House) -> None:
+    with pytest.raises(StoreError, match="no model ffffffffffff"):
+        house.registry.act("promoted", "f" * 64, now=house.clock(), actor="x", reason="")
