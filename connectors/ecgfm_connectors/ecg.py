@@ -100,7 +100,8 @@ class Ecg:
     @property
     def duration(self) -> float:
         """Seconds."""
-        return self.signal.shape[1] / self.sampling_rate
+        samples: int = self.signal.shape[1]
+        return samples / self.sampling_rate
 
     def noting(self, *findings: Finding) -> Self:
         """The same ECG with further findings."""
