@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ecgfm.batches import ShareOf, TrainingBatches, ValidationBatches, torch_seed
-from ecgfm.cpu_linear import speed_up_linears
+from ecgfm.cpu_training import speed_up_cpu
 from ecgfm.errors import TrainingError
 from ecgfm.metrics_log import MetricsLog
 from ecgfm.optimiser import ReferenceAdam
@@ -148,7 +148,7 @@ class _Run:
         )  #: of the updates since the last report
         state = self._resume()
         if fabric.device.type == "cpu" and not recipe.training.compile:
-            speed_up_linears(self.model)
+            speed_up_cpu(self.model)
         network = torch.compile(self.model, dynamic=True) if recipe.training.compile else self.model
         self.wrapped, self.stepper = fabric.setup(cast("torch.nn.Module", network), self.optimiser)
         if state is not None:

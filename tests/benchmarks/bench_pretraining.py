@@ -27,7 +27,7 @@ sys.path[:0] = [str(Path(__file__).parents[2] / "model")]
 
 from ecgfm.batches import TrainingBatches
 from ecgfm.config import EncoderConfig
-from ecgfm.cpu_linear import speed_up_linears
+from ecgfm.cpu_training import speed_up_cpu
 from ecgfm.encoder import TransformerLayer
 from ecgfm.network import pool
 from ecgfm.pretrain import new_optimiser
@@ -187,7 +187,7 @@ class OurStep:
     """What `ecgfm.pretrain` does in an update of one micro-batch, data pipeline included."""
 
     def __init__(self, model: Pretraining, recipe: Recipe, *, bf16: bool) -> None:
-        speed_up_linears(model)
+        speed_up_cpu(model)
         self.model, self.bf16 = model, bf16
         self.optimiser = new_optimiser(model, recipe)
 

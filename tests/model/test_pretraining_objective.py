@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from ecgfm.config import EncoderConfig
-from ecgfm.cpu_linear import speed_up_linears
+from ecgfm.cpu_training import speed_up_cpu
 from ecgfm.optimiser import ReferenceAdam
 from ecgfm.pretraining import Batch, Losses, ObjectiveConfig, Pretraining
 
@@ -85,7 +85,7 @@ def test_pairs_of_one_patient_are_positives_of_each_other() -> None:
     assert float(losses.cmsc) == pytest.approx(float(RECORDED["eval_duppatient.loss_cmsc_weighted"]), rel=2e-7)
 
 
-@pytest.mark.parametrize("prepared", [lambda model: None, speed_up_linears], ids=["as is", "with fast CPU products"])
+@pytest.mark.parametrize("prepared", [lambda model: None, speed_up_cpu], ids=["as is", "with fast CPU layers"])
 def test_training_losses_gradients_and_one_step_equal_the_recorded_ones(
     prepared: Callable[[Pretraining], None],
 ) -> None:
