@@ -2,11 +2,12 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import pytest
 
 from ecgfm_connectors.dicom.echo import echo
 from ecgfm_connectors.errors import ConnectorError
+from ecgfm_connectors.testing.certificates import OPENSSL, CertificateAuthority
+from ecgfm_connectors.tls import TlsFiles
 
 LOOPBACK = "127.0.0.1"
 _PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
@@ -33,9 +36,9 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
             pytest.fail("the condition was not met in time")
 
 
-def answers(port: int, called: str) -> bool:
+def answers(port: int, called: str, tls: TlsFiles | None = None) -> bool:
     with suppress(ConnectorError):
-        echo(host=LOOPBACK, port=port, called=called, calling="ECGFM", timeout=2.0)
+        echo(host="localhost", port=port, called=called, calling="ECGFM", timeout=2.0, tls=tls)
         return True
     return False
 
@@ -53,17 +56,23 @@ class ArchivePeer:
 @pytest.fixture(scope="module")
 def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArchivePeer]:
     """Orthanc with DICOMweb, empty."""
+    with running_orthanc(tmp_path_factory.mktemp("orthanc")) as peer:
+        yield peer
+
+
+@contextmanager
+def running_orthanc(folder: Path, tls: TlsFiles | None = None, client: TlsFiles | None = None) -> Iterator[ArchivePeer]:
+    """Orthanc with its files in `folder`; with `tls`, DICOM is spoken over mutual TLS only."""
     program = Path("/usr/sbin/Orthanc")
     if not program.exists():
         pytest.skip("Orthanc is not installed (apt-get install orthanc)")
-    folder = tmp_path_factory.mktemp("orthanc")
-    peer = ArchivePeer(ae_title="ORTHANC", port=free_port(), move_port=free_port(), web=f"{free_port()}")
-    host = f"{LOOPBACK}:{peer.web}"
-    settings = {
+    port, move_port, web_port = free_port(), free_port(), free_port()
+    host = f"{LOOPBACK}:{web_port}"
+    settings: dict[str, object] = {
         "Name": "PEER",
-        "DicomAet": peer.ae_title,
-        "DicomPort": peer.port,
-        "HttpPort": int(peer.web),
+        "DicomAet": "ORTHANC",
+        "DicomPort": port,
+        "HttpPort": web_port,
         "StorageDirectory": str(folder / "store"),
         "IndexDirectory": str(folder / "store"),
         "Plugins": [str(_PLUGIN)] if _PLUGIN.exists() else [],
@@ -73,18 +82,44 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArchivePeer]:
         "DicomAlwaysAllowFind": True,
         "DicomAlwaysAllowGet": True,
         "DicomAlwaysAllowMove": True,
-        "DicomModalities": {"pull": {"AET": "ECGFM", "Host": LOOPBACK, "Port": peer.move_port}},
+        "DicomModalities": {
+            "pull": {"AET": "ECGFM", "Host": "localhost", "Port": move_port, "UseDicomTls": tls is not None}
+        },
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/", "Host": host, "Ssl": False},
     }
+    if tls is not None:
+        settings |= {
+            "DicomTlsEnabled": True,
+            "DicomTlsCertificate": str(tls.certificate),
+            "DicomTlsPrivateKey": str(tls.key),
+            "DicomTlsTrustedCertificates": str(tls.trusted),
+            "DicomTlsRemoteCertificateRequired": True,
+        }
     (folder / "orthanc.json").write_text(json.dumps(settings))
     process = start(program, folder / "orthanc.json", folder=folder)
     try:
-        wait_for(lambda: answers(peer.port, peer.ae_title) or process.poll() is not None)
-        yield ArchivePeer(
-            ae_title=peer.ae_title, port=peer.port, move_port=peer.move_port, web=f"http://{host}/dicom-web"
-        )
+        wait_for(lambda: answers(port, "ORTHANC", client) or process.poll() is not None)
+        yield ArchivePeer(ae_title="ORTHANC", port=port, move_port=move_port, web=f"http://{host}/dicom-web")
     finally:
         stop(process)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> CertificateAuthority:
+    """A certificate authority of this module's own."""
+    if shutil.which(OPENSSL) is None:
+        pytest.skip("the openssl program is not installed")
+    return CertificateAuthority(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="module")
+def orthanc_over_tls(
+    tmp_path_factory: pytest.TempPathFactory, authority: CertificateAuthority
+) -> Iterator[tuple[ArchivePeer, TlsFiles]]:
+    """Orthanc behind mutual TLS, empty, and the files we show it."""
+    client = authority.issue("client")
+    with running_orthanc(tmp_path_factory.mktemp("orthanc"), authority.issue("orthanc"), client) as peer:
+        yield peer, client
 
 
 @pytest.fixture(scope="module")

@@ -157,6 +157,28 @@ def test_dcmqrscp_which_ignores_modalities_in_study(
 
 
 @pytest.mark.peer
+@pytest.mark.parametrize("method", ["move", "get"])
+def test_orthanc_over_mutual_tls(orthanc_over_tls: Any, inbox: Inbox, method: Literal["move", "get"]) -> None:
+    peer, client = orthanc_over_tls
+    wanted = ecgs(2, NOW, first=80)
+    objects = [write_ecg(ecg) for ecg in wanted]
+    cart.send(objects, host="localhost", port=peer.port, called=peer.ae_title, tls=client)
+    archive = Archive(host="localhost", port=peer.port, ae_title=peer.ae_title, timeout=30, tls=client)
+    of = RetrieveSource(
+        name="tls",
+        archive=archive,
+        method=method,
+        receive_host=LOOPBACK,
+        receive_port=peer.move_port if method == "move" else None,
+    )
+    report = pull(of, inbox)
+    assert set(inbox.uids) == {ecg.source_id for ecg in wanted}
+    assert report.problems == ()
+    with pytest.raises(Unreachable):
+        RetrieveSource(name="plain", archive=replace(archive, tls=None)).check()
+
+
+@pytest.mark.peer
 def test_a_destination_the_archive_does_not_know(orthanc: Any, inbox: Inbox) -> None:
     fill(orthanc, write_ecg(ecgs(1, NOW, first=70)[0]))
     archive = Archive(host=LOOPBACK, port=orthanc.port, ae_title="ORTHANC", calling="STRANGER", timeout=30)

@@ -29,11 +29,6 @@ STORESCU = Path("/usr/bin/storescu")
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> CertificateAuthority:
-    return CertificateAuthority(tmp_path_factory.mktemp("tls"))
-
-
-@pytest.fixture(scope="module")
 def client(authority: CertificateAuthority) -> TlsFiles:
     return authority.issue("client")
 
