@@ -10,6 +10,7 @@ from typing import cast
 
 from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.errors import PayloadError, Refused, Unreadable
+from ecgfm_connectors.files.outcome_table import is_table
 
 #: No ECG object of a resting cart comes near; a 24 h 12-lead Holter at 180 Hz in 16 bits does, and is refused early.
 MAX_PAYLOAD = 256 * 2**20
@@ -56,6 +57,7 @@ READERS = {
     "scp": "ecgfm_connectors.files.scp",
     "edf": "ecgfm_connectors.files.edf",
     "wfdb": "ecgfm_connectors.files.wfdb",
+    "outcome-table": "ecgfm_connectors.files.outcome_table",
 }
 
 _XML_ROOTS = {
@@ -90,6 +92,8 @@ def sniff(content: bytes) -> str:
         return "edf"
     if _is_scp(content):
         return "scp"
+    if is_table(content[:4096]):
+        return "outcome-table"
     for magic, reason in _NOT_ECG.items():
         if head.startswith(magic):
             raise Refused("not-a-recording", reason)

@@ -1,0 +1,158 @@
+"""Measured outcomes of an archive: a CSV or Parquet table with a row for each ejection fraction or troponin.
+
+Columns that must be there: `patient_id`, `kind` (lvef or troponin), `value`, `unit`, `observed_at` (ISO 8601). Columns that
+may be there: `authority`, `identifier_type`, `upper_value`, `comparator`, `code`, `assay`, `upper_reference_limit`, `status`
+(final, corrected, withdrawn) and `result_id`. A `result_id` that comes again corrects or withdraws what came before it.
+A row that cannot be read is left out and counted; the others are taken.
+"""
+
+import csv
+import hashlib
+import io
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import datetime, tzinfo
+from typing import TYPE_CHECKING, Any
+
+from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.ecg import Finding
+from ecgfm_connectors.errors import Refused, Unreadable
+from ecgfm_connectors.outcome import Outcome
+from ecgfm_connectors.patient import Identifier, Patient
+
+if TYPE_CHECKING:
+    from ecgfm_connectors.reading import ReadingContext
+
+REQUIRED = ("patient_id", "kind", "value", "unit", "observed_at")
+PARQUET = b"PAR1"
+_COMPARATORS = ("", "<", "<=", ">", ">=")
+_STATUSES = ("final", "corrected", "withdrawn")
+
+
+def is_table(head: bytes) -> bool:
+    """Whether a payload that begins so is an outcome table: Parquet, or CSV whose first line names the required columns."""
+    if head.startswith(PARQUET):
+        return True
+    first = head.lstrip(b"\xef\xbb\xbf").split(b"\n", 1)[0].decode("utf-8", "replace").lower()
+    return all(name in first for name in REQUIRED)
+
+
+def read(content: bytes, context: "ReadingContext") -> Contents:
+    """Every outcome of the table.
+
+    Raises Unreadable (damaged, a column is missing) and Refused (no row can be read, pyarrow is not installed).
+    """
+    rows = list(_parquet(content) if content.startswith(PARQUET) else _csv(content))
+    missing = [name for name in REQUIRED if rows and name not in rows[0]]
+    if missing:
+        raise Unreadable("missing-column", f"the table has no column {', '.join(missing)}")
+    outcomes, problems = [], Counter[str]()
+    for row in rows:
+        try:
+            outcomes.append(_outcome(row, context.default_authority, context.zone))
+        except _BadRow as error:
+            problems[str(error)] += 1
+    findings = tuple(
+        Finding(code="outcome-row", text=f"{count} rows left out: {problem}")
+        for problem, count in sorted(problems.items())
+    )
+    if not outcomes:
+        raise Refused("no-outcome", "; ".join(finding.text for finding in findings) or "the table has no row")
+    return Contents(outcomes=tuple(outcomes), findings=findings)
+
+
+class _BadRow(ValueError):
+    """Why a row is left out; never quotes the row."""
+
+
+def _csv(content: bytes) -> Iterator[Mapping[str, str]]:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Unreadable("charset", "the table is not UTF-8") from error
+    for row in csv.DictReader(io.StringIO(text)):
+        yield {
+            (name or "").strip().lower(): (value or "").strip() for name, value in row.items() if isinstance(name, str)
+        }
+
+
+def _parquet(content: bytes) -> Iterator[Mapping[str, str]]:
+    try:
+        from pyarrow import BufferReader, lib, parquet
+    except ImportError as error:
+        raise Refused(
+            "no-parquet", "reading Parquet needs pyarrow: install ecgfm-clinical[parquet], or write CSV"
+        ) from error
+    try:
+        rows: list[dict[str, Any]] = parquet.read_table(BufferReader(content)).to_pylist()
+    except (lib.ArrowException, OSError) as error:
+        raise Unreadable("damaged", "the Parquet file cannot be read") from error
+    for row in rows:
+        yield {name.strip().lower(): _text(value) for name, value in row.items()}
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _outcome(row: Mapping[str, str], authority: str, zone: tzinfo) -> Outcome:
+    kind, comparator, status = row["kind"].lower(), row.get("comparator", ""), row.get("status", "").lower() or "final"
+    if kind not in ("lvef", "troponin"):
+        raise _BadRow("kind is neither lvef nor troponin")
+    if comparator not in _COMPARATORS:
+        raise _BadRow("the comparator is none of <, <=, >, >=")
+    if status not in _STATUSES:
+        raise _BadRow("the status is none of final, corrected, withdrawn")
+    if not row["patient_id"]:
+        raise _BadRow("no patient_id")
+    identifier = Identifier(
+        authority=row.get("authority") or authority, type=row.get("identifier_type") or "MR", value=row["patient_id"]
+    )
+    return Outcome(
+        source_id=_source_id(row, identifier),
+        patient=Patient(identifiers=(identifier,)),
+        kind=kind,  # type: ignore[arg-type]  # checked above
+        value=_number(row["value"], "value") if status != "withdrawn" or row["value"] else 0.0,
+        upper_value=_optional(row, "upper_value"),
+        comparator=comparator,  # type: ignore[arg-type]  # checked above
+        unit=row["unit"],
+        code=row.get("code", ""),
+        assay=row.get("assay", ""),
+        upper_reference_limit=_optional(row, "upper_reference_limit"),
+        observed_at=_instant(row["observed_at"], zone),
+        status=status,  # type: ignore[arg-type]  # checked above
+    )
+
+
+def _source_id(row: Mapping[str, str], identifier: Identifier) -> str:
+    """The table's own id of the result; else who, what and when, hashed, so that handing it over twice adds nothing."""
+    if row.get("result_id"):
+        return f"table:{identifier.authority}|{row['kind'].lower()}|{row['result_id']}"
+    told = "|".join((identifier.authority, identifier.type, identifier.value, row["kind"].lower(), row["observed_at"]))
+    return "table:" + hashlib.sha256(f"{told}|{row.get('code', '')}|{row.get('assay', '')}".encode()).hexdigest()
+
+
+def _number(text: str, name: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise _BadRow(f"{name} is not a number") from None
+    if not math.isfinite(value):
+        raise _BadRow(f"{name} is not a number")
+    return value
+
+
+def _optional(row: Mapping[str, str], name: str) -> float | None:
+    text = row.get(name, "")
+    return _number(text, name) if text and text.lower() != "nan" else None
+
+
+def _instant(text: str, zone: tzinfo) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise _BadRow("observed_at is not an ISO 8601 time") from None
+    return found if found.tzinfo else found.replace(tzinfo=zone)

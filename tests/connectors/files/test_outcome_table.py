@@ -1,0 +1,103 @@
+"""Outcome tables of archives: every good row becomes an outcome, every bad one is counted, none is quoted."""
+
+import io
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from ecgfm_connectors.errors import PayloadError, Refused, Unreadable
+from ecgfm_connectors.reading import ReadingContext, read, sniff
+
+CONTEXT = ReadingContext(default_authority="TESTHOSP", zone=ZoneInfo("Europe/Zurich"))
+HEAD = "patient_id,kind,value,unit,observed_at"
+
+
+def table(*lines: str, head: str = HEAD) -> bytes:
+    return "\n".join((head, *lines, "")).encode()
+
+
+def test_rows_become_outcomes() -> None:
+    head = HEAD + ",upper_value,comparator,upper_reference_limit,assay,status,authority"
+    found = read(
+        table(
+            "4711,lvef,35,%,2031-05-06T08:00:00+00:00,40,,,,,",
+            "4712,troponin,5,ng/L,2031-05-06 10:00,,<,14,hs-T,corrected,OTHER",
+            head=head,
+        ),
+        CONTEXT,
+    )
+    first, second = found.outcomes
+    assert (first.kind, first.value, first.upper_value, first.unit, first.status) == ("lvef", 35, 40, "%", "final")
+    assert first.patient.identifiers[0].authority == "TESTHOSP"
+    assert (second.comparator, second.upper_reference_limit, second.assay) == ("<", 14, "hs-T")
+    assert second.patient.identifiers[0].authority == "OTHER"
+    assert second.observed_at == datetime(2031, 5, 6, 8, tzinfo=UTC), "the site's zone where none is given"
+
+
+def test_a_result_id_ties_a_correction_to_what_it_corrects() -> None:
+    head = HEAD + ",result_id"
+    first = read(table("4711,lvef,35,%,2031-05-06T08:00:00Z,R1", head=head), CONTEXT).outcomes[0]
+    second = read(table("4711,lvef,55,%,2031-05-06T08:00:00Z,R1", head=head), CONTEXT).outcomes[0]
+    assert first.source_id == second.source_id
+    plain = [read(table("4711,lvef,35,%,2031-05-06T08:00:00Z"), CONTEXT).outcomes[0].source_id for _ in range(2)]
+    assert plain[0] == plain[1]
+    assert "4711" not in plain[0]
+
+
+def test_bad_rows_are_counted_and_never_quoted() -> None:
+    found = read(
+        table(
+            "4711,lvef,35,%,2031-05-06T08:00:00Z",
+            "4712,lvef,secret,%,2031-05-06T08:00:00Z",
+            "4713,lvef,nan,%,2031-05-06T08:00:00Z",
+            "4714,potassium,4,mmol/L,2031-05-06T08:00:00Z",
+            "4715,lvef,35,%,yesterday",
+            ",lvef,35,%,2031-05-06T08:00:00Z",
+        ),
+        CONTEXT,
+    )
+    assert len(found.outcomes) == 1
+    texts = sorted(finding.text for finding in found.findings)
+    assert texts == [
+        "1 rows left out: kind is neither lvef nor troponin",
+        "1 rows left out: no patient_id",
+        "1 rows left out: observed_at is not an ISO 8601 time",
+        "2 rows left out: value is not a number",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "code"),
+    [
+        (table(), Refused, "no-outcome"),
+        (table("4711,lvef,secret,%,2031-05-06T08:00:00Z"), Refused, "no-outcome"),
+        (b"\xff\xfe" + table()[2:], PayloadError, ""),
+        (b"PAR1 and nothing else", Unreadable, "damaged"),
+    ],
+)
+def test_tables_that_give_nothing(content: bytes, error: type[PayloadError], code: str) -> None:
+    with pytest.raises(error) as caught:
+        read(content, CONTEXT)
+    assert not code or caught.value.code == code
+
+
+def test_parquet_gives_the_same_as_csv() -> None:
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed (extra parquet)")
+    from pyarrow import parquet
+
+    at = datetime(2031, 5, 6, 8, tzinfo=UTC)
+    stream = io.BytesIO()
+    rows = {
+        "patient_id": ["4711"],
+        "kind": ["lvef"],
+        "value": [35.0],
+        "unit": ["%"],
+        "observed_at": [at],
+        "assay": [None],
+    }
+    parquet.write_table(arrow.table(rows), stream)
+    assert sniff(stream.getvalue()) == "outcome-table"
+    (outcome,) = read(stream.getvalue(), CONTEXT).outcomes
+    (same,) = read(table("4711,lvef,35,%,2031-05-06T08:00:00+00:00"), CONTEXT).outcomes
+    assert outcome == same
