@@ -24,7 +24,8 @@ from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.reading import ReadingContext
 from ecgfm_connectors.times import acquired_at, parse_date
 
-_VERSIONS = {("SierraECG", "1.03"), ("SierraECG", "1.04"), ("PhilipsECG", "1.03"), ("PhilipsECG", "1.04")}
+_TYPES = frozenset({"SierraECG", "PhilipsECG"})
+_VERSIONS = frozenset({"1.03", "1.04", "1.04.01", "1.04.02"})
 _STANDARD = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 _MEASUREMENTS = {"heartrate": "/min", "meanprint": "ms", "meanqrsdur": "ms", "meanqtint": "ms", "meanqtc": "ms"}
 _Raw = dict[str, NDArray[np.int64]]
@@ -37,12 +38,10 @@ def read(content: bytes, context: ReadingContext) -> Contents:
     `unsupported-version`, `no-recording`, `no-sensitivity`, `sample-interpretation` and what `assemble` refuses.
     """
     root = parse(content)
-    version = (text(root, "documentinfo/documenttype"), text(root, "documentinfo/documentversion"))
-    if version not in _VERSIONS:
-        said = " ".join(version)[:40]
-        raise Refused(
-            "unsupported-version", f"document type {said or '(none)'}; read are SierraECG and PhilipsECG 1.03, 1.04"
-        )
+    kind, version = text(root, "documentinfo/documenttype"), text(root, "documentinfo/documentversion")
+    if kind not in _TYPES or version not in _VERSIONS:
+        said = f"{kind} {version}".strip()[:40] or "(none)"
+        raise Refused("unsupported-version", f"document type {said}; read are SierraECG and PhilipsECG 1.03 and 1.04")
     waveforms = root.find("waveforms/parsedwaveforms")
     if waveforms is None:
         raise Refused("no-recording", "the file holds no parsed waveforms")

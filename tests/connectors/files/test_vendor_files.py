@@ -181,6 +181,12 @@ def test_philips_refusals(ecg: Ecg, context: ReadingContext, old: str, new: str,
     assert refusal(text.replace(old, new).encode(), context) == reason
 
 
+def test_philips_minor_versions(ecg: Ecg, read_one: ReadOne) -> None:
+    for version in ("1.04.01", "1.04.02"):
+        content = write.write_philips(ecg, version="1.04").replace(b">1.04<", f">{version}<".encode())
+        np.testing.assert_allclose(read_one(content).signal, ecg.signal, atol=2e-6)
+
+
 @pytest.mark.parametrize(
     ("name", "samples"), [("129DYPRG.XML", 5264), ("ad4d3d80-d165_1-04_orig.xml", 5300), ("repbeats_example.xml", 5264)]
 )
