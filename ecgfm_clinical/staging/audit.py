@@ -22,6 +22,7 @@ from ecgfm_clinical.staging.sealing import to_json
 
 Detail = str | int | float | bool | None
 ORIGIN = "0" * 64
+_INSERT = insert(audit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,7 @@ def appended(connection: Connection, entries: Sequence[Entry], random_bytes: Cal
                 "hash": end.hash,
             }
         )
-    connection.execute(insert(audit), rows)
+    connection.execute(_INSERT, rows)
     info = connection.info
     yield
     info["audit_end"] = end

@@ -9,14 +9,14 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import bindparam, func, insert, select, text
 
 from ecgfm_clinical.staging import codec, identity, work
 from ecgfm_clinical.staging.records import EcgState
 from ecgfm_clinical.staging.schema import ecg, outcome, payload, payload_content, signal
 from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_clinical.staging.transaction import Transaction
-from ecgfm_clinical.staging.upsert import insert_for
+from ecgfm_clinical.staging.upsert import for_both
 from ecgfm_connectors.base import Disposition, Received, Verdict
 from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.ecg import Ecg
@@ -29,6 +29,12 @@ NEW_VERSION = "new-version"
 #: Refusals that are no failed ECG: the payload never claimed to be one.
 NOT_AN_ECG = frozenset({"no-ecg"})
 
+_INSERT_PAYLOAD = for_both(lambda new: new.on_conflict_do_nothing().returning(payload.c.payload_id), payload)
+_INSERT_CONTENT = insert(payload_content)
+_NEWEST_VERSION = select(func.max(ecg.c.version)).where(ecg.c.source_key == bindparam("wanted"))
+_INSERT_ECG = insert(ecg).returning(ecg.c.ecg_id)
+_INSERT_SIGNAL = insert(signal)
+
 
 def record(tx: Transaction, received: Received, contents: Contents | PayloadError, *, priority: int) -> Verdict:
     """Keep one payload with everything that follows from it."""
@@ -37,7 +43,7 @@ def record(tx: Transaction, received: Received, contents: Contents | PayloadErro
     if payload_id is None:
         return _again(tx, sha256, contents, priority)
     key_id, content = tx.keyring.seal(received.content, bound_to=f"payload_content:{sha256}")
-    tx.connection.execute(insert(payload_content), {"payload_id": payload_id, "key_id": key_id, "content": content})
+    tx.connection.execute(_INSERT_CONTENT, {"payload_id": payload_id, "key_id": key_id, "content": content})
     tx.note(
         "payload.received",
         payload_id=payload_id,
@@ -58,17 +64,19 @@ def _insert_payload(tx: Transaction, received: Received, contents: Contents | Pa
     """The new row's id; None where these bytes are already here."""
     told = {"peer": received.peer, "location": received.location}
     key_id, private = tx.keyring.seal(to_json(told), bound_to=f"payload:{sha256}")
-    statement = insert_for(tx.connection.dialect, payload).values(
-        sha256=sha256,
-        size=len(received.content),
-        transport=received.transport,
-        source=received.source,
-        received_at=received.received_at,
-        key_id=key_id,
-        private=private,
-        **_judgement(contents),
+    payload_id: int | None = tx.connection.scalar(
+        _INSERT_PAYLOAD[tx.connection.dialect.name],
+        {
+            "sha256": sha256,
+            "size": len(received.content),
+            "transport": received.transport,
+            "source": received.source,
+            "received_at": received.received_at,
+            "key_id": key_id,
+            "private": private,
+            **_judgement(contents),
+        },
     )
-    payload_id: int | None = tx.connection.scalar(statement.on_conflict_do_nothing().returning(payload.c.payload_id))
     return payload_id
 
 
@@ -149,11 +157,11 @@ def _queue_for_versions(tx: Transaction, source_ids: Sequence[str]) -> None:
 def _stage_ecg(tx: Transaction, payload_id: int, received: Received, one: Ecg, priority: int) -> tuple[int, int]:
     """(ecg_id, version)"""
     source_key = tx.key("source", one.source_id)
-    version = 1 + (tx.connection.scalar(select(func.max(ecg.c.version)).where(ecg.c.source_key == source_key)) or 0)
+    version = 1 + (tx.connection.scalar(_NEWEST_VERSION, {"wanted": source_key}) or 0)
     key_id, private = tx.keyring.seal(to_json(codec.private(one)), bound_to=f"ecg:{source_key}:{version}")
     urgency = STAT if one.order.stat else priority
     ecg_id: int = tx.connection.execute(
-        insert(ecg).returning(ecg.c.ecg_id),
+        _INSERT_ECG,
         {
             "payload_id": payload_id,
             "source_key": source_key,
@@ -173,7 +181,7 @@ def _stage_ecg(tx: Transaction, payload_id: int, received: Received, one: Ecg, p
         },
     ).scalar_one()
     signal_key, samples = tx.keyring.seal(codec.signal_bytes(one), bound_to=f"signal:{source_key}:{version}")
-    tx.connection.execute(insert(signal), {"ecg_id": ecg_id, "key_id": signal_key, "samples": samples})
+    tx.connection.execute(_INSERT_SIGNAL, {"ecg_id": ecg_id, "key_id": signal_key, "samples": samples})
     work.queue(tx, ecg_id, urgency)
     tx.count(1, received_at=received.received_at, source=received.source, state=EcgState.WAITING.value)
     tx.note("ecg.staged", ecg_id=ecg_id, payload_id=payload_id, version=version, source=received.source)

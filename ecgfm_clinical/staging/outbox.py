@@ -15,7 +15,8 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Exists, and_, case, exists, insert, literal_column, or_, select, update
+from sqlalchemy import Column, Exists, and_, bindparam, case, exists, insert, literal_column, or_, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from ecgfm_clinical.errors import IdentityChanged, LeaseLost, NotFound
 from ecgfm_clinical.staging import codec, identity, loading
@@ -73,7 +74,7 @@ def create(
         told = to_json(codec.patient_dict(addressed_to))
         addressed_key_id, address = tx.keyring.seal(told, bound_to=f"address:{control_id}")
     message_id: int = tx.connection.execute(
-        insert(message).returning(message.c.message_id),
+        _INSERT,
         {
             "ecg_id": ecg_row.ecg_id,
             "scoring_id": scoring_id,
@@ -139,32 +140,8 @@ def claim(
     tx: Transaction, *, worker: str, destination: str, limit: int, lease_until: datetime
 ) -> list[OutboundMessage]:
     """Up to `limit` due messages that may go now, most urgent first, leased to `worker`."""
-    due = (
-        select(message.c.message_id)
-        .where(
-            message.c.state == WAITING,
-            message.c.destination == destination,
-            message.c.due_at <= tx.now,
-            ~_ahead(message.c.patient_key),
-            ~_ahead(message.c.ecg_id),
-        )
-        .order_by(message.c.priority, message.c.due_at, message.c.message_id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    rows = tx.connection.execute(
-        update(message)
-        .where(message.c.message_id.in_(due))
-        .values(
-            state=MessageState.RUNNING.value,
-            worker=worker,
-            lease_until=lease_until,
-            attempts=message.c.attempts + 1,
-            # A body that is fixed may be on the wire the moment this commits.
-            in_doubt=message.c.in_doubt + case((message.c.body_sha256.is_not(None), 1), else_=0),
-        )
-        .returning(*message.c)
-    ).all()
+    given = {"now": tx.now, "to": destination, "up_to": limit, "claimed_by": worker, "until": lease_until}
+    rows = tx.connection.execute(_CLAIM, given).all()
     fixed = bodies(tx, [row for row in rows if row.body_sha256 is not None])
     ordered = sorted(rows, key=lambda row: (row.priority, row.message_id))
     return [_outbound(row, fixed.get(row.message_id)) for row in ordered]
@@ -180,6 +157,40 @@ def _ahead(shared: Column[Any]) -> Exists:
         other.c.message_id != message.c.message_id,
         or_(other.c.message_id < message.c.message_id, other.c.state == RUNNING),
     )
+
+
+def _claim_statement() -> ReturningUpdate[Any]:
+    """Built once: putting it together costs as much as running it."""
+    due = (
+        select(message.c.message_id)
+        .where(
+            message.c.state == WAITING,
+            message.c.destination == bindparam("to"),
+            message.c.due_at <= bindparam("now"),
+            ~_ahead(message.c.patient_key),
+            ~_ahead(message.c.ecg_id),
+        )
+        .order_by(message.c.priority, message.c.due_at, message.c.message_id)
+        .limit(bindparam("up_to"))
+        .with_for_update(skip_locked=True)
+    )
+    return (
+        update(message)
+        .where(message.c.message_id.in_(due))
+        .values(
+            state=RUNNING,
+            worker=bindparam("claimed_by"),
+            lease_until=bindparam("until"),
+            attempts=message.c.attempts + 1,
+            # A body that is fixed may be on the wire the moment this commits.
+            in_doubt=message.c.in_doubt + case((message.c.body_sha256.is_not(None), 1), else_=0),
+        )
+        .returning(*message.c)
+    )
+
+
+_CLAIM = _claim_statement()
+_INSERT = insert(message).returning(message.c.message_id)
 
 
 def bodies(tx: Reading, rows: Sequence[Any]) -> dict[int, bytes]:

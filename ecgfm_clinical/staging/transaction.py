@@ -14,7 +14,7 @@ from ecgfm_clinical.staging.audit import Detail, Entry
 from ecgfm_clinical.staging.engine import translated
 from ecgfm_clinical.staging.schema import tally
 from ecgfm_clinical.staging.sealing import Keyring, keyed_digest
-from ecgfm_clinical.staging.upsert import insert_for
+from ecgfm_clinical.staging.upsert import for_both
 
 ALL_TIME = "*"
 SHARDS = 16
@@ -102,9 +102,13 @@ def _add_counts(tx: Transaction, *, shard: int) -> None:
     rows = [key._asdict() | {"count": by} for key, by in sorted(tx.counts.items()) if by]
     if not rows:
         return
-    statement = insert_for(tx.connection.dialect, tally)
-    statement = statement.on_conflict_do_update(
+    tx.connection.execute(_ADD[tx.connection.dialect.name], [row | {"shard": shard} for row in rows])
+
+
+_ADD = for_both(
+    lambda new: new.on_conflict_do_update(
         index_elements=["day", "source", "head", "state", "shard"],
-        set_={"count": tally.c.count + statement.excluded.count},
-    )
-    tx.connection.execute(statement, [row | {"shard": shard} for row in rows])
+        set_={"count": tally.c.count + new.excluded.count},
+    ),
+    tally,
+)

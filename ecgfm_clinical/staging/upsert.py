@@ -1,12 +1,19 @@
 """INSERT … ON CONFLICT in the spelling of the database at hand."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Dialect, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
+
+T = TypeVar("T")
+
+
+def for_both(build: Callable[[PostgresqlInsert | SqliteInsert], T], table: Table) -> dict[str, T]:
+    """Dialect name -> statement, built once for the steps that run for every ECG: building costs as much as running."""
+    return {"postgresql": build(postgresql.insert(table)), "sqlite": build(sqlite.insert(table))}
 
 
 def insert_for(dialect: Dialect, table: Table) -> PostgresqlInsert | SqliteInsert:

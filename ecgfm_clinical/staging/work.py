@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import case, insert, select, update
+from sqlalchemy import bindparam, case, insert, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from ecgfm_clinical.errors import LeaseLost, NotFound
 from ecgfm_clinical.staging import codec, outbox
@@ -21,27 +22,43 @@ from ecgfm_clinical.staging.transaction import Transaction
 
 def claim(tx: Transaction, *, worker: str, limit: int, lease_until: datetime) -> list[Job]:
     """Up to `limit` due jobs, most urgent first, now leased to `worker`."""
+    given = {"now": tx.now, "up_to": limit, "claimed_by": worker, "until": lease_until}
+    rows = tx.connection.execute(_CLAIM, given).all()
+    return sorted(map(_job, rows), key=lambda job: (job.priority, job.job_id))
+
+
+def _claim_statement() -> ReturningUpdate[Any]:
+    """Built once: putting it together costs as much as running it."""
     due = (
         select(score_job.c.job_id, score_job.c.suspect, score_job.c.priority, score_job.c.due_at)
-        .where(score_job.c.state == WAITING, score_job.c.due_at <= tx.now)
+        .where(score_job.c.state == WAITING, score_job.c.due_at <= bindparam("now"))
         .order_by(score_job.c.priority, score_job.c.due_at, score_job.c.job_id)
-        .limit(limit)
+        .limit(bindparam("up_to"))
         .with_for_update(skip_locked=True)
         .cte("due")
     )
-    first = (
-        select(due.c.job_id, due.c.suspect).order_by(due.c.priority, due.c.due_at, due.c.job_id).limit(1).cte("first")
-    )
+    most_urgent = select(due.c.job_id, due.c.suspect).order_by(due.c.priority, due.c.due_at, due.c.job_id).limit(1)
+    first = most_urgent.cte("first")
     alone_or_healthy = select(due.c.job_id).where(
         case((first.c.suspect, due.c.job_id == first.c.job_id), else_=~due.c.suspect)
     )
-    rows = tx.connection.execute(
+    return (
         update(score_job)
         .where(score_job.c.job_id.in_(alone_or_healthy))
-        .values(state=JobState.RUNNING.value, worker=worker, lease_until=lease_until, attempts=score_job.c.attempts + 1)
+        .values(
+            state=RUNNING,
+            worker=bindparam("claimed_by"),
+            lease_until=bindparam("until"),
+            attempts=score_job.c.attempts + 1,
+        )
         .returning(*score_job.c)
-    ).all()
-    return sorted(map(_job, rows), key=lambda job: (job.priority, job.job_id))
+    )
+
+
+_CLAIM = _claim_statement()
+_INSERT_JOB = insert(score_job)
+_INSERT_SCORING = insert(scoring).returning(scoring.c.scoring_id)
+_INSERT_SCORES = insert(score)
 
 
 def _job(row: Any) -> Job:
@@ -69,7 +86,7 @@ def finish(
     row = _ecg_row(tx, job.ecg_id)
     was = heads_of(tx, row.scoring_id)
     scoring_id: int = tx.connection.execute(
-        insert(scoring).returning(scoring.c.scoring_id),
+        _INSERT_SCORING,
         {
             "ecg_id": found.ecg_id,
             "model_id": found.model_id,
@@ -84,7 +101,7 @@ def finish(
         },
     ).scalar_one()
     if found.scores:
-        tx.connection.execute(insert(score), codec.score_rows(scoring_id, found))
+        tx.connection.execute(_INSERT_SCORES, codec.score_rows(scoring_id, found))
     heads = codec.head_states(found.scores)
     state = EcgState.SCORED if "scored" in heads.values() else EcgState.NOT_EVALUABLE
     _move(tx, row, state, scoring_id=scoring_id)
@@ -170,7 +187,7 @@ def rescore(tx: Transaction, ecg_ids: Sequence[int]) -> int:
 def queue(tx: Transaction, ecg_id: int, priority: int) -> None:
     """A score job, due at once."""
     values = {"state": JobState.WAITING.value, "attempts": 0, "suspect": False, "due_at": tx.now, "created_at": tx.now}
-    tx.connection.execute(insert(score_job), {"ecg_id": ecg_id, "priority": priority, **values})
+    tx.connection.execute(_INSERT_JOB, {"ecg_id": ecg_id, "priority": priority, **values})
 
 
 def heads_of(tx: Transaction, scoring_id: int | None) -> dict[str, str]:
