@@ -36,6 +36,12 @@ class LeftOut:
     reason: str
 
 
+def check_format(out: Path) -> None:
+    """Raise InputError where `out` is neither .npy nor .parquet, before hours are spent on what cannot be written."""
+    if out.suffix not in (".npy", ".parquet"):
+        raise InputError(f"{out}: embeddings are written as .npy or .parquet; choose one by the file's ending")
+
+
 def embed_files(
     paths: Iterable[Path], predictor: "Predictor", settings: Settings | None = None
 ) -> tuple[list[Row], list[LeftOut]]:
@@ -64,13 +70,11 @@ def write(out: Path, rows: Sequence[Row], *, model_id: str, preprocessing: str) 
 
     Raises InputError for another suffix, for no rows, and where pyarrow is needed and absent.
     """
+    check_format(out)
     if not rows:
         raise InputError("none of these files gave an embedding; nothing was written")
-    if out.suffix == ".npy":
-        return _write_npy(out, rows, model_id, preprocessing)
-    if out.suffix == ".parquet":
-        return _write_parquet(out, rows, model_id, preprocessing)
-    raise InputError(f"{out}: embeddings are written as .npy or .parquet; choose one by the file's ending")
+    write_rows = _write_npy if out.suffix == ".npy" else _write_parquet
+    return write_rows(out, rows, model_id, preprocessing)
 
 
 def _write_npy(out: Path, rows: Sequence[Row], model_id: str, preprocessing: str) -> list[Path]:

@@ -58,6 +58,7 @@ def embed(
     from ecgfm_clinical.reading import gather
     from ecgfm_clinical.settings import Settings
 
+    embeddings.check_format(out)
     site = settings_from(settings) if settings else Settings()
     predictor = wiring.open_predictor(site, model if model == "demo" else str(Path(model).resolve()))
     paths = progress(gather(files), "Embedding")

@@ -1,8 +1,7 @@
 """How fast each runtime scores one bundle on this machine, beside a plain eager float32 network, in one alternating run.
 
 Machines are shared and clocks change, so only ratios taken in turns mean anything: every round runs each runtime once.
-The baseline `eager` is the network as it stands in `encoder.py`: weight normalisation computed in each pass, separate
-q, k and v, scaled_dot_product_attention, torch's own matrix products.
+The baseline `eager` is the network arranged as fairseq-signals arranges it (`baseline.py`).
 """
 
 import json
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from ecgfm import runtimes
+from ecgfm.baseline import eager_embedding
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import EcgFmError
 from ecgfm.runtimes.synthetic import synthetic_ecgs
@@ -115,10 +115,8 @@ def eager(bundle: Bundle, threads: int | None = None) -> Score:
 
     def score(segments: NDArray[np.float32]) -> Logits:
         with torch.inference_mode():
-            return {
-                head: values.numpy()
-                for head, values in network.logits(network.embed(torch.from_numpy(segments))).items()
-            }
+            heads = network.logits(eager_embedding(network, torch.from_numpy(segments)))
+            return {head: values.numpy() for head, values in heads.items()}
 
     return score
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import ecgfm
 from ecgfm import fairseq
+from ecgfm.baseline import eager_embedding
 from ecgfm.network import EcgFm, pool
 
 TOLERANCE = 5e-6
@@ -210,3 +211,11 @@ def test_the_published_size_has_exactly_the_published_tensors(reference: Path, t
 
 def eval_shape(text: str) -> tuple[int, ...]:
     return tuple(int(size) for size in text.strip("()").split(",") if size.strip())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["tiny_finetuned", "tiny_finetuned_prenorm"])
+def test_the_benchmarks_baseline_is_the_same_network(reference: Path, name: str) -> None:
+    network = fairseq.build(reference / f"{name}.pt").eval()
+    source = torch.randn(2, 12, 2500, generator=torch.Generator().manual_seed(3))
+    assert torch.allclose(eager_embedding(network, source), network.embed(source), atol=TOLERANCE)

@@ -1,0 +1,133 @@
+"""`model …`, `embed` and `explain` as a user runs them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from ecgfm.errors import EcgFmError
+from ecgfm.testing import write_tiny_bundle
+from ecgfm_clinical.cli import app
+from ecgfm_clinical.errors import InputError
+
+REFERENCE = Path(__file__).parents[1] / "data" / "reference"
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_bundle(tmp_path_factory.mktemp("model") / "tiny").path
+
+
+@pytest.fixture(scope="module")
+def ecg() -> Path:
+    """The real recording that pydicom carries."""
+    pydicom_data = pytest.importorskip("pydicom.data")
+    return Path(str(pydicom_data.get_testdata_file("waveform_ecg.dcm")))
+
+
+def test_import_and_show(tmp_path: Path) -> None:
+    out = tmp_path / "b"
+    done = run(
+        "model",
+        "import",
+        REFERENCE / "tiny_finetuned.pt",
+        "--out",
+        out,
+        "--name",
+        "mine",
+        "--labels",
+        "a,b,c,d,e",
+        "--json",
+    )
+    assert done.exit_code == 0, done.output
+    imported = json.loads(done.stdout)
+    assert imported["heads"][0]["labels"] == list("abcde")
+    shown = json.loads(run("model", "show", out, "--json").stdout)
+    assert shown == imported
+    text = run("model", "show", out).stdout
+    assert imported["model_id"] in text
+    assert "not calibrated" in text
+
+
+def test_import_of_what_is_no_checkpoint_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "notes.pt").write_text("not a model")
+    done = run("model", "import", tmp_path / "notes.pt", "--out", tmp_path / "b")
+    assert done.exit_code != 0
+    assert isinstance(done.exception, EcgFmError)
+    assert "not a readable torch checkpoint" in str(done.exception)
+    assert not (tmp_path / "b").exists()
+
+
+def test_bench_names_every_runtime(bundle: Path, tmp_path: Path) -> None:
+    done = run("model", "bench", bundle, "--rounds", 1, "--cache", tmp_path, "--json", "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    timings = {one["runtime"]: one for one in json.loads(done.stdout)}
+    assert {"eager", "torch", "torch-bf16", "onnx", "openvino", "openvino-bf16", "torch-fp16"} <= set(timings)
+    assert timings["torch"]["largest_probability_change"] <= 1e-6
+    assert timings["torch"]["peak_megabytes"] > 100
+    assert "CUDA" in timings["torch-fp16"]["reason"]
+
+
+def test_prepare_measures_on_the_recordings_given(bundle: Path, ecg: Path, tmp_path: Path) -> None:
+    done = run(
+        "model", "prepare", bundle, ecg, "--runtime", "torch-bf16", "--cache", tmp_path, "--device", "cpu", "--json"
+    )
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["segments"] == 2
+    assert 0 < found["largest_probability_change"] <= found["limit"]
+    assert found["measured_on"] == "1 recordings given"
+
+
+def test_embed_npy_and_parquet_hold_the_same_rows(bundle: Path, ecg: Path, tmp_path: Path) -> None:
+    npy, parquet = tmp_path / "e.npy", tmp_path / "e.parquet"
+    assert run("embed", ecg, ecg, "--model", bundle, "--out", npy).exit_code == 0
+    values = np.load(npy)
+    assert values.shape == (2, 32)
+    assert values.dtype == np.float32
+    assert (tmp_path / "e.csv").read_text().splitlines()[1].startswith(f"0,{ecg},0,")
+    reader = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    assert run("embed", ecg, ecg, "--model", bundle, "--out", parquet).exit_code == 0
+    table = reader.read_table(parquet)
+    np.testing.assert_array_equal(np.stack(table["embedding"].to_numpy(zero_copy_only=False)), values)
+    assert len(table.schema.metadata[b"model_id"]) == 64
+
+
+def test_embed_says_what_it_left_out(bundle: Path, ecg: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.dcm").write_text("not an ECG")
+    done = run("embed", ecg, tmp_path / "notes.dcm", "--model", bundle, "--out", tmp_path / "e.npy", "--json")
+    assert done.exit_code == 1
+    found = json.loads(done.stdout)
+    assert found["rows"] == 1
+    assert found["left_out"][0]["file"].endswith("notes.dcm")
+
+
+def test_embed_to_an_unknown_format(bundle: Path, ecg: Path, tmp_path: Path) -> None:
+    done = run("embed", ecg, "--model", bundle, "--out", tmp_path / "e.xlsx")
+    assert isinstance(done.exception, InputError)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("extra", [(), ("--method", "gradient", "--label", "troponin")])
+def test_explain_draws_a_picture(bundle: Path, ecg: Path, tmp_path: Path, extra: tuple[str, ...]) -> None:
+    png = tmp_path / "e.png"
+    done = run("explain", ecg, "--model", bundle, "--png", png, *extra)
+    assert done.exit_code == 0, done.output
+    assert png.read_bytes().startswith(b"\x89PNG")
+    assert "looked most at" in done.stdout
+
+
+def test_explain_of_an_unknown_method_or_label(bundle: Path, ecg: Path, tmp_path: Path) -> None:
+    done = run("explain", ecg, "--model", bundle, "--png", tmp_path / "e.png", "--method", "oracle")
+    assert isinstance(done.exception, InputError)
+    done = run(
+        "explain", ecg, "--model", bundle, "--png", tmp_path / "e.png", "--method", "gradient", "--label", "luck"
+    )
+    assert isinstance(done.exception, EcgFmError)
+    assert not (tmp_path / "e.png").exists()
