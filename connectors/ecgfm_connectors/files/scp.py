@@ -8,6 +8,7 @@ data agree with them.
 import binascii
 from datetime import timedelta, timezone, tzinfo
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.ecg import AcquiredAt, Device, Ecg, Filters, Finding
 from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.files.huffman import expand, parse_tables
-from ecgfm_connectors.files.scp_sections import LeadRange, Sections, lead_ranges, statements, tags
+from ecgfm_connectors.files.scp_sections import LeadRange, Sections, lead_ranges, statements, subtraction_zones, tags
 from ecgfm_connectors.leads import from_number
 from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.reading import ReadingContext
@@ -71,30 +72,69 @@ def read(content: bytes, context: ReadingContext) -> Contents:
 
 
 def _rhythm(sections: Sections, findings: list[Finding]) -> tuple[float, list[Channel]]:
-    """Sampling rate in Hz and the leads of section 6 in mV."""
+    """Sampling rate in Hz and the leads of section 6 in mV, reference beats added back where they were subtracted."""
     ranges, subtracted = lead_ranges(sections.body(3))
     body = sections.body(6)
     if len(body) < 6 + 2 * len(ranges):
         raise Refused("no-recording", "the record has no rhythm data (section 6), at most a reference beat")
-    nanovolts, microseconds = int.from_bytes(body[:2], "little"), int.from_bytes(body[2:4], "little")
-    differences, bimodal = body[4], body[5]
-    if subtracted or bimodal:
-        raise Refused("scp-compression", "reference beat subtraction or bimodal compression; ask for the full rhythm")
-    if nanovolts == 0:
-        raise Refused("no-sensitivity", "section 6 has an amplitude value multiplier of 0")
-    if microseconds == 0 or differences > 2:
-        raise Unreadable(
-            "sampling-frequency" if microseconds == 0 else "scp-structure", "section 6 has broken parameters"
-        )
-    sizes = [int.from_bytes(body[6 + 2 * n : 8 + 2 * n], "little") for n in range(len(ranges))]
-    blocks = _blocks(body[6 + 2 * len(ranges) :], sizes)
-    tables = sections.body(2)
-    rows = [_decode(block, area, tables, differences) for block, area in zip(blocks, ranges, strict=True)]
-    if any(len(row) < area.samples - (area.start == 0) for row, area in zip(rows, ranges, strict=True)):
-        most = max(map(len, rows))
+    if body[5]:
+        raise Refused("scp-compression", "bimodal compression; ask for the rhythm without it")
+    rhythm = _coded_leads(body, ranges, sections.body(2))
+    if any(len(row) < area.samples - (area.start == 0) for row, area in zip(rhythm.rows, ranges, strict=True)):
+        most = max(map(len, rhythm.rows))
         note = f"section 3 declares up to {max(area.samples for area in ranges)} samples a lead, the data hold {most}"
         findings.append(Finding(code="fewer-samples-than-declared", text=note))
-    return 1e6 / microseconds, _channels(rows, ranges, nanovolts)
+    rows = [row.astype(np.float64) * rhythm.millivolts for row in rhythm.rows]
+    if subtracted:
+        _add_reference_beats(rows, ranges, rhythm, sections)
+    return 1e6 / rhythm.microseconds, _channels(rows, ranges)
+
+
+class _Coded(NamedTuple):
+    """The leads of section 5 or 6 in units of their multiplier."""
+
+    rows: list[NDArray[np.int64]]
+    millivolts: float  #: for one unit
+    microseconds: int  #: between samples
+
+
+def _coded_leads(body: bytes, ranges: list[LeadRange], tables: bytes) -> _Coded:
+    """Sections 5 and 6 are laid out alike (§5.8, §5.9)."""
+    nanovolts, microseconds = int.from_bytes(body[:2], "little"), int.from_bytes(body[2:4], "little")
+    if nanovolts == 0:
+        raise Refused("no-sensitivity", "the amplitude value multiplier is 0")
+    if microseconds == 0:
+        raise Unreadable("sampling-frequency", "the sample time interval is 0")
+    if body[4] > 2:
+        raise Unreadable("scp-structure", "differences of an order that does not exist")
+    sizes = [int.from_bytes(body[6 + 2 * n : 8 + 2 * n], "little") for n in range(len(ranges))]
+    blocks = _blocks(body[6 + 2 * len(ranges) :], sizes)
+    rows = [_decode(block, area, tables, body[4]) for block, area in zip(blocks, ranges, strict=True)]
+    return _Coded(rows, nanovolts * 1e-6, microseconds)
+
+
+def _add_reference_beats(
+    rows: list[NDArray[np.float64]], ranges: list[LeadRange], rhythm: _Coded, sections: Sections
+) -> None:
+    """Put the reference beat back under each QRS of type 0 it was subtracted from (§5.7.5); `rows` are mV, changed in place."""
+    zones = subtraction_zones(sections.body(4))
+    body = sections.body(5)
+    if zones is None or len(body) < 6 + 2 * len(ranges):
+        raise Unreadable("scp-structure", "reference beats were subtracted, but sections 4 and 5 do not hold them")
+    length = round(zones.milliseconds * 1000 / (int.from_bytes(body[2:4], "little") or 1))
+    beats = _coded_leads(body, [LeadRange(1, max(1, length), area.lead) for area in ranges], sections.body(2))
+    if beats.microseconds != rhythm.microseconds:
+        raise Refused("scp-compression", "reference beats of another sampling rate than the rhythm")
+    for row, area, beat in zip(rows, ranges, beats.rows, strict=True):
+        for start, fiducial, end in zones.beats:
+            # Sample n of the rhythm lies under sample n - shift of the beat; all are counted from 1.
+            shift = fiducial - zones.fiducial
+            first = max(start, area.start, shift + 1)
+            last = min(end, area.start + len(row) - 1, shift + len(beat))
+            if first <= last:
+                row[first - area.start : last - area.start + 1] += (
+                    beat[first - shift - 1 : last - shift] * beats.millivolts
+                )
 
 
 def _blocks(data: bytes, sizes: list[int]) -> list[bytes]:
@@ -129,8 +169,8 @@ def _integrated(values: NDArray[np.int64], order: int) -> NDArray[np.int64]:
     return values.astype(np.int16).astype(np.int64)
 
 
-def _channels(rows: list[NDArray[np.int64]], ranges: list[LeadRange], nanovolts: int) -> list[Channel]:
-    """Rows put where their ranges say, NaN elsewhere."""
+def _channels(rows: list[NDArray[np.float64]], ranges: list[LeadRange]) -> list[Channel]:
+    """Rows (mV) put where their ranges say, NaN elsewhere."""
     first = min(area.start for area in ranges)
     length = max(area.start - first + len(row) for row, area in zip(rows, ranges, strict=True))
     if length * len(rows) > _LONGEST or length > 4 * max(map(len, rows), default=0):
@@ -141,7 +181,7 @@ def _channels(rows: list[NDArray[np.int64]], ranges: list[LeadRange], nanovolts:
         if lead is None or not lead.canonical:
             continue
         samples = np.full(length, np.nan, dtype=np.float32)
-        samples[area.start - first : area.start - first + len(row)] = row * (nanovolts * 1e-6)
+        samples[area.start - first : area.start - first + len(row)] = row
         channels.append(Channel(lead=lead, samples=samples))
     return channels
 

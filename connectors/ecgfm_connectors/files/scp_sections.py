@@ -71,6 +71,29 @@ def lead_ranges(body: bytes) -> tuple[list[LeadRange], bool]:
     return ranges, bool(flags & 1)
 
 
+class Zones(NamedTuple):
+    """Section 4: the reference beat's length and fiducial sample, and the zones it was subtracted from."""
+
+    milliseconds: int
+    fiducial: int  #: sample of the reference beat, counted from 1
+    beats: list[tuple[int, int, int]]  #: first, fiducial and last sample of the rhythm for each QRS of type 0
+
+
+def subtraction_zones(body: bytes) -> Zones | None:
+    """Section 4; None where it is absent or cut off."""
+    count = int.from_bytes(body[4:6], "little")
+    if len(body) < 6 + 14 * count or count == 0:
+        return None
+    beats = []
+    for at in range(6, 6 + 14 * count, 14):
+        kind, *positions = (
+            int.from_bytes(body[at + n : at + m], "little") for n, m in ((0, 2), (2, 6), (6, 10), (10, 14))
+        )
+        if kind == 0:
+            beats.append((positions[0], positions[1], positions[2]))
+    return Zones(int.from_bytes(body[:2], "little"), int.from_bytes(body[2:4], "little"), beats)
+
+
 def statements(body: bytes) -> tuple[str, ...]:
     """Section 8: the full text interpretation."""
     found = []

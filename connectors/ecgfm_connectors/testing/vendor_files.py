@@ -202,21 +202,61 @@ def _lzw(data: bytes) -> bytes:
     return int(bits, 2).to_bytes(len(bits) // 8, "big")
 
 
-def write_scp(ecg: Ecg, *, compressed: bool = True, order: int = 2, zero_based: bool = False) -> bytes:
-    """SCP-ECG with sections 0–3, 6 and 8: Huffman-coded differences of the given order, or plain 16-bit samples."""
+def write_scp(
+    ecg: Ecg, *, compressed: bool = True, order: int = 2, zero_based: bool = False, subtracted: bool = False
+) -> bytes:
+    """SCP-ECG with sections 0–3, 6 and 8: Huffman-coded differences of the given order, or plain 16-bit samples.
+
+    `subtracted` takes a reference beat out of the rhythm (sections 4 and 5), at places that need not be heart beats.
+    """
     rows = counts(ecg)
+    if subtracted:
+        beats, zones = _reference_beats(rows)
+        rows = {lead: _without_beats(row, beats[lead], zones) for lead, row in rows.items()}
     samples = ecg.signal.shape[1]
     first, last = (0, samples) if zero_based else (1, samples)
     blocks = [
         _huffman(_differenced(row, order)) if compressed else row.astype("<i2").tobytes() for row in rows.values()
     ]
     leads = b"".join(struct.pack("<IIB", first, last, LEAD_NUMBERS[lead]) for lead in rows)
-    rhythm = struct.pack("<HHBB", round(STEP * 1e6), round(1e6 / ecg.sampling_rate), order if compressed else 0, 0)
-    rhythm += b"".join(struct.pack("<H", min(len(block), 65534)) for block in blocks) + b"".join(blocks)
-    bodies = {1: _scp_tags(ecg), 3: bytes((len(rows), 12 << 3 | 4)) + leads, 6: rhythm, 8: _scp_statements(ecg)}
+    parameters = struct.pack("<HHBB", round(STEP * 1e6), round(1e6 / ecg.sampling_rate), order if compressed else 0, 0)
+    rhythm = parameters + _scp_blocks(blocks)
+    flags = 12 << 3 | 4 | subtracted
+    bodies = {1: _scp_tags(ecg), 3: bytes((len(rows), flags)) + leads, 6: rhythm, 8: _scp_statements(ecg)}
+    if subtracted:
+        coded = [_huffman(_differenced(beat, order)) for beat in beats.values()]
+        length = round(_BEAT / ecg.sampling_rate * 1000)
+        bodies[4] = struct.pack("<HHH", length, _FIDUCIAL, len(zones))
+        bodies[4] += b"".join(struct.pack("<HIII", 0, *zone) for zone in zones)
+        bodies[5] = parameters + _scp_blocks(coded)
     if compressed:
         bodies[2] = struct.pack("<H", DEFAULT_TABLE)
     return _scp_record(bodies)
+
+
+_BEAT, _FIDUCIAL = 300, 120  #: samples of the reference beat, and its fiducial sample counted from 1
+
+
+def _scp_blocks(blocks: list[bytes]) -> bytes:
+    return b"".join(struct.pack("<H", min(len(block), 65534)) for block in blocks) + b"".join(blocks)
+
+
+def _reference_beats(rows: dict[str, _Counts]) -> tuple[dict[str, _Counts], list[tuple[int, int, int]]]:
+    """A stretch of each lead as its beat, and zones (first, fiducial, last sample) that reach over the beat's ends."""
+    beats = {lead: row[:_BEAT] for lead, row in rows.items()}
+    samples = len(next(iter(rows.values())))
+    return beats, [(at - 150, at, at + 200) for at in range(160, samples - 210, 425)]
+
+
+def _without_beats(row: _Counts, beat: _Counts, zones: list[tuple[int, int, int]]) -> _Counts:
+    """The rhythm with the beat subtracted, sample by sample as the standard words it."""
+    rest = row.copy()
+    for start, fiducial, end in zones:
+        for sample in range(start, end + 1):
+            place = sample - fiducial + _FIDUCIAL
+            if 1 <= place <= len(beat):
+                rest[sample - 1] -= beat[place - 1]
+    return rest
 
 
 def _scp_record(bodies: dict[int, bytes]) -> bytes:

@@ -30,6 +30,7 @@ WRITERS: dict[str, Callable[[Ecg], bytes]] = {
     "scp Huffman only": lambda ecg: write.write_scp(ecg, order=0),
     "scp plain": lambda ecg: write.write_scp(ecg, compressed=False),
     "scp zero-based": lambda ecg: write.write_scp(ecg, zero_based=True),
+    "scp reference beats": lambda ecg: write.write_scp(ecg, subtracted=True),
     "edf": write.write_edf,
 }
 
@@ -259,6 +260,12 @@ def scp_patched(ecg: Ecg, at: int, value: bytes) -> bytes:
 )
 def test_scp_refusals(ecg: Ecg, context: ReadingContext, at: int, value: bytes, reason: str) -> None:
     assert refusal(scp_patched(ecg, at, value), context) == reason
+
+
+def test_scp_reference_beats_as_ecgdatakit_adds_them(ecg: Ecg, read_one: ReadOne, tmp_path: Path) -> None:
+    path = tmp_path / "subtracted.scp"
+    path.write_bytes(write.write_scp(ecg, subtracted=True))
+    compare_with_ecgdatakit(path, read_one(path.read_bytes()))
 
 
 def test_real_scp_is_the_recording_of_the_annotated_ecg(corpus: Corpus, read_one: ReadOne) -> None:
