@@ -19,8 +19,10 @@ from ecgfm_clinical.staging.store import Store
 from ecgfm_clinical.testing import wait_until
 
 TICK = 0.05
-LONGEST_LIFE = 12.0  # seconds until a process that never came to its named point is killed where it stands
-POWER_CUT_EVERY = 10  # every tenth death takes all processes down at once
+LONGEST_LIFE = 10.0  # seconds of work until a process that never came to its named point is killed where it stands
+LONGEST_START = 120.0  # seconds until a process that never came to work is killed
+READY = b'"service.started"'
+POWER_CUT_EVERY = 30  # after so many deaths, all processes go down at once
 
 
 @dataclass(slots=True)
@@ -28,7 +30,10 @@ class _Process:
     role: str
     point: str
     process: subprocess.Popen[bytes]
+    log: Path
+    life: float  #: seconds of work
     dies_at: float
+    ready: bool = False
 
 
 @dataclass(slots=True)
@@ -43,6 +48,8 @@ class Campaign:
     tell: Callable[[int], None] = lambda _: None
     deaths: Counter[str] = field(default_factory=Counter)
     unexpected: list[str] = field(default_factory=list)
+    spawned: int = 0
+    next_cut: int = POWER_CUT_EVERY // 2
 
     def run(self) -> Verdict:
         """Kill, let rest, judge. Raises TimeoutError where the store does not come to rest."""
@@ -77,8 +84,7 @@ class Campaign:
                 for role, one in living.items():
                     if self._is_dead(one):
                         living[role] = self._start(settings, role, chance)
-                if self.deaths.total() % POWER_CUT_EVERY == POWER_CUT_EVERY - 1:
-                    self._power_cut(living)
+                self._power_cut(living)
         finally:
             for one in living.values():
                 one.process.kill()
@@ -86,6 +92,9 @@ class Campaign:
 
     def _is_dead(self, one: _Process) -> bool:
         code = one.process.poll()
+        if not one.ready and READY in one.log.read_bytes():
+            one.ready = True
+            one.dies_at = time.monotonic() + one.life
         if code is None and time.monotonic() > one.dies_at:
             one.process.kill()
             one.process.wait()
@@ -101,6 +110,10 @@ class Campaign:
         return True
 
     def _power_cut(self, living: dict[str, _Process]) -> None:
+        """Take all processes down at once, when all are at work."""
+        if self.deaths.total() < self.next_cut or not all(one.ready for one in living.values()):
+            return
+        self.next_cut = self.deaths.total() + POWER_CUT_EVERY
         for one in living.values():
             one.process.kill()
         for one in living.values():
@@ -108,20 +121,19 @@ class Campaign:
             one.point = f"{one.role}: all at once"
 
     def _start(self, settings: Path, role: str, chance: random.Random) -> _Process:
-        now = time.monotonic()
         if chance.random() < 0.3:
-            return self._spawn(
-                settings, role, ("-", "-", 0), f"{role}: anywhere", now + chance.uniform(1.0, LONGEST_LIFE)
-            )
+            return self._spawn(settings, role, ("-", "-", 0), "anywhere", chance.uniform(0.0, LONGEST_LIFE))
         step, when = chance.choice(victim.points(role))
-        nth = chance.randint(1, 8)
-        return self._spawn(settings, role, (step, when, nth), f"{role}: {when} {step}", now + LONGEST_LIFE)
+        return self._spawn(settings, role, (step, when, chance.randint(1, 8)), f"{when} {step}", LONGEST_LIFE)
 
-    def _spawn(self, settings: Path, role: str, order: tuple[str, str, int], point: str, dies_at: float) -> _Process:
+    def _spawn(self, settings: Path, role: str, order: tuple[str, str, int], point: str, life: float) -> _Process:
         words = [sys.executable, "-m", "ecgfm_clinical.campaign.victim", role, str(settings), *map(str, order)]
-        with (self.folder / f"{role}.log").open("ab") as log:
+        self.spawned += 1
+        path = self.folder / f"{role}-{self.spawned:04d}.log"
+        with path.open("wb") as log:
             process = subprocess.Popen(words, stdout=log, stderr=log)
-        return _Process(role=role, point=point, process=process, dies_at=dies_at)
+        dies_at = time.monotonic() + LONGEST_START
+        return _Process(role=role, point=f"{role}: {point}", process=process, log=path, life=life, dies_at=dies_at)
 
     def _come_to_rest(
         self,
@@ -135,7 +147,7 @@ class Campaign:
 
         for receiver in receivers.values():
             receiver.behaves = True
-        living = [self._spawn(settings, role, ("-", "-", 0), role, time.monotonic() + 3600) for role in victim.STEPS]
+        living = [self._spawn(settings, role, ("-", "-", 0), "at rest", life=0.0) for role in victim.STEPS]
         try:
             carts.join()
             wait_until(lambda: not store.counts().waiting, timeout=300)
