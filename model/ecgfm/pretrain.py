@@ -6,7 +6,6 @@ divides `micro_batches_per_update`, and goes on after a restart as if it had not
 """
 
 import math
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -50,7 +49,7 @@ _SUMMED = (
 class Machine:
     """What the computer has; none of it changes what is learnt, up to rounding."""
 
-    accelerator: str = "auto"  #: cpu, cuda, mps or auto
+    accelerator: str = "auto"  #: cpu, cuda or auto
     processes: int = 1  #: on all machines together, as started by torchrun
     local_processes: int = 1  #: on this machine
     workers: int = 0  #: processes that read ahead, for each training process
@@ -403,9 +402,3 @@ def _differences(theirs: dict[str, Any], ours: dict[str, Any], prefix: str = "")
         elif a != b:
             found.append(f"{prefix}{name}")
     return found
-
-
-def start_afresh(folder: Path) -> None:
-    """Remove an earlier run's checkpoints and metrics from `folder`."""
-    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-    (folder / METRICS).unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from ecgfm.checkpoint import Bundle, load
 from ecgfm.config import EncoderConfig
 from ecgfm.errors import TrainingError
 from ecgfm.pretrain import CHECKPOINT_FORMAT, checkpoint_path, load_pretraining, new_optimiser
-from ecgfm.pretrain_export import encoder_network, write_bundle, write_reference_checkpoint
+from ecgfm.pretrain_export import _place, encoder_network, write_bundle, write_reference_checkpoint
 from ecgfm.pretraining import Batch, ObjectiveConfig, Pretraining
 from ecgfm.recipe import Recipe, TrainingRecipe
 
@@ -84,8 +84,6 @@ def test_the_full_size_layout_is_the_published_one(tmp_path: Path) -> None:
     table = Path(__file__).parents[3] / "shared" / "reference" / "full_pretrained_state_dict.tsv"
     if not table.exists():
         pytest.skip("the published tensor list is not on this machine")
-    from ecgfm.pretrain_export import _place
-
     with torch.device("meta"):
         model = Pretraining(EncoderConfig(), ObjectiveConfig())
     shapes = {name: tuple(parameter.shape) for name, parameter in model.reference_parameters()}

@@ -14,16 +14,18 @@ import numpy as np
 import pytest
 import torch
 
-from ecgfm.batches import TrainingBatches, ValidationBatches, pair_up, split_rows
+from ecgfm.batches import ShareOf, TrainingBatches, ValidationBatches, pair_up, split_rows, torch_seed
 from ecgfm.errors import DataError, RecipeError, TrainingError
 from ecgfm.pretrain import (
     METRICS,
     Machine,
     Progress,
     load_pretraining,
+    new_optimiser,
     newest_checkpoint,
     pretrain,
 )
+from ecgfm.pretraining import Pretraining
 from ecgfm.recipe import Recipe
 from ecgfm.recordings import FolderSource
 from ecgfm.shards import PrepareSettings, ShardSet, prepare_shards
@@ -193,7 +195,6 @@ def test_two_processes_give_the_losses_of_one(recipe: Recipe, shards: ShardSet, 
 def test_half_the_processes_go_on_with_a_run_of_twice_as_many(recipe: Recipe, shards: ShardSet, tmp_path: Path) -> None:
     """What a process trains on depends on the update's number only, so a checkpoint carries no world size at all."""
     batches = TrainingBatches(shards, recipe)
-    from ecgfm.batches import ShareOf
 
     def numbers(processes: int, first: int, last: int) -> set[int]:
         shares = (
@@ -208,9 +209,6 @@ def test_half_the_processes_go_on_with_a_run_of_twice_as_many(recipe: Recipe, sh
 
 def test_accumulating_is_the_same_as_one_larger_sum(recipe: Recipe, shards: ShardSet, tmp_path: Path) -> None:
     """The gradient is divided by the masked frames of the whole update, not of each micro-batch."""
-    from ecgfm.pretrain import new_optimiser
-    from ecgfm.pretraining import Pretraining
-
     plain = dataclasses.replace(
         recipe,
         encoder=dataclasses.replace(recipe.encoder, dropout=0.0, attention_dropout=0.0),
@@ -218,8 +216,6 @@ def test_accumulating_is_the_same_as_one_larger_sum(recipe: Recipe, shards: Shar
     )
     pretrain(plain, shards, tmp_path / "run", max_updates=1)
     trained, _ = load_pretraining(_last(tmp_path / "run"))
-
-    from ecgfm.batches import torch_seed
 
     torch.manual_seed(plain.training.seed)
     model = Pretraining(plain.encoder, plain.objective)

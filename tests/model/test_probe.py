@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ecgfm.errors import DataError
 from ecgfm.probe import Embedded, LabelTable, embed_recordings, out_of_fold, probe, project, random_twin
@@ -77,8 +78,6 @@ def test_recordings_are_embedded_as_the_network_embeds_them_and_others_listed(tm
     assert embedded.table.patients == ("a.npz#0", "a.npz#2")
     assert np.isnan(embedded.table.values[1, 0])
     assert set(embedded.left_out) == {"a.npz#1", "missing.npz"}
-    import torch
-
     with torch.inference_mode():
         expected = network.embed(torch.from_numpy(prepare(signal[2], 500.0))).mean(0).numpy()
     np.testing.assert_allclose(embedded.embeddings[0][1], expected, atol=1e-5)
