@@ -4,7 +4,20 @@ import sys
 
 import typer
 
-from ecgfm_clinical.cli import care, corrections, demo, learn, look, model, operate, registry, replay, research, setup
+from ecgfm_clinical.cli import (
+    care,
+    corrections,
+    demo,
+    learn,
+    look,
+    model,
+    operate,
+    pretrain,
+    registry,
+    replay,
+    research,
+    setup,
+)
 
 app = typer.Typer(
     name="ecgfm-clinical",
@@ -44,6 +57,10 @@ app.command("retrain")(learn.retrain)
 app.command("evaluate")(learn.evaluate)
 app.command("cross-validate")(learn.cross_validate)
 app.command("drift")(learn.drift)
+app.command("pretrain")(pretrain.pretrain)
+model.app.command("probe")(pretrain.probe)
+model.app.command("map")(pretrain.embedding_map)
+model.app.command("from-checkpoint")(pretrain.from_checkpoint)
 registry.add_to(model.app)
 app.add_typer(model.app, name="model")
 

@@ -1,4 +1,4 @@
-"""Pretraining and looking at encoders: `pretrain`, `model probe`, `model map`, `model export`."""
+"""Pretraining and looking at encoders: `pretrain`, `model probe`, `model map`, `model from-checkpoint`."""
 
 import os
 import signal
@@ -84,7 +84,7 @@ def pretrain(
         _write_bundle(last, bundle)
 
 
-def export(
+def from_checkpoint(
     checkpoint: Annotated[Path, typer.Argument(help="OUT/checkpoints/update-….pt of a pretraining run.")],
     bundle: Annotated[Path | None, typer.Option("--bundle", help="New bundle folder.")] = None,
     fairseq: Annotated[
