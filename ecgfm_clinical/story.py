@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from ecgfm_clinical.staging.store import Store
 
 
-def status_of(store: "Store", *, now: datetime) -> dict[str, Any]:
-    """The state of the installation; `needs_attention` is true where something waits for a person."""
-    table, backlog = store.count_table(), store.backlog()
+def status_of(
+    store: "Store", *, now: datetime, since: datetime | None = None, until: datetime | None = None
+) -> dict[str, Any]:
+    """The state of the installation; the ECGs counted are those received in [since, until). `needs_attention` is true where something waits for a person."""
+    table, backlog = store.count_table(since=since, until=until), store.backlog()
     destinations = {
         name: {"waiting": one.waiting + one.running, "refused": one.dead, "oldest_seconds": _age(one.oldest, now)}
         for name, one in backlog.destinations.items()

@@ -1,5 +1,6 @@
 """Looking: `status`, `show`, `inspect`."""
 
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,14 @@ import typer
 from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, say, settings_from, write_json
 
 
-def status(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
+def status(
+    since: Annotated[
+        datetime | None, typer.Option(help="Count ECGs received from this time on, in the site's zone.")
+    ] = None,
+    until: Annotated[datetime | None, typer.Option(help="Count ECGs received before this time.")] = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """How many ECGs were received, scored, not evaluable, failed or still wait, and whether results get out.
 
     received = scored + not evaluable + failed + waiting, always. Exits with 1 where a person must look.
@@ -16,11 +24,16 @@ def status(settings: SettingsOption = None, as_json: JsonOption = False) -> None
     from ecgfm_clinical import wiring
     from ecgfm_clinical.story import status_of, status_text
 
-    with opened(settings) as (_, store):
-        found = status_of(store, now=wiring.utc_now())
+    with opened(settings) as (read, store):
+        zone = read.site.zone
+        found = status_of(store, now=wiring.utc_now(), since=_aware(since, zone), until=_aware(until, zone))
     write_json(found) if as_json else say(status_text(found))
     if found["needs_attention"]:
         raise typer.Exit(1)
+
+
+def _aware(time: datetime | None, zone: tzinfo) -> datetime | None:
+    return time if time is None or time.tzinfo else time.replace(tzinfo=zone)
 
 
 def show(

@@ -1,9 +1,10 @@
 """What jobs and messages have in common: their unfinished states in SQL, and the errors of their failed attempts."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import insert, literal_column
+from sqlalchemy import Column, bindparam, insert, literal_column, or_
 from sqlalchemy.sql.elements import ColumnElement
 
 from ecgfm_clinical.staging.records import AttemptError
@@ -13,6 +14,15 @@ from ecgfm_clinical.staging.transaction import Transaction
 # Literals, not parameters: only then do both databases see that the partial indexes hold every row we ask for.
 WAITING: ColumnElement[str] = literal_column("'waiting'")
 RUNNING: ColumnElement[str] = literal_column("'running'")
+
+
+#: No retry waits longer than this. What seems due later was dated before the clock was set back, and is due now.
+HORIZON = timedelta(minutes=10)
+
+
+def is_due(due_at: Column[Any]) -> ColumnElement[bool]:
+    """Whether the time has come; the statement is given `now` and `horizon`."""
+    return or_(due_at <= bindparam("now"), due_at > bindparam("horizon"))
 
 
 def keep_error(

@@ -20,7 +20,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from ecgfm_clinical.errors import IdentityChanged, LeaseLost, NotFound
 from ecgfm_clinical.staging import codec, identity, loading
-from ecgfm_clinical.staging.attempts import RUNNING, WAITING, keep_error
+from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_due, keep_error
 from ecgfm_clinical.staging.records import MessageState, OutboundMessage, Retry, Scoring, StagedEcg
 from ecgfm_clinical.staging.schema import ecg, message, message_body, scoring
 from ecgfm_clinical.staging.sealing import to_json
@@ -140,7 +140,14 @@ def claim(
     tx: Transaction, *, worker: str, destination: str, limit: int, lease_until: datetime
 ) -> list[OutboundMessage]:
     """Up to `limit` due messages that may go now, most urgent first, leased to `worker`."""
-    given = {"now": tx.now, "to": destination, "up_to": limit, "claimed_by": worker, "until": lease_until}
+    given = {
+        "now": tx.now,
+        "horizon": tx.now + HORIZON,
+        "to": destination,
+        "up_to": limit,
+        "claimed_by": worker,
+        "until": lease_until,
+    }
     rows = tx.connection.execute(_CLAIM, given).all()
     fixed = bodies(tx, [row for row in rows if row.body_sha256 is not None])
     ordered = sorted(rows, key=lambda row: (row.priority, row.message_id))
@@ -166,7 +173,7 @@ def _claim_statement() -> ReturningUpdate[Any]:
         .where(
             message.c.state == WAITING,
             message.c.destination == bindparam("to"),
-            message.c.due_at <= bindparam("now"),
+            is_due(message.c.due_at),
             ~_ahead(message.c.patient_key),
             ~_ahead(message.c.ecg_id),
         )

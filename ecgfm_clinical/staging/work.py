@@ -14,7 +14,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from ecgfm_clinical.errors import LeaseLost, NotFound
 from ecgfm_clinical.staging import codec, outbox
-from ecgfm_clinical.staging.attempts import RUNNING, WAITING, keep_error
+from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_due, keep_error
 from ecgfm_clinical.staging.records import AttemptError, EcgState, Job, JobState, Retry, Scoring
 from ecgfm_clinical.staging.schema import ecg, score, score_job, scoring
 from ecgfm_clinical.staging.transaction import Transaction
@@ -22,7 +22,7 @@ from ecgfm_clinical.staging.transaction import Transaction
 
 def claim(tx: Transaction, *, worker: str, limit: int, lease_until: datetime) -> list[Job]:
     """Up to `limit` due jobs, most urgent first, now leased to `worker`."""
-    given = {"now": tx.now, "up_to": limit, "claimed_by": worker, "until": lease_until}
+    given = {"now": tx.now, "horizon": tx.now + HORIZON, "up_to": limit, "claimed_by": worker, "until": lease_until}
     rows = tx.connection.execute(_CLAIM, given).all()
     return sorted(map(_job, rows), key=lambda job: (job.priority, job.job_id))
 
@@ -31,7 +31,7 @@ def _claim_statement() -> ReturningUpdate[Any]:
     """Built once: putting it together costs as much as running it."""
     due = (
         select(score_job.c.job_id, score_job.c.suspect, score_job.c.priority, score_job.c.due_at)
-        .where(score_job.c.state == WAITING, score_job.c.due_at <= bindparam("now"))
+        .where(score_job.c.state == WAITING, is_due(score_job.c.due_at))
         .order_by(score_job.c.priority, score_job.c.due_at, score_job.c.job_id)
         .limit(bindparam("up_to"))
         .with_for_update(skip_locked=True)

@@ -156,3 +156,11 @@ def test_unknown_ecgs_are_not_found(ward: Any) -> None:
         ward.store.load_staged([99])
     with pytest.raises(NotFound, match="no ECG 99"):
         ward.store.story(99)
+
+
+def test_a_clock_that_is_set_back_stops_no_work(ward: Any) -> None:
+    ward.take()
+    assert ward.claim(now=ward.later(minutes=-5)) == [], "dated ahead: due in five minutes"
+    (job,) = ward.claim(now=ward.later(hours=-1))
+    ward.finish(job)
+    assert len(ward.claim_messages(now=ward.later(hours=-1))) == 1
