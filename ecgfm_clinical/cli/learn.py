@@ -314,3 +314,53 @@ def drift(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
         console().print(f"{len(done.findings)} findings; report {done.report}", soft_wrap=True)
     if done.findings:
         raise typer.Exit(1)
+
+
+def demo_retrain(
+    patients: Annotated[
+        int, typer.Option(min=200, help="Invented patients; fewer than 800 rarely satisfy the gate.")
+    ] = 1000,
+    out: Annotated[Path | None, typer.Option(help="Folder for everything; a new one if not given.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Watch the demo hospital train, judge and promote its own heads from ECGs, echoes and troponins that arrive as messages.
+
+    Everything is simulated: outcomes are drawn by written rules from the same ECGs, so the figures are circular.
+    """
+    import tempfile
+
+    from ecgfm_clinical import log, wiring
+    from ecgfm_clinical.demo.hospital import Hospital
+    from ecgfm_clinical.demo.learning import learn, summary
+
+    folder = (out or Path(tempfile.mkdtemp(prefix="ecgfm-demo-retrain-"))).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    log.setup((folder / "events.jsonl").open("a", buffering=1, encoding="utf-8"))
+    with Hospital(folder) as hospital, _shown() as progress:
+        learnt = learn(hospital, patients, clock=wiring.utc_now, progress=progress)
+    told = summary(learnt)
+    if as_json:
+        write_json(told)
+    else:
+        _tell_demo(told, learnt.before, learnt.after, folder)
+    if not learnt.promoted:
+        raise typer.Exit(1)
+
+
+def _tell_demo(told: dict[str, Any], before: bytes, after: bytes, folder: Path) -> None:
+    out = console()
+    for head, own in told["heads"].items():
+        auroc = own["auroc"]
+        out.print(
+            f"{head}: AUROC {auroc['value']:.3f} ({auroc['low']:.3f} to {auroc['high']:.3f}), {own['test_ecgs']} test ECGs"
+        )
+        for name, other in own["compared"].items():
+            out.print(f"  {name}: {other['auroc']['value']:.3f}")
+        for refusal in own["refusals"]:
+            out.print(f"  refused: {refusal}", soft_wrap=True)
+    for when, message in (("before", before), ("after", after)):
+        out.print(f"\nA result {when} the promotion:", style="bold")
+        for segment in message.decode("utf-8", "replace").split("\r"):
+            if segment.startswith("OBX"):
+                out.print(segment, markup=False, soft_wrap=True)
+    out.print(f"\n{told['note']}\n{folder}", soft_wrap=True)

@@ -89,7 +89,7 @@ def reliability(judged: Mapping[str, Any]) -> str:
         axes.errorbar(x, y, yerr=[below, above], color=LINE, marker="o", ms=4, lw=1.2, capsize=2)
         slope, intercept = judged["metrics"]["calibration_slope"], judged["metrics"]["calibration_intercept"]
         axes.set(xlabel="predicted probability", ylabel="observed share", xlim=(0, 1), ylim=(0, 1))
-        axes.set_title(f"Calibration: slope {_number(slope)}, intercept {_number(intercept)}")
+        axes.set_title(f"Calibration: slope {_number(slope)}\nintercept {_number(intercept)}")
 
     return _svg(draw)
 

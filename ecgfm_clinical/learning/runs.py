@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,10 @@ def begin(runs: Path, options: Mapping[str, Any], *, now: datetime) -> Run:
         told = json.loads(path.read_text(encoding="utf-8"))
         if told["digest"] == digest and not (path.parent / FINISHED).exists():
             return Run(folder=path.parent, as_of=datetime.fromisoformat(told["as_of"]), resumed=True)
-    folder = runs / f"{options['head']}-{options['method']}-{now:%Y%m%dT%H%M%S}-{digest[:8]}"
+    name = f"{options['head']}-{options['method']}-{now:%Y%m%dT%H%M%S}-{digest[:8]}"
+    folder = next(
+        path for number in count(1) if not (path := runs / (name if number == 1 else f"{name}-{number}")).exists()
+    )
     write_json(folder / RUN, {"digest": digest, "as_of": now.isoformat(), "options": options})
     return Run(folder=folder, as_of=now, resumed=False)
 

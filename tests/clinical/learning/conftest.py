@@ -1,0 +1,127 @@
+"""A clinic of invented patients whose ECGs, echoes and troponins came in as messages, staged once for all these tests."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+import pytest
+import torch
+
+from ecgfm.checkpoint import Bundle
+from ecgfm.config import EncoderConfig
+from ecgfm.heads import REDUCED_LVEF
+from ecgfm.network import EcgFm
+from ecgfm_clinical.demo import clinic
+from ecgfm_clinical.learning.work import Workshop
+from ecgfm_clinical.settings import Settings
+from ecgfm_clinical.staging.registry import Registry
+from ecgfm_clinical.staging.store import Store
+from ecgfm_clinical.testing import Clock
+from ecgfm_connectors.base import Received
+from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.reading import ReadingContext, read
+
+PATIENTS = 260
+CONFIG = EncoderConfig(
+    conv_layers=((32, 2, 2),) * 4, width=64, layers=2, ffn_width=128, heads=4, conv_pos_kernel=32, conv_pos_groups=8
+)
+CONTEXT = ReadingContext(default_authority="TEST", zone=UTC)
+GATE = {
+    "min_positives": 3,
+    "min_negatives": 3,
+    "margin": 1.0,
+    "beat_baselines": False,
+    "slope": (-9, 9),
+    "intercept": 9,
+}
+
+
+def stage(store: Store, contents: Contents, content: bytes, at: datetime) -> None:
+    """Stage one payload as a listener would."""
+    received = Received(transport="mllp", source="feed", content=content, received_at=at)
+    store.intake(received, contents, now=at, actor="feed")
+
+
+def stage_message(store: Store, message: bytes, at: datetime) -> None:
+    """Stage one HL7 message as a listener would."""
+    stage(store, read(message, CONTEXT), message, at)
+
+
+@pytest.fixture(scope="session")
+def clinic_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store full of patients and a base bundle; copied for each test."""
+    folder = tmp_path_factory.mktemp("clinic")
+    now = Clock().now
+    # Splits hash patient keys, which hash with the store's own secret: a fixed one gives the same splits at every run.
+    store = Store.open(f"sqlite:///{folder / 'staging.sqlite'}", create=True, random_bytes=Random(1).randbytes)
+    for visit in clinic.visits(PATIENTS, now=now):
+        stage(store, Contents(ecgs=(visit.ecg,)), visit.ecg.source_id.encode(), now)
+        stage_message(store, clinic.echo_message(visit, sent_at=now), now)
+        stage_message(store, clinic.laboratory_message(visit, sent_at=now), now)
+    store.close()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = EcgFm(CONFIG, (REDUCED_LVEF,))
+    Bundle.write(folder / "base", network, name="base", version="1", demo=True, provenance={"training": "none"})
+    _keep_embeddings(folder, tmp_path_factory.mktemp("scratch") / "clinic")
+    return folder
+
+
+def _keep_embeddings(folder: Path, scratch: Path) -> None:
+    """Train both heads once in a copy and keep the embeddings, so that no test has to compute them again."""
+    shutil.copytree(folder, scratch)
+    settings = settings_in(scratch)
+    store = Store.open(settings.store_url)
+    for head in ("reduced_lvef", "troponin"):
+        Workshop(settings=settings, registry=Registry(store), actor="tester", clock=Clock()).retrain(head, replicates=2)
+    store.close()
+    shutil.copytree(scratch / "models" / "embeddings", folder / "models" / "embeddings")
+
+
+@pytest.fixture
+def clinic_settings(clinic_template: Path, tmp_path: Path) -> Settings:
+    """Settings of a copy of the clinic."""
+    folder = tmp_path / "clinic"
+    shutil.copytree(clinic_template, folder)
+    return settings_in(folder)
+
+
+def settings_in(folder: Path) -> Settings:
+    """Settings of a clinic in that folder, with a gate that lets a toy through."""
+    return Settings.model_validate(
+        {
+            "folder": folder,
+            "site": {"name": "Test clinic"},
+            "store": {"url": f"sqlite:///{folder / 'staging.sqlite'}"},
+            "model": {"bundle": "base"},
+            "learning": {"gate": GATE},
+        }
+    )
+
+
+@pytest.fixture
+def clinic_store(clinic_settings: Settings) -> Iterator[Store]:
+    store = Store.open(clinic_settings.store_url)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def workshop(clinic_settings: Settings, clinic_store: Store) -> Workshop:
+    clock = Clock()
+    clock.now += timedelta(hours=1)
+    return Workshop(settings=clinic_settings, registry=Registry(clinic_store), actor="tester", clock=clock)
+
+
+@pytest.fixture
+def take() -> Callable[[Store, Contents, bytes, datetime], None]:
+    """Stage decoded contents."""
+    return stage
+
+
+@pytest.fixture
+def take_message() -> Callable[[Store, bytes, datetime], None]:
+    """Stage one HL7 message."""
+    return stage_message

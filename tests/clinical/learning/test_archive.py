@@ -1,0 +1,178 @@
+"""Research archives: WFDB folders with a table, PTB-XL's own layout, cross-validation and training without a store."""
+
+import csv
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ecgfm.testing import write_tiny_bundle
+from ecgfm.train import FineTuning
+from ecgfm_clinical.demo import recordings
+from ecgfm_clinical.errors import InputError, LearningError
+from ecgfm_clinical.learning.archive import CLASSES, Archive, diagnostic_classes
+from ecgfm_clinical.learning.research import cross_validate_archive, labelling, retrain_archive
+
+NOW = datetime(2031, 1, 1, tzinfo=UTC)
+SHARED = Path(__file__).parents[4] / "shared" / "corpus" / "wfdb_ptbxl500" / "biolabsel+AY_2526_practical_sessions"
+
+
+def write_record(folder: Path, name: str, number: int, *, low: bool) -> None:
+    """A generated recording as WFDB format 16; `low` halves its amplitude in the chest leads: the planted sign."""
+    signal = recordings.load(number % recordings.count()).copy()
+    stream = np.random.default_rng(number)
+    signal += stream.normal(0, 0.01, signal.shape)
+    if low:
+        signal[6:] = -signal[6:]
+    leads = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+    (folder / f"{name}.dat").write_bytes(np.rint(signal.T * 1000).astype("<i2").tobytes())
+    lines = [f"{name} 12 500 {signal.shape[1]}"]
+    lines += [f"{name}.dat 16 1000/mV 16 0 0 0 0 {lead}" for lead in leads]
+    (folder / f"{name}.hea").write_text("\n".join(lines) + "\n")
+
+
+def write_table(path: Path, rows: list[dict[str, Any]]) -> Path:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """200 recordings of 200 people, half of them with the planted sign, and their table."""
+    folder = tmp_path_factory.mktemp("archive")
+    rows = []
+    for number in range(200):
+        low = number % 3 == 0
+        write_record(folder, f"r{number:03d}", number, low=low)
+        rows.append(
+            {
+                "record": f"r{number:03d}",
+                "patient": f"person {number}",
+                "age": 40 + number % 40,
+                "sex": "F" if number % 2 else "M",
+                "low": int(low),
+                "rare": int(number == 7),
+                "scp_codes": "{'SR': 0.0, 'CRBBB': 100.0}" if low else "{'NORM': 100.0, 'SR': 0.0}",
+            }
+        )
+    write_table(folder / "table.csv", rows)
+    write_table(
+        folder / "scp_statements.csv",
+        [
+            {"": code, "diagnostic": "1.0" if name else "", "diagnostic_class": name}
+            for code, name in (
+                ("NORM", "NORM"),
+                ("CRBBB", "CD"),
+                ("IMI", "MI"),
+                ("NDT", "STTC"),
+                ("LVH", "HYP"),
+                ("SR", ""),
+            )
+        ],
+    )
+    return folder
+
+
+def test_rows_and_labels_of_an_archive(archive: Path) -> None:
+    source = Archive.open(archive, archive / "table.csv")
+    rows = source.rows()
+    assert len(rows) == 200
+    assert source.missing == 0
+    assert (rows[0].samples, rows[0].sampling_rate, rows[0].age, rows[0].sex) == (5000, 500.0, 40.0, "M")
+    assert rows[0].codes == ("SCP:SR", "SCP:CRBBB")
+    assert "person" not in rows[0].patient
+    assert source.labels(["low"])[rows[0].key] == (1.0,)
+    assert source.ecg(rows[1].key).signal.shape == (12, 5000)
+    found = diagnostic_classes(source, archive / "scp_statements.csv")
+    assert found[rows[0].key] == tuple(float(name == "CD") for name in CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"remove": "patient"}, "no column for the patient"),
+        ({"remove": "record"}, "no column for the record"),
+        ({"record": "elsewhere"}, "none of the recordings"),
+        ({"low": "perhaps"}, "labels are 1, 0 or empty"),
+        ({"ask": "potassium"}, "no column potassium"),
+    ],
+)
+def test_tables_that_do_not_fit_are_named(archive: Path, tmp_path: Path, change: dict[str, str], words: str) -> None:
+    rows = list(csv.DictReader((archive / "table.csv").open()))
+    for row in rows:
+        row.update({name: value for name, value in change.items() if name not in ("remove", "ask")})
+        row.pop(change.get("remove", ""), None)
+    table = write_table(tmp_path / "table.csv", [dict(row) for row in rows])
+    with pytest.raises(InputError, match=words):
+        Archive.open(archive, table).labels([change.get("ask", "low")])
+
+
+def test_an_unreadable_table_is_named(archive: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read as a table"):
+        Archive.open(archive, tmp_path / "missing.csv")
+    with pytest.raises(InputError, match="name the columns"):
+        labelling(Archive.open(archive, archive / "table.csv"), "anything", (), None)
+
+
+def quick(archive: Path, out: Path, **changes: Any) -> dict[str, Any]:
+    given: dict[str, Any] = {
+        "archive": archive,
+        "table": archive / "table.csv",
+        "columns": ("low",),
+        "classes": None,
+        "base": str(out / "base"),
+        "out": out,
+        "method": "linear",
+        "fine_tuning": FineTuning(device="cpu"),
+        "seed": 1,
+        "now": NOW,
+        "progress": lambda *_: None,
+    }
+    write_tiny_bundle(out / "base")
+    return given | changes
+
+
+def test_cross_validation_finds_the_planted_sign_and_age_does_not(archive: Path, tmp_path: Path) -> None:
+    told = cross_validate_archive(**quick(archive, tmp_path), folds=3)
+    found = told["labels"]["low"]["auroc"]
+    assert found["model"]["value"] > 0.9
+    assert found["random forest"]["value"] > 0.9
+    assert found["age and sex"]["value"] < 0.7
+    assert told["ecgs"] == told["cohort"]["included"]
+    assert list(tmp_path.glob("*-linear.json"))
+
+
+def test_a_head_is_trained_on_an_archive_without_a_store(archive: Path, tmp_path: Path) -> None:
+    done = retrain_archive("low", **quick(archive, tmp_path))
+    assert [spec.name for spec in done.bundle.heads][-1] == "low"
+    assert done.judgement.labels["low"]["metrics"]["auroc"]["value"] > 0.8
+    assert "person" not in done.report.read_text(encoding="utf-8")
+
+
+def test_labels_that_cannot_be_learnt_are_left_out_and_said(archive: Path, tmp_path: Path) -> None:
+    done = retrain_archive("both", **quick(archive, tmp_path, columns=("low", "rare")))
+    assert done.cohort.labels == ("low",)
+    assert "rare" in done.cohort.rules["labels_left_out"]
+    with pytest.raises(LearningError, match=r"rare: .* needed"):
+        retrain_archive("rare", **quick(archive, tmp_path / "again", columns=("rare",)))
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the PTB-XL recordings of shared/corpus are not on this machine")
+def test_ptb_xl_is_understood_as_it_is() -> None:
+    source = Archive.open(SHARED, SHARED / "ptbxl_database_shared.csv")
+    rows = source.rows()
+    assert len(rows) == 300
+    classes = np.array(list(diagnostic_classes(source, SHARED / "scp_statements.csv").values()))
+    assert dict(zip(CLASSES, classes.sum(axis=0).astype(int).tolist(), strict=True)) == {
+        "NORM": 179,
+        "MI": 45,
+        "STTC": 58,
+        "CD": 42,
+        "HYP": 25,
+    }
+    assert source.ecg(rows[0].key).signal.shape == (12, 5000)

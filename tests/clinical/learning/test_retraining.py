@@ -1,0 +1,224 @@
+"""A head is trained from messages, judged, registered, resumed after a kill; what cannot teach is refused and leaves nothing."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from ecgfm.checkpoint import Bundle
+from ecgfm.errors import NoHead, TrainingError
+from ecgfm.predictor import Predictor, Record
+from ecgfm.train import FineTuning
+from ecgfm_clinical.demo import clinic
+from ecgfm_clinical.errors import InputError, LearningError, ModelError
+from ecgfm_clinical.learning.work import Workshop
+from ecgfm_clinical.settings import Learning, OperatingPoint
+from ecgfm_clinical.staging.store import Store
+from ecgfm_clinical.testing import Clock
+from ecgfm_connectors.contents import Contents, IdentityEvent
+from ecgfm_connectors.patient import Identifier
+
+Take = Callable[[Store, Contents, bytes, datetime], None]
+TakeMessage = Callable[[Store, bytes, datetime], None]
+QUICK = FineTuning(learning_rate=1e-3, batch_size=64, micro_batch=32, max_epochs=1, device="cpu")
+
+
+def with_learning(workshop: Workshop, **changes: object) -> Workshop:
+    learning = Learning.model_validate(workshop.settings.learning.model_dump() | changes)
+    return replace(workshop, settings=workshop.settings.model_copy(update={"learning": learning}))
+
+
+def test_a_head_is_trained_judged_and_registered(workshop: Workshop) -> None:
+    done = workshop.retrain("reduced_lvef", note="simulated", replicates=50)
+    assert [spec.name for spec in done.bundle.heads] == ["reduced_lvef"]
+    spec = done.bundle.heads[0]
+    assert spec.calibration is not None
+    assert 0 < spec.operating_points["reduced_lvef"] < 1
+    told = done.bundle.provenance["heads"]["reduced_lvef"]
+    assert told["cohort"]["digest"] == done.cohort.digest
+    assert told["note"] == "simulated"
+    assert told["code_version"]
+    assert told["metrics"]["reduced_lvef"]["metrics"]["auroc"]["value"] is not None
+    assert done.bundle.provenance["lineage"][-1]["name"] == "base"
+    assert done.bundle.demo, "what is trained from a demo model is one"
+    row = workshop.registry.find(done.bundle.model_id)
+    (judged,) = workshop.registry.judgements(model_id=row.model_id)
+    assert (judged.head, judged.cohort_digest, judged.passed) == ("reduced_lvef", done.cohort.digest, True)
+    assert workshop.registry.live() != row, "a candidate is not live"
+
+
+def test_the_report_is_one_page_that_loads_nothing(workshop: Workshop) -> None:
+    done = workshop.retrain("reduced_lvef", note="simulated <outcomes>", replicates=50)
+    page = done.report.read_text(encoding="utf-8")
+    assert page.count("<svg") >= 5
+    assert "simulated &lt;outcomes&gt;" in page
+    assert "NOT FOR CLINICAL USE" in page
+    assert "src=" not in page
+    assert "<script" not in page
+    told = json.loads((done.report.parent / "report.json").read_text(encoding="utf-8"))
+    assert told["verdict"]["passed"]
+    assert told["labels"]["reduced_lvef"]["compared"].keys() == {"age and sex", "random encoder", "champion"}
+    flow = json.loads((done.report.parent / "cohort.json").read_text(encoding="utf-8"))
+    assert flow["considered"] - sum(step["excluded"] for step in flow["steps"]) == flow["included"]
+    assert "CLINIC-" not in page + json.dumps(told), "no patient number leaves the store"
+    assert (done.report.parent / "cohort.svg").read_text(encoding="utf-8").startswith("<svg")
+
+
+def test_the_same_data_give_the_same_model(workshop: Workshop) -> None:
+    first = workshop.retrain("troponin", replicates=20)
+    again = workshop.retrain("troponin", replicates=20)
+    assert first.bundle.path != again.bundle.path
+    assert first.bundle.weights_sha256 == again.bundle.weights_sha256
+    assert first.cohort.digest == again.cohort.digest
+
+
+def test_a_linear_head_stands_beside_those_that_share_its_encoder(workshop: Workshop) -> None:
+    lvef = workshop.retrain("reduced_lvef", replicates=20)
+    both = workshop.retrain("troponin", base=lvef.bundle.model_id, replicates=20)
+    assert [spec.name for spec in both.bundle.heads] == ["reduced_lvef", "troponin"]
+    mine = workshop.registry.find(both.bundle.model_id)
+    assert mine.heads["reduced_lvef"] == workshop.registry.find(lvef.bundle.model_id).heads["reduced_lvef"]
+
+
+def test_fine_tuning_gives_a_bundle_with_its_own_encoder_and_only_its_head(workshop: Workshop) -> None:
+    lvef = workshop.retrain("reduced_lvef", replicates=20)
+    tuned = workshop.retrain("troponin", method="lora", base=lvef.bundle.model_id, fine_tuning=QUICK, replicates=20)
+    assert [spec.name for spec in tuned.bundle.heads] == ["troponin"]
+    assert tuned.bundle.weights_sha256 != lvef.bundle.weights_sha256
+    assert list(tuned.bundle.provenance["heads"]) == ["troponin"]
+
+
+def test_an_interrupted_run_goes_on_as_of_its_own_moment(
+    workshop: Workshop, clinic_store: Store, take: Take, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ecgfm_clinical.learning.retraining.Judge.compare", killed)
+        with pytest.raises(KeyboardInterrupt):
+            workshop.retrain("reduced_lvef", replicates=20)
+    assert workshop.registry.judgements() == [], "nothing is registered"
+    assert isinstance(workshop.clock, Clock)
+    workshop.clock.advance(days=1)
+    late = next(clinic.visits(1, now=Clock().now, seed=5))
+    take(clinic_store, Contents(ecgs=(late.ecg,)), b"late", workshop.clock())
+    done = workshop.retrain("reduced_lvef", replicates=20)
+    assert (
+        done.bundle.provenance["heads"]["reduced_lvef"]["as_of"] == (workshop.clock.now - timedelta(days=1)).isoformat()
+    )
+
+
+def test_the_prediction_of_the_service_is_that_of_the_judgement(workshop: Workshop, clinic_store: Store) -> None:
+    done = workshop.retrain("reduced_lvef", replicates=20)
+    (staged,) = clinic_store.load_staged([1])
+    predictor = Predictor.from_bundle(done.bundle.path, device="cpu")
+    (found,) = predictor.predict([Record(signal=staged.ecg.signal, sampling_rate=500.0)])
+    assert found.heads[0].threshold == done.bundle.heads[0].operating_points["reduced_lvef"]
+
+
+def test_a_published_operating_point_that_cannot_be_reached_is_refused(workshop: Workshop) -> None:
+    asked = {"reduced_lvef": {"what": "ppv", "at_least": 0.999, "prevalence": 0.001}}
+    with pytest.raises(LearningError, match="no threshold gives ppv"):
+        with_learning(workshop, operating_points=asked).retrain("reduced_lvef", replicates=20)
+    assert workshop.registry.judgements() == []
+
+
+def test_too_few_positives_are_refused_and_nothing_is_registered(workshop: Workshop) -> None:
+    few = with_learning(workshop, lvef={"threshold": 30, "window_days": 0.05})
+    with pytest.raises(LearningError, match=r"needed.*Collect more outcomes"):
+        few.retrain("reduced_lvef", replicates=20)
+    assert workshop.registry.judgements() == []
+    assert not list((few.settings.folder / "models").glob("bundles/*"))
+    flow = next((few.settings.folder / "models" / "runs").glob("*/cohort.json"))
+    assert json.loads(flow.read_text())["considered"] > 0, "the flow says where they went"
+
+
+def test_an_unknown_head_or_model_is_named(workshop: Workshop, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no rules for a head 'potassium'"):
+        workshop.retrain("potassium")
+    with pytest.raises(NoHead, match="has no head 'troponin'"):
+        workshop.evaluate("troponin")
+
+
+def test_a_damaged_base_is_refused(workshop: Workshop, tmp_path: Path) -> None:
+    folder = workshop.settings.folder / "base"
+    (folder / "model.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ModelError, match="SHA-256 differs"):
+        workshop.retrain("reduced_lvef")
+
+
+def test_a_full_disk_is_said_and_the_run_goes_on_later(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    shutil.rmtree(workshop.settings.folder / "models" / "embeddings")
+    with monkeypatch.context() as patch:
+        patch.setattr("ecgfm.embedding.np.savez", full)
+        with pytest.raises(TrainingError, match="No space left on device"):
+            workshop.retrain("reduced_lvef", replicates=20)
+    assert workshop.retrain("reduced_lvef", replicates=20).bundle.path.exists()
+
+
+def test_a_withdrawn_echo_teaches_nothing_and_a_corrected_one_counts_anew(
+    workshop: Workshop, clinic_store: Store, take_message: TakeMessage
+) -> None:
+    before, _ = workshop.cohort("reduced_lvef", workshop.clock())
+    visits = {visit.number: visit for visit in clinic.visits(260, now=Clock().now)}
+    low = next(
+        v
+        for v in visits.values()
+        if v.outcome.reduced_lvef and f"ecg:{v.number}" in {m.example.key for m in before.members}
+    )
+    message = clinic.echo_message(low, sent_at=Clock().now).replace(b"|||||F|||", b"|||||W|||")
+    withdrawn = message.replace(b"|ORU^R01^ORU_R01|ECHO", b"|ORU^R01^ORU_R01|WDRW")
+    take_message(clinic_store, withdrawn, workshop.clock())
+    after, _ = workshop.cohort("reduced_lvef", workshop.clock())
+    assert len(after.members) == len(before.members) - 1
+    assert after.outcomes_left_out["withdrawn"] == 1
+    corrected = clinic.echo_message(low, sent_at=Clock().now).replace(f"||{low.outcome.lvef:g}|%".encode(), b"||65|%")
+    corrected = corrected.replace(b"|||||F|||", b"|||||C|||").replace(
+        b"|ORU^R01^ORU_R01|ECHO", b"|ORU^R01^ORU_R01|CORR"
+    )
+    take_message(clinic_store, corrected, workshop.clock())
+    final, _ = workshop.cohort("reduced_lvef", workshop.clock())
+    labels = {member.example.key: member.example.labels[0] for member in final.members}
+    assert labels[f"ecg:{low.number}"] == 0.0
+    again, _ = workshop.cohort("reduced_lvef", workshop.clock() - timedelta(minutes=30))
+    assert again.digest == before.digest, "the past stays as it was known then"
+
+
+def test_a_merged_patient_brings_echo_and_ecg_together(
+    workshop: Workshop, clinic_store: Store, take: Take, take_message: TakeMessage
+) -> None:
+    visit = next(clinic.visits(1, now=Clock().now, seed=9))
+    stranger = Identifier(authority="DEMO", value="OTHER-NUMBER")
+    ecg = replace(visit.ecg, source_id="1.2.3.4", patient=replace(visit.ecg.patient, identifiers=(stranger,)))
+    known = Identifier(authority="DEMO", value="CLINIC-99999")
+    numbered = replace(visit, ecg=replace(visit.ecg, patient=replace(visit.ecg.patient, identifiers=(known,))))
+    at = workshop.clock()
+    take(clinic_store, Contents(ecgs=(ecg,)), b"stranger", at)
+    take_message(clinic_store, clinic.echo_message(numbered, sent_at=at).replace(b"ECHO0", b"ECHO9"), at)
+    count = len(workshop.cohort("reduced_lvef", at)[0].members)
+    event = IdentityEvent(retired=stranger, surviving=known, event="A40")
+    take(clinic_store, Contents(identity_events=(event,)), b"merge", at)
+    merged, _ = workshop.cohort("reduced_lvef", at)
+    assert len(merged.members) == count + 1
+    (member,) = (one for one in merged.members if len(one.row.patient_keys) == 2)
+    assert member.row.patient == member.row.patient_keys[0]
+
+
+def test_evaluate_and_recalibrate_judge_again_and_keep_the_weights(workshop: Workshop) -> None:
+    first = workshop.retrain("reduced_lvef", replicates=20)
+    judged = workshop.evaluate("reduced_lvef", model=first.bundle.model_id, replicates=20)
+    assert judged.judgement.labels["reduced_lvef"]["metrics"]["auroc"] is not None
+    point = OperatingPoint(what="specificity", at_least=0.8)
+    again = workshop.recalibrate("reduced_lvef", point, model=first.bundle.model_id, replicates=20)
+    assert again.bundle.weights_sha256 == first.bundle.weights_sha256
+    assert again.bundle.model_id != first.bundle.model_id
+    assert again.bundle.provenance["heads"]["reduced_lvef"]["recalibrated"]["operating_point"] == "specificity >= 0.8"
+    assert isinstance(Bundle.read(again.bundle.path), Bundle)
