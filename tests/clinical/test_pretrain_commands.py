@@ -1,4 +1,4 @@
-"""`pretrain`, `model probe`, `model map` and `model export` on the command line: from a folder or the store to a bundle."""
+"""`pretrain`, `model probe`, `model map` and `model from-checkpoint` on the command line: from a folder or the store to a bundle."""
 
 import csv
 import json
@@ -48,7 +48,7 @@ log_every = 1
 def app() -> typer.Typer:
     made = typer.Typer(pretty_exceptions_enable=False)
     made.command("pretrain")(commands.pretrain)
-    made.command("export")(commands.export)
+    made.command("from-checkpoint")(commands.from_checkpoint)
     made.command("probe")(commands.probe)
     made.command("map")(commands.embedding_map)
     return made
@@ -93,7 +93,7 @@ def test_a_folder_becomes_a_bundle_and_a_fairseq_file(
     assert "update 14/14 epoch 2" in told
     assert Bundle.read(tmp_path / "bundle").provenance["updates"] == 14
     (checkpoint,) = (out / "checkpoints").glob("update-*.pt")
-    run("export", checkpoint, "--fairseq", tmp_path / "exported.pt")
+    run("from-checkpoint", checkpoint, "--fairseq", tmp_path / "exported.pt")
     assert load(tmp_path / "exported.pt").config.width == 16
 
 
