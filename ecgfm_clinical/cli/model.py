@@ -98,18 +98,21 @@ def prepare(
     from ecgfm import runtimes
     from ecgfm.checkpoint import Bundle
     from ecgfm.predictor import Record
+    from ecgfm_clinical.errors import InputError
     from ecgfm_clinical.reading import gather, read_ecgs
 
-    records = [
-        Record(signal=ecg.signal, sampling_rate=ecg.sampling_rate)
-        for path in progress(gather(ecgs), "Reading")
-        for ecg in read_ecgs(path)
-    ]
+    records: list[Record] = []
+    unreadable = 0
+    for path in progress(gather(ecgs), "Reading"):
+        try:
+            records += [Record(signal=ecg.signal, sampling_rate=ecg.sampling_rate) for ecg in read_ecgs(path)]
+        except InputError:  # a folder may hold anything; what could not be used stands in the record
+            unreadable += 1
     found = runtimes.prepare(
         Bundle.read(bundle),
         runtime,
         records,
-        measured_on=f"{len(records)} recordings given",
+        measured_on=f"{len(records)} recordings given ({unreadable} more files could not be read)",
         device=device,
         threads=threads,
         cache=cache,
@@ -135,7 +138,10 @@ def bench(
     cache: CacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Time every runtime of this machine in turns with the plain eager network: only the ratios mean something."""
+    """Time every runtime of this machine in turns with the plain eager network: only the ratios mean something.
+
+    On a busy machine use --threads 1 and read `× cpu`, the ratio of processor time.
+    """
     from ecgfm.bench import bench as measure
     from ecgfm.checkpoint import Bundle
 
@@ -146,13 +152,16 @@ def bench(
     if as_json:
         write_json([asdict(timing) | {"ecgs_per_second": timing.ecgs_per_second} for timing in timings])
         return
-    say(f"{'runtime':<15}{'batch':>6}{'ms/ECG':>10}{'ECG/s':>8}{'× eager':>9}{'load s':>8}{'peak MB':>9}{'Δp':>9}")
+    say(
+        f"{'runtime':<15}{'batch':>6}{'ms/ECG':>10}{'ECG/s':>8}{'× eager':>9}{'× cpu':>7}{'load s':>8}{'peak MB':>9}{'Δp':>9}"
+    )
     for one in timings:
         if one.reason:
             say(f"{one.runtime:<15}{one.batch:>6}  {one.reason}")
             continue
         say(
             f"{one.runtime:<15}{one.batch:>6}{one.milliseconds_per_ecg:>10.1f}{one.ecgs_per_second:>8.1f}{one.ratio:>9.2f}"
+            f"{one.processor_ratio:>7.2f}"
             f"{one.load_seconds:>8.1f}{one.peak_megabytes:>9.0f}{one.largest_probability_change:>9.0e}"
         )
 

@@ -1,6 +1,8 @@
 """How fast each runtime scores one bundle on this machine, beside a plain eager float32 network, in one alternating run.
 
 Machines are shared and clocks change, so only ratios taken in turns mean anything: every round runs each runtime once.
+Where other programs use the same cores, even ratios of elapsed time mislead (torch's threads wait for each other at every
+operation, so a thread that was put aside stalls all of them); the ratio of processor time on one thread does not.
 The baseline `eager` is the network arranged as fairseq-signals arranges it (`baseline.py`).
 """
 
@@ -41,6 +43,7 @@ class Timing:
     batch: int  #: segments in one call
     milliseconds_per_ecg: float = float("nan")  #: median over the rounds, a 10 s ECG being two segments
     ratio: float = float("nan")  #: median over the rounds of eager's time divided by this one's
+    processor_ratio: float = float("nan")  #: the same in processor time: least of the rounds; trust it with one thread
     largest_probability_change: float = float("nan")  #: against torch float32
     load_seconds: float = float("nan")  #: from a fresh process with torch imported to a runtime that can score
     peak_megabytes: float = float("nan")  #: resident set of that process after one ECG
@@ -92,13 +95,14 @@ def _bench_batch(
     timings = []
     for name, score in scores.items():
         load, peak = measure_load(bundle, name, device, threads, cache) if loads else (float("nan"), float("nan"))
-        ratios = [base / own for base, own in zip(seconds[EAGER], seconds[name], strict=True)]
+        ratios = [base / own for base, own in zip(seconds[EAGER].elapsed, seconds[name].elapsed, strict=True)]
         timings.append(
             Timing(
                 runtime=name,
                 batch=batch,
-                milliseconds_per_ecg=1000 * statistics.median(seconds[name]) / batch * SEGMENTS_PER_ECG,
+                milliseconds_per_ecg=1000 * statistics.median(seconds[name].elapsed) / batch * SEGMENTS_PER_ECG,
                 ratio=statistics.median(ratios),
+                processor_ratio=min(seconds[EAGER].processor) / min(seconds[name].processor),
                 largest_probability_change=largest_change(score(segments), exact),
                 load_seconds=load,
                 peak_megabytes=peak,
@@ -121,16 +125,25 @@ def eager(bundle: Bundle, threads: int | None = None) -> Score:
     return score
 
 
-def alternate(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seconds:
+    """What one call took, round by round."""
+
+    elapsed: list[float]
+    processor: list[float]  #: of all threads of this process
+
+
+def alternate(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, Seconds]:
     """Seconds of each call, round by round in turns, after one call each to warm up."""
     for call in calls.values():
         call()
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    seconds = {name: Seconds(elapsed=[], processor=[]) for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
-            start = time.perf_counter()
+            start, processor = time.perf_counter(), time.process_time()
             call()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].elapsed.append(time.perf_counter() - start)
+            seconds[name].processor.append(time.process_time() - processor)
     return seconds
 
 

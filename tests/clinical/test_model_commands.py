@@ -82,7 +82,7 @@ def test_prepare_measures_on_the_recordings_given(bundle: Path, ecg: Path, tmp_p
     found = json.loads(done.stdout)
     assert found["segments"] == 2
     assert 0 < found["largest_probability_change"] <= found["limit"]
-    assert found["measured_on"] == "1 recordings given"
+    assert found["measured_on"] == "1 recordings given (0 more files could not be read)"
 
 
 def test_embed_npy_and_parquet_hold_the_same_rows(bundle: Path, ecg: Path, tmp_path: Path) -> None:
