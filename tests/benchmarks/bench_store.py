@@ -13,20 +13,34 @@ import itertools
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from sqlalchemy import Column, Connection, Engine, LargeBinary, MetaData, String, Table, bindparam, insert, text
 
+from ecgfm.predictor import HeadPrediction, Prediction, Record
+from ecgfm_clinical import wiring
+from ecgfm_clinical.ingest import Ingest
+from ecgfm_clinical.reporting import Reporter
+from ecgfm_clinical.scoring import Scorer
+from ecgfm_clinical.settings import HeadRules
 from ecgfm_clinical.staging import schema
 from ecgfm_clinical.staging.records import Score, Scoring
 from ecgfm_clinical.staging.store import Store
+from ecgfm_clinical.testing import make_ecg
 from ecgfm_connectors.base import Received
 from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.ecg import LEADS, Ecg
+from ecgfm_connectors.hl7.ack import reaction
+from ecgfm_connectors.hl7.result import Profile, compose
 from ecgfm_connectors.patient import Identifier, Patient
+from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.result import Ack
+from ecgfm_connectors.testing import dicom_writer
 
 NOW = datetime(2031, 5, 6, 12, tzinfo=UTC)
 LEASE = timedelta(minutes=5)
@@ -227,6 +241,100 @@ def rates(url: str, *, seconds: float, rounds: int) -> None:
     store.close()
 
 
+class NullPredictor:
+    """Answers at once, so that what remains is everything but the model."""
+
+    model_id, model_name, model_version = "0" * 64, "null", "1"
+    preprocessing, runtime, demo = "1", "null", True
+    labels: ClassVar = {"reduced_lvef": ("lvef<=40",)}
+
+    def predict(self, records: Sequence[Record]) -> list[Prediction]:
+        head = HeadPrediction(
+            head="reduced_lvef",
+            label="lvef<=40",
+            probability=0.5,
+            logit=0.0,
+            segment_probabilities=(0.5, 0.5),
+            threshold=None,
+        )
+        return [
+            Prediction(
+                model_id=self.model_id,
+                preprocessing="1",
+                runtime="null",
+                input_digest="",
+                segments=2,
+                heads=(head,),
+                reasons=(),
+            )
+            for _ in records
+        ]
+
+
+class NullDestination:
+    """Acknowledges at once."""
+
+    name = "ehr"
+
+    def send(self, body: bytes, *, control_id: str) -> Ack:
+        return Ack(code="AA", control_id=control_id)
+
+    def check(self) -> str:
+        return ""
+
+    def close(self) -> None:
+        return
+
+
+def pipeline(url: str, count: int) -> None:
+    """DICOM bytes to acknowledged result in one thread, everything real but the model and the sockets."""
+    store = Store.open(url, create=True)
+    context = ReadingContext(default_authority="BENCH", zone=UTC)
+    ingest = Ingest(store, read=partial(read, context=context), clock=wiring.utc_now)
+    scorer = Scorer(
+        store,
+        NullPredictor(),
+        rules=lambda _: HeadRules(),
+        destinations=("ehr",),
+        worker="bench",
+        clock=wiring.utc_now,
+        control_ids=wiring.control_id,
+        batch_size=16,
+        lease=LEASE,
+        max_attempts=3,
+    )
+    reporter = Reporter(
+        store,
+        NullDestination(),
+        compose=partial(compose, profile=Profile(filler_namespace="BENCH", zone=UTC)),
+        react=reaction,
+        worker="bench",
+        clock=wiring.utc_now,
+        max_attempts=None,
+        device_id="bench",
+        lease=LEASE,
+    )
+    payloads = [dicom_writer.write_ecg(make_ecg(number)) for number in range(count)]
+    times = [time.perf_counter()]
+    for content in payloads:
+        ingest(Received(transport="dicom", source="bench", content=content, received_at=NOW))
+    times.append(time.perf_counter())
+    while scorer.run_batch():
+        pass
+    times.append(time.perf_counter())
+    while reporter.run_batch():
+        pass
+    times.append(time.perf_counter())
+    assert store.counts().scored + store.counts().not_evaluable == count
+    assert not store.backlog().destinations
+    steps = [1000 * (end - start) / count for start, end in itertools.pairwise(times)]
+    print(
+        f"pipeline with a null model: {1000 / sum(steps):.0f} ECG/s; ms per ECG: "
+        + ", ".join(f"{what} {ms:.1f}" for what, ms in zip(("ingest", "score", "report"), steps, strict=True))
+    )
+    store.close()
+
+
 def scale(empty_url: str, full_url: str, *, rows: int, seconds: float, rounds: int) -> None:
     """Empty against `rows` ECGs of history."""
     stores = [Store.open(url, create=True) for url in (empty_url, full_url)]
@@ -333,6 +441,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="ecgfm-bench-") as folder:
         files = [f"sqlite:///{Path(folder) / name}.db" for name in ("rates", "empty", "full")]
         first, history = given.store or files[0], given.history or files[2]
+        pipeline(f"sqlite:///{Path(folder) / 'pipeline'}.db", count=400)
         rates(first, seconds=given.seconds, rounds=given.rounds)
         empty = first if given.store else files[1]
         scale(empty, history, rows=given.rows, seconds=given.seconds, rounds=given.rounds)
