@@ -68,7 +68,12 @@ class Model(_Part):
         default="demo",
         description="folder of the bundle, or `demo` for the small one that ships (not for clinical use)",
     )
-    runtime: str = Field(default="torch", description="torch, onnx, or openvino where installed")
+    runtime: Literal["torch", "torch-bf16", "torch-fp16", "onnx", "openvino", "openvino-bf16"] = Field(
+        default="torch", description="torch anywhere; openvino is the fastest exact one on a CPU where it is installed"
+    )
+    cache: Path | None = Field(
+        default=None, description="where runtimes keep what they prepare; beside the bundle if not set"
+    )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = Field(default=None, ge=1, description="CPU threads; all cores where not set")
 

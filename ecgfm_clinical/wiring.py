@@ -263,7 +263,11 @@ def open_predictor(settings: Settings, bundle: str | None = None) -> "Predictor"
     path = bundle_path(settings, bundle)
     try:
         return Predictor.from_bundle(
-            path, runtime=settings.model.runtime, device=settings.model.device, threads=settings.model.threads
+            path,
+            runtime=settings.model.runtime,
+            device=settings.model.device,
+            threads=settings.model.threads,
+            cache=settings.resolve(settings.model.cache) if settings.model.cache else None,
         )
     except EcgFmError as error:
         raise ModelError(str(error)) from error

@@ -21,7 +21,7 @@ def test_both_example_settings_are_settings(tmp_path: Path) -> None:
 
 
 def test_every_part_that_the_example_leaves_as_a_comment_is_a_setting_too(tmp_path: Path) -> None:
-    uncommented = re.sub(r"^# (?=\[\[|[a-z_]+ = )", "", example_settings(), flags=re.MULTILINE)
+    uncommented = re.sub(r"^# (?=\[|[a-z_]+ = )", "", example_settings(), flags=re.MULTILINE)
     (tmp_path / "settings.toml").write_text(uncommented, encoding="utf-8")
     settings = read_settings(tmp_path / "settings.toml")
     assert settings.sources.names == ("drop", "sftp", "pacs", "pacs-web")
