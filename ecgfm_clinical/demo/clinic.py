@@ -34,6 +34,8 @@ MIX: tuple[tuple[float, tuple[str, ...]], ...] = (
     (0.03, ("atrial fibrillation", "wide QRS")),
     (0.03, ("noise",)),
 )
+#: Strength of an infarction's ST elevation, and of the harmless shift that everyone else has, as shares of the full rule.
+MARKED, BENIGN = (0.25, 1.0), (-0.15, 0.2)
 CARTS = (("Simulated", "Cart A", "North"), ("Simulated", "Cart B", "South"))
 STATEMENTS = {
     (): ("Sinus rhythm",),
@@ -66,8 +68,7 @@ def visits(count: int, *, now: datetime, seed: int = 0) -> Iterator[Visit]:
 def _visit(number: int, rng: Generator, now: datetime, count: int) -> Visit:
     findings = MIX[int(rng.choice(len(MIX), p=[weight for weight, _ in MIX]))][1]
     signal = varied(recordings.load(int(rng.integers(recordings.count()))), rng)
-    for name in findings:
-        signal = RULES[name](signal, recordings.SAMPLING_RATE, rng)
+    signal = altered(signal, findings, rng)
     age = float(rng.uniform(25, 90))
     outcome = simulate(signal, recordings.SAMPLING_RATE, findings, age=age, rng=rng)
     acquired = now - timedelta(days=10 + 350 * (1 - number / count), minutes=float(rng.uniform(0, 600)))
@@ -90,6 +91,18 @@ def varied(signal: Signal, rng: Generator) -> Signal:
     gains = rng.uniform(0.75, 1.3) * rng.uniform(0.9, 1.1, 8)
     stored = [LEADS.index(lead) for lead in recordings.STORED]
     return recordings.twelve(stretched[stored] * gains[:, None] + rng.normal(0, 0.004, (8, samples)))
+
+
+def altered(signal: Signal, findings: tuple[str, ...], rng: Generator) -> Signal:
+    """The findings drawn into the signal. ST elevation comes in all degrees, and a little of it in people without it."""
+    for name in findings:
+        changed = RULES[name](signal, recordings.SAMPLING_RATE, rng)
+        strength = rng.uniform(*MARKED) if name == "ST elevation" else 1.0
+        signal = signal + strength * (changed - signal)
+    if "ST elevation" not in findings:
+        benign = RULES["ST elevation"](signal, recordings.SAMPLING_RATE, rng)
+        signal = signal + rng.uniform(*BENIGN) * (benign - signal)
+    return signal
 
 
 def _ecg(number: int, signal: Signal, findings: tuple[str, ...], age: float, acquired: datetime, rng: Generator) -> Ecg:

@@ -1,6 +1,6 @@
 """Makes the generated recordings that the demo encoder is pretrained and probed on; needed at development time only.
 
-`python -m tools.make_pretraining_data OUT --patients 4000 --first-seed 100000` writes NPZ files that `ecgfm-clinical pretrain --data
+`PYTHONPATH=model python -m recipes.making.make_pretraining_data OUT --patients 4000 --first-seed 100000` writes NPZ files that `ecgfm-clinical pretrain --data
 OUT` reads, and `OUT/labels.csv`, which says what was altered in each, for `ecgfm-clinical model probe --labels`. Recordings come from
 the published generator `deepfake-ecg` and are altered by the demo's rules, as often as among the demo model's training patients.
 Each is a function of its seed alone. Seeds below 1000 are the demo's own, and 1000 to 99999 the demo heads'.
@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from ecgfm_clinical.demo.alterations import RULES
 from ecgfm_clinical.demo.beats import heart_rate, r_peaks
 from ecgfm_clinical.demo.recordings import SAMPLING_RATE, twelve
-from tools.make_recordings import candidates
-from tools.train_demo_model import WARD
+from recipes.making.make_recordings import candidates
+from recipes.making.train_demo_model import WARD
 
 PER_FILE = 200
 LABELS = (*sorted({name for _, names in WARD for name in names}), "tachycardia", "bradycardia")

@@ -1,6 +1,6 @@
 """Trains the demo bundle: a small ECG-FM on generated recordings with invented outcomes. NOT FOR CLINICAL USE.
 
-`python -m tools.train_demo_model OUT` writes the bundle folder OUT with a card. Patients are generator seeds from 1000
+`PYTHONPATH=model python -m recipes.making.train_demo_model OUT` writes the bundle folder OUT with a card. Patients are generator seeds from 1000
 on; the recordings that the demo shows have seeds below 1000, so the model has met none of them.
 """
 
@@ -31,7 +31,7 @@ from ecgfm_clinical.demo.alterations import RULES
 from ecgfm_clinical.demo.beats import Signal, heart_rate, r_peaks
 from ecgfm_clinical.demo.outcomes import simulate
 from ecgfm_clinical.demo.recordings import SAMPLING_RATE, twelve
-from tools.make_recordings import candidates
+from recipes.making.make_recordings import candidates
 
 FIRST_SEED = 1000
 CONFIG = EncoderConfig(
@@ -270,7 +270,7 @@ def write(
             "judges. The figures are therefore circular and say nothing about hearts.",
             "constant_labels": "These labels had no rule and always answer with their prevalence in MIMIC-IV-ECG: "
             + ", ".join(PRIORS),
-            "command": f"python -m tools.train_demo_model OUT --patients {arguments.patients} "
+            "command": f"PYTHONPATH=model python -m recipes.making.train_demo_model OUT --patients {arguments.patients} "
             f"--epochs {arguments.epochs} --seed {arguments.seed} --threads {arguments.threads}",
             "patients": {
                 "train": arguments.patients - 2 * (arguments.patients // 6),
