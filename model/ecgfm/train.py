@@ -39,7 +39,7 @@ Method = Literal["linear", "full", "lora"]
 Progress = Callable[[int, int, str], None]  #: (updates done, updates in all, what is going on)
 
 #: Inverse strengths of the L2 penalty that a linear probe tries, on standardised embeddings.
-PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0)
+PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0, 10.0, 100.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

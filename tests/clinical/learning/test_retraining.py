@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ecgfm.calibration import NoOperatingPoint
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import NoHead, TrainingError
 from ecgfm.predictor import Predictor, Record
@@ -121,11 +122,17 @@ def test_the_prediction_of_the_service_is_that_of_the_judgement(workshop: Worksh
     assert found.heads[0].threshold == done.bundle.heads[0].operating_points["reduced_lvef"]
 
 
-def test_a_published_operating_point_that_cannot_be_reached_is_refused(workshop: Workshop) -> None:
-    asked = {"reduced_lvef": {"what": "ppv", "at_least": 0.999, "prevalence": 0.001}}
-    with pytest.raises(LearningError, match="no threshold gives ppv"):
-        with_learning(workshop, operating_points=asked).retrain("reduced_lvef", replicates=20)
+def test_an_operating_point_that_cannot_be_reached_is_refused(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(labels: object, probabilities: object, rule: object) -> float:
+        raise NoOperatingPoint(f"no threshold gives {rule}; the best on these ECGs is 0.100")
+
+    monkeypatch.setattr("ecgfm.candidate.choose_threshold", unreachable)
+    with pytest.raises(LearningError, match=r"no threshold gives sensitivity >= 0.9; .* ask for less in \[learning\."):
+        workshop.retrain("reduced_lvef", replicates=20)
     assert workshop.registry.judgements() == []
+    assert not list((workshop.settings.folder / "models").glob("bundles/*"))
 
 
 def test_too_few_positives_are_refused_and_nothing_is_registered(workshop: Workshop) -> None:

@@ -1,0 +1,130 @@
+"""From the command line: retrain, list, promote, score, history, card, shadow, drift, rollback, and what each refuses."""
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from ecgfm_clinical.cli import app
+from ecgfm_clinical.errors import ClinicalError, GateRefused, NotFound
+
+SETTINGS = """\
+[site]
+name = "Test clinic"
+[store]
+url = "sqlite:///staging.sqlite"
+min_free_mb = 0
+[model]
+bundle = "base"
+device = "cpu"
+[learning.gate]
+min_positives = {positives}
+min_negatives = 3
+margin = 1.0
+slope = [-9, 9]
+intercept = 9
+beat_baselines = false
+"""
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture
+def command(clinic_template: Path, tmp_path: Path) -> Command:
+    """Runs a command on a copy of the clinic; its JSON where it writes some, else its text."""
+    shutil.copytree(clinic_template, tmp_path / "clinic")
+    write_settings(tmp_path / "clinic")
+
+    def run(*words: str, fails: type[ClinicalError] | int | None = None) -> Any:
+        arguments: Sequence[str] = [*words, "--settings", str(tmp_path / "clinic" / "settings.toml")]
+        done = CliRunner().invoke(app, arguments)
+        if isinstance(fails, type):
+            assert isinstance(done.exception, fails), done.output
+            return str(done.exception)
+        assert done.exit_code == (fails or 0), (done.output, done.exception)
+        return json.loads(done.stdout) if "--json" in words else done.stdout
+
+    return run
+
+
+def write_settings(folder: Path, positives: int = 3) -> None:
+    (folder / "settings.toml").write_text(SETTINGS.format(positives=positives))
+
+
+def test_a_head_from_messages_to_results_and_back(command: Command, tmp_path: Path) -> None:
+    made = command("retrain", "reduced_lvef", "--json")
+    assert made["passed"]
+    assert Path(made["report"]).is_file()
+    assert [one["state"] for one in command("model", "list", "--json")] == ["candidate", "live"]
+    command("model", "promote", made["model_id"][:12], "--reason", "better than nothing")
+    command("score", "--json")
+    status = command("status", "--json")
+    assert status["model"]["live"]["model_id"] == made["model_id"]
+    story = command("show", "1", "--json")
+    assert story["scorings"][0]["model_id"] == made["model_id"]
+    (live,) = command("model", "history", "--at", "2100-01-01T00:00:00", "--json")
+    assert live["model_id"] == made["model_id"]
+    assert command("model", "history", "--at", "2000-01-01T00:00:00", fails=NotFound).startswith("no model was live")
+    card = command("model", "card", made["model_id"][:12])
+    assert "Trained at Test clinic" in card
+    assert "external validation" in card.lower()
+    drift = command("drift", "--json", fails=command_exit(command, tmp_path))
+    assert drift["model_id"] == made["model_id"]
+    assert {"amplitude", "noise", "rate", "device", "site", "embedding"} == set(drift["inputs"])
+    assert "reduced_lvef" in drift["heads"]
+    status = command("status", "--json")
+    assert len(status["model"]["drift"]["findings"]) == len(drift["findings"])
+    command("model", "rollback", "--reason", "only a test")
+    acts = [one["action"] for one in command("model", "history", "--json")]
+    assert acts == ["registered", "installed", "registered", "promoted", "rolled-back"]
+
+
+def command_exit(command: Command, tmp_path: Path) -> int:
+    """The exit code that `drift` will have: 1 with findings. A first report says which."""
+    done = CliRunner().invoke(app, ["drift", "--json", "--settings", str(tmp_path / "clinic" / "settings.toml")])
+    return 1 if json.loads(done.stdout)["findings"] else 0
+
+
+def test_what_the_gate_refuses_exits_with_1_and_is_not_promoted(command: Command, tmp_path: Path) -> None:
+    write_settings(tmp_path / "clinic", positives=500)
+    made = command("retrain", "reduced_lvef", "--json", fails=1)
+    assert "500 needed" in made["refusals"][0]
+    assert "500 needed" in command("model", "promote", made["model_id"], fails=GateRefused)
+    states = {one["model_id"]: one["state"] for one in command("model", "list", "--json")}
+    assert states[made["model_id"]] == "candidate"
+
+
+def test_a_shadow_is_put_and_ended(command: Command) -> None:
+    made = command("retrain", "reduced_lvef", "--json")
+    assert "in the shadow" in command("model", "shadow", fails=NotFound)
+    command("model", "shadow", made["model_id"])
+    told = command("model", "shadow", "--json")
+    assert (told["model_id"], told["ecgs"]) == (made["model_id"], 0)
+    assert command("status", "--json")["model"]["shadow"]["model_id"] == made["model_id"]
+    command("model", "shadow", "--off")
+    assert command("status", "--json")["model"]["shadow"] is None
+
+
+def test_evaluate_judges_the_live_model_and_recalibrate_makes_a_new_one(command: Command) -> None:
+    told = command("evaluate", "reduced_lvef", "--json")
+    assert told["labels"]["reduced_lvef"]["ecgs"] > 0
+    text = command("model", "recalibrate", "reduced_lvef", "--what", "specificity", "--at-least", "0.8")
+    assert "report" in text
+    assert len(command("model", "list", "--json")) == 2
+
+
+def test_what_cannot_be_done_is_one_sentence(command: Command) -> None:
+    assert "nothing to roll back" in command("model", "rollback", fails=NotFound)
+    assert "neither a bundle folder nor a registered model" in command(
+        "retrain", "reduced_lvef", "--from", "nothing", fails=NotFound
+    )
+
+
+def test_the_demo_commands_exist() -> None:
+    shown = CliRunner().invoke(app, ["--help"]).stdout
+    for name in ("retrain", "evaluate", "drift", "cross-validate", "demo-retrain"):
+        assert name in shown
