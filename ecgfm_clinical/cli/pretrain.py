@@ -71,7 +71,10 @@ def pretrain(
     from ecgfm.pretrain import Machine
     from ecgfm.pretrain import pretrain as train
     from ecgfm.recipe import Recipe
+    from ecgfm_clinical.errors import InputError
 
+    if bundle is not None and bundle.exists():  # told now, not after days of training
+        raise InputError(f"{bundle} exists already; a bundle is never overwritten, name another folder")
     chosen = Recipe.read(recipe)
     machine = Machine.from_environment(os.environ, accelerator=device, workers=workers, tensorboard=tensorboard)
     source = _source(chosen, data, from_store, settings)
@@ -80,8 +83,10 @@ def pretrain(
         return
     with _sigterm() as stop:
         last = train(chosen, segments, out, machine=machine, max_updates=max_updates, report=_report, stop=stop)
-    if bundle is not None and os.environ.get("RANK", "0") == "0":
-        _write_bundle(last, bundle)
+        if stop():
+            say(f"stopped, {last} is kept; start the same command again to go on")
+        elif bundle is not None and os.environ.get("RANK", "0") == "0":
+            _write_bundle(last, bundle)
 
 
 def from_checkpoint(

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,6 +97,27 @@ def test_a_folder_becomes_a_bundle_and_a_fairseq_file(
     (checkpoint,) = (out / "checkpoints").glob("update-*.pt")
     run("from-checkpoint", checkpoint, "--fairseq", tmp_path / "exported.pt")
     assert load(tmp_path / "exported.pt").config.width == 16
+
+
+def test_sigterm_keeps_a_checkpoint_and_writes_no_half_trained_bundle(
+    app: typer.Typer, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("lightning.fabric", reason="optional extra `train`")
+    monkeypatch.setattr(commands, "_report", lambda news: os.kill(os.getpid(), signal.SIGTERM))
+    named = {"--recipe": tmp_path / "recipe.toml", "--data": recordings, "--out": tmp_path / "run"}
+    given = [str(one) for pair in named.items() for one in pair] + [
+        "--device",
+        "cpu",
+        "--bundle",
+        str(tmp_path / "bundle"),
+    ]
+    done = CliRunner().invoke(app, ["pretrain", *given], catch_exceptions=False)
+    assert "start the same command again" in done.output
+    assert not (tmp_path / "bundle").exists()
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["update-00000001.pt"]
+    (tmp_path / "bundle").mkdir()
+    with pytest.raises(InputError, match="never overwritten"):
+        CliRunner().invoke(app, ["pretrain", *given], catch_exceptions=False)
 
 
 def test_the_probe_reports_every_label_and_what_it_left_out(
