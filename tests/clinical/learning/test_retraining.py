@@ -175,7 +175,7 @@ def test_a_withdrawn_echo_teaches_nothing_and_a_corrected_one_counts_anew(
     workshop: Workshop, clinic_store: Store, take_message: TakeMessage
 ) -> None:
     before, _ = workshop.cohort("reduced_lvef", workshop.clock())
-    visits = {visit.number: visit for visit in clinic.visits(260, now=Clock().now)}
+    visits = {visit.number: visit for visit in clinic.visits(300, now=Clock().now)}
     low = next(
         v
         for v in visits.values()
