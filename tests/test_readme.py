@@ -1,7 +1,11 @@
 """README's commands cannot rot: CI runs its test command, and every command it names exists."""
 
+import os
 import re
 import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,9 @@ import typer.main
 
 from ecgfm_clinical.cli import app
 from ecgfm_clinical.settings import read_settings
+from ecgfm_clinical.testing import make_ecg
+from ecgfm_connectors.testing import dicom_writer
+from ecgfm_connectors.testing.ehr import EhrReceiver
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -44,6 +51,50 @@ def test_every_command_and_option_exists(line: str) -> None:
     assert not hasattr(command, "commands"), f"{line!r} names no command"
     options = {name for parameter in command.params for name in parameter.opts}
     assert {word for word in words if word.startswith("--")} <= options
+
+
+@pytest.fixture
+def ehr() -> Iterator[EhrReceiver]:
+    receiver = EhrReceiver()
+    receiver.start()
+    yield receiver
+    receiver.stop()
+
+
+def block(heading: str) -> str:
+    """The shell block under a heading of README."""
+    (found,) = re.findall(rf"## {heading}\n.*?```sh\n(.*?)```", README, re.DOTALL)
+    return str(found)
+
+
+@pytest.mark.timeout(900)
+def test_the_commands_by_hand_and_for_research_run_as_written(tmp_path: Path, ehr: EhrReceiver) -> None:
+    (tmp_path / "FOLDER").mkdir()
+    for number in (1, 2):
+        (tmp_path / "FOLDER" / f"{number}.dcm").write_bytes(dicom_writer.write_ecg(make_ecg(number)))
+    words = {"FILE...": "FOLDER/1.dcm FOLDER/2.dcm", "FILE": "FOLDER/1.dcm", "BUNDLE": "demo", " 17": " 1"}
+    script = block("By hand") + "".join(
+        line + "\n" for line in block("For research").splitlines() if not re.search("pretrain|bench", line)
+    )
+    for placeholder, real in words.items():
+        script = script.replace(placeholder, real)
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    environment["ECGFM_SETTINGS"] = str(tmp_path / "site" / "settings.toml")
+    subprocess.run(["ecgfm-clinical", "init", "site"], cwd=tmp_path, env=environment, check=True)
+    with (tmp_path / "site" / "settings.toml").open("a", encoding="utf-8") as settings:
+        settings.write(f'[[destinations.hl7]]\nname = "ehr"\nhost = "127.0.0.1"\nport = {ehr.port}\n')
+    done = subprocess.run(
+        ["sh", "-e", "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        input="y\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert len(ehr.messages) == 2
+    assert {"ecg.png", "ecg.npz", "saliency.png", "embeddings.npy"} <= {path.name for path in tmp_path.iterdir()}
 
 
 def test_the_settings_shown_are_settings(tmp_path: Path) -> None:
