@@ -317,9 +317,7 @@ def drift(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
 
 
 def demo_retrain(
-    patients: Annotated[
-        int, typer.Option(min=200, help="Invented patients; fewer than 800 rarely satisfy the gate.")
-    ] = 1000,
+    patients: Annotated[int, typer.Option(min=200, help="Invented patients; with few the gate may refuse.")] = 2000,
     out: Annotated[Path | None, typer.Option(help="Folder for everything; a new one if not given.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -330,13 +328,12 @@ def demo_retrain(
     import tempfile
 
     from ecgfm_clinical import log, wiring
-    from ecgfm_clinical.demo.hospital import Hospital
-    from ecgfm_clinical.demo.learning import learn, summary
+    from ecgfm_clinical.demo.learning import hospital_in, learn, summary
 
     folder = (out or Path(tempfile.mkdtemp(prefix="ecgfm-demo-retrain-"))).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     log.setup((folder / "events.jsonl").open("a", buffering=1, encoding="utf-8"))
-    with Hospital(folder) as hospital, _shown() as progress:
+    with hospital_in(folder) as hospital, _shown() as progress:
         learnt = learn(hospital, patients, clock=wiring.utc_now, progress=progress)
     told = summary(learnt)
     if as_json:

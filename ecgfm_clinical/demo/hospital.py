@@ -4,6 +4,7 @@ Nothing here is a shortcut: the carts speak DICOM and MLLP to real ports, the fo
 the scheduler, results go out by MLLP and wait for the EHR's acknowledgement. Only the people and their ECGs are invented.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -95,12 +96,15 @@ class Snapshot:
 class Hospital:
     """Use in a `with` block: `deliver`, then watch `snapshot` until `finished`."""
 
-    def __init__(self, folder: Path, *, bundle: str = "demo") -> None:
+    def __init__(
+        self, folder: Path, *, bundle: str = "demo", random_bytes: Callable[[int], bytes] = os.urandom
+    ) -> None:
         self.folder = folder
         self.settings_path = folder / "settings.toml"
         self.drop = folder / "drop"
         self.ehr = EhrReceiver(LOOPBACK)
         self._bundle = bundle
+        self._random_bytes = random_bytes  # the store's secret comes from it, and by that who is in which split
         self._senders = ThreadPoolExecutor(max_workers=3, thread_name_prefix="sender")
         self._answers: list[Answered] = []
         self._sending: list[Future[None]] = []
@@ -117,7 +121,7 @@ class Hospital:
             encoding="utf-8",
         )
         settings = read_settings(self.settings_path)
-        self.store = Store.open(settings.store_url, create=True)
+        self.store = Store.open(settings.store_url, create=True, random_bytes=self._random_bytes)
         self.service = Service(settings, "all", self.store)
         try:
             self.service.start()

@@ -7,8 +7,13 @@ Everything is simulated and circular (`demo.clinic.NOTE`): it shows that the pat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
 from typing import Any
 
+from ecgfm import candidate as models
+from ecgfm.candidate import Model
+from ecgfm.checkpoint import Bundle
 from ecgfm_clinical.demo import clinic
 from ecgfm_clinical.demo.clinic import Visit
 from ecgfm_clinical.demo.deliveries import Delivery
@@ -19,6 +24,7 @@ from ecgfm_clinical.learning.retraining import Progress, quiet
 from ecgfm_clinical.learning.work import Workshop
 from ecgfm_clinical.settings import read_settings
 from ecgfm_clinical.staging.registry import Registry
+from ecgfm_clinical.wiring import demo_bundle
 from ecgfm_connectors.testing import dicom_writer, oru_writer
 
 HEADS = ("reduced_lvef", "troponin")
@@ -34,6 +40,28 @@ class Learnt:
     promoted: bool
     before: bytes  #: the result of one ECG by the old model, as the EHR received it
     after: bytes  #: the result of the next ECG, by the new one
+
+
+def start_bundle(folder: Path) -> Path:
+    """The demo model without the two heads, as every hospital begins: no weights for them are public. Returns the bundle."""
+    demo = Bundle.read(demo_bundle())
+    bare = models.without(Model.of(demo), HEADS)
+    path = folder / "start"
+    models.write(
+        bare,
+        path,
+        name="ECG-FM demo encoder (NOT FOR CLINICAL USE)",
+        version=demo.version,
+        demo=True,
+        provenance={"origin": dict(demo.provenance)},
+    )
+    return path
+
+
+def hospital_in(folder: Path) -> Hospital:
+    """A hospital that begins without the two heads. Nobody's secrets lie in it, so its own is fixed: splits, and by them
+    every figure, come out the same at every run."""
+    return Hospital(folder, bundle=str(start_bundle(folder)), random_bytes=Random(0).randbytes)
 
 
 def deliveries(visits: Sequence[Visit], *, sent_at: datetime) -> Iterator[Delivery]:

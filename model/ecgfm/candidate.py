@@ -6,7 +6,7 @@ they are left out: a head is only ever kept beside the very encoder it was train
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -122,6 +122,16 @@ def joined(base: Model, trained: EcgFm, spec: HeadSpec) -> Model:
         network.heads[one.name].load_state_dict(base.network.heads[one.name].state_dict())
     network.heads[spec.name].load_state_dict(trained.heads[spec.name].state_dict())
     return Model(network=network.eval(), specs=(*kept, spec), origin=f"trained from {base.origin}")
+
+
+def without(model: Model, heads: Collection[str]) -> Model:
+    """The model without these heads."""
+    kept = tuple(spec for spec in model.specs if spec.name not in heads)
+    network = EcgFm(model.network.config, kept)
+    network.encoder.load_state_dict(model.network.encoder.state_dict())
+    for spec in kept:
+        network.heads[spec.name].load_state_dict(model.network.heads[spec.name].state_dict())
+    return Model(network=network.eval(), specs=kept, origin=model.origin)
 
 
 def fingerprints(model: Model) -> dict[str, str]:
