@@ -1,4 +1,4 @@
-"""Two hundred plain numbers of one ECG (rate, heights, ST, T, widths of the median beat): what a forest can learn from.
+"""184 plain numbers of one ECG (rate, heights, ST, T, widths of the median beat): what a forest can learn from.
 
 A network that does not beat them has learnt nothing that a ruler does not see.
 """
