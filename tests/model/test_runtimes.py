@@ -1,6 +1,8 @@
 """Every runtime gives torch's probabilities within its limit, the same bits in any company, and is refused otherwise."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -134,6 +136,30 @@ def test_devices_that_a_runtime_does_not_have(bundle: Bundle, cache: Path) -> No
         runtimes.open(bundle, "openvino", "cuda", cache=cache)
     with pytest.raises(RuntimeUnavailable, match="float16 needs a CUDA device"):
         runtimes.open(bundle, "torch-fp16", "cpu", cache=cache)
+
+
+CHANGE_MODELS_THEN_STOP = """
+import os, signal, sys
+from pathlib import Path
+from ecgfm.runtimes.openvino_runtime import OpenVinoRuntime
+first = OpenVinoRuntime(Path(sys.argv[1]))
+second = OpenVinoRuntime(Path(sys.argv[1]))
+del first
+del second
+asked = []
+signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
+os.kill(os.getpid(), signal.SIGTERM)
+print("asked to stop", len(asked))
+"""
+
+
+def test_a_signal_reaches_its_handler_after_models_were_changed(bundle: Bundle, cache: Path) -> None:
+    """OpenVINO installs a signal stack of its own, which must not be freed under a running service."""
+    if find_spec("openvino") is None:
+        pytest.skip("openvino is not installed")
+    path = preparation.onnx_file(bundle, cache)
+    done = subprocess.run([sys.executable, "-c", CHANGE_MODELS_THEN_STOP, path], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "asked to stop 1\n"), done.stderr
 
 
 @pytest.mark.parametrize(

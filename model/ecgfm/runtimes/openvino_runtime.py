@@ -1,5 +1,6 @@
 """Run an exported ONNX file with OpenVINO on the CPU: weights packed once when it opens, in float32 or bfloat16."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +32,11 @@ class OpenVinoRuntime:
             raise RuntimeUnavailable(
                 f"the openvino runtime is for CPUs; for device {device!r} choose 'torch' or 'onnx'"
             )
-        try:
-            import openvino
-        except ImportError as error:
-            raise RuntimeUnavailable(
-                "OpenVINO is not installed: pip install 'ecgfm-clinical[openvino]', or choose runtime 'torch' or 'onnx'"
-            ) from error
+        core = _core()
         # Its own default precision is bfloat16 on CPUs that have it, silently: always say which.
         properties: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
         if threads is not None:
             properties["INFERENCE_NUM_THREADS"] = threads
-        core = openvino.Core()
         try:
             model = core.read_model(str(path))
             model.reshape([self.batch, len(LEADS), SEGMENT_SAMPLES])
@@ -65,3 +60,20 @@ class OpenVinoRuntime:
 
     def embed(self, segments: NDArray[np.float32]) -> NDArray[np.float32]:
         return self.outputs(segments)[EMBEDDING]
+
+
+@cache
+def _core() -> Any:
+    """The one `openvino.Core` of this process, kept until it ends.
+
+    Each Core gives the thread that first compiles with it a signal stack, and takes it away when it goes. Where two go in the
+    order they came, the thread is left with the first one's, which is freed memory: the next signal, such as SIGTERM to a
+    service that has changed models, then kills the process instead of reaching its handler.
+    """
+    try:
+        import openvino
+    except ImportError as error:
+        raise RuntimeUnavailable(
+            "OpenVINO is not installed: pip install 'ecgfm-clinical[openvino]', or choose runtime 'torch' or 'onnx'"
+        ) from error
+    return openvino.Core()
