@@ -259,6 +259,7 @@ def open_predictor(settings: Settings, bundle: str | None = None) -> "Predictor"
     """The model, resident. Raises ModelError where the bundle is missing or damaged."""
     from ecgfm.errors import EcgFmError
     from ecgfm.predictor import Predictor
+    from ecgfm_clinical.shipped import shipped_recordings
 
     path = bundle_path(settings, bundle)
     try:
@@ -268,6 +269,7 @@ def open_predictor(settings: Settings, bundle: str | None = None) -> "Predictor"
             device=settings.model.device,
             threads=settings.model.threads,
             cache=settings.resolve(settings.model.cache) if settings.model.cache else None,
+            recordings=shipped_recordings,
         )
     except EcgFmError as error:
         raise ModelError(str(error)) from error

@@ -1,13 +1,17 @@
 """Bundles by hand: `model import`, `model show`, `model export`, `model prepare`, `model bench`."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ecgfm_clinical.cli.common import JsonOption, progress, progress_console, say, write_json
+
+if TYPE_CHECKING:
+    from ecgfm.runtimes.preparation import Recordings
 
 app = typer.Typer(help="Model bundles: import, show, export, prepare and time them.", no_args_is_help=True)
 
@@ -88,7 +92,12 @@ def export(
 def prepare(
     bundle: BundleArgument,
     runtime: Annotated[str, typer.Option(help="onnx, openvino, openvino-bf16, torch-bf16 or torch-fp16.")],
-    ecgs: Annotated[list[Path], typer.Argument(help="ECG files or folders: real ones, such as this site's.")],
+    ecgs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="ECG files or folders, best this site's own; those that ship with the package if not given."
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     cache: CacheOption = None,
@@ -97,22 +106,12 @@ def prepare(
     """Measure on real ECGs how far a runtime is from torch float32, and keep the record; refused above its limit."""
     from ecgfm import runtimes
     from ecgfm.checkpoint import Bundle
-    from ecgfm.predictor import Record
-    from ecgfm_clinical.errors import InputError
-    from ecgfm_clinical.reading import gather, read_ecgs
+    from ecgfm_clinical.shipped import shipped_recordings
 
-    records: list[Record] = []
-    unreadable = 0
-    for path in progress(gather(ecgs), "Reading"):
-        try:
-            records += [Record(signal=ecg.signal, sampling_rate=ecg.sampling_rate) for ecg in read_ecgs(path)]
-        except InputError:  # a folder may hold anything; what could not be used stands in the record
-            unreadable += 1
     found = runtimes.prepare(
         Bundle.read(bundle),
         runtime,
-        records,
-        measured_on=f"{len(records)} recordings given ({unreadable} more files could not be read)",
+        _named(ecgs) if ecgs else shipped_recordings(),
         device=device,
         threads=threads,
         cache=cache,
@@ -122,13 +121,17 @@ def prepare(
         return
     say(
         f"{found.runtime} ({found.engine}): largest change of a probability {found.largest_probability_change:.1e} "
-        f"over {found.segments} segments, limit {found.limit:.0e}"
+        f"over {found.segments} segments, limit {found.limit:.0e}; measured on {found.measured_on}"
     )
 
 
 @app.command("bench")
 def bench(
     bundle: BundleArgument,
+    ecgs: Annotated[
+        list[Path] | None,
+        typer.Argument(help="ECG files or folders to measure Δp on; those that ship with the package if not given."),
+    ] = None,
     batch: Annotated[
         list[int] | None, typer.Option(help="Segments a call; repeat for several. 2 is one 10 s ECG.")
     ] = None,
@@ -144,10 +147,17 @@ def bench(
     """
     from ecgfm.bench import bench as measure
     from ecgfm.checkpoint import Bundle
+    from ecgfm_clinical.shipped import shipped_recordings
 
     with progress_console().status("Timing"):
         timings = measure(
-            Bundle.read(bundle), batches=batch or [2], rounds=rounds, device=device, threads=threads, cache=cache
+            Bundle.read(bundle),
+            _named(ecgs) if ecgs else shipped_recordings(),
+            batches=batch or [2],
+            rounds=rounds,
+            device=device,
+            threads=threads,
+            cache=cache,
         )
     if as_json:
         write_json([asdict(timing) | {"ecgs_per_second": timing.ecgs_per_second} for timing in timings])
@@ -164,6 +174,24 @@ def bench(
             f"{one.processor_ratio:>7.2f}"
             f"{one.load_seconds:>8.1f}{one.peak_megabytes:>9.0f}{one.largest_probability_change:>9.0e}"
         )
+
+
+def _named(paths: Sequence[Path]) -> "Recordings":
+    """What can be read of the files named; a folder may hold anything, and what could not be used stands in the record."""
+    from ecgfm.predictor import Record
+    from ecgfm.runtimes.preparation import Recordings
+    from ecgfm_clinical.errors import InputError
+    from ecgfm_clinical.reading import gather, read_ecgs
+
+    records: list[Record] = []
+    unreadable = 0
+    for path in progress(gather(paths), "Reading"):
+        try:
+            records += [Record(signal=ecg.signal, sampling_rate=ecg.sampling_rate) for ecg in read_ecgs(path)]
+        except InputError:
+            unreadable += 1
+    about = f"{len(records)} recordings given ({unreadable} more files could not be read)"
+    return Recordings(records=tuple(records), about=about)
 
 
 def _print(path: Path) -> None:

@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +24,9 @@ from scipy.special import expit
 from ecgfm import runtimes
 from ecgfm.baseline import eager_embedding
 from ecgfm.checkpoint import Bundle
-from ecgfm.errors import EcgFmError
-from ecgfm.runtimes.synthetic import synthetic_ecgs
-from ecgfm.signal import SAMPLING_RATE, prepare
+from ecgfm.errors import BundleError, EcgFmError
+from ecgfm.runtimes.preparation import Recordings
+from ecgfm.signal import LEADS, SEGMENT_SAMPLES, prepare, reasons_not_scored
 
 EAGER = "eager"
 SEGMENTS_PER_ECG = 2  #: a 10 s recording
@@ -56,6 +56,7 @@ class Timing:
 
 def bench(
     bundle: Bundle,
+    recordings: Recordings,
     *,
     names: Sequence[str] = runtimes.NAMES,
     batches: Sequence[int] = (SEGMENTS_PER_ECG,),
@@ -65,15 +66,23 @@ def bench(
     cache: Path | None = None,
     loads: bool = True,
 ) -> list[Timing]:
-    """Figures for every runtime, those that cannot run here with the reason. Prepares what is not prepared yet."""
+    """Figures for every runtime, those that cannot run here with the reason; `recordings` is what Δp is measured on.
+
+    Exports what is not exported yet. Raises `BundleError` where none of the recordings can be scored.
+    """
+    scorable = [one for one in recordings.records if not reasons_not_scored(one.signal, one.sampling_rate)]
+    if not scorable:
+        raise BundleError(f"none of the recordings ({recordings.about}) can be scored, so nothing can be measured")
+    segments = np.concatenate([prepare(one.signal, one.sampling_rate) for one in scorable])
     found = []
     for batch in batches:
-        found += _bench_batch(bundle, names, batch, rounds, device, threads, cache, loads)
+        found += _bench_batch(bundle, segments, names, batch, rounds, device, threads, cache, loads)
     return found
 
 
 def _bench_batch(
     bundle: Bundle,
+    segments: NDArray[np.float32],
     names: Sequence[str],
     batch: int,
     rounds: int,
@@ -89,9 +98,9 @@ def _bench_batch(
             scores[name] = runtimes.engine(bundle, name, device, threads, cache, batch).logits
         except EcgFmError as error:
             reasons[name] = str(error)
-    segments = np.concatenate([prepare(signal, SAMPLING_RATE) for signal in synthetic_ecgs((batch + 1) // 2)])[:batch]
-    seconds = alternate({name: lambda score=score: score(segments) for name, score in scores.items()}, rounds)  # type: ignore[misc]  # mypy cannot infer the bound default
-    exact = scores[EAGER](segments)
+    calls = list(_calls(segments, batch))
+    seconds = alternate({name: lambda score=score: score(calls[0]) for name, score in scores.items()}, rounds)  # type: ignore[misc]  # mypy cannot infer the bound default
+    exact = [scores[EAGER](call) for call in calls]
     timings = []
     for name, score in scores.items():
         load, peak = measure_load(bundle, name, device, threads, cache) if loads else (float("nan"), float("nan"))
@@ -103,12 +112,20 @@ def _bench_batch(
                 milliseconds_per_ecg=1000 * statistics.median(seconds[name].elapsed) / batch * SEGMENTS_PER_ECG,
                 ratio=statistics.median(ratios),
                 processor_ratio=min(seconds[EAGER].processor) / min(seconds[name].processor),
-                largest_probability_change=largest_change(score(segments), exact),
+                largest_probability_change=max(
+                    largest_change(score(one), other) for one, other in zip(calls, exact, strict=True)
+                ),
                 load_seconds=load,
                 peak_megabytes=peak,
             )
         )
     return timings + [Timing(runtime=name, batch=batch, reason=reason) for name, reason in reasons.items()]
+
+
+def _calls(segments: NDArray[np.float32], batch: int) -> Iterator[NDArray[np.float32]]:
+    """Every segment in calls of one size, the last one filled up from the beginning."""
+    for start in range(0, len(segments), batch):
+        yield segments[np.arange(start, start + batch) % len(segments)]
 
 
 def eager(bundle: Bundle, threads: int | None = None) -> Score:
@@ -179,7 +196,7 @@ def _load_here(path: str, name: str, device: str, threads: int | None, cache: st
     else:
         score = runtimes.engine(bundle, name, device, threads, Path(cache) if cache else None).logits
     seconds = time.perf_counter() - start
-    score(prepare(synthetic_ecgs(1)[0], SAMPLING_RATE))
+    score(np.zeros((SEGMENTS_PER_ECG, len(LEADS), SEGMENT_SAMPLES), np.float32))
     return seconds, _peak_megabytes()
 
 

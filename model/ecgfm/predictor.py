@@ -18,6 +18,7 @@ from ecgfm.checkpoint import Bundle
 from ecgfm.errors import BundleError, NoHead
 from ecgfm.heads import HeadSpec, aggregate, aggregate_logit
 from ecgfm.runtimes import Runtime
+from ecgfm.runtimes.preparation import Recordings
 from ecgfm.signal import LEADS, PREPROCESSING, SEGMENT_SAMPLES, Signal, prepare, reasons_not_scored
 
 Progress = Callable[[int, int], None]  #: (records done, records in all)
@@ -89,10 +90,14 @@ class Predictor:
         device: str = "auto",
         threads: int | None = None,
         cache: Path | None = None,
+        recordings: Callable[[], Recordings] | None = None,
     ) -> Self:
-        """Open a bundle folder with one of `runtimes.NAMES`; raises as `Bundle.read` and `runtimes.open` do."""
+        """Open a bundle folder with one of `runtimes.NAMES`; raises as `Bundle.read` and `runtimes.open` do.
+
+        `recordings` gives the ECGs to measure a runtime on that meets this model for the first time.
+        """
         bundle = Bundle.read(path)
-        return cls(bundle, runtimes.open(bundle, runtime, device, threads, cache))
+        return cls(bundle, runtimes.open(bundle, runtime, device, threads, cache, recordings))
 
     @property
     def labels(self) -> Mapping[str, tuple[str, ...]]:

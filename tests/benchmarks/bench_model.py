@@ -18,8 +18,9 @@ from ecgfm.checkpoint import Bundle
 from ecgfm.config import EncoderConfig
 from ecgfm.heads import INTERPRETATION, REDUCED_LVEF, TROPONIN
 from ecgfm.network import EcgFm
-from ecgfm.runtimes.synthetic import synthetic_ecgs
 from ecgfm.signal import prepare
+from ecgfm.synthetic import synthetic_ecgs
+from ecgfm_clinical.shipped import shipped_recordings
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
 
@@ -70,7 +71,9 @@ def test_speed(bundle: Bundle, threads: int) -> None:
     print(
         f"\n{'runtime':<15}{'batch':>6}{'ms/ECG':>9}{'ECG/s':>8}{'x eager':>9}{'x cpu':>7}{'load s':>8}{'peak MB':>9}{'dp':>9}"
     )
-    for one in bench(bundle, batches=BATCHES, rounds=ROUNDS, device="cpu", threads=threads, loads=threads == 2):
+    for one in bench(
+        bundle, shipped_recordings(), batches=BATCHES, rounds=ROUNDS, device="cpu", threads=threads, loads=threads == 2
+    ):
         if one.reason:
             print(f"{one.runtime:<15}{one.batch:>6}  {one.reason}")
             continue

@@ -8,9 +8,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from ecgfm.errors import EcgFmError
+from ecgfm.predictor import Record
 from ecgfm.testing import write_tiny_bundle
 from ecgfm_clinical.cli import app
 from ecgfm_clinical.errors import InputError
+from ecgfm_clinical.reading import read_ecgs
+from ecgfm_clinical.settings import Model, Settings
+from ecgfm_clinical.wiring import open_predictor
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
 
@@ -83,6 +87,23 @@ def test_prepare_measures_on_the_recordings_given(bundle: Path, ecg: Path, tmp_p
     assert found["segments"] == 2
     assert 0 < found["largest_probability_change"] <= found["limit"]
     assert found["measured_on"] == "1 recordings given (0 more files could not be read)"
+
+
+def test_prepare_without_recordings_takes_those_of_the_package(bundle: Path, ecg: Path, tmp_path: Path) -> None:
+    done = run("model", "prepare", bundle, "--runtime", "torch-bf16", "--cache", tmp_path, "--device", "cpu", "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert "real ECG of a Mortara ELI 250" in found["measured_on"]
+    (real,) = read_ecgs(ecg)
+    assert Record(signal=real.signal, sampling_rate=real.sampling_rate).digest in found["inputs"]
+    assert found["segments"] == 2 * len(found["inputs"]) == 24
+
+
+def test_the_service_measures_a_new_runtime_on_the_recordings_of_the_package(bundle: Path, tmp_path: Path) -> None:
+    model = Model(bundle=str(bundle), runtime="torch-bf16", cache=tmp_path, device="cpu")
+    assert open_predictor(Settings(model=model)).runtime == "torch-cpu-bf16"
+    (record,) = tmp_path.rglob("torch-bf16.json")
+    assert "real ECG of a Mortara ELI 250" in json.loads(record.read_text())["measured_on"]
 
 
 def test_embed_npy_and_parquet_hold_the_same_rows(bundle: Path, ecg: Path, tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """The ONNX file is usable by a stranger: by name, with its meaning inside, at any batch, and equal to torch."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +15,11 @@ from ecgfm import export
 from ecgfm.checkpoint import Bundle
 from ecgfm.encoder import PositionalConv
 from ecgfm.errors import BundleError, RuntimeTooInexact
+from ecgfm.heads import INTERPRETATION, REDUCED_LVEF, TROPONIN, Isotonic, Platt
 from ecgfm.positions import PositionalDft
-from ecgfm.testing import TINY
+from ecgfm.predictor import Predictor, Record
+from ecgfm.synthetic import synthetic_ecgs
+from ecgfm.testing import TINY, tiny_network
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed")
@@ -47,6 +52,34 @@ def test_only_what_the_file_says_is_needed_to_use_it(file: Path, bundle: Bundle)
         np.testing.assert_allclose(embedding, network.embed(source), atol=1e-5)
         np.testing.assert_allclose(np.concatenate(logits, axis=1), network(source), atol=1e-5)
         assert [values.shape for values in logits] == [(batch, len(labels)) for labels in heads.values()]
+
+
+def test_the_documented_code_gives_the_programs_own_scores(tmp_path: Path) -> None:
+    document = (Path(__file__).parents[2] / "model" / "ONNX.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", document, re.DOTALL)
+    documented: dict[str, Any] = {}
+    exec(code, documented)  # noqa: S102  # our own document, run as a stranger would
+    calibrated = replace(
+        INTERPRETATION,
+        calibration={
+            label: Isotonic(logits=(-1.0, 0.0, 1.0), probabilities_at=(0.1, 0.3, 0.9))
+            if column % 2
+            else Platt(slope=1.5, intercept=-0.3)
+            for column, label in enumerate(INTERPRETATION.labels)
+        },
+    )
+    network = tiny_network()
+    network.specs = (REDUCED_LVEF, TROPONIN, calibrated)
+    bundle = Bundle.write(tmp_path / "b", network, name="tiny", version="1", demo=True, provenance={})
+    path = tmp_path / "model.onnx"
+    export.export_onnx(bundle, path)
+    signal = synthetic_ecgs(1)[0]
+    for rate, own in ((500, signal), (250, signal[:, ::2]), (400, signal[:, :4100])):
+        (expected,) = Predictor.from_bundle(bundle.path, device="cpu").predict([Record(signal=own, sampling_rate=rate)])
+        found = documented["score"](path, own, rate)
+        assert [(one.head, one.label) for one in expected.heads] == [(h, label) for h in found for label in found[h]]
+        for one in expected.heads:
+            assert found[one.head][one.label] == pytest.approx(one.probability, abs=1e-5)
 
 
 def test_metadata_is_read_back(file: Path, bundle: Bundle, tmp_path: Path) -> None:

@@ -9,11 +9,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 import ecgfm
 from ecgfm import fairseq
 from ecgfm.baseline import eager_embedding
 from ecgfm.network import EcgFm, pool
+from ecgfm.optimiser import ReferenceAdam
 
 TOLERANCE = 5e-6
 
@@ -91,6 +93,10 @@ def test_every_hidden_state(finetuned: EcgFm, recorded: dict[str, NDArray[np.flo
     close(logits, recorded["nopad.logits"])
     close(torch.sigmoid(logits), recorded["nopad.probs"])
     close(finetuned.embed(source), recorded["nopad.pooled"])
+    close(states["encoder_x"], recorded["nopad.encoder_out_after_inplace_zeroing"])  # nothing is padded
+    # The reference computes attention another way when it is asked for the weights; the outputs stay within the tolerance.
+    close(logits, recorded["sal.logits"])
+    close(states["encoder_x"][:1], recorded["sal.encoder_x"])
 
 
 @torch.no_grad()
@@ -100,7 +106,9 @@ def test_padded_batch_with_the_reference_leaks(finetuned: EcgFm, recorded: dict[
     assert padding is not None
     np.testing.assert_array_equal(padding.numpy(), recorded["pad.frame_padding_mask"])
     with hidden_states(finetuned) as states:
-        close(finetuned(source, mask), recorded["pad.logits"])
+        logits = finetuned(source, mask)
+    close(logits, recorded["pad.logits"])
+    close(torch.sigmoid(logits), recorded["pad.probs"])
     real = ~padding
     for name in ("conv_pos", "enc_layer_norm", "layer0", "layer1", "layer2", "encoder_x"):
         close(states[name][real], recorded[f"pad.{name}"][real.numpy()])
@@ -154,14 +162,48 @@ def test_pre_norm(reference: Path) -> None:
     assert network.config.pre_norm
     with np.load(reference / "tiny_finetuned_prenorm_ref.npz") as arrays:
         recorded = dict(arrays)
+    source = torch.from_numpy(recorded["source"])
     with hidden_states(network) as states:
-        close(network(torch.from_numpy(recorded["source"])), recorded["nopad.logits"])
+        logits = network(source)
+    close(logits, recorded["nopad.logits"])
+    close(torch.sigmoid(logits), recorded["nopad.probs"])
+    close(network.embed(source), recorded["nopad.pooled"])
+    close(states["encoder_x"], recorded["nopad.encoder_out_after_inplace_zeroing"])
     assert compare_states(states, recorded, "nopad") == {
         *("feat_ln", "post_extract_proj", "enc_layer_norm", "encoder_x"),
         *("layer0", "layer1", "layer2"),
     }
     source, mask = (torch.from_numpy(recorded[name]) for name in ("source_padded", "padding_mask_padded"))
     close(network(source, mask), recorded["pad.logits"])
+
+
+def test_finetuning_loss_gradients_and_one_step(reference: Path, recorded: dict[str, NDArray[np.float32]]) -> None:
+    network = fairseq.build(reference / "tiny_finetuned.pt").train()
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):  # the recording is without
+            module.p = 0.0
+    label, weight = (torch.from_numpy(recorded[f"ft.{name}"]) for name in ("label", "pos_weight"))
+    logits = network(torch.from_numpy(recorded["source"]))
+    loss = binary_cross_entropy_with_logits(logits, label, pos_weight=weight, reduction="sum")
+    assert float(loss.detach()) == pytest.approx(float(recorded["ft.loss_sum"]), rel=2e-7)
+    loss.backward()
+
+    named = {name.replace("heads.finetuned.", "proj."): value for name, value in network.named_parameters()}
+    without = {name for name, parameter in named.items() if parameter.grad is None}
+    assert without == set(recorded["ft.params_without_grad"].tolist())  # the published recipe freezes the convolutions
+    for name in named.keys() - without:
+        gradient, expected = named[name].grad, torch.from_numpy(recorded[f"ft.grad.{name}"])
+        assert gradient is not None
+        if not name.endswith("k_proj.bias"):  # theoretically zero: rounding only
+            assert (gradient - expected).abs().max() <= 1e-4 * expected.abs().max(), name
+        gradient /= float(recorded["ft.sample_size"])
+
+    ReferenceAdam(network.parameters(), lr=1e-3, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.01).step()
+    after = "ft.after_adam_lr1e-3_wd0.01_eps1e-6."
+    stepped = [name for name in recorded if name.startswith(after)]
+    assert len(stepped) == 4
+    for name in stepped:
+        close(named[name.removeprefix(after)], recorded[name])
 
 
 @torch.no_grad()

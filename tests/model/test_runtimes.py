@@ -17,8 +17,8 @@ from ecgfm.errors import BundleError, RuntimeTooInexact, RuntimeUnavailable
 from ecgfm.predictor import Predictor, Record
 from ecgfm.runtimes import preparation
 from ecgfm.runtimes.onnx_runtime import choose_provider
-from ecgfm.runtimes.synthetic import synthetic_ecgs
 from ecgfm.signal import reasons_not_scored
+from ecgfm.synthetic import synthetic_ecgs
 
 NEEDS = {"onnx": "onnxruntime", "openvino": "openvino", "openvino-bf16": "openvino"}
 ON_CPU = [name for name in runtimes.NAMES if name != "torch-fp16"]
@@ -30,11 +30,20 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("prepared")
 
 
+def few() -> preparation.Recordings:
+    """What a runtime is measured on here."""
+    signals = [*synthetic_ecgs(2), np.zeros((12, 5000), np.float32)]
+    return preparation.Recordings(
+        records=tuple(Record(signal=signal, sampling_rate=500) for signal in signals),
+        about="2 invented ECGs, 1 flat line",
+    )
+
+
 def opened(bundle: Bundle, name: str, cache: Path) -> Predictor:
     if name in NEEDS and find_spec(NEEDS[name]) is None:
         pytest.skip(f"{NEEDS[name]} is not installed")
     try:
-        return Predictor.from_bundle(bundle.path, runtime=name, device="cpu", threads=2, cache=cache)
+        return Predictor.from_bundle(bundle.path, runtime=name, device="cpu", threads=2, cache=cache, recordings=few)
     except RuntimeUnavailable as error:
         pytest.skip(str(error))
 
@@ -82,9 +91,16 @@ def test_first_opening_measures_and_the_next_believes_it(
     assert kept["model_id"] == bundle.model_id
     assert kept["engine"] == "torch-cpu-bf16"
     assert 0 < kept["largest_probability_change"] <= kept["limit"] == preparation.FAST
-    assert kept["measured_on"] == "6 synthetic ECGs"
+    assert kept["measured_on"] == "2 invented ECGs, 1 flat line"
+    assert kept["inputs"] == [record.digest for record in few().records[:2]]  # a flat line cannot be scored
+    assert kept["segments"] == 4
     monkeypatch.setattr(runtimes, "_measure", lambda *_: pytest.fail("measured again"))
     opened(bundle, "torch-bf16", tmp_path)
+
+
+def test_a_runtime_is_not_opened_unmeasured(bundle: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeUnavailable, match="never measured"):
+        runtimes.open(bundle, "torch-bf16", "cpu", cache=tmp_path)
 
 
 def test_a_record_of_other_library_versions_is_measured_again(bundle: Bundle, tmp_path: Path) -> None:
@@ -97,25 +113,25 @@ def test_a_record_of_other_library_versions_is_measured_again(bundle: Bundle, tm
 
 
 def test_a_runtime_above_its_limit_is_refused_each_time(
-    bundle: Bundle, tmp_path: Path, records: list[Record], monkeypatch: pytest.MonkeyPatch
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(preparation.LIMITS, "torch-bf16", 1e-9)
     with pytest.raises(RuntimeTooInexact, match="more than the limit 1e-09"):
-        runtimes.prepare(bundle, "torch-bf16", records[:2], measured_on="2 recordings", device="cpu", cache=tmp_path)
-    with pytest.raises(RuntimeTooInexact, match="2 recordings"):
+        runtimes.prepare(bundle, "torch-bf16", few(), device="cpu", cache=tmp_path)
+    with pytest.raises(RuntimeTooInexact, match="2 invented ECGs"):
         runtimes.open(bundle, "torch-bf16", "cpu", cache=tmp_path)
 
 
-def test_not_a_number_is_above_every_limit(bundle: Bundle, tmp_path: Path, records: list[Record]) -> None:
-    measured = runtimes.prepare(bundle, "torch-bf16", records[:1], measured_on="1", device="cpu", cache=tmp_path)
+def test_not_a_number_is_above_every_limit(bundle: Bundle, tmp_path: Path) -> None:
+    measured = runtimes.prepare(bundle, "torch-bf16", few(), device="cpu", cache=tmp_path)
     with pytest.raises(RuntimeTooInexact):
         preparation.accept(replace(measured, largest_probability_change=float("nan")))
 
 
 def test_nothing_scorable_measures_nothing(bundle: Bundle, tmp_path: Path) -> None:
-    empty = [Record(signal=np.zeros((12, 5000), np.float32), sampling_rate=500)]
-    with pytest.raises(BundleError, match="nothing was measured"):
-        runtimes.prepare(bundle, "torch-bf16", empty, measured_on="1 flat line", device="cpu", cache=tmp_path)
+    empty = preparation.Recordings(records=few().records[2:], about="1 flat line")
+    with pytest.raises(BundleError, match=r"1 flat line.*nothing was measured"):
+        runtimes.prepare(bundle, "torch-bf16", empty, device="cpu", cache=tmp_path)
 
 
 def test_the_bundle_folder_is_left_alone(bundle: Bundle, cache: Path) -> None:
@@ -128,7 +144,7 @@ def test_place_that_cannot_be_written(bundle: Bundle, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(BundleError, match="name another folder"):
-        runtimes.open(bundle, "torch-bf16", "cpu", cache=blocked)
+        runtimes.open(bundle, "torch-bf16", "cpu", cache=blocked, recordings=few)
 
 
 def test_devices_that_a_runtime_does_not_have(bundle: Bundle, cache: Path) -> None:
@@ -159,7 +175,7 @@ def test_a_signal_reaches_its_handler_after_models_were_changed(bundle: Bundle, 
         pytest.skip("openvino is not installed")
     path = preparation.onnx_file(bundle, cache)
     done = subprocess.run(
-        [sys.executable, "-c", CHANGE_MODELS_THEN_STOP, path], check=False, capture_output=True, text=True
+        [sys.executable, "-c", CHANGE_MODELS_THEN_STOP, path], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (0, "asked to stop 1\n"), done.stderr
 
@@ -194,7 +210,7 @@ def test_synthetic_ecgs_can_be_scored_and_keep_einthoven() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
 @pytest.mark.parametrize("name", ["torch", "torch-bf16", "torch-fp16"])
 def test_cuda_equals_cpu_and_keeps_its_bits(bundle: Bundle, cache: Path, records: list[Record], name: str) -> None:
-    predictor = Predictor.from_bundle(bundle.path, runtime=name, device="cuda", cache=cache)
+    predictor = Predictor.from_bundle(bundle.path, runtime=name, device="cuda", cache=cache, recordings=few)
     exact = Predictor.from_bundle(bundle.path, device="cpu").predict(records)
     alone = [predictor.predict([record])[0] for record in records]
     assert predictor.predict(records) == alone

@@ -10,9 +10,9 @@
 | openvino-bf16 | the same                              | and a CPU with bfloat16       | bfloat16         |
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,6 @@ from numpy.typing import NDArray
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import RuntimeUnavailable
 from ecgfm.runtimes import preparation
-
-if TYPE_CHECKING:
-    from ecgfm.predictor import Record
 
 NAMES = ("torch", *preparation.LIMITS)
 
@@ -47,12 +44,14 @@ def open(  # the module's one verb: runtimes.open(...)
     device: str = "auto",
     threads: int | None = None,
     cache: Path | None = None,
+    recordings: Callable[[], preparation.Recordings] | None = None,
 ) -> Runtime:
     """Open a bundle with the runtime of that name (`NAMES`).
 
     `device` is `auto` (CUDA where present), `cpu` or `cuda`; `threads` limits CPU threads. A runtime other than torch
-    float32 is exported and measured against it when it first meets this model, on synthetic ECGs unless `prepare` has
-    measured it on real ones; what is prepared is kept in `cache`, by default the folder `BUNDLE.runtimes` beside the bundle.
+    float32 is exported and measured against it when it first meets this model, on the ECGs that `recordings` gives, unless
+    `prepare` has measured it before; what is prepared is kept in `cache`, by default the folder `BUNDLE.runtimes` beside
+    the bundle.
     Raises `RuntimeUnavailable`, `RuntimeTooInexact` or `BundleError`.
     """
     runtime = engine(bundle, name, device, threads, cache)
@@ -62,41 +61,38 @@ def open(  # the module's one verb: runtimes.open(...)
     if known is not None:
         preparation.accept(known)
     elif bundle.heads:  # a model without heads has no probability to change
-        from ecgfm.predictor import Record
-        from ecgfm.runtimes.synthetic import synthetic_ecgs
-        from ecgfm.signal import SAMPLING_RATE
-
-        records = [Record(signal=signal, sampling_rate=SAMPLING_RATE) for signal in synthetic_ecgs()]
-        what = f"{len(records)} synthetic ECGs"
-        _measure(bundle, name, runtime, records, what, threads, cache)
+        if recordings is None:
+            raise RuntimeUnavailable(
+                f"how far runtime {name!r} is from float32 torch was never measured for {bundle.path} on this machine; measure "
+                f"it on real ECGs with `ecgfm-clinical model prepare`, or give `recordings`"
+            )
+        _measure(bundle, name, runtime, recordings(), threads, cache)
     return runtime
 
 
 def prepare(
     bundle: Bundle,
     name: str,
-    records: Sequence["Record"],
+    recordings: preparation.Recordings,
     *,
-    measured_on: str,
     device: str = "auto",
     threads: int | None = None,
     cache: Path | None = None,
 ) -> preparation.Measurement:
     """Measure a runtime on the caller's own recordings and keep the record; raises as `open` does."""
-    return _measure(bundle, name, engine(bundle, name, device, threads, cache), records, measured_on, threads, cache)
+    return _measure(bundle, name, engine(bundle, name, device, threads, cache), recordings, threads, cache)
 
 
 def _measure(
     bundle: Bundle,
     name: str,
     runtime: Runtime,
-    records: Sequence["Record"],
-    measured_on: str,
+    recordings: preparation.Recordings,
     threads: int | None,
     cache: Path | None,
 ) -> preparation.Measurement:
     reference = engine(bundle, "torch", "cpu", threads, cache)
-    return preparation.measure(bundle, name, runtime, reference, records, measured_on=measured_on, cache=cache)
+    return preparation.measure(bundle, name, runtime, reference, recordings, cache=cache)
 
 
 def engine(

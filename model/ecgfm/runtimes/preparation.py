@@ -9,7 +9,6 @@ import json
 import os
 import platform
 import tempfile
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -36,6 +35,14 @@ _LIBRARIES = ("torch", "onnxruntime", "onnxruntime-gpu", "openvino")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recordings:
+    """ECGs to measure a runtime on; `about` says in words what they are and goes into the record."""
+
+    records: tuple["Record", ...]
+    about: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """How far one runtime's probabilities are from torch fp32, for one model, on this machine."""
 
@@ -45,7 +52,8 @@ class Measurement:
     largest_probability_change: float
     limit: float
     segments: int
-    measured_on: str  #: which recordings
+    measured_on: str  #: which recordings, in words
+    inputs: tuple[str, ...]  #: `Record.digest` of each recording that was scored
     versions: dict[str, str]
     processor: str  #: instruction set: another one runs other kernels
 
@@ -74,24 +82,25 @@ def measure(
     name: str,
     runtime: "Runtime",
     reference: "Runtime",
-    records: Sequence["Record"],
+    recordings: Recordings,
     *,
-    measured_on: str,
     cache: Path | None = None,
 ) -> Measurement:
     """Score the records with both, keep the record on disk, and raise `RuntimeTooInexact` above the limit."""
     from ecgfm.predictor import Predictor
 
-    changes, segments = [0.0], 0
-    ours = Predictor(bundle, runtime).predict(records)
-    theirs = Predictor(bundle, reference).predict(records)
+    changes, segments, inputs = [0.0], 0, []
+    ours = Predictor(bundle, runtime).predict(recordings.records)
+    theirs = Predictor(bundle, reference).predict(recordings.records)
     for one, other in zip(ours, theirs, strict=True):
         segments += one.segments
+        if one.segments:
+            inputs.append(one.input_digest)
         for head, expected in zip(one.heads, other.heads, strict=True):
             pairs = zip(head.segment_probabilities, expected.segment_probabilities, strict=True)
             changes += [abs(mine - exact) for mine, exact in pairs]
     if not segments:
-        raise BundleError(f"none of the recordings given ({measured_on}) can be scored, so nothing was measured")
+        raise BundleError(f"none of the recordings ({recordings.about}) can be scored, so nothing was measured")
     measurement = Measurement(
         model_id=bundle.model_id,
         runtime=name,
@@ -99,7 +108,8 @@ def measure(
         largest_probability_change=float(max(changes)),
         limit=LIMITS[name],
         segments=segments,
-        measured_on=measured_on,
+        measured_on=recordings.about,
+        inputs=tuple(inputs),
         versions=_versions(),
         processor=_processor(),
     )
@@ -122,8 +132,9 @@ def earlier(bundle: Bundle, name: str, cache: Path | None) -> Measurement | None
     """The measurement on disk, if it is of this model with these library versions on this kind of processor."""
     path = folder_for(bundle, cache) / f"{name}.json"
     try:
-        found = Measurement(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        found = Measurement(**kept | {"inputs": tuple(kept["inputs"])})
+    except (OSError, ValueError, TypeError, KeyError):
         return None  # absent, or of another version of this program: measured again
     fits = (found.model_id, found.versions, found.processor, found.limit)
     return found if fits == (bundle.model_id, _versions(), _processor(), LIMITS[name]) else None

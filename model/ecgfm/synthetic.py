@@ -1,8 +1,7 @@
-"""A few synthetic ECGs of known shape, to measure how far a runtime's probabilities are from those of torch fp32.
+"""A few synthetic ECGs of known shape, for tests and benchmarks.
 
 Each beat is a sum of Gaussian waves (P, Q, R, S, T) as in McSharry et al. 2003 (doi:10.1109/TBME.2003.808805), seen by
-twelve leads with different weights. They test arithmetic, not medicine: a site measures again on its own recordings
-with `ecgfm-clinical model prepare`.
+twelve leads with different weights. They test arithmetic, not medicine.
 """
 
 import numpy as np
