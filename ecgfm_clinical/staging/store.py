@@ -7,7 +7,7 @@ Every method raises StoreUnavailable where the database does not answer: nothing
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -36,6 +36,7 @@ from ecgfm_clinical.staging import (
     rotation,
     work,
 )
+from ecgfm_clinical.staging.group_commit import GroupCommit
 from ecgfm_clinical.staging.records import (
     AuditEvent,
     Backlog,
@@ -77,6 +78,17 @@ SYSTEM = "store"  # actor of what the store does by itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Parcel:
+    """The arguments of one `Store.intake`."""
+
+    received: Received
+    contents: Contents | PayloadError
+    now: datetime
+    actor: str
+    priority: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Store:
     """Use `Store.open`."""
 
@@ -87,6 +99,10 @@ class Store:
     free_bytes: Callable[[], int] | None  #: free space where the store lives, if it can be known
     least_free: int  #: below this nothing new is taken in
     random_bytes: Callable[[int], bytes]
+    _intake: GroupCommit[_Parcel, Verdict] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_intake", GroupCommit(self._take_in))
 
     @classmethod
     def open(
@@ -159,14 +175,26 @@ class Store:
         """Keep one payload with its ECGs, score jobs, outcomes and merges.
 
         Idempotent by the payload's SHA-256. Never TRY_LATER: where nothing could be kept it raises StoreUnavailable,
-        also when the disk is nearly full.
+        also when the disk is nearly full. On SQLite, payloads that come while another is committed share one commit.
         """
         if self.free_bytes is not None and self.free_bytes() < self.least_free:
             raise StoreUnavailable(
                 f"less than {self.least_free // 1_000_000} MB are free where the store lives; nothing new is taken in"
             )
-        with self._writing(now, actor) as tx:
-            return intake.record(tx, received, contents, priority=priority)
+        parcel = _Parcel(received=received, contents=contents, now=now, actor=actor, priority=priority)
+        if self.writer.dialect.name == "sqlite":
+            return self._intake(parcel)
+        return self._take_in([parcel])[0]  # PostgreSQL groups the commits of its connections itself
+
+    def _take_in(self, parcels: Sequence[_Parcel]) -> list[Verdict]:
+        """All of them in one transaction."""
+        with self._writing(parcels[0].now, parcels[0].actor) as tx:
+            return [
+                intake.record(
+                    replace(tx, now=one.now, actor=one.actor), one.received, one.contents, priority=one.priority
+                )
+                for one in parcels
+            ]
 
     # Score jobs
 

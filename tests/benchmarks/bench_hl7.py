@@ -9,21 +9,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import hl7
-import numpy as np
 import pytest
 
-from ecgfm_connectors.ecg import LEADS, AcquiredAt, Ecg
 from ecgfm_connectors.errors import Unreachable
 from ecgfm_connectors.hl7 import message
 from ecgfm_connectors.hl7.framing import Framer, frame
 from ecgfm_connectors.hl7.sender import MllpDestination
-from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.testing import oru_writer
+from ecgfm_connectors.testing.samples import sample_ecg
 
 pytestmark = pytest.mark.benchmark
 
@@ -44,19 +41,8 @@ def result_message(control_id: str) -> bytes:
 
 def ecg_messages(count: int) -> list[bytes]:
     """161 kB each: ORU with a 12 × 5000 DICOM ECG in base64, every one another recording."""
-    rng = np.random.default_rng(3)
-    one = Ecg(
-        source_id="1.2.826.0.1",
-        format="dicom",
-        patient=Patient(identifiers=(Identifier(authority="HOSP", value="123"),)),
-        acquired=AcquiredAt(at=SENT, zone_source="offset", original=""),
-        sampling_rate=500.0,
-        signal=np.round(rng.normal(0, 0.2, (12, 5000)), 3).astype(np.float32),
-        stored_leads=LEADS,
-    )
     return [
-        oru_writer.write_ecg(replace(one, source_id=f"1.2.826.0.1.{number}"), control_id=f"M{number}", sent_at=SENT)
-        for number in range(count)
+        oru_writer.write_ecg(sample_ecg(seed=number), control_id=f"M{number}", sent_at=SENT) for number in range(count)
     ]
 
 

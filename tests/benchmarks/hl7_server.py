@@ -1,7 +1,8 @@
 """One MLLP server to be measured, in a process of its own: python hl7_server.py KIND [STORE]; prints its port.
 
 Kinds: `null` (our listener, nothing kept), `kept` (our listener, the bytes committed to SQLite before AA), `staged` (our
-listener and the staging store: decoded and committed with its score job before AA), `python-hl7` and `hl7apy` (their own servers, message parsed and acknowledged, nothing kept).
+listener and the staging store: decoded and committed with its score job before AA), `python-hl7` and `hl7apy` (their
+own servers, message parsed and acknowledged, nothing kept). Committed means: SQLite, WAL, synchronous = FULL.
 """
 
 import asyncio
@@ -9,10 +10,12 @@ import signal
 import sqlite3
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
+from ecgfm_clinical.staging.group_commit import GroupCommit
 from ecgfm_connectors.base import Disposition, Handler, Received, Verdict
 from ecgfm_connectors.hl7.listener import MllpListener
 
@@ -28,14 +31,15 @@ def keeping(path: str) -> Handler:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("CREATE TABLE payload (content BLOB)")
-    one_writer = threading.Lock()
 
-    def keep(received: Received) -> Verdict:
-        with one_writer:
-            connection.execute("INSERT INTO payload VALUES (?)", (received.content,))
-        return STAGED
+    def commit(contents: Sequence[bytes]) -> list[Verdict]:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany("INSERT INTO payload VALUES (?)", [(content,) for content in contents])
+        connection.execute("COMMIT")
+        return [STAGED] * len(contents)
 
-    return keep
+    group_commit = GroupCommit(commit)
+    return lambda received: group_commit(received.content)
 
 
 def staging(path: str) -> Handler:

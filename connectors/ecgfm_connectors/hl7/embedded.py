@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import pybase64
+
 from ecgfm_connectors.errors import PayloadError, Refused, Unreadable
 from ecgfm_connectors.hl7.message import Segment, unescape
 
@@ -74,7 +76,7 @@ def _base64(data: str) -> bytes:
         compact = data.encode("ascii")
         if not compact.isalnum():
             compact = b"".join(compact.split())
-        return binascii.a2b_base64(compact + b"=" * (-len(compact) % 4), strict_mode=True)
+        return pybase64.b64decode(compact + b"=" * (-len(compact) % 4), validate=True)
     except (UnicodeEncodeError, binascii.Error, ValueError) as error:
         raise Unreadable("base64", "OBX-5 is not base64, or it was cut off on the way") from error
 
