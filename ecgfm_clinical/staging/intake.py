@@ -1,17 +1,20 @@
 """Taking a payload in: bytes, decoded ECGs, their score jobs, outcomes and merges, in one transaction.
 
-The same bytes are taken once, however often and by whatever route they come. The same `source_id` with other bytes is a
-new version: kept, flagged, and scored; whether anything is sent again is decided when its scores are known.
+The same bytes are taken once, however often and by whatever route they come. The same `source_id` in other bytes that
+say the same is taken once too: a DICOM object has another file meta header, or transfer syntax, as a file than over the
+network. If they say anything else they are a new version: kept, flagged, and scored; whether anything is sent again is
+decided when its scores are known.
 """
 
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, func, insert, select, text
 
-from ecgfm_clinical.staging import codec, identity, work
+from ecgfm_clinical.errors import NotFound
+from ecgfm_clinical.staging import codec, identity, loading, work
 from ecgfm_clinical.staging.records import EcgState
 from ecgfm_clinical.staging.schema import ecg, outcome, payload, payload_content, signal
 from ecgfm_clinical.staging.sealing import to_json
@@ -31,7 +34,12 @@ NOT_AN_ECG = frozenset({"no-ecg"})
 
 _INSERT_PAYLOAD = for_both(lambda new: new.on_conflict_do_nothing().returning(payload.c.payload_id), payload)
 _INSERT_CONTENT = insert(payload_content)
-_NEWEST_VERSION = select(func.max(ecg.c.version)).where(ecg.c.source_key == bindparam("wanted"))
+_NEWEST = (
+    select(ecg.c.ecg_id, ecg.c.version)
+    .where(ecg.c.source_key == bindparam("wanted"))
+    .order_by(ecg.c.version.desc())
+    .limit(1)
+)
 _INSERT_ECG = insert(ecg).returning(ecg.c.ecg_id)
 _INSERT_SIGNAL = insert(signal)
 
@@ -138,12 +146,17 @@ def _stage(tx: Transaction, payload_id: int, received: Received, contents: Conte
         _stage_outcome(tx, payload_id, received, one)
     _queue_for_versions(tx, [one.source_id for one in contents.ecgs])
     staged = [_stage_ecg(tx, payload_id, received, one, priority) for one in contents.ecgs]
-    flagged = any(version > 1 for _, version in staged)
+    known_before = (
+        bool(staged)
+        and not any(one.new for one in staged)
+        and contents == Contents(ecgs=contents.ecgs, findings=contents.findings)
+    )
+    flagged = any(one.new and one.version > 1 for one in staged)
     return Verdict(
-        disposition=Disposition.STAGED,
+        disposition=Disposition.DUPLICATE if known_before else Disposition.STAGED,
         code=NEW_VERSION if flagged else "",
         text="the sender used this recording's number before, for other bytes" if flagged else "",
-        ecg_ids=tuple(ecg_id for ecg_id, _ in staged),
+        ecg_ids=tuple(one.ecg_id for one in staged),
     )
 
 
@@ -154,10 +167,21 @@ def _queue_for_versions(tx: Transaction, source_ids: Sequence[str]) -> None:
             tx.connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
 
 
-def _stage_ecg(tx: Transaction, payload_id: int, received: Received, one: Ecg, priority: int) -> tuple[int, int]:
-    """(ecg_id, version)"""
+class _Staged(NamedTuple):
+    """Where an ECG is in the store."""
+
+    ecg_id: int
+    version: int
+    new: bool  #: False where the store held it already, word for word
+
+
+def _stage_ecg(tx: Transaction, payload_id: int, received: Received, one: Ecg, priority: int) -> _Staged:
     source_key = tx.key("source", one.source_id)
-    version = 1 + (tx.connection.scalar(_NEWEST_VERSION, {"wanted": source_key}) or 0)
+    newest = tx.connection.execute(_NEWEST, {"wanted": source_key}).first()
+    if newest is not None and _holds(tx, newest.ecg_id, one):
+        tx.note("ecg.repeated", ecg_id=newest.ecg_id, payload_id=payload_id, source=received.source)
+        return _Staged(newest.ecg_id, newest.version, new=False)
+    version = 1 + (newest.version if newest is not None else 0)
     key_id, private = tx.keyring.seal(to_json(codec.private(one)), bound_to=f"ecg:{source_key}:{version}")
     urgency = STAT if one.order.stat else priority
     ecg_id: int = tx.connection.execute(
@@ -185,7 +209,22 @@ def _stage_ecg(tx: Transaction, payload_id: int, received: Received, one: Ecg, p
     work.queue(tx, ecg_id, urgency)
     tx.count(1, received_at=received.received_at, source=received.source, state=EcgState.WAITING.value)
     tx.note("ecg.staged", ecg_id=ecg_id, payload_id=payload_id, version=version, source=received.source)
-    return ecg_id, version
+    return _Staged(ecg_id, version, new=True)
+
+
+def _holds(tx: Transaction, ecg_id: int, one: Ecg) -> bool:
+    """Whether the stored ECG says the same as `one`, to the last sample."""
+    try:
+        (stored,) = loading.load(tx, [ecg_id], signals=True)
+    except NotFound:  # its signal is past its retention: nobody can tell any more
+        return False
+    return _told(stored.ecg) == _told(one)
+
+
+def _told(one: Ecg) -> tuple[object, ...]:
+    """All an ECG says, to be compared as it is stored."""
+    words = to_json([codec.about(one), codec.private(one)])
+    return one.format, one.sampling_rate, words, codec.signal_bytes(one)
 
 
 def _stage_outcome(tx: Transaction, payload_id: int, received: Received, one: Outcome) -> None:

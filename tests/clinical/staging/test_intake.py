@@ -1,19 +1,29 @@
 """What is taken in is kept whole, once, with the work that follows from it; or nothing of it is."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
+from io import BytesIO
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from ecgfm_clinical.errors import StoreError, StoreUnavailable
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Disposition
 from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.dicom.part10 import wrap
 from ecgfm_connectors.ecg import AcquiredAt, Device, Filters, Finding, Order
 from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.outcome import Outcome
 from ecgfm_connectors.patient import Patient
+from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.testing.dicom_writer import write_ecg
+from ecgfm_connectors.testing.samples import sample_ecg
 
 
 def test_an_ecg_comes_back_exactly_as_it_went_in(ward: Any) -> None:
@@ -69,6 +79,36 @@ def test_the_same_bytes_are_staged_once_by_whatever_route_they_come(ward: Any) -
     assert ward.store.counts().received == 1
     assert len(ward.claim()) == 1
     assert ward.store.load_payload(first.ecg_ids[0]).content == b"the bytes"
+
+
+def test_a_dicom_object_is_staged_once_as_a_file_and_over_the_network(ward: Any) -> None:
+    """The file has its writer's meta header and explicit VRs, the network's copy our header; a third is implicit VR."""
+    file = pydicom.dcmread(BytesIO(write_ecg(sample_ecg(seed=5))))
+    about = {"sop_class": str(file.SOPClassUID), "sop_instance": str(file.SOPInstanceUID)}
+    copies = [write_ecg(sample_ecg(seed=5))]
+    for syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian):
+        body = DicomBytesIO()
+        body.is_little_endian, body.is_implicit_VR = True, syntax.is_implicit_VR
+        write_dataset(body, file)
+        copies.append(wrap(body.getvalue(), transfer_syntax=str(syntax), **about))
+    assert len(set(copies)) == 3
+    context = ReadingContext(default_authority="SITE", zone=UTC)
+    verdicts = [ward.take(read(copy, context), ward.received(copy)) for copy in copies]
+    assert [one.disposition for one in verdicts] == [Disposition.STAGED, Disposition.DUPLICATE, Disposition.DUPLICATE]
+    assert {one.ecg_ids for one in verdicts} == {verdicts[0].ecg_ids}
+    assert ward.store.counts().received == 1
+    assert len(ward.claim()) == 1
+    assert "ecg.repeated" in [event.action for event in ward.store.story(verdicts[0].ecg_ids[0]).events]
+
+
+def test_a_recording_that_says_one_thing_more_is_a_new_version(ward: Any) -> None:
+    first = ward.ecg("1.2.3")
+    ward.take(first)
+    assert ward.take(replace(first, order=Order(accession="A-1"))).code == "new-version"
+    nudged = first.signal.copy()
+    nudged[11, 9] = np.nextafter(nudged[11, 9], np.float32(99))
+    assert ward.take(replace(first, order=Order(accession="A-1"), signal=nudged)).code == "new-version"
+    assert ward.take(first).code == "new-version"  # what came last holds, also where it came before
 
 
 def test_the_same_number_with_other_bytes_is_a_flagged_new_version(ward: Any) -> None:

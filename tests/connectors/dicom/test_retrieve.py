@@ -1,9 +1,17 @@
 """Pulling from real archives: C-FIND, C-MOVE, C-GET and DICOMweb, with what each of them does differently."""
 
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import pydicom
 import pytest
@@ -16,8 +24,10 @@ from ecgfm_connectors.ecg import AcquiredAt, Ecg
 from ecgfm_connectors.errors import Misconfigured, ProtocolViolation, Unreachable
 from ecgfm_connectors.reading import ReadingContext, read
 from ecgfm_connectors.testing import cart
+from ecgfm_connectors.testing.certificates import CertificateAuthority
 from ecgfm_connectors.testing.dicom_writer import write_ecg
 from ecgfm_connectors.testing.samples import sample_ecg
+from ecgfm_connectors.tls import TlsFiles
 
 LOOPBACK = "127.0.0.1"
 NOW = datetime(2026, 4, 10, 9, 0, tzinfo=UTC)
@@ -176,6 +186,60 @@ def test_orthanc_over_mutual_tls(orthanc_over_tls: Any, inbox: Inbox, method: Li
     assert report.problems == ()
     with pytest.raises(Unreachable):
         RetrieveSource(name="plain", archive=replace(archive, tls=None)).check()
+
+
+@pytest.mark.peer
+def test_dicomweb_over_mutual_tls(filled: Any, authority: CertificateAuthority, inbox: Inbox, tmp_path: Path) -> None:
+    """socat stands before Orthanc as a hospital's gateway does, and lets in who shows a certificate of its authority.
+
+    Debian's Orthanc 1.10.1 has HTTPS of its own, but dies of the first request over it.
+    """
+    if shutil.which("socat") is None:
+        pytest.skip("socat is not installed (apt-get install socat)")
+    peer, wanted = filled
+    server, client = authority.issue("gateway"), authority.issue("client")
+    with tls_gateway(server, to=urlsplit(peer.web).netloc, folder=tmp_path) as port:
+        url = f"https://localhost:{port}/dicom-web"
+        assert "answered" in DicomWebSource(name="tls", url=url, tls=client).check()
+        report = pull(DicomWebSource(name="tls", url=url, tls=client), inbox)
+        assert set(inbox.uids) == wanted
+        assert report.problems == ()
+        stranger = CertificateAuthority(tmp_path).issue("client")
+        for wrong in (
+            None,  # shows no certificate
+            replace(stranger, trusted=client.trusted),  # shows one of another authority
+            replace(client, trusted=stranger.trusted),  # does not trust theirs
+            replace(authority.issue("late", days=-1), trusted=client.trusted),  # shows one that has expired
+        ):
+            with pytest.raises(Unreachable):
+                DicomWebSource(name="tls", url=url, tls=wrong).check()
+        with pytest.raises(Unreachable):
+            DicomWebSource(name="plain", url=url.replace("https:", "http:")).check()
+
+
+@contextmanager
+def tls_gateway(tls: TlsFiles, *, to: str, folder: Path) -> Iterator[int]:
+    """Mutual TLS in front of the plain address `to`; gives its port."""
+    own = folder / "gateway.pem"
+    own.write_text(tls.key.read_text() + tls.certificate.read_text())
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port = int(probe.getsockname()[1])
+    listen = f"OPENSSL-LISTEN:{port},bind={LOOPBACK},reuseaddr,fork,cert={own},cafile={tls.trusted},verify=1"
+    process = subprocess.Popen(["socat", listen, f"TCP:{to}"], stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                socket.create_connection((LOOPBACK, port), timeout=5).close()
+                break
+            except OSError:
+                assert time.monotonic() < deadline
+                assert process.poll() is None
+        yield port
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 @pytest.mark.peer
