@@ -1,8 +1,9 @@
 """Read an SCP-ECG record (EN 1064:2005+A1, ISO 11073-91064): the rhythm data of section 6.
 
 Own code: `ecgdatakit` 2.0 rounds the sampling rate to whole Hz and refuses records whose byte counts overflow sixteen
-bits, which a Contec converter writes; `biosig` 3.9 did not build from PyPI. Declared lengths are believed only where the
-data agree with them.
+bits, which a Contec converter writes; `biosig` (2.5 of Debian; 3.9 did not build from PyPI) opens paths only and makes up the
+samples that a cut-off record does not hold. The tests compare with both. Declared lengths are believed only where the data
+agree with them.
 """
 
 import binascii
@@ -34,14 +35,16 @@ _MANUFACTURERS = {
     16: "Welch Allyn",
 }
 _PADDING_BITS = 16  #: a coded lead is filled up with zeros to a whole byte, or two
-_LONGEST = 1 << 26  #: samples of one lead that are still believed before the data are looked at
+_LONGEST = 1 << 26  #: samples of all leads that are still believed before the data are looked at
+#: Huffman-coded samples of all leads: a minute of 12 leads at 1000 Hz has 720 000. More would take seconds to expand.
+_MOST_CODED = 1 << 20
 
 
 def read(content: bytes, context: ReadingContext) -> Contents:
     """The one recording of an SCP-ECG record.
 
     Raises Unreadable: `scp-structure`, `huffman`, `sampling-frequency`, `waveform-length`; Refused: `no-recording`,
-    `no-sensitivity`, `scp-compression` and what `assemble` refuses.
+    `no-sensitivity`, `scp-compression`, `too-large` and what `assemble` refuses.
     """
     sections = Sections(content)
     findings: list[Finding] = []
@@ -109,6 +112,11 @@ def _coded_leads(body: bytes, ranges: list[LeadRange], tables: bytes) -> _Coded:
         raise Unreadable("scp-structure", "differences of an order that does not exist")
     sizes = [int.from_bytes(body[6 + 2 * n : 8 + 2 * n], "little") for n in range(len(ranges))]
     blocks = _blocks(body[6 + 2 * len(ranges) :], sizes)
+    if (
+        tables
+        and sum(min(area.samples, 8 * len(block)) for block, area in zip(blocks, ranges, strict=True)) > _MOST_CODED
+    ):
+        raise Refused("too-large", f"more than {_MOST_CODED} coded samples; a resting ECG has a tenth of them")
     rows = [_decode(block, area, tables, body[4]) for block, area in zip(blocks, ranges, strict=True)]
     return _Coded(rows, nanovolts * 1e-6, microseconds)
 

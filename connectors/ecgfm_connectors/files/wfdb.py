@@ -24,7 +24,7 @@ from ecgfm_connectors.times import locate
 from ecgfm_connectors.units import millivolts
 
 #: Storage format -> bits of a sample; the lowest number of each means "no sample" (signal(5)).
-_BITS = {16: 16, 24: 24, 32: 32, 61: 16, 80: 8, 212: 12}
+_BITS = {16: 16, 24: 24, 32: 32, 61: 16, 80: 8, 160: 16, 212: 12, 310: 10, 311: 10}
 
 
 def read(content: bytes, context: ReadingContext) -> Contents:
@@ -109,12 +109,31 @@ def _unpack(data: bytes, form: int) -> NDArray[np.int32]:
         return np.frombuffer(data[: len(data) // 4 * 4], dtype="<i4").astype(np.int32)
     if form == 80:
         return np.frombuffer(data, dtype=np.uint8).astype(np.int32) - 128
+    if form == 160:
+        return np.frombuffer(data[: len(data) // 2 * 2], dtype="<u2").astype(np.int32) - 32768
+    if form in (310, 311):
+        return _sign_extended(_tens(data, form), 10)
     triples = np.frombuffer(data[: len(data) // 3 * 3], dtype=np.uint8).astype(np.int32).reshape(-1, 3)
     if form == 24:
         return _sign_extended(triples[:, 0] | triples[:, 1] << 8 | triples[:, 2] << 16, 24)
     first = triples[:, 0] | (triples[:, 1] & 0x0F) << 8
     second = triples[:, 2] | (triples[:, 1] & 0xF0) << 4
     return _sign_extended(np.stack([first, second], axis=1).reshape(-1), 12)
+
+
+def _tens(data: bytes, form: int) -> NDArray[np.int32]:
+    """Ten bits each, three to four bytes. Format 311 packs them end to end; 310 leaves the lowest bit of each byte pair
+
+    unused, puts a sample in the ten above it, and halves of the third into the upper five of both.
+    """
+    data = data + bytes(-len(data) % 4)  # a file may end with the last sample
+    if form == 311:
+        words = np.frombuffer(data, dtype="<u4")
+        thirds = [words & 0x3FF, words >> 10 & 0x3FF, words >> 20 & 0x3FF]
+    else:
+        first, second = np.frombuffer(data, dtype="<u2").astype(np.uint32).reshape(-1, 2).T
+        thirds = [first >> 1 & 0x3FF, second >> 1 & 0x3FF, first >> 11 | second >> 11 << 5]
+    return np.stack(thirds, axis=1).reshape(-1).astype(np.int32)
 
 
 def _sign_extended(values: NDArray[np.int32], bits: int) -> NDArray[np.int32]:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from ecgfm_connectors.ecg import LEADS, Ecg
-from ecgfm_connectors.errors import PayloadError
+from ecgfm_connectors.errors import PayloadError, Refused
+from ecgfm_connectors.files import scp
 from ecgfm_connectors.reading import ReadingContext, read
 from ecgfm_connectors.testing import vendor_files as write
 from ecgfm_connectors.testing.samples import sample_ecg
@@ -260,6 +261,14 @@ def scp_patched(ecg: Ecg, at: int, value: bytes) -> bytes:
 )
 def test_scp_refusals(ecg: Ecg, context: ReadingContext, at: int, value: bytes, reason: str) -> None:
     assert refusal(scp_patched(ecg, at, value), context) == reason
+
+
+def test_scp_of_more_coded_samples_than_two_seconds_can_expand() -> None:
+    """24 MB of zeros would be 190 million samples of nothing, one after another."""
+    ranges = [scp.LeadRange(1, 8 * 60_000, lead) for lead in (1, 2, 3)]
+    body = (1000).to_bytes(2, "little") + (2000).to_bytes(2, "little") + bytes(2) + (60_000).to_bytes(2, "little") * 3
+    with pytest.raises(Refused, match="too-large"):
+        scp._coded_leads(body + bytes(180_000), ranges, (19999).to_bytes(2, "little"))
 
 
 def test_scp_reference_beats_as_ecgdatakit_adds_them(ecg: Ecg, read_one: ReadOne, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """WFDB records: every storage format, and the slips of published sets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,6 +80,39 @@ def test_storage_formats_against_the_wfdb_package(ecg: Ecg, read_one: ReadOne, t
     assert [finding.code for finding in found.findings if finding.code == "checksum-mismatch"] == []
 
 
+def tens(samples: Sequence[int], fmt: str) -> bytes:
+    """Samples of ten bits as signal(5) describes formats 310 and 311, three to a group of four bytes."""
+    out = bytearray()
+    for one, two, three in zip(*[(value & 0x3FF for value in samples)] * 3, strict=True):
+        if fmt == "311":
+            out += (one | two << 10 | three << 20).to_bytes(4, "little")
+        else:
+            out += (one << 1 | (three & 31) << 11).to_bytes(2, "little")
+            out += (two << 1 | three >> 5 << 11).to_bytes(2, "little")
+    return bytes(out)
+
+
+@pytest.mark.parametrize("fmt", ["310", "311", "160"])
+def test_formats_of_holter_recorders_against_the_wfdb_package(
+    ecg: Ecg, read_one: ReadOne, tmp_path: Path, fmt: str
+) -> None:
+    digital = np.rint(ecg.signal[:, :300] * 100).astype(np.int64)
+    files = write_record(replace(ecg, signal=ecg.signal[:, :300]), "r1")
+    flat = digital.T.reshape(-1)
+    samples = (flat + 32768).astype("<u2").tobytes() if fmt == "160" else tens(flat.tolist(), fmt)
+    lines = files["r1.hea"].decode().splitlines()
+    for row, lead in enumerate(LEADS):
+        checksum = int(digital[row].sum()) % 65536
+        lines[1 + row] = f"r1.dat {fmt} 100.0(0)/mV 10 0 {digital[row, 0]} {checksum} 0 {lead}"
+    files = {"r1.hea": ("\n".join(lines) + "\n").encode(), "r1.dat": samples}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    found = read_one(pack_record(files))
+    np.testing.assert_allclose(found.signal, wfdb.rdrecord(str(tmp_path / "r1")).p_signal.T, atol=1e-6)
+    np.testing.assert_allclose(found.signal, digital / 100, atol=1e-6)
+    assert "checksum-mismatch" not in [finding.code for finding in found.findings]
+
+
 def test_missing_samples_are_nan(ecg: Ecg, read_one: ReadOne) -> None:
     signal = ecg.signal.copy()
     signal[3, 100:200] = np.nan
@@ -115,7 +148,7 @@ def test_date_and_time_in_either_order(files: Files, read_one: ReadOne, started:
         ("r1.dat 16", "../r1.dat 16", "Unreadable wfdb-header"),
         ("r1.dat 16", "/etc/passwd 16", "Unreadable wfdb-header"),
         ("r1.dat 16", "other.dat 16", "Unreadable missing-file"),
-        ("r1.dat 16", "r1.dat 310", "Refused wfdb-format"),
+        ("r1.dat 16", "r1.dat 516", "Refused wfdb-format"),
         ("r1.dat 16", "r1.dat 16x4", "Refused wfdb-format"),
         ("1000.0(0)/mV", "0(0)/mV", "Refused no-sensitivity"),
         ("1000.0(0)/mV", "1000.0(0)/mmHg", "Refused unknown-unit"),

@@ -1,0 +1,116 @@
+"""Coverage-guided fuzzing of one reader, or of the MLLP framer, for as long as wanted (needs `pip install atheris`):
+
+    python tests/connectors/fuzz_coverage.py dicom -max_total_time=600
+
+What follows the target's name are libFuzzer's options and folders of a corpus to begin with and add to. An input that
+breaks a promise is written to the working folder. The promises, of any input: one of our error classes or an ECG, within
+2 s, without an infinite sample, and with memory for at most 20 times the input.
+"""
+
+import os
+import sys
+import tempfile
+import time
+import tracemalloc
+import warnings
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["ecgfm_connectors"]):
+    from ecgfm_connectors.dicom import part10, waveform  # noqa: F401  instrumented here, used by `read`
+    from ecgfm_connectors.errors import PayloadError, ProtocolViolation
+    from ecgfm_connectors.files import (  # noqa: F401
+        aecg,
+        cardiosoft_xml,
+        edf,
+        huffman,
+        muse_xml,
+        outcome_table,
+        philips_xml,
+        scp,
+        wfdb,
+        xli,
+    )
+    from ecgfm_connectors.hl7 import ack, inbound  # noqa: F401
+    from ecgfm_connectors.hl7.framing import Framer, frame
+    from ecgfm_connectors.reading import ReadingContext, read
+    from ecgfm_connectors.testing import aecg_writer, dicom_writer, oru_writer, vendor_files, wfdb_writer
+    from ecgfm_connectors.testing.samples import sample_ecg
+
+CONTEXT = ReadingContext(default_authority="SITE", zone=UTC)
+SMALL = sample_ecg(seconds=1)
+SENT = datetime(2026, 3, 1, tzinfo=UTC)
+#: Target -> a valid input to begin with.
+SEEDS: dict[str, Callable[[], bytes]] = {
+    "dicom": lambda: dicom_writer.write_ecg(SMALL),
+    "hl7": lambda: oru_writer.write_ecg(SMALL, control_id="M1", sent_at=SENT),
+    "aecg": lambda: aecg_writer.write_ecg(SMALL),
+    "muse": lambda: vendor_files.write_muse(SMALL),
+    "cardiosoft": lambda: vendor_files.write_cardiosoft(SMALL),
+    "philips": lambda: vendor_files.write_philips(SMALL),
+    "scp": lambda: vendor_files.write_scp(SMALL),
+    "edf": lambda: vendor_files.write_edf(SMALL),
+    "wfdb": lambda: wfdb_writer.write_ecg(SMALL),
+    "framer": lambda: frame(b"MSH|^~\\&|A|B|C|D|2026||ORU^R01|M1|P|2.5.1\rPID|1\r") * 2,
+}
+SECONDS, FIXED, FACTOR = 2.0, 24 * 2**20, 20
+
+
+def read_payload(content: bytes) -> None:
+    try:
+        contents = read(content, CONTEXT)
+    except PayloadError:
+        return
+    for ecg in contents.ecgs:
+        if not (abs(ecg.signal) < float("inf"))[ecg.signal == ecg.signal].all():
+            raise AssertionError("an infinite sample")
+
+
+def feed_framer(content: bytes) -> None:
+    """In pieces, as a network would; each message found is acknowledged without a fault."""
+    framer = Framer(max_message=4096)
+    try:
+        for start in range(0, len(content), 7):
+            for message in framer.feed(content[start : start + 7]):
+                ack.build(message, ack.Verdict(disposition=ack.Disposition.STAGED), now=SENT, control_id="C1")
+    except ProtocolViolation:
+        return
+
+
+def promised(target: Callable[[bytes], None]) -> Callable[[bytes], None]:
+    def run(content: bytes) -> None:
+        begun = time.process_time()
+        tracemalloc.start()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # numpy's about odd numbers are no failure
+                target(content)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        if peak > FIXED + FACTOR * len(content):
+            raise AssertionError(f"{peak} bytes of memory for an input of {len(content)}")
+        if time.process_time() - begun > SECONDS:
+            raise AssertionError(f"more than {SECONDS} s for an input of {len(content)} bytes")
+
+    return run
+
+
+def main() -> None:
+    if len(sys.argv) < 2 or sys.argv[1] not in SEEDS:
+        sys.exit(f"usage: fuzz_coverage.py {'|'.join(SEEDS)} [libFuzzer's options]")
+    name = sys.argv.pop(1)
+    with tempfile.TemporaryDirectory() as folder:
+        seed = Path(folder) / name
+        seed.write_bytes(SEEDS[name]())
+        options = ["-timeout=20", "-rss_limit_mb=2048", f"-max_len={4 * seed.stat().st_size}", *sys.argv[1:], folder]
+        atheris.Setup([sys.argv[0], *options], promised(feed_framer if name == "framer" else read_payload))
+        atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    main()
