@@ -39,7 +39,6 @@ def holds(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 def together(disk: Disk, first: int, others: Sequence[int]) -> list[Future[str]]:
