@@ -1,15 +1,15 @@
 """Keeps the victims running and dying until enough of them have died, then lets everything come to rest."""
 
+import multiprocessing
 import random
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from threading import Event
 
@@ -19,7 +19,7 @@ from ecgfm_clinical.staging.store import Store
 from ecgfm_clinical.testing import wait_until
 
 TICK = 0.05
-LONGEST_LIFE = 10.0  # seconds of work until a process that never came to its named point is killed where it stands
+LONGEST_LIFE = 6.0  # seconds of work until a process that never came to its named point is killed where it stands
 LONGEST_START = 120.0  # seconds until a process that never came to work is killed
 READY = b'"service.started"'
 POWER_CUT_EVERY = 30  # after so many deaths, all processes go down at once
@@ -29,7 +29,7 @@ POWER_CUT_EVERY = 30  # after so many deaths, all processes go down at once
 class _Process:
     role: str
     point: str
-    process: subprocess.Popen[bytes]
+    process: ForkServerProcess
     log: Path
     life: float  #: seconds of work
     dies_at: float
@@ -88,16 +88,16 @@ class Campaign:
         finally:
             for one in living.values():
                 one.process.kill()
-                one.process.wait()
+                one.process.join()
 
     def _is_dead(self, one: _Process) -> bool:
-        code = one.process.poll()
+        code = one.process.exitcode
         if not one.ready and READY in one.log.read_bytes():
             one.ready = True
             one.dies_at = time.monotonic() + one.life
         if code is None and time.monotonic() > one.dies_at:
             one.process.kill()
-            one.process.wait()
+            one.process.join()
             one.point = f"{one.role}: anywhere"
             code = -signal.SIGKILL
         if code is None:
@@ -117,7 +117,7 @@ class Campaign:
         for one in living.values():
             one.process.kill()
         for one in living.values():
-            one.process.wait()
+            one.process.join()
             one.point = f"{one.role}: all at once"
 
     def _start(self, settings: Path, role: str, chance: random.Random) -> _Process:
@@ -127,11 +127,11 @@ class Campaign:
         return self._spawn(settings, role, (step, when, chance.randint(1, 8)), f"{when} {step}", LONGEST_LIFE)
 
     def _spawn(self, settings: Path, role: str, order: tuple[str, str, int], point: str, life: float) -> _Process:
-        words = [sys.executable, "-m", "ecgfm_clinical.campaign.victim", role, str(settings), *map(str, order)]
         self.spawned += 1
         path = self.folder / f"{role}-{self.spawned:04d}.log"
-        with path.open("wb") as log:
-            process = subprocess.Popen(words, stdout=log, stderr=log)
+        path.touch()
+        process = _nursery().Process(target=victim.live, args=(role, settings, order, path))
+        process.start()
         dies_at = time.monotonic() + LONGEST_START
         return _Process(role=role, point=f"{role}: {point}", process=process, log=path, life=life, dies_at=dies_at)
 
@@ -157,7 +157,14 @@ class Campaign:
             for one in living:
                 one.process.terminate()
             for one in living:
-                one.process.wait(60)
+                one.process.join(60)
+
+
+def _nursery() -> ForkServerContext:
+    """Where victims come from: a server that has loaded what every role needs and forks, so that no death waits for imports."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(victim.LOADED_BEFORE_BIRTH))
+    return context
 
 
 def _free_port() -> int:

@@ -1,7 +1,7 @@
 """One process of the product that kills itself, without a word, at a named point between two of its steps.
 
-`python -m ecgfm_clinical.campaign.victim ROLE SETTINGS STEP WHEN NTH`: at the NTH call of STEP, just before it, just
-before its commit, or just after it. STEP `-` is a process that waits to be killed from outside.
+At the nth call of a step, just before it, just before its commit, or just after it. Step `-` is a process that waits to
+be killed from outside.
 """
 
 import os
@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 #: role -> steps after, before or within which it can die; `Store.` steps can also die just before their commit.
@@ -94,16 +95,32 @@ def _die_at_commit_of(step: str) -> None:
             die()
 
 
-def main() -> None:
-    """Run one role until killed."""
-    role, settings, step, when, nth = sys.argv[1:]
+#: Imported once by the process from which victims are forked: a death then costs no seconds of imports.
+LOADED_BEFORE_BIRTH = (
+    "ecgfm.predictor",
+    "ecgfm.runtimes.torch_runtime",
+    "ecgfm_clinical.cli",
+    "ecgfm_clinical.learning.live",
+    "ecgfm_clinical.service",
+    "ecgfm_clinical.staging.store",
+    "ecgfm_connectors.dicom.storage",
+    "ecgfm_connectors.hl7.listener",
+    "ecgfm_connectors.hl7.result",
+    "ecgfm_connectors.hl7.sender",
+    "ecgfm_connectors.reading",
+    "psycopg",
+)
+
+
+def live(role: str, settings: Path, order: tuple[str, str, int], log: Path) -> None:
+    """Run one role, as its command does, until killed; `order` is (step, when, nth)."""
+    with log.open("ab") as file:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(file.fileno(), stream.fileno())
+    step, when, nth = order
     if step != "-":
-        arm(step, when, int(nth))
-    sys.argv = ["ecgfm-clinical", "run", "--role", role, "--settings", settings]
-    from ecgfm_clinical.cli import main as run
+        arm(step, when, nth)
+    sys.argv = ["ecgfm-clinical", "run", "--role", role, "--settings", str(settings)]
+    from ecgfm_clinical.cli import main
 
-    run()
-
-
-if __name__ == "__main__":
     main()
