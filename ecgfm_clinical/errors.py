@@ -7,8 +7,7 @@ ClinicalError
 │   ├── StoreTooNew        the store was written by a newer version: upgrade the program
 │   ├── StoreNotReady      the store is empty or older: run `ecgfm-clinical migrate`
 │   ├── NotFound           no such ECG, message or model in the store
-│   ├── LeaseLost          another worker took the work over: its result stands, this one's is dropped
-│   └── IdentityChanged    the patient's identity changed while a message was composed: compose it again
+│   └── LeaseLost          another worker took the work over: its result stands, this one's is dropped
 ├── ModelError         the model bundle is missing, damaged or not the one the store names
 ├── LearningError      the outcomes at hand cannot teach or judge a head: collect more, or widen the rules
 │   └── GateRefused        the candidate may not be promoted: the message lists the rules that do not hold
@@ -48,10 +47,6 @@ class NotFound(StoreError):
 
 class LeaseLost(StoreError):
     """The job or message is no longer held by this worker; what it found is dropped."""
-
-
-class IdentityChanged(StoreError):
-    """The patient was merged while the message was composed; nothing was stored or sent."""
 
 
 class ModelError(ClinicalError):

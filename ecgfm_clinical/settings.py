@@ -242,12 +242,10 @@ class Sources(_Part):
         return {part.name: part.authority for part in self._all}
 
 
-class Hl7Destination(_Part):
-    """An EHR or interface engine that takes results by MLLP."""
+class _Results(_Part):
+    """How one destination wants its ORU^R01 messages."""
 
     name: str
-    host: str
-    port: Port
     version: Hl7Version = "2.5.1"
     sending_application: str = Field(default="ECGFM", description="MSH-3; components as NAME^OID^ISO")
     sending_facility: str = Field(default="", description="MSH-4; site.name where empty")
@@ -267,20 +265,39 @@ class Hl7Destination(_Part):
     alternate_codes: Mapping[str, tuple[str, str, str]] = Field(
         default_factory=dict, description="our code -> the site's own [code, text, coding system], OBX-3.4 to .6"
     )
-    ack_timeout_seconds: float = Field(default=30, gt=0)
-    ae_means_busy: bool = Field(
-        default=False, description="this receiver answers AE also when it only wants a repeat later"
-    )
     max_attempts: int | None = Field(
         default=None,
         ge=1,
         description="gives up after so many failures that are not the message's fault; for ever patient where not set",
     )
+
+
+class Hl7Destination(_Results):
+    """An EHR or interface engine that takes results by MLLP."""
+
+    host: str
+    port: Port
+    ack_timeout_seconds: float = Field(default=30, gt=0)
+    ae_means_busy: bool = Field(
+        default=False, description="this receiver answers AE also when it only wants a repeat later"
+    )
     tls: Tls | None = None
+
+
+class FileDestination(_Results):
+    """A folder into which results are written, one file each, for a system that collects them there."""
+
+    path: Path
+    suffix: str = Field(default=".hl7", pattern=r"^\.[A-Za-z0-9.]+$", description="of each file; its name is MSH-10")
 
 
 class Destinations(_Part):
     hl7: tuple[Hl7Destination, ...] = ()
+    file: tuple[FileDestination, ...] = ()
+
+    @property
+    def all(self) -> tuple[Hl7Destination | FileDestination, ...]:
+        return (*self.hl7, *self.file)
 
 
 class Assay(_Part):
@@ -438,7 +455,7 @@ class Settings(BaseSettings):
 
     @property
     def destination_names(self) -> tuple[str, ...]:
-        return tuple(part.name for part in self.destinations.hl7)
+        return tuple(part.name for part in self.destinations.all)
 
 
 def _store_url(settings: Settings) -> URL:

@@ -1,11 +1,13 @@
 """Settings become live objects here and nowhere else.
 
-Each builder imports what it builds, so that the connecting role never loads torch, the scoring role never loads hl7apy,
-and `--help` loads neither.
+Each builder imports what it builds, so that the connecting role never loads torch, no role loads the libraries of a
+protocol it does not speak, and `--help` loads neither torch nor hl7apy. Where the settings name a destination, every role
+composes messages (scoring makes them, merges and corrections change them), for which hl7apy's tables are loaded: 20 ms.
 """
 
 import base64
 import os
+import random
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -21,6 +23,7 @@ from ecgfm_clinical.settings import (
     DicomListener,
     DicomSource,
     DicomWebSource,
+    FileDestination,
     FolderSource,
     Hl7Destination,
     Hl7Listener,
@@ -32,6 +35,7 @@ from ecgfm_clinical.settings import (
 
 if TYPE_CHECKING:
     from ecgfm.predictor import Predictor
+    from ecgfm_clinical.composing import Composer
     from ecgfm_clinical.ingest import Ingest
     from ecgfm_clinical.learning.live import LiveScorer, ShadowScorer
     from ecgfm_clinical.reporting import Reporter
@@ -71,7 +75,40 @@ def open_store(settings: Settings) -> "Store":
         keyring=Keyring.read(settings.resolve(key_file)) if key_file else None,
         free_bytes=lambda: shutil.disk_usage(settings.folder).free,  # where an embedded store lies
         least_free=settings.store.min_free_mb * 1_000_000,
+        compose=build_composer(settings),
     )
+
+
+def build_composer(settings: Settings) -> "Composer | None":
+    """What writes messages for every destination of the settings; None where there is none. Raises Misconfigured."""
+    if not settings.destinations.all:
+        return None
+    from ecgfm_clinical.composing import Composer
+    from ecgfm_connectors.hl7.result import Profile, compose
+
+    formats = {
+        part.name: partial(
+            compose,
+            profile=Profile(
+                version=part.version,
+                sending_application=part.sending_application,
+                sending_facility=part.sending_facility or settings.site.name,
+                receiving_application=part.receiving_application,
+                receiving_facility=part.receiving_facility,
+                filler_namespace=part.filler_namespace,
+                charset=part.charset,
+                accept_ack=part.accept_ack,
+                application_ack=part.application_ack,
+                parent=part.parent,
+                study_uid=part.study_uid,
+                reasons=part.reasons,
+                alternate_codes=part.alternate_codes,
+                zone=settings.site.zone,
+            ),
+        )
+        for part in settings.destinations.all
+    }
+    return Composer(formats, device_id=f"ecgfm-clinical {program_version()}")
 
 
 def build_ingest(settings: Settings, store: "Store", source: str) -> "Ingest":
@@ -205,21 +242,30 @@ def _dicomweb_source(settings: Settings, part: DicomWebSource) -> "Source":
     )
 
 
-def build_destinations(settings: Settings) -> "Iterator[tuple[Destination, Hl7Destination]]":
+def build_destinations(settings: Settings) -> "Iterator[tuple[Destination, Hl7Destination | FileDestination]]":
     """Every destination, not yet connected, with its settings."""
+    for hl7 in settings.destinations.hl7:
+        yield _mllp_destination(settings, hl7), hl7
+    for file in settings.destinations.file:
+        yield _file_destination(settings, file), file
+
+
+def _mllp_destination(settings: Settings, part: Hl7Destination) -> "Destination":
     from ecgfm_connectors.hl7.sender import MllpDestination
 
-    for part in settings.destinations.hl7:
-        yield (
-            MllpDestination(
-                name=part.name,
-                host=part.host,
-                port=part.port,
-                ack_timeout=part.ack_timeout_seconds,
-                tls=_tls(settings, part.tls),
-            ),
-            part,
-        )
+    return MllpDestination(
+        name=part.name,
+        host=part.host,
+        port=part.port,
+        ack_timeout=part.ack_timeout_seconds,
+        tls=_tls(settings, part.tls),
+    )
+
+
+def _file_destination(settings: Settings, part: FileDestination) -> "Destination":
+    from ecgfm_connectors.files.drop import FileDrop
+
+    return FileDrop(name=part.name, folder=settings.resolve(part.path), suffix=part.suffix)
 
 
 def _tls(settings: Settings, part: Tls | None) -> "TlsFiles | None":
@@ -332,33 +378,18 @@ def build_reporters(settings: Settings, store: "Store") -> "Iterator[Reporter]":
     """One reporter a destination: each destination's queue moves by itself."""
     from ecgfm_clinical.reporting import Reporter
     from ecgfm_connectors.hl7.ack import reaction
-    from ecgfm_connectors.hl7.result import Profile, compose
 
     for destination, part in build_destinations(settings):
-        profile = Profile(
-            version=part.version,
-            sending_application=part.sending_application,
-            sending_facility=part.sending_facility or settings.site.name,
-            receiving_application=part.receiving_application,
-            receiving_facility=part.receiving_facility,
-            filler_namespace=part.filler_namespace,
-            charset=part.charset,
-            accept_ack=part.accept_ack,
-            application_ack=part.application_ack,
-            parent=part.parent,
-            study_uid=part.study_uid,
-            reasons=part.reasons,
-            alternate_codes=part.alternate_codes,
-            zone=settings.site.zone,
-        )
+        busy, patience = False, 0.0
+        if isinstance(part, Hl7Destination):
+            busy, patience = part.ae_means_busy, 20 * part.ack_timeout_seconds
         yield Reporter(
             store,
             destination,
-            compose=partial(compose, profile=profile),
-            react=partial(reaction, ae_means_busy=part.ae_means_busy),
+            react=partial(reaction, ae_means_busy=busy),
             worker=worker_name(f"report-{part.name}"),
             clock=utc_now,
             max_attempts=part.max_attempts,
-            device_id=f"ecgfm-clinical {program_version()}",
-            lease=timedelta(seconds=max(60.0, 20 * part.ack_timeout_seconds)),
+            lease=timedelta(seconds=max(60.0, patience)),
+            jitter=random.random,
         )

@@ -35,7 +35,7 @@ class Result:
     study_uid: str = ""
     acquired_at: datetime | None  #: OBR-7, OBX-14
     scored_at: datetime  #: OBR-22, OBX-19
-    status: Literal["F", "C", "X", "W"]  #: OBR-25 (W is carried by the OBX-11s; OBR-25 is then C)
+    status: Literal["F", "C", "X", "W", "D"]  #: OBR-25 (W and D are carried by the OBX-11s; OBR-25 is then C)
     model_name: str  #: OBX-17
     model_version: str
     device_id: str  #: OBX-18

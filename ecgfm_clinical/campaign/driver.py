@@ -13,8 +13,10 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from threading import Event
 
+from ecgfm_clinical import wiring
 from ecgfm_clinical.campaign import hospital, victim
 from ecgfm_clinical.campaign.verdict import Verdict, judge
+from ecgfm_clinical.settings import read_settings
 from ecgfm_clinical.staging.store import Store
 from ecgfm_clinical.testing import wait_until
 
@@ -62,7 +64,7 @@ class Campaign:
             ports = {name: receiver.port for name, receiver in receivers.items()}
             ports |= {name: _free_port() for name in ("dicom", "hl7")}
             settings = hospital.write_settings(self.folder, store=self.store_url, **ports)
-            store = Store.open(self.store_url, create=True)
+            store = Store.open(self.store_url, create=True, compose=wiring.build_composer(read_settings(settings)))
             closing_down.callback(store.close)
             carts = hospital.Carts(ports["dicom"], ports["hl7"], pace=self.pace)
             carts.start()
@@ -143,8 +145,6 @@ class Campaign:
         receivers: dict[str, hospital.MoodyReceiver],
     ) -> None:
         """Everybody lives and behaves from now on; refused results are sent again as an operator would."""
-        from ecgfm_clinical import wiring
-
         for receiver in receivers.values():
             receiver.behaves = True
         living = [self._spawn(settings, role, ("-", "-", 0), "at rest", life=0.0) for role in victim.STEPS]

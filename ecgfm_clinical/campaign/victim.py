@@ -18,14 +18,13 @@ STEPS = {
     "score": ("Store.claim_jobs", "Store.load_staged", "Predictor.predict", "Store.finish_scoring", "Store.reap"),
     "report": (
         "Store.claim_messages",
-        "Store.compose_input",
-        "Store.fix_body",
+        "Store.begin_send",
         "MllpDestination.send",
         "Store.finish_message",
         "Store.fail_message",
     ),
 }
-READS = ("Store.load_staged", "Store.compose_input")
+READS = ("Store.load_staged",)
 
 _step_under_way: ContextVar[str] = ContextVar("_step_under_way", default="")
 

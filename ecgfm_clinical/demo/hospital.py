@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ecgfm_clinical import wiring
 from ecgfm_clinical.demo.deliveries import Delivery, Route
 from ecgfm_clinical.errors import ClinicalError, InputError
 from ecgfm_clinical.service import Service
@@ -121,7 +122,12 @@ class Hospital:
             encoding="utf-8",
         )
         settings = read_settings(self.settings_path)
-        self.store = Store.open(settings.store_url, create=True, random_bytes=self._random_bytes)
+        self.store = Store.open(
+            settings.store_url,
+            create=True,
+            random_bytes=self._random_bytes,
+            compose=wiring.build_composer(settings),
+        )
         self.service = Service(settings, "all", self.store)
         try:
             self.service.start()

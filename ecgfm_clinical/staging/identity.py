@@ -11,29 +11,18 @@ followed to their end. A later event that lets a retired identity survive again 
 """
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
 from ecgfm_clinical.staging import codec
-from ecgfm_clinical.staging.schema import identity_alias, identity_event, message, message_body, patient
+from ecgfm_clinical.staging.schema import identity_alias, identity_event, patient
 from ecgfm_clinical.staging.sealing import Keyring, to_json
 from ecgfm_clinical.staging.transaction import Reading, Transaction
 from ecgfm_clinical.staging.upsert import upsert
 from ecgfm_connectors.contents import IdentityEvent
 from ecgfm_connectors.patient import Identifier, Patient
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MergeReport:
-    """What one merge did to messages of the retired identity."""
-
-    moved: tuple[int, ...]  #: not sent before: they go out under the surviving identity
-    sent: tuple[
-        int, ...
-    ]  #: sent, or perhaps sent, under the retired identity: the receiver must follow the merge itself
 
 
 def identifier_key(tx: Reading, identifier: Identifier) -> str:
@@ -73,13 +62,13 @@ def _surviving_identifier(tx: Reading, identifier: Identifier) -> Identifier:
     return identifier
 
 
-def record(tx: Transaction, payload_id: int, event: IdentityEvent) -> MergeReport:
-    """File one merge or change of identifier and move what is not yet sent."""
+def file(tx: Transaction, payload_id: int, event: IdentityEvent) -> tuple[str, str] | None:
+    """File one merge or change of identifier: the key that is retired and the one that survives; None where equal."""
     tx.lock_identities(exclusive=True)
     retired, surviving = identifier_key(tx, event.retired), identifier_key(tx, event.surviving)
     _keep_event(tx, payload_id, event, retired, surviving)
     if retired == surviving:
-        return MergeReport(moved=(), sent=())
+        return None
     if resolve(tx.connection, surviving) == retired:
         # The identity that survives now had been retired in favour of this one: the newer word counts.
         tx.connection.execute(delete(identity_alias).where(identity_alias.c.retired_key == surviving))
@@ -88,9 +77,7 @@ def record(tx: Transaction, payload_id: int, event: IdentityEvent) -> MergeRepor
     )
     values = {"surviving_key": surviving, "since": tx.now, "key_id": key_id, "private": private}
     upsert(tx.connection, identity_alias, {"retired_key": retired}, values)
-    report = _move_messages(tx, retired, resolve(tx.connection, surviving))
-    tx.note("identity.merged", payload_id=payload_id, moved=_listed(report.moved), sent=_listed(report.sent))
-    return report
+    return retired, resolve(tx.connection, surviving)
 
 
 def _keep_event(tx: Transaction, payload_id: int, event: IdentityEvent, retired: str, surviving: str) -> None:
@@ -107,33 +94,6 @@ def _keep_event(tx: Transaction, payload_id: int, event: IdentityEvent, retired:
             private=private,
         )
     )
-
-
-def _move_messages(tx: Transaction, retired: str, surviving: str) -> MergeReport:
-    """Messages that certainly never left change hands; a body already composed for them is composed anew."""
-    theirs = message.c.patient_key == retired
-    moved = tx.connection.scalars(
-        message.update()
-        .where(theirs, message.c.state.in_(("waiting", "running")), message.c.in_doubt == 0)
-        .values(patient_key=surviving, body_sha256=None)
-        .returning(message.c.message_id)
-    ).all()
-    tx.connection.execute(delete(message_body).where(message_body.c.message_id.in_(moved)))
-    # What is still under way in doubt goes out as it was, and must still come before what follows for this patient.
-    under_way = tx.connection.scalars(
-        message.update()
-        .where(theirs, message.c.state.in_(("waiting", "running")))
-        .values(patient_key=surviving)
-        .returning(message.c.message_id)
-    ).all()
-    sent = tx.connection.scalars(
-        select(message.c.message_id).where(theirs, message.c.state == "acknowledged").order_by(message.c.message_id)
-    ).all()
-    return MergeReport(moved=tuple(sorted(moved)), sent=tuple(sorted([*sent, *under_way])))
-
-
-def _listed(message_ids: Iterable[int]) -> str:
-    return ",".join(map(str, message_ids))
 
 
 def keep_demographics(tx: Transaction, known: Patient) -> None:

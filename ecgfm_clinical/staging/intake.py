@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, func, insert, select, text
 
 from ecgfm_clinical.errors import NotFound
-from ecgfm_clinical.staging import codec, identity, loading, work
+from ecgfm_clinical.staging import codec, identity, loading, merging, work
 from ecgfm_clinical.staging.records import EcgState
 from ecgfm_clinical.staging.schema import ecg, outcome, payload, payload_content, signal
 from ecgfm_clinical.staging.sealing import to_json
@@ -138,10 +138,10 @@ def _promote(tx: Transaction, row: Any, contents: Contents, priority: int) -> Ve
 
 
 def _stage(tx: Transaction, payload_id: int, received: Received, contents: Contents, priority: int) -> Verdict:
-    for event in contents.identity_events:
-        identity.record(tx, payload_id, event)
     for known in contents.demographics:
         identity.keep_demographics(tx, known)
+    for event in contents.identity_events:
+        merging.record(tx, payload_id, event)
     for one in contents.outcomes:
         _stage_outcome(tx, payload_id, received, one)
     _queue_for_versions(tx, [one.source_id for one in contents.ecgs])

@@ -1,8 +1,9 @@
-"""Result messages: created with the score, fixed before the first send, sent until their fate is known, in order.
+"""Result messages: made with the score, bytes and all; sent until their fate is known, in order.
 
-A message gets its control id (MSH-10) in the transaction that records the score, and its bytes in a transaction before
-the first send; neither ever changes, so every repeat is recognisable to the receiver. The one exception: a body of which
-it is certain that it never left (`in_doubt` = 0) is composed anew when its patient is merged.
+A message gets its control id (MSH-10) and its bytes in the transaction that records the score. Both stay, so every repeat
+is recognisable to the receiver. The one exception: a message of which it is certain that it never left (`in_doubt` = 0)
+is composed anew, under its number, in the transaction that merges its patient. What cannot be composed, because the ECG
+names no patient say, is a dead letter from the start, with its reason.
 
 Order: a message may be claimed only if no earlier message for the same patient, or of the same ECG, to the same
 destination is unfinished, and none is under way. Dead letters do not hold up what follows.
@@ -15,35 +16,59 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Exists, and_, bindparam, case, exists, insert, literal_column, or_, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Exists,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from ecgfm_clinical.errors import IdentityChanged, LeaseLost, NotFound
+from ecgfm_clinical.errors import LeaseLost, StoreError
 from ecgfm_clinical.staging import codec, identity, loading
 from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_due, keep_error
-from ecgfm_clinical.staging.records import MessageState, OutboundMessage, Retry, Scoring, StagedEcg
+from ecgfm_clinical.staging.records import TAKES_BACK, Draft, Kind, MessageState, OutboundMessage, Retry, Scoring
+from ecgfm_clinical.staging.retry import refused
 from ecgfm_clinical.staging.schema import ecg, message, message_body, scoring
 from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_clinical.staging.transaction import Reading, Transaction
+from ecgfm_connectors.ecg import Ecg
+from ecgfm_connectors.errors import PayloadError
 from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.result import Ack
 
+_GONE = (MessageState.DEAD.value, MessageState.CANCELLED.value)
+
 
 def announce(
-    tx: Transaction, ecg_row: Any, scoring_id: int, destinations: Sequence[str], control_ids: Callable[[], str]
+    tx: Transaction,
+    ecg_row: Any,
+    scoring_id: int,
+    found: Scoring,
+    destinations: Sequence[str],
+    control_ids: Callable[[], str],
 ) -> None:
     """A message for each destination that would be told something new by this scoring."""
     if not destinations:
         return
     tx.lock_identities(exclusive=False)
-    patient_key = identity.resolve(tx.connection, ecg_row.patient_key)
+    subject = subject_of(tx, ecg_row)
     for destination in destinations:
         told = _told(tx, ecg_row.ecg_id, destination)
-        if _already_told(tx, ecg_row, scoring_id, destination, told):
+        if _already_told(tx, ecg_row, codec.output_digest(found), destination, told):
             tx.note("message.unneeded", ecg_id=ecg_row.ecg_id, scoring_id=scoring_id, destination=destination)
             continue
-        gone = (MessageState.DEAD.value, MessageState.CANCELLED.value)
-        standing = bool(told) and told[-1].kind != "W" and any(one.state not in gone for one in told)
+        standing = bool(told) and told[-1].kind not in TAKES_BACK and any(one.state not in _GONE for one in told)
         create(
             tx,
             ecg_row,
@@ -51,9 +76,17 @@ def announce(
             destination,
             kind="C" if standing else "F",
             control_id=control_ids(),
-            patient_key=patient_key,
+            patient_key=identity.patient_key(tx, subject.patient, ecg_row.source_key),
             result_version=told[-1].result_version + 1 if told else 1,
+            subject=subject,
+            found=found,
         )
+
+
+def subject_of(tx: Reading, ecg_row: Any, *, addressed_to: Patient | None = None) -> Ecg:
+    """The ECG as it is told: without its signal, of the surviving identity of its patient or of `addressed_to`."""
+    ecg = codec.ecg_from(ecg_row, loading.private_of(tx, ecg_row), loading.NO_SIGNAL)
+    return replace(ecg, patient=identity.surviving_patient(tx, addressed_to or ecg.patient))
 
 
 def create(
@@ -62,17 +95,33 @@ def create(
     scoring_id: int,
     destination: str,
     *,
-    kind: str,
+    kind: Kind,
     control_id: str,
     patient_key: str,
     result_version: int,
     addressed_to: Patient | None = None,
+    subject: Ecg | None = None,
+    found: Scoring | None = None,
 ) -> int:
-    """Queue one message; its body is composed by whoever sends it. `addressed_to`: instead of the ECG's patient."""
+    """Compose and queue one message. `addressed_to`: instead of the ECG's patient.
+
+    `subject` and `found` are loaded where the caller does not have them.
+    """
     addressed_key_id, address = None, None
     if addressed_to is not None:
         told = to_json(codec.patient_dict(addressed_to))
         addressed_key_id, address = tx.keyring.seal(told, bound_to=f"address:{control_id}")
+    draft = Draft(
+        destination=destination,
+        control_id=control_id,
+        kind=kind,
+        composed_at=tx.now,
+        ecg_id=ecg_row.ecg_id,
+        ecg=subject or subject_of(tx, ecg_row, addressed_to=addressed_to),
+        scoring=found or loading.load_scoring(tx, scoring_id),
+        replaces=_replaced(tx, ecg_row.ecg_id, destination, result_version) if kind == "C" else None,
+    )
+    body = _composed(tx, draft)
     message_id: int = tx.connection.execute(
         _INSERT,
         {
@@ -91,8 +140,10 @@ def create(
             "created_at": tx.now,
             "addressed_to": address,
             "addressed_key_id": addressed_key_id,
+            **_body_columns(body),
         },
     ).scalar_one()
+    _keep_body(tx, message_id, control_id, body)
     tx.note(
         "message.created",
         ecg_id=ecg_row.ecg_id,
@@ -101,8 +152,89 @@ def create(
         control_id=control_id,
         kind=kind,
         result_version=result_version,
+        **_told_of(body),
     )
     return message_id
+
+
+def recompose(tx: Transaction, row: Any) -> None:
+    """New bytes under the same number, for a message of which it is certain that no bytes ever left."""
+    body = _composed(tx, _draft_of(tx, row))
+    tx.connection.execute(delete(message_body).where(message_body.c.message_id == row.message_id))
+    changed = _body_columns(body)
+    tx.connection.execute(update(message).where(message.c.message_id == row.message_id).values(**changed))
+    _keep_body(tx, row.message_id, row.control_id, body)
+    tx.note("message.recomposed", ecg_id=row.ecg_id, message_id=row.message_id, **_told_of(body))
+
+
+def _draft_of(tx: Transaction, row: Any) -> Draft:
+    """What the message in this row is composed of today."""
+    ecg_row = tx.connection.execute(select(ecg).where(ecg.c.ecg_id == row.ecg_id)).one()
+    return Draft(
+        destination=row.destination,
+        control_id=row.control_id,
+        kind=row.kind,
+        composed_at=tx.now,
+        ecg_id=row.ecg_id,
+        ecg=subject_of(tx, ecg_row, addressed_to=addressee(tx, row)),
+        scoring=loading.load_scoring(tx, row.scoring_id),
+        replaces=_replaced(tx, row.ecg_id, row.destination, row.result_version) if row.kind == "C" else None,
+    )
+
+
+def addressee(tx: Reading, row: Any) -> Patient | None:
+    """Whom the message in this row is addressed to, where that is not the ECG's patient any more."""
+    if row.addressed_to is None:
+        return None
+    opened = tx.keyring.open(row.addressed_key_id, row.addressed_to, f"address:{row.control_id}")
+    return codec.patient_from(json.loads(opened))
+
+
+def _replaced(tx: Transaction, ecg_id: int, destination: str, version: int) -> Scoring | None:
+    """What a correction with this version replaces at the receiver."""
+    scoring_id = tx.connection.scalar(
+        select(message.c.scoring_id)
+        .where(
+            message.c.ecg_id == ecg_id,
+            message.c.destination == destination,
+            message.c.result_version < version,
+            message.c.state.not_in(_GONE),
+        )
+        .order_by(message.c.result_version.desc())
+        .limit(1)
+    )
+    return None if scoring_id is None else loading.load_scoring(tx, scoring_id)
+
+
+def _composed(tx: Transaction, draft: Draft) -> bytes | PayloadError:
+    if tx.compose is None:
+        raise StoreError("the store was opened without a way to compose messages; open it through the settings")
+    try:
+        return tx.compose(draft)
+    except PayloadError as error:
+        return error
+
+
+def _body_columns(body: bytes | PayloadError) -> dict[str, Any]:
+    if isinstance(body, PayloadError):
+        return {"state": MessageState.DEAD.value, "body_sha256": None, "worker": None, "lease_until": None}
+    return {"body_sha256": hashlib.sha256(body).hexdigest()}
+
+
+def _keep_body(tx: Transaction, message_id: int, control_id: str, body: bytes | PayloadError) -> None:
+    """The bytes, or why there are none."""
+    if isinstance(body, PayloadError):
+        keep_error(tx, refused(body, attempts=0, now=tx.now).error, message_id=message_id)
+        return
+    key_id, sealed = tx.keyring.seal(body, bound_to=f"message_body:{control_id}")
+    tx.connection.execute(_INSERT_BODY, {"message_id": message_id, "key_id": key_id, "body": sealed})
+
+
+def _told_of(body: bytes | PayloadError) -> dict[str, Any]:
+    """For the audit trail."""
+    if isinstance(body, PayloadError):
+        return {"refused": body.code}
+    return {"sha256": hashlib.sha256(body).hexdigest(), "size": len(body)}
 
 
 def _told(tx: Transaction, ecg_id: int, destination: str) -> Sequence[Any]:
@@ -115,9 +247,8 @@ def _told(tx: Transaction, ecg_id: int, destination: str) -> Sequence[Any]:
     ).all()
 
 
-def _already_told(tx: Transaction, ecg_row: Any, scoring_id: int, destination: str, told: Sequence[Any]) -> bool:
+def _already_told(tx: Transaction, ecg_row: Any, digest: str, destination: str, told: Sequence[Any]) -> bool:
     """Whether the receiver would learn nothing: same model, same values, and the same ECG of the same patient."""
-    digest = tx.connection.scalar(select(scoring.c.output_digest).where(scoring.c.scoring_id == scoring_id))
     if told:
         return bool(told[-1].output_digest == digest)
     if ecg_row.version == 1:
@@ -133,7 +264,7 @@ def _already_told(tx: Transaction, ecg_row: Any, scoring_id: int, destination: s
     if earlier is None or loading.private_of(tx, earlier) != loading.private_of(tx, ecg_row):
         return False
     before = _told(tx, earlier.ecg_id, destination)
-    return bool(before and before[-1].kind != "W" and before[-1].output_digest == digest)
+    return bool(before and before[-1].kind not in TAKES_BACK and before[-1].output_digest == digest)
 
 
 def claim(
@@ -149,9 +280,7 @@ def claim(
         "until": lease_until,
     }
     rows = tx.connection.execute(_CLAIM, given).all()
-    fixed = bodies(tx, [row for row in rows if row.body_sha256 is not None])
-    ordered = sorted(rows, key=lambda row: (row.priority, row.message_id))
-    return [_outbound(row, fixed.get(row.message_id)) for row in ordered]
+    return [_outbound(row) for row in sorted(rows, key=lambda row: (row.priority, row.message_id))]
 
 
 def _ahead(shared: Column[Any]) -> Exists:
@@ -189,8 +318,6 @@ def _claim_statement() -> ReturningUpdate[Any]:
             worker=bindparam("claimed_by"),
             lease_until=bindparam("until"),
             attempts=message.c.attempts + 1,
-            # A body that is fixed may be on the wire the moment this commits.
-            in_doubt=message.c.in_doubt + case((message.c.body_sha256.is_not(None), 1), else_=0),
         )
         .returning(*message.c)
     )
@@ -198,6 +325,7 @@ def _claim_statement() -> ReturningUpdate[Any]:
 
 _CLAIM = _claim_statement()
 _INSERT = insert(message).returning(message.c.message_id)
+_INSERT_BODY = insert(message_body)
 
 
 def bodies(tx: Reading, rows: Sequence[Any]) -> dict[int, bytes]:
@@ -212,7 +340,7 @@ def bodies(tx: Reading, rows: Sequence[Any]) -> dict[int, bytes]:
     }
 
 
-def _outbound(row: Any, body: bytes | None) -> OutboundMessage:
+def _outbound(row: Any) -> OutboundMessage:
     return OutboundMessage(
         message_id=row.message_id,
         ecg_id=row.ecg_id,
@@ -222,64 +350,49 @@ def _outbound(row: Any, body: bytes | None) -> OutboundMessage:
         kind=row.kind,
         result_version=row.result_version,
         patient_key=row.patient_key,
-        body=body,
         attempts=row.attempts,
         lease_until=row.lease_until,
     )
 
 
-def compose_input(tx: Reading, wanted: OutboundMessage) -> tuple[StagedEcg, Scoring]:
-    """The ECG, under its surviving identity and without its signal, and the scoring the message tells of."""
-    staged = loading.load(tx, [wanted.ecg_id], signals=False)[0]
-    surviving = identity.surviving_patient(tx, _addressee(tx, wanted) or staged.ecg.patient)
-    staged = replace(staged, ecg=replace(staged.ecg, patient=surviving))
-    return staged, loading.load_scoring(tx, wanted.scoring_id)
+def begin(tx: Transaction, held: OutboundMessage, *, worker: str) -> bytes:
+    """The bytes of a message that may be on the wire the moment this commits. Raises LeaseLost.
 
-
-def _addressee(reading: Reading, wanted: OutboundMessage) -> Patient | None:
-    row = reading.connection.execute(
-        select(message.c.addressed_to, message.c.addressed_key_id).where(message.c.message_id == wanted.message_id)
-    ).one()
-    if row.addressed_to is None:
-        return None
-    opened = reading.keyring.open(row.addressed_key_id, row.addressed_to, f"address:{wanted.control_id}")
-    return codec.patient_from(json.loads(opened))
-
-
-def fix_body(tx: Transaction, held: OutboundMessage, body: bytes) -> OutboundMessage:
-    """Commit the bytes that are about to be sent for the first time.
-
-    Raises LeaseLost, and IdentityChanged where the patient was merged since the message was claimed.
+    A merge that comes before this has composed them for the survivor; one that comes after it leaves them alone. Raises
+    PayloadError where an older version of this program left no bytes and none can be composed.
     """
-    tx.lock_identities(exclusive=False)
-    sha256 = hashlib.sha256(body).hexdigest()
+    first_send = func.coalesce(message.c.sent_at, tx.now)
     row = tx.connection.execute(
         update(message)
-        .where(
-            message.c.message_id == held.message_id,
-            message.c.state == RUNNING,
-            message.c.attempts == held.attempts,
-            message.c.body_sha256.is_(None),
-            message.c.patient_key == held.patient_key,
-        )
-        .values(body_sha256=sha256, in_doubt=message.c.in_doubt + 1, sent_at=tx.now)
+        .where(_held_by(held, worker))
+        .values(in_doubt=message.c.in_doubt + 1, sent_at=first_send)
         .returning(*message.c)
     ).first()
     if row is None:
-        raise _why_not(tx, held)
-    key_id, sealed = tx.keyring.seal(body, bound_to=f"message_body:{held.control_id}")
-    tx.connection.execute(insert(message_body), {"message_id": held.message_id, "key_id": key_id, "body": sealed})
-    tx.note("message.fixed", ecg_id=held.ecg_id, message_id=held.message_id, sha256=sha256, size=len(body))
-    return _outbound(row, body)
+        raise LeaseLost(f"message {held.message_id} is no longer held by {worker}")
+    body = bodies(tx, [row]).get(row.message_id)
+    if body is None:
+        body = _late(tx, row)
+    tx.note(
+        "message.sending",
+        ecg_id=row.ecg_id,
+        message_id=row.message_id,
+        destination=row.destination,
+        attempt=row.attempts,
+        sha256=hashlib.sha256(body).hexdigest(),
+    )
+    return body
 
 
-def _why_not(tx: Transaction, held: OutboundMessage) -> LeaseLost | IdentityChanged | NotFound:
-    row = tx.connection.execute(select(message).where(message.c.message_id == held.message_id)).first()
-    if row is None:
-        return NotFound(f"there is no message {held.message_id}")
-    if row.state == MessageState.RUNNING.value and row.attempts == held.attempts and row.body_sha256 is None:
-        return IdentityChanged(f"the patient of message {held.message_id} was merged while it was composed")
-    return LeaseLost(f"message {held.message_id} is no longer held by this worker")
+def _late(tx: Transaction, row: Any) -> bytes:
+    """Bytes for a message that has none: refused when it was made, or made by version 0.1 before its first send."""
+    tx.lock_identities(exclusive=False)
+    body = _composed(tx, _draft_of(tx, row))
+    if isinstance(body, PayloadError):
+        raise body
+    tx.connection.execute(update(message).where(message.c.message_id == row.message_id).values(**_body_columns(body)))
+    _keep_body(tx, row.message_id, row.control_id, body)
+    return body
 
 
 def finish(tx: Transaction, held: OutboundMessage, ack: Ack, *, worker: str) -> None:
@@ -332,15 +445,18 @@ def ack_of(reading: Reading, row: Any) -> Ack | None:
     return Ack(**json.loads(reading.keyring.open(row.key_id, row.ack_private, f"ack:{row.control_id}")))
 
 
-def _held(tx: Transaction, held: OutboundMessage, worker: str, **values: Any) -> None:
-    """Update the message if this worker still holds this very attempt of it."""
-    mine = and_(
+def _held_by(held: OutboundMessage, worker: str) -> ColumnElement[bool]:
+    """Whether this worker still holds this very attempt."""
+    return and_(
         message.c.message_id == held.message_id,
         message.c.state == RUNNING,
         message.c.worker == worker,
         message.c.attempts == held.attempts,
     )
-    done = update(message).where(mine).values(worker=None, lease_until=None, **values)
+
+
+def _held(tx: Transaction, held: OutboundMessage, worker: str, **values: Any) -> None:
+    done = update(message).where(_held_by(held, worker)).values(worker=None, lease_until=None, **values)
     if tx.connection.execute(done).rowcount != 1:
         raise LeaseLost(f"message {held.message_id} is no longer held by {worker}")
 

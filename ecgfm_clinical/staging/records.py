@@ -1,5 +1,6 @@
 """The frozen values that go into and come out of the staging store."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -105,19 +106,40 @@ class Scoring:
     demo: bool = False  #: the model is not for clinical use
 
 
+Kind = Literal["F", "C", "W", "D"]  #: first result, correction, withdrawal, deletion
+TAKES_BACK: tuple[Kind, ...] = ("W", "D")  #: after one of these the receiver holds no result of the ECG
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What one message is composed of."""
+
+    destination: str
+    control_id: str  #: MSH-10
+    kind: Kind
+    composed_at: datetime
+    ecg_id: int
+    ecg: Ecg  #: without its signal; the patient is the surviving identity the message is addressed to
+    scoring: Scoring
+    replaces: Scoring | None  #: of a correction: what the receiver was told before
+
+
+#: The complete message. Raises PayloadError where none can be made of this draft: a person must look.
+Compose = Callable[[Draft], bytes]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboundMessage:
-    """One result message on its way to one destination. `body` is None until it is composed, fixed from then on."""
+    """One result message on its way to one destination, held by one sender."""
 
     message_id: int
     ecg_id: int
     scoring_id: int
     destination: str
     control_id: str  #: MSH-10, fixed when the score was recorded
-    kind: Literal["F", "C", "W"]  #: first result, correction, withdrawal
+    kind: Kind
     result_version: int  #: 1, 2, … per ECG and destination
     patient_key: str  #: digest of the surviving identity: order is kept per key and destination
-    body: bytes | None = field(repr=False)
     attempts: int  #: including this one
     lease_until: datetime
 
@@ -130,7 +152,7 @@ class Told:
     ecg_id: int
     destination: str
     control_id: str
-    kind: Literal["F", "C", "W"]
+    kind: Kind
     state: MessageState
     may_have_left: bool  #: False: certainly never sent
     model_id: str

@@ -1,7 +1,7 @@
 """Correcting, withdrawing and sending again what was told: an operator's acts on results, each one transaction.
 
 What certainly never left is cancelled and costs the receiver nothing. What was sent, or may have been, is followed by a
-message of its own: W withdraws it, C replaces it. A result that went to the wrong patient is withdrawn there, under the
+message of its own: W withdraws it (posted wrongly), D deletes it (it never should have been), C replaces it. A result that went to the wrong patient is withdrawn there, under the
 identity it went out with, before it goes to the right one.
 """
 
@@ -14,7 +14,7 @@ from sqlalchemy import and_, func, or_, select, update
 
 from ecgfm_clinical.errors import NotFound, StoreError
 from ecgfm_clinical.staging import codec, identity, loading, outbox
-from ecgfm_clinical.staging.records import MessageState, Reissue, Told
+from ecgfm_clinical.staging.records import TAKES_BACK, Kind, MessageState, Reissue, Told
 from ecgfm_clinical.staging.schema import ecg, message, scoring
 from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_clinical.staging.transaction import Reading, Transaction
@@ -50,7 +50,7 @@ def told(
             ),
         )
         .join(scoring, scoring.c.scoring_id == message.c.scoring_id)
-        .where(message.c.kind != "W")
+        .where(message.c.kind.not_in(TAKES_BACK))
         .order_by(message.c.message_id)
     )
     if model_id is not None:
@@ -77,12 +77,13 @@ def told(
     ]
 
 
-def withdraw(tx: Transaction, ecg_id: int, *, reason: str, control_ids: ControlIds) -> Reissue:
-    """Take back every standing result of one ECG, at every destination. Raises NotFound."""
+def take_back(tx: Transaction, ecg_id: int, *, kind: Kind, reason: str, control_ids: ControlIds) -> Reissue:
+    """Withdraw (W) or delete (D) every standing result of one ECG, at every destination. Raises NotFound."""
     row = locked(tx, ecg_id)
     tx.lock_identities(exclusive=False)
-    report = _take_back(tx, row, control_ids, addressed_to=None)
-    tx.note("ecg.withdrawn", ecg_id=ecg_id, reason=reason, messages=_listed(report.created + report.cancelled))
+    report = _take_back(tx, row, kind, control_ids, addressed_to=None)
+    act = "ecg.deleted" if kind == "D" else "ecg.withdrawn"
+    tx.note(act, ecg_id=ecg_id, reason=reason, messages=_listed(report.created + report.cancelled))
     return report
 
 
@@ -106,7 +107,7 @@ def correct(
     taken_back = Reissue()
     if patient is not None:
         old = identity.surviving_patient(tx, codec.patient_from(loading.private_of(tx, row)["patient"]))
-        taken_back = _take_back(tx, row, control_ids, addressed_to=old)
+        taken_back = _take_back(tx, row, "W", control_ids, addressed_to=old)
         row = _reassign(tx, row, patient)
     key = identity.resolve(tx.connection, row.patient_key)
     created, cancelled = [], []
@@ -125,7 +126,7 @@ def _next(tx: Transaction, row: Any, destination: str, key: str, control_ids: Co
         .where(message.c.ecg_id == row.ecg_id, message.c.destination == destination, message.c.state != _CANCELLED)
         .order_by(message.c.result_version.desc())
     ).all()
-    holds = bool(standing) and standing[0].kind != "W" and any(one.state != "dead" for one in standing)
+    holds = bool(standing) and standing[0].kind not in TAKES_BACK and any(one.state != "dead" for one in standing)
     return outbox.create(
         tx,
         row,
@@ -138,14 +139,16 @@ def _next(tx: Transaction, row: Any, destination: str, key: str, control_ids: Co
     )
 
 
-def _take_back(tx: Transaction, row: Any, control_ids: ControlIds, *, addressed_to: Patient | None) -> Reissue:
-    """Cancel what never left and send a W after the rest; `addressed_to` where the ECG is about to change hands."""
+def _take_back(
+    tx: Transaction, row: Any, kind: Kind, control_ids: ControlIds, *, addressed_to: Patient | None
+) -> Reissue:
+    """Cancel what never left and send W or D after the rest; `addressed_to` where the ECG is about to change hands."""
     created: list[int] = []
     cancelled: list[int] = []
     for standing in told(tx, ecg_id=row.ecg_id, model_id=None, since=None, destination=None):
         cancelled += _cancel_unsent(tx, row, standing.destination)
         sent = _last_sent(tx, row.ecg_id, standing.destination)
-        if sent is None or sent.kind == "W":
+        if sent is None or sent.kind in TAKES_BACK:
             continue
         created.append(
             outbox.create(
@@ -153,7 +156,7 @@ def _take_back(tx: Transaction, row: Any, control_ids: ControlIds, *, addressed_
                 row,
                 sent.scoring_id,
                 standing.destination,
-                kind="W",
+                kind=kind,
                 control_id=control_ids(),
                 patient_key=sent.patient_key,
                 result_version=_next_version(tx, row.ecg_id, standing.destination),
@@ -249,7 +252,9 @@ def resend(
 
 def _again(tx: Transaction, dead: Any, recompose: bool, control_ids: ControlIds) -> int | None:
     """The message that goes; None where a later result has overtaken this one."""
-    overtaken = _next_version(tx, dead.ecg_id, dead.destination) > dead.result_version + 1
+    version = _next_version(tx, dead.ecg_id, dead.destination)
+    # What went to the wrong patient must be taken back there, whatever the right one has been told since.
+    overtaken = version > dead.result_version + 1 and dead.addressed_to is None
     row = locked(tx, dead.ecg_id)
     key = identity.resolve(tx.connection, dead.patient_key)
     mine = message.c.message_id == dead.message_id
@@ -269,7 +274,8 @@ def _again(tx: Transaction, dead: Any, recompose: bool, control_ids: ControlIds)
         kind=dead.kind,
         control_id=control_ids(),
         patient_key=key,
-        result_version=dead.result_version + 1,
+        result_version=version,
+        addressed_to=outbox.addressee(tx, dead),
     )
 
 

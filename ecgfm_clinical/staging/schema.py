@@ -215,7 +215,7 @@ message = Table(
     Column("destination", String(128), nullable=False),
     Column("result_version", Integer, nullable=False),  # 1, 2, … per ECG and destination
     Column("control_id", String(64), nullable=False, unique=True),  # MSH-10
-    Column("kind", String(1), nullable=False),  # F first result, C correction, W withdrawal
+    Column("kind", String(1), nullable=False),  # F first result, C correction, W withdrawal, D deletion
     Column("patient_key", Key, nullable=False),  # surviving identity: order is kept per this key and destination
     Column("state", String(16), nullable=False),
     Column("priority", Integer, nullable=False),
@@ -225,8 +225,8 @@ message = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("worker", Text),
     Column("lease_until", UtcDateTime),
-    Column("body_sha256", Digest),  # set once the bytes are fixed
-    Column("sent_at", UtcDateTime),  # when the bytes were fixed for the first send
+    Column("body_sha256", Digest),  # none where the message could not be composed
+    Column("sent_at", UtcDateTime),  # when the first send began
     Column("acknowledged_at", UtcDateTime),
     Column("ack_code", String(2)),
     Column("ack_private", LargeBinary),  # the whole acknowledgement; its text may quote our message
@@ -234,7 +234,7 @@ message = Table(
     Column("addressed_key_id", Integer),
     Column("key_id", Integer),
     CheckConstraint("state in ('waiting', 'running', 'acknowledged', 'dead', 'cancelled')", name="state"),
-    CheckConstraint("kind in ('F', 'C', 'W')", name="kind"),
+    CheckConstraint("kind in ('F', 'C', 'W', 'D')", name="kind"),
     UniqueConstraint("ecg_id", "destination", "result_version"),
     Index(None, "scoring_id"),
     Index(None, "patient_key"),

@@ -15,7 +15,6 @@ from typing import Any, Self
 from sqlalchemy import Engine, select
 
 from ecgfm_clinical.errors import (
-    IdentityChanged,
     LeaseLost,
     NotFound,
     StoreNotReady,
@@ -40,6 +39,7 @@ from ecgfm_clinical.staging.group_commit import GroupCommit
 from ecgfm_clinical.staging.records import (
     AuditEvent,
     Backlog,
+    Compose,
     Counts,
     CountTable,
     EcgStory,
@@ -64,7 +64,6 @@ from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.result import Ack
 
 __all__ = [
-    "IdentityChanged",
     "LeaseLost",
     "NotFound",
     "Store",
@@ -99,6 +98,7 @@ class Store:
     free_bytes: Callable[[], int] | None  #: free space where the store lives, if it can be known
     least_free: int  #: below this nothing new is taken in
     random_bytes: Callable[[int], bytes]
+    compose: Compose | None  #: how results become the bytes that are fixed in the step that makes them
     _intake: GroupCommit[_Parcel, Verdict] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -114,8 +114,11 @@ class Store:
         free_bytes: Callable[[], int] | None = None,
         least_free: int = 0,
         random_bytes: Callable[[int], bytes] = os.urandom,
+        compose: Compose | None = None,
     ) -> Self:
         """Open a store at the current schema; `create` makes an empty one first where there is none.
+
+        Without `compose` no step that makes a message can be taken.
 
         Raises StoreNotReady (no or older schema), StoreTooNew, StoreUnavailable, SettingsError.
         """
@@ -149,6 +152,7 @@ class Store:
             free_bytes=free_bytes,
             least_free=least_free,
             random_bytes=random_bytes,
+            compose=compose,
         )
 
     def close(self) -> None:
@@ -156,7 +160,15 @@ class Store:
         self.reader.dispose()
 
     def _writing(self, now: datetime, actor: str) -> AbstractContextManager[Transaction]:
-        return writing(self.writer, self.keyring, self.pepper, now=now, actor=actor, random_bytes=self.random_bytes)
+        return writing(
+            self.writer,
+            self.keyring,
+            self.pepper,
+            now=now,
+            actor=actor,
+            random_bytes=self.random_bytes,
+            compose=self.compose,
+        )
 
     def _reading(self) -> AbstractContextManager[Reading]:
         return reading(self.reader, self.keyring, self.pepper)
@@ -218,7 +230,10 @@ class Store:
         worker: str,
         control_ids: Callable[[], str],
     ) -> None:
-        """Scores, one message per destination that would learn something new, and the finished job. Raises LeaseLost."""
+        """Scores, the finished job, and the complete message to each destination that would learn something new.
+
+        Raises LeaseLost.
+        """
         with self._writing(now, worker) as tx:
             work.finish(tx, job, scoring, destinations, worker=worker, control_ids=control_ids)
 
@@ -241,15 +256,13 @@ class Store:
         with self._writing(now, worker) as tx:
             return outbox.claim(tx, worker=worker, destination=destination, limit=limit, lease_until=now + lease)
 
-    def compose_input(self, message: OutboundMessage) -> tuple[StagedEcg, Scoring]:
-        """What a message is composed of. The patient is the surviving identity; the signal is left out (0 samples)."""
-        with self._reading() as ask:
-            return outbox.compose_input(ask, message)
+    def begin_send(self, message: OutboundMessage, *, now: datetime, worker: str) -> bytes:
+        """The bytes to send, after it is committed that they may be on the wire. Raises LeaseLost.
 
-    def fix_body(self, message: OutboundMessage, body: bytes, *, now: datetime, actor: str = SYSTEM) -> OutboundMessage:
-        """Commit the bytes before their first send. Raises LeaseLost, IdentityChanged."""
-        with self._writing(now, actor) as tx:
-            return outbox.fix_body(tx, message, body)
+        PayloadError where an older version of this program left the message without bytes and none can be composed.
+        """
+        with self._writing(now, worker) as tx:
+            return outbox.begin(tx, message, worker=worker)
 
     def finish_message(self, message: OutboundMessage, ack: Ack, *, now: datetime, worker: str) -> None:
         """Raises LeaseLost."""
@@ -285,11 +298,18 @@ class Store:
             return reissue.told(ask, ecg_id=ecg_id, model_id=model_id, since=since, destination=destination)
 
     def withdraw(
-        self, ecg_id: int, *, reason: str, now: datetime, actor: str, control_ids: Callable[[], str]
+        self,
+        ecg_id: int,
+        *,
+        reason: str,
+        delete: bool = False,
+        now: datetime,
+        actor: str,
+        control_ids: Callable[[], str],
     ) -> Reissue:
-        """Take back every standing result of one ECG (OBX-11 W). Raises NotFound."""
+        """Take back every standing result of one ECG (OBX-11 W; with `delete` D). Raises NotFound."""
         with self._writing(now, actor) as tx:
-            return reissue.withdraw(tx, ecg_id, reason=reason, control_ids=control_ids)
+            return reissue.take_back(tx, ecg_id, kind="D" if delete else "W", reason=reason, control_ids=control_ids)
 
     def correct(
         self,

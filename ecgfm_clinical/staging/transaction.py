@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, text
 from ecgfm_clinical.staging import audit
 from ecgfm_clinical.staging.audit import Detail, Entry
 from ecgfm_clinical.staging.engine import translated
+from ecgfm_clinical.staging.records import Compose
 from ecgfm_clinical.staging.schema import tally
 from ecgfm_clinical.staging.sealing import Keyring, keyed_digest
 from ecgfm_clinical.staging.upsert import for_both
@@ -49,6 +50,7 @@ class Transaction(Reading):
 
     now: datetime
     actor: str
+    compose: Compose | None  #: how results become bytes; None where the store was opened by one who never tells any
     entries: list[Entry] = field(default_factory=list)
     counts: Counter[TallyKey] = field(default_factory=Counter)
 
@@ -87,10 +89,11 @@ def writing(
     now: datetime,
     actor: str,
     random_bytes: Callable[[int], bytes],
+    compose: Compose | None = None,
 ) -> Iterator[Transaction]:
     """One transaction: all of it, with its audit lines and counts, or nothing. Raises StoreUnavailable, StoreError."""
     with translated(), writer.connect() as connection, connection.begin() as database_transaction:
-        tx = Transaction(connection=connection, keyring=keyring, pepper=pepper, now=now, actor=actor)
+        tx = Transaction(connection=connection, keyring=keyring, pepper=pepper, now=now, actor=actor, compose=compose)
         yield tx
         _add_counts(tx, shard=connection.info.setdefault("shard", random_bytes(1)[0] % SHARDS))
         with audit.appended(connection, tx.entries, random_bytes):

@@ -110,7 +110,7 @@ def finish(
     for head, answer in heads.items():
         tx.count(1, received_at=row.received_at, source=row.source, head=head, state=answer)
     tx.note(f"ecg.{state.value.replace('_', '-')}", ecg_id=job.ecg_id, scoring_id=scoring_id, model_id=found.model_id)
-    outbox.announce(tx, row, scoring_id, destinations, control_ids)
+    outbox.announce(tx, row, scoring_id, found, destinations, control_ids)
 
 
 def fail(tx: Transaction, job: Job, retry: Retry, *, worker: str) -> None:

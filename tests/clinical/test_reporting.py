@@ -1,6 +1,7 @@
 """Results out: bytes fixed before the first send, repeated until their fate is known, set aside when a person must look."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from typing import Literal
@@ -8,6 +9,7 @@ from typing import Literal
 import pytest
 
 from ecgfm_clinical.codes import local_code
+from ecgfm_clinical.composing import Composer
 from ecgfm_clinical.reporting import Reporter
 from ecgfm_clinical.staging.records import MessageState, Score, Scoring
 from ecgfm_clinical.staging.store import Store
@@ -49,6 +51,13 @@ class Destination:
 
 
 @pytest.fixture
+def store(store: Store) -> Store:
+    """Messages are written as a site's are."""
+    formats = {"ehr": lambda result: compose(result, Profile())}
+    return replace(store, compose=Composer(formats, device_id="device"))
+
+
+@pytest.fixture
 def scored(store: Store, stage: Stage, clock: Clock) -> Callable[[Ecg], int]:
     """Stages one ECG and records a score for it; its id."""
     numbers = count(1)
@@ -85,12 +94,10 @@ def reporter(store: Store, destination: Destination, clock: Clock, worker: str =
     return Reporter(
         store,
         destination,
-        compose=lambda result: compose(result, Profile()),
         react=reaction,
         worker=worker,
         clock=clock,
         max_attempts=3,
-        device_id="device",
         lease=timedelta(minutes=5),
     )
 

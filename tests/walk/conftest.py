@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ecgfm.testing import write_tiny_bundle
+from ecgfm_clinical import wiring
 from ecgfm_clinical.service import Service
 from ecgfm_clinical.settings import Settings, read_settings
 from ecgfm_clinical.staging import migrations
@@ -64,7 +65,7 @@ def settings(tmp_path: Path, store_url: str, ehr: EhrReceiver) -> Settings:
 @pytest.fixture
 def store(settings: Settings) -> Iterator[Store]:
     migrations.upgrade(settings.store_url)
-    opened = Store.open(settings.store_url)
+    opened = wiring.open_store(settings)
     yield opened
     opened.close()
 

@@ -44,8 +44,8 @@ def test_from_cart_to_chart(service: Service, store: Store, ehr: EhrReceiver) ->
     assert parse(body)
     actions = [event.action for event in story.events]
     for earlier, later in zip(
-        ("ecg.staged", "ecg.scored", "message.fixed"),
-        ("ecg.scored", "message.fixed", "message.acknowledged"),
+        ("ecg.staged", "ecg.scored", "message.created", "message.sending"),
+        ("ecg.scored", "message.created", "message.sending", "message.acknowledged"),
         strict=True,
     ):
         assert actions.index(earlier) < actions.index(later)

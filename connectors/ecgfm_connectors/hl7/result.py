@@ -142,7 +142,7 @@ class _Composer:
                 18: _leaf(result.ecg_filler_number.split("^")[0]) if profile.parent == "OBR-18" else "",
                 22: self._time(result.scored_at),
                 24: _leaf(profile.section),
-                25: "C" if result.status == "W" else result.status,
+                25: "C" if result.status in ("W", "D") else result.status,  # table 0123 knows neither
                 27: self._quantity(),
                 29: "^" + parent.replace("^", "&") if profile.parent == "OBR-29" and parent else "",
             },
@@ -179,7 +179,7 @@ class _Composer:
 
     def study_uid(self, number: int, result: Result) -> str:
         code = self._code(("110180", "Study Instance UID", "DCM"))
-        status = "C" if result.status in ("C", "W") else "F"
+        status = {"C": "C", "W": "C", "D": "D"}.get(result.status, "F")
         return self._segment("OBX", {1: str(number), 2: "ST", 3: code, 4: "1", 5: _leaf(result.study_uid), 11: status})
 
     def notes(self, texts: Iterable[str]) -> list[str]:

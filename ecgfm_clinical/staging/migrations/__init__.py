@@ -3,14 +3,16 @@
 `REVISIONS` lists every revision this program knows, oldest first, so that opening a store need not load Alembic.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, Engine, inspect, text
 
-from ecgfm_clinical.errors import StoreTooNew
+from ecgfm_clinical.errors import StoreError, StoreTooNew
 from ecgfm_clinical.staging import engine
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 HEAD = REVISIONS[-1]
 MIGRATION_LOCK = 0x45434747  # PostgreSQL advisory lock: one migration at a time
 
@@ -44,7 +46,7 @@ def upgrade(url: str, *, to: str = HEAD) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     database = engine.connect(engine.parse_url(url)).execution_options(writes=True)
     try:
-        with engine.translated(), database.begin() as connection:
+        with engine.translated(), _without_foreign_keys(database) as connection, connection.begin():
             if connection.dialect.name == "postgresql":
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
             found = current(connection)
@@ -52,8 +54,23 @@ def upgrade(url: str, *, to: str = HEAD) -> None:
                 raise StoreTooNew(too_new(found))
             config.attributes["connection"] = connection
             command.upgrade(config, to)
+            _check_foreign_keys(connection)
     finally:
         database.dispose()
+
+
+@contextmanager
+def _without_foreign_keys(database: Engine) -> Iterator[Connection]:
+    """A connection on which SQLite lets a table be replaced by a copy of itself; only settable outside a transaction."""
+    with database.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            connection.connection.cursor().execute("PRAGMA foreign_keys = OFF")
+        yield connection
+
+
+def _check_foreign_keys(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite" and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+        raise StoreError("after the migration rows would name others that are not there; nothing was changed")
 
 
 def too_new(found: str) -> str:

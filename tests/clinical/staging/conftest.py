@@ -3,13 +3,14 @@
 import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ecgfm_clinical.staging.records import Job, OutboundMessage, Score, Scoring
+from ecgfm_clinical.staging.records import Draft, Job, OutboundMessage, Score, Scoring
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Received, Verdict
 from ecgfm_connectors.contents import Contents, IdentityEvent
@@ -22,6 +23,16 @@ NOW = datetime(2031, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
 LEASE = timedelta(minutes=5)
 
 
+def write(draft: Draft) -> bytes:
+    """A message in which everything shows that a test may ask for."""
+    patient = draft.ecg.patient
+    identifiers = "~".join(f"{one.value}^{one.type}^{one.authority}" for one in patient.identifiers)
+    values = ",".join(f"{score.head}={score.probability}" for score in draft.scoring.scores)
+    before = "" if draft.replaces is None else ",".join(score.head for score in draft.replaces.scores)
+    fields = ("MSH", draft.control_id, draft.kind, identifiers, patient.family_name, patient.sex, values, before)
+    return "|".join(fields).encode()
+
+
 class Ward:
     """One store and the invented hospital around it."""
 
@@ -29,7 +40,7 @@ class Ward:
     lease = LEASE
 
     def __init__(self, store: Store) -> None:
-        self.store = store
+        self.store = replace(store, compose=write)
         self._numbers = itertools.count(1)
 
     def later(self, **delta: float) -> datetime:
@@ -129,9 +140,22 @@ class Ward:
             worker=worker, destination=destination, limit=limit, now=now or self.later(seconds=3), lease=self.lease
         )
 
-    def fix(self, message: OutboundMessage) -> OutboundMessage:
-        body = f"MSH|{message.control_id}".encode()
-        return self.store.fix_body(message, body, now=self.later(seconds=4), actor="sender")
+    def begin(self, message: OutboundMessage, *, worker: str = "sender") -> bytes:
+        """The bytes, now perhaps on the wire."""
+        return self.store.begin_send(message, now=self.later(seconds=4), worker=worker)
+
+    def on_the_wire(self, message: OutboundMessage, *, worker: str = "sender") -> OutboundMessage:
+        """The same message after its sending began."""
+        self.begin(message, worker=worker)
+        return message
+
+    def addressed(self, message: OutboundMessage) -> str:
+        """Whom the message is for as it stands in the store, not sent: the identifiers in it."""
+        (body,) = (
+            one.body for one in self.store.story(message.ecg_id).messages if one.message_id == message.message_id
+        )
+        assert body is not None
+        return body.decode().split("|")[3]
 
     def acknowledge(self, message: OutboundMessage, *, worker: str = "sender") -> None:
         ack = Ack(code="AA", control_id=message.control_id)
@@ -142,7 +166,8 @@ class Ward:
         sent = []
         while messages := self.claim_messages(destination=destination):
             for message in messages:
-                self.acknowledge(self.fix(message) if message.body is None else message)
+                self.begin(message)
+                self.acknowledge(message)
                 sent.append(message.control_id)
         return sent
 

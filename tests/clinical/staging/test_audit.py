@@ -35,7 +35,7 @@ def test_the_whole_way_of_an_ecg_is_told(ward: Any) -> None:
         ("carts", "ecg.staged"),
         ("scorer", "ecg.scored"),
         ("scorer", "message.created"),
-        ("sender", "message.fixed"),
+        ("sender", "message.sending"),
         ("sender", "message.acknowledged"),
     ]
     assert ward.store.audit_faults() == []

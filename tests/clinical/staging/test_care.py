@@ -50,7 +50,7 @@ class TestRetention:
         for message in ward.claim_messages():
             if message.ecg_id == 3:
                 retry = refused(Ack(code="AE", control_id=message.control_id), attempts=1, now=ward.now)
-                ward.store.fail_message(ward.fix(message), retry, now=ward.now, worker="sender")
+                ward.store.fail_message(ward.on_the_wire(message), retry, now=ward.now, worker="sender")
         gone = _expire(ward, payloads=DAY, signals=DAY, messages=DAY)
         assert (gone.payloads, gone.signals, gone.messages) == (0, 0, 0)
         assert jobs

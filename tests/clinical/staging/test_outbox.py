@@ -1,14 +1,15 @@
 """Results go out in each patient's order, byte for byte the same on every repeat, to whoever the patient is by then."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from ecgfm_clinical.errors import IdentityChanged, LeaseLost
-from ecgfm_clinical.staging.records import MessageState
+from ecgfm_clinical.errors import LeaseLost
+from ecgfm_clinical.staging.records import MessageState, Score
 from ecgfm_clinical.staging.retry import after_failure, refused
 from ecgfm_connectors.contents import Contents
-from ecgfm_connectors.errors import Unreachable
+from ecgfm_connectors.errors import Refused, Unreachable
 from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.result import Ack
 
@@ -30,7 +31,7 @@ def test_one_patients_results_go_one_after_the_other_others_go_beside(ward: Any)
     batch = ward.claim_messages()
     assert [message.ecg_id for message in batch] == [first, other]
     assert ward.claim_messages(worker="second sender") == []
-    ward.acknowledge(ward.fix(batch[0]))
+    ward.acknowledge(ward.on_the_wire(batch[0]))
     assert [message.ecg_id for message in ward.claim_messages()] == [second]
 
 
@@ -38,9 +39,9 @@ def test_an_unanswered_result_holds_up_its_patient_but_nobody_else(ward: Any) ->
     first, _, other = _scored(ward, "A", "A", "B")
     for message in ward.claim_messages():
         if message.ecg_id == first:
-            _postpone(ward, ward.fix(message))
+            _postpone(ward, ward.on_the_wire(message))
         else:
-            ward.acknowledge(ward.fix(message))
+            ward.acknowledge(ward.on_the_wire(message))
     assert ward.claim_messages(now=ward.later(seconds=10)) == []
     (again,) = ward.claim_messages(now=ward.later(minutes=10))
     assert again.ecg_id == first
@@ -52,7 +53,7 @@ def test_a_dead_letter_does_not_hold_up_what_follows(ward: Any) -> None:
     (message,) = ward.claim_messages()
     ack = Ack(code="AE", control_id=message.control_id, text="unknown patient", error_code="204")
     retry = refused(ack, attempts=message.attempts, now=ward.now)
-    ward.store.fail_message(ward.fix(message), retry, now=ward.now, worker="sender", ack=ack)
+    ward.store.fail_message(ward.on_the_wire(message), retry, now=ward.now, worker="sender", ack=ack)
     assert [message.ecg_id for message in ward.claim_messages()] == [second]
     (dead,) = ward.store.story(first).messages
     assert (dead.state, dead.acknowledgement) == (MessageState.DEAD, ack)
@@ -69,20 +70,68 @@ def test_destinations_do_not_wait_for_each_other(ward: Any) -> None:
 def test_every_repeat_carries_the_same_bytes_and_number(ward: Any) -> None:
     _scored(ward, "A")
     (message,) = ward.claim_messages()
-    assert message.body is None
-    fixed = ward.fix(message)
-    with pytest.raises(LeaseLost):
-        ward.store.fix_body(message, b"something else", now=ward.now)
-    _postpone(ward, fixed)
+    body = ward.begin(message)
+    _postpone(ward, message)
     (again,) = ward.claim_messages(now=ward.later(minutes=10))
-    assert (again.body, again.control_id) == (fixed.body, message.control_id)
+    assert (ward.begin(again), again.control_id) == (body, message.control_id)
     assert ward.store.reap(now=ward.later(minutes=16)) == 1  # this sender dies, too
+    with pytest.raises(LeaseLost):
+        ward.begin(again)
     (third,) = ward.claim_messages(now=ward.later(minutes=17))
-    assert (third.body, third.control_id, third.attempts) == (fixed.body, message.control_id, 3)
+    assert (ward.begin(third), third.control_id, third.attempts) == (body, message.control_id, 3)
     with pytest.raises(LeaseLost):
         ward.acknowledge(again)
     ward.acknowledge(third)
     assert ward.claim_messages(now=ward.later(hours=9)) == []
+
+
+def test_number_and_bytes_are_fixed_with_the_score(ward: Any) -> None:
+    (ecg_id,) = _scored(ward, "A", destinations=("ehr", "archive"))
+    before = {one.destination: (one.control_id, one.body) for one in ward.store.story(ecg_id).messages}
+    assert all(body is not None and control_id.encode() in body for control_id, body in before.values())
+    assert ward.store.story(ecg_id).messages[0].sent_at is None
+    (message,) = ward.claim_messages()
+    assert ward.begin(message) == before["ehr"][1]
+    assert ward.store.story(ecg_id).messages[0].sent_at == ward.later(seconds=4)
+
+
+def test_a_score_whose_message_fails_is_not_kept_without_it(ward: Any) -> None:
+    ward.take()
+    (job,) = ward.claim()
+
+    def broken(_draft: Any) -> bytes:
+        raise ZeroDivisionError
+
+    whole, ward.store = ward.store, replace(ward.store, compose=broken)
+    with pytest.raises(ZeroDivisionError):
+        ward.finish(job)
+    ward.store = whole
+    story = ward.store.story(job.ecg_id)
+    assert (story.scorings, story.messages, story.state.value) == ((), (), "waiting")
+    ward.finish(job)
+    assert len(ward.store.story(job.ecg_id).messages) == 1
+
+
+def test_what_cannot_be_composed_is_a_dead_letter_with_its_reason_and_comes_back(ward: Any) -> None:
+    def refuse(_draft: Any) -> bytes:
+        raise Refused("no-identifier", "the ECG names no patient")
+
+    whole, ward.store = ward.store, replace(ward.store, compose=refuse)
+    (ecg_id,) = _scored(ward, "A")
+    (message,) = ward.store.story(ecg_id).messages
+    assert (message.state, message.body, [error.kind for error in message.errors]) == (
+        MessageState.DEAD,
+        None,
+        ["Refused"],
+    )
+    assert ward.claim_messages() == []
+    ward.store.resend(now=ward.now, actor="operator", control_ids=ward.control_id)
+    (held,) = ward.claim_messages()
+    with pytest.raises(Refused):
+        ward.begin(held)
+    ward.store = whole
+    assert ward.begin(held)
+    ward.acknowledge(held)
 
 
 def test_many_senders_keep_every_patients_order(ward: Any) -> None:
@@ -96,9 +145,9 @@ def test_many_senders_keep_every_patients_order(ward: Any) -> None:
             messages = ward.claim_messages(worker=worker, limit=3)
             idle = 0 if messages else idle + 1
             for message in messages:
-                fixed = ward.fix(message)
+                ward.begin(message, worker=worker)
                 sent.append(message.ecg_id)
-                ward.acknowledge(fixed, worker=worker)
+                ward.acknowledge(message, worker=worker)
 
     ward.at_once([lambda w=f"s{n}": send(w) for n in range(3)])
     assert sorted(sent) == ids
@@ -137,9 +186,16 @@ class TestRescoring:
         (ecg_id,) = _scored(ward, "A")
         (message,) = ward.claim_messages()
         retry = refused(Ack(code="AE", control_id=message.control_id), attempts=1, now=ward.now)
-        ward.store.fail_message(ward.fix(message), retry, now=ward.now, worker="sender")
+        ward.store.fail_message(ward.on_the_wire(message), retry, now=ward.now, worker="sender")
         self._rescore(ward, ecg_id, probability=0.75)
         assert [message.kind for message in ward.claim_messages()] == ["F"]
+
+    def test_a_correction_knows_what_it_replaces(self, ward: Any) -> None:
+        (ecg_id,) = _scored(ward, "A")
+        ward.send_all()
+        self._rescore(ward, ecg_id, scores=(Score(head="troponin", label="yes", probability=0.5, logit=0.0),))
+        (message,) = ward.claim_messages()
+        assert ward.begin(message).endswith(b"|troponin=0.5|reduced_lvef,troponin")
 
     def test_the_same_recording_in_other_bytes_sends_only_what_is_new(self, ward: Any) -> None:
         ward.take(source_id="1.2.3")
@@ -161,7 +217,7 @@ class TestMerge:
         ward.merge("OLD", "NEW")
         ward.score_all()
         (message,) = ward.claim_messages()
-        assert ward.store.compose_input(message)[0].ecg.patient.identifiers == (ward.identifier("NEW"),)
+        assert ward.addressed(message) == "NEW^MR^TESTHOSP"
 
     def test_an_ecg_that_arrives_later_under_the_retired_number(self, ward: Any) -> None:
         ward.merge("OLD", "NEW")
@@ -171,53 +227,55 @@ class TestMerge:
 
     def test_between_scoring_and_claim(self, ward: Any) -> None:
         _scored(ward, "OLD")
+        (ecg_id,) = (one.ecg_id for one in ward.store.list_ecgs())
+        (before,) = ward.store.story(ecg_id).messages
         ward.merge("OLD", "NEW")
         (message,) = ward.claim_messages()
-        assert ward.store.compose_input(message)[0].ecg.patient.identifiers == (ward.identifier("NEW"),)
+        assert ward.addressed(message) == "NEW^MR^TESTHOSP"
+        assert b"OLD^MR" in before.body
+        assert message.control_id == before.control_id
+        assert self._merged(ward) == {"moved": str(message.message_id), "sent": ""}
 
-    def test_while_it_is_composed(self, ward: Any) -> None:
+    def test_between_claim_and_send(self, ward: Any) -> None:
         _scored(ward, "OLD")
         (message,) = ward.claim_messages()
-        before, _ = ward.store.compose_input(message)
         ward.merge("OLD", "NEW")
-        with pytest.raises(IdentityChanged):
-            ward.fix(message)
-        assert before.ecg.patient.identifiers == (ward.identifier("OLD"),)
+        assert b"NEW^MR" in ward.begin(message)
+        ward.merge("NEW", "NEWEST")
         _postpone(ward, message)
         (again,) = ward.claim_messages(now=ward.later(minutes=10))
-        assert ward.store.compose_input(again)[0].ecg.patient.identifiers == (ward.identifier("NEW"),)
-        assert ward.fix(again).body
+        assert b"NEW^MR" in ward.begin(again), "once it may be on the wire its bytes stay"
 
     def test_after_a_send_of_unknown_fate_the_bytes_stay(self, ward: Any) -> None:
         (ecg_id,) = _scored(ward, "OLD")
         (message,) = ward.claim_messages()
-        fixed = ward.fix(message)
-        _postpone(ward, fixed)
+        body = ward.begin(message)
+        _postpone(ward, message)
         ward.merge("OLD", "NEW")
         (again,) = ward.claim_messages(now=ward.later(minutes=10))
-        assert again.body == fixed.body
+        assert ward.begin(again) == body
         assert self._merged(ward) == {"moved": "", "sent": str(message.message_id)}
         assert ecg_id
 
     def test_after_an_attempt_that_certainly_never_left_it_is_composed_anew(self, ward: Any) -> None:
         _scored(ward, "OLD")
         (message,) = ward.claim_messages()
-        _postpone(ward, ward.fix(message), undelivered=True)
+        _postpone(ward, ward.on_the_wire(message), undelivered=True)
         ward.merge("OLD", "NEW")
         (again,) = ward.claim_messages(now=ward.later(minutes=10))
-        assert (again.body, again.control_id) == (None, message.control_id)
+        assert (ward.addressed(again), again.control_id) == ("NEW^MR^TESTHOSP", message.control_id)
         assert self._merged(ward) == {"moved": str(message.message_id), "sent": ""}
 
     def test_one_attempt_in_doubt_is_enough_to_keep_the_bytes(self, ward: Any) -> None:
         _scored(ward, "OLD")
         (message,) = ward.claim_messages()
-        fixed = ward.fix(message)
-        _postpone(ward, fixed)
+        body = ward.begin(message)
+        _postpone(ward, message)
         (again,) = ward.claim_messages(now=ward.later(minutes=10))
-        _postpone(ward, again, undelivered=True, seconds=600)
+        _postpone(ward, ward.on_the_wire(again), undelivered=True, seconds=600)
         ward.merge("OLD", "NEW")
         (third,) = ward.claim_messages(now=ward.later(hours=1))
-        assert third.body == fixed.body
+        assert ward.begin(third) == body
 
     def test_what_was_acknowledged_is_listed_not_repeated(self, ward: Any) -> None:
         (ecg_id,) = _scored(ward, "OLD")
@@ -232,18 +290,19 @@ class TestMerge:
         ward.merge("B", "C")
         _scored(ward, "A")
         (message,) = ward.claim_messages()
-        assert ward.store.compose_input(message)[0].ecg.patient.identifiers == (ward.identifier("C"),)
+        assert ward.addressed(message) == "C^MR^TESTHOSP"
         ward.merge("C", "A")  # the hospital changed its mind: A lives again
-        with pytest.raises(IdentityChanged):
-            ward.fix(message)
-        assert ward.store.compose_input(message)[0].ecg.patient.identifiers == (ward.identifier("A"),)
+        assert b"|A^MR^TESTHOSP|" in ward.begin(message)
 
     def test_the_survivors_demographics_replace_the_retired_ones(self, ward: Any) -> None:
         known = Patient(identifiers=(ward.identifier("NEW"),), family_name="Survivor", sex="F")
+        _scored(ward, "OLD")
         ward.merge("OLD", "NEW", demographics=(known,))
         _scored(ward, "OLD")
-        (message,) = ward.claim_messages()
-        assert ward.store.compose_input(message)[0].ecg.patient == known
+        for _ in range(2):
+            (message,) = ward.claim_messages()
+            assert b"|NEW^MR^TESTHOSP|Survivor|F|" in ward.begin(message)
+            ward.acknowledge(message)
 
     def test_equal_numbers_of_two_authorities_are_two_people(self, ward: Any) -> None:
         elsewhere = Patient(identifiers=(ward.identifier("OLD", authority="ELSEWHERE"),))
@@ -254,12 +313,7 @@ class TestMerge:
         ward.score_all()
         ward.merge("OLD", "NEW")
         messages = ward.claim_messages()
-        assert [ward.store.compose_input(message)[0].ecg.patient for message in messages] == [
-            elsewhere,
-            visit,
-            nobody,
-            nobody,
-        ]
+        assert [ward.addressed(message) for message in messages] == ["OLD^MR^ELSEWHERE", "OLD^VN^TESTHOSP", "", ""]
 
     def test_a_merge_into_itself_changes_nothing(self, ward: Any) -> None:
         ward.merge("A", "A")

@@ -17,8 +17,10 @@ def _scored(ward: Any, patient: str = "A", **changes: Any) -> int:
     return int(ecg_id)
 
 
-def _withdraw(ward: Any, ecg_id: int) -> Any:
-    return ward.store.withdraw(ecg_id, reason="wrong gain", now=ward.now, actor="operator", control_ids=ward.control_id)
+def _withdraw(ward: Any, ecg_id: int, **more: Any) -> Any:
+    return ward.store.withdraw(
+        ecg_id, reason="wrong gain", now=ward.now, actor="operator", control_ids=ward.control_id, **more
+    )
 
 
 def _correct(ward: Any, ecg_id: int, patient: Any = None) -> Any:
@@ -40,7 +42,7 @@ def _resend(ward: Any, **more: Any) -> Any:
 def _refuse(ward: Any) -> Any:
     (message,) = ward.claim_messages()
     retry = refused(Ack(code="AE", control_id=message.control_id), attempts=1, now=ward.now)
-    ward.store.fail_message(ward.fix(message), retry, now=ward.now, worker="sender")
+    ward.store.fail_message(ward.on_the_wire(message), retry, now=ward.now, worker="sender")
     return message
 
 
@@ -58,6 +60,30 @@ def test_what_was_acknowledged_is_withdrawn_by_a_message_of_its_own(ward: Any) -
     assert ward.store.told() == []
 
 
+def test_what_never_should_have_been_is_deleted(ward: Any) -> None:
+    ecg_id = _scored(ward)
+    ward.send_all()
+    assert len(_withdraw(ward, ecg_id, delete=True).created) == 1
+    assert _withdraw(ward, ecg_id).created == (), "there is nothing left to withdraw"
+    ward.send_all()
+    assert _kinds(ward, ecg_id) == [("F", "acknowledged"), ("D", "acknowledged")]
+    assert ward.store.told() == []
+    assert "ecg.deleted" in [event.action for event in ward.store.story(ecg_id).events]
+    _correct(ward, ecg_id)
+    assert _kinds(ward, ecg_id)[2] == ("F", "waiting"), "a result after a deletion is a first one"
+
+
+def test_a_refused_withdrawal_from_the_wrong_patient_is_never_composed_for_the_right_one(ward: Any) -> None:
+    ecg_id = _scored(ward, "WRONG")
+    ward.send_all()
+    _correct(ward, ecg_id, ward.patient("RIGHT"))
+    _refuse(ward)
+    assert len(_resend(ward, recompose=True).created) == 1
+    told = [(one.kind, one.state.value, one.body) for one in ward.store.story(ecg_id).messages]
+    (again,) = (body for kind, state, body in told if (kind, state) == ("W", "waiting"))
+    assert b"|WRONG^MR^TESTHOSP|" in again
+
+
 def test_what_never_left_is_cancelled_without_a_word_to_the_receiver(ward: Any) -> None:
     ecg_id = _scored(ward)
     report = _withdraw(ward, ecg_id)
@@ -70,7 +96,7 @@ def test_a_result_of_unknown_fate_is_withdrawn_after_its_fate_is_known(ward: Any
     ecg_id = _scored(ward)
     (message,) = ward.claim_messages()
     retry = after_failure(Unreachable("no answer"), attempts=1, limit=None, now=ward.now)
-    ward.store.fail_message(ward.fix(message), retry, now=ward.now, worker="sender")
+    ward.store.fail_message(ward.on_the_wire(message), retry, now=ward.now, worker="sender")
     _withdraw(ward, ecg_id)
     (first,) = ward.claim_messages(now=ward.later(minutes=1))
     assert first.message_id == message.message_id
@@ -101,12 +127,12 @@ def test_a_result_of_the_wrong_patient_is_withdrawn_there_before_it_goes_to_the_
     _correct(ward, ecg_id, right)
     (withdrawal,) = ward.claim_messages()
     assert withdrawal.kind == "W"
-    assert ward.store.compose_input(withdrawal)[0].ecg.patient.identifiers == (ward.identifier("WRONG"),)
+    assert ward.addressed(withdrawal) == "WRONG^MR^TESTHOSP"
     assert ward.claim_messages(worker="another") == [], "the right patient's result waits for the withdrawal"
-    ward.acknowledge(ward.fix(withdrawal))
+    ward.acknowledge(ward.on_the_wire(withdrawal))
     (fresh,) = ward.claim_messages()
     assert fresh.kind == "F"
-    assert ward.store.compose_input(fresh)[0].ecg.patient == right
+    assert b"|RIGHT^MR^TESTHOSP|Testperson|F|" in ward.begin(fresh)
     assert ward.store.story(ecg_id).ecg.ecg.patient == right
     assert b"RIGHT" not in ward.store.load_payload(ecg_id).content
     assert all("RIGHT" not in str(event.detail) for event in ward.store.story(ecg_id).events)
@@ -125,9 +151,10 @@ def test_results_are_found_by_model_and_time_for_a_recall(ward: Any) -> None:
 def test_a_dead_letter_goes_again_with_the_same_bytes(ward: Any) -> None:
     _scored(ward)
     dead = _refuse(ward)
+    (body,) = (one.body for one in ward.store.story(dead.ecg_id).messages)
     _resend(ward)
     (again,) = ward.claim_messages()
-    assert (again.control_id, again.body) == (dead.control_id, f"MSH|{dead.control_id}".encode())
+    assert (again.control_id, ward.begin(again)) == (dead.control_id, body)
 
 
 def test_or_composed_anew_under_a_new_number(ward: Any) -> None:
@@ -136,7 +163,7 @@ def test_or_composed_anew_under_a_new_number(ward: Any) -> None:
     _resend(ward, recompose=True)
     (again,) = ward.claim_messages()
     assert again.control_id != dead.control_id
-    assert again.body is None
+    assert again.control_id.encode() in ward.begin(again)
 
 
 def test_a_dead_letter_of_a_patient_merged_since_is_composed_anew(ward: Any) -> None:
@@ -146,7 +173,7 @@ def test_a_dead_letter_of_a_patient_merged_since_is_composed_anew(ward: Any) -> 
     _resend(ward, destination="ehr")
     (again,) = ward.claim_messages()
     assert again.control_id != dead.control_id
-    assert ward.store.compose_input(again)[0].ecg.patient.identifiers == (ward.identifier("NEW"),)
+    assert ward.addressed(again) == "NEW^MR^TESTHOSP"
 
 
 def test_a_dead_letter_that_a_later_result_has_overtaken_is_not_sent_again(ward: Any) -> None:

@@ -1,0 +1,83 @@
+"""What a scoring says becomes the result that a destination is sent, in the form that destination wants.
+
+Called by the store inside the transaction that makes the message, so it touches no disk, no network and no clock.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from ecgfm_clinical.codes import LocalCode, local_code
+from ecgfm_clinical.staging.records import Draft, Kind, Score
+from ecgfm_connectors.errors import Refused
+from ecgfm_connectors.result import Observation, Result
+
+DEMO_NOTE = (
+    "DEMONSTRATION MODEL, NOT FOR CLINICAL USE. Probabilities come from a small network trained on generated ECGs."
+)
+LIMIT_NOTE = "Statistical estimate from the ECG alone; not a measurement and not a stand-alone diagnosis."
+
+Format = Callable[[Result], bytes]
+
+
+class Composer:
+    """`Compose` for every destination that the settings name."""
+
+    def __init__(self, formats: Mapping[str, Format], *, device_id: str) -> None:
+        """`formats`: destination -> how a result is written for it."""
+        self._formats = formats
+        self._device_id = device_id
+
+    def __call__(self, draft: Draft) -> bytes:
+        """Raises Refused where the destination is not in the settings any more, or the result cannot be filed."""
+        write = self._formats.get(draft.destination)
+        if write is None:
+            raise Refused("unknown-destination", "the settings name no such destination; add it, then `replay --dead`")
+        return write(result_of(draft, device_id=self._device_id))
+
+
+def result_of(draft: Draft, *, device_id: str) -> Result:
+    """One scoring as a result (hospital message content, HL7 2.5.1 §7.3/7.4)."""
+    ecg, scoring = draft.ecg, draft.scoring
+    return Result(
+        control_id=draft.control_id,
+        composed_at=draft.composed_at,
+        patient=ecg.patient,
+        placer_number=ecg.order.placer,
+        filler_number=f"ECGFM-{draft.ecg_id}",
+        ecg_filler_number=ecg.order.filler or ecg.order.accession,
+        study_uid=ecg.order.study_uid,
+        acquired_at=ecg.acquired.at if ecg.acquired else None,
+        scored_at=scoring.scored_at,
+        status=draft.kind,  # a not evaluable ECG is a final answer too: its OBX-11 says X
+        model_name=scoring.model_name,
+        model_version=f"{scoring.model_version} {scoring.model_id[:12]}",
+        device_id=device_id,
+        observations=(*(_observation(score, draft.kind) for score in scoring.scores), *_dropped(draft)),
+        notes=(DEMO_NOTE, LIMIT_NOTE) if scoring.demo else (LIMIT_NOTE,),
+        test=scoring.demo or ecg.test_data,
+    )
+
+
+def _observation(score: Score, kind: Kind) -> Observation:
+    code = local_code(score.head, score.label)
+    return Observation(
+        code=code.code,
+        name=code.name,
+        status="X" if score.probability is None and kind in ("F", "C") else kind,
+        probability=score.probability,
+        threshold=score.threshold,
+        positive=score.positive,
+        reasons=score.reasons,
+    )
+
+
+def _dropped(draft: Draft) -> Iterator[Observation]:
+    """What the receiver was told before and the correction has nothing to say about: each is deleted (table 0085, D)."""
+    told = {_code(score): score for score in (draft.replaces.scores if draft.replaces else ())}
+    kept = {_code(score) for score in draft.scoring.scores}
+    for code, score in told.items():
+        if code not in kept:
+            yield _observation(score, "D")
+
+
+def _code(score: Score) -> LocalCode:
+    return local_code(score.head, score.label)
