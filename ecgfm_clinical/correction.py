@@ -8,11 +8,16 @@ from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.patient import Patient
 
 
-def withdraw(store: Store, standing: Iterable[Told], *, reason: str) -> Reissue:
+def withdraw(store: Store, standing: Iterable[Told], *, delete: bool = False, reason: str) -> Reissue:
     """Take back every result of the ECGs that `standing` names. What was taken back before stays as it is."""
     done = [
         store.withdraw(
-            ecg_id, reason=reason, now=wiring.utc_now(), actor=liveness.operator(), control_ids=wiring.control_id
+            ecg_id,
+            reason=reason,
+            delete=delete,
+            now=wiring.utc_now(),
+            actor=liveness.operator(),
+            control_ids=wiring.control_id,
         )
         for ecg_id in sorted({one.ecg_id for one in standing})
     ]

@@ -23,12 +23,16 @@ def withdraw(
     since: Annotated[
         datetime | None, typer.Option(help="Only what was scored at or after this time, in the site's zone.")
     ] = None,
+    delete: Annotated[
+        bool,
+        typer.Option("--delete", help="Delete (OBX-11 = D) what never should have been, instead of withdrawing it."),
+    ] = False,
     reason: ReasonOption = "",
     yes: YesOption = False,
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take back results (OBX-11 = W): of one ECG, or of a whole model, for all time or since a time.
+    """Take back results (OBX-11 = W or D): of one ECG, or of a whole model, for all time or since a time.
 
     What was not sent yet is cancelled; what was sent, or may have been, is followed by a withdrawal under a number of its
     own. `status` and `show` tell when the receiver has acknowledged it.
@@ -45,9 +49,9 @@ def withdraw(
             model_id=model,
             since=since.replace(tzinfo=read.site.zone) if since is not None and since.tzinfo is None else since,
         )
-        if not _agreed(standing, "withdrawn", yes=yes, quiet=as_json):
+        if not _agreed(standing, "deleted" if delete else "withdrawn", yes=yes, quiet=as_json):
             raise typer.Exit(1)
-        done = correction.withdraw(store, standing, reason=reason)
+        done = correction.withdraw(store, standing, delete=delete, reason=reason)
     _tell(done.created, done.cancelled, as_json)
 
 

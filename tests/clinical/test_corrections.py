@@ -11,7 +11,9 @@ from ecgfm.testing import write_tiny_bundle
 from ecgfm_clinical.settings import read_settings
 from ecgfm_clinical.staging.schema import signal
 from ecgfm_clinical.staging.store import Store
+from ecgfm_clinical.testing import make_ecg
 from ecgfm_connectors.hl7.message import Message, parse
+from ecgfm_connectors.testing import dicom_writer
 from ecgfm_connectors.testing.ehr import EhrReceiver, Fault
 
 Run = Callable[..., tuple[int, str, str]]
@@ -65,6 +67,28 @@ def test_a_withdrawal_is_shown_first_then_sent(
     act = next(event for event in json.loads(out)["events"] if event["action"] == "ecg.withdrawn")
     assert act["reason"] == "wrong gain"
     assert "@" in act["actor"]
+
+
+def test_a_deletion_is_told_as_one(run: Run, sent: Path, ehr: EhrReceiver) -> None:
+    assert run("withdraw", "1", "--delete", "--reason", "test run", "--yes", "--settings", sent)[0] == 0
+    assert run("send", "--settings", sent)[0] == 0
+    assert _statuses(ehr.messages[1]) == {"D"}
+
+
+def test_results_go_to_a_folder_too(run: Run, sent: Path, recording: Path, tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    sent.write_text(sent.read_text() + f'\n[[destinations.file]]\nname = "folder"\npath = "{tmp_path / "results"}"\n')
+    (line,) = (line for line in run("check", "--settings", sent)[1].splitlines() if "folder" in line)
+    assert "can be written" in line
+    recording.write_bytes(dicom_writer.write_ecg(make_ecg(2)))
+    for words in (["ingest", recording], ["score"], ["send"]):
+        assert run(*words, "--settings", sent)[0] == 0
+    (path,) = (tmp_path / "results").iterdir()
+    assert path.read_bytes().split(b"|")[9] == path.stem.encode()
+    assert _patient_id(path.read_bytes()).startswith("T2^^^TEST")
+    assert run("withdraw", "2", "--yes", "--settings", sent)[0] == 0
+    assert run("send", "--settings", sent)[0] == 0
+    assert sorted(_statuses(one.read_bytes()) != {"W"} for one in (tmp_path / "results").iterdir()) == [False, True]
 
 
 def test_a_recall_by_model_finds_its_results_and_no_others(run: Run, sent: Path) -> None:

@@ -1,0 +1,80 @@
+"""A scoring becomes the message its destination wants: first result, correction, withdrawal, deletion."""
+
+from datetime import UTC, datetime
+from functools import partial
+
+import pytest
+
+from ecgfm_clinical.composing import Composer
+from ecgfm_clinical.staging.records import Draft, Kind, Score, Scoring
+from ecgfm_clinical.testing import make_ecg
+from ecgfm_connectors.errors import Refused
+from ecgfm_connectors.hl7.result import Profile, compose
+from ecgfm_connectors.hl7.tables import conformance_problems
+from ecgfm_connectors.patient import Patient
+
+NOW = datetime(2031, 5, 6, 7, 8, tzinfo=UTC)
+LVEF = Score(head="reduced_lvef", label="reduced_lvef", probability=0.75, logit=1.1, threshold=0.5, positive=True)
+TROPONIN = Score(head="troponin", label="troponin", probability=0.25, logit=-1.1, threshold=0.5, positive=False)
+NO_TROPONIN = Score(
+    head="troponin", label="troponin", probability=None, logit=None, reasons=(("age-unknown", "the age is unknown"),)
+)
+COMPOSER = Composer({"ehr": partial(compose, profile=Profile())}, device_id="device 1")
+
+
+def scoring(*scores: Score) -> Scoring:
+    return Scoring(
+        ecg_id=7,
+        model_id="f" * 64,
+        model_name="m",
+        model_version="3",
+        preprocessing="p",
+        runtime="r",
+        input_digest="d",
+        scored_at=NOW,
+        scores=scores,
+    )
+
+
+def draft(kind: Kind, now: Scoring, before: Scoring | None = None, **changes: object) -> Draft:
+    given = {"destination": "ehr", "control_id": "E1", "composed_at": NOW, "ecg_id": 7, "ecg": make_ecg(1)}
+    return Draft(kind=kind, scoring=now, replaces=before, **(given | changes))  # type: ignore[arg-type]  # fields of Draft
+
+
+def statuses(body: bytes) -> tuple[str, dict[str, str]]:
+    """OBR-25, and OBX-11 by code."""
+    lines = [line.split("|") for line in body.decode().split("\r")]
+    (obr,) = (line for line in lines if line[0] == "OBR")
+    return obr[25], {line[3].split("^")[0]: line[11] for line in lines if line[0] == "OBX"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "order", "observations"),
+    [
+        ("F", "F", {"ECGFM-LVEF": "F", "ECGFM-TROP": "X"}),
+        ("C", "C", {"ECGFM-LVEF": "C", "ECGFM-TROP": "X"}),
+        ("W", "C", {"ECGFM-LVEF": "W", "ECGFM-TROP": "W"}),
+        ("D", "C", {"ECGFM-LVEF": "D", "ECGFM-TROP": "D"}),
+    ],
+)
+def test_every_kind_says_so_in_each_observation(kind: Kind, order: str, observations: dict[str, str]) -> None:
+    body = COMPOSER(draft(kind, scoring(LVEF, NO_TROPONIN)))
+    assert statuses(body) == (order, observations)
+    assert conformance_problems(body) == []
+
+
+def test_a_correction_deletes_what_it_no_longer_speaks_of() -> None:
+    body = COMPOSER(draft("C", scoring(LVEF), scoring(LVEF, TROPONIN)))
+    assert statuses(body) == ("C", {"ECGFM-LVEF": "C", "ECGFM-TROP": "D"})
+    assert conformance_problems(body) == []
+
+
+def test_a_draft_gives_the_same_bytes_however_often_it_is_composed() -> None:
+    assert COMPOSER(draft("F", scoring(LVEF))) == COMPOSER(draft("F", scoring(LVEF)))
+
+
+def test_what_cannot_be_filed_or_sent_is_refused() -> None:
+    with pytest.raises(Refused, match="no-identifier"):
+        COMPOSER(draft("F", scoring(LVEF), ecg=make_ecg(1, patient=Patient())))
+    with pytest.raises(Refused, match="unknown-destination"):
+        COMPOSER(draft("F", scoring(LVEF), destination="gone"))
