@@ -24,7 +24,18 @@ def claim(tx: Transaction, *, worker: str, limit: int, lease_until: datetime) ->
     """Up to `limit` due jobs, most urgent first, now leased to `worker`."""
     given = {"now": tx.now, "horizon": tx.now + HORIZON, "up_to": limit, "claimed_by": worker, "until": lease_until}
     rows = tx.connection.execute(_CLAIM, given).all()
-    return sorted(map(_job, rows), key=lambda job: (job.priority, job.job_id))
+    jobs = [
+        Job(
+            job_id=row.job_id,
+            kind="score",
+            ecg_id=row.ecg_id,
+            priority=row.priority,
+            attempts=row.attempts,
+            lease_until=lease_until,
+        )
+        for row in rows
+    ]
+    return sorted(jobs, key=lambda job: (job.priority, job.job_id))
 
 
 def _claim_statement() -> ReturningUpdate[Any]:
@@ -51,7 +62,7 @@ def _claim_statement() -> ReturningUpdate[Any]:
             lease_until=bindparam("until"),
             attempts=score_job.c.attempts + 1,
         )
-        .returning(*score_job.c)
+        .returning(score_job.c.job_id, score_job.c.ecg_id, score_job.c.priority, score_job.c.attempts)
     )
 
 
@@ -59,17 +70,6 @@ _CLAIM = _claim_statement()
 _INSERT_JOB = insert(score_job)
 _INSERT_SCORING = insert(scoring).returning(scoring.c.scoring_id)
 _INSERT_SCORES = insert(score)
-
-
-def _job(row: Any) -> Job:
-    return Job(
-        job_id=row.job_id,
-        kind="score",
-        ecg_id=row.ecg_id,
-        priority=row.priority,
-        attempts=row.attempts,
-        lease_until=row.lease_until,
-    )
 
 
 def finish(
