@@ -7,6 +7,7 @@ CC-BY-4.0, none of which may be refused) and what damaged ones show; `tests/clin
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,9 +53,13 @@ class Reason:
     text: str
 
 
-def judge(ecg: Ecg, rules: HeadRules) -> tuple[Reason, ...]:
-    """All reasons why a head with these rules must not score `ecg`; empty where it may."""
-    reasons = (*signal_reasons(ecg), *_patient_reasons(ecg, rules), *_device_reasons(ecg, rules))
+def judge(ecg: Ecg, rules: HeadRules, *, of_signal: tuple[Reason, ...] | None = None) -> tuple[Reason, ...]:
+    """All reasons why a head with these rules must not score `ecg`; empty where it may.
+
+    `of_signal`: what `signal_reasons` says, where several heads ask.
+    """
+    of_signal = signal_reasons(ecg) if of_signal is None else of_signal
+    reasons = (*of_signal, *_patient_reasons(ecg, rules), *_device_reasons(ecg, rules))
     return tuple(reason for reason in reasons if reason.code not in rules.allow)
 
 
@@ -157,13 +162,18 @@ def _share_at_rail(signal: NDArray[np.float32], rate: float) -> NDArray[np.float
     return np.array(shares)
 
 
+@lru_cache(maxsize=16)
+def _above_40_hz(rate: float) -> NDArray[np.float64]:
+    """Second-order sections of the high pass; hospitals have a handful of rates."""
+    return np.asarray(butter(4, min(40.0, 0.45 * rate), "highpass", fs=rate, output="sos"))
+
+
 def between_beats(signal: NDArray[np.float32], rate: float) -> NDArray[np.float64]:
     """Per lead, the median over 100 ms windows of the RMS above 40 Hz, mV: beats are a minority of the windows.
 
     signal: (leads, samples) mV without NaN; rate ≥ 100 Hz.
     """
-    high = butter(4, min(40.0, 0.45 * rate), "highpass", fs=rate, output="sos")
-    filtered = sosfiltfilt(high, signal.astype(np.float64), axis=1)
+    filtered = sosfiltfilt(_above_40_hz(rate), signal.astype(np.float64), axis=1)
     width = max(2, round(0.1 * rate))
     count = filtered.shape[1] // width
     windows = filtered[:, : count * width].reshape(len(filtered), count, width)

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from typing import Literal
 
 from ecgfm_clinical import log
 from ecgfm_clinical.errors import LeaseLost
+from ecgfm_clinical.holding import Holding
 from ecgfm_clinical.staging.records import OutboundMessage
 from ecgfm_clinical.staging.retry import after_failure, refused
 from ecgfm_clinical.staging.store import Store
@@ -42,9 +44,14 @@ class Reporter:
         self._lease = lease
         self._batch_size = batch_size
         self._jitter = jitter
+        self._holding = Holding(store, worker, clock=clock)
 
     def run_batch(self) -> int:
         """Claim and send one batch; the number of messages claimed, 0 where nothing was due."""
+        with self._holding.batch():
+            return self._run_batch()
+
+    def _run_batch(self) -> int:
         messages = self._store.claim_messages(
             worker=self._worker,
             destination=self._destination.name,
@@ -52,34 +59,41 @@ class Reporter:
             now=self._clock(),
             lease=self._lease,
         )
-        for message in messages:
+        body = None
+        for message, following in zip_longest(messages, messages[1:]):
             try:
-                self._send(message)
+                body = self._send(message, body, following)
             except LeaseLost:
+                body = None
                 # Another sender took it over; it sends the same bytes under the same MSH-10.
                 log.event("message.lease-lost", message_id=message.message_id)
         return len(messages)
 
-    def _send(self, message: OutboundMessage) -> None:
+    def _send(self, message: OutboundMessage, body: bytes | None, following: OutboundMessage | None) -> bytes | None:
+        """Send one message; `body` where its sending was begun already. Returns the body of the next one, if begun."""
         try:
-            body = self._store.begin_send(message, now=self._clock(), worker=self._worker)
+            if body is None:
+                body = self._store.begin_send(message, now=self._clock(), worker=self._worker)
         except PayloadError as error:  # nothing to file it under, say: only a person can mend that
             now = self._clock()
             self._store.fail_message(
                 message, refused(error, attempts=message.attempts, now=now), now=now, worker=self._worker
             )
             log.event("message.not-composed", message_id=message.message_id, ecg_id=message.ecg_id, code=error.code)
-            return
+            return None
         try:
             ack = self._destination.send(body, control_id=message.control_id)
         except ConnectorError as error:  # fate unknown: the same bytes again
             self._again(message, error)
-            return
+            return None
         verdict = self._react(ack)
         if verdict == "done":
-            self._store.finish_message(message, ack, now=self._clock(), worker=self._worker)
+            begun = self._store.finish_message(
+                message, ack, now=self._clock(), worker=self._worker, following=following
+            )
             log.event("message.acknowledged", message_id=message.message_id, ecg_id=message.ecg_id, code=ack.code)
-        elif verdict == "retry":
+            return begun
+        if verdict == "retry":
             self._again(message, ack)
         else:
             now = self._clock()
@@ -92,6 +106,7 @@ class Reporter:
                 code=ack.code,
                 error=ack.error_code,
             )
+        return None
 
     def _again(self, message: OutboundMessage, cause: ConnectorError | Ack) -> None:
         now = self._clock()

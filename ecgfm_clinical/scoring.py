@@ -7,12 +7,15 @@ from typing import Protocol
 
 from ecgfm.predictor import HeadPrediction, Prediction, Record
 from ecgfm_clinical import log
-from ecgfm_clinical.errors import LeaseLost
-from ecgfm_clinical.evaluability import Reason, judge
+from ecgfm_clinical.errors import LeaseLost, StoreError
+from ecgfm_clinical.evaluability import Reason, judge, signal_reasons
+from ecgfm_clinical.holding import Holding
 from ecgfm_clinical.settings import HeadRules
 from ecgfm_clinical.staging.records import Job, Score, Scoring, StagedEcg
 from ecgfm_clinical.staging.retry import after_failure
 from ecgfm_clinical.staging.store import Store
+
+Judged = Mapping[str, tuple[Reason, ...]]  #: head -> why it may not score this ECG
 
 
 class Scores(Protocol):
@@ -48,7 +51,9 @@ class Scorer:
         batch_size: int,
         lease: timedelta,
         max_attempts: int,
+        jitter: Callable[[], float] = lambda: 0.5,
     ) -> None:
+        """`jitter` gives a number in [0, 1] that spreads the waits between attempts."""
         self._store = store
         self._predictor = predictor
         self._rules = {head: rules(head) for head in predictor.labels}
@@ -59,34 +64,54 @@ class Scorer:
         self._batch_size = batch_size
         self._lease = lease
         self._max_attempts = max_attempts
+        self._jitter = jitter
+        self._holding = Holding(store, worker, clock=clock, max_attempts=max_attempts)
 
     def run_batch(self) -> int:
         """Claim and finish one batch; the number of jobs claimed, 0 where nothing was due."""
+        with self._holding.batch():
+            return self._run_batch()
+
+    def _run_batch(self) -> int:
         now = self._clock()
         jobs = self._store.claim_jobs(worker=self._worker, limit=self._batch_size, now=now, lease=self._lease)
         if not jobs:
             return 0
         started = time.perf_counter()
-        staged = {one.ecg_id: one for one in self._store.load_staged([job.ecg_id for job in jobs])}
-        predictions = self._predict([staged[job.ecg_id] for job in jobs])
-        for job in jobs:
-            self._finish(job, staged[job.ecg_id], predictions[job.ecg_id])
-        log.event("batch.scored", jobs=len(jobs), ms=round(1000 * (time.perf_counter() - started)))
+        batch = self._store.load_staged([job.ecg_id for job in jobs])
+        judged = {one.ecg_id: self._judge(one) for one in batch}
+        outcomes = self._predict(batch, judged)
+        scored, failed = [], 0
+        for job, one in zip(jobs, batch, strict=True):
+            outcome = outcomes[one.ecg_id]
+            if isinstance(outcome, Exception):
+                self._fail(job, outcome)
+                failed += 1
+            else:
+                scored.append((job, self._scoring(one, judged[one.ecg_id], outcome, self._clock())))
+        self._finish(scored)
+        log.event("batch.scored", jobs=len(jobs), failed=failed, ms=round(1000 * (time.perf_counter() - started)))
         return len(jobs)
 
     def evaluate(self, one: StagedEcg, *, now: datetime) -> Scoring:
         """What this model says of one ECG, outside any job. Raises whatever the ECG makes the predictor raise."""
-        outcome = self._predict([one])[one.ecg_id]
+        judged = self._judge(one)
+        outcome = self._predict([one], {one.ecg_id: judged})[one.ecg_id]
         if isinstance(outcome, Exception):
             raise outcome
-        return self._scoring(one, outcome, now)
+        return self._scoring(one, judged, outcome, now)
 
-    def _judge(self, one: StagedEcg) -> dict[str, tuple[Reason, ...]]:
-        return {head: judge(one.ecg, rules) for head, rules in self._rules.items() if rules.enabled}
+    def _judge(self, one: StagedEcg) -> Judged:
+        of_signal = signal_reasons(one.ecg)
+        return {
+            head: judge(one.ecg, rules, of_signal=of_signal) for head, rules in self._rules.items() if rules.enabled
+        }
 
-    def _predict(self, batch: Sequence[StagedEcg]) -> dict[int, Prediction | Exception | None]:
+    def _predict(
+        self, batch: Sequence[StagedEcg], judged: Mapping[int, Judged]
+    ) -> dict[int, Prediction | Exception | None]:
         """Predictions by ECG; None where no head may score it, the error where the ECG itself breaks the predictor."""
-        evaluable = [one for one in batch if not all(self._judge(one).values())]
+        evaluable = [one for one in batch if not all(judged[one.ecg_id].values())]
         outcomes: dict[int, Prediction | Exception | None] = {one.ecg_id: None for one in batch}
         try:
             together = self._predictor.predict([_record(one) for one in evaluable]) if evaluable else []
@@ -102,25 +127,43 @@ class Scorer:
         except Exception as error:  # noqa: BLE001  kept on the job with its attempts
             return error
 
-    def _finish(self, job: Job, one: StagedEcg, outcome: Prediction | Exception | None) -> None:
-        now = self._clock()
+    def _finish(self, scored: Sequence[tuple[Job, Scoring]]) -> None:
         try:
-            if isinstance(outcome, Exception):
-                retry = after_failure(outcome, attempts=job.attempts, limit=self._max_attempts, now=now)
-                self._store.fail_job(job, retry, now=now, worker=self._worker)
-                log.event("ecg.scoring-failed", ecg_id=one.ecg_id, attempt=job.attempts, error=type(outcome).__name__)
-                return
-            scoring = self._scoring(one, outcome, now)
-            self._store.finish_scoring(
-                job, scoring, self._destinations, now=now, worker=self._worker, control_ids=self._control_ids
-            )
-        except LeaseLost:
-            # Another worker took this job over while we were busy; its result stands.
-            log.event("job.lease-lost", ecg_id=one.ecg_id)
-            return
-        log.event("ecg.scored", ecg_id=one.ecg_id, evaluable=sum(s.probability is not None for s in scoring.scores))
+            self._keep(scored)
+        except StoreError:
+            raise
+        except Exception:  # noqa: BLE001  the result of one of them cannot be told: find it by keeping each by itself
+            for job, scoring in scored:
+                try:
+                    self._keep([(job, scoring)])
+                except StoreError:
+                    raise
+                except Exception as error:  # noqa: BLE001  kept on the job with its attempts
+                    self._fail(job, error)
 
-    def _scoring(self, one: StagedEcg, prediction: Prediction | None, now: datetime) -> Scoring:
+    def _keep(self, scored: Sequence[tuple[Job, Scoring]]) -> None:
+        lost = self._store.finish_scorings(
+            scored, self._destinations, now=self._clock(), worker=self._worker, control_ids=self._control_ids
+        )
+        for job, scoring in scored:
+            if job.job_id in lost:
+                # Another worker took this job over while we were busy; its result stands.
+                log.event("job.lease-lost", ecg_id=job.ecg_id)
+            else:
+                evaluable = sum(score.probability is not None for score in scoring.scores)
+                log.event("ecg.scored", ecg_id=job.ecg_id, evaluable=evaluable)
+
+    def _fail(self, job: Job, error: Exception) -> None:
+        now = self._clock()
+        retry = after_failure(error, attempts=job.attempts, limit=self._max_attempts, now=now, jitter=self._jitter())
+        try:
+            self._store.fail_job(job, retry, now=now, worker=self._worker)
+        except LeaseLost:
+            log.event("job.lease-lost", ecg_id=job.ecg_id)
+            return
+        log.event("ecg.scoring-failed", ecg_id=job.ecg_id, attempt=job.attempts, error=type(error).__name__)
+
+    def _scoring(self, one: StagedEcg, judged: Judged, prediction: Prediction | None, now: datetime) -> Scoring:
         by_head: dict[str, list[HeadPrediction]] = {}
         for predicted in prediction.heads if prediction else ():
             by_head.setdefault(predicted.head, []).append(predicted)
@@ -128,7 +171,7 @@ class Scorer:
             Reason(code=code, text="the prepared signal cannot be scored") for code in _reasons(prediction)
         )
         scores: list[Score] = []
-        for head, reasons in self._judge(one).items():
+        for head, reasons in judged.items():
             if reasons or unusable:
                 labels = self._predictor.labels[head]
                 scores += [_not_evaluable(head, label, reasons or unusable) for label in labels]

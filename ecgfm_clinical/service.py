@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from ecgfm_clinical import liveness, log, schedule, wiring
 from ecgfm_clinical.errors import StoreUnavailable
 from ecgfm_clinical.settings import Settings
+from ecgfm_clinical.staging.store import LONGEST_LEASE
 from ecgfm_clinical.worker import Worker
 
 if TYPE_CHECKING:
@@ -126,10 +127,11 @@ class Service:
 
     def _pulse(self) -> None:
         now, limit = wiring.utc_now(), self._settings.scoring.max_attempts
+        longest = max(LONGEST_LEASE, 2 * self._settings.scoring.lease)
         try:
             for worker in self._workers:
                 self._store.heartbeat(worker, now=now, lease=self._settings.scoring.lease)
-            taken_back = self._store.reap(now=now, max_attempts=limit)
+            taken_back = self._store.reap(now=now, max_attempts=limit, longest_lease=longest)
             for worker in filter(liveness.is_gone, self._store.holders()):
                 taken_back += self._store.reap(now=now, max_attempts=limit, worker=worker)
         except StoreUnavailable:

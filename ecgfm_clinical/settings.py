@@ -454,6 +454,13 @@ class Settings(BaseSettings):
         return _store_url(self).render_as_string(hide_password=False)
 
     @property
+    def store_folder(self) -> Path:
+        """Where an embedded store lies; the settings' own folder where the store is a server."""
+        url = make_url(self.store_url)
+        embedded = url.get_backend_name() == "sqlite" and url.database
+        return Path(url.database).parent if embedded and url.database else self.folder
+
+    @property
     def destination_names(self) -> tuple[str, ...]:
         return tuple(part.name for part in self.destinations.all)
 

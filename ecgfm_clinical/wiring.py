@@ -73,7 +73,7 @@ def open_store(settings: Settings) -> "Store":
     return Store.open(
         settings.store_url,
         keyring=Keyring.read(settings.resolve(key_file)) if key_file else None,
-        free_bytes=lambda: shutil.disk_usage(settings.folder).free,  # where an embedded store lies
+        free_bytes=lambda: shutil.disk_usage(settings.store_folder).free,
         least_free=settings.store.min_free_mb * 1_000_000,
         compose=build_composer(settings),
     )
@@ -335,6 +335,7 @@ def build_scorer(settings: Settings, store: "Store", predictor: "Predictor") -> 
         batch_size=settings.scoring.batch_size,
         lease=settings.scoring.lease,
         max_attempts=settings.scoring.max_attempts,
+        jitter=random.random,
     )
 
 
@@ -390,6 +391,6 @@ def build_reporters(settings: Settings, store: "Store") -> "Iterator[Reporter]":
             worker=worker_name(f"report-{part.name}"),
             clock=utc_now,
             max_attempts=part.max_attempts,
-            lease=timedelta(seconds=max(60.0, patience)),
+            lease=timedelta(seconds=min(max(60.0, patience), 1800.0)),  # and prolonged while this process lives
             jitter=random.random,
         )

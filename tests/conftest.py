@@ -121,6 +121,15 @@ def postgresql_server() -> Iterator[PostgresqlServer]:
 
 
 @pytest.fixture
+def own_postgresql(postgresql_server: PostgresqlServer) -> Iterator[PostgresqlServer]:
+    """A server that the test may stop; the shared one must stay up."""
+    server = postgresql_server.another()
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
 def postgresql_url(postgresql_server: PostgresqlServer) -> str:
     """A new, empty database."""
     return postgresql_server.create_database()

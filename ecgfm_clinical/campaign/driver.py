@@ -1,6 +1,5 @@
 """Keeps the victims running and dying until enough of them have died, then lets everything come to rest."""
 
-import multiprocessing
 import random
 import signal
 import socket
@@ -9,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from threading import Event
 
@@ -124,16 +123,15 @@ class Campaign:
 
     def _start(self, settings: Path, role: str, chance: random.Random) -> _Process:
         if chance.random() < 0.3:
-            return self._spawn(settings, role, ("-", "-", 0), "anywhere", chance.uniform(0.0, LONGEST_LIFE))
+            return self._spawn(settings, role, victim.NO_ORDER, "anywhere", chance.uniform(0.0, LONGEST_LIFE))
         step, when = chance.choice(victim.points(role))
         return self._spawn(settings, role, (step, when, chance.randint(1, 8)), f"{when} {step}", LONGEST_LIFE)
 
-    def _spawn(self, settings: Path, role: str, order: tuple[str, str, int], point: str, life: float) -> _Process:
+    def _spawn(self, settings: Path, role: str, order: victim.Order, point: str, life: float) -> _Process:
         self.spawned += 1
         path = self.folder / f"{role}-{self.spawned:04d}.log"
         path.touch()
-        process = _nursery().Process(target=victim.live, args=(role, settings, order, path))
-        process.start()
+        process = victim.start(role, settings, order, path)
         dies_at = time.monotonic() + LONGEST_START
         return _Process(role=role, point=f"{role}: {point}", process=process, log=path, life=life, dies_at=dies_at)
 
@@ -147,7 +145,7 @@ class Campaign:
         """Everybody lives and behaves from now on; refused results are sent again as an operator would."""
         for receiver in receivers.values():
             receiver.behaves = True
-        living = [self._spawn(settings, role, ("-", "-", 0), "at rest", life=0.0) for role in victim.STEPS]
+        living = [self._spawn(settings, role, victim.NO_ORDER, "at rest", life=0.0) for role in victim.STEPS]
         try:
             carts.join()
             wait_until(lambda: not store.counts().waiting, timeout=300)
@@ -158,13 +156,6 @@ class Campaign:
                 one.process.terminate()
             for one in living:
                 one.process.join(60)
-
-
-def _nursery() -> ForkServerContext:
-    """Where victims come from: a server that has loaded what every role needs and forks, so that no death waits for imports."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(victim.LOADED_BEFORE_BIRTH))
-    return context
 
 
 def _free_port() -> int:

@@ -18,6 +18,7 @@ CANARY = "CANARYBIRD"  #: family name of every patient here: it must never turn 
 MISBEHAVIOUR = (
     Fault.DROP_BEFORE_ACK,
     Fault.DROP_AFTER_ACK,
+    Fault.RESET,
     Fault.DUPLICATE_ACK,
     Fault.FOREIGN_ACK,
     Fault.GARBAGE,

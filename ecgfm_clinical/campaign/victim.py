@@ -1,21 +1,28 @@
 """One process of the product that kills itself, without a word, at a named point between two of its steps.
 
-At the nth call of a step, just before it, just before its commit, or just after it. Step `-` is a process that waits to
-be killed from outside.
+At the nth call of a step, just before it, just before its commit, or just after it; `Predictor.predict` also at the sight
+of a poison ECG. Step `-` is a process that waits to be killed from outside.
 """
 
+import multiprocessing
 import os
 import signal
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
+
+Order = tuple[str, str, int]  #: step, when, nth
+NO_ORDER: Order = ("-", "-", 0)
+#: An ECG of this rate stands for whatever makes a native library crash, or the system kill the process for its memory.
+POISON_RATE = 499.0
 
 #: role -> steps after, before or within which it can die; `Store.` steps can also die just before their commit.
 STEPS = {
     "connect": ("Store.intake",),
-    "score": ("Store.claim_jobs", "Store.load_staged", "Predictor.predict", "Store.finish_scoring", "Store.reap"),
+    "score": ("Store.claim_jobs", "Store.load_staged", "Predictor.predict", "Store.finish_scorings", "Store.reap"),
     "report": (
         "Store.claim_messages",
         "Store.begin_send",
@@ -56,6 +63,8 @@ def arm(step: str, when: str, nth: int) -> None:
         calls += 1
         last = calls == nth
         if last and when == "before":
+            die()
+        if when == "poison" and any(record.sampling_rate == POISON_RATE for record in arguments[1]):
             die()
         token = _step_under_way.set(step if last else "")
         try:
@@ -111,8 +120,17 @@ LOADED_BEFORE_BIRTH = (
 )
 
 
-def live(role: str, settings: Path, order: tuple[str, str, int], log: Path) -> None:
-    """Run one role, as its command does, until killed; `order` is (step, when, nth)."""
+def start(role: str, settings: Path, order: Order, log: Path) -> ForkServerProcess:
+    """A process that lives this role and writes to that log."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(LOADED_BEFORE_BIRTH))
+    process = context.Process(target=live, args=(role, settings, order, log))
+    process.start()
+    return process
+
+
+def live(role: str, settings: Path, order: Order, log: Path) -> None:
+    """Run one role, as its command does, until killed."""
     with log.open("ab") as file:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(file.fileno(), stream.fileno())

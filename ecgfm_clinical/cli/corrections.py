@@ -57,10 +57,13 @@ def withdraw(
 
 def correct(
     ecg: Annotated[str, typer.Argument(help="ECG id or source id.")],
-    patient: Annotated[
-        str | None,
-        typer.Option(help="AUTHORITY|TYPE|NUMBER of the patient it really is of, as in `TESTHOSP|MR|4711`."),
-    ] = None,
+    wrong_patient: Annotated[
+        bool,
+        typer.Option(
+            "--wrong-patient",
+            help="Asks for AUTHORITY|TYPE|NUMBER of the right one, as in `TESTHOSP|MR|4711`, on standard input.",
+        ),
+    ] = False,
     reason: ReasonOption = "",
     yes: YesOption = False,
     settings: SettingsOption = None,
@@ -68,15 +71,18 @@ def correct(
 ) -> None:
     """Send the current result of one ECG again as a correction (OBX-11 = C).
 
-    With --patient: the result is withdrawn from the patient it went to and sent to the right one, in this order. Name and
-    birth date of the right patient are taken from the ADT messages the store has seen; the old ones are not carried over.
+    With --wrong-patient: the result is withdrawn from the patient it went to and sent to the right one, in this order. Name
+    and birth date of the right patient are taken from the ADT messages the store has seen; the old ones are not carried
+    over. The number is asked for and never an argument: arguments are seen by everyone on the machine and kept by shells.
     """
     from ecgfm_clinical import correction
     from ecgfm_clinical.story import find_ecg
 
     with opened(settings) as (read, store):
         ecg_id = find_ecg(store, ecg)
-        right = _patient(patient) if patient else None
+        right = (
+            _patient(typer.prompt("AUTHORITY|TYPE|NUMBER of the right patient", err=True)) if wrong_patient else None
+        )
         if not _agreed(store.told(ecg_id=ecg_id), "corrected", yes=yes, quiet=as_json):
             raise typer.Exit(1)
         done = correction.correct(store, ecg_id, patient=right, destinations=read.destination_names, reason=reason)
@@ -89,7 +95,7 @@ def _patient(text: str) -> "Patient":
 
     parts = [part.strip() for part in text.split("|")]
     if len(parts) != 3 or not all(parts):
-        raise InputError("--patient needs AUTHORITY|TYPE|NUMBER, all three: a bare number may be somebody else's")
+        raise InputError("a patient is AUTHORITY|TYPE|NUMBER, all three: a bare number may be somebody else's")
     return Patient(identifiers=(Identifier(authority=parts[0], type=parts[1], value=parts[2]),))
 
 

@@ -25,7 +25,9 @@ def replay(
     recompose: Annotated[
         bool, typer.Option("--recompose", help="With --dead: composed anew under a new number, not the same bytes.")
     ] = False,
-    bundle: Annotated[str | None, typer.Option("--model", help="Bundle folder, if not the configured one.")] = None,
+    bundle: Annotated[
+        str | None, typer.Option("--model", help="Bundle folder, where the model that scored is not registered.")
+    ] = None,
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -63,7 +65,7 @@ def _ecg(settings: "Settings", store: "Store", wanted: str, bundle: str | None) 
 
     ecg_id = find_ecg(store, wanted)
     then = replaying.last_scoring(store, ecg_id)
-    predictor = wiring.open_predictor(settings, bundle)
+    predictor = wiring.open_predictor(settings, bundle or _registered(store, then.model_id))
     if predictor.model_id != then.model_id:
         raise ModelError(
             f"ECG {ecg_id} was scored by {then.model_name} {then.model_version} ({then.model_id[:12]}…), not by the model "
@@ -74,6 +76,17 @@ def _ecg(settings: "Settings", store: "Store", wanted: str, bundle: str | None) 
         store, ecg_id, read=_reader(settings), score=lambda one: scorer.evaluate(one, now=wiring.utc_now())
     )
     return found.exact, {**asdict(found), "exact": found.exact}
+
+
+def _registered(store: "Store", model_id: str) -> str | None:
+    """Where the bundle with this digest lies; None (the configured one) where the registry does not know it."""
+    from ecgfm_clinical.errors import NotFound
+    from ecgfm_clinical.staging.registry import Registry
+
+    try:
+        return Registry(store).find(model_id).path
+    except NotFound:
+        return None
 
 
 def _refused(settings: "Settings", store: "Store") -> dict[str, object]:

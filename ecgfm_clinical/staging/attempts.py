@@ -1,10 +1,10 @@
 """What jobs and messages have in common: their unfinished states in SQL, and the errors of their failed attempts."""
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, bindparam, insert, literal_column, or_
+from sqlalchemy import Column, Table, bindparam, insert, literal_column, or_
 from sqlalchemy.sql.elements import ColumnElement
 
 from ecgfm_clinical.staging.records import AttemptError
@@ -23,6 +23,13 @@ HORIZON = timedelta(minutes=10)
 def is_due(due_at: Column[Any]) -> ColumnElement[bool]:
     """Whether the time has come; the statement is given `now` and `horizon`."""
     return or_(due_at <= bindparam("now"), due_at > bindparam("horizon"))
+
+
+def is_dead(held: Table, now: datetime, *, worker: str | None, horizon: datetime) -> ColumnElement[bool]:
+    """Whether whoever holds the row is dead: this `worker`, or the lease has run out, or was dated by a clock set back."""
+    if worker is not None:
+        return held.c.worker == worker
+    return or_(held.c.lease_until <= now, held.c.lease_until > horizon)
 
 
 def keep_error(

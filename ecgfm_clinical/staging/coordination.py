@@ -18,9 +18,13 @@ def set_cursor(connection: Connection, source: str, value: str) -> None:
 
 
 def acquire(connection: Connection, name: str, holder: str, *, now: datetime, until: datetime) -> bool:
-    """Take or prolong a lease, in one statement; False while another holder's has not run out."""
+    """Take or prolong a lease, in one statement; False while another holder's has not run out.
+
+    A lease that ends later than twice its own length from now was taken before the clock was set back: it is free.
+    """
     statement = insert_for(connection.dialect, role_lease).values(name=name, holder=holder, until=until)
-    free_or_mine = or_(role_lease.c.until <= now, role_lease.c.holder == holder)
+    from_the_future = role_lease.c.until > now + 2 * (until - now)
+    free_or_mine = or_(role_lease.c.until <= now, from_the_future, role_lease.c.holder == holder)
     statement = statement.on_conflict_do_update(
         index_elements=["name"], set_={"holder": holder, "until": until}, where=free_or_mine
     )

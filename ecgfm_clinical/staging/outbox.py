@@ -18,7 +18,6 @@ from typing import Any
 
 from sqlalchemy import (
     Column,
-    ColumnElement,
     Exists,
     and_,
     bindparam,
@@ -36,10 +35,10 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from ecgfm_clinical.errors import LeaseLost, StoreError
 from ecgfm_clinical.staging import codec, identity, loading
-from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_due, keep_error
+from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_dead, is_due, keep_error
 from ecgfm_clinical.staging.records import TAKES_BACK, Draft, Kind, MessageState, OutboundMessage, Retry, Scoring
 from ecgfm_clinical.staging.retry import refused
-from ecgfm_clinical.staging.schema import ecg, message, message_body, scoring
+from ecgfm_clinical.staging.schema import UtcDateTime, ecg, message, message_body, scoring
 from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_clinical.staging.transaction import Reading, Transaction
 from ecgfm_connectors.ecg import Ecg
@@ -58,13 +57,13 @@ def announce(
     destinations: Sequence[str],
     control_ids: Callable[[], str],
 ) -> None:
-    """A message for each destination that would be told something new by this scoring."""
+    """A message for each destination that would be told something new by this scoring; identities are locked."""
     if not destinations:
         return
-    tx.lock_identities(exclusive=False)
     subject = subject_of(tx, ecg_row)
     for destination in destinations:
-        told = _told(tx, ecg_row.ecg_id, destination)
+        # Messages come with scorings: before the first there is none.
+        told = _told(tx, ecg_row.ecg_id, destination) if ecg_row.scoring_id is not None else ()
         if _already_told(tx, ecg_row, codec.output_digest(found), destination, told):
             tx.note("message.unneeded", ecg_id=ecg_row.ecg_id, scoring_id=scoring_id, destination=destination)
             continue
@@ -239,12 +238,15 @@ def _told_of(body: bytes | PayloadError) -> dict[str, Any]:
 
 def _told(tx: Transaction, ecg_id: int, destination: str) -> Sequence[Any]:
     """Every message about this ECG to this destination so far, oldest first, each with what it told."""
-    return tx.connection.execute(
-        select(message.c.result_version, message.c.kind, message.c.state, scoring.c.output_digest)
-        .join(scoring, scoring.c.scoring_id == message.c.scoring_id)
-        .where(message.c.ecg_id == ecg_id, message.c.destination == destination)
-        .order_by(message.c.result_version)
-    ).all()
+    return tx.connection.execute(_TOLD, {"of": ecg_id, "to": destination}).all()
+
+
+_TOLD = (
+    select(message.c.result_version, message.c.kind, message.c.state, scoring.c.output_digest)
+    .join(scoring, scoring.c.scoring_id == message.c.scoring_id)
+    .where(message.c.ecg_id == bindparam("of"), message.c.destination == bindparam("to"))
+    .order_by(message.c.result_version)
+)
 
 
 def _already_told(tx: Transaction, ecg_row: Any, digest: str, destination: str, told: Sequence[Any]) -> bool:
@@ -330,6 +332,21 @@ def _claim_statement() -> ReturningUpdate[Any]:
     )
 
 
+#: Whether this worker still holds this very attempt.
+_HELD_BY = and_(
+    message.c.message_id == bindparam("held"),
+    message.c.state == RUNNING,
+    message.c.worker == bindparam("holder"),
+    message.c.attempts == bindparam("attempt"),
+)
+_BEGIN = (
+    update(message)
+    .where(_HELD_BY)
+    .values(
+        in_doubt=message.c.in_doubt + 1, sent_at=func.coalesce(message.c.sent_at, bindparam("at", type_=UtcDateTime))
+    )
+    .returning(*message.c)
+)
 _CLAIM = _claim_statement()
 _INSERT = insert(message).returning(message.c.message_id)
 _INSERT_BODY = insert(message_body)
@@ -368,27 +385,32 @@ def begin(tx: Transaction, held: OutboundMessage, *, worker: str) -> bytes:
     A merge that comes before this has composed them for the survivor; one that comes after it leaves them alone. Raises
     PayloadError where an older version of this program left no bytes and none can be composed.
     """
-    first_send = func.coalesce(message.c.sent_at, tx.now)
-    row = tx.connection.execute(
-        update(message)
-        .where(_held_by(held, worker))
-        .values(in_doubt=message.c.in_doubt + 1, sent_at=first_send)
-        .returning(*message.c)
-    ).first()
+    row = tx.connection.execute(_BEGIN, {"at": tx.now, **_holding(held, worker)}).first()
     if row is None:
         raise LeaseLost(f"message {held.message_id} is no longer held by {worker}")
     body = bodies(tx, [row]).get(row.message_id)
     if body is None:
         body = _late(tx, row)
+        sha256 = hashlib.sha256(body).hexdigest()
+    else:
+        sha256 = row.body_sha256
     tx.note(
         "message.sending",
         ecg_id=row.ecg_id,
         message_id=row.message_id,
         destination=row.destination,
         attempt=row.attempts,
-        sha256=hashlib.sha256(body).hexdigest(),
+        sha256=sha256,
     )
     return body
+
+
+def begin_if_ready(tx: Transaction, held: OutboundMessage, *, worker: str) -> bytes | None:
+    """`begin`, or None, with nothing done, where the message is another's by now or has no bytes yet."""
+    ready = select(message.c.message_id).where(_HELD_BY, message.c.body_sha256.is_not(None)).with_for_update()
+    if tx.connection.scalar(ready, _holding(held, worker)) is None:
+        return None
+    return begin(tx, held, worker=worker)
 
 
 def _late(tx: Transaction, row: Any) -> bytes:
@@ -452,25 +474,19 @@ def ack_of(reading: Reading, row: Any) -> Ack | None:
     return Ack(**json.loads(reading.keyring.open(row.key_id, row.ack_private, f"ack:{row.control_id}")))
 
 
-def _held_by(held: OutboundMessage, worker: str) -> ColumnElement[bool]:
-    """Whether this worker still holds this very attempt."""
-    return and_(
-        message.c.message_id == held.message_id,
-        message.c.state == RUNNING,
-        message.c.worker == worker,
-        message.c.attempts == held.attempts,
-    )
+def _holding(held: OutboundMessage, worker: str) -> dict[str, Any]:
+    return {"held": held.message_id, "holder": worker, "attempt": held.attempts}
 
 
 def _held(tx: Transaction, held: OutboundMessage, worker: str, **values: Any) -> None:
-    done = update(message).where(_held_by(held, worker)).values(worker=None, lease_until=None, **values)
-    if tx.connection.execute(done).rowcount != 1:
+    done = update(message).where(_HELD_BY).values(worker=None, lease_until=None, **values)
+    if tx.connection.execute(done, _holding(held, worker)).rowcount != 1:
         raise LeaseLost(f"message {held.message_id} is no longer held by {worker}")
 
 
-def reap(tx: Transaction, *, worker: str | None) -> int:
+def reap(tx: Transaction, *, worker: str | None, horizon: datetime) -> int:
     """Messages whose sender is dead: their fate is unknown, so the same bytes go again, as often as it takes."""
-    dead = message.c.worker == worker if worker is not None else message.c.lease_until <= tx.now
+    dead = is_dead(message, tx.now, worker=worker, horizon=horizon)
     held = select(message.c.message_id).where(message.c.state == RUNNING, dead).with_for_update(skip_locked=True)
     rows = tx.connection.execute(
         update(message)

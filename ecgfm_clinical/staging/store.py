@@ -73,6 +73,7 @@ __all__ = [
 ]
 
 PEPPER_BYTES = 32
+LONGEST_LEASE = timedelta(hours=1)
 SYSTEM = "store"  # actor of what the store does by itself
 
 
@@ -234,8 +235,21 @@ class Store:
 
         Raises LeaseLost.
         """
+        if self.finish_scorings([(job, scoring)], destinations, now=now, worker=worker, control_ids=control_ids):
+            raise LeaseLost(f"score job {job.job_id} is no longer held by {worker}")
+
+    def finish_scorings(
+        self,
+        scored: Sequence[tuple[Job, Scoring]],
+        destinations: Sequence[str],
+        *,
+        now: datetime,
+        worker: str,
+        control_ids: Callable[[], str],
+    ) -> set[int]:
+        """The same for a whole batch, in one transaction; the ids of the jobs that are another worker's by now."""
         with self._writing(now, worker) as tx:
-            work.finish(tx, job, scoring, destinations, worker=worker, control_ids=control_ids)
+            return work.finish(tx, scored, destinations, worker=worker, control_ids=control_ids)
 
     def fail_job(self, job: Job, retry: Retry, *, now: datetime, worker: str) -> None:
         """Raises LeaseLost."""
@@ -264,10 +278,22 @@ class Store:
         with self._writing(now, worker) as tx:
             return outbox.begin(tx, message, worker=worker)
 
-    def finish_message(self, message: OutboundMessage, ack: Ack, *, now: datetime, worker: str) -> None:
-        """Raises LeaseLost."""
+    def finish_message(
+        self,
+        message: OutboundMessage,
+        ack: Ack,
+        *,
+        now: datetime,
+        worker: str,
+        following: OutboundMessage | None = None,
+    ) -> bytes | None:
+        """The receiver has it; and, in the same transaction, what `begin_send` does for the message that is sent next.
+
+        Returns the bytes of that one, or None where there is none or it is not ready. Raises LeaseLost.
+        """
         with self._writing(now, worker) as tx:
             outbox.finish(tx, message, ack, worker=worker)
+            return None if following is None else outbox.begin_if_ready(tx, following, worker=worker)
 
     def fail_message(
         self,
@@ -397,10 +423,22 @@ class Store:
         with self._writing(now, worker) as tx:
             return work.prolong(tx, worker, now + lease) + outbox.prolong(tx, worker, now + lease)
 
-    def reap(self, *, now: datetime, max_attempts: int = 4, worker: str | None = None) -> int:
-        """Take back what dead workers hold: leases run out, or everything under the name of a `worker` that just started."""
+    def reap(
+        self,
+        *,
+        now: datetime,
+        max_attempts: int = 4,
+        worker: str | None = None,
+        longest_lease: timedelta = LONGEST_LEASE,
+    ) -> int:
+        """Take back what dead workers hold: leases run out, or everything under the name of a `worker` that just started.
+
+        A lease that ends more than `longest_lease` from now was given before the clock was set back, and has run out.
+        """
         with self._writing(now, worker or SYSTEM) as tx:
-            return work.reap(tx, max_attempts=max_attempts, worker=worker) + outbox.reap(tx, worker=worker)
+            horizon = now + longest_lease
+            jobs = work.reap(tx, max_attempts=max_attempts, worker=worker, horizon=horizon)
+            return jobs + outbox.reap(tx, worker=worker, horizon=horizon)
 
     def holders(self) -> set[str]:
         """The names of all workers that hold a lease."""

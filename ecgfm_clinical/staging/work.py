@@ -14,7 +14,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from ecgfm_clinical.errors import LeaseLost, NotFound
 from ecgfm_clinical.staging import codec, outbox
-from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_due, keep_error
+from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_dead, is_due, keep_error
 from ecgfm_clinical.staging.records import AttemptError, EcgState, Job, JobState, Retry, Scoring
 from ecgfm_clinical.staging.schema import ecg, score, score_job, scoring
 from ecgfm_clinical.staging.transaction import Transaction
@@ -74,16 +74,31 @@ _INSERT_SCORES = insert(score)
 
 def finish(
     tx: Transaction,
-    job: Job,
-    found: Scoring,
+    scored: Sequence[tuple[Job, Scoring]],
     destinations: Sequence[str],
     *,
     worker: str,
     control_ids: Callable[[], str],
+) -> set[int]:
+    """Scores, messages, the finished jobs and their ECGs' new states, together.
+
+    Returns the ids of jobs that this worker no longer holds: nothing is done for those.
+    """
+    mine = [(job, found) for job, found in scored if _close(tx, job, worker, JobState.DONE)]
+    rows = _ecg_rows(tx, [job.ecg_id for job, _ in mine])
+    if destinations and mine:
+        tx.lock_identities(
+            exclusive=False
+        )  # after the rows: in this order everywhere, or two would wait for each other
+    for job, found in mine:
+        _keep(tx, rows[job.ecg_id], found, destinations, control_ids)
+    return {job.job_id for job, _ in scored} - {job.job_id for job, _ in mine}
+
+
+def _keep(
+    tx: Transaction, row: Any, found: Scoring, destinations: Sequence[str], control_ids: Callable[[], str]
 ) -> None:
-    """Scores, messages, the finished job and the ECG's new state, together. Raises LeaseLost."""
-    _close(tx, job, worker, JobState.DONE)
-    row = _ecg_row(tx, job.ecg_id)
+    """One scoring of the ECG in this row."""
     was = heads_of(tx, row.scoring_id)
     scoring_id: int = tx.connection.execute(
         _INSERT_SCORING,
@@ -109,17 +124,20 @@ def finish(
         tx.count(-1, received_at=row.received_at, source=row.source, head=head, state=answer)
     for head, answer in heads.items():
         tx.count(1, received_at=row.received_at, source=row.source, head=head, state=answer)
-    tx.note(f"ecg.{state.value.replace('_', '-')}", ecg_id=job.ecg_id, scoring_id=scoring_id, model_id=found.model_id)
+    tx.note(f"ecg.{state.value.replace('_', '-')}", ecg_id=row.ecg_id, scoring_id=scoring_id, model_id=found.model_id)
     outbox.announce(tx, row, scoring_id, found, destinations, control_ids)
 
 
 def fail(tx: Transaction, job: Job, retry: Retry, *, worker: str) -> None:
     """The attempt failed: again at `retry.due_at`, or for good. Raises LeaseLost."""
     if retry.due_at is None:
-        _close(tx, job, worker, JobState.FAILED)
-        _give_up(tx, job.ecg_id)
+        held = _close(tx, job, worker, JobState.FAILED)
     else:
-        _held(tx, job, worker, state=JobState.WAITING.value, due_at=retry.due_at, worker=None, lease_until=None)
+        held = _let_go(tx, job, worker, state=JobState.WAITING.value, due_at=retry.due_at, finished_at=None)
+    if not held:
+        raise LeaseLost(f"score job {job.job_id} is no longer held by {worker}")
+    if retry.due_at is None:
+        _give_up(tx, job.ecg_id)
     keep_error(tx, retry.error, job_id=job.job_id)
     tx.note(
         "job.failed" if retry.due_at is None else "job.postponed",
@@ -129,9 +147,9 @@ def fail(tx: Transaction, job: Job, retry: Retry, *, worker: str) -> None:
     )
 
 
-def reap(tx: Transaction, *, max_attempts: int, worker: str | None) -> int:
+def reap(tx: Transaction, *, max_attempts: int, worker: str | None, horizon: datetime) -> int:
     """Jobs whose worker is dead: lease run out, or leased to `worker`, who says it has only just started."""
-    dead = score_job.c.worker == worker if worker is not None else score_job.c.lease_until <= tx.now
+    dead = is_dead(score_job, tx.now, worker=worker, horizon=horizon)
     held = select(score_job.c.job_id).where(score_job.c.state == RUNNING, dead).with_for_update(skip_locked=True)
     used_up = score_job.c.attempts >= max_attempts
     rows = tx.connection.execute(
@@ -198,27 +216,57 @@ def heads_of(tx: Transaction, scoring_id: int | None) -> dict[str, str]:
     return codec.head_states(map(codec.score_from, rows))
 
 
-def _close(tx: Transaction, job: Job, worker: str, state: JobState) -> None:
-    _held(tx, job, worker, state=state.value, finished_at=tx.now, worker=None, lease_until=None)
-
-
-def _held(tx: Transaction, job: Job, holder: str, **values: object) -> None:
-    """Update the job if this worker still holds this very attempt of it."""
-    mine = (
-        (score_job.c.job_id == job.job_id)
-        & (score_job.c.state == RUNNING)
-        & (score_job.c.worker == holder)
-        & (score_job.c.attempts == job.attempts)
+_HELD = (
+    update(score_job)
+    .where(
+        score_job.c.job_id == bindparam("held"),
+        score_job.c.state == RUNNING,
+        score_job.c.worker == bindparam("holder"),
+        score_job.c.attempts == bindparam("attempt"),
     )
-    if tx.connection.execute(update(score_job).where(mine).values(**values)).rowcount != 1:
-        raise LeaseLost(f"score job {job.job_id} is no longer held by {holder}")
+    .values(
+        state=bindparam("to"),
+        due_at=bindparam("due"),
+        finished_at=bindparam("finished"),
+        worker=None,
+        lease_until=None,
+    )
+)
+
+
+def _close(tx: Transaction, job: Job, worker: str, state: JobState) -> bool:
+    return _let_go(tx, job, worker, state=state.value, due_at=tx.now, finished_at=tx.now)
+
+
+def _let_go(
+    tx: Transaction, job: Job, holder: str, *, state: str, due_at: datetime, finished_at: datetime | None
+) -> bool:
+    """Update the job if this worker still holds this very attempt of it; whether it did."""
+    given = {"held": job.job_id, "holder": holder, "attempt": job.attempts}
+    given |= {"to": state, "due": due_at, "finished": finished_at}
+    return tx.connection.execute(_HELD, given).rowcount == 1
+
+
+def _ecg_rows(tx: Transaction, ecg_ids: Sequence[int]) -> dict[int, Any]:
+    """By id, nobody else's to change until commit. Raises NotFound."""
+    rows = tx.connection.execute(_LOCKED, {"wanted": sorted(ecg_ids)}).all() if ecg_ids else []
+    found = {row.ecg_id: row for row in rows}
+    for ecg_id in ecg_ids:
+        if ecg_id not in found:
+            raise NotFound(f"there is no ECG {ecg_id}")
+    return found
 
 
 def _ecg_row(tx: Transaction, ecg_id: int) -> Any:
-    row = tx.connection.execute(select(ecg).where(ecg.c.ecg_id == ecg_id).with_for_update()).first()
-    if row is None:
-        raise NotFound(f"there is no ECG {ecg_id}")
-    return row
+    return _ecg_rows(tx, [ecg_id])[ecg_id]
+
+
+_LOCKED = (
+    select(ecg).where(ecg.c.ecg_id.in_(bindparam("wanted", expanding=True))).order_by(ecg.c.ecg_id).with_for_update()
+)
+_MOVE = (
+    update(ecg).where(ecg.c.ecg_id == bindparam("moved")).values(state=bindparam("to"), scoring_id=bindparam("now_by"))
+)
 
 
 def _give_up(tx: Transaction, ecg_id: int) -> None:
@@ -228,9 +276,7 @@ def _give_up(tx: Transaction, ecg_id: int) -> None:
 
 
 def _move(tx: Transaction, row: Any, state: EcgState, *, scoring_id: int | None) -> None:
-    tx.connection.execute(
-        update(ecg).where(ecg.c.ecg_id == row.ecg_id).values(state=state.value, scoring_id=scoring_id)
-    )
+    tx.connection.execute(_MOVE, {"moved": row.ecg_id, "to": state.value, "now_by": scoring_id})
     tx.count(-1, received_at=row.received_at, source=row.source, state=row.state)
     tx.count(1, received_at=row.received_at, source=row.source, state=state.value)
 

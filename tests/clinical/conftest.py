@@ -25,7 +25,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def store(store_url: str) -> Iterator[Store]:
-    opened = Store.open(store_url, create=True)
+    opened = Store.open(store_url, create=True, compose=lambda draft: f"MSH|{draft.control_id}".encode())
     yield opened
     opened.close()
 

@@ -98,9 +98,11 @@ def test_a_recall_by_model_finds_its_results_and_no_others(run: Run, sent: Path)
     assert len(json.loads(out)["messages"]) == 1
 
 
-def test_a_result_moves_to_the_right_patient(run: Run, sent: Path, ehr: EhrReceiver) -> None:
-    right = "TESTHOSP|MR|RIGHT1"
-    assert run("correct", "1", "--patient", right, "--reason", "mix-up", "--yes", "--settings", sent)[0] == 0
+def test_a_result_moves_to_the_right_patient(
+    run: Run, sent: Path, ehr: EhrReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("TESTHOSP|MR|RIGHT1\n"))
+    assert run("correct", "1", "--wrong-patient", "--reason", "mix-up", "--yes", "--settings", sent)[0] == 0
     assert run("send", "--settings", sent)[0] == 0
     first, withdrawal, fresh = ehr.messages
     assert (_statuses(withdrawal), _patient_id(withdrawal)) == ({"W"}, _patient_id(first))
@@ -117,8 +119,9 @@ def test_a_correction_is_a_c_under_a_new_number(run: Run, sent: Path, ehr: EhrRe
 
 
 @pytest.mark.parametrize("patient", ["4711", "A||4711", "A|MR|"])
-def test_a_bare_number_is_no_patient(run: Run, sent: Path, patient: str) -> None:
-    code, _, err = run("correct", "1", "--patient", patient, "--yes", "--settings", sent)
+def test_a_bare_number_is_no_patient(run: Run, sent: Path, patient: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{patient}\n"))
+    code, _, err = run("correct", "1", "--wrong-patient", "--yes", "--settings", sent)
     assert code == 1
     assert "AUTHORITY|TYPE|NUMBER" in err
     assert "4711" not in err

@@ -1,6 +1,7 @@
 """Score jobs: every ECG gets an answer, reasons instead of numbers where there must be none, and poison fails alone."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 
@@ -12,7 +13,7 @@ from ecgfm.testing import write_tiny_bundle
 from ecgfm_clinical.demo import alterations, recordings
 from ecgfm_clinical.scoring import Scorer
 from ecgfm_clinical.settings import HeadRules
-from ecgfm_clinical.staging.records import EcgState, JobState, MessageState
+from ecgfm_clinical.staging.records import Draft, EcgState, JobState, MessageState
 from ecgfm_clinical.staging.store import Store
 from ecgfm_clinical.testing import Clock, make_ecg
 from ecgfm_connectors.base import Verdict
@@ -70,8 +71,8 @@ def test_an_ecg_is_scored_by_every_head_and_told_to_every_destination(
     assert story.state is EcgState.SCORED
     assert story.job_state is JobState.DONE
     assert [(m.destination, m.state, m.body) for m in story.messages] == [
-        ("ehr", MessageState.WAITING, None),
-        ("archive", MessageState.WAITING, None),
+        ("ehr", MessageState.WAITING, b"MSH|CONTROL1"),
+        ("archive", MessageState.WAITING, b"MSH|CONTROL2"),
     ]
     assert len({message.control_id for message in story.messages}) == 2
 
@@ -140,6 +141,26 @@ def test_a_poisoned_ecg_fails_alone_with_every_attempt_kept(
     assert not any("TESTFAMILY" in error.text for error in story.job_errors)
     counts = store.counts()
     assert counts.received == counts.scored + counts.not_evaluable + counts.failed + counts.waiting == 3
+
+
+def test_an_ecg_whose_result_cannot_be_written_fails_alone(
+    store: Store, predictor: Predictor, clock: Clock, stage: Stage
+) -> None:
+    (bad,), (good,) = (stage(make_ecg(number)).ecg_ids for number in (1, 2))
+
+    def write(draft: Draft) -> bytes:
+        if draft.ecg_id == bad:
+            raise RuntimeError("TESTFAMILY cannot be written")
+        return draft.control_id.encode()
+
+    one = scorer(replace(store, compose=write), predictor, clock)
+    for _ in range(2):
+        one.run_batch()
+        clock.advance(minutes=10)
+    assert (store.story(good).state, store.story(bad).state) == (EcgState.SCORED, EcgState.FAILED)
+    assert [error.kind for error in store.story(bad).job_errors] == ["RuntimeError"] * 2
+    assert (store.story(bad).scorings, store.story(bad).messages) == ((), ())
+    assert len(store.story(good).messages) == 2
 
 
 def test_stat_goes_first(store: Store, predictor: Predictor, clock: Clock, stage: Stage) -> None:

@@ -1,6 +1,7 @@
 """A simulated EHR: an MLLP server that keeps every message it gets and acknowledges it, with faults on demand."""
 
 import socket
+import struct
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ class Fault(Enum):
     CR = "cr"
     DROP_BEFORE_ACK = "drop-before-ack"
     DROP_AFTER_ACK = "drop-after-ack"
+    RESET = "reset"  #: breaks the connection off hard (RST), as a crashed host does
     SILENT = "silent"  #: keeps the connection and says nothing
     DELAY = "delay"  #: answers only after `release()`
     DUPLICATE_ACK = "duplicate-ack"
@@ -114,6 +116,10 @@ class EhrReceiver:
     def _answer(self, connection: socket.socket, body: bytes, fault: Fault) -> None:
         if fault is Fault.DELAY:
             self._released.wait()
+        if fault is Fault.RESET:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+            return
         if fault is Fault.DROP_BEFORE_ACK:
             connection.shutdown(socket.SHUT_RDWR)
             return

@@ -193,12 +193,3 @@ def ward(store: Store) -> Ward:
 def ward_of() -> type[Ward]:
     """For tests that open their store themselves."""
     return Ward
-
-
-@pytest.fixture
-def own_postgresql(postgresql_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A server that the test may kill; the shared one must stay up."""
-    server = postgresql_server.another()
-    server.start()
-    yield server
-    server.close()

@@ -32,6 +32,13 @@ def test_the_leader_stays_until_its_time_runs_out_or_it_lets_go(ward: Any) -> No
     assert leads("a", 122)
 
 
+def test_a_clock_that_is_set_back_keeps_nobody_from_leading(ward: Any) -> None:
+    minute = timedelta(minutes=1)
+    assert ward.store.acquire_lease("x", "gone", now=ward.later(hours=5), duration=minute)
+    assert not ward.store.acquire_lease("x", "next", now=ward.later(hours=5), duration=minute)
+    assert ward.store.acquire_lease("x", "next", now=ward.now, duration=minute)
+
+
 def test_a_cursor_is_kept_per_source(ward: Any) -> None:
     assert ward.store.cursor("pacs") is None
     ward.store.set_cursor("pacs", "2031-05-06")

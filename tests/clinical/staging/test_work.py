@@ -164,3 +164,11 @@ def test_a_clock_that_is_set_back_stops_no_work(ward: Any) -> None:
     (job,) = ward.claim(now=ward.later(hours=-1))
     ward.finish(job)
     assert len(ward.claim_messages(now=ward.later(hours=-1))) == 1
+
+
+def test_a_lease_from_before_the_clock_was_set_back_is_taken_back_by_anyone(ward: Any) -> None:
+    ward.take()
+    assert len(ward.claim(worker="gone", now=ward.later(hours=9))) == 1
+    assert ward.store.reap(now=ward.later(hours=9)) == 0
+    assert ward.store.reap(now=ward.now) == 1
+    assert len(ward.claim(worker="next")) == 1

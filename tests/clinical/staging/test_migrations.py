@@ -1,0 +1,145 @@
+"""A store of the first schema, full of data, becomes one of today: nothing is lost, and the work in it goes on."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, MetaData, create_engine, func, select, text
+
+from ecgfm_clinical.errors import StoreNotReady
+from ecgfm_clinical.staging import engine, migrations
+from ecgfm_clinical.staging.records import MessageState
+from ecgfm_clinical.staging.retry import refused
+from ecgfm_clinical.staging.schema import metadata
+from ecgfm_clinical.staging.store import Store
+from ecgfm_connectors.errors import Refused
+from ecgfm_connectors.result import Ack
+
+
+def _fill(ward: Any) -> None:
+    """ECGs at every point of their way: failed, waiting, scored, sent, refused by the receiver, withdrawn, merged."""
+    ward.take(Refused("not-12-lead", "one lead only"))
+    for patient in ("sent", "dead", "withdrawn", "bytes", "no bytes"):
+        ward.take(patient=ward.patient(patient))
+        ward.score_all()
+        if patient == "dead":
+            (message,) = ward.claim_messages()
+            retry = refused(Ack(code="AE", control_id=message.control_id), attempts=1, now=ward.now)
+            ward.store.fail_message(ward.on_the_wire(message), retry, now=ward.now, worker="sender")
+        elif patient in ("sent", "withdrawn"):
+            ward.send_all()
+        if patient == "withdrawn":
+            ward.store.withdraw(3, reason="x", now=ward.now, actor="operator", control_ids=ward.control_id)
+    ward.merge("sent", "survivor", demographics=(ward.patient("survivor"),))
+    ward.take(patient=ward.patient("waits"))
+
+
+def _copied_to_the_first_schema(source: Engine, target: Engine) -> None:
+    """Every row, as far as the first schema had room for it."""
+    first = MetaData()
+    first.reflect(target)
+    with source.connect() as old, target.begin() as new:
+        for table in (one for one in metadata.sorted_tables if one.name in first.tables):
+            there = first.tables[table.name]
+            rows = [dict(row._mapping) for row in old.execute(select(*(table.c[column.name] for column in there.c)))]
+            if rows:
+                new.execute(table.insert(), rows)
+        # Version 0.1 composed a message before its first send: until then it had no bytes.
+        waiting = "SELECT max(message_id) FROM message"
+        new.execute(text(f"DELETE FROM message_body WHERE message_id = ({waiting})"))
+        new.execute(text(f"UPDATE message SET body_sha256 = NULL WHERE message_id = ({waiting})"))
+        if target.dialect.name == "postgresql":
+            for table in metadata.sorted_tables:
+                if table.name in first.tables and table.autoincrement_column is not None:
+                    _go_on_numbering(new, table)
+
+
+def _go_on_numbering(connection: Any, table: Any) -> None:
+    column = table.autoincrement_column
+    newest = connection.scalar(select(func.max(column)))
+    sequence = connection.scalar(select(func.pg_get_serial_sequence(table.name, column.name)))
+    if newest and sequence:
+        connection.execute(select(func.setval(sequence, newest)))
+
+
+@pytest.fixture
+def first(store_url: str, ward_of: Any, tmp_path: Any) -> Iterator[tuple[str, Store]]:
+    """The URL of a store at the first schema, and the store of today with the same data."""
+    today = Store.open(f"sqlite:///{tmp_path / 'today.db'}", create=True)
+    _fill(ward_of(today))
+    migrations.upgrade(store_url, to=migrations.REVISIONS[0])
+    target = create_engine(engine.parse_url(store_url))
+    _copied_to_the_first_schema(today.reader, target)
+    target.dispose()
+    yield store_url, today
+    today.close()
+
+
+def test_everything_is_there_after_all_migrations_and_work_goes_on(first: tuple[str, Store], ward_of: Any) -> None:
+    url, today = first
+    with pytest.raises(StoreNotReady, match="run `ecgfm-clinical migrate`"):
+        Store.open(url)
+    migrations.upgrade(url)
+    store = Store.open(url)
+    ward = ward_of(store)
+
+    assert store.counts() == today.counts()
+    assert store.count_table() == today.count_table()
+    assert store.refusals() == today.refusals()
+    assert store.trail() == today.trail()
+    assert store.audit_faults() == []
+    for one in today.list_ecgs():
+        before, after = today.story(one.ecg_id), store.story(one.ecg_id)
+        assert after.ecg.ecg.patient == before.ecg.ecg.patient
+        assert after.ecg.ecg.signal.tobytes() == before.ecg.ecg.signal.tobytes()
+        assert (after.state, after.scorings, after.events) == (before.state, before.scorings, before.events)
+        assert [message.control_id for message in after.messages] == [message.control_id for message in before.messages]
+        assert store.load_payload(one.ecg_id) == today.load_payload(one.ecg_id)
+    with store.reader.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+    (without,) = store.find(today.list_ecgs(limit=2)[1].source_id)
+    assert store.story(without).messages[0].body is None
+    ward.score_all()
+    assert len(ward.send_all()) == 4, (
+        "the withdrawal, two results that waited, and the one of the ECG that was not scored"
+    )
+    body = store.story(without).messages[0].body
+    assert body is not None
+    assert b"no bytes^MR^TESTHOSP" in body, "composed before its first send, as the version that made it would have"
+    assert [one.state for one in store.story(without).messages] == [MessageState.ACKNOWLEDGED]
+    store.close()
+
+
+def test_what_later_schemas_allow_is_allowed_in_a_migrated_store(first: tuple[str, Store], ward_of: Any) -> None:
+    url, _ = first
+    migrations.upgrade(url)
+    store = Store.open(url)
+    ward = ward_of(store)
+    (message_id,) = ward.store.withdraw(
+        1, reason="x", delete=True, now=ward.now, actor="operator", control_ids=ward.control_id
+    ).created
+    assert [one.kind for one in store.story(1).messages if one.message_id == message_id] == ["D"]
+    ward.take()
+    store.close()
+
+
+def test_a_migration_that_fails_leaves_the_store_as_it_was(
+    first: tuple[str, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, today = first
+
+    def fail(_connection: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(migrations, "_check_foreign_keys", fail)
+    with pytest.raises(ZeroDivisionError):
+        migrations.upgrade(url)
+    assert migrations.revision(url) == migrations.REVISIONS[0]
+    monkeypatch.undo()
+    migrations.upgrade(url)
+    store = Store.open(url)
+    assert store.counts() == today.counts()
+    store.close()

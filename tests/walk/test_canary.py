@@ -1,0 +1,173 @@
+"""Nothing that a full run writes names a patient: logs, standard output, error texts, the audit trail, process titles, the database.
+
+Every name, number and free text here is a canary, also where it does not belong: in versions, charsets, types, file names
+and in what the receiver answers. The store is encrypted, so its file is searched, too.
+"""
+
+import io
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ecgfm.testing import write_tiny_bundle
+from ecgfm_clinical import cli
+from ecgfm_clinical.testing import make_ecg, wait_until
+from ecgfm_connectors.ecg import Ecg, Order
+from ecgfm_connectors.errors import ConnectorError
+from ecgfm_connectors.patient import Identifier, Patient
+from ecgfm_connectors.testing import aecg_writer, cart, dicom_writer, oru_writer
+from ecgfm_connectors.testing.ehr import EhrReceiver, Fault
+from ecgfm_connectors.testing.mllp_cart import MllpCart
+
+CANARY = re.compile(rb"canary", re.IGNORECASE)
+NOW = datetime(2031, 1, 1, tzinfo=UTC)
+SETTINGS = """
+[store]
+url = "sqlite:///store.db"
+key_file = "keys"
+min_free_mb = 0
+[model]
+bundle = "tiny"
+device = "cpu"
+[scoring]
+every_seconds = 0.2
+[[listeners.dicom]]
+name = "dicom"
+host = "127.0.0.1"
+port = {dicom}
+[[listeners.hl7]]
+name = "hl7"
+host = "127.0.0.1"
+port = {hl7}
+[[sources.folder]]
+name = "drop"
+path = "drop"
+every_seconds = 0.2
+stable_seconds = 0
+[[destinations.hl7]]
+name = "ehr"
+host = "127.0.0.1"
+port = {ehr}
+[[destinations.file]]
+name = "folder"
+path = "results"
+"""
+
+
+def ecg(number: int) -> Ecg:
+    patient = Patient(
+        identifiers=(Identifier(authority="TESTHOSP", value=f"CANARY4711{number}"),),
+        family_name="CANARYBIRD",
+        given_name=f"Canaryna{number}",
+    )
+    order = Order(placer="CANARYORDER", filler="CANARYFILLER", accession="CANARYACC")
+    return make_ecg(number, patient=patient, order=order, statements=("Canary rhythm",))
+
+
+def messages() -> Iterator[bytes]:
+    """One good message, and what becomes of it where something is damaged or in the wrong place."""
+    good = oru_writer.write_ecg(ecg(1), control_id="M1", sent_at=NOW)
+    yield good
+    head, rest = good.split(b"\r", 1)
+    fields = head.split(b"|")
+    for place in (4, 8, 10, 11, 17):  # facility, type, processing id, version, charset
+        changed = [*fields, *[b""] * (18 - len(fields))]
+        changed[place] = b"CANARYWORD"
+        changed[9] = b"M%d" % place
+        yield b"|".join(changed) + b"\r" + rest
+    yield good.replace(b"|ED|", b"|CANARY|")
+    yield good.replace(b"^Base64^", b"^CANARY64^")
+    yield good[: len(good) // 2]
+    yield b"CANARYBIRD is no message"
+    yield b"MSH|^~\\&|A|B|C|D|20310101||ADT^A40|M40|P|2.5\rPID|1||CANARY4711^^^TESTHOSP||CANARYBIRD\rMRG|CANARY4712^^^TESTHOSP\r"
+    yield b"MSH|^~\\&|A|B|C|D|20310101||ADT^A40|M41|P|2.5\rPID|1||CANARY4711\rMRG|CANARY\r"
+
+
+def files() -> Iterator[tuple[str, bytes]]:
+    good = aecg_writer.write_ecg(ecg(2))
+    yield "CANARYBIRD_CANARY4712.xml", good
+    yield "canary-cut.xml", good[: len(good) // 2]
+    yield "canary-entity.xml", b'<!DOCTYPE canary [<!ENTITY canary "CANARYBIRD">]>' + good
+    yield "canary-units.xml", good.replace(b'unit="uV"', b'unit="CANARY"')
+    dicom = dicom_writer.write_ecg(ecg(3))
+    yield "canary.dcm", dicom
+    yield "canary-cut.dcm", dicom[: len(dicom) // 2]
+    yield "canary.txt", b"Dear CANARYBIRD, CANARY4712"
+
+
+def command(*words: str, answer: str = "") -> bytes:
+    """Everything that one command writes; also its exception, were one to escape."""
+    out, patch = io.StringIO(), pytest.MonkeyPatch()
+    patch.setattr(sys, "argv", ["ecgfm-clinical", *words])
+    patch.setattr(sys, "stdin", io.StringIO(answer))
+    with patch.context(), redirect_stdout(out), redirect_stderr(out), suppress(SystemExit):
+        cli.main()
+    patch.undo()
+    return out.getvalue().encode()
+
+
+def titles() -> bytes:
+    """What anyone on the machine sees of our processes: their command lines, names, and those of their threads."""
+    seen = b""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            line = (process / "cmdline").read_bytes()
+            if b"ecgfm" in line:
+                seen += line + (process / "comm").read_bytes()
+                seen += b"".join(thread.read_bytes() for thread in process.glob("task/*/comm"))
+    return seen
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="this system shows no process titles in /proc")
+def test_nothing_that_a_full_run_writes_names_a_patient(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    ports = {name: free_port() for name in ("dicom", "hl7")}
+    ehr = EhrReceiver()
+    ehr.start()
+    ehr.plan(Fault.AE, Fault.AR_BUSY, Fault.GARBAGE, Fault.HALF_ACK, Fault.RESET)
+    write_tiny_bundle(tmp_path / "tiny")
+    for folder in ("drop", "results"):
+        (tmp_path / folder).mkdir()
+    path = tmp_path / "settings.toml"
+    path.write_text(SETTINGS.format(**ports, ehr=ehr.port))
+    written = [command("keys", "new", "--settings", str(path)), command("migrate", "--settings", str(path))]
+    with (tmp_path / "run.log").open("wb") as log:
+        words = [sys.executable, "-c", "from ecgfm_clinical.cli import main; main()", "run", "--settings", str(path)]
+        service = subprocess.Popen(words, stdout=log, stderr=log)
+    try:
+        wait_until(lambda: b"service.started" in (tmp_path / "run.log").read_bytes(), timeout=120)
+        for message in messages():
+            with suppress(ConnectorError), MllpCart("127.0.0.1", ports["hl7"], timeout=5) as sender:
+                sender.send(message)
+        for number in (4, 5):
+            cart.send([dicom_writer.write_ecg(ecg(number))], host="127.0.0.1", port=ports["dicom"])
+        for name, content in files():
+            (tmp_path / "drop" / name).write_bytes(content)
+        ehr.wait_for(6, timeout=120)
+        written.append(titles())
+        wait_until(lambda: not any(one.is_file() for one in (tmp_path / "drop").iterdir()), timeout=60)
+        looks = ("status", "status --json", "audit", "audit --verify", "check", "show 1", "show 1 --json", "retain")
+        acts = ("replay 1", "replay --refused", "replay --dead", "withdraw 1 --yes", f"backup {tmp_path / 'copy.db'}")
+        for line in (*looks, *acts, "show 999", "show CANARYBIRD"):
+            written.append(command(*line.split(), "--settings", str(path)))
+        moved = command(
+            "correct", "2", "--wrong-patient", "--yes", "--settings", str(path), answer="TESTHOSP|MR|CANARY4713\n"
+        )
+        written += [moved, titles()]
+    finally:
+        service.terminate()
+        service.wait(60)
+        ehr.stop()
+    assert b"messages will be sent" in moved
+    assert any(b"refused by the receiver" in text for text in written)
+    assert CANARY.search(b"".join(ehr.messages)), "the messages do name patients: the canaries sing where they should"
+    files_written = [one for one in tmp_path.iterdir() if one.is_file()]
+    assert {"store.db", "copy.db", "run.log"} <= {one.name for one in files_written}
+    for where, text in [*enumerate(written), *((one.name, one.read_bytes()) for one in files_written)]:
+        found = CANARY.search(text)
+        assert not found, f"{where} says {text[max(0, found.start() - 200) : found.end() + 50]!r}"
