@@ -40,6 +40,7 @@ PACED = re.compile(r"(?<!no )(?<!not )(?<!without )\b(?:paced|pacemaker|pacing|s
 #: Findings of the decoders that keep every head from scoring.
 DECODER_REASONS = {
     "einthoven-violation": "leads I, II, III disagree with Einthoven's law: swapped or mislabelled leads",
+    "arm-leads-suspected": "the right and left arm electrodes look exchanged, or the heart lies on the right",
     "not-simultaneous": "the leads were not recorded at the same time",
     "gain-implausible": "the stated gain does not fit the samples",
 }

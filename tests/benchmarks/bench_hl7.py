@@ -1,5 +1,6 @@
 """HL7 speed as ratios to named peers, measured alternately in one run: pytest -s tests/benchmarks/bench_hl7.py"""
 
+import os
 import shutil
 import socket
 import statistics
@@ -100,6 +101,17 @@ def rate(port: int, frames: Sequence[bytes], connections: int) -> float:
     return len(frames) / (time.perf_counter() - begun)
 
 
+def written(path: Path, frames: Sequence[bytes]) -> float:
+    """Frames a second that the disk itself takes, one after another."""
+    begun = time.perf_counter()
+    with path.open("wb") as file:
+        for content in frames:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    return len(frames) / (time.perf_counter() - begun)
+
+
 def alternating(peers: dict[str, Callable[[int], float]]) -> dict[str, float]:
     """The median of some rounds, in each of which every peer is measured once."""
     rounds = [{name: measure(number) for name, measure in peers.items()} for number in range(ROUNDS)]
@@ -149,7 +161,8 @@ def test_listener_1_kb(connections: int) -> None:
 @pytest.mark.parametrize("connections", [1, 8])
 def test_listener_161_kb_durable(connections: int, tmp_path: Path) -> None:
     """`kept`: the bytes are committed before AA. `staged`: the whole intake, decoded and with its score job. Of the
-    peers neither keeps anything."""
+    peers neither keeps anything. `write and fsync`, without any network, is the most that one connection which waits for
+    each commit can reach on this disk."""
     count = 160
     frames = [frame(content) for content in ecg_messages(ROUNDS * count)]
 
@@ -168,6 +181,7 @@ def test_listener_161_kb_durable(connections: int, tmp_path: Path) -> None:
                 "staged": lambda number: rate(staged, part(number), connections),
                 "kept": lambda number: rate(kept, part(number), connections),
                 "not kept": lambda number: rate(null, part(number), connections),
+                "write and fsync": lambda number: written(tmp_path / f"disk{number}", part(number)),
                 "python-hl7": lambda number: rate(peer, part(number), connections),
                 "hl7apy": lambda _: rate(slow, frames[: max(connections, 3)], connections),
             }

@@ -1,12 +1,21 @@
 """The canonical signal: derived leads, Einthoven's law, printed-strip layouts."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from ecgfm_connectors.assembly import Channel, assemble
+from ecgfm_connectors.assembly import Channel, Signal, assemble
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.errors import Refused, Unreadable
+from ecgfm_connectors.files.payload import find, load
 from ecgfm_connectors.leads import Lead
+from ecgfm_connectors.reading import ReadingContext, read
+
+Corpus = Callable[[str], Path]
 
 
 def channels(ecg: Ecg, leads: tuple[str, ...] = LEADS) -> list[Channel]:
@@ -62,6 +71,40 @@ def test_einthoven_finds_swapped_labels(ecg: Ecg) -> None:
         Channel(lead=Lead("aVF"), samples=ecg.signal[2]),
     )
     assert codes(ecg, wrong) == ["einthoven-violation"] * 2
+
+
+def arms_exchanged(signal: Signal) -> Signal:
+    """What the same heart gives with the right and left arm electrodes exchanged: Einthoven's law still holds."""
+    order = [LEADS.index(lead) for lead in ("I", "III", "II", "aVL", "aVR", "aVF")]
+    return np.concatenate([signal[order] * np.float32([[-1], [1], [1], [1], [1], [1]]), signal[6:]])
+
+
+@pytest.mark.parametrize("leads", [LEADS, ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")])
+def test_exchanged_arm_electrodes_are_suspected(ecg: Ecg, leads: tuple[str, ...]) -> None:
+    exchanged = replace(ecg, signal=arms_exchanged(ecg.signal))
+    assert codes(exchanged, channels(exchanged, leads)) == ["arm-leads-suspected"]
+    assert codes(ecg, channels(ecg, leads)) == []
+    gap = exchanged.signal.copy()
+    gap[LEADS.index("V6"), 100:400] = np.nan
+    assert codes(ecg, channels(replace(ecg, signal=gap))) == ["arm-leads-suspected"]
+
+
+@pytest.mark.parametrize("lead", ["I", "V6"])
+def test_a_flat_or_missing_lead_suspects_nobody(ecg: Ecg, lead: str) -> None:
+    signal = arms_exchanged(ecg.signal)
+    signal[LEADS.index(lead)] = 0
+    assert "arm-leads-suspected" not in codes(ecg, channels(replace(ecg, signal=signal)))
+    without = tuple(one for one in LEADS if one != lead)
+    assert "arm-leads-suspected" not in codes(ecg, channels(replace(ecg, signal=arms_exchanged(ecg.signal)), without))
+
+
+def test_real_recordings_suspect_nobody_until_their_arms_are_exchanged(corpus: Corpus, context: ReadingContext) -> None:
+    caught = 0
+    for path in islice((one for one in find(corpus("wfdb_ptbxl500")) if one.suffix == ".hea"), 100):
+        (real,) = read(load(path), context).ecgs
+        assert "arm-leads-suspected" not in [finding.code for finding in real.findings]
+        caught += "arm-leads-suspected" in codes(real, channels(replace(real, signal=arms_exchanged(real.signal))))
+    assert caught >= 40
 
 
 def test_rounding_and_single_glitches_are_no_violation(ecg: Ecg) -> None:
