@@ -1,8 +1,11 @@
 """Whatever the bytes: a reader gives an ECG or one of our two refusals, and takes no more memory than the payload explains."""
 
+import re
 import tracemalloc
 import warnings
+import zipfile
 from collections.abc import Callable
+from io import BytesIO
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -129,3 +132,50 @@ def test_nested_sequences_without_end() -> None:
 @pytest.mark.parametrize("content", [b"<", b"\xff\xfe<", b"MSH", b"\xef\xbb\xbf", b"0       " + bytes(300)])
 def test_beginnings_alone(content: bytes) -> None:
     survive(content)
+
+
+TWO_GIGABYTES = b"\xff\xff\xff\x7f"
+
+
+@pytest.mark.parametrize("kind", ["dicom", "scp plain", "wfdb"])
+def test_lengths_of_two_gigabytes_anywhere_in_a_header(kind: str) -> None:
+    content = CONTENT[kind]
+    for at in range(0, 480, 4):
+        for shift in (0, 2):
+            place = at + shift
+            survive(content[:place] + TWO_GIGABYTES + content[place + 4 :])
+
+
+@pytest.mark.parametrize("kind", ["edf", "wfdb", "aecg", "muse", "cardiosoft", "philips"])
+def test_numbers_of_two_thousand_million_anywhere_in_a_text(kind: str) -> None:
+    """Each of the first numbers in turn; in EDF's fixed columns the widest that fits."""
+    content = CONTENT[kind]
+    for found in list(re.finditer(rb"(?<![\w.])\d+", content))[:80]:
+        wide = b"2147483647"
+        if kind == "edf":
+            wide = b"9" * min(8, len(found[0]) + content[found.end() : found.end() + 8].count(b" "))
+            survive(content[: found.start()] + wide + content[found.start() + len(wide) :])
+        else:
+            survive(content[: found.start()] + wide + content[found.end() :])
+
+
+@pytest.mark.parametrize("kind", ["aecg", "muse", "cardiosoft", "philips"])
+def test_xml_bombs(kind: str) -> None:
+    """Entities that would unfold to gigabytes, in front of a recording that is read without them."""
+    levels = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 12))
+    bomb = f'<!DOCTYPE bomb [<!ENTITY l0 "ha">{levels}]>'.encode()
+    content = CONTENT[kind]
+    start = content.index(b"?>") + 2 if content.startswith(b"<?xml") else 0
+    body = re.sub(rb"<!DOCTYPE[^>]*>", b"", content[start:])
+    _, refusal = attempt(content[:start] + bomb + body)
+    assert refusal.startswith(("xml-entities", "unknown-xml", "unknown-format"))
+    survive(content[:start] + bomb + body)
+
+
+def test_zip_bomb() -> None:
+    stream = BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("r1.hea", "r1 1 500 5000\nr1.dat 16 1000/mV 16 0 0 0 0 I\n")
+        archive.writestr("r1.dat", bytes(50 * 2**20))
+    assert attempt(stream.getvalue())[1].startswith("wfdb-package")
+    survive(stream.getvalue())
