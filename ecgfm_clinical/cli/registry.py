@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from ecgfm_clinical.staging.registry import ModelRow
 
 ModelArgument = Annotated[str, typer.Argument(help="Name, model_id or its beginning, as `model list` shows them.")]
+BundleArgument = Annotated[
+    str, typer.Argument(help="Bundle folder, or registered model by name, model_id or its beginning.")
+]
 ReasonOption = Annotated[str, typer.Option(help="Why; kept in the history for good.")]
 
 
@@ -58,7 +61,7 @@ def _told(registry: Any, row: "ModelRow", state: str) -> dict[str, Any]:
 
 
 def promote(
-    model: ModelArgument,
+    model: BundleArgument,
     reason: ReasonOption = "",
     drop_heads: Annotated[
         bool, typer.Option("--drop-heads", help="Let heads of the live model that the candidate lacks fall silent.")
@@ -72,10 +75,11 @@ def promote(
 
     with opened(settings) as (read, store):
         registry = Registry(store)
-        candidate = registry.find(model)
-        planning.opened(read, candidate)  # a bundle that cannot be opened must not become live
+        bundle = planning.chosen(read, registry, model)  # opened: one that cannot be must not become live
         now = wiring.utc_now()
-        planning.live_model(read, registry, now=now, actor=actor())
+        candidate = governance.model_row(bundle, path=planning.registered_path(read, bundle), now=now)
+        if registry.live() is None:
+            planning.live_model(read, registry, now=now, actor=actor())
         governance.promote(
             registry, candidate, now=wiring.utc_now(), actor=actor(), reason=reason, drop_heads=drop_heads
         )

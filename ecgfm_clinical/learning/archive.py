@@ -7,7 +7,7 @@ import ast
 import csv
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -88,6 +88,10 @@ class Archive:
             signal=signal,
             stored_leads=LEADS,
         )
+
+    def ecgs(self, keys: Sequence[str]) -> Iterator[Ecg]:
+        """Many of them, in order, one in memory at a time."""
+        return map(self.ecg, keys)
 
     def labels(self, columns: Sequence[str]) -> dict[str, tuple[float, ...]]:
         """EcgRow.key -> the values of these columns: 0, 1, or NaN where the field is empty. Raises InputError."""

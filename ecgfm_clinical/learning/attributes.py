@@ -24,7 +24,7 @@ def subgroups(members: Sequence[Member], source: EcgSource) -> dict[str, list[st
         "sex": [member.row.sex if member.row.sex in ("M", "F") else UNKNOWN for member in members],
         "device": [member.row.device or UNKNOWN for member in members],
         "site": [member.row.site or UNKNOWN for member in members],
-        "rate": [_rate(source.ecg(member.example.key)) for member in members],
+        "rate": [_rate(one) for one in source.ecgs([member.example.key for member in members])],
         "rhythm": [_rhythm(member) for member in members],
         "outcome": [_order(member) for member in members],
     }

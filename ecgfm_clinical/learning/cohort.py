@@ -118,7 +118,8 @@ def split_of(patient_keys: Iterable[str]) -> SplitName:
     return "train" if lowest < TRAIN_BELOW else "validation" if lowest < VALIDATION_BELOW else "test"
 
 
-Evaluable = Callable[[EcgRow], Sequence[str]]  #: the coded reasons why the head may not score it; empty where it may
+#: For each row the coded reasons why the head may not score it, empty where it may.
+Evaluable = Callable[[Sequence[EcgRow]], Iterable[Sequence[str]]]
 
 
 def build(
@@ -134,6 +135,7 @@ def build(
     funnel = _Funnel(ecgs)
     funnel.drop("test-data", "marked as test data by the sender", lambda row: row.test_data)
     funnel.drop("superseded", "an older version of a recording that was sent again", lambda row: row.superseded)
+    funnel.drop("no-signal", "the signal was removed by retention", lambda row: not row.kept)
     funnel.drop("no-patient", "no patient identifier", lambda row: not row.identified)
     funnel.drop("no-time", "no acquisition time", lambda row: row.acquired_at is None)
     funnel.drop("future", "acquired in the future", lambda row: row.acquired_at is not None and row.acquired_at > now)
@@ -171,9 +173,10 @@ class _Funnel:
         self.rows = [row for row in self.rows if row.key not in keys]
         self.steps.append(Step(code=code, text=text, excluded=before - len(self.rows), left=len(self.rows)))
 
-    def drop_coded(self, code: str, text: str, reasons: Callable[[EcgRow], Sequence[str]]) -> None:
+    def drop_coded(self, code: str, text: str, reasons: Evaluable) -> None:
         """One step for each first reason, most frequent first; one empty step where nothing is dropped."""
-        found = {row.key: own[0] for row in self.rows if (own := reasons(row))}
+        given = zip(self.rows, reasons(self.rows), strict=True)
+        found = {row.key: own[0] for row, own in given if own}
         for reason, _ in sorted(Counter(found.values()).items(), key=lambda item: (-item[1], item[0])):
             self.drop_all(f"{code}: {reason}", text, {key for key, own in found.items() if own == reason})
         if not found:

@@ -97,10 +97,8 @@ class CrossValidation:
 
     def _numbers(self, members: Sequence[Member]) -> Floats:
         """(members, features) of the forest: plain numbers of the ECG, age and sex."""
-        rows = []
-        for member in members:
-            one = self.source.ecg(member.example.key)
-            rows.append(features(one.signal, one.sampling_rate))
+        signals = self.source.ecgs([member.example.key for member in members])
+        rows = [features(one.signal, one.sampling_rate) for one in signals]
         return np.concatenate([np.array(rows), demographics(members)], axis=1)
 
     def _baselines(

@@ -85,11 +85,13 @@ def _same_champion(registry: Registry, champion_id: str | None, head: str, live:
 def promote(
     registry: Registry, candidate: ModelRow, *, now: datetime, actor: str, reason: str, drop_heads: bool = False
 ) -> None:
-    """A person makes a candidate live. Raises GateRefused; LearningError where it is live already."""
+    """A person makes a candidate live; it is registered where it was not. Raises GateRefused; LearningError where it is
+    live already."""
     live = registry.live()
     if live is not None and live.model_id == candidate.model_id:
         raise LearningError(f"{candidate.name} {candidate.version} is live already")
     check_promotion(registry, candidate, drop_heads=drop_heads)
+    registry.register(candidate, now=now, actor=actor, reason="promoted from its folder")
     registry.act("promoted", candidate.model_id, now=now, actor=actor, reason=reason)
 
 

@@ -168,11 +168,11 @@ def options(head: str, method: str, base: Bundle, labels: Labelling, made: Plan)
 
 
 def live_model(settings: Settings, registry: Registry, *, now: datetime, actor: str) -> ModelRow:
-    """The model that scores; the settings' own is installed where it has not been. Raises ModelError."""
+    """The model that scores; the settings' own is installed where none is live yet. Raises ModelError, GateRefused."""
     bundle = read_bundle(wiring.bundle_path(settings))
     registry.install(governance.model_row(bundle, path=settings.model.bundle, now=now), now=now, actor=actor)
     live = registry.live()
-    assert live is not None, "a model was installed just now"
+    assert live is not None, "the settings' model was installed where there was none"
     return live
 
 

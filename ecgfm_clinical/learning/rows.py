@@ -30,6 +30,7 @@ class EcgRow:
     statements: tuple[str, ...] = field(default=(), repr=False)
     test_data: bool = False
     superseded: bool = False  #: a newer version of the same recording exists
+    kept: bool = True  #: False where retention has removed the signal
     content: str = ""  #: digest of the signal's bytes; equal where one recording came in under two numbers
     codes: tuple[str, ...] = ()  #: coded statements, `SCP:NORM` or `SNOMED:164889003`, where the source has them
 

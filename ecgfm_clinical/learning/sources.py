@@ -1,8 +1,10 @@
 """Where ECGs for learning come from: the staging store, or a research archive (`learning.archive`).
 
-A source lists rows and reads one ECG at a time by key. Signals stream: nothing but rows is ever held for a whole cohort.
+A source lists rows and reads ECGs by key, singly or a page at a time. Signals stream: nothing but rows is ever held for a
+whole cohort.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -15,6 +17,8 @@ from ecgfm_clinical.staging import learning as queries
 from ecgfm_clinical.staging.registry import Registry
 from ecgfm_connectors.ecg import Ecg
 
+PAGE = 64  #: ECGs read in one question to the store: some 15 MB
+
 
 class EcgSource(Protocol):
     """ECGs that a head may learn from."""
@@ -23,6 +27,9 @@ class EcgSource(Protocol):
 
     def ecg(self, key: str) -> Ecg:
         """One ECG with its signal."""
+
+    def ecgs(self, keys: Sequence[str]) -> Iterator[Ecg]:
+        """Many of them, in order, never more than a page in memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +45,14 @@ class Signals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reasons:
-    """row -> why the head may not score it, in codes: the same judgement as before scoring."""
+    """Rows -> why the head may not score each, in codes: the same judgement as before scoring."""
 
     source: EcgSource
     rules: HeadRules
 
-    def __call__(self, row: EcgRow) -> tuple[str, ...]:
-        return tuple(reason.code for reason in judge(self.source.ecg(row.key), self.rules))
+    def __call__(self, rows: Sequence[EcgRow]) -> Iterator[tuple[str, ...]]:
+        for one in self.source.ecgs([row.key for row in rows]):
+            yield tuple(reason.code for reason in judge(one, self.rules))
 
 
 class StoreSource:
@@ -64,7 +72,11 @@ class StoreSource:
             return queries.outcome_rows(ask, kind, as_of=self._as_of)
 
     def ecg(self, key: str) -> Ecg:
-        with self._registry.asking() as ask:
-            (found,) = queries.signals(ask, [key])
-        assert isinstance(found, Ecg)
+        (found,) = self.ecgs([key])
         return found
+
+    def ecgs(self, keys: Sequence[str]) -> Iterator[Ecg]:
+        for start in range(0, len(keys), PAGE):
+            with self._registry.asking() as ask:  # never held open while the caller works
+                page: list[Ecg] = queries.signals(ask, keys[start : start + PAGE])
+            yield from page

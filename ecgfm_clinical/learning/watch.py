@@ -26,6 +26,7 @@ from ecgfm_clinical.learning.runs import write_json
 from ecgfm_clinical.learning.sources import Signals, StoreSource
 from ecgfm_clinical.learning.work import Workshop
 from ecgfm_clinical.staging import learning as queries
+from ecgfm_connectors.ecg import Ecg
 
 A_MONTH = 200  #: ECGs whose signals are looked at, chosen by a hash of their key
 REFERENCE_SHARE = (
@@ -109,7 +110,8 @@ def _sampled(rows: Sequence[EcgRow]) -> list[EcgRow]:
 
 
 def _samples(workshop: Workshop, bundle: Bundle, source: StoreSource, rows: Sequence[EcgRow]) -> list[Sample]:
-    usable = {row.key for row in rows if not signal_reasons(source.ecg(row.key))}
+    given = zip(rows, source.ecgs([row.key for row in rows]), strict=True)
+    usable = {row.key for row, one in given if not signal_reasons(one)}
     examples = [
         Example(key=row.key, patient=row.patient, labels=(), segments=segment_count(row.samples, row.sampling_rate))
         for row in rows
@@ -119,11 +121,11 @@ def _samples(workshop: Workshop, bundle: Bundle, source: StoreSource, rows: Sequ
     device = workshop.settings.model.device
     embedded = embed(Model.of(bundle).network, examples, Signals(source=source), cache=kept, device=device)
     means = {example.key: one.mean(axis=0).astype(np.float64) for example, one in zip(examples, embedded, strict=True)}
-    return [_sample(row, source, means.get(row.key)) for row in rows]
+    again = zip(rows, source.ecgs([row.key for row in rows]), strict=True)
+    return [_sample(row, one, means.get(row.key)) for row, one in again]
 
 
-def _sample(row: EcgRow, source: StoreSource, embedding: Any) -> Sample:
-    ecg = source.ecg(row.key)
+def _sample(row: EcgRow, ecg: Ecg, embedding: Any) -> Sample:
     whole = ecg.signal[~np.isnan(ecg.signal).any(axis=1)].astype(np.float64)
     numbers = {"amplitude": float("nan"), "noise": float("nan"), "rate": float("nan")}
     if len(whole) and whole.shape[1] >= ecg.sampling_rate:

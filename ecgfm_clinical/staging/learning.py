@@ -10,7 +10,7 @@ from sqlalchemy import func, select, true
 
 from ecgfm_clinical.learning.rows import EcgRow, OutcomeRow
 from ecgfm_clinical.staging import loading
-from ecgfm_clinical.staging.schema import ecg, identity_alias, outcome, score, scoring
+from ecgfm_clinical.staging.schema import ecg, identity_alias, outcome, score, scoring, signal
 from ecgfm_clinical.staging.transaction import Reading
 
 PAGE = 1000  # ECGs read at once
@@ -31,7 +31,9 @@ def _until(column: Any, as_of: datetime | None) -> Any:
 
 def _pages(reading: Reading, as_of: datetime | None) -> Iterator[Any]:
     last = 0
-    query = select(ecg).where(_until(ecg.c.received_at, as_of)).order_by(ecg.c.ecg_id).limit(PAGE)
+    kept = signal.c.ecg_id.is_not(None).label("kept")
+    every = select(*ecg.c, kept).join(signal, signal.c.ecg_id == ecg.c.ecg_id, isouter=True)
+    query = every.where(_until(ecg.c.received_at, as_of)).order_by(ecg.c.ecg_id).limit(PAGE)
     while rows := reading.connection.execute(query.where(ecg.c.ecg_id > last)).all():
         yield from rows
         last = rows[-1].ecg_id
@@ -85,6 +87,7 @@ def _ecg_row(
         test_data=row.about["test_data"],
         superseded=row.version < newest[row.source_key],
         content=_content(row),
+        kept=row.kept,
     )
 
 

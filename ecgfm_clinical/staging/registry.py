@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Row, Select, func, insert, literal_column, select
 
-from ecgfm_clinical.errors import NotFound
+from ecgfm_clinical.errors import GateRefused, NotFound
 from ecgfm_clinical.staging import learning as queries
 from ecgfm_clinical.staging.records import Score, StagedEcg
 from ecgfm_clinical.staging.schema import (
@@ -107,14 +107,24 @@ class Registry:
             _register(tx, row, reason)
 
     def install(self, row: ModelRow, *, now: datetime, actor: str) -> bool:
-        """Make the settings' own bundle live, unless it already was installed last; whether anything was done.
+        """Make the settings' own bundle live where no model is, or only a demo model; whether anything was done.
 
-        A promotion after the installation stands; naming another bundle in the settings is a new act and wins.
+        A bundle that was live before changes nothing: what was promoted since stands. Raises GateRefused for any other
+        one, because only a promotion, with its gate, replaces a live model.
         """
         with self._writing(now, actor) as tx:
-            last = tx.connection.execute(_events(["installed"]).limit(1)).first()
-            if last is not None and last.model_id == row.model_id:
+            query = _events(MAKES_LIVE).add_columns(model.c.name, model.c.version, model.c.demo)
+            acts = tx.connection.execute(query.join(model, model.c.model_id == model_event.c.model_id)).all()
+            if any(act.model_id == row.model_id for act in acts):
                 return False
+            if acts and (row.demo or not acts[0].demo):
+                live = acts[0]
+                raise GateRefused(
+                    f"model.bundle names {row.name} {row.version} ({row.model_id[:12]}), which never was live; "
+                    f"{live.name} {live.version} ({live.model_id[:12]}) is, and only a promotion replaces it: set "
+                    f"model.bundle back, then `ecgfm-clinical model promote {row.path}`, after `ecgfm-clinical evaluate "
+                    f"HEAD --model {row.path}` for each of its heads"
+                )
             _register(tx, row, "named by the settings")
             _act(tx, "installed", row.model_id, "named by the settings")
             return True

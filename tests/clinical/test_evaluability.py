@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ecgfm_clinical import evaluability
 from ecgfm_clinical.demo import alterations, recordings
 from ecgfm_clinical.evaluability import age_years, judge, signal_reasons
 from ecgfm_clinical.settings import HeadRules
@@ -74,6 +75,24 @@ def test_a_wrong_unit_or_gain_is_noticed(clean: NDArray[np.float64], factor: flo
 def test_a_clipped_lead_is_noticed(clean: NDArray[np.float64]) -> None:
     clean[9] = np.clip(4 * clean[9], -0.4, 0.4)
     assert "clipped-lead" in codes(ecg(clean))
+
+
+@pytest.mark.parametrize("rate", [100.0, 250.0, 500.0, 1000.0])
+def test_the_quick_estimate_of_noise_errs_less_than_it_is_trusted(rate: float) -> None:
+    stream = np.random.default_rng(7)
+    for index in range(6):
+        noise = stream.normal(0, stream.uniform(0.01, 0.3, (12, 1)), (12, int(10 * rate)))
+        signal = (np.resize(recordings.load(index), noise.shape) + noise).astype(np.float32)
+        exact = evaluability.between_beats(signal, rate)
+        assert evaluability._quick_between_beats(signal, rate) == pytest.approx(exact, rel=0.005)
+        assert (evaluability._is_noisy(signal, rate) == (exact > evaluability.NOISE_MV)).all()
+
+
+@pytest.mark.parametrize(("seconds", "flat"), [(0.99, False), (1.0, True)])
+def test_a_lead_is_flat_from_one_second_on(clean: NDArray[np.float64], seconds: float, flat: bool) -> None:
+    clean[6, 700 : 700 + round(500 * seconds)] = 0.123
+    clean[6, 2000:2200] = 0.456  # a second pause adds nothing to the first
+    assert ("flat-lead" in codes(ecg(clean))) is flat
 
 
 @pytest.mark.parametrize("rate", [50.0, 2000.0])

@@ -1,6 +1,7 @@
 """Linkage, exclusions in order, splits that stay, and every known way in which a test patient leaks into training."""
 
 import math
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -43,6 +44,14 @@ def draw(value: float, *, hours: float, patient: str = "p1", **changes: Any) -> 
     return echo(value, patient=patient, **(given | {"observed_at": NOON + timedelta(hours=hours)} | changes))
 
 
+def all_evaluable(rows: Sequence[EcgRow]) -> list[tuple[str, ...]]:
+    return [()] * len(rows)
+
+
+def noise_of_p2(rows: Sequence[EcgRow]) -> list[tuple[str, ...]]:
+    return [("noise", "flat-lead") if row.patient == "p2" else () for row in rows]
+
+
 def lvef_cohort(ecgs: list[EcgRow], echoes: list[OutcomeRow], rules: CohortRules | None = None, **more: Any) -> Cohort:
     outcomes, left_out = usable(echoes, now=NOW)
     return build(
@@ -50,7 +59,7 @@ def lvef_cohort(ecgs: list[EcgRow], echoes: list[OutcomeRow], rules: CohortRules
         ReducedLvef(outcomes=outcomes),
         rules or CohortRules(),
         now=NOW,
-        evaluable=more.get("evaluable", lambda row: ()),
+        evaluable=more.get("evaluable", all_evaluable),
         outcomes_left_out=left_out,
     )
 
@@ -133,6 +142,7 @@ def test_exclusions_are_counted_in_order_and_add_up() -> None:
         ecg(13, at=NOON + timedelta(hours=1)),
         ecg(14, patient="p2"),
         ecg(15, patient="unknown age", age=None),
+        ecg(16, kept=False),
     ]
     echoes = [
         echo(35),
@@ -141,10 +151,11 @@ def test_exclusions_are_counted_in_order_and_add_up() -> None:
         echo(60, patient="unknown age"),
         echo(20, status="withdrawn"),
     ]
-    cohort = lvef_cohort(ecgs, echoes, evaluable=lambda row: ("noise", "flat-lead") if row.patient == "p2" else ())
+    cohort = lvef_cohort(ecgs, echoes, evaluable=noise_of_p2)
     assert {step.code: step.excluded for step in cohort.steps} == {
         "test-data": 1,
         "superseded": 1,
+        "no-signal": 1,
         "no-patient": 1,
         "no-time": 1,
         "future": 1,
@@ -222,7 +233,7 @@ def test_given_labels_of_a_table() -> None:
         source="t",
         meaning="m",
     )
-    cohort = build([ecg(1), ecg(2), ecg(3)], rule, CohortRules(), now=NOW, evaluable=lambda row: ())
+    cohort = build([ecg(1), ecg(2), ecg(3)], rule, CohortRules(), now=NOW, evaluable=all_evaluable)
     assert [one.example.key for one in cohort.members] == ["ecg:1"]
     assert next(step.excluded for step in cohort.steps if step.code == "no-label") == 2
 

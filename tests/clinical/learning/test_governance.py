@@ -165,13 +165,26 @@ def test_promoting_the_live_model_is_said(house: House) -> None:
         house.promote("first")
 
 
-def test_naming_another_bundle_in_the_settings_is_an_act_and_a_restart_is_none(house: House) -> None:
+def test_settings_install_the_first_model_and_replace_no_live_one(house: House, tmp_path: Path) -> None:
     house.judge("second")
     house.promote("second")
+    before = house.registry.history()
     house.install("first")
-    assert house.live == "second", "a restart with the same settings changes nothing"
-    house.install("third")
-    assert house.live == "third"
+    house.install("second")
+    assert house.live == "second", "a restart with a model that was live once changes nothing"
+    bundle = Bundle.read(tmp_path / "third")
+    real = Bundle.write(
+        tmp_path / "real", bundle.network(), name="ours", version="1", demo=False, provenance={}, heads=bundle.heads
+    )
+    with pytest.raises(
+        GateRefused, match=r"model.bundle names .* never was live.*only a promotion.*model promote third"
+    ):
+        house.install("third")
+    assert house.registry.history() == before
+    house.install("real")  # the first real model takes the place of a demo model, which governs nothing
+    assert house.registry.live(at=house.clock()) == governance.model_row(real, path="real", now=house.clock())
+    with pytest.raises(GateRefused, match="only a promotion"):
+        house.install("third")
 
 
 def test_the_history_cannot_be_rewritten(house: House) -> None:
