@@ -192,7 +192,7 @@ class Scorer:
 
 
 def _record(one: StagedEcg) -> Record:
-    return Record(signal=one.ecg.signal, sampling_rate=one.ecg.sampling_rate)
+    return Record(signal=one.ecg.signal, sampling_rate=one.ecg.sampling_rate, site=one.site)
 
 
 def _reasons(prediction: Prediction | None) -> tuple[str, ...]:

@@ -365,11 +365,20 @@ class Learning(_Part):
     drop_if_outcome_first: bool = False
     calibration: Literal["platt", "isotonic", "none"] = "platt"
     operating_points: Mapping[str, OperatingPoint] = Field(default_factory=dict, description="by head")
+    site_operating_points: Mapping[str, Mapping[str, OperatingPoint]] = Field(
+        default_factory=dict,
+        description="by site, then by head: rules of sites that differ from the one above; a site is an ECG's institution, "
+        "or the listener or source it came by where the ECG names none",
+    )
     gate: Gate = Gate()
 
     def operating_point(self, head: str) -> OperatingPoint:
         """The rule of one head; a sensitivity of 90 % where none is given."""
         return self.operating_points.get(head, OperatingPoint())
+
+    def operating_points_by_site(self, head: str) -> dict[str, OperatingPoint]:
+        """The rules of one head at sites that have their own."""
+        return {site: own[head] for site, own in self.site_operating_points.items() if head in own}
 
 
 class Retention(_Part):

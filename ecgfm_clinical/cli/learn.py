@@ -3,6 +3,7 @@
 import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -51,9 +52,6 @@ PatienceOption = Annotated[
     int | None, typer.Option(min=1, help="Epochs without a better validation AUPRC before stopping.")
 ]
 PrecisionOption = Annotated[str | None, typer.Option(help="32-true, bf16-mixed or 16-mixed.")]
-DevicesOption = Annotated[
-    int, typer.Option(min=1, help="Data-parallel devices; start with torchrun for more than one.")
-]
 SeedOption = Annotated[int, typer.Option(help="Of everything that is drawn.")]
 
 
@@ -74,7 +72,6 @@ def retrain(
     batch_size: BatchOption = None,
     patience: PatienceOption = None,
     precision: PrecisionOption = None,
-    devices: DevicesOption = 1,
     seed: SeedOption = 1,
     archive: ArchiveOption = None,
     table: TableOption = None,
@@ -86,14 +83,15 @@ def retrain(
 ) -> None:
     """Train a head from the echo and laboratory results that came in by the listeners, judge it, register it as candidate.
 
-    Stopped or killed, the same command goes on where it was. Exits with 1 where the gate refuses the candidate, which is
+    Stopped or killed, the same command goes on where it was. On several GPUs: `torchrun --nproc-per-node=2 --no-python
+    ecgfm-clinical retrain HEAD --method full`. Exits with 1 where the gate refuses the candidate, which is
     registered all the same, with the reasons. `model promote` makes a candidate live.
     """
     from ecgfm_clinical import wiring
     from ecgfm_clinical.learning.work import Workshop
     from ecgfm_clinical.staging.registry import Registry
 
-    tuning = _fine_tuning(method, epochs, learning_rate, batch_size, patience, precision, devices)
+    tuning = _fine_tuning(method, epochs, learning_rate, batch_size, patience, precision)
     if archive is not None:
         from ecgfm_clinical.learning.research import retrain_archive
 
@@ -118,7 +116,8 @@ def retrain(
                 settings=read, registry=Registry(store), actor=actor(), clock=wiring.utc_now, progress=progress
             )
             done = workshop.retrain(head, method=method.value, base=base, fine_tuning=tuning, seed=seed)
-    _tell(done.bundle.model_id, str(done.bundle.path), done.judgement, done.report, as_json)
+    if done is not None:  # None: this process has helped another to train
+        _tell(done.bundle.model_id, str(done.bundle.path), done.judgement, done.report, as_json)
 
 
 def evaluate(
@@ -180,7 +179,9 @@ def cross_validate(
             base=base,
             out=out,
             method=method.value,
-            fine_tuning=_fine_tuning(method, epochs, learning_rate, batch_size, patience, precision, 1),
+            fine_tuning=replace(
+                _fine_tuning(method, epochs, learning_rate, batch_size, patience, precision), devices=1, nodes=1
+            ),
             folds=folds,
             seed=seed,
             now=wiring.utc_now(),
@@ -199,14 +200,15 @@ def _fine_tuning(
     batch_size: int | None,
     patience: int | None,
     precision: str | None,
-    devices: int,
 ) -> "FineTuning":
-    """The published settings (or those of low-rank adapters) with what was said otherwise. Raises InputError."""
-    from dataclasses import replace
+    """The published settings (or those of low-rank adapters) with what was said otherwise, on the devices that torchrun
+    announces. Raises InputError."""
+    import os
 
     from ecgfm.train import LOW_RANK, FineTuning
     from ecgfm_clinical.errors import InputError
 
+    devices = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     start = LOW_RANK if method is MethodChoice.lora else FineTuning()
     if precision not in (None, "32-true", "bf16-mixed", "16-mixed"):
         raise InputError(f"--precision {precision} is none of 32-true, bf16-mixed, 16-mixed")
@@ -218,6 +220,7 @@ def _fine_tuning(
         "patience": patience,
         "precision": precision,
         "devices": devices,
+        "nodes": int(os.environ.get("WORLD_SIZE", "1")) // devices,
     }
     return replace(start, **{name: value for name, value in said.items() if value is not None})
 

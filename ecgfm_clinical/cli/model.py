@@ -212,6 +212,9 @@ def _print(path: Path) -> None:
             threshold = head.operating_points.get(label)
             point = "no operating point" if threshold is None else f"positive from {threshold:g}"
             lines.append(f"    {label}: {head.aggregation[label]} over segments, {point}")
+        for site, points in head.site_operating_points.items():
+            told = ", ".join(f"{label} positive from {value:g}" for label, value in points.items())
+            lines.append(f"    at {site}: {told}")
     if not bundle.heads:
         lines.append("  no head: it gives embeddings, and is where a head is trained from")
     say("\n".join(lines))

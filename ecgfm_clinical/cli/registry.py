@@ -211,6 +211,9 @@ def recalibrate(
     what: Annotated[str, typer.Option(help="sensitivity, specificity or ppv.")] = "sensitivity",
     at_least: Annotated[float, typer.Option(min=0.0, max=1.0)] = 0.9,
     prevalence: Annotated[float | None, typer.Option(help="For ppv: of the people who are scored.")] = None,
+    site: Annotated[
+        str, typer.Option(help="Choose the threshold of this site only; all else stays as it is in the model.")
+    ] = "",
     model: Annotated[str | None, typer.Option(help="Model to start from; the live one if not given.")] = None,
     settings: SettingsOption = None,
 ) -> None:
@@ -223,7 +226,7 @@ def recalibrate(
     point = OperatingPoint.model_validate({"what": what, "at_least": at_least, "prevalence": prevalence})
     with opened(settings) as (read, store):
         workshop = Workshop(settings=read, registry=Registry(store), actor=actor(), clock=wiring.utc_now)
-        done = workshop.recalibrate(head, point, model=model)
+        done = workshop.recalibrate(head, point, site=site, model=model)
     console().print(f"{done.bundle.model_id}\nreport    {done.report}", soft_wrap=True)
     for refusal in done.judgement.refusals:
         console().print(f"The gate refuses: {refusal}", soft_wrap=True)

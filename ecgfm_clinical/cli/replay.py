@@ -33,8 +33,8 @@ def replay(
 ) -> None:
     """Do again what was done before.
 
-    With ECG: exits with 1 where the stored bytes or the stored model give anything but exactly the stored score. Nothing
-    in the store changes and nothing is sent.
+    With ECG: scored by the model that scored it then, whatever is live now; exits with 1 where the stored bytes or that
+    model give anything but exactly the stored score. Nothing in the store changes and nothing is sent.
     """
     from ecgfm_clinical.errors import InputError
 

@@ -20,14 +20,15 @@ from ecgfm_clinical.demo.deliveries import Delivery
 from ecgfm_clinical.demo.hospital import Hospital
 from ecgfm_clinical.learning import governance
 from ecgfm_clinical.learning.comparison import Judgement
-from ecgfm_clinical.learning.retraining import Progress, quiet
+from ecgfm_clinical.learning.retraining import Progress, Retrained, quiet
 from ecgfm_clinical.learning.work import Workshop
 from ecgfm_clinical.settings import read_settings
 from ecgfm_clinical.staging.registry import Registry
 from ecgfm_clinical.wiring import demo_bundle
 from ecgfm_connectors.testing import dicom_writer, oru_writer
 
-HEADS = ("reduced_lvef", "troponin")
+#: Heads in the order in which they are trained, each by linear probe.
+RECIPE = ("reduced_lvef", "troponin")
 ACTOR = "demo"
 
 
@@ -45,7 +46,7 @@ class Learnt:
 def start_bundle(folder: Path) -> Path:
     """The demo model without the two heads, as every hospital begins: no weights for them are public. Returns the bundle."""
     demo = Bundle.read(demo_bundle())
-    bare = models.without(Model.of(demo), HEADS)
+    bare = models.without(Model.of(demo), RECIPE)
     path = folder / "start"
     models.write(
         bare,
@@ -99,6 +100,17 @@ def ecg_delivery(visit: Visit, *, sent_at: datetime) -> Delivery:
     )
 
 
+def train_heads(workshop: Workshop, *, replicates: int) -> dict[str, Retrained]:
+    """Both heads, the second beside the first on one encoder. Raises LearningError, TrainingError."""
+    found: dict[str, Retrained] = {}
+    base: str | None = None
+    for head in RECIPE:
+        done = workshop.retrain(head, base=base, note=clinic.NOTE, replicates=replicates)
+        assert done is not None, "one process trains alone"
+        found[head], base = done, done.bundle.model_id
+    return found
+
+
 def learn(
     hospital: Hospital,
     patients: int,
@@ -123,12 +135,9 @@ def learn(
         clock=clock,
         progress=progress,
     )
-    judgements: dict[str, Judgement] = {}
-    model_id: str | None = None
-    for head in HEADS:
-        done = workshop.retrain(head, base=model_id, note=clinic.NOTE, replicates=replicates)
-        judgements[head], model_id = done.judgement, done.bundle.model_id
-    assert model_id is not None
+    done = train_heads(workshop, replicates=replicates)
+    judgements = {head: one.judgement for head, one in done.items()}
+    model_id = done[RECIPE[-1]].bundle.model_id
     promoted = not any(one.refusals for one in judgements.values())
     if promoted:
         row = workshop.registry.find(model_id)

@@ -31,6 +31,8 @@ def _lines(bundle: Bundle) -> Iterator[str]:
     for spec in bundle.heads:
         points = ", ".join(f"{label}: {value:.4f}" for label, value in spec.operating_points.items()) or "none"
         yield f"\n- **{spec.name}** ({', '.join(spec.labels)}). Positive means: {spec.target} Operating points: {points}."
+        for site, own in spec.site_operating_points.items():
+            yield f"  - at {site}: {', '.join(f'{label}: {value:.4f}' for label, value in own.items())}"
     yield "\n## Purpose, intended users and patients"
     yield "\nA second look at a resting ECG by the clinicians who ordered it, at the hospital that trained the head. It"
     yield "finds patients in whom a measurement (echo, troponin) is worth while; it does not replace that measurement."
@@ -73,6 +75,8 @@ def _head(head: str, told: Mapping[str, Any]) -> Iterator[str]:
     yield f"\n- Method and settings: {training}"
     yield f"- Labels: {cohort['rules'].get('labelling')}"
     yield f"- Calibration: {told['calibration']}; operating point: {told['operating_point']}"
+    for site, rule in told.get("site_operating_points", {}).items():
+        yield f"  - at {site}: {rule}"
     yield f"- Cohort `{cohort['digest'][:16]}`: {cohort['considered']} ECGs considered, {cohort['included']} of {cohort['patients']} patients"
     for split, own in cohort["splits"].items():
         yield f"  - {split}: {own['ecgs']} ECGs of {own['patients']} patients, positives {own['positives']}"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ecgfm import candidate as models
 from ecgfm.candidate import Model, Place
 from ecgfm.embedding import embed
+from ecgfm.heads import HeadSpec
 from ecgfm.metrics import BOOTSTRAP_REPLICATES
 from ecgfm.train import Split, train_linear
 from ecgfm_clinical.errors import LearningError
@@ -29,6 +30,7 @@ class Judgement:
     """How one head did, label by label, and what the gate says to it."""
 
     labels: dict[str, dict[str, Any]] = field(repr=False)  #: label -> JSON of `judging.judge`
+    tests: dict[str, TestSet] = field(repr=False)  #: label -> what was judged
     refusals: tuple[str, ...]  #: empty where the candidate may be promoted
 
 
@@ -53,11 +55,11 @@ class Judge:
             live = self.probabilities(champion, head, test)
         floor = self.random_encoder(candidate, head)
         groups = subgroups(test, self.source)
-        found = {}
+        tests = {}
         for column, label in enumerate(spec.labels):
             known = np.flatnonzero(np.isfinite([member.example.labels[column] for member in test]))
             at = partial(_column, column=column, rows=known)
-            found[label] = self._judge_label(
+            tests[label] = self._with_age_and_sex(
                 [test[i] for i in known],
                 column,
                 TestSet(
@@ -65,22 +67,24 @@ class Judge:
                     probabilities=at(own),
                     patients=[test[i].example.patient for i in known],
                     threshold=spec.operating_points.get(label),
+                    thresholds=_at_their_sites(spec, label, [test[i] for i in known]),
                     champion=None if live is None else at(live),
                     baselines={RANDOM_ENCODER: at(floor)},
                     subgroups={name: [values[i] for i in known] for name, values in groups.items()},
                 ),
             )
+        found = {label: judge(one, replicates=self.replicates, seed=self.seed) for label, one in tests.items()}
         reasons = [reason for label, judged in found.items() for reason in refusals(label, judged, self.gate)]
-        return Judgement(labels=found, refusals=tuple(reasons))
+        return Judgement(labels=found, tests=tests, refusals=tuple(reasons))
 
-    def _judge_label(self, members: Sequence[Member], column: int, test: TestSet) -> dict[str, Any]:
+    def _with_age_and_sex(self, members: Sequence[Member], column: int, test: TestSet) -> TestSet:
         if not 0 < test.labels.sum() < len(test.labels):
             raise LearningError(
                 f"{self.cohort.labels[column]}: {int(test.labels.sum())} of {len(test.labels)} test ECGs are positive, both "
                 "kinds are needed to judge it; collect more outcomes, or widen the window"
             )
         baselines = {AGE_SEX: age_and_sex(self.cohort.of("train"), members, column), **test.baselines}
-        return judge(replace(test, baselines=baselines), replicates=self.replicates, seed=self.seed)
+        return replace(test, baselines=baselines)
 
     def probabilities(self, model: Model, head: str, members: Sequence[Member]) -> Floats:
         """(members, labels) of one model's head."""
@@ -109,6 +113,13 @@ class Judge:
         fitted = Model(network=probe.network, specs=probe.network.specs, origin=RANDOM_ENCODER)
         logits = models.segment_logits(fitted, head, self.cohort.examples("test"), read, self.place)
         return models.probabilities(replace(fitted.spec(head), calibration=None), logits)
+
+
+def _at_their_sites(spec: HeadSpec, label: str, members: Sequence[Member]) -> Floats | None:
+    """(n,) the threshold that each ECG meets at its site; None where no site has one of its own."""
+    if not spec.site_operating_points or label not in spec.operating_points:
+        return None
+    return np.array([spec.threshold(label, member.row.site) for member in members], dtype=np.float64)
 
 
 def _column(values: Floats, *, column: int, rows: NDArray[np.intp]) -> Floats:

@@ -33,9 +33,16 @@ class TestSet:
     probabilities: Floats  #: (n,) of the candidate
     patients: Sequence[str] = field(repr=False)
     threshold: float | None  #: the candidate's operating point
+    thresholds: Floats | None = None  #: (n,) each ECG's own, where sites have operating points of their own
     champion: Floats | None = None  #: (n,) of the live model; None where it lacks the head
     baselines: Mapping[str, Floats] = field(default_factory=dict)  #: name -> (n,)
     subgroups: Mapping[str, Sequence[str]] = field(default_factory=dict)  #: attribute -> value of each ECG
+
+    @property
+    def called_from(self) -> float | Floats:
+        """The probability from which an ECG is called positive: one for all, or each its own."""
+        assert self.threshold is not None
+        return self.threshold if self.thresholds is None else self.thresholds
 
 
 def judge(test: TestSet, *, replicates: int = metrics.BOOTSTRAP_REPLICATES, seed: int = 0) -> dict[str, Any]:
@@ -86,14 +93,14 @@ def _statistics(test: TestSet, others: Mapping[str, Floats]) -> dict[str, Statis
     }
     if test.threshold is not None:
         for rate in ("sensitivity", "specificity", "ppv", "npv"):
-            found[rate] = partial(_rate, y, p, test.threshold, rate)
+            found[rate] = partial(_rate, y, p, test.called_from, rate)
     for name, other in others.items():
         found[f"auroc {name}"] = partial(_auroc, y, other)
         found[f"difference {name}"] = partial(_difference, y, p, other)
     return found
 
 
-def _rate(y: Floats, p: Floats, threshold: float, rate: str, weights: Floats) -> float:
+def _rate(y: Floats, p: Floats, threshold: float | Floats, rate: str, weights: Floats) -> float:
     return float(getattr(metrics.confusion(y, p, threshold, weights), rate))
 
 
@@ -174,7 +181,8 @@ def _subgroup(test: TestSet, attribute: str, value: str, replicates: int, seed: 
         "specificity": None,
     }
     if test.threshold is not None:
-        called = metrics.confusion(y, p, test.threshold)
+        own = test.called_from
+        called = metrics.confusion(y, p, own[inside] if isinstance(own, np.ndarray) else own)
         told |= {"sensitivity": finite(called.sensitivity), "specificity": finite(called.specificity)}
     if min(y.sum(), (1 - y).sum()) < SMALLEST_SUBGROUP:
         return told

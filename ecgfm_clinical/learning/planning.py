@@ -130,6 +130,9 @@ def plan(
         fine_tuning=replace(fine_tuning or (LOW_RANK if method == "lora" else FineTuning()), seed=seed),
         calibration=learning.calibration,
         operating_point=operating_rule(learning.operating_point(head)),
+        site_operating_points={
+            site: operating_rule(point) for site, point in learning.operating_points_by_site(head).items()
+        },
         gate=gate_rules(learning),
         site=settings.site.name,
         code_version=wiring.program_version(),
@@ -159,6 +162,7 @@ def options(head: str, method: str, base: Bundle, labels: Labelling, made: Plan)
         "fine_tuning": repr(made.fine_tuning) if method != "linear" else "",
         "calibration": made.calibration,
         "operating_point": str(made.operating_point),
+        "site_operating_points": {site: str(rule) for site, rule in made.site_operating_points.items()},
         "gate": repr(made.gate),
         "seed": made.seed,
     }

@@ -16,7 +16,7 @@ from ecgfm_clinical.learning.archive import CLASSES, Archive, diagnostic_classes
 from ecgfm_clinical.learning.cohort import CohortRules, build
 from ecgfm_clinical.learning.cross_validation import CrossValidation
 from ecgfm_clinical.learning.labelling import Given, Labelling
-from ecgfm_clinical.learning.retraining import Plan, Progress, Retrained, retrain
+from ecgfm_clinical.learning.retraining import Plan, Progress, Retrained, quiet, retrain
 from ecgfm_clinical.learning.runs import begin, write_json
 from ecgfm_clinical.learning.sources import Reasons
 from ecgfm_clinical.settings import HeadRules
@@ -63,8 +63,11 @@ def retrain_archive(
     seed: int,
     now: datetime,
     progress: Progress,
-) -> Retrained:
-    """Train and judge a head on an archive; nothing is registered. Raises InputError, LearningError, TrainingError."""
+) -> Retrained | None:
+    """Train and judge a head on an archive; nothing is registered. Raises InputError, LearningError, TrainingError.
+
+    None in all but the first of several processes that torchrun started.
+    """
     if table is None or out is None:
         raise InputError("--archive needs --table (a row for each recording) and --out (a folder for what comes of it)")
     source = Archive.open(archive, table)
@@ -81,7 +84,9 @@ def retrain_archive(
         code_version=wiring.program_version(),
         seed=seed,
     )
-    run = begin(out / "runs", planning.options(head, method, bundle, labels, plan), now=now)
+    team = plan.team()
+    asked = planning.options(head, method, bundle, labels, plan)
+    run = team.share(lambda: begin(out / "runs", asked, now=now)) if team else begin(out / "runs", asked, now=now)
     done = retrain(
         plan,
         source,
@@ -90,8 +95,11 @@ def retrain_archive(
         run=run,
         bundles=out / "bundles",
         place=_place(out, progress),
-        progress=progress,
+        team=team,
+        progress=progress if team is None or team.first else quiet,
     )
+    if done is None:
+        return None
     run.finish({"model_id": done.bundle.model_id})
     return done
 

@@ -16,8 +16,9 @@ from ecgfm.checkpoint import Bundle
 from ecgfm.embedding import embed
 from ecgfm.errors import TrainingError
 from ecgfm.heads import INTERPRETATION, HeadSpec
-from ecgfm.train import FineTuning, Method, Split, Trained, fine_tune, train_linear
-from ecgfm_clinical.errors import LearningError
+from ecgfm.team import Team
+from ecgfm.train import FineTuning, Method, Split, Trained, fine_tune, launch, train_linear
+from ecgfm_clinical.errors import InputError, LearningError
 from ecgfm_clinical.learning import report
 from ecgfm_clinical.learning.cohort import SPLITS, Cohort, CohortRules, Member, build
 from ecgfm_clinical.learning.comparison import Judge, Judgement
@@ -52,12 +53,26 @@ class Plan:
     fine_tuning: FineTuning = field(default_factory=FineTuning)
     calibration: CalibrationMethod = "platt"
     operating_point: OperatingRule = field(default=DEFAULT_RULE)
+    site_operating_points: Mapping[str, OperatingRule] = field(
+        default_factory=dict
+    )  #: of sites with a rule of their own
     gate: GateRules = field(default_factory=GateRules)
     site: str = ""
     code_version: str = ""
     note: str = ""  #: what every reader of the numbers must know, such as that outcomes are simulated
     replicates: int = 1000
     seed: int = 0
+
+    def team(self) -> Team | None:
+        """The processes that torchrun started for this plan, met; None for a linear probe, which one process fits.
+
+        Raises InputError where several were started for nothing, and as `ecgfm.train.launch`.
+        """
+        if self.method != "linear":
+            return launch(self.fine_tuning)
+        if self.fine_tuning.devices * self.fine_tuning.nodes > 1:
+            raise InputError("a linear probe is fitted by one process; start it without torchrun and --devices")
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +94,13 @@ def retrain(
     run: Run,
     bundles: Path,
     place: Place,
+    team: Team | None = None,
     outcomes_left_out: Mapping[str, int] | None = None,
     progress: Progress = quiet,
-) -> Retrained:
+) -> Retrained | None:
     """Train, calibrate, judge and write one candidate; the registry is the caller's.
+
+    Of several processes that train together (`team`) only the first does more than that: the others return None.
 
     Raises LearningError (too few of either kind, no operating point), TrainingError (interrupted, disk full), BundleError.
     """
@@ -95,17 +113,20 @@ def retrain(
         evaluable=Reasons(source=source, rules=plan.evaluability),
         outcomes_left_out=dict(outcomes_left_out or {}),
     )
-    write_json(run.folder / "cohort.json", cohort.to_json())
-    report.draw_flow(cohort.to_json(), run.folder / "cohort.svg")
+    if team is None or team.first:
+        write_json(run.folder / "cohort.json", cohort.to_json())
+        report.draw_flow(cohort.to_json(), run.folder / "cohort.svg")
     cohort = learnable(cohort)
     model = Model.of(base)
-    trained = _train(plan, model, cohort, source, run, place, progress)
-    finished = _finished(plan, cohort, model, trained, source, place)
+    trained = _train(plan, model, cohort, source, run, place, team, progress)
+    if team is not None and not team.first:
+        return None
+    finished, chosen_on = _finished(plan, cohort, model, trained, source, place)
     progress("judging", 0, 1)
     judge = Judge(cohort=cohort, source=source, place=place, gate=plan.gate, replicates=plan.replicates, seed=plan.seed)
     against = None if champion is None else model if champion.model_id == base.model_id else Model.of(champion)
     judgement = judge.compare(finished, against, plan.head)
-    provenance = _provenance(plan, base, champion, cohort, trained, judgement, run)
+    provenance = _provenance(plan, base, champion, cohort, trained, judgement, chosen_on, run)
     kept = {spec.name for spec in finished.specs}
     provenance["heads"] = {name: own for name, own in provenance["heads"].items() if name in kept}
     folder = bundles / run.folder.name
@@ -177,7 +198,14 @@ def head_spec(head: str, labels: tuple[str, ...], target: str) -> HeadSpec:
 
 
 def _train(
-    plan: Plan, model: Model, cohort: Cohort, source: EcgSource, run: Run, place: Place, progress: Progress
+    plan: Plan,
+    model: Model,
+    cohort: Cohort,
+    source: EcgSource,
+    run: Run,
+    place: Place,
+    team: Team | None,
+    progress: Progress,
 ) -> Trained:
     spec = head_spec(plan.head, cohort.labels, plan.labelling.target)
     split = Split(train=cohort.examples("train"), validation=cohort.examples("validation"))
@@ -203,23 +231,31 @@ def _train(
         read,
         replace(plan.fine_tuning, method=plan.method),
         folder=run.folder,
+        team=team,
         progress=lambda done, total, text: progress(f"training, {text}", done, total),
     )
 
 
-def _finished(plan: Plan, cohort: Cohort, base: Model, trained: Trained, source: EcgSource, place: Place) -> Model:
-    """The trained head calibrated and with its operating points, joined with what stays of the base."""
+def _finished(
+    plan: Plan, cohort: Cohort, base: Model, trained: Trained, source: EcgSource, place: Place
+) -> tuple[Model, dict[str, str]]:
+    """The trained head calibrated and with its operating points, joined with what stays of the base; and per site with a
+    rule of its own, on which ECGs its point was chosen."""
     raw = Model(network=trained.network, specs=trained.network.specs, origin="candidate")
     validation = cohort.examples("validation")
+    sites = [member.row.site for member in cohort.of("validation")]
     logits = models.segment_logits(raw, plan.head, validation, Signals(source=source), place)
     try:
         spec = models.calibrated(raw.spec(plan.head), validation, logits, plan.calibration)
         spec = models.with_operating_points(spec, validation, logits, plan.operating_point)
+        spec, chosen_on = models.with_site_operating_points(
+            spec, validation, logits, sites, plan.site_operating_points, least=LEAST["validation"]
+        )
     except NoOperatingPoint as error:
         raise LearningError(f"{plan.head}: {error}; ask for less in [learning.operating_points.{plan.head}]") from error
     except ValueError as error:
         raise TrainingError(f"{plan.head} cannot be calibrated: {error}") from error
-    return models.joined(base, trained.network, spec)
+    return models.joined(base, trained.network, spec), chosen_on
 
 
 def _provenance(
@@ -229,6 +265,7 @@ def _provenance(
     cohort: Cohort,
     trained: Trained,
     judgement: Judgement,
+    chosen_on: Mapping[str, str],
     run: Run,
 ) -> dict[str, Any]:
     """What made the bundle; nothing in it leads back to a patient."""
@@ -244,6 +281,9 @@ def _provenance(
         "evaluability": plan.evaluability.model_dump(),
         "calibration": {"method": plan.calibration, "fitted_on": "validation"},
         "operating_point": {**asdict(plan.operating_point), "chosen_on": "validation", "site": plan.site},
+        "site_operating_points": {
+            site: {**asdict(rule), "chosen_on": chosen_on[site]} for site, rule in plan.site_operating_points.items()
+        },
         "gate": asdict(plan.gate),
         "seed": plan.seed,
         "champion": None if champion is None else {"name": champion.name, "model_id": champion.model_id},

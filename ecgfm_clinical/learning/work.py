@@ -1,6 +1,6 @@
 """`retrain` and `evaluate` on the staging store: from the command line's words to a judged model in the registry."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from ecgfm_clinical.errors import LearningError
 from ecgfm_clinical.learning import governance, planning, report
 from ecgfm_clinical.learning.cohort import Cohort, build
 from ecgfm_clinical.learning.comparison import Judge, Judgement
-from ecgfm_clinical.learning.retraining import Progress, Retrained, learnable, quiet, retrain
+from ecgfm_clinical.learning.retraining import LEAST, Progress, Retrained, learnable, quiet, retrain
 from ecgfm_clinical.learning.runs import begin
 from ecgfm_clinical.learning.sources import Reasons, Signals, StoreSource
 from ecgfm_clinical.settings import OperatingPoint, Settings
@@ -51,8 +51,11 @@ class Workshop:
         note: str = "",
         seed: int = 0,
         replicates: int = 1000,
-    ) -> Retrained:
-        """Train and judge a candidate from the store and register it. Raises LearningError, TrainingError, ModelError."""
+    ) -> Retrained | None:
+        """Train and judge a candidate from the store and register it. Raises LearningError, TrainingError, ModelError.
+
+        None in all but the first of several processes that torchrun started: they have helped to train, and are done.
+        """
         now = self.clock()
         champion = self._live(now)
         start = champion if base is None else planning.chosen(self.settings, self.registry, base)
@@ -69,7 +72,10 @@ class Workshop:
             seed=seed,
             replicates=replicates,
         )
-        run = begin(kept.runs, planning.options(head, method, start, rules, made), now=now)
+        team = made.team()
+        asked = planning.options(head, method, start, rules, made)
+        # All processes look at the store as of one moment, the first one's.
+        run = team.share(lambda: begin(kept.runs, asked, now=now)) if team else begin(kept.runs, asked, now=now)
         source = StoreSource(self.registry, as_of=run.as_of)
         rules, left_out = planning.labelling(head, self.settings.learning, source, now=run.as_of)
         done = retrain(
@@ -80,9 +86,12 @@ class Workshop:
             run=run,
             bundles=kept.bundles,
             place=self._place(),
+            team=team,
             outcomes_left_out=left_out,
-            progress=self.progress,
+            progress=self.progress if team is None or team.first else quiet,
         )
+        if done is None:
+            return None
         self._register(done.bundle, head, champion, done.cohort, done.judgement, done.report)
         run.finish({"model_id": done.bundle.model_id, "refusals": list(done.judgement.refusals)})
         return done
@@ -97,11 +106,12 @@ class Workshop:
         return self._judged(head, bundle, champion, learnable(cohort), source, now, replicates=replicates, note=note)
 
     def recalibrate(
-        self, head: str, point: OperatingPoint, *, model: str | None = None, replicates: int = 1000
+        self, head: str, point: OperatingPoint, *, site: str = "", model: str | None = None, replicates: int = 1000
     ) -> Evaluated:
         """A new version of a model whose head is calibrated, and its threshold chosen, on today's validation patients.
 
-        Weights stay as they are; the new bundle is judged and registered as a candidate. Raises LearningError, ModelError.
+        With `site` only that site's threshold is chosen; calibration and all other thresholds stay. Weights stay in any
+        case; the new bundle is judged and registered as a candidate. Raises LearningError, ModelError.
         """
         now = self.clock()
         champion = self._live(now)
@@ -112,9 +122,19 @@ class Workshop:
         validation = cohort.examples("validation")
         logits = models.segment_logits(candidate, head, validation, Signals(source=source), self._place())
         rule = planning.operating_rule(point)
+        spec = candidate.spec(head)
+        chosen_on: dict[str, str] = {}
         try:
-            spec = models.calibrated(candidate.spec(head), validation, logits, self.settings.learning.calibration)
-            spec = models.with_operating_points(spec, validation, logits, rule)
+            if site:
+                sites = [member.row.site for member in cohort.of("validation")]
+                found, chosen_on = models.with_site_operating_points(
+                    spec, validation, logits, sites, {site: rule}, least=LEAST["validation"]
+                )
+                every = {**spec.site_operating_points, **found.site_operating_points}
+                spec = replace(spec, site_operating_points=every)
+            else:
+                spec = models.calibrated(spec, validation, logits, self.settings.learning.calibration)
+                spec = models.with_operating_points(spec, validation, logits, rule)
         except ValueError as error:
             raise LearningError(f"{head}: {error}") from error
         specs = tuple(spec if one.name == head else one for one in candidate.specs)
@@ -124,12 +144,18 @@ class Workshop:
             name=base.name,
             version=f"{head} {now:%Y-%m-%d %H:%M:%S}",
             demo=base.demo,
-            provenance=self._recalibrated(base, head, cohort, rule, now),
+            provenance=self._recalibrated(base, head, cohort, rule, chosen_on, now),
         )
         return self._judged(head, bundle, champion, cohort, source, now, replicates=replicates, note="")
 
     def _recalibrated(
-        self, base: Bundle, head: str, cohort: Cohort, rule: OperatingRule, now: datetime
+        self,
+        base: Bundle,
+        head: str,
+        cohort: Cohort,
+        rule: OperatingRule,
+        chosen_on: Mapping[str, str],
+        now: datetime,
     ) -> dict[str, Any]:
         """The base's provenance with what was done to this head, and the base as parent."""
         earlier = dict(base.provenance)
@@ -137,8 +163,9 @@ class Workshop:
         told["recalibrated"] = {
             "as_of": now.isoformat(),
             "cohort_digest": cohort.digest,
-            "calibration": self.settings.learning.calibration,
+            "calibration": "kept" if chosen_on else self.settings.learning.calibration,
             "operating_point": str(rule),
+            "chosen_on": dict(chosen_on) or "validation",
             "site": self.settings.site.name,
         }
         parent = {"name": base.name, "version": base.version, "model_id": base.model_id}

@@ -72,6 +72,11 @@ class StagedEcg:
     received_at: datetime
     ecg: Ecg
 
+    @property
+    def site(self) -> str:
+        """Whose operating points it meets: where it was recorded, or, if it names no place, how it came in."""
+        return self.ecg.device.institution or self.source
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ecgfm.calibration import OperatingRule, choose_threshold, fit_isotonic, fit_platt
+from ecgfm.calibration import NoOperatingPoint, OperatingRule, choose_threshold, fit_isotonic, fit_platt
 from ecgfm.checkpoint import Bundle
 from ecgfm.config import EncoderConfig
 from ecgfm.dataset import Example, Reader, label_matrix
@@ -110,6 +110,39 @@ def with_operating_points(
         known = np.isfinite(labels[:, column])
         points[label] = choose_threshold(labels[known, column], found[known, column], rule)
     return replace(spec, operating_points=points)
+
+
+def with_site_operating_points(
+    spec: HeadSpec,
+    examples: Sequence[Example],
+    logits: Sequence[NDArray[np.float64]],
+    sites: Sequence[str],
+    rules: Mapping[str, OperatingRule],
+    *,
+    least: int,
+) -> tuple[HeadSpec, dict[str, str]]:
+    """The head with a threshold a label for each site that has a rule, and per site on which ECGs it was chosen.
+
+    `sites` names each example's. A site with `least` positives and negatives of every label is served from its own ECGs;
+    a smaller one by its own rule on all of them. Raises NoOperatingPoint.
+    """
+    labels = label_matrix(examples)
+    points, chosen_on = {}, {}
+    for site, rule in rules.items():
+        own = np.array([one == site for one in sites], dtype=bool)
+        counts = [int((labels[own, c] == value).sum()) for c in range(len(spec.labels)) for value in (0, 1)]
+        if min(counts) < least:
+            chosen_on[site] = f"all {len(own)} validation ECGs, too few of this site ({int(own.sum())})"
+            own[:] = True
+        else:
+            chosen_on[site] = f"{int(own.sum())} validation ECGs of this site"
+        kept = np.flatnonzero(own).tolist()
+        try:
+            of_site = with_operating_points(spec, [examples[i] for i in kept], [logits[i] for i in kept], rule)
+        except NoOperatingPoint as error:
+            raise NoOperatingPoint(f"site {site}: {error}") from error
+        points[site] = dict(of_site.operating_points)
+    return replace(spec, site_operating_points=points), chosen_on
 
 
 def joined(base: Model, trained: EcgFm, spec: HeadSpec) -> Model:

@@ -65,6 +65,8 @@ class HeadSpec:
     aggregation: Mapping[str, Aggregation]  #: per label, over the segments of one ECG, on probabilities
     calibration: Mapping[str, Calibration] | None = None  #: None = raw sigmoid
     operating_points: Mapping[str, float] = field(default_factory=dict)  #: label -> threshold; >= is positive
+    #: site -> label -> threshold, for sites that have points of their own; all others take `operating_points`
+    site_operating_points: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.labels or len(set(self.labels)) != len(self.labels):
@@ -73,8 +75,14 @@ class HeadSpec:
             raise ValueError(f"head {self.name!r} needs one aggregation, mean or max, for each of {self.labels}")
         if self.calibration is not None and set(self.calibration) != set(self.labels):
             raise ValueError(f"head {self.name!r} is calibrated for other labels than {self.labels}")
-        if not set(self.operating_points) <= set(self.labels):
+        points = (self.operating_points, *self.site_operating_points.values())
+        if not all(set(own) <= set(self.labels) for own in points):
             raise ValueError(f"head {self.name!r} has operating points for labels it does not have")
+
+    def threshold(self, label: str, site: str = "") -> float | None:
+        """From which probability on this label is positive at this site; None where it has no operating point."""
+        own = self.site_operating_points.get(site, {})
+        return own.get(label, self.operating_points.get(label))
 
     def segment_probabilities(self, label: str, logits: NDArray[np.float64]) -> NDArray[np.float64]:
         """Logits of this label, one a segment, -> calibrated probabilities."""
@@ -85,6 +93,7 @@ class HeadSpec:
     def to_json(self) -> dict[str, Any]:
         """Plain values for `bundle.json`."""
         calibration = self.calibration
+        sites = {site: dict(own) for site, own in self.site_operating_points.items()}
         return {
             "name": self.name,
             "labels": list(self.labels),
@@ -92,6 +101,7 @@ class HeadSpec:
             "aggregation": dict(self.aggregation),
             "calibration": calibration and {label: _calibration_json(own) for label, own in calibration.items()},
             "operating_points": dict(self.operating_points),
+            **({"site_operating_points": sites} if sites else {}),  # absent where there are none, as in older bundles
         }
 
     @classmethod
@@ -105,10 +115,17 @@ class HeadSpec:
                 target=values["target"],
                 aggregation=dict(values["aggregation"]),
                 calibration=calibration and {label: _calibration(own) for label, own in calibration.items()},
-                operating_points={label: float(value) for label, value in values["operating_points"].items()},
+                operating_points=_points(values["operating_points"]),
+                site_operating_points={
+                    site: _points(own) for site, own in values.get("site_operating_points", {}).items()
+                },
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BundleError(f"a head in bundle.json cannot be read: {error!r}") from error
+
+
+def _points(values: Mapping[str, Any]) -> dict[str, float]:
+    return {label: float(value) for label, value in values.items()}
 
 
 def _calibration_json(own: Calibration) -> dict[str, Any]:

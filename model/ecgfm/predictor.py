@@ -26,10 +26,14 @@ Progress = Callable[[int, int], None]  #: (records done, records in all)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Record:
-    """One ECG to score: `signal` (12, samples) in mV, rows as in `ecgfm.signal.LEADS`; `sampling_rate` in Hz."""
+    """One ECG to score: `signal` (12, samples) in mV, rows as in `ecgfm.signal.LEADS`; `sampling_rate` in Hz.
+
+    `site` chooses among a bundle's operating points and changes nothing else.
+    """
 
     signal: Signal = field(repr=False)
     sampling_rate: float
+    site: str = ""
 
     @property
     def digest(self) -> str:
@@ -47,7 +51,9 @@ class HeadPrediction:
     probability: float  #: calibrated where the bundle has a calibration, aggregated over the segments
     logit: float  #: log-odds of the aggregated raw sigmoid; for one segment the network's own logit
     segment_probabilities: tuple[float, ...]
-    threshold: float | None  #: the bundle's operating point; a probability at or above it is positive
+    threshold: (
+        float | None
+    )  #: the bundle's operating point at the record's site; a probability at or above it is positive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +158,11 @@ class Predictor:
     def _prediction(
         self, record: Record, logits: Mapping[str, NDArray[np.float32]], reasons: tuple[str, ...]
     ) -> Prediction:
-        heads = [] if reasons else [one for spec in self.bundle.heads for one in _head(spec, logits[spec.name])]
+        heads = (
+            []
+            if reasons
+            else [one for spec in self.bundle.heads for one in _head(spec, logits[spec.name], record.site)]
+        )
         return Prediction(
             model_id=self.model_id,
             preprocessing=self.preprocessing,
@@ -176,7 +186,7 @@ def _prepare(record: Record) -> tuple[NDArray[np.float32], tuple[str, ...]]:
     return prepare(record.signal, record.sampling_rate), ()
 
 
-def _head(spec: HeadSpec, logits: NDArray[np.float32]) -> Iterator[HeadPrediction]:
+def _head(spec: HeadSpec, logits: NDArray[np.float32], site: str) -> Iterator[HeadPrediction]:
     """Logits (segments, labels) of one head -> its labels' predictions."""
     for column, label in enumerate(spec.labels):
         own = logits[:, column].astype(np.float64)
@@ -188,5 +198,5 @@ def _head(spec: HeadSpec, logits: NDArray[np.float32]) -> Iterator[HeadPredictio
             probability=aggregate(probabilities, how),
             logit=aggregate_logit(own, how),
             segment_probabilities=tuple(float(value) for value in probabilities),
-            threshold=spec.operating_points.get(label),
+            threshold=spec.threshold(label, site),
         )

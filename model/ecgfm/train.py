@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -23,17 +23,15 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from ecgfm.cpu_training import speed_up_cpu
 from ecgfm.dataset import Draw, Example, Reader, SegmentLoader, all_draws, epoch_batches, label_matrix
 from ecgfm.embedding import Embedding
-from ecgfm.errors import RuntimeUnavailable, TrainingError
+from ecgfm.errors import TrainingError
 from ecgfm.heads import HeadSpec
 from ecgfm.lowrank import add_adapters, merge_adapters
-from ecgfm.metrics import auprc, macro
 from ecgfm.network import EcgFm
+from ecgfm.team import Precision, Team
 from ecgfm.training_files import Journal, read_checkpoint, write_checkpoint
-
-if TYPE_CHECKING:
-    from lightning.fabric import Fabric
 
 Method = Literal["linear", "full", "lora"]
 Progress = Callable[[int, int, str], None]  #: (updates done, updates in all, what is going on)
@@ -60,17 +58,19 @@ class FineTuning:
     patience: int | None = None  #: epochs without a better validation AUPRC before stopping; None runs them all
     activation_dropout: float = 0.1
     weigh_positives: bool = True  #: pos_weight = negatives / positives of the training segments, per label
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Precision = "32-true"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    devices: int = 1  #: more than one: data parallel, started by torchrun
+    devices: int = 1  #: a machine; more than one: data parallel, started by torchrun
+    nodes: int = 1  #: machines
     rank: int = 8  #: of the adapters
     alpha: float = 16.0  #: of the adapters: their update is scaled by alpha / rank
     seed: int = 1
     checkpoint_every: int = 200  #: updates; besides, at the end of each epoch
 
     def __post_init__(self) -> None:
-        if min(self.batch_size, self.micro_batch, self.max_epochs, self.rank, self.devices, self.checkpoint_every) < 1:
-            raise ValueError("batch sizes, epochs, rank, devices and updates between checkpoints are at least 1")
+        counts = (self.batch_size, self.micro_batch, self.max_epochs, self.rank, self.devices, self.nodes)
+        if min(*counts, self.checkpoint_every) < 1:
+            raise ValueError("batch sizes, epochs, rank, devices, nodes and updates between checkpoints are at least 1")
         if self.micro_batch > self.batch_size:
             raise ValueError(f"micro_batch {self.micro_batch} is larger than batch_size {self.batch_size}")
 
@@ -219,16 +219,17 @@ def fine_tune(
     settings: FineTuning,
     *,
     folder: Path,
+    team: Team | None = None,
     progress: Progress | None = None,
     stop_after: int | None = None,
 ) -> Trained:
     """Fine-tune in `folder`, which holds the checkpoint and the journal; call again to go on after a kill.
 
-    `stop_after` ends the run cleanly after so many updates (for a time limit). Raises TrainingError: a label without both
+    `team` is the processes that came together already; launched by the settings where it is None. `stop_after` ends the run cleanly after so many updates (for a time limit). Raises TrainingError: a label without both
     classes, a checkpoint of another run in the folder, a full disk, a loss that is not finite, a run that was stopped.
     """
     check_split(split, spec.labels)
-    run = _Run(base, spec, split, read, settings, folder, progress)
+    run = _Run(base, spec, split, read, settings, folder, team or launch(settings), progress)
     return run.to_the_end(stop_after)
 
 
@@ -243,15 +244,18 @@ class _Run:
         read: Reader,
         settings: FineTuning,
         folder: Path,
+        team: Team,
         progress: Progress | None,
     ) -> None:
         self.base, self.spec, self.split, self.settings, self.folder = base, spec, split, settings, folder
         self.progress = progress or (lambda done, total, text: None)
-        self.fabric = launch(settings)
+        self.fabric = team.fabric
         network = with_head(base, spec, activation_dropout=settings.activation_dropout, seed=settings.seed)
         network.encoder.feature_extractor.requires_grad_(False)
         if settings.method == "lora":
             add_adapters(network, rank=settings.rank, alpha=settings.alpha, seed=settings.seed)
+        if self.fabric.device.type == "cpu":
+            speed_up_cpu(network)
         trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
         optimiser = torch.optim.Adam(
             trainable,
@@ -344,13 +348,13 @@ class _Run:
 
     def _validate(self, journal: Journal) -> None:
         scores = self._validation_scores()
-        found = macro(auprc, label_matrix(self.split.validation), scores)
+        found, auroc = macro_ranking(label_matrix(self.split.validation), scores)
         if found > self.best_auprc:
             self.best_auprc, self.best_epoch = found, self.epoch
             self.best_state = {
                 name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()
             }
-        journal.epoch(epoch=self.epoch, update=self.updates, validation_auprc=found)
+        journal.epoch(epoch=self.epoch, update=self.updates, validation_auprc=found, validation_auroc=auroc)
         self.progress(self.updates, self.total, f"epoch {self.epoch + 1}, validation AUPRC {found:.4f}")
 
     def _validation_scores(self) -> NDArray[np.float64]:
@@ -389,6 +393,7 @@ class _Run:
             "best_state": self.best_state,
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "precision": self.fabric.strategy.precision.state_dict(),  # of 16-mixed: the loss scale and when it grows
         }
         if self.fabric.is_global_zero:
             write_checkpoint(self.folder, state)
@@ -404,6 +409,8 @@ class _Run:
             )
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
+        if state["precision"]:
+            self.fabric.strategy.precision.load_state_dict(state["precision"])
         self.epoch, self.update_in_epoch, self.updates = state["epoch"], state["update_in_epoch"], state["updates"]
         self.best_auprc, self.best_epoch, self.best_state = (
             state["best_auprc"],
@@ -427,7 +434,7 @@ def run_identity(base: EcgFm, spec: HeadSpec, split: Split, settings: FineTuning
 
     How and where it is computed is left out: going on elsewhere is allowed, exactness then is not promised.
     """
-    elsewhere = ("device", "devices", "micro_batch", "precision", "checkpoint_every")
+    elsewhere = ("device", "devices", "nodes", "micro_batch", "precision", "checkpoint_every")
     told = {name: value for name, value in asdict(settings).items() if name not in elsewhere}
     told["head"] = spec.to_json()
     told["examples"] = [
@@ -440,19 +447,18 @@ def run_identity(base: EcgFm, spec: HeadSpec, split: Split, settings: FineTuning
     return digest.hexdigest()
 
 
-def launch(settings: FineTuning) -> "Fabric":
-    """Devices, precision and, under torchrun, the process group. Raises RuntimeUnavailable without lightning."""
-    try:
-        from lightning.fabric import Fabric
-    except ImportError as error:
-        raise RuntimeUnavailable(
-            "fine-tuning needs the library lightning; install ecgfm-clinical[train], or use method linear"
-        ) from error
-    fabric = Fabric(
-        accelerator=settings.device,
-        devices=settings.devices,
-        strategy="ddp" if settings.devices > 1 else "auto",
-        precision=settings.precision,
+def macro_ranking(labels: NDArray[np.float64], scores: NDArray[np.float64]) -> tuple[float, float]:
+    """(average precision, AUROC) of probabilities (n, labels), means over the labels; NaN labels are left out."""
+    from torchmetrics.functional.classification import binary_auroc, binary_average_precision
+
+    truth = torch.from_numpy(np.where(np.isfinite(labels), labels, -1)).long()
+    columns = [(torch.from_numpy(scores[:, c]), truth[:, c]) for c in range(labels.shape[1])]
+    precisions = [float(binary_average_precision(own, known, ignore_index=-1)) for own, known in columns]
+    return float(np.mean(precisions)), float(np.mean([float(binary_auroc(*one, ignore_index=-1)) for one in columns]))
+
+
+def launch(settings: FineTuning) -> Team:
+    """Devices, precision and, under torchrun, the other processes. Raises RuntimeUnavailable, TrainingError."""
+    return Team.launch(
+        device=settings.device, devices=settings.devices, nodes=settings.nodes, precision=settings.precision
     )
-    fabric.launch()
-    return fabric

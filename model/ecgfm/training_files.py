@@ -13,7 +13,7 @@ from ecgfm.errors import TrainingError
 
 CHECKPOINT = "checkpoint.pt"
 JOURNAL = "training.csv"
-COLUMNS = ("epoch", "update", "loss", "validation_auprc")
+COLUMNS = ("epoch", "update", "loss", "validation_auprc", "validation_auroc")
 
 
 def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:
@@ -81,16 +81,17 @@ class Journal:
         """One optimiser step."""
         self._line({"epoch": epoch, "update": update, "loss": loss})
 
-    def epoch(self, *, epoch: int, update: int, validation_auprc: float) -> None:
+    def epoch(self, *, epoch: int, update: int, validation_auprc: float, validation_auroc: float) -> None:
         """The end of an epoch."""
-        self._line({"epoch": epoch, "update": update, "validation_auprc": validation_auprc})
+        figures = {"validation_auprc": validation_auprc, "validation_auroc": validation_auroc}
+        self._line({"epoch": epoch, "update": update, **figures})
 
     def _line(self, row: dict[str, float]) -> None:
         if not self._write:
             return
         self._csv.writerow(row)
         self._file.flush()
-        for name in ("loss", "validation_auprc"):
+        for name in COLUMNS[2:]:
             if self._board and name in row:
                 self._board.add_scalar(name, row[name], row["update"])
 

@@ -39,7 +39,9 @@ def test_model_id_changes_with_calibration_and_threshold(bundle: Bundle, tmp_pat
         REDUCED_LVEF,
         calibration={"reduced_lvef": Platt(slope=1.5, intercept=-0.25)},
         operating_points={"reduced_lvef": 0.3},
+        site_operating_points={"North": {"reduced_lvef": 0.2}},
     )
+    assert [calibrated.threshold("reduced_lvef", site) for site in ("North", "South", "")] == [0.2, 0.3, 0.3]
     written = Bundle.write(
         tmp_path / "calibrated",
         tiny_network(),
@@ -141,6 +143,7 @@ def test_anything_but_a_plain_false_is_a_demo(tmp_path: Path) -> None:
         {"aggregation": {"a": "median"}},
         {"calibration": {"b": Platt(slope=1, intercept=0)}},
         {"operating_points": {"b": 0.5}},
+        {"site_operating_points": {"North": {"b": 0.5}}},
     ],
 )
 def test_head_that_contradicts_itself(wrong: dict[str, object]) -> None:

@@ -30,13 +30,6 @@ def test_one_class_has_no_auroc() -> None:
     assert np.isnan(metrics.calibration_intercept(np.ones(5), np.linspace(0.1, 0.9, 5)))
 
 
-def test_macro_leaves_out_unknown_labels_and_labels_of_one_class() -> None:
-    labels = np.array([[1, 1, np.nan], [0, 1, 1], [1, 1, 0], [np.nan, 1, 1]])
-    scores = np.array([[0.9, 0.1, 0.5], [0.1, 0.2, 0.9], [0.8, 0.3, 0.1], [0.0, 0.4, 0.2]])
-    assert metrics.macro(metrics.auroc, labels, scores) == pytest.approx(1.0)
-    assert np.isnan(metrics.macro(metrics.auroc, np.ones((4, 1)), scores[:, :1]))
-
-
 def test_delong_variance_equals_that_of_all_pairs() -> None:
     found = metrics.delong(LABELS, SCORES, OTHER)
     positive, negative = LABELS == 1, LABELS == 0

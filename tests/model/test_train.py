@@ -4,14 +4,17 @@ import csv
 import errno
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from lightning.fabric import Fabric
+from lightning.fabric.plugins import MixedPrecision
 from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from ecgfm import train
 from ecgfm.checkpoint import Bundle
@@ -23,7 +26,9 @@ from ecgfm.lowrank import add_adapters, merge_adapters
 from ecgfm.metrics import auroc
 from ecgfm.network import EcgFm
 from ecgfm.predictor import Predictor, Record
+from ecgfm.team import Team
 from ecgfm.testing import TINY, tiny_network
+from ecgfm.training_files import read_checkpoint
 
 SPEC = HeadSpec(
     name="planted",
@@ -118,8 +123,29 @@ def test_another_encoder_has_embeddings_of_its_own(tmp_path: Path) -> None:
     assert not np.allclose(one[0], other[0])
 
 
-@pytest.mark.parametrize("settings", [QUICK, replace(QUICK, method="lora")], ids=["full", "lora"])
-def test_an_interrupted_run_ends_where_an_uninterrupted_one_ends(settings: train.FineTuning, tmp_path: Path) -> None:
+def half_precision(settings: train.FineTuning) -> Team:
+    """float16 with a loss scale, as on a GPU: Fabric itself would take bfloat16 on a CPU."""
+    plugin = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=2.0**24, growth_interval=4))
+    return Team(Fabric(accelerator="cpu", devices=1, plugins=plugin))
+
+
+@pytest.mark.parametrize(
+    ("settings", "launch"),
+    [
+        (QUICK, train.launch),
+        (replace(QUICK, method="lora"), train.launch),
+        (replace(QUICK, precision="bf16-mixed", max_epochs=2), train.launch),
+        (replace(QUICK, precision="16-mixed", max_epochs=2), half_precision),
+    ],
+    ids=["full", "lora", "bfloat16", "float16"],
+)
+def test_an_interrupted_run_ends_where_an_uninterrupted_one_ends(
+    settings: train.FineTuning,
+    launch: Callable[[train.FineTuning], Team],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(train, "launch", launch)
     whole = train.fine_tune(tiny_network(), SPEC, SPLIT, record_of, settings, folder=tmp_path / "whole")
     for stop in (2, 5, 9):  # inside the first epoch, at an epoch's end, inside the second
         with pytest.raises(TrainingError, match=f"stopped after {stop} updates"):
@@ -189,6 +215,26 @@ def test_an_epoch_draws_every_segment_once_in_an_order_of_its_own() -> None:
     assert len(first) == len(set(first)) == 80
     assert set(first) == set(second)
     assert first != second
+
+
+def test_a_loss_scale_is_kept_with_the_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "launch", half_precision)
+    settings = replace(QUICK, precision="16-mixed")
+    with pytest.raises(TrainingError, match="stopped after 5 updates"):
+        train.fine_tune(tiny_network(), SPEC, SPLIT, record_of, settings, folder=tmp_path, stop_after=5)
+    kept = read_checkpoint(tmp_path)
+    assert kept is not None
+    assert 0 < kept["precision"]["scale"] != 2.0**24, "it was halved where gradients overflowed, or has grown"
+
+
+def test_ranking_leaves_out_what_is_not_known() -> None:
+    stream = np.random.default_rng(2)
+    labels = (stream.random((80, 2)) < 0.3).astype(float)
+    scores = np.round(np.clip(0.3 * labels + 0.7 * stream.random((80, 2)), 0, 1), 1)  # with ties
+    expected = [(average_precision_score(y, p), roc_auc_score(y, p)) for y, p in zip(labels.T, scores.T, strict=True)]
+    assert train.macro_ranking(labels, scores) == pytest.approx(np.mean(expected, axis=0), abs=1e-6)
+    more = np.concatenate([labels, np.full((5, 2), np.nan)]), np.concatenate([scores, np.ones((5, 2))])
+    assert train.macro_ranking(*more) == pytest.approx(np.mean(expected, axis=0), abs=1e-6)
 
 
 def test_early_stopping_keeps_the_best_epoch(tmp_path: Path) -> None:

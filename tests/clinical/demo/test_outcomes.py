@@ -23,6 +23,13 @@ def test_troponin_is_likelier_with_st_elevation() -> None:
     assert drawn(())[0].troponin_probability < 0.2
 
 
+def test_a_reduced_lvef_raises_troponin_as_often_as_in_heart_failure_clinics() -> None:
+    many = drawn(("wide QRS",), seeds=600)
+    share = np.mean([one.troponin_above for one in many if one.reduced_lvef])
+    assert share == pytest.approx(0.57, abs=0.12)
+    assert np.mean([one.troponin_above for one in many if not one.reduced_lvef]) < 0.2
+
+
 def test_age_raises_both() -> None:
     young, old = drawn((), age=30)[0], drawn((), age=85)[0]
     assert old.reduced_lvef_probability > young.reduced_lvef_probability

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from ecgfm_clinical.cli import app
+from ecgfm_clinical.demo import clinic
 from ecgfm_clinical.errors import ClinicalError, GateRefused, NotFound
+from ecgfm_clinical.testing import Clock
+from ecgfm_connectors.testing import dicom_writer
 
 SETTINGS = """\
 [site]
@@ -81,6 +86,59 @@ def test_a_head_from_messages_to_results_and_back(command: Command, tmp_path: Pa
     command("model", "rollback", "--reason", "only a test")
     acts = [one["action"] for one in command("model", "history", "--json")]
     assert acts == ["registered", "installed", "registered", "promoted", "rolled-back"]
+
+
+def test_a_replay_is_exact_whatever_is_live_now(command: Command, tmp_path: Path) -> None:
+    def scored(number: int) -> str:
+        """Take a new ECG in, score it; its number in the store."""
+        visit = next(clinic.visits(1, now=Clock().now, seed=number))
+        (tmp_path / f"{number}.dcm").write_bytes(dicom_writer.write_ecg(visit.ecg))
+        ((ecg_id,),) = [one["ecg_id"] for one in command("ingest", str(tmp_path / f"{number}.dcm"), "--json")]
+        command("score")
+        return str(ecg_id)
+
+    def replayed(ecg: str) -> str:
+        told = command("replay", ecg, "--json")
+        assert told["exact"]
+        assert told["compared"] == 1
+        return str(told["model_id"])
+
+    old = scored(101)
+    made = command("retrain", "reduced_lvef", "--json")
+    base = replayed(old)
+    command("model", "promote", made["bundle"], "--reason", "by its folder")
+    new = scored(102)
+    assert (replayed(old), replayed(new)) == (base, made["model_id"])
+    command("model", "rollback")
+    assert (replayed(old), replayed(new)) == (base, made["model_id"])
+
+
+def test_two_processes_train_one_candidate(command: Command, tmp_path: Path) -> None:
+    script = tmp_path / "ecgfm_clinical_command.py"
+    script.write_text("from ecgfm_clinical.cli import main\nmain()\n")
+    words = ["retrain", "reduced_lvef", "--method", "full", "--epochs", "1", "--batch-size", "64", "--json"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*torchrun, str(script), *words, "--settings", str(tmp_path / "clinic" / "settings.toml")],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    candidate, live = command("model", "list", "--json")
+    assert (candidate["model_id"], candidate["state"], live["state"]) == (made["model_id"], "candidate", "live")
+    settings = json.loads((Path(made["bundle"]) / "bundle.json").read_text())["provenance"]["heads"]["reduced_lvef"]
+    assert settings["training"]["devices"] == 2
+    refused = subprocess.run(
+        [*torchrun, str(script), "retrain", "reduced_lvef", "--settings", str(tmp_path / "clinic" / "settings.toml")],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert "a linear probe is fitted by one process" in refused.stderr
 
 
 def command_exit(command: Command, tmp_path: Path) -> int:

@@ -69,6 +69,14 @@ def test_a_small_subgroup_shows_its_counts_only() -> None:
     assert (small["ecgs"], small["auroc"]) == (4, None)
 
 
+def test_rates_are_those_at_each_ecgs_own_operating_point() -> None:
+    alone, never = judged(), judged(thresholds=np.full(COUNT, 2.0))
+    assert never["metrics"]["sensitivity"]["value"] == 0.0
+    assert all(group["sensitivity"] == 0.0 for group in never["subgroups"] if group["positives"])
+    mixed = judged(thresholds=np.where(np.arange(COUNT) % 2, 2.0, alone["threshold"]))
+    assert 0 < mixed["metrics"]["sensitivity"]["value"] < alone["metrics"]["sensitivity"]["value"]
+
+
 def test_one_class_cannot_be_judged() -> None:
     with pytest.raises(ValueError, match="both kinds are needed"):
         judged(labels=np.zeros(COUNT))

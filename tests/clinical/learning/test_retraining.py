@@ -11,9 +11,10 @@ import pytest
 
 from ecgfm.calibration import NoOperatingPoint
 from ecgfm.checkpoint import Bundle
-from ecgfm.errors import NoHead, TrainingError
+from ecgfm.errors import EcgFmError, NoHead, TrainingError
 from ecgfm.predictor import Predictor, Record
 from ecgfm.train import FineTuning
+from ecgfm_clinical import wiring
 from ecgfm_clinical.demo import clinic
 from ecgfm_clinical.errors import InputError, LearningError, ModelError
 from ecgfm_clinical.learning.work import Workshop
@@ -106,12 +107,18 @@ def test_an_interrupted_run_goes_on_as_of_its_own_moment(
     assert workshop.registry.judgements() == [], "nothing is registered"
     assert isinstance(workshop.clock, Clock)
     workshop.clock.advance(days=1)
+    before, _ = workshop.cohort("reduced_lvef", workshop.clock.now - timedelta(days=1))
     late = next(clinic.visits(1, now=Clock().now, seed=5))
     take(clinic_store, Contents(ecgs=(late.ecg,)), b"late", workshop.clock())
+    one, other = (Identifier(authority="DEMO", value=f"CLINIC-{number:05d}") for number in (1, 2))
+    merge = IdentityEvent(retired=one, surviving=other, event="A40")
+    take(clinic_store, Contents(identity_events=(merge,)), b"merged while it was away", workshop.clock())
     done = workshop.retrain("reduced_lvef", replicates=20)
     assert (
         done.bundle.provenance["heads"]["reduced_lvef"]["as_of"] == (workshop.clock.now - timedelta(days=1)).isoformat()
     )
+    assert done.cohort.digest == before.digest
+    assert workshop.cohort("reduced_lvef", workshop.clock())[0].digest != before.digest
 
 
 def test_the_prediction_of_the_service_is_that_of_the_judgement(workshop: Workshop, clinic_store: Store) -> None:
@@ -157,6 +164,16 @@ def test_a_damaged_base_is_refused(workshop: Workshop, tmp_path: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"nothing")
     with pytest.raises(ModelError, match="SHA-256 differs"):
         workshop.retrain("reduced_lvef")
+
+
+def test_a_base_of_another_architecture_is_refused(workshop: Workshop) -> None:
+    path = workshop.settings.folder / "base" / "bundle.json"
+    told = json.loads(path.read_text())
+    told["encoder"]["layers"] += 1
+    path.write_text(json.dumps(told))
+    with pytest.raises(EcgFmError, match=r"model\.safetensors: tensors missing .*layers\.2"):
+        workshop.retrain("reduced_lvef")
+    assert workshop.registry.models() == []
 
 
 def test_a_full_disk_is_said_and_the_run_goes_on_later(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,6 +234,34 @@ def test_a_merged_patient_brings_echo_and_ecg_together(
     assert len(merged.members) == count + 1
     (member,) = (one for one in merged.members if len(one.row.patient_keys) == 2)
     assert member.row.patient == member.row.patient_keys[0]
+
+
+def test_each_site_meets_its_own_operating_point_of_one_bundle(workshop: Workshop, clinic_store: Store) -> None:
+    points = {
+        "North": {"reduced_lvef": {"what": "specificity", "at_least": 0.95}},
+        "nowhere": {"reduced_lvef": {"what": "ppv", "at_least": 0.2, "prevalence": 0.2}},
+    }
+    done = with_learning(workshop, site_operating_points=points).retrain("reduced_lvef", replicates=20)
+    (spec,) = Bundle.read(done.bundle.path).heads
+    assert spec.threshold("reduced_lvef", "South") == spec.operating_points["reduced_lvef"]
+    north = spec.threshold("reduced_lvef", "North")
+    assert north not in (None, spec.operating_points["reduced_lvef"])
+    made = done.bundle.provenance["heads"]["reduced_lvef"]["site_operating_points"]
+    assert "of this site" in made["North"]["chosen_on"]
+    assert "too few of this site (0)" in made["nowhere"]["chosen_on"]
+    staged = clinic_store.load_staged(range(1, 9))
+    predictor = Predictor.from_bundle(done.bundle.path, device="cpu")
+    scorer = wiring.build_scorer(workshop.settings, clinic_store, predictor)
+    for one in staged:
+        (score,) = scorer.evaluate(one, now=workshop.clock()).scores
+        assert score.probability is None or score.threshold == spec.threshold("reduced_lvef", one.site)
+    assert {one.site for one in staged} == {"North", "South"}
+    point = OperatingPoint(what="specificity", at_least=0.6)
+    again = workshop.recalibrate("reduced_lvef", point, site="South", model=done.bundle.model_id, replicates=20)
+    (new,) = again.bundle.heads
+    assert new.threshold("reduced_lvef", "North") == north
+    assert (new.operating_points, new.calibration) == (spec.operating_points, spec.calibration)
+    assert set(new.site_operating_points) == {"North", "South", "nowhere"}
 
 
 def test_evaluate_and_recalibrate_judge_again_and_keep_the_weights(workshop: Workshop) -> None:
