@@ -63,6 +63,10 @@ def loaded_by(code: str) -> set[str]:
 @pytest.mark.parametrize(
     ("code", "absent"),
     [
+        (
+            "import ecgfm_clinical.learning.live, ecgfm_clinical.learning.planning",
+            {"lightning", "torchmetrics", "hl7apy"},
+        ),
         ("import ecgfm_clinical.cli", {"torch", "hl7apy", "pydicom", "pynetdicom", "matplotlib", "onnxruntime"}),
         ("import ecgfm_connectors.reading", {"torch", "sqlalchemy", "hl7apy"}),
         ("import ecgfm_clinical.scoring, ecgfm_clinical.wiring", {"hl7apy", "pynetdicom"}),

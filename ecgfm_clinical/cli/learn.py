@@ -320,7 +320,7 @@ def drift(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
 
 
 def demo_retrain(
-    patients: Annotated[int, typer.Option(min=200, help="Invented patients; with few the gate may refuse.")] = 2000,
+    patients: Annotated[int, typer.Option(min=200, help="Invented patients; with few the gate may refuse.")] = 1000,
     out: Annotated[Path | None, typer.Option(help="Folder for everything; a new one if not given.")] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -100,6 +100,9 @@ def decision(judged: Mapping[str, Any]) -> str:
     def draw(axes: "Axes") -> None:
         curve = judged["decision_curve"]
         x = [one["threshold"] for one in curve]
+        axes.fill_between(
+            x, [one["low"] for one in curve], [one["high"] for one in curve], color=LINE, alpha=0.15, lw=0
+        )
         axes.plot(x, [one["model"] for one in curve], color=LINE, lw=2, label="candidate")
         axes.plot(x, [one["all"] for one in curve], color=PALE, lw=1, label="all positive")
         axes.axhline(0, color=INK, lw=0.8, label="none positive")

@@ -53,6 +53,7 @@ def judge(test: TestSet, *, replicates: int = metrics.BOOTSTRAP_REPLICATES, seed
     others = {**test.baselines, **({} if test.champion is None else {"champion": test.champion})}
     draw = partial(metrics.bootstrap, patients=test.patients, replicates=replicates, seed=seed)
     found = draw(_statistics(test, others))
+    curves = _curves(test, replicates, seed)
     return {
         "ecgs": len(test.labels),
         "patients": len(set(test.patients)),
@@ -64,8 +65,8 @@ def judge(test: TestSet, *, replicates: int = metrics.BOOTSTRAP_REPLICATES, seed
         "threshold": test.threshold,
         "metrics": {name: found[name].to_json() for name in _own_names(test)},
         "compared": {name: _compared(test, name, other, found) for name, other in others.items()},
-        "reliability": [_bin(one) for one in metrics.reliability(test.labels, test.probabilities)],
-        "decision_curve": _decision_curve(test),
+        "reliability": _reliability(test, curves),
+        "decision_curve": _decision_curve(test, curves),
         "roc": _roc(test.labels, test.probabilities),
         "histogram": _histogram(test),
         "subgroups": [
@@ -126,24 +127,56 @@ def _compared(test: TestSet, name: str, other: Floats, found: Mapping[str, Inter
     return told
 
 
-def _bin(one: metrics.Bin) -> dict[str, float]:
-    return {
-        "count": one.count,
-        "predicted": one.predicted,
-        "observed": one.observed,
-        "low": one.low,
-        "high": one.high,
-    }
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Curves:
+    """95 % intervals of whole curves over the same samples of patients: (2, points), lower ends first."""
+
+    observed: Floats  #: share of positives in each bin of the reliability diagram
+    net_benefit: Floats  #: at each of `DECISIONS`
 
 
-def _decision_curve(test: TestSet) -> list[dict[str, float]]:
+def _curves(test: TestSet, replicates: int, seed: int) -> _Curves:
+    y, p, at = test.labels, test.probabilities, np.array(DECISIONS)
+    bins = np.zeros((min(metrics.BINS, len(y)), len(y)))
+    for number, part in enumerate(metrics.equal_bins(p)):
+        bins[number, part] = 1.0
+    called = (p[None, :] >= at[:, None]).astype(np.float64)
+    shares, benefits = [], []
+    for weights in metrics.patient_weights(test.patients, replicates=replicates, seed=seed):
+        inside = bins @ weights
+        shares.append(np.divide(bins @ (weights * y), inside, out=np.full(len(bins), np.nan), where=inside > 0))
+        hits, alarms = called @ (weights * y), called @ (weights * (1 - y))
+        benefits.append((hits - alarms * at / (1 - at)) / weights.sum())
+    return _Curves(
+        observed=np.nanpercentile(shares, [2.5, 97.5], axis=0),
+        net_benefit=np.percentile(benefits, [2.5, 97.5], axis=0),
+    )
+
+
+def _reliability(test: TestSet, curves: _Curves) -> list[dict[str, float]]:
+    """The bins; each interval is at least Wilson's, because a bin without a positive has nothing to draw from."""
+    return [
+        {
+            "count": one.count,
+            "predicted": one.predicted,
+            "observed": one.observed,
+            "low": min(one.low, float(low)),
+            "high": max(one.high, float(high)),
+        }
+        for one, low, high in zip(metrics.reliability(test.labels, test.probabilities), *curves.observed, strict=True)
+    ]
+
+
+def _decision_curve(test: TestSet, curves: _Curves) -> list[dict[str, float]]:
     return [
         {
             "threshold": t,
             "model": metrics.net_benefit(test.labels, test.probabilities, t),
+            "low": float(low),
+            "high": float(high),
             "all": metrics.net_benefit(test.labels, 1.0, t),
         }
-        for t in DECISIONS
+        for t, low, high in zip(DECISIONS, *curves.net_benefit, strict=True)
     ]
 
 

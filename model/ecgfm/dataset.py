@@ -4,8 +4,10 @@ An `Example` is a few numbers; its signal stays where it lies and is read by a `
 streams. What is drawn when is a function of seed and epoch alone, so a resumed run sees what it would have seen.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,8 @@ from ecgfm.predictor import Record
 from ecgfm.signal import LEADS, SAMPLING_RATE, SEGMENT_SAMPLES, prepare
 
 Segments = NDArray[np.float32]  #: (segments, 12, 2500), prepared
+Part = TypeVar("Part")
+Loaded = TypeVar("Loaded")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +72,22 @@ def epoch_batches(examples: Sequence[Example], batch_size: int, *, seed: int, ep
     order = np.random.default_rng([seed, epoch]).permutation(len(draws))
     for start in range(0, len(order), batch_size):
         yield [draws[i] for i in order[start : start + batch_size]]
+
+
+def ahead(load: Callable[[Part], Loaded], parts: Iterable[Part]) -> Iterator[Loaded]:
+    """What `load` makes of each part, in order; the next one is read by a thread while the caller works on this one.
+
+    Raises what `load` raises, when its part is due.
+    """
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="reading ahead") as reader:
+        waiting: Future[Loaded] | None = None
+        for part in parts:
+            following = reader.submit(load, part)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = following
+        if waiting is not None:
+            yield waiting.result()
 
 
 class SegmentLoader:

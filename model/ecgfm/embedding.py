@@ -9,13 +9,14 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ecgfm.dataset import Example, Reader, read_segments
+from ecgfm.dataset import Example, Reader, ahead, read_segments
 from ecgfm.errors import TrainingError
 from ecgfm.network import EcgFm
 from ecgfm.runtimes.torch_runtime import choose_device
@@ -113,8 +114,8 @@ def _embed_shard(
     """Whole batches across ECGs, so that a GPU is kept busy."""
     found: dict[str, Embedding] = {}
     waiting: list[tuple[str, NDArray[np.float32]]] = []
-    for example in examples:
-        waiting.append((example.key, read_segments(read, example)))
+    for example, segments in zip(examples, ahead(partial(read_segments, read), examples), strict=True):
+        waiting.append((example.key, segments))
         if sum(len(segments) for _, segments in waiting) >= batch:
             found.update(_embed_together(network, waiting, device))
             waiting = []

@@ -21,6 +21,7 @@ Statistic = Callable[[Floats], float]  #: weights (n,) -> one number; NaN where 
 
 SMALLEST = 1e-6  #: probabilities are kept this far from 0 and 1 where their log-odds are needed
 BOOTSTRAP_REPLICATES = 1000
+BINS = 10  #: of the reliability diagram
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,11 +223,16 @@ def calibration_intercept(labels: ArrayLike, probabilities: ArrayLike, weights: 
     return shift
 
 
-def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> tuple[Bin, ...]:
+def equal_bins(probabilities: ArrayLike, bins: int = BINS) -> list[NDArray[np.intp]]:
+    """Places of the ECGs in up to `bins` bins of equal count, ordered by probability."""
+    order = np.argsort(np.asarray(probabilities, float), kind="stable")
+    return [part for part in np.array_split(order, bins) if len(part)]
+
+
+def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = BINS) -> tuple[Bin, ...]:
     """Up to `bins` bins of equal count, ordered by probability."""
     truth, values = np.asarray(labels, float), np.asarray(probabilities, float)
-    order = np.argsort(values, kind="stable")
-    return tuple(_bin(truth[part], values[part]) for part in np.array_split(order, bins) if len(part))
+    return tuple(_bin(truth[part], values[part]) for part in equal_bins(values, bins))
 
 
 def _bin(truth: Floats, values: Floats) -> Bin:

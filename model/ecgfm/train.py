@@ -11,7 +11,7 @@ ended: order, dropout and initialisation are functions of seed, epoch and update
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ecgfm.cpu_training import speed_up_cpu
-from ecgfm.dataset import Draw, Example, Reader, SegmentLoader, all_draws, epoch_batches, label_matrix
+from ecgfm.dataset import Draw, Example, Reader, SegmentLoader, Segments, ahead, all_draws, epoch_batches, label_matrix
 from ecgfm.embedding import Embedding
 from ecgfm.errors import TrainingError
 from ecgfm.heads import HeadSpec
@@ -295,10 +295,10 @@ class _Run:
     def _train_epoch(self, journal: Journal, stop_after: int | None) -> None:
         self.module.train()
         batches = epoch_batches(self.split.train, self.settings.batch_size, seed=self.settings.seed, epoch=self.epoch)
-        for number, draws in enumerate(batches):
-            if number < self.update_in_epoch:
-                continue  # done before the interruption
-            loss = self._update(draws)
+        left = list(enumerate(batches))[self.update_in_epoch :]  # the others were done before an interruption
+        loaded = ahead(self.train_loader.load, (part for _, draws in left for part in self._micro_batches(draws)))
+        for number, draws in left:
+            loss = self._update(draws, loaded)
             self.update_in_epoch, self.updates = number + 1, self.updates + 1
             journal.update(epoch=self.epoch, update=self.updates, loss=loss)
             self.progress(self.updates, self.total, f"epoch {self.epoch + 1}, loss {loss:.4f}")
@@ -308,23 +308,25 @@ class _Run:
                 self._keep()
                 raise TrainingError(f"stopped after {self.updates} updates as asked; start the same run again to go on")
 
-    def _update(self, draws: Sequence[Draw]) -> float:
+    def _micro_batches(self, draws: Sequence[Draw]) -> list[Sequence[Draw]]:
+        """This process's share of a batch, as much at once as the device holds."""
+        # Fewer segments than devices: run one all the same, so that gradients can be shared.
+        own = draws[self.fabric.global_rank :: self.fabric.world_size] or draws[:1]
+        size = self.settings.micro_batch
+        return [own[start : start + size] for start in range(0, len(own), size)]
+
+    def _update(self, draws: Sequence[Draw], loaded: Iterator[tuple[Segments, NDArray[np.float32]]]) -> float:
         """One optimiser step; the loss is summed over known labels and divided by their number in the whole batch."""
         world, rank = self.fabric.world_size, self.fabric.global_rank
         known = max(1, int(np.isfinite(self._labels(draws)).sum()))
-        own = draws[rank::world] or draws[:1]
-        counts_for_nothing = not draws[
-            rank::world
-        ]  # fewer segments than devices: run one, so that gradients can be shared
+        counts_for_nothing = not draws[rank::world]
         torch.manual_seed((self.settings.seed * 1_000_003 + self.updates) * 1009 + rank)
         self.optimiser.zero_grad()
-        micro = [
-            own[start : start + self.settings.micro_batch] for start in range(0, len(own), self.settings.micro_batch)
-        ]
         total = torch.zeros((), device=self.fabric.device)
-        for number, part in enumerate(micro):
-            with self.fabric.no_backward_sync(self.module, enabled=number < len(micro) - 1):
-                loss = self._loss(part) * (0.0 if counts_for_nothing else world / known)
+        parts = len(self._micro_batches(draws))
+        for number in range(parts):
+            with self.fabric.no_backward_sync(self.module, enabled=number < parts - 1):
+                loss = self._loss(*next(loaded)) * (0.0 if counts_for_nothing else world / known)
                 self.fabric.backward(loss)
             total += loss.detach()
         if not torch.isfinite(total):
@@ -337,8 +339,8 @@ class _Run:
     def _labels(self, draws: Sequence[Draw]) -> NDArray[np.float32]:
         return np.array([self.split.train[draw.example].labels for draw in draws], np.float32)
 
-    def _loss(self, draws: Sequence[Draw]) -> Tensor:
-        source, labels = (torch.from_numpy(part).to(self.fabric.device) for part in self.train_loader.load(draws))
+    def _loss(self, segments: Segments, known_labels: NDArray[np.float32]) -> Tensor:
+        source, labels = (torch.from_numpy(part).to(self.fabric.device) for part in (segments, known_labels))
         known = torch.isfinite(labels)
         logits = self.module(source).float()
         losses = binary_cross_entropy_with_logits(

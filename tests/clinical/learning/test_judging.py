@@ -77,6 +77,25 @@ def test_rates_are_those_at_each_ecgs_own_operating_point() -> None:
     assert 0 < mixed["metrics"]["sensitivity"]["value"] < alone["metrics"]["sensitivity"]["value"]
 
 
+def test_whole_curves_have_intervals_that_draw_patients() -> None:
+    alone, twice = judged(), judged(patients=[f"p{n // 4}" for n in range(COUNT)])
+    for one in (*alone["decision_curve"], *twice["decision_curve"]):
+        assert one["low"] <= one["model"] <= one["high"]
+    for one in alone["reliability"]:
+        assert one["low"] <= one["observed"] <= one["high"]
+    same = judged(
+        labels=np.repeat(LABELS[: COUNT // 4], 4), probabilities=np.repeat(expit(ODDS[: COUNT // 4]), 4), champion=None
+    )
+    four = judged(
+        labels=np.repeat(LABELS[: COUNT // 4], 4),
+        probabilities=np.repeat(expit(ODDS[: COUNT // 4]), 4),
+        champion=None,
+        patients=[f"p{n // 4}" for n in range(COUNT)],
+    )
+    widths = [[one["high"] - one["low"] for one in told["decision_curve"][5:15]] for told in (same, four)]
+    assert all(wide > narrow for narrow, wide in zip(*widths, strict=True)), "copies of one patient add nothing"
+
+
 def test_one_class_cannot_be_judged() -> None:
     with pytest.raises(ValueError, match="both kinds are needed"):
         judged(labels=np.zeros(COUNT))
