@@ -192,6 +192,7 @@ def _tripod(told: Mapping[str, Any]) -> list[tuple[str, ...]]:
             "positive weights in fine-tuning, none in a linear probe; probabilities are calibrated after",
         ),
         ("Calibration, threshold", f"{training.get('calibration', 'as in the bundle')}; {rule or 'as in the bundle'}"),
+        *((f"Threshold at {site}", str(own)) for site, own in training.get("site_operating_points", {}).items()),
         ("Fairness", "performance and counts by age, sex, device, site, rate and rhythm; see the subgroups"),
         ("Comparators", ", ".join(sorted({name for own in told["labels"].values() for name in own["compared"]}))),
         ("Cohort digest", cohort["digest"]),
