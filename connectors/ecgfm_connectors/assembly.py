@@ -160,20 +160,23 @@ def _einthoven(signal: Signal, stored: dict[str, Signal]) -> list[Finding]:
 def _arm_leads(signal: Signal) -> list[Finding]:
     """A finding where the arm electrodes look exchanged. Lead I, aVR and V6 must be there."""
     rows = signal[[LEADS.index(lead) for lead in ("I", "aVR", "V6")]]
-    rows = rows[:, np.isfinite(rows).all(axis=0)]
+    whole = np.isfinite(rows).all(axis=0)
+    if not whole.all():
+        rows = rows[:, whole]
     if rows.shape[1] == 0:
         return []
-    rows = rows - rows.mean(axis=1, keepdims=True)
-    products = rows @ rows.T
-    scale = math.sqrt(products[2, 2])
-    with_one, with_avr = (
-        float(products[2, row]) / (scale * math.sqrt(products[row, row])) if scale * products[row, row] > 0 else 0.0
-        for row in (0, 1)
-    )
+    one, avr, v6 = rows - rows.mean(axis=1, keepdims=True)
+    with_one, with_avr = _correlation(one, v6), _correlation(avr, v6)
     if with_one > -ARMS_CORRELATION or with_avr < ARMS_CORRELATION:
         return []
     text = "lead I runs against V6 and aVR with it: right and left arm electrodes look exchanged (or dextrocardia)"
     return [Finding(code="arm-leads-suspected", text=text)]
+
+
+def _correlation(one: Signal, other: Signal) -> float:
+    """Of two rows without offset; 0 where one of them is flat."""
+    scale = math.sqrt(float(np.dot(one, one)) * float(np.dot(other, other)))
+    return float(np.dot(one, other)) / scale if scale > 0 else 0.0
 
 
 def _centred(samples: Signal) -> Signal:

@@ -5,6 +5,7 @@ numbers, which share the same n and appear in older DICOM objects as `5.6.3-9-n`
 """
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from ecgfm_connectors.ecg import LEADS
@@ -41,6 +42,8 @@ _LABELS |= {"1": "I", "2": "II", "3": "III"}
 #: Lead numbers of the twelve, as written into DICOM (`2:n`) and SCP-ECG.
 LEAD_NUMBERS = {name: n for n, name in _NUMBERED.items() if name in LEADS}
 
+_LONGEST_LABEL = 64  #: what Code Meaning may hold (LO); longer text names no lead
+
 _CODE = re.compile(r"(?:2:|5\.6\.3-9-)(\d{1,3})")
 _PREFIX = re.compile(r"^(?:MDC[_ ]ECG[_ ]LEAD[_ ]?|LEAD[_ :]*|ECG[_ :]+)+")
 
@@ -70,6 +73,11 @@ def from_code(code: str) -> Lead | None:
 
 def from_label(label: str) -> Lead | None:
     """The lead of a label for people: `Lead I (Einthoven)`, `aVR`, `-aVR`, `DII`, `C1`, `mdc_ecg_lead_avf`."""
+    return _labelled(label) if len(label) <= _LONGEST_LABEL else None
+
+
+@lru_cache(maxsize=1024)  # every channel of every ECG asks for the same few
+def _labelled(label: str) -> Lead | None:
     text = re.sub(r"\(.*?\)", "", label).strip().upper()
     text = _PREFIX.sub("", text).strip()
     sign = -1 if text.startswith(("-", "−", "NEG ")) else 1

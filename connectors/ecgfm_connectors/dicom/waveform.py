@@ -99,12 +99,13 @@ def _decode(group: Group) -> tuple[list[Channel], list[Finding]]:
     """The group's channels that carry one of the twelve leads, in mV, with what their definitions warn of."""
     raw = _raw_samples(group)
     padding = _padding(group.item, raw.dtype)
+    rows = np.ascontiguousarray(raw.T)
     noted: dict[str, list[str]] = {}  # finding code -> leads
     channels = []
     for index, lead in group.leads.items():
         definition = group.definitions[index]
         codes: list[str] = []
-        samples = _scale(np.ascontiguousarray(raw[:, index]), definition, lead, padding, group.sampling_rate, codes)
+        samples = _scale(rows[index], definition, lead, padding, group.sampling_rate, codes)
         if _without_signal(definition, codes):
             samples = np.full_like(samples, np.nan)
         channels.append(Channel(lead=lead, samples=_deskew(samples, definition, group.sampling_rate, lead, codes)))
@@ -176,7 +177,7 @@ def _missing(
     (0 is met in the wild) marks only runs of `PADDING_RUN` and longer. The lowest number of the type counts as padding
     even where it is not declared, if no heart can reach it.
     """
-    lowest = int(np.iinfo(raw.dtype).min)
+    lowest = -(1 << (8 * raw.dtype.itemsize - 1))
     declared = lowest if padding is None else padding
     missing: NDArray[np.bool_] = np.equal(raw, declared)
     if padding is None or not missing.any():
