@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.errors import PayloadError, Refused
-from ecgfm_connectors.files import scp
+from ecgfm_connectors.files import huffman, scp
 from ecgfm_connectors.reading import ReadingContext, read
 from ecgfm_connectors.testing import vendor_files as write
 from ecgfm_connectors.testing.samples import sample_ecg
@@ -261,6 +263,24 @@ def scp_patched(ecg: Ecg, at: int, value: bytes) -> bytes:
 )
 def test_scp_refusals(ecg: Ecg, context: ReadingContext, at: int, value: bytes, reason: str) -> None:
     assert refusal(scp_patched(ecg, at, value), context) == reason
+
+
+@settings(max_examples=60, deadline=None)
+@given(values=st.lists(st.integers(-400, 400), max_size=60), spare=st.integers(0, 3), cut=st.integers(0, 6))
+def test_scp_codes_expanded_at_once_or_one_by_one(values: list[int], spare: int, cut: int) -> None:
+    """One table without switches takes the quick way, two tables the other; damage is told alike."""
+
+    def expanded(tables: list[huffman.Table]) -> tuple[list[int], str] | str:
+        try:
+            found, rest = huffman.expand(data, tables, count=len(values) + spare)
+        except PayloadError as error:
+            return str(error)
+        return found.tolist(), rest
+
+    coded = write._huffman(np.array(values, dtype=np.int64)) if values else b""
+    data = coded[: len(coded) - cut]
+    table = huffman.default_table()
+    assert expanded([table]) == expanded([table, table])
 
 
 def test_scp_of_more_coded_samples_than_two_seconds_can_expand() -> None:
