@@ -5,7 +5,7 @@ import signal
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerProcess
@@ -19,6 +19,7 @@ from ecgfm_clinical.settings import read_settings
 from ecgfm_clinical.staging.store import Store
 from ecgfm_clinical.testing import wait_until
 
+ROLES = ("connect", "score", "report")
 TICK = 0.05
 LONGEST_LIFE = 6.0  # seconds of work until a process that never came to its named point is killed where it stands
 LONGEST_START = 120.0  # seconds until a process that never came to work is killed
@@ -78,9 +79,14 @@ class Campaign:
         return verdict
 
     def _kill(self, settings: Path, chance: random.Random) -> None:
-        living = {role: self._start(settings, role, chance) for role in victim.STEPS}
+        """Two thirds of the deaths among one process a role, the rest of one process that plays all of them."""
+        self._kill_among(ROLES, self.kills * 2 // 3, settings, chance)
+        self._kill_among(("all",), self.kills, settings, chance)
+
+    def _kill_among(self, roles: Sequence[str], until: int, settings: Path, chance: random.Random) -> None:
+        living = {role: self._start(settings, role, chance) for role in roles}
         try:
-            while self.deaths.total() < self.kills:
+            while self.deaths.total() < until:
                 Event().wait(TICK)
                 for role, one in living.items():
                     if self._is_dead(one):
@@ -112,7 +118,7 @@ class Campaign:
 
     def _power_cut(self, living: dict[str, _Process]) -> None:
         """Take all processes down at once, when all are at work."""
-        if self.deaths.total() < self.next_cut or not all(one.ready for one in living.values()):
+        if len(living) == 1 or self.deaths.total() < self.next_cut or not all(one.ready for one in living.values()):
             return
         self.next_cut = self.deaths.total() + POWER_CUT_EVERY
         for one in living.values():
@@ -145,7 +151,7 @@ class Campaign:
         """Everybody lives and behaves from now on; refused results are sent again as an operator would."""
         for receiver in receivers.values():
             receiver.behaves = True
-        living = [self._spawn(settings, role, victim.NO_ORDER, "at rest", life=0.0) for role in victim.STEPS]
+        living = [self._spawn(settings, role, victim.NO_ORDER, "at rest", life=0.0) for role in ROLES]
         try:
             carts.join()
             wait_until(lambda: not store.counts().waiting, timeout=300)

@@ -31,6 +31,7 @@ STEPS = {
         "Store.fail_message",
     ),
 }
+STEPS["all"] = tuple(step for steps in STEPS.values() for step in steps)  # one process that does everything
 READS = ("Store.load_staged",)
 
 _step_under_way: ContextVar[str] = ContextVar("_step_under_way", default="")

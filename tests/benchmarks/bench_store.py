@@ -10,6 +10,7 @@ A store named by --history is filled once and used again the next time. Each pai
 
 import argparse
 import itertools
+import multiprocessing
 import statistics
 import tempfile
 import time
@@ -17,7 +18,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from sqlalchemy import Column, Connection, Engine, LargeBinary, MetaData, String, Table, bindparam, insert, text
@@ -292,52 +293,122 @@ class NullDestination:
         return
 
 
-def pipeline(url: str, count: int) -> None:
-    """DICOM bytes to acknowledged result in one thread, everything real but the model and the sockets."""
-    formats = {"ehr": partial(compose, profile=Profile(filler_namespace="BENCH", zone=UTC))}
-    store = Store.open(url, create=True, compose=Composer(formats, device_id="bench"))
+FORMATS = {"ehr": partial(compose, profile=Profile(filler_namespace="BENCH", zone=UTC))}
+
+
+def opened(url: str) -> Store:
+    return Store.open(url, create=True, compose=Composer(FORMATS, device_id="bench"))
+
+
+def ingest_of(store: Store) -> Ingest:
     context = ReadingContext(default_authority="BENCH", zone=UTC)
-    ingest = Ingest(store, read=partial(read, context=context), clock=wiring.utc_now)
-    scorer = Scorer(
+    return Ingest(store, read=partial(read, context=context), clock=wiring.utc_now)
+
+
+def scorer_of(store: Store) -> Scorer:
+    return Scorer(
         store,
         NullPredictor(),
         rules=lambda _: HeadRules(),
         destinations=("ehr",),
-        worker="bench",
+        worker="score",
         clock=wiring.utc_now,
         control_ids=wiring.control_id,
         batch_size=16,
         lease=LEASE,
         max_attempts=3,
     )
-    reporter = Reporter(
+
+
+def reporter_of(store: Store) -> Reporter:
+    return Reporter(
         store,
         NullDestination(),
         react=reaction,
-        worker="bench",
+        worker="report",
         clock=wiring.utc_now,
         max_attempts=None,
         lease=LEASE,
     )
-    payloads = [dicom_writer.write_ecg(make_ecg(number)) for number in range(count)]
-    times = [time.perf_counter()]
+
+
+def received(content: bytes) -> Received:
+    return Received(transport="dicom", source="bench", content=content, received_at=NOW)
+
+
+def pipeline(url: str, payloads: Sequence[bytes]) -> None:
+    """DICOM bytes to acknowledged result, one step after the other: where the time goes."""
+    store = opened(url)
+    ingest, scorer, reporter = ingest_of(store), scorer_of(store), reporter_of(store)
+    wall, cpu = [time.perf_counter()], [time.process_time()]
     for content in payloads:
-        ingest(Received(transport="dicom", source="bench", content=content, received_at=NOW))
-    times.append(time.perf_counter())
-    while scorer.run_batch():
-        pass
-    times.append(time.perf_counter())
-    while reporter.run_batch():
-        pass
-    times.append(time.perf_counter())
-    assert store.counts().scored + store.counts().not_evaluable == count
-    assert not store.backlog().destinations
-    steps = [1000 * (end - start) / count for start, end in itertools.pairwise(times)]
-    print(
-        f"pipeline with a null model: {1000 / sum(steps):.0f} ECG/s; ms per ECG: "
-        + ", ".join(f"{what} {ms:.1f}" for what, ms in zip(("ingest", "score", "report"), steps, strict=True))
-    )
+        ingest(received(content))
+    wall.append(time.perf_counter())
+    cpu.append(time.process_time())
+    for step in (scorer.run_batch, reporter.run_batch):
+        while step():
+            pass
+        wall.append(time.perf_counter())
+        cpu.append(time.process_time())
+    _all_told(store, len(payloads))
     store.close()
+    for what, times in (("elapsed", wall), ("of it processor", cpu)):
+        steps = [1000 * (end - start) / len(payloads) for start, end in itertools.pairwise(times)]
+        told = ", ".join(f"{name} {ms:.1f}" for name, ms in zip(("ingest", "score", "report"), steps, strict=True))
+        print(f"one step after the other, ms per ECG, {what:16}: {told}")
+
+
+def pipeline_of_processes(url: str, payloads: Sequence[bytes]) -> None:
+    """The same with a process a role, all at work at once, as a site runs it."""
+    opened(url).close()
+    context = multiprocessing.get_context("fork")
+    done = context.Event()
+    everyone = [
+        context.Process(target=_take_all, args=(url, payloads)),
+        context.Process(target=_until, args=(done, url, scorer_of)),
+        context.Process(target=_until, args=(done, url, reporter_of)),
+    ]
+    store = opened(url)
+    started = time.perf_counter()
+    for one in everyone:
+        one.start()
+    everyone[0].join()
+    taken = time.perf_counter() - started
+    while store.counts().waiting or store.backlog().destinations:
+        time.sleep(0.02)
+    elapsed = time.perf_counter() - started
+    done.set()
+    for one in everyone:
+        one.join()
+    _all_told(store, len(payloads))
+    store.close()
+    print(
+        f"pipeline with a null model, three processes: {len(payloads) / elapsed:.0f} ECG/s"
+        f" (all taken in after {taken:.1f} s, all told after {elapsed:.1f} s)"
+    )
+
+
+def _take_all(url: str, payloads: Sequence[bytes]) -> None:
+    store = opened(url)
+    ingest = ingest_of(store)
+    for content in payloads:
+        ingest(received(content))
+    store.close()
+
+
+def _until(done: Any, url: str, make: Callable[[Store], Scorer | Reporter]) -> None:
+    store = opened(url)
+    worker = make(store)
+    while not done.is_set():
+        if not worker.run_batch():
+            time.sleep(0.005)
+    store.close()
+
+
+def _all_told(store: Store, count: int) -> None:
+    counts = store.counts()
+    assert counts.scored + counts.not_evaluable == counts.received == count
+    assert not store.backlog().destinations
 
 
 def scale(empty_url: str, full_url: str, *, rows: int, seconds: float, rounds: int) -> None:
@@ -445,13 +516,17 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--ecgs", type=int, default=600)
+    parser.add_argument("--pipeline", default="", help="empty database for the pipeline of processes")
     parser.add_argument("--only", choices=("pipeline", "rates", "scale"))
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ecgfm-bench-") as folder:
         files = [f"sqlite:///{Path(folder) / name}.db" for name in ("rates", "empty", "full")]
         first, history = given.store or files[0], given.history or files[2]
         if given.only in (None, "pipeline"):
-            pipeline(f"sqlite:///{Path(folder) / 'pipeline'}.db", count=400)
+            payloads = [dicom_writer.write_ecg(make_ecg(number)) for number in range(given.ecgs)]
+            pipeline(f"sqlite:///{Path(folder) / 'steps'}.db", payloads[:200])
+            pipeline_of_processes(given.pipeline or f"sqlite:///{Path(folder) / 'pipeline'}.db", payloads)
         if given.only in (None, "rates"):
             rates(first, seconds=given.seconds, rounds=given.rounds)
         if given.only in (None, "scale"):
