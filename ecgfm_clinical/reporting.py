@@ -1,6 +1,7 @@
 """Stored result messages go out, and what the destination answers decides: done, the same bytes again, or a person."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import zip_longest
 from typing import Literal
@@ -14,6 +15,9 @@ from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Destination
 from ecgfm_connectors.errors import ConnectorError, NotReached, PayloadError
 from ecgfm_connectors.result import Ack
+
+#: So often a message is sent again to a receiver whose AE may also mean "busy"; then its content is to blame after all.
+BUSY_ANSWERS = 5
 
 React = Callable[[Ack], Literal["done", "retry", "dead"]]
 
@@ -110,9 +114,11 @@ class Reporter:
 
     def _again(self, message: OutboundMessage, cause: ConnectorError | Ack) -> None:
         now = self._clock()
-        retry = after_failure(
-            cause, attempts=message.attempts, limit=self._max_attempts, now=now, jitter=self._jitter()
-        )
+        attempts, limit = message.attempts, self._max_attempts
+        if isinstance(cause, Ack) and cause.code in ("AE", "CE"):
+            attempts, limit = 1 + self._store.answers(message, ("AE", "CE")), min(limit or BUSY_ANSWERS, BUSY_ANSWERS)
+        retry = after_failure(cause, attempts=attempts, limit=limit, now=now, jitter=self._jitter())
+        retry = replace(retry, error=replace(retry.error, attempt=message.attempts))
         ack = cause if isinstance(cause, Ack) else None
         undelivered = isinstance(cause, NotReached)
         self._store.fail_message(message, retry, now=now, worker=self._worker, ack=ack, undelivered=undelivered)

@@ -21,6 +21,10 @@ def replay(
         bool, typer.Option("--refused", help="Read every refused or unreadable payload again, after an upgrade say.")
     ] = False,
     dead: Annotated[bool, typer.Option("--dead", help="Send again what receivers refused (dead letters).")] = False,
+    list_only: Annotated[
+        bool, typer.Option("--list", help="With --dead: say which there are and why, and send nothing.")
+    ] = False,
+    message: Annotated[list[int] | None, typer.Option(help="With --dead: only the one with this number.")] = None,
     destination: Annotated[str | None, typer.Option(help="With --dead: this destination only.")] = None,
     recompose: Annotated[
         bool, typer.Option("--recompose", help="With --dead: composed anew under a new number, not the same bytes.")
@@ -45,8 +49,10 @@ def replay(
             exact, found = _ecg(read, store, ecg, bundle)
         elif refused:
             exact, found = True, _refused(read, store)
+        elif list_only:
+            exact, found = True, _dead_letters(store, destination)
         else:
-            exact, found = True, _dead(store, destination, recompose)
+            exact, found = True, _dead(store, destination, message, recompose)
     if as_json:
         write_json(found)
     for key, value in () if as_json else found.items():
@@ -100,11 +106,20 @@ def _refused(settings: "Settings", store: "Store") -> dict[str, object]:
     return dict(found) or {"set aside": 0}
 
 
-def _dead(store: "Store", destination: str | None, recompose: bool) -> dict[str, object]:
+def _dead_letters(store: "Store", destination: str | None) -> dict[str, object]:
+    return {
+        f"message {one.message_id}": f"ECG {one.ecg_id} to {one.destination}, {one.kind}, {one.control_id}, "
+        f"{one.created_at.isoformat(timespec='seconds')}: {one.error.text if one.error else 'no reason kept'}"
+        for one in store.dead_letters(destination=destination)
+    }
+
+
+def _dead(store: "Store", destination: str | None, message_ids: list[int] | None, recompose: bool) -> dict[str, object]:
     from ecgfm_clinical import liveness, wiring
 
     report = store.resend(
         destination=destination,
+        message_ids=message_ids,
         recompose=recompose,
         now=wiring.utc_now(),
         actor=liveness.operator(),

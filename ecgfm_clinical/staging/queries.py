@@ -13,9 +13,11 @@ from ecgfm_clinical.staging.attempts import RUNNING, WAITING, errors_from
 from ecgfm_clinical.staging.codec import findings_from, score_from
 from ecgfm_clinical.staging.intake import NOT_AN_ECG
 from ecgfm_clinical.staging.records import (
+    AttemptError,
     Backlog,
     Counts,
     CountTable,
+    DeadLetter,
     DestinationBacklog,
     EcgState,
     EcgStory,
@@ -190,6 +192,32 @@ def _destinations(reading: Reading) -> dict[str, DestinationBacklog]:
     return {name: DestinationBacklog(**one) for name, one in sorted(found.items())}
 
 
+def dead_letters(reading: Reading, destination: str | None) -> list[DeadLetter]:
+    """Messages given up, oldest first."""
+    query = select(message).where(literal_column("message.state = 'dead'")).order_by(message.c.message_id)
+    if destination is not None:
+        query = query.where(message.c.destination == destination)
+    rows = reading.connection.execute(query).all()
+    return [
+        DeadLetter(
+            message_id=row.message_id,
+            ecg_id=row.ecg_id,
+            destination=row.destination,
+            control_id=row.control_id,
+            kind=row.kind,
+            created_at=row.created_at,
+            error=next(reversed(_message_errors(reading, row.message_id)), None),
+        )
+        for row in rows
+    ]
+
+
+def answers(reading: Reading, message_id: int, codes: Sequence[str]) -> int:
+    """How often the receiver has answered this message with one of these codes."""
+    mine = and_(attempt_error.c.message_id == message_id, attempt_error.c.kind.in_(codes))
+    return reading.connection.scalar(select(func.count()).where(mine)) or 0
+
+
 def holders(reading: Reading) -> set[str]:
     """The names of all workers that hold a job or a message."""
     jobs = select(score_job.c.worker).where(score_job.c.state == RUNNING)
@@ -284,9 +312,6 @@ def _messages(reading: Reading, ecg_id: int) -> tuple[MessageStory, ...]:
 
 
 def _message_story(reading: Reading, row: Any, body: bytes | None) -> MessageStory:
-    errors = reading.connection.execute(
-        select(attempt_error).where(attempt_error.c.message_id == row.message_id).order_by(attempt_error.c.error_id)
-    )
     return MessageStory(
         message_id=row.message_id,
         destination=row.destination,
@@ -295,11 +320,16 @@ def _message_story(reading: Reading, row: Any, body: bytes | None) -> MessageSto
         state=MessageState(row.state),
         body=body,
         attempts=row.attempts,
-        errors=errors_from(errors),
+        errors=_message_errors(reading, row.message_id),
         acknowledgement=outbox.ack_of(reading, row),
         sent_at=row.sent_at,
         acknowledged_at=row.acknowledged_at,
     )
+
+
+def _message_errors(reading: Reading, message_id: int) -> tuple[AttemptError, ...]:
+    mine = select(attempt_error).where(attempt_error.c.message_id == message_id).order_by(attempt_error.c.error_id)
+    return errors_from(reading.connection.execute(mine))
 
 
 def payload_of(reading: Reading, ecg_id: int) -> int:

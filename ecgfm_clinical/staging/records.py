@@ -175,6 +175,19 @@ class Reissue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A message that waits for a person."""
+
+    message_id: int
+    ecg_id: int
+    destination: str
+    control_id: str
+    kind: Kind
+    created_at: datetime
+    error: AttemptError | None  #: why it was given up: the last one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Expired:
     """What retention removed."""
 

@@ -42,6 +42,7 @@ from ecgfm_clinical.staging.records import (
     Compose,
     Counts,
     CountTable,
+    DeadLetter,
     EcgStory,
     EcgSummary,
     Expired,
@@ -485,6 +486,16 @@ class Store:
     def backlog(self) -> Backlog:
         with self._reading() as ask:
             return queries.backlog(ask)
+
+    def dead_letters(self, *, destination: str | None = None) -> list[DeadLetter]:
+        """Messages that wait for a person, oldest first."""
+        with self._reading() as ask:
+            return queries.dead_letters(ask, destination)
+
+    def answers(self, message: OutboundMessage, codes: Sequence[str]) -> int:
+        """How often the receiver has answered this message with one of these codes."""
+        with self._reading() as ask:
+            return queries.answers(ask, message.message_id, codes)
 
     def refusals(self) -> dict[str, int]:
         """Payloads set aside, by reason code."""

@@ -152,6 +152,13 @@ def test_a_replay_with_another_model_is_refused(run: Run, sent: Path, site: Path
     assert "name that bundle with --model" in err
 
 
+def test_a_replay_opens_the_model_that_scored_though_another_scores_now(run: Run, sent: Path) -> None:
+    write_tiny_bundle(sent.parent / "newer", seed=1)
+    sent.write_text(sent.read_text().replace('bundle = "tiny"', 'bundle = "newer"'))
+    code, out, _ = run("replay", "1", "--settings", sent, "--json")
+    assert (code, json.loads(out)["exact"]) == (0, True)
+
+
 def test_what_was_refused_is_read_again(run: Run, sent: Path, tmp_path: Path) -> None:
     (tmp_path / "letter.dcm").write_bytes(b"Dear colleague," * 20)
     run("ingest", tmp_path / "letter.dcm", "--settings", sent)
@@ -169,6 +176,11 @@ def test_a_dead_letter_is_sent_again(run: Run, site: Path, recording: Path, ehr:
     for words in (["ingest", recording], ["score"]):
         assert run(*words, "--settings", site)[0] == 0
     assert run("send", "--settings", site)[0] == 1
+    _, out, _ = run("replay", "--dead", "--list", "--settings", site)
+    assert "ECG 1 to ehr, F, " in out
+    assert "the receiver answered AE" in out
+    _, out, _ = run("replay", "--dead", "--message", "99", "--settings", site, "--json")
+    assert json.loads(out)["sent again"] == 0
     _, out, _ = run("replay", "--dead", "--settings", site, "--json")
     assert json.loads(out) == {"sent again": 1, "overtaken or replaced": 0}
     assert run("send", "--settings", site)[0] == 0

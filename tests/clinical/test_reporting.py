@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from itertools import count
 from typing import Literal
 
@@ -158,6 +159,27 @@ def test_a_receiver_that_is_busy_gets_it_again(store: Store, scored: Callable[[E
     clock.advance(hours=1)
     reporter(store, destination, clock).run_batch()
     assert message_of(store, ecg_id) == (MessageState.ACKNOWLEDGED, ["AR"])
+
+
+def test_an_ae_that_may_mean_busy_is_believed_a_few_times(
+    store: Store, scored: Callable[[Ecg], int], clock: Clock
+) -> None:
+    ecg_id = scored(make_ecg(1))
+    destination = Destination(None, None, *["AE"] * 9)
+    one = Reporter(
+        store,
+        destination,
+        react=partial(reaction, ae_means_busy=True),
+        worker="sender",
+        clock=clock,
+        max_attempts=None,
+        lease=timedelta(minutes=5),
+    )
+    for _ in range(12):
+        one.run_batch()
+        clock.advance(hours=1)
+    assert len(set(destination.got)) == 1
+    assert message_of(store, ecg_id) == (MessageState.DEAD, ["Unreachable"] * 2 + ["AE"] * 5)
 
 
 def test_one_patients_results_keep_their_order_and_hold_up_no_one_else(
