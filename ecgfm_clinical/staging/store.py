@@ -5,11 +5,12 @@ Every method raises StoreUnavailable where the database does not answer: nothing
 """
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Lock
 from typing import Any, Self
 
 from sqlalchemy import Engine, select
@@ -102,8 +103,10 @@ class Store:
     random_bytes: Callable[[int], bytes]
     compose: Compose | None  #: how results become the bytes that are fixed in the step that makes them
     _intake: GroupCommit[_Parcel, Verdict] = field(init=False, repr=False, compare=False)
+    _writer_free: Lock = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_writer_free", Lock())
         object.__setattr__(self, "_intake", GroupCommit(self._take_in))
 
     @classmethod
@@ -161,7 +164,8 @@ class Store:
         """Give the connections back."""
         self.reader.dispose()
 
-    def _writing(self, now: datetime, actor: str) -> AbstractContextManager[Transaction]:
+    def writing(self, now: datetime, actor: str) -> AbstractContextManager[Transaction]:
+        """One transaction; for the modules of `staging`."""
         return writing(
             self.writer,
             self.keyring,
@@ -170,9 +174,24 @@ class Store:
             actor=actor,
             random_bytes=self.random_bytes,
             compose=self.compose,
+            turn=self._turn(),
         )
 
-    def _reading(self) -> AbstractContextManager[Reading]:
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """SQLite has one writer: threads of this process queue here, woken at once, instead of polling the file."""
+        if self.writer.dialect.name != "sqlite":
+            yield
+            return
+        if not self._writer_free.acquire(timeout=engine.BUSY_TIMEOUT_MS / 1000):
+            raise StoreUnavailable("another write to the staging store does not end; nothing was accepted")
+        try:
+            yield
+        finally:
+            self._writer_free.release()
+
+    def reading(self) -> AbstractContextManager[Reading]:
+        """One moment of the store; for the modules of `staging`."""
         return reading(self.reader, self.keyring, self.pepper)
 
     # Intake
@@ -202,7 +221,7 @@ class Store:
 
     def _take_in(self, parcels: Sequence[_Parcel]) -> list[Verdict]:
         """All of them in one transaction."""
-        with self._writing(parcels[0].now, parcels[0].actor) as tx:
+        with self.writing(parcels[0].now, parcels[0].actor) as tx:
             return [
                 intake.record(
                     replace(tx, now=one.now, actor=one.actor), one.received, one.contents, priority=one.priority
@@ -214,12 +233,12 @@ class Store:
 
     def claim_jobs(self, *, worker: str, limit: int, now: datetime, lease: timedelta) -> list[Job]:
         """Up to `limit` due jobs, STAT first; nobody else gets them until the lease ends."""
-        with self._writing(now, worker) as tx:
+        with self.writing(now, worker) as tx:
             return work.claim(tx, worker=worker, limit=limit, lease_until=now + lease)
 
     def load_staged(self, ecg_ids: Sequence[int]) -> list[StagedEcg]:
         """With their signals, in the order asked for. Raises NotFound."""
-        with self._reading() as ask:
+        with self.reading() as ask:
             return loading.load(ask, ecg_ids, signals=True)
 
     def finish_scoring(
@@ -249,17 +268,17 @@ class Store:
         control_ids: Callable[[], str],
     ) -> set[int]:
         """The same for a whole batch, in one transaction; the ids of the jobs that are another worker's by now."""
-        with self._writing(now, worker) as tx:
+        with self.writing(now, worker) as tx:
             return work.finish(tx, scored, destinations, worker=worker, control_ids=control_ids)
 
     def fail_job(self, job: Job, retry: Retry, *, now: datetime, worker: str) -> None:
         """Raises LeaseLost."""
-        with self._writing(now, worker) as tx:
+        with self.writing(now, worker) as tx:
             work.fail(tx, job, retry, worker=worker)
 
     def rescore(self, ecg_ids: Sequence[int], *, now: datetime, actor: str) -> int:
         """Queue another scoring; what is waiting or running already is left alone. How many were queued. Raises NotFound."""
-        with self._writing(now, actor) as tx:
+        with self.writing(now, actor) as tx:
             return work.rescore(tx, ecg_ids)
 
     # Messages
@@ -268,7 +287,7 @@ class Store:
         self, *, worker: str, destination: str, limit: int, now: datetime, lease: timedelta
     ) -> list[OutboundMessage]:
         """Up to `limit` due messages to one destination, at most one per patient, in each patient's order."""
-        with self._writing(now, worker) as tx:
+        with self.writing(now, worker) as tx:
             return outbox.claim(tx, worker=worker, destination=destination, limit=limit, lease_until=now + lease)
 
     def begin_send(self, message: OutboundMessage, *, now: datetime, worker: str) -> bytes:
@@ -276,7 +295,7 @@ class Store:
 
         PayloadError where an older version of this program left the message without bytes and none can be composed.
         """
-        with self._writing(now, worker) as tx:
+        with self.writing(now, worker) as tx:
             return outbox.begin(tx, message, worker=worker)
 
     def finish_message(
@@ -292,7 +311,7 @@ class Store:
 
         Returns the bytes of that one, or None where there is none or it is not ready. Raises LeaseLost.
         """
-        with self._writing(now, worker) as tx:
+        with self.writing(now, worker) as tx:
             outbox.finish(tx, message, ack, worker=worker)
             return None if following is None else outbox.begin_if_ready(tx, following, worker=worker)
 
@@ -307,7 +326,7 @@ class Store:
         undelivered: bool = False,
     ) -> None:
         """Again at `retry.due_at`, or a dead letter. `undelivered`: certainly nothing reached the peer. Raises LeaseLost."""
-        with self._writing(now, worker) as tx:
+        with self.writing(now, worker) as tx:
             outbox.fail(tx, message, retry, worker=worker, ack=ack, undelivered=undelivered)
 
     # What was told, and taking it back
@@ -321,7 +340,7 @@ class Store:
         destination: str | None = None,
     ) -> list[Told]:
         """The standing results; `model_id` may be the beginning of a digest, `since` is the time of scoring."""
-        with self._reading() as ask:
+        with self.reading() as ask:
             return reissue.told(ask, ecg_id=ecg_id, model_id=model_id, since=since, destination=destination)
 
     def withdraw(
@@ -335,7 +354,7 @@ class Store:
         control_ids: Callable[[], str],
     ) -> Reissue:
         """Take back every standing result of one ECG (OBX-11 W; with `delete` D). Raises NotFound."""
-        with self._writing(now, actor) as tx:
+        with self.writing(now, actor) as tx:
             return reissue.take_back(tx, ecg_id, kind="D" if delete else "W", reason=reason, control_ids=control_ids)
 
     def correct(
@@ -353,7 +372,7 @@ class Store:
 
         Raises NotFound, StoreError.
         """
-        with self._writing(now, actor) as tx:
+        with self.writing(now, actor) as tx:
             return reissue.correct(
                 tx, ecg_id, patient=patient, destinations=destinations, reason=reason, control_ids=control_ids
             )
@@ -369,7 +388,7 @@ class Store:
         control_ids: Callable[[], str],
     ) -> Reissue:
         """Dead letters go again: the same bytes and number, or composed anew under a new number."""
-        with self._writing(now, actor) as tx:
+        with self.writing(now, actor) as tx:
             return reissue.resend(
                 tx, destination=destination, message_ids=message_ids, recompose=recompose, control_ids=control_ids
             )
@@ -395,7 +414,7 @@ class Store:
         for age, drop in steps:
             gone.append(0)
             while age is not None:
-                with self._writing(now, actor) as tx:
+                with self.writing(now, actor) as tx:
                     count = drop(tx, now - age)
                 gone[-1] += count
                 if not count:
@@ -406,7 +425,7 @@ class Store:
         """Bring every sealed value under the current key, page by page; how many were changed. `plain`: decrypt all."""
         total = 0
         while True:
-            with self._writing(now, actor) as tx:
+            with self.writing(now, actor) as tx:
                 done = rotation.reseal_page(tx, plain=plain)
             if not done:
                 return total
@@ -414,14 +433,14 @@ class Store:
 
     def back_up(self, path: Path) -> None:
         """Copy an SQLite store into a new file while work goes on. Raises StoreError on PostgreSQL: use pg_dump there."""
-        with self._reading() as ask:
+        with self.reading() as ask:
             engine.back_up(ask.connection, path)
 
     # Signs of life
 
     def heartbeat(self, worker: str, *, now: datetime, lease: timedelta) -> int:
         """Prolong everything this worker holds; how many that is."""
-        with self._writing(now, worker) as tx:
+        with self.writing(now, worker) as tx:
             return work.prolong(tx, worker, now + lease) + outbox.prolong(tx, worker, now + lease)
 
     def reap(
@@ -436,26 +455,26 @@ class Store:
 
         A lease that ends more than `longest_lease` from now was given before the clock was set back, and has run out.
         """
-        with self._writing(now, worker or SYSTEM) as tx:
+        with self.writing(now, worker or SYSTEM) as tx:
             horizon = now + longest_lease
             jobs = work.reap(tx, max_attempts=max_attempts, worker=worker, horizon=horizon)
             return jobs + outbox.reap(tx, worker=worker, horizon=horizon)
 
     def holders(self) -> set[str]:
         """The names of all workers that hold a lease."""
-        with self._reading() as ask:
+        with self.reading() as ask:
             return queries.holders(ask)
 
     def release(self, worker: str, *, now: datetime) -> int:
         """Give back what a worker that stops in good order still holds; it counts as no attempt."""
-        with self._writing(now, worker) as tx:
+        with self.writing(now, worker) as tx:
             return work.release(tx, worker=worker) + outbox.release(tx, worker=worker)
 
     # Agreement between processes
 
     def cursor(self, source: str) -> str | None:
         """Where the next pull of a source starts."""
-        with self._reading() as ask:
+        with self.reading() as ask:
             return coordination.cursor(ask.connection, source)
 
     def set_cursor(self, source: str, value: str) -> None:
@@ -480,66 +499,66 @@ class Store:
 
     def count_table(self, *, since: datetime | None = None, until: datetime | None = None) -> CountTable:
         """The same sum, by source and by head as well."""
-        with self._reading() as ask:
+        with self.reading() as ask:
             return queries.count_table(ask, since, until)
 
     def backlog(self) -> Backlog:
-        with self._reading() as ask:
+        with self.reading() as ask:
             return queries.backlog(ask)
 
     def dead_letters(self, *, destination: str | None = None) -> list[DeadLetter]:
         """Messages that wait for a person, oldest first."""
-        with self._reading() as ask:
+        with self.reading() as ask:
             return queries.dead_letters(ask, destination)
 
     def answers(self, message: OutboundMessage, codes: Sequence[str]) -> int:
         """How often the receiver has answered this message with one of these codes."""
-        with self._reading() as ask:
+        with self.reading() as ask:
             return queries.answers(ask, message.message_id, codes)
 
     def refusals(self) -> dict[str, int]:
         """Payloads set aside, by reason code."""
-        with self._reading() as ask:
+        with self.reading() as ask:
             return queries.refusals(ask)
 
     def story(self, ecg_id: int) -> EcgStory:
         """Raises NotFound."""
-        with self._reading() as ask:
+        with self.reading() as ask:
             return queries.story(ask, ecg_id)
 
     def list_ecgs(self, *, limit: int = 100, before: int | None = None) -> list[EcgSummary]:
         """Newest first; `before` is the last ecg_id of the previous page."""
-        with self._reading() as ask:
+        with self.reading() as ask:
             return queries.list_ecgs(ask, limit=limit, before=before)
 
     def find(self, source_id: str) -> tuple[int, ...]:
         """ECGs by the sender's own number (SOP Instance UID …), one per version."""
-        with self._reading() as ask:
+        with self.reading() as ask:
             return queries.find_by_source_id(ask, source_id)
 
     def load_payload(self, ecg_id: int) -> Received:
         """The bytes an ECG was read from, exactly as they came. Raises NotFound."""
-        with self._reading() as ask:
+        with self.reading() as ask:
             return loading.load_payload(ask, queries.payload_of(ask, ecg_id))
 
     def load_set_aside(self, *, limit: int = 100, after: int = 0) -> list[tuple[int, Received]]:
         """Refused and unreadable payloads as (payload_id, bytes), oldest first, from the one after `after` on."""
-        with self._reading() as ask:
+        with self.reading() as ask:
             return [(one, loading.load_payload(ask, one)) for one in queries.set_aside(ask, limit=limit, after=after)]
 
     def trail(self, *, limit: int = 1000, after: int = 0) -> tuple[AuditEvent, ...]:
         """The audit trail in the order written, from the entry after `after` on."""
-        with self._reading() as ask:
+        with self.reading() as ask:
             return audit.trail(ask.connection, limit=limit, after=after)
 
     def audit_length(self) -> int:
         """How many entries the trail has."""
-        with self._reading() as ask:
+        with self.reading() as ask:
             return audit.length(ask.connection)
 
     def audit_faults(self) -> list[str]:
         """Where the audit trail was tampered with; empty where it was not."""
-        with self._reading() as ask:
+        with self.reading() as ask:
             return audit.faults(ask.connection)
 
 

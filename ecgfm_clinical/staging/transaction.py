@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -89,10 +89,14 @@ def writing(
     now: datetime,
     actor: str,
     random_bytes: Callable[[int], bytes],
-    compose: Compose | None = None,
+    compose: Compose | None,
+    turn: AbstractContextManager[object],
 ) -> Iterator[Transaction]:
-    """One transaction: all of it, with its audit lines and counts, or nothing. Raises StoreUnavailable, StoreError."""
-    with translated(), writer.connect() as connection, connection.begin() as database_transaction:
+    """One transaction: all of it, with its audit lines and counts, or nothing. Raises StoreUnavailable, StoreError.
+
+    `turn` is held throughout: threads of one process queue there for a database that has one writer.
+    """
+    with turn, translated(), writer.connect() as connection, connection.begin() as database_transaction:
         tx = Transaction(connection=connection, keyring=keyring, pepper=pepper, now=now, actor=actor, compose=compose)
         yield tx
         _add_counts(tx, shard=connection.info.setdefault("shard", random_bytes(1)[0] % SHARDS))

@@ -13,6 +13,7 @@ import itertools
 import multiprocessing
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -358,17 +359,18 @@ def pipeline(url: str, payloads: Sequence[bytes]) -> None:
         print(f"one step after the other, ms per ECG, {what:16}: {told}")
 
 
-def pipeline_of_processes(url: str, payloads: Sequence[bytes]) -> None:
-    """The same with a process a role, all at work at once, as a site runs it."""
-    opened(url).close()
-    context = multiprocessing.get_context("fork")
-    done = context.Event()
-    everyone = [
-        context.Process(target=_take_all, args=(url, payloads)),
-        context.Process(target=_until, args=(done, url, scorer_of)),
-        context.Process(target=_until, args=(done, url, reporter_of)),
-    ]
+def pipeline_at_once(url: str, payloads: Sequence[bytes], *, processes: bool) -> None:
+    """The same with all roles at work at once: threads of one process, as `run` does on SQLite, or a process each."""
     store = opened(url)
+    context: Any = multiprocessing.get_context("fork") if processes else threading
+    make = context.Process if processes else context.Thread
+    done = context.Event()
+    shared = None if processes else store
+    everyone = [
+        make(target=_take_all, args=(shared, url, payloads)),
+        make(target=_until, args=(done, shared, url, scorer_of)),
+        make(target=_until, args=(done, shared, url, reporter_of)),
+    ]
     started = time.perf_counter()
     for one in everyone:
         one.start()
@@ -383,26 +385,23 @@ def pipeline_of_processes(url: str, payloads: Sequence[bytes]) -> None:
     _all_told(store, len(payloads))
     store.close()
     print(
-        f"pipeline with a null model, three processes: {len(payloads) / elapsed:.0f} ECG/s"
-        f" (all taken in after {taken:.1f} s, all told after {elapsed:.1f} s)"
+        f"pipeline with a null model, {'three processes' if processes else 'one process, three threads'}: "
+        f"{len(payloads) / elapsed:.0f} ECG/s (all taken in after {taken:.1f} s, all told after {elapsed:.1f} s)",
+        flush=True,
     )
 
 
-def _take_all(url: str, payloads: Sequence[bytes]) -> None:
-    store = opened(url)
-    ingest = ingest_of(store)
+def _take_all(shared: Store | None, url: str, payloads: Sequence[bytes]) -> None:
+    ingest = ingest_of(shared or opened(url))
     for content in payloads:
         ingest(received(content))
-    store.close()
 
 
-def _until(done: Any, url: str, make: Callable[[Store], Scorer | Reporter]) -> None:
-    store = opened(url)
-    worker = make(store)
+def _until(done: Any, shared: Store | None, url: str, make: Callable[[Store], Scorer | Reporter]) -> None:
+    worker = make(shared or opened(url))
     while not done.is_set():
         if not worker.run_batch():
             time.sleep(0.005)
-    store.close()
 
 
 def _all_told(store: Store, count: int) -> None:
@@ -526,7 +525,11 @@ def main() -> None:
         if given.only in (None, "pipeline"):
             payloads = [dicom_writer.write_ecg(make_ecg(number)) for number in range(given.ecgs)]
             pipeline(f"sqlite:///{Path(folder) / 'steps'}.db", payloads[:200])
-            pipeline_of_processes(given.pipeline or f"sqlite:///{Path(folder) / 'pipeline'}.db", payloads)
+            for processes in (False, True):
+                own = f"sqlite:///{Path(folder) / f'pipeline{processes}'}.db"
+                pipeline_at_once(given.pipeline or own, payloads, processes=processes or bool(given.pipeline))
+                if given.pipeline:
+                    break
         if given.only in (None, "rates"):
             rates(first, seconds=given.seconds, rounds=given.rounds)
         if given.only in (None, "scale"):
