@@ -244,7 +244,7 @@ def rates(url: str, *, seconds: float, rounds: int) -> None:
         seconds=seconds,
         rounds=rounds,
     )
-    filler.queue_jobs(int(60_000 * seconds * rounds / 9))
+    filler.queue_jobs(int(250_000 * seconds * rounds / 9))
     compare("claim in tens", bare_claim(store.writer), filler.claim_ten, seconds=seconds, rounds=rounds)
     store.close()
 
@@ -424,10 +424,10 @@ def scale(empty_url: str, full_url: str, *, rows: int, seconds: float, rounds: i
     compare("insert", empty.take, full.take, seconds=seconds, rounds=rounds)
     compare("finish scoring with one message", empty.finish, full.finish, seconds=seconds, rounds=rounds)
     for filler in (empty, full):
-        filler.queue_jobs(int(50_000 * seconds * rounds / 9))
+        filler.queue_jobs(int(250_000 * seconds * rounds / 9))
     compare("claim in tens", empty.claim_ten, full.claim_ten, seconds=seconds, rounds=rounds)
     for filler in (empty, full):
-        filler.queue_messages(int(30_000 * seconds * rounds / 9))
+        filler.queue_messages(int(100_000 * seconds * rounds / 9))
     compare("claim messages in tens", empty.claim_ten_messages, full.claim_ten_messages, seconds=seconds, rounds=rounds)
     compare("status", empty.status, full.status, seconds=seconds, rounds=rounds)
     for store in stores:
