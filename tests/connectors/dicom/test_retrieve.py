@@ -202,7 +202,7 @@ def test_dicomweb_over_mutual_tls(filled: Any, authority: CertificateAuthority, 
         url = f"https://localhost:{port}/dicom-web"
         assert "answered" in DicomWebSource(name="tls", url=url, tls=client).check()
         report = pull(DicomWebSource(name="tls", url=url, tls=client), inbox)
-        assert set(inbox.uids) == wanted
+        assert wanted <= set(inbox.uids)  # other tests add to the archive
         assert report.problems == ()
         stranger = CertificateAuthority(tmp_path).issue("client")
         for wrong in (
