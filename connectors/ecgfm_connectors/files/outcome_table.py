@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
 REQUIRED = ("patient_id", "kind", "value", "unit", "observed_at")
 PARQUET = b"PAR1"
+_SMALLEST_PARQUET = 12  # its mark at both ends, and the length of what describes it
+MAX_ROWS = 1_000_000
+#: Rows of a real table take five to ten times their place in the file.
+MAX_INFLATION = 64
+_BATCH = 256  #: rows at a time
 _COMPARATORS = ("", "<", "<=", ">", ">=")
 _STATUSES = ("final", "corrected", "withdrawn")
 
@@ -78,6 +83,8 @@ def _csv(content: bytes) -> Iterator[Mapping[str, str]]:
 
 
 def _parquet(content: bytes) -> Iterator[Mapping[str, str]]:
+    if len(content) < _SMALLEST_PARQUET or not content.endswith(PARQUET):
+        raise Unreadable("damaged", "the Parquet file is cut off")
     try:
         from pyarrow import BufferReader, lib, parquet
     except ImportError as error:
@@ -85,11 +92,23 @@ def _parquet(content: bytes) -> Iterator[Mapping[str, str]]:
             "no-parquet", "reading Parquet needs pyarrow: install ecgfm-clinical[parquet], or write CSV"
         ) from error
     try:
-        rows: list[dict[str, Any]] = parquet.read_table(BufferReader(content)).to_pylist()
+        rows = list(_bounded_rows(parquet.ParquetFile(BufferReader(content)), len(content)))
     except (lib.ArrowException, OSError) as error:
         raise Unreadable("damaged", "the Parquet file cannot be read") from error
     for row in rows:
         yield {name.strip().lower(): _text(value) for name, value in row.items()}
+
+
+def _bounded_rows(file: Any, size: int) -> Iterator[dict[str, Any]]:
+    """The rows, as long as they do not grow out of proportion: a column of equal values takes a few bytes, however long."""
+    if file.metadata.num_rows > MAX_ROWS:
+        raise Refused("too-large", f"{file.metadata.num_rows} rows; hand over at most {MAX_ROWS} at a time")
+    held = 0
+    for batch in file.iter_batches(batch_size=_BATCH):
+        held += batch.nbytes
+        if held > MAX_INFLATION * size + 2**20:
+            raise Refused("too-large", f"the Parquet file grows more than {MAX_INFLATION}-fold")
+        yield from batch.to_pylist()
 
 
 def _text(value: Any) -> str:

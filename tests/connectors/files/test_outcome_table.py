@@ -101,3 +101,24 @@ def test_parquet_gives_the_same_as_csv() -> None:
     (outcome,) = read(stream.getvalue(), CONTEXT).outcomes
     (same,) = read(table("4711,lvef,35,%,2031-05-06T08:00:00+00:00"), CONTEXT).outcomes
     assert outcome == same
+
+
+def test_a_parquet_file_that_would_grow_without_end_is_refused() -> None:
+    """A row of a few bits: five columns of 100 000 times one text are 60 kB in the file and 500 MB outside."""
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed (extra parquet)")
+    from pyarrow import parquet
+
+    count = 100_000
+    columns = {name: arrow.array(["x" * 1000] * count) for name in HEAD.split(",")}
+    stream = io.BytesIO()
+    parquet.write_table(arrow.table(columns), stream, compression="zstd")
+    assert len(stream.getvalue()) < 100_000
+    with pytest.raises(Refused, match="too-large"):
+        read(stream.getvalue(), CONTEXT)
+
+
+@pytest.mark.parametrize("content", [b"PAR1", b"PAR1" + bytes(40), b"PAR1" + bytes(40) + b"PAR1"])
+def test_a_damaged_parquet_file(content: bytes) -> None:
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed (extra parquet)")
+    with pytest.raises(Unreadable, match="damaged"):
+        read(content, CONTEXT)
