@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ecgfm.augment import RandomLeadMasking
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import TrainingError
+from ecgfm.fairseq_cfg import reference_cfg
 from ecgfm.network import EcgFm
 from ecgfm.pretrain import load_pretraining
 from ecgfm.pretraining import Pretraining
@@ -137,129 +137,4 @@ def _optimiser_state(state: Mapping[str, Any], model: Pretraining, recipe: Recip
                 "params": list(range(len(names))),
             }
         ],
-    }
-
-
-def reference_cfg(recipe: Recipe) -> dict[str, Any]:
-    """The configuration that fairseq-signals builds this network, its objective and its optimiser from."""
-    optimiser, training = recipe.optimiser, recipe.training
-    rates = [optimiser.learning_rate]
-    steps = recipe.augmentations.steps
-    masked = (step.lead_probability for step in steps if isinstance(step, RandomLeadMasking))
-    return {
-        "_name": None,
-        "common": {"_name": None, "seed": training.seed, "fp16": False, "log_format": "csv"},
-        "common_eval": {"_name": None, "path": None, "quiet": False, "model_overrides": "{}"},
-        "distributed_training": {"_name": None, "distributed_world_size": training.micro_batches_per_update},
-        "dataset": {"_name": None, "num_workers": 0, "batch_size": training.pairs_per_micro_batch},
-        "optimization": {
-            "_name": None,
-            "max_epoch": training.epochs,
-            "max_update": 0,
-            "lr": rates,
-            "clip_norm": optimiser.clip_norm,
-            "update_freq": [1],
-        },
-        "checkpoint": {"_name": None, "restore_file": "checkpoint_last.pt"},
-        "model": _model_cfg(recipe),
-        "task": {
-            "_name": "ecg_pretraining",
-            "data": "",
-            "normalize": False,
-            "filter": False,
-            "enable_padding": True,
-            "perturbation_mode": [_AUGMENTATION.get(step.name, step.name) for step in steps],
-            "p": [step.p for step in steps],
-            "mask_leads_selection": "random",
-            "mask_leads_prob": next(masked, 0.5),
-            "criterion_name": "wav2vec2_with_cmsc",
-        },
-        "criterion": {
-            "_name": "wav2vec2_with_cmsc",
-            "temp": recipe.objective.cmsc_temperature,
-            "eps": 1e-08,
-            "all_gather": False,
-            "infonce": True,
-            "loss_weights": [recipe.objective.diversity_weight, recipe.objective.feature_penalty_weight],
-            "log_keys": ["prob_perplexity", "code_perplexity", "temp"],
-            "cmsc_weights": None if recipe.objective.cmsc_weight == 1 else [recipe.objective.cmsc_weight],
-        },
-        "lr_scheduler": {
-            "_name": "fixed",
-            "force_anneal": None,
-            "lr_shrink": 0.1,
-            "warmup_updates": optimiser.warm_up_updates,
-            "lr": rates,
-        },
-        "optimizer": {
-            "_name": "adam",
-            "adam_betas": f"({optimiser.beta1}, {optimiser.beta2})",
-            "adam_eps": optimiser.epsilon,
-            "weight_decay": optimiser.weight_decay,
-            "use_old_adam": False,
-            "lr": rates,
-        },
-        "job_logging_cfg": {},
-    }
-
-
-_AUGMENTATION = {"random_lead_masking": "random_leads_masking"}
-
-
-def _model_cfg(recipe: Recipe) -> dict[str, Any]:
-    """`cfg.model`: every field that decides the network's shape or its forward pass."""
-    encoder, objective, masking = recipe.encoder, recipe.objective, recipe.objective.masking
-    return {
-        "_name": "wav2vec2_cmsc",
-        "all_gather": False,
-        "normalize": False,
-        "filter": False,
-        "data": "",
-        "args": None,
-        "encoder_layers": encoder.layers,
-        "encoder_embed_dim": encoder.width,
-        "encoder_ffn_embed_dim": encoder.ffn_width,
-        "encoder_attention_heads": encoder.heads,
-        "layer_norm_first": encoder.pre_norm,
-        "saliency": False,
-        "dropout": encoder.dropout,
-        "attention_dropout": encoder.attention_dropout,
-        "activation_dropout": encoder.activation_dropout,
-        "encoder_layerdrop": 0.0,
-        "dropout_input": encoder.dropout_input,
-        "dropout_features": objective.dropout_features,
-        "apply_mask": True,
-        "mask_length": masking.length,
-        "mask_prob": masking.probability,
-        "mask_selection": "static",
-        "mask_other": 0.0,
-        "no_mask_overlap": False,
-        "mask_min_space": 1,
-        "mask_channel_length": 10,
-        "mask_channel_prob": 0.0,
-        "mask_channel_selection": "static",
-        "mask_channel_other": 0.0,
-        "no_mask_channel_overlap": False,
-        "mask_channel_min_space": 1,
-        "extractor_mode": "default",
-        "conv_feature_layers": str([tuple(layer) for layer in encoder.conv_layers]),
-        "in_d": encoder.leads,
-        "conv_bias": encoder.conv_bias,
-        "feature_grad_mult": encoder.feature_grad_mult,
-        "conv_pos": encoder.conv_pos_kernel,
-        "conv_pos_groups": encoder.conv_pos_groups,
-        "logit_temp": objective.temperature,
-        "quantize_targets": True,
-        "quantize_input": False,
-        "same_quantizer": False,
-        "target_glu": False,
-        "latent_vars": objective.codes,
-        "latent_groups": objective.groups,
-        "latent_dim": 0,
-        "final_dim": objective.code_width,
-        "num_negatives": objective.negatives,
-        "negatives_from_everywhere": False,
-        "cross_sample_negatives": 0,
-        "codebook_negatives": 0,
-        "latent_temp": [objective.gumbel_start, objective.gumbel_end, objective.gumbel_decay],
     }
