@@ -279,6 +279,12 @@ def pipeline_pairs_per_second(pairs: int, shards: ShardSet) -> float:
     return 10 * pairs / (time.perf_counter() - began)
 
 
+def _ratios(seconds: dict[str, list[float]], kind: str) -> str:
+    """Median and range of how many times longer the straightforward step took, pair by pair."""
+    ratios = [plain / own for plain, own in zip(seconds["straightforward"], seconds[kind], strict=True)]
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+
+
 def main() -> None:
     """Alternate the kinds, then print medians, ratios, memory, the data pipeline and computed GPU figures."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -287,6 +293,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", choices=["straightforward", "fp32", "bf16"])
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--no-memory", action="store_true", help="leave out the processes that measure peak memory")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     if arguments.only:
@@ -296,31 +303,34 @@ def main() -> None:
         print(peak_resident_kilobytes() / 1024)
         return
     with tempfile.TemporaryDirectory() as scratch:
-        compare(arguments.pairs, arguments.repeats, Path(scratch))
+        compare(arguments.pairs, arguments.repeats, Path(scratch), memory=not arguments.no_memory)
 
 
-def compare(pairs: int, repeats: int, folder: Path) -> None:
-    """The whole comparison."""
+def compare(pairs: int, repeats: int, folder: Path, *, memory: bool) -> None:
+    """The whole comparison. Processor time is that of all threads; with one thread it does not depend on who else is at work."""
     shards = shard_set(folder, max(4 * pairs, 64))
     kinds = ("straightforward", "fp32", "bf16")
     made = {kind: steps(kind, pairs, shards) for kind in kinds}
     for kind in kinds:
         print(f"{kind}: first loss {made[kind](0):.1f}", flush=True)
     seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
+    processor: dict[str, list[float]] = {kind: [] for kind in kinds}
     for number in range(1, repeats + 1):
         for kind in kinds:
-            began = time.perf_counter()
+            began, used = time.perf_counter(), time.process_time()
             made[kind](number)
             seconds[kind].append(time.perf_counter() - began)
+            processor[kind].append(time.process_time() - used)
     del made
-    baseline = seconds["straightforward"]
     for kind in kinds:
-        ratios = [plain / own for plain, own in zip(baseline, seconds[kind], strict=True)]
         print(
-            f"{kind:16s} {statistics.median(seconds[kind]):7.2f} s a step of {pairs} pairs, ratio "
-            f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}), peak {peak_megabytes(kind, pairs, folder):.0f} MB",
+            f"{kind:16s} {statistics.median(seconds[kind]):7.2f} s a step of {pairs} pairs, ratio {_ratios(seconds, kind)}; "
+            f"processor time {statistics.median(processor[kind]):.2f} s, ratio {_ratios(processor, kind)}",
             flush=True,
         )
+    if memory:
+        peaks = {kind: peak_megabytes(kind, pairs, folder) for kind in kinds}
+        print("peak memory      " + ", ".join(f"{kind} {peak:.0f} MB" for kind, peak in peaks.items()), flush=True)
     pipeline = pipeline_pairs_per_second(pairs, shards)
     consumed = pairs / min(statistics.median(seconds[kind]) for kind in kinds)
     print(

@@ -1,0 +1,95 @@
+"""The layers for training on CPUs give torch's numbers; their dropout drops what it should and follows torch's seed."""
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from ecgfm.config import EncoderConfig
+from ecgfm.cpu_training import _Attend, _draw_kept, speed_up_cpu
+from ecgfm.encoder import Encoder, SelfAttention
+
+CONFIG = EncoderConfig(
+    conv_layers=((16, 2, 2),) * 4, width=32, layers=2, ffn_width=64, heads=4, conv_pos_kernel=16, conv_pos_groups=4
+)
+
+
+def _pair(module: nn.Module) -> tuple[nn.Module, nn.Module]:
+    fast = copy.deepcopy(module)
+    speed_up_cpu(fast)
+    return module.train(), fast.train()
+
+
+@pytest.mark.parametrize("bf16", [False, True], ids=["float32", "bf16"])
+def test_an_encoder_of_fast_layers_gives_the_same_output_and_gradients(bf16: bool) -> None:
+    torch.manual_seed(0)
+    plain, fast = _pair(Encoder(CONFIG))
+    source = torch.randn(3, 12, 2500)
+    padding = torch.zeros(3, 156, dtype=torch.bool)
+    padding[1, 100:] = True
+    outputs = []
+    for network in (plain, fast):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            outputs.append(network(source, padding))
+        (outputs[-1].float() * torch.linspace(-1, 1, 32)).sum().backward()
+    close = {"rtol": 0.0, "atol": 0.06} if bf16 else {"rtol": 1e-4, "atol": 1e-5}
+    torch.testing.assert_close(outputs[1].float(), outputs[0].float(), **close)
+    for ours, theirs in zip(fast.parameters(), plain.parameters(), strict=True):
+        assert ours.grad is not None
+        assert theirs.grad is not None
+        assert ours.grad.dtype == torch.float32
+        size = float(theirs.grad.norm())
+        assert float((ours.grad - theirs.grad).norm()) <= (0.05 if bf16 else 1e-4) * size + 0.02
+
+
+def test_attention_with_dropout_is_attention_with_some_weights_dropped() -> None:
+    torch.manual_seed(0)
+    module = SelfAttention(EncoderConfig(width=32, heads=4, attention_dropout=0.3))
+    plain, fast = _pair(module)
+    x = torch.randn(2, 10, 32)
+    padding = torch.zeros(2, 10, dtype=torch.bool)
+    padding[0, 7:] = True
+    torch.manual_seed(5)
+    found = fast(x, padding)
+    torch.manual_seed(5)
+    kept, scale = _draw_kept(torch.Size((8, 10, 10)), 0.3)
+    assert isinstance(plain, SelfAttention)
+    weights = plain.weights(x, padding) * kept.view(2, 4, 10, 10) * scale
+    out = weights @ plain.v_proj(x).view(2, 10, 4, 8).transpose(1, 2)
+    torch.testing.assert_close(found, plain.out_proj(out.transpose(1, 2).flatten(2)), rtol=1e-5, atol=1e-6)
+    fast.eval()
+    torch.testing.assert_close(fast(x, padding), plain.eval()(x, padding))
+
+
+def test_the_gradients_of_attention_are_its_derivatives() -> None:
+    torch.manual_seed(0)
+    blocked = torch.zeros(3, 1, 5, dtype=torch.bool)
+    blocked[2, 0, 4] = True
+
+    def attend(*projected: torch.Tensor) -> torch.Tensor:
+        torch.manual_seed(3)
+        out: torch.Tensor = _Attend.apply(*projected, blocked, 0.25)
+        return out
+
+    projected = tuple(torch.randn(3, 5, 4, dtype=torch.float64, requires_grad=True) for _ in range(3))
+    assert torch.autograd.gradcheck(attend, projected)
+
+
+def test_dropout_drops_its_share_keeps_the_mean_and_follows_the_seed() -> None:
+    _, fast = _pair(nn.Sequential(nn.Dropout(0.1)))
+    ones = torch.ones(1000, 1001, requires_grad=True)
+    torch.manual_seed(1)
+    once = fast(ones)
+    torch.manual_seed(1)
+    again = fast(ones)
+    other = fast(ones)
+    assert torch.equal(once, again)
+    assert not torch.equal(once, other)
+    dropped = float((once == 0).double().mean())
+    assert dropped == pytest.approx(0.1, abs=5 * math.sqrt(0.09 / ones.numel()))
+    assert float(once.double().mean().detach()) == pytest.approx(1, abs=2e-3)
+    once.sum().backward()
+    assert torch.equal(ones.grad, once.detach())
+    assert torch.equal(fast.eval()(ones), ones)
