@@ -253,6 +253,6 @@ def project(embeddings: Floats, *, method: str = "pca", seed: int = 0) -> Floats
         from umap import UMAP
     except ImportError as error:
         raise DataError(
-            "a UMAP picture needs umap-learn (pip install umap-learn); --method pca works without it"
+            "a UMAP picture needs umap-learn (pip install 'ecgfm-clinical[umap]'); --method pca works without it"
         ) from error
     return np.asarray(UMAP(random_state=seed).fit_transform(scaled))

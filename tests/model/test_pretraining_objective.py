@@ -174,6 +174,24 @@ def test_bf16_autocast_stays_near_float32() -> None:
     assert rounded.total.dtype == torch.float32
 
 
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+@pytest.mark.parametrize("bf16", [False, True], ids=["float32", "bf16"])
+def test_a_step_on_cuda_equals_the_recorded_one(bf16: bool) -> None:
+    model = _model().train().cuda()
+    batch = Batch(*(part if part is None else part.cuda() for part in _batch(model, "train")))
+    with torch.autocast("cuda", torch.bfloat16, enabled=bf16):
+        losses = model(batch, OBJECTIVE.gumbel_temperature(12345), _noise(60).cuda())
+    recorded = float(RECORDED["train.loss_total_sum"])
+    assert float(losses.total.detach()) == pytest.approx(recorded, rel=0.02 if bf16 else 1e-5)
+    losses.total.backward()
+    for name, parameter in model.reference_parameters():
+        assert parameter.grad is not None
+        if not bf16 and f"train.grad.{name}" in RECORDED and not name.endswith("k_proj.bias"):
+            expected = torch.from_numpy(RECORDED[f"train.grad.{name}"])
+            assert (parameter.grad.cpu() - expected).abs().max() <= 1e-3 * expected.abs().max(), name
+
+
 @pytest.mark.timeout(900)  # tracing is slow on a busy machine
 def test_a_compiled_step_equals_the_plain_one() -> None:
     """Traced whole, forward and backward; the traced graph is then run by torch's own kernels."""

@@ -1,5 +1,6 @@
 """The linear probe finds what an embedding knows, never judges a patient by his own recordings, and gives honest intervals."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -105,3 +106,24 @@ def test_a_wrong_label_table_is_refused_with_its_line(tmp_path: Path, text: str,
     (tmp_path / "labels.csv").write_text(text)
     with pytest.raises(DataError, match=message):
         LabelTable.read(tmp_path / "labels.csv")
+
+
+def test_a_umap_picture_keeps_groups_apart() -> None:
+    pytest.importorskip("umap", reason="umap-learn is not installed (optional extra `umap`)")
+    stream = np.random.default_rng(0)
+    rows = stream.normal(size=(60, 6))
+    rows[30:] += 10
+    places = project(rows, method="umap")
+    assert places.shape == (60, 2)
+    centres = [places[:30].mean(axis=0), places[30:].mean(axis=0)]
+    widest = max(
+        float(np.linalg.norm(part - centre, axis=1).max())
+        for part, centre in zip((places[:30], places[30:]), centres, strict=True)
+    )
+    assert np.linalg.norm(centres[0] - centres[1]) > widest
+
+
+def test_umap_that_is_not_installed_is_named_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "umap", None)
+    with pytest.raises(DataError, match=r"pip install 'ecgfm-clinical\[umap\]'.*--method pca works without"):
+        project(_embedded().embeddings[0], method="umap")
