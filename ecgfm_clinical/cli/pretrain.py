@@ -54,6 +54,9 @@ def pretrain(
     prepare_only: Annotated[bool, typer.Option("--prepare-only", help="Write the shards and stop.")] = False,
     workers: Annotated[int, typer.Option("--workers", help="Processes that prepare, and that read ahead.")] = 0,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    fsdp: Annotated[
+        bool, typer.Option("--fsdp", help="Under torchrun, shard weights and moments over the processes.")
+    ] = False,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write curves to OUT/tensorboard as well.")
     ] = False,
@@ -76,7 +79,9 @@ def pretrain(
     if bundle is not None and bundle.exists():  # told now, not after days of training
         raise InputError(f"{bundle} exists already; a bundle is never overwritten, name another folder")
     chosen = Recipe.read(recipe)
-    machine = Machine.from_environment(os.environ, accelerator=device, workers=workers, tensorboard=tensorboard)
+    machine = Machine.from_environment(
+        os.environ, accelerator=device, workers=workers, fsdp=fsdp, tensorboard=tensorboard
+    )
     source = _source(chosen, data, from_store, settings)
     segments = _shards(chosen, shards or out / "shards", source, max(workers, 1), alone=machine.processes == 1)
     if prepare_only:

@@ -23,10 +23,13 @@ from ecgfm.metrics_log import MetricsLog
 from ecgfm.optimiser import ReferenceAdam
 from ecgfm.pretraining import Batch, Losses, Pretraining
 from ecgfm.recipe import Recipe
+from ecgfm.sharding import load_whole_optimiser, sharded_strategy, whole_state
 from ecgfm.shards import ShardSet
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
+    from lightning.fabric.strategies.model_parallel import ModelParallelStrategy
+    from lightning.fabric.wrappers import _FabricOptimizer
 
 CHECKPOINT_FORMAT = 1
 METRICS = "metrics.csv"
@@ -53,6 +56,7 @@ class Machine:
     processes: int = 1  #: on all machines together, as started by torchrun
     local_processes: int = 1  #: on this machine
     workers: int = 0  #: processes that read ahead, for each training process
+    fsdp: bool = False  #: share weights and moments out over the processes (`ecgfm.sharding`)
     tensorboard: bool = False
 
     @classmethod
@@ -112,13 +116,19 @@ def _fabric(recipe: Recipe, machine: Machine) -> "Fabric":
         accelerator=machine.accelerator,
         devices=machine.local_processes,
         num_nodes=machine.processes // machine.local_processes,
-        strategy="ddp" if machine.processes > 1 else "auto",
+        strategy=_strategy(machine),
         precision=recipe.training.precision,
     )
     fabric.launch()
     if fabric.world_size != machine.processes:
         raise TrainingError(f"{machine.processes} processes were expected, {fabric.world_size} came together")
     return fabric
+
+
+def _strategy(machine: Machine) -> "str | ModelParallelStrategy":
+    if machine.processes == 1:
+        return "auto"
+    return sharded_strategy(machine.processes) if machine.fsdp else "ddp"
 
 
 class _Run:
@@ -139,7 +149,7 @@ class _Run:
         self.updates = self.batches.updates_per_epoch * recipe.training.epochs
         torch.manual_seed(recipe.training.seed)
         self.model = Pretraining(recipe.encoder, recipe.objective)
-        self.optimiser = new_optimiser(self.model, recipe)
+        self.sharded = machine.fsdp and machine.processes > 1
         self.update, self.best = 0, math.inf
         self.sums, self.since = (
             torch.zeros(len(_SUMMED), dtype=torch.float64),
@@ -149,9 +159,11 @@ class _Run:
         if fabric.device.type == "cpu" and not recipe.training.compile:
             speed_up_cpu(self.model)
         network = torch.compile(self.model, dynamic=True) if recipe.training.compile else self.model
-        self.wrapped, self.stepper = fabric.setup(cast("torch.nn.Module", network), self.optimiser)
+        self.wrapped = fabric.setup_module(cast("torch.nn.Module", network))
+        self.optimiser = new_optimiser(self.model, recipe)  # after setup: it steps the weights where they lie now
+        self.stepper = cast("_FabricOptimizer", fabric.setup_optimizers(self.optimiser))
         if state is not None:
-            self.optimiser.load_state_dict(state["optimiser"])  # after setup: its moments go where the weights went
+            self._load_optimiser(state["optimiser"])
         self.log = MetricsLog(
             folder / METRICS, after=self.update, tensorboard=machine.tensorboard, active=fabric.is_global_zero
         )
@@ -240,16 +252,19 @@ class _Run:
     def _validate(self) -> None:
         if not len(self.validation):
             raise TrainingError("the recipe validates, but data.validation holds no patient back: set it, e.g. to 0.05")
-        own = range(self.fabric.global_rank, len(self.validation), self.fabric.world_size)
+        batches, processes = len(self.validation), self.fabric.world_size
+        # Every process makes as many passes, since sharded weights are gathered in each; what is beyond the last batch is not counted.
+        own = range(self.fabric.global_rank, -(-batches // processes) * processes, processes)
+        loader = self._data_loader(self.validation, [min(number, batches - 1) for number in own])
         sums = torch.zeros(len(_SUMMED), dtype=torch.float64, device=self.fabric.device)
         began = time.perf_counter()
         self.wrapped.eval()
         with torch.no_grad():
-            for batch in self._data_loader(self.validation, list(own)):
+            for number, batch in zip(own, loader, strict=True):
                 losses = self.wrapped(
                     self.fabric.to_device(batch), self.recipe.objective.gumbel_temperature(self.update)
                 )
-                sums += _summed(losses)
+                sums += _summed(losses) * (number < batches)
         metrics = self._tell(
             "validation", self._over_processes(sums), len(self.validation), time.perf_counter() - began
         )
@@ -301,6 +316,7 @@ class _Run:
     def _write(self, path: Path) -> None:
         """Whole or not there; the metrics so far are on disk before it."""
         self.log.flush()
+        weights, moments = self._state()
         if not self.fabric.is_global_zero:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -314,12 +330,24 @@ class _Run:
                 "best": self.best,
                 "sums": self.sums,
                 "since": self.since,
-                "model": self.model.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
+                "model": weights,
+                "optimiser": moments,
             },
             scratch,
         )
         scratch.replace(path)
+
+    def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Of model and optimiser, whole, as the first process writes it; all processes take part where the weights are sharded."""
+        if self.sharded:
+            return whole_state(self.model, self.optimiser)
+        return self.model.state_dict(), self.optimiser.state_dict()
+
+    def _load_optimiser(self, state: dict[str, Any]) -> None:
+        if self.sharded:
+            load_whole_optimiser(self.model, self.optimiser, state)
+        else:
+            self.optimiser.load_state_dict(state)
 
     def _resume(self) -> dict[str, Any] | None:
         """Load the newest checkpoint of the folder, if it belongs to this recipe and these data."""

@@ -136,21 +136,26 @@ from ecgfm.pretrain import Machine, pretrain
 from ecgfm.recipe import Recipe
 from ecgfm.shards import ShardSet
 
-recipe, shards, folder, kill_after = sys.argv[1:]
+recipe, shards, kill_after, *runs = sys.argv[1:]
 
 def report(progress):
     if progress.update >= int(kill_after):
         os.kill(os.getpid(), signal.SIGKILL)
 
-machine = Machine.from_environment(os.environ, accelerator="cpu")
-pretrain(Recipe.read(Path(recipe)), ShardSet.open(Path(shards)), Path(folder), machine=machine, report=report)
+for run in runs:
+    folder, kind, updates = run.rsplit(":", 2)
+    machine = Machine.from_environment(os.environ, accelerator="cpu", fsdp=kind == "fsdp")
+    opened = ShardSet.open(Path(shards))
+    pretrain(Recipe.read(Path(recipe)), opened, Path(folder), machine=machine, max_updates=int(updates), report=report)
 """
 
 
-def _command(tmp_path: Path, shards: ShardSet, folder: str, kill_after: int = 10**6) -> list[str]:
+def _command(tmp_path: Path, shards: ShardSet, *runs: str, kill_after: int = 10**6) -> list[str]:
+    """`runs` are folder:kind:updates, one after the other in the same processes."""
     script = tmp_path / "runner.py"
     script.write_text(RUNNER)
-    return [str(script), str(tmp_path / "recipe.toml"), str(shards.folder), str(tmp_path / folder), str(kill_after)]
+    told = [str(tmp_path / "recipe.toml"), str(shards.folder), str(kill_after)]
+    return [str(script), *told, *(str(tmp_path / run) for run in runs)]
 
 
 def _environment() -> dict[str, str]:
@@ -159,7 +164,7 @@ def _environment() -> dict[str, str]:
 
 
 def test_a_killed_run_goes_on_as_if_it_had_not_been(recipe: Recipe, shards: ShardSet, tmp_path: Path) -> None:
-    command = [sys.executable, *_command(tmp_path, shards, "killed", kill_after=8)]
+    command = [sys.executable, *_command(tmp_path, shards, "killed:plain:100", kill_after=8)]
     killed = subprocess.run(command, env=_environment(), capture_output=True, text=True, check=False, timeout=250)
     assert killed.returncode == -signal.SIGKILL, killed.stderr[-3000:]
     assert _last(tmp_path / "killed").name == "update-00000006.pt"
@@ -169,14 +174,18 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(recipe: Recipe, shards: Shar
     assert _losses(tmp_path / "killed") == _losses(tmp_path / "whole")
 
 
-def test_two_processes_give_the_losses_of_one(recipe: Recipe, shards: ShardSet, tmp_path: Path) -> None:
-    """torchrun with gloo on the CPU; gradients differ by rounding only, so losses stay together for the whole run."""
+@pytest.fixture(scope="module")
+def from_two_processes(shards: ShardSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs `ddp` and `sharded` made by torchrun with gloo, half way; the sharded one was stopped and begun again."""
+    folder = tmp_path_factory.mktemp("two")
+    (folder / "recipe.toml").write_text(RECIPE)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1"]
+    runs = _command(folder, shards, "ddp:ddp:12", "sharded:fsdp:5", "sharded:fsdp:12")
     done = subprocess.run(
-        [*torchrun, f"--master-port={port}", *_command(tmp_path, shards, "two")],
+        [*torchrun, f"--master-port={port}", *runs],
         env=_environment(),
         capture_output=True,
         text=True,
@@ -184,9 +193,21 @@ def test_two_processes_give_the_losses_of_one(recipe: Recipe, shards: ShardSet, 
         timeout=280,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["ddp", "sharded"])
+def test_two_processes_give_the_losses_of_one_and_one_goes_on_with_their_run(
+    kind: str, recipe: Recipe, shards: ShardSet, from_two_processes: Path, tmp_path: Path
+) -> None:
+    """Gradients differ by rounding only, so losses stay together for the whole run, whoever makes its second half."""
+    run = from_two_processes / kind
+    assert _last(run).name == "update-00000012.pt"
     pretrain(recipe, shards, tmp_path / "one")
-    one, two = _metrics(tmp_path / "one"), _metrics(tmp_path / "two")
+    pretrain(recipe, shards, run)
+    one, two = _metrics(tmp_path / "one"), _metrics(run)
     assert [row["update"] for row in one] == [row["update"] for row in two]
+    assert int(two[-1]["update"]) > 12
     for ours, theirs in zip(one, two, strict=True):
         for name in LOSSES:
             assert float(theirs[name]) == pytest.approx(float(ours[name]), rel=1e-5), (ours["update"], name)
