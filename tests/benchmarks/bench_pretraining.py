@@ -321,6 +321,9 @@ def compare(pairs: int, repeats: int, folder: Path, *, memory: bool) -> None:
             made[kind](number)
             seconds[kind].append(time.perf_counter() - began)
             processor[kind].append(time.process_time() - used)
+            print(
+                f"  {number} {kind}: {seconds[kind][-1]:.2f} s, processor time {processor[kind][-1]:.2f} s", flush=True
+            )
     del made
     for kind in kinds:
         print(
