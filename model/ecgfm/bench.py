@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -75,8 +75,16 @@ def bench(
         raise BundleError(f"none of the recordings ({recordings.about}) can be scored, so nothing can be measured")
     segments = np.concatenate([prepare(one.signal, one.sampling_rate) for one in scorable])
     found = []
+    known: dict[str, tuple[float, float]] = {}  # loading costs the same at every batch
     for batch in batches:
-        found += _bench_batch(bundle, segments, names, batch, rounds, device, threads, cache, loads)
+        timings = _bench_batch(bundle, segments, names, batch, rounds, device, threads, cache)
+        for timing in timings if loads else ():
+            if not timing.reason and timing.runtime not in known:
+                known[timing.runtime] = measure_load(bundle, timing.runtime, device, threads, cache)
+        nothing = (float("nan"), float("nan"))
+        for timing in timings:
+            seconds, megabytes = known.get(timing.runtime, nothing)
+            found.append(replace(timing, load_seconds=seconds, peak_megabytes=megabytes))
     return found
 
 
@@ -89,7 +97,6 @@ def _bench_batch(
     device: str,
     threads: int | None,
     cache: Path | None,
-    loads: bool,
 ) -> list[Timing]:
     scores: dict[str, Score] = {EAGER: eager(bundle, threads)}
     reasons: dict[str, str] = {}
@@ -103,7 +110,6 @@ def _bench_batch(
     exact = [scores[EAGER](call) for call in calls]
     timings = []
     for name, score in scores.items():
-        load, peak = measure_load(bundle, name, device, threads, cache) if loads else (float("nan"), float("nan"))
         ratios = [base / own for base, own in zip(seconds[EAGER].elapsed, seconds[name].elapsed, strict=True)]
         timings.append(
             Timing(
@@ -115,8 +121,6 @@ def _bench_batch(
                 largest_probability_change=max(
                     largest_change(score(one), other) for one, other in zip(calls, exact, strict=True)
                 ),
-                load_seconds=load,
-                peak_megabytes=peak,
             )
         )
     return timings + [Timing(runtime=name, batch=batch, reason=reason) for name, reason in reasons.items()]

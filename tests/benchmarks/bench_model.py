@@ -65,8 +65,9 @@ def in_fresh_process(code: str, *arguments: str) -> dict[str, float]:
     return found
 
 
+@pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("threads", [1, 2])
-def test_speed(bundle: Bundle, threads: int) -> None:
+def test_speed(bundle: Bundle, threads: int, batch: int) -> None:
     """One thread: trust the ratio of processor time (x cpu). Two: the ratio of elapsed time, on an idle machine only."""
     print(
         f"\n{'runtime':<15}{'batch':>6}{'ms/ECG':>9}{'ECG/s':>8}{'x eager':>9}{'x cpu':>7}{'load s':>8}{'peak MB':>9}{'dp':>9}"
