@@ -1,4 +1,4 @@
-"""Write a bundle's network as one ONNX file that a stranger can use from its own metadata, checked against torch.
+"""Write a bundle's network as one ONNX file that a stranger can use (`model/ONNX.md`), checked against torch.
 
 Input `source` (batch, 12, 2500) float32: leads I, II, III, aVR, aVL, aVF, V1 … V6 at 500 Hz, each z-scored over the whole
 record (`ecgfm.signal.prepare`), never padded. Outputs: `embedding` (batch, width), then one (batch, labels) tensor of
@@ -27,7 +27,7 @@ from ecgfm.network import EcgFm
 from ecgfm.positions import PositionalDft
 from ecgfm.signal import LEADS, SAMPLING_RATE, SEGMENT_SAMPLES
 
-OPSET = 20  #: what torch's exporter and every runtime we name agree on
+OPSET = 20  #: the default of torch 2.13's exporter; every runtime we name reads it
 EMBEDDING = "embedding"
 LARGEST_DIFFERENCE = 1e-4  #: of a logit, against torch; more means the export is wrong, not just rounded
 
