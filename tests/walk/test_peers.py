@@ -75,10 +75,16 @@ def receiver() -> Iterator[PythonHl7Receiver]:
 
 
 @pytest.fixture
-def running(settings: Settings, store: Store, receiver: PythonHl7Receiver) -> Iterator[Service]:
+def settings(settings: Settings, receiver: PythonHl7Receiver) -> Settings:
+    """The store, too, must know the destination: it composes the messages."""
     destination = Hl7Destination(name="engine", host="127.0.0.1", port=receiver.port)
     to_engine = settings.destinations.model_copy(update={"hl7": (destination,)})
-    service = Service(settings.model_copy(update={"destinations": to_engine}), "all", store)
+    return settings.model_copy(update={"destinations": to_engine})
+
+
+@pytest.fixture
+def running(settings: Settings, store: Store) -> Iterator[Service]:
+    service = Service(settings, "all", store)
     service.start()
     yield service
     service.stop()
