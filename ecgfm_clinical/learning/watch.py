@@ -95,9 +95,13 @@ def month_of(row: EcgRow) -> str:
 def _inputs(
     workshop: Workshop, bundle: Bundle, source: StoreSource, old: Sequence[EcgRow], new: Sequence[EcgRow]
 ) -> tuple[dict[str, Any], list[Finding]]:
-    samples = [_samples(workshop, bundle, source, _sampled(part)) for part in (old, new)]
-    told, findings = drift.inputs(*samples)
-    return {"reference_ecgs": len(old), "current_ecgs": len(new), "inputs": told, "heads": {}}, findings
+    told: dict[str, Any] = {"reference_ecgs": len(old), "current_ecgs": len(new), "inputs": {}, "heads": {}}
+    kept = [[row for row in part if row.kept] for part in (old, new)]
+    if not all(kept):  # scores and outcomes can still be compared
+        return told | {"inputs_missing": "retention has removed every signal of one of the two periods"}, []
+    samples = [_samples(workshop, bundle, source, _sampled(part)) for part in kept]
+    found, findings = drift.inputs(*samples)
+    return told | {"inputs": found}, findings
 
 
 def _sampled(rows: Sequence[EcgRow]) -> list[EcgRow]:
@@ -204,8 +208,11 @@ def page(told: Mapping[str, Any]) -> str:
     found = [f"<li>{escape(one['month'])}: {escape(one['text'])}</li>" for one in told["findings"]]
     body.append(f"<ul>{''.join(found)}</ul>" if found else "<p>None.</p>")
     body.append('<h2>Inputs by month</h2><div class="figures">')
-    body += [figures.by_month(told["inputs"][name], text) for name, text in drift.NUMBERS.items()]
-    body.append(figures.by_month(told["inputs"]["embedding"], "distance of embeddings, deviations"))
+    if told["inputs"]:
+        body += [figures.by_month(told["inputs"][name], text) for name, text in drift.NUMBERS.items()]
+        body.append(figures.by_month(told["inputs"]["embedding"], "distance of embeddings, deviations"))
+    else:
+        body.append(f"<p>Not compared: {escape(told['inputs_missing'])}.</p>")
     body.append("</div>")
     for label, head in told["heads"].items():
         body.append(f'<h2>{escape(label)}</h2><div class="figures">')

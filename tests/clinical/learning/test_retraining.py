@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from ecgfm.calibration import NoOperatingPoint
 from ecgfm.checkpoint import Bundle
@@ -17,6 +18,7 @@ from ecgfm.train import FineTuning
 from ecgfm_clinical import wiring
 from ecgfm_clinical.demo import clinic
 from ecgfm_clinical.errors import InputError, LearningError, ModelError
+from ecgfm_clinical.learning.watch import watch
 from ecgfm_clinical.learning.work import Workshop
 from ecgfm_clinical.settings import Learning, OperatingPoint
 from ecgfm_clinical.staging.store import Store
@@ -234,6 +236,25 @@ def test_a_merged_patient_brings_echo_and_ecg_together(
     assert len(merged.members) == count + 1
     (member,) = (one for one in merged.members if len(one.row.patient_keys) == 2)
     assert member.row.patient == member.row.patient_keys[0]
+
+
+def test_ecgs_whose_signal_retention_removed_are_counted_out(workshop: Workshop, clinic_store: Store) -> None:
+    before, _ = workshop.cohort("reduced_lvef", workshop.clock())
+    with clinic_store.writer.begin() as connection:
+        connection.execute(text("DELETE FROM signal WHERE ecg_id <= 3"))
+    after, _ = workshop.cohort("reduced_lvef", workshop.clock())
+    assert {step.code: step.excluded for step in after.steps}["no-signal"] == 3
+    assert {one.row.key for one in before.members} - {one.row.key for one in after.members} <= {
+        "ecg:1",
+        "ecg:2",
+        "ecg:3",
+    }
+    workshop.retrain("reduced_lvef", replicates=2)
+    with clinic_store.writer.begin() as connection:
+        connection.execute(text("DELETE FROM signal"))
+    told = watch(workshop).told
+    assert "retention" in told["inputs_missing"]
+    assert "reduced_lvef" in told["heads"]
 
 
 def test_each_site_meets_its_own_operating_point_of_one_bundle(workshop: Workshop, clinic_store: Store) -> None:
