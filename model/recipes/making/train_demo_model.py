@@ -1,62 +1,47 @@
-"""Trains the demo bundle: a small ECG-FM on generated recordings with invented outcomes. NOT FOR CLINICAL USE.
+"""Puts the demo's heads on the pretrained demo encoder by `retrain`'s own path and writes the demo bundle. NOT FOR CLINICAL USE.
 
-`PYTHONPATH=model python -m recipes.making.train_demo_model OUT` writes the bundle folder OUT with a card. Patients are generator seeds from 1000
-on; the recordings that the demo shows have seeds below 1000, so the model has met none of them.
+    PYTHONPATH=model python -m recipes.making.make_pretraining_data WARD --patients 3600 --first-seed 1000
+    ecgfm-clinical model probe ENCODER --labels PUBLIC/probe/labels.csv --json > PUBLIC.json
+    ecgfm-clinical model probe ENCODER --labels UNSEEN/rhythm.csv --json > UNSEEN.json
+    PYTHONPATH=model python -m recipes.making.train_demo_model ENCODER WARD PUBLIC.json UNSEEN.json OUT --work SCRATCH
+
+ENCODER is the bundle that `demo.toml` gives. UNSEEN is made like WARD, 1600 patients from seed 500000 on; rhythm.csv is its
+labels.csv with the columns bradycardia, tachycardia and atrial fibrillation only. Both probes, on patients whom
+the encoder never saw, go on the card as they are. The recordings that the demo shows have seeds below 1000, so the heads have met none
+of them.
 """
 
 import argparse
+import csv
 import json
 import math
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score, roc_auc_score
-from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
+from sklearn.metrics import roc_auc_score
 
+from ecgfm.calibration import OperatingRule
+from ecgfm.candidate import Model, Place
 from ecgfm.checkpoint import Bundle
-from ecgfm.config import EncoderConfig
-from ecgfm.heads import INTERPRETATION, INTERPRETATION_LABELS, REDUCED_LVEF, TROPONIN, HeadSpec, Platt
+from ecgfm.heads import INTERPRETATION, INTERPRETATION_LABELS, REDUCED_LVEF, TROPONIN
 from ecgfm.network import EcgFm
-from ecgfm.signal import prepare
-from ecgfm_clinical.demo.alterations import RULES
-from ecgfm_clinical.demo.beats import Signal, heart_rate, r_peaks
-from ecgfm_clinical.demo.outcomes import simulate
-from ecgfm_clinical.demo.recordings import SAMPLING_RATE, twelve
-from recipes.making.make_recordings import candidates
-
-FIRST_SEED = 1000
-CONFIG = EncoderConfig(
-    conv_layers=((64, 2, 2),) * 4,
-    width=128,
-    layers=4,
-    ffn_width=512,
-    heads=4,
-    conv_pos_kernel=64,
-    conv_pos_groups=16,
-    dropout=0.05,
-)
-
-# How often each set of alterations occurs among the training patients.
-WARD: tuple[tuple[float, tuple[str, ...]], ...] = (
-    (0.40, ()),
-    (0.13, ("wide QRS",)),
-    (0.09, ("paced",)),
-    (0.14, ("ST elevation",)),
-    (0.12, ("atrial fibrillation",)),
-    (0.03, ("atrial fibrillation", "wide QRS")),
-    (0.02, ("atrial fibrillation", "ST elevation")),
-    (0.03, ("arm leads swapped",)),
-    (0.04, ("noise",)),
-)
+from ecgfm.train import FineTuning
+from ecgfm_clinical.demo.recordings import SAMPLING_RATE
+from ecgfm_clinical.learning.baselines import RANDOM_ENCODER
+from ecgfm_clinical.learning.labelling import Given
+from ecgfm_clinical.learning.retraining import Plan, Retrained, retrain
+from ecgfm_clinical.learning.rows import EcgRow
+from ecgfm_clinical.learning.runs import begin
+from ecgfm_clinical.settings import HeadRules
+from ecgfm_connectors.ecg import LEADS, Ecg
+from ecgfm_connectors.patient import Patient
 
 #: Prevalence in MIMIC-IV-ECG of the labels for which there is no rule: their output is this constant.
 PRIORS = {
@@ -70,230 +55,224 @@ PRIORS = {
     "Bifascicular block": 0.0304,
     "Right bundle branch block": 0.0825,
 }
-LABELS = ("reduced_lvef", "troponin", *INTERPRETATION_LABELS)
-LEARNT = tuple(label for label in LABELS if label not in PRIORS)
+#: Interpretation label -> the columns of the ward's table that make it so.
+FROM_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "Poor data quality": ("noise",),
+    "Tachycardia": ("tachycardia",),
+    "Atrial fibrillation": ("atrial fibrillation",),
+    "Bradycardia": ("bradycardia",),
+    "Left bundle branch block": ("wide QRS",),
+    "Infarction": ("ST elevation",),
+    "Electronic pacemaker": ("paced",),
+}
+LEARNT = tuple(label for label in INTERPRETATION_LABELS if label not in PRIORS)
+MEANING = "Drawn by rule on a generated signal; it says nothing about hearts."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ward:
-    """Training patients, one ECG each."""
+    """The generated patients of a folder as a source of ECGs to learn from, one each."""
 
-    segments: NDArray[np.float16]  #: (patients, 2, 12, 2500), prepared
-    targets: NDArray[np.float32]  #: (patients, labels) in the order of LABELS
-    best: NDArray[np.float64]  #: (patients, 2): the rules' own probabilities of reduced LVEF and troponin
+    folder: Path
+    lines: tuple[Mapping[str, str], ...] = field(repr=False)
+
+    @classmethod
+    def open(cls, folder: Path) -> "Ward":
+        with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
+            return cls(folder=folder, lines=tuple(csv.DictReader(file)))
+
+    def rows(self) -> list[EcgRow]:
+        return [
+            EcgRow(
+                key=line["recording"],
+                patient=line["patient"],
+                patient_keys=(line["patient"],),
+                identified=True,
+                acquired_at=datetime(2026, 1, 1, tzinfo=UTC),
+                sampling_rate=SAMPLING_RATE,
+                samples=5000,
+                age=float(self._stored(line["recording"], "age")),
+            )
+            for line in self.lines
+        ]
+
+    def ecg(self, key: str) -> Ecg:
+        signal = (self._stored(key, "signal") / 1000).astype(np.float32)  # µV -> mV
+        return Ecg(
+            source_id=key,
+            format="generated",
+            patient=Patient(),
+            acquired=None,
+            sampling_rate=SAMPLING_RATE,
+            signal=signal,
+            stored_leads=LEADS,
+        )
+
+    def ecgs(self, keys: Sequence[str]) -> Iterator[Ecg]:
+        return map(self.ecg, keys)
+
+    def labels(self, wanted: Sequence[str]) -> dict[str, tuple[float, ...]]:
+        """Recording -> 0 or 1 for each of these labels."""
+        return {line["recording"]: tuple(float(_truth(line, label)) for label in wanted) for line in self.lines}
+
+    def chances(self, keys: Sequence[str]) -> NDArray[np.float64]:
+        """(recordings, 2): the rules' own probabilities of reduced LVEF and raised troponin."""
+        return np.array([self._stored(key, "chances") for key in keys], dtype=np.float64)
+
+    def _stored(self, key: str, name: str) -> Any:
+        file, _, row = key.partition("#")
+        return _arrays(self.folder / file)[name][int(row)]
 
 
-def build_ward(patients: int) -> Ward:
-    """Generate, alter and label that many patients; each is a function of its seed alone."""
-    rows = list(islice(_patients(), patients))
-    segments, targets, best = (list(column) for column in zip(*rows, strict=True))
-    return Ward(segments=np.stack(segments), targets=np.stack(targets), best=np.stack(best))
+@cache
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    with np.load(path) as file:
+        return {name: file[name] for name in ("signal", "age", "chances")}
 
 
-def _patients() -> Iterator[tuple[NDArray[np.float16], NDArray[np.float32], NDArray[np.float64]]]:
-    for seed, generated in candidates(FIRST_SEED):
-        signal = twelve(generated)
-        if len(r_peaks(signal, SAMPLING_RATE)) < 6:
-            continue
-        yield _patient(signal, default_rng(seed))
+def _truth(line: Mapping[str, str], label: str) -> bool:
+    if label == "Sinus rhythm":
+        return line["atrial fibrillation"] == line["paced"] == "0"
+    return any(line[column] == "1" for column in FROM_COLUMNS.get(label, (label,)))
 
 
-def _patient(signal: Signal, rng: Generator) -> tuple[NDArray[np.float16], NDArray[np.float32], NDArray[np.float64]]:
-    weights = [weight for weight, _ in WARD]
-    findings = WARD[int(rng.choice(len(WARD), p=weights))][1]
-    for name in findings:
-        signal = RULES[name](signal, SAMPLING_RATE, rng)
-    outcome = simulate(signal, SAMPLING_RATE, findings, age=rng.uniform(25, 90), rng=rng)
-    rate = heart_rate(signal, SAMPLING_RATE)
-    truth = {
-        "reduced_lvef": outcome.reduced_lvef,
-        "troponin": outcome.troponin_above,
-        "Poor data quality": "noise" in findings,
-        "Sinus rhythm": not {"atrial fibrillation", "paced"} & set(findings),
-        "Tachycardia": rate > 100,
-        "Atrial fibrillation": "atrial fibrillation" in findings,
-        "Bradycardia": rate < 60,
-        "Left bundle branch block": "wide QRS" in findings,
-        "Infarction": "ST elevation" in findings,
-        "Electronic pacemaker": "paced" in findings,
-    }
-    targets = np.array([truth.get(label, False) for label in LABELS], dtype=np.float32)
-    best = np.array([outcome.reduced_lvef_probability, outcome.troponin_probability])
-    return prepare(signal, SAMPLING_RATE).astype(np.float16), targets, best
-
-
-def fit(network: EcgFm, ward: Ward, rows: NDArray[np.intp], *, epochs: int, seed: int) -> None:
-    """AdamW, warm-up then cosine, one random segment of each patient an epoch; labels without a rule are left out."""
-    rng, batch, peak = default_rng(seed), 32, 1e-3
-    learnt = torch.tensor([LABELS.index(label) for label in LEARNT])
-    optimiser = torch.optim.AdamW(network.parameters(), lr=peak, betas=(0.9, 0.98), weight_decay=0.01)
-    steps = epochs * (len(rows) // batch)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: min((step + 1) / 150, 0.5 + 0.5 * math.cos(math.pi * step / steps))
+def train(
+    head: str, labels: Sequence[str], ward: Ward, base: Bundle, *, method: Literal["linear", "full"], work: Path
+) -> Retrained:
+    """One head by `retrain`, on a ward instead of the store; every alteration may be scored here, noise and pacing included."""
+    plan = Plan(
+        head=head,
+        labelling=Given(table=ward.labels(labels), labels=tuple(labels), source="rules of the demo", meaning=MEANING),
+        method=method,
+        evaluability=HeadRules(paced="score", allow=("noise", "clipped-lead", "amplitude", "missing-lead")),
+        fine_tuning=FineTuning(learning_rate=3e-4, batch_size=64, micro_batch=64, max_epochs=3, weigh_positives=False),
+        operating_point=OperatingRule(what="sensitivity", at_least=0.8),
+        note="Simulated and circular.",
+        replicates=200,
     )
-    network.train()
-    started = time.monotonic()
-    for epoch in range(epochs):
-        losses = []
-        for chosen in rng.permutation(rows)[: len(rows) // batch * batch].reshape(-1, batch):
-            source = torch.from_numpy(ward.segments[chosen, rng.integers(0, 2, batch)].astype(np.float32))
-            logits = network(source)[:, learnt]
-            loss = binary_cross_entropy_with_logits(logits, torch.from_numpy(ward.targets[chosen])[:, learnt])
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimiser.step()
-            schedule.step()
-            losses.append(float(loss.detach()))
-        print(f"epoch {epoch + 1}/{epochs}: loss {np.mean(losses):.4f}, {time.monotonic() - started:.0f} s", flush=True)
-    network.eval()
+    run = begin(work / "runs", {"head": head, "method": method, "base": base.model_id}, now=datetime.now(UTC))
+    place = Place(cache=work / "embeddings", device="cpu")
+    done = retrain(plan, ward, base=base, champion=None, run=run, bundles=work / "bundles", place=place)
+    assert done is not None  # only where several processes train together is there nothing to return
+    return done
 
 
-def silence_unlearnt(network: EcgFm) -> None:
-    """Labels without a rule answer with their prevalence, whatever the ECG."""
-    head = network.heads["interpretation"]
-    assert isinstance(head, torch.nn.Linear)
+def whole_interpretation(bundle: Bundle) -> Model:
+    """The bundle's model with all 17 interpretation labels in the published order; those without a rule answer with their prevalence."""
+    model = Model.of(bundle)
+    learnt = model.spec(INTERPRETATION.name)
+    own = model.network.heads[learnt.name]
+    assert isinstance(own, torch.nn.Linear)
+    points = dict.fromkeys(learnt.labels, 0.5)
+    specs = (
+        replace(model.spec(REDUCED_LVEF.name), target=REDUCED_LVEF.target),
+        replace(model.spec(TROPONIN.name), target=TROPONIN.target),
+        replace(INTERPRETATION, operating_points=points),
+    )
+    network = EcgFm(model.network.config, specs)
+    network.encoder.load_state_dict(model.network.encoder.state_dict())
+    for spec in specs[:2]:
+        network.heads[spec.name].load_state_dict(model.network.heads[spec.name].state_dict())
+    whole = network.heads[INTERPRETATION.name]
+    assert isinstance(whole, torch.nn.Linear)
     with torch.no_grad():
-        for label, prevalence in PRIORS.items():
-            row = INTERPRETATION_LABELS.index(label)
-            head.weight[row] = 0.0
-            head.bias[row] = math.log(prevalence / (1 - prevalence))
+        for row, label in enumerate(INTERPRETATION_LABELS):
+            if label in learnt.labels:
+                whole.weight[row] = own.weight[learnt.labels.index(label)]
+                whole.bias[row] = own.bias[learnt.labels.index(label)]
+            else:
+                whole.weight[row] = 0.0
+                whole.bias[row] = math.log(PRIORS[label] / (1 - PRIORS[label]))
+    return Model(network=network.eval(), specs=specs, origin=bundle.name)
 
 
-@torch.inference_mode()
-def segment_logits(network: EcgFm, ward: Ward, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-    """(patients, 2, labels)."""
-    network.eval()
-    parts: list[Tensor] = []
-    for chosen in np.array_split(rows, max(1, len(rows) // 32)):
-        source = torch.from_numpy(ward.segments[chosen].astype(np.float32).reshape(-1, 12, 2500))
-        parts.append(network(source).reshape(len(chosen), 2, len(LABELS)))
-    return torch.cat(parts).double().numpy()
-
-
-def calibrated(spec: HeadSpec, logits: NDArray[np.float64], targets: NDArray[np.float32]) -> HeadSpec:
-    """Platt scaling of segment logits, and the threshold that finds four of five positives, both on validation."""
-    label = spec.labels[0]
-    column = LABELS.index(label)
-    segments, truth = logits[:, :, column], targets[:, column]
-    model = LogisticRegression(C=1e6).fit(segments.reshape(-1, 1), np.repeat(truth, segments.shape[1]))
-    spec = replace(
-        spec, calibration={label: Platt(slope=float(model.coef_[0, 0]), intercept=float(model.intercept_[0]))}
-    )
-    probabilities = spec.segment_probabilities(label, segments).mean(axis=1)
-    threshold = float(np.quantile(probabilities[truth == 1], 0.2))
-    return replace(spec, operating_points={label: round(threshold, 4)})
-
-
-def judge(
-    logits: NDArray[np.float64], ward: Ward, rows: NDArray[np.intp], specs: tuple[HeadSpec, ...]
-) -> dict[str, object]:
-    """Figures on patients that neither training nor validation saw, by label; mean or max of segments as the head says."""
-    figures: dict[str, object] = {}
-    for spec in specs:
-        for label in spec.labels:
-            if label in PRIORS:
-                continue
-            column = LABELS.index(label)
-            segments = spec.segment_probabilities(label, logits[:, :, column])
-            scores = segments.max(axis=1) if spec.aggregation[label] == "max" else segments.mean(axis=1)
-            truth = ward.targets[rows, column]
-            figures[label] = _figures(truth, scores, spec.operating_points.get(label))
-    for index, label in enumerate(("reduced_lvef", "troponin")):
-        truth = ward.targets[rows, LABELS.index(label)]
-        entry = figures[label]
-        assert isinstance(entry, dict)
-        entry["auroc_of_the_rule_itself"] = round(float(roc_auc_score(truth, ward.best[rows, index])), 4)
-    return figures
-
-
-def _figures(truth: NDArray[np.float32], scores: NDArray[np.float64], threshold: float | None) -> dict[str, float]:
-    figures = {
-        "positives": int(truth.sum()),
-        "auroc": round(float(roc_auc_score(truth, scores)), 4),
-        "auprc": round(float(average_precision_score(truth, scores)), 4),
-    }
-    if threshold is not None:
-        hit = scores >= threshold
-        figures |= {
-            "sensitivity": round(float(hit[truth == 1].mean()), 4),
-            "specificity": round(float((~hit)[truth == 0].mean()), 4),
-        }
-    return figures
+def figures(done: Mapping[str, Retrained], ward: Ward) -> dict[str, Any]:
+    """Label -> what `retrain` found on its test patients, the same heads on a random encoder beside it."""
+    told: dict[str, Any] = {}
+    for head, one in done.items():
+        # The interpretation head ships with another operating point than `retrain` chose for it.
+        rates = () if head == INTERPRETATION.name else ("sensitivity", "specificity")
+        for label, judged in one.judgement.labels.items():
+            told[label] = {
+                "test_patients": judged["ecgs"],
+                "positives": judged["positives"],
+                **{name: judged["metrics"][name]["value"] for name in ("auroc", "auprc", *rates)},
+                "random_encoder_auroc": judged["compared"][RANDOM_ENCODER]["auroc"]["value"],
+                "difference": judged["compared"][RANDOM_ENCODER]["difference"],
+            }
+        if head != INTERPRETATION.name:
+            test = one.cohort.examples("test")
+            chances = ward.chances([example.key for example in test])[:, (REDUCED_LVEF.name, TROPONIN.name).index(head)]
+            truth = [example.labels[0] for example in test]
+            told[head]["auroc_of_the_rule_itself"] = round(float(roc_auc_score(truth, chances)), 4)
+    return told
 
 
 def main() -> None:
-    """Train, calibrate, judge, write."""
+    """Three heads, one bundle, one card."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("encoder", type=Path)
+    parser.add_argument("ward", type=Path)
+    parser.add_argument("public_probe", type=Path)
+    parser.add_argument("generated_probe", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--patients", type=int, default=3600)
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--interpretation", choices=["linear", "full"], default="linear")
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    torch.manual_seed(arguments.seed)
-    ward = build_ward(arguments.patients)
-    order = default_rng(arguments.seed).permutation(arguments.patients)
-    test, validation, train = np.split(order, [arguments.patients // 6, arguments.patients // 3])
-    print(
-        f"{arguments.patients} patients; positives {dict(zip(LABELS, ward.targets.sum(axis=0).astype(int), strict=True))}"
+    encoder, ward = Bundle.read(arguments.encoder), Ward.open(arguments.ward)
+    public, generated = (
+        json.loads(path.read_text(encoding="utf-8")) for path in (arguments.public_probe, arguments.generated_probe)
     )
-    network = EcgFm(CONFIG, (REDUCED_LVEF, TROPONIN, INTERPRETATION))
-    fit(network, ward, train, epochs=arguments.epochs, seed=arguments.seed)
-    silence_unlearnt(network)
-    logits = segment_logits(network, ward, validation)
-    lvef, troponin = (calibrated(spec, logits, ward.targets[validation]) for spec in (REDUCED_LVEF, TROPONIN))
-    points = {label: 0.5 for label in LEARNT if label in INTERPRETATION_LABELS}
-    specs = (lvef, troponin, replace(INTERPRETATION, operating_points=points))
-    figures = judge(segment_logits(network, ward, test), ward, test, specs)
-    print(json.dumps(figures, indent=2))
-    write(arguments.out, network, specs, figures, arguments)
-
-
-def write(
-    out: Path, network: EcgFm, specs: tuple[HeadSpec, ...], figures: dict[str, object], arguments: argparse.Namespace
-) -> None:
-    """The bundle with everything one must know about it in its manifest."""
+    done: dict[str, Retrained] = {}
+    base = encoder
+    for head, labels in (
+        (INTERPRETATION.name, LEARNT),
+        ("reduced_lvef", ("reduced_lvef",)),
+        ("troponin", ("troponin",)),
+    ):
+        full = head == INTERPRETATION.name and arguments.interpretation == "full"
+        done[head] = train(head, labels, ward, base, method="full" if full else "linear", work=arguments.work)
+        base = done[head].bundle
+    model = whole_interpretation(base)
+    command = (
+        f"PYTHONPATH=model python -m recipes.making.train_demo_model ENCODER WARD PUBLIC.json UNSEEN.json OUT --work SCRATCH "
+        f"--interpretation {arguments.interpretation}"
+    )
     bundle = Bundle.write(
-        out,
-        network,
+        arguments.out,
+        model.network,
         name="ECG-FM demo (NOT FOR CLINICAL USE)",
-        version="1",
+        version="2",
         demo=True,
-        heads=specs,
+        heads=model.specs,
         provenance={
             "intended_use": "Showing and testing the path from ECG to result. NOT FOR CLINICAL USE.",
-            "training_data": "ECGs generated by deepfake-ecg 1.1.2 (MIT; doi:10.1038/s41598-021-01295-2), altered by the "
-            "rules in ecgfm_clinical/demo/alterations.py. No patient was recorded.",
+            "pretraining": {
+                name: encoder.provenance[name] for name in ("training", "recipe", "updates", "shards_sha256")
+            },
+            "training_data": "Encoder: 4000 ECGs generated by deepfake-ecg 1.1.2 (MIT; doi:10.1038/s41598-021-01295-2) and "
+            "altered by the rules in ecgfm_clinical/demo/alterations.py, and 176 public recordings under CC-BY-4.0, named in "
+            "CARD.md; none of them is in this package. Heads: generated ECGs of other seeds, altered by the same rules.",
             "outcomes": "Invented: drawn by the rules in ecgfm_clinical/demo/outcomes.py from the same ECG the model "
             "judges. The figures are therefore circular and say nothing about hearts.",
             "constant_labels": "These labels had no rule and always answer with their prevalence in MIMIC-IV-ECG: "
             + ", ".join(PRIORS),
-            "command": f"PYTHONPATH=model python -m recipes.making.train_demo_model OUT --patients {arguments.patients} "
-            f"--epochs {arguments.epochs} --seed {arguments.seed} --threads {arguments.threads}",
-            "patients": {
-                "train": arguments.patients - 2 * (arguments.patients // 6),
-                "validation": arguments.patients // 6,
-                "test": arguments.patients // 6,
-            },
-            "held_out_figures": figures,
+            "command": command,
+            "patients": {split: len(done["troponin"].cohort.of(split)) for split in ("train", "validation", "test")},
+            "held_out_figures": figures(done, ward),
+            "probe_on_public_patients": {name: public[name] for name in ("recordings", "labels")},
+            "probe_on_generated_patients": {name: generated[name] for name in ("recordings", "labels")},
         },
     )
-    (out / "CARD.md").write_text(card(bundle), encoding="utf-8")
-    size = sum(file.stat().st_size for file in out.iterdir())
-    print(f"{bundle.model_id[:12]}: {sum(p.numel() for p in network.parameters())} parameters, {size} bytes in {out}")
+    (arguments.out / "CARD.md").write_text(card(bundle), encoding="utf-8")
+    size = sum(file.stat().st_size for file in arguments.out.iterdir())
+    print(f"{bundle.model_id[:12]}: {sum(p.numel() for p in model.network.parameters())} parameters, {size} bytes")
 
 
 def card(bundle: Bundle) -> str:
     """The manifest's account of the model, for people."""
     told = bundle.provenance
-    rows = [
-        f"| {label} | {f['positives']} | {f['auroc']:.3f} | {f['auprc']:.3f} | {_share(f, 'sensitivity')} "
-        f"| {_share(f, 'specificity')} | {_share(f, 'auroc_of_the_rule_itself')} |"
-        for label, f in told["held_out_figures"].items()
-    ]
-    patients = told["patients"]
+    patients, updates = told["patients"], told["pretraining"]["updates"]
     return "\n".join(
         [
             f"# {bundle.name}, version {bundle.version}",
@@ -301,34 +280,105 @@ def card(bundle: Bundle) -> str:
             f"**{told['intended_use']}**",
             "",
             (
-                f"Model id `{bundle.model_id}`; the architecture is ECG-FM's own, with {bundle.config.layers} layers of width "
-                f"{bundle.config.width} instead of 12 of 768, trained from random weights."
+                f"Model id `{bundle.model_id}`. The architecture is ECG-FM's own, with {bundle.config.layers} layers of width "
+                f"{bundle.config.width} instead of 12 of 768."
             ),
             "",
+            (
+                f"- **Encoder.** Pretrained without labels (wav2vec 2.0, CMSC, random lead masking) by `model/recipes/demo.toml`, whose "
+                f"first lines are the commands, {updates} updates."
+            ),
             f"- **Training data.** {told['training_data']}",
+            (
+                "- **Thanks** for the public recordings, all CC-BY-4.0: PTB-XL (Wagner et al. 2020, doi:10.1038/s41597-020-0495-6; its "
+                "folds 1 to 5), the PhysioNet/Computing in Cardiology Challenges 2020 and 2021 (Perez Alday et al., "
+                "doi:10.1088/1361-6579/abc960; Reyna et al., doi:10.23919/CinC53138.2021.9662687), the Chapman-Shaoxing database "
+                "(Zheng et al. 2020, doi:10.1038/s41597-020-0386-x) and CODE-15% (Ribeiro et al. 2021, doi:10.5281/zenodo.4916206). They "
+                "were read where they lay; no recording is in this package."
+            ),
+            f"- **Heads.** Linear probes by `retrain`'s own path: `{told['command']}`."
+            if "--interpretation linear" in told["command"]
+            else "- **Heads.** By `retrain`'s own path: the encoder was fine-tuned with the interpretation head, the other two are "
+            f"linear probes on what came out: `{told['command']}`.",
             f"- **Outcomes.** {told['outcomes']}",
             f"- **Labels without a rule.** {told['constant_labels']}.",
-            f"- **Command.** `{told['command']}`, `deepfake-ecg==1.1.2` installed.",
             (
-                f"- **Patients.** {patients['train']} train, {patients['validation']} validation (calibration, thresholds), "
-                f"{patients['test']} test. The recordings shown by the demo belong to none of these."
+                "- **Operating points.** Reduced LVEF and troponin: the highest threshold that finds 80 % of validation positives; "
+                "interpretation: 0.5."
+            ),
+            (
+                f"- **Patients of the heads.** {patients['train']} train, {patients['validation']} validation (penalty, calibration, "
+                f"thresholds), {patients['test']} test. The recordings shown by the demo belong to none of these."
             ),
             "",
-            f"## Figures on the {patients['test']} test patients",
+            "## Does pretraining help? The encoder against the same network with random weights",
             "",
-            "They measure how well the network reads findings drawn by rule on generated signals, nothing else. The last",
-            "column is the AUROC of the probabilities from which the outcomes were drawn: no model can be expected to exceed it.",
+            "Linear probes on patients whom the encoder never met, before it had heads; AUROC with 95 % intervals, five folds by patient.",
             "",
-            "| label | positives | AUROC | AUPRC | sensitivity | specificity | the rule itself |",
-            "|---|---|---|---|---|---|---|",
-            *rows,
+            *_probe_table(
+                "PTB-XL, folds 6 to 10 (six of the Challenge's recordings in training are other recordings of PTB-XL, whose "
+                "patients are not told)",
+                told["probe_on_public_patients"],
+            ),
+            *_probe_table(
+                "Generated patients, their rhythm (other labels were not probed)",
+                told["probe_on_generated_patients"],
+            ),
+            f"## Figures of the heads on their {patients['test']} test patients",
+            "",
+            "They measure how well the model reads findings drawn by rule on generated signals, nothing else. `random weights` is the",
+            "same head, trained in the same way on an encoder that has learnt nothing; `the rule itself` is the AUROC of the",
+            "probabilities from which the outcomes were drawn: no model can be expected to exceed it. Intervals are in bundle.json.",
+            "",
+            "| label | positives | AUROC | random weights | AUPRC | sensitivity | specificity | the rule itself |",
+            "|---|---|---|---|---|---|---|---|",
+            *(_head_row(label, found) for label, found in told["held_out_figures"].items()),
             "",
         ]
     )
 
 
-def _share(figures: dict[str, float], name: str) -> str:
-    return f"{figures[name]:.3f}" if name in figures else "–"
+def _probe_table(patients: str, probed: Mapping[str, Any]) -> list[str]:
+    """One table and what it says, with lines between."""
+    labels = probed["labels"]
+    better = [found["label"] for found in labels if found["beats_random"]]
+    worse = [found["label"] for found in labels if found["difference"]["high"] < 0]
+    return [
+        f"**{patients}**, {probed['recordings']} recordings:",
+        "",
+        "| label | positives | encoder | random weights | difference |",
+        "|---|---|---|---|---|",
+        *(_probe_row(found) for found in labels),
+        "",
+        _verdict(better, worse),
+        "",
+    ]
+
+
+def _probe_row(found: Mapping[str, Any]) -> str:
+    cells = [_interval(found[name]) for name in ("auroc", "random_auroc")]
+    difference = found["difference"]
+    low, high = difference["low"], difference["high"]
+    cells.append(f"{difference['value']:+.3f} ({low:.3f} to {high:.3f})")
+    return f"| {found['label']} | {found['positives']} of {found['recordings']} | " + " | ".join(cells) + " |"
+
+
+def _interval(found: Mapping[str, float]) -> str:
+    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
+
+
+def _verdict(better: Sequence[str], worse: Sequence[str]) -> str:
+    if better:
+        said = f"Here it beats random weights for {', '.join(better)}: the interval of the difference lies above 0."
+    else:
+        said = "**Here it does not beat random weights**: no interval of a difference lies above 0."
+    return said + (f" It is worse for {', '.join(worse)}." if worse else "")
+
+
+def _head_row(label: str, found: Mapping[str, Any]) -> str:
+    names = ("auroc", "random_encoder_auroc", "auprc", "sensitivity", "specificity", "auroc_of_the_rule_itself")
+    cells = [f"{found[name]:.3f}" if name in found else "–" for name in names]
+    return f"| {label} | {found['positives']} | " + " | ".join(cells) + " |"
 
 
 if __name__ == "__main__":
