@@ -121,6 +121,21 @@ def parse(content: bytes) -> Ack:
     return Ack(code=cast(Code, code), control_id=msa.value(2), text=text, error_code=error_code)
 
 
+def plain_acceptance(content: bytes, control_id: str) -> Ack | None:
+    """AA or CA for this message and not a word more, which nearly every answer is; None where it takes `parse`."""
+    if not content.startswith(b"MSH"):
+        return None
+    mark = content[3:4]
+    segments = content.split(b"\r")
+    answers = [segment.split(mark) for segment in segments if segment.startswith(b"MSA" + mark)]
+    if len(answers) != 1 or any(segment.startswith(b"ERR") for segment in segments) or b"\n" in content:
+        return None
+    _, code, number, *more = [*answers[0], b"", b""]
+    if code not in (b"AA", b"CA") or number != control_id.encode() or any(more):
+        return None
+    return Ack(code="AA" if code == b"AA" else "CA", control_id=control_id)
+
+
 def _header(inbound: bytes) -> Segment:
     try:
         return message.parse_header(message.messages(inbound)[0])  # of a batch, the first message

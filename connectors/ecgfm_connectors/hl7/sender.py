@@ -5,6 +5,7 @@ bytes with the same MSH-10 again. Acknowledgements of other messages are discard
 ones on a connection.
 """
 
+import select
 import socket
 import ssl
 import threading
@@ -12,7 +13,7 @@ import time
 from contextlib import suppress
 
 from ecgfm_connectors.errors import Misconfigured, NotReached, ProtocolViolation, Unreachable
-from ecgfm_connectors.hl7 import ack, message
+from ecgfm_connectors.hl7 import ack
 from ecgfm_connectors.hl7.framing import Framer, frame
 from ecgfm_connectors.result import Ack
 from ecgfm_connectors.tls import TlsFiles
@@ -108,7 +109,8 @@ class MllpDestination:
         accepted: Ack | None = None
         while True:
             try:
-                answer = ack.parse(self._next_frame(connection, deadline))
+                content = self._next_frame(connection, deadline)
+                answer = ack.plain_acceptance(content, control_id) or ack.parse(content)
             except TimeoutError:
                 if accepted is None:
                     raise
@@ -164,6 +166,10 @@ def _closed_by_peer(connection: socket.socket) -> bool:
     """Whether the other side has closed; bytes that wait (late acknowledgements) do not count as closed."""
     if isinstance(connection, ssl.SSLSocket):
         return _tls_closed_by_peer(connection)
+    waiting = select.poll()
+    waiting.register(connection, select.POLLIN)
+    if not waiting.poll(0):
+        return False
     connection.setblocking(False)
     try:
         return not connection.recv(1, socket.MSG_PEEK)
@@ -186,8 +192,9 @@ def _tls_closed_by_peer(connection: ssl.SSLSocket) -> bool:
 
 
 def _wants_application(body: bytes) -> bool:
-    header = message.parse_header(body)
-    return header.value(16).upper() in ("AL", "SU", "ER")
+    """MSH-16 of our own message; the separator is the first field itself."""
+    fields = body[: body.find(b"\r")].split(body[3:4])
+    return len(fields) > 15 and fields[15].upper() in (b"AL", b"SU", b"ER")
 
 
 def _reason(error: Exception) -> str:

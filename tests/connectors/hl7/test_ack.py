@@ -120,3 +120,26 @@ def test_acknowledgements_of_others(body: bytes, expected: tuple[str, str, str] 
 def test_what_is_no_acknowledgement_is_said_to_be_none(body: bytes) -> None:
     with pytest.raises(ProtocolViolation):
         ack.parse(body)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (b"MSH|^~\\&|E|H\rMSA|AA|M1\r", "AA"),
+        (b"MSH|^~\\&|E|H\rMSA|CA|M1||\rSFT|x\r", "CA"),
+        (b"MSH#^~\\&#E#H\rMSA#AA#M1", "AA"),
+        (b"MSH|^~\\&|E|H\rMSA|AA|M2\r", None),
+        (b"MSH|^~\\&|E|H\rMSA|AA|M1|see remarks\r", None),
+        (b"MSH|^~\\&|E|H\rMSA|AE|M1\r", None),
+        (b"MSH|^~\\&|E|H\rMSA|AA|M1\rERR|||207\r", None),
+        (b"MSH|^~\\&|E|H\rMSA|AA\r", None),
+        (b"MSH|^~\\&|E|H\nMSA|AA|M1\n", None),
+        (b"OK", None),
+        (b"", None),
+    ],
+)
+def test_a_plain_acceptance_is_known_at_sight_and_agrees_with_the_parser(answer: bytes, expected: str | None) -> None:
+    found = ack.plain_acceptance(answer, "M1")
+    assert (found and found.code) == expected
+    if found is not None:
+        assert found == ack.parse(answer)
