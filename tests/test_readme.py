@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import typer.main
 from ecgfm_clinical.cli import app
 from ecgfm_clinical.settings import read_settings
 from ecgfm_clinical.testing import make_ecg
+from ecgfm_clinical.wiring import demo_bundle
 from ecgfm_connectors.testing import dicom_writer
 from ecgfm_connectors.testing.ehr import EhrReceiver
 
@@ -72,7 +74,8 @@ def test_the_commands_by_hand_and_for_research_run_as_written(tmp_path: Path, eh
     (tmp_path / "FOLDER").mkdir()
     for number in (1, 2):
         (tmp_path / "FOLDER" / f"{number}.dcm").write_bytes(dicom_writer.write_ecg(make_ecg(number)))
-    words = {"FILE...": "FOLDER/1.dcm FOLDER/2.dcm", "FILE": "FOLDER/1.dcm", "BUNDLE": "demo", " 17": " 1"}
+    shutil.copytree(demo_bundle(), tmp_path / "BUNDLE")  # a runtime keeps what it prepares beside the bundle
+    words = {"FILE...": "FOLDER/1.dcm FOLDER/2.dcm", "FILE": "FOLDER/1.dcm", " 17": " 1"}
     script = block("By hand") + "".join(
         line + "\n" for line in block("For research").splitlines() if not re.search("pretrain|bench", line)
     )
