@@ -14,8 +14,8 @@ Decided before any of these hospitals was looked at (the configuration was worke
 
 ECGs, echoes and troponins arrive as the DICOM objects and HL7 messages that the demo's systems send, by the product's own
 readers into its own store; only ports and scoring are left out. Everything is simulated and circular (`demo.clinic.NOTE`).
-It was run with version 1 of the demo bundle; `model/BENCHMARKS.md` tells what came out. For another bundle name other hospitals with
-`--seed`: these five have been looked at.
+Seeds 1 to 5 were run with version 1 of the demo bundle, 6 to 10 with version 2; `model/BENCHMARKS.md` tells what came out. For another bundle name
+other hospitals with `--seed`: these ten have been looked at.
 """
 
 import json
