@@ -148,7 +148,8 @@ def _verdict(row: Row) -> str:
         EcgState.FAILED.value: "red",
         SET_ASIDE: "red",
     }
-    words = ", ".join((*row.findings, *row.reasons, *(label.replace("_", " ") for label in row.positive)))
+    said = (*row.findings, *row.reasons, *(label.replace("_", " ") for label in row.positive))
+    words = ", ".join(dict.fromkeys(said))  # some findings are reasons, too
     style = colour.get(row.state, "")
     text = words or ("nothing positive" if row.state == EcgState.SCORED.value else row.state)
     return f"[{style}]{text}[/]" if style else text
