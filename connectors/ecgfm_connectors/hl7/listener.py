@@ -1,16 +1,18 @@
 """The MLLP port that carts and interface engines call: frames in, verdicts asked, acknowledgements out.
 
-One asyncio loop in a thread of its own moves bytes; the handler, which waits for a disk, runs in worker threads so
-that a slow store never stops the port. Messages of one connection are handled one after another, in their order, and
-each is acknowledged only after the handler's verdict, that is after the commit.
+One thread accepts, and each connection has a thread of its own, which waits for the network and for the handler's disk:
+a slow store never stops the port, and a message costs no hop between threads. Messages of one connection are handled one
+after another, in their order, and each is acknowledged only after the handler's verdict, that is after the commit.
 """
 
-import asyncio
 import ipaddress
 import secrets
+import selectors
+import socket
+import ssl
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 
 from ecgfm_connectors.base import Disposition, Handler, Received, Verdict
@@ -19,10 +21,12 @@ from ecgfm_connectors.hl7 import ack, message
 from ecgfm_connectors.hl7.framing import DEFAULT_MAX_MESSAGE, Framer, frame
 from ecgfm_connectors.tls import TlsFiles
 
-_CHUNK = 256 * 1024
-_WORKERS = 8  # handlers at work at once; the store behind them serialises writes anyway
+_CHUNK = 64 * 1024
 _HELD_MESSAGES = 8  # longest messages that may be half received at once, over all connections
 _HANDSHAKE = 5.0  # seconds a caller may take to start TLS
+_BACKLOG = 128
+_WORKERS = 8  # handlers at work at once; the store behind them serialises writes anyway
+_PAUSE = 0.1  # seconds without accepting while this process can open no more files
 _TRY_LATER = Verdict(disposition=Disposition.TRY_LATER, code="try-later", text="the receiver cannot store now")
 _UNKNOWN_SENDER = Verdict(disposition=Disposition.REFUSED, code="unknown-sender", text="MSH-3 is not on our list")
 
@@ -63,14 +67,15 @@ class MllpListener:
         self._idle_timeout = idle_timeout
         self._frame_timeout = frame_timeout
         self._tls = tls
-        self._connections: set[asyncio.Task[None]] = set()
-        self._busy: set[asyncio.Task[None]] = set()
+        self._context: ssl.SSLContext | None = None
+        self._ports: list[socket.socket] = []
+        self._connections: dict[socket.socket, threading.Thread] = {}
         self._framers: set[Framer] = set()
-        self._workers: ThreadPoolExecutor | None = None
+        self._handlers = threading.BoundedSemaphore(_WORKERS)
+        self._lock = threading.Lock()  # over the two above
         self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping: asyncio.Event | None = None
-        self._failure: Exception | None = None
+        self._wake: tuple[socket.socket, socket.socket] | None = None
+        self._stopping = threading.Event()
 
     @property
     def port(self) -> int:
@@ -79,118 +84,125 @@ class MllpListener:
 
     def start(self) -> None:
         """Bind and serve in the background. Raises Misconfigured: port taken, address not ours, TLS files unusable."""
-        ready = threading.Event()
-        self._failure = None
-        self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix=f"mllp-{self._name}")
-        self._thread = threading.Thread(target=self._run, args=(ready,), name=f"mllp-{self._name}", daemon=True)
-        self._thread.start()
-        ready.wait()
-        if self._failure is not None:
-            self._thread.join()
-            self._workers.shutdown()
-            self._thread = None
-            if isinstance(self._failure, Misconfigured):
-                raise self._failure
+        self._context = self._tls.server_context() if self._tls else None
+        try:
+            self._ports = _bound(self._host, self._port)
+        except (OSError, OverflowError) as error:
             raise Misconfigured(
-                f"cannot listen for HL7 on {self._host}:{self._port}: {self._failure}; choose another port, or stop "
+                f"cannot listen for HL7 on {self._host}:{self._port}: {error}; choose another port, or stop "
                 "the program that holds it"
-            ) from self._failure
+            ) from error
+        self._port = self._ports[0].getsockname()[1]
+        self._stopping.clear()
+        self._wake = socket.socketpair()
+        self._thread = threading.Thread(target=self._accept, name=f"mllp-{self._name}", daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
         """Take no new message, let each one at work finish and be acknowledged, then close every connection."""
-        if self._thread is None or self._loop is None or self._stopping is None:
+        if self._thread is None or self._wake is None:
             return
-        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._stopping.set()
+        self._wake[1].send(b".")
         self._thread.join()
-        if self._workers is not None:
-            self._workers.shutdown()
+        for one in (*self._wake, *self._ports):
+            one.close()
+        with self._lock:
+            connections = dict(self._connections)
+            for connection in connections:
+                # Ends the waiting for more and nothing else: what is being answered can still be written.
+                # SSLSocket's own `shutdown` would drop its encryption, the plain one leaves it alone.
+                with suppress(OSError):
+                    socket.socket.shutdown(connection, socket.SHUT_RD)
+        for thread in connections.values():
+            thread.join()
         self._thread = None
 
-    def _run(self, ready: threading.Event) -> None:
-        asyncio.run(self._serve(ready))
+    def _accept(self) -> None:
+        assert self._wake is not None
+        with selectors.DefaultSelector() as selector:
+            for one in (self._wake[0], *self._ports):
+                selector.register(one, selectors.EVENT_READ)
+            while True:
+                ready = selector.select()
+                if self._stopping.is_set():
+                    return
+                for key, _ in ready:
+                    assert isinstance(key.fileobj, socket.socket)
+                    self._take(key.fileobj)
 
-    async def _serve(self, ready: threading.Event) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stopping = asyncio.Event()
+    def _take(self, port: socket.socket) -> None:
         try:
-            context = self._tls.server_context() if self._tls else None
-            extra = {"ssl_handshake_timeout": _HANDSHAKE} if context else {}
-            server = await asyncio.start_server(
-                self._connected, self._host, self._port, ssl=context, limit=_CHUNK, **extra
-            )
-        except (OSError, Misconfigured, OverflowError) as error:
-            self._failure = error
-            ready.set()
+            connection, address = port.accept()
+        except BlockingIOError:
+            return  # the caller has gone again
+        except OSError:  # this process can open no more files
+            self._stopping.wait(_PAUSE)
             return
-        self._port = server.sockets[0].getsockname()[1]
-        ready.set()
-        await self._stopping.wait()
-        server.close()
-        for connection in self._connections - self._busy:
-            connection.cancel()
-        if self._connections:
-            await asyncio.wait(self._connections)
+        self._admit(connection, str(address[0]))
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        assert self._stopping is not None
-        peer = str((writer.get_extra_info("peername") or ("",))[0])
-        self._connections.add(task)
+    def _admit(self, connection: socket.socket, peer: str) -> None:
+        with self._lock:
+            if not self._allows(peer) or len(self._connections) >= self._max_connections:
+                connection.close()
+                return
+            thread = threading.Thread(
+                target=self._serve, args=(connection, peer), name=f"mllp-{self._name}-peer", daemon=True
+            )
+            self._connections[connection] = thread
+            try:
+                thread.start()
+            except RuntimeError:  # this process can start no more threads
+                del self._connections[connection]
+                connection.close()
+
+    def _serve(self, connection: socket.socket, peer: str) -> None:
+        """One connection, from its first byte to its end."""
+        talking, framer = connection, Framer(self._max_message)
         try:
-            if self._allows(peer) and len(self._connections) <= self._max_connections and not self._stopping.is_set():
-                await self._converse(reader, writer, peer, task)
-        except (OSError, TimeoutError, ProtocolViolation, asyncio.CancelledError):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._context is not None:
+                talking = self._secured(connection, self._context)
+            self._converse(talking, peer, framer)
+        except (OSError, ProtocolViolation):
             pass  # the connection ends here; what was not acknowledged, its sender repeats
         finally:
-            self._connections.discard(task)
-            self._busy.discard(task)
-            writer.close()
+            with self._lock:
+                self._framers.discard(framer)
+                self._connections.pop(connection, None)
+                self._connections.pop(talking, None)
+            talking.close()
 
-    async def _converse(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: str, task: "asyncio.Task[None]"
-    ) -> None:
-        framer = Framer(self._max_message)
-        self._framers.add(framer)
-        try:
-            await self._receive(reader, writer, peer, task, framer)
-        finally:
-            self._framers.discard(framer)
+    def _secured(self, connection: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
+        connection.settimeout(_HANDSHAKE)
+        with self._lock:  # `stop` must find one of the two
+            secured = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+            self._connections[secured] = self._connections.pop(connection)
+        secured.do_handshake()
+        return secured
 
-    async def _receive(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        peer: str,
-        task: "asyncio.Task[None]",
-        framer: Framer,
-    ) -> None:
-        assert self._stopping is not None
+    def _converse(self, talking: socket.socket, peer: str, framer: Framer) -> None:
+        with self._lock:
+            self._framers.add(framer)
         while not self._stopping.is_set():
-            async with asyncio.timeout(self._frame_timeout if framer.inside else self._idle_timeout):
-                data = await reader.read(_CHUNK)
-            if not data or sum(held.held for held in self._framers) > _HELD_MESSAGES * self._max_message:
+            talking.settimeout(self._frame_timeout if framer.inside else self._idle_timeout)
+            data = talking.recv(_CHUNK)
+            if not data or sum(held.held for held in tuple(self._framers)) > _HELD_MESSAGES * self._max_message:
                 return  # gone, or too much is half received already: the sender comes again
             for content in framer.feed(data):
-                self._busy.add(task)
-                for answer in await self._answer(content, peer):
-                    writer.write(frame(answer))
-                async with asyncio.timeout(self._frame_timeout):  # a peer that does not read cannot hold us
-                    await writer.drain()
-                self._busy.discard(task)
+                answers = self._answer(content, peer)
+                talking.settimeout(self._frame_timeout)  # a peer that does not read cannot hold us
+                talking.sendall(b"".join(map(frame, answers)))
                 if self._stopping.is_set():
                     return
 
-    async def _answer(self, content: bytes, peer: str) -> list[bytes]:
-        assert self._loop is not None
-        return await self._loop.run_in_executor(self._workers, self._handle, content, peer)
-
-    def _handle(self, content: bytes, peer: str) -> list[bytes]:
-        """In a worker thread: the verdict and the acknowledgements that follow from it."""
+    def _answer(self, content: bytes, peer: str) -> list[bytes]:
+        """The acknowledgements that follow from the verdict."""
         received_at = self._clock()
         received = Received(transport="mllp", source=self._name, content=content, received_at=received_at, peer=peer)
         try:
-            verdict = self._handler(received) if self._knows(content) else _UNKNOWN_SENDER
+            with self._handlers:
+                verdict = self._handler(received) if self._knows(content) else _UNKNOWN_SENDER
         except Exception:  # noqa: BLE001  # outermost edge: not surely committed, so the sender must keep the message
             verdict = _TRY_LATER
         return ack.build(content, verdict, now=self._clock(), control_id=secrets.token_hex(10))
@@ -213,6 +225,25 @@ class MllpListener:
         except Unreadable:
             return False
         return not self._senders.isdisjoint({msh.value(3), f"{msh.value(3)}|{msh.value(4)}"})
+
+
+def _bound(host: str, port: int) -> list[socket.socket]:
+    """Listening sockets on every address that `host` stands for, all on one port. Raises OSError."""
+    found: list[socket.socket] = []
+    try:
+        for family, _, _, _, address in socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            # "" is every address of both families, as two sockets: one for both would show IPv4 callers in IPv6 dress.
+            one = socket.create_server((address[0], port), family=family, backlog=_BACKLOG)
+            found.append(one)
+            one.setblocking(False)  # a caller may be gone again before it is accepted
+            port = one.getsockname()[1]
+    except BaseException:
+        for one in found:
+            one.close()
+        raise
+    return found
 
 
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
