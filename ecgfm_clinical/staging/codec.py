@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import date, datetime
 from typing import Any
 
@@ -32,10 +32,10 @@ def about(ecg: Ecg) -> dict[str, Any]:
     return {
         "stored_leads": list(ecg.stored_leads),
         "derived_leads": list(ecg.derived_leads),
-        "device": asdict(ecg.device),
-        "filters": asdict(ecg.filters),
+        "device": _fields(ecg.device),
+        "filters": _fields(ecg.filters),
         "measurements": [list(pair) for pair in ecg.measurements],
-        "findings": [asdict(finding) for finding in ecg.findings],
+        "findings": [_fields(finding) for finding in ecg.findings],
         "test_data": ecg.test_data,
     }
 
@@ -46,9 +46,14 @@ def private(ecg: Ecg) -> dict[str, Any]:
         "source_id": ecg.source_id,
         "patient": patient_dict(ecg.patient),
         "acquired": acquired_dict(ecg.acquired),
-        "order": asdict(ecg.order),
+        "order": _fields(ecg.order),
         "statements": list(ecg.statements),
     }
+
+
+def _fields(flat: Device | Filters | Finding | Order) -> dict[str, Any]:
+    """What `dataclasses.asdict` gives for a dataclass of plain values, without its copy of each."""
+    return {one.name: getattr(flat, one.name) for one in fields(flat)}
 
 
 def ecg_from(row: Any, private: Mapping[str, Any], signal: np.ndarray[Any, np.dtype[np.float32]]) -> Ecg:

@@ -18,6 +18,7 @@ from ecgfm_clinical.errors import SettingsError, StoreError
 
 NONCE_BYTES = 12  # NIST SP 800-38D §8.2: 96-bit random nonces, good for 2³² values under one key
 KEY_BYTES = 32
+_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,7 @@ def _cipher(key: bytes) -> Any:
 
 def to_json(value: Any) -> bytes:
     """JSON with one spelling per value (sorted keys, ASCII, no spaces)."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+    return _JSON.encode(value).encode("ascii")
 
 
 def keyed_digest(pepper: bytes, *parts: str) -> str:

@@ -36,6 +36,7 @@ from ecgfm_clinical.staging import (
     rotation,
     work,
 )
+from ecgfm_clinical.staging.checkpointing import Checkpointer
 from ecgfm_clinical.staging.group_commit import GroupCommit
 from ecgfm_clinical.staging.records import (
     AuditEvent,
@@ -104,10 +105,13 @@ class Store:
     compose: Compose | None  #: how results become the bytes that are fixed in the step that makes them
     _intake: GroupCommit[_Parcel, Verdict] = field(init=False, repr=False, compare=False)
     _writer_free: Lock = field(init=False, repr=False, compare=False)
+    _checkpointer: Checkpointer | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_writer_free", Lock())
         object.__setattr__(self, "_intake", GroupCommit(self._take_in))
+        path = engine.sqlite_path(self.writer.url)
+        object.__setattr__(self, "_checkpointer", path and Checkpointer(path))
 
     @classmethod
     def open(
@@ -136,21 +140,22 @@ class Store:
             raise StoreUnavailable(
                 f"the folder {path.parent} for the store does not exist: create it or mend store.url"
             )
-        database = engine.connect(parsed)
+        reader = engine.connect(parsed)
+        writer = engine.connect(parsed, writes=True) if path is not None else reader
         try:
-            with engine.translated(), database.connect() as connection:
+            with engine.translated(), reader.connect() as connection:
                 found = migrations.current(connection)
             if found is None and create:
                 migrations.upgrade(url)
             else:
                 _check_schema(found)
-            writer = database.execution_options(writes=True)
-            pepper = _pepper(writer, keyring, random_bytes)
+            pepper = _pepper(reader, writer, keyring, random_bytes)
         except BaseException:
-            database.dispose()
+            reader.dispose()
+            writer.dispose()
             raise
         return cls(
-            reader=database,
+            reader=reader,
             writer=writer,
             keyring=keyring,
             pepper=pepper,
@@ -162,7 +167,10 @@ class Store:
 
     def close(self) -> None:
         """Give the connections back."""
+        if self._checkpointer is not None:
+            self._checkpointer.stop()
         self.reader.dispose()
+        self.writer.dispose()
 
     def writing(self, now: datetime, actor: str) -> AbstractContextManager[Transaction]:
         """One transaction; for the modules of `staging`."""
@@ -180,7 +188,7 @@ class Store:
     @contextmanager
     def _turn(self) -> Iterator[None]:
         """SQLite has one writer: threads of this process queue here, woken at once, instead of polling the file."""
-        if self.writer.dialect.name != "sqlite":
+        if self._checkpointer is None:
             yield
             return
         if not self._writer_free.acquire(timeout=engine.BUSY_TIMEOUT_MS / 1000):
@@ -189,6 +197,7 @@ class Store:
             yield
         finally:
             self._writer_free.release()
+            self._checkpointer.nudge()
 
     def reading(self) -> AbstractContextManager[Reading]:
         """One moment of the store; for the modules of `staging`."""
@@ -573,11 +582,11 @@ def _check_schema(found: str | None) -> None:
         )
 
 
-def _pepper(writer: Engine, keyring: Keyring, random_bytes: Callable[[int], bytes]) -> bytes:
+def _pepper(reader: Engine, writer: Engine, keyring: Keyring, random_bytes: Callable[[int], bytes]) -> bytes:
     """The store's own secret for keyed digests; made once."""
     query = select(store_meta).where(store_meta.c.name == "pepper")
     with engine.translated():
-        with writer.execution_options(writes=False).connect() as connection:
+        with reader.connect() as connection:
             row = connection.execute(query).first()
         if row is None:
             row = _make_pepper(writer, keyring, random_bytes(PEPPER_BYTES))

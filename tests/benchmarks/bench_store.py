@@ -15,14 +15,28 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from sqlalchemy import Column, Connection, Engine, LargeBinary, MetaData, String, Table, bindparam, insert, text
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    bindparam,
+    create_engine,
+    event,
+    insert,
+    text,
+)
 
 from ecgfm.predictor import HeadPrediction, Prediction, Record
 from ecgfm_clinical import wiring
@@ -232,6 +246,21 @@ def bare_insert(database: Engine, filler: Filler) -> Callable[[], int]:
     return step
 
 
+@contextmanager
+def plain_sqlite() -> Iterator[Engine]:
+    """A file of its own, with SQLite's own settings but for durability: what a program without a staging store would use."""
+    with tempfile.TemporaryDirectory() as folder:
+        database = create_engine(f"sqlite:///{folder}/plain.db")
+
+        @event.listens_for(database, "connect")
+        def durable(connection: Any, _record: Any) -> None:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+
+        yield database
+        database.dispose()
+
+
 def bare_claim(database: Engine) -> Callable[[], int]:
     lock = "FOR UPDATE SKIP LOCKED" if database.dialect.name == "postgresql" else ""
     typed = text(BARE_CLAIM.format(lock=lock)).bindparams(
@@ -251,13 +280,12 @@ def rates(url: str, *, seconds: float, rounds: int) -> None:
     filler = Filler(store, samples=SAMPLES, payload_bytes=PAYLOAD_BYTES)
     BARE.create(store.writer)
     print(f"{'':44} {'bare':>10} {'store':>10}")
-    compare(
-        "insert, 247 kB payload + 240 kB signal",
-        bare_insert(store.writer, filler),
-        filler.take,
-        seconds=seconds,
-        rounds=rounds,
-    )
+    insert_of_247_kb = partial(compare, ours=filler.take, seconds=seconds, rounds=rounds)
+    if store.reader.dialect.name == "sqlite":
+        with plain_sqlite() as plain:
+            BARE.create(plain)
+            insert_of_247_kb("insert, against SQLite as it comes", bare_insert(plain, filler))
+    insert_of_247_kb("insert, against the store's own connection", bare_insert(store.writer, filler))
     filler.queue_jobs(filler.enough(15_000, seconds, rounds))
     compare("claim in tens", bare_claim(store.writer), filler.claim_ten, seconds=seconds, rounds=rounds)
     store.close()

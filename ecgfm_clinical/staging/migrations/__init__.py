@@ -44,7 +44,7 @@ def upgrade(url: str, *, to: str = HEAD) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
-    database = engine.connect(engine.parse_url(url)).execution_options(writes=True)
+    database = engine.connect(engine.parse_url(url), writes=True)
     try:
         with engine.translated(), _without_foreign_keys(database) as connection, connection.begin():
             if connection.dialect.name == "postgresql":

@@ -102,12 +102,12 @@ def test_a_store_locked_by_another_program_is_unavailable_and_comes_back(
 
 def test_a_full_disk_is_unavailable_and_nothing_is_half_written(tmp_path: Path, ward_of: Any) -> None:
     ward = ward_of(Store.open(f"sqlite:///{tmp_path / 'store.db'}", create=True))
-    with ward.store.reader.connect() as connection:
+    with ward.store.writer.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 20}")
     with pytest.raises(StoreUnavailable, match="full"):
         _fill(ward)
-    with ward.store.reader.connect() as connection:
+    with ward.store.writer.connect() as connection:
         connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
     assert ward.store.counts().received == len(ward.claim(limit=1000))
     assert ward.store.audit_faults() == []

@@ -1,0 +1,68 @@
+"""Empties SQLite's write-ahead log into the database file beside the work, so that no commit has to wait for it.
+
+By itself SQLite does this inside the commit that finds the log long: it copies every page once more and waits for the disk
+twice. A passive checkpoint takes no lock that a reader or writer wants. Where it falls behind, or this thread has died,
+commits do it as ever once the log is `engine.LONGEST_LOG` bytes long. Processes that share a file may each do so.
+"""
+
+import sqlite3
+import threading
+from pathlib import Path
+
+PAUSE = (
+    0.25  # seconds in which commits gather; each checkpoint costs the disk two waits, however little there is to copy
+)
+
+
+class Checkpointer:
+    """One thread for one database file; it starts with the first `nudge`. Safe to call from any thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._written = threading.Event()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def nudge(self) -> None:
+        """Something was committed."""
+        if self._written.is_set():
+            return
+        self._written.set()
+        if self._thread is None:
+            self._start()
+
+    def stop(self) -> None:
+        """End the thread; what it has not copied stays safe in the log."""
+        self._stopping.set()
+        self._written.set()
+        with self._lock:
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None and not self._stopping.is_set():
+                self._thread = threading.Thread(target=self._run, name="checkpointer", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            self._written.wait()
+            if self._stopping.wait(PAUSE):
+                return
+            self._written.clear()
+            try:
+                self._checkpoint()
+            except sqlite3.Error:
+                # Disk full, file locked by another program: nothing is lost, the log keeps it. Whoever commits next is told.
+                continue
+
+    def _checkpoint(self) -> None:
+        connection = sqlite3.connect(self._path, isolation_level=None)
+        try:
+            connection.execute("PRAGMA synchronous = FULL")  # the file is safe on disk before the log is used anew
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        finally:
+            connection.close()
