@@ -238,6 +238,8 @@ def _edges(recorded: NDArray[np.bool_]) -> tuple[int, int]:
 
 def _active_window(samples: Signal) -> tuple[int, int] | None:
     """First and past-the-last sample of what is neither NaN nor zero fill; None for a lead without any."""
+    if len(samples) and all(math.isfinite(end) and end != 0 for end in (samples[0], samples[-1])):
+        return 0, len(samples)  # the ordinary case
     active = np.flatnonzero(np.isfinite(samples) & (samples != 0))
     return (int(active[0]), int(active[-1]) + 1) if len(active) else None
 

@@ -7,13 +7,15 @@ own servers, message parsed and acknowledged, nothing kept). Committed means: SQ
 
 import asyncio
 import signal
-import sqlite3
 import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
+
+from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, insert
 
 from ecgfm_clinical.staging.group_commit import GroupCommit
 from ecgfm_connectors.base import Disposition, Handler, Received, Verdict
@@ -27,15 +29,24 @@ def drop(received: Received) -> Verdict:
 
 
 def keeping(path: str) -> Handler:
-    connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("CREATE TABLE payload (content BLOB)")
+    """The payload and nothing else, by the store's own connection and with its own checkpoints."""
+    from ecgfm_clinical.staging import engine
+    from ecgfm_clinical.staging.checkpointing import Checkpointer
+
+    database, checkpointer = (
+        engine.connect(engine.parse_url(f"sqlite:///{path}"), writes=True),
+        Checkpointer(Path(path)),
+    )
+    payload = Table(
+        "payload", MetaData(), Column("payload_id", Integer, primary_key=True), Column("content", LargeBinary)
+    )
+    payload.create(database)
+    statement = insert(payload)
 
     def commit(contents: Sequence[bytes]) -> list[Verdict]:
-        connection.execute("BEGIN IMMEDIATE")
-        connection.executemany("INSERT INTO payload VALUES (?)", [(content,) for content in contents])
-        connection.execute("COMMIT")
+        with database.begin() as connection:
+            connection.execute(statement, [{"content": content} for content in contents])
+        checkpointer.nudge()
         return [STAGED] * len(contents)
 
     group_commit = GroupCommit(commit)

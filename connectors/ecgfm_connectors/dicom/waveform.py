@@ -181,9 +181,10 @@ def _missing(
     declared = lowest if padding is None else padding
     missing: NDArray[np.bool_] = np.equal(raw, declared)
     if padding is None or not missing.any():
-        undeclared: NDArray[np.bool_] = (raw == lowest) & np.bool_(abs(lowest * gain) > IMPLAUSIBLE)
-        if undeclared.any():
-            codes.append("padding-undeclared")
+        if abs(lowest * gain) <= IMPLAUSIBLE or raw.min(initial=0) > lowest:
+            return np.zeros_like(missing)
+        codes.append("padding-undeclared")
+        undeclared: NDArray[np.bool_] = np.equal(raw, lowest)
         return undeclared
     if abs(declared * gain) <= IMPLAUSIBLE:
         gaps = _runs(missing, math.ceil(PADDING_RUN * rate))

@@ -115,5 +115,7 @@ def _detect(content: bytes) -> str:
 def _commonness(content: bytes, codec: str) -> float:
     """Share of the non-ASCII characters whose lead byte is one that everyday text uses in this character set."""
     found = islice(_NOT_ASCII.finditer(content.decode(codec)), _SAMPLE)
-    leads = [match[0].encode(codec)[0] for match in found]
-    return sum(any(lead in block for block in _COMMON_LEADS[codec]) for lead in leads) / max(len(leads), 1)
+    # Big5 has pairs that decode to two characters, of which the second alone has no code: no everyday text has them.
+    leads = [match[0].encode(codec, "ignore")[:1] for match in found]
+    common = [any(lead[0] in block for block in _COMMON_LEADS[codec]) for lead in leads if lead]
+    return sum(common) / max(len(leads), 1)

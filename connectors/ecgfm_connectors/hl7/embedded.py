@@ -73,11 +73,12 @@ def _encapsulated(obx: Segment) -> bytes:
 
 def _base64(data: str) -> bytes:
     try:
-        compact = data.encode("ascii")
-        if not compact.isalnum():
-            compact = b"".join(compact.split())
-        return pybase64.b64decode(compact + b"=" * (-len(compact) % 4), validate=True)
-    except (UnicodeEncodeError, binascii.Error, ValueError) as error:
+        try:
+            return pybase64.b64decode(data, validate=True)
+        except binascii.Error:  # wrapped into lines, or without its padding
+            compact = b"".join(data.encode("ascii").split())
+            return pybase64.b64decode(compact + b"=" * (-len(compact) % 4), validate=True)
+    except ValueError as error:  # UnicodeEncodeError and binascii.Error among them
         raise Unreadable("base64", "OBX-5 is not base64, or it was cut off on the way") from error
 
 

@@ -22,6 +22,7 @@ VERSIONS = (
 MAX_SEGMENTS = 50_000  #: of one message; each costs memory many times its bytes
 MAX_MESSAGES = 10_000  #: of one batch file
 
+_LONG, _FEW = 4096, 64  # characters, and delimiters among them
 _SEGMENT_START = re.compile(rb"[A-Z][A-Z0-9]{2}")
 _STARTS = (b"MSH", b"FHS", b"BHS", b"BTS", b"FTS")
 _ESCAPE_NEEDED = re.compile(r"[\x00-\x1f\x7f]")
@@ -69,12 +70,12 @@ class Segment:
     def repetitions(self, number: int) -> list[str]:
         """The repetitions of a field, still escaped; [] where the field is empty."""
         raw = self.raw(number)
-        return raw.split(self.delimiters.repetition) if raw else []
+        return _split(raw, self.delimiters.repetition) if raw else []
 
     def components(self, number: int, repetition: int = 0) -> list[str]:
         """The components of one repetition (0-based), still escaped."""
         found = self.repetitions(number)
-        return found[repetition].split(self.delimiters.component) if repetition < len(found) else []
+        return _split(found[repetition], self.delimiters.component) if repetition < len(found) else []
 
     def value(self, number: int, component: int = 1, subcomponent: int = 1, repetition: int = 0) -> str:
         """One leaf, unescaped and stripped. `""` (two quotes: "delete the value") comes back as empty."""
@@ -85,7 +86,7 @@ class Segment:
         """A leaf of a field that was split already."""
         if component > len(components):
             return ""
-        leaves = components[component - 1].split(self.delimiters.subcomponent)
+        leaves = _split(components[component - 1], self.delimiters.subcomponent)
         if subcomponent > len(leaves):
             return ""
         leaf = leaves[subcomponent - 1]
@@ -349,4 +350,18 @@ def _declared_charset(msh: bytes, delimiters: Delimiters) -> str:
 
 def _segment(content: memoryview, span: tuple[int, int], delimiters: Delimiters, codec: str) -> Segment:
     text = str(content[span[0] : span[1]], codec, "replace")
-    return Segment(tuple(text.split(delimiters.field)), delimiters, codec, span)
+    return Segment(tuple(_split(text, delimiters.field)), delimiters, codec, span)
+
+
+def _split(text: str, mark: str) -> list[str]:
+    """`text.split(mark)`. A long text with few marks, an embedded file, is searched by memchr: `split` looks at each character."""
+    if len(text) < _LONG:
+        return text.split(mark)
+    parts: list[str] = []
+    start = 0
+    while (end := text.find(mark, start)) >= 0:
+        if len(parts) == _FEW:
+            return text.split(mark)
+        parts.append(text[start:end])
+        start = end + 1
+    return [*parts, text[start:]]

@@ -4,7 +4,7 @@ import tracemalloc
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ecgfm_connectors.base import Disposition, Verdict
@@ -81,6 +81,7 @@ def test_any_bytes_can_be_acknowledged(noise: bytes, disposition: Disposition, c
 
 
 @given(st.binary(max_size=300))
+@example(b"\x88\xa3")  # a Big5-HKSCS pair that decodes to two characters, the second of which it cannot encode
 def test_any_bytes_are_an_acknowledgement_or_not(noise: bytes) -> None:
     for content in (noise, b"MSH|^~\\&|A\rMSA|AA|" + noise):
         try:
