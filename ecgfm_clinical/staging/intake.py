@@ -40,7 +40,7 @@ _NEWEST = (
     .order_by(ecg.c.version.desc())
     .limit(1)
 )
-_INSERT_ECG = for_both(lambda new: new.on_conflict_do_nothing().returning(ecg.c.ecg_id), ecg)
+_INSERT_ECG = insert(ecg).returning(ecg.c.ecg_id)
 _INSERT_SIGNAL = insert(signal)
 
 
@@ -176,32 +176,16 @@ class _Staged(NamedTuple):
 
 
 def _stage_ecg(tx: Transaction, payload_id: int, received: Received, one: Ecg, priority: int) -> _Staged:
-    source_key, version = tx.key("source", one.source_id), 1
-    urgency = STAT if one.order.stat else priority
-    ecg_id = _insert_ecg(tx, payload_id, received, one, urgency, source_key, version)
-    if ecg_id is None:
-        newest = tx.connection.execute(_NEWEST, {"wanted": source_key}).one()
-        if _holds(tx, newest.ecg_id, one):
-            tx.note("ecg.repeated", ecg_id=newest.ecg_id, payload_id=payload_id, source=received.source)
-            return _Staged(newest.ecg_id, newest.version, new=False)
-        version = newest.version + 1
-        ecg_id = _insert_ecg(tx, payload_id, received, one, urgency, source_key, version)
-        assert ecg_id is not None, "versions of one source_id are numbered one after the other"
-    signal_key, samples = tx.keyring.seal(codec.signal_bytes(one), bound_to=f"signal:{source_key}:{version}")
-    tx.connection.execute(_INSERT_SIGNAL, {"ecg_id": ecg_id, "key_id": signal_key, "samples": samples})
-    work.queue(tx, ecg_id, urgency)
-    tx.count(1, received_at=received.received_at, source=received.source, state=EcgState.WAITING.value)
-    tx.note("ecg.staged", ecg_id=ecg_id, payload_id=payload_id, version=version, source=received.source)
-    return _Staged(ecg_id, version, new=True)
-
-
-def _insert_ecg(
-    tx: Transaction, payload_id: int, received: Received, one: Ecg, priority: int, source_key: str, version: int
-) -> int | None:
-    """The new row's id; None where this version is there already."""
+    source_key = tx.key("source", one.source_id)
+    newest = tx.connection.execute(_NEWEST, {"wanted": source_key}).first()
+    if newest is not None and _holds(tx, newest.ecg_id, one):
+        tx.note("ecg.repeated", ecg_id=newest.ecg_id, payload_id=payload_id, source=received.source)
+        return _Staged(newest.ecg_id, newest.version, new=False)
+    version = 1 + (newest.version if newest is not None else 0)
     key_id, private = tx.keyring.seal(to_json(codec.private(one)), bound_to=f"ecg:{source_key}:{version}")
-    ecg_id: int | None = tx.connection.scalar(
-        _INSERT_ECG[tx.connection.dialect.name],
+    urgency = STAT if one.order.stat else priority
+    ecg_id: int = tx.connection.execute(
+        _INSERT_ECG,
         {
             "payload_id": payload_id,
             "source_key": source_key,
@@ -212,15 +196,20 @@ def _insert_ecg(
             "acquired_at": one.acquired and one.acquired.at,
             "patient_key": identity.patient_key(tx, one.patient, source_key),
             "state": EcgState.WAITING.value,
-            "priority": priority,
+            "priority": urgency,
             "sampling_rate": one.sampling_rate,
             "samples": one.signal.shape[1],
             "about": codec.about(one),
             "key_id": key_id,
             "private": private,
         },
-    )
-    return ecg_id
+    ).scalar_one()
+    signal_key, samples = tx.keyring.seal(codec.signal_bytes(one), bound_to=f"signal:{source_key}:{version}")
+    tx.connection.execute(_INSERT_SIGNAL, {"ecg_id": ecg_id, "key_id": signal_key, "samples": samples})
+    work.queue(tx, ecg_id, urgency)
+    tx.count(1, received_at=received.received_at, source=received.source, state=EcgState.WAITING.value)
+    tx.note("ecg.staged", ecg_id=ecg_id, payload_id=payload_id, version=version, source=received.source)
+    return _Staged(ecg_id, version, new=True)
 
 
 def _holds(tx: Transaction, ecg_id: int, one: Ecg) -> bool:

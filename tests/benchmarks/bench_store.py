@@ -286,7 +286,7 @@ def rates(url: str, *, seconds: float, rounds: int) -> None:
             BARE.create(plain)
             insert_of_247_kb("insert, against SQLite as it comes", bare_insert(plain, filler))
     insert_of_247_kb("insert, against the store's own connection", bare_insert(store.writer, filler))
-    filler.queue_jobs(filler.enough(15_000, seconds, rounds))
+    filler.queue_jobs(filler.enough(40_000, seconds, rounds))
     compare("claim in tens", bare_claim(store.writer), filler.claim_ten, seconds=seconds, rounds=rounds)
     store.close()
 
@@ -466,7 +466,7 @@ def scale(empty_url: str, full_url: str, *, rows: int, seconds: float, rounds: i
     compare("insert", empty.take, full.take, seconds=seconds, rounds=rounds)
     compare("finish scoring with one message", empty.finish, full.finish, seconds=seconds, rounds=rounds)
     for filler in (empty, full):
-        filler.queue_jobs(filler.enough(15_000, seconds, rounds))
+        filler.queue_jobs(filler.enough(40_000, seconds, rounds))
     compare("claim in tens", empty.claim_ten, full.claim_ten, seconds=seconds, rounds=rounds)
     for filler in (empty, full):
         filler.queue_messages(filler.enough(6_000, seconds, rounds))
