@@ -28,7 +28,8 @@ def until(happened: Callable[[], bool]) -> None:
 
 def test_what_is_committed_reaches_the_file_without_another_commit(store: Store, ward_of: Any, tmp_path: Path) -> None:
     """The file alone, without its log, holds the ECG while the store is still open."""
-    ward_of(store).take()
+    ward = ward_of(store)
+    ward.take()
 
     def in_file() -> bool:
         alone = tmp_path / "alone.db"
@@ -40,7 +41,7 @@ def test_what_is_committed_reaches_the_file_without_another_commit(store: Store,
                 return False
 
     until(in_file)
-    store.close()
+    ward.store.close()
 
 
 def test_a_new_file_has_large_pages_and_a_bound_on_its_log(store: Store) -> None:
@@ -57,15 +58,16 @@ def test_closing_ends_the_thread_and_another_nudge_starts_none(store: Store, war
     def started() -> list[str]:
         return [thread.name for thread in threading.enumerate() if thread not in before]
 
-    store.counts()
+    ward = ward_of(store)
+    ward.store.counts()
     assert started() == []  # commands that only read have none
-    ward_of(store).take()
+    ward.take()
     assert started() == ["checkpointer"]
-    store.close()
+    ward.store.close()
     assert started() == []
-    ward_of(store).take()
+    ward.take()
     assert started() == []
-    store.close()
+    ward.store.close()
 
 
 def test_a_locked_or_missing_file_does_not_end_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
