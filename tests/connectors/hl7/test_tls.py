@@ -3,7 +3,9 @@
 import shutil
 import socket
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -131,6 +133,32 @@ def test_a_silent_caller_blocks_nobody(
     port = listening(server)
     with socket.create_connection(("127.0.0.1", port)), MllpCart("localhost", port, tls=client) as cart:
         assert cart.send(MESSAGE).code == "AA"
+
+
+def test_stopping_answers_the_message_at_work_still_encrypted(
+    server: TlsFiles, client: TlsFiles, staged: Verdict
+) -> None:
+    begun, committing = threading.Event(), threading.Event()
+
+    def commit(payload: Received) -> Verdict:
+        begun.set()
+        assert committing.wait(20)
+        return staged
+
+    listener = MllpListener(
+        name="hl7", host="127.0.0.1", port=0, handler=commit, clock=lambda: datetime.now(UTC), tls=server
+    )
+    listener.start()
+    with MllpCart("localhost", listener.port, tls=client) as cart, ThreadPoolExecutor(2) as threads:
+        answer = threads.submit(cart.send, MESSAGE)
+        assert begun.wait(20)
+        stopped = threads.submit(listener.stop)
+        with pytest.raises(ConnectionRefusedError):
+            while True:  # until the port is closed: the connection's reading end is shut after that
+                socket.create_connection(("127.0.0.1", listener.port), timeout=5).close()
+        committing.set()
+        assert answer.result(20).code == "AA"
+        stopped.result(20)
 
 
 def test_unusable_files_are_said_when_the_port_opens(
