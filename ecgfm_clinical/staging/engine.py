@@ -29,7 +29,7 @@ POSTGRESQL_LOCK_TIMEOUT_MS = 30_000
 PAGE_BYTES = (
     8192  # of a new SQLite file: an ECG fills 60 pages instead of 120 of SQLite's own size, each a cost of its own
 )
-LONGEST_LOG = 128 * 2**20  # bytes of SQLite's write-ahead log after which a commit empties it itself (`checkpointing`)
+LONGEST_LOG = 32 * 2**20  # bytes of SQLite's write-ahead log after which a commit empties it itself (`checkpointing`)
 
 
 def parse_url(url: str) -> URL:

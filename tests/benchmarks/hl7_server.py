@@ -14,8 +14,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-
-from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, insert
+from typing import Any
 
 from ecgfm_clinical.staging.group_commit import GroupCommit
 from ecgfm_connectors.base import Disposition, Handler, Received, Verdict
@@ -29,23 +28,18 @@ def drop(received: Received) -> Verdict:
 
 
 def keeping(path: str) -> Handler:
-    """The payload and nothing else, by the store's own connection and with its own checkpoints."""
+    """The payload and nothing else, over a connection such as the store's and with its checkpoints."""
     from ecgfm_clinical.staging import engine
     from ecgfm_clinical.staging.checkpointing import Checkpointer
 
-    database, checkpointer = (
-        engine.connect(engine.parse_url(f"sqlite:///{path}"), writes=True),
-        Checkpointer(Path(path)),
-    )
-    payload = Table(
-        "payload", MetaData(), Column("payload_id", Integer, primary_key=True), Column("content", LargeBinary)
-    )
-    payload.create(database)
-    statement = insert(payload)
+    checkpointer = Checkpointer(Path(path))
+    connection: Any = engine.connect(engine.parse_url(f"sqlite:///{path}")).raw_connection().driver_connection
+    connection.execute("CREATE TABLE payload (content BLOB)")
 
     def commit(contents: Sequence[bytes]) -> list[Verdict]:
-        with database.begin() as connection:
-            connection.execute(statement, [{"content": content} for content in contents])
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany("INSERT INTO payload VALUES (?)", [(content,) for content in contents])
+        connection.execute("COMMIT")
         checkpointer.nudge()
         return [STAGED] * len(contents)
 
