@@ -9,9 +9,9 @@ import sqlite3
 import threading
 from pathlib import Path
 
-PAUSE = (
-    0.25  # seconds in which commits gather; each checkpoint costs the disk two waits, however little there is to copy
-)
+#: Seconds in which commits gather. Each checkpoint costs the disk two waits, however little there is to copy; in a
+#: shorter time than this SQLite's log would not become long enough to be emptied by a commit.
+PAUSE = 0.05
 
 
 class Checkpointer:
