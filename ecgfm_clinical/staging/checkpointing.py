@@ -11,7 +11,7 @@ from pathlib import Path
 
 #: Seconds in which commits gather. Each checkpoint costs the disk two waits, however little there is to copy; in a
 #: shorter time than this SQLite's log would not become long enough to be emptied by a commit.
-PAUSE = 0.05
+PAUSE = 0.1
 
 
 class Checkpointer:
