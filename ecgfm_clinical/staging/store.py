@@ -197,7 +197,6 @@ class Store:
             yield
         finally:
             self._writer_free.release()
-            self._checkpointer.nudge()
 
     def reading(self) -> AbstractContextManager[Reading]:
         """One moment of the store; for the modules of `staging`."""
@@ -231,12 +230,15 @@ class Store:
     def _take_in(self, parcels: Sequence[_Parcel]) -> list[Verdict]:
         """All of them in one transaction."""
         with self.writing(parcels[0].now, parcels[0].actor) as tx:
-            return [
+            verdicts = [
                 intake.record(
                     replace(tx, now=one.now, actor=one.actor), one.received, one.contents, priority=one.priority
                 )
                 for one in parcels
             ]
+        if self._checkpointer is not None:
+            self._checkpointer.nudge()  # payloads and signals are nearly all that makes the log long
+        return verdicts
 
     # Score jobs
 
