@@ -9,8 +9,8 @@ import sqlite3
 import threading
 from pathlib import Path
 
-#: Seconds in which commits gather. Each checkpoint costs the disk two waits, however little there is to copy; in a
-#: shorter time than this SQLite's log would not become long enough to be emptied by a commit.
+#: Seconds in which commits gather: each checkpoint costs the disk two waits, however little there is to copy. Short enough
+#: that a few hundred ECGs a second do not fill `engine.LONGEST_LOG` meanwhile.
 PAUSE = 0.1
 
 
