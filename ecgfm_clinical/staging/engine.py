@@ -26,10 +26,10 @@ from ecgfm_clinical.errors import SettingsError, StoreError, StoreUnavailable
 
 BUSY_TIMEOUT_MS = 15_000  # how long SQLite waits for another writer before it says "locked"
 POSTGRESQL_LOCK_TIMEOUT_MS = 30_000
-PAGE_BYTES = (
-    8192  # of a new SQLite file: an ECG fills 60 pages instead of 120 of SQLite's own size, each a cost of its own
-)
-LONGEST_LOG = 32 * 2**20  # bytes of SQLite's write-ahead log after which a commit empties it itself (`checkpointing`)
+#: Of a new SQLite file. An ECG fills 60 such pages instead of 120 of SQLite's own size, and each page costs something.
+PAGE_BYTES = 8192
+#: Bytes of SQLite's write-ahead log after which a commit empties it itself; the thread of `checkpointing` comes before.
+LONGEST_LOG = 32 * 2**20
 
 
 def parse_url(url: str) -> URL:
@@ -93,9 +93,8 @@ class StagingSqlite(SQLiteDialect_pysqlite):
 
     supports_statement_cache = True
 
-    def __init__(
-        self, writes: bool = False, **others: Any
-    ) -> None:  # by name only is no word create_engine understands
+    # Not by name only: `create_engine` would not hand it on.
+    def __init__(self, writes: bool = False, **others: Any) -> None:
         super().__init__(**others)
         self._writes = writes
 
