@@ -51,12 +51,10 @@ class Ingest:
     def _decode(self, content: bytes) -> Contents | PayloadError:
         # Python runs one thread at a time. Small payloads, a few milliseconds each, are through sooner one after the other
         # than taking turns with each other and with the commit of the one before; nobody waits for a large one.
-        with self._turn if len(content) < SMALL else nullcontext():
-            return self._decoded(content)
-
-    def _decoded(self, content: bytes) -> Contents | PayloadError:
+        turn = self._turn if len(content) < SMALL else nullcontext()
         try:
-            contents = self._read(content)
+            with turn:
+                contents = self._read(content)
         except PayloadError as error:
             return error
         except Exception as error:  # noqa: BLE001  a decoder's own fault: keep the bytes, a later version may read them

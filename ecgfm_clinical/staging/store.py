@@ -188,7 +188,7 @@ class Store:
     @contextmanager
     def _turn(self) -> Iterator[None]:
         """SQLite has one writer: threads of this process queue here, woken at once, instead of polling the file."""
-        if self._checkpointer is None:
+        if self.writer.dialect.name != "sqlite":
             yield
             return
         if not self._writer_free.acquire(timeout=engine.BUSY_TIMEOUT_MS / 1000):

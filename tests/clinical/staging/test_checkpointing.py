@@ -2,8 +2,6 @@
 
 import sqlite3
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +10,13 @@ import pytest
 from ecgfm_clinical.staging import checkpointing, engine
 from ecgfm_clinical.staging.checkpointing import Checkpointer
 from ecgfm_clinical.staging.store import Store
+from ecgfm_clinical.testing import wait_until
 
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setattr(checkpointing, "PAUSE", 0.01)
     return Store.open(f"sqlite:///{tmp_path / 'store.db'}", create=True)
-
-
-def until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not happened():
-        assert time.monotonic() < deadline
 
 
 def test_what_is_committed_reaches_the_file_without_another_commit(store: Store, ward_of: Any, tmp_path: Path) -> None:
@@ -40,7 +33,7 @@ def test_what_is_committed_reaches_the_file_without_another_commit(store: Store,
             except sqlite3.DatabaseError:  # copied in the middle of a checkpoint, or before the first one
                 return False
 
-    until(in_file)
+    wait_until(in_file)
     ward.store.close()
 
 
@@ -75,13 +68,13 @@ def test_a_locked_or_missing_file_does_not_end_it(tmp_path: Path, monkeypatch: p
     path = tmp_path / "folder" / "store.db"
     checkpointer = Checkpointer(path)
     checkpointer.nudge()
-    until(lambda: not checkpointer._written.is_set())  # it has tried, and failed: there is no such folder
+    wait_until(lambda: not checkpointer._written.is_set())  # it has tried, and failed: there is no such folder
     path.parent.mkdir()
     with sqlite3.connect(path) as writer:
         writer.execute("PRAGMA journal_mode = WAL")
         writer.execute("CREATE TABLE t (a)")
         writer.execute("INSERT INTO t VALUES (randomblob(100000))")
     checkpointer.nudge()
-    until(lambda: path.stat().st_size > 100_000)
+    wait_until(lambda: path.stat().st_size > 100_000)
     writer.close()
     checkpointer.stop()

@@ -1,8 +1,7 @@
 """Callers that come while a commit is under way share the next one; each is answered for its own item."""
 
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -13,6 +12,7 @@ from ecgfm_clinical.errors import StoreUnavailable
 from ecgfm_clinical.staging.group_commit import GroupCommit
 from ecgfm_clinical.staging.schema import audit, score_job
 from ecgfm_clinical.staging.store import Store
+from ecgfm_clinical.testing import wait_until
 from ecgfm_connectors.base import Disposition, Verdict
 from ecgfm_connectors.errors import Unreadable
 
@@ -35,12 +35,6 @@ class Disk:
         return [f"kept {item}" for item in items]
 
 
-def holds(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-
-
 def together(disk: Disk, first: int, others: Sequence[int]) -> list[Future[str]]:
     """`others` come while `first` is being committed."""
     gate = GroupCommit(disk.commit)
@@ -49,7 +43,7 @@ def together(disk: Disk, first: int, others: Sequence[int]) -> list[Future[str]]
         assert disk.begun.wait(60)
         for number, item in enumerate(others, start=1):
             calls.append(threads.submit(gate, item))
-            holds(lambda number=number: len(gate._waiting) == number)  # type: ignore[misc]
+            wait_until(lambda number=number: len(gate._waiting) == number)  # type: ignore[misc]
         disk.let.set()
     return calls
 

@@ -4,7 +4,6 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -136,20 +135,18 @@ def test_a_silent_caller_blocks_nobody(
         assert cart.send(MESSAGE).code == "AA"
 
 
-def until_closed(port: int) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=5).close()
-        except ConnectionRefusedError:
-            return
-        except OSError:  # taken and dropped again
-            continue
-    pytest.fail("the port is still open")
+def closed(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:  # taken and dropped again
+        pass
+    return False
 
 
 def test_stopping_answers_the_message_at_work_still_encrypted(
-    server: TlsFiles, client: TlsFiles, staged: Verdict
+    server: TlsFiles, client: TlsFiles, staged: Verdict, wait_until: Callable[[Callable[[], bool]], None]
 ) -> None:
     begun, committing = threading.Event(), threading.Event()
 
@@ -166,7 +163,7 @@ def test_stopping_answers_the_message_at_work_still_encrypted(
         answer = threads.submit(cart.send, MESSAGE)
         assert begun.wait(20)
         stopped = threads.submit(listener.stop)
-        until_closed(listener.port)
+        wait_until(lambda: closed(listener.port))
         committing.set()
         assert answer.result(20).code == "AA"
         stopped.result(20)
