@@ -9,7 +9,7 @@ from threading import Event
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ecgfm_clinical.demo import recordings
+from ecgfm_clinical.shipped import recordings
 from ecgfm_connectors.ecg import LEADS, AcquiredAt, Ecg
 from ecgfm_connectors.patient import Identifier, Patient
 

@@ -35,11 +35,11 @@ from ecgfm_clinical.settings import (
 
 if TYPE_CHECKING:
     from ecgfm.predictor import Predictor
-    from ecgfm_clinical.composing import Composer
-    from ecgfm_clinical.ingest import Ingest
-    from ecgfm_clinical.learning.live import LiveScorer, ShadowScorer
-    from ecgfm_clinical.reporting import Reporter
-    from ecgfm_clinical.scoring import Scorer
+    from ecgfm_clinical.pipeline.composing import Composer
+    from ecgfm_clinical.pipeline.ingest import Ingest
+    from ecgfm_clinical.pipeline.live import LiveScorer, ShadowScorer
+    from ecgfm_clinical.pipeline.reporting import Reporter
+    from ecgfm_clinical.pipeline.scoring import Scorer
     from ecgfm_clinical.staging.registry import ModelRow
     from ecgfm_clinical.staging.store import Store
     from ecgfm_connectors.base import Destination, Listener, Source
@@ -83,7 +83,7 @@ def build_composer(settings: Settings) -> "Composer | None":
     """What writes messages for every destination of the settings; None where there is none. Raises Misconfigured."""
     if not settings.destinations.all:
         return None
-    from ecgfm_clinical.composing import Composer
+    from ecgfm_clinical.pipeline.composing import Composer
     from ecgfm_connectors.hl7.result import Profile, compose
 
     formats = {
@@ -113,7 +113,7 @@ def build_composer(settings: Settings) -> "Composer | None":
 
 def build_ingest(settings: Settings, store: "Store", source: str) -> "Ingest":
     """The Handler for what comes in by the listener or source of this name, read by its own rules."""
-    from ecgfm_clinical.ingest import Ingest
+    from ecgfm_clinical.pipeline.ingest import Ingest
     from ecgfm_connectors.reading import read
 
     return Ingest(store, read=partial(read, context=reading_context(settings, source)), clock=utc_now)
@@ -305,7 +305,7 @@ def open_predictor(settings: Settings, bundle: str | None = None) -> "Predictor"
     """The model, resident. Raises ModelError where the bundle is missing or damaged."""
     from ecgfm.errors import EcgFmError
     from ecgfm.predictor import Predictor
-    from ecgfm_clinical.shipped import shipped_recordings
+    from ecgfm_clinical.shipped.measuring import shipped_recordings
 
     path = bundle_path(settings, bundle)
     try:
@@ -322,7 +322,7 @@ def open_predictor(settings: Settings, bundle: str | None = None) -> "Predictor"
 
 
 def build_scorer(settings: Settings, store: "Store", predictor: "Predictor") -> "Scorer":
-    from ecgfm_clinical.scoring import Scorer
+    from ecgfm_clinical.pipeline.scoring import Scorer
 
     return Scorer(
         store,
@@ -341,8 +341,8 @@ def build_scorer(settings: Settings, store: "Store", predictor: "Predictor") -> 
 
 def build_live_scorer(settings: Settings, store: "Store") -> "LiveScorer":
     """A scorer that follows promotions; the settings' own bundle is installed where it was not. Raises ModelError."""
-    from ecgfm_clinical.learning.live import LiveScorer
     from ecgfm_clinical.learning.planning import live_model
+    from ecgfm_clinical.pipeline.live import LiveScorer
     from ecgfm_clinical.staging.registry import Registry
 
     registry = Registry(store)
@@ -352,7 +352,7 @@ def build_live_scorer(settings: Settings, store: "Store") -> "LiveScorer":
 
 def build_shadow_scorer(settings: Settings, store: "Store") -> "ShadowScorer":
     """The candidate that answers live ECGs without being heard."""
-    from ecgfm_clinical.learning.live import ShadowScorer
+    from ecgfm_clinical.pipeline.live import ShadowScorer
     from ecgfm_clinical.staging.registry import Registry
 
     return ShadowScorer(
@@ -377,7 +377,7 @@ def _scorer_of(settings: Settings, store: "Store", row: "ModelRow") -> "Scorer":
 
 def build_reporters(settings: Settings, store: "Store") -> "Iterator[Reporter]":
     """One reporter a destination: each destination's queue moves by itself."""
-    from ecgfm_clinical.reporting import Reporter
+    from ecgfm_clinical.pipeline.reporting import Reporter
     from ecgfm_connectors.hl7.ack import reaction
 
     for destination, part in build_destinations(settings):

@@ -44,8 +44,8 @@ def test_no_package_imports_what_it_must_not_know(package: Path) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_stages_meet_only_in_the_store(stage: str) -> None:
-    others = {f"ecgfm_clinical.{other}" for other in STAGES if other != stage}
-    assert not others & {name for name, _ in imports(ROOT / "ecgfm_clinical" / f"{stage}.py")}
+    others = {f"ecgfm_clinical.pipeline.{other}" for other in STAGES if other != stage}
+    assert not others & {name for name, _ in imports(ROOT / "ecgfm_clinical" / "pipeline" / f"{stage}.py")}
 
 
 def test_homes_of_packages_are_not_packages() -> None:
@@ -64,13 +64,16 @@ def loaded_by(code: str) -> set[str]:
     ("code", "absent"),
     [
         (
-            "import ecgfm_clinical.learning.live, ecgfm_clinical.learning.planning",
+            "import ecgfm_clinical.pipeline.live, ecgfm_clinical.learning.planning",
             {"lightning", "torchmetrics", "hl7apy"},
         ),
         ("import ecgfm_clinical.cli", {"torch", "hl7apy", "pydicom", "pynetdicom", "matplotlib", "onnxruntime"}),
         ("import ecgfm_connectors.reading", {"torch", "sqlalchemy", "hl7apy"}),
-        ("import ecgfm_clinical.scoring, ecgfm_clinical.wiring", {"hl7apy", "pynetdicom"}),
-        ("import ecgfm_clinical.reporting, ecgfm_clinical.ingest, ecgfm_connectors.hl7.result", {"torch"}),
+        ("import ecgfm_clinical.pipeline.scoring, ecgfm_clinical.wiring", {"hl7apy", "pynetdicom"}),
+        (
+            "import ecgfm_clinical.pipeline.reporting, ecgfm_clinical.pipeline.ingest, ecgfm_connectors.hl7.result",
+            {"torch"},
+        ),
         ("import ecgfm", {"sqlalchemy", "pydicom", "hl7apy"}),
     ],
 )

@@ -37,9 +37,9 @@ def withdraw(
     What was not sent yet is cancelled; what was sent, or may have been, is followed by a withdrawal under a number of its
     own. `status` and `show` tell when the receiver has acknowledged it.
     """
-    from ecgfm_clinical import correction
     from ecgfm_clinical.errors import InputError
-    from ecgfm_clinical.story import find_ecg
+    from ecgfm_clinical.operate import correction
+    from ecgfm_clinical.operate.story import find_ecg
 
     if ecg is None and model is None and since is None:
         raise InputError("say what to withdraw: an ECG, --model DIGEST, or --since TIME")
@@ -75,8 +75,8 @@ def correct(
     and birth date of the right patient are taken from the ADT messages the store has seen; the old ones are not carried
     over. The number is asked for and never an argument: arguments are seen by everyone on the machine and kept by shells.
     """
-    from ecgfm_clinical import correction
-    from ecgfm_clinical.story import find_ecg
+    from ecgfm_clinical.operate import correction
+    from ecgfm_clinical.operate.story import find_ecg
 
     with opened(settings) as (read, store):
         ecg_id = find_ecg(store, ecg)

@@ -89,7 +89,7 @@ def _watch(hospital: "Hospital", total: int) -> None:
 
 
 def _draw(hospital: "Hospital", row: "Row | None") -> Path:
-    from ecgfm_clinical.paper import draw
+    from ecgfm_clinical.ecg.paper import draw
 
     path = hospital.folder / "ecg.png"
     if row is None or row.ecg_id is None:
@@ -119,7 +119,7 @@ def _message_of(hospital: "Hospital", row: "Row | None") -> bytes:
 
 def _tell(hospital: "Hospital", found: "Sequence[Row]", message: bytes, picture: Path, seconds: float) -> None:
     from ecgfm_clinical.demo import summary
-    from ecgfm_clinical.story import sum_text
+    from ecgfm_clinical.operate.story import sum_text
 
     out = console()
     out.print(summary.table(found[:SHOWN], width=out.width))

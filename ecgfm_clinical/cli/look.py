@@ -22,7 +22,7 @@ def status(
     received = scored + not evaluable + failed + waiting, always. Exits with 1 where a person must look.
     """
     from ecgfm_clinical import wiring
-    from ecgfm_clinical.story import status_of, status_text
+    from ecgfm_clinical.operate.story import status_of, status_text
 
     with opened(settings) as (read, store):
         zone = read.site.zone
@@ -43,7 +43,7 @@ def show(
     phi: Annotated[bool, typer.Option("--phi", help="Show identifying values and message bodies.")] = False,
 ) -> None:
     """The whole story of one ECG: received, judged, scored by which model, sent when, acknowledged how."""
-    from ecgfm_clinical.story import find_ecg, story_of, story_text
+    from ecgfm_clinical.operate.story import find_ecg, story_of, story_text
 
     with opened(settings) as (_, store):
         found = story_of(store.story(find_ecg(store, ecg)), phi=phi)
@@ -62,14 +62,14 @@ def inspect(
 
     Needs no installation; with settings, times and patient numbers are read as that site would.
     """
-    from ecgfm_clinical.inspection import describe, write_npz
-    from ecgfm_clinical.reading import read_ecgs
+    from ecgfm_clinical.ecg.inspection import describe, write_npz
+    from ecgfm_clinical.files.reading import read_ecgs
 
     ecgs = read_ecgs(file, settings_from(settings) if settings else None)
     if npz is not None:
         write_npz(ecgs[0], npz)
     if png is not None:
-        from ecgfm_clinical.paper import draw
+        from ecgfm_clinical.ecg.paper import draw
 
         draw(ecgs[0].signal, ecgs[0].sampling_rate, png, title=file.name if phi else "")
     described = [describe(ecg, phi=phi) for ecg in ecgs]

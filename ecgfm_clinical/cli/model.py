@@ -106,7 +106,7 @@ def prepare(
     """Measure on real ECGs how far a runtime is from torch float32, and keep the record; refused above its limit."""
     from ecgfm import runtimes
     from ecgfm.checkpoint import Bundle
-    from ecgfm_clinical.shipped import shipped_recordings
+    from ecgfm_clinical.shipped.measuring import shipped_recordings
 
     found = runtimes.prepare(
         Bundle.read(bundle),
@@ -147,7 +147,7 @@ def bench(
     """
     from ecgfm.bench import bench as measure
     from ecgfm.checkpoint import Bundle
-    from ecgfm_clinical.shipped import shipped_recordings
+    from ecgfm_clinical.shipped.measuring import shipped_recordings
 
     with progress_console().status("Timing"):
         timings = measure(
@@ -181,7 +181,7 @@ def _named(paths: Sequence[Path]) -> "Recordings":
     from ecgfm.predictor import Record
     from ecgfm.runtimes.preparation import Recordings
     from ecgfm_clinical.errors import InputError
-    from ecgfm_clinical.reading import gather, read_ecgs
+    from ecgfm_clinical.files.reading import gather, read_ecgs
 
     records: list[Record] = []
     unreadable = 0

@@ -36,7 +36,7 @@ def run(
     PostgreSQL store.
     """
     from ecgfm_clinical import log
-    from ecgfm_clinical.service import Service
+    from ecgfm_clinical.service.service import Service
 
     log.setup()
     with opened(settings) as (read, store):
@@ -58,7 +58,7 @@ def ingest(
     Refused and unreadable files are kept in the store with their reason. Exits with 1 where a file could not be staged.
     """
     from ecgfm_clinical import wiring
-    from ecgfm_clinical.reading import gather
+    from ecgfm_clinical.files.reading import gather
     from ecgfm_connectors.base import Disposition
 
     found = gather(paths)
@@ -85,7 +85,7 @@ def ingest(
 
 def _stage(path: Path, handle: "Handler") -> "Verdict":
     from ecgfm_clinical import wiring
-    from ecgfm_clinical.reading import receive
+    from ecgfm_clinical.files.reading import receive
     from ecgfm_connectors.base import Disposition, Verdict
     from ecgfm_connectors.errors import PayloadError
 
@@ -106,8 +106,9 @@ def pull(
     as_json: JsonOption = False,
 ) -> None:
     """Ask each source once for what is new, as the schedule does."""
-    from ecgfm_clinical import schedule, wiring
+    from ecgfm_clinical import wiring
     from ecgfm_clinical.errors import InputError
+    from ecgfm_clinical.service import schedule
 
     results = []
     with opened(settings) as (read, store):

@@ -164,7 +164,7 @@ def embedding_map(
     """Draw the recordings as ENCODER sees them, on two axes."""
     from ecgfm.checkpoint import load
     from ecgfm.probe import LabelTable, embed_recordings, project
-    from ecgfm_clinical.embedding_map import draw
+    from ecgfm_clinical.files.embedding_map import draw
 
     table = LabelTable.read(labels)
     label = colour or table.labels[0]

@@ -176,7 +176,7 @@ def shadow(
     from ecgfm_clinical import wiring
     from ecgfm_clinical.errors import NotFound
     from ecgfm_clinical.learning import planning
-    from ecgfm_clinical.learning.shadow import compared
+    from ecgfm_clinical.pipeline.shadow import compared
     from ecgfm_clinical.staging.registry import Registry
 
     with opened(settings) as (read, store):

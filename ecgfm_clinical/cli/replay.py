@@ -64,10 +64,10 @@ def replay(
 def _ecg(settings: "Settings", store: "Store", wanted: str, bundle: str | None) -> tuple[bool, dict[str, object]]:
     from dataclasses import asdict
 
-    from ecgfm_clinical import replay as replaying
     from ecgfm_clinical import wiring
     from ecgfm_clinical.errors import ModelError
-    from ecgfm_clinical.story import find_ecg
+    from ecgfm_clinical.operate import replay as replaying
+    from ecgfm_clinical.operate.story import find_ecg
 
     ecg_id = find_ecg(store, wanted)
     then = replaying.last_scoring(store, ecg_id)
@@ -96,8 +96,8 @@ def _registered(store: "Store", model_id: str) -> str | None:
 
 
 def _refused(settings: "Settings", store: "Store") -> dict[str, object]:
-    from ecgfm_clinical import replay as replaying
     from ecgfm_clinical import wiring
+    from ecgfm_clinical.operate import replay as replaying
 
     def handle(received: "Received") -> "object":
         return wiring.build_ingest(settings, store, received.source)(received)

@@ -23,8 +23,8 @@ def predict(
     Quality findings stand beside the numbers and do not replace them. Exits with 1 where a file could not be read.
     """
     from ecgfm_clinical import wiring
-    from ecgfm_clinical.prediction import document_text, predict_files
-    from ecgfm_clinical.reading import gather
+    from ecgfm_clinical.files.prediction import document_text, predict_files
+    from ecgfm_clinical.files.reading import gather
     from ecgfm_clinical.settings import Settings
 
     site = settings_from(settings) if settings else Settings()
@@ -54,8 +54,9 @@ def embed(
 
     Exits with 1 where a file has no embedding; the others are written all the same.
     """
-    from ecgfm_clinical import embeddings, wiring
-    from ecgfm_clinical.reading import gather
+    from ecgfm_clinical import wiring
+    from ecgfm_clinical.files import embeddings
+    from ecgfm_clinical.files.reading import gather
     from ecgfm_clinical.settings import Settings
 
     embeddings.check_format(out)
@@ -90,9 +91,9 @@ def explain(
     from ecgfm.explain import METHODS
     from ecgfm.explain import explain as saliency_of
     from ecgfm_clinical import wiring
+    from ecgfm_clinical.ecg.paper import draw
     from ecgfm_clinical.errors import InputError
-    from ecgfm_clinical.paper import draw
-    from ecgfm_clinical.reading import read_ecgs
+    from ecgfm_clinical.files.reading import read_ecgs
     from ecgfm_clinical.settings import Settings
 
     if method not in METHODS:

@@ -15,7 +15,7 @@ def init(
 
     Edit settings.toml, then run `ecgfm-clinical check --settings FOLDER/settings.toml`.
     """
-    from ecgfm_clinical.setup import write_installation
+    from ecgfm_clinical.operate.setup import write_installation
 
     path = write_installation(folder)
     console().print(
@@ -28,7 +28,7 @@ def check(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
 
     Sends nothing but C-ECHO and a connection test. Exits with 1 where a part is not well.
     """
-    from ecgfm_clinical.setup import check_parts
+    from ecgfm_clinical.operate.setup import check_parts
 
     lines = list(check_parts(settings_from(settings)))
     if as_json:

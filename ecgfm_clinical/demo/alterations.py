@@ -14,8 +14,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy import signal as dsp
 
-from ecgfm_clinical.demo.beats import Signal, qt_interval, r_peaks
-from ecgfm_clinical.demo.recordings import STORED, twelve
+from ecgfm_clinical.ecg.beats import Signal, qt_interval, r_peaks
+from ecgfm_clinical.shipped.recordings import STORED, twelve
 from ecgfm_connectors.ecg import LEADS
 
 Alteration = Callable[[Signal, float, Generator], Signal]

@@ -6,15 +6,14 @@ Every identity is made up and says so: assigning authority DEMO, family name DEM
 import zlib
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Literal
 from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 
-from ecgfm_clinical.demo import alterations, recordings
-from ecgfm_clinical.demo.beats import Signal
+from ecgfm_clinical.demo import alterations
+from ecgfm_clinical.ecg.beats import Signal
+from ecgfm_clinical.shipped import recordings
 from ecgfm_connectors.ecg import AcquiredAt, Device, Ecg, Filters, Order
 from ecgfm_connectors.patient import Identifier, Patient, Sex
 
@@ -138,15 +137,3 @@ def patient_of(case: Case, today: date) -> Patient:
 def unique_id(name: str) -> str:
     """A DICOM UID derived from a name (PS3.5 B.2: 2.25 and a UUID as a decimal number)."""
     return f"2.25.{uuid5(NAMESPACE_OID, f'ecgfm-clinical demo {name}').int}"
-
-
-def vendor_recording() -> Path | None:
-    """The real ECG of a Mortara ELI 250 (1000 Hz) that the installed pydicom carries for its own tests; None without it.
-
-    It is found, not imported: this side of the program does not load pydicom.
-    """
-    package = find_spec("pydicom")
-    if package is None or package.origin is None:
-        return None
-    path = Path(package.origin).parent / "data" / "test_files" / "waveform_ecg.dcm"
-    return path if path.is_file() else None

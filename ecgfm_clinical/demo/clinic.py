@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.random import Generator
 
-from ecgfm_clinical.demo import recordings
 from ecgfm_clinical.demo.alterations import RULES
-from ecgfm_clinical.demo.beats import Signal
 from ecgfm_clinical.demo.cases import AUTHORITY, unique_id
 from ecgfm_clinical.demo.outcomes import UPPER_REFERENCE_LIMIT, Simulated, simulate
+from ecgfm_clinical.ecg.beats import Signal
+from ecgfm_clinical.shipped import recordings
 from ecgfm_connectors.ecg import LEADS, AcquiredAt, Device, Ecg, Order
 from ecgfm_connectors.patient import Identifier, Patient, Sex
 

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from ecgfm_clinical.demo.cases import AUTHORITY, CASES, Case, ecg_of, vendor_recording
+from ecgfm_clinical.demo.cases import AUTHORITY, CASES, Case, ecg_of
 from ecgfm_clinical.errors import InputError
+from ecgfm_clinical.shipped.vendor import vendor_recording
 from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.errors import PayloadError

@@ -16,7 +16,7 @@ from typing import Self
 from ecgfm_clinical import wiring
 from ecgfm_clinical.demo.deliveries import Delivery, Route
 from ecgfm_clinical.errors import ClinicalError, InputError
-from ecgfm_clinical.service import Service
+from ecgfm_clinical.service.service import Service
 from ecgfm_clinical.settings import read_settings
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.errors import ConnectorError

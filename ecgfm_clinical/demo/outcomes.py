@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from ecgfm_clinical.demo.beats import Signal, heart_rate, r_peaks
+from ecgfm_clinical.ecg.beats import Signal, heart_rate, r_peaks
 from ecgfm_connectors.ecg import LEADS
 
 REDUCED_LVEF = 40.0  #: %, inclusive

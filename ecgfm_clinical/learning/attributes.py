@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ecgfm_clinical.demo.beats import heart_rate
+from ecgfm_clinical.ecg.beats import heart_rate
 from ecgfm_clinical.learning.cohort import Member
 from ecgfm_clinical.learning.sources import EcgSource
 from ecgfm_clinical.learning.statements import AF, PACED, SINUS, from_codes, from_words

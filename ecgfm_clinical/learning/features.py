@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfm_clinical.demo.beats import r_peaks
+from ecgfm_clinical.ecg.beats import r_peaks
 
 BEFORE, AFTER = 0.30, 0.45  #: s of the median beat around R
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from ecgfm.predictor import Record
-from ecgfm_clinical.evaluability import judge
+from ecgfm_clinical.ecg.evaluability import judge
 from ecgfm_clinical.learning.rows import EcgRow, OutcomeKind, OutcomeRow
 from ecgfm_clinical.settings import HeadRules
 from ecgfm_clinical.staging import learning as queries

@@ -15,9 +15,9 @@ from ecgfm.candidate import Model
 from ecgfm.checkpoint import Bundle
 from ecgfm.dataset import Example, segment_count
 from ecgfm.embedding import embed
-from ecgfm_clinical.demo.beats import heart_rate
+from ecgfm_clinical.ecg.beats import heart_rate
+from ecgfm_clinical.ecg.evaluability import between_beats, signal_reasons
 from ecgfm_clinical.errors import LearningError
-from ecgfm_clinical.evaluability import between_beats, signal_reasons
 from ecgfm_clinical.learning import drift, figures, planning
 from ecgfm_clinical.learning.drift import Finding, Sample, Scored
 from ecgfm_clinical.learning.report import STYLE

@@ -22,7 +22,7 @@ from ecgfm.network import EcgFm
 from ecgfm.runtimes.preparation import onnx_file
 from ecgfm.signal import prepare
 from ecgfm.synthetic import synthetic_ecgs
-from ecgfm_clinical.shipped import shipped_recordings
+from ecgfm_clinical.shipped.measuring import shipped_recordings
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
 

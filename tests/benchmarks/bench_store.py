@@ -40,10 +40,10 @@ from sqlalchemy import (
 
 from ecgfm.predictor import HeadPrediction, Prediction, Record
 from ecgfm_clinical import wiring
-from ecgfm_clinical.composing import Composer
-from ecgfm_clinical.ingest import Ingest
-from ecgfm_clinical.reporting import Reporter
-from ecgfm_clinical.scoring import Scorer
+from ecgfm_clinical.pipeline.composing import Composer
+from ecgfm_clinical.pipeline.ingest import Ingest
+from ecgfm_clinical.pipeline.reporting import Reporter
+from ecgfm_clinical.pipeline.scoring import Scorer
 from ecgfm_clinical.settings import HeadRules
 from ecgfm_clinical.staging import schema
 from ecgfm_clinical.staging.records import Draft, Score, Scoring

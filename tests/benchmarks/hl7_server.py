@@ -48,7 +48,7 @@ def keeping(path: str) -> Handler:
 
 
 def staging(path: str) -> Handler:
-    from ecgfm_clinical.ingest import Ingest
+    from ecgfm_clinical.pipeline.ingest import Ingest
     from ecgfm_clinical.staging.store import Store
     from ecgfm_connectors.reading import ReadingContext, read
 

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from ecgfm_clinical.composing import Composer
+from ecgfm_clinical.pipeline.composing import Composer
 from ecgfm_clinical.staging.records import Draft, Kind, Score, Scoring
 from ecgfm_clinical.testing import make_ecg
 from ecgfm_connectors.errors import Refused

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import typer.main
 
-from ecgfm_clinical import evaluability
 from ecgfm_clinical.cli import app
+from ecgfm_clinical.ecg import evaluability
+from ecgfm_clinical.operate.setup import example_settings
 from ecgfm_clinical.settings import read_settings
-from ecgfm_clinical.setup import example_settings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 RUNBOOK = (DEPLOY / "RUNBOOK.md").read_text(encoding="utf-8")

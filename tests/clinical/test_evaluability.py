@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ecgfm_clinical import evaluability
-from ecgfm_clinical.demo import alterations, recordings
-from ecgfm_clinical.evaluability import age_years, judge, signal_reasons
+from ecgfm_clinical.demo import alterations
+from ecgfm_clinical.ecg import evaluability
+from ecgfm_clinical.ecg.evaluability import age_years, judge, signal_reasons
 from ecgfm_clinical.settings import HeadRules
+from ecgfm_clinical.shipped import recordings
 from ecgfm_clinical.testing import make_ecg
 from ecgfm_connectors.ecg import Ecg, Finding
 from ecgfm_connectors.files import payload

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from ecgfm_clinical.errors import StoreUnavailable
-from ecgfm_clinical.holding import Holding
+from ecgfm_clinical.staging.holding import Holding
 from ecgfm_clinical.staging.records import EcgState, Job
 from ecgfm_clinical.staging.store import Store
 from ecgfm_clinical.testing import Clock, make_ecg

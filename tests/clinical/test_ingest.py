@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ecgfm_clinical.ingest import SMALL, Ingest
+from ecgfm_clinical.pipeline.ingest import SMALL, Ingest
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Disposition, Received
 from ecgfm_connectors.contents import Contents

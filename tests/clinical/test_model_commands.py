@@ -12,7 +12,7 @@ from ecgfm.predictor import Record
 from ecgfm.testing import write_tiny_bundle
 from ecgfm_clinical.cli import app
 from ecgfm_clinical.errors import InputError
-from ecgfm_clinical.reading import read_ecgs
+from ecgfm_clinical.files.reading import read_ecgs
 from ecgfm_clinical.settings import Model, Settings
 from ecgfm_clinical.wiring import open_predictor
 

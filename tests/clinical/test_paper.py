@@ -7,7 +7,7 @@ import pytest
 from matplotlib.image import imread
 from numpy.typing import NDArray
 
-from ecgfm_clinical import paper
+from ecgfm_clinical.ecg import paper
 from ecgfm_connectors.ecg import LEADS
 
 RATE = 500.0

@@ -9,9 +9,9 @@ from typing import Literal
 
 import pytest
 
-from ecgfm_clinical.codes import local_code
-from ecgfm_clinical.composing import Composer
-from ecgfm_clinical.reporting import Reporter
+from ecgfm_clinical.pipeline.codes import local_code
+from ecgfm_clinical.pipeline.composing import Composer
+from ecgfm_clinical.pipeline.reporting import Reporter
 from ecgfm_clinical.staging.records import MessageState, Score, Scoring
 from ecgfm_clinical.staging.store import Store
 from ecgfm_clinical.testing import Clock, make_ecg

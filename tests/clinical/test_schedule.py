@@ -6,8 +6,8 @@ from threading import Event
 
 import pytest
 
-from ecgfm_clinical import schedule
 from ecgfm_clinical.errors import StoreUnavailable
+from ecgfm_clinical.service import schedule
 from ecgfm_clinical.staging.store import Store
 from ecgfm_clinical.testing import Clock, wait_until
 from ecgfm_connectors.base import Disposition, Handler, PullReport, Received, Verdict

@@ -10,9 +10,10 @@ import pytest
 
 from ecgfm.predictor import Prediction, Predictor, Record
 from ecgfm.testing import write_tiny_bundle
-from ecgfm_clinical.demo import alterations, recordings
-from ecgfm_clinical.scoring import Scorer
+from ecgfm_clinical.demo import alterations
+from ecgfm_clinical.pipeline.scoring import Scorer
 from ecgfm_clinical.settings import HeadRules
+from ecgfm_clinical.shipped import recordings
 from ecgfm_clinical.staging.records import Draft, EcgState, JobState, MessageState
 from ecgfm_clinical.staging.store import Store
 from ecgfm_clinical.testing import Clock, make_ecg

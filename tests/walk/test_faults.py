@@ -25,7 +25,7 @@ from ecgfm_clinical import wiring
 from ecgfm_clinical.campaign import victim
 from ecgfm_clinical.errors import ModelError
 from ecgfm_clinical.learning import governance
-from ecgfm_clinical.service import Service
+from ecgfm_clinical.service.service import Service
 from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.staging import engine
 from ecgfm_clinical.staging.records import EcgState

@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from ecgfm_clinical.demo import alterations, recordings
-from ecgfm_clinical.service import Service
+from ecgfm_clinical.demo import alterations
+from ecgfm_clinical.service.service import Service
 from ecgfm_clinical.settings import Settings
+from ecgfm_clinical.shipped import recordings
 from ecgfm_clinical.staging.records import EcgState, MessageState
 from ecgfm_clinical.staging.store import Store
 from ecgfm_clinical.testing import make_ecg, wait_until

@@ -11,7 +11,7 @@ import hl7
 import pytest
 from hl7.mllp import HL7StreamReader, HL7StreamWriter, start_hl7_server
 
-from ecgfm_clinical.service import Service
+from ecgfm_clinical.service.service import Service
 from ecgfm_clinical.settings import Hl7Destination, Settings
 from ecgfm_clinical.staging.records import MessageState
 from ecgfm_clinical.staging.store import Store

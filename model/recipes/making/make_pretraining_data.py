@@ -19,9 +19,9 @@ from numpy.random import default_rng
 from numpy.typing import NDArray
 
 from ecgfm_clinical.demo.alterations import RULES
-from ecgfm_clinical.demo.beats import heart_rate, r_peaks
 from ecgfm_clinical.demo.outcomes import simulate
-from ecgfm_clinical.demo.recordings import SAMPLING_RATE, twelve
+from ecgfm_clinical.ecg.beats import heart_rate, r_peaks
+from ecgfm_clinical.shipped.recordings import SAMPLING_RATE, twelve
 from recipes.making.make_recordings import candidates
 
 # How often each set of alterations occurs.

@@ -1,6 +1,6 @@
 """Makes the demo's recordings with the published generator `deepfake-ecg`; needed at development time only.
 
-`PYTHONPATH=model python -m recipes.making.make_recordings` writes `ecgfm_clinical/demo/data/recordings.npz`; the README beside that file says what
+`PYTHONPATH=model python -m recipes.making.make_recordings` writes `ecgfm_clinical/shipped/data/recordings.npz`; the README beside that file says what
 is in it.
 """
 
@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal as dsp
 
-from ecgfm_clinical.demo.beats import Signal, r_peaks
-from ecgfm_clinical.demo.recordings import FILE, SAMPLING_RATE, write
+from ecgfm_clinical.ecg.beats import Signal, r_peaks
+from ecgfm_clinical.shipped.recordings import FILE, SAMPLING_RATE, write
 
 MICROVOLT = 6000.0  #: what the network's output of 1 stands for, as in the package's own `generate`
 

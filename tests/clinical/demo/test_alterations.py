@@ -5,8 +5,9 @@ import pytest
 from numpy.random import default_rng
 from numpy.typing import NDArray
 
-from ecgfm_clinical.demo import alterations, recordings
-from ecgfm_clinical.demo.beats import heart_rate, r_peaks
+from ecgfm_clinical.demo import alterations
+from ecgfm_clinical.ecg.beats import heart_rate, r_peaks
+from ecgfm_clinical.shipped import recordings
 from ecgfm_connectors.ecg import LEADS
 
 RATE = 500.0

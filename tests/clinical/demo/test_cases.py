@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from ecgfm_clinical.demo.alterations import RULES
-from ecgfm_clinical.demo.cases import CASES, Case, ecg_of, vendor_recording
-from ecgfm_clinical.evaluability import judge
+from ecgfm_clinical.demo.cases import CASES, Case, ecg_of
+from ecgfm_clinical.ecg.evaluability import judge
 from ecgfm_clinical.settings import HeadRules
+from ecgfm_clinical.shipped.vendor import vendor_recording
 
 NOW = datetime(2025, 3, 1, 12, 0, tzinfo=UTC)
 ids = [f"{case.number}-{case.alteration or 'unaltered'}" for case in CASES]

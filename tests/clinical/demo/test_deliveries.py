@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from ecgfm_clinical.demo.cases import CASES, ecg_of, vendor_recording
+from ecgfm_clinical.demo.cases import CASES, ecg_of
 from ecgfm_clinical.demo.deliveries import CONTEXT, Delivery, own, ward
 from ecgfm_clinical.errors import InputError
+from ecgfm_clinical.shipped.vendor import vendor_recording
 from ecgfm_connectors.reading import read
 from ecgfm_connectors.testing import wfdb_writer
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.random import default_rng
 
-from ecgfm_clinical.demo import outcomes, recordings
+from ecgfm_clinical.demo import outcomes
+from ecgfm_clinical.shipped import recordings
 
 SIGNAL = recordings.load(0)
 

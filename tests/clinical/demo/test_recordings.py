@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ecgfm_clinical.demo import recordings
-from ecgfm_clinical.demo.beats import heart_rate, r_peaks
+from ecgfm_clinical.ecg.beats import heart_rate, r_peaks
+from ecgfm_clinical.shipped import recordings
 from ecgfm_connectors.ecg import LEADS
 
 EVERY = range(28)

@@ -14,9 +14,9 @@ from ecgfm_clinical import wiring
 from ecgfm_clinical.errors import GateRefused, LearningError, ModelError, NotFound, StoreError
 from ecgfm_clinical.learning import governance, planning
 from ecgfm_clinical.learning.card import card
-from ecgfm_clinical.learning.live import LiveScorer, ShadowScorer
-from ecgfm_clinical.learning.shadow import compared
-from ecgfm_clinical.scoring import Scorer
+from ecgfm_clinical.pipeline.live import LiveScorer, ShadowScorer
+from ecgfm_clinical.pipeline.scoring import Scorer
+from ecgfm_clinical.pipeline.shadow import compared
 from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.staging.registry import ModelRow, Registry
 from ecgfm_clinical.staging.store import Store

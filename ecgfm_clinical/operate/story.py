@@ -5,8 +5,8 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from ecgfm_clinical.ecg.inspection import MASK, describe
 from ecgfm_clinical.errors import NotFound
-from ecgfm_clinical.inspection import MASK, describe
 
 if TYPE_CHECKING:
     from ecgfm_clinical.staging.records import Counts, EcgStory, MessageStory, Scoring

@@ -5,11 +5,12 @@ from datetime import timedelta
 from threading import Event
 from typing import TYPE_CHECKING, Literal
 
-from ecgfm_clinical import liveness, log, schedule, wiring
+from ecgfm_clinical import liveness, log, wiring
 from ecgfm_clinical.errors import StoreUnavailable
+from ecgfm_clinical.service import schedule
+from ecgfm_clinical.service.worker import Worker
 from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.staging.store import LONGEST_LEASE
-from ecgfm_clinical.worker import Worker
 
 if TYPE_CHECKING:
     from ecgfm_clinical.staging.store import Store

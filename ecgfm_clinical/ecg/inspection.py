@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ecgfm_clinical.evaluability import signal_reasons
+from ecgfm_clinical.ecg.evaluability import signal_reasons
 from ecgfm_connectors.ecg import LEADS, Ecg
 
 MASK = "***"

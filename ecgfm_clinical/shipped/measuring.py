@@ -2,9 +2,9 @@
 
 from ecgfm.predictor import Record
 from ecgfm.runtimes.preparation import Recordings
-from ecgfm_clinical.demo import recordings
-from ecgfm_clinical.demo.cases import vendor_recording
-from ecgfm_clinical.reading import read_ecgs
+from ecgfm_clinical.files.reading import read_ecgs
+from ecgfm_clinical.shipped import recordings
+from ecgfm_clinical.shipped.vendor import vendor_recording
 
 GENERATED = 11  #: of the demo's recordings: with the real one, a few seconds at ECG-FM's published size
 

@@ -7,10 +7,10 @@ from typing import Protocol
 
 from ecgfm.predictor import HeadPrediction, Prediction, Record
 from ecgfm_clinical import log
+from ecgfm_clinical.ecg.evaluability import Reason, judge, signal_reasons
 from ecgfm_clinical.errors import LeaseLost, StoreError
-from ecgfm_clinical.evaluability import Reason, judge, signal_reasons
-from ecgfm_clinical.holding import Holding
 from ecgfm_clinical.settings import HeadRules
+from ecgfm_clinical.staging.holding import Holding
 from ecgfm_clinical.staging.records import Job, Score, Scoring, StagedEcg
 from ecgfm_clinical.staging.retry import after_failure
 from ecgfm_clinical.staging.store import Store

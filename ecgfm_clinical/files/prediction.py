@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecgfm.predictor import Prediction, Record
+from ecgfm_clinical.ecg.evaluability import signal_reasons
 from ecgfm_clinical.errors import InputError
-from ecgfm_clinical.evaluability import signal_reasons
-from ecgfm_clinical.reading import read_ecgs
+from ecgfm_clinical.files.reading import read_ecgs
 from ecgfm_clinical.settings import Settings
 from ecgfm_connectors.ecg import Ecg
 

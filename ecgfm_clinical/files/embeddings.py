@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ecgfm.predictor import Record
 from ecgfm_clinical.errors import InputError
-from ecgfm_clinical.reading import read_ecgs
+from ecgfm_clinical.files.reading import read_ecgs
 from ecgfm_clinical.settings import Settings
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ Called by the store inside the transaction that makes the message, so it touches
 
 from collections.abc import Callable, Iterator, Mapping
 
-from ecgfm_clinical.codes import LocalCode, local_code
+from ecgfm_clinical.pipeline.codes import LocalCode, local_code
 from ecgfm_clinical.staging.records import Draft, Kind, Score
 from ecgfm_connectors.errors import Refused
 from ecgfm_connectors.result import Observation, Result

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfm_clinical.demo.beats import Signal
+from ecgfm_clinical.ecg.beats import Signal
 
 FILE = Path(__file__).parent / "data" / "recordings.npz"
 SAMPLING_RATE = 500.0  #: Hz

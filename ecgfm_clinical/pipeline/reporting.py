@@ -8,7 +8,7 @@ from typing import Literal
 
 from ecgfm_clinical import log
 from ecgfm_clinical.errors import LeaseLost
-from ecgfm_clinical.holding import Holding
+from ecgfm_clinical.staging.holding import Holding
 from ecgfm_clinical.staging.records import OutboundMessage
 from ecgfm_clinical.staging.retry import after_failure, refused
 from ecgfm_clinical.staging.store import Store

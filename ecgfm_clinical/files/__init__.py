@@ -1,0 +1,1 @@
+"""Recordings in files, outside the store: read, scored, embedded."""

@@ -1,0 +1,1 @@
+"""The recordings that ship with the package."""
