@@ -165,7 +165,8 @@ def test_an_ae_that_may_mean_busy_is_believed_a_few_times(
     store: Store, scored: Callable[[Ecg], int], clock: Clock
 ) -> None:
     ecg_id = scored(make_ecg(1))
-    destination = Destination(None, None, *["AE"] * 9)
+    busy: list[Code] = ["AE"] * 9
+    destination = Destination(None, None, *busy)
     one = Reporter(
         store,
         destination,

@@ -73,4 +73,4 @@ def test_the_environment_overrides_single_values(tmp_path: Path, monkeypatch: py
 def test_settings_cannot_be_changed_afterwards(tmp_path: Path) -> None:
     settings = read_settings(written(tmp_path, ""))
     with pytest.raises(ValueError, match="frozen"):
-        settings.site = Settings().site  # type: ignore[misc]  # the point of the test
+        settings.site = Settings().site  # the point of the test

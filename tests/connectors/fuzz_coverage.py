@@ -20,6 +20,7 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["ecgfm_connectors"]):
+    from ecgfm_connectors.base import Disposition, Verdict
     from ecgfm_connectors.dicom import part10, waveform  # noqa: F401  instrumented here, used by `read`
     from ecgfm_connectors.errors import PayloadError, ProtocolViolation
     from ecgfm_connectors.files import (  # noqa: F401
@@ -75,7 +76,7 @@ def feed_framer(content: bytes) -> None:
     try:
         for start in range(0, len(content), 7):
             for message in framer.feed(content[start : start + 7]):
-                ack.build(message, ack.Verdict(disposition=ack.Disposition.STAGED), now=SENT, control_id="C1")
+                ack.build(message, Verdict(disposition=Disposition.STAGED), now=SENT, control_id="C1")
     except ProtocolViolation:
         return
 

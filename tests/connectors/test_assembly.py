@@ -76,7 +76,7 @@ def test_einthoven_finds_swapped_labels(ecg: Ecg) -> None:
 def arms_exchanged(signal: Signal) -> Signal:
     """What the same heart gives with the right and left arm electrodes exchanged: Einthoven's law still holds."""
     order = [LEADS.index(lead) for lead in ("I", "III", "II", "aVL", "aVR", "aVF")]
-    return np.concatenate([signal[order] * np.float32([[-1], [1], [1], [1], [1], [1]]), signal[6:]])
+    return np.concatenate([signal[order] * np.array([[-1], [1], [1], [1], [1], [1]], np.float32), signal[6:]])
 
 
 @pytest.mark.parametrize("leads", [LEADS, ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")])

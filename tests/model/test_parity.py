@@ -186,7 +186,7 @@ def test_finetuning_loss_gradients_and_one_step(reference: Path, recorded: dict[
     logits = network(torch.from_numpy(recorded["source"]))
     loss = binary_cross_entropy_with_logits(logits, label, pos_weight=weight, reduction="sum")
     assert float(loss.detach()) == pytest.approx(float(recorded["ft.loss_sum"]), rel=2e-7)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
     named = {name.replace("heads.finetuned.", "proj."): value for name, value in network.named_parameters()}
     without = {name for name, parameter in named.items() if parameter.grad is None}

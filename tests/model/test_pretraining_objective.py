@@ -179,7 +179,8 @@ def test_bf16_autocast_stays_near_float32() -> None:
 @pytest.mark.parametrize("bf16", [False, True], ids=["float32", "bf16"])
 def test_a_step_on_cuda_equals_the_recorded_one(bf16: bool) -> None:
     model = _model().train().cuda()
-    batch = Batch(*(part if part is None else part.cuda() for part in _batch(model, "train")))
+    drawn = _batch(model, "train")
+    batch = Batch(**{name: part.cuda() for name, part in drawn._asdict().items() if part is not None})
     with torch.autocast("cuda", torch.bfloat16, enabled=bf16):
         losses = model(batch, OBJECTIVE.gumbel_temperature(12345), _noise(60).cuda())
     recorded = float(RECORDED["train.loss_total_sum"])

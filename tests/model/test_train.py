@@ -229,12 +229,14 @@ def test_a_loss_scale_is_kept_with_the_checkpoint(tmp_path: Path, monkeypatch: p
 
 def test_ranking_leaves_out_what_is_not_known() -> None:
     stream = np.random.default_rng(2)
-    labels = (stream.random((80, 2)) < 0.3).astype(float)
-    scores = np.round(np.clip(0.3 * labels + 0.7 * stream.random((80, 2)), 0, 1), 1)  # with ties
+    labels = (stream.random((80, 2)) < 0.3).astype(np.float64)
+    clipped = np.clip(0.3 * labels + 0.7 * stream.random((80, 2)), 0, 1)
+    scores = np.round(clipped, 1).astype(np.float64)  # with ties
     expected = [(average_precision_score(y, p), roc_auc_score(y, p)) for y, p in zip(labels.T, scores.T, strict=True)]
     assert train.macro_ranking(labels, scores) == pytest.approx(np.mean(expected, axis=0), abs=1e-6)
-    more = np.concatenate([labels, np.full((5, 2), np.nan)]), np.concatenate([scores, np.ones((5, 2))])
-    assert train.macro_ranking(*more) == pytest.approx(np.mean(expected, axis=0), abs=1e-6)
+    more_labels = np.concatenate([labels, np.full((5, 2), np.nan)])
+    more_scores = np.concatenate([scores, np.ones((5, 2))])
+    assert train.macro_ranking(more_labels, more_scores) == pytest.approx(np.mean(expected, axis=0), abs=1e-6)
 
 
 def test_early_stopping_keeps_the_best_epoch(tmp_path: Path) -> None:

@@ -149,6 +149,7 @@ def test_cross_validation_finds_the_planted_sign_and_age_does_not(archive: Path,
 
 def test_a_head_is_trained_on_an_archive_without_a_store(archive: Path, tmp_path: Path) -> None:
     done = retrain_archive("low", **quick(archive, tmp_path))
+    assert done is not None
     assert [spec.name for spec in done.bundle.heads][-1] == "low"
     assert done.judgement.labels["low"]["metrics"]["auroc"]["value"] > 0.8
     assert "person" not in done.report.read_text(encoding="utf-8")
@@ -156,6 +157,7 @@ def test_a_head_is_trained_on_an_archive_without_a_store(archive: Path, tmp_path
 
 def test_labels_that_cannot_be_learnt_are_left_out_and_said(archive: Path, tmp_path: Path) -> None:
     done = retrain_archive("both", **quick(archive, tmp_path, columns=("low", "rare")))
+    assert done is not None
     assert done.cohort.labels == ("low",)
     assert "rare" in done.cohort.rules["labels_left_out"]
     with pytest.raises(LearningError, match=r"rare: .* needed"):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -18,6 +19,7 @@ from ecgfm.train import FineTuning
 from ecgfm_clinical import wiring
 from ecgfm_clinical.demo import clinic
 from ecgfm_clinical.errors import InputError, LearningError, ModelError
+from ecgfm_clinical.learning.retraining import Retrained
 from ecgfm_clinical.learning.watch import watch
 from ecgfm_clinical.learning.work import Workshop
 from ecgfm_clinical.settings import Learning, OperatingPoint
@@ -36,8 +38,15 @@ def with_learning(workshop: Workshop, **changes: object) -> Workshop:
     return replace(workshop, settings=workshop.settings.model_copy(update={"learning": learning}))
 
 
+def retrained(workshop: Workshop, head: str, **how: Any) -> Retrained:
+    """What the first process of a run gives; helpers of a distributed run would give None."""
+    done = workshop.retrain(head, **how)
+    assert done is not None
+    return done
+
+
 def test_a_head_is_trained_judged_and_registered(workshop: Workshop) -> None:
-    done = workshop.retrain("reduced_lvef", note="simulated", replicates=50)
+    done = retrained(workshop, "reduced_lvef", note="simulated", replicates=50)
     assert [spec.name for spec in done.bundle.heads] == ["reduced_lvef"]
     spec = done.bundle.heads[0]
     assert spec.calibration is not None
@@ -56,7 +65,7 @@ def test_a_head_is_trained_judged_and_registered(workshop: Workshop) -> None:
 
 
 def test_the_report_is_one_page_that_loads_nothing(workshop: Workshop) -> None:
-    done = workshop.retrain("reduced_lvef", note="simulated <outcomes>", replicates=50)
+    done = retrained(workshop, "reduced_lvef", note="simulated <outcomes>", replicates=50)
     page = done.report.read_text(encoding="utf-8")
     assert page.count("<svg") >= 5
     assert "simulated &lt;outcomes&gt;" in page
@@ -73,24 +82,24 @@ def test_the_report_is_one_page_that_loads_nothing(workshop: Workshop) -> None:
 
 
 def test_the_same_data_give_the_same_model(workshop: Workshop) -> None:
-    first = workshop.retrain("troponin", replicates=20)
-    again = workshop.retrain("troponin", replicates=20)
+    first = retrained(workshop, "troponin", replicates=20)
+    again = retrained(workshop, "troponin", replicates=20)
     assert first.bundle.path != again.bundle.path
     assert first.bundle.weights_sha256 == again.bundle.weights_sha256
     assert first.cohort.digest == again.cohort.digest
 
 
 def test_a_linear_head_stands_beside_those_that_share_its_encoder(workshop: Workshop) -> None:
-    lvef = workshop.retrain("reduced_lvef", replicates=20)
-    both = workshop.retrain("troponin", base=lvef.bundle.model_id, replicates=20)
+    lvef = retrained(workshop, "reduced_lvef", replicates=20)
+    both = retrained(workshop, "troponin", base=lvef.bundle.model_id, replicates=20)
     assert [spec.name for spec in both.bundle.heads] == ["reduced_lvef", "troponin"]
     mine = workshop.registry.find(both.bundle.model_id)
     assert mine.heads["reduced_lvef"] == workshop.registry.find(lvef.bundle.model_id).heads["reduced_lvef"]
 
 
 def test_fine_tuning_gives_a_bundle_with_its_own_encoder_and_only_its_head(workshop: Workshop) -> None:
-    lvef = workshop.retrain("reduced_lvef", replicates=20)
-    tuned = workshop.retrain("troponin", method="lora", base=lvef.bundle.model_id, fine_tuning=QUICK, replicates=20)
+    lvef = retrained(workshop, "reduced_lvef", replicates=20)
+    tuned = retrained(workshop, "troponin", method="lora", base=lvef.bundle.model_id, fine_tuning=QUICK, replicates=20)
     assert [spec.name for spec in tuned.bundle.heads] == ["troponin"]
     assert tuned.bundle.weights_sha256 != lvef.bundle.weights_sha256
     assert list(tuned.bundle.provenance["heads"]) == ["troponin"]
@@ -105,7 +114,7 @@ def test_an_interrupted_run_goes_on_as_of_its_own_moment(
     with monkeypatch.context() as patch:
         patch.setattr("ecgfm_clinical.learning.retraining.Judge.compare", killed)
         with pytest.raises(KeyboardInterrupt):
-            workshop.retrain("reduced_lvef", replicates=20)
+            retrained(workshop, "reduced_lvef", replicates=20)
     assert workshop.registry.judgements() == [], "nothing is registered"
     assert isinstance(workshop.clock, Clock)
     workshop.clock.advance(days=1)
@@ -115,7 +124,7 @@ def test_an_interrupted_run_goes_on_as_of_its_own_moment(
     one, other = (Identifier(authority="DEMO", value=f"CLINIC-{number:05d}") for number in (1, 2))
     merge = IdentityEvent(retired=one, surviving=other, event="A40")
     take(clinic_store, Contents(identity_events=(merge,)), b"merged while it was away", workshop.clock())
-    done = workshop.retrain("reduced_lvef", replicates=20)
+    done = retrained(workshop, "reduced_lvef", replicates=20)
     assert (
         done.bundle.provenance["heads"]["reduced_lvef"]["as_of"] == (workshop.clock.now - timedelta(days=1)).isoformat()
     )
@@ -124,7 +133,7 @@ def test_an_interrupted_run_goes_on_as_of_its_own_moment(
 
 
 def test_the_prediction_of_the_service_is_that_of_the_judgement(workshop: Workshop, clinic_store: Store) -> None:
-    done = workshop.retrain("reduced_lvef", replicates=20)
+    done = retrained(workshop, "reduced_lvef", replicates=20)
     (staged,) = clinic_store.load_staged([1])
     predictor = Predictor.from_bundle(done.bundle.path, device="cpu")
     (found,) = predictor.predict([Record(signal=staged.ecg.signal, sampling_rate=500.0)])
@@ -139,7 +148,7 @@ def test_an_operating_point_that_cannot_be_reached_is_refused(
 
     monkeypatch.setattr("ecgfm.candidate.choose_threshold", unreachable)
     with pytest.raises(LearningError, match=r"no threshold gives sensitivity >= 0.9; .* ask for less in \[learning\."):
-        workshop.retrain("reduced_lvef", replicates=20)
+        retrained(workshop, "reduced_lvef", replicates=20)
     assert workshop.registry.judgements() == []
     assert not list((workshop.settings.folder / "models").glob("bundles/*"))
 
@@ -147,7 +156,7 @@ def test_an_operating_point_that_cannot_be_reached_is_refused(
 def test_too_few_positives_are_refused_and_nothing_is_registered(workshop: Workshop) -> None:
     few = with_learning(workshop, lvef={"threshold": 30, "window_days": 0.05})
     with pytest.raises(LearningError, match=r"needed.*Collect more outcomes"):
-        few.retrain("reduced_lvef", replicates=20)
+        retrained(few, "reduced_lvef", replicates=20)
     assert workshop.registry.judgements() == []
     assert not list((few.settings.folder / "models").glob("bundles/*"))
     flow = next((few.settings.folder / "models" / "runs").glob("*/cohort.json"))
@@ -156,7 +165,7 @@ def test_too_few_positives_are_refused_and_nothing_is_registered(workshop: Works
 
 def test_an_unknown_head_or_model_is_named(workshop: Workshop, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no rules for a head 'potassium'"):
-        workshop.retrain("potassium")
+        retrained(workshop, "potassium")
     with pytest.raises(NoHead, match="has no head 'troponin'"):
         workshop.evaluate("troponin")
 
@@ -165,7 +174,7 @@ def test_a_damaged_base_is_refused(workshop: Workshop, tmp_path: Path) -> None:
     folder = workshop.settings.folder / "base"
     (folder / "model.safetensors").write_bytes(b"nothing")
     with pytest.raises(ModelError, match="SHA-256 differs"):
-        workshop.retrain("reduced_lvef")
+        retrained(workshop, "reduced_lvef")
 
 
 def test_a_base_of_another_architecture_is_refused(workshop: Workshop) -> None:
@@ -174,7 +183,7 @@ def test_a_base_of_another_architecture_is_refused(workshop: Workshop) -> None:
     told["encoder"]["layers"] += 1
     path.write_text(json.dumps(told))
     with pytest.raises(EcgFmError, match=r"model\.safetensors: tensors missing .*layers\.2"):
-        workshop.retrain("reduced_lvef")
+        retrained(workshop, "reduced_lvef")
     assert workshop.registry.models() == []
 
 
@@ -186,8 +195,8 @@ def test_a_full_disk_is_said_and_the_run_goes_on_later(workshop: Workshop, monke
     with monkeypatch.context() as patch:
         patch.setattr("ecgfm.embedding.np.savez", full)
         with pytest.raises(TrainingError, match="No space left on device"):
-            workshop.retrain("reduced_lvef", replicates=20)
-    assert workshop.retrain("reduced_lvef", replicates=20).bundle.path.exists()
+            retrained(workshop, "reduced_lvef", replicates=20)
+    assert retrained(workshop, "reduced_lvef", replicates=20).bundle.path.exists()
 
 
 def test_a_withdrawn_echo_teaches_nothing_and_a_corrected_one_counts_anew(
@@ -249,7 +258,7 @@ def test_ecgs_whose_signal_retention_removed_are_counted_out(workshop: Workshop,
         "ecg:2",
         "ecg:3",
     }
-    workshop.retrain("reduced_lvef", replicates=2)
+    retrained(workshop, "reduced_lvef", replicates=2)
     with clinic_store.writer.begin() as connection:
         connection.execute(text("DELETE FROM signal"))
     told = watch(workshop).told
@@ -262,7 +271,7 @@ def test_each_site_meets_its_own_operating_point_of_one_bundle(workshop: Worksho
         "North": {"reduced_lvef": {"what": "specificity", "at_least": 0.95}},
         "nowhere": {"reduced_lvef": {"what": "ppv", "at_least": 0.2, "prevalence": 0.2}},
     }
-    done = with_learning(workshop, site_operating_points=points).retrain("reduced_lvef", replicates=20)
+    done = retrained(with_learning(workshop, site_operating_points=points), "reduced_lvef", replicates=20)
     (spec,) = Bundle.read(done.bundle.path).heads
     assert spec.threshold("reduced_lvef", "South") == spec.operating_points["reduced_lvef"]
     north = spec.threshold("reduced_lvef", "North")
@@ -286,7 +295,7 @@ def test_each_site_meets_its_own_operating_point_of_one_bundle(workshop: Worksho
 
 
 def test_evaluate_and_recalibrate_judge_again_and_keep_the_weights(workshop: Workshop) -> None:
-    first = workshop.retrain("reduced_lvef", replicates=20)
+    first = retrained(workshop, "reduced_lvef", replicates=20)
     judged = workshop.evaluate("reduced_lvef", model=first.bundle.model_id, replicates=20)
     assert judged.judgement.labels["reduced_lvef"]["metrics"]["auroc"] is not None
     point = OperatingPoint(what="specificity", at_least=0.8)

@@ -75,7 +75,10 @@ def test_a_database_that_is_away_is_asked_once_for_all() -> None:
 
 
 def test_after_a_failure_the_next_caller_is_served() -> None:
-    gate = GroupCommit(lambda items: [10 // item for item in items])
+    def divide(items: Sequence[int]) -> list[int]:
+        return [10 // item for item in items]
+
+    gate = GroupCommit(divide)
     with pytest.raises(ZeroDivisionError):
         gate(0)
     assert gate(5) == 2

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.errors import PayloadError, Refused
 from ecgfm_connectors.files import huffman, scp
+from ecgfm_connectors.files.scp_sections import LeadRange
 from ecgfm_connectors.reading import ReadingContext, read
 from ecgfm_connectors.testing import vendor_files as write
 from ecgfm_connectors.testing.samples import sample_ecg
@@ -285,7 +286,7 @@ def test_scp_codes_expanded_at_once_or_one_by_one(values: list[int], spare: int,
 
 def test_scp_of_more_coded_samples_than_two_seconds_can_expand() -> None:
     """24 MB of zeros would be 190 million samples of nothing, one after another."""
-    ranges = [scp.LeadRange(1, 8 * 60_000, lead) for lead in (1, 2, 3)]
+    ranges = [LeadRange(1, 8 * 60_000, lead) for lead in (1, 2, 3)]
     body = (1000).to_bytes(2, "little") + (2000).to_bytes(2, "little") + bytes(2) + (60_000).to_bytes(2, "little") * 3
     with pytest.raises(Refused, match="too-large"):
         scp._coded_leads(body + bytes(180_000), ranges, (19999).to_bytes(2, "little"))
