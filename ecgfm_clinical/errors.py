@@ -11,6 +11,7 @@ ClinicalError
 ├── ModelError         the model bundle is missing, damaged or not the one the store names
 ├── LearningError      the outcomes at hand cannot teach or judge a head: collect more, or widen the rules
 │   └── GateRefused        the candidate may not be promoted: the message lists the rules that do not hold
+├── MissingExtra       a library that an extra of the package brings is not installed: the message names the command
 └── InputError         a file or argument given on the command line cannot be used
 
 Every message names the thing, the cause and the next step, and never a patient.
@@ -59,6 +60,10 @@ class LearningError(ClinicalError):
 
 class GateRefused(LearningError):
     """The candidate may not be promoted."""
+
+
+class MissingExtra(ClinicalError):
+    """A library that an extra of the package brings is not installed."""
 
 
 class InputError(ClinicalError):

@@ -1,6 +1,8 @@
 """The command line: each command a few lines, each error one sentence and a non-zero exit."""
 
+import os
 import sys
+from typing import Annotated
 
 import typer
 
@@ -8,6 +10,7 @@ from ecgfm_clinical.cli import (
     care,
     corrections,
     demo,
+    failure,
     learn,
     look,
     model,
@@ -18,6 +21,7 @@ from ecgfm_clinical.cli import (
     research,
     setup,
 )
+from ecgfm_clinical.cli.common import say
 
 app = typer.Typer(
     name="ecgfm-clinical",
@@ -66,14 +70,32 @@ registry.add_to(model.app)
 app.add_typer(model.app, name="model")
 
 
-def main() -> None:
-    """Entry point of `ecgfm-clinical`."""
-    from ecgfm.errors import EcgFmError
-    from ecgfm_clinical.errors import ClinicalError
-    from ecgfm_connectors.errors import ConnectorError
+def _say_version(asked: bool) -> None:
+    if asked:
+        from ecgfm_clinical.wiring import program_version
 
+        say(f"ecgfm-clinical {program_version()}")
+        raise typer.Exit
+
+
+@app.callback(no_args_is_help=True)
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", help="Say which version this is.", callback=_say_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options that belong to no single command; the texts of `--help` stand above."""
+
+
+def main() -> None:
+    """Entry point of `ecgfm-clinical`: whatever goes wrong is one sentence on standard error and a non-zero exit."""
     try:
         app()
-    except (ClinicalError, ConnectorError, EcgFmError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except BrokenPipeError:  # whoever read our output (`head`, `less`) has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:  # the last stop: a traceback helps nobody at three in the morning
+        if os.environ.get("ECGFM_TRACEBACK"):
+            raise
+        print(f"error: {failure.sentence(error)}", file=sys.stderr)
         sys.exit(1)
