@@ -19,7 +19,7 @@ import numpy as np
 from ecgfm.errors import DataError, RecordingError
 from ecgfm.recordings import FolderSource
 from ecgfm_clinical.errors import InputError
-from ecgfm_clinical.learning.rows import EcgRow
+from ecgfm_clinical.staging.cohort_rows import EcgRow
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.patient import Patient, Sex
 

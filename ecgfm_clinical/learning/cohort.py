@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from ecgfm.dataset import Example, segment_count
 from ecgfm_clinical.learning.labelling import Exclusion, Labelled, Labelling
-from ecgfm_clinical.learning.rows import EcgRow
+from ecgfm_clinical.staging.cohort_rows import EcgRow
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")

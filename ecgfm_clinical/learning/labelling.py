@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
 from ecgfm_clinical.learning.measurements import AssayLimit, Unusable, raised, reduced, times_limit
-from ecgfm_clinical.learning.rows import EcgRow, OutcomeRow
+from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeRow
 
 Outcomes = Mapping[str, Sequence[OutcomeRow]]  #: patient -> their results of one kind
 

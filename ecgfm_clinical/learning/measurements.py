@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ecgfm_clinical.learning.rows import OutcomeRow
+from ecgfm_clinical.staging.cohort_rows import OutcomeRow
 from ecgfm_connectors.patient import Sex
 
 NARROW = 10.0  #: percentage points: a range such as 35–40 % is read by its middle, one such as 20–55 % is not

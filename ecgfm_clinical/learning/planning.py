@@ -19,10 +19,10 @@ from ecgfm_clinical.learning.gate import GateRules
 from ecgfm_clinical.learning.labelling import Given, Labelling, RaisedTroponin, ReducedLvef, usable
 from ecgfm_clinical.learning.measurements import AssayLimit
 from ecgfm_clinical.learning.retraining import Plan
-from ecgfm_clinical.learning.rows import OutcomeKind
 from ecgfm_clinical.learning.sources import StoreSource
 from ecgfm_clinical.learning.statements import Statements
 from ecgfm_clinical.settings import Learning, OperatingPoint, Settings
+from ecgfm_clinical.staging.cohort_rows import OutcomeKind
 from ecgfm_clinical.staging.registry import ModelRow, Registry
 
 HEADS = ("reduced_lvef", "troponin", "interpretation")

@@ -9,10 +9,9 @@ from pathlib import Path
 from ecgfm.errors import RecordingError
 from ecgfm.recordings import Recording
 from ecgfm_clinical.errors import NotFound
-from ecgfm_clinical.learning.rows import EcgRow
-from ecgfm_clinical.staging.learning import ecg_id_of, ecg_rows
+from ecgfm_clinical.staging.cohort_rows import EcgRow
+from ecgfm_clinical.staging.cohorts import ecg_id_of, ecg_rows
 from ecgfm_clinical.staging.store import Store
-from ecgfm_clinical.staging.transaction import reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +55,5 @@ def _store(settings: Path) -> Store:
 
 @lru_cache(maxsize=1)
 def _rows(settings: Path) -> dict[str, EcgRow]:
-    store = _store(settings)
-    with reading(store.reader, store.keyring, store.pepper) as ask:
+    with _store(settings).reading() as ask:
         return {row.key: row for row in ecg_rows(ask) if not row.test_data and not row.superseded}

@@ -11,9 +11,9 @@ from typing import Protocol
 
 from ecgfm.predictor import Record
 from ecgfm_clinical.ecg.evaluability import judge
-from ecgfm_clinical.learning.rows import EcgRow, OutcomeKind, OutcomeRow
 from ecgfm_clinical.settings import HeadRules
-from ecgfm_clinical.staging import learning as queries
+from ecgfm_clinical.staging import cohorts
+from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeKind, OutcomeRow
 from ecgfm_clinical.staging.registry import Registry
 from ecgfm_connectors.ecg import Ecg
 
@@ -64,12 +64,12 @@ class StoreSource:
 
     def rows(self) -> list[EcgRow]:
         with self._registry.asking() as ask:
-            return queries.ecg_rows(ask, as_of=self._as_of)
+            return cohorts.ecg_rows(ask, as_of=self._as_of)
 
     def outcomes(self, kind: OutcomeKind) -> list[OutcomeRow]:
         """Every measured result of one kind as it was known then."""
         with self._registry.asking() as ask:
-            return queries.outcome_rows(ask, kind, as_of=self._as_of)
+            return cohorts.outcome_rows(ask, kind, as_of=self._as_of)
 
     def ecg(self, key: str) -> Ecg:
         (found,) = self.ecgs([key])
@@ -78,5 +78,5 @@ class StoreSource:
     def ecgs(self, keys: Sequence[str]) -> Iterator[Ecg]:
         for start in range(0, len(keys), PAGE):
             with self._registry.asking() as ask:  # never held open while the caller works
-                page: list[Ecg] = queries.signals(ask, keys[start : start + PAGE])
+                page: list[Ecg] = cohorts.signals(ask, keys[start : start + PAGE])
             yield from page

@@ -11,7 +11,7 @@ from typing import Any
 
 from ecgfm.heads import INTERPRETATION, INTERPRETATION_LABELS
 from ecgfm_clinical.learning.labelling import Exclusion, Labelled
-from ecgfm_clinical.learning.rows import EcgRow
+from ecgfm_clinical.staging.cohort_rows import EcgRow
 
 SINUS, PVC, TACHY, VT = "Sinus rhythm", "Premature ventricular contraction", "Tachycardia", "Ventricular tachycardia"
 AF, AFL, BRADY, PRE = "Atrial fibrillation", "Atrial flutter", "Bradycardia", "Accessory pathway conduction"

@@ -21,11 +21,11 @@ from ecgfm_clinical.errors import LearningError
 from ecgfm_clinical.learning import drift, figures, planning
 from ecgfm_clinical.learning.drift import Finding, Sample, Scored
 from ecgfm_clinical.learning.report import STYLE
-from ecgfm_clinical.learning.rows import EcgRow
 from ecgfm_clinical.learning.runs import write_json
 from ecgfm_clinical.learning.sources import Signals, StoreSource
 from ecgfm_clinical.learning.work import Workshop
-from ecgfm_clinical.staging import learning as queries
+from ecgfm_clinical.staging import cohorts
+from ecgfm_clinical.staging.cohort_rows import EcgRow
 from ecgfm_connectors.ecg import Ecg
 
 A_MONTH = 200  #: ECGs whose signals are looked at, chosen by a hash of their key
@@ -145,7 +145,7 @@ def _scored(
     """Every score that the live model gave, with its outcome where the patient was not trained on."""
     outcomes = _outcomes(workshop, bundle, head, label, now)
     with workshop.registry.asking() as ask:
-        given = queries.scored(ask, head, label)
+        given = cohorts.scored(ask, head, label)
     return [
         (
             key,

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import Row, Select, func, insert, literal_column, select
 
 from ecgfm_clinical.errors import GateRefused, NotFound
-from ecgfm_clinical.staging import learning as queries
+from ecgfm_clinical.staging import cohorts
 from ecgfm_clinical.staging.records import Score, StagedEcg
 from ecgfm_clinical.staging.schema import (
     drift_report,
@@ -263,7 +263,7 @@ class Registry:
             .order_by(ecg.c.ecg_id)
         )
         with self._store.reading() as ask:
-            return [(queries.ecg_key(row.ecg_id), row.live, row.shadow) for row in ask.connection.execute(query)]
+            return [(cohorts.ecg_key(row.ecg_id), row.live, row.shadow) for row in ask.connection.execute(query)]
 
     def labels_of_shadow(self, model_id: str) -> list[tuple[str, str]]:
         """(head, label) of everything that this model answered in the shadow."""
@@ -317,7 +317,7 @@ class Registry:
     # Rows for cohorts
 
     def asking(self) -> AbstractContextManager[Reading]:
-        """For several questions of `staging.learning` about the same moment."""
+        """For several questions of `staging.cohorts` about the same moment."""
         return self._store.reading()
 
 

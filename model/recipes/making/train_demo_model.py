@@ -36,10 +36,10 @@ from ecgfm.train import FineTuning
 from ecgfm_clinical.learning.baselines import RANDOM_ENCODER
 from ecgfm_clinical.learning.labelling import Given
 from ecgfm_clinical.learning.retraining import Plan, Retrained, retrain
-from ecgfm_clinical.learning.rows import EcgRow
 from ecgfm_clinical.learning.runs import begin
 from ecgfm_clinical.settings import HeadRules
 from ecgfm_clinical.shipped.recordings import SAMPLING_RATE
+from ecgfm_clinical.staging.cohort_rows import EcgRow
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.patient import Patient
 

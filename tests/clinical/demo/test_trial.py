@@ -9,7 +9,7 @@ from ecgfm.dataset import Example
 from ecgfm_clinical.demo.trial import held_out, pooled
 from ecgfm_clinical.learning.cohort import Cohort, Member, SplitName
 from ecgfm_clinical.learning.labelling import Labelled
-from ecgfm_clinical.learning.rows import EcgRow
+from ecgfm_clinical.staging.cohort_rows import EcgRow
 
 
 def member(patient: str, split: SplitName) -> Member:

@@ -9,8 +9,8 @@ import pytest
 
 from ecgfm_clinical.learning.cohort import SPLITS, Cohort, CohortRules, build, split_of
 from ecgfm_clinical.learning.labelling import Given, Labelled, Labelling, RaisedTroponin, ReducedLvef, usable
-from ecgfm_clinical.learning.rows import EcgRow, OutcomeRow
 from ecgfm_clinical.learning.statements import Statements, from_codes, from_words
+from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeRow
 
 NOON = datetime(2031, 5, 6, 12, tzinfo=UTC)
 NOW = datetime(2032, 1, 1, tzinfo=UTC)

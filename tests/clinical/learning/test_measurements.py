@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ecgfm_clinical.learning.measurements import AssayLimit, Unusable, raised, reduced, times_limit
-from ecgfm_clinical.learning.rows import OutcomeRow
+from ecgfm_clinical.staging.cohort_rows import OutcomeRow
 
 
 def echo(value: float, **changes: Any) -> OutcomeRow:

@@ -1,4 +1,4 @@
-"""What learning knows of each staged ECG and each measured outcome: frozen rows without names or numbers of people."""
+"""What cohorts are made of: frozen rows of staged ECGs and measured outcomes, without names or numbers of people."""
 
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What the store gives to learning: rows of ECGs and outcomes without anyone's name, signals by key, scores by month."""
+"""What the store gives to cohorts: rows of ECGs and outcomes without anyone's name, signals by key, scores by month."""
 
 import hashlib
 from collections import defaultdict
@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import func, select, true
 
-from ecgfm_clinical.learning.rows import EcgRow, OutcomeRow
 from ecgfm_clinical.staging import loading
+from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeRow
 from ecgfm_clinical.staging.schema import ecg, identity_alias, outcome, score, scoring, signal
 from ecgfm_clinical.staging.transaction import Reading
 
