@@ -13,7 +13,7 @@ import typer
 from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opened, progress_console, write_json
 
 if TYPE_CHECKING:
-    from ecgfm.train import FineTuning
+    from ecgfm.finetuning.train import FineTuning
     from ecgfm_clinical.learning.comparison import Judgement
     from ecgfm_clinical.learning.retraining import Progress
 
@@ -205,7 +205,7 @@ def _fine_tuning(
     announces. Raises InputError."""
     import os
 
-    from ecgfm.train import LOW_RANK, FineTuning
+    from ecgfm.finetuning.train import LOW_RANK, FineTuning
     from ecgfm_clinical.errors import InputError
 
     devices = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))

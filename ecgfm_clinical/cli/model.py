@@ -39,7 +39,7 @@ def import_checkpoint(
     as_json: JsonOption = False,
 ) -> None:
     """Convert a published or fairseq-trained checkpoint to a bundle. Nothing in the file is executed."""
-    from ecgfm.importing import import_checkpoint as convert
+    from ecgfm.fairseq.importing import import_checkpoint as convert
 
     given = [label.strip() for label in labels.split(",")] if labels else None
     bundle = convert(
@@ -75,7 +75,7 @@ def export(
 ) -> None:
     """Write one ONNX file with dynamic batch and its meaning inside, checked against torch before it is kept."""
     from ecgfm.checkpoint import Bundle
-    from ecgfm.export import OPSET, export_onnx
+    from ecgfm.runtimes.onnx_export import OPSET, export_onnx
 
     with progress_console().status("Exporting"):
         exported = export_onnx(Bundle.read(bundle), onnx, opset=opset or OPSET)
@@ -145,8 +145,8 @@ def bench(
 
     On a busy machine use --threads 1 and read `× cpu`, the ratio of processor time.
     """
-    from ecgfm.bench import bench as measure
     from ecgfm.checkpoint import Bundle
+    from ecgfm.runtimes.bench import bench as measure
     from ecgfm_clinical.shipped.measuring import shipped_recordings
 
     with progress_console().status("Timing"):

@@ -20,10 +20,10 @@ from ecgfm_clinical.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from ecgfm.pretrain import Progress
-    from ecgfm.recipe import Recipe
-    from ecgfm.recordings import Source
-    from ecgfm.shards import ShardSet
+    from ecgfm.pretraining.recipe import Recipe
+    from ecgfm.pretraining.run import Progress
+    from ecgfm.pretraining.shards import ShardSet
+    from ecgfm.recording_files import Source
 
 RecordingsOption = Annotated[
     Path | None,
@@ -71,9 +71,9 @@ def pretrain(
     Started again with the same OUT it goes on where it stopped. On several GPUs:
     `torchrun --no-python --nproc-per-node 4 ecgfm-clinical pretrain …`, after `--prepare-only`.
     """
-    from ecgfm.pretrain import Machine
-    from ecgfm.pretrain import pretrain as train
-    from ecgfm.recipe import Recipe
+    from ecgfm.pretraining.recipe import Recipe
+    from ecgfm.pretraining.run import Machine
+    from ecgfm.pretraining.run import pretrain as train
     from ecgfm_clinical.errors import InputError
 
     if bundle is not None and bundle.exists():  # told now, not after days of training
@@ -102,7 +102,7 @@ def from_checkpoint(
     ] = None,
 ) -> None:
     """Write a pretrained encoder as a bundle, or as a file that fairseq-signals loads."""
-    from ecgfm.pretrain_export import write_reference_checkpoint
+    from ecgfm.fairseq.exporting import write_reference_checkpoint
 
     if bundle is None and fairseq is None:
         raise typer.BadParameter("say where to: --bundle FOLDER, --fairseq FILE, or both")
@@ -126,8 +126,8 @@ def probe(
     Five folds by patient; intervals are 95 %, by drawing patients again 1000 times.
     """
     from ecgfm.checkpoint import load
-    from ecgfm.probe import LabelTable, embed_recordings, random_twin
-    from ecgfm.probe import probe as probe_labels
+    from ecgfm.finetuning.probe import LabelTable, embed_recordings, random_twin
+    from ecgfm.finetuning.probe import probe as probe_labels
 
     network = load(encoder)
     table = LabelTable.read(labels)
@@ -163,7 +163,7 @@ def embedding_map(
 ) -> None:
     """Draw the recordings as ENCODER sees them, on two axes."""
     from ecgfm.checkpoint import load
-    from ecgfm.probe import LabelTable, embed_recordings, project
+    from ecgfm.finetuning.probe import LabelTable, embed_recordings, project
     from ecgfm_clinical.files.embedding_map import draw
 
     table = LabelTable.read(labels)
@@ -179,7 +179,7 @@ def embedding_map(
 
 
 def _source(recipe: "Recipe", data: list[Path] | None, from_store: bool, settings: Path | None) -> "Source | None":
-    from ecgfm.recordings import FolderSource, JoinedSource
+    from ecgfm.recording_files import FolderSource, JoinedSource
 
     if from_store and data:
         raise typer.BadParameter("give --data or --from-store, not both")
@@ -196,14 +196,14 @@ def _source(recipe: "Recipe", data: list[Path] | None, from_store: bool, setting
 
 def _folder(data: Path | None, labels: Path) -> "Source":
     """The recordings named in a label table; they lie beside it if not said otherwise."""
-    from ecgfm.recordings import FolderSource
+    from ecgfm.recording_files import FolderSource
 
     return FolderSource(root=data or labels.parent, derive_limb_leads=True)
 
 
 def _shards(recipe: "Recipe", folder: Path, source: "Source | None", workers: int, *, alone: bool) -> "ShardSet":
     """The prepared segments; made, or brought up to date, where recordings are given."""
-    from ecgfm.shards import PrepareSettings, ShardSet, prepare_shards
+    from ecgfm.pretraining.shards import PrepareSettings, ShardSet, prepare_shards
 
     if source is None or not alone:  # under torchrun all processes would write the same files: prepare before
         return ShardSet.open(folder)
@@ -225,7 +225,7 @@ def _shards(recipe: "Recipe", folder: Path, source: "Source | None", workers: in
 
 
 def _write_bundle(checkpoint: Path, folder: Path) -> None:
-    from ecgfm.pretrain_export import write_bundle
+    from ecgfm.fairseq.exporting import write_bundle
 
     written = write_bundle(checkpoint, folder, version="1", demo=False, provenance={"checkpoint": checkpoint.name})
     say(f"wrote {folder}: model {written.model_id[:12]}, an encoder without heads")

@@ -11,9 +11,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from ecgfm import candidate as models
-from ecgfm.candidate import Model
 from ecgfm.checkpoint import Bundle
+from ecgfm.finetuning import candidate as models
+from ecgfm.finetuning.candidate import Model
 from ecgfm_clinical.demo import clinic
 from ecgfm_clinical.demo.clinic import Visit
 from ecgfm_clinical.demo.deliveries import Delivery

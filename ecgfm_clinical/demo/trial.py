@@ -42,7 +42,7 @@ import numpy as np
 import typer
 
 from ecgfm import metrics
-from ecgfm.candidate import Model, Place
+from ecgfm.finetuning.candidate import Model, Place
 from ecgfm.metrics import Interval
 from ecgfm_clinical import wiring
 from ecgfm_clinical.demo import clinic

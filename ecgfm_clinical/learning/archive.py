@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ecgfm.errors import DataError, RecordingError
-from ecgfm.recordings import FolderSource
+from ecgfm.recording_files import FolderSource
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.staging.cohort_rows import EcgRow
 from ecgfm_connectors.ecg import LEADS, Ecg

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from ecgfm.dataset import Example, segment_count
+from ecgfm.finetuning.dataset import Example, segment_count
 from ecgfm_clinical.learning.labelling import Exclusion, Labelled, Labelling
 from ecgfm_clinical.staging.cohort_rows import EcgRow
 

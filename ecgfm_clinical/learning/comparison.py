@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfm import candidate as models
-from ecgfm.candidate import Model, Place
-from ecgfm.embedding import embed
+from ecgfm.finetuning import candidate as models
+from ecgfm.finetuning.candidate import Model, Place
+from ecgfm.finetuning.embedding import embed
+from ecgfm.finetuning.train import Split, train_linear
 from ecgfm.heads import HeadSpec
 from ecgfm.metrics import BOOTSTRAP_REPLICATES
-from ecgfm.train import Split, train_linear
 from ecgfm_clinical.errors import LearningError
 from ecgfm_clinical.learning.attributes import subgroups
 from ecgfm_clinical.learning.baselines import AGE_SEX, RANDOM_ENCODER, age_and_sex

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
 from ecgfm import metrics
-from ecgfm.candidate import Model, Place, probabilities, segment_logits
-from ecgfm.dataset import Example
-from ecgfm.embedding import embed
-from ecgfm.train import FineTuning, Method, Split, Trained, fine_tune, train_linear
+from ecgfm.finetuning.candidate import Model, Place, probabilities, segment_logits
+from ecgfm.finetuning.dataset import Example
+from ecgfm.finetuning.embedding import embed
+from ecgfm.finetuning.train import FineTuning, Method, Split, Trained, fine_tune, train_linear
 from ecgfm_clinical.errors import LearningError
 from ecgfm_clinical.learning.baselines import AGE_SEX, age_and_sex, demographics
 from ecgfm_clinical.learning.cohort import Cohort, Member

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from ecgfm.candidate import Model, fingerprints
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import EcgFmError
+from ecgfm.finetuning.candidate import Model, fingerprints
 from ecgfm_clinical.errors import GateRefused, LearningError, ModelError, NotFound
 from ecgfm_clinical.staging.registry import MAKES_LIVE, ModelRow, Registry
 

@@ -9,7 +9,7 @@ from typing import Any
 from ecgfm.calibration import OperatingRule
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import EcgFmError
-from ecgfm.train import LOW_RANK, FineTuning, Method
+from ecgfm.finetuning.train import LOW_RANK, FineTuning, Method
 from ecgfm_clinical import wiring
 from ecgfm_clinical.errors import InputError, ModelError, NotFound
 from ecgfm_clinical.learning import governance

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ecgfm.errors import RecordingError
-from ecgfm.recordings import Recording
+from ecgfm.recording_files import Recording
 from ecgfm_clinical.errors import NotFound
 from ecgfm_clinical.staging.cohort_rows import EcgRow
 from ecgfm_clinical.staging.cohorts import ecg_id_of, ecg_rows

@@ -6,9 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ecgfm.candidate import Model, Place, random_from
 from ecgfm.config import EncoderConfig
-from ecgfm.train import FineTuning, Method
+from ecgfm.finetuning.candidate import Model, Place, random_from
+from ecgfm.finetuning.train import FineTuning, Method
 from ecgfm_clinical import wiring
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.learning import planning

@@ -9,15 +9,15 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ecgfm import candidate as models
 from ecgfm.calibration import NoOperatingPoint, OperatingRule
-from ecgfm.candidate import CalibrationMethod, Model, Place
 from ecgfm.checkpoint import Bundle
-from ecgfm.embedding import embed
 from ecgfm.errors import TrainingError
+from ecgfm.finetuning import candidate as models
+from ecgfm.finetuning.candidate import CalibrationMethod, Model, Place
+from ecgfm.finetuning.embedding import embed
+from ecgfm.finetuning.train import FineTuning, Method, Split, Trained, fine_tune, launch, train_linear
 from ecgfm.heads import INTERPRETATION, HeadSpec
-from ecgfm.team import Team
-from ecgfm.train import FineTuning, Method, Split, Trained, fine_tune, launch, train_linear
+from ecgfm.training.team import Team
 from ecgfm_clinical.errors import InputError, LearningError
 from ecgfm_clinical.learning import report
 from ecgfm_clinical.learning.cohort import SPLITS, Cohort, CohortRules, Member, build
@@ -66,7 +66,7 @@ class Plan:
     def team(self) -> Team | None:
         """The processes that torchrun started for this plan, met; None for a linear probe, which one process fits.
 
-        Raises InputError where several were started for nothing, and as `ecgfm.train.launch`.
+        Raises InputError where several were started for nothing, and as `ecgfm.finetuning.train.launch`.
         """
         if self.method != "linear":
             return launch(self.fine_tuning)

@@ -34,7 +34,7 @@ class EcgSource(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signals:
-    """The `ecgfm.dataset.Reader` of a source: key -> the signal as the network takes it."""
+    """The `ecgfm.finetuning.dataset.Reader` of a source: key -> the signal as the network takes it."""
 
     source: EcgSource
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ecgfm.candidate import Model
 from ecgfm.checkpoint import Bundle
-from ecgfm.dataset import Example, segment_count
-from ecgfm.embedding import embed
+from ecgfm.finetuning.candidate import Model
+from ecgfm.finetuning.dataset import Example, segment_count
+from ecgfm.finetuning.embedding import embed
 from ecgfm_clinical.ecg.beats import heart_rate
 from ecgfm_clinical.ecg.evaluability import between_beats, signal_reasons
 from ecgfm_clinical.errors import LearningError

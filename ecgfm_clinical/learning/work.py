@@ -6,11 +6,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ecgfm import candidate as models
 from ecgfm.calibration import OperatingRule
-from ecgfm.candidate import Model, Place
 from ecgfm.checkpoint import Bundle
-from ecgfm.train import FineTuning, Method
+from ecgfm.finetuning import candidate as models
+from ecgfm.finetuning.candidate import Model, Place
+from ecgfm.finetuning.train import FineTuning, Method
 from ecgfm_clinical.errors import LearningError
 from ecgfm_clinical.learning import governance, planning, report
 from ecgfm_clinical.learning.cohort import Cohort, build

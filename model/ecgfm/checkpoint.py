@@ -20,9 +20,9 @@ from typing import Any, Self
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from ecgfm import fairseq
 from ecgfm.config import EncoderConfig
 from ecgfm.errors import BundleError, EcgFmError
+from ecgfm.fairseq import reading as fairseq
 from ecgfm.heads import HeadSpec
 from ecgfm.network import EcgFm
 from ecgfm.signal import PREPROCESSING

@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from ecgfm import fairseq, runtimes
-from ecgfm.bench import EAGER, alternate, bench, eager, measure_load
+from ecgfm import runtimes
 from ecgfm.checkpoint import Bundle
 from ecgfm.config import EncoderConfig
+from ecgfm.fairseq import reading as fairseq
 from ecgfm.heads import INTERPRETATION, REDUCED_LVEF, TROPONIN
 from ecgfm.network import EcgFm
+from ecgfm.runtimes.bench import EAGER, alternate, bench, eager, measure_load
 from ecgfm.runtimes.preparation import onnx_file
 from ecgfm.signal import prepare
 from ecgfm.synthetic import synthetic_ecgs

@@ -25,16 +25,16 @@ from torch import Tensor
 
 sys.path[:0] = [str(Path(__file__).parents[2] / "model")]
 
-from ecgfm.batches import TrainingBatches
 from ecgfm.config import EncoderConfig
-from ecgfm.cpu_training import speed_up_cpu
 from ecgfm.encoder import TransformerLayer
 from ecgfm.network import pool
-from ecgfm.pretrain import new_optimiser
-from ecgfm.pretraining import Batch, ObjectiveConfig, Pretraining
-from ecgfm.recipe import Recipe, TrainingRecipe
-from ecgfm.recordings import FolderSource
-from ecgfm.shards import PrepareSettings, ShardSet, prepare_shards
+from ecgfm.pretraining.batches import TrainingBatches
+from ecgfm.pretraining.objective import Batch, ObjectiveConfig, Pretraining
+from ecgfm.pretraining.recipe import Recipe, TrainingRecipe
+from ecgfm.pretraining.run import new_optimiser
+from ecgfm.pretraining.shards import PrepareSettings, ShardSet, prepare_shards
+from ecgfm.recording_files import FolderSource
+from ecgfm.training.cpu_layers import speed_up_cpu
 
 TRAINING = {"dropout": 0.1, "attention_dropout": 0.1, "dropout_input": 0.1, "feature_grad_mult": 0.1}
 #: bf16 dense peak of one device by its data sheet, FLOP/s, and the share of it that such encoders reach in practice
@@ -184,7 +184,7 @@ class StraightforwardStep:
 
 
 class OurStep:
-    """What `ecgfm.pretrain` does in an update of one micro-batch, data pipeline included."""
+    """What `ecgfm.pretraining.run` does in an update of one micro-batch, data pipeline included."""
 
     def __init__(self, model: Pretraining, recipe: Recipe, *, bf16: bool) -> None:
         speed_up_cpu(model)

@@ -13,7 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from ecgfm.checkpoint import Bundle, load
-from ecgfm.shards import ShardSet
+from ecgfm.pretraining.shards import ShardSet
 from ecgfm.signal import prepare
 from ecgfm.testing import write_tiny_bundle
 from ecgfm_clinical.cli import pretrain as commands

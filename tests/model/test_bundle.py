@@ -8,9 +8,10 @@ import pytest
 import torch
 
 import ecgfm
-from ecgfm import checkpoint, fairseq
+from ecgfm import checkpoint
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import BundleError
+from ecgfm.fairseq import reading as fairseq
 from ecgfm.heads import INTERPRETATION, REDUCED_LVEF, HeadSpec, Platt
 from ecgfm.testing import tiny_network, write_tiny_bundle
 

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from ecgfm.config import EncoderConfig
-from ecgfm.cpu_training import _Attend, _draw_kept, speed_up_cpu
 from ecgfm.encoder import Encoder, SelfAttention
+from ecgfm.training.cpu_layers import _Attend, _draw_kept, speed_up_cpu
 
 CONFIG = EncoderConfig(
     conv_layers=((16, 2, 2),) * 4, width=32, layers=2, ffn_width=64, heads=4, conv_pos_kernel=16, conv_pos_groups=4

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 import ecgfm
-from ecgfm import export
 from ecgfm.checkpoint import Bundle
 from ecgfm.encoder import PositionalConv
 from ecgfm.errors import BundleError, RuntimeTooInexact
 from ecgfm.heads import INTERPRETATION, REDUCED_LVEF, TROPONIN, Isotonic, Platt
-from ecgfm.positions import PositionalDft
 from ecgfm.predictor import Predictor, Record
+from ecgfm.runtimes import onnx_export as export
+from ecgfm.runtimes.positional_dft import PositionalDft
 from ecgfm.synthetic import synthetic_ecgs
 from ecgfm.testing import TINY, tiny_network
 

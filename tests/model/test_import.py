@@ -14,9 +14,9 @@ import pytest
 import torch
 
 import ecgfm
-from ecgfm import fairseq
 from ecgfm.config import EncoderConfig, parse_conv_layers
 from ecgfm.errors import CheckpointError, NoHead, UnknownArchitecture, UnsafeCheckpoint
+from ecgfm.fairseq import reading as fairseq
 from ecgfm.heads import INTERPRETATION, INTERPRETATION_LABELS
 
 

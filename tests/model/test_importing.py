@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 
 import ecgfm
-from ecgfm import fairseq
 from ecgfm.checkpoint import Bundle
-from ecgfm.importing import import_checkpoint
+from ecgfm.fairseq import reading as fairseq
+from ecgfm.fairseq.importing import import_checkpoint
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 

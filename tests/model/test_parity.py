@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 import ecgfm
-from ecgfm import fairseq
-from ecgfm.baseline import eager_embedding
+from ecgfm.fairseq import reading as fairseq
 from ecgfm.network import EcgFm, pool
-from ecgfm.optimiser import ReferenceAdam
+from ecgfm.runtimes.eager import eager_embedding
+from ecgfm.training.optimiser import ReferenceAdam
 
 TOLERANCE = 5e-6
 

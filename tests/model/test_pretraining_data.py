@@ -8,10 +8,10 @@ import pytest
 import wfdb
 from scipy.io import savemat
 
-from ecgfm import shards as shards_module
 from ecgfm.errors import DataError, RecordingError
-from ecgfm.recordings import FolderSource, JoinedSource, Recording
-from ecgfm.shards import PrepareSettings, ShardSet, patient_number, prepare_shards
+from ecgfm.pretraining import shards as shards_module
+from ecgfm.pretraining.shards import PrepareSettings, ShardSet, patient_number, prepare_shards
+from ecgfm.recording_files import FolderSource, JoinedSource, Recording
 from ecgfm.signal import LEADS, prepare
 
 SHARED = Path(__file__).parents[3] / "shared" / "corpus"

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from ecgfm.augment import Augmentations, BaselineWander, RandomLeadMasking
 from ecgfm.checkpoint import Bundle, load
 from ecgfm.config import EncoderConfig
 from ecgfm.errors import TrainingError
-from ecgfm.fairseq_cfg import reference_cfg
-from ecgfm.pretrain import CHECKPOINT_FORMAT, checkpoint_path, load_pretraining, new_optimiser
-from ecgfm.pretrain_export import _place, encoder_network, write_bundle, write_reference_checkpoint
-from ecgfm.pretraining import Batch, ObjectiveConfig, Pretraining
-from ecgfm.recipe import Recipe, TrainingRecipe
+from ecgfm.fairseq.configuration import reference_cfg
+from ecgfm.fairseq.exporting import _place, encoder_network, write_bundle, write_reference_checkpoint
+from ecgfm.pretraining.augment import Augmentations, BaselineWander, RandomLeadMasking
+from ecgfm.pretraining.objective import Batch, ObjectiveConfig, Pretraining
+from ecgfm.pretraining.recipe import Recipe, TrainingRecipe
+from ecgfm.pretraining.run import CHECKPOINT_FORMAT, checkpoint_path, load_pretraining, new_optimiser
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
 RECIPES = Path(__file__).parents[2] / "model" / "recipes"

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from ecgfm.config import EncoderConfig
-from ecgfm.cpu_training import speed_up_cpu
-from ecgfm.optimiser import ReferenceAdam
-from ecgfm.pretraining import Batch, Losses, ObjectiveConfig, Pretraining
+from ecgfm.pretraining.objective import Batch, Losses, ObjectiveConfig, Pretraining
+from ecgfm.training.cpu_layers import speed_up_cpu
+from ecgfm.training.optimiser import ReferenceAdam
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
 RECORDED = np.load(REFERENCE / "tiny_pretrained_ref.npz")

@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 import torch
 
-from ecgfm.batches import ShareOf, TrainingBatches, ValidationBatches, pair_up, split_rows, torch_seed
 from ecgfm.errors import DataError, RecipeError, TrainingError
-from ecgfm.pretrain import (
+from ecgfm.pretraining.batches import ShareOf, TrainingBatches, ValidationBatches, pair_up, split_rows, torch_seed
+from ecgfm.pretraining.objective import Pretraining
+from ecgfm.pretraining.recipe import Recipe
+from ecgfm.pretraining.run import (
     METRICS,
     Machine,
     Progress,
@@ -25,10 +27,8 @@ from ecgfm.pretrain import (
     newest_checkpoint,
     pretrain,
 )
-from ecgfm.pretraining import Pretraining
-from ecgfm.recipe import Recipe
-from ecgfm.recordings import FolderSource
-from ecgfm.shards import PrepareSettings, ShardSet, prepare_shards
+from ecgfm.pretraining.shards import PrepareSettings, ShardSet, prepare_shards
+from ecgfm.recording_files import FolderSource
 
 pytest.importorskip("lightning.fabric", reason="optional extra `train`")
 
@@ -132,9 +132,9 @@ def _last(folder: Path) -> Path:
 RUNNER = """
 import os, signal, sys
 from pathlib import Path
-from ecgfm.pretrain import Machine, pretrain
-from ecgfm.recipe import Recipe
-from ecgfm.shards import ShardSet
+from ecgfm.pretraining.run import Machine, pretrain
+from ecgfm.pretraining.recipe import Recipe
+from ecgfm.pretraining.shards import ShardSet
 
 recipe, shards, kill_after, *runs = sys.argv[1:]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ecgfm.augment import (
+from ecgfm.pretraining.augment import (
     AUGMENTATIONS,
     Augmentations,
     BaselineShift,
@@ -16,7 +16,7 @@ from ecgfm.augment import (
     derive_limb_leads,
     read_augmentations,
 )
-from ecgfm.masking import SpanMasking, draw_negatives, draw_span_mask
+from ecgfm.pretraining.masking import SpanMasking, draw_negatives, draw_span_mask
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
 RECORDED = np.load(REFERENCE / "sampling_aug_ref.npz")

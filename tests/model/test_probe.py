@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from ecgfm.errors import DataError
-from ecgfm.probe import Embedded, LabelTable, embed_recordings, out_of_fold, probe, project, random_twin
-from ecgfm.recordings import FolderSource
+from ecgfm.finetuning.probe import Embedded, LabelTable, embed_recordings, out_of_fold, probe, project, random_twin
+from ecgfm.recording_files import FolderSource
 from ecgfm.signal import prepare
 from ecgfm.testing import tiny_network
 

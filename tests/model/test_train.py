@@ -16,19 +16,19 @@ from lightning.fabric.plugins import MixedPrecision
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from ecgfm import train
 from ecgfm.checkpoint import Bundle
-from ecgfm.dataset import Example, epoch_batches, label_matrix
-from ecgfm.embedding import embed
 from ecgfm.errors import TrainingError
+from ecgfm.finetuning import train
+from ecgfm.finetuning.dataset import Example, epoch_batches, label_matrix
+from ecgfm.finetuning.embedding import embed
+from ecgfm.finetuning.lowrank import add_adapters, merge_adapters
 from ecgfm.heads import HeadSpec
-from ecgfm.lowrank import add_adapters, merge_adapters
 from ecgfm.metrics import auroc
 from ecgfm.network import EcgFm
 from ecgfm.predictor import Predictor, Record
-from ecgfm.team import Team
 from ecgfm.testing import TINY, tiny_network
-from ecgfm.training_files import read_checkpoint
+from ecgfm.training.files import read_checkpoint
+from ecgfm.training.team import Team
 
 SPEC = HeadSpec(
     name="planted",
@@ -264,7 +264,7 @@ def test_a_full_disk_keeps_the_older_checkpoint(tmp_path: Path, monkeypatch: pyt
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("ecgfm.training_files.torch.save", full)
+        patch.setattr("ecgfm.training.files.torch.save", full)
         with pytest.raises(TrainingError, match=r"No space left on device.*free disk space"):
             train.fine_tune(tiny_network(), SPEC, SPLIT, record_of, QUICK, folder=tmp_path)
     assert (tmp_path / "checkpoint.pt").read_bytes() == kept

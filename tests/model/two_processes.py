@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from ecgfm import train
+from ecgfm.finetuning import train
 from ecgfm.testing import tiny_network
 
 here = importlib.util.spec_from_file_location("test_train", Path(__file__).parent / "test_train.py")

@@ -68,7 +68,7 @@ def onnx_file(bundle: Bundle, cache: Path | None) -> Path:
     """The bundle's ONNX file, exported now where it is not there yet; raises `BundleError` where nothing can be written."""
     path = folder_for(bundle, cache) / "model.onnx"
     if not path.exists():
-        from ecgfm.export import export_onnx
+        from ecgfm.runtimes.onnx_export import export_onnx
 
         try:
             export_onnx(bundle, path)

@@ -28,11 +28,11 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from ecgfm.calibration import OperatingRule
-from ecgfm.candidate import Model, Place
 from ecgfm.checkpoint import Bundle
+from ecgfm.finetuning.candidate import Model, Place
+from ecgfm.finetuning.train import FineTuning
 from ecgfm.heads import INTERPRETATION, INTERPRETATION_LABELS, REDUCED_LVEF, TROPONIN
 from ecgfm.network import EcgFm
-from ecgfm.train import FineTuning
 from ecgfm_clinical.learning.baselines import RANDOM_ENCODER
 from ecgfm_clinical.learning.labelling import Given
 from ecgfm_clinical.learning.retraining import Plan, Retrained, retrain

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ecgfm.dataset import Example
+from ecgfm.finetuning.dataset import Example
 from ecgfm_clinical.demo.trial import held_out, pooled
 from ecgfm_clinical.learning.cohort import Cohort, Member, SplitName
 from ecgfm_clinical.learning.labelling import Labelled

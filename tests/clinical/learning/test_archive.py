@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ecgfm.finetuning.train import FineTuning
 from ecgfm.testing import write_tiny_bundle
-from ecgfm.train import FineTuning
 from ecgfm_clinical.errors import InputError, LearningError
 from ecgfm_clinical.learning.archive import CLASSES, Archive, diagnostic_classes
 from ecgfm_clinical.learning.research import cross_validate_archive, labelling, retrain_archive

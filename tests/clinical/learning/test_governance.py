@@ -117,8 +117,8 @@ def test_a_judgement_against_another_model_does_not_count(house: House) -> None:
 def test_no_head_falls_silent_unless_a_person_says_so(house: House, tmp_path: Path) -> None:
     whole = tiny_network(seed=1)
     spec = whole.specs[0]
-    from ecgfm.candidate import Model, joined
-    from ecgfm.train import with_head
+    from ecgfm.finetuning.candidate import Model, joined
+    from ecgfm.finetuning.train import with_head
 
     alone = joined(Model(network=tiny_network(), specs=(), origin=""), with_head(whole, spec), spec)
     bundle = Bundle.write(tmp_path / "alone", alone.network, name="alone", version="1", demo=True, provenance={})

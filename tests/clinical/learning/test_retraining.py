@@ -14,8 +14,8 @@ from sqlalchemy import text
 from ecgfm.calibration import NoOperatingPoint
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import EcgFmError, NoHead, TrainingError
+from ecgfm.finetuning.train import FineTuning
 from ecgfm.predictor import Predictor, Record
-from ecgfm.train import FineTuning
 from ecgfm_clinical import wiring
 from ecgfm_clinical.demo import clinic
 from ecgfm_clinical.errors import InputError, LearningError, ModelError
@@ -146,7 +146,7 @@ def test_an_operating_point_that_cannot_be_reached_is_refused(
     def unreachable(labels: object, probabilities: object, rule: object) -> float:
         raise NoOperatingPoint(f"no threshold gives {rule}; the best on these ECGs is 0.100")
 
-    monkeypatch.setattr("ecgfm.candidate.choose_threshold", unreachable)
+    monkeypatch.setattr("ecgfm.finetuning.candidate.choose_threshold", unreachable)
     with pytest.raises(LearningError, match=r"no threshold gives sensitivity >= 0.9; .* ask for less in \[learning\."):
         retrained(workshop, "reduced_lvef", replicates=20)
     assert workshop.registry.judgements() == []
@@ -193,7 +193,7 @@ def test_a_full_disk_is_said_and_the_run_goes_on_later(workshop: Workshop, monke
 
     shutil.rmtree(workshop.settings.folder / "models" / "embeddings")
     with monkeypatch.context() as patch:
-        patch.setattr("ecgfm.embedding.np.savez", full)
+        patch.setattr("ecgfm.finetuning.embedding.np.savez", full)
         with pytest.raises(TrainingError, match="No space left on device"):
             retrained(workshop, "reduced_lvef", replicates=20)
     assert retrained(workshop, "reduced_lvef", replicates=20).bundle.path.exists()

@@ -22,8 +22,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfm.augment import derive_limb_leads
 from ecgfm.errors import DataError, RecordingError
+from ecgfm.pretraining.augment import derive_limb_leads
 from ecgfm.signal import LEADS
 
 _LEAD_NUMBERS = {lead.lower(): number for number, lead in enumerate(LEADS)}

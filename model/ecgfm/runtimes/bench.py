@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from ecgfm import runtimes
-from ecgfm.baseline import eager_embedding
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import BundleError, EcgFmError
+from ecgfm.runtimes.eager import eager_embedding
 from ecgfm.runtimes.preparation import Recordings
 from ecgfm.signal import LEADS, SEGMENT_SAMPLES, prepare, reasons_not_scored
 
@@ -185,7 +185,10 @@ def measure_load(
         "cache": str(cache.resolve()) if cache else None,
     }
     done = subprocess.run(
-        [sys.executable, "-m", "ecgfm.bench", json.dumps(arguments)], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "ecgfm.runtimes.bench", json.dumps(arguments)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     seconds, megabytes = json.loads(done.stdout.splitlines()[-1])
     return float(seconds), float(megabytes)

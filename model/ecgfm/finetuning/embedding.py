@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ecgfm.dataset import Example, Reader, ahead, read_segments
 from ecgfm.errors import TrainingError
+from ecgfm.finetuning.dataset import Example, Reader, ahead, read_segments
 from ecgfm.network import EcgFm
 from ecgfm.runtimes.torch_runtime import choose_device
 from ecgfm.signal import PREPROCESSING

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import TrainingError
-from ecgfm.fairseq_cfg import reference_cfg
+from ecgfm.fairseq.configuration import reference_cfg
 from ecgfm.network import EcgFm
-from ecgfm.pretrain import load_pretraining
-from ecgfm.pretraining import Pretraining
-from ecgfm.recipe import Recipe
+from ecgfm.pretraining.objective import Pretraining
+from ecgfm.pretraining.recipe import Recipe
+from ecgfm.pretraining.run import load_pretraining
 
 #: The order in which the reference registers its parameters; its optimiser state is numbered by it.
 _ORDER = (

@@ -7,7 +7,7 @@ recipe does not decide has the value that the reference itself wrote (commit 6b9
 from copy import deepcopy
 from typing import Any
 
-from ecgfm.recipe import Recipe
+from ecgfm.pretraining.recipe import Recipe
 
 _COMMON: dict[str, Any] = {
     "_name": None,

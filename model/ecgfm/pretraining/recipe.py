@@ -10,11 +10,11 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from ecgfm.augment import Augmentations, read_augmentations
 from ecgfm.config import EncoderConfig
 from ecgfm.errors import EcgFmError, RecipeError
-from ecgfm.masking import SpanMasking
-from ecgfm.pretraining import ObjectiveConfig
+from ecgfm.pretraining.augment import Augmentations, read_augmentations
+from ecgfm.pretraining.masking import SpanMasking
+from ecgfm.pretraining.objective import ObjectiveConfig
 
 T = TypeVar("T")
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import BundleError, RuntimeTooInexact
 from ecgfm.network import EcgFm
-from ecgfm.positions import PositionalDft
+from ecgfm.runtimes.positional_dft import PositionalDft
 from ecgfm.signal import LEADS, SAMPLING_RATE, SEGMENT_SAMPLES
 
 OPSET = 20  #: the default of torch 2.13's exporter; every runtime we name reads it

@@ -23,15 +23,25 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from ecgfm.cpu_training import speed_up_cpu
-from ecgfm.dataset import Draw, Example, Reader, SegmentLoader, Segments, ahead, all_draws, epoch_batches, label_matrix
-from ecgfm.embedding import Embedding
 from ecgfm.errors import TrainingError
+from ecgfm.finetuning.dataset import (
+    Draw,
+    Example,
+    Reader,
+    SegmentLoader,
+    Segments,
+    ahead,
+    all_draws,
+    epoch_batches,
+    label_matrix,
+)
+from ecgfm.finetuning.embedding import Embedding
+from ecgfm.finetuning.lowrank import add_adapters, merge_adapters
 from ecgfm.heads import HeadSpec
-from ecgfm.lowrank import add_adapters, merge_adapters
 from ecgfm.network import EcgFm
-from ecgfm.team import Precision, Team
-from ecgfm.training_files import Journal, read_checkpoint, write_checkpoint
+from ecgfm.training.cpu_layers import speed_up_cpu
+from ecgfm.training.files import Journal, read_checkpoint, write_checkpoint
+from ecgfm.training.team import Precision, Team
 
 Method = Literal["linear", "full", "lora"]
 Progress = Callable[[int, int, str], None]  #: (updates done, updates in all, what is going on)

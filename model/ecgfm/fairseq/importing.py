@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from ecgfm import fairseq
 from ecgfm.checkpoint import Bundle
+from ecgfm.fairseq import reading as fairseq
 from ecgfm.heads import INTERPRETATION
 from ecgfm.network import EcgFm
 

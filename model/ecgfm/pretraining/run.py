@@ -16,15 +16,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ecgfm.batches import ShareOf, TrainingBatches, ValidationBatches, torch_seed
-from ecgfm.cpu_training import speed_up_cpu
 from ecgfm.errors import TrainingError
-from ecgfm.metrics_log import MetricsLog
-from ecgfm.optimiser import ReferenceAdam
-from ecgfm.pretraining import Batch, Losses, Pretraining
-from ecgfm.recipe import Recipe
-from ecgfm.sharding import load_whole_optimiser, sharded_strategy, whole_state
-from ecgfm.shards import ShardSet
+from ecgfm.pretraining.batches import ShareOf, TrainingBatches, ValidationBatches, torch_seed
+from ecgfm.pretraining.objective import Batch, Losses, Pretraining
+from ecgfm.pretraining.recipe import Recipe
+from ecgfm.pretraining.shards import ShardSet
+from ecgfm.training.cpu_layers import speed_up_cpu
+from ecgfm.training.metrics_log import MetricsLog
+from ecgfm.training.optimiser import ReferenceAdam
+from ecgfm.training.sharding import load_whole_optimiser, sharded_strategy, whole_state
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -56,7 +56,7 @@ class Machine:
     processes: int = 1  #: on all machines together, as started by torchrun
     local_processes: int = 1  #: on this machine
     workers: int = 0  #: processes that read ahead, for each training process
-    fsdp: bool = False  #: share weights and moments out over the processes (`ecgfm.sharding`)
+    fsdp: bool = False  #: share weights and moments out over the processes (`ecgfm.training.sharding`)
     tensorboard: bool = False
 
     @classmethod

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from ecgfm.config import EncoderConfig
 from ecgfm.encoder import Encoder
 from ecgfm.errors import UnknownArchitecture
-from ecgfm.masking import SpanMasking, draw_negatives
 from ecgfm.network import pool
+from ecgfm.pretraining.masking import SpanMasking, draw_negatives
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

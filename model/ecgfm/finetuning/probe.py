@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from ecgfm.errors import DataError, RecordingError
 from ecgfm.metrics import BOOTSTRAP_REPLICATES, Interval, auprc, auroc, bootstrap
 from ecgfm.network import EcgFm
-from ecgfm.recordings import Source
+from ecgfm.recording_files import Source
 from ecgfm.runtimes.torch_runtime import choose_device
 from ecgfm.signal import prepare, reasons_not_scored
 

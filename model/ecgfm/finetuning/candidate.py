@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from ecgfm.calibration import NoOperatingPoint, OperatingRule, choose_threshold, fit_isotonic, fit_platt
 from ecgfm.checkpoint import Bundle
 from ecgfm.config import EncoderConfig
-from ecgfm.dataset import Example, Reader, label_matrix
-from ecgfm.embedding import Progress, embed, encoder_digest
 from ecgfm.errors import NoHead
+from ecgfm.finetuning.dataset import Example, Reader, label_matrix
+from ecgfm.finetuning.embedding import Progress, embed, encoder_digest
 from ecgfm.heads import Calibration, HeadSpec, aggregate
 from ecgfm.network import EcgFm
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ecgfm import signal as ecg_signal
 from ecgfm.errors import DataError, RecordingError
-from ecgfm.recordings import Source
+from ecgfm.recording_files import Source
 from ecgfm.signal import LEADS, PREPROCESSING, SEGMENT_SAMPLES
 
 MANIFEST = "shards.json"

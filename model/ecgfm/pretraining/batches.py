@@ -13,12 +13,12 @@ from numpy.random import RandomState, SeedSequence
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
-from ecgfm.augment import Augmentations
 from ecgfm.errors import DataError
-from ecgfm.masking import draw_span_mask
-from ecgfm.pretraining import Batch
-from ecgfm.recipe import Recipe
-from ecgfm.shards import UNKNOWN_PATIENT, ShardSet
+from ecgfm.pretraining.augment import Augmentations
+from ecgfm.pretraining.masking import draw_span_mask
+from ecgfm.pretraining.objective import Batch
+from ecgfm.pretraining.recipe import Recipe
+from ecgfm.pretraining.shards import UNKNOWN_PATIENT, ShardSet
 from ecgfm.signal import SEGMENT_SAMPLES
 
 _SHUFFLE, _DRAW, _VALIDATE = range(3)  #: separate random streams of one seed

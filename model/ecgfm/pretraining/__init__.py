@@ -1,0 +1,1 @@
+"""Self-supervised pretraining: recipe, shards of segments, augmentations, objective and the run that trains."""
