@@ -79,3 +79,14 @@ def loaded_by(code: str) -> set[str]:
 )
 def test_a_role_loads_only_what_it_needs(code: str, absent: set[str]) -> None:
     assert not absent & loaded_by(code)
+
+
+def test_only_the_command_line_knows_the_demo() -> None:
+    broken = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in (ROOT / "ecgfm_clinical").rglob("*.py")
+        if path.relative_to(ROOT / "ecgfm_clinical").parts[0] not in ("cli", "demo")
+        for name, line in imports(path)
+        if f"{name}.".startswith("ecgfm_clinical.demo.")
+    ]
+    assert not broken
