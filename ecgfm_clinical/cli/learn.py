@@ -14,8 +14,8 @@ from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opene
 
 if TYPE_CHECKING:
     from ecgfm.finetuning.train import FineTuning
-    from ecgfm_clinical.learning.comparison import Judgement
-    from ecgfm_clinical.learning.retraining import Progress
+    from ecgfm_clinical.learning.experiment import Progress
+    from ecgfm_clinical.learning.judging.comparison import Judgement
 
 
 class MethodChoice(StrEnum):
@@ -303,7 +303,7 @@ def drift(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
     Exits with 1 where there are findings; `status` shows them until the next report.
     """
     from ecgfm_clinical import wiring
-    from ecgfm_clinical.learning.watch import watch
+    from ecgfm_clinical.learning.drift.watch import watch
     from ecgfm_clinical.learning.work import Workshop
     from ecgfm_clinical.staging.registry import Registry
 

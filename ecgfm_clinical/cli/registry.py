@@ -149,7 +149,7 @@ def card(
     import sys
 
     from ecgfm_clinical.learning import planning
-    from ecgfm_clinical.learning.card import card as render
+    from ecgfm_clinical.learning.report.card import card as render
     from ecgfm_clinical.staging.registry import Registry
 
     if (Path(model) / "bundle.json").is_file():

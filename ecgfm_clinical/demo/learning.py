@@ -19,8 +19,8 @@ from ecgfm_clinical.demo.clinic import Visit
 from ecgfm_clinical.demo.deliveries import Delivery
 from ecgfm_clinical.demo.hospital import Hospital
 from ecgfm_clinical.learning import governance
-from ecgfm_clinical.learning.comparison import Judgement
-from ecgfm_clinical.learning.retraining import Progress, Retrained, quiet
+from ecgfm_clinical.learning.experiment import Progress, Retrained, quiet
+from ecgfm_clinical.learning.judging.comparison import Judgement
 from ecgfm_clinical.learning.work import Workshop
 from ecgfm_clinical.settings import read_settings
 from ecgfm_clinical.staging.registry import Registry

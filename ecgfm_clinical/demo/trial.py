@@ -49,9 +49,9 @@ from ecgfm_clinical.demo import clinic
 from ecgfm_clinical.demo.clinic import Visit
 from ecgfm_clinical.demo.learning import RECIPE, deliveries, start_bundle, train_heads
 from ecgfm_clinical.learning import planning
-from ecgfm_clinical.learning.cohort import Cohort
-from ecgfm_clinical.learning.comparison import Judge, Judgement
-from ecgfm_clinical.learning.retraining import Retrained
+from ecgfm_clinical.learning.cohort.building import Cohort
+from ecgfm_clinical.learning.experiment import Retrained
+from ecgfm_clinical.learning.judging.comparison import Judge, Judgement
 from ecgfm_clinical.learning.runs import write_json
 from ecgfm_clinical.learning.work import Workshop
 from ecgfm_clinical.settings import Settings

@@ -13,14 +13,14 @@ from ecgfm.finetuning.train import LOW_RANK, FineTuning, Method
 from ecgfm_clinical import wiring
 from ecgfm_clinical.errors import InputError, ModelError, NotFound
 from ecgfm_clinical.learning import governance
-from ecgfm_clinical.learning.archive import Archive
-from ecgfm_clinical.learning.cohort import CohortRules
-from ecgfm_clinical.learning.gate import GateRules
-from ecgfm_clinical.learning.labelling import Given, Labelling, RaisedTroponin, ReducedLvef, usable
-from ecgfm_clinical.learning.measurements import AssayLimit
-from ecgfm_clinical.learning.retraining import Plan
-from ecgfm_clinical.learning.sources import StoreSource
-from ecgfm_clinical.learning.statements import Statements
+from ecgfm_clinical.learning.cohort.archive import Archive
+from ecgfm_clinical.learning.cohort.building import CohortRules
+from ecgfm_clinical.learning.cohort.labelling import Given, Labelling, RaisedTroponin, ReducedLvef, usable
+from ecgfm_clinical.learning.cohort.measurements import AssayLimit
+from ecgfm_clinical.learning.cohort.sources import StoreSource
+from ecgfm_clinical.learning.cohort.statements import Statements
+from ecgfm_clinical.learning.experiment import Plan
+from ecgfm_clinical.learning.judging.gate import GateRules
 from ecgfm_clinical.settings import Learning, OperatingPoint, Settings
 from ecgfm_clinical.staging.cohort_rows import OutcomeKind
 from ecgfm_clinical.staging.registry import ModelRow, Registry

@@ -12,13 +12,13 @@ from ecgfm.finetuning.train import FineTuning, Method
 from ecgfm_clinical import wiring
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.learning import planning
-from ecgfm_clinical.learning.archive import CLASSES, Archive, diagnostic_classes
-from ecgfm_clinical.learning.cohort import CohortRules, build
-from ecgfm_clinical.learning.cross_validation import CrossValidation
-from ecgfm_clinical.learning.labelling import Given, Labelling
-from ecgfm_clinical.learning.retraining import Plan, Progress, Retrained, quiet, retrain
+from ecgfm_clinical.learning.cohort.archive import CLASSES, Archive, diagnostic_classes
+from ecgfm_clinical.learning.cohort.building import CohortRules, build
+from ecgfm_clinical.learning.cohort.labelling import Given, Labelling
+from ecgfm_clinical.learning.cohort.sources import Reasons
+from ecgfm_clinical.learning.experiment import Plan, Progress, Retrained, quiet, retrain
+from ecgfm_clinical.learning.judging.cross_validation import CrossValidation
 from ecgfm_clinical.learning.runs import begin, write_json
-from ecgfm_clinical.learning.sources import Reasons
 from ecgfm_clinical.settings import HeadRules
 
 #: Sizes of encoders with random weights: the published one, and one that trains on a laptop.

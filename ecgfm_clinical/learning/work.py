@@ -12,12 +12,13 @@ from ecgfm.finetuning import candidate as models
 from ecgfm.finetuning.candidate import Model, Place
 from ecgfm.finetuning.train import FineTuning, Method
 from ecgfm_clinical.errors import LearningError
-from ecgfm_clinical.learning import governance, planning, report
-from ecgfm_clinical.learning.cohort import Cohort, build
-from ecgfm_clinical.learning.comparison import Judge, Judgement
-from ecgfm_clinical.learning.retraining import LEAST, Progress, Retrained, learnable, quiet, retrain
+from ecgfm_clinical.learning import governance, planning
+from ecgfm_clinical.learning.cohort.building import Cohort, build
+from ecgfm_clinical.learning.cohort.sources import Reasons, Signals, StoreSource
+from ecgfm_clinical.learning.experiment import LEAST, Progress, Retrained, learnable, quiet, retrain
+from ecgfm_clinical.learning.judging.comparison import Judge, Judgement
+from ecgfm_clinical.learning.report import page as report
 from ecgfm_clinical.learning.runs import begin
-from ecgfm_clinical.learning.sources import Reasons, Signals, StoreSource
 from ecgfm_clinical.settings import OperatingPoint, Settings
 from ecgfm_clinical.staging.registry import Registry
 

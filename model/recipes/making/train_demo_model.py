@@ -33,9 +33,9 @@ from ecgfm.finetuning.candidate import Model, Place
 from ecgfm.finetuning.train import FineTuning
 from ecgfm.heads import INTERPRETATION, INTERPRETATION_LABELS, REDUCED_LVEF, TROPONIN
 from ecgfm.network import EcgFm
-from ecgfm_clinical.learning.baselines import RANDOM_ENCODER
-from ecgfm_clinical.learning.labelling import Given
-from ecgfm_clinical.learning.retraining import Plan, Retrained, retrain
+from ecgfm_clinical.learning.cohort.labelling import Given
+from ecgfm_clinical.learning.experiment import Plan, Retrained, retrain
+from ecgfm_clinical.learning.judging.comparators import RANDOM_ENCODER
 from ecgfm_clinical.learning.runs import begin
 from ecgfm_clinical.settings import HeadRules
 from ecgfm_clinical.shipped.recordings import SAMPLING_RATE

@@ -7,8 +7,8 @@ import pytest
 
 from ecgfm.finetuning.dataset import Example
 from ecgfm_clinical.demo.trial import held_out, pooled
-from ecgfm_clinical.learning.cohort import Cohort, Member, SplitName
-from ecgfm_clinical.learning.labelling import Labelled
+from ecgfm_clinical.learning.cohort.building import Cohort, Member, SplitName
+from ecgfm_clinical.learning.cohort.labelling import Labelled
 from ecgfm_clinical.staging.cohort_rows import EcgRow
 
 

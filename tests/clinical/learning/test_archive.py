@@ -11,7 +11,7 @@ import pytest
 from ecgfm.finetuning.train import FineTuning
 from ecgfm.testing import write_tiny_bundle
 from ecgfm_clinical.errors import InputError, LearningError
-from ecgfm_clinical.learning.archive import CLASSES, Archive, diagnostic_classes
+from ecgfm_clinical.learning.cohort.archive import CLASSES, Archive, diagnostic_classes
 from ecgfm_clinical.learning.research import cross_validate_archive, labelling, retrain_archive
 from ecgfm_clinical.shipped import recordings
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ecgfm_clinical.learning.cohort import SPLITS, Cohort, CohortRules, build, split_of
-from ecgfm_clinical.learning.labelling import Given, Labelled, Labelling, RaisedTroponin, ReducedLvef, usable
-from ecgfm_clinical.learning.statements import Statements, from_codes, from_words
+from ecgfm_clinical.learning.cohort.building import SPLITS, Cohort, CohortRules, build, split_of
+from ecgfm_clinical.learning.cohort.labelling import Given, Labelled, Labelling, RaisedTroponin, ReducedLvef, usable
+from ecgfm_clinical.learning.cohort.statements import Statements, from_codes, from_words
 from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeRow
 
 NOON = datetime(2031, 5, 6, 12, tzinfo=UTC)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ecgfm_clinical.learning.drift import Sample, Scored, inputs, performance, psi, scores
+from ecgfm_clinical.learning.drift.detection import Sample, Scored, inputs, performance, psi, scores
 
 STREAM = np.random.default_rng(11)
 

@@ -13,7 +13,7 @@ from ecgfm.testing import tiny_network, write_tiny_bundle
 from ecgfm_clinical import wiring
 from ecgfm_clinical.errors import GateRefused, LearningError, ModelError, NotFound, StoreError
 from ecgfm_clinical.learning import governance, planning
-from ecgfm_clinical.learning.card import card
+from ecgfm_clinical.learning.report.card import card
 from ecgfm_clinical.pipeline.live import LiveScorer, ShadowScorer
 from ecgfm_clinical.pipeline.scoring import Scorer
 from ecgfm_clinical.pipeline.shadow import compared

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from ecgfm_clinical.learning.gate import GateRules, refusals
-from ecgfm_clinical.learning.judging import TestSet, judge
+from ecgfm_clinical.learning.judging.gate import GateRules, refusals
+from ecgfm_clinical.learning.judging.label import TestSet, judge
 
 STREAM = np.random.default_rng(5)
 COUNT = 400

@@ -19,8 +19,8 @@ from ecgfm.predictor import Predictor, Record
 from ecgfm_clinical import wiring
 from ecgfm_clinical.demo import clinic
 from ecgfm_clinical.errors import InputError, LearningError, ModelError
-from ecgfm_clinical.learning.retraining import Retrained
-from ecgfm_clinical.learning.watch import watch
+from ecgfm_clinical.learning.drift.watch import watch
+from ecgfm_clinical.learning.experiment import Retrained
 from ecgfm_clinical.learning.work import Workshop
 from ecgfm_clinical.settings import Learning, OperatingPoint
 from ecgfm_clinical.staging.store import Store
@@ -112,7 +112,7 @@ def test_an_interrupted_run_goes_on_as_of_its_own_moment(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("ecgfm_clinical.learning.retraining.Judge.compare", killed)
+        patch.setattr("ecgfm_clinical.learning.experiment.Judge.compare", killed)
         with pytest.raises(KeyboardInterrupt):
             retrained(workshop, "reduced_lvef", replicates=20)
     assert workshop.registry.judgements() == [], "nothing is registered"

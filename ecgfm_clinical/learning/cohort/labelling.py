@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
-from ecgfm_clinical.learning.measurements import AssayLimit, Unusable, raised, reduced, times_limit
+from ecgfm_clinical.learning.cohort.measurements import AssayLimit, Unusable, raised, reduced, times_limit
 from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeRow
 
 Outcomes = Mapping[str, Sequence[OutcomeRow]]  #: patient -> their results of one kind

@@ -11,7 +11,7 @@ from typing import Any
 
 from ecgfm.checkpoint import Bundle
 from ecgfm_clinical.errors import LearningError
-from ecgfm_clinical.learning import figures
+from ecgfm_clinical.learning.report import figures
 from ecgfm_clinical.learning.runs import write_json
 
 DEMO_NOTE = (

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ecgfm.checkpoint import Bundle
-from ecgfm_clinical.learning.report import DEMO_NOTE, NAMES
+from ecgfm_clinical.learning.report.page import DEMO_NOTE, NAMES
 
 UNKNOWN = "Not recorded in this bundle."
 

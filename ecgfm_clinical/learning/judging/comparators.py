@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from ecgfm_clinical.learning.cohort import Member
+from ecgfm_clinical.learning.cohort.building import Member
 
 AGE_SEX = "age and sex"
 RANDOM_ENCODER = "random encoder"

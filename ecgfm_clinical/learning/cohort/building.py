@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from ecgfm.finetuning.dataset import Example, segment_count
-from ecgfm_clinical.learning.labelling import Exclusion, Labelled, Labelling
+from ecgfm_clinical.learning.cohort.labelling import Exclusion, Labelled, Labelling
 from ecgfm_clinical.staging.cohort_rows import EcgRow
 
 SplitName = Literal["train", "validation", "test"]

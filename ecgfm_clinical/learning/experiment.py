@@ -19,13 +19,13 @@ from ecgfm.finetuning.train import FineTuning, Method, Split, Trained, fine_tune
 from ecgfm.heads import INTERPRETATION, HeadSpec
 from ecgfm.training.team import Team
 from ecgfm_clinical.errors import InputError, LearningError
-from ecgfm_clinical.learning import report
-from ecgfm_clinical.learning.cohort import SPLITS, Cohort, CohortRules, Member, build
-from ecgfm_clinical.learning.comparison import Judge, Judgement
-from ecgfm_clinical.learning.gate import GateRules
-from ecgfm_clinical.learning.labelling import Labelling
+from ecgfm_clinical.learning.cohort.building import SPLITS, Cohort, CohortRules, Member, build
+from ecgfm_clinical.learning.cohort.labelling import Labelling
+from ecgfm_clinical.learning.cohort.sources import EcgSource, Reasons, Signals
+from ecgfm_clinical.learning.judging.comparison import Judge, Judgement
+from ecgfm_clinical.learning.judging.gate import GateRules
+from ecgfm_clinical.learning.report import page as report
 from ecgfm_clinical.learning.runs import Run, write_json
-from ecgfm_clinical.learning.sources import EcgSource, Reasons, Signals
 from ecgfm_clinical.settings import HeadRules
 
 #: What a threshold is chosen by where a site says nothing.

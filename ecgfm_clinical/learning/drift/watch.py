@@ -18,11 +18,13 @@ from ecgfm.finetuning.embedding import embed
 from ecgfm_clinical.ecg.beats import heart_rate
 from ecgfm_clinical.ecg.evaluability import between_beats, signal_reasons
 from ecgfm_clinical.errors import LearningError
-from ecgfm_clinical.learning import drift, figures, planning
-from ecgfm_clinical.learning.drift import Finding, Sample, Scored
-from ecgfm_clinical.learning.report import STYLE
+from ecgfm_clinical.learning import planning
+from ecgfm_clinical.learning.cohort.sources import Signals, StoreSource
+from ecgfm_clinical.learning.drift import detection as drift
+from ecgfm_clinical.learning.drift.detection import Finding, Sample, Scored
+from ecgfm_clinical.learning.report import figures
+from ecgfm_clinical.learning.report.page import STYLE
 from ecgfm_clinical.learning.runs import write_json
-from ecgfm_clinical.learning.sources import Signals, StoreSource
 from ecgfm_clinical.learning.work import Workshop
 from ecgfm_clinical.staging import cohorts
 from ecgfm_clinical.staging.cohort_rows import EcgRow

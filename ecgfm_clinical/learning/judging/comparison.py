@@ -15,12 +15,12 @@ from ecgfm.finetuning.train import Split, train_linear
 from ecgfm.heads import HeadSpec
 from ecgfm.metrics import BOOTSTRAP_REPLICATES
 from ecgfm_clinical.errors import LearningError
-from ecgfm_clinical.learning.attributes import subgroups
-from ecgfm_clinical.learning.baselines import AGE_SEX, RANDOM_ENCODER, age_and_sex
-from ecgfm_clinical.learning.cohort import Cohort, Member
-from ecgfm_clinical.learning.gate import GateRules, refusals
-from ecgfm_clinical.learning.judging import TestSet, judge
-from ecgfm_clinical.learning.sources import EcgSource, Signals
+from ecgfm_clinical.learning.cohort.building import Cohort, Member
+from ecgfm_clinical.learning.cohort.sources import EcgSource, Signals
+from ecgfm_clinical.learning.judging.attributes import subgroups
+from ecgfm_clinical.learning.judging.comparators import AGE_SEX, RANDOM_ENCODER, age_and_sex
+from ecgfm_clinical.learning.judging.gate import GateRules, refusals
+from ecgfm_clinical.learning.judging.label import TestSet, judge
 
 Floats = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ecgfm.heads import INTERPRETATION, INTERPRETATION_LABELS
-from ecgfm_clinical.learning.labelling import Exclusion, Labelled
+from ecgfm_clinical.learning.cohort.labelling import Exclusion, Labelled
 from ecgfm_clinical.staging.cohort_rows import EcgRow
 
 SINUS, PVC, TACHY, VT = "Sinus rhythm", "Premature ventricular contraction", "Tachycardia", "Ventricular tachycardia"

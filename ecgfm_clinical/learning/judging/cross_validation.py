@@ -20,11 +20,11 @@ from ecgfm.finetuning.dataset import Example
 from ecgfm.finetuning.embedding import embed
 from ecgfm.finetuning.train import FineTuning, Method, Split, Trained, fine_tune, train_linear
 from ecgfm_clinical.errors import LearningError
-from ecgfm_clinical.learning.baselines import AGE_SEX, age_and_sex, demographics
-from ecgfm_clinical.learning.cohort import Cohort, Member
-from ecgfm_clinical.learning.features import features
-from ecgfm_clinical.learning.retraining import head_spec
-from ecgfm_clinical.learning.sources import EcgSource, Signals
+from ecgfm_clinical.learning.cohort.building import Cohort, Member
+from ecgfm_clinical.learning.cohort.sources import EcgSource, Signals
+from ecgfm_clinical.learning.experiment import head_spec
+from ecgfm_clinical.learning.judging.comparators import AGE_SEX, age_and_sex, demographics
+from ecgfm_clinical.learning.judging.features import features
 
 Floats = NDArray[np.float64]
 Tell = Callable[[str], None]

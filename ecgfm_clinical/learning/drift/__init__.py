@@ -1,0 +1,1 @@
+"""Whether something has changed since the model was made."""
