@@ -6,9 +6,11 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from ecgfm.config import EncoderConfig
 from ecgfm.encoder import Encoder, SelfAttention
+from ecgfm.training import cpu_layers
 from ecgfm.training.cpu_layers import _Attend, _draw_kept, speed_up_cpu
 
 CONFIG = EncoderConfig(
@@ -22,8 +24,15 @@ def _pair(module: nn.Module) -> tuple[nn.Module, nn.Module]:
     return module.train(), fast.train()
 
 
+@pytest.mark.parametrize("packed", [True, False], ids=["packed products", "torch's products"])
 @pytest.mark.parametrize("bf16", [False, True], ids=["float32", "bf16"])
-def test_an_encoder_of_fast_layers_gives_the_same_output_and_gradients(bf16: bool) -> None:
+def test_an_encoder_of_fast_layers_gives_the_same_output_and_gradients(
+    bf16: bool, packed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not packed:
+        monkeypatch.setattr(cpu_layers, "packs", lambda kind: False)
+    elif not cpu_layers.packs(torch.bfloat16 if bf16 else torch.float32):
+        pytest.skip("oneDNN does not compute products of this type on this machine")
     torch.manual_seed(0)
     plain, fast = _pair(Encoder(CONFIG))
     source = torch.randn(3, 12, 2500)
@@ -94,3 +103,25 @@ def test_dropout_drops_its_share_keeps_the_mean_and_follows_the_seed() -> None:
     assert ones.grad is not None
     assert torch.equal(ones.grad, once.detach())
     assert torch.equal(fast.eval()(ones), ones)
+
+
+def refuse_bf16(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """oneDNN's answer on a processor without AVX-512."""
+    if x.dtype == torch.bfloat16:
+        raise RuntimeError("mkldnn_linear_pointwise: bf16 path needs the cpu support avx_ne_convert or avx512bw")
+    return functional.linear(x, weight, bias)
+
+
+def test_a_type_that_the_product_refuses_is_found_by_trying_it() -> None:
+    assert cpu_layers.takes(refuse_bf16, torch.float32)
+    assert not cpu_layers.takes(refuse_bf16, torch.bfloat16)
+
+
+def test_where_onednn_refuses_bf16_training_goes_on_with_torchs_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu_layers, "packed_product", refuse_bf16)
+    monkeypatch.setattr(cpu_layers, "packs", lambda kind: cpu_layers.takes(cpu_layers.packed_product, kind))
+    _, fast = _pair(Encoder(CONFIG))
+    with torch.autocast("cpu", torch.bfloat16):
+        output = fast(torch.randn(2, 12, 2500), None)
+    output.float().sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in fast.parameters())

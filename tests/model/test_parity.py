@@ -1,5 +1,10 @@
-"""The network equals fairseq-signals on every tensor recorded from it: 5e-6 absolute, NaN where it gives NaN."""
+"""The network equals fairseq-signals on every tensor recorded from it, NaN where it gives NaN.
 
+Logits, probabilities and pooled embeddings: 5e-6 absolute. Hidden states are sums of float32, which another processor adds up in
+another order: `float32_sums` bounds them relative to the tensor's scale.
+"""
+
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,16 +22,8 @@ from ecgfm.network import EcgFm, pool
 from ecgfm.runtimes.eager import eager_embedding
 from ecgfm.training.optimiser import ReferenceAdam
 
-TOLERANCE = 5e-6
-
-
-@pytest.fixture(scope="module", autouse=True)
-def threads_of_the_recording() -> Iterator[None]:
-    """The reference ran on two threads; another count splits sums elsewhere and moves last bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+TOLERANCE = 5e-6  #: of what leaves the network: logits, probabilities and pooled embeddings
+LOSS_ROUNDING = 8 * float(np.finfo(np.float32).eps)  #: relative: a few units of a loss that float32 has summed up
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +37,22 @@ def finetuned(reference: Path) -> EcgFm:
     return ecgfm.load(reference / "tiny_finetuned.pt")
 
 
-def close(found: Tensor, expected: NDArray[np.float32]) -> None:
+def close(found: Tensor, expected: NDArray[np.float32], tolerance: float = TOLERANCE) -> None:
     assert found.shape == expected.shape
-    np.testing.assert_allclose(found.detach().numpy(), expected, rtol=0, atol=TOLERANCE, equal_nan=True)
+    np.testing.assert_allclose(found.detach().numpy(), expected, rtol=0, atol=tolerance, equal_nan=True)
+
+
+def float32_sums(expected: NDArray[np.float32]) -> float:
+    """How far two float32 computations of the same sums may be apart.
+
+    Rounding errors of a sum of n terms in two orders differ by about sqrt(n) units. The longest sum of the recorded networks is
+    the positional convolution's: 128 taps of 64 / 16 channels.
+    """
+    return math.sqrt(128 * 4) * float(np.finfo(np.float32).eps) * float(np.abs(expected).max())
+
+
+def close_sums(found: Tensor, expected: NDArray[np.float32]) -> None:
+    close(found, expected, float32_sums(expected))
 
 
 @contextmanager
@@ -77,7 +87,7 @@ def compare_states(states: dict[str, Tensor], recorded: dict[str, NDArray[np.flo
     for name, found in states.items():
         expected = recorded.get(f"{prefix}.{name}")
         if expected is not None:
-            close(found[: len(expected)], expected)
+            close_sums(found[: len(expected)], expected)
             compared.add(name)
     return compared
 
@@ -93,10 +103,10 @@ def test_every_hidden_state(finetuned: EcgFm, recorded: dict[str, NDArray[np.flo
     close(logits, recorded["nopad.logits"])
     close(torch.sigmoid(logits), recorded["nopad.probs"])
     close(finetuned.embed(source), recorded["nopad.pooled"])
-    close(states["encoder_x"], recorded["nopad.encoder_out_after_inplace_zeroing"])  # nothing is padded
+    close_sums(states["encoder_x"], recorded["nopad.encoder_out_after_inplace_zeroing"])  # nothing is padded
     # The reference computes attention another way when it is asked for the weights; the outputs stay within the tolerance.
     close(logits, recorded["sal.logits"])
-    close(states["encoder_x"][:1], recorded["sal.encoder_x"])
+    close_sums(states["encoder_x"][:1], recorded["sal.encoder_x"])
 
 
 @torch.no_grad()
@@ -111,8 +121,9 @@ def test_padded_batch_with_the_reference_leaks(finetuned: EcgFm, recorded: dict[
     close(torch.sigmoid(logits), recorded["pad.probs"])
     real = ~padding
     for name in ("conv_pos", "enc_layer_norm", "layer0", "layer1", "layer2", "encoder_x"):
-        close(states[name][real], recorded[f"pad.{name}"][real.numpy()])
-    close(states["encoder_x"].masked_fill(padding[..., None], 0), recorded["pad.encoder_out_after_inplace_zeroing"])
+        close_sums(states[name][real], recorded[f"pad.{name}"][real.numpy()])
+    zeroed = states["encoder_x"].masked_fill(padding[..., None], 0)
+    close_sums(zeroed, recorded["pad.encoder_out_after_inplace_zeroing"])
     close(finetuned.embed(source, mask), recorded["pad.pooled"])
 
 
@@ -168,7 +179,7 @@ def test_pre_norm(reference: Path) -> None:
     close(logits, recorded["nopad.logits"])
     close(torch.sigmoid(logits), recorded["nopad.probs"])
     close(network.embed(source), recorded["nopad.pooled"])
-    close(states["encoder_x"], recorded["nopad.encoder_out_after_inplace_zeroing"])
+    close_sums(states["encoder_x"], recorded["nopad.encoder_out_after_inplace_zeroing"])
     assert compare_states(states, recorded, "nopad") == {
         *("feat_ln", "post_extract_proj", "enc_layer_norm", "encoder_x"),
         *("layer0", "layer1", "layer2"),
@@ -185,7 +196,7 @@ def test_finetuning_loss_gradients_and_one_step(reference: Path, recorded: dict[
     label, weight = (torch.from_numpy(recorded[f"ft.{name}"]) for name in ("label", "pos_weight"))
     logits = network(torch.from_numpy(recorded["source"]))
     loss = binary_cross_entropy_with_logits(logits, label, pos_weight=weight, reduction="sum")
-    assert float(loss.detach()) == pytest.approx(float(recorded["ft.loss_sum"]), rel=2e-7)
+    assert float(loss.detach()) == pytest.approx(float(recorded["ft.loss_sum"]), rel=LOSS_ROUNDING)
     loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
     named = {name.replace("heads.finetuned.", "proj."): value for name, value in network.named_parameters()}
@@ -211,8 +222,8 @@ def test_pretrained_encoder_without_masking(reference: Path) -> None:
     network = ecgfm.load(reference / "tiny_pretrained.pt")
     with np.load(reference / "tiny_pretrained_ref.npz") as arrays:
         source, x, features = torch.from_numpy(arrays["source"]), arrays["extract.x"], arrays["extract.features"]
-    close(network.encoder(source)[: len(x)], x)
-    close(network.encoder.normalise(network.encoder.features(source))[: len(features)], features)
+    close_sums(network.encoder(source)[: len(x)], x)
+    close_sums(network.encoder.normalise(network.encoder.features(source))[: len(features)], features)
 
 
 @torch.no_grad()

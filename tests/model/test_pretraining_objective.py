@@ -21,6 +21,8 @@ ENCODER = EncoderConfig(
     conv_layers=((32, 2, 2),) * 4, width=64, layers=3, ffn_width=128, heads=4, feature_grad_mult=0.1
 )
 OBJECTIVE = ObjectiveConfig(codes=20, groups=2, code_width=24, negatives=15, dropout_features=0.0)
+ROUNDING = 8 * float(np.finfo(np.float32).eps)  #: relative: a few units of a loss that float32 has summed up
+STEP = 5e-5  #: the recorded learning rate
 PAIRED = [0, 2, 4, 6, 1, 3, 5, 7]  # recorded rows alternate; ours hold all first segments, then all second ones
 
 
@@ -62,11 +64,11 @@ def _assert_losses(losses: Losses, case: str) -> None:
         "code_perplexity": "code_perplexity",
     }.items():
         value = float(getattr(losses, name).detach())
-        assert value == pytest.approx(float(RECORDED[f"{case}.{recorded}"]), rel=2e-7), name
+        assert value == pytest.approx(float(RECORDED[f"{case}.{recorded}"]), rel=ROUNDING), name
     # (entries - perplexity) / entries loses digits where the perplexity is near the number of entries: the same absolute error.
     perplexity, entries = float(RECORDED[f"{case}.prob_perplexity"]), int(RECORDED[f"{case}.num_vars"])
     diversity = float(RECORDED[f"{case}.loss_diversity_weighted"])
-    assert float(losses.diversity) == pytest.approx(diversity, rel=2e-7 * entries / (entries - perplexity))
+    assert float(losses.diversity) == pytest.approx(diversity, rel=ROUNDING * entries / (entries - perplexity))
     assert int(losses.frames) == int(RECORDED[f"{case}.sample_size"])
     assert int(losses.correct) == int(RECORDED[f"{case}.contrastive_correct"])
 
@@ -82,7 +84,7 @@ def test_pairs_of_one_patient_are_positives_of_each_other() -> None:
     model = _model().eval()
     with torch.no_grad():
         losses = model(_batch(model, "eval", identities="eval_duppatient.patient_id"), 2.0)
-    assert float(losses.cmsc) == pytest.approx(float(RECORDED["eval_duppatient.loss_cmsc_weighted"]), rel=2e-7)
+    assert float(losses.cmsc) == pytest.approx(float(RECORDED["eval_duppatient.loss_cmsc_weighted"]), rel=ROUNDING)
 
 
 @pytest.mark.parametrize("prepared", [lambda model: None, speed_up_cpu], ids=["as is", "with fast CPU layers"])
@@ -114,12 +116,13 @@ def test_training_losses_gradients_and_one_step_equal_the_recorded_ones(
     for parameter in named.values():
         assert parameter.grad is not None
         parameter.grad /= float(losses.frames)
-    ReferenceAdam(model.parameters(), lr=5e-5, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.01).step()
+    ReferenceAdam(model.parameters(), lr=STEP, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.01).step()
     stepped = [name for name in RECORDED.files if name.startswith("train.after_adam.")]
     assert stepped
     for name in stepped:
         parameter = named[name.removeprefix("train.after_adam.")]
-        np.testing.assert_allclose(parameter.detach().numpy(), RECORDED[name], rtol=0, atol=2e-7)
+        unit = float(np.finfo(np.float32).eps) * float(np.abs(RECORDED[name]).max())
+        np.testing.assert_allclose(parameter.detach().numpy(), RECORDED[name], rtol=0, atol=4 * unit + STEP * 1e-4)
 
 
 @pytest.mark.parametrize("updates", range(8))

@@ -1,6 +1,7 @@
 """Layers that train faster on a CPU, with the same parameters and, up to rounding, the same numbers.
 
-They serve float32 and, inside bf16 autocast, bf16; in every other case, and in evaluation, torch's own layers run.
+They serve float32 and, inside bf16 autocast, bf16; in every other case, and in evaluation, torch's own layers run. Where oneDNN
+refuses bf16 products (a processor without AVX-512), torch's own product stands in: right, and several times slower than float32.
 
 Linear: oneDNN with a weight laid out in its own blocks reaches 95 % of the processor's peak in forward and towards the input, where
 MKL, which torch calls for float32, reaches 80 %. Laying it out costs a hundredth of the product.
@@ -15,7 +16,9 @@ Positional convolution: a kernel of 128 taps over 156 frames is cheaper as a pro
 """
 
 import math
-from typing import Any, cast
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -26,6 +29,7 @@ from torch import Tensor, nn
 from ecgfm.encoder import PositionalConv, SelfAttention
 
 _LEVELS = 2**16
+Product: TypeAlias = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
 def speed_up_cpu(module: nn.Module) -> None:
@@ -83,9 +87,33 @@ class _Product(torch.autograd.Function):
 
 
 def _times_transposed(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """x (rows, in) · weight (out, in) transposed + bias, by oneDNN where torch was built with it."""
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        return F.linear(x, weight, bias)
+    """x (rows, in) · weight (out, in) transposed + bias: by oneDNN where it takes the type, else as torch does it."""
+    product = packed_product if packs(x.dtype) else F.linear
+    return product(x, weight, bias)
+
+
+@cache
+def packs(kind: torch.dtype) -> bool:
+    """Whether `packed_product` takes this type on this machine."""
+    return takes(packed_product, kind)
+
+
+def takes(product: Product, kind: torch.dtype) -> bool:
+    """Whether the product can be computed in this type here, by trying one.
+
+    oneDNN raises a RuntimeError for bfloat16 on a processor without the instructions it wants for that (AVX-512 on x86), and
+    for any type where torch was built without oneDNN. What the processor announces does not decide: oneDNN's limits are its
+    own, and can be set lower in the environment.
+    """
+    try:
+        product(torch.ones(2, 32, dtype=kind), torch.ones(4, 32, dtype=kind), None)
+    except (RuntimeError, AttributeError):  # AttributeError: this build of torch has no such operator
+        return False
+    return True
+
+
+def packed_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """x (rows, in) · weight (out, in) transposed + bias, by oneDNN; raises RuntimeError where it does not take the type."""
     laid_out = torch.ops.mkldnn._reorder_linear_weight(weight, None)
     return cast("Tensor", torch.ops.mkldnn._linear_pointwise(x, laid_out, bias, "none", [], ""))
 
