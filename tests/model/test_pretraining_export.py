@@ -14,9 +14,10 @@ from ecgfm.errors import TrainingError
 from ecgfm.fairseq.configuration import reference_cfg
 from ecgfm.fairseq.exporting import _place, encoder_network, write_bundle, write_reference_checkpoint
 from ecgfm.pretraining.augment import Augmentations, BaselineWander, RandomLeadMasking
+from ecgfm.pretraining.checkpoint import Checkpoint, checkpoint_path, load_pretraining
 from ecgfm.pretraining.objective import Batch, ObjectiveConfig, Pretraining
 from ecgfm.pretraining.recipe import Recipe, TrainingRecipe
-from ecgfm.pretraining.run import CHECKPOINT_FORMAT, checkpoint_path, load_pretraining, new_optimiser
+from ecgfm.pretraining.run import new_optimiser
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
 RECIPES = Path(__file__).parents[2] / "model" / "recipes"
@@ -51,9 +52,16 @@ def checkpoint(tmp_path: Path) -> Path:
     model(Batch.build(source, torch.tensor([0, 1, 0, 1]), mask, 15), 2.0).total.backward()
     optimiser.step()
     path = checkpoint_path(tmp_path, 1)
-    path.parent.mkdir()
-    state = {"format": CHECKPOINT_FORMAT, "recipe": TINY.to_json(), "data": "0" * 64, "update": 1, "best": 1.0}
-    torch.save({**state, "model": model.state_dict(), "optimiser": optimiser.state_dict()}, path)
+    Checkpoint(
+        recipe=TINY,
+        data="0" * 64,
+        update=1,
+        best=1.0,
+        sums=torch.zeros(8, dtype=torch.float64),
+        since=0,
+        model=model.state_dict(),
+        optimiser=optimiser.state_dict(),
+    ).write(path)
     return path
 
 
@@ -126,7 +134,7 @@ def test_moments_follow_their_parameters(checkpoint: Path, tmp_path: Path) -> No
     model, state = load_pretraining(checkpoint)
     for number, (name, _) in enumerate(model.reference_parameters()):
         place = list(exported["model"]).index(name)
-        ours = state["optimiser"]["state"][number]["exp_avg_sq"]
+        ours = state.optimiser["state"][number]["exp_avg_sq"]
         assert torch.equal(exported["last_optimizer_state"]["state"][place]["exp_avg_sq"], ours)
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import errno
 import os
 import signal
 import socket
@@ -16,15 +17,14 @@ import torch
 
 from ecgfm.errors import DataError, RecipeError, TrainingError
 from ecgfm.pretraining.batches import ShareOf, TrainingBatches, ValidationBatches, pair_up, split_rows, torch_seed
+from ecgfm.pretraining.checkpoint import load_pretraining, newest_checkpoint
 from ecgfm.pretraining.objective import Pretraining
 from ecgfm.pretraining.recipe import Recipe
 from ecgfm.pretraining.run import (
     METRICS,
     Machine,
     Progress,
-    load_pretraining,
     new_optimiser,
-    newest_checkpoint,
     pretrain,
 )
 from ecgfm.pretraining.shards import PrepareSettings, ShardSet, prepare_shards
@@ -279,6 +279,31 @@ def test_a_damaged_checkpoint_says_what_to_do(recipe: Recipe, shards: ShardSet, 
     path = pretrain(recipe, shards, tmp_path / "run", max_updates=1)
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(TrainingError, match="remove it to go on from the one before"):
+        pretrain(recipe, shards, tmp_path / "run")
+
+
+def test_a_full_disk_keeps_the_older_checkpoint(
+    recipe: Recipe, shards: ShardSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = pretrain(recipe, shards, tmp_path / "run", max_updates=1)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ecgfm.training.checkpoints.torch.save", full)
+        with pytest.raises(TrainingError, match=r"No space left on device.*free disk space"):
+            pretrain(recipe, shards, tmp_path / "run", max_updates=2)
+    assert [path.name for path in first.parent.iterdir()] == [first.name]
+    assert pretrain(recipe, shards, tmp_path / "run", max_updates=2).name == "update-00000002.pt"
+
+
+def test_a_file_that_is_no_checkpoint_of_pretraining_is_refused(
+    recipe: Recipe, shards: ShardSet, tmp_path: Path
+) -> None:
+    path = pretrain(recipe, shards, tmp_path / "run", max_updates=1)
+    torch.save({"format": 1, "identity": "of a fine-tuning run"}, path)
+    with pytest.raises(TrainingError, match="is not a training checkpoint of this program"):
         pretrain(recipe, shards, tmp_path / "run")
 
 

@@ -27,7 +27,6 @@ from ecgfm.metrics import auroc
 from ecgfm.network import EcgFm
 from ecgfm.predictor import Predictor, Record
 from ecgfm.testing import TINY, tiny_network
-from ecgfm.training.files import read_checkpoint
 from ecgfm.training.team import Team
 
 SPEC = HeadSpec(
@@ -37,7 +36,14 @@ SPEC = HeadSpec(
     aggregation={"fast": "mean", "never known in half": "mean"},
 )
 QUICK = train.FineTuning(
-    learning_rate=1e-3, batch_size=16, micro_batch=8, max_epochs=3, activation_dropout=0.1, device="cpu", seed=3
+    learning_rate=1e-3,
+    batch_size=16,
+    micro_batch=8,
+    max_epochs=3,
+    activation_dropout=0.1,
+    device="cpu",
+    seed=3,
+    checkpoint_every=1,
 )
 
 
@@ -129,6 +135,28 @@ def half_precision(settings: train.FineTuning) -> Team:
     return Team(Fabric(accelerator="cpu", devices=1, plugins=plugin))
 
 
+class Killed(Exception):
+    """Stands for the death of the process."""
+
+
+def killed_after(updates: int, settings: train.FineTuning, folder: Path) -> None:
+    """Train until the process dies, just before it would write the checkpoint of `updates`."""
+
+    def die(done: int, _total: int, _text: str) -> None:
+        if done == updates:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train.fine_tune(tiny_network(), SPEC, SPLIT, record_of, settings, folder=folder, progress=die)
+
+
+def without_its_format(checkpoint: Path) -> None:
+    """Make it one of the versions that did not write the format."""
+    state = torch.load(checkpoint, weights_only=True)
+    del state["format"]
+    torch.save(state, checkpoint)
+
+
 @pytest.mark.parametrize(
     ("settings", "launch"),
     [
@@ -148,10 +176,8 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_ends(
     monkeypatch.setattr(train, "launch", launch)
     whole = train.fine_tune(tiny_network(), SPEC, SPLIT, record_of, settings, folder=tmp_path / "whole")
     for stop in (2, 5, 9):  # inside the first epoch, at an epoch's end, inside the second
-        with pytest.raises(TrainingError, match=f"stopped after {stop} updates"):
-            train.fine_tune(
-                tiny_network(), SPEC, SPLIT, record_of, settings, folder=tmp_path / "parts", stop_after=stop
-            )
+        killed_after(stop, settings, tmp_path / "parts")
+    without_its_format(tmp_path / "parts" / "checkpoint.pt")
     resumed = train.fine_tune(tiny_network(), SPEC, SPLIT, record_of, settings, folder=tmp_path / "parts")
     for (name, expected), found in zip(
         whole.network.state_dict().items(), resumed.network.state_dict().values(), strict=True
@@ -220,10 +246,9 @@ def test_an_epoch_draws_every_segment_once_in_an_order_of_its_own() -> None:
 def test_a_loss_scale_is_kept_with_the_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train, "launch", half_precision)
     settings = replace(QUICK, precision="16-mixed")
-    with pytest.raises(TrainingError, match="stopped after 5 updates"):
-        train.fine_tune(tiny_network(), SPEC, SPLIT, record_of, settings, folder=tmp_path, stop_after=5)
-    kept = read_checkpoint(tmp_path)
-    assert kept is not None
+    killed_after(6, settings, tmp_path)
+    kept = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert kept["updates"] == 5
     assert 0 < kept["precision"]["scale"] != 2.0**24, "it was halved where gradients overflowed, or has grown"
 
 
@@ -247,8 +272,7 @@ def test_early_stopping_keeps_the_best_epoch(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="stopped"):
-        train.fine_tune(tiny_network(), SPEC, SPLIT, record_of, QUICK, folder=tmp_path, stop_after=1)
+    killed_after(2, QUICK, tmp_path)
     with pytest.raises(TrainingError, match="another base model"):
         train.fine_tune(tiny_network(seed=1), SPEC, SPLIT, record_of, QUICK, folder=tmp_path)
     with pytest.raises(TrainingError, match="other ECGs, settings"):
@@ -256,15 +280,14 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_keeps_the_older_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(TrainingError, match="stopped"):
-        train.fine_tune(tiny_network(), SPEC, SPLIT, record_of, QUICK, folder=tmp_path, stop_after=1)
+    killed_after(2, QUICK, tmp_path)
     kept = (tmp_path / "checkpoint.pt").read_bytes()
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("ecgfm.training.files.torch.save", full)
+        patch.setattr("ecgfm.training.checkpoints.torch.save", full)
         with pytest.raises(TrainingError, match=r"No space left on device.*free disk space"):
             train.fine_tune(tiny_network(), SPEC, SPLIT, record_of, QUICK, folder=tmp_path)
     assert (tmp_path / "checkpoint.pt").read_bytes() == kept

@@ -11,9 +11,8 @@ from ecgfm.checkpoint import Bundle
 from ecgfm.errors import TrainingError
 from ecgfm.fairseq.configuration import reference_cfg
 from ecgfm.network import EcgFm
+from ecgfm.pretraining.checkpoint import Checkpoint, load_pretraining
 from ecgfm.pretraining.objective import Pretraining
-from ecgfm.pretraining.recipe import Recipe
-from ecgfm.pretraining.run import load_pretraining
 
 #: The order in which the reference registers its parameters; its optimiser state is numbered by it.
 _ORDER = (
@@ -35,18 +34,18 @@ def write_bundle(checkpoint: Path, folder: Path, *, version: str, demo: bool, pr
 
     Raises `TrainingError` or `BundleError`.
     """
-    model, state = load_pretraining(checkpoint)
+    model, trained = load_pretraining(checkpoint)
     return Bundle.write(
         folder,
         encoder_network(model),
-        name=state["recipe"]["name"],
+        name=trained.recipe.name,
         version=version,
         demo=demo,
         provenance={
             "training": "pretraining: wav2vec 2.0 + CMSC",
-            "recipe": state["recipe"],
-            "updates": state["update"],
-            "shards_sha256": state["data"],
+            "recipe": trained.recipe.to_json(),
+            "updates": trained.update,
+            "shards_sha256": trained.data,
             **provenance,
         },
     )
@@ -60,8 +59,8 @@ def write_reference_checkpoint(checkpoint: Path, path: Path) -> None:
     """
     if path.exists():
         raise TrainingError(f"{path} exists already; name another file")
-    model, state = load_pretraining(checkpoint)
-    recipe = Recipe.from_json(state["recipe"])
+    model, trained = load_pretraining(checkpoint)
+    recipe = trained.recipe
     weights = model.reference_state_dict()
     names = sorted(weights, key=_place)
     rate = recipe.optimiser.learning_rate
@@ -75,7 +74,7 @@ def write_reference_checkpoint(checkpoint: Path, path: Path) -> None:
                 "criterion_name": "Wav2Vec2WithCMSCCriterion",
                 "optimizer_name": "Adam",
                 "lr_scheduler_state": {"lr": rate},
-                "num_updates": state["update"],
+                "num_updates": trained.update,
             }
         ],
         "task_state": {},
@@ -85,7 +84,7 @@ def write_reference_checkpoint(checkpoint: Path, path: Path) -> None:
             "train_iterator": {"version": 2, "epoch": 1, "iterations_in_epoch": 0, "shuffle": True},
             "val_loss": None,
         },
-        "last_optimizer_state": _optimiser_state(state, model, recipe, names),
+        "last_optimizer_state": _optimiser_state(trained, model, names),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_suffix(path.suffix + ".part")
@@ -112,11 +111,11 @@ _LAYER = (
 )
 
 
-def _optimiser_state(state: Mapping[str, Any], model: Pretraining, recipe: Recipe, names: list[str]) -> dict[str, Any]:
+def _optimiser_state(trained: Checkpoint, model: Pretraining, names: list[str]) -> dict[str, Any]:
     """Adam's moments, renumbered from our parameter order to the reference's."""
     ours = {name: number for number, (name, _) in enumerate(model.reference_parameters())}
-    moments: Mapping[int, Mapping[str, Tensor]] = state["optimiser"]["state"]
-    settings = recipe.optimiser
+    moments: Mapping[int, Mapping[str, Tensor]] = trained.optimiser["state"]
+    settings = trained.recipe.optimiser
     return {
         "state": {
             number: {
@@ -129,7 +128,7 @@ def _optimiser_state(state: Mapping[str, Any], model: Pretraining, recipe: Recip
         },
         "param_groups": [
             {
-                "lr": state["optimiser"]["param_groups"][0]["lr"],
+                "lr": trained.optimiser["param_groups"][0]["lr"],
                 "betas": (settings.beta1, settings.beta2),
                 "eps": settings.epsilon,
                 "weight_decay": settings.weight_decay,

@@ -39,9 +39,18 @@ from ecgfm.finetuning.embedding import Embedding
 from ecgfm.finetuning.lowrank import add_adapters, merge_adapters
 from ecgfm.heads import HeadSpec
 from ecgfm.network import EcgFm
+from ecgfm.training.checkpoints import read_checkpoint, write_checkpoint
 from ecgfm.training.cpu_layers import speed_up_cpu
-from ecgfm.training.files import Journal, read_checkpoint, write_checkpoint
+from ecgfm.training.journal import Journal, has_tensorboard
 from ecgfm.training.team import Precision, Team
+
+CHECKPOINT = "checkpoint.pt"
+JOURNAL = "training.csv"
+_COLUMNS = ("epoch", "update", "loss", "validation_auprc", "validation_auroc")
+_STATE = frozenset(
+    {"identity", "epoch", "update_in_epoch", "updates", "best_auprc", "best_epoch", "best_state"}
+    | {"network", "optimiser", "precision"}
+)
 
 Method = Literal["linear", "full", "lora"]
 Progress = Callable[[int, int, str], None]  #: (updates done, updates in all, what is going on)
@@ -231,16 +240,15 @@ def fine_tune(
     folder: Path,
     team: Team | None = None,
     progress: Progress | None = None,
-    stop_after: int | None = None,
 ) -> Trained:
     """Fine-tune in `folder`, which holds the checkpoint and the journal; call again to go on after a kill.
 
-    `team` is the processes that came together already; launched by the settings where it is None. `stop_after` ends the run cleanly after so many updates (for a time limit). Raises TrainingError: a label without both
-    classes, a checkpoint of another run in the folder, a full disk, a loss that is not finite, a run that was stopped.
+    `team` is the processes that came together already; launched by the settings where it is None. Raises TrainingError: a label
+    without both classes, a checkpoint of another run in the folder, a full disk, a loss that is not finite.
     """
     check_split(split, spec.labels)
     run = _Run(base, spec, split, read, settings, folder, team or launch(settings), progress)
-    return run.to_the_end(stop_after)
+    return run.to_the_end()
 
 
 class _Run:
@@ -259,12 +267,12 @@ class _Run:
     ) -> None:
         self.base, self.spec, self.split, self.settings, self.folder = base, spec, split, settings, folder
         self.progress = progress or (lambda done, total, text: None)
-        self.fabric = team.fabric
+        self.team, self.fabric = team, team.fabric
         network = with_head(base, spec, activation_dropout=settings.activation_dropout, seed=settings.seed)
         network.encoder.feature_extractor.requires_grad_(False)
         if settings.method == "lora":
             add_adapters(network, rank=settings.rank, alpha=settings.alpha, seed=settings.seed)
-        if self.fabric.device.type == "cpu":
+        if team.device.type == "cpu":
             speed_up_cpu(network)
         trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
         optimiser = torch.optim.Adam(
@@ -277,7 +285,7 @@ class _Run:
         self.module, self.optimiser = self.fabric.setup(network, optimiser)
         self.network = network
         weights = positive_weights(split.train) if settings.weigh_positives else np.ones(len(spec.labels), np.float32)
-        self.pos_weight = torch.from_numpy(weights).to(self.fabric.device)
+        self.pos_weight = torch.from_numpy(weights).to(team.device)
         self.train_loader = SegmentLoader(split.train, read)
         self.validation_loader = SegmentLoader(split.validation, read)
         self.identity = run_identity(base, spec, split, settings)
@@ -288,21 +296,23 @@ class _Run:
         self.updates_an_epoch = -(-segments // settings.batch_size)
         self.total = self.updates_an_epoch * settings.max_epochs
 
-    def to_the_end(self, stop_after: int | None) -> Trained:
+    def to_the_end(self) -> Trained:
         self._resume()
-        with Journal(self.folder, self.updates, write=self.fabric.is_global_zero) as journal:
+        with Journal(
+            self.folder / JOURNAL, _COLUMNS, updates=self.updates, curves=has_tensorboard(), write=self.team.first
+        ) as journal:
             while self.epoch < self.settings.max_epochs and not self._out_of_patience():
-                self._train_epoch(journal, stop_after)
+                self._train_epoch(journal)
                 self._validate(journal)
                 self.epoch, self.update_in_epoch = self.epoch + 1, 0
-                self._keep()
+                self._keep(journal)
         self.network.load_state_dict(self.best_state)
         merge_adapters(self.network.cpu())
         finished = with_head(self.base, self.spec)  # without the regularisers of training
         finished.load_state_dict(self.network.state_dict())
         return Trained(network=finished.eval(), record=self._record())
 
-    def _train_epoch(self, journal: Journal, stop_after: int | None) -> None:
+    def _train_epoch(self, journal: Journal) -> None:
         self.module.train()
         batches = epoch_batches(self.split.train, self.settings.batch_size, seed=self.settings.seed, epoch=self.epoch)
         left = list(enumerate(batches))[self.update_in_epoch :]  # the others were done before an interruption
@@ -310,29 +320,26 @@ class _Run:
         for number, draws in left:
             loss = self._update(draws, loaded)
             self.update_in_epoch, self.updates = number + 1, self.updates + 1
-            journal.update(epoch=self.epoch, update=self.updates, loss=loss)
+            journal.write(self.updates, self.epoch, {"loss": loss})
             self.progress(self.updates, self.total, f"epoch {self.epoch + 1}, loss {loss:.4f}")
             if self.updates % self.settings.checkpoint_every == 0:
-                self._keep()
-            if stop_after is not None and self.updates >= stop_after:
-                self._keep()
-                raise TrainingError(f"stopped after {self.updates} updates as asked; start the same run again to go on")
+                self._keep(journal)
 
     def _micro_batches(self, draws: Sequence[Draw]) -> list[Sequence[Draw]]:
         """This process's share of a batch, as much at once as the device holds."""
         # Fewer segments than devices: run one all the same, so that gradients can be shared.
-        own = draws[self.fabric.global_rank :: self.fabric.world_size] or draws[:1]
+        own = draws[self.team.rank :: self.team.processes] or draws[:1]
         size = self.settings.micro_batch
         return [own[start : start + size] for start in range(0, len(own), size)]
 
     def _update(self, draws: Sequence[Draw], loaded: Iterator[tuple[Segments, NDArray[np.float32]]]) -> float:
         """One optimiser step; the loss is summed over known labels and divided by their number in the whole batch."""
-        world, rank = self.fabric.world_size, self.fabric.global_rank
+        world, rank = self.team.processes, self.team.rank
         known = max(1, int(np.isfinite(self._labels(draws)).sum()))
         counts_for_nothing = not draws[rank::world]
         torch.manual_seed((self.settings.seed * 1_000_003 + self.updates) * 1009 + rank)
         self.optimiser.zero_grad()
-        total = torch.zeros((), device=self.fabric.device)
+        total = torch.zeros((), device=self.team.device)
         parts = len(self._micro_batches(draws))
         for number in range(parts):
             with self.fabric.no_backward_sync(self.module, enabled=number < parts - 1):
@@ -344,13 +351,13 @@ class _Run:
                 f"the loss is not finite at update {self.updates + 1}; lower the learning rate or use precision 32-true"
             )
         self.optimiser.step()
-        return float(self._summed(total)) / world
+        return float(self.team.summed(total)) / world
 
     def _labels(self, draws: Sequence[Draw]) -> NDArray[np.float32]:
         return np.array([self.split.train[draw.example].labels for draw in draws], np.float32)
 
     def _loss(self, segments: Segments, known_labels: NDArray[np.float32]) -> Tensor:
-        source, labels = (torch.from_numpy(part).to(self.fabric.device) for part in (segments, known_labels))
+        source, labels = (torch.from_numpy(part).to(self.team.device) for part in (segments, known_labels))
         known = torch.isfinite(labels)
         logits = self.module(source).float()
         losses = binary_cross_entropy_with_logits(
@@ -366,35 +373,31 @@ class _Run:
             self.best_state = {
                 name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()
             }
-        journal.epoch(epoch=self.epoch, update=self.updates, validation_auprc=found, validation_auroc=auroc)
+        journal.write(self.updates, self.epoch, {"validation_auprc": found, "validation_auroc": auroc})
         self.progress(self.updates, self.total, f"epoch {self.epoch + 1}, validation AUPRC {found:.4f}")
 
     def _validation_scores(self) -> NDArray[np.float64]:
         """Mean segment probability per validation ECG and label, gathered from all devices."""
         self.module.eval()
-        draws = all_draws(self.split.validation)[self.fabric.global_rank :: self.fabric.world_size]
+        draws = all_draws(self.split.validation)[self.team.rank :: self.team.processes]
         sums = np.zeros((len(self.split.validation), len(self.spec.labels)))
         with torch.inference_mode():
             for start in range(0, len(draws), self.settings.micro_batch):
                 part = draws[start : start + self.settings.micro_batch]
                 source, _ = self.validation_loader.load(part)
-                logits = self.module(torch.from_numpy(source).to(self.fabric.device))
+                logits = self.module(torch.from_numpy(source).to(self.team.device))
                 probabilities = logits.float().sigmoid().cpu().numpy().astype(np.float64)
                 np.add.at(sums, [draw.example for draw in part], probabilities)
-        if self.fabric.world_size > 1:
-            sums = self._summed(torch.from_numpy(sums)).cpu().numpy()
+        sums = self.team.summed(torch.from_numpy(sums)).cpu().numpy()
         return np.asarray(sums / np.array([[example.segments] for example in self.split.validation]))
-
-    def _summed(self, value: Tensor) -> Tensor:
-        found = self.fabric.all_reduce(value.to(self.fabric.device), reduce_op="sum")
-        assert isinstance(found, Tensor)
-        return found
 
     def _out_of_patience(self) -> bool:
         patience = self.settings.patience
         return patience is not None and self.epoch - self.best_epoch > patience and self.best_epoch >= 0
 
-    def _keep(self) -> None:
+    def _keep(self, journal: Journal) -> None:
+        """The figures so far are on disk before the checkpoint is."""
+        journal.sync()
         state = {
             "identity": self.identity,
             "epoch": self.epoch,
@@ -407,14 +410,15 @@ class _Run:
             "optimiser": self.optimiser.state_dict(),
             "precision": self.fabric.strategy.precision.state_dict(),  # of 16-mixed: the loss scale and when it grows
         }
-        if self.fabric.is_global_zero:
-            write_checkpoint(self.folder, state)
+        if self.team.first:
+            write_checkpoint(self.folder / CHECKPOINT, state)
         self.fabric.barrier()
 
     def _resume(self) -> None:
-        state = read_checkpoint(self.folder)
-        if state is None:
+        path = self.folder / CHECKPOINT
+        if not path.exists():
             return
+        state = read_checkpoint(path, names=_STATE, remedy="remove it to start this run from the beginning")
         if state["identity"] != self.identity:
             raise TrainingError(
                 f"{self.folder} holds a run with other ECGs, settings or another base model; name another folder, or remove it"
@@ -472,5 +476,9 @@ def macro_ranking(labels: NDArray[np.float64], scores: NDArray[np.float64]) -> t
 def launch(settings: FineTuning) -> Team:
     """Devices, precision and, under torchrun, the other processes. Raises RuntimeUnavailable, TrainingError."""
     return Team.launch(
-        device=settings.device, devices=settings.devices, nodes=settings.nodes, precision=settings.precision
+        "fine-tuning (but not method linear)",
+        device=settings.device,
+        devices=settings.devices,
+        nodes=settings.nodes,
+        precision=settings.precision,
     )

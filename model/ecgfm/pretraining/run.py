@@ -18,23 +18,20 @@ from torch.utils.data import DataLoader
 
 from ecgfm.errors import TrainingError
 from ecgfm.pretraining.batches import ShareOf, TrainingBatches, ValidationBatches, torch_seed
+from ecgfm.pretraining.checkpoint import BEST, CHECKPOINTS, Checkpoint, checkpoint_path, newest_checkpoint
 from ecgfm.pretraining.objective import Batch, Losses, Pretraining
 from ecgfm.pretraining.recipe import Recipe
 from ecgfm.pretraining.shards import ShardSet
 from ecgfm.training.cpu_layers import speed_up_cpu
-from ecgfm.training.metrics_log import MetricsLog
+from ecgfm.training.journal import Journal
 from ecgfm.training.optimiser import ReferenceAdam
-from ecgfm.training.sharding import load_whole_optimiser, sharded_strategy, whole_state
+from ecgfm.training.sharding import load_whole_optimiser, whole_state
+from ecgfm.training.team import Team
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
-    from lightning.fabric.strategies.model_parallel import ModelParallelStrategy
     from lightning.fabric.wrappers import _FabricOptimizer
 
-CHECKPOINT_FORMAT = 1
 METRICS = "metrics.csv"
-CHECKPOINTS = "checkpoints"
-BEST = "best.pt"
 
 _SUMMED = (
     "contrastive",
@@ -45,6 +42,11 @@ _SUMMED = (
     "correct",
     "prob_perplexity",
     "code_perplexity",
+)
+#: Of `metrics.csv`.
+_COLUMNS = (
+    *("update", "epoch", "split", "loss", *_SUMMED[:4], "accuracy", "masked_frames"),
+    *("prob_perplexity", "code_perplexity", "gumbel_temperature", "learning_rate", "pairs_per_second"),
 )
 
 
@@ -93,42 +95,29 @@ def pretrain(
 
     Raises:
         DataError: the shards do not fill one update.
-        TrainingError: lightning is missing, a loss is not finite, or the folder belongs to another recipe or other data.
+        RuntimeUnavailable: lightning is missing.
+        TrainingError: a loss is not finite, the disk is full, or the folder belongs to another recipe or other data.
     """
     machine = machine or Machine()
-    fabric = _fabric(recipe, machine)
-    run = _Run(fabric, recipe, shards, folder, machine, report)
+    run = _Run(_team(recipe, machine), recipe, shards, folder, machine, report)
     return run.train(min(max_updates or run.updates, run.updates), stop)
 
 
-def _fabric(recipe: Recipe, machine: Machine) -> "Fabric":
-    try:
-        from lightning.fabric import Fabric
-    except ImportError as error:
-        raise TrainingError("pretraining needs Lightning Fabric: pip install 'ecgfm-clinical[train]'") from error
+def _team(recipe: Recipe, machine: Machine) -> Team:
     per_update = recipe.training.micro_batches_per_update
     if per_update % machine.processes:
         raise TrainingError(
             f"{machine.processes} processes cannot share the {per_update} micro-batches of an update evenly; start a number "
             f"of processes that divides {per_update}"
         )
-    fabric = Fabric(
-        accelerator=machine.accelerator,
+    return Team.launch(
+        "pretraining",
+        device=machine.accelerator,
         devices=machine.local_processes,
-        num_nodes=machine.processes // machine.local_processes,
-        strategy=_strategy(machine),
+        nodes=machine.processes // machine.local_processes,
         precision=recipe.training.precision,
+        sharded=machine.fsdp,
     )
-    fabric.launch()
-    if fabric.world_size != machine.processes:
-        raise TrainingError(f"{machine.processes} processes were expected, {fabric.world_size} came together")
-    return fabric
-
-
-def _strategy(machine: Machine) -> "str | ModelParallelStrategy":
-    if machine.processes == 1:
-        return "auto"
-    return sharded_strategy(machine.processes) if machine.fsdp else "ddp"
 
 
 class _Run:
@@ -136,40 +125,43 @@ class _Run:
 
     def __init__(
         self,
-        fabric: "Fabric",
+        team: Team,
         recipe: Recipe,
         shards: ShardSet,
         folder: Path,
         machine: Machine,
         report: Callable[[Progress], None] | None,
     ) -> None:
-        self.fabric, self.recipe, self.folder, self.machine, self.report = fabric, recipe, folder, machine, report
+        self.team, self.recipe, self.folder, self.machine, self.report = team, recipe, folder, machine, report
+        self.fabric = team.fabric
         self.data = shards.digest
         self.batches, self.validation = TrainingBatches(shards, recipe), ValidationBatches(shards, recipe)
         self.updates = self.batches.updates_per_epoch * recipe.training.epochs
         torch.manual_seed(recipe.training.seed)
         self.model = Pretraining(recipe.encoder, recipe.objective)
-        self.sharded = machine.fsdp and machine.processes > 1
         self.update, self.best = 0, math.inf
-        self.sums, self.since = (
-            torch.zeros(len(_SUMMED), dtype=torch.float64),
-            0,
-        )  #: of the updates since the last report
-        state = self._resume()
-        if fabric.device.type == "cpu" and not recipe.training.compile:
+        self.sums = torch.zeros(len(_SUMMED), dtype=torch.float64)  #: of the updates since the last report
+        self.since = 0  #: the number of those updates
+        resumed = self._resume()
+        if team.device.type == "cpu" and not recipe.training.compile:
             speed_up_cpu(self.model)
         network = torch.compile(self.model, dynamic=True) if recipe.training.compile else self.model
-        self.wrapped = fabric.setup_module(cast("torch.nn.Module", network))
+        self.wrapped = self.fabric.setup_module(cast("torch.nn.Module", network))
         self.optimiser = new_optimiser(self.model, recipe)  # after setup: it steps the weights where they lie now
-        self.stepper = cast("_FabricOptimizer", fabric.setup_optimizers(self.optimiser))
-        if state is not None:
-            self._load_optimiser(state["optimiser"])
-        self.log = MetricsLog(
-            folder / METRICS, after=self.update, tensorboard=machine.tensorboard, active=fabric.is_global_zero
+        self.stepper = cast("_FabricOptimizer", self.fabric.setup_optimizers(self.optimiser))
+        if resumed is not None:
+            self._load_optimiser(resumed.optimiser)
+        self.journal = Journal(
+            folder / METRICS, _COLUMNS, updates=self.update, curves=machine.tensorboard, write=team.first
         )
 
     def train(self, last: int, stop: Callable[[], bool]) -> Path:
         """Updates `self.update` … `last` - 1."""
+        with self.journal:
+            self._train(last, stop)
+        return checkpoint_path(self.folder, self.update)
+
+    def _train(self, last: int, stop: Callable[[], bool]) -> None:
         training = self.recipe.training
         loader = self._loader(last)
         began, saved = time.perf_counter(), -1
@@ -182,22 +174,21 @@ class _Run:
                 self.sums, self.since, began = torch.zeros_like(self.sums), 0, time.perf_counter()
             if training.validate_every and self.update % training.validate_every == 0:
                 self._validate()
-            stopping = self._any_process(stop())
+            stopping = self.team.any(stop())
             if stopping or self.update == last or self.update % (training.checkpoint_every or last) == 0:
                 saved = self._save()
             if stopping:
                 break
         if saved != self.update:
             self._save()
-        return checkpoint_path(self.folder, self.update)
 
     def _loader(self, last: int) -> Iterator[Batch]:
         share = ShareOf(
             first_update=self.update,
             last_update=last,
             per_update=self.recipe.training.micro_batches_per_update,
-            rank=self.fabric.global_rank,
-            processes=self.fabric.world_size,
+            rank=self.team.rank,
+            processes=self.team.processes,
         )
         return iter(self._data_loader(self.batches, share))
 
@@ -213,26 +204,26 @@ class _Run:
     def _one_update(self, loader: Iterator[Batch]) -> Tensor:
         """Gradients of all micro-batches of the update, one step; the summed losses of all processes."""
         training = self.recipe.training
-        own = training.micro_batches_per_update // self.fabric.world_size
+        own = training.micro_batches_per_update // self.team.processes
         temperature = self.recipe.objective.gumbel_temperature(self.update)
         self.wrapped.train()
         sums = torch.zeros(len(_SUMMED), dtype=torch.float64, device=self.fabric.device)
         for turn in range(own):
             batch = self.fabric.to_device(next(loader))
-            number = (self.update * own + turn) * self.fabric.world_size + self.fabric.global_rank
+            number = (self.update * own + turn) * self.team.processes + self.team.rank
             torch.manual_seed(torch_seed(training.seed, number))
             with self.fabric.no_backward_sync(self.wrapped, enabled=turn < own - 1):
                 losses: Losses = self.wrapped(batch, temperature)
                 self.fabric.backward(losses.total)
             sums += _summed(losses)
-        totals = self._over_processes(sums)
+        totals = self.team.summed(sums).cpu()
         if not bool(totals.isfinite().all()):
             raise TrainingError(
                 f"update {self.update + 1}: a loss is not finite; look at the data of this update or lower the learning rate. "
                 f"The last checkpoint in {self.folder / CHECKPOINTS} is sound"
             )
         # The gradient of the summed loss, averaged over processes by DDP, becomes the gradient per masked frame.
-        scale = self.fabric.world_size / float(totals[_SUMMED.index("frames")])
+        scale = self.team.processes / float(totals[_SUMMED.index("frames")])
         gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
         torch._foreach_mul_(gradients, scale)
         if self.recipe.optimiser.clip_norm:
@@ -252,9 +243,9 @@ class _Run:
     def _validate(self) -> None:
         if not len(self.validation):
             raise TrainingError("the recipe validates, but data.validation holds no patient back: set it, e.g. to 0.05")
-        batches, processes = len(self.validation), self.fabric.world_size
+        batches, processes = len(self.validation), self.team.processes
         # Every process makes as many passes, since sharded weights are gathered in each; what is beyond the last batch is not counted.
-        own = range(self.fabric.global_rank, -(-batches // processes) * processes, processes)
+        own = range(self.team.rank, -(-batches // processes) * processes, processes)
         loader = self._data_loader(self.validation, [min(number, batches - 1) for number in own])
         sums = torch.zeros(len(_SUMMED), dtype=torch.float64, device=self.fabric.device)
         began = time.perf_counter()
@@ -265,9 +256,8 @@ class _Run:
                     self.fabric.to_device(batch), self.recipe.objective.gumbel_temperature(self.update)
                 )
                 sums += _summed(losses) * (number < batches)
-        metrics = self._tell(
-            "validation", self._over_processes(sums), len(self.validation), time.perf_counter() - began
-        )
+        totals = self.team.summed(sums).cpu()
+        metrics = self._tell("validation", totals, len(self.validation), time.perf_counter() - began)
         if metrics["loss"] < self.best:
             self.best = metrics["loss"]
             self._write(self.folder / CHECKPOINTS / BEST)
@@ -290,85 +280,68 @@ class _Run:
             "learning_rate": self.recipe.learning_rate(self.update - 1, epoch),
             "pairs_per_second": micro_batches * pairs / seconds,
         }
-        self.log.write(self.update, epoch, split, metrics)
-        if self.report is not None and self.fabric.is_global_zero:
+        self.journal.write(self.update, epoch, metrics, split=split)
+        if self.report is not None and self.team.first:
             self.report(Progress(update=self.update, updates=self.updates, epoch=epoch, split=split, metrics=metrics))
         return metrics
-
-    def _over_processes(self, sums: Tensor) -> Tensor:
-        if self.fabric.world_size == 1:
-            return sums.cpu()
-        return cast("Tensor", self.fabric.all_reduce(sums, reduce_op="sum")).cpu()
-
-    def _any_process(self, stop: bool) -> bool:
-        """All processes must stop at the same update."""
-        return bool(self._over_processes(torch.tensor([float(stop)], device=self.fabric.device)) > 0)
 
     def _save(self) -> int:
         path = checkpoint_path(self.folder, self.update)
         self._write(path)
-        if self.fabric.is_global_zero:
+        if self.team.first:
             for old in sorted(path.parent.glob("update-*.pt"))[: -self.recipe.training.keep_checkpoints]:
                 old.unlink()
         self.fabric.barrier()
         return self.update
 
     def _write(self, path: Path) -> None:
-        """Whole or not there; the metrics so far are on disk before it."""
-        self.log.flush()
+        """The figures so far are on disk before the checkpoint is."""
+        self.journal.sync()
         weights, moments = self._state()
-        if not self.fabric.is_global_zero:
+        if not self.team.first:
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_suffix(".part")
-        torch.save(
-            {
-                "format": CHECKPOINT_FORMAT,
-                "recipe": self.recipe.to_json(),
-                "data": self.data,
-                "update": self.update,
-                "best": self.best,
-                "sums": self.sums,
-                "since": self.since,
-                "model": weights,
-                "optimiser": moments,
-            },
-            scratch,
-        )
-        scratch.replace(path)
+        Checkpoint(
+            recipe=self.recipe,
+            data=self.data,
+            update=self.update,
+            best=self.best,
+            sums=self.sums,
+            since=self.since,
+            model=weights,
+            optimiser=moments,
+        ).write(path)
 
     def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Of model and optimiser, whole, as the first process writes it; all processes take part where the weights are sharded."""
-        if self.sharded:
+        if self.team.sharded:
             return whole_state(self.model, self.optimiser)
         return self.model.state_dict(), self.optimiser.state_dict()
 
     def _load_optimiser(self, state: dict[str, Any]) -> None:
-        if self.sharded:
+        if self.team.sharded:
             load_whole_optimiser(self.model, self.optimiser, state)
         else:
             self.optimiser.load_state_dict(state)
 
-    def _resume(self) -> dict[str, Any] | None:
+    def _resume(self) -> Checkpoint | None:
         """Load the newest checkpoint of the folder, if it belongs to this recipe and these data."""
         newest = newest_checkpoint(self.folder)
         if newest is None:
             return None
-        state = read_checkpoint(newest)
-        theirs = Recipe.from_json(state["recipe"]).identity()
-        changed = _differences(theirs, self.recipe.identity())
+        found = Checkpoint.read(newest)
+        changed = _differences(found.recipe.identity(), self.recipe.identity())
         if changed:
             raise TrainingError(
                 f"{newest} was trained with another recipe ({', '.join(changed)} differ); name another folder, or go on with "
                 "the recipe it was begun with"
             )
-        if state["data"] != self.data:
+        if found.data != self.data:
             raise TrainingError(
                 f"{newest} was trained on another shard set; name another folder or the set it was begun with"
             )
-        self.model.load_state_dict(state["model"])
-        self.update, self.best, self.sums, self.since = (state[name] for name in ("update", "best", "sums", "since"))
-        return state
+        self.model.load_state_dict(found.model)
+        self.update, self.best, self.sums, self.since = found.update, found.best, found.sums, found.since
+        return found
 
 
 def new_optimiser(model: Pretraining, recipe: Recipe) -> ReferenceAdam:
@@ -382,38 +355,6 @@ def new_optimiser(model: Pretraining, recipe: Recipe) -> ReferenceAdam:
         weight_decay=settings.weight_decay,
         fused=True,
     )
-
-
-def checkpoint_path(folder: Path, update: int) -> Path:
-    """Where the state after `update` steps is kept."""
-    return folder / CHECKPOINTS / f"update-{update:08d}.pt"
-
-
-def newest_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint with the most updates, or None."""
-    return max((folder / CHECKPOINTS).glob("update-*.pt"), default=None)
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The content of a training checkpoint; raises `TrainingError`."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever a damaged zip or pickle provokes
-        raise TrainingError(
-            f"{path} cannot be read; remove it to go on from the one before, or name another folder"
-        ) from error
-    if not isinstance(state, dict) or state.get("format") != CHECKPOINT_FORMAT:
-        raise TrainingError(f"{path} is not a training checkpoint of this program (format {CHECKPOINT_FORMAT})")
-    return state
-
-
-def load_pretraining(path: Path) -> tuple[Pretraining, dict[str, Any]]:
-    """The model of a training checkpoint, and the checkpoint's content."""
-    state = read_checkpoint(path)
-    recipe = Recipe.from_json(state["recipe"])
-    model = Pretraining(recipe.encoder, recipe.objective)
-    model.load_state_dict(state["model"])
-    return model, state
 
 
 def _summed(losses: Losses) -> Tensor:
