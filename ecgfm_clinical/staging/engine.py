@@ -22,7 +22,9 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from ecgfm_clinical.errors import SettingsError, StoreError, StoreUnavailable
+from ecgfm_clinical.errors import MissingExtra, SettingsError, StoreError, StoreUnavailable
+from ecgfm_clinical.extras import sentence
+from ecgfm_clinical.staging import server_faults
 
 BUSY_TIMEOUT_MS = 15_000  # how long SQLite waits for another writer before it says "locked"
 POSTGRESQL_LOCK_TIMEOUT_MS = 30_000
@@ -81,7 +83,7 @@ def connect(url: URL, *, writes: bool = False) -> Engine:
             },
         )
     except (NoSuchModuleError, ImportError) as error:
-        raise SettingsError("the PostgreSQL driver is not installed; install ecgfm-clinical[postgresql]") from error
+        raise MissingExtra(sentence("postgresql", "a store on a PostgreSQL server")) from error
 
 
 class StagingSqlite(SQLiteDialect_pysqlite):
@@ -165,7 +167,7 @@ def translated() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeout) as error:
-        raise StoreUnavailable(f"the staging store does not answer ({_cause(error)}); nothing was accepted") from error
+        raise StoreUnavailable(f"the staging store does not answer: {_cause(error)}; nothing was accepted") from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise StoreUnavailable("the connection to the staging store broke; nothing was accepted") from error
@@ -180,8 +182,9 @@ def translated() -> Iterator[None]:
 
 
 def _cause(error: SQLAlchemyError) -> str:
-    """The driver's short reason where it is known to name no data: its class, and SQLite's fixed sentences."""
+    """The driver's reason where it is known to name no data: SQLite's fixed sentences, PostgreSQL's in our words."""
     original = getattr(error, "orig", None)
     if type(original).__module__ == "sqlite3":
         return str(original)
-    return type(original if original is not None else error).__name__
+    known = server_faults.cause(str(original)) if isinstance(error, OperationalError) else None
+    return known or type(original if original is not None else error).__name__
