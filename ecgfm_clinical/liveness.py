@@ -30,6 +30,16 @@ def is_gone(worker: str) -> bool:
     return False
 
 
+def is_here(worker: str) -> bool:
+    """Whether the process that works under this name runs, or ran, on this host and in this process namespace."""
+    return worker.split(":")[:2] == [socket.gethostname(), _namespace()]
+
+
+def process_of(worker: str) -> str:
+    """The process id in a worker's name."""
+    return worker.split(":")[2]
+
+
 def _namespace() -> str:
     """The number of this process's PID namespace; empty where the system has none."""
     try:

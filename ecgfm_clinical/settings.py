@@ -25,6 +25,10 @@ AckCondition = Literal["", "AL", "NE", "ER", "SU"]  # HL7 table 0155
 Hl7Version = Literal["2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.8"]
 
 
+#: Hosts that stand for every address of this machine.
+EVERY_ADDRESS = frozenset({"0.0.0.0", "::", ""})
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -76,6 +80,11 @@ class Model(_Part):
     )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = Field(default=None, ge=1, description="CPU threads; all cores where not set")
+
+    @property
+    def runtime_extra(self) -> str | None:
+        """The extra of the package that the runtime needs."""
+        return next((extra for extra in ("onnx", "openvino") if self.runtime.startswith(extra)), None)
 
 
 class HeadRules(_Part):
@@ -147,8 +156,12 @@ class Listeners(_Part):
     hl7: tuple[Hl7Listener, ...] = ()
 
     @property
+    def all(self) -> tuple[DicomListener | Hl7Listener, ...]:
+        return (*self.dicom, *self.hl7)
+
+    @property
     def names(self) -> tuple[str, ...]:
-        return (*(part.name for part in self.dicom), *(part.name for part in self.hl7))
+        return tuple(part.name for part in self.all)
 
 
 class FolderSource(_Part):
@@ -230,16 +243,16 @@ class Sources(_Part):
     dicomweb: tuple[DicomWebSource, ...] = ()
 
     @property
-    def _all(self) -> "tuple[FolderSource | SftpSource | DicomSource | DicomWebSource, ...]":
+    def all(self) -> "tuple[FolderSource | SftpSource | DicomSource | DicomWebSource, ...]":
         return (*self.folder, *self.sftp, *self.dicom, *self.dicomweb)
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(part.name for part in self._all)  # repeats included, so that they can be refused
+        return tuple(part.name for part in self.all)  # repeats included, so that they can be refused
 
     @property
     def authorities(self) -> dict[str, str | None]:
-        return {part.name: part.authority for part in self._all}
+        return {part.name: part.authority for part in self.all}
 
 
 class _Results(_Part):
@@ -432,6 +445,15 @@ class Settings(BaseSettings):
         self._refuse_twice("destination", list(self.destination_names))
         return self
 
+    @model_validator(mode="after")
+    def _ports_are_unique(self) -> Self:
+        opened = [(f"listener {part.name}", part.host, part.port) for part in self.listeners.all if part.port]
+        for number, (name, host, port) in enumerate(opened):
+            for other, other_host, other_port in opened[number + 1 :]:
+                if port == other_port and (host == other_host or {host, other_host} & EVERY_ADDRESS):
+                    raise ValueError(f"{name} and {other} both open port {port}; give each a port of its own")
+        return self
+
     @staticmethod
     def _refuse_twice(kind: str, names: list[str]) -> None:
         if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -443,8 +465,7 @@ class Settings(BaseSettings):
 
     def authority_of(self, source: str) -> str:
         """The assigning authority of patient numbers that name none, for what comes in by this listener or source."""
-        listeners: tuple[DicomListener | Hl7Listener, ...] = (*self.listeners.dicom, *self.listeners.hl7)
-        own = {part.name: part.authority for part in listeners} | self.sources.authorities
+        own = {part.name: part.authority for part in self.listeners.all} | self.sources.authorities
         return own.get(source) or self.site.authority
 
     def allowed_roots_of(self, source: str) -> tuple[Path, ...]:

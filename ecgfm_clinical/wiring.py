@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ecgfm_clinical.errors import ModelError
+from ecgfm_clinical.extras import need
 from ecgfm_clinical.liveness import worker_name
 from ecgfm_clinical.settings import (
     DicomListener,
@@ -177,15 +178,24 @@ def _hl7_listener(settings: Settings, store: "Store", part: Hl7Listener) -> "Lis
 
 
 def build_sources(settings: Settings) -> "Iterator[tuple[Source, timedelta]]":
-    """Every source with its interval."""
-    for folder in settings.sources.folder:
-        yield _folder_source(settings, folder), timedelta(seconds=folder.every_seconds)
-    for sftp in settings.sources.sftp:
-        yield _sftp_source(settings, sftp), timedelta(seconds=sftp.every_seconds)
-    for dicom in settings.sources.dicom:
-        yield _dicom_source(settings, dicom), timedelta(seconds=dicom.every_seconds)
-    for web in settings.sources.dicomweb:
-        yield _dicomweb_source(settings, web), timedelta(seconds=web.every_seconds)
+    """Every source with its interval. Raises MissingExtra."""
+    for part in settings.sources.all:
+        yield build_source(settings, part), timedelta(seconds=part.every_seconds)
+
+
+def build_source(settings: Settings, part: FolderSource | SftpSource | DicomSource | DicomWebSource) -> "Source":
+    """One source. Raises MissingExtra, SettingsError where a secret cannot be read."""
+    match part:
+        case FolderSource():
+            return _folder_source(settings, part)
+        case SftpSource():
+            need("sftp", f"source {part.name}")
+            return _sftp_source(settings, part)
+        case DicomSource():
+            return _dicom_source(settings, part)
+        case DicomWebSource():
+            need("dicomweb", f"source {part.name}")
+            return _dicomweb_source(settings, part)
 
 
 def _folder_source(settings: Settings, part: FolderSource) -> "Source":
@@ -244,10 +254,13 @@ def _dicomweb_source(settings: Settings, part: DicomWebSource) -> "Source":
 
 def build_destinations(settings: Settings) -> "Iterator[tuple[Destination, Hl7Destination | FileDestination]]":
     """Every destination, not yet connected, with its settings."""
-    for hl7 in settings.destinations.hl7:
-        yield _mllp_destination(settings, hl7), hl7
-    for file in settings.destinations.file:
-        yield _file_destination(settings, file), file
+    for part in settings.destinations.all:
+        yield build_destination(settings, part), part
+
+
+def build_destination(settings: Settings, part: Hl7Destination | FileDestination) -> "Destination":
+    """One destination, not yet connected."""
+    return _mllp_destination(settings, part) if isinstance(part, Hl7Destination) else _file_destination(settings, part)
 
 
 def _mllp_destination(settings: Settings, part: Hl7Destination) -> "Destination":
@@ -308,6 +321,8 @@ def open_predictor(settings: Settings, bundle: str | None = None) -> "Predictor"
     from ecgfm_clinical.shipped.measuring import shipped_recordings
 
     path = bundle_path(settings, bundle)
+    if extra := settings.model.runtime_extra:
+        need(extra, f"runtime {settings.model.runtime}")
     try:
         return Predictor.from_bundle(
             path,

@@ -31,13 +31,16 @@ def say(text: str) -> None:
 
 
 def console() -> Console:
-    """Standard output; wide where it is a file or a pipe, so that a table keeps its rows whole."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    """Standard output; wide where it is a file or a pipe, so that a table keeps its rows whole.
+
+    Text is shown as it is: words in brackets, such as those of `ecgfm-clinical[onnx]`, are not taken for markup.
+    """
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
 
 
 def progress_console() -> Console:
     """Standard error, so that progress never mixes with output that a program reads."""
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, markup=False)
 
 
 def settings_from(path: Path | None) -> "Settings":

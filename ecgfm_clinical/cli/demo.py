@@ -128,7 +128,7 @@ def _tell(hospital: "Hospital", found: "Sequence[Row]", message: bytes, picture:
     if message:
         out.print("\nOne of the results as the EHR received it (ORU^R01):", style="bold")
         for segment in message.decode("utf-8", "replace").split("\r"):
-            out.print(segment, markup=False, soft_wrap=True)
+            out.print(segment, soft_wrap=True)
     out.print(
         f"{sum_text(hospital.store.counts())}; {summary.acknowledged(found)} results acknowledged, {seconds:.0f} s in all",
         style="bold",

@@ -362,5 +362,5 @@ def _tell_demo(told: dict[str, Any], before: bytes, after: bytes, folder: Path) 
         out.print(f"\nA result {when} the promotion:", style="bold")
         for segment in message.decode("utf-8", "replace").split("\r"):
             if segment.startswith("OBX"):
-                out.print(segment, markup=False, soft_wrap=True)
+                out.print(segment, soft_wrap=True)
     out.print(f"\n{told['note']}\n{folder}", soft_wrap=True)

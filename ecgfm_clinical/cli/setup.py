@@ -26,15 +26,19 @@ def init(
 def check(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
     """Try each configured part (store, model, listeners, sources, destinations) and say what is wrong and what to do.
 
-    Sends nothing but C-ECHO and a connection test. Exits with 1 where a part is not well.
+    Safe while the service runs: a port that an `ecgfm-clinical run` on this store holds is well. Sends nothing but C-ECHO
+    and a connection test. Exits with 1 where a part is not well.
     """
-    from ecgfm_clinical.operate.setup import check_parts
+    from rich.text import Text
+
+    from ecgfm_clinical.operate.check import check_parts
 
     lines = list(check_parts(settings_from(settings)))
     if as_json:
         write_json([{"part": line.part, "ok": line.ok, "text": line.text} for line in lines])
     for line in () if as_json else lines:
-        console().print(f"[{'green' if line.ok else 'red'}]{'ok  ' if line.ok else 'FAIL'}[/] {line.part}: {line.text}")
+        verdict = Text("ok  " if line.ok else "FAIL", style="green" if line.ok else "red")
+        console().print(verdict.append(f" {line.part}: {line.text}", style="default"), soft_wrap=True)
     if not all(line.ok for line in lines):
         raise typer.Exit(1)
 

@@ -10,6 +10,7 @@ from ecgfm_clinical.staging.records import EcgState, EcgSummary
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
     from ecgfm_clinical.demo.hospital import Answered, Hospital
 
@@ -110,6 +111,7 @@ def table(found: Sequence[Row], *, width: int = WIDE) -> "Table":
     """The rows for people; a narrow terminal gets both identifiers in one column, below each other."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
+    from rich.text import Text
 
     narrow = width < WIDE
     shown = Table(
@@ -131,7 +133,7 @@ def table(found: Sequence[Row], *, width: int = WIDE) -> "Table":
             row.about,
             *(_percent(row.probabilities.get(head)) for head in COLUMNS),
             _verdict(row),
-            f"[green]{row.acknowledged}[/]" if row.acknowledged == "AA" else row.acknowledged or "–",
+            Text(row.acknowledged or "–", style="green" if row.acknowledged == "AA" else ""),
         )
     return shown
 
@@ -140,8 +142,10 @@ def _percent(probability: float | None) -> str:
     return "–" if probability is None else f"{100 * probability:.0f} %"
 
 
-def _verdict(row: Row) -> str:
+def _verdict(row: Row) -> "Text":
     """Findings of the decoder, reasons not to score, and what is positive."""
+    from rich.text import Text
+
     colour = {
         EcgState.SCORED.value: "",
         EcgState.NOT_EVALUABLE.value: "yellow",
@@ -150,9 +154,8 @@ def _verdict(row: Row) -> str:
     }
     said = (*row.findings, *row.reasons, *(label.replace("_", " ") for label in row.positive))
     words = ", ".join(dict.fromkeys(said))  # some findings are reasons, too
-    style = colour.get(row.state, "")
     text = words or ("nothing positive" if row.state == EcgState.SCORED.value else row.state)
-    return f"[{style}]{text}[/]" if style else text
+    return Text(text, style=colour.get(row.state, ""))
 
 
 def document(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ecgfm_clinical import liveness, log, wiring
 from ecgfm_clinical.errors import StoreUnavailable
-from ecgfm_clinical.service import schedule
+from ecgfm_clinical.service import ports, schedule
 from ecgfm_clinical.service.worker import Worker
 from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.staging.store import LONGEST_LEASE
@@ -51,6 +51,9 @@ class Service:
                 self._start_reporters(undo)
             if self._settings.retention.ages:
                 tasks.append(schedule.Task(name="retention", every=RETENTION_EVERY, run=self._retain))
+            if self.ports:
+                tasks.append(schedule.Task(name="ports", every=PULSE_EVERY, run=self._announce_ports))
+                undo.callback(self._forget_ports)
             tasks.append(schedule.Task(name="pulse", every=PULSE_EVERY, run=self._pulse))
             scheduler = schedule.build(tasks)
             scheduler.start()
@@ -106,6 +109,18 @@ class Service:
             undo.callback(listener.stop)
             self.ports[name] = listener.port
             log.event("listener.started", listener=name, port=listener.port)
+
+    def _announce_ports(self) -> None:
+        now = wiring.utc_now()
+        try:
+            ports.sweep(self._store, now=now)
+            ports.announce(self._store, self.ports.values(), liveness.worker_name("connect"), now=now)
+        except StoreUnavailable:
+            log.event("store.unavailable")
+
+    def _forget_ports(self) -> None:
+        with suppress(StoreUnavailable):  # then the leases end by themselves
+            ports.forget(self._store, self.ports.values(), liveness.worker_name("connect"))
 
     def _start_reporters(self, undo: ExitStack) -> None:
         for name, reporter in zip(

@@ -1,11 +1,21 @@
-"""What several processes agree on through the store: pull cursors, and who leads."""
+"""What several processes agree on through the store: pull cursors, who leads, and who listens where."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, or_, select
 
 from ecgfm_clinical.staging.schema import pull_cursor, role_lease
 from ecgfm_clinical.staging.upsert import insert_for, upsert
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """Who does what until when."""
+
+    name: str
+    holder: str
+    until: datetime
 
 
 def cursor(connection: Connection, source: str) -> str | None:
@@ -34,3 +44,9 @@ def acquire(connection: Connection, name: str, holder: str, *, now: datetime, un
 def release(connection: Connection, name: str, holder: str) -> None:
     """Let another take over at once."""
     connection.execute(delete(role_lease).where(role_lease.c.name == name, role_lease.c.holder == holder))
+
+
+def leases(connection: Connection, prefix: str) -> list[Lease]:
+    """Every lease whose name begins so, those that have run out included."""
+    rows = connection.execute(select(role_lease).where(role_lease.c.name.startswith(prefix, autoescape=True)))
+    return [Lease(name=row.name, holder=row.holder, until=row.until) for row in rows]

@@ -502,6 +502,11 @@ class Store:
         with engine.translated(), self.writer.begin() as connection:
             coordination.release(connection, name, holder)
 
+    def leases(self, prefix: str) -> list[coordination.Lease]:
+        """Every lease whose name begins so, those that have run out included."""
+        with self.reading() as ask:
+            return coordination.leases(ask.connection, prefix)
+
     # Questions
 
     def counts(self, *, since: datetime | None = None, until: datetime | None = None) -> Counts:

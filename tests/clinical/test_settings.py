@@ -31,6 +31,10 @@ def test_an_empty_file_gives_the_defaults_with_a_store_beside_it(tmp_path: Path)
         ("[site]\ntime_zone = 'Mars/Phobos'", "not an IANA zone"),
         ("[[listeners.dicom]]\nname='a'\n[[sources.folder]]\nname='a'\npath='x'", "name used twice: a"),
         ("[[sources.folder]]\nname='b'\npath='x'\n[[sources.folder]]\nname='b'\npath='y'", "name used twice: b"),
+        (
+            "[[listeners.dicom]]\nport=104\n[[listeners.hl7]]\nport=104",
+            "listener dicom and listener hl7 both open port 104",
+        ),
         ("[site", "is not TOML"),
     ],
 )
@@ -40,6 +44,11 @@ def test_a_wrong_setting_is_named(tmp_path: Path, text: str, told: str) -> None:
         read_settings(path)
     assert str(path) in str(caught.value)
     assert told in str(caught.value)
+
+
+def test_two_listeners_may_share_a_port_on_addresses_of_their_own(tmp_path: Path) -> None:
+    text = '[[listeners.hl7]]\nname="a"\nhost="127.0.0.1"\n[[listeners.hl7]]\nname="b"\nhost="127.0.0.2"'
+    assert read_settings(written(tmp_path, text)).listeners.names == ("a", "b")
 
 
 def test_a_missing_file_names_the_way_out(tmp_path: Path) -> None:
