@@ -27,5 +27,5 @@ def write_installation(folder: Path) -> Path:
 
 
 def example_settings() -> str:
-    """The commented settings that `init` writes; the same text as deploy/settings.example.toml."""
+    """The commented settings that `init` writes: every key, with what it means."""
     return (files("ecgfm_clinical") / "settings.example.toml").read_text(encoding="utf-8")

@@ -1,6 +1,6 @@
 """The short kill campaign: processes die at named points and anywhere, and nothing is lost, doubled or reordered.
 
-The long form is `python -m ecgfm_clinical.campaign --kills 500`; its counts are in deploy/RELIABILITY.md.
+The long form is `python -m ecgfm_clinical.campaign --kills 500`; its counts are in deploy/CAMPAIGNS.md.
 """
 
 from pathlib import Path
