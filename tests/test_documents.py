@@ -1,5 +1,6 @@
 """What the documents name exists: links and anchors, commands and options, settings keys, codes, identifiers, files."""
 
+import doctest
 import importlib.util
 import re
 import shlex
@@ -146,7 +147,9 @@ def test_commands_and_options_exist(name: str) -> None:
 
 def test_every_command_is_in_readme_or_runbook() -> None:
     both = DOCUMENTS["README.md"] + DOCUMENTS["deploy/RUNBOOK.md"]
-    missing = [path for leaf in _leaves(_commands_of_the_program()) if f"ecgfm-clinical {(path := ' '.join(leaf))}" not in both]
+    missing = [
+        path for leaf in _leaves(_commands_of_the_program()) if f"ecgfm-clinical {(path := ' '.join(leaf))}" not in both
+    ]
     assert not missing
 
 
@@ -212,7 +215,7 @@ def _example_keys() -> dict[tuple[str, ...], str]:
 
 
 #: Tables whose keys the example explains once for several: mutual TLS, archives, messages.
-_SHARED = {
+_SHARED: dict[tuple[str, ...], tuple[str, ...]] = {
     ("sources", "dicomweb"): ("sources", "dicom"),
     ("destinations", "file"): ("destinations", "hl7"),
     ("learning", "site_operating_points"): ("learning", "operating_points"),
@@ -249,6 +252,17 @@ def test_toml_blocks_are_settings(name: str, tmp_path: Path) -> None:
     for block in re.findall(r"^```toml\n(.*?)^```", DOCUMENTS[name], re.DOTALL | re.MULTILINE):
         (tmp_path / "settings.toml").write_text(block, encoding="utf-8")
         read_settings(tmp_path / "settings.toml")
+
+
+# --- examples ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_python_examples_give_what_they_show() -> None:
+    text = DOCUMENTS["docs/api.md"]
+    parser, runner = doctest.DocTestParser(), doctest.DocTestRunner(optionflags=doctest.REPORT_NDIFF)
+    examples = parser.get_doctest(text, {}, "docs/api.md", "docs/api.md", 0)
+    assert len(examples.examples) == text.count("\n>>> ")
+    assert runner.run(examples).failed == 0
 
 
 # --- identifiers, reason codes, files ---------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import UTC, tzinfo
 from importlib import import_module
 from pathlib import Path
 from typing import cast
@@ -26,12 +26,21 @@ class ReadingContext:
     allowed_roots: tuple[Path, ...] = ()  #: folders an HL7 reference pointer (RP) may lead into
 
 
-def read(content: bytes, context: ReadingContext) -> Contents:
-    """Everything of interest in one payload.
+#: For files outside a hospital: times are UTC where a file names no zone, patient numbers belong to the authority FILE.
+NO_SITE = ReadingContext(default_authority="FILE", zone=UTC)
 
-    Raises Unreadable (damaged, or no format we read) and Refused (understood, but no 12-lead ECG we may take); nothing
-    else, whatever the bytes are.
+
+def read(content: bytes | str | Path, context: ReadingContext = NO_SITE) -> Contents:
+    """Everything of interest in one payload: its bytes, or the path of a file that holds it.
+
+    A WFDB record may be named by its header, by a signal file, or by the record's name without a suffix, as PhysioNet's
+    tables do. Raises Unreadable (damaged, no such file, or no format we read) and Refused (understood, but no 12-lead ECG
+    we may take); nothing else, whatever the bytes are.
     """
+    if not isinstance(content, bytes):
+        from ecgfm_connectors.files.payload import load_record
+
+        content = load_record(Path(content))
     if len(content) > MAX_PAYLOAD:
         raise Unreadable("too-large", f"{len(content)} bytes; the limit is {MAX_PAYLOAD}")
     kind = sniff(content)

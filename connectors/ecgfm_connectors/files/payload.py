@@ -35,6 +35,23 @@ def load(path: Path) -> bytes:
         raise Unreadable("missing-file", f"the file cannot be read: {error.strerror}") from error
 
 
+def load_record(path: Path) -> bytes:
+    """As `load`, but a WFDB record may also be named by a signal file or without a suffix (`records100/00001_lr`)."""
+    return load(header_of(path))
+
+
+def header_of(path: Path) -> Path:
+    """The WFDB header of the record that `path` names; `path` itself where it is a file of its own.
+
+    A signal file belongs to the header of the same name; a name that is no file is that of a record (`a.1` -> `a.1.hea`).
+    """
+    named = path.with_name(f"{path.name}.hea")
+    if not path.is_file() and named.is_file():
+        return named
+    same = path.with_suffix(".hea")
+    return same if path.suffix.lower() in (".dat", ".mat") and same.is_file() else path
+
+
 def _bytes(path: Path) -> bytes:
     size = path.stat().st_size
     if size > MAX_PAYLOAD:

@@ -13,6 +13,7 @@ from ecgfm_connectors.errors import PayloadError
 from ecgfm_connectors.files.payload import find, load, pack_record
 from ecgfm_connectors.files.wfdb_header import parse_header
 from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.testing import dicom_writer
 from ecgfm_connectors.testing.wfdb_writer import write_ecg, write_record
 
 ReadOne = Callable[[bytes], Ecg]
@@ -44,6 +45,41 @@ def test_everything_comes_back(ecg: Ecg, read_one: ReadOne) -> None:
     assert found.acquired is not None
     assert found.acquired.zone_source == "site"
     assert found.findings == ()
+
+
+@pytest.mark.parametrize("name", ["r1.hea", "r1.dat", "r1"])
+@pytest.mark.parametrize("kind", [Path, str])
+def test_a_record_is_read_by_any_of_its_names(
+    files: Files, context: ReadingContext, tmp_path: Path, name: str, kind: type[Path] | type[str]
+) -> None:
+    for file, content in files.items():
+        (tmp_path / file).write_bytes(content)
+    by_path, packed = read(kind(tmp_path / name), context), read(pack_record(files), context)
+    assert [ecg.source_id for ecg in by_path.ecgs] == [ecg.source_id for ecg in packed.ecgs]
+    np.testing.assert_array_equal(by_path.ecgs[0].signal, packed.ecgs[0].signal)
+
+
+def test_a_record_whose_name_holds_a_dot_is_read_without_its_suffix(ecg: Ecg, tmp_path: Path) -> None:
+    for file, content in write_record(ecg, "ward.1").items():
+        (tmp_path / file).write_bytes(content)
+    assert len(read(tmp_path / "ward.1").ecgs) == 1
+
+
+@pytest.mark.parametrize("missing", ["r1.hea", "r1.dat", "both"])
+def test_a_record_that_is_not_whole_is_missing_a_file(files: Files, tmp_path: Path, missing: str) -> None:
+    for file, content in files.items():
+        if missing not in (file, "both"):
+            (tmp_path / file).write_bytes(content)
+    with pytest.raises(PayloadError) as caught:
+        read(tmp_path / "r1")
+    assert caught.value.code == "missing-file"
+
+
+def test_other_files_are_read_by_path_too(ecg: Ecg, tmp_path: Path) -> None:
+    (tmp_path / "ecg.dcm").write_bytes(dicom_writer.write_ecg(ecg))
+    (found,) = read(tmp_path / "ecg.dcm").ecgs
+    assert found.format == "dicom"
+    assert {one.authority for one in found.patient.identifiers} == {"TESTHOSP"}
 
 
 def test_packing_is_deterministic(files: Files, tmp_path: Path) -> None:
