@@ -1,7 +1,16 @@
-"""The patient's age as a sender states it, kept among an ECG's measurements: many formats tell an age and no birth date."""
+"""How old the patient was when the ECG was recorded: one answer for gates, cohorts and baselines.
+
+Many formats tell an age and no birth date; a stated age is kept among an ECG's measurements. A birth date may be a
+program's placeholder, the cart's clock may have been reset to before the birth, and a two-digit year may have gone a
+century wrong. What is impossible is left out; where two possible answers disagree, both are given.
+"""
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from ecgfm_connectors.people import real_birth_date
 
 #: UCUM unit -> years.
 _YEARS = {"a": 1.0, "mo": 1.0 / 12.0, "wk": 7.0 / 365.25, "d": 1.0 / 365.25, "h": 1.0 / 8766.0}
@@ -29,3 +38,46 @@ def stated(measurements: Iterable[tuple[str, str]]) -> float | None:
         if name == NAME and (match := _STATED.fullmatch(value)):
             return float(match[1]) * _YEARS[match[2]]
     return None
+
+
+#: Years. The oldest person on record reached 122.
+OLDEST = 125.0
+#: Years by which a stated age may differ from the birth date: whole years are rounded, and may be a year old.
+AGREEMENT = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Age:
+    """Every possible age in years; none where nothing possible is known, two where birth date and stated age disagree."""
+
+    candidates: tuple[float, ...] = ()
+
+    @property
+    def years(self) -> float | None:
+        """The age, where exactly one answer is left."""
+        return self.candidates[0] if len(self.candidates) == 1 else None
+
+
+def at_acquisition(
+    birth_date: date | None, acquired_at: datetime | None, measurements: Iterable[tuple[str, str]]
+) -> Age:
+    """The age on the day of `acquired_at`, by the birth date and by what the sender states among `measurements`."""
+    known = stated(measurements)
+    if known is not None and known > OLDEST:
+        known = None
+    counted = _counted(birth_date, acquired_at)
+    if counted is None or known is None:
+        one = counted if counted is not None else known
+        return Age(candidates=() if one is None else (one,))
+    if abs(counted - known) <= AGREEMENT:
+        return Age(candidates=(counted,))
+    return Age(candidates=(counted, known))
+
+
+def _counted(birth_date: date | None, acquired_at: datetime | None) -> float | None:
+    """From birth date to acquisition, where that is possible."""
+    born = real_birth_date(birth_date)
+    if born is None or acquired_at is None:
+        return None
+    years = (acquired_at.date() - born).days / 365.25
+    return years if 0 <= years <= OLDEST else None

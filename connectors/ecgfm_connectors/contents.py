@@ -1,6 +1,7 @@
 """What one received payload (DICOM object, HL7 message, file) turned out to carry."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 from ecgfm_connectors.ecg import Ecg, Finding
 from ecgfm_connectors.outcome import Outcome
@@ -8,12 +9,53 @@ from ecgfm_connectors.patient import Identifier, Patient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IdentityEvent:
+class Merge:
     """ADT^A40 merge or A47 change of identifier: `retired` is now `surviving` (HL7 2.5.1 §3.3.40)."""
 
     retired: Identifier
     surviving: Identifier
     event: str  #: MSH-9.2 trigger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """ADT^A24 link or A37 unlink of two identities, both in use (HL7 2.5.1 §3.3.24, §3.3.37)."""
+
+    first: Identifier
+    second: Identifier
+    linked: bool  #: False: unlinked, which also undoes a merge of the two
+    event: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addition:
+    """ADT^A28: this number names a person of its own from now on, whatever it was merged into (HL7 2.5.1 §3.3.28)."""
+
+    identifier: Identifier
+    event: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """ADT^A43 identifiers or A45 visits moved between people (HL7 2.5.1 §3.3.43, §3.3.45): never followed by itself."""
+
+    source: Identifier
+    target: Identifier
+    visits: tuple[str, ...] = field(default=(), repr=False)  #: MRG-5 of A45
+    event: str
+
+
+IdentityEvent = Merge | Link | Addition | Move
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawal:
+    """The sender of a recording takes it back: OBX-11 W, D or X on the ECG (HL7 table 0085)."""
+
+    source_ids: tuple[str, ...] = field(repr=False)  #: the recordings as the sender numbered them, where it says which
+    order_id: str = field(repr=False)  #: sender and filler number, for a message that does not say which
+    patient: Patient
+    status: Literal["W", "D", "X"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,5 +65,6 @@ class Contents:
     ecgs: tuple[Ecg, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
     identity_events: tuple[IdentityEvent, ...] = ()
+    withdrawals: tuple[Withdrawal, ...] = ()
     demographics: tuple[Patient, ...] = ()
     findings: tuple[Finding, ...] = ()

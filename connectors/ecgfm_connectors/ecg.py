@@ -87,6 +87,9 @@ class Ecg:
     measurements: tuple[tuple[str, str], ...] = ()  #: the device's own measurements: (name, value with unit)
     findings: tuple[Finding, ...] = ()
     test_data: bool = False  #: MSH-11 T/D, channel status TEST DATA
+    order_id: str = field(default="", repr=False)  #: sender and filler number, under which its sender corrects it
+    corrects: bool = False  #: OBX-11 C: it takes the place of the recording of this order
+    also_named: Patient | None = None  #: the other person, where the payload describes two
 
     def __post_init__(self) -> None:
         if self.signal.ndim != 2 or self.signal.shape[0] != len(LEADS):

@@ -7,6 +7,10 @@ from typing import Literal
 Sex = Literal["M", "F", "O", "U"]  # HL7 table 0001 / DICOM (0010,0040); U where unknown or not sent
 
 
+#: HL7 table 0203: medical record number, patient internal identifier, patient external identifier, and none given.
+PERSON_TYPES = ("MR", "PI", "PT", "")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identifier:
     """One patient identifier, HL7 CX / DICOM Patient ID with its issuer.
@@ -21,6 +25,15 @@ class Identifier:
     def __post_init__(self) -> None:
         if not self.authority or not self.value:
             raise ValueError("an identifier needs an assigning authority and a value")
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """(authority, kind, number): equal exactly where two identifiers are one identity.
+
+        Authorities are compared without regard to case. The types that name a person count as one kind, because one
+        sender calls a number MR and the next calls it PI or nothing; a visit or account number stays of its own kind.
+        """
+        return self.authority.strip().casefold(), "MR" if self.type in PERSON_TYPES else self.type, self.value.strip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -120,13 +120,14 @@ def _amplitude_reasons(signal: NDArray[np.float32], rate: float, *, complete: bo
 
 
 def _patient_reasons(ecg: Ecg, rules: HeadRules) -> Iterator[Reason]:
-    age = age_years(ecg)
-    if age is None:
-        if rules.unknown_age == "refuse":
-            yield Reason(code="age-unknown", text="the head has an age range and the age is not known")
-    elif rules.min_age is not None and age < rules.min_age:
+    """Where birth date and stated age disagree, one answer outside the range is enough: a child must not be scored."""
+    acquired_at = ecg.acquired.at if ecg.acquired else None
+    possible = ages.at_acquisition(ecg.patient.birth_date, acquired_at, ecg.measurements).candidates
+    if not possible and rules.unknown_age == "refuse":
+        yield Reason(code="age-unknown", text="the head has an age range and the age is not known")
+    if any(rules.min_age is not None and age < rules.min_age for age in possible):
         yield Reason(code="age-below-range", text=f"the head is for {rules.min_age:g} years and older")
-    elif rules.max_age is not None and age > rules.max_age:
+    elif any(rules.max_age is not None and age > rules.max_age for age in possible):
         yield Reason(code="age-above-range", text=f"the head is for {rules.max_age:g} years and younger")
 
 
@@ -135,14 +136,6 @@ def _device_reasons(ecg: Ecg, rules: HeadRules) -> Iterator[Reason]:
         yield Reason(code="test-data", text="the sender marks this recording as test data")
     if rules.paced == "refuse" and any(PACED.search(statement) for statement in ecg.statements):
         yield Reason(code="paced-rhythm", text="the device reports a paced rhythm, for which the head was not made")
-
-
-def age_years(ecg: Ecg) -> float | None:
-    """Age at acquisition in years: from the birth date, else as the device states it; None where neither is known."""
-    if ecg.patient.birth_date is None or ecg.acquired is None:
-        return ages.stated(ecg.measurements)
-    days = (ecg.acquired.at.date() - ecg.patient.birth_date).days
-    return days / 365.25 if days >= 0 else None
 
 
 def _runs(hit: NDArray[np.bool_]) -> NDArray[np.int_]:

@@ -21,7 +21,7 @@ from ecgfm_clinical.staging.schema import identity_alias, identity_event, patien
 from ecgfm_clinical.staging.sealing import Keyring, to_json
 from ecgfm_clinical.staging.transaction import Reading, Transaction
 from ecgfm_clinical.staging.upsert import upsert
-from ecgfm_connectors.contents import IdentityEvent
+from ecgfm_connectors.contents import Merge
 from ecgfm_connectors.patient import Identifier, Patient
 
 
@@ -62,7 +62,7 @@ def _surviving_identifier(tx: Reading, identifier: Identifier) -> Identifier:
     return identifier
 
 
-def file(tx: Transaction, payload_id: int, event: IdentityEvent) -> tuple[str, str] | None:
+def file(tx: Transaction, payload_id: int, event: Merge) -> tuple[str, str] | None:
     """File one merge or change of identifier: the key that is retired and the one that survives; None where equal."""
     tx.lock_identities(exclusive=True)
     retired, surviving = identifier_key(tx, event.retired), identifier_key(tx, event.surviving)
@@ -80,7 +80,7 @@ def file(tx: Transaction, payload_id: int, event: IdentityEvent) -> tuple[str, s
     return retired, resolve(tx.connection, surviving)
 
 
-def _keep_event(tx: Transaction, payload_id: int, event: IdentityEvent, retired: str, surviving: str) -> None:
+def _keep_event(tx: Transaction, payload_id: int, event: Merge, retired: str, surviving: str) -> None:
     both = {"retired": codec.identifier_dict(event.retired), "surviving": codec.identifier_dict(event.surviving)}
     key_id, private = tx.keyring.seal(to_json(both), bound_to=f"identity_event:{retired}:{surviving}")
     tx.connection.execute(

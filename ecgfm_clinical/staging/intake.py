@@ -21,7 +21,7 @@ from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_clinical.staging.transaction import Transaction
 from ecgfm_clinical.staging.upsert import for_both
 from ecgfm_connectors.base import Disposition, Received, Verdict
-from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.contents import Contents, Merge
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.errors import PayloadError, Refused
 from ecgfm_connectors.outcome import Outcome
@@ -141,7 +141,8 @@ def _stage(tx: Transaction, payload_id: int, received: Received, contents: Conte
     for known in contents.demographics:
         identity.keep_demographics(tx, known)
     for event in contents.identity_events:
-        merging.record(tx, payload_id, event)
+        if isinstance(event, Merge):
+            merging.record(tx, payload_id, event)
     for one in contents.outcomes:
         _stage_outcome(tx, payload_id, received, one)
     _queue_for_versions(tx, [one.source_id for one in contents.ecgs])

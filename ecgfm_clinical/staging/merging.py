@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from ecgfm_clinical.staging import identity, outbox
 from ecgfm_clinical.staging.schema import message
 from ecgfm_clinical.staging.transaction import Transaction
-from ecgfm_connectors.contents import IdentityEvent
+from ecgfm_connectors.contents import Merge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class MergeReport:
     ] = ()  #: sent, or perhaps sent, under the retired one: the receiver must follow the merge itself
 
 
-def record(tx: Transaction, payload_id: int, event: IdentityEvent) -> None:
+def record(tx: Transaction, payload_id: int, event: Merge) -> None:
     """File one merge or change of identifier and move what is not yet sent."""
     keys = identity.file(tx, payload_id, event)
     if keys is None:

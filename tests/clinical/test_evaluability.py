@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ecgfm_clinical.demo import alterations
 from ecgfm_clinical.ecg import evaluability
-from ecgfm_clinical.ecg.evaluability import age_years, judge, signal_reasons
+from ecgfm_clinical.ecg.evaluability import judge, signal_reasons
 from ecgfm_clinical.settings import HeadRules
 from ecgfm_clinical.shipped import recordings
 from ecgfm_clinical.testing import make_ecg
@@ -117,9 +117,20 @@ def test_age_rules(clean: NDArray[np.float64], birth: date | None, rules: HeadRu
     assert codes(ecg(clean, patient=Patient(birth_date=birth)), rules) == expected
 
 
-def test_age_counts_to_the_day() -> None:
-    on_birthday = ecg(recordings.load(0), patient=Patient(birth_date=date(1986, 3, 1)))
-    assert age_years(on_birthday) == pytest.approx(40, abs=0.01)
+@pytest.mark.parametrize("placeholder", [date(1, 1, 1), date(1753, 1, 1), date(1900, 1, 1), date(9999, 12, 31)])
+def test_a_placeholder_is_no_birth_date(clean: NDArray[np.float64], placeholder: date) -> None:
+    written = ecg(clean, patient=Patient(birth_date=placeholder))
+    assert codes(written, HeadRules(unknown_age="refuse")) == {"age-unknown"}
+
+
+@pytest.mark.parametrize(
+    "birth",
+    [date(2026, 3, 2), date(1900, 5, 5), date(1980, 1, 1)],
+    ids=["the clock stood before the birth", "a two-digit year gone wrong", "a contradiction"],
+)
+def test_a_stated_child_is_no_adult_whatever_the_birth_date(clean: NDArray[np.float64], birth: date) -> None:
+    child = ecg(clean, patient=Patient(birth_date=birth), measurements=(("age", "5 a"),))
+    assert codes(child, HeadRules(min_age=18)) == {"age-below-range"}
 
 
 @pytest.mark.parametrize(

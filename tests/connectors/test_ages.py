@@ -1,10 +1,12 @@
 """Ages as senders state them."""
 
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
+from ecgfm_connectors import ages
 from ecgfm_connectors.ages import measurement, stated
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.files.payload import load
@@ -50,3 +52,25 @@ def test_real_files(
     corpus: Callable[[str], Path], read_one: Callable[[bytes], Ecg], path: str, years: int | None
 ) -> None:
     assert stated(read_one(load(corpus(path))).measurements) == years
+
+
+@pytest.mark.parametrize(
+    ("birth_date", "acquired", "stated", "candidates"),
+    [
+        (date(1986, 3, 1), datetime(2026, 3, 1, tzinfo=UTC), (), (40.0,)),
+        (date(1986, 3, 1), datetime(2026, 3, 1, tzinfo=UTC), (("age", "40 a"),), (40.0,)),
+        (date(1986, 3, 1), datetime(2026, 3, 1, tzinfo=UTC), (("age", "5 a"),), (40.0, 5.0)),
+        (date(2026, 3, 2), datetime(2026, 3, 1, tzinfo=UTC), (("age", "5 a"),), (5.0,)),
+        (date(1899, 3, 2), datetime(2026, 3, 1, tzinfo=UTC), (("age", "5 a"),), (5.0,)),
+        (date(1753, 1, 1), datetime(2026, 3, 1, tzinfo=UTC), (), ()),
+        (None, None, (("age", "3 d"),), (3 / 365.25,)),
+    ],
+)
+def test_age_at_acquisition(
+    birth_date: date | None,
+    acquired: datetime | None,
+    stated: tuple[tuple[str, str], ...],
+    candidates: tuple[float, ...],
+) -> None:
+    found = ages.at_acquisition(birth_date, acquired, stated).candidates
+    assert found == pytest.approx(candidates, abs=0.01)

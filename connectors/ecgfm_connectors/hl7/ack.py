@@ -42,7 +42,7 @@ REJECTS = {
 }
 
 #: Reason codes of messages that are in order but hold nothing for us: an interface engine must not stop at them.
-NOTHING_FOR_US = frozenset({"no-ecg"})
+NOTHING_FOR_US = frozenset({"no-ecg", "event-not-followed"})
 
 _ERROR_CONDITIONS = {
     "patient-mismatch": "204",

@@ -1,24 +1,27 @@
 """Reads an inbound HL7 v2 message or batch: ECGs inside OBX, with patient and order; ADT and measured outcomes.
 
 Identity of an ECG (`Ecg.source_id`): an embedded DICOM object keeps its SOP Instance UID, because the same recording
-also arrives by C-STORE and must be staged once. Everything else is known by who sent it and where it stood: MSH-3,
-MSH-4, MSH-10, OBR-3, OBX-1 and OBX-4. An aECG's own id is not used, since exports repeat it between recordings.
+also arrives by C-STORE and must be staged once. Everything else is known by who sent it (MSH-3, MSH-4), its filler number
+(OBR-3), where it stood (OBX-1, OBX-4) and when it was recorded, so that the preliminary, the final and the corrected
+message of one recording are known as one. Without a filler number or a time MSH-10 takes their place. An aECG's own id is
+not used, since exports repeat it between recordings.
 """
 
 import hashlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import tzinfo
-from typing import TYPE_CHECKING
+from datetime import UTC, tzinfo
+from typing import TYPE_CHECKING, Literal
 
-from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.contents import Contents, Withdrawal
 from ecgfm_connectors.ecg import AcquiredAt, Ecg, Finding, Order
 from ecgfm_connectors.errors import PayloadError, Refused, Unreadable
 from ecgfm_connectors.hl7 import adt, embedded, message, outcome, waveform
 from ecgfm_connectors.hl7.message import Message, Segment
-from ecgfm_connectors.hl7.pid import contradict, numbers_by_authority, read_patient
+from ecgfm_connectors.hl7.pid import read_patient
 from ecgfm_connectors.patient import Patient
+from ecgfm_connectors.people import are_two_people, contradict, differences, share_a_number
 from ecgfm_connectors.times import acquired_at, parse_timestamp
 
 if TYPE_CHECKING:
@@ -28,6 +31,11 @@ ReadEmbedded = Callable[[bytes, "ReadingContext"], Contents]
 
 #: MSH-9.1 of what we look into; anything else is answered AR, 200.
 MESSAGE_TYPES = ("ORU", "MDM", "ADT")
+
+#: Reason codes of what holds nothing for us.
+NOTHING = ("no-ecg", "event-not-followed")
+#: OBX-11 by which a sender takes back what it sent (table 0085): posted wrongly, deleted, cannot be obtained.
+_TAKEN_BACK: dict[str, Literal["W", "D", "X"]] = {"W": "W", "D": "D", "X": "X"}
 
 _VERSION = re.compile(r"2(\.\d+)*")
 _ECG_WORDS = re.compile(r"\b(ECG|EKG)|electrocardio|93000|93005|11524-6", re.IGNORECASE)  # CPT and LOINC of an ECG
@@ -58,9 +66,9 @@ def read_message(content: bytes, context: "ReadingContext", read_embedded: ReadE
             found = _joined(found, _read_one(item, context, read_embedded, errors))
         except PayloadError as error:
             errors.append(error)
-    if not (found.ecgs or found.outcomes or found.identity_events or found.demographics):
+    if not (found.ecgs or found.outcomes or found.identity_events or found.withdrawals or found.demographics):
         raise _most_telling(errors)
-    kept = [error for error in errors if error.code != "no-ecg"]
+    kept = [error for error in errors if error.code not in NOTHING]
     return replace(found, findings=found.findings + tuple(Finding(code=e.code, text=e.text) for e in kept))
 
 
@@ -126,16 +134,20 @@ def _read_group(
         group.observations,
     )
     result = Contents(outcomes=outcomes, findings=findings)
+    taken_back = [obx for obx in group.observations if _status(obx) in _TAKEN_BACK and _holds_ecg(group, obx)]
+    if taken_back:
+        withdrawn = _withdrawal(parsed, group, taken_back[0], context, read_embedded, content)
+        result = _joined(result, Contents(withdrawals=(withdrawn,)))
+    standing = replace(group, observations=[obx for obx in group.observations if obx not in taken_back])
     try:
-        result = _joined(result, Contents(ecgs=_written_out(parsed, group, context, content)))
+        result = _joined(result, Contents(ecgs=_written_out(parsed, standing, context, content)))
     except PayloadError as error:
         errors.append(error)
-    for obx in filter(embedded.carries_file, group.observations):
+    for obx in filter(embedded.carries_file, standing.observations):
         try:
             inner = read_embedded(embedded.file_of(obx, context.allowed_roots), context)
-            named = source_id(parsed, group, obx, content)
             enriched = [
-                _enrich(ecg, f"{named}#{index}" if index else named, parsed, group, obx, context)
+                _enrich(ecg, f"#{index}" if index else "", parsed, group, obx, context, content)
                 for index, ecg in enumerate(inner.ecgs)
             ]
             result = _joined(result, replace(inner, ecgs=tuple(enriched)))
@@ -143,6 +155,43 @@ def _read_group(
             # A feed of all results holds many reports that were never meant for us: only an ECG's is an error.
             errors.append(error if error.code not in embedded.REPORTS or _about_ecg(group, obx) else _nothing())
     return result
+
+
+def _status(obx: Segment) -> str:
+    return obx.value(11).upper()
+
+
+def _holds_ecg(group: Group, obx: Segment) -> bool:
+    """Whether an OBX is, or stands for, a recording: a sender that takes one back may leave its value out."""
+    if waveform.is_part_of_waveform(obx):
+        return True
+    return (embedded.carries_file(obx) or not obx.raw(5)) and _about_ecg(group, obx)
+
+
+def _withdrawal(
+    parsed: Message,
+    group: Group,
+    obx: Segment,
+    context: "ReadingContext",
+    read_embedded: ReadEmbedded,
+    content: bytes,
+) -> Withdrawal:
+    """The recording that the sender takes back, by every number under which it may be known."""
+    named = {source_id(parsed, group, obx, content, _time_of(parsed, group, obx, context.zone))}
+    if embedded.carries_file(obx) and obx.raw(5):
+        try:
+            inner = read_embedded(embedded.file_of(obx, context.allowed_roots), context)
+        except PayloadError:  # the value may be void: its number and place say which recording is meant
+            inner = Contents()
+        for ecg in inner.ecgs:
+            when = ecg.acquired or _time_of(parsed, group, obx, context.zone)
+            named.add(ecg.source_id if ecg.format == "dicom" else source_id(parsed, group, obx, content, when))
+    return Withdrawal(
+        source_ids=tuple(sorted(named)),
+        order_id=order_id(parsed, group),
+        patient=group.patient,
+        status=_TAKEN_BACK[_status(obx)],
+    )
 
 
 def _written_out(parsed: Message, group: Group, context: "ReadingContext", content: bytes) -> tuple[Ecg, ...]:
@@ -161,8 +210,7 @@ def _written_out(parsed: Message, group: Group, context: "ReadingContext", conte
         derived_leads=recording.assembled.derived_leads,
         findings=recording.assembled.findings,
     )
-    named = source_id(parsed, group, recording.first, content)
-    return (_enrich(ecg, named, parsed, group, recording.first, context),)
+    return (_enrich(ecg, "", parsed, group, recording.first, context, content),)
 
 
 def _about_ecg(group: Group, obx: Segment) -> bool:
@@ -174,16 +222,26 @@ def _nothing() -> Refused:
     return Refused("no-ecg", "the message holds no ECG, outcome or identity change")
 
 
-def _enrich(ecg: Ecg, named: str, parsed: Message, group: Group, obx: Segment, context: "ReadingContext") -> Ecg:
-    """Add what the message knows and the embedded object does not. Raises Refused (`patient-mismatch`)."""
-    patient, findings = _one_patient(ecg.patient, group.patient, context.default_authority)
+def _enrich(
+    ecg: Ecg, suffix: str, parsed: Message, group: Group, obx: Segment, context: "ReadingContext", content: bytes
+) -> Ecg:
+    """Add what the message knows and the embedded object does not. Raises Refused (`patient-mismatch`).
+
+    `suffix` tells several ECGs of one file apart.
+    """
+    patient, also_named, findings = _one_patient(ecg.patient, group.patient, context.default_authority)
     statements, measurements = _texts(group.observations)
+    acquired = ecg.acquired or _time_of(parsed, group, obx, context.zone)
+    named = source_id(parsed, group, obx, content, acquired) + suffix
     return replace(
         ecg,
         source_id=ecg.source_id if ecg.format == "dicom" else named,
         patient=patient,
-        acquired=ecg.acquired or _time_of(parsed, group, obx, context.zone),
+        also_named=also_named,
+        acquired=acquired,
         order=_filled(ecg.order, order_of(group)),
+        order_id=order_id(parsed, group),
+        corrects=_status(obx) == "C",
         statements=ecg.statements or statements,
         measurements=ecg.measurements or measurements,
         findings=ecg.findings + findings,
@@ -191,32 +249,60 @@ def _enrich(ecg: Ecg, named: str, parsed: Message, group: Group, obx: Segment, c
     )
 
 
-def _one_patient(inner: Patient, outer: Patient, default_authority: str) -> tuple[Patient, tuple[Finding, ...]]:
-    """The patient of an embedded object and of its message as one. A wrong patient is the worst error there is."""
+def _one_patient(
+    inner: Patient, outer: Patient, default_authority: str
+) -> tuple[Patient, Patient | None, tuple[Finding, ...]]:
+    """The patient of an embedded object and of its message as one. A wrong patient is the worst error there is.
+
+    Where the two speak of two people, the message's patient is taken, the object's is given beside it, and the finding
+    `two-people` says that a person must decide.
+    """
+    if contradict(inner, outer):
+        raise Refused("patient-mismatch", "PID and the embedded ECG name different patients of one authority")
+    if are_two_people(inner, outer):
+        what = " and ".join(differences(inner, outer))
+        text = f"PID and the embedded ECG differ in {what}: they seem to name two people"
+        kept = outer if outer.identifiers or not inner.identifiers else inner
+        return kept, inner if kept is outer else outer, (Finding(code="two-people", text=text),)
     if _agrees(inner, outer, default_authority):
         inner = replace(inner, identifiers=())
     elif _agrees(outer, inner, default_authority):
         outer = replace(outer, identifiers=())
     if not inner.identifiers or not outer.identifiers:
         kept = outer if outer.identifiers else inner
-        return _completed(kept, inner if kept is outer else outer), ()
-    if contradict(inner, outer):
-        raise Refused("patient-mismatch", "PID and the embedded ECG name different patients of one authority")
+        return _completed(kept, inner if kept is outer else outer), None, _smaller_differences(inner, outer)
     findings = []
-    if not numbers_by_authority(inner).keys() & numbers_by_authority(outer).keys():
+    if not share_a_number(inner, outer):
         text = "PID and the embedded ECG name the patient by different authorities; nothing links the two"
         findings.append(Finding(code="patient-unconfirmed", text=text))
-    if inner.birth_date and outer.birth_date and inner.birth_date != outer.birth_date:
-        findings.append(Finding(code="birth-date-differs", text="PID-7 and the embedded ECG differ"))
-    union = tuple(dict.fromkeys(outer.identifiers + inner.identifiers))
-    return replace(_completed(outer, inner), identifiers=union), tuple(findings)
+    union = {known.identity: known for known in (*inner.identifiers, *outer.identifiers)}
+    ordered = dict.fromkeys(known.identity for known in (*outer.identifiers, *inner.identifiers))
+    joined = replace(_completed(outer, inner), identifiers=tuple(union[identity] for identity in ordered))
+    return joined, None, (*findings, *_smaller_differences(inner, outer))
+
+
+def _smaller_differences(inner: Patient, outer: Patient) -> tuple[Finding, ...]:
+    """One difference alone stops nothing, and is told."""
+    codes = {
+        "birth date": Finding(code="birth-date-differs", text="PID-7 and the embedded ECG differ"),
+        "family name": Finding(code="name-differs", text="PID-5 and the embedded ECG differ"),
+        "sex": Finding(code="sex-differs", text="PID-8 and the embedded ECG differ"),
+    }
+    return tuple(codes[what] for what in differences(inner, outer))
 
 
 def _agrees(bare: Patient, full: Patient, default_authority: str) -> bool:
-    """Whether every number of `bare` came without an authority and the other side has it with its true one."""
-    told = {known.value for known in full.identifiers if known.authority != default_authority}
+    """Whether every number of `bare` came without an authority and the other side has it with its true one.
+
+    Where the other side has a number of the site's own authority too, that one is compared instead: a bare number that
+    reads like another authority's number is no agreement.
+    """
+    own = default_authority.strip().casefold()
+    if any(known.identity[:2] == (own, "MR") for known in full.identifiers):
+        return False
+    told = {known.identity[2] for known in full.identifiers}
     return bool(bare.identifiers) and all(
-        known.authority == default_authority and known.value in told for known in bare.identifiers
+        known.identity[0] == own and known.identity[2] in told for known in bare.identifiers
     )
 
 
@@ -230,12 +316,24 @@ def _completed(patient: Patient, other: Patient) -> Patient:
     )
 
 
-def source_id(parsed: Message, group: Group, obx: Segment, content: bytes) -> str:
-    """Who sent this recording and where it stood; without MSH-10 the bytes themselves are the identity."""
-    control_id = parsed.control_id or hashlib.sha256(content).hexdigest()[:32]
+def source_id(parsed: Message, group: Group, obx: Segment, content: bytes, acquired: AcquiredAt | None) -> str:
+    """Who sent this recording, under which number, where it stood and when it was recorded.
+
+    Without a filler number or a time MSH-10 takes their place, and without MSH-10 the bytes themselves.
+    """
     filler = entity(group.obr, 3) if group.obr else ""
     position = f"{obx.value(1)}.{obx.value(4)}"
+    if filler and acquired is not None:
+        moment = acquired.at.astimezone(UTC).isoformat(timespec="seconds")
+        return "hl7:" + "|".join((parsed.msh.raw(3), parsed.msh.raw(4), filler, position, moment))
+    control_id = parsed.control_id or hashlib.sha256(content).hexdigest()[:32]
     return "hl7:" + "|".join((parsed.msh.raw(3), parsed.msh.raw(4), control_id, filler, position))
+
+
+def order_id(parsed: Message, group: Group) -> str:
+    """Sender and filler number; empty where there is no filler number."""
+    filler = entity(group.obr, 3) if group.obr else ""
+    return "|".join((parsed.msh.raw(3), parsed.msh.raw(4), filler)) if filler else ""
 
 
 def order_of(group: Group) -> Order:
@@ -312,6 +410,7 @@ def _joined(one: Contents, other: Contents) -> Contents:
         ecgs=one.ecgs + other.ecgs,
         outcomes=one.outcomes + other.outcomes,
         identity_events=one.identity_events + other.identity_events,
+        withdrawals=one.withdrawals + other.withdrawals,
         demographics=one.demographics + other.demographics,
         findings=one.findings + other.findings,
     )
@@ -320,6 +419,6 @@ def _joined(one: Contents, other: Contents) -> Contents:
 def _most_telling(errors: list[PayloadError]) -> PayloadError:
     """Damage first, for it must be looked at; then why an ECG that was there cannot be taken; then that none was."""
     damaged = [error for error in errors if isinstance(error, Unreadable)]
-    refused = [error for error in errors if error.code not in ("no-ecg", "unsupported-type")]
+    refused = [error for error in errors if error.code not in (*NOTHING, "unsupported-type")]
     chosen = damaged or refused or errors
     return chosen[0] if chosen else _nothing()

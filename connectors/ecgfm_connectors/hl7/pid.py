@@ -56,17 +56,3 @@ def _authority(segment: Segment, parts: list[str]) -> str:
         if authority := segment.leaf(parts, component, subcomponent):
             return authority
     return ""
-
-
-def numbers_by_authority(patient: Patient) -> dict[str, set[str]]:
-    """Authority -> the numbers it gave this patient."""
-    numbers: dict[str, set[str]] = {}
-    for identifier in patient.identifiers:
-        numbers.setdefault(identifier.authority.casefold(), set()).add(identifier.value)
-    return numbers
-
-
-def contradict(one: Patient, other: Patient) -> bool:
-    """Whether an authority known to both gave them different numbers: then they are two people."""
-    ones, others = numbers_by_authority(one), numbers_by_authority(other)
-    return any(not ones[authority] & others[authority] for authority in ones.keys() & others.keys())

@@ -15,6 +15,7 @@ from ecgfm_connectors.errors import Misconfigured, Refused
 from ecgfm_connectors.hl7 import charset, loinc, message, tables
 from ecgfm_connectors.hl7.ack import timestamp
 from ecgfm_connectors.patient import Identifier, Patient
+from ecgfm_connectors.people import real_birth_date
 from ecgfm_connectors.result import Observation, Result
 
 Coded = tuple[str, str, str]  #: code, text, coding system
@@ -64,8 +65,10 @@ class Profile:
 def compose(result: Result, profile: Profile) -> bytes:
     """The complete message, segments ending in CR, without MLLP framing.
 
-    Raises Refused (`no-identifier`: a result without a patient cannot be filed) and Misconfigured.
+    Raises Refused (`no-identifier`: a result without a patient cannot be filed; `unwritable`: a number does not exist in
+    the destination's character set, and a changed number is another patient's) and Misconfigured.
     """
+    _refuse_unwritable(result, charset.OUTGOING[profile.charset])
     composer = _Composer(profile)
     segments = [composer.msh(result), composer.pid(result.patient), composer.orc(result), composer.obr(result)]
     segments += composer.notes(result.notes)
@@ -110,7 +113,8 @@ class _Composer:
     def pid(self, patient: Patient) -> str:
         if not patient.identifiers:
             raise Refused("no-identifier", "the ECG names no patient, so its result cannot be filed")
-        born = patient.birth_date.strftime("%Y%m%d") if patient.birth_date else ""
+        birth_date = real_birth_date(patient.birth_date)
+        born = birth_date.isoformat().replace("-", "") if birth_date else ""
         name = _join(_leaf(patient.family_name), _leaf(patient.given_name))
         return self._segment(
             "PID",
@@ -240,6 +244,20 @@ def _cx(identifier: Identifier) -> str:
     if authority.replace(".", "").isdigit() and "." in authority:
         authority = f"&{authority}&ISO"
     return _join(_leaf(identifier.value), "", "", authority, _leaf(identifier.type))
+
+
+def _refuse_unwritable(result: Result, codec: str) -> None:
+    """Names may lose a letter to a narrow character set; what identifies a person or an order must not."""
+    numbers = [result.placer_number, result.filler_number, result.ecg_filler_number, result.study_uid]
+    for identifier in result.patient.identifiers:
+        numbers += [identifier.authority, identifier.type, identifier.value]
+    try:
+        "".join(numbers).encode(codec)
+    except UnicodeEncodeError:
+        text = (
+            f"a patient or order number holds letters that {codec} does not know; give the destination another charset"
+        )
+        raise Refused("unwritable", text) from None
 
 
 def _number(value: float) -> str:

@@ -25,7 +25,7 @@ from ecgfm_clinical.learning.work import Workshop
 from ecgfm_clinical.settings import Learning, OperatingPoint
 from ecgfm_clinical.staging.store import Store
 from ecgfm_clinical.testing import Clock
-from ecgfm_connectors.contents import Contents, IdentityEvent
+from ecgfm_connectors.contents import Contents, Merge
 from ecgfm_connectors.patient import Identifier
 
 Take = Callable[[Store, Contents, bytes, datetime], None]
@@ -122,7 +122,7 @@ def test_an_interrupted_run_goes_on_as_of_its_own_moment(
     late = next(clinic.visits(1, now=Clock().now, seed=5))
     take(clinic_store, Contents(ecgs=(late.ecg,)), b"late", workshop.clock())
     one, other = (Identifier(authority="DEMO", value=f"CLINIC-{number:05d}") for number in (1, 2))
-    merge = IdentityEvent(retired=one, surviving=other, event="A40")
+    merge = Merge(retired=one, surviving=other, event="A40")
     take(clinic_store, Contents(identity_events=(merge,)), b"merged while it was away", workshop.clock())
     done = retrained(workshop, "reduced_lvef", replicates=20)
     assert (
@@ -239,7 +239,7 @@ def test_a_merged_patient_brings_echo_and_ecg_together(
     take(clinic_store, Contents(ecgs=(ecg,)), b"stranger", at)
     take_message(clinic_store, clinic.echo_message(numbered, sent_at=at).replace(b"ECHO0", b"ECHO9"), at)
     count = len(workshop.cohort("reduced_lvef", at)[0].members)
-    event = IdentityEvent(retired=stranger, surviving=known, event="A40")
+    event = Merge(retired=stranger, surviving=known, event="A40")
     take(clinic_store, Contents(identity_events=(event,)), b"merge", at)
     merged, _ = workshop.cohort("reduced_lvef", at)
     assert len(merged.members) == count + 1

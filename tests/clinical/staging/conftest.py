@@ -13,7 +13,7 @@ import pytest
 from ecgfm_clinical.staging.records import Draft, Job, OutboundMessage, Score, Scoring
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Received, Verdict
-from ecgfm_connectors.contents import Contents, IdentityEvent
+from ecgfm_connectors.contents import Contents, Merge
 from ecgfm_connectors.ecg import LEADS, Ecg, Order
 from ecgfm_connectors.errors import PayloadError
 from ecgfm_connectors.patient import Identifier, Patient
@@ -89,7 +89,7 @@ class Ward:
         return self.take(order=Order(stat=True))
 
     def merge(self, retired: str, surviving: str, **more: Any) -> Verdict:
-        event = IdentityEvent(retired=self.identifier(retired), surviving=self.identifier(surviving), event="A40")
+        event = Merge(retired=self.identifier(retired), surviving=self.identifier(surviving), event="A40")
         return self.take(Contents(identity_events=(event,), **more))
 
     def claim(self, *, worker: str = "scorer", limit: int = 10, now: datetime | None = None) -> list[Job]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.contents import Addition, Contents, Link, Merge, Move
 from ecgfm_connectors.errors import Refused
 from ecgfm_connectors.reading import ReadingContext, read
 
@@ -17,6 +17,7 @@ def merges(contents: Contents) -> list[tuple[str, ...]]:
     return [
         (e.retired.authority, e.retired.type, e.retired.value, e.surviving.authority, e.surviving.value, e.event)
         for e in contents.identity_events
+        if isinstance(e, Merge)
     ]
 
 
@@ -59,11 +60,63 @@ def test_no_guess_between_authorities(context: ReadingContext, mrg: str) -> None
     assert "OLD" not in str(refusal.value)
 
 
-def test_merging_a_number_with_itself_is_nothing(context: ReadingContext) -> None:
-    assert merges(read(adt("A40", PID, "MRG|NEW^^^HOSP^MR"), context)) == []
+def test_a_number_merged_into_itself_is_refused(context: ReadingContext) -> None:
+    with pytest.raises(Refused, match="merge-into-itself"):
+        read(adt("A40", PID, "MRG|NEW^^^HOSP^MR"), context)
 
 
-@pytest.mark.parametrize("event", ["A11", "A20", "A60"])
-def test_other_events_are_nothing_for_us(context: ReadingContext, event: str) -> None:
-    with pytest.raises(Refused, match="no-ecg"):
+@pytest.mark.parametrize("segments", [(PID, "MRG|"), (PID,), ("PID|1||||TEST^PATIENT", "MRG|OLD^^^HOSP^MR")])
+def test_a_merge_without_a_number_is_refused(context: ReadingContext, segments: tuple[str, ...]) -> None:
+    with pytest.raises(Refused, match="merge-incomplete"):
+        read(adt("A40", *segments), context)
+
+
+def test_the_retired_number_may_stand_first_in_pid_3(context: ReadingContext) -> None:
+    pid = "PID|1||OLD^^^HOSP^MR~NEW^^^HOSP^MR||TEST^PATIENT"
+    contents = read(adt("A40", pid, "MRG|OLD^^^HOSP^MR"), context)
+    assert [(old, new) for _, _, old, _, new, _ in merges(contents)] == [("OLD", "NEW")]
+    assert [known.value for known in contents.demographics[0].identifiers] == ["NEW"]
+
+
+@pytest.mark.parametrize("mrg", ["OLD^^^hosp^MR", "OLD^^^HOSP^PI", "OLD^^^HOSP"])
+def test_authority_and_type_are_compared_by_meaning(context: ReadingContext, mrg: str) -> None:
+    contents = read(adt("A40", "PID|1||NEW^^^HOSP^MR||TEST^PATIENT", f"MRG|{mrg}"), context)
+    (merge,) = contents.identity_events
+    assert isinstance(merge, Merge)
+    assert merge.retired.identity == ("hosp", "MR", "OLD")
+
+
+def test_a_visit_number_is_never_a_person(context: ReadingContext) -> None:
+    with pytest.raises(Refused, match="merge-unmatched"):
+        read(adt("A40", "PID|1||NEW^^^HOSP^MR||TEST^PATIENT", "MRG|OLD^^^HOSP^VN"), context)
+
+
+@pytest.mark.parametrize(("event", "linked"), [("A24", True), ("A37", False)])
+def test_links_pair_the_numbers_of_one_authority(context: ReadingContext, event: str, linked: bool) -> None:
+    contents = read(adt(event, PID, "PID|2||OTHER^^^HOSP^MR~999^^^ELSE^MR||TEST^PATIENT"), context)
+    (link,) = contents.identity_events
+    assert isinstance(link, Link)
+    assert (link.first.value, link.second.value, link.linked) == ("NEW", "OTHER", linked)
+
+
+def test_a_link_needs_two_people(context: ReadingContext) -> None:
+    with pytest.raises(Refused, match="merge-incomplete"):
+        read(adt("A37", PID), context)
+
+
+def test_a28_lets_a_number_live_again(context: ReadingContext) -> None:
+    contents = read(adt("A28", PID), context)
+    assert contents.identity_events == (Addition(identifier=contents.demographics[0].identifiers[0], event="A28"),)
+
+
+def test_moves_name_both_people_and_the_visit(context: ReadingContext) -> None:
+    contents = read(adt("A45", PID, "MRG|OLD^^^HOSP^MR||||V77^^^HOSP^VN"), context)
+    (move,) = contents.identity_events
+    assert isinstance(move, Move)
+    assert (move.source.value, move.target.value, move.visits) == ("OLD", "NEW", ("V77",))
+
+
+@pytest.mark.parametrize("event", ["A11", "A20", "A35", "A41", "A42", "A44", "A50", "A51", "A60"])
+def test_other_events_are_noted(context: ReadingContext, event: str) -> None:
+    with pytest.raises(Refused, match="event-not-followed"):
         read(adt(event, PID), context)

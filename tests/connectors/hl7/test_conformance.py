@@ -39,7 +39,7 @@ def test_message_types() -> None:
 
 def test_adt_events() -> None:
     events = [tuple(row[0].split(", ")) for row in rows("ADT events")]
-    assert events == [adt.DEMOGRAPHICS, adt.MERGES]
+    assert events == [adt.DEMOGRAPHICS, adt.MERGES, tuple(adt.LINKS), adt.MOVES, ("any other",)]
 
 
 def test_outcome_codes() -> None:

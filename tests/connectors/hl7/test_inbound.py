@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -56,8 +56,12 @@ def test_identity_of_dicom_is_its_own_and_of_the_rest_its_place(
     (dicom,) = read(oru("dicom"), context).ecgs
     assert dicom.source_id == "1.2.3.4.5"
     (aecg,) = read(oru("aecg"), context).ecgs
-    assert aecg.source_id == "hl7:CART|WARD|M1|ECG9^MUSE|1.1"
-    nameless = oru("aecg").replace(b"|M1|P|", b"||P|")
+    assert aecg.source_id == "hl7:CART|WARD|ECG9^MUSE|1.1|2026-03-01T08:30:00+00:00"
+    later_message = read(oru("aecg", control_id="M2"), context).ecgs[0]
+    assert later_message.source_id == aecg.source_id
+    unnumbered = oru("aecg").replace(b"|ECG9^MUSE", b"|")
+    assert read(unnumbered, context).ecgs[0].source_id == "hl7:CART|WARD|M1||1.1"
+    nameless = unnumbered.replace(b"|M1|P|", b"||P|")
     first, again = (read(nameless, context).ecgs[0].source_id for _ in range(2))
     assert first == again
     assert first != aecg.source_id
@@ -94,6 +98,93 @@ def test_numbers_of_different_authorities_are_joined_and_noted(
     (found,) = read(oru(patient=replace(ecg.patient, identifiers=(*ecg.patient.identifiers, regional))), context).ecgs
     assert set(found.patient.identifiers) == {*ecg.patient.identifiers, regional}
     assert "patient-unconfirmed" not in [finding.code for finding in found.findings]
+
+
+JONES = Patient(
+    identifiers=(Identifier(authority="MAIN", value="1111"),),
+    birth_date=date(1990, 1, 1),
+    sex="F",
+    family_name="JONES",
+    given_name="EVE",
+)
+SMITH = Patient(
+    identifiers=(Identifier(authority="HOSP", value="2222"),),
+    birth_date=date(1950, 1, 1),
+    sex="M",
+    family_name="SMITH",
+    given_name="BOB",
+)
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside"),
+    [
+        (JONES, SMITH),
+        (replace(JONES, identifiers=()), SMITH),
+        (JONES, replace(SMITH, identifiers=())),
+        (replace(JONES, identifiers=SMITH.identifiers), SMITH),
+        (replace(JONES, birth_date=None), SMITH),
+    ],
+    ids=["two numbers", "none inside", "none outside", "one number for both", "name and sex"],
+)
+def test_two_people_in_one_message_are_never_joined(
+    ecg: Ecg, context: ReadingContext, inside: Patient, outside: Patient
+) -> None:
+    payload = dicom_writer.write_ecg(replace(ecg, patient=inside))
+    message = oru_writer.write_message([(payload, "DICOM")], patient=outside, control_id="M1", sent_at=SENT)
+    (found,) = read(message, context).ecgs
+    assert "two-people" in [finding.code for finding in found.findings]
+    assert found.also_named is not None
+    assert {found.patient.family_name, found.also_named.family_name} == {"JONES", "SMITH"}
+    assert found.patient.identifiers in (inside.identifiers, outside.identifiers)
+
+
+def test_one_difference_alone_is_told_and_stops_nothing(ecg: Ecg, context: ReadingContext) -> None:
+    married = replace(SMITH, family_name="MILLER")
+    payload = dicom_writer.write_ecg(replace(ecg, patient=married))
+    message = oru_writer.write_message([(payload, "DICOM")], patient=SMITH, control_id="M1", sent_at=SENT)
+    (found,) = read(message, context).ecgs
+    assert [finding.code for finding in found.findings] == ["name-differs"]
+    assert found.also_named is None
+
+
+def test_a_bare_number_is_compared_with_the_sites_own_before_any_other(ecg: Ecg, context: ReadingContext) -> None:
+    """1111 of MAIN reads like the bare number inside, yet the site's own number of this person is 2222."""
+    inside = Patient(identifiers=(Identifier(authority="SITE", value="1111"),))
+    both = (Identifier(authority="SITE", value="2222"), Identifier(authority="MAIN", value="1111"))
+    payload = dicom_writer.write_ecg(replace(ecg, patient=inside))
+    message = oru_writer.write_message(
+        [(payload, "DICOM")], patient=Patient(identifiers=both), control_id="M1", sent_at=SENT
+    )
+    with pytest.raises(Refused, match="patient-mismatch"):
+        read(message, context)
+
+
+@pytest.mark.parametrize("status", ["W", "D", "X"])
+@pytest.mark.parametrize("value", ["kept", "left out"])
+def test_a_senders_withdrawal_names_its_recording(
+    oru: Callable[..., bytes], context: ReadingContext, status: str, value: str
+) -> None:
+    (recording,) = read(oru("aecg"), context).ecgs
+    lines = oru("aecg", control_id="M2").split(b"\r")
+    for index, line in enumerate(lines):
+        fields = line.split(b"|")
+        if fields[0] == b"OBX" and fields[2] == b"ED":
+            fields[11] = status.encode()
+            fields[5] = fields[5] if value == "kept" else b""
+            lines[index] = b"|".join(fields)
+    contents = read(b"\r".join(lines), context)
+    assert contents.ecgs == ()
+    (withdrawal,) = contents.withdrawals
+    assert withdrawal.status == status
+    assert recording.source_id in withdrawal.source_ids or recording.order_id == withdrawal.order_id
+
+
+def test_a_senders_correction_says_so(oru: Callable[..., bytes], context: ReadingContext) -> None:
+    content = oru("dicom")
+    corrected = content.replace(b"||||||F", b"||||||C")
+    assert corrected != content
+    assert read(corrected, context).ecgs[0].corrects
 
 
 @pytest.mark.parametrize(("inside", "outside"), [("SITE", "HOSP"), ("HOSP", "SITE")])
@@ -282,7 +373,10 @@ def test_a_batch_gives_the_ecgs_of_all_its_messages(
     damaged = oru(control_id="M3").replace(b"^Base64^", b"^Base64^*")
     batch = b"FHS|^~\\&|A\rBHS|^~\\&|A\r" + oru() + second + damaged + b"BTS|3\rFTS|1\r"
     contents = read(batch, context)
-    assert [found.source_id for found in contents.ecgs] == ["1.2.3.4.5", "hl7:CART|WARD|M2|ECG9^MUSE|1.1"]
+    assert [found.source_id for found in contents.ecgs] == [
+        "1.2.3.4.5",
+        "hl7:CART|WARD|ECG9^MUSE|1.1|2026-03-01T08:30:00+00:00",
+    ]
     assert [finding.code for finding in contents.findings] == ["base64"]
 
 

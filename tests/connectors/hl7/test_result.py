@@ -213,3 +213,24 @@ def test_no_value_breaks_out_of_its_leaf(name: str, number: str, note: str, vers
     assert pid is not None
     surrogate_free = name.encode("utf-8", "replace").decode()
     assert pid.value(5) == ("" if surrogate_free.strip() == '""' else surrogate_free.strip())
+
+
+@pytest.mark.parametrize("written", ["Ж123", "Š123", "Č123"])
+@pytest.mark.parametrize("charset", ["8859/1", "ASCII"])
+def test_a_number_never_leaves_changed(written: str, charset: str) -> None:
+    """Three people's numbers must not all become `?123`."""
+    patient = replace(RESULT.patient, identifiers=(Identifier(authority="HOSP", value=written),))
+    with pytest.raises(Refused, match="unwritable") as refusal:
+        compose(replace(RESULT, patient=patient), Profile(charset=charset))
+    assert written not in str(refusal.value)
+
+
+def test_a_name_may_lose_a_letter_to_a_narrow_charset() -> None:
+    patient = replace(RESULT.patient, family_name="Ж")
+    assert b"123^^^HOSP^MR" in compose(replace(RESULT, patient=patient), Profile(charset="ASCII"))
+
+
+@pytest.mark.parametrize("placeholder", [date(1, 1, 1), date(1753, 1, 1), date(1900, 1, 1)])
+def test_a_placeholder_is_not_sent_as_birth_date(placeholder: date) -> None:
+    patient = replace(RESULT.patient, birth_date=placeholder)
+    assert segment("PID", replace(RESULT, patient=patient)).value(7) == ""

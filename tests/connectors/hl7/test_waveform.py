@@ -50,7 +50,7 @@ def test_the_three_forms(request: pytest.FixtureRequest, ecg: Ecg, context: Read
     assert found.acquired.at.isoformat() == "2026-03-01T08:30:00+00:00"
     assert found.patient.identifiers[0].value == "123"
     assert (found.order.placer, found.order.filler) == ("ORD1^CPOE", "ECG9^MUSE")
-    assert found.source_id.startswith("hl7:CART|WARD|M1|ECG9^MUSE|")
+    assert found.source_id.startswith("hl7:CART|WARD|ECG9^MUSE|")
     assert found.measurements == ()
 
 
