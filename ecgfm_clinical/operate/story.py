@@ -178,6 +178,8 @@ def _story_lines(found: dict[str, Any]) -> Iterator[str]:
         answer = f", answered {ack['code']} {message['acknowledged_at'] or ''}" if ack else ""
         yield f"  message    {message['control_id']} ({message['kind']}) to {message['destination']}: {message['state']}{answer}"
         yield from (f"    attempt {e['attempt']} {e['at']} {e['kind']}: {e['text']}" for e in message["errors"])
+        if ack and ack["text"] not in ("", MASK):
+            yield f"    answer {ack['code']} {ack['error_code']}: {ack['text']}"
         if message["body"] and message["body"] != MASK:
             yield from (f"    {segment}" for segment in message["body"].split("\r") if segment)
     for event in found["events"]:

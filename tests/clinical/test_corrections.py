@@ -13,6 +13,7 @@ from ecgfm_clinical.staging.schema import signal
 from ecgfm_clinical.staging.store import Store
 from ecgfm_clinical.testing import make_ecg
 from ecgfm_connectors.hl7.message import Message, parse
+from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.testing import dicom_writer
 from ecgfm_connectors.testing.ehr import EhrReceiver, Fault
 
@@ -186,6 +187,48 @@ def test_a_dead_letter_is_sent_again(run: Run, site: Path, recording: Path, ehr:
     assert run("send", "--settings", site)[0] == 0
     first, second = ehr.messages
     assert first == second
+
+
+def _with_receiver(site: Path, ehr: EhrReceiver) -> Path:
+    destination = f'\n[[destinations.hl7]]\nname = "ehr"\nhost = "127.0.0.1"\nport = {ehr.port}\n'
+    site.write_text(site.read_text(encoding="utf-8") + destination, encoding="utf-8")
+    return site
+
+
+def test_the_answer_of_a_receiver_that_refuses_is_shown_with_its_text_only_on_demand(
+    run: Run, site: Path, recording: Path, ehr: EhrReceiver
+) -> None:
+    """The receiver's words (ERR-8) may quote the message, so `show` keeps them back without --phi."""
+    _with_receiver(site, ehr)
+    ehr.plan(Fault.AE)
+    for words in (["ingest", recording], ["score"], ["send"]):
+        run(*words, "--settings", site)
+    _, hidden, _ = run("show", "1", "--settings", site)
+    assert "the receiver answered AE" in hidden
+    assert "simulated" not in hidden
+    _, shown, _ = run("show", "1", "--phi", "--settings", site)
+    (line,) = (line for line in shown.splitlines() if line.startswith("    answer AE "))
+    assert "simulated" in line
+
+
+def test_an_ecg_without_a_patient_is_set_aside_until_a_person_says_whose_it_is(
+    run: Run, site: Path, recording: Path, ehr: EhrReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way that the runbook describes."""
+    _with_receiver(site, ehr)
+    recording.write_bytes(dicom_writer.write_ecg(make_ecg(1, patient=Patient())))
+    for words in (["ingest", recording], ["score"], ["send"]):
+        run(*words, "--settings", site)
+    _, listed, _ = run("replay", "--dead", "--list", "--settings", site)
+    assert "no-identifier" in listed
+    monkeypatch.setattr("sys.stdin", io.StringIO("TESTHOSP|MR|RIGHT1\n"))
+    assert run("correct", "1", "--wrong-patient", "--reason", "no patient", "--yes", "--settings", site)[0] == 0
+    assert run("send", "--settings", site)[0] == 0
+    (result,) = ehr.messages  # the only one that ever came
+    assert _statuses(result) == {"F"}
+    assert _patient_id(result).startswith("RIGHT1^^^TESTHOSP")
+    _, after, _ = run("replay", "--dead", "--list", "--settings", site)
+    assert "no-identifier" not in after
 
 
 def test_a_replay_of_nothing_is_refused(run: Run, site: Path) -> None:

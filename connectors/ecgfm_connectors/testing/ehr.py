@@ -158,7 +158,7 @@ def acknowledge(body: bytes, code: str, *, control_id: str | None = None, condit
     fields[1] = code.encode()
     if control_id is not None:
         fields[2] = control_id.encode()
-    error = b"" if code[1] == "A" else f"ERR|||{condition}^condition^HL70357|E\r".encode()
+    error = b"" if code[1] == "A" else f"ERR|||{condition}^condition^HL70357|E||||simulated refusal\r".encode()
     return msh + b"\r" + b"|".join(fields) + b"\r" + error
 
 

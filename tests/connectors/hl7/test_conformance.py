@@ -10,9 +10,11 @@ from typing import Literal
 import pytest
 
 from ecgfm_connectors.base import Disposition, Verdict
+from ecgfm_connectors.errors import Unreadable
 from ecgfm_connectors.hl7 import ack, adt, embedded, inbound, loinc, message, tables
 from ecgfm_connectors.hl7.result import Profile, compose
 from ecgfm_connectors.patient import Identifier, Patient
+from ecgfm_connectors.reading import ReadingContext, read
 from ecgfm_connectors.result import Ack, Observation, Result
 
 STATEMENT = Path(__file__).parents[3] / "connectors" / "CONFORMANCE.md"
@@ -77,6 +79,31 @@ def test_acknowledgements(row: list[str]) -> None:
             assert read.code == code
             if code not in ("AA", "CA"):
                 assert read.error_code == condition
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        (b"GET / HTTP/1.1\r\n", "unknown-format"),
+        (b"PID|1||4711\r", "unknown-format"),
+        (b"FHS|^~\\&|x\rPID|1\r", "not-hl7"),
+        (b"MSH", "not-hl7"),
+        (b"MSH|^~\\&|A|B|C|D|2026||ORU^R01|M1|P|2.5.1 PID|1", "single-segment"),
+    ],
+)
+def test_what_is_no_message_gets_the_code_that_is_stated(frame: bytes, code: str, context: ReadingContext) -> None:
+    """As a listener reads a frame: by the common entrance of all formats, which looks at the first bytes."""
+    with pytest.raises(Unreadable) as caught:
+        read(frame, context)
+    assert caught.value.code == code
+
+
+def test_every_setting_that_is_mentioned_is_named() -> None:
+    """A reader is never sent to look for the key: each paragraph or row that speaks of a setting names one."""
+    parts = re.split(r"\n\n|\n(?=\|)", STATEMENT.read_text("utf-8"))
+    spoken_of = [part for part in parts if re.search(r"\b(?:by setting|settings)\b", part) and not part.startswith("#")]
+    assert spoken_of
+    assert not [part for part in spoken_of if not re.search(r"`[^`]*(?:[a-z]+_[a-z]+|settings\.toml)[^`]*`", part)]
 
 
 def raised_codes() -> set[str]:
