@@ -13,13 +13,14 @@ from ecgfm_clinical.errors import MissingExtra
 #: Extra -> top-level modules that it brings. Where two extras bring a module, the first in this order is named.
 EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
+        "score": ("torch", "safetensors", "scipy", "matplotlib"),
         "postgresql": ("psycopg",),
-        "onnx": ("onnxruntime", "onnxscript"),
+        "onnx": ("onnx", "onnxruntime", "onnxscript"),
         "openvino": ("openvino",),
         "parquet": ("pyarrow",),
         "dicomweb": ("httpx",),
         "sftp": ("paramiko",),
-        "train": ("lightning", "torchmetrics", "h5py", "tensorboard"),
+        "train": ("sklearn", "wfdb", "lightning", "torchmetrics", "h5py", "tensorboard"),
         "umap": ("umap",),
     }
 )
@@ -30,8 +31,13 @@ def need(extra: str, purpose: str) -> None:
 
     Nothing is imported. Raises MissingExtra.
     """
-    if not all(map(_installed, EXTRAS[extra])):
+    if not have(extra):
         raise MissingExtra(sentence(extra, purpose))
+
+
+def have(extra: str) -> bool:
+    """Whether every library of `extra` is installed; nothing is imported."""
+    return all(map(_installed, EXTRAS[extra]))
 
 
 def sentence(extra: str, purpose: str) -> str:

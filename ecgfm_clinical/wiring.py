@@ -12,11 +12,11 @@ import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ecgfm.version import version
 from ecgfm_clinical.errors import ModelError
 from ecgfm_clinical.extras import need
 from ecgfm_clinical.liveness import worker_name
@@ -59,7 +59,8 @@ def control_id() -> str:
 
 
 def program_version() -> str:
-    return version("ecgfm-clinical")
+    """The version of the package, as results and candidates name it."""
+    return version()
 
 
 # --- store and ingest -------------------------------------------------------------------------------------------------
@@ -205,6 +206,7 @@ def _folder_source(settings: Settings, part: FolderSource) -> "Source":
 
 
 def _sftp_source(settings: Settings, part: SftpSource) -> "Source":
+    need("sftp", f"source {part.name}")
     from ecgfm_connectors.files.sftp import SftpServer
     from ecgfm_connectors.files.sftp import SftpSource as Sftp
 
@@ -237,6 +239,7 @@ def _dicom_source(settings: Settings, part: DicomSource) -> "Source":
 
 
 def _dicomweb_source(settings: Settings, part: DicomWebSource) -> "Source":
+    need("dicomweb", f"source {part.name}")
     from ecgfm_connectors.dicom.web import DicomWebSource as Web
 
     secret = part.authorization_file
@@ -315,7 +318,8 @@ def demo_bundle() -> Path:
 
 
 def open_predictor(settings: Settings, bundle: str | None = None) -> "Predictor":
-    """The model, resident. Raises ModelError where the bundle is missing or damaged."""
+    """The model, resident. Raises MissingExtra; ModelError where the bundle is missing or damaged."""
+    need("score", "the model")
     from ecgfm.errors import EcgFmError
     from ecgfm.predictor import Predictor
     from ecgfm_clinical.shipped.measuring import shipped_recordings

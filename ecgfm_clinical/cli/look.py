@@ -60,11 +60,15 @@ def inspect(
 ) -> None:
     """Show what we read in any ECG file: identifiers, leads, rate, duration, filters, quality findings.
 
-    Needs no installation; with settings, times and patient numbers are read as that site would.
+    Needs no installation; with settings, times and patient numbers are read as that site would. Quality findings and
+    --png need the extra `score`.
     """
     from ecgfm_clinical.ecg.inspection import describe, write_npz
+    from ecgfm_clinical.extras import have, need, sentence
     from ecgfm_clinical.files.reading import read_ecgs
 
+    if png is not None:
+        need("score", "drawing an ECG")
     ecgs = read_ecgs(file, settings_from(settings) if settings else None)
     if npz is not None:
         write_npz(ecgs[0], npz)
@@ -76,6 +80,8 @@ def inspect(
     if as_json:
         write_json(described[0] if len(described) == 1 else described)
         return
+    if not have("score"):
+        described = [{**one, "quality": f"not judged: that {sentence('score', '').strip()}"} for one in described]
     for one in described:
         for key, value in one.items():
             say(f"{key:18} {value}")

@@ -4,14 +4,17 @@ from pathlib import Path
 
 import numpy as np
 
-from ecgfm_clinical.ecg.evaluability import signal_reasons
+from ecgfm_clinical.extras import have
 from ecgfm_connectors.ecg import LEADS, Ecg
 
 MASK = "***"
 
 
 def describe(ecg: Ecg, *, phi: bool) -> dict[str, object]:
-    """Everything read from one ECG. Identifying values are `***` unless `phi`; absent ones are absent either way."""
+    """Everything read from one ECG. Identifying values are `***` unless `phi`; absent ones are absent either way.
+
+    `quality` is None where the extra `score` is not installed: nobody has looked.
+    """
 
     def masked(value: str) -> str:
         return value if phi else MASK
@@ -63,10 +66,20 @@ def describe(ecg: Ecg, *, phi: bool) -> dict[str, object]:
         },
         "test_data": ecg.test_data,
         "findings": [{"code": one.code, "text": one.text} for one in ecg.findings],
-        "quality": [{"code": one.code, "text": one.text} for one in signal_reasons(ecg)],
+        "quality": _quality(ecg),
         "measurements": dict(ecg.measurements),
         "statements": [masked(statement) for statement in ecg.statements],
     }
+
+
+def _quality(ecg: Ecg) -> list[dict[str, str]] | None:
+    if not have("score"):
+        return None
+    from ecgfm_clinical.ecg.evaluability import (
+        signal_reasons,
+    )  # imports scipy, which `status` and a lean install go without
+
+    return [{"code": one.code, "text": one.text} for one in signal_reasons(ecg)]
 
 
 def write_npz(ecg: Ecg, path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ecgfm_clinical import liveness, wiring
 from ecgfm_clinical.errors import ClinicalError, InputError
-from ecgfm_clinical.extras import missing
+from ecgfm_clinical.extras import have, missing, sentence
 from ecgfm_clinical.service import ports
 from ecgfm_clinical.settings import DicomListener, Hl7Listener, Settings
 from ecgfm_connectors.errors import ConnectorError, Misconfigured
@@ -83,6 +83,8 @@ def _check_store(settings: Settings, store: "Store") -> str:
 
 
 def _check_model(settings: Settings) -> str:
+    if not have("score"):
+        return f"not loaded: this installation connects and reports; scoring {sentence('score', '').strip()}"
     predictor = wiring.open_predictor(settings)
     demo = ", NOT FOR CLINICAL USE" if predictor.demo else ""
     heads = ", ".join(predictor.labels)

@@ -165,7 +165,7 @@ def _story_lines(found: dict[str, Any]) -> Iterator[str]:
     yield f"  received   {found['received_at']} from {found['source']}, {ecg['format']}"
     yield f"  recorded   {ecg['acquired_at'] or 'unknown'}, {ecg['duration_seconds']} s at {ecg['sampling_rate']:g} Hz"
     yield f"  device     {' '.join(filter(None, ecg['device'].values())) or 'unknown'}"
-    for finding in (*ecg["findings"], *ecg["quality"]):
+    for finding in (*ecg["findings"], *(ecg["quality"] or ())):
         yield f"  finding    {finding['code']}: {finding['text']}"
     for error in found["score_job"]["errors"]:
         yield f"  attempt {error['attempt']}  {error['at']} {error['kind']}: {error['text']}"

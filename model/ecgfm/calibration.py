@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
-from sklearn.isotonic import IsotonicRegression
 
 from ecgfm.heads import Aggregation, Isotonic, Platt, aggregate
 from ecgfm.metrics import SMALLEST, confusion
@@ -75,6 +74,8 @@ def fit_isotonic(labels: Floats, logits: Sequence[Floats]) -> Isotonic:
 
     Needs more validation data than Platt scaling (hundreds of positives) to be trusted. Raises ValueError with one class.
     """
+    from sklearn.isotonic import IsotonicRegression  # the extra `train`: a machine that only scores goes without
+
     positives, negatives = _both_classes(labels)
     flat, owner, counts = _flattened(logits)
     floor = 1 / (positives + negatives + 2)

@@ -26,6 +26,8 @@ from ecgfm.fairseq import reading as fairseq
 from ecgfm.heads import HeadSpec
 from ecgfm.network import EcgFm
 from ecgfm.signal import PREPROCESSING
+from ecgfm.version import commit
+from ecgfm.version import version as version_of_code
 
 MANIFEST = "bundle.json"
 WEIGHTS = "model.safetensors"
@@ -107,6 +109,8 @@ class Bundle:
     ) -> Self:
         """Write a new bundle folder in one step: it is whole or not there. `heads` defaults to the network's own.
 
+        Version and commit of the code that writes it are added to the provenance, as `code`.
+
         The network must be in trainable form (not folded). Raises `BundleError` where the folder exists already.
         """
         folder = Path(path)
@@ -128,7 +132,7 @@ class Bundle:
                 preprocessing=preprocessing,
                 config=network.config,
                 heads=specs,
-                provenance=dict(provenance),
+                provenance={**provenance, "code": {"version": version_of_code(), "commit": commit()}},
                 weights_sha256=fairseq.sha256(scratch / WEIGHTS),
             )
             text = json.dumps(bundle.manifest(), indent=2, ensure_ascii=False)

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
 from scipy.stats import norm, rankdata
-from sklearn.metrics import average_precision_score, brier_score_loss
 
 Floats = NDArray[np.float64]
 Statistic = Callable[[Floats], float]  #: weights (n,) -> one number; NaN where it is not defined for them
@@ -117,6 +116,8 @@ def auprc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None
 
     The trapezoid that ECG-FM's linear probing uses joins the steps by straight lines and is a little larger.
     """
+    from sklearn.metrics import average_precision_score  # the extra `train`: a machine that only scores goes without
+
     truth = np.asarray(labels, float)
     weight = np.ones_like(truth) if weights is None else np.asarray(weights, float)
     if not (weight * truth).sum() > 0:
@@ -268,6 +269,8 @@ def ece(labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None =
 
 def brier(labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> float:
     """Mean squared error of the probabilities."""
+    from sklearn.metrics import brier_score_loss  # the extra `train`: a machine that only scores goes without
+
     return float(brier_score_loss(np.asarray(labels), np.asarray(probabilities), sample_weight=weights, pos_label=1))
 
 

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 
 from ecgfm_clinical.learning.cohort.building import Member
 
@@ -25,6 +23,9 @@ def demographics(members: Sequence[Member]) -> NDArray[np.float64]:
 
 def age_and_sex(train: Sequence[Member], test: Sequence[Member], column: int) -> NDArray[np.float64]:
     """Probability of each test ECG's label by a logistic regression on age and sex; raises ValueError with one class."""
+    from sklearn.linear_model import LogisticRegression  # the extra `train`: a machine that only scores goes without
+    from sklearn.preprocessing import StandardScaler
+
     truth = np.array([member.example.labels[column] for member in train])
     known = np.isfinite(truth)
     scale = StandardScaler().fit(demographics(train)[known])

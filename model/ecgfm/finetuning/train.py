@@ -19,7 +19,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -181,6 +180,8 @@ def _logistic(
     x: NDArray[np.float64], y: NDArray[np.float64], weights: NDArray[np.float64], penalty: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(labels, width) and (labels,) of one regression a label, each on the rows where the label is known."""
+    from sklearn.linear_model import LogisticRegression  # the extra `train`: a machine that only scores goes without
+
     fitted = []
     for column in y.T:
         known = np.isfinite(column)

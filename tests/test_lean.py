@@ -1,0 +1,132 @@
+"""A machine that only moves messages needs no model: the connecting side works without what the extras bring.
+
+Here the extras' libraries are kept from being imported; `test_lean_install.py` does the same with a fresh environment.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ecgfm_clinical.extras import EXTRAS
+from ecgfm_clinical.testing import make_ecg
+from ecgfm_connectors.testing import dicom_writer
+
+#: Whatever an extra brings, and pandas, which wfdb brings.
+NOT_INSTALLED = sorted({module for modules in EXTRAS.values() for module in modules} | {"pandas"})
+
+PROGRAM = f"""
+import sys
+class NotInstalled:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {NOT_INSTALLED!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, NotInstalled())
+sys.argv[0] = "ecgfm-clinical"
+from ecgfm_clinical.cli import main
+"""
+
+
+def run(site: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """A command in `site` with none of the extras; its settings are those of `site`."""
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM + "main()", *words],
+        cwd=site,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+def out(site: Path, *words: str) -> str:
+    done = run(site, *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An installation with one ECG staged."""
+    folder = tmp_path_factory.mktemp("lean")
+    out(folder, "init", "site")
+    (folder / "site" / "ecg.dcm").write_bytes(dicom_writer.write_ecg(make_ecg(1)))
+    out(folder / "site", "ingest", "ecg.dcm")
+    return folder / "site"
+
+
+def test_the_store_takes_an_ecg_and_counts_it(site: Path) -> None:
+    (line,) = json.loads(out(site, "ingest", "ecg.dcm", "--json"))
+    assert (line["status"], line["ecg_id"]) == ("duplicate", [1])
+    assert "1 received" in out(site, "status")
+    assert "waiting" in out(site, "show", "1")
+    assert "0 messages taken" in out(site, "send")
+    assert out(site, "pull") == ""
+
+
+def test_inspect_reads_a_file_and_leaves_quality_and_pictures_to_the_extra(site: Path) -> None:
+    told = out(site, "inspect", "ecg.dcm", "--npz", "ecg.npz")
+    assert "not judged: that needs the extra score: pip install 'ecgfm-clinical[score]'" in told
+    assert (site / "ecg.npz").exists()
+    read = json.loads(out(site, "inspect", "ecg.dcm", "--json"))
+    assert read["quality"] is None
+    assert len(read["stored_leads"]) > 7
+    drawn = run(site, "inspect", "ecg.dcm", "--png", "ecg.png")
+    assert drawn.returncode == 1
+    assert drawn.stderr == "error: drawing an ECG needs the extra score: pip install 'ecgfm-clinical[score]'\n"
+    assert not (site / "ecg.png").exists()
+
+
+def test_check_says_that_this_installation_does_not_score(site: Path) -> None:
+    lines = {line["part"]: line["text"] for line in json.loads(run(site, "check", "--json").stdout)}
+    assert lines["model"].startswith("not loaded: this installation connects and reports")
+    assert lines["model"].endswith("pip install 'ecgfm-clinical[score]'")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "demo",
+        "demo-retrain",
+        "predict ecg.dcm",
+        "embed ecg.dcm --out embedded.npy",
+        "explain ecg.dcm --png saliency.png",
+        "score",
+        "run --role score",
+        "run --role all",
+        "retrain troponin",
+        "evaluate troponin --model 3f9c2a",
+        "cross-validate --archive . --table labels.csv --out judged",
+        "drift",
+        "pretrain --recipe recipe.toml --data . --out run",
+        "model list",
+        "model show .",
+        "model bench .",
+        "model probe . --data . --labels labels.csv",
+        "model export . --onnx model.onnx",
+    ],
+)
+def test_what_needs_a_model_names_the_extra_in_one_sentence(site: Path, command: str) -> None:
+    done = run(site, *command.split())
+    assert done.returncode == 1, done.stderr
+    (sentence,) = done.stderr.splitlines()
+    assert sentence.startswith("error: ")
+    assert "pip install 'ecgfm-clinical[" in sentence
+    assert done.stdout == ""
+
+
+def test_help_loads_none_of_the_libraries_that_do_the_work(site: Path) -> None:
+    heavy = ["numpy", "sqlalchemy", "pydantic", "pydicom", "pynetdicom", "hl7apy", "cryptography", *NOT_INSTALLED]
+    ask = f"""
+try:
+    main()
+finally:
+    sys.stderr.write(",".join(sorted(set({heavy!r}) & set(sys.modules))))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM + ask, "--help"], cwd=site, capture_output=True, text=True, check=True
+    )
+    assert "inspect" in done.stdout
+    assert done.stderr == ""

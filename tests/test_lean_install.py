@@ -1,0 +1,126 @@
+"""The base install in a fresh environment: small, without torch, and it takes an ECG over DICOM and acknowledges it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ecgfm_clinical.testing import make_ecg, wait_until
+from ecgfm_connectors.testing import cart, dicom_writer
+
+ROOT = Path(__file__).parents[1]
+LARGEST_MB = 225
+#: What the extras bring and the base install goes without.
+ABSENT = {"torch", "scikit-learn", "scipy", "pandas", "matplotlib", "wfdb", "onnx"}
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("ECGFM_", "PYTHON"))}
+
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(1200)]
+
+
+@pytest.fixture(scope="module")
+def lean(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder `bin` of an environment that holds the base install alone; skips where no package index answers."""
+    folder = tmp_path_factory.mktemp("lean")
+    probe = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "-q",
+        "--no-deps",
+        "--no-cache-dir",
+        "-d",
+        str(folder),
+        "defusedxml",
+    ]
+    if subprocess.run(probe, capture_output=True, check=False, timeout=300).returncode != 0:
+        pytest.skip("no package index answers: the base install cannot be tried")
+    subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
+    bin = folder / "venv" / "bin"
+    done = subprocess.run(
+        [str(bin / "pip"), "install", "-q", str(ROOT)], env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return bin
+
+
+@pytest.fixture(scope="module")
+def site(lean: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "ecg.dcm").write_bytes(dicom_writer.write_ecg(make_ecg(1)))
+    run(lean, folder, "init", ".")
+    return folder
+
+
+def run(lean: Path, site: Path, *words: str, fails: bool = False) -> "subprocess.CompletedProcess[str]":
+    done = subprocess.run(
+        [str(lean / "ecgfm-clinical"), *words], cwd=site, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode != 0) is fails, done.stdout + done.stderr
+    return done
+
+
+def test_it_is_small_and_has_no_torch(lean: Path) -> None:
+    (packages,) = (lean.parent / "lib").glob("python*/site-packages")
+    own = [
+        path
+        for path in packages.iterdir()
+        if not re.match(r"pip\b|setuptools\b|_distutils_hack|pkg_resources", path.name)
+    ]
+    size = sum(file.stat().st_size for top in own for file in (top, *top.rglob("*")) if file.is_file())
+    assert size <= LARGEST_MB * 1_000_000
+    listed = subprocess.run([str(lean / "pip"), "list", "--format=json"], capture_output=True, check=True).stdout
+    names = {one["name"].lower() for one in json.loads(listed)}
+    assert "ecgfm-clinical" in names
+    assert not names & ABSENT
+    print(f"base install: {size / 1e6:.0f} MB in {len(names)} packages")
+
+
+def test_its_version_names_the_commit(lean: Path, site: Path) -> None:
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    ask = "from ecgfm.version import commit; print(commit())"
+    told = subprocess.run(
+        [str(lean / "python"), "-c", ask], cwd=site, env=ENVIRONMENT, capture_output=True, text=True, check=True
+    )
+    assert told.stdout.strip().removesuffix("-dirty") == head
+    assert re.fullmatch(r"ecgfm-clinical \d+\.\d+\S*\n", run(lean, site, "--version").stdout)
+
+
+def test_it_inspects_ingests_sends_and_counts(lean: Path, site: Path) -> None:
+    assert json.loads(run(lean, site, "inspect", "ecg.dcm", "--json").stdout)["quality"] is None
+    assert "staged" in run(lean, site, "ingest", "ecg.dcm").stdout
+    assert "0 messages taken" in run(lean, site, "send").stdout
+    assert "1 received" in run(lean, site, "status").stdout
+    assert "pip install 'ecgfm-clinical[score]'" in run(lean, site, "predict", "ecg.dcm", fails=True).stderr
+
+
+def test_its_connecting_role_stages_what_a_cart_sends(lean: Path, site: Path, free_port: Callable[[], int]) -> None:
+    port = free_port()
+    settings = (site / "settings.toml").read_text(encoding="utf-8")
+    settings = settings.replace("port = 11112", f"port = {port}").replace("port = 2575", f"port = {free_port()}")
+    (site / "connect.toml").write_text(settings, encoding="utf-8")
+    assert "not loaded: this installation connects" in run(lean, site, "check", "--settings", "connect.toml").stdout
+    log = site / "connect.log"
+    with log.open("wb") as written:
+        service = subprocess.Popen(
+            [str(lean / "ecgfm-clinical"), "run", "--role", "connect", "--settings", "connect.toml"],
+            cwd=site,
+            env=ENVIRONMENT,
+            stderr=written,
+        )
+    try:
+        wait_until(lambda: b"service.started" in log.read_bytes(), timeout=120)
+        (answer,) = cart.send([dicom_writer.write_ecg(make_ecg(2))], host="127.0.0.1", port=port)
+        assert answer.status == 0x0000
+        assert "2 received" in run(lean, site, "status", "--settings", "connect.toml").stdout
+    finally:
+        service.send_signal(signal.SIGTERM)
+        assert service.wait(120) == 0
