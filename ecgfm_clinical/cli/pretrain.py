@@ -39,7 +39,12 @@ EncoderArgument = Annotated[Path, typer.Argument(help="Bundle folder, or a fairs
 
 
 def pretrain(
-    recipe: Annotated[Path, typer.Option("--recipe", help="TOML file; model/recipes holds the published ones.")],
+    recipe: Annotated[
+        str,
+        typer.Option(
+            "--recipe", help="TOML file, or one that ships: ecg-fm-base-released, ecg-fm-base-paper, small, demo."
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run: checkpoints, metrics.csv.")],
     data: Annotated[
         list[Path] | None,
@@ -78,7 +83,7 @@ def pretrain(
 
     if bundle is not None and bundle.exists():  # told now, not after days of training
         raise InputError(f"{bundle} exists already; a bundle is never overwritten, name another folder")
-    chosen = Recipe.read(recipe)
+    chosen = Recipe.named(recipe)
     machine = Machine.from_environment(
         os.environ, accelerator=device, workers=workers, fsdp=fsdp, tensorboard=tensorboard
     )

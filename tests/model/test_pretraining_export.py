@@ -10,17 +10,16 @@ import torch
 
 from ecgfm.checkpoint import Bundle, load
 from ecgfm.config import EncoderConfig
-from ecgfm.errors import TrainingError
+from ecgfm.errors import RecipeError, TrainingError
 from ecgfm.fairseq.configuration import reference_cfg
 from ecgfm.fairseq.exporting import _place, encoder_network, write_bundle, write_reference_checkpoint
 from ecgfm.pretraining.augment import Augmentations, BaselineWander, RandomLeadMasking
 from ecgfm.pretraining.checkpoint import Checkpoint, checkpoint_path, load_pretraining
 from ecgfm.pretraining.objective import Batch, ObjectiveConfig, Pretraining
-from ecgfm.pretraining.recipe import Recipe, TrainingRecipe
+from ecgfm.pretraining.recipe import SHIPPED, Recipe, TrainingRecipe
 from ecgfm.pretraining.run import new_optimiser
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
-RECIPES = Path(__file__).parents[2] / "model" / "recipes"
 TINY = Recipe(
     name="tiny",
     encoder=EncoderConfig(
@@ -158,15 +157,23 @@ def test_an_existing_file_is_not_overwritten(checkpoint: Path, tmp_path: Path) -
         write_reference_checkpoint(checkpoint, tmp_path / "exported.pt")
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_committed_recipe_is_sound_and_survives_a_checkpoint(path: Path) -> None:
     recipe = Recipe.read(path)
     assert recipe.name == path.stem
     assert Recipe.from_json(recipe.to_json()) == recipe
 
 
+def test_a_recipe_goes_by_its_name_or_by_its_file(tmp_path: Path) -> None:
+    copy = tmp_path / "ours.toml"
+    copy.write_bytes((SHIPPED / "small.toml").read_bytes())
+    assert Recipe.named(str(copy)) == Recipe.named("small")
+    with pytest.raises(RecipeError, match=r"nothing is no recipe file; .* demo, .*ecg-fm-base-paper.*small"):
+        Recipe.named("nothing")
+
+
 def test_the_published_recipes_are_the_published_runs() -> None:
-    released, paper = (Recipe.read(RECIPES / f"ecg-fm-base-{name}.toml") for name in ("released", "paper"))
+    released, paper = (Recipe.named(f"ecg-fm-base-{name}") for name in ("released", "paper"))
     for recipe, segments in ((released, 1024), (paper, 1026)):
         training = recipe.training
         assert 2 * training.pairs_per_micro_batch * training.micro_batches_per_update == segments

@@ -18,6 +18,9 @@ from ecgfm.pretraining.objective import ObjectiveConfig
 
 T = TypeVar("T")
 
+#: The recipes that come with the package, one file each: NAME.toml.
+SHIPPED = Path(__file__).parent / "recipes"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataRecipe:
@@ -127,6 +130,20 @@ class Recipe:
         for setting in ("recordings_per_shard", "max_unreadable", "patients", "derive_limb_leads", "dtype"):
             del values["data"][setting]  # the shards' own digest stands for these
         return values
+
+    @classmethod
+    def named(cls, name: str) -> Self:
+        """A recipe that comes with the package, by its name, or one of the user's own, by the path of its file.
+
+        Raises `RecipeError` where it is neither, or as `read` does.
+        """
+        path = Path(name)
+        if path.is_file():
+            return cls.read(path)
+        shipped = {own.stem: own for own in sorted(SHIPPED.glob("*.toml"))}
+        if name in shipped:
+            return cls.read(shipped[name])
+        raise RecipeError(f"{name} is no recipe file; the recipes that come with the program are {', '.join(shipped)}")
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -285,7 +285,7 @@ def card(bundle: Bundle) -> str:
             ),
             "",
             (
-                f"- **Encoder.** Pretrained without labels (wav2vec 2.0, CMSC, random lead masking) by `model/recipes/demo.toml`, whose "
+                f"- **Encoder.** Pretrained without labels (wav2vec 2.0, CMSC, random lead masking) by `model/ecgfm/pretraining/recipes/demo.toml`, whose "
                 f"first lines are the commands, {updates} updates."
             ),
             f"- **Training data.** {told['training_data']}",
