@@ -97,12 +97,13 @@ def test_a_wheel_made_of_a_source_distribution_is_of_the_same_version_and_commit
 
 
 def without_git(folder: Path) -> Path:
-    """What the container image's build copies: the packages and the files that the build reads."""
-    folder.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE", "deploy", "ecgfm_clinical", "connectors", "model"):
-        path = ROOT / name
-        copy = shutil.copytree if path.is_dir() else shutil.copy
-        copy(path, folder / name)
+    """The files that the container image's build copies."""
+    dockerfile = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
+    for line in re.findall(r"^COPY (?!--from)(.*) \S+$", dockerfile, re.MULTILINE):
+        for name in line.split():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+            copy(ROOT / name, folder / name)
     return folder
 
 
