@@ -4,6 +4,8 @@ import doctest
 import importlib.util
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from functools import cache
@@ -72,6 +74,21 @@ def test_no_document_leads_to_a_package_registry(name: str) -> None:
     """A package's name is enough, and holds where a site has a registry of its own."""
     registries = r"pypi\.org|pythonhosted|npmjs|anaconda\.org|hub\.docker|ghcr\.io|crates\.io"
     assert not re.findall(rf"https?://[^\s)]*(?:{registries})", DOCUMENTS[name])
+
+
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    """The generator too finds every link, anchor and document; it reads each one where it lies."""
+    pytest.importorskip("sphinx", reason="sphinx is not installed (ecgfm-clinical[docs])")
+    pytest.importorskip("myst_parser", reason="myst-parser is not installed (ecgfm-clinical[docs])")
+    words = ["-W", "--keep-going", "-q", "-d", str(tmp_path / "doctrees"), "-c", "docs", ".", str(tmp_path / "site")]
+    built = subprocess.run(
+        [sys.executable, "-m", "sphinx", *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stderr
+    pages = {
+        str(page.relative_to(tmp_path / "site").with_suffix(".md")) for page in (tmp_path / "site").rglob("*.html")
+    }
+    assert {name for name in DOCUMENTS if not name.startswith(".")} <= pages
 
 
 def test_the_index_leads_to_every_document() -> None:
@@ -289,11 +306,21 @@ def test_identifiers_and_codes_are_in_the_source(name: str) -> None:
     assert not sorted(word for word in words - known if not _in_source(word))
 
 
+def _project() -> dict[str, Any]:
+    return dict(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"])
+
+
+@pytest.mark.parametrize("name", [*CURRENT, "ecgfm_clinical/settings.example.toml", "deploy/compose.yaml"])
+def test_extras_exist(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    named = {one for some in re.findall(r"(?:ecgfm-clinical|\.)\[([a-z,]+)\]", text) for one in some.split(",")}
+    assert named <= set(_project()["optional-dependencies"])
+
+
 def _packages() -> set[str]:
     """Names of packages that the project declares, and of the generator that its recordings came from."""
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras: dict[str, list[str]] = declared["optional-dependencies"]
-    wanted = [*declared["dependencies"], *(one for some in extras.values() for one in some)]
+    extras: dict[str, list[str]] = _project()["optional-dependencies"]
+    wanted = [*_project()["dependencies"], *(one for some in extras.values() for one in some)]
     return {re.split(r"[\[<>=;, ]", one)[0] for one in wanted} | {"deepfake-ecg", "fairseq-signals"}
 
 
