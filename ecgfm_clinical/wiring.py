@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from ecgfm_clinical.staging.registry import ModelRow
     from ecgfm_clinical.staging.store import Store
     from ecgfm_connectors.base import Destination, Listener, Source
-    from ecgfm_connectors.reading import ReadingContext
+    from ecgfm_connectors.context import ReadingContext
     from ecgfm_connectors.tls import TlsFiles
 
 
@@ -123,7 +123,7 @@ def build_ingest(settings: Settings, store: "Store", source: str) -> "Ingest":
 
 def reading_context(settings: Settings, source: str) -> "ReadingContext":
     """What the site knows that a payload may not say: the authority of bare numbers, the zone of bare times."""
-    from ecgfm_connectors.reading import ReadingContext
+    from ecgfm_connectors.context import ReadingContext
 
     return ReadingContext(
         default_authority=settings.authority_of(source),

@@ -21,8 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.errors import PayloadError
-from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.reading import read
 from ecgfm_connectors.testing.golden import Case, Signal, cases
 
 #: Every golden signal is a whole number of 5 µV steps; a right reader is off by rounding alone (mV).

@@ -2,32 +2,14 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, tzinfo
 from importlib import import_module
 from pathlib import Path
 from typing import cast
 
 from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.context import MAX_PAYLOAD, NO_SITE, ReadingContext
 from ecgfm_connectors.errors import PayloadError, Refused, Unreadable
 from ecgfm_connectors.files.outcome_table import is_table
-
-#: No ECG object of a resting cart comes near; a 24 h 12-lead Holter at 180 Hz in 16 bits does, and is refused early.
-MAX_PAYLOAD = 256 * 2**20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadingContext:
-    """What a reader must be told because the payload may not say it."""
-
-    default_authority: str  #: assigning authority of patient ids that name none
-    zone: tzinfo  #: the site's zone, for times without one
-    sender: str = ""  #: who handed the payload over, where the payload does not say
-    allowed_roots: tuple[Path, ...] = ()  #: folders an HL7 reference pointer (RP) may lead into
-
-
-#: For files outside a hospital: times are UTC where a file names no zone, patient numbers belong to the authority FILE.
-NO_SITE = ReadingContext(default_authority="FILE", zone=UTC)
 
 
 def read(content: bytes | str | Path, context: ReadingContext = NO_SITE) -> Contents:

@@ -11,7 +11,7 @@ import typer
 from ecgfm_clinical.cli.common import JsonOption, progress, progress_console, say, write_json
 
 if TYPE_CHECKING:
-    from ecgfm.runtimes.preparation import Recordings
+    from ecgfm.records import Recordings
 
 app = typer.Typer(help="Model bundles: import, show, export, prepare and time them.", no_args_is_help=True)
 
@@ -104,11 +104,11 @@ def prepare(
     as_json: JsonOption = False,
 ) -> None:
     """Measure on real ECGs how far a runtime is from torch float32, and keep the record; refused above its limit."""
-    from ecgfm import runtimes
     from ecgfm.checkpoint import Bundle
+    from ecgfm.runtimes import opening
     from ecgfm_clinical.shipped.measuring import shipped_recordings
 
-    found = runtimes.prepare(
+    found = opening.prepare(
         Bundle.read(bundle),
         runtime,
         _named(ecgs) if ecgs else shipped_recordings(),
@@ -178,8 +178,7 @@ def bench(
 
 def _named(paths: Sequence[Path]) -> "Recordings":
     """What can be read of the files named; a folder may hold anything, and what could not be used stands in the record."""
-    from ecgfm.predictor import Record
-    from ecgfm.runtimes.preparation import Recordings
+    from ecgfm.records import Record, Recordings
     from ecgfm_clinical.errors import InputError
     from ecgfm_clinical.files.reading import gather, read_ecgs
 

@@ -130,9 +130,9 @@ def probe(
 
     Five folds by patient; intervals are 95 %, by drawing patients again 1000 times.
     """
-    from ecgfm.checkpoint import load
     from ecgfm.finetuning.probe import LabelTable, embed_recordings, random_twin
     from ecgfm.finetuning.probe import probe as probe_labels
+    from ecgfm.loading import load
 
     network = load(encoder)
     table = LabelTable.read(labels)
@@ -167,8 +167,8 @@ def embedding_map(
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Draw the recordings as ENCODER sees them, on two axes."""
-    from ecgfm.checkpoint import load
     from ecgfm.finetuning.probe import LabelTable, embed_recordings, project
+    from ecgfm.loading import load
     from ecgfm_clinical.files.embedding_map import draw
 
     table = LabelTable.read(labels)

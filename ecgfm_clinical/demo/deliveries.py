@@ -10,11 +10,12 @@ from ecgfm_clinical.demo.cases import AUTHORITY, CASES, Case, ecg_of
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.shipped.vendor import vendor_recording
 from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.errors import PayloadError
 from ecgfm_connectors.files import payload
 from ecgfm_connectors.patient import Identifier
-from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.reading import read
 from ecgfm_connectors.testing import aecg_writer, dicom_writer, oru_writer
 
 Route = Literal["C-STORE", "MLLP", "folder"]

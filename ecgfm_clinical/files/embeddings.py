@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfm.predictor import Record
+from ecgfm.records import Record
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.files.reading import read_ecgs
 from ecgfm_clinical.settings import Settings

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ecgfm.predictor import Prediction, Record
+from ecgfm.predictor import Prediction
+from ecgfm.records import Record
 from ecgfm_clinical.ecg.evaluability import signal_reasons
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.files.reading import read_ecgs

@@ -7,10 +7,11 @@ from pathlib import Path
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.settings import Settings
 from ecgfm_connectors.base import Received
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.errors import PayloadError
 from ecgfm_connectors.files import payload
-from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.reading import read
 
 
 def gather(paths: Sequence[Path]) -> list[Path]:

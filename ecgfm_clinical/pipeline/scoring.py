@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from ecgfm.predictor import HeadPrediction, Prediction, Record
+from ecgfm.predictor import HeadPrediction, Prediction
+from ecgfm.records import Record
 from ecgfm_clinical import log
 from ecgfm_clinical.ecg.evaluability import Reason, judge, signal_reasons
 from ecgfm_clinical.errors import LeaseLost, StoreError

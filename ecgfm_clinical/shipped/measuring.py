@@ -1,7 +1,6 @@
 """The ECGs that come with the package, on which a runtime is measured that meets a model for the first time."""
 
-from ecgfm.predictor import Record
-from ecgfm.runtimes.preparation import Recordings
+from ecgfm.records import Record, Recordings
 from ecgfm_clinical.files.reading import read_ecgs
 from ecgfm_clinical.shipped import recordings
 from ecgfm_clinical.shipped.vendor import vendor_recording

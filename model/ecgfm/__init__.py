@@ -4,17 +4,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ecgfm.checkpoint import Bundle as Bundle
-    from ecgfm.checkpoint import load as load
+    from ecgfm.loading import load as load
     from ecgfm.predictor import Predictor as Predictor
-    from ecgfm.predictor import Record as Record
+    from ecgfm.records import Record as Record
 
 __all__ = ["Bundle", "Predictor", "Record", "load"]
 
 _HOMES = {
     "Bundle": "ecgfm.checkpoint",
-    "load": "ecgfm.checkpoint",
+    "load": "ecgfm.loading",
     "Predictor": "ecgfm.predictor",
-    "Record": "ecgfm.predictor",
+    "Record": "ecgfm.records",
 }
 
 

@@ -1,4 +1,4 @@
-"""The bundle: a folder that carries one model whole (weights, sizes, heads, calibration, provenance), and `load`.
+"""The bundle: a folder that carries one model whole (weights, sizes, heads, calibration, provenance).
 
     BUNDLE/model.safetensors   float32 tensors under fairseq's classifier names: `encoder.*`, and `heads.<name>.*` where
                                fairseq has the one `proj.*`; weight normalisation unfolded (g and v), so that training
@@ -20,9 +20,10 @@ from typing import Any, Self
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from ecgfm.assembly import assemble
 from ecgfm.config import EncoderConfig
+from ecgfm.digest import sha256
 from ecgfm.errors import BundleError, EcgFmError
-from ecgfm.fairseq import reading as fairseq
 from ecgfm.heads import HeadSpec
 from ecgfm.network import EcgFm
 from ecgfm.signal import PREPROCESSING
@@ -133,7 +134,7 @@ class Bundle:
                 config=network.config,
                 heads=specs,
                 provenance={**provenance, "code": {"version": version_of_code(), "commit": commit()}},
-                weights_sha256=fairseq.sha256(scratch / WEIGHTS),
+                weights_sha256=sha256(scratch / WEIGHTS),
             )
             text = json.dumps(bundle.manifest(), indent=2, ensure_ascii=False)
             (scratch / MANIFEST).write_text(text + "\n", encoding="utf-8")
@@ -149,12 +150,20 @@ class Bundle:
             tensors = load_file(self.path / WEIGHTS)
         except (OSError, SafetensorError) as error:
             raise BundleError(f"{self.path / WEIGHTS} cannot be read: {error}") from error
-        return fairseq.assemble(self.config, self.heads, tensors, source=str(self.path / WEIGHTS))
+        return assemble(self.config, self.heads, tensors, source=str(self.path / WEIGHTS))
+
+    def check_preprocessing(self) -> None:
+        """Raises BundleError where this program prepares signals in another way than the one that trained the weights."""
+        if self.preprocessing != PREPROCESSING:
+            raise BundleError(
+                f"{self.path} was trained on signals prepared by {self.preprocessing!r}, this program prepares them by "
+                f"{PREPROCESSING!r}; use the program version that wrote the bundle"
+            )
 
     def _check_weights(self) -> None:
         weights = self.path / WEIGHTS
         try:
-            found = fairseq.sha256(weights)
+            found = sha256(weights)
         except OSError as error:
             raise BundleError(
                 f"{weights} cannot be read ({error.strerror}); copy the whole bundle folder again"
@@ -178,20 +187,3 @@ def _read_manifest(path: Path) -> dict[str, Any]:
             "use the program version that wrote it, or newer"
         )
     return manifest
-
-
-def load(
-    path: str | Path, *, labels: Sequence[str] | None = None, heads: int | None = None, pre_norm: bool | None = None
-) -> EcgFm:
-    """A bundle folder or a fairseq-signals `.pt` file -> the network in eval mode, ready for inference.
-
-    `module(source)` gives logits (B, labels), `module.embed(source)` the pooled embedding (B, width), for `source`
-    (B, 12, 2500) float32 from `ecgfm.signal.prepare`; `module.config` and `module.labels` describe it. `labels`, `heads`
-    (attention heads) and `pre_norm` speak for a `.pt` file that does not say. Raises `BundleError` or `CheckpointError`.
-    """
-    chosen = Path(path)
-    if chosen.is_dir():
-        network = Bundle.read(chosen).network()
-    else:
-        network = fairseq.build(chosen, labels=labels, heads=heads, pre_norm=pre_norm)
-    return network.fold().eval().requires_grad_(False)

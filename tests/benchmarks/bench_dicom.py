@@ -23,11 +23,12 @@ import pytest
 from pynetdicom import AE, evt
 
 from ecgfm_connectors.base import Disposition, Received, Verdict
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.dicom.retrieve import Archive, RetrieveSource
 from ecgfm_connectors.dicom.sop_classes import TWELVE_LEAD_ECG
 from ecgfm_connectors.dicom.storage import StorageScp
 from ecgfm_connectors.ecg import AcquiredAt
-from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.reading import read
 from ecgfm_connectors.testing import cart
 from ecgfm_connectors.testing.dicom_writer import uid_of, write_ecg
 from ecgfm_connectors.testing.samples import sample_ecg

@@ -16,7 +16,7 @@ import torch
 from ecgfm import runtimes
 from ecgfm.checkpoint import Bundle
 from ecgfm.config import EncoderConfig
-from ecgfm.fairseq import reading as fairseq
+from ecgfm.digest import sha256
 from ecgfm.heads import INTERPRETATION, REDUCED_LVEF, TROPONIN
 from ecgfm.network import EcgFm
 from ecgfm.runtimes.bench import EAGER, alternate, bench, eager, measure_load
@@ -110,7 +110,7 @@ print(json.dumps({"seconds": seconds, "weights_mb": weights, "above_weights_mb":
 
 def test_loading_a_checkpoint_with_optimiser_state(checkpoint: Path) -> None:
     print(f"\ncheckpoint of {checkpoint.stat().st_size / 2**20:.0f} MB")
-    fairseq.sha256(checkpoint)  # warms the page cache
+    sha256(checkpoint)  # warms the page cache
     for _ in range(3):
         print(
             "  " + "  ".join(f"{name} {value:.2f}" for name, value in in_fresh_process(LOAD, str(checkpoint)).items())

@@ -38,7 +38,8 @@ from sqlalchemy import (
     text,
 )
 
-from ecgfm.predictor import HeadPrediction, Prediction, Record
+from ecgfm.predictor import HeadPrediction, Prediction
+from ecgfm.records import Record
 from ecgfm_clinical import wiring
 from ecgfm_clinical.pipeline.composing import Composer
 from ecgfm_clinical.pipeline.ingest import Ingest
@@ -51,11 +52,12 @@ from ecgfm_clinical.staging.store import Store
 from ecgfm_clinical.testing import make_ecg
 from ecgfm_connectors.base import Received
 from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.hl7.ack import reaction
 from ecgfm_connectors.hl7.result import Profile, compose
 from ecgfm_connectors.patient import Identifier, Patient
-from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.reading import read
 from ecgfm_connectors.result import Ack
 from ecgfm_connectors.testing import dicom_writer
 

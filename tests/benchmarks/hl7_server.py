@@ -50,7 +50,8 @@ def keeping(path: str) -> Handler:
 def staging(path: str) -> Handler:
     from ecgfm_clinical.pipeline.ingest import Ingest
     from ecgfm_clinical.staging.store import Store
-    from ecgfm_connectors.reading import ReadingContext, read
+    from ecgfm_connectors.context import ReadingContext
+    from ecgfm_connectors.reading import read
 
     store = Store.open(f"sqlite:///{path}", create=True)
     context = ReadingContext(default_authority="SITE", zone=UTC)

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from ecgfm.errors import EcgFmError
-from ecgfm.predictor import Record
+from ecgfm.records import Record
 from ecgfm.testing import write_tiny_bundle
 from ecgfm_clinical.cli import app
 from ecgfm_clinical.errors import InputError

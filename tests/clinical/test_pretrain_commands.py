@@ -12,7 +12,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from ecgfm.checkpoint import Bundle, load
+from ecgfm.checkpoint import Bundle
+from ecgfm.loading import load
 from ecgfm.pretraining.shards import ShardSet
 from ecgfm.signal import prepare
 from ecgfm.testing import write_tiny_bundle

@@ -8,7 +8,8 @@ from itertools import count
 import numpy as np
 import pytest
 
-from ecgfm.predictor import Prediction, Predictor, Record
+from ecgfm.predictor import Prediction, Predictor
+from ecgfm.records import Record
 from ecgfm.testing import write_tiny_bundle
 from ecgfm_clinical.demo import alterations
 from ecgfm_clinical.pipeline.scoring import Scorer

@@ -6,8 +6,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import Ecg
-from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.reading import read
 from ecgfm_connectors.testing.samples import sample_ecg
 
 _CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus"

@@ -21,6 +21,7 @@ import atheris
 
 with atheris.instrument_imports(include=["ecgfm_connectors"]):
     from ecgfm_connectors.base import Disposition, Verdict
+    from ecgfm_connectors.context import ReadingContext
     from ecgfm_connectors.dicom import part10, waveform  # noqa: F401  instrumented here, used by `read`
     from ecgfm_connectors.errors import PayloadError, ProtocolViolation
     from ecgfm_connectors.files import (  # noqa: F401
@@ -37,7 +38,7 @@ with atheris.instrument_imports(include=["ecgfm_connectors"]):
     )
     from ecgfm_connectors.hl7 import ack, inbound  # noqa: F401
     from ecgfm_connectors.hl7.framing import Framer, frame
-    from ecgfm_connectors.reading import ReadingContext, read
+    from ecgfm_connectors.reading import read
     from ecgfm_connectors.testing import aecg_writer, dicom_writer, oru_writer, vendor_files, wfdb_writer
     from ecgfm_connectors.testing.samples import sample_ecg
 

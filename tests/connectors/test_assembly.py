@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from ecgfm_connectors.assembly import Channel, Signal, assemble
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.files.payload import find, load
 from ecgfm_connectors.leads import Lead
-from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.reading import read
 
 Corpus = Callable[[str], Path]
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.errors import PayloadError
 from ecgfm_connectors.files.payload import find, load
-from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.reading import read
 
 Corpus = Callable[[str], Path]
 

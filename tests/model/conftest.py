@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ecgfm.checkpoint import Bundle
-from ecgfm.predictor import Record
+from ecgfm.records import Record
 from ecgfm.testing import write_tiny_bundle
 
 

@@ -15,7 +15,8 @@ from ecgfm.checkpoint import Bundle
 from ecgfm.encoder import PositionalConv
 from ecgfm.errors import BundleError, RuntimeTooInexact
 from ecgfm.heads import INTERPRETATION, REDUCED_LVEF, TROPONIN, Isotonic, Platt
-from ecgfm.predictor import Predictor, Record
+from ecgfm.predictor import Predictor
+from ecgfm.records import Record
 from ecgfm.runtimes import onnx_export as export
 from ecgfm.runtimes.positional_dft import PositionalDft
 from ecgfm.synthetic import synthetic_ecgs

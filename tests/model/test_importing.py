@@ -7,7 +7,7 @@ import torch
 
 import ecgfm
 from ecgfm.checkpoint import Bundle
-from ecgfm.fairseq import reading as fairseq
+from ecgfm.digest import sha256
 from ecgfm.fairseq.importing import import_checkpoint
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -17,7 +17,7 @@ def test_imported_bundle(reference: Path, tmp_path: Path) -> None:
     file = reference / "tiny_finetuned_legacykeys.pt"
     bundle = import_checkpoint(file, tmp_path / "b", name="mine", version="2", labels=list("abcde"), at=AT)
     assert (bundle.name, bundle.version, bundle.demo) == ("mine", "2", False)
-    assert bundle.provenance["source_sha256"] == fairseq.sha256(file)
+    assert bundle.provenance["source_sha256"] == sha256(file)
     assert bundle.provenance["imported_from"] == file.name
     assert bundle.provenance["labels"] == "given on import"
     assert bundle.heads[0].calibration is None

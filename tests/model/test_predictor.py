@@ -13,7 +13,8 @@ from ecgfm.checkpoint import Bundle
 from ecgfm.errors import BundleError, NoHead, RuntimeUnavailable, SignalError
 from ecgfm.heads import Platt
 from ecgfm.network import EcgFm
-from ecgfm.predictor import HeadPrediction, Prediction, Predictor, Record
+from ecgfm.predictor import HeadPrediction, Prediction, Predictor
+from ecgfm.records import Record
 from ecgfm.signal import prepare
 from ecgfm.testing import TINY, tiny_network
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from ecgfm.checkpoint import Bundle, load
+from ecgfm.checkpoint import Bundle
 from ecgfm.config import EncoderConfig
 from ecgfm.errors import RecipeError, TrainingError
 from ecgfm.fairseq.configuration import reference_cfg
 from ecgfm.fairseq.exporting import _place, encoder_network, write_bundle, write_reference_checkpoint
+from ecgfm.loading import load
 from ecgfm.pretraining.augment import Augmentations, BaselineWander, RandomLeadMasking
 from ecgfm.pretraining.checkpoint import Checkpoint, checkpoint_path, load_pretraining
 from ecgfm.pretraining.objective import Batch, ObjectiveConfig, Pretraining

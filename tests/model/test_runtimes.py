@@ -14,8 +14,9 @@ import torch
 from ecgfm import runtimes
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import BundleError, RuntimeTooInexact, RuntimeUnavailable
-from ecgfm.predictor import Predictor, Record
-from ecgfm.runtimes import preparation
+from ecgfm.predictor import Predictor
+from ecgfm.records import Record, Recordings
+from ecgfm.runtimes import opening, preparation
 from ecgfm.runtimes.onnx_runtime import choose_provider
 from ecgfm.signal import reasons_not_scored
 from ecgfm.synthetic import synthetic_ecgs
@@ -30,10 +31,10 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("prepared")
 
 
-def few() -> preparation.Recordings:
+def few() -> Recordings:
     """What a runtime is measured on here."""
     signals = [*synthetic_ecgs(2), np.zeros((12, 5000), np.float32)]
-    return preparation.Recordings(
+    return Recordings(
         records=tuple(Record(signal=signal, sampling_rate=500) for signal in signals),
         about="2 invented ECGs, 1 flat line",
     )
@@ -69,7 +70,7 @@ def test_probabilities_within_the_limit(bundle: Bundle, cache: Path, records: li
         for mine, exact in zip(ours, theirs, strict=True)
         for one, other in zip(mine.heads, exact.heads, strict=True)
     ]
-    assert 0 < max(changes) <= preparation.LIMITS[name]
+    assert 0 < max(changes) <= runtimes.LIMITS[name]
 
 
 @pytest.mark.parametrize("name", ON_CPU)
@@ -90,17 +91,17 @@ def test_first_opening_measures_and_the_next_believes_it(
     kept = json.loads(record.read_text())
     assert kept["model_id"] == bundle.model_id
     assert kept["engine"] == "torch-cpu-bf16"
-    assert 0 < kept["largest_probability_change"] <= kept["limit"] == preparation.FAST
+    assert 0 < kept["largest_probability_change"] <= kept["limit"] == runtimes.FAST
     assert kept["measured_on"] == "2 invented ECGs, 1 flat line"
     assert kept["inputs"] == [record.digest for record in few().records[:2]]  # a flat line cannot be scored
     assert kept["segments"] == 4
-    monkeypatch.setattr(runtimes, "_measure", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(opening, "_measure", lambda *_: pytest.fail("measured again"))
     opened(bundle, "torch-bf16", tmp_path)
 
 
 def test_a_runtime_is_not_opened_unmeasured(bundle: Bundle, tmp_path: Path) -> None:
     with pytest.raises(RuntimeUnavailable, match="never measured"):
-        runtimes.open(bundle, "torch-bf16", "cpu", cache=tmp_path)
+        opening.open_runtime(bundle, "torch-bf16", "cpu", cache=tmp_path)
 
 
 def test_a_record_of_other_library_versions_is_measured_again(bundle: Bundle, tmp_path: Path) -> None:
@@ -115,23 +116,23 @@ def test_a_record_of_other_library_versions_is_measured_again(bundle: Bundle, tm
 def test_a_runtime_above_its_limit_is_refused_each_time(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(preparation.LIMITS, "torch-bf16", 1e-9)
+    monkeypatch.setitem(runtimes.LIMITS, "torch-bf16", 1e-9)
     with pytest.raises(RuntimeTooInexact, match="more than the limit 1e-09"):
-        runtimes.prepare(bundle, "torch-bf16", few(), device="cpu", cache=tmp_path)
+        opening.prepare(bundle, "torch-bf16", few(), device="cpu", cache=tmp_path)
     with pytest.raises(RuntimeTooInexact, match="2 invented ECGs"):
-        runtimes.open(bundle, "torch-bf16", "cpu", cache=tmp_path)
+        opening.open_runtime(bundle, "torch-bf16", "cpu", cache=tmp_path)
 
 
 def test_not_a_number_is_above_every_limit(bundle: Bundle, tmp_path: Path) -> None:
-    measured = runtimes.prepare(bundle, "torch-bf16", few(), device="cpu", cache=tmp_path)
+    measured = opening.prepare(bundle, "torch-bf16", few(), device="cpu", cache=tmp_path)
     with pytest.raises(RuntimeTooInexact):
         preparation.accept(replace(measured, largest_probability_change=float("nan")))
 
 
 def test_nothing_scorable_measures_nothing(bundle: Bundle, tmp_path: Path) -> None:
-    empty = preparation.Recordings(records=few().records[2:], about="1 flat line")
+    empty = Recordings(records=few().records[2:], about="1 flat line")
     with pytest.raises(BundleError, match=r"1 flat line.*nothing was measured"):
-        runtimes.prepare(bundle, "torch-bf16", empty, device="cpu", cache=tmp_path)
+        opening.prepare(bundle, "torch-bf16", empty, device="cpu", cache=tmp_path)
 
 
 def test_the_bundle_folder_is_left_alone(bundle: Bundle, cache: Path) -> None:
@@ -144,14 +145,14 @@ def test_place_that_cannot_be_written(bundle: Bundle, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(BundleError, match="name another folder"):
-        runtimes.open(bundle, "torch-bf16", "cpu", cache=blocked, recordings=few)
+        opening.open_runtime(bundle, "torch-bf16", "cpu", cache=blocked, recordings=few)
 
 
 def test_devices_that_a_runtime_does_not_have(bundle: Bundle, cache: Path) -> None:
     with pytest.raises(RuntimeUnavailable, match="for CPUs"):
-        runtimes.open(bundle, "openvino", "cuda", cache=cache)
+        opening.open_runtime(bundle, "openvino", "cuda", cache=cache)
     with pytest.raises(RuntimeUnavailable, match="float16 needs a CUDA device"):
-        runtimes.open(bundle, "torch-fp16", "cpu", cache=cache)
+        opening.open_runtime(bundle, "torch-fp16", "cpu", cache=cache)
 
 
 CHANGE_MODELS_THEN_STOP = """
@@ -214,7 +215,7 @@ def test_cuda_equals_cpu_and_keeps_its_bits(bundle: Bundle, cache: Path, records
     exact = Predictor.from_bundle(bundle.path, device="cpu").predict(records)
     alone = [predictor.predict([record])[0] for record in records]
     assert predictor.predict(records) == alone
-    limit = 1e-4 if name == "torch" else preparation.FAST  # TF32 is off, but a GPU sums in another order
+    limit = 1e-4 if name == "torch" else runtimes.FAST  # TF32 is off, but a GPU sums in another order
     for mine, other in zip(alone, exact, strict=True):
         for one, two in zip(mine.heads, other.heads, strict=True):
             assert abs(one.probability - two.probability) <= limit

@@ -25,7 +25,8 @@ from ecgfm.finetuning.lowrank import add_adapters, merge_adapters
 from ecgfm.heads import HeadSpec
 from ecgfm.metrics import auroc
 from ecgfm.network import EcgFm
-from ecgfm.predictor import Predictor, Record
+from ecgfm.predictor import Predictor
+from ecgfm.records import Record
 from ecgfm.testing import TINY, tiny_network
 from ecgfm.training.team import Team
 

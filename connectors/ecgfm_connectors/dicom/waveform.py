@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ecgfm_connectors.assembly import IMPLAUSIBLE, Channel, Signal, assemble
 from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.dicom import header
 from ecgfm_connectors.dicom.elements import Elements
 from ecgfm_connectors.dicom.groups import Group, choose
@@ -21,7 +22,6 @@ from ecgfm_connectors.dicom.sop_classes import ECG_SOP_CLASSES, ENCAPSULATED_PDF
 from ecgfm_connectors.ecg import Ecg, Filters, Finding
 from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.leads import Lead
-from ecgfm_connectors.reading import ReadingContext
 from ecgfm_connectors.units import millivolts
 
 #: (Waveform Sample Interpretation, bits allocated) -> numpy type

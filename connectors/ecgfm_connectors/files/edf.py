@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from ecgfm_connectors.assembly import Channel, assemble, signal_identity
 from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import AcquiredAt, Ecg, Finding
 from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.files.numbers import parse_number
 from ecgfm_connectors.leads import Lead, from_label
 from ecgfm_connectors.patient import Patient
-from ecgfm_connectors.reading import ReadingContext
 from ecgfm_connectors.times import locate
 from ecgfm_connectors.units import millivolts
 

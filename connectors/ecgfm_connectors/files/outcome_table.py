@@ -13,16 +13,14 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime, tzinfo
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import Finding
 from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.outcome import Outcome
 from ecgfm_connectors.patient import Identifier, Patient
-
-if TYPE_CHECKING:
-    from ecgfm_connectors.reading import ReadingContext
 
 REQUIRED = ("patient_id", "kind", "value", "unit", "observed_at")
 PARQUET = b"PAR1"
@@ -43,7 +41,7 @@ def is_table(head: bytes) -> bool:
     return all(name in first for name in REQUIRED)
 
 
-def read(content: bytes, context: "ReadingContext") -> Contents:
+def read(content: bytes, context: ReadingContext) -> Contents:
     """Every outcome of the table.
 
     Raises Unreadable (damaged, a column is missing) and Refused (no row can be read, pyarrow is not installed).

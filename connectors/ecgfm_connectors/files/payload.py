@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
+from ecgfm_connectors.context import MAX_PAYLOAD
 from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.files.wfdb_header import parse_header
-from ecgfm_connectors.reading import MAX_PAYLOAD
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say; a real time would change the bytes
 #: Half-written, marked or hidden names that no one means to hand over.

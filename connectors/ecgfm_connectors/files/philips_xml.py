@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ecgfm_connectors import ages
 from ecgfm_connectors.assembly import Channel, assemble, signal_identity
 from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import AcquiredAt, Device, Ecg, Filters, Finding, Order
 from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.files.numbers import parse_number
@@ -21,7 +22,6 @@ from ecgfm_connectors.files.xli import expand
 from ecgfm_connectors.files.xml import attribute, parse, text
 from ecgfm_connectors.leads import Lead, from_label
 from ecgfm_connectors.patient import Identifier, Patient
-from ecgfm_connectors.reading import ReadingContext
 from ecgfm_connectors.times import acquired_at, parse_date
 
 _TYPES = frozenset({"SierraECG", "PhilipsECG"})

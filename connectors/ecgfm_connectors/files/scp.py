@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from ecgfm_connectors import ages
 from ecgfm_connectors.assembly import Channel, assemble, signal_identity
 from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import AcquiredAt, Device, Ecg, Filters, Finding
 from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.files.huffman import expand, parse_tables
 from ecgfm_connectors.files.scp_sections import LeadRange, Sections, lead_ranges, statements, subtraction_zones, tags
 from ecgfm_connectors.leads import from_number
 from ecgfm_connectors.patient import Identifier, Patient
-from ecgfm_connectors.reading import ReadingContext
 from ecgfm_connectors.times import acquired_at, parse_date
 
 _MANUFACTURERS = {

@@ -15,10 +15,10 @@ from pathlib import Path, PurePosixPath
 import paramiko
 
 from ecgfm_connectors.base import Disposition, Handler, PullReport, Received, Verdict
+from ecgfm_connectors.context import MAX_PAYLOAD
 from ecgfm_connectors.errors import Misconfigured, PayloadError, Refused, Unreachable, Unreadable
 from ecgfm_connectors.files.payload import IGNORED_SUFFIXES, pack_record
 from ecgfm_connectors.files.wfdb_header import parse_header
-from ecgfm_connectors.reading import MAX_PAYLOAD
 
 _PROCESSED, _FAILED = "processed", "failed"
 _SIGNAL_SUFFIXES = (".dat", ".xyz", ".mat")

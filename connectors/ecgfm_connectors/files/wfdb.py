@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from ecgfm_connectors import ages
 from ecgfm_connectors.assembly import Channel, Signal, assemble
 from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.context import MAX_PAYLOAD, ReadingContext
 from ecgfm_connectors.ecg import AcquiredAt, Ecg, Finding
 from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.files.wfdb_header import Header, SignalLine, parse_header
 from ecgfm_connectors.leads import Lead, from_label
 from ecgfm_connectors.patient import Patient, Sex
-from ecgfm_connectors.reading import MAX_PAYLOAD, ReadingContext
 from ecgfm_connectors.times import locate
 from ecgfm_connectors.units import millivolts
 

@@ -12,9 +12,10 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from ecgfm_connectors.contents import Contents, Withdrawal
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import AcquiredAt, Ecg, Finding, Order
 from ecgfm_connectors.errors import PayloadError, Refused, Unreadable
 from ecgfm_connectors.hl7 import adt, embedded, message, outcome, waveform
@@ -24,10 +25,7 @@ from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.people import are_two_people, contradict, differences, share_a_number
 from ecgfm_connectors.times import acquired_at, parse_timestamp
 
-if TYPE_CHECKING:
-    from ecgfm_connectors.reading import ReadingContext
-
-ReadEmbedded = Callable[[bytes, "ReadingContext"], Contents]
+ReadEmbedded = Callable[[bytes, ReadingContext], Contents]
 
 #: MSH-9.1 of what we look into; anything else is answered AR, 200.
 MESSAGE_TYPES = ("ORU", "MDM", "ADT")
@@ -54,7 +52,7 @@ class Group:
     observations: list[Segment] = field(default_factory=list)
 
 
-def read_message(content: bytes, context: "ReadingContext", read_embedded: ReadEmbedded) -> Contents:
+def read_message(content: bytes, context: ReadingContext, read_embedded: ReadEmbedded) -> Contents:
     """Everything of interest in one message, or in a batch file of many.
 
     Where one part of several is bad, the good ones are returned and the bad one is a finding. Raises Unreadable or
@@ -73,7 +71,7 @@ def read_message(content: bytes, context: "ReadingContext", read_embedded: ReadE
 
 
 def _read_one(
-    content: bytes, context: "ReadingContext", read_embedded: ReadEmbedded, errors: list[PayloadError]
+    content: bytes, context: ReadingContext, read_embedded: ReadEmbedded, errors: list[PayloadError]
 ) -> Contents:
     parsed = message.parse(content)
     if parsed.version and not _VERSION.fullmatch(parsed.version):
@@ -118,7 +116,7 @@ def groups(parsed: Message, default_authority: str) -> Iterator[Group]:
 def _read_group(
     parsed: Message,
     group: Group,
-    context: "ReadingContext",
+    context: ReadingContext,
     read_embedded: ReadEmbedded,
     errors: list[PayloadError],
     content: bytes,
@@ -172,7 +170,7 @@ def _withdrawal(
     parsed: Message,
     group: Group,
     obx: Segment,
-    context: "ReadingContext",
+    context: ReadingContext,
     read_embedded: ReadEmbedded,
     content: bytes,
 ) -> Withdrawal:
@@ -194,7 +192,7 @@ def _withdrawal(
     )
 
 
-def _written_out(parsed: Message, group: Group, context: "ReadingContext", content: bytes) -> tuple[Ecg, ...]:
+def _written_out(parsed: Message, group: Group, context: ReadingContext, content: bytes) -> tuple[Ecg, ...]:
     """The ECG whose samples stand in the message itself, sample by sample."""
     recording = waveform.read_recording(group.observations)
     if recording is None:
@@ -223,7 +221,7 @@ def _nothing() -> Refused:
 
 
 def _enrich(
-    ecg: Ecg, suffix: str, parsed: Message, group: Group, obx: Segment, context: "ReadingContext", content: bytes
+    ecg: Ecg, suffix: str, parsed: Message, group: Group, obx: Segment, context: ReadingContext, content: bytes
 ) -> Ecg:
     """Add what the message knows and the embedded object does not. Raises Refused (`patient-mismatch`).
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from ecgfm.predictor import Record
+from ecgfm.records import Record
 from ecgfm_clinical.ecg.evaluability import judge
 from ecgfm_clinical.settings import HeadRules
 from ecgfm_clinical.staging import cohorts

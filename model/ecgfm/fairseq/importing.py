@@ -5,7 +5,8 @@ from datetime import datetime
 from pathlib import Path
 
 from ecgfm.checkpoint import Bundle
-from ecgfm.fairseq import reading as fairseq
+from ecgfm.digest import sha256
+from ecgfm.fairseq.reading import build
 from ecgfm.heads import INTERPRETATION
 from ecgfm.network import EcgFm
 
@@ -26,10 +27,10 @@ def import_checkpoint(
     Imported sigmoids are uncalibrated (the published ones were trained with pos_weight) and have no operating points:
     none were published. Raises `CheckpointError`, one of its kinds, or `BundleError`.
     """
-    network = fairseq.build(file, labels=labels, heads=heads, pre_norm=pre_norm)
+    network = build(file, labels=labels, heads=heads, pre_norm=pre_norm)
     provenance = {
         "imported_from": file.name,
-        "source_sha256": fairseq.sha256(file),
+        "source_sha256": sha256(file),
         "source_bytes": file.stat().st_size,
         "imported_at": at.isoformat(timespec="seconds"),
         "labels": _labels_from(network, labels),

@@ -5,7 +5,6 @@ published file) are never read. Unpickling is torch's weights-only one with an e
 omegaconf and argparse, which older forks pickle into the configuration, are replaced by empty stand-ins.
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
+from ecgfm.assembly import assemble
 from ecgfm.config import ConvLayer, EncoderConfig, parse_conv_layers
 from ecgfm.errors import CheckpointError, UnknownArchitecture, UnsafeCheckpoint
 from ecgfm.heads import INTERPRETATION, HeadSpec, mean_of
@@ -268,43 +267,3 @@ def build(
                    for name, tensor in tensors.items()}  # fmt: skip
         specs.append(spec)
     return assemble(config, specs, tensors, source=str(path))
-
-
-def assemble(config: EncoderConfig, specs: Sequence[HeadSpec], tensors: Mapping[str, Tensor], *, source: str) -> EcgFm:
-    """A network of this shape holding float32 copies of these tensors; raises `CheckpointError` where they do not fit."""
-    with _NoDraws():
-        network = EcgFm(config, specs)
-    wanted = network.state_dict()
-    missing, unknown = sorted(set(wanted) - set(tensors)), sorted(set(tensors) - set(wanted))
-    if missing or unknown:
-        raise CheckpointError(f"{source}: tensors missing {missing[:3]}, unknown {unknown[:3]}")
-    wrong = [name for name in wanted if tensors[name].shape != wanted[name].shape]
-    if wrong:
-        name = wrong[0]
-        raise CheckpointError(
-            f"{source}: {name} has shape {tuple(tensors[name].shape)}, not {tuple(wanted[name].shape)}"
-        )
-    copies = {name: tensor.detach().to(torch.float32, copy=True) for name, tensor in tensors.items()}
-    network.load_state_dict(copies, assign=True)
-    return network.requires_grad_(True)
-
-
-class _NoDraws(TorchFunctionMode):
-    """Initial weights that are about to be replaced are not drawn, so their memory is never touched.
-
-    The meta device would do the same, but weight normalisation on it imports torch's compiler, seconds of work.
-    """
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if getattr(func, "__module__", "") == "torch.nn.init" or getattr(func, "__name__", "") in (
-            "normal_",
-            "uniform_",
-        ):
-            return args[0] if args else kwargs["tensor"]
-        return func(*args, **(kwargs or {}))
-
-
-def sha256(path: Path) -> str:
-    """Hex digest of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

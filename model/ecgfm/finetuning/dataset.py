@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfm.predictor import Record
+from ecgfm.records import Record
 from ecgfm.signal import LEADS, SAMPLING_RATE, SEGMENT_SAMPLES, prepare
 
 Segments = NDArray[np.float32]  #: (segments, 12, 2500), prepared

@@ -21,11 +21,12 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from ecgfm import runtimes
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import BundleError, EcgFmError
+from ecgfm.records import Recordings
+from ecgfm.runtimes import NAMES
 from ecgfm.runtimes.eager import eager_embedding
-from ecgfm.runtimes.preparation import Recordings
+from ecgfm.runtimes.opening import engine
 from ecgfm.signal import LEADS, SEGMENT_SAMPLES, prepare, reasons_not_scored
 
 EAGER = "eager"
@@ -58,7 +59,7 @@ def bench(
     bundle: Bundle,
     recordings: Recordings,
     *,
-    names: Sequence[str] = runtimes.NAMES,
+    names: Sequence[str] = NAMES,
     batches: Sequence[int] = (SEGMENTS_PER_ECG,),
     rounds: int = 7,
     device: str = "auto",
@@ -102,7 +103,7 @@ def _bench_batch(
     reasons: dict[str, str] = {}
     for name in names:
         try:
-            scores[name] = runtimes.engine(bundle, name, device, threads, cache, batch).logits
+            scores[name] = engine(bundle, name, device, threads, cache, batch).logits
         except EcgFmError as error:
             reasons[name] = str(error)
     calls = list(_calls(segments, batch))
@@ -201,7 +202,7 @@ def _load_here(path: str, name: str, device: str, threads: int | None, cache: st
     if name == EAGER:
         score = eager(bundle, threads)
     else:
-        score = runtimes.engine(bundle, name, device, threads, Path(cache) if cache else None).logits
+        score = engine(bundle, name, device, threads, Path(cache) if cache else None).logits
     seconds = time.perf_counter() - start
     score(np.zeros((SEGMENTS_PER_ECG, len(LEADS), SEGMENT_SAMPLES), np.float32))
     return seconds, _peak_megabytes()

@@ -12,34 +12,18 @@ import tempfile
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ecgfm.checkpoint import Bundle
-from ecgfm.errors import BundleError, RuntimeTooInexact
-
-if TYPE_CHECKING:
-    from ecgfm.predictor import Record
-    from ecgfm.runtimes import Runtime
-
-EXACT = 1e-5  #: largest change of a probability allowed to a float32 runtime
-FAST = 1e-2  #: … to a runtime of reduced precision
-LIMITS = {
-    "torch-bf16": FAST,
-    "torch-fp16": FAST,
-    "onnx": EXACT,
-    "openvino": EXACT,
-    "openvino-bf16": FAST,
-}
+from ecgfm.errors import BundleError, NoHead, RuntimeTooInexact
+from ecgfm.heads import HeadSpec
+from ecgfm.records import Recordings
+from ecgfm.runtimes import LIMITS
+from ecgfm.runtimes.runtime import Runtime, record_logits
 
 _LIBRARIES = ("torch", "onnxruntime", "onnxruntime-gpu", "openvino")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recordings:
-    """ECGs to measure a runtime on; `about` says in words what they are and goes into the record."""
-
-    records: tuple["Record", ...]
-    about: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,32 +64,33 @@ def onnx_file(bundle: Bundle, cache: Path | None) -> Path:
 def measure(
     bundle: Bundle,
     name: str,
-    runtime: "Runtime",
-    reference: "Runtime",
+    runtime: Runtime,
+    reference: Runtime,
     recordings: Recordings,
     *,
     cache: Path | None = None,
 ) -> Measurement:
     """Score the records with both, keep the record on disk, and raise `RuntimeTooInexact` above the limit."""
-    from ecgfm.predictor import Predictor
-
+    bundle.check_preprocessing()
+    if not bundle.heads:
+        raise NoHead(f"{bundle.path} has no head, so it has no probability that a runtime could change")
     changes, segments, inputs = [0.0], 0, []
-    ours = Predictor(bundle, runtime).predict(recordings.records)
-    theirs = Predictor(bundle, reference).predict(recordings.records)
-    for one, other in zip(ours, theirs, strict=True):
-        segments += one.segments
-        if one.segments:
-            inputs.append(one.input_digest)
-        for head, expected in zip(one.heads, other.heads, strict=True):
-            pairs = zip(head.segment_probabilities, expected.segment_probabilities, strict=True)
-            changes += [abs(mine - exact) for mine, exact in pairs]
+    ours = record_logits(runtime, bundle.heads, recordings.records)
+    theirs = record_logits(reference, bundle.heads, recordings.records)
+    for (record, found, reasons), (_, exact, _) in zip(ours, theirs, strict=True):
+        if reasons:
+            continue
+        inputs.append(record.digest)
+        segments += len(found[bundle.heads[0].name])
+        for spec in bundle.heads:
+            changes.append(_largest_change(spec, found[spec.name], exact[spec.name]))
     if not segments:
         raise BundleError(f"none of the recordings ({recordings.about}) can be scored, so nothing was measured")
     measurement = Measurement(
         model_id=bundle.model_id,
         runtime=name,
         engine=runtime.name,
-        largest_probability_change=float(max(changes)),
+        largest_probability_change=float(np.max(changes)),
         limit=LIMITS[name],
         segments=segments,
         measured_on=recordings.about,
@@ -115,6 +100,15 @@ def measure(
     )
     _write(folder_for(bundle, cache) / f"{name}.json", measurement)
     return accept(measurement)
+
+
+def _largest_change(spec: HeadSpec, found: NDArray[np.float32], exact: NDArray[np.float32]) -> float:
+    """Of a segment's calibrated probability, over the labels; logits are (segments, labels)."""
+    pairs = [
+        (spec.segment_probabilities(label, one[:, column].astype(np.float64)) for one in (found, exact))
+        for column, label in enumerate(spec.labels)
+    ]
+    return max(float(np.abs(ours - theirs).max()) for ours, theirs in pairs)
 
 
 def accept(measurement: Measurement) -> Measurement:

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from ecgfm.checkpoint import Bundle
-from ecgfm.predictor import Predictor, Record
+from ecgfm.predictor import Predictor
+from ecgfm.records import Record
 from ecgfm_clinical import wiring
 from ecgfm_clinical.demo.cases import CASES, ecg_of
 

@@ -21,7 +21,8 @@ from ecgfm_clinical.staging.store import Store
 from ecgfm_clinical.testing import Clock
 from ecgfm_connectors.base import Received
 from ecgfm_connectors.contents import Contents
-from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.context import ReadingContext
+from ecgfm_connectors.reading import read
 
 PATIENTS = 300
 CONFIG = EncoderConfig(

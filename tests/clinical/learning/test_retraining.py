@@ -15,7 +15,8 @@ from ecgfm.calibration import NoOperatingPoint
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import EcgFmError, NoHead, TrainingError
 from ecgfm.finetuning.train import FineTuning
-from ecgfm.predictor import Predictor, Record
+from ecgfm.predictor import Predictor
+from ecgfm.records import Record
 from ecgfm_clinical import wiring
 from ecgfm_clinical.demo import clinic
 from ecgfm_clinical.errors import InputError, LearningError, ModelError

@@ -16,12 +16,13 @@ from ecgfm_clinical.errors import StoreError, StoreUnavailable
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Disposition
 from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.dicom.part10 import wrap
 from ecgfm_connectors.ecg import AcquiredAt, Device, Filters, Finding, Order
 from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.outcome import Outcome
 from ecgfm_connectors.patient import Patient
-from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.reading import read
 from ecgfm_connectors.testing.dicom_writer import write_ecg
 from ecgfm_connectors.testing.samples import sample_ecg
 

@@ -18,11 +18,12 @@ import pytest
 from pydicom.uid import CTImageStorage, generate_uid
 
 from ecgfm_connectors.base import Disposition, PullReport, Received, Source, Verdict
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.dicom.retrieve import Archive, RetrieveSource
 from ecgfm_connectors.dicom.web import DicomWebSource, parts
 from ecgfm_connectors.ecg import AcquiredAt, Ecg
 from ecgfm_connectors.errors import Misconfigured, ProtocolViolation, Unreachable
-from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.reading import read
 from ecgfm_connectors.testing import cart
 from ecgfm_connectors.testing.certificates import CertificateAuthority
 from ecgfm_connectors.testing.dicom_writer import write_ecg

@@ -13,11 +13,12 @@ import pytest
 from pydicom.uid import CTImageStorage
 
 from ecgfm_connectors.base import Disposition, Received, Verdict
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.dicom.echo import echo
 from ecgfm_connectors.dicom.storage import StorageScp
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.errors import Misconfigured, Unreachable
-from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.reading import read
 from ecgfm_connectors.testing import cart
 from ecgfm_connectors.testing.dicom_writer import write_ecg
 from ecgfm_connectors.testing.samples import sample_ecg

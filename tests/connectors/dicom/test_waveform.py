@@ -11,9 +11,10 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.errors import PayloadError, Unreadable
-from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.reading import read
 from ecgfm_connectors.testing.dicom_writer import PADDING, write_ecg
 
 ReadOne = Callable[[bytes], Ecg]

@@ -6,8 +6,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.errors import PayloadError, Refused, Unreadable
-from ecgfm_connectors.reading import ReadingContext, read, sniff
+from ecgfm_connectors.reading import read, sniff
 
 CONTEXT = ReadingContext(default_authority="TESTHOSP", zone=ZoneInfo("Europe/Zurich"))
 HEAD = "patient_id,kind,value,unit,observed_at"

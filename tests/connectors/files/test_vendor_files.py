@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.errors import PayloadError, Refused
 from ecgfm_connectors.files import huffman, scp
 from ecgfm_connectors.files.scp_sections import LeadRange
-from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.reading import read
 from ecgfm_connectors.testing import vendor_files as write
 from ecgfm_connectors.testing.samples import sample_ecg
 

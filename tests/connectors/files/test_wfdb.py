@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import wfdb
 
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.errors import PayloadError
 from ecgfm_connectors.files.payload import find, load, pack_record
 from ecgfm_connectors.files.wfdb_header import parse_header
-from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.reading import read
 from ecgfm_connectors.testing import dicom_writer
 from ecgfm_connectors.testing.wfdb_writer import write_ecg, write_record
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from ecgfm_connectors.base import Disposition, Verdict
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import LEADS, AcquiredAt, Ecg
 from ecgfm_connectors.patient import Identifier, Patient
-from ecgfm_connectors.reading import ReadingContext
 
 
 @pytest.fixture

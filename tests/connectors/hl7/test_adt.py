@@ -3,8 +3,9 @@
 import pytest
 
 from ecgfm_connectors.contents import Addition, Contents, Link, Merge, Move
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.errors import Refused
-from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.reading import read
 
 
 def adt(event: str, *segments: str) -> bytes:

@@ -10,11 +10,12 @@ from typing import Literal
 import pytest
 
 from ecgfm_connectors.base import Disposition, Verdict
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.errors import Unreadable
 from ecgfm_connectors.hl7 import ack, adt, embedded, inbound, loinc, message, tables
 from ecgfm_connectors.hl7.result import Profile, compose
 from ecgfm_connectors.patient import Identifier, Patient
-from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.reading import read
 from ecgfm_connectors.result import Ack, Observation, Result
 
 STATEMENT = Path(__file__).parents[3] / "connectors" / "CONFORMANCE.md"

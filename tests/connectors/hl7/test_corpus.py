@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.errors import PayloadError
-from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.reading import read
 
 CORPUS = Path(__file__).parents[3].parent / "shared" / "corpus" / "hl7v2"
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import Ecg, Order
 from ecgfm_connectors.errors import PayloadError, Refused, Unreadable
 from ecgfm_connectors.patient import Identifier, Patient
-from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.reading import read
 from ecgfm_connectors.testing import aecg_writer, dicom_writer, oru_writer
 
 SENT = datetime(2026, 3, 1, 9, tzinfo=UTC)

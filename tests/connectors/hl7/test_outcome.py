@@ -3,9 +3,10 @@
 import pytest
 
 from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.errors import Refused
 from ecgfm_connectors.outcome import Outcome
-from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.reading import read
 
 ECHO = "93306^Echocardiography, Transthoracic^CPT"
 LAB = "TROP^Troponin^L"

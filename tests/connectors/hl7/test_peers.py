@@ -14,11 +14,12 @@ from hl7.client import MLLPClient
 from hl7apy.mllp import AbstractHandler, MLLPServer
 
 from ecgfm_connectors.base import Received, Verdict
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.errors import Unreachable
 from ecgfm_connectors.hl7.listener import MllpListener
 from ecgfm_connectors.hl7.sender import MllpDestination
-from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.reading import read
 from ecgfm_connectors.result import Ack
 from ecgfm_connectors.testing import oru_writer
 from ecgfm_connectors.testing.mllp_cart import MllpCart

@@ -1,0 +1,89 @@
+"""Opens a bundle with the runtime of a name, after it was measured against float32 torch."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ecgfm.checkpoint import Bundle
+from ecgfm.errors import RuntimeUnavailable
+from ecgfm.records import Recordings
+from ecgfm.runtimes import NAMES, preparation
+from ecgfm.runtimes.runtime import Runtime
+
+
+def open_runtime(
+    bundle: Bundle,
+    name: str = "torch",
+    device: str = "auto",
+    threads: int | None = None,
+    cache: Path | None = None,
+    recordings: Callable[[], Recordings] | None = None,
+) -> Runtime:
+    """Open a bundle with the runtime of that name (`NAMES`).
+
+    `device` is `auto` (CUDA where present), `cpu` or `cuda`; `threads` limits CPU threads. A runtime other than torch
+    float32 is exported and measured against it when it first meets this model, on the ECGs that `recordings` gives, unless
+    `prepare` has measured it before; what is prepared is kept in `cache`, by default the folder `BUNDLE.runtimes` beside
+    the bundle.
+    Raises `RuntimeUnavailable`, `RuntimeTooInexact` or `BundleError`.
+    """
+    runtime = engine(bundle, name, device, threads, cache)
+    if name == "torch":
+        return runtime
+    known = preparation.earlier(bundle, name, cache)
+    if known is not None:
+        preparation.accept(known)
+    elif bundle.heads:  # a model without heads has no probability to change
+        if recordings is None:
+            raise RuntimeUnavailable(
+                f"how far runtime {name!r} is from float32 torch was never measured for {bundle.path} on this machine; measure "
+                f"it on real ECGs with `ecgfm-clinical model prepare`, or give `recordings`"
+            )
+        _measure(bundle, name, runtime, recordings(), threads, cache)
+    return runtime
+
+
+def prepare(
+    bundle: Bundle,
+    name: str,
+    recordings: Recordings,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    cache: Path | None = None,
+) -> preparation.Measurement:
+    """Measure a runtime on the caller's own recordings and keep the record; raises as `open_runtime` does."""
+    return _measure(bundle, name, engine(bundle, name, device, threads, cache), recordings, threads, cache)
+
+
+def _measure(
+    bundle: Bundle,
+    name: str,
+    runtime: Runtime,
+    recordings: Recordings,
+    threads: int | None,
+    cache: Path | None,
+) -> preparation.Measurement:
+    reference = engine(bundle, "torch", "cpu", threads, cache)
+    return preparation.measure(bundle, name, runtime, reference, recordings, cache=cache)
+
+
+def engine(
+    bundle: Bundle, name: str, device: str, threads: int | None, cache: Path | None, batch: int | None = None
+) -> Runtime:
+    """The runtime of that name without a look at its measurement: for `prepare` and benchmarks. `batch` in segments."""
+    kind, _, precision = name.partition("-")
+    if name not in NAMES:
+        raise RuntimeUnavailable(f"there is no runtime {name!r}; choose one of {', '.join(NAMES)}")
+    if kind == "torch":
+        from ecgfm.runtimes.torch_runtime import TorchRuntime
+
+        network = bundle.network()
+        return TorchRuntime(network, precision=precision or "fp32", device=device, threads=threads, batch=batch)
+    if kind == "onnx":
+        from ecgfm.runtimes.onnx_runtime import OnnxRuntime
+
+        return OnnxRuntime(preparation.onnx_file(bundle, cache), device=device, threads=threads, batch=batch)
+    from ecgfm.runtimes.openvino_runtime import OpenVinoRuntime
+
+    path = preparation.onnx_file(bundle, cache)
+    return OpenVinoRuntime(path, precision=precision or "f32", device=device, threads=threads, batch=batch)
