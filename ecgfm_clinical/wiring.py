@@ -36,11 +36,11 @@ from ecgfm_clinical.settings import (
 
 if TYPE_CHECKING:
     from ecgfm.predictor import Predictor
-    from ecgfm_clinical.pipeline.composing import Composer
     from ecgfm_clinical.pipeline.ingest import Ingest
     from ecgfm_clinical.pipeline.live import LiveScorer, ShadowScorer
     from ecgfm_clinical.pipeline.reporting import Reporter
     from ecgfm_clinical.pipeline.scoring import Scorer
+    from ecgfm_clinical.staging.records import Telling
     from ecgfm_clinical.staging.registry import ModelRow
     from ecgfm_clinical.staging.store import Store
     from ecgfm_connectors.base import Destination, Listener, Source
@@ -77,14 +77,16 @@ def open_store(settings: Settings) -> "Store":
         keyring=Keyring.read(settings.resolve(key_file)) if key_file else None,
         free_bytes=lambda: shutil.disk_usage(settings.store_folder).free,
         least_free=settings.store.min_free_mb * 1_000_000,
-        compose=build_composer(settings),
+        telling=build_telling(settings),
     )
 
 
-def build_composer(settings: Settings) -> "Composer | None":
-    """What writes messages for every destination of the settings; None where there is none. Raises Misconfigured."""
+def build_telling(settings: Settings) -> "Telling":
+    """How results reach every destination of the settings, if there is any. Raises Misconfigured."""
+    from ecgfm_clinical.staging.records import Telling
+
     if not settings.destinations.all:
-        return None
+        return Telling()
     from ecgfm_clinical.pipeline.composing import Composer
     from ecgfm_connectors.hl7.result import Profile, compose
 
@@ -110,7 +112,8 @@ def build_composer(settings: Settings) -> "Composer | None":
         )
         for part in settings.destinations.all
     }
-    return Composer(formats, device_id=f"ecgfm-clinical {program_version()}")
+    compose_for = Composer(formats, device_id=f"ecgfm-clinical {program_version()}")
+    return Telling(destinations=settings.destination_names, compose=compose_for, control_ids=control_id)
 
 
 def build_ingest(settings: Settings, store: "Store", source: str) -> "Ingest":
@@ -347,10 +350,8 @@ def build_scorer(settings: Settings, store: "Store", predictor: "Predictor") -> 
         store,
         predictor,
         rules=settings.rules,
-        destinations=settings.destination_names,
         worker=worker_name("score"),
         clock=utc_now,
-        control_ids=control_id,
         batch_size=settings.scoring.batch_size,
         lease=settings.scoring.lease,
         max_attempts=settings.scoring.max_attempts,
@@ -362,9 +363,8 @@ def build_live_scorer(settings: Settings, store: "Store") -> "LiveScorer":
     """A scorer that follows promotions; the settings' own bundle is installed where it was not. Raises ModelError."""
     from ecgfm_clinical.learning.planning import live_model
     from ecgfm_clinical.pipeline.live import LiveScorer
-    from ecgfm_clinical.staging.registry import Registry
 
-    registry = Registry(store)
+    registry = store.models
     live_model(settings, registry, now=utc_now(), actor=worker_name("score"))
     return LiveScorer(registry, partial(_scorer_of, settings, store))
 
@@ -372,10 +372,9 @@ def build_live_scorer(settings: Settings, store: "Store") -> "LiveScorer":
 def build_shadow_scorer(settings: Settings, store: "Store") -> "ShadowScorer":
     """The candidate that answers live ECGs without being heard."""
     from ecgfm_clinical.pipeline.live import ShadowScorer
-    from ecgfm_clinical.staging.registry import Registry
 
     return ShadowScorer(
-        Registry(store),
+        store.models,
         partial(_scorer_of, settings, store),
         worker=worker_name("shadow"),
         clock=utc_now,

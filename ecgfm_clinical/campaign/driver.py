@@ -64,7 +64,7 @@ class Campaign:
             ports = {name: receiver.port for name, receiver in receivers.items()}
             ports |= {name: _free_port() for name in ("dicom", "hl7")}
             settings = hospital.write_settings(self.folder, store=self.store_url, **ports)
-            store = Store.open(self.store_url, create=True, compose=wiring.build_composer(read_settings(settings)))
+            store = Store.open(self.store_url, create=True, telling=wiring.build_telling(read_settings(settings)))
             closing_down.callback(store.close)
             carts = hospital.Carts(ports["dicom"], ports["hl7"], pace=self.pace)
             carts.start()
@@ -154,9 +154,9 @@ class Campaign:
         living = [self._spawn(settings, role, victim.NO_ORDER, "at rest", life=0.0) for role in ROLES]
         try:
             carts.join()
-            wait_until(lambda: not store.counts().waiting, timeout=300)
-            store.resend(now=wiring.utc_now(), actor="campaign", control_ids=wiring.control_id)
-            wait_until(lambda: not store.backlog().destinations, timeout=600)
+            wait_until(lambda: not store.questions.counts().waiting, timeout=300)
+            store.results.resend(now=wiring.utc_now(), actor="campaign")
+            wait_until(lambda: not store.questions.backlog().destinations, timeout=600)
         finally:
             for one in living:
                 one.process.terminate()

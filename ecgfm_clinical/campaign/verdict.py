@@ -28,38 +28,38 @@ def judge(
     store: Store, acknowledged: Sequence[bytes], received: Mapping[str, Sequence[bytes]], logs: Iterable[Path]
 ) -> Verdict:
     """Compare what senders, store and receivers know. `acknowledged`: payloads; `received`: bodies by destination."""
-    stories = [store.story(one.ecg_id) for one in _all(store)]
+    stories = [store.ecgs.story(one.ecg_id) for one in _all(store)]
     problems = [
         *_nothing_lost(store, stories, acknowledged),
         *_sum_closes(store),
         *_one_number_each(stories, set(received)),
         *(problem for name, bodies in received.items() for problem in _deliveries(stories, name, bodies)),
         *(problem for name, bodies in received.items() for problem in _order(stories, name, bodies)),
-        *store.audit_faults(),
+        *store.care.audit_faults(),
         *(f"the log {path.name} names a patient" for path in logs if CANARY in path.read_text(errors="replace")),
     ]
     delivered = [body for bodies in received.values() for body in bodies]
     return Verdict(
         acknowledged=len(acknowledged),
         staged=len(stories),
-        scored=store.counts().scored,
+        scored=store.questions.counts().scored,
         messages=sum(len(story.messages) for story in stories),
         deliveries=len(delivered),
         repeats=len(delivered) - len(set(delivered)),
-        events=store.audit_length(),
+        events=store.care.audit_length(),
         problems=tuple(problems),
     )
 
 
 def _all(store: Store) -> Iterator[EcgSummary]:
     before = None
-    while page := store.list_ecgs(limit=200, before=before):
+    while page := store.ecgs.newest(limit=200, before=before):
         yield from page
         before = page[-1].ecg_id
 
 
 def _nothing_lost(store: Store, stories: Sequence[EcgStory], acknowledged: Sequence[bytes]) -> Iterator[str]:
-    kept = [store.load_payload(story.ecg.ecg_id).content for story in stories]
+    kept = [store.ecgs.payload(story.ecg.ecg_id).content for story in stories]
     if len(set(kept)) != len(kept):
         yield f"{len(kept) - len(set(kept))} payloads are in the store twice"
     ends = {content[-2000:] for content in kept}  # a C-STORE does not carry the file's preamble and meta header
@@ -72,7 +72,7 @@ def _nothing_lost(store: Store, stories: Sequence[EcgStory], acknowledged: Seque
 
 
 def _sum_closes(store: Store) -> Iterator[str]:
-    table = store.count_table()
+    table = store.questions.count_table()
     for counts in (table.total, *table.by_source.values(), *table.by_head.values()):
         if counts.received != counts.scored + counts.not_evaluable + counts.failed + counts.waiting:
             yield f"the sum does not close: {counts}"

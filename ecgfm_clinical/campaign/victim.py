@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
+from importlib import import_module
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -19,20 +20,31 @@ NO_ORDER: Order = ("-", "-", 0)
 #: An ECG of this rate stands for whatever makes a native library crash, or the system kill the process for its memory.
 POISON_RATE = 499.0
 
-#: role -> steps after, before or within which it can die; `Store.` steps can also die just before their commit.
+#: role -> steps after, before or within which it can die; steps that write can also die just before their commit.
 STEPS = {
-    "connect": ("Store.intake",),
-    "score": ("Store.claim_jobs", "Store.load_staged", "Predictor.predict", "Store.finish_scorings", "Store.reap"),
+    "connect": ("Intake.record",),
+    "score": ("Jobs.claim", "Ecgs.load", "Predictor.predict", "Jobs.finish", "Leases.reap"),
     "report": (
-        "Store.claim_messages",
-        "Store.begin_send",
+        "Outbox.claim",
+        "Outbox.begin",
         "MllpDestination.send",
-        "Store.finish_message",
-        "Store.fail_message",
+        "Outbox.finish",
+        "Outbox.fail",
     ),
 }
+#: class -> module
+HOMES = {
+    "Intake": "ecgfm_clinical.staging.intake",
+    "Jobs": "ecgfm_clinical.staging.jobs",
+    "Ecgs": "ecgfm_clinical.staging.ecgs",
+    "Outbox": "ecgfm_clinical.staging.outbox",
+    "Leases": "ecgfm_clinical.staging.leases",
+    "Predictor": "ecgfm.predictor",
+    "MllpDestination": "ecgfm_connectors.hl7.sender",
+}
 STEPS["all"] = tuple(step for steps in STEPS.values() for step in steps)  # one process that does everything
-READS = ("Store.load_staged",)
+#: Steps that commit nothing.
+READS = ("Ecgs.load", "Predictor.predict", "MllpDestination.send")
 
 _step_under_way: ContextVar[str] = ContextVar("_step_under_way", default="")
 
@@ -42,7 +54,7 @@ def points(role: str) -> list[tuple[str, str]]:
     found = []
     for step in STEPS[role]:
         found += [(step, "before"), (step, "after")]
-        if step.startswith("Store.") and step not in READS:
+        if step not in READS:
             found.append((step, "commit"))
     return found
 
@@ -82,17 +94,7 @@ def arm(step: str, when: str, nth: int) -> None:
 
 
 def _place(owner: str) -> Any:
-    if owner == "Store":
-        from ecgfm_clinical.staging.store import Store
-
-        return Store
-    if owner == "Predictor":
-        from ecgfm.predictor import Predictor
-
-        return Predictor
-    from ecgfm_connectors.hl7.sender import MllpDestination
-
-    return MllpDestination
+    return getattr(import_module(HOMES[owner]), owner)
 
 
 def _die_at_commit_of(step: str) -> None:

@@ -22,7 +22,7 @@ def retain(settings: SettingsOption = None, as_json: JsonOption = False) -> None
     from ecgfm_clinical import liveness, wiring
 
     with opened(settings) as (read, store):
-        gone = asdict(store.expire(now=wiring.utc_now(), actor=liveness.operator(), **read.retention.ages))
+        gone = asdict(store.care.expire(now=wiring.utc_now(), actor=liveness.operator(), **read.retention.ages))
     write_json(gone) if as_json else say(", ".join(f"{count} {what}" for what, count in gone.items()) + " removed")
 
 
@@ -57,7 +57,7 @@ def keys(
         say(f"key {_add_key(path)} added to {path}; restart every process, then `ecgfm-clinical keys apply`")
         return
     with opened(settings) as (_, store):
-        done = store.reseal(now=wiring.utc_now(), actor=liveness.operator(), plain=act is KeyAct.remove)
+        done = store.care.reseal(now=wiring.utc_now(), actor=liveness.operator(), plain=act is KeyAct.remove)
     say(f"{done} values {'decrypted' if act is KeyAct.remove else 'sealed with the current key'}")
 
 
@@ -77,7 +77,7 @@ def backup(
 ) -> None:
     """Copy an SQLite store while the service runs. PostgreSQL: `pg_dump --format=custom`."""
     with opened(settings) as (_, store):
-        store.back_up(path)
+        store.care.back_up(path)
     say(f"the store was copied to {path}; restore it by putting it in the store's place while nothing runs")
 
 
@@ -89,12 +89,12 @@ def audit(
     """The audit trail, one JSON line an entry; with --verify, whether anybody changed it (exits with 1)."""
     with opened(settings) as (_, store):
         if verify:
-            faults = store.audit_faults()
-            say("\n".join(faults) or f"{store.audit_length()} entries, none changed or missing")
+            faults = store.care.audit_faults()
+            say("\n".join(faults) or f"{store.care.audit_length()} entries, none changed or missing")
             if faults:
                 raise typer.Exit(1)
             return
-        while page := store.trail(limit=1000, after=after):
+        while page := store.care.trail(limit=1000, after=after):
             for event in page:
                 line = {"event_id": event.event_id, "at": event.at.isoformat(), "actor": event.actor}
                 line |= {"action": event.action, "ecg_id": event.ecg_id}

@@ -44,7 +44,7 @@ def withdraw(
     if ecg is None and model is None and since is None:
         raise InputError("say what to withdraw: an ECG, --model DIGEST, or --since TIME")
     with opened(settings) as (read, store):
-        standing = store.told(
+        standing = store.results.told(
             ecg_id=find_ecg(store, ecg) if ecg is not None else None,
             model_id=model,
             since=since.replace(tzinfo=read.site.zone) if since is not None and since.tzinfo is None else since,
@@ -78,14 +78,14 @@ def correct(
     from ecgfm_clinical.operate import correction
     from ecgfm_clinical.operate.story import find_ecg
 
-    with opened(settings) as (read, store):
+    with opened(settings) as (_, store):
         ecg_id = find_ecg(store, ecg)
         right = (
             _patient(typer.prompt("AUTHORITY|TYPE|NUMBER of the right patient", err=True)) if wrong_patient else None
         )
-        if not _agreed(store.told(ecg_id=ecg_id), "corrected", yes=yes, quiet=as_json):
+        if not _agreed(store.results.told(ecg_id=ecg_id), "corrected", yes=yes, quiet=as_json):
             raise typer.Exit(1)
-        done = correction.correct(store, ecg_id, patient=right, destinations=read.destination_names, reason=reason)
+        done = correction.correct(store, ecg_id, patient=right, reason=reason)
     _tell(done.created, done.cancelled, as_json)
 
 

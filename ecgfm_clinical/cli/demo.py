@@ -94,7 +94,7 @@ def _draw(hospital: "Hospital", row: "Row | None") -> Path:
     path = hospital.folder / "ecg.png"
     if row is None or row.ecg_id is None:
         return path
-    [staged] = hospital.store.load_staged([row.ecg_id])
+    [staged] = hospital.store.ecgs.load([row.ecg_id])
     with progress_console().status("Drawing one ECG"):
         draw(staged.ecg.signal, staged.ecg.sampling_rate, path, title=row.patient, subtitle=_subtitle(row))
     return path
@@ -130,7 +130,7 @@ def _tell(hospital: "Hospital", found: "Sequence[Row]", message: bytes, picture:
         for segment in message.decode("utf-8", "replace").split("\r"):
             out.print(segment, soft_wrap=True)
     out.print(
-        f"{sum_text(hospital.store.counts())}; {summary.acknowledged(found)} results acknowledged, {seconds:.0f} s in all",
+        f"{sum_text(hospital.store.questions.counts())}; {summary.acknowledged(found)} results acknowledged, {seconds:.0f} s in all",
         style="bold",
     )
     out.print(

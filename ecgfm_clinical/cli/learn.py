@@ -89,7 +89,6 @@ def retrain(
     """
     from ecgfm_clinical import wiring
     from ecgfm_clinical.learning.work import Workshop
-    from ecgfm_clinical.staging.registry import Registry
 
     tuning = _fine_tuning(method, epochs, learning_rate, batch_size, patience, precision)
     if archive is not None:
@@ -112,9 +111,7 @@ def retrain(
             )
     else:
         with opened(settings) as (read, store), _shown() as progress:
-            workshop = Workshop(
-                settings=read, registry=Registry(store), actor=actor(), clock=wiring.utc_now, progress=progress
-            )
+            workshop = Workshop(settings=read, store=store, actor=actor(), clock=wiring.utc_now, progress=progress)
             done = workshop.retrain(head, method=method.value, base=base, fine_tuning=tuning, seed=seed)
     if done is not None:  # None: this process has helped another to train
         _tell(done.bundle.model_id, str(done.bundle.path), done.judgement, done.report, as_json)
@@ -134,12 +131,9 @@ def evaluate(
     """
     from ecgfm_clinical import wiring
     from ecgfm_clinical.learning.work import Workshop
-    from ecgfm_clinical.staging.registry import Registry
 
     with opened(settings) as (read, store), _shown() as progress:
-        workshop = Workshop(
-            settings=read, registry=Registry(store), actor=actor(), clock=wiring.utc_now, progress=progress
-        )
+        workshop = Workshop(settings=read, store=store, actor=actor(), clock=wiring.utc_now, progress=progress)
         done = workshop.evaluate(head, model=model)
     _tell(done.bundle.model_id, str(done.bundle.path), done.judgement, done.report, as_json)
 
@@ -305,10 +299,9 @@ def drift(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
     from ecgfm_clinical import wiring
     from ecgfm_clinical.learning.drift.watch import watch
     from ecgfm_clinical.learning.work import Workshop
-    from ecgfm_clinical.staging.registry import Registry
 
     with opened(settings) as (read, store):
-        done = watch(Workshop(settings=read, registry=Registry(store), actor=actor(), clock=wiring.utc_now))
+        done = watch(Workshop(settings=read, store=store, actor=actor(), clock=wiring.utc_now))
     if as_json:
         write_json(done.told)
     else:

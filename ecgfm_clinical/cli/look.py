@@ -46,7 +46,7 @@ def show(
     from ecgfm_clinical.operate.story import find_ecg, story_of, story_text
 
     with opened(settings) as (_, store):
-        found = story_of(store.story(find_ecg(store, ecg)), phi=phi)
+        found = story_of(store.ecgs.story(find_ecg(store, ecg)), phi=phi)
     write_json(found) if as_json else say(story_text(found))
 
 

@@ -149,7 +149,7 @@ def send(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
         for reporter in wiring.build_reporters(read, store):
             while batch := reporter.run_batch():
                 taken += batch
-        backlog = store.backlog().destinations.values()
+        backlog = store.questions.backlog().destinations.values()
     waiting, dead = sum(one.waiting + one.running for one in backlog), sum(one.dead for one in backlog)
     if as_json:
         write_json({"messages": taken, "waiting": waiting, "dead": dead})

@@ -24,10 +24,9 @@ def list_models(settings: SettingsOption = None, as_json: JsonOption = False) ->
     from rich.table import Table
 
     from ecgfm_clinical.learning.governance import states
-    from ecgfm_clinical.staging.registry import Registry
 
     with opened(settings) as (_, store):
-        registry = Registry(store)
+        registry = store.models
         standing = states(registry)
         told = [_told(registry, row, standing[row.model_id]) for row in registry.models()]
     if as_json:
@@ -71,10 +70,9 @@ def promote(
     """Make a candidate live. Running workers pick it up with their next batch; exits with 1 where the gate refuses."""
     from ecgfm_clinical import wiring
     from ecgfm_clinical.learning import governance, planning
-    from ecgfm_clinical.staging.registry import Registry
 
     with opened(settings) as (read, store):
-        registry = Registry(store)
+        registry = store.models
         bundle = planning.chosen(read, registry, model)  # opened: one that cannot be must not become live
         now = wiring.utc_now()
         candidate = governance.model_row(bundle, path=planning.registered_path(read, bundle), now=now)
@@ -90,10 +88,9 @@ def rollback(reason: ReasonOption = "", settings: SettingsOption = None) -> None
     """Make the model live again that was live before. Needs no gate."""
     from ecgfm_clinical import wiring
     from ecgfm_clinical.learning import governance, planning
-    from ecgfm_clinical.staging.registry import Registry
 
     with opened(settings) as (read, store):
-        registry = Registry(store)
+        registry = store.models
         row = governance.previous(registry)
         planning.opened(read, row)
         governance.rollback(registry, now=wiring.utc_now(), actor=actor(), reason=reason)
@@ -109,10 +106,9 @@ def history(
 ) -> None:
     """Who did what with which model, from a table that only grows; or what was live at one moment."""
     from ecgfm_clinical.errors import NotFound
-    from ecgfm_clinical.staging.registry import Registry
 
     with opened(settings) as (read, store):
-        registry = Registry(store)
+        registry = store.models
         names = {row.model_id: f"{row.name} {row.version}" for row in registry.models()}
         if at is None:
             events = [{**_plain(event), "model": names[event.model_id]} for event in registry.history()]
@@ -150,13 +146,12 @@ def card(
 
     from ecgfm_clinical.learning import planning
     from ecgfm_clinical.learning.report.card import card as render
-    from ecgfm_clinical.staging.registry import Registry
 
     if (Path(model) / "bundle.json").is_file():
         text = render(planning.read_bundle(Path(model)))
     else:
         with opened(settings) as (read, store):
-            text = render(planning.chosen(read, Registry(store), model))
+            text = render(planning.chosen(read, store.models, model))
     if out is None:
         sys.stdout.write(text)
     else:
@@ -177,10 +172,9 @@ def shadow(
     from ecgfm_clinical.errors import NotFound
     from ecgfm_clinical.learning import planning
     from ecgfm_clinical.pipeline.shadow import compared
-    from ecgfm_clinical.staging.registry import Registry
 
     with opened(settings) as (read, store):
-        registry, now = Registry(store), wiring.utc_now()
+        registry, now = store.models, wiring.utc_now()
         current = registry.shadow()
         if model is not None:
             row = registry.find(model)
@@ -221,11 +215,10 @@ def recalibrate(
     from ecgfm_clinical import wiring
     from ecgfm_clinical.learning.work import Workshop
     from ecgfm_clinical.settings import OperatingPoint
-    from ecgfm_clinical.staging.registry import Registry
 
     point = OperatingPoint.model_validate({"what": what, "at_least": at_least, "prevalence": prevalence})
     with opened(settings) as (read, store):
-        workshop = Workshop(settings=read, registry=Registry(store), actor=actor(), clock=wiring.utc_now)
+        workshop = Workshop(settings=read, store=store, actor=actor(), clock=wiring.utc_now)
         done = workshop.recalibrate(head, point, site=site, model=model)
     console().print(f"{done.bundle.model_id}\nreport    {done.report}", soft_wrap=True)
     for refusal in done.judgement.refusals:

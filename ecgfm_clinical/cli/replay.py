@@ -87,10 +87,9 @@ def _ecg(settings: "Settings", store: "Store", wanted: str, bundle: str | None) 
 def _registered(store: "Store", model_id: str) -> str | None:
     """Where the bundle with this digest lies; None (the configured one) where the registry does not know it."""
     from ecgfm_clinical.errors import NotFound
-    from ecgfm_clinical.staging.registry import Registry
 
     try:
-        return Registry(store).find(model_id).path
+        return store.models.find(model_id).path
     except NotFound:
         return None
 
@@ -110,20 +109,19 @@ def _dead_letters(store: "Store", destination: str | None) -> dict[str, object]:
     return {
         f"message {one.message_id}": f"ECG {one.ecg_id} to {one.destination}, {one.kind}, {one.control_id}, "
         f"{one.created_at.isoformat(timespec='seconds')}: {one.error.text if one.error else 'no reason kept'}"
-        for one in store.dead_letters(destination=destination)
+        for one in store.questions.dead_letters(destination=destination)
     }
 
 
 def _dead(store: "Store", destination: str | None, message_ids: list[int] | None, recompose: bool) -> dict[str, object]:
     from ecgfm_clinical import liveness, wiring
 
-    report = store.resend(
+    report = store.results.resend(
         destination=destination,
         message_ids=message_ids,
         recompose=recompose,
         now=wiring.utc_now(),
         actor=liveness.operator(),
-        control_ids=wiring.control_id,
     )
     return {"sent again": len(report.created), "overtaken or replaced": len(report.cancelled)}
 

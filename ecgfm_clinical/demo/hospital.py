@@ -126,7 +126,7 @@ class Hospital:
             settings.store_url,
             create=True,
             random_bytes=self._random_bytes,
-            compose=wiring.build_composer(settings),
+            telling=wiring.build_telling(settings),
         )
         self.service = Service(settings, "all", self.store)
         try:
@@ -164,7 +164,7 @@ class Hospital:
         return tuple(self._answers)
 
     def snapshot(self) -> Snapshot:
-        counts, backlog = self.store.counts(), self.store.backlog()
+        counts, backlog = self.store.questions.counts(), self.store.questions.backlog()
         waiting = sum(one.waiting + one.running for one in backlog.destinations.values())
         return Snapshot(
             sent=len(self._answers),

@@ -23,7 +23,6 @@ from ecgfm_clinical.learning.experiment import Progress, Retrained, quiet
 from ecgfm_clinical.learning.judging.comparison import Judgement
 from ecgfm_clinical.learning.work import Workshop
 from ecgfm_clinical.settings import read_settings
-from ecgfm_clinical.staging.registry import Registry
 from ecgfm_clinical.wiring import demo_bundle
 from ecgfm_connectors.testing import dicom_writer, oru_writer
 
@@ -130,7 +129,7 @@ def learn(
     before = hospital.ehr.messages[-1]
     workshop = Workshop(
         settings=read_settings(hospital.settings_path),
-        registry=Registry(hospital.store),
+        store=hospital.store,
         actor=ACTOR,
         clock=clock,
         progress=progress,

@@ -44,7 +44,7 @@ def rows(hospital: "Hospital", deliveries: Sequence[Delivery]) -> list[Row]:
     """Everything that was sent, in the order in which it was staged; what could not be staged last."""
     told = {id(one.delivery): one for one in hospital.answers}
     known = by_source_id(deliveries)
-    summaries = sorted(hospital.store.list_ecgs(limit=len(deliveries) * 4 + 100), key=lambda one: one.ecg_id)
+    summaries = sorted(hospital.store.ecgs.newest(limit=len(deliveries) * 4 + 100), key=lambda one: one.ecg_id)
     staged = [_row(one, known.get(one.source_id), told) for one in summaries]
     return staged + [_set_aside(one, told) for one in deliveries if not one.source_ids]
 
@@ -168,7 +168,7 @@ def document(
         "store": str(hospital.folder / "staging.sqlite"),
         "picture": str(picture),
         "seconds": round(seconds, 1),
-        "counts": asdict(hospital.store.counts()),
+        "counts": asdict(hospital.store.questions.counts()),
         "acknowledged": acknowledged(found),
         "ehr_received": len(hospital.ehr.messages),
         "ecgs": [asdict(row) for row in found],

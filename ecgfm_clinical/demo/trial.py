@@ -55,7 +55,6 @@ from ecgfm_clinical.learning.judging.comparison import Judge, Judgement
 from ecgfm_clinical.learning.runs import write_json
 from ecgfm_clinical.learning.work import Workshop
 from ecgfm_clinical.settings import Settings
-from ecgfm_clinical.staging.registry import Registry
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Received, Transport
 
@@ -96,7 +95,7 @@ def hospital(folder: Path, seed: int, *, patients: int, later: int, replicates: 
         handle = wiring.build_ingest(settings, store, "messages")
         visits = clinic.visits(patients + later, now=NOW, seed=seed)
         _arrive(handle, islice(visits, patients))
-        workshop = Workshop(settings=settings, registry=Registry(store), actor="trial", clock=lambda: NOW)
+        workshop = Workshop(settings=settings, store=store, actor="trial", clock=lambda: NOW)
         done = train_heads(workshop, replicates=replicates)
         _arrive(handle, visits)
         held_out = {head: _on_held_out(workshop, head, one, replicates) for head, one in done.items()}

@@ -10,7 +10,6 @@ from ecgfm.errors import RecordingError
 from ecgfm.recording_files import Recording
 from ecgfm_clinical.errors import NotFound
 from ecgfm_clinical.staging.cohort_rows import EcgRow
-from ecgfm_clinical.staging.cohorts import ecg_id_of, ecg_rows
 from ecgfm_clinical.staging.store import Store
 
 
@@ -33,15 +32,15 @@ class StoreSource:
     def read(self, key: str) -> Recording:
         """Raises RecordingError where retention has removed the signal."""
         try:
-            (staged,) = _store(self.settings).load_staged([ecg_id_of(key)])
+            (ecg,) = _store(self.settings).cohorts.recordings([key])
         except NotFound as error:
             raise RecordingError(f"{key}: {error}") from error
         row = _rows(self.settings)[key]
         return Recording(
             patient=row.patient,
-            signal=staged.ecg.signal,
-            sampling_rate=staged.ecg.sampling_rate,
-            derived=bool(staged.ecg.derived_leads),
+            signal=ecg.signal,
+            sampling_rate=ecg.sampling_rate,
+            derived=bool(ecg.derived_leads),
         )
 
 
@@ -55,5 +54,4 @@ def _store(settings: Path) -> Store:
 
 @lru_cache(maxsize=1)
 def _rows(settings: Path) -> dict[str, EcgRow]:
-    with _store(settings).reading() as ask:
-        return {row.key: row for row in ecg_rows(ask) if not row.test_data and not row.superseded}
+    return {row.key: row for row in _store(settings).cohorts.ecgs() if not row.test_data and not row.superseded}

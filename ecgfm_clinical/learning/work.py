@@ -21,6 +21,7 @@ from ecgfm_clinical.learning.report import page as report
 from ecgfm_clinical.learning.runs import begin
 from ecgfm_clinical.settings import OperatingPoint, Settings
 from ecgfm_clinical.staging.registry import Registry
+from ecgfm_clinical.staging.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +38,15 @@ class Workshop:
     """Learning on one installation."""
 
     settings: Settings
-    registry: Registry
+    store: Store
     actor: str
     clock: Callable[[], datetime]
     progress: Progress = quiet
+
+    @property
+    def registry(self) -> Registry:
+        """The models of the store."""
+        return self.store.models
 
     def retrain(
         self,
@@ -62,7 +68,7 @@ class Workshop:
         start = champion if base is None else planning.chosen(self.settings, self.registry, base)
         kept = planning.folders(self.settings)
         # The rules decide which run this is; the moment it looks at is the run's own, so that a killed one can go on.
-        rules, _ = planning.labelling(head, self.settings.learning, StoreSource(self.registry, as_of=now), now=now)
+        rules, _ = planning.labelling(head, self.settings.learning, StoreSource(self.store.cohorts, as_of=now), now=now)
         made = planning.plan(
             head,
             rules,
@@ -77,7 +83,7 @@ class Workshop:
         asked = planning.options(head, method, start, rules, made)
         # All processes look at the store as of one moment, the first one's.
         run = team.share(lambda: begin(kept.runs, asked, now=now)) if team else begin(kept.runs, asked, now=now)
-        source = StoreSource(self.registry, as_of=run.as_of)
+        source = StoreSource(self.store.cohorts, as_of=run.as_of)
         rules, left_out = planning.labelling(head, self.settings.learning, source, now=run.as_of)
         done = retrain(
             replace(made, labelling=rules),
@@ -222,7 +228,7 @@ class Workshop:
 
     def cohort(self, head: str, as_of: datetime) -> tuple[Cohort, StoreSource]:
         """The head's cohort as of a moment, and where its signals are."""
-        source = StoreSource(self.registry, as_of=as_of)
+        source = StoreSource(self.store.cohorts, as_of=as_of)
         rules, left_out = planning.labelling(head, self.settings.learning, source, now=as_of)
         made = planning.plan(head, rules, self.settings, method="linear")
         cohort = build(

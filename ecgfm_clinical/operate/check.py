@@ -73,7 +73,7 @@ def _open_store(settings: Settings) -> "tuple[Store | None, CheckLine]":
 
 
 def _check_store(settings: Settings, store: "Store") -> str:
-    counts = store.counts()
+    counts = store.questions.counts()
     free_mb = shutil.disk_usage(settings.store_folder).free // 1_000_000
     if free_mb < settings.store.min_free_mb:
         raise InputError(

@@ -1,6 +1,6 @@
 """An operator's corrections and withdrawals, each ECG by itself, so that a recall of thousands never holds up the work."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from ecgfm_clinical import liveness, wiring
 from ecgfm_clinical.staging.records import Reissue, Told
@@ -11,13 +11,12 @@ from ecgfm_connectors.patient import Patient
 def withdraw(store: Store, standing: Iterable[Told], *, delete: bool = False, reason: str) -> Reissue:
     """Take back every result of the ECGs that `standing` names. What was taken back before stays as it is."""
     done = [
-        store.withdraw(
+        store.results.withdraw(
             ecg_id,
             reason=reason,
             delete=delete,
             now=wiring.utc_now(),
             actor=liveness.operator(),
-            control_ids=wiring.control_id,
         )
         for ecg_id in sorted({one.ecg_id for one in standing})
     ]
@@ -27,14 +26,12 @@ def withdraw(store: Store, standing: Iterable[Told], *, delete: bool = False, re
     )
 
 
-def correct(store: Store, ecg_id: int, *, patient: Patient | None, destinations: Sequence[str], reason: str) -> Reissue:
+def correct(store: Store, ecg_id: int, *, patient: Patient | None, reason: str) -> Reissue:
     """Send the current result again, or move it to the patient it really is of. Raises NotFound, StoreError."""
-    return store.correct(
+    return store.results.correct(
         ecg_id,
         patient=patient,
-        destinations=destinations,
         reason=reason,
         now=wiring.utc_now(),
         actor=liveness.operator(),
-        control_ids=wiring.control_id,
     )

@@ -30,7 +30,7 @@ class Replay:
 
 def last_scoring(store: Store, ecg_id: int) -> Scoring:
     """The scoring that counts. Raises NotFound, InputError where the ECG has none yet."""
-    scorings = store.story(ecg_id).scorings
+    scorings = store.ecgs.story(ecg_id).scorings
     if not scorings:
         raise InputError(f"ECG {ecg_id} has no score yet: there is nothing to compare a replay with")
     return scorings[-1]
@@ -42,8 +42,8 @@ def replay(store: Store, ecg_id: int, *, read: Read, score: Callable[[StagedEcg]
     Raises NotFound where retention removed the bytes, PayloadError where they cannot be read any more, InputError.
     """
     then = last_scoring(store, ecg_id)
-    staged = store.story(ecg_id).ecg
-    decoded = _same_recording(read(store.load_payload(ecg_id)), staged.ecg)
+    staged = store.ecgs.story(ecg_id).ecg
+    decoded = _same_recording(read(store.ecgs.payload(ecg_id)), staged.ecg)
     # Whose ECG it is may have been corrected since; the age that judged it then is on the staged one.
     again = score(replace(staged, ecg=replace(decoded, patient=staged.ecg.patient)))
     return Replay(
@@ -102,7 +102,7 @@ def read_set_aside(store: Store, *, handle: Callable[[Received], Verdict], read:
     """
     found = {disposition.value: 0 for disposition in (Disposition.STAGED, Disposition.REFUSED, Disposition.UNREADABLE)}
     after = 0
-    while page := store.load_set_aside(limit=20, after=after):
+    while page := store.ecgs.set_aside(limit=20, after=after):
         for payload_id, received in page:
             after = payload_id
             found[_try(received, handle, read).value] += 1

@@ -17,7 +17,7 @@ def status_of(
     store: "Store", *, now: datetime, since: datetime | None = None, until: datetime | None = None
 ) -> dict[str, Any]:
     """The state of the installation; the ECGs counted are those received in [since, until). `needs_attention` is true where something waits for a person."""
-    table, backlog = store.count_table(since=since, until=until), store.backlog()
+    table, backlog = store.questions.count_table(since=since, until=until), store.questions.backlog()
     destinations = {
         name: {"waiting": one.waiting + one.running, "refused": one.dead, "oldest_seconds": _age(one.oldest, now)}
         for name, one in backlog.destinations.items()
@@ -33,7 +33,7 @@ def status_of(
             "oldest_seconds": _age(backlog.oldest_job, now),
         },
         "destinations": destinations,
-        "set_aside": store.refusals(),
+        "set_aside": store.questions.refusals(),
         "model": _models(store),
         "needs_attention": bool(backlog.jobs_failed or any(one["refused"] for one in destinations.values())),
     }
@@ -41,9 +41,8 @@ def status_of(
 
 def _models(store: "Store") -> dict[str, Any]:
     """Which model is live, which answers in its shadow, and what the last drift report found."""
-    from ecgfm_clinical.staging.registry import Registry
 
-    registry = Registry(store)
+    registry = store.models
     live, shadow, drift = registry.live(), registry.shadow(), registry.last_drift()
     return {
         "live": live and {"model_id": live.model_id, "name": live.name, "version": live.version},
@@ -102,7 +101,7 @@ def find_ecg(store: "Store", wanted: str) -> int:
     """The ECG with this id, or the newest version with this source id. Raises NotFound."""
     if wanted.isdigit():
         return int(wanted)
-    if not (versions := store.find(wanted)):
+    if not (versions := store.ecgs.find(wanted)):
         raise NotFound("no ECG with that source id is in the store; `ecgfm-clinical status` says what came in")
     return versions[-1]
 

@@ -33,7 +33,7 @@ class Ingest:
         """Stage one payload. Any verdict but TRY_LATER means it is committed, with its reason where it was not taken."""
         try:
             contents = self._decode(received.content)
-            verdict = self._store.intake(received, contents, now=self._clock(), actor=received.source)
+            verdict = self._store.intake.record(received, contents, now=self._clock(), actor=received.source)
         except StoreUnavailable:
             text = "the staging store does not answer, or its disk is nearly full; send it again later"
             log.event("payload.turned-away", source=received.source, transport=received.transport)

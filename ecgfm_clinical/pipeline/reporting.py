@@ -56,7 +56,7 @@ class Reporter:
             return self._run_batch()
 
     def _run_batch(self) -> int:
-        messages = self._store.claim_messages(
+        messages = self._store.outbox.claim(
             worker=self._worker,
             destination=self._destination.name,
             limit=self._batch_size,
@@ -77,10 +77,10 @@ class Reporter:
         """Send one message; `body` where its sending was begun already. Returns the body of the next one, if begun."""
         try:
             if body is None:
-                body = self._store.begin_send(message, now=self._clock(), worker=self._worker)
+                body = self._store.outbox.begin(message, now=self._clock(), worker=self._worker)
         except PayloadError as error:  # nothing to file it under, say: only a person can mend that
             now = self._clock()
-            self._store.fail_message(
+            self._store.outbox.fail(
                 message, refused(error, attempts=message.attempts, now=now), now=now, worker=self._worker
             )
             log.event("message.not-composed", message_id=message.message_id, ecg_id=message.ecg_id, code=error.code)
@@ -92,9 +92,7 @@ class Reporter:
             return None
         verdict = self._react(ack)
         if verdict == "done":
-            begun = self._store.finish_message(
-                message, ack, now=self._clock(), worker=self._worker, following=following
-            )
+            begun = self._store.outbox.finish(message, ack, now=self._clock(), worker=self._worker, following=following)
             log.event("message.acknowledged", message_id=message.message_id, ecg_id=message.ecg_id, code=ack.code)
             return begun
         if verdict == "retry":
@@ -102,7 +100,7 @@ class Reporter:
         else:
             now = self._clock()
             retry = refused(ack, attempts=message.attempts, now=now)
-            self._store.fail_message(message, retry, now=now, worker=self._worker, ack=ack)
+            self._store.outbox.fail(message, retry, now=now, worker=self._worker, ack=ack)
             log.event(
                 "message.dead",
                 message_id=message.message_id,
@@ -116,12 +114,15 @@ class Reporter:
         now = self._clock()
         attempts, limit = message.attempts, self._max_attempts
         if isinstance(cause, Ack) and cause.code in ("AE", "CE"):
-            attempts, limit = 1 + self._store.answers(message, ("AE", "CE")), min(limit or BUSY_ANSWERS, BUSY_ANSWERS)
+            attempts, limit = (
+                1 + self._store.outbox.answers(message, ("AE", "CE")),
+                min(limit or BUSY_ANSWERS, BUSY_ANSWERS),
+            )
         retry = after_failure(cause, attempts=attempts, limit=limit, now=now, jitter=self._jitter())
         retry = replace(retry, error=replace(retry.error, attempt=message.attempts))
         ack = cause if isinstance(cause, Ack) else None
         undelivered = isinstance(cause, NotReached)
-        self._store.fail_message(message, retry, now=now, worker=self._worker, ack=ack, undelivered=undelivered)
+        self._store.outbox.fail(message, retry, now=now, worker=self._worker, ack=ack, undelivered=undelivered)
         log.event(
             "message.unacknowledged", message_id=message.message_id, attempt=message.attempts, error=retry.error.kind
         )

@@ -45,10 +45,8 @@ class Scorer:
         predictor: Scores,
         *,
         rules: Callable[[str], HeadRules],
-        destinations: Sequence[str],
         worker: str,
         clock: Callable[[], datetime],
-        control_ids: Callable[[], str],
         batch_size: int,
         lease: timedelta,
         max_attempts: int,
@@ -58,10 +56,8 @@ class Scorer:
         self._store = store
         self._predictor = predictor
         self._rules = {head: rules(head) for head in predictor.labels}
-        self._destinations = destinations
         self._worker = worker
         self._clock = clock
-        self._control_ids = control_ids
         self._batch_size = batch_size
         self._lease = lease
         self._max_attempts = max_attempts
@@ -75,11 +71,11 @@ class Scorer:
 
     def _run_batch(self) -> int:
         now = self._clock()
-        jobs = self._store.claim_jobs(worker=self._worker, limit=self._batch_size, now=now, lease=self._lease)
+        jobs = self._store.jobs.claim(worker=self._worker, limit=self._batch_size, now=now, lease=self._lease)
         if not jobs:
             return 0
         started = time.perf_counter()
-        batch = self._store.load_staged([job.ecg_id for job in jobs])
+        batch = self._store.ecgs.load([job.ecg_id for job in jobs])
         judged = {one.ecg_id: self._judge(one) for one in batch}
         outcomes = self._predict(batch, judged)
         scored, failed = [], 0
@@ -143,9 +139,7 @@ class Scorer:
                     self._fail(job, error)
 
     def _keep(self, scored: Sequence[tuple[Job, Scoring]]) -> None:
-        lost = self._store.finish_scorings(
-            scored, self._destinations, now=self._clock(), worker=self._worker, control_ids=self._control_ids
-        )
+        lost = self._store.jobs.finish(scored, now=self._clock(), worker=self._worker)
         for job, scoring in scored:
             if job.job_id in lost:
                 # Another worker took this job over while we were busy; its result stands.
@@ -158,7 +152,7 @@ class Scorer:
         now = self._clock()
         retry = after_failure(error, attempts=job.attempts, limit=self._max_attempts, now=now, jitter=self._jitter())
         try:
-            self._store.fail_job(job, retry, now=now, worker=self._worker)
+            self._store.jobs.fail(job, retry, now=now, worker=self._worker)
         except LeaseLost:
             log.event("job.lease-lost", ecg_id=job.ecg_id)
             return

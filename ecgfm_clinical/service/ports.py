@@ -21,20 +21,20 @@ TERM = timedelta(seconds=60)
 def announce(store: "Store", ports: Iterable[int], holder: str, *, now: datetime) -> None:
     """Say, or say again, that `holder` listens on these ports. Raises StoreUnavailable."""
     for port in ports:
-        store.acquire_lease(_name(port, holder), holder, now=now, duration=TERM)
+        store.coordination.acquire(_name(port, holder), holder, now=now, duration=TERM)
 
 
 def forget(store: "Store", ports: Iterable[int], holder: str) -> None:
     """Say that `holder` no longer listens on these ports. Raises StoreUnavailable."""
     for port in ports:
-        store.release_lease(_name(port, holder), holder)
+        store.coordination.release(_name(port, holder), holder)
 
 
 def sweep(store: "Store", *, now: datetime) -> None:
     """Remove what processes left that ended without a word. Raises StoreUnavailable."""
-    for lease in store.leases("port "):
+    for lease in store.coordination.leases("port "):
         if lease.until <= now or liveness.is_gone(lease.holder):
-            store.release_lease(lease.name, lease.holder)
+            store.coordination.release(lease.name, lease.holder)
 
 
 def holder_here(store: "Store", port: int, *, now: datetime) -> str | None:
@@ -42,7 +42,7 @@ def holder_here(store: "Store", port: int, *, now: datetime) -> str | None:
     return next(
         (
             lease.holder
-            for lease in store.leases(f"port {port} ")
+            for lease in store.coordination.leases(f"port {port} ")
             if now < lease.until <= now + 2 * TERM
             and liveness.is_here(lease.holder)
             and not liveness.is_gone(lease.holder)

@@ -35,10 +35,10 @@ def pull(source: Source, handle: Handler, store: Store, *, now: datetime) -> Pul
 
     Raises ConnectorError where the source does not answer, StoreUnavailable where the store does not.
     """
-    report = source.pull(handle, cursor=store.cursor(source.name), now=now)
+    report = source.pull(handle, cursor=store.coordination.cursor(source.name), now=now)
     postponed = sum(verdict.disposition is Disposition.TRY_LATER for verdict in report.verdicts)
     if report.cursor is not None and not postponed and not report.problems:
-        store.set_cursor(source.name, report.cursor)
+        store.coordination.set_cursor(source.name, report.cursor)
     log.event(
         "source.pulled",
         source=source.name,
@@ -57,7 +57,7 @@ def pulled_by_leader(
 
     def run() -> None:
         try:
-            if store.acquire_lease(LEADER, holder, now=clock(), duration=term):
+            if store.coordination.acquire(LEADER, holder, now=clock(), duration=term):
                 pull(source, handle, store, now=clock())
         except (ConnectorError, StoreError) as error:
             log.event("source.failed", source=source.name, error=type(error).__name__)

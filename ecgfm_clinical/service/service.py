@@ -10,7 +10,7 @@ from ecgfm_clinical.errors import StoreUnavailable
 from ecgfm_clinical.service import ports, schedule
 from ecgfm_clinical.service.worker import Worker
 from ecgfm_clinical.settings import Settings
-from ecgfm_clinical.staging.store import LONGEST_LEASE
+from ecgfm_clinical.staging.leases import LONGEST_LEASE
 
 if TYPE_CHECKING:
     from ecgfm_clinical.staging.store import Store
@@ -75,7 +75,7 @@ class Service:
         self._closing.close()
         with suppress(StoreUnavailable):  # then the leases end by themselves
             for worker in self._workers:
-                self._store.release(worker, now=wiring.utc_now())
+                self._store.leases.release(worker, now=wiring.utc_now())
         log.event("service.stopped")
 
     def _scoring_tasks(self) -> list[schedule.Task]:
@@ -135,8 +135,8 @@ class Service:
         """One process of all does it; another day is soon enough for what could not be done today."""
         now, holder = wiring.utc_now(), liveness.worker_name("retention")
         try:
-            if self._store.acquire_lease("retention", holder, now=now, duration=RETENTION_EVERY / 2):
-                gone = self._store.expire(now=now, actor=holder, **self._settings.retention.ages)
+            if self._store.coordination.acquire("retention", holder, now=now, duration=RETENTION_EVERY / 2):
+                gone = self._store.care.expire(now=now, actor=holder, **self._settings.retention.ages)
                 log.event("retention.done", payloads=gone.payloads, signals=gone.signals, messages=gone.messages)
         except StoreUnavailable:
             log.event("store.unavailable")
@@ -146,10 +146,10 @@ class Service:
         longest = max(LONGEST_LEASE, 2 * self._settings.scoring.lease)
         try:
             for worker in self._workers:
-                self._store.heartbeat(worker, now=now, lease=self._settings.scoring.lease)
-            taken_back = self._store.reap(now=now, max_attempts=limit, longest_lease=longest)
-            for worker in filter(liveness.is_gone, self._store.holders()):
-                taken_back += self._store.reap(now=now, max_attempts=limit, worker=worker)
+                self._store.leases.prolong(worker, now=now, lease=self._settings.scoring.lease)
+            taken_back = self._store.leases.reap(now=now, max_attempts=limit, longest_lease=longest)
+            for worker in filter(liveness.is_gone, self._store.leases.holders()):
+                taken_back += self._store.leases.reap(now=now, max_attempts=limit, worker=worker)
         except StoreUnavailable:
             log.event("store.unavailable")
             return

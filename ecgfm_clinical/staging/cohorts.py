@@ -9,15 +9,53 @@ from typing import Any
 from sqlalchemy import func, select, true
 
 from ecgfm_clinical.staging import loading
-from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeRow
+from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeKind, OutcomeRow
+from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.schema import ecg, identity_alias, outcome, score, scoring, signal
 from ecgfm_clinical.staging.transaction import Reading
+from ecgfm_connectors.ecg import Ecg
 
 PAGE = 1000  # ECGs read at once
 
 
-def ecg_rows(reading: Reading, *, as_of: datetime | None = None) -> list[EcgRow]:
-    """Every ECG received up to that moment (all where None), oldest first, under the patient it then belonged to."""
+class Cohorts:
+    """What learning may know of a store."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def ecgs(self, *, as_of: datetime | None = None) -> list[EcgRow]:
+        """Every ECG received up to that moment (all where None), oldest first, under the patient it then belonged to."""
+        with self._database.reading() as ask:
+            return _ecg_rows(ask, as_of)
+
+    def outcomes(self, kind: OutcomeKind, *, as_of: datetime | None = None) -> list[OutcomeRow]:
+        """Every result of one kind in the newest version received up to that moment, oldest first."""
+        with self._database.reading() as ask:
+            return _outcome_rows(ask, kind, as_of)
+
+    def recordings(self, keys: Sequence[str]) -> list[Ecg]:
+        """The ECGs of these keys, with their signals, in order. Raises NotFound."""
+        with self._database.reading() as ask:
+            return [one.ecg for one in loading.load(ask, [ecg_id_of(key) for key in keys], signals=True)]
+
+    def scored(self, head: str, label: str) -> list[tuple[str, str, float, datetime]]:
+        """(ECG key, model_id, probability, acquired or received at) of every current score of one label."""
+        query = (
+            select(ecg.c.ecg_id, scoring.c.model_id, score.c.probability, ecg.c.acquired_at, ecg.c.received_at)
+            .join(scoring, scoring.c.scoring_id == ecg.c.scoring_id)
+            .join(score, score.c.scoring_id == scoring.c.scoring_id)
+            .where(score.c.head == head, score.c.label == label, score.c.probability.is_not(None))
+            .order_by(ecg.c.ecg_id)
+        )
+        with self._database.reading() as ask:
+            return [
+                (ecg_key(row.ecg_id), row.model_id, row.probability, row.acquired_at or row.received_at)
+                for row in ask.connection.execute(query)
+            ]
+
+
+def _ecg_rows(reading: Reading, as_of: datetime | None) -> list[EcgRow]:
     survivors = _survivors(reading, as_of)
     known_as = _known_as(survivors)
     query = select(ecg.c.source_key, func.max(ecg.c.version)).where(_until(ecg.c.received_at, as_of))
@@ -118,8 +156,7 @@ def ecg_id_of(key: str) -> int:
     return int(key.partition(":")[2])
 
 
-def outcome_rows(reading: Reading, kind: str, *, as_of: datetime | None = None) -> list[OutcomeRow]:
-    """Every result of one kind in the newest version received up to that moment, oldest first."""
+def _outcome_rows(reading: Reading, kind: OutcomeKind, as_of: datetime | None) -> list[OutcomeRow]:
     survivors = _survivors(reading, as_of)
     newest = (
         select(outcome.c.source_key, func.max(outcome.c.version).label("version"))
@@ -149,31 +186,3 @@ def outcome_rows(reading: Reading, kind: str, *, as_of: datetime | None = None) 
         )
         for row in rows
     ]
-
-
-def scored(reading: Reading, head: str, label: str) -> list[tuple[str, str, float, datetime]]:
-    """(ECG key, model_id, probability, acquired or received at) of every current score of one label."""
-    rows = reading.connection.execute(
-        select(ecg.c.ecg_id, scoring.c.model_id, score.c.probability, ecg.c.acquired_at, ecg.c.received_at)
-        .join(scoring, scoring.c.scoring_id == ecg.c.scoring_id)
-        .join(score, score.c.scoring_id == scoring.c.scoring_id)
-        .where(score.c.head == head, score.c.label == label, score.c.probability.is_not(None))
-        .order_by(ecg.c.ecg_id)
-    )
-    return [(ecg_key(row.ecg_id), row.model_id, row.probability, row.acquired_at or row.received_at) for row in rows]
-
-
-def signals(reading: Reading, keys: Sequence[str]) -> list[Any]:
-    """The ECGs of these keys, with their signals, in order. Raises NotFound."""
-    return [one.ecg for one in loading.load(reading, [ecg_id_of(key) for key in keys], signals=True)]
-
-
-def outcome_counts(reading: Reading) -> dict[str, int]:
-    """How many results of each kind and status there are, newest versions only."""
-    newest = select(func.max(outcome.c.outcome_id)).group_by(outcome.c.source_key)
-    rows = reading.connection.execute(
-        select(outcome.c.kind, outcome.c.status, func.count().label("n"))
-        .where(outcome.c.outcome_id.in_(newest))
-        .group_by(outcome.c.kind, outcome.c.status)
-    )
-    return {f"{row.kind} {row.status}": row.n for row in rows}

@@ -38,8 +38,8 @@ class Holding:
 
     def _release(self) -> int:
         """The store was away: it was no attempt."""
-        return self._store.release(self._worker, now=self._clock())
+        return self._store.leases.release(self._worker, now=self._clock())
 
     def _reap(self) -> int:
         """Something in the batch broke it: it was one, and each of them is tried by itself from now on."""
-        return self._store.reap(worker=self._worker, now=self._clock(), max_attempts=self._max_attempts)
+        return self._store.leases.reap(worker=self._worker, now=self._clock(), max_attempts=self._max_attempts)

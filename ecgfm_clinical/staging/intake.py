@@ -8,13 +8,17 @@ decided when its scores are known.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, func, insert, select, text
 
-from ecgfm_clinical.errors import NotFound
-from ecgfm_clinical.staging import codec, identity, loading, merging, work
+from ecgfm_clinical.errors import NotFound, StoreUnavailable
+from ecgfm_clinical.staging import codec, identity, jobs, loading, merging
+from ecgfm_clinical.staging.database import Database
+from ecgfm_clinical.staging.group_commit import GroupCommit
 from ecgfm_clinical.staging.records import EcgState
 from ecgfm_clinical.staging.schema import ecg, outcome, payload, payload_content, signal
 from ecgfm_clinical.staging.sealing import to_json
@@ -44,7 +48,70 @@ _INSERT_ECG = insert(ecg).returning(ecg.c.ecg_id)
 _INSERT_SIGNAL = insert(signal)
 
 
-def record(tx: Transaction, received: Received, contents: Contents | PayloadError, *, priority: int) -> Verdict:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parcel:
+    """The arguments of one `Intake.record`."""
+
+    received: Received
+    contents: Contents | PayloadError
+    now: datetime
+    actor: str
+    priority: int
+
+
+class Intake:
+    """The way into a store; every payload is one transaction, which on SQLite several may share."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        free_bytes: Callable[[], int] | None,
+        least_free: int,
+        committed: Callable[[], None],
+    ) -> None:
+        """`free_bytes` of the disk: below `least_free` nothing new is taken in. `committed` is called after each commit."""
+        self._database = database
+        self._free_bytes = free_bytes
+        self._least_free = least_free
+        self._committed = committed
+        self._grouped = GroupCommit(self._record)
+
+    def record(
+        self,
+        received: Received,
+        contents: Contents | PayloadError,
+        *,
+        now: datetime,
+        actor: str,
+        priority: int = ROUTINE,
+    ) -> Verdict:
+        """Keep one payload with its ECGs, score jobs, outcomes and merges.
+
+        Idempotent by the payload's SHA-256. Never TRY_LATER: where nothing could be kept it raises StoreUnavailable,
+        also when the disk is nearly full. On SQLite, payloads that come while another is committed share one commit.
+        """
+        if self._free_bytes is not None and self._free_bytes() < self._least_free:
+            raise StoreUnavailable(
+                f"less than {self._least_free // 1_000_000} MB are free where the store lives; nothing new is taken in"
+            )
+        parcel = _Parcel(received=received, contents=contents, now=now, actor=actor, priority=priority)
+        if self._database.writes_singly:
+            return self._grouped(parcel)
+        return self._record([parcel])[0]  # PostgreSQL groups the commits of its connections itself
+
+    def _record(self, parcels: Sequence[_Parcel]) -> list[Verdict]:
+        """All of them in one transaction."""
+        with self._database.writing(parcels[0].now, parcels[0].actor) as tx:
+            verdicts = [
+                _record(replace(tx, now=one.now, actor=one.actor), one.received, one.contents, priority=one.priority)
+                for one in parcels
+            ]
+        self._committed()
+        return verdicts
+
+
+def _record(tx: Transaction, received: Received, contents: Contents | PayloadError, *, priority: int) -> Verdict:
     """Keep one payload with everything that follows from it."""
     sha256 = hashlib.sha256(received.content).hexdigest()
     payload_id = _insert_payload(tx, received, contents, sha256)
@@ -207,7 +274,7 @@ def _stage_ecg(tx: Transaction, payload_id: int, received: Received, one: Ecg, p
     ).scalar_one()
     signal_key, samples = tx.keyring.seal(codec.signal_bytes(one), bound_to=f"signal:{source_key}:{version}")
     tx.connection.execute(_INSERT_SIGNAL, {"ecg_id": ecg_id, "key_id": signal_key, "samples": samples})
-    work.queue(tx, ecg_id, urgency)
+    jobs.queue(tx, ecg_id, urgency)
     tx.count(1, received_at=received.received_at, source=received.source, state=EcgState.WAITING.value)
     tx.note("ecg.staged", ecg_id=ecg_id, payload_id=payload_id, version=version, source=received.source)
     return _Staged(ecg_id, version, new=True)

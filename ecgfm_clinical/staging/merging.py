@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import select, update
 
-from ecgfm_clinical.staging import identity, outbox
+from ecgfm_clinical.staging import identity, messages
 from ecgfm_clinical.staging.schema import message
 from ecgfm_clinical.staging.transaction import Transaction
 from ecgfm_connectors.contents import Merge
@@ -41,7 +41,7 @@ def _move_messages(tx: Transaction, retired: str, surviving: str) -> MergeReport
         .returning(*message.c)
     ).all()
     for row in sorted(moved, key=lambda row: row.message_id):
-        outbox.recompose(tx, row)
+        messages.recompose(tx, row)
     # What is still under way in doubt goes out as it was, and must still come before what follows for this patient.
     under_way = tx.connection.scalars(
         update(message).where(theirs, unfinished).values(patient_key=surviving).returning(message.c.message_id)

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, NoReturn
 
+from ecgfm_clinical.errors import StoreError
 from ecgfm_connectors.ecg import Ecg, Finding
 from ecgfm_connectors.result import Ack
 
@@ -131,6 +132,19 @@ class Draft:
 
 #: The complete message. Raises PayloadError where none can be made of this draft: a person must look.
 Compose = Callable[[Draft], bytes]
+
+
+def _no_way(_: object = None) -> NoReturn:
+    raise StoreError("the store was opened without a way to compose messages; open it through the settings")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """How this installation tells its results. As it stands: to nobody, and a step that must make a message fails."""
+
+    destinations: tuple[str, ...] = ()  #: each hears of every new result
+    compose: Compose = _no_way
+    control_ids: Callable[[], str] = _no_way  #: a new MSH-10 at each call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

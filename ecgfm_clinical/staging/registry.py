@@ -5,7 +5,6 @@ when" has one answer. A model in the shadow writes to tables that no sender read
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -13,7 +12,8 @@ from typing import Any, Literal
 from sqlalchemy import Row, Select, func, insert, literal_column, select
 
 from ecgfm_clinical.errors import GateRefused, NotFound
-from ecgfm_clinical.staging import cohorts
+from ecgfm_clinical.staging import cohorts, loading
+from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import Score, StagedEcg
 from ecgfm_clinical.staging.schema import (
     drift_report,
@@ -25,8 +25,7 @@ from ecgfm_clinical.staging.schema import (
     shadow_score,
     shadow_scoring,
 )
-from ecgfm_clinical.staging.store import Store
-from ecgfm_clinical.staging.transaction import Reading, Transaction
+from ecgfm_clinical.staging.transaction import Transaction
 
 Action = Literal["registered", "installed", "promoted", "rolled-back", "shadow-on", "shadow-off"]
 MAKES_LIVE = ("installed", "promoted", "rolled-back")
@@ -89,14 +88,14 @@ class DriftRow:
 class Registry:
     """The models of one store; every method is one transaction and raises StoreUnavailable like the store's own."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     # Models and what was done with them
 
     def register(self, row: ModelRow, *, now: datetime, actor: str, reason: str = "") -> None:
         """Known from now on; registering the same model again changes nothing."""
-        with self._store.writing(now, actor) as tx:
+        with self._database.writing(now, actor) as tx:
             _register(tx, row, reason)
 
     def install(self, row: ModelRow, *, now: datetime, actor: str) -> bool:
@@ -105,7 +104,7 @@ class Registry:
         A bundle that was live before changes nothing: what was promoted since stands. Raises GateRefused for any other
         one, because only a promotion, with its gate, replaces a live model.
         """
-        with self._store.writing(now, actor) as tx:
+        with self._database.writing(now, actor) as tx:
             query = _events(MAKES_LIVE).add_columns(model.c.name, model.c.version, model.c.demo)
             acts = tx.connection.execute(query.join(model, model.c.model_id == model_event.c.model_id)).all()
             if any(act.model_id == row.model_id for act in acts):
@@ -124,7 +123,7 @@ class Registry:
 
     def act(self, action: Action, model_id: str, *, now: datetime, actor: str, reason: str) -> None:
         """Write down that somebody promoted a model, took it back, or put it into the shadow. Raises NotFound."""
-        with self._store.writing(now, actor) as tx:
+        with self._database.writing(now, actor) as tx:
             if tx.connection.scalar(select(model.c.model_id).where(model.c.model_id == model_id)) is None:
                 raise NotFound(
                     f"there is no model {model_id[:12]} in the registry; `ecgfm-clinical model list` names them"
@@ -133,7 +132,7 @@ class Registry:
 
     def models(self) -> list[ModelRow]:
         """Newest first."""
-        with self._store.reading() as ask:
+        with self._database.reading() as ask:
             rows = ask.connection.execute(select(model).order_by(model.c.registered_at.desc(), model.c.model_id))
             return [_model(row) for row in rows]
 
@@ -149,7 +148,7 @@ class Registry:
 
     def live(self, *, at: datetime | None = None) -> ModelRow | None:
         """The model that scores, now or at a moment of the past; None before the first."""
-        with self._store.reading() as ask:
+        with self._database.reading() as ask:
             query = _events(MAKES_LIVE).limit(1)
             event = ask.connection.execute(query if at is None else query.where(model_event.c.at <= at)).first()
             if event is None:
@@ -158,7 +157,7 @@ class Registry:
 
     def shadow(self) -> tuple[ModelRow, datetime] | None:
         """The model in the shadow and since when."""
-        with self._store.reading() as ask:
+        with self._database.reading() as ask:
             event = ask.connection.execute(_events(SHADOW).limit(1)).first()
             if event is None or event.action == "shadow-off":
                 return None
@@ -169,7 +168,7 @@ class Registry:
     def history(self, *, model_id: str | None = None) -> list[ModelEvent]:
         """Every act, oldest first."""
         query = select(model_event).order_by(model_event.c.event_id)
-        with self._store.reading() as ask:
+        with self._database.reading() as ask:
             rows = ask.connection.execute(
                 query if model_id is None else query.where(model_event.c.model_id == model_id)
             )
@@ -191,7 +190,7 @@ class Registry:
         actor: str,
     ) -> None:
         """Keep one judgement; it passed where there are no reasons against it."""
-        with self._store.writing(now, actor) as tx:
+        with self._database.writing(now, actor) as tx:
             values = {
                 "at": now,
                 "actor": actor,
@@ -214,7 +213,7 @@ class Registry:
             query = query.where(model_evaluation.c.model_id == model_id)
         if fingerprint is not None:
             query = query.where(model_evaluation.c.fingerprint == fingerprint)
-        with self._store.reading() as ask:
+        with self._database.reading() as ask:
             rows = ask.connection.execute(query).all()
             return [EvaluationRow(**{**row._asdict(), "reasons": tuple(row.reasons)}) for row in rows]
 
@@ -229,13 +228,12 @@ class Registry:
             .order_by(ecg.c.ecg_id)
             .limit(limit)
         )
-        with self._store.reading() as ask:
-            ids = ask.connection.scalars(query).all()
-        return self._store.load_staged(ids) if ids else []
+        with self._database.reading() as ask:
+            return loading.load(ask, ask.connection.scalars(query).all(), signals=True)
 
     def keep_shadow(self, model_id: str, answers: Mapping[int, Sequence[Score]], *, now: datetime, actor: str) -> None:
         """Keep what the shadow answered, ecg_id -> scores; another worker's earlier answer stands."""
-        with self._store.writing(now, actor) as tx:
+        with self._database.writing(now, actor) as tx:
             there = set(
                 tx.connection.scalars(
                     select(shadow_scoring.c.ecg_id).where(
@@ -262,7 +260,7 @@ class Registry:
             )
             .order_by(ecg.c.ecg_id)
         )
-        with self._store.reading() as ask:
+        with self._database.reading() as ask:
             return [(cohorts.ecg_key(row.ecg_id), row.live, row.shadow) for row in ask.connection.execute(query)]
 
     def labels_of_shadow(self, model_id: str) -> list[tuple[str, str]]:
@@ -274,12 +272,12 @@ class Registry:
             .distinct()
             .order_by(shadow_score.c.head, shadow_score.c.label)
         )
-        with self._store.reading() as ask:
+        with self._database.reading() as ask:
             return [(row.head, row.label) for row in ask.connection.execute(query)]
 
     def shadow_count(self, model_id: str) -> int:
         """How many live ECGs this model has answered in the shadow."""
-        with self._store.reading() as ask:
+        with self._database.reading() as ask:
             query = select(func.count()).where(shadow_scoring.c.model_id == model_id)
             return ask.connection.scalar(query) or 0
 
@@ -294,7 +292,7 @@ class Registry:
         now: datetime,
         actor: str,
     ) -> None:
-        with self._store.writing(now, actor) as tx:
+        with self._database.writing(now, actor) as tx:
             values = {
                 "at": now,
                 "actor": actor,
@@ -307,18 +305,12 @@ class Registry:
 
     def last_drift(self) -> DriftRow | None:
         """The newest report; None before the first."""
-        with self._store.reading() as ask:
+        with self._database.reading() as ask:
             query = select(drift_report).order_by(drift_report.c.report_id.desc()).limit(1)
             row = ask.connection.execute(query).first()
         if row is None:
             return None
         return DriftRow(at=row.at, model_id=row.model_id, findings=tuple(row.findings), report=row.report)
-
-    # Rows for cohorts
-
-    def asking(self) -> AbstractContextManager[Reading]:
-        """For several questions of `staging.cohorts` about the same moment."""
-        return self._store.reading()
 
 
 def _events(actions: Sequence[str]) -> Select[Any]:

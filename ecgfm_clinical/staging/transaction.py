@@ -1,18 +1,14 @@
 """One write to the store: its connection, its moment, its actor, and the trail and tally that must commit with it."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, text
 
-from ecgfm_clinical.staging import audit
 from ecgfm_clinical.staging.audit import Detail, Entry
-from ecgfm_clinical.staging.engine import translated
-from ecgfm_clinical.staging.records import Compose
+from ecgfm_clinical.staging.records import Telling
 from ecgfm_clinical.staging.schema import tally
 from ecgfm_clinical.staging.sealing import Keyring, keyed_digest
 from ecgfm_clinical.staging.upsert import for_both
@@ -33,7 +29,7 @@ class TallyKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What a question to the store needs. Made by `reading`: one consistent snapshot on SQLite."""
+    """What a question to the store needs. Made by `Database.reading`: one consistent snapshot on SQLite."""
 
     connection: Connection
     keyring: Keyring
@@ -46,11 +42,11 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction(Reading):
-    """What a step that writes needs. Made by `writing`, which commits it."""
+    """What a step that writes needs. Made by `Database.writing`, which commits it."""
 
     now: datetime
     actor: str
-    compose: Compose | None  #: how results become bytes; None where the store was opened by one who never tells any
+    telling: Telling  #: to whom results go, as which bytes, under which number
     entries: list[Entry] = field(default_factory=list)
     counts: Counter[TallyKey] = field(default_factory=Counter)
 
@@ -72,44 +68,12 @@ class Transaction(Reading):
             function = "pg_advisory_xact_lock" if exclusive else "pg_advisory_xact_lock_shared"
             self.connection.execute(text(f"SELECT {function}({IDENTITY_LOCK})"))
 
-
-@contextmanager
-def reading(engine: Engine, keyring: Keyring, pepper: bytes) -> Iterator[Reading]:
-    """One question, or several about the same moment. Raises StoreUnavailable, StoreError."""
-    with translated(), engine.connect() as connection:
-        yield Reading(connection=connection, keyring=keyring, pepper=pepper)
-
-
-@contextmanager
-def writing(
-    writer: Engine,
-    keyring: Keyring,
-    pepper: bytes,
-    *,
-    now: datetime,
-    actor: str,
-    random_bytes: Callable[[int], bytes],
-    compose: Compose | None,
-    turn: AbstractContextManager[object],
-) -> Iterator[Transaction]:
-    """One transaction: all of it, with its audit lines and counts, or nothing. Raises StoreUnavailable, StoreError.
-
-    `turn` is held throughout: threads of one process queue there for a database that has one writer.
-    """
-    with turn, translated(), writer.connect() as connection, connection.begin() as database_transaction:
-        tx = Transaction(connection=connection, keyring=keyring, pepper=pepper, now=now, actor=actor, compose=compose)
-        yield tx
-        _add_counts(tx, shard=connection.info.setdefault("shard", random_bytes(1)[0] % SHARDS))
-        with audit.appended(connection, tx.entries, random_bytes):
-            database_transaction.commit()
-
-
-def _add_counts(tx: Transaction, *, shard: int) -> None:
-    # Sorted, so that two transactions which touch the same rows take their locks in the same order.
-    rows = [key._asdict() | {"count": by} for key, by in sorted(tx.counts.items()) if by]
-    if not rows:
-        return
-    tx.connection.execute(_ADD[tx.connection.dialect.name], [row | {"shard": shard} for row in rows])
+    def add_counts(self, *, shard: int) -> None:
+        """Write the tally; the last thing before the audit lines and the commit."""
+        # Sorted, so that two transactions which touch the same rows take their locks in the same order.
+        rows = [key._asdict() | {"count": by, "shard": shard} for key, by in sorted(self.counts.items()) if by]
+        if rows:
+            self.connection.execute(_ADD[self.connection.dialect.name], rows)
 
 
 _ADD = for_both(

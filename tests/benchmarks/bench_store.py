@@ -47,7 +47,7 @@ from ecgfm_clinical.pipeline.reporting import Reporter
 from ecgfm_clinical.pipeline.scoring import Scorer
 from ecgfm_clinical.settings import HeadRules
 from ecgfm_clinical.staging import schema
-from ecgfm_clinical.staging.records import Draft, Score, Scoring
+from ecgfm_clinical.staging.records import Draft, Score, Scoring, Telling
 from ecgfm_clinical.staging.store import Store
 from ecgfm_clinical.testing import make_ecg
 from ecgfm_connectors.base import Received
@@ -112,44 +112,42 @@ class Filler:
         number = next(NUMBERS)
         content = self.content + number.to_bytes(8, "big")
         received = Received(transport="dicom", source="bench", content=content, received_at=NOW)
-        self.store.intake(received, Contents(ecgs=(self.ecg(number),)), now=NOW, actor="bench")
+        self.store.intake.record(received, Contents(ecgs=(self.ecg(number),)), now=NOW, actor="bench")
         return 1
 
     def claim_ten(self) -> int:
-        return len(self.store.claim_jobs(worker="bench", limit=10, now=NOW, lease=LEASE))
+        return len(self.store.jobs.claim(worker="bench", limit=10, now=NOW, lease=LEASE))
 
     def finish(self) -> int:
-        jobs = self.store.claim_jobs(worker="bench", limit=1, now=NOW, lease=LEASE)
+        jobs = self.store.jobs.claim(worker="bench", limit=1, now=NOW, lease=LEASE)
         for job in jobs:
-            self.store.finish_scoring(
-                job, scoring(job.ecg_id), ["ehr"], now=NOW, worker="bench", control_ids=lambda: f"B{next(NUMBERS)}"
-            )
+            self.store.jobs.finish([(job, scoring(job.ecg_id))], now=NOW, worker="bench")
         return len(jobs)
 
     def claim_ten_messages(self) -> int:
-        return len(self.store.claim_messages(worker="bench", destination="ehr", limit=10, now=NOW, lease=LEASE))
+        return len(self.store.outbox.claim(worker="bench", destination="ehr", limit=10, now=NOW, lease=LEASE))
 
     def status(self) -> int:
-        self.store.count_table()
-        self.store.backlog()
+        self.store.questions.count_table()
+        self.store.questions.backlog()
         return 1
 
     def enough(self, claimed_a_second: int, seconds: float, rounds: int) -> int:
         """How many to queue so that none is missing on a quick machine; PostgreSQL claims a fifth as many."""
-        slower = 5 if self.store.reader.dialect.name == "postgresql" else 1
+        slower = 5 if self.store.database.reader.dialect.name == "postgresql" else 1
         return int(2 * claimed_a_second * seconds * rounds / slower)
 
     def queue_jobs(self, count: int) -> None:
         """Waiting jobs for one known ECG: claiming them is what is measured."""
         values = {"state": "waiting", "priority": 10, "attempts": 0, "suspect": False, "due_at": NOW, "created_at": NOW}
-        with self.store.writer.begin() as connection:
+        with self.store.database.writer.begin() as connection:
             ecg_id = connection.scalar(text("SELECT max(ecg_id) FROM ecg"))
             connection.execute(insert(schema.score_job), [{"ecg_id": ecg_id, **values}] * count)
         self.analyse()
 
     def queue_messages(self, count: int) -> None:
         """Waiting messages, each of an ECG and a patient of its own."""
-        with self.store.writer.begin() as connection:
+        with self.store.database.writer.begin() as connection:
             scoring_id = connection.scalar(text("SELECT max(scoring_id) FROM scoring"))
             first = self._copy_ecgs(connection, count)
             connection.execute(
@@ -177,9 +175,9 @@ class Filler:
 
     def analyse(self) -> None:
         """What PostgreSQL's autovacuum does within a minute after so many new rows (migration 0004)."""
-        if self.store.reader.dialect.name != "postgresql":
+        if self.store.database.reader.dialect.name != "postgresql":
             return
-        with self.store.reader.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with self.store.database.reader.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("ANALYZE")
 
     def _copy_ecgs(self, connection: Connection, count: int) -> int:
@@ -202,6 +200,9 @@ class Filler:
 def some_message(draft: Draft) -> bytes:
     """As long as a result is."""
     return draft.control_id.encode().ljust(1500)
+
+
+TELLING = Telling(destinations=("ehr",), compose=some_message, control_ids=lambda: f"B{next(NUMBERS)}")
 
 
 def scoring(ecg_id: int) -> Scoring:
@@ -278,18 +279,18 @@ def bare_claim(database: Engine) -> Callable[[], int]:
 
 def rates(url: str, *, seconds: float, rounds: int) -> None:
     """Against bare statements."""
-    store = Store.open(url, create=True, compose=some_message)
+    store = Store.open(url, create=True, telling=TELLING)
     filler = Filler(store, samples=SAMPLES, payload_bytes=PAYLOAD_BYTES)
-    BARE.create(store.writer)
+    BARE.create(store.database.writer)
     print(f"{'':44} {'bare':>10} {'store':>10}")
     insert_of_247_kb = partial(compare, ours=filler.take, seconds=seconds, rounds=rounds)
-    if store.reader.dialect.name == "sqlite":
+    if store.database.reader.dialect.name == "sqlite":
         with plain_sqlite() as plain:
             BARE.create(plain)
             insert_of_247_kb("insert, against SQLite as it comes", bare_insert(plain, filler))
-    insert_of_247_kb("insert, against the store's own connection", bare_insert(store.writer, filler))
+    insert_of_247_kb("insert, against the store's own connection", bare_insert(store.database.writer, filler))
     filler.queue_jobs(filler.enough(40_000, seconds, rounds))
-    compare("claim in tens", bare_claim(store.writer), filler.claim_ten, seconds=seconds, rounds=rounds)
+    compare("claim in tens", bare_claim(store.database.writer), filler.claim_ten, seconds=seconds, rounds=rounds)
     store.close()
 
 
@@ -342,7 +343,13 @@ FORMATS = {"ehr": partial(compose, profile=Profile(filler_namespace="BENCH", zon
 
 
 def opened(url: str) -> Store:
-    return Store.open(url, create=True, compose=Composer(FORMATS, device_id="bench"))
+    return Store.open(
+        url,
+        create=True,
+        telling=Telling(
+            destinations=("ehr",), compose=Composer(FORMATS, device_id="bench"), control_ids=wiring.control_id
+        ),
+    )
 
 
 def ingest_of(store: Store) -> Ingest:
@@ -355,10 +362,8 @@ def scorer_of(store: Store) -> Scorer:
         store,
         NullPredictor(),
         rules=lambda _: HeadRules(),
-        destinations=("ehr",),
         worker="score",
         clock=wiring.utc_now,
-        control_ids=wiring.control_id,
         batch_size=16,
         lease=LEASE,
         max_attempts=3,
@@ -420,7 +425,7 @@ def pipeline_at_once(url: str, payloads: Sequence[bytes], *, processes: bool) ->
         one.start()
     everyone[0].join()
     taken = time.perf_counter() - started
-    while store.counts().waiting or store.backlog().destinations:
+    while store.questions.counts().waiting or store.questions.backlog().destinations:
         time.sleep(0.02)
     elapsed = time.perf_counter() - started
     done.set()
@@ -449,16 +454,16 @@ def _until(done: Any, shared: Store | None, url: str, make: Callable[[Store], Sc
 
 
 def _all_told(store: Store, count: int) -> None:
-    counts = store.counts()
+    counts = store.questions.counts()
     assert counts.scored + counts.not_evaluable == counts.received == count
-    assert not store.backlog().destinations
+    assert not store.questions.backlog().destinations
 
 
 def scale(empty_url: str, full_url: str, *, rows: int, seconds: float, rounds: int) -> None:
     """Empty against `rows` ECGs of history."""
-    stores = [Store.open(url, create=True, compose=some_message) for url in (empty_url, full_url)]
+    stores = [Store.open(url, create=True, telling=TELLING) for url in (empty_url, full_url)]
     started = time.perf_counter()
-    if stores[1].counts().received < rows:
+    if stores[1].questions.counts().received < rows:
         fill_history(stores[1], rows)
         print(f"{rows} ECGs of history written in {time.perf_counter() - started:.0f} s")
     if not seconds:
@@ -480,7 +485,7 @@ def scale(empty_url: str, full_url: str, *, rows: int, seconds: float, rounds: i
 
 def fill_history(store: Store, rows: int) -> None:
     """`rows` scored and acknowledged ECGs over two years, straight into the tables, without waveforms."""
-    postgresql = store.writer.dialect.name == "postgresql"
+    postgresql = store.database.writer.dialect.name == "postgresql"
     numbers = (
         f"SELECT generate_series(1, {rows}) AS n"
         if postgresql
@@ -534,7 +539,7 @@ def fill_history(store: Store, rows: int) -> None:
         ),
         f"INSERT INTO tally (day, source, head, state, shard, count) VALUES ('*', 'cart', '', 'scored', 0, {rows})",
     ]
-    with store.writer.begin() as connection:
+    with store.database.writer.begin() as connection:
         for statement in statements:
             connection.exec_driver_sql(statement.replace("%", "%%") if postgresql else statement)
         if postgresql:
@@ -542,7 +547,7 @@ def fill_history(store: Store, rows: int) -> None:
                 _advance(connection, table, column)
             for table, column in (("scoring", "scoring_id"), ("message", "message_id"), ("audit", "audit_id")):
                 _advance(connection, table, column)
-    with store.reader.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with store.database.reader.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("ANALYZE")
 
 

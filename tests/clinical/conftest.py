@@ -2,12 +2,14 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from ecgfm.testing import write_tiny_bundle
 from ecgfm_clinical import cli
+from ecgfm_clinical.staging.records import Telling
 from ecgfm_clinical.staging.store import Store
 from ecgfm_clinical.testing import Clock, make_ecg
 from ecgfm_connectors.base import Received, Verdict
@@ -25,7 +27,13 @@ def clock() -> Clock:
 
 @pytest.fixture
 def store(store_url: str) -> Iterator[Store]:
-    opened = Store.open(store_url, create=True, compose=lambda draft: f"MSH|{draft.control_id}".encode())
+    numbers = count(1)
+    telling = Telling(
+        destinations=("ehr", "archive"),
+        compose=lambda draft: f"MSH|{draft.control_id}".encode(),
+        control_ids=lambda: f"CONTROL{next(numbers)}",
+    )
+    opened = Store.open(store_url, create=True, telling=telling)
     yield opened
     opened.close()
 
@@ -38,7 +46,7 @@ def stage(store: Store, clock: Clock) -> Callable[[Ecg], Verdict]:
         received = Received(
             transport="dicom", source="cart", content=repr(ecg.source_id).encode(), received_at=clock(), peer="CART"
         )
-        return store.intake(received, Contents(ecgs=(ecg,)), now=clock(), actor="cart")
+        return store.intake.record(received, Contents(ecgs=(ecg,)), now=clock(), actor="cart")
 
     return put
 

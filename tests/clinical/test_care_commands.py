@@ -65,7 +65,7 @@ def test_the_trail_is_printed_and_checked(run: Run, site: Path, recording: Path,
     lines = [json.loads(line) for line in out.splitlines()]
     assert [line["action"] for line in lines] == ["payload.received", "ecg.staged"]
     store = Store.open(f"sqlite:///{site.parent / 'staging.sqlite'}")
-    with store.writer.begin() as connection:
+    with store.database.writer.begin() as connection:
         if tampered:
             connection.exec_driver_sql("DROP TRIGGER audit_no_update")
             connection.execute(audit.update().values(actor="nobody"))

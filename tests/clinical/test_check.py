@@ -38,7 +38,7 @@ def service(listening: Path) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-c", "from ecgfm_clinical.cli import main; main()", "run", "--role", "connect"]
     running = subprocess.Popen([*command, "--settings", str(listening)], stderr=subprocess.DEVNULL)
     with closing(wiring.open_store(read_settings(listening))) as store:
-        wait_until(lambda: len(store.leases("port ")) == 2, timeout=PATIENCE)
+        wait_until(lambda: len(store.coordination.leases("port ")) == 2, timeout=PATIENCE)
     yield running
     running.kill()
     running.wait(PATIENCE)
@@ -68,7 +68,7 @@ def test_a_service_that_ended_leaves_free_ports_and_no_trace(
     assert code == 0
     assert "no `ecgfm-clinical run` listens there" in found["listener dicom"][1]
     with closing(wiring.open_store(read_settings(listening))) as store:
-        assert store.leases("port ") == []
+        assert store.coordination.leases("port ") == []
 
 
 def test_a_stranger_on_the_port_of_a_killed_service_is_no_service(
@@ -107,7 +107,7 @@ def test_leases_of_other_hosts_and_old_ones_tell_nothing_of_this_host(listening:
         late = now + ports.TERM + timedelta(seconds=1)
         assert ports.holder_here(store, 11, now=late) is None
         ports.sweep(store, now=late)
-        assert store.leases("port ") == []
+        assert store.coordination.leases("port ") == []
 
 
 def test_without_the_store_a_taken_port_is_nobodys(run: Run, listening: Path) -> None:

@@ -137,7 +137,7 @@ def test_a_replay_gives_exactly_the_stored_score(run: Run, sent: Path) -> None:
 
 def test_a_replay_shows_a_store_that_no_longer_means_what_it_said(run: Run, sent: Path) -> None:
     store = _store(sent)
-    with store.writer.begin() as connection:
+    with store.database.writer.begin() as connection:
         stored = connection.execute(signal.select()).one().samples
         connection.execute(signal.update().values(samples=bytes(4) + stored[4:]))
     store.close()

@@ -22,12 +22,12 @@ def _broken(store: Store, clock: Clock, holding: Holding, error: type[Exception]
 
     def batch() -> None:
         with holding.batch():
-            held.extend(store.claim_jobs(worker="w", limit=8, now=clock(), lease=LEASE))
+            held.extend(store.jobs.claim(worker="w", limit=8, now=clock(), lease=LEASE))
             raise error
 
     with pytest.raises(error):
         batch()
-    store.heartbeat("w", now=clock(), lease=LEASE)
+    store.leases.prolong("w", now=clock(), lease=LEASE)
     return len(held)
 
 
@@ -43,9 +43,9 @@ def test_a_store_that_was_away_costs_no_attempt(
     for _ in range(5):
         assert _broken(store, clock, holding, StoreUnavailable) == 1
     with holding.batch():
-        (job,) = store.claim_jobs(worker="w", limit=8, now=clock(), lease=LEASE)
+        (job,) = store.jobs.claim(worker="w", limit=8, now=clock(), lease=LEASE)
     assert job.attempts == 1
-    assert store.story(ecg_id).job_errors == ()
+    assert store.ecgs.story(ecg_id).job_errors == ()
 
 
 def test_what_breaks_every_batch_runs_out_of_attempts(
@@ -57,4 +57,8 @@ def test_what_breaks_every_batch_runs_out_of_attempts(
     assert _broken(store, clock, holding, ZeroDivisionError) == 1, "alone from now on"
     with holding.batch():
         pass
-    assert [store.story(ecg_id).state for ecg_id in (1, 2, 3)] == [EcgState.FAILED, EcgState.WAITING, EcgState.WAITING]
+    assert [store.ecgs.story(ecg_id).state for ecg_id in (1, 2, 3)] == [
+        EcgState.FAILED,
+        EcgState.WAITING,
+        EcgState.WAITING,
+    ]

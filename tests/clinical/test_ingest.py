@@ -63,4 +63,4 @@ def test_small_payloads_are_read_one_at_a_time_and_all_are_kept(store: Store) ->
         verdicts = list(threads.map(ingest, [payload(f"{number}".encode()) for number in range(40)]))
     assert {verdict.code for verdict in verdicts} == {"decoder-fault"}
     assert most == [1]
-    assert store.refusals() == {"decoder-fault": 40}
+    assert store.questions.refusals() == {"decoder-fault": 40}

@@ -162,7 +162,7 @@ def test_recordings_of_the_store_are_paired_by_patient_and_prepared_in_place(
     for ecg in ecgs:
         content = ecg.source_id.encode()
         received = Received(transport="dicom", source="cart", content=content, received_at=clock(), peer="CART")
-        store.intake(received, Contents(ecgs=(ecg,)), now=clock(), actor="cart")
+        store.intake.record(received, Contents(ecgs=(ecg,)), now=clock(), actor="cart")
     store.close()
     source = ("--from-store", "--settings", settings)
     out = tmp_path / "run"

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from itertools import count
 from typing import Literal
 
 import pytest
@@ -55,17 +54,17 @@ class Destination:
 def store(store: Store) -> Store:
     """Messages are written as a site's are."""
     formats = {"ehr": lambda result: compose(result, Profile())}
-    return replace(store, compose=Composer(formats, device_id="device"))
+    telling = replace(store.database.telling, destinations=("ehr",), compose=Composer(formats, device_id="device"))
+    return Store(replace(store.database, telling=telling))
 
 
 @pytest.fixture
 def scored(store: Store, stage: Stage, clock: Clock) -> Callable[[Ecg], int]:
     """Stages one ECG and records a score for it; its id."""
-    numbers = count(1)
 
     def put(ecg: Ecg) -> int:
         (ecg_id,) = stage(ecg).ecg_ids
-        (job,) = store.claim_jobs(worker="w", limit=1, now=clock(), lease=timedelta(minutes=5))
+        (job,) = store.jobs.claim(worker="w", limit=1, now=clock(), lease=timedelta(minutes=5))
         reasons = (("flat-lead", "V2: no change for 1 s or more"),)
         scoring = Scoring(
             ecg_id=ecg_id,
@@ -83,9 +82,7 @@ def scored(store: Store, stage: Stage, clock: Clock) -> Callable[[Ecg], int]:
                 Score(head="troponin", label="troponin", probability=None, logit=None, reasons=reasons),
             ),
         )
-        store.finish_scoring(
-            job, scoring, ["ehr"], now=clock(), worker="w", control_ids=lambda: f"CONTROL{next(numbers)}"
-        )
+        assert not store.jobs.finish([(job, scoring)], now=clock(), worker="w")
         return ecg_id
 
     return put
@@ -104,7 +101,7 @@ def reporter(store: Store, destination: Destination, clock: Clock, worker: str =
 
 
 def message_of(store: Store, ecg_id: int) -> tuple[MessageState, list[str]]:
-    (message,) = store.story(ecg_id).messages
+    (message,) = store.ecgs.story(ecg_id).messages
     return message.state, [error.kind for error in message.errors]
 
 
@@ -149,7 +146,7 @@ def test_a_content_refusal_is_set_aside_at_once(
     assert reporter(store, destination, clock).run_batch() == 0
     code = answer if isinstance(answer, str) else answer[0]
     assert message_of(store, ecg_id) == (MessageState.DEAD, [code])
-    assert store.backlog().destinations["ehr"].dead == 1
+    assert store.questions.backlog().destinations["ehr"].dead == 1
 
 
 def test_a_receiver_that_is_busy_gets_it_again(store: Store, scored: Callable[[Ecg], int], clock: Clock) -> None:

@@ -58,7 +58,7 @@ def test_the_cursor_moves_only_when_everything_was_kept(
 ) -> None:
     source = Archive(b"a", b"b", problems=problems)
     schedule.pull(source, handle, store, now=clock())
-    assert store.cursor("archive") == expected
+    assert store.coordination.cursor("archive") == expected
     schedule.pull(source, handle, store, now=clock())
     assert source.cursors == [None, expected]
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from itertools import count
 
 import numpy as np
 import pytest
@@ -32,15 +31,12 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
 
 
 def scorer(store: Store, predictor: Predictor, clock: Clock, **rules: HeadRules) -> Scorer:
-    numbers = count(1)
     return Scorer(
         store,
         predictor,
         rules=lambda head: rules.get(head, HeadRules()),
-        destinations=("ehr", "archive"),
         worker="test-worker",
         clock=clock,
-        control_ids=lambda: f"CONTROL{next(numbers)}",
         batch_size=8,
         lease=timedelta(minutes=5),
         max_attempts=2,
@@ -65,7 +61,7 @@ def test_an_ecg_is_scored_by_every_head_and_told_to_every_destination(
 ) -> None:
     (ecg_id,) = stage(make_ecg(1)).ecg_ids
     assert scorer(store, predictor, clock).run_batch() == 1
-    story = store.story(ecg_id)
+    story = store.ecgs.story(ecg_id)
     (scoring,) = story.scorings
     assert {score.head for score in scoring.scores} == set(predictor.labels)
     assert all(score.probability is not None for score in scoring.scores)
@@ -87,9 +83,9 @@ def test_the_stored_probability_is_what_the_predictor_says_of_this_ecg_alone(
     for number, ecg_id in enumerate(ids):
         ecg = make_ecg(number)
         (alone,) = predictor.predict([Record(signal=ecg.signal, sampling_rate=ecg.sampling_rate)])
-        stored = {(s.head, s.label): (s.probability, s.logit) for s in store.story(ecg_id).scorings[0].scores}
+        stored = {(s.head, s.label): (s.probability, s.logit) for s in store.ecgs.story(ecg_id).scorings[0].scores}
         assert stored == {(h.head, h.label): (h.probability, h.logit) for h in alone.heads}
-        assert store.story(ecg_id).scorings[0].input_digest == alone.input_digest
+        assert store.ecgs.story(ecg_id).scorings[0].input_digest == alone.input_digest
 
 
 @pytest.mark.parametrize(
@@ -107,7 +103,7 @@ def test_a_damaged_ecg_is_answered_with_reasons_and_no_number(
     signal = alteration(recordings.load(1), 500.0, np.random.default_rng(1))
     (ecg_id,) = stage(make_ecg(1, signal)).ecg_ids
     scorer(store, predictor, clock).run_batch()
-    story = store.story(ecg_id)
+    story = store.ecgs.story(ecg_id)
     assert story.state is EcgState.NOT_EVALUABLE
     assert all(s.probability is None and s.logit is None for s in story.scorings[0].scores)
     assert {c for s in story.scorings[0].scores for c, _ in s.reasons} == {code}
@@ -118,7 +114,7 @@ def test_heads_are_judged_one_by_one(store: Store, predictor: Predictor, clock: 
     (ecg_id,) = stage(make_ecg(1, statements=("Ventricular-paced rhythm",))).ecg_ids
     rules = {"interpretation": HeadRules(paced="score"), "troponin": HeadRules(enabled=False)}
     scorer(store, predictor, clock, **rules).run_batch()
-    scores = store.story(ecg_id).scorings[0].scores
+    scores = store.ecgs.story(ecg_id).scorings[0].scores
     assert {s.head for s in scores if s.probability is not None} == {"interpretation"}
     assert {s.head for s in scores if s.reasons} == {"reduced_lvef"}
 
@@ -136,12 +132,12 @@ def test_a_poisoned_ecg_fails_alone_with_every_attempt_kept(
     assert one.run_batch() == 1
     clock.advance(minutes=10)
     assert one.run_batch() == 0
-    assert [store.story(ecg_id).state for ecg_id in good] == [EcgState.SCORED] * 2
-    story = store.story(bad)
+    assert [store.ecgs.story(ecg_id).state for ecg_id in good] == [EcgState.SCORED] * 2
+    story = store.ecgs.story(bad)
     assert (story.state, story.job_state) == (EcgState.FAILED, JobState.FAILED)
     assert [error.kind for error in story.job_errors] == ["RuntimeError"] * 2
     assert not any("TESTFAMILY" in error.text for error in story.job_errors)
-    counts = store.counts()
+    counts = store.questions.counts()
     assert counts.received == counts.scored + counts.not_evaluable + counts.failed + counts.waiting == 3
 
 
@@ -155,14 +151,15 @@ def test_an_ecg_whose_result_cannot_be_written_fails_alone(
             raise RuntimeError("TESTFAMILY cannot be written")
         return draft.control_id.encode()
 
-    one = scorer(replace(store, compose=write), predictor, clock)
+    telling = replace(store.database.telling, compose=write)
+    one = scorer(Store(replace(store.database, telling=telling)), predictor, clock)
     for _ in range(2):
         one.run_batch()
         clock.advance(minutes=10)
-    assert (store.story(good).state, store.story(bad).state) == (EcgState.SCORED, EcgState.FAILED)
-    assert [error.kind for error in store.story(bad).job_errors] == ["RuntimeError"] * 2
-    assert (store.story(bad).scorings, store.story(bad).messages) == ((), ())
-    assert len(store.story(good).messages) == 2
+    assert (store.ecgs.story(good).state, store.ecgs.story(bad).state) == (EcgState.SCORED, EcgState.FAILED)
+    assert [error.kind for error in store.ecgs.story(bad).job_errors] == ["RuntimeError"] * 2
+    assert (store.ecgs.story(bad).scorings, store.ecgs.story(bad).messages) == ((), ())
+    assert len(store.ecgs.story(good).messages) == 2
 
 
 def test_stat_goes_first(store: Store, predictor: Predictor, clock: Clock, stage: Stage) -> None:
@@ -170,8 +167,8 @@ def test_stat_goes_first(store: Store, predictor: Predictor, clock: Clock, stage
     ecg = make_ecg(9)
     (stat,) = stage(make_ecg(9, order=type(ecg.order)(stat=True))).ecg_ids
     scorer(store, predictor, clock).run_batch()
-    assert store.story(stat).state is EcgState.SCORED
-    assert store.story(routine[-1]).state is EcgState.WAITING
+    assert store.ecgs.story(stat).state is EcgState.SCORED
+    assert store.ecgs.story(routine[-1]).state is EcgState.WAITING
 
 
 def test_a_worker_that_lost_its_lease_leaves_the_other_ones_result(
@@ -183,9 +180,9 @@ def test_a_worker_that_lost_its_lease_leaves_the_other_ones_result(
     class Slow(Breaking):
         def predict(self, records: Sequence[Record], progress: object = None) -> list[Prediction]:
             clock.advance(minutes=6)  # past the lease: the job is taken back, and done by another worker
-            store.reap(now=clock())
+            store.leases.reap(now=clock())
             assert one.run_batch() == 1
             return Predictor.predict(self, records)
 
     scorer(store, Slow(predictor, 0), clock).run_batch()
-    assert len(store.story(ecg_id).scorings) == 1
+    assert len(store.ecgs.story(ecg_id).scorings) == 1

@@ -29,7 +29,6 @@ from ecgfm_clinical.service.service import Service
 from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.staging import engine
 from ecgfm_clinical.staging.records import EcgState
-from ecgfm_clinical.staging.registry import Registry
 from ecgfm_clinical.staging.store import Store
 from ecgfm_clinical.testing import make_ecg, wait_until
 from ecgfm_connectors.base import Received
@@ -58,11 +57,11 @@ def mllp(service: Service, number: int) -> str:
 
 def everything_rests(store: Store) -> None:
     """Nothing waits, the sum closes, and the audit trail is whole."""
-    wait_until(lambda: not store.counts().waiting and not store.backlog().destinations, timeout=60)
-    table = store.count_table()
+    wait_until(lambda: not store.questions.counts().waiting and not store.questions.backlog().destinations, timeout=60)
+    table = store.questions.count_table()
     for counts in (table.total, *table.by_source.values(), *table.by_head.values()):
         assert counts.received == counts.scored + counts.not_evaluable + counts.failed
-    assert store.audit_faults() == []
+    assert store.care.audit_faults() == []
 
 
 @pytest.fixture
@@ -90,9 +89,9 @@ def test_an_ecg_that_kills_the_worker_process_fails_alone(settings: Settings, st
         content = dicom_writer.write_ecg(ecg)
         take(Received(transport="dicom", source="dicom", content=content, received_at=wiring.utc_now()))
     order, deaths = ("Predictor.predict", "poison", 0), 0
-    while store.counts().waiting:
+    while store.questions.counts().waiting:
         worker = victim.start("score", settings.folder / "settings.toml", order, tmp_path / "score.log")
-        while worker.exitcode is None and store.counts().waiting:
+        while worker.exitcode is None and store.questions.counts().waiting:
             worker.join(0.1)
         if worker.exitcode is None:
             worker.terminate()
@@ -101,11 +100,14 @@ def test_an_ecg_that_kills_the_worker_process_fails_alone(settings: Settings, st
             assert worker.exitcode == -signal.SIGKILL, (tmp_path / "score.log").read_text()
             deaths += 1
     assert deaths == settings.scoring.max_attempts
-    states = {store.story(one.ecg_id).ecg.ecg.source_id: store.story(one.ecg_id).state for one in store.list_ecgs()}
+    states = {
+        store.ecgs.story(one.ecg_id).ecg.ecg.source_id: store.ecgs.story(one.ecg_id).state
+        for one in store.ecgs.newest()
+    }
     assert states.pop("1.2.3.2") is EcgState.FAILED
     assert set(states.values()) == {EcgState.SCORED}
-    (poison,) = store.find("1.2.3.2")
-    assert [error.kind for error in store.story(poison).job_errors] == ["WorkerDied"] * deaths
+    (poison,) = store.ecgs.find("1.2.3.2")
+    assert [error.kind for error in store.ecgs.story(poison).job_errors] == ["WorkerDied"] * deaths
 
 
 def test_two_of_everyone_share_the_work(settings: Settings, store: Store, ehr: EhrReceiver, tmp_path: Path) -> None:
@@ -127,7 +129,7 @@ def test_two_of_everyone_share_the_work(settings: Settings, store: Store, ehr: E
         for one in everyone:
             one.join(60)
     assert [one.exitcode for one in everyone] == [0] * 6
-    assert store.counts().received == store.counts().scored == 12
+    assert store.questions.counts().received == store.questions.counts().scored == 12
     assert len(ehr.messages) == len(set(ehr.messages)) == 12
     pulled = [b"source.pulled" in logs["connect", n].read_bytes() for n in range(2)]
     assert sorted(pulled) == [False, True], "one scheduler pulls, the other stands by"
@@ -146,7 +148,7 @@ def test_connections_that_break_off_hard_cost_nothing(service: Service, store: S
     assert mllp(service, 2) == "AA"
     ehr.wait_for(4)
     everything_rests(store)
-    assert store.counts().received == 2
+    assert store.questions.counts().received == 2
     assert len(set(ehr.messages)) == 2
 
 
@@ -155,7 +157,9 @@ def ahead(monkeypatch: pytest.MonkeyPatch, store: Store) -> list[timedelta]:
     """How far the clock is ahead: five hours, in which another process became the one that pulls."""
     by = [timedelta(hours=5)]
     monkeypatch.setattr(wiring, "utc_now", lambda: datetime.now(UTC) + by[0])
-    assert store.acquire_lease("schedule", "a process that is gone", now=wiring.utc_now(), duration=timedelta(hours=1))
+    assert store.coordination.acquire(
+        "schedule", "a process that is gone", now=wiring.utc_now(), duration=timedelta(hours=1)
+    )
     return by
 
 
@@ -170,7 +174,7 @@ def test_a_clock_that_is_set_back_makes_nothing_wait(
     assert c_store(service, 2) == 0
     ehr.wait_for(4)
     everything_rests(store)
-    assert store.counts().scored == 3
+    assert store.questions.counts().scored == 3
 
 
 @pytest.mark.peer
@@ -193,7 +197,7 @@ class TestPostgresql:
         # The first result may go twice, where its acknowledgement could not be written down: the same bytes.
         wait_until(lambda: len(set(ehr.messages)) == 3)
         everything_rests(store)
-        assert len(set(ehr.messages)) == store.counts().received == 3
+        assert len(set(ehr.messages)) == store.questions.counts().received == 3
 
 
 class TestSqlite:
@@ -265,7 +269,7 @@ class TestDisk:
         wait_until(lambda: c_store(service, number + 1) == 0)
         ehr.wait_for(taken + 1)
         everything_rests(store)
-        assert store.counts().received == taken + 1
+        assert store.questions.counts().received == taken + 1
         assert len(set(ehr.messages)) == taken + 1
         with closing(sqlite3.connect(small_disk / "store.db")) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -314,19 +318,19 @@ class TestModel:
         row = governance.model_row(bundle, path="second", now=wiring.utc_now())
         shutil.copytree(settings.folder / "second", settings.folder / "spare")
         damage(settings.folder / "second")
-        registry = Registry(store)
+        registry = store.models
         registry.register(row, now=wiring.utc_now(), actor="tester")
         registry.act("promoted", row.model_id, now=wiring.utc_now(), actor="tester", reason="test")
         wait_until(lambda: "model.unavailable" in events)
         assert c_store(service, 2) == 0
         seen = events.count("model.unavailable")
         wait_until(lambda: events.count("model.unavailable") > seen + 1)
-        assert store.counts().waiting == 1, "never scored by another model than the live one"
+        assert store.questions.counts().waiting == 1, "never scored by another model than the live one"
         shutil.copytree(settings.folder / "spare", settings.folder / "second", dirs_exist_ok=True)
         ehr.wait_for(2)
         everything_rests(store)
-        (second,) = store.find("1.2.3.2")
-        assert [one.model_id for one in store.story(second).scorings] == [row.model_id]
+        (second,) = store.ecgs.find("1.2.3.2")
+        assert [one.model_id for one in store.ecgs.story(second).scorings] == [row.model_id]
 
 
 def test_carts_that_cannot_connect_lose_nothing(settings: Settings, store: Store, ehr: EhrReceiver) -> None:

@@ -26,6 +26,6 @@ def test_nothing_is_lost_doubled_or_reordered_whoever_dies(tmp_path: Path, store
 
 
 def test_every_step_of_the_store_that_a_role_takes_is_a_place_to_die() -> None:
-    assert {("Store.finish_scorings", "commit"), ("MllpDestination.send", "after")} <= {
+    assert {("Jobs.finish", "commit"), ("MllpDestination.send", "after")} <= {
         point for role in STEPS for point in points(role)
     }

@@ -27,12 +27,12 @@ def test_from_cart_to_chart(service: Service, store: Store, ehr: EhrReceiver) ->
     (answer,) = cart.send([content], host="127.0.0.1", port=service.ports["dicom"])
     assert answer.status == 0x0000
     (body,) = ehr.wait_for(1)
-    (ecg_id,) = store.find("1.2.3.1")
-    wait_until(lambda: store.story(ecg_id).messages[0].state is MessageState.ACKNOWLEDGED)
+    (ecg_id,) = store.ecgs.find("1.2.3.1")
+    wait_until(lambda: store.ecgs.story(ecg_id).messages[0].state is MessageState.ACKNOWLEDGED)
 
-    story = store.story(ecg_id)
+    story = store.ecgs.story(ecg_id)
     assert story.state is EcgState.SCORED
-    assert store.load_payload(ecg_id).content.endswith(content[-1000:])  # as it was sent
+    assert store.ecgs.payload(ecg_id).content.endswith(content[-1000:])  # as it was sent
     assert story.messages[0].body == body
     (msh,), (pid,), (obr,) = segments(body, "MSH"), segments(body, "PID"), segments(body, "OBR")
     assert (msh[8], msh[9], msh[10], msh[11]) == ("ORU^R01^ORU_R01", story.messages[0].control_id, "T", "2.5.1")
@@ -66,8 +66,8 @@ def test_every_way_in_ends_in_a_result_and_the_sum_closes(
     (settings.folder / "drop" / "letter.txt").write_text("Dear colleague,", encoding="utf-8")
 
     ehr.wait_for(4)
-    wait_until(lambda: store.counts().received == 5 and not store.counts().waiting)
-    table = store.count_table()
+    wait_until(lambda: store.questions.counts().received == 5 and not store.questions.counts().waiting)
+    table = store.questions.count_table()
     assert (table.total.scored, table.total.not_evaluable, table.total.failed) == (3, 1, 1)
     assert set(table.by_source) == {"dicom", "hl7", "drop"}
     x_only = [body for body in ehr.messages if {obx[11] for obx in segments(body, "OBX")} == {"X"}]
@@ -84,8 +84,8 @@ def test_what_was_seen_before_is_answered_and_not_scored_again(
         (answer,) = cart.send([content], host="127.0.0.1", port=service.ports["dicom"])
         assert answer.status == 0x0000
     ehr.wait_for(1)
-    wait_until(lambda: not store.backlog().destinations)
-    assert store.counts().received == 1
+    wait_until(lambda: not store.questions.backlog().destinations)
+    assert store.questions.counts().received == 1
     assert len(ehr.messages) == 1
 
 
@@ -94,9 +94,9 @@ def test_a_lost_acknowledgement_repeats_the_same_bytes(service: Service, store: 
     cart.send([dicom_writer.write_ecg(make_ecg(1))], host="127.0.0.1", port=service.ports["dicom"])
     bodies = ehr.wait_for(3)
     assert len(set(bodies)) == 1
-    (ecg_id,) = store.find("1.2.3.1")
-    wait_until(lambda: store.story(ecg_id).messages[0].state is MessageState.ACKNOWLEDGED)
-    assert [error.kind for error in store.story(ecg_id).messages[0].errors] == ["Unreachable"] * 2
+    (ecg_id,) = store.ecgs.find("1.2.3.1")
+    wait_until(lambda: store.ecgs.story(ecg_id).messages[0].state is MessageState.ACKNOWLEDGED)
+    assert [error.kind for error in store.ecgs.story(ecg_id).messages[0].errors] == ["Unreachable"] * 2
 
 
 def test_stopping_finishes_what_is_under_way(settings: Settings, store: Store, ehr: EhrReceiver) -> None:
@@ -106,8 +106,8 @@ def test_stopping_finishes_what_is_under_way(settings: Settings, store: Store, e
         [dicom_writer.write_ecg(make_ecg(number)) for number in range(6)], host="127.0.0.1", port=running.ports["dicom"]
     )
     running.stop()
-    assert store.counts().received == 6
-    assert store.backlog().jobs_running == 0
+    assert store.questions.counts().received == 6
+    assert store.questions.backlog().jobs_running == 0
     again = Service(settings, "all", store)
     again.start()
     try:

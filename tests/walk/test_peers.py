@@ -100,10 +100,10 @@ def test_dcmtk_in_python_hl7_out(running: Service, store: Store, receiver: Pytho
     subprocess.run([STORESCU, "-R", *peer, *files], check=True, timeout=60)
 
     wait_until(lambda: len(receiver.messages) == len(numbers))
-    ids = [store.find(f"1.2.3.{number}")[0] for number in numbers]
-    wait_until(lambda: all(store.story(i).messages[0].state is MessageState.ACKNOWLEDGED for i in ids))
+    ids = [store.ecgs.find(f"1.2.3.{number}")[0] for number in numbers]
+    wait_until(lambda: all(store.ecgs.story(i).messages[0].state is MessageState.ACKNOWLEDGED for i in ids))
     parsed = [hl7.parse(text) for text in receiver.messages]
     assert {str(message.segment("MSH")[10]) for message in parsed} == {
-        store.story(ecg_id).messages[0].control_id for ecg_id in ids
+        store.ecgs.story(ecg_id).messages[0].control_id for ecg_id in ids
     }
     assert {str(message.segment("PID")[3][0][0]) for message in parsed} == {f"T{number}" for number in numbers}

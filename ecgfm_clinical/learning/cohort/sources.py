@@ -12,9 +12,8 @@ from typing import Protocol
 from ecgfm.records import Record
 from ecgfm_clinical.ecg.evaluability import judge
 from ecgfm_clinical.settings import HeadRules
-from ecgfm_clinical.staging import cohorts
 from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeKind, OutcomeRow
-from ecgfm_clinical.staging.registry import Registry
+from ecgfm_clinical.staging.cohorts import Cohorts
 from ecgfm_connectors.ecg import Ecg
 
 PAGE = 64  #: ECGs read in one question to the store: some 15 MB
@@ -58,18 +57,16 @@ class Reasons:
 class StoreSource:
     """Everything that was staged up to a moment, as it was known then: the same moment gives the same rows again."""
 
-    def __init__(self, registry: Registry, *, as_of: datetime) -> None:
-        self._registry = registry
+    def __init__(self, cohorts: Cohorts, *, as_of: datetime) -> None:
+        self._cohorts = cohorts
         self._as_of = as_of
 
     def rows(self) -> list[EcgRow]:
-        with self._registry.asking() as ask:
-            return cohorts.ecg_rows(ask, as_of=self._as_of)
+        return self._cohorts.ecgs(as_of=self._as_of)
 
     def outcomes(self, kind: OutcomeKind) -> list[OutcomeRow]:
         """Every measured result of one kind as it was known then."""
-        with self._registry.asking() as ask:
-            return cohorts.outcome_rows(ask, kind, as_of=self._as_of)
+        return self._cohorts.outcomes(kind, as_of=self._as_of)
 
     def ecg(self, key: str) -> Ecg:
         (found,) = self.ecgs([key])
@@ -77,6 +74,4 @@ class StoreSource:
 
     def ecgs(self, keys: Sequence[str]) -> Iterator[Ecg]:
         for start in range(0, len(keys), PAGE):
-            with self._registry.asking() as ask:  # never held open while the caller works
-                page: list[Ecg] = cohorts.signals(ask, keys[start : start + PAGE])
-            yield from page
+            yield from self._cohorts.recordings(keys[start : start + PAGE])

@@ -26,7 +26,6 @@ from ecgfm_clinical.learning.report import figures
 from ecgfm_clinical.learning.report.page import STYLE
 from ecgfm_clinical.learning.runs import write_json
 from ecgfm_clinical.learning.work import Workshop
-from ecgfm_clinical.staging import cohorts
 from ecgfm_clinical.staging.cohort_rows import EcgRow
 from ecgfm_connectors.ecg import Ecg
 
@@ -50,7 +49,7 @@ def watch(workshop: Workshop) -> Watched:
     now = workshop.clock()
     live = planning.live_model(workshop.settings, workshop.registry, now=now, actor=workshop.actor)
     bundle = planning.opened(workshop.settings, live)
-    source = StoreSource(workshop.registry, as_of=now)
+    source = StoreSource(workshop.store.cohorts, as_of=now)
     rows = [row for row in source.rows() if row.acquired_at is not None and not row.test_data and not row.superseded]
     old, new = _parts(rows, bundle)
     told, findings = _inputs(workshop, bundle, source, old, new)
@@ -146,8 +145,7 @@ def _scored(
 ) -> list[tuple[str, Scored]]:
     """Every score that the live model gave, with its outcome where the patient was not trained on."""
     outcomes = _outcomes(workshop, bundle, head, label, now)
-    with workshop.registry.asking() as ask:
-        given = cohorts.scored(ask, head, label)
+    given = workshop.store.cohorts.scored(head, label)
     return [
         (
             key,

@@ -52,7 +52,7 @@ def hospital(bundle: Path, sent: list[Delivery], tmp_path_factory: pytest.TempPa
 
 
 def test_everything_sent_is_accounted_for(hospital: Hospital, sent: list[Delivery]) -> None:
-    assert hospital.store.counts() == Counts(received=6, scored=3, not_evaluable=2, failed=1, waiting=0)
+    assert hospital.store.questions.counts() == Counts(received=6, scored=3, not_evaluable=2, failed=1, waiting=0)
     told = {one.delivery.patient: one.text for one in hospital.answers if one.delivery in sent}
     assert set(told) == {one.patient for one in sent}
     assert set(told.values()) == {"0x0000", "AA", "taken"}

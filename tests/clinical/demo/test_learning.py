@@ -7,7 +7,6 @@ import pytest
 from ecgfm_clinical import wiring
 from ecgfm_clinical.demo import clinic
 from ecgfm_clinical.demo.learning import hospital_in, learn, summary
-from ecgfm_clinical.staging.registry import Registry
 from ecgfm_clinical.testing import Clock
 
 #: What a handful of invented patients can satisfy; the rules themselves are tested with the gate.
@@ -28,7 +27,7 @@ def test_outcomes_arrive_heads_are_promoted_and_the_next_result_carries_them(tmp
             file.write(LENIENT)
         learnt = learn(hospital, 260, clock=wiring.utc_now, replicates=20)
         assert {answer.text for answer in hospital.answers} <= {"AA", "0x0000"}
-        registry = Registry(hospital.store)
+        registry = hospital.store.models
         live = registry.live()
         acts = [(event.action, event.actor) for event in registry.history()]
     assert learnt.promoted, summary(learnt)

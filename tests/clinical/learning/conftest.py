@@ -16,7 +16,6 @@ from ecgfm.network import EcgFm
 from ecgfm_clinical.demo import clinic
 from ecgfm_clinical.learning.work import Workshop
 from ecgfm_clinical.settings import Settings
-from ecgfm_clinical.staging.registry import Registry
 from ecgfm_clinical.staging.store import Store
 from ecgfm_clinical.testing import Clock
 from ecgfm_connectors.base import Received
@@ -42,7 +41,7 @@ GATE = {
 def stage(store: Store, contents: Contents, content: bytes, at: datetime) -> None:
     """Stage one payload as a listener would."""
     received = Received(transport="mllp", source="feed", content=content, received_at=at)
-    store.intake(received, contents, now=at, actor="feed")
+    store.intake.record(received, contents, now=at, actor="feed")
 
 
 def stage_message(store: Store, message: bytes, at: datetime) -> None:
@@ -76,7 +75,7 @@ def _keep_embeddings(folder: Path, scratch: Path) -> None:
     settings = settings_in(scratch)
     store = Store.open(settings.store_url)
     for head in ("reduced_lvef", "troponin"):
-        Workshop(settings=settings, registry=Registry(store), actor="tester", clock=Clock()).retrain(head, replicates=2)
+        Workshop(settings=settings, store=store, actor="tester", clock=Clock()).retrain(head, replicates=2)
     store.close()
     shutil.copytree(scratch / "models" / "embeddings", folder / "models" / "embeddings")
 
@@ -113,7 +112,7 @@ def clinic_store(clinic_settings: Settings) -> Iterator[Store]:
 def workshop(clinic_settings: Settings, clinic_store: Store) -> Workshop:
     clock = Clock()
     clock.now += timedelta(hours=1)
-    return Workshop(settings=clinic_settings, registry=Registry(clinic_store), actor="tester", clock=clock)
+    return Workshop(settings=clinic_settings, store=clinic_store, actor="tester", clock=clock)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from ecgfm_clinical.pipeline.live import LiveScorer, ShadowScorer
 from ecgfm_clinical.pipeline.scoring import Scorer
 from ecgfm_clinical.pipeline.shadow import compared
 from ecgfm_clinical.settings import Settings
-from ecgfm_clinical.staging.registry import ModelRow, Registry
+from ecgfm_clinical.staging.registry import ModelRow
 from ecgfm_clinical.staging.store import Store
 from ecgfm_clinical.testing import Clock, make_ecg
 from ecgfm_connectors.base import Verdict
@@ -39,7 +39,7 @@ class House:
                 "heads": {"interpretation": {"enabled": False}},
             }
         )
-        self.registry = Registry(store)
+        self.registry = store.models
         self.rows = {}
         for seed, name in enumerate(("first", "second", "third")):
             bundle = write_tiny_bundle(folder / name, seed=seed)
@@ -189,7 +189,7 @@ def test_settings_install_the_first_model_and_replace_no_live_one(house: House, 
 
 def test_the_history_cannot_be_rewritten(house: House) -> None:
     for statement in ("UPDATE model_event SET actor = 'nobody'", "DELETE FROM model_event"):
-        with pytest.raises(Exception, match="append-only"), house.store.writer.begin() as connection:
+        with pytest.raises(Exception, match="append-only"), house.store.database.writer.begin() as connection:
             connection.execute(text(statement))
 
 
@@ -211,7 +211,7 @@ def test_every_ecg_is_scored_by_the_model_that_was_live_and_by_no_other(house: H
     house.rollback()
     third = stage(make_ecg(3)).ecg_ids[0]
     assert live.run_batch() == 1
-    used = [house.store.story(ecg_id).scorings[-1].model_id for ecg_id in (first, second, third)]
+    used = [house.store.ecgs.story(ecg_id).scorings[-1].model_id for ecg_id in (first, second, third)]
     assert used == [house.rows[name].model_id for name in ("first", "second", "first")]
 
 
@@ -223,7 +223,7 @@ def test_a_live_bundle_that_cannot_be_opened_makes_jobs_wait(house: House, stage
     live = LiveScorer(house.registry, house.scorer)
     stage(make_ecg(1))
     assert live.run_batch() == 0
-    assert house.store.counts().waiting == 1
+    assert house.store.questions.counts().waiting == 1
     (tmp_path / "second" / "model.safetensors").write_bytes(kept)
     assert live.run_batch() == 1
 
@@ -249,8 +249,8 @@ def test_the_shadow_answers_live_ecgs_and_sends_nothing(house: House, stage: Sta
     live.run_batch()
     assert shadow.run_batch() == 1
     assert shadow.run_batch() == 0, "once"
-    assert [scoring.model_id for scoring in house.store.story(late).scorings] == [house.rows["first"].model_id]
-    assert len(house.store.story(early).scorings) == 1
+    assert [scoring.model_id for scoring in house.store.ecgs.story(late).scorings] == [house.rows["first"].model_id]
+    assert len(house.store.ecgs.story(early).scorings) == 1
     told = compared(house.registry, house.rows["second"])
     assert (told["ecgs"], {one["head"] for one in told["labels"]}) == (1, {"reduced_lvef", "troponin"})
     house.registry.act("shadow-off", house.rows["second"].model_id, now=house.clock(), actor="Dr Test", reason="")

@@ -135,7 +135,7 @@ def test_an_interrupted_run_goes_on_as_of_its_own_moment(
 
 def test_the_prediction_of_the_service_is_that_of_the_judgement(workshop: Workshop, clinic_store: Store) -> None:
     done = retrained(workshop, "reduced_lvef", replicates=20)
-    (staged,) = clinic_store.load_staged([1])
+    (staged,) = clinic_store.ecgs.load([1])
     predictor = Predictor.from_bundle(done.bundle.path, device="cpu")
     (found,) = predictor.predict([Record(signal=staged.ecg.signal, sampling_rate=500.0)])
     assert found.heads[0].threshold == done.bundle.heads[0].operating_points["reduced_lvef"]
@@ -250,7 +250,7 @@ def test_a_merged_patient_brings_echo_and_ecg_together(
 
 def test_ecgs_whose_signal_retention_removed_are_counted_out(workshop: Workshop, clinic_store: Store) -> None:
     before, _ = workshop.cohort("reduced_lvef", workshop.clock())
-    with clinic_store.writer.begin() as connection:
+    with clinic_store.database.writer.begin() as connection:
         connection.execute(text("DELETE FROM signal WHERE ecg_id <= 3"))
     after, _ = workshop.cohort("reduced_lvef", workshop.clock())
     assert {step.code: step.excluded for step in after.steps}["no-signal"] == 3
@@ -260,7 +260,7 @@ def test_ecgs_whose_signal_retention_removed_are_counted_out(workshop: Workshop,
         "ecg:3",
     }
     retrained(workshop, "reduced_lvef", replicates=2)
-    with clinic_store.writer.begin() as connection:
+    with clinic_store.database.writer.begin() as connection:
         connection.execute(text("DELETE FROM signal"))
     told = watch(workshop).told
     assert "retention" in told["inputs_missing"]
@@ -280,7 +280,7 @@ def test_each_site_meets_its_own_operating_point_of_one_bundle(workshop: Worksho
     made = done.bundle.provenance["heads"]["reduced_lvef"]["site_operating_points"]
     assert "of this site" in made["North"]["chosen_on"]
     assert "too few of this site (0)" in made["nowhere"]["chosen_on"]
-    staged = clinic_store.load_staged(range(1, 9))
+    staged = clinic_store.ecgs.load(range(1, 9))
     predictor = Predictor.from_bundle(done.bundle.path, device="cpu")
     scorer = wiring.build_scorer(workshop.settings, clinic_store, predictor)
     for one in staged:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ecgfm_clinical.staging.records import Draft, Job, OutboundMessage, Score, Scoring
+from ecgfm_clinical.errors import LeaseLost
+from ecgfm_clinical.staging.records import Draft, Job, OutboundMessage, Score, Scoring, Telling
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Received, Verdict
 from ecgfm_connectors.contents import Contents, Merge
@@ -40,8 +41,13 @@ class Ward:
     lease = LEASE
 
     def __init__(self, store: Store) -> None:
-        self.store = replace(store, compose=write)
         self._numbers = itertools.count(1)
+        telling = Telling(destinations=("ehr",), compose=write, control_ids=self.control_id)
+        self.store = Store(replace(store.database, telling=telling))
+
+    def with_telling(self, **changes: Any) -> Store:
+        """The same store, in which messages are made otherwise."""
+        return Store(replace(self.store.database, telling=replace(self.store.database.telling, **changes)))
 
     def later(self, **delta: float) -> datetime:
         return self.now + timedelta(**delta)
@@ -83,7 +89,7 @@ class Ward:
         if isinstance(contents, Ecg):
             contents = Contents(ecgs=(contents,))
         received = received or self.received()
-        return self.store.intake(received, contents, now=received.received_at, actor="carts")
+        return self.store.intake.record(received, contents, now=received.received_at, actor="carts")
 
     def take_stat(self) -> Verdict:
         return self.take(order=Order(stat=True))
@@ -93,7 +99,7 @@ class Ward:
         return self.take(Contents(identity_events=(event,), **more))
 
     def claim(self, *, worker: str = "scorer", limit: int = 10, now: datetime | None = None) -> list[Job]:
-        return self.store.claim_jobs(worker=worker, limit=limit, now=now or self.later(seconds=1), lease=self.lease)
+        return self.store.jobs.claim(worker=worker, limit=limit, now=now or self.later(seconds=1), lease=self.lease)
 
     def scoring(self, ecg_id: int, probability: float | None = 0.25, **changes: Any) -> Scoring:
         reasons = (("lead-off", "lead V1 is missing"),) if probability is None else ()
@@ -116,14 +122,10 @@ class Ward:
     def finish(
         self, job: Job, destinations: Sequence[str] = ("ehr",), *, worker: str = "scorer", **changes: Any
     ) -> None:
-        self.store.finish_scoring(
-            job,
-            self.scoring(job.ecg_id, **changes),
-            destinations,
-            now=self.later(seconds=2),
-            worker=worker,
-            control_ids=self.control_id,
-        )
+        store = self.with_telling(destinations=tuple(destinations))
+        scored = [(job, self.scoring(job.ecg_id, **changes))]
+        if store.jobs.finish(scored, now=self.later(seconds=2), worker=worker):
+            raise LeaseLost
 
     def control_id(self) -> str:
         return f"CTRL{next(self._numbers):06d}"
@@ -136,13 +138,13 @@ class Ward:
     def claim_messages(
         self, *, worker: str = "sender", destination: str = "ehr", limit: int = 10, now: datetime | None = None
     ) -> list[OutboundMessage]:
-        return self.store.claim_messages(
+        return self.store.outbox.claim(
             worker=worker, destination=destination, limit=limit, now=now or self.later(seconds=3), lease=self.lease
         )
 
     def begin(self, message: OutboundMessage, *, worker: str = "sender") -> bytes:
         """The bytes, now perhaps on the wire."""
-        return self.store.begin_send(message, now=self.later(seconds=4), worker=worker)
+        return self.store.outbox.begin(message, now=self.later(seconds=4), worker=worker)
 
     def on_the_wire(self, message: OutboundMessage, *, worker: str = "sender") -> OutboundMessage:
         """The same message after its sending began."""
@@ -152,14 +154,14 @@ class Ward:
     def addressed(self, message: OutboundMessage) -> str:
         """Whom the message is for as it stands in the store, not sent: the identifiers in it."""
         (body,) = (
-            one.body for one in self.store.story(message.ecg_id).messages if one.message_id == message.message_id
+            one.body for one in self.store.ecgs.story(message.ecg_id).messages if one.message_id == message.message_id
         )
         assert body is not None
         return body.decode().split("|")[3]
 
     def acknowledge(self, message: OutboundMessage, *, worker: str = "sender") -> None:
         ack = Ack(code="AA", control_id=message.control_id)
-        self.store.finish_message(message, ack, now=self.later(seconds=5), worker=worker)
+        self.store.outbox.finish(message, ack, now=self.later(seconds=5), worker=worker)
 
     def send_all(self, destination: str = "ehr") -> list[str]:
         """Control ids in the order sent."""

@@ -16,7 +16,7 @@ DISARM = {
 
 
 def _tamper(store: Store, statement: str) -> None:
-    with store.writer.begin() as connection:
+    with store.database.writer.begin() as connection:
         for line in DISARM[connection.dialect.name]:
             connection.execute(text(line))
         connection.execute(text(statement))
@@ -30,7 +30,7 @@ def _walk(ward: Any) -> int:
 
 
 def test_the_whole_way_of_an_ecg_is_told(ward: Any) -> None:
-    events = ward.store.story(_walk(ward)).events
+    events = ward.store.ecgs.story(_walk(ward)).events
     assert [(event.actor, event.action) for event in events] == [
         ("carts", "ecg.staged"),
         ("scorer", "ecg.scored"),
@@ -38,7 +38,7 @@ def test_the_whole_way_of_an_ecg_is_told(ward: Any) -> None:
         ("sender", "message.sending"),
         ("sender", "message.acknowledged"),
     ]
-    assert ward.store.audit_faults() == []
+    assert ward.store.care.audit_faults() == []
 
 
 @pytest.mark.parametrize(
@@ -46,9 +46,9 @@ def test_the_whole_way_of_an_ecg_is_told(ward: Any) -> None:
 )
 def test_the_database_refuses_to_change_it(ward: Any, statement: str) -> None:
     _walk(ward)
-    with pytest.raises(StoreError), translated(), ward.store.writer.begin() as connection:
+    with pytest.raises(StoreError), translated(), ward.store.database.writer.begin() as connection:
         connection.execute(text(statement))
-    assert ward.store.audit_faults() == []
+    assert ward.store.care.audit_faults() == []
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_the_database_refuses_to_change_it(ward: Any, statement: str) -> None:
 def test_a_change_behind_the_databases_back_shows(ward: Any, statement: str) -> None:
     _walk(ward)
     _tamper(ward.store, statement)
-    assert ward.store.audit_faults()
+    assert ward.store.care.audit_faults()
 
 
 def test_cutting_off_the_end_shows_once_another_process_has_written(ward: Any, store_url: str) -> None:
@@ -72,15 +72,15 @@ def test_cutting_off_the_end_shows_once_another_process_has_written(ward: Any, s
     other = Store.open(store_url)
     type(ward)(other).take(received=ward.received(b"from another process"))
     other.close()
-    assert ward.store.audit_faults() == []
+    assert ward.store.care.audit_faults() == []
     _tamper(ward.store, "DELETE FROM audit WHERE action = 'message.acknowledged'")
-    assert ward.store.audit_faults()
+    assert ward.store.care.audit_faults()
 
 
 def test_writers_at_once_each_spin_a_strand_that_holds(ward: Any) -> None:
     ward.at_once([lambda: ward.take() for _ in range(12)])
-    assert ward.store.audit_faults() == []
-    assert len({event.action for event in ward.store.trail()}) == 2
+    assert ward.store.care.audit_faults() == []
+    assert len({event.action for event in ward.store.care.trail()}) == 2
 
 
 def test_a_step_that_fails_leaves_no_trace_and_no_gap(ward: Any) -> None:
@@ -91,9 +91,9 @@ def test_a_step_that_fails_leaves_no_trace_and_no_gap(ward: Any) -> None:
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        ward.store.finish_scoring(
-            job, ward.scoring(ecg_id), ["ehr"], now=ward.now, worker="scorer", control_ids=no_number
+        ward.with_telling(control_ids=no_number).jobs.finish(
+            [(job, ward.scoring(ecg_id))], now=ward.now, worker="scorer"
         )
     ward.finish(job)
-    assert [event.action for event in ward.store.story(ecg_id).events].count("ecg.scored") == 1
-    assert ward.store.audit_faults() == []
+    assert [event.action for event in ward.store.ecgs.story(ecg_id).events].count("ecg.scored") == 1
+    assert ward.store.care.audit_faults() == []

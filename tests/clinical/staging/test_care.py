@@ -19,7 +19,7 @@ DAY = timedelta(days=1)
 
 
 def _expire(ward: Any, **ages: timedelta) -> Any:
-    return ward.store.expire(now=ward.later(days=10), actor="retention", **ages)
+    return ward.store.care.expire(now=ward.later(days=10), actor="retention", **ages)
 
 
 class TestRetention:
@@ -30,15 +30,15 @@ class TestRetention:
         gone = _expire(ward, payloads=9 * DAY, signals=11 * DAY)
         assert (gone.payloads, gone.signals, gone.messages) == (1, 0, 0)
         with pytest.raises(NotFound, match="retention"):
-            ward.store.load_payload(ecg_id)
-        assert ward.store.load_staged([ecg_id])
+            ward.store.ecgs.payload(ecg_id)
+        assert ward.store.ecgs.load([ecg_id])
         gone = _expire(ward, signals=9 * DAY, messages=9 * DAY)
         assert (gone.payloads, gone.signals, gone.messages) == (0, 1, 1)
-        story = ward.store.story(ecg_id)
+        story = ward.store.ecgs.story(ecg_id)
         assert len(story.scorings) == 1
         assert story.messages[0].body is None
-        assert ward.store.counts().scored == 1
-        assert ward.store.audit_faults() == []
+        assert ward.store.questions.counts().scored == 1
+        assert ward.store.care.audit_faults() == []
 
     def test_nothing_goes_that_is_not_delivered(self, ward: Any) -> None:
         ward.take(patient=ward.patient("waits"))
@@ -50,7 +50,7 @@ class TestRetention:
         for message in ward.claim_messages():
             if message.ecg_id == 3:
                 retry = refused(Ack(code="AE", control_id=message.control_id), attempts=1, now=ward.now)
-                ward.store.fail_message(ward.on_the_wire(message), retry, now=ward.now, worker="sender")
+                ward.store.outbox.fail(ward.on_the_wire(message), retry, now=ward.now, worker="sender")
         gone = _expire(ward, payloads=DAY, signals=DAY, messages=DAY)
         assert (gone.payloads, gone.signals, gone.messages) == (0, 0, 0)
         assert jobs
@@ -62,13 +62,13 @@ class TestRetention:
         ward.send_all()
         _expire(ward, payloads=DAY)
         assert ward.take(ecg, received).ecg_ids == first.ecg_ids
-        assert ward.store.counts().received == 1
+        assert ward.store.questions.counts().received == 1
 
     def test_refused_payloads_go_by_age_and_their_reason_stays(self, ward: Any) -> None:
         ward.take(Refused("not-simultaneous", "4 × 2.5 s"))
         assert _expire(ward, payloads=DAY).payloads == 1
-        assert ward.store.refusals() == {"not-simultaneous": 1}
-        assert ward.store.load_set_aside() == []
+        assert ward.store.questions.refusals() == {"not-simultaneous": 1}
+        assert ward.store.ecgs.set_aside() == []
 
 
 class TestKeys:
@@ -80,45 +80,37 @@ class TestKeys:
     ) -> None:
         store = Store.open(store_url, create=True, keyring=Keyring(keys=before))
         self._fill(ward_of(store))
-        told = store.story(1)
+        told = store.ecgs.story(1)
         store.close()
         both = Store.open(store_url, keyring=Keyring(keys=after))
-        assert both.reseal(now=told.ecg.received_at, actor="operator") > 8
-        assert both.reseal(now=told.ecg.received_at, actor="operator") == 0
+        assert both.care.reseal(now=told.ecg.received_at, actor="operator") > 8
+        assert both.care.reseal(now=told.ecg.received_at, actor="operator") == 0
         both.close()
         newest = max(after)
         alone = Store.open(store_url, keyring=Keyring(keys={newest: after[newest]}))
-        again = alone.story(1)
+        again = alone.ecgs.story(1)
         assert again.ecg.ecg.patient == told.ecg.ecg.patient
         assert again.ecg.ecg.signal.tobytes() == told.ecg.ecg.signal.tobytes()
         assert again.messages[0].body == told.messages[0].body
         assert again.messages[0].acknowledgement == told.messages[0].acknowledgement
-        assert alone.load_payload(1).content
+        assert alone.ecgs.payload(1).content
         assert ward_of(alone).take(source_id="another", received=None).ecg_ids
         alone.close()
 
     def test_encryption_can_be_taken_off(self, store_url: str, ward_of: Any) -> None:
         store = Store.open(store_url, create=True, keyring=Keyring(keys={1: OLD}))
         self._fill(ward_of(store))
-        store.reseal(now=ward_of.now, actor="operator", plain=True)
+        store.care.reseal(now=ward_of.now, actor="operator", plain=True)
         store.close()
         plain = Store.open(store_url)
-        assert plain.story(1).ecg.ecg.patient.family_name == "Testperson"
+        assert plain.ecgs.story(1).ecg.ecg.patient.family_name == "Testperson"
         plain.close()
 
     def _fill(self, ward: Any) -> None:
         ward.take()
         ward.score_all()
         ward.send_all()
-        ward.store.correct(
-            1,
-            patient=ward.patient("RIGHT"),
-            destinations=["ehr"],
-            reason="mix-up",
-            now=ward.now,
-            actor="operator",
-            control_ids=ward.control_id,
-        )
+        ward.store.results.correct(1, patient=ward.patient("RIGHT"), reason="mix-up", now=ward.now, actor="operator")
         ward.merge("OLD", "NEW", demographics=(ward.patient("NEW"),))
 
 
@@ -128,11 +120,11 @@ class TestBackup:
         ward = ward_of(store)
         for _ in range(5):
             ward.take()
-        ward.at_once([lambda: store.back_up(tmp_path / "copy.db"), *[lambda: ward.take() for _ in range(10)]])
+        ward.at_once([lambda: store.care.back_up(tmp_path / "copy.db"), *[lambda: ward.take() for _ in range(10)]])
         copy = Store.open(f"sqlite:///{tmp_path / 'copy.db'}")
-        assert 5 <= copy.counts().received <= 15
-        assert copy.counts().received == len(copy.list_ecgs())
-        assert copy.audit_faults() == []
+        assert 5 <= copy.questions.counts().received <= 15
+        assert copy.questions.counts().received == len(copy.ecgs.newest())
+        assert copy.care.audit_faults() == []
         ward_of(copy).score_all()
         copy.close()
         store.close()
@@ -140,7 +132,7 @@ class TestBackup:
     def test_a_backup_never_overwrites(self, tmp_path: Path) -> None:
         store = Store.open(f"sqlite:///{tmp_path / 'store.db'}", create=True)
         with pytest.raises(StoreError, match="exists already"):
-            store.back_up(tmp_path / "store.db")
+            store.care.back_up(tmp_path / "store.db")
         store.close()
 
     @pytest.mark.peer
@@ -154,14 +146,14 @@ class TestBackup:
             ward.take()
         ward.score_all()
         with pytest.raises(StoreError, match="pg_dump"):
-            store.back_up(tmp_path / "x")
+            store.care.back_up(tmp_path / "x")
         store.close()
         dump, plain = tmp_path / "ecgfm.dump", url.replace("+psycopg", "")
         subprocess.run(["pg_dump", "--format=custom", f"--file={dump}", plain], check=True)
         other = postgresql_server.create_database()
         subprocess.run(["pg_restore", f"--dbname={other.replace('+psycopg', '')}", str(dump)], check=True)
         restored = Store.open(other)
-        assert restored.counts().scored == 3
-        assert restored.audit_faults() == []
+        assert restored.questions.counts().scored == 3
+        assert restored.care.audit_faults() == []
         assert len(ward_of(restored).claim_messages()) == 1
         restored.close()

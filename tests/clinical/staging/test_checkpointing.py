@@ -38,7 +38,7 @@ def test_what_is_committed_reaches_the_file_without_another_commit(store: Store,
 
 
 def test_a_new_file_has_large_pages_and_a_bound_on_its_log(store: Store) -> None:
-    with store.writer.connect() as connection:
+    with store.database.writer.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA page_size").scalar() == engine.PAGE_BYTES
         pages = connection.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar_one()
     assert pages * engine.PAGE_BYTES == engine.LONGEST_LOG
@@ -52,7 +52,7 @@ def test_closing_ends_the_thread_and_another_nudge_starts_none(store: Store, war
         return [thread.name for thread in threading.enumerate() if thread not in before]
 
     ward = ward_of(store)
-    ward.store.counts()
+    ward.store.questions.counts()
     assert started() == []  # commands that only read have none
     ward.take()
     assert started() == ["checkpointer"]

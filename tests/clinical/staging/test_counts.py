@@ -34,10 +34,10 @@ def test_the_sum_closes_for_every_period_and_agrees_with_each_ecgs_own_story(war
         assert ward.take(received=package).ecg_ids == ecg_ids  # the sender repeats itself
         received.append((at, source, ecg_ids[0]))
     _work(ward, chance)
-    stories = {one: ward.store.story(one).state for at, source, one in received if one is not None}
+    stories = {one: ward.store.ecgs.story(one).state for at, source, one in received if one is not None}
     for _ in range(25):
         since, until = sorted(start + timedelta(hours=chance.uniform(-5, 80)) for _ in range(2))
-        table = ward.store.count_table(since=since, until=until)
+        table = ward.store.questions.count_table(since=since, until=until)
         inside = [(source, one) for at, source, one in received if since <= at < until]
         assert table.total.received == len(inside)
         assert all(map(_closes, [table.total, *table.by_source.values(), *table.by_head.values()]))
@@ -46,8 +46,10 @@ def test_the_sum_closes_for_every_period_and_agrees_with_each_ecgs_own_story(war
         told = Counter(stories[one] for _, one in inside if one in stories)
         assert table.total.scored == told[EcgState.SCORED]
         assert table.total.not_evaluable == told[EcgState.NOT_EVALUABLE]
-    everything = ward.store.count_table()
-    assert everything == ward.store.count_table(since=start - timedelta(days=2), until=ward.now + timedelta(days=9))
+    everything = ward.store.questions.count_table()
+    assert everything == ward.store.questions.count_table(
+        since=start - timedelta(days=2), until=ward.now + timedelta(days=9)
+    )
 
 
 def _work(ward: Any, chance: random.Random) -> None:
@@ -55,7 +57,7 @@ def _work(ward: Any, chance: random.Random) -> None:
         fate = chance.random()
         if fate < 0.2:
             error = AttemptError(at=ward.now, attempt=1, kind="X", text="x")
-            ward.store.fail_job(job, Retry(due_at=None, error=error), now=ward.now, worker="scorer")
+            ward.store.jobs.fail(job, Retry(due_at=None, error=error), now=ward.now, worker="scorer")
         elif fate < 0.8:
             ward.finish(job, probability=chance.choice([None, 0.2]))
 
@@ -66,7 +68,9 @@ def test_a_period_inside_one_day_and_one_over_midnight(ward: Any) -> None:
         ward.take(received=ward.received(received_at=midnight + timedelta(hours=hours)))
 
     def received(since: float, until: float) -> int:
-        counts = ward.store.counts(since=midnight + timedelta(hours=since), until=midnight + timedelta(hours=until))
+        counts = ward.store.questions.counts(
+            since=midnight + timedelta(hours=since), until=midnight + timedelta(hours=until)
+        )
         return int(counts.received)
 
     assert received(0, 24) == 3
@@ -74,8 +78,8 @@ def test_a_period_inside_one_day_and_one_over_midnight(ward: Any) -> None:
     assert received(-2, 0) == 1
     assert received(-2, 24.5) == 5
     assert received(1, 1) == 0
-    assert ward.store.counts(since=midnight).received == 5
-    assert ward.store.counts(until=midnight).received == 1
+    assert ward.store.questions.counts(since=midnight).received == 5
+    assert ward.store.questions.counts(until=midnight).received == 1
 
 
 def test_each_head_counts_what_it_was_asked(ward: Any) -> None:
@@ -85,8 +89,8 @@ def test_each_head_counts_what_it_was_asked(ward: Any) -> None:
     ward.finish(first)
     ward.finish(second, probability=None)
     error = AttemptError(at=ward.now, attempt=1, kind="X", text="x")
-    ward.store.fail_job(third, Retry(due_at=None, error=error), now=ward.now, worker="scorer")
-    heads = ward.store.count_table().by_head
+    ward.store.jobs.fail(third, Retry(due_at=None, error=error), now=ward.now, worker="scorer")
+    heads = ward.store.questions.count_table().by_head
     assert heads["reduced_lvef"] == Counts(received=4, scored=1, not_evaluable=1, failed=1, waiting=1)
     assert heads["troponin"] == Counts(received=4, scored=0, not_evaluable=2, failed=1, waiting=1)
 
@@ -95,20 +99,20 @@ def test_the_backlog_tells_what_waits_and_since_when(ward: Any) -> None:
     for _ in range(3):
         ward.take()
     ward.claim(limit=1)
-    backlog = ward.store.backlog()
+    backlog = ward.store.questions.backlog()
     assert (backlog.jobs_waiting, backlog.jobs_running, backlog.jobs_failed) == (2, 1, 0)
     assert backlog.oldest_job == ward.now
     ward.score_all()
     ward.claim_messages(limit=1)
-    ehr = ward.store.backlog().destinations["ehr"]
+    ehr = ward.store.questions.backlog().destinations["ehr"]
     assert (ehr.waiting, ehr.running, ehr.dead, ehr.oldest) == (1, 1, 0, ward.later(seconds=2))
 
 
 def test_lists_ecgs_newest_first_in_pages(ward: Any) -> None:
     ids = [ward.take().ecg_ids[0] for _ in range(5)]
     ward.score_all()
-    first = ward.store.list_ecgs(limit=3)
-    rest = ward.store.list_ecgs(limit=3, before=first[-1].ecg_id)
+    first = ward.store.ecgs.newest(limit=3)
+    rest = ward.store.ecgs.newest(limit=3, before=first[-1].ecg_id)
     assert [one.ecg_id for one in first + rest] == ids[::-1]
     assert first[0].state is EcgState.SCORED
     assert [score.head for score in first[0].scores] == ["reduced_lvef", "troponin"]

@@ -93,7 +93,7 @@ def test_each_of_many_payloads_is_staged_once_with_its_own_job_and_trail(ward: A
         commits += 1
 
     same, broken = ward.received(b"the same bytes"), ward.received(b"broken")
-    event.listen(store.writer, "commit", count)
+    event.listen(store.database.writer, "commit", count)
     try:
         with ThreadPoolExecutor(13) as threads:
             calls: list[Future[Verdict]] = [threads.submit(ward.take, ward.ecg()) for _ in range(10)]
@@ -101,7 +101,7 @@ def test_each_of_many_payloads_is_staged_once_with_its_own_job_and_trail(ward: A
             calls.append(threads.submit(ward.take, Unreadable("truncated", "cut off"), broken))
             verdicts = [call.result() for call in calls]
     finally:
-        event.remove(store.writer, "commit", count)
+        event.remove(store.database.writer, "commit", count)
     dispositions = [verdict.disposition for verdict in verdicts]
     assert dispositions.count(Disposition.STAGED) == 11
     assert dispositions.count(Disposition.DUPLICATE) == 1
@@ -109,8 +109,8 @@ def test_each_of_many_payloads_is_staged_once_with_its_own_job_and_trail(ward: A
     staged = {verdict.ecg_ids for verdict in verdicts if verdict.ecg_ids}
     assert len(staged) == 11
     assert commits <= 13
-    with store.reader.connect() as connection:
+    with store.database.reader.connect() as connection:
         assert connection.scalar(select(func.count()).select_from(score_job)) == 11
         noted = select(func.count()).select_from(audit).where(audit.c.action == "ecg.staged")
         assert connection.scalar(noted) == 11
-    assert store.audit_faults() == []
+    assert store.care.audit_faults() == []

@@ -57,7 +57,7 @@ def test_an_ecg_comes_back_exactly_as_it_went_in(ward: Any) -> None:
         test_data=True,
     )
     (ecg_id,) = ward.take(ecg).ecg_ids
-    (staged,) = ward.store.load_staged([ecg_id])
+    (staged,) = ward.store.ecgs.load([ecg_id])
     assert staged.ecg.signal.tobytes() == signal.tobytes()
     for field in ("source_id", "patient", "acquired", "sampling_rate", "stored_leads", "derived_leads", "device"):
         assert getattr(staged.ecg, field) == getattr(ecg, field)
@@ -77,9 +77,9 @@ def test_the_same_bytes_are_staged_once_by_whatever_route_they_come(ward: Any) -
     assert first.disposition is Disposition.STAGED
     assert again.disposition is Disposition.DUPLICATE
     assert again.ecg_ids == first.ecg_ids
-    assert ward.store.counts().received == 1
+    assert ward.store.questions.counts().received == 1
     assert len(ward.claim()) == 1
-    assert ward.store.load_payload(first.ecg_ids[0]).content == b"the bytes"
+    assert ward.store.ecgs.payload(first.ecg_ids[0]).content == b"the bytes"
 
 
 def test_a_dicom_object_is_staged_once_as_a_file_and_over_the_network(ward: Any) -> None:
@@ -97,9 +97,9 @@ def test_a_dicom_object_is_staged_once_as_a_file_and_over_the_network(ward: Any)
     verdicts = [ward.take(read(copy, context), ward.received(copy)) for copy in copies]
     assert [one.disposition for one in verdicts] == [Disposition.STAGED, Disposition.DUPLICATE, Disposition.DUPLICATE]
     assert {one.ecg_ids for one in verdicts} == {verdicts[0].ecg_ids}
-    assert ward.store.counts().received == 1
+    assert ward.store.questions.counts().received == 1
     assert len(ward.claim()) == 1
-    assert "ecg.repeated" in [event.action for event in ward.store.story(verdicts[0].ecg_ids[0]).events]
+    assert "ecg.repeated" in [event.action for event in ward.store.ecgs.story(verdicts[0].ecg_ids[0]).events]
 
 
 def test_a_recording_that_says_one_thing_more_is_a_new_version(ward: Any) -> None:
@@ -116,8 +116,8 @@ def test_the_same_number_with_other_bytes_is_a_flagged_new_version(ward: Any) ->
     first = ward.take(source_id="1.2.3")
     second = ward.take(source_id="1.2.3")
     assert (second.disposition, second.code) == (Disposition.STAGED, "new-version")
-    assert [one.version for one in ward.store.load_staged([*first.ecg_ids, *second.ecg_ids])] == [1, 2]
-    assert ward.store.find("1.2.3") == (*first.ecg_ids, *second.ecg_ids)
+    assert [one.version for one in ward.store.ecgs.load([*first.ecg_ids, *second.ecg_ids])] == [1, 2]
+    assert ward.store.ecgs.find("1.2.3") == (*first.ecg_ids, *second.ecg_ids)
     assert len(ward.claim()) == 2
 
 
@@ -130,16 +130,16 @@ def test_refused_bytes_are_kept_with_their_reason_and_do_not_pile_up(ward: Any) 
             "not-simultaneous",
             "four groups of 2.5 s",
         )
-    assert (ward.store.counts().received, ward.store.counts().failed) == (1, 1)
-    assert ward.store.refusals() == {"not-simultaneous": 1}
-    ((_, kept),) = ward.store.load_set_aside()
+    assert (ward.store.questions.counts().received, ward.store.questions.counts().failed) == (1, 1)
+    assert ward.store.questions.refusals() == {"not-simultaneous": 1}
+    ((_, kept),) = ward.store.ecgs.set_aside()
     assert kept.content == b"3x4 strip"
 
 
 def test_a_message_that_never_claimed_to_hold_an_ecg_is_no_failed_ecg(ward: Any) -> None:
     ward.take(Refused("no-ecg", "the message holds no ECG"))
-    assert ward.store.counts().received == 0
-    assert ward.store.refusals() == {"no-ecg": 1}
+    assert ward.store.questions.counts().received == 0
+    assert ward.store.questions.refusals() == {"no-ecg": 1}
 
 
 def test_what_could_not_be_read_becomes_an_ecg_once_it_can(ward: Any) -> None:
@@ -147,10 +147,10 @@ def test_what_could_not_be_read_becomes_an_ecg_once_it_can(ward: Any) -> None:
     later = ward.received(b"odd dialect", received_at=ward.later(days=3))
     verdict = ward.take(ward.ecg(), later)
     assert verdict.disposition is Disposition.STAGED
-    assert ward.store.refusals() == {}
-    counts = ward.store.counts()
+    assert ward.store.questions.refusals() == {}
+    counts = ward.store.questions.counts()
     assert (counts.received, counts.waiting, counts.failed) == (1, 1, 0)
-    (staged,) = ward.store.load_staged(verdict.ecg_ids)
+    (staged,) = ward.store.ecgs.load(verdict.ecg_ids)
     assert staged.received_at == ward.now, "received when its bytes were"
     assert ward.take(ward.ecg(), later).disposition is Disposition.DUPLICATE
 
@@ -175,7 +175,7 @@ def test_one_payload_may_hold_several_ecgs_and_outcomes(ward: Any) -> None:
     )
     verdict = ward.take(Contents(ecgs=(ward.ecg(), ward.ecg()), outcomes=(outcome, outcome)))
     assert len(verdict.ecg_ids) == 2
-    assert ward.store.counts().received == 2
+    assert ward.store.questions.counts().received == 2
 
 
 def test_nothing_is_kept_of_a_payload_that_fails_half_way(ward: Any) -> None:
@@ -192,7 +192,7 @@ def test_nothing_is_kept_of_a_payload_that_fails_half_way(ward: Any) -> None:
     received = ward.received(b"half")
     with pytest.raises(StoreError):
         ward.take(Contents(ecgs=(ward.ecg(),), outcomes=(broken,)), received)
-    assert ward.store.counts().received == 0
+    assert ward.store.questions.counts().received == 0
     assert ward.claim() == []
     assert ward.take(ward.ecg(), received).disposition is Disposition.STAGED
 
@@ -202,18 +202,18 @@ def test_eight_senders_of_the_same_bytes_at_once_stage_them_once(ward: Any) -> N
     verdicts = ward.at_once([lambda: ward.take(ecg, received)] * 8)
     dispositions = sorted(verdict.disposition.value for verdict in verdicts)
     assert dispositions == ["duplicate"] * 7 + ["staged"]
-    assert ward.store.counts().received == 1
+    assert ward.store.questions.counts().received == 1
 
 
 def test_eight_payloads_with_one_number_at_once_get_eight_versions(ward: Any) -> None:
     verdicts = ward.at_once([lambda: ward.take(source_id="9.9.9")] * 8)
-    staged = ward.store.load_staged([verdict.ecg_ids[0] for verdict in verdicts])
+    staged = ward.store.ecgs.load([verdict.ecg_ids[0] for verdict in verdicts])
     assert sorted(one.version for one in staged) == list(range(1, 9))
 
 
 def test_nothing_is_taken_in_when_the_disk_is_nearly_full(store_url: str, ward: Any) -> None:
     cramped = Store.open(store_url, free_bytes=lambda: 9_999_999, least_free=10_000_000)
     with pytest.raises(StoreUnavailable, match="10 MB are free"):
-        cramped.intake(ward.received(), Contents(ecgs=(ward.ecg(),)), now=ward.now, actor="carts")
+        cramped.intake.record(ward.received(), Contents(ecgs=(ward.ecg(),)), now=ward.now, actor="carts")
     cramped.close()
-    assert ward.store.counts().received == 0
+    assert ward.store.questions.counts().received == 0

@@ -27,11 +27,11 @@ def _fill(ward: Any) -> None:
         if patient == "dead":
             (message,) = ward.claim_messages()
             retry = refused(Ack(code="AE", control_id=message.control_id), attempts=1, now=ward.now)
-            ward.store.fail_message(ward.on_the_wire(message), retry, now=ward.now, worker="sender")
+            ward.store.outbox.fail(ward.on_the_wire(message), retry, now=ward.now, worker="sender")
         elif patient in ("sent", "withdrawn"):
             ward.send_all()
         if patient == "withdrawn":
-            ward.store.withdraw(3, reason="x", now=ward.now, actor="operator", control_ids=ward.control_id)
+            ward.store.results.withdraw(3, reason="x", now=ward.now, actor="operator")
     ward.merge("sent", "survivor", demographics=(ward.patient("survivor"),))
     ward.take(patient=ward.patient("waits"))
 
@@ -71,7 +71,7 @@ def first(store_url: str, ward_of: Any, tmp_path: Any) -> Iterator[tuple[str, St
     _fill(ward_of(today))
     migrations.upgrade(store_url, to=migrations.REVISIONS[0])
     target = create_engine(engine.parse_url(store_url))
-    _copied_to_the_first_schema(today.reader, target)
+    _copied_to_the_first_schema(today.database.reader, target)
     target.dispose()
     yield store_url, today
     today.close()
@@ -85,31 +85,31 @@ def test_everything_is_there_after_all_migrations_and_work_goes_on(first: tuple[
     store = Store.open(url)
     ward = ward_of(store)
 
-    assert store.counts() == today.counts()
-    assert store.count_table() == today.count_table()
-    assert store.refusals() == today.refusals()
-    assert store.trail() == today.trail()
-    assert store.audit_faults() == []
-    for one in today.list_ecgs():
-        before, after = today.story(one.ecg_id), store.story(one.ecg_id)
+    assert store.questions.counts() == today.questions.counts()
+    assert store.questions.count_table() == today.questions.count_table()
+    assert store.questions.refusals() == today.questions.refusals()
+    assert store.care.trail() == today.care.trail()
+    assert store.care.audit_faults() == []
+    for one in today.ecgs.newest():
+        before, after = today.ecgs.story(one.ecg_id), store.ecgs.story(one.ecg_id)
         assert after.ecg.ecg.patient == before.ecg.ecg.patient
         assert after.ecg.ecg.signal.tobytes() == before.ecg.ecg.signal.tobytes()
         assert (after.state, after.scorings, after.events) == (before.state, before.scorings, before.events)
         assert [message.control_id for message in after.messages] == [message.control_id for message in before.messages]
-        assert store.load_payload(one.ecg_id) == today.load_payload(one.ecg_id)
-    with store.reader.connect() as connection:
+        assert store.ecgs.payload(one.ecg_id) == today.ecgs.payload(one.ecg_id)
+    with store.database.reader.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
-    (without,) = store.find(today.list_ecgs(limit=2)[1].source_id)
-    assert store.story(without).messages[0].body is None
+    (without,) = store.ecgs.find(today.ecgs.newest(limit=2)[1].source_id)
+    assert store.ecgs.story(without).messages[0].body is None
     ward.score_all()
     assert len(ward.send_all()) == 4, (
         "the withdrawal, two results that waited, and the one of the ECG that was not scored"
     )
-    body = store.story(without).messages[0].body
+    body = store.ecgs.story(without).messages[0].body
     assert body is not None
     assert b"no bytes^MR^TESTHOSP" in body, "composed before its first send, as the version that made it would have"
-    assert [one.state for one in store.story(without).messages] == [MessageState.ACKNOWLEDGED]
+    assert [one.state for one in store.ecgs.story(without).messages] == [MessageState.ACKNOWLEDGED]
     store.close()
 
 
@@ -118,10 +118,8 @@ def test_what_later_schemas_allow_is_allowed_in_a_migrated_store(first: tuple[st
     migrations.upgrade(url)
     store = Store.open(url)
     ward = ward_of(store)
-    (message_id,) = ward.store.withdraw(
-        1, reason="x", delete=True, now=ward.now, actor="operator", control_ids=ward.control_id
-    ).created
-    assert [one.kind for one in store.story(1).messages if one.message_id == message_id] == ["D"]
+    (message_id,) = ward.store.results.withdraw(1, reason="x", delete=True, now=ward.now, actor="operator").created
+    assert [one.kind for one in store.ecgs.story(1).messages if one.message_id == message_id] == ["D"]
     ward.take()
     store.close()
 
@@ -141,5 +139,5 @@ def test_a_migration_that_fails_leaves_the_store_as_it_was(
     monkeypatch.undo()
     migrations.upgrade(url)
     store = Store.open(url)
-    assert store.counts() == today.counts()
+    assert store.questions.counts() == today.questions.counts()
     store.close()

@@ -28,7 +28,7 @@ def test_an_empty_database_is_not_ready_until_it_is_migrated(store_url: str) -> 
 
 
 def test_the_migrations_make_exactly_the_schema_the_program_uses(store: Store) -> None:
-    with store.reader.connect() as connection:
+    with store.database.reader.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
 
@@ -39,7 +39,7 @@ def test_the_list_of_revisions_is_what_the_scripts_say() -> None:
 
 
 def test_a_newer_store_is_left_alone(store: Store, store_url: str) -> None:
-    with store.writer.begin() as connection:
+    with store.database.writer.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StoreTooNew, match="upgrade ecgfm-clinical"):
         Store.open(store_url)
@@ -52,7 +52,7 @@ def test_two_processes_may_create_the_store_at_the_same_time(store_url: str, tmp
 
     with ThreadPoolExecutor(4) as pool:
         stores = list(pool.map(lambda _: Store.open(store_url, create=True), range(4)))
-    assert len({store.pepper for store in stores}) == 1
+    assert len({store.database.pepper for store in stores}) == 1
     for store in stores:
         store.close()
 
@@ -96,21 +96,21 @@ def test_a_store_locked_by_another_program_is_unavailable_and_comes_back(
     other.rollback()
     other.close()
     assert ward.take(ecg, received).disposition.value == "staged"
-    assert ward.store.audit_faults() == []
+    assert ward.store.care.audit_faults() == []
     ward.store.close()
 
 
 def test_a_full_disk_is_unavailable_and_nothing_is_half_written(tmp_path: Path, ward_of: Any) -> None:
     ward = ward_of(Store.open(f"sqlite:///{tmp_path / 'store.db'}", create=True))
-    with ward.store.writer.connect() as connection:
+    with ward.store.database.writer.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 20}")
     with pytest.raises(StoreUnavailable, match="full"):
         _fill(ward)
-    with ward.store.writer.connect() as connection:
+    with ward.store.database.writer.connect() as connection:
         connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
-    assert ward.store.counts().received == len(ward.claim(limit=1000))
-    assert ward.store.audit_faults() == []
+    assert ward.store.questions.counts().received == len(ward.claim(limit=1000))
+    assert ward.store.care.audit_faults() == []
     ward.store.close()
 
 
@@ -128,16 +128,16 @@ def test_a_database_server_that_dies_loses_nothing_that_was_committed(ward_of: A
     with pytest.raises(StoreUnavailable):
         ward.take(received=ward.received(b"second"))
     with pytest.raises(StoreUnavailable):
-        store.counts()
+        store.questions.counts()
     own_postgresql.start()
-    assert store.counts().received == 1
+    assert store.questions.counts().received == 1
     assert ward.take(received=ward.received(b"second")).disposition.value == "staged"
     assert first.ecg_ids[0] in [job.ecg_id for job in ward.claim()]
-    assert store.audit_faults() == []
+    assert store.care.audit_faults() == []
     store.close()
 
 
 def test_error_texts_quote_nothing_of_the_data(ward: Any) -> None:
-    with pytest.raises(StoreError) as caught, engine.translated(), ward.store.writer.begin() as connection:
+    with pytest.raises(StoreError) as caught, engine.translated(), ward.store.database.writer.begin() as connection:
         connection.execute(text("INSERT INTO tally (day) VALUES (:name)"), {"name": "Testperson"})
     assert "Testperson" not in f"{caught.value}{caught.value.__cause__}"

@@ -1,6 +1,5 @@
 """Results go out in each patient's order, byte for byte the same on every repeat, to whoever the patient is by then."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,7 +22,7 @@ def _scored(ward: Any, *patients: str, **changes: Any) -> list[int]:
 def _postpone(ward: Any, message: Any, *, seconds: float = 10, **more: Any) -> None:
     now = ward.later(seconds=seconds)
     retry = after_failure(Unreachable("no answer"), attempts=message.attempts, limit=None, now=now)
-    ward.store.fail_message(message, retry, now=now, worker="sender", **more)
+    ward.store.outbox.fail(message, retry, now=now, worker="sender", **more)
 
 
 def test_one_patients_results_go_one_after_the_other_others_go_beside(ward: Any) -> None:
@@ -53,11 +52,11 @@ def test_a_dead_letter_does_not_hold_up_what_follows(ward: Any) -> None:
     (message,) = ward.claim_messages()
     ack = Ack(code="AE", control_id=message.control_id, text="unknown patient", error_code="204")
     retry = refused(ack, attempts=message.attempts, now=ward.now)
-    ward.store.fail_message(ward.on_the_wire(message), retry, now=ward.now, worker="sender", ack=ack)
+    ward.store.outbox.fail(ward.on_the_wire(message), retry, now=ward.now, worker="sender", ack=ack)
     assert [message.ecg_id for message in ward.claim_messages()] == [second]
-    (dead,) = ward.store.story(first).messages
+    (dead,) = ward.store.ecgs.story(first).messages
     assert (dead.state, dead.acknowledgement) == (MessageState.DEAD, ack)
-    assert ward.store.backlog().destinations["ehr"].dead == 1
+    assert ward.store.questions.backlog().destinations["ehr"].dead == 1
 
 
 def test_destinations_do_not_wait_for_each_other(ward: Any) -> None:
@@ -74,7 +73,7 @@ def test_every_repeat_carries_the_same_bytes_and_number(ward: Any) -> None:
     _postpone(ward, message)
     (again,) = ward.claim_messages(now=ward.later(minutes=10))
     assert (ward.begin(again), again.control_id) == (body, message.control_id)
-    assert ward.store.reap(now=ward.later(minutes=16)) == 1  # this sender dies, too
+    assert ward.store.leases.reap(now=ward.later(minutes=16)) == 1  # this sender dies, too
     with pytest.raises(LeaseLost):
         ward.begin(again)
     (third,) = ward.claim_messages(now=ward.later(minutes=17))
@@ -87,12 +86,12 @@ def test_every_repeat_carries_the_same_bytes_and_number(ward: Any) -> None:
 
 def test_number_and_bytes_are_fixed_with_the_score(ward: Any) -> None:
     (ecg_id,) = _scored(ward, "A", destinations=("ehr", "archive"))
-    before = {one.destination: (one.control_id, one.body) for one in ward.store.story(ecg_id).messages}
+    before = {one.destination: (one.control_id, one.body) for one in ward.store.ecgs.story(ecg_id).messages}
     assert all(body is not None and control_id.encode() in body for control_id, body in before.values())
-    assert ward.store.story(ecg_id).messages[0].sent_at is None
+    assert ward.store.ecgs.story(ecg_id).messages[0].sent_at is None
     (message,) = ward.claim_messages()
     assert ward.begin(message) == before["ehr"][1]
-    assert ward.store.story(ecg_id).messages[0].sent_at == ward.later(seconds=4)
+    assert ward.store.ecgs.story(ecg_id).messages[0].sent_at == ward.later(seconds=4)
 
 
 def test_a_score_whose_message_fails_is_not_kept_without_it(ward: Any) -> None:
@@ -102,30 +101,30 @@ def test_a_score_whose_message_fails_is_not_kept_without_it(ward: Any) -> None:
     def broken(_draft: Any) -> bytes:
         raise ZeroDivisionError
 
-    whole, ward.store = ward.store, replace(ward.store, compose=broken)
+    whole, ward.store = ward.store, ward.with_telling(compose=broken)
     with pytest.raises(ZeroDivisionError):
         ward.finish(job)
     ward.store = whole
-    story = ward.store.story(job.ecg_id)
+    story = ward.store.ecgs.story(job.ecg_id)
     assert (story.scorings, story.messages, story.state.value) == ((), (), "waiting")
     ward.finish(job)
-    assert len(ward.store.story(job.ecg_id).messages) == 1
+    assert len(ward.store.ecgs.story(job.ecg_id).messages) == 1
 
 
 def test_what_cannot_be_composed_is_a_dead_letter_with_its_reason_and_comes_back(ward: Any) -> None:
     def refuse(_draft: Any) -> bytes:
         raise Refused("no-identifier", "the ECG names no patient")
 
-    whole, ward.store = ward.store, replace(ward.store, compose=refuse)
+    whole, ward.store = ward.store, ward.with_telling(compose=refuse)
     (ecg_id,) = _scored(ward, "A")
-    (message,) = ward.store.story(ecg_id).messages
+    (message,) = ward.store.ecgs.story(ecg_id).messages
     assert (message.state, message.body, [error.kind for error in message.errors]) == (
         MessageState.DEAD,
         None,
         ["Refused"],
     )
     assert ward.claim_messages() == []
-    ward.store.resend(now=ward.now, actor="operator", control_ids=ward.control_id)
+    ward.store.results.resend(now=ward.now, actor="operator")
     (held,) = ward.claim_messages()
     with pytest.raises(Refused):
         ward.begin(held)
@@ -160,14 +159,14 @@ class TestRescoring:
     """A second scoring of the same ECG."""
 
     def _rescore(self, ward: Any, ecg_id: int, **changes: Any) -> None:
-        ward.store.rescore([ecg_id], now=ward.now, actor="operator")
+        ward.store.jobs.rescore([ecg_id], now=ward.now, actor="operator")
         ward.score_all(**changes)
 
     def test_the_same_output_sends_nothing(self, ward: Any) -> None:
         (ecg_id,) = _scored(ward, "A")
         ward.send_all()
         self._rescore(ward, ecg_id)
-        assert len(ward.store.story(ecg_id).scorings) == 2
+        assert len(ward.store.ecgs.story(ecg_id).scorings) == 2
         assert ward.claim_messages() == []
 
     def test_another_output_is_a_correction_with_a_number_of_its_own(self, ward: Any) -> None:
@@ -175,10 +174,10 @@ class TestRescoring:
         ward.send_all()
         self._rescore(ward, ecg_id, probability=0.75)
         ward.send_all()
-        first, second = ward.store.story(ecg_id).messages
+        first, second = ward.store.ecgs.story(ecg_id).messages
         assert (first.kind, second.kind) == ("F", "C")
         assert first.control_id != second.control_id
-        counts = ward.store.count_table()
+        counts = ward.store.questions.count_table()
         assert (counts.total.received, counts.total.scored) == (1, 1)
         assert counts.by_head["reduced_lvef"].scored == 1
 
@@ -186,7 +185,7 @@ class TestRescoring:
         (ecg_id,) = _scored(ward, "A")
         (message,) = ward.claim_messages()
         retry = refused(Ack(code="AE", control_id=message.control_id), attempts=1, now=ward.now)
-        ward.store.fail_message(ward.on_the_wire(message), retry, now=ward.now, worker="sender")
+        ward.store.outbox.fail(ward.on_the_wire(message), retry, now=ward.now, worker="sender")
         self._rescore(ward, ecg_id, probability=0.75)
         assert [message.kind for message in ward.claim_messages()] == ["F"]
 
@@ -227,8 +226,8 @@ class TestMerge:
 
     def test_between_scoring_and_claim(self, ward: Any) -> None:
         _scored(ward, "OLD")
-        (ecg_id,) = (one.ecg_id for one in ward.store.list_ecgs())
-        (before,) = ward.store.story(ecg_id).messages
+        (ecg_id,) = (one.ecg_id for one in ward.store.ecgs.newest())
+        (before,) = ward.store.ecgs.story(ecg_id).messages
         ward.merge("OLD", "NEW")
         (message,) = ward.claim_messages()
         assert ward.addressed(message) == "NEW^MR^TESTHOSP"
@@ -282,7 +281,7 @@ class TestMerge:
         ward.send_all()
         ward.merge("OLD", "NEW")
         assert ward.claim_messages(now=ward.later(hours=1)) == []
-        (sent,) = ward.store.story(ecg_id).messages
+        (sent,) = ward.store.ecgs.story(ecg_id).messages
         assert self._merged(ward) == {"moved": "", "sent": str(sent.message_id)}
 
     def test_chains_are_followed_and_the_newer_word_counts(self, ward: Any) -> None:
@@ -321,7 +320,7 @@ class TestMerge:
         assert len(ward.claim_messages()) == 1
 
     def _merged(self, ward: Any) -> dict[str, Any]:
-        (event,) = [event for event in ward.store.trail() if event.action == "identity.merged"]
+        (event,) = [event for event in ward.store.care.trail() if event.action == "identity.merged"]
         return {key: event.detail[key] for key in ("moved", "sent")}
 
 

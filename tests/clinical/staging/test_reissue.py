@@ -18,36 +18,28 @@ def _scored(ward: Any, patient: str = "A", **changes: Any) -> int:
 
 
 def _withdraw(ward: Any, ecg_id: int, **more: Any) -> Any:
-    return ward.store.withdraw(
-        ecg_id, reason="wrong gain", now=ward.now, actor="operator", control_ids=ward.control_id, **more
-    )
+    return ward.store.results.withdraw(ecg_id, reason="wrong gain", now=ward.now, actor="operator", **more)
 
 
 def _correct(ward: Any, ecg_id: int, patient: Any = None) -> Any:
-    return ward.store.correct(
-        ecg_id,
-        patient=patient,
-        destinations=["ehr"],
-        reason="wrong patient" if patient else "codes changed",
-        now=ward.now,
-        actor="operator",
-        control_ids=ward.control_id,
+    return ward.store.results.correct(
+        ecg_id, patient=patient, reason="wrong patient" if patient else "codes changed", now=ward.now, actor="operator"
     )
 
 
 def _resend(ward: Any, **more: Any) -> Any:
-    return ward.store.resend(now=ward.now, actor="operator", control_ids=ward.control_id, **more)
+    return ward.store.results.resend(now=ward.now, actor="operator", **more)
 
 
 def _refuse(ward: Any) -> Any:
     (message,) = ward.claim_messages()
     retry = refused(Ack(code="AE", control_id=message.control_id), attempts=1, now=ward.now)
-    ward.store.fail_message(ward.on_the_wire(message), retry, now=ward.now, worker="sender")
+    ward.store.outbox.fail(ward.on_the_wire(message), retry, now=ward.now, worker="sender")
     return message
 
 
 def _kinds(ward: Any, ecg_id: int) -> list[tuple[str, str]]:
-    return [(message.kind, message.state.value) for message in ward.store.story(ecg_id).messages]
+    return [(message.kind, message.state.value) for message in ward.store.ecgs.story(ecg_id).messages]
 
 
 def test_what_was_acknowledged_is_withdrawn_by_a_message_of_its_own(ward: Any) -> None:
@@ -57,7 +49,7 @@ def test_what_was_acknowledged_is_withdrawn_by_a_message_of_its_own(ward: Any) -
     assert _withdraw(ward, ecg_id).created == (), "withdrawn once"
     ward.send_all()
     assert _kinds(ward, ecg_id) == [("F", "acknowledged"), ("W", "acknowledged")]
-    assert ward.store.told() == []
+    assert ward.store.results.told() == []
 
 
 def test_what_never_should_have_been_is_deleted(ward: Any) -> None:
@@ -67,8 +59,8 @@ def test_what_never_should_have_been_is_deleted(ward: Any) -> None:
     assert _withdraw(ward, ecg_id).created == (), "there is nothing left to withdraw"
     ward.send_all()
     assert _kinds(ward, ecg_id) == [("F", "acknowledged"), ("D", "acknowledged")]
-    assert ward.store.told() == []
-    assert "ecg.deleted" in [event.action for event in ward.store.story(ecg_id).events]
+    assert ward.store.results.told() == []
+    assert "ecg.deleted" in [event.action for event in ward.store.ecgs.story(ecg_id).events]
     _correct(ward, ecg_id)
     assert _kinds(ward, ecg_id)[2] == ("F", "waiting"), "a result after a deletion is a first one"
 
@@ -79,7 +71,7 @@ def test_a_refused_withdrawal_from_the_wrong_patient_is_never_composed_for_the_r
     _correct(ward, ecg_id, ward.patient("RIGHT"))
     _refuse(ward)
     assert len(_resend(ward, recompose=True).created) == 1
-    told = [(one.kind, one.state.value, one.body) for one in ward.store.story(ecg_id).messages]
+    told = [(one.kind, one.state.value, one.body) for one in ward.store.ecgs.story(ecg_id).messages]
     (again,) = (body for kind, state, body in told if (kind, state) == ("W", "waiting"))
     assert b"|WRONG^MR^TESTHOSP|" in again
 
@@ -96,7 +88,7 @@ def test_a_result_of_unknown_fate_is_withdrawn_after_its_fate_is_known(ward: Any
     ecg_id = _scored(ward)
     (message,) = ward.claim_messages()
     retry = after_failure(Unreachable("no answer"), attempts=1, limit=None, now=ward.now)
-    ward.store.fail_message(ward.on_the_wire(message), retry, now=ward.now, worker="sender")
+    ward.store.outbox.fail(ward.on_the_wire(message), retry, now=ward.now, worker="sender")
     _withdraw(ward, ecg_id)
     (first,) = ward.claim_messages(now=ward.later(minutes=1))
     assert first.message_id == message.message_id
@@ -116,7 +108,7 @@ def test_a_correction_of_the_sent_is_a_c(ward: Any) -> None:
     ward.send_all()
     _correct(ward, ecg_id)
     assert _kinds(ward, ecg_id) == [("F", "acknowledged"), ("C", "waiting")]
-    first, second = ward.store.story(ecg_id).messages
+    first, second = ward.store.ecgs.story(ecg_id).messages
     assert first.control_id != second.control_id
 
 
@@ -133,25 +125,25 @@ def test_a_result_of_the_wrong_patient_is_withdrawn_there_before_it_goes_to_the_
     (fresh,) = ward.claim_messages()
     assert fresh.kind == "F"
     assert b"|RIGHT^MR^TESTHOSP|Testperson|F|" in ward.begin(fresh)
-    assert ward.store.story(ecg_id).ecg.ecg.patient == right
-    assert b"RIGHT" not in ward.store.load_payload(ecg_id).content
-    assert all("RIGHT" not in str(event.detail) for event in ward.store.story(ecg_id).events)
+    assert ward.store.ecgs.story(ecg_id).ecg.ecg.patient == right
+    assert b"RIGHT" not in ward.store.ecgs.payload(ecg_id).content
+    assert all("RIGHT" not in str(event.detail) for event in ward.store.ecgs.story(ecg_id).events)
 
 
 def test_results_are_found_by_model_and_time_for_a_recall(ward: Any) -> None:
     bad = _scored(ward, "A", model_id="bad" + "0" * 61)
     good = _scored(ward, "B", model_id="good" + "0" * 60)
-    found = ward.store.told(model_id="bad")
+    found = ward.store.results.told(model_id="bad")
     assert [(one.ecg_id, one.may_have_left) for one in found] == [(bad, False)]
-    assert [one.ecg_id for one in ward.store.told(since=ward.now)] == [bad, good]
-    assert ward.store.told(since=ward.later(seconds=1)) == []
-    assert ward.store.told(model_id="%") == []
+    assert [one.ecg_id for one in ward.store.results.told(since=ward.now)] == [bad, good]
+    assert ward.store.results.told(since=ward.later(seconds=1)) == []
+    assert ward.store.results.told(model_id="%") == []
 
 
 def test_a_dead_letter_goes_again_with_the_same_bytes(ward: Any) -> None:
     _scored(ward)
     dead = _refuse(ward)
-    (body,) = (one.body for one in ward.store.story(dead.ecg_id).messages)
+    (body,) = (one.body for one in ward.store.ecgs.story(dead.ecg_id).messages)
     _resend(ward)
     (again,) = ward.claim_messages()
     assert (again.control_id, ward.begin(again)) == (dead.control_id, body)
@@ -179,20 +171,20 @@ def test_a_dead_letter_of_a_patient_merged_since_is_composed_anew(ward: Any) -> 
 def test_a_dead_letter_that_a_later_result_has_overtaken_is_not_sent_again(ward: Any) -> None:
     ecg_id = _scored(ward)
     _refuse(ward)
-    ward.store.rescore([ecg_id], now=ward.now, actor="operator")
+    ward.store.jobs.rescore([ecg_id], now=ward.now, actor="operator")
     ward.score_all(probability=0.9)
     ward.send_all()
     report = _resend(ward)
     assert (report.created, len(report.cancelled)) == ((), 1)
     assert ward.claim_messages() == []
-    assert ward.store.story(ecg_id).messages[0].state is MessageState.CANCELLED
+    assert ward.store.ecgs.story(ecg_id).messages[0].state is MessageState.CANCELLED
 
 
 def test_other_destinations_dead_letters_are_left_alone(ward: Any) -> None:
     _scored(ward)
     _refuse(ward)
     assert _resend(ward, destination="archive").created == ()
-    assert ward.store.backlog().destinations["ehr"].dead == 1
+    assert ward.store.questions.backlog().destinations["ehr"].dead == 1
 
 
 def test_nothing_to_correct_is_said_so(ward: Any) -> None:

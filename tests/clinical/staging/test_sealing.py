@@ -59,8 +59,8 @@ def test_with_a_key_nothing_identifying_lies_in_the_clear(store_url: str, tmp_pa
     _fill(ward)
     stored = _stored_bytes(store_url, tmp_path)
     assert [canary for canary in CANARIES if canary in stored] == []
-    assert store.story(1).ecg.ecg.order.placer == "CANARYORDER"
-    assert store.load_payload(1).content == b"CANARYBYTES"
+    assert store.ecgs.story(1).ecg.ecg.order.placer == "CANARYORDER"
+    assert store.ecgs.payload(1).content == b"CANARYBYTES"
     store.close()
     with pytest.raises(StoreError, match="encrypted with key 1"):
         Store.open(store_url)

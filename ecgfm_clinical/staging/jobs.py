@@ -1,41 +1,76 @@
 """Score jobs: claimed in one statement, held by a lease, finished in one transaction with the scores they gave.
 
-A worker that dies leaves its lease to run out; `reap` gives its jobs back. If one of them killed it, the others must not
+A worker that dies leaves its lease to run out; then `Leases.reap` gives its jobs back. If one of them killed it, the others must not
 die with it a second and a third time: a job that was in the hands of a worker that died is `suspect` and from then on
 claimed alone. Attempts count when a job is claimed, so what kills every worker runs out of them like any other failure.
 """
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import bindparam, case, insert, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from ecgfm_clinical.errors import LeaseLost, NotFound
-from ecgfm_clinical.staging import codec, outbox
+from ecgfm_clinical.staging import codec, messages
 from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_dead, is_due, keep_error
+from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import AttemptError, EcgState, Job, JobState, Retry, Scoring
 from ecgfm_clinical.staging.schema import ecg, score, score_job, scoring
 from ecgfm_clinical.staging.transaction import Transaction
 
 
-def claim(tx: Transaction, *, worker: str, limit: int, lease_until: datetime) -> list[Job]:
-    """Up to `limit` due jobs, most urgent first, now leased to `worker`."""
-    given = {"now": tx.now, "horizon": tx.now + HORIZON, "up_to": limit, "claimed_by": worker, "until": lease_until}
-    rows = tx.connection.execute(_CLAIM, given).all()
-    jobs = [
-        Job(
-            job_id=row.job_id,
-            kind="score",
-            ecg_id=row.ecg_id,
-            priority=row.priority,
-            attempts=row.attempts,
-            lease_until=lease_until,
-        )
-        for row in rows
-    ]
-    return sorted(jobs, key=lambda job: (job.priority, job.job_id))
+class Jobs:
+    """The score jobs of a store; every step is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def claim(self, *, worker: str, limit: int, now: datetime, lease: timedelta) -> list[Job]:
+        """Up to `limit` due jobs, STAT first; nobody else gets them until the lease ends."""
+        until = now + lease
+        given = {"now": now, "horizon": now + HORIZON, "up_to": limit, "claimed_by": worker, "until": until}
+        with self._database.writing(now, worker) as tx:
+            rows = tx.connection.execute(_CLAIM, given).all()
+        jobs = [
+            Job(
+                job_id=row.job_id,
+                kind="score",
+                ecg_id=row.ecg_id,
+                priority=row.priority,
+                attempts=row.attempts,
+                lease_until=until,
+            )
+            for row in rows
+        ]
+        return sorted(jobs, key=lambda job: (job.priority, job.job_id))
+
+    def finish(self, scored: Sequence[tuple[Job, Scoring]], *, now: datetime, worker: str) -> set[int]:
+        """Scores, the finished jobs, and the complete message to each destination that would learn something new.
+
+        Returns the ids of the jobs that are another worker's by now: nothing is done for those.
+        """
+        with self._database.writing(now, worker) as tx:
+            mine = [(job, found) for job, found in scored if _close(tx, job, worker, JobState.DONE)]
+            rows = _ecg_rows(tx, [job.ecg_id for job, _ in mine])
+            if tx.telling.destinations and mine:
+                tx.lock_identities(
+                    exclusive=False
+                )  # after the rows: in this order everywhere, or two would wait for each other
+            for job, found in mine:
+                _keep(tx, rows[job.ecg_id], found)
+        return {job.job_id for job, _ in scored} - {job.job_id for job, _ in mine}
+
+    def fail(self, job: Job, retry: Retry, *, now: datetime, worker: str) -> None:
+        """The attempt failed: again at `retry.due_at`, or for good. Raises LeaseLost."""
+        with self._database.writing(now, worker) as tx:
+            _fail(tx, job, retry, worker)
+
+    def rescore(self, ecg_ids: Sequence[int], *, now: datetime, actor: str) -> int:
+        """Queue another scoring; what is waiting or running already is left alone. How many were queued. Raises NotFound."""
+        with self._database.writing(now, actor) as tx:
+            return sum(_rescore(tx, ecg_id) for ecg_id in sorted(set(ecg_ids)))
 
 
 def _claim_statement() -> ReturningUpdate[Any]:
@@ -72,34 +107,9 @@ _INSERT_SCORING = insert(scoring).returning(scoring.c.scoring_id)
 _INSERT_SCORES = insert(score)
 
 
-def finish(
-    tx: Transaction,
-    scored: Sequence[tuple[Job, Scoring]],
-    destinations: Sequence[str],
-    *,
-    worker: str,
-    control_ids: Callable[[], str],
-) -> set[int]:
-    """Scores, messages, the finished jobs and their ECGs' new states, together.
-
-    Returns the ids of jobs that this worker no longer holds: nothing is done for those.
-    """
-    mine = [(job, found) for job, found in scored if _close(tx, job, worker, JobState.DONE)]
-    rows = _ecg_rows(tx, [job.ecg_id for job, _ in mine])
-    if destinations and mine:
-        tx.lock_identities(
-            exclusive=False
-        )  # after the rows: in this order everywhere, or two would wait for each other
-    for job, found in mine:
-        _keep(tx, rows[job.ecg_id], found, destinations, control_ids)
-    return {job.job_id for job, _ in scored} - {job.job_id for job, _ in mine}
-
-
-def _keep(
-    tx: Transaction, row: Any, found: Scoring, destinations: Sequence[str], control_ids: Callable[[], str]
-) -> None:
+def _keep(tx: Transaction, row: Any, found: Scoring) -> None:
     """One scoring of the ECG in this row."""
-    was = heads_of(tx, row.scoring_id)
+    was = _heads_of(tx, row.scoring_id)
     scoring_id: int = tx.connection.execute(
         _INSERT_SCORING,
         {
@@ -125,11 +135,10 @@ def _keep(
     for head, answer in heads.items():
         tx.count(1, received_at=row.received_at, source=row.source, head=head, state=answer)
     tx.note(f"ecg.{state.value.replace('_', '-')}", ecg_id=row.ecg_id, scoring_id=scoring_id, model_id=found.model_id)
-    outbox.announce(tx, row, scoring_id, found, destinations, control_ids)
+    messages.announce(tx, row, scoring_id, found)
 
 
-def fail(tx: Transaction, job: Job, retry: Retry, *, worker: str) -> None:
-    """The attempt failed: again at `retry.due_at`, or for good. Raises LeaseLost."""
+def _fail(tx: Transaction, job: Job, retry: Retry, worker: str) -> None:
     if retry.due_at is None:
         held = _close(tx, job, worker, JobState.FAILED)
     else:
@@ -185,21 +194,18 @@ def release(tx: Transaction, *, worker: str) -> int:
     ).rowcount
 
 
-def rescore(tx: Transaction, ecg_ids: Sequence[int]) -> int:
-    """A new score job for each ECG that has none under way; a failed ECG is waiting again."""
-    queued = 0
-    for ecg_id in sorted(set(ecg_ids)):
-        row = _ecg_row(tx, ecg_id)
-        mine = score_job.c.ecg_id == ecg_id
-        under_way = select(score_job.c.job_id).where(mine, score_job.c.state.in_(("waiting", "running"))).limit(1)
-        if tx.connection.scalar(under_way) is not None:
-            continue
-        queue(tx, ecg_id, row.priority)
-        if row.state == EcgState.FAILED.value:
-            _move(tx, row, EcgState.WAITING, scoring_id=row.scoring_id)
-        tx.note("ecg.rescore", ecg_id=ecg_id)
-        queued += 1
-    return queued
+def _rescore(tx: Transaction, ecg_id: int) -> bool:
+    """A new score job, unless one is under way; a failed ECG is waiting again."""
+    row = _ecg_row(tx, ecg_id)
+    mine = score_job.c.ecg_id == ecg_id
+    under_way = select(score_job.c.job_id).where(mine, score_job.c.state.in_(("waiting", "running"))).limit(1)
+    if tx.connection.scalar(under_way) is not None:
+        return False
+    queue(tx, ecg_id, row.priority)
+    if row.state == EcgState.FAILED.value:
+        _move(tx, row, EcgState.WAITING, scoring_id=row.scoring_id)
+    tx.note("ecg.rescore", ecg_id=ecg_id)
+    return True
 
 
 def queue(tx: Transaction, ecg_id: int, priority: int) -> None:
@@ -208,7 +214,7 @@ def queue(tx: Transaction, ecg_id: int, priority: int) -> None:
     tx.connection.execute(_INSERT_JOB, {"ecg_id": ecg_id, "priority": priority, **values})
 
 
-def heads_of(tx: Transaction, scoring_id: int | None) -> dict[str, str]:
+def _heads_of(tx: Transaction, scoring_id: int | None) -> dict[str, str]:
     """Head -> its answer in this scoring."""
     if scoring_id is None:
         return {}

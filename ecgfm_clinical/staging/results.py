@@ -1,11 +1,11 @@
 """Correcting, withdrawing and sending again what was told: an operator's acts on results, each one transaction.
 
 What certainly never left is cancelled and costs the receiver nothing. What was sent, or may have been, is followed by a
-message of its own: W withdraws it (posted wrongly), D deletes it (it never should have been), C replaces it. A result that went to the wrong patient is withdrawn there, under the
-identity it went out with, before it goes to the right one.
+message of its own: W withdraws it (posted wrongly), D deletes it (it never should have been), C replaces it. A result
+that went to the wrong patient is withdrawn there, under the identity it went out with, before it goes to the right one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -13,18 +13,89 @@ from typing import Any
 from sqlalchemy import and_, func, or_, select, update
 
 from ecgfm_clinical.errors import NotFound, StoreError
-from ecgfm_clinical.staging import codec, identity, loading, outbox
+from ecgfm_clinical.staging import codec, identity, loading, messages
+from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import TAKES_BACK, Kind, MessageState, Reissue, Told
 from ecgfm_clinical.staging.schema import ecg, message, scoring
 from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_clinical.staging.transaction import Reading, Transaction
 from ecgfm_connectors.patient import Patient
 
-ControlIds = Callable[[], str]
 _CANCELLED = MessageState.CANCELLED.value
 
 
-def told(
+class Results:
+    """The results of a store at their receivers; every act is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def told(
+        self,
+        *,
+        ecg_id: int | None = None,
+        model_id: str | None = None,
+        since: datetime | None = None,
+        destination: str | None = None,
+    ) -> list[Told]:
+        """The standing result of each ECG at each destination: what a withdrawal or correction would change.
+
+        `model_id` may be the beginning of a digest; `since` is the time of scoring.
+        """
+        with self._database.reading() as ask:
+            return _told(ask, ecg_id=ecg_id, model_id=model_id, since=since, destination=destination)
+
+    def withdraw(self, ecg_id: int, *, reason: str, delete: bool = False, now: datetime, actor: str) -> Reissue:
+        """Take back every standing result of one ECG, at every destination (OBX-11 W; with `delete` D). Raises NotFound."""
+        with self._database.writing(now, actor) as tx:
+            row = _locked(tx, ecg_id)
+            tx.lock_identities(exclusive=False)
+            report = _take_back(tx, row, "D" if delete else "W", addressed_to=None)
+            act = "ecg.deleted" if delete else "ecg.withdrawn"
+            tx.note(act, ecg_id=ecg_id, reason=reason, messages=_listed(report.created + report.cancelled))
+        return report
+
+    def correct(
+        self, ecg_id: int, *, patient: Patient | None = None, reason: str, now: datetime, actor: str
+    ) -> Reissue:
+        """Send the current scoring again (OBX-11 C), or move it to the patient it really is of (W there, F here).
+
+        Raises NotFound, and StoreError where there is nothing to tell yet.
+        """
+        with self._database.writing(now, actor) as tx:
+            return _correct(tx, ecg_id, patient, reason)
+
+    def resend(
+        self,
+        *,
+        destination: str | None = None,
+        message_ids: Sequence[int] | None = None,
+        recompose: bool = False,
+        now: datetime,
+        actor: str,
+    ) -> Reissue:
+        """Dead letters go again: the same bytes under the same number, or composed anew under a new one.
+
+        Composed anew also where the patient was merged since. What a later result of the same ECG has overtaken is
+        cancelled.
+        """
+        query = select(message).where(message.c.state == MessageState.DEAD.value).order_by(message.c.message_id)
+        if destination is not None:
+            query = query.where(message.c.destination == destination)
+        if message_ids is not None:
+            query = query.where(message.c.message_id.in_(message_ids))
+        created: list[int] = []
+        cancelled: list[int] = []
+        with self._database.writing(now, actor) as tx:
+            tx.lock_identities(exclusive=False)
+            for dead in tx.connection.execute(query.with_for_update()).all():
+                again = _again(tx, dead, recompose)
+                created += [] if again is None else [again]
+                cancelled += [] if again == dead.message_id else [dead.message_id]
+        return Reissue(created=tuple(created), cancelled=tuple(cancelled))
+
+
+def _told(
     reading: Reading, *, ecg_id: int | None, model_id: str | None, since: datetime | None, destination: str | None
 ) -> list[Told]:
     """The standing result of each ECG at each destination: what a withdrawal or correction would change.
@@ -77,49 +148,27 @@ def told(
     ]
 
 
-def take_back(tx: Transaction, ecg_id: int, *, kind: Kind, reason: str, control_ids: ControlIds) -> Reissue:
-    """Withdraw (W) or delete (D) every standing result of one ECG, at every destination. Raises NotFound."""
-    row = locked(tx, ecg_id)
-    tx.lock_identities(exclusive=False)
-    report = _take_back(tx, row, kind, control_ids, addressed_to=None)
-    act = "ecg.deleted" if kind == "D" else "ecg.withdrawn"
-    tx.note(act, ecg_id=ecg_id, reason=reason, messages=_listed(report.created + report.cancelled))
-    return report
-
-
-def correct(
-    tx: Transaction,
-    ecg_id: int,
-    *,
-    patient: Patient | None,
-    destinations: Sequence[str],
-    reason: str,
-    control_ids: ControlIds,
-) -> Reissue:
-    """Send the current scoring of one ECG again as a correction, or, with `patient`, to the patient it really is of.
-
-    Raises NotFound, and StoreError where there is nothing to tell yet.
-    """
-    row = locked(tx, ecg_id)
+def _correct(tx: Transaction, ecg_id: int, patient: Patient | None, reason: str) -> Reissue:
+    row = _locked(tx, ecg_id)
     if row.scoring_id is None:
         raise StoreError(f"ECG {ecg_id} has no score yet: there is no result to correct")
     tx.lock_identities(exclusive=patient is not None)
     taken_back = Reissue()
     if patient is not None:
         old = identity.surviving_patient(tx, codec.patient_from(loading.private_of(tx, row)["patient"]))
-        taken_back = _take_back(tx, row, "W", control_ids, addressed_to=old)
+        taken_back = _take_back(tx, row, "W", addressed_to=old)
         row = _reassign(tx, row, patient)
     key = identity.resolve(tx.connection, row.patient_key)
     created, cancelled = [], []
-    for destination in destinations:
+    for destination in tx.telling.destinations:
         if patient is None:
             cancelled += _cancel_unsent(tx, row, destination)
-        created.append(_next(tx, row, destination, key, control_ids, first=patient is not None))
+        created.append(_next(tx, row, destination, key, first=patient is not None))
     tx.note("ecg.corrected", ecg_id=ecg_id, reason=reason, reassigned=patient is not None, messages=_listed(created))
     return Reissue(created=(*taken_back.created, *created), cancelled=(*taken_back.cancelled, *cancelled))
 
 
-def _next(tx: Transaction, row: Any, destination: str, key: str, control_ids: ControlIds, *, first: bool) -> int:
+def _next(tx: Transaction, row: Any, destination: str, key: str, *, first: bool) -> int:
     """C where the receiver holds a result of this ECG, else F."""
     standing = tx.connection.execute(
         select(message.c.kind, message.c.state)
@@ -127,37 +176,33 @@ def _next(tx: Transaction, row: Any, destination: str, key: str, control_ids: Co
         .order_by(message.c.result_version.desc())
     ).all()
     holds = bool(standing) and standing[0].kind not in TAKES_BACK and any(one.state != "dead" for one in standing)
-    return outbox.create(
+    return messages.create(
         tx,
         row,
         row.scoring_id,
         destination,
         kind="C" if holds and not first else "F",
-        control_id=control_ids(),
         patient_key=key,
         result_version=_next_version(tx, row.ecg_id, destination),
     )
 
 
-def _take_back(
-    tx: Transaction, row: Any, kind: Kind, control_ids: ControlIds, *, addressed_to: Patient | None
-) -> Reissue:
+def _take_back(tx: Transaction, row: Any, kind: Kind, *, addressed_to: Patient | None) -> Reissue:
     """Cancel what never left and send W or D after the rest; `addressed_to` where the ECG is about to change hands."""
     created: list[int] = []
     cancelled: list[int] = []
-    for standing in told(tx, ecg_id=row.ecg_id, model_id=None, since=None, destination=None):
+    for standing in _told(tx, ecg_id=row.ecg_id, model_id=None, since=None, destination=None):
         cancelled += _cancel_unsent(tx, row, standing.destination)
         sent = _last_sent(tx, row.ecg_id, standing.destination)
         if sent is None or sent.kind in TAKES_BACK:
             continue
         created.append(
-            outbox.create(
+            messages.create(
                 tx,
                 row,
                 sent.scoring_id,
                 standing.destination,
                 kind=kind,
-                control_id=control_ids(),
                 patient_key=sent.patient_key,
                 result_version=_next_version(tx, row.ecg_id, standing.destination),
                 addressed_to=addressed_to,
@@ -215,7 +260,7 @@ def _reassign(tx: Transaction, row: Any, patient: Patient) -> Any:
     ).one()
 
 
-def locked(tx: Transaction, ecg_id: int) -> Any:
+def _locked(tx: Transaction, ecg_id: int) -> Any:
     """The ECG's row, nobody else's to change until commit. Raises NotFound."""
     row = tx.connection.execute(select(ecg).where(ecg.c.ecg_id == ecg_id).with_for_update()).first()
     if row is None:
@@ -223,39 +268,12 @@ def locked(tx: Transaction, ecg_id: int) -> Any:
     return row
 
 
-def resend(
-    tx: Transaction,
-    *,
-    destination: str | None,
-    message_ids: Sequence[int] | None,
-    recompose: bool,
-    control_ids: ControlIds,
-) -> Reissue:
-    """Dead letters go again: the same bytes under the same number, or composed anew under a new one.
-
-    Composed anew also where the patient was merged since. What a later result of the same ECG has overtaken is cancelled.
-    """
-    tx.lock_identities(exclusive=False)
-    query = select(message).where(message.c.state == MessageState.DEAD.value).order_by(message.c.message_id)
-    if destination is not None:
-        query = query.where(message.c.destination == destination)
-    if message_ids is not None:
-        query = query.where(message.c.message_id.in_(message_ids))
-    created: list[int] = []
-    cancelled: list[int] = []
-    for dead in tx.connection.execute(query.with_for_update()).all():
-        again = _again(tx, dead, recompose, control_ids)
-        created += [] if again is None else [again]
-        cancelled += [] if again == dead.message_id else [dead.message_id]
-    return Reissue(created=tuple(created), cancelled=tuple(cancelled))
-
-
-def _again(tx: Transaction, dead: Any, recompose: bool, control_ids: ControlIds) -> int | None:
+def _again(tx: Transaction, dead: Any, recompose: bool) -> int | None:
     """The message that goes; None where a later result has overtaken this one."""
     version = _next_version(tx, dead.ecg_id, dead.destination)
     # What went to the wrong patient must be taken back there, whatever the right one has been told since.
     overtaken = version > dead.result_version + 1 and dead.addressed_to is None
-    row = locked(tx, dead.ecg_id)
+    row = _locked(tx, dead.ecg_id)
     key = identity.resolve(tx.connection, dead.patient_key)
     mine = message.c.message_id == dead.message_id
     if not overtaken and not recompose and key == dead.patient_key:
@@ -266,16 +284,15 @@ def _again(tx: Transaction, dead: Any, recompose: bool, control_ids: ControlIds)
     tx.note("message.cancelled", ecg_id=dead.ecg_id, message_id=dead.message_id, destination=dead.destination)
     if overtaken:
         return None
-    return outbox.create(
+    return messages.create(
         tx,
         row,
         dead.scoring_id,
         dead.destination,
         kind=dead.kind,
-        control_id=control_ids(),
         patient_key=key,
         result_version=version,
-        addressed_to=outbox.addressee(tx, dead),
+        addressed_to=messages.addressee(tx, dead),
     )
 
 

@@ -1,0 +1,155 @@
+"""The open database behind a store: its engines, its keys, and the transactions that every step of the store is made of.
+
+Safe to share between threads; several processes on several hosts may open the same database.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Lock
+from typing import Any, Self
+
+from sqlalchemy import Engine, select
+
+from ecgfm_clinical.errors import StoreNotReady, StoreTooNew, StoreUnavailable
+from ecgfm_clinical.staging import audit, engine, migrations
+from ecgfm_clinical.staging.records import Telling
+from ecgfm_clinical.staging.schema import store_meta
+from ecgfm_clinical.staging.sealing import Keyring
+from ecgfm_clinical.staging.transaction import SHARDS, Reading, Transaction
+from ecgfm_clinical.staging.upsert import insert_for
+
+PEPPER_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """Use `Database.open`."""
+
+    reader: Engine
+    writer: Engine
+    keyring: Keyring
+    pepper: bytes = field(repr=False)
+    random_bytes: Callable[[int], bytes] = field(repr=False)
+    telling: Telling
+    _writer_free: Lock = field(default_factory=Lock, repr=False, compare=False)
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        *,
+        create: bool,
+        keyring: Keyring,
+        random_bytes: Callable[[int], bytes],
+        telling: Telling,
+    ) -> Self:
+        """Raises StoreNotReady (no or older schema), StoreTooNew, StoreUnavailable, SettingsError."""
+        parsed = engine.parse_url(url)
+        path = engine.sqlite_path(parsed)
+        if path is not None and not create and not path.is_file():
+            raise StoreNotReady(f"there is no store at {path}: run `ecgfm-clinical migrate`, or mend store.url")
+        if path is not None and not path.parent.is_dir():
+            raise StoreUnavailable(
+                f"the folder {path.parent} for the store does not exist: create it or mend store.url"
+            )
+        reader = engine.connect(parsed)
+        writer = engine.connect(parsed, writes=True) if path is not None else reader
+        try:
+            with engine.translated(), reader.connect() as connection:
+                found = migrations.current(connection)
+            if found is None and create:
+                migrations.upgrade(url)
+            else:
+                _check_schema(found)
+            pepper = _pepper(reader, writer, keyring, random_bytes)
+        except BaseException:
+            reader.dispose()
+            writer.dispose()
+            raise
+        return cls(
+            reader=reader, writer=writer, keyring=keyring, pepper=pepper, random_bytes=random_bytes, telling=telling
+        )
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.reader.dispose()
+        self.writer.dispose()
+
+    @property
+    def writes_singly(self) -> bool:
+        """SQLite has one writer at a time."""
+        return self.writer.dialect.name == "sqlite"
+
+    @contextmanager
+    def reading(self) -> Iterator[Reading]:
+        """One question, or several about the same moment. Raises StoreUnavailable, StoreError."""
+        with engine.translated(), self.reader.connect() as connection:
+            yield Reading(connection=connection, keyring=self.keyring, pepper=self.pepper)
+
+    @contextmanager
+    def writing(self, now: datetime, actor: str) -> Iterator[Transaction]:
+        """One transaction: all of it, with its audit lines and counts, or nothing. Raises StoreUnavailable, StoreError."""
+        with (
+            self._turn(),
+            engine.translated(),
+            self.writer.connect() as connection,
+            connection.begin() as database_transaction,
+        ):
+            tx = Transaction(
+                connection=connection,
+                keyring=self.keyring,
+                pepper=self.pepper,
+                now=now,
+                actor=actor,
+                telling=self.telling,
+            )
+            yield tx
+            tx.add_counts(shard=connection.info.setdefault("shard", self.random_bytes(1)[0] % SHARDS))
+            with audit.appended(connection, tx.entries, self.random_bytes):
+                database_transaction.commit()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """For SQLite's one writer, threads of this process queue here, woken at once, instead of polling the file."""
+        if not self.writes_singly:
+            yield
+            return
+        if not self._writer_free.acquire(timeout=engine.BUSY_TIMEOUT_MS / 1000):
+            raise StoreUnavailable("another write to the staging store does not end; nothing was accepted")
+        try:
+            yield
+        finally:
+            self._writer_free.release()
+
+
+def _check_schema(found: str | None) -> None:
+    if found is None:
+        raise StoreNotReady("the store is empty: run `ecgfm-clinical migrate`")
+    if found not in migrations.REVISIONS:
+        raise StoreTooNew(migrations.too_new(found))
+    if found != migrations.HEAD:
+        raise StoreNotReady(
+            f"the store is at schema {found}, this program needs {migrations.HEAD}: run `ecgfm-clinical migrate`"
+        )
+
+
+def _pepper(reader: Engine, writer: Engine, keyring: Keyring, random_bytes: Callable[[int], bytes]) -> bytes:
+    """The store's own secret for keyed digests; made once."""
+    query = select(store_meta).where(store_meta.c.name == "pepper")
+    with engine.translated():
+        with reader.connect() as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            row = _make_pepper(writer, keyring, random_bytes(PEPPER_BYTES))
+    return keyring.open(row.key_id, row.value, "store_meta:pepper")
+
+
+def _make_pepper(writer: Engine, keyring: Keyring, pepper: bytes) -> Any:
+    """The row that is there afterwards, ours or that of another process that was quicker."""
+    key_id, value = keyring.seal(pepper, bound_to="store_meta:pepper")
+    with writer.begin() as connection:
+        fresh = insert_for(connection.dialect, store_meta).values(name="pepper", key_id=key_id, value=value)
+        connection.execute(fresh.on_conflict_do_nothing())
+        return connection.execute(select(store_meta).where(store_meta.c.name == "pepper")).one()

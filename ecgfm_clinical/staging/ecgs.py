@@ -1,0 +1,162 @@
+"""ECGs come back out of the store: their signals, their payloads, and the whole story of one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import literal_column, select
+
+from ecgfm_clinical.errors import NotFound
+from ecgfm_clinical.staging import audit, loading, messages
+from ecgfm_clinical.staging.attempts import errors_from
+from ecgfm_clinical.staging.codec import findings_from, score_from
+from ecgfm_clinical.staging.database import Database
+from ecgfm_clinical.staging.records import (
+    EcgState,
+    EcgStory,
+    EcgSummary,
+    JobState,
+    MessageState,
+    MessageStory,
+    MessageSummary,
+    StagedEcg,
+)
+from ecgfm_clinical.staging.schema import attempt_error, ecg, message, payload, payload_content, score, score_job
+from ecgfm_clinical.staging.transaction import Reading
+from ecgfm_connectors.base import Received
+
+
+class Ecgs:
+    """The ECGs of a store, as they came and as far as they have come."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def load(self, ecg_ids: Sequence[int]) -> list[StagedEcg]:
+        """With their signals, in the order asked for. Raises NotFound."""
+        with self._database.reading() as ask:
+            return loading.load(ask, ecg_ids, signals=True)
+
+    def payload(self, ecg_id: int) -> Received:
+        """The bytes an ECG was read from, exactly as they came. Raises NotFound."""
+        with self._database.reading() as ask:
+            payload_id = ask.connection.scalar(select(ecg.c.payload_id).where(ecg.c.ecg_id == ecg_id))
+            if payload_id is None:
+                raise NotFound(f"there is no ECG {ecg_id} in the store")
+            return loading.load_payload(ask, payload_id)
+
+    def set_aside(self, *, limit: int = 100, after: int = 0) -> list[tuple[int, Received]]:
+        """Refused and unreadable payloads as (payload_id, bytes), oldest first, from the one after `after` on."""
+        kept = (
+            select(payload.c.payload_id)
+            .join(payload_content, payload_content.c.payload_id == payload.c.payload_id)
+            .where(literal_column("payload.disposition <> 'staged'"), payload.c.payload_id > after)
+            .order_by(payload.c.payload_id)
+            .limit(limit)
+        )
+        with self._database.reading() as ask:
+            return [(one, loading.load_payload(ask, one)) for one in ask.connection.scalars(kept).all()]
+
+    def find(self, source_id: str) -> tuple[int, ...]:
+        """ECGs by the sender's own number (SOP Instance UID …), one per version."""
+        with self._database.reading() as ask:
+            same = ecg.c.source_key == ask.key("source", source_id)
+            return tuple(ask.connection.scalars(select(ecg.c.ecg_id).where(same).order_by(ecg.c.version)))
+
+    def newest(self, *, limit: int = 100, before: int | None = None) -> list[EcgSummary]:
+        """Newest first; `before` is the last ecg_id of the previous page."""
+        query = select(ecg).order_by(ecg.c.ecg_id.desc()).limit(limit)
+        if before is not None:
+            query = query.where(ecg.c.ecg_id < before)
+        with self._database.reading() as ask:
+            return [_summary(ask, row) for row in ask.connection.execute(query).all()]
+
+    def story(self, ecg_id: int) -> EcgStory:
+        """Everything known of one ECG; its signal is left out where retention removed it. Raises NotFound."""
+        with self._database.reading() as ask:
+            return _story(ask, ecg_id)
+
+
+def _summary(reading: Reading, row: Any) -> EcgSummary:
+    scores = reading.connection.execute(
+        select(score).where(score.c.scoring_id == row.scoring_id).order_by(score.c.position)
+    )
+    messages = reading.connection.execute(
+        select(message).where(message.c.ecg_id == row.ecg_id).order_by(message.c.message_id)
+    )
+    told = loading.private_of(reading, row)
+    return EcgSummary(
+        ecg_id=row.ecg_id,
+        source_id=told["source_id"],
+        version=row.version,
+        source=row.source,
+        format=row.format,
+        received_at=row.received_at,
+        state=EcgState(row.state),
+        findings=findings_from(row.about["findings"]),
+        scores=tuple(map(score_from, scores)),
+        messages=tuple(
+            MessageSummary(
+                destination=one.destination,
+                control_id=one.control_id,
+                kind=one.kind,
+                state=MessageState(one.state),
+                ack_code=one.ack_code,
+            )
+            for one in messages
+        ),
+    )
+
+
+def _story(reading: Reading, ecg_id: int) -> EcgStory:
+    row = reading.connection.execute(select(ecg).where(ecg.c.ecg_id == ecg_id)).first()
+    if row is None:
+        raise NotFound(f"there is no ECG {ecg_id} in the store")
+    job = reading.connection.execute(
+        select(score_job).where(score_job.c.ecg_id == ecg_id).order_by(score_job.c.job_id.desc()).limit(1)
+    ).one()
+    errors = reading.connection.execute(
+        select(attempt_error)
+        .join(score_job, score_job.c.job_id == attempt_error.c.job_id)
+        .where(score_job.c.ecg_id == ecg_id)
+        .order_by(attempt_error.c.error_id)
+    )
+    return EcgStory(
+        ecg=_with_signal_if_kept(reading, ecg_id),
+        state=EcgState(row.state),
+        scorings=loading.load_scorings(reading, ecg_id),
+        messages=_message_stories(reading, ecg_id),
+        job_state=JobState(job.state),
+        job_errors=errors_from(errors),
+        events=audit.events(reading.connection, ecg_id),
+    )
+
+
+def _with_signal_if_kept(reading: Reading, ecg_id: int) -> Any:
+    try:
+        return loading.load(reading, [ecg_id], signals=True)[0]
+    except NotFound:
+        return loading.load(reading, [ecg_id], signals=False)[0]
+
+
+def _message_stories(reading: Reading, ecg_id: int) -> tuple[MessageStory, ...]:
+    rows = reading.connection.execute(
+        select(message).where(message.c.ecg_id == ecg_id).order_by(message.c.message_id)
+    ).all()
+    bodies = messages.bodies(reading, [row for row in rows if row.body_sha256 is not None])
+    return tuple(_message_story(reading, row, bodies.get(row.message_id)) for row in rows)
+
+
+def _message_story(reading: Reading, row: Any, body: bytes | None) -> MessageStory:
+    return MessageStory(
+        message_id=row.message_id,
+        destination=row.destination,
+        control_id=row.control_id,
+        kind=row.kind,
+        state=MessageState(row.state),
+        body=body,
+        attempts=row.attempts,
+        errors=messages.errors(reading, row.message_id),
+        acknowledgement=messages.ack_of(reading, row),
+        sent_at=row.sent_at,
+        acknowledged_at=row.acknowledged_at,
+    )

@@ -1,0 +1,220 @@
+"""Questions about the whole store that change nothing: the sum of all ECGs, the backlog, what waits for a person."""
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from sqlalchemy import and_, func, literal_column, select
+
+from ecgfm_clinical.staging import messages
+from ecgfm_clinical.staging.attempts import RUNNING, WAITING
+from ecgfm_clinical.staging.database import Database
+from ecgfm_clinical.staging.intake import NOT_AN_ECG
+from ecgfm_clinical.staging.records import (
+    Backlog,
+    Counts,
+    CountTable,
+    DeadLetter,
+    DestinationBacklog,
+    EcgState,
+    MessageState,
+)
+from ecgfm_clinical.staging.schema import ecg, message, payload, score, score_job, tally
+from ecgfm_clinical.staging.transaction import ALL_TIME, Reading
+
+Cell = tuple[str, str, str]  # source, head ('' = the ECG itself), state
+
+
+class Questions:
+    """Where the whole store stands."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def counts(self, *, since: datetime | None = None, until: datetime | None = None) -> Counts:
+        """ECGs received in [since, until): received = scored + not_evaluable + failed + waiting."""
+        return self.count_table(since=since, until=until).total
+
+    def count_table(self, *, since: datetime | None = None, until: datetime | None = None) -> CountTable:
+        """The same sum, by source and by head as well.
+
+        Whole UTC days come from the tally; only the cut days at the edges are counted row by row.
+        """
+        with self._database.reading() as ask:
+            cells = _cells(ask, since, until)
+        return CountTable(
+            total=_counts((state, n) for (_, head, state), n in cells.items() if not head),
+            by_source={
+                source: _counts((state, n) for (at, head, state), n in cells.items() if at == source and not head)
+                for source in sorted({source for source, head, _ in cells if not head})
+            },
+            by_head={head: _head_counts(cells, head) for head in sorted({head for _, head, _ in cells if head})},
+        )
+
+    def refusals(self) -> dict[str, int]:
+        """Payloads set aside, by reason code; those that never claimed to be an ECG included."""
+        query = (
+            select(payload.c.code, func.count().label("n"))
+            .where(literal_column("payload.disposition <> 'staged'"))
+            .group_by(payload.c.code)
+        )
+        with self._database.reading() as ask:
+            return {row.code: row.n for row in ask.connection.execute(query)}
+
+    def backlog(self) -> Backlog:
+        """Everything unfinished or given up, with the age of the oldest; reads only unfinished rows."""
+        with self._database.reading() as ask:
+            return _backlog(ask)
+
+    def dead_letters(self, *, destination: str | None = None) -> list[DeadLetter]:
+        """Messages that wait for a person, oldest first."""
+        query = select(message).where(literal_column("message.state = 'dead'")).order_by(message.c.message_id)
+        if destination is not None:
+            query = query.where(message.c.destination == destination)
+        with self._database.reading() as ask:
+            return [_dead_letter(ask, row) for row in ask.connection.execute(query).all()]
+
+
+def _head_counts(cells: Counter[Cell], head: str) -> Counts:
+    """A head was asked for the ECGs it answered; what is waiting or failed has no answer from any head yet."""
+    answered = [(state, n) for (_, at, state), n in cells.items() if at == head]
+    unanswered = [
+        (state, n)
+        for (_, at, state), n in cells.items()
+        if not at and state in (EcgState.WAITING.value, EcgState.FAILED.value)
+    ]
+    return _counts(answered + unanswered)
+
+
+def _counts(cells: Iterable[tuple[str, int]]) -> Counts:
+    by_state: Counter[str] = Counter()
+    for state, n in cells:
+        by_state[state] += n
+    return Counts(
+        received=by_state.total(),
+        scored=by_state[EcgState.SCORED.value],
+        not_evaluable=by_state[EcgState.NOT_EVALUABLE.value],
+        failed=by_state[EcgState.FAILED.value],
+        waiting=by_state[EcgState.WAITING.value],
+    )
+
+
+def _cells(reading: Reading, since: datetime | None, until: datetime | None) -> Counter[Cell]:
+    if since is None and until is None:
+        return _tallied(reading, tally.c.day == ALL_TIME)
+    first = _day_from(since) if since else date.min
+    last = until.astimezone(UTC).date() if until else date.max  # exclusive
+    if since and until and first > last:  # both inside one day
+        return _row_by_row(reading, since, until)
+    cells = _tallied(
+        reading,
+        and_(tally.c.day >= first.isoformat(), tally.c.day < last.isoformat(), tally.c.day != ALL_TIME),
+    )
+    if since and since < _midnight(first):
+        cells += _row_by_row(reading, since, _midnight(first))
+    if until and _midnight(last) < until:
+        cells += _row_by_row(reading, _midnight(last), until)
+    return cells
+
+
+def _day_from(since: datetime) -> date:
+    """The first whole UTC day at or after `since`."""
+    in_utc = since.astimezone(UTC)
+    return in_utc.date() if in_utc.time() == time.min else in_utc.date() + timedelta(days=1)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time.min, UTC)
+
+
+def _tallied(reading: Reading, which: Any) -> Counter[Cell]:
+    rows = reading.connection.execute(
+        select(tally.c.source, tally.c.head, tally.c.state, func.sum(tally.c.count).label("n"))
+        .where(which)
+        .group_by(tally.c.source, tally.c.head, tally.c.state)
+    )
+    return Counter({(row.source, row.head, row.state): int(row.n) for row in rows if row.n})
+
+
+def _row_by_row(reading: Reading, since: datetime, until: datetime) -> Counter[Cell]:
+    cells: Counter[Cell] = Counter()
+    inside = and_(ecg.c.received_at >= since, ecg.c.received_at < until)
+    for row in reading.connection.execute(
+        select(ecg.c.source, ecg.c.state, func.count().label("n")).where(inside).group_by(ecg.c.source, ecg.c.state)
+    ):
+        cells[row.source, "", row.state] += row.n
+    for row in reading.connection.execute(
+        select(payload.c.source, func.count().label("n"))
+        .where(
+            payload.c.received_at >= since,
+            payload.c.received_at < until,
+            payload.c.disposition != "staged",
+            payload.c.code.not_in(NOT_AN_ECG),
+        )
+        .group_by(payload.c.source)
+    ):
+        cells[row.source, "", EcgState.FAILED.value] += row.n
+    answered = func.max(score.c.probability).is_not(None)
+    per_head = (
+        select(ecg.c.source, score.c.head, ecg.c.ecg_id, answered.label("answered"))
+        .join(score, score.c.scoring_id == ecg.c.scoring_id)
+        .where(inside)
+        .group_by(ecg.c.source, score.c.head, ecg.c.ecg_id)
+        .subquery()
+    )
+    for row in reading.connection.execute(
+        select(per_head.c.source, per_head.c.head, per_head.c.answered, func.count().label("n")).group_by(
+            per_head.c.source, per_head.c.head, per_head.c.answered
+        )
+    ):
+        state = EcgState.SCORED if row.answered else EcgState.NOT_EVALUABLE
+        cells[row.source, row.head, state.value] += row.n
+    return cells
+
+
+def _backlog(reading: Reading) -> Backlog:
+    connection = reading.connection
+    waiting, oldest = connection.execute(
+        select(func.count(), func.min(score_job.c.created_at)).where(score_job.c.state == WAITING)
+    ).one()
+    return Backlog(
+        jobs_waiting=waiting,
+        jobs_running=connection.scalar(select(func.count()).where(score_job.c.state == RUNNING)) or 0,
+        jobs_failed=connection.scalar(select(func.count()).where(score_job.c.state == literal_column("'failed'"))) or 0,
+        oldest_job=oldest,
+        destinations=_destinations(reading),
+    )
+
+
+def _destinations(reading: Reading) -> dict[str, DestinationBacklog]:
+    found: dict[str, dict[str, Any]] = {}
+    for state in (WAITING, RUNNING, literal_column("'dead'")):
+        rows = reading.connection.execute(
+            select(
+                message.c.destination,
+                message.c.state,
+                func.count().label("n"),
+                func.min(message.c.created_at).label("oldest"),
+            )
+            .where(message.c.state == state)
+            .group_by(message.c.destination, message.c.state)
+        )
+        for row in rows:
+            one = found.setdefault(row.destination, {"waiting": 0, "running": 0, "dead": 0, "oldest": None})
+            one[row.state] = row.n
+            if row.state != MessageState.DEAD.value:
+                one["oldest"] = min(filter(None, (one["oldest"], row.oldest)))
+    return {name: DestinationBacklog(**one) for name, one in sorted(found.items())}
+
+
+def _dead_letter(reading: Reading, row: Any) -> DeadLetter:
+    return DeadLetter(
+        message_id=row.message_id,
+        ecg_id=row.ecg_id,
+        destination=row.destination,
+        control_id=row.control_id,
+        kind=row.kind,
+        created_at=row.created_at,
+        error=next(reversed(messages.errors(reading, row.message_id)), None),
+    )
