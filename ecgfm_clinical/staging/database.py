@@ -13,7 +13,7 @@ from typing import Any, Self
 from sqlalchemy import Engine, select
 
 from ecgfm_clinical.errors import StoreNotReady, StoreTooNew, StoreUnavailable
-from ecgfm_clinical.staging import audit, engine, migrations
+from ecgfm_clinical.staging import audit, engine, migrations, seals
 from ecgfm_clinical.staging.records import Telling
 from ecgfm_clinical.staging.schema import store_meta
 from ecgfm_clinical.staging.sealing import Keyring
@@ -143,13 +143,14 @@ def _pepper(reader: Engine, writer: Engine, keyring: Keyring, random_bytes: Call
             row = connection.execute(query).first()
         if row is None:
             row = _make_pepper(writer, keyring, random_bytes(PEPPER_BYTES))
-    return keyring.open(row.key_id, row.value, "store_meta:pepper")
+    return seals.STORE_META.open(keyring, row)
 
 
 def _make_pepper(writer: Engine, keyring: Keyring, pepper: bytes) -> Any:
     """The row that is there afterwards, ours or that of another process that was quicker."""
-    key_id, value = keyring.seal(pepper, bound_to="store_meta:pepper")
     with writer.begin() as connection:
-        fresh = insert_for(connection.dialect, store_meta).values(name="pepper", key_id=key_id, value=value)
+        fresh = insert_for(connection.dialect, store_meta).values(
+            name="pepper", **seals.STORE_META.seal(keyring, pepper, name="pepper")
+        )
         connection.execute(fresh.on_conflict_do_nothing())
         return connection.execute(select(store_meta).where(store_meta.c.name == "pepper")).one()

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
-from ecgfm_clinical.staging import codec
+from ecgfm_clinical.staging import codec, seals
 from ecgfm_clinical.staging.schema import identity_alias, identity_event, patient
 from ecgfm_clinical.staging.sealing import Keyring, to_json
 from ecgfm_clinical.staging.transaction import Reading, Transaction
@@ -57,7 +57,7 @@ def surviving_patient(tx: Reading, received: Patient) -> Patient:
 def _surviving_identifier(tx: Reading, identifier: Identifier) -> Identifier:
     key = identifier_key(tx, identifier)
     while row := tx.connection.execute(select(identity_alias).where(identity_alias.c.retired_key == key)).first():
-        stored = json.loads(tx.keyring.open(row.key_id, row.private, f"identity_alias:{key}"))
+        stored = json.loads(seals.IDENTITY_ALIAS.open(tx.keyring, row))
         identifier, key = Identifier(**stored), row.surviving_key
     return identifier
 
@@ -72,17 +72,15 @@ def file(tx: Transaction, payload_id: int, event: Merge) -> tuple[str, str] | No
     if resolve(tx.connection, surviving) == retired:
         # The identity that survives now had been retired in favour of this one: the newer word counts.
         tx.connection.execute(delete(identity_alias).where(identity_alias.c.retired_key == surviving))
-    key_id, private = tx.keyring.seal(
-        to_json(codec.identifier_dict(event.surviving)), bound_to=f"identity_alias:{retired}"
-    )
-    values = {"surviving_key": surviving, "since": tx.now, "key_id": key_id, "private": private}
+    sealed = seals.IDENTITY_ALIAS.seal(tx.keyring, to_json(codec.identifier_dict(event.surviving)), retired_key=retired)
+    values = {"surviving_key": surviving, "since": tx.now, **sealed}
     upsert(tx.connection, identity_alias, {"retired_key": retired}, values)
     return retired, resolve(tx.connection, surviving)
 
 
 def _keep_event(tx: Transaction, payload_id: int, event: Merge, retired: str, surviving: str) -> None:
     both = {"retired": codec.identifier_dict(event.retired), "surviving": codec.identifier_dict(event.surviving)}
-    key_id, private = tx.keyring.seal(to_json(both), bound_to=f"identity_event:{retired}:{surviving}")
+    sealed = seals.IDENTITY_EVENT.seal(tx.keyring, to_json(both), retired_key=retired, surviving_key=surviving)
     tx.connection.execute(
         insert(identity_event).values(
             payload_id=payload_id,
@@ -90,8 +88,7 @@ def _keep_event(tx: Transaction, payload_id: int, event: Merge, retired: str, su
             trigger=event.event,
             retired_key=retired,
             surviving_key=surviving,
-            key_id=key_id,
-            private=private,
+            **sealed,
         )
     )
 
@@ -100,13 +97,11 @@ def keep_demographics(tx: Transaction, known: Patient) -> None:
     """The latest ADT demographics of a patient, under each of the identifiers."""
     for identifier in known.identifiers:
         key = identifier_key(tx, identifier)
-        key_id, private = tx.keyring.seal(to_json(codec.patient_dict(known)), bound_to=f"patient:{key}")
-        upsert(
-            tx.connection, patient, {"patient_key": key}, {"updated_at": tx.now, "key_id": key_id, "private": private}
-        )
+        sealed = seals.PATIENT.seal(tx.keyring, to_json(codec.patient_dict(known)), patient_key=key)
+        upsert(tx.connection, patient, {"patient_key": key}, {"updated_at": tx.now, **sealed})
 
 
 def demographics(connection: Connection, keyring: Keyring, key: str) -> Patient | None:
     """What ADT messages last said about the patient with this key."""
     row: Any = connection.execute(select(patient).where(patient.c.patient_key == key)).first()
-    return row and codec.patient_from(json.loads(keyring.open(row.key_id, row.private, f"patient:{key}")))
+    return row and codec.patient_from(json.loads(seals.PATIENT.open(keyring, row)))

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, func, insert, select, text
 
 from ecgfm_clinical.errors import NotFound, StoreUnavailable
-from ecgfm_clinical.staging import codec, identity, jobs, loading, merging
+from ecgfm_clinical.staging import codec, identity, jobs, loading, merging, seals
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.group_commit import GroupCommit
 from ecgfm_clinical.staging.records import EcgState
@@ -117,8 +117,8 @@ def _record(tx: Transaction, received: Received, contents: Contents | PayloadErr
     payload_id = _insert_payload(tx, received, contents, sha256)
     if payload_id is None:
         return _again(tx, sha256, contents, priority)
-    key_id, content = tx.keyring.seal(received.content, bound_to=f"payload_content:{sha256}")
-    tx.connection.execute(_INSERT_CONTENT, {"payload_id": payload_id, "key_id": key_id, "content": content})
+    content = seals.PAYLOAD_CONTENT.seal(tx.keyring, received.content, sha256=sha256)
+    tx.connection.execute(_INSERT_CONTENT, {"payload_id": payload_id, **content})
     tx.note(
         "payload.received",
         payload_id=payload_id,
@@ -138,7 +138,6 @@ def _record(tx: Transaction, received: Received, contents: Contents | PayloadErr
 def _insert_payload(tx: Transaction, received: Received, contents: Contents | PayloadError, sha256: str) -> int | None:
     """The new row's id; None where these bytes are already here."""
     told = {"peer": received.peer, "location": received.location}
-    key_id, private = tx.keyring.seal(to_json(told), bound_to=f"payload:{sha256}")
     payload_id: int | None = tx.connection.scalar(
         _INSERT_PAYLOAD[tx.connection.dialect.name],
         {
@@ -147,8 +146,7 @@ def _insert_payload(tx: Transaction, received: Received, contents: Contents | Pa
             "transport": received.transport,
             "source": received.source,
             "received_at": received.received_at,
-            "key_id": key_id,
-            "private": private,
+            **seals.PAYLOAD.seal(tx.keyring, to_json(told), sha256=sha256),
             **_judgement(contents),
         },
     )
@@ -192,7 +190,7 @@ def _promote(tx: Transaction, row: Any, contents: Contents, priority: int) -> Ve
     tx.connection.execute(payload.update().where(payload.c.payload_id == row.payload_id).values(**_judgement(contents)))
     _count_failed(tx, row.received_at, row.source, row.code, -1)
     tx.note("payload.read-again", payload_id=row.payload_id, was=row.disposition, code=row.code)
-    told = json.loads(tx.keyring.open(row.key_id, row.private, f"payload:{row.sha256}"))
+    told = json.loads(seals.PAYLOAD.open(tx.keyring, row))
     received = Received(
         transport=row.transport,
         source=row.source,
@@ -250,7 +248,6 @@ def _stage_ecg(tx: Transaction, payload_id: int, received: Received, one: Ecg, p
         tx.note("ecg.repeated", ecg_id=newest.ecg_id, payload_id=payload_id, source=received.source)
         return _Staged(newest.ecg_id, newest.version, new=False)
     version = 1 + (newest.version if newest is not None else 0)
-    key_id, private = tx.keyring.seal(to_json(codec.private(one)), bound_to=f"ecg:{source_key}:{version}")
     urgency = STAT if one.order.stat else priority
     ecg_id: int = tx.connection.execute(
         _INSERT_ECG,
@@ -268,12 +265,11 @@ def _stage_ecg(tx: Transaction, payload_id: int, received: Received, one: Ecg, p
             "sampling_rate": one.sampling_rate,
             "samples": one.signal.shape[1],
             "about": codec.about(one),
-            "key_id": key_id,
-            "private": private,
+            **seals.ECG.seal(tx.keyring, to_json(codec.private(one)), source_key=source_key, version=version),
         },
     ).scalar_one()
-    signal_key, samples = tx.keyring.seal(codec.signal_bytes(one), bound_to=f"signal:{source_key}:{version}")
-    tx.connection.execute(_INSERT_SIGNAL, {"ecg_id": ecg_id, "key_id": signal_key, "samples": samples})
+    samples = seals.SIGNAL.seal(tx.keyring, codec.signal_bytes(one), source_key=source_key, version=version)
+    tx.connection.execute(_INSERT_SIGNAL, {"ecg_id": ecg_id, **samples})
     jobs.queue(tx, ecg_id, urgency)
     tx.count(1, received_at=received.received_at, source=received.source, state=EcgState.WAITING.value)
     tx.note("ecg.staged", ecg_id=ecg_id, payload_id=payload_id, version=version, source=received.source)
@@ -302,7 +298,6 @@ def _stage_outcome(tx: Transaction, payload_id: int, received: Received, one: Ou
         tx.connection.scalar(select(func.max(outcome.c.version)).where(outcome.c.source_key == source_key)) or 0
     )
     told = {"source_id": one.source_id, "patient": codec.patient_dict(one.patient), "text": one.text}
-    key_id, private = tx.keyring.seal(to_json(told), bound_to=f"outcome:{source_key}:{version}")
     tx.connection.execute(
         insert(outcome),
         {
@@ -321,8 +316,7 @@ def _stage_outcome(tx: Transaction, payload_id: int, received: Received, one: Ou
             "upper_reference_limit": one.upper_reference_limit,
             "observed_at": one.observed_at,
             "received_at": received.received_at,
-            "key_id": key_id,
-            "private": private,
+            **seals.OUTCOME.seal(tx.keyring, to_json(told), source_key=source_key, version=version),
         },
     )
     tx.note("outcome.staged", payload_id=payload_id, kind=one.kind, status=one.status, version=version)

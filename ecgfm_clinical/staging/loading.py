@@ -8,7 +8,7 @@ import numpy as np
 from sqlalchemy import select
 
 from ecgfm_clinical.errors import NotFound
-from ecgfm_clinical.staging import codec
+from ecgfm_clinical.staging import codec, seals
 from ecgfm_clinical.staging.records import Scoring, StagedEcg
 from ecgfm_clinical.staging.schema import ecg, payload, payload_content, score, scoring, signal
 from ecgfm_clinical.staging.transaction import Reading
@@ -44,9 +44,7 @@ def _staged(reading: Reading, found: dict[int, Any], stored: dict[int, Any], ecg
     samples = NO_SIGNAL
     if signals:
         kept = stored[ecg_id]
-        samples = codec.signal_from(
-            reading.keyring.open(kept.key_id, kept.samples, f"signal:{row.source_key}:{row.version}")
-        )
+        samples = codec.signal_from(seals.SIGNAL.open(reading.keyring, kept, of=row))
     return StagedEcg(
         ecg_id=row.ecg_id,
         payload_id=row.payload_id,
@@ -60,8 +58,7 @@ def _staged(reading: Reading, found: dict[int, Any], stored: dict[int, Any], ecg
 
 def private_of(reading: Reading, row: Any) -> dict[str, Any]:
     """The identifying part of an `ecg` row."""
-    opened = reading.keyring.open(row.key_id, row.private, f"ecg:{row.source_key}:{row.version}")
-    told: dict[str, Any] = json.loads(opened)
+    told: dict[str, Any] = json.loads(seals.ECG.open(reading.keyring, row))
     return told
 
 
@@ -98,11 +95,11 @@ def load_payload(reading: Reading, payload_id: int) -> Received:
         raise NotFound(f"there is no payload {payload_id} in the store")
     if row.content is None:
         raise NotFound(f"the bytes of payload {payload_id} were removed by retention; only its bookkeeping is left")
-    told = json.loads(reading.keyring.open(row.key_id, row.private, f"payload:{row.sha256}"))
+    told = json.loads(seals.PAYLOAD.open(reading.keyring, row))
     return Received(
         transport=row.transport,
         source=row.source,
-        content=reading.keyring.open(row.content_key_id, row.content, f"payload_content:{row.sha256}"),
+        content=seals.PAYLOAD_CONTENT.open_value(reading.keyring, row.content_key_id, row.content, of=row),
         received_at=row.received_at,
         peer=told["peer"],
         location=told["location"],

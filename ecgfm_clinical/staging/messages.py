@@ -20,7 +20,7 @@ from sqlalchemy import (
     update,
 )
 
-from ecgfm_clinical.staging import codec, identity, loading
+from ecgfm_clinical.staging import codec, identity, loading, seals
 from ecgfm_clinical.staging.attempts import errors_from, keep_error
 from ecgfm_clinical.staging.records import TAKES_BACK, AttemptError, Draft, Kind, MessageState, Scoring
 from ecgfm_clinical.staging.retry import refused
@@ -91,10 +91,10 @@ def create(
     `subject` and `found` are loaded where the caller does not have them.
     """
     control_id = tx.telling.control_ids()
-    addressed_key_id, address = None, None
+    address: dict[str, Any] = {"addressed_to": None, "addressed_key_id": None}
     if addressed_to is not None:
         told = to_json(codec.patient_dict(addressed_to))
-        addressed_key_id, address = tx.keyring.seal(told, bound_to=f"address:{control_id}")
+        address = seals.ADDRESS.seal(tx.keyring, told, control_id=control_id)
     draft = Draft(
         destination=destination,
         control_id=control_id,
@@ -122,8 +122,7 @@ def create(
             "in_doubt": 0,
             "due_at": tx.now,
             "created_at": tx.now,
-            "addressed_to": address,
-            "addressed_key_id": addressed_key_id,
+            **address,
             **_body_columns(body),
         },
     ).scalar_one()
@@ -170,8 +169,7 @@ def addressee(tx: Reading, row: Any) -> Patient | None:
     """Whom the message in this row is addressed to, where that is not the ECG's patient any more."""
     if row.addressed_to is None:
         return None
-    opened = tx.keyring.open(row.addressed_key_id, row.addressed_to, f"address:{row.control_id}")
-    return codec.patient_from(json.loads(opened))
+    return codec.patient_from(json.loads(seals.ADDRESS.open(tx.keyring, row)))
 
 
 def _replaced(tx: Transaction, ecg_id: int, destination: str, version: int) -> Scoring | None:
@@ -208,8 +206,8 @@ def _keep_body(tx: Transaction, message_id: int, control_id: str, body: bytes | 
     if isinstance(body, PayloadError):
         keep_error(tx, refused(body, attempts=0, now=tx.now).error, message_id=message_id)
         return
-    key_id, sealed = tx.keyring.seal(body, bound_to=f"message_body:{control_id}")
-    tx.connection.execute(_INSERT_BODY, {"message_id": message_id, "key_id": key_id, "body": sealed})
+    sealed = seals.MESSAGE_BODY.seal(tx.keyring, body, control_id=control_id)
+    tx.connection.execute(_INSERT_BODY, {"message_id": message_id, **sealed})
 
 
 def _told_of(body: bytes | PayloadError) -> dict[str, Any]:
@@ -256,12 +254,9 @@ def bodies(tx: Reading, rows: Sequence[Any]) -> dict[int, bytes]:
     """The fixed bytes of these messages, by id."""
     if not rows:
         return {}
-    control_ids = {row.message_id: row.control_id for row in rows}
-    stored = tx.connection.execute(select(message_body).where(message_body.c.message_id.in_(control_ids)))
-    return {
-        row.message_id: tx.keyring.open(row.key_id, row.body, f"message_body:{control_ids[row.message_id]}")
-        for row in stored
-    }
+    by_id = {row.message_id: row for row in rows}
+    stored = tx.connection.execute(select(message_body).where(message_body.c.message_id.in_(by_id)))
+    return {row.message_id: seals.MESSAGE_BODY.open(tx.keyring, row, of=by_id[row.message_id]) for row in stored}
 
 
 def compose_late(tx: Transaction, row: Any) -> bytes:
@@ -279,7 +274,7 @@ def ack_of(reading: Reading, row: Any) -> Ack | None:
     """The acknowledgement stored on a message row."""
     if row.ack_private is None:
         return None
-    return Ack(**json.loads(reading.keyring.open(row.key_id, row.ack_private, f"ack:{row.control_id}")))
+    return Ack(**json.loads(seals.ACKNOWLEDGEMENT.open(reading.keyring, row)))
 
 
 def errors(reading: Reading, message_id: int) -> tuple[AttemptError, ...]:

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from ecgfm_clinical.errors import LeaseLost
-from ecgfm_clinical.staging import messages
+from ecgfm_clinical.staging import messages, seals
 from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_dead, is_due, keep_error
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import MessageState, OutboundMessage, Retry
@@ -254,8 +254,8 @@ def _outbound(row: Any, lease_until: datetime) -> OutboundMessage:
 
 
 def _ack_columns(tx: Transaction, held: OutboundMessage, ack: Ack) -> dict[str, Any]:
-    key_id, private = tx.keyring.seal(to_json(asdict(ack)), bound_to=f"ack:{held.control_id}")
-    return {"ack_code": ack.code, "ack_private": private, "key_id": key_id}
+    sealed = seals.ACKNOWLEDGEMENT.seal(tx.keyring, to_json(asdict(ack)), control_id=held.control_id)
+    return {"ack_code": ack.code, **sealed}
 
 
 def _holding(held: OutboundMessage, worker: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import and_, func, or_, select, update
 
 from ecgfm_clinical.errors import NotFound, StoreError
-from ecgfm_clinical.staging import codec, identity, loading, messages
+from ecgfm_clinical.staging import codec, identity, loading, messages, seals
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import TAKES_BACK, Kind, MessageState, Reissue, Told
 from ecgfm_clinical.staging.schema import ecg, message, scoring
@@ -251,11 +251,11 @@ def _reassign(tx: Transaction, row: Any, patient: Patient) -> Any:
         known = identity.demographics(tx.connection, tx.keyring, key)
         patient = replace(known, identifiers=patient.identifiers) if known else patient
     private = loading.private_of(tx, row) | {"patient": codec.patient_dict(patient)}
-    key_id, sealed = tx.keyring.seal(to_json(private), bound_to=f"ecg:{row.source_key}:{row.version}")
+    sealed = seals.ECG.seal(tx.keyring, to_json(private), source_key=row.source_key, version=row.version)
     return tx.connection.execute(
         update(ecg)
         .where(ecg.c.ecg_id == row.ecg_id)
-        .values(private=sealed, key_id=key_id, patient_key=identity.patient_key(tx, patient, row.source_key))
+        .values(**sealed, patient_key=identity.patient_key(tx, patient, row.source_key))
         .returning(*ecg.c)
     ).one()
 
