@@ -1,6 +1,6 @@
-"""How old the patient was when the ECG was recorded: one answer for gates, cohorts and baselines.
+"""How old the patient was when the ECG was recorded: the same answer for every head's age range, cohort and baseline.
 
-Many formats tell an age and no birth date; a stated age is kept among an ECG's measurements. A birth date may be a
+Many formats carry an age and no birth date; a stated age is kept among an ECG's measurements. A birth date may be a
 program's placeholder, the cart's clock may have been reset to before the birth, and a two-digit year may have gone a
 century wrong. What is impossible is left out; where two possible answers disagree, both are given.
 """
@@ -24,7 +24,7 @@ NAME = "age"
 def measurement(number: str, unit: str) -> tuple[tuple[str, str], ...]:
     """The measurement `("age", "42 a")`, alone in a tuple; an empty tuple where `number` or `unit` say no age.
 
-    `unit` may be UCUM, a word (`YEARS`), or DICOM's letter (`Y`). More than 150 years is an anonymiser's doing.
+    `unit` may be UCUM, a word (`YEARS`), or DICOM's letter (`Y`). An anonymiser writes more than 150 years.
     """
     code = unit.strip() if unit.strip() in _YEARS else _UNITS.get(unit.strip()[:1].upper(), "")
     value = number.strip().lstrip("0") or ("0" if number.strip() else "")
@@ -48,13 +48,13 @@ AGREEMENT = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Age:
-    """Every possible age in years; none where nothing possible is known, two where birth date and stated age disagree."""
+    """Every possible age in years: no age where none is known, two ages where birth date and stated age disagree."""
 
     candidates: tuple[float, ...] = ()
 
     @property
     def years(self) -> float | None:
-        """The age, where exactly one answer is left."""
+        """The age, where exactly one age is possible."""
         return self.candidates[0] if len(self.candidates) == 1 else None
 
 
@@ -75,7 +75,7 @@ def at_acquisition(
 
 
 def _counted(birth_date: date | None, acquired_at: datetime | None) -> float | None:
-    """From birth date to acquisition, where that is possible."""
+    """The age from birth date to acquisition; no age where the birth date is impossible."""
     born = real_birth_date(birth_date)
     if born is None or acquired_at is None:
         return None

@@ -1,4 +1,4 @@
-"""Put a sender's channels into the canonical 12 × N signal: order, sign, derived leads, and what looks wrong.
+"""Put a sender's channels into the canonical 12 × N signal: order, sign, derived leads, and findings on the signal.
 
 Every reader ends here, so that all formats give the same rows, the same NaN rule and the same findings.
 """
@@ -17,18 +17,18 @@ from ecgfm_connectors.leads import Lead
 
 Signal = NDArray[np.float32]
 
-#: I, II and V1–V6 give all twelve; with fewer than eight of twelve leads it is a monitor or rhythm strip.
+#: I, II and V1–V6 give all twelve leads; a recording of fewer than eight leads is a monitor or rhythm strip.
 MINIMUM_LEADS = 8
 #: Einthoven's law holds to the sender's rounding (≤ 10 µV; per-lead filters add little). For a violation the residual
 #: must exceed both this (mV) and a share of the lead's own amplitude in more than one sample of twenty: single damaged
 #: samples are met in published recordings and mean no swapped lead.
 EINTHOVEN_RESIDUAL = 0.03
 EINTHOVEN_SHARE = 0.15
-#: Arm electrodes exchanged obey Einthoven's law: I is inverted, II and III, aVR and aVL change places. But I and V6 both
-#: look at the left side, and aVR from the opposite one (Batchvarov, Malik and Camm, Europace 2007;9:1081). Where the
-#: correlations of V6 with I and with aVR lie beyond this, the other way round, the arms are exchanged, or the heart lies on
-#: the right. Of 368 recordings as published none does; with the arms exchanged by computation 166 do, so silence proves
-#: nothing.
+#: Arm electrodes exchanged obey Einthoven's law: I is inverted, II and III, aVR and aVL change places. But I and V6
+#: both look at the left side, and aVR from the opposite one (Batchvarov, Malik and Camm, Europace 2007;9:1081). Where
+#: the correlations of V6 with I and with aVR lie beyond this, the other way round, the arms are exchanged, or the heart
+#: lies on the right. Of 368 recordings as published none does; with the arms exchanged by computation 166 do, so
+#: silence proves nothing.
 ARMS_CORRELATION = 0.5
 #: Leads that differ by no more than this (mV) carry the same number: fill.
 FILL_SPREAD = 1e-6
@@ -53,7 +53,7 @@ class Channel:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Assembled:
-    """The canonical signal and what was noticed on the way; the fields of Ecg of the same names."""
+    """The canonical signal and the findings on it; fields as those of `Ecg` with the same names."""
 
     signal: Signal = field(repr=False)  #: (12, samples)
     stored_leads: tuple[str, ...]
@@ -65,8 +65,8 @@ def assemble(channels: Sequence[Channel]) -> Assembled:
     """The 12 × N signal of simultaneous `channels`, all of one length; leads outside the twelve are left out.
 
     III, aVR, aVL and aVF are computed from I and II where the sender has none; where it has, Einthoven's law is
-    checked and a violation becomes a finding; so do arm electrodes that look exchanged. Raises Refused: `not-12-lead`, `not-simultaneous`, `lead-doubtful`;
-    Unreadable: `no-samples`, `length-mismatch`, `sample-range`.
+    checked and a violation becomes a finding; so do arm electrodes that look exchanged. Raises Refused: `not-12-lead`,
+    `not-simultaneous`, `lead-doubtful`; Unreadable: `no-samples`, `length-mismatch`, `sample-range`.
     """
     stored, findings = _unique([channel for channel in channels if channel.lead.canonical])
     lengths = {len(samples) for samples in stored.values()}
@@ -174,7 +174,7 @@ def _arm_leads(signal: Signal) -> list[Finding]:
 
 
 def _correlation(one: Signal, other: Signal) -> float:
-    """Of two rows without offset; 0 where one of them is flat."""
+    """The correlation of two rows without offset; 0 where one of the rows is flat."""
     scale = math.sqrt(float(np.dot(one, one)) * float(np.dot(other, other)))
     return float(np.dot(one, other)) / scale if scale > 0 else 0.0
 
@@ -212,9 +212,9 @@ def _require_simultaneous(signal: Signal, stored: list[str]) -> None:
 def _recorded_span(stored: dict[str, Signal]) -> tuple[int, int]:
     """First and past-the-last sample of what can be an ECG: where the independent leads are not all the same.
 
-    At the ends of a recording, equal values in all leads are zero fill, padding, or a calibration pulse (Philips ends each
-    recording with one). Stretches shorter than `SHORTEST_FILL` are left. A recording that is flat throughout is left whole:
-    that is for whoever judges its quality to say.
+    At the ends of a recording, equal values in all leads are zero fill, padding, or a calibration pulse (Philips ends
+    each recording with such a pulse). Stretches shorter than `SHORTEST_FILL` stay. A recording that is flat throughout
+    stays whole: the quality rules of the scoring side judge it.
     """
     rows = np.stack([samples for lead, samples in stored.items() if lead not in _LIMB])
     samples = rows.shape[1]

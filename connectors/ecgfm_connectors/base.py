@@ -1,8 +1,9 @@
-"""The three roles a connector can play, and what passes between it and whoever keeps the payloads.
+"""The three roles a connector can play, and the data that pass between a connector and the store of payloads.
 
-A Listener is called by a hospital system, a Source is asked by us, a Destination takes results. None of them knows
-where payloads go: each hands a `Received` to the `Handler` it was given and answers its peer by the `Verdict` it gets
-back. A verdict other than TRY_LATER means the payload is durably kept; only then may a peer be told so.
+Hospital systems call a Listener, this program asks a Source, a Destination takes results. No connector knows where
+payloads are stored: it hands a `Received` to its `Handler` and answers its peer by the `Verdict` that the handler
+returns. A verdict other than TRY_LATER means that the payload is stored durably; only then may the peer hear that it
+is.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ Transport = Literal["dicom", "mllp", "file", "dicomweb"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """One payload as it came in, before anyone looked inside."""
+    """One payload as it came in, before it is decoded."""
 
     transport: Transport
     source: str  #: the configured name of the listener or source
@@ -31,8 +32,8 @@ class Received:
 class Disposition(Enum):
     """What became of a payload."""
 
-    STAGED = "staged"  #: committed, with the work that follows from it
-    DUPLICATE = "duplicate"  #: committed before, nothing new to do
+    STAGED = "staged"  #: committed, with the score job of each ECG in it
+    DUPLICATE = "duplicate"  #: committed at an earlier delivery; no new score job
     REFUSED = "refused"  #: committed with the reason: understood, but not an ECG we may take
     UNREADABLE = "unreadable"  #: committed with the reason: does not decode
     TRY_LATER = "try-later"  #: not committed: the sender must send it again
@@ -55,7 +56,7 @@ Handler = Callable[[Received], Verdict]
 class PullReport:
     """What one pull brought."""
 
-    cursor: str | None  #: where the next pull starts; opaque to everyone but the source
+    cursor: str | None  #: where the next pull starts; only the source knows what it means
     offered: int = 0  #: objects the peer said it has in the window
     verdicts: tuple[Verdict, ...] = ()
     problems: tuple[str, ...] = ()  #: what could not be fetched this time, free of patient data
@@ -71,11 +72,11 @@ class Source(Protocol):
         """Fetch what is new since `cursor`, handing each payload to `handle`. Raises Unreachable, Misconfigured."""
 
     def check(self) -> str:
-        """Try the peer without fetching anything; one sentence on what answered. Raises Unreachable, Misconfigured."""
+        """Try the peer without fetching anything; a sentence on its answer. Raises Unreachable, Misconfigured."""
 
 
 class Listener(Protocol):
-    """A port of ours that hospital systems call."""
+    """A port of this program that hospital systems call."""
 
     @property
     def port(self) -> int: ...

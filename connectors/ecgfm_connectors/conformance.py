@@ -3,9 +3,9 @@
     python -m ecgfm_connectors.conformance write FOLDER
     python -m ecgfm_connectors.conformance check [--reader 'COMMAND {file} {npz}']
 
-A reader is any program that reads `{file}` and writes `{npz}` with `signal` (12 × samples, mV, rows I II III aVR aVL aVF V1–V6,
-NaN where there is no sample) and `sampling_rate` (Hz), or leaves it out and exits non-zero where it refuses. Without
-`--reader`, this package is checked.
+A reader is any program that reads `{file}` and writes `{npz}` with `signal` (12 × samples, mV, rows I II III aVR aVL
+aVF V1–V6, NaN where there is no sample) and `sampling_rate` (Hz), or leaves it out and exits non-zero where it refuses.
+Without `--reader`, this package is checked.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from ecgfm_connectors.testing.golden import Case, Signal, cases
 TOLERANCE = 2e-5
 _CONTEXT = ReadingContext(default_authority="GOLDEN", zone=UTC)
 
-#: What a reader made of a case: an empty string where it is right, else what is wrong.
+#: The verdict on a reader's output for one case: empty where the output is right, else what is wrong with it.
 Verdict = str
 Reader = Callable[[Case], Verdict]
 
@@ -76,7 +76,7 @@ def read_with_this_package(case: Case) -> Verdict:
 
 
 def read_with(command: str) -> Reader:
-    """A reader that is another program; of a refusal only the fact is checked."""
+    """A reader that is another program; of a refusal only the fact is checked, not the reason."""
 
     def run(case: Case) -> Verdict:
         with tempfile.TemporaryDirectory() as folder:

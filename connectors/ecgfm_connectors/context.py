@@ -1,20 +1,21 @@
-"""What a reader is told beside the payload, and how large a payload may be."""
+"""The site's facts that a reader gets beside the payload, and how large a payload may be."""
 
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from pathlib import Path
 
-#: No ECG object of a resting cart comes near; a 24 h 12-lead Holter at 180 Hz in 16 bits does, and is refused early.
+#: Bytes. An ECG object of a resting cart is a hundred times smaller; a 24 h 12-lead Holter at 180 Hz in 16 bits is
+#: larger.
 MAX_PAYLOAD = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingContext:
-    """What a reader must be told because the payload may not say it."""
+    """Facts of the site that stand in where the payload leaves them out."""
 
     default_authority: str  #: assigning authority of patient ids that name none
     zone: tzinfo  #: the site's zone, for times without one
-    sender: str = ""  #: who handed the payload over, where the payload does not say
+    sender: str = ""  #: the system that handed the payload over, where the payload does not name it
     allowed_roots: tuple[Path, ...] = ()  #: folders an HL7 reference pointer (RP) may lead into
 
 

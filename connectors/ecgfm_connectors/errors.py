@@ -4,8 +4,8 @@ ConnectorError
 ├── Unreadable        the bytes do not decode: keep them, tell the sender, look at the file
 ├── Refused           decoded, but not an ECG we may take: keep it with its reason
 ├── Unreachable       the peer did not answer: try again later
-│   └── NotReached    … and certainly got nothing of what we had for it
-├── Misconfigured     the peer or our settings are wrong: a person must act
+│   └── NotReached    … and certainly received no byte of the request
+├── Misconfigured     the peer's or this program's settings are wrong: a person must act
 └── ProtocolViolation the peer broke the protocol: drop the association or connection
 """
 

@@ -20,7 +20,7 @@ class Lead(NamedTuple):
 
     @property
     def canonical(self) -> bool:
-        """One of the twelve standard leads, rather than V7, V3R, a Frank lead …"""
+        """Whether it is one of the twelve standard leads, rather than V7, V3R, a Frank lead …"""
         return self.name in LEADS
 
 
@@ -49,7 +49,7 @@ _PREFIX = re.compile(r"^(?:MDC[_ ]ECG[_ ]LEAD[_ ]?|LEAD[_ :]*|ECG[_ :]+)+")
 
 
 def from_number(number: int) -> Lead | None:
-    """The lead of a term code n (131072 + n), or None where n names none we know."""
+    """The lead of a term code n (131072 + n), or None where n is no lead number of the standards."""
     if number == _NEGATIVE_AVR:
         return Lead("aVR", sign=-1)
     if name := _NUMBERED.get(number):
@@ -60,7 +60,7 @@ def from_number(number: int) -> Lead | None:
 
 
 def from_code(code: str) -> Lead | None:
-    """The lead of a code: `2:n`, `5.6.3-9-n`, `131072 + n`, or `MDC_ECG_LEAD_…`; None where it is none of these."""
+    """The lead of a code: `2:n`, `5.6.3-9-n`, `131072 + n`, or `MDC_ECG_LEAD_…`; None where `code` is none of these."""
     text = code.strip()
     if match := _CODE.fullmatch(text):
         return from_number(int(match[1]))
@@ -76,7 +76,7 @@ def from_label(label: str) -> Lead | None:
     return _labelled(label) if len(label) <= _LONGEST_LABEL else None
 
 
-@lru_cache(maxsize=1024)  # every channel of every ECG asks for the same few
+@lru_cache(maxsize=1024)  # every channel of every ECG has one of the same few labels
 def _labelled(label: str) -> Lead | None:
     text = re.sub(r"\(.*?\)", "", label).strip().upper()
     text = _PREFIX.sub("", text).strip()

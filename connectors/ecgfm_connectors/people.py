@@ -21,7 +21,8 @@ PLACEHOLDER_BIRTH_DATES = frozenset(
 )
 #: Nobody alive was born before; also what a two-digit year gone wrong gives least often.
 EARLIEST_BIRTH_DATE = date(1880, 1, 1)
-#: So many of family name, birth date and sex must differ before two descriptions without a common number are two people.
+#: So many of family name, birth date and sex must differ before two descriptions without a common number are two
+#: people.
 DIFFERENCES = 2
 
 

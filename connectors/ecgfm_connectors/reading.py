@@ -13,11 +13,11 @@ from ecgfm_connectors.files.outcome_table import is_table
 
 
 def read(content: bytes | str | Path, context: ReadingContext = NO_SITE) -> Contents:
-    """Everything of interest in one payload: its bytes, or the path of a file that holds it.
+    """The ECGs, outcomes and identity events of one payload, given as its bytes or as the path of a file that holds it.
 
     A WFDB record may be named by its header, by a signal file, or by the record's name without a suffix, as PhysioNet's
-    tables do. Raises Unreadable (damaged, no such file, or no format we read) and Refused (understood, but no 12-lead ECG
-    we may take); nothing else, whatever the bytes are.
+    tables do. Raises Unreadable (damaged, no such file, or no format we read) and Refused (understood, but no 12-lead
+    ECG we may take); nothing else, whatever the bytes are.
     """
     if not isinstance(content, bytes):
         from ecgfm_connectors.files.payload import load_record
@@ -38,7 +38,7 @@ def read(content: bytes | str | Path, context: ReadingContext = NO_SITE) -> Cont
 
 Reader = Callable[[bytes, ReadingContext], Contents]
 
-#: Format -> module with a `read(content, context)`. Imported on first use: each brings its own libraries.
+#: Format -> module with a `read(content, context)`. Imported on first use, because each loads libraries of its own.
 READERS = {
     "dicom": "ecgfm_connectors.dicom.waveform",
     "aecg": "ecgfm_connectors.files.aecg",
@@ -94,7 +94,9 @@ def sniff(content: bytes) -> str:
 
 
 def _is_scp(content: bytes) -> bool:
-    """EN 1064 5.2: a record starts with its CRC and length, and section 0 follows, which says `SCPECG` or points about."""
+    """EN 1064 5.2: a record starts with its CRC and length, and section 0 follows, which is marked `SCPECG` or holds
+    pointers.
+    """
     length = int.from_bytes(content[2:6], "little")
     section, size = int.from_bytes(content[8:10], "little"), int.from_bytes(content[10:14], "little")
     named = content[16:22] == b"SCPECG"

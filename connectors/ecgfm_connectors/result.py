@@ -1,4 +1,4 @@
-"""What goes back to the EHR about one ECG, before it becomes an HL7 message."""
+"""The result of one ECG for the EHR, before it becomes an HL7 message."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -30,7 +30,7 @@ class Result:
     composed_at: datetime  #: MSH-7, aware
     patient: Patient
     placer_number: str  #: OBR-2, echoed from the order; empty where unknown
-    filler_number: str  #: OBR-3, ours
+    filler_number: str  #: OBR-3, this program's number of the result
     ecg_filler_number: str = ""  #: the ECG's own filler or accession number → OBR-29 / OBR-18
     study_uid: str = ""
     acquired_at: datetime | None  #: OBR-7, OBX-14
@@ -50,5 +50,5 @@ class Ack:
 
     code: Literal["AA", "AE", "AR", "CA", "CE", "CR"]  #: MSA-1
     control_id: str  #: MSA-2
-    text: str = ""  #: MSA-3, ERR-8; may quote our message, so it is stored, never logged
+    text: str = ""  #: MSA-3, ERR-8; may quote the message, so it is stored, never logged
     error_code: str = ""  #: ERR-3.1, HL7 table 0357

@@ -12,7 +12,7 @@ _OFFSET = re.compile(r"([+-])(\d{2}):?(\d{2})", re.ASCII)
 
 
 def parse_offset(text: str) -> tzinfo | None:
-    """The zone of `+0100`, `-0330`, `+01:00` or `Z`; None where it is no offset within a day."""
+    """The zone of `+0100`, `-0330`, `+01:00` or `Z`; None where the text is no offset within a day."""
     if text.strip() == "Z":
         return UTC
     match = _OFFSET.fullmatch(text.strip())
@@ -23,7 +23,8 @@ def parse_offset(text: str) -> tzinfo | None:
 
 
 def parse_timestamp(text: str) -> datetime | None:
-    """`YYYYMMDD[HH[MM[SS[.F]]]][±ZZZZ]` as a datetime, aware only where the offset is there; None where it is no time.
+    """`YYYYMMDD[HH[MM[SS[.F]]]][±ZZZZ]` as a datetime, aware only where the offset is there; None where the text is no
+    time.
 
     DICOM PS3.5 §6.2 DT and HL7 2.5.1 §2.A.22 TS, from a whole date on. A second of 60 (leap second) becomes 59.
     """
@@ -42,7 +43,7 @@ def parse_timestamp(text: str) -> datetime | None:
 
 
 def parse_date(text: str) -> date | None:
-    """The day of a DICOM DA, an HL7 date, or `YYYY-MM-DD`; None where it is none."""
+    """The day of a DICOM DA, an HL7 date, or `YYYY-MM-DD`; None where the text is no date."""
     moment = parse_timestamp(text.strip().replace("-", "")[:8])
     return moment.date() if moment else None
 

@@ -16,7 +16,7 @@ class TlsFiles:
     trusted: Path  #: CA that the other side's certificate must chain to
 
     def server_context(self) -> ssl.SSLContext:
-        """For a port of ours: a caller without a certificate from `trusted` is refused. Raises Misconfigured."""
+        """For a listening port: a caller without a certificate from `trusted` is refused. Raises Misconfigured."""
         return self._context(ssl.Purpose.CLIENT_AUTH)
 
     def client_context(self) -> ssl.SSLContext:

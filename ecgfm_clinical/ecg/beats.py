@@ -25,7 +25,7 @@ def r_peaks(signal: Signal, sampling_rate: float) -> NDArray[np.intp]:
 
 
 def _aligned(signal: Signal, rough: NDArray[np.intp], reach: int) -> NDArray[np.intp]:
-    """Each rough place moved to where the beat fits the median beat best, so that R and S are never confused."""
+    """Each estimated position moved to where the beat fits the median beat best, so that R and S are never confused."""
     padded = np.pad(signal - np.median(signal, axis=1, keepdims=True), ((0, 0), (2 * reach, 2 * reach)))
     places = rough
     for _ in range(2):
@@ -49,7 +49,9 @@ def heart_rate(signal: Signal, sampling_rate: float) -> float:
 
 
 def qt_interval(rr: float) -> float:
-    """How long QRS and T last, s, at an RR interval in s: Hodges 1983, QT = 0.40 s at 60/min, 1.75 ms less per beat/min."""
+    """How long QRS and T last, s, at an RR interval in s: Hodges 1983, QT = 0.40 s at 60/min, 1.75 ms less per
+    beat/min.
+    """
     return max(0.25, 0.40 - 0.00175 * (60.0 / rr - 60.0))
 
 

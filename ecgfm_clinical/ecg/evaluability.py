@@ -1,7 +1,8 @@
-"""Can this ECG be scored by this head? Coded reasons why not, from the signal, the patient and the device's own words.
+"""Can this ECG be scored by this head? Coded reasons why not, from the signal, the patient and the device's statements.
 
-Each threshold below stands with its reason. They were set between what clean recordings show (300 PTB-XL 500 Hz records,
-CC-BY-4.0, none of which may be refused) and what damaged ones show; `tests/clinical/test_evaluability.py` holds both ends.
+Each threshold below stands with its reason. They were set between what clean recordings show (300 PTB-XL 500 Hz
+records, CC-BY-4.0, none of which may be refused) and what damaged ones show; `tests/clinical/test_evaluability.py`
+holds both ends.
 """
 
 import re
@@ -20,22 +21,25 @@ from ecgfm_connectors.ecg import LEADS, Ecg
 
 #: Shortest record that gives one 5 s segment (ECG-FM input contract).
 SHORTEST_SECONDS = 5.0
-#: PS3.3 A.34.3 allows 200–1000 Hz, A.34.5 down to 50 Hz; below 100 Hz the QRS itself is lost (AHA/ACC 2007: 150 Hz band).
+#: PS3.3 A.34.3 allows 200–1000 Hz, A.34.5 down to 50 Hz; below 100 Hz the QRS itself is lost (AHA/ACC 2007: 150 Hz
+#: band).
 LOWEST_RATE, HIGHEST_RATE = 100.0, 1000.0
 #: A lead that keeps one exact value this long is not connected. Quantised clean leads hold a value for 0.33 s at most.
 FLAT_SECONDS = 1.0
-#: Median 40 Hz high-passed RMS of 100 ms windows, mV: what lies between the beats. Clean leads reach 0.030 at most.
+#: Noise between the beats, mV: median over 100 ms windows of the RMS above 40 Hz. Clean leads reach 0.030 at most.
 NOISE_MV = 0.1
-#: How far the quick estimate of that noise may lie from the limit before the exact one is asked; it errs by 0.5 % at most.
+#: Within this share of the limit the quick estimate of the noise is replaced by the exact value; it errs by 0.5 % at
+#: most.
 NOISE_DOUBT = 0.05
-#: A converter at its rail: this share of a lead's samples at one extreme, in runs of 10 ms and more. Clean: 0.013 at most.
+#: A converter at its rail: this share of a lead's samples at one extreme, in runs of 10 ms and more. Clean: 0.013 at
+#: most.
 CLIPPED_SHARE = 0.02
 #: Every lead larger than this peak to peak means a wrong gain. Clean records have a lead below 1.94 mV.
 LARGE_MV = 2.5
 #: Any sample beyond this is no heart: ten times the largest QRS.
 IMPOSSIBLE_MV = 50.0
-#: No lead larger than this peak to peak means a wrong unit or gain. Low voltage is < 1 mV in every precordial lead; clean
-#: records have a lead above 1.35 mV.
+#: No lead larger than this peak to peak means a wrong unit or gain. Low voltage is < 1 mV in every precordial lead;
+#: clean records have a lead above 1.35 mV.
 SMALL_MV = 0.5
 #: Words of a device's statement that name a paced rhythm, in the languages met so far; not after a negation.
 PACED = re.compile(r"(?<!no )(?<!not )(?<!without )\b(?:paced|pacemaker|pacing|schrittmacher)\b", re.IGNORECASE)
@@ -60,7 +64,7 @@ class Reason:
 def judge(ecg: Ecg, rules: HeadRules, *, of_signal: tuple[Reason, ...] | None = None) -> tuple[Reason, ...]:
     """All reasons why a head with these rules must not score `ecg`; empty where it may.
 
-    `of_signal`: what `signal_reasons` says, where several heads ask.
+    `of_signal`: the result of `signal_reasons`, where several heads judge the same ECG.
     """
     of_signal = signal_reasons(ecg) if of_signal is None else of_signal
     reasons = (*of_signal, *_patient_reasons(ecg, rules), *_device_reasons(ecg, rules))
@@ -68,7 +72,7 @@ def judge(ecg: Ecg, rules: HeadRules, *, of_signal: tuple[Reason, ...] | None = 
 
 
 def signal_reasons(ecg: Ecg) -> tuple[Reason, ...]:
-    """What is wrong with the recording itself, the same for every head."""
+    """The reasons that lie in the recording itself, the same for every head."""
     return tuple(_signal_reasons(ecg))
 
 
@@ -120,7 +124,7 @@ def _amplitude_reasons(signal: NDArray[np.float32], rate: float, *, complete: bo
 
 
 def _patient_reasons(ecg: Ecg, rules: HeadRules) -> Iterator[Reason]:
-    """Where birth date and stated age disagree, one answer outside the range is enough: a child must not be scored."""
+    """Where birth date and stated age disagree, one age outside the range is enough: a child must not be scored."""
     acquired_at = ecg.acquired.at if ecg.acquired else None
     possible = ages.at_acquisition(ecg.patient.birth_date, acquired_at, ecg.measurements).candidates
     if not possible and rules.unknown_age == "refuse":
@@ -165,7 +169,9 @@ def _is_clipped(signal: NDArray[np.float32], rate: float) -> NDArray[np.bool_]:
 
 
 def _is_noisy(signal: NDArray[np.float32], rate: float) -> NDArray[np.bool_]:
-    """Per lead, whether `between_beats` exceeds the limit: estimated first, computed where the estimate leaves a doubt."""
+    """Per lead, whether `between_beats` exceeds the limit: estimated first, computed where the estimate leaves
+    a doubt.
+    """
     estimate = _quick_between_beats(signal, rate)
     noisy = estimate > NOISE_MV
     doubtful = np.abs(estimate / NOISE_MV - 1) <= NOISE_DOUBT

@@ -1,4 +1,4 @@
-"""What we read in one ECG file, for people and programs, with identifying values masked unless they are asked for."""
+"""The contents of one ECG file, for people and programs, with identifying values masked unless they are asked for."""
 
 from pathlib import Path
 
@@ -11,9 +11,9 @@ MASK = "***"
 
 
 def describe(ecg: Ecg, *, phi: bool) -> dict[str, object]:
-    """Everything read from one ECG. Identifying values are `***` unless `phi`; absent ones are absent either way.
+    """Everything read from one ECG. Identifying values are `***` unless `phi`; values that the file lacks are left out.
 
-    `quality` is None where the extra `score` is not installed: nobody has looked.
+    `quality` is None where the extra `score` is not installed: the signal was not judged.
     """
 
     def masked(value: str) -> str:

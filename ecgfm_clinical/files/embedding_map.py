@@ -14,7 +14,7 @@ _KINDS = ((1.0, "#c0392b", "with"), (0.0, "#2c7fb8", "without"), (np.nan, "#bbbb
 
 
 def draw(places: NDArray[np.float64], values: NDArray[np.float64], *, label: str, title: str, path: Path) -> None:
-    """places (n, 2); values (n,) 0, 1 or NaN. The suffix of `path` says what is written.
+    """places (n, 2); values (n,) 0, 1 or NaN. The suffix of `path` chooses the kind of file.
 
     Raises:
         InputError: another suffix than .png, .svg or .html, or the file cannot be written.

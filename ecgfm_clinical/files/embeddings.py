@@ -37,7 +37,9 @@ class LeftOut:
 
 
 def check_format(out: Path) -> None:
-    """Raise InputError where `out` is neither .npy nor .parquet, before hours are spent on what cannot be written."""
+    """Raise InputError where `out` is neither .npy nor .parquet, before hours are spent on embeddings that cannot be
+    written.
+    """
     if out.suffix not in (".npy", ".parquet"):
         raise InputError(f"{out}: embeddings are written as .npy or .parquet; choose one by the file's ending")
 
@@ -45,7 +47,7 @@ def check_format(out: Path) -> None:
 def embed_files(
     paths: Iterable[Path], predictor: "Predictor", settings: Settings | None = None
 ) -> tuple[list[Row], list[LeftOut]]:
-    """Embeddings of every ECG in `paths`, in order, and what has none."""
+    """Embeddings of every ECG in `paths`, in order, and the files and ECGs without one."""
     rows: list[Row] = []
     left_out: list[LeftOut] = []
     for path in paths:
@@ -66,7 +68,8 @@ def embed_files(
 
 
 def write(out: Path, rows: Sequence[Row], *, model_id: str, preprocessing: str) -> list[Path]:
-    """Write `out` (.npy with a .csv of the same name that says what each row is, or .parquet); returns the files written.
+    """Write `out` (.npy with a .csv of the same name that says what each row is, or .parquet); returns the files
+    written.
 
     Raises InputError for another suffix, for no rows, and where pyarrow is needed and absent.
     """

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 def predict_files(
     paths: Sequence[Path], predictor: "Predictor", settings: Settings | None = None
 ) -> Iterator[dict[str, Any]]:
-    """One document per ECG in `paths`, in order; a file that cannot be read gives one with its error.
+    """One document per ECG in `paths`, in order; a file that cannot be read gives a document with its error.
 
-    Quality reasons stand beside the numbers instead of replacing them: a researcher decides what to leave out. Only what
-    the network cannot take at all (a missing or constant lead, less than 5 s) has no numbers.
+    Quality reasons stand beside the numbers instead of replacing them: a researcher decides what to leave out. Only
+    what the network cannot take at all (a missing or constant lead, less than 5 s) has no numbers.
     """
     for path in paths:
         try:

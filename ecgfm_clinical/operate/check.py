@@ -1,4 +1,4 @@
-"""Trying each configured part: `check`."""
+"""`check`: try each configured part."""
 
 import errno
 import shutil
@@ -22,7 +22,7 @@ CONNECT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckLine:
-    """What trying one part showed."""
+    """The outcome of trying one part."""
 
     part: str
     ok: bool
@@ -95,7 +95,7 @@ def _check_model(settings: Settings) -> str:
 
 
 def _check_listener(part: DicomListener | Hl7Listener, store: "Store | None") -> str:
-    """A port is well where it is free for our service, and where our service listens on it and answers."""
+    """A port is well where it is free, or where this installation's service listens on it and answers."""
     holder = ports.holder_here(store, part.port, now=wiring.utc_now()) if store is not None else None
     if _is_free(part.host, part.port):
         if holder is not None:
@@ -114,7 +114,7 @@ def _check_listener(part: DicomListener | Hl7Listener, store: "Store | None") ->
 
 
 def _is_free(host: str, port: int) -> bool:
-    """Raises InputError where it cannot be opened for another reason than that somebody listens."""
+    """Raises InputError where the port cannot be opened for another reason than that a program listens on it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -131,7 +131,7 @@ def _is_free(host: str, port: int) -> bool:
 
 
 def _answer(part: DicomListener | Hl7Listener) -> str:
-    """What it answers on this machine's own address. Raises Unreachable, InputError."""
+    """The listener's answer on an address of this machine. Raises Unreachable, InputError."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(part.host, part.host)
     if isinstance(part, DicomListener) and part.tls is None and not part.allowed_hosts:
         return _echo(part, host)

@@ -1,4 +1,6 @@
-"""An operator's corrections and withdrawals, each ECG by itself, so that a recall of thousands never holds up the work."""
+"""An operator's corrections and withdrawals, each ECG by itself, so that a recall of thousands never holds up
+the work.
+"""
 
 from collections.abc import Iterable
 
@@ -9,7 +11,7 @@ from ecgfm_connectors.patient import Patient
 
 
 def withdraw(store: Store, standing: Iterable[Told], *, delete: bool = False, reason: str) -> Reissue:
-    """Take back every result of the ECGs that `standing` names. What was taken back before stays as it is."""
+    """Take back every result of the ECGs that `standing` names. A result that was withdrawn earlier stays as it is."""
     done = [
         store.results.withdraw(
             ecg_id,

@@ -1,4 +1,4 @@
-"""Does the store still mean what it said: an ECG's stored bytes are read and scored again, and compared to the last bit."""
+"""Read and score an ECG's stored bytes again, and compare signal and scores with the stored ones to the last bit."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ Read = Callable[[Received], Contents]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """What came of reading and scoring one ECG again. Exact where there is no difference."""
+    """The outcome of reading and scoring one ECG again; exact where there is no difference."""
 
     ecg_id: int
     model_id: str
@@ -44,7 +44,7 @@ def replay(store: Store, ecg_id: int, *, read: Read, score: Callable[[StagedEcg]
     then = last_scoring(store, ecg_id)
     staged = store.ecgs.story(ecg_id).ecg
     decoded = _same_recording(read(store.ecgs.payload(ecg_id)), staged.ecg)
-    # Whose ECG it is may have been corrected since; the age that judged it then is on the staged one.
+    # The patient may have been corrected since; the age by which the ECG was judged is that of the staged ECG.
     again = score(replace(staged, ecg=replace(decoded, patient=staged.ecg.patient)))
     return Replay(
         ecg_id=ecg_id,
@@ -96,9 +96,9 @@ def _value(score: Score | None) -> str:
 
 
 def read_set_aside(store: Store, *, handle: Callable[[Received], Verdict], read: Read) -> dict[str, int]:
-    """Try every refused or unreadable payload with the readers of today; what can be read now is staged.
+    """Read every refused or unreadable payload again; a payload that today's readers can read is staged.
 
-    Returns how many of each disposition. What still cannot be read stays as it is.
+    Returns the number of payloads by disposition. A payload that still cannot be read stays as it is.
     """
     found = {disposition.value: 0 for disposition in (Disposition.STAGED, Disposition.REFUSED, Disposition.UNREADABLE)}
     after = 0

@@ -1,4 +1,4 @@
-"""What `status` and `show` say: the store's own bookkeeping, as a document for programs and as text for people."""
+"""The output of `status` and `show`: the store's bookkeeping, as a document for programs and as text for people."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 def status_of(
     store: "Store", *, now: datetime, since: datetime | None = None, until: datetime | None = None
 ) -> dict[str, Any]:
-    """The state of the installation; the ECGs counted are those received in [since, until). `needs_attention` is true where something waits for a person."""
+    """The state of the installation; the ECGs counted are those received in [since, until). `needs_attention` is true
+    where something waits for a person.
+    """
     table, backlog = store.questions.count_table(since=since, until=until), store.questions.backlog()
     destinations = {
         name: {"waiting": one.waiting + one.running, "refused": one.dead, "oldest_seconds": _age(one.oldest, now)}

@@ -1,4 +1,4 @@
-"""What a scoring says becomes the result that a destination is sent, in the form that destination wants.
+"""A scoring becomes the result message of a destination, in the form that its settings ask for.
 
 Called by the store inside the transaction that makes the message, so it touches no disk, no network and no clock.
 """
@@ -71,7 +71,7 @@ def _observation(score: Score, kind: Kind) -> Observation:
 
 
 def _dropped(draft: Draft) -> Iterator[Observation]:
-    """What the receiver was told before and the correction has nothing to say about: each is deleted (table 0085, D)."""
+    """Observations of the former result that the correction no longer holds: each is deleted (table 0085, D)."""
     told = {_code(score): score for score in (draft.replaces.scores if draft.replaces else ())}
     kept = {_code(score) for score in draft.scoring.scores}
     for code, score in told.items():

@@ -1,4 +1,4 @@
-"""Takes a received payload, reads it, and stages what it carries: once, with the work that follows from it."""
+"""Takes a received payload, reads it, and stages its contents once, with a score job for each ECG."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -18,7 +18,7 @@ SMALL = 2**20  #: bytes; a resting ECG of 10 s has 0.1 to 0.3 MB in any format
 
 
 class Ingest:
-    """The Handler that every listener and source is given.
+    """The Handler of every listener and source.
 
     `read` decodes a payload; `clock` gives the time of the commit.
     """
@@ -30,7 +30,9 @@ class Ingest:
         self._turn = Lock()
 
     def __call__(self, received: Received) -> Verdict:
-        """Stage one payload. Any verdict but TRY_LATER means it is committed, with its reason where it was not taken."""
+        """Stage one payload. Any verdict but TRY_LATER means it is committed, with its reason where it was not
+        taken.
+        """
         try:
             contents = self._decode(received.content)
             verdict = self._store.intake.record(received, contents, now=self._clock(), actor=received.source)
@@ -49,8 +51,8 @@ class Ingest:
         return verdict
 
     def _decode(self, content: bytes) -> Contents | PayloadError:
-        # Python runs one thread at a time. Small payloads, a few milliseconds each, are through sooner one after the other
-        # than taking turns with each other and with the commit of the one before; nobody waits for a large one.
+        # Python runs one thread at a time. Small payloads, a few milliseconds each, are read sooner one after the other
+        # than in turns with each other and with the commit of the payload before; a large payload holds no one up.
         turn = self._turn if len(content) < SMALL else nullcontext()
         try:
             with turn:

@@ -1,7 +1,7 @@
-"""The model that scores and the one in its shadow, changed while the service runs.
+"""The live model and the shadow model, changed while the service runs.
 
-Before each batch the registry is asked what is live. A promotion is picked up between batches, never inside one, so no
-ECG is answered by two models. Where the live bundle cannot be opened, nothing is scored with another one: jobs wait.
+Before each batch the registry is asked which model is live. A promotion takes effect between batches, never inside a
+batch, so no ECG is scored by two models. Where the live bundle cannot be opened, jobs wait: no other model scores them.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,9 @@ class LiveScorer:
         self._scorer: Scorer | None = None
 
     def run_batch(self) -> int:
-        """Claim and finish one batch with the model that is live now; 0 where nothing was due or it cannot be opened."""
+        """Claim and finish one batch with the model that is live now; 0 where nothing was due or it cannot be
+        opened.
+        """
         live = self._registry.live()
         assert live is not None, "a model was installed at the start"
         if live.model_id != self._model_id or self._scorer is None:
@@ -36,7 +38,7 @@ class LiveScorer:
 
 
 class ShadowScorer:
-    """Answers, with the model in the shadow, the ECGs that the live one has answered; nothing of it is ever sent."""
+    """Scores, by the shadow model, the ECGs that the live model has scored; a shadow score is never sent."""
 
     def __init__(
         self,
@@ -56,7 +58,7 @@ class ShadowScorer:
         self._scorer: Scorer | None = None
 
     def run_batch(self) -> int:
-        """Answer one batch; 0 where there is no shadow, or nothing new for it."""
+        """Score one batch; 0 where there is no shadow model, or no new ECG for it."""
         shadow = self._registry.shadow()
         if shadow is None:
             self._model_id, self._scorer = "", None
@@ -77,13 +79,13 @@ class ShadowScorer:
     def _answer(self, scorer: Scorer, one: StagedEcg) -> tuple[Score, ...]:
         try:
             return scorer.evaluate(one, now=self._clock()).scores
-        except Exception as error:  # noqa: BLE001  whatever an ECG does to a candidate, the next one is answered
+        except Exception as error:  # noqa: BLE001  an ECG that breaks the candidate must not keep it from the next ECG
             log.event("shadow.failed", ecg_id=one.ecg_id, error=type(error).__name__)
             return ()
 
 
 def _opened(open_scorer: OpenScorer, row: ModelRow) -> Scorer | None:
-    """None where it cannot be opened: said in the log at every try, until it can."""
+    """None where the bundle cannot be opened; the log says so at every try."""
     try:
         scorer = open_scorer(row)
     except ModelError as error:

@@ -1,4 +1,6 @@
-"""Stored result messages go out, and what the destination answers decides: done, the same bytes again, or a person."""
+"""Stored result messages are sent; the destination's answer decides: done, the same bytes again, or a person
+must act.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +18,7 @@ from ecgfm_connectors.base import Destination
 from ecgfm_connectors.errors import ConnectorError, NotReached, PayloadError
 from ecgfm_connectors.result import Ack
 
-#: So often a message is sent again to a receiver whose AE may also mean "busy"; then its content is to blame after all.
+#: How often a message is repeated to a receiver whose AE may mean "busy"; after that its content counts as refused.
 BUSY_ANSWERS = 5
 
 React = Callable[[Ack], Literal["done", "retry", "dead"]]
@@ -78,7 +80,7 @@ class Reporter:
         try:
             if body is None:
                 body = self._store.outbox.begin(message, now=self._clock(), worker=self._worker)
-        except PayloadError as error:  # nothing to file it under, say: only a person can mend that
+        except PayloadError as error:  # such as a result without a patient: only a person can mend that
             now = self._clock()
             self._store.outbox.fail(
                 message, refused(error, attempts=message.attempts, now=now), now=now, worker=self._worker

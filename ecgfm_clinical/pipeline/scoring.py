@@ -1,4 +1,4 @@
-"""Score jobs become score rows: claim a batch, judge each ECG per head, run the encoder once, store what came out."""
+"""Score jobs become score rows: claim a batch, judge each ECG for each head, run the encoder once, store the scores."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,11 +16,11 @@ from ecgfm_clinical.staging.records import Job, Score, Scoring, StagedEcg
 from ecgfm_clinical.staging.retry import after_failure
 from ecgfm_clinical.staging.store import Store
 
-Judged = Mapping[str, tuple[Reason, ...]]  #: head -> why it may not score this ECG
+Judged = Mapping[str, tuple[Reason, ...]]  #: head -> the reasons why it may not score this ECG
 
 
 class Scores(Protocol):
-    """What scoring needs of a predictor (`ecgfm.predictor.Predictor`)."""
+    """The part of `ecgfm.predictor.Predictor` that scoring uses."""
 
     model_id: str
     model_name: str
@@ -91,7 +91,7 @@ class Scorer:
         return len(jobs)
 
     def evaluate(self, one: StagedEcg, *, now: datetime) -> Scoring:
-        """What this model says of one ECG, outside any job. Raises whatever the ECG makes the predictor raise."""
+        """The scoring of one ECG by this model, outside any job. Raises any error of the predictor on this ECG."""
         judged = self._judge(one)
         outcome = self._predict([one], {one.ecg_id: judged})[one.ecg_id]
         if isinstance(outcome, Exception):
@@ -113,7 +113,7 @@ class Scorer:
         try:
             together = self._predictor.predict([_record(one) for one in evaluable]) if evaluable else []
             outcomes.update(zip((one.ecg_id for one in evaluable), together, strict=True))
-        except Exception:  # noqa: BLE001  one poisoned ECG must fail alone: find it by scoring each by itself
+        except Exception:  # noqa: BLE001  an ECG that breaks the predictor must fail alone: score each ECG by itself to find it
             for one in evaluable:
                 outcomes[one.ecg_id] = self._predict_alone(one)
         return outcomes
@@ -129,7 +129,7 @@ class Scorer:
             self._keep(scored)
         except StoreError:
             raise
-        except Exception:  # noqa: BLE001  the result of one of them cannot be told: find it by keeping each by itself
+        except Exception:  # noqa: BLE001  the scoring of one ECG cannot be stored: store each by itself to find it
             for job, scoring in scored:
                 try:
                     self._keep([(job, scoring)])
@@ -142,7 +142,7 @@ class Scorer:
         lost = self._store.jobs.finish(scored, now=self._clock(), worker=self._worker)
         for job, scoring in scored:
             if job.job_id in lost:
-                # Another worker took this job over while we were busy; its result stands.
+                # Another worker took this job over in the meantime; its scoring stands.
                 log.event("job.lease-lost", ecg_id=job.ecg_id)
             else:
                 evaluable = sum(score.probability is not None for score in scoring.scores)

@@ -1,4 +1,4 @@
-"""What the model in the shadow said of live ECGs, beside what the live one said."""
+"""The shadow model's scores of live ECGs, compared with the live model's."""
 
 from typing import Any
 

@@ -1,7 +1,8 @@
 """When each Source is pulled and each scoring batch starts: APScheduler 3.x with its jobs in memory.
 
-The jobs are rebuilt from the settings at every start, so nothing pickled lies in a database. What must survive (cursors,
-the lease that makes one process the leader) is in the staging store. A run that is late runs once, never twice at a time.
+The jobs are rebuilt from the settings at every start, so nothing pickled lies in a database. What must survive
+(cursors, the lease that makes one process the leader) is in the staging store. A run that is late runs once, never
+twice at a time.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +24,7 @@ LEADER = "schedule"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One thing that is done again and again."""
+    """One function that the schedule repeats."""
 
     name: str
     every: timedelta
@@ -53,7 +54,9 @@ def pull(source: Source, handle: Handler, store: Store, *, now: datetime) -> Pul
 def pulled_by_leader(
     source: Source, handle: Handler, store: Store, *, clock: Callable[[], datetime], holder: str, term: timedelta
 ) -> Callable[[], None]:
-    """A scheduled pull that only the process holding the leader lease does; failures are logged and met next time."""
+    """A scheduled pull that only the process holding the leader lease does; a failure is logged and the next run tries
+    again.
+    """
 
     def run() -> None:
         try:

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 Role = Literal["connect", "score", "report", "all"]
 
-#: How long a worker without work waits before it looks again.
+#: How long a worker waits when it found no job or message.
 IDLE = timedelta(seconds=1)
-#: How often this process says that it lives, and takes back what dead ones held.
+#: How often this process renews its leases, and takes back the jobs and messages that dead processes held.
 PULSE_EVERY = timedelta(seconds=10)
 RETENTION_EVERY = timedelta(hours=24)
 
 
 class Service:
-    """One process of one role. `start`, then `wait`; `stop` finishes what is under way."""
+    """One process of one role. `start`, then `wait`; `stop` finishes the batch or message under way."""
 
     def __init__(self, settings: Settings, role: Role, store: "Store") -> None:
         self._settings = settings
@@ -70,7 +70,7 @@ class Service:
         self._stop.set()
 
     def stop(self) -> None:
-        """Finish what is under way, close ports and connections."""
+        """Finish the batch or message under way, close ports and connections."""
         self._stop.set()
         self._closing.close()
         with suppress(StoreUnavailable):  # then the leases end by themselves
@@ -132,7 +132,9 @@ class Service:
             undo.callback(self._stop.set)  # runs before the join: the worker stops after the step under way
 
     def _retain(self) -> None:
-        """One process of all does it; another day is soon enough for what could not be done today."""
+        """A single process of the installation removes old bytes; where the store is away, the next day is soon
+        enough.
+        """
         now, holder = wiring.utc_now(), liveness.worker_name("retention")
         try:
             if self._store.coordination.acquire("retention", holder, now=now, duration=RETENTION_EVERY / 2):

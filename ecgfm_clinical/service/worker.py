@@ -1,4 +1,4 @@
-"""A loop in a thread of its own: do a step, wait a moment where there was nothing to do, stop when told."""
+"""A loop in a thread: do a step, wait a moment after a step without work, end when the stop event is set."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -35,6 +35,6 @@ class Worker:
             return self._step()
         except StoreUnavailable:
             log.event("store.unavailable", worker=self.name)
-        except Exception as error:  # noqa: BLE001  a worker outlives any one failure; what it held returns when its lease ends
+        except Exception as error:  # noqa: BLE001  a worker survives any failure of a step; the jobs it held return when its lease ends
             log.event("worker.failed", worker=self.name, error=type(error).__name__)
         return 0

@@ -1,4 +1,4 @@
-"""C-ECHO: ask a DICOM peer whether it would talk to us."""
+"""C-ECHO: ask a DICOM peer whether it accepts associations of this program."""
 
 import ssl
 
@@ -12,7 +12,9 @@ from ecgfm_connectors.tls import TlsFiles
 
 
 def echo(*, host: str, port: int, called: str, calling: str, timeout: float = 10.0, tls: TlsFiles | None = None) -> str:
-    """One sentence on what answered. Raises Unreachable (nobody, or an abort) and Misconfigured (refused us)."""
+    """A sentence on the peer's answer. Raises Unreachable (no answer, or an abort) and Misconfigured (the peer
+    refused).
+    """
     entity = AE(ae_title=calling)
     entity.add_requested_context(VERIFICATION)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = entity.connection_timeout = timeout
@@ -29,7 +31,7 @@ def echo(*, host: str, port: int, called: str, calling: str, timeout: float = 10
 
 
 def require_established(association: Association, peer: str) -> None:
-    """Raises Misconfigured where the peer rejected the association, Unreachable where there was no talking to it."""
+    """Raises Misconfigured where the peer rejected the association, Unreachable where no association came about."""
     if association.is_established:
         return
     if association.is_rejected:

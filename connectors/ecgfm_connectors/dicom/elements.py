@@ -1,8 +1,8 @@
 """Find the elements of a DICOM data set in its bytes, and take single values out of them (PS3.5 §7).
 
-Own code, because an ECG names each of its channels by nested sequences, and pydicom converts every element on the way: reading
-one took five times as long. Only what is asked for is decoded here; a data set of absurdly many elements is refused early.
-The tests compare with pydicom, which remains what writes objects and decodes characters.
+Own code, because an ECG names each of its channels by nested sequences, and pydicom converts every element on the way:
+reading one took five times as long. Only what is asked for is decoded here; a data set of absurdly many elements is
+refused early. The tests compare with pydicom, which remains what writes objects and decodes characters.
 """
 
 import math

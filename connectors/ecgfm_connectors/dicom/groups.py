@@ -38,7 +38,8 @@ class Group:
 
 
 def choose(dataset: Elements) -> tuple[list[Group], list[Finding]]:
-    """The group that is the recording, or several recorded at the very same time that make it up together.
+    """The group that is the recording, or several groups recorded at the very same time that make up the recording
+    together.
 
     Raises Refused: `no-waveform`, `not-12-lead`, `not-simultaneous`, `only-derived`, `lead-doubtful`;
     Unreadable: `sampling-frequency`, `sample-count`.
@@ -66,13 +67,13 @@ def _refuse_without(groups: list[Group]) -> None:
 
 
 def _leads_given(names: frozenset[str]) -> int:
-    """Leads there are once the derived ones are computed."""
+    """The number of leads once the derived leads are computed."""
     limb = {"III", "aVR", "aVL", "aVF"} if {"I", "II"} <= names else set()
     return len(names | limb)
 
 
 def _together(candidates: list[Group], best: Group) -> list[Group]:
-    """All groups that share the best one's start (said, not assumed), rate and length."""
+    """All groups that share the best group's start (stated in the object, never assumed), rate and length."""
     if best.offset is not None and best.duration >= SHORTEST_RECORDING:
         timing = (best.offset, best.sampling_rate, best.samples)
         same = [group for group in candidates if (group.offset, group.sampling_rate, group.samples) == timing]

@@ -1,4 +1,4 @@
-"""Who, when, where and on whose order: the identifying part of a DICOM ECG object, without its samples."""
+"""Patient, time, device and order of a DICOM ECG object, without its samples."""
 
 from datetime import tzinfo
 
@@ -14,7 +14,7 @@ _FALLBACK_TIMES = (
     ("ContentDate", "ContentTime"),
     ("StudyDate", "StudyTime"),
 )
-_MAX_TEXTS = 500  #: statements or measurements kept of one object
+_MAX_TEXTS = 500  #: statements or measurements taken from one object
 
 
 def patient(dataset: Elements, default_authority: str) -> Patient:

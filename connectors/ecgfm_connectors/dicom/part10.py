@@ -1,4 +1,6 @@
-"""Open the bytes of a DICOM object (PS3.10 file, or a bare data set) within bounds, and wrap received data sets as files."""
+"""Open the bytes of a DICOM object (PS3.10 file, or a bare data set) within bounds, and wrap received data sets as
+files.
+"""
 
 import logging
 import zlib
@@ -14,12 +16,12 @@ from pydicom.uid import (
 from ecgfm_connectors.dicom.elements import Elements, Syntax, parse
 from ecgfm_connectors.errors import Refused, Unreadable
 
-# Peers break value rules (double dots in UIDs, over-long SH) and are read all the same; pydicom's warnings about it quote the
-# values, so they must not reach a log.
+# Peers break value rules (double dots in UIDs, over-long SH) and are read all the same; pydicom's warnings about it
+# quote the values, so they must not reach a log.
 pydicom_config.settings.reading_validation_mode = pydicom_config.IGNORE
 logging.getLogger("pydicom").setLevel(logging.ERROR)
 
-#: A deflated ECG shrinks to a half or a fifth; more than this is a bomb.
+#: A deflated ECG shrinks to a half or a fifth; an object that expands by more than this factor is a zip bomb.
 MAX_INFLATION = 16
 
 
@@ -57,7 +59,7 @@ def _inflate(deflated: bytes) -> bytes:
     return inflated
 
 
-#: Ours, in every file we make of a received data set; from a random UUID (PS3.5 B.2).
+#: Implementation Class UID of this program, in each file made of a received data set; from a random UUID (PS3.5 B.2).
 IMPLEMENTATION_CLASS_UID = "2.25.305828488182831875890203105390285383139"
 
 

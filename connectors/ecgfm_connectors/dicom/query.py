@@ -1,7 +1,7 @@
 """Ask a DICOM archive which studies of some days hold ECGs (C-FIND, Study Root; PS3.4 C.4.1, C.6.2).
 
-Archives differ: ModalitiesInStudy may be ignored or not returned, and date and time ranges are matched apart, so whole days
-are asked for and every answer is checked here again.
+Archives differ: ModalitiesInStudy may be ignored or not returned, and date and time ranges are matched apart, so whole
+days are asked for and every answer is checked here again.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ class FoundStudy:
 
     @property
     def only(self) -> str:
-        """The one modality of the study; empty where there are several or none is told."""
+        """The modality of a study that has a single one; empty where it has several or the archive states none."""
         return self.modalities[0] if len(self.modalities) == 1 else ""
 
 

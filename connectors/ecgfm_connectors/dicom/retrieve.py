@@ -1,6 +1,7 @@
-"""Pull ECGs from a DICOM archive on schedule: C-FIND by whole days, then C-MOVE with UID lists to us, or C-GET.
+"""Pull ECGs from a DICOM archive on schedule: C-FIND by whole days, then C-MOVE with UID lists to this program, or
+C-GET.
 
-What an archive already gave is asked for again only when it says that a study has grown; after a restart everything inside
+A retrieved study is asked for again only when the archive says that it has grown; after a restart every study inside
 the overlap is asked for once more, which does no harm: staging knows each SOP Instance UID.
 """
 
@@ -36,12 +37,12 @@ _DESTINATION_UNKNOWN = 0xA801
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Archive:
-    """A Query/Retrieve SCP and how we call it."""
+    """A Query/Retrieve SCP and how this program calls it."""
 
     host: str
     port: int
-    ae_title: str  #: theirs
-    calling: str = "ECGFM"  #: ours, and the C-MOVE destination they must know
+    ae_title: str  #: the archive's application entity title
+    calling: str = "ECGFM"  #: this program's title, and the C-MOVE destination in the archive's table
     timeout: float = 60.0  #: s without an answer
     tls: TlsFiles | None = None
 
@@ -51,7 +52,7 @@ class Archive:
 
 @dataclass(slots=True)
 class _Pull:
-    """What one pull has brought so far."""
+    """The studies, verdicts and problems of one pull so far."""
 
     verdicts: list[Verdict] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -73,7 +74,7 @@ class RetrieveSource:
         lookback: timedelta = timedelta(days=7),
         batch: int = 50,
     ) -> None:
-        """`receive_port` opens a port of our own for the time of a C-MOVE; without it, the archive must send to a
+        """`receive_port` opens a port of this program for the time of a C-MOVE; without it, the archive must send to a
         listener that is always open, and only counts are reported. `lookback` is how far the first pull goes.
         """
         self._name = name
@@ -135,13 +136,15 @@ class RetrieveSource:
         return study.instances is not None and self._complete.get(study.uid) == study.instances
 
     def _remember(self, studies: Sequence[FoundStudy]) -> None:
-        """Only what is still inside the window, so that this never grows."""
+        """Forget the studies outside the window, so that the memory of complete studies never grows."""
         self._complete = {study.uid: study.instances for study in studies if study.instances is not None}
 
     def _plan(
         self, association: Association, studies: Sequence[FoundStudy]
     ) -> tuple[list[FoundStudy], list[tuple[FoundStudy, list[str]]]]:
-        """Studies to take whole, and series to take out of studies that hold more than ECGs, or do not say."""
+        """Studies to take whole, and the ECG series of studies that hold other objects too, or whose modalities are
+        unknown.
+        """
         whole, mixed = [], []
         for study in studies:
             if study.only == self._modality:
@@ -151,7 +154,9 @@ class RetrieveSource:
         return whole, mixed
 
     def _retrieve(self, keys: Sequence[tuple[str, str]], handle: Handler, pull: _Pull, now: datetime) -> None:
-        """One request for all `keys` (study, series); where it fails, smaller ones, so that one bad study stops none."""
+        """One request for all `keys` (study, series); where it fails, smaller requests: a bad study never stops the
+        others.
+        """
         try:
             if self._request(keys, handle, pull, now):
                 return
@@ -165,7 +170,7 @@ class RetrieveSource:
             pull.problems.append(problem)
 
     def _smaller(self, keys: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Single studies of a batch; the ECG series of a study, which may hold objects that we do not take."""
+        """Single studies of a batch; the ECG series of a study, which may hold objects of other classes."""
         if len(keys) > 1:
             return list(keys)
         ((study, series),) = keys
@@ -211,7 +216,7 @@ class RetrieveSource:
 
     @contextmanager
     def _receiver(self, handle: Handler, pull: _Pull, now: datetime) -> Iterator[bool]:
-        """Our own port for the time of a C-MOVE, where one is configured."""
+        """This program's port for the time of a C-MOVE, where `receive_port` is set."""
         host, port = self._receive
         if self._method == "get" or port is None:
             yield self._method == "get"

@@ -1,9 +1,9 @@
 """pynetdicom's association server, made safe to leave open in a hospital network.
 
 Differences to `ThreadedAssociationServer` (pynetdicom 3.0), each for a failure seen: the TLS handshake runs in the
-caller's own thread and with a time limit (it ran inside accept(), so one silent connection shut every other caller out);
-addresses can be allow-listed; a PDU longer than announced, or an object longer than allowed, ends the association before
-it fills the memory; a caller that stops in the middle of a PDU is given up.
+caller's own thread and with a time limit (it ran inside accept(), so one silent connection shut every other caller
+out); addresses can be allow-listed; a PDU longer than announced, or an object longer than allowed, ends the association
+before it fills the memory; a caller that stops in the middle of a PDU is given up.
 """
 
 import logging
@@ -19,8 +19,8 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
-# It logs titles and UIDs of every message, and each refused connection as an error with a traceback; what matters of that
-# reaches our callers as an exception or a status.
+# pynetdicom logs titles and UIDs of every message, and each refused connection as an error with a traceback; the
+# failures among them reach the code that uses this module as an exception or a status.
 logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
 pynetdicom_config.LOG_HANDLER_LEVEL = "none"
 

@@ -1,7 +1,7 @@
 """The C-STORE SCP that carts and archives send ECGs to: the status goes out after the bytes are durably kept.
 
-DICOM PS3.4 Annex B (Storage), A (Verification). The handler gets the object as the sender encoded it; nothing is decoded on
-the way, so an object that we cannot read is kept all the same.
+DICOM PS3.4 Annex B (Storage), A (Verification). The handler gets the object as the sender encoded it; nothing is
+decoded on the way, so an object that we cannot read is kept all the same.
 """
 
 import threading
@@ -22,12 +22,12 @@ from ecgfm_connectors.dicom.sop_classes import ECG_SOP_CLASSES, TRANSFER_SYNTAXE
 from ecgfm_connectors.errors import Misconfigured
 from ecgfm_connectors.tls import TlsFiles
 
-#: PS3.8 D.1.1: what we announce. Large PDUs are half of the throughput of a Python SCP.
+#: Bytes of a PDU that this SCP announces (PS3.8 D.1.1). Large PDUs double the throughput of a Python SCP.
 MAX_PDU = 131072
-#: Some senders do not keep to the announced length; what they may exceed it by is bounded all the same.
+#: Some senders exceed the announced length; by how many bytes they may is bounded.
 _PDU_TOLERANCE = 1 << 20
 
-#: PS3.4 B.2.3, PS3.7 C: what a sender hears of each disposition.
+#: Disposition -> C-STORE status (PS3.4 B.2.3, PS3.7 C).
 STATUS = {
     Disposition.STAGED: 0x0000,
     Disposition.DUPLICATE: 0x0000,
@@ -79,7 +79,9 @@ class StorageScp:
         return int(self._server.server_address[1]) if self._server else self._address[1]
 
     def start(self) -> None:
-        """Bind and serve in the background. Raises Misconfigured where the port is taken or the TLS files are unusable."""
+        """Bind and serve in the background. Raises Misconfigured where the port is taken or the TLS files are
+        unusable.
+        """
         try:
             server = HardenedServer(
                 self._ae,
@@ -117,7 +119,7 @@ class StorageScp:
                 association.abort()
 
     def _on_store(self, event: Event) -> Dataset:
-        """Hand one object over and answer by the verdict; whatever goes wrong here means: not kept, send again."""
+        """Hand one object over and answer by the verdict; any failure here is answered as: not stored, send again."""
         if self._server is not None:
             self._server.bounded[event.assoc].object_complete()
         try:

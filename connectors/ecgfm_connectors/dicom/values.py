@@ -1,4 +1,4 @@
-"""Take single values out of an archive's answer, tolerant of what it leaves out or writes wrong."""
+"""Take single values out of an archive's answer; a value that is absent or broken counts as absent."""
 
 import math
 

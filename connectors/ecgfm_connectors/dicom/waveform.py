@@ -1,7 +1,7 @@
 """Decode a DICOM waveform object of any ECG class into one canonical ECG (PS3.3 C.10.9).
 
-pydicom's `waveform_array` was not taken for the samples: it scales the padding value as if it were signal, converts no units,
-and swaps no bytes in Explicit VR Big Endian objects (checked with pydicom 3.0).
+pydicom's `waveform_array` was not taken for the samples: it scales the padding value as if it were signal, converts no
+units, and swaps no bytes in Explicit VR Big Endian objects (checked with pydicom 3.0).
 """
 
 import hashlib
@@ -96,7 +96,9 @@ def _require_ecg_class(dataset: Elements) -> None:
 
 
 def _decode(group: Group) -> tuple[list[Channel], list[Finding]]:
-    """The group's channels that carry one of the twelve leads, in mV, with what their definitions warn of."""
+    """The group's channels that carry one of the twelve leads, in mV, with the warnings in their definitions as
+    findings.
+    """
     raw = _raw_samples(group)
     padding = _padding(group.item, raw.dtype)
     rows = np.ascontiguousarray(raw.T)
@@ -223,7 +225,7 @@ def _gain_and_offset(definition: Elements, lead: Lead) -> tuple[float, float]:
 
 
 def _without_signal(definition: Elements, codes: list[str]) -> bool:
-    """Whether Channel Status (003A,0205) says that there is no signal in this channel; all it says is noted."""
+    """Whether Channel Status (003A,0205) says that this channel has no signal; each status becomes a finding."""
     statuses = [status.strip().upper() for status in definition.text("ChannelStatus").split("\\")]
     codes += [_STATUS_CODES[status] for status in statuses if status in _STATUS_CODES]
     return "DISCONNECTED" in statuses or "INVALID" in statuses
@@ -257,7 +259,7 @@ def _refuse_skew(lead: Lead) -> NoReturn:
 
 
 def _filters(groups: list[Group]) -> Filters:
-    """What the channels agree on; a filter that differs between leads is not told."""
+    """The filters on which all channels agree; a filter that differs between leads is left out."""
     definitions = [group.definitions[index] for group in groups for index in group.leads]
 
     def common(keyword: str) -> float | None:

@@ -1,6 +1,7 @@
 """Pull ECGs from an archive over DICOMweb on schedule: QIDO-RS by whole days, WADO-RS for each ECG object (PS3.18 §10).
 
-Needs the package `httpx` (extra `dicomweb`). Whole instances are fetched: archives differ in how they hand out bulk data.
+Needs the package `httpx` (extra `dicomweb`). Whole instances are fetched: archives differ in how they hand out bulk
+data.
 """
 
 import json
@@ -40,7 +41,9 @@ class DicomWebSource:
         connections: int = 4,
         timeout: float = 60.0,
     ) -> None:
-        """`url` is the service root (`https://pacs/dicom-web`); `headers` carry an Authorization where one is needed."""
+        """`url` is the service root (`https://pacs/dicom-web`); `headers` carry an Authorization where one is
+        needed.
+        """
         self._name = name
         self._url = url.rstrip("/")
         self._headers = dict(headers or {})
@@ -106,7 +109,7 @@ class DicomWebSource:
         return httpx.Client(headers=self._headers, verify=verify, timeout=self._timeout, limits=limits)
 
     def _studies(self, client: httpx.Client, first: date, last: date) -> dict[str, int | None]:
-        """Study -> its number of instances, where told; the answer's dates are checked again."""
+        """Study -> its number of instances where the server states it; the answer's dates are checked again."""
         found: dict[str, int | None] = {}
         query = {"StudyDate": f"{first:%Y%m%d}-{last:%Y%m%d}", "ModalitiesInStudy": self._modality}
         query["includefield"] = _INSTANCES
@@ -144,7 +147,7 @@ class DicomWebSource:
         return [item for item in items if isinstance(item, dict)]
 
     def _fetch(self, client: httpx.Client, path: str) -> bytes | ConnectorError:
-        """One Part 10 object, or why not."""
+        """One Part 10 object, or the reason why there is none."""
         accept = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
         try:
             answer = self._get(client, path, accept, {})

@@ -1,4 +1,5 @@
-"""Read the HL7 v3 Annotated ECG (aECG, Implementation Guide of 2005-03-21) as carts, core laboratories and exporters write it.
+"""Read the HL7 v3 Annotated ECG (aECG, Implementation Guide of 2005-03-21) as carts, core laboratories and exporters
+write it.
 
 Own code: `ecgdatakit` 2.0 gives the same samples (the tests compare), but reads paths only and tells no dialect apart.
 """
@@ -31,7 +32,8 @@ def read(content: bytes, context: ReadingContext) -> Contents:
     """One ECG for each RHYTHM series; representative beats (derivedSeries) are left out.
 
     Raises Unreadable: `not-xml`, `sample-text`, `sampling-frequency`, `length-mismatch`, `no-samples`; Refused:
-    `no-recording`, `not-12-lead`, `not-simultaneous`, `lead-doubtful`, `unknown-unit`, `no-sensitivity`, `xml-entities`.
+    `no-recording`, `not-12-lead`, `not-simultaneous`, `lead-doubtful`, `unknown-unit`, `no-sensitivity`,
+    `xml-entities`.
     """
     root = parse(content)
     recordings = [series for series in root.iterfind("component/series") if _is_recording(series)]

@@ -1,4 +1,5 @@
-"""Read the XML that GE CardioSoft exports (`CardiologyXML`): the ten-second strip, not the medians or the full disclosure.
+"""Read the XML that GE CardioSoft exports (`CardiologyXML`): the ten-second strip, not the medians or the full
+disclosure.
 
 Own code: no library that we know of reads it (`ecgdatakit` 2.0 does not).
 """

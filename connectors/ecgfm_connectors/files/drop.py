@@ -1,9 +1,9 @@
-"""Writes results as files into a folder from which another system takes them (base.Destination).
+"""Writes results as files into a folder that another system empties (base.Destination).
 
-A file appears under its final name only when it is complete and on the disk: it is written beside it under a hidden name,
-synced, renamed, and the folder synced. The name comes from the control id, so a repeat is the same file: where it still
-lies there with the same bytes nothing is done, and where it was taken already it appears once more, as a repeated message
-would over MLLP.
+A file appears under its final name only when it is complete and on the disk: it is written beside it under a hidden
+name, synced, renamed, and the folder synced. The name comes from the control id, so a repeat is the same file: where
+the folder still holds it with the same bytes nothing is done, and where the other system has removed it the file
+appears once more, as a repeated message would over MLLP.
 """
 
 import os
@@ -15,7 +15,7 @@ from ecgfm_connectors.result import Ack
 
 
 class FileDrop:
-    """A folder that takes results, one file each. A file in place counts as CA: nobody has looked inside yet."""
+    """A folder that takes results, one file each. A file in place counts as CA: the receiver has not read it yet."""
 
     def __init__(self, *, name: str, folder: Path, suffix: str = ".hl7") -> None:
         self._name = name
@@ -48,7 +48,7 @@ class FileDrop:
         return f"{self._name}: {self._folder} can be written"
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Does nothing: no file or connection stays open between messages."""
 
     def _lies_there(self, target: Path, body: bytes) -> bool:
         try:

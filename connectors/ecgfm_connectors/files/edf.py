@@ -47,7 +47,7 @@ def read(content: bytes, context: ReadingContext) -> Contents:
     ecg = Ecg(
         source_id=signal_identity(assembled.signal, rate),
         format="edf",
-        patient=Patient(),  # the 80 characters of free text name nobody reliably
+        patient=Patient(),  # the 80 characters of free text identify no patient reliably
         acquired=acquired,
         sampling_rate=rate,
         signal=assembled.signal,

@@ -1,8 +1,9 @@
 """A folder into which another system drops ECG files (also the landing place of an SFTP server): picked up whole, once.
 
-A file is taken when it has stopped changing; a name that ends in `.part`, `.tmp` and the like, or begins with a dot, is left
-alone. What is kept goes to `processed/`, what is refused or damaged to `failed/` with its reason in a text file beside it.
-A crash between keeping and moving does no harm: the next pull hands the same bytes over again, as a duplicate.
+A file is taken when it has stopped changing; a name that ends in `.part`, `.tmp` and the like, or begins with a dot, is
+left alone. A staged file goes to `processed/`, a refused or damaged file to `failed/` with its reason in a text file
+beside it. A crash between staging and moving does no harm: the next pull hands the same bytes over again, as a
+duplicate.
 """
 
 import os
@@ -33,7 +34,7 @@ class FolderSource:
         return self._name
 
     def check(self) -> str:
-        """Raises Misconfigured where the folder is missing or we may not move files in it."""
+        """Raises Misconfigured where the folder is missing or files in it cannot be moved."""
         if not self._path.is_dir():
             raise Misconfigured(f"folder {self._name}: {self._path} is not a folder; create it or mend the settings")
         if not os.access(self._path, os.R_OK | os.W_OK | os.X_OK):
@@ -67,7 +68,9 @@ class FolderSource:
         return all(self._older_than(member, self._stable_for, now) for member in members if member.exists())
 
     def _older_than(self, path: Path, age: timedelta, now: datetime) -> bool:
-        """By its modification time, or, where the sender's clock is ahead, by how long we have seen it unchanged."""
+        """By its modification time, or, where the sender's clock is ahead, by how long pulls have found it
+        unchanged.
+        """
         try:
             state = path.stat()
         except FileNotFoundError:
@@ -81,7 +84,7 @@ class FolderSource:
         return now - since >= age
 
     def _hand_over(self, path: Path, handle: Handler, now: datetime) -> Verdict:
-        """One payload to its handler, then out of the way. Raises OSError where it cannot be moved."""
+        """Hand one payload to the handler, then move its files. Raises OSError where they cannot be moved."""
         try:
             content = load(path)
         except PayloadError as error:

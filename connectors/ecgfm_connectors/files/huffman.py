@@ -14,7 +14,7 @@ _ENTRY_BYTES = 9
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One code: what it stands for, and how many further bits hold a literal (0: none) or another table's number."""
+    """One code: its value, and how many further bits hold a literal (0: none) or another table's number."""
 
     value: int
     literal_bits: int
@@ -30,7 +30,9 @@ class Table:
 
 
 def default_table() -> Table:
-    """The standard's table: a run of n ones, a zero and a sign for ±n up to 8; beyond, a literal of 8 or 16 bits."""
+    """The standard's table: n one-bits, a zero-bit and a sign for ±n up to 8; larger values are literals of 8 or 16
+    bits.
+    """
     entries = {"0": Entry(0, 0)}
     for magnitude in range(1, 9):
         entries["1" * magnitude + "00"] = Entry(magnitude, 0)
@@ -100,7 +102,7 @@ def expand(data: bytes, tables: list[Table], *, count: int) -> tuple[NDArray[np.
 
 
 def _all_at_once(bits: str, table: Table, count: int) -> tuple[NDArray[np.int64], str] | None:
-    """What `expand` gives, ten times as fast, for a table that switches to no other; None where the stream is damaged."""
+    """As `expand`, ten times as fast, for a table that never switches to another; None where the stream is damaged."""
     codes = sorted(table.entries, key=len)  # the shortest that fits counts
     if any(table.entries[code].switch for code in codes):
         return None
@@ -114,13 +116,13 @@ def _all_at_once(bits: str, table: Table, count: int) -> tuple[NDArray[np.int64]
 
 
 def _value(token: str, table: Table) -> int:
-    """Of one code with its literal."""
+    """The value of one code with its literal."""
     entry, end = _next(token, 0, table)
     return _literal(token[end:]) if entry.literal_bits else entry.value
 
 
 def _literal(bits: str) -> int:
-    """Two's complement."""
+    """The value of a literal, in two's complement."""
     return int(bits, 2) - (1 << len(bits)) if bits[0] == "1" else int(bits, 2)
 
 

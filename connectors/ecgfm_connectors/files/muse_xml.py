@@ -1,4 +1,5 @@
-"""Read the XML that GE MUSE exports (`RestingECG`): eight stored leads, the other four derived, every lead's CRC checked.
+"""Read the XML that GE MUSE exports (`RestingECG`): eight stored leads, the other four derived, every lead's CRC
+checked.
 
 Own code: `ecgdatakit` 2.0 gives the same samples (the tests compare), but reads paths only and checks no CRC.
 """

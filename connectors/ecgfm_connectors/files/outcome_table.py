@@ -1,9 +1,9 @@
 """Measured outcomes of an archive: a CSV or Parquet table with a row for each ejection fraction or troponin.
 
-Columns that must be there: `patient_id`, `kind` (lvef or troponin), `value`, `unit`, `observed_at` (ISO 8601). Columns that
-may be there: `authority`, `identifier_type`, `upper_value`, `comparator`, `code`, `assay`, `upper_reference_limit`, `status`
-(final, corrected, withdrawn) and `result_id`. A `result_id` that comes again corrects or withdraws what came before it.
-A row that cannot be read is left out and counted; the others are taken.
+Columns that must be there: `patient_id`, `kind` (lvef or troponin), `value`, `unit`, `observed_at` (ISO 8601). Columns
+that may be there: `authority`, `identifier_type`, `upper_value`, `comparator`, `code`, `assay`,
+`upper_reference_limit`, `status` (final, corrected, withdrawn) and `result_id`. A `result_id` that comes again corrects
+or withdraws what came before it. A row that cannot be read is left out and counted; the others are taken.
 """
 
 import csv
@@ -34,7 +34,9 @@ _STATUSES = ("final", "corrected", "withdrawn")
 
 
 def is_table(head: bytes) -> bool:
-    """Whether a payload that begins so is an outcome table: Parquet, or CSV whose first line names the required columns."""
+    """Whether a payload that begins so is an outcome table: Parquet, or CSV whose first line names the required
+    columns.
+    """
     if head.startswith(PARQUET):
         return True
     first = head.lstrip(b"\xef\xbb\xbf").split(b"\n", 1)[0].decode("utf-8", "replace").lower()
@@ -98,7 +100,9 @@ def _parquet(content: bytes) -> Iterator[Mapping[str, str]]:
 
 
 def _bounded_rows(file: Any, size: int) -> Iterator[dict[str, Any]]:
-    """The rows, as long as they do not grow out of proportion: a column of equal values takes a few bytes, however long."""
+    """The rows, as long as they do not grow out of proportion: a column of equal values takes a few bytes, however
+    long.
+    """
     if file.metadata.num_rows > MAX_ROWS:
         raise Refused("too-large", f"{file.metadata.num_rows} rows; hand over at most {MAX_ROWS} at a time")
     held = 0

@@ -1,7 +1,7 @@
-"""A file on disk as one payload: what is stored, hashed, sent and read again must be one run of bytes.
+"""A file on disk as one payload, because a payload is stored, hashed and read again as one run of bytes.
 
-Most formats are one file. A WFDB record is a header with its signal files: these become one uncompressed zip that is the
-same, byte for byte, whenever it is made from the same files.
+Most formats are one file. A WFDB record is a header with its signal files: these become one uncompressed zip that is
+the same, byte for byte, whenever it is made from the same files.
 """
 
 import zipfile
@@ -14,7 +14,7 @@ from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.files.wfdb_header import parse_header
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say; a real time would change the bytes
-#: Half-written, marked or hidden names that no one means to hand over.
+#: Suffixes of files that their writers have not finished.
 IGNORED_SUFFIXES = frozenset({".part", ".tmp", ".filepart", ".crdownload", ".partial"})
 
 
@@ -43,7 +43,8 @@ def load_record(path: Path) -> bytes:
 def header_of(path: Path) -> Path:
     """The WFDB header of the record that `path` names; `path` itself where it is a file of its own.
 
-    A signal file belongs to the header of the same name; a name that is no file is that of a record (`a.1` -> `a.1.hea`).
+    A signal file belongs to the header of the same name; a name that is no file is that of a record (`a.1` ->
+    `a.1.hea`).
     """
     named = path.with_name(f"{path.name}.hea")
     if not path.is_file() and named.is_file():
@@ -69,7 +70,7 @@ def pack_record(members: dict[str, bytes]) -> bytes:
 
 
 def find(folder: Path) -> Iterator[Path]:
-    """Files below `folder` that may be payloads, in order: hidden, half-written and WFDB signal files left out."""
+    """Files below `folder` that may be payloads, in order: hidden, half-written and WFDB signal files are left out."""
     taken: set[Path] = set()
     files = sorted(
         path
@@ -87,7 +88,7 @@ def companions(path: Path) -> tuple[Path, ...]:
 
 
 def _signal_files(header: Path) -> set[Path]:
-    """Raises nothing: what a broken header belongs to is guessed from its name."""
+    """Raises nothing: the signal files of a broken header are guessed from its name."""
     try:
         return {header.with_name(signal.file_name) for signal in parse_header(header.read_bytes()).signals}
     except (Unreadable, OSError):

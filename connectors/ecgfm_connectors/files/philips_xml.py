@@ -69,7 +69,7 @@ def read(content: bytes, context: ReadingContext) -> Contents:
 
 
 class _Signal:
-    """The samples of a file and what it says about them; where it stands differs between 1.03 and 1.04."""
+    """The samples of a file with their scale; versions 1.03 and 1.04 keep these in different places."""
 
     def __init__(self, root: Element, waveforms: Element) -> None:
         self._waveforms = waveforms
@@ -198,7 +198,7 @@ def _device(root: Element) -> Device:
 
 
 def _filters(root: Element) -> Filters:
-    """What was applied to the stored signal; the report's own print filters are not."""
+    """The filters of the stored signal; the filters of the printed report were not applied to it."""
     about = root.find("dataacquisition/signalcharacteristics")
     waveforms = root.find("waveforms/parsedwaveforms")
     band = text(about, "signalbandwidth").split("-")

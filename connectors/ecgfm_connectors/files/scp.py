@@ -1,9 +1,9 @@
 """Read an SCP-ECG record (EN 1064:2005+A1, ISO 11073-91064): the rhythm data of section 6.
 
 Own code: `ecgdatakit` 2.0 rounds the sampling rate to whole Hz and refuses records whose byte counts overflow sixteen
-bits, which a Contec converter writes; `biosig` (2.5 of Debian; 3.9 did not build from PyPI) opens paths only and makes up the
-samples that a cut-off record does not hold. The tests compare with both. Declared lengths are believed only where the data
-agree with them.
+bits, which a Contec converter writes; `biosig` (2.5 of Debian; 3.9 did not build from PyPI) opens paths only and makes
+up the samples that a cut-off record does not hold. The tests compare with both. Declared lengths are believed only
+where the data agree with them.
 """
 
 import binascii
@@ -35,7 +35,7 @@ _MANUFACTURERS = {
     16: "Welch Allyn",
 }
 _PADDING_BITS = 16  #: a coded lead is filled up with zeros to a whole byte, or two
-_LONGEST = 1 << 26  #: samples of all leads that are still believed before the data are looked at
+_LONGEST = 1 << 26  #: samples of all leads that a header may declare before the data are read
 #: Huffman-coded samples of all leads: a minute of 12 leads at 1000 Hz has 720 000. More would take seconds to expand.
 _MOST_CODED = 1 << 20
 
@@ -124,7 +124,9 @@ def _coded_leads(body: bytes, ranges: list[LeadRange], tables: bytes) -> _Coded:
 def _add_reference_beats(
     rows: list[NDArray[np.float64]], ranges: list[LeadRange], rhythm: _Coded, sections: Sections
 ) -> None:
-    """Put the reference beat back under each QRS of type 0 it was subtracted from (§5.7.5); `rows` are mV, changed in place."""
+    """Put the reference beat back under each QRS of type 0 it was subtracted from (§5.7.5); `rows` are mV, changed in
+    place.
+    """
     zones = subtraction_zones(sections.body(4))
     body = sections.body(5)
     if zones is None or len(body) < 6 + 2 * len(ranges):

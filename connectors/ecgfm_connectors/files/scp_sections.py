@@ -1,4 +1,6 @@
-"""The outer structure of an SCP-ECG record: pointers, tagged demographics, lead table, statements (EN 1064 §5.2–5.11)."""
+"""The outer structure of an SCP-ECG record: pointers, tagged demographics, lead table, statements (EN 1064
+§5.2–5.11).
+"""
 
 from typing import NamedTuple
 
@@ -39,7 +41,9 @@ class Sections:
                 self._places.setdefault(number, (start, length))
 
     def body(self, number: int) -> bytes:
-        """What follows the header of a section; empty where it is absent, cut off where the record ends first."""
+        """The bytes after the header of a section; empty where the section is absent, cut off where the record ends
+        first.
+        """
         start, length = self._places.get(number, (0, 0))
         return self._content[start + _HEADER : start + length] if length else b""
 

@@ -1,7 +1,8 @@
 """An SFTP server's folder into which another system drops ECG files; picked up as from a local folder, once and whole.
 
-Needs the package `paramiko` (extra `sftp`). The server must be known: its host key stands in a `known_hosts` file, because an
-unknown server would get our credentials. What is kept is renamed into `processed/`, what is refused into `failed/`, on the server.
+Needs the package `paramiko` (extra `sftp`). The server must be known: its host key stands in a `known_hosts` file,
+because an unknown server would receive the site's credentials. On the server a staged file is renamed into
+`processed/`, a refused file into `failed/`.
 """
 
 import posixpath
@@ -55,7 +56,9 @@ class SftpSource:
     def __init__(
         self, *, name: str, server: SftpServer, folder: str = ".", stable_for: timedelta = timedelta(seconds=30)
     ) -> None:
-        """`stable_for` is measured by the server's clock against ours: half a minute forgives most differences."""
+        """`stable_for` compares the server's clock with this machine's: half a minute covers most differences of
+        clocks.
+        """
         self._name = name
         self._server = server
         self._folder = folder
@@ -129,7 +132,7 @@ class SftpSource:
             client.close()
 
     def _files(self, session: paramiko.SFTPClient) -> list[_File]:
-        """Plain files of the folder itself, in order; links, hidden and half-written ones left out."""
+        """Plain files of the folder itself, in order; links, hidden and half-written files are left out."""
         try:
             entries = session.listdir_attr(self._folder)
         except OSError as error:
@@ -153,7 +156,7 @@ class SftpSource:
     def _hand_over(
         self, session: paramiko.SFTPClient, file: _File, files: dict[str, _File], handle: Handler, now: datetime
     ) -> Verdict | None:
-        """One payload to its handler, then out of the way; None where it is not complete yet. Raises OSError."""
+        """Hand one payload to the handler, then rename its files; None where it is not complete yet. Raises OSError."""
         members = [file.name]
         try:
             content = self._read(session, file)
@@ -200,7 +203,7 @@ class SftpSource:
 
 
 def _begins_a_payload(file: _File, now: datetime) -> bool:
-    """WFDB signal files travel with their header; one without a header is handed over alone after a while."""
+    """WFDB signal files travel with their header; a signal file without a header is handed over alone after a while."""
     return not file.name.lower().endswith(_SIGNAL_SUFFIXES) or now - file.modified >= _PATIENCE
 
 

@@ -1,7 +1,7 @@
 """Read a WFDB record packed into one payload (see `payload.load`): header and signal files.
 
-Own code rather than the `wfdb` package, which reads from paths only, refuses headers with the record name written as a file
-name, and checks neither checksums nor path names; the tests compare the two on real records.
+Own code rather than the `wfdb` package, which reads from paths only, refuses headers with the record name written as a
+file name, and checks neither checksums nor path names; the tests compare the two on real records.
 """
 
 import hashlib
@@ -54,7 +54,7 @@ def read(content: bytes, context: ReadingContext) -> Contents:
 
 
 def unpack_record(content: bytes) -> dict[str, bytes]:
-    """The members of a packed record. Raises Unreadable and Refused where it is any other zip, or a bomb."""
+    """The members of a packed record. Raises Unreadable and Refused for any other zip and for a zip bomb."""
     try:
         with zipfile.ZipFile(BytesIO(content)) as archive:
             infos = archive.infolist()
@@ -122,9 +122,10 @@ def _unpack(data: bytes, form: int) -> NDArray[np.int32]:
 
 
 def _tens(data: bytes, form: int) -> NDArray[np.int32]:
-    """Ten bits each, three to four bytes. Format 311 packs them end to end; 310 leaves the lowest bit of each byte pair
+    """Samples of ten bits, three of them in four bytes.
 
-    unused, puts a sample in the ten above it, and halves of the third into the upper five of both.
+    Format 311 packs the three end to end. Format 310 leaves the lowest bit of each byte pair unused, puts a sample into
+    the ten bits above it, and one half of the third sample into the upper five bits of each pair.
     """
     data = data + bytes(-len(data) % 4)  # a file may end with the last sample
     if form == 311:

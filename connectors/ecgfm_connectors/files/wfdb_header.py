@@ -1,4 +1,6 @@
-"""Parse a WFDB header (`.hea`, WFDB Applications Guide header(5)), tolerant of the slips that published sets contain."""
+"""Parse a WFDB header (`.hea`, WFDB Applications Guide header(5)), tolerant of the slips that published sets
+contain.
+"""
 
 import re
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Expand the XLI compression of Philips ECGs: LZW over bytes, bytes of words apart, second differences.
 
-Worked out from the published documentation of the format by others; `sierraecg` 0.4 decodes the same and is what the tests
-compare with. It was not taken because it reads from paths only, cuts off no calibration pulse, and expands without limit.
+Written from published descriptions of the format; the tests compare with `sierraecg` 0.4, which decodes the same. That
+package was not taken because it reads from paths only, cuts off no calibration pulse, and expands without limit.
 """
 
 import numpy as np

@@ -9,7 +9,7 @@ from defusedxml.ElementTree import DefusedXMLParser
 from ecgfm_connectors.errors import Refused, Unreadable
 
 _MAX_DEPTH = 200
-#: An element costs memory out of proportion to its bytes: `<a/>` is refused in numbers no recording has.
+#: An element costs memory out of proportion to its bytes, so more elements than any recording has are refused.
 _BYTES_AN_ELEMENT = 16
 _FREE_ELEMENTS = 10_000
 _DOCTYPE = re.compile(rb"<!DOCTYPE\s+[\w.:-]+\s+(?:SYSTEM|PUBLIC)(?:\s+(?:\"[^\"<>]*\"|'[^'<>]*'))+\s*>")

@@ -1,4 +1,4 @@
-"""Writes the acknowledgements we answer with and reads those we are answered with (HL7 2.5.1 §2.9, MSA §2.15.8, ERR §2.15.5).
+"""Writes acknowledgements of received messages and reads those of sent ones (HL7 2.5.1 §2.9, MSA §2.15.8, ERR §2.15.5).
 
 Original mode (MSH-15 and MSH-16 empty): one application acknowledgement AA, AE or AR. Enhanced mode (either valued):
 an accept acknowledgement CA, CE or CR as MSH-15 asks, then an application acknowledgement as MSH-16 asks.
@@ -16,7 +16,7 @@ from ecgfm_connectors.result import Ack
 
 Code = Literal["AA", "AE", "AR", "CA", "CE", "CR"]  # table 0008
 
-#: HL7 table 0357, as far as we use it.
+#: HL7 table 0357, the codes that this program uses.
 CONDITIONS = {
     "0": "Message accepted",
     "100": "Segment sequence error",
@@ -41,7 +41,7 @@ REJECTS = {
     "unknown-sender": "204",
 }
 
-#: Reason codes of messages that are in order but hold nothing for us: an interface engine must not stop at them.
+#: Reason codes of sound messages without ECG, outcome or identity event: an interface engine must not stop at them.
 NOTHING_FOR_US = frozenset({"no-ecg", "event-not-followed"})
 
 _ERROR_CONDITIONS = {
@@ -57,7 +57,7 @@ _UNREADABLE_HEADER = Segment(("MSH", STANDARD.encoding_characters))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a verdict means in acknowledgement terms."""
+    """A verdict in the terms of an acknowledgement."""
 
     outcome: Literal["accept", "error", "reject"]
     kept: bool  #: whether the message is in safe storage, which is what an accept acknowledgement speaks of
@@ -122,7 +122,7 @@ def parse(content: bytes) -> Ack:
 
 
 def plain_acceptance(content: bytes, control_id: str) -> Ack | None:
-    """AA or CA for this message and not a word more, which nearly every answer is; None where it takes `parse`."""
+    """A bare AA or CA for this message, as nearly every answer is; None for any other answer, which `parse` reads."""
     if not content.startswith(b"MSH"):
         return None
     mark = content[3:4]
@@ -163,7 +163,7 @@ def _wanted(condition: str, *, success: bool) -> bool:
 
 
 def _compose(header: Segment, code: Code, answer: Answer, now: datetime, control_id: str) -> bytes:
-    """MSH MSA [ERR] in the sender's own delimiters, so that what we echo needs no second escaping."""
+    """MSH MSA [ERR] in the sender's own delimiters, so that echoed fields need no second escaping."""
     marks = header.delimiters
     version = header.value(12)
     old = version in message.VERSIONS and message.VERSIONS.index(version) < message.VERSIONS.index("2.5")
@@ -204,8 +204,8 @@ def reaction(acknowledgement: Ack, *, ae_means_busy: bool = False) -> Literal["d
 
     AE and CE speak of the content: sending it again changes nothing, unless this receiver is known to answer AE also
     when it only wants a repeat (`ae_means_busy`) and names no cause in the message. AR and CR are either about
-    MSH-9/11/12 (ERR-3 200–203, and 204: we are not on its list), which a person must mend, or about the receiver's
-    state. How often "retry" is followed is the caller's affair.
+    MSH-9/11/12 (ERR-3 200–203, and 204: the receiver does not know this sender), which a person must mend, or about the
+    receiver's state. The caller decides how often it follows "retry".
     """
     match acknowledgement.code:
         case "AA" | "CA":

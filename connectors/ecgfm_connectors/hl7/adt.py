@@ -1,4 +1,5 @@
-"""Reads ADT messages: who a patient is (A01, A04, A08 …) and which numbers became one (A40, A47 …; HL7 2.5.1 chapter 3).
+"""Reads ADT messages: who a patient is (A01, A04, A08 …) and which numbers became one (A40, A47 …; HL7 2.5.1 chapter
+3).
 
 What follows from each event stands in `connectors/LIFECYCLE.md`.
 """

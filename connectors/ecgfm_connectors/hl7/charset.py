@@ -40,7 +40,7 @@ _CODECS = {
     "WE8MSWIN1252": "cp1252",
 } | {f"{prefix}8859{part}": f"iso8859-{part}" for part in (*range(1, 12), *range(13, 17)) for prefix in ("", "ISO")}
 
-#: Table 0211 names under which our own messages go out.
+#: Table 0211 names in which results can be sent.
 OUTGOING = {"ASCII": "ascii", "8859/1": "iso8859-1", "8859/15": "iso8859-15", "UNICODE UTF-8": "utf-8"}
 
 # Multi-byte sets worth guessing, each with the lead bytes under which its everyday characters lie.
@@ -51,7 +51,7 @@ _COMMON_LEADS: dict[str, tuple[range, ...]] = {
     "euc_kr": (range(0xB0, 0xC9),),
     "euc_jp": (range(0xA4, 0xA6), range(0xB0, 0xD0)),
 }
-_SAMPLE = 2000  # occurrences looked at; a name in another script has a handful
+_SAMPLE = 2000  # characters that are examined; a name in another script has a handful
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _HIGH_RUNS = re.compile(rb"[\x80-\xff]+")
 

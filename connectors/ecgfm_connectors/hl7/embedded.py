@@ -14,7 +14,7 @@ from ecgfm_connectors.hl7.message import Segment, unescape
 MAX_POINTED = 64 * 2**20  #: bytes of a file that an RP names
 
 _ENCODINGS = {"base64": "base64", "b64": "base64", "hex": "hex", "a": "text", "text": "text"}  # table 0299
-#: First bytes -> reason code and sentence of what is no recording.
+#: First bytes of files that are no recording -> reason code and sentence.
 REFUSALS = {
     b"%PDF": ("pdf", "the OBX holds a PDF, which is a picture of an ECG and not its samples"),
     b"\xff\xd8\xff": ("picture", "the OBX holds a JPEG picture, not samples"),
@@ -26,7 +26,7 @@ REFUSALS = {
     b"{\\rtf": ("document", "the OBX holds a text document, not samples"),
     b"MSH": ("nested-message", "the OBX holds another HL7 message"),
 }
-#: Refusals that say: this is a report for people.
+#: Reason codes of reports for people.
 REPORTS = frozenset({"pdf", "picture", "document"})
 _XML_ENCODING = re.compile(rb"""(<\?xml[^>]{0,100}?)\s+encoding\s*=\s*["'][^"']{1,40}["']""")
 _DOCUMENT = re.compile(rb"<(?:[\w.-]+:)?(ClinicalDocument|html|svg)\b", re.IGNORECASE)

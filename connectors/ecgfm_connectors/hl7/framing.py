@@ -6,7 +6,7 @@ START = b"\x0b"
 END = b"\x1c\r"
 
 DEFAULT_MAX_MESSAGE = 32 * 1024 * 1024  #: bytes; a 12-lead ECG of 10 s is 0.2 MB, a PDF report a few MB
-MAX_NOISE = 64 * 1024  #: bytes outside any frame before the peer is taken for something else than MLLP
+MAX_NOISE = 64 * 1024  #: bytes outside any frame after which the peer is taken to speak another protocol than MLLP
 
 
 def frame(message: bytes) -> bytes:

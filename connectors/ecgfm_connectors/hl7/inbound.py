@@ -1,10 +1,10 @@
 """Reads an inbound HL7 v2 message or batch: ECGs inside OBX, with patient and order; ADT and measured outcomes.
 
 Identity of an ECG (`Ecg.source_id`): an embedded DICOM object keeps its SOP Instance UID, because the same recording
-also arrives by C-STORE and must be staged once. Everything else is known by who sent it (MSH-3, MSH-4), its filler number
-(OBR-3), where it stood (OBX-1, OBX-4) and when it was recorded, so that the preliminary, the final and the corrected
-message of one recording are known as one. Without a filler number or a time MSH-10 takes their place. An aECG's own id is
-not used, since exports repeat it between recordings.
+also arrives by C-STORE and must be staged once. Everything else is known by who sent it (MSH-3, MSH-4), its filler
+number (OBR-3), where it stood (OBX-1, OBX-4) and when it was recorded, so that the preliminary, the final and the
+corrected message of one recording are known as one. Without a filler number or a time MSH-10 takes their place. An
+aECG's own id is not used, since exports repeat it between recordings.
 """
 
 import hashlib

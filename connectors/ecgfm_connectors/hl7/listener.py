@@ -1,8 +1,8 @@
-"""The MLLP port that carts and interface engines call: frames in, verdicts asked, acknowledgements out.
+"""The MLLP port that carts and interface engines call: frames in, a verdict from the handler, acknowledgements out.
 
 One thread accepts, and each connection has a thread of its own, which waits for the network and for the handler's disk:
-a slow store never stops the port, and a message costs no hop between threads. Messages of one connection are handled one
-after another, in their order, and each is acknowledged only after the handler's verdict, that is after the commit.
+a slow store never stops the port, and a message costs no hop between threads. Messages of one connection are handled
+one after another, in their order, and each is acknowledged only after the handler's verdict, that is after the commit.
 """
 
 import ipaddress
@@ -32,7 +32,7 @@ _UNKNOWN_SENDER = Verdict(disposition=Disposition.REFUSED, code="unknown-sender"
 
 
 class MllpListener:
-    """A port of ours for HL7 v2 (base.Listener)."""
+    """An MLLP port for HL7 v2 (base.Listener)."""
 
     def __init__(
         self,
@@ -83,7 +83,9 @@ class MllpListener:
         return self._port
 
     def start(self) -> None:
-        """Bind and serve in the background. Raises Misconfigured: port taken, address not ours, TLS files unusable."""
+        """Bind and serve in the background. Raises Misconfigured: port taken, no such address on this machine, TLS
+        files unusable.
+        """
         self._context = self._tls.server_context() if self._tls else None
         try:
             self._ports = _bound(self._host, self._port)
@@ -110,7 +112,7 @@ class MllpListener:
         with self._lock:
             connections = dict(self._connections)
             for connection in connections:
-                # Ends the waiting for more and nothing else: what is being answered can still be written.
+                # Ends only the waiting for further messages: the answers under way can still be written.
                 # SSLSocket's own `shutdown` would drop its encryption, the plain one leaves it alone.
                 with suppress(OSError):
                     socket.socket.shutdown(connection, socket.SHUT_RD)
@@ -165,7 +167,7 @@ class MllpListener:
                 talking = self._secured(connection, self._context)
             self._converse(talking, peer, framer)
         except (OSError, ProtocolViolation):
-            pass  # the connection ends here; what was not acknowledged, its sender repeats
+            pass  # the connection ends here; its sender repeats a message that was not acknowledged
         finally:
             with self._lock:
                 self._framers.discard(framer)
@@ -197,7 +199,7 @@ class MllpListener:
                     return
 
     def _answer(self, content: bytes, peer: str) -> list[bytes]:
-        """The acknowledgements that follow from the verdict."""
+        """The acknowledgements of one message, by the verdict on it."""
         received_at = self._clock()
         received = Received(transport="mllp", source=self._name, content=content, received_at=received_at, peer=peer)
         try:

@@ -169,7 +169,8 @@ def parse_header(content: bytes) -> Segment:
 
 
 def messages(content: bytes) -> list[bytes]:
-    """The messages of a batch file ([FHS] {[BHS] {MSH …} [BTS]} [FTS], §2.10.3), or of a file that simply lists several.
+    """The messages of a batch file ([FHS] {[BHS] {MSH …} [BTS]} [FTS], §2.10.3), or of a file that simply lists
+    several.
 
     Content without any MSH comes back as one item, so that the parser can say what is wrong with it. Raises Unreadable
     (`too-many-messages`).
@@ -319,7 +320,9 @@ def _delimiters(content: bytes) -> tuple[Delimiters, tuple[Finding, ...]]:
 
 
 def _segment_spans(content: bytes, separator: bytes) -> tuple[list[tuple[int, int]], tuple[Finding, ...]]:
-    """Where each segment lies. LF and CRLF count as segment ends; a line that starts no segment continues the last one."""
+    """Where each segment lies. LF and CRLF count as segment ends; a line that starts no segment continues the
+    last one.
+    """
     spans: list[tuple[int, int]] = []
     continued, line_feeds = False, b"\n" in content
     for start, end in _lines(content.replace(b"\n", b"\r") if line_feeds else content):
@@ -354,7 +357,9 @@ def _segment(content: memoryview, span: tuple[int, int], delimiters: Delimiters,
 
 
 def _split(text: str, mark: str) -> list[str]:
-    """`text.split(mark)`. A long text with few marks, an embedded file, is searched by memchr: `split` looks at each character."""
+    """`text.split(mark)`. A long text with few marks, an embedded file, is searched by memchr: `split` looks at each
+    character.
+    """
     if len(text) < _LONG:
         return text.split(mark)
     parts: list[str] = []

@@ -1,4 +1,4 @@
-"""Who a message is about: PID and MRG as Patient and Identifier (HL7 2.5.1 §3.4.2, CX §2.A.14)."""
+"""The patient of a message: PID and MRG as Patient and Identifier (HL7 2.5.1 §3.4.2, CX §2.A.14)."""
 
 from ecgfm_connectors.errors import Refused
 from ecgfm_connectors.hl7.message import Segment
@@ -27,7 +27,9 @@ def read_patient(pid: Segment, default_authority: str) -> Patient:
 
 
 def identifiers(segment: Segment, number: int, default_authority: str) -> tuple[Identifier, ...]:
-    """The identifiers of a CX field, each once, medical record numbers first; those beyond `MAX_IDENTIFIERS` are dropped."""
+    """The identifiers of a CX field, each once, medical record numbers first; those beyond `MAX_IDENTIFIERS` are
+    dropped.
+    """
     found = dict.fromkeys(
         identifier
         for repetition in segment.repetitions(number)[:MAX_IDENTIFIERS]

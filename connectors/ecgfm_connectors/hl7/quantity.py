@@ -1,4 +1,6 @@
-"""Reads one measured quantity as senders write it: `35`, `0,045`, `35 - 40 %`, `<0.01 ng/mL`, SN `<^3`; None where in doubt."""
+"""Reads one measured quantity as senders write it: `35`, `0,045`, `35 - 40 %`, `<0.01 ng/mL`, SN `<^3`; None where in
+doubt.
+"""
 
 import re
 from dataclasses import dataclass, replace

@@ -65,8 +65,8 @@ class Profile:
 def compose(result: Result, profile: Profile) -> bytes:
     """The complete message, segments ending in CR, without MLLP framing.
 
-    Raises Refused (`no-identifier`: a result without a patient cannot be filed; `unwritable`: a number does not exist in
-    the destination's character set, and a changed number is another patient's) and Misconfigured.
+    Raises Refused (`no-identifier`: a result without a patient cannot be filed; `unwritable`: a number does not exist
+    in the destination's character set, and a changed number is another patient's) and Misconfigured.
     """
     _refuse_unwritable(result, charset.OUTGOING[profile.charset])
     composer = _Composer(profile)
@@ -217,7 +217,7 @@ class _Composer:
         return timestamp(moment.astimezone(self._profile.zone) if self._profile.zone else moment)
 
     def _segment(self, name: str, values: dict[int, str]) -> str:
-        """The segment with those fields that this version of HL7 knows."""
+        """The segment with the fields that this version of HL7 has."""
         known = tables.field_types(self._profile.version, name)
         values = {number: value for number, value in values.items() if value and number in known}
         fields = [values.get(number, "") for number in range(2 if name == "MSH" else 1, max(values) + 1)]

@@ -1,4 +1,4 @@
-"""Sends results over MLLP, one message at a time, and says what the receiver answered.
+"""Sends results over MLLP, one message at a time, and returns the receiver's acknowledgement.
 
 A message whose fate is unknown (no answer, connection closed, garbage) raises Unreachable: the caller sends the same
 bytes with the same MSH-10 again. Acknowledgements of other messages are discarded, since some receivers repeat old
@@ -62,7 +62,7 @@ class MllpDestination:
             try:
                 return self._exchange(body, control_id)
             except ConnectionError as error:
-                # A receiver that closes after each ACK may do so just when the next message leaves: that is no failure
+                # A receiver that closes after each ACK may close just as the next message leaves: that is no failure
                 # of the receiver, so the same bytes go once more over a new connection.
                 if not reused:
                     raise self._unknown(error) from error
@@ -134,7 +134,9 @@ class MllpDestination:
         return self._unread.pop(0)
 
     def _connected(self) -> socket.socket:
-        """The open connection if the receiver has not closed it meanwhile (some close after each ACK), else a new one."""
+        """The open connection if the receiver has not closed it meanwhile (some close after each ACK), else a
+        new one.
+        """
         if self._connection is not None and not _closed_by_peer(self._connection):
             return self._connection
         self._drop()

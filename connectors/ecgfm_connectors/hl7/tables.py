@@ -1,4 +1,5 @@
-"""What each HL7 version knows, from hl7apy's tables: which fields a segment has, their data types, which group holds it.
+"""What each HL7 version knows, from hl7apy's tables: which fields a segment has, their data types, which group holds
+it.
 
 Only tables are taken from hl7apy while composing: filling its objects field by field costs 30 ms a message, ten times
 what scoring one ECG on a GPU costs. `conformance_problems` has hl7apy judge the finished message instead.

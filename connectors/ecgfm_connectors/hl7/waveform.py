@@ -1,4 +1,5 @@
-"""Reads waveforms written out in OBX: HL7 chapter 7 (CHN, TIM, WAV with NA or MA) and IHE PCD arrays (NA with MDC codes).
+"""Reads waveforms written out in OBX: HL7 chapter 7 (CHN, TIM, WAV with NA or MA) and IHE PCD arrays (NA with MDC
+codes).
 
 Chapter 7 (2.5.1 §7.14–7.17): the suffix of OBX-3.1 says what an OBX holds, OBX-4 ties the OBXs of a channel together;
 signal = (sample - baseline) × sensitivity × correction, and what a channel leaves out is as in the one before it.
@@ -41,7 +42,7 @@ class Recording:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Definition:
-    """One CD: what a channel of chapter 7 is."""
+    """One CD: the definition of a channel of chapter 7."""
 
     names: tuple[str, ...] = ()
     sensitivity: float | None = None  # per unit of the samples, in `unit`

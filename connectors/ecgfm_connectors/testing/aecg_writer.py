@@ -14,7 +14,9 @@ _FILTER = "MDC_ECG_CTL_VBL_ATTR_FILTER_"
 
 
 def write_ecg(ecg: Ecg) -> bytes:
-    """One rhythm series with one sequence set of all 12 leads. Raises ValueError for NaN: the format has no mark for it."""
+    """One rhythm series with one sequence set of all 12 leads. Raises ValueError for NaN: the format has no mark for
+    it.
+    """
     if np.isnan(ecg.signal).any():
         raise ValueError("an annotated ECG cannot say that a sample is missing")
     started = f"{ecg.acquired.at:%Y%m%d%H%M%S}.{ecg.acquired.at.microsecond // 1000:03d}" if ecg.acquired else ""

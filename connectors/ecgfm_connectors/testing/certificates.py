@@ -1,4 +1,6 @@
-"""Throw-away TLS certificates for loopback, made with the `openssl` program: a CA, good, foreign and expired ones."""
+"""Throw-away TLS certificates for loopback, made with the `openssl` program: a CA, and good, foreign and expired
+certificates.
+"""
 
 import subprocess
 from pathlib import Path

@@ -75,12 +75,12 @@ class EhrReceiver:
         self._thread.join()
 
     def plan(self, *faults: Fault) -> None:
-        """What the next messages meet, one fault each."""
+        """The faults of the next messages, one fault a message."""
         with self._lock:
             self._plan += faults
 
     def release(self) -> None:
-        """Let delayed answers go."""
+        """Send the delayed answers."""
         self._released.set()
 
     def wait_for(self, count: int, timeout: float = 30.0) -> tuple[bytes, ...]:

@@ -1,7 +1,7 @@
 """The golden files: one small ECG in every dialect we read, and every kind of object that must be refused.
 
-Each case says what a right reader makes of it: the exact signal, or a refusal with its reason. `conformance` writes them to a
-folder for other projects and checks a reader against them.
+Each case says what a right reader makes of it: the exact signal, or a refusal with its reason. `conformance` writes
+them to a folder for other projects and checks a reader against them.
 """
 
 from collections.abc import Callable, Iterator

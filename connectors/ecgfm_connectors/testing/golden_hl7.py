@@ -1,4 +1,6 @@
-"""The HL7 v2 part of the golden files: one ECG in every way a message can carry it, and messages that must be refused."""
+"""The HL7 v2 part of the golden files: one ECG in every way a message can carry it, and messages that must be
+refused.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -60,5 +62,5 @@ def refused_cases(ecg: Ecg) -> Iterator[tuple[str, str, str, bytes]]:
 
 
 def _with_delimiters(content: bytes, marks: bytes) -> bytes:
-    """The message with other encoding characters; base64 holds none of the standard ones."""
+    """The message with other encoding characters; base64 holds none of the standard encoding characters."""
     return content.translate(bytes.maketrans(b"|^~\\&", marks))

@@ -10,7 +10,7 @@ from ecgfm_connectors.tls import TlsFiles
 
 
 class MllpCart:
-    """One connection of a cart, to be used in a `with` block."""
+    """One connection of a cart, for use in a `with` block."""
 
     def __init__(self, host: str, port: int, *, timeout: float = 30.0, tls: TlsFiles | None = None) -> None:
         self._peer = MllpDestination(name="cart", host=host, port=port, ack_timeout=timeout, tls=tls)

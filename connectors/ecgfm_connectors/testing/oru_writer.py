@@ -1,4 +1,6 @@
-"""Writes ORU^R01 messages that carry an ECG file in an OBX, as a cart's interface sends them; for tests and the demo."""
+"""Writes ORU^R01 messages that carry an ECG file in an OBX, as a cart's interface sends them; for tests and the
+demo.
+"""
 
 import base64
 from collections.abc import Sequence

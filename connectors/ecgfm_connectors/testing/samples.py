@@ -8,14 +8,15 @@ from numpy.typing import NDArray
 from ecgfm_connectors.ecg import LEADS, AcquiredAt, Device, Ecg, Filters, Order
 from ecgfm_connectors.patient import Identifier, Patient
 
-#: P, Q, R, S, T: centre after the beat's start (s), width (s), amplitude (mV) in a lead that sees all of the heart's vector.
+#: P, Q, R, S, T: centre after the beat's start (s), width (s), amplitude (mV) in a lead that sees all of the heart's
+#: vector.
 _WAVES = ((0.16, 0.020, 0.12), (0.33, 0.008, -0.10), (0.36, 0.010, 1.10), (0.39, 0.009, -0.25), (0.60, 0.045, 0.30))
-#: How much of that each independent lead sees, I, II, V1–V6.
+#: The share of these amplitudes in each independent lead, I, II, V1–V6.
 _SEEN = {"I": 0.6, "II": 1.0, "V1": -0.5, "V2": -0.3, "V3": 0.4, "V4": 0.9, "V5": 1.0, "V6": 0.8}
 
 
 def signal(*, seed: int = 0, sampling_rate: float = 500.0, seconds: float = 10.0) -> NDArray[np.float32]:
-    """(12, samples) mV, in whole 5 µV steps so that every format of ours can carry it exactly."""
+    """(12, samples) mV, in whole 5 µV steps, which every format here can carry exactly."""
     rng = np.random.default_rng(seed)
     time = np.arange(round(seconds * sampling_rate)) / sampling_rate
     phase = time % 0.85

@@ -1,4 +1,6 @@
-"""Writes ECGs sample by sample into ORU messages: HL7 chapter 7 (NA or MA) and IHE PCD arrays; for tests and golden files."""
+"""Writes ECGs sample by sample into ORU messages: HL7 chapter 7 (NA or MA) and IHE PCD arrays; for tests and golden
+files.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -56,7 +58,7 @@ def _one_by_one(ecg: Ecg, leads: Sequence[str]) -> list[str]:
 
 
 def _multiplexed(ecg: Ecg, leads: Sequence[str]) -> list[str]:
-    """Only the first channel states scale and rate; the others are as the one before."""
+    """Only the first channel states scale and rate; they hold for the channels after it."""
     first, *others = leads
     definitions = [_definition(ecg, 1, first), *(f"{n}&{lead}^{lead}" for n, lead in enumerate(others, start=2))]
     instants = np.stack([_counts(ecg, lead) for lead in leads]).T
