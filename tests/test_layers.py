@@ -117,6 +117,16 @@ def test_homes_of_packages_are_not_packages() -> None:
         assert not list((ROOT / folder).glob("__init__.py")), f"{folder}/ is a folder, not a package"
 
 
+@pytest.mark.parametrize("package", FORBIDDEN, ids=lambda path: path.name)
+def test_beside_a_wing_lies_no_code_and_no_package_needs_the_tests(package: Path) -> None:
+    """What only tests, papers and the making of the demo need lies in tests/, which is no part of the wheel."""
+    if package.parent != ROOT:
+        assert {path for path in package.parent.rglob("*.py") if package not in path.parents} == set()
+    assert not [
+        path for path in package.rglob("*.py") if any(name.split(".")[0] == "tests" for name, _ in imports(path))
+    ]
+
+
 def loaded_by(code: str) -> set[str]:
     """Top-level modules in memory after running `code` in a fresh interpreter."""
     script = f"import sys\n{code}\nprint('\\n'.join(sorted({{name.split('.')[0] for name in sys.modules}})))"

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from ecgfm_clinical.extras import EXTRAS
-from ecgfm_clinical.testing import make_ecg
 from ecgfm_connectors.testing import dicom_writer
+from tests.helpers.fakes import make_ecg
 
 #: Whatever an extra brings, and pandas, which wfdb brings.
 NOT_INSTALLED = sorted({module for modules in EXTRAS.values() for module in modules} | {"pandas"})

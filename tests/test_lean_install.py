@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ecgfm_clinical.testing import make_ecg, wait_until
 from ecgfm_connectors.testing import cart, dicom_writer
+from tests.helpers.fakes import make_ecg, wait_until
 
 ROOT = Path(__file__).parents[1]
 LARGEST_MB = 225

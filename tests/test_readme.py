@@ -14,10 +14,10 @@ import typer.main
 
 from ecgfm_clinical.cli import app
 from ecgfm_clinical.settings import read_settings
-from ecgfm_clinical.testing import make_ecg
 from ecgfm_clinical.wiring import demo_bundle
 from ecgfm_connectors.testing import dicom_writer
 from ecgfm_connectors.testing.ehr import EhrReceiver
+from tests.helpers.fakes import make_ecg
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -22,8 +22,8 @@ from ecgfm.network import EcgFm
 from ecgfm.runtimes.bench import EAGER, alternate, bench, eager, measure_load
 from ecgfm.runtimes.preparation import onnx_file
 from ecgfm.signal import prepare
-from ecgfm.synthetic import synthetic_ecgs
 from ecgfm_clinical.shipped.measuring import shipped_recordings
+from tests.helpers.synthetic import synthetic_ecgs
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
 

@@ -49,7 +49,6 @@ from ecgfm_clinical.settings import HeadRules
 from ecgfm_clinical.staging import schema
 from ecgfm_clinical.staging.records import Draft, Score, Scoring, Telling
 from ecgfm_clinical.staging.store import Store
-from ecgfm_clinical.testing import make_ecg
 from ecgfm_connectors.base import Received
 from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.context import ReadingContext
@@ -60,6 +59,7 @@ from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.reading import read
 from ecgfm_connectors.result import Ack
 from ecgfm_connectors.testing import dicom_writer
+from tests.helpers.fakes import make_ecg
 
 NOW = datetime(2031, 5, 6, 12, tzinfo=UTC)
 LEASE = timedelta(minutes=5)

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from ecgfm.testing import write_tiny_bundle
 from ecgfm_clinical import cli
 from ecgfm_clinical.staging.records import Telling
 from ecgfm_clinical.staging.store import Store
-from ecgfm_clinical.testing import Clock, make_ecg
 from ecgfm_connectors.base import Received, Verdict
 from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.testing import dicom_writer
+from tests.helpers.fakes import Clock, make_ecg
+from tests.helpers.tiny_models import write_tiny_bundle
 
 Run = Callable[..., tuple[int, str, str]]
 

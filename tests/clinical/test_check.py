@@ -14,8 +14,8 @@ import pytest
 from ecgfm_clinical import liveness, wiring
 from ecgfm_clinical.service import ports
 from ecgfm_clinical.settings import read_settings
-from ecgfm_clinical.testing import wait_until
 from tests.clinical.conftest import Run
+from tests.helpers.fakes import wait_until
 
 PATIENCE = 120.0
 

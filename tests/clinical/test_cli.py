@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecgfm_clinical.testing import make_ecg
 from ecgfm_connectors.ecg import LEADS
 from ecgfm_connectors.testing import aecg_writer
+from tests.helpers.fakes import make_ecg
 
 Run = Callable[..., tuple[int, str, str]]
 

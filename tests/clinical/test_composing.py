@@ -7,11 +7,11 @@ import pytest
 
 from ecgfm_clinical.pipeline.composing import Composer
 from ecgfm_clinical.staging.records import Draft, Kind, Score, Scoring
-from ecgfm_clinical.testing import make_ecg
 from ecgfm_connectors.errors import Refused
 from ecgfm_connectors.hl7.result import Profile, compose
 from ecgfm_connectors.hl7.tables import conformance_problems
 from ecgfm_connectors.patient import Patient
+from tests.helpers.fakes import make_ecg
 
 NOW = datetime(2031, 5, 6, 7, 8, tzinfo=UTC)
 LVEF = Score(head="reduced_lvef", label="reduced_lvef", probability=0.75, logit=1.1, threshold=0.5, positive=True)

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from ecgfm.testing import write_tiny_bundle
 from ecgfm_clinical.settings import read_settings
 from ecgfm_clinical.staging.schema import signal
 from ecgfm_clinical.staging.store import Store
-from ecgfm_clinical.testing import make_ecg
 from ecgfm_connectors.hl7.message import Message, parse
 from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.testing import dicom_writer
 from ecgfm_connectors.testing.ehr import EhrReceiver, Fault
+from tests.helpers.fakes import make_ecg
+from tests.helpers.tiny_models import write_tiny_bundle
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -12,12 +12,12 @@ from ecgfm_clinical.ecg import evaluability
 from ecgfm_clinical.ecg.evaluability import judge, signal_reasons
 from ecgfm_clinical.settings import HeadRules
 from ecgfm_clinical.shipped import recordings
-from ecgfm_clinical.testing import make_ecg
 from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import Ecg, Finding
 from ecgfm_connectors.files import payload
 from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.reading import read
+from tests.helpers.fakes import make_ecg
 
 CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus"
 CONTEXT = ReadingContext(default_authority="TEST", zone=UTC)

@@ -9,9 +9,9 @@ from ecgfm_clinical.errors import StoreUnavailable
 from ecgfm_clinical.staging.holding import Holding
 from ecgfm_clinical.staging.records import EcgState, Job
 from ecgfm_clinical.staging.store import Store
-from ecgfm_clinical.testing import Clock, make_ecg
 from ecgfm_connectors.base import Verdict
 from ecgfm_connectors.ecg import Ecg
+from tests.helpers.fakes import Clock, make_ecg
 
 LEASE = timedelta(minutes=5)
 

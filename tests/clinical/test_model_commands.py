@@ -9,12 +9,12 @@ from typer.testing import CliRunner, Result
 
 from ecgfm.errors import EcgFmError
 from ecgfm.records import Record
-from ecgfm.testing import write_tiny_bundle
 from ecgfm_clinical.cli import app
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.files.reading import read_ecgs
 from ecgfm_clinical.settings import Model, Settings
 from ecgfm_clinical.wiring import open_predictor
+from tests.helpers.tiny_models import write_tiny_bundle
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
 

@@ -16,15 +16,15 @@ from ecgfm.checkpoint import Bundle
 from ecgfm.loading import load
 from ecgfm.pretraining.shards import ShardSet
 from ecgfm.signal import prepare
-from ecgfm.testing import write_tiny_bundle
 from ecgfm_clinical.cli import pretrain as commands
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.operate.setup import write_installation
 from ecgfm_clinical.settings import read_settings
-from ecgfm_clinical.testing import Clock, make_ecg
 from ecgfm_clinical.wiring import open_store
 from ecgfm_connectors.base import Received
 from ecgfm_connectors.contents import Contents
+from tests.helpers.fakes import Clock, make_ecg
+from tests.helpers.tiny_models import write_tiny_bundle
 
 RECIPE = """
 name = "tiny"

@@ -13,7 +13,6 @@ from ecgfm_clinical.pipeline.composing import Composer
 from ecgfm_clinical.pipeline.reporting import Reporter
 from ecgfm_clinical.staging.records import MessageState, Score, Scoring
 from ecgfm_clinical.staging.store import Store
-from ecgfm_clinical.testing import Clock, make_ecg
 from ecgfm_connectors.base import Verdict
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.errors import Unreachable
@@ -21,6 +20,7 @@ from ecgfm_connectors.hl7.ack import reaction
 from ecgfm_connectors.hl7.result import Profile, compose
 from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.result import Ack
+from tests.helpers.fakes import Clock, make_ecg
 
 Stage = Callable[[Ecg], Verdict]
 Code = Literal["AA", "AE", "AR", "CA", "CE", "CR"]

@@ -9,9 +9,9 @@ import pytest
 from ecgfm_clinical.errors import StoreUnavailable
 from ecgfm_clinical.service import schedule
 from ecgfm_clinical.staging.store import Store
-from ecgfm_clinical.testing import Clock, wait_until
 from ecgfm_connectors.base import Disposition, Handler, PullReport, Received, Verdict
 from ecgfm_connectors.errors import Unreachable
+from tests.helpers.fakes import Clock, wait_until
 
 TERM = timedelta(minutes=1)
 

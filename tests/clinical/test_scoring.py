@@ -9,16 +9,16 @@ import pytest
 
 from ecgfm.predictor import Prediction, Predictor
 from ecgfm.records import Record
-from ecgfm.testing import write_tiny_bundle
 from ecgfm_clinical.demo import alterations
 from ecgfm_clinical.pipeline.scoring import Scorer
 from ecgfm_clinical.settings import HeadRules
 from ecgfm_clinical.shipped import recordings
 from ecgfm_clinical.staging.records import Draft, EcgState, JobState, MessageState
 from ecgfm_clinical.staging.store import Store
-from ecgfm_clinical.testing import Clock, make_ecg
 from ecgfm_connectors.base import Verdict
 from ecgfm_connectors.ecg import Ecg
+from tests.helpers.fakes import Clock, make_ecg
+from tests.helpers.tiny_models import write_tiny_bundle
 
 Stage = Callable[[Ecg], Verdict]
 

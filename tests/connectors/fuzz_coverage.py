@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of one reader, or of the MLLP framer, for as long as wanted (needs `pip install atheris`):
 
-    python tests/connectors/fuzz_coverage.py dicom -max_total_time=600
+    python -m tests.connectors.fuzz_coverage dicom -max_total_time=600
 
 What follows the target's name are libFuzzer's options and folders of a corpus to begin with and add to. An input that
 breaks a promise is written to the working folder. The promises, of any input: one of our error classes or an ECG, within
@@ -39,8 +39,9 @@ with atheris.instrument_imports(include=["ecgfm_connectors"]):
     from ecgfm_connectors.hl7 import ack, inbound  # noqa: F401
     from ecgfm_connectors.hl7.framing import Framer, frame
     from ecgfm_connectors.reading import read
-    from ecgfm_connectors.testing import aecg_writer, dicom_writer, oru_writer, vendor_files, wfdb_writer
+    from ecgfm_connectors.testing import aecg_writer, dicom_writer, oru_writer, wfdb_writer
     from ecgfm_connectors.testing.samples import sample_ecg
+    from tests.helpers import vendor_files
 
 CONTEXT = ReadingContext(default_authority="SITE", zone=UTC)
 SMALL = sample_ecg(seconds=1)

@@ -17,8 +17,9 @@ from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.errors import PayloadError
 from ecgfm_connectors.reading import read
-from ecgfm_connectors.testing import aecg_writer, dicom_writer, vendor_files, wfdb_writer
+from ecgfm_connectors.testing import aecg_writer, dicom_writer, wfdb_writer
 from ecgfm_connectors.testing.samples import sample_ecg
+from tests.helpers import vendor_files
 
 CONTEXT = ReadingContext(default_authority="SITE", zone=ZoneInfo("Europe/Berlin"))
 SMALL = sample_ecg(seconds=1)

@@ -21,9 +21,10 @@ from ecgfm_connectors.errors import Refused
 from ecgfm_connectors.files.payload import pack_record
 from ecgfm_connectors.leads import LEAD_NUMBERS
 from ecgfm_connectors.reading import read
-from ecgfm_connectors.testing import aecg_writer, vendor_files, wfdb_writer
+from ecgfm_connectors.testing import aecg_writer, wfdb_writer
 from ecgfm_connectors.testing.dicom_writer import write_ecg
 from ecgfm_connectors.testing.samples import sample_ecg
+from tests.helpers import vendor_files
 
 ReadOne = Callable[[bytes], Ecg]
 

@@ -7,7 +7,7 @@ import pytest
 
 from ecgfm.checkpoint import Bundle
 from ecgfm.records import Record
-from ecgfm.testing import write_tiny_bundle
+from tests.helpers.tiny_models import write_tiny_bundle
 
 
 @pytest.fixture(scope="session")

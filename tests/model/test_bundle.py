@@ -13,7 +13,7 @@ from ecgfm.checkpoint import Bundle
 from ecgfm.errors import BundleError
 from ecgfm.fairseq import reading as fairseq
 from ecgfm.heads import INTERPRETATION, REDUCED_LVEF, HeadSpec, Platt
-from ecgfm.testing import tiny_network, write_tiny_bundle
+from tests.helpers.tiny_models import tiny_network, write_tiny_bundle
 
 
 def edit_manifest(bundle: Bundle, **changes: object) -> None:

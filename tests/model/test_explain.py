@@ -10,7 +10,7 @@ import ecgfm
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import NoHead, SignalError
 from ecgfm.explain import attention, attention_saliency, explain, gradient_times_input, stretch
-from ecgfm.synthetic import synthetic_ecgs
+from tests.helpers.synthetic import synthetic_ecgs
 
 
 def test_attention_equals_the_reference(reference: Path) -> None:

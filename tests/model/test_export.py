@@ -19,8 +19,8 @@ from ecgfm.predictor import Predictor
 from ecgfm.records import Record
 from ecgfm.runtimes import onnx_export as export
 from ecgfm.runtimes.positional_dft import PositionalDft
-from ecgfm.synthetic import synthetic_ecgs
-from ecgfm.testing import TINY, tiny_network
+from tests.helpers.synthetic import synthetic_ecgs
+from tests.helpers.tiny_models import TINY, tiny_network
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed")

@@ -16,7 +16,7 @@ from ecgfm.network import EcgFm
 from ecgfm.predictor import HeadPrediction, Prediction, Predictor
 from ecgfm.records import Record
 from ecgfm.signal import prepare
-from ecgfm.testing import TINY, tiny_network
+from tests.helpers.tiny_models import TINY, tiny_network
 
 
 @pytest.fixture(scope="module")

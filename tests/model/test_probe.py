@@ -11,7 +11,7 @@ from ecgfm.errors import DataError
 from ecgfm.finetuning.probe import Embedded, LabelTable, embed_recordings, out_of_fold, probe, project, random_twin
 from ecgfm.recording_files import FolderSource
 from ecgfm.signal import prepare
-from ecgfm.testing import tiny_network
+from tests.helpers.tiny_models import tiny_network
 
 
 def _embedded(recordings: int = 240, patients: int = 80) -> Embedded:

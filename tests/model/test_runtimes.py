@@ -19,7 +19,7 @@ from ecgfm.records import Record, Recordings
 from ecgfm.runtimes import opening, preparation
 from ecgfm.runtimes.onnx_runtime import choose_provider
 from ecgfm.signal import reasons_not_scored
-from ecgfm.synthetic import synthetic_ecgs
+from tests.helpers.synthetic import synthetic_ecgs
 
 NEEDS = {"onnx": "onnxruntime", "openvino": "openvino", "openvino-bf16": "openvino"}
 ON_CPU = [name for name in runtimes.NAMES if name != "torch-fp16"]

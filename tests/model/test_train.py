@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -27,8 +28,8 @@ from ecgfm.metrics import auroc
 from ecgfm.network import EcgFm
 from ecgfm.predictor import Predictor
 from ecgfm.records import Record
-from ecgfm.testing import TINY, tiny_network
 from ecgfm.training.team import Team
+from tests.helpers.tiny_models import TINY, tiny_network
 
 SPEC = HeadSpec(
     name="planted",
@@ -365,6 +366,7 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
             str(Path(__file__).parent / "two_processes.py"),
             str(tmp_path),
         ],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         check=True,
         capture_output=True,
         timeout=240,

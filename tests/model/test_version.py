@@ -8,7 +8,7 @@ import pytest
 
 from ecgfm import version
 from ecgfm.checkpoint import Bundle
-from ecgfm.testing import tiny_network
+from tests.helpers.tiny_models import tiny_network
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from ecgfm.finetuning import train
-from ecgfm.testing import tiny_network
+from tests.helpers.tiny_models import tiny_network
 
 here = importlib.util.spec_from_file_location("test_train", Path(__file__).parent / "test_train.py")
 assert here is not None

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from ecgfm.testing import write_tiny_bundle
 from ecgfm_clinical import wiring
 from ecgfm_clinical.service.service import Service
 from ecgfm_clinical.settings import Settings, read_settings
 from ecgfm_clinical.staging import migrations
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.testing.ehr import EhrReceiver
+from tests.helpers.tiny_models import write_tiny_bundle
 
 SETTINGS = """
 [site]

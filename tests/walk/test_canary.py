@@ -15,15 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from ecgfm.testing import write_tiny_bundle
 from ecgfm_clinical import cli
-from ecgfm_clinical.testing import make_ecg, wait_until
 from ecgfm_connectors.ecg import Ecg, Order
 from ecgfm_connectors.errors import ConnectorError
 from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.testing import aecg_writer, cart, dicom_writer, oru_writer
 from ecgfm_connectors.testing.ehr import EhrReceiver, Fault
 from ecgfm_connectors.testing.mllp_cart import MllpCart
+from tests.helpers.fakes import make_ecg, wait_until
+from tests.helpers.tiny_models import write_tiny_bundle
 
 CANARY = re.compile(rb"canary", re.IGNORECASE)
 NOW = datetime(2031, 1, 1, tzinfo=UTC)

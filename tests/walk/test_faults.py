@@ -20,9 +20,7 @@ from typing import Any
 
 import pytest
 
-from ecgfm.testing import write_tiny_bundle
 from ecgfm_clinical import wiring
-from ecgfm_clinical.campaign import victim
 from ecgfm_clinical.errors import ModelError
 from ecgfm_clinical.learning import governance
 from ecgfm_clinical.service.service import Service
@@ -30,12 +28,14 @@ from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.staging import engine
 from ecgfm_clinical.staging.records import EcgState
 from ecgfm_clinical.staging.store import Store
-from ecgfm_clinical.testing import make_ecg, wait_until
 from ecgfm_connectors.base import Received
 from ecgfm_connectors.errors import ConnectorError
 from ecgfm_connectors.testing import aecg_writer, cart, dicom_writer, oru_writer
 from ecgfm_connectors.testing.ehr import EhrReceiver, Fault
 from ecgfm_connectors.testing.mllp_cart import MllpCart
+from tests.campaign import victim
+from tests.helpers.fakes import make_ecg, wait_until
+from tests.helpers.tiny_models import write_tiny_bundle
 
 OUT_OF_RESOURCES = 0xA700
 

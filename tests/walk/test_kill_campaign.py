@@ -1,14 +1,14 @@
 """The short kill campaign: processes die at named points and anywhere, and nothing is lost, doubled or reordered.
 
-The long form is `python -m ecgfm_clinical.campaign --kills 500`; its counts are in deploy/CAMPAIGNS.md.
+The long form is `python -m tests.campaign --kills 500`; its counts are in deploy/CAMPAIGNS.md.
 """
 
 from pathlib import Path
 
 import pytest
 
-from ecgfm_clinical.campaign.driver import Campaign
-from ecgfm_clinical.campaign.victim import STEPS, points
+from tests.campaign.driver import Campaign
+from tests.campaign.victim import STEPS, points
 
 KILLS = 25
 

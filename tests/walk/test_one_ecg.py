@@ -10,11 +10,11 @@ from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.shipped import recordings
 from ecgfm_clinical.staging.records import EcgState, MessageState
 from ecgfm_clinical.staging.store import Store
-from ecgfm_clinical.testing import make_ecg, wait_until
 from ecgfm_connectors.hl7.message import parse
 from ecgfm_connectors.testing import aecg_writer, cart, dicom_writer, oru_writer
 from ecgfm_connectors.testing.ehr import EhrReceiver, Fault
 from ecgfm_connectors.testing.mllp_cart import MllpCart
+from tests.helpers.fakes import make_ecg, wait_until
 
 
 def segments(body: bytes, name: str) -> list[list[str]]:

@@ -15,8 +15,8 @@ from ecgfm_clinical.service.service import Service
 from ecgfm_clinical.settings import Hl7Destination, Settings
 from ecgfm_clinical.staging.records import MessageState
 from ecgfm_clinical.staging.store import Store
-from ecgfm_clinical.testing import make_ecg, wait_until
 from ecgfm_connectors.testing import dicom_writer
+from tests.helpers.fakes import make_ecg, wait_until
 
 # By absolute path: a Python environment may hold pynetdicom's script of the same name.
 STORESCU = Path("/usr/bin/storescu")

@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from ecgfm.testing import write_tiny_bundle
 from ecgfm_clinical.cli import app
 from ecgfm_clinical.demo import summary
 from ecgfm_clinical.demo.deliveries import Delivery, own, ward
 from ecgfm_clinical.demo.hospital import Hospital
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.staging.records import Counts
+from tests.helpers.tiny_models import write_tiny_bundle
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SHOWN = ("DEMO^Patient 03", "DEMO^Patient 05", "DEMO^Patient 08", "DEMO^Patient 09", "DEMO^Patient 25")

@@ -7,7 +7,7 @@ import pytest
 from ecgfm_clinical import wiring
 from ecgfm_clinical.demo import clinic
 from ecgfm_clinical.demo.learning import hospital_in, learn, summary
-from ecgfm_clinical.testing import Clock
+from tests.helpers.fakes import Clock
 
 #: What a handful of invented patients can satisfy; the rules themselves are tested with the gate.
 LENIENT = """

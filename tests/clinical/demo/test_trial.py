@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from ecgfm.finetuning.dataset import Example
-from ecgfm_clinical.demo.trial import held_out, pooled
 from ecgfm_clinical.learning.cohort.building import Cohort, Member, SplitName
 from ecgfm_clinical.learning.cohort.labelling import Labelled
 from ecgfm_clinical.staging.cohort_rows import EcgRow
+from tests.benchmarks.trial import held_out, pooled
 
 
 def member(patient: str, split: SplitName) -> Member:

@@ -17,11 +17,11 @@ from ecgfm_clinical.demo import clinic
 from ecgfm_clinical.learning.work import Workshop
 from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.staging.store import Store
-from ecgfm_clinical.testing import Clock
 from ecgfm_connectors.base import Received
 from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.reading import read
+from tests.helpers.fakes import Clock
 
 PATIENTS = 300
 CONFIG = EncoderConfig(

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from ecgfm.finetuning.train import FineTuning
-from ecgfm.testing import write_tiny_bundle
 from ecgfm_clinical.errors import InputError, LearningError
 from ecgfm_clinical.learning.cohort.archive import CLASSES, Archive, diagnostic_classes
 from ecgfm_clinical.learning.research import cross_validate_archive, labelling, retrain_archive
 from ecgfm_clinical.shipped import recordings
+from tests.helpers.tiny_models import write_tiny_bundle
 
 NOW = datetime(2031, 1, 1, tzinfo=UTC)
 SHARED = Path(__file__).parents[4] / "shared" / "corpus" / "wfdb_ptbxl500" / "biolabsel+AY_2526_practical_sessions"

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from ecgfm_clinical.cli import app
 from ecgfm_clinical.demo import clinic
 from ecgfm_clinical.errors import ClinicalError, GateRefused, NotFound
-from ecgfm_clinical.testing import Clock
 from ecgfm_connectors.testing import dicom_writer
+from tests.helpers.fakes import Clock
 
 SETTINGS = """\
 [site]

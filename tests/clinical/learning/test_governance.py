@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import text
 
 from ecgfm.checkpoint import Bundle
-from ecgfm.testing import tiny_network, write_tiny_bundle
 from ecgfm_clinical import wiring
 from ecgfm_clinical.errors import GateRefused, LearningError, ModelError, NotFound, StoreError
 from ecgfm_clinical.learning import governance, planning
@@ -20,9 +19,10 @@ from ecgfm_clinical.pipeline.shadow import compared
 from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.staging.registry import ModelRow
 from ecgfm_clinical.staging.store import Store
-from ecgfm_clinical.testing import Clock, make_ecg
 from ecgfm_connectors.base import Verdict
 from ecgfm_connectors.ecg import Ecg
+from tests.helpers.fakes import Clock, make_ecg
+from tests.helpers.tiny_models import tiny_network, write_tiny_bundle
 
 Stage = Callable[[Ecg], Verdict]
 

@@ -25,9 +25,9 @@ from ecgfm_clinical.learning.experiment import Retrained
 from ecgfm_clinical.learning.work import Workshop
 from ecgfm_clinical.settings import Learning, OperatingPoint
 from ecgfm_clinical.staging.store import Store
-from ecgfm_clinical.testing import Clock
 from ecgfm_connectors.contents import Contents, Merge
 from ecgfm_connectors.patient import Identifier
+from tests.helpers.fakes import Clock
 
 Take = Callable[[Store, Contents, bytes, datetime], None]
 TakeMessage = Callable[[Store, bytes, datetime], None]

@@ -10,7 +10,7 @@ import pytest
 from ecgfm_clinical.staging import checkpointing, engine
 from ecgfm_clinical.staging.checkpointing import Checkpointer
 from ecgfm_clinical.staging.store import Store
-from ecgfm_clinical.testing import wait_until
+from tests.helpers.fakes import wait_until
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from ecgfm_clinical.errors import StoreUnavailable
 from ecgfm_clinical.staging.group_commit import GroupCommit
 from ecgfm_clinical.staging.schema import audit, score_job
 from ecgfm_clinical.staging.store import Store
-from ecgfm_clinical.testing import wait_until
 from ecgfm_connectors.base import Disposition, Verdict
 from ecgfm_connectors.errors import Unreadable
+from tests.helpers.fakes import wait_until
 
 
 class Disk:

@@ -11,7 +11,7 @@ from sqlalchemy.engine import make_url
 from ecgfm_clinical.errors import StoreUnavailable
 from ecgfm_clinical.staging import migrations, server_faults
 from ecgfm_clinical.staging.store import Store
-from ecgfm_clinical.testing import wait_until
+from tests.helpers.fakes import wait_until
 
 pytestmark = pytest.mark.peer
 

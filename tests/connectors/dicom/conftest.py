@@ -15,8 +15,8 @@ import pytest
 
 from ecgfm_connectors.dicom.echo import echo
 from ecgfm_connectors.errors import ConnectorError
-from ecgfm_connectors.testing.certificates import OPENSSL, CertificateAuthority
 from ecgfm_connectors.tls import TlsFiles
+from tests.helpers.certificates import OPENSSL, CertificateAuthority
 
 LOOPBACK = "127.0.0.1"
 _PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")

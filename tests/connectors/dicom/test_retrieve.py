@@ -25,10 +25,10 @@ from ecgfm_connectors.ecg import AcquiredAt, Ecg
 from ecgfm_connectors.errors import Misconfigured, ProtocolViolation, Unreachable
 from ecgfm_connectors.reading import read
 from ecgfm_connectors.testing import cart
-from ecgfm_connectors.testing.certificates import CertificateAuthority
 from ecgfm_connectors.testing.dicom_writer import write_ecg
 from ecgfm_connectors.testing.samples import sample_ecg
 from ecgfm_connectors.tls import TlsFiles
+from tests.helpers.certificates import CertificateAuthority
 
 LOOPBACK = "127.0.0.1"
 NOW = datetime(2026, 4, 10, 9, 0, tzinfo=UTC)

@@ -15,9 +15,9 @@ from ecgfm_connectors.dicom.storage import StorageScp
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.errors import ConnectorError
 from ecgfm_connectors.testing import cart
-from ecgfm_connectors.testing.certificates import OPENSSL, CertificateAuthority
 from ecgfm_connectors.testing.dicom_writer import write_ecg
 from ecgfm_connectors.tls import TlsFiles
+from tests.helpers.certificates import OPENSSL, CertificateAuthority
 
 pytestmark = [
     pytest.mark.peer,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.testing import aecg_writer
-from ecgfm_connectors.testing import vendor_files as write
+from tests.helpers import vendor_files as write
 
 #: Debian's module belongs to the system's Python, not to this environment's.
 PYTHON = Path("/usr/bin/python3")

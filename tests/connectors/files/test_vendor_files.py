@@ -16,8 +16,8 @@ from ecgfm_connectors.errors import PayloadError, Refused
 from ecgfm_connectors.files import huffman, scp
 from ecgfm_connectors.files.scp_sections import LeadRange
 from ecgfm_connectors.reading import read
-from ecgfm_connectors.testing import vendor_files as write
 from ecgfm_connectors.testing.samples import sample_ecg
+from tests.helpers import vendor_files as write
 
 ReadOne = Callable[[bytes], Ecg]
 Corpus = Callable[[str], Path]

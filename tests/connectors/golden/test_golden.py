@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecgfm_connectors import conformance
-from ecgfm_connectors.testing.golden import Case, cases
+from tests.connectors.golden import conformance
+from tests.connectors.golden.cases import Case, cases
 
 MANIFEST = json.loads((Path(__file__).parent / "manifest.json").read_text(encoding="utf-8"))
 CASES = {case.name: case for case in cases()}

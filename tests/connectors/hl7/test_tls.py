@@ -16,9 +16,9 @@ from ecgfm_connectors.base import Received, Verdict
 from ecgfm_connectors.errors import ConnectorError, Misconfigured
 from ecgfm_connectors.hl7.framing import frame
 from ecgfm_connectors.hl7.listener import MllpListener
-from ecgfm_connectors.testing.certificates import OPENSSL, CertificateAuthority
 from ecgfm_connectors.testing.mllp_cart import MllpCart
 from ecgfm_connectors.tls import TlsFiles
+from tests.helpers.certificates import OPENSSL, CertificateAuthority
 
 pytestmark = [
     pytest.mark.peer,

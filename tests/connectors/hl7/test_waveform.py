@@ -9,7 +9,7 @@ from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.errors import PayloadError, Refused
 from ecgfm_connectors.reading import read
-from ecgfm_connectors.testing import waveform_writer
+from tests.helpers import waveform_writer
 
 
 def message(lines: list[str], processing: str = "P") -> bytes:

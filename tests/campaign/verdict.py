@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecgfm_clinical.campaign.hospital import CANARY
 from ecgfm_clinical.staging.records import EcgStory, EcgSummary, MessageState
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.hl7.message import parse_header
+from tests.campaign.hospital import CANARY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Makes the demo's recordings with the published generator `deepfake-ecg`; needed at development time only.
 
-`PYTHONPATH=model python -m recipes.making.make_recordings` writes `ecgfm_clinical/shipped/data/recordings.npz`; the README beside that file says what
+`python -m tests.making.make_recordings` writes `ecgfm_clinical/shipped/data/recordings.npz`; the README beside that file says what
 is in it.
 """
 

@@ -1,7 +1,7 @@
 """The conformance suite as a command: write the golden files, or check a reader against them.
 
-    python -m ecgfm_connectors.conformance write FOLDER
-    python -m ecgfm_connectors.conformance check [--reader 'COMMAND {file} {npz}']
+    python -m tests.connectors.golden.conformance write FOLDER
+    python -m tests.connectors.golden.conformance check [--reader 'COMMAND {file} {npz}']
 
 A reader is any program that reads `{file}` and writes `{npz}` with `signal` (12 × samples, mV, rows I II III aVR aVL
 aVF V1–V6, NaN where there is no sample) and `sampling_rate` (Hz), or leaves it out and exits non-zero where it refuses.
@@ -24,7 +24,7 @@ import numpy as np
 from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.errors import PayloadError
 from ecgfm_connectors.reading import read
-from ecgfm_connectors.testing.golden import Case, Signal, cases
+from tests.connectors.golden.cases import Case, Signal, cases
 
 #: Every golden signal is a whole number of 5 µV steps; a right reader is off by rounding alone (mV).
 TOLERANCE = 2e-5
@@ -119,7 +119,9 @@ def check(reader: Reader) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="ecgfm_connectors.conformance", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="tests.connectors.golden.conformance", description=(__doc__ or "").splitlines()[0]
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("write", help="write the golden files").add_argument("folder", type=Path)
     commands.add_parser("check", help="check a reader").add_argument("--reader", help="a command with {file} and {npz}")

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.patient import Patient
-from ecgfm_connectors.testing import dicom_writer, oru_writer, waveform_writer
+from ecgfm_connectors.testing import dicom_writer, oru_writer
+from tests.helpers import waveform_writer
 
 _SENT_AT = datetime(2026, 3, 29, 15, 0, tzinfo=UTC)
 

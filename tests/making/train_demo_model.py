@@ -1,9 +1,9 @@
 """Puts the demo's heads on the pretrained demo encoder by `retrain`'s own path and writes the demo bundle. NOT FOR CLINICAL USE.
 
-    PYTHONPATH=model python -m recipes.making.make_pretraining_data WARD --patients 3600 --first-seed 1000
+    python -m tests.making.make_pretraining_data WARD --patients 3600 --first-seed 1000
     ecgfm-clinical model probe ENCODER --labels PUBLIC/probe/labels.csv --json > PUBLIC.json
     ecgfm-clinical model probe ENCODER --labels UNSEEN/rhythm.csv --json > UNSEEN.json
-    PYTHONPATH=model python -m recipes.making.train_demo_model ENCODER WARD PUBLIC.json UNSEEN.json OUT --work SCRATCH
+    python -m tests.making.train_demo_model ENCODER WARD PUBLIC.json UNSEEN.json OUT --work SCRATCH
 
 ENCODER is the bundle that `demo.toml` gives. UNSEEN is made like WARD, 1600 patients from seed 500000 on; rhythm.csv is its
 labels.csv with the columns bradycardia, tachycardia and atrial fibrillation only. Both probes, on patients whom
@@ -235,7 +235,7 @@ def main() -> None:
         base = done[head].bundle
     model = whole_interpretation(base)
     command = (
-        f"PYTHONPATH=model python -m recipes.making.train_demo_model ENCODER WARD PUBLIC.json UNSEEN.json OUT --work SCRATCH "
+        f"python -m tests.making.train_demo_model ENCODER WARD PUBLIC.json UNSEEN.json OUT --work SCRATCH "
         f"--interpretation {arguments.interpretation}"
     )
     bundle = Bundle.write(

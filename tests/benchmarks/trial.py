@@ -1,4 +1,4 @@
-"""A fair trial of the demo hospital's retraining: `python -m ecgfm_clinical.demo.trial OUT`.
+"""A fair trial of the demo hospital's retraining: `python -m tests.benchmarks.trial OUT`.
 
 Decided before any of these hospitals was looked at (worked out on those of seeds 0 to 10):
 

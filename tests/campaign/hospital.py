@@ -6,12 +6,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ecgfm_clinical.testing import make_ecg
 from ecgfm_connectors.errors import ConnectorError
 from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.testing import cart, dicom_writer, oru_writer
 from ecgfm_connectors.testing.ehr import EhrReceiver, Fault
 from ecgfm_connectors.testing.mllp_cart import MllpCart
+from tests.helpers.fakes import make_ecg
 
 PATIENTS = 7  # few, so that each has many results whose order can be checked
 CANARY = "CANARYBIRD"  #: family name of every patient here: it must never turn up in a log
@@ -150,7 +150,7 @@ class MoodyReceiver(EhrReceiver):
 
 def write_settings(folder: Path, *, store: str, **ports: int) -> Path:
     """A settings file and a small model in `folder`."""
-    from ecgfm.testing import write_tiny_bundle
+    from tests.helpers.tiny_models import write_tiny_bundle
 
     write_tiny_bundle(folder / "tiny")
     path = folder / "settings.toml"

@@ -13,11 +13,11 @@ from pathlib import Path
 from threading import Event
 
 from ecgfm_clinical import wiring
-from ecgfm_clinical.campaign import hospital, victim
-from ecgfm_clinical.campaign.verdict import Verdict, judge
 from ecgfm_clinical.settings import read_settings
 from ecgfm_clinical.staging.store import Store
-from ecgfm_clinical.testing import wait_until
+from tests.campaign import hospital, victim
+from tests.campaign.verdict import Verdict, judge
+from tests.helpers.fakes import wait_until
 
 ROLES = ("connect", "score", "report")
 TICK = 0.05

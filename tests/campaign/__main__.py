@@ -1,4 +1,4 @@
-"""`python -m ecgfm_clinical.campaign --kills 500 [--store URL] [--write FILE]`: run a campaign, report what held."""
+"""`python -m tests.campaign --kills 500 [--store URL] [--write FILE]`: run a campaign, report what held."""
 
 import sys
 import tempfile
@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from ecgfm_clinical.campaign.driver import Campaign
-from ecgfm_clinical.campaign.verdict import Verdict
+from tests.campaign.driver import Campaign
+from tests.campaign.verdict import Verdict
 
 
 def campaign(

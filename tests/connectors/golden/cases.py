@@ -18,8 +18,10 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.files.payload import pack_record
 from ecgfm_connectors.leads import LEAD_NUMBERS
-from ecgfm_connectors.testing import aecg_writer, dicom_writer, golden_hl7, oru_writer, vendor_files, wfdb_writer
+from ecgfm_connectors.testing import aecg_writer, dicom_writer, oru_writer, wfdb_writer
 from ecgfm_connectors.testing.samples import sample_ecg
+from tests.connectors.golden import hl7_cases as golden_hl7
+from tests.helpers import vendor_files
 
 Signal = NDArray[np.float32]
 _SENT_AT = datetime(2026, 3, 29, 15, 0, tzinfo=UTC)
