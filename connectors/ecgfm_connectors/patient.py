@@ -38,7 +38,7 @@ class Identifier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patient:
-    """The patient as the sender named them; `identifiers[0]` is the one results go out under."""
+    """The patient as the sender named them; results go out under `identifiers[0]`."""
 
     identifiers: tuple[Identifier, ...] = ()
     birth_date: date | None = field(default=None, repr=False)

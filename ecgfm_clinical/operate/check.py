@@ -150,5 +150,7 @@ def _echo(part: DicomListener, host: str) -> str:
     calling = part.allowed_callers[0] if part.allowed_callers else part.ae_title
     try:
         return echo(host=host, port=part.port, called=part.ae_title, calling=calling, timeout=CONNECT_SECONDS)
-    except Misconfigured as error:  # such as: all its associations are in use; the answer is its own all the same
+    except (
+        Misconfigured
+    ) as error:  # such as: all its associations are in use; it is this installation's listener all the same
         return str(error)

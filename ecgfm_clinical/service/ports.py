@@ -1,8 +1,9 @@
 """Which process of this installation listens on which port: a lease in the store for each port, renewed while the
 process lives.
 
-`check` reads it to tell a port that our own service holds from one that another program took. A process that was killed
-leaves its leases behind: they run out within a minute, and where its host is this one its death is seen at once.
+`check` reads it to tell a port that this installation's service holds from a port that another program took. A process
+that was killed leaves its leases behind: they run out within a minute, and where its host is this one its death is seen
+at once.
 """
 
 from collections.abc import Iterable

@@ -27,10 +27,10 @@ from ecgfm_connectors.times import acquired_at, parse_timestamp
 
 ReadEmbedded = Callable[[bytes, ReadingContext], Contents]
 
-#: MSH-9.1 of what we look into; anything else is answered AR, 200.
+#: MSH-9.1 of the messages that are read; any other message is answered AR, 200.
 MESSAGE_TYPES = ("ORU", "MDM", "ADT")
 
-#: Reason codes of what holds nothing for us.
+#: Reason codes of messages without ECG, outcome or identity event.
 NOTHING = ("no-ecg", "event-not-followed")
 #: OBX-11 by which a sender takes back what it sent (table 0085): posted wrongly, deleted, cannot be obtained.
 _TAKEN_BACK: dict[str, Literal["W", "D", "X"]] = {"W": "W", "D": "D", "X": "X"}
@@ -150,7 +150,7 @@ def _read_group(
             ]
             result = _joined(result, replace(inner, ecgs=tuple(enriched)))
         except PayloadError as error:
-            # A feed of all results holds many reports that were never meant for us: only an ECG's is an error.
+            # A feed of all results holds many reports of other departments: only a report about an ECG is an error.
             errors.append(error if error.code not in embedded.REPORTS or _about_ecg(group, obx) else _nothing())
     return result
 
@@ -280,7 +280,7 @@ def _one_patient(
 
 
 def _smaller_differences(inner: Patient, outer: Patient) -> tuple[Finding, ...]:
-    """One difference alone stops nothing, and is told."""
+    """A single difference does not stop the message; it becomes a finding."""
     codes = {
         "birth date": Finding(code="birth-date-differs", text="PID-7 and the embedded ECG differ"),
         "family name": Finding(code="name-differs", text="PID-5 and the embedded ECG differ"),
@@ -292,8 +292,8 @@ def _smaller_differences(inner: Patient, outer: Patient) -> tuple[Finding, ...]:
 def _agrees(bare: Patient, full: Patient, default_authority: str) -> bool:
     """Whether every number of `bare` came without an authority and the other side has it with its true one.
 
-    Where the other side has a number of the site's own authority too, that one is compared instead: a bare number that
-    reads like another authority's number is no agreement.
+    Where the other side has a number of the site's own authority too, the site's number is compared instead: a bare
+    number that reads like another authority's number is no agreement.
     """
     own = default_authority.strip().casefold()
     if any(known.identity[:2] == (own, "MR") for known in full.identifiers):
@@ -381,7 +381,7 @@ def _time_of(parsed: Message, group: Group, obx: Segment, site: tzinfo) -> Acqui
 
 
 def _located(parsed: Message, text: str, site: tzinfo) -> AcquiredAt | None:
-    """A TS with its zone: the one beside it, else that of MSH-7, else the site's."""
+    """A TS with its zone: the zone beside it, else that of MSH-7, else the site's."""
     header = parse_timestamp(parsed.msh.value(7))
     return acquired_at(text, site=site, message=header.tzinfo if header else None)
 

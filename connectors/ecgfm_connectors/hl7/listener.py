@@ -113,7 +113,7 @@ class MllpListener:
             connections = dict(self._connections)
             for connection in connections:
                 # Ends only the waiting for further messages: the answers under way can still be written.
-                # SSLSocket's own `shutdown` would drop its encryption, the plain one leaves it alone.
+                # `SSLSocket.shutdown` would drop the encryption, the plain socket's `shutdown` leaves it alone.
                 with suppress(OSError):
                     socket.socket.shutdown(connection, socket.SHUT_RD)
         for thread in connections.values():
@@ -193,7 +193,7 @@ class MllpListener:
                 return  # gone, or too much is half received already: the sender comes again
             for content in framer.feed(data):
                 answers = self._answer(content, peer)
-                talking.settimeout(self._frame_timeout)  # a peer that does not read cannot hold us
+                talking.settimeout(self._frame_timeout)  # a peer that does not read must not block this thread
                 talking.sendall(b"".join(map(frame, answers)))
                 if self._stopping.is_set():
                     return

@@ -281,7 +281,9 @@ def _named_escapes(delimiters: Delimiters) -> dict[str, str]:
 
 
 def _meaning(body: str, codec: str) -> str | None:
-    """What stands between two escape characters means where it is no fixed name; None where it is no escape we know."""
+    """What stands between two escape characters means where it is no fixed name; None where it is no escape of
+    the standard.
+    """
     if re.fullmatch(r"X(?:[0-9A-Fa-f]{2})+", body):
         return bytes.fromhex(body[1:]).decode(codec, "replace")
     if re.fullmatch(r"C[0-9A-Fa-f]{4}|M[0-9A-Fa-f]{4,6}", body):

@@ -2,7 +2,7 @@
 
 A message whose fate is unknown (no answer, connection closed, garbage) raises Unreachable: the caller sends the same
 bytes with the same MSH-10 again. Acknowledgements of other messages are discarded, since some receivers repeat old
-ones on a connection.
+acknowledgements on a connection.
 """
 
 import select
@@ -194,7 +194,7 @@ def _tls_closed_by_peer(connection: ssl.SSLSocket) -> bool:
 
 
 def _wants_application(body: bytes) -> bool:
-    """MSH-16 of our own message; the separator is the first field itself."""
+    """MSH-16 of the message that is sent; the separator is the first field itself."""
     fields = body[: body.find(b"\r")].split(body[3:4])
     return len(fields) > 15 and fields[15].upper() in (b"AL", b"SU", b"ER")
 

@@ -2,8 +2,9 @@
 codes).
 
 Chapter 7 (2.5.1 §7.14–7.17): the suffix of OBX-3.1 says what an OBX holds, OBX-4 ties the OBXs of a channel together;
-signal = (sample - baseline) × sensitivity × correction, and what a channel leaves out is as in the one before it.
-IHE PCD WCM: one NA a lead, its attributes in OBXs whose OBX-4 continues that of the NA (`1.7.6.2` -> `1.7.6.2.1`).
+signal = (sample - baseline) × sensitivity × correction, and a value that a channel leaves out is that of the channel
+before it. IHE PCD WCM: one NA a lead, its attributes in OBXs whose OBX-4 continues that of the NA (`1.7.6.2` ->
+`1.7.6.2.1`).
 """
 
 import re
