@@ -39,7 +39,7 @@ from packaging.version import Version
 
 PROJECT = "ecgfm-clinical"
 #: Extras of the project that are tools of its makers and never part of a deployment.
-NOT_SHIPPED = frozenset({"test"})
+NOT_SHIPPED = frozenset({"docs", "test"})
 
 #: Licences under which we ship nothing: copyleft that reaches the program using the library, and terms that bind its use.
 FORBIDDEN = re.compile(
