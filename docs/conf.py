@@ -33,7 +33,7 @@ NAVIGATION = {
         "model/ONNX",
         "model/recipes/README",
         "model/BENCHMARKS",
-        "ecgfm_clinical/demo/model/CARD",
+        "model/ecgfm/demo_bundle/CARD",
         "ecgfm_clinical/shipped/data/README",
         "tests/data/reference/README",
     ],

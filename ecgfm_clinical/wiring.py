@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -317,7 +316,9 @@ def bundle_path(settings: Settings, bundle: str | None = None) -> Path:
 
 def demo_bundle() -> Path:
     """The small bundle that ships with the package, not for clinical use."""
-    return Path(str(files("ecgfm_clinical") / "demo" / "model"))
+    from ecgfm import demo
+
+    return demo.demo_bundle()
 
 
 def open_predictor(settings: Settings, bundle: str | None = None) -> "Predictor":

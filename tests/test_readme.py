@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import typer.main
 
+from ecgfm.demo import demo_bundle
 from ecgfm_clinical.cli import app
 from ecgfm_clinical.settings import read_settings
-from ecgfm_clinical.wiring import demo_bundle
 from ecgfm_connectors.testing import dicom_writer
 from ecgfm_connectors.testing.ehr import EhrReceiver
 from tests.helpers.fakes import make_ecg

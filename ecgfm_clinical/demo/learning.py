@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 from ecgfm.checkpoint import Bundle
+from ecgfm.demo import demo_bundle
 from ecgfm.finetuning import candidate as models
 from ecgfm.finetuning.candidate import Model
 from ecgfm_clinical.demo import clinic
@@ -23,7 +24,6 @@ from ecgfm_clinical.learning.experiment import Progress, Retrained, quiet
 from ecgfm_clinical.learning.judging.comparison import Judgement
 from ecgfm_clinical.learning.work import Workshop
 from ecgfm_clinical.settings import read_settings
-from ecgfm_clinical.wiring import demo_bundle
 from ecgfm_connectors.testing import dicom_writer, oru_writer
 
 #: Heads in the order in which they are trained, each by linear probe.

@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 
 from ecgfm.assembly import assemble
 from ecgfm.config import EncoderConfig
+from ecgfm.demo import bundle_folder
 from ecgfm.digest import sha256
 from ecgfm.errors import BundleError, EcgFmError
 from ecgfm.heads import HeadSpec
@@ -73,8 +74,8 @@ class Bundle:
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
-        """Read the manifest and check the weights against their digest; raises `BundleError`."""
-        folder = Path(path)
+        """Read the manifest and check the weights against their digest; `demo` is the bundle that ships. Raises `BundleError`."""
+        folder = bundle_folder(path)
         manifest = _read_manifest(folder / MANIFEST)
         try:
             bundle = cls(

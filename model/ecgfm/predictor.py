@@ -74,7 +74,7 @@ class Predictor:
         cache: Path | None = None,
         recordings: Callable[[], Recordings] | None = None,
     ) -> Self:
-        """Open a bundle folder with one of `runtimes.NAMES`; raises as `Bundle.read` and `open_runtime` do.
+        """Open a bundle folder, or `demo`, with one of `runtimes.NAMES`; raises as `Bundle.read` and `open_runtime` do.
 
         `recordings` gives the ECGs to measure a runtime on that meets this model for the first time.
         """

@@ -7,7 +7,6 @@ import pytest
 from ecgfm.checkpoint import Bundle
 from ecgfm.predictor import Predictor
 from ecgfm.records import Record
-from ecgfm_clinical import wiring
 from ecgfm_clinical.demo.cases import CASES, ecg_of
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -18,13 +17,13 @@ Probabilities = dict[str, float]
 
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
-    return Bundle.read(wiring.demo_bundle())
+    return Bundle.read("demo")
 
 
 @pytest.fixture(scope="module")
 def scored() -> list[tuple[str, Probabilities]]:
     """(alteration, label -> probability) of every case that can be scored."""
-    predictor = Predictor.from_bundle(wiring.demo_bundle(), threads=1)
+    predictor = Predictor.from_bundle("demo", threads=1)
     ecgs = [ecg_of(case, NOW) for case in SCORABLE]
     predictions = predictor.predict([Record(signal=ecg.signal, sampling_rate=ecg.sampling_rate) for ecg in ecgs])
     return [
