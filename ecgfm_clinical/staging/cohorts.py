@@ -13,6 +13,7 @@ from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeKind, OutcomeRow
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.schema import ecg, identity_alias, outcome, score, scoring, signal
 from ecgfm_clinical.staging.transaction import Reading
+from ecgfm_connectors import ages
 from ecgfm_connectors.ecg import Ecg
 
 PAGE = 1000  # ECGs read at once
@@ -117,7 +118,7 @@ def _ecg_row(
         acquired_at=row.acquired_at,
         sampling_rate=row.sampling_rate,
         samples=row.samples,
-        age=_age(told["patient"]["birth_date"], row.acquired_at),
+        age=_age(told, row.about),
         sex=told["patient"]["sex"],
         device=" ".join(filter(None, (device["manufacturer"], device["model"]))),
         site=device["institution"] or row.source,
@@ -140,11 +141,14 @@ def _content(row: Any) -> str:
     return hashlib.sha256(told.encode()).hexdigest()
 
 
-def _age(birth_date: str | None, acquired_at: datetime | None) -> float | None:
-    if birth_date is None or acquired_at is None:
-        return None
-    days = (acquired_at.date() - date.fromisoformat(birth_date)).days
-    return days / 365.25 if days >= 0 else None
+def _age(told: Mapping[str, Any], about: Mapping[str, Any]) -> float | None:
+    """In years, as before scoring; None where it is not known, or birth date and stated age disagree."""
+    born, acquired = told["patient"]["birth_date"], told["acquired"]
+    return ages.at_acquisition(
+        born and date.fromisoformat(born),
+        acquired and datetime.fromisoformat(acquired["at"]),
+        ((name, value) for name, value in about["measurements"]),
+    ).years
 
 
 def ecg_key(ecg_id: int) -> str:
