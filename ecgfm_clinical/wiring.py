@@ -9,7 +9,7 @@ import base64
 import os
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -47,8 +47,11 @@ if TYPE_CHECKING:
     from ecgfm_connectors.tls import TlsFiles
 
 
+Clock = Callable[[], datetime]
+
+
 def utc_now() -> datetime:
-    """The clock of every live object; tests pass their own."""
+    """The clock of every live object to which none is passed."""
     return datetime.now(UTC)
 
 
@@ -115,12 +118,12 @@ def build_telling(settings: Settings) -> "Telling":
     return Telling(destinations=settings.destination_names, compose=compose_for, control_ids=control_id)
 
 
-def build_ingest(settings: Settings, store: "Store", source: str) -> "Ingest":
+def build_ingest(settings: Settings, store: "Store", source: str, *, clock: Clock = utc_now) -> "Ingest":
     """The Handler for what comes in by the listener or source of this name, read by its own rules."""
     from ecgfm_clinical.pipeline.ingest import Ingest
     from ecgfm_connectors.reading import read
 
-    return Ingest(store, read=partial(read, context=reading_context(settings, source)), clock=utc_now)
+    return Ingest(store, read=partial(read, context=reading_context(settings, source)), clock=clock)
 
 
 def reading_context(settings: Settings, source: str) -> "ReadingContext":
@@ -137,15 +140,15 @@ def reading_context(settings: Settings, source: str) -> "ReadingContext":
 # --- listeners, sources, destinations ---------------------------------------------------------------------------------
 
 
-def build_listeners(settings: Settings, store: "Store") -> "Iterator[Listener]":
+def build_listeners(settings: Settings, store: "Store", *, clock: Clock = utc_now) -> "Iterator[Listener]":
     """Every port the settings open, not yet bound."""
     for dicom in settings.listeners.dicom:
-        yield _dicom_listener(settings, store, dicom)
+        yield _dicom_listener(settings, store, dicom, clock)
     for hl7 in settings.listeners.hl7:
-        yield _hl7_listener(settings, store, hl7)
+        yield _hl7_listener(settings, store, hl7, clock)
 
 
-def _dicom_listener(settings: Settings, store: "Store", part: DicomListener) -> "Listener":
+def _dicom_listener(settings: Settings, store: "Store", part: DicomListener, clock: Clock) -> "Listener":
     from ecgfm_connectors.dicom.storage import StorageScp
 
     return StorageScp(
@@ -153,8 +156,8 @@ def _dicom_listener(settings: Settings, store: "Store", part: DicomListener) -> 
         ae_title=part.ae_title,
         host=part.host,
         port=part.port,
-        handler=build_ingest(settings, store, part.name),
-        clock=utc_now,
+        handler=build_ingest(settings, store, part.name, clock=clock),
+        clock=clock,
         allowed_callers=part.allowed_callers,
         allowed_hosts=part.allowed_hosts,
         max_associations=part.max_associations,
@@ -162,15 +165,15 @@ def _dicom_listener(settings: Settings, store: "Store", part: DicomListener) -> 
     )
 
 
-def _hl7_listener(settings: Settings, store: "Store", part: Hl7Listener) -> "Listener":
+def _hl7_listener(settings: Settings, store: "Store", part: Hl7Listener, clock: Clock) -> "Listener":
     from ecgfm_connectors.hl7.listener import MllpListener
 
     return MllpListener(
         name=part.name,
         host=part.host,
         port=part.port,
-        handler=build_ingest(settings, store, part.name),
-        clock=utc_now,
+        handler=build_ingest(settings, store, part.name, clock=clock),
+        clock=clock,
         allowed_hosts=part.allowed_hosts,
         allowed_senders=part.allowed_senders,
         max_message_bytes=part.max_message_mb * 1_000_000,
@@ -344,7 +347,7 @@ def open_predictor(settings: Settings, bundle: str | None = None) -> "Predictor"
         raise ModelError(str(error)) from error
 
 
-def build_scorer(settings: Settings, store: "Store", predictor: "Predictor") -> "Scorer":
+def build_scorer(settings: Settings, store: "Store", predictor: "Predictor", *, clock: Clock = utc_now) -> "Scorer":
     from ecgfm_clinical.pipeline.scoring import Scorer
 
     return Scorer(
@@ -352,7 +355,7 @@ def build_scorer(settings: Settings, store: "Store", predictor: "Predictor") -> 
         predictor,
         rules=settings.rules,
         worker=worker_name("score"),
-        clock=utc_now,
+        clock=clock,
         batch_size=settings.scoring.batch_size,
         lease=settings.scoring.lease,
         max_attempts=settings.scoring.max_attempts,
@@ -360,41 +363,41 @@ def build_scorer(settings: Settings, store: "Store", predictor: "Predictor") -> 
     )
 
 
-def build_live_scorer(settings: Settings, store: "Store") -> "LiveScorer":
+def build_live_scorer(settings: Settings, store: "Store", *, clock: Clock = utc_now) -> "LiveScorer":
     """A scorer that follows promotions; the settings' own bundle is installed where it was not. Raises ModelError."""
     from ecgfm_clinical.learning.planning import live_model
     from ecgfm_clinical.pipeline.live import LiveScorer
 
     registry = store.models
-    live_model(settings, registry, now=utc_now(), actor=worker_name("score"))
-    return LiveScorer(registry, partial(_scorer_of, settings, store))
+    live_model(settings, registry, now=clock(), actor=worker_name("score"))
+    return LiveScorer(registry, partial(_scorer_of, settings, store, clock=clock))
 
 
-def build_shadow_scorer(settings: Settings, store: "Store") -> "ShadowScorer":
+def build_shadow_scorer(settings: Settings, store: "Store", *, clock: Clock = utc_now) -> "ShadowScorer":
     """The candidate that answers live ECGs without being heard."""
     from ecgfm_clinical.pipeline.live import ShadowScorer
 
     return ShadowScorer(
         store.models,
-        partial(_scorer_of, settings, store),
+        partial(_scorer_of, settings, store, clock=clock),
         worker=worker_name("shadow"),
-        clock=utc_now,
+        clock=clock,
         batch_size=settings.scoring.batch_size,
     )
 
 
-def _scorer_of(settings: Settings, store: "Store", row: "ModelRow") -> "Scorer":
+def _scorer_of(settings: Settings, store: "Store", row: "ModelRow", *, clock: Clock = utc_now) -> "Scorer":
     """A scorer with the bundle of a registered model. Raises ModelError, also where another bundle lies in its place."""
     predictor = open_predictor(settings, row.path)
     if predictor.model_id != row.model_id:
         raise ModelError(f"{row.path} holds another model than {row.model_id[:12]} as registered; put that bundle back")
-    return build_scorer(settings, store, predictor)
+    return build_scorer(settings, store, predictor, clock=clock)
 
 
 # --- reporting --------------------------------------------------------------------------------------------------------
 
 
-def build_reporters(settings: Settings, store: "Store") -> "Iterator[Reporter]":
+def build_reporters(settings: Settings, store: "Store", *, clock: Clock = utc_now) -> "Iterator[Reporter]":
     """One reporter a destination: each destination's queue moves by itself."""
     from ecgfm_clinical.pipeline.reporting import Reporter
     from ecgfm_connectors.hl7.ack import reaction
@@ -408,7 +411,7 @@ def build_reporters(settings: Settings, store: "Store") -> "Iterator[Reporter]":
             destination,
             react=partial(reaction, ae_means_busy=busy),
             worker=worker_name(f"report-{part.name}"),
-            clock=utc_now,
+            clock=clock,
             max_attempts=part.max_attempts,
             lease=timedelta(seconds=min(max(60.0, patience), 1800.0)),  # and prolonged while this process lives
             jitter=random.random,

@@ -27,8 +27,9 @@ RETENTION_EVERY = timedelta(hours=24)
 class Service:
     """One process of one role. `start`, then `wait`; `stop` finishes the batch or message under way."""
 
-    def __init__(self, settings: Settings, role: Role, store: "Store") -> None:
+    def __init__(self, settings: Settings, role: Role, store: "Store", *, clock: wiring.Clock = wiring.utc_now) -> None:
         self._settings = settings
+        self._clock = clock
         self._store = store
         self._roles = {"connect", "score", "report"} if role == "all" else {role}
         self._stop = Event()
@@ -75,12 +76,12 @@ class Service:
         self._closing.close()
         with suppress(StoreUnavailable):  # then the leases end by themselves
             for worker in self._workers:
-                self._store.leases.release(worker, now=wiring.utc_now())
+                self._store.leases.release(worker, now=self._clock())
         log.event("service.stopped")
 
     def _scoring_tasks(self) -> list[schedule.Task]:
-        scorer = wiring.build_live_scorer(self._settings, self._store)
-        shadow = wiring.build_shadow_scorer(self._settings, self._store)
+        scorer = wiring.build_live_scorer(self._settings, self._store, clock=self._clock)
+        shadow = wiring.build_shadow_scorer(self._settings, self._store, clock=self._clock)
         every = timedelta(seconds=self._settings.scoring.every_seconds)
         return [
             schedule.Task(name="score", every=every, run=schedule.drained(scorer.run_batch, self._stop)),
@@ -92,9 +93,9 @@ class Service:
         for source, every in wiring.build_sources(self._settings):
             run = schedule.pulled_by_leader(
                 source,
-                wiring.build_ingest(self._settings, self._store, source.name),
+                wiring.build_ingest(self._settings, self._store, source.name, clock=self._clock),
                 self._store,
-                clock=wiring.utc_now,
+                clock=self._clock,
                 holder=liveness.worker_name("connect"),
                 term=max(3 * every, timedelta(minutes=1)),
             )
@@ -103,7 +104,9 @@ class Service:
 
     def _start_listeners(self, undo: ExitStack) -> None:
         for name, listener in zip(
-            self._settings.listeners.names, wiring.build_listeners(self._settings, self._store), strict=True
+            self._settings.listeners.names,
+            wiring.build_listeners(self._settings, self._store, clock=self._clock),
+            strict=True,
         ):
             listener.start()
             undo.callback(listener.stop)
@@ -111,7 +114,7 @@ class Service:
             log.event("listener.started", listener=name, port=listener.port)
 
     def _announce_ports(self) -> None:
-        now = wiring.utc_now()
+        now = self._clock()
         try:
             ports.sweep(self._store, now=now)
             ports.announce(self._store, self.ports.values(), liveness.worker_name("connect"), now=now)
@@ -124,7 +127,9 @@ class Service:
 
     def _start_reporters(self, undo: ExitStack) -> None:
         for name, reporter in zip(
-            self._settings.destination_names, wiring.build_reporters(self._settings, self._store), strict=True
+            self._settings.destination_names,
+            wiring.build_reporters(self._settings, self._store, clock=self._clock),
+            strict=True,
         ):
             worker = Worker(f"report {name}", reporter.run_batch, stop=self._stop, idle=IDLE)
             worker.start()
@@ -135,7 +140,7 @@ class Service:
         """A single process of the installation removes old bytes; where the store is away, the next day is soon
         enough.
         """
-        now, holder = wiring.utc_now(), liveness.worker_name("retention")
+        now, holder = self._clock(), liveness.worker_name("retention")
         try:
             if self._store.coordination.acquire("retention", holder, now=now, duration=RETENTION_EVERY / 2):
                 gone = self._store.care.expire(now=now, actor=holder, **self._settings.retention.ages)
@@ -144,7 +149,7 @@ class Service:
             log.event("store.unavailable")
 
     def _pulse(self) -> None:
-        now, limit = wiring.utc_now(), self._settings.scoring.max_attempts
+        now, limit = self._clock(), self._settings.scoring.max_attempts
         longest = max(LONGEST_LEASE, 2 * self._settings.scoring.lease)
         try:
             for worker in self._workers:

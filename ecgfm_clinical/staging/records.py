@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Literal, NoReturn
 
@@ -326,6 +326,3 @@ class MessageStory:
     acknowledgement: Ack | None
     sent_at: datetime | None
     acknowledged_at: datetime | None
-
-
-DEFAULT_LEASE = timedelta(minutes=5)

@@ -71,8 +71,14 @@ def store(settings: Settings) -> Iterator[Store]:
 
 
 @pytest.fixture
-def service(settings: Settings, store: Store) -> Iterator[Service]:
-    running = Service(settings, "all", store)
+def clock() -> wiring.Clock:
+    """The service's."""
+    return wiring.utc_now
+
+
+@pytest.fixture
+def service(settings: Settings, store: Store, clock: wiring.Clock) -> Iterator[Service]:
+    running = Service(settings, "all", store, clock=clock)
     running.start()
     yield running
     running.stop()

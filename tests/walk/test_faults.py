@@ -152,29 +152,35 @@ def test_connections_that_break_off_hard_cost_nothing(service: Service, store: S
     assert len(set(ehr.messages)) == 2
 
 
-@pytest.fixture
-def ahead(monkeypatch: pytest.MonkeyPatch, store: Store) -> list[timedelta]:
-    """How far the clock is ahead: five hours, in which another process became the one that pulls."""
-    by = [timedelta(hours=5)]
-    monkeypatch.setattr(wiring, "utc_now", lambda: datetime.now(UTC) + by[0])
-    assert store.coordination.acquire(
-        "schedule", "a process that is gone", now=wiring.utc_now(), duration=timedelta(hours=1)
-    )
-    return by
+class TestClockSetBack:
+    @pytest.fixture
+    def ahead(self) -> list[timedelta]:
+        """How far the clock is ahead at first."""
+        return [timedelta(hours=5)]
 
+    @pytest.fixture
+    def clock(self, ahead: list[timedelta], store: Store) -> wiring.Clock:
+        """While it was ahead, another process became the one that pulls."""
 
-def test_a_clock_that_is_set_back_makes_nothing_wait(
-    ahead: list[timedelta], service: Service, store: Store, ehr: EhrReceiver, settings: Settings
-) -> None:
-    ehr.plan(Fault.AR_BUSY)
-    assert c_store(service, 1) == 0
-    ehr.wait_for(1)
-    (settings.folder / "drop" / "three.xml").write_bytes(aecg_writer.write_ecg(make_ecg(3)))
-    ahead[0] = timedelta()
-    assert c_store(service, 2) == 0
-    ehr.wait_for(4)
-    everything_rests(store)
-    assert store.questions.counts().scored == 3
+        def read() -> datetime:
+            return datetime.now(UTC) + ahead[0]
+
+        gone = "a process that is gone"
+        assert store.coordination.acquire("schedule", gone, now=read(), duration=timedelta(hours=1))
+        return read
+
+    def test_nothing_waits(
+        self, ahead: list[timedelta], service: Service, store: Store, ehr: EhrReceiver, settings: Settings
+    ) -> None:
+        ehr.plan(Fault.AR_BUSY)
+        assert c_store(service, 1) == 0
+        ehr.wait_for(1)
+        (settings.folder / "drop" / "three.xml").write_bytes(aecg_writer.write_ecg(make_ecg(3)))
+        ahead[0] = timedelta()
+        assert c_store(service, 2) == 0
+        ehr.wait_for(4)
+        everything_rests(store)
+        assert store.questions.counts().scored == 3
 
 
 @pytest.mark.peer

@@ -46,7 +46,7 @@ def _copied_to_the_first_schema(source: Engine, target: Engine) -> None:
             rows = [dict(row._mapping) for row in old.execute(select(*(table.c[column.name] for column in there.c)))]
             if rows:
                 new.execute(table.insert(), rows)
-        # Version 0.1 composed a message before its first send: until then it had no bytes.
+        # The program of the first schema composed a message before its first send: until then it had no bytes.
         waiting = "SELECT max(message_id) FROM message"
         new.execute(text(f"DELETE FROM message_body WHERE message_id = ({waiting})"))
         new.execute(text(f"UPDATE message SET body_sha256 = NULL WHERE message_id = ({waiting})"))
