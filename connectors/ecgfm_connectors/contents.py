@@ -5,6 +5,7 @@ from typing import Literal
 
 from ecgfm_connectors.ecg import Ecg, Finding
 from ecgfm_connectors.outcome import Outcome
+from ecgfm_connectors.outcomes.decision import LeftOut
 from ecgfm_connectors.patient import Identifier, Patient
 
 
@@ -64,6 +65,7 @@ class Contents:
 
     ecgs: tuple[Ecg, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()  #: what may have been an outcome and did not become one
     identity_events: tuple[IdentityEvent, ...] = ()
     withdrawals: tuple[Withdrawal, ...] = ()
     demographics: tuple[Patient, ...] = ()

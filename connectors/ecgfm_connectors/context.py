@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from pathlib import Path
 
+from ecgfm_connectors.outcomes.site import NO_TABLE, SiteTable
+
 #: Bytes. An ECG object of a resting cart is a hundred times smaller; a 24 h 12-lead Holter at 180 Hz in 16 bits is
 #: larger.
 MAX_PAYLOAD = 256 * 2**20
@@ -17,6 +19,7 @@ class ReadingContext:
     zone: tzinfo  #: the site's zone, for times without one
     sender: str = ""  #: the system that handed the payload over, where the payload does not name it
     allowed_roots: tuple[Path, ...] = ()  #: folders an HL7 reference pointer (RP) may lead into
+    outcome_table: SiteTable = NO_TABLE  #: the site's own codes, names and units of outcomes
 
 
 #: For files outside a hospital: times are UTC where a file names no zone, patient numbers belong to the authority FILE.

@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from ecgfm_connectors.outcomes.decision import Decision
 from ecgfm_connectors.patient import Patient
+from ecgfm_connectors.times import Precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,8 +21,10 @@ class Outcome:
     comparator: Literal["", "<", "<=", ">", ">="] = ""
     unit: str  #: `%` or `ng/L`: whatever unit was sent is converted, `text` keeps the original
     code: str  #: OBX-3 as system|code
-    assay: str = ""
-    upper_reference_limit: float | None = None  #: 99th percentile from OBX-7, same unit
+    assay: str = ""  #: troponin: hs-I, hs-T, I, T, with ` POC` at the bedside; LVEF: how it was measured
+    upper_reference_limit: float | None = None  #: 99th percentile from OBX-7 for the patient's sex, same unit
     observed_at: datetime
+    precision: Precision = "second"  #: a day alone is midnight, and no window of hours may take it for a time
     status: Literal["final", "corrected", "withdrawn"]
     text: str = field(default="", repr=False)
+    decision: Decision | None = None  #: by which rule it was read, and from where; None where a table states it

@@ -2,12 +2,15 @@
 
 import re
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from typing import Literal
 
 from ecgfm_connectors.ecg import AcquiredAt, ZoneSource
 
 _TIMESTAMP = re.compile(
     r"(\d{4})(\d{2})(\d{2})(?:(\d{2})(?:(\d{2})(?:(\d{2})(?:[.,](\d{1,9}))?)?)?)?\s*([+-]\d{4}|Z)?", re.ASCII
 )
+Precision = Literal["day", "minute", "second"]  #: how far a time was stated; an hour alone counts as a day
+
 _OFFSET = re.compile(r"([+-])(\d{2}):?(\d{2})", re.ASCII)
 
 
@@ -40,6 +43,14 @@ def parse_timestamp(text: str) -> datetime | None:
         return datetime(year, month, day, hour, minute, min(second, 59), microsecond, tzinfo=zone)
     except ValueError:
         return None
+
+
+def precision(text: str) -> Precision:
+    """How far a timestamp that `parse_timestamp` reads was stated."""
+    match = _TIMESTAMP.fullmatch(text.strip())
+    if match is None or match[5] is None:
+        return "day"
+    return "minute" if match[6] is None else "second"
 
 
 def parse_date(text: str) -> date | None:

@@ -29,13 +29,27 @@ REFUSALS = {
 #: Reason codes of reports for people.
 REPORTS = frozenset({"pdf", "picture", "document"})
 _XML_ENCODING = re.compile(rb"""(<\?xml[^>]{0,100}?)\s+encoding\s*=\s*["'][^"']{1,40}["']""")
+_HEAD, _SMALLEST_DOCUMENT = 2048, 100  # characters: looked at; of an XML file with a recording there are thousands
+_ROOT = re.compile(
+    r"<(?:[\w.-]{1,40}:)?(AnnotatedECG|RestingECG|CardiologyXML|restingecgdata|ClinicalDocument|svg)\b", re.IGNORECASE
+)
 _DOCUMENT = re.compile(rb"<(?:[\w.-]+:)?(ClinicalDocument|html|svg)\b", re.IGNORECASE)
 
 
 def carries_file(obx: Segment) -> bool:
-    """Whether OBX-5 is a file rather than a value: ED, RP, or XML put into a text type."""
+    """Whether OBX-5 is a file rather than a value: ED, RP, or an XML document put into a text type."""
     kind = obx.value(2).upper()
-    return kind in ("ED", "RP") or (kind in ("", "ST", "TX", "FT") and obx.raw(5)[:200].lstrip().startswith("<"))
+    return kind in ("ED", "RP") or (kind in ("", "ST", "TX", "FT") and _is_document(obx))
+
+
+def _is_document(obx: Segment) -> bool:
+    """A declaration or a root element we know, and the size of a document: `<5`, `<0.01` and `<p>…` are text."""
+    raw = obx.raw(5)
+    head = raw[:_HEAD].lstrip()
+    if len(raw) < _SMALLEST_DOCUMENT or not head.startswith("<"):
+        return False
+    head = unescape(head, obx.delimiters, obx.codec)
+    return head.startswith("<?xml") or _ROOT.search(head) is not None
 
 
 def file_of(obx: Segment, allowed_roots: Sequence[Path]) -> bytes:

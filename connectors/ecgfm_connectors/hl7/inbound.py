@@ -18,9 +18,11 @@ from ecgfm_connectors.contents import Contents, Withdrawal
 from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import AcquiredAt, Ecg, Finding, Order
 from ecgfm_connectors.errors import PayloadError, Refused, Unreadable
-from ecgfm_connectors.hl7 import adt, embedded, message, outcome, waveform
+from ecgfm_connectors.hl7 import adt, embedded, message, waveform
 from ecgfm_connectors.hl7.message import Message, Segment
 from ecgfm_connectors.hl7.pid import read_patient
+from ecgfm_connectors.outcomes import reading as outcomes
+from ecgfm_connectors.outcomes.order import Order as OutcomeOrder
 from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.people import are_two_people, contradict, differences, share_a_number
 from ecgfm_connectors.times import acquired_at, parse_timestamp
@@ -64,7 +66,7 @@ def read_message(content: bytes, context: ReadingContext, read_embedded: ReadEmb
             found = _joined(found, _read_one(item, context, read_embedded, errors))
         except PayloadError as error:
             errors.append(error)
-    if not (found.ecgs or found.outcomes or found.identity_events or found.withdrawals or found.demographics):
+    if found == Contents(findings=found.findings):
         raise _most_telling(errors)
     kept = [error for error in errors if error.code not in NOTHING]
     return replace(found, findings=found.findings + tuple(Finding(code=e.code, text=e.text) for e in kept))
@@ -121,17 +123,19 @@ def _read_group(
     errors: list[PayloadError],
     content: bytes,
 ) -> Contents:
-    outcomes, findings = outcome.read_outcomes(
-        outcome.Report(
+    measured = outcomes.read(
+        OutcomeOrder(
             parsed=parsed,
             patient=group.patient,
             obr=group.obr,
-            filler=entity(group.obr, 3) or entity(group.obr, 2),
+            txa=group.txa,
+            filler=entity(group.obr, 3) or entity(group.obr, 2) or entity(group.txa, 12),
             zone=context.zone,
+            table=context.outcome_table,
         ),
         group.observations,
     )
-    result = Contents(outcomes=outcomes, findings=findings)
+    result = Contents(outcomes=measured.outcomes, left_out=measured.left_out, findings=measured.findings)
     taken_back = [obx for obx in group.observations if _status(obx) in _TAKEN_BACK and _holds_ecg(group, obx)]
     if taken_back:
         withdrawn = _withdrawal(parsed, group, taken_back[0], context, read_embedded, content)
@@ -407,6 +411,7 @@ def _joined(one: Contents, other: Contents) -> Contents:
     return Contents(
         ecgs=one.ecgs + other.ecgs,
         outcomes=one.outcomes + other.outcomes,
+        left_out=one.left_out + other.left_out,
         identity_events=one.identity_events + other.identity_events,
         withdrawals=one.withdrawals + other.withdrawals,
         demographics=one.demographics + other.demographics,

@@ -322,16 +322,17 @@ def _delimiters(content: bytes) -> tuple[Delimiters, tuple[Finding, ...]]:
 
 
 def _segment_spans(content: bytes, separator: bytes) -> tuple[list[tuple[int, int]], tuple[Finding, ...]]:
-    """Where each segment lies. LF and CRLF count as segment ends; a line that starts no segment continues the
-    last one.
+    """Where each segment lies: between the ends that MSH has.
+
+    Where CR ends MSH, as §2.5.2 wants, a line feed is text. Where a bare LF does, each LF ends a segment, and a line that
+    names none continues the one above.
     """
+    lines, line_feeds = _ends(content)
     spans: list[tuple[int, int]] = []
-    continued, line_feeds = False, b"\n" in content
-    for start, end in _lines(content.replace(b"\n", b"\r") if line_feeds else content):
-        named = _SEGMENT_START.match(content, start, end) and content[start + 3 : min(start + 4, end)] in (
-            separator,
-            b"",
-        )
+    continued = False
+    for start, end in _lines(lines):
+        start = _indented(content, start, end)
+        named = _SEGMENT_START.match(content, start, end) and content[start + 3 : start + 4] == separator
         if named or not spans:
             spans.append((start, end))
         elif not content[start:end].isspace():
@@ -345,6 +346,24 @@ def _segment_spans(content: bytes, separator: bytes) -> tuple[list[tuple[int, in
             Finding(code="segment-continued", text="lines that name no segment were joined to the one above")
         )
     return spans, tuple(repairs)
+
+
+def _ends(content: bytes) -> tuple[bytes, bool]:
+    """The content with CR for each segment end and nowhere else at a line feed's place; whether LF ended segments."""
+    cr, lf = content.find(b"\r"), content.find(b"\n")
+    if lf < 0:
+        return content, False
+    if cr < 0 or lf < cr:
+        return content.replace(b"\n", b"\r"), True
+    return content.replace(b"\r\n", b"\r\r"), content.startswith(b"\r\n", cr)
+
+
+def _indented(content: bytes, start: int, end: int) -> int:
+    """Where a segment begins that was indented for the eye."""
+    first = start
+    while first < end and content[first] in b" \t" and first < start + 16:
+        first += 1
+    return first if _SEGMENT_START.match(content, first, end) else start
 
 
 def _declared_charset(msh: bytes, delimiters: Delimiters) -> str:

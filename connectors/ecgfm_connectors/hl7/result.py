@@ -12,8 +12,9 @@ from datetime import datetime, tzinfo
 from typing import Literal
 
 from ecgfm_connectors.errors import Misconfigured, Refused
-from ecgfm_connectors.hl7 import charset, loinc, message, tables
+from ecgfm_connectors.hl7 import charset, message, tables
 from ecgfm_connectors.hl7.ack import timestamp
+from ecgfm_connectors.outcomes import codes
 from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.people import real_birth_date
 from ecgfm_connectors.result import Observation, Result
@@ -278,5 +279,5 @@ def _probability(observation: Observation, decimals: int) -> str:
 
 
 def _refuse_measured(code: str) -> None:
-    if code in loinc.MEASURED:
+    if code in codes.MEASURED:
         raise Misconfigured(f"{code} names a measured value; a probability from an ECG must not be filed under it")

@@ -12,8 +12,9 @@ import pytest
 from ecgfm_connectors.base import Disposition, Verdict
 from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.errors import Unreadable
-from ecgfm_connectors.hl7 import ack, adt, embedded, inbound, loinc, message, tables
+from ecgfm_connectors.hl7 import ack, adt, embedded, inbound, message, tables
 from ecgfm_connectors.hl7.result import Profile, compose
+from ecgfm_connectors.outcomes import codes
 from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.reading import read
 from ecgfm_connectors.result import Ack, Observation, Result
@@ -47,8 +48,8 @@ def test_adt_events() -> None:
 
 def test_outcome_codes() -> None:
     stated = {code: (kind, assay) for code, kind, assay in rows("Measured outcomes")}
-    assert stated == {code: ("lvef", method) for code, method in loinc.LVEF.items()} | {
-        code: ("troponin", assay) for code, assay in loinc.TROPONIN.items()
+    assert stated == {code: ("lvef", method) for code, method in codes.LVEF.items()} | {
+        code: ("troponin", assay) for code, assay in codes.TROPONIN.items()
     }
 
 

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecgfm_connectors.errors import Misconfigured, Refused
-from ecgfm_connectors.hl7 import loinc, message, tables
+from ecgfm_connectors.hl7 import message, tables
 from ecgfm_connectors.hl7.result import Profile, compose
+from ecgfm_connectors.outcomes import codes
 from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.result import Observation, Result
 
@@ -168,7 +169,7 @@ def test_nobody_to_file_it_under() -> None:
     assert tables.conformance_problems(compose(nameless, Profile())) == []
 
 
-@pytest.mark.parametrize("code", sorted(loinc.MEASURED))
+@pytest.mark.parametrize("code", sorted(codes.MEASURED))
 def test_never_under_a_code_of_a_measured_value(code: str) -> None:
     with pytest.raises(Misconfigured):
         compose(replace(RESULT, observations=(replace(LVEF, code=code),)), Profile())
@@ -187,7 +188,7 @@ def test_no_measured_code_stands_anywhere_in_the_output(version: str) -> None:
         for repetition in text.split("~")
         for leaf in repetition.split("^")
     }
-    assert not leaves & loinc.MEASURED
+    assert not leaves & codes.MEASURED
 
 
 @given(

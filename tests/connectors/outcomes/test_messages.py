@@ -86,17 +86,7 @@ def test_the_assay(context: ReadingContext, code: str, assay: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "obx",
-    [
-        troponin("5", code="89577-1^hs troponin panel^LN"),
-        troponin("5", code="X^Troponin delta^L"),
-        troponin("5", code="X^Troponin interpretation^L"),
-        troponin("140", code="2951-2^Sodium^LN"),
-        troponin("5", status="P"),
-        troponin("5", status="I"),
-        lvef("50", code="X^RV ejection fraction^L"),
-        lvef("50", code="X^Prior LVEF^L"),
-    ],
+    "obx", [troponin("140", code="2951-2^Sodium^LN"), troponin("5", status="P"), troponin("5", status="I")]
 )
 def test_what_is_no_outcome(context: ReadingContext, obx: str) -> None:
     with pytest.raises(Refused, match="no-ecg"):
@@ -104,11 +94,42 @@ def test_what_is_no_outcome(context: ReadingContext, obx: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("obx", "reason"),
+    [
+        (troponin("5", code="89577-1^hs troponin panel^LN"), "troponin-panel"),
+        (troponin("5", code="X^Troponin delta^L"), "troponin-change"),
+        (troponin("5", code="X^Troponin interpretation^L"), "troponin-interpretation"),
+        (troponin("5", code="X^Troponin T 99th percentile^L"), "troponin-limit"),
+        (troponin("40", "ng/mL", code="X^Troponin T skeletal^L"), "troponin-other-analyte"),
+        (troponin("3", "h", code="X^Troponin hours since onset^L"), "troponin-date-or-time"),
+        (lvef("50", code="X^RV ejection fraction^L"), "lvef-other-chamber"),
+        (lvef("50", code="8818-7^RVEF by MR^LN"), "lvef-other-chamber"),
+        (lvef("50", code="10230-1^RV ejection fraction^LN"), "lvef-code-says-lvef-name-says-other-chamber"),
+        (lvef("50", code="X^Prior LVEF^L"), "lvef-prior"),
+        (lvef("12", code="X^LVEF change from baseline^L"), "lvef-change"),
+        (lvef("3.2", "", code="X^LVEF Z-score^L"), "lvef-score"),
+        (lvef("70", "mL", code="10230-1^LVEF^LN"), "lvef-unit"),
+        (lvef("28", code="EF^Ejection fraction^L"), "lvef-unknown-service"),
+    ],
+)
+def test_what_means_something_else_is_left_out_and_kept_with_its_reason(
+    context: ReadingContext, obx: str, reason: str
+) -> None:
+    contents = read(oru(obx), context)
+    assert contents.outcomes == ()
+    (left_out,) = contents.left_out
+    assert left_out.reason == reason
+    assert left_out.patient.identifiers
+    assert left_out.source.place == "OBX[1]-5"
+    assert [finding.code for finding in contents.findings] == [reason]
+
+
+@pytest.mark.parametrize(
     ("obx", "code"),
     [
         (troponin("28", "mol/L"), "troponin-unit"),
         (troponin("28", ""), "troponin-unit"),
-        (troponin("1,234"), "outcome-not-numeric"),
+        (troponin("1,234"), "ambiguous-number"),
         (troponin("see note", kind="ST"), "outcome-not-numeric"),
         (lvef("350"), "lvef-implausible"),
         (lvef("0"), "lvef-implausible"),
@@ -173,18 +194,32 @@ def test_lvef_in_words(context: ReadingContext, lines: list[str], expected: tupl
 
 
 @pytest.mark.parametrize(
-    "lines",
-    [
-        ["LVEF was 30% last year."],
-        ["Normal EF is 55%."],
-        ["EF slope 45 mm/s"],
-        ["The ejection fraction could not be assessed."],
-        ["LVEF 1935"],
-    ],
+    "lines", [["EF slope 45 mm/s"], ["The ejection fraction could not be assessed."], ["LVEF 1935"]]
 )
 def test_words_that_state_no_lvef(context: ReadingContext, lines: list[str]) -> None:
     with pytest.raises(Refused, match="no-ecg"):
         read(oru(*text(*lines), obr_4=ECHO), context)
+
+
+@pytest.mark.parametrize(
+    ("lines", "role"),
+    [
+        (["LVEF was 30% last year."], "prior"),
+        (["Normal EF is 55%."], "reference"),
+        (["INDICATION: heart failure, EF 20%"], "history"),
+        (["ICD is not indicated unless EF <= 35%."], "threshold"),
+        (["Repeat echo; if EF stays 35%, refer."], "hypothetical"),
+        (["RV ejection fraction 41%"], "other-chamber"),
+        (["The EF decreased by 15 %."], "change"),
+        (["estimated ejection fraction ?50%"], "doubtful"),
+    ],
+)
+def test_what_a_number_of_a_report_was_taken_for_is_said(context: ReadingContext, lines: list[str], role: str) -> None:
+    contents = read(oru(*text(*lines), obr_4=ECHO), context)
+    assert contents.outcomes == ()
+    (left_out,) = contents.left_out
+    assert left_out.reason == "lvef-not-present"
+    assert [unused.reason for unused in left_out.unused] == [role]
 
 
 def test_two_different_values_in_words_are_none(context: ReadingContext) -> None:
@@ -215,9 +250,80 @@ def test_a_withdrawal_needs_no_value(context: ReadingContext) -> None:
 
 def test_serial_results_keep_apart(context: ReadingContext) -> None:
     later = troponin("145").replace("20260301081500", "20260301111500")
-    outcomes = read(oru(troponin("28"), later, troponin("29")), context).outcomes
-    assert [outcome.value for outcome in outcomes] == [28.0, 145.0, 29.0]
-    assert len({outcome.source_id for outcome in outcomes}) == 3
+    outcomes = read(oru(troponin("28"), later), context).outcomes
+    assert [outcome.value for outcome in outcomes] == [28.0, 145.0]
+    assert len({outcome.source_id for outcome in outcomes}) == 2
+
+
+def test_two_different_troponins_of_one_draw_are_none(context: ReadingContext) -> None:
+    contents = read(oru(troponin("28"), troponin("29")), context)
+    assert contents.outcomes == ()
+    assert {one.reason for one in contents.left_out} == {"troponin-ambiguous"}
+
+
+def test_a_correction_that_cannot_be_read_withdraws_what_it_corrects(context: ReadingContext) -> None:
+    first = only(read(oru(troponin("280", kind="ST")), context))
+    contents = read(oru(troponin("see note", kind="ST", status="C")), context)
+    assert (only(contents).source_id, only(contents).status) == (first.source_id, "withdrawn")
+    assert [one.reason for one in contents.left_out] == ["outcome-not-numeric"]
+
+
+def test_a_correction_names_the_earlier_value_beside_it(context: ReadingContext) -> None:
+    found = only(read(oru(troponin("CORRECTED RESULT: 25 PREVIOUSLY 250", kind="ST", status="C")), context))
+    assert (found.value, found.status) == (25.0, "corrected")
+
+
+def test_point_of_care_keeps_apart_from_the_laboratory(context: ReadingContext) -> None:
+    found = read(
+        oru(troponin("20", code="X^Troponin I POC^L"), troponin("25", code="X^Troponin I^L")), context
+    ).outcomes
+    assert [one.assay for one in found] == ["I POC", "I"]
+
+
+@pytest.mark.parametrize(
+    ("observed", "ordered", "expected", "precision"),
+    [
+        ("20260301", "20260301201500", "2026-03-01T20:15:00+01:00", "second"),
+        ("20260301", "202603012015", "2026-03-01T20:15:00+01:00", "minute"),
+        ("20260301", "20260228231500", "2026-03-01T00:00:00+01:00", "day"),
+        ("20260301", "20260301", "2026-03-01T00:00:00+01:00", "day"),
+        ("202603010815", "20260301080000", "2026-03-01T08:15:00+01:00", "minute"),
+    ],
+)
+def test_times_with_their_precision(
+    context: ReadingContext, observed: str, ordered: str, expected: str, precision: str
+) -> None:
+    message = oru(troponin("28").replace("20260301081500", observed)).replace(b"20260301080000", ordered.encode())
+    found = only(read(message, context))
+    assert (found.observed_at.isoformat(), found.precision) == (expected, precision)
+
+
+def test_a_document_without_an_order_has_its_time_in_txa(context: ReadingContext) -> None:
+    segments = (
+        "MSH|^~\\&|ECHO|CARD|||20260301064230||MDM^T02^MDM_T02|M1|P|2.7",
+        "EVN|T02|20260301104858",
+        "PID|||1^^^H^MR||TEST^A",
+        "TXA||Echo||20260301080000",
+        "OBX|1|TX|^Echo report^L||Line 1\\X0A\\The LVEF is 30%.\\X0D\\\\X0A\\End||||||F",
+    )
+    found = only(read("\r".join(segments).encode(), context))
+    assert (found.value, found.observed_at.isoformat()) == (30.0, "2026-03-01T08:00:00+01:00")
+
+
+def test_a_line_feed_in_a_message_that_ends_its_segments_with_cr_is_text(context: ReadingContext) -> None:
+    found = only(
+        read(oru("OBX|1|TX|59462-2^Echo report^LN||FINDINGS\nLVH\nThe LVEF is 30%.\nMR||||||F", obr_4=ECHO), context)
+    )
+    assert found.value == 30.0
+
+
+@pytest.mark.parametrize(
+    "value", ["<5", "<0.01", "<= 5", "<-- specimen clotted", "<p>Clear.</p>", "<no growth>", "<HTML><P>x</P>"]
+)
+@pytest.mark.parametrize("kind", ["ST", "TX", "FT"])
+def test_a_text_that_begins_with_a_sign_is_no_document(context: ReadingContext, value: str, kind: str) -> None:
+    with pytest.raises(Refused, match="no-ecg"):
+        read(oru(f"OBX|1|{kind}|1988-5^CRP^LN||{value}|mg/L|||||F", obr_4="CRP^CRP^L"), context)
 
 
 def test_test_messages_teach_nothing(context: ReadingContext) -> None:

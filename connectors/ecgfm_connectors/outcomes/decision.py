@@ -1,0 +1,52 @@
+"""Every decision of the readers as a value: what was read, from where, by which rule, and what was left out and why."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from ecgfm_connectors.patient import Patient
+
+Kind = Literal["lvef", "troponin"]
+Rule = Literal["site-code", "code", "name", "report", "report-conclusion", "report-biplane", "table", ""]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where in a payload something was read."""
+
+    place: str  #: the segment and field, `OBX[2]-5`, or the row of a table
+    code: str = ""  #: OBX-3 as system|code
+    name: str = ""  #: OBX-3 in words
+    text: str = field(default="", repr=False)  #: the value, or the sentence of a report
+    span: tuple[int, int] = (0, 0)  #: of the number in `text`, in characters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unused:
+    """A number that the report states and that is not the result: an earlier one, a limit, another chamber's."""
+
+    reason: str
+    text: str = field(repr=False)
+    span: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Why a value was taken."""
+
+    rule: Rule
+    source: Source
+    unused: tuple[Unused, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """Something that may be an outcome and did not become one."""
+
+    kind: Kind
+    reason: str  #: stable, lower-case, hyphenated
+    text: str  #: one sentence for people, free of patient data
+    source: Source
+    patient: Patient
+    observed_at: datetime | None = None
+    unused: tuple[Unused, ...] = ()

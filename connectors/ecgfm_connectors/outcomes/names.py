@@ -1,0 +1,187 @@
+"""What the name of an observation says it measures, in the words of eight languages."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ecgfm_connectors.outcomes.decision import Kind
+from ecgfm_connectors.outcomes.folding import fold, words
+from ecgfm_connectors.outcomes.phrases import phrases
+
+MAX_LENGTH = 200  #: characters of a name that are looked at
+
+#: What a name with the right words may mean instead.
+Other = Literal[
+    "other-chamber", "other-patient", "other-organ", "other-analyte", "change", "score", "prior", "stress", "limit",
+    "goal", "date-or-time", "method", "interpretation", "prediction", "question", "regional", "volume",
+]  # fmt: skip
+
+EJECTION_WORDS = """lvef|lv ef|ef|fevg|fevi|feve|fevs|fey|f ey|fe|ejection fraction|ejektionsfraktion|auswurffraktion
+    fraction d ejection|fraccion de eyeccion|frazione d eiezione|frazione di eiezione|ejectiefractie
+    fracao de ejecao|fraccao de ejeccao|fraccao de ejecao|fracao de ejeccao|linksventrikelejektionsfraktion
+    linkerventrikelejectiefractie|lv ejectiefractie|e f|f e|lvefbp|efbp"""
+
+_MEASURED = phrases(
+    {
+        "lvef": EJECTION_WORDS,
+        "troponin": "troponin*|ctni|ctnt|hstni|hstnt|hsctni|hsctnt|tni|tnt|tropi|tropt|tnih|tnths|tnihs|trop",
+    }
+)
+_OTHERS = phrases(
+    {
+        "other-chamber": """rv|rvef|right|rechts*|rechter*|hoger*|vd|droit*|derech*|destr*|direit*|fevd|la|laef|left atrial
+            left atrium|ra|raef|atri*|vorhof*|oreillette*|auricul*|boezem*|og|ai|ae|svef|single ventricle|systemic
+            univentricular|fontan|hk""",
+        "other-patient": "fetal|fetus|foetal|fotal*|fetale|fatale|donor",
+        "other-organ": "gallbladder|gb|gbef|hida|cck|biliary|hepatobiliary|cholescinti*|gastric|vesic*|gallenblase*",
+        "other-analyte": """skelet*|squelett*|antibod*|antikorper*|anticorps|anticuerpo*|anticorp*|antistof*|antikropp*
+            anti|macrotroponin*|macro|tropomyosin*|ige|recovery|gene|genetic*|isoform*|fast|slow""",
+        "change": """change*|delta*|difference*|diff|differenz*|differenza|diferencia|diferenca|verschil*|forandring*
+            anderung*|veranderung*|variation|variacao|variacion|variazione|cambio|ratio|rapport|quotient|verhaltnis
+            percent change|relative|trend|recovery|slope|rate|velocity""",
+        "score": "z|zscore|z score|score|scores|percentile*|perzentil*|points|grade|class|category|risk|risiko",
+        "prior": """prior|previous*|last|baseline|nadir|historical|history|former|outside|vorbefund*|vorwert*|voruntersuchung*
+            anterieur*|precedent*|previa|previo|anterior*|previas|vorig*|tidigare|foregaende|eerder*|ancien*|initial""",
+        "stress": """stress|poststress|post|peak|exercise|dobutamin*|belastung*|effort|esfuerzo|sforzo|inspanning*|esforco
+            estres|estresse|belastning*""",
+        "limit": """percentil|99th|99|limit*|lod|loq|lob|url|uln|cutoff|cut off|threshold|reference|ref|range|grenzwert*
+            referenz*|afkap*|seuil|umbral|soglia|limiar|gransvarde*|schwelle*""",
+        "goal": "goal|target|ziel*|objetivo|objectif|streefwaarde",
+        "date-or-time": """date|datum|time|hours|hour|hrs|days|since|onset|turnaround|tat|year|heure*|horas|ore|stunden|uren
+            timmar|collected|drawn|uhrzeit|tid|duration|ejection time|interval""",
+        "method": "method|methode|metodo|technique|quality|source|performed|modality|device",
+        "interpretation": """interp*|comment*|kommentar*|commento|comentario*|note|nota|notes|opmerking*|observac*
+            osserv*|message|text|bemerkung*|panel|conclusion|bewertung|beurteilung""",
+        "prediction": "probability|predicted|prediction|model|algorithm|ecg|ekg|wahrscheinlichkeit|suspected",
+        "question": "documented|less|greater|yes|question|indicator|known|below|above|over|under|if",
+        "regional": "regional|segment*|wall|slice|septal|lateral|apical",
+        "volume": "volume|stroke|output|mass|index|effective",
+    }
+)  # fmt: skip
+_LEFT = phrases(
+    {"left": "lv|lvef|left ventric*|left ventricular|left ventricle|linksventrik*|linker*|linke*|vg|vi|ve|vs|vk"}
+)
+_EXPLICIT = frozenset(("lvef", "fevg", "fevi", "feve", "fevs", "lvefbp"))
+_CARDIAC = phrases(
+    {
+        "cardiac": """echo*|tte|tee|toe|ett|ete|eto|ukg|eko*|eco|eco*|ecg gated|cardiac mr|cardiac mri|cardiac ct|cmr|mri heart
+            heart|cardiac|cardiaque|cardiaca|cardiaco|kardio*|cardio*|herz*|hart*|hjart*|coeur|cuore|muga|spect|gated
+            myocard*|myokard*|ventriculogra*|ventrikulogra*|radionuclide|cath|angiocardio*|mugascan|cathlab|irm|rmc
+            ecocardio*|perfusion|rnv|tvr|doppler"""
+    }
+)
+_NOT_CARDIAC = phrases(
+    {
+        "other-organ": "hida|hepatobiliary|cholescinti*|gallbladder|gb|biliary|cck|gastric|emptying",
+        "other-patient": "fetal|fetus|foetal|obstetric*|ob",
+        "prediction": "ecg|ekg|electrocardiogra*|elektrokardio*",
+    }
+)
+_CARDIAC_CODES = ("93303", "93304", "93306", "93307", "93308", "93312", "34552-0", "59281-6", "42148-7", "59462-2")
+_SENSITIVE = phrases(
+    {
+        "hs": """hs|hsctni|hsctnt|hstni|hstnt|high sens*|high sensitivity|high sensitive|high sens|highsens*|hochsens*|ultra
+            ultrasens*|us|hypersens*|alta sensib*|alta sensibilita|alta sensibilidade|alta sensibilidad|as|hogkans*|gen
+            hogsens*|hoogsens*|tnths|tnihs|tnih"""
+    }
+)
+_POINT_OF_CARE = phrases(
+    {"poc": "poc|poct|point of care|istat|i stat|triage|bedside|cobas h|stat tropon|whole blood|pointofcare"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Naming:
+    """What a name says: a kind, or why it is another quantity in spite of the words."""
+
+    kind: Kind
+    other: Other | None = None
+
+
+def measured(name: str) -> Naming | None:
+    """The quantity a name speaks of; None where it speaks of neither ejection fraction nor troponin."""
+    spoken = words(fold(_spaced(name[:MAX_LENGTH])))
+    kind = _MEASURED.first(spoken)
+    if kind is None:
+        kind = _compound(spoken)
+    if kind is None:
+        return None
+    found: Kind = "lvef" if kind == "lvef" else "troponin"
+    return Naming(kind=found, other=other(name, found))
+
+
+def other(name: str, kind: Kind) -> Other | None:
+    """What else a name with the right words means: another chamber, a change, a limit."""
+    folded = fold(name[:MAX_LENGTH])
+    if any(sign in folded for sign in "<>≤≥"):
+        return "question"
+    if "99" in folded:
+        return "limit"
+    spoken = words(folded if kind == "troponin" else fold(_spaced(name[:MAX_LENGTH])))
+    for index in range(len(spoken)):
+        found = _OTHERS.at(spoken, index)
+        if found and not _harmless(found[0], spoken, index, kind):
+            return found[0]  # type: ignore[return-value]  # the table's keys are the literals
+    return None
+
+
+def is_left(name: str) -> bool:
+    """Whether the name says that the left ventricle is meant."""
+    spoken = words(fold(_spaced(name[:MAX_LENGTH])))
+    return bool(_EXPLICIT & set(spoken)) or _LEFT.first(spoken) is not None or _compound(spoken) is not None
+
+
+def service(text: str) -> Literal["cardiac", "other-organ", "other-patient", "prediction", ""]:
+    """What kind of examination the name of an order speaks of."""
+    spoken = words(fold(text[:MAX_LENGTH]))
+    barred = _NOT_CARDIAC.first(spoken)
+    if barred:
+        return barred  # type: ignore[return-value]  # the table's keys are the literals
+    named = _CARDIAC.first(spoken) or next((code for code in _CARDIAC_CODES if code in text), None)
+    return "cardiac" if named else ""
+
+
+def assay(name: str) -> str:
+    """hs-I, hs-T, I or T as the name of a troponin tells; empty where it does not."""
+    spoken = words(fold(name[:MAX_LENGTH]))
+    letter = next((found for index in range(len(spoken)) if (found := _letter(spoken, index))), "")
+    return ("hs-" if letter and _SENSITIVE.first(spoken) else "") + letter
+
+
+def point_of_care(text: str) -> bool:
+    """Whether a name or a service speaks of a test at the bedside."""
+    return _POINT_OF_CARE.first(words(fold(text[:MAX_LENGTH]))) is not None
+
+
+def _letter(spoken: tuple[str, ...], index: int) -> str:
+    word = spoken[index]
+    if word.startswith("tropon"):
+        following = spoken[index + 1] if index + 1 < len(spoken) else ""
+        return following.upper() if following in ("i", "t") else ""
+    if word in ("tropi", "tropt"):
+        return word[-1].upper()
+    for stem in ("ctn", "tn"):
+        at = word.find(stem)
+        if at >= 0 and word[at + len(stem) : at + len(stem) + 1] in ("i", "t"):
+            return word[at + len(stem)].upper()
+    return ""
+
+
+def _harmless(cue: str, spoken: tuple[str, ...], index: int, kind: Kind) -> bool:
+    """Words that mean something else beside the other quantity."""
+    word = spoken[index]
+    if kind == "troponin":
+        return cue in ("other-chamber", "volume", "regional", "stress", "method") or word in ("rate", "initial")
+    return word in ("vi", "ve", "fast", "slow") or (
+        word == "la" and index == 0 and len(spoken) > 1 and spoken[1].startswith("f")
+    )
+
+
+def _compound(spoken: tuple[str, ...]) -> str | None:
+    """Compounds: `Linkerventrikelejectiefractie`, `LA-Ejektionsfraktion`."""
+    ends = ("ejektionsfraktion", "ejectiefractie", "auswurffraktion")
+    return "lvef" if any(word.endswith(ends) for word in spoken) else None
+
+
+def _spaced(name: str) -> str:
+    """Abbreviations run together, taken apart: `RVEF3D` stays, `LVEF_bp` becomes `LVEF bp`."""
+    return name.replace("_", " ")

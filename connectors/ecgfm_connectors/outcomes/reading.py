@@ -1,0 +1,107 @@
+"""The measured outcomes of one order: ejection fractions and troponins, and whatever was left out, with its reason.
+
+A label that is doubtful is worse than none. Several different ejection fractions of one order give the biplane one, else
+none; different troponins of one time under one code give none.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+
+from ecgfm_connectors.ecg import Finding
+from ecgfm_connectors.hl7.message import Segment
+from ecgfm_connectors.outcome import Outcome
+from ecgfm_connectors.outcomes import observations as discrete
+from ecgfm_connectors.outcomes import text as report_text
+from ecgfm_connectors.outcomes.decision import LeftOut, Source
+from ecgfm_connectors.outcomes.order import Order, unshifted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderOutcomes:
+    """What one order came to."""
+
+    outcomes: tuple[Outcome, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+NOTHING = OrderOutcomes()
+
+
+def read(order: Order, observations: list[Segment]) -> OrderOutcomes:
+    """The outcomes among the OBXs of one order."""
+    straight = [unshifted(obx) for obx in observations]
+    found = [read for at, obx in enumerate(straight, start=1) if (read := discrete.read(order, obx, at))]
+    if not any(_decides(one.outcome, one.left_out) for one in found):
+        stated = report_text.read(order, straight)
+        found += [stated] if stated else []
+    outcomes, doubtful = _agreeing([one.outcome for one in found if one.outcome])
+    left_out = [one.left_out for one in found if one.left_out] + doubtful
+    if not outcomes and not left_out:
+        return NOTHING
+    if order.parsed.msh.value(11).upper() in ("T", "D"):
+        return OrderOutcomes(
+            findings=(Finding(code="test-outcome", text="MSH-11 says test data: no outcome is taken"),)
+        )
+    if not order.patient.identifiers:
+        text = "PID names no patient: the outcome is left out"
+        return OrderOutcomes(findings=(Finding(code="outcome-without-patient", text=text),))
+    findings = dict.fromkeys(Finding(code=one.reason, text=one.text) for one in left_out)
+    return OrderOutcomes(outcomes=_distinct(outcomes), left_out=tuple(left_out), findings=tuple(findings))
+
+
+def _decides(outcome: Outcome | None, left_out: LeftOut | None) -> bool:
+    """Whether a discrete result settles the ejection fraction, so that the text is not asked: taken, or left out as doubtful."""
+    if outcome is not None:
+        return outcome.kind == "lvef"
+    settled = ("lvef-implausible", "lvef-unit", "unit-contradiction", "outcome-not-numeric")
+    return (
+        left_out is not None and left_out.kind == "lvef" and left_out.reason in settled and left_out.source.text != ""
+    )
+
+
+def _agreeing(outcomes: list[Outcome]) -> tuple[list[Outcome], list[LeftOut]]:
+    """Without those that contradict each other at one time."""
+    groups: defaultdict[tuple[object, ...], list[Outcome]] = defaultdict(list)
+    for one in outcomes:
+        test = (one.code, one.assay) if one.kind == "troponin" else ()
+        groups[(one.kind, *test, one.observed_at, one.status == "withdrawn")].append(one)
+    kept: list[Outcome] = []
+    doubtful: list[LeftOut] = []
+    for group in groups.values():
+        chosen = _chosen(group)
+        kept += chosen
+        doubtful += [] if chosen else [_doubtful(one) for one in group]
+    return [one for one in outcomes if any(one is other for other in kept)], doubtful
+
+
+def _chosen(group: list[Outcome]) -> list[Outcome]:
+    """The outcomes of one kind and time that can stand together."""
+    if group[0].status == "withdrawn" or len({(one.value, one.upper_value, one.comparator) for one in group}) == 1:
+        return group
+    biplane = [one for one in group if one.kind == "lvef" and "biplane" in one.assay]
+    return biplane if len({(one.value, one.upper_value, one.comparator) for one in biplane}) == 1 else []
+
+
+def _doubtful(one: Outcome) -> LeftOut:
+    source = one.decision.source if one.decision else Source(place="")
+    what = "ejection fractions" if one.kind == "lvef" else "troponins of one time"
+    return LeftOut(
+        kind=one.kind,
+        reason=f"{one.kind}-ambiguous",
+        text=f"the order holds different {what}, and nothing says which one counts",
+        source=source,
+        patient=one.patient,
+        observed_at=one.observed_at,
+    )
+
+
+def _distinct(outcomes: list[Outcome]) -> tuple[Outcome, ...]:
+    """Two results of one message under one name are two results, told apart by their order."""
+    seen: dict[str, int] = {}
+    named = []
+    for outcome in outcomes:
+        count = seen[outcome.source_id] = seen.get(outcome.source_id, 0) + 1
+        suffix = f"#{count}" if count > 1 else ""
+        named.append(replace(outcome, source_id=outcome.source_id + suffix))
+    return tuple(named)

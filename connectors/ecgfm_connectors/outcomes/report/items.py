@@ -1,0 +1,196 @@
+"""Makes of a sentence what matters in it: cues, quantities, dates, and the marks that part clauses."""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Literal
+
+from ecgfm_connectors.outcomes import comparators, numerals, quantity
+from ecgfm_connectors.outcomes.comparators import Comparator
+from ecgfm_connectors.outcomes.report.vocabulary import CAPITALS, CUES, PERCENT_WORDS, Cue
+
+_MARKS = frozenset(",()[]?/+&")
+_FIRST_YEAR, _LAST_YEAR = 1950, 2099
+_DATE_MARKS = frozenset("./-")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """A number in a report: percent or bare, one or a range."""
+
+    low: Decimal
+    high: Decimal | None = None
+    comparator: Comparator = ""
+    percent: bool
+    unit_follows: bool = False  #: a unit or a word stands directly behind a bare number
+    after_first: int  #: where the first number ends
+    joined_by_word: bool = False  #: `20% to 55%`, not `20-55%`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One thing in a sentence, with its place."""
+
+    kind: Literal["cue", "word", "value", "date", "mark"]
+    start: int
+    end: int
+    cue: Cue | None = None
+    word: str = ""
+    value: Value | None = None
+
+
+def items(text: str, folded: str, study: date | None) -> list[Item]:
+    """The items of one sentence, in order. A date that is the study's own is none."""
+    found: list[Item] = []
+    at, size = 0, len(folded)
+    tokens = _word_tokens(folded)
+    spoken = [folded[start:end] for start, end in tokens]
+    index_at = {start: index for index, (start, _) in enumerate(tokens)}
+    while at < size:
+        char = folded[at]
+        if at in index_at:
+            item = _value_at(folded, at) if _begins_comparator(spoken, index_at[at]) else None
+            item = item or _cue_at(text, folded, tokens, spoken, index_at[at])
+        elif numerals.begins(folded, at) or char in "<>=≤≥&" or (char in "-−" and _negative(folded, at)):
+            item = _number_at(folded, at, study)
+        else:
+            item = Item(kind="mark", start=at, end=at + 1, word=char) if char in _MARKS else None
+        if item is not None and not (item.kind == "date" and item.word == "own"):
+            found.append(item)
+        at = max(item.end if item else at + 1, at + 1)
+    return found
+
+
+def _word_tokens(folded: str) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    start = -1
+    for index, char in enumerate(folded):
+        if char.isalpha():
+            start = index if start < 0 else start
+        elif start >= 0:
+            found.append((start, index))
+            start = -1
+    return [*found, (start, len(folded))] if start >= 0 else found
+
+
+def _begins_comparator(spoken: list[str], index: int) -> bool:
+    return any(tuple(spoken[index : index + size]) in comparators.WORDS for size in range(1, comparators.LONGEST + 1))
+
+
+def _cue_at(text: str, folded: str, tokens: list[tuple[int, int]], spoken: list[str], index: int) -> Item:
+    """The longest cue at a word, else the word itself. Phrases go over no mark but blanks, hyphens, points, apostrophes."""
+    start, end = tokens[index]
+    found = CUES.at(spoken, index)
+    while found is not None:
+        size = found[1]
+        cue: Cue = found[0]  # type: ignore[assignment]  # the keys of the table are the literals
+        last = tokens[index + size - 1][1]
+        between = folded[start:last]
+        close = all(char.isalpha() or char in " -.'/’" for char in between)
+        if close and not (size == 1 and spoken[index] in CAPITALS and not text[start:end].isupper()):
+            if spoken[index] == "vs" and text[start:end].isupper():
+                cue = "left"  # Italian for the left ventricle
+            return Item(kind="cue", start=start, end=last, cue=cue, word=spoken[index])
+        found = CUES.at(spoken[: index + size - 1], index) if size > 1 else None
+    return Item(kind="word", start=start, end=end, word=spoken[index])
+
+
+def _negative(folded: str, at: int) -> bool:
+    """A minus, not a dash between two numbers: a sign stands behind a blank or at the beginning."""
+    return numerals.begins(folded, at + 1) and (at == 0 or folded[at - 1] in " (:=")
+
+
+def _number_at(folded: str, at: int, study: date | None) -> Item | None:
+    if folded[at] in "-−":
+        negative = numerals.scan(folded, at + 1)
+        return Item(kind="word", start=at, end=negative.end, word="negative")
+    if not numerals.begins(folded, at):
+        return _value_at(folded, at)
+    dated = _date_at(folded, at, study)
+    return dated or _value_at(folded, at)
+
+
+def _date_at(folded: str, at: int, study: date | None) -> Item | None:
+    """`12.03.2022`, `3/2022`, `2019-05-01`, `2021`; `own` where it is the day of the study."""
+    end, parts = at, []
+    while end < len(folded) and folded[end].isdigit():
+        begin = end
+        while end < len(folded) and folded[end].isdigit():
+            end += 1
+        parts.append(folded[begin:end])
+        if end + 1 < len(folded) and folded[end] in _DATE_MARKS and folded[end + 1].isdigit() and len(parts) < 3:
+            end += 1
+    years = [part for part in parts if len(part) == 4 and _FIRST_YEAR <= int(part) <= _LAST_YEAR]
+    percent = folded[end : end + 2].strip().startswith("%")
+    whole = len(parts) == 3 and all(len(part) in (1, 2, 4) for part in parts) and folded[at:end].count(",") == 0
+    if percent or not (years or whole) or len(parts[0]) > 4:
+        return None
+    own = (
+        study is not None
+        and len(parts) == 3
+        and sorted(int(part) % 100 for part in parts) == sorted((study.year % 100, study.month, study.day))
+    )
+    return Item(kind="date", start=at, end=end, word="own" if own else "")
+
+
+def _value_at(folded: str, at: int) -> Item | None:
+    """A comparator and a number, or a number; None where no number follows."""
+    comparator, begin = quantity.comparator_at(folded, at)
+    if not numerals.begins(folded, begin):
+        return None
+    first = numerals.scan(folded, begin)
+    if first.value is None or first.ambiguous:
+        return Item(kind="word", start=at, end=first.end, word="figures")
+    percent, end = _percent(folded, first.end)
+    joined = quantity.range_at(folded, _blank(folded, end))
+    if joined is not None and numerals.begins(folded, joined) and not comparator:
+        second = numerals.scan(folded, joined)
+        also, last = _percent(folded, second.end)
+        if second.value is not None and second.value > first.value and (also or not percent):
+            dash = folded[_blank(folded, end)] in quantity.DASHES
+            value = Value(
+                low=first.value,
+                high=second.value,
+                percent=also,
+                unit_follows=not also and _unit_follows(folded, last),
+                after_first=end,
+                joined_by_word=not dash,
+            )
+            return Item(kind="value", start=at, end=last, value=value)
+    value = Value(
+        low=first.value,
+        comparator=comparator,
+        percent=percent,
+        unit_follows=not percent and _unit_follows(folded, end),
+        after_first=end,
+    )
+    return Item(kind="value", start=at, end=end, value=value)
+
+
+def _blank(folded: str, at: int) -> int:
+    while at < len(folded) and folded[at] in " \t\u00a0":
+        at += 1
+    return at
+
+
+def _percent(folded: str, at: int) -> tuple[bool, int]:
+    """Whether a percent sign or word follows, and where it ends."""
+    begin = _blank(folded, at)
+    if folded[begin : begin + 1] == "%":
+        return True, begin + 1
+    end, said = begin, []
+    for _ in range(2):
+        start = end
+        while end < len(folded) and folded[end].isalpha():
+            end += 1
+        said.append(folded[start:end])
+        if tuple(said) in PERCENT_WORDS:
+            return True, end
+        end = _blank(folded, end)
+    return False, at
+
+
+def _unit_follows(folded: str, at: int) -> bool:
+    begin = _blank(folded, at)
+    char = folded[begin : begin + 1]
+    return char.isalpha() or char in "/:µ°'\"*^_" if char else False

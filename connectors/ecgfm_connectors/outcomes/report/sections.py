@@ -1,0 +1,212 @@
+"""Cuts a report into sentences, each with the section it stands in and whether a heading names another chamber."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from ecgfm_connectors.outcomes.folding import fold, words
+from ecgfm_connectors.outcomes.report.vocabulary import ABBREVIATIONS, CUES, HEADINGS
+
+Section = Literal["history", "family", "prior", "conclusion", "advice", "findings", ""]
+
+_ENDS = frozenset(";!|•·\u2022\u25cf")
+_HEADING_WORDS = 6
+_WRAPPED = 60  #: characters: a longer line without a full stop goes on in the next
+_GOES_ON = frozenset(
+    [
+        "with",
+        "and",
+        "of",
+        "is",
+        "at",
+        "the",
+        "to",
+        "a",
+        "an",
+        "in",
+        "was",
+        "for",
+        "or",
+        "by",
+        "mit",
+        "und",
+        "von",
+        "ist",
+        "bei",
+        "der",
+        "die",
+        "das",
+        "avec",
+        "et",
+        "de",
+        "la",
+        "le",
+        "du",
+        "des",
+        "est",
+        "con",
+        "y",
+        "del",
+        "el",
+        "e",
+        "di",
+        "il",
+        "met",
+        "en",
+        "van",
+        "een",
+        "het",
+        "com",
+        "o",
+        "da",
+        "do",
+        "med",
+        "och",
+        "av",
+        "ar",
+        "fraction",
+        "ejection",
+        "ef",
+        "lvef",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sentence:
+    """One sentence; `start` is its place in the report."""
+
+    text: str
+    folded: str
+    start: int
+    section: Section
+    other_chamber: bool = False  #: its heading names the right ventricle, an atrium …
+
+
+@dataclass(frozen=True, slots=True)
+class _Heading:
+    section: Section
+    other_chamber: bool
+    known: bool  #: whether the words are a heading of our table
+    end: int  #: where the text after the colon begins
+
+
+def sentences(text: str) -> Iterator[Sentence]:
+    """The sentences of a report in their order. Linear in the length of the text."""
+    folded = fold(text)
+    section: Section = ""
+    other_chamber, short_lived = False, False
+    for start, end in _lines(text):
+        if short_lived:
+            section, other_chamber = "", False
+        stripped = folded[start:end].strip()
+        short_lived = short_lived or not stripped
+        for first, last in _cut(folded, start, end):
+            heading = _heading(folded, text, first, last)
+            if heading is not None and (
+                heading.known or heading.other_chamber or not folded[heading.end : last].strip()
+            ):
+                section = heading.section if heading.known else section if not heading.other_chamber else ""
+                other_chamber = heading.other_chamber
+                short_lived = bool(folded[heading.end : end].strip())
+                if not heading.known and not heading.other_chamber:
+                    section = ""
+            yield Sentence(
+                text=text[first:last],
+                folded=folded[first:last],
+                start=first,
+                section=section,
+                other_chamber=other_chamber,
+            )
+
+
+def _lines(text: str) -> Iterator[tuple[int, int]]:
+    """Lines, with those that go on in the next one joined."""
+    start, size = 0, len(text)
+    while start <= size:
+        end = _line_end(text, start)
+        while end < size and _goes_on(text, start, end):
+            end = _line_end(text, end + 1)
+        yield start, end
+        start = end + 1
+
+
+def _line_end(text: str, at: int) -> int:
+    end = text.find("\n", at)
+    return len(text) if end < 0 else end
+
+
+def _goes_on(text: str, start: int, end: int) -> bool:
+    """Whether a sentence goes on behind the line that ends at `end`."""
+    last_line = max(text.rfind("\n", start, end) + 1, start)
+    line = text[last_line:end].strip()
+    following = text[end + 1 : end + 41].lstrip(" \t")
+    if not line or not following.strip() or following[0] == "\n" or line[-1] in ".:;!?|":
+        return False
+    if line[-1] == ",":
+        return True
+    spoken = words(fold(line[-20:]))
+    if spoken and spoken[-1] in _GOES_ON and line[-1].isalpha():
+        return True
+    return (following[0].islower() and len(line) > 20) or (
+        len(line) > _WRAPPED and following[:1].isalpha() and ":" not in following
+    )
+
+
+def _cut(folded: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Sentences within a line; a point within a number or behind an abbreviation ends none."""
+    first = start
+    for at in range(start, end):
+        char = folded[at]
+        if char in _ENDS or (char == "." and _ends_sentence(folded, first, at, end)):
+            if folded[first:at].strip():
+                yield first, at
+            first = at + 1
+    if folded[first:end].strip():
+        yield first, end
+
+
+def _ends_sentence(folded: str, first: int, at: int, end: int) -> bool:
+    if at + 1 < end and not folded[at + 1].isspace():
+        return False
+    begin = at
+    while begin > first and folded[begin - 1].isalpha() and at - begin < 12:
+        begin -= 1
+    word = folded[begin:at]
+    if len(word) == 1 or word in ABBREVIATIONS:
+        return at + 1 >= end
+    return True
+
+
+def _heading(folded: str, text: str, first: int, last: int) -> _Heading | None:
+    """The heading a sentence begins with: a few words and a colon, or a line in capitals that is nothing else."""
+    colon = folded.find(":", first, min(last, first + 60))
+    if colon < 0:
+        alone = text[first:last].strip()
+        if not alone.isupper() or len(alone) > 40 or any(char.isdigit() for char in alone):
+            return None
+        colon = last - 1
+        spoken = words(folded[first:last])
+        end = last
+    else:
+        spoken = words(folded[first:colon])
+        end = colon + 1
+    if not 0 < len(spoken) <= _HEADING_WORDS or any(char.isdigit() for char in folded[first:colon]):
+        return None
+    found = HEADINGS.at(spoken, 0)
+    section: Section = ""
+    if found is not None and not (spoken == ("vg",) and _is_french(folded[colon:last])):
+        section = found[0]  # type: ignore[assignment]  # the table's keys are the literals
+    cue = CUES.at(spoken, 0)
+    other = cue is not None and cue[0] == "other-chamber"
+    return _Heading(section, other, bool(section), end)
+
+
+def _is_french(folded: str) -> bool:
+    """`VG:` is the left ventricle in French and the history in Dutch."""
+    spoken = set(words(folded))
+    return bool(spoken & {"fevg", "fe", "fraction", "normal", "dilate"}) or not spoken & {
+        "lvef",
+        "ef",
+        "ejectiefractie",
+    }

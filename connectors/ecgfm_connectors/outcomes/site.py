@@ -1,0 +1,42 @@
+"""A site's own codes, names and units: what it says goes before every rule of ours."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ecgfm_connectors.outcomes import units
+from ecgfm_connectors.outcomes.folding import fold
+from ecgfm_connectors.outcomes.units import Unit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteCode:
+    """What one code (OBX-3.1 or .4) or one whole name (OBX-3.2 or .5) of the site measures."""
+
+    code: str = ""
+    name: str = ""
+    means: Literal["lvef", "troponin", "ignore"]
+    assay: str = ""  #: hs-I, hs-T, I, T for troponin; how it was measured for LVEF
+    unit: str = ""  #: the unit where OBX-6 is empty
+    point_of_care: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteTable:
+    """The table, with the site's spellings of units."""
+
+    codes: tuple[SiteCode, ...] = ()
+    units: tuple[tuple[str, str], ...] = ()  #: (as sent, as UCUM)
+
+    def find(self, codes: frozenset[str], names: frozenset[str]) -> SiteCode | None:
+        """The entry of a code, else of a name (compared without case and accents)."""
+        by_code = next((entry for entry in self.codes if entry.code and entry.code in codes), None)
+        folded = {fold(name) for name in names}
+        return by_code or next((entry for entry in self.codes if entry.name and fold(entry.name) in folded), None)
+
+    def unit(self, text: str) -> Unit | None:
+        """A unit as this site spells it."""
+        known = {fold(sent): ucum for sent, ucum in self.units}
+        return units.read(known.get(fold(text.strip()), text))
+
+
+NO_TABLE = SiteTable()

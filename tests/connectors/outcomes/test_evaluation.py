@@ -1,0 +1,55 @@
+"""The reader's figures on the labelled set: on the open part, and on the third that was frozen before the rules."""
+
+import hashlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import evaluate
+
+#: The frozen third as it was committed before the first rule.
+FROZEN = {
+    "frozen_reports.jsonl": "24ca62027dd16d878df334eac53f706a8ad45c2eb10b182d3a340ff311d997ca",
+    "frozen_results.jsonl": "12aa93b415861ef5641e122a9f3dcd83dba96592d17172e719f5e5d69f0b09e8",
+}
+
+
+def test_the_frozen_third_is_as_it_was() -> None:
+    found = {name: hashlib.sha256((evaluate.FOLDER / name).read_bytes()).hexdigest() for name in FROZEN}
+    assert found == FROZEN
+
+
+def test_the_set_is_large_and_varied_enough() -> None:
+    for what in ("reports", "results"):
+        rows = [row for part in evaluate.PARTS for row in evaluate.rows(evaluate.FOLDER / f"{part}_{what}.jsonl")]
+        assert len(rows) >= 600
+        assert len({row["country"] for row in rows}) >= 6
+        assert all(row["reason"] for row in rows)
+        assert what == "results" or len({row["language"] for row in rows}) == 8
+
+
+@pytest.mark.parametrize("part", evaluate.PARTS)
+def test_precision_and_recall(part: str) -> None:
+    found = evaluate.score(evaluate.our_reader, evaluate.load(part))
+    assert found.right / found.found >= 0.995
+    for right, of in (found.positives, found.negatives):
+        assert right / of >= 0.90
+
+
+def test_a_reader_that_says_anything_scores_badly() -> None:
+    def careless(content: bytes) -> list[evaluate.Answer]:
+        return [evaluate.Answer(kind="lvef", value=55.0)]
+
+    reader: Callable[[bytes], list[evaluate.Answer]] = careless
+    found = evaluate.score(reader, evaluate.load("open"))
+    assert found.right / found.found < 0.2
+    assert found.by_kind["history"]["invented"] > 0
+
+
+def test_intervals_are_wilsons() -> None:
+    low, high = evaluate.wilson(95, 100)
+    assert (round(low, 4), round(high, 4)) == (0.8882, 0.9785)
