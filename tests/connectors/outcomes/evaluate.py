@@ -1,8 +1,8 @@
 """Scores a reader of outcomes on the labelled evaluation set.
 
-    python tests/connectors/outcomes/evaluate.py --part frozen
-    python tests/connectors/outcomes/evaluate.py --part open --show
-    python tests/connectors/outcomes/evaluate.py --reader some.module:function
+    python -m tests.connectors.outcomes.evaluate --part frozen
+    python -m tests.connectors.outcomes.evaluate --part open --show
+    python -m tests.connectors.outcomes.evaluate --reader some.module:function
 
 A reader is a function from the bytes of an HL7 message to a list of `Answer`. Each item of the set becomes one ORU^R01: a
 report text as an echo report, a result as one OBX. `--show` prints the items that went wrong; it is refused for the frozen
@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.errors import PayloadError
-from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.reading import read
 
 FOLDER = Path(__file__).parent / "evaluation"
 PARTS = ("open", "frozen")

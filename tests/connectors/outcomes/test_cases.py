@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.errors import Refused
 from ecgfm_connectors.outcome import Outcome
-from ecgfm_connectors.reading import ReadingContext, read
+from ecgfm_connectors.reading import read
 
 CASES = Path(__file__).parents[3].parent / "shared" / "cases"
 

@@ -1,15 +1,11 @@
 """The reader's figures on the labelled set: on the open part, and on the third that was frozen before the rules."""
 
 import hashlib
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import evaluate
+from tests.connectors.outcomes import evaluate
 
 #: The frozen third as it was committed before the first rule.
 FROZEN = {
