@@ -211,7 +211,6 @@ def _folder_source(settings: Settings, part: FolderSource) -> "Source":
 
 
 def _sftp_source(settings: Settings, part: SftpSource) -> "Source":
-    need("sftp", f"source {part.name}")
     from ecgfm_connectors.files.sftp import SftpServer
     from ecgfm_connectors.files.sftp import SftpSource as Sftp
 
@@ -244,7 +243,6 @@ def _dicom_source(settings: Settings, part: DicomSource) -> "Source":
 
 
 def _dicomweb_source(settings: Settings, part: DicomWebSource) -> "Source":
-    need("dicomweb", f"source {part.name}")
     from ecgfm_connectors.dicom.web import DicomWebSource as Web
 
     secret = part.authorization_file

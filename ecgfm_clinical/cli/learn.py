@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opened, progress_console, write_json
+from ecgfm_clinical.extras import need
 
 if TYPE_CHECKING:
     from ecgfm.finetuning.train import FineTuning
@@ -87,6 +88,7 @@ def retrain(
     ecgfm-clinical retrain HEAD --method full`. Exits with 1 where the gate refuses the candidate, which is
     registered all the same, with the reasons. `model promote` makes a candidate live.
     """
+    need("train", "retraining")
     from ecgfm_clinical import wiring
     from ecgfm_clinical.learning.work import Workshop
 
@@ -129,6 +131,7 @@ def evaluate(
 
     Exits with 1 where the gate refuses.
     """
+    need("train", "judging a head")
     from ecgfm_clinical import wiring
     from ecgfm_clinical.learning.work import Workshop
 
@@ -161,6 +164,7 @@ def cross_validate(
     as_json: JsonOption = False,
 ) -> None:
     """Patient-level cross-validation of a labelled archive: AUROC per label beside age+sex and a random forest."""
+    need("train", "cross-validation")
     from ecgfm_clinical import wiring
     from ecgfm_clinical.learning.research import cross_validate_archive
 
@@ -296,6 +300,7 @@ def drift(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
 
     Exits with 1 where there are findings; `status` shows them until the next report.
     """
+    need("train", "looking for drift")
     from ecgfm_clinical import wiring
     from ecgfm_clinical.learning.drift.watch import watch
     from ecgfm_clinical.learning.work import Workshop
@@ -321,6 +326,7 @@ def demo_retrain(
 
     Everything is simulated: outcomes are drawn by written rules from the same ECGs, so the figures are circular.
     """
+    need("train", "the demo of retraining")
     import tempfile
 
     from ecgfm_clinical import log, wiring

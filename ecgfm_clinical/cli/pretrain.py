@@ -18,6 +18,7 @@ from ecgfm_clinical.cli.common import (
     say,
     write_json,
 )
+from ecgfm_clinical.extras import need
 
 if TYPE_CHECKING:
     from ecgfm.pretraining.recipe import Recipe
@@ -76,6 +77,7 @@ def pretrain(
     Started again with the same OUT it goes on where it stopped. On several GPUs:
     `torchrun --no-python --nproc-per-node 4 ecgfm-clinical pretrain …`, after `--prepare-only`.
     """
+    need("train", "pretraining")
     from ecgfm.pretraining.recipe import Recipe
     from ecgfm.pretraining.run import Machine
     from ecgfm.pretraining.run import pretrain as train
@@ -130,6 +132,7 @@ def probe(
 
     Five folds by patient; intervals are 95 %, by drawing patients again 1000 times.
     """
+    need("train", "probing an encoder")
     from ecgfm.finetuning.probe import LabelTable, embed_recordings, random_twin
     from ecgfm.finetuning.probe import probe as probe_labels
     from ecgfm.loading import load
@@ -167,6 +170,7 @@ def embedding_map(
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Draw the recordings as ENCODER sees them, on two axes."""
+    need("train", "a map of embeddings")
     from ecgfm.finetuning.probe import LabelTable, embed_recordings, project
     from ecgfm.loading import load
     from ecgfm_clinical.files.embedding_map import draw
