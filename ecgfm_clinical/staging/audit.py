@@ -3,7 +3,7 @@
 One chain for the whole store would make every writer wait for every other. So each database connection spins a strand
 of its own: entries are numbered 1, 2, … and each hash covers its predecessor's. The first entry of a strand is tied to
 the newest entry of the store at that time. Changing or removing an entry in the middle breaks the chain; removing the
-newest entries is noticed where another strand is tied to them, or by comparing with a copy of `heads` kept elsewhere.
+newest entries is noticed where another strand is tied to them, or by comparing with a copy of the trail kept elsewhere.
 Triggers in the database refuse UPDATE and DELETE on the table.
 """
 
@@ -106,17 +106,6 @@ def _event(row: Any) -> AuditEvent:
     return AuditEvent(
         event_id=row.audit_id, at=row.at, actor=row.actor, action=row.action, ecg_id=row.ecg_id, detail=row.detail
     )
-
-
-def heads(connection: Connection) -> dict[str, tuple[int, str]]:
-    """Strand -> (entries, newest hash): kept outside the store, they prove later that nothing was cut off."""
-    newest = select(audit.c.strand, func.max(audit.c.number).label("number")).group_by(audit.c.strand).subquery()
-    rows = connection.execute(
-        select(audit.c.strand, audit.c.number, audit.c.hash).join(
-            newest, (newest.c.strand == audit.c.strand) & (newest.c.number == audit.c.number)
-        )
-    )
-    return {row.strand: (row.number, row.hash) for row in rows}
 
 
 def faults(connection: Connection) -> list[str]:
