@@ -40,6 +40,7 @@ class StoreSource:
             patient=row.patient,
             signal=ecg.signal,
             sampling_rate=ecg.sampling_rate,
+            in_millivolts=True,
             derived=bool(ecg.derived_leads),
         )
 

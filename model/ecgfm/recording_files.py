@@ -2,16 +2,18 @@
 
 A folder is searched with all its sub-folders. What each kind of file must hold:
 
-    .hea    WFDB header with its signal files (PTB-XL, Chapman, the .mat signals of the PhysioNet challenges); leads by name
+    .hea    WFDB header with its signal files (PTB-XL, Chapman, the .mat signals of the PhysioNet challenges); leads by name,
+            amplitudes converted to mV from the unit that the header states
     .mat    without a .hea beside it: `feats` + `curr_sample_rate` (fairseq-signals), or the `ECG` struct of CPSC 2018 (500 Hz)
     .npz    `signal` (12, samples) or (recordings, 12, samples) in mV and `sampling_rate`; optionally `patient`
     .hdf5   one data set (recordings, samples, 12) or (recordings, 12, samples), as CODE-15's `tracings`; needs h5py
 
-Amplitudes only need to be proportional to mV: every lead is z-scored before training.
+For training, amplitudes only need to be proportional to mV: every lead is z-scored. Whoever needs millivolts asks the recording.
 """
 
 import csv
 import hashlib
+import unicodedata
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +40,9 @@ class Recording:
     patient: str | None = field(repr=False)  #: opaque key; equal for recordings of one patient; None where nobody knows
     signal: NDArray[np.floating[Any]] = field(repr=False)
     sampling_rate: float  #: Hz
+    in_millivolts: (
+        bool  #: False where the file does not state a unit of voltage: then only the shape of the signal is known
+    )
     derived: bool = False  #: III, aVR, aVL and aVF were computed from I and II
 
 
@@ -116,18 +121,24 @@ class FolderSource:
         path = self.root / name
         reader = _READERS[".hdf5" if path.suffix.lower() in _HDF5 else path.suffix.lower()]
         try:
-            signal, rate, patient = reader(self, path, int(row) if row else None)
+            read = reader(self, path, int(row) if row else None)
         except DataError:
             raise
         except Exception as error:  # wfdb, scipy, numpy and h5py raise whatever a damaged file provokes
             raise RecordingError(f"{key}: cannot be read ({type(error).__name__}: {error})") from error
-        signal = np.array(signal, dtype=np.float64)
+        rate, signal = read.sampling_rate, np.array(read.signal, dtype=np.float64)
         if signal.ndim != 2 or len(signal) != len(LEADS):
             raise RecordingError(f"{key}: holds an array of shape {signal.shape}, not (12, samples)")
         if not (np.isfinite(rate) and rate > 0):
             raise RecordingError(f"{key}: sampling rate {rate} Hz")
         derived = self.derive_limb_leads and _complete_limb_leads(signal)
-        return Recording(patient=self._patient(key, patient), signal=signal, sampling_rate=float(rate), derived=derived)
+        return Recording(
+            patient=self._patient(key, read.patient),
+            signal=signal,
+            sampling_rate=float(rate),
+            in_millivolts=read.in_millivolts,
+            derived=derived,
+        )
 
     def _patient(self, key: str, stored: str | None) -> str | None:
         if self.patients == "unknown":
@@ -164,7 +175,18 @@ class JoinedSource:
         return dict(self.sources)[name].read(own)
 
 
-Read = tuple[NDArray[np.floating[Any]], float, str | None]
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Read:
+    """What one reader finds in a file, before it is checked."""
+
+    signal: NDArray[np.floating[Any]] = field(repr=False)
+    sampling_rate: float  #: Hz
+    in_millivolts: bool
+    patient: str | None = field(default=None, repr=False)
+
+
+#: mV in one unit of a WFDB header (PhysioNet's header(5); mV where none is written, which wfdb fills in), lower-case, mu written u.
+_MILLIVOLTS = {"v": 1000.0, "mv": 1.0, "uv": 0.001, "nv": 1e-6}
 
 
 def _read_wfdb(source: FolderSource, path: Path, row: int | None) -> Read:
@@ -172,11 +194,38 @@ def _read_wfdb(source: FolderSource, path: Path, row: int | None) -> Read:
 
     record = wfdb.rdrecord(str(path.with_suffix("")))
     signal = np.full((len(LEADS), record.sig_len), np.nan)
-    for number, lead in enumerate(record.sig_name):
-        place = _LEAD_NUMBERS.get(lead.strip().lower())
-        if place is not None:
-            signal[place] = record.p_signal[:, number]
-    return signal, float(record.fs), None
+    found = {
+        place: number
+        for number, lead in enumerate(record.sig_name)
+        if (place := _LEAD_NUMBERS.get(lead.strip().lower())) is not None
+    }
+    units = _units(path, record.units)
+    factors = {number: _MILLIVOLTS.get(_unit(units[number])) for number in found.values()}
+    known = None not in factors.values()
+    for place, number in found.items():
+        signal[place] = record.p_signal[:, number] * ((factors[number] or 1.0) if known else 1.0)
+    return Read(signal=signal, sampling_rate=float(record.fs), in_millivolts=known)
+
+
+def _units(header: Path, read: Sequence[str]) -> Sequence[str]:
+    """The unit of each signal. wfdb `read` them without the letters beyond ASCII: µV as V; then the header itself is asked."""
+    content = header.read_bytes()
+    if content.isascii():
+        return read
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+    lines = [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    gains = [
+        fields[2] if len(fields) > 2 else "/" for fields in lines[1 : 1 + len(read)]
+    ]  # no third field: no signal line
+    return [gain.partition("/")[2] if "/" in gain else "mV" for gain in gains] + ["?"] * (len(read) - len(gains))
+
+
+def _unit(text: str) -> str:
+    """Lower-case, with the micro sign and the Greek letter written u."""
+    return unicodedata.normalize("NFKC", text).replace("μ", "u").strip().lower()
 
 
 def _read_mat(source: FolderSource, path: Path, row: int | None) -> Read:
@@ -185,9 +234,11 @@ def _read_mat(source: FolderSource, path: Path, row: int | None) -> Read:
     content = loadmat(path)
     if "feats" in content and "curr_sample_rate" in content:
         patient = content.get("patient_id")
-        return np.array(content["feats"]), content["curr_sample_rate"].item(), _text(patient)
+        rate = float(content["curr_sample_rate"].item())
+        return Read(signal=np.array(content["feats"]), sampling_rate=rate, in_millivolts=False, patient=_text(patient))
     if "ECG" in content:
-        return np.array(content["ECG"]["data"].item(), dtype=np.float64), 500.0, None
+        signal = np.array(content["ECG"]["data"].item(), dtype=np.float64)
+        return Read(signal=signal, sampling_rate=500.0, in_millivolts=False)
     raise RecordingError(
         f"{path.name}: neither `feats` with `curr_sample_rate` nor `ECG`; a bare `val` needs its .hea header beside it"
     )
@@ -197,8 +248,9 @@ def _read_npz(source: FolderSource, path: Path, row: int | None) -> Read:
     archive = _npz(path, path.stat().st_mtime_ns)
     signal, rate, patient = archive["signal"], archive["sampling_rate"], archive.get("patient")
     if row is None:
-        return signal, float(rate), _text(patient)
-    return signal[row], float(rate.reshape(-1)[row if rate.size > 1 else 0]), _text(patient, row)
+        return Read(signal=signal, sampling_rate=float(rate), in_millivolts=True, patient=_text(patient))
+    own = float(rate.reshape(-1)[row if rate.size > 1 else 0])
+    return Read(signal=signal[row], sampling_rate=own, in_millivolts=True, patient=_text(patient, row))
 
 
 @lru_cache(maxsize=1)
@@ -219,7 +271,8 @@ def _npz_shape(path: Path) -> tuple[int, ...]:
 def _read_hdf5(source: FolderSource, path: Path, row: int | None) -> Read:
     with _h5py().File(path) as file:
         signal = np.asarray(file[source.hdf5_dataset][row or 0])
-    return signal.T if signal.shape[-1] == len(LEADS) else signal, source.hdf5_sampling_rate, None
+    rows = signal.T if signal.shape[-1] == len(LEADS) else signal
+    return Read(signal=rows, sampling_rate=source.hdf5_sampling_rate, in_millivolts=False)
 
 
 _READERS: dict[str, Callable[[FolderSource, Path, int | None], Read]] = {

@@ -21,12 +21,14 @@ def _ecg(seed: int, samples: int = 5000, leads: int = 12) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(leads, samples)).cumsum(axis=1) / 50
 
 
-def _write_wfdb(folder: Path, name: str, signal: np.ndarray, fs: int = 500, leads: tuple[str, ...] = LEADS) -> None:
+def _write_wfdb(
+    folder: Path, name: str, signal: np.ndarray, fs: int = 500, leads: tuple[str, ...] = LEADS, unit: str = "mV"
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     wfdb.wrsamp(
         name,
         fs=fs,
-        units=["mV"] * len(leads),
+        units=[unit] * len(leads),
         sig_name=list(leads),
         p_signal=signal.T,
         fmt=["16"] * len(leads),
@@ -260,3 +262,34 @@ def test_public_recordings_are_read_in_place(folder: str, recordings: int) -> No
         recording = source.read(key)
         assert recording.signal.shape[0] == 12
         assert np.isfinite(recording.signal).all()
+
+
+@pytest.mark.parametrize(("unit", "per_millivolt"), [("mV", 1.0), ("uV", 1000.0), ("V", 0.001)])
+def test_amplitudes_are_millivolts_whatever_unit_the_header_states(
+    unit: str, per_millivolt: float, tmp_path: Path
+) -> None:
+    signal = _ecg(1)
+    _write_wfdb(tmp_path, "a", signal * per_millivolt, unit=unit)
+    found = FolderSource(root=tmp_path).read("a.hea")
+    assert found.in_millivolts
+    np.testing.assert_allclose(found.signal, signal, atol=2e-3)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_micro_sign_is_not_lost(encoding: str, tmp_path: Path) -> None:
+    """The library that reads WFDB drops it, and a millionth would become a whole."""
+    signal = _ecg(1)
+    _write_wfdb(tmp_path, "a", signal * 1000, unit="uV")
+    header = tmp_path / "a.hea"
+    header.write_bytes(header.read_text().replace("/uV", "/\N{MICRO SIGN}V").encode(encoding))
+    found = FolderSource(root=tmp_path).read("a.hea")
+    assert found.in_millivolts
+    np.testing.assert_allclose(found.signal, signal, atol=2e-3)
+
+
+def test_amplitudes_without_a_unit_of_voltage_serve_for_their_shape_only(tmp_path: Path) -> None:
+    _write_wfdb(tmp_path, "a", _ecg(1), unit="NU")
+    savemat(tmp_path / "c.mat", {"feats": _ecg(3), "curr_sample_rate": 500})
+    source = FolderSource(root=tmp_path)
+    assert [source.read(key).in_millivolts for key in ("a.hea", "c.mat")] == [False, False]
+    np.testing.assert_allclose(source.read("a.hea").signal, _ecg(1), atol=2e-3)

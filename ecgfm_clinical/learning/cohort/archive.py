@@ -70,13 +70,18 @@ class Archive:
         return sum(self._path(line) is None for line in self.lines)
 
     def ecg(self, key: str) -> Ecg:
-        """Raises InputError where the recording cannot be read."""
+        """Raises InputError where the recording cannot be read, or its amplitudes cannot be said in millivolts."""
         path = self.folder / key.partition(":")[2]
         line = self._by_key()[key]
         try:
             found = FolderSource(root=self.folder).read(str(path.relative_to(self.folder)))
         except (DataError, RecordingError) as error:
             raise InputError(f"{path}: {error}") from error
+        if not found.in_millivolts:
+            raise InputError(
+                f"{path}: the file does not say in which unit of voltage its amplitudes are, and an ECG is judged in millivolts; "
+                "hand it over as WFDB with a unit in its header, or as .npz in mV"
+            )
         row = self._row(line)
         signal = np.ascontiguousarray(found.signal, dtype=np.float32)
         return Ecg(

@@ -178,3 +178,24 @@ def test_ptb_xl_is_understood_as_it_is() -> None:
         "HYP": 25,
     }
     assert source.ecg(rows[0].key).signal.shape == (12, 5000)
+
+
+@pytest.mark.parametrize(("unit", "per_millivolt"), [("mV", 1.0), ("uV", 1000.0)])
+def test_an_ecg_of_an_archive_is_in_millivolts(unit: str, per_millivolt: float, tmp_path: Path) -> None:
+    write_record(tmp_path, "r0", 0, low=False)
+    header = tmp_path / "r0.hea"
+    header.write_text(header.read_text().replace("1000/mV", f"{1000 / per_millivolt:g}/{unit}"))
+    table = write_table(tmp_path / "table.csv", [{"record": "r0", "patient": "nobody"}])
+    archive = Archive.open(tmp_path, table)
+    (row,) = archive.rows()
+    assert np.abs(archive.ecg(row.key).signal - recordings.load(0)).max() < 0.1
+
+
+def test_an_ecg_of_an_archive_without_a_unit_is_refused(tmp_path: Path) -> None:
+    write_record(tmp_path, "r0", 0, low=False)
+    header = tmp_path / "r0.hea"
+    header.write_text(header.read_text().replace("1000/mV", "1000/NU"))
+    archive = Archive.open(tmp_path, write_table(tmp_path / "table.csv", [{"record": "r0", "patient": "nobody"}]))
+    (row,) = archive.rows()
+    with pytest.raises(InputError, match="in which unit of voltage"):
+        archive.ecg(row.key)
