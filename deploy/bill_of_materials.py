@@ -1,4 +1,5 @@
-"""What a deployment is made of: exact versions, an SBOM and the licences, read from the environment that runs this script.
+"""What a deployment is made of: exact versions, an SBOM and the licences, read from the environment that runs this
+script.
 
     python deploy/bill_of_materials.py FOLDER            # of the package with all extras that are installed here
     python deploy/bill_of_materials.py FOLDER --without-hashes   # asks no package index
@@ -41,7 +42,8 @@ PROJECT = "ecgfm-clinical"
 #: Extras of the project that are tools of its makers and never part of a deployment.
 NOT_SHIPPED = frozenset({"docs", "test"})
 
-#: Licences under which we ship nothing: copyleft that reaches the program using the library, and terms that bind its use.
+#: Licences under which we ship nothing: copyleft that reaches the program using the library, and terms that bind its
+#: use.
 FORBIDDEN = re.compile(
     r"\bA?L?GPL|GNU .*General Public|Affero|SSPL|Server Side Public|BUSL|Business Source|Commons Clause|EUPL|Proprietary",
     re.IGNORECASE,
@@ -83,7 +85,9 @@ def extras_of(project: str) -> frozenset[str]:
 
 
 def closure(project: str, extras: Iterable[str]) -> list[Package]:
-    """Every installed package that the project with these extras asks for, directly or not; without the project itself."""
+    """Every installed package that the project with these extras asks for, directly or not; without the project
+    itself.
+    """
     found: dict[str, Package] = {}
     asked: set[tuple[str, frozenset[str]]] = set()
     waiting = [(canonicalize_name(project), frozenset(extras))]
@@ -117,7 +121,9 @@ def _needed(lines: Iterable[str], extras: frozenset[str]) -> Iterable[Requiremen
 
 
 def with_licences(packages: Sequence[Package]) -> list[Package]:
-    """The packages with the licence that each one's metadata names: expression, else classifiers, else the free text."""
+    """The packages with the licence that each one's metadata names: expression, else classifiers, else the free
+    text.
+    """
     command = [sys.executable, "-m", "piplicenses", "--from=all", "--format=json", "--with-system", "--packages"]
     told = subprocess.run(
         [*command, *(one.name for one in packages)], check=True, capture_output=True, text=True
@@ -145,7 +151,9 @@ def _reason(name: str) -> str:
 
 
 def with_hashes(packages: Sequence[Package]) -> list[Package]:
-    """The packages with the SHA-256 of the file that the package index serves for this machine; nothing is installed."""
+    """The packages with the SHA-256 of the file that the package index serves for this machine; nothing is
+    installed.
+    """
     with tempfile.TemporaryDirectory() as folder:
         pins, report = Path(folder) / "pins.txt", Path(folder) / "report.json"
         pins.write_text("".join(f"{one.name}=={one.version}\n" for one in packages), encoding="utf-8")

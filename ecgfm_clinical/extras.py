@@ -46,7 +46,9 @@ def sentence(extra: str, purpose: str) -> str:
 
 
 def missing(error: ImportError) -> str | None:
-    """The sentence for an import that failed because an extra is not installed; None where no extra brings the module."""
+    """The sentence for an import that failed because an extra is not installed; None where no extra brings the
+    module.
+    """
     module = (error.name or "").partition(".")[0]
     for extra, modules in EXTRAS.items():
         if module in modules:

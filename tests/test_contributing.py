@@ -1,4 +1,6 @@
-"""What a contributor meets first: hooks that run this project's own checks, and templates that keep patient data out."""
+"""What a contributor meets first: hooks that run this project's own checks, and templates that keep patient
+data out.
+"""
 
 from pathlib import Path
 

@@ -35,8 +35,9 @@ def demo(
 ) -> None:
     """Watch invented patients' ECGs go from cart to chart: real sockets, real wire formats, nothing to set up.
 
-    Simulated carts send DICOM by C-STORE and HL7 by MLLP, a folder receives annotated ECGs; they are staged in SQL, scored
-    by a small demonstration model (NOT FOR CLINICAL USE), and come back as HL7 results that a simulated EHR acknowledges.
+    Simulated carts send DICOM by C-STORE and HL7 by MLLP, a folder receives annotated ECGs; they are staged in SQL,
+    scored by a small demonstration model (NOT FOR CLINICAL USE), and come back as HL7 results that a simulated EHR
+    acknowledges.
     """
     from ecgfm_clinical import log, wiring
     from ecgfm_clinical.demo import deliveries, summary

@@ -26,8 +26,8 @@ def init(
 def check(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
     """Try each configured part (store, model, listeners, sources, destinations) and say what is wrong and what to do.
 
-    Safe while the service runs: a port that an `ecgfm-clinical run` on this store holds is well. Sends nothing but C-ECHO
-    and a connection test. Exits with 1 where a part is not well.
+    Safe while the service runs: a port that an `ecgfm-clinical run` on this store holds is well. Sends nothing but
+    C-ECHO and a connection test. Exits with 1 where a part is not well.
     """
     from rich.text import Text
 

@@ -1,7 +1,9 @@
-"""A year of invented patients for `retrain`: one ECG each, an echo within days, a troponin within hours, all as messages.
+"""A year of invented patients for `retrain`: one ECG each, an echo within days, a troponin within hours, all as
+messages.
 
-Signals are the generated recordings of the package, stretched, scaled and altered by the demo's rules; outcomes come from
-`demo.outcomes`, which reads the same ECG. Whatever a model reaches on them is circular: it shows that the path works.
+Signals are the generated recordings of the package, stretched, scaled and altered by the demo's rules; outcomes come
+from `demo.outcomes`, which reads the same ECG. Whatever a model reaches on them is circular: it shows that the path
+works.
 """
 
 from collections.abc import Iterator
@@ -34,7 +36,8 @@ MIX: tuple[tuple[float, tuple[str, ...]], ...] = (
     (0.03, ("atrial fibrillation", "wide QRS")),
     (0.03, ("noise",)),
 )
-#: Strength of an infarction's ST elevation, and of the harmless shift that everyone else has, as shares of the full rule.
+#: Strength of an infarction's ST elevation, and of the harmless shift that everyone else has, as shares of the full
+#: rule.
 MARKED, BENIGN = (0.25, 1.0), (-0.15, 0.2)
 CARTS = (("Simulated", "Cart A", "North"), ("Simulated", "Cart B", "South"))
 STATEMENTS = {
@@ -94,7 +97,9 @@ def varied(signal: Signal, rng: Generator) -> Signal:
 
 
 def altered(signal: Signal, findings: tuple[str, ...], rng: Generator) -> Signal:
-    """The findings drawn into the signal. ST elevation comes in all degrees, and a little of it in people without it."""
+    """The findings drawn into the signal. ST elevation comes in all degrees, and a little of it in people
+    without it.
+    """
     for name in findings:
         changed = RULES[name](signal, recordings.SAMPLING_RATE, rng)
         strength = rng.uniform(*MARKED) if name == "ST elevation" else 1.0
@@ -135,7 +140,9 @@ def echo_message(visit: Visit, *, sent_at: datetime) -> bytes:
 
 
 def laboratory_message(visit: Visit, *, sent_at: datetime) -> bytes:
-    """The laboratory's ORU^R01: high-sensitivity troponin T in ng/L with its 99th percentile in OBX-7, LOINC 67151-1."""
+    """The laboratory's ORU^R01: high-sensitivity troponin T in ng/L with its 99th percentile in OBX-7, LOINC
+    67151-1.
+    """
     obx = (
         f"OBX|1|NM|67151-1^Troponin T cardiac high sensitivity^LN||{visit.outcome.troponin:g}|ng/L|"
         f"0-{UPPER_REFERENCE_LIMIT:g}||||F|||{_time(visit.drawn_at)}"

@@ -38,7 +38,9 @@ class Delivery:
 
 
 def ward(now: datetime) -> list[Delivery]:
-    """Every case of the ward list, and the real recording that pydicom carries. `now` (aware) is when the ward is asked."""
+    """Every case of the ward list, and the real recording that pydicom carries. `now` (aware) is when the ward
+    is asked.
+    """
     found = [_delivery(case, now) for case in CASES]
     path = vendor_recording()
     if path is not None:

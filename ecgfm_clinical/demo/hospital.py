@@ -1,7 +1,8 @@
 """A hospital in a box: two carts, a drop folder and an EHR on loopback, around the product as a site would run it.
 
 Nothing here is a shortcut: the carts speak DICOM and MLLP to real ports, the folder is pulled and the model started by
-the scheduler, results go out by MLLP and wait for the EHR's acknowledgement. Only the people and their ECGs are invented.
+the scheduler, results go out by MLLP and wait for the EHR's acknowledgement. Only the people and their ECGs are
+invented.
 """
 
 import os

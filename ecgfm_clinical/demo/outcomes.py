@@ -20,8 +20,9 @@ UPPER_REFERENCE_LIMIT = 14.0  #: ng/L, 99th percentile of the invented assay
 # Log-odds of each finding. Directions are those of the literature, sizes are invented.
 LVEF_BASE, LVEF_BY_FINDING = -3.2, {"wide QRS": 3.6, "paced": 3.0, "atrial fibrillation": 1.4, "ST elevation": 0.8}
 TROPONIN_BASE, TROPONIN_BY_FINDING = -3.0, {"ST elevation": 5.5, "atrial fibrillation": 0.7, "wide QRS": 0.4}
-#: Chronic injury: of 416 outpatients with heart failure and an LVEF below 45 %, 57 % had a high-sensitivity troponin T above
-#: the 99th percentile (Egstrup et al., Am J Cardiol 2012;110:552); with the base above this gives 57 % at 60 years.
+#: Chronic injury: of 416 outpatients with heart failure and an LVEF below 45 %, 57 % had a high-sensitivity troponin T
+#: above the 99th percentile (Egstrup et al., Am J Cardiol 2012;110:552); with the base above this gives 57 % at 60
+#: years.
 TROPONIN_BY_REDUCED_LVEF = 3.3
 
 
@@ -47,8 +48,8 @@ def simulate(signal: Signal, sampling_rate: float, findings: Collection[str], ag
     """Draw both outcomes for one ECG.
 
     Reduced LVEF (≤ 40 %) becomes likelier with a wide QRS, pacing, atrial fibrillation, a rate above 80/min, a small R
-    in V3 and age; raised troponin with ST elevation, the LVEF that was drawn, atrial fibrillation and age. `findings` are
-    names of alterations.
+    in V3 and age; raised troponin with ST elevation, the LVEF that was drawn, atrial fibrillation and age. `findings`
+    are names of alterations.
     """
     lvef = LVEF_BASE + sum(LVEF_BY_FINDING.get(name, 0.0) for name in findings)
     rate = heart_rate(signal, sampling_rate)

@@ -1,4 +1,6 @@
-"""What the demo shows at its end: one row an ECG, one of the messages, the sum that must close, and where things lie."""
+"""What the demo shows at its end: one row an ECG, one of the messages, the sum that must close, and where
+things lie.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass

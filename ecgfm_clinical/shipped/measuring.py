@@ -11,7 +11,8 @@ GENERATED = 11  #: of the demo's recordings: with the real one, a few seconds at
 def shipped_recordings() -> Recordings:
     """The real recording that pydicom carries, and some of the generated ones of the demo.
 
-    One real recording is little: `ecgfm-clinical model prepare BUNDLE ECGS… --runtime NAME` measures on a site's own ECGs.
+    One real recording is little: `ecgfm-clinical model prepare BUNDLE ECGS… --runtime NAME` measures on a site's own
+    ECGs.
     """
     found = [
         Record(signal=recordings.load(index).astype("float32"), sampling_rate=recordings.SAMPLING_RATE)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 
 def vendor_recording() -> Path | None:
-    """The real ECG of a Mortara ELI 250 (1000 Hz) that the installed pydicom carries for its own tests; None without it.
+    """The real ECG of a Mortara ELI 250 (1000 Hz) that the installed pydicom carries for its own tests; None without
+    it.
 
     It is found, not imported: this side of the program does not load pydicom.
     """

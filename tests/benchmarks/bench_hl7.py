@@ -164,8 +164,9 @@ def test_listener_1_kb(connections: int) -> None:
 @pytest.mark.parametrize("connections", [1, 8])
 def test_listener_161_kb_durable(connections: int, tmp_path: Path) -> None:
     """`kept`: the bytes are committed before AA. `staged`: the whole intake, decoded and with its score job. Of the
-    peers neither keeps anything. `write and fsync`, without any network, is the most that one connection which waits for
-    each commit can reach on this disk."""
+    peers neither keeps anything. `write and fsync`, without any network, is the most that one connection which waits
+    for each commit can reach on this disk.
+    """
     count = 160
     frames = [frame(content) for content in ecg_messages((ROUNDS + 1) * count)]
 

@@ -1,4 +1,5 @@
-"""Model speed and memory at the published size, as ratios to a plain eager network: pytest -s tests/benchmarks/bench_model.py
+"""Model speed and memory at the published size, as ratios to a plain eager network: pytest -s
+tests/benchmarks/bench_model.py
 
 Random weights: speed does not depend on them; how far a reduced precision moves a probability does, so `model prepare`
 measures that again on each real model.
@@ -71,7 +72,9 @@ def in_fresh_process(code: str, *arguments: str) -> dict[str, float]:
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("threads", [1, 2])
 def test_speed(bundle: Bundle, threads: int, batch: int) -> None:
-    """One thread: trust the ratio of processor time (x cpu). Two: the ratio of elapsed time, on an idle machine only."""
+    """One thread: trust the ratio of processor time (x cpu). Two: the ratio of elapsed time, on an idle machine
+    only.
+    """
     shipped = shipped_recordings()
     few = replace(shipped, records=shipped.records[-4:])  # the real one among them; `model prepare` measures on more
     print(f"\n{'runtime':<15}{'batch':>6}{'ms/ECG':>9}{'ECG/s':>8}{'x eager':>9}{'x cpu':>7}{'dp':>9}")

@@ -1,11 +1,13 @@
-"""Rates of the staging store against bare statements, and of a store with a million ECGs of history against an empty one.
+"""Rates of the staging store against bare statements, and of a store with a million ECGs of history against an empty
+one.
 
     python tests/benchmarks/bench_store.py                             # SQLite in a temporary folder
     python tests/benchmarks/bench_store.py --store postgresql://…      # an empty database for the bare statements and
                                        --history postgresql://…        # another for the history
     … --rows 1000000 --seconds 3 --rounds 3 --only scale
 
-A store named by --history is filled once and used again the next time. Each pair is measured in turn, round by round, in one process; the printed ratio is that of the medians.
+A store named by --history is filled once and used again the next time. Each pair is measured in turn, round by round,
+in one process; the printed ratio is that of the medians.
 """
 
 import argparse
@@ -251,7 +253,9 @@ def bare_insert(database: Engine, filler: Filler) -> Callable[[], int]:
 
 @contextmanager
 def plain_sqlite() -> Iterator[Engine]:
-    """A file of its own, with SQLite's own settings but for durability: what a program without a staging store would use."""
+    """A file of its own, with SQLite's own settings but for durability: what a program without a staging store
+    would use.
+    """
     with tempfile.TemporaryDirectory() as folder:
         database = create_engine(f"sqlite:///{folder}/plain.db")
 

@@ -1,8 +1,8 @@
 """One MLLP server to be measured, in a process of its own: python hl7_server.py KIND [STORE]; prints its port.
 
-Kinds: `null` (our listener, nothing kept), `kept` (our listener, the bytes committed to SQLite before AA), `staged` (our
-listener and the staging store: decoded and committed with its score job before AA), `python-hl7` and `hl7apy` (their
-own servers, message parsed and acknowledged, nothing kept). Committed means: SQLite, WAL, synchronous = FULL.
+Kinds: `null` (our listener, nothing kept), `kept` (our listener, the bytes committed to SQLite before AA), `staged`
+(our listener and the staging store: decoded and committed with its score job before AA), `python-hl7` and `hl7apy`
+(their own servers, message parsed and acknowledged, nothing kept). Committed means: SQLite, WAL, synchronous = FULL.
 """
 
 import asyncio

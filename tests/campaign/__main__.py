@@ -20,7 +20,9 @@ def campaign(
     pace: Annotated[float, typer.Option(help="Seconds between two ECGs of one cart.")] = 0.25,
     write: Annotated[Path | None, typer.Option(help="Append the report to this file.")] = None,
 ) -> None:
-    """Kill processes at named points and anywhere, misbehave as receiver, then check that nothing was lost or doubled."""
+    """Kill processes at named points and anywhere, misbehave as receiver, then check that nothing was lost or
+    doubled.
+    """
     with tempfile.TemporaryDirectory(prefix="ecgfm-campaign-") as folder:
         url = store or f"sqlite:///{folder}/store.db"
         one = Campaign(folder=Path(folder), store_url=url, kills=kills, seed=seed, pace=pace, tell=_tell)

@@ -1,7 +1,7 @@
 """One process of the product that kills itself, without a word, at a named point between two of its steps.
 
-At the nth call of a step, just before it, just before its commit, or just after it; `Predictor.predict` also at the sight
-of a poison ECG. Step `-` is a process that waits to be killed from outside.
+At the nth call of a step, just before it, just before its commit, or just after it; `Predictor.predict` also at the
+sight of a poison ECG. Step `-` is a process that waits to be killed from outside.
 """
 
 import multiprocessing

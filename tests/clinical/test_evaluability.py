@@ -1,4 +1,6 @@
-"""Clean ECGs are scored, damaged ones are answered with the reason: on generated recordings, and on PTB-XL where present."""
+"""Clean ECGs are scored, damaged ones are answered with the reason: on generated recordings, and on PTB-XL
+where present.
+"""
 
 from datetime import UTC, date
 from pathlib import Path

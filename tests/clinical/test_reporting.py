@@ -1,4 +1,6 @@
-"""Results out: bytes fixed before the first send, repeated until their fate is known, set aside when a person must look."""
+"""Results out: bytes fixed before the first send, repeated until their fate is known, set aside when a person
+must look.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace

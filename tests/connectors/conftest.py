@@ -1,4 +1,6 @@
-"""Fixtures of the hospital side: a reading context, a made-up ECG, and the folder of real recordings where there is one."""
+"""Fixtures of the hospital side: a reading context, a made-up ECG, and the folder of real recordings where
+there is one.
+"""
 
 from collections.abc import Callable
 from pathlib import Path

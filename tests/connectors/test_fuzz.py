@@ -1,4 +1,6 @@
-"""Whatever the bytes: a reader gives an ECG or one of our two refusals, and takes no more memory than the payload explains."""
+"""Whatever the bytes: a reader gives an ECG or one of our two refusals, and takes no more memory than the
+payload explains.
+"""
 
 import re
 import tracemalloc

@@ -1,4 +1,5 @@
-"""What real files taught: each oddity of the corpus's recordings, on a small file of our own, so that it is tested anywhere.
+"""What real files taught: each oddity of the corpus's recordings, on a small file of our own, so that it is tested
+anywhere.
 
 The real files themselves are read in place by test_corpus.py and by the tests of their formats.
 """
@@ -48,7 +49,9 @@ def test_a_converter_writes_one_sample_less_than_ten_seconds(ecg: Ecg, read_one:
 
 
 def test_groups_without_label_and_leads_called_i_not_lead_i(ecg: Ecg, read_one: ReadOne) -> None:
-    """A GE cart's export: only ORIGINAL and DERIVED tell the recording from the median beat, which here stands first."""
+    """A GE cart's export: only ORIGINAL and DERIVED tell the recording from the median beat, which here stands
+    first.
+    """
 
     def change(dataset: Dataset) -> None:
         rhythm = dataset.WaveformSequence[0]
@@ -184,7 +187,9 @@ def test_wfdb_samples_behind_the_header_of_a_matlab_file(ecg: Ecg, read_one: Rea
 def test_wfdb_gains_that_are_wrong_are_believed_and_left_to_judgement(
     ecg: Ecg, read_one: ReadOne, stated: str, factor: float
 ) -> None:
-    """µV samples under 4880/mV come out five times too small, under 200/mV five times too large; the amplitude shows it."""
+    """µV samples under 4880/mV come out five times too small, under 200/mV five times too large; the amplitude
+    shows it.
+    """
     files = wfdb_writer.write_record(ecg, "r1")
     found = read_one(
         pack_record(files | {"r1.hea": files["r1.hea"].replace(b" 1000.0(0)/mV", f" {stated}/mV".encode())})

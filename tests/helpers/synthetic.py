@@ -27,7 +27,9 @@ PROJECTIONS = np.array(
 
 
 def synthetic_ecgs(count: int = 6, seed: int = 12) -> list[NDArray[np.float32]]:
-    """`count` signals (12, 5000) in mV at 500 Hz; heart rate, wave sizes, wander and noise differ from one to the next."""
+    """`count` signals (12, 5000) in mV at 500 Hz; heart rate, wave sizes, wander and noise differ from one to
+    the next.
+    """
     draw = np.random.default_rng(seed)
     return [_ecg(draw) for _ in range(count)]
 

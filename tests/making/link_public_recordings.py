@@ -1,8 +1,9 @@
 """Lays out freely licensed public recordings for the demo encoder, as links to where they lie; none of them is copied.
 
-`python -m tests.making.link_public_recordings INDEX.tsv OUT` reads a table of files (columns path, format, licence, …; paths relative to
-the table) and makes `OUT/pretrain` and `OUT/probe`. Only recordings under CC-BY, CC0 or MIT are taken. PTB-XL's folds 1 to 5 are for
-pretraining and 6 to 10 for the probe, with their diagnostic superclasses in `OUT/probe/labels.csv`; a fold never shares a patient.
+`python -m tests.making.link_public_recordings INDEX.tsv OUT` reads a table of files (columns path, format, licence, …;
+paths relative to the table) and makes `OUT/pretrain` and `OUT/probe`. Only recordings under CC-BY, CC0 or MIT are
+taken. PTB-XL's folds 1 to 5 are for pretraining and 6 to 10 for the probe, with their diagnostic superclasses in
+`OUT/probe/labels.csv`; a fold never shares a patient.
 """
 
 import argparse

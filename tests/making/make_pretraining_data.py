@@ -1,10 +1,12 @@
-"""Makes the generated recordings that the demo model is pretrained, trained and probed on; needed at development time only.
+"""Makes the generated recordings that the demo model is pretrained, trained and probed on; needed at development time
+only.
 
-`python -m tests.making.make_pretraining_data OUT --patients 4000 --first-seed 100000` writes NPZ files that `ecgfm-clinical pretrain --data
-OUT` reads, and `OUT/labels.csv`, which says what was altered in each and which outcomes were drawn for it, for `ecgfm-clinical model
-probe --labels`. Recordings come from the published generator `deepfake-ecg` and are altered by the demo's rules. Each is a function of
-its seed alone. Seeds below 1000 are the demo's own, 1000 to 99999 the demo heads', 100000 to 499999 the encoder's, and those from 500000
-on are met by nobody in training.
+`python -m tests.making.make_pretraining_data OUT --patients 4000 --first-seed 100000` writes NPZ files that
+`ecgfm-clinical pretrain --data OUT` reads, and `OUT/labels.csv`, which says what was altered in each and which outcomes
+were drawn for it, for `ecgfm-clinical model probe --labels`. Recordings come from the published generator
+`deepfake-ecg` and are altered by the demo's rules. Each is a function of its seed alone. Seeds below 1000 are the
+demo's own, 1000 to 99999 the demo heads', 100000 to 499999 the encoder's, and those from 500000 on are met by nobody in
+training.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Makes the demo's recordings with the published generator `deepfake-ecg`; needed at development time only.
 
-`python -m tests.making.make_recordings` writes `ecgfm_clinical/shipped/data/recordings.npz`; the README beside that file says what
-is in it.
+`python -m tests.making.make_recordings` writes `ecgfm_clinical/shipped/data/recordings.npz`; the README beside that
+file says what is in it.
 """
 
 import argparse

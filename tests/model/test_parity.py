@@ -1,7 +1,7 @@
 """The network equals fairseq-signals on every tensor recorded from it, NaN where it gives NaN.
 
-Logits, probabilities and pooled embeddings: 5e-6 absolute. Hidden states are sums of float32, which another processor adds up in
-another order: `float32_sums` bounds them relative to the tensor's scale.
+Logits, probabilities and pooled embeddings: 5e-6 absolute. Hidden states are sums of float32, which another processor
+adds up in another order: `float32_sums` bounds them relative to the tensor's scale.
 """
 
 import math
@@ -45,8 +45,8 @@ def close(found: Tensor, expected: NDArray[np.float32], tolerance: float = TOLER
 def float32_sums(expected: NDArray[np.float32]) -> float:
     """How far two float32 computations of the same sums may be apart.
 
-    Rounding errors of a sum of n terms in two orders differ by about sqrt(n) units. The longest sum of the recorded networks is
-    the positional convolution's: 128 taps of 64 / 16 channels.
+    Rounding errors of a sum of n terms in two orders differ by about sqrt(n) units. The longest sum of the recorded
+    networks is the positional convolution's: 128 taps of 64 / 16 channels.
     """
     return math.sqrt(128 * 4) * float(np.finfo(np.float32).eps) * float(np.abs(expected).max())
 
@@ -104,7 +104,8 @@ def test_every_hidden_state(finetuned: EcgFm, recorded: dict[str, NDArray[np.flo
     close(torch.sigmoid(logits), recorded["nopad.probs"])
     close(finetuned.embed(source), recorded["nopad.pooled"])
     close_sums(states["encoder_x"], recorded["nopad.encoder_out_after_inplace_zeroing"])  # nothing is padded
-    # The reference computes attention another way when it is asked for the weights; the outputs stay within the tolerance.
+    # The reference computes attention another way when it is asked for the weights; the outputs stay within the
+    # tolerance.
     close(logits, recorded["sal.logits"])
     close_sums(states["encoder_x"][:1], recorded["sal.encoder_x"])
 

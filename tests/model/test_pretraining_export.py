@@ -1,4 +1,6 @@
-"""A pretrained encoder leaves as a bundle, or as a file of fairseq-signals' own layout with the same keys, shapes and numbers."""
+"""A pretrained encoder leaves as a bundle, or as a file of fairseq-signals' own layout with the same keys,
+shapes and numbers.
+"""
 
 import dataclasses
 from pathlib import Path

@@ -324,8 +324,8 @@ def _delimiters(content: bytes) -> tuple[Delimiters, tuple[Finding, ...]]:
 def _segment_spans(content: bytes, separator: bytes) -> tuple[list[tuple[int, int]], tuple[Finding, ...]]:
     """Where each segment lies: between the ends that MSH has.
 
-    Where CR ends MSH, as §2.5.2 wants, a line feed is text. Where a bare LF does, each LF ends a segment, and a line that
-    names none continues the one above.
+    Where CR ends MSH, as §2.5.2 wants, a line feed is text. Where a bare LF does, each LF ends a segment, and a line
+    that names none continues the one above.
     """
     lines, line_feeds = _ends(content)
     spans: list[tuple[int, int]] = []

@@ -1,4 +1,6 @@
-"""MUSE, CardioSoft, Philips, SCP-ECG and EDF: exact on files of our own, and alike to independent readers on real ones."""
+"""MUSE, CardioSoft, Philips, SCP-ECG and EDF: exact on files of our own, and alike to independent readers on
+real ones.
+"""
 
 import base64
 import zlib

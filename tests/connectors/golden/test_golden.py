@@ -1,4 +1,6 @@
-"""The golden files: this package reads each one right, they are the same files everywhere, and other readers can be checked."""
+"""The golden files: this package reads each one right, they are the same files everywhere, and other readers
+can be checked.
+"""
 
 import json
 import sys

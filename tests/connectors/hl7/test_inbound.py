@@ -1,4 +1,6 @@
-"""An ECG inside an HL7 message is read with the right signal, patient, order, time and identity, or refused with the reason."""
+"""An ECG inside an HL7 message is read with the right signal, patient, order, time and identity, or refused
+with the reason.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace

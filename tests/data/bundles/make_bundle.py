@@ -5,9 +5,9 @@ Run with that version's packages, from an empty checkout of it:
     git archive dd64663 | tar -x -C OLD
     PYTHONPATH=OLD:OLD/model:OLD/connectors python tests/data/bundles/make_bundle.py tests/data/bundles/dd64663
 
-The bundle is tiny, with random weights; it has calibrations of both kinds, thresholds, and thresholds of a site. `told.json` holds
-the scores of it and of the demo bundle. `tests/model/test_earlier_bundles.py` opens both. The program of today cannot run this
-file, and need not.
+The bundle is tiny, with random weights; it has calibrations of both kinds, thresholds, and thresholds of a site.
+`told.json` holds the scores of it and of the demo bundle. `tests/model/test_earlier_bundles.py` opens both. The program
+of today cannot run this file, and need not.
 """
 
 import json

@@ -7,7 +7,8 @@ Run with that version's packages, from an empty checkout of it:
 
 The store is small and holds every kind of sealed value: payloads read and refused, ECGs in two versions, outcomes, ADT
 demographics, a merge, results that wait, were acknowledged, refused, corrected, withdrawn and moved to another patient,
-models, a shadow's answers. `tests/clinical/staging/test_seals.py` opens it. The program of today cannot run this file, and need not.
+models, a shadow's answers. `tests/clinical/staging/test_seals.py` opens it. The program of today cannot run this file,
+and need not.
 """
 
 import gzip
