@@ -245,7 +245,7 @@ def _report(news: "Progress") -> None:
     progress_console().print(
         f"{news.split} update {news.update}/{news.updates} epoch {news.epoch}: loss {values['loss']:.3f} "
         f"(contrastive {values['contrastive']:.3f}, CMSC {values['cmsc']:.3f}), accuracy {values['accuracy']:.1%}, "
-        f"codes {values['code_perplexity']:.0f}, {values['pairs_per_second']:.1f} pairs/s"
+        f"codes {values['code_perplexity']:.0f}, {values['pairs_per_second']:.1f} pairs/s on {news.device}"
     )
 
 

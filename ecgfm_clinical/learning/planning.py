@@ -116,6 +116,7 @@ def plan(
 ) -> Plan:
     """The plan that the settings describe for this head."""
     learning, rules = settings.learning, settings.rules(head)
+    tuning = fine_tuning or (LOW_RANK if method == "lora" else FineTuning())
     return Plan(
         head=head,
         labelling=labels,
@@ -127,7 +128,9 @@ def plan(
             drop_if_outcome_first=learning.drop_if_outcome_first,
         ),
         evaluability=rules,
-        fine_tuning=replace(fine_tuning or (LOW_RANK if method == "lora" else FineTuning()), seed=seed),
+        fine_tuning=replace(
+            tuning, seed=seed, device=settings.model.device if tuning.device == "auto" else tuning.device
+        ),
         calibration=learning.calibration,
         operating_point=operating_rule(learning.operating_point(head)),
         site_operating_points={

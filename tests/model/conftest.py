@@ -4,10 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ecgfm.checkpoint import Bundle
 from ecgfm.records import Record
 from tests.helpers.tiny_models import write_tiny_bundle
+
+
+@pytest.fixture
+def exact_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No TF32 on a GPU while this test runs: cuDNN would take it for convolutions unasked."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
 
 
 @pytest.fixture(scope="session")

@@ -178,6 +178,7 @@ def test_bf16_autocast_stays_near_float32() -> None:
 
 
 @pytest.mark.cuda
+@pytest.mark.usefixtures("exact_float32")
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
 @pytest.mark.parametrize("bf16", [False, True], ids=["float32", "bf16"])
 def test_a_step_on_cuda_equals_the_recorded_one(bf16: bool) -> None:

@@ -17,8 +17,9 @@ from lightning.fabric.plugins import MixedPrecision
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from ecgfm import devices
 from ecgfm.checkpoint import Bundle
-from ecgfm.errors import TrainingError
+from ecgfm.errors import RuntimeUnavailable, TrainingError
 from ecgfm.finetuning import train
 from ecgfm.finetuning.dataset import Example, epoch_batches, label_matrix
 from ecgfm.finetuning.embedding import embed
@@ -93,7 +94,7 @@ def test_a_linear_probe_learns_and_stands_in_a_bundle_as_in_training(tmp_path: P
     bundle = Bundle.write(
         tmp_path / "bundle", trained.network, name="planted", version="1", demo=True, provenance=trained.record
     )
-    predictor = Predictor.from_bundle(bundle.path)
+    predictor = Predictor.from_bundle(bundle.path, device="cpu")
     predicted = predictor.predict([record_of(one.key) for one in unseen[:5]])
     assert [p.heads[0].probability for p in predicted] == pytest.approx(own[:5, 0], abs=1e-5)
 
@@ -279,6 +280,37 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
         train.fine_tune(tiny_network(seed=1), SPEC, SPLIT, record_of, QUICK, folder=tmp_path)
     with pytest.raises(TrainingError, match="other ECGs, settings"):
         train.fine_tune(tiny_network(), SPEC, SPLIT, record_of, replace(QUICK, learning_rate=1e-4), folder=tmp_path)
+
+
+def test_a_run_says_and_keeps_where_it_trains_and_does_not_move_unasked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    settings = replace(QUICK, max_epochs=1)
+    run = train.fine_tune(
+        tiny_network(),
+        SPEC,
+        SPLIT,
+        record_of,
+        settings,
+        folder=tmp_path,
+        progress=lambda done, total, text: said.append(text),
+    )
+    assert said[0] == "on cpu"
+    assert "epoch 1 on cpu, loss" in said[1]
+    assert run.record["device"] == "cpu"
+    devices.keep_device(tmp_path, "cuda")
+    for team in (None, train.launch(settings)):
+        with pytest.raises(RuntimeUnavailable, match="began on"):
+            train.fine_tune(
+                tiny_network(),
+                SPEC,
+                SPLIT,
+                record_of,
+                replace(settings, device="auto"),
+                folder=tmp_path,
+                team=team,
+            )
 
 
 def test_a_full_disk_keeps_the_older_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ecgfm.devices import choose_device
 from ecgfm.errors import TrainingError
 from ecgfm.finetuning.dataset import Example, Reader, ahead, read_segments
 from ecgfm.network import EcgFm
-from ecgfm.runtimes.torch_runtime import choose_device
 from ecgfm.signal import PREPROCESSING
 
 Embedding = NDArray[np.float32]  #: (segments, width) of one ECG

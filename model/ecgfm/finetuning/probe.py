@@ -19,11 +19,11 @@ from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from ecgfm.devices import choose_device
 from ecgfm.errors import DataError, RecordingError
 from ecgfm.metrics import BOOTSTRAP_REPLICATES, Interval, auprc, auroc, bootstrap
 from ecgfm.network import EcgFm
 from ecgfm.recording_files import Source
-from ecgfm.runtimes.torch_runtime import choose_device
 from ecgfm.signal import prepare, reasons_not_scored
 
 Floats = NDArray[np.float64]

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from ecgfm.errors import TrainingError
+from ecgfm.devices import device_of, keep_device, training_device
+from ecgfm.errors import RuntimeUnavailable, TrainingError
 from ecgfm.finetuning.dataset import (
     Draw,
     Example,
@@ -39,7 +40,7 @@ from ecgfm.finetuning.lowrank import add_adapters, merge_adapters
 from ecgfm.heads import HeadSpec
 from ecgfm.network import EcgFm
 from ecgfm.training.checkpoints import read_checkpoint, write_checkpoint
-from ecgfm.training.cpu_layers import speed_up_cpu
+from ecgfm.training.cpu_layers import described, speed_up_cpu
 from ecgfm.training.journal import Journal, has_tensorboard
 from ecgfm.training.team import Precision, Team
 
@@ -245,10 +246,18 @@ def fine_tune(
     """Fine-tune in `folder`, which holds the checkpoint and the journal; call again to go on after a kill.
 
     `team` is the processes that came together already; launched by the settings where it is None. Raises TrainingError: a label
-    without both classes, a checkpoint of another run in the folder, a full disk, a loss that is not finite.
+    without both classes, a checkpoint of another run in the folder, a full disk, a loss that is not finite. RuntimeUnavailable: a
+    device that is not here, or another one than the run began on where none was named.
     """
     check_split(split, spec.labels)
-    run = _Run(base, spec, split, read, settings, folder, team or launch(settings), progress)
+    if team is None:
+        team = launch(replace(settings, device=training_device(settings.device, folder)))
+    began = device_of(folder)
+    if settings.device == "auto" and began not in (None, team.device.type):
+        raise RuntimeUnavailable(
+            f"the run in {folder} began on {began} and would go on on {team.device.type}; name the device to go on with"
+        )
+    run = _Run(base, spec, split, read, settings, folder, team, progress)
     return run.to_the_end()
 
 
@@ -299,6 +308,10 @@ class _Run:
 
     def to_the_end(self) -> Trained:
         self._resume()
+        if self.team.first:
+            keep_device(self.folder, self.team.device.type)
+        where = described(self.team.device.type, self.settings.precision)
+        self.progress(self.updates, self.total, f"on {where}")
         with Journal(
             self.folder / JOURNAL, _COLUMNS, updates=self.updates, curves=has_tensorboard(), write=self.team.first
         ) as journal:
@@ -322,7 +335,9 @@ class _Run:
             loss = self._update(draws, loaded)
             self.update_in_epoch, self.updates = number + 1, self.updates + 1
             journal.write(self.updates, self.epoch, {"loss": loss})
-            self.progress(self.updates, self.total, f"epoch {self.epoch + 1}, loss {loss:.4f}")
+            self.progress(
+                self.updates, self.total, f"epoch {self.epoch + 1} on {self.team.device.type}, loss {loss:.4f}"
+            )
             if self.updates % self.settings.checkpoint_every == 0:
                 self._keep(journal)
 
@@ -438,6 +453,7 @@ class _Run:
     def _record(self) -> dict[str, Any]:
         return {
             **asdict(self.settings),
+            "device": self.team.device.type,
             "pos_weight": [round(float(value), 6) for value in self.pos_weight.cpu()],
             "updates": self.updates,
             "best_epoch": self.best_epoch + 1,
@@ -478,7 +494,7 @@ def launch(settings: FineTuning) -> Team:
     """Devices, precision and, under torchrun, the other processes. Raises RuntimeUnavailable, TrainingError."""
     return Team.launch(
         "fine-tuning (but not method linear)",
-        device=settings.device,
+        device=training_device(settings.device),
         devices=settings.devices,
         nodes=settings.nodes,
         precision=settings.precision,

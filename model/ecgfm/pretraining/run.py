@@ -8,7 +8,7 @@ divides `micro_batches_per_update`, and goes on after a restart as if it had not
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -16,13 +16,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from ecgfm.devices import keep_device, training_device
 from ecgfm.errors import TrainingError
 from ecgfm.pretraining.batches import ShareOf, TrainingBatches, ValidationBatches, torch_seed
 from ecgfm.pretraining.checkpoint import BEST, CHECKPOINTS, Checkpoint, checkpoint_path, newest_checkpoint
 from ecgfm.pretraining.objective import Batch, Losses, Pretraining
 from ecgfm.pretraining.recipe import Recipe
 from ecgfm.pretraining.shards import ShardSet
-from ecgfm.training.cpu_layers import speed_up_cpu
+from ecgfm.training.cpu_layers import described, speed_up_cpu
 from ecgfm.training.journal import Journal
 from ecgfm.training.optimiser import ReferenceAdam
 from ecgfm.training.sharding import load_whole_optimiser, whole_state
@@ -54,7 +55,7 @@ _COLUMNS = (
 class Machine:
     """What the computer has; none of it changes what is learnt, up to rounding."""
 
-    accelerator: str = "auto"  #: cpu, cuda or auto
+    accelerator: str = "auto"  #: cpu, cuda or auto: where the run began, CUDA where present for a new one
     processes: int = 1  #: on all machines together, as started by torchrun
     local_processes: int = 1  #: on this machine
     workers: int = 0  #: processes that read ahead, for each training process
@@ -77,6 +78,7 @@ class Progress:
     epoch: int
     split: str  #: training or validation
     metrics: dict[str, float]
+    device: str  #: where it trains, in words
 
 
 def pretrain(
@@ -95,10 +97,11 @@ def pretrain(
 
     Raises:
         DataError: the shards do not fill one update.
-        RuntimeUnavailable: lightning is missing.
+        RuntimeUnavailable: lightning is missing, or the device is, on which the run began.
         TrainingError: a loss is not finite, the disk is full, or the folder belongs to another recipe or other data.
     """
     machine = machine or Machine()
+    machine = replace(machine, accelerator=training_device(machine.accelerator, folder))
     run = _Run(_team(recipe, machine), recipe, shards, folder, machine, report)
     return run.train(min(max_updates or run.updates, run.updates), stop)
 
@@ -143,6 +146,8 @@ class _Run:
         self.sums = torch.zeros(len(_SUMMED), dtype=torch.float64)  #: of the updates since the last report
         self.since = 0  #: the number of those updates
         resumed = self._resume()
+        if team.first:
+            keep_device(folder, team.device.type)
         if team.device.type == "cpu" and not recipe.training.compile:
             speed_up_cpu(self.model)
         network = torch.compile(self.model, dynamic=True) if recipe.training.compile else self.model
@@ -282,7 +287,12 @@ class _Run:
         }
         self.journal.write(self.update, epoch, metrics, split=split)
         if self.report is not None and self.team.first:
-            self.report(Progress(update=self.update, updates=self.updates, epoch=epoch, split=split, metrics=metrics))
+            device = described(self.team.device.type, self.recipe.training.precision)
+            self.report(
+                Progress(
+                    update=self.update, updates=self.updates, epoch=epoch, split=split, metrics=metrics, device=device
+                )
+            )
         return metrics
 
     def _save(self) -> int:

@@ -38,6 +38,7 @@ class OpenVinoRuntime:
             raise RuntimeUnavailable(
                 f"the openvino runtime is for CPUs; for device {device!r} choose 'torch' or 'onnx'"
             )
+        _check_environment()
         core = _core()
         threads = threads or os.cpu_count() or 1
         streams = min(self.batch, threads)
@@ -84,6 +85,19 @@ class OpenVinoRuntime:
 
     def embed(self, segments: NDArray[np.float32]) -> NDArray[np.float32]:
         return self.outputs(segments)[EMBEDDING]
+
+
+def _check_environment() -> None:
+    """Raises RuntimeUnavailable where oneDNN is told to see less than the processor has: OpenVINO then crashes the process.
+
+    OpenVINO looks at the processor itself and asks the oneDNN inside it for kernels that oneDNN was forbidden to make.
+    """
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "DEFAULT")
+    if limit.upper() not in ("DEFAULT", "ALL"):
+        raise RuntimeUnavailable(
+            f"the environment sets ONEDNN_MAX_CPU_ISA={limit}, which OpenVINO does not bear; unset it, or choose runtime 'torch' "
+            "or 'onnx'"
+        )
 
 
 @cache

@@ -1,10 +1,14 @@
 """Run the network with torch: float32 on CPU, the runtime every other one is compared with; CUDA where present."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ecgfm.devices import choose_device
 from ecgfm.errors import RuntimeUnavailable
 from ecgfm.network import EcgFm
 from ecgfm.signal import LEADS, SEGMENT_SAMPLES
@@ -58,8 +62,19 @@ class TorchRuntime:
     def encode(self, source: Tensor) -> Tensor:
         """Pooled embeddings (B, width) in float32 of a tensor on this device; the heads always run in float32."""
         reduced = self._precision != torch.float32
-        with torch.autocast(self._device.type, dtype=self._precision, enabled=reduced):
+        with _no_tf32(), torch.autocast(self._device.type, dtype=self._precision, enabled=reduced):
             return self._network.embed(source).float()
+
+
+@contextmanager
+def _no_tf32() -> Iterator[None]:
+    """On a GPU float32 means float32: cuDNN would take TF32 for convolutions unasked and move a probability by 1e-4."""
+    convolutions, products = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = False, False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = convolutions, products
 
 
 def _convert_matrices(network: EcgFm, precision: torch.dtype) -> None:
@@ -89,17 +104,3 @@ class _CudaGraph:
         self._source.copy_(self._pinned, non_blocking=True)
         self._graph.replay()
         return self._embedding
-
-
-def choose_device(name: str) -> torch.device:
-    """`auto`, `cpu`, `cuda` or `cuda:N` -> the device; raises `RuntimeUnavailable`."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise RuntimeUnavailable(
-            f"device {name!r} was asked for, but torch sees no CUDA device; use device 'cpu' or 'auto'"
-        )
-    try:
-        return torch.device(name)
-    except RuntimeError as error:
-        raise RuntimeUnavailable(f"{name!r} is no device; use 'auto', 'cpu' or 'cuda'") from error

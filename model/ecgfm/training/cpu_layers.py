@@ -92,6 +92,13 @@ def _times_transposed(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return product(x, weight, bias)
 
 
+def described(device: str, precision: str) -> str:
+    """Where a run trains, in words, and what is slow there."""
+    if device == "cpu" and precision == "bf16-mixed" and not packs(torch.bfloat16):
+        return "cpu (bf16 is slow on this processor; 32-true is faster)"
+    return device
+
+
 @cache
 def packs(kind: torch.dtype) -> bool:
     """Whether `packed_product` takes this type on this machine."""
