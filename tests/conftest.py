@@ -15,6 +15,35 @@ from pathlib import Path
 
 import pytest
 
+from ecgfm import devices
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """A worker a core (four at most) for the whole suite; none for files by name, which end sooner than workers start."""
+    cores = len(os.sched_getaffinity(0))
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    return min(cores, 4) if whole and cores > 1 else 0
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Workers share the cores: more threads than one each (torch's, BLAS's) would only wait for each other."""
+    if config.getoption("numprocesses", None):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests stay on one worker, with the fixtures they share."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+
+@pytest.fixture(autouse=True)
+def auto_is_the_cpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test depends on what device "auto" finds: a GPU is seen by those alone that are marked `cuda`, and name it."""
+    if request.node.get_closest_marker("cuda") is None:
+        monkeypatch.setattr(devices, "cuda_present", lambda: False)
+
 
 def _free_port() -> int:
     with closing(socket.socket()) as probe:
@@ -74,7 +103,7 @@ class PostgresqlServer:
             cwd=self._folder,
             **self._account,  # type: ignore[call-overload]  # as above
         )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         ready = [str(self._programs / "pg_isready"), "-h", "127.0.0.1", "-p", str(self.port), "-q"]
         while subprocess.run(ready, check=False).returncode != 0:
             if self._process.poll() is not None or time.monotonic() > deadline:

@@ -8,6 +8,8 @@ breaks a promise is written to the working folder. The promises, of any input: o
 """
 
 import os
+import re
+import subprocess
 import sys
 import tempfile
 import time
@@ -60,6 +62,7 @@ SEEDS: dict[str, Callable[[], bytes]] = {
     "framer": lambda: frame(b"MSH|^~\\&|A|B|C|D|2026||ORU^R01|M1|P|2.5.1\rPID|1\r") * 2,
 }
 SECONDS, FIXED, FACTOR = 2.0, 24 * 2**20, 20
+HEADROOM = 1024  #: MB that a run may grow by, above what its process holds at rest
 
 
 def read_payload(content: bytes) -> None:
@@ -102,6 +105,14 @@ def promised(target: Callable[[bytes], None]) -> Callable[[bytes], None]:
     return run
 
 
+def resident_at_rest(name: str) -> int:
+    """MB that a process for this target holds after its first input: what it needs differs several times between machines."""
+    command = [sys.executable, __file__, name, "-runs=1", "-rss_limit_mb=0"]
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return max(int(found) for found in re.findall(r"rss: (\d+)Mb", done.stderr))
+
+
 def main() -> None:
     if len(sys.argv) < 2 or sys.argv[1] not in SEEDS:
         sys.exit(f"usage: fuzz_coverage.py {'|'.join(SEEDS)} [libFuzzer's options]")
@@ -109,7 +120,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         seed = Path(folder) / name
         seed.write_bytes(SEEDS[name]())
-        options = ["-timeout=20", "-rss_limit_mb=2048", f"-max_len={4 * seed.stat().st_size}", *sys.argv[1:], folder]
+        given = sys.argv[1:]
+        if not any(option.startswith("-rss_limit_mb=") for option in given):
+            given = [f"-rss_limit_mb={resident_at_rest(name) + HEADROOM}", *given]
+        options = ["-timeout=120", f"-max_len={4 * seed.stat().st_size}", *given, folder]
         atheris.Setup([sys.argv[0], *options], promised(feed_framer if name == "framer" else read_payload))
         atheris.Fuzz()
 

@@ -50,7 +50,7 @@ def make_ecg(number: int = 1, signal: ArrayLike | None = None, **changes: object
     return replace(ecg, **changes)  # type: ignore[arg-type]  # each test names fields of Ecg
 
 
-def wait_until(condition: Callable[[], object], *, timeout: float = 30.0) -> None:
+def wait_until(condition: Callable[[], object], *, timeout: float = 120.0) -> None:
     """Return once `condition` holds. Raises TimeoutError."""
     deadline = time.monotonic() + timeout
     while not condition():

@@ -165,7 +165,7 @@ def _environment() -> dict[str, str]:
 
 def test_a_killed_run_goes_on_as_if_it_had_not_been(recipe: Recipe, shards: ShardSet, tmp_path: Path) -> None:
     command = [sys.executable, *_command(tmp_path, shards, "killed:plain:100", kill_after=8)]
-    killed = subprocess.run(command, env=_environment(), capture_output=True, text=True, check=False, timeout=250)
+    killed = subprocess.run(command, env=_environment(), capture_output=True, text=True, check=False, timeout=900)
     assert killed.returncode == -signal.SIGKILL, killed.stderr[-3000:]
     assert _last(tmp_path / "killed").name == "update-00000006.pt"
     assert {row["update"] for row in _metrics(tmp_path / "killed")} == {"2", "3", "4", "6", "8"}
@@ -190,7 +190,7 @@ def from_two_processes(shards: ShardSet, tmp_path_factory: pytest.TempPathFactor
         capture_output=True,
         text=True,
         check=False,
-        timeout=280,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return folder

@@ -401,7 +401,7 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         check=True,
         capture_output=True,
-        timeout=240,
+        timeout=900,
     )
     together = tiny_with_head()
     together.load_state_dict(torch.load(tmp_path / "together.pt", weights_only=True))

@@ -150,7 +150,7 @@ def test_nothing_that_a_full_run_writes_names_a_patient(tmp_path: Path, free_por
             (tmp_path / "drop" / name).write_bytes(content)
         ehr.wait_for(6, timeout=120)
         written.append(titles())
-        wait_until(lambda: not any(one.is_file() for one in (tmp_path / "drop").iterdir()), timeout=60)
+        wait_until(lambda: not any(one.is_file() for one in (tmp_path / "drop").iterdir()), timeout=120)
         looks = ("status", "status --json", "audit", "audit --verify", "check", "show 1", "show 1 --json", "retain")
         acts = ("replay 1", "replay --refused", "replay --dead", "withdraw 1 --yes", f"backup {tmp_path / 'copy.db'}")
         for line in (*looks, *acts, "show 999", "show CANARYBIRD"):

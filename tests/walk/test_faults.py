@@ -57,7 +57,7 @@ def mllp(service: Service, number: int) -> str:
 
 def everything_rests(store: Store) -> None:
     """Nothing waits, the sum closes, and the audit trail is whole."""
-    wait_until(lambda: not store.questions.counts().waiting and not store.questions.backlog().destinations, timeout=60)
+    wait_until(lambda: not store.questions.counts().waiting and not store.questions.backlog().destinations, timeout=120)
     table = store.questions.count_table()
     for counts in (table.total, *table.by_source.values(), *table.by_head.values()):
         assert counts.received == counts.scored + counts.not_evaluable + counts.failed

@@ -95,9 +95,9 @@ def test_dcmtk_in_python_hl7_out(running: Service, store: Store, receiver: Pytho
     for number in numbers:
         (tmp_path / f"{number}.dcm").write_bytes(dicom_writer.write_ecg(make_ecg(number)))
     peer = ["-aec", "ECGFM", "127.0.0.1", str(running.ports["dicom"])]
-    subprocess.run([ECHOSCU, *peer], check=True, timeout=60)
+    subprocess.run([ECHOSCU, *peer], check=True, timeout=120)
     files = [str(tmp_path / f"{number}.dcm") for number in numbers]
-    subprocess.run([STORESCU, "-R", *peer, *files], check=True, timeout=60)
+    subprocess.run([STORESCU, "-R", *peer, *files], check=True, timeout=120)
 
     wait_until(lambda: len(receiver.messages) == len(numbers))
     ids = [store.ecgs.find(f"1.2.3.{number}")[0] for number in numbers]

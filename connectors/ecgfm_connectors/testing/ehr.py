@@ -83,7 +83,7 @@ class EhrReceiver:
         """Send the delayed answers."""
         self._released.set()
 
-    def wait_for(self, count: int, timeout: float = 30.0) -> tuple[bytes, ...]:
+    def wait_for(self, count: int, timeout: float = 120.0) -> tuple[bytes, ...]:
         """The messages, once there are `count` of them. Raises TimeoutError."""
         with self._lock:
             if not self._lock.wait_for(lambda: len(self._messages) >= count, timeout):

@@ -122,7 +122,7 @@ def test_two_processes_train_one_candidate(command: Command, tmp_path: Path) -> 
         [*torchrun, str(script), *words, "--settings", str(tmp_path / "clinic" / "settings.toml")],
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=900,
         check=False,
     )
     assert done.stdout.startswith("{"), done.stderr
@@ -136,7 +136,7 @@ def test_two_processes_train_one_candidate(command: Command, tmp_path: Path) -> 
         [*torchrun, str(script), "retrain", "reduced_lvef", "--settings", str(tmp_path / "clinic" / "settings.toml")],
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=900,
         check=False,
     )
     assert "a linear probe is fitted by one process" in refused.stderr

@@ -229,7 +229,7 @@ def tls_gateway(tls: TlsFiles, *, to: str, folder: Path) -> Iterator[int]:
     listen = f"OPENSSL-LISTEN:{port},bind={LOOPBACK},reuseaddr,fork,cert={own},cafile={tls.trusted},verify=1"
     process = subprocess.Popen(["socat", listen, f"TCP:{to}"], stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
             try:
                 socket.create_connection((LOOPBACK, port), timeout=5).close()

@@ -195,7 +195,7 @@ def test_dcmtk_storescu(start: Start, inbox: Inbox, ecg: Ecg, context: ReadingCo
     file.write_bytes(write_ecg(ecg))
     scp = start()
     command: list[str | Path] = [STORESCU, "-R", "-aet", "CART", "-aec", "ECGFM", LOOPBACK, str(scp.port), file]
-    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     (found,) = read(inbox.received[0].content, context).ecgs
     assert found.source_id == ecg.source_id

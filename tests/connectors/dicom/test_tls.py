@@ -92,6 +92,6 @@ def test_dcmtk_storescu_over_tls(
     file.write_bytes(write_ecg(ecg))
     command: list[str | Path] = [STORESCU, "-R", "+tls", client.key, client.certificate, "+cf", client.trusted]
     command += ["-aec", "ECGFM", LOOPBACK, str(port), file]
-    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert len(received) == 1

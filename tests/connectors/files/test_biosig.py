@@ -37,7 +37,7 @@ LIMB_LAST = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6", "III", "aVR", "aVL",
 def by_biosig(path: Path, folder: Path, unit: float) -> NDArray[np.float64]:
     """(channels, samples) in mV."""
     out = folder / "signal.npy"
-    subprocess.run([PYTHON, "-c", PROGRAM, path, out], check=True, capture_output=True, timeout=60)
+    subprocess.run([PYTHON, "-c", PROGRAM, path, out], check=True, capture_output=True, timeout=120)
     samples: NDArray[np.float64] = np.load(out).T * unit
     return samples
 

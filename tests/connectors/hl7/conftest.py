@@ -57,13 +57,13 @@ def staged() -> Verdict:
 
 @pytest.fixture
 def wait_until() -> Callable[[Callable[[], bool]], None]:
-    """Returns once the condition holds; fails after half a minute."""
+    """Returns once the condition holds; fails after two minutes."""
 
     def wait(holds: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not holds():
             if time.monotonic() > deadline:
-                pytest.fail("the condition did not come true within 30 s")
+                pytest.fail("the condition did not come true within 120 s")
             threading.Event().wait(0.02)
 
     return wait

@@ -79,7 +79,7 @@ def test_their_client_calls_us(
     file = tmp_path / "oru.hl7"
     file.write_bytes(message("M1"))
     command = [str(NODE), str(PEERS / "client.cjs"), library, str(listener.port), str(file)]
-    done = subprocess.run(command, check=True, capture_output=True, timeout=60)
+    done = subprocess.run(command, check=True, capture_output=True, timeout=120)
     assert b"\nMSA|AA|M1" in done.stdout
     (content,) = received
     assert lines(content)[1:] == lines(message("M1"))[1:]
