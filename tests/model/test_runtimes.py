@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ecgfm.testing import tiny_network
 
 from ecgfm import runtimes
 from ecgfm.checkpoint import Bundle
@@ -23,6 +22,7 @@ from ecgfm.runtimes.onnx_runtime import choose_provider
 from ecgfm.runtimes.openvino_runtime import OpenVinoRuntime
 from ecgfm.signal import reasons_not_scored
 from tests.helpers.synthetic import synthetic_ecgs
+from tests.helpers.tiny_models import tiny_network
 
 NEEDS = {"onnx": "onnxruntime", "openvino": "openvino", "openvino-bf16": "openvino"}
 ON_CPU = [name for name in runtimes.NAMES if name != "torch-fp16"]
