@@ -1,6 +1,7 @@
 """The figures that operators and interface teams rely on are the program's own: limits, thresholds, defaults, ports."""
 
 import inspect
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from ecgfm_clinical.ecg import evaluability
+from ecgfm_clinical.operate import story
 from ecgfm_clinical.operate.setup import example_settings
 from ecgfm_clinical.pipeline.reporting import BUSY_ANSWERS
 from ecgfm_clinical.settings import DicomListener, DicomSource, HeadRules, Hl7Listener, Settings
@@ -70,6 +72,12 @@ RUNBOOK = {
 )
 def test_the_document_states_the_figure_of_the_program(document: str, sentence: str) -> None:
     assert sentence in " ".join((ROOT / document).read_text(encoding="utf-8").split())
+
+
+def test_the_words_by_which_the_runbook_reads_status_are_in_status() -> None:
+    words = set(re.findall(r"\*([a-z][a-z ]+)\*", (ROOT / "deploy" / "RUNBOOK.md").read_text(encoding="utf-8")))
+    assert {"messages waiting", "refused by the receiver"} <= words
+    assert not [word for word in words if word not in inspect.getsource(story)]
 
 
 def test_the_containers_run_as_the_user_that_the_runbook_names() -> None:
