@@ -225,9 +225,9 @@ def _shards(recipe: "Recipe", folder: Path, source: "Source | None", workers: in
     with _Bar("preparing") as bar:
         made = prepare_shards(source, folder, settings, bar)
     told = made.manifest
-    left_out = "".join(f", {count} left out ({reason})" for reason, count in told["excluded"].items())
+    left_out = "".join(f", {count} left out ({reason})" for reason, count in told.excluded.items())
     progress_console().print(
-        f"{folder}: {told['used']} of {told['recordings']} recordings, {told['rows']} segments, {told['unreadable']} unreadable"
+        f"{folder}: {told.used} of {told.recordings} recordings, {told.rows} segments, {told.unreadable} unreadable"
         f"{left_out}; each is listed in the shard's .json"
     )
     return made

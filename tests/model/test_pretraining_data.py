@@ -9,7 +9,7 @@ import wfdb
 from scipy.io import savemat
 
 from ecgfm.errors import DataError, RecordingError
-from ecgfm.pretraining import shards as shards_module
+from ecgfm.pretraining import shard_manifest
 from ecgfm.pretraining.shards import PrepareSettings, ShardSet, patient_number, prepare_shards
 from ecgfm.recording_files import FolderSource, JoinedSource, Recording
 from ecgfm.signal import LEADS, prepare
@@ -67,11 +67,11 @@ def test_every_kind_is_prepared_and_every_other_recording_is_listed_with_its_rea
         PrepareSettings(recordings_per_shard=4, max_unreadable=0.1),
         lambda done, total: seen.append((done, total)),
     )
-    assert made.manifest["recordings"] == 11
-    assert made.manifest["used"] == 7
-    assert made.manifest["unreadable"] == 1
-    assert made.manifest["excluded"] == {"constant-lead": 1, "nan-lead": 1, "too-short": 1}
-    assert made.manifest["derived_limb_leads"] == 1
+    assert made.manifest.recordings == 11
+    assert made.manifest.used == 7
+    assert made.manifest.unreadable == 1
+    assert made.manifest.excluded == {"constant-lead": 1, "nan-lead": 1, "too-short": 1}
+    assert made.manifest.derived_limb_leads == 1
     assert seen[-1] == (11, 11)
     listed = {
         key: reason
@@ -92,7 +92,7 @@ def test_every_kind_is_prepared_and_every_other_recording_is_listed_with_its_rea
 
 def test_eight_leads_are_left_out_unless_the_limb_leads_may_be_derived(mixed: Path, tmp_path: Path) -> None:
     made = prepare_shards(FolderSource(root=mixed), tmp_path / "shards", PrepareSettings(max_unreadable=0.1))
-    assert made.manifest["excluded"]["nan-lead"] == 2
+    assert made.manifest.excluded["nan-lead"] == 2
     eight = FolderSource(root=mixed, derive_limb_leads=True).read("p2/eight.hea")
     assert eight.derived
     np.testing.assert_allclose(eight.signal[2], eight.signal[1] - eight.signal[0])
@@ -229,7 +229,7 @@ def test_shards_of_another_preprocessing_version_are_refused(
 ) -> None:
     settings = PrepareSettings(max_unreadable=0.1)
     prepare_shards(FolderSource(root=mixed), tmp_path / "shards", settings)
-    monkeypatch.setattr(shards_module, "PREPROCESSING", "another/2")
+    monkeypatch.setattr(shard_manifest, "PREPROCESSING", "another/2")
     with pytest.raises(DataError, match="prepare the shards again"):
         ShardSet.open(tmp_path / "shards")
 

@@ -268,7 +268,8 @@ def test_going_on_with_another_recipe_or_other_data_is_refused(
     other = dataclasses.replace(recipe, optimiser=dataclasses.replace(recipe.optimiser, learning_rate=1.0))
     with pytest.raises(TrainingError, match=r"optimiser\.learning_rate differ"):
         pretrain(other, shards, tmp_path / "run")
-    manifest = {**shards.manifest, "shards": [{**shards.manifest["shards"][0], "sha256": "0"}]}
+    first = dataclasses.replace(shards.manifest.shards[0], sha256="0")
+    manifest = dataclasses.replace(shards.manifest, shards=(first,))
     with pytest.raises(TrainingError, match="another shard set"):
         pretrain(recipe, dataclasses.replace(shards, manifest=manifest), tmp_path / "run")
     longer = _training(recipe, epochs=5, log_every=1)

@@ -10,8 +10,7 @@ One shard is made of a fixed number of recordings, whole or not at all, so an in
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,12 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfm import signal as ecg_signal
+from ecgfm.digest import sha256
 from ecgfm.errors import DataError, RecordingError
+from ecgfm.pretraining import shard_manifest
+from ecgfm.pretraining.shard_manifest import Manifest, ShardEntry
 from ecgfm.recording_files import Source
 from ecgfm.signal import LEADS, PREPROCESSING, SEGMENT_SAMPLES
 
-MANIFEST = "shards.json"
-FORMAT_VERSION = 1
 ROW = np.dtype([("record", "<i8"), ("patient", "<i8"), ("segment", "<i4")])
 UNKNOWN_PATIENT = -1
 _SEGMENT = (len(LEADS), SEGMENT_SAMPLES)
@@ -66,19 +66,20 @@ def prepare_shards(
         for number, start in enumerate(range(0, len(keys), settings.recordings_per_shard))
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / MANIFEST).unlink(missing_ok=True)  # the set is unfinished from here on
+    (folder / shard_manifest.NAME).unlink(missing_ok=True)  # the set is unfinished from here on
     done, unreadable = 0, 0
-    entries: dict[int, dict[str, Any]] = {}
+    entries: dict[int, ShardEntry] = {}
     for number, entry in _run(source, folder, settings, chunks):
         entries[number] = entry
-        done += entry["recordings"]
-        unreadable += len(entry["unreadable"])
+        done += entry.recordings
+        unreadable += len(entry.unreadable)
         if unreadable > settings.max_unreadable * len(keys):
             raise DataError(_too_many(entries, unreadable, len(keys), settings.max_unreadable))
         if progress is not None:
             progress(done, len(keys))
     _drop_strangers(folder, len(chunks))
-    _write_json(folder / MANIFEST, _manifest([entries[chunk.number] for chunk in chunks], settings))
+    made = [entries[chunk.number] for chunk in chunks]
+    Manifest.of(made, dtype=settings.dtype, segment=_SEGMENT).write(folder)
     return ShardSet.open(folder)
 
 
@@ -93,7 +94,9 @@ class _Chunk:
         return f"shard-{self.number:05d}"
 
 
-def _run(source: Source, folder: Path, settings: PrepareSettings, chunks: Sequence[_Chunk]) -> Any:
+def _run(
+    source: Source, folder: Path, settings: PrepareSettings, chunks: Sequence[_Chunk]
+) -> Iterator[tuple[int, ShardEntry]]:
     """(number, entry) of each chunk as it is done; in this process for one worker."""
     if settings.workers == 1 or len(chunks) == 1:
         for chunk in chunks:
@@ -109,7 +112,7 @@ def _run(source: Source, folder: Path, settings: PrepareSettings, chunks: Sequen
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _make_shard(source: Source, folder: Path, settings: PrepareSettings, chunk: _Chunk) -> dict[str, Any]:
+def _make_shard(source: Source, folder: Path, settings: PrepareSettings, chunk: _Chunk) -> ShardEntry:
     identity = [PREPROCESSING, settings.dtype, chunk.first, *chunk.keys, source.fingerprint(chunk.keys)]
     fingerprint = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
     kept = _finished(folder, chunk, fingerprint)
@@ -140,28 +143,28 @@ def _make_shard(source: Source, folder: Path, settings: PrepareSettings, chunk: 
             rows.extend((chunk.first + offset, patient, segment) for segment in range(len(segments)))
     scratch.replace(folder / f"{chunk.stem}.bin")
     np.save(folder / f"{chunk.stem}.rows.npy", np.array(rows, dtype=ROW))
-    entry = {
-        "name": chunk.stem,
-        "fingerprint": fingerprint,
-        "sha256": digest.hexdigest(),
-        "recordings": len(chunk.keys),
-        "rows": len(rows),
-        "derived_limb_leads": derived,
-        "excluded": excluded,
-        "unreadable": unreadable,
-    }
-    _write_json(folder / f"{chunk.stem}.json", entry)  # last: a shard without it is made again
+    entry = ShardEntry(
+        name=chunk.stem,
+        fingerprint=fingerprint,
+        sha256=digest.hexdigest(),
+        recordings=len(chunk.keys),
+        rows=len(rows),
+        derived_limb_leads=derived,
+        excluded=excluded,
+        unreadable=unreadable,
+    )
+    entry.write(folder / f"{chunk.stem}.json")  # last: a shard without it is made again
     return entry
 
 
-def _finished(folder: Path, chunk: _Chunk, fingerprint: str) -> dict[str, Any] | None:
+def _finished(folder: Path, chunk: _Chunk, fingerprint: str) -> ShardEntry | None:
     """The entry of an earlier run where it was made of the same recordings in the same way, and is whole."""
     try:
-        entry = json.loads((folder / f"{chunk.stem}.json").read_text())
-        if entry["fingerprint"] == fingerprint and _sha256(folder / f"{chunk.stem}.bin") == entry["sha256"]:
+        entry = ShardEntry.read(folder / f"{chunk.stem}.json")
+        if entry.fingerprint == fingerprint and sha256(folder / f"{chunk.stem}.bin") == entry.sha256:
             rows = np.load(folder / f"{chunk.stem}.rows.npy")
-            return entry if len(rows) == entry["rows"] else None
-    except (OSError, ValueError, KeyError):
+            return entry if len(rows) == entry.rows else None
+    except (OSError, ValueError, TypeError):
         return None
     return None
 
@@ -173,31 +176,8 @@ def patient_number(patient: str | None) -> int:
     return int.from_bytes(hashlib.sha256(patient.encode()).digest()[:8], "big") >> 1
 
 
-def _manifest(entries: Sequence[dict[str, Any]], settings: PrepareSettings) -> dict[str, Any]:
-    excluded = Counter(reason for entry in entries for reason in entry["excluded"].values())
-    unreadable = sum(len(entry["unreadable"]) for entry in entries)
-    recordings, rows = (sum(entry[name] for entry in entries) for name in ("recordings", "rows"))
-    if rows == 0:
-        raise DataError(
-            f"none of {recordings} recordings can be used: {unreadable} unreadable, excluded {dict(excluded)}"
-        )
-    return {
-        "format_version": FORMAT_VERSION,
-        "preprocessing": PREPROCESSING,
-        "dtype": settings.dtype,
-        "segment": list(_SEGMENT),
-        "recordings": recordings,
-        "used": recordings - unreadable - excluded.total(),
-        "unreadable": unreadable,
-        "excluded": dict(sorted(excluded.items())),
-        "derived_limb_leads": sum(entry["derived_limb_leads"] for entry in entries),
-        "rows": rows,
-        "shards": [{name: entry[name] for name in ("name", "rows", "sha256")} for entry in entries],
-    }
-
-
-def _too_many(entries: dict[int, dict[str, Any]], unreadable: int, recordings: int, limit: float) -> str:
-    examples = [text for entry in entries.values() for text in entry["unreadable"].values()][:3]
+def _too_many(entries: Mapping[int, ShardEntry], unreadable: int, recordings: int, limit: float) -> str:
+    examples = [text for entry in entries.values() for text in entry.unreadable.values()][:3]
     return (
         f"{unreadable} of {recordings} recordings cannot be read, more than the limit of {limit:.0%}; mend or remove them, or "
         f"raise data.max_unreadable. The first: {'; '.join(examples)}"
@@ -212,79 +192,55 @@ def _drop_strangers(folder: Path, shards: int) -> None:
             path.unlink()
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    scratch = path.with_suffix(".json.part")
-    scratch.write_text(json.dumps(content, indent=1) + "\n")
-    scratch.replace(path)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ShardSet:
     """A finished shard set; its samples stay on disk and are mapped where read. Picklable: maps are opened per process."""
 
     folder: Path
-    manifest: dict[str, Any]
+    manifest: Manifest
     index: NDArray[np.void]  #: (rows,) of `ROW`: record, patient, segment
 
     @classmethod
     def open(cls, folder: Path) -> Self:
         """Raises `DataError`: unfinished, damaged, or made by another preprocessing version."""
-        try:
-            manifest = json.loads((folder / MANIFEST).read_text())
-        except FileNotFoundError as error:
-            raise DataError(
-                f"{folder} holds no finished shard set; run the prepare step, it goes on where it stopped"
-            ) from error
-        except (OSError, ValueError) as error:
-            raise DataError(f"{folder / MANIFEST} cannot be read: {error}") from error
-        if manifest.get("format_version") != FORMAT_VERSION or manifest.get("preprocessing") != PREPROCESSING:
-            raise DataError(
-                f"{folder} was made with preprocessing {manifest.get('preprocessing')!r} (format "
-                f"{manifest.get('format_version')}), this program trains on {PREPROCESSING!r} (format {FORMAT_VERSION}); "
-                "prepare the shards again in another folder"
-            )
-        sample = np.dtype(manifest["dtype"]).itemsize * _SEGMENT[0] * _SEGMENT[1]
-        for shard in manifest["shards"]:
-            path = folder / f"{shard['name']}.bin"
-            if not path.exists() or path.stat().st_size != shard["rows"] * sample:
+        manifest = Manifest.read(folder)
+        sample = np.dtype(manifest.dtype).itemsize * _SEGMENT[0] * _SEGMENT[1]
+        for shard in manifest.shards:
+            path = folder / f"{shard.name}.bin"
+            if not path.exists() or path.stat().st_size != shard.rows * sample:
                 raise DataError(
                     f"{path} is missing or truncated; run the prepare step again, it makes only this shard anew"
                 )
-        index = np.concatenate([np.load(folder / f"{shard['name']}.rows.npy") for shard in manifest["shards"]])
+        index = np.concatenate([np.load(folder / f"{shard.name}.rows.npy") for shard in manifest.shards])
         return cls(folder=folder, manifest=manifest, index=index)
 
     def verify(self) -> None:
         """Compare every shard with its SHA-256; raises `DataError` naming the first that differs."""
-        for shard in self.manifest["shards"]:
-            if _sha256(self.folder / f"{shard['name']}.bin") != shard["sha256"]:
-                raise DataError(f"{self.folder / shard['name']}.bin is damaged; run the prepare step again")
+        for shard in self.manifest.shards:
+            if sha256(self.folder / f"{shard.name}.bin") != shard.sha256:
+                raise DataError(f"{self.folder / shard.name}.bin is damaged; run the prepare step again")
 
     @property
     def digest(self) -> str:
         """SHA-256 over the digests of all shards: names the data in a checkpoint."""
-        return hashlib.sha256("".join(shard["sha256"] for shard in self.manifest["shards"]).encode()).hexdigest()
+        return hashlib.sha256("".join(shard.sha256 for shard in self.manifest.shards).encode()).hexdigest()
 
     @cached_property
     def _starts(self) -> NDArray[np.int64]:
-        return np.cumsum([0] + [shard["rows"] for shard in self.manifest["shards"]])
+        return np.cumsum([0] + [shard.rows for shard in self.manifest.shards])
 
     @cached_property
     def _maps(self) -> list[NDArray[Any]]:
         return [
             np.memmap(
-                self.folder / f"{shard['name']}.bin",
-                dtype=np.dtype(self.manifest["dtype"]).newbyteorder("<"),
+                self.folder / f"{shard.name}.bin",
+                dtype=np.dtype(self.manifest.dtype).newbyteorder("<"),
                 mode="r",
-                shape=(shard["rows"], *_SEGMENT),
+                shape=(shard.rows, *_SEGMENT),
             )
-            if shard["rows"]
+            if shard.rows
             else np.empty((0, *_SEGMENT))  # an empty file cannot be mapped
-            for shard in self.manifest["shards"]
+            for shard in self.manifest.shards
         ]
 
     def read(self, row: int) -> NDArray[np.float32]:
