@@ -31,7 +31,7 @@ NAVIGATION = {
         "docs/api",
         "model/MODEL_CARD",
         "model/ONNX",
-        "model/recipes/README",
+        "model/RECIPES",
         "model/BENCHMARKS",
         "model/ecgfm/demo_bundle/CARD",
         "ecgfm_clinical/shipped/data/README",
