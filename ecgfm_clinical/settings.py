@@ -18,6 +18,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from ecgfm_clinical.errors import SettingsError
+from ecgfm_connectors.outcomes import units
+from ecgfm_connectors.outcomes.site import SiteCode, SiteTable
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[ -~]+$")]  # PS3.5 §6.2 AE
@@ -368,6 +370,44 @@ class Gate(_Part):
     beat_baselines: bool = True
 
 
+class OutcomeCode(_Part):
+    """What one code or one name of this site's feeds measures; it goes before every rule of the readers."""
+
+    code: str = Field(default="", description="OBX-3.1 or OBX-3.4")
+    name: str = Field(default="", description="OBX-3.2 or OBX-3.5, whole; case and accents do not matter")
+    means: Literal["lvef", "troponin", "ignore"]
+    assay: str = Field(default="", description="troponin: hs-I, hs-T, I or T")
+    unit: str = Field(default="", description="the unit where OBX-6 is empty")
+    point_of_care: bool = False
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if not self.code and not self.name:
+            raise ValueError("give the code or the name of what is measured")
+        if self.unit and units.read(self.unit) is None:
+            raise ValueError(f"unit {self.unit!r} is no unit that we know; write it as UCUM does, ng/L or %")
+        return self
+
+
+class OutcomeSettings(_Part):
+    """How measured outcomes are read from this site's feeds."""
+
+    codes: tuple[OutcomeCode, ...] = ()
+    units: Mapping[str, str] = Field(default_factory=dict, description="a unit as the site spells it -> as UCUM does")
+
+    @model_validator(mode="after")
+    def _units_are_known(self) -> Self:
+        if unknown := sorted(spelt for spelt in self.units.values() if units.read(spelt) is None):
+            raise ValueError(f"no units that we know: {', '.join(unknown)}; write them as UCUM does, ng/L or %")
+        return self
+
+    @property
+    def table(self) -> SiteTable:
+        """The table as the readers take it."""
+        codes = tuple(SiteCode(**one.model_dump()) for one in self.codes)
+        return SiteTable(codes=codes, units=tuple(self.units.items()))
+
+
 class Learning(_Part):
     """How this hospital trains, judges and governs heads of its own."""
 
@@ -423,6 +463,7 @@ class Settings(BaseSettings):
     listeners: Listeners = Listeners()
     sources: Sources = Sources()
     destinations: Destinations = Destinations()
+    outcomes: OutcomeSettings = OutcomeSettings()
     learning: Learning = Learning()
     retention: Retention = Retention()
     folder: Path = Field(default=Path(), description="folder of the settings file; set by the reader")

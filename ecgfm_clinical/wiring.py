@@ -134,6 +134,7 @@ def reading_context(settings: Settings, source: str) -> "ReadingContext":
         default_authority=settings.authority_of(source),
         zone=settings.site.zone,
         allowed_roots=settings.allowed_roots_of(source),
+        outcome_table=settings.outcomes.table,
     )
 
 

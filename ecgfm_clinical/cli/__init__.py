@@ -15,6 +15,7 @@ from ecgfm_clinical.cli import (
     look,
     model,
     operate,
+    outcomes,
     pretrain,
     registry,
     replay,
@@ -68,6 +69,7 @@ model.app.command("map")(pretrain.embedding_map)
 model.app.command("from-checkpoint")(pretrain.from_checkpoint)
 registry.add_to(model.app)
 app.add_typer(model.app, name="model")
+app.add_typer(outcomes.app, name="outcomes")
 
 
 def _say_version(asked: bool) -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from ecgfm_clinical import liveness, wiring
 from ecgfm_clinical.errors import ClinicalError, InputError
 from ecgfm_clinical.extras import have, missing, sentence
+from ecgfm_clinical.operate import outcomes
 from ecgfm_clinical.service import ports
-from ecgfm_clinical.settings import DicomListener, Hl7Listener, Settings
+from ecgfm_clinical.settings import DicomListener, Hl7Listener, OutcomeSettings, Settings
 from ecgfm_connectors.errors import ConnectorError, Misconfigured
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def check_parts(settings: Settings) -> Iterator[CheckLine]:
         yield _try("model", lambda: _check_model(settings))
         for listener in settings.listeners.all:
             yield _try(f"listener {listener.name}", lambda one=listener: _check_listener(one, store))  # type: ignore[misc]  # bound now
+        if store is not None and settings.outcomes != OutcomeSettings():
+            yield _try("outcomes", lambda: outcomes.try_table(store, settings))
     finally:
         if store is not None:
             store.close()

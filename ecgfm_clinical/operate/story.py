@@ -36,6 +36,7 @@ def status_of(
         },
         "destinations": destinations,
         "set_aside": store.questions.refusals(),
+        "outcomes": [asdict(one) for one in store.outcomes.counts()],
         "model": _models(store),
         "needs_attention": bool(backlog.jobs_failed or any(one["refused"] for one in destinations.values())),
     }
@@ -86,6 +87,9 @@ def _status_lines(found: dict[str, Any]) -> Iterator[str]:
     yield from _model_lines(found["model"])
     for code, count in found["set_aside"].items():
         yield f"set aside       {count} × {code}"
+    for one in found["outcomes"]:
+        what = f"left out: {one['reason']}" if one["reason"] else "taken"
+        yield f"outcomes        {one['source']}: {one['number']} × {one['kind']} {one['code']} {what}"
     if found["needs_attention"]:
         yield "A person must look: failed score jobs or refused messages, see `ecgfm-clinical show ECG` and the runbook."
 

@@ -51,3 +51,4 @@ class OutcomeRow:
     assay: str = ""
     upper_reference_limit: float | None = None
     observed_at: datetime
+    observed_precision: Literal["second", "minute", "day"] = "second"

@@ -187,6 +187,7 @@ def _outcome_rows(reading: Reading, kind: OutcomeKind, as_of: datetime | None) -
             assay=row.assay,
             upper_reference_limit=row.upper_reference_limit,
             observed_at=row.observed_at,
+            observed_precision=row.observed_precision,
         )
         for row in rows
     ]

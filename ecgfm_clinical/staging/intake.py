@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, func, insert, select, text
+from sqlalchemy import bindparam, insert, select, text
 
 from ecgfm_clinical.errors import NotFound, StoreUnavailable
-from ecgfm_clinical.staging import codec, identity, jobs, loading, merging, seals
+from ecgfm_clinical.staging import codec, identity, jobs, loading, measuring, merging, seals
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.group_commit import GroupCommit
 from ecgfm_clinical.staging.records import EcgState
-from ecgfm_clinical.staging.schema import ecg, outcome, payload, payload_content, signal
+from ecgfm_clinical.staging.schema import ecg, payload, payload_content, signal
 from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_clinical.staging.transaction import Transaction
 from ecgfm_clinical.staging.upsert import for_both
@@ -28,7 +28,6 @@ from ecgfm_connectors.base import Disposition, Received, Verdict
 from ecgfm_connectors.contents import Contents, Merge
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.errors import PayloadError, Refused
-from ecgfm_connectors.outcome import Outcome
 
 STAT, ROUTINE, BACKFILL = 0, 10, 20
 NEW_VERSION = "new-version"
@@ -156,7 +155,7 @@ def _insert_payload(tx: Transaction, received: Received, contents: Contents | Pa
 def _judgement(contents: Contents | PayloadError) -> dict[str, Any]:
     """What reading the payload came to."""
     if isinstance(contents, PayloadError):
-        words = {"code": contents.code, "text": _storable(contents.text)}
+        words = {"code": contents.code, "text": measuring.storable(contents.text)}
         return {"disposition": _disposition(contents).value, "format": "", "findings": [], **words}
     return {
         "disposition": Disposition.STAGED.value,
@@ -208,8 +207,10 @@ def _stage(tx: Transaction, payload_id: int, received: Received, contents: Conte
     for event in contents.identity_events:
         if isinstance(event, Merge):
             merging.record(tx, payload_id, event)
+    _queue_for_versions(tx, [one.source_id for one in contents.outcomes])
     for one in contents.outcomes:
-        _stage_outcome(tx, payload_id, received, one)
+        measuring.stage(tx, payload_id, received.received_at, one)
+    measuring.leave_out(tx, payload_id, received.received_at, contents.left_out)
     _queue_for_versions(tx, [one.source_id for one in contents.ecgs])
     staged = [_stage_ecg(tx, payload_id, received, one, priority) for one in contents.ecgs]
     known_before = (
@@ -291,37 +292,6 @@ def _told(one: Ecg) -> tuple[object, ...]:
     return one.format, one.sampling_rate, words, codec.signal_bytes(one)
 
 
-def _stage_outcome(tx: Transaction, payload_id: int, received: Received, one: Outcome) -> None:
-    source_key = tx.key("outcome", one.source_id)
-    _queue_for_versions(tx, [one.source_id])
-    version = 1 + (
-        tx.connection.scalar(select(func.max(outcome.c.version)).where(outcome.c.source_key == source_key)) or 0
-    )
-    told = {"source_id": one.source_id, "patient": codec.patient_dict(one.patient), "text": one.text}
-    tx.connection.execute(
-        insert(outcome),
-        {
-            "payload_id": payload_id,
-            "source_key": source_key,
-            "version": version,
-            "patient_key": identity.patient_key(tx, one.patient, source_key),
-            "kind": one.kind,
-            "status": one.status,
-            "value": one.value,
-            "upper_value": one.upper_value,
-            "comparator": one.comparator,
-            "unit": _storable(one.unit),
-            "code": _storable(one.code),
-            "assay": _storable(one.assay),
-            "upper_reference_limit": one.upper_reference_limit,
-            "observed_at": one.observed_at,
-            "received_at": received.received_at,
-            **seals.OUTCOME.seal(tx.keyring, to_json(told), source_key=source_key, version=version),
-        },
-    )
-    tx.note("outcome.staged", payload_id=payload_id, kind=one.kind, status=one.status, version=version)
-
-
 def _count_failed(tx: Transaction, received_at: Any, source: str, code: str, by: int) -> None:
     if code not in NOT_AN_ECG:
         tx.count(by, received_at=received_at, source=source, state=EcgState.FAILED.value)
@@ -339,8 +309,3 @@ def _code(contents: Contents | PayloadError) -> str:
 
 def _verdict(error: PayloadError) -> Verdict:
     return Verdict(disposition=_disposition(error), code=error.code, text=error.text)
-
-
-def _storable(words: str) -> str:
-    """Without NUL and lone surrogates, which PostgreSQL does not take in text."""
-    return words.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")

@@ -287,12 +287,33 @@ outcome = Table(
     Column("assay", Text, nullable=False),
     Column("upper_reference_limit", Double),
     Column("observed_at", UtcDateTime, nullable=False),
+    Column("observed_precision", String(8), nullable=False, server_default="second"),  # second, minute, day
+    Column("rule", String(32), nullable=False, server_default=""),  # by which the reader took it
     Column("received_at", UtcDateTime, nullable=False),
-    Column("private", LargeBinary, nullable=False),  # source_id, patient, free text
+    Column("private", LargeBinary, nullable=False),  # source_id, patient, free text, where it was read
     Column("key_id", Integer),
     UniqueConstraint("source_key", "version"),
     Index(None, "payload_id"),
     Index(None, "kind", "patient_key", "observed_at"),
+    sqlite_autoincrement=True,
+)
+
+left_out = Table(  # what may have been an outcome and did not become one
+    "left_out",
+    metadata,
+    Column("left_out_id", Id, primary_key=True),
+    Column("payload_id", Id, ForeignKey("payload.payload_id"), nullable=False),
+    Column("place", Integer, nullable=False),  # counted within the payload
+    Column("patient_key", Key, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("reason", String(64), nullable=False),
+    Column("code", Text, nullable=False),
+    Column("observed_at", UtcDateTime),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("private", LargeBinary, nullable=False),  # patient, free text, where it was read
+    Column("key_id", Integer),
+    UniqueConstraint("payload_id", "place"),
+    Index(None, "received_at"),
     sqlite_autoincrement=True,
 )
 

@@ -86,6 +86,12 @@ OUTCOME = Seal(
     key_id=s.outcome.c.key_id,
     bound_by=(s.outcome.c.source_key, s.outcome.c.version),
 )
+LEFT_OUT = Seal(
+    name="left_out",
+    value=s.left_out.c.private,
+    key_id=s.left_out.c.key_id,
+    bound_by=(s.left_out.c.payload_id, s.left_out.c.place),
+)
 PATIENT = Seal(
     name="patient", value=s.patient.c.private, key_id=s.patient.c.key_id, bound_by=(s.patient.c.patient_key,)
 )
@@ -114,6 +120,7 @@ ALL = (
     ADDRESS,
     MESSAGE_BODY,
     OUTCOME,
+    LEFT_OUT,
     PATIENT,
     IDENTITY_ALIAS,
     IDENTITY_EVENT,

@@ -20,6 +20,7 @@ from ecgfm_clinical.staging.intake import Intake
 from ecgfm_clinical.staging.jobs import Jobs
 from ecgfm_clinical.staging.leases import Leases
 from ecgfm_clinical.staging.outbox import Outbox
+from ecgfm_clinical.staging.outcomes import Outcomes
 from ecgfm_clinical.staging.questions import Questions
 from ecgfm_clinical.staging.records import Telling
 from ecgfm_clinical.staging.registry import Registry
@@ -37,6 +38,7 @@ class Store:
         self.intake = Intake(database, free_bytes=free_bytes, least_free=least_free, committed=self._nudge)
         self.ecgs = Ecgs(database)
         self.jobs = Jobs(database)
+        self.outcomes = Outcomes(database)
         self.outbox = Outbox(database)
         self.leases = Leases(database)
         self.results = Results(database)

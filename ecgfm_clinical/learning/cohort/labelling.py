@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
-from ecgfm_clinical.learning.cohort.measurements import AssayLimit, Unusable, raised, reduced, times_limit
+from ecgfm_clinical.learning.cohort.measurements import AssayLimit, Unusable, at_bedside, raised, reduced, times_limit
 from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeRow
 
 Outcomes = Mapping[str, Sequence[OutcomeRow]]  #: patient -> their results of one kind
@@ -52,6 +52,7 @@ class Labelling(Protocol):
     def to_json(self) -> dict[str, Any]: ...
 
 
+DAY_ONLY = Exclusion(code="day-only", text="only the day of the results is known, and the window is one of hours")
 NO_OUTCOME = Exclusion(code="no-outcome", text="no usable result of this patient")
 OUTSIDE = Exclusion(code="outside-window", text="no result inside the time window")
 
@@ -146,6 +147,9 @@ class RaisedTroponin:
         at, own = ecg.acquired_at, self.outcomes.get(ecg.patient, ())
         if not own:
             return NO_OUTCOME
+        own = [row for row in own if row.observed_precision != "day"]
+        if not own:
+            return DAY_ONLY
         if not any(-self.before <= row.observed_at - at <= self.after for row in own):
             return OUTSIDE
         near, problem = self._measured(ecg, at, own)
@@ -176,7 +180,8 @@ class RaisedTroponin:
                 problem = Exclusion(code=f"outcome-{error.code}", text=error.text)
             else:
                 found.append((row, label, low))
-        return found, problem
+        # Point of care and laboratory measure differently: where the laboratory has measured, it alone counts.
+        return [one for one in found if not at_bedside(one[0])] or found, problem
 
     def to_json(self) -> dict[str, Any]:
         return {

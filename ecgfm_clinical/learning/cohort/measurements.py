@@ -97,9 +97,16 @@ def times_limit(row: OutcomeRow, sex: Sex, limits: Sequence[AssayLimit]) -> tupl
     return low / limit, high / limit
 
 
+def at_bedside(row: OutcomeRow) -> bool:
+    """Whether a troponin was measured at the point of care."""
+    return row.assay.upper().endswith("POC")
+
+
 def configured_limit(row: OutcomeRow, sex: Sex, limits: Sequence[AssayLimit]) -> float | None:
     """The limit in ng/L that the settings give for the row's assay; the one for this sex before the one for everyone."""
     names = {row.assay.strip().lower(), row.code.strip().lower(), row.code.rpartition("|")[2].strip().lower()} - {""}
+    if at_bedside(row):  # under the laboratory's code it is another assay all the same
+        names = {row.assay.strip().lower()}
     mine = [one for one in limits if one.assay.strip().lower() in names and one.sex in (None, sex)]
     if not mine:
         return None

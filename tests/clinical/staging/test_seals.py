@@ -17,6 +17,8 @@ from ecgfm_clinical.staging.seals import Seal
 from ecgfm_clinical.staging.store import Store
 
 OLD = Path(__file__).parents[2] / "data" / "stores" / "dd64663"  # made by make_store.py beside it
+#: What came with a later schema: the old store cannot hold it.
+LATER = (seals.LEFT_OUT,)
 NEW_KEY = 3
 
 
@@ -118,7 +120,7 @@ def _under(store: Store, seal: Seal) -> set[int | None]:
 
 
 def test_the_old_store_holds_every_kind_of_sealed_value(old: Store) -> None:
-    assert [seal.name for seal in seals.ALL if not _values(old, seal)] == []
+    assert [seal.name for seal in seals.ALL if not _values(old, seal) and seal not in LATER] == []
 
 
 def test_a_store_of_the_version_before_reads_as_it_did(old: Store, told: dict[str, Any]) -> None:
@@ -152,7 +154,8 @@ def test_a_store_of_the_version_before_comes_under_a_new_key(url: str, told: dic
     both = Store.open(url, keyring=Keyring(keys={**keys, **new}))
     done = both.care.reseal(now=both.care.trail()[-1].at, actor="operator")
     assert done == sum(_values(both, seal) for seal in seals.ALL)
-    assert {seal.name: _under(both, seal) for seal in seals.ALL} == {seal.name: {NEW_KEY} for seal in seals.ALL}
+    there = [seal for seal in seals.ALL if seal not in LATER]
+    assert {seal.name: _under(both, seal) for seal in there} == {seal.name: {NEW_KEY} for seal in there}
     both.close()
     alone = Store.open(url, keyring=Keyring(keys=new))
     found = _read(alone)

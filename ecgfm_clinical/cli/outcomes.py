@@ -1,0 +1,175 @@
+"""`outcomes`: what was measured, what became a label, what did not and why."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opened, say, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+app = typer.Typer(
+    help="Measured outcomes (ejection fractions, troponins): list, show, refused, reread, export.",
+    no_args_is_help=True,
+)
+
+PhiOption = Annotated[bool, typer.Option("--phi", help="Show patients' numbers and texts instead of ***.")]
+KindOption = Annotated[str | None, typer.Option(help="lvef or troponin.")]
+LimitOption = Annotated[int, typer.Option(min=1, help="How many, newest first.")]
+
+
+@app.command("list")
+def list_(
+    kind: KindOption = None,
+    limit: LimitOption = 50,
+    phi: PhiOption = False,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The newest results that became labels, each with the rule by which it was read."""
+    from ecgfm_clinical.operate.outcomes import row_of
+
+    with opened(settings) as (_, store):
+        found = [row_of(one, phi=phi) for one in store.outcomes.newest(kind=kind, limit=limit)]
+    shown = (
+        "outcome_id",
+        "source",
+        "kind",
+        "comparator",
+        "value",
+        "upper_value",
+        "unit",
+        "assay",
+        "observed_at",
+        "rule",
+    )
+    write_json(found) if as_json else _table(found, (*shown, "patient"))
+
+
+@app.command()
+def show(
+    outcome: Annotated[int, typer.Argument(help="Its number, as `outcomes list` gives it.")],
+    phi: PhiOption = False,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """One result in all its versions: what was read, from where, by which rule, and which numbers were not taken."""
+    from ecgfm_clinical.operate.outcomes import MASKED, row_of
+
+    with opened(settings) as (_, store):
+        versions = store.outcomes.versions(outcome)
+    found: list[dict[str, Any]] = []
+    for one in versions:
+        decision = one.outcome.decision
+        unused = [f"{other.reason}: {other.text if phi else MASKED}" for other in decision.unused] if decision else []
+        found.append({**row_of(one, phi=phi), "span": decision.source.span if decision else None, "not_taken": unused})
+    if as_json:
+        write_json(found)
+    for version in () if as_json else found:
+        say("\n".join(f"{key:22} {value}" for key, value in version.items()) + "\n")
+
+
+@app.command()
+def refused(
+    reason: Annotated[str | None, typer.Option(help="Only what was left out for this reason.")] = None,
+    limit: LimitOption = 50,
+    phi: PhiOption = False,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What may have been an outcome and was left out, each with its reason."""
+    from ecgfm_clinical.operate.outcomes import row_of_left_out
+
+    with opened(settings) as (_, store):
+        found = [row_of_left_out(one, phi=phi) for one in store.outcomes.left_out(reason=reason, limit=limit)]
+    shown = ("left_out_id", "source", "kind", "reason", "code", "name", "why", "received_at", "patient")
+    write_json(found) if as_json else _table(found, shown)
+
+
+@app.command()
+def reread(
+    apply: Annotated[bool, typer.Option("--apply", help="Store the changes; without it they are only shown.")] = False,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read the stored bytes by today's rules and the site's table, and show what changes; --apply stores it.
+
+    A changed result is stored as a further version, one that is none any more as withdrawn; what a later message said
+    stays.
+    """
+    from ecgfm_clinical import liveness, wiring
+    from ecgfm_clinical.operate import outcomes as reading
+
+    with opened(settings) as (told, store):
+        found = list(reading.changes(store, reading.reader(told)))
+        for change in found if apply else ():
+            if change.staged:
+                reading.apply(store, change, now=wiring.utc_now(), actor=liveness.operator())
+        if apply and any(not change.staged for change in found):
+            _stage_set_aside(told, store, {change.payload_id for change in found if not change.staged})
+    if as_json:
+        write_json([{"payload_id": one.payload_id, "changes": list(one.lines)} for one in found])
+        return
+    for change in found:
+        say("\n".join(f"payload {change.payload_id}: {line}" for line in change.lines))
+    say(f"{len(found)} messages say something else today{'; stored' if apply else ', nothing stored (see --apply)'}")
+
+
+def _stage_set_aside(settings: Any, store: Any, wanted: set[int]) -> None:
+    """Messages that had seemed to hold nothing are taken in as if they came now."""
+    from ecgfm_clinical import wiring
+
+    after = 0
+    while page := store.ecgs.set_aside(limit=20, after=after):
+        for payload_id, received in page:
+            after = payload_id
+            if payload_id in wanted:
+                wiring.build_ingest(settings, store, received.source)(received)
+
+
+@app.command()
+def export(
+    to: Annotated[Path, typer.Argument(help="A .csv or .parquet file; Parquet needs the extra `parquet`.")],
+    kind: KindOption = None,
+    phi: PhiOption = False,
+    settings: SettingsOption = None,
+) -> None:
+    """Write every result in its newest version as one table, with rule, time, unit and limit."""
+    from ecgfm_clinical.errors import InputError
+    from ecgfm_clinical.operate.outcomes import everything
+
+    if to.suffix.lower() not in (".csv", ".parquet"):
+        raise InputError(f"{to.name}: write to a file that ends in .csv or .parquet")
+    with opened(settings) as (_, store):
+        rows = list(everything(store, kind=kind, phi=phi))
+    _write(to, rows)
+    say(f"{len(rows)} outcomes in {to}")
+
+
+def _write(path: Path, rows: "Sequence[dict[str, Any]]") -> None:
+    if path.suffix.lower() == ".parquet":
+        from ecgfm_clinical.extras import need
+
+        need("parquet", "writing Parquet")
+        import pyarrow
+        from pyarrow import parquet
+
+        parquet.write_table(pyarrow.Table.from_pylist(list(rows)), path)
+        return
+    import csv
+
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(rows[0]) if rows else ["outcome_id"])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _table(rows: "Iterable[dict[str, Any]]", columns: "Sequence[str]") -> None:
+    from rich.table import Table
+
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*("" if row[name] is None else str(row[name]) for name in columns))
+    console().print(table)
