@@ -26,6 +26,7 @@ class OrderOutcomes:
 
 
 NOTHING = OrderOutcomes()
+_AMBIGUOUS = {"lvef": "lvef-ambiguous", "troponin": "troponin-ambiguous"}
 
 
 def read(order: Order, observations: list[Segment]) -> OrderOutcomes:
@@ -88,7 +89,7 @@ def _doubtful(one: Outcome) -> LeftOut:
     what = "ejection fractions" if one.kind == "lvef" else "troponins of one time"
     return LeftOut(
         kind=one.kind,
-        reason=f"{one.kind}-ambiguous",
+        reason=_AMBIGUOUS[one.kind],
         text=f"the order holds different {what}, and nothing says which one counts",
         source=source,
         patient=one.patient,
