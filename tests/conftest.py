@@ -17,6 +17,23 @@ import pytest
 
 from ecgfm import devices
 
+#: What makes a run of the tests long, below tests/; besides, every test on a PostgreSQL server.
+SLOW = (
+    *("walk/", "benchmarks/", "clinical/demo/", "clinical/learning/", "connectors/dicom/", "connectors/hl7/test_tls"),
+    *("connectors/hl7/test_fuzz", "connectors/test_fuzz", "connectors/test_corpus", "connectors/files/test_sftp"),
+    *("clinical/test_care_commands", "clinical/test_check", "clinical/test_cli", "clinical/test_deploy"),
+    *(
+        "clinical/test_extras",
+        "clinical/test_liveness",
+        "clinical/test_model_commands",
+        "clinical/test_pretrain_commands",
+    ),
+    *("model/test_export", "model/test_import", "model/test_predictor", "model/test_pretraining", "model/test_probe"),
+    *("model/test_runtimes", "model/test_train", "model/test_earlier", "test_lean", "test_packaging", "test_readme"),
+    *("test_bill_of_materials", "test_documents", "test_site"),
+)
+_ROOT = Path(__file__).parent
+
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """A worker a core (four at most) for the whole suite; none for files by name, which end sooner than workers start."""
@@ -31,11 +48,14 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests stay on one worker, with the fixtures they share."""
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """A file's tests stay on one worker, with the fixtures they share; what is slow is marked so."""
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
+        server = any("postgresql" in name for name in (*item.fixturenames, item.name))
+        if server or item.path.relative_to(_ROOT).as_posix().startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)

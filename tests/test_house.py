@@ -23,3 +23,12 @@ def test_no_test_sleeps() -> None:
         if re.search(r"\b(time|asyncio)\.sleep\((?!0\))", line)
     ]
     assert not sleepers, "wait for a condition instead"
+
+
+def test_ci_runs_the_models_tests_as_an_avx2_machine_too_and_everything_under_an_awkward_path() -> None:
+    run = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert re.search(r"ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 .* -m pytest .*tests/model\n", run)
+    (folder,) = re.findall(r'mktemp -d "\$\{TMPDIR:-/tmp\}/(.*) XXXXXX"', run)
+    assert " " in folder
+    assert not folder.isascii()
+    assert run.index("export TMPDIR") < run.index("-m pytest")

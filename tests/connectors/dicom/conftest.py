@@ -135,7 +135,7 @@ def dcmqrscp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArchivePeer]:
         f"NetworkTCPPort = {peer.port}\nMaxPDUSize = 131072\nMaxAssociations = 16\n"
         f"HostTable BEGIN\necgfm = (ECGFM, {LOOPBACK}, {peer.move_port})\nHostTable END\n"
         f"VendorTable BEGIN\nVendorTable END\n"
-        f"AETable BEGIN\nQRSCP {folder / 'qr'} RW (2000, 1024mb) ANY\nAETable END\n"
+        f'AETable BEGIN\nQRSCP "{folder / "qr"}" RW (2000, 1024mb) ANY\nAETable END\n'
     )
     process = start(program, "-c", folder / "dcmqrscp.cfg", folder=folder)
     try:
