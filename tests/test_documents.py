@@ -2,6 +2,7 @@
 
 import doctest
 import importlib.util
+import os
 import re
 import shlex
 import subprocess
@@ -25,8 +26,18 @@ ROOT = Path(__file__).parents[1]
 _NOT_OURS = {".venv", "node_modules", "dist", "build", ".git", ".cache", ".pytest_cache", ".mypy_cache", ".hypothesis"}
 
 
+@cache
+def _files() -> tuple[Path, ...]:
+    """Every file of the repository; what tools and environments put beside it is not even walked through."""
+    found: list[Path] = []
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [name for name in folders if name not in _NOT_OURS]
+        found += (Path(folder, name) for name in names)
+    return tuple(sorted(found))
+
+
 def _tree(pattern: str) -> list[Path]:
-    return sorted(path for path in ROOT.rglob(pattern) if not _NOT_OURS & set(path.relative_to(ROOT).parts))
+    return [path for path in _files() if path.match(pattern)]
 
 
 DOCUMENTS = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in _tree("*.md")}
