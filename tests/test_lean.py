@@ -15,13 +15,18 @@ from ecgfm_connectors.testing import dicom_writer
 from tests.helpers.fakes import make_ecg
 
 #: Whatever an extra brings, and pandas, which wfdb brings.
-NOT_INSTALLED = sorted({module for modules in EXTRAS.values() for module in modules} | {"pandas"})
+EVERY_EXTRA = sorted({module for modules in EXTRAS.values() for module in modules} | {"pandas"})
+#: … where the extra `score` is installed, and no other.
+ALL_BUT_SCORE = sorted(set(EVERY_EXTRA) - set(EXTRAS["score"]))
 
-PROGRAM = f"""
+
+def program(missing: list[str]) -> str:
+    """The start of a program in which these modules are not installed; it has `main`, the command line."""
+    return f"""
 import sys
 class NotInstalled:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {NOT_INSTALLED!r}:
+        if name.partition(".")[0] in {missing!r}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, NotInstalled())
 sys.argv[0] = "ecgfm-clinical"
@@ -29,10 +34,10 @@ from ecgfm_clinical.cli import main
 """
 
 
-def run(site: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    """A command in `site` with none of the extras; its settings are those of `site`."""
+def run(site: Path, *words: str, missing: list[str] = EVERY_EXTRA) -> "subprocess.CompletedProcess[str]":
+    """A command in `site`, with the settings of `site`, where the modules in `missing` are not installed."""
     return subprocess.run(
-        [sys.executable, "-c", PROGRAM + "main()", *words],
+        [sys.executable, "-c", program(missing) + "main()", *words],
         cwd=site,
         capture_output=True,
         text=True,
@@ -41,8 +46,8 @@ def run(site: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def out(site: Path, *words: str) -> str:
-    done = run(site, *words)
+def out(site: Path, *words: str, missing: list[str] = EVERY_EXTRA) -> str:
+    done = run(site, *words, missing=missing)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -117,8 +122,16 @@ def test_what_needs_a_model_names_the_extra_in_one_sentence(site: Path, extra: s
     assert done.stdout == ""
 
 
+def test_a_machine_that_scores_needs_none_of_what_trains(site: Path) -> None:
+    assert "p 0." in out(site, "predict", "ecg.dcm", missing=ALL_BUT_SCORE)
+    assert "1 score jobs taken" in out(site, "score", missing=ALL_BUT_SCORE)
+    assert "live" in out(site, "model", "list", missing=ALL_BUT_SCORE)
+    out(site, "inspect", "ecg.dcm", "--png", "scored.png", missing=ALL_BUT_SCORE)
+    assert (site / "scored.png").stat().st_size > 10_000
+
+
 def test_help_loads_none_of_the_libraries_that_do_the_work(site: Path) -> None:
-    heavy = ["numpy", "sqlalchemy", "pydantic", "pydicom", "pynetdicom", "hl7apy", "cryptography", *NOT_INSTALLED]
+    heavy = ["numpy", "sqlalchemy", "pydantic", "pydicom", "pynetdicom", "hl7apy", "cryptography", *EVERY_EXTRA]
     ask = f"""
 try:
     main()
@@ -126,7 +139,11 @@ finally:
     sys.stderr.write(",".join(sorted(set({heavy!r}) & set(sys.modules))))
 """
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM + ask, "--help"], cwd=site, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program(EVERY_EXTRA) + ask, "--help"],
+        cwd=site,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert "inspect" in done.stdout
     assert done.stderr == ""
