@@ -106,6 +106,16 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     assert circles == set(STANDING)
 
 
+def test_no_rooms_of_the_network_need_each_other() -> None:
+    """A room is a folder, or a file that stands in the package itself."""
+    rooms: dict[str, set[str]] = {}
+    for module, others in arrows().items():
+        inside = [name.split(".")[1] for name in (module, *others) if name.startswith("ecgfm.")]
+        if module.startswith("ecgfm."):
+            rooms.setdefault(inside[0], set()).update(name for name in inside[1:] if name != inside[0])
+    assert not [room for room in rooms if room in reached_from(room, rooms)]
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_stages_meet_only_in_the_store(stage: str) -> None:
     others = {f"ecgfm_clinical.pipeline.{other}" for other in STAGES if other != stage}

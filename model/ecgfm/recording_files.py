@@ -25,8 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfm.errors import DataError, RecordingError
-from ecgfm.pretraining.augment import derive_limb_leads
-from ecgfm.signal import LEADS
+from ecgfm.signal import LEADS, derive_limb_leads
 
 _LEAD_NUMBERS = {lead.lower(): number for number, lead in enumerate(LEADS)}
 _LIMB_LEADS = ("III", "aVR", "aVL", "aVF")

@@ -4,6 +4,8 @@ Every physical constant stands here once. The steps and their order are those of
 (commit 6b9e137), in float64 on the whole record: resample linearly, z-score each lead, cut into segments.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -88,3 +90,12 @@ def reasons_not_scored(signal: Signal, sampling_rate: float) -> tuple[str, ...]:
     if array.shape[1] and (np.ptp(array[finite], axis=1) == 0).any():
         found.append("constant-lead")
     return tuple(found)
+
+
+def derive_limb_leads(signal: NDArray[np.floating[Any]]) -> None:
+    """Recompute III, aVR, aVL and aVF from I and II in place (Einthoven, Goldberger), rows in the order of `LEADS`."""
+    lead_i, lead_ii = signal[0], signal[1]
+    signal[2] = lead_ii - lead_i
+    signal[3] = -(lead_ii + lead_i) / 2
+    signal[4] = lead_i - lead_ii / 2
+    signal[5] = lead_ii - lead_i / 2

@@ -13,10 +13,10 @@ from ecgfm.pretraining.augment import (
     Augmentations,
     BaselineShift,
     RandomLeadMasking,
-    derive_limb_leads,
     read_augmentations,
 )
 from ecgfm.pretraining.masking import SpanMasking, draw_negatives, draw_span_mask
+from ecgfm.signal import derive_limb_leads
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
 RECORDED = np.load(REFERENCE / "sampling_aug_ref.npz")

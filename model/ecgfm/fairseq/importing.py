@@ -9,6 +9,7 @@ from ecgfm.digest import sha256
 from ecgfm.fairseq.reading import build
 from ecgfm.heads import INTERPRETATION
 from ecgfm.network import EcgFm
+from ecgfm.provenance import Imported
 
 
 def import_checkpoint(
@@ -28,15 +29,12 @@ def import_checkpoint(
     none were published. Raises `CheckpointError`, one of its kinds, or `BundleError`.
     """
     network = build(file, labels=labels, heads=heads, pre_norm=pre_norm)
-    provenance = {
-        "imported_from": file.name,
-        "source_sha256": sha256(file),
-        "source_bytes": file.stat().st_size,
-        "imported_at": at.isoformat(timespec="seconds"),
-        "labels": _labels_from(network, labels),
-        "calibration": "none: raw sigmoids",
-    }
-    return Bundle.write(folder, network, name=name or file.stem, version=version, demo=False, provenance=provenance)
+    imported = Imported(
+        file=file.name, sha256=sha256(file), size=file.stat().st_size, at=at, labels=_labels_from(network, labels)
+    )
+    return Bundle.write(
+        folder, network, name=name or file.stem, version=version, demo=False, provenance=imported.to_json()
+    )
 
 
 def _labels_from(network: EcgFm, given: Sequence[str] | None) -> str:

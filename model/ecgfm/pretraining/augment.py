@@ -13,16 +13,9 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
+from ecgfm.signal import derive_limb_leads
+
 Signal = NDArray[np.float32]
-
-
-def derive_limb_leads(signal: NDArray[Any]) -> None:
-    """Recompute III, aVR, aVL and aVF from I and II in place (Einthoven, Goldberger), rows in the order of `signal.LEADS`."""
-    lead_i, lead_ii = signal[0], signal[1]
-    signal[2] = lead_ii - lead_i
-    signal[3] = -(lead_ii + lead_i) / 2
-    signal[4] = lead_i - lead_ii / 2
-    signal[5] = lead_ii - lead_i / 2
 
 
 def _applies(p: float, stream: RandomState) -> bool:
