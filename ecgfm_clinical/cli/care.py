@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, say, settings_from, write_json
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, say, settings_from, will_write, write_json
 
 
 def retain(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
@@ -76,6 +76,7 @@ def backup(
     path: Annotated[Path, typer.Argument(help="New file for the copy.")], settings: SettingsOption = None
 ) -> None:
     """Copy an SQLite store while the service runs. PostgreSQL: `pg_dump --format=custom`."""
+    will_write(path)
     with opened(settings) as (_, store):
         store.care.back_up(path)
     say(f"the store was copied to {path}; restore it by putting it in the store's place while nothing runs")

@@ -1,6 +1,7 @@
 """What every command shares: where the settings are, how output is written for people and for machines."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -48,6 +49,34 @@ def settings_from(path: Path | None) -> "Settings":
     from ecgfm_clinical.settings import read_settings
 
     return read_settings(path or DEFAULT_SETTINGS)
+
+
+def gathered(paths: Sequence[Path]) -> list[Path]:
+    """The ECG files that `paths` name; what was passed over beside them is counted on standard error."""
+    from ecgfm_clinical.files.reading import gather
+
+    found = gather(paths)
+    if found.passed_over:
+        names = ", ".join(path.name for path in found.passed_over[:3])
+        more = ", …" if len(found.passed_over) > 3 else ""
+        sys.stderr.write(f"{len(found.passed_over)} files that are no recordings passed over: {names}{more}\n")
+    return list(found.files)
+
+
+def will_write(path: Path | None, *suffixes: str) -> None:
+    """Raise InputError where a file could not be written to `path`, before work is spent on what goes into it."""
+    from ecgfm_clinical.errors import InputError
+
+    if path is None:
+        return
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise InputError(f"{path}: this file ends in {' or '.join(suffixes)}")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent} is not a folder; create it first (mkdir -p {path.parent})")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise InputError(f"{path} cannot be written by this user; name another file, or mend the permissions")
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def withdraw(
     What was not sent yet is cancelled; what was sent, or may have been, is followed by a withdrawal under a number of its
     own. `status` and `show` tell when the receiver has acknowledged it.
     """
-    from ecgfm_clinical.errors import InputError
+    from ecgfm_clinical.errors import InputError, NotFound
     from ecgfm_clinical.operate import correction
     from ecgfm_clinical.operate.story import find_ecg
 
@@ -49,6 +49,10 @@ def withdraw(
             model_id=model,
             since=since.replace(tzinfo=read.site.zone) if since is not None and since.tzinfo is None else since,
         )
+        if not standing:
+            raise NotFound(
+                "no result stands that this names; `ecgfm-clinical show ECG` and `model list` say what there is"
+            )
         if not _agreed(standing, "deleted" if delete else "withdrawn", yes=yes, quiet=as_json):
             raise typer.Exit(1)
         done = correction.withdraw(store, standing, delete=delete, reason=reason)

@@ -154,7 +154,7 @@ def cross_validate(
         ),
     ] = "demo",
     method: MethodOption = MethodChoice.linear,
-    folds: Annotated[int, typer.Option(min=2)] = 5,
+    folds: Annotated[int, typer.Option(min=3, help="Of the patients; one judges, one chooses, the rest trains.")] = 5,
     epochs: EpochsOption = None,
     learning_rate: RateOption = None,
     batch_size: BatchOption = None,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, say, settings_from, write_json
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, say, settings_from, will_write, write_json
 
 
 def status(
@@ -66,7 +66,10 @@ def inspect(
     from ecgfm_clinical.ecg.inspection import describe, write_npz
     from ecgfm_clinical.extras import have, need, sentence
     from ecgfm_clinical.files.reading import read_ecgs
+    from ecgfm_clinical.wording import phrase
 
+    will_write(npz)
+    will_write(png, ".png")
     if png is not None:
         need("score", "drawing an ECG")
     ecgs = read_ecgs(file, settings_from(settings) if settings else None)
@@ -84,4 +87,4 @@ def inspect(
         described = [{**one, "quality": f"not judged: that {sentence('score', '').strip()}"} for one in described]
     for one in described:
         for key, value in one.items():
-            say(f"{key:18} {value}")
+            say(f"{key:18} {phrase(value)}")

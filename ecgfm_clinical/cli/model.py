@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgfm_clinical.cli.common import JsonOption, progress, progress_console, say, write_json
+from ecgfm_clinical.cli.common import JsonOption, gathered, progress, progress_console, say, will_write, write_json
 
 if TYPE_CHECKING:
     from ecgfm.records import Recordings
@@ -76,7 +76,10 @@ def export(
     """Write one ONNX file with dynamic batch and its meaning inside, checked against torch before it is kept."""
     from ecgfm.checkpoint import Bundle
     from ecgfm.runtimes.onnx_export import OPSET, export_onnx
+    from ecgfm_clinical.extras import need
 
+    will_write(onnx)
+    need("onnx", "exporting to ONNX")
     with progress_console().status("Exporting"):
         exported = export_onnx(Bundle.read(bundle), onnx, opset=opset or OPSET)
     if as_json:
@@ -180,11 +183,11 @@ def _named(paths: Sequence[Path]) -> "Recordings":
     """What can be read of the files named; a folder may hold anything, and what could not be used stands in the record."""
     from ecgfm.records import Record, Recordings
     from ecgfm_clinical.errors import InputError
-    from ecgfm_clinical.files.reading import gather, read_ecgs
+    from ecgfm_clinical.files.reading import read_ecgs
 
     records: list[Record] = []
     unreadable = 0
-    for path in progress(gather(paths), "Reading"):
+    for path in progress(gathered(paths), "Reading"):
         try:
             records += [Record(signal=ecg.signal, sampling_rate=ecg.sampling_rate) for ecg in read_ecgs(path)]
         except InputError:
@@ -195,6 +198,7 @@ def _named(paths: Sequence[Path]) -> "Recordings":
 
 def _print(path: Path) -> None:
     from ecgfm.checkpoint import Bundle
+    from ecgfm_clinical.wording import brief
 
     bundle = Bundle.read(path)
     lines = [
@@ -203,7 +207,7 @@ def _print(path: Path) -> None:
         f"  model_id       {bundle.model_id}",
         f"  preprocessing  {bundle.preprocessing}",
         f"  encoder        {bundle.config.layers} layers, width {bundle.config.width}, {bundle.config.heads} heads",
-        *(f"  {key:<14} {value}" for key, value in bundle.provenance.items()),
+        *(f"  {key:<14} {brief(value)}" for key, value in bundle.provenance.items()),
     ]
     for head in bundle.heads:
         lines.append(f"  head {head.name}: {'calibrated' if head.calibration else 'not calibrated'}; {head.target}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opened, progress, say, write_json
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, gathered, opened, progress, say, write_json
 
 if TYPE_CHECKING:
     from ecgfm_connectors.base import Handler, Verdict
@@ -58,10 +58,9 @@ def ingest(
     Refused and unreadable files are kept in the store with their reason. Exits with 1 where a file could not be staged.
     """
     from ecgfm_clinical import wiring
-    from ecgfm_clinical.files.reading import gather
     from ecgfm_connectors.base import Disposition
 
-    found = gather(paths)
+    found = gathered(paths)
     lines = []
     with opened(settings) as (read, store):
         handle = wiring.build_ingest(read, store, "ingest")
@@ -112,12 +111,12 @@ def pull(
 
     results = []
     with opened(settings) as (read, store):
-        built = {source.name: source for source, _ in wiring.build_sources(read)}
-        if unknown := sorted(set(sources or ()) - set(built)):
-            raise InputError(f"no source named {', '.join(unknown)}; the settings name {', '.join(built) or 'none'}")
-        for name in sources or built:
+        named = {part.name: part for part in read.sources.all}
+        if unknown := sorted(set(sources or ()) - set(named)):
+            raise InputError(f"no source named {', '.join(unknown)}; the settings name {', '.join(named) or 'none'}")
+        for name in sources or named:
             handle = wiring.build_ingest(read, store, name)
-            report = schedule.pull(built[name], handle, store, now=wiring.utc_now())
+            report = schedule.pull(wiring.build_source(read, named[name]), handle, store, now=wiring.utc_now())
             statuses = [verdict.disposition.value for verdict in report.verdicts]
             results.append({"source": name, "offered": report.offered, **{s: statuses.count(s) for s in set(statuses)}})
     if as_json:

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -16,6 +17,7 @@ from ecgfm_clinical.cli.common import (
     console,
     progress_console,
     say,
+    will_write,
     write_json,
 )
 from ecgfm_clinical.extras import need
@@ -36,6 +38,15 @@ LabelsOption = Annotated[
         "--labels", help="CSV: `recording`, optionally `patient`, then one column of 0, 1 or nothing a label."
     ),
 ]
+
+
+class ProjectionChoice(StrEnum):
+    """How embeddings are laid on two axes."""
+
+    pca = "pca"
+    umap = "umap"
+
+
 EncoderArgument = Annotated[Path, typer.Argument(help="Bundle folder, or a fairseq-signals .pt file.")]
 
 
@@ -113,6 +124,7 @@ def from_checkpoint(
 
     if bundle is None and fairseq is None:
         raise typer.BadParameter("say where to: --bundle FOLDER, --fairseq FILE, or both")
+    will_write(fairseq)
     if bundle is not None:
         _write_bundle(checkpoint, bundle)
     if fairseq is not None:
@@ -166,24 +178,35 @@ def embedding_map(
     colour: Annotated[
         str | None, typer.Option("--colour", help="Label that colours the points; the first if not given.")
     ] = None,
-    method: Annotated[str, typer.Option("--method", help="pca, or umap where umap-learn is installed.")] = "pca",
+    method: Annotated[
+        ProjectionChoice, typer.Option("--method", help="umap needs the extra umap.")
+    ] = ProjectionChoice.pca,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Draw the recordings as ENCODER sees them, on two axes."""
     need("train", "a map of embeddings")
     from ecgfm.finetuning.probe import LabelTable, embed_recordings, project
     from ecgfm.loading import load
-    from ecgfm_clinical.files.embedding_map import draw
+    from ecgfm_clinical.files.embedding_map import SUFFIXES, draw
 
+    will_write(out, *SUFFIXES)
+    if method is ProjectionChoice.umap:
+        need("umap", "--method umap")
     table = LabelTable.read(labels)
     label = colour or table.labels[0]
     if label not in table.labels:
         raise typer.BadParameter(f"{labels} has no column {label!r}; it has {', '.join(table.labels)}")
     with _Bar("embedding") as bar:
         embedded = embed_recordings([load(encoder)], _folder(data, labels), table, device=device, progress=bar)
-    places = project(embedded.embeddings[0], method=method)
+    places = project(embedded.embeddings[0], method=method.value)
     values = embedded.table.values[:, table.labels.index(label)]
-    draw(places, values, label=label, title=f"{encoder.name}: {method.upper()} of {len(places)} recordings", path=out)
+    draw(
+        places,
+        values,
+        label=label,
+        title=f"{encoder.name}: {method.value.upper()} of {len(places)} recordings",
+        path=out,
+    )
     say(f"wrote {out}; {len(embedded.left_out)} recordings left out")
 
 

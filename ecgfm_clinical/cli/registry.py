@@ -1,12 +1,13 @@
 """Which model is live, and who may change that: `model list`, `promote`, `rollback`, `history`, `card`, `shadow`."""
 
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opened, write_json
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opened, will_write, write_json
 from ecgfm_clinical.cli.learn import actor
 
 if TYPE_CHECKING:
@@ -17,6 +18,14 @@ BundleArgument = Annotated[
     str, typer.Argument(help="Bundle folder, or registered model by name, model_id or its beginning.")
 ]
 ReasonOption = Annotated[str, typer.Option(help="Why; kept in the history for good.")]
+
+
+class RuleChoice(StrEnum):
+    """What an operating point is chosen by."""
+
+    sensitivity = "sensitivity"
+    specificity = "specificity"
+    ppv = "ppv"
 
 
 def list_models(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
@@ -147,6 +156,7 @@ def card(
     from ecgfm_clinical.learning import planning
     from ecgfm_clinical.learning.report.card import card as render
 
+    will_write(out)
     if (Path(model) / "bundle.json").is_file():
         text = render(planning.read_bundle(Path(model)))
     else:
@@ -202,9 +212,13 @@ def shadow(
 
 def recalibrate(
     head: Annotated[str, typer.Argument(help="Head whose threshold is chosen anew.")],
-    what: Annotated[str, typer.Option(help="sensitivity, specificity or ppv.")] = "sensitivity",
-    at_least: Annotated[float, typer.Option(min=0.0, max=1.0)] = 0.9,
-    prevalence: Annotated[float | None, typer.Option(help="For ppv: of the people who are scored.")] = None,
+    what: Annotated[
+        RuleChoice, typer.Option(help="What the threshold is to reach on validation ECGs.")
+    ] = RuleChoice.sensitivity,
+    at_least: Annotated[float, typer.Option(min=0.01, max=1.0, help="How much of it.")] = 0.9,
+    prevalence: Annotated[
+        float | None, typer.Option(min=0.0001, max=0.9999, help="For ppv: of the people who are scored.")
+    ] = None,
     site: Annotated[
         str, typer.Option(help="Choose the threshold of this site only; all else stays as it is in the model.")
     ] = "",
@@ -213,10 +227,13 @@ def recalibrate(
 ) -> None:
     """Calibrate a head and choose its operating point anew on today's validation patients: a new version, a new candidate."""
     from ecgfm_clinical import wiring
+    from ecgfm_clinical.errors import InputError
     from ecgfm_clinical.learning.work import Workshop
     from ecgfm_clinical.settings import OperatingPoint
 
-    point = OperatingPoint.model_validate({"what": what, "at_least": at_least, "prevalence": prevalence})
+    if what is RuleChoice.ppv and prevalence is None:
+        raise InputError("--what ppv needs --prevalence: the share of the people who are scored that has the condition")
+    point = OperatingPoint(what=what.value, at_least=at_least, prevalence=prevalence)
     with opened(settings) as (read, store):
         workshop = Workshop(settings=read, store=store, actor=actor(), clock=wiring.utc_now)
         done = workshop.recalibrate(head, point, site=site, model=model)

@@ -7,9 +7,11 @@ import typer
 from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, say, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from ecgfm_clinical.settings import Settings
+    from ecgfm_clinical.staging.records import DeadLetter, SetAside
     from ecgfm_clinical.staging.store import Store
     from ecgfm_connectors.base import Received
     from ecgfm_connectors.contents import Contents
@@ -22,7 +24,7 @@ def replay(
     ] = False,
     dead: Annotated[bool, typer.Option("--dead", help="Send again what receivers refused (dead letters).")] = False,
     list_only: Annotated[
-        bool, typer.Option("--list", help="With --dead: say which there are and why, and send nothing.")
+        bool, typer.Option("--list", help="With --refused or --dead: say which there are and why, and do nothing.")
     ] = False,
     message: Annotated[list[int] | None, typer.Option(help="With --dead: only the one with this number.")] = None,
     destination: Annotated[str | None, typer.Option(help="With --dead: this destination only.")] = None,
@@ -41,22 +43,26 @@ def replay(
     model give anything but exactly the stored score. Nothing in the store changes and nothing is sent.
     """
     from ecgfm_clinical.errors import InputError
+    from ecgfm_clinical.wording import phrase
 
     if sum((ecg is not None, refused, dead)) != 1:
         raise InputError("say what to replay: an ECG, --refused, or --dead")
+    if ecg is not None and list_only:
+        raise InputError("--list goes with --refused or --dead; `ecgfm-clinical show` tells of one ECG")
+    if list_only:
+        _list(settings, destination if dead else None, dead=dead, as_json=as_json)
+        return
     with opened(settings) as (read, store):
         if ecg is not None:
             exact, found = _ecg(read, store, ecg, bundle)
         elif refused:
             exact, found = True, _refused(read, store)
-        elif list_only:
-            exact, found = True, _dead_letters(store, destination)
         else:
             exact, found = True, _dead(store, destination, message, recompose)
     if as_json:
         write_json(found)
     for key, value in () if as_json else found.items():
-        say(f"{key:12} {value}")
+        say(f"{key:12} {phrase(value)}")
     if not exact:
         raise typer.Exit(1)
 
@@ -105,12 +111,33 @@ def _refused(settings: "Settings", store: "Store") -> dict[str, object]:
     return dict(found) or {"set aside": 0}
 
 
-def _dead_letters(store: "Store", destination: str | None) -> dict[str, object]:
-    return {
-        f"message {one.message_id}": f"ECG {one.ecg_id} to {one.destination}, {one.kind}, {one.control_id}, "
+def _list(settings: "Path | None", destination: str | None, *, dead: bool, as_json: bool) -> None:
+    """What --refused or --dead would take up: a document for programs, a line each for people."""
+    from dataclasses import asdict
+
+    with opened(settings) as (_, store):
+        found: Sequence[DeadLetter | SetAside] = (
+            store.questions.dead_letters(destination=destination) if dead else store.questions.set_aside()
+        )
+    if as_json:
+        write_json([asdict(one) for one in found])
+        return
+    for one in found:
+        say(_line(one))
+    if not found:
+        say("no message was given up" if dead else "nothing is set aside")
+
+
+def _line(one: "DeadLetter | SetAside") -> str:
+    from ecgfm_clinical.staging.records import SetAside
+
+    if isinstance(one, SetAside):
+        when = one.received_at.isoformat(timespec="seconds")
+        return f"payload {one.payload_id}: {when} from {one.source}, {one.disposition}, {one.code}: {one.text}"
+    return (
+        f"message {one.message_id}: ECG {one.ecg_id} to {one.destination}, {one.kind}, {one.control_id}, "
         f"{one.created_at.isoformat(timespec='seconds')}: {one.error.text if one.error else 'no reason kept'}"
-        for one in store.questions.dead_letters(destination=destination)
-    }
+    )
 
 
 def _dead(store: "Store", destination: str | None, message_ids: list[int] | None, recompose: bool) -> dict[str, object]:

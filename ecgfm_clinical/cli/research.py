@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from ecgfm_clinical.cli.common import JsonOption, SettingsOption, progress, say, settings_from, write_json
+from ecgfm_clinical.cli.common import (
+    JsonOption,
+    SettingsOption,
+    gathered,
+    progress,
+    say,
+    settings_from,
+    will_write,
+    write_json,
+)
 
 
 def predict(
@@ -24,7 +33,6 @@ def predict(
     """
     from ecgfm_clinical import wiring
     from ecgfm_clinical.files.prediction import document_text, predict_files
-    from ecgfm_clinical.files.reading import gather
     from ecgfm_clinical.settings import Settings
 
     site = settings_from(settings) if settings else Settings()
@@ -32,7 +40,7 @@ def predict(
         site = site.model_copy(update={"model": site.model.model_copy(update={"runtime": runtime})})
     found = []
     predictor = wiring.open_predictor(site, model if model == "demo" else str(Path(model).resolve()))
-    for path in progress(gather(files), "Scoring"):
+    for path in progress(gathered(files), "Scoring"):
         for document in predict_files([path], predictor, site if settings else None):
             found.append(document)
             if not as_json:
@@ -55,14 +63,16 @@ def embed(
     Exits with 1 where a file has no embedding; the others are written all the same.
     """
     from ecgfm_clinical import wiring
+    from ecgfm_clinical.extras import need
     from ecgfm_clinical.files import embeddings
-    from ecgfm_clinical.files.reading import gather
     from ecgfm_clinical.settings import Settings
 
-    embeddings.check_format(out)
+    will_write(out, *embeddings.SUFFIXES)
+    if out.suffix == ".parquet":
+        need("parquet", "writing Parquet")
     site = settings_from(settings) if settings else Settings()
     predictor = wiring.open_predictor(site, model if model == "demo" else str(Path(model).resolve()))
-    paths = progress(gather(files), "Embedding")
+    paths = progress(gathered(files), "Embedding")
     rows, left_out = embeddings.embed_files(paths, predictor, site if settings else None)
     written = embeddings.write(out, rows, model_id=predictor.model_id, preprocessing=predictor.preprocessing)
     if as_json:
@@ -96,6 +106,7 @@ def explain(
     from ecgfm_clinical.files.reading import read_ecgs
     from ecgfm_clinical.settings import Settings
 
+    will_write(png, ".png")
     if method not in METHODS:
         raise InputError(f"--method {method!r}: choose one of {', '.join(METHODS)}")
     site = settings_from(settings) if settings else Settings()

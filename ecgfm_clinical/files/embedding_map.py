@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from ecgfm_clinical.errors import InputError
 
+#: What may be written.
+SUFFIXES = (".png", ".svg", ".html")
 _KINDS = ((1.0, "#c0392b", "with"), (0.0, "#2c7fb8", "without"), (np.nan, "#bbbbbb", "not known"))
 
 
@@ -17,10 +19,8 @@ def draw(places: NDArray[np.float64], values: NDArray[np.float64], *, label: str
     """places (n, 2); values (n,) 0, 1 or NaN. The suffix of `path` chooses the kind of file.
 
     Raises:
-        InputError: another suffix than .png, .svg or .html, or the file cannot be written.
+        InputError: the file cannot be written.
     """
-    if path.suffix not in (".png", ".svg", ".html"):
-        raise InputError(f"{path}: an embedding map is a .png, .svg or .html file")
     figure = _figure(places, values, label, title)
     try:
         if path.suffix == ".html":

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from ecgfm.predictor import Predictor
 
 
+#: What may be written.
+SUFFIXES = (".npy", ".parquet")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Row:
     """One ECG's embedding: the mean of its segments' pooled embeddings."""
@@ -34,14 +38,6 @@ class LeftOut:
 
     file: str
     reason: str
-
-
-def check_format(out: Path) -> None:
-    """Raise InputError where `out` is neither .npy nor .parquet, before hours are spent on embeddings that cannot be
-    written.
-    """
-    if out.suffix not in (".npy", ".parquet"):
-        raise InputError(f"{out}: embeddings are written as .npy or .parquet; choose one by the file's ending")
 
 
 def embed_files(
@@ -71,9 +67,8 @@ def write(out: Path, rows: Sequence[Row], *, model_id: str, preprocessing: str) 
     """Write `out` (.npy with a .csv of the same name that says what each row is, or .parquet); returns the files
     written.
 
-    Raises InputError for another suffix, for no rows, and where pyarrow is needed and absent.
+    Raises InputError where there are no rows.
     """
-    check_format(out)
     if not rows:
         raise InputError("none of these files gave an embedding; nothing was written")
     write_rows = _write_npy if out.suffix == ".npy" else _write_parquet
@@ -92,13 +87,9 @@ def _write_npy(out: Path, rows: Sequence[Row], model_id: str, preprocessing: str
 
 
 def _write_parquet(out: Path, rows: Sequence[Row], model_id: str, preprocessing: str) -> list[Path]:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise InputError(
-            "Parquet needs pyarrow: pip install 'ecgfm-clinical[parquet]', or write .npy instead"
-        ) from error
+    import pyarrow
+    from pyarrow import parquet
+
     width = len(rows[0].embedding)
     table = pyarrow.table(
         {

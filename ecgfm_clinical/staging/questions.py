@@ -19,6 +19,7 @@ from ecgfm_clinical.staging.records import (
     DestinationBacklog,
     EcgState,
     MessageState,
+    SetAside,
 )
 from ecgfm_clinical.staging.schema import ecg, message, payload, score, score_job, tally
 from ecgfm_clinical.staging.transaction import ALL_TIME, Reading
@@ -61,6 +62,16 @@ class Questions:
         )
         with self._database.reading() as ask:
             return {row.code: row.n for row in ask.connection.execute(query)}
+
+    def set_aside(self) -> list[SetAside]:
+        """Every payload that is kept and could not be staged, oldest first, without its content."""
+        query = (
+            select(*(payload.c[name] for name in SetAside.__dataclass_fields__))
+            .where(literal_column("payload.disposition <> 'staged'"))
+            .order_by(payload.c.payload_id)
+        )
+        with self._database.reading() as ask:
+            return [SetAside(**row) for row in ask.connection.execute(query).mappings()]
 
     def backlog(self) -> Backlog:
         """Everything unfinished or given up, with the age of the oldest; reads only unfinished rows."""

@@ -202,6 +202,18 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """A payload that is kept and could not be staged."""
+
+    payload_id: int
+    received_at: datetime
+    source: str  #: listener or source it came by
+    disposition: str  #: refused or unreadable
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Expired:
     """What retention removed."""
 

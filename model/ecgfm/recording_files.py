@@ -115,9 +115,9 @@ class FolderSource:
         return digest.hexdigest()
 
     def read(self, key: str) -> Recording:
-        """Raises `RecordingError` with the file's name and the cause."""
+        """The key may lack its suffix, as tables of WFDB archives write it. Raises `RecordingError` with file and cause."""
         name, _, row = key.partition("#")
-        path = self.root / name
+        path = self._file(name)
         reader = _READERS[".hdf5" if path.suffix.lower() in _HDF5 else path.suffix.lower()]
         try:
             read = reader(self, path, int(row) if row else None)
@@ -138,6 +138,16 @@ class FolderSource:
             in_millivolts=read.in_millivolts,
             derived=derived,
         )
+
+    def _file(self, name: str) -> Path:
+        """Raises `RecordingError` where there is none of a kind that can be read."""
+        path = self.root / name
+        if path.suffix.lower() in (*_READERS, *_HDF5):
+            return path
+        for suffix in (*_READERS, ".h5"):
+            if (found := path.with_name(path.name + suffix)).is_file():
+                return found
+        raise RecordingError(f"{name}: there is no such .hea, .mat, .npz or .hdf5 file in {self.root}")
 
     def _patient(self, key: str, stored: str | None) -> str | None:
         if self.patients == "unknown":

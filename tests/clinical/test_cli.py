@@ -171,3 +171,25 @@ def test_a_port_in_use_stops_run_with_one_sentence(site: Path) -> None:
     assert done.returncode == 1
     (told,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
     assert str(port) in told
+
+
+def test_what_lies_beside_the_recordings_of_an_archive_is_passed_over_and_counted(
+    run: Run, site: Path, recording: Path, tmp_path: Path
+) -> None:
+    archive = tmp_path / "physionet"
+    (archive / "records").mkdir(parents=True)
+    (archive / "records" / "one.dcm").write_bytes(recording.read_bytes())
+    (archive / "records" / "cut.dcm").write_bytes(b"not a recording, and not named like what lies beside one")
+    for name in ("LICENSE.txt", "SHA256SUMS.txt", "RECORDS", "ptbxl_database.csv", "example_physionet.py"):
+        (archive / name).write_text("ecg_id,patient_id,age,sex\n1,2,3,0\n", encoding="utf-8")
+    message = "MSH|^~\\&|A|B|C|D|20260301||ORU^R01|1|P|2.5.1\r"
+    (archive / "message.txt").write_text(message, encoding="utf-8")  # named like a text, and one of our formats
+    code, out, err = run("ingest", archive, "--settings", site, "--json")
+    status = {Path(line["path"]).name: line["status"] for line in json.loads(out)}
+    assert code == 1
+    assert set(status) == {"one.dcm", "cut.dcm", "message.txt"}
+    assert status["one.dcm"] == "staged"
+    assert "5 files that are no recordings passed over" in err
+    assert json.loads(run("status", "--settings", site, "--json")[1])["ecgs"]["received"] <= 3
+    code, out, _ = run("ingest", archive / "LICENSE.txt", "--settings", site, "--json")
+    assert (code, json.loads(out)[0]["status"]) == (1, "unreadable"), "a file that is named is never passed over"

@@ -93,8 +93,10 @@ def test_results_go_to_a_folder_too(run: Run, sent: Path, recording: Path, tmp_p
 
 
 def test_a_recall_by_model_finds_its_results_and_no_others(run: Run, sent: Path) -> None:
-    code, out, _ = run("withdraw", "--model", "0000", "--yes", "--json", "--settings", sent)
-    assert (code, json.loads(out)) == (0, {"messages": [], "cancelled": []})
+    for named in (("--model", "zzz"), ("--since", "2999-01-01"), ("--model", "0000", "--json")):
+        code, out, err = run("withdraw", *named, "--yes", "--settings", sent)
+        assert (code, out) == (1, "")
+        assert "no result stands that this names" in err
     code, out, _ = run("withdraw", "--since", "2020-01-01", "--yes", "--json", "--settings", sent)
     assert len(json.loads(out)["messages"]) == 1
 
@@ -163,6 +165,11 @@ def test_a_replay_opens_the_model_that_scored_though_another_scores_now(run: Run
 def test_what_was_refused_is_read_again(run: Run, sent: Path, tmp_path: Path) -> None:
     (tmp_path / "letter.dcm").write_bytes(b"Dear colleague," * 20)
     run("ingest", tmp_path / "letter.dcm", "--settings", sent)
+    code, out, _ = run("replay", "--refused", "--list", "--settings", sent, "--json")
+    (listed,) = json.loads(out)
+    assert (code, listed["source"], listed["disposition"]) == (0, "ingest", "unreadable")
+    (line,) = run("replay", "--refused", "--list", "--settings", sent)[1].splitlines()
+    assert f"{listed['code']}: {listed['text']}" in line
     code, out, _ = run("replay", "--refused", "--settings", sent, "--json")
     assert code == 0
     assert sum(json.loads(out).values()) == 1
@@ -180,6 +187,9 @@ def test_a_dead_letter_is_sent_again(run: Run, site: Path, recording: Path, ehr:
     _, out, _ = run("replay", "--dead", "--list", "--settings", site)
     assert "ECG 1 to ehr, F, " in out
     assert "the receiver answered AE" in out
+    (listed,) = json.loads(run("replay", "--dead", "--list", "--json", "--settings", site)[1])
+    assert (listed["ecg_id"], listed["destination"], listed["kind"]) == (1, "ehr", "F")
+    assert "the receiver answered AE" in listed["error"]["text"]
     _, out, _ = run("replay", "--dead", "--message", "99", "--settings", site, "--json")
     assert json.loads(out)["sent again"] == 0
     _, out, _ = run("replay", "--dead", "--settings", site, "--json")

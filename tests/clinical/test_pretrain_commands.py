@@ -147,7 +147,7 @@ def test_the_map_is_a_picture_or_a_page(
 def test_a_map_of_another_kind_is_refused(app: typer.Typer, recordings: Path, tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path / "bundle")
     arguments = ["map", tmp_path / "bundle", "--labels", recordings / "labels.csv", "--out", tmp_path / "map.pdf"]
-    with pytest.raises(InputError, match=r"\.png, \.svg or \.html"):
+    with pytest.raises(InputError, match=r"ends in \.png or \.svg or \.html"):
         CliRunner().invoke(app, [str(one) for one in arguments], catch_exceptions=False)
 
 

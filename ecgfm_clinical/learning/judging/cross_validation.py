@@ -48,6 +48,8 @@ class CrossValidation:
     def run(self, tell: Tell) -> dict[str, Any]:
         """Per label: AUROC with its interval, of the model and of the baselines; raises LearningError, TrainingError."""
         members = self.cohort.members
+        if self.folds < 3:
+            raise LearningError("cross-validation takes at least 3 folds: of each, one chooses and one judges")
         folds = np.array([fold_of(member.example.patient, self.folds) for member in members])
         if len(set(folds)) < self.folds:
             raise LearningError(f"too few patients for {self.folds} folds; ask for fewer")

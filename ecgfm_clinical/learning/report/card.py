@@ -9,6 +9,7 @@ from typing import Any
 
 from ecgfm.checkpoint import Bundle
 from ecgfm_clinical.learning.report.page import DEMO_NOTE, NAMES
+from ecgfm_clinical.wording import phrase
 
 UNKNOWN = "Not recorded in this bundle."
 
@@ -72,14 +73,14 @@ def _head(head: str, told: Mapping[str, Any]) -> Iterator[str]:
         yield f"\n**{told['note']}**"
     yield f"\nTrained at {told['site'] or 'a site that is not named'} on data as of {told['as_of']}, code {told['code_version']}."
     training = {key: value for key, value in told["training"].items() if key != "tried"}
-    yield f"\n- Method and settings: {training}"
-    yield f"- Labels: {cohort['rules'].get('labelling')}"
-    yield f"- Calibration: {told['calibration']}; operating point: {told['operating_point']}"
+    yield f"\n- Method and settings: {phrase(training)}"
+    yield f"- Labels: {phrase(cohort['rules'].get('labelling'))}"
+    yield f"- Calibration: {phrase(told['calibration'])}; operating point: {phrase(told['operating_point'])}"
     for site, rule in told.get("site_operating_points", {}).items():
-        yield f"  - at {site}: {rule}"
+        yield f"  - at {site}: {phrase(rule)}"
     yield f"- Cohort `{cohort['digest'][:16]}`: {cohort['considered']} ECGs considered, {cohort['included']} of {cohort['patients']} patients"
     for split, own in cohort["splits"].items():
-        yield f"  - {split}: {own['ecgs']} ECGs of {own['patients']} patients, positives {own['positives']}"
+        yield f"  - {split}: {own['ecgs']} ECGs of {own['patients']} patients, positives: {phrase(own['positives'])}"
     yield "- Left out, in this order:"
     for step in cohort["steps"]:
         if step["excluded"]:

@@ -13,6 +13,7 @@ from ecgfm.checkpoint import Bundle
 from ecgfm_clinical.errors import LearningError
 from ecgfm_clinical.learning.report import figures
 from ecgfm_clinical.learning.runs import write_json
+from ecgfm_clinical.wording import phrase
 
 DEMO_NOTE = (
     "A demo model stands behind these numbers; it was trained on generated recordings with invented outcomes. Where the "
@@ -182,17 +183,20 @@ def _tripod(told: Mapping[str, Any]) -> list[tuple[str, ...]]:
             f"{cohort['considered']} ECGs considered, {cohort['included']} included; see the flow",
         ),
         ("Outcome, how measured", told["target"]),
-        ("Rules of linkage", str(cohort["rules"])),
+        ("Rules of linkage", phrase(cohort["rules"])),
         ("Predictors", "12-lead ECG, 10 s as two 5 s segments, z-scored; no age, no sex, no text"),
-        ("Sample size, missing data", f"{splits}; outcomes left out: {cohort['outcomes_left_out']}"),
+        ("Sample size, missing data", f"{splits}; outcomes left out: {phrase(cohort['outcomes_left_out'])}"),
         ("Splits", "by a hash of the patient key, the same over years; a patient is in one split only"),
-        ("Model", f"ECG-FM encoder with a linear head; {fitted or 'as registered'}"),
+        ("Model", f"ECG-FM encoder with a linear head; {phrase(fitted) if fitted else 'as registered'}"),
         (
             "Class imbalance",
             "positive weights in fine-tuning, none in a linear probe; probabilities are calibrated after",
         ),
-        ("Calibration, threshold", f"{training.get('calibration', 'as in the bundle')}; {rule or 'as in the bundle'}"),
-        *((f"Threshold at {site}", str(own)) for site, own in training.get("site_operating_points", {}).items()),
+        (
+            "Calibration, threshold",
+            f"{phrase(training.get('calibration', 'as in the bundle'))}; {phrase(rule or 'as in the bundle')}",
+        ),
+        *((f"Threshold at {site}", phrase(own)) for site, own in training.get("site_operating_points", {}).items()),
         ("Fairness", "performance and counts by age, sex, device, site, rate and rhythm; see the subgroups"),
         ("Comparators", ", ".join(sorted({name for own in told["labels"].values() for name in own["compared"]}))),
         ("Cohort digest", cohort["digest"]),

@@ -50,11 +50,11 @@ class LabelTable:
         Raises `DataError` with the line.
         """
         try:
-            with path.open(newline="", encoding="utf-8") as file:
+            with path.open(newline="", encoding="utf-8-sig") as file:
                 rows = list(csv.DictReader(file))
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise DataError(f"{path} cannot be read: {error}") from error
-        labels = tuple(name for name in (rows[0] if rows else {}) if name not in ("recording", "patient"))
+        labels = tuple(name for name in (rows[0] if rows else {}) if name and name not in ("recording", "patient"))
         if not labels or "recording" not in rows[0]:
             raise DataError(
                 f"{path} needs a header with `recording` and at least one label, and a line for each recording"

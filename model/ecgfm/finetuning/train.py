@@ -120,7 +120,7 @@ def check_split(split: Split, labels: Sequence[str]) -> None:
     if shared:
         raise TrainingError(f"{len(shared)} patients are both in training and in validation; split by patient")
     for name, part in (("training", split.train), ("validation", split.validation)):
-        matrix = label_matrix(part).reshape(len(part), -1)
+        matrix = label_matrix(part).reshape(len(part), len(labels))
         for column, label in enumerate(labels):
             known = matrix[:, column][np.isfinite(matrix[:, column])] if len(part) else np.zeros(0)
             positives = int(known.sum())

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from ecgfm.checkpoint import Bundle
-from ecgfm.errors import BundleError, RuntimeTooInexact
+from ecgfm.errors import BundleError, RuntimeTooInexact, RuntimeUnavailable
 from ecgfm.network import EcgFm
 from ecgfm.runtimes.positional_dft import PositionalDft
 from ecgfm.signal import LEADS, SAMPLING_RATE, SEGMENT_SAMPLES
@@ -79,8 +79,13 @@ def export_onnx(bundle: Bundle, path: Path, *, opset: int = OPSET) -> Exported:
 
 
 def _write(bundle: Bundle, network: EcgFm, path: Path, opset: int) -> None:
-    import onnx
-
+    try:
+        import onnx
+        import onnxscript  # noqa: F401  torch's exporter needs it and says so too late
+    except ImportError as error:
+        raise RuntimeUnavailable(
+            f"{error.name}, which exporting to ONNX needs, is not installed: pip install 'ecgfm-clinical[onnx]'"
+        ) from error
     heads = [spec.name for spec in bundle.heads]
     example = torch.zeros(2, len(LEADS), SEGMENT_SAMPLES)
     # The exporter talks to standard output and warns about its own internals; neither is for the user.

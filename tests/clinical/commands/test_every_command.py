@@ -1,0 +1,321 @@
+"""Every command with missing and empty inputs, missing output folders, tiny inputs and missing extras: never a traceback.
+
+All of a case's command lines run in one process of their own, so that the libraries are loaded once.
+"""
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from ecgfm_clinical.cli import app
+from ecgfm_clinical.extras import EXTRAS
+from ecgfm_clinical.operate.setup import write_installation
+from ecgfm_connectors.testing import dicom_writer, wfdb_writer
+from tests.helpers.fakes import make_ecg
+from tests.helpers.tiny_models import write_tiny_bundle
+
+RUNNER = Path(__file__).with_name("every_command.py")
+RECIPE = """
+name = "tiny"
+[encoder]
+conv_layers = [[8, 2, 2], [8, 2, 2], [8, 2, 2], [8, 2, 2]]
+width = 16
+layers = 1
+ffn_width = 32
+heads = 4
+conv_pos_kernel = 16
+conv_pos_groups = 4
+[objective]
+codes = 8
+code_width = 16
+negatives = 4
+[training]
+epochs = 1
+pairs_per_micro_batch = 2
+log_every = 1
+"""
+
+#: Command lines without the program's name; {…} is filled in by the case. Order matters: later ones find what earlier ones
+#: put into the store.
+LINES = """
+init {site}
+keys new --settings {settings}
+migrate --settings {settings}
+check --settings {settings}
+run --settings {settings}
+ingest {ecgs} --settings {settings}
+ingest {ecg} --settings {settings} --json
+pull --settings {settings}
+pull drop --settings {settings}
+pull sftp --settings {settings}
+pull web --settings {settings}
+score --settings {settings}
+send --settings {settings}
+status --settings {settings}
+show 1 --settings {settings}
+correct 1 --yes --settings {settings}
+withdraw 1 --yes --settings {settings}
+withdraw --model zzz --yes --settings {settings}
+replay 1 --settings {settings}
+replay --refused --settings {settings}
+replay --refused --list --settings {settings}
+replay --dead --settings {settings}
+replay --dead --list --json --settings {settings}
+retain --settings {settings}
+keys apply --settings {settings}
+backup {out}/copy.sqlite --settings {settings}
+audit --settings {settings}
+audit --verify --settings {settings}
+inspect {ecg}
+inspect {ecg} --png {out}/a.png
+inspect {ecg} --npz {out}/a.npz
+predict {ecgs} --model {bundle}
+predict {ecg} --model {bundle} --runtime onnx
+predict {ecg} --model {bundle} --runtime openvino
+predict {ecg} --model {bundle} --runtime nonsense
+embed {ecgs} --out {out}/a.npy --model {bundle}
+embed {ecgs} --out {out}/a.parquet --model {bundle}
+explain {ecg} --png {out}/b.png --model {bundle}
+retrain reduced_lvef --settings {settings}
+retrain reduced_lvef --method lora --settings {settings}
+retrain x --archive {ecgs} --table {table} --label sick --out {made}/trained --from {bundle}
+retrain x --archive {ecgs} --table {table} --label sick --out {made}/full --from {bundle} --method full --epochs 1
+evaluate reduced_lvef --settings {settings}
+cross-validate --archive {ecgs} --table {table} --label sick --out {made}/cv --from {bundle}
+cross-validate --archive {ecgs} --table {table} --label sick --out {made}/cv --from {bundle} --folds 3
+cross-validate --archive {ecgs} --table {parquet} --label sick --out {made}/cv --from {bundle} --folds 3
+cross-validate --archive {ecgs} --table {table} --classes {table} --out {made}/cv --from {bundle} --folds 3
+drift --settings {settings}
+demo --ecgs {ecgs} --out {file}/demo
+demo-retrain --patients 200 --out {file}/demo
+pretrain --recipe {recipe} --data {ecgs} --out {made}/pretrained --max-updates 1 --tensorboard --bundle {made}/encoder
+pretrain --recipe {recipe} --from-store --settings {settings} --out {made}/stored --max-updates 1
+model from-checkpoint {checkpoint} --bundle {made}/from-checkpoint
+model from-checkpoint {checkpoint} --fairseq {out}/from-checkpoint.pt
+model import {checkpoint} --out {made}/imported
+model show {bundle}
+model export {bundle} --onnx {out}/a.onnx
+model prepare {bundle} --runtime onnx
+model prepare {bundle} --runtime torch-bf16 {ecg} --cache {made}/cache
+model bench {bundle} {ecg} --rounds 1 --threads 1
+model probe {bundle} --labels {labels} --data {ecgs}
+model map {bundle} --labels {labels} --data {ecgs} --out {out}/map.png
+model map {bundle} --labels {labels} --data {ecgs} --out {out}/map.html --method umap
+model list --settings {settings}
+model promote {bundle} --settings {settings}
+model rollback --settings {settings}
+model history --settings {settings}
+model card {bundle}
+model card {bundle} --out {out}/CARD.md
+model shadow tiny --settings {settings}
+model recalibrate reduced_lvef --what ppv --settings {settings}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What the command lines meet."""
+
+    inputs: str  #: `gone`, `empty` or `tiny`
+    output_folder: bool = True
+    hidden: tuple[str, ...] = ()  #: modules that look as if they were not installed
+
+
+def _modules_of(extras: set[str]) -> tuple[str, ...]:
+    return tuple(sorted({module for extra in extras for module in EXTRAS[extra]}))
+
+
+CASES = {
+    "missing inputs": Case(inputs="gone"),
+    "empty inputs": Case(inputs="empty"),
+    "tiny inputs": Case(inputs="tiny"),
+    "missing output folder": Case(inputs="tiny", output_folder=False),
+    "no extra but score": Case(inputs="tiny", hidden=_modules_of(set(EXTRAS) - {"score"})),
+    "no extra": Case(inputs="tiny", hidden=_modules_of(set(EXTRAS))),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What one command line came to."""
+
+    line: str
+    code: int
+    out: str
+    err: str
+
+
+def _commands(group: object, path: str = "") -> Iterator[str]:
+    for name, command in getattr(group, "commands", {}).items():
+        if getattr(command, "commands", None):
+            yield from _commands(command, f"{path}{name} ")
+        else:
+            yield f"{path}{name}"
+
+
+def test_every_command_of_the_tree_is_tried() -> None:
+    lines = LINES.strip().splitlines()
+    untried = [
+        name
+        for name in _commands(typer.main.get_command(app))
+        if not any(f"{line} ".startswith(f"{name} ") for line in lines)
+    ]
+    assert not untried
+
+
+def _tiny(folder: Path) -> None:
+    (folder / "ecgs").mkdir(parents=True)
+    table = ["filename_hr,patient_id,age,sex,sick"]
+    labels = ["recording,patient,sick"]
+    for number in range(6):
+        for name, content in wfdb_writer.write_record(make_ecg(number), f"r{number}").items():
+            (folder / "ecgs" / name).write_bytes(content)
+        table.append(f"r{number},{number},{50 + number},{number % 2},{number % 2}")
+        labels.append(f"r{number},{number},{number % 2}")
+    (folder / "ecg.dcm").write_bytes(dicom_writer.write_ecg(make_ecg(1)))
+    (folder / "table.csv").write_text("\n".join(table), encoding="utf-8")
+    (folder / "labels.csv").write_text("\n".join(labels), encoding="utf-8")
+    (folder / "recipe.toml").write_text(RECIPE, encoding="utf-8")
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import csv, parquet
+
+    parquet.write_table(csv.read_csv(pyarrow.BufferReader("\n".join(table).encode())), folder / "table.parquet")
+    write_tiny_bundle(folder / "bundle")
+
+
+def _inputs(folder: Path, kind: str) -> None:
+    """`ecgs`, `ecg.dcm`, `table.csv` … in `folder`: nothing at all, empty ones, or six ECGs and what goes with them."""
+    if kind == "tiny":
+        _tiny(folder)
+    elif kind == "empty":
+        for name in ("ecgs", "bundle"):
+            (folder / name).mkdir(parents=True)
+        for name in ("ecg.dcm", "table.csv", "labels.csv", "table.parquet", "recipe.toml"):
+            (folder / name).touch()
+
+
+def _settings(folder: Path, port: int) -> Path:
+    """An installation whose one listener finds its port taken, so that `run` ends."""
+    path = write_installation(folder)
+    path.write_text(
+        '[model]\nbundle = "tiny"\n[store]\nkey_file = "keys"\n'
+        f'[[listeners.dicom]]\nhost = "127.0.0.1"\nport = {port}\n'
+        '[[sources.folder]]\nname = "drop"\npath = "drop"\n'
+        '[[sources.sftp]]\nname = "sftp"\nhost = "127.0.0.1"\nport = 1\nuser = "u"\nknown_hosts = "known_hosts"\n'
+        '[[sources.dicomweb]]\nname = "web"\nurl = "http://127.0.0.1:1"\n'
+        '[[destinations.file]]\nname = "results"\npath = "results"\n',
+        encoding="utf-8",
+    )
+    write_tiny_bundle(folder / "tiny")
+    (folder / "results").mkdir()
+    return path
+
+
+@pytest.fixture(scope="module", params=CASES)
+def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[Told]]:
+    """What every command line said in one case."""
+    case, folder = CASES[request.param], tmp_path_factory.mktemp("every")
+    _inputs(folder / "in", case.inputs)
+    (folder / "file").touch()
+    if case.output_folder:
+        (folder / "out").mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings = folder / "gone.toml"
+        if case.inputs != "gone":
+            settings = _settings(folder / "installed", taken.getsockname()[1])
+        named = {
+            "site": folder / "file" / "site" if not case.output_folder else folder / "site",
+            "settings": settings,
+            "ecgs": folder / "in" / "ecgs",
+            "ecg": folder / "in" / "ecg.dcm",
+            "table": folder / "in" / "table.csv",
+            "parquet": folder / "in" / "table.parquet",
+            "labels": folder / "in" / "labels.csv",
+            "bundle": folder / "in" / "bundle",
+            "recipe": folder / "in" / "recipe.toml",
+            "checkpoint": folder / "made" / "pretrained" / "checkpoints" / "update-00000001.pt",
+            "out": folder / "out",
+            "made": folder / "made",
+            "file": folder / "file",
+        }
+        chosen = [line for line in LINES.strip().splitlines() if case.output_folder or "{out}" in line]
+        lines = [line.format(**named) for line in chosen]
+        asked = {
+            "hidden": case.hidden,
+            "lines": [line.split() for line in lines],
+            "answer": str(folder / "answer.json"),
+        }
+        (folder / "asked.json").write_text(json.dumps(asked), encoding="utf-8")
+        subprocess.run([sys.executable, str(RUNNER), str(folder / "asked.json")], cwd=folder, check=True, timeout=900)
+    answers = json.loads((folder / "answer.json").read_text(encoding="utf-8"))
+    return request.param, [Told(line=line, **one) for line, one in zip(chosen, answers, strict=True)]
+
+
+@pytest.mark.timeout(900)
+def test_nothing_ends_in_a_traceback(told: tuple[str, list[Told]]) -> None:
+    _, lines = told
+    surprised = [f"{one.line}\n    {one.err}" for one in lines if "unforeseen" in one.err or "Traceback" in one.err]
+    assert not surprised, "\n".join(surprised)
+
+
+@pytest.mark.timeout(900)
+def test_what_fails_says_so_in_words(told: tuple[str, list[Told]]) -> None:
+    _, lines = told
+    silent = [one.line for one in lines if one.code and not (one.err + one.out).strip()]
+    assert not silent
+
+
+@pytest.mark.timeout(900)
+def test_what_fails_and_what_does_not(told: tuple[str, list[Told]]) -> None:
+    name, lines = told
+    if name == "missing inputs":
+        wrong = [one.line for one in lines if not one.code and not one.line.startswith("init")]
+    elif name == "missing output folder":
+        wrong = [one.line for one in lines if "is not a folder; create it first" not in one.err]
+    elif name == "no extra but score":
+        wrong = [one.line for one in lines if _extra_of(one.line) and "ecgfm-clinical[" not in one.err + one.out]
+    elif name == "no extra":
+        wrong = [one.line for one in lines if _scores(one.line) and "ecgfm-clinical[" not in one.err]
+    elif name == "tiny inputs":
+        wrong = [one.line for one in lines if one.code != (1 if _needs_more(one.line) else 0)]
+    else:
+        return
+    assert not wrong
+
+
+def _scores(line: str) -> bool:
+    """Whether the line needs a network, or a drawing."""
+    return line.startswith(("score", "predict", "embed", "explain", "inspect {ecg} --png", "model export"))
+
+
+def _extra_of(line: str) -> str | None:
+    """What a line cannot be done without."""
+    signs = {
+        "onnx": ("--runtime onnx", "--onnx"),
+        "openvino": ("--runtime openvino",),
+        "parquet": (".parquet", "{parquet}"),
+        "train": ("pretrain ", "--method lora", "--method full"),
+        "umap": ("--method umap",),
+        "sftp": ("pull sftp", "check "),
+        "dicomweb": ("pull web",),
+    }
+    return next((extra for extra, found in signs.items() if any(one in line for one in found)), None)
+
+
+#: Lines that six ECGs and an installation without peers cannot serve.
+TOO_LITTLE = (
+    *("check", "run", "pull", "send", "status", "retrain", "evaluate", "cross-validate", "drift", "demo", "model rollback"),
+    *("withdraw --model zzz", "model promote", "model shadow", "model recalibrate", "model import", "predict {ecg} --model {bundle} --runtime nonsense"),
+)  # fmt: skip
+
+
+def _needs_more(line: str) -> bool:
+    return line.startswith(TOO_LITTLE) or ("umap" in line and find_spec("umap") is None)
