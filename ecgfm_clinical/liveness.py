@@ -48,10 +48,13 @@ def _namespace() -> str:
         return ""
 
 
-def operator() -> str:
-    """Who types commands here, for the audit trail: the account and the host."""
+def operator(answers: str = "") -> str:
+    """Who types commands here, for the audit trail: the account and the host, and who answers (`site.operator`).
+
+    The one name for a person everywhere in the trail and in the history of models.
+    """
     try:
         account = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:  # a container may run under a number that has no name
         account = str(os.getuid())
-    return f"{account}@{socket.gethostname()}"
+    return f"{account}@{socket.gethostname()}" + (f" for {answers}" if answers else "")

@@ -22,7 +22,9 @@ def retain(settings: SettingsOption = None, as_json: JsonOption = False) -> None
     from ecgfm_clinical import liveness, wiring
 
     with opened(settings) as (read, store):
-        gone = asdict(store.care.expire(now=wiring.utc_now(), actor=liveness.operator(), **read.retention.ages))
+        gone = asdict(
+            store.care.expire(now=wiring.utc_now(), actor=liveness.operator(read.site.operator), **read.retention.ages)
+        )
     write_json(gone) if as_json else say(", ".join(f"{count} {what}" for what, count in gone.items()) + " removed")
 
 
@@ -57,7 +59,9 @@ def keys(
         say(f"key {_add_key(path)} added to {path}; restart every process, then `ecgfm-clinical keys apply`")
         return
     with opened(settings) as (_, store):
-        done = store.care.reseal(now=wiring.utc_now(), actor=liveness.operator(), plain=act is KeyAct.remove)
+        done = store.care.reseal(
+            now=wiring.utc_now(), actor=liveness.operator(read.site.operator), plain=act is KeyAct.remove
+        )
     say(f"{done} values {'decrypted' if act is KeyAct.remove else 'sealed with the current key'}")
 
 

@@ -37,6 +37,7 @@ def withdraw(
     What was not sent yet is cancelled; what was sent, or may have been, is followed by a withdrawal under a number of its
     own. `status` and `show` tell when the receiver has acknowledged it.
     """
+    from ecgfm_clinical import liveness
     from ecgfm_clinical.errors import InputError, NotFound
     from ecgfm_clinical.operate import correction
     from ecgfm_clinical.operate.story import find_ecg
@@ -55,7 +56,9 @@ def withdraw(
             )
         if not _agreed(standing, "deleted" if delete else "withdrawn", yes=yes, quiet=as_json):
             raise typer.Exit(1)
-        done = correction.withdraw(store, standing, delete=delete, reason=reason)
+        done = correction.withdraw(
+            store, standing, delete=delete, reason=reason, actor=liveness.operator(read.site.operator)
+        )
     _tell(done.created, done.cancelled, as_json)
 
 
@@ -79,17 +82,20 @@ def correct(
     and birth date of the right patient are taken from the ADT messages the store has seen; the old ones are not carried
     over. The number is asked for and never an argument: arguments are seen by everyone on the machine and kept by shells.
     """
+    from ecgfm_clinical import liveness
     from ecgfm_clinical.operate import correction
     from ecgfm_clinical.operate.story import find_ecg
 
-    with opened(settings) as (_, store):
+    with opened(settings) as (read, store):
         ecg_id = find_ecg(store, ecg)
         right = (
             _patient(typer.prompt("AUTHORITY|TYPE|NUMBER of the right patient", err=True)) if wrong_patient else None
         )
         if not _agreed(store.results.told(ecg_id=ecg_id), "corrected", yes=yes, quiet=as_json):
             raise typer.Exit(1)
-        done = correction.correct(store, ecg_id, patient=right, reason=reason)
+        done = correction.correct(
+            store, ecg_id, patient=right, reason=reason, actor=liveness.operator(read.site.operator)
+        )
     _tell(done.created, done.cancelled, as_json)
 
 

@@ -1,6 +1,5 @@
 """Heads of one's own: `retrain`, `evaluate`, `drift`, and `cross-validate` for researchers."""
 
-import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -56,14 +55,6 @@ PrecisionOption = Annotated[str | None, typer.Option(help="32-true, bf16-mixed o
 SeedOption = Annotated[int, typer.Option(help="Of everything that is drawn.")]
 
 
-def actor() -> str:
-    """Who gives this command, for the audit trail."""
-    try:
-        return f"{getpass.getuser()} (command line)"
-    except (KeyError, OSError):  # a container's user may have no name
-        return "command line"
-
-
 def retrain(
     head: HeadArgument,
     method: MethodOption = MethodChoice.linear,
@@ -89,7 +80,7 @@ def retrain(
     registered all the same, with the reasons. `model promote` makes a candidate live.
     """
     need("train", "retraining")
-    from ecgfm_clinical import wiring
+    from ecgfm_clinical import liveness, wiring
     from ecgfm_clinical.learning.work import Workshop
 
     tuning = _fine_tuning(method, epochs, learning_rate, batch_size, patience, precision)
@@ -113,14 +104,20 @@ def retrain(
             )
     else:
         with opened(settings) as (read, store), _shown() as progress:
-            workshop = Workshop(settings=read, store=store, actor=actor(), clock=wiring.utc_now, progress=progress)
+            workshop = Workshop(
+                settings=read,
+                store=store,
+                actor=liveness.operator(read.site.operator),
+                clock=wiring.utc_now,
+                progress=progress,
+            )
             done = workshop.retrain(head, method=method.value, base=base, fine_tuning=tuning, seed=seed)
     if done is not None:  # None: this process has helped another to train
         _tell(done.bundle.model_id, str(done.bundle.path), done.judgement, done.report, as_json)
 
 
 def evaluate(
-    head: HeadArgument,
+    head: Annotated[str, typer.Argument(help="reduced_lvef, troponin or interpretation.")],
     model: Annotated[
         str | None, typer.Option(help="Bundle folder or registered model; the live one if not given.")
     ] = None,
@@ -132,11 +129,17 @@ def evaluate(
     Exits with 1 where the gate refuses.
     """
     need("train", "judging a head")
-    from ecgfm_clinical import wiring
+    from ecgfm_clinical import liveness, wiring
     from ecgfm_clinical.learning.work import Workshop
 
     with opened(settings) as (read, store), _shown() as progress:
-        workshop = Workshop(settings=read, store=store, actor=actor(), clock=wiring.utc_now, progress=progress)
+        workshop = Workshop(
+            settings=read,
+            store=store,
+            actor=liveness.operator(read.site.operator),
+            clock=wiring.utc_now,
+            progress=progress,
+        )
         done = workshop.evaluate(head, model=model)
     _tell(done.bundle.model_id, str(done.bundle.path), done.judgement, done.report, as_json)
 
@@ -301,12 +304,14 @@ def drift(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
     Exits with 1 where there are findings; `status` shows them until the next report.
     """
     need("train", "looking for drift")
-    from ecgfm_clinical import wiring
+    from ecgfm_clinical import liveness, wiring
     from ecgfm_clinical.learning.drift.watch import watch
     from ecgfm_clinical.learning.work import Workshop
 
     with opened(settings) as (read, store):
-        done = watch(Workshop(settings=read, store=store, actor=actor(), clock=wiring.utc_now))
+        done = watch(
+            Workshop(settings=read, store=store, actor=liveness.operator(read.site.operator), clock=wiring.utc_now)
+        )
     if as_json:
         write_json(done.told)
     else:

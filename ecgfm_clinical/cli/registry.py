@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opened, will_write, write_json
-from ecgfm_clinical.cli.learn import actor
 
 if TYPE_CHECKING:
     from ecgfm_clinical.staging.registry import ModelRow
@@ -77,7 +76,7 @@ def promote(
     settings: SettingsOption = None,
 ) -> None:
     """Make a candidate live. Running workers pick it up with their next batch; exits with 1 where the gate refuses."""
-    from ecgfm_clinical import wiring
+    from ecgfm_clinical import liveness, wiring
     from ecgfm_clinical.learning import governance, planning
 
     with opened(settings) as (read, store):
@@ -86,23 +85,28 @@ def promote(
         now = wiring.utc_now()
         candidate = governance.model_row(bundle, path=planning.registered_path(read, bundle), now=now)
         if registry.live() is None:
-            planning.live_model(read, registry, now=now, actor=actor())
+            planning.live_model(read, registry, now=now, actor=liveness.operator(read.site.operator))
         governance.promote(
-            registry, candidate, now=wiring.utc_now(), actor=actor(), reason=reason, drop_heads=drop_heads
+            registry,
+            candidate,
+            now=wiring.utc_now(),
+            actor=liveness.operator(read.site.operator),
+            reason=reason,
+            drop_heads=drop_heads,
         )
     console().print(f"{candidate.name} {candidate.version} ({candidate.model_id[:12]}) is live")
 
 
 def rollback(reason: ReasonOption = "", settings: SettingsOption = None) -> None:
     """Make the model live again that was live before. Needs no gate."""
-    from ecgfm_clinical import wiring
+    from ecgfm_clinical import liveness, wiring
     from ecgfm_clinical.learning import governance, planning
 
     with opened(settings) as (read, store):
         registry = store.models
         row = governance.previous(registry)
         planning.opened(read, row)
-        governance.rollback(registry, now=wiring.utc_now(), actor=actor(), reason=reason)
+        governance.rollback(registry, now=wiring.utc_now(), actor=liveness.operator(read.site.operator), reason=reason)
     console().print(f"{row.name} {row.version} ({row.model_id[:12]}) is live again")
 
 
@@ -178,7 +182,7 @@ def shadow(
     as_json: JsonOption = False,
 ) -> None:
     """Let a candidate answer live ECGs; its results are stored and never sent. Without a name: how it compares so far."""
-    from ecgfm_clinical import wiring
+    from ecgfm_clinical import liveness, wiring
     from ecgfm_clinical.errors import NotFound
     from ecgfm_clinical.learning import planning
     from ecgfm_clinical.pipeline.shadow import compared
@@ -189,13 +193,15 @@ def shadow(
         if model is not None:
             row = registry.find(model)
             planning.opened(read, row)
-            registry.act("shadow-on", row.model_id, now=now, actor=actor(), reason=reason)
+            registry.act("shadow-on", row.model_id, now=now, actor=liveness.operator(read.site.operator), reason=reason)
             console().print(f"{row.name} {row.version} answers live ECGs in the shadow from now on")
             return
         if current is None:
             raise NotFound("no model is in the shadow; name a candidate to put it there")
         if off:
-            registry.act("shadow-off", current[0].model_id, now=now, actor=actor(), reason=reason)
+            registry.act(
+                "shadow-off", current[0].model_id, now=now, actor=liveness.operator(read.site.operator), reason=reason
+            )
             console().print(f"{current[0].name} {current[0].version} answers no more")
             return
         told = compared(registry, current[0])
@@ -226,7 +232,7 @@ def recalibrate(
     settings: SettingsOption = None,
 ) -> None:
     """Calibrate a head and choose its operating point anew on today's validation patients: a new version, a new candidate."""
-    from ecgfm_clinical import wiring
+    from ecgfm_clinical import liveness, wiring
     from ecgfm_clinical.errors import InputError
     from ecgfm_clinical.learning.work import Workshop
     from ecgfm_clinical.settings import OperatingPoint
@@ -235,7 +241,9 @@ def recalibrate(
         raise InputError("--what ppv needs --prevalence: the share of the people who are scored that has the condition")
     point = OperatingPoint(what=what.value, at_least=at_least, prevalence=prevalence)
     with opened(settings) as (read, store):
-        workshop = Workshop(settings=read, store=store, actor=actor(), clock=wiring.utc_now)
+        workshop = Workshop(
+            settings=read, store=store, actor=liveness.operator(read.site.operator), clock=wiring.utc_now
+        )
         done = workshop.recalibrate(head, point, site=site, model=model)
     console().print(f"{done.bundle.model_id}\nreport    {done.report}", soft_wrap=True)
     for refusal in done.judgement.refusals:

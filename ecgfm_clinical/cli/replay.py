@@ -58,7 +58,7 @@ def replay(
         elif refused:
             exact, found = True, _refused(read, store)
         else:
-            exact, found = True, _dead(store, destination, message, recompose)
+            exact, found = True, _dead(read, store, destination, message, recompose)
     if as_json:
         write_json(found)
     for key, value in () if as_json else found.items():
@@ -140,7 +140,9 @@ def _line(one: "DeadLetter | SetAside") -> str:
     )
 
 
-def _dead(store: "Store", destination: str | None, message_ids: list[int] | None, recompose: bool) -> dict[str, object]:
+def _dead(
+    settings: "Settings", store: "Store", destination: str | None, message_ids: list[int] | None, recompose: bool
+) -> dict[str, object]:
     from ecgfm_clinical import liveness, wiring
 
     report = store.results.resend(
@@ -148,7 +150,7 @@ def _dead(store: "Store", destination: str | None, message_ids: list[int] | None
         message_ids=message_ids,
         recompose=recompose,
         now=wiring.utc_now(),
-        actor=liveness.operator(),
+        actor=liveness.operator(settings.site.operator),
     )
     return {"sent again": len(report.created), "overtaken or replaced": len(report.cancelled)}
 

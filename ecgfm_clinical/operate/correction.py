@@ -4,13 +4,13 @@ the work.
 
 from collections.abc import Iterable
 
-from ecgfm_clinical import liveness, wiring
+from ecgfm_clinical import wiring
 from ecgfm_clinical.staging.records import Reissue, Told
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.patient import Patient
 
 
-def withdraw(store: Store, standing: Iterable[Told], *, delete: bool = False, reason: str) -> Reissue:
+def withdraw(store: Store, standing: Iterable[Told], *, delete: bool = False, reason: str, actor: str) -> Reissue:
     """Take back every result of the ECGs that `standing` names. A result that was withdrawn earlier stays as it is."""
     done = [
         store.results.withdraw(
@@ -18,7 +18,7 @@ def withdraw(store: Store, standing: Iterable[Told], *, delete: bool = False, re
             reason=reason,
             delete=delete,
             now=wiring.utc_now(),
-            actor=liveness.operator(),
+            actor=actor,
         )
         for ecg_id in sorted({one.ecg_id for one in standing})
     ]
@@ -28,12 +28,12 @@ def withdraw(store: Store, standing: Iterable[Told], *, delete: bool = False, re
     )
 
 
-def correct(store: Store, ecg_id: int, *, patient: Patient | None, reason: str) -> Reissue:
+def correct(store: Store, ecg_id: int, *, patient: Patient | None, reason: str, actor: str) -> Reissue:
     """Send the current result again, or move it to the patient it really is of. Raises NotFound, StoreError."""
     return store.results.correct(
         ecg_id,
         patient=patient,
         reason=reason,
         now=wiring.utc_now(),
-        actor=liveness.operator(),
+        actor=actor,
     )
