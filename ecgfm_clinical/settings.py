@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from ecgfm_clinical.codes import REASONS
 from ecgfm_clinical.errors import SettingsError
 from ecgfm_connectors.outcomes import units
 from ecgfm_connectors.outcomes.site import SiteCode, SiteTable
@@ -27,6 +28,8 @@ AckCondition = Literal["", "AL", "NE", "ER", "SU"]  # HL7 table 0155
 Hl7Version = Literal["2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.8"]
 
 
+#: Heads that this program can train from outcomes, or that the published model has; a bundle may bring others.
+HEADS = ("reduced_lvef", "troponin", "interpretation")
 #: Hosts that stand for every address of this machine.
 EVERY_ADDRESS = frozenset({"0.0.0.0", "::", ""})
 
@@ -98,6 +101,14 @@ class HeadRules(_Part):
     unknown_age: Literal["score", "refuse"] = "score"
     paced: Literal["score", "refuse"] = "refuse"
     allow: tuple[str, ...] = Field(default=(), description="reason codes this head is scored in spite of")
+
+    @model_validator(mode="after")
+    def _codes_exist(self) -> Self:
+        if unknown := sorted(set(self.allow) - REASONS):
+            raise ValueError(
+                f"allow names no reason code: {', '.join(unknown)}; there are {', '.join(sorted(REASONS))}"
+            )
+        return self
 
 
 class Scoring(_Part):

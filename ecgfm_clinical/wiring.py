@@ -9,17 +9,18 @@ import base64
 import os
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ecgfm.version import version
-from ecgfm_clinical.errors import ModelError
+from ecgfm_clinical.errors import ModelError, SettingsError
 from ecgfm_clinical.extras import need
 from ecgfm_clinical.liveness import worker_name
 from ecgfm_clinical.settings import (
+    HEADS,
     DicomListener,
     DicomSource,
     DicomWebSource,
@@ -369,7 +370,18 @@ def build_live_scorer(settings: Settings, store: "Store", *, clock: Clock = utc_
 
     registry = store.models
     live_model(settings, registry, now=clock(), actor=worker_name("score"))
+    refuse_unknown_heads(settings, (head for row in registry.models() for head in row.heads))
     return LiveScorer(registry, partial(_scorer_of, settings, store, clock=clock))
+
+
+def refuse_unknown_heads(settings: Settings, heads: Iterable[str]) -> None:
+    """Raise SettingsError where `[heads.NAME]` names no head: a misspelt one would leave the real one to its defaults."""
+    known = {*HEADS, *heads}
+    if unknown := sorted(set(settings.heads) - known):
+        raise SettingsError(
+            f"heads.{', heads.'.join(unknown)}: no model at hand has a head of that name; there are "
+            f"{', '.join(sorted(known))}"
+        )
 
 
 def build_shadow_scorer(settings: Settings, store: "Store", *, clock: Clock = utc_now) -> "ShadowScorer":

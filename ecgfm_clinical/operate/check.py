@@ -35,7 +35,7 @@ def check_parts(settings: Settings) -> Iterator[CheckLine]:
     store, line = _open_store(settings)
     yield line
     try:
-        yield _try("model", lambda: _check_model(settings))
+        yield _try("model", lambda: _check_model(settings, store))
         for listener in settings.listeners.all:
             yield _try(f"listener {listener.name}", lambda one=listener: _check_listener(one, store))  # type: ignore[misc]  # bound now
         if store is not None and settings.outcomes != OutcomeSettings():
@@ -85,10 +85,12 @@ def _check_store(settings: Settings, store: "Store") -> str:
     return f"answers; {counts.received} ECGs received, {counts.waiting} waiting"
 
 
-def _check_model(settings: Settings) -> str:
+def _check_model(settings: Settings, store: "Store | None") -> str:
     if not have("score"):
         return f"not loaded: this installation connects and reports; scoring {sentence('score', '').strip()}"
     predictor = wiring.open_predictor(settings)
+    registered = [head for row in store.models.models() for head in row.heads] if store is not None else []
+    wiring.refuse_unknown_heads(settings, [*predictor.labels, *registered])
     demo = ", NOT FOR CLINICAL USE" if predictor.demo else ""
     heads = ", ".join(predictor.labels)
     return f"{predictor.model_name} {predictor.model_version} ({predictor.model_id[:12]}) on {predictor.runtime}: {heads}{demo}"

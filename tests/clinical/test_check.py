@@ -145,3 +145,13 @@ def test_a_source_without_its_library_keeps_no_other_part_from_being_tried(
     assert found["model"] == (False, "runtime onnx needs the extra onnx: pip install 'ecgfm-clinical[onnx]'")
     assert found["source s"][1].endswith("pip install 'ecgfm-clinical[sftp]'")
     assert found["source w"][1].endswith("pip install 'ecgfm-clinical[dicomweb]'")
+
+
+def test_rules_for_a_head_that_no_model_has_are_refused(run: Run, site: Path, recording: Path) -> None:
+    site.write_text(site.read_text(encoding="utf-8") + '\n[heads.reduced_lef]\nallow = ["noise"]\n', encoding="utf-8")
+    code, found = lines(run, site)
+    assert code == 1
+    assert "heads.reduced_lef: no model at hand has a head of that name" in found["model"][1]
+    assert run("ingest", recording, "--settings", site)[0] == 0
+    code, _, err = run("score", "--settings", site)
+    assert (code, "heads.reduced_lef" in err) == (1, True)

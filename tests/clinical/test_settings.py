@@ -35,6 +35,10 @@ def test_an_empty_file_gives_the_defaults_with_a_store_beside_it(tmp_path: Path)
             "[[listeners.dicom]]\nport=104\n[[listeners.hl7]]\nport=104",
             "listener dicom and listener hl7 both open port 104",
         ),
+        (
+            "[heads.troponin]\nallow = ['nosie', 'noise']",
+            "heads.troponin: Value error, allow names no reason code: nosie;",
+        ),
         ("[site", "is not TOML"),
     ],
 )
