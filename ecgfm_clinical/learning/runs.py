@@ -1,5 +1,6 @@
 """The folder of one training run: asked for again after a kill, it goes on as of the same moment with the same ECGs."""
 
+import errno
 import hashlib
 import json
 from collections.abc import Mapping
@@ -51,4 +52,11 @@ def write_json(path: Path, value: Any) -> None:
         scratch.write_text(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
         scratch.replace(path)
     except OSError as error:
-        raise LearningError(f"{path} cannot be written ({error.strerror}); free disk space and start again") from error
+        raise LearningError(f"{path} cannot be written ({error.strerror}); {remedy(error)}") from error
+
+
+def remedy(error: OSError) -> str:
+    """The next step after a file of `learning.folder`, or of --out, could not be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "free disk space and start again"
+    return "name a folder that this user may write: learning.folder in the settings, or --out"

@@ -12,7 +12,7 @@ from typing import Any
 from ecgfm.checkpoint import Bundle
 from ecgfm_clinical.errors import LearningError
 from ecgfm_clinical.learning.report import figures
-from ecgfm_clinical.learning.runs import write_json
+from ecgfm_clinical.learning.runs import remedy, write_json
 from ecgfm_clinical.wording import phrase
 
 DEMO_NOTE = (
@@ -87,7 +87,7 @@ def _write(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise LearningError(f"{path} cannot be written ({error.strerror}); free disk space and start again") from error
+        raise LearningError(f"{path} cannot be written ({error.strerror}); {remedy(error)}") from error
 
 
 STYLE = """
