@@ -87,6 +87,7 @@ def test_no_document_leads_to_a_package_registry(name: str) -> None:
     assert not re.findall(rf"https?://[^\s)]*(?:{registries})", DOCUMENTS[name])
 
 
+@pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     """The generator too finds every link, anchor and document; it reads each one where it lies."""
     pytest.importorskip("sphinx", reason="sphinx is not installed (ecgfm-clinical[docs])")
@@ -286,6 +287,7 @@ def test_toml_blocks_are_settings(name: str, tmp_path: Path) -> None:
 # --- examples ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_python_examples_give_what_they_show() -> None:
     text = DOCUMENTS["docs/api.md"]
     parser, runner = doctest.DocTestParser(), doctest.DocTestRunner(optionflags=doctest.REPORT_NDIFF)
