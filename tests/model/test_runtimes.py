@@ -247,3 +247,15 @@ def test_cuda_equals_cpu_and_keeps_its_bits(calm: Bundle, cache: Path, records: 
     for mine, other in zip(alone, exact, strict=True):
         for one, two in zip(mine.heads, other.heads, strict=True):
             assert abs(one.probability - two.probability) <= limit
+
+
+@pytest.mark.parametrize("name", ["torch", "torch-fp8", "nonsense", ""])
+def test_a_runtime_that_nothing_can_be_measured_of_is_refused(name: str, bundle: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeUnavailable, match="choose one of torch-bf16, torch-fp16, onnx"):
+        opening.prepare(bundle, name, few(), device="cpu", cache=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["torch-fp8", "nonsense", ""])
+def test_an_unknown_runtime_is_refused_with_the_names_there_are(name: str, bundle: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeUnavailable, match="choose one of torch, torch-bf16"):
+        opening.open_runtime(bundle, name, "cpu", cache=tmp_path)

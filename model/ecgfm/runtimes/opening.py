@@ -6,7 +6,7 @@ from pathlib import Path
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import RuntimeUnavailable
 from ecgfm.records import Recordings
-from ecgfm.runtimes import NAMES, preparation
+from ecgfm.runtimes import LIMITS, NAMES, preparation
 from ecgfm.runtimes.runtime import Runtime
 
 
@@ -52,6 +52,10 @@ def prepare(
     cache: Path | None = None,
 ) -> preparation.Measurement:
     """Measure a runtime on the caller's own recordings and keep the record; raises as `open_runtime` does."""
+    if name not in LIMITS:
+        raise RuntimeUnavailable(
+            f"runtime {name!r} cannot be measured against float32 torch on the CPU; choose one of {', '.join(LIMITS)}"
+        )
     return _measure(bundle, name, engine(bundle, name, device, threads, cache), recordings, threads, cache)
 
 
