@@ -114,6 +114,9 @@ class HeadRules(_Part):
 class Scoring(_Part):
     """How scoring work is taken from the store."""
 
+    held: bool = Field(
+        default=False, description="score what is held for a person, so that its result is ready; it is not sent"
+    )
     batch_size: int = Field(default=16, ge=1, le=1024)
     every_seconds: float = Field(default=5, gt=0, description="how often the schedule starts a scoring batch")
     lease_seconds: float = Field(
@@ -134,7 +137,21 @@ class Tls(_Part):
     trusted: Path = Field(description="CA file that the other side's certificate must chain to")
 
 
-class DicomListener(_Part):
+class _Sender(_Part):
+    """What may be said of every way in: whose bare numbers are meant, and what its senders may decide by themselves."""
+
+    authority: str | None = Field(default=None, description="instead of site.authority for what comes in here")
+    corrected_patient: Literal["hold", "follow"] = Field(
+        default="hold",
+        description="a recording that comes again under another patient: hold it for a person, or withdraw it there and send it here",
+    )
+    sender_withdrawal: Literal["hold", "follow"] = Field(
+        default="follow",
+        description="a recording that its sender takes back (OBX-11 W, D, X): withdraw its result, or hold it for a person",
+    )
+
+
+class DicomListener(_Sender):
     """A C-STORE SCP of ours."""
 
     name: str = "dicom"
@@ -144,11 +161,10 @@ class DicomListener(_Part):
     allowed_callers: tuple[AeTitle, ...] = Field(default=(), description="calling AE titles; empty admits any")
     allowed_hosts: tuple[str, ...] = Field(default=(), description="peer addresses; empty admits any")
     max_associations: int = Field(default=20, ge=1)
-    authority: str | None = Field(default=None, description="instead of site.authority for what comes in here")
     tls: Tls | None = None
 
 
-class Hl7Listener(_Part):
+class Hl7Listener(_Sender):
     """An MLLP port of ours."""
 
     name: str = "hl7"
@@ -159,7 +175,6 @@ class Hl7Listener(_Part):
     max_message_mb: int = Field(default=32, ge=1)
     max_connections: int = Field(default=100, ge=1)
     idle_seconds: float = Field(default=3600, gt=0)
-    authority: str | None = None
     allowed_roots: tuple[Path, ...] = Field(default=(), description="folders that RP pointers may name")
     tls: Tls | None = None
 
@@ -177,7 +192,7 @@ class Listeners(_Part):
         return tuple(part.name for part in self.all)
 
 
-class FolderSource(_Part):
+class FolderSource(_Sender):
     """A folder into which another system drops ECG files."""
 
     name: str
@@ -186,10 +201,9 @@ class FolderSource(_Part):
     stable_seconds: float = Field(
         default=2, ge=0, description="a file is taken once its size has not changed this long"
     )
-    authority: str | None = None
 
 
-class SftpSource(_Part):
+class SftpSource(_Sender):
     """A folder on an SFTP server from which ECG files are fetched."""
 
     name: str
@@ -204,10 +218,9 @@ class SftpSource(_Part):
     stable_seconds: float = Field(
         default=30, ge=0, description="a file is taken once its size has not changed this long"
     )
-    authority: str | None = None
 
 
-class _Archive(_Part):
+class _Archive(_Sender):
     """What every archive that is asked for ECGs has in common."""
 
     name: str
@@ -215,7 +228,6 @@ class _Archive(_Part):
     modality: str = Field(default="ECG", description="(0008,0060) of the series to fetch; each object is checked again")
     lookback_days: float = Field(default=7, gt=0, description="how far back the very first pull goes")
     overlap_days: float = Field(default=2, ge=0, description="how far each pull goes back again: carts sync late")
-    authority: str | None = None
     tls: Tls | None = None
 
     @property
@@ -262,10 +274,6 @@ class Sources(_Part):
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(part.name for part in self.all)  # repeats included, so that they can be refused
-
-    @property
-    def authorities(self) -> dict[str, str | None]:
-        return {part.name: part.authority for part in self.all}
 
 
 class _Results(_Part):
@@ -517,8 +525,11 @@ class Settings(BaseSettings):
 
     def authority_of(self, source: str) -> str:
         """The assigning authority of patient numbers that name none, for what comes in by this listener or source."""
-        own = {part.name: part.authority for part in self.listeners.all} | self.sources.authorities
-        return own.get(source) or self.site.authority
+        return self.sender_of(source).authority or self.site.authority
+
+    def sender_of(self, source: str) -> _Sender:
+        """What the settings say of the listener or source of this name; the defaults where they name none such."""
+        return next((part for part in (*self.listeners.all, *self.sources.all) if part.name == source), _Sender())
 
     def allowed_roots_of(self, source: str) -> tuple[Path, ...]:
         """The folders into which reference pointers of this listener's messages may lead."""

@@ -122,9 +122,16 @@ def build_telling(settings: Settings) -> "Telling":
 def build_ingest(settings: Settings, store: "Store", source: str, *, clock: Clock = utc_now) -> "Ingest":
     """The Handler for what comes in by the listener or source of this name, read by its own rules."""
     from ecgfm_clinical.pipeline.ingest import Ingest
+    from ecgfm_clinical.staging.records import Trust
     from ecgfm_connectors.reading import read
 
-    return Ingest(store, read=partial(read, context=reading_context(settings, source)), clock=clock)
+    sender = settings.sender_of(source)
+    trust = Trust(
+        corrected_patient=sender.corrected_patient,
+        sender_withdrawal=sender.sender_withdrawal,
+        score_held=settings.scoring.held,
+    )
+    return Ingest(store, read=partial(read, context=reading_context(settings, source)), trust=trust, clock=clock)
 
 
 def reading_context(settings: Settings, source: str) -> "ReadingContext":

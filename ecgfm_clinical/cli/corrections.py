@@ -76,7 +76,7 @@ def correct(
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Send the current result of one ECG again as a correction (OBX-11 = C).
+    """Judge one ECG again and send its result as a correction (OBX-11 = C).
 
     With --wrong-patient: the result is withdrawn from the patient it went to and sent to the right one, in this order. Name
     and birth date of the right patient are taken from the ADT messages the store has seen; the old ones are not carried
@@ -97,6 +97,8 @@ def correct(
             store, ecg_id, patient=right, reason=reason, actor=liveness.operator(read.site.operator)
         )
     _tell(done.created, done.cancelled, as_json)
+    if not as_json:
+        say("The ECG is judged again, for age, sex and patient are part of the judgement; its result then follows.")
 
 
 def _patient(text: str) -> "Patient":

@@ -123,7 +123,11 @@ def story_of(story: "EcgStory", *, phi: bool) -> dict[str, Any]:
         "received_at": staged.received_at.isoformat(),
         "payload_sha256": staged.payload_sha256,
         "ecg": describe(staged.ecg, phi=phi),
-        "score_job": {"state": story.job_state.value, "errors": [_error(error) for error in story.job_errors]},
+        "score_job": {
+            "state": story.job_state.value if story.job_state else "held",
+            "errors": [_error(error) for error in story.job_errors],
+        },
+        "recording": asdict(story.recording),
         "scorings": [_scoring(one) for one in story.scorings],
         "messages": [_message(one, phi=phi) for one in story.messages],
         "events": [
@@ -187,8 +191,30 @@ def _story_lines(found: dict[str, Any]) -> Iterator[str]:
             yield f"    answer {ack['code']} {ack['error_code']}: {ack['text']}"
         if message["body"] and message["body"] != MASK:
             yield from (f"    {segment}" for segment in message["body"].split("\r") if segment)
+    yield from _recording_lines(found["recording"], found["ecg_id"])
     for event in found["events"]:
         yield f"  {event['at']} {event['action']} ({event['actor']})"
+
+
+def _recording_lines(recording: dict[str, Any], ecg_id: int) -> Iterator[str]:
+    """The other versions of the recording, whose it is, what stands where, and what was asked about it."""
+    for one in recording["versions"]:
+        if one["ecg_id"] != ecg_id:
+            yield (
+                f"  version {one['version']}  ECG {one['ecg_id']}, {one['received_at'].isoformat()} "
+                f"from {one['source']} by {one['transport']}, {one['state']}"
+            )
+    if recording["patient_named"]:
+        yield f"  patient    named for the recording, not taken from the payload; moved {recording['moved']} times"
+    if recording["withdrawn"]:
+        yield f"  withdrawn  {recording['withdrawn']}"
+    for one in recording["results"]:
+        yield f"  result     {one['filler']} at {one['destination']}: {one['state']}"
+    for one in recording["holds"]:
+        decided = (
+            f"{one['decision']} by {one['decided_by']}: {one['reason']}" if one["decision"] else "waits for a person"
+        )
+        yield f"  held       {one['hold_id']} {one['question']}, {decided}"
 
 
 def _score_line(score: dict[str, Any]) -> str:

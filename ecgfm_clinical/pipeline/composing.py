@@ -42,7 +42,7 @@ def result_of(draft: Draft, *, device_id: str) -> Result:
         composed_at=draft.composed_at,
         patient=ecg.patient,
         placer_number=ecg.order.placer,
-        filler_number=f"ECGFM-{draft.ecg_id}",
+        filler_number=draft.filler,
         ecg_filler_number=ecg.order.filler or ecg.order.accession,
         study_uid=ecg.order.study_uid,
         acquired_at=ecg.acquired.at if ecg.acquired else None,

@@ -7,6 +7,8 @@ from threading import Lock
 
 from ecgfm_clinical import log
 from ecgfm_clinical.errors import StoreUnavailable
+from ecgfm_clinical.staging.intake import CAUTIOUS
+from ecgfm_clinical.staging.records import Trust
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Disposition, Received, Verdict
 from ecgfm_connectors.contents import Contents
@@ -20,12 +22,13 @@ SMALL = 2**20  #: bytes; a resting ECG of 10 s has 0.1 to 0.3 MB in any format
 class Ingest:
     """The Handler of every listener and source.
 
-    `read` decodes a payload; `clock` gives the time of the commit.
+    `read` decodes a payload; `trust` says what its sender may decide by itself; `clock` gives the time of the commit.
     """
 
-    def __init__(self, store: Store, *, read: Read, clock: Callable[[], datetime]) -> None:
+    def __init__(self, store: Store, *, read: Read, clock: Callable[[], datetime], trust: Trust = CAUTIOUS) -> None:
         self._store = store
         self._read = read
+        self._trust = trust
         self._clock = clock
         self._turn = Lock()
 
@@ -35,7 +38,9 @@ class Ingest:
         """
         try:
             contents = self._decode(received.content)
-            verdict = self._store.intake.record(received, contents, now=self._clock(), actor=received.source)
+            verdict = self._store.intake.record(
+                received, contents, now=self._clock(), actor=received.source, trust=self._trust
+            )
         except StoreUnavailable:
             text = "the staging store does not answer, or its disk is nearly full; send it again later"
             log.event("payload.turned-away", source=received.source, transport=received.transport)

@@ -11,6 +11,7 @@ from sqlalchemy import func, select, true
 from ecgfm_clinical.staging import loading
 from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeKind, OutcomeRow
 from ecgfm_clinical.staging.database import Database
+from ecgfm_clinical.staging.private import private_of
 from ecgfm_clinical.staging.schema import ecg, identity_alias, outcome, score, scoring, signal
 from ecgfm_clinical.staging.transaction import Reading
 from ecgfm_connectors import ages
@@ -107,7 +108,7 @@ def _ecg_row(
     known_as: Mapping[str, tuple[str, ...]],
     newest: Mapping[str, int],
 ) -> EcgRow:
-    told = loading.private_of(reading, row)
+    told = private_of(reading, row)
     patient = survivors.get(row.patient_key, row.patient_key)
     device = row.about["device"]
     return EcgRow(

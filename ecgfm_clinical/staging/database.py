@@ -63,7 +63,7 @@ class Database:
                 migrations.upgrade(url)
             else:
                 _check_schema(found)
-            pepper = _pepper(reader, writer, keyring, random_bytes)
+            pepper = _secret(reader, writer, keyring, "pepper", random_bytes(PEPPER_BYTES))
         except BaseException:
             reader.dispose()
             writer.dispose()
@@ -135,22 +135,21 @@ def _check_schema(found: str | None) -> None:
         )
 
 
-def _pepper(reader: Engine, writer: Engine, keyring: Keyring, random_bytes: Callable[[int], bytes]) -> bytes:
-    """The store's own secret for keyed digests; made once."""
-    query = select(store_meta).where(store_meta.c.name == "pepper")
+def _secret(reader: Engine, writer: Engine, keyring: Keyring, name: str, fresh: bytes) -> bytes:
+    """What the store keeps under this name; `fresh` where it kept nothing yet."""
+    query = select(store_meta).where(store_meta.c.name == name)
     with engine.translated():
         with reader.connect() as connection:
             row = connection.execute(query).first()
         if row is None:
-            row = _make_pepper(writer, keyring, random_bytes(PEPPER_BYTES))
+            row = _keep_secret(writer, keyring, name, fresh)
     return seals.STORE_META.open(keyring, row)
 
 
-def _make_pepper(writer: Engine, keyring: Keyring, pepper: bytes) -> Any:
+def _keep_secret(writer: Engine, keyring: Keyring, name: str, fresh: bytes) -> Any:
     """The row that is there afterwards, ours or that of another process that was quicker."""
+    sealed = seals.STORE_META.seal(keyring, fresh, name=name)
     with writer.begin() as connection:
-        fresh = insert_for(connection.dialect, store_meta).values(
-            name="pepper", **seals.STORE_META.seal(keyring, pepper, name="pepper")
-        )
-        connection.execute(fresh.on_conflict_do_nothing())
-        return connection.execute(select(store_meta).where(store_meta.c.name == "pepper")).one()
+        row = insert_for(connection.dialect, store_meta).values(name=name, **sealed)
+        connection.execute(row.on_conflict_do_nothing())
+        return connection.execute(select(store_meta).where(store_meta.c.name == name)).one()

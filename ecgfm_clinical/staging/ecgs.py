@@ -1,26 +1,32 @@
 """ECGs come back out of the store: their signals, their payloads, and the whole story of one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import literal_column, select
 
 from ecgfm_clinical.errors import NotFound
-from ecgfm_clinical.staging import audit, loading, messages
+from ecgfm_clinical.staging import audit, holds, loading, messages, recordings
 from ecgfm_clinical.staging.attempts import errors_from
 from ecgfm_clinical.staging.codec import findings_from, score_from
 from ecgfm_clinical.staging.database import Database
+from ecgfm_clinical.staging.private import private_of
 from ecgfm_clinical.staging.records import (
     EcgState,
     EcgStory,
     EcgSummary,
+    HeldStory,
     JobState,
     MessageState,
     MessageStory,
     MessageSummary,
+    RecordingStory,
+    ResultStory,
     StagedEcg,
+    VersionStory,
 )
 from ecgfm_clinical.staging.schema import attempt_error, ecg, message, payload, payload_content, score, score_job
+from ecgfm_clinical.staging.told import state_of
 from ecgfm_clinical.staging.transaction import Reading
 from ecgfm_connectors.base import Received
 
@@ -83,7 +89,7 @@ def _summary(reading: Reading, row: Any) -> EcgSummary:
     messages = reading.connection.execute(
         select(message).where(message.c.ecg_id == row.ecg_id).order_by(message.c.message_id)
     )
-    told = loading.private_of(reading, row)
+    told = private_of(reading, row)
     return EcgSummary(
         ecg_id=row.ecg_id,
         source_id=told["source_id"],
@@ -113,7 +119,7 @@ def _story(reading: Reading, ecg_id: int) -> EcgStory:
         raise NotFound(f"there is no ECG {ecg_id} in the store")
     job = reading.connection.execute(
         select(score_job).where(score_job.c.ecg_id == ecg_id).order_by(score_job.c.job_id.desc()).limit(1)
-    ).one()
+    ).first()
     errors = reading.connection.execute(
         select(attempt_error)
         .join(score_job, score_job.c.job_id == attempt_error.c.job_id)
@@ -125,10 +131,61 @@ def _story(reading: Reading, ecg_id: int) -> EcgStory:
         state=EcgState(row.state),
         scorings=loading.load_scorings(reading, ecg_id),
         messages=_message_stories(reading, ecg_id),
-        job_state=JobState(job.state),
+        job_state=None if job is None else JobState(job.state),
         job_errors=errors_from(errors),
         events=audit.events(reading.connection, ecg_id),
+        recording=_recording(reading, row),
     )
+
+
+def _recording(reading: Reading, row: Any) -> RecordingStory:
+    """Every version of the recording, and what was asked and decided about it."""
+    versions = reading.connection.execute(
+        select(ecg.c.ecg_id, ecg.c.version, ecg.c.source, ecg.c.received_at, ecg.c.state, payload.c.transport)
+        .join(payload, payload.c.payload_id == ecg.c.payload_id)
+        .where(ecg.c.recording_id == row.recording_id)
+        .order_by(ecg.c.version)
+    )
+    decided = recordings.standing(reading, row.recording_id)
+    return RecordingStory(
+        recording_id=row.recording_id,
+        versions=tuple(
+            VersionStory(
+                ecg_id=one.ecg_id,
+                version=one.version,
+                source=one.source,
+                transport=one.transport,
+                received_at=one.received_at,
+                state=EcgState(one.state),
+            )
+            for one in versions
+        ),
+        patient_named=decided.patient is not None,
+        moved=decided.generation,
+        withdrawn=decided.withdrawn,
+        holds=tuple(
+            HeldStory(
+                hold_id=one.hold_id,
+                question=one.question.value,
+                opened_at=one.opened_at,
+                decision=one.decision,
+                decided_by=one.decided_by,
+                reason=one.reason,
+            )
+            for one in holds.listed(reading, recording_id=row.recording_id, decided=True)
+        ),
+        results=tuple(_results(reading, row.recording_id, decided.generation)),
+    )
+
+
+def _results(reading: Reading, recording_id: int, generation: int) -> Iterator[ResultStory]:
+    """Where the result of a recording stands at each receiver, under each number it had there."""
+    told_to = select(message.c.destination).where(message.c.recording_id == recording_id).distinct()
+    for destination in sorted(reading.connection.scalars(told_to)):
+        sent = messages.told_so_far(reading, recording_id, destination)
+        for filler in dict.fromkeys(one.filler for one in sent):
+            state = state_of(sent, filler, generation=generation)
+            yield ResultStory(destination=destination, filler=filler, state=state.value)
 
 
 def _with_signal_if_kept(reading: Reading, ecg_id: int) -> Any:

@@ -8,43 +8,36 @@ decided when its scores are known.
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import bindparam, insert, select, text
+from sqlalchemy import insert, select, text
 
-from ecgfm_clinical.errors import NotFound, StoreUnavailable
-from ecgfm_clinical.staging import codec, identity, jobs, loading, measuring, merging, seals
+from ecgfm_clinical.errors import StoreUnavailable
+from ecgfm_clinical.staging import arrivals, identity, measuring, merging, recordings, seals
+from ecgfm_clinical.staging.arrivals import ROUTINE
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.group_commit import GroupCommit
-from ecgfm_clinical.staging.records import EcgState
-from ecgfm_clinical.staging.schema import ecg, payload, payload_content, signal
+from ecgfm_clinical.staging.records import EcgState, Trust
+from ecgfm_clinical.staging.schema import ecg, payload, payload_content
 from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_clinical.staging.transaction import Transaction
 from ecgfm_clinical.staging.upsert import for_both
 from ecgfm_connectors.base import Disposition, Received, Verdict
-from ecgfm_connectors.contents import Contents, Merge
-from ecgfm_connectors.ecg import Ecg
+from ecgfm_connectors.contents import Contents, Move
 from ecgfm_connectors.errors import PayloadError, Refused
+from ecgfm_connectors.patient import Patient
 
-STAT, ROUTINE, BACKFILL = 0, 10, 20
 NEW_VERSION = "new-version"
+CAUTIOUS = Trust()
 
 #: Refusals that are no failed ECG: the payload never claimed to be one.
-NOT_AN_ECG = frozenset({"no-ecg"})
+NOT_AN_ECG = frozenset({"no-ecg", "event-not-followed", "move-not-followed"})
 
 _INSERT_PAYLOAD = for_both(lambda new: new.on_conflict_do_nothing().returning(payload.c.payload_id), payload)
 _INSERT_CONTENT = insert(payload_content)
-_NEWEST = (
-    select(ecg.c.ecg_id, ecg.c.version)
-    .where(ecg.c.source_key == bindparam("wanted"))
-    .order_by(ecg.c.version.desc())
-    .limit(1)
-)
-_INSERT_ECG = insert(ecg).returning(ecg.c.ecg_id)
-_INSERT_SIGNAL = insert(signal)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +49,7 @@ class _Parcel:
     now: datetime
     actor: str
     priority: int
+    trust: Trust
 
 
 class Intake:
@@ -84,8 +78,9 @@ class Intake:
         now: datetime,
         actor: str,
         priority: int = ROUTINE,
+        trust: Trust = CAUTIOUS,
     ) -> Verdict:
-        """Keep one payload with its ECGs, score jobs, outcomes and merges.
+        """Keep one payload with its ECGs, score jobs, outcomes and merges; `trust`: what its source may decide by itself.
 
         Idempotent by the payload's SHA-256. Never TRY_LATER: where nothing could be kept it raises StoreUnavailable,
         also when the disk is nearly full. On SQLite, payloads that come while another is committed share one commit.
@@ -94,7 +89,7 @@ class Intake:
             raise StoreUnavailable(
                 f"less than {self._least_free // 1_000_000} MB are free where the store lives; nothing new is taken in"
             )
-        parcel = _Parcel(received=received, contents=contents, now=now, actor=actor, priority=priority)
+        parcel = _Parcel(received=received, contents=contents, now=now, actor=actor, priority=priority, trust=trust)
         if self._database.writes_singly:
             return self._grouped(parcel)
         return self._record([parcel])[0]  # PostgreSQL groups the commits of its connections itself
@@ -102,20 +97,18 @@ class Intake:
     def _record(self, parcels: Sequence[_Parcel]) -> list[Verdict]:
         """All of them in one transaction."""
         with self._database.writing(parcels[0].now, parcels[0].actor) as tx:
-            verdicts = [
-                _record(replace(tx, now=one.now, actor=one.actor), one.received, one.contents, priority=one.priority)
-                for one in parcels
-            ]
+            verdicts = [_record(replace(tx, now=one.now, actor=one.actor), one) for one in parcels]
         self._committed()
         return verdicts
 
 
-def _record(tx: Transaction, received: Received, contents: Contents | PayloadError, *, priority: int) -> Verdict:
+def _record(tx: Transaction, parcel: _Parcel) -> Verdict:
     """Keep one payload with everything that follows from it."""
+    received, contents = parcel.received, _followed(tx, parcel.contents)
     sha256 = hashlib.sha256(received.content).hexdigest()
     payload_id = _insert_payload(tx, received, contents, sha256)
     if payload_id is None:
-        return _again(tx, sha256, contents, priority)
+        return _again(tx, sha256, contents, parcel)
     content = seals.PAYLOAD_CONTENT.seal(tx.keyring, received.content, sha256=sha256)
     tx.connection.execute(_INSERT_CONTENT, {"payload_id": payload_id, **content})
     tx.note(
@@ -131,7 +124,18 @@ def _record(tx: Transaction, received: Received, contents: Contents | PayloadErr
     if isinstance(contents, PayloadError):
         _count_failed(tx, received.received_at, received.source, contents.code, 1)
         return _verdict(contents)
-    return _stage(tx, payload_id, received, contents, priority)
+    return _stage(tx, payload_id, received, contents, parcel)
+
+
+def _followed(tx: Transaction, contents: Contents | PayloadError) -> Contents | PayloadError:
+    """Refused where the payload moves identifiers or visits of a person who is held here: that is never guessed."""
+    if isinstance(contents, PayloadError):
+        return contents
+    for event in contents.identity_events:
+        if isinstance(event, Move) and merging.touches(tx, event):
+            text = "the event moves identifiers or visits of a person held here; correct the ECGs one by one"
+            return Refused("move-not-followed", text)
+    return contents
 
 
 def _insert_payload(tx: Transaction, received: Received, contents: Contents | PayloadError, sha256: str) -> int | None:
@@ -166,7 +170,7 @@ def _judgement(contents: Contents | PayloadError) -> dict[str, Any]:
     }
 
 
-def _again(tx: Transaction, sha256: str, contents: Contents | PayloadError, priority: int) -> Verdict:
+def _again(tx: Transaction, sha256: str, contents: Contents | PayloadError, parcel: _Parcel) -> Verdict:
     """The same bytes once more: counted, and read with better luck than before perhaps."""
     row = tx.connection.execute(
         payload.update()
@@ -181,10 +185,10 @@ def _again(tx: Transaction, sha256: str, contents: Contents | PayloadError, prio
         return Verdict(disposition=Disposition.DUPLICATE, ecg_ids=tuple(known))
     if isinstance(contents, PayloadError):
         return Verdict(disposition=Disposition(row.disposition), code=row.code, text=row.text)
-    return _promote(tx, row, contents, priority)
+    return _promote(tx, row, contents, parcel)
 
 
-def _promote(tx: Transaction, row: Any, contents: Contents, priority: int) -> Verdict:
+def _promote(tx: Transaction, row: Any, contents: Contents, parcel: _Parcel) -> Verdict:
     """What could not be read once can be read now: it becomes an ECG, received when its bytes were."""
     tx.connection.execute(payload.update().where(payload.c.payload_id == row.payload_id).values(**_judgement(contents)))
     _count_failed(tx, row.received_at, row.source, row.code, -1)
@@ -198,21 +202,27 @@ def _promote(tx: Transaction, row: Any, contents: Contents, priority: int) -> Ve
         peer=told["peer"],
         location=told["location"],
     )
-    return _stage(tx, row.payload_id, received, contents, priority)
+    return _stage(tx, row.payload_id, received, contents, parcel)
 
 
-def _stage(tx: Transaction, payload_id: int, received: Received, contents: Contents, priority: int) -> Verdict:
+def _stage(tx: Transaction, payload_id: int, received: Received, contents: Contents, parcel: _Parcel) -> Verdict:
     for known in contents.demographics:
-        identity.keep_demographics(tx, known)
+        _keep_demographics(tx, payload_id, known)
     for event in contents.identity_events:
-        if isinstance(event, Merge):
-            merging.record(tx, payload_id, event)
-    _queue_for_versions(tx, [one.source_id for one in contents.outcomes])
+        merging.record(tx, payload_id, event)
+    _queue_up(tx, {tx.key("outcome", one.source_id) for one in contents.outcomes})
     for one in contents.outcomes:
         measuring.stage(tx, payload_id, received.received_at, one)
     measuring.leave_out(tx, payload_id, received.received_at, contents.left_out)
-    _queue_for_versions(tx, [one.source_id for one in contents.ecgs])
-    staged = [_stage_ecg(tx, payload_id, received, one, priority) for one in contents.ecgs]
+    marked = [(one, recordings.marks(tx, one)) for one in contents.ecgs]
+    keys = {key for one, marks in marked for key in (tx.key("source", one.source_id), marks.signal, marks.order) if key}
+    _queue_up(tx, keys)
+    staged = [
+        arrivals.stage(tx, payload_id, received, one, marks, priority=parcel.priority, trust=parcel.trust)
+        for one, marks in marked
+    ]
+    for withdrawal in contents.withdrawals:
+        arrivals.take_back(tx, payload_id, withdrawal, parcel.trust)
     known_before = (
         bool(staged)
         and not any(one.new for one in staged)
@@ -227,69 +237,18 @@ def _stage(tx: Transaction, payload_id: int, received: Received, contents: Conte
     )
 
 
-def _queue_for_versions(tx: Transaction, source_ids: Sequence[str]) -> None:
-    """Two payloads with one source_id take their version numbers one after the other (SQLite writes singly anyway)."""
+def _keep_demographics(tx: Transaction, payload_id: int, known: Patient) -> None:
+    """A number that was merged into another keeps its demographics apart: they are not the survivor's."""
+    identity.keep_demographics(tx, known)
+    if any(identity.is_retired(tx.connection, identity.identifier_key(tx, one)) for one in known.identifiers):
+        tx.note("identity.retired-number-used", payload_id=payload_id)
+
+
+def _queue_up(tx: Transaction, keys: Collection[str]) -> None:
+    """Two payloads of one recording take their version numbers one after the other (SQLite writes singly anyway)."""
     if tx.connection.dialect.name == "postgresql":
-        for lock in sorted({int(tx.key("source", source_id)[:15], 16) for source_id in source_ids}):
+        for lock in sorted({int(key[:15], 16) for key in keys}):
             tx.connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
-
-
-class _Staged(NamedTuple):
-    """Where an ECG is in the store."""
-
-    ecg_id: int
-    version: int
-    new: bool  #: False where the store held it already, word for word
-
-
-def _stage_ecg(tx: Transaction, payload_id: int, received: Received, one: Ecg, priority: int) -> _Staged:
-    source_key = tx.key("source", one.source_id)
-    newest = tx.connection.execute(_NEWEST, {"wanted": source_key}).first()
-    if newest is not None and _holds(tx, newest.ecg_id, one):
-        tx.note("ecg.repeated", ecg_id=newest.ecg_id, payload_id=payload_id, source=received.source)
-        return _Staged(newest.ecg_id, newest.version, new=False)
-    version = 1 + (newest.version if newest is not None else 0)
-    urgency = STAT if one.order.stat else priority
-    ecg_id: int = tx.connection.execute(
-        _INSERT_ECG,
-        {
-            "payload_id": payload_id,
-            "source_key": source_key,
-            "version": version,
-            "source": received.source,
-            "format": one.format,
-            "received_at": received.received_at,
-            "acquired_at": one.acquired and one.acquired.at,
-            "patient_key": identity.patient_key(tx, one.patient, source_key),
-            "state": EcgState.WAITING.value,
-            "priority": urgency,
-            "sampling_rate": one.sampling_rate,
-            "samples": one.signal.shape[1],
-            "about": codec.about(one),
-            **seals.ECG.seal(tx.keyring, to_json(codec.private(one)), source_key=source_key, version=version),
-        },
-    ).scalar_one()
-    samples = seals.SIGNAL.seal(tx.keyring, codec.signal_bytes(one), source_key=source_key, version=version)
-    tx.connection.execute(_INSERT_SIGNAL, {"ecg_id": ecg_id, **samples})
-    jobs.queue(tx, ecg_id, urgency)
-    tx.count(1, received_at=received.received_at, source=received.source, state=EcgState.WAITING.value)
-    tx.note("ecg.staged", ecg_id=ecg_id, payload_id=payload_id, version=version, source=received.source)
-    return _Staged(ecg_id, version, new=True)
-
-
-def _holds(tx: Transaction, ecg_id: int, one: Ecg) -> bool:
-    """Whether the stored ECG says the same as `one`, to the last sample."""
-    try:
-        (stored,) = loading.load(tx, [ecg_id], signals=True)
-    except NotFound:  # its signal is past its retention: nobody can tell any more
-        return False
-    return _told(stored.ecg) == _told(one)
-
-
-def _told(one: Ecg) -> tuple[object, ...]:
-    """All an ECG says, to be compared as it is stored."""
-    words = to_json([codec.about(one), codec.private(one)])
-    return one.format, one.sampling_rate, words, codec.signal_bytes(one)
 
 
 def _count_failed(tx: Transaction, received_at: Any, source: str, code: str, by: int) -> None:

@@ -52,15 +52,18 @@ class Jobs:
         Returns the ids of the jobs that are another worker's by now: nothing is done for those.
         """
         with self._database.writing(now, worker) as tx:
-            mine = [(job, found) for job, found in scored if _close(tx, job, worker, JobState.DONE)]
+            wanted = {
+                job.job_id: tell for job, _ in scored if (tell := _close(tx, job, worker, JobState.DONE)) is not None
+            }
+            mine = [(job, found) for job, found in scored if job.job_id in wanted]
             rows = _ecg_rows(tx, [job.ecg_id for job, _ in mine])
             if tx.telling.destinations and mine:
                 tx.lock_identities(
                     exclusive=False
                 )  # after the rows: in this order everywhere, or two would wait for each other
             for job, found in mine:
-                _keep(tx, rows[job.ecg_id], found)
-        return {job.job_id for job, _ in scored} - {job.job_id for job, _ in mine}
+                _keep(tx, rows[job.ecg_id], found, tell=wanted[job.job_id])
+        return {job.job_id for job, _ in scored} - set(wanted)
 
     def fail(self, job: Job, retry: Retry, *, now: datetime, worker: str) -> None:
         """The attempt failed: again at `retry.due_at`, or for good. Raises LeaseLost."""
@@ -70,7 +73,7 @@ class Jobs:
     def rescore(self, ecg_ids: Sequence[int], *, now: datetime, actor: str) -> int:
         """Queue another scoring; what is waiting or running already is left alone. How many were queued. Raises NotFound."""
         with self._database.writing(now, actor) as tx:
-            return sum(_rescore(tx, ecg_id) for ecg_id in sorted(set(ecg_ids)))
+            return sum(rescore(tx, _ecg_row(tx, ecg_id), tell=False) for ecg_id in sorted(set(ecg_ids)))
 
 
 def _claim_statement() -> ReturningUpdate[Any]:
@@ -107,8 +110,8 @@ _INSERT_SCORING = insert(scoring).returning(scoring.c.scoring_id)
 _INSERT_SCORES = insert(score)
 
 
-def _keep(tx: Transaction, row: Any, found: Scoring) -> None:
-    """One scoring of the ECG in this row."""
+def _keep(tx: Transaction, row: Any, found: Scoring, *, tell: bool) -> None:
+    """One scoring of the ECG in this row; `tell`: it goes out whether it is news or not."""
     was = _heads_of(tx, row.scoring_id)
     scoring_id: int = tx.connection.execute(
         _INSERT_SCORING,
@@ -135,7 +138,7 @@ def _keep(tx: Transaction, row: Any, found: Scoring) -> None:
     for head, answer in heads.items():
         tx.count(1, received_at=row.received_at, source=row.source, head=head, state=answer)
     tx.note(f"ecg.{state.value.replace('_', '-')}", ecg_id=row.ecg_id, scoring_id=scoring_id, model_id=found.model_id)
-    messages.announce(tx, row, scoring_id, found)
+    messages.announce(tx, row, scoring_id, found, again=tell)
 
 
 def _fail(tx: Transaction, job: Job, retry: Retry, worker: str) -> None:
@@ -143,7 +146,7 @@ def _fail(tx: Transaction, job: Job, retry: Retry, worker: str) -> None:
         held = _close(tx, job, worker, JobState.FAILED)
     else:
         held = _let_go(tx, job, worker, state=JobState.WAITING.value, due_at=retry.due_at, finished_at=None)
-    if not held:
+    if held is None:
         raise LeaseLost(f"score job {job.job_id} is no longer held by {worker}")
     if retry.due_at is None:
         _give_up(tx, job.ecg_id)
@@ -194,24 +197,55 @@ def release(tx: Transaction, *, worker: str) -> int:
     ).rowcount
 
 
-def _rescore(tx: Transaction, ecg_id: int) -> bool:
-    """A new score job, unless one is under way; a failed ECG is waiting again."""
-    row = _ecg_row(tx, ecg_id)
-    mine = score_job.c.ecg_id == ecg_id
-    under_way = select(score_job.c.job_id).where(mine, score_job.c.state.in_(("waiting", "running"))).limit(1)
+def rescore(tx: Transaction, row: Any, *, tell: bool) -> bool:
+    """A new score job for this version, unless one waits or, where nothing has changed, is under way.
+
+    With `tell` what a worker has begun is taken from it: it judged the ECG as it was before. A failed ECG is waiting
+    again. Whether a job was queued.
+    """
+    mine = score_job.c.ecg_id == row.ecg_id
+    if tell:
+        tx.connection.execute(
+            update(score_job)
+            .where(mine, score_job.c.state.in_((WAITING, RUNNING)))
+            .values(state=JobState.WAITING.value, tell=True, due_at=tx.now, worker=None, lease_until=None)
+        )
+    under_way = select(score_job.c.job_id).where(mine, score_job.c.state.in_((WAITING, RUNNING))).limit(1)
     if tx.connection.scalar(under_way) is not None:
         return False
-    queue(tx, ecg_id, row.priority)
+    queue(tx, row.ecg_id, row.priority, tell=tell)
     if row.state == EcgState.FAILED.value:
         _move(tx, row, EcgState.WAITING, scoring_id=row.scoring_id)
-    tx.note("ecg.rescore", ecg_id=ecg_id)
+    tx.note("ecg.rescore", ecg_id=row.ecg_id)
     return True
 
 
-def queue(tx: Transaction, ecg_id: int, priority: int) -> None:
+def queue(tx: Transaction, ecg_id: int, priority: int, *, tell: bool = False) -> None:
     """A score job, due at once."""
-    values = {"state": JobState.WAITING.value, "attempts": 0, "suspect": False, "due_at": tx.now, "created_at": tx.now}
+    values = {
+        "state": JobState.WAITING.value,
+        "attempts": 0,
+        "suspect": False,
+        "due_at": tx.now,
+        "created_at": tx.now,
+        "tell": tell,
+    }
     tx.connection.execute(_INSERT_JOB, {"ecg_id": ecg_id, "priority": priority, **values})
+
+
+def drop(tx: Transaction, recording_id: int) -> None:
+    """Nothing of the recording is to be scored any more: it was taken back."""
+    versions = tx.connection.execute(
+        select(ecg).where(ecg.c.recording_id == recording_id).order_by(ecg.c.ecg_id).with_for_update()
+    ).all()
+    for row in versions:
+        tx.connection.execute(
+            update(score_job)
+            .where(score_job.c.ecg_id == row.ecg_id, score_job.c.state.in_((WAITING, RUNNING)))
+            .values(state=JobState.FAILED.value, finished_at=tx.now, worker=None, lease_until=None)
+        )
+        if row.state == EcgState.WAITING.value:
+            _move(tx, row, EcgState.FAILED, scoring_id=row.scoring_id)
 
 
 def _heads_of(tx: Transaction, scoring_id: int | None) -> dict[str, str]:
@@ -237,25 +271,30 @@ _HELD = (
         worker=None,
         lease_until=None,
     )
+    .returning(score_job.c.tell)
 )
 
 
-def _close(tx: Transaction, job: Job, worker: str, state: JobState) -> bool:
+def _close(tx: Transaction, job: Job, worker: str, state: JobState) -> bool | None:
+    """Whether what comes of it is to be told in any case; None where this worker no longer holds the job."""
     return _let_go(tx, job, worker, state=state.value, due_at=tx.now, finished_at=tx.now)
 
 
 def _let_go(
     tx: Transaction, job: Job, holder: str, *, state: str, due_at: datetime, finished_at: datetime | None
-) -> bool:
-    """Update the job if this worker still holds this very attempt of it; whether it did."""
+) -> bool | None:
+    """Update the job if this worker still holds this very attempt of it; None where it does not."""
     given = {"held": job.job_id, "holder": holder, "attempt": job.attempts}
     given |= {"to": state, "due": due_at, "finished": finished_at}
-    return tx.connection.execute(_HELD, given).rowcount == 1
+    tell: bool | None = tx.connection.scalar(_HELD, given)
+    return tell
 
 
 def _ecg_rows(tx: Transaction, ecg_ids: Sequence[int]) -> dict[int, Any]:
     """By id, nobody else's to change until commit. Raises NotFound."""
-    rows = tx.connection.execute(_LOCKED, {"wanted": sorted(ecg_ids)}).all() if ecg_ids else []
+    of = select(ecg.c.recording_id).where(ecg.c.ecg_id.in_(ecg_ids))
+    first = set(tx.connection.scalars(of)) if ecg_ids else set()  # whoever changes a recording locks its first version
+    rows = tx.connection.execute(_LOCKED, {"wanted": sorted({*ecg_ids, *first})}).all() if ecg_ids else []
     found = {row.ecg_id: row for row in rows}
     for ecg_id in ecg_ids:
         if ecg_id not in found:

@@ -2,24 +2,29 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from sqlalchemy import select
 
 from ecgfm_clinical.errors import NotFound
-from ecgfm_clinical.staging import codec, seals
+from ecgfm_clinical.staging import codec, private, recordings, seals
 from ecgfm_clinical.staging.records import Scoring, StagedEcg
 from ecgfm_clinical.staging.schema import ecg, payload, payload_content, score, scoring, signal
 from ecgfm_clinical.staging.transaction import Reading
 from ecgfm_connectors.base import Received
 from ecgfm_connectors.ecg import LEADS
+from ecgfm_connectors.patient import Patient
 
 NO_SIGNAL = np.empty((len(LEADS), 0), dtype=np.float32)
 
 
-def load(reading: Reading, ecg_ids: Sequence[int], *, signals: bool) -> list[StagedEcg]:
-    """In the order asked for. Without `signals` the ECGs have 0 samples. Raises NotFound."""
+def load(reading: Reading, ecg_ids: Sequence[int], *, signals: bool, as_received: bool = False) -> list[StagedEcg]:
+    """In the order asked for, each with the patient to whom its recording belongs now, or `as_received` with its own.
+
+    Without `signals` the ECGs have 0 samples. Raises NotFound.
+    """
     rows = reading.connection.execute(
         select(*ecg.c, payload.c.sha256)
         .join(payload, payload.c.payload_id == ecg.c.payload_id)
@@ -27,7 +32,17 @@ def load(reading: Reading, ecg_ids: Sequence[int], *, signals: bool) -> list[Sta
     )
     found = {row.ecg_id: row for row in rows}
     stored = _signals(reading, ecg_ids) if signals else {}
-    return [_staged(reading, found, stored, ecg_id, signals) for ecg_id in ecg_ids]
+    staged = [_staged(reading, found, stored, ecg_id, signals) for ecg_id in ecg_ids]
+    if as_received:
+        return staged
+    decided = recordings.standings(reading, {row.recording_id for row in found.values()})
+    named = {ecg_id: decided[row.recording_id].patient for ecg_id, row in found.items() if row.recording_id in decided}
+    return [_of(one, named.get(one.ecg_id)) for one in staged]
+
+
+def _of(one: StagedEcg, patient: Patient | None) -> StagedEcg:
+    """The ECG of the patient whom a person or its sender named for its recording."""
+    return one if patient is None else replace(one, ecg=replace(one.ecg, patient=patient))
 
 
 def _signals(reading: Reading, ecg_ids: Sequence[int]) -> dict[int, Any]:
@@ -52,14 +67,8 @@ def _staged(reading: Reading, found: dict[int, Any], stored: dict[int, Any], ecg
         version=row.version,
         source=row.source,
         received_at=row.received_at,
-        ecg=codec.ecg_from(row, private_of(reading, row), samples),
+        ecg=codec.ecg_from(row, private.private_of(reading, row), samples),
     )
-
-
-def private_of(reading: Reading, row: Any) -> dict[str, Any]:
-    """The identifying part of an `ecg` row."""
-    told: dict[str, Any] = json.loads(seals.ECG.open(reading.keyring, row))
-    return told
 
 
 def load_scoring(reading: Reading, scoring_id: int) -> Scoring:

@@ -1,55 +1,172 @@
-"""A merge (ADT^A40, A47) and the results under way: what certainly never left changes hands, what was sent is listed."""
+"""What follows from the hospital's word on identities: which messages change hands, and where a person must decide.
+
+Receivers follow the hospital's merges themselves, so a result that was sent stays where it is. Messages that certainly
+never left are composed anew for the identity that survives now. Where an older alias was cut or replaced, a result may
+stand at an identity to which its recording does not belong any more: a person is asked, or, where a person undid the
+merge, it is taken back there and told anew.
+"""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, or_, select, update
 
-from ecgfm_clinical.staging import identity, messages
-from ecgfm_clinical.staging.schema import message
-from ecgfm_clinical.staging.transaction import Transaction
-from ecgfm_connectors.contents import Merge
+from ecgfm_clinical.staging import holds, identity, messages, recordings, results
+from ecgfm_clinical.staging.holds import Question
+from ecgfm_clinical.staging.private import private_of
+from ecgfm_clinical.staging.schema import ecg, message, outcome, patient
+from ecgfm_clinical.staging.told import SentMessage, standing
+from ecgfm_clinical.staging.transaction import Reading, Transaction
+from ecgfm_connectors.contents import Addition, IdentityEvent, Link, Merge, Move
+from ecgfm_connectors.patient import Identifier
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MergeReport:
-    """What one merge did to messages of the retired identity."""
-
-    moved: tuple[int, ...] = ()  #: not sent before: they go out under the surviving identity
-    sent: tuple[
-        int, ...
-    ] = ()  #: sent, or perhaps sent, under the retired one: the receiver must follow the merge itself
+OPERATOR = "operator"  #: trigger of what a person does here
 
 
-def record(tx: Transaction, payload_id: int, event: Merge) -> None:
-    """File one merge or change of identifier and move what is not yet sent."""
-    keys = identity.file(tx, payload_id, event)
-    if keys is None:
+def record(tx: Transaction, payload_id: int | None, event: IdentityEvent) -> None:
+    """File one event with all that follows from it."""
+    tx.lock_identities(exclusive=True)
+    match event:
+        case Merge():
+            _merge(tx, payload_id, event)
+        case Addition():
+            _unmerge(tx, payload_id, event.identifier, event.event)
+        case Link(linked=True):
+            identity.link(tx, event.first, event.second, trigger=event.event, payload_id=payload_id)
+            tx.note("identity.linked", payload_id=payload_id, trigger=event.event)
+        case Link():
+            _unlink(tx, payload_id, event)
+        case Move():
+            tx.note("identity.move-noted", payload_id=payload_id, trigger=event.event)
+
+
+def _merge(tx: Transaction, payload_id: int | None, event: Merge) -> None:
+    done = identity.merge(tx, event.retired, event.surviving, trigger=event.event, payload_id=payload_id)
+    if done is None:
         return
-    report = _move_messages(tx, *keys)
-    tx.note("identity.merged", payload_id=payload_id, moved=_listed(report.moved), sent=_listed(report.sent))
+    sent = _sent_under(tx, done.retired)
+    moved = _follow(tx, done.retired)
+    tx.note("identity.merged", payload_id=payload_id, trigger=event.event, moved=_listed(moved), sent=_listed(sent))
+    _rearrange(tx, done.rearranged, event.event)
 
 
-def _move_messages(tx: Transaction, retired: str, surviving: str) -> MergeReport:
-    """Messages that certainly never left are composed anew for the survivor, under the number they have."""
-    theirs = message.c.patient_key == retired
-    unfinished = message.c.state.in_(("waiting", "running"))
-    moved = tx.connection.execute(
-        update(message)
-        .where(theirs, unfinished, message.c.in_doubt == 0)
-        .values(patient_key=surviving)
-        .returning(*message.c)
+def _unmerge(tx: Transaction, payload_id: int | None, identifier: Identifier, trigger: str) -> None:
+    rearranged = identity.unmerge(tx, identifier, trigger=trigger, payload_id=payload_id)
+    if rearranged:
+        tx.note("identity.unmerged", payload_id=payload_id, trigger=trigger)
+        _rearrange(tx, rearranged, trigger)
+
+
+def _unlink(tx: Transaction, payload_id: int | None, event: Link) -> None:
+    retired = identity.merged_pair(tx, event.first, event.second)
+    if retired is not None:
+        _unmerge(tx, payload_id, retired, event.event)
+    elif identity.unlink(tx, event.first, event.second, trigger=event.event, payload_id=payload_id):
+        tx.note("identity.unlinked", payload_id=payload_id, trigger=event.event)
+
+
+def _sent_under(tx: Reading, key: str) -> list[int]:
+    """What was sent, or perhaps sent, under this identity: the receiver must follow the merge itself."""
+    perhaps = and_(message.c.state.in_(("waiting", "running")), message.c.in_doubt > 0)
+    theirs = select(message.c.message_id).where(
+        message.c.patient_key == key, or_(message.c.state == "acknowledged", perhaps)
+    )
+    return list(tx.connection.scalars(theirs.order_by(message.c.message_id)))
+
+
+def _follow(tx: Transaction, key: str) -> list[int]:
+    """Unfinished messages filed under this identity go to whoever survives now; the ids of those composed anew."""
+    rows = tx.connection.execute(
+        select(message)
+        .where(message.c.patient_key == key, message.c.state.in_(("waiting", "running")))
+        .order_by(message.c.message_id)
     ).all()
-    for row in sorted(moved, key=lambda row: row.message_id):
+    anew = []
+    for row in rows:
+        if row.in_doubt == 0:
+            messages.recompose(tx, row)
+            anew.append(row.message_id)
+        else:  # it goes out as it was, and must still come before what follows for this patient
+            survivor = identity.resolve(tx.connection, key)
+            mine = message.c.message_id == row.message_id
+            tx.connection.execute(update(message).where(mine).values(patient_key=survivor))
+    return anew
+
+
+def _rearrange(tx: Transaction, keys: frozenset[str], trigger: str) -> None:
+    """These keys have another survivor: their recordings' unsent messages follow, and what was sent is looked at."""
+    if not keys:
+        return
+    rows = tx.connection.execute(
+        select(ecg)
+        .where(ecg.c.patient_key.in_(sorted(keys)), ecg.c.ecg_id == ecg.c.recording_id)
+        .order_by(ecg.c.ecg_id)
+    ).all()
+    for row in rows:
+        _recompose_unsent(tx, row.recording_id)
+        if _stands_elsewhere(tx, row.recording_id, row.patient_key):
+            newest = recordings.newest(tx, row.recording_id)
+            if trigger == OPERATOR:
+                results.file_again(tx, newest, reason="the merge was undone")
+            else:
+                _ask(tx, newest)
+
+
+def _recompose_unsent(tx: Transaction, recording_id: int) -> None:
+    rows = tx.connection.execute(
+        select(message)
+        .where(
+            message.c.recording_id == recording_id,
+            message.c.state.in_(("waiting", "running")),
+            message.c.in_doubt == 0,
+            message.c.kind.in_(("F", "C")),
+        )
+        .order_by(message.c.message_id)
+    ).all()
+    for row in rows:
         messages.recompose(tx, row)
-    # What is still under way in doubt goes out as it was, and must still come before what follows for this patient.
-    under_way = tx.connection.scalars(
-        update(message).where(theirs, unfinished).values(patient_key=surviving).returning(message.c.message_id)
+
+
+def _stands_elsewhere(tx: Reading, recording_id: int, patient_key: str) -> bool:
+    """Whether some receiver holds a result of the recording at an identity to which it does not belong now."""
+    now = identity.resolve(tx.connection, patient_key)
+    return any(
+        identity.resolve(tx.connection, one.filed_key) != now
+        for one in _standing_anywhere(tx, recording_id)
+        if one.may_have_left
+    )
+
+
+def _standing_anywhere(tx: Reading, recording_id: int) -> list[SentMessage]:
+    destinations = tx.connection.scalars(
+        select(message.c.destination).where(message.c.recording_id == recording_id).distinct()
     ).all()
-    sent = tx.connection.scalars(
-        select(message.c.message_id).where(theirs, message.c.state == "acknowledged").order_by(message.c.message_id)
-    ).all()
-    return MergeReport(moved=tuple(sorted(row.message_id for row in moved)), sent=tuple(sorted([*sent, *under_way])))
+    return [one for to in destinations for one in standing(messages.told_so_far(tx, recording_id, to))]
+
+
+def _ask(tx: Transaction, row: Any) -> None:
+    """Both people: whose the recording is by the hospital's newest word, and under whom its result was filed."""
+    filed = next(one for one in _standing_anywhere(tx, row.recording_id) if one.may_have_left)
+    told_of = tx.connection.execute(select(message).where(message.c.message_id == filed.message_id)).one()
+    version = tx.connection.execute(select(ecg).where(ecg.c.ecg_id == filed.ecg_id)).one()
+    filed_as = messages.filed_as(tx, told_of, version)
+    messages.cancel_unsent(tx, row.recording_id)
+    holds.ask(tx, row, Question.UNMERGED, (recordings.patient_of(tx, row), filed_as))
+
+
+def touches(tx: Reading, event: Move) -> bool:
+    """Whether an event that is not followed names a person or a visit that is held here."""
+    keys = [identity.identifier_key(tx, one) for one in (event.source, event.target)]
+    if event.event == "A43":
+        held = (
+            select(ecg.c.ecg_id).where(ecg.c.patient_key.in_(keys)).limit(1),
+            select(outcome.c.outcome_id).where(outcome.c.patient_key.in_(keys)).limit(1),
+            select(patient.c.patient_key).where(patient.c.patient_key.in_(keys)).limit(1),
+        )
+        return any(tx.connection.scalar(query) is not None for query in held)
+    rows = tx.connection.execute(select(ecg).where(ecg.c.patient_key == keys[0])).all()
+    visits = {private_of(tx, row)["order"]["visit"] for row in rows}
+    return bool(visits & {"", *event.visits})
 
 
 def _listed(message_ids: Iterable[int]) -> str:

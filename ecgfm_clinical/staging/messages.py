@@ -8,69 +8,151 @@ names no patient say, is a dead letter from the start, with its reason.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import (
-    bindparam,
-    delete,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
 
-from ecgfm_clinical.staging import codec, identity, loading, seals
+from ecgfm_clinical.staging import codec, epochs, holds, identity, loading, recordings, seals
 from ecgfm_clinical.staging.attempts import errors_from, keep_error
+from ecgfm_clinical.staging.private import private_of
 from ecgfm_clinical.staging.records import TAKES_BACK, AttemptError, Draft, Kind, MessageState, Scoring
 from ecgfm_clinical.staging.retry import refused
 from ecgfm_clinical.staging.schema import attempt_error, ecg, message, message_body, scoring
 from ecgfm_clinical.staging.sealing import to_json
+from ecgfm_clinical.staging.told import SentMessage, owed
 from ecgfm_clinical.staging.transaction import Reading, Transaction
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.errors import PayloadError
 from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.result import Ack
 
-_GONE = (MessageState.DEAD.value, MessageState.CANCELLED.value)
 _INSERT = insert(message).returning(message.c.message_id)
 _INSERT_BODY = insert(message_body)
 
 
-def announce(
-    tx: Transaction,
-    ecg_row: Any,
-    scoring_id: int,
-    found: Scoring,
-) -> None:
-    """A message for each destination that would be told something new by this scoring; identities are locked."""
-    if not tx.telling.destinations:
+def announce(tx: Transaction, ecg_row: Any, scoring_id: int, found: Scoring, *, again: bool) -> None:
+    """A message for each destination that is owed one by this scoring; identities are locked.
+
+    `again`: a person wants it told whether it is news or not. An older version than the newest of its recording tells
+    nothing, nor does a recording that is held or was taken back.
+    """
+    if not tx.telling.destinations or _is_silent(tx, ecg_row):
         return
-    subject = subject_of(tx, ecg_row)
+    decided = recordings.standing(tx, ecg_row.recording_id)
+    subject = subject_of(tx, ecg_row, decided.patient)
+    digest = codec.output_digest(found)
     for destination in tx.telling.destinations:
-        # Messages come with scorings: before the first there is none.
-        told = _told(tx, ecg_row.ecg_id, destination) if ecg_row.scoring_id is not None else ()
-        if _already_told(tx, ecg_row, codec.output_digest(found), destination, told):
+        sent = told_so_far(tx, ecg_row.recording_id, destination)
+        due = owed(
+            sent,
+            ecg_id=ecg_row.ecg_id,
+            generation=decided.generation,
+            output_digest=digest,
+            same_subject=bool(sent) and _same_subject(tx, sent[-1].ecg_id, ecg_row),
+            again=again,
+        )
+        for one in due.take_back:
+            take_back(tx, one, destination, kind="W")
+        if due.kind is None:
             tx.note("message.unneeded", ecg_id=ecg_row.ecg_id, scoring_id=scoring_id, destination=destination)
             continue
-        standing = bool(told) and told[-1].kind not in TAKES_BACK and any(one.state not in _GONE for one in told)
         create(
             tx,
             ecg_row,
             scoring_id,
             destination,
-            kind="C" if standing else "F",
-            patient_key=identity.patient_key(tx, subject.patient, ecg_row.source_key),
-            result_version=told[-1].result_version + 1 if told else 1,
+            kind=due.kind,
+            filler=due.filler or filler_number(tx, ecg_row.recording_id, decided.generation),
+            generation=decided.generation,
             subject=subject,
             found=found,
         )
 
 
-def subject_of(tx: Reading, ecg_row: Any, *, addressed_to: Patient | None = None) -> Ecg:
-    """The ECG as it is told: without its signal, of the surviving identity of its patient or of `addressed_to`."""
-    ecg = codec.ecg_from(ecg_row, loading.private_of(tx, ecg_row), loading.NO_SIGNAL)
-    return replace(ecg, patient=identity.surviving_patient(tx, addressed_to or ecg.patient))
+def _is_silent(tx: Transaction, ecg_row: Any) -> bool:
+    """Whether nothing may be told of this version now."""
+    if holds.is_open(tx, ecg_row.recording_id):
+        reason = "held"
+    elif recordings.standing(tx, ecg_row.recording_id).withdrawn:
+        reason = "withdrawn"
+    elif recordings.newest(tx, ecg_row.recording_id).ecg_id != ecg_row.ecg_id:
+        reason = "superseded"
+    else:
+        return False
+    tx.note("message.unneeded", ecg_id=ecg_row.ecg_id, reason=reason)
+    return True
+
+
+def _same_subject(tx: Transaction, told_of: int, ecg_row: Any) -> bool:
+    """Whether the version that was told of names the same patient, order and time: nothing a receiver would file anew."""
+    if told_of == ecg_row.ecg_id:
+        return True
+    earlier = tx.connection.execute(select(ecg).where(ecg.c.ecg_id == told_of)).one()
+    one, other = private_of(tx, earlier), private_of(tx, ecg_row)
+    if _filed(one) != _filed(other):
+        return False
+    return recordings.same_person(tx, codec.patient_from(one["patient"]), codec.patient_from(other["patient"]))
+
+
+def _filed(private: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What a receiver files a result by, the patient's numbers apart; urgency and further numbers are no news."""
+    who, order = private["patient"], private["order"]
+    demographics = (who["birth_date"], who["sex"], who["family_name"], who["given_name"])
+    numbers = (order["placer"], order["filler"], order["accession"], order["study_uid"])
+    return (*demographics, *numbers, (private["acquired"] or {}).get("at"))
+
+
+def filler_number(tx: Reading, recording_id: int, generation: int) -> str:
+    """OBR-3 of the result of one recording for one patient: never used for anything else, whatever is restored."""
+    return f"ECGFM-{epochs.current(tx)}{recording_id}" + (f"-{generation}" if generation else "")
+
+
+def subject_of(tx: Reading, ecg_row: Any, patient: Patient | None = None) -> Ecg:
+    """The ECG as it is told: without its signal, of the surviving identity of `patient` or of whom it names itself."""
+    ecg = codec.ecg_from(ecg_row, private_of(tx, ecg_row), loading.NO_SIGNAL)
+    return replace(ecg, patient=identity.surviving_patient(tx, patient or ecg.patient))
+
+
+def take_back(tx: Transaction, standing: SentMessage, destination: str, *, kind: Kind) -> int:
+    """W or D after a result that may have left, under its own filler number and to the patient it was filed under."""
+    row = tx.connection.execute(select(message).where(message.c.message_id == standing.message_id)).one()
+    ecg_row = tx.connection.execute(select(ecg).where(ecg.c.ecg_id == row.ecg_id)).one()
+    return create(
+        tx,
+        ecg_row,
+        row.scoring_id,
+        destination,
+        kind=kind,
+        filler=standing.filler,
+        generation=standing.generation,
+        subject=subject_of(tx, ecg_row, filed_as(tx, row, ecg_row)),
+    )
+
+
+def cancel_unsent(tx: Transaction, recording_id: int, destination: str | None = None) -> list[int]:
+    """Results of a recording that certainly never left, and withdrawals that were refused: the receiver holds neither.
+
+    A withdrawal that waits is left alone. Returns the ids.
+    """
+    never_left = and_(message.c.state.in_(("waiting", "running")), message.c.kind.not_in(TAKES_BACK))
+    gone = and_(
+        message.c.recording_id == recording_id,
+        message.c.in_doubt == 0,
+        or_(never_left, message.c.state == MessageState.DEAD.value),
+    )
+    if destination is not None:
+        gone = and_(gone, message.c.destination == destination)
+    rows = tx.connection.execute(
+        update(message)
+        .where(gone)
+        .values(state=MessageState.CANCELLED.value, worker=None, lease_until=None)
+        .returning(message.c.message_id, message.c.ecg_id, message.c.destination)
+    ).all()
+    for row in rows:
+        tx.note("message.cancelled", ecg_id=row.ecg_id, message_id=row.message_id, destination=row.destination)
+    return [row.message_id for row in rows]
 
 
 def create(
@@ -80,49 +162,51 @@ def create(
     destination: str,
     *,
     kind: Kind,
-    patient_key: str,
-    result_version: int,
-    addressed_to: Patient | None = None,
-    subject: Ecg | None = None,
+    filler: str,
+    generation: int,
+    subject: Ecg,
     found: Scoring | None = None,
 ) -> int:
-    """Compose and queue one message. `addressed_to`: instead of the ECG's patient.
+    """Compose and queue one message about `subject`, under the filler number `filler`.
 
-    `subject` and `found` are loaded where the caller does not have them.
+    `found` is loaded where the caller does not have it.
     """
     control_id = tx.telling.control_ids()
-    address: dict[str, Any] = {"addressed_to": None, "addressed_key_id": None}
-    if addressed_to is not None:
-        told = to_json(codec.patient_dict(addressed_to))
-        address = seals.ADDRESS.seal(tx.keyring, told, control_id=control_id)
     draft = Draft(
         destination=destination,
         control_id=control_id,
         kind=kind,
+        filler=filler,
         composed_at=tx.now,
         ecg_id=ecg_row.ecg_id,
-        ecg=subject or subject_of(tx, ecg_row, addressed_to=addressed_to),
+        ecg=subject,
         scoring=found or loading.load_scoring(tx, scoring_id),
-        replaces=_replaced(tx, ecg_row.ecg_id, destination, result_version) if kind == "C" else None,
+        replaces=_replaced(tx, filler, destination) if kind == "C" else None,
     )
     body = _composed(tx, draft)
+    key = identity.patient_key(tx, subject.patient, ecg_row.source_key)
+    version = _next_version(tx, ecg_row.recording_id, destination)
     message_id: int = tx.connection.execute(
         _INSERT,
         {
             "ecg_id": ecg_row.ecg_id,
+            "recording_id": ecg_row.recording_id,
             "scoring_id": scoring_id,
             "destination": destination,
-            "result_version": result_version,
+            "result_version": version,
             "control_id": control_id,
             "kind": kind,
-            "patient_key": patient_key,
+            "filler": filler,
+            "generation": generation,
+            "patient_key": key,
+            "filed_key": key,
             "state": MessageState.WAITING.value,
             "priority": ecg_row.priority,
             "attempts": 0,
             "in_doubt": 0,
             "due_at": tx.now,
             "created_at": tx.now,
-            **address,
+            **_address_columns(tx, control_id, subject.patient),
             **_body_columns(body),
         },
     ).scalar_one()
@@ -134,17 +218,26 @@ def create(
         destination=destination,
         control_id=control_id,
         kind=kind,
-        result_version=result_version,
+        result_version=version,
         **_told_of(body),
     )
     return message_id
 
 
+def _next_version(tx: Transaction, recording_id: int, destination: str) -> int:
+    mine = and_(message.c.recording_id == recording_id, message.c.destination == destination)
+    return 1 + (tx.connection.scalar(select(func.max(message.c.result_version)).where(mine)) or 0)
+
+
 def recompose(tx: Transaction, row: Any) -> None:
     """New bytes under the same number, for a message of which it is certain that no bytes ever left."""
-    body = _composed(tx, _draft_of(tx, row))
+    draft = _draft_of(tx, row)
+    body = _composed(tx, draft)
     tx.connection.execute(delete(message_body).where(message_body.c.message_id == row.message_id))
-    changed = _body_columns(body)
+    source_key = tx.connection.scalar(select(ecg.c.source_key).where(ecg.c.ecg_id == row.ecg_id))
+    key = identity.patient_key(tx, draft.ecg.patient, source_key or "")
+    changed = _body_columns(body) | _address_columns(tx, row.control_id, draft.ecg.patient)
+    changed |= {"patient_key": key, "filed_key": key}
     tx.connection.execute(update(message).where(message.c.message_id == row.message_id).values(**changed))
     _keep_body(tx, row.message_id, row.control_id, body)
     tx.note("message.recomposed", ecg_id=row.ecg_id, message_id=row.message_id, **_told_of(body))
@@ -157,34 +250,46 @@ def _draft_of(tx: Transaction, row: Any) -> Draft:
         destination=row.destination,
         control_id=row.control_id,
         kind=row.kind,
+        filler=row.filler,
         composed_at=tx.now,
         ecg_id=row.ecg_id,
-        ecg=subject_of(tx, ecg_row, addressed_to=addressee(tx, row)),
+        ecg=subject_of(tx, ecg_row, meant_for(tx, row, ecg_row)),
         scoring=loading.load_scoring(tx, row.scoring_id),
-        replaces=_replaced(tx, row.ecg_id, row.destination, row.result_version) if row.kind == "C" else None,
+        replaces=_replaced(tx, row.filler, row.destination, before=row.message_id) if row.kind == "C" else None,
     )
 
 
-def addressee(tx: Reading, row: Any) -> Patient | None:
-    """Whom the message in this row is addressed to, where that is not the ECG's patient any more."""
+def meant_for(tx: Reading, row: Any, ecg_row: Any) -> Patient:
+    """A withdrawal goes to whom the result was filed under; anything else to whom the recording belongs now."""
+    return filed_as(tx, row, ecg_row) if row.kind in TAKES_BACK else recordings.patient_of(tx, ecg_row)
+
+
+def filed_as(tx: Reading, row: Any, ecg_row: Any) -> Patient:
+    """The patient in the message of this row; stores of the first schemas kept it only where it was not the ECG's own."""
     if row.addressed_to is None:
-        return None
+        return identity.surviving_patient(tx, recordings.own_patient(tx, ecg_row))
     return codec.patient_from(json.loads(seals.ADDRESS.open(tx.keyring, row)))
 
 
-def _replaced(tx: Transaction, ecg_id: int, destination: str, version: int) -> Scoring | None:
-    """What a correction with this version replaces at the receiver."""
-    scoring_id = tx.connection.scalar(
+def _address_columns(tx: Transaction, control_id: str, patient: Patient) -> dict[str, Any]:
+    return seals.ADDRESS.seal(tx.keyring, to_json(codec.patient_dict(patient)), control_id=control_id)
+
+
+def _replaced(tx: Transaction, filler: str, destination: str, *, before: int | None = None) -> Scoring | None:
+    """What a correction under this filler number replaces at the receiver: what the message before it told."""
+    earlier = (
         select(message.c.scoring_id)
         .where(
-            message.c.ecg_id == ecg_id,
+            message.c.filler == filler,
             message.c.destination == destination,
-            message.c.result_version < version,
-            message.c.state.not_in(_GONE),
+            or_(message.c.state.in_(("waiting", "running", "acknowledged")), message.c.in_doubt > 0),
         )
-        .order_by(message.c.result_version.desc())
+        .order_by(message.c.message_id.desc())
         .limit(1)
     )
+    if before is not None:
+        earlier = earlier.where(message.c.message_id < before)
+    scoring_id = tx.connection.scalar(earlier)
     return None if scoring_id is None else loading.load_scoring(tx, scoring_id)
 
 
@@ -217,37 +322,36 @@ def _told_of(body: bytes | PayloadError) -> dict[str, Any]:
     return {"sha256": hashlib.sha256(body).hexdigest(), "size": len(body)}
 
 
-def _told(tx: Transaction, ecg_id: int, destination: str) -> Sequence[Any]:
-    """Every message about this ECG to this destination so far, oldest first, each with what it told."""
-    return tx.connection.execute(_TOLD, {"of": ecg_id, "to": destination}).all()
+def told_so_far(tx: Reading, recording_id: int, destination: str) -> list[SentMessage]:
+    """Every message about a recording to one destination so far, oldest first."""
+    return [_sent(row) for row in tx.connection.execute(_TOLD, {"of": recording_id, "to": destination})]
+
+
+def _sent(row: Any) -> SentMessage:
+    return SentMessage(
+        message_id=row.message_id,
+        ecg_id=row.ecg_id,
+        scoring_id=row.scoring_id,
+        kind=row.kind,
+        state=MessageState(row.state),
+        in_doubt=row.in_doubt > 0,
+        filler=row.filler,
+        generation=row.generation,
+        filed_key=row.filed_key,
+        output_digest=row.output_digest,
+    )
 
 
 _TOLD = (
-    select(message.c.result_version, message.c.kind, message.c.state, scoring.c.output_digest)
+    select(
+        *(message.c[name] for name in ("message_id", "ecg_id", "scoring_id", "kind", "state", "in_doubt")),
+        *(message.c[name] for name in ("filler", "generation", "filed_key")),
+        scoring.c.output_digest,
+    )
     .join(scoring, scoring.c.scoring_id == message.c.scoring_id)
-    .where(message.c.ecg_id == bindparam("of"), message.c.destination == bindparam("to"))
-    .order_by(message.c.result_version)
+    .where(message.c.recording_id == bindparam("of"), message.c.destination == bindparam("to"))
+    .order_by(message.c.message_id)
 )
-
-
-def _already_told(tx: Transaction, ecg_row: Any, digest: str, destination: str, told: Sequence[Any]) -> bool:
-    """Whether the receiver would learn nothing: same model, same values, and the same ECG of the same patient."""
-    if told:
-        return bool(told[-1].output_digest == digest)
-    if ecg_row.version == 1:
-        return False
-    # The same recording came before in other bytes: it is news only if the values or anything about the patient, the
-    # order or the time differ.
-    earlier = tx.connection.execute(
-        select(ecg)
-        .where(ecg.c.source_key == ecg_row.source_key, ecg.c.version < ecg_row.version)
-        .order_by(ecg.c.version.desc())
-        .limit(1)
-    ).first()
-    if earlier is None or loading.private_of(tx, earlier) != loading.private_of(tx, ecg_row):
-        return False
-    before = _told(tx, earlier.ecg_id, destination)
-    return bool(before and before[-1].kind not in TAKES_BACK and before[-1].output_digest == digest)
 
 
 def bodies(tx: Reading, rows: Sequence[Any]) -> dict[int, bytes]:

@@ -222,7 +222,7 @@ def _fail(
     values: dict[str, Any] = {"state": MessageState.DEAD.value}
     if retry.due_at is not None:
         values = {"state": MessageState.WAITING.value, "due_at": retry.due_at}
-    if undelivered:
+    if undelivered or ack is not None:  # the answer, or the missing connection, says what became of this attempt
         values["in_doubt"] = case((message.c.in_doubt > 0, message.c.in_doubt - 1), else_=0)
     if ack is not None:
         values |= _ack_columns(tx, held, ack)

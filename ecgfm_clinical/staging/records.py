@@ -112,6 +112,15 @@ class Scoring:
     demo: bool = False  #: the model is not for clinical use
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """What a source may decide by itself; as it stands: nothing that a person should see first."""
+
+    corrected_patient: Literal["hold", "follow"] = "hold"  #: a recording that comes again under another patient
+    sender_withdrawal: Literal["hold", "follow"] = "follow"  #: a recording that its sender takes back
+    score_held: bool = False  #: score what is held, so that its result is ready; it is not sent
+
+
 Kind = Literal["F", "C", "W", "D"]  #: first result, correction, withdrawal, deletion
 TAKES_BACK: tuple[Kind, ...] = ("W", "D")  #: after one of these the receiver holds no result of the ECG
 
@@ -123,6 +132,7 @@ class Draft:
     destination: str
     control_id: str  #: MSH-10
     kind: Kind
+    filler: str  #: OBR-3
     composed_at: datetime
     ecg_id: int
     ecg: Ecg  #: without its signal; the patient is the surviving identity the message is addressed to
@@ -311,6 +321,52 @@ class AuditEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VersionStory:
+    """One arrival of a recording that said something new."""
+
+    ecg_id: int
+    version: int
+    source: str
+    transport: str
+    received_at: datetime
+    state: EcgState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldStory:
+    """One question about a recording, open or decided."""
+
+    hold_id: int
+    question: str
+    opened_at: datetime
+    decision: str | None
+    decided_by: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultStory:
+    """Where the result of a recording stands at one receiver, by the words of `LIFECYCLE.md`."""
+
+    destination: str
+    filler: str  #: OBR-3
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingStory:
+    """The recording of which an ECG is a version."""
+
+    recording_id: int
+    versions: tuple[VersionStory, ...]
+    patient_named: bool  #: a person, or its sender, named another patient than the payload does
+    moved: int  #: how often it went to another patient
+    withdrawn: str | None  #: by its sender or by a person
+    holds: tuple[HeldStory, ...]
+    results: tuple[ResultStory, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EcgStory:
     """Everything the store knows of one ECG, for `show`."""
 
@@ -318,9 +374,10 @@ class EcgStory:
     state: EcgState
     scorings: tuple[Scoring, ...]
     messages: tuple["MessageStory", ...]
-    job_state: JobState
+    job_state: JobState | None  #: None where it was never queued: it is held
     job_errors: tuple[AttemptError, ...]
     events: tuple[AuditEvent, ...]
+    recording: RecordingStory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 What certainly never left is cancelled and costs the receiver nothing. What was sent, or may have been, is followed by a
 message of its own: W withdraws it (posted wrongly), D deletes it (it never should have been), C replaces it. A result
-that went to the wrong patient is withdrawn there, under the identity it went out with, before it goes to the right one.
+that went to the wrong patient is withdrawn there, under the identity it went out with; the ECG is judged again before
+its result goes to the right one, for age, sex and patient are part of the judgement.
 """
 
 from collections.abc import Sequence
@@ -10,14 +11,15 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import func, or_, select, update
 
 from ecgfm_clinical.errors import NotFound, StoreError
-from ecgfm_clinical.staging import codec, identity, loading, messages, seals
+from ecgfm_clinical.staging import holds, identity, jobs, messages, recordings
 from ecgfm_clinical.staging.database import Database
+from ecgfm_clinical.staging.holds import Hold, Question
 from ecgfm_clinical.staging.records import TAKES_BACK, Kind, MessageState, Reissue, Told
 from ecgfm_clinical.staging.schema import ecg, message, scoring
-from ecgfm_clinical.staging.sealing import to_json
+from ecgfm_clinical.staging.told import standing
 from ecgfm_clinical.staging.transaction import Reading, Transaction
 from ecgfm_connectors.patient import Patient
 
@@ -38,19 +40,23 @@ class Results:
         since: datetime | None = None,
         destination: str | None = None,
     ) -> list[Told]:
-        """The standing result of each ECG at each destination: what a withdrawal or correction would change.
+        """The standing result of each recording at each destination: what a withdrawal or correction would change.
 
-        `model_id` may be the beginning of a digest; `since` is the time of scoring.
+        `ecg_id` of any version of the recording; `model_id` may be the beginning of a digest, `since` is the time of
+        scoring.
         """
         with self._database.reading() as ask:
             return _told(ask, ecg_id=ecg_id, model_id=model_id, since=since, destination=destination)
 
     def withdraw(self, ecg_id: int, *, reason: str, delete: bool = False, now: datetime, actor: str) -> Reissue:
-        """Take back every standing result of one ECG, at every destination (OBX-11 W; with `delete` D). Raises NotFound."""
+        """Take back every standing result of one recording, at every destination (OBX-11 W; with `delete` D).
+
+        A later scoring that says something new is told again. Raises NotFound.
+        """
         with self._database.writing(now, actor) as tx:
-            row = _locked(tx, ecg_id)
+            row = locked(tx, ecg_id)
             tx.lock_identities(exclusive=False)
-            report = _take_back(tx, row, "D" if delete else "W", addressed_to=None)
+            report = take_back(tx, row, "D" if delete else "W")
             act = "ecg.deleted" if delete else "ecg.withdrawn"
             tx.note(act, ecg_id=ecg_id, reason=reason, messages=_listed(report.created + report.cancelled))
         return report
@@ -58,12 +64,50 @@ class Results:
     def correct(
         self, ecg_id: int, *, patient: Patient | None = None, reason: str, now: datetime, actor: str
     ) -> Reissue:
-        """Send the current scoring again (OBX-11 C), or move it to the patient it really is of (W there, F here).
+        """Judge the recording again and tell its result anew (OBX-11 C), or move it to `patient` (W there, F here).
 
-        Raises NotFound, and StoreError where there is nothing to tell yet.
+        Raises NotFound, and StoreError where nothing was scored yet and no patient is named.
         """
         with self._database.writing(now, actor) as tx:
-            return _correct(tx, ecg_id, patient, reason)
+            row = recordings.newest(tx, locked(tx, ecg_id).recording_id)
+            if row.scoring_id is None and patient is None:
+                raise StoreError(f"ECG {ecg_id} has no score yet: there is no result to correct")
+            tx.lock_identities(exclusive=patient is not None)
+            if patient is None:
+                report = Reissue(cancelled=tuple(messages.cancel_unsent(tx, row.recording_id)))
+                jobs.rescore(tx, row, tell=True)
+            else:
+                report = move(tx, row, _with_demographics(tx, patient), reason=reason)
+            tx.note("ecg.corrected", ecg_id=ecg_id, reason=reason, reassigned=patient is not None)
+        return report
+
+    def holds(self, *, ecg_id: int | None = None, decided: bool = False) -> list[Hold]:
+        """What waits for a person, oldest first; with `decided` also what no longer does."""
+        with self._database.reading() as ask:
+            recording_id = None
+            if ecg_id is not None:
+                recording_id = ask.connection.scalar(select(ecg.c.recording_id).where(ecg.c.ecg_id == ecg_id))
+            return holds.listed(ask, recording_id=recording_id, decided=decided)
+
+    def hold(self, hold_id: int) -> Hold:
+        """Raises NotFound."""
+        with self._database.reading() as ask:
+            return holds.load(ask, hold_id)
+
+    def release(
+        self, hold_id: int, *, patient: Patient | None = None, reason: str, now: datetime, actor: str
+    ) -> Reissue:
+        """Answer a question with yes, as `LIFECYCLE.md` says; `patient`: to whom the recording belongs instead.
+
+        Raises NotFound, and StoreError where it is decided already.
+        """
+        with self._database.writing(now, actor) as tx:
+            return _release(tx, _undecided(tx, hold_id), patient, reason)
+
+    def reject(self, hold_id: int, *, reason: str, now: datetime, actor: str) -> Reissue:
+        """Answer a question with no, as `LIFECYCLE.md` says. Raises NotFound, StoreError."""
+        with self._database.writing(now, actor) as tx:
+            return _reject(tx, _undecided(tx, hold_id), reason)
 
     def resend(
         self,
@@ -103,23 +147,17 @@ def _told(
     `model_id` may be the beginning of a digest; `since` is the time of scoring.
     """
     newest = (
-        select(message.c.ecg_id, message.c.destination, func.max(message.c.result_version).label("result_version"))
-        .where(message.c.state != _CANCELLED)
-        .group_by(message.c.ecg_id, message.c.destination)
+        select(message.c.filler, message.c.destination, func.max(message.c.message_id).label("message_id"))
+        .where(or_(message.c.state != _CANCELLED, message.c.in_doubt > 0))
+        .group_by(message.c.filler, message.c.destination)
     )
     if ecg_id is not None:
-        newest = newest.where(message.c.ecg_id == ecg_id)
+        of = select(ecg.c.recording_id).where(ecg.c.ecg_id == ecg_id).scalar_subquery()
+        newest = newest.where(message.c.recording_id == of)
     latest = newest.subquery()
     query = (
         select(*message.c, scoring.c.model_id, scoring.c.model_name, scoring.c.model_version, scoring.c.scored_at)
-        .join(
-            latest,
-            and_(
-                latest.c.ecg_id == message.c.ecg_id,
-                latest.c.destination == message.c.destination,
-                latest.c.result_version == message.c.result_version,
-            ),
-        )
+        .join(latest, latest.c.message_id == message.c.message_id)
         .join(scoring, scoring.c.scoring_id == message.c.scoring_id)
         .where(message.c.kind.not_in(TAKES_BACK))
         .order_by(message.c.message_id)
@@ -148,132 +186,118 @@ def _told(
     ]
 
 
-def _correct(tx: Transaction, ecg_id: int, patient: Patient | None, reason: str) -> Reissue:
-    row = _locked(tx, ecg_id)
-    if row.scoring_id is None:
-        raise StoreError(f"ECG {ecg_id} has no score yet: there is no result to correct")
-    tx.lock_identities(exclusive=patient is not None)
-    taken_back = Reissue()
-    if patient is not None:
-        old = identity.surviving_patient(tx, codec.patient_from(loading.private_of(tx, row)["patient"]))
-        taken_back = _take_back(tx, row, "W", addressed_to=old)
-        row = _reassign(tx, row, patient)
-    key = identity.resolve(tx.connection, row.patient_key)
-    created, cancelled = [], []
-    for destination in tx.telling.destinations:
-        if patient is None:
-            cancelled += _cancel_unsent(tx, row, destination)
-        created.append(_next(tx, row, destination, key, first=patient is not None))
-    tx.note("ecg.corrected", ecg_id=ecg_id, reason=reason, reassigned=patient is not None, messages=_listed(created))
-    return Reissue(created=(*taken_back.created, *created), cancelled=(*taken_back.cancelled, *cancelled))
-
-
-def _next(tx: Transaction, row: Any, destination: str, key: str, *, first: bool) -> int:
-    """C where the receiver holds a result of this ECG, else F."""
-    standing = tx.connection.execute(
-        select(message.c.kind, message.c.state)
-        .where(message.c.ecg_id == row.ecg_id, message.c.destination == destination, message.c.state != _CANCELLED)
-        .order_by(message.c.result_version.desc())
-    ).all()
-    holds = bool(standing) and standing[0].kind not in TAKES_BACK and any(one.state != "dead" for one in standing)
-    return messages.create(
-        tx,
-        row,
-        row.scoring_id,
-        destination,
-        kind="C" if holds and not first else "F",
-        patient_key=key,
-        result_version=_next_version(tx, row.ecg_id, destination),
-    )
-
-
-def _take_back(tx: Transaction, row: Any, kind: Kind, *, addressed_to: Patient | None) -> Reissue:
-    """Cancel what never left and send W or D after the rest; `addressed_to` where the ECG is about to change hands."""
-    created: list[int] = []
-    cancelled: list[int] = []
-    for standing in _told(tx, ecg_id=row.ecg_id, model_id=None, since=None, destination=None):
-        cancelled += _cancel_unsent(tx, row, standing.destination)
-        sent = _last_sent(tx, row.ecg_id, standing.destination)
-        if sent is None or sent.kind in TAKES_BACK:
-            continue
-        created.append(
-            messages.create(
-                tx,
-                row,
-                sent.scoring_id,
-                standing.destination,
-                kind=kind,
-                patient_key=sent.patient_key,
-                result_version=_next_version(tx, row.ecg_id, standing.destination),
-                addressed_to=addressed_to,
-            )
-        )
+def take_back(tx: Transaction, row: Any, kind: Kind) -> Reissue:
+    """Cancel what never left of the recording of this version, and send W or D after each result that may have left."""
+    cancelled = messages.cancel_unsent(tx, row.recording_id)
+    created = []
+    for destination in _told_to(tx, row.recording_id):
+        for one in standing(messages.told_so_far(tx, row.recording_id, destination)):
+            created.append(messages.take_back(tx, one, destination, kind=kind))
     return Reissue(created=tuple(created), cancelled=tuple(cancelled))
 
 
-def _cancel_unsent(tx: Transaction, row: Any, destination: str) -> list[int]:
-    """Messages of this ECG that certainly never left, and dead letters: the receiver holds nothing of either."""
-    never_left = and_(message.c.state.in_(("waiting", "running")), message.c.in_doubt == 0)
-    refused = message.c.state == MessageState.DEAD.value
-    found = tx.connection.scalars(
-        update(message)
-        .where(message.c.ecg_id == row.ecg_id, message.c.destination == destination, or_(never_left, refused))
-        .values(state=_CANCELLED, worker=None, lease_until=None)
-        .returning(message.c.message_id)
-    ).all()
-    for message_id in found:
-        tx.note("message.cancelled", ecg_id=row.ecg_id, message_id=message_id, destination=destination)
-    return list(found)
+def _told_to(tx: Reading, recording_id: int) -> list[str]:
+    mine = select(message.c.destination).where(message.c.recording_id == recording_id).distinct()
+    return sorted(tx.connection.scalars(mine))
 
 
-def _last_sent(tx: Transaction, ecg_id: int, destination: str) -> Any:
-    return tx.connection.execute(
-        select(message)
-        .where(
-            message.c.ecg_id == ecg_id,
-            message.c.destination == destination,
-            message.c.state.in_(("waiting", "running", "acknowledged")),
-        )
-        .order_by(message.c.result_version.desc())
-        .limit(1)
-    ).first()
+def move(tx: Transaction, row: Any, patient: Patient, *, reason: str) -> Reissue:
+    """The recording of this version belongs to `patient`: taken back where it was told, judged again, told anew."""
+    moved = not recordings.same_person(tx, recordings.patient_of(tx, row), patient)
+    report = take_back(tx, row, "W") if moved else Reissue()
+    recordings.assign(tx, row, patient, moved=moved, reason=reason)
+    jobs.rescore(tx, recordings.newest(tx, row.recording_id), tell=True)
+    return report
 
 
-def _next_version(tx: Transaction, ecg_id: int, destination: str) -> int:
-    mine = and_(message.c.ecg_id == ecg_id, message.c.destination == destination)
-    return 1 + (tx.connection.scalar(select(func.max(message.c.result_version)).where(mine)) or 0)
+def _with_demographics(tx: Reading, patient: Patient) -> Patient:
+    """A patient who was named by number only, with what ADT messages said of that number."""
+    if not patient.identifiers or patient.family_name:
+        return patient
+    known = identity.demographics(tx.connection, tx.keyring, identity.identifier_key(tx, patient.identifiers[0]))
+    return replace(known, identifiers=patient.identifiers) if known else patient
 
 
-def _reassign(tx: Transaction, row: Any, patient: Patient) -> Any:
-    """The ECG belongs to `patient` from now on, under the demographics ADT messages gave; its payload stays as it was."""
-    if patient.identifiers and not patient.family_name:
-        key = identity.identifier_key(tx, patient.identifiers[0])
-        known = identity.demographics(tx.connection, tx.keyring, key)
-        patient = replace(known, identifiers=patient.identifiers) if known else patient
-    private = loading.private_of(tx, row) | {"patient": codec.patient_dict(patient)}
-    sealed = seals.ECG.seal(tx.keyring, to_json(private), source_key=row.source_key, version=row.version)
-    return tx.connection.execute(
-        update(ecg)
-        .where(ecg.c.ecg_id == row.ecg_id)
-        .values(**sealed, patient_key=identity.patient_key(tx, patient, row.source_key))
-        .returning(*ecg.c)
-    ).one()
+def _undecided(tx: Transaction, hold_id: int) -> Hold:
+    held = holds.load(tx, hold_id)
+    locked(tx, held.ecg_id)
+    tx.lock_identities(exclusive=True)
+    held = holds.load(tx, hold_id)  # another person may have decided it while the lock was awaited
+    if held.decision is not None:
+        raise StoreError(f"question {hold_id} was decided already: {held.decision} by {held.decided_by}")
+    return held
 
 
-def _locked(tx: Transaction, ecg_id: int) -> Any:
-    """The ECG's row, nobody else's to change until commit. Raises NotFound."""
-    row = tx.connection.execute(select(ecg).where(ecg.c.ecg_id == ecg_id).with_for_update()).first()
+def _release(tx: Transaction, held: Hold, patient: Patient | None, reason: str) -> Reissue:
+    holds.close(tx, held, "released", reason)
+    row = recordings.newest(tx, held.recording_id)
+    if patient is not None:
+        return move(tx, row, _with_demographics(tx, patient), reason=reason)
+    match held.question:
+        case Question.CORRECTED_PATIENT | Question.SAME_SIGNAL:
+            return move(tx, row, held.patients[-1], reason=reason)
+        case Question.UNMERGED:
+            return file_again(tx, row, reason)
+        case Question.TWO_PEOPLE:
+            recordings.assign(tx, row, held.patients[0], moved=False, reason=reason)
+    jobs.rescore(tx, row, tell=False)
+    return Reissue()
+
+
+def file_again(tx: Transaction, row: Any, reason: str) -> Reissue:
+    """The result stands at an identity to which the recording does not belong: W there, F where it does."""
+    report = take_back(tx, row, "W")
+    recordings.assign(tx, row, recordings.patient_of(tx, row), moved=True, reason=reason)
+    jobs.rescore(tx, row, tell=True)
+    return report
+
+
+def _reject(tx: Transaction, held: Hold, reason: str) -> Reissue:
+    holds.close(tx, held, "rejected", reason)
+    row = recordings.newest(tx, held.recording_id)
+    match held.question:
+        case Question.CORRECTED_PATIENT | Question.SAME_SIGNAL:
+            recordings.assign(tx, row, held.patients[0], moved=False, reason=reason)
+            jobs.rescore(tx, row, tell=False)
+            return Reissue()
+        case Question.UNMERGED:
+            recordings.assign(tx, row, held.patients[-1], moved=False, reason=reason)
+            jobs.rescore(tx, row, tell=False)
+            return Reissue()
+        case Question.TWO_PEOPLE | Question.SENDER_WITHDRAWAL:
+            return withdraw_recording(tx, row, by="by-person", reason=reason)
+
+
+def withdraw_recording(tx: Transaction, row: Any, *, by: recordings.Withdrawn, reason: str) -> Reissue:
+    """Nothing of the recording is told any more; what stands is taken back."""
+    report = take_back(tx, row, "W")
+    recordings.withdraw(tx, row.recording_id, by=by, reason=reason)
+    jobs.drop(tx, row.recording_id)
+    tx.note("recording.withdrawn", ecg_id=row.ecg_id, reason=reason, messages=_listed(report.created))
+    return report
+
+
+def locked(tx: Transaction, ecg_id: int) -> Any:
+    """The ECG's row; its recording is nobody else's to change until commit. Raises NotFound."""
+    row = tx.connection.execute(select(ecg).where(ecg.c.ecg_id == ecg_id)).first()
     if row is None:
         raise NotFound(f"there is no ECG {ecg_id} in the store")
-    return row
+    tx.connection.execute(select(ecg.c.ecg_id).where(ecg.c.ecg_id == row.recording_id).with_for_update())
+    return tx.connection.execute(select(ecg).where(ecg.c.ecg_id == ecg_id)).one()
 
 
 def _again(tx: Transaction, dead: Any, recompose: bool) -> int | None:
-    """The message that goes; None where a later result has overtaken this one."""
-    version = _next_version(tx, dead.ecg_id, dead.destination)
-    # What went to the wrong patient must be taken back there, whatever the right one has been told since.
-    overtaken = version > dead.result_version + 1 and dead.addressed_to is None
-    row = _locked(tx, dead.ecg_id)
+    """The message that goes; None where a later one of the same result has overtaken this one, or it is held."""
+    row = locked(tx, dead.ecg_id)
+    later = select(message.c.message_id).where(
+        message.c.filler == dead.filler,
+        message.c.destination == dead.destination,
+        message.c.message_id > dead.message_id,
+        or_(message.c.state.in_(("waiting", "running", "acknowledged")), message.c.in_doubt > 0),
+    )
+    generation = recordings.standing(tx, dead.recording_id).generation
+    stale = dead.kind not in TAKES_BACK and (dead.generation != generation or holds.is_open(tx, dead.recording_id))
+    overtaken = stale or tx.connection.scalar(later.limit(1)) is not None
     key = identity.resolve(tx.connection, dead.patient_key)
     mine = message.c.message_id == dead.message_id
     if not overtaken and not recompose and key == dead.patient_key:
@@ -290,9 +314,9 @@ def _again(tx: Transaction, dead: Any, recompose: bool) -> int | None:
         dead.scoring_id,
         dead.destination,
         kind=dead.kind,
-        patient_key=key,
-        result_version=version,
-        addressed_to=messages.addressee(tx, dead),
+        filler=dead.filler,
+        generation=dead.generation,
+        subject=messages.subject_of(tx, row, messages.meant_for(tx, dead, row)),
     )
 
 

@@ -32,6 +32,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.engine import Dialect
@@ -118,8 +119,12 @@ ecg = Table(
     metadata,
     Column("ecg_id", Id, primary_key=True),
     Column("payload_id", Id, ForeignKey("payload.payload_id"), nullable=False),
+    Column("recording_id", Id, nullable=False, server_default="0"),  # ecg_id of its first version
     Column("source_key", Key, nullable=False),
-    Column("version", Integer, nullable=False),  # 1, 2, … for the same source_id with other bytes
+    Column("said_key", Key),  # equal exactly where two arrivals say the same
+    Column("signal_key", Key),  # equal for the same samples of the same device at the same time
+    Column("order_key", Key),  # sender and filler number
+    Column("version", Integer, nullable=False),  # 1, 2, … of the recording
     Column("source", Text, nullable=False),
     Column("format", String(32), nullable=False),
     Column("received_at", UtcDateTime, nullable=False),
@@ -138,7 +143,56 @@ ecg = Table(
     Index(None, "payload_id"),
     Index(None, "patient_key"),
     Index(None, "received_at"),
+    Index("ix_ecg_recording", "recording_id", "version"),
+    _where("ix_ecg_signal", "signal_key", only="signal_key IS NOT NULL"),
+    _where("ix_ecg_order", "order_key", only="order_key IS NOT NULL"),
     _where("ix_ecg_failed", "ecg_id", only="state = 'failed'"),
+    sqlite_autoincrement=True,
+)
+
+ecg_identity = Table(
+    "ecg_identity",
+    metadata,
+    Column("identity_key", Key, primary_key=True),  # a number of the patient beyond the first
+    Column("ecg_id", Id, ForeignKey("ecg.ecg_id"), primary_key=True, autoincrement=False),
+    Index(None, "ecg_id"),
+)
+
+recording_event = Table(
+    "recording_event",
+    metadata,
+    Column("event_id", Id, primary_key=True),
+    Column("recording_id", Id, ForeignKey("ecg.ecg_id"), nullable=False),
+    Column("number", Integer, nullable=False),  # 1, 2, … of the recording
+    Column("kind", String(16), nullable=False),
+    Column("moved", Boolean, nullable=False),  # an assignment to another person than before
+    Column("at", UtcDateTime, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("private", LargeBinary),  # the patient who is named
+    Column("key_id", Integer),
+    CheckConstraint("kind in ('assigned', 'withdrawn', 'rejected', 'reinstated')", name="kind"),
+    UniqueConstraint("recording_id", "number"),
+    sqlite_autoincrement=True,
+)
+
+hold = Table(
+    "hold",
+    metadata,
+    Column("hold_id", Id, primary_key=True),
+    Column("recording_id", Id, ForeignKey("ecg.ecg_id"), nullable=False),
+    Column("ecg_id", Id, ForeignKey("ecg.ecg_id"), nullable=False),  # the version that raised the question
+    Column("question", String(32), nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("decision", String(16)),
+    Column("decided_at", UtcDateTime),
+    Column("decided_by", Text),
+    Column("reason", Text),
+    Column("private", LargeBinary, nullable=False),  # the people between whom it is to be decided
+    Column("key_id", Integer),
+    CheckConstraint("decision in ('released', 'rejected')", name="decision"),
+    Index(None, "recording_id"),
+    _where("ix_hold_open", "recording_id", only="decision IS NULL"),
     sqlite_autoincrement=True,
 )
 
@@ -158,6 +212,7 @@ score_job = Table(
     Column("state", String(16), nullable=False),
     Column("priority", Integer, nullable=False),  # 0 STAT, 10 routine, 20 backfill: lower first
     Column("attempts", Integer, nullable=False),
+    Column("tell", Boolean, nullable=False, server_default=false()),  # a person wants it told whether it is news or not
     Column("suspect", Boolean, nullable=False),  # a worker died holding it: claimed alone from then on
     Column("due_at", UtcDateTime, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
@@ -210,13 +265,17 @@ message = Table(
     "message",
     metadata,
     Column("message_id", Id, primary_key=True),
-    Column("ecg_id", Id, ForeignKey("ecg.ecg_id"), nullable=False),
+    Column("ecg_id", Id, ForeignKey("ecg.ecg_id"), nullable=False),  # the version it tells of
+    Column("recording_id", Id, nullable=False, server_default="0"),
     Column("scoring_id", Id, ForeignKey("scoring.scoring_id"), nullable=False),
     Column("destination", String(128), nullable=False),
-    Column("result_version", Integer, nullable=False),  # 1, 2, … per ECG and destination
+    Column("result_version", Integer, nullable=False),  # 1, 2, … per recording and destination
+    Column("filler", String(64), nullable=False, server_default=""),  # OBR-3: which result of the receiver's it is
+    Column("generation", Integer, nullable=False, server_default="0"),  # how often the recording had changed hands
     Column("control_id", String(64), nullable=False, unique=True),  # MSH-10
     Column("kind", String(1), nullable=False),  # F first result, C correction, W withdrawal, D deletion
     Column("patient_key", Key, nullable=False),  # surviving identity: order is kept per this key and destination
+    Column("filed_key", Key, nullable=False, server_default=""),  # identity in PID-3: where the result stands
     Column("state", String(16), nullable=False),
     Column("priority", Integer, nullable=False),
     Column("attempts", Integer, nullable=False),
@@ -230,7 +289,7 @@ message = Table(
     Column("acknowledged_at", UtcDateTime),
     Column("ack_code", String(2)),
     Column("ack_private", LargeBinary),  # the whole acknowledgement; its text may quote our message
-    Column("addressed_to", LargeBinary),  # the patient, where that is not the ECG's any more
+    Column("addressed_to", LargeBinary),  # the patient in it
     Column("addressed_key_id", Integer),
     Column("key_id", Integer),
     CheckConstraint("state in ('waiting', 'running', 'acknowledged', 'dead', 'cancelled')", name="state"),
@@ -238,6 +297,9 @@ message = Table(
     UniqueConstraint("ecg_id", "destination", "result_version"),
     Index(None, "scoring_id"),
     Index(None, "patient_key"),
+    Index("ix_message_recording", "recording_id", "destination", "message_id"),
+    Index("ix_message_result", "recording_id", "destination", "result_version", unique=True),
+    Index("ix_message_filler", "filler", "destination", "message_id"),
     _where("ix_message_claim", "destination", "priority", "due_at", "message_id", only="state = 'waiting'"),
     _where("ix_message_age", "destination", "created_at", only="state = 'waiting'"),
     _where("ix_message_order", "patient_key", "destination", "message_id", only="state in ('waiting', 'running')"),
@@ -331,17 +393,44 @@ identity_alias = Table(
     metadata,
     Column("retired_key", Key, primary_key=True),
     Column("surviving_key", Key, nullable=False),
+    Column("towards_key", Key, nullable=False, server_default=""),  # further along the same way
     Column("since", UtcDateTime, nullable=False),
     Column("private", LargeBinary, nullable=False),  # the surviving identifier
     Column("key_id", Integer),
     Index(None, "surviving_key"),
 )
 
+identity_link = Table(
+    "identity_link",
+    metadata,
+    Column("link_id", Id, primary_key=True),
+    Column("first_key", Key, nullable=False),
+    Column("second_key", Key, nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+    Column("private", LargeBinary, nullable=False),  # both identifiers
+    Column("key_id", Integer),
+    UniqueConstraint("first_key", "second_key"),
+    Index(None, "second_key"),
+    sqlite_autoincrement=True,
+)
+
+destination_state = Table(
+    "destination_state",
+    metadata,
+    Column("destination", String(128), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False),  # failed in a row
+    Column("next_attempt_at", UtcDateTime),
+    Column("last_error", Text, nullable=False),
+    CheckConstraint("state in ('closed', 'open', 'half-open')", name="state"),
+)
+
 identity_event = Table(
     "identity_event",
     metadata,
     Column("event_id", Id, primary_key=True),
-    Column("payload_id", Id, ForeignKey("payload.payload_id"), nullable=False),
+    Column("payload_id", Id, ForeignKey("payload.payload_id")),  # none where a person did it here
     Column("at", UtcDateTime, nullable=False),
     Column("trigger", String(8), nullable=False),  # MSH-9.2
     Column("retired_key", Key, nullable=False),

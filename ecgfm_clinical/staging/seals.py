@@ -107,6 +107,24 @@ IDENTITY_EVENT = Seal(
     key_id=s.identity_event.c.key_id,
     bound_by=(s.identity_event.c.retired_key, s.identity_event.c.surviving_key),
 )
+IDENTITY_LINK = Seal(
+    name="identity_link",
+    value=s.identity_link.c.private,
+    key_id=s.identity_link.c.key_id,
+    bound_by=(s.identity_link.c.first_key, s.identity_link.c.second_key),
+)
+RECORDING_EVENT = Seal(
+    name="recording_event",
+    value=s.recording_event.c.private,
+    key_id=s.recording_event.c.key_id,
+    bound_by=(s.recording_event.c.recording_id, s.recording_event.c.number),
+)
+HOLD = Seal(
+    name="hold",
+    value=s.hold.c.private,
+    key_id=s.hold.c.key_id,
+    bound_by=(s.hold.c.recording_id, s.hold.c.question, s.hold.c.ecg_id),
+)
 STORE_META = Seal(
     name="store_meta", value=s.store_meta.c.value, key_id=s.store_meta.c.key_id, bound_by=(s.store_meta.c.name,)
 )
@@ -124,5 +142,8 @@ ALL = (
     PATIENT,
     IDENTITY_ALIAS,
     IDENTITY_EVENT,
+    IDENTITY_LINK,
+    RECORDING_EVENT,
+    HOLD,
     STORE_META,
 )

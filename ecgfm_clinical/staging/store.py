@@ -7,9 +7,10 @@ the step has happened then.
 
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Self
 
-from ecgfm_clinical.staging import engine
+from ecgfm_clinical.staging import engine, settling
 from ecgfm_clinical.staging.care import Care
 from ecgfm_clinical.staging.checkpointing import Checkpointer
 from ecgfm_clinical.staging.cohorts import Cohorts
@@ -18,7 +19,7 @@ from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.ecgs import Ecgs
 from ecgfm_clinical.staging.intake import Intake
 from ecgfm_clinical.staging.jobs import Jobs
-from ecgfm_clinical.staging.leases import Leases
+from ecgfm_clinical.staging.leases import SYSTEM, Leases
 from ecgfm_clinical.staging.outbox import Outbox
 from ecgfm_clinical.staging.outcomes import Outcomes
 from ecgfm_clinical.staging.questions import Questions
@@ -74,6 +75,7 @@ class Store:
             random_bytes=random_bytes,
             telling=telling or Telling(),
         )
+        settling.settle(database, now=datetime.now(UTC), actor=SYSTEM)
         return cls(database, free_bytes=free_bytes, least_free=least_free)
 
     def close(self) -> None:

@@ -63,7 +63,12 @@ def test_the_trail_is_printed_and_checked(run: Run, site: Path, recording: Path,
     assert run("ingest", recording, "--settings", site)[0] == 0
     _, out, _ = run("audit", "--settings", site)
     lines = [json.loads(line) for line in out.splitlines()]
-    assert [line["action"] for line in lines] == ["payload.received", "ecg.staged"]
+    assert [line["action"] for line in lines] == [
+        "store.epoch-began",
+        "store.settled",
+        "payload.received",
+        "ecg.staged",
+    ]
     store = Store.open(f"sqlite:///{site.parent / 'staging.sqlite'}")
     with store.database.writer.begin() as connection:
         if tampered:

@@ -37,7 +37,14 @@ def scoring(*scores: Score) -> Scoring:
 
 
 def draft(kind: Kind, now: Scoring, before: Scoring | None = None, **changes: object) -> Draft:
-    given = {"destination": "ehr", "control_id": "E1", "composed_at": NOW, "ecg_id": 7, "ecg": make_ecg(1)}
+    given = {
+        "destination": "ehr",
+        "control_id": "E1",
+        "filler": "ECGFM-K7QF-7",
+        "composed_at": NOW,
+        "ecg_id": 7,
+        "ecg": make_ecg(1),
+    }
     return Draft(kind=kind, scoring=now, replaces=before, **(given | changes))  # type: ignore[arg-type]  # fields of Draft
 
 

@@ -106,6 +106,7 @@ def test_a_result_moves_to_the_right_patient(
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("TESTHOSP|MR|RIGHT1\n"))
     assert run("correct", "1", "--wrong-patient", "--reason", "mix-up", "--yes", "--settings", sent)[0] == 0
+    assert run("score", "--settings", sent)[0] == 0  # age, sex and patient are part of the judgement
     assert run("send", "--settings", sent)[0] == 0
     first, withdrawal, fresh = ehr.messages
     assert (_statuses(withdrawal), _patient_id(withdrawal)) == ({"W"}, _patient_id(first))
@@ -115,6 +116,7 @@ def test_a_result_moves_to_the_right_patient(
 
 def test_a_correction_is_a_c_under_a_new_number(run: Run, sent: Path, ehr: EhrReceiver) -> None:
     assert run("correct", "1", "--yes", "--settings", sent)[0] == 0
+    assert run("score", "--settings", sent)[0] == 0  # age, sex and patient are part of the judgement
     assert run("send", "--settings", sent)[0] == 0
     first, second = ehr.messages
     assert _statuses(second) == {"C"}
@@ -233,6 +235,7 @@ def test_an_ecg_without_a_patient_is_set_aside_until_a_person_says_whose_it_is(
     assert "no-identifier" in listed
     monkeypatch.setattr("sys.stdin", io.StringIO("TESTHOSP|MR|RIGHT1\n"))
     assert run("correct", "1", "--wrong-patient", "--reason", "no patient", "--yes", "--settings", site)[0] == 0
+    assert run("score", "--settings", site)[0] == 0
     assert run("send", "--settings", site)[0] == 0
     (result,) = ehr.messages  # the only one that ever came
     assert _statuses(result) == {"F"}

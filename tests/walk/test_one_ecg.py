@@ -37,7 +37,8 @@ def test_from_cart_to_chart(service: Service, store: Store, ehr: EhrReceiver) ->
     (msh,), (pid,), (obr,) = segments(body, "MSH"), segments(body, "PID"), segments(body, "OBR")
     assert (msh[8], msh[9], msh[10], msh[11]) == ("ORU^R01^ORU_R01", story.messages[0].control_id, "T", "2.5.1")
     assert pid[3].startswith("T1^^^TEST")
-    assert obr[3].startswith(f"ECGFM-{ecg_id}^")
+    (result,) = story.recording.results
+    assert (obr[3].split("^")[0], result.state) == (result.filler, "sent")
     stored = [f"{score.probability:.4f}" for score in story.scorings[0].scores]
     assert [obx[5] for obx in segments(body, "OBX")] == stored
     assert {obx[11] for obx in segments(body, "OBX")} == {"F"}

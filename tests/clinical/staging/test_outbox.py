@@ -8,6 +8,7 @@ from ecgfm_clinical.errors import LeaseLost
 from ecgfm_clinical.staging.records import MessageState, Score
 from ecgfm_clinical.staging.retry import after_failure, refused
 from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.ecg import Order
 from ecgfm_connectors.errors import Refused, Unreachable
 from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.result import Ack
@@ -184,10 +185,22 @@ class TestRescoring:
     def test_a_result_nobody_took_is_followed_by_a_first_result(self, ward: Any) -> None:
         (ecg_id,) = _scored(ward, "A")
         (message,) = ward.claim_messages()
-        retry = refused(Ack(code="AE", control_id=message.control_id), attempts=1, now=ward.now)
-        ward.store.outbox.fail(ward.on_the_wire(message), retry, now=ward.now, worker="sender")
+        ack = Ack(code="AE", control_id=message.control_id)
+        retry = refused(ack, attempts=1, now=ward.now)
+        ward.store.outbox.fail(ward.on_the_wire(message), retry, now=ward.now, worker="sender", ack=ack)
         self._rescore(ward, ecg_id, probability=0.75)
         assert [message.kind for message in ward.claim_messages()] == ["F"]
+
+    def test_a_result_that_may_have_arrived_is_followed_by_a_correction(self, ward: Any) -> None:
+        (ecg_id,) = _scored(ward, "A")
+        (message,) = ward.claim_messages()
+        _postpone(ward, ward.on_the_wire(message))
+        ack = Ack(code="AE", control_id=message.control_id)
+        (again,) = ward.claim_messages(now=ward.later(minutes=10))
+        retry = refused(ack, attempts=2, now=ward.now)
+        ward.store.outbox.fail(ward.on_the_wire(again), retry, now=ward.now, worker="sender", ack=ack)
+        self._rescore(ward, ecg_id, probability=0.75)
+        assert [message.kind for message in ward.claim_messages()] == ["C"]
 
     def test_a_correction_knows_what_it_replaces(self, ward: Any) -> None:
         (ecg_id,) = _scored(ward, "A")
@@ -203,9 +216,18 @@ class TestRescoring:
         ward.take(source_id="1.2.3")
         ward.score_all()
         assert ward.claim_messages() == []
+        ward.take(source_id="1.2.3", order=Order(accession="A-1"))
+        ward.score_all()
+        assert [message.kind for message in ward.claim_messages()] == ["C"]
+
+    def test_the_same_recording_under_another_patient_is_held(self, ward: Any) -> None:
+        ward.take(source_id="1.2.3")
+        ward.score_all()
+        ward.send_all()
         ward.take(source_id="1.2.3", patient=ward.patient("another"))
         ward.score_all()
-        assert len(ward.claim_messages()) == 1
+        assert ward.claim_messages() == []
+        assert [one.question.value for one in ward.store.results.holds()] == ["corrected-patient"]
 
 
 class TestMerge:

@@ -62,6 +62,7 @@ def test_what_never_should_have_been_is_deleted(ward: Any) -> None:
     assert ward.store.results.told() == []
     assert "ecg.deleted" in [event.action for event in ward.store.ecgs.story(ecg_id).events]
     _correct(ward, ecg_id)
+    ward.score_all()
     assert _kinds(ward, ecg_id)[2] == ("F", "waiting"), "a result after a deletion is a first one"
 
 
@@ -100,6 +101,8 @@ def test_a_result_of_unknown_fate_is_withdrawn_after_its_fate_is_known(ward: Any
 def test_a_correction_to_the_unsent_cancels_and_goes_first(ward: Any) -> None:
     ecg_id = _scored(ward)
     _correct(ward, ecg_id)
+    assert _kinds(ward, ecg_id) == [("F", "cancelled")], "it is judged again first"
+    ward.score_all()
     assert _kinds(ward, ecg_id) == [("F", "cancelled"), ("F", "waiting")]
 
 
@@ -107,6 +110,7 @@ def test_a_correction_of_the_sent_is_a_c(ward: Any) -> None:
     ecg_id = _scored(ward)
     ward.send_all()
     _correct(ward, ecg_id)
+    ward.score_all()
     assert _kinds(ward, ecg_id) == [("F", "acknowledged"), ("C", "waiting")]
     first, second = ward.store.ecgs.story(ecg_id).messages
     assert first.control_id != second.control_id
@@ -117,6 +121,7 @@ def test_a_result_of_the_wrong_patient_is_withdrawn_there_before_it_goes_to_the_
     ward.send_all()
     right = ward.patient("RIGHT", sex="F")
     _correct(ward, ecg_id, right)
+    ward.score_all()
     (withdrawal,) = ward.claim_messages()
     assert withdrawal.kind == "W"
     assert ward.addressed(withdrawal) == "WRONG^MR^TESTHOSP"

@@ -1,0 +1,248 @@
+"""Which recording an arrival belongs to, whose it is by the newest word, and whether anything of it may be told.
+
+A recording is what one device recorded once; each arrival of it that says something new is an `ecg` row of its own, a
+version. What people and senders decide about a recording (`recording_event`) is kept beside the versions, which stay as
+they came: so a later copy of the same object changes nothing that a person has decided.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC
+from typing import Any, Literal
+
+import numpy as np
+from sqlalchemy import insert, select, update
+
+from ecgfm_clinical.staging import codec, identity, seals
+from ecgfm_clinical.staging.private import private_of
+from ecgfm_clinical.staging.schema import ecg, recording_event
+from ecgfm_clinical.staging.sealing import to_json
+from ecgfm_clinical.staging.transaction import Reading, Transaction
+from ecgfm_connectors.ecg import Ecg
+from ecgfm_connectors.patient import Patient
+
+How = Literal["number", "correction", "signal"]
+Withdrawn = Literal["by-sender", "by-person"]
+
+#: A recording in which fewer different sample values occur is a flat line or a calibration signal: many look alike.
+LEAST_DISTINCT_SAMPLES = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """The recording of which an arrival is another version."""
+
+    newest: Any  #: the `ecg` row of its newest version
+    how: How  #: by the sender's own number, by the order it corrects, or by the samples themselves
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What was decided about one recording so far."""
+
+    event_id: int | None = None  #: of the newest assignment
+    patient: Patient | None = None  #: who was named for it; None: whom its own payload names
+    generation: int = 0  #: how often it changed hands; each has a filler number of its own
+    withdrawn: Withdrawn | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marks:
+    """By what an arrival is recognised."""
+
+    said: str  #: equal exactly where two arrivals say the same, to the last sample
+    signal: (
+        str | None
+    )  #: equal for the same samples of the same device at the same time; None where they may look alike
+    order: str | None  #: by which its sender's correction or withdrawal finds it
+
+
+def find(tx: Transaction, one: Ecg, marked: Marks) -> Known | None:
+    """The recording that this arrival belongs to; None where it is a new one."""
+    if row := _newest(tx, ecg.c.source_key == tx.key("source", one.source_id)):
+        return Known(newest=row, how="number")
+    if one.corrects and marked.order:
+        rows = _recordings(tx, ecg.c.order_key == marked.order)
+        if len(rows) == 1:
+            return Known(newest=rows[0], how="correction")
+    if marked.signal and (row := _newest(tx, ecg.c.signal_key == marked.signal)):
+        return Known(newest=row, how="signal")
+    return None
+
+
+def _newest(tx: Reading, condition: Any) -> Any:
+    """The newest version of the recording of which some version fulfils the condition."""
+    found = tx.connection.scalar(select(ecg.c.recording_id).where(condition).order_by(ecg.c.ecg_id.desc()).limit(1))
+    return None if found is None else newest(tx, found)
+
+
+def _recordings(tx: Reading, condition: Any) -> list[Any]:
+    ids = tx.connection.scalars(select(ecg.c.recording_id).where(condition).distinct()).all()
+    return [newest(tx, recording_id) for recording_id in sorted(ids)]
+
+
+def newest(tx: Reading, recording_id: int) -> Any:
+    """The `ecg` row of its newest version."""
+    return tx.connection.execute(
+        select(ecg).where(ecg.c.recording_id == recording_id).order_by(ecg.c.version.desc()).limit(1)
+    ).one()
+
+
+def by_numbers(tx: Reading, source_ids: Iterable[str]) -> list[Any]:
+    """The newest version of each recording that its sender knows by one of these numbers."""
+    return _recordings(tx, ecg.c.source_key.in_([tx.key("source", number) for number in source_ids]))
+
+
+def by_order(tx: Reading, order_id: str) -> list[Any]:
+    """The newest version of each recording of one sender's order."""
+    return _recordings(tx, ecg.c.order_key == tx.key("order", order_id)) if order_id else []
+
+
+def marks(tx: Reading, one: Ecg) -> Marks:
+    """The keyed digests of one arrival."""
+    samples = hashlib.sha256(codec.signal_bytes(one)).hexdigest()
+    words = to_json([codec.about(one), codec.private(one)]).decode()
+    device = one.device.serial or one.device.station or one.device.model
+    comparable = one.acquired is not None and device and not _looks_like_others(one)
+    return Marks(
+        said=tx.key("said", one.format, repr(one.sampling_rate), samples, words),
+        signal=tx.key("signal", samples, repr(one.sampling_rate), _moment(one), device) if comparable else None,
+        order=tx.key("order", one.order_id) if one.order_id else None,
+    )
+
+
+def _moment(one: Ecg) -> str:
+    return one.acquired.at.astimezone(UTC).isoformat() if one.acquired else ""
+
+
+def _looks_like_others(one: Ecg) -> bool:
+    """Flat lines and calibration pulses: a few values, repeated."""
+    lead = one.signal[1][: round(10 * one.sampling_rate)]
+    return np.unique(lead[np.isfinite(lead)]).size < LEAST_DISTINCT_SAMPLES
+
+
+def standing(tx: Reading, recording_id: int) -> Standing:
+    """What was decided about the recording."""
+    return standings(tx, [recording_id]).get(recording_id, Standing())
+
+
+def standings(tx: Reading, recording_ids: Iterable[int]) -> Mapping[int, Standing]:
+    """What was decided, by recording; one about which nothing was decided is left out."""
+    rows = tx.connection.execute(
+        select(recording_event)
+        .where(recording_event.c.recording_id.in_(list(recording_ids)))
+        .order_by(recording_event.c.event_id)
+    ).all()
+    found: dict[int, Standing] = {}
+    for row in rows:
+        before = found.get(row.recording_id, Standing())
+        found[row.recording_id] = _after(tx, before, row)
+    return found
+
+
+def _after(tx: Reading, before: Standing, row: Any) -> Standing:
+    if row.kind != "assigned":
+        withdrawn: dict[str, Withdrawn | None] = {"withdrawn": "by-sender", "rejected": "by-person", "reinstated": None}
+        return replace(before, withdrawn=withdrawn[row.kind])
+    return Standing(
+        event_id=row.event_id,
+        patient=named_in(tx, row),
+        generation=before.generation + bool(row.moved),
+        withdrawn=before.withdrawn,
+    )
+
+
+def named_in(tx: Reading, row: Any) -> Patient:
+    """The patient whom an assignment names."""
+    return codec.patient_from(json.loads(seals.RECORDING_EVENT.open(tx.keyring, row)))
+
+
+def patient_of(tx: Reading, row: Any) -> Patient:
+    """Whose the recording of this version is: whom a person or its sender named, else whom the version itself names."""
+    return standing(tx, row.recording_id).patient or own_patient(tx, row)
+
+
+def own_patient(tx: Reading, row: Any) -> Patient:
+    """Whom this version itself names."""
+    return codec.patient_from(private_of(tx, row)["patient"])
+
+
+def assign(tx: Transaction, row: Any, patient: Patient, *, moved: bool, reason: str) -> None:
+    """The recording of this version belongs to `patient` from now on; `moved`: it belonged to another."""
+    number = _next_number(tx, row.recording_id)
+    named = to_json(codec.patient_dict(patient))
+    sealed = seals.RECORDING_EVENT.seal(tx.keyring, named, recording_id=row.recording_id, number=number)
+    _keep(tx, row.recording_id, number, "assigned", moved=moved, reason=reason, **sealed)
+    key = identity.patient_key(tx, patient, row.source_key)
+    tx.connection.execute(update(ecg).where(ecg.c.recording_id == row.recording_id).values(patient_key=key))
+
+
+def withdraw(tx: Transaction, recording_id: int, *, by: Withdrawn, reason: str) -> None:
+    """Nothing of the recording is told any more: until its sender sends it anew, or, where a person said so, for good."""
+    kind = "withdrawn" if by == "by-sender" else "rejected"
+    _keep(tx, recording_id, _next_number(tx, recording_id), kind, moved=False, reason=reason)
+
+
+def reinstate(tx: Transaction, recording_id: int, *, reason: str) -> None:
+    """Its sender sent a recording anew that it had taken back."""
+    _keep(tx, recording_id, _next_number(tx, recording_id), "reinstated", moved=False, reason=reason)
+
+
+def _keep(
+    tx: Transaction,
+    recording_id: int,
+    number: int,
+    kind: str,
+    *,
+    moved: bool,
+    reason: str,
+    key_id: int | None = None,
+    private: bytes | None = None,
+) -> None:
+    tx.connection.execute(
+        insert(recording_event).values(
+            recording_id=recording_id,
+            number=number,
+            kind=kind,
+            moved=moved,
+            at=tx.now,
+            actor=tx.actor,
+            reason=reason,
+            key_id=key_id,
+            private=private,
+        )
+    )
+
+
+def _next_number(tx: Transaction, recording_id: int) -> int:
+    mine = select(recording_event.c.number).where(recording_event.c.recording_id == recording_id)
+    return 1 + max(tx.connection.scalars(mine), default=0)
+
+
+def same_person(tx: Reading, one: Patient, other: Patient) -> bool:
+    """Whether two descriptions share an identity in use, merges followed; without numbers, whether they are equal."""
+    if not one.identifiers or not other.identifiers:
+        return one == other
+    return bool(set(identity.keys_of(tx, one.identifiers)) & set(identity.keys_of(tx, other.identifiers)))
+
+
+def named_before(tx: Reading, row: Any, patient: Patient) -> bool:
+    """Whether an earlier version of the recording named this person: then it is a copy of what is decided already."""
+    rows = tx.connection.execute(
+        select(ecg).where(ecg.c.recording_id == row.recording_id, ecg.c.ecg_id != row.ecg_id)
+    ).all()
+    return any(same_person(tx, patient, own_patient(tx, one)) for one in rows)
+
+
+def keep_patient(tx: Transaction, row: Any, earlier: Any) -> None:
+    """A new version is filed under the patient to whom its recording belongs."""
+    if row.patient_key != earlier.patient_key:
+        mine = ecg.c.ecg_id == row.ecg_id
+        tx.connection.execute(update(ecg).where(mine).values(patient_key=earlier.patient_key))
+
+
+def version(tx: Reading, ecg_id: int) -> Any:
+    """The `ecg` row of one version."""
+    return tx.connection.execute(select(ecg).where(ecg.c.ecg_id == ecg_id)).one()
