@@ -30,7 +30,7 @@ SLOW = (
     ),
     *("model/test_export", "model/test_import", "model/test_predictor", "model/test_pretraining", "model/test_probe"),
     *("model/test_runtimes", "model/test_train", "model/test_earlier", "test_lean", "test_packaging", "test_readme"),
-    *("test_bill_of_materials", "test_site"),
+    *("clinical/test_paper", "clinical/test_scoring", "test_bill_of_materials", "test_site"),
 )
 _ROOT = Path(__file__).parent
 
