@@ -12,10 +12,10 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ecgfm.version import version
+from ecgfm_clinical.bundles import bundle_path
 from ecgfm_clinical.errors import ModelError, SettingsError
 from ecgfm_clinical.extras import need
 from ecgfm_clinical.liveness import worker_name
@@ -59,11 +59,6 @@ def utc_now() -> datetime:
 def control_id() -> str:
     """A new MSH-10: 20 characters (the limit up to HL7 2.6), 95 random bits, so that no two workers ever draw the same."""
     return "E" + base64.b32encode(os.urandom(12)).decode()[:19]
-
-
-def program_version() -> str:
-    """The version of the package, as results and candidates name it."""
-    return version()
 
 
 # --- store and ingest -------------------------------------------------------------------------------------------------
@@ -115,7 +110,7 @@ def build_telling(settings: Settings) -> "Telling":
         )
         for part in settings.destinations.all
     }
-    compose_for = Composer(formats, device_id=f"ecgfm-clinical {program_version()}")
+    compose_for = Composer(formats, device_id=f"ecgfm-clinical {version()}")
     return Telling(destinations=settings.destination_names, compose=compose_for, control_ids=control_id)
 
 
@@ -311,26 +306,6 @@ def _tls(settings: Settings, part: Tls | None) -> "TlsFiles | None":
 # --- scoring ----------------------------------------------------------------------------------------------------------
 
 
-def bundle_path(settings: Settings, bundle: str | None = None) -> Path:
-    """The folder of the bundle that scores; `demo` is the one inside the package. Raises ModelError where it is missing."""
-    named = bundle or settings.model.bundle
-    if named == "demo":
-        return demo_bundle()
-    path = settings.resolve(Path(named))
-    if not (path / "bundle.json").is_file():
-        raise ModelError(
-            f"no model bundle at {path}: it needs a bundle.json; `ecgfm-clinical model import` writes one from a checkpoint"
-        )
-    return path
-
-
-def demo_bundle() -> Path:
-    """The small bundle that ships with the package, not for clinical use."""
-    from ecgfm import demo
-
-    return demo.demo_bundle()
-
-
 def open_predictor(settings: Settings, bundle: str | None = None) -> "Predictor":
     """The model, resident. Raises MissingExtra; ModelError where the bundle is missing or damaged."""
     need("score", "the model")
@@ -372,7 +347,7 @@ def build_scorer(settings: Settings, store: "Store", predictor: "Predictor", *, 
 
 def build_live_scorer(settings: Settings, store: "Store", *, clock: Clock = utc_now) -> "LiveScorer":
     """A scorer that follows promotions; the settings' own bundle is installed where it was not. Raises ModelError."""
-    from ecgfm_clinical.learning.planning import live_model
+    from ecgfm_clinical.learning.models import live_model
     from ecgfm_clinical.pipeline.live import LiveScorer
 
     registry = store.models

@@ -74,9 +74,9 @@ app.add_typer(outcomes.app, name="outcomes")
 
 def _say_version(asked: bool) -> None:
     if asked:
-        from ecgfm_clinical.wiring import program_version
+        from ecgfm.version import version
 
-        say(f"ecgfm-clinical {program_version()}")
+        say(f"ecgfm-clinical {version()}")
         raise typer.Exit
 
 

@@ -14,8 +14,9 @@ from ecgfm_clinical.extras import need
 
 if TYPE_CHECKING:
     from ecgfm.finetuning.train import FineTuning
-    from ecgfm_clinical.learning.experiment import Progress
     from ecgfm_clinical.learning.judging.comparison import Judgement
+    from ecgfm_clinical.learning.judging.cross_validation import CrossValidated
+    from ecgfm_clinical.learning.training import Progress
 
 
 class MethodChoice(StrEnum):
@@ -81,7 +82,7 @@ def retrain(
     """
     need("train", "retraining")
     from ecgfm_clinical import liveness, wiring
-    from ecgfm_clinical.learning.work import Workshop
+    from ecgfm_clinical.learning.workshop import Workshop
 
     tuning = _fine_tuning(method, epochs, learning_rate, batch_size, patience, precision)
     if archive is not None:
@@ -130,7 +131,7 @@ def evaluate(
     """
     need("train", "judging a head")
     from ecgfm_clinical import liveness, wiring
-    from ecgfm_clinical.learning.work import Workshop
+    from ecgfm_clinical.learning.workshop import Workshop
 
     with opened(settings) as (read, store), _shown() as progress:
         workshop = Workshop(
@@ -172,7 +173,7 @@ def cross_validate(
     from ecgfm_clinical.learning.research import cross_validate_archive
 
     with _shown() as progress:
-        told = cross_validate_archive(
+        found = cross_validate_archive(
             archive=archive,
             table=table,
             columns=label or (),
@@ -189,9 +190,9 @@ def cross_validate(
             progress=progress,
         )
     if as_json:
-        write_json(told)
+        write_json(found.to_json())
         return
-    _tell_cross_validation(told)
+    _tell_cross_validation(found.figures)
 
 
 def _fine_tuning(
@@ -253,7 +254,11 @@ def _tell(model_id: str, path: str, judgement: "Judgement", report: Path, as_jso
                 "passed": not judgement.refusals,
                 "refusals": list(judgement.refusals),
                 "labels": {
-                    label: {"metrics": own["metrics"], "positives": own["positives"], "ecgs": own["ecgs"]}
+                    label: {
+                        "metrics": {name: found.to_json() for name, found in own.metrics.items()},
+                        "positives": own.positives,
+                        "ecgs": own.ecgs,
+                    }
                     for label, own in judgement.labels.items()
                 },
             }
@@ -265,15 +270,14 @@ def _tell(model_id: str, path: str, judgement: "Judgement", report: Path, as_jso
 
 
 def _print(model_id: str, path: str, judgement: "Judgement", report: Path) -> None:
+    from ecgfm_clinical.learning.judging.judgement import interval_text
+
     out = console()
     for label, own in judgement.labels.items():
-        auroc = own["metrics"]["auroc"]
-        out.print(
-            f"{label}: AUROC {auroc['value']:.3f} ({auroc['low']:.3f} to {auroc['high']:.3f}) on {own['ecgs']} test ECGs, "
-            f"{own['positives']} positive"
-        )
-        for name, other in own["compared"].items():
-            out.print(f"  {name}: {other['auroc']['value']:.3f}")
+        auroc = interval_text(own.metrics["auroc"])
+        out.print(f"{label}: AUROC {auroc} on {own.ecgs} test ECGs, {own.positives} positive")
+        for name, other in own.compared.items():
+            out.print(f"  {name}: {other.auroc.value:.3f}")
     out.print(f"model     {model_id}\nbundle    {path}\nreport    {report}", soft_wrap=True)
     if judgement.refusals:
         out.print("The gate refuses:")
@@ -283,18 +287,16 @@ def _print(model_id: str, path: str, judgement: "Judgement", report: Path) -> No
         out.print(f"The gate passes; `ecgfm-clinical model promote {model_id[:12]}` makes it live")
 
 
-def _tell_cross_validation(told: dict[str, Any]) -> None:
+def _tell_cross_validation(found: "CrossValidated") -> None:
     from rich.table import Table
 
-    names = list(told["macro_auroc"])
+    names = list(found.macro_auroc)
     shown = Table("label", "positives", *names)
-    for label, own in told["labels"].items():
-        cells = [
-            f"{own['auroc'][n]['value']:.3f} ({own['auroc'][n]['low']:.3f}–{own['auroc'][n]['high']:.3f})"
-            for n in names
-        ]
-        shown.add_row(label, str(own["positives"]), *cells)
-    shown.add_row("mean", "", *(f"{told['macro_auroc'][name]:.3f}" for name in names))
+    for label, own in found.labels.items():
+        aurocs = [own.auroc[name] for name in names]
+        cells = [f"{one.value:.3f} ({one.low:.3f}–{one.high:.3f})" for one in aurocs]
+        shown.add_row(label, str(own.positives), *cells)
+    shown.add_row("mean", "", *(f"{found.macro_auroc[name]:.3f}" for name in names))
     console().print(shown)
 
 
@@ -305,20 +307,21 @@ def drift(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
     """
     need("train", "looking for drift")
     from ecgfm_clinical import liveness, wiring
+    from ecgfm_clinical.learning.documents import plain
     from ecgfm_clinical.learning.drift.watch import watch
-    from ecgfm_clinical.learning.work import Workshop
+    from ecgfm_clinical.learning.workshop import Workshop
 
     with opened(settings) as (read, store):
         done = watch(
             Workshop(settings=read, store=store, actor=liveness.operator(read.site.operator), clock=wiring.utc_now)
         )
     if as_json:
-        write_json(done.told)
+        write_json(plain(done.told))
     else:
-        for finding in done.findings:
+        for finding in done.told.findings:
             console().print(f"{finding.month}: {finding.text}", soft_wrap=True)
-        console().print(f"{len(done.findings)} findings; report {done.report}", soft_wrap=True)
-    if done.findings:
+        console().print(f"{len(done.told.findings)} findings; report {done.report}", soft_wrap=True)
+    if done.told.findings:
         raise typer.Exit(1)
 
 

@@ -216,9 +216,9 @@ def _source(recipe: "Recipe", data: list[Path] | None, from_store: bool, setting
     if from_store and data:
         raise typer.BadParameter("give --data or --from-store, not both")
     if from_store:
-        from ecgfm_clinical.learning.staged_recordings import StoreSource
+        from ecgfm_clinical.learning.staged_recordings import StagedRecordings
 
-        return StoreSource(settings=settings or DEFAULT_SETTINGS)
+        return StagedRecordings(settings=settings or DEFAULT_SETTINGS)
     patients, derive = recipe.data.patients, recipe.data.derive_limb_leads
     folders = [FolderSource(root=root, patients=patients, derive_limb_leads=derive) for root in data or ()]
     if len(folders) > 1:

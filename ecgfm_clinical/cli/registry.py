@@ -77,15 +77,15 @@ def promote(
 ) -> None:
     """Make a candidate live. Running workers pick it up with their next batch; exits with 1 where the gate refuses."""
     from ecgfm_clinical import liveness, wiring
-    from ecgfm_clinical.learning import governance, planning
+    from ecgfm_clinical.learning import governance, models
 
     with opened(settings) as (read, store):
         registry = store.models
-        bundle = planning.chosen(read, registry, model)  # opened: one that cannot be must not become live
+        bundle = models.chosen(read, registry, model)  # opened: one that cannot be must not become live
         now = wiring.utc_now()
-        candidate = governance.model_row(bundle, path=planning.registered_path(read, bundle), now=now)
+        candidate = governance.model_row(bundle, path=models.registered_path(read, bundle), now=now)
         if registry.live() is None:
-            planning.live_model(read, registry, now=now, actor=liveness.operator(read.site.operator))
+            models.live_model(read, registry, now=now, actor=liveness.operator(read.site.operator))
         governance.promote(
             registry,
             candidate,
@@ -100,12 +100,12 @@ def promote(
 def rollback(reason: ReasonOption = "", settings: SettingsOption = None) -> None:
     """Make the model live again that was live before. Needs no gate."""
     from ecgfm_clinical import liveness, wiring
-    from ecgfm_clinical.learning import governance, planning
+    from ecgfm_clinical.learning import governance, models
 
     with opened(settings) as (read, store):
         registry = store.models
         row = governance.previous(registry)
-        planning.opened(read, row)
+        models.opened(read, row)
         governance.rollback(registry, now=wiring.utc_now(), actor=liveness.operator(read.site.operator), reason=reason)
     console().print(f"{row.name} {row.version} ({row.model_id[:12]}) is live again")
 
@@ -157,15 +157,15 @@ def card(
     """The card of a model: purpose, data, figures by subgroup, limits; with the source attributes of US HTI-1."""
     import sys
 
-    from ecgfm_clinical.learning import planning
+    from ecgfm_clinical.learning import models
     from ecgfm_clinical.learning.report.card import card as render
 
     will_write(out)
     if (Path(model) / "bundle.json").is_file():
-        text = render(planning.read_bundle(Path(model)))
+        text = render(models.read_bundle(Path(model)))
     else:
         with opened(settings) as (read, store):
-            text = render(planning.chosen(read, store.models, model))
+            text = render(models.chosen(read, store.models, model))
     if out is None:
         sys.stdout.write(text)
     else:
@@ -184,7 +184,7 @@ def shadow(
     """Let a candidate answer live ECGs; its results are stored and never sent. Without a name: how it compares so far."""
     from ecgfm_clinical import liveness, wiring
     from ecgfm_clinical.errors import NotFound
-    from ecgfm_clinical.learning import planning
+    from ecgfm_clinical.learning import models
     from ecgfm_clinical.pipeline.shadow import compared
 
     with opened(settings) as (read, store):
@@ -192,7 +192,7 @@ def shadow(
         current = registry.shadow()
         if model is not None:
             row = registry.find(model)
-            planning.opened(read, row)
+            models.opened(read, row)
             registry.act("shadow-on", row.model_id, now=now, actor=liveness.operator(read.site.operator), reason=reason)
             console().print(f"{row.name} {row.version} answers live ECGs in the shadow from now on")
             return
@@ -232,19 +232,19 @@ def recalibrate(
     settings: SettingsOption = None,
 ) -> None:
     """Calibrate a head and choose its operating point anew on today's validation patients: a new version, a new candidate."""
+    from ecgfm.calibration import OperatingRule
     from ecgfm_clinical import liveness, wiring
     from ecgfm_clinical.errors import InputError
-    from ecgfm_clinical.learning.work import Workshop
-    from ecgfm_clinical.settings import OperatingPoint
+    from ecgfm_clinical.learning.workshop import Workshop
 
     if what is RuleChoice.ppv and prevalence is None:
         raise InputError("--what ppv needs --prevalence: the share of the people who are scored that has the condition")
-    point = OperatingPoint(what=what.value, at_least=at_least, prevalence=prevalence)
+    rule = OperatingRule(what=what.value, at_least=at_least, prevalence=prevalence)
     with opened(settings) as (read, store):
         workshop = Workshop(
             settings=read, store=store, actor=liveness.operator(read.site.operator), clock=wiring.utc_now
         )
-        done = workshop.recalibrate(head, point, site=site, model=model)
+        done = workshop.recalibrate(head, rule, site=site, model=model)
     console().print(f"{done.bundle.model_id}\nreport    {done.report}", soft_wrap=True)
     for refusal in done.judgement.refusals:
         console().print(f"The gate refuses: {refusal}", soft_wrap=True)

@@ -100,7 +100,7 @@ def explain(
     import ecgfm
     from ecgfm.explain import METHODS
     from ecgfm.explain import explain as saliency_of
-    from ecgfm_clinical import wiring
+    from ecgfm_clinical.bundles import bundle_path
     from ecgfm_clinical.ecg.paper import draw
     from ecgfm_clinical.errors import InputError
     from ecgfm_clinical.files.reading import read_ecgs
@@ -110,7 +110,7 @@ def explain(
     if method not in METHODS:
         raise InputError(f"--method {method!r}: choose one of {', '.join(METHODS)}")
     site = settings_from(settings) if settings else Settings()
-    bundle = wiring.bundle_path(site, model if model == "demo" else str(Path(model).resolve()))
+    bundle = bundle_path(site, model if model == "demo" else str(Path(model).resolve()))
     ecg = read_ecgs(file, site if settings else None)[0]
     network = ecgfm.load(bundle)
     found = saliency_of(network, ecg.signal, ecg.sampling_rate, method=METHODS[method], label=label)

@@ -20,9 +20,10 @@ from ecgfm_clinical.demo.clinic import Visit
 from ecgfm_clinical.demo.deliveries import Delivery
 from ecgfm_clinical.demo.hospital import Hospital
 from ecgfm_clinical.learning import governance
-from ecgfm_clinical.learning.experiment import Progress, Retrained, quiet
+from ecgfm_clinical.learning.experiment import Judged
 from ecgfm_clinical.learning.judging.comparison import Judgement
-from ecgfm_clinical.learning.work import Workshop
+from ecgfm_clinical.learning.training import Progress, quiet
+from ecgfm_clinical.learning.workshop import Workshop
 from ecgfm_clinical.settings import read_settings
 from ecgfm_connectors.testing import dicom_writer, oru_writer
 
@@ -99,9 +100,9 @@ def ecg_delivery(visit: Visit, *, sent_at: datetime) -> Delivery:
     )
 
 
-def train_heads(workshop: Workshop, *, replicates: int) -> dict[str, Retrained]:
+def train_heads(workshop: Workshop, *, replicates: int) -> dict[str, Judged]:
     """Both heads, the second beside the first on one encoder. Raises LearningError, TrainingError."""
-    found: dict[str, Retrained] = {}
+    found: dict[str, Judged] = {}
     base: str | None = None
     for head in RECIPE:
         done = workshop.retrain(head, base=base, note=clinic.NOTE, replicates=replicates)
@@ -162,12 +163,12 @@ def summary(learnt: Learnt) -> dict[str, Any]:
         "promoted": learnt.promoted,
         "heads": {
             head: {
-                "auroc": judged.labels[head]["metrics"]["auroc"],
-                "test_ecgs": judged.labels[head]["ecgs"],
-                "positives": judged.labels[head]["positives"],
+                "auroc": judged.labels[head].metrics["auroc"].to_json(),
+                "test_ecgs": judged.labels[head].ecgs,
+                "positives": judged.labels[head].positives,
                 "compared": {
-                    name: {"auroc": other["auroc"], "difference": other["difference"]}
-                    for name, other in judged.labels[head]["compared"].items()
+                    name: {"auroc": other.auroc.to_json(), "difference": other.difference.to_json()}
+                    for name, other in judged.labels[head].compared.items()
                 },
                 "refusals": list(judged.refusals),
             }

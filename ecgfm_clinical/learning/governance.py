@@ -3,17 +3,22 @@
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import EcgFmError
 from ecgfm.finetuning.candidate import Model, fingerprints
 from ecgfm_clinical.errors import GateRefused, LearningError, ModelError, NotFound
+from ecgfm_clinical.learning.provenance import Provenance
 from ecgfm_clinical.staging.registry import MAKES_LIVE, ModelRow, Registry
+
+if TYPE_CHECKING:  # a machine that only scores goes without what trains
+    from ecgfm_clinical.learning.experiment import Judged
 
 
 def model_row(bundle: Bundle, *, path: str, now: datetime) -> ModelRow:
     """A bundle as the registry keeps it; `path` is written as in the setting model.bundle."""
-    lineage = bundle.provenance.get("lineage", [])
+    lineage = Provenance.of(bundle).lineage
     return ModelRow(
         model_id=bundle.model_id,
         name=bundle.name,
@@ -21,8 +26,25 @@ def model_row(bundle: Bundle, *, path: str, now: datetime) -> ModelRow:
         path=path,
         demo=bundle.demo,
         heads=fingerprints(Model.of(bundle)),
-        parent_id=lineage[-1]["model_id"] if lineage else None,
+        parent_id=lineage[-1].model_id if lineage else None,
         registered_at=now,
+    )
+
+
+def keep(registry: Registry, judged: "Judged", *, path: str, now: datetime, actor: str) -> None:
+    """A judged bundle becomes a candidate, and the gate's verdict on its head is written down."""
+    row = model_row(judged.bundle, path=path, now=now)
+    registry.register(row, now=now, actor=actor, reason=f"judged for {judged.head}")
+    registry.judge(
+        judged.bundle.model_id,
+        judged.head,
+        fingerprint=row.heads[judged.head],
+        champion_id=None if judged.champion is None else judged.champion.model_id,
+        cohort_digest=judged.cohort.digest,
+        reasons=judged.judgement.refusals,
+        report={"file": str(judged.report)},
+        now=now,
+        actor=actor,
     )
 
 

@@ -1,24 +1,26 @@
 """The same cohort, training and judging code on a research archive, without a store: `retrain --archive`, `cross-validate`."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from ecgfm.config import EncoderConfig
 from ecgfm.finetuning.candidate import Model, Place, random_from
 from ecgfm.finetuning.train import FineTuning, Method
-from ecgfm_clinical import wiring
+from ecgfm.version import version
 from ecgfm_clinical.errors import InputError
-from ecgfm_clinical.learning import planning
+from ecgfm_clinical.learning import models, planning
 from ecgfm_clinical.learning.cohort.archive import CLASSES, Archive, diagnostic_classes
-from ecgfm_clinical.learning.cohort.building import CohortRules, build
+from ecgfm_clinical.learning.cohort.building import gather
 from ecgfm_clinical.learning.cohort.labelling import Given, Labelling
-from ecgfm_clinical.learning.cohort.sources import Reasons
-from ecgfm_clinical.learning.experiment import Plan, Progress, Retrained, quiet, retrain
-from ecgfm_clinical.learning.judging.cross_validation import CrossValidation
-from ecgfm_clinical.learning.runs import begin, write_json
+from ecgfm_clinical.learning.cohort.members import CohortRules
+from ecgfm_clinical.learning.documents import FORMAT_VERSION, plain, write_json
+from ecgfm_clinical.learning.experiment import Experiment, Judged, in_its_folder
+from ecgfm_clinical.learning.folders import Folders
+from ecgfm_clinical.learning.judging.cross_validation import CrossValidated, CrossValidation
+from ecgfm_clinical.learning.plan import Plan
+from ecgfm_clinical.learning.training import Progress, Training
 from ecgfm_clinical.settings import HeadRules
 
 #: Sizes of encoders with random weights: the published one, and one that trains on a laptop.
@@ -34,7 +36,23 @@ RANDOM = {
     ),
 }
 #: In research data everything that can be read counts; only what would crash the network is left out.
+COHORT = CohortRules(min_age=None, serial="all")
 RULES = HeadRules(min_age=None, paced="score", allow=("noise", "clipped-lead", "amplitude-implausible"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveValidation:
+    """A cross-validation with what was asked for."""
+
+    start: str  #: bundle folder, or the name of a random encoder
+    method: Method
+    folds: int
+    seed: int
+    figures: CrossValidated
+
+    def to_json(self) -> dict[str, object]:
+        asked = {"from": self.start, "method": self.method, "folds": self.folds, "seed": self.seed}
+        return {"format_version": FORMAT_VERSION, **plain(self.figures), **asked}
 
 
 def labelling(archive: Archive, head: str, columns: Sequence[str], classes: Path | None) -> Labelling:
@@ -63,7 +81,7 @@ def retrain_archive(
     seed: int,
     now: datetime,
     progress: Progress,
-) -> Retrained | None:
+) -> Judged | None:
     """Train and judge a head on an archive; nothing is registered. Raises InputError, LearningError, TrainingError.
 
     None in all but the first of several processes that torchrun started.
@@ -71,37 +89,20 @@ def retrain_archive(
     if table is None or out is None:
         raise InputError("--archive needs --table (a row for each recording) and --out (a folder for what comes of it)")
     source = Archive.open(archive, table)
-    labels = labelling(source, head, columns, classes)
-    bundle = planning.read_bundle(wiring.demo_bundle() if base == "demo" else Path(base))
     plan = Plan(
         head=head,
-        labelling=labels,
-        method=method,
-        cohort=CohortRules(min_age=None, serial="all"),
+        labelling=labelling(source, head, columns, classes),
+        training=Training(method=method, fine_tuning=replace(fine_tuning, seed=seed)),
+        cohort=COHORT,
         evaluability=RULES,
-        fine_tuning=replace(fine_tuning, seed=seed),
         site=f"archive {source.table.name}",
-        code_version=wiring.program_version(),
+        code_version=version(),
         seed=seed,
     )
-    team = plan.team()
-    asked = planning.options(head, method, bundle, labels, plan)
-    run = team.share(lambda: begin(out / "runs", asked, now=now)) if team else begin(out / "runs", asked, now=now)
-    done = retrain(
-        plan,
-        source,
-        base=bundle,
-        champion=None,
-        run=run,
-        bundles=out / "bundles",
-        place=_place(out, progress),
-        team=team,
-        progress=progress if team is None or team.first else quiet,
+    experiment = Experiment(
+        plan=plan, open_source=lambda _: source, folders=Folders(root=out), publish=in_its_folder, progress=progress
     )
-    if done is None:
-        return None
-    run.finish({"model_id": done.bundle.model_id})
-    return done
+    return experiment.retrain(models.read_bundle(base), None, now=now)
 
 
 def cross_validate_archive(
@@ -118,38 +119,27 @@ def cross_validate_archive(
     seed: int,
     now: datetime,
     progress: Progress,
-) -> dict[str, Any]:
+) -> ArchiveValidation:
     """Out-of-fold AUROC per label; also written to `out`. Raises InputError, LearningError, TrainingError."""
     source = Archive.open(archive, table)
-    cohort = build(
-        source.rows(),
-        labelling(source, "interpretation", columns, classes),
-        CohortRules(min_age=None, serial="all"),
-        now=now,
-        evaluable=Reasons(source=source, rules=RULES),
-    )
+    cohort = gather(source, labelling(source, "interpretation", columns, classes), COHORT, RULES, as_of=now)
     name = f"{base.replace('/', '-').strip('-')}-{method}"
+    folders = Folders(root=out)
     validation = CrossValidation(
         cohort=cohort,
         source=source,
         model=_model(base, seed),
-        place=_place(out, progress),
-        method=method,
-        fine_tuning=replace(fine_tuning, seed=seed),
+        place=Place(cache=folders.cache, progress=lambda done, total: progress("embedding", done, total)),
+        training=Training(method=method, fine_tuning=replace(fine_tuning, seed=seed)),
         folds=folds,
-        runs=out / "runs" / name,
+        runs=folders.runs / name,
     )
-    told = validation.run(lambda text: progress(text, 0, 1))
-    told |= {"from": base, "method": method, "folds": folds, "seed": seed, "cohort": cohort.to_json()}
-    write_json(out / f"{name}.json", told)
-    return told
+    found = ArchiveValidation(
+        start=base, method=method, folds=folds, seed=seed, figures=validation.run(lambda text: progress(text, 0, 1))
+    )
+    write_json(out / f"{name}.json", found.to_json())
+    return found
 
 
 def _model(base: str, seed: int) -> Model:
-    if base in RANDOM:
-        return random_from(RANDOM[base], seed=seed)
-    return Model.of(planning.read_bundle(wiring.demo_bundle() if base == "demo" else Path(base)))
-
-
-def _place(out: Path, progress: Progress) -> Place:
-    return Place(cache=out / "embeddings", progress=lambda done, total: progress("embedding", done, total))
+    return random_from(RANDOM[base], seed=seed) if base in RANDOM else Model.of(models.read_bundle(base))

@@ -1,16 +1,13 @@
 """The folder of one training run: asked for again after a kill, it goes on as of the same moment with the same ECGs."""
 
-import errno
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
 from pathlib import Path
-from typing import Any
 
-from ecgfm_clinical.errors import LearningError
+from ecgfm_clinical.learning.documents import Notes, write_json
 
 RUN = "run.json"
 FINISHED = "finished.json"
@@ -24,12 +21,12 @@ class Run:
     as_of: datetime  #: what was received later is not looked at
     resumed: bool
 
-    def finish(self, told: Mapping[str, Any]) -> None:
+    def finish(self, told: Notes) -> None:
         """From now on the same options start a new run."""
         write_json(self.folder / FINISHED, told)
 
 
-def begin(runs: Path, options: Mapping[str, Any], *, now: datetime) -> Run:
+def begin(runs: Path, options: Notes, *, now: datetime) -> Run:
     """The unfinished run with these very options, or a new one as of now. Raises LearningError where the disk refuses."""
     digest = hashlib.sha256(json.dumps(options, sort_keys=True, default=str).encode()).hexdigest()
     for path in sorted(runs.glob(f"*/{RUN}")):
@@ -42,21 +39,3 @@ def begin(runs: Path, options: Mapping[str, Any], *, now: datetime) -> Run:
     )
     write_json(folder / RUN, {"digest": digest, "as_of": now.isoformat(), "options": options})
     return Run(folder=folder, as_of=now, resumed=False)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Whole or not at all. Raises LearningError where the disk refuses."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_suffix(".part")
-        scratch.write_text(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
-        scratch.replace(path)
-    except OSError as error:
-        raise LearningError(f"{path} cannot be written ({error.strerror}); {remedy(error)}") from error
-
-
-def remedy(error: OSError) -> str:
-    """The next step after a file of `learning.folder`, or of --out, could not be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "free disk space and start again"
-    return "name a folder that this user may write: learning.folder in the settings, or --out"

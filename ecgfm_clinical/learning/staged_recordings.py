@@ -14,7 +14,7 @@ from ecgfm_clinical.staging.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoreSource:
+class StagedRecordings:
     """Every ECG of the store in its newest version, test data left out. Each process opens the store for itself."""
 
     settings: Path  #: of the settings file, because an open store cannot be handed to another process

@@ -31,7 +31,7 @@ class EcgRow:
     test_data: bool = False
     superseded: bool = False  #: a newer version of the same recording exists
     kept: bool = True  #: False where retention has removed the signal
-    content: str = ""  #: digest of the signal's bytes; equal where one recording came in under two numbers
+    recording: str = ""  #: of whom, when, how long: equal where one recording came in twice; samples are not compared
     codes: tuple[str, ...] = ()  #: coded statements, `SCP:NORM` or `SNOMED:164889003`, where the source has them
 
 

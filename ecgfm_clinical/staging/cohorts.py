@@ -126,12 +126,12 @@ def _ecg_row(
         statements=tuple(told["statements"]),
         test_data=row.about["test_data"],
         superseded=row.version < newest[row.source_key],
-        content=_content(row),
+        recording=_recording(row),
         kept=row.kept,
     )
 
 
-def _content(row: Any) -> str:
+def _recording(row: Any) -> str:
     """Equal for recordings of one patient at one instant with as many samples: one recording under two numbers.
 
     The samples themselves are not compared: a C-STORE copy and an HL7 copy of one ECG may differ in the last bit.

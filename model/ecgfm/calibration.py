@@ -4,7 +4,7 @@ Both are fitted on validation ECGs, never on the ones that judge. A calibration 
 probabilities are aggregated, as the predictor does, so it is also fitted through that aggregation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +18,7 @@ from ecgfm.metrics import SMALLEST, confusion
 
 Floats = NDArray[np.float64]
 Rule = Literal["sensitivity", "specificity", "ppv"]
+RULES: Mapping[str, Rule] = {"sensitivity": "sensitivity", "specificity": "specificity", "ppv": "ppv"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,12 +48,11 @@ from ecgfm_clinical import wiring
 from ecgfm_clinical.demo import clinic
 from ecgfm_clinical.demo.clinic import Visit
 from ecgfm_clinical.demo.learning import RECIPE, deliveries, start_bundle, train_heads
-from ecgfm_clinical.learning import planning
-from ecgfm_clinical.learning.cohort.building import Cohort
-from ecgfm_clinical.learning.experiment import Retrained
+from ecgfm_clinical.learning.cohort.members import Cohort
+from ecgfm_clinical.learning.documents import write_json
+from ecgfm_clinical.learning.experiment import Judged
 from ecgfm_clinical.learning.judging.comparison import Judge, Judgement
-from ecgfm_clinical.learning.runs import write_json
-from ecgfm_clinical.learning.work import Workshop
+from ecgfm_clinical.learning.workshop import Workshop
 from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Received, Transport
@@ -117,13 +116,13 @@ def _arrive(handle: Callable[[Received], Any], visits: Iterable[Visit]) -> None:
             handle(Received(transport=how, source="messages", content=one.content, received_at=NOW))
 
 
-def _on_held_out(workshop: Workshop, head: str, done: Retrained, replicates: int) -> Judgement:
+def _on_held_out(workshop: Workshop, head: str, done: Judged, replicates: int) -> Judgement:
     """The candidate and its baselines on everyone who is held out."""
     everyone, source = workshop.cohort(head, NOW)
     judge = Judge(
         cohort=held_out(done.cohort, everyone),
         source=source,
-        place=Place(cache=planning.folders(workshop.settings).cache),
+        place=Place(cache=workshop.folders.cache),
         replicates=replicates,
     )
     return judge.compare(Model.of(done.bundle), None, head)
@@ -142,17 +141,17 @@ def _told(head: str, retrained: Judgement, held_out: Judgement) -> dict[str, Any
     own = retrained.labels[head]
     return {
         "gate": {
-            "test_patients": own["patients"],
-            "positives": own["positives"],
-            "auroc": {"candidate": own["metrics"]["auroc"]["value"]}
-            | {name: other["auroc"]["value"] for name, other in own["compared"].items()},
+            "test_patients": own.patients,
+            "positives": own.positives,
+            "auroc": {"candidate": own.metrics["auroc"].value}
+            | {name: other.auroc.value for name, other in own.compared.items()},
             "refusals": list(retrained.refusals),
             "refusals_with_all_held_out": list(held_out.refusals),
         },
         "truth": test.labels.tolist(),
         "candidate": test.probabilities.tolist(),
         "baselines": {name: scores.tolist() for name, scores in test.baselines.items()},
-        "metrics": judged["metrics"],
+        "metrics": {name: one.to_json() for name, one in judged.metrics.items()},
     }
 
 

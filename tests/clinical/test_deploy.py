@@ -15,7 +15,7 @@ from ecgfm_clinical.cli import app
 from ecgfm_clinical.cli.operate import RoleChoice
 from ecgfm_clinical.ecg import evaluability
 from ecgfm_clinical.errors import LearningError
-from ecgfm_clinical.learning.runs import write_json
+from ecgfm_clinical.learning.documents import write_json
 from ecgfm_clinical.operate.setup import example_settings
 from ecgfm_clinical.settings import read_settings
 from tests.clinical.conftest import Run

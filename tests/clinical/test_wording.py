@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from ecgfm.checkpoint import Bundle
-from ecgfm_clinical import wiring, wording
+from ecgfm.demo import demo_bundle
+from ecgfm_clinical import wording
 from ecgfm_clinical.learning.report.card import card
 from tests.clinical.conftest import Run
 
@@ -29,7 +30,7 @@ def test_what_is_too_long_is_counted() -> None:
 
 
 def test_no_command_prints_a_raw_dictionary(run: Run, recording: Path) -> None:
-    demo = wiring.demo_bundle()
+    demo = demo_bundle()
     shown = run("model", "show", demo)[1] + run("inspect", recording)[1] + card(Bundle.read(demo))
     assert "{" not in shown
     assert "()" not in shown

@@ -29,17 +29,20 @@ from sklearn.metrics import roc_auc_score
 
 from ecgfm.calibration import OperatingRule
 from ecgfm.checkpoint import Bundle
-from ecgfm.finetuning.candidate import Model, Place
+from ecgfm.finetuning.candidate import Model
 from ecgfm.finetuning.train import FineTuning
 from ecgfm.heads import INTERPRETATION, INTERPRETATION_LABELS, REDUCED_LVEF, TROPONIN
 from ecgfm.network import EcgFm
 from ecgfm_clinical.learning.cohort.labelling import Given
-from ecgfm_clinical.learning.experiment import Plan, Retrained, retrain
+from ecgfm_clinical.learning.experiment import Experiment, Judged
+from ecgfm_clinical.learning.folders import Folders
 from ecgfm_clinical.learning.judging.comparators import RANDOM_ENCODER
-from ecgfm_clinical.learning.runs import begin
+from ecgfm_clinical.learning.judging.judgement import Metric
+from ecgfm_clinical.learning.plan import Plan
+from ecgfm_clinical.learning.training import Training
 from ecgfm_clinical.settings import HeadRules
 from ecgfm_clinical.shipped.recordings import SAMPLING_RATE
-from ecgfm_clinical.staging.cohort_rows import EcgRow
+from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeKind, OutcomeRow
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.patient import Patient
 
@@ -96,6 +99,10 @@ class Ward:
             for line in self.lines
         ]
 
+    def outcomes(self, kind: OutcomeKind) -> list[OutcomeRow]:
+        """None: the labels stand in the table."""
+        return []
+
     def ecg(self, key: str) -> Ecg:
         signal = (self._stored(key, "signal") / 1000).astype(np.float32)  # µV -> mV
         return Ecg(
@@ -138,21 +145,24 @@ def _truth(line: Mapping[str, str], label: str) -> bool:
 
 def train(
     head: str, labels: Sequence[str], ward: Ward, base: Bundle, *, method: Literal["linear", "full"], work: Path
-) -> Retrained:
-    """One head by `retrain`, on a ward instead of the store; every alteration may be scored here, noise and pacing included."""
+) -> Judged:
+    """One head by an experiment, on a ward instead of the store; every alteration may be scored here, noise and pacing included."""
     plan = Plan(
         head=head,
         labelling=Given(table=ward.labels(labels), labels=tuple(labels), source="rules of the demo", meaning=MEANING),
-        method=method,
+        training=Training(
+            method=method,
+            fine_tuning=FineTuning(
+                learning_rate=3e-4, batch_size=64, micro_batch=64, max_epochs=3, weigh_positives=False
+            ),
+        ),
         evaluability=HeadRules(paced="score", allow=("noise", "clipped-lead", "amplitude", "missing-lead")),
-        fine_tuning=FineTuning(learning_rate=3e-4, batch_size=64, micro_batch=64, max_epochs=3, weigh_positives=False),
         operating_point=OperatingRule(what="sensitivity", at_least=0.8),
         note="Simulated and circular.",
         replicates=200,
     )
-    run = begin(work / "runs", {"head": head, "method": method, "base": base.model_id}, now=datetime.now(UTC))
-    place = Place(cache=work / "embeddings", device="cpu")
-    done = retrain(plan, ward, base=base, champion=None, run=run, bundles=work / "bundles", place=place)
+    experiment = Experiment(plan=plan, open_source=lambda _: ward, folders=Folders(root=work), device="cpu")
+    done = experiment.retrain(base, None, now=datetime.now(UTC))
     assert done is not None  # only where several processes train together is there nothing to return
     return done
 
@@ -186,19 +196,20 @@ def whole_interpretation(bundle: Bundle) -> Model:
     return Model(network=network.eval(), specs=specs, origin=bundle.name)
 
 
-def figures(done: Mapping[str, Retrained], ward: Ward) -> dict[str, Any]:
+def figures(done: Mapping[str, Judged], ward: Ward) -> dict[str, Any]:
     """Label -> what `retrain` found on its test patients, the same heads on a random encoder beside it."""
     told: dict[str, Any] = {}
     for head, one in done.items():
         # The interpretation head ships with another operating point than `retrain` chose for it.
-        rates = () if head == INTERPRETATION.name else ("sensitivity", "specificity")
+        rates: tuple[Metric, ...] = () if head == INTERPRETATION.name else ("sensitivity", "specificity")
+        shown: tuple[Metric, ...] = ("auroc", "auprc", *rates)
         for label, judged in one.judgement.labels.items():
             told[label] = {
-                "test_patients": judged["ecgs"],
-                "positives": judged["positives"],
-                **{name: judged["metrics"][name]["value"] for name in ("auroc", "auprc", *rates)},
-                "random_encoder_auroc": judged["compared"][RANDOM_ENCODER]["auroc"]["value"],
-                "difference": judged["compared"][RANDOM_ENCODER]["difference"],
+                "test_patients": judged.ecgs,
+                "positives": judged.positives,
+                **{name: judged.metrics[name].value for name in shown},
+                "random_encoder_auroc": judged.compared[RANDOM_ENCODER].auroc.value,
+                "difference": judged.compared[RANDOM_ENCODER].difference.to_json(),
             }
         if head != INTERPRETATION.name:
             test = one.cohort.examples("test")
@@ -223,7 +234,7 @@ def main() -> None:
     public, generated = (
         json.loads(path.read_text(encoding="utf-8")) for path in (arguments.public_probe, arguments.generated_probe)
     )
-    done: dict[str, Retrained] = {}
+    done: dict[str, Judged] = {}
     base = encoder
     for head, labels in (
         (INTERPRETATION.name, LEARNT),

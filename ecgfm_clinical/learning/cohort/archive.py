@@ -19,7 +19,7 @@ import numpy as np
 from ecgfm.errors import DataError, RecordingError
 from ecgfm.recording_files import FolderSource
 from ecgfm_clinical.errors import InputError
-from ecgfm_clinical.staging.cohort_rows import EcgRow
+from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeKind, OutcomeRow
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.patient import Patient, Sex
 
@@ -63,6 +63,10 @@ class Archive:
     def rows(self) -> list[EcgRow]:
         """One row for each line whose recording is there."""
         return [self._row(line) for line in self.lines if self._path(line)]
+
+    def outcomes(self, kind: OutcomeKind) -> list[OutcomeRow]:
+        """None: an archive's labels stand in its table."""
+        return []
 
     @property
     def missing(self) -> int:

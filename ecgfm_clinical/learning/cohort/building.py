@@ -1,125 +1,41 @@
 """Which ECGs a head may learn from, with which label, in which split; everything left out is counted in order.
 
-Pure functions over frozen rows: the same rows and rules give the same cohort, digest included. Leakage is kept out by
-construction: a patient is in one split, by a hash of the key that stays the same over years; a patient known under
-several keys is in the test split only if every key says so, so nobody trained on under an old number is ever tested on;
-one recording that came in twice counts once; of several ECGs of one day, one.
+Pure functions over frozen rows: the same rows and rules give the same cohort, digest included. One recording that came in
+twice counts once; of several ECGs of one day, one.
 """
 
-import hashlib
-import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any, Literal
+from types import MappingProxyType
 
 from ecgfm.finetuning.dataset import Example, segment_count
-from ecgfm_clinical.learning.cohort.labelling import Exclusion, Labelled, Labelling
+from ecgfm_clinical.learning.cohort.labelling import Exclusion, Labelled, Labelling, Outcomes, usable
+from ecgfm_clinical.learning.cohort.members import AppliedRules, Cohort, CohortRules, Member, Step, split_of
+from ecgfm_clinical.learning.cohort.sources import EcgSource, Reasons
+from ecgfm_clinical.settings import HeadRules
 from ecgfm_clinical.staging.cohort_rows import EcgRow
-
-SplitName = Literal["train", "validation", "test"]
-SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
-
-#: Shares of patients, in thousandths of the hash: never to be changed, or yesterday's training patients would be tested on.
-TRAIN_BELOW, VALIDATION_BELOW = 700, 850
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CohortRules:
-    """What is left out besides ECGs without a label."""
-
-    min_age: float | None = 18
-    max_age: float | None = None
-    serial: Literal["all", "one-per-day", "first"] = "one-per-day"  #: of each patient's ECGs
-    drop_if_outcome_first: bool = False  #: leave out ECGs recorded when the outcome could already be known
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """One ECG of the cohort."""
-
-    example: Example
-    split: SplitName
-    row: EcgRow = field(repr=False)
-    labelled: Labelled
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One exclusion: how many ECGs it took and how many were left."""
-
-    code: str
-    text: str
-    excluded: int
-    left: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cohort:
-    """The members, and how they were found."""
-
-    labels: tuple[str, ...]
-    members: tuple[Member, ...] = field(repr=False)
-    considered: int  #: ECGs before the first exclusion
-    steps: tuple[Step, ...]
-    outcomes_left_out: dict[str, int]
-    rules: dict[str, Any]
-
-    def of(self, split: SplitName) -> tuple[Member, ...]:
-        return tuple(member for member in self.members if member.split == split)
-
-    def examples(self, split: SplitName) -> list[Example]:
-        return [member.example for member in self.of(split)]
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 (hex) over members, labels, splits and rules."""
-        told = [
-            (one.example.key, one.example.patient, one.split, [str(value) for value in one.example.labels])
-            for one in sorted(self.members, key=lambda one: one.example.key)
-        ]
-        return hashlib.sha256(json.dumps([told, self.labels, self.rules], sort_keys=True).encode()).hexdigest()
-
-    def to_json(self) -> dict[str, Any]:
-        """The flow, with nothing that leads back to a patient."""
-        return {
-            "considered": self.considered,
-            "steps": [asdict(step) for step in self.steps],
-            "included": len(self.members),
-            "patients": len({one.example.patient for one in self.members}),
-            "outcomes_left_out": self.outcomes_left_out,
-            "splits": {split: self._counts(split) for split in SPLITS},
-            "labels": list(self.labels),
-            "rules": self.rules,
-            "digest": self.digest,
-        }
-
-    def _counts(self, split: SplitName) -> dict[str, Any]:
-        members = self.of(split)
-        return {
-            "ecgs": len(members),
-            "patients": len({one.example.patient for one in members}),
-            "positives": {
-                label: sum(one.example.labels[column] == 1 for one in members)
-                for column, label in enumerate(self.labels)
-            },
-            "negatives": {
-                label: sum(one.example.labels[column] == 0 for one in members)
-                for column, label in enumerate(self.labels)
-            },
-        }
-
-
-def split_of(patient_keys: Iterable[str]) -> SplitName:
-    """The split of a patient known under these keys: the most cautious of what each key says (train, then validation)."""
-    places = [int(hashlib.sha256(f"ecgfm split {key}".encode()).hexdigest()[:12], 16) % 1000 for key in patient_keys]
-    lowest = min(places)
-    return "train" if lowest < TRAIN_BELOW else "validation" if lowest < VALIDATION_BELOW else "test"
-
 
 #: For each row the coded reasons why the head may not score it, empty where it may.
 Evaluable = Callable[[Sequence[EcgRow]], Iterable[Sequence[str]]]
+
+
+def gather(
+    source: EcgSource, labelling: Labelling, rules: CohortRules, evaluability: HeadRules, *, as_of: datetime
+) -> Cohort:
+    """The cohort of one head from everything that a source knew at a moment."""
+    kind = labelling.outcome_kind
+    outcomes, left_out = usable(source.outcomes(kind), now=as_of) if kind else ({}, {})
+    return build(
+        source.rows(),
+        labelling,
+        rules,
+        now=as_of,
+        evaluable=Reasons(source=source, rules=evaluability),
+        outcomes=outcomes,
+        outcomes_left_out=left_out,
+    )
 
 
 def build(
@@ -129,7 +45,8 @@ def build(
     *,
     now: datetime,
     evaluable: Evaluable,
-    outcomes_left_out: dict[str, int] | None = None,
+    outcomes: Outcomes = MappingProxyType({}),
+    outcomes_left_out: Mapping[str, int] = MappingProxyType({}),
 ) -> Cohort:
     """The cohort of one head. `evaluable` is asked last, because it reads signals."""
     funnel = _Funnel(ecgs)
@@ -141,7 +58,7 @@ def build(
     funnel.drop("future", "acquired in the future", lambda row: row.acquired_at is not None and row.acquired_at > now)
     funnel.drop("too-short", "shorter than 5 s", lambda row: segment_count(row.samples, row.sampling_rate) < 1)
     funnel.drop("age", f"age outside {_ages(rules)}", lambda row: not _age_fits(row, rules))
-    labelled = funnel.label(labelling)
+    labelled = funnel.label(labelling, outcomes)
     if rules.drop_if_outcome_first:
         funnel.drop("outcome-first", "the outcome came before the ECG", lambda row: labelled[row.key].outcome_first)
     funnel.drop_all("duplicate", "the same recording under another number", _repeated(funnel.rows))
@@ -153,8 +70,8 @@ def build(
         members=members,
         considered=len(ecgs),
         steps=tuple(funnel.steps),
-        outcomes_left_out=outcomes_left_out or {},
-        rules={**asdict(rules), "labelling": labelling.to_json()},
+        outcomes_left_out=dict(outcomes_left_out),
+        rules=AppliedRules(**asdict(rules), labelling=labelling.to_json()),
     )
 
 
@@ -182,8 +99,8 @@ class _Funnel:
         if not found:
             self.drop_all(code, text, set())
 
-    def label(self, labelling: Labelling) -> dict[str, Labelled]:
-        given = {row.key: labelling.label(row) for row in self.rows}
+    def label(self, labelling: Labelling, outcomes: Outcomes) -> dict[str, Labelled]:
+        given = {row.key: labelling.label(row, outcomes.get(row.patient, ())) for row in self.rows}
         reasons = {key: own for key, own in given.items() if isinstance(own, Exclusion)}
         order = sorted({own.code: own for own in reasons.values()}.values(), key=_order_of_exclusions)
         for reason in order:
@@ -209,13 +126,13 @@ def _age_fits(row: EcgRow, rules: CohortRules) -> bool:
 
 
 def _repeated(rows: Sequence[EcgRow]) -> set[str]:
-    """All but the first of recordings with the same samples."""
+    """All but the first of those that `EcgRow.recording` says are one recording."""
     seen: set[str] = set()
     repeated = set()
     for row in sorted(rows, key=lambda row: row.key):
-        if row.content and row.content in seen:
+        if row.recording and row.recording in seen:
             repeated.add(row.key)
-        seen.add(row.content)
+        seen.add(row.recording)
     return repeated
 
 

@@ -1,6 +1,7 @@
 """From the outcomes around one ECG to its label: which echo, which troponin, which words of the report count.
 
-A labelling is a frozen set of rules with one method: ECG -> labels, or an `Exclusion` with the reason why it has none.
+A labelling is a frozen set of rules with one method: an ECG and its patient's results -> labels, or an `Exclusion` with the
+reason why it has none.
 Times are compared between acquisition and the moment the specimen was drawn or the echo was made, never the report's.
 """
 
@@ -9,10 +10,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from ecgfm_clinical.learning.cohort.measurements import AssayLimit, Unusable, at_bedside, raised, reduced, times_limit
-from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeRow
+from ecgfm_clinical.learning.documents import Notes
+from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeKind, OutcomeRow
 
 Outcomes = Mapping[str, Sequence[OutcomeRow]]  #: patient -> their results of one kind
 
@@ -47,9 +49,15 @@ class Labelling(Protocol):
     def target(self) -> str:
         """One sentence: what a positive label means."""
 
-    def label(self, ecg: EcgRow) -> Labelled | Exclusion: ...
+    @property
+    def outcome_kind(self) -> OutcomeKind | None:
+        """The kind of measured result that gives the labels; None where they come from elsewhere."""
 
-    def to_json(self) -> dict[str, Any]: ...
+    def label(self, ecg: EcgRow, results: Sequence[OutcomeRow]) -> Labelled | Exclusion:
+        """`results` are the patient's usable ones of that kind, oldest first."""
+
+    def to_json(self) -> Notes:
+        """The rules, for the record."""
 
 
 DAY_ONLY = Exclusion(code="day-only", text="only the day of the results is known, and the window is one of hours")
@@ -76,10 +84,10 @@ def usable(rows: Sequence[OutcomeRow], *, now: datetime) -> tuple[Outcomes, dict
 class ReducedLvef:
     """LVEF at or below a threshold by the nearest echo within a window on either side (McKeen et al. 2025: 40 %, 7 days)."""
 
-    outcomes: Outcomes = field(repr=False)
     threshold: float = 40.0  #: %, inclusive; the paper has 50, 40, 35 and 30
     window: timedelta = timedelta(days=7)
     labels: tuple[str, ...] = ("reduced_lvef",)
+    outcome_kind: OutcomeKind = "lvef"
 
     @property
     def target(self) -> str:
@@ -88,12 +96,12 @@ class ReducedLvef:
             f"{self.window.days} days of the ECG."
         )
 
-    def label(self, ecg: EcgRow) -> Labelled | Exclusion:
+    def label(self, ecg: EcgRow, results: Sequence[OutcomeRow]) -> Labelled | Exclusion:
         assert ecg.acquired_at is not None
-        at, own = ecg.acquired_at, self.outcomes.get(ecg.patient, ())
-        if not own:
+        at = ecg.acquired_at
+        if not results:
             return NO_OUTCOME
-        near = [row for row in own if abs(row.observed_at - at) <= self.window]
+        near = [row for row in results if abs(row.observed_at - at) <= self.window]
         if not near:
             return OUTSIDE
         problem = Exclusion(code="unusable", text="")
@@ -111,7 +119,7 @@ class ReducedLvef:
             )
         return problem
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Notes:
         return {
             "rule": "reduced_lvef",
             "threshold_percent": self.threshold,
@@ -126,7 +134,6 @@ class RaisedTroponin:
     Assays are compared only as multiples of their limits.
     """
 
-    outcomes: Outcomes = field(repr=False)
     limits: tuple[AssayLimit, ...] = ()
     select: Literal["first", "peak"] = "peak"
     before: timedelta = timedelta(hours=2)
@@ -134,6 +141,7 @@ class RaisedTroponin:
     drop_after_peak: bool = False  #: leave out ECGs recorded after the episode's highest troponin
     episode: timedelta = timedelta(hours=72)  #: draws at most this far from the ECG belong to its episode
     labels: tuple[str, ...] = ("troponin",)
+    outcome_kind: OutcomeKind = "troponin"
 
     @property
     def target(self) -> str:
@@ -142,17 +150,17 @@ class RaisedTroponin:
             f"{_hours(self.before)} h before to {_hours(self.after)} h after the ECG)."
         )
 
-    def label(self, ecg: EcgRow) -> Labelled | Exclusion:
+    def label(self, ecg: EcgRow, results: Sequence[OutcomeRow]) -> Labelled | Exclusion:
         assert ecg.acquired_at is not None
-        at, own = ecg.acquired_at, self.outcomes.get(ecg.patient, ())
-        if not own:
+        at = ecg.acquired_at
+        if not results:
             return NO_OUTCOME
-        own = [row for row in own if row.observed_precision != "day"]
-        if not own:
+        timed = [row for row in results if row.observed_precision != "day"]
+        if not timed:
             return DAY_ONLY
-        if not any(-self.before <= row.observed_at - at <= self.after for row in own):
+        if not any(-self.before <= row.observed_at - at <= self.after for row in timed):
             return OUTSIDE
-        near, problem = self._measured(ecg, at, own)
+        near, problem = self._measured(ecg, at, timed)
         inside = [one for one in near if -self.before <= one[0].observed_at - at <= self.after]
         if not inside:
             return problem
@@ -183,7 +191,7 @@ class RaisedTroponin:
         # Point of care and laboratory measure differently: where the laboratory has measured, it alone counts.
         return [one for one in found if not at_bedside(one[0])] or found, problem
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Notes:
         return {
             "rule": "troponin",
             "select": self.select,
@@ -206,16 +214,17 @@ class Given:
     labels: tuple[str, ...]
     source: str  #: where the table comes from, for the record
     meaning: str  #: the target sentence
+    outcome_kind: None = None
 
     @property
     def target(self) -> str:
         return self.meaning
 
-    def label(self, ecg: EcgRow) -> Labelled | Exclusion:
+    def label(self, ecg: EcgRow, results: Sequence[OutcomeRow]) -> Labelled | Exclusion:
         labels = self.table.get(ecg.key)
         if labels is None or all(math.isnan(value) for value in labels):
             return Exclusion(code="no-label", text="the table has no label for this recording")
         return Labelled(labels=labels)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Notes:
         return {"rule": "given", "labels": list(self.labels), "source": self.source}

@@ -1,4 +1,4 @@
-"""Where ECGs for learning come from: the staging store, or a research archive (`learning.archive`).
+"""Where ECGs for learning come from: the staging store, or a research archive (`cohort.archive`).
 
 A source lists rows and reads ECGs by key, singly or a page at a time. Signals stream: nothing but rows is ever held for a
 whole cohort.
@@ -23,6 +23,9 @@ class EcgSource(Protocol):
     """ECGs that a head may learn from."""
 
     def rows(self) -> list[EcgRow]: ...
+
+    def outcomes(self, kind: OutcomeKind) -> list[OutcomeRow]:
+        """Every measured result of one kind."""
 
     def ecg(self, key: str) -> Ecg:
         """One ECG with its signal."""
@@ -54,10 +57,10 @@ class Reasons:
             yield tuple(reason.code for reason in judge(one, self.rules))
 
 
-class StoreSource:
+class StagedEcgs:
     """Everything that was staged up to a moment, as it was known then: the same moment gives the same rows again."""
 
-    def __init__(self, cohorts: Cohorts, *, as_of: datetime) -> None:
+    def __init__(self, cohorts: Cohorts, as_of: datetime) -> None:
         self._cohorts = cohorts
         self._as_of = as_of
 

@@ -5,13 +5,13 @@ A label that a coding system cannot express is not known there, which is not the
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ecgfm.heads import INTERPRETATION, INTERPRETATION_LABELS
 from ecgfm_clinical.learning.cohort.labelling import Exclusion, Labelled
-from ecgfm_clinical.staging.cohort_rows import EcgRow
+from ecgfm_clinical.learning.documents import Notes
+from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeRow
 
 SINUS, PVC, TACHY, VT = "Sinus rhythm", "Premature ventricular contraction", "Tachycardia", "Ventricular tachycardia"
 AF, AFL, BRADY, PRE = "Atrial fibrillation", "Atrial flutter", "Bradycardia", "Accessory pathway conduction"
@@ -139,12 +139,13 @@ class Statements:
 
     labels: tuple[str, ...] = INTERPRETATION_LABELS
     target: str = INTERPRETATION.target
+    outcome_kind: None = None
 
-    def label(self, ecg: EcgRow) -> Labelled | Exclusion:
+    def label(self, ecg: EcgRow, results: Sequence[OutcomeRow]) -> Labelled | Exclusion:
         found = from_codes(ecg.codes) or from_words(ecg.statements)
         if found is None:
             return Exclusion(code="no-label", text="no coded statement and no words of the cart")
         return Labelled(labels=found)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Notes:
         return {"rule": "statements", "labels": list(self.labels)}

@@ -6,15 +6,17 @@ by the number of tests made) and large enough to matter, so neither ten ECGs nor
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Literal, Protocol, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2_contingency, ks_2samp
 
 from ecgfm import metrics
+from ecgfm_clinical.learning.documents import Measured
+from ecgfm_clinical.learning.judging.judgement import interval_text
 
 Floats = NDArray[np.float64]
 
@@ -25,7 +27,11 @@ SMALLEST = 20  #: fewer ECGs of a month are shown, not tested
 SMALLEST_POSITIVES = 5
 PERMUTATIONS = 400
 
-NUMBERS = {
+Number = Literal["amplitude", "noise", "rate"]
+Mix = Literal["device", "site"]
+Attribute = Literal["month", "device", "site"]
+
+NUMBERS: Mapping[Number, str] = {
     "amplitude": "height of the leads, mV",
     "noise": "noise between the beats, mV",
     "rate": "heart rate, beats per minute",
@@ -39,7 +45,7 @@ class Sample:
     month: str  #: 2031-05
     device: str
     site: str
-    numbers: Mapping[str, float]  #: names of `NUMBERS`; NaN where not known
+    numbers: Mapping[Number, float]  #: NaN where not known
     embedding: Floats | None = field(default=None, repr=False)  #: (width,)
 
 
@@ -64,70 +70,183 @@ class Finding:
     text: str
 
 
-def inputs(reference: Sequence[Sample], current: Sequence[Sample]) -> tuple[dict[str, Any], list[Finding]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Monthly:
+    """One figure of one month, with its 95 % interval; None where there is nothing to compute it from."""
+
+    month: str
+    ecgs: int
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None  #: that the reference is the same; None with too few ECGs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shifted(Monthly):
+    """A figure whose distance from the reference is known."""
+
+    shift: float | None = None  #: in standard deviations of the reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreMonth(Shifted):
+    """Probabilities of one month."""
+
+    psi: float | None = None  #: population stability index
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixMonth:
+    """From which devices or sites the ECGs of one month come."""
+
+    month: str
+    counts: Mapping[str, int]
+    distance: float | None = None  #: share of ECGs that would have to come from elsewhere to equal the reference
+    p: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What the ECGs themselves look like, month by month."""
+
+    amplitude: tuple[Shifted, ...]
+    noise: tuple[Shifted, ...]
+    rate: tuple[Shifted, ...]
+    device: tuple[MixMonth, ...]
+    site: tuple[MixMonth, ...]
+    embedding: tuple[Monthly, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """Performance in one month, on one device or at one site; None with too few of either kind."""
+
+    of: str
+    ecgs: int
+    positives: int
+    auroc: Measured | None = None
+    intercept: Measured | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Performance:
+    """Performance where outcomes are known."""
+
+    month: tuple[Measure, ...]
+    device: tuple[Measure, ...]
+    site: tuple[Measure, ...]
+
+
+class _Placed(Protocol):
+    """What can be grouped by where it comes from."""
+
+    @property
+    def month(self) -> str: ...
+    @property
+    def device(self) -> str: ...
+    @property
+    def site(self) -> str: ...
+
+
+P = TypeVar("P", bound=_Placed)
+
+
+def inputs(reference: Sequence[Sample], current: Sequence[Sample]) -> tuple[Inputs, list[Finding]]:
     """What the ECGs themselves look like, each month against the reference."""
     months = _by(current, "month")
     tests = max(1, len(months) * (len(NUMBERS) + 3))
-    told: dict[str, Any] = {name: [] for name in (*NUMBERS, "device", "site", "embedding")}
+    numbers: dict[Number, list[Shifted]] = {name: [] for name in NUMBERS}
+    mixes: dict[Mix, list[MixMonth]] = {"device": [], "site": []}
+    embeddings: list[Monthly] = []
     findings: list[Finding] = []
     for month, samples in months.items():
-        for name in NUMBERS:
-            row, found = _number(name, month, reference, samples, tests)
-            told[name].append(row)
+        for name, numeric in numbers.items():
+            shifted, found = _number(name, month, reference, samples, tests)
+            numeric.append(shifted)
             findings += found
-        for name in ("device", "site"):
-            row, found = _mix(name, month, reference, samples, tests)
-            told[name].append(row)
+        for attribute, mixed in mixes.items():
+            mix, found = _mix(attribute, month, reference, samples, tests)
+            mixed.append(mix)
             findings += found
-        row, found = _embedding(month, reference, samples, tests)
-        told["embedding"].append(row)
+        moved, found = _embedding(month, reference, samples)
+        embeddings.append(moved)
         findings += found
+    told = Inputs(
+        amplitude=tuple(numbers["amplitude"]),
+        noise=tuple(numbers["noise"]),
+        rate=tuple(numbers["rate"]),
+        device=tuple(mixes["device"]),
+        site=tuple(mixes["site"]),
+        embedding=tuple(embeddings),
+    )
     return told, findings
 
 
-def _by(rows: Sequence[Any], name: str) -> dict[str, list[Any]]:
-    found: defaultdict[str, list[Any]] = defaultdict(list)
+def _by(rows: Sequence[P], name: Attribute) -> dict[str, list[P]]:
+    found: defaultdict[str, list[P]] = defaultdict(list)
     for row in rows:
         found[getattr(row, name)].append(row)
     return dict(sorted(found.items()))
 
 
 def _number(
-    name: str, month: str, reference: Sequence[Sample], samples: Sequence[Sample], tests: int
-) -> tuple[dict[str, Any], list[Finding]]:
+    name: Number, month: str, reference: Sequence[Sample], samples: Sequence[Sample], tests: int
+) -> tuple[Shifted, list[Finding]]:
     old, new = _known(name, reference), _known(name, samples)
-    row: dict[str, Any] = {"month": month, "ecgs": len(new), "value": None, "low": None, "high": None, "p": None}
     if not len(new):
-        return row, []
-    error = 1.96 * new.std() / np.sqrt(len(new))
-    row |= {"value": float(new.mean()), "low": float(new.mean() - error), "high": float(new.mean() + error)}
+        return Shifted(month=month, ecgs=0), []
+    row = Shifted(month=month, ecgs=len(new), **_mean(new))
     if min(len(old), len(new)) < SMALLEST:
         return row, []
-    p = float(ks_2samp(old, new).pvalue)
-    shift = float((new.mean() - old.mean()) / max(old.std(), 1e-9))
-    row |= {"p": p, "shift": shift}
-    if p * tests >= LEVEL or abs(shift) < SHIFT:
+    row = replace(row, p=float(ks_2samp(old, new).pvalue), shift=_shift(old, new))
+    if not _matters(row, tests):
         return row, []
     text = f"{NUMBERS[name]}: mean {new.mean():.3g} in {len(new)} ECGs, {old.mean():.3g} in the reference"
     return row, [Finding(code="input", month=month, text=text)]
 
 
-def _known(name: str, samples: Sequence[Sample]) -> Floats:
+class _Mean(TypedDict):
+    value: float
+    low: float
+    high: float
+
+
+def _mean(values: Floats) -> _Mean:
+    """The mean with its 95 % interval."""
+    error = 1.96 * values.std() / np.sqrt(len(values))
+    return {
+        "value": float(values.mean()),
+        "low": float(values.mean() - error),
+        "high": float(values.mean() + error),
+    }
+
+
+def _shift(old: Floats, new: Floats) -> float:
+    return float((new.mean() - old.mean()) / max(old.std(), 1e-9))
+
+
+def _matters(row: Shifted, tests: int) -> bool:
+    """More than chance, and large enough."""
+    return row.p is not None and row.shift is not None and row.p * tests < LEVEL and abs(row.shift) >= SHIFT
+
+
+def _known(name: Number, samples: Sequence[Sample]) -> Floats:
     values = np.array([sample.numbers.get(name, np.nan) for sample in samples], dtype=np.float64)
     return values[np.isfinite(values)]
 
 
 def _mix(
-    name: str, month: str, reference: Sequence[Sample], samples: Sequence[Sample], tests: int
-) -> tuple[dict[str, Any], list[Finding]]:
-    old, new = (Counter(getattr(sample, name) for sample in part) for part in (reference, samples))
-    row: dict[str, Any] = {"month": month, "counts": dict(sorted(new.items())), "distance": None, "p": None}
+    name: Mix, month: str, reference: Sequence[Sample], samples: Sequence[Sample], tests: int
+) -> tuple[MixMonth, list[Finding]]:
+    old, new = (Counter(str(getattr(sample, name)) for sample in part) for part in (reference, samples))
+    row = MixMonth(month=month, counts=dict(sorted(new.items())))
     names = sorted(set(old) | set(new))
     if min(old.total(), new.total()) < SMALLEST or len(names) < 2:
         return row, []
     distance = 0.5 * sum(abs(old[one] / old.total() - new[one] / new.total()) for one in names)
     p = float(chi2_contingency([[old[one] for one in names], [new[one] for one in names]]).pvalue)
-    row |= {"distance": distance, "p": p}
+    row = replace(row, distance=distance, p=p)
     if p * tests >= LEVEL or distance < MIX:
         return row, []
     strangers = [one for one in names if not old[one]]
@@ -135,23 +254,27 @@ def _mix(
     return row, [Finding(code="mix", month=month, text=text + (f"; new: {', '.join(strangers)}" if strangers else ""))]
 
 
-def _embedding(
-    month: str, reference: Sequence[Sample], samples: Sequence[Sample], tests: int
-) -> tuple[dict[str, Any], list[Finding]]:
+def _embedding(month: str, reference: Sequence[Sample], samples: Sequence[Sample]) -> tuple[Monthly, list[Finding]]:
     """Distance of the mean embeddings in deviations of the reference, against its distribution under permutation."""
     old, new = (
         np.array([sample.embedding for sample in part if sample.embedding is not None]) for part in (reference, samples)
     )
-    row: dict[str, Any] = {"month": month, "ecgs": len(new), "value": None, "p": None}
     if min(len(old), len(new)) < SMALLEST:
-        return row, []
+        return Monthly(month=month, ecgs=len(new)), []
     scale = old.std(axis=0) + 1e-9
     together = np.concatenate([old, new]) / scale
     stream = np.random.default_rng(0)
     found = _distance(together, len(old))
     chance = [_distance(stream.permutation(together), len(old)) for _ in range(PERMUTATIONS)]
     p = (1 + sum(one >= found for one in chance)) / (1 + PERMUTATIONS)
-    row |= {"value": found, "p": p, "low": float(np.quantile(chance, 0.025)), "high": float(np.quantile(chance, 0.975))}
+    row = Monthly(
+        month=month,
+        ecgs=len(new),
+        value=found,
+        p=p,
+        low=float(np.quantile(chance, 0.025)),
+        high=float(np.quantile(chance, 0.975)),
+    )
     # A permutation test cannot give less than one in PERMUTATIONS: the size decides beside it, not a divided level.
     if p > LEVEL or found < SHIFT:
         return row, []
@@ -168,26 +291,23 @@ def _distance(rows: Floats, split: int) -> float:
 
 def scores(
     label: str, reference: Sequence[Scored], current: Sequence[Scored]
-) -> tuple[list[dict[str, Any]], list[Finding]]:
+) -> tuple[tuple[ScoreMonth, ...], list[Finding]]:
     """How the probabilities of one label are spread, each month against the reference."""
     months = _by(current, "month")
     old = np.array([one.probability for one in reference])
     rows, findings = [], []
     for month, own in months.items():
         new = np.array([one.probability for one in own])
-        error = 1.96 * new.std() / np.sqrt(len(new))
-        row: dict[str, Any] = {"month": month, "ecgs": len(new), "value": float(new.mean()), "p": None, "psi": None}
-        row |= {"low": float(new.mean() - error), "high": float(new.mean() + error)}
+        row = ScoreMonth(month=month, ecgs=len(new), **_mean(new))
         if min(len(old), len(new)) >= SMALLEST:
-            p, shift = float(ks_2samp(old, new).pvalue), float((new.mean() - old.mean()) / max(old.std(), 1e-9))
-            row |= {"p": p, "psi": psi(old, new), "shift": shift}
-            if p * len(months) < LEVEL and abs(shift) >= SHIFT:
+            row = replace(row, p=float(ks_2samp(old, new).pvalue), psi=psi(old, new), shift=_shift(old, new))
+            if _matters(row, len(months)):
                 text = (
                     f"{label}: mean probability {new.mean():.3f} in {len(new)} ECGs, {old.mean():.3f} in the reference"
                 )
                 findings.append(Finding(code="score", month=month, text=text))
         rows.append(row)
-    return rows, findings
+    return tuple(rows), findings
 
 
 def psi(old: Floats, new: Floats, bins: int = 10) -> float:
@@ -200,32 +320,32 @@ def psi(old: Floats, new: Floats, bins: int = 10) -> float:
 
 def performance(
     label: str, rows: Sequence[Scored], *, expected: float | None, replicates: int = 400
-) -> tuple[dict[str, Any], list[Finding]]:
+) -> tuple[Performance, list[Finding]]:
     """AUROC and calibration by month, device and site, where outcomes are known; `expected` is the AUROC when judged."""
-    told: dict[str, Any] = {}
+    told: dict[Attribute, list[Measure]] = {"month": [], "device": [], "site": []}
     findings: list[Finding] = []
     known = [row for row in rows if row.outcome is not None]
-    for attribute in ("month", "device", "site"):
-        told[attribute] = []
+    for attribute, measured in told.items():
         for value, own in _by(known, attribute).items():
             row = _performance(value, own, replicates)
-            told[attribute].append(row)
+            measured.append(row)
             findings += _performance_findings(label, attribute, row, expected)
-    return told, findings
+    by_month, by_device, by_site = (tuple(own) for own in told.values())
+    return Performance(month=by_month, device=by_device, site=by_site), findings
 
 
-def _performance(value: str, rows: Sequence[Scored], replicates: int) -> dict[str, Any]:
+def _performance(value: str, rows: Sequence[Scored], replicates: int) -> Measure:
     y = np.array([row.outcome for row in rows], dtype=np.float64)
     p = np.array([row.probability for row in rows])
-    told: dict[str, Any] = {"of": value, "ecgs": len(y), "positives": int(y.sum()), "auroc": None, "intercept": None}
+    row = Measure(of=value, ecgs=len(y), positives=int(y.sum()))
     if min(y.sum(), (1 - y).sum()) < SMALLEST_POSITIVES:
-        return told
+        return row
     found = metrics.bootstrap(
         {"auroc": partial(_auroc, y, p), "intercept": partial(_intercept, y, p)},
         [row.patient for row in rows],
         replicates=replicates,
     )
-    return told | {name: interval.to_json() for name, interval in found.items()}
+    return replace(row, auroc=found["auroc"], intercept=found["intercept"])
 
 
 def _auroc(y: Floats, p: Floats, weights: Floats) -> float:
@@ -236,22 +356,20 @@ def _intercept(y: Floats, p: Floats, weights: Floats) -> float:
     return metrics.calibration_intercept(y, p, weights)
 
 
-def _performance_findings(
-    label: str, attribute: str, row: Mapping[str, Any], expected: float | None
-) -> Iterator[Finding]:
+def _performance_findings(label: str, attribute: Attribute, row: Measure, expected: float | None) -> Iterator[Finding]:
     """Only where even the favourable end of the interval is bad."""
-    auroc, intercept = row["auroc"], row["intercept"]
-    where = row["of"] if attribute == "month" else f"{attribute} {row['of']}"
-    if auroc and expected is not None and auroc["high"] < expected:
+    auroc, intercept = row.auroc, row.intercept
+    where = row.of if attribute == "month" else f"{attribute} {row.of}"
+    if auroc and expected is not None and auroc.high < expected:
         text = (
-            f"{label}: AUROC {auroc['value']:.3f} ({auroc['low']:.3f} to {auroc['high']:.3f}) on {row['ecgs']} ECGs, "
-            f"{row['positives']} positive; {expected:.3f} when it was judged"
+            f"{label}: AUROC {interval_text(auroc)} on {row.ecgs} ECGs, {row.positives} positive; {expected:.3f} when it "
+            "was judged"
         )
         yield Finding(code="auroc", month=where, text=text)
-    if intercept and (intercept["low"] > SHIFT or intercept["high"] < -SHIFT):
-        how = "too low" if intercept["value"] > 0 else "too high"
+    if intercept and (intercept.low > SHIFT or intercept.high < -SHIFT):
+        how = "too low" if intercept.value > 0 else "too high"
         text = (
-            f"{label}: probabilities are {how} on {row['ecgs']} ECGs (calibration intercept {intercept['value']:.2f}, "
-            f"{intercept['low']:.2f} to {intercept['high']:.2f})"
+            f"{label}: probabilities are {how} on {row.ecgs} ECGs (calibration intercept {intercept.value:.2f}, "
+            f"{intercept.low:.2f} to {intercept.high:.2f})"
         )
         yield Finding(code="calibration", month=where, text=text)

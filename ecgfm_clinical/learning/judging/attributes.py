@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ecgfm_clinical.ecg.beats import heart_rate
-from ecgfm_clinical.learning.cohort.building import Member
+from ecgfm_clinical.learning.cohort.members import Member
 from ecgfm_clinical.learning.cohort.sources import EcgSource
 from ecgfm_clinical.learning.cohort.statements import AF, PACED, SINUS, from_codes, from_words
 from ecgfm_clinical.learning.cohort.statements import Statements as _Statements

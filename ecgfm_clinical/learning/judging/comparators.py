@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfm_clinical.learning.cohort.building import Member
+from ecgfm_clinical.learning.cohort.members import Member
 
 AGE_SEX = "age and sex"
 RANDOM_ENCODER = "random encoder"

@@ -1,26 +1,26 @@
 """One head on the cohort's test patients: candidate, live model and both baselines side by side, then the gate."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgfm.finetuning import candidate as models
 from ecgfm.finetuning.candidate import Model, Place
-from ecgfm.finetuning.embedding import embed
-from ecgfm.finetuning.train import Split, train_linear
+from ecgfm.finetuning.train import Split
 from ecgfm.heads import HeadSpec
 from ecgfm.metrics import BOOTSTRAP_REPLICATES
 from ecgfm_clinical.errors import LearningError
-from ecgfm_clinical.learning.cohort.building import Cohort, Member
+from ecgfm_clinical.learning.cohort.members import Cohort, Member
 from ecgfm_clinical.learning.cohort.sources import EcgSource, Signals
 from ecgfm_clinical.learning.judging.attributes import subgroups
 from ecgfm_clinical.learning.judging.comparators import AGE_SEX, RANDOM_ENCODER, age_and_sex
 from ecgfm_clinical.learning.judging.gate import GateRules, refusals
+from ecgfm_clinical.learning.judging.judgement import LabelJudgement
 from ecgfm_clinical.learning.judging.label import TestSet, judge
+from ecgfm_clinical.learning.training import probe
 
 Floats = NDArray[np.float64]
 
@@ -29,8 +29,8 @@ Floats = NDArray[np.float64]
 class Judgement:
     """How one head did, label by label, and what the gate says to it."""
 
-    labels: dict[str, dict[str, Any]] = field(repr=False)  #: label -> JSON of `judging.judge`
-    tests: dict[str, TestSet] = field(repr=False)  #: label -> what was judged
+    labels: Mapping[str, LabelJudgement] = field(repr=False)
+    tests: Mapping[str, TestSet] = field(repr=False)  #: label -> what was judged
     refusals: tuple[str, ...]  #: empty where the candidate may be promoted
 
 
@@ -98,19 +98,8 @@ class Judge:
         untrained = models.random_model(like)
         split = Split(train=self.cohort.examples("train"), validation=self.cohort.examples("validation"))
         read = Signals(source=self.source)
-        rows = [
-            embed(
-                untrained.network,
-                part,
-                read,
-                cache=self.place.cache,
-                device=self.place.device,
-                progress=self.place.progress,
-            )
-            for part in (split.train, split.validation)
-        ]
-        probe = train_linear(untrained.network, like.spec(head), split, (rows[0], rows[1]))
-        fitted = Model(network=probe.network, specs=probe.network.specs, origin=RANDOM_ENCODER)
+        trained = probe(untrained.network, like.spec(head), split, read, self.place)
+        fitted = Model(network=trained.network, specs=trained.network.specs, origin=RANDOM_ENCODER)
         logits = models.segment_logits(fitted, head, self.cohort.examples("test"), read, self.place)
         return models.probabilities(replace(fitted.spec(head), calibration=None), logits)
 

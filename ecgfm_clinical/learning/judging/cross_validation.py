@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +15,37 @@ from sklearn.ensemble import RandomForestClassifier
 
 from ecgfm import metrics
 from ecgfm.finetuning.candidate import Model, Place, probabilities, segment_logits
-from ecgfm.finetuning.dataset import Example
-from ecgfm.finetuning.embedding import embed
-from ecgfm.finetuning.train import FineTuning, Method, Split, Trained, fine_tune, train_linear
+from ecgfm.finetuning.train import Split, Trained
 from ecgfm_clinical.errors import LearningError
-from ecgfm_clinical.learning.cohort.building import Cohort, Member
+from ecgfm_clinical.learning.cohort.members import Cohort, Flow, Member
 from ecgfm_clinical.learning.cohort.sources import EcgSource, Signals
-from ecgfm_clinical.learning.experiment import head_spec
+from ecgfm_clinical.learning.documents import Measured
 from ecgfm_clinical.learning.judging.comparators import AGE_SEX, age_and_sex, demographics
 from ecgfm_clinical.learning.judging.features import features
+from ecgfm_clinical.learning.training import Training, head_spec
 
 Floats = NDArray[np.float64]
 Tell = Callable[[str], None]
 FOREST = "random forest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelAcrossFolds:
+    """One label over all folds together."""
+
+    positives: int
+    auroc: Mapping[str, Measured]  #: of the model and of each baseline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossValidated:
+    """What came out."""
+
+    ecgs: int
+    patients: int
+    labels: Mapping[str, LabelAcrossFolds]
+    macro_auroc: Mapping[str, float]  #: mean over the labels
+    cohort: Flow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +56,12 @@ class CrossValidation:
     source: EcgSource = field(repr=False)
     model: Model = field(repr=False)
     place: Place
-    method: Method = "linear"
-    fine_tuning: FineTuning = field(default_factory=FineTuning)
+    training: Training = field(default_factory=Training)
     folds: int = 5
     runs: Path = field(default=Path("runs"))
     replicates: int = 1000
 
-    def run(self, tell: Tell) -> dict[str, Any]:
+    def run(self, tell: Tell) -> CrossValidated:
         """Per label: AUROC with its interval, of the model and of the baselines; raises LearningError, TrainingError."""
         members = self.cohort.members
         if self.folds < 3:
@@ -79,22 +95,13 @@ class CrossValidation:
         return probabilities(replace(fitted.spec("validated"), calibration=None), logits)
 
     def _train(self, fold: int, split: Split) -> Trained:
-        spec = head_spec("validated", self.cohort.labels, "As labelled in the archive.")
-        read = Signals(source=self.source)
-        if self.method == "linear":
-            kept = partial(self._embedded, read=read)
-            return train_linear(self.model.network, spec, split, (kept(split.train), kept(split.validation)))
-        settings = replace(self.fine_tuning, method=self.method)
-        return fine_tune(self.model.network, spec, split, read, settings, folder=self.runs / f"fold-{fold + 1}")
-
-    def _embedded(self, examples: Sequence[Example], read: Signals) -> list[NDArray[np.float32]]:
-        return embed(
+        return self.training.train(
             self.model.network,
-            examples,
-            read,
-            cache=self.place.cache,
-            device=self.place.device,
-            progress=self.place.progress,
+            head_spec("validated", self.cohort.labels, "As labelled in the archive."),
+            split,
+            Signals(source=self.source),
+            self.place,
+            folder=self.runs / f"fold-{fold + 1}",
         )
 
     def _numbers(self, members: Sequence[Member]) -> Floats:
@@ -120,29 +127,25 @@ class CrossValidation:
             forest.fit(numbers[rest][known], truth[known])
             found[FOREST][test, column] = forest.predict_proba(numbers[test])[:, 1]
 
-    def _table(self, members: Sequence[Member], scores: Mapping[str, Floats]) -> dict[str, Any]:
+    def _table(self, members: Sequence[Member], scores: Mapping[str, Floats]) -> CrossValidated:
         labels = np.array([member.example.labels for member in members])
-        told: dict[str, Any] = {
-            "ecgs": len(members),
-            "patients": len({m.example.patient for m in members}),
-            "labels": {},
-        }
+        found = {}
         for column, label in enumerate(self.cohort.labels):
             known = np.isfinite(labels[:, column])
             truth = labels[known, column]
             patients = [member.example.patient for member, is_known in zip(members, known, strict=True) if is_known]
             statistics = {name: partial(_auroc, truth, own[known, column]) for name, own in scores.items()}
-            found = metrics.bootstrap(statistics, patients, replicates=self.replicates)
-            told["labels"][label] = {
-                "positives": int(truth.sum()),
-                "auroc": {name: interval.to_json() for name, interval in found.items()},
-            }
-        return told | {
-            "macro_auroc": {
-                name: float(np.mean([own["auroc"][name]["value"] for own in told["labels"].values()]))
-                for name in scores
-            }
-        }
+            found[label] = LabelAcrossFolds(
+                positives=int(truth.sum()),
+                auroc=metrics.bootstrap(statistics, patients, replicates=self.replicates),
+            )
+        return CrossValidated(
+            ecgs=len(members),
+            patients=len({m.example.patient for m in members}),
+            labels=found,
+            macro_auroc={name: float(np.mean([own.auroc[name].value for own in found.values()])) for name in scores},
+            cohort=self.cohort.flow,
+        )
 
 
 def _auroc(truth: Floats, scores: Floats, weights: Floats) -> float:

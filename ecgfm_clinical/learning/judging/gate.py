@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from ecgfm.metrics import Interval
+from ecgfm_clinical.learning.judging.judgement import CHAMPION, LabelJudgement, Metric, interval_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,71 +21,57 @@ class GateRules:
     beat_baselines: bool = True  #: the AUROC must be above that of each baseline
 
 
-def refusals(label: str, judged: Mapping[str, Any], rules: GateRules) -> list[str]:
-    """Why this label does not pass; empty where it does. `judged` is the JSON of `judging.judge`."""
+def refusals(label: str, judged: LabelJudgement, rules: GateRules) -> list[str]:
+    """Why this label does not pass; empty where it does."""
     return [f"{label}: {reason}" for reason in _reasons(judged, rules)]
 
 
-def _reasons(judged: Mapping[str, Any], rules: GateRules) -> Iterator[str]:
-    positives = judged["positive_patients"]
-    if positives < rules.min_positives:
-        yield f"{positives} positive test patients, {rules.min_positives} needed"
-    if judged["negatives"] < rules.min_negatives:
-        yield f"{judged['negatives']} negative test ECGs, {rules.min_negatives} needed"
+def _reasons(judged: LabelJudgement, rules: GateRules) -> Iterator[str]:
+    if judged.positive_patients < rules.min_positives:
+        yield f"{judged.positive_patients} positive test patients, {rules.min_positives} needed"
+    if judged.negatives < rules.min_negatives:
+        yield f"{judged.negatives} negative test ECGs, {rules.min_negatives} needed"
     yield from _against_champion(judged, rules)
     yield from _against_baselines(judged, rules)
-    yield from _calibration(judged["metrics"], rules)
+    yield from _calibration(judged.metrics, rules)
 
 
-def _against_champion(judged: Mapping[str, Any], rules: GateRules) -> Iterator[str]:
-    champion = judged["compared"].get("champion")
+def _against_champion(judged: LabelJudgement, rules: GateRules) -> Iterator[str]:
+    champion = judged.compared.get(CHAMPION)
     if champion is None:
         return
-    low = champion["difference"]["low"]
-    if low is None or low < -rules.margin:
+    if not champion.difference.low >= -rules.margin:  # also where the difference is not defined, which is NaN
         yield (
-            f"not shown to be no worse than the live model: AUROC difference {_interval(champion['difference'])}, its "
+            f"not shown to be no worse than the live model: AUROC difference {interval_text(champion.difference)}, its "
             f"lower end must be above -{rules.margin:g}"
         )
-    for group in judged["subgroups"]:
-        difference = group["difference_champion"]
-        if difference is None or group["positives"] < rules.subgroup_positives:
+    for group in judged.subgroups:
+        difference = group.difference_champion
+        if difference is None or group.positives < rules.subgroup_positives:
             continue
-        if difference["value"] < -rules.subgroup_margin or difference["high"] < 0:
+        if difference.value < -rules.subgroup_margin or difference.high < 0:
             yield (
-                f"worse than the live model for {group['attribute']} {group['value']}: AUROC difference "
-                f"{_interval(difference)}, {group['positives']} positives"
+                f"worse than the live model for {group.attribute} {group.value}: AUROC difference "
+                f"{interval_text(difference)}, {group.positives} positives"
             )
 
 
-def _against_baselines(judged: Mapping[str, Any], rules: GateRules) -> Iterator[str]:
+def _against_baselines(judged: LabelJudgement, rules: GateRules) -> Iterator[str]:
     if not rules.beat_baselines:
         return
-    for name, other in judged["compared"].items():
-        if name != "champion" and not (other["difference"]["value"] or -1) > 0:
-            own = judged["metrics"]["auroc"]["value"]
-            yield f"no better than {name}: AUROC {own:.3f} against {other['auroc']['value']:.3f}"
+    for name, other in judged.compared.items():
+        if name != CHAMPION and not other.difference.value > 0:
+            yield f"no better than {name}: AUROC {judged.metrics['auroc'].value:.3f} against {other.auroc.value:.3f}"
 
 
-def _calibration(metrics: Mapping[str, Any], rules: GateRules) -> Iterator[str]:
+def _calibration(metrics: Mapping[Metric, Interval], rules: GateRules) -> Iterator[str]:
     slope, intercept = metrics["calibration_slope"], metrics["calibration_intercept"]
     if not _reaches(slope, *rules.slope):
-        yield f"calibration slope {_interval(slope)} does not reach {rules.slope[0]:g} to {rules.slope[1]:g}"
+        yield f"calibration slope {interval_text(slope)} does not reach {rules.slope[0]:g} to {rules.slope[1]:g}"
     if not _reaches(intercept, -rules.intercept, rules.intercept):
-        yield f"calibration intercept {_interval(intercept)} does not reach ±{rules.intercept:g}"
+        yield f"calibration intercept {interval_text(intercept)} does not reach ±{rules.intercept:g}"
 
 
-def _reaches(interval: Mapping[str, float | None], low: float, high: float) -> bool:
-    """Whether the interval and [low, high] have a point in common."""
-    return (
-        interval["low"] is not None
-        and interval["high"] is not None
-        and interval["low"] <= high
-        and interval["high"] >= low
-    )
-
-
-def _interval(interval: Mapping[str, float | None]) -> str:
-    if interval["value"] is None:
-        return "not defined"
-    return f"{interval['value']:.3f} ({interval['low']:.3f} to {interval['high']:.3f})"
+def _reaches(interval: Interval, low: float, high: float) -> bool:
+    """Whether the interval and [low, high] have a point in common; not where the interval is not defined (NaN)."""
+    return interval.low <= high and interval.high >= low

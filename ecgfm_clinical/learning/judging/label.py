@@ -1,24 +1,36 @@
 """How good one label's probabilities are on patients nobody trained on: figures, intervals, subgroups, comparisons.
 
-Everything is a pure function of arrays, and everything has an interval that draws patients, not ECGs. The result is plain
-JSON; `report` draws it, `gate` decides on it.
+Everything is a pure function of arrays, and everything has an interval that draws patients, not ECGs. `report` draws the
+result, `gate` decides on it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgfm import metrics
 from ecgfm.metrics import Interval, Statistic, finite
+from ecgfm_clinical.learning.judging.judgement import (
+    CHAMPION,
+    Benefit,
+    DrawnComparison,
+    Histogram,
+    LabelJudgement,
+    Metric,
+    Point,
+    Subgroup,
+)
 
 Floats = NDArray[np.float64]
 
 #: Threshold probabilities of the decision curve.
 DECISIONS = tuple(round(0.02 * step, 2) for step in range(1, 40))
+#: Figures of the probabilities themselves, and of the decisions at a threshold.
+PROBABILISTIC: tuple[Metric, ...] = ("auroc", "auprc", "brier", "calibration_slope", "calibration_intercept", "ece")
+RATES: tuple[Metric, ...] = ("sensitivity", "specificity", "ppv", "npv")
 #: A subgroup's AUROC is only computed from so many ECGs of each kind on; its counts are always shown.
 SMALLEST_SUBGROUP = 5
 
@@ -45,41 +57,39 @@ class TestSet:
         return self.threshold if self.thresholds is None else self.thresholds
 
 
-def judge(test: TestSet, *, replicates: int = metrics.BOOTSTRAP_REPLICATES, seed: int = 0) -> dict[str, Any]:
-    """Everything about one label, as JSON. Raises ValueError with one class only."""
+def judge(test: TestSet, *, replicates: int = metrics.BOOTSTRAP_REPLICATES, seed: int = 0) -> LabelJudgement:
+    """Everything about one label. Raises ValueError with one class only."""
     positives = int(test.labels.sum())
     if not 0 < positives < len(test.labels):
         raise ValueError(f"{positives} of {len(test.labels)} test ECGs are positive: both kinds are needed")
-    others = {**test.baselines, **({} if test.champion is None else {"champion": test.champion})}
-    draw = partial(metrics.bootstrap, patients=test.patients, replicates=replicates, seed=seed)
-    found = draw(_statistics(test, others))
+    others = {**test.baselines, **({} if test.champion is None else {CHAMPION: test.champion})}
+    found = metrics.bootstrap(_statistics(test, others), test.patients, replicates=replicates, seed=seed)
     curves = _curves(test, replicates, seed)
-    return {
-        "ecgs": len(test.labels),
-        "patients": len(set(test.patients)),
-        "positives": positives,
-        "negatives": len(test.labels) - positives,
-        "positive_patients": len({p for p, y in zip(test.patients, test.labels, strict=True) if y}),
-        "prevalence": positives / len(test.labels),
-        "replicates": replicates,
-        "threshold": test.threshold,
-        "metrics": {name: found[name].to_json() for name in _own_names(test)},
-        "compared": {name: _compared(test, name, other, found) for name, other in others.items()},
-        "reliability": _reliability(test, curves),
-        "decision_curve": _decision_curve(test, curves),
-        "roc": _roc(test.labels, test.probabilities),
-        "histogram": _histogram(test),
-        "subgroups": [
+    return LabelJudgement(
+        ecgs=len(test.labels),
+        patients=len(set(test.patients)),
+        positives=positives,
+        negatives=len(test.labels) - positives,
+        positive_patients=len({p for p, y in zip(test.patients, test.labels, strict=True) if y}),
+        prevalence=positives / len(test.labels),
+        replicates=replicates,
+        threshold=test.threshold,
+        metrics={name: found[name] for name in _own_names(test)},
+        compared={name: _compared(test, name, other, found) for name, other in others.items()},
+        reliability=_reliability(test, curves),
+        decision_curve=_decision_curve(test, curves),
+        roc=_roc(test.labels, test.probabilities),
+        histogram=_histogram(test),
+        subgroups=tuple(
             _subgroup(test, attribute, value, replicates, seed)
             for attribute, values in test.subgroups.items()
             for value in sorted(set(values))
-        ],
-    }
+        ),
+    )
 
 
-def _own_names(test: TestSet) -> list[str]:
-    names = ["auroc", "auprc", "brier", "calibration_slope", "calibration_intercept", "ece"]
-    return names + (["sensitivity", "specificity", "ppv", "npv"] if test.threshold is not None else [])
+def _own_names(test: TestSet) -> tuple[Metric, ...]:
+    return PROBABILISTIC if test.threshold is None else (*PROBABILISTIC, *RATES)
 
 
 def _statistics(test: TestSet, others: Mapping[str, Floats]) -> dict[str, Statistic]:
@@ -93,7 +103,7 @@ def _statistics(test: TestSet, others: Mapping[str, Floats]) -> dict[str, Statis
         "ece": lambda w: metrics.ece(y, p, w),
     }
     if test.threshold is not None:
-        for rate in ("sensitivity", "specificity", "ppv", "npv"):
+        for rate in RATES:
             found[rate] = partial(_rate, y, p, test.called_from, rate)
     for name, other in others.items():
         found[f"auroc {name}"] = partial(_auroc, y, other)
@@ -113,18 +123,16 @@ def _difference(y: Floats, p: Floats, other: Floats, weights: Floats) -> float:
     return metrics.auroc(y, p, weights) - metrics.auroc(y, other, weights)
 
 
-def _compared(test: TestSet, name: str, other: Floats, found: Mapping[str, Interval]) -> dict[str, Any]:
+def _compared(test: TestSet, name: str, other: Floats, found: Mapping[str, Interval]) -> DrawnComparison:
     """Beside another score: its AUROC and the paired difference; DeLong's test where no patient has two ECGs."""
-    told: dict[str, Any] = {
-        "auroc": found[f"auroc {name}"].to_json(),
-        "difference": found[f"difference {name}"].to_json(),
-        "delong_p": None,
-        "roc": _roc(test.labels, other),
-    }
     counts = min(test.labels.sum(), (1 - test.labels).sum())
-    if len(set(test.patients)) == len(test.patients) and counts >= 2:
-        told["delong_p"] = finite(metrics.delong(test.labels, test.probabilities, other).p_value)
-    return told
+    comparable = len(set(test.patients)) == len(test.patients) and counts >= 2
+    return DrawnComparison(
+        auroc=found[f"auroc {name}"],
+        difference=found[f"difference {name}"],
+        delong_p=finite(metrics.delong(test.labels, test.probabilities, other).p_value) if comparable else None,
+        roc=_roc(test.labels, other),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -153,74 +161,65 @@ def _curves(test: TestSet, replicates: int, seed: int) -> _Curves:
     )
 
 
-def _reliability(test: TestSet, curves: _Curves) -> list[dict[str, float]]:
+def _reliability(test: TestSet, curves: _Curves) -> tuple[metrics.Bin, ...]:
     """The bins; each interval is at least Wilson's, because a bin without a positive has nothing to draw from."""
-    return [
-        {
-            "count": one.count,
-            "predicted": one.predicted,
-            "observed": one.observed,
-            "low": min(one.low, float(low)),
-            "high": max(one.high, float(high)),
-        }
+    return tuple(
+        replace(one, low=min(one.low, float(low)), high=max(one.high, float(high)))
         for one, low, high in zip(metrics.reliability(test.labels, test.probabilities), *curves.observed, strict=True)
-    ]
+    )
 
 
-def _decision_curve(test: TestSet, curves: _Curves) -> list[dict[str, float]]:
-    return [
-        {
-            "threshold": t,
-            "model": metrics.net_benefit(test.labels, test.probabilities, t),
-            "low": float(low),
-            "high": float(high),
-            "all": metrics.net_benefit(test.labels, 1.0, t),
-        }
+def _decision_curve(test: TestSet, curves: _Curves) -> tuple[Benefit, ...]:
+    return tuple(
+        Benefit(
+            threshold=t,
+            model=metrics.net_benefit(test.labels, test.probabilities, t),
+            low=float(low),
+            high=float(high),
+            all=metrics.net_benefit(test.labels, 1.0, t),
+        )
         for t, low, high in zip(DECISIONS, *curves.net_benefit, strict=True)
-    ]
+    )
 
 
-def _roc(labels: Floats, scores: Floats, points: int = 100) -> list[list[float]]:
-    """[false positive rate, true positive rate] pairs from (0, 0) to (1, 1), thinned for drawing."""
+def _roc(labels: Floats, scores: Floats, points: int = 100) -> tuple[Point, ...]:
+    """From (0, 0) to (1, 1), thinned for drawing."""
     order = np.argsort(-scores, kind="stable")
     ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
     hits = np.cumsum(labels[order])[ends] / labels.sum()
     alarms = np.cumsum(1 - labels[order])[ends] / (1 - labels).sum()
     kept = np.unique(np.linspace(0, len(ends) - 1, min(points, len(ends))).astype(int))
-    return [[0.0, 0.0], *([float(alarms[i]), float(hits[i])] for i in kept)]
+    return ((0.0, 0.0), *((float(alarms[i]), float(hits[i])) for i in kept))
 
 
-def _histogram(test: TestSet) -> dict[str, list[int]]:
+def _histogram(test: TestSet) -> Histogram:
     edges = np.linspace(0, 1, 21)
-    return {
-        name: np.histogram(test.probabilities[test.labels == value], edges)[0].tolist()
-        for name, value in (("negative", 0), ("positive", 1))
-    }
+    negative, positive = (np.histogram(test.probabilities[test.labels == value], edges)[0] for value in (0, 1))
+    return Histogram(negative=tuple(negative.tolist()), positive=tuple(positive.tolist()))
 
 
-def _subgroup(test: TestSet, attribute: str, value: str, replicates: int, seed: int) -> dict[str, Any]:
+def _subgroup(test: TestSet, attribute: str, value: str, replicates: int, seed: int) -> Subgroup:
     inside = np.array([one == value for one in test.subgroups[attribute]])
     y, p = test.labels[inside], test.probabilities[inside]
     patients = [patient for patient, is_in in zip(test.patients, inside, strict=True) if is_in]
-    told: dict[str, Any] = {
-        "attribute": attribute,
-        "value": value,
-        "ecgs": len(y),
-        "patients": len(set(patients)),
-        "positives": int(y.sum()),
-        "auroc": None,
-        "difference_champion": None,
-        "sensitivity": None,
-        "specificity": None,
-    }
+    called = None
     if test.threshold is not None:
         own = test.called_from
         called = metrics.confusion(y, p, own[inside] if isinstance(own, np.ndarray) else own)
-        told |= {"sensitivity": finite(called.sensitivity), "specificity": finite(called.specificity)}
-    if min(y.sum(), (1 - y).sum()) < SMALLEST_SUBGROUP:
-        return told
-    statistics: dict[str, Statistic] = {"auroc": partial(_auroc, y, p)}
-    if test.champion is not None:
-        statistics["difference_champion"] = partial(_difference, y, p, test.champion[inside])
-    found = metrics.bootstrap(statistics, patients, replicates=min(replicates, 400), seed=seed)
-    return told | {name: own.to_json() for name, own in found.items()}
+    statistics: dict[str, Statistic] = {}
+    if min(y.sum(), (1 - y).sum()) >= SMALLEST_SUBGROUP:
+        statistics["auroc"] = partial(_auroc, y, p)
+        if test.champion is not None:
+            statistics["difference"] = partial(_difference, y, p, test.champion[inside])
+    found = metrics.bootstrap(statistics, patients, replicates=min(replicates, 400), seed=seed) if statistics else {}
+    return Subgroup(
+        attribute=attribute,
+        value=value,
+        ecgs=len(y),
+        patients=len(set(patients)),
+        positives=int(y.sum()),
+        auroc=found.get("auroc"),
+        difference_champion=found.get("difference"),
+        sensitivity=finite(called.sensitivity) if called else None,
+        specificity=finite(called.specificity) if called else None,
+    )

@@ -4,11 +4,16 @@ The headings follow the source attributes that US certification asks of predicti
 (HTI-1, 45 CFR 170.315(b)(11)(iv)(B)); where a bundle does not know something, the card says so.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+import math
+from collections.abc import Iterator
 
 from ecgfm.checkpoint import Bundle
-from ecgfm_clinical.learning.report.page import DEMO_NOTE, NAMES
+from ecgfm.metrics import Interval
+from ecgfm_clinical.learning.documents import plain
+from ecgfm_clinical.learning.judging.judgement import Figures
+from ecgfm_clinical.learning.provenance import Provenance, TrainingRecord
+from ecgfm_clinical.learning.report.document import DEMO_NOTE
+from ecgfm_clinical.learning.report.page import NAMES
 from ecgfm_clinical.wording import phrase
 
 UNKNOWN = "Not recorded in this bundle."
@@ -20,8 +25,7 @@ def card(bundle: Bundle) -> str:
 
 
 def _lines(bundle: Bundle) -> Iterator[str]:
-    provenance = bundle.provenance
-    made: Mapping[str, Any] = provenance.get("heads", {})
+    provenance = Provenance.of(bundle)
     yield f"# {bundle.name}, version {bundle.version}"
     yield f"\nModel `{bundle.model_id}`, weights SHA-256 `{bundle.weights_sha256}`, preprocessing `{bundle.preprocessing}`."
     if bundle.demo:
@@ -42,12 +46,13 @@ def _lines(bundle: Bundle) -> Iterator[str]:
     yield "use in patients or recordings that the cohort below excludes."
     yield "\n## How it was made"
     yield f"\nEncoder: {_origin(provenance)}"
-    for step in provenance.get("lineage", []):
-        yield f"- from {step['name']} {step['version']} (`{step['model_id'][:12]}`)"
+    for step in provenance.lineage:
+        yield f"- from {step.name} {step.version} (`{step.model_id[:12]}`)"
+    made = {head: record.trained for head, record in provenance.heads.items() if record.trained}
     if not made:
         yield f"\n{UNKNOWN}"
-    for head, told in made.items():
-        yield from _head(head, told)
+    for head, trained in made.items():
+        yield from _head(head, trained)
     yield "\n## Use of race, ethnicity, language, sexual orientation, gender identity, social determinants"
     yield "\nNone is an input. Sex and age are not inputs either; they are used to check performance by subgroup, above."
     yield "\n## External validation"
@@ -57,53 +62,48 @@ def _lines(bundle: Bundle) -> Iterator[str]:
     yield "promoted; `ecgfm-clinical model rollback` takes it back; `model history` says what was live when."
 
 
-def _origin(provenance: Mapping[str, Any]) -> str:
-    origin = provenance.get("origin") or {
-        key: value for key, value in provenance.items() if key not in ("heads", "lineage")
-    }
-    return (
-        "; ".join(f"{key}: {value}" for key, value in origin.items() if isinstance(value, str | int | float)) or UNKNOWN
-    )
+def _origin(provenance: Provenance) -> str:
+    told = (f"{key}: {value}" for key, value in provenance.origin.items() if isinstance(value, str | int | float))
+    return "; ".join(told) or UNKNOWN
 
 
-def _head(head: str, told: Mapping[str, Any]) -> Iterator[str]:
-    cohort = told["cohort"]
+def _head(head: str, trained: TrainingRecord) -> Iterator[str]:
+    cohort = trained.cohort
     yield f"\n### {head}"
-    if told.get("note"):
-        yield f"\n**{told['note']}**"
-    yield f"\nTrained at {told['site'] or 'a site that is not named'} on data as of {told['as_of']}, code {told['code_version']}."
-    training = {key: value for key, value in told["training"].items() if key != "tried"}
-    yield f"\n- Method and settings: {phrase(training)}"
-    yield f"- Labels: {phrase(cohort['rules'].get('labelling'))}"
-    yield f"- Calibration: {phrase(told['calibration'])}; operating point: {phrase(told['operating_point'])}"
-    for site, rule in told.get("site_operating_points", {}).items():
-        yield f"  - at {site}: {phrase(rule)}"
-    yield f"- Cohort `{cohort['digest'][:16]}`: {cohort['considered']} ECGs considered, {cohort['included']} of {cohort['patients']} patients"
-    for split, own in cohort["splits"].items():
-        yield f"  - {split}: {own['ecgs']} ECGs of {own['patients']} patients, positives: {phrase(own['positives'])}"
+    if trained.note:
+        yield f"\n**{trained.note}**"
+    yield f"\nTrained at {trained.site or 'a site that is not named'} on data as of {trained.as_of.isoformat()}, code {trained.code_version}."
+    settings = {key: value for key, value in trained.training.items() if key != "tried"}
+    yield f"\n- Method and settings: {phrase(settings)}"
+    yield f"- Labels: {phrase(cohort.rules.labelling)}"
+    yield f"- Calibration: {phrase(plain(trained.calibration))}; operating point: {phrase(plain(trained.operating_point))}"
+    for site, point in trained.site_operating_points.items():
+        yield f"  - at {site}: {phrase(plain(point))}"
+    yield f"- Cohort `{cohort.digest[:16]}`: {cohort.considered} ECGs considered, {cohort.included} of {cohort.patients} patients"
+    for split, own in cohort.splits.items():
+        yield f"  - {split}: {own.ecgs} ECGs of {own.patients} patients, positives: {phrase(own.positives)}"
     yield "- Left out, in this order:"
-    for step in cohort["steps"]:
-        if step["excluded"]:
-            yield f"  - {step['excluded']}: {step['text']}"
-    for label, judged in told["metrics"].items():
-        yield from _metrics(label, judged)
-    refusals = told.get("refusals")
-    yield f"- Gate: {'passed' if not refusals else 'refused: ' + '; '.join(refusals)}"
+    for step in cohort.steps:
+        if step.excluded:
+            yield f"  - {step.excluded}: {step.text}"
+    for label, figures in trained.metrics.items():
+        yield from _metrics(label, figures)
+    yield f"- Gate: {'passed' if not trained.refusals else 'refused: ' + '; '.join(trained.refusals)}"
 
 
-def _metrics(label: str, judged: Mapping[str, Any]) -> Iterator[str]:
-    yield f"\n{label} on {judged['ecgs']} test ECGs of {judged['patients']} patients, {judged['positives']} positive:"
+def _metrics(label: str, figures: Figures) -> Iterator[str]:
+    yield f"\n{label} on {figures.ecgs} test ECGs of {figures.patients} patients, {figures.positives} positive:"
     yield "\n| | value | 95 % interval |\n|---|---|---|"
-    for name, own in judged["metrics"].items():
+    for name, own in figures.metrics.items():
         yield f"| {NAMES[name]} | {_row(own)} |"
-    for name, other in judged["compared"].items():
-        yield f"| AUROC of {name} | {_row(other['auroc'])} |"
+    for other_name, other in figures.compared.items():
+        yield f"| AUROC of {other_name} | {_row(other.auroc)} |"
     yield "\n| subgroup | ECGs | positives | AUROC |\n|---|---|---|---|"
-    for group in judged["subgroups"]:
-        auroc = f"{group['auroc']['value']:.3f}" if group["auroc"] else "too few"
-        yield f"| {group['attribute']}: {group['value']} | {group['ecgs']} | {group['positives']} | {auroc} |"
+    for group in figures.subgroups:
+        auroc = f"{group.auroc.value:.3f}" if group.auroc else "too few"
+        yield f"| {group.attribute}: {group.value} | {group.ecgs} | {group.positives} | {auroc} |"
     yield ""
 
 
-def _row(own: Mapping[str, float | None]) -> str:
-    return "not defined | " if own["value"] is None else f"{own['value']:.3f} | {own['low']:.3f} to {own['high']:.3f}"
+def _row(own: Interval) -> str:
+    return f"{own.value:.3f} | {own.low:.3f} to {own.high:.3f}" if math.isfinite(own.value) else "not defined | "

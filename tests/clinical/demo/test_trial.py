@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from ecgfm.finetuning.dataset import Example
-from ecgfm_clinical.learning.cohort.building import Cohort, Member, SplitName
 from ecgfm_clinical.learning.cohort.labelling import Labelled
+from ecgfm_clinical.learning.cohort.members import AppliedRules, Cohort, Member, SplitName
 from ecgfm_clinical.staging.cohort_rows import EcgRow
 from tests.benchmarks.trial import held_out, pooled
 
@@ -33,7 +33,7 @@ def test_whoever_was_not_fitted_on_is_held_out_and_splits_of_the_training_stay()
         considered=3,
         steps=(),
         outcomes_left_out={},
-        rules={},
+        rules=AppliedRules(labelling={}),
     )
     # d comes later; by its hash it would be trained on the next time
     everyone = replace(first, members=(*first.members, member("d", "train")), considered=4)

@@ -14,7 +14,7 @@ from ecgfm.config import EncoderConfig
 from ecgfm.heads import REDUCED_LVEF
 from ecgfm.network import EcgFm
 from ecgfm_clinical.demo import clinic
-from ecgfm_clinical.learning.work import Workshop
+from ecgfm_clinical.learning.workshop import Workshop
 from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Received

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from ecgfm_clinical.learning.cohort.building import SPLITS, Cohort, CohortRules, build, split_of
+from ecgfm_clinical.learning.cohort.building import build
 from ecgfm_clinical.learning.cohort.labelling import Given, Labelled, Labelling, RaisedTroponin, ReducedLvef, usable
+from ecgfm_clinical.learning.cohort.members import SPLITS, Cohort, CohortRules, split_of
 from ecgfm_clinical.learning.cohort.statements import Statements, from_codes, from_words
+from ecgfm_clinical.learning.documents import plain
 from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeRow
 
 NOON = datetime(2031, 5, 6, 12, tzinfo=UTC)
@@ -26,7 +28,7 @@ def ecg(number: int = 1, patient: str = "p1", at: datetime | None = NOON, **chan
         "sampling_rate": 500.0,
         "samples": 5000,
         "age": 60.0,
-        "content": f"content {number}",
+        "recording": f"recording {number}",
     }
     return EcgRow(**(given | changes))
 
@@ -56,25 +58,19 @@ def lvef_cohort(ecgs: list[EcgRow], echoes: list[OutcomeRow], rules: CohortRules
     outcomes, left_out = usable(echoes, now=NOW)
     return build(
         ecgs,
-        ReducedLvef(outcomes=outcomes),
+        ReducedLvef(),
         rules or CohortRules(),
         now=NOW,
         evaluable=more.get("evaluable", all_evaluable),
+        outcomes=outcomes,
         outcomes_left_out=left_out,
     )
 
 
-def label_of(rule: Labelling, row: EcgRow | None = None) -> float | str:
-    found = rule.label(row or ecg())
+def label_of(rule: Labelling, results: Sequence[OutcomeRow] = (), row: EcgRow | None = None) -> float | str:
+    row = row or ecg()
+    found = rule.label(row, usable(results, now=NOW)[0].get(row.patient, ()))
     return found.labels[0] if isinstance(found, Labelled) else found.code
-
-
-def lvef(*echoes: OutcomeRow, **rules: Any) -> ReducedLvef:
-    return ReducedLvef(outcomes=usable(echoes, now=NOW)[0], **rules)
-
-
-def troponin(*draws: OutcomeRow, **rules: Any) -> RaisedTroponin:
-    return RaisedTroponin(outcomes=usable(draws, now=NOW)[0], **rules)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +95,7 @@ def troponin(*draws: OutcomeRow, **rules: Any) -> RaisedTroponin:
 def test_the_nearest_usable_echo_gives_the_label(
     echoes: list[OutcomeRow], rules: dict[str, Any], expected: float | str
 ) -> None:
-    assert label_of(lvef(*echoes, **rules)) == expected
+    assert label_of(ReducedLvef(**rules), echoes) == expected
 
 
 @pytest.mark.parametrize(
@@ -122,7 +118,7 @@ def test_the_nearest_usable_echo_gives_the_label(
 def test_troponins_near_the_ecg_give_the_label(
     draws: list[OutcomeRow], rules: dict[str, Any], expected: float | str
 ) -> None:
-    assert label_of(troponin(*draws, **rules)) == expected
+    assert label_of(RaisedTroponin(**rules), draws) == expected
 
 
 def test_exclusions_are_counted_in_order_and_add_up() -> None:
@@ -138,7 +134,7 @@ def test_exclusions_are_counted_in_order_and_add_up() -> None:
         ecg(9, patient="nobody"),
         ecg(10, at=NOON + timedelta(days=30)),
         ecg(11, patient="odd"),
-        ecg(12, content="content 1", at=NOON + timedelta(days=1)),
+        ecg(12, recording="recording 1", at=NOON + timedelta(days=1)),
         ecg(13, at=NOON + timedelta(hours=1)),
         ecg(14, patient="p2"),
         ecg(15, patient="unknown age", age=None),
@@ -171,7 +167,7 @@ def test_exclusions_are_counted_in_order_and_add_up() -> None:
     assert cohort.considered - sum(step.excluded for step in cohort.steps) == len(cohort.members) == 2
     assert [step.left for step in cohort.steps][-1] == 2
     assert cohort.outcomes_left_out == {"withdrawn": 1, "future": 0}
-    told = cohort.to_json()
+    told = plain(cohort.flow)
     assert sum(part["ecgs"] for part in told["splits"].values()) == told["included"] == 2
     assert "p1" not in str(told)
 
@@ -285,4 +281,4 @@ def test_the_words_of_a_cart(statements: tuple[str, ...], expected: set[str]) ->
 
 
 def test_a_cart_that_wrote_nothing_gives_no_label() -> None:
-    assert label_of(Statements(), ecg(statements=("", " "))) == "no-label"
+    assert label_of(Statements(), row=ecg(statements=("", " "))) == "no-label"

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from ecgfm.checkpoint import Bundle
 from ecgfm_clinical import wiring
 from ecgfm_clinical.errors import GateRefused, LearningError, ModelError, NotFound, StoreError
-from ecgfm_clinical.learning import governance, planning
+from ecgfm_clinical.learning import governance, models
 from ecgfm_clinical.learning.report.card import card
 from ecgfm_clinical.pipeline.live import LiveScorer, ShadowScorer
 from ecgfm_clinical.pipeline.scoring import Scorer
@@ -50,7 +50,7 @@ class House:
 
     def install(self, name: str) -> None:
         settings = self.settings.model_copy(update={"model": self.settings.model.model_copy(update={"bundle": name})})
-        planning.live_model(settings, self.registry, now=self.clock(), actor="service")
+        models.live_model(settings, self.registry, now=self.clock(), actor="service")
 
     def judge(self, name: str, *, reasons: tuple[str, ...] = (), champion: str = "first") -> None:
         row = self.rows[name]
@@ -233,7 +233,7 @@ def test_another_bundle_in_the_place_of_the_registered_one_is_refused(house: Hou
     with pytest.raises(ModelError, match="another model"):
         house.scorer(swapped)
     with pytest.raises(ModelError, match="put the registered bundle back"):
-        planning.opened(house.settings, swapped)
+        models.opened(house.settings, swapped)
 
 
 def test_the_shadow_answers_live_ecgs_and_sends_nothing(house: House, stage: Stage) -> None:
@@ -282,7 +282,7 @@ def test_states_and_card(house: House) -> None:
         "second": "live",
         "third": "shadow",
     }
-    text = card(planning.opened(house.settings, house.rows["second"]))
+    text = card(models.opened(house.settings, house.rows["second"]))
     assert "NOT FOR CLINICAL USE" in text
     for heading in ("Purpose", "Cautions", "External validation", "Maintenance", "race, ethnicity"):
         assert heading in text

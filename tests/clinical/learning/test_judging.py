@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from ecgfm_clinical.learning.documents import plain
 from ecgfm_clinical.learning.judging.gate import GateRules, refusals
+from ecgfm_clinical.learning.judging.judgement import LabelJudgement
 from ecgfm_clinical.learning.judging.label import TestSet, judge
 
 STREAM = np.random.default_rng(5)
@@ -34,12 +36,12 @@ def test_set(**changes: Any) -> TestSet:
 test_set.__test__ = False  # type: ignore[attr-defined]  # a helper, whatever its name
 
 
-def judged(**changes: Any) -> dict[str, Any]:
+def judged(**changes: Any) -> LabelJudgement:
     return judge(test_set(**changes), replicates=200)
 
 
 def test_a_judgement_is_complete_and_plain_json() -> None:
-    found = json.loads(json.dumps(judged(), allow_nan=False))
+    found = json.loads(json.dumps(plain(judged()), allow_nan=False))
     assert set(found["metrics"]) == {
         *("auroc", "auprc", "brier", "calibration_slope", "calibration_intercept", "ece"),
         *("sensitivity", "specificity", "ppv", "npv"),
@@ -60,29 +62,30 @@ def test_it_is_reproducible() -> None:
 
 
 def test_delong_is_left_out_where_patients_have_several_ecgs() -> None:
-    assert judged(patients=[f"p{n // 2}" for n in range(COUNT)])["compared"]["champion"]["delong_p"] is None
+    assert judged(patients=[f"p{n // 2}" for n in range(COUNT)]).compared["champion"].delong_p is None
 
 
 def test_a_small_subgroup_shows_its_counts_only() -> None:
     site = ["small"] * 4 + ["large"] * (COUNT - 4)
-    small = next(g for g in judged(subgroups={"site": site})["subgroups"] if g["value"] == "small")
-    assert (small["ecgs"], small["auroc"]) == (4, None)
+    small = next(g for g in judged(subgroups={"site": site}).subgroups if g.value == "small")
+    assert (small.ecgs, small.auroc) == (4, None)
 
 
 def test_rates_are_those_at_each_ecgs_own_operating_point() -> None:
     alone, never = judged(), judged(thresholds=np.full(COUNT, 2.0))
-    assert never["metrics"]["sensitivity"]["value"] == 0.0
-    assert all(group["sensitivity"] == 0.0 for group in never["subgroups"] if group["positives"])
-    mixed = judged(thresholds=np.where(np.arange(COUNT) % 2, 2.0, alone["threshold"]))
-    assert 0 < mixed["metrics"]["sensitivity"]["value"] < alone["metrics"]["sensitivity"]["value"]
+    assert never.metrics["sensitivity"].value == 0.0
+    assert all(group.sensitivity == 0.0 for group in never.subgroups if group.positives)
+    assert alone.threshold is not None
+    mixed = judged(thresholds=np.where(np.arange(COUNT) % 2, 2.0, alone.threshold))
+    assert 0 < mixed.metrics["sensitivity"].value < alone.metrics["sensitivity"].value
 
 
 def test_whole_curves_have_intervals_that_draw_patients() -> None:
     alone, twice = judged(), judged(patients=[f"p{n // 4}" for n in range(COUNT)])
-    for one in (*alone["decision_curve"], *twice["decision_curve"]):
-        assert one["low"] <= one["model"] <= one["high"]
-    for one in alone["reliability"]:
-        assert one["low"] <= one["observed"] <= one["high"]
+    for one in (*alone.decision_curve, *twice.decision_curve):
+        assert one.low <= one.model <= one.high
+    for bin_ in alone.reliability:
+        assert bin_.low <= bin_.observed <= bin_.high
     same = judged(
         labels=np.repeat(LABELS[: COUNT // 4], 4), probabilities=np.repeat(expit(ODDS[: COUNT // 4]), 4), champion=None
     )
@@ -92,7 +95,7 @@ def test_whole_curves_have_intervals_that_draw_patients() -> None:
         champion=None,
         patients=[f"p{n // 4}" for n in range(COUNT)],
     )
-    widths = [[one["high"] - one["low"] for one in told["decision_curve"][5:15]] for told in (same, four)]
+    widths = [[one.high - one.low for one in told.decision_curve[5:15]] for told in (same, four)]
     assert all(wide > narrow for narrow, wide in zip(*widths, strict=True)), "copies of one patient add nothing"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from ecgfm.calibration import NoOperatingPoint
+from ecgfm.calibration import NoOperatingPoint, OperatingRule
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import EcgFmError, NoHead, TrainingError
 from ecgfm.finetuning.train import FineTuning
@@ -21,9 +21,9 @@ from ecgfm_clinical import wiring
 from ecgfm_clinical.demo import clinic
 from ecgfm_clinical.errors import InputError, LearningError, ModelError
 from ecgfm_clinical.learning.drift.watch import watch
-from ecgfm_clinical.learning.experiment import Retrained
-from ecgfm_clinical.learning.work import Workshop
-from ecgfm_clinical.settings import Learning, OperatingPoint
+from ecgfm_clinical.learning.experiment import Judged
+from ecgfm_clinical.learning.workshop import Workshop
+from ecgfm_clinical.settings import Learning
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.contents import Contents, Merge
 from ecgfm_connectors.patient import Identifier
@@ -39,7 +39,7 @@ def with_learning(workshop: Workshop, **changes: object) -> Workshop:
     return replace(workshop, settings=workshop.settings.model_copy(update={"learning": learning}))
 
 
-def retrained(workshop: Workshop, head: str, **how: Any) -> Retrained:
+def retrained(workshop: Workshop, head: str, **how: Any) -> Judged:
     """What the first process of a run gives; helpers of a distributed run would give None."""
     done = workshop.retrain(head, **how)
     assert done is not None
@@ -263,8 +263,8 @@ def test_ecgs_whose_signal_retention_removed_are_counted_out(workshop: Workshop,
     with clinic_store.database.writer.begin() as connection:
         connection.execute(text("DELETE FROM signal"))
     told = watch(workshop).told
-    assert "retention" in told["inputs_missing"]
-    assert "reduced_lvef" in told["heads"]
+    assert "retention" in told.inputs_missing
+    assert "reduced_lvef" in told.heads
 
 
 def test_each_site_meets_its_own_operating_point_of_one_bundle(workshop: Workshop, clinic_store: Store) -> None:
@@ -287,7 +287,7 @@ def test_each_site_meets_its_own_operating_point_of_one_bundle(workshop: Worksho
         (score,) = scorer.evaluate(one, now=workshop.clock()).scores
         assert score.probability is None or score.threshold == spec.threshold("reduced_lvef", one.site)
     assert {one.site for one in staged} == {"North", "South"}
-    point = OperatingPoint(what="specificity", at_least=0.6)
+    point = OperatingRule(what="specificity", at_least=0.6)
     again = workshop.recalibrate("reduced_lvef", point, site="South", model=done.bundle.model_id, replicates=20)
     (new,) = again.bundle.heads
     assert new.threshold("reduced_lvef", "North") == north
@@ -298,8 +298,8 @@ def test_each_site_meets_its_own_operating_point_of_one_bundle(workshop: Worksho
 def test_evaluate_and_recalibrate_judge_again_and_keep_the_weights(workshop: Workshop) -> None:
     first = retrained(workshop, "reduced_lvef", replicates=20)
     judged = workshop.evaluate("reduced_lvef", model=first.bundle.model_id, replicates=20)
-    assert judged.judgement.labels["reduced_lvef"]["metrics"]["auroc"] is not None
-    point = OperatingPoint(what="specificity", at_least=0.8)
+    assert judged.judgement.labels["reduced_lvef"].metrics["auroc"].value > 0
+    point = OperatingRule(what="specificity", at_least=0.8)
     again = workshop.recalibrate("reduced_lvef", point, model=first.bundle.model_id, replicates=20)
     assert again.bundle.weights_sha256 == first.bundle.weights_sha256
     assert again.bundle.model_id != first.bundle.model_id

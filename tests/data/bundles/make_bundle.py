@@ -19,9 +19,9 @@ from ecgfm.synthetic import synthetic_ecgs
 from ecgfm.testing import tiny_network
 
 from ecgfm.checkpoint import Bundle
+from ecgfm.demo import demo_bundle
 from ecgfm.heads import INTERPRETATION, REDUCED_LVEF, TROPONIN, Isotonic, Platt
 from ecgfm.predictor import Predictor, Record
-from ecgfm_clinical.wiring import demo_bundle
 
 HEADS = (
     replace(

@@ -1,0 +1,48 @@
+"""A head's calibration and thresholds, chosen on validation ECGs: when it is trained, and when it is recalibrated."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgfm.calibration import OperatingRule
+from ecgfm.finetuning import candidate as models
+from ecgfm.finetuning.candidate import CalibrationMethod, Model, Place
+from ecgfm.finetuning.dataset import Example
+from ecgfm.heads import HeadSpec
+from ecgfm_clinical.learning.cohort.members import LEAST, Cohort
+from ecgfm_clinical.learning.cohort.sources import EcgSource, Signals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """The validation ECGs of one cohort with a head's logits. Its methods raise NoOperatingPoint, and ValueError with one
+    class only."""
+
+    examples: Sequence[Example] = field(repr=False)
+    sites: Sequence[str]  #: of each example
+    logits: Sequence[NDArray[np.float64]] = field(repr=False)  #: (segments, labels) of each
+
+    @classmethod
+    def of(cls, model: Model, head: str, cohort: Cohort, source: EcgSource, place: Place) -> "Validation":
+        """Raises NoHead, TrainingError."""
+        examples = cohort.examples("validation")
+        return cls(
+            examples=examples,
+            sites=[member.row.site for member in cohort.of("validation")],
+            logits=models.segment_logits(model, head, examples, Signals(source=source), place),
+        )
+
+    def calibrated(self, spec: HeadSpec, method: CalibrationMethod, rule: OperatingRule) -> HeadSpec:
+        """With a calibration of its own and the threshold that the rule then gives."""
+        spec = models.calibrated(spec, self.examples, self.logits, method)
+        return models.with_operating_points(spec, self.examples, self.logits, rule)
+
+    def at_sites(self, spec: HeadSpec, rules: Mapping[str, OperatingRule]) -> tuple[HeadSpec, dict[str, str]]:
+        """With the thresholds of sites that have a rule, and on which ECGs each was chosen; other sites' stay."""
+        found, chosen_on = models.with_site_operating_points(
+            spec, self.examples, self.logits, self.sites, rules, least=LEAST["validation"]
+        )
+        every = {**spec.site_operating_points, **found.site_operating_points}
+        return replace(found, site_operating_points=every), chosen_on

@@ -1,0 +1,57 @@
+"""Everything that decides what comes out of an experiment, besides its ECGs and the model it starts from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ecgfm.calibration import OperatingRule
+from ecgfm.checkpoint import Bundle
+from ecgfm.finetuning.candidate import CalibrationMethod
+from ecgfm_clinical.learning.cohort.labelling import Labelling
+from ecgfm_clinical.learning.cohort.members import CohortRules
+from ecgfm_clinical.learning.documents import Notes
+from ecgfm_clinical.learning.judging.gate import GateRules
+from ecgfm_clinical.learning.training import Training
+from ecgfm_clinical.settings import HeadRules
+
+#: What a threshold is chosen by where a site says nothing.
+DEFAULT_RULE = OperatingRule(what="sensitivity", at_least=0.9)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What one head learns, from whom, how, and by which rules it is judged."""
+
+    head: str
+    labelling: Labelling = field(repr=False)
+    training: Training = field(default_factory=Training)
+    cohort: CohortRules = field(default_factory=CohortRules)
+    evaluability: HeadRules = field(default_factory=HeadRules)
+    calibration: CalibrationMethod = "platt"
+    operating_point: OperatingRule = field(default=DEFAULT_RULE)
+    site_operating_points: Mapping[str, OperatingRule] = field(
+        default_factory=dict
+    )  #: of sites with a rule of their own
+    gate: GateRules = field(default_factory=GateRules)
+    site: str = ""
+    code_version: str = ""
+    note: str = ""  #: what every reader of the numbers must know, such as that outcomes are simulated
+    replicates: int = 1000
+    seed: int = 0
+
+    def options(self, base: Bundle) -> Notes:
+        """What makes two runs the same run: everything asked for, nothing of when."""
+        method = self.training.method
+        return {
+            "head": self.head,
+            "method": method,
+            "base": base.model_id,
+            "labelling": dict(self.labelling.to_json()),
+            "cohort": repr(self.cohort),
+            "evaluability": self.evaluability.model_dump(),
+            "fine_tuning": repr(self.training.fine_tuning) if method != "linear" else "",
+            "calibration": self.calibration,
+            "operating_point": str(self.operating_point),
+            "site_operating_points": {site: str(rule) for site, rule in self.site_operating_points.items()},
+            "gate": repr(self.gate),
+            "seed": self.seed,
+        }

@@ -1,0 +1,122 @@
+"""Learning on one installation: experiments on the staging store, published to its registry."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from ecgfm.calibration import OperatingRule
+from ecgfm.checkpoint import Bundle
+from ecgfm.finetuning.train import FineTuning, Method
+from ecgfm_clinical.learning import governance, models, planning
+from ecgfm_clinical.learning.cohort.members import Cohort
+from ecgfm_clinical.learning.cohort.sources import EcgSource, StagedEcgs
+from ecgfm_clinical.learning.experiment import Experiment, Judged
+from ecgfm_clinical.learning.folders import Folders
+from ecgfm_clinical.learning.training import Progress, quiet
+from ecgfm_clinical.settings import Settings
+from ecgfm_clinical.staging.registry import Registry
+from ecgfm_clinical.staging.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workshop:
+    """An installation's settings and store, and who works there."""
+
+    settings: Settings
+    store: Store
+    actor: str
+    clock: Callable[[], datetime]
+    progress: Progress = quiet
+
+    @property
+    def registry(self) -> Registry:
+        """The models of the store."""
+        return self.store.models
+
+    @property
+    def folders(self) -> Folders:
+        return planning.folders(self.settings)
+
+    def retrain(
+        self,
+        head: str,
+        *,
+        method: Method = "linear",
+        base: str | None = None,
+        fine_tuning: FineTuning | None = None,
+        note: str = "",
+        seed: int = 0,
+        replicates: int = 1000,
+    ) -> Judged | None:
+        """Train and judge a candidate from the store and register it. Raises LearningError, TrainingError, ModelError.
+
+        None in all but the first of several processes that torchrun started: they have helped to train, and are done.
+        """
+        now = self.clock()
+        champion = self._live(now)
+        start = champion if base is None else models.chosen(self.settings, self.registry, base)
+        made = self.experiment(
+            head, method=method, fine_tuning=fine_tuning, note=note, seed=seed, replicates=replicates
+        )
+        return made.retrain(start, champion, now=now)
+
+    def evaluate(self, head: str, *, model: str | None = None, replicates: int = 1000, note: str = "") -> Judged:
+        """Judge a model (the live one where none is named) on today's test patients. Raises LearningError, ModelError."""
+        now = self.clock()
+        champion = self._live(now)
+        bundle = champion if model is None else models.chosen(self.settings, self.registry, model)
+        return self.experiment(head, replicates=replicates, note=note).evaluate(bundle, champion, now=now)
+
+    def recalibrate(
+        self, head: str, rule: OperatingRule, *, site: str = "", model: str | None = None, replicates: int = 1000
+    ) -> Judged:
+        """A new version of a model (the live one where none is named), calibrated anew. Raises LearningError, ModelError."""
+        now = self.clock()
+        champion = self._live(now)
+        base = champion if model is None else models.chosen(self.settings, self.registry, model)
+        return self.experiment(head, replicates=replicates).recalibrate(base, champion, rule, site=site, now=now)
+
+    def cohort(self, head: str, as_of: datetime) -> tuple[Cohort, EcgSource]:
+        """The head's cohort as of a moment, and where its signals are. Raises InputError."""
+        return self.experiment(head).cohort(as_of)
+
+    def experiment(
+        self,
+        head: str,
+        *,
+        method: Method = "linear",
+        fine_tuning: FineTuning | None = None,
+        note: str = "",
+        seed: int = 0,
+        replicates: int = 1000,
+    ) -> Experiment:
+        """What the settings say of this head, on this store. Raises InputError."""
+        plan = planning.plan(
+            head,
+            planning.labelling(head, self.settings.learning),
+            self.settings,
+            method=method,
+            fine_tuning=fine_tuning,
+            note=note,
+            seed=seed,
+            replicates=replicates,
+        )
+        return Experiment(
+            plan=plan,
+            open_source=partial(StagedEcgs, self.store.cohorts),
+            folders=self.folders,
+            device=self.settings.model.device,
+            publish=self._register,
+            progress=self.progress,
+        )
+
+    def _live(self, now: datetime) -> Bundle:
+        row = models.live_model(self.settings, self.registry, now=now, actor=self.actor)
+        return models.opened(self.settings, row)
+
+    def _register(self, judged: Judged) -> None:
+        """Publish to the registry: a candidate, and the gate's verdict on it."""
+        now = self.clock()
+        path = models.registered_path(self.settings, judged.bundle)
+        governance.keep(self.registry, judged, path=path, now=now, actor=self.actor)

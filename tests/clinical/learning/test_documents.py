@@ -1,0 +1,105 @@
+"""What the version before this one wrote is read: its bundles, reports and drift reports; what is damaged is named."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ecgfm.checkpoint import Bundle
+from ecgfm.config import EncoderConfig
+from ecgfm.heads import HeadSpec
+from ecgfm_clinical.errors import LearningError
+from ecgfm_clinical.learning.documents import FORMAT_VERSION, parse, plain
+from ecgfm_clinical.learning.drift.report import DriftReport
+from ecgfm_clinical.learning.drift.report import page as drift_page
+from ecgfm_clinical.learning.judging.gate import GateRules, refusals
+from ecgfm_clinical.learning.provenance import Provenance
+from ecgfm_clinical.learning.report import document, page
+from ecgfm_clinical.learning.report.card import card
+
+#: Written by `retrain`, `model recalibrate` and `drift` as they were before their values had types.
+BEFORE = Path(__file__).parents[2] / "data" / "learning" / "before_types"
+
+
+def told(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((BEFORE / name).read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.fixture
+def bundle() -> Bundle:
+    """The manifest of a bundle with two heads, one of them recalibrated; its weights are not needed."""
+    manifest = told("bundle.json")
+    return Bundle(
+        path=BEFORE,
+        name=manifest["name"],
+        version=manifest["version"],
+        demo=manifest["demo"],
+        preprocessing=manifest["preprocessing"],
+        config=EncoderConfig.from_json(manifest["encoder"]),
+        heads=tuple(HeadSpec.from_json(entry) for entry in manifest["heads"]),
+        provenance=manifest["provenance"],
+        weights_sha256=manifest["weights"]["sha256"],
+    )
+
+
+def test_a_bundle_of_the_version_before_has_the_same_card(bundle: Bundle) -> None:
+    assert card(bundle) == (BEFORE / "card.md").read_text(encoding="utf-8")
+
+
+def test_what_a_bundle_says_of_its_heads_is_read_and_written_alike(bundle: Bundle) -> None:
+    found = Provenance.of(bundle)
+    assert found.to_json() == bundle.provenance
+    trained, recalibrated = found.heads["reduced_lvef"].trained, found.heads["reduced_lvef"].recalibrated
+    assert trained is not None
+    assert trained.cohort.splits["test"].positives["reduced_lvef"] > 0
+    assert trained.metrics["reduced_lvef"].metrics["auroc"].value > 0
+    assert recalibrated is not None
+    assert recalibrated.site == "Test clinic"
+    assert found.lineage[0].name == "base"
+
+
+def test_a_report_of_the_version_before_is_read_judged_and_written_alike(tmp_path: Path) -> None:
+    report = document.read(BEFORE)
+    judged = report.labels["reduced_lvef"]
+    assert refusals("x", judged, GateRules(min_positives=10_000))[0].endswith("10000 needed")
+    shown = page.write(report, tmp_path).read_text(encoding="utf-8")
+    assert shown.count("<svg") >= 5
+    again = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert again == {"format_version": FORMAT_VERSION, **told("report.json")}
+    assert document.read(tmp_path) == report
+
+
+def test_a_drift_report_of_the_version_before_is_read() -> None:
+    report = parse(DriftReport, told("drift.json"), what="drift.json")
+    assert [plain(finding) for finding in report.findings] == told("drift.json")["findings"]
+    assert drift_page(report).count("<svg") >= 5
+
+
+def test_what_is_not_defined_is_null_on_disk() -> None:
+    report = told("report.json")
+    report["labels"]["reduced_lvef"]["metrics"]["ppv"] = {"value": None, "low": None, "high": None}
+    found = parse(document.Report, report, what="report.json")
+    assert plain(found)["labels"]["reduced_lvef"]["metrics"]["ppv"] == {"value": None, "low": None, "high": None}
+    assert "not defined" in page.page(found)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"format_version": FORMAT_VERSION + 1}, "has format version 2, this program reads 1; update it"),
+        ({"labels": {"reduced_lvef": {}}}, r"report\.json cannot be read: labels\.reduced_lvef\.\w+: Field required"),
+        ({"as_of": "yesterday"}, r"report\.json cannot be read: as_of: "),
+    ],
+)
+def test_a_report_that_cannot_be_read_says_where(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    (tmp_path / "report.json").write_text(json.dumps(told("report.json") | change))
+    with pytest.raises(LearningError, match=words):
+        document.read(tmp_path)
+
+
+def test_a_file_that_is_no_json_is_named(tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text("{")
+    with pytest.raises(LearningError, match=r"report\.json cannot be read as JSON"):
+        document.read(tmp_path)
