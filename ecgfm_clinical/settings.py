@@ -17,8 +17,11 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from ecgfm.operating_rule import OperatingRule
 from ecgfm_clinical.codes import REASONS
 from ecgfm_clinical.errors import SettingsError
+from ecgfm_clinical.learning.cohort.assay_limits import AssayLimit
+from ecgfm_clinical.learning.judging.gate_rules import GateRules
 from ecgfm_connectors.outcomes import units
 from ecgfm_connectors.outcomes.site import SiteCode, SiteTable
 
@@ -334,15 +337,6 @@ class Destinations(_Part):
         return (*self.hl7, *self.file)
 
 
-class Assay(_Part):
-    """The 99th percentile of one troponin assay, for reports that carry none (OBX-7 empty)."""
-
-    assay: str = Field(min_length=1, description="name or code of the assay as the laboratory sends it")
-    limit: float = Field(gt=0)
-    unit: Literal["ng/L", "pg/mL", "ng/mL", "ug/L"] = "ng/L"
-    sex: Literal["M", "F"] | None = Field(default=None, description="for this sex only; for everyone where not set")
-
-
 class LvefLabels(_Part):
     """Which echo gives an ECG its label."""
 
@@ -357,36 +351,7 @@ class TroponinLabels(_Part):
     hours_before: float = Field(default=2, ge=0)
     hours_after: float = Field(default=6, ge=0)
     drop_after_peak: bool = Field(default=False, description="leave out ECGs recorded after the highest troponin")
-    assays: tuple[Assay, ...] = ()
-
-
-class OperatingPoint(_Part):
-    """How a trained head's threshold is chosen on validation ECGs."""
-
-    what: Literal["sensitivity", "specificity", "ppv"] = "sensitivity"
-    at_least: float = Field(default=0.90, gt=0, le=1)
-    prevalence: float | None = Field(
-        default=None, gt=0, lt=1, description="needed for ppv: of the people who are scored"
-    )
-
-    @model_validator(mode="after")
-    def _ppv_needs_its_prevalence(self) -> Self:
-        if self.what == "ppv" and self.prevalence is None:
-            raise ValueError("a rule on ppv needs the prevalence it is meant for")
-        return self
-
-
-class Gate(_Part):
-    """What must hold on untouched test patients before a candidate may be promoted."""
-
-    min_positives: int = Field(default=20, ge=1)
-    min_negatives: int = Field(default=20, ge=1)
-    margin: float = Field(default=0.05, ge=0, description="AUROC may be this much below the live model's at most")
-    subgroup_positives: int = Field(default=10, ge=1)
-    subgroup_margin: float = Field(default=0.10, ge=0)
-    slope: tuple[float, float] = (0.8, 1.25)
-    intercept: float = Field(default=0.3, ge=0)
-    beat_baselines: bool = True
+    assays: tuple[AssayLimit, ...] = ()
 
 
 class OutcomeCode(_Part):
@@ -436,19 +401,19 @@ class Learning(_Part):
     serial: Literal["all", "one-per-day", "first"] = "one-per-day"
     drop_if_outcome_first: bool = False
     calibration: Literal["platt", "isotonic", "none"] = "platt"
-    operating_points: Mapping[str, OperatingPoint] = Field(default_factory=dict, description="by head")
-    site_operating_points: Mapping[str, Mapping[str, OperatingPoint]] = Field(
+    operating_points: Mapping[str, OperatingRule] = Field(default_factory=dict, description="by head")
+    site_operating_points: Mapping[str, Mapping[str, OperatingRule]] = Field(
         default_factory=dict,
         description="by site, then by head: rules of sites that differ from the one above; a site is an ECG's institution, "
         "or the listener or source it came by where the ECG names none",
     )
-    gate: Gate = Gate()
+    gate: GateRules = GateRules()
 
-    def operating_point(self, head: str) -> OperatingPoint:
+    def operating_point(self, head: str) -> OperatingRule:
         """The rule of one head; a sensitivity of 90 % where none is given."""
-        return self.operating_points.get(head, OperatingPoint())
+        return self.operating_points.get(head, OperatingRule())
 
-    def operating_points_by_site(self, head: str) -> dict[str, OperatingPoint]:
+    def operating_points_by_site(self, head: str) -> dict[str, OperatingRule]:
         """The rules of one head at sites that have their own."""
         return {site: own[head] for site, own in self.site_operating_points.items() if head in own}
 
@@ -606,4 +571,6 @@ def read_settings(path: Path) -> Settings:
 
 
 def _plain(kind: str, message: str) -> str:
-    return "unknown key; compare with settings.example.toml" if kind == "extra_forbidden" else message
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):  # of a settings table, of a rule that one embeds
+        return "unknown key; compare with settings.example.toml"
+    return message

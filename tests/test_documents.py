@@ -1,5 +1,6 @@
 """What the documents name exists: links and anchors, commands and options, settings keys, codes, identifiers, files."""
 
+import dataclasses
 import doctest
 import importlib.util
 import os
@@ -195,22 +196,29 @@ def test_modules_and_scripts_that_are_run_exist(name: str) -> None:
 # --- settings ---------------------------------------------------------------------------------------------------------
 
 
-def _models(annotation: object) -> Iterator[type[BaseModel]]:
-    """The settings tables inside a field's type, through tuples, mappings and unions."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def _models(annotation: object) -> Iterator[type]:
+    """The settings tables inside a field's type, through tuples, mappings and unions; embedded rules are dataclasses."""
+    if isinstance(annotation, type) and (issubclass(annotation, BaseModel) or dataclasses.is_dataclass(annotation)):
         yield annotation
     elif get_origin(annotation) is not None or isinstance(annotation, UnionType) or annotation is Union:
         for inside in get_args(annotation):
             yield from _models(inside)
 
 
-def _keys(model: type[BaseModel], *above: str) -> Iterator[tuple[str, ...]]:
+def _fields(model: type) -> Iterator[tuple[str, object]]:
+    if issubclass(model, BaseModel):
+        yield from ((name, field.annotation) for name, field in model.model_fields.items())
+    elif dataclasses.is_dataclass(model):
+        yield from ((field.name, field.type) for field in dataclasses.fields(model))
+
+
+def _keys(model: type, *above: str) -> Iterator[tuple[str, ...]]:
     """The path of every key; names that the site chooses (a head, a site) are left out."""
-    for name, field in model.model_fields.items():
+    for name, annotation in _fields(model):
         if model is Settings and name == "folder":
             continue  # set by the reader
         yield (*above, name)
-        for inside in _models(field.annotation):
+        for inside in _models(annotation):
             yield from _keys(inside, *above, name)
 
 

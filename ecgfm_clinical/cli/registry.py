@@ -232,7 +232,7 @@ def recalibrate(
     settings: SettingsOption = None,
 ) -> None:
     """Calibrate a head and choose its operating point anew on today's validation patients: a new version, a new candidate."""
-    from ecgfm.calibration import OperatingRule
+    from ecgfm.operating_rule import OperatingRule
     from ecgfm_clinical import liveness, wiring
     from ecgfm_clinical.errors import InputError
     from ecgfm_clinical.learning.workshop import Workshop

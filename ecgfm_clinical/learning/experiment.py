@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from ecgfm.calibration import NoOperatingPoint, OperatingRule
+from ecgfm.calibration import NoOperatingPoint
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import TrainingError
 from ecgfm.finetuning import candidate as models
 from ecgfm.finetuning.candidate import Model, Place
 from ecgfm.finetuning.train import Split, Trained
+from ecgfm.operating_rule import OperatingRule
 from ecgfm.training.team import Team
 from ecgfm_clinical.errors import LearningError
 from ecgfm_clinical.learning.cohort.building import gather

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfm.calibration import OperatingRule
 from ecgfm.finetuning import candidate as models
 from ecgfm.finetuning.candidate import CalibrationMethod, Model, Place
 from ecgfm.finetuning.dataset import Example
 from ecgfm.heads import HeadSpec
+from ecgfm.operating_rule import OperatingRule
 from ecgfm_clinical.learning.cohort.members import LEAST, Cohort
 from ecgfm_clinical.learning.cohort.sources import EcgSource, Signals
 

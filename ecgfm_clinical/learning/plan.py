@@ -3,18 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ecgfm.calibration import OperatingRule
 from ecgfm.checkpoint import Bundle
 from ecgfm.finetuning.candidate import CalibrationMethod
+from ecgfm.operating_rule import OperatingRule
 from ecgfm_clinical.learning.cohort.labelling import Labelling
 from ecgfm_clinical.learning.cohort.members import CohortRules
 from ecgfm_clinical.learning.documents import Notes
-from ecgfm_clinical.learning.judging.gate import GateRules
+from ecgfm_clinical.learning.judging.gate_rules import GateRules
 from ecgfm_clinical.learning.training import Training
 from ecgfm_clinical.settings import HeadRules
-
-#: What a threshold is chosen by where a site says nothing.
-DEFAULT_RULE = OperatingRule(what="sensitivity", at_least=0.9)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +24,7 @@ class Plan:
     cohort: CohortRules = field(default_factory=CohortRules)
     evaluability: HeadRules = field(default_factory=HeadRules)
     calibration: CalibrationMethod = "platt"
-    operating_point: OperatingRule = field(default=DEFAULT_RULE)
+    operating_point: OperatingRule = field(default_factory=OperatingRule)
     site_operating_points: Mapping[str, OperatingRule] = field(
         default_factory=dict
     )  #: of sites with a rule of their own

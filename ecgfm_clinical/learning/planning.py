@@ -4,20 +4,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from ecgfm.calibration import OperatingRule
 from ecgfm.finetuning.train import LOW_RANK, FineTuning, Method
 from ecgfm.version import version
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.learning.cohort.archive import Archive
 from ecgfm_clinical.learning.cohort.labelling import Given, Labelling, RaisedTroponin, ReducedLvef
-from ecgfm_clinical.learning.cohort.measurements import AssayLimit
 from ecgfm_clinical.learning.cohort.members import CohortRules
 from ecgfm_clinical.learning.cohort.statements import Statements
 from ecgfm_clinical.learning.folders import Folders
-from ecgfm_clinical.learning.judging.gate import GateRules
 from ecgfm_clinical.learning.plan import Plan
 from ecgfm_clinical.learning.training import Training
-from ecgfm_clinical.settings import Learning, OperatingPoint, Settings, TroponinLabels
+from ecgfm_clinical.settings import Learning, Settings, TroponinLabels
 
 HEADS = ("reduced_lvef", "troponin", "interpretation")
 
@@ -42,7 +39,7 @@ def labelling(head: str, learning: Learning) -> Labelling:
 
 def _troponin(rules: TroponinLabels) -> RaisedTroponin:
     return RaisedTroponin(
-        limits=tuple(AssayLimit(assay=one.assay, limit=one.limit, unit=one.unit, sex=one.sex) for one in rules.assays),
+        limits=rules.assays,
         select=rules.select,
         before=timedelta(hours=rules.hours_before),
         after=timedelta(hours=rules.hours_after),
@@ -91,22 +88,12 @@ def plan(
         ),
         evaluability=rules,
         calibration=learning.calibration,
-        operating_point=operating_rule(learning.operating_point(head)),
-        site_operating_points={
-            site: operating_rule(point) for site, point in learning.operating_points_by_site(head).items()
-        },
-        gate=gate_rules(learning),
+        operating_point=learning.operating_point(head),
+        site_operating_points=learning.operating_points_by_site(head),
+        gate=learning.gate,
         site=settings.site.name,
         code_version=version(),
         note=note,
         replicates=replicates,
         seed=seed,
     )
-
-
-def operating_rule(point: OperatingPoint) -> OperatingRule:
-    return OperatingRule(what=point.what, at_least=point.at_least, prevalence=point.prevalence)
-
-
-def gate_rules(learning: Learning) -> GateRules:
-    return GateRules(**learning.gate.model_dump())

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from ecgfm.calibration import OperatingRule
 from ecgfm.checkpoint import Bundle
 from ecgfm.finetuning.candidate import CalibrationMethod
+from ecgfm.operating_rule import OperatingRule
 from ecgfm_clinical.learning.cohort.members import Flow
 from ecgfm_clinical.learning.documents import Instant, Notes, parse, plain
-from ecgfm_clinical.learning.judging.gate import GateRules
+from ecgfm_clinical.learning.judging.gate_rules import GateRules
 from ecgfm_clinical.learning.judging.judgement import Figures
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from ecgfm.calibration import OperatingRule
 from ecgfm.checkpoint import Bundle
 from ecgfm.finetuning.train import FineTuning, Method
+from ecgfm.operating_rule import OperatingRule
 from ecgfm_clinical.learning import governance, models, planning
 from ecgfm_clinical.learning.cohort.members import Cohort
 from ecgfm_clinical.learning.cohort.sources import EcgSource, StagedEcgs

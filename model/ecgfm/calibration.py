@@ -4,9 +4,7 @@ Both are fitted on validation ECGs, never on the ones that judge. A calibration 
 probabilities are aggregated, as the predictor does, so it is also fitted through that aggregation.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,32 +13,9 @@ from scipy.special import expit
 
 from ecgfm.heads import Aggregation, Isotonic, Platt, aggregate
 from ecgfm.metrics import SMALLEST, confusion
+from ecgfm.operating_rule import OperatingRule
 
 Floats = NDArray[np.float64]
-Rule = Literal["sensitivity", "specificity", "ppv"]
-RULES: Mapping[str, Rule] = {"sensitivity": "sensitivity", "specificity": "specificity", "ppv": "ppv"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperatingRule:
-    """How a threshold is chosen: the most useful one at which `what` is at least `at_least`.
-
-    Raises ValueError where a PPV is asked for without the prevalence it is meant for, or a number is no share.
-    """
-
-    what: Rule
-    at_least: float
-    prevalence: float | None = None  #: for `ppv`: of the people who will be scored, not of the sample
-
-    def __post_init__(self) -> None:
-        if not 0 < self.at_least <= 1:
-            raise ValueError(f"{self.what} of at least {self.at_least} is no share between 0 and 1")
-        if self.what == "ppv" and (self.prevalence is None or not 0 < self.prevalence < 1):
-            raise ValueError("a rule on the positive predictive value needs the prevalence (0 to 1) it is meant for")
-
-    def __str__(self) -> str:
-        prevalence = f" at prevalence {self.prevalence:g}" if self.what == "ppv" else ""
-        return f"{self.what} >= {self.at_least:g}{prevalence}"
 
 
 class NoOperatingPoint(ValueError):

@@ -39,6 +39,21 @@ def test_an_empty_file_gives_the_defaults_with_a_store_beside_it(tmp_path: Path)
             "[heads.troponin]\nallow = ['nosie', 'noise']",
             "heads.troponin: Value error, allow names no reason code: nosie;",
         ),
+        ("[learning.gate]\nmargn = 0.1", "learning.gate.margn: unknown key"),
+        ("[learning.gate]\nmin_positives = 0", "learning.gate.min_positives: "),
+        (
+            "[learning.operating_points.troponin]\nat_last = 0.1",
+            "learning.operating_points.troponin.at_last: unknown key",
+        ),
+        ("[learning.operating_points.troponin]\nat_least = 90", "90.0 is no share"),
+        ("[learning.operating_points.troponin]\nwhat = 'ppv'", "a rule on ppv needs the prevalence"),
+        (
+            "[learning.site_operating_points.North.troponin]\nwhat = 'guess'",
+            "learning.site_operating_points.North.troponin.what: ",
+        ),
+        ("[[learning.troponin.assays]]\nassay='a'\nlimit=1\nunits='ng/L'", "assays.0.units: unknown key"),
+        ("[[learning.troponin.assays]]\nassay='a'\nlimit=0", "assays.0.limit: "),
+        ("[[learning.troponin.assays]]\nlimit=1", "assays.0.assay: Field required"),
         ("[site", "is not TOML"),
     ],
 )

@@ -27,12 +27,12 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from ecgfm.calibration import OperatingRule
 from ecgfm.checkpoint import Bundle
 from ecgfm.finetuning.candidate import Model
 from ecgfm.finetuning.train import FineTuning
 from ecgfm.heads import INTERPRETATION, INTERPRETATION_LABELS, REDUCED_LVEF, TROPONIN
 from ecgfm.network import EcgFm
+from ecgfm.operating_rule import OperatingRule
 from ecgfm_clinical.learning.cohort.labelling import Given
 from ecgfm_clinical.learning.experiment import Experiment, Judged
 from ecgfm_clinical.learning.folders import Folders

@@ -5,8 +5,9 @@ import pytest
 from scipy.special import expit
 
 from ecgfm import metrics
-from ecgfm.calibration import NoOperatingPoint, OperatingRule, choose_threshold, fit_isotonic, fit_platt
+from ecgfm.calibration import NoOperatingPoint, choose_threshold, fit_isotonic, fit_platt
 from ecgfm.heads import HeadSpec, Isotonic, aggregate
+from ecgfm.operating_rule import OperatingRule
 
 
 def two_segments(count: int = 4000) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -6,9 +6,8 @@ is decided where all of it lies on one side of the threshold, or, if it is at mo
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
+from ecgfm_clinical.learning.cohort.assay_limits import AssayLimit
 from ecgfm_clinical.staging.cohort_rows import OutcomeRow
 from ecgfm_connectors.patient import Sex
 
@@ -26,16 +25,6 @@ class Unusable(ValueError):
         super().__init__(text)
         self.code = code
         self.text = text
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssayLimit:
-    """The 99th percentile of one troponin assay, for reports that carry none (OBX-7 empty)."""
-
-    assay: str  #: text of OBX-17 or code of OBX-3 that names the assay; compared without regard to case
-    limit: float
-    unit: str = "ng/L"
-    sex: Literal["M", "F"] | None = None  #: None = for everyone
 
 
 def interval(row: OutcomeRow, scale: float, *, top: float = math.inf) -> tuple[float, float]:

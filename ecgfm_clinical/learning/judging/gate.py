@@ -1,24 +1,10 @@
 """May this candidate be promoted? Rules on its judgement; every rule that does not hold is a sentence with its numbers."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from ecgfm.metrics import Interval
+from ecgfm_clinical.learning.judging.gate_rules import GateRules
 from ecgfm_clinical.learning.judging.judgement import CHAMPION, LabelJudgement, Metric, interval_text
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateRules:
-    """What must hold on the test patients, for each label."""
-
-    min_positives: int = 20  #: positive test patients; fewer cannot carry a decision
-    min_negatives: int = 20
-    margin: float = 0.05  #: the AUROC may be this much below the live model's at most (lower end of the difference)
-    subgroup_positives: int = 10  #: smaller subgroups are shown but not judged
-    subgroup_margin: float = 0.10  #: a subgroup's AUROC may be this much below the live model's at most
-    slope: tuple[float, float] = (0.8, 1.25)  #: the calibration slope's interval must reach into this range
-    intercept: float = 0.3  #: and the intercept's into ± this
-    beat_baselines: bool = True  #: the AUROC must be above that of each baseline
 
 
 def refusals(label: str, judged: LabelJudgement, rules: GateRules) -> list[str]:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ecgfm.calibration import NoOperatingPoint, OperatingRule, choose_threshold, fit_isotonic, fit_platt
+from ecgfm.calibration import NoOperatingPoint, choose_threshold, fit_isotonic, fit_platt
 from ecgfm.checkpoint import Bundle
 from ecgfm.config import EncoderConfig
 from ecgfm.errors import NoHead
@@ -23,6 +23,7 @@ from ecgfm.finetuning.dataset import Example, Reader, label_matrix
 from ecgfm.finetuning.embedding import Progress, embed, encoder_digest
 from ecgfm.heads import Calibration, HeadSpec, aggregate
 from ecgfm.network import EcgFm
+from ecgfm.operating_rule import OperatingRule
 
 CalibrationMethod = Literal["platt", "isotonic", "none"]
 

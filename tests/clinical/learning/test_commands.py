@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from ecgfm_clinical.cli import app
 from ecgfm_clinical.demo import clinic
-from ecgfm_clinical.errors import ClinicalError, GateRefused, NotFound
+from ecgfm_clinical.errors import ClinicalError, GateRefused, InputError, NotFound
 from ecgfm_connectors.testing import dicom_writer
 from tests.helpers.fakes import Clock
 
@@ -181,6 +181,7 @@ def test_what_cannot_be_done_is_one_sentence(command: Command) -> None:
     assert "neither a bundle folder nor a registered model" in command(
         "retrain", "reduced_lvef", "--from", "nothing", fails=NotFound
     )
+    assert "needs --prevalence" in command("model", "recalibrate", "reduced_lvef", "--what", "ppv", fails=InputError)
 
 
 def test_the_demo_commands_exist() -> None:

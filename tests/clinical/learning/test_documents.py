@@ -13,7 +13,8 @@ from ecgfm_clinical.errors import LearningError
 from ecgfm_clinical.learning.documents import FORMAT_VERSION, parse, plain
 from ecgfm_clinical.learning.drift.report import DriftReport
 from ecgfm_clinical.learning.drift.report import page as drift_page
-from ecgfm_clinical.learning.judging.gate import GateRules, refusals
+from ecgfm_clinical.learning.judging.gate import refusals
+from ecgfm_clinical.learning.judging.gate_rules import GateRules
 from ecgfm_clinical.learning.provenance import Provenance
 from ecgfm_clinical.learning.report import document, page
 from ecgfm_clinical.learning.report.card import card
@@ -45,7 +46,7 @@ def bundle() -> Bundle:
 
 
 def test_a_bundle_of_the_version_before_has_the_same_card(bundle: Bundle) -> None:
-    assert card(bundle) == (BEFORE / "card.md").read_text(encoding="utf-8")
+    assert card(bundle) == (BEFORE / "card.txt").read_text(encoding="utf-8")
 
 
 def test_what_a_bundle_says_of_its_heads_is_read_and_written_alike(bundle: Bundle) -> None:

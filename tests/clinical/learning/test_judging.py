@@ -8,7 +8,8 @@ import pytest
 from scipy.special import expit
 
 from ecgfm_clinical.learning.documents import plain
-from ecgfm_clinical.learning.judging.gate import GateRules, refusals
+from ecgfm_clinical.learning.judging.gate import refusals
+from ecgfm_clinical.learning.judging.gate_rules import GateRules
 from ecgfm_clinical.learning.judging.judgement import LabelJudgement
 from ecgfm_clinical.learning.judging.label import TestSet, judge
 

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from ecgfm.calibration import NoOperatingPoint, OperatingRule
+from ecgfm.calibration import NoOperatingPoint
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import EcgFmError, NoHead, TrainingError
 from ecgfm.finetuning.train import FineTuning
+from ecgfm.operating_rule import OperatingRule
 from ecgfm.predictor import Predictor
 from ecgfm.records import Record
 from ecgfm_clinical import wiring
@@ -22,6 +23,8 @@ from ecgfm_clinical.demo import clinic
 from ecgfm_clinical.errors import InputError, LearningError, ModelError
 from ecgfm_clinical.learning.drift.watch import watch
 from ecgfm_clinical.learning.experiment import Judged
+from ecgfm_clinical.learning.provenance import Provenance
+from ecgfm_clinical.learning.report.card import card
 from ecgfm_clinical.learning.workshop import Workshop
 from ecgfm_clinical.settings import Learning
 from ecgfm_clinical.staging.store import Store
@@ -305,3 +308,12 @@ def test_evaluate_and_recalibrate_judge_again_and_keep_the_weights(workshop: Wor
     assert again.bundle.model_id != first.bundle.model_id
     assert again.bundle.provenance["heads"]["reduced_lvef"]["recalibrated"]["operating_point"] == "specificity >= 0.8"
     assert isinstance(Bundle.read(again.bundle.path), Bundle)
+
+
+def test_a_head_that_came_with_its_bundle_has_a_card_after_it_was_recalibrated(workshop: Workshop) -> None:
+    done = workshop.recalibrate("reduced_lvef", OperatingRule(what="sensitivity", at_least=0.7), replicates=2)
+    assert "Not recorded in this bundle" in card(done.bundle)
+    record = Provenance.of(done.bundle).heads["reduced_lvef"]
+    assert record.trained is None
+    assert record.recalibrated is not None
+    assert record.recalibrated.operating_point == "sensitivity >= 0.7"
