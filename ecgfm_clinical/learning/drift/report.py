@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import PlainSerializer
 
 from ecgfm_clinical.learning.documents import Instant, plain, write_document, write_text
-from ecgfm_clinical.learning.drift.detection import NUMBERS, Finding, Inputs, Measure, Monthly, Performance, ScoreMonth
+from ecgfm_clinical.learning.drift.samples import NUMBERS, Finding, Inputs, Measure, Monthly, Performance, ScoreMonth
 from ecgfm_clinical.learning.report import figures
 from ecgfm_clinical.learning.report.figures import Dot
 from ecgfm_clinical.learning.report.page import STYLE

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from ecgfm_clinical.learning.drift.detection import Sample, Scored, inputs, performance, psi, scores
+from ecgfm_clinical.learning.drift.detection import inputs, performance, psi, scores
+from ecgfm_clinical.learning.drift.samples import Sample, Scored
 
 STREAM = np.random.default_rng(11)
 
