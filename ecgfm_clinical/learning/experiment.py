@@ -11,8 +11,8 @@ from pathlib import Path
 from ecgfm.calibration import NoOperatingPoint
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import TrainingError
-from ecgfm.finetuning import candidate as models
-from ecgfm.finetuning.candidate import Model, Place
+from ecgfm.finetuning.candidate import Model, Place, joined
+from ecgfm.finetuning.candidate import write as write_bundle
 from ecgfm.finetuning.train import Split, Trained
 from ecgfm.operating_rule import OperatingRule
 from ecgfm.training.team import Team
@@ -149,7 +149,7 @@ class Experiment:
             if site:
                 spec, chosen_on = validation.at_sites(model.spec(head), {site: rule})
             else:
-                spec = validation.calibrated(model.spec(head), self.plan.calibration, rule)
+                spec = validation.calibrate(model.spec(head), self.plan.calibration, rule)
         except ValueError as error:
             raise LearningError(f"{head}: {error}") from error
         candidate = replace(model, specs=tuple(spec if one.name == head else one for one in model.specs))
@@ -165,7 +165,7 @@ class Experiment:
                 site=self.plan.site,
             ),
         )
-        bundle = models.write(
+        bundle = write_bundle(
             candidate,
             self.folders.bundles / f"{head}-recalibrated-{now:%Y%m%dT%H%M%S}",
             name=base.name,
@@ -205,7 +205,7 @@ class Experiment:
         raw = Model(network=trained.network, specs=trained.network.specs, origin="candidate")
         validation = Validation.of(raw, plan.head, cohort, source, self.place)
         try:
-            spec = validation.calibrated(raw.spec(plan.head), plan.calibration, plan.operating_point)
+            spec = validation.calibrate(raw.spec(plan.head), plan.calibration, plan.operating_point)
             spec, chosen_on = validation.at_sites(spec, plan.site_operating_points)
         except NoOperatingPoint as error:
             raise LearningError(
@@ -213,7 +213,7 @@ class Experiment:
             ) from error
         except ValueError as error:
             raise TrainingError(f"{plan.head} cannot be calibrated: {error}") from error
-        return models.joined(start, trained.network, spec), chosen_on
+        return joined(start, trained.network, spec), chosen_on
 
     def _judge(self, candidate: Model, live: Model | None, cohort: Cohort, source: EcgSource) -> Judgement:
         self.progress("judging", 0, 1)
@@ -266,7 +266,7 @@ class Experiment:
         if folder.exists():  # written before a kill: a bundle is whole or not there, so it is this run's result
             return Bundle.read(folder)
         provenance = Provenance.of(base).after(base, head, record)
-        return models.write(
+        return write_bundle(
             candidate,
             folder,
             name=base.name if len(candidate.specs) > 1 else f"{base.name} {head}",

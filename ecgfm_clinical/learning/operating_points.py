@@ -6,8 +6,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfm.finetuning import candidate as models
-from ecgfm.finetuning.candidate import CalibrationMethod, Model, Place
+from ecgfm.finetuning.candidate import (
+    CalibrationMethod,
+    Model,
+    Place,
+    calibrated,
+    segment_logits,
+    with_operating_points,
+    with_site_operating_points,
+)
 from ecgfm.finetuning.dataset import Example
 from ecgfm.heads import HeadSpec
 from ecgfm.operating_rule import OperatingRule
@@ -31,17 +38,17 @@ class Validation:
         return cls(
             examples=examples,
             sites=[member.row.site for member in cohort.of("validation")],
-            logits=models.segment_logits(model, head, examples, Signals(source=source), place),
+            logits=segment_logits(model, head, examples, Signals(source=source), place),
         )
 
-    def calibrated(self, spec: HeadSpec, method: CalibrationMethod, rule: OperatingRule) -> HeadSpec:
+    def calibrate(self, spec: HeadSpec, method: CalibrationMethod, rule: OperatingRule) -> HeadSpec:
         """With a calibration of its own and the threshold that the rule then gives."""
-        spec = models.calibrated(spec, self.examples, self.logits, method)
-        return models.with_operating_points(spec, self.examples, self.logits, rule)
+        spec = calibrated(spec, self.examples, self.logits, method)
+        return with_operating_points(spec, self.examples, self.logits, rule)
 
     def at_sites(self, spec: HeadSpec, rules: Mapping[str, OperatingRule]) -> tuple[HeadSpec, dict[str, str]]:
         """With the thresholds of sites that have a rule, and on which ECGs each was chosen; other sites' stay."""
-        found, chosen_on = models.with_site_operating_points(
+        found, chosen_on = with_site_operating_points(
             spec, self.examples, self.logits, self.sites, rules, least=LEAST["validation"]
         )
         every = {**spec.site_operating_points, **found.site_operating_points}

@@ -7,8 +7,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfm.finetuning import candidate as models
-from ecgfm.finetuning.candidate import Model, Place
+from ecgfm.finetuning.candidate import Model, Place, probabilities, random_model, segment_logits
 from ecgfm.finetuning.train import Split
 from ecgfm.heads import HeadSpec
 from ecgfm.metrics import BOOTSTRAP_REPLICATES
@@ -89,20 +88,20 @@ class Judge:
 
     def probabilities(self, model: Model, head: str, members: Sequence[Member]) -> Floats:
         """(members, labels) of one model's head."""
-        logits = models.segment_logits(
+        logits = segment_logits(
             model, head, [member.example for member in members], Signals(source=self.source), self.place
         )
-        return models.probabilities(model.spec(head), logits)
+        return probabilities(model.spec(head), logits)
 
     def random_encoder(self, like: Model, head: str) -> Floats:
         """(test members, labels) by a linear probe on an encoder of the same sizes that has learnt nothing."""
-        untrained = models.random_model(like)
+        untrained = random_model(like)
         split = Split(train=self.cohort.examples("train"), validation=self.cohort.examples("validation"))
         read = Signals(source=self.source)
         trained = probe(untrained.network, like.spec(head), split, read, self.place)
         fitted = Model(network=trained.network, specs=trained.network.specs, origin=RANDOM_ENCODER)
-        logits = models.segment_logits(fitted, head, self.cohort.examples("test"), read, self.place)
-        return models.probabilities(replace(fitted.spec(head), calibration=None), logits)
+        logits = segment_logits(fitted, head, self.cohort.examples("test"), read, self.place)
+        return probabilities(replace(fitted.spec(head), calibration=None), logits)
 
 
 def _at_their_sites(spec: HeadSpec, label: str, members: Sequence[Member]) -> Floats | None:
