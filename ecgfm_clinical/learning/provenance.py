@@ -123,14 +123,12 @@ class Provenance:
     @classmethod
     def of(cls, bundle: Bundle) -> "Provenance":
         """Raises LearningError where the bundle was changed by hand."""
-        what, told = f"the provenance of {bundle.name} {bundle.version}", bundle.provenance
+        what, told = _named(bundle), bundle.provenance
         own = {name: value for name, value in told.items() if name not in ("heads", "lineage", "origin")}
+        heads = parse(dict[str, object], told.get("heads", {}), what=what)
         return cls(
-            heads={
-                head: HeadRecord.from_json(record, what=f"{what}, {head}")
-                for head, record in told.get("heads", {}).items()
-            },
-            lineage=parse(tuple[ModelVersion, ...], told.get("lineage", ()), what=what),
+            heads={head: HeadRecord.from_json(record, what=f"{what}, {head}") for head, record in heads.items()},
+            lineage=lineage_of(bundle),
             origin=parse(dict[str, object], told.get("origin", own), what=what),  # type: ignore[arg-type]  # it was JSON
         )
 
@@ -148,3 +146,13 @@ class Provenance:
     def kept(self, heads: frozenset[str]) -> "Provenance":
         """Without the records of heads that were left behind."""
         return replace(self, heads={name: own for name, own in self.heads.items() if name in heads})
+
+
+def lineage_of(bundle: Bundle) -> tuple[ModelVersion, ...]:
+    """The bundles that it was made from. Read by itself where a model is only registered: what its heads say of their
+    training must not keep it from scoring. Raises LearningError."""
+    return parse(tuple[ModelVersion, ...], bundle.provenance.get("lineage", ()), what=_named(bundle))
+
+
+def _named(bundle: Bundle) -> str:
+    return f"the provenance of {bundle.name} {bundle.version}"

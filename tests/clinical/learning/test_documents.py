@@ -1,6 +1,7 @@
 """What the version before this one wrote is read: its bundles, reports and drift reports; what is damaged is named."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from ecgfm_clinical.learning.drift.report import DriftReport
 from ecgfm_clinical.learning.drift.report import page as drift_page
 from ecgfm_clinical.learning.judging.gate import refusals
 from ecgfm_clinical.learning.judging.gate_rules import GateRules
-from ecgfm_clinical.learning.provenance import Provenance
+from ecgfm_clinical.learning.provenance import Provenance, lineage_of
 from ecgfm_clinical.learning.report import document, page
 from ecgfm_clinical.learning.report.card import card
 
@@ -59,6 +60,13 @@ def test_what_a_bundle_says_of_its_heads_is_read_and_written_alike(bundle: Bundl
     assert recalibrated is not None
     assert recalibrated.site == "Test clinic"
     assert found.lineage[0].name == "base"
+
+
+def test_a_provenance_changed_by_hand_is_named_and_does_not_keep_a_model_from_its_place(bundle: Bundle) -> None:
+    strange = replace(bundle, provenance={**bundle.provenance, "heads": {"reduced_lvef": {"as_of": "yesterday"}}})
+    with pytest.raises(LearningError, match=r"the provenance of .*, reduced_lvef cannot be read: \w+: "):
+        Provenance.of(strange)
+    assert lineage_of(strange) == lineage_of(bundle)
 
 
 def test_a_report_of_the_version_before_is_read_judged_and_written_alike(tmp_path: Path) -> None:
