@@ -31,7 +31,7 @@ Measured = Annotated[Interval, BeforeValidator(_interval), PlainSerializer(Inter
 #: A moment as documents hold it: ISO 8601 with its offset.
 Instant = Annotated[datetime, PlainSerializer(datetime.isoformat)]
 #: What is only kept and shown, and decides nothing: settings of a training, rules of a labelling.
-Notes = Mapping[str, JsonValue]
+Notes = Annotated[Mapping[str, JsonValue], PlainSerializer(lambda told: json.loads(json.dumps(told)))]
 
 
 def plain(value: object) -> dict[str, Any]:  # Any: JSON, for the disk

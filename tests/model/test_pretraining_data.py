@@ -270,7 +270,7 @@ def test_amplitudes_are_millivolts_whatever_unit_the_header_states(
 ) -> None:
     signal = _ecg(1)
     _write_wfdb(tmp_path, "a", signal * per_millivolt, unit=unit)
-    found = FolderSource(root=tmp_path).read("a.hea")
+    found = RecordingFolder(root=tmp_path).read("a.hea")
     assert found.in_millivolts
     np.testing.assert_allclose(found.signal, signal, atol=2e-3)
 
@@ -282,7 +282,7 @@ def test_a_micro_sign_is_not_lost(encoding: str, tmp_path: Path) -> None:
     _write_wfdb(tmp_path, "a", signal * 1000, unit="uV")
     header = tmp_path / "a.hea"
     header.write_bytes(header.read_text().replace("/uV", "/\N{MICRO SIGN}V").encode(encoding))
-    found = FolderSource(root=tmp_path).read("a.hea")
+    found = RecordingFolder(root=tmp_path).read("a.hea")
     assert found.in_millivolts
     np.testing.assert_allclose(found.signal, signal, atol=2e-3)
 
@@ -290,6 +290,6 @@ def test_a_micro_sign_is_not_lost(encoding: str, tmp_path: Path) -> None:
 def test_amplitudes_without_a_unit_of_voltage_serve_for_their_shape_only(tmp_path: Path) -> None:
     _write_wfdb(tmp_path, "a", _ecg(1), unit="NU")
     savemat(tmp_path / "c.mat", {"feats": _ecg(3), "curr_sample_rate": 500})
-    source = FolderSource(root=tmp_path)
+    source = RecordingFolder(root=tmp_path)
     assert [source.read(key).in_millivolts for key in ("a.hea", "c.mat")] == [False, False]
     np.testing.assert_allclose(source.read("a.hea").signal, _ecg(1), atol=2e-3)

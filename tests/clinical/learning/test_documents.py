@@ -86,6 +86,13 @@ def test_a_drift_report_of_the_version_before_is_read() -> None:
     assert drift_page(report).count("<svg") >= 5
 
 
+def test_notes_of_a_training_are_kept_without_a_warning(bundle: Bundle, recwarn: pytest.WarningsRecorder) -> None:
+    trained = Provenance.of(bundle).heads["reduced_lvef"].trained
+    assert trained is not None
+    assert plain(replace(trained, training={"betas": (0.9, 0.98)}))["training"] == {"betas": [0.9, 0.98]}  # type: ignore[dict-item]  # as fine-tuning notes it
+    assert not recwarn.list
+
+
 def test_what_is_not_defined_is_null_on_disk() -> None:
     report = told("report.json")
     report["labels"]["reduced_lvef"]["metrics"]["ppv"] = {"value": None, "low": None, "high": None}
