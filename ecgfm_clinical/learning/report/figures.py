@@ -109,7 +109,7 @@ def decision(judged: LabelJudgement) -> str:
         axes.axhline(0, color=INK, lw=0.8, label="none positive")
         top = max(0.05, 1.15 * judged.prevalence)
         axes.set(xlabel="threshold probability", ylabel="net benefit", ylim=(-0.25 * top, top), title="Decision curve")
-        axes.legend(frameon=False)
+        axes.legend(loc="upper right", frameon=False)
 
     return _svg(draw)
 
@@ -127,7 +127,7 @@ def histogram(judged: LabelJudgement) -> str:
         if judged.threshold is not None:
             axes.axvline(judged.threshold, color=INK, lw=1, label=f"operating point {judged.threshold:.3f}")
         axes.set(xlabel="predicted probability", ylabel="test ECGs", xlim=(0, 1), title="Probabilities")
-        axes.legend(frameon=False)
+        axes.legend(loc="upper right", frameon=False)
 
     return _svg(draw)
 
