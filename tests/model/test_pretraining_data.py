@@ -91,9 +91,9 @@ def test_every_kind_is_prepared_and_every_other_recording_is_listed_with_its_rea
 
 
 def test_eight_leads_are_left_out_unless_the_limb_leads_may_be_derived(mixed: Path, tmp_path: Path) -> None:
-    made = prepare_shards(FolderSource(root=mixed), tmp_path / "shards", PrepareSettings(max_unreadable=0.1))
+    made = prepare_shards(RecordingFolder(root=mixed), tmp_path / "shards", PrepareSettings(max_unreadable=0.1))
     assert made.manifest.excluded["nan-lead"] == 2
-    eight = FolderSource(root=mixed, derive_limb_leads=True).read("p2/eight.hea")
+    eight = RecordingFolder(root=mixed, derive_limb_leads=True).read("p2/eight.hea")
     assert eight.derived
     np.testing.assert_allclose(eight.signal[2], eight.signal[1] - eight.signal[0])
 
@@ -228,7 +228,7 @@ def test_shards_of_another_preprocessing_version_are_refused(
     mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = PrepareSettings(max_unreadable=0.1)
-    prepare_shards(FolderSource(root=mixed), tmp_path / "shards", settings)
+    prepare_shards(RecordingFolder(root=mixed), tmp_path / "shards", settings)
     monkeypatch.setattr(shard_manifest, "PREPROCESSING", "another/2")
     with pytest.raises(DataError, match="prepare the shards again"):
         ShardSet.open(tmp_path / "shards")
