@@ -195,7 +195,7 @@ class Listeners(_Part):
         return tuple(part.name for part in self.all)
 
 
-class FolderSource(_Sender):
+class WatchedFolder(_Sender):
     """A folder into which another system drops ECG files."""
 
     name: str
@@ -265,13 +265,13 @@ class DicomWebSource(_Archive):
 
 
 class Sources(_Part):
-    folder: tuple[FolderSource, ...] = ()
+    folder: tuple[WatchedFolder, ...] = ()
     sftp: tuple[SftpSource, ...] = ()
     dicom: tuple[DicomSource, ...] = ()
     dicomweb: tuple[DicomWebSource, ...] = ()
 
     @property
-    def all(self) -> "tuple[FolderSource | SftpSource | DicomSource | DicomWebSource, ...]":
+    def all(self) -> "tuple[WatchedFolder | SftpSource | DicomSource | DicomWebSource, ...]":
         return (*self.folder, *self.sftp, *self.dicom, *self.dicomweb)
 
     @property

@@ -25,12 +25,12 @@ from ecgfm_clinical.settings import (
     DicomSource,
     DicomWebSource,
     FileDestination,
-    FolderSource,
     Hl7Destination,
     Hl7Listener,
     Settings,
     SftpSource,
     Tls,
+    WatchedFolder,
     read_secret,
 )
 
@@ -193,10 +193,10 @@ def build_sources(settings: Settings) -> "Iterator[tuple[Source, timedelta]]":
         yield build_source(settings, part), timedelta(seconds=part.every_seconds)
 
 
-def build_source(settings: Settings, part: FolderSource | SftpSource | DicomSource | DicomWebSource) -> "Source":
+def build_source(settings: Settings, part: WatchedFolder | SftpSource | DicomSource | DicomWebSource) -> "Source":
     """One source. Raises MissingExtra, SettingsError where a secret cannot be read."""
     match part:
-        case FolderSource():
+        case WatchedFolder():
             return _folder_source(settings, part)
         case SftpSource():
             need("sftp", f"source {part.name}")
@@ -208,10 +208,12 @@ def build_source(settings: Settings, part: FolderSource | SftpSource | DicomSour
             return _dicomweb_source(settings, part)
 
 
-def _folder_source(settings: Settings, part: FolderSource) -> "Source":
-    from ecgfm_connectors.files.folder import FolderSource as Folder
+def _folder_source(settings: Settings, part: WatchedFolder) -> "Source":
+    from ecgfm_connectors.files.folder import FolderSource
 
-    return Folder(name=part.name, path=settings.resolve(part.path), stable_for=timedelta(seconds=part.stable_seconds))
+    return FolderSource(
+        name=part.name, path=settings.resolve(part.path), stable_for=timedelta(seconds=part.stable_seconds)
+    )
 
 
 def _sftp_source(settings: Settings, part: SftpSource) -> "Source":

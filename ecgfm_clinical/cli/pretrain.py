@@ -211,7 +211,7 @@ def embedding_map(
 
 
 def _source(recipe: "Recipe", data: list[Path] | None, from_store: bool, settings: Path | None) -> "Source | None":
-    from ecgfm.recording_files import FolderSource, JoinedSource
+    from ecgfm.recording_files import JoinedSource, RecordingFolder
 
     if from_store and data:
         raise typer.BadParameter("give --data or --from-store, not both")
@@ -220,7 +220,7 @@ def _source(recipe: "Recipe", data: list[Path] | None, from_store: bool, setting
 
         return StagedRecordings(settings=settings or DEFAULT_SETTINGS)
     patients, derive = recipe.data.patients, recipe.data.derive_limb_leads
-    folders = [FolderSource(root=root, patients=patients, derive_limb_leads=derive) for root in data or ()]
+    folders = [RecordingFolder(root=root, patients=patients, derive_limb_leads=derive) for root in data or ()]
     if len(folders) > 1:
         return JoinedSource(sources=tuple((f"data{number}", folder) for number, folder in enumerate(folders, 1)))
     return folders[0] if folders else None
@@ -228,9 +228,9 @@ def _source(recipe: "Recipe", data: list[Path] | None, from_store: bool, setting
 
 def _folder(data: Path | None, labels: Path) -> "Source":
     """The recordings named in a label table; they lie beside it if not said otherwise."""
-    from ecgfm.recording_files import FolderSource
+    from ecgfm.recording_files import RecordingFolder
 
-    return FolderSource(root=data or labels.parent, derive_limb_leads=True)
+    return RecordingFolder(root=data or labels.parent, derive_limb_leads=True)
 
 
 def _shards(recipe: "Recipe", folder: Path, source: "Source | None", workers: int, *, alone: bool) -> "ShardSet":

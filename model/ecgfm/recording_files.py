@@ -59,7 +59,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FolderSource:
+class RecordingFolder:
     """A folder of recordings. Keys are paths relative to it, with `#row` for a file that holds several recordings.
 
     `patients` says who each recording belongs to: `unknown`; `folder` (the name of the folder that holds the file, as in the
@@ -198,7 +198,7 @@ class Read:
 _MILLIVOLTS = {"v": 1000.0, "mv": 1.0, "uv": 0.001, "nv": 1e-6}
 
 
-def _read_wfdb(source: FolderSource, path: Path, row: int | None) -> Read:
+def _read_wfdb(source: RecordingFolder, path: Path, row: int | None) -> Read:
     import wfdb  # imports pandas: a second that a run without WFDB files need not pay
 
     record = wfdb.rdrecord(str(path.with_suffix("")))
@@ -237,7 +237,7 @@ def _unit(text: str) -> str:
     return unicodedata.normalize("NFKC", text).replace("μ", "u").strip().lower()
 
 
-def _read_mat(source: FolderSource, path: Path, row: int | None) -> Read:
+def _read_mat(source: RecordingFolder, path: Path, row: int | None) -> Read:
     from scipy.io import loadmat
 
     content = loadmat(path)
@@ -253,7 +253,7 @@ def _read_mat(source: FolderSource, path: Path, row: int | None) -> Read:
     )
 
 
-def _read_npz(source: FolderSource, path: Path, row: int | None) -> Read:
+def _read_npz(source: RecordingFolder, path: Path, row: int | None) -> Read:
     archive = _npz(path, path.stat().st_mtime_ns)
     signal, rate, patient = archive["signal"], archive["sampling_rate"], archive.get("patient")
     if row is None:
@@ -277,14 +277,14 @@ def _npz_shape(path: Path) -> tuple[int, ...]:
         return read(member)[0]
 
 
-def _read_hdf5(source: FolderSource, path: Path, row: int | None) -> Read:
+def _read_hdf5(source: RecordingFolder, path: Path, row: int | None) -> Read:
     with _h5py().File(path) as file:
         signal = np.asarray(file[source.hdf5_dataset][row or 0])
     rows = signal.T if signal.shape[-1] == len(LEADS) else signal
     return Read(signal=rows, sampling_rate=source.hdf5_sampling_rate, in_millivolts=False)
 
 
-_READERS: dict[str, Callable[[FolderSource, Path, int | None], Read]] = {
+_READERS: dict[str, Callable[[RecordingFolder, Path, int | None], Read]] = {
     ".hea": _read_wfdb,
     ".mat": _read_mat,
     ".npz": _read_npz,

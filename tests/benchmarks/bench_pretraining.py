@@ -33,7 +33,7 @@ from ecgfm.pretraining.objective import Batch, ObjectiveConfig, Pretraining
 from ecgfm.pretraining.recipe import Recipe, TrainingRecipe
 from ecgfm.pretraining.run import new_optimiser
 from ecgfm.pretraining.shards import PrepareSettings, ShardSet, prepare_shards
-from ecgfm.recording_files import FolderSource
+from ecgfm.recording_files import RecordingFolder
 from ecgfm.training.cpu_layers import speed_up_cpu
 
 TRAINING = {"dropout": 0.1, "attention_dropout": 0.1, "dropout_input": 0.1, "feature_grad_mult": 0.1}
@@ -206,7 +206,7 @@ def shard_set(folder: Path, recordings: int) -> ShardSet:
     """Random walks of 10 s: the speed does not depend on what is in them."""
     signal = np.random.default_rng(0).normal(size=(recordings, 12, 5000)).cumsum(axis=2)
     np.savez(folder / "walks.npz", signal=signal, sampling_rate=500.0)
-    return prepare_shards(FolderSource(root=folder), folder / "shards", PrepareSettings())
+    return prepare_shards(RecordingFolder(root=folder), folder / "shards", PrepareSettings())
 
 
 def full_size(pairs: int) -> tuple[Recipe, Pretraining]:

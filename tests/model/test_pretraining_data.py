@@ -11,7 +11,7 @@ from scipy.io import savemat
 from ecgfm.errors import DataError, RecordingError
 from ecgfm.pretraining import shard_manifest
 from ecgfm.pretraining.shards import PrepareSettings, ShardSet, patient_number, prepare_shards
-from ecgfm.recording_files import FolderSource, JoinedSource, Recording
+from ecgfm.recording_files import JoinedSource, Recording, RecordingFolder
 from ecgfm.signal import LEADS, prepare
 
 SHARED = Path(__file__).parents[3] / "shared" / "corpus"
@@ -59,7 +59,7 @@ def mixed(tmp_path: Path) -> Path:
 def test_every_kind_is_prepared_and_every_other_recording_is_listed_with_its_reason(
     mixed: Path, tmp_path: Path
 ) -> None:
-    source = FolderSource(root=mixed, derive_limb_leads=True)
+    source = RecordingFolder(root=mixed, derive_limb_leads=True)
     seen: list[tuple[int, int]] = []
     made = prepare_shards(
         source,
@@ -99,14 +99,14 @@ def test_eight_leads_are_left_out_unless_the_limb_leads_may_be_derived(mixed: Pa
 
 
 def test_patients_come_from_the_folder_or_from_a_table(mixed: Path, tmp_path: Path) -> None:
-    assert FolderSource(root=mixed, patients="folder").read("p1/a.hea").patient == "p1"
+    assert RecordingFolder(root=mixed, patients="folder").read("p1/a.hea").patient == "p1"
     table = tmp_path / "patients.csv"
     table.write_text("recording,patient\np1/a,17\nc.mat,18\n")
-    source = FolderSource(root=mixed, patients=str(table))
+    source = RecordingFolder(root=mixed, patients=str(table))
     assert [source.read(key).patient for key in ("p1/a.hea", "c.mat", "p1/b.hea", "d.npz")] == ["17", "18", None, "x"]
     (tmp_path / "wrong.csv").write_text("name\n1\n")
     with pytest.raises(DataError, match="columns recording and patient"):
-        FolderSource(root=mixed, patients=str(tmp_path / "wrong.csv")).read("p1/a.hea")
+        RecordingFolder(root=mixed, patients=str(tmp_path / "wrong.csv")).read("p1/a.hea")
 
 
 def test_hdf5_recordings_are_read_row_by_row(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_hdf5_recordings_are_read_row_by_row(tmp_path: Path) -> None:
     stored = np.stack([_ecg(0, 4096).T, _ecg(1, 4096).T]).astype(np.float32)
     with h5py.File(tmp_path / "exams.hdf5", "w") as file:
         file["tracings"] = stored
-    source = FolderSource(root=tmp_path, hdf5_sampling_rate=400.0)
+    source = RecordingFolder(root=tmp_path, hdf5_sampling_rate=400.0)
     assert source.keys() == ["exams.hdf5#0", "exams.hdf5#1"]
     recording = source.read("exams.hdf5#1")
     assert recording.sampling_rate == 400.0
@@ -125,7 +125,7 @@ def test_several_folders_are_one_source(mixed: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     np.savez(other / "d.npz", signal=_ecg(40), sampling_rate=500.0)
-    joined = JoinedSource(sources=(("a", FolderSource(root=mixed)), ("b", FolderSource(root=other))))
+    joined = JoinedSource(sources=(("a", RecordingFolder(root=mixed)), ("b", RecordingFolder(root=other))))
     assert len(joined.keys()) == 12
     assert joined.keys()[-1] == "b:d.npz"
     np.testing.assert_array_equal(joined.read("b:d.npz").signal, _ecg(40))
@@ -139,7 +139,7 @@ def test_several_folders_are_one_source(mixed: Path, tmp_path: Path) -> None:
 def test_an_interrupted_preparation_goes_on_where_it_stopped(
     mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = FolderSource(root=mixed)
+    source = RecordingFolder(root=mixed)
     settings = PrepareSettings(recordings_per_shard=3, max_unreadable=0.1)
     whole = prepare_shards(source, tmp_path / "whole", settings)
 
@@ -156,13 +156,13 @@ def test_an_interrupted_preparation_goes_on_where_it_stopped(
         ShardSet.open(tmp_path / "again")
 
     read: list[str] = []
-    original = FolderSource.read
+    original = RecordingFolder.read
 
-    def noting(self: FolderSource, key: str) -> Recording:
+    def noting(self: RecordingFolder, key: str) -> Recording:
         read.append(key)
         return original(self, key)
 
-    monkeypatch.setattr(FolderSource, "read", noting)
+    monkeypatch.setattr(RecordingFolder, "read", noting)
     resumed = prepare_shards(source, tmp_path / "again", settings)
     assert read == source.keys()[6:]
     assert resumed.digest == whole.digest
@@ -170,7 +170,7 @@ def test_an_interrupted_preparation_goes_on_where_it_stopped(
 
 
 def test_a_changed_recording_and_a_damaged_shard_are_made_again(mixed: Path, tmp_path: Path) -> None:
-    source = FolderSource(root=mixed)
+    source = RecordingFolder(root=mixed)
     settings = PrepareSettings(recordings_per_shard=4, max_unreadable=0.1)
     first = prepare_shards(source, tmp_path / "shards", settings)
     np.savez(mixed / "d.npz", signal=_ecg(44), sampling_rate=500.0)
@@ -189,7 +189,7 @@ def test_a_changed_recording_and_a_damaged_shard_are_made_again(mixed: Path, tmp
 
 
 def test_several_processes_write_the_same_shards_as_one(mixed: Path, tmp_path: Path) -> None:
-    source = FolderSource(root=mixed)
+    source = RecordingFolder(root=mixed)
     one = prepare_shards(source, tmp_path / "one", PrepareSettings(recordings_per_shard=3, max_unreadable=0.1))
     two = prepare_shards(
         source, tmp_path / "two", PrepareSettings(recordings_per_shard=3, max_unreadable=0.1, workers=2)
@@ -199,7 +199,7 @@ def test_several_processes_write_the_same_shards_as_one(mixed: Path, tmp_path: P
 
 
 def test_half_precision_shards_are_half_as_large_and_as_near_as_half_precision_is(mixed: Path, tmp_path: Path) -> None:
-    source = FolderSource(root=mixed)
+    source = RecordingFolder(root=mixed)
     full = prepare_shards(source, tmp_path / "full", PrepareSettings(max_unreadable=0.1))
     half = prepare_shards(source, tmp_path / "half", PrepareSettings(max_unreadable=0.1, dtype="float16"))
     np.testing.assert_allclose(half.read(0), full.read(0), rtol=2**-11, atol=1e-6)
@@ -210,18 +210,18 @@ def test_half_precision_shards_are_half_as_large_and_as_near_as_half_precision_i
 
 def test_too_many_unreadable_files_stop_the_preparation(mixed: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"1 of 11 recordings cannot be read.*broken\.npz"):
-        prepare_shards(FolderSource(root=mixed), tmp_path / "shards", PrepareSettings(max_unreadable=0.05))
+        prepare_shards(RecordingFolder(root=mixed), tmp_path / "shards", PrepareSettings(max_unreadable=0.05))
 
 
 def test_an_empty_folder_or_one_without_a_usable_recording_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds no"):
-        prepare_shards(FolderSource(root=tmp_path / "empty"), tmp_path / "shards", PrepareSettings())
+        prepare_shards(RecordingFolder(root=tmp_path / "empty"), tmp_path / "shards", PrepareSettings())
     with pytest.raises(DataError, match="is not a folder"):
-        prepare_shards(FolderSource(root=tmp_path / "nowhere"), tmp_path / "shards", PrepareSettings())
+        prepare_shards(RecordingFolder(root=tmp_path / "nowhere"), tmp_path / "shards", PrepareSettings())
     np.savez(tmp_path / "empty" / "short.npz", signal=_ecg(9, 2499), sampling_rate=500.0)
     with pytest.raises(DataError, match=r"none of 1 recordings can be used.*too-short"):
-        prepare_shards(FolderSource(root=tmp_path / "empty"), tmp_path / "shards", PrepareSettings())
+        prepare_shards(RecordingFolder(root=tmp_path / "empty"), tmp_path / "shards", PrepareSettings())
 
 
 def test_shards_of_another_preprocessing_version_are_refused(
@@ -245,7 +245,7 @@ def test_shards_of_another_preprocessing_version_are_refused(
 def test_an_unusable_file_says_why(tmp_path: Path, content: dict[str, np.ndarray], message: str) -> None:
     np.savez(tmp_path / "a.npz", allow_pickle=False, **content)
     with pytest.raises(RecordingError, match=message):
-        FolderSource(root=tmp_path).read("a.npz")
+        RecordingFolder(root=tmp_path).read("a.npz")
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_public_recordings_are_read_in_place(folder: str, recordings: int) -> No
     root = SHARED / folder
     if not root.is_dir():
         pytest.skip(f"public recordings are not on this machine: {folder}")
-    source = FolderSource(root=root)
+    source = RecordingFolder(root=root)
     keys = source.keys()
     assert len(keys) >= recordings
     for key in keys[:5]:

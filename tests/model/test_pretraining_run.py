@@ -28,7 +28,7 @@ from ecgfm.pretraining.run import (
     pretrain,
 )
 from ecgfm.pretraining.shards import PrepareSettings, ShardSet, prepare_shards
-from ecgfm.recording_files import FolderSource
+from ecgfm.recording_files import RecordingFolder
 
 pytest.importorskip("lightning.fabric", reason="optional extra `train`")
 
@@ -73,7 +73,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
     signal = stream.normal(size=(48, 12, 5000)).cumsum(axis=2)
     patients = np.array([f"p{number // 3}" for number in range(48)])
     np.savez(root / "all.npz", signal=signal, sampling_rate=500.0, patient=patients)
-    return prepare_shards(FolderSource(root=root), root / "shards", PrepareSettings())
+    return prepare_shards(RecordingFolder(root=root), root / "shards", PrepareSettings())
 
 
 @pytest.fixture

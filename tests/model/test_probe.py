@@ -9,7 +9,7 @@ import torch
 
 from ecgfm.errors import DataError
 from ecgfm.finetuning.probe import Embedded, LabelTable, embed_recordings, out_of_fold, probe, project, random_twin
-from ecgfm.recording_files import FolderSource
+from ecgfm.recording_files import RecordingFolder
 from ecgfm.signal import prepare
 from tests.helpers.tiny_models import tiny_network
 
@@ -74,7 +74,7 @@ def test_recordings_are_embedded_as_the_network_embeds_them_and_others_listed(tm
     (tmp_path / "labels.csv").write_text("recording,x\na.npz#0,1\na.npz#1,0\na.npz#2,\nmissing.npz,1\n")
     table = LabelTable.read(tmp_path / "labels.csv")
     network = tiny_network()
-    embedded = embed_recordings([network, random_twin(network)], FolderSource(root=tmp_path), table, device="cpu")
+    embedded = embed_recordings([network, random_twin(network)], RecordingFolder(root=tmp_path), table, device="cpu")
     assert embedded.table.keys == ("a.npz#0", "a.npz#2")
     assert embedded.table.patients == ("a.npz#0", "a.npz#2")
     assert np.isnan(embedded.table.values[1, 0])

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ecgfm.errors import DataError, RecordingError
-from ecgfm.recording_files import FolderSource
+from ecgfm.recording_files import RecordingFolder
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeKind, OutcomeRow
 from ecgfm_connectors.ecg import LEADS, Ecg
@@ -78,7 +78,7 @@ class Archive:
         path = self.folder / key.partition(":")[2]
         line = self._by_key()[key]
         try:
-            found = FolderSource(root=self.folder).read(str(path.relative_to(self.folder)))
+            found = RecordingFolder(root=self.folder).read(str(path.relative_to(self.folder)))
         except (DataError, RecordingError) as error:
             raise InputError(f"{path}: {error}") from error
         if not found.in_millivolts:
@@ -216,7 +216,7 @@ def _length(path: Path) -> tuple[int, float]:
             return int(fields[3]), float(fields[2].partition("/")[0])
         except (IndexError, ValueError) as error:
             raise InputError(f"{path} is no WFDB header with a sampling rate and a length") from error
-    found = FolderSource(root=path.parent).read(path.name)
+    found = RecordingFolder(root=path.parent).read(path.name)
     return found.signal.shape[1], found.sampling_rate
 
 
