@@ -5,11 +5,12 @@ The file is named by `--settings` or `ECGFM_SETTINGS`. Environment variables ove
 Relative paths are relative to the settings file.
 """
 
+import dataclasses
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args, get_type_hints
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -24,6 +25,9 @@ from ecgfm_clinical.learning.cohort.assay_limits import AssayLimit
 from ecgfm_clinical.learning.judging.gate_rules import GateRules
 from ecgfm_connectors.outcomes import units
 from ecgfm_connectors.outcomes.site import SiteCode, SiteTable
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[ -~]+$")]  # PS3.5 §6.2 AE
@@ -564,13 +568,42 @@ def read_settings(path: Path) -> Settings:
         return Settings(**{**data, "folder": path.resolve().parent})
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc']) or 'settings'}: {_plain(problem['type'], problem['msg'])}"
+            f"{'.'.join(str(part) for part in problem['loc']) or 'settings'}: {_plain(problem)}"
             for problem in error.errors(include_input=False, include_url=False)
         )
         raise SettingsError(f"{path}: {problems}") from None
 
 
-def _plain(kind: str, message: str) -> str:
-    if kind in ("extra_forbidden", "unexpected_keyword_argument"):  # of a settings table, of a rule that one embeds
-        return "unknown key; compare with settings.example.toml"
-    return message
+def _plain(problem: "ErrorDetails") -> str:
+    if problem["type"] not in (
+        "extra_forbidden",
+        "unexpected_keyword_argument",
+    ):  # of a table, of a rule that one embeds
+        return problem["msg"]
+    return f"unknown key; the keys there are {', '.join(_keys_at(problem['loc'][:-1]))}"
+
+
+def _keys_at(loc: Sequence[int | str]) -> list[str]:
+    """The keys that the settings know at a place, such as `("listeners", "dicom", 0)`; numbers and names of heads say
+    which of several parts, and lead no deeper.
+    """
+    part: type = Settings
+    for name in loc:
+        if name in (known := _fields_of(part)):
+            part = _part_in(known[str(name)]) or part
+    return sorted(set(_fields_of(part)) - ({"folder"} if part is Settings else set()))
+
+
+def _fields_of(part: type) -> dict[str, Any]:
+    """Key -> its type, of a settings table or of a rule that one embeds."""
+    if issubclass(part, BaseModel):
+        return {name: field.annotation for name, field in part.model_fields.items()}
+    hints = get_type_hints(part)
+    return {field.name: hints[field.name] for field in dataclasses.fields(part)}
+
+
+def _part_in(annotation: Any) -> type | None:
+    """The table or rule inside `tuple[Model, ...]`, `Mapping[str, Model]` or `Model | None`."""
+    if isinstance(annotation, type) and (issubclass(annotation, BaseModel) or dataclasses.is_dataclass(annotation)):
+        return annotation
+    return next((found for one in get_args(annotation) if (found := _part_in(one)) is not None), None)

@@ -25,7 +25,19 @@ def test_an_empty_file_gives_the_defaults_with_a_store_beside_it(tmp_path: Path)
     ("text", "told"),
     [
         ("[stor]\nurl = 'x'", "stor: unknown key"),
-        ("[scoring]\nbatch = 3", "scoring.batch: unknown key"),
+        (
+            "[scoring]\nbatch = 3",
+            "scoring.batch: unknown key; the keys there are batch_size, every_seconds, lease_seconds",
+        ),
+        (
+            "[[listeners.dicom]]\naet = 'X'",
+            "listeners.dicom.0.aet: unknown key; the keys there are ae_title, allowed_callers",
+        ),
+        ("[heads.troponin]\nage = 1", "heads.troponin.age: unknown key; the keys there are allow, enabled, max_age"),
+        (
+            "[[sources.dicom]]\nname='p'\nhost='h'\nport=1\nae_title='A'\n[sources.dicom.tls]\nca='x'",
+            "the keys there are certificate",
+        ),
         ("[[listeners.dicom]]\nport = 99999", "listeners.dicom.0.port: "),
         ("[[listeners.dicom]]\nae_title = 'longer than sixteen'", "listeners.dicom.0.ae_title: "),
         ("[site]\ntime_zone = 'Mars/Phobos'", "not an IANA zone"),
