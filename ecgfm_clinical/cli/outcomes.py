@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opened, say, write_json
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opened, say, will_write, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -137,11 +137,12 @@ def export(
     settings: SettingsOption = None,
 ) -> None:
     """Write every result in its newest version as one table, with rule, time, unit and limit."""
-    from ecgfm_clinical.errors import InputError
+    from ecgfm_clinical.extras import need
     from ecgfm_clinical.operate.outcomes import everything
 
-    if to.suffix.lower() not in (".csv", ".parquet"):
-        raise InputError(f"{to.name}: write to a file that ends in .csv or .parquet")
+    will_write(to, ".csv", ".parquet")
+    if to.suffix.lower() == ".parquet":
+        need("parquet", "writing Parquet")
     with opened(settings) as (_, store):
         rows = list(everything(store, kind=kind, phi=phi))
     _write(to, rows)
@@ -150,9 +151,6 @@ def export(
 
 def _write(path: Path, rows: "Sequence[dict[str, Any]]") -> None:
     if path.suffix.lower() == ".parquet":
-        from ecgfm_clinical.extras import need
-
-        need("parquet", "writing Parquet")
         import pyarrow
         from pyarrow import parquet
 

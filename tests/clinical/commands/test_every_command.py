@@ -74,6 +74,12 @@ keys apply --settings {settings}
 backup {out}/copy.sqlite --settings {settings}
 audit --settings {settings}
 audit --verify --settings {settings}
+outcomes list --settings {settings}
+outcomes refused --settings {settings}
+outcomes show 1 --settings {settings}
+outcomes reread --settings {settings}
+outcomes export {out}/outcomes.csv --settings {settings}
+outcomes export {out}/outcomes.parquet --settings {settings}
 inspect {ecg}
 inspect {ecg} --png {out}/a.png
 inspect {ecg} --npz {out}/a.npz
@@ -312,7 +318,7 @@ def _extra_of(line: str) -> str | None:
 
 #: Lines that six ECGs and an installation without peers cannot serve.
 TOO_LITTLE = (
-    *("check", "run", "pull", "send", "status", "retrain", "evaluate", "cross-validate", "drift", "demo", "model rollback"),
+    *("check", "run", "pull", "send", "status", "retrain", "evaluate", "cross-validate", "drift", "demo", "model rollback", "outcomes show"),
     *("withdraw --model zzz", "model promote", "model shadow", "model recalibrate", "model import", "predict {ecg} --model {bundle} --runtime nonsense"),
 )  # fmt: skip
 
