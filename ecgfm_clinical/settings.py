@@ -599,7 +599,7 @@ def _fields_of(part: type) -> dict[str, Any]:
     if issubclass(part, BaseModel):
         return {name: field.annotation for name, field in part.model_fields.items()}
     hints = get_type_hints(part)
-    return {field.name: hints[field.name] for field in dataclasses.fields(part)}
+    return {field.name: hints[field.name] for field in dataclasses.fields(part)}  # type: ignore[arg-type]  # a dataclass, by `_part_in`
 
 
 def _part_in(annotation: Any) -> type | None:
