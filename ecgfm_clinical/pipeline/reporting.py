@@ -10,9 +10,10 @@ from typing import Literal
 
 from ecgfm_clinical import log
 from ecgfm_clinical.errors import LeaseLost
+from ecgfm_clinical.staging.destinations import DestinationState, DestinationStatus
 from ecgfm_clinical.staging.holding import Holding
-from ecgfm_clinical.staging.records import OutboundMessage
-from ecgfm_clinical.staging.retry import after_failure, refused
+from ecgfm_clinical.staging.records import OutboundMessage, Retry
+from ecgfm_clinical.staging.retry import after_failure, attempt_error, refused, wait
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Destination
 from ecgfm_connectors.errors import ConnectorError, NotReached, PayloadError
@@ -20,6 +21,9 @@ from ecgfm_connectors.result import Ack
 
 #: How often a message is repeated to a receiver whose AE may mean "busy"; after that its content counts as refused.
 BUSY_ANSWERS = 5
+
+#: While a destination can't be reached, one message is tried at least this often.
+LONGEST_OUTAGE_WAIT = timedelta(seconds=30)
 
 React = Callable[[Ack], Literal["done", "retry", "dead"]]
 
@@ -51,6 +55,7 @@ class Reporter:
         self._batch_size = batch_size
         self._jitter = jitter
         self._holding = Holding(store, worker, clock=clock)
+        self._outage = DestinationStatus()
 
     def run_batch(self) -> int:
         """Claim and send one batch; the number of messages claimed, 0 where nothing was due."""
@@ -58,11 +63,17 @@ class Reporter:
             return self._run_batch()
 
     def _run_batch(self) -> int:
+        now, name = self._clock(), self._destination.name
+        status = self._store.destinations.status(name, now=now)
+        if status.state is DestinationState.OPEN:
+            return 0
+        self._outage = status
+        tried_alone = status.state is DestinationState.HALF_OPEN
         messages = self._store.outbox.claim(
             worker=self._worker,
-            destination=self._destination.name,
-            limit=self._batch_size,
-            now=self._clock(),
+            destination=name,
+            limit=1 if tried_alone else self._batch_size,
+            now=now,
             lease=self._lease,
         )
         body = None
@@ -73,6 +84,9 @@ class Reporter:
                 body = None
                 # Another sender took it over; it sends the same bytes under the same MSH-10.
                 log.event("message.lease-lost", message_id=message.message_id)
+            except _Unreached:
+                self._store.leases.release(self._worker, now=self._clock())  # the others wait for the recovery
+                break
         return len(messages)
 
     def _send(self, message: OutboundMessage, body: bytes | None, following: OutboundMessage | None) -> bytes | None:
@@ -89,9 +103,10 @@ class Reporter:
             return None
         try:
             ack = self._destination.send(body, control_id=message.control_id)
-        except ConnectorError as error:  # fate unknown: the same bytes again
-            self._again(message, error)
-            return None
+        except ConnectorError as error:  # nothing arrived, or its fate is unknown: the same bytes again
+            self._not_reached(message, error)
+            raise _Unreached from error
+        self._answered()
         verdict = self._react(ack)
         if verdict == "done":
             begun = self._store.outbox.finish(message, ack, now=self._clock(), worker=self._worker, following=following)
@@ -112,19 +127,45 @@ class Reporter:
             )
         return None
 
-    def _again(self, message: OutboundMessage, cause: ConnectorError | Ack) -> None:
+    def _again(self, message: OutboundMessage, ack: Ack) -> None:
+        """The receiver wants it later, or says something that may mean so."""
         now = self._clock()
         attempts, limit = message.attempts, self._max_attempts
-        if isinstance(cause, Ack) and cause.code in ("AE", "CE"):
+        if ack.code in ("AE", "CE"):
             attempts, limit = (
                 1 + self._store.outbox.answers(message, ("AE", "CE")),
                 min(limit or BUSY_ANSWERS, BUSY_ANSWERS),
             )
-        retry = after_failure(cause, attempts=attempts, limit=limit, now=now, jitter=self._jitter())
+        retry = after_failure(ack, attempts=attempts, limit=limit, now=now, jitter=self._jitter())
         retry = replace(retry, error=replace(retry.error, attempt=message.attempts))
-        ack = cause if isinstance(cause, Ack) else None
-        undelivered = isinstance(cause, NotReached)
-        self._store.outbox.fail(message, retry, now=now, worker=self._worker, ack=ack, undelivered=undelivered)
+        self._store.outbox.fail(message, retry, now=now, worker=self._worker, ack=ack)
         log.event(
             "message.unacknowledged", message_id=message.message_id, attempt=message.attempts, error=retry.error.kind
         )
+
+    def _not_reached(self, message: OutboundMessage, error: ConnectorError) -> None:
+        """The message waits with all others for the destination; one that is never answered is set aside in the end."""
+        now = self._clock()
+        undelivered = isinstance(error, NotReached)
+        failed = attempt_error(error, attempts=message.attempts, now=now)
+        if not undelivered and self._max_attempts is not None and message.attempts >= self._max_attempts:
+            self._store.outbox.fail(message, Retry(due_at=None, error=failed), now=now, worker=self._worker)
+        else:
+            self._store.outbox.postpone(message, failed, now=now, worker=self._worker, undelivered=undelivered)
+        attempts = self._outage.attempts + 1
+        next_attempt_at = now + wait(attempts, self._jitter(), longest_wait=LONGEST_OUTAGE_WAIT)
+        self._store.destinations.failed(
+            self._destination.name, failed.text, next_attempt_at=next_attempt_at, now=now, actor=self._worker
+        )
+        log.event("message.unacknowledged", message_id=message.message_id, attempt=message.attempts, error=failed.kind)
+
+    def _answered(self) -> None:
+        """The first answer after an outage lets all others follow."""
+        if self._outage.state is not DestinationState.CLOSED:
+            self._store.destinations.answered(self._destination.name, now=self._clock(), actor=self._worker)
+            self._outage = DestinationStatus()
+            log.event("destination.recovered", destination=self._destination.name)
+
+
+class _Unreached(Exception):
+    """The destination could not be reached; what was claimed with the message waits for it too."""

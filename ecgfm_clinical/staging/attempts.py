@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, Table, bindparam, insert, literal_column, or_
+from sqlalchemy import Column, Table, bindparam, insert, literal_column, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from ecgfm_clinical.staging.records import AttemptError
@@ -38,6 +38,17 @@ def keep_error(
     """Every failed attempt leaves its reason."""
     values = {"at": error.at, "attempt": error.attempt, "kind": error.kind, "text": error.text.replace("\x00", "")}
     tx.connection.execute(insert(attempt_error), {"job_id": job_id, "message_id": message_id, **values})
+
+
+def keep_last_error(tx: Transaction, error: AttemptError, *, message_id: int) -> None:
+    """As `keep_error`, but equal errors in a row are one, with the newest time and attempt: an outage may last for days."""
+    mine = select(attempt_error).where(attempt_error.c.message_id == message_id)
+    last = tx.connection.execute(mine.order_by(attempt_error.c.error_id.desc()).limit(1)).first()
+    if last is None or (last.kind, last.text) != (error.kind, error.text):
+        keep_error(tx, error, message_id=message_id)
+        return
+    same = attempt_error.c.error_id == last.error_id
+    tx.connection.execute(update(attempt_error).where(same).values(at=error.at, attempt=error.attempt))
 
 
 def errors_from(rows: Iterable[Any]) -> tuple[AttemptError, ...]:

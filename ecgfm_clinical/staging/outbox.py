@@ -24,12 +24,13 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy.sql.elements import ColumnElement
 
 from ecgfm_clinical.errors import LeaseLost
 from ecgfm_clinical.staging import messages, seals
-from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_dead, is_due, keep_error
+from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_dead, is_due, keep_error, keep_last_error
 from ecgfm_clinical.staging.database import Database
-from ecgfm_clinical.staging.records import MessageState, OutboundMessage, Retry
+from ecgfm_clinical.staging.records import AttemptError, MessageState, OutboundMessage, Retry
 from ecgfm_clinical.staging.schema import UtcDateTime, attempt_error, message
 from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_clinical.staging.transaction import Transaction
@@ -100,6 +101,22 @@ class Outbox:
         """
         with self._database.writing(now, worker) as tx:
             _fail(tx, message, retry, worker, ack=ack, undelivered=undelivered)
+
+    def postpone(
+        self, message: OutboundMessage, error: AttemptError, *, now: datetime, worker: str, undelivered: bool
+    ) -> None:
+        """The destination could not be reached: the same bytes again, once it can. Raises LeaseLost.
+
+        `undelivered`: certainly nothing reached the peer, so it was no attempt of this message. Equal errors in a row are
+        kept as one, and are in the audit as the destination's.
+        """
+        with self._database.writing(now, worker) as tx:
+            values: dict[str, Any] = {"state": MessageState.WAITING.value, "due_at": now}
+            if undelivered:
+                values["attempts"] = message.attempts - 1
+                values["in_doubt"] = _one_less_in_doubt()
+            _held(tx, message, worker, **values)
+            keep_last_error(tx, error, message_id=message.message_id)
 
     def answers(self, message: OutboundMessage, codes: Sequence[str]) -> int:
         """How often the receiver has answered this message with one of these codes."""
@@ -183,14 +200,15 @@ def _begin(tx: Transaction, held: OutboundMessage, worker: str) -> bytes:
         sha256 = hashlib.sha256(body).hexdigest()
     else:
         sha256 = row.body_sha256
-    tx.note(
-        "message.sending",
-        ecg_id=row.ecg_id,
-        message_id=row.message_id,
-        destination=row.destination,
-        attempt=row.attempts,
-        sha256=sha256,
-    )
+    if row.sent_at == tx.now:  # repeats carry the same bytes, and are the destination's outage
+        tx.note(
+            "message.sending",
+            ecg_id=row.ecg_id,
+            message_id=row.message_id,
+            destination=row.destination,
+            attempt=row.attempts,
+            sha256=sha256,
+        )
     return body
 
 
@@ -223,7 +241,7 @@ def _fail(
     if retry.due_at is not None:
         values = {"state": MessageState.WAITING.value, "due_at": retry.due_at}
     if undelivered or ack is not None:  # the answer, or the missing connection, says what became of this attempt
-        values["in_doubt"] = case((message.c.in_doubt > 0, message.c.in_doubt - 1), else_=0)
+        values["in_doubt"] = _one_less_in_doubt()
     if ack is not None:
         values |= _ack_columns(tx, held, ack)
     _held(tx, held, worker, **values)
@@ -236,6 +254,10 @@ def _fail(
         attempt=held.attempts,
         kind=retry.error.kind,
     )
+
+
+def _one_less_in_doubt() -> ColumnElement[int]:
+    return case((message.c.in_doubt > 0, message.c.in_doubt - 1), else_=0)
 
 
 def _outbound(row: Any, lease_until: datetime) -> OutboundMessage:

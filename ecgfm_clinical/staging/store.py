@@ -16,6 +16,7 @@ from ecgfm_clinical.staging.checkpointing import Checkpointer
 from ecgfm_clinical.staging.cohorts import Cohorts
 from ecgfm_clinical.staging.coordination import Coordination
 from ecgfm_clinical.staging.database import Database
+from ecgfm_clinical.staging.destinations import Destinations
 from ecgfm_clinical.staging.ecgs import Ecgs
 from ecgfm_clinical.staging.intake import Intake
 from ecgfm_clinical.staging.jobs import Jobs
@@ -41,6 +42,7 @@ class Store:
         self.jobs = Jobs(database)
         self.outcomes = Outcomes(database)
         self.outbox = Outbox(database)
+        self.destinations = Destinations(database)
         self.leases = Leases(database)
         self.results = Results(database)
         self.questions = Questions(database)

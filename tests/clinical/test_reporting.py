@@ -17,7 +17,7 @@ from ecgfm_clinical.staging.records import MessageState, Score, Scoring
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Verdict
 from ecgfm_connectors.ecg import Ecg
-from ecgfm_connectors.errors import Unreachable
+from ecgfm_connectors.errors import NotReached, Unreachable
 from ecgfm_connectors.hl7.ack import reaction
 from ecgfm_connectors.hl7.result import Profile, compose
 from ecgfm_connectors.patient import Patient
@@ -134,7 +134,9 @@ def test_every_repeat_is_the_same_bytes_even_after_a_crash(
     assert reporter(store, destination, clock, "a-third").run_batch() == 1
     assert len(destination.got) == 3
     assert len(set(destination.got)) == 1
-    assert message_of(store, ecg_id) == (MessageState.ACKNOWLEDGED, ["Unreachable"] * 2)
+    (message,) = store.ecgs.story(ecg_id).messages
+    assert message.state is MessageState.ACKNOWLEDGED
+    assert [(error.kind, error.attempt) for error in message.errors] == [("Unreachable", 2)], "equal errors are one"
 
 
 @pytest.mark.parametrize("answer", ["AE", "CE", ("AR", "203"), ("CR", "201")])
@@ -179,7 +181,7 @@ def test_an_ae_that_may_mean_busy_is_believed_a_few_times(
         one.run_batch()
         clock.advance(hours=1)
     assert len(set(destination.got)) == 1
-    assert message_of(store, ecg_id) == (MessageState.DEAD, ["Unreachable"] * 2 + ["AE"] * 5)
+    assert message_of(store, ecg_id) == (MessageState.DEAD, ["Unreachable"] + ["AE"] * 5)
 
 
 def test_one_patients_results_keep_their_order_and_hold_up_no_one_else(
@@ -189,7 +191,7 @@ def test_one_patients_results_keep_their_order_and_hold_up_no_one_else(
     first = scored(make_ecg(1))
     second = scored(make_ecg(2, patient=patient))
     other = scored(make_ecg(3))
-    destination = Destination(None)
+    destination = Destination(("AR", "207"))
     one = reporter(store, destination, clock)
     assert one.run_batch() == 2  # the first of this patient, and the other patient's
     assert [control_id for control_id, _ in destination.got] == ["CONTROL1", "CONTROL3"]
@@ -218,7 +220,74 @@ def test_attempts_end(store: Store, scored: Callable[[Ecg], int], clock: Clock) 
         one.run_batch()
         clock.advance(hours=1)
     assert len(destination.got) == 3
-    assert message_of(store, ecg_id) == (MessageState.DEAD, ["Unreachable"] * 3)
+    assert message_of(store, ecg_id) == (MessageState.DEAD, ["Unreachable"] * 2)
+
+
+class Unplugged(Destination):
+    """A destination that can't be connected to until it is plugged in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plugged = False
+        self.tries = 0
+
+    def send(self, body: bytes, *, control_id: str) -> Ack:
+        self.tries += 1
+        if not self.plugged:
+            raise NotReached("ehr cannot be reached: connection refused")
+        return super().send(body, control_id=control_id)
+
+
+def test_an_outage_is_one_event_and_all_messages_follow_its_end_at_once(
+    store: Store, scored: Callable[[Ecg], int], clock: Clock
+) -> None:
+    ecgs = [scored(make_ecg(number)) for number in range(10)]
+    destination = Unplugged()
+    one = reporter(store, destination, clock)
+    before = store.care.audit_length()
+    for _ in range(240):  # four hours, looked at every minute
+        one.run_batch()
+        clock.advance(minutes=1)
+    assert destination.tries == 240, "one message is tried, whatever waits"
+    assert store.destinations.status("ehr", now=clock()).attempts == 240
+    assert store.care.audit_length() - before <= 12, "the outage, and that each message may have been on the wire once"
+    assert {message_of(store, ecg_id)[0] for ecg_id in ecgs} == {MessageState.WAITING}
+    assert all(len(store.ecgs.story(ecg_id).messages[0].errors) <= 1 for ecg_id in ecgs)
+    destination.plugged = True
+    assert one.run_batch() == 1  # the one that is tried
+    assert one.run_batch() == 9, "all others follow at once"
+    assert {message_of(store, ecg_id)[0] for ecg_id in ecgs} == {MessageState.ACKNOWLEDGED}
+    actions = [event.action for event in store.care.trail(limit=10_000)]
+    assert (actions.count("destination.open"), actions.count("destination.closed")) == (1, 1)
+
+
+def test_while_a_destination_waits_nothing_is_tried(store: Store, scored: Callable[[Ecg], int], clock: Clock) -> None:
+    scored(make_ecg(1))
+    destination = Unplugged()
+    one = reporter(store, destination, clock)
+    assert one.run_batch() == 1
+    assert one.run_batch() == 0
+    assert destination.tries == 1
+
+
+def test_a_message_that_is_never_answered_does_not_hold_up_the_others(
+    store: Store, scored: Callable[[Ecg], int], clock: Clock
+) -> None:
+    poison, *healthy = [scored(make_ecg(number)) for number in range(4)]
+    (unanswered,) = (one.control_id for one in store.ecgs.story(poison).messages)
+
+    class Swallows(Destination):
+        def send(self, body: bytes, *, control_id: str) -> Ack:
+            if control_id == unanswered:
+                raise Unreachable("ehr: no acknowledgement in time")
+            return super().send(body, control_id=control_id)
+
+    one = reporter(store, Swallows(), clock)
+    for _ in range(8):
+        one.run_batch()
+        clock.advance(minutes=1)
+    assert {message_of(store, ecg_id)[0] for ecg_id in healthy} == {MessageState.ACKNOWLEDGED}
+    assert message_of(store, poison)[0] is MessageState.DEAD
 
 
 def test_codes_are_local_distinct_and_fit() -> None:
