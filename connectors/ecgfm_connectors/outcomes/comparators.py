@@ -7,6 +7,8 @@ Comparator = Literal["", "<", "<=", ">", ">="]
 #: Signs, longest first; an equals sign alone adds nothing.
 SIGNS: tuple[tuple[str, Comparator], ...] = (
     ("&lt;=", "<="),
+    (">/=", ">="),
+    ("</=", "<="),
     ("&gt;=", ">="),
     ("&lt;", "<"),
     ("&gt;", ">"),

@@ -18,9 +18,9 @@ class Phrases(Generic[Cue]):
     stems: Mapping[str, Cue] = field(repr=False)
     longest: int = 1
 
-    def at(self, words: Sequence[str], index: int) -> tuple[Cue, int] | None:
-        """The cue of the longest phrase that begins at `index`, and how many words it has."""
-        for size in range(min(self.longest, len(words) - index), 0, -1):
+    def at(self, words: Sequence[str], index: int, most: int | None = None) -> tuple[Cue, int] | None:
+        """The cue of the longest phrase (of at most `most` words) that begins at `index`, and how many words it has."""
+        for size in range(min(most or self.longest, self.longest, len(words) - index), 0, -1):
             cue = self.exact.get(tuple(words[index : index + size]))
             if cue is not None:
                 return cue, size

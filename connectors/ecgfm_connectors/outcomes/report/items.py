@@ -11,6 +11,8 @@ from ecgfm_connectors.outcomes.report.vocabulary import CAPITALS, CUES, PERCENT_
 
 _MARKS = frozenset(",()[]?/+&")
 _FIRST_YEAR, _LAST_YEAR = 1950, 2099
+_ARROWS = ("-->", "->", "→", ">>", "»")
+_JOINING = frozenset(["or", "oder", "ou", "o", "of", "eller", "and", "und", "et", "y", "e", "ed", "en", "och"])
 _DATE_MARKS = frozenset("./-")
 
 
@@ -51,6 +53,10 @@ def items(text: str, folded: str, study: date | None) -> list[Item]:
         if at in index_at:
             item = _value_at(folded, at) if _begins_comparator(spoken, index_at[at]) else None
             item = item or _cue_at(text, folded, tokens, spoken, index_at[at])
+        elif (arrow := _arrow(folded, at)) is not None:
+            item = Item(kind="cue", start=at, end=arrow, cue="arrow", word="->")
+        elif char == "." and folded[at - 1 : at] == ".":
+            item = None  # dots that lead to a number
         elif numerals.begins(folded, at) or char in "<>=≤≥&" or (char in "-−" and _negative(folded, at)):
             item = _number_at(folded, at, study)
         else:
@@ -59,6 +65,11 @@ def items(text: str, folded: str, study: date | None) -> list[Item]:
             found.append(item)
         at = max(item.end if item else at + 1, at + 1)
     return found
+
+
+def _arrow(folded: str, at: int) -> int | None:
+    """Where an arrow between two values ends: `->`, `-->`, `→`, `>>`."""
+    return next((at + len(sign) for sign in _ARROWS if folded.startswith(sign, at)), None)
 
 
 def _word_tokens(folded: str) -> list[tuple[int, int]]:
@@ -91,7 +102,7 @@ def _cue_at(text: str, folded: str, tokens: list[tuple[int, int]], spoken: list[
             if spoken[index] == "vs" and text[start:end].isupper():
                 cue = "left"  # Italian for the left ventricle
             return Item(kind="cue", start=start, end=last, cue=cue, word=spoken[index])
-        found = CUES.at(spoken[: index + size - 1], index) if size > 1 else None
+        found = CUES.at(spoken, index, size - 1) if size > 1 else None
     return Item(kind="word", start=start, end=end, word=spoken[index])
 
 
@@ -142,6 +153,8 @@ def _value_at(folded: str, at: int) -> Item | None:
     if first.value is None or first.ambiguous:
         return Item(kind="word", start=at, end=first.end, word="figures")
     percent, end = _percent(folded, first.end)
+    if folded[end : end + 1] == "/" and numerals.begins(folded, end + 1):
+        return Item(kind="word", start=at, end=numerals.scan(folded, end + 1).end, word="figures")  # `55/60%`
     joined = quantity.range_at(folded, _blank(folded, end))
     if joined is not None and numerals.begins(folded, joined) and not comparator:
         second = numerals.scan(folded, joined)
@@ -192,5 +205,10 @@ def _percent(folded: str, at: int) -> tuple[bool, int]:
 
 def _unit_follows(folded: str, at: int) -> bool:
     begin = _blank(folded, at)
+    end = begin
+    while end < len(folded) and folded[end].isalpha():
+        end += 1
+    if folded[begin:end] in _JOINING:
+        return False  # `55 or 60%`
     char = folded[begin : begin + 1]
     return char.isalpha() or char in "/:µ°'\"*^_" if char else False

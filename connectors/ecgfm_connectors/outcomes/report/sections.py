@@ -169,6 +169,8 @@ def _cut(folded: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 def _ends_sentence(folded: str, first: int, at: int, end: int) -> bool:
     if at + 1 < end and not folded[at + 1].isspace():
         return False
+    if folded[at - 1 : at] == ".":
+        return False  # dots that lead to a number
     begin = at
     while begin > first and folded[begin - 1].isalpha() and at - begin < 12:
         begin -= 1

@@ -5,7 +5,7 @@ before it, and those directly behind it, say what it is. What no rule explains i
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Literal
@@ -21,6 +21,7 @@ Role = Literal[
 ]  # fmt: skip
 
 _LOWEST, _HIGHEST = Decimal(3), Decimal(95)
+_LEADING = 40  #: items before a number that may speak of it
 _TRAILING = 6  #: items behind a number that may still speak of it
 _SECTIONS: dict[Section, Role] = {"history": "history", "family": "family", "prior": "prior", "advice": "hypothetical"}
 _ROMANCE = ("f",)
@@ -55,27 +56,38 @@ class _Walk:
     def __init__(self, sentence: Sentence, found: list[Item]) -> None:
         self._sentence = sentence
         self._items = found
+        self._cues = {item.cue for item in found}
+        self._changes = next((item.start for item in found if item.cue == "change"), None)
+        self._history = next((item.end for item in found if item.cue == "history"), None)
+        self._condition = next(
+            (item.end for at, item in enumerate(found) if item.cue == "condition" and self._conditional(at)), None
+        )
         self._measure: Literal["", "ef", "other-chamber", "other"] = ""
         self._mention = -1  # index of the last mention
+        self._comma = -1  # index of the last comma
+        self._chambers: list[Item] = []  # the last two that were named
         self._since = 0  # index behind the last number or the comma before the mention
         self._given = 0  # numbers since the mention
-        self._from: Item | None = None
         self._result: list[Statement] = []
 
     def run(self) -> list[Statement]:
         for index, item in enumerate(self._items):
             if item.cue in ("mention", "left-mention", "other-mention"):
                 self._name(index, item)
+            elif item.cue in ("left", "other-chamber"):
+                self._chambers = [*self._chambers[-1:], item]
+            elif item.word == ",":
+                self._comma = index
             elif item.cue == "measure":
                 self._measure = "other"
+            elif item.cue == "arrow" and self._result and self._measure == "ef":
+                self._result[-1] = replace(self._result[-1], role="prior")
             elif item.kind == "value" and item.value is not None:
                 self._value(index, item, item.value)
         return self._result
 
     def _name(self, index: int, item: Item) -> None:
-        comma = next((at for at in range(index, self._since - 1, -1) if self._items[at].word == ","), None)
-        if comma is not None and not any(one.kind == "value" for one in self._items[comma:index]):
-            self._since = max(self._since, comma + 1)
+        self._since = max(self._since, self._comma + 1)
         self._mention, self._given = index, 0
         self._measure = "other-chamber" if self._is_other(index, item) else "ef"
 
@@ -86,10 +98,10 @@ class _Walk:
         behind = self._chamber_behind(index)
         if behind is not None or item.cue == "left-mention":
             return behind == "other-chamber"
-        for before in reversed(self._items[:index]):
+        for before in reversed(self._chambers):
             if before.cue == "left":
                 return False
-            if before.cue == "other-chamber" and not (before.word == "la" and item.word.startswith(_ROMANCE)):
+            if not (before.word == "la" and item.word.startswith(_ROMANCE)):
                 return True
         return self._sentence.other_chamber
 
@@ -104,29 +116,31 @@ class _Walk:
     def _value(self, index: int, item: Item, value: Value) -> None:
         if self._measure == "other-chamber":
             self._add("other-chamber", item, value, biplane=False)
-        elif self._measure == "ef":
-            self._of_ejection_fraction(index, item, value)
+        elif self._measure == "ef" and not self._of_ejection_fraction(index, item, value) and not value.percent:
+            return  # `EF 4CH 52%`: the first number belongs to nothing
         self._since, self._given = index + 1, self._given + 1
 
-    def _of_ejection_fraction(self, index: int, item: Item, value: Value) -> None:
-        before = self._items[self._since : index]
+    def _of_ejection_fraction(self, index: int, item: Item, value: Value) -> bool:
+        """Whether the number speaks of the ejection fraction; then it is noted with its role."""
+        before = self._items[max(self._since, index - _LEADING) : index]
         if self._is_from_to(before, value):
             self._add("prior", item, Value(low=value.low, percent=True, after_first=value.after_first), biplane=False)
             after = Value(low=value.high or value.low, percent=True, after_first=item.end)
             self._add(self._override() or "present", item, after, biplane=self._is_biplane(index, before))
-            return
+            return True
         value = self._with_between(index, item, value, before)
         if not self._speaks_of_it(index, item, value, before):
-            return
+            return False
         value = self._with_comparator(index, value)
         role = self._role(index, item, value, before)
         self._add(role, item, value, biplane=self._is_biplane(index, before))
+        return True
 
     def _is_from_to(self, before: Sequence[Item], value: Value) -> bool:
         """`improved from 20% to 55%`, `has risen 20% to 55%`: two values, the second one now; without a change, a range."""
         if value.high is None or not value.joined_by_word:
             return False
-        changed = any(one.cue == "change" for one in self._items if one.start < value.after_first)
+        changed = self._changes is not None and self._changes < value.after_first
         last = before[-1] if before else None
         return (
             changed
@@ -172,6 +186,10 @@ class _Walk:
         strange = [one for one in clause if one.kind == "word"]
         if named and self._given == 0:
             return len(strange) <= 3
+        if any(one.cue in ("noun", "measure") for one in clause):
+            return False
+        if not clause:  # a number alone between two marks
+            return following is None or following.kind == "mark" or following.cue in _TELLING
         return not strange or any(one.cue in _TELLING for one in clause) or self._trailing_prior(index)
 
     def _clause(self, before: Sequence[Item]) -> Sequence[Item]:
@@ -205,22 +223,17 @@ class _Walk:
 
     def _whole_sentence(self, item: Item, value: Value) -> Role | None:
         """What a word anywhere in the sentence makes of the number."""
-        cues = {one.cue for one in self._items}
-        if "family" in cues:
+        if "family" in self._cues:
             return "family"
-        if "guideline" in cues or "patient" in cues:
+        if "guideline" in self._cues or "patient" in self._cues:
             return "threshold"
-        if "goal" in cues:
+        if "goal" in self._cues:
             return "goal"
-        if "threshold" in cues and value.comparator:
+        if "threshold" in self._cues and value.comparator:
             return "threshold"
-        if any(
-            self._conditional(at)
-            for at, one in enumerate(self._items)
-            if one.cue == "condition" and one.end <= item.start
-        ):
+        if self._condition is not None and self._condition <= item.start:
             return "hypothetical"
-        if any(one.cue == "history" and one.end <= self._items[self._mention].start for one in self._items):
+        if self._history is not None and self._history <= self._items[self._mention].start:
             return "history"
         return None
 
@@ -239,14 +252,11 @@ class _Walk:
         return False
 
     def _compares_after(self, at: int) -> bool:
-        return any(one.value is not None and one.value.comparator for one in self._items[at:])
+        return any(one.value is not None and one.value.comparator for one in self._items[at : at + _TRAILING])
 
     def _by_cues(self, index: int, item: Item, value: Value, before: Sequence[Item]) -> Role:
-        low, high = (
-            (value.low * 100, (value.high or value.low) * 100)
-            if value.low <= 1
-            else (value.low, value.high or value.low)
-        )
+        scale = _scale(value)
+        low, high = value.low * scale, (value.high or value.low) * scale
         if not _LOWEST <= low <= _HIGHEST or high > _HIGHEST:
             return "implausible"
         if self._doubted(index, before):
@@ -302,9 +312,9 @@ class _Walk:
     def _when(self, index: int, before: Sequence[Item]) -> Role:
         """Present or earlier: the last word about time before the number decides, else one directly behind it."""
         named = any(one.cue in ("mention", "left-mention") for one in before)
-        changed = any(one.cue == "change" for one in self._items)
+        changed = self._changes is not None
         for one in reversed(before):
-            if one.cue == "now":
+            if one.cue in ("now", "arrow"):
                 return "present"
             if one.cue == "to" and changed and one is before[-1]:
                 return "present"
@@ -331,15 +341,7 @@ class _Walk:
         for one in self._items[index + 1 : index + 1 + _TRAILING]:
             if one.cue == "prior" or one.kind == "date":
                 return True
-            if one.kind in ("value", "mark") or one.cue in (
-                "compare",
-                "change",
-                "mention",
-                "left-mention",
-                "measure",
-                "now",
-                "from",
-            ):
+            if one.word != ")" and (one.kind in ("value", "mark") or one.cue in _OTHER_MATTERS):
                 return False
         return False
 
@@ -355,7 +357,7 @@ class _Walk:
         return False
 
     def _add(self, role: Role, item: Item, value: Value, *, biplane: bool) -> None:
-        scale = 100 if value.low <= 1 and not value.percent else 1
+        scale = _scale(value)
         self._result.append(
             Statement(
                 role=role,
@@ -369,6 +371,11 @@ class _Walk:
                 span=(item.start, item.end),
             )
         )
+
+
+def _scale(value: Value) -> int:
+    """A bare number up to one is a fraction."""
+    return 100 if value.low <= 1 and not value.percent else 1
 
 
 _PARTING = frozenset((",", "(", ")", "["))
@@ -397,5 +404,8 @@ _TELLING = frozenset(
         "plane",
         "by",
         "change",
+        "arrow",
+        "modality",
     )
 )
+_OTHER_MATTERS = frozenset(("compare", "change", "mention", "left-mention", "measure", "now", "from", "arrow"))

@@ -12,7 +12,7 @@ from ecgfm_connectors.outcomes.phrases import phrases
 Cue = Literal[
     "mention", "left-mention", "other-mention", "left", "other-chamber", "measure", "noun", "prior", "now", "was", "compare",
     "from", "to", "by", "change", "reference", "normal", "is", "condition", "threshold", "guideline", "family", "history",
-    "stress", "rest", "not", "biplane", "plane", "goal", "between", "and", "or-less", "or-more", "points", "patient", "link",
+    "stress", "rest", "not", "biplane", "plane", "goal", "between", "and", "or-less", "or-more", "points", "patient", "arrow", "modality", "rhythm", "link",
 ]  # fmt: skip
 
 CUES = phrases(
@@ -33,8 +33,8 @@ CUES = phrases(
             rechter ventrikel|rechten ventrikels|rechterventrik*|rechter kamer|ventricule droit|ventriculaire droite
             ventriculo derecho|ventricular derecha|ventricolo destro|ventricolare destra|ventriculo direito
             ventricular direita|hogerkammar*|hoger kammare|hoger kammares|vd|hk|la|ra|ai|ae|og|left atri*|left atrial
-            left atrium|atrial|vorhof*|linker vorhof|oreillette*|auricula|auricular|atrio|boezem*|formak*|single ventricle
-            univentricular|systemic ventricle|systemic|fontan|fetal|foetal|fetus|gallbladder|gallenblase|regional ef|ra ef
+            left atrium|atrial|vorhof|vorhofs|vorhofe|linker vorhof|oreillette*|auricula|auricular|atrio|boezem*|formak*|single ventricle
+            univentricular|systemic ventricle|systemic|fontan|gallbladder|gallenblase|regional ef|ra ef
             auriculo*|atriu*""",
         "measure": """gls|gs|strain|slg|sgl|fs|fractional shortening|shortening|verkurzungsfraktion|verkurzung
             fraktionelle verkurzung|fraction de raccourcissement|raccourcissement|acortamiento|accorciamento|encurtamento
@@ -45,7 +45,7 @@ CUES = phrases(
             slope|z score|zscore|stenos*|stenose*|lvmi|mass|masse|massa|rwt|wmsi|bnp|troponin*|hba|hct|hematocrit|lge""",
         "noun": """stenos*|stenose*|regurg*|occlusion|verschluss|narrowing|probab*|risk|risiko|of normal|infarct|scar|viab*|mvo
             ischem*|lesion*|predicted""",
-        "prior": """prior|previous*|previously|formerly|last|before|earlier|baseline|initial|initially|zuvor|vorher|damals|fruher*
+        "prior": """years|year|jahren|jahr|il y a|hace|anni fa|anno fa|geleden|jaar|anos|ano|ar sedan|sedan|prior|previous*|previously|formerly|last|before|earlier|baseline|initial|initially|zuvor|vorher|damals|fruher*
             vorbefund*|voruntersuchung*|voraufnahme|vorwert*|letzte*|initiale|anterieur*|anterieurement|precedent*
             precedemment|auparavant|ancien*|previa|previo|previamente|anterior*|antes|ultimo|ultima|precedente*|in precedenza
             precedenza|prima|eerder*|vorig*|voorheen|vroeger|previa*|anteriormente|previamente|tidigare|foregaende|forra
@@ -62,7 +62,7 @@ CUES = phrases(
         "from": "from|von|van|desde|dal|dall|fran|down from|up from",
         "to": "to|auf|naar|hasta|para|till|al|a|at|pa|bis|tot|fino al|fino a",
         "by": "by|um|met|med|of|de|del|di|un|do|en un|del del",
-        "change": """decline*|drop*|fallen|falls|fell|decreas*|increas*|improv*|risen|rise|rose|deteriorat*|worsen*|normalis*
+        "change": """passe|passee|passer|passant|paso|pasado|pasa|passata|passato|passou|passado|caido|decline*|drop*|fallen|falls|fell|decreas*|increas*|improv*|risen|rise|rose|deteriorat*|worsen*|normalis*
             normaliz*|recover*|gain*|lost|abgenommen|abnahme|zunahme|zugenommen|verbesser*|verschlechter*|gesunken|abgefallen
             gefallen|gestiegen|angestiegen|ruckgang|abfall|anstieg|baisse|diminution|diminue|augment*|amelior*|chute|remontee
             degrad*|disminuy*|disminucion|descen*|descendio|aument*|mejor*|caida|cayo|empeor*|recupera*|ridott*|ridotto
@@ -86,7 +86,7 @@ CUES = phrases(
             patienter|doentes com|patients avec|patienten met""",
         "family": """father*|mother*|brother*|sister*|sibling*|family history|uncle|aunt|vater|mutter|bruder|schwester
             familienanamnese|pere|frere|soeur|antecedents familiaux|padre|madre|hermano|hermana|fratello|sorella|familiarita
-            vader|moeder|broer|zus|familieanamnese|pai|mae|irmao|irma|far|mor|bror|syster|hereditet|son|daughter""",
+            vader|moeder|broer|zus|familieanamnese|pai|mae|irmao|irma|far|mor|bror|syster|hereditet|son|daughter|fetal|foetal|fetus|fotal*|donor""",
         "history": """history|history of|h o|known|s p|status post|z n|zustand nach|bekannt*|anamnes*|antecedent*|antecedentes
             connu|connue|conocid*|pregress*|noto|nota per|voorgeschiedenis|bekend*|historia|conhecid*|previo iam|kand|kant
             genomgangen""",
@@ -101,6 +101,11 @@ CUES = phrases(
         "and": "and|und|et|y|e|ed|en|och",
         "or-less": "or less|or lower|or below|oder weniger|ou moins|o menos|o meno|of minder|of lager|ou menos|eller lagre",
         "or-more": "or more|or higher|or above|or greater|oder mehr|ou plus|o mas|o piu|of meer|of hoger|ou mais|eller hogre",
+        "modality": """echo|eko|ultrasound|tte|tee|mrt|mri|cmr|irm|rm|rmc|muga|spect|ct|cath|angio*|ventriculogra*|lavokardio*
+            ecocardio*|echokardio*|echocardio*|szintigra*|scintigra*""",
+        "rhythm": """atrial fibrillation|atrial flutter|atrial rhythm|vorhofflimmern|vorhofflattern|fibrillation auriculaire
+            fibrilacion auricular|fibrillazione atriale|boezemfibrilleren|atriumfibrilleren|fibrilacao atrial
+            fibrilacao auricular|formaksflimmer|fibrillation atriale|flutter auriculaire|right bundle""",
         "points": """points|point|percentage points|prozentpunkte*|punkte|procentenhet*|procentpunt*|punten|pontos|puntos|punti
             fold|times""",
     }

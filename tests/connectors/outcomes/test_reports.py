@@ -1,0 +1,153 @@
+"""Sentences of reports that mislead: what each may give, and must never give; any text is answered in linear time."""
+
+import json
+import random
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ecgfm_connectors.outcomes.report import reader
+from ecgfm_connectors.outcomes.report.reader import Reading
+
+SENTENCES = [json.loads(line) for line in (Path(__file__).parent / "sentences.jsonl").read_text("utf-8").splitlines()]
+
+
+def told(reading: Reading) -> str:
+    found = reading.found
+    if found is None:
+        return "none"
+    return f"{found.comparator}{float(found.low):g}" + ("" if found.high is None else f"-{float(found.high):g}")
+
+
+@pytest.mark.parametrize("row", SENTENCES, ids=lambda row: row["text"][:60])
+def test_a_sentence_gives_what_it_says_or_nothing(row: dict[str, object]) -> None:
+    allowed = row["allowed"]
+    assert isinstance(allowed, list)
+    assert told(reader.read(str(row["text"]))) in [*allowed, "none"]
+
+
+def test_few_of_them_are_left_out() -> None:
+    """A reader that says nothing would pass the test above."""
+    wanted = [row for row in SENTENCES if "none" not in row["allowed"]]
+    missed = [row["text"] for row in wanted if told(reader.read(str(row["text"]))) == "none"]
+    assert len(missed) <= 0.05 * len(wanted), missed
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_answered(text: str) -> None:
+    assert isinstance(reader.read(text), Reading)
+
+
+WORDS = [
+    "LVEF",
+    "EF",
+    "is",
+    "was",
+    "35",
+    "%",
+    "35-40%",
+    "from",
+    "to",
+    ",",
+    ".",
+    ";",
+    "(",
+    ")",
+    "normal",
+    "prior",
+    "2021",
+    "LV",
+    "RV",
+    "if",
+    "<=",
+    ">",
+    "FEVG",
+    "à",
+    "de",
+    "12.03.2022",
+    "->",
+    "not",
+    "less",
+    "than",
+    "between",
+    "and",
+    "fraction",
+    "d'éjection",
+    "INDICATION:",
+    "CONCLUSION:",
+    "\n",
+    "?",
+    "/",
+    "1'234",
+    "<",
+    "or",
+]
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=60))
+def test_any_row_of_a_reports_words_is_answered(words: list[str]) -> None:
+    found = reader.read(" ".join(words)).found
+    assert found is None or 3 <= found.low <= 95
+
+
+ADVERSARIAL = {
+    "digits": "1" * 1000,
+    "spaces": " " * 1000,
+    "points": "1." * 500,
+    "commas": "EF 1," * 200,
+    "comparators": "<" * 1000,
+    "or": "< or " * 200,
+    "mentions": "EF " * 334,
+    "values": "EF 35% " * 143,
+    "brackets": "(" * 1000,
+    "left atrium": "left " * 200,
+    "ejection": "ejection fraction " * 56,
+    "dashes": "35 - " * 200,
+    "wraps": "EF of\n" * 167,
+    "colons": "a:" * 500,
+    "apostrophes": "1'" * 500,
+    "less than": "less than " * 100,
+    "between": "between 1 and " * 72,
+    "equals": "= " * 500,
+}
+
+
+@pytest.mark.parametrize("name", ADVERSARIAL)
+def test_the_work_for_a_text_grows_as_its_length(name: str) -> None:
+    """Calls are counted, not seconds: for a text eight times as long they are about eight times as many."""
+    short, long = (_calls(ADVERSARIAL[name] * times) for times in (4, 32))
+    assert long <= 10 * short + 1000
+
+
+def _calls(text: str) -> int:
+    """How many lines of the readers run for one text: a loop counts each time round."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, argument: object) -> Callable[..., object]:
+        nonlocal count
+        count += 1
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        reader.read(text)
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize("name", ADVERSARIAL)
+def test_any_text_of_a_hundred_kilobytes_is_answered(name: str) -> None:
+    assert isinstance(reader.read(ADVERSARIAL[name] * 100), Reading)
+
+
+def test_a_hundred_kilobytes_of_shuffled_words_are_answered() -> None:
+    chance = random.Random(5)
+    for _ in range(3):
+        assert isinstance(reader.read(" ".join(chance.choices(WORDS, k=25_000))), Reading)
