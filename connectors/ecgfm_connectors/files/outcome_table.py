@@ -28,6 +28,7 @@ _SMALLEST_PARQUET = 12  # its mark at both ends, and the length of what describe
 MAX_ROWS = 1_000_000
 #: Rows of a real table take five to ten times their place in the file.
 MAX_INFLATION = 64
+_DAY = 10  #: characters of `2026-03-01`, or of a shorter way to write a day
 _BATCH = 256  #: rows at a time
 _COMPARATORS = ("", "<", "<=", ">", ">=")
 _STATUSES = ("final", "corrected", "withdrawn")
@@ -144,6 +145,7 @@ def _outcome(row: Mapping[str, str], authority: str, zone: tzinfo) -> Outcome:
         assay=row.get("assay", ""),
         upper_reference_limit=_optional(row, "upper_reference_limit"),
         observed_at=_instant(row["observed_at"], zone),
+        precision="day" if len(row["observed_at"].strip()) <= _DAY else "second",
         status=status,  # type: ignore[arg-type]  # checked above
     )
 

@@ -27,7 +27,9 @@ REFUSALS = {
     b"MSH": ("nested-message", "the OBX holds another HL7 message"),
 }
 #: Reason codes of reports for people.
-REPORTS = frozenset({"pdf", "picture", "document"})
+REPORTS = frozenset({"pdf", "picture", "document", "unknown-xml"})
+#: Types of data (RP-3, RP-4; tables 0191 and 0291) that hold no samples.
+_FOR_PEOPLE = frozenset({"HTML", "PDF", "RTF"})
 _XML_ENCODING = re.compile(rb"""(<\?xml[^>]{0,100}?)\s+encoding\s*=\s*["'][^"']{1,40}["']""")
 _HEAD, _SMALLEST_DOCUMENT = 2048, 100  # characters: looked at; of an XML file with a recording there are thousands
 _ROOT = re.compile(
@@ -56,6 +58,8 @@ def file_of(obx: Segment, allowed_roots: Sequence[Path]) -> bytes:
     """The file in, or named by, OBX-5. Raises Unreadable (damaged) and Refused (a picture, a pointer not followed)."""
     kind = obx.value(2).upper()
     if kind == "RP":
+        if {obx.value(5, 3).upper(), obx.value(5, 4).upper()} & _FOR_PEOPLE:
+            raise Refused("document", "RP names a document for people, not samples")
         content = _pointed(obx.value(5), allowed_roots)
     elif kind == "ED":
         content = _encapsulated(obx)

@@ -111,6 +111,12 @@ def test_the_nearest_usable_echo_gives_the_label(
         ([draw(500, hours=-10), draw(100, hours=1)], {}, 1.0),
         ([draw(20, hours=1), draw(100, hours=3)], {"drop_after_peak": True}, 1.0),
         ([draw(20, hours=1, upper_reference_limit=None)], {}, "outcome-no-limit"),
+        ([draw(100, hours=1, observed_precision="day")], {}, "day-only"),
+        ([draw(100, hours=1, observed_precision="day"), draw(10, hours=2)], {}, 0.0),
+        ([draw(100, hours=1, observed_precision="minute")], {}, 1.0),
+        # where the laboratory has measured, the bedside does not count; where it has not, it does
+        ([draw(100, hours=1, assay="I POC"), draw(10, hours=2, assay="hs-I")], {}, 0.0),
+        ([draw(100, hours=1, assay="I POC")], {}, 1.0),
         # 30 of an assay with limit 40 is below it; 20 of one with limit 14 is above: raw numbers would choose wrongly
         ([draw(30, hours=1, upper_reference_limit=40.0), draw(20, hours=2)], {}, 1.0),
     ],

@@ -5,7 +5,8 @@
 
 A reader is any program that reads `{file}` and writes `{npz}` with `signal` (12 × samples, mV, rows I II III aVR aVL
 aVF V1–V6, NaN where there is no sample) and `sampling_rate` (Hz), or leaves it out and exits non-zero where it refuses.
-Without `--reader`, this package is checked.
+Without `--reader`, this package is checked. The messages named `outcome-…` hold measured outcomes; what each must give
+stands in `outcomes.json`.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import UTC
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.errors import PayloadError
 from ecgfm_connectors.reading import read
 from tests.connectors.golden.cases import Case, Signal, cases
+from tests.connectors.golden.outcome_cases import outcome_cases
 
 #: Every golden signal is a whole number of 5 µV steps; a right reader is off by rounding alone (mV).
 TOLERANCE = 2e-5
@@ -61,6 +64,11 @@ def write(folder: Path) -> int:
         if case.signal is not None:
             np.savez_compressed(folder / f"{case.name}.npz", signal=case.signal, sampling_rate=case.sampling_rate)
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    measured = {}
+    for one in outcome_cases():
+        (folder / one.name).write_bytes(one.content)
+        measured[one.name] = {"shows": one.shows, "outcomes": [asdict(found) for found in one.outcomes]}
+    (folder / "outcomes.json").write_text(json.dumps(measured, indent=2, ensure_ascii=False) + "\n", "utf-8")
     return len(manifest)
 
 

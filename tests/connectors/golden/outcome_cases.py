@@ -1,0 +1,131 @@
+"""Golden messages with measured outcomes: one for each rule of CONFORMANCE, with what a reader must make of it.
+
+A reader of outcomes gives for each file `kind`, `value` (percent or ng/L), `upper_value`, `comparator` and, for troponin,
+`limit`; or nothing, where `outcomes` is empty.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+HS = "67151-1^Troponin T.cardiac hs^LN"
+LVEF = "18043-0^LVEF by US^LN"
+ECHO = "93306^Echocardiography, Transthoracic^CPT"
+LAB = "TROP^Troponin^L"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """One outcome that the file holds."""
+
+    kind: str
+    value: float
+    upper_value: float | None = None
+    comparator: str = ""
+    limit: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeCase:
+    """One golden message."""
+
+    name: str
+    shows: str  #: the rule, in a sentence
+    content: bytes = field(repr=False)
+    outcomes: tuple[Expected, ...] = ()
+    reasons: tuple[str, ...] = ()  #: why something was left out
+
+
+def _message(*obx: str, service: str = LAB, sex: str = "F", obr_7: str = "20260301080000") -> bytes:
+    return "\r".join(
+        (
+            "MSH|^~\\&|LIS|LAB|ECGFM|H|20260301090000+0100||ORU^R01^ORU_R01|G1|P|2.5.1|||||||UNICODE UTF-8",
+            f"PID|1||1^^^HOSP^MR||TESTPERSON^ALEX||19550505|{sex}",
+            f"OBR|1|P1|F1|{service}|||{obr_7}||||||||||||||||||F",
+            *obx,
+            "",
+        )
+    ).encode()
+
+
+def _troponin(
+    value: str, limit: str = "<14", *, kind: str = "ST", code: str = HS, unit: str = "ng/L", end: str = "F"
+) -> str:
+    return f"OBX|1|{kind}|{code}||{value}|{unit}|{limit}||||{end}|||20260301081500"
+
+
+def _lvef(value: str, *, kind: str = "ST", code: str = LVEF, unit: str = "%") -> str:
+    return f"OBX|1|{kind}|{code}||{value}|{unit}|||||F"
+
+
+def _report(*lines: str) -> bytes:
+    texts = [f"OBX|{at}|TX|59462-2^Echo report^LN||{line}||||||F" for at, line in enumerate(lines, start=1)]
+    return _message(*texts, service=ECHO)
+
+
+def _t(value: float, *, comparator: str = "", limit: float | None = 14.0) -> tuple[Expected, ...]:
+    return (Expected(kind="troponin", value=value, comparator=comparator, limit=limit),)
+
+
+def _e(value: float, upper: float | None = None, comparator: str = "") -> tuple[Expected, ...]:
+    return (Expected(kind="lvef", value=value, upper_value=upper, comparator=comparator),)
+
+
+def outcome_cases() -> Iterator[OutcomeCase]:
+    """All of them, the same bytes each time."""
+    none: tuple[Expected, ...] = ()
+    for name, shows, content, outcomes, reasons in (
+        ("thousands-apostrophe", "thousands by apostrophe", _message(_troponin("1'234")), _t(1234), ()),
+        ("thousands-space", "thousands by a no-break space", _message(_troponin("1\u00a0234")), _t(1234), ()),
+        ("thousands-point", "thousands by point, decimal comma", _message(_troponin("1.234,5")), _t(1234.5), ()),
+        ("decimal-comma", "a decimal comma", _message(_troponin("12,5")), _t(12.5), ()),
+        ("exponent", "an exponent", _message(_troponin("1.2E3", kind="NM")), _t(1200), ()),
+        ("ambiguous", "a point that may part thousands", _message(_troponin("1.234")), none, ("ambiguous-number",)),
+        ("comparator-sign", "a comparator in signs", _message(_troponin("<6")), _t(6, comparator="<"), ()),
+        ("comparator-words", "in words", _message(_troponin("inférieur à 6")), _t(6, comparator="<"), ()),
+        ("flag", "an abnormal flag behind the value", _message(_troponin("250 H")), _t(250), ()),
+        ("two-numbers", "two numbers with a slash", _message(_troponin("15/250")), none, ("outcome-not-numeric",)),
+        ("repetitions", "two repetitions", _message(_troponin("15~250")), none, ("outcome-not-numeric",)),
+        ("arrow", "an arrow", _message(_troponin("12 -> 250")), none, ("outcome-not-numeric",)),
+        ("clock", "a time before the value", _message(_troponin("08:15 250")), none, ("outcome-not-numeric",)),
+        ("comment", "a comment behind it", _message(_troponin("45 HEMOLYZED")), none, ("outcome-not-numeric",)),
+        ("sn-equal", "SN =", _message(_troponin("=^23", kind="SN")), _t(23), ()),
+        ("sn-ratio", "SN ratio", _message(_troponin("1^:^8", kind="SN")), none, ("outcome-not-numeric",)),
+        ("unit-converted", "ng/mL, and a limit in ng/L", _message(_troponin("0.045", "<14 ng/L", unit="ng/mL")), _t(45), ()),
+        ("unit-contradiction", "two units", _message(_troponin("25 ng/mL")), none, ("unit-contradiction",)),
+        ("unit-none", "a troponin without a unit", _message(_troponin("25", unit="")), none, ("troponin-unit",)),
+        ("limit-or", "OBX-7 < OR = 14", _message(_troponin("18", "< OR = 14")), _t(18), ()),
+        ("limit-by-sex", "two limits by sex", _message(_troponin("18", "M <22~F <14")), _t(18), ()),
+        ("limit-other-sex", "a man's limit for a woman", _message(_troponin("18", "<=22 (M)")), _t(18, limit=None), ()),
+        ("name-change", "a difference", _message(_troponin("3", code="X^Troponin T difference^L")), none, ("troponin-change",)),
+        ("name-limit", "a limit", _message(_troponin("14", code="X^Troponin T 99th percentile^L")), none, ("troponin-limit",)),
+        ("preliminary", "OBX-11 P", _message(_troponin("25", end="P")), none, ()),
+        ("corrected", "a correction beside the earlier value", _message(_troponin("25 (prev 250)", end="C")), _t(25), ()),
+        ("code-and-name", "a code that its name contradicts", _message(_lvef("44", code="18043-0^RV ejection fraction^LN")), none,
+         ("lvef-code-says-lvef-name-says-other-chamber",)),
+        ("lvef-range", "a range", _message(_lvef("35-40 %"), service=ECHO), _e(35, 40), ()),
+        ("lvef-fraction", "a fraction of one", _message(_lvef("0.35", unit="1"), service=ECHO), _e(35), ()),
+        ("lvef-volume", "a volume", _message(_lvef("70", unit="mL"), service=ECHO), none, ("lvef-unit",)),
+        ("lvef-biplane", "two methods", _message(_lvef("60", code="18049-7^LVEF Teichholz^LN"),
+         _lvef("48", code="79991-6^LVEF biplane^LN"), service=ECHO), _e(48), ()),
+        ("lvef-ambiguous", "two values", _message(_lvef("60"), _lvef("35"), service=ECHO), none, ("lvef-ambiguous",)),
+        ("ef-gallbladder", "EF of the gallbladder", _message(_lvef("28", code="EF^Ejection fraction^L"), service="HIDA^HIDA scan^L"),
+         none, ("lvef-other-organ",)),
+        ("report-prior", "an earlier value beside the present one", _report("LVEF 30% (60% in 2024)."), _e(30), ()),
+        ("report-history", "an indication", _report("INDICATION: CHF, EF 20%", "Normal LV."), none, ("lvef-not-present",)),
+        ("report-threshold", "a threshold", _report("EF 60%.", "ICD is not indicated unless EF <= 35%."), _e(60), ()),
+        ("report-change", "a change and the value", _report("EF decreased by 15% and is now 40%."), _e(40), ()),
+        ("report-chamber", "another chamber", _report("RV ejection fraction 41%."), none, ("lvef-not-present",)),
+        ("report-reference", "a reference range", _report("Ejection fraction 45% (normal 55-70%)"), _e(45), ()),
+        ("report-conclusion", "the conclusion counts", _report("FINDINGS: EF 48%.", "CONCLUSION: LVEF 40%."), _e(40), ()),
+        ("report-several", "two values", _report("LVEF 38%. LVEF post contrast 41%."), none, ("lvef-ambiguous",)),
+        ("report-stress", "rest and stress", _report("Rest EF 55%, stress EF 40%"), _e(55), ()),
+        ("report-german", "German", _report("LVEF 35 %, zuvor 50 %."), _e(35), ()),
+        ("report-french", "French", _report("FEVG 28 % ce jour, versus 40 % précédemment."), _e(28), ()),
+        ("report-spanish", "Spanish", _report("FEVI 28% frente a 40% en el estudio previo."), _e(28), ()),
+        ("report-italian", "Italian", _report("FE 28%, era 40% al precedente esame."), _e(28), ()),
+        ("report-dutch", "Dutch", _report("De LVEF is verbeterd van 25% naar 50%."), _e(50), ()),
+        ("report-portuguese", "Portuguese", _report("FEVE 28%, anteriormente 40%."), _e(28), ()),
+        ("report-swedish", "Swedish", _report("EF 28 %, var tidigare 40 %."), _e(28), ()),
+        ("nothing-for-us", "a result that begins with <", _message("OBX|1|ST|1988-5^CRP^LN||<5|mg/L|||||F"), none, ()),
+    ):  # fmt: skip
+        yield OutcomeCase(name=f"outcome-{name}.hl7", shows=shows, content=content, outcomes=outcomes, reasons=reasons)
