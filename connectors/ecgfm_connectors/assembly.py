@@ -6,7 +6,7 @@ Every reader ends here, so that all formats give the same rows, the same NaN rul
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ecgfm_connectors.ecg import LEADS, Finding
 from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.leads import Lead
+from ecgfm_connectors.skew import align
 
 Signal = NDArray[np.float32]
 
@@ -49,6 +50,7 @@ class Channel:
 
     lead: Lead
     samples: Signal = field(repr=False)  #: (samples,)
+    skew: float = 0.0  #: samples by which the first sample was taken later than nominal, as the sender states it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -62,13 +64,15 @@ class Assembled:
 
 
 def assemble(channels: Sequence[Channel]) -> Assembled:
-    """The 12 × N signal of simultaneous `channels`, all of one length; leads outside the twelve are left out.
+    """The 12 × N signal of `channels`, all of one length; leads outside the twelve are left out.
 
     III, aVR, aVL and aVF are computed from I and II where the sender has none; where it has, Einthoven's law is
-    checked and a violation becomes a finding; so do arm electrodes that look exchanged. Raises Refused: `not-12-lead`,
+    checked and a violation becomes a finding; so do arm electrodes that look exchanged. Leads that do not start together
+    are moved, and called `not-simultaneous` where that is too far (`skew.align`). Raises Refused: `not-12-lead`,
     `not-simultaneous`, `lead-doubtful`; Unreadable: `no-samples`, `length-mismatch`, `sample-range`.
     """
-    stored, findings = _unique([channel for channel in channels if channel.lead.canonical])
+    placed, of_skew = _aligned([channel for channel in channels if channel.lead.canonical])
+    stored, findings = _unique(placed)
     lengths = {len(samples) for samples in stored.values()}
     if len(lengths) > 1:
         raise Unreadable("length-mismatch", f"leads of one recording differ in length: {sorted(lengths)} samples")
@@ -93,8 +97,17 @@ def assemble(channels: Sequence[Channel]) -> Assembled:
         signal=signal,
         stored_leads=tuple(lead for lead in LEADS if lead in stored),
         derived_leads=tuple(derived),
-        findings=tuple(findings),
+        findings=(*of_skew, *findings),
     )
+
+
+def _aligned(channels: Sequence[Channel]) -> tuple[list[Channel], tuple[Finding, ...]]:
+    rows, findings = align(
+        [channel.lead.name for channel in channels],
+        [channel.samples for channel in channels],
+        [channel.skew for channel in channels],
+    )
+    return [replace(channel, samples=row) for channel, row in zip(channels, rows, strict=True)], findings
 
 
 def _unique(channels: Sequence[Channel]) -> tuple[dict[str, Signal], list[Finding]]:

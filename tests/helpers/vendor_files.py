@@ -4,7 +4,8 @@ import base64
 import binascii
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -203,11 +204,18 @@ def _lzw(data: bytes) -> bytes:
 
 
 def write_scp(
-    ecg: Ecg, *, compressed: bool = True, order: int = 2, zero_based: bool = False, subtracted: bool = False
+    ecg: Ecg,
+    *,
+    compressed: bool = True,
+    order: int = 2,
+    zero_based: bool = False,
+    subtracted: bool = False,
+    starts: Mapping[str, int] = MappingProxyType({}),
 ) -> bytes:
     """SCP-ECG with sections 0–3, 6 and 8: Huffman-coded differences of the given order, or plain 16-bit samples.
 
     `subtracted` takes a reference beat out of the rhythm (sections 4 and 5), at places that need not be heart beats.
+    `starts`: the first sample of leads that begin later than the others and end with them.
     """
     rows = counts(ecg)
     if subtracted:
@@ -216,9 +224,10 @@ def write_scp(
     samples = ecg.signal.shape[1]
     first, last = (0, samples) if zero_based else (1, samples)
     blocks = [
-        _huffman(_differenced(row, order)) if compressed else row.astype("<i2").tobytes() for row in rows.values()
+        _huffman(_differenced(row, order)) if compressed else row[starts.get(lead, 1) - 1 :].astype("<i2").tobytes()
+        for lead, row in rows.items()
     ]
-    leads = b"".join(struct.pack("<IIB", first, last, LEAD_NUMBERS[lead]) for lead in rows)
+    leads = b"".join(struct.pack("<IIB", starts.get(lead, first), last, LEAD_NUMBERS[lead]) for lead in rows)
     parameters = struct.pack("<HHBB", round(STEP * 1e6), round(1e6 / ecg.sampling_rate), order if compressed else 0, 0)
     rhythm = parameters + _scp_blocks(blocks)
     flags = 12 << 3 | 4 | subtracted

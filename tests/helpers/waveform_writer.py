@@ -38,7 +38,8 @@ def _joined(samples: NDArray[np.int64]) -> str:
     return "^".join(map(str, samples.tolist()))
 
 
-def _started(ecg: Ecg) -> str:
+def started(ecg: Ecg) -> str:
+    """When the recording starts, as the messages write it."""
     if ecg.acquired is None:
         return ""
     return f"{ecg.acquired.at:%Y%m%d%H%M%S}.{ecg.acquired.at.microsecond // 1000:03d}{ecg.acquired.at:%z}"
@@ -50,7 +51,7 @@ def _definition(ecg: Ecg, number: int, lead: str) -> str:
 
 
 def _one_by_one(ecg: Ecg, leads: Sequence[str]) -> list[str]:
-    lines = [f"TS|93000&TIM^ECG^CPT|1|{_started(ecg)}||||||F"]
+    lines = [f"TS|93000&TIM^ECG^CPT|1|{started(ecg)}||||||F"]
     for number, lead in enumerate(leads, start=1):
         lines.append(f"CD|93000&CHN^ECG^CPT|{number}|{_definition(ecg, number, lead)}||||||F")
         lines.append(f"NA|93000&WAV^ECG^CPT|{number}|{_joined(_counts(ecg, lead))}||||||F")
@@ -63,7 +64,7 @@ def _multiplexed(ecg: Ecg, leads: Sequence[str]) -> list[str]:
     definitions = [_definition(ecg, 1, first), *(f"{n}&{lead}^{lead}" for n, lead in enumerate(others, start=2))]
     instants = np.stack([_counts(ecg, lead) for lead in leads]).T
     return [
-        f"TS|93000&TIM^ECG^CPT|1|{_started(ecg)}||||||F",
+        f"TS|93000&TIM^ECG^CPT|1|{started(ecg)}||||||F",
         f"CD|93000&CHN^ECG^CPT|1|{'~'.join(definitions)}||||||F",
         f"MA|93000&WAV^ECG^CPT|1|{'~'.join(_joined(instant) for instant in instants)}||||||F",
     ]
@@ -76,7 +77,7 @@ def _coded(ecg: Ecg, leads: Sequence[str]) -> list[str]:
         place = f"1.7.6.{number}"
         name = f"{131328 + number}^MDC_ECG_ELEC_POTL_{lead.upper()}^MDC"
         lines += [
-            f"NA|{name}|{place}|{_joined(_counts(ecg, lead))}|||||||||{_started(ecg)}",
+            f"NA|{name}|{place}|{_joined(_counts(ecg, lead))}|||||||||{started(ecg)}",
             f"NM|0^MDC_ATTR_SAMP_RATE^MDC|{place}.1|{ecg.sampling_rate:g}|264608^MDC_DIM_PER_SEC^MDC",
             f"NM|2327^MDC_ATTR_NU_MSMT_RES^MDC|{place}.2|{_STEP}|266418^MDC_DIM_MILLI_VOLT^MDC",
             f"NM|196660^MDC_EVT_INOP^MDC|{place}.3|-32768",

@@ -10,6 +10,7 @@ from ecgfm_connectors.dicom.elements import Elements
 from ecgfm_connectors.ecg import Finding
 from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.leads import Lead, from_code, from_label
+from ecgfm_connectors.skew import MOST_CORRECTED
 
 #: A median beat lasts about 1.2 s; a recording called DERIVED but at least this long (s) is taken, with a finding.
 SHORTEST_RECORDING = 5.0
@@ -73,16 +74,24 @@ def _leads_given(names: frozenset[str]) -> int:
 
 
 def _together(candidates: list[Group], best: Group) -> list[Group]:
-    """All groups that share the best group's start (stated in the object, never assumed), rate and length."""
+    """All groups that share the best group's start (stated in the object, never assumed), rate and length; starts that
+    differ by a sample or two are put right as a skew of their channels.
+    """
     if best.offset is not None and best.duration >= SHORTEST_RECORDING:
-        timing = (best.offset, best.sampling_rate, best.samples)
-        same = [group for group in candidates if (group.offset, group.sampling_rate, group.samples) == timing]
+        same = [group for group in candidates if _starts_with(group, best, best.offset)]
         if _leads_given(frozenset().union(*(group.names for group in same))) >= MINIMUM_LEADS:
             return same
     if _leads_given(frozenset().union(*(group.names for group in candidates))) >= MINIMUM_LEADS:
         text = "the leads lie in several groups recorded one after another (as on a printed strip), not together"
         raise Refused("not-simultaneous", text)
     raise Refused("not-12-lead", f"{len(best.names)} of the 12 standard leads; at least I, II and V1–V6 are needed")
+
+
+def _starts_with(group: Group, best: Group, start: float) -> bool:
+    """Whether a group has the best one's rate and length and starts no further from it than a skew that is put right."""
+    if (group.sampling_rate, group.samples) != (best.sampling_rate, best.samples) or group.offset is None:
+        return False
+    return abs(group.offset - start) * best.sampling_rate / 1000 <= MOST_CORRECTED
 
 
 def _group(item: Elements) -> Group:

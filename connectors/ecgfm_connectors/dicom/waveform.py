@@ -6,7 +6,6 @@ units, and swaps no bytes in Explicit VR Big Endian objects (checked with pydico
 
 import hashlib
 import math
-from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +42,6 @@ _NOTED = {code: f"{{}}: Channel Status is {status}" for status, code in _STATUS_
     "padding-masked": "{}: padding, taken as no sample",
     "padding-ambiguous": "{}: the padding value is also an ordinary amplitude; only long runs of it are taken as padding",
     "padding-undeclared": "{}: the lowest number stands for missing samples without being declared as padding",
-    "channel-skew": "{}: moved by the channel's skew to the group's clock",
 }
 
 
@@ -110,7 +108,7 @@ def _decode(group: Group) -> tuple[list[Channel], list[Finding]]:
         samples = _scale(rows[index], definition, lead, padding, group.sampling_rate, codes)
         if _without_signal(definition, codes):
             samples = np.full_like(samples, np.nan)
-        channels.append(Channel(lead=lead, samples=_deskew(samples, definition, group.sampling_rate, lead, codes)))
+        channels.append(Channel(lead=lead, samples=samples, skew=_skew(definition, group)))
         for code in codes:
             noted.setdefault(code, []).append(lead.name)
     return channels, [Finding(code=code, text=_NOTED[code].format(", ".join(noted[code]))) for code in noted]
@@ -231,31 +229,14 @@ def _without_signal(definition: Elements, codes: list[str]) -> bool:
     return "DISCONNECTED" in statuses or "INVALID" in statuses
 
 
-def _deskew(samples: Signal, definition: Elements, rate: float, lead: Lead, codes: list[str]) -> Signal:
-    """Move a channel that starts later or earlier than its group to the group's clock, by whole samples.
-
-    Channel Sample Skew (samples) or Time Skew (s) is the distance of the channel's first sample from the group's;
-    less than half a sample (1 ms at 500 Hz) is left alone.
+def _skew(definition: Elements, group: Group) -> float:
+    """How much later than the object's clock a channel starts, in samples: Channel Sample Skew, or Channel Time Skew in
+    s, and Multiplex Group Time Offset.
     """
     skew = definition.number("ChannelSampleSkew")
     if skew is None:
-        skew = (definition.number("ChannelTimeSkew") or 0.0) * rate
-    shift = round(skew)
-    if shift == 0:
-        return samples
-    if abs(shift) >= len(samples):
-        _refuse_skew(lead)
-    moved = np.full_like(samples, np.nan)
-    if shift > 0:
-        moved[shift:] = samples[:-shift]
-    else:
-        moved[:shift] = samples[-shift:]
-    codes.append("channel-skew")
-    return moved
-
-
-def _refuse_skew(lead: Lead) -> NoReturn:
-    raise Refused("not-simultaneous", f"lead {lead.name} is skewed by more than the recording's length")
+        skew = (definition.number("ChannelTimeSkew") or 0.0) * group.sampling_rate
+    return skew + (group.offset or 0.0) / 1000 * group.sampling_rate
 
 
 def _filters(groups: list[Group]) -> Filters:

@@ -5,7 +5,8 @@ Own code: `ecgdatakit` 2.0 gives the same samples (the tests compare), but reads
 """
 
 import hashlib
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -21,7 +22,8 @@ from ecgfm_connectors.files.numbers import parse_number, parse_numbers
 from ecgfm_connectors.files.xml import attribute, parse, text
 from ecgfm_connectors.leads import Lead, from_code, from_label
 from ecgfm_connectors.patient import Identifier, Patient
-from ecgfm_connectors.times import acquired_at, parse_date
+from ecgfm_connectors.skew import MOST_CORRECTED
+from ecgfm_connectors.times import acquired_at, parse_date, parse_timestamp
 from ecgfm_connectors.units import millivolts
 
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6}
@@ -101,19 +103,35 @@ class _Table:
 
 
 def _recorded_table(series: Element) -> _Table:
-    """The sequence sets of one series as one table. Sets that do not start together are no simultaneous recording."""
+    """The sequence sets of one series as one table. Sets that start further apart than a skew that can be put right are no
+    simultaneous recording.
+    """
     tables = [_table(element) for element in series.iterfind("component/sequenceSet")]
     tables = [table for table in tables if table.channels]
     if not tables:
         raise Refused("not-12-lead", "no sequence is one of the 12 standard leads")
-    timings = {(table.head, table.interval, table.samples) for table in tables}
-    if len(timings) > 1:
+    skews = [_late(table, tables[0]) for table in tables]
+    together = max(skews) - min(skews) <= MOST_CORRECTED
+    if not together or len({(table.interval, table.samples) for table in tables}) > 1:
         longest = max(tables, key=lambda table: (len(table.channels), table.samples))
         if len(longest.channels) < 8:
             raise Refused("not-simultaneous", "the leads lie in several sequence sets recorded one after another")
         return longest
-    channels = [channel for table in tables for channel in table.channels]
+    channels = [
+        replace(channel, skew=skew) for table, skew in zip(tables, skews, strict=True) for channel in table.channels
+    ]
     return _Table(head=tables[0].head, interval=tables[0].interval, channels=channels)
+
+
+def _late(table: _Table, first: _Table) -> float:
+    """How many samples after `first` a table starts; infinitely many where its start is another and cannot be read."""
+    if table.head == first.head:
+        return 0.0
+    moment, other = parse_timestamp(table.head), parse_timestamp(first.head)
+    if moment is not None and other is not None and (moment.tzinfo is None) == (other.tzinfo is None):
+        return (moment - other).total_seconds() / table.interval
+    seconds, others = parse_number(table.head), parse_number(first.head)
+    return math.inf if seconds is None or others is None else (seconds - others) / table.interval
 
 
 def _table(sequence_set: Element) -> _Table:

@@ -53,7 +53,12 @@ def read(content: bytes, context: ReadingContext) -> Contents:
     rate = _sampling_rate(waveform)
     findings: list[Finding] = []
     leads = [(lead, data) for data in waveform.iterfind("LeadData") if (lead := from_label(text(data, "LeadID")))]
-    assembled = assemble([Channel(lead=lead, samples=_samples(data, lead, findings)) for lead, data in leads])
+    assembled = assemble(
+        [
+            Channel(lead=lead, samples=_samples(data, lead, findings), skew=_late(data) / 1000.0 * rate)
+            for lead, data in leads
+        ]
+    )
     acquired = _acquired(root, context)
     if acquired is None:
         findings.append(Finding(code="acquisition-time-missing", text="the file gives no usable date and time"))
@@ -114,6 +119,11 @@ def _samples(data: Element, lead: Lead, findings: list[Finding]) -> Signal:
     if unit is None:
         raise Refused("unknown-unit", f"lead {lead.name} is not in a unit of voltage, or does not say which")
     return np.frombuffer(raw, dtype="<i2").astype(np.float32) * np.float32(gain * unit)
+
+
+def _late(data: Element) -> float:
+    """LeadTimeOffset, taken as ms; it is 0 in every export met so far."""
+    return parse_number(text(data, "LeadTimeOffset")) or 0.0
 
 
 def _decoded(encoded: str, lead: Lead) -> bytes:

@@ -7,6 +7,7 @@ where the data agree with them.
 """
 
 import binascii
+from dataclasses import replace
 from datetime import timedelta, timezone, tzinfo
 from itertools import pairwise
 from typing import NamedTuple
@@ -24,6 +25,7 @@ from ecgfm_connectors.files.huffman import expand, parse_tables
 from ecgfm_connectors.files.scp_sections import LeadRange, Sections, lead_ranges, statements, subtraction_zones, tags
 from ecgfm_connectors.leads import from_number
 from ecgfm_connectors.patient import Identifier, Patient
+from ecgfm_connectors.skew import MOST_CORRECTED, complete
 from ecgfm_connectors.times import acquired_at, parse_date
 
 _MANUFACTURERS = {
@@ -90,7 +92,22 @@ def _rhythm(sections: Sections, findings: list[Finding]) -> tuple[float, list[Ch
     rows = [row.astype(np.float64) * rhythm.millivolts for row in rhythm.rows]
     if subtracted:
         _add_reference_beats(rows, ranges, rhythm, sections)
-    return 1e6 / rhythm.microseconds, _channels(rows, ranges)
+    channels = _channels(rows, ranges)
+    starts = [area.start for area in ranges]
+    if apart := max(starts) - min(starts):
+        channels = _started_apart(channels, apart, findings)
+    return 1e6 / rhythm.microseconds, channels
+
+
+def _started_apart(channels: list[Channel], apart: int, findings: list[Finding]) -> list[Channel]:
+    """Leads whose ranges begin at different samples lie right already; the rule for a skew holds for what they lack."""
+    if apart > MOST_CORRECTED:
+        text = f"the leads start up to {apart} samples apart; {MOST_CORRECTED} are put right"
+        findings.append(Finding(code="not-simultaneous", text=text))
+        return channels
+    rows, noticed = complete([one.lead.name for one in channels], [one.samples for one in channels])
+    findings.extend(noticed)
+    return [replace(one, samples=row) for one, row in zip(channels, rows, strict=True)]
 
 
 class _Coded(NamedTuple):

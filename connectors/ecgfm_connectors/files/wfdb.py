@@ -79,17 +79,17 @@ def _channels(header: Header, members: dict[str, bytes], findings: list[Finding]
         for index, signal in enumerate(signals):
             lead = from_label(signal.label)
             if lead is not None and lead.canonical:
-                channels.append(Channel(lead=lead, samples=_millivolts(raw[:, index], signal, lead, findings)))
+                samples = _millivolts(raw[:, index], signal, lead, findings)
+                # header(5): so many samples in the file precede sample 0 of the record.
+                channels.append(Channel(lead=lead, samples=samples, skew=-signal.skew))
     return channels
 
 
 def _raw_samples(data: bytes, signals: list[SignalLine], samples: int | None) -> NDArray[np.int32]:
     """(samples, signals of this file) as stored. Raises Unreadable where the file is shorter than the header says."""
-    layout = {(signal.format, signal.byte_offset, signal.samples_per_frame, signal.skew) for signal in signals}
-    if len({(form, offset) for form, offset, _, _ in layout}) != 1 or any(frame != 1 for _, _, frame, _ in layout):
+    layout = {(signal.format, signal.byte_offset, signal.samples_per_frame) for signal in signals}
+    if len(layout) != 1 or signals[0].samples_per_frame != 1:
         raise Refused("wfdb-format", "signals of one file in different formats, or several samples a frame")
-    if any(skew for *_, skew in layout):
-        raise Refused("wfdb-format", "signals with skew")
     form, offset = signals[0].format, signals[0].byte_offset
     if form not in _BITS:
         raise Refused("wfdb-format", f"storage format {form}; read are {', '.join(map(str, _BITS))}")

@@ -8,17 +8,17 @@ before it. IHE PCD WCM: one NA a lead, its attributes in OBXs whose OBX-4 contin
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgfm_connectors.assembly import Assembled, Channel, assemble
-from ecgfm_connectors.ecg import Finding
 from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.files.numbers import parse_number, parse_numbers
 from ecgfm_connectors.hl7.message import Segment
 from ecgfm_connectors.leads import Lead, from_code, from_label, from_number
+from ecgfm_connectors.times import parse_timestamp
 from ecgfm_connectors.units import millivolts
 
 MAX_SAMPLES = 20_000_000  #: of all channels together; a day of 12 leads is not a resting ECG
@@ -86,12 +86,14 @@ def _suffix(obx: Segment) -> str:
 
 def _chapter_7(observations: list[Segment]) -> Recording:
     definitions, started = _definitions(observations), ""
+    starts: dict[str, str] = {}  # OBX-4 -> TIM
     samples: dict[tuple[str, int], list[NDArray[np.float64]]] = {}
     first = None
     for obx in observations:
         suffix, sub_id = _suffix(obx), obx.value(4)
         if suffix == "TIM":
             started = started or obx.value(5)
+            starts.setdefault(sub_id, obx.value(5))
         elif suffix == "WAV":
             first = first or obx
             key = sub_id if sub_id in definitions or len(definitions) != 1 else next(iter(definitions))
@@ -100,19 +102,17 @@ def _chapter_7(observations: list[Segment]) -> Recording:
             for index, row in enumerate(_rows(obx, len(definitions[key]))):
                 samples.setdefault((key, index), []).append(row)
     assert first is not None
-    channels, rates, findings = [], set(), []
+    channels, rates = [], set()
     for (key, index), blocks in samples.items():
         definition = definitions[key][index]
         rates.add(definition.rate)
-        if definition.skew:
-            findings.append(
-                Finding(code="channel-skew", text=f"a channel is {definition.skew} s late by its definition")
-            )
         if lead := _lead_of(definition.names):
-            channels.append(Channel(lead=lead, samples=_scaled(np.concatenate(blocks), definition)))
-    assembled = assemble(channels)
-    assembled = replace(assembled, findings=assembled.findings + tuple(findings[:1]))
-    return Recording(assembled=assembled, sampling_rate=_one_rate(rates), started=started, first=first)
+            late = definition.skew + _later(starts.get(key, started), than=started)
+            samples_late = late * (definition.rate or 0.0)
+            scaled = _scaled(np.concatenate(blocks), definition)
+            channels.append(Channel(lead=lead, samples=scaled, skew=samples_late))
+    rate = _one_rate(rates)
+    return Recording(assembled=assemble(channels), sampling_rate=rate, started=started, first=first)
 
 
 def _definitions(observations: list[Segment]) -> dict[str, list[_Definition]]:
@@ -212,6 +212,14 @@ def _one_rate(rates: set[float | None]) -> float:
     return rate
 
 
+def _later(text: str, *, than: str) -> float:
+    """Seconds from one timestamp to another; 0 where one of them is no time."""
+    moment, other = parse_timestamp(text), parse_timestamp(than)
+    if moment is None or other is None or (moment.tzinfo is None) != (other.tzinfo is None):
+        return 0.0
+    return (moment - other).total_seconds()
+
+
 def _lead_of(names: tuple[str, ...]) -> Lead | None:
     found = {lead for name in names if name and (lead := from_code(name) or from_label(_without_prefix(name)))}
     if len(found) > 1:
@@ -228,17 +236,18 @@ def _pcd(arrays: list[Segment], observations: list[Segment]) -> Recording:
     for obx in arrays:
         heads.setdefault(obx.value(4), obx)
         samples.setdefault(obx.value(4), []).append(_numbers(obx.raw(5).strip(), obx))
-    channels, rates = [], set()
+    channels, rates, started = [], set(), arrays[0].value(14)
     for sub_id, blocks in samples.items():
         attributes = _attributes(sub_id, observations)
         lead = _mdc_lead(heads[sub_id])
         assert lead is not None
-        rates.add(_rate(attributes))
+        rate = _rate(attributes)
+        rates.add(rate)
         values = _masked(np.concatenate(blocks), attributes) * _scale(heads[sub_id], attributes, blocks)
-        channels.append(Channel(lead=lead, samples=values.astype(np.float32)))
-    return Recording(
-        assembled=assemble(channels), sampling_rate=_one_rate(rates), started=arrays[0].value(14), first=arrays[0]
-    )
+        skew = _later(heads[sub_id].value(14), than=started) * (rate or 0.0)
+        channels.append(Channel(lead=lead, samples=values.astype(np.float32), skew=skew))
+    common = _one_rate(rates)
+    return Recording(assembled=assemble(channels), sampling_rate=common, started=started, first=arrays[0])
 
 
 def _attributes(sub_id: str, observations: list[Segment]) -> dict[str, Segment]:

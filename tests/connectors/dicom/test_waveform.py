@@ -265,7 +265,7 @@ def test_skew_moves_a_channel(ecg: Ecg, dataset: Dataset, read_one: ReadOne, key
     found = read_one(encode(dataset))
     assert np.isnan(found.signal[11, :5]).all()
     np.testing.assert_allclose(found.signal[11, 5:], ecg.signal[11, :-5], atol=1e-6)
-    assert codes(found) == ["channel-skew"]
+    assert codes(found) == ["channel-skew", "not-simultaneous"]
 
 
 @pytest.mark.parametrize(
