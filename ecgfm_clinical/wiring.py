@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ecgfm.version import version
@@ -410,4 +411,10 @@ def build_reporters(settings: Settings, store: "Store", *, clock: Clock = utc_no
             max_attempts=part.max_attempts,
             lease=timedelta(seconds=min(max(60.0, patience), 1800.0)),  # and prolonged while this process lives
             jitter=random.random,
+            mark=settings.store_folder / f"sent-{part.name}.mark",
         )
+
+
+def sent_marks(settings: Settings) -> list[Path]:
+    """The files beside the store in which each sender names the last message it sent."""
+    return sorted(settings.store_folder.glob("sent-*.mark"))

@@ -70,6 +70,7 @@ model.app.command("from-checkpoint")(pretrain.from_checkpoint)
 registry.add_to(model.app)
 app.add_typer(model.app, name="model")
 app.add_typer(outcomes.app, name="outcomes")
+app.add_typer(care.store_app, name="store")
 
 
 def _say_version(asked: bool) -> None:

@@ -105,3 +105,52 @@ def audit(
                 line |= {"action": event.action, "ecg_id": event.ecg_id}
                 sys.stdout.write(json.dumps(line | event.detail) + "\n")
             after = page[-1].event_id
+
+
+class Adopt(StrEnum):
+    """What happened to a store that is found elsewhere, or that does not know what was sent last."""
+
+    moved = "moved"
+    restored = "restored"
+    copy = "copy"
+
+
+store_app = typer.Typer(no_args_is_help=True, help="The staging store as a whole: where it lives.")
+
+
+@store_app.command("adopt")
+def adopt(
+    how: Annotated[
+        Adopt,
+        typer.Option(
+            "--as",
+            help=(
+                "moved: the same store in another place; restored: from a backup, so that later messages are unknown to it; "
+                "copy: for trying things out, from which nothing that waits is ever sent."
+            ),
+        ),
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
+    settings: SettingsOption = None,
+) -> None:
+    """Say what happened to a store that was moved, restored or copied; until then it sends nothing.
+
+    A restored store and a copy give their results filler numbers of a new epoch, so that no number is ever used twice. What
+    waits in a restored store may have been sent since the backup: it is sent again under the same MSH-10, and a withdrawal
+    of it is told to the receiver in any case.
+    """
+    from ecgfm_clinical import liveness, wiring
+
+    with opened(settings) as (read, store):
+        why = store.home.displaced()
+        if why is not None:
+            say(f"Nothing is sent, because {why}.")
+        if not yes and not typer.confirm(f"Adopt the store as {how.value}?", default=False, err=True):
+            raise typer.Exit(1)
+        store.home.adopt(
+            how.value,
+            wiring.sent_marks(read),
+            now=wiring.utc_now(),
+            actor=liveness.operator(read.site.operator),
+        )
+    say("The store is at home here; results are sent again.")

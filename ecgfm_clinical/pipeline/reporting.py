@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import zip_longest
+from pathlib import Path
 from typing import Literal
 
 from ecgfm_clinical import log
 from ecgfm_clinical.errors import LeaseLost
 from ecgfm_clinical.staging.destinations import DestinationState, DestinationStatus
 from ecgfm_clinical.staging.holding import Holding
+from ecgfm_clinical.staging.home import Mark
 from ecgfm_clinical.staging.records import OutboundMessage, Retry
 from ecgfm_clinical.staging.retry import after_failure, attempt_error, refused, wait
 from ecgfm_clinical.staging.store import Store
@@ -43,8 +45,13 @@ class Reporter:
         lease: timedelta,
         batch_size: int = 16,
         jitter: Callable[[], float] = lambda: 0.5,
+        mark: Path | None = None,
     ) -> None:
-        """`jitter` gives a number in [0, 1] that spreads the waits between attempts."""
+        """`jitter` gives a number in [0, 1] that spreads the waits between attempts; `mark`: the file beside the store
+        that names the last message sent.
+        """
+        self._mark = mark
+        self._at_home = False  #: looked at before the first message, and until a displaced store was adopted
         self._store = store
         self._destination = destination
         self._react = react
@@ -64,6 +71,9 @@ class Reporter:
 
     def _run_batch(self) -> int:
         now, name = self._clock(), self._destination.name
+        if not self._at_home and self._store.home.look(self._mark, now=now, actor=self._worker) is not None:
+            return 0
+        self._at_home = True
         status = self._store.destinations.status(name, now=now)
         if status.state is DestinationState.OPEN:
             return 0
@@ -101,6 +111,8 @@ class Reporter:
             )
             log.event("message.not-composed", message_id=message.message_id, ecg_id=message.ecg_id, code=error.code)
             return None
+        if self._mark is not None:  # that it may be on the wire is committed
+            Mark(message_id=message.message_id, control_id=message.control_id).write(self._mark)
         try:
             ack = self._destination.send(body, control_id=message.control_id)
         except ConnectorError as error:  # nothing arrived, or its fate is unknown: the same bytes again

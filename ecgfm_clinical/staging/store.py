@@ -18,6 +18,7 @@ from ecgfm_clinical.staging.coordination import Coordination
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.destinations import Destinations
 from ecgfm_clinical.staging.ecgs import Ecgs
+from ecgfm_clinical.staging.home import Home
 from ecgfm_clinical.staging.intake import Intake
 from ecgfm_clinical.staging.jobs import Jobs
 from ecgfm_clinical.staging.leases import SYSTEM, Leases
@@ -50,6 +51,7 @@ class Store:
         self.models = Registry(database)
         self.cohorts = Cohorts(database)
         self.coordination = Coordination(database)
+        self.home = Home(database)
 
     @classmethod
     def open(
