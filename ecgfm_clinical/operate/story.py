@@ -20,8 +20,15 @@ def status_of(
     where something waits for a person.
     """
     table, backlog = store.questions.count_table(since=since, until=until), store.questions.backlog()
+    displaced = store.home.displaced()
     destinations = {
-        name: {"waiting": one.waiting + one.running, "refused": one.dead, "oldest_seconds": _age(one.oldest, now)}
+        name: {
+            "waiting": one.waiting + one.running,
+            "refused": one.dead,
+            "oldest_seconds": _age(one.oldest, now),
+            "state": (stands := store.destinations.status(name, now=now)).state.value,
+            "out_of_reach_seconds": _age(stands.since, now),
+        }
         for name, one in backlog.destinations.items()
     }
     return {
@@ -38,7 +45,10 @@ def status_of(
         "set_aside": store.questions.refusals(),
         "outcomes": [asdict(one) for one in store.outcomes.counts()],
         "model": _models(store),
-        "needs_attention": bool(backlog.jobs_failed or any(one["refused"] for one in destinations.values())),
+        "displaced": displaced,
+        "needs_attention": bool(
+            displaced or backlog.jobs_failed or any(one["refused"] for one in destinations.values())
+        ),
     }
 
 
@@ -84,6 +94,10 @@ def _status_lines(found: dict[str, Any]) -> Iterator[str]:
     for name, one in found["destinations"].items():
         oldest = f", oldest {one['oldest_seconds']:.0f} s" if one["oldest_seconds"] is not None else ""
         yield f"to {name:12} {one['waiting']} messages waiting{oldest}, {one['refused']} refused by the receiver"
+        if one["state"] != "closed":
+            yield f"  {name:13} can't be reached for {one['out_of_reach_seconds']:.0f} s; all messages follow its first answer"
+    if found["displaced"]:
+        yield f"DISPLACED       nothing is sent, because {found['displaced']}; see `ecgfm-clinical store adopt --help`"
     yield from _model_lines(found["model"])
     for code, count in found["set_aside"].items():
         yield f"set aside       {count} × {code}"
