@@ -26,6 +26,7 @@ class OrderOutcomes:
 
 
 NOTHING = OrderOutcomes()
+_TOLERANCE = 10.0  #: percent: methods differ so far
 _AMBIGUOUS = {"lvef": "lvef-ambiguous", "troponin": "troponin-ambiguous"}
 
 
@@ -33,10 +34,14 @@ def read(order: Order, observations: list[Segment]) -> OrderOutcomes:
     """The outcomes among the OBXs of one order."""
     straight = [unshifted(obx) for obx in observations]
     found = [read for at, obx in enumerate(straight, start=1) if (read := discrete.read(order, obx, at))]
-    if not any(_decides(one.outcome, one.left_out) for one in found):
-        stated = report_text.read(order, straight)
-        found += [stated] if stated else []
+    stated = report_text.read(order, straight)
+    if stated and not any(_decides(one.outcome, one.left_out) for one in found):
+        found.append(stated)
+        stated = None
     outcomes, doubtful = _agreeing([one.outcome for one in found if one.outcome])
+    if stated and stated.outcome:
+        outcomes, contradicted = _borne_out(outcomes, stated.outcome)
+        doubtful += contradicted
     left_out = [one.left_out for one in found if one.left_out] + doubtful
     if not outcomes and not left_out:
         return NOTHING
@@ -82,6 +87,25 @@ def _chosen(group: list[Outcome]) -> list[Outcome]:
         return group
     biplane = [one for one in group if one.kind == "lvef" and "biplane" in one.assay]
     return biplane if len({(one.value, one.upper_value, one.comparator) for one in biplane}) == 1 else []
+
+
+def _borne_out(outcomes: list[Outcome], stated: Outcome) -> tuple[list[Outcome], list[LeftOut]]:
+    """Without an ejection fraction that the report's own words contradict; that they are less exact is no contradiction."""
+    doubted = [one for one in outcomes if one.kind == "lvef" and one.status != "withdrawn" and _apart(one, stated)]
+    return [one for one in outcomes if one not in doubted], [_doubtful(one) for one in doubted]
+
+
+def _apart(one: Outcome, other: Outcome) -> bool:
+    """Whether two statements about one number cannot both be right."""
+    (low, high), (least, most) = _span(one), _span(other)
+    return low > most + _TOLERANCE or least > high + _TOLERANCE
+
+
+def _span(one: Outcome) -> tuple[float, float]:
+    """What an ejection fraction allows, in percent."""
+    low = 0.0 if one.comparator in ("<", "<=") else one.value
+    high = 100.0 if one.comparator in (">", ">=") else one.value if one.upper_value is None else one.upper_value
+    return low, high
 
 
 def _doubtful(one: Outcome) -> LeftOut:

@@ -255,6 +255,15 @@ def test_serial_results_keep_apart(context: ReadingContext) -> None:
     assert len({outcome.source_id for outcome in outcomes}) == 2
 
 
+@pytest.mark.parametrize(("words", "expected"), [("LVEF 55-60 %.", [57.0]), ("LVEF 30 %.", []), ("RVEF 30 %.", [57.0])])
+def test_a_value_that_the_report_contradicts_is_left_out(
+    context: ReadingContext, words: str, expected: list[float]
+) -> None:
+    contents = read(oru(lvef("57"), *text(words), obr_4=ECHO), context)
+    assert [one.value for one in contents.outcomes] == expected
+    assert [one.reason for one in contents.left_out] == ([] if expected else ["lvef-ambiguous"])
+
+
 def test_two_different_troponins_of_one_draw_are_none(context: ReadingContext) -> None:
     contents = read(oru(troponin("28"), troponin("29")), context)
     assert contents.outcomes == ()

@@ -189,7 +189,8 @@ class _Walk:
         if any(one.cue in ("noun", "measure") for one in clause):
             return False
         if not clause:  # a number alone between two marks
-            return following is None or following.kind == "mark" or following.cue in _TELLING
+            alone = following is None or following.kind == "mark" or following.cue in _TELLING
+            return alone or self._trailing_prior(index)
         return not strange or any(one.cue in _TELLING for one in clause) or self._trailing_prior(index)
 
     def _clause(self, before: Sequence[Item]) -> Sequence[Item]:
