@@ -12,7 +12,7 @@ MAX_LENGTH = 200  #: characters of a name that are looked at
 #: What a name with the right words may mean instead.
 Other = Literal[
     "other-chamber", "other-patient", "other-organ", "other-analyte", "change", "score", "prior", "stress", "limit",
-    "goal", "date-or-time", "method", "interpretation", "prediction", "question", "regional", "volume",
+    "goal", "date-or-time", "method", "interpretation", "prediction", "question", "regional", "volume", "derived",
 ]  # fmt: skip
 
 EJECTION_WORDS = """lvef|lv ef|ef|fevg|fevi|feve|fevs|fey|f ey|fe|ejection fraction|ejektionsfraktion|auswurffraktion
@@ -34,12 +34,12 @@ _OTHERS = phrases(
         "other-patient": "fetal|fetus|foetal|fotal*|fetale|fatale|donor",
         "other-organ": "gallbladder|gb|gbef|hida|cck|biliary|hepatobiliary|cholescinti*|gastric|vesic*|gallenblase*",
         "other-analyte": """skelet*|squelett*|antibod*|antikorper*|anticorps|anticuerpo*|anticorp*|antistof*|antikropp*
-            anti|macrotroponin*|macro|tropomyosin*|ige|recovery|gene|genetic*|isoform*|fast|slow""",
+            anti|ab|qc|control|calibrator|blank|standard|macrotroponin*|macro|tropomyosin*|ige|recovery|gene|genetic*|isoform*|fast|slow""",
         "change": """change*|delta*|difference*|diff|differenz*|differenza|diferencia|diferenca|verschil*|forandring*
             anderung*|veranderung*|variation|variacao|variacion|variazione|cambio|ratio|rapport|quotient|verhaltnis
             percent change|relative|trend|recovery|slope|rate|velocity""",
-        "score": "z|zscore|z score|score|scores|percentile*|perzentil*|points|grade|class|category|risk|risiko",
-        "prior": """prior|previous*|last|baseline|nadir|historical|history|former|outside|vorbefund*|vorwert*|voruntersuchung*
+        "score": "sd|z|zscore|z score|score|scores|percentile*|perzentil*|points|grade|class|category|risk|risiko",
+        "prior": """prior|prev|previous*|last|ago|months|month|preop|pre op|postop|discharge|admission|verlauf|baseline|nadir|historical|history|former|outside|vorbefund*|vorwert*|voruntersuchung*
             anterieur*|precedent*|previa|previo|anterior*|previas|vorig*|tidigare|foregaende|eerder*|ancien*|initial""",
         "stress": """stress|poststress|post|peak|exercise|dobutamin*|belastung*|effort|esfuerzo|sforzo|inspanning*|esforco
             estres|estresse|belastning*""",
@@ -48,12 +48,14 @@ _OTHERS = phrases(
         "goal": "goal|target|ziel*|objetivo|objectif|streefwaarde",
         "date-or-time": """date|datum|time|hours|hour|hrs|days|since|onset|turnaround|tat|year|heure*|horas|ore|stunden|uren
             timmar|collected|drawn|uhrzeit|tid|duration|ejection time|interval""",
-        "method": "method|methode|metodo|technique|quality|source|performed|modality|device",
-        "interpretation": """interp*|comment*|kommentar*|commento|comentario*|note|nota|notes|opmerking*|observac*
+        "method": "qualitativ*|method|methode|metodo|technique|quality|source|performed|modality|device",
+        "interpretation": """interp*|critical|called|notified|comment*|kommentar*|commento|comentario*|note|nota|notes|opmerking*|observac*
             osserv*|message|text|bemerkung*|panel|conclusion|bewertung|beurteilung""",
         "prediction": "probability|predicted|prediction|model|algorithm|ecg|ekg|wahrscheinlichkeit|suspected",
-        "question": "documented|less|greater|yes|question|indicator|known|below|above|over|under|if",
+        "question": "low|high|abnormal|flag|documented|less|greater|yes|question|indicator|known|below|above|over|under|if",
         "regional": "regional|segment*|wall|slice|septal|lateral|apical",
+        "derived": """max|maximum|maximal|min|minimum|highest|lowest|mean|average|median|mittelwert|moyenne|media|gemiddeld*
+            medelvarde|hochste*|niedrigste*""",
         "volume": "volume|stroke|output|mass|index|effective",
     }
 )  # fmt: skip
@@ -166,11 +168,17 @@ def _letter(spoken: tuple[str, ...], index: int) -> str:
     return ""
 
 
+#: Beside a troponin these name the draw: `Troponin I 3 hour`.
+_OF_A_DRAW = frozenset(("rate", "initial", "hour", "hours", "hrs", "admission"))
+
+
 def _harmless(cue: str, spoken: tuple[str, ...], index: int, kind: Kind) -> bool:
     """Words that mean something else beside the other quantity."""
     word = spoken[index]
     if kind == "troponin":
-        return cue in ("other-chamber", "volume", "regional", "stress", "method") or word in ("rate", "initial")
+        if word in ("peak", "high"):
+            return word == "high"  # high sensitivity
+        return cue in ("other-chamber", "volume", "regional", "stress", "method") or word in _OF_A_DRAW
     return word in ("vi", "ve", "fast", "slow") or (
         word == "la" and index == 0 and len(spoken) > 1 and spoken[1].startswith("f")
     )

@@ -268,10 +268,21 @@ class _Walk:
             return "change"
         if self._is_negated(before):
             return "negated"
-        exertion = next((one.cue for one in reversed(before) if one.cue in ("stress", "rest")), None)
+        exertion = self._exertion_behind(index) or next(
+            (one.cue for one in reversed(before) if one.cue in ("stress", "rest")), None
+        )
         if exertion == "stress":
             return "stress"
         return self._when(index, before)
+
+    def _exertion_behind(self, index: int) -> Cue | None:
+        """`45% at stress and 52% at rest`."""
+        following = self._items[index + 1 : index + 3]
+        if following and following[0].cue == "rest" and following[0].word in _DURING:
+            return "rest"
+        if len(following) == 2 and following[0].word in _DURING and following[1].cue in ("stress", "rest"):
+            return following[1].cue
+        return None
 
     def _doubted(self, index: int, before: Sequence[Item]) -> bool:
         following = self._items[index + 1] if index + 1 < len(self._items) else None
@@ -380,6 +391,7 @@ def _scale(value: Value) -> int:
 
 
 _PARTING = frozenset((",", "(", ")", "["))
+_DURING = frozenset(["at", "with", "during", "under", "in", "a", "au", "en", "bei", "unter", "vid", "bij", "op", "al"])
 _OR = frozenset(("or", "oder", "ou", "o", "of", "eller"))
 _AND = frozenset(("and", "und", "et", "y", "e", "ed", "en", "och", "a"))
 _SHORT_CONDITIONS = frozenset(("si", "se", "om", "bei", "als", "vid", "caso", "quando", "when", "should", "once"))
