@@ -68,6 +68,32 @@ _GOES_ON = frozenset(
         "ejection",
         "ef",
         "lvef",
+        "from",
+        "between",
+        "approximately",
+        "about",
+        "around",
+        "estimated",
+        "measured",
+        "auf",
+        "bis",
+        "ca",
+        "circa",
+        "zwischen",
+        "fran",
+        "till",
+        "entre",
+        "dal",
+        "desde",
+        "para",
+        "hasta",
+        "tot",
+        "naar",
+        "environ",
+        "aproximadamente",
+        "ungefahr",
+        "ongeveer",
+        "cirka",
     ]
 )
 
@@ -140,8 +166,8 @@ def _goes_on(text: str, start: int, end: int) -> bool:
     """Whether a sentence goes on behind the line that ends at `end`."""
     last_line = max(text.rfind("\n", start, end) + 1, start)
     line = text[last_line:end].strip()
-    following = text[end + 1 : end + 41].lstrip(" \t")
-    if not line or not following.strip() or following[0] == "\n" or line[-1] in ".:;!?|":
+    following = text[end + 1 : end + 41].lstrip(" \t").split("\n", 1)[0]
+    if not line or not following.strip() or line[-1] in ".:;!?|":
         return False
     if line[-1] == ",":
         return True
@@ -187,21 +213,31 @@ def _heading(folded: str, text: str, first: int, last: int) -> _Heading | None:
         alone = text[first:last].strip()
         if not alone.isupper() or len(alone) > 40 or any(char.isdigit() for char in alone):
             return None
-        colon = last - 1
         spoken = words(folded[first:last])
         end = last
     else:
         spoken = words(folded[first:colon])
         end = colon + 1
-    if not 0 < len(spoken) <= _HEADING_WORDS or any(char.isdigit() for char in folded[first:colon]):
+    if not 0 < len(spoken) <= _HEADING_WORDS or any(char.isdigit() for char in folded[first:end]):
         return None
-    found = HEADINGS.at(spoken, 0)
+    found = HEADINGS.at(spoken, 0) or _of_the_past(spoken)
     section: Section = ""
-    if found is not None and not (spoken == ("vg",) and _is_french(folded[colon:last])):
+    if found is not None and not (spoken == ("vg",) and _is_french(folded[end:last])):
         section = found[0]  # type: ignore[assignment]  # the table's keys are the literals
     cue = CUES.at(spoken, 0)
     other = cue is not None and cue[0] == "other-chamber"
+    if colon < 0 and not section and not other:
+        return None  # `CHF` on a line of its own
     return _Heading(section, other, bool(section), end)
+
+
+def _of_the_past(spoken: tuple[str, ...]) -> tuple[str, int] | None:
+    """`Pre-procedure diagnosis:`, `Study indication:`: whatever stands before it, the word for the past decides."""
+    for index in range(1, len(spoken)):
+        found = HEADINGS.at(spoken, index)
+        if found is not None and found[0] in ("history", "family", "prior"):
+            return found
+    return None
 
 
 def _is_french(folded: str) -> bool:

@@ -350,7 +350,13 @@ class _Walk:
 
     def _trailing_prior(self, index: int) -> bool:
         """`50% in 2021`, `35 % im Vorbefund`, `28 % damals`."""
-        for one in self._items[index + 1 : index + 1 + _TRAILING]:
+        following = self._items[index + 1 : index + 1 + _TRAILING]
+        if following and following[0].word in ("(", "["):  # `25% (2022)`, but `30% (60% in 2024)` says it of the other
+            closed = next((at for at, one in enumerate(following) if one.word in (")", "]")), len(following))
+            following = following[1:closed]
+            if any(one.kind == "value" for one in following):
+                return False
+        for one in following:
             if one.cue == "prior" or one.kind == "date":
                 return True
             if one.word != ")" and (one.kind in ("value", "mark") or one.cue in _OTHER_MATTERS):
