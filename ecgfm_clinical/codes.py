@@ -41,6 +41,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
             _code(
                 "acquisition-time-fallback", "another date of the object stands in for the acquisition time", "finding"
             ),
+            _code("acquisition-time-date-only", "the day is known and no time of the day", "finding"),
             _code("acquisition-time-missing", "no usable time at all", "finding"),
             _code("after-peak", "recorded after the highest troponin of the episode", "cohort"),
             _code("age", "outside the cohort's age range", "cohort"),
@@ -194,6 +195,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
             _code("scp-structure", "pointers or sections contradict each other", "unreadable"),
             _code("segment-continued", "lines that name no segment were joined to the one above", "finding"),
             _code("several-numbers", "the value holds several numbers", "outcome"),
+            _code("several-recordings", "one object holds several recordings of all leads: one was taken", "finding"),
             _code("sex-differs", "PID-8 and the embedded ECG differ", "finding"),
             _code("single-segment", "the segment ends (CR) were lost on the way", "unreadable"),
             _code("sop-class", "not an ECG waveform class", "refused"),

@@ -101,6 +101,12 @@ def assemble(channels: Sequence[Channel]) -> Assembled:
     )
 
 
+def leads_given(names: frozenset[str]) -> int:
+    """How many of the twelve leads recorded leads give once III, aVR, aVL and aVF are computed."""
+    limb = set(_LIMB) if {"I", "II"} <= names else set()
+    return len((names | limb) & set(LEADS))
+
+
 def _aligned(channels: Sequence[Channel]) -> tuple[list[Channel], tuple[Finding, ...]]:
     rows, findings = align(
         [channel.lead.name for channel in channels],

@@ -45,7 +45,8 @@ LEAD_NUMBERS = {name: n for n, name in _NUMBERED.items() if name in LEADS}
 _LONGEST_LABEL = 64  #: what Code Meaning may hold (LO); longer text names no lead
 
 _CODE = re.compile(r"(?:2:|5\.6\.3-9-)(\d{1,3})")
-_PREFIX = re.compile(r"^(?:MDC[_ ]ECG[_ ]LEAD[_ ]?|LEAD[_ :]*|ECG[_ :]+)+")
+_PREFIX = re.compile(r"^(?:MDC[_ ]ECG[_ ]LEAD[_ ]?|LEAD[_ :]*|E[CK]G(?:-(?=\w)|[_ :]+))+")
+_SUFFIX = re.compile(r"[-_ ](?:REF|GND|AVG)\.?$")  # EDF writes a channel as the electrode minus its reference
 
 
 def from_number(number: int) -> Lead | None:
@@ -79,7 +80,7 @@ def from_label(label: str) -> Lead | None:
 @lru_cache(maxsize=1024)  # every channel of every ECG has one of the same few labels
 def _labelled(label: str) -> Lead | None:
     text = re.sub(r"\(.*?\)", "", label).strip().upper()
-    text = _PREFIX.sub("", text).strip()
+    text = _SUFFIX.sub("", _PREFIX.sub("", text).strip()).strip()
     sign = -1 if text.startswith(("-", "−", "NEG ")) else 1
     text = re.sub(r"^(?:[-−+]|NEG )\s*", "", text)
     name = _LABELS.get(re.sub(r"[\s_.]+", "", text))

@@ -79,7 +79,7 @@ def sniff(content: bytes) -> str:
         return "hl7"
     if content[:4] == b"PK\x03\x04":
         return "wfdb"
-    if content[:8] == b"0       " and content[184:192].strip().isdigit():
+    if content[:8].rstrip(b"\0 ") == b"0" and content[184:192].strip(b"\0 ").isdigit():
         return "edf"
     if _is_scp(content):
         return "scp"
@@ -88,7 +88,7 @@ def sniff(content: bytes) -> str:
     for magic, reason in _NOT_ECG.items():
         if head.startswith(magic):
             raise Refused("not-a-recording", reason)
-    if head.startswith(b"<") or content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    if head.startswith((b"<", b"\0<")) or content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return _sniff_xml(content[:65536])
     raise Unreadable("unknown-format", "the first bytes belong to no format we read")
 
@@ -104,8 +104,7 @@ def _is_scp(content: bytes) -> bool:
 
 
 def _sniff_xml(head: bytes) -> str:
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        head = head.decode("utf-16", errors="replace").encode("utf-8", errors="replace")
+    head = head.replace(b"\0", b"")  # UTF-16; what an element is called is plain ASCII
     head = re.sub(rb"<!--.*?-->", b"", head, flags=re.DOTALL)
     match = _XML_ROOT.search(head)
     if match is None:

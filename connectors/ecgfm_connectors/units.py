@@ -29,12 +29,19 @@ _MILLIVOLTS = {
 }
 
 
+#: A mu as it looks where its bytes are read as Latin-1: UTF-8 (micro sign, Greek letter), Shift-JIS, GBK and EUC-JP,
+#: DOS code pages.
+_MISREAD_MU = ("Âµ", "Î¼", "\x83Ê", "¦Ì", "æ")
+
+
 def millivolts(unit: str) -> float | None:
     """mV in one `unit`, or None where the unit is no voltage we know.
 
-    Accepts UCUM (uV, mV, nV, V), the micro sign (U+00B5) and Greek mu (U+03BC), UTF-8 mu read as Latin-1, capitals,
-    written-out names, and MDC dimension codes.
+    Accepts UCUM (uV, mV, nV, V), the micro sign (U+00B5) and Greek mu (U+03BC), the mu of other encodings read as
+    Latin-1, capitals, written-out names, and MDC dimension codes.
     """
-    text = unit.strip().replace("Âµ", "u").replace("Î¼", "u")
+    text = unit.strip()
+    for misread in _MISREAD_MU:
+        text = text.replace(misread, "u")
     text = unicodedata.normalize("NFKC", text).replace("μ", "u").lower()
     return _MILLIVOLTS.get(text.strip("[]() "))

@@ -5,7 +5,7 @@ One object may hold the rhythm, a median beat, and strips (PS3.3 A.34.3, C.10.9)
 
 from dataclasses import dataclass, field
 
-from ecgfm_connectors.assembly import MINIMUM_LEADS
+from ecgfm_connectors.assembly import MINIMUM_LEADS, leads_given
 from ecgfm_connectors.dicom.elements import Elements
 from ecgfm_connectors.ecg import Finding
 from ecgfm_connectors.errors import Refused, Unreadable
@@ -55,8 +55,12 @@ def choose(dataset: Elements) -> tuple[list[Group], list[Finding]]:
         if not candidates:
             _refuse_without(groups)
         findings = [Finding(code="marked-derived", text="the recording is marked DERIVED; its length says otherwise")]
-    best = max(candidates, key=lambda group: (_leads_given(group.names) >= MINIMUM_LEADS, group.duration))
-    if _leads_given(best.names) >= MINIMUM_LEADS:
+    best = max(candidates, key=_worth)
+    if leads_given(best.names) >= MINIMUM_LEADS:
+        whole = sum(leads_given(group.names) >= MINIMUM_LEADS for group in candidates)
+        if whole > 1:
+            text = f"the object holds {whole} recordings of all leads; the first of the longest is taken"
+            findings.append(Finding(code="several-recordings", text=text))
         return [best], findings
     return _together(candidates, best), findings
 
@@ -67,10 +71,9 @@ def _refuse_without(groups: list[Group]) -> None:
     raise Refused("not-12-lead", "no channel of any group is one of the 12 standard leads")
 
 
-def _leads_given(names: frozenset[str]) -> int:
-    """The number of leads once the derived leads are computed."""
-    limb = {"III", "aVR", "aVL", "aVF"} if {"I", "II"} <= names else set()
-    return len(names | limb)
+def _worth(group: Group) -> tuple[bool, float, float]:
+    """All leads first, then the longest, then the finest."""
+    return leads_given(group.names) >= MINIMUM_LEADS, group.duration, group.sampling_rate
 
 
 def _together(candidates: list[Group], best: Group) -> list[Group]:
@@ -79,9 +82,9 @@ def _together(candidates: list[Group], best: Group) -> list[Group]:
     """
     if best.offset is not None and best.duration >= SHORTEST_RECORDING:
         same = [group for group in candidates if _starts_with(group, best, best.offset)]
-        if _leads_given(frozenset().union(*(group.names for group in same))) >= MINIMUM_LEADS:
+        if leads_given(frozenset().union(*(group.names for group in same))) >= MINIMUM_LEADS:
             return same
-    if _leads_given(frozenset().union(*(group.names for group in candidates))) >= MINIMUM_LEADS:
+    if leads_given(frozenset().union(*(group.names for group in candidates))) >= MINIMUM_LEADS:
         text = "the leads lie in several groups recorded one after another (as on a printed strip), not together"
         raise Refused("not-simultaneous", text)
     raise Refused("not-12-lead", f"{len(best.names)} of the 12 standard leads; at least I, II and V1–V6 are needed")

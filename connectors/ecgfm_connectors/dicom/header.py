@@ -6,7 +6,7 @@ from ecgfm_connectors import ages
 from ecgfm_connectors.dicom.elements import Elements
 from ecgfm_connectors.ecg import AcquiredAt, Device, Finding, Order
 from ecgfm_connectors.patient import Identifier, Patient, Sex
-from ecgfm_connectors.times import acquired_at, parse_date, parse_offset
+from ecgfm_connectors.times import acquired_at, parse_date, parse_offset, precision
 
 #: Date and time pairs that stand in for a missing Acquisition DateTime, best first.
 _FALLBACK_TIMES = (
@@ -52,17 +52,24 @@ def _name(dataset: Elements) -> tuple[str, str]:
 def acquired(dataset: Elements, site: tzinfo) -> tuple[AcquiredAt | None, list[Finding]]:
     """Acquisition DateTime with its offset, else the object's Timezone Offset From UTC, else the site's zone.
 
-    Where (0008,002A) is missing, other dates of the object stand in, and a finding says which.
+    Where (0008,002A) is missing or holds only a date, other times of the object stand in, those of the same date only
+    where the date is known; a finding says which.
     """
     zone = parse_offset(dataset.text("TimezoneOffsetFromUTC"))
-    moment = acquired_at(dataset.text("AcquisitionDateTime"), site=site, message=zone)
-    if moment is not None:
+    stated = dataset.text("AcquisitionDateTime")
+    moment = acquired_at(stated, site=site, message=zone)
+    if moment is not None and precision(stated) != "day":
         return moment, []
+    lacks = "no Acquisition DateTime" if moment is None else "an Acquisition DateTime that is only a date"
     for day, time in _FALLBACK_TIMES:
-        moment = acquired_at(dataset.text(day) + dataset.text(time), site=site, message=zone)
-        if moment is not None:
-            note = f"the object has no Acquisition DateTime; {day} and {time} stand in"
-            return moment, [Finding(code="acquisition-time-fallback", text=note)]
+        written = dataset.text(day) + dataset.text(time)
+        other = acquired_at(written, site=site, message=zone)
+        if other is None or (moment and (precision(written) == "day" or other.at.date() != moment.at.date())):
+            continue
+        note = f"the object has {lacks}; {day} and {time} stand in"
+        return other, [Finding(code="acquisition-time-fallback", text=note)]
+    if moment is not None:
+        return moment, [Finding(code="acquisition-time-date-only", text="the object gives a date and no time")]
     return None, [Finding(code="acquisition-time-missing", text="the object says nowhere when it was recorded")]
 
 

@@ -3,6 +3,7 @@
 Own code: the format is a page long, and a library would bring more than it saves.
 """
 
+import re
 from datetime import datetime
 
 import numpy as np
@@ -21,6 +22,8 @@ from ecgfm_connectors.units import millivolts
 
 #: Widths of the fields that follow one after another, each for all signals in turn.
 _FIELDS = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
+#: What stands for the number of data records while a recording is being written.
+_UNKNOWN = -1
 _LABEL, _UNIT, _PHYSICAL_MIN, _PHYSICAL_MAX, _DIGITAL_MIN, _DIGITAL_MAX, _COUNT = 0, 2, 3, 4, 5, 6, 8
 
 
@@ -31,10 +34,15 @@ def read(content: bytes, context: ReadingContext) -> Contents:
     `unknown-unit`, `edf-discontinuous` and what `assemble` refuses.
     """
     fields, records, duration = _header(content)
+    findings: list[Finding] = []
     leads = {index: lead for index, label in enumerate(fields[_LABEL]) if (lead := _lead(label)) and lead.canonical}
     if not leads:
         raise Refused("not-12-lead", "no signal is one of the 12 standard leads")
     counts = [_whole(text, "samples a record") for text in fields[_COUNT]]
+    if records == _UNKNOWN:
+        records = _records_there(content, counts)
+        text = "the header does not say how many data records follow (-1): all that are there are taken"
+        findings.append(Finding(code="header-malformed", text=text))
     if len({counts[index] for index in leads}) != 1:
         raise Refused("not-simultaneous", "the leads have different sampling rates")
     raw = _raw_samples(content, counts, records)
@@ -43,7 +51,8 @@ def read(content: bytes, context: ReadingContext) -> Contents:
         [Channel(lead=lead, samples=_millivolts(raw[index], fields, index, lead)) for index, lead in leads.items()]
     )
     acquired = _acquired(content, context)
-    missing = () if acquired else (Finding(code="acquisition-time-missing", text="the header gives no usable time"),)
+    if acquired is None:
+        findings.append(Finding(code="acquisition-time-missing", text="the header gives no usable time"))
     ecg = Ecg(
         source_id=signal_identity(assembled.signal, rate),
         format="edf",
@@ -53,7 +62,7 @@ def read(content: bytes, context: ReadingContext) -> Contents:
         signal=assembled.signal,
         stored_leads=assembled.stored_leads,
         derived_leads=assembled.derived_leads,
-        findings=(*missing, *assembled.findings),
+        findings=(*findings, *assembled.findings),
     )
     return Contents(ecgs=(ecg,))
 
@@ -69,9 +78,18 @@ def _whole(text: str, what: str) -> int:
     return int(value)
 
 
+def _decimal(text: str) -> float | None:
+    """A number of the header; EDF allows only a point, some programs write their country's comma. A comma before three
+    digits may part thousands as well: such a number is none.
+    """
+    if re.fullmatch(r"[-+]?\d+,(?:\d{1,2}|\d{4,})", text):
+        text = text.replace(",", ".")
+    return parse_number(text)
+
+
 def _header(content: bytes) -> tuple[list[list[str]], int, float]:
     """The fields of all signals, the number of data records, and the duration of one in s."""
-    text = content[: 256 * 513].decode("ascii", errors="replace")
+    text = content[: 256 * 513].decode("latin-1").replace("\0", " ")
     if len(text) < 256:
         raise Unreadable("edf-header", "the file is shorter than its header")
     if text[192:197] == "EDF+D":
@@ -83,10 +101,16 @@ def _header(content: bytes) -> tuple[list[list[str]], int, float]:
     for width in _FIELDS:
         fields.append([text[start + width * n : start + width * (n + 1)].strip() for n in range(signals)])
         start += width * signals
-    duration = parse_number(text[244:252])
+    duration = _decimal(text[244:252].strip())
     if duration is None or duration <= 0:
         raise Unreadable("sampling-frequency", "a data record has no duration")
-    return fields, _whole(text[236:244], "data records"), duration
+    written = text[236:244].strip()
+    return fields, _UNKNOWN if written == "-1" else _whole(written, "data records"), duration
+
+
+def _records_there(content: bytes, counts: list[int]) -> int:
+    """The number of whole data records in the file."""
+    return (len(content) - 256 * (len(counts) + 1)) // max(1, 2 * sum(counts))
 
 
 def _raw_samples(content: bytes, counts: list[int], records: int) -> list[NDArray[np.int16]]:
@@ -102,7 +126,7 @@ def _raw_samples(content: bytes, counts: list[int], records: int) -> list[NDArra
 def _millivolts(raw: NDArray[np.int16], fields: list[list[str]], index: int, lead: Lead) -> NDArray[np.float32]:
     """Physical value from the two ranges of the header."""
     columns = (_PHYSICAL_MIN, _PHYSICAL_MAX, _DIGITAL_MIN, _DIGITAL_MAX)
-    low, high, digital_low, digital_high = (parse_number(fields[column][index]) for column in columns)
+    low, high, digital_low, digital_high = (_decimal(fields[column][index]) for column in columns)
     if low is None or high is None or digital_low is None or digital_high is None or digital_low == digital_high:
         raise Refused("no-sensitivity", f"lead {lead.name} has no usable physical and digital range")
     unit = millivolts(fields[_UNIT][index])

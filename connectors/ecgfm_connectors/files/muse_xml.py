@@ -15,7 +15,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from ecgfm_connectors import ages
-from ecgfm_connectors.assembly import Channel, Signal, assemble, signal_identity
+from ecgfm_connectors.assembly import MINIMUM_LEADS, Channel, Signal, assemble, leads_given, signal_identity
 from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import AcquiredAt, Device, Ecg, Filters, Finding, Order
@@ -82,11 +82,28 @@ def read(content: bytes, context: ReadingContext) -> Contents:
 
 
 def _rhythm(root: Element) -> Element:
-    """The rhythm block, wherever it stands; the longest where there are several."""
+    """The rhythm block, wherever it stands; where there are several, the longest of those that hold all leads (a longer
+    rhythm strip of three leads may stand beside them).
+    """
     blocks = [block for block in root.iterfind("Waveform") if text(block, "WaveformType").lower() == "rhythm"]
     if not blocks:
         raise Refused("no-recording", "the file holds no Rhythm waveform, at most a median beat")
-    return max(blocks, key=lambda block: parse_number(text(block, "LeadData/LeadSampleCountTotal")) or 0)
+    return max(blocks, key=lambda block: (_leads_of(block) >= MINIMUM_LEADS, _seconds(block), _samples_of(block)))
+
+
+def _leads_of(block: Element) -> int:
+    leads = (from_label(text(data, "LeadID")) for data in block.iterfind("LeadData"))
+    return leads_given(frozenset(lead.name for lead in leads if lead))
+
+
+def _seconds(block: Element) -> float:
+    """0 where the block does not say."""
+    base = parse_number(text(block, "SampleBase"))
+    return _samples_of(block) / base if base and base > 0 else 0.0
+
+
+def _samples_of(block: Element) -> float:
+    return parse_number(text(block, "LeadData/LeadSampleCountTotal")) or 0.0
 
 
 def _sampling_rate(waveform: Element) -> float:
@@ -110,14 +127,15 @@ def _samples(data: Element, lead: Lead, findings: list[Finding]) -> Signal:
     declared = text(data, "LeadDataCRC32")
     if declared.isdigit() and int(declared) != zlib.crc32(raw):
         raise Unreadable("checksum-mismatch", f"lead {lead.name}: samples and LeadDataCRC32 do not agree")
-    if text(data, "LeadOff").upper() == "TRUE":
-        findings.append(Finding(code="lead-off", text=f"lead {lead.name} is marked LeadOff"))
     gain = parse_number(text(data, "LeadAmplitudeUnitsPerBit"))
     unit = millivolts(text(data, "LeadAmplitudeUnits"))
     if not gain:
         raise Refused("no-sensitivity", f"lead {lead.name} has no LeadAmplitudeUnitsPerBit")
     if unit is None:
         raise Refused("unknown-unit", f"lead {lead.name} is not in a unit of voltage, or does not say which")
+    if text(data, "LeadOff").upper() == "TRUE":
+        findings.append(Finding(code="lead-off", text=f"lead {lead.name} is marked LeadOff: it counts as not recorded"))
+        return np.full(count, np.nan, dtype=np.float32)
     return np.frombuffer(raw, dtype="<i2").astype(np.float32) * np.float32(gain * unit)
 
 

@@ -6,12 +6,14 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from ecgfm_connectors.errors import Unreadable
+from ecgfm_connectors.errors import Refused, Unreadable
 
 _MAX_SIGNALS = 512
 _FORMAT = re.compile(r"(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?")
 _GAIN = re.compile(r"([-+]?[\d.]+(?:[eE][-+]?\d+)?)(?:\(([-+]?\d+)\))?(?:/(\S+))?")
 _TIME = re.compile(r"(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,6})\d*)?)?")
+#: Words for a beat computed from many, in the record's name or a comment.
+_MEDIAN = re.compile(r"\b(?:medians?|median ?beats?|(?:average|representative|template) ?beats?)\b", re.IGNORECASE)
 _DATE_FORMATS = ("%d/%m/%Y", "%d-%b-%Y")
 
 
@@ -45,29 +47,49 @@ class Header:
 
 
 def parse_header(content: bytes) -> Header:
-    """The header. Raises Unreadable `wfdb-header` with what is wrong in it."""
+    """The header.
+
+    Raises Unreadable `wfdb-header` with what is wrong in it; Refused: `only-derived` (a median beat), `wfdb-format`
+    (several segments).
+    """
     lines = content.decode("utf-8", errors="replace").splitlines()
     comments = tuple(line.strip().lstrip("#").strip() for line in lines if line.lstrip().startswith("#"))
-    described = [line.split() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    described = [line.partition("#")[0].split() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not described or len(described[0]) < 2:
         raise Unreadable("wfdb-header", "no record line")
     words = described[0]
-    name, _, segments = words[0].partition("/")
+    folder, name, segments = _record(words[0])
     count = _integer(words[1], "number of signals")
     if segments:
-        raise Unreadable("wfdb-header", "a multi-segment record; hand over its segments")
+        raise Refused("wfdb-format", f"a multi-segment record of {segments} segments; hand over its segments")
     if not 0 < count <= _MAX_SIGNALS or len(described) - 1 < count:
         raise Unreadable("wfdb-header", f"{count} signals announced, {len(described) - 1} described")
     recorded, swapped = _recorded(words[4:6])
+    _refuse_median(name, comments)
     return Header(
         record=name,
         sampling_rate=_sampling_rate(words[2] if len(words) > 2 else "250"),
         samples=_integer(words[3], "number of samples") if len(words) > 3 else None,
         recorded=recorded,
         date_before_time=swapped,
-        signals=tuple(_signal(line) for line in described[1 : count + 1]),
+        signals=tuple(_signal(line, folder) for line in described[1 : count + 1]),
         comments=comments,
     )
+
+
+def _record(word: str) -> tuple[str, str, int]:
+    """Folder (with its slash), name and number of segments of the record: `r`, `r/12` (segments), `folder/r`."""
+    name, _, segments = word.partition("/")
+    if segments.isdigit():
+        return "", name, int(segments)
+    folder, slash, name = word.rpartition("/")
+    return folder + slash, name, 0
+
+
+def _refuse_median(name: str, comments: tuple[str, ...]) -> None:
+    """Raises Refused `only-derived` where record or comment say that the samples are no recording."""
+    if any(_MEDIAN.search(text.replace("_", " ")) for text in (name, *comments)):
+        raise Refused("only-derived", "a median beat, computed from a recording; hand over the recording itself")
 
 
 def _integer(word: str, what: str) -> int:
@@ -108,16 +130,18 @@ def _recorded(words: list[str]) -> tuple[datetime | None, bool]:
     return None, swapped
 
 
-def _signal(words: list[str]) -> SignalLine:
+def _signal(words: list[str], folder: str) -> SignalLine:
+    """`folder` is that of the record's own name: programs that write from a parent folder put it before each file."""
     form = _FORMAT.fullmatch(words[1]) if len(words) > 1 else None
     if form is None:
         raise Unreadable("wfdb-header", "a signal line has no storage format")
-    if "/" in words[0] or "\\" in words[0] or words[0] in ("", ".", "..", "-", "~"):
+    file_name = words[0].removeprefix(folder)
+    if "/" in file_name or "\\" in file_name or file_name in ("", ".", "..", "-", "~"):
         raise Unreadable("wfdb-header", "a signal file is named by a path; it must lie beside its header")
     gain, baseline, unit = _gain(words[2] if len(words) > 2 else "")
     zero = _integer(words[4], "ADC zero") if len(words) > 4 else 0
     return SignalLine(
-        file_name=words[0],
+        file_name=file_name,
         format=int(form[1]),
         samples_per_frame=int(form[2] or 1),
         skew=int(form[3] or 0),

@@ -12,6 +12,17 @@ _MAX_DEPTH = 200
 #: An element costs memory out of proportion to its bytes, so more elements than any recording has are refused.
 _BYTES_AN_ELEMENT = 16
 _FREE_ELEMENTS = 10_000
+#: First bytes -> Python's name of the encoding: with a byte order mark, or `<` followed by `?` or `!` without one.
+_UTF_16 = {
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+    b"<\0?\0": "utf-16-le",
+    b"<\0!\0": "utf-16-le",
+    b"\0<\0?": "utf-16-be",
+    b"\0<\0!": "utf-16-be",
+}
+_DECLARATION = re.compile(rb"\s*<\?xml[^<>]*\?>")
+_CALLED_UTF_16 = re.compile(rb"(?:\xef\xbb\xbf)?\s*<\?xml[^<>]*encoding\s*=\s*[\"']utf-?16", re.IGNORECASE)
 _DOCTYPE = re.compile(rb"<!DOCTYPE\s+[\w.:-]+\s+(?:SYSTEM|PUBLIC)(?:\s+(?:\"[^\"<>]*\"|'[^'<>]*'))+\s*>")
 
 
@@ -39,6 +50,22 @@ def _local(name: str) -> str:
     return name.rpartition("}")[2]
 
 
+def as_utf8(content: bytes) -> bytes:
+    """XML in UTF-16 as UTF-8 without its declaration; anything else unchanged.
+
+    UTF-16 is told by its first bytes. Text that calls itself UTF-16 and is written in single bytes (exports that pass
+    through a string in memory) is read as UTF-8. Raises Unreadable `not-xml` where it is no UTF-16.
+    """
+    encoding = next((name for start, name in _UTF_16.items() if content.startswith(start)), None)
+    if encoding is None and not _CALLED_UTF_16.match(content[:200]):
+        return content
+    try:
+        written = content.decode(encoding or "utf-8").encode()
+    except UnicodeError as error:
+        raise Unreadable("not-xml", "the XML is in UTF-16 and is cut short or damaged") from error
+    return _DECLARATION.sub(b"", written[:300], count=1) + written[300:]
+
+
 def parse(content: bytes, *, doctype: bool = False) -> Element:
     """The root element, names and attributes without namespace.
 
@@ -46,6 +73,7 @@ def parse(content: bytes, *, doctype: bool = False) -> Element:
     subset and entities of any kind are refused always. Raises Unreadable: `not-xml`; Refused: `xml-entities`,
     `too-large`.
     """
+    content = as_utf8(content)
     if doctype:
         content = _DOCTYPE.sub(b"", content[:4096], count=1) + content[4096:]
     parser = DefusedXMLParser(

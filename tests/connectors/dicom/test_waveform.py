@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Callable
+from copy import deepcopy
 from io import BytesIO
 from pathlib import Path
 
@@ -444,3 +445,49 @@ def test_converter_output_one_sample_short(corpus: Corpus, read_one: ReadOne) ->
 def test_the_recording_inside_pydicom_itself(read_one: ReadOne) -> None:
     path = Path(str(pydicom.data.get_testdata_file("waveform_ecg.dcm")))
     np.testing.assert_allclose(read_one(path.read_bytes()).signal, reference(path), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("times", "expected", "code"),
+    [
+        (
+            {"AcquisitionDate": "20260301", "AcquisitionTime": "203000"},
+            "2026-03-01T20:30:00",
+            "acquisition-time-fallback",
+        ),
+        ({"ContentDate": "20260301", "ContentTime": "203000"}, "2026-03-01T20:30:00", "acquisition-time-fallback"),
+        ({"StudyDate": "20260228", "StudyTime": "203000"}, "2026-03-01T00:00:00", "acquisition-time-date-only"),
+        ({}, "2026-03-01T00:00:00", "acquisition-time-date-only"),
+    ],
+)
+def test_acquisition_date_without_time(
+    dataset: Dataset, read_one: ReadOne, times: dict[str, str], expected: str, code: str
+) -> None:
+    for keyword in ("Acquisition", "Content", "Study"):
+        for part in ("Date", "Time"):
+            setattr(dataset, keyword + part, times.get(keyword + part, ""))
+    dataset.AcquisitionDateTime = "20260301"
+    found = read_one(encode(dataset))
+    assert found.acquired is not None
+    assert found.acquired.at.replace(tzinfo=None).isoformat() == expected
+    assert code in codes(found)
+
+
+def test_a_longer_strip_of_three_leads_is_not_the_recording(ecg: Ecg, dataset: Dataset, read_one: ReadOne) -> None:
+    strip = deepcopy(group(dataset))
+    kept = [LEADS.index(lead) for lead in ("II", "V1", "V5")]
+    strip.ChannelDefinitionSequence = [strip.ChannelDefinitionSequence[index] for index in kept]
+    samples = np.ascontiguousarray(np.concatenate([raw(dataset)[:, kept]] * 6))
+    strip.NumberOfWaveformChannels, strip.NumberOfWaveformSamples = 3, len(samples)
+    strip.WaveformData = samples.tobytes()
+    dataset.WaveformSequence.insert(0, strip)
+    np.testing.assert_allclose(read_one(encode(dataset)).signal, ecg.signal, atol=1e-6)
+
+
+def test_two_recordings_in_one_object_are_noted(ecg: Ecg, dataset: Dataset, read_one: ReadOne) -> None:
+    second = deepcopy(group(dataset))
+    second.WaveformData = (raw(dataset) // 2).astype("<i2").tobytes()
+    dataset.WaveformSequence.append(second)
+    found = read_one(encode(dataset))
+    np.testing.assert_allclose(found.signal, ecg.signal, atol=1e-6)
+    assert codes(found) == ["several-recordings"]

@@ -121,8 +121,8 @@ def test_muse_refusals(ecg: Ecg, context: ReadingContext, old: str, new: str, re
     assert refusal(muse_edited(ecg, old, new), context) == reason
 
 
-def test_muse_lead_off_is_noted(ecg: Ecg, read_one: ReadOne) -> None:
-    assert "lead-off" in codes(read_one(muse_edited(ecg, "<LeadOff>FALSE", "<LeadOff>TRUE")))
+def test_muse_with_every_lead_off_has_no_samples(ecg: Ecg, context: ReadingContext) -> None:
+    assert refusal(muse_edited(ecg, "<LeadOff>FALSE", "<LeadOff>TRUE"), context) == "Unreadable no-samples"
 
 
 @pytest.mark.parametrize(

@@ -178,7 +178,10 @@ def test_date_and_time_in_either_order(files: Files, read_one: ReadOne, started:
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        ("r1 12 500", "r1/3 12 500", "Unreadable wfdb-header"),
+        ("r1 12 500", "r1/3 12 500", "Refused wfdb-format"),
+        ("r1 12 500", "r1_medians 12 500", "Refused only-derived"),
+        ("r1 12 500", "set/00001_medians 12 500", "Refused only-derived"),
+        ("r1 12 500", "# representative beat\nr1 12 500", "Refused only-derived"),
         ("r1 12 500", "r1 99 500", "Unreadable wfdb-header"),
         ("r1 12 500", "r1 12 0", "Unreadable wfdb-header"),
         ("r1 12 500 5000", "r1 12 500 5001", "Unreadable waveform-length"),
@@ -252,3 +255,13 @@ def test_flat_leads_stay_flat(corpus: Corpus, read_one: ReadOne) -> None:
     found = read_one(load(corpus("wfdb_cinc2021/DeepPSP+torch_ecg/JS20004.hea")))
     flat = {lead for lead, row in zip(LEADS, found.signal, strict=True) if np.ptp(row) == 0}
     assert flat == {"V2", "V4", "V6"}
+
+
+def test_record_written_from_the_folder_above(files: Files, ecg: Ecg, read_one: ReadOne) -> None:
+    header = files["r1.hea"].decode().replace("r1 12", "set/r1 12").replace("r1.dat", "set/r1.dat")
+    np.testing.assert_allclose(read_one(pack_record(files | {"r1.hea": header.encode()})).signal, ecg.signal, atol=1e-6)
+
+
+def test_comment_after_a_signal_is_no_part_of_its_lead(files: Files, ecg: Ecg, read_one: ReadOne) -> None:
+    found = read_one(edited(files, " V3", " V3 # noisy"))
+    np.testing.assert_allclose(found.signal, ecg.signal, atol=1e-6)

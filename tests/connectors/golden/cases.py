@@ -5,6 +5,7 @@ them to a folder for other projects and checks a reader against them.
 """
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from io import BytesIO
@@ -98,6 +99,12 @@ def _dicom_read(ecg: Ecg) -> Iterator[Case]:
     yield case("32-bit", "SL samples of 0.1 µV, General 32-bit ECG", _thirty_two_bits)
     yield case("12-bit", "12 bits stored in 16, upper bits clear", _twelve_bits)
     yield case(
+        "strip-first",
+        "a longer rhythm strip of three leads before the recording",
+        _strip_first,
+    )
+    yield case("time-elsewhere", "Acquisition DateTime is a date; the time stands elsewhere", _time_elsewhere)
+    yield case(
         "median-first", "a median beat (DERIVED) before the recording (ORIGINAL), without group labels", _median_first
     )
     yield case("skew", "V6 starts 5 samples later", _skewed, _shifted(ecg))
@@ -123,6 +130,22 @@ def _scpecg_codes(dataset: Dataset) -> None:
         code = channel.ChannelSourceSequence[0]
         code.CodeValue, code.CodingSchemeDesignator = f"5.6.3-9-{LEAD_NUMBERS[lead]}", "SCPECG"
         code.CodingSchemeVersion = "1.3"
+
+
+def _strip_first(dataset: Dataset) -> None:
+    group = dataset.WaveformSequence[0]
+    strip = deepcopy(group)
+    kept = [LEADS.index(lead) for lead in ("II", "V1", "V5")]
+    samples = np.ascontiguousarray(np.concatenate([_samples(dataset)[:, kept]] * 6))
+    strip.ChannelDefinitionSequence = [strip.ChannelDefinitionSequence[index] for index in kept]
+    strip.NumberOfWaveformChannels, strip.NumberOfWaveformSamples = 3, len(samples)
+    strip.WaveformData = samples.tobytes()
+    dataset.WaveformSequence = [strip, group]
+
+
+def _time_elsewhere(dataset: Dataset) -> None:
+    day = str(dataset.AcquisitionDateTime)[:8]
+    dataset.AcquisitionDateTime, dataset.ContentDate, dataset.ContentTime = day, day, "203000"
 
 
 def _labels_only(dataset: Dataset) -> None:
@@ -303,6 +326,14 @@ def _other_read(ecg: Ecg) -> Iterator[Case]:
     )
     yield case("aecg-utf16.xml", "UTF-16 with byte order mark", _utf16(aecg))
     yield case("muse.xml", "GE MUSE: eight leads, the other four to be derived", vendor_files.write_muse(ecg))
+    yield case("muse-utf16.xml", "UTF-16 with its DOCTYPE", _muse_utf16(vendor_files.write_muse(ecg)))
+    yield case("muse-strip.xml", "a longer rhythm strip of three leads before the recording", _muse_strip(ecg))
+    yield Case(
+        name="muse-lead-off.xml",
+        shows="V3 is marked LeadOff: no signal, whatever is stored",
+        content=_muse_lead_off(vendor_files.write_muse(ecg), "V3"),
+        signal=_missing(ecg, "V3", 0, ecg.signal.shape[1]),
+    )
     yield case(
         "cardiosoft.xml",
         "GE CardioSoft: the strip, not the medians or full disclosure",
@@ -320,7 +351,7 @@ def _other_read(ecg: Ecg) -> Iterator[Case]:
         )
     yield case("scp-plain.scp", "no section 2: plain 16-bit samples", vendor_files.write_scp(ecg, compressed=False))
     yield case("scp-zero-based.scp", "lead ranges that start at 0", vendor_files.write_scp(ecg, zero_based=True))
-    yield case("edf.edf", "EDF, data records of one second", vendor_files.write_edf(ecg))
+    yield from (case(f"edf{name}.edf", shows, content) for name, shows, content in _edf_dialects(ecg))
     yield case("wfdb.zip", "a WFDB record packed into a plain zip", wfdb_writer.write_ecg(ecg))
     for embed in ("dicom", "aecg"):
         content = oru_writer.write_ecg(ecg, control_id="GOLDEN1", sent_at=_SENT_AT, embed=embed)
@@ -329,6 +360,55 @@ def _other_read(ecg: Ecg) -> Iterator[Case]:
 
 def _utf16(document: bytes) -> bytes:
     return document.decode().replace("utf-8", "utf-16").encode("utf-16-le").join((b"\xff\xfe", b""))
+
+
+def _muse_utf16(document: bytes) -> bytes:
+    text = document.decode("latin-1").replace("ISO-8859-1", "UTF-16")
+    return b"\xff\xfe" + text.encode("utf-16-le")
+
+
+def _muse_strip(ecg: Ecg) -> bytes:
+    longer = vendor_files.write_muse(replace(ecg, signal=np.concatenate([ecg.signal] * 3, axis=1)))
+    strip = longer[longer.index(b"<Waveform><WaveformType>Rhythm") : longer.index(b"</RestingECG>")]
+    head, *leads = strip.split(b"<LeadData>")
+    kept = [lead for lead in leads if any(f"<LeadID>{name}<".encode() in lead for name in ("II", "V1", "V5"))]
+    block = b"<LeadData>".join([head, *kept]).removesuffix(b"</Waveform>\n").removesuffix(b"</Waveform>")
+    return vendor_files.write_muse(ecg).replace(b"<Waveform>", block + b"</Waveform><Waveform>", 1)
+
+
+def _muse_lead_off(document: bytes, lead: str) -> bytes:
+    parts = document.split(b"<LeadData>")
+    marked = [
+        part.replace(b"<LeadOff>FALSE", b"<LeadOff>TRUE") if f"<LeadID>{lead}<".encode() in part else part
+        for part in parts
+    ]
+    return b"<LeadData>".join(marked)
+
+
+def _edf_dialects(ecg: Ecg) -> Iterator[tuple[str, str, bytes]]:
+    plain = vendor_files.write_edf(ecg)
+
+    def changed(at: int, width: int, texts: list[bytes], content: bytes = plain) -> bytes:
+        field = b"".join(text.ljust(width) for text in texts)
+        return content[:at] + field + content[at + len(field) :]
+
+    labels, units, low, high = 256, 256 + 12 * 96, 256 + 12 * 104, 256 + 12 * 112
+    micro = changed(high, 8, [b"163835"] * 12, changed(low, 8, [b"-163840"] * 12))
+    content = plain
+    yield "", "EDF, data records of one second", plain
+    for name, encoding in (("latin1", "latin-1"), ("utf8", "utf-8"), ("sjis", "shift-jis")):
+        mu = "µV" if encoding != "shift-jis" else "μV"
+        yield (
+            f"-micro-{name}",
+            f"the unit is written with a mu in {encoding}",
+            changed(units, 8, [mu.encode(encoding)] * 12, micro),
+        )
+    yield "-ekg-labels", "leads named `EKG I`", changed(labels, 16, [f"EKG {lead}".encode() for lead in LEADS])
+    yield "-ref-labels", "leads named `ECG I-Ref`", changed(labels, 16, [f"ECG {lead}-Ref".encode() for lead in LEADS])
+    yield "-open", "the number of data records is -1", changed(236, 8, [b"-1"])
+    for at, text in ((low, "163.835"), (high, "-163.84"), (high + 96, "32767"), (high + 192, "-32768")):
+        content = changed(at, 8, [text.encode()] * 12, content)
+    yield "-reversed", "physical and digital ranges both reversed", content
 
 
 def _other_refused(ecg: Ecg) -> Iterator[Case]:
@@ -349,5 +429,8 @@ def _other_refused(ecg: Ecg) -> Iterator[Case]:
     uncalibrated = wfdb_writer.write_record(replace(ecg, statements=()), "r")
     uncalibrated["r.hea"] = uncalibrated["r.hea"].replace(b"1000.0(0)/mV", b"0(0)/mV")
     packed = pack_record(uncalibrated)
+    median = {"00001_medians.hea" if name.endswith(".hea") else name: data for name, data in uncalibrated.items()}
+    median["00001_medians.hea"] = uncalibrated["r.hea"].replace(b"r 12", b"medians/00001_medians 12", 1)
+    yield case("wfdb-refused-median.zip", "a median beat, which names itself so", "only-derived", pack_record(median))
     yield case("wfdb-refused-gain.zip", "gain 0: uncalibrated", "no-sensitivity", packed)
     yield case("refused.pdf", "a picture of an ECG", "not-a-recording", b"%PDF-1.4\n%%EOF\n")
