@@ -13,16 +13,10 @@ from typing import Literal
 from ecgfm_connectors.outcomes.comparators import Comparator
 from ecgfm_connectors.outcomes.report.items import Item, Value, items
 from ecgfm_connectors.outcomes.report.sections import Section, Sentence
+from ecgfm_connectors.outcomes.report.surroundings import HIGHEST, PARTING, TRAILING, Role, Surroundings, scale_of
 from ecgfm_connectors.outcomes.report.vocabulary import Cue
 
-Role = Literal[
-    "present", "narrated", "prior", "history", "hypothetical", "threshold", "reference", "change", "other-chamber", "stress",
-    "family", "negated", "doubtful", "implausible", "goal",
-]  # fmt: skip
-
-_LOWEST, _HIGHEST = Decimal(3), Decimal(95)
 _LEADING = 40  #: items before a number that may speak of it
-_TRAILING = 6  #: items behind a number that may still speak of it
 _SECTIONS: dict[Section, Role] = {"history": "history", "family": "family", "prior": "prior", "advice": "hypothetical"}
 _ROMANCE = ("f",)
 
@@ -122,19 +116,32 @@ class _Walk:
 
     def _of_ejection_fraction(self, index: int, item: Item, value: Value) -> bool:
         """Whether the number speaks of the ejection fraction; then it is noted with its role."""
-        before = self._items[max(self._since, index - _LEADING) : index]
-        if self._is_from_to(before, value):
+        around = self._around(index, item, value)
+        if self._is_from_to(around.before, value):
             self._add("prior", item, Value(low=value.low, percent=True, after_first=value.after_first), biplane=False)
             after = Value(low=value.high or value.low, percent=True, after_first=item.end)
-            self._add(self._override() or "present", item, after, biplane=self._is_biplane(index, before))
+            self._add(self._override() or "present", item, after, biplane=around.is_biplane())
             return True
-        value = self._with_between(index, item, value, before)
-        if not self._speaks_of_it(index, item, value, before):
+        value = self._with_between(index, value, around.before)
+        around = self._around(index, item, value)
+        if not self._speaks_of_it(around):
             return False
         value = self._with_comparator(index, value)
-        role = self._role(index, item, value, before)
-        self._add(role, item, value, biplane=self._is_biplane(index, before))
+        role = self._whole_sentence(item, value) or self._override() or around.role()
+        self._add(role, item, value, biplane=around.is_biplane())
         return True
+
+    def _around(self, index: int, item: Item, value: Value) -> Surroundings:
+        before = self._items[max(self._since, index - _LEADING) : index]
+        return Surroundings(
+            value=value,
+            before=before,
+            behind=self._items[index + 1 : index + 1 + TRAILING],
+            named_at=self._items[self._mention].start,
+            given=self._given,
+            changed=self._changes is not None,
+            after_colon=bool(before) and ":" in self._sentence.folded[before[-1].end : item.start],
+        )
 
     def _is_from_to(self, before: Sequence[Item], value: Value) -> bool:
         """`improved from 20% to 55%`, `has risen 20% to 55%`: two values, the second one now; without a change, a range."""
@@ -148,7 +155,7 @@ class _Walk:
             and (last.cue in ("from", "change") or (last.cue == "by" and last.word in ("de", "da")))
         )
 
-    def _with_between(self, index: int, item: Item, value: Value, before: Sequence[Item]) -> Value:
+    def _with_between(self, index: int, value: Value, before: Sequence[Item]) -> Value:
         """`between 40 and 45%` is one range."""
         joined = any(one.cue == "between" for one in before[-3:])
         rest = self._items[index + 1 : index + 3]
@@ -169,20 +176,20 @@ class _Walk:
         comparator: Comparator = "<=" if following == "or-less" else ">="
         return Value(low=value.low, comparator=comparator, percent=value.percent, after_first=value.after_first)
 
-    def _speaks_of_it(self, index: int, item: Item, value: Value, before: Sequence[Item]) -> bool:
+    def _speaks_of_it(self, around: Surroundings) -> bool:
         """Whether this number is the ejection fraction's at all."""
-        own = [one for one in before if one.start >= self._items[self._mention].start]
+        own = [one for one in around.before if one.start >= around.named_at]
         named = self._mention >= self._since
-        if not value.percent and not (named and self._is_bare(value, own, index)):
+        if not around.value.percent and not (named and self._is_bare(around, own)):
             return False
-        following = self._items[index + 1] if index + 1 < len(self._items) else None
+        following = around.next
         if following is not None and following.cue in ("noun", "points"):
-            return following.cue == "points" and value.percent
-        if named and not any(one.word in _PARTING for one in own):
+            return following.cue == "points" and around.value.percent
+        if named and not any(one.word in PARTING for one in own):
             return True
-        if len(before) == 1 and before[0].word in _OR:
+        if len(around.before) == 1 and around.before[0].word in _OR:
             return True  # `40% or 55%`: the report does not choose
-        clause = self._clause(before)
+        clause = around.clause
         strange = [one for one in clause if one.kind == "word"]
         if named and self._given == 0:
             return len(strange) <= 3
@@ -190,37 +197,22 @@ class _Walk:
             return False
         if not clause:  # a number alone between two marks
             alone = following is None or following.kind == "mark" or following.cue in _TELLING
-            return alone or self._trailing_prior(index)
-        return not strange or any(one.cue in _TELLING for one in clause) or self._trailing_prior(index)
+            return alone or around.trailing_prior()
+        return not strange or any(one.cue in _TELLING for one in clause) or around.trailing_prior()
 
-    def _clause(self, before: Sequence[Item]) -> Sequence[Item]:
-        """What stands between the last comma or bracket and the number."""
-        marks = [at for at, one in enumerate(before) if one.word in _PARTING]
-        own = before[marks[-1] + 1 :] if marks else before
-        return own
-
-    def _is_bare(self, value: Value, own: Sequence[Item], index: int) -> bool:
+    def _is_bare(self, around: Surroundings, own: Sequence[Item]) -> bool:
         """A number without a percent sign: directly behind the name, with nothing behind it, and an ejection fraction by size."""
-        if value.unit_follows or any(one.kind == "word" or one.cue == "not" for one in own):
+        value = around.value
+        if value.unit_follows or len(own) > 6 or any(one.kind == "word" or one.cue == "not" for one in own):
             return False
-        if len(own) > 6:
-            return False
-        following = self._items[index + 1] if index + 1 < len(self._items) else None
-        if following is not None and following.word == "/":
+        if around.next is not None and around.next.word == "/":
             return False
         top = value.high or value.low
-        return Decimal("0.05") <= value.low and (top <= Decimal("0.95") or (value.low >= 5 and top <= _HIGHEST))
+        return Decimal("0.05") <= value.low and (top <= Decimal("0.95") or (value.low >= 5 and top <= HIGHEST))
 
     def _override(self) -> Role | None:
         """What the section makes of every number in it."""
         return _SECTIONS.get(self._sentence.section)
-
-    def _role(self, index: int, item: Item, value: Value, before: Sequence[Item]) -> Role:
-        whole = self._whole_sentence(item, value)
-        if whole is not None:
-            return whole
-        own = self._by_cues(index, item, value, before)
-        return self._override() or own
 
     def _whole_sentence(self, item: Item, value: Value) -> Role | None:
         """What a word anywhere in the sentence makes of the number."""
@@ -253,129 +245,10 @@ class _Walk:
         return False
 
     def _compares_after(self, at: int) -> bool:
-        return any(one.value is not None and one.value.comparator for one in self._items[at : at + _TRAILING])
-
-    def _by_cues(self, index: int, item: Item, value: Value, before: Sequence[Item]) -> Role:
-        scale = _scale(value)
-        low, high = value.low * scale, (value.high or value.low) * scale
-        if not _LOWEST <= low <= _HIGHEST or high > _HIGHEST:
-            return "implausible"
-        if self._doubted(index, before):
-            return "doubtful"
-        if self._is_reference(before, item):
-            return "reference"
-        if self._is_change(index, before):
-            return "change"
-        if self._is_negated(before):
-            return "negated"
-        exertion = self._exertion_behind(index) or next(
-            (one.cue for one in reversed(before) if one.cue in ("stress", "rest")), None
-        )
-        if exertion == "stress":
-            return "stress"
-        return self._when(index, before)
-
-    def _exertion_behind(self, index: int) -> Cue | None:
-        """`45% at stress and 52% at rest`."""
-        following = self._items[index + 1 : index + 3]
-        if following and following[0].cue == "rest" and following[0].word in _DURING:
-            return "rest"
-        if len(following) == 2 and following[0].word in _DURING and following[1].cue in ("stress", "rest"):
-            return following[1].cue
-        return None
-
-    def _doubted(self, index: int, before: Sequence[Item]) -> bool:
-        following = self._items[index + 1] if index + 1 < len(self._items) else None
-        return (bool(before) and before[-1].word == "?") or (following is not None and following.word == "?")
-
-    def _is_reference(self, before: Sequence[Item], item: Item) -> bool:
-        clause = self._clause(before)
-        if any(one.cue == "reference" for one in clause):
-            return True
-        if self._given and not before and item.value is not None and item.value.comparator:
-            return True  # the column of limits in a table
-        named = any(one.cue in ("mention", "left-mention") for one in clause)
-        if self._given and not named and any(one.cue == "normal" for one in clause):
-            return True
-        for one, two, three in zip(before, before[1:], before[2:], strict=False):
-            if one.cue == "normal" and two.cue in ("mention", "left-mention") and three.cue == "is":
-                return True
-        return False
-
-    def _is_change(self, index: int, before: Sequence[Item]) -> bool:
-        """`fell by 15%`, `um 10 %`, `baisse de 15 %`, `caiu 12%`: how far, not how much."""
-        following = self._items[index + 1] if index + 1 < len(self._items) else None
-        if following is not None and following.cue == "points":
-            return True
-        if not before:
-            return False
-        last = before[-1]
-        if ":" in self._sentence.folded[last.end : self._items[index].start]:
-            return False
-        if last.cue == "by" and last.word in _PLAIN_BY:
-            return True
-        changed = any(one.cue == "change" for one in before)
-        return changed and (last.cue == "change" or (last.cue in ("by", "link") and last.word in _BY_IF_CHANGED))
-
-    def _is_negated(self, before: Sequence[Item]) -> bool:
-        mention = self._items[self._mention].start
-        return any(one.cue == "not" and one.start > mention for one in before)
-
-    def _when(self, index: int, before: Sequence[Item]) -> Role:
-        """Present or earlier: the last word about time before the number decides, else one directly behind it."""
-        named = any(one.cue in ("mention", "left-mention") for one in before)
-        changed = self._changes is not None
-        for one in reversed(before):
-            if one.cue in ("now", "arrow"):
-                return "present"
-            if one.cue == "to" and changed and one is before[-1]:
-                return "present"
-            if one.cue == "prior" or one.kind == "date" or (one.cue == "from" and self._leads_from(one, changed)):
-                return "prior"
-            if one.cue == "compare":
-                return (
-                    "prior" if self._trailing_prior(index) else "present"
-                )  # two values, and the report does not choose
-            if one.cue == "was" and not named:
-                return "prior"
-        if self._trailing_prior(index):
-            return "prior"
-        if any(one.cue == "was" for one in before) and not any(one.word in _MEASURING for one in before):
-            return "narrated"
-        return "present"
-
-    def _leads_from(self, item: Item, changed: bool) -> bool:
-        """`improved from 20%`, `down from 55%`; not the `of` of other languages before the name."""
-        return item.start > self._items[self._mention].start and (changed or item.word in ("down", "up"))
-
-    def _trailing_prior(self, index: int) -> bool:
-        """`50% in 2021`, `35 % im Vorbefund`, `28 % damals`."""
-        following = self._items[index + 1 : index + 1 + _TRAILING]
-        if following and following[0].word in ("(", "["):  # `25% (2022)`, but `30% (60% in 2024)` says it of the other
-            closed = next((at for at, one in enumerate(following) if one.word in (")", "]")), len(following))
-            following = following[1:closed]
-            if any(one.kind == "value" for one in following):
-                return False
-        for one in following:
-            if one.cue == "prior" or one.kind == "date":
-                return True
-            if one.word != ")" and (one.kind in ("value", "mark") or one.cue in _OTHER_MATTERS):
-                return False
-        return False
-
-    def _is_biplane(self, index: int, before: Sequence[Item]) -> bool:
-        """Whether the number is the biplane one: said since the number before, else directly behind it."""
-        if any(one.cue == "biplane" for one in before):
-            return True
-        for one in self._items[index + 1 : index + 1 + _TRAILING]:
-            if one.cue == "biplane":
-                return True
-            if one.kind == "value" or one.word == "," or one.cue in ("mention", "left-mention"):
-                return False
-        return False
+        return any(one.value is not None and one.value.comparator for one in self._items[at : at + TRAILING])
 
     def _add(self, role: Role, item: Item, value: Value, *, biplane: bool) -> None:
-        scale = _scale(value)
+        scale = scale_of(value)
         self._result.append(
             Statement(
                 role=role,
@@ -391,22 +264,10 @@ class _Walk:
         )
 
 
-def _scale(value: Value) -> int:
-    """A bare number up to one is a fraction."""
-    return 100 if value.low <= 1 and not value.percent else 1
-
-
-_PARTING = frozenset((",", "(", ")", "["))
-_DURING = frozenset(["at", "with", "during", "under", "in", "a", "au", "en", "bei", "unter", "vid", "bij", "op", "al"])
 _OR = frozenset(("or", "oder", "ou", "o", "of", "eller"))
 _AND = frozenset(("and", "und", "et", "y", "e", "ed", "en", "och", "a"))
 _SHORT_CONDITIONS = frozenset(("si", "se", "om", "bei", "als", "vid", "caso", "quando", "when", "should", "once"))
 _ARTICLES = frozenset(("la", "el", "de", "a", "o", "the", "die", "der", "einer", "eine", "le", "een", "lo", "an"))
-_PLAIN_BY = frozenset(("by", "um", "met", "med"))
-_BY_IF_CHANGED = frozenset(("de", "del", "di", "un", "of", "do"))
-_MEASURING = frozenset(
-    ("estimated", "calculated", "measured", "assessed", "visually", "quantified", "quantitated", "found")
-)
 _TELLING = frozenset(
     (
         "prior",
@@ -427,4 +288,3 @@ _TELLING = frozenset(
         "modality",
     )
 )
-_OTHER_MATTERS = frozenset(("compare", "change", "mention", "left-mention", "measure", "now", "from", "arrow"))

@@ -1,0 +1,160 @@
+"""What stands around a number of a report makes it the present value, an earlier one, a limit, a change, or nothing.
+
+The cues between the number before and this one, and those directly behind it, decide; the last word about time counts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal
+
+from ecgfm_connectors.outcomes.report.items import Item, Value
+from ecgfm_connectors.outcomes.report.vocabulary import Cue
+
+Role = Literal[
+    "present", "narrated", "prior", "history", "hypothetical", "threshold", "reference", "change", "other-chamber", "stress",
+    "family", "negated", "doubtful", "implausible", "goal",
+]  # fmt: skip
+
+LOWEST, HIGHEST = Decimal(3), Decimal(95)  # percent
+TRAILING = 6  #: items behind a number that may still speak of it
+
+PARTING = frozenset((",", "(", ")", "["))
+_DURING = frozenset(["at", "with", "during", "under", "in", "a", "au", "en", "bei", "unter", "vid", "bij", "op", "al"])
+_PLAIN_BY = frozenset(("by", "um", "met", "med"))
+_BY_IF_CHANGED = frozenset(("de", "del", "di", "un", "of", "do"))
+_MEASURING = frozenset(
+    ["estimated", "calculated", "measured", "assessed", "visually", "quantified", "quantitated", "found"]
+)
+_OTHER_MATTERS = frozenset(("compare", "change", "mention", "left-mention", "measure", "now", "from", "arrow"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """A number beside an ejection fraction, and the items around it."""
+
+    value: Value
+    before: Sequence[Item] = field(repr=False)  #: since the number before, or the comma before the name
+    behind: Sequence[Item] = field(repr=False)
+    named_at: int  #: where the name of the quantity stands in the sentence
+    given: int  #: numbers between the name and this one
+    changed: bool  #: the sentence speaks of a change
+    after_colon: bool  #: a colon stands between the item before and the number
+
+    @property
+    def clause(self) -> Sequence[Item]:
+        """What stands between the last comma or bracket and the number."""
+        marks = [at for at, one in enumerate(self.before) if one.word in PARTING]
+        return self.before[marks[-1] + 1 :] if marks else self.before
+
+    @property
+    def next(self) -> Item | None:
+        """The item behind the number."""
+        return self.behind[0] if self.behind else None
+
+    def role(self) -> Role:
+        """What the number is, as far as its surroundings tell."""
+        scale = scale_of(self.value)
+        low, high = self.value.low * scale, (self.value.high or self.value.low) * scale
+        if not LOWEST <= low <= HIGHEST or high > HIGHEST:
+            return "implausible"
+        if self._doubted():
+            return "doubtful"
+        if self._is_reference():
+            return "reference"
+        if self._is_change():
+            return "change"
+        if any(one.cue == "not" and one.start > self.named_at for one in self.before):
+            return "negated"
+        return "stress" if self._exertion() == "stress" else self._when()
+
+    def trailing_prior(self) -> bool:
+        """`50% in 2021`, `35 % im Vorbefund`, `28 % damals`."""
+        following = self.behind
+        if following and following[0].word in ("(", "["):  # `25% (2022)`, but `30% (60% in 2024)` says it of the other
+            closed = next((at for at, one in enumerate(following) if one.word in (")", "]")), len(following))
+            following = following[1:closed]
+            if any(one.kind == "value" for one in following):
+                return False
+        for one in following:
+            if one.cue == "prior" or one.kind == "date":
+                return True
+            if one.word != ")" and (one.kind in ("value", "mark") or one.cue in _OTHER_MATTERS):
+                return False
+        return False
+
+    def is_biplane(self) -> bool:
+        """Whether the number is the biplane one: said since the number before, else directly behind it."""
+        if any(one.cue == "biplane" for one in self.before):
+            return True
+        for one in self.behind:
+            if one.cue == "biplane":
+                return True
+            if one.kind == "value" or one.word == "," or one.cue in ("mention", "left-mention"):
+                return False
+        return False
+
+    def _doubted(self) -> bool:
+        return (bool(self.before) and self.before[-1].word == "?") or (self.next is not None and self.next.word == "?")
+
+    def _is_reference(self) -> bool:
+        if any(one.cue == "reference" for one in self.clause):
+            return True
+        if self.given and not self.before and self.value.comparator:
+            return True  # the column of limits in a table
+        named = any(one.cue in ("mention", "left-mention") for one in self.clause)
+        if self.given and not named and any(one.cue == "normal" for one in self.clause):
+            return True
+        return any(
+            one.cue == "normal" and two.cue in ("mention", "left-mention") and three.cue == "is"
+            for one, two, three in zip(self.before, self.before[1:], self.before[2:], strict=False)
+        )
+
+    def _is_change(self) -> bool:
+        """`fell by 15%`, `um 10 %`, `baisse de 15 %`, `caiu 12%`: how far, not how much."""
+        if self.next is not None and self.next.cue == "points":
+            return True
+        if not self.before or self.after_colon:
+            return False
+        last = self.before[-1]
+        if last.cue == "by" and last.word in _PLAIN_BY:
+            return True
+        changed = any(one.cue == "change" for one in self.before)
+        return changed and (last.cue == "change" or (last.cue in ("by", "link") and last.word in _BY_IF_CHANGED))
+
+    def _exertion(self) -> Cue | None:
+        """Rest or stress, as said behind the number (`45% at stress and 52% at rest`), else before it."""
+        following = self.behind[:2]
+        if following and following[0].cue == "rest" and following[0].word in _DURING:
+            return "rest"
+        if len(following) == 2 and following[0].word in _DURING and following[1].cue in ("stress", "rest"):
+            return following[1].cue
+        return next((one.cue for one in reversed(self.before) if one.cue in ("stress", "rest")), None)
+
+    def _when(self) -> Role:
+        """Present or earlier: the last word about time before the number decides, else one directly behind it."""
+        named = any(one.cue in ("mention", "left-mention") for one in self.before)
+        for one in reversed(self.before):
+            if one.cue in ("now", "arrow") or (one.cue == "to" and self.changed and one is self.before[-1]):
+                return "present"
+            if one.cue == "prior" or one.kind == "date" or (one.cue == "from" and self._leads_from(one)):
+                return "prior"
+            if (
+                one.cue == "compare"
+            ):  # two values, and the report does not choose, unless the second is said to be earlier
+                return "prior" if self.trailing_prior() else "present"
+            if one.cue == "was" and not named:
+                return "prior"
+        if self.trailing_prior():
+            return "prior"
+        was = any(one.cue == "was" for one in self.before)
+        return "narrated" if was and not any(one.word in _MEASURING for one in self.before) else "present"
+
+    def _leads_from(self, item: Item) -> bool:
+        """`improved from 20%`, `down from 55%`; not the `of` of other languages before the name."""
+        return item.start > self.named_at and (self.changed or item.word in ("down", "up"))
+
+
+def scale_of(value: Value) -> int:
+    """A bare number up to one is a fraction."""
+    return 100 if value.low <= 1 and not value.percent else 1
