@@ -1,5 +1,7 @@
 """Reads the ejection fraction that the text of an order's report states: the TX, FT and ST observations as one text."""
 
+import re
+
 from ecgfm_connectors.hl7.message import Segment
 from ecgfm_connectors.outcome import Outcome
 from ecgfm_connectors.outcomes import dictionary, names
@@ -11,6 +13,10 @@ from ecgfm_connectors.outcomes.report.reader import Reading
 from ecgfm_connectors.outcomes.report.statements import Statement
 
 _TEXTS = frozenset(("TX", "FT", "ST"))
+_INLINE = re.compile(r"</?(?:b|i|u|em|strong|span|font|sub|sup|a)(?:\s[^<>]{0,200})?/?>", re.IGNORECASE)
+_BLOCK = re.compile(
+    r"</?(?:p|br|div|tr|table|tbody|li|ul|ol|h[1-6]|html|body|head|hr|pre)(?:\s[^<>]{0,200})?/?>", re.IGNORECASE
+)
 _NAMED = 3  #: observations whose names are asked whether this is an echo report
 _SENTENCES = {
     "lvef-ambiguous": "the report states several ejection fractions, and none as its conclusion or biplane value",
@@ -29,7 +35,7 @@ def read(order: Order, observations: list[Segment]) -> Read | None:
     if status is None:
         return None
     moment = order.observed(first)
-    text = "\n".join(obx.text(5).replace("\\.br\\", "\n") for _, obx in texts)
+    text = "\n".join(_plain(obx.text(5)) for _, obx in texts)
     reading = reader.read(text, moment.at.date() if moment else None)
     if reading.found is None and reading.reason is None:
         return None
@@ -68,6 +74,12 @@ def read(order: Order, observations: list[Segment]) -> Read | None:
             decision=Decision(rule=reading.rule, source=source, unused=reading.unused),
         )
     )
+
+
+def _plain(text: str) -> str:
+    """Without the line breaks of FT that were escaped twice, and without HTML's tags; `<30 %` is no tag."""
+    text = text.replace("\\.br\\", "\n").replace("&nbsp;", " ")
+    return _INLINE.sub("", _BLOCK.sub("\n", text))
 
 
 def _source(reading: Reading, code: str, named: tuple[str, ...], position: int) -> Source:

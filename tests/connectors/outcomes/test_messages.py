@@ -185,6 +185,8 @@ def text(*lines: str) -> list[str]:
         (["Prior LVEF was 30%.", "LVEF now 45%."], (45.0, None, "")),
         (["LVEF 45 %.", "As said, EF 45%."], (45.0, None, "")),
         (["RVEF 40%. LVEF 60%."], (60.0, None, "")),
+        (["<p>Indication: EF 20%</p><p>LVEF: <b>30</b>\\T\\nbsp;%</p>"], (30.0, None, "")),
+        (["EF <30 % <br>No effusion"], (30.0, None, "<")),
     ],
 )
 def test_lvef_in_words(context: ReadingContext, lines: list[str], expected: tuple[float, float | None, str]) -> None:
