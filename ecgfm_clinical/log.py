@@ -7,6 +7,7 @@ no text that came from outside can reach a log line.
 import json
 import logging
 import sys
+import threading
 import warnings
 from datetime import UTC, datetime
 from typing import TextIO
@@ -14,7 +15,7 @@ from typing import TextIO
 _LOGGER = logging.getLogger("ecgfm_clinical")
 
 # Libraries whose own messages may quote the data they choke on.
-_QUIET = ("pydicom", "pynetdicom", "hl7apy", "hl7", "wfdb", "sqlalchemy", "apscheduler", "alembic", "asyncio")
+_QUIET = ("pydicom", "pynetdicom", "hl7apy", "hl7", "wfdb", "sqlalchemy", "alembic", "asyncio")
 
 Field = str | int | float | bool | None
 
@@ -22,6 +23,14 @@ Field = str | int | float | bool | None
 def event(name: str, level: int = logging.INFO, **fields: Field) -> None:
     """Write one event, such as `ecg.staged` with `ecg_id` and `source`."""
     _LOGGER.log(level, name, extra={"fields": fields})
+
+
+def thread_died(ended: threading.ExceptHookArgs) -> None:
+    """A `threading.excepthook`: what ended a thread is an event. Python's own would print the error's text, which may
+    quote a message.
+    """
+    name = ended.thread.name if ended.thread else ""
+    event("thread.died", logging.ERROR, thread=name, error=ended.exc_type.__name__)
 
 
 class _JsonLine(logging.Formatter):

@@ -127,7 +127,9 @@ class Scoring(_Part):
     batch_size: int = Field(default=16, ge=1, le=1024)
     every_seconds: float = Field(default=5, gt=0, description="how often the schedule starts a scoring batch")
     lease_seconds: float = Field(
-        default=300, gt=0, description="after this long without a sign of life, another worker takes over"
+        default=300,
+        ge=30,
+        description="after this long without a sign of life, another worker takes over; signs are given every 10 s",
     )
     max_attempts: int = Field(default=4, ge=1)
 
@@ -436,6 +438,16 @@ class Retention(_Part):
         return {what: timedelta(days=limit) for what, limit in days.items() if limit is not None}
 
 
+class ServiceSettings(_Part):
+    """How a running service watches itself."""
+
+    hang_seconds: float = Field(
+        default=900,
+        ge=60,
+        description="a task that makes no progress this long hangs: its work is left to others, and the process ends to be started anew",
+    )
+
+
 class Settings(BaseSettings):
     """Everything one installation can be told."""
 
@@ -454,6 +466,7 @@ class Settings(BaseSettings):
     outcomes: OutcomeSettings = OutcomeSettings()
     learning: Learning = Learning()
     retention: Retention = Retention()
+    service: ServiceSettings = ServiceSettings()
     folder: Path = Field(default=Path(), description="folder of the settings file; set by the reader")
 
     @classmethod

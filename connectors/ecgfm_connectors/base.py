@@ -81,6 +81,10 @@ class Listener(Protocol):
     @property
     def port(self) -> int: ...
 
+    @property
+    def alive(self) -> bool:
+        """Whether the thread that accepts callers runs; False before `start` and after `stop`."""
+
     def start(self) -> None:
         """Bind and serve in the background. Raises Misconfigured where the port is taken."""
 

@@ -1,7 +1,9 @@
 """Running the product: `run`, and one pass by hand of what it does: `ingest`, `pull`, `score`, `send`."""
 
+import os
 import signal
 import sys
+import threading
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +14,8 @@ from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, gathe
 
 if TYPE_CHECKING:
     from ecgfm_connectors.base import Handler, Verdict
+
+EXIT_HANGS = 70  # EX_SOFTWARE of sysexits.h
 
 
 class RoleChoice(StrEnum):
@@ -33,19 +37,23 @@ def run(
     """Run the service until SIGTERM or Ctrl-C; what is under way is finished first.
 
     Events are JSON lines on standard error and never name a patient. Any number of processes of each role may share one
-    PostgreSQL store.
+    PostgreSQL store. Exits with 70 where a task hangs, so that systemd or Docker starts it anew.
     """
     from ecgfm_clinical import log
     from ecgfm_clinical.service.service import Service
+    from ecgfm_clinical.service.watch import alarm
 
     log.setup()
+    threading.excepthook = log.thread_died
     with opened(settings) as (read, store):
-        service = Service(read, role.value, store)
+        service = Service(read, role.value, store, put_off_alarm=alarm)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: service.request_stop())
         service.start()
         service.wait()
         service.stop()
+        if service.hangs:
+            os._exit(EXIT_HANGS)  # a thread that hangs, perhaps outside Python, would hold an orderly end for ever
 
 
 def ingest(

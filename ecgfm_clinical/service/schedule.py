@@ -1,22 +1,18 @@
-"""When each Source is pulled and each scoring batch starts: APScheduler 3.x with its jobs in memory.
+"""What each scheduled task does: one pull of a Source, one scoring batch.
 
-The jobs are rebuilt from the settings at every start, so nothing pickled lies in a database. What must survive
-(cursors, the lease that makes one process the leader) is in the staging store. A run that is late runs once, never
-twice at a time.
+What must survive a restart (cursors, the lease that makes one process the leader) is in the staging store. A run that is
+late runs once, never twice at a time.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from threading import Event
-
-from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.interval import IntervalTrigger
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from ecgfm_clinical import log
-from ecgfm_clinical.errors import StoreError, StoreUnavailable
+from ecgfm_clinical.service.worker import Beat
 from ecgfm_clinical.staging.store import Store
-from ecgfm_connectors.base import Disposition, Handler, PullReport, Source
+from ecgfm_connectors.base import Disposition, Handler, PullReport, Received, Source, Verdict
 from ecgfm_connectors.errors import ConnectorError
 
 LEADER = "schedule"
@@ -24,11 +20,12 @@ LEADER = "schedule"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One function that the schedule repeats."""
+    """One function that a service repeats: at once while it returns a number, else after `every`."""
 
     name: str
     every: timedelta
-    run: Callable[[], object]
+    run: Callable[[], int | None]
+    beat: Beat = field(default_factory=Beat)
 
 
 def pull(source: Source, handle: Handler, store: Store, *, now: datetime) -> PullReport:
@@ -52,51 +49,39 @@ def pull(source: Source, handle: Handler, store: Store, *, now: datetime) -> Pul
 
 
 def pulled_by_leader(
-    source: Source, handle: Handler, store: Store, *, clock: Callable[[], datetime], holder: str, term: timedelta
+    source: Source,
+    handle: Handler,
+    store: Store,
+    *,
+    clock: Callable[[], datetime],
+    holder: str,
+    term: timedelta,
+    beat: Callable[[], None] = lambda: None,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> Callable[[], None]:
-    """A scheduled pull that only the process holding the leader lease does; a failure is logged and the next run tries
-    again.
+    """A scheduled pull that only the process holding the leader lease does; the next run tries again after a failure.
+
+    Each payload is a sign of progress (`beat`), and a pull that takes longer than the `term` of the lease goes on leading.
     """
+    led_at = monotonic()
+
+    def leads() -> bool:
+        nonlocal led_at
+        led_at = monotonic()
+        return store.coordination.acquire(LEADER, holder, now=clock(), duration=term)
+
+    def progressing(received: Received) -> Verdict:
+        beat()
+        if monotonic() - led_at > term.total_seconds() / 3:
+            leads()
+        return handle(received)
 
     def run() -> None:
-        try:
-            if store.coordination.acquire(LEADER, holder, now=clock(), duration=term):
-                pull(source, handle, store, now=clock())
-        except (ConnectorError, StoreError) as error:
-            log.event("source.failed", source=source.name, error=type(error).__name__)
+        if leads():
+            try:
+                pull(source, progressing, store, now=clock())
+            except ConnectorError as error:
+                log.event("source.failed", source=source.name, error=type(error).__name__)
+                raise
 
     return run
-
-
-def drained(step: Callable[[], int], stop: Event) -> Callable[[], None]:
-    """A task that repeats `step` until it has nothing left to do or the program stops."""
-
-    def run() -> None:
-        try:
-            while not stop.is_set() and step():
-                pass
-        except StoreUnavailable:
-            log.event("store.unavailable")
-
-    return run
-
-
-def build(tasks: Sequence[Task]) -> BackgroundScheduler:
-    """A scheduler that starts every task at once and then at its interval; not yet started."""
-    scheduler = BackgroundScheduler(
-        timezone=UTC,
-        job_defaults={
-            "coalesce": True,  # after a pause, one run makes up for all missed ones
-            "misfire_grace_time": None,  # however late, it is still run
-            "max_instances": 1,  # a batch that takes longer than its interval is not doubled
-        },
-    )
-    for task in tasks:
-        scheduler.add_job(
-            task.run,
-            IntervalTrigger(seconds=task.every.total_seconds(), timezone=UTC),
-            id=task.name,
-            name=task.name,
-            next_run_time=datetime.now(UTC),
-        )
-    return scheduler

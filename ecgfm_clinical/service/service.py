@@ -1,5 +1,7 @@
-"""The running service: the parts one role needs, started together and stopped cleanly."""
+"""The running service: the parts one role needs, started together, watched, and stopped cleanly."""
 
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from datetime import timedelta
 from threading import Event
@@ -8,12 +10,16 @@ from typing import TYPE_CHECKING, Literal
 from ecgfm_clinical import liveness, log, wiring
 from ecgfm_clinical.errors import StoreUnavailable
 from ecgfm_clinical.service import ports, schedule
-from ecgfm_clinical.service.worker import Worker
+from ecgfm_clinical.service.schedule import Task
+from ecgfm_clinical.service.watch import Watch
+from ecgfm_clinical.service.worker import Beat, Worker
 from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.staging.leases import LONGEST_LEASE
+from ecgfm_clinical.staging.processes import Ailing
 
 if TYPE_CHECKING:
     from ecgfm_clinical.staging.store import Store
+    from ecgfm_connectors.base import Listener
 
 Role = Literal["connect", "score", "report", "all"]
 
@@ -22,48 +28,81 @@ IDLE = timedelta(seconds=1)
 #: How often this process renews its leases, and takes back the jobs and messages that dead processes held.
 PULSE_EVERY = timedelta(seconds=10)
 RETENTION_EVERY = timedelta(hours=24)
+#: A task that fails so often in a row is told in `status`.
+FAILURES_TOLD = 3
+#: A process that was not seen this long is told no more.
+GIVEN_UP_AFTER = timedelta(days=1)
+#: How long `stop` waits for a step under way once a task hangs; without a hang it waits until the step has ended.
+GRACE = 30.0
 
 
 class Service:
     """One process of one role. `start`, then `wait`; `stop` finishes the batch or message under way."""
 
-    def __init__(self, settings: Settings, role: Role, store: "Store", *, clock: wiring.Clock = wiring.utc_now) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        role: Role,
+        store: "Store",
+        *,
+        clock: wiring.Clock = wiring.utc_now,
+        put_off_alarm: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`put_off_alarm`: called by the watch at each look; where the calls cease, somebody ends the process."""
         self._settings = settings
         self._clock = clock
         self._store = store
+        self._put_off_alarm = put_off_alarm
         self._roles = {"connect", "score", "report"} if role == "all" else {role}
         self._stop = Event()
         self._closing = ExitStack()
-        self._workers = [liveness.worker_name("score")] if "score" in self._roles else []
-        if "report" in self._roles:
-            self._workers += [liveness.worker_name(f"report-{name}") for name in settings.destination_names]
-        self.ports: dict[str, int] = {}  #: listener name -> port, once started
+        self._holder = liveness.worker_name("service")
+        self._started_at = clock()
+        #: task -> the name under which it holds jobs or messages
+        self._holders: dict[str, str] = {}
+        self._workers: list[Worker] = []
+        self._listeners: dict[str, Listener] = {}
+        self._hanging: set[str] = set()
+        self._silent: set[str] = set()
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Listener name -> port, once started."""
+        return {name: listener.port for name, listener in self._listeners.items()}
+
+    @property
+    def hangs(self) -> bool:
+        """Whether a task hangs: its thread cannot be ended, only the process can."""
+        return bool(self._hanging)
 
     def start(self) -> None:
         """Bind every port and start every worker; where one part cannot start, none is left running."""
         with ExitStack() as undo:
-            tasks = []
-            if "score" in self._roles:
-                tasks += self._scoring_tasks()
+            tasks = list(self._tasks())
             if "connect" in self._roles:
-                tasks += self._pull_tasks()
                 self._start_listeners(undo)
-            if "report" in self._roles:
-                self._start_reporters(undo)
-            if self._settings.retention.ages:
-                tasks.append(schedule.Task(name="retention", every=RETENTION_EVERY, run=self._retain))
-            if self.ports:
-                tasks.append(schedule.Task(name="ports", every=PULSE_EVERY, run=self._announce_ports))
+            if self._listeners:
+                tasks.append(Task(name="ports", every=PULSE_EVERY, run=self._announce_ports))
                 undo.callback(self._forget_ports)
-            tasks.append(schedule.Task(name="pulse", every=PULSE_EVERY, run=self._pulse))
-            scheduler = schedule.build(tasks)
-            scheduler.start()
-            undo.callback(scheduler.shutdown, wait=True)
+            self._replace()
+            for task in tasks:
+                self._start_task(task, undo)
+            watch = Watch(
+                self._workers,
+                self._listeners,
+                stop=self._stop,
+                hang_after=self._settings.service.hang_seconds,
+                on_hang=self._on_hang,
+                put_off_alarm=self._put_off_alarm,
+            )
+            watch.start()
+            undo.callback(watch.join)
+            undo.callback(self._stop.set)  # runs before all joins: each worker stops after the step under way
             self._closing = undo.pop_all()
         log.event("service.started", roles=",".join(sorted(self._roles)))
 
     def wait(self) -> None:
-        """Block until someone calls `request_stop`."""
+        """Block until someone calls `request_stop`, or a task hangs."""
         self._stop.wait()
 
     def request_stop(self) -> None:
@@ -75,22 +114,60 @@ class Service:
         self._stop.set()
         self._closing.close()
         with suppress(StoreUnavailable):  # then the leases end by themselves
-            for worker in self._workers:
-                self._store.leases.release(worker, now=self._clock())
+            for task, holder in self._holders.items():
+                if task not in self._hanging:  # what hangs costs its work an attempt: it may hang again on the same ECG
+                    self._store.leases.release(holder, now=self._clock())
+            if not self.hangs:
+                self._store.processes.ended(self._holder)
         log.event("service.stopped")
 
-    def _scoring_tasks(self) -> list[schedule.Task]:
+    def _tasks(self) -> Iterator[Task]:
+        yield Task(name="pulse", every=PULSE_EVERY, run=self._pulse)
+        if "score" in self._roles:
+            yield from self._scoring_tasks()
+        if "connect" in self._roles:
+            yield from self._pull_tasks()
+        if "report" in self._roles:
+            yield from self._report_tasks()
+        if self._settings.retention.ages:
+            yield Task(name="retention", every=RETENTION_EVERY, run=self._retain)
+
+    def _start_task(self, task: Task, undo: ExitStack) -> None:
+        worker = Worker(task.name, task.run, stop=self._stop, every=task.every, beat=task.beat)
+        self._workers.append(worker)
+        worker.start()
+        undo.callback(self._join, worker)
+
+    def _join(self, worker: Worker) -> None:
+        """Wait for the step under way. One that hangs is left behind: it ends with the process."""
+        while not worker.join(GRACE):
+            if self.hangs:
+                self._hanging.add(worker.name)
+                log.event("task.left-behind", logging.ERROR, task=worker.name)
+                return
+
+    def _replace(self) -> None:
+        """What this process replaces, such as the container before it, is missed no longer."""
+        now, roles = self._clock(), ",".join(sorted(self._roles))
+        for one in self._store.processes.all():
+            if one.roles == roles and one.is_silent(now):
+                self._store.processes.ended(one.holder)
+
+    def _on_hang(self, worker: Worker) -> None:
+        self._hanging.add(worker.name)
+        self._stop.set()
+
+    def _scoring_tasks(self) -> Iterator[Task]:
         scorer = wiring.build_live_scorer(self._settings, self._store, clock=self._clock)
         shadow = wiring.build_shadow_scorer(self._settings, self._store, clock=self._clock)
         every = timedelta(seconds=self._settings.scoring.every_seconds)
-        return [
-            schedule.Task(name="score", every=every, run=schedule.drained(scorer.run_batch, self._stop)),
-            schedule.Task(name="shadow", every=every, run=schedule.drained(shadow.run_batch, self._stop)),
-        ]
+        self._holders["score"] = liveness.worker_name("score")
+        yield Task(name="score", every=every, run=scorer.run_batch)
+        yield Task(name="shadow", every=every, run=shadow.run_batch)
 
-    def _pull_tasks(self) -> list[schedule.Task]:
-        tasks = []
+    def _pull_tasks(self) -> Iterator[Task]:
         for source, every in wiring.build_sources(self._settings):
+            beat = Beat()
             run = schedule.pulled_by_leader(
                 source,
                 wiring.build_ingest(self._settings, self._store, source.name, clock=self._clock),
@@ -98,9 +175,18 @@ class Service:
                 clock=self._clock,
                 holder=liveness.worker_name("connect"),
                 term=max(3 * every, timedelta(minutes=1)),
+                beat=beat,
             )
-            tasks.append(schedule.Task(name=f"pull {source.name}", every=every, run=run))
-        return tasks
+            yield Task(name=f"pull {source.name}", every=every, run=run, beat=beat)
+
+    def _report_tasks(self) -> Iterator[Task]:
+        for name, reporter in zip(
+            self._settings.destination_names,
+            wiring.build_reporters(self._settings, self._store, clock=self._clock),
+            strict=True,
+        ):
+            self._holders[f"report {name}"] = liveness.worker_name(f"report-{name}")
+            yield Task(name=f"report {name}", every=IDLE, run=reporter.run_batch)
 
     def _start_listeners(self, undo: ExitStack) -> None:
         for name, listener in zip(
@@ -110,55 +196,60 @@ class Service:
         ):
             listener.start()
             undo.callback(listener.stop)
-            self.ports[name] = listener.port
+            self._listeners[name] = listener
             log.event("listener.started", listener=name, port=listener.port)
 
     def _announce_ports(self) -> None:
         now = self._clock()
-        try:
-            ports.sweep(self._store, now=now)
-            ports.announce(self._store, self.ports.values(), liveness.worker_name("connect"), now=now)
-        except StoreUnavailable:
-            log.event("store.unavailable")
+        ports.sweep(self._store, now=now)
+        ports.announce(self._store, self.ports.values(), liveness.worker_name("connect"), now=now)
 
     def _forget_ports(self) -> None:
         with suppress(StoreUnavailable):  # then the leases end by themselves
             ports.forget(self._store, self.ports.values(), liveness.worker_name("connect"))
-
-    def _start_reporters(self, undo: ExitStack) -> None:
-        for name, reporter in zip(
-            self._settings.destination_names,
-            wiring.build_reporters(self._settings, self._store, clock=self._clock),
-            strict=True,
-        ):
-            worker = Worker(f"report {name}", reporter.run_batch, stop=self._stop, idle=IDLE)
-            worker.start()
-            undo.callback(worker.join)
-            undo.callback(self._stop.set)  # runs before the join: the worker stops after the step under way
 
     def _retain(self) -> None:
         """A single process of the installation removes old bytes; where the store is away, the next day is soon
         enough.
         """
         now, holder = self._clock(), liveness.worker_name("retention")
-        try:
-            if self._store.coordination.acquire("retention", holder, now=now, duration=RETENTION_EVERY / 2):
-                gone = self._store.care.expire(now=now, actor=holder, **self._settings.retention.ages)
-                log.event("retention.done", payloads=gone.payloads, signals=gone.signals, messages=gone.messages)
-        except StoreUnavailable:
-            log.event("store.unavailable")
+        if self._store.coordination.acquire("retention", holder, now=now, duration=RETENTION_EVERY / 2):
+            gone = self._store.care.expire(now=now, actor=holder, **self._settings.retention.ages)
+            log.event("retention.done", payloads=gone.payloads, signals=gone.signals, messages=gone.messages)
 
     def _pulse(self) -> None:
+        """Say that this process lives, prolong what its living tasks hold, take back what the dead held."""
         now, limit = self._clock(), self._settings.scoring.max_attempts
         longest = max(LONGEST_LEASE, 2 * self._settings.scoring.lease)
-        try:
-            for worker in self._workers:
-                self._store.leases.prolong(worker, now=now, lease=self._settings.scoring.lease)
-            taken_back = self._store.leases.reap(now=now, max_attempts=limit, longest_lease=longest)
-            for worker in filter(liveness.is_gone, self._store.leases.holders()):
-                taken_back += self._store.leases.reap(now=now, max_attempts=limit, worker=worker)
-        except StoreUnavailable:
-            log.event("store.unavailable")
-            return
+        for task, holder in self._holders.items():
+            if task not in self._hanging:
+                self._store.leases.prolong(holder, now=now, lease=self._settings.scoring.lease)
+        taken_back = self._store.leases.reap(now=now, max_attempts=limit, longest_lease=longest)
+        for worker in filter(liveness.is_gone, self._store.leases.holders()):
+            taken_back += self._store.leases.reap(now=now, max_attempts=limit, worker=worker)
         if taken_back:
             log.event("leases.taken-back", count=taken_back)
+        self._tell_of_processes()
+
+    def _tell_of_processes(self) -> None:
+        now, processes = self._clock(), self._store.processes
+        processes.lives(
+            self._holder,
+            roles=",".join(sorted(self._roles)),
+            started_at=self._started_at,
+            ailing=tuple(self._ailing()),
+            now=now,
+        )
+        for one in processes.all():
+            if one.holder != self._holder and (liveness.is_gone(one.holder) or now - one.seen_at > GIVEN_UP_AFTER):
+                processes.ended(one.holder)
+                log.event("process.gone", logging.ERROR, process=one.holder)
+            elif one.is_silent(now) and one.holder not in self._silent:
+                self._silent.add(one.holder)
+                log.event("process.silent", logging.ERROR, process=one.holder)
+
+    def _ailing(self) -> Iterator[Ailing]:
+        for health in (worker.health for worker in self._workers):
+            state = "hanging" if health.name in self._hanging else "failing"
+            if state == "hanging" or health.failures >= FAILURES_TOLD or health.deaths:
+                yield Ailing(task=health.name, state=state, failures=health.failures, error=health.error)

@@ -486,6 +486,40 @@ role_lease = Table(
     Column("until", UtcDateTime, nullable=False),
 )
 
+process = Table(
+    "process",
+    metadata,
+    Column("holder", String(255), primary_key=True),  # host:namespace:pid:service
+    Column("roles", Text, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("ailing", JSON, nullable=False),  # tasks that fail or hang: name, failures in a row, class of the error
+)
+
+clock_seen = Table(
+    "clock_seen",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+clock_gap = Table(
+    "clock_gap",
+    metadata,
+    Column("gap_id", Id, primary_key=True),
+    Column("since", UtcDateTime, nullable=False),  # clock time that no process saw pass: from here
+    Column("until", UtcDateTime, nullable=False),  # to here
+    sqlite_autoincrement=True,
+)
+
+objection = Table(
+    "objection",
+    metadata,
+    Column("patient_key", Key, primary_key=True),  # whose ECGs are kept out of learning
+    Column("since", UtcDateTime, nullable=False),
+    Column("actor", Text, nullable=False),
+)
+
 store_meta = Table(
     "store_meta",
     metadata,

@@ -24,6 +24,7 @@ from ecgfm_clinical.staging.jobs import Jobs
 from ecgfm_clinical.staging.leases import SYSTEM, Leases
 from ecgfm_clinical.staging.outbox import Outbox
 from ecgfm_clinical.staging.outcomes import Outcomes
+from ecgfm_clinical.staging.processes import Processes
 from ecgfm_clinical.staging.questions import Questions
 from ecgfm_clinical.staging.records import Telling
 from ecgfm_clinical.staging.registry import Registry
@@ -52,6 +53,7 @@ class Store:
         self.cohorts = Cohorts(database)
         self.coordination = Coordination(database)
         self.home = Home(database)
+        self.processes = Processes(database)
 
     @classmethod
     def open(

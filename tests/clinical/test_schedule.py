@@ -1,17 +1,15 @@
-"""The schedule: cursors move only over what was kept, one process pulls, a late run runs once."""
+"""The schedule: cursors move only over what was kept, and one process pulls."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from threading import Event
 
 import pytest
 
-from ecgfm_clinical.errors import StoreUnavailable
 from ecgfm_clinical.service import schedule
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Disposition, Handler, PullReport, Received, Verdict
 from ecgfm_connectors.errors import Unreachable
-from tests.helpers.fakes import Clock, wait_until
+from tests.helpers.fakes import Clock
 
 TERM = timedelta(minutes=1)
 
@@ -81,49 +79,26 @@ def test_a_source_that_is_away_is_met_next_time(store: Store, clock: Clock) -> N
     source = Archive(b"a")
     run = schedule.pulled_by_leader(source, keeps, store, clock=clock, holder="one", term=TERM)
     source.away = True
-    run()
+    with pytest.raises(Unreachable):
+        run()
     source.away = False
     run()
     assert source.cursors == [None]
 
 
-def test_a_task_drains_its_queue_and_stops_when_told() -> None:
-    left = [3, 2, 1, 0]
-    schedule.drained(lambda: left.pop(0), Event())()
-    assert left == []
-    stop = Event()
-    stop.set()
-    schedule.drained(lambda: pytest.fail("a stopped task took work"), stop)()
+def test_a_pull_that_takes_long_goes_on_leading(store: Store, clock: Clock) -> None:
+    elapsed = [0.0]
+    rival: list[bool] = []
 
+    def slowly(received: Received) -> Verdict:
+        elapsed[0] += 40
+        clock.advance(seconds=40)
+        rival.append(store.coordination.acquire(schedule.LEADER, "two", now=clock(), duration=TERM))
+        return keeps(received)
 
-def test_a_store_that_is_away_does_not_end_the_schedule() -> None:
-    def away() -> int:
-        raise StoreUnavailable
-
-    schedule.drained(away, Event())()
-
-
-def test_each_task_starts_at_once_and_never_twice_at_a_time() -> None:
-    started, release = Event(), Event()
-    running: list[int] = []
-
-    def slow() -> None:
-        running.append(1)
-        started.set()
-        release.wait(30)
-
-    other: list[int] = []
-    scheduler = schedule.build(
-        [
-            schedule.Task(name="slow", every=timedelta(milliseconds=10), run=slow),
-            schedule.Task(name="other", every=timedelta(milliseconds=10), run=lambda: other.append(1)),
-        ]
+    source = Archive(b"a", b"b", b"c")
+    run = schedule.pulled_by_leader(
+        source, slowly, store, clock=clock, holder="one", term=TERM, monotonic=lambda: elapsed[0]
     )
-    scheduler.start()
-    try:
-        assert started.wait(30)
-        wait_until(lambda: len(other) >= 5)
-        assert len(running) == 1
-    finally:
-        release.set()
-        scheduler.shutdown()
+    run()
+    assert rival == [False, False, False]

@@ -78,6 +78,11 @@ class StorageScp:
         """The bound port; the configured one before `start`."""
         return int(self._server.server_address[1]) if self._server else self._address[1]
 
+    @property
+    def alive(self) -> bool:
+        """Whether the thread that accepts callers runs."""
+        return self._server is not None and self._thread is not None and self._thread.is_alive()
+
     def start(self) -> None:
         """Bind and serve in the background. Raises Misconfigured where the port is taken or the TLS files are
         unusable.

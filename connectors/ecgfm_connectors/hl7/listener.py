@@ -82,6 +82,11 @@ class MllpListener:
         """The bound port, also where 0 was asked for."""
         return self._port
 
+    @property
+    def alive(self) -> bool:
+        """Whether the thread that accepts callers runs."""
+        return self._thread is not None and self._thread.is_alive()
+
     def start(self) -> None:
         """Bind and serve in the background. Raises Misconfigured: port taken, no such address on this machine, TLS
         files unusable.

@@ -1,0 +1,322 @@
+"""Nothing dies, hangs or loops in silence: faults put into every task, thread and process of a service."""
+
+import io
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ecgfm_clinical import log, wiring
+from ecgfm_clinical.errors import SettingsError, StoreUnavailable
+from ecgfm_clinical.liveness import worker_name
+from ecgfm_clinical.service import service as service_module
+from ecgfm_clinical.service import watch as watch_module
+from ecgfm_clinical.service.service import Service
+from ecgfm_clinical.service.watch import Watch
+from ecgfm_clinical.service.worker import Beat, Worker
+from ecgfm_clinical.settings import Scoring, ServiceSettings, Settings, read_settings
+from ecgfm_clinical.staging.processes import Ailing
+from ecgfm_clinical.staging.records import JobState
+from ecgfm_clinical.staging.store import Store
+from ecgfm_connectors.hl7.listener import MllpListener
+from tests.helpers.fakes import Clock, make_ecg, wait_until
+
+SOON = timedelta(milliseconds=10)
+
+
+@pytest.fixture
+def told() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """The events of the log so far."""
+    stream = io.StringIO()
+    log.setup(stream)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    log.setup()
+
+
+@pytest.fixture
+def stop() -> Iterator[Event]:
+    event = Event()
+    yield event
+    event.set()
+
+
+def _events(told: Callable[[], list[dict[str, Any]]], name: str) -> list[dict[str, Any]]:
+    return [one for one in told() if one["event"] == name]
+
+
+def test_a_task_drains_its_queue_and_then_waits(stop: Event) -> None:
+    left = [3, 2, 1, 0]
+    worker = Worker("one", lambda: left.pop(0), stop=stop, every=timedelta(hours=1))
+    worker.start()
+    wait_until(lambda: not left)
+    stop.set()
+    assert worker.join(60)
+    assert worker.health.failures == 0
+
+
+@pytest.mark.parametrize("error", [ValueError("4711"), KeyError("4711"), StoreUnavailable(), MemoryError()])
+def test_a_step_that_raises_is_said_without_its_text_and_runs_again(
+    told: Callable[[], list[dict[str, Any]]], stop: Event, error: Exception
+) -> None:
+    runs: list[int] = []
+
+    def step() -> int:
+        runs.append(1)
+        if len(runs) == 1:
+            raise error
+        return 0
+
+    Worker("one", step, stop=stop, every=SOON).start()
+    wait_until(lambda: len(runs) >= 3)
+    assert [one["event"] for one in told()] == [
+        "store.unavailable" if isinstance(error, StoreUnavailable) else "task.failed"
+    ]
+    assert "4711" not in json.dumps(told())
+
+
+def test_one_slow_task_keeps_no_other_from_running(stop: Event) -> None:
+    release, others = Event(), [0] * 12
+    slow = [Worker(f"slow {number}", lambda: release.wait(60) and 0, stop=stop, every=SOON) for number in range(12)]
+
+    def count() -> int:
+        others[0] += 1
+        return 0
+
+    for worker in (*slow, Worker("other", count, stop=stop, every=SOON)):
+        worker.start()
+    wait_until(lambda: others[0] >= 3)
+    release.set()
+
+
+@pytest.mark.parametrize("end", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_a_thread_that_dies_is_said_and_started_again(
+    told: Callable[[], list[dict[str, Any]]], stop: Event, end: type[BaseException]
+) -> None:
+    runs: list[int] = []
+
+    def step() -> int:
+        runs.append(1)
+        if len(runs) == 1:
+            raise end
+        return 0
+
+    worker = Worker("one", step, stop=stop, every=SOON)
+    watch = Watch([worker], {}, stop=stop, hang_after=900, on_hang=lambda _: None, every=0.01)
+    worker.start()
+    watch.start()
+    wait_until(lambda: len(runs) >= 3)
+    assert [one["error"] for one in _events(told, "task.died")] == [end.__name__]
+    assert len(_events(told, "task.restarted")) == 1
+    assert worker.health.deaths == 1
+
+
+def test_a_step_that_hangs_is_said_once_and_one_that_progresses_is_left_alone(
+    told: Callable[[], list[dict[str, Any]]], stop: Event
+) -> None:
+    now, release = [0.0], Event()
+    beats = {name: Beat(lambda: now[0]) for name in ("hangs", "long")}
+    workers = [
+        Worker(name, lambda: release.wait(60) and 0, stop=stop, every=timedelta(hours=1), beat=beat)
+        for name, beat in beats.items()
+    ]
+    hung: list[str] = []
+    watch = Watch(workers, {}, stop=stop, hang_after=100, on_hang=lambda worker: hung.append(worker.name))
+    for worker in workers:
+        worker.start()
+    wait_until(lambda: all(beat._last is not None for beat in beats.values()))
+    for _ in range(4):
+        now[0] += 60
+        beats["long"]()
+        watch.look()
+    assert hung == ["hangs"]
+    assert [one["task"] for one in _events(told, "task.hangs")] == ["hangs"]
+    release.set()
+
+
+def test_a_port_whose_thread_died_is_opened_again(told: Callable[[], list[dict[str, Any]]], stop: Event) -> None:
+    def never(_: object) -> Any:
+        raise AssertionError
+
+    listener = MllpListener(name="hl7", host="127.0.0.1", port=0, handler=never, clock=Clock())
+    listener.start()
+    try:
+        watch = Watch([], {"hl7": listener}, stop=stop, hang_after=900, on_hang=lambda _: None)
+        watch.look()
+        assert told() == []
+        thread, port = listener._thread, listener.port
+        assert thread is not None
+        assert listener._wake is not None
+        listener._stopping.set()  # the thread ends as after an error; nobody called `stop`
+        listener._wake[1].send(b".")
+        thread.join(60)
+        assert not listener.alive
+        watch.look()
+        assert listener.alive
+        assert listener.port == port
+        assert [one["event"] for one in told()] == ["listener.died", "listener.started"]
+    finally:
+        listener.stop()
+
+
+def test_the_alarm_ends_a_process_whose_watch_no_longer_looks(tmp_path: Path) -> None:
+    program = tmp_path / "stuck.py"
+    program.write_text(
+        "import threading\n"
+        "from ecgfm_clinical.service import watch\n"
+        "watch.ALARM_AFTER = 0.5\n"
+        "watch.alarm()\n"
+        "threading.Event().wait(120)\n"
+    )
+    ended = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 1
+    assert "stuck.py" in ended.stderr
+
+
+# --- a whole service --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def settings(site: Path) -> Settings:
+    read = read_settings(site)
+    return read.model_copy(
+        update={
+            "service": ServiceSettings.model_construct(hang_seconds=0.2),
+            "listeners": read.listeners.model_copy(update={"dicom": (), "hl7": ()}),
+        }
+    )
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_module, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(Watch.__init__, "__kwdefaults__", {**(Watch.__init__.__kwdefaults__ or {}), "every": 0.02})
+    monkeypatch.setattr(service_module, "PULSE_EVERY", timedelta(milliseconds=20))
+    monkeypatch.setattr(service_module, "GRACE", 0.2)
+
+
+def test_a_predictor_that_hangs_costs_its_work_an_attempt_and_ends_the_process(
+    settings: Settings,
+    store: Store,
+    stage: Callable[[Any], Any],
+    told: Callable[[], list[dict[str, Any]]],
+    quick: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage(make_ecg(1))
+    release = Event()
+
+    def claim_and_hang() -> int:
+        store.jobs.claim(
+            worker=worker_name("score"),
+            limit=1,
+            now=wiring.utc_now(),
+            lease=timedelta(seconds=60),
+        )
+        release.wait(120)
+        return 0
+
+    idle = SimpleNamespace(run_batch=lambda: 0)
+    monkeypatch.setattr(wiring, "build_live_scorer", lambda *_, **__: SimpleNamespace(run_batch=claim_and_hang))
+    monkeypatch.setattr(wiring, "build_shadow_scorer", lambda *_, **__: idle)
+    service = Service(settings, "score", store)
+    service.start()
+    waiting = threading.Thread(target=service.wait, daemon=True)
+    waiting.start()
+    waiting.join(120)
+    assert not waiting.is_alive()
+    service.stop()
+    assert service.hangs
+    assert [one["task"] for one in _events(told, "task.hangs")] == ["score"]
+    held = store.ecgs.story(1)
+    assert held.job_state is JobState.RUNNING  # left to whoever finds this process gone
+    assert store.leases.reap(now=wiring.utc_now(), worker=worker_name("score")) == 1
+    (process,) = store.processes.all()
+    assert process.roles == "score"
+    release.set()
+
+
+def test_every_task_of_a_service_survives_what_nobody_foresaw(
+    settings: Settings,
+    store: Store,
+    told: Callable[[], list[dict[str, Any]]],
+    quick: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def breaks(*_: object, **__: object) -> Any:
+        raise RuntimeError("4711")
+
+    broken = SimpleNamespace(run_batch=breaks)
+    monkeypatch.setattr(wiring, "build_live_scorer", lambda *_, **__: broken)
+    monkeypatch.setattr(wiring, "build_shadow_scorer", lambda *_, **__: broken)
+    monkeypatch.setattr(wiring, "build_reporters", lambda *_, **__: [broken for _ in settings.destination_names])
+    monkeypatch.setattr(store.leases, "reap", breaks)
+    monkeypatch.setattr(store.care, "expire", breaks)
+    sure = settings.model_copy(
+        update={
+            "retention": settings.retention.model_copy(update={"payload_days": 1}),
+            "service": ServiceSettings(),
+        }
+    )
+    service = Service(sure, "all", store)
+    service.start()
+    expected = {"score", "shadow", "pulse", *(f"report {name}" for name in sure.destination_names)}
+    wait_until(lambda: {one["task"] for one in _events(told, "task.failed")} >= expected)
+    monkeypatch.undo()
+    wait_until(lambda: store.processes.all())  # the pulse goes on as soon as it can
+    wait_until(lambda: any(one.task == "score" for one in store.processes.all()[0].ailing))
+    service.stop()
+    assert store.processes.all() == ()
+    assert "4711" not in json.dumps(told())
+
+
+def test_a_process_that_gives_no_sign_is_said_by_another(
+    settings: Settings,
+    store: Store,
+    told: Callable[[], list[dict[str, Any]]],
+    quick: None,
+) -> None:
+    now = wiring.utc_now()
+    store.processes.lives(
+        "elsewhere:1:1:service",
+        roles="score",
+        started_at=now,
+        ailing=[Ailing(task="score", state="failing", failures=3, error="ValueError")],
+        now=now - timedelta(minutes=2),
+    )
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    host, namespace, _, role = worker_name("service").split(":")
+    store.processes.lives(f"{host}:{namespace}:{gone.pid}:{role}", roles="score", started_at=now, now=now)
+    service = Service(settings, "report", store)
+    service.start()
+    wait_until(lambda: _events(told, "process.silent") and _events(told, "process.gone"))
+    service.stop()
+    assert [one.holder for one in store.processes.all()] == ["elsewhere:1:1:service"]
+
+
+@pytest.mark.parametrize("seconds", [0.5, 9, 29])
+def test_a_lease_shorter_than_the_signs_of_life_is_refused(site: Path, seconds: float) -> None:
+    text = site.read_text()
+    site.write_text(text.replace("lease_seconds = 300", f"lease_seconds = {seconds}"))
+    with pytest.raises(SettingsError, match=r"scoring\.lease_seconds"):
+        read_settings(site)
+    assert Scoring().lease_seconds >= 3 * service_module.PULSE_EVERY.total_seconds()
+
+
+def test_a_thread_that_ends_by_an_error_is_said_without_its_text(told: Callable[[], list[dict[str, Any]]]) -> None:
+    try:
+        raise ValueError("4711")
+    except ValueError as error:
+        ended = threading.ExceptHookArgs((ValueError, error, None, threading.Thread(name="mllp-hl7-peer")))
+    log.thread_died(ended)
+    assert [(one["event"], one["thread"], one["error"]) for one in told()] == [
+        ("thread.died", "mllp-hl7-peer", "ValueError")
+    ]
