@@ -55,4 +55,8 @@ def _store(settings: Path) -> Store:
 
 @lru_cache(maxsize=1)
 def _rows(settings: Path) -> dict[str, EcgRow]:
-    return {row.key: row for row in _store(settings).cohorts.ecgs() if not row.test_data and not row.superseded}
+    return {
+        row.key: row
+        for row in _store(settings).cohorts.ecgs()
+        if not row.test_data and not (row.superseded or row.doubtful)
+    }

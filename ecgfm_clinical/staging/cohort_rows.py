@@ -18,7 +18,7 @@ class EcgRow:
     patient: str = field(repr=False)  #: opaque key of the surviving identity
     patient_keys: tuple[str, ...] = field(
         repr=False
-    )  #: every key this person was ever known by, the surviving one included
+    )  #: of every number this person was ever known by: who splits by them
     identified: bool  #: False where the sender named nobody: nothing can be joined to it
     acquired_at: datetime | None  #: aware
     sampling_rate: float  #: Hz
@@ -30,6 +30,7 @@ class EcgRow:
     statements: tuple[str, ...] = field(default=(), repr=False)
     test_data: bool = False
     superseded: bool = False  #: a newer version of the same recording exists
+    doubtful: bool = False  #: a person has still to say whose it is, or it was taken back
     kept: bool = True  #: False where retention has removed the signal
     recording: str = ""  #: of whom, when, how long: equal where one recording came in twice; samples are not compared
     codes: tuple[str, ...] = ()  #: coded statements, `SCP:NORM` or `SNOMED:164889003`, where the source has them

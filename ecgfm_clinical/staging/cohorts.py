@@ -1,21 +1,35 @@
 """What the store gives to cohorts: rows of ECGs and outcomes without anyone's name, signals by key, scores by month."""
 
 import hashlib
+import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import func, select, true
 
-from ecgfm_clinical.staging import loading
+from ecgfm_clinical.staging import codec, loading, recordings, seals
 from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeKind, OutcomeRow
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.private import private_of
-from ecgfm_clinical.staging.schema import ecg, identity_alias, outcome, score, scoring, signal
+from ecgfm_clinical.staging.recordings import Standing
+from ecgfm_clinical.staging.schema import (
+    ecg,
+    hold,
+    identity_alias,
+    identity_event,
+    outcome,
+    recording_event,
+    score,
+    scoring,
+    signal,
+)
 from ecgfm_clinical.staging.transaction import Reading
 from ecgfm_connectors import ages
 from ecgfm_connectors.ecg import Ecg
+from ecgfm_connectors.patient import Identifier
 
 PAGE = 1000  # ECGs read at once
 
@@ -60,9 +74,55 @@ class Cohorts:
 def _ecg_rows(reading: Reading, as_of: datetime | None) -> list[EcgRow]:
     survivors = _survivors(reading, as_of)
     known_as = _known_as(survivors)
-    query = select(ecg.c.source_key, func.max(ecg.c.version)).where(_until(ecg.c.received_at, as_of))
-    newest = dict(reading.connection.execute(query.group_by(ecg.c.source_key)).all())
-    return [_ecg_row(reading, row, survivors, known_as, newest) for row in _pages(reading, as_of)]
+    query = select(ecg.c.recording_id, func.max(ecg.c.version)).where(_until(ecg.c.received_at, as_of))
+    newest = dict(reading.connection.execute(query.group_by(ecg.c.recording_id)).all())
+    decided = _decided(reading)
+    held = set(reading.connection.scalars(select(hold.c.recording_id).where(hold.c.decision.is_(None))))
+    split_keys = _split_keys_of_events(reading)
+    rows = []
+    for row in _pages(reading, as_of):
+        told = private_of(reading, row)
+        if row.recording_id in decided and (named := decided[row.recording_id].patient) is not None:
+            told = told | {"patient": codec.patient_dict(named)}
+        for first in codec.patient_from(told["patient"]).identifiers[:1]:
+            split_keys[row.patient_key].add(_split_key(reading, first))
+        rows.append(_ecg_row(row, told, survivors, newest, doubtful=_is_doubtful(row.recording_id, decided, held)))
+    return [replace(row, patient_keys=_spread(row.patient, known_as, split_keys)) for row in rows]
+
+
+def _decided(reading: Reading) -> Mapping[int, Standing]:
+    """What people and senders decided about recordings, by recording; the others are left out."""
+    decided = set(reading.connection.scalars(select(recording_event.c.recording_id).distinct()))
+    return recordings.standings(reading, decided)
+
+
+def _is_doubtful(recording_id: int, decided: Mapping[int, Standing], held: Collection[int]) -> bool:
+    """Whether it is not certain whose the recording is, or its sender or a person took it back."""
+    return recording_id in held or (recording_id in decided and decided[recording_id].withdrawn is not None)
+
+
+def _split_key(reading: Reading, one: Identifier) -> str:
+    """By which a patient falls into training, validation or test: as the first schemas made keys, because a patient who
+    was tested on once must never be trained on."""
+    return reading.key("patient", one.authority, one.type, one.value)
+
+
+def _split_keys_of_events(reading: Reading) -> defaultdict[str, set[str]]:
+    """Identity -> its keys for splitting, of the identities that merges named."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for row in reading.connection.execute(select(identity_event)).all():
+        both = json.loads(seals.IDENTITY_EVENT.open(reading.keyring, row))
+        for key, told in ((row.retired_key, both["retired"]), (row.surviving_key, both["surviving"])):
+            found[key].add(_split_key(reading, Identifier(**told)))
+    return found
+
+
+def _spread(
+    patient: str, known_as: Mapping[str, tuple[str, ...]], split_keys: Mapping[str, set[str]]
+) -> tuple[str, ...]:
+    """Every key for splitting of one person; the identity itself for an ECG that names nobody."""
+    keys = known_as.get(patient, (patient,))
+    return tuple(sorted({one for key in keys for one in split_keys.get(key, {key})}))
 
 
 def _until(column: Any, as_of: datetime | None) -> Any:
@@ -102,19 +162,14 @@ def _known_as(survivors: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
 
 
 def _ecg_row(
-    reading: Reading,
-    row: Any,
-    survivors: Mapping[str, str],
-    known_as: Mapping[str, tuple[str, ...]],
-    newest: Mapping[str, int],
+    row: Any, told: Mapping[str, Any], survivors: Mapping[str, str], newest: Mapping[int, int], *, doubtful: bool
 ) -> EcgRow:
-    told = private_of(reading, row)
     patient = survivors.get(row.patient_key, row.patient_key)
     device = row.about["device"]
     return EcgRow(
         key=ecg_key(row.ecg_id),
         patient=patient,
-        patient_keys=known_as.get(patient, (patient,)),
+        patient_keys=(patient,),
         identified=bool(told["patient"]["identifiers"]),
         acquired_at=row.acquired_at,
         sampling_rate=row.sampling_rate,
@@ -125,7 +180,8 @@ def _ecg_row(
         site=device["institution"] or row.source,
         statements=tuple(told["statements"]),
         test_data=row.about["test_data"],
-        superseded=row.version < newest[row.source_key],
+        superseded=row.version < newest[row.recording_id],
+        doubtful=doubtful,
         recording=_recording(row),
         kept=row.kept,
     )

@@ -37,7 +37,11 @@ def watch(workshop: Workshop) -> Watched:
     bundle = models.opened(workshop.settings, live)
     provenance = Provenance.of(bundle)
     source = StagedEcgs(workshop.store.cohorts, now)
-    rows = [row for row in source.rows() if row.acquired_at is not None and not row.test_data and not row.superseded]
+    rows = [
+        row
+        for row in source.rows()
+        if row.acquired_at is not None and not row.test_data and not (row.superseded or row.doubtful)
+    ]
     old, new = _parts(rows, provenance)
     inputs, missing, findings = _inputs(workshop, bundle, source, old, new)
     reference, current = {row.key for row in old}, {row.key for row in new}

@@ -74,6 +74,7 @@ keys apply --settings {settings}
 backup {out}/copy.sqlite --settings {settings}
 audit --settings {settings}
 audit --verify --settings {settings}
+store adopt --as moved --yes --settings {settings}
 outcomes list --settings {settings}
 outcomes refused --settings {settings}
 outcomes show 1 --settings {settings}
@@ -319,7 +320,7 @@ def _extra_of(line: str) -> str | None:
 #: Lines that six ECGs and an installation without peers cannot serve.
 TOO_LITTLE = (
     *("check", "run", "pull", "send", "status", "retrain", "evaluate", "cross-validate", "drift", "demo", "model rollback", "outcomes show"),
-    *("withdraw --model zzz", "model promote", "model shadow", "model recalibrate", "model import", "predict {ecg} --model {bundle} --runtime nonsense"),
+    *("withdraw 1 ", "withdraw --model zzz", "store adopt", "model promote", "model shadow", "model recalibrate", "model import", "predict {ecg} --model {bundle} --runtime nonsense"),
 )  # fmt: skip
 
 

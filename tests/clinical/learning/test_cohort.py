@@ -145,6 +145,7 @@ def test_exclusions_are_counted_in_order_and_add_up() -> None:
         ecg(14, patient="p2"),
         ecg(15, patient="unknown age", age=None),
         ecg(16, kept=False),
+        ecg(17, doubtful=True),
     ]
     echoes = [
         echo(35),
@@ -157,6 +158,7 @@ def test_exclusions_are_counted_in_order_and_add_up() -> None:
     assert {step.code: step.excluded for step in cohort.steps} == {
         "test-data": 1,
         "superseded": 1,
+        "patient-doubtful": 1,
         "no-signal": 1,
         "no-patient": 1,
         "no-time": 1,

@@ -21,6 +21,7 @@ from ecgfm.records import Record
 from ecgfm_clinical import wiring
 from ecgfm_clinical.demo import clinic
 from ecgfm_clinical.errors import InputError, LearningError, ModelError
+from ecgfm_clinical.learning.cohort.members import split_of
 from ecgfm_clinical.learning.drift.watch import watch
 from ecgfm_clinical.learning.experiment import Judged
 from ecgfm_clinical.learning.provenance import Provenance
@@ -248,7 +249,7 @@ def test_a_merged_patient_brings_echo_and_ecg_together(
     merged, _ = workshop.cohort("reduced_lvef", at)
     assert len(merged.members) == count + 1
     (member,) = (one for one in merged.members if len(one.row.patient_keys) == 2)
-    assert member.row.patient == member.row.patient_keys[0]
+    assert member.split == split_of(member.row.patient_keys)
 
 
 def test_ecgs_whose_signal_retention_removed_are_counted_out(workshop: Workshop, clinic_store: Store) -> None:
