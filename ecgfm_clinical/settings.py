@@ -21,8 +21,7 @@ from sqlalchemy.exc import ArgumentError
 from ecgfm.operating_rule import OperatingRule
 from ecgfm_clinical.codes import REASONS
 from ecgfm_clinical.errors import SettingsError
-from ecgfm_clinical.learning.cohort.assay_limits import AssayLimit
-from ecgfm_clinical.learning.judging.gate_rules import GateRules
+from ecgfm_clinical.rules import AssayLimit, GateRules
 from ecgfm_connectors.outcomes import units
 from ecgfm_connectors.outcomes.site import SiteCode, SiteTable
 

@@ -9,8 +9,8 @@ from ecgfm.operating_rule import OperatingRule
 from ecgfm_clinical.learning.cohort.labelling import Labelling
 from ecgfm_clinical.learning.cohort.members import CohortRules
 from ecgfm_clinical.learning.documents import Notes
-from ecgfm_clinical.learning.judging.gate_rules import GateRules
 from ecgfm_clinical.learning.training import Training
+from ecgfm_clinical.rules import GateRules
 from ecgfm_clinical.settings import HeadRules
 
 

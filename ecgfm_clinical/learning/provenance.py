@@ -9,8 +9,8 @@ from ecgfm.finetuning.candidate import CalibrationMethod
 from ecgfm.operating_rule import OperatingRule
 from ecgfm_clinical.learning.cohort.members import Flow
 from ecgfm_clinical.learning.documents import Instant, Notes, parse, plain
-from ecgfm_clinical.learning.judging.gate_rules import GateRules
 from ecgfm_clinical.learning.judging.judgement import Figures
+from ecgfm_clinical.rules import GateRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

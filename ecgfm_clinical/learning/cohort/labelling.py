@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
-from ecgfm_clinical.learning.cohort.assay_limits import AssayLimit
 from ecgfm_clinical.learning.cohort.measurements import Unusable, at_bedside, raised, reduced, times_limit
 from ecgfm_clinical.learning.documents import Notes
+from ecgfm_clinical.rules import AssayLimit
 from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeKind, OutcomeRow
 
 Outcomes = Mapping[str, Sequence[OutcomeRow]]  #: patient -> their results of one kind

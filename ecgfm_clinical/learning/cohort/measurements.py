@@ -7,7 +7,7 @@ is decided where all of it lies on one side of the threshold, or, if it is at mo
 import math
 from collections.abc import Sequence
 
-from ecgfm_clinical.learning.cohort.assay_limits import AssayLimit
+from ecgfm_clinical.rules import AssayLimit
 from ecgfm_clinical.staging.cohort_rows import OutcomeRow
 from ecgfm_connectors.patient import Sex
 

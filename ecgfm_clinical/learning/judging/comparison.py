@@ -17,10 +17,10 @@ from ecgfm_clinical.learning.cohort.sources import EcgSource, Signals
 from ecgfm_clinical.learning.judging.attributes import subgroups
 from ecgfm_clinical.learning.judging.comparators import AGE_SEX, RANDOM_ENCODER, age_and_sex
 from ecgfm_clinical.learning.judging.gate import refusals
-from ecgfm_clinical.learning.judging.gate_rules import GateRules
 from ecgfm_clinical.learning.judging.judgement import LabelJudgement
 from ecgfm_clinical.learning.judging.label import TestSet, judge
 from ecgfm_clinical.learning.training import probe
+from ecgfm_clinical.rules import GateRules
 
 Floats = NDArray[np.float64]
 

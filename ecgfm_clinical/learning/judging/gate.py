@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 
 from ecgfm.metrics import Interval
-from ecgfm_clinical.learning.judging.gate_rules import GateRules
 from ecgfm_clinical.learning.judging.judgement import CHAMPION, LabelJudgement, Metric, interval_text
+from ecgfm_clinical.rules import GateRules
 
 
 def refusals(label: str, judged: LabelJudgement, rules: GateRules) -> list[str]:

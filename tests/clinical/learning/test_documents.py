@@ -15,10 +15,10 @@ from ecgfm_clinical.learning.documents import FORMAT_VERSION, parse, plain
 from ecgfm_clinical.learning.drift.report import DriftReport
 from ecgfm_clinical.learning.drift.report import page as drift_page
 from ecgfm_clinical.learning.judging.gate import refusals
-from ecgfm_clinical.learning.judging.gate_rules import GateRules
 from ecgfm_clinical.learning.provenance import Provenance, lineage_of
 from ecgfm_clinical.learning.report import document, page
 from ecgfm_clinical.learning.report.card import card
+from ecgfm_clinical.rules import GateRules
 
 #: Written by `retrain`, `model recalibrate` and `drift` as they were before their values had types.
 BEFORE = Path(__file__).parents[2] / "data" / "learning" / "before_types"

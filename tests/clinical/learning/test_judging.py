@@ -9,9 +9,9 @@ from scipy.special import expit
 
 from ecgfm_clinical.learning.documents import plain
 from ecgfm_clinical.learning.judging.gate import refusals
-from ecgfm_clinical.learning.judging.gate_rules import GateRules
 from ecgfm_clinical.learning.judging.judgement import LabelJudgement
 from ecgfm_clinical.learning.judging.label import TestSet, judge
+from ecgfm_clinical.rules import GateRules
 
 STREAM = np.random.default_rng(5)
 COUNT = 400

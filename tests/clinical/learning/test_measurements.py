@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from ecgfm_clinical.learning.cohort.assay_limits import AssayLimit
 from ecgfm_clinical.learning.cohort.measurements import Unusable, raised, reduced, times_limit
+from ecgfm_clinical.rules import AssayLimit
 from ecgfm_clinical.staging.cohort_rows import OutcomeRow
 
 
