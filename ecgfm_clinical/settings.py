@@ -423,18 +423,31 @@ class Learning(_Part):
         return {site: own[head] for site, own in self.site_operating_points.items() if head in own}
 
 
+LONGEST_AGE = 365_000  # days; as good as for ever, and a number that dates can be reckoned with
+
+
 class Retention(_Part):
-    """How long bytes are kept after they have served; for ever where not set. Bookkeeping and scores always stay."""
+    """How long bytes are kept after they have served, by time that passed for certain; for ever where not set. Bookkeeping and
+    scores always stay.
+    """
 
     payload_days: int | None = Field(default=None, ge=1, description="raw payloads, from their receipt")
     signal_days: int | None = Field(default=None, ge=1, description="decoded signals, from their receipt")
     message_days: int | None = Field(default=None, ge=1, description="bodies of acknowledged messages")
+    attempt_days: int | None = Field(
+        default=None, ge=1, description="why attempts failed, of scorings and messages that succeeded in the end"
+    )
 
     @property
     def ages(self) -> dict[str, timedelta]:
         """What is to go, and from which age on."""
-        days = {"payloads": self.payload_days, "signals": self.signal_days, "messages": self.message_days}
-        return {what: timedelta(days=limit) for what, limit in days.items() if limit is not None}
+        days = {
+            "payloads": self.payload_days,
+            "signals": self.signal_days,
+            "messages": self.message_days,
+            "attempts": self.attempt_days,
+        }
+        return {what: timedelta(days=min(limit, LONGEST_AGE)) for what, limit in days.items() if limit is not None}
 
 
 class ServiceSettings(_Part):

@@ -12,20 +12,47 @@ import typer
 from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, say, settings_from, will_write, write_json
 
 
-def retain(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
-    """Remove raw payloads, signals and message bodies that are older than `[retention]` allows; `run` does it daily.
+def retain(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    clock_is_right: Annotated[
+        bool,
+        typer.Option(
+            "--clock-is-right",
+            help="Vouch for the clock: also time that no running service saw pass counts towards an age.",
+        ),
+    ] = False,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove raw payloads, signals, message bodies and reasons of failed attempts that are older than `[retention]` allows.
 
-    Nothing goes that is not scored and acknowledged yet. Bookkeeping, scores and the audit trail stay.
+    `run` does it by itself, a day after it first announced it (`retention.planned`). Nothing goes that is not scored and
+    acknowledged yet. Bookkeeping, scores and the audit trail stay. Only time that a running service saw pass counts, so that
+    a clock that jumps ahead deletes nothing.
     """
-    from dataclasses import asdict
-
     from ecgfm_clinical import liveness, wiring
 
     with opened(settings) as (read, store):
-        gone = asdict(
-            store.care.expire(now=wiring.utc_now(), actor=liveness.operator(read.site.operator), **read.retention.ages)
+        now, actor, ages = wiring.utc_now(), liveness.operator(read.site.operator), read.retention.ages
+        if clock_is_right and not dry_run:
+            store.elapsed.vouch(now=now, actor=actor)
+        store.elapsed.look(now)
+        gaps = () if clock_is_right else store.elapsed.gaps()
+        if dry_run:
+            gone = store.care.due(now=now, ages=ages, gaps_count=clock_is_right)
+        else:
+            gone = store.care.expire(now=now, actor=actor, ages=ages)
+    if as_json:
+        unseen = [{"since": one.since.isoformat(), "until": one.until.isoformat()} for one in gaps]
+        write_json({**gone.counts(), "dry_run": dry_run, "time_not_counted": unseen})
+        return
+    counts = ", ".join(f"{count} {what}" for what, count in gone.counts().items())
+    say(counts + (" would be removed" if dry_run else " removed"))
+    for gap in gaps:
+        say(
+            f"not counted: {gap.since:%Y-%m-%d %H:%M} to {gap.until:%Y-%m-%d %H:%M} UTC, which no running service saw pass; where "
+            "the clock is right, repeat with --clock-is-right"
         )
-    write_json(gone) if as_json else say(", ".join(f"{count} {what}" for what, count in gone.items()) + " removed")
 
 
 class KeyAct(StrEnum):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ecgfm_clinical import liveness, log, wiring
 from ecgfm_clinical.errors import StoreUnavailable
-from ecgfm_clinical.service import ports, schedule
+from ecgfm_clinical.service import ports, retention, schedule
 from ecgfm_clinical.service.schedule import Task
 from ecgfm_clinical.service.watch import Watch
 from ecgfm_clinical.service.worker import Beat, Worker
@@ -27,7 +27,6 @@ Role = Literal["connect", "score", "report", "all"]
 IDLE = timedelta(seconds=1)
 #: How often this process renews its leases, and takes back the jobs and messages that dead processes held.
 PULSE_EVERY = timedelta(seconds=10)
-RETENTION_EVERY = timedelta(hours=24)
 #: A task that fails so often in a row is told in `status`.
 FAILURES_TOLD = 3
 #: A process that was not seen this long is told no more.
@@ -78,6 +77,7 @@ class Service:
     def start(self) -> None:
         """Bind every port and start every worker; where one part cannot start, none is left running."""
         with ExitStack() as undo:
+            self._store.elapsed.look(self._clock())  # before anything is written by this clock
             tasks = list(self._tasks())
             if "connect" in self._roles:
                 self._start_listeners(undo)
@@ -130,7 +130,18 @@ class Service:
         if "report" in self._roles:
             yield from self._report_tasks()
         if self._settings.retention.ages:
-            yield Task(name="retention", every=RETENTION_EVERY, run=self._retain)
+            yield self._retention_task()
+
+    def _retention_task(self) -> Task:
+        beat = Beat()
+        run = retention.Retention(
+            self._store,
+            self._settings.retention.ages,
+            clock=self._clock,
+            holder=liveness.worker_name("retention"),
+            beat=beat,
+        ).run
+        return Task(name="retention", every=retention.EVERY, run=run, beat=beat)
 
     def _start_task(self, task: Task, undo: ExitStack) -> None:
         worker = Worker(task.name, task.run, stop=self._stop, every=task.every, beat=task.beat)
@@ -208,15 +219,6 @@ class Service:
         with suppress(StoreUnavailable):  # then the leases end by themselves
             ports.forget(self._store, self.ports.values(), liveness.worker_name("connect"))
 
-    def _retain(self) -> None:
-        """A single process of the installation removes old bytes; where the store is away, the next day is soon
-        enough.
-        """
-        now, holder = self._clock(), liveness.worker_name("retention")
-        if self._store.coordination.acquire("retention", holder, now=now, duration=RETENTION_EVERY / 2):
-            gone = self._store.care.expire(now=now, actor=holder, **self._settings.retention.ages)
-            log.event("retention.done", payloads=gone.payloads, signals=gone.signals, messages=gone.messages)
-
     def _pulse(self) -> None:
         """Say that this process lives, prolong what its living tasks hold, take back what the dead held."""
         now, limit = self._clock(), self._settings.scoring.max_attempts
@@ -229,6 +231,8 @@ class Service:
             taken_back += self._store.leases.reap(now=now, max_attempts=limit, worker=worker)
         if taken_back:
             log.event("leases.taken-back", count=taken_back)
+        if (gap := self._store.elapsed.look(now)) is not None:
+            log.event("clock.gap", logging.WARNING, since=gap.since.isoformat(), until=gap.until.isoformat())
         self._tell_of_processes()
 
     def _tell_of_processes(self) -> None:

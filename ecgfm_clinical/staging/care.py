@@ -1,19 +1,32 @@
 """The upkeep of a store: retention, keys, copies, and the trail of who did what.
 
-Retention lets go of bytes that have served: raw payloads, signals and sent messages, each at its own age. Bookkeeping, scores and the audit trail stay. Nothing goes that is still needed: no payload or signal of an ECG that
-waits, failed, or has a result not yet acknowledged, and no message that is not finished.
+Retention lets go of bytes that have served: raw payloads, signals, sent messages, and the reasons of attempts that failed,
+each at its own age. Bookkeeping, scores and the audit trail stay. Nothing goes that is still needed: no payload or signal
+of an ECG that waits, failed, or has a result not yet acknowledged, and no message that is not finished. An age is time
+that passed for certain (`elapsed`), not the difference of two readings of a clock.
 """
 
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, or_, select
+from sqlalchemy import Column, ColumnElement, Select, Table, delete, exists, func, or_, select
 
-from ecgfm_clinical.staging import audit, engine, rotation
+from ecgfm_clinical.staging import audit, elapsed, engine, rotation
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import AuditEvent, Expired
-from ecgfm_clinical.staging.schema import ecg, message, message_body, payload, payload_content, score_job, signal
-from ecgfm_clinical.staging.transaction import Transaction
+from ecgfm_clinical.staging.schema import (
+    attempt_error,
+    ecg,
+    message,
+    message_body,
+    payload,
+    payload_content,
+    score_job,
+    signal,
+)
+from ecgfm_clinical.staging.transaction import Reading, Transaction
 
 PAGE = 200  # rows a transaction: other writers never wait long
 
@@ -24,27 +37,35 @@ class Care:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def due(self, *, now: datetime, ages: Mapping[str, timedelta], gaps_count: bool = False) -> Expired:
+        """How much `expire` would remove now; with `gaps_count`, once a person vouched for the clock."""
+        with self._database.reading() as ask:
+            return _due(ask, now, ages, () if gaps_count else elapsed.gaps(ask))
+
+    def announce(self, *, now: datetime, actor: str, ages: Mapping[str, timedelta]) -> Expired:
+        """As `due`, with a line in the audit trail that says what is going to be removed."""
+        with self._database.writing(now, actor) as tx:
+            found = _due(tx, now, ages, elapsed.gaps(tx))
+            tx.note("retention.planned", **{f"{what}_days": age.days for what, age in ages.items()}, **found.counts())
+        return found
+
     def expire(
-        self,
-        *,
-        now: datetime,
-        actor: str,
-        payloads: timedelta | None = None,
-        signals: timedelta | None = None,
-        messages: timedelta | None = None,
+        self, *, now: datetime, actor: str, ages: Mapping[str, timedelta], beat: Callable[[], None] = lambda: None
     ) -> Expired:
-        """Remove raw payloads, signals and message bodies older than these ages; nothing that is still needed."""
-        steps = ((payloads, _drop_payloads), (signals, _drop_signals), (messages, _drop_messages))
-        gone = []
-        for age, drop in steps:
-            gone.append(0)
-            while age is not None:
+        """Remove `payloads`, `signals`, bodies of `messages` and reasons of failed `attempts` older than these ages; nothing
+        that is still needed. `beat` is called after each page.
+        """
+        gone = dict.fromkeys(_KINDS, 0)
+        for what, age in ages.items():
+            while True:
                 with self._database.writing(now, actor) as tx:
-                    count = drop(tx, now - age)
-                gone[-1] += count
+                    before = elapsed.cutoff(elapsed.gaps(tx), now, age)
+                    count = _drop(tx, what, before)
+                gone[what] += count
+                beat()
                 if not count:
                     break
-        return Expired(payloads=gone[0], signals=gone[1], messages=gone[2])
+        return Expired(**gone)
 
     def reseal(self, *, now: datetime, actor: str, plain: bool = False) -> int:
         """Bring every sealed value under the current key, page by page; how many were changed. `plain`: decrypt all."""
@@ -84,44 +105,67 @@ def _unfinished_ecg() -> ColumnElement[bool]:
     return or_(ecg.c.state.in_(("waiting", "failed")), job, told)
 
 
-def _drop_payloads(tx: Transaction, before: datetime) -> int:
-    """Raw bytes received before then; how many went (at most a page)."""
+def _old_payloads(before: datetime) -> Select[Any]:
+    """Raw bytes received before then."""
     needed = exists().where(ecg.c.payload_id == payload.c.payload_id, _unfinished_ecg())
-    old = (
+    return (
         select(payload.c.payload_id)
         .join(payload_content, payload_content.c.payload_id == payload.c.payload_id)
         .where(payload.c.received_at < before, ~needed)
-        .limit(PAGE)
     )
-    gone = tx.connection.execute(delete(payload_content).where(payload_content.c.payload_id.in_(old))).rowcount
-    return _noted(tx, "payloads", gone, before)
 
 
-def _drop_signals(tx: Transaction, before: datetime) -> int:
+def _old_signals(before: datetime) -> Select[Any]:
     """Decoded signals received before then."""
-    old = (
+    return (
         select(ecg.c.ecg_id)
         .join(signal, signal.c.ecg_id == ecg.c.ecg_id)
         .where(ecg.c.received_at < before, ~_unfinished_ecg())
-        .limit(PAGE)
     )
-    gone = tx.connection.execute(delete(signal).where(signal.c.ecg_id.in_(old))).rowcount
-    return _noted(tx, "signals", gone, before)
 
 
-def _drop_messages(tx: Transaction, before: datetime) -> int:
+def _old_messages(before: datetime) -> Select[Any]:
     """Bodies of messages created before then and acknowledged or cancelled since."""
-    old = (
+    return (
         select(message.c.message_id)
         .join(message_body, message_body.c.message_id == message.c.message_id)
         .where(message.c.created_at < before, message.c.state.in_(("acknowledged", "cancelled")))
-        .limit(PAGE)
     )
-    gone = tx.connection.execute(delete(message_body).where(message_body.c.message_id.in_(old))).rowcount
-    return _noted(tx, "messages", gone, before)
 
 
-def _noted(tx: Transaction, what: str, gone: int, before: datetime) -> int:
+def _old_attempts(before: datetime) -> Select[Any]:
+    """Reasons of attempts that failed before then, of jobs and messages that are finished since."""
+    told = exists().where(
+        message.c.message_id == attempt_error.c.message_id, message.c.state.in_(("waiting", "running", "dead"))
+    )
+    done = exists().where(
+        score_job.c.job_id == attempt_error.c.job_id, score_job.c.state.in_(("waiting", "running", "failed"))
+    )
+    return select(attempt_error.c.error_id).where(attempt_error.c.at < before, ~told, ~done)
+
+
+#: What retention removes: how the old is found, and where it lies.
+_KINDS: Mapping[str, tuple[Callable[[datetime], Select[Any]], Table, Column[Any]]] = {
+    "payloads": (_old_payloads, payload_content, payload_content.c.payload_id),
+    "signals": (_old_signals, signal, signal.c.ecg_id),
+    "messages": (_old_messages, message_body, message_body.c.message_id),
+    "attempts": (_old_attempts, attempt_error, attempt_error.c.error_id),
+}
+
+
+def _due(reading: Reading, now: datetime, ages: Mapping[str, timedelta], known: tuple[elapsed.Gap, ...]) -> Expired:
+    found = dict.fromkeys(_KINDS, 0)
+    for what, age in ages.items():
+        old, _, _ = _KINDS[what]
+        query = select(func.count()).select_from(old(elapsed.cutoff(known, now, age)).subquery())
+        found[what] = reading.connection.scalar(query) or 0
+    return Expired(**found)
+
+
+def _drop(tx: Transaction, what: str, before: datetime) -> int:
+    """A page of what is old; how much went."""
+    old, table, key = _KINDS[what]
+    gone = tx.connection.execute(delete(table).where(key.in_(old(before).limit(PAGE)))).rowcount
     if gone:
         tx.note("retention.removed", what=what, count=gone, before=before.isoformat())
     return gone

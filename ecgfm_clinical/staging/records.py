@@ -1,7 +1,7 @@
 """The frozen values that go into and come out of the staging store."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal, NoReturn
@@ -225,11 +225,16 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expired:
-    """What retention removed."""
+    """What retention removed, or would remove."""
 
     payloads: int
     signals: int
-    messages: int
+    messages: int  #: bodies
+    attempts: int  #: reasons of attempts that failed
+
+    def counts(self) -> dict[str, int]:
+        """Kind -> how many."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

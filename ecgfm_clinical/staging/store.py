@@ -18,6 +18,7 @@ from ecgfm_clinical.staging.coordination import Coordination
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.destinations import Destinations
 from ecgfm_clinical.staging.ecgs import Ecgs
+from ecgfm_clinical.staging.elapsed import Elapsed
 from ecgfm_clinical.staging.home import Home
 from ecgfm_clinical.staging.intake import Intake
 from ecgfm_clinical.staging.jobs import Jobs
@@ -54,6 +55,7 @@ class Store:
         self.coordination = Coordination(database)
         self.home = Home(database)
         self.processes = Processes(database)
+        self.elapsed = Elapsed(database)
 
     @classmethod
     def open(

@@ -2,12 +2,16 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from ecgfm_clinical import wiring
 from ecgfm_clinical.staging.schema import audit
 from ecgfm_clinical.staging.store import Store
+from ecgfm_connectors.base import Received
+from ecgfm_connectors.errors import Refused
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -55,7 +59,32 @@ def test_retention_keeps_what_is_not_scored(run: Run, site: Path, recording: Pat
     _with(site, "# payload_days =", "payload_days = 1")
     assert run("ingest", recording, "--settings", site)[0] == 0
     code, out, _ = run("retain", "--json", "--settings", site)
-    assert (code, json.loads(out)) == (0, {"payloads": 0, "signals": 0, "messages": 0})
+    found = json.loads(out)
+    assert (code, found["payloads"], found["signals"], found["messages"], found["attempts"]) == (0, 0, 0, 0, 0)
+
+
+def test_retention_counts_no_time_that_nobody_saw_pass(run: Run, site: Path) -> None:
+    """A payload of long ago in a store that was last looked at just then: the clock may have jumped."""
+    _with(site, "# payload_days =", "payload_days = 1")
+    store = Store.open(f"sqlite:///{site.parent / 'staging.sqlite'}")
+    long_ago = wiring.utc_now() - timedelta(days=3650)
+    store.elapsed.look(long_ago)
+    store.intake.record(
+        Received(transport="dicom", source="cart", content=b"not an ECG", received_at=long_ago),
+        Refused("not-12-lead", "one lead only"),
+        now=long_ago,
+        actor="cart",
+    )
+    store.close()
+    _, out, _ = run("retain", "--dry-run", "--settings", site)
+    for words in ("0 payloads", "would be removed", "--clock-is-right"):
+        assert words in out
+    _, out, _ = run("retain", "--dry-run", "--clock-is-right", "--json", "--settings", site)
+    assert json.loads(out)["payloads"] == 1
+    _, out, _ = run("retain", "--settings", site)
+    assert "0 payloads" in out
+    _, out, _ = run("retain", "--clock-is-right", "--json", "--settings", site)
+    assert json.loads(out)["payloads"] == 1
 
 
 @pytest.mark.parametrize("tampered", [False, True])

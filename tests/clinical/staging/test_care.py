@@ -19,7 +19,8 @@ DAY = timedelta(days=1)
 
 
 def _expire(ward: Any, **ages: timedelta) -> Any:
-    return ward.store.care.expire(now=ward.later(days=10), actor="retention", **ages)
+    ward.store.elapsed.vouch(now=ward.later(days=10), actor="operator")
+    return ward.store.care.expire(now=ward.later(days=10), actor="retention", ages=ages)
 
 
 class TestRetention:
