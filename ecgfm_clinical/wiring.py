@@ -33,6 +33,7 @@ from ecgfm_clinical.settings import (
     Tls,
     WatchedFolder,
     read_secret,
+    read_settings,
 )
 
 if TYPE_CHECKING:
@@ -78,6 +79,11 @@ def open_store(settings: Settings) -> "Store":
         least_free=settings.store.min_free_mb * 1_000_000,
         telling=build_telling(settings),
     )
+
+
+def open_store_at(path: Path) -> "Store":
+    """The staging store of a settings file, for a process that was started for its part of some work."""
+    return open_store(read_settings(path))
 
 
 def build_telling(settings: Settings) -> "Telling":

@@ -216,9 +216,10 @@ def _source(recipe: "Recipe", data: list[Path] | None, from_store: bool, setting
     if from_store and data:
         raise typer.BadParameter("give --data or --from-store, not both")
     if from_store:
+        from ecgfm_clinical import wiring
         from ecgfm_clinical.learning.staged_recordings import StagedRecordings
 
-        return StagedRecordings(settings=settings or DEFAULT_SETTINGS)
+        return StagedRecordings(settings=settings or DEFAULT_SETTINGS, open_store=wiring.open_store_at)
     patients, derive = recipe.data.patients, recipe.data.derive_limb_leads
     folders = [RecordingFolder(root=root, patients=patients, derive_limb_leads=derive) for root in data or ()]
     if len(folders) > 1:

@@ -1,7 +1,7 @@
 """The staging store as a source of pretraining recordings: signals and opaque patient keys, nobody's name or number."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,24 +18,27 @@ class StagedRecordings:
     """Every ECG of the store in its newest version, test data left out. Each process opens the store for itself."""
 
     settings: Path  #: of the settings file, because an open store cannot be handed to another process
+    open_store: Callable[
+        [Path], Store
+    ]  #: opens the store of a settings file; a function of a module, so that it travels
 
     def keys(self) -> list[str]:
         """Oldest first. Raises StoreError, SettingsError."""
-        return list(_rows(self.settings))
+        return list(_rows(self.settings, self.open_store))
 
     def fingerprint(self, keys: Sequence[str]) -> str:
         """Over the ECGs and whom they belong to: a merge of two patients changes the shards that hold their ECGs."""
-        rows = _rows(self.settings)
+        rows = _rows(self.settings, self.open_store)
         told = "\n".join(f"{key} {rows[key].patient} {rows[key].samples}" for key in keys)
         return hashlib.sha256(told.encode()).hexdigest()
 
     def read(self, key: str) -> Recording:
         """Raises RecordingError where retention has removed the signal."""
         try:
-            (ecg,) = _store(self.settings).cohorts.recordings([key])
+            (ecg,) = _store(self.settings, self.open_store).cohorts.recordings([key])
         except NotFound as error:
             raise RecordingError(f"{key}: {error}") from error
-        row = _rows(self.settings)[key]
+        row = _rows(self.settings, self.open_store)[key]
         return Recording(
             patient=row.patient,
             signal=ecg.signal,
@@ -46,17 +49,14 @@ class StagedRecordings:
 
 
 @lru_cache(maxsize=1)
-def _store(settings: Path) -> Store:
-    from ecgfm_clinical.settings import read_settings
-    from ecgfm_clinical.wiring import open_store
-
-    return open_store(read_settings(settings))
+def _store(settings: Path, open_store: Callable[[Path], Store]) -> Store:
+    return open_store(settings)
 
 
 @lru_cache(maxsize=1)
-def _rows(settings: Path) -> dict[str, EcgRow]:
+def _rows(settings: Path, open_store: Callable[[Path], Store]) -> dict[str, EcgRow]:
     return {
         row.key: row
-        for row in _store(settings).cohorts.ecgs()
+        for row in _store(settings, open_store).cohorts.ecgs()
         if not row.test_data and not (row.superseded or row.doubtful)
     }
