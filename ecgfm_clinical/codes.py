@@ -168,6 +168,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
             _code("outcome-without-time", "no field tells when it was measured", "outcome"),
             _code("outside-window", "no result inside the time window", "cohort"),
             _code("paced-rhythm", "the device reports a paced rhythm, for which the head was not made", "judging"),
+            _code("pacing-spikes", "the signal holds pacing spikes, and the device says nothing of pacing", "judging"),
             _code("padding-ambiguous", "the padding value is also an ordinary amplitude", "finding"),
             _code("padding-masked", "padding was taken out", "finding"),
             _code("padding-undeclared", "an undeclared sentinel was taken out", "finding"),

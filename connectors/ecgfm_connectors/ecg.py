@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfm_connectors.patient import Patient
+from ecgfm_connectors.statements.statement import Statement
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
@@ -84,6 +85,7 @@ class Ecg:
     filters: Filters = Filters()
     order: Order = Order()
     statements: tuple[str, ...] = field(default=(), repr=False)  #: the device's own interpretation, as text
+    coded: tuple[Statement, ...] = field(default=(), repr=False)  #: its statements that came as codes or marks
     measurements: tuple[tuple[str, str], ...] = ()  #: the device's own measurements: (name, value with unit)
     findings: tuple[Finding, ...] = ()
     test_data: bool = False  #: MSH-11 T/D, channel status TEST DATA

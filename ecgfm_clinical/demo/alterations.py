@@ -41,11 +41,12 @@ def wide_qrs(signal: Signal, sampling_rate: float, rng: Generator) -> Signal:
     return _with_wide_beats(signal, sampling_rate, rng, LEFT_BUNDLE_BRANCH_BLOCK, duration)
 
 
-def paced(signal: Signal, sampling_rate: float, rng: Generator) -> Signal:
+def paced(signal: Signal, sampling_rate: float, rng: Generator, *, spike_height: float = 1.0) -> Signal:
     """Ventricular pacing from the right ventricular apex that follows the atrium (VDD, DDD).
 
     A unipolar spike of 2 to 4 ms and 0.3 to 1.2 mV, then a QRS of 160 to 180 ms with left bundle branch block form and
     superior axis, ST and T opposite to it (Barold, Stroobandt, Sinnaeve, Cardiac Pacemakers Step by Step, 2004).
+    `spike_height` scales the spikes: those of bipolar leads are a quarter as high or less.
     """
     altered = _with_wide_beats(signal, sampling_rate, rng, RIGHT_VENTRICULAR_APEX, rng.uniform(0.16, 0.18))
     spikes = np.zeros((len(STORED), signal.shape[1]))
@@ -55,7 +56,7 @@ def paced(signal: Signal, sampling_rate: float, rng: Generator) -> Signal:
         begin = int(peak) - round((QRS_ONSET + 0.012) * sampling_rate)
         if begin >= 0:
             spikes[:, begin : begin + width] = heights[:, None]
-    return altered + twelve(spikes)
+    return altered + spike_height * twelve(spikes)
 
 
 def st_elevation(signal: Signal, sampling_rate: float, rng: Generator) -> Signal:

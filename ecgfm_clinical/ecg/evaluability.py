@@ -5,7 +5,6 @@ records, CC-BY-4.0, none of which may be refused) and what damaged ones show; `t
 holds both ends.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,9 +14,11 @@ from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.signal import butter, sosfiltfilt, sosfreqz
 
+from ecgfm_clinical.ecg.pacing import pacing_spikes
 from ecgfm_clinical.settings import HeadRules
 from ecgfm_connectors import ages
 from ecgfm_connectors.ecg import LEADS, Ecg
+from ecgfm_connectors.statements.understanding import said_of, understood
 
 #: Shortest record that gives one 5 s segment (ECG-FM input contract).
 SHORTEST_SECONDS = 5.0
@@ -41,9 +42,6 @@ IMPOSSIBLE_MV = 50.0
 #: No lead larger than this peak to peak means a wrong unit or gain. Low voltage is < 1 mV in every precordial lead;
 #: clean records have a lead above 1.35 mV.
 SMALL_MV = 0.5
-#: Words of a device's statement that name a paced rhythm, in the languages met so far; not after a negation.
-PACED = re.compile(r"(?<!no )(?<!not )(?<!without )\b(?:paced|pacemaker|pacing|schrittmacher)\b", re.IGNORECASE)
-
 #: Findings of the decoders that keep every head from scoring.
 DECODER_REASONS = {
     "einthoven-violation": "leads I, II, III disagree with Einthoven's law: swapped or mislabelled leads",
@@ -136,10 +134,21 @@ def _patient_reasons(ecg: Ecg, rules: HeadRules) -> Iterator[Reason]:
 
 
 def _device_reasons(ecg: Ecg, rules: HeadRules) -> Iterator[Reason]:
-    if ecg.test_data:
+    if ecg.test_data or said_of("test-data", understood(ecg)) == "stated":
         yield Reason(code="test-data", text="the sender marks this recording as test data")
-    if rules.paced == "refuse" and any(PACED.search(statement) for statement in ecg.statements):
+    if rules.paced == "refuse":
+        yield from _pacing_reasons(ecg)
+
+
+def _pacing_reasons(ecg: Ecg) -> Iterator[Reason]:
+    """What the device says of pacing decides; the signal is asked where the device says nothing. Filters often remove
+    spikes, so a signal without spikes says nothing.
+    """
+    said = said_of("paced", understood(ecg))
+    if said in ("stated", "possible"):
         yield Reason(code="paced-rhythm", text="the device reports a paced rhythm, for which the head was not made")
+    elif said is None and len(pacing_spikes(ecg.signal, ecg.sampling_rate)):
+        yield Reason(code="pacing-spikes", text="the signal holds pacing spikes, and the head was not made for pacing")
 
 
 def _runs(hit: NDArray[np.bool_]) -> NDArray[np.int_]:

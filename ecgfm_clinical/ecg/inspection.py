@@ -6,6 +6,7 @@ import numpy as np
 
 from ecgfm_clinical.extras import have
 from ecgfm_connectors.ecg import LEADS, Ecg
+from ecgfm_connectors.statements.understanding import understood
 
 MASK = "***"
 
@@ -69,6 +70,11 @@ def describe(ecg: Ecg, *, phi: bool) -> dict[str, object]:
         "quality": _quality(ecg),
         "measurements": dict(ecg.measurements),
         "statements": [masked(statement) for statement in ecg.statements],
+        "understood": [
+            {"category": one.category, "concept": one.concept, "certainty": one.certainty, "source": one.source}
+            | {"code": one.code}
+            for one in understood(ecg)
+        ],
     }
 
 

@@ -190,6 +190,9 @@ def _story_lines(found: dict[str, Any]) -> Iterator[str]:
     yield f"  device     {' '.join(filter(None, ecg['device'].values())) or 'unknown'}"
     for finding in (*ecg["findings"], *(ecg["quality"] or ())):
         yield f"  finding    {finding['code']}: {finding['text']}"
+    for told in ecg["understood"]:
+        doubt = "" if told["certainty"] == "stated" else f", {told['certainty']}"
+        yield f"  says       {told['category']}: {told['concept']}{doubt} ({' '.join(filter(None, (told['source'], told['code'])))})"
     for error in found["score_job"]["errors"]:
         yield f"  attempt {error['attempt']}  {error['at']} {error['kind']}: {error['text']}"
     for scoring in found["scorings"]:

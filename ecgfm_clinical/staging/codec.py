@@ -13,6 +13,8 @@ from ecgfm_clinical.staging.records import Score, Scoring
 from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_connectors.ecg import LEADS, AcquiredAt, Device, Ecg, Filters, Finding, Order
 from ecgfm_connectors.patient import Identifier, Patient
+from ecgfm_connectors.statements.statement import Statement
+from ecgfm_connectors.statements.understanding import unread
 
 SAMPLE = np.dtype("<f4")  # float32, little-endian, on every machine
 
@@ -37,6 +39,7 @@ def about(ecg: Ecg) -> dict[str, Any]:
         "measurements": [list(pair) for pair in ecg.measurements],
         "findings": [_fields(finding) for finding in ecg.findings],
         "test_data": ecg.test_data,
+        "unread_statements": unread(ecg),
     }
 
 
@@ -48,10 +51,11 @@ def private(ecg: Ecg) -> dict[str, Any]:
         "acquired": acquired_dict(ecg.acquired),
         "order": _fields(ecg.order),
         "statements": list(ecg.statements),
+        "coded": [_fields(one) for one in ecg.coded],
     }
 
 
-def _fields(flat: Device | Filters | Finding | Order) -> dict[str, Any]:
+def _fields(flat: Device | Filters | Finding | Order | Statement) -> dict[str, Any]:
     """What `dataclasses.asdict` gives for a dataclass of plain values, without its copy of each."""
     return {one.name: getattr(flat, one.name) for one in fields(flat)}
 
@@ -73,10 +77,16 @@ def ecg_from(row: Any, private: Mapping[str, Any], signal: np.ndarray[Any, np.dt
         filters=Filters(**told["filters"]),
         order=Order(**private["order"]),
         statements=tuple(private["statements"]),
+        coded=coded_from(private),
         measurements=tuple((name, value) for name, value in told["measurements"]),
         findings=findings_from(told["findings"]),
         test_data=told["test_data"],
     )
+
+
+def coded_from(private: Mapping[str, Any]) -> tuple[Statement, ...]:
+    """The coded statements; none in a row of a version that did not keep them."""
+    return tuple(Statement(**one) for one in private.get("coded", ()))
 
 
 def findings_from(stored: Iterable[Mapping[str, str]]) -> tuple[Finding, ...]:

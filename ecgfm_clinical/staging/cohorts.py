@@ -179,6 +179,7 @@ def _ecg_row(
         device=" ".join(filter(None, (device["manufacturer"], device["model"]))),
         site=device["institution"] or row.source,
         statements=tuple(told["statements"]),
+        codes=tuple(f"{one.source}:{one.code}" for one in codec.coded_from(told)),
         test_data=row.about["test_data"],
         superseded=row.version < newest[row.recording_id],
         doubtful=doubtful,

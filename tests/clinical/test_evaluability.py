@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.signal import resample_poly
 
 from ecgfm_clinical.demo import alterations
 from ecgfm_clinical.ecg import evaluability
 from ecgfm_clinical.ecg.evaluability import judge, signal_reasons
+from ecgfm_clinical.ecg.pacing import pacing_spikes
 from ecgfm_clinical.settings import HeadRules
 from ecgfm_clinical.shipped import recordings
 from ecgfm_connectors.context import ReadingContext
@@ -19,6 +21,7 @@ from ecgfm_connectors.ecg import Ecg, Finding
 from ecgfm_connectors.files import payload
 from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.reading import read
+from ecgfm_connectors.statements.statement import Statement
 from tests.helpers.fakes import make_ecg
 
 CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus"
@@ -151,6 +154,41 @@ def test_a_paced_rhythm_is_what_the_device_calls_one(clean: NDArray[np.float64],
     one = ecg(clean, statements=(statement,))
     assert ("paced-rhythm" in codes(one)) is paced
     assert codes(one, HeadRules(paced="score")) == set()
+
+
+@pytest.mark.parametrize("index", range(0, 28, 5))
+def test_pacing_spikes_count_where_the_device_says_nothing(index: int) -> None:
+    signal = alterations.paced(recordings.load(index), 500.0, np.random.default_rng(index))
+    assert codes(ecg(signal)) == {"pacing-spikes"}
+    assert codes(ecg(signal), HeadRules(paced="score")) == set()
+    assert codes(ecg(signal, statements=("Ventricular-paced rhythm",))) == {"paced-rhythm"}
+    assert codes(ecg(signal, statements=("Kein Schrittmacher",))) == set()
+
+
+@pytest.mark.parametrize("rate", [250, 1000])
+def test_pacing_spikes_are_found_at_other_rates_and_not_in_other_ecgs(clean: NDArray[np.float64], rate: int) -> None:
+    there = resample_poly(clean, rate, 500, axis=1)
+    rng = np.random.default_rng(1)
+    assert len(pacing_spikes(alterations.paced(there, float(rate), rng), float(rate))) >= 8
+    for rule in (alterations.wide_qrs, alterations.atrial_fibrillation, alterations.noisy):
+        assert len(pacing_spikes(rule(there, float(rate), rng), float(rate))) == 0
+
+
+def test_a_few_sharp_artefacts_are_no_pacing(clean: NDArray[np.float64]) -> None:
+    clean[:, [700, 2500, 4100]] += 1.0
+    assert len(pacing_spikes(clean, 500.0)) == 0
+    assert len(pacing_spikes(np.full((12, 5000), np.nan), 500.0)) == 0
+    assert len(pacing_spikes(clean[:, :20], 500.0)) == 0
+
+
+def test_a_code_counts_before_words(clean: NDArray[np.float64]) -> None:
+    coded = (Statement(concept="paced", source="SNOMED", code="10370003"),)
+    assert codes(ecg(clean, coded=coded, statements=("Sinus rhythm",))) == {"paced-rhythm"}
+
+
+def test_words_that_call_it_a_test(clean: NDArray[np.float64]) -> None:
+    assert codes(ecg(clean, statements=("SIMULATED ECG",))) == {"test-data"}
+    assert codes(ecg(clean, statements=("Exercise test ECG",))) == set()
 
 
 def test_test_data_and_decoder_findings_stop_every_head(clean: NDArray[np.float64]) -> None:

@@ -211,11 +211,13 @@ def write_scp(
     zero_based: bool = False,
     subtracted: bool = False,
     starts: Mapping[str, int] = MappingProxyType({}),
+    spikes: int = 0,
 ) -> bytes:
     """SCP-ECG with sections 0–3, 6 and 8: Huffman-coded differences of the given order, or plain 16-bit samples.
 
     `subtracted` takes a reference beat out of the rhythm (sections 4 and 5), at places that need not be heart beats.
-    `starts`: the first sample of leads that begin later than the others and end with them.
+    `starts`: the first sample of leads that begin later than the others and end with them. `spikes`: how many pacemaker
+    spikes section 7 counts.
     """
     rows = counts(ecg)
     if subtracted:
@@ -238,6 +240,8 @@ def write_scp(
         bodies[4] = struct.pack("<HHH", length, _FIDUCIAL, len(zones))
         bodies[4] += b"".join(struct.pack("<HIII", 0, *zone) for zone in zones)
         bodies[5] = parameters + _scp_blocks(coded)
+    if spikes:
+        bodies[7] = bytes((1, spikes)) + bytes(40)
     if compressed:
         bodies[2] = struct.pack("<H", DEFAULT_TABLE)
     return _scp_record(bodies)

@@ -6,6 +6,8 @@ from ecgfm_connectors import ages
 from ecgfm_connectors.dicom.elements import Elements
 from ecgfm_connectors.ecg import AcquiredAt, Device, Finding, Order
 from ecgfm_connectors.patient import Identifier, Patient, Sex
+from ecgfm_connectors.statements.statement import Statement
+from ecgfm_connectors.statements.vocabularies import SCHEMES, from_code
 from ecgfm_connectors.times import acquired_at, parse_date, parse_offset, precision
 
 #: Date and time pairs that stand in for a missing Acquisition DateTime, best first.
@@ -121,6 +123,17 @@ def annotations(dataset: Elements) -> tuple[tuple[str, ...], tuple[tuple[str, st
             statements[f"{name}: {coded}" if name else coded] = None
     age = dataset.text("PatientAge")  # AS: 042Y, 006M, 003W, 010D
     return tuple(statements)[:_MAX_TEXTS], (*ages.measurement(age[:-1], age[-1:]), *measurements)[:_MAX_TEXTS]
+
+
+def coded(dataset: Elements) -> tuple[Statement, ...]:
+    """The annotations that are codes of a vocabulary that is known here (SNOMED CT or its older ids)."""
+    found: dict[Statement, None] = {}
+    for item in dataset.items("WaveformAnnotationSequence"):
+        code = item.first("ConceptCodeSequence")
+        source = SCHEMES.get(code.text("CodingSchemeDesignator").upper())
+        if source and code.text("CodeValue"):
+            found[from_code(source, code.text("CodeValue"), code.text("CodeMeaning"))] = None
+    return tuple(found)[:_MAX_TEXTS]
 
 
 def _meaning(code: Elements) -> str:

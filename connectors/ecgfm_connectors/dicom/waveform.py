@@ -75,6 +75,7 @@ def read(content: bytes, context: ReadingContext) -> Contents:
         filters=_filters(groups),
         order=header.order(dataset),
         statements=statements,
+        coded=header.coded(dataset),
         measurements=measurements,
         findings=(*findings, *assembled.findings, *about_time),
         test_data=any(finding.code == "test-data" for finding in findings),

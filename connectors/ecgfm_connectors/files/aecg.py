@@ -23,6 +23,7 @@ from ecgfm_connectors.files.xml import attribute, parse, text
 from ecgfm_connectors.leads import Lead, from_code, from_label
 from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.skew import MOST_CORRECTED
+from ecgfm_connectors.statements.statement import Statement
 from ecgfm_connectors.times import acquired_at, parse_date, parse_timestamp
 from ecgfm_connectors.units import millivolts
 
@@ -84,6 +85,7 @@ def _ecg(root: Element, series: Element, source_id: str, context: ReadingContext
         filters=_filters(series),
         order=Order(),
         statements=statements,
+        coded=_paced(root),
         measurements=measurements,
         findings=assembled.findings + missing,
     )
@@ -271,6 +273,18 @@ def _annotations(root: Element) -> tuple[tuple[str, ...], tuple[tuple[str, str],
             elif said := text(value) or value.get("displayName", "") or value.get("code", ""):
                 statements[said.strip()] = None
     return tuple(statements)[:500], (*_age(root), *measurements)[:500]
+
+
+def _paced(root: Element) -> tuple[Statement, ...]:
+    """Annotations whose MDC code says that the rhythm or a beat is paced (ISO/IEEE 11073-10102: `..._PACED`)."""
+    codes = {
+        place.get("code", "")
+        for annotation in root.iter("annotation")
+        for name in ("code", "value")
+        for place in annotation.iterfind(name)
+    }
+    paced = sorted(code for code in codes if code.startswith("MDC_ECG_") and "PACED" in code and "UNPACED" not in code)
+    return tuple(Statement(concept="paced", source="MDC", code=code) for code in paced)[:500]
 
 
 def _age(root: Element) -> tuple[tuple[str, str], ...]:

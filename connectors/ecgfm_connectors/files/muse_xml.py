@@ -24,6 +24,7 @@ from ecgfm_connectors.files.numbers import parse_number
 from ecgfm_connectors.files.xml import parse, text
 from ecgfm_connectors.leads import Lead, from_label
 from ecgfm_connectors.patient import Identifier, Patient
+from ecgfm_connectors.statements.statement import Statement
 from ecgfm_connectors.times import acquired_at
 from ecgfm_connectors.units import millivolts
 
@@ -75,6 +76,7 @@ def read(content: bytes, context: ReadingContext) -> Contents:
         filters=_filters(waveform),
         order=_order(root),
         statements=_statements(root),
+        coded=_pace_spikes(root),
         measurements=_measurements(root),
         findings=(*findings, *assembled.findings),
     )
@@ -222,6 +224,15 @@ def _statements(root: Element) -> tuple[str, ...]:
             lines.append(line)
             line = ""
     return tuple(filter(None, [*lines, line]))
+
+
+def _pace_spikes(root: Element) -> tuple[Statement, ...]:
+    """The cart's own detector of pacing spikes: `PaceSpikes` with at least one place or type in it."""
+    for element in root.iter("PaceSpikes"):
+        told = " ".join(text(part) for part in element.iter() if text(part))
+        if told and "NONE" not in told.upper().split():
+            return (Statement(concept="paced", source="MUSE", code="PaceSpikes"),)
+    return ()
 
 
 def _measurements(root: Element) -> tuple[tuple[str, str], ...]:

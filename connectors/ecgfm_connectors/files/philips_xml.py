@@ -22,6 +22,7 @@ from ecgfm_connectors.files.xli import expand
 from ecgfm_connectors.files.xml import attribute, parse, text
 from ecgfm_connectors.leads import Lead, from_label
 from ecgfm_connectors.patient import Identifier, Patient
+from ecgfm_connectors.statements.statement import Statement
 from ecgfm_connectors.times import acquired_at, parse_date
 
 _TYPES = frozenset({"SierraECG", "PhilipsECG"})
@@ -62,6 +63,7 @@ def read(content: bytes, context: ReadingContext) -> Contents:
         filters=_filters(root),
         order=_order(root),
         statements=_statements(root),
+        coded=_pacing(root),
         measurements=_measurements(root),
         findings=(*missing, *assembled.findings),
     )
@@ -229,6 +231,20 @@ def _statements(root: Element) -> tuple[str, ...]:
         parts = (text(statement, "leftstatement"), text(statement, "rightstatement"))
         found.append(": ".join(filter(None, parts)))
     return tuple(filter(None, found))
+
+
+def _pacing(root: Element) -> tuple[Statement, ...]:
+    """What the analysis (DXL) marks as paced: the mode, pulses, or beats that follow them. The typed `pacestatus` of the
+    patient is no finding on this ECG and stays a measurement.
+    """
+    told = {name for name in ("pacemodes", "pacepulses") for place in root.iter(name) if text(place) not in ("", "0")}
+    beats = {
+        name
+        for place in root.iter("groupmeasurement")
+        for name in ("atrialpaceflag", "ventdualpaceflag")
+        if place.get(name, "").strip().lower() == "true"
+    }
+    return tuple(Statement(concept="paced", source="DXL", code=name) for name in sorted(told | beats))
 
 
 def _measurements(root: Element) -> tuple[tuple[str, str], ...]:

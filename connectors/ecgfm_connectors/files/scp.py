@@ -22,10 +22,19 @@ from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import AcquiredAt, Device, Ecg, Filters, Finding
 from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.files.huffman import expand, parse_tables
-from ecgfm_connectors.files.scp_sections import LeadRange, Sections, lead_ranges, statements, subtraction_zones, tags
+from ecgfm_connectors.files.scp_sections import (
+    LeadRange,
+    Sections,
+    lead_ranges,
+    pacemaker_spikes,
+    statements,
+    subtraction_zones,
+    tags,
+)
 from ecgfm_connectors.leads import from_number
 from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.skew import MOST_CORRECTED, complete
+from ecgfm_connectors.statements.statement import Statement
 from ecgfm_connectors.times import acquired_at, parse_date
 
 _MANUFACTURERS = {
@@ -70,10 +79,16 @@ def read(content: bytes, context: ReadingContext) -> Contents:
         device=_device(about),
         filters=_filters(about),
         statements=statements(sections.body(8)),
+        coded=_pacing(sections),
         measurements=_age(about),
         findings=(*findings, *assembled.findings),
     )
     return Contents(ecgs=(ecg,))
+
+
+def _pacing(sections: Sections) -> tuple[Statement, ...]:
+    spikes = pacemaker_spikes(sections.body(7))
+    return (Statement(concept="paced", source="SCP-ECG", code="section 7 spikes"),) if spikes else ()
 
 
 def _rhythm(sections: Sections, findings: list[Finding]) -> tuple[float, list[Channel]]:

@@ -98,6 +98,11 @@ def subtraction_zones(body: bytes) -> Zones | None:
     return Zones(int.from_bytes(body[:2], "little"), int.from_bytes(body[2:4], "little"), beats)
 
 
+def pacemaker_spikes(body: bytes) -> int:
+    """Section 7: how many pacemaker spikes the device measured (EN 1064 5.10, byte 2 of the section's data)."""
+    return body[1] if len(body) > 6 else 0
+
+
 def statements(body: bytes) -> tuple[str, ...]:
     """Section 8: the full text interpretation."""
     found = []

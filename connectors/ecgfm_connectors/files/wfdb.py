@@ -20,6 +20,8 @@ from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.files.wfdb_header import Header, SignalLine, parse_header
 from ecgfm_connectors.leads import Lead, from_label
 from ecgfm_connectors.patient import Patient, Sex
+from ecgfm_connectors.statements.statement import Statement
+from ecgfm_connectors.statements.vocabularies import from_code
 from ecgfm_connectors.times import locate
 from ecgfm_connectors.units import millivolts
 
@@ -47,6 +49,7 @@ def read(content: bytes, context: ReadingContext) -> Contents:
         signal=assembled.signal,
         stored_leads=assembled.stored_leads,
         derived_leads=assembled.derived_leads,
+        coded=_diagnoses(header),
         measurements=ages.measurement(_comment(header, "age"), "a"),
         findings=(*findings, *assembled.findings),
     )
@@ -167,6 +170,12 @@ def _acquired(header: Header, context: ReadingContext, findings: list[Finding]) 
 def _sex(header: Header) -> Sex:
     letter = _comment(header, "sex")[:1].upper()
     return "M" if letter == "M" else "F" if letter == "F" else "U"
+
+
+def _diagnoses(header: Header) -> tuple[Statement, ...]:
+    """SNOMED CT codes of the comment `Dx:`, as the PhysioNet/CinC challenges write them."""
+    codes = [word.strip() for word in _comment(header, "dx").split(",")]
+    return tuple(from_code("SNOMED", code) for code in dict.fromkeys(codes) if code.isdigit())[:500]
 
 
 def _comment(header: Header, key: str) -> str:

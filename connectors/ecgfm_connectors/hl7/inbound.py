@@ -25,6 +25,8 @@ from ecgfm_connectors.outcomes import reading as outcomes
 from ecgfm_connectors.outcomes.order import Order as OutcomeOrder
 from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.people import are_two_people, contradict, differences, share_a_number
+from ecgfm_connectors.statements.statement import Statement
+from ecgfm_connectors.statements.vocabularies import SCHEMES, from_code
 from ecgfm_connectors.times import acquired_at, parse_timestamp
 
 ReadEmbedded = Callable[[bytes, ReadingContext], Contents]
@@ -245,6 +247,7 @@ def _enrich(
         order_id=order_id(parsed, group),
         corrects=_status(obx) == "C",
         statements=ecg.statements or statements,
+        coded=ecg.coded or _coded(group.observations),
         measurements=ecg.measurements or measurements,
         findings=ecg.findings + findings,
         test_data=ecg.test_data or parsed.msh.value(11).upper() in ("T", "D"),
@@ -405,6 +408,16 @@ def _texts(observations: list[Segment]) -> tuple[tuple[str, ...], tuple[tuple[st
         elif kind in ("CE", "CWE", "CNE"):
             statements.append(obx.value(5, 2) or obx.value(5))
     return tuple(statements), tuple(measurements)
+
+
+def _coded(observations: list[Segment]) -> tuple[Statement, ...]:
+    """Statements beside the recording that are codes of a vocabulary that is known here."""
+    found = []
+    for obx in observations:
+        source = SCHEMES.get(obx.value(5, 3).upper()) if obx.value(2).upper() in ("CE", "CWE", "CNE") else None
+        if source:
+            found.append(from_code(source, obx.value(5), obx.value(5, 2)))
+    return tuple(found)
 
 
 def _joined(one: Contents, other: Contents) -> Contents:

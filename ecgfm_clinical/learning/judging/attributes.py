@@ -7,7 +7,7 @@ import numpy as np
 from ecgfm_clinical.ecg.beats import heart_rate
 from ecgfm_clinical.learning.cohort.members import Member
 from ecgfm_clinical.learning.cohort.sources import EcgSource
-from ecgfm_clinical.learning.cohort.statements import AF, PACED, SINUS, from_codes, from_words
+from ecgfm_clinical.learning.cohort.statements import AF, PACED, SINUS, from_statements
 from ecgfm_clinical.learning.cohort.statements import Statements as _Statements
 from ecgfm_connectors.ecg import Ecg
 
@@ -44,7 +44,7 @@ def _rate(ecg: Ecg) -> str:
 
 
 def _rhythm(member: Member) -> str:
-    found = from_codes(member.row.codes) or from_words(member.row.statements)
+    found = from_statements(member.row.codes, member.row.statements)
     if found is None:
         return UNKNOWN
     for label, name in ((PACED, "paced"), (AF, "atrial fibrillation"), (SINUS, "sinus")):

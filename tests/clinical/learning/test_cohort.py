@@ -10,7 +10,7 @@ import pytest
 from ecgfm_clinical.learning.cohort.building import build
 from ecgfm_clinical.learning.cohort.labelling import Given, Labelled, Labelling, RaisedTroponin, ReducedLvef, usable
 from ecgfm_clinical.learning.cohort.members import SPLITS, Cohort, CohortRules, split_of
-from ecgfm_clinical.learning.cohort.statements import Statements, from_codes, from_words
+from ecgfm_clinical.learning.cohort.statements import Statements, from_codes, from_statements, from_words
 from ecgfm_clinical.learning.documents import plain
 from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeRow
 
@@ -286,6 +286,22 @@ def test_what_a_coding_system_cannot_say_is_not_known() -> None:
 )
 def test_the_words_of_a_cart(statements: tuple[str, ...], expected: set[str]) -> None:
     assert labels_named(from_words(statements)) == expected
+
+
+@pytest.mark.parametrize(
+    ("codes", "statements", "expected"),
+    [
+        (("MUSE:PaceSpikes",), ("Undetermined rhythm",), {"Electronic pacemaker"}),
+        (("SNOMED:164854000",), ("Vorhofflimmern",), {"Atrial fibrillation"}),
+        (("Minnesota:6-8", "Minnesota:7-1-1"), (), {"Electronic pacemaker", "Left bundle branch block"}),
+        ((), ("Sinusrhythmus", "Kein Infarkt", "Kein Schrittmacher"), {"Sinus rhythm"}),
+        ((), ("Rytm ze stymulatora komorowego",), {"Electronic pacemaker"}),
+    ],
+)
+def test_codes_marks_and_words_together(
+    codes: tuple[str, ...], statements: tuple[str, ...], expected: set[str]
+) -> None:
+    assert labels_named(from_statements(codes, statements)) == expected
 
 
 def test_a_cart_that_wrote_nothing_gives_no_label() -> None:

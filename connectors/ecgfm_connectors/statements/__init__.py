@@ -1,0 +1,1 @@
+"""What devices say of an ECG, as data: one small vocabulary for codes and words of every maker."""
