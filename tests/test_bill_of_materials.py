@@ -37,7 +37,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_lock_names_what_is_installed_and_nothing_else(written: Path) -> None:
     lines = (written / "lock.txt").read_text(encoding="utf-8").splitlines()
     pinned = dict(line.split("==") for line in lines)
-    assert {"numpy", "torch", "pydicom", "pynetdicom", "hl7apy", "sqlalchemy", "wfdb", "onnx"} <= set(pinned)
+    assert {"numpy", "torch", "pydicom", "pynetdicom", "hl7apy", "sqlalchemy", "apscheduler", "wfdb", "onnx"} <= set(
+        pinned
+    )
     assert not {"pytest", "ruff", "mypy", "ecgfm-clinical"} & set(pinned)
     assert all(version(name) == exact for name, exact in pinned.items())
     assert all(re.fullmatch(r"[a-z0-9-]+==[\w.+!]+", line) for line in lines)

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 OURS = {"ecgfm", "ecgfm_connectors", "ecgfm_clinical"}
 FORBIDDEN = {
     ROOT / "model" / "ecgfm": {"ecgfm_connectors", "ecgfm_clinical", "pydicom", "pynetdicom", "hl7apy", "sqlalchemy"},
-    ROOT / "connectors" / "ecgfm_connectors": {"ecgfm", "ecgfm_clinical", "torch", "sqlalchemy"},
+    ROOT / "connectors" / "ecgfm_connectors": {"ecgfm", "ecgfm_clinical", "torch", "sqlalchemy", "apscheduler"},
     ROOT / "ecgfm_clinical": {"pydicom", "pynetdicom", "hl7apy", "torch"},
 }
 STAGES = ("ingest", "scoring", "reporting")
@@ -147,7 +147,7 @@ def loaded_by(code: str) -> set[str]:
         ("import ecgfm_connectors.reading", {"torch", "sqlalchemy", "hl7apy"}),
         (  # what `status` and `show` load
             "import ecgfm_clinical.cli.look, ecgfm_clinical.operate.story, ecgfm_clinical.wiring, ecgfm_clinical.staging.store",
-            {"scipy", "torch", "alembic", "hl7apy", "pydicom", "matplotlib"},
+            {"scipy", "torch", "alembic", "hl7apy", "pydicom", "matplotlib", "apscheduler"},
         ),
         ("import ecgfm_clinical.pipeline.scoring, ecgfm_clinical.wiring", {"hl7apy", "pynetdicom"}),
         (

@@ -152,7 +152,7 @@ def test_no_extra_mixes_the_two_onnx_runtimes() -> None:
 
 def test_what_the_project_is_built_on_has_its_part() -> None:
     base = {re.split(r"[^\w-]", line)[0] for line in PROJECT["dependencies"]}
-    assert {"numpy", "pydicom", "pynetdicom", "hl7apy", "sqlalchemy"} <= base
+    assert {"numpy", "pydicom", "pynetdicom", "hl7apy", "sqlalchemy", "apscheduler"} <= base
     assert "torch" in brought("score")
     assert "wfdb" in brought("train")
     assert "onnx" in brought("onnx")

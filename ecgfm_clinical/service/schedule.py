@@ -1,16 +1,20 @@
-"""What each scheduled task does: one pull of a Source, one scoring batch.
+"""When each task starts, by APScheduler 3.x with its jobs in memory, and what the pull of a Source does.
 
-What must survive a restart (cursors, the lease that makes one process the leader) is in the staging store. A run that is
-late runs once, never twice at a time.
+The jobs are rebuilt from the settings at every start, so nothing pickled lies in a database. What must survive a restart
+(cursors, the lease that makes one process the leader) is in the staging store. A run that is late runs once, never twice
+at a time: the schedule only wakes the thread of a task, which is watched (`watch`).
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
 
 from ecgfm_clinical import log
-from ecgfm_clinical.service.worker import Beat
+from ecgfm_clinical.service.worker import Beat, Worker
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Disposition, Handler, PullReport, Received, Source, Verdict
 from ecgfm_connectors.errors import ConnectorError
@@ -26,6 +30,16 @@ class Task:
     every: timedelta
     run: Callable[[], int | None]
     beat: Beat = field(default_factory=Beat)
+
+
+def build(workers: Iterable[tuple[Task, Worker]]) -> BackgroundScheduler:
+    """A scheduler, not yet started, that wakes each worker every `every` of its task."""
+    # Times are in UTC: a wall clock that summer time moves neither skips a run nor repeats one.
+    scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None})
+    for task, worker in workers:
+        trigger = IntervalTrigger(seconds=task.every.total_seconds(), timezone=UTC)
+        scheduler.add_job(worker.wake, trigger, id=task.name, name=task.name)
+    return scheduler
 
 
 def pull(source: Source, handle: Handler, store: Store, *, now: datetime) -> PullReport:

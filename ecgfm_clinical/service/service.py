@@ -87,6 +87,9 @@ class Service:
             self._replace()
             for task in tasks:
                 self._start_task(task, undo)
+            scheduler = schedule.build(zip(tasks, self._workers, strict=True))
+            scheduler.start()
+            undo.callback(scheduler.shutdown, wait=False)
             watch = Watch(
                 self._workers,
                 self._listeners,

@@ -1,7 +1,8 @@
 """A loop in a thread: do a step, do the next at once while there is work, else wait; end when the stop event is set.
 
-Each task of the service has a thread of its own, so that none waits for another, and waits by the monotonic clock, so that
-a wall clock that is set forth or back neither skips a run nor puts it off for years.
+Each task of the service has a thread of its own, so that none waits for another. The schedule wakes it when it is due; it
+wakes by the monotonic clock as well, so that a wall clock that is set forth or back, or a schedule that died, neither
+skips a run nor puts it off for years.
 """
 
 import logging
@@ -52,7 +53,9 @@ class Health:
 
 
 class Worker:
-    """Runs `step` until stopped. `step` returns how much it did; after 0 or None the loop waits `every`."""
+    """Runs `step` until stopped. `step` returns how much it did; after 0 or None the loop waits until it is woken, or
+    `every` has passed.
+    """
 
     def __init__(
         self, name: str, step: Callable[[], int | None], *, stop: Event, every: timedelta, beat: Beat | None = None
@@ -63,6 +66,7 @@ class Worker:
         self._every = every.total_seconds()
         self._beat = beat or Beat()
         self._thread: Thread | None = None
+        self._due = Event()
         self._failures = 0
         self._deaths = 0
         self._error = ""
@@ -76,10 +80,15 @@ class Worker:
         self._thread = Thread(target=self._run, name=self.name, daemon=True)
         self._thread.start()
 
+    def wake(self) -> None:
+        """The next step is due now; one that is under way ends first, and however often it was due meanwhile, it runs once."""
+        self._due.set()
+
     def join(self, timeout: float | None = None) -> bool:
         """Wait for the step under way, after the stop event is set; False where it did not end in `timeout` seconds."""
         if self._thread is None:
             return True
+        self._due.set()
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
@@ -98,8 +107,10 @@ class Worker:
     def _run(self) -> None:
         try:
             while not self._stop.is_set():
+                self._due.clear()
                 if not self._once():
-                    self._stop.wait(self._wait())
+                    # After failures it waits its time out, whatever the schedule says.
+                    (self._stop if self._failures > 1 else self._due).wait(self._wait())
         except BaseException as error:  # noqa: BLE001  not even SystemExit of a library may end a task in silence; the watch starts it again
             self._error = type(error).__name__
             log.event("task.died", logging.ERROR, task=self.name, error=self._error)
@@ -125,7 +136,7 @@ class Worker:
         self._failures, self._error = self._failures + 1, error
 
     def _wait(self) -> float:
-        """Longer after each failure in a row, so that a step that always fails neither fills the log nor the machine."""
+        """By the monotonic clock; longer after each failure in a row, so that a step that always fails fills no log."""
         if self._failures < 2:
             return self._every
         return max(self._every, min(LONGEST_WAIT, 2.0 ** min(self._failures, 10)))
