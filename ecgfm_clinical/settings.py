@@ -293,7 +293,10 @@ class _Results(_Part):
     sending_facility: str = Field(default="", description="MSH-4; site.name where empty")
     receiving_application: str = ""
     receiving_facility: str = ""
-    filler_namespace: str = Field(default="ECGFM", description="OBR-3.2")
+    filler_namespace: str = Field(
+        default="ECGFM",
+        description="OBR-3.2, who gave our number; one of its own for each installation that sends to one receiver",
+    )
     charset: str = Field(default="UNICODE UTF-8", description="MSH-18, HL7 table 0211")
     accept_ack: AckCondition = Field(default="", description="MSH-15; both empty is the original mode")
     application_ack: AckCondition = Field(default="", description="MSH-16")

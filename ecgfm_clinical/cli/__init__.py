@@ -11,11 +11,13 @@ from ecgfm_clinical.cli import (
     corrections,
     demo,
     failure,
+    held,
     learn,
     look,
     model,
     operate,
     outcomes,
+    patients,
     pretrain,
     registry,
     replay,
@@ -70,6 +72,8 @@ model.app.command("from-checkpoint")(pretrain.from_checkpoint)
 registry.add_to(model.app)
 app.add_typer(model.app, name="model")
 app.add_typer(outcomes.app, name="outcomes")
+app.add_typer(patients.app, name="patient")
+app.add_typer(held.app, name="held")
 app.add_typer(care.store_app, name="store")
 
 

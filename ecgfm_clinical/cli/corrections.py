@@ -5,16 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ecgfm_clinical.cli import asking
 from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, say, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ecgfm_clinical.staging.records import Told
+    from ecgfm_clinical.staging.store import Store
     from ecgfm_connectors.patient import Patient
-
-ReasonOption = Annotated[str, typer.Option(help="Why, for the audit trail; without patient data.")]
-YesOption = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
 
 
 def withdraw(
@@ -27,8 +26,8 @@ def withdraw(
         bool,
         typer.Option("--delete", help="Delete (OBX-11 = D) what never should have been, instead of withdrawing it."),
     ] = False,
-    reason: ReasonOption = "",
-    yes: YesOption = False,
+    reason: asking.ReasonOption = "",
+    yes: asking.YesOption = False,
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -71,8 +70,9 @@ def correct(
             help="Asks for AUTHORITY|TYPE|NUMBER of the right one, as in `TESTHOSP|MR|4711`, on standard input.",
         ),
     ] = False,
-    reason: ReasonOption = "",
-    yes: YesOption = False,
+    force: asking.ForceOption = False,
+    reason: asking.ReasonOption = "",
+    yes: asking.YesOption = False,
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -81,16 +81,20 @@ def correct(
     With --wrong-patient: the result is withdrawn from the patient it went to and sent to the right one, in this order. Name
     and birth date of the right patient are taken from the ADT messages the store has seen; the old ones are not carried
     over. The number is asked for and never an argument: arguments are seen by everyone on the machine and kept by shells.
+    Both people are named before anything is done; a number that nothing here ever named is refused unless --force.
     """
     from ecgfm_clinical import liveness
     from ecgfm_clinical.operate import correction
     from ecgfm_clinical.operate.story import find_ecg
+    from ecgfm_connectors.patient import Patient
 
     with opened(settings) as (read, store):
         ecg_id = find_ecg(store, ecg)
-        right = (
-            _patient(typer.prompt("AUTHORITY|TYPE|NUMBER of the right patient", err=True)) if wrong_patient else None
-        )
+        right = None
+        if wrong_patient:
+            right = Patient(identifiers=(asking.known_number("of the right patient", read, store, force=force),))
+            if not as_json:
+                _name_both(store, ecg_id, right, shown=not yes)
         if not _agreed(store.results.told(ecg_id=ecg_id), "corrected", yes=yes, quiet=as_json):
             raise typer.Exit(1)
         done = correction.correct(
@@ -101,23 +105,23 @@ def correct(
         say("The ECG is judged again, for age, sex and patient are part of the judgement; its result then follows.")
 
 
-def _patient(text: str) -> "Patient":
-    from ecgfm_clinical.errors import InputError
-    from ecgfm_connectors.patient import Identifier, Patient
+def _name_both(store: "Store", ecg_id: int, right: "Patient", *, shown: bool) -> None:
+    """Whose the recording is now and whose it would be: named only on the screen of someone who is asked."""
+    from ecgfm_clinical.ecg.inspection import MASK
+    from ecgfm_clinical.operate import people
 
-    parts = [part.strip() for part in text.split("|")]
-    if len(parts) != 3 or not all(parts):
-        raise InputError("a patient is AUTHORITY|TYPE|NUMBER, all three: a bare number may be somebody else's")
-    return Patient(identifiers=(Identifier(authority=parts[0], type=parts[1], value=parts[2]),))
+    now = store.ecgs.story(ecg_id).recording.patient
+    say(f"ECG {ecg_id} belongs to  {people.named(now) if shown else MASK}")
+    say(f"ECG {ecg_id} goes to     {people.described(store.identities.show(right.identifiers[0]), shown=shown)}")
 
 
 def _agreed(standing: "Iterable[Told]", what: str, *, yes: bool, quiet: bool) -> bool:
     """Show what would be touched and ask, unless told not to."""
     standing = list(standing)
     for one in () if quiet else standing:
-        sent = "sent" if one.may_have_left else "not sent yet"
+        sent = "sent, or perhaps" if one.may_have_left else "not sent yet"
         say(
-            f"ECG {one.ecg_id} to {one.destination}: {one.kind}, {one.state.value}, {sent}, by {one.model}, {one.control_id}"
+            f"ECG {one.ecg_id} to {one.destination}: {one.kind}, {one.state.word}, {sent}, by {one.model}, {one.control_id}"
         )
     if not quiet:
         say(f"{len(standing)} results of {len({one.ecg_id for one in standing})} ECGs would be {what}")

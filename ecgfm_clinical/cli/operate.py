@@ -157,10 +157,10 @@ def send(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
             while batch := reporter.run_batch():
                 taken += batch
         backlog = store.questions.backlog().destinations.values()
-    waiting, dead = sum(one.waiting + one.running for one in backlog), sum(one.dead for one in backlog)
+    waiting, set_aside = sum(one.waiting + one.running for one in backlog), sum(one.dead for one in backlog)
     if as_json:
-        write_json({"messages": taken, "waiting": waiting, "dead": dead})
+        write_json({"messages": taken, "waiting": waiting, "set_aside": set_aside})
     else:
-        say(f"{taken} messages taken, {waiting} still waiting, {dead} refused by their destination")
-    if waiting or dead:
+        say(f"{taken} messages taken, {waiting} still waiting, {set_aside} set aside")
+    if waiting or set_aside:
         raise typer.Exit(1)

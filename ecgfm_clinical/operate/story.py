@@ -1,5 +1,6 @@
 """The output of `status` and `show`: the store's bookkeeping, as a document for programs and as text for people."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
@@ -7,30 +8,35 @@ from typing import TYPE_CHECKING, Any
 
 from ecgfm_clinical.ecg.inspection import MASK, describe
 from ecgfm_clinical.errors import NotFound
+from ecgfm_clinical.operate import people
 
 if TYPE_CHECKING:
-    from ecgfm_clinical.staging.records import Counts, EcgStory, MessageStory, Scoring
+    from ecgfm_clinical.staging.records import Backlog, Counts, EcgStory, MessageStory, RecordingStory, Scoring
     from ecgfm_clinical.staging.store import Store
+    from ecgfm_connectors.patient import Patient
 
 
 def status_of(
     store: "Store", *, now: datetime, since: datetime | None = None, until: datetime | None = None
 ) -> dict[str, Any]:
-    """The state of the installation; the ECGs counted are those received in [since, until). `needs_attention` is true
-    where something waits for a person.
+    """The state of the installation; the ECGs counted are those received in [since, until).
+
+    `needs_person` holds everything that waits for a person, and `count` of it; `needs_attention`: whether there is any.
     """
     table, backlog = store.questions.count_table(since=since, until=until), store.questions.backlog()
     displaced = store.home.displaced()
     destinations = {
         name: {
             "waiting": one.waiting + one.running,
-            "refused": one.dead,
+            "set_aside": {why.value: number for why, number in sorted(one.set_aside.items())},
+            "set_aside_in_doubt": one.set_aside_in_doubt,
             "oldest_seconds": _age(one.oldest, now),
             "state": (stands := store.destinations.status(name, now=now)).state.value,
             "out_of_reach_seconds": _age(stands.since, now),
         }
         for name, one in backlog.destinations.items()
     }
+    needs = _needs_person(store, backlog, displaced)
     return {
         "ecgs": asdict(table.total),
         "by_source": {name: asdict(counts) for name, counts in table.by_source.items()},
@@ -46,9 +52,25 @@ def status_of(
         "outcomes": [asdict(one) for one in store.outcomes.counts()],
         "model": _models(store),
         "displaced": displaced,
-        "needs_attention": bool(
-            displaced or backlog.jobs_failed or any(one["refused"] for one in destinations.values())
-        ),
+        "needs_person": needs,
+        "needs_attention": needs["count"] > 0,
+    }
+
+
+def _needs_person(store: "Store", backlog: "Backlog", displaced: str | None) -> dict[str, Any]:
+    """Everything that waits for a person, by kind."""
+    aside: Counter[str] = Counter()
+    for one in backlog.destinations.values():
+        aside.update({why.value: number for why, number in one.set_aside.items()})
+    held, mismatches = store.questions.held(), len(store.questions.payloads_to_see_to())
+    return {
+        "count": sum(held.values()) + aside.total() + backlog.jobs_failed + mismatches + bool(displaced),
+        "held": held,
+        "set_aside": dict(sorted(aside.items())),
+        "set_aside_in_doubt": sum(one.set_aside_in_doubt for one in backlog.destinations.values()),
+        "failed_score_jobs": backlog.jobs_failed,
+        "patient_mismatches": mismatches,
+        "displaced": bool(displaced),
     }
 
 
@@ -93,7 +115,10 @@ def _status_lines(found: dict[str, Any]) -> Iterator[str]:
     yield f"score jobs      {scoring['waiting']} waiting, {scoring['running']} running, {scoring['failed']} failed"
     for name, one in found["destinations"].items():
         oldest = f", oldest {one['oldest_seconds']:.0f} s" if one["oldest_seconds"] is not None else ""
-        yield f"to {name:12} {one['waiting']} messages waiting{oldest}, {one['refused']} refused by the receiver"
+        aside = one["set_aside"]
+        reasons = ", ".join(f"{number} {why}" for why, number in aside.items())
+        set_aside = f"{sum(aside.values())} set aside" + (f" ({reasons})" if aside else "")
+        yield f"to {name:12} {one['waiting']} messages waiting{oldest}, {set_aside}"
         if one["state"] != "closed":
             yield f"  {name:13} can't be reached for {one['out_of_reach_seconds']:.0f} s; all messages follow its first answer"
     if found["displaced"]:
@@ -104,8 +129,26 @@ def _status_lines(found: dict[str, Any]) -> Iterator[str]:
     for one in found["outcomes"]:
         what = f"left out: {one['reason']}" if one["reason"] else "taken"
         yield f"outcomes        {one['source']}: {one['number']} × {one['kind']} {one['code']} {what}"
-    if found["needs_attention"]:
-        yield "A person must look: failed score jobs or refused messages, see `ecgfm-clinical show ECG` and the runbook."
+    yield from _needs_lines(found["needs_person"])
+
+
+def _needs_lines(needs: dict[str, Any]) -> Iterator[str]:
+    """What waits for a person, and the command that shows each."""
+    if not needs["count"]:
+        return
+    yield f"A person must look at {needs['count']}:"
+    for question, number in needs["held"].items():
+        yield f"  {number} × {question}, held: `ecgfm-clinical held list`"
+    for why, number in needs["set_aside"].items():
+        yield f"  {number} × message set aside, {why}: `ecgfm-clinical replay --dead --list`"
+    if needs["set_aside_in_doubt"]:
+        yield f"    {needs['set_aside_in_doubt']} of these messages may have left all the same: the receiver may hold them"
+    if needs["failed_score_jobs"]:
+        yield f"  {needs['failed_score_jobs']} × ECG whose scoring failed: `ecgfm-clinical show ECG`"
+    if needs["patient_mismatches"]:
+        yield f"  {needs['patient_mismatches']} × payload refused, for it names two patients: `ecgfm-clinical held list`"
+    if needs["displaced"]:
+        yield "  the store lies elsewhere than where it last sent from: `ecgfm-clinical store adopt --help`"
 
 
 def _model_lines(found: dict[str, Any]) -> Iterator[str]:
@@ -141,12 +184,28 @@ def story_of(story: "EcgStory", *, phi: bool) -> dict[str, Any]:
             "state": story.job_state.value if story.job_state else "held",
             "errors": [_error(error) for error in story.job_errors],
         },
-        "recording": asdict(story.recording),
+        "recording": _recording(story.recording, phi=phi),
         "scorings": [_scoring(one) for one in story.scorings],
         "messages": [_message(one, phi=phi) for one in story.messages],
         "events": [
             {"at": one.at.isoformat(), "actor": one.actor, "action": one.action, **one.detail} for one in story.events
         ],
+    }
+
+
+def _recording(one: "RecordingStory", *, phi: bool) -> dict[str, Any]:
+    def who(patient: "Patient") -> str:
+        return people.named(patient) if phi else MASK
+
+    return {
+        "recording_id": one.recording_id,
+        "patient": who(one.patient),
+        "versions": [{**asdict(version), "patient": who(version.patient)} for version in one.versions],
+        "patient_named": one.patient_named,
+        "moved": one.moved,
+        "withdrawn": one.withdrawn,
+        "holds": [{**asdict(held), "patients": [who(patient) for patient in held.patients]} for held in one.holds],
+        "results": [{**asdict(result), "patient": who(result.patient)} for result in one.results],
     }
 
 
@@ -165,7 +224,8 @@ def _message(one: "MessageStory", *, phi: bool) -> dict[str, Any]:
         "destination": one.destination,
         "control_id": one.control_id,
         "kind": one.kind,
-        "state": one.state.value,
+        "state": one.state.word,
+        "in_doubt": one.in_doubt,
         "attempts": one.attempts,
         "errors": [_error(error) for error in one.errors],
         "sent_at": one.sent_at.isoformat() if one.sent_at else None,
@@ -220,18 +280,30 @@ def _recording_lines(recording: dict[str, Any], ecg_id: int) -> Iterator[str]:
             yield (
                 f"  version {one['version']}  ECG {one['ecg_id']}, {one['received_at'].isoformat()} "
                 f"from {one['source']} by {one['transport']}, {one['state']}"
+                + ("" if one["same_person"] else f", names another patient {_shown(one['patient'])}".rstrip())
             )
+    own = next(one for one in recording["versions"] if one["ecg_id"] == ecg_id)
+    if not own["same_person"]:
+        yield (
+            "  patient    belongs to another patient than the payload names"
+            + f" {_shown(recording['patient'])}".rstrip()
+        )
     if recording["patient_named"]:
         yield f"  patient    named for the recording, not taken from the payload; moved {recording['moved']} times"
     if recording["withdrawn"]:
         yield f"  withdrawn  {recording['withdrawn']}"
     for one in recording["results"]:
-        yield f"  result     {one['filler']} at {one['destination']}: {one['state']}"
+        yield f"  result     {one['filler']} at {one['destination']}: {one['state']} {_shown(one['patient'])}".rstrip()
     for one in recording["holds"]:
         decided = (
             f"{one['decision']} by {one['decided_by']}: {one['reason']}" if one["decision"] else "waits for a person"
         )
         yield f"  held       {one['hold_id']} {one['question']}, {decided}"
+        yield from (f"    between    {who}" for who in one["patients"] if who != MASK)
+
+
+def _shown(who: str) -> str:
+    return "" if who == MASK else f"({who})"
 
 
 def _score_line(score: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import literal_column, select
 
 from ecgfm_clinical.errors import NotFound
-from ecgfm_clinical.staging import audit, holds, loading, messages, recordings
+from ecgfm_clinical.staging import audit, holds, identity, loading, messages, recordings
 from ecgfm_clinical.staging.attempts import errors_from
 from ecgfm_clinical.staging.codec import findings_from, score_from
 from ecgfm_clinical.staging.database import Database
@@ -29,6 +29,7 @@ from ecgfm_clinical.staging.schema import attempt_error, ecg, message, payload, 
 from ecgfm_clinical.staging.told import state_of
 from ecgfm_clinical.staging.transaction import Reading
 from ecgfm_connectors.base import Received
+from ecgfm_connectors.patient import Patient
 
 
 class Ecgs:
@@ -141,25 +142,17 @@ def _story(reading: Reading, ecg_id: int) -> EcgStory:
 def _recording(reading: Reading, row: Any) -> RecordingStory:
     """Every version of the recording, and what was asked and decided about it."""
     versions = reading.connection.execute(
-        select(ecg.c.ecg_id, ecg.c.version, ecg.c.source, ecg.c.received_at, ecg.c.state, payload.c.transport)
+        select(*ecg.c, payload.c.transport)
         .join(payload, payload.c.payload_id == ecg.c.payload_id)
         .where(ecg.c.recording_id == row.recording_id)
         .order_by(ecg.c.version)
-    )
+    ).all()
     decided = recordings.standing(reading, row.recording_id)
+    belongs_to = recordings.patient_of(reading, versions[-1])
     return RecordingStory(
         recording_id=row.recording_id,
-        versions=tuple(
-            VersionStory(
-                ecg_id=one.ecg_id,
-                version=one.version,
-                source=one.source,
-                transport=one.transport,
-                received_at=one.received_at,
-                state=EcgState(one.state),
-            )
-            for one in versions
-        ),
+        patient=identity.surviving_patient(reading, belongs_to),
+        versions=tuple(_version(reading, one, belongs_to) for one in versions),
         patient_named=decided.patient is not None,
         moved=decided.generation,
         withdrawn=decided.withdrawn,
@@ -168,6 +161,7 @@ def _recording(reading: Reading, row: Any) -> RecordingStory:
                 hold_id=one.hold_id,
                 question=one.question.value,
                 opened_at=one.opened_at,
+                patients=one.patients,
                 decision=one.decision,
                 decided_by=one.decided_by,
                 reason=one.reason,
@@ -178,6 +172,20 @@ def _recording(reading: Reading, row: Any) -> RecordingStory:
     )
 
 
+def _version(reading: Reading, row: Any, belongs_to: Patient) -> VersionStory:
+    own = recordings.own_patient(reading, row)
+    return VersionStory(
+        ecg_id=row.ecg_id,
+        version=row.version,
+        source=row.source,
+        transport=row.transport,
+        received_at=row.received_at,
+        state=EcgState(row.state),
+        patient=own,
+        same_person=recordings.same_person(reading, own, belongs_to),
+    )
+
+
 def _results(reading: Reading, recording_id: int, generation: int) -> Iterator[ResultStory]:
     """Where the result of a recording stands at each receiver, under each number it had there."""
     told_to = select(message.c.destination).where(message.c.recording_id == recording_id).distinct()
@@ -185,7 +193,11 @@ def _results(reading: Reading, recording_id: int, generation: int) -> Iterator[R
         sent = messages.told_so_far(reading, recording_id, destination)
         for filler in dict.fromkeys(one.filler for one in sent):
             state = state_of(sent, filler, generation=generation)
-            yield ResultStory(destination=destination, filler=filler, state=state.value)
+            last = max(one.message_id for one in sent if one.filler == filler)
+            told = reading.connection.execute(select(message).where(message.c.message_id == last)).one()
+            version = recordings.version(reading, told.ecg_id)
+            filed = messages.filed_as(reading, told, version)
+            yield ResultStory(destination=destination, filler=filler, state=state.value, patient=filed)
 
 
 def _with_signal_if_kept(reading: Reading, ecg_id: int) -> Any:
@@ -210,6 +222,7 @@ def _message_story(reading: Reading, row: Any, body: bytes | None) -> MessageSto
         control_id=row.control_id,
         kind=row.kind,
         state=MessageState(row.state),
+        in_doubt=row.in_doubt > 0 and row.state != MessageState.ACKNOWLEDGED.value,
         body=body,
         attempts=row.attempts,
         errors=messages.errors(reading, row.message_id),

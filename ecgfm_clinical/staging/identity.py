@@ -233,7 +233,12 @@ def keep_demographics(tx: Transaction, known: Patient) -> None:
 def demographics(connection: Connection, keyring: Keyring, key: str) -> Patient | None:
     """What ADT messages last said about the patient with this key."""
     row: Any = connection.execute(select(patient).where(patient.c.patient_key == key)).first()
-    return row and codec.patient_from(json.loads(seals.PATIENT.open(keyring, row)))
+    return row and described_in(keyring, row)
+
+
+def described_in(keyring: Keyring, row: Any) -> Patient:
+    """The patient in one row of demographics."""
+    return codec.patient_from(json.loads(seals.PATIENT.open(keyring, row)))
 
 
 def keys_of(tx: Reading, identifiers: Iterable[Identifier]) -> Iterator[str]:

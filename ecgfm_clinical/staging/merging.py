@@ -14,13 +14,14 @@ from sqlalchemy import and_, or_, select, update
 from ecgfm_clinical.staging import holds, identity, messages, recordings, results
 from ecgfm_clinical.staging.holds import Question
 from ecgfm_clinical.staging.private import private_of
-from ecgfm_clinical.staging.schema import ecg, message, outcome, patient
+from ecgfm_clinical.staging.schema import ecg, ecg_identity, identity_alias, message, outcome, patient
 from ecgfm_clinical.staging.told import SentMessage, standing
 from ecgfm_clinical.staging.transaction import Reading, Transaction
 from ecgfm_connectors.contents import Addition, IdentityEvent, Link, Merge, Move
 from ecgfm_connectors.patient import Identifier
 
 OPERATOR = "operator"  #: trigger of what a person does here
+_UNSENT = (message.c.state.in_(("waiting", "running")), message.c.in_doubt == 0)  #: certainly no bytes ever left
 
 
 def record(tx: Transaction, payload_id: int | None, event: IdentityEvent) -> None:
@@ -30,7 +31,7 @@ def record(tx: Transaction, payload_id: int | None, event: IdentityEvent) -> Non
         case Merge():
             _merge(tx, payload_id, event)
         case Addition():
-            _unmerge(tx, payload_id, event.identifier, event.event)
+            unmerge(tx, payload_id, event.identifier, event.event)
         case Link(linked=True):
             identity.link(tx, event.first, event.second, trigger=event.event, payload_id=payload_id)
             tx.note("identity.linked", payload_id=payload_id, trigger=event.event)
@@ -45,12 +46,13 @@ def _merge(tx: Transaction, payload_id: int | None, event: Merge) -> None:
     if done is None:
         return
     sent = _sent_under(tx, done.retired)
-    moved = _follow(tx, done.retired)
+    moved = _follow(tx, done.retired) + _follow_further(tx, done.survivor)
     tx.note("identity.merged", payload_id=payload_id, trigger=event.event, moved=_listed(moved), sent=_listed(sent))
     _rearrange(tx, done.rearranged, event.event)
 
 
-def _unmerge(tx: Transaction, payload_id: int | None, identifier: Identifier, trigger: str) -> None:
+def unmerge(tx: Transaction, payload_id: int | None, identifier: Identifier, trigger: str) -> None:
+    """The identity is in use again, with all that follows from it; identities are locked."""
     rearranged = identity.unmerge(tx, identifier, trigger=trigger, payload_id=payload_id)
     if rearranged:
         tx.note("identity.unmerged", payload_id=payload_id, trigger=trigger)
@@ -60,7 +62,7 @@ def _unmerge(tx: Transaction, payload_id: int | None, identifier: Identifier, tr
 def _unlink(tx: Transaction, payload_id: int | None, event: Link) -> None:
     retired = identity.merged_pair(tx, event.first, event.second)
     if retired is not None:
-        _unmerge(tx, payload_id, retired, event.event)
+        unmerge(tx, payload_id, retired, event.event)
     elif identity.unlink(tx, event.first, event.second, trigger=event.event, payload_id=payload_id):
         tx.note("identity.unlinked", payload_id=payload_id, trigger=event.event)
 
@@ -93,10 +95,28 @@ def _follow(tx: Transaction, key: str) -> list[int]:
     return anew
 
 
+def _follow_further(tx: Transaction, survivor: str) -> list[int]:
+    """Unsent messages that name a number retired into `survivor` beside the number under which they are filed."""
+    rows = tx.connection.execute(
+        select(message, ecg_identity.c.identity_key)
+        .join(ecg_identity, ecg_identity.c.ecg_id == message.c.ecg_id)
+        .join(identity_alias, identity_alias.c.retired_key == ecg_identity.c.identity_key)
+        .where(*_UNSENT)
+        .order_by(message.c.message_id)
+    ).all()
+    anew = {row.message_id: row for row in rows if identity.resolve(tx.connection, row.identity_key) == survivor}
+    for row in anew.values():
+        messages.recompose(tx, row)
+    return list(anew)
+
+
 def _rearrange(tx: Transaction, keys: frozenset[str], trigger: str) -> None:
     """These keys have another survivor: their recordings' unsent messages follow, and what was sent is looked at."""
     if not keys:
         return
+    further = select(ecg_identity.c.ecg_id).where(ecg_identity.c.identity_key.in_(sorted(keys)))
+    for row in tx.connection.execute(select(message).where(*_UNSENT, message.c.ecg_id.in_(further))).all():
+        messages.recompose(tx, row)
     rows = tx.connection.execute(
         select(ecg)
         .where(ecg.c.patient_key.in_(sorted(keys)), ecg.c.ecg_id == ecg.c.recording_id)
@@ -115,12 +135,7 @@ def _rearrange(tx: Transaction, keys: frozenset[str], trigger: str) -> None:
 def _recompose_unsent(tx: Transaction, recording_id: int) -> None:
     rows = tx.connection.execute(
         select(message)
-        .where(
-            message.c.recording_id == recording_id,
-            message.c.state.in_(("waiting", "running")),
-            message.c.in_doubt == 0,
-            message.c.kind.in_(("F", "C")),
-        )
+        .where(message.c.recording_id == recording_id, message.c.kind.in_(("F", "C")), *_UNSENT)
         .order_by(message.c.message_id)
     ).all()
     for row in rows:

@@ -1,12 +1,13 @@
 """Questions about the whole store that change nothing: the sum of all ECGs, the backlog, what waits for a person."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import and_, func, literal_column, select
+from sqlalchemy import and_, func, literal_column, select, update
 
+from ecgfm_clinical.errors import NotFound
 from ecgfm_clinical.staging import messages
 from ecgfm_clinical.staging.attempts import RUNNING, WAITING
 from ecgfm_clinical.staging.database import Database
@@ -19,10 +20,16 @@ from ecgfm_clinical.staging.records import (
     DestinationBacklog,
     EcgState,
     MessageState,
+    PayloadToSeeTo,
     SetAside,
+    WhySetAside,
 )
-from ecgfm_clinical.staging.schema import ecg, message, payload, score, score_job, tally
+from ecgfm_clinical.staging.schema import attempt_error, ecg, hold, message, payload, score, score_job, tally
 from ecgfm_clinical.staging.transaction import ALL_TIME, Reading
+from ecgfm_connectors.base import Disposition
+
+#: Finding on a refused payload that a person has looked at.
+SEEN = "seen-by-a-person"
 
 Cell = tuple[str, str, str]  # source, head ('' = the ECG itself), state
 
@@ -77,6 +84,37 @@ class Questions:
         """Everything unfinished or given up, with the age of the oldest; reads only unfinished rows."""
         with self._database.reading() as ask:
             return _backlog(ask)
+
+    def held(self) -> dict[str, int]:
+        """Open questions about recordings, by what is asked."""
+        query = select(hold.c.question, func.count().label("n")).where(hold.c.decision.is_(None))
+        with self._database.reading() as ask:
+            rows = ask.connection.execute(query.group_by(hold.c.question).order_by(hold.c.question))
+            return {row.question: row.n for row in rows}
+
+    def payloads_to_see_to(self) -> list[PayloadToSeeTo]:
+        """Refused payloads that speak of two patients and that nobody has looked at, oldest first."""
+        columns = (payload.c[name] for name in PayloadToSeeTo.__dataclass_fields__)
+        query = (
+            select(*columns, payload.c.findings)
+            .where(literal_column("payload.disposition <> 'staged'"), payload.c.code == "patient-mismatch")
+            .order_by(payload.c.payload_id)
+        )
+        with self._database.reading() as ask:
+            rows = ask.connection.execute(query).mappings().all()
+        unseen = [dict(row) for row in rows if not any(one["code"] == SEEN for one in row["findings"])]
+        return [PayloadToSeeTo(**{name: one[name] for name in one if name != "findings"}) for one in unseen]
+
+    def payload_seen(self, payload_id: int, *, reason: str, now: datetime, actor: str) -> None:
+        """A person has looked at such a payload: it needs nobody any more. Raises NotFound."""
+        with self._database.writing(now, actor) as tx:
+            mine = payload.c.payload_id == payload_id
+            row = tx.connection.execute(select(payload).where(mine, payload.c.code == "patient-mismatch")).first()
+            if row is None or row.disposition == Disposition.STAGED.value:
+                raise NotFound(f"no payload {payload_id} was refused for naming two patients; see `held list`")
+            findings = [*row.findings, {"code": SEEN, "text": "a person has looked at it"}]
+            tx.connection.execute(update(payload).where(mine).values(findings=findings))
+            tx.note("payload.seen", payload_id=payload_id, reason=reason)
 
     def dead_letters(self, *, destination: str | None = None) -> list[DeadLetter]:
         """Messages that wait for a person, oldest first."""
@@ -216,7 +254,44 @@ def _destinations(reading: Reading) -> dict[str, DestinationBacklog]:
             one[row.state] = row.n
             if row.state != MessageState.DEAD.value:
                 one["oldest"] = min(filter(None, (one["oldest"], row.oldest)))
+    for destination, why, in_doubt, n in _set_aside(reading):
+        one = found[destination]
+        one.setdefault("set_aside", Counter())[why] += n
+        one["set_aside_in_doubt"] = one.get("set_aside_in_doubt", 0) + (n if in_doubt else 0)
     return {name: DestinationBacklog(**one) for name, one in sorted(found.items())}
+
+
+def _set_aside(reading: Reading) -> Iterator[tuple[str, WhySetAside, bool, int]]:
+    """Messages set aside, by destination, reason, and whether they may have left."""
+    newest = (
+        select(attempt_error.c.message_id, func.max(attempt_error.c.error_id).label("error_id"))
+        .join(message, message.c.message_id == attempt_error.c.message_id)
+        .where(literal_column("message.state = 'dead'"))
+        .group_by(attempt_error.c.message_id)
+        .subquery()
+    )
+    unwritten, in_doubt = message.c.body_sha256.is_(None), message.c.in_doubt > 0
+    rows = reading.connection.execute(
+        select(
+            message.c.destination,
+            attempt_error.c.kind,
+            unwritten.label("unwritten"),
+            in_doubt.label("in_doubt"),
+            func.count().label("n"),
+        )
+        .outerjoin(newest, newest.c.message_id == message.c.message_id)
+        .outerjoin(attempt_error, attempt_error.c.error_id == newest.c.error_id)
+        .where(literal_column("message.state = 'dead'"))
+        .group_by(message.c.destination, attempt_error.c.kind, unwritten, in_doubt)
+    )
+    for row in rows:
+        yield row.destination, _why_set_aside(row.kind, bool(row.unwritten)), bool(row.in_doubt), row.n
+
+
+def _why_set_aside(last_error: str | None, unwritten: bool) -> WhySetAside:
+    if unwritten:
+        return WhySetAside.UNWRITTEN
+    return WhySetAside.REFUSED if last_error in ("AE", "AR", "CE", "CR") else WhySetAside.SPENT
 
 
 def _dead_letter(reading: Reading, row: Any) -> DeadLetter:

@@ -1,6 +1,6 @@
 """The frozen values that go into and come out of the staging store."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -8,6 +8,7 @@ from typing import Literal, NoReturn
 
 from ecgfm_clinical.errors import StoreError
 from ecgfm_connectors.ecg import Ecg, Finding
+from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.result import Ack
 
 
@@ -30,13 +31,26 @@ class JobState(StrEnum):
 
 
 class MessageState(StrEnum):
-    """Where an outgoing message stands."""
+    """Where an outgoing message stands, by the values in the database; `word` is what people and programs are told."""
 
     WAITING = "waiting"  #: to be composed and sent, or sent again
     RUNNING = "running"  #: a sender holds its lease
     ACKNOWLEDGED = "acknowledged"  #: AA (or CA, where that is all the site gives)
-    DEAD = "dead"  #: refused for its content: a person must look
+    DEAD = "dead"  #: refused for its content, never written, or its attempts are spent: a person must look
     CANCELLED = "cancelled"  #: taken back before the receiver had it; nothing more will happen
+
+    @property
+    def word(self) -> str:
+        """The state by the words of `connectors/LIFECYCLE.md`."""
+        return {"running": "sending", "dead": "set aside"}.get(self.value, self.value)
+
+
+class WhySetAside(StrEnum):
+    """Why a message is set aside."""
+
+    REFUSED = "refused by the receiver"  #: its answer (AE, CE; AR and CR with a reason that repeating cannot mend)
+    UNWRITTEN = "could not be written"  #: no bytes could be made of it: nothing was ever sent
+    SPENT = "attempts spent"  #: it failed `max_attempts` times without an answer on its content
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,7 +286,20 @@ class DestinationBacklog:
     waiting: int
     running: int
     dead: int
+    set_aside: Mapping[WhySetAside, int] = field(default_factory=dict)  #: the same as `dead`, by reason
+    set_aside_in_doubt: int = 0  #: of these: may have left, and the receiver may hold them
     oldest: datetime | None  #: when the oldest unfinished message was created
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayloadToSeeTo:
+    """A refused payload that a person must look at and has not: PID and the ECG name different patients."""
+
+    payload_id: int
+    received_at: datetime
+    source: str
+    code: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -335,6 +362,8 @@ class VersionStory:
     transport: str
     received_at: datetime
     state: EcgState
+    patient: Patient  #: whom its own payload names
+    same_person: bool  #: whether that is the patient to whom the recording belongs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -344,6 +373,7 @@ class HeldStory:
     hold_id: int
     question: str
     opened_at: datetime
+    patients: tuple[Patient, ...]  #: between whom it is to be decided
     decision: str | None
     decided_by: str | None
     reason: str | None
@@ -356,6 +386,7 @@ class ResultStory:
     destination: str
     filler: str  #: OBR-3
     state: str
+    patient: Patient  #: under whom it was filed there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -363,6 +394,7 @@ class RecordingStory:
     """The recording of which an ECG is a version."""
 
     recording_id: int
+    patient: Patient  #: to whom it belongs now, merges followed
     versions: tuple[VersionStory, ...]
     patient_named: bool  #: a person, or its sender, named another patient than the payload does
     moved: int  #: how often it went to another patient
@@ -394,6 +426,7 @@ class MessageStory:
     control_id: str
     kind: str
     state: MessageState
+    in_doubt: bool  #: some attempt may have reached the receiver, and nothing says what became of it
     body: bytes | None = field(repr=False)
     attempts: int
     errors: tuple[AttemptError, ...]

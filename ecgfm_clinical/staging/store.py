@@ -20,6 +20,7 @@ from ecgfm_clinical.staging.destinations import Destinations
 from ecgfm_clinical.staging.ecgs import Ecgs
 from ecgfm_clinical.staging.elapsed import Elapsed
 from ecgfm_clinical.staging.home import Home
+from ecgfm_clinical.staging.identities import Identities
 from ecgfm_clinical.staging.intake import Intake
 from ecgfm_clinical.staging.jobs import Jobs
 from ecgfm_clinical.staging.leases import SYSTEM, Leases
@@ -42,6 +43,7 @@ class Store:
         self.database = database
         self.intake = Intake(database, free_bytes=free_bytes, least_free=least_free, committed=self._nudge)
         self.ecgs = Ecgs(database)
+        self.identities = Identities(database)
         self.jobs = Jobs(database)
         self.outcomes = Outcomes(database)
         self.outbox = Outbox(database)

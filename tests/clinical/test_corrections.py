@@ -105,7 +105,7 @@ def test_a_result_moves_to_the_right_patient(
     run: Run, sent: Path, ehr: EhrReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("TESTHOSP|MR|RIGHT1\n"))
-    assert run("correct", "1", "--wrong-patient", "--reason", "mix-up", "--yes", "--settings", sent)[0] == 0
+    assert run("correct", "1", "--wrong-patient", "--force", "--reason", "mix-up", "--yes", "--settings", sent)[0] == 0
     assert run("score", "--settings", sent)[0] == 0  # age, sex and patient are part of the judgement
     assert run("send", "--settings", sent)[0] == 0
     first, withdrawal, fresh = ehr.messages
@@ -234,7 +234,9 @@ def test_an_ecg_without_a_patient_is_set_aside_until_a_person_says_whose_it_is(
     _, listed, _ = run("replay", "--dead", "--list", "--settings", site)
     assert "no-identifier" in listed
     monkeypatch.setattr("sys.stdin", io.StringIO("TESTHOSP|MR|RIGHT1\n"))
-    assert run("correct", "1", "--wrong-patient", "--reason", "no patient", "--yes", "--settings", site)[0] == 0
+    assert (
+        run("correct", "1", "--wrong-patient", "--force", "--reason", "no patient", "--yes", "--settings", site)[0] == 0
+    )
     assert run("score", "--settings", site)[0] == 0
     assert run("send", "--settings", site)[0] == 0
     (result,) = ehr.messages  # the only one that ever came

@@ -156,7 +156,8 @@ def test_nothing_that_a_full_run_writes_names_a_patient(tmp_path: Path, free_por
         for line in (*looks, *acts, "show 999", "show CANARYBIRD"):
             written.append(command(*line.split(), "--settings", str(path)))
         moved = command(
-            "correct", "2", "--wrong-patient", "--yes", "--settings", str(path), answer="TESTHOSP|MR|CANARY4713\n"
+            *("correct", "2", "--wrong-patient", "--force", "--yes", "--settings", str(path)),
+            answer="TESTHOSP|MR|CANARY4713\n",
         )
         written += [moved, titles()]
     finally:

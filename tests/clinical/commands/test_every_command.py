@@ -63,6 +63,14 @@ status --settings {settings}
 show 1 --settings {settings}
 correct 1 --yes --settings {settings}
 withdraw 1 --yes --settings {settings}
+patient show --settings {settings}
+patient merge --reason x --yes --settings {settings}
+patient unmerge --reason x --yes --settings {settings}
+patient link --reason x --yes --settings {settings}
+held list --settings {settings}
+held show 1 --settings {settings}
+held release 1 --reason x --yes --settings {settings}
+held reject 1 --reason x --yes --settings {settings}
 withdraw --model zzz --yes --settings {settings}
 replay 1 --settings {settings}
 replay --refused --settings {settings}

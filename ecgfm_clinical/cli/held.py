@@ -1,0 +1,165 @@
+"""`held list | show | release | reject`: what waits for a person, and the answer."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ecgfm_clinical.cli import asking
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, say, write_json
+
+if TYPE_CHECKING:
+    from ecgfm_clinical.staging.records import Reissue
+    from ecgfm_clinical.staging.store import Store
+
+app = typer.Typer(
+    name="held",
+    no_args_is_help=True,
+    help="Recordings that need a person: two people in one payload, a corrected patient, a sender's withdrawal, an undone merge.",
+)
+
+NumberArgument = Annotated[str, typer.Argument(help="Number of the question, as `held list` shows it.")]
+
+
+@app.command("list")
+def listed(
+    decided: Annotated[bool, typer.Option("--decided", help="Also what a person has decided.")] = False,
+    phi: asking.PhiOption = False,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What waits for a person, oldest first. Nothing of a held recording is sent until it is decided.
+
+    Payloads that were refused because they name two patients are listed as P and their number; `held reject` ends them.
+    """
+    from dataclasses import asdict
+
+    from ecgfm_clinical.operate import decisions
+
+    with opened(settings) as (_, store):
+        found = [decisions.document_of(one, store, phi=phi) for one in store.results.holds(decided=decided)]
+        payloads = store.questions.payloads_to_see_to()
+    if as_json:
+        write_json({"questions": found, "payloads": [asdict(one) for one in payloads]})
+        return
+    for one in found:
+        say(decisions.line_of(one))
+        for who in one["patients"] if phi else ():
+            say(f"  between    {who}")
+    for payload in payloads:
+        received = payload.received_at.isoformat(timespec="seconds")
+        say(f"P{payload.payload_id}: {payload.code}, received {received} from {payload.source}: {payload.text}")
+    if not found and not payloads:
+        say("nothing waits for a person")
+
+
+@app.command("show")
+def show(
+    number: NumberArgument, phi: asking.PhiOption = False, settings: SettingsOption = None, as_json: JsonOption = False
+) -> None:
+    """One question: between whom, what stands at each receiver, and what each answer would do."""
+    from ecgfm_clinical.operate import decisions
+
+    with opened(settings) as (_, store):
+        found = decisions.document_of(store.results.hold(_question(number)), store, phi=phi)
+    if as_json:
+        write_json(found)
+        return
+    for line in decisions.lines_of(found):
+        say(line)
+
+
+@app.command("release")
+def release(
+    number: NumberArgument,
+    reason: asking.NeededReason,
+    wrong_patient: Annotated[
+        bool,
+        typer.Option("--wrong-patient", help="It belongs to somebody else: asks for AUTHORITY|TYPE|NUMBER."),
+    ] = False,
+    force: asking.ForceOption = False,
+    yes: asking.YesOption = False,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Answer yes: `held show` tells what follows. With --wrong-patient the recording goes to whom you name."""
+    from ecgfm_clinical import liveness, wiring
+    from ecgfm_connectors.patient import Patient
+
+    with opened(settings) as (read, store):
+        hold_id = _question(number)
+        found = _found(store, hold_id, phi=not yes)
+        named = None
+        if wrong_patient:
+            identifier = asking.known_number("of the right patient", read, store, force=force)
+            named = Patient(identifiers=(identifier,))
+        _preview(store, found, release=True, named=named, yes=yes, quiet=as_json)
+        asking.agreed(yes=yes)
+        actor = liveness.operator(read.site.operator)
+        done = store.results.release(hold_id, patient=named, reason=reason, now=wiring.utc_now(), actor=actor)
+    _tell(done, as_json)
+
+
+@app.command("reject")
+def reject(
+    number: NumberArgument,
+    reason: asking.NeededReason,
+    yes: asking.YesOption = False,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Answer no: `held show` tells what follows. Of a refused payload (P and its number): you have looked at it."""
+    from ecgfm_clinical import liveness, wiring
+
+    with opened(settings) as (read, store):
+        actor = liveness.operator(read.site.operator)
+        if number[:1].upper() == "P" and number[1:].isdigit():
+            asking.agreed(yes=yes)
+            store.questions.payload_seen(int(number[1:]), reason=reason, now=wiring.utc_now(), actor=actor)
+            write_json({"payload": int(number[1:])}) if as_json else say(
+                "The payload stays refused and needs nobody now."
+            )
+            return
+        hold_id = _question(number)
+        _preview(store, _found(store, hold_id, phi=not yes), release=False, named=None, yes=yes, quiet=as_json)
+        asking.agreed(yes=yes)
+        done = store.results.reject(hold_id, reason=reason, now=wiring.utc_now(), actor=actor)
+    _tell(done, as_json)
+
+
+def _question(number: str) -> int:
+    from ecgfm_clinical.errors import InputError
+
+    if not number.isdigit():
+        raise InputError("a question has a number; `ecgfm-clinical held list` shows what waits")
+    return int(number)
+
+
+def _found(store: "Store", hold_id: int, *, phi: bool) -> dict[str, Any]:
+    """The question, undecided. Raises NotFound, StoreError before anything is asked."""
+    from ecgfm_clinical.errors import StoreError
+    from ecgfm_clinical.operate import decisions
+
+    held = store.results.hold(hold_id)
+    if held.decision is not None:
+        raise StoreError(f"question {hold_id} was decided already: {held.decision} by {held.decided_by}")
+    return decisions.document_of(held, store, phi=phi)
+
+
+def _preview(store: "Store", found: dict[str, Any], *, release: bool, named: Any, yes: bool, quiet: bool) -> None:
+    from ecgfm_clinical.operate import decisions, people
+
+    if quiet:
+        return
+    for line in decisions.lines_of(found):
+        say(line)
+    if named is not None:
+        say(f"  you named  {people.described(store.identities.show(named.identifiers[0]), shown=not yes)}")
+    say(f"{'Released' if release else 'Rejected'}: {decisions.what_follows(found, release=release, patient=named)}")
+
+
+def _tell(done: "Reissue", as_json: bool) -> None:
+    if as_json:
+        write_json({"messages": list(done.created), "cancelled": list(done.cancelled)})
+    else:
+        say(f"{len(done.created)} messages will be sent, {len(done.cancelled)} unsent ones were cancelled.")
+        say("The ECG is judged again where its answer is not plain yet; its result then follows.")

@@ -1,0 +1,127 @@
+"""`patient show | merge | unmerge | link`: who is who here, and what a person decides about it."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from ecgfm_clinical.cli import asking
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, say, write_json
+
+if TYPE_CHECKING:
+    from ecgfm_clinical.staging.identities import Person
+    from ecgfm_clinical.staging.store import Store
+    from ecgfm_connectors.patient import Identifier
+
+app = typer.Typer(
+    name="patient",
+    no_args_is_help=True,
+    help=(
+        "Who is who: an identity is an assigning authority and a number. Numbers are asked for and never an argument: "
+        "arguments are seen by everyone on the machine and kept by shells."
+    ),
+)
+
+
+@app.command("show")
+def show(phi: asking.PhiOption = False, settings: SettingsOption = None, as_json: JsonOption = False) -> None:
+    """One identity: merged into which, linked with which, its ECGs, and what stands of them at each receiver."""
+    from ecgfm_clinical.operate import people
+
+    asked = asking.number("of the patient")
+    with opened(settings) as (_, store):
+        found = people.document_of(store.identities.show(asked), phi=phi)
+    if as_json:
+        write_json(found)
+        return
+    for line in people.lines_of(found):
+        say(line)
+
+
+@app.command("merge")
+def merge(
+    reason: asking.NeededReason,
+    force: asking.ForceOption = False,
+    yes: asking.YesOption = False,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """One number is another from now on, as if the hospital had sent A40.
+
+    Messages that certainly never left go to the surviving number. What was sent stays where it is: receivers follow the
+    hospital's own merges.
+    """
+    from ecgfm_clinical import liveness, wiring
+
+    with opened(settings) as (read, store):
+        retired = asking.known_number("that is retired", read, store, force=force)
+        surviving = asking.known_number("that survives it", read, store, force=force)
+        _preview(store, {"is retired": retired, "survives": surviving}, yes=yes, quiet=as_json)
+        asking.agreed(yes=yes)
+        actor = liveness.operator(read.site.operator)
+        store.identities.merge(retired, surviving, reason=reason, now=wiring.utc_now(), actor=actor)
+        _tell(store, retired, "merged", as_json)
+
+
+@app.command("unmerge")
+def unmerge(
+    reason: asking.NeededReason,
+    yes: asking.YesOption = False,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Undo a merge: the number is in use again, and its results move there.
+
+    A result that was sent under the survivor is withdrawn there (W) and told anew under this number (F).
+    """
+    from ecgfm_clinical import liveness, wiring
+
+    with opened(settings) as (read, store):
+        number = asking.number("whose merge is undone")
+        found = store.identities.show(number)
+        named = {"is in use again": number} | ({"loses it": found.survivor} if found.survivor else {})
+        _preview(store, named, yes=yes, quiet=as_json)
+        asking.agreed(yes=yes)
+        actor = liveness.operator(read.site.operator)
+        store.identities.unmerge(number, reason=reason, now=wiring.utc_now(), actor=actor)
+        _tell(store, number, "in use again", as_json)
+
+
+@app.command("link")
+def link(
+    reason: asking.NeededReason,
+    force: asking.ForceOption = False,
+    yes: asking.YesOption = False,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Two numbers name one person and both stay in use, as if the hospital had sent A24. No message changes by it."""
+    from ecgfm_clinical import liveness, wiring
+
+    with opened(settings) as (read, store):
+        one = asking.known_number("of the patient", read, store, force=force)
+        other = asking.known_number("of the same person", read, store, force=force)
+        _preview(store, {"is linked": one, "with": other}, yes=yes, quiet=as_json)
+        asking.agreed(yes=yes)
+        actor = liveness.operator(read.site.operator)
+        store.identities.link(one, other, reason=reason, now=wiring.utc_now(), actor=actor)
+        _tell(store, one, "linked", as_json)
+
+
+def _preview(store: "Store", named: "dict[str, Identifier]", *, yes: bool, quiet: bool) -> None:
+    """Each of the people with every ECG and message of theirs; named only on the screen of someone who is asked."""
+    from ecgfm_clinical.operate import people
+
+    for role, number in () if quiet else named.items():
+        found = people.document_of(store.identities.show(number), phi=not yes)
+        for line in people.lines_of(found):
+            say(f"{role + ': ' if line[:1] != ' ' else ''}{line}")
+
+
+def _tell(store: "Store", number: "Identifier", what: str, as_json: bool) -> None:
+    from ecgfm_clinical.operate import people
+
+    found: Person = store.identities.show(number)
+    if as_json:
+        write_json(people.document_of(found, phi=False))
+    else:
+        say(f"Done: the number is {what}; `ecgfm-clinical patient show` tells how it stands.")

@@ -1,0 +1,100 @@
+"""What is held for a person, and what each answer would do: for `held`, by the table of questions in `LIFECYCLE.md`."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from ecgfm_clinical.ecg.inspection import MASK
+from ecgfm_clinical.operate.people import named
+
+if TYPE_CHECKING:
+    from ecgfm_clinical.staging.holds import Hold
+    from ecgfm_clinical.staging.records import Told
+    from ecgfm_clinical.staging.store import Store
+    from ecgfm_connectors.patient import Patient
+
+#: What is asked, and what each answer does; by question.
+QUESTIONS = {
+    "two-people": (
+        "the message names one person and the ECG inside it another: whose is it?",
+        "it belongs to the patient of the message (the first below), and its result is sent there",
+        "nothing of it is sent; what was sent is withdrawn",
+    ),
+    "corrected-patient": (
+        "the recording came again under another patient: whose is it?",
+        "it belongs to the patient who was named last: withdrawn (W) from the first, sent (F) to the last",
+        "it stays with the first patient; what the last copy says of the recording itself counts",
+    ),
+    "same-signal": (
+        "another object holds the same samples of the same device and time, under another patient: whose are they?",
+        "they belong to the patient who was named last: withdrawn (W) from the first, sent (F) to the last",
+        "they stay with the first patient",
+    ),
+    "sender-withdrawal": (
+        "its sender took the recording back: shall its result be withdrawn?",
+        "the withdrawal is not followed: the result stands, or is sent",
+        "the result is withdrawn (W), and nothing more is sent of the recording",
+    ),
+    "unmerged": (
+        "its result was sent under a number that its own is not merged into any more: shall it move?",
+        "withdrawn (W) there, sent (F) under the number that it was recorded under",
+        "the result stays where it was sent, and the recording with it",
+    ),
+}
+
+
+def document_of(held: "Hold", store: "Store", *, phi: bool) -> dict[str, Any]:
+    """One question for programs, masked unless `phi`."""
+    asked, release, reject = QUESTIONS[held.question.value]
+    return {
+        "number": held.hold_id,
+        "question": held.question.value,
+        "asked": asked,
+        "ecg_id": held.ecg_id,
+        "opened_at": held.opened_at.isoformat(),
+        "patients": [named(one) if phi else MASK for one in held.patients],
+        "release": release,
+        "reject": reject,
+        "results": [_result(one) for one in store.results.told(ecg_id=held.ecg_id)],
+        "decision": held.decision,
+        "decided_by": held.decided_by,
+        "reason": held.reason,
+    }
+
+
+def _result(one: "Told") -> dict[str, Any]:
+    return {
+        "destination": one.destination,
+        "message_id": one.message_id,
+        "kind": one.kind,
+        "state": one.state.word,
+        "may_have_left": one.may_have_left,
+    }
+
+
+def line_of(found: dict[str, Any]) -> str:
+    """One question in one line."""
+    decided = f", {found['decision']} by {found['decided_by']}" if found["decision"] else ""
+    return f"{found['number']}: {found['question']}, ECG {found['ecg_id']}, since {found['opened_at'][:19]}{decided}"
+
+
+def lines_of(found: dict[str, Any]) -> Iterator[str]:
+    """One question with all that belongs to it."""
+    yield line_of(found)
+    yield f"  asked      {found['asked']}"
+    yield from (f"  between    {who}" for who in found["patients"])
+    for one in found["results"]:
+        left = "at the receiver, or perhaps" if one["may_have_left"] else "not sent yet"
+        yield f"  result     {one['kind']} to {one['destination']}, {one['state']}, {left} (message {one['message_id']})"
+    if not found["results"]:
+        yield "  result     none was made"
+    yield f"  release    {found['release']}"
+    yield f"  reject     {found['reject']}"
+
+
+def what_follows(found: dict[str, Any], *, release: bool, patient: "Patient | None") -> str:
+    """What the answer would send and take back."""
+    withdrawn = sum(one["may_have_left"] for one in found["results"])
+    taken = f"{withdrawn} results may stand at receivers"
+    if patient is not None:
+        return f"{taken}: withdrawn (W) where they are, and sent (F) to the patient you named, once judged again"
+    return f"{taken}; {found['release' if release else 'reject']}"
