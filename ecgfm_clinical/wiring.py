@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from ecgfm_clinical.staging.store import Store
     from ecgfm_connectors.base import Destination, Listener, Source
     from ecgfm_connectors.context import ReadingContext
+    from ecgfm_connectors.hl7.result import Profile
     from ecgfm_connectors.tls import TlsFiles
 
 
@@ -93,32 +94,26 @@ def build_telling(settings: Settings) -> "Telling":
     if not settings.destinations.all:
         return Telling()
     from ecgfm_clinical.pipeline.composing import Composer
-    from ecgfm_connectors.hl7.result import Profile, compose
+    from ecgfm_connectors.hl7.result import compose
 
-    formats = {
-        part.name: partial(
-            compose,
-            profile=Profile(
-                version=part.version,
-                sending_application=part.sending_application,
-                sending_facility=part.sending_facility or settings.site.name,
-                receiving_application=part.receiving_application,
-                receiving_facility=part.receiving_facility,
-                filler_namespace=part.filler_namespace,
-                charset=part.charset,
-                accept_ack=part.accept_ack,
-                application_ack=part.application_ack,
-                parent=part.parent,
-                study_uid=part.study_uid,
-                reasons=part.reasons,
-                alternate_codes=part.alternate_codes,
-                zone=settings.site.zone,
-            ),
-        )
-        for part in settings.destinations.all
-    }
+    formats = {part.name: partial(compose, profile=_profile(settings, part)) for part in settings.destinations.all}
     compose_for = Composer(formats, device_id=f"ecgfm-clinical {version()}")
     return Telling(destinations=settings.destination_names, compose=compose_for, control_ids=control_id)
+
+
+def _profile(settings: Settings, part: Hl7Destination | FileDestination) -> "Profile":
+    """How one destination wants its messages: its settings bear the profile's own names (`test_settings`).
+
+    The settings cannot hold the profile itself: its module loads hl7apy's tables, which no other command needs.
+    """
+    from dataclasses import fields, replace
+
+    from ecgfm_connectors.hl7.result import Profile
+
+    named = {one.name for one in fields(Profile)} & type(part).model_fields.keys()
+    profile = replace(Profile(), **{name: getattr(part, name) for name in named})
+    facility = part.sending_facility or settings.site.name
+    return replace(profile, sending_facility=facility, zone=settings.site.zone)
 
 
 def build_ingest(settings: Settings, store: "Store", source: str, *, clock: Clock = utc_now) -> "Ingest":

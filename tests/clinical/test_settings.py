@@ -1,11 +1,13 @@
 """Settings are read once, refused with the file, the key and the reason, and never quote a value that may be a secret."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from ecgfm_clinical.errors import SettingsError
-from ecgfm_clinical.settings import Settings, read_settings
+from ecgfm_clinical.settings import FileDestination, Settings, read_settings
+from ecgfm_connectors.hl7.result import Profile
 
 
 def written(folder: Path, text: str) -> Path:
@@ -114,3 +116,16 @@ def test_settings_cannot_be_changed_afterwards(tmp_path: Path) -> None:
     settings = read_settings(written(tmp_path, ""))
     with pytest.raises(ValueError, match="frozen"):
         settings.site = Settings().site  # the point of the test
+
+
+def test_a_destinations_settings_are_its_profile() -> None:
+    """They bear the same names and defaults, so that nothing has to be written down twice when one is added."""
+    profile = {one.name for one in fields(Profile)}
+    shared = {
+        name: field.get_default(call_default_factory=True) for name, field in FileDestination.model_fields.items()
+    }
+    shared = {name: value for name, value in shared.items() if name in profile}
+    assert {name: getattr(Profile(), name) for name in shared} == shared
+    decided_here = {"processing_id", "message_profile", "filler_universal_id", "coding_system", "service"}
+    decided_here |= {"service_alternate", "section", "performing_organization", "decimals", "zone"}
+    assert profile - shared.keys() == decided_here
