@@ -453,6 +453,24 @@ class Retention(_Part):
         return {what: timedelta(days=min(limit, LONGEST_AGE)) for what, limit in days.items() if limit is not None}
 
 
+class Audit(_Part):
+    """How the audit trail is made fast against whoever can write the database."""
+
+    key_file: Path | None = Field(
+        default=None,
+        description="Ed25519 key that signs the trail's heads, where the database's administrator does not reach",
+    )
+    heads_file: Path = Field(
+        default=Path("audit-heads.jsonl"), description="where signed heads are added, line by line"
+    )
+    export_seconds: float = Field(default=900, ge=10, description="how often what is new is signed")
+    syslog: str = Field(
+        default="",
+        pattern=r"^(|/.+|[^:/\s]+(:\d{1,5})?)$",
+        description="HOST:PORT (UDP) or a socket such as /dev/log that gets each line's signature",
+    )
+
+
 class ServiceSettings(_Part):
     """How a running service watches itself."""
 
@@ -482,6 +500,7 @@ class Settings(BaseSettings):
     learning: Learning = Learning()
     retention: Retention = Retention()
     service: ServiceSettings = ServiceSettings()
+    audit: Audit = Audit()
     folder: Path = Field(default=Path(), description="folder of the settings file; set by the reader")
 
     @classmethod

@@ -114,16 +114,35 @@ def backup(
 
 
 def audit(
-    verify: Annotated[bool, typer.Option("--verify", help="Check the hash chain instead of printing.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check the hash chain, and the signed heads, instead of printing.")
+    ] = False,
+    heads: Annotated[
+        Path | None, typer.Option(help="Verify against this copy of the signed heads instead of audit.heads_file.")
+    ] = None,
+    public_key: Annotated[
+        Path | None, typer.Option(help="Verify the signatures by this public key instead of audit.key_file.")
+    ] = None,
+    new_key: Annotated[bool, typer.Option("--new-key", help="Make the key that audit.key_file names.")] = False,
     after: Annotated[int, typer.Option(help="Print the entries after this one.")] = 0,
     settings: SettingsOption = None,
 ) -> None:
-    """The audit trail, one JSON line an entry; with --verify, whether anybody changed it (exits with 1)."""
-    with opened(settings) as (_, store):
+    """The audit trail, one JSON line an entry; with --verify, whether anybody changed it (exits with 1).
+
+    The chain alone shows what was changed by hand. Whether it was rewritten with fresh hashes, or its end cut off, is shown by
+    the heads that `run` signs with `audit.key_file` and adds to `audit.heads_file`.
+    """
+    from ecgfm_clinical.operate.audit_trail import make_key, verify_trail
+
+    if new_key:
+        path, fingerprint = make_key(settings_from(settings))
+        say(f"key {fingerprint} written to {path}; restart every process, and keep {path}.pub with whoever verifies")
+        return
+    with opened(settings) as (read, store):
         if verify:
-            faults = store.care.audit_faults()
-            say("\n".join(faults) or f"{store.care.audit_length()} entries, none changed or missing")
-            if faults:
+            found = verify_trail(read, store, heads=heads, public_key=public_key)
+            say("\n".join((*found.faults, *found.remarks)))
+            if found.faults:
                 raise typer.Exit(1)
             return
         while page := store.care.trail(limit=1000, after=after):

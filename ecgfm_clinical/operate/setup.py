@@ -8,11 +8,12 @@ from ecgfm_clinical.settings import read_settings
 
 
 def write_installation(folder: Path) -> Path:
-    """Write settings.toml and an empty store into `folder`; the path of the settings.
+    """Write settings.toml, the key of the audit trail and an empty store into `folder`; the path of the settings.
 
     Raises InputError where the folder already holds an installation: nothing is overwritten.
     """
     from ecgfm_clinical.staging import migrations
+    from ecgfm_clinical.staging.signed_heads import Signer
 
     path = folder / "settings.toml"
     if path.exists():
@@ -22,7 +23,10 @@ def write_installation(folder: Path) -> Path:
         path.write_text(example_settings(), encoding="utf-8")
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror}; choose a folder of your own") from error
-    migrations.upgrade(read_settings(path).store_url)
+    read = read_settings(path)
+    migrations.upgrade(read.store_url)
+    if read.audit.key_file is not None:
+        Signer.create(read.resolve(read.audit.key_file))
     return path
 
 

@@ -132,6 +132,9 @@ class Service:
             yield from self._pull_tasks()
         if "report" in self._roles:
             yield from self._report_tasks()
+        if (export := wiring.build_heads_export(self._settings, self._store, clock=self._clock)) is not None:
+            every = timedelta(seconds=self._settings.audit.export_seconds)
+            yield Task(name="audit heads", every=every, run=export.run)
         if self._settings.retention.ages:
             yield self._retention_task()
 

@@ -3,18 +3,19 @@
 One chain for the whole store would make every writer wait for every other. So each database connection spins a strand
 of its own: entries are numbered 1, 2, … and each hash covers its predecessor's. The first entry of a strand is tied to
 the newest entry of the store at that time. Changing or removing an entry in the middle breaks the chain; removing the
-newest entries is noticed where another strand is tied to them, or by comparing with a copy of the trail kept elsewhere.
-Triggers in the database refuse UPDATE and DELETE on the table.
+newest entries is noticed where another strand is tied to them. The chain has no key: whoever can write the table can
+rewrite it all, which the signed heads kept elsewhere show (`signed_heads`). Triggers in the database refuse UPDATE and
+DELETE on the table.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, and_, func, insert, select
 
 from ecgfm_clinical.staging.records import AuditEvent
 from ecgfm_clinical.staging.schema import audit
@@ -34,6 +35,15 @@ class Entry:
     action: str
     ecg_id: int | None
     detail: dict[str, Detail]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """One entry by its place and hash, such as the newest of a strand."""
+
+    strand: str
+    number: int
+    hash: str
 
 
 class _End(NamedTuple):
@@ -100,6 +110,41 @@ def trail(connection: Connection, *, limit: int, after: int) -> tuple[AuditEvent
 
 def length(connection: Connection) -> int:
     return connection.scalar(select(func.count()).select_from(audit)) or 0
+
+
+def heads(connection: Connection) -> tuple[Head, ...]:
+    """The newest entry of each strand."""
+    newest = select(audit.c.strand, func.max(audit.c.number).label("number")).group_by(audit.c.strand).subquery()
+    rows = connection.execute(
+        select(audit.c.strand, audit.c.number, audit.c.hash)
+        .join(newest, and_(audit.c.strand == newest.c.strand, audit.c.number == newest.c.number))
+        .order_by(audit.c.strand)
+    )
+    return tuple(Head(strand=row.strand, number=row.number, hash=row.hash) for row in rows)
+
+
+def missing_heads(connection: Connection, signed: Iterable[Head]) -> list[str]:
+    """Where the trail is not the one whose heads were signed."""
+    found = []
+    for one in signed:
+        at = (audit.c.strand == one.strand, audit.c.number == one.number)
+        there = connection.scalar(select(audit.c.hash).where(*at))
+        if there is None:
+            found.append(f"strand {one.strand}: entry {one.number}, which was signed, is gone")
+        elif there != one.hash:
+            found.append(f"strand {one.strand}: up to entry {one.number} it is not the one that was signed")
+    return found
+
+
+def backward_steps(connection: Connection) -> list[str]:
+    """Where an entry is dated an hour or more before the one it follows: the clock was set back there."""
+    found, strand, at = [], "", datetime.min.replace(tzinfo=UTC)
+    query = select(audit.c.strand, audit.c.number, audit.c.at).order_by(audit.c.strand, audit.c.number)
+    for row in connection.execute(query).yield_per(1000):
+        if row.strand == strand and at - row.at >= timedelta(hours=1):
+            found.append(f"strand {strand}: entry {row.number} is dated {at - row.at} before the entry it follows")
+        strand, at = row.strand, row.at
+    return found
 
 
 def _event(row: Any) -> AuditEvent:

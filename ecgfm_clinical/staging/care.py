@@ -6,7 +6,7 @@ of an ECG that waits, failed, or has a result not yet acknowledged, and no messa
 that passed for certain (`elapsed`), not the difference of two readings of a clock.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,21 @@ class Care:
         """Where the audit trail was tampered with; empty where it was not."""
         with self._database.reading() as ask:
             return audit.faults(ask.connection)
+
+    def audit_heads(self) -> tuple[audit.Head, ...]:
+        """The newest entry of each strand of the trail, to be signed."""
+        with self._database.reading() as ask:
+            return audit.heads(ask.connection)
+
+    def audit_missing(self, signed: Iterable[audit.Head]) -> list[str]:
+        """Where the trail is not the one whose heads were signed."""
+        with self._database.reading() as ask:
+            return audit.missing_heads(ask.connection, signed)
+
+    def audit_clock_steps(self) -> list[str]:
+        """Where the clock was set back while the trail was written."""
+        with self._database.reading() as ask:
+            return audit.backward_steps(ask.connection)
 
 
 def _unfinished_ecg() -> ColumnElement[bool]:

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from ecgfm_clinical import wiring
+from ecgfm_clinical.settings import read_settings
 from ecgfm_clinical.staging.schema import audit
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Received
@@ -106,3 +108,36 @@ def test_the_trail_is_printed_and_checked(run: Run, site: Path, recording: Path,
     store.close()
     code, out, _ = run("audit", "--verify", "--settings", site)
     assert (code, "was changed" in out) == (int(tampered), tampered)
+
+
+def test_a_new_installation_signs_its_trail_and_verifies_against_it(run: Run, site: Path, recording: Path) -> None:
+    assert run("ingest", recording, "--settings", site)[0] == 0
+    code, out, _ = run("audit", "--verify", "--settings", site)
+    assert code == 0
+    assert "no heads were signed yet" in out
+    settings = read_settings(site)
+    with closing(wiring.open_store(settings)) as store:
+        export = wiring.build_heads_export(settings, store)
+        assert export is not None
+        export.run()
+    code, out, _ = run("audit", "--verify", "--settings", site)
+    assert (code, "1 signed lines" in out) == (0, True)
+    copy = site.parent / "copy.jsonl"
+    (site.parent / "audit-heads.jsonl").rename(copy)
+    (site.parent / "audit-key").rename(site.parent / "elsewhere")
+    public = site.parent / "audit-key.pub"
+    assert run("audit", "--verify", "--heads", copy, "--public-key", public, "--settings", site)[0] == 0
+    with closing(wiring.open_store(settings)) as store, store.database.writer.begin() as connection:
+        connection.exec_driver_sql("DROP TRIGGER audit_no_delete")
+        connection.execute(audit.delete().where(audit.c.action == "ecg.staged"))
+    code, out, _ = run("audit", "--verify", "--heads", copy, "--public-key", public, "--settings", site)
+    assert (code, "which was signed, is gone" in out) == (1, True)
+
+
+def test_an_installation_of_the_version_before_goes_on_and_is_told_how_to_sign(run: Run, site: Path) -> None:
+    _with(site, 'key_file = "audit-key"', "")
+    code, out, _ = run("audit", "--verify", "--settings", site)
+    assert (code, "audit.key_file" in out) == (0, True)
+    _with(site, "heads_file =", 'key_file = "later/key"')
+    assert run("audit", "--new-key", "--settings", site)[0] == 0
+    assert run("audit", "--new-key", "--settings", site)[0] == 1
