@@ -453,6 +453,21 @@ class Retention(_Part):
         return {what: timedelta(days=min(limit, LONGEST_AGE)) for what, limit in days.items() if limit is not None}
 
 
+class Attention(_Part):
+    """From when on waiting needs a person (`status`)."""
+
+    unscored_hours: float = Field(default=24, gt=0, description="an ECG that waits longer for its score")
+    unsent_hours: float = Field(default=24, gt=0, description="a result that waits longer for its destination")
+
+    @property
+    def unscored(self) -> timedelta:
+        return timedelta(hours=self.unscored_hours)
+
+    @property
+    def unsent(self) -> timedelta:
+        return timedelta(hours=self.unsent_hours)
+
+
 class Audit(_Part):
     """How the audit trail is made fast against whoever can write the database."""
 
@@ -501,6 +516,7 @@ class Settings(BaseSettings):
     retention: Retention = Retention()
     service: ServiceSettings = ServiceSettings()
     audit: Audit = Audit()
+    attention: Attention = Attention()
     folder: Path = Field(default=Path(), description="folder of the settings file; set by the reader")
 
     @classmethod

@@ -107,16 +107,19 @@ def reject(
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Answer no: `held show` tells what follows. Of a refused payload (P and its number): you have looked at it."""
+    """Answer no: `held show` tells what follows. Of a payload (P and its number, or P-all): you have looked at it."""
     from ecgfm_clinical import liveness, wiring
 
     with opened(settings) as (read, store):
         actor = liveness.operator(read.site.operator)
-        if number[:1].upper() == "P" and number[1:].isdigit():
+        if number[:1].upper() == "P" and (number[1:].isdigit() or number[1:] == "-all"):
+            waiting = [one.payload_id for one in store.questions.payloads_to_see_to()]
+            seen = waiting if number[1:] == "-all" else [int(number[1:])]
             asking.agreed(yes=yes)
-            store.questions.payload_seen(int(number[1:]), reason=reason, now=wiring.utc_now(), actor=actor)
-            write_json({"payload": int(number[1:])}) if as_json else say(
-                "The payload stays refused and needs nobody now."
+            for payload_id in seen:
+                store.questions.payload_seen(payload_id, reason=reason, now=wiring.utc_now(), actor=actor)
+            write_json({"payloads": seen}) if as_json else say(
+                f"{len(seen)} payloads stay as they are and need nobody now."
             )
             return
         hold_id = _question(number)

@@ -26,7 +26,13 @@ def status(
 
     with opened(settings) as (read, store):
         zone = read.site.zone
-        found = status_of(store, now=wiring.utc_now(), since=_aware(since, zone), until=_aware(until, zone))
+        found = status_of(
+            store,
+            now=wiring.utc_now(),
+            since=_aware(since, zone),
+            until=_aware(until, zone),
+            limits=read.attention,
+        )
     write_json(found) if as_json else say(status_text(found))
     if found["needs_attention"]:
         raise typer.Exit(1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ecgfm_clinical.ecg.inspection import MASK, describe
 from ecgfm_clinical.errors import NotFound
 from ecgfm_clinical.operate import people
+from ecgfm_clinical.settings import Attention
 
 if TYPE_CHECKING:
     from ecgfm_clinical.staging.records import Backlog, Counts, EcgStory, MessageStory, RecordingStory, Scoring
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 
 
 def status_of(
-    store: "Store", *, now: datetime, since: datetime | None = None, until: datetime | None = None
+    store: "Store",
+    *,
+    now: datetime,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limits: Attention | None = None,
 ) -> dict[str, Any]:
     """The state of the installation; the ECGs counted are those received in [since, until).
 
@@ -36,7 +42,7 @@ def status_of(
         }
         for name, one in backlog.destinations.items()
     }
-    needs = _needs_person(store, backlog, displaced)
+    needs = _needs_person(store, backlog, displaced, now, limits or Attention())
     return {
         "ecgs": asdict(table.total),
         "by_source": {name: asdict(counts) for name, counts in table.by_source.items()},
@@ -57,21 +63,53 @@ def status_of(
     }
 
 
-def _needs_person(store: "Store", backlog: "Backlog", displaced: str | None) -> dict[str, Any]:
+def _needs_person(
+    store: "Store", backlog: "Backlog", displaced: str | None, now: datetime, limits: Attention
+) -> dict[str, Any]:
     """Everything that waits for a person, by kind."""
     aside: Counter[str] = Counter()
     for one in backlog.destinations.values():
         aside.update({why.value: number for why, number in one.set_aside.items()})
-    held, mismatches = store.questions.held(), len(store.questions.payloads_to_see_to())
+    held, payloads = store.questions.held(), store.questions.payloads_to_see_to()
+    mismatches = sum(one.code == "patient-mismatch" for one in payloads)
+    late = [name for name, one in backlog.destinations.items() if one.oldest and now - one.oldest > limits.unsent]
+    unscored = backlog.oldest_job is not None and now - backlog.oldest_job > limits.unscored
+    tasks, silent = _tasks(store, now)
     return {
-        "count": sum(held.values()) + aside.total() + backlog.jobs_failed + mismatches + bool(displaced),
+        "count": sum(held.values())
+        + aside.total()
+        + backlog.jobs_failed
+        + len(payloads)
+        + bool(displaced)
+        + unscored
+        + len(late)
+        + len(tasks)
+        + len(silent),
         "held": held,
         "set_aside": dict(sorted(aside.items())),
         "set_aside_in_doubt": sum(one.set_aside_in_doubt for one in backlog.destinations.values()),
         "failed_score_jobs": backlog.jobs_failed,
         "patient_mismatches": mismatches,
+        "unreadable": len(payloads) - mismatches,
+        "unscored_too_long": unscored,
+        "unsent_too_long": late,
+        "failing_tasks": tasks,
+        "silent_processes": silent,
         "displaced": bool(displaced),
     }
+
+
+def _tasks(store: "Store", now: datetime) -> tuple[list[dict[str, Any]], list[str]]:
+    """Tasks that fail or hang, and processes that give no sign of life, as processes tell of themselves."""
+    processes = store.processes.all()
+    silent = [one.holder for one in processes if one.is_silent(now)]
+    failing = [
+        {"process": one.holder, "task": ailing.task, "state": ailing.state, "error": ailing.error}
+        for one in processes
+        if one.holder not in silent
+        for ailing in one.ailing
+    ]
+    return failing, silent
 
 
 def _models(store: "Store") -> dict[str, Any]:
@@ -147,6 +185,16 @@ def _needs_lines(needs: dict[str, Any]) -> Iterator[str]:
         yield f"  {needs['failed_score_jobs']} × ECG whose scoring failed: `ecgfm-clinical show ECG`"
     if needs["patient_mismatches"]:
         yield f"  {needs['patient_mismatches']} × payload refused, for it names two patients: `ecgfm-clinical held list`"
+    if needs["unreadable"]:
+        yield f"  {needs['unreadable']} × payload that cannot be read: `ecgfm-clinical held list`"
+    if needs["unscored_too_long"]:
+        yield "  an ECG waits too long for its score: is `ecgfm-clinical run --role score` running?"
+    for name in needs["unsent_too_long"]:
+        yield f"  a result waits too long for {name}: `ecgfm-clinical check`"
+    for one in needs["failing_tasks"]:
+        yield f"  task {one['task']} is {one['state']} ({one['error'] or 'no error'}) in {one['process']}: see its log"
+    for holder in needs["silent_processes"]:
+        yield f"  the process {holder} gives no sign of life: see its host"
     if needs["displaced"]:
         yield "  the store lies elsewhere than where it last sent from: `ecgfm-clinical store adopt --help`"
 

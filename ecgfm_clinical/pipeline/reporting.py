@@ -14,6 +14,7 @@ from ecgfm_clinical.errors import LeaseLost
 from ecgfm_clinical.staging.destinations import DestinationState, DestinationStatus
 from ecgfm_clinical.staging.holding import Holding
 from ecgfm_clinical.staging.home import Mark
+from ecgfm_clinical.staging.outbox import COUNTED_ANSWERS
 from ecgfm_clinical.staging.records import OutboundMessage, Retry
 from ecgfm_clinical.staging.retry import after_failure, attempt_error, refused, wait
 from ecgfm_clinical.staging.store import Store
@@ -143,9 +144,9 @@ class Reporter:
         """The receiver wants it later, or says something that may mean so."""
         now = self._clock()
         attempts, limit = message.attempts, self._max_attempts
-        if ack.code in ("AE", "CE"):
+        if ack.code in COUNTED_ANSWERS:
             attempts, limit = (
-                1 + self._store.outbox.answers(message, ("AE", "CE")),
+                1 + self._store.outbox.answers(message, COUNTED_ANSWERS),
                 min(limit or BUSY_ANSWERS, BUSY_ANSWERS),
             )
         retry = after_failure(ack, attempts=attempts, limit=limit, now=now, jitter=self._jitter())

@@ -40,15 +40,19 @@ def keep_error(
     tx.connection.execute(insert(attempt_error), {"job_id": job_id, "message_id": message_id, **values})
 
 
-def keep_last_error(tx: Transaction, error: AttemptError, *, message_id: int) -> None:
-    """As `keep_error`, but equal errors in a row are one, with the newest time and attempt: an outage may last for days."""
+def keep_last_error(tx: Transaction, error: AttemptError, *, message_id: int) -> bool:
+    """As `keep_error`, but equal errors in a row are one, with the newest time and attempt: an outage may last for days.
+
+    Whether it is another error than the last.
+    """
     mine = select(attempt_error).where(attempt_error.c.message_id == message_id)
     last = tx.connection.execute(mine.order_by(attempt_error.c.error_id.desc()).limit(1)).first()
     if last is None or (last.kind, last.text) != (error.kind, error.text):
         keep_error(tx, error, message_id=message_id)
-        return
+        return True
     same = attempt_error.c.error_id == last.error_id
     tx.connection.execute(update(attempt_error).where(same).values(at=error.at, attempt=error.attempt))
+    return False
 
 
 def errors_from(rows: Iterable[Any]) -> tuple[AttemptError, ...]:

@@ -43,6 +43,7 @@ class Elapsed:
         self._database = database
         self._monotonic = monotonic
         self._last_look: float | None = None
+        self._noted: float | None = None  #: two hosts whose clocks differ find a gap at every look
         self._lock = threading.Lock()
 
     def look(self, now: datetime) -> Gap | None:
@@ -57,7 +58,9 @@ class Elapsed:
             elif now - last - witnessed > TOLERANCE:
                 gap = Gap(since=last + witnessed, until=now)
                 tx.connection.execute(insert(clock_gap).values(since=gap.since, until=gap.until))
-                tx.note("clock.gap", since=gap.since.isoformat(), until=gap.until.isoformat())
+                if self._noted is None or reading - self._noted >= TOLERANCE.total_seconds():
+                    tx.note("clock.gap", since=gap.since.isoformat(), until=gap.until.isoformat())
+                    self._noted = reading
             upsert(tx.connection, clock_seen, {"name": _SEEN}, {"at": now})
             self._last_look = reading
         return gap

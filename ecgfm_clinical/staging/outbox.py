@@ -125,6 +125,10 @@ class Outbox:
             return ask.connection.scalar(select(func.count()).where(mine)) or 0
 
 
+#: Answers of which a message takes only so many before it is set aside.
+COUNTED_ANSWERS = ("AE", "CE")
+
+
 def _ahead(shared: Column[Any]) -> Exists:
     """Another message with the same value of `shared` must go first."""
     other = message.alias("other")
@@ -245,7 +249,11 @@ def _fail(
     if ack is not None:
         values |= _ack_columns(tx, held, ack)
     _held(tx, held, worker, **values)
-    keep_error(tx, retry.error, message_id=held.message_id)
+    # Answers that count towards an end are kept one by one; a receiver that says "later" for weeks says it once.
+    if retry.due_at is None or retry.error.kind in COUNTED_ANSWERS:
+        keep_error(tx, retry.error, message_id=held.message_id)
+    elif not keep_last_error(tx, retry.error, message_id=held.message_id):
+        return
     tx.note(
         "message.dead" if retry.due_at is None else "message.postponed",
         ecg_id=held.ecg_id,

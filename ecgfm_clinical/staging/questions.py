@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import and_, func, literal_column, select, update
+from sqlalchemy import and_, func, literal_column, or_, select, update
 
 from ecgfm_clinical.errors import NotFound
 from ecgfm_clinical.staging import messages
@@ -30,6 +30,7 @@ from ecgfm_connectors.base import Disposition
 
 #: Finding on a refused payload that a person has looked at.
 SEEN = "seen-by-a-person"
+_NEEDS_A_LOOK = or_(payload.c.code == "patient-mismatch", payload.c.disposition == Disposition.UNREADABLE.value)
 
 Cell = tuple[str, str, str]  # source, head ('' = the ECG itself), state
 
@@ -93,11 +94,11 @@ class Questions:
             return {row.question: row.n for row in rows}
 
     def payloads_to_see_to(self) -> list[PayloadToSeeTo]:
-        """Refused payloads that speak of two patients and that nobody has looked at, oldest first."""
+        """Unreadable payloads, and refused ones that speak of two patients, at which nobody has looked; oldest first."""
         columns = (payload.c[name] for name in PayloadToSeeTo.__dataclass_fields__)
         query = (
             select(*columns, payload.c.findings)
-            .where(literal_column("payload.disposition <> 'staged'"), payload.c.code == "patient-mismatch")
+            .where(literal_column("payload.disposition <> 'staged'"), _NEEDS_A_LOOK)
             .order_by(payload.c.payload_id)
         )
         with self._database.reading() as ask:
@@ -109,9 +110,9 @@ class Questions:
         """A person has looked at such a payload: it needs nobody any more. Raises NotFound."""
         with self._database.writing(now, actor) as tx:
             mine = payload.c.payload_id == payload_id
-            row = tx.connection.execute(select(payload).where(mine, payload.c.code == "patient-mismatch")).first()
+            row = tx.connection.execute(select(payload).where(mine, _NEEDS_A_LOOK)).first()
             if row is None or row.disposition == Disposition.STAGED.value:
-                raise NotFound(f"no payload {payload_id} was refused for naming two patients; see `held list`")
+                raise NotFound(f"no payload {payload_id} is unreadable or names two patients; see `held list`")
             findings = [*row.findings, {"code": SEEN, "text": "a person has looked at it"}]
             tx.connection.execute(update(payload).where(mine).values(findings=findings))
             tx.note("payload.seen", payload_id=payload_id, reason=reason)

@@ -293,7 +293,7 @@ class DestinationBacklog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayloadToSeeTo:
-    """A refused payload that a person must look at and has not: PID and the ECG name different patients."""
+    """A payload that a person must look at and has not: unreadable, or PID and the ECG name different patients."""
 
     payload_id: int
     received_at: datetime

@@ -1,0 +1,131 @@
+"""What needs a person has one list, one count and one exit code; what repeats grows nothing."""
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from ecgfm_clinical import wiring
+from ecgfm_clinical.operate.story import status_of, status_text
+from ecgfm_clinical.pipeline.reporting import Reporter
+from ecgfm_clinical.settings import Attention
+from ecgfm_clinical.staging.processes import Ailing
+from ecgfm_clinical.staging.schema import attempt_error, audit
+from ecgfm_clinical.staging.store import Store
+from ecgfm_connectors.base import Received
+from ecgfm_connectors.errors import Refused, Unreadable
+from ecgfm_connectors.hl7.ack import reaction
+from ecgfm_connectors.result import Ack
+from tests.helpers.fakes import Clock, make_ecg
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def _take(store: Store, clock: Clock, error: Exception, content: bytes = b"x") -> None:
+    received = Received(transport="dicom", source="cart", content=content, received_at=clock())
+    store.intake.record(received, error, now=clock(), actor="cart")  # type: ignore[arg-type]  # one of the two errors
+
+
+def _needs(store: Store, clock: Clock, **limits: float) -> dict[str, Any]:
+    found = status_of(store, now=clock(), limits=Attention(**limits))
+    assert found["needs_attention"] == (found["needs_person"]["count"] > 0)
+    assert ("A person must look" in status_text(found)) == found["needs_attention"]
+    return dict(found["needs_person"])
+
+
+def test_nothing_needs_a_person_in_an_empty_store(store: Store, clock: Clock) -> None:
+    assert _needs(store, clock)["count"] == 0
+
+
+def test_an_unreadable_payload_does_until_somebody_has_looked(store: Store, clock: Clock) -> None:
+    _take(store, clock, Unreadable("not-dicom", "no DICOM object"))
+    _take(store, clock, Refused("not-12-lead", "one lead only"), b"y")
+    _take(store, clock, Refused("patient-mismatch", "two patients"), b"z")
+    needs = _needs(store, clock)
+    assert (needs["count"], needs["unreadable"], needs["patient_mismatches"]) == (2, 1, 1)
+    for payload in store.questions.payloads_to_see_to():
+        store.questions.payload_seen(payload.payload_id, reason="looked", now=clock(), actor="operator")
+    assert _needs(store, clock)["count"] == 0
+    assert store.questions.refusals()["not-dicom"] == 1
+
+
+def test_an_ecg_unscored_for_longer_than_the_settings_say(
+    store: Store, clock: Clock, stage: Callable[[Any], Any]
+) -> None:
+    stage(make_ecg(1))
+    clock.advance(hours=23)
+    assert _needs(store, clock)["count"] == 0
+    assert _needs(store, clock, unscored_hours=5)["unscored_too_long"] is True
+    clock.advance(hours=49)
+    assert _needs(store, clock)["count"] == 1
+
+
+def test_tasks_that_fail_and_processes_that_are_silent(store: Store, clock: Clock) -> None:
+    ailing = [Ailing(task="pull pacs", state="failing", failures=7, error="Unreachable")]
+    store.processes.lives("a:1:1:service", roles="connect", started_at=clock(), ailing=ailing, now=clock())
+    needs = _needs(store, clock)
+    assert [one["task"] for one in needs["failing_tasks"]] == ["pull pacs"]
+    clock.advance(minutes=2)
+    needs = _needs(store, clock)
+    assert (needs["count"], needs["failing_tasks"], needs["silent_processes"]) == (1, [], ["a:1:1:service"])
+    store.processes.ended("a:1:1:service")
+    assert _needs(store, clock)["count"] == 0
+
+
+def test_the_command_exits_with_1_and_all_payloads_are_seen_at_once(run: Run, site: Path, tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.dcm").write_bytes(b"DICM" * number)
+        run("ingest", tmp_path / f"{number}.dcm", "--settings", site)
+    code, out, _ = run("status", "--json", "--settings", site)
+    needs = json.loads(out)["needs_person"]
+    assert (code, needs["count"], needs["unreadable"]) == (1, 3, 3)
+    assert run("held", "reject", "P-all", "--reason", "looked", "--yes", "--settings", site)[0] == 0
+    assert run("status", "--settings", site)[0] == 0
+
+
+class Busy:
+    """A destination that answers: later."""
+
+    name = "ehr"
+
+    def send(self, body: bytes, *, control_id: str) -> Ack:
+        return Ack(code="AR", control_id=control_id)
+
+    def check(self) -> str:
+        return "answers"
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("rounds", [200])
+def test_a_receiver_that_says_later_for_weeks_grows_nothing(site: Path, recording: Path, run: Run, rounds: int) -> None:
+    text = site.read_text()
+    site.write_text(text + '\n[[destinations.file]]\nname = "ehr"\npath = "out"\n')
+    assert run("ingest", recording, "--settings", site)[0] == 0
+    assert run("score", "--settings", site)[0] == 0
+    from ecgfm_clinical.settings import read_settings
+
+    clock = Clock()
+    clock.now = wiring.utc_now()
+    with closing(wiring.open_store(read_settings(site))) as store:
+        reporter = Reporter(
+            store, Busy(), react=reaction, worker="w", clock=clock, max_attempts=None, lease=timedelta(minutes=1)
+        )
+        sizes = []
+        for _ in range(rounds):
+            assert reporter.run_batch() == 1
+            clock.advance(minutes=6)
+            with store.database.reading() as ask:
+                sizes.append(
+                    tuple(
+                        ask.connection.scalar(select(func.count()).select_from(one)) for one in (attempt_error, audit)
+                    )
+                )
+        (message,) = store.ecgs.story(1).messages
+    assert sizes[-1] == sizes[0]
+    assert [one.attempt for one in message.errors] == [rounds]
