@@ -9,6 +9,7 @@ from typing import cast
 from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.context import MAX_PAYLOAD, NO_SITE, ReadingContext
 from ecgfm_connectors.errors import PayloadError, Refused, Unreadable
+from ecgfm_connectors.files.makers import refuse_maker
 from ecgfm_connectors.files.outcome_table import is_table
 
 
@@ -43,6 +44,7 @@ READERS = {
     "dicom": "ecgfm_connectors.dicom.waveform",
     "aecg": "ecgfm_connectors.files.aecg",
     "muse-xml": "ecgfm_connectors.files.muse_xml",
+    "mortara-xml": "ecgfm_connectors.files.mortara_xml",
     "cardiosoft-xml": "ecgfm_connectors.files.cardiosoft_xml",
     "philips-xml": "ecgfm_connectors.files.philips_xml",
     "scp": "ecgfm_connectors.files.scp",
@@ -56,6 +58,7 @@ _XML_ROOTS = {
     "restingecg": "muse-xml",
     "cardiologyxml": "cardiosoft-xml",
     "restingecgdata": "philips-xml",
+    "ecg": "mortara-xml",
 }
 _XML_ROOT = re.compile(rb"<(?![?!])(?:[\w.-]+:)?([\w.-]+)")
 _NOT_ECG = {
@@ -90,6 +93,7 @@ def sniff(content: bytes) -> str:
             raise Refused("not-a-recording", reason)
     if head.startswith((b"<", b"\0<")) or content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return _sniff_xml(content[:65536])
+    refuse_maker(content)
     raise Unreadable("unknown-format", "the first bytes belong to no format we read")
 
 
@@ -111,7 +115,10 @@ def _sniff_xml(head: bytes) -> str:
         raise Unreadable("unknown-format", "text that begins like XML but has no element")
     name = match[1].decode("ascii", errors="replace")
     kind = _XML_ROOTS.get(name.lower())
+    if kind == "mortara-xml" and b"<CHANNEL" not in head and b"<TYPICAL_CYCLE" not in head and b"SUBJECT" not in head:
+        kind = None  # another program's element of the same name
     if kind is None:
+        refuse_maker(head)
         raise Refused("unknown-xml", f"XML with the root element {name[:40]} is no ECG format we read")
     return kind
 

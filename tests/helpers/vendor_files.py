@@ -6,7 +6,7 @@ import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +78,36 @@ def _muse_lead(lead: str, row: _Counts) -> str:
         f"<LeadAmplitudeUnits>MICROVOLTS</LeadAmplitudeUnits><LeadID>{lead}</LeadID>"
         f"<LeadSampleSize>2</LeadSampleSize><LeadOff>FALSE</LeadOff><LeadDataCRC32>{zlib.crc32(data)}</LeadDataCRC32>"
         f"<WaveFormData>{base64.encodebytes(data).decode()}</WaveFormData></LeadData>"
+    )
+
+
+def write_mortara(ecg: Ecg) -> bytes:
+    """Mortara ELI XML: twelve channels of 200 units a mV."""
+    at = ecg.acquired.at if ecg.acquired else None
+    patient = ecg.patient
+    number = patient.identifiers[0].value if patient.identifiers else ""
+    born = f'DOB="{patient.birth_date:%Y%m%d}" ' if patient.birth_date else ""
+    told = "".join(f"<STATEMENT TEXT={quoteattr(text)} REASON=''/>" for text in ecg.statements)
+    channels = "".join(_mortara_channel(lead, row, ecg.sampling_rate) for lead, row in counts(ecg).items())
+    parts = (
+        '<?xml version="1.0" encoding="UTF-8"?>',
+        f'<ECG ACQUISITION_TIME="{at:%Y%m%d%H%M%S}" VENT_RATE="62">' if at else "<ECG>",
+        (
+            f"<SUBJECT ID={quoteattr(number)} LAST_NAME={quoteattr(patient.family_name)} "
+            f'FIRST_NAME={quoteattr(patient.given_name)} GENDER="{"Female" if patient.sex == "F" else "Male"}" {born}/>'
+        ),
+        f'<SOURCE MANUFACTURER="Mortara Instrument, Inc." MODEL={quoteattr(ecg.device.model)} LOW_PASS_FILTER="150"/>',
+        f"<AUTOMATIC_INTERPRETATION>{told}</AUTOMATIC_INTERPRETATION>",
+        f'<TYPICAL_CYCLE SAMPLE_FREQ="{ecg.sampling_rate:g}" UNITS_PER_MV="200"/>{channels}</ECG>',
+    )
+    return "\n".join(parts).encode()
+
+
+def _mortara_channel(lead: str, row: _Counts, rate: float) -> str:
+    data = base64.b64encode(row.astype("<i2").tobytes()).decode()
+    return (
+        f'<CHANNEL NAME="{lead}" OFFSET="0" BITS="16" FORMAT="SIGNED" UNITS_PER_MV="{1 / STEP:g}" '
+        f'DURATION="{len(row)}" SAMPLE_FREQ="{rate:g}" ENCODING="BASE64" DATA="{data}"/>'
     )
 
 

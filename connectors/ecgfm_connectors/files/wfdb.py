@@ -7,6 +7,7 @@ file name, and checks neither checksums nor path names; the tests compare the tw
 import hashlib
 import zipfile
 from io import BytesIO
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,24 +29,28 @@ from ecgfm_connectors.units import millivolts
 #: Storage format -> bits of a sample; the lowest number of each means "no sample" (signal(5)).
 _BITS = {16: 16, 24: 24, 32: 32, 61: 16, 80: 8, 160: 16, 212: 12, 310: 10, 311: 10}
 
+_FLAC = (508, 516, 524)
+_MOST_IN_A_FRAME = 1000
+
 
 def read(content: bytes, context: ReadingContext) -> Contents:
     """The one ECG of a packed record.
 
-    Raises Unreadable: `wfdb-package`, `wfdb-header`, `waveform-length`; Refused: `wfdb-format`, `no-sensitivity`,
+    Raises Unreadable: `wfdb-package`, `wfdb-header`, `waveform-length`; Refused: `wfdb-format`, `mixed-rates`,
+    `no-sensitivity`,
     `unknown-unit` and what `assemble` refuses.
     """
     members = unpack_record(content)
     header = parse_header(next(data for name, data in members.items() if name.lower().endswith(".hea")))
     findings: list[Finding] = []
-    channels = _channels(header, members, findings)
+    channels, in_a_frame = _channels(header, members, findings)
     assembled = assemble(channels)
     ecg = Ecg(
         source_id=f"sha256:{hashlib.sha256(content).hexdigest()}",
         format="wfdb",
         patient=Patient(sex=_sex(header)),
         acquired=_acquired(header, context, findings),
-        sampling_rate=header.sampling_rate,
+        sampling_rate=header.sampling_rate * in_a_frame,
         signal=assembled.signal,
         stored_leads=assembled.stored_leads,
         derived_leads=assembled.derived_leads,
@@ -72,35 +77,46 @@ def unpack_record(content: bytes) -> dict[str, bytes]:
         raise Unreadable("wfdb-package", "the zip is damaged") from error
 
 
-def _channels(header: Header, members: dict[str, bytes], findings: list[Finding]) -> list[Channel]:
-    channels = []
+def _channels(header: Header, members: dict[str, bytes], findings: list[Finding]) -> tuple[list[Channel], int]:
+    """The leads, and how many of their samples one frame holds."""
+    channels, frames = [], set()
     for name in dict.fromkeys(signal.file_name for signal in header.signals):
         if name not in members:
             raise Unreadable("missing-file", "a signal file that the header names is not in the record")
         signals = [signal for signal in header.signals if signal.file_name == name]
         raw = _raw_samples(members[name], signals, header.samples)
-        for index, signal in enumerate(signals):
+        for signal, own in zip(signals, raw, strict=True):
             lead = from_label(signal.label)
             if lead is not None and lead.canonical:
-                samples = _millivolts(raw[:, index], signal, lead, findings)
-                # header(5): so many samples in the file precede sample 0 of the record.
-                channels.append(Channel(lead=lead, samples=samples, skew=-signal.skew))
-    return channels
+                frames.add(signal.samples_per_frame)
+                samples = _millivolts(own, signal, lead, findings)
+                # header(5): so many frames in the file precede sample 0 of the record.
+                channels.append(Channel(lead=lead, samples=samples, skew=-signal.skew * signal.samples_per_frame))
+    if len(frames) > 1:
+        raise Refused("mixed-rates", "the leads have different numbers of samples in a frame")
+    return channels, frames.pop() if frames else 1
 
 
-def _raw_samples(data: bytes, signals: list[SignalLine], samples: int | None) -> NDArray[np.int32]:
-    """(samples, signals of this file) as stored. Raises Unreadable where the file is shorter than the header says."""
-    layout = {(signal.format, signal.byte_offset, signal.samples_per_frame) for signal in signals}
-    if len(layout) != 1 or signals[0].samples_per_frame != 1:
-        raise Refused("wfdb-format", "signals of one file in different formats, or several samples a frame")
+def _raw_samples(data: bytes, signals: list[SignalLine], samples: int | None) -> list[NDArray[np.int32]]:
+    """The samples of each signal of this file as stored, (frames × samples in a frame,). Raises Unreadable where the file
+    is shorter than the header says.
+    """
+    if len({(signal.format, signal.byte_offset) for signal in signals}) != 1:
+        raise Refused("wfdb-format", "signals of one file in different formats")
     form, offset = signals[0].format, signals[0].byte_offset
+    if form in _FLAC:
+        raise Refused("wfdb-format", f"storage format {form} is FLAC; convert the record to format 16 (`xform`)")
     if form not in _BITS:
         raise Refused("wfdb-format", f"storage format {form}; read are {', '.join(map(str, _BITS))}")
-    flat = _unpack(data[offset:], form)
-    frames = len(flat) // len(signals) if samples is None or samples == 0 else samples
-    if frames <= 0 or len(flat) < frames * len(signals):
+    edges = np.cumsum([0, *(signal.samples_per_frame for signal in signals)])
+    if not all(1 <= signal.samples_per_frame <= _MOST_IN_A_FRAME for signal in signals):
+        raise Refused("wfdb-format", f"a signal has no sample in a frame, or more than {_MOST_IN_A_FRAME}")
+    flat, frame = _unpack(data[offset:], form), int(edges[-1])
+    frames = len(flat) // frame if samples is None or samples == 0 else samples
+    if frames <= 0 or len(flat) < frames * frame:
         raise Unreadable("waveform-length", f"the signal file holds fewer than the {frames} samples of its header")
-    return flat[: frames * len(signals)].reshape(frames, len(signals))
+    table = flat[: frames * frame].reshape(frames, frame)
+    return [table[:, start:end].reshape(-1) for start, end in pairwise(edges.tolist())]
 
 
 def _unpack(data: bytes, form: int) -> NDArray[np.int32]:

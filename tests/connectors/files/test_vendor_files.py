@@ -27,6 +27,7 @@ Corpus = Callable[[str], Path]
 WRITERS: dict[str, Callable[[Ecg], bytes]] = {
     "muse": write.write_muse,
     "muse without doctype": lambda ecg: write.write_muse(ecg, with_doctype=False),
+    "mortara": write.write_mortara,
     "cardiosoft": write.write_cardiosoft,
     "philips 1.03": write.write_philips,
     "philips 1.04": lambda ecg: write.write_philips(ecg, version="1.04"),

@@ -189,7 +189,7 @@ def test_date_and_time_in_either_order(files: Files, read_one: ReadOne, started:
         ("r1.dat 16", "/etc/passwd 16", "Unreadable wfdb-header"),
         ("r1.dat 16", "other.dat 16", "Unreadable missing-file"),
         ("r1.dat 16", "r1.dat 516", "Refused wfdb-format"),
-        ("r1.dat 16", "r1.dat 16x4", "Refused wfdb-format"),
+        ("r1.dat 16", "r1.dat 16x4", "Unreadable waveform-length"),
         ("1000.0(0)/mV", "0(0)/mV", "Refused no-sensitivity"),
         ("1000.0(0)/mV", "1000.0(0)/mmHg", "Refused unknown-unit"),
         (" V", " PLETH", "Refused not-12-lead"),
@@ -265,3 +265,32 @@ def test_record_written_from_the_folder_above(files: Files, ecg: Ecg, read_one: 
 def test_comment_after_a_signal_is_no_part_of_its_lead(files: Files, ecg: Ecg, read_one: ReadOne) -> None:
     found = read_one(edited(files, " V3", " V3 # noisy"))
     np.testing.assert_allclose(found.signal, ecg.signal, atol=1e-6)
+
+
+def test_several_samples_a_frame(ecg: Ecg, read_one: ReadOne, context: ReadingContext, tmp_path: Path) -> None:
+    """Frames of two samples of each lead at 250 frames a second, beside a channel of one; as the `wfdb` package reads."""
+    counts = np.rint(ecg.signal * 1000).astype("<i2")
+    pairs = counts.reshape(12, -1, 2).transpose(1, 0, 2).reshape(-1, 24)
+    table = np.concatenate([pairs, np.zeros((len(pairs), 1), "<i2")], axis=1)
+    lines = [f"r.dat 16x2 1000(0)/mV 16 0 {row[0]} 0 0 {lead}" for lead, row in zip(LEADS, counts, strict=True)]
+    header = "\n".join([f"r 13 250 {len(pairs)}", *lines, "r.dat 16 1000(0)/mV 16 0 0 0 0 Resp", ""])
+    (tmp_path / "r.hea").write_text(header)
+    (tmp_path / "r.dat").write_bytes(table.astype("<i2").tobytes())
+    found = read_one(load(tmp_path / "r.hea"))
+    assert found.sampling_rate == 500.0
+    np.testing.assert_allclose(found.signal, ecg.signal, atol=1e-6)
+    expected = wfdb.rdrecord(str(tmp_path / "r"), smooth_frames=False).e_p_signal
+    np.testing.assert_allclose(found.signal, np.stack(expected[:12]), atol=1e-6)
+    mixed = header.replace("16x2", "16x1", 1).encode()
+    assert refusal(pack_record({"r.hea": mixed, "r.dat": table.tobytes()}), context) == "Refused mixed-rates"
+
+
+@pytest.mark.parametrize("form", ["508", "516", "524"])
+def test_flac_is_refused_by_name(files: Files, context: ReadingContext, form: str) -> None:
+    with pytest.raises(PayloadError, match="FLAC") as caught:
+        read(edited(files, " 16 1000", f" {form} 1000"), context)
+    assert caught.value.code == "wfdb-format"
+
+
+def test_frames_without_end_are_refused(files: Files, context: ReadingContext) -> None:
+    assert refusal(edited(files, "r1.dat 16 ", "r1.dat 16x999999999 "), context) == "Refused wfdb-format"

@@ -339,6 +339,9 @@ def _other_read(ecg: Ecg) -> Iterator[Case]:
         "GE CardioSoft: the strip, not the medians or full disclosure",
         vendor_files.write_cardiosoft(ecg),
     )
+    yield case(
+        "mortara.xml", "Mortara ELI: one CHANNEL a lead, the typical cycle left out", vendor_files.write_mortara(ecg)
+    )
     for version in ("1.03", "1.04"):
         content = vendor_files.write_philips(ecg, version=version)
         yield case(f"philips-{version}.xml", "XLI-compressed; the calibration pulse at the end is no ECG", content)
@@ -433,4 +436,12 @@ def _other_refused(ecg: Ecg) -> Iterator[Case]:
     median["00001_medians.hea"] = uncalibrated["r.hea"].replace(b"r 12", b"medians/00001_medians 12", 1)
     yield case("wfdb-refused-median.zip", "a median beat, which names itself so", "only-derived", pack_record(median))
     yield case("wfdb-refused-gain.zip", "gain 0: uncalibrated", "no-sensitivity", packed)
+    schiller = b"<?xml version='1.0'?><examination><manufacturer>SCHILLER AG</manufacturer></examination>"
+    yield case("refused-schiller.xml", "a maker's own XML", "maker-format", schiller)
+    yield case(
+        "refused-mfer.mwf",
+        "MFER, as Nihon Kohden writes it",
+        "maker-format",
+        b"@ MFR Standard 12 leads ECG ECG" + bytes(64),
+    )
     yield case("refused.pdf", "a picture of an ECG", "not-a-recording", b"%PDF-1.4\n%%EOF\n")
