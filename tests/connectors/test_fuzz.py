@@ -3,10 +3,12 @@ payload explains.
 """
 
 import re
+import time
 import tracemalloc
 import warnings
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from zoneinfo import ZoneInfo
 
@@ -19,12 +21,22 @@ from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.errors import PayloadError
 from ecgfm_connectors.reading import read
+from ecgfm_connectors.statements.statement import CATEGORIES
+from ecgfm_connectors.statements.understanding import understood
 from ecgfm_connectors.testing import aecg_writer, dicom_writer, wfdb_writer
 from ecgfm_connectors.testing.samples import sample_ecg
+from tests.connectors.golden.cases import cases
 from tests.helpers import vendor_files
 
 CONTEXT = ReadingContext(default_authority="SITE", zone=ZoneInfo("Europe/Berlin"))
 SMALL = sample_ecg(seconds=1)
+_GOLDEN = ("muse-utf16.xml", "muse-strip.xml", "edf-open.edf", "edf-micro-sjis.edf", "dicom-strip-first.dcm")
+
+
+def golden(name: str) -> bytes:
+    return next(case.content for case in cases() if case.name == name)
+
+
 SEEDS: dict[str, Callable[[Ecg], bytes]] = {
     "dicom": dicom_writer.write_ecg,
     "aecg": aecg_writer.write_ecg,
@@ -34,8 +46,10 @@ SEEDS: dict[str, Callable[[Ecg], bytes]] = {
     "philips": vendor_files.write_philips,
     "scp": vendor_files.write_scp,
     "scp plain": lambda ecg: vendor_files.write_scp(ecg, compressed=False),
+    "scp spikes": lambda ecg: vendor_files.write_scp(ecg, spikes=9),
+    "mortara": vendor_files.write_mortara,
     "edf": vendor_files.write_edf,
-}
+} | {name: (lambda ecg, name=name: golden(name)) for name in _GOLDEN}
 CONTENT = {kind: write(SMALL) for kind, write in SEEDS.items()}
 #: Fixed costs of a first import or a parser's tables, and memory in proportion to the payload.
 FIXED, FACTOR = 24 * 2**20, 20
@@ -120,6 +134,34 @@ def test_arbitrary_bytes(content: bytes) -> None:
 @given(rest=st.binary(max_size=600))
 def test_arbitrary_bytes_behind_a_format_s_beginning(prefix: bytes, rest: bytes) -> None:
     survive(prefix + rest)
+
+
+_PIECES = [
+    "no ",
+    "kein ",
+    "pacemaker ",
+    "schrittmacher",
+    "évidence ",
+    "infarct",
+    "sinus ",
+    "rhythm",
+    ". ",
+    "? ",
+    " - ",
+    "of a ",
+]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    pieces=st.lists(st.one_of(st.sampled_from(_PIECES), st.text(max_size=6)), max_size=400), times=st.integers(1, 60)
+)
+def test_statements_of_any_words(pieces: list[str], times: int) -> None:
+    told = replace(SMALL, statements=("".join(pieces),) * times)
+    started = time.process_time()
+    for statement in understood(told):
+        assert statement.category in CATEGORIES.values()
+    assert time.process_time() - started < 2.0
 
 
 def test_nested_sequences_without_end() -> None:

@@ -6,12 +6,19 @@ from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.statements.statement import Certainty, Statement
 from ecgfm_connectors.statements.words import from_words
 
+#: Characters of all statements of one ECG that are looked at: no device writes so many, and patterns take their time.
+_LONGEST = 20_000
+
 
 def understood(ecg: Ecg) -> tuple[Statement, ...]:
     """The coded statements, then those of the words. A later version of the vocabulary understands a stored ECG better,
     so what the words name is worked out anew each time.
     """
-    return (*ecg.coded, *(one for text in ecg.statements for one in from_words(text)))
+    found, left = list(ecg.coded), _LONGEST
+    for text in ecg.statements:
+        left -= len(text)
+        found += from_words(text) if left >= 0 else [Statement(concept="unread", source="words", wording=text)]
+    return tuple(found)
 
 
 def said_of(concept: str, statements: Iterable[Statement]) -> Certainty | None:
