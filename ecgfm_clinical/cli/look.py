@@ -1,4 +1,4 @@
-"""Looking: `status`, `show`, `inspect`."""
+"""Looking: `status`, `show`, `statements`, `inspect`."""
 
 from datetime import datetime, tzinfo
 from pathlib import Path
@@ -54,6 +54,24 @@ def show(
     with opened(settings) as (_, store):
         found = story_of(store.ecgs.story(find_ecg(store, ecg)), phi=phi)
     write_json(found) if as_json else say(story_text(found))
+
+
+def statements(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
+    """How much of what devices state is not understood, by device and software version.
+
+    A share that jumps with a new version means that the update changed the device's wording: look at one of its ECGs
+    with `ecgfm-clinical show ECG --phi`.
+    """
+    from dataclasses import asdict
+
+    with opened(settings) as (_, store):
+        found = store.questions.statements()
+    if as_json:
+        write_json([{**asdict(one), "last_received_at": one.last_received_at.isoformat()} for one in found])
+        return
+    for one in found:
+        device = " ".join(filter(None, (one.manufacturer, one.model, one.software))) or "unknown device"
+        say(f"{device}: {one.ecgs} ECGs, {one.unread} statements not understood in {one.ecgs_with_unread} of them")
 
 
 def inspect(

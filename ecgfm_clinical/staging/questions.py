@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import and_, func, literal_column, or_, select, update
+from sqlalchemy import and_, case, func, literal_column, or_, select, update
 
 from ecgfm_clinical.errors import NotFound
 from ecgfm_clinical.staging import messages
@@ -18,6 +18,7 @@ from ecgfm_clinical.staging.records import (
     CountTable,
     DeadLetter,
     DestinationBacklog,
+    DeviceStatements,
     EcgState,
     MessageState,
     PayloadToSeeTo,
@@ -80,6 +81,27 @@ class Questions:
         )
         with self._database.reading() as ask:
             return [SetAside(**row) for row in ask.connection.execute(query).mappings()]
+
+    def statements(self) -> list[DeviceStatements]:
+        """For each device and software version, how many of its ECGs hold statements that are not understood.
+
+        Reads every ECG's row: a question for a person, not for a monitor.
+        """
+        told = [ecg.c.about["device"][name].as_string() for name in ("manufacturer", "model", "software")]
+        unread = func.coalesce(ecg.c.about["unread_statements"].as_integer(), 0)
+        query = (
+            select(
+                *told,
+                func.count(),
+                func.sum(unread),
+                func.sum(case((unread > 0, 1), else_=0)),
+                func.max(ecg.c.received_at),
+            )
+            .group_by(*told)
+            .order_by(*told)
+        )
+        with self._database.reading() as ask:
+            return [_device_statements(row) for row in ask.connection.execute(query)]
 
     def backlog(self) -> Backlog:
         """Everything unfinished or given up, with the age of the oldest; reads only unfinished rows."""
@@ -147,6 +169,19 @@ def _counts(cells: Iterable[tuple[str, int]]) -> Counts:
         not_evaluable=by_state[EcgState.NOT_EVALUABLE.value],
         failed=by_state[EcgState.FAILED.value],
         waiting=by_state[EcgState.WAITING.value],
+    )
+
+
+def _device_statements(row: Any) -> DeviceStatements:
+    manufacturer, model, software, ecgs, unread, with_unread, last = row
+    return DeviceStatements(
+        manufacturer=manufacturer or "",
+        model=model or "",
+        software=software or "",
+        ecgs=ecgs,
+        unread=int(unread),
+        ecgs_with_unread=int(with_unread),
+        last_received_at=last,
     )
 
 

@@ -226,6 +226,19 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceStatements:
+    """What one device in one software version states, counted: a jump of the unread ones means that its wording changed."""
+
+    manufacturer: str
+    model: str
+    software: str
+    ecgs: int
+    unread: int  #: statements that are not understood
+    ecgs_with_unread: int
+    last_received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SetAside:
     """A payload that is kept and could not be staged."""
 

@@ -9,6 +9,7 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from io import BytesIO
 from zoneinfo import ZoneInfo
 
@@ -33,7 +34,7 @@ SMALL = sample_ecg(seconds=1)
 _GOLDEN = ("muse-utf16.xml", "muse-strip.xml", "edf-open.edf", "edf-micro-sjis.edf", "dicom-strip-first.dcm")
 
 
-def golden(name: str) -> bytes:
+def golden(name: str, _: Ecg) -> bytes:
     return next(case.content for case in cases() if case.name == name)
 
 
@@ -49,7 +50,8 @@ SEEDS: dict[str, Callable[[Ecg], bytes]] = {
     "scp spikes": lambda ecg: vendor_files.write_scp(ecg, spikes=9),
     "mortara": vendor_files.write_mortara,
     "edf": vendor_files.write_edf,
-} | {name: (lambda ecg, name=name: golden(name)) for name in _GOLDEN}
+    **{name: partial(golden, name) for name in _GOLDEN},
+}
 CONTENT = {kind: write(SMALL) for kind, write in SEEDS.items()}
 #: Fixed costs of a first import or a parser's tables, and memory in proportion to the payload.
 FIXED, FACTOR = 24 * 2**20, 20

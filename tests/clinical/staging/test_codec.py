@@ -1,8 +1,10 @@
 """The stored form of an ECG: coded statements come back, and rows of versions that did not keep them stay readable."""
 
 from types import SimpleNamespace
+from typing import Any
 
 from ecgfm_clinical.staging import codec
+from ecgfm_connectors.ecg import Device
 from ecgfm_connectors.statements.statement import Statement
 from ecgfm_connectors.statements.understanding import said_of, understood
 from tests.helpers.fakes import make_ecg
@@ -27,3 +29,19 @@ def test_a_row_of_an_earlier_version_is_readable_and_its_words_are_understood() 
     back = codec.ecg_from(row, private, one.signal)
     assert back.coded == ()
     assert said_of("paced", understood(back)) == "stated"
+
+
+def test_what_is_not_understood_is_counted_by_device_and_software(ward: Any) -> None:
+    for number, (software, said) in enumerate(
+        [
+            ("1.0", "Sinus rhythm"),
+            ("1.0", "Vorhofflimmern"),
+            ("2.0", "Rythme sinusal"),
+            ("2.0", "Xyz"),
+            ("2.0", "Abc"),
+        ]
+    ):
+        device = Device(manufacturer="GE", model="MAC", software=software)
+        ward.take(make_ecg(number, device=device, statements=(said,)), ward.received(f"{number}".encode()))
+    found = {one.software: (one.ecgs, one.unread, one.ecgs_with_unread) for one in ward.store.questions.statements()}
+    assert found == {"1.0": (2, 0, 0), "2.0": (3, 2, 2)}
