@@ -202,6 +202,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
             _code("single-segment", "the segment ends (CR) were lost on the way", "unreadable"),
             _code("sop-class", "not an ECG waveform class", "refused"),
             _code("patient-doubtful", "held for a person, or taken back by its sender", "cohort"),
+            _code("patient-objects", "the patient is kept out of learning", "cohort"),
             _code("superseded", "an older version of a recording that was sent again", "cohort"),
             _code("test-data", "the sender marks it as test data", "judging", "cohort"),
             _code("test-outcome", "MSH-11 says test data: no outcome is taken", "finding"),

@@ -1,6 +1,6 @@
-"""`patient show | merge | unmerge | link`: who is who here, and what a person decides about it."""
+"""`patient show | merge | unmerge | link | object`: who is who here, and what a person decides about it."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -105,6 +105,37 @@ def link(
         actor = liveness.operator(read.site.operator)
         store.identities.link(one, other, reason=reason, now=wiring.utc_now(), actor=actor)
         _tell(store, one, "linked", as_json)
+
+
+@app.command("object")
+def keep_out(
+    reason: asking.NeededReason,
+    lift: Annotated[bool, typer.Option("--lift", help="The person objects no longer.")] = False,
+    force: asking.ForceOption = False,
+    yes: asking.YesOption = False,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Keep a person out of learning: no ECG of theirs comes into any cohort from now on, under whatever number.
+
+    Scoring and results go on. Heads that were trained before stay as they are: each bundle's provenance names the digest and the
+    time of the cohort it came from, and whatever is trained from now on comes from a cohort without them.
+    """
+    from ecgfm_clinical import liveness, wiring
+
+    with opened(settings) as (read, store):
+        asked = asking.known_number("of the patient", read, store, force=force)
+        _preview(store, {"objects no longer" if lift else "objects": asked}, yes=yes, quiet=as_json)
+        asking.agreed(yes=yes)
+        act = store.objections.lift if lift else store.objections.keep
+        act(asked, reason=reason, now=wiring.utc_now(), actor=liveness.operator(read.site.operator))
+        ecg_ids = store.identities.ecg_ids(asked)
+    if as_json:
+        write_json({"kept_out": not lift, "ecgs": len(ecg_ids)})
+        return
+    say(
+        f"Done: {len(ecg_ids)} ECGs {'may be learned from again' if lift else 'are kept out of every cohort from now on'}."
+    )
 
 
 def _preview(store: "Store", named: "dict[str, Identifier]", *, yes: bool, quiet: bool) -> None:

@@ -58,5 +58,5 @@ def _rows(settings: Path, open_store: Callable[[Path], Store]) -> dict[str, EcgR
     return {
         row.key: row
         for row in _store(settings, open_store).cohorts.ecgs()
-        if not row.test_data and not (row.superseded or row.doubtful)
+        if not row.test_data and not (row.superseded or row.doubtful or row.objected)
     }

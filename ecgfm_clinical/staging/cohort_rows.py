@@ -31,6 +31,7 @@ class EcgRow:
     test_data: bool = False
     superseded: bool = False  #: a newer version of the same recording exists
     doubtful: bool = False  #: a person has still to say whose it is, or it was taken back
+    objected: bool = False  #: the patient is kept out of learning
     kept: bool = True  #: False where retention has removed the signal
     recording: str = ""  #: of whom, when, how long: equal where one recording came in twice; samples are not compared
     codes: tuple[str, ...] = ()  #: coded statements, `SCP:NORM` or `SNOMED:164889003`, where the source has them

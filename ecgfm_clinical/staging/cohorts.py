@@ -10,13 +10,14 @@ from typing import Any
 
 from sqlalchemy import func, select, true
 
-from ecgfm_clinical.staging import codec, loading, recordings, seals
+from ecgfm_clinical.staging import codec, identity, loading, objections, recordings, seals
 from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeKind, OutcomeRow
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.private import private_of
 from ecgfm_clinical.staging.recordings import Standing
 from ecgfm_clinical.staging.schema import (
     ecg,
+    ecg_identity,
     hold,
     identity_alias,
     identity_event,
@@ -79,6 +80,8 @@ def _ecg_rows(reading: Reading, as_of: datetime | None) -> list[EcgRow]:
     decided = _decided(reading)
     held = set(reading.connection.scalars(select(hold.c.recording_id).where(hold.c.decision.is_(None))))
     split_keys = _split_keys_of_events(reading)
+    objected = objections.keys(reading)
+    numbers = _further_numbers(reading) if objected else {}
     rows = []
     for row in _pages(reading, as_of):
         told = private_of(reading, row)
@@ -86,7 +89,12 @@ def _ecg_rows(reading: Reading, as_of: datetime | None) -> list[EcgRow]:
             told = told | {"patient": codec.patient_dict(named)}
         for first in codec.patient_from(told["patient"]).identifiers[:1]:
             split_keys[row.patient_key].add(_split_key(reading, first))
-        rows.append(_ecg_row(row, told, survivors, newest, doubtful=_is_doubtful(row.recording_id, decided, held)))
+        objects = bool(objected) and _objects(reading, row, told, objected, numbers)
+        rows.append(
+            _ecg_row(
+                row, told, survivors, newest, doubtful=_is_doubtful(row.recording_id, decided, held), objected=objects
+            )
+        )
     return [replace(row, patient_keys=_spread(row.patient, known_as, split_keys)) for row in rows]
 
 
@@ -162,7 +170,13 @@ def _known_as(survivors: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
 
 
 def _ecg_row(
-    row: Any, told: Mapping[str, Any], survivors: Mapping[str, str], newest: Mapping[int, int], *, doubtful: bool
+    row: Any,
+    told: Mapping[str, Any],
+    survivors: Mapping[str, str],
+    newest: Mapping[int, int],
+    *,
+    doubtful: bool,
+    objected: bool,
 ) -> EcgRow:
     patient = survivors.get(row.patient_key, row.patient_key)
     device = row.about["device"]
@@ -183,9 +197,26 @@ def _ecg_row(
         test_data=row.about["test_data"],
         superseded=row.version < newest[row.recording_id],
         doubtful=doubtful,
+        objected=objected,
         recording=_recording(row),
         kept=row.kept,
     )
+
+
+def _further_numbers(reading: Reading) -> Mapping[int, set[str]]:
+    """Of each ECG the keys of its patient's numbers beyond the first."""
+    found: defaultdict[int, set[str]] = defaultdict(set)
+    for row in reading.connection.execute(select(ecg_identity.c.ecg_id, ecg_identity.c.identity_key)):
+        found[row.ecg_id].add(row.identity_key)
+    return found
+
+
+def _objects(
+    reading: Reading, row: Any, told: Mapping[str, Any], objected: Collection[str], numbers: Mapping[int, set[str]]
+) -> bool:
+    """Whether any number that the ECG came in under, or was given by a person, objects."""
+    given = {identity.identifier_key(reading, one) for one in codec.patient_from(told["patient"]).identifiers}
+    return not ({row.patient_key} | given | numbers.get(row.ecg_id, set())).isdisjoint(objected)
 
 
 def _recording(row: Any) -> str:

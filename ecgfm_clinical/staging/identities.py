@@ -73,6 +73,14 @@ class Identities:
         with self._database.reading() as ask:
             return _person(ask, identifier)
 
+    def ecg_ids(self, identifier: Identifier) -> tuple[int, ...]:
+        """Every version of every recording of this person, under the numbers merged into this one too."""
+        with self._database.reading() as ask:
+            tree = identity.retired_into(ask.connection, identity.identifier_key(ask, identifier))
+            further = select(ecg_identity.c.ecg_id).where(ecg_identity.c.identity_key.in_(tree))
+            mine = or_(ecg.c.patient_key.in_(tree), ecg.c.ecg_id.in_(further))
+            return tuple(ask.connection.scalars(select(ecg.c.ecg_id).where(mine).order_by(ecg.c.ecg_id)))
+
     def authorities(self) -> tuple[str, ...]:
         """Assigning authorities of the newest patients and ECGs."""
         with self._database.reading() as ask:

@@ -24,6 +24,7 @@ from ecgfm_clinical.staging.identities import Identities
 from ecgfm_clinical.staging.intake import Intake
 from ecgfm_clinical.staging.jobs import Jobs
 from ecgfm_clinical.staging.leases import SYSTEM, Leases
+from ecgfm_clinical.staging.objections import Objections
 from ecgfm_clinical.staging.outbox import Outbox
 from ecgfm_clinical.staging.outcomes import Outcomes
 from ecgfm_clinical.staging.processes import Processes
@@ -56,6 +57,7 @@ class Store:
         self.cohorts = Cohorts(database)
         self.coordination = Coordination(database)
         self.home = Home(database)
+        self.objections = Objections(database)
         self.processes = Processes(database)
         self.elapsed = Elapsed(database)
 

@@ -53,6 +53,7 @@ def build(
     funnel.drop("test-data", "marked as test data by the sender", lambda row: row.test_data)
     funnel.drop("superseded", "an older version of a recording that was sent again", lambda row: row.superseded)
     funnel.drop("patient-doubtful", "held for a person, or taken back by its sender", lambda row: row.doubtful)
+    funnel.drop("patient-objects", "the patient is kept out of learning", lambda row: row.objected)
     funnel.drop("no-signal", "the signal was removed by retention", lambda row: not row.kept)
     funnel.drop("no-patient", "no patient identifier", lambda row: not row.identified)
     funnel.drop("no-time", "no acquisition time", lambda row: row.acquired_at is None)

@@ -40,7 +40,7 @@ def watch(workshop: Workshop) -> Watched:
     rows = [
         row
         for row in source.rows()
-        if row.acquired_at is not None and not row.test_data and not (row.superseded or row.doubtful)
+        if row.acquired_at is not None and not row.test_data and not (row.superseded or row.doubtful or row.objected)
     ]
     old, new = _parts(rows, provenance)
     inputs, missing, findings = _inputs(workshop, bundle, source, old, new)

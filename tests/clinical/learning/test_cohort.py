@@ -146,6 +146,7 @@ def test_exclusions_are_counted_in_order_and_add_up() -> None:
         ecg(15, patient="unknown age", age=None),
         ecg(16, kept=False),
         ecg(17, doubtful=True),
+        ecg(18, objected=True),
     ]
     echoes = [
         echo(35),
@@ -159,6 +160,7 @@ def test_exclusions_are_counted_in_order_and_add_up() -> None:
         "test-data": 1,
         "superseded": 1,
         "patient-doubtful": 1,
+        "patient-objects": 1,
         "no-signal": 1,
         "no-patient": 1,
         "no-time": 1,

@@ -1,11 +1,13 @@
 """What learning is told of staged ECGs is what scoring is told of them."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 
 from ecgfm_clinical.ecg.evaluability import judge
+from ecgfm_clinical.errors import StoreError
 from ecgfm_clinical.settings import HeadRules
 from ecgfm_connectors.ecg import AcquiredAt
 
@@ -58,3 +60,53 @@ def test_what_is_held_or_was_taken_back_is_doubtful(ward: Any) -> None:
     rows = ward.store.cohorts.ecgs()
     assert [(row.doubtful, row.superseded) for row in rows] == [(False, True), (False, False)]
     assert rows[0].patient == rows[1].patient, "both versions are of the patient who was decided"
+
+
+class TestObjection:
+    """Kept out of learning, under whatever number, from whenever on."""
+
+    def _objected(self, ward: Any) -> list[bool]:
+        return [row.objected for row in ward.store.cohorts.ecgs()]
+
+    def _object(self, ward: Any, number: str) -> None:
+        ward.store.objections.keep(ward.identifier(number), reason="asked to", now=ward.now, actor="operator")
+
+    def test_the_ecgs_of_one_person_and_of_nobody_else(self, ward: Any) -> None:
+        for number in ("ONE", "TWO"):
+            ward.take(patient=ward.patient(number))
+        self._object(ward, "ONE")
+        ward.take(patient=ward.patient("ONE"))
+        assert self._objected(ward) == [True, False, True]
+        with pytest.raises(StoreError, match="already"):
+            self._object(ward, "ONE")
+        ward.store.objections.lift(ward.identifier("ONE"), reason="asked to", now=ward.now, actor="operator")
+        assert not any(self._objected(ward))
+        with pytest.raises(StoreError, match="not kept out"):
+            ward.store.objections.lift(ward.identifier("ONE"), reason="x", now=ward.now, actor="operator")
+
+    @pytest.mark.parametrize("number", ["OLD", "NEW"])
+    def test_numbers_merged_before_and_after(self, ward: Any, number: str) -> None:
+        for one in ("OLD", "NEW", "LATER", "OTHER"):
+            ward.take(patient=ward.patient(one))
+        ward.merge("OLD", "NEW")
+        self._object(ward, number)
+        assert self._objected(ward) == [True, True, False, False]
+        ward.merge("NEW", "LATER")
+        assert self._objected(ward) == [True, True, True, False]
+
+    def test_linked_numbers_and_numbers_beyond_the_first(self, ward: Any) -> None:
+        for one in ("ONE", "TWO", "THREE"):
+            ward.take(patient=ward.patient(one))
+        both = replace(ward.patient("FOUR"), identifiers=(ward.identifier("FOUR"), ward.identifier("ONE")))
+        ward.take(patient=both)
+        ward.store.identities.link(
+            ward.identifier("ONE"), ward.identifier("TWO"), reason="x", now=ward.now, actor="operator"
+        )
+        self._object(ward, "ONE")
+        assert self._objected(ward) == [True, True, False, True]
+
+    def test_the_audit_names_nobody(self, ward: Any) -> None:
+        ward.take(patient=ward.patient("SECRETNUMBER"))
+        self._object(ward, "SECRETNUMBER")
+        assert "patient.objected" in [one.action for one in ward.store.care.trail()]
+        assert "SECRETNUMBER" not in str(ward.store.care.trail())
