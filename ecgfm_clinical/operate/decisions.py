@@ -22,12 +22,12 @@ QUESTIONS = {
     "corrected-patient": (
         "the recording came again under another patient: whose is it?",
         "it belongs to the patient who was named last: withdrawn (W) from the first, sent (F) to the last",
-        "it stays with the first patient; what the last copy says of the recording itself counts",
+        "it stays with the patient to whom it belongs now; what the last copy says of the recording itself counts",
     ),
     "same-signal": (
         "another object holds the same samples of the same device and time, under another patient: whose are they?",
         "they belong to the patient who was named last: withdrawn (W) from the first, sent (F) to the last",
-        "they stay with the first patient",
+        "they stay with the patient to whom they belong now",
     ),
     "sender-withdrawal": (
         "its sender took the recording back: shall its result be withdrawn?",
@@ -52,6 +52,7 @@ def document_of(held: "Hold", store: "Store", *, phi: bool) -> dict[str, Any]:
         "ecg_id": held.ecg_id,
         "opened_at": held.opened_at.isoformat(),
         "patients": [named(one) if phi else MASK for one in held.patients],
+        "belongs_to": named(store.ecgs.story(held.ecg_id).recording.patient) if phi else MASK,
         "release": release,
         "reject": reject,
         "results": [_result(one) for one in store.results.told(ecg_id=held.ecg_id)],
@@ -82,6 +83,8 @@ def lines_of(found: dict[str, Any]) -> Iterator[str]:
     yield line_of(found)
     yield f"  asked      {found['asked']}"
     yield from (f"  between    {who}" for who in found["patients"])
+    if found["belongs_to"] != MASK:
+        yield f"  now of     {found['belongs_to']}"
     for one in found["results"]:
         left = "at the receiver, or perhaps" if one["may_have_left"] else "not sent yet"
         yield f"  result     {one['kind']} to {one['destination']}, {one['state']}, {left} (message {one['message_id']})"

@@ -51,7 +51,8 @@ def described(person: "Person", *, shown: bool) -> str:
     """One identity in one line, masked unless `shown`."""
     number = numbered(person.identifier) if shown else f"{person.identifier.authority}|{person.identifier.type}|{MASK}"
     who = "nothing is known of this person" if person.described is None else named(person.described)
-    return f"{number}: {person.state}" + (f"; {who}" if shown else "")
+    heard = "" if person.heard_of else ", never heard of here"
+    return f"{number}: {person.state}{heard}" + (f"; {who}" if shown else "")
 
 
 def document_of(person: "Person", *, phi: bool) -> dict[str, Any]:

@@ -134,18 +134,20 @@ def _decide(tx: Transaction, ecg_id: int, one: Ecg, known: Known | None, trust: 
     if known is None:
         jobs.queue(tx, ecg_id, priority)
         return
-    if recordings.standing(tx, row.recording_id).withdrawn == "by-sender":
+    anew = recordings.standing(tx, row.recording_id).withdrawn == "by-sender"
+    if anew:  # its receivers hold nothing of it: it is told, though its scores may be what they were
         recordings.reinstate(tx, row.recording_id, reason="its sender sent it anew")
     before = recordings.patient_of(tx, known.newest)
     if recordings.same_person(tx, before, one.patient):
         recordings.keep_patient(tx, row, known.newest)
-        jobs.queue(tx, ecg_id, priority)
+        jobs.queue(tx, ecg_id, priority, tell=anew)
         return
     # A copy under a patient whom a person or the sender has overruled: the decision stands, and is written down.
     overruled = recordings.named_before(tx, row, one.patient)
+    identity.keep_overruled(tx, ecg_id, one.patient)
     recordings.assign(tx, row, before, moved=False, reason="it came again under another patient")
     if overruled:
-        jobs.queue(tx, ecg_id, priority)
+        jobs.queue(tx, ecg_id, priority, tell=anew)
     elif known.how != "signal" and trust.corrected_patient == "follow":
         tx.lock_identities(exclusive=False)
         results.move(tx, row, one.patient, reason="its sender named another patient")

@@ -160,6 +160,7 @@ def _heard_of(ask: Reading, key: str) -> bool:
         select(ecg_identity.c.ecg_id).where(ecg_identity.c.identity_key == key),
         select(patient.c.patient_key).where(patient.c.patient_key == key),
         select(outcome.c.outcome_id).where(outcome.c.patient_key == key),
+        select(message.c.message_id).where(message.c.patient_key == key),
         select(identity_alias.c.retired_key).where(
             or_(identity_alias.c.retired_key == key, identity_alias.c.surviving_key == key)
         ),

@@ -246,6 +246,13 @@ def keys_of(tx: Reading, identifiers: Iterable[Identifier]) -> Iterator[str]:
     return (resolve(tx.connection, identifier_key(tx, one)) for one in identifiers)
 
 
+def keep_overruled(tx: Transaction, ecg_id: int, patient: Patient) -> None:
+    """The number that a version itself names, where its recording belongs to somebody else: it was heard of all the same."""
+    if patient.identifiers:
+        row = {"identity_key": identifier_key(tx, patient.identifiers[0]), "ecg_id": ecg_id}
+        tx.connection.execute(insert(ecg_identity), row)
+
+
 def keep_further(tx: Transaction, ecg_id: int, patient: Patient) -> None:
     """The numbers beyond the first under which an ECG may be looked for, and which a merge may retire."""
     first, *further = [identifier_key(tx, one) for one in patient.identifiers] or [""]

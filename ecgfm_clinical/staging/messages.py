@@ -50,7 +50,7 @@ def announce(tx: Transaction, ecg_row: Any, scoring_id: int, found: Scoring, *, 
             ecg_id=ecg_row.ecg_id,
             generation=decided.generation,
             output_digest=digest,
-            same_subject=bool(sent) and _same_subject(tx, sent[-1].ecg_id, ecg_row),
+            same_subject=bool(sent) and _same_subject(tx, sent[-1], ecg_row, subject.patient),
             again=again,
         )
         for one in due.take_back:
@@ -85,23 +85,34 @@ def _is_silent(tx: Transaction, ecg_row: Any) -> bool:
     return True
 
 
-def _same_subject(tx: Transaction, told_of: int, ecg_row: Any) -> bool:
-    """Whether the version that was told of names the same patient, order and time: nothing a receiver would file anew."""
-    if told_of == ecg_row.ecg_id:
+def _same_subject(tx: Transaction, told: SentMessage, ecg_row: Any, patient: Patient) -> bool:
+    """Whether the message names the same patient, order and time: then a receiver would file nothing anew.
+
+    Urgency and further numbers of the patient are no news.
+    """
+    if told.ecg_id == ecg_row.ecg_id:
         return True
-    earlier = tx.connection.execute(select(ecg).where(ecg.c.ecg_id == told_of)).one()
-    one, other = private_of(tx, earlier), private_of(tx, ecg_row)
-    if _filed(one) != _filed(other):
+    row = tx.connection.execute(select(message).where(message.c.message_id == told.message_id)).one()
+    earlier = tx.connection.execute(select(ecg).where(ecg.c.ecg_id == told.ecg_id)).one()
+    before, now = private_of(tx, earlier), private_of(tx, ecg_row)
+    if _says_another_order(before["order"], now["order"]) or _moment(before) != _moment(now):
         return False
-    return recordings.same_person(tx, codec.patient_from(one["patient"]), codec.patient_from(other["patient"]))
+    named = filed_as(tx, row, earlier)
+    return _described(named) == _described(patient) and recordings.same_person(tx, named, patient)
 
 
-def _filed(private: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What a receiver files a result by, the patient's numbers apart; urgency and further numbers are no news."""
-    who, order = private["patient"], private["order"]
-    demographics = (who["birth_date"], who["sex"], who["family_name"], who["given_name"])
-    numbers = (order["placer"], order["filler"], order["accession"], order["study_uid"])
-    return (*demographics, *numbers, (private["acquired"] or {}).get("at"))
+def _moment(private: Mapping[str, Any]) -> Any:
+    return (private["acquired"] or {}).get("at")
+
+
+def _described(patient: Patient) -> tuple[Any, ...]:
+    return patient.birth_date, patient.sex, patient.family_name, patient.given_name
+
+
+def _says_another_order(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether an order number was added or changed; a copy that leaves one out says nothing against it."""
+    names = ("placer", "filler", "accession", "study_uid")
+    return any(now[name] and now[name] != before[name] for name in names)
 
 
 def filler_number(tx: Reading, recording_id: int, generation: int) -> str:

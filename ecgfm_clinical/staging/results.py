@@ -77,6 +77,7 @@ class Results:
                 report = Reissue(cancelled=tuple(messages.cancel_unsent(tx, row.recording_id)))
                 jobs.rescore(tx, row, tell=True)
             else:
+                _answer_by_naming(tx, row.recording_id, reason)
                 report = move(tx, row, _with_demographics(tx, patient), reason=reason)
             tx.note("ecg.corrected", ecg_id=ecg_id, reason=reason, reassigned=patient is not None)
         return report
@@ -218,6 +219,13 @@ def _with_demographics(tx: Reading, patient: Patient) -> Patient:
     return replace(known, identifiers=patient.identifiers) if known else patient
 
 
+def _answer_by_naming(tx: Transaction, recording_id: int, reason: str) -> None:
+    """Whoever names the patient has answered every open question of whose the recording is."""
+    for one in holds.listed(tx, recording_id=recording_id):
+        if one.question is not Question.SENDER_WITHDRAWAL:
+            holds.close(tx, one, "released", reason)
+
+
 def _undecided(tx: Transaction, hold_id: int) -> Hold:
     held = holds.load(tx, hold_id)
     locked(tx, held.ecg_id)
@@ -232,6 +240,7 @@ def _release(tx: Transaction, held: Hold, patient: Patient | None, reason: str) 
     holds.close(tx, held, "released", reason)
     row = recordings.newest(tx, held.recording_id)
     if patient is not None:
+        _answer_by_naming(tx, held.recording_id, reason)
         return move(tx, row, _with_demographics(tx, patient), reason=reason)
     match held.question:
         case Question.CORRECTED_PATIENT | Question.SAME_SIGNAL:
@@ -257,7 +266,8 @@ def _reject(tx: Transaction, held: Hold, reason: str) -> Reissue:
     row = recordings.newest(tx, held.recording_id)
     match held.question:
         case Question.CORRECTED_PATIENT | Question.SAME_SIGNAL:
-            recordings.assign(tx, row, held.patients[0], moved=False, reason=reason)
+            # It stays where it is: another question may have moved it since this one was asked.
+            recordings.assign(tx, row, recordings.patient_of(tx, row), moved=False, reason=reason)
             jobs.rescore(tx, row, tell=False)
             return Reissue()
         case Question.UNMERGED:

@@ -1,11 +1,9 @@
 """Faults that were seen on running installations, each from outside: bytes in, an operator's commands, the EHR's mail out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from io import BytesIO
-from pathlib import Path
-from typing import Any
 
 import pydicom
 import pytest
@@ -23,23 +21,8 @@ FOLLOW = 'corrected_patient = "follow"'
 
 
 @pytest.fixture
-def install(tmp_path: Path) -> Iterator[Install]:
-    opened: list[Installation] = []
-
-    def make(**more: Any) -> Installation:
-        folder = tmp_path / str(len(opened))
-        folder.mkdir()
-        opened.append(Installation(folder, **more))
-        return opened[-1]
-
-    yield make
-    for one in opened:
-        one.close()
-
-
-@pytest.fixture
-def site(install: Install) -> Installation:
-    return install()
+def site(installed: Installation) -> Installation:
+    return installed
 
 
 def oru(
