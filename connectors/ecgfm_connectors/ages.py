@@ -51,6 +51,7 @@ class Age:
     """Every possible age in years: no age where none is known, two ages where birth date and stated age disagree."""
 
     candidates: tuple[float, ...] = ()
+    doubts: tuple[str, ...] = ()  #: what was left out or contradicts, each a sentence without patient data
 
     @property
     def years(self) -> float | None:
@@ -62,22 +63,29 @@ def at_acquisition(
     birth_date: date | None, acquired_at: datetime | None, measurements: Iterable[tuple[str, str]]
 ) -> Age:
     """The age on the day of `acquired_at`, by the birth date and by what the sender states among `measurements`."""
-    known = stated(measurements)
+    known, doubts = stated(measurements), []
     if known is not None and known > OLDEST:
         known = None
-    counted = _counted(birth_date, acquired_at)
+        doubts.append(f"the stated age is above {OLDEST:g} years, as anonymisers write it")
+    counted, doubt = _counted(birth_date, acquired_at)
+    doubts += [doubt] if doubt else []
     if counted is None or known is None:
         one = counted if counted is not None else known
-        return Age(candidates=() if one is None else (one,))
+        return Age(candidates=() if one is None else (one,), doubts=tuple(doubts))
     if abs(counted - known) <= AGREEMENT:
-        return Age(candidates=(counted,))
-    return Age(candidates=(counted, known))
+        return Age(candidates=(counted,), doubts=tuple(doubts))
+    doubts.append("birth date and stated age contradict each other")
+    return Age(candidates=(counted, known), doubts=tuple(doubts))
 
 
-def _counted(birth_date: date | None, acquired_at: datetime | None) -> float | None:
-    """The age from birth date to acquisition; no age where the birth date is impossible."""
+def _counted(birth_date: date | None, acquired_at: datetime | None) -> tuple[float | None, str]:
+    """The age from birth date to acquisition and no doubt; or no age, and why the birth date cannot be counted from."""
     born = real_birth_date(birth_date)
+    if birth_date is not None and born is None:
+        return None, "the birth date is a program's placeholder"
     if born is None or acquired_at is None:
-        return None
+        return None, ""
     years = (acquired_at.date() - born).days / 365.25
-    return years if 0 <= years <= OLDEST else None
+    if years < 0:
+        return None, "the recording is dated before the birth"
+    return (years, "") if years <= OLDEST else (None, f"the birth date makes the patient older than {OLDEST:g} years")

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ecgfm_clinical.extras import have
+from ecgfm_connectors import ages
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.statements.understanding import understood
 
@@ -21,6 +22,7 @@ def describe(ecg: Ecg, *, phi: bool) -> dict[str, object]:
         return value if phi else MASK
 
     patient = ecg.patient
+    age = ages.at_acquisition(patient.birth_date, ecg.acquired.at if ecg.acquired else None, ecg.measurements)
     return {
         "format": ecg.format,
         "source_id": masked(ecg.source_id),
@@ -30,6 +32,7 @@ def describe(ecg: Ecg, *, phi: bool) -> dict[str, object]:
         "name": masked(f"{patient.family_name}, {patient.given_name}") if patient.family_name else None,
         "birth_date": masked(patient.birth_date.isoformat()) if patient.birth_date else None,
         "sex": patient.sex,
+        "age": {"years": [round(one, 1) for one in age.candidates] if phi else MASK, "doubts": list(age.doubts)},
         "orders": {
             name: masked(value)
             for name, value in (

@@ -298,6 +298,7 @@ def _story_lines(found: dict[str, Any]) -> Iterator[str]:
     yield f"  device     {' '.join(filter(None, ecg['device'].values())) or 'unknown'}"
     for finding in (*ecg["findings"], *(ecg["quality"] or ())):
         yield f"  finding    {finding['code']}: {finding['text']}"
+    yield from (f"  age        in doubt: {doubt}" for doubt in ecg["age"]["doubts"])
     for told in ecg["understood"]:
         doubt = "" if told["certainty"] == "stated" else f", {told['certainty']}"
         yield f"  says       {told['category']}: {told['concept']}{doubt} ({' '.join(filter(None, (told['source'], told['code'])))})"

@@ -74,3 +74,22 @@ def test_age_at_acquisition(
 ) -> None:
     found = ages.at_acquisition(birth_date, acquired, stated).candidates
     assert found == pytest.approx(candidates, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("birth_date", "stated", "doubt"),
+    [
+        (date(1986, 3, 1), (("age", "40 a"),), ""),
+        (date(1986, 3, 1), (("age", "5 a"),), "contradict"),
+        (date(2026, 3, 2), (("age", "5 a"),), "before the birth"),
+        (date(1900, 1, 1), (("age", "5 a"),), "placeholder"),
+        (date(1890, 3, 2), (), "older than"),
+        (None, (("age", "140 a"),), "anonymisers"),
+    ],
+)
+def test_what_is_doubtful_of_an_age_is_said(
+    birth_date: date | None, stated: tuple[tuple[str, str], ...], doubt: str
+) -> None:
+    doubts = ages.at_acquisition(birth_date, datetime(2026, 3, 1, tzinfo=UTC), stated).doubts
+    assert doubt in "; ".join(doubts)
+    assert bool(doubts) is bool(doubt)

@@ -180,7 +180,7 @@ def _patient(root: Element, default_authority: str) -> Patient:
     return Patient(
         identifiers=(Identifier(authority=default_authority, value=number),) if number else (),
         birth_date=_date(text(root, "PatientDemographics/DateofBirth")),
-        sex="M" if gender == "MALE" else "F" if gender == "FEMALE" else "U",
+        sex="M" if gender in ("MALE", "M") else "F" if gender in ("FEMALE", "F") else "U",
         family_name=text(root, "PatientDemographics/PatientLastName"),
         given_name=text(root, "PatientDemographics/PatientFirstName"),
     )

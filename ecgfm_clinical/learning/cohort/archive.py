@@ -21,7 +21,9 @@ from ecgfm.recording_files import RecordingFolder
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeKind, OutcomeRow
 from ecgfm_connectors.ecg import LEADS, Ecg
+from ecgfm_connectors.leads import from_label
 from ecgfm_connectors.patient import Patient, Sex
+from ecgfm_connectors.units import millivolts
 
 #: Column names understood in the table of an archive, per meaning; the first present is taken. PTB-XL's own come along.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -33,6 +35,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "device": ("device",),
     "site": ("site",),
     "codes": ("codes", "scp_codes"),
+    "unit": ("unit",),
+    "leads": ("leads",),
 }
 FIRST_DAY = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -81,20 +85,15 @@ class Archive:
             found = RecordingFolder(root=self.folder).read(str(path.relative_to(self.folder)))
         except (DataError, RecordingError) as error:
             raise InputError(f"{path}: {error}") from error
-        if not found.in_millivolts:
-            raise InputError(
-                f"{path}: the file does not say in which unit of voltage its amplitudes are, and an ECG is judged in millivolts; "
-                "hand it over as WFDB with a unit in its header, or as .npz in mV"
-            )
+        signal = np.asarray(found.signal) if found.in_millivolts else _as_the_table_states(found.signal, line, path)
         row = self._row(line)
-        signal = np.ascontiguousarray(found.signal, dtype=np.float32)
         return Ecg(
             source_id=key,
             format="archive",
             patient=Patient(sex=row.sex),
             acquired=None,
             sampling_rate=found.sampling_rate,
-            signal=signal,
+            signal=np.ascontiguousarray(signal, dtype=np.float32),
             stored_leads=LEADS,
         )
 
@@ -163,6 +162,25 @@ class Archive:
 
     def __hash__(self) -> int:
         return hash((self.folder, self.table))
+
+
+def _as_the_table_states(signal: np.ndarray[Any, Any], line: Mapping[str, str], path: Path) -> np.ndarray[Any, Any]:
+    """The signal of a file that names neither leads nor unit (CODE-15, CPSC 2018), in mV and the order of `LEADS`, as the
+    columns `unit` and `leads` of its line say. Raises InputError where one of them is missing or says no such thing.
+    """
+    unit = millivolts(_value(line, "unit"))
+    if unit is None:
+        raise InputError(
+            f"{path}: the file does not say in which unit of voltage its amplitudes are, and an ECG is judged in millivolts; "
+            "hand it over as WFDB with a unit in its header, as .npz in mV, or with columns `unit` and `leads` in the table"
+        )
+    named = [from_label(word) for word in _value(line, "leads").replace(",", " ").split()]
+    order = [lead.name for lead in named if lead and lead.sign > 0]
+    if sorted(order) != sorted(LEADS) or len(named) != len(LEADS):
+        raise InputError(
+            f"{path}: the column `leads` must name the file's twelve leads in their order, as `I II III aVR …`"
+        )
+    return np.stack([np.asarray(signal[order.index(lead)]) for lead in LEADS]) * unit
 
 
 @lru_cache(maxsize=4)

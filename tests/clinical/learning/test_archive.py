@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 from ecgfm.finetuning.train import FineTuning
 from ecgfm_clinical.errors import InputError, LearningError
 from ecgfm_clinical.learning.cohort.archive import CLASSES, Archive, diagnostic_classes
 from ecgfm_clinical.learning.research import cross_validate_archive, labelling, retrain_archive
 from ecgfm_clinical.shipped import recordings
+from ecgfm_connectors.ecg import LEADS
 from tests.helpers.tiny_models import write_tiny_bundle
 
 NOW = datetime(2031, 1, 1, tzinfo=UTC)
@@ -203,3 +205,27 @@ def test_an_ecg_of_an_archive_without_a_unit_is_refused(tmp_path: Path) -> None:
     (row,) = archive.rows()
     with pytest.raises(InputError, match="in which unit of voltage"):
         archive.ecg(row.key)
+
+
+@pytest.mark.parametrize("form", ["code15", "cpsc"])
+def test_arrays_that_name_nothing_are_read_as_the_table_states(tmp_path: Path, form: str) -> None:
+    signal = recordings.load(1)
+    turned = signal[::-1] * 1000  # µV, the last lead first
+    if form == "code15":
+        savemat(tmp_path / "one.mat", {"feats": turned.astype(np.float32), "curr_sample_rate": 500})
+    else:
+        savemat(tmp_path / "one.mat", {"ECG": {"sex": "Male", "age": 60, "data": turned}})
+    line = {"record": "one.mat", "patient": "a", "unit": "uV", "leads": " ".join(reversed(LEADS))}
+    found = Archive.open(tmp_path, write_table(tmp_path / "table.csv", [line]))
+    (row,) = found.rows()
+    np.testing.assert_allclose(found.ecg(row.key).signal, signal, atol=1e-5)
+    for spoilt, cause in (
+        ({"unit": ""}, "unit"),
+        ({"unit": "mmHg"}, "unit"),
+        ({"leads": ""}, "twelve leads"),
+        ({"leads": "I II III"}, "twelve leads"),
+        ({"leads": " ".join(["I", *LEADS[:-1]])}, "twelve leads"),
+    ):
+        archive = Archive.open(tmp_path, write_table(tmp_path / "table.csv", [line | spoilt]))
+        with pytest.raises(InputError, match=cause):
+            archive.ecg(archive.rows()[0].key)

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from pydicom._uid_dict import UID_dictionary
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from ecgfm_connectors.context import ReadingContext
+from ecgfm_connectors.dicom.sop_classes import ECG_SOP_CLASSES
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.errors import PayloadError, Unreadable
 from ecgfm_connectors.reading import read
@@ -491,3 +493,23 @@ def test_two_recordings_in_one_object_are_noted(ecg: Ecg, dataset: Dataset, read
     found = read_one(encode(dataset))
     np.testing.assert_allclose(found.signal, ecg.signal, atol=1e-6)
     assert codes(found) == ["several-recordings"]
+
+
+WAVEFORM_CLASSES = {
+    uid: entry[0]
+    for uid, entry in UID_dictionary.items()
+    if uid.startswith("1.2.840.10008.5.1.4.1.1.9.") and entry[1] == "SOP Class" and not entry[3]
+}
+
+
+@pytest.mark.parametrize("uid", WAVEFORM_CLASSES)
+def test_every_waveform_class_of_the_standard_is_read_or_refused_by_name(
+    dataset: Dataset, context: ReadingContext, uid: str
+) -> None:
+    dataset.SOPClassUID = uid
+    if uid in ECG_SOP_CLASSES:
+        assert read(encode(dataset), context).ecgs
+        return
+    with pytest.raises(PayloadError, match=WAVEFORM_CLASSES[uid]) as caught:
+        read(encode(dataset), context)
+    assert caught.value.code == "sop-class"
