@@ -108,8 +108,11 @@ def backup(
 ) -> None:
     """Copy an SQLite store while the service runs. PostgreSQL: `pg_dump --format=custom`."""
     will_write(path)
-    with opened(settings) as (_, store):
+    from ecgfm_clinical import liveness, wiring
+
+    with opened(settings) as (read, store):
         store.care.back_up(path)
+        store.care.note_backup(path, now=wiring.utc_now(), actor=liveness.operator(read.site.operator))
     say(f"the store was copied to {path}; restore it by putting it in the store's place while nothing runs")
 
 

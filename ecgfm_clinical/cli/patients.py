@@ -1,4 +1,4 @@
-"""`patient show | merge | unmerge | link | object`: who is who here, and what a person decides about it."""
+"""`patient show | merge | unmerge | link | object | erase`: who is who here, and what a person decides about it."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +8,7 @@ from ecgfm_clinical.cli import asking
 from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, say, write_json
 
 if TYPE_CHECKING:
+    from ecgfm_clinical.settings import Settings
     from ecgfm_clinical.staging.identities import Person
     from ecgfm_clinical.staging.store import Store
     from ecgfm_connectors.patient import Identifier
@@ -136,6 +137,57 @@ def keep_out(
     say(
         f"Done: {len(ecg_ids)} ECGs {'may be learned from again' if lift else 'are kept out of every cohort from now on'}."
     )
+
+
+@app.command("erase")
+def erase(
+    reason: asking.NeededReason,
+    force: asking.ForceOption = False,
+    yes: asking.YesOption = False,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Erase a person from the store: names, numbers, payloads, signals, messages and measurements; it cannot be undone.
+
+    States and scores remain without a name, so that all sums stay true, and so does the audit trail, which names nobody.
+    What the store does not reach is listed: backups, receivers and folders.
+    """
+    from dataclasses import asdict
+
+    from ecgfm_clinical import liveness, wiring
+
+    with opened(settings) as (read, store):
+        asked = asking.known_number("of the patient", read, store, force=force)
+        _preview(store, {"is erased": asked}, yes=yes, quiet=as_json)
+        if not as_json:
+            say(_counted(asdict(store.erasing.preview(asked))) + " would be erased; it cannot be undone.")
+        asking.agreed(yes=yes)
+        actor = liveness.operator(read.site.operator)
+        gone = asdict(store.erasing.erase(asked, reason=reason, now=wiring.utc_now(), actor=actor))
+        elsewhere = _not_reached(read, store)
+    if as_json:
+        write_json({"erased": gone, "not_reached": elsewhere})
+        return
+    say(f"Erased: {_counted(gone)}. Not reached from here:")
+    for line in elsewhere:
+        say(f"  {line}")
+
+
+def _counted(found: dict[str, int]) -> str:
+    return ", ".join(f"{number} {what}" for what, number in found.items())
+
+
+def _not_reached(read: "Settings", store: "Store") -> list[str]:
+    """Where the person may stand besides."""
+    made = [f"backup of {at:%Y-%m-%d %H:%M} UTC: {file}" for at, file in store.care.backups()]
+    folders = [f"files taken from source {part.name}: {read.resolve(part.path)}" for part in read.sources.folder]
+    results = [f"files for destination {part.name}: {read.resolve(part.path)}" for part in read.destinations.file]
+    receivers = [f"what was sent to {part.name}" for part in read.destinations.hl7]
+    kept = [f"embeddings kept for learning, under ECG ids: {read.resolve(read.learning.folder)}"]
+    other = [
+        "backups made by other means (pg_dump, snapshots); on PostgreSQL also the server's log, until VACUUM and archiving"
+    ]
+    return [*made, *folders, *results, *receivers, *kept, *other]
 
 
 def _preview(store: "Store", named: "dict[str, Identifier]", *, yes: bool, quiet: bool) -> None:

@@ -108,6 +108,14 @@ def trail(connection: Connection, *, limit: int, after: int) -> tuple[AuditEvent
     return tuple(map(_event, connection.execute(query)))
 
 
+def backups(connection: Connection) -> tuple[tuple[datetime, str], ...]:
+    """When each backup was made, and into which file."""
+    rows = connection.execute(
+        select(audit.c.at, audit.c.detail).where(audit.c.action == "store.backed-up").order_by(audit.c.audit_id)
+    )
+    return tuple((row.at, row.detail["file"]) for row in rows)
+
+
 def length(connection: Connection) -> int:
     return connection.scalar(select(func.count()).select_from(audit)) or 0
 

@@ -82,6 +82,16 @@ class Care:
         with self._database.reading() as ask:
             engine.back_up(ask.connection, path)
 
+    def note_backup(self, path: Path, *, now: datetime, actor: str) -> None:
+        """Put into the audit trail where a backup lies, for whoever must erase from it."""
+        with self._database.writing(now, actor) as tx:
+            tx.note("store.backed-up", file=str(path.resolve()))
+
+    def backups(self) -> tuple[tuple[datetime, str], ...]:
+        """When each backup was made by `backup`, and into which file."""
+        with self._database.reading() as ask:
+            return audit.backups(ask.connection)
+
     def trail(self, *, limit: int = 1000, after: int = 0) -> tuple[AuditEvent, ...]:
         """The audit trail in the order written, from the entry after `after` on."""
         with self._database.reading() as ask:

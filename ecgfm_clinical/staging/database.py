@@ -3,8 +3,9 @@
 Safe to share between threads; several processes on several hosts may open the same database.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
@@ -109,6 +110,18 @@ class Database:
             tx.add_counts(shard=connection.info.setdefault("shard", self.random_bytes(1)[0] % SHARDS))
             with audit.appended(connection, tx.entries, self.random_bytes):
                 database_transaction.commit()
+
+    def forget_old_pages(self) -> None:
+        """What was deleted leaves SQLite's log too, as soon as nobody reads in it."""
+        path = engine.sqlite_path(self.writer.url)
+        if path is None:
+            return
+        with (
+            self._turn(),
+            suppress(sqlite3.Error),  # somebody reads in it: the next checkpoint overwrites it
+            closing(sqlite3.connect(path, timeout=engine.BUSY_TIMEOUT_MS / 1000)) as connection,
+        ):
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

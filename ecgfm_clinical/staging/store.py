@@ -19,6 +19,7 @@ from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.destinations import Destinations
 from ecgfm_clinical.staging.ecgs import Ecgs
 from ecgfm_clinical.staging.elapsed import Elapsed
+from ecgfm_clinical.staging.erasing import Erasing
 from ecgfm_clinical.staging.home import Home
 from ecgfm_clinical.staging.identities import Identities
 from ecgfm_clinical.staging.intake import Intake
@@ -57,6 +58,7 @@ class Store:
         self.cohorts = Cohorts(database)
         self.coordination = Coordination(database)
         self.home = Home(database)
+        self.erasing = Erasing(database)
         self.objections = Objections(database)
         self.processes = Processes(database)
         self.elapsed = Elapsed(database)

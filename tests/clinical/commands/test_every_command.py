@@ -68,6 +68,7 @@ patient merge --reason x --yes --settings {settings}
 patient unmerge --reason x --yes --settings {settings}
 patient link --reason x --yes --settings {settings}
 patient object --reason x --yes --settings {settings}
+patient erase --reason x --yes --settings {settings}
 held list --settings {settings}
 held show 1 --settings {settings}
 held release 1 --reason x --yes --settings {settings}
