@@ -126,6 +126,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
             ),
             _code("merge-into-itself", "MRG-1 and PID-3 name the same numbers; nothing was merged", "refused"),
             _code("merge-unmatched", "the numbers to merge are not of one authority; nothing was merged", "refused"),
+            _code("mfer-structure", "MFER definitions contradict each other or end early", "unreadable"),
             _code("missing-column", "an outcome table without a column it needs", "unreadable"),
             _code("missing-file", "a file, or a signal file that a header names, is not there", "unreadable"),
             _code("missing-lead", "a lead was not recorded", "judging"),

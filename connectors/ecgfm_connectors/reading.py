@@ -49,6 +49,7 @@ READERS = {
     "philips-xml": "ecgfm_connectors.files.philips_xml",
     "scp": "ecgfm_connectors.files.scp",
     "edf": "ecgfm_connectors.files.edf",
+    "mfer": "ecgfm_connectors.files.mfer",
     "wfdb": "ecgfm_connectors.files.wfdb",
     "outcome-table": "ecgfm_connectors.files.outcome_table",
 }
@@ -84,6 +85,8 @@ def sniff(content: bytes) -> str:
         return "wfdb"
     if content[:8].rstrip(b"\0 ") == b"0" and content[184:192].strip(b"\0 ").isdigit():
         return "edf"
+    if content[:1] == b"@" and content[2:6] == b"MFR ":  # MWF_PRE, the preamble
+        return "mfer"
     if _is_scp(content):
         return "scp"
     if is_table(content[:4096]):

@@ -49,6 +49,7 @@ SEEDS: dict[str, Callable[[Ecg], bytes]] = {
     "scp plain": lambda ecg: vendor_files.write_scp(ecg, compressed=False),
     "scp spikes": lambda ecg: vendor_files.write_scp(ecg, spikes=9),
     "mortara": vendor_files.write_mortara,
+    "mfer": vendor_files.write_mfer,
     "edf": vendor_files.write_edf,
     **{name: partial(golden, name) for name in _GOLDEN},
 }

@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Literal
 from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
@@ -79,6 +80,44 @@ def _muse_lead(lead: str, row: _Counts) -> str:
         f"<LeadSampleSize>2</LeadSampleSize><LeadOff>FALSE</LeadOff><LeadDataCRC32>{zlib.crc32(data)}</LeadDataCRC32>"
         f"<WaveFormData>{base64.encodebytes(data).decode()}</WaveFormData></LeadData>"
     )
+
+
+def write_mfer(ecg: Ecg, *, little_endian: bool = True, block: int = 500, kind: int = 0) -> bytes:
+    """MFER (ISO 22077): preamble, definitions, one attribute group a channel, one frame of sequences × channels × block."""
+    order: Literal["little", "big"] = "little" if little_endian else "big"
+    at, patient = ecg.acquired.at if ecg.acquired else None, ecg.patient
+
+    def define(tag: int, value: bytes) -> bytes:
+        size = len(value).to_bytes(4, "big")
+        return bytes((tag,)) + (bytes((len(value),)) if len(value) < 128 else b"\x84" + size) + value
+
+    number = patient.identifiers[0].value if patient.identifiers else ""
+    born = patient.birth_date
+    rows = np.stack(list(counts(ecg).values()))
+    cube = rows.reshape(12, -1, block).transpose(1, 0, 2)
+    dtype = ("<" if little_endian else ">") + {0: "i2", 2: "i4"}[kind]
+    parts = [
+        define(0x40, b"MFR Standard 12 leads ECG       "),
+        define(0x01, bytes((little_endian,))),
+        define(0x17, f"Maker^{ecg.device.model}^1.0^7".encode()),
+        define(0x82, number.encode()),
+        define(0x81, f"{patient.family_name}^^{patient.given_name}".encode()),
+        define(0x84, b"\x02" if patient.sex == "F" else b"\x01"),
+        define(0x83, b"\0\0\0" + born.year.to_bytes(2, order) + bytes((born.month, born.day))) if born else b"",
+        define(0x85, at.year.to_bytes(2, order) + bytes((at.month, at.day, at.hour, at.minute, at.second)))
+        if at
+        else b"",
+        define(0x08, (1).to_bytes(2, order)),
+        define(0x0B, b"\x01\xfd" + round(1000 / ecg.sampling_rate).to_bytes(2, order)),
+        define(0x0C, b"\x00\xfa" + round(STEP * 1000).to_bytes(2, order)),
+        define(0x0A, bytes((kind,))),
+        define(0x04, block.to_bytes(2, order)),
+        define(0x05, (12).to_bytes(1, order)),
+        define(0x06, len(cube).to_bytes(2, order)),
+    ]
+    for channel, lead in enumerate(LEADS):
+        parts.append(b"\x3f" + bytes((channel,)) + define(0, define(0x09, LEAD_NUMBERS[lead].to_bytes(2, order)))[1:])
+    return b"".join(parts) + define(0x1E, cube.astype(dtype).tobytes()) + b"\x80\0"
 
 
 def write_mortara(ecg: Ecg) -> bytes:

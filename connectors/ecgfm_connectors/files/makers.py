@@ -22,7 +22,6 @@ _NAMES = {
 _MAKER = re.compile("|".join(rf"(?P<m{n}>\b(?:{words}))" for n, words in enumerate(_NAMES)).encode(), re.IGNORECASE)
 #: First bytes -> what they are.
 _SIGNATURES = {
-    b"@ MFR ": "MFER (ISO 22077), which Nihon Kohden and Fukuda write",
     b"ISHNE1.0": "an ISHNE long-term recording",
     b"ANN  1.0": "ISHNE annotations",
     b"ALIVE\0": "an AliveCor Kardia file",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ecgdatakit.parsing.parsers.mfer import MFERParser
 from ecgdatakit.parsing.parsers.mortara_el250 import MortaraEL250Parser
 
 from ecgfm_connectors.context import ReadingContext
@@ -71,7 +72,6 @@ def test_another_programs_element_ecg_is_no_mortara_file(context: ReadingContext
         (b"<x>Nihon Kohden Corporation</x>", "Nihon Kohden"),
         (b"<x>Welch Allyn CardioPerfect</x>", "Welch Allyn"),
         (b"\x01\x02NIHON KOHDEN\0\0" + bytes(300), "Nihon Kohden"),
-        (b"@ MFR Standard 12 leads ECG" + bytes(100), "MFER"),
         (b"ISHNE1.0" + bytes(600), "ISHNE"),
     ],
 )
@@ -84,3 +84,40 @@ def test_other_makers_are_refused_by_name(context: ReadingContext, content: byte
 @pytest.mark.parametrize("content", [b"<x>Kenzo Sedan</x>", b"<note>edano</note>"])
 def test_a_word_that_only_looks_like_a_maker(context: ReadingContext, content: bytes) -> None:
     assert refusal(content, context) == "Refused unknown-xml"
+
+
+@pytest.mark.parametrize("changes", [{}, {"little_endian": False}, {"block": 1}, {"kind": 2}])
+def test_mfer_as_ecgdatakit_reads_it(ecg: Ecg, read_one: ReadOne, tmp_path: Path, changes: dict[str, int]) -> None:
+    content = write.write_mfer(ecg, **changes)  # type: ignore[arg-type]
+    (tmp_path / "one.mwf").write_bytes(content)
+    other = MFERParser().parse(tmp_path / "one.mwf")
+    found = read_one(content)
+    by_label = {lead.label: np.asarray(lead.samples) * lead.resolution / 1000 for lead in other.leads}
+    np.testing.assert_allclose(found.signal, np.stack([by_label[lead] for lead in LEADS]), atol=1e-5)
+    assert found.sampling_rate == other.leads[0].sampling_rate
+    assert other.recording.date is not None
+    assert found.acquired is not None
+    assert found.acquired.at.replace(tzinfo=None) == other.recording.date
+    assert other.patient.birth_date is not None
+    assert found.patient.birth_date == other.patient.birth_date.date()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        (b"\x0a\x01\x00", b"\x0a\x01\x09", "Refused sample-interpretation"),
+        (b"\x0c\x04\x00\xfa", b"\x0c\x04\x01\xfa", "Refused unknown-unit"),
+        (b"\x0c\x04\x00\xfa", b"\x16\x04\x00\xfa", "Refused no-sensitivity"),
+        (b"\x08\x02\x01", b"\x08\x02\x09", "Refused no-recording"),
+        (b"\x0b\x04\x01", b"\x0b\x04\x02", "Unreadable sampling-frequency"),
+        (b"\x06\x02\x0a", b"\x06\x02\xff", "Unreadable waveform-length"),
+        (b"\x05\x01\x0c", b"\x05\x01\xff", "Unreadable mfer-structure"),
+        (b"\x0a\x01\x00", b"\x0e\x02\x01\x00\x0a\x01\x00", "Refused sample-interpretation"),
+        (b"\x0a\x01\x00", b"\x0d\x02\x01\x00\x0a\x01\x00", "Refused sample-interpretation"),
+        (b"\x80\0", b"\x1e\x82\xff\xff\x80\0", "Unreadable mfer-structure"),
+    ],
+)
+def test_mfer_refusals(ecg: Ecg, context: ReadingContext, old: bytes, new: bytes, reason: str) -> None:
+    content = write.write_mfer(ecg)
+    place = content.rindex(old) if old == b"\x80\0" else content.index(old)
+    assert refusal(content[:place] + new + content[place + len(old) :], context) == reason

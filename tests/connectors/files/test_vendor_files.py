@@ -28,6 +28,8 @@ WRITERS: dict[str, Callable[[Ecg], bytes]] = {
     "muse": write.write_muse,
     "muse without doctype": lambda ecg: write.write_muse(ecg, with_doctype=False),
     "mortara": write.write_mortara,
+    "mfer": write.write_mfer,
+    "mfer big endian, 32 bits": lambda ecg: write.write_mfer(ecg, little_endian=False, block=1, kind=2),
     "cardiosoft": write.write_cardiosoft,
     "philips 1.03": write.write_philips,
     "philips 1.04": lambda ecg: write.write_philips(ecg, version="1.04"),

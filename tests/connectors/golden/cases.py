@@ -339,6 +339,7 @@ def _other_read(ecg: Ecg) -> Iterator[Case]:
         "GE CardioSoft: the strip, not the medians or full disclosure",
         vendor_files.write_cardiosoft(ecg),
     )
+    yield case("mfer.mwf", "MFER (ISO 22077), blocks of 500 samples", vendor_files.write_mfer(ecg))
     yield case(
         "mortara.xml", "Mortara ELI: one CHANNEL a lead, the typical cycle left out", vendor_files.write_mortara(ecg)
     )
@@ -438,10 +439,4 @@ def _other_refused(ecg: Ecg) -> Iterator[Case]:
     yield case("wfdb-refused-gain.zip", "gain 0: uncalibrated", "no-sensitivity", packed)
     schiller = b"<?xml version='1.0'?><examination><manufacturer>SCHILLER AG</manufacturer></examination>"
     yield case("refused-schiller.xml", "a maker's own XML", "maker-format", schiller)
-    yield case(
-        "refused-mfer.mwf",
-        "MFER, as Nihon Kohden writes it",
-        "maker-format",
-        b"@ MFR Standard 12 leads ECG ECG" + bytes(64),
-    )
     yield case("refused.pdf", "a picture of an ECG", "not-a-recording", b"%PDF-1.4\n%%EOF\n")
