@@ -152,9 +152,10 @@ def test_nothing_that_a_full_run_writes_names_a_patient(tmp_path: Path, free_por
         written.append(titles())
         wait_until(lambda: not any(one.is_file() for one in (tmp_path / "drop").iterdir()), timeout=120)
         looks = ("status", "status --json", "audit", "audit --verify", "check", "show 1", "show 1 --json", "retain")
-        acts = ("replay 1", "replay --refused", "replay --dead", "withdraw 1 --yes", f"backup {tmp_path / 'copy.db'}")
+        acts = ("replay 1", "replay --refused", "replay --dead", "withdraw 1 --yes", "backup {copy}")
         for line in (*looks, *acts, "show 999", "show CANARYBIRD"):
-            written.append(command(*line.split(), "--settings", str(path)))
+            words = [word.format(copy=tmp_path / "copy.db") for word in line.split()]
+            written.append(command(*words, "--settings", str(path)))
         moved = command(
             *("correct", "2", "--wrong-patient", "--force", "--yes", "--settings", str(path)),
             answer="TESTHOSP|MR|CANARY4713\n",

@@ -264,10 +264,9 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             "file": folder / "file",
         }
         chosen = [line for line in LINES.strip().splitlines() if case.output_folder or "{out}" in line]
-        lines = [line.format(**named) for line in chosen]
         asked = {
             "hidden": case.hidden,
-            "lines": [line.split() for line in lines],
+            "lines": [[word.format(**named) for word in line.split()] for line in chosen],  # a path may hold a space
             "answer": str(folder / "answer.json"),
         }
         (folder / "asked.json").write_text(json.dumps(asked), encoding="utf-8")
