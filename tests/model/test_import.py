@@ -3,6 +3,7 @@
 import argparse
 import os
 import pickle
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -106,7 +107,7 @@ class Evil:
         self.target = target
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return os.system, (f"touch {self.target}",)
+        return os.system, (f"touch {shlex.quote(str(self.target))}",)
 
 
 @pytest.mark.parametrize("place", ["cfg", "model", "extra_state"])

@@ -198,6 +198,7 @@ def test_a_step_on_cuda_equals_the_recorded_one(bf16: bool) -> None:
 
 
 @pytest.mark.timeout(900)  # tracing is slow on a busy machine
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch's tracer does it itself
 def test_a_compiled_step_equals_the_plain_one() -> None:
     """Traced whole, forward and backward; the traced graph is then run by torch's own kernels."""
     torch.manual_seed(0)

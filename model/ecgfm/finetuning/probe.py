@@ -255,4 +255,4 @@ def project(embeddings: Floats, *, method: str = "pca", seed: int = 0) -> Floats
         raise DataError(
             "a UMAP picture needs umap-learn (pip install 'ecgfm-clinical[umap]'); --method pca works without it"
         ) from error
-    return np.asarray(UMAP(random_state=seed).fit_transform(scaled))
+    return np.asarray(UMAP(random_state=seed, n_jobs=1).fit_transform(scaled))  # a seed allows one thread
