@@ -3,6 +3,7 @@
 import inspect
 import re
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ecgfm_clinical.operate.setup import example_settings
 from ecgfm_clinical.pipeline.reporting import BUSY_ANSWERS
 from ecgfm_clinical.settings import DicomListener, DicomSource, HeadRules, Hl7Listener, Settings
 from ecgfm_clinical.staging.records import WhySetAside
+from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.dicom.retrieve import RetrieveSource
 from ecgfm_connectors.dicom.storage import MAX_PDU, StorageScp
 from ecgfm_connectors.files import scp
@@ -80,6 +82,18 @@ def test_the_words_by_which_the_runbook_reads_status_are_in_status() -> None:
     assert {"messages waiting", "set aside"} <= words
     said = inspect.getsource(story) + " ".join(WhySetAside)
     assert not [word for word in words if word not in said]
+
+
+def test_the_runbook_names_every_key_that_status_gives_to_programs(tmp_path: Path) -> None:
+    store = Store.open(f"sqlite:///{tmp_path / 'store.sqlite'}", create=True)
+    found = story.status_of(store, now=datetime.now(UTC))
+    store.close()
+    runbook = (ROOT / "deploy" / "RUNBOOK.md").read_text(encoding="utf-8")
+    chapter = runbook.partition("### What `status` says to programs")[2].partition("\n## ")[0]
+    whole, _, needs = chapter.partition("| key of `needs_person`")
+    for table, keys in ((whole, set(found)), (needs, set(found["needs_person"]))):
+        rows = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+        assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == keys
 
 
 def test_the_containers_run_as_the_user_that_the_runbook_names() -> None:

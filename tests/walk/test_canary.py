@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -160,12 +161,37 @@ def test_nothing_that_a_full_run_writes_names_a_patient(tmp_path: Path, free_por
             *("correct", "2", "--wrong-patient", "--force", "--yes", "--settings", str(path)),
             answer="TESTHOSP|MR|CANARY4713\n",
         )
+        again = replace(ecg(4), patient=ecg(5).patient)  # the same recording under another patient: held for a person
+        cart.send([dicom_writer.write_ecg(again)], host="127.0.0.1", port=ports["dicom"])
+        for line in ("held list", "held list --json", "held show 1", "held show 1 --json", "status", "status --json"):
+            written.append(command(*line.split(), "--settings", str(path)))
+        numbers = "TESTHOSP|MR|CANARY47114\nTESTHOSP|MR|CANARY47115\n"
+        for line in (
+            "show",
+            "show --json",
+            "merge --reason x --yes",
+            "unmerge --reason x --yes",
+            "link --reason x --yes",
+        ):
+            written.append(command("patient", *line.split(), "--settings", str(path), answer=numbers))
+        written.append(command("patient", "show", "--settings", str(path), answer="CANARY4711\n"))
+        typed = "TESTHOSP|MR|CANARY99\n"
+        for line in ("held release 1 --reason x --wrong-patient --yes", "held release 1 --reason x --yes", "audit"):
+            written.append(command(*line.split(), "--settings", str(path), answer=typed))
         written += [moved, titles()]
     finally:
         service.terminate()
         service.wait(60)
         ehr.stop()
     assert b"messages will be sent" in moved
+    for said in (
+        b"corrected-patient",
+        b"identity.merged",
+        b"identity.unmerged",
+        b"identity.linked",
+        b"recording.released",
+    ):
+        assert any(said in text for text in written), said
     assert any(b"refused by the receiver" in text for text in written)
     assert CANARY.search(b"".join(ehr.messages)), "the messages do name patients: the canaries sing where they should"
     files_written = [one for one in tmp_path.iterdir() if one.is_file()]
