@@ -31,7 +31,7 @@ _FINDING = (
     r"|gevonden|aanwezig|zichtbaar|herkend|rilev\w*|riconosc\w*|encontr\w*|hallad\w*|trovat\w*|paavist|pavis\w*|funn\w*|fundet"
     r"|synlig\w*|upptack\w*|wykry\w*|stwierdz\w*|widoczn\w*|obecn\w*)"
 )
-_ABSENT = r"(?:absent\w*|afwezig\w*|ausente\w*|assent\w*|fehl(?:t|en|end\w*)|saknas|mangler|brak|nieobecn\w*|none|not present)"
+_ABSENT = r"(?:absent\w*|afwezig\w*|ausente\w*|assent\w*|fehl(?:t|en|end\w*)|saknas|mangler|brak|nieobecn\w*|none|not present|undetected|inaktiv\w*|inactiv\w*|inattiv\w*)"
 
 #: What the negation denies is the device's work or the analysis, not what is named beside it.
 _OF_THE_WORK = re.compile(

@@ -14,7 +14,10 @@ from ecgfm_connectors.statements.statement import Certainty
 from ecgfm_connectors.statements.texts import clauses
 
 _STEMS = (
-    r"pacemak\w*",
+    r"pace ?mak\w*",
+    r"(?:kamer|kammer|ventri[ck]el|atri|atrium|boezem|formaks|forkammer)pac(?:ed|ing|et|ad)\b",
+    r"failure to (?:capture|pace|sense)",
+    r"\bentrai?nement (?:ventric|auric|electro)\w*",
     r"\bpac(?:ed|er|ing|at|et|erytme?)\b",
     r"\w*pacad\b",
     r"\bgepac\w+",
@@ -42,9 +45,9 @@ _PACING = named("|".join(_STEMS))
 _NATURAL = re.compile(
     r"(?:wander\w*|ectopic|ectopique|ektop\w*|ectopico?|ektopisk\w*|junctional|nodal|escape|subsidiary|shifting|migrat\w*"
     r"|migrant\w*|migrerende|vandr\w*|vandrande|zwervende|competing|coronary sinus|sinus(?: node)?|idioventricular)"
-    r"(?: (?:atrial|auricular|auriculaire|junctional|supraventricular|sinusal|\w*vorhof\w*))* (?:\w*pacemaker\w*|\w*schrittmacher\w*"
+    r"(?: (?:atrial|auricular|auriculaire|junctional|supraventricular|sinusal|\w*vorhof\w*))* (?:\w*pace ?maker\w*|\w*schrittmacher\w*"
     r"|marca ?pass?os?|segnapassi|stimulateur\w*|rozrusznik\w*)"
-    r"|(?:pacemaker|marca ?pass?os?|segnapassi|stimulateur|rozrusznik\w*)(?: (?:atrial\w*|auricula\w*|auriculaire))?"
+    r"|(?:pace ?maker|marca ?pass?os?|segnapassi|stimulateur|rozrusznik\w*)(?: (?:atrial\w*|auricula\w*|auriculaire))?"
     r" (?:migra\w*|errant\w*|vagant\w*|wedruj\w*|ectop\w*|ektop\w*)"
     r"|(?:carot|karot|vag|sympath?)\w* (?:\w+ )?\w*(?:stimul|estimul|stimol|stymul)\w*|(?:vag|sympath?)\w*stimul\w*"
 )
