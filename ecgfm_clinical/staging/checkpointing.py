@@ -53,6 +53,8 @@ class Checkpointer:
             if self._stopping.wait(PAUSE):
                 return
             self._written.clear()
+            if self._stopping.is_set():  # `stop` may have come just before the flag by which it wakes this thread fell
+                return
             try:
                 self._checkpoint()
             except sqlite3.Error:
