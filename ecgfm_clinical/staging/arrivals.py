@@ -128,18 +128,22 @@ def _insert(
 def _decide(tx: Transaction, ecg_id: int, one: Ecg, known: Known | None, trust: Trust, priority: int) -> None:
     """Whether the version is scored and told, held for a person, or moves its recording to another patient."""
     row = recordings.version(tx, ecg_id)
+    anew = known is not None and recordings.standing(tx, row.recording_id).withdrawn == "by-sender"
+    if anew:  # its receivers hold nothing of it: it is told, though its scores may be what they were
+        recordings.reinstate(tx, row.recording_id, reason="its sender sent it anew")
     if one.also_named is not None:
+        if known is not None:  # until a person decides it stays with whom it belonged to
+            recordings.assign(
+                tx, row, recordings.patient_of(tx, known.newest), moved=False, reason="two people are named"
+            )
         _hold(tx, row, Question.TWO_PEOPLE, (one.patient, one.also_named), trust, priority)
         return
     if known is None:
         jobs.queue(tx, ecg_id, priority)
         return
-    anew = recordings.standing(tx, row.recording_id).withdrawn == "by-sender"
-    if anew:  # its receivers hold nothing of it: it is told, though its scores may be what they were
-        recordings.reinstate(tx, row.recording_id, reason="its sender sent it anew")
     before = recordings.patient_of(tx, known.newest)
     if recordings.same_person(tx, before, one.patient):
-        recordings.keep_patient(tx, row, known.newest)
+        recordings.keep_patient(tx, row)
         jobs.queue(tx, ecg_id, priority, tell=anew)
         return
     # A copy under a patient whom a person or the sender has overruled: the decision stands, and is written down.

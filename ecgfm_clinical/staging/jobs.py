@@ -248,6 +248,13 @@ def drop(tx: Transaction, recording_id: int) -> None:
             _move(tx, row, EcgState.FAILED, scoring_id=row.scoring_id)
 
 
+def hush(tx: Transaction, recording_id: int) -> None:
+    """What is being judged anew is told only where it is news: a person took the result back meanwhile."""
+    of = select(ecg.c.ecg_id).where(ecg.c.recording_id == recording_id)
+    unfinished = score_job.c.state.in_((WAITING, RUNNING))
+    tx.connection.execute(update(score_job).where(score_job.c.ecg_id.in_(of), unfinished).values(tell=False))
+
+
 def _heads_of(tx: Transaction, scoring_id: int | None) -> dict[str, str]:
     """Head -> its answer in this scoring."""
     if scoring_id is None:

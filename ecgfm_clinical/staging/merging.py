@@ -117,26 +117,21 @@ def _rearrange(tx: Transaction, keys: frozenset[str], trigger: str) -> None:
     further = select(ecg_identity.c.ecg_id).where(ecg_identity.c.identity_key.in_(sorted(keys)))
     for row in tx.connection.execute(select(message).where(*_UNSENT, message.c.ecg_id.in_(further))).all():
         messages.recompose(tx, row)
-    rows = tx.connection.execute(
-        select(ecg)
-        .where(ecg.c.patient_key.in_(sorted(keys)), ecg.c.ecg_id == ecg.c.recording_id)
-        .order_by(ecg.c.ecg_id)
-    ).all()
-    for row in rows:
+    theirs = select(ecg.c.recording_id).where(ecg.c.patient_key.in_(sorted(keys)))
+    told_there = select(message.c.recording_id).where(message.c.filed_key.in_(sorted(keys)))
+    touched = sorted({*tx.connection.scalars(theirs), *tx.connection.scalars(told_there)})
+    for row in [recordings.newest(tx, recording_id) for recording_id in touched]:
         _recompose_unsent(tx, row.recording_id)
         if _stands_elsewhere(tx, row.recording_id, row.patient_key):
-            newest = recordings.newest(tx, row.recording_id)
             if trigger == OPERATOR:
-                results.file_again(tx, newest, reason="the merge was undone")
+                results.file_again(tx, row, reason="the merge was undone")
             else:
-                _ask(tx, newest)
+                _ask(tx, row)
 
 
 def _recompose_unsent(tx: Transaction, recording_id: int) -> None:
     rows = tx.connection.execute(
-        select(message)
-        .where(message.c.recording_id == recording_id, message.c.kind.in_(("F", "C")), *_UNSENT)
-        .order_by(message.c.message_id)
+        select(message).where(message.c.recording_id == recording_id, *_UNSENT).order_by(message.c.message_id)
     ).all()
     for row in rows:
         messages.recompose(tx, row)

@@ -51,6 +51,8 @@ def announce(tx: Transaction, ecg_row: Any, scoring_id: int, found: Scoring, *, 
             generation=decided.generation,
             output_digest=digest,
             same_subject=bool(sent) and _same_subject(tx, sent[-1], ecg_row, subject.patient),
+            taken_back=decided.taken_back,
+            reinstated=decided.reinstated,
             again=again,
         )
         for one in due.take_back:
@@ -272,7 +274,27 @@ def _draft_of(tx: Transaction, row: Any) -> Draft:
 
 def meant_for(tx: Reading, row: Any, ecg_row: Any) -> Patient:
     """A withdrawal goes to whom the result was filed under; anything else to whom the recording belongs now."""
-    return filed_as(tx, row, ecg_row) if row.kind in TAKES_BACK else recordings.patient_of(tx, ecg_row)
+    if row.kind not in TAKES_BACK:
+        return recordings.patient_of(tx, recordings.newest(tx, row.recording_id))
+    result = _taken_back_by(tx, row)
+    return filed_as(tx, row if result is None else result, ecg_row)
+
+
+def _taken_back_by(tx: Reading, row: Any) -> Any:
+    """The result that this withdrawal takes back; its address stays as it left, whoever was merged since."""
+    earlier = (
+        select(message)
+        .where(
+            message.c.filler == row.filler,
+            message.c.destination == row.destination,
+            message.c.message_id < row.message_id,
+            message.c.kind.not_in(TAKES_BACK),
+            or_(message.c.state == MessageState.ACKNOWLEDGED.value, message.c.in_doubt > 0),
+        )
+        .order_by(message.c.message_id.desc())
+        .limit(1)
+    )
+    return tx.connection.execute(earlier).first()
 
 
 def filed_as(tx: Reading, row: Any, ecg_row: Any) -> Patient:

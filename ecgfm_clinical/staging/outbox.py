@@ -1,6 +1,6 @@
 """Result messages go out until their fate is known, in order.
 
-Order: a message may be claimed only if no earlier message for the same patient, or of the same ECG, to the same
+Order: a message may be claimed only if no earlier message for the same patient, or of the same recording, to the same
 destination is unfinished, and none is under way. Dead letters do not hold up what follows.
 """
 
@@ -157,7 +157,7 @@ def _claim_statement() -> ReturningUpdate[Any]:
             message.c.destination == bindparam("to"),
             is_due(message.c.due_at),
             ~_ahead(message.c.patient_key),
-            ~_ahead(message.c.ecg_id),
+            ~_ahead(message.c.recording_id),
         )
         .order_by(message.c.priority, message.c.due_at, message.c.message_id)
         .limit(bindparam("up_to"))

@@ -25,6 +25,8 @@ from ecgfm_connectors.patient import Patient
 
 How = Literal["number", "correction", "signal"]
 Withdrawn = Literal["by-sender", "by-person"]
+#: What may happen to a recording after it arrived; `LIFECYCLE.md` says by which event.
+EVENTS = ("assigned", "withdrawn", "rejected", "reinstated", "taken-back")
 
 #: A recording in which fewer different sample values occur is a flat line or a calibration signal: many look alike.
 LEAST_DISTINCT_SAMPLES = 64
@@ -46,6 +48,8 @@ class Standing:
     patient: Patient | None = None  #: who was named for it; None: whom its own payload names
     generation: int = 0  #: how often it changed hands; each has a filler number of its own
     withdrawn: Withdrawn | None = None
+    reinstated: bool = False  #: it may be told again, though it says what was withdrawn
+    taken_back: str | None = None  #: digest of what it said when a person took its result back: that is no news
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,15 +147,24 @@ def standings(tx: Reading, recording_ids: Iterable[int]) -> Mapping[int, Standin
 
 
 def _after(tx: Reading, before: Standing, row: Any) -> Standing:
-    if row.kind != "assigned":
-        withdrawn: dict[str, Withdrawn | None] = {"withdrawn": "by-sender", "rejected": "by-person", "reinstated": None}
-        return replace(before, withdrawn=withdrawn[row.kind])
-    return Standing(
-        event_id=row.event_id,
-        patient=named_in(tx, row),
-        generation=before.generation + bool(row.moved),
-        withdrawn=before.withdrawn,
-    )
+    match row.kind:
+        case "assigned":
+            return replace(
+                before,
+                event_id=row.event_id,
+                patient=named_in(tx, row),
+                generation=before.generation + bool(row.moved),
+                taken_back=None if row.moved else before.taken_back,
+            )
+        case "taken-back":
+            said = seals.RECORDING_EVENT.open(tx.keyring, row).decode()
+            return replace(before, taken_back=said, reinstated=False)
+        case "reinstated":
+            return replace(before, withdrawn=None, taken_back=None, reinstated=True)
+        case "rejected":
+            return replace(before, withdrawn="by-person", reinstated=False)
+        case _:  # what a person decided is not its sender's to undo
+            return replace(before, withdrawn=before.withdrawn or "by-sender", reinstated=False)
 
 
 def named_in(tx: Reading, row: Any) -> Patient:
@@ -186,8 +199,15 @@ def withdraw(tx: Transaction, recording_id: int, *, by: Withdrawn, reason: str) 
 
 
 def reinstate(tx: Transaction, recording_id: int, *, reason: str) -> None:
-    """Its sender sent a recording anew that it had taken back."""
+    """It may be told again: its sender sent it anew after taking it back, or a person says so."""
     _keep(tx, recording_id, _next_number(tx, recording_id), "reinstated", moved=False, reason=reason)
+
+
+def result_taken_back(tx: Transaction, recording_id: int, output_digest: str, *, reason: str) -> None:
+    """A person took the result back: a scoring that says the same again is no news, also where nothing had left yet."""
+    number = _next_number(tx, recording_id)
+    sealed = seals.RECORDING_EVENT.seal(tx.keyring, output_digest.encode(), recording_id=recording_id, number=number)
+    _keep(tx, recording_id, number, "taken-back", moved=False, reason=reason, **sealed)
 
 
 def _keep(
@@ -236,11 +256,11 @@ def named_before(tx: Reading, row: Any, patient: Patient) -> bool:
     return any(same_person(tx, patient, own_patient(tx, one)) for one in rows)
 
 
-def keep_patient(tx: Transaction, row: Any, earlier: Any) -> None:
-    """A new version is filed under the patient to whom its recording belongs."""
-    if row.patient_key != earlier.patient_key:
-        mine = ecg.c.ecg_id == row.ecg_id
-        tx.connection.execute(update(ecg).where(mine).values(patient_key=earlier.patient_key))
+def keep_patient(tx: Transaction, row: Any) -> None:
+    """Every version is filed under the patient to whom the recording belongs by the newest word: `row` is the newest."""
+    key = identity.patient_key(tx, patient_of(tx, row), row.source_key)
+    others = (ecg.c.recording_id == row.recording_id, ecg.c.patient_key != key)
+    tx.connection.execute(update(ecg).where(*others).values(patient_key=key))
 
 
 def version(tx: Reading, ecg_id: int) -> Any:

@@ -56,7 +56,11 @@ class Results:
         with self._database.writing(now, actor) as tx:
             row = locked(tx, ecg_id)
             tx.lock_identities(exclusive=False)
+            said = _last_said(tx, row.recording_id)
             report = take_back(tx, row, "D" if delete else "W")
+            jobs.hush(tx, row.recording_id)
+            if said is not None:
+                recordings.result_taken_back(tx, row.recording_id, said, reason=reason)
             act = "ecg.deleted" if delete else "ecg.withdrawn"
             tx.note(act, ecg_id=ecg_id, reason=reason, messages=_listed(report.created + report.cancelled))
         return report
@@ -73,6 +77,7 @@ class Results:
             if row.scoring_id is None and patient is None:
                 raise StoreError(f"ECG {ecg_id} has no score yet: there is no result to correct")
             tx.lock_identities(exclusive=patient is not None)
+            _reinstate(tx, row.recording_id, reason)
             if patient is None:
                 report = Reissue(cancelled=tuple(messages.cancel_unsent(tx, row.recording_id)))
                 jobs.rescore(tx, row, tell=True)
@@ -197,6 +202,20 @@ def take_back(tx: Transaction, row: Any, kind: Kind) -> Reissue:
     return Reissue(created=tuple(created), cancelled=tuple(cancelled))
 
 
+def _last_said(tx: Reading, recording_id: int) -> str | None:
+    """The digest of what the newest message about the recording tells."""
+    mine = message.c.recording_id == recording_id
+    told = select(scoring.c.output_digest).join(message, message.c.scoring_id == scoring.c.scoring_id).where(mine)
+    return tx.connection.scalar(told.order_by(message.c.message_id.desc()).limit(1))
+
+
+def _reinstate(tx: Transaction, recording_id: int, reason: str) -> None:
+    """A person wants it told, whatever was taken back before."""
+    decided = recordings.standing(tx, recording_id)
+    if decided.withdrawn or decided.taken_back:
+        recordings.reinstate(tx, recording_id, reason=reason)
+
+
 def _told_to(tx: Reading, recording_id: int) -> list[str]:
     mine = select(message.c.destination).where(message.c.recording_id == recording_id).distinct()
     return sorted(tx.connection.scalars(mine))
@@ -245,12 +264,13 @@ def _release(tx: Transaction, held: Hold, patient: Patient | None, reason: str) 
     match held.question:
         case Question.CORRECTED_PATIENT | Question.SAME_SIGNAL:
             return move(tx, row, held.patients[-1], reason=reason)
+        case Question.TWO_PEOPLE:
+            return move(tx, row, held.patients[0], reason=reason)
         case Question.UNMERGED:
             return file_again(tx, row, reason)
-        case Question.TWO_PEOPLE:
-            recordings.assign(tx, row, held.patients[0], moved=False, reason=reason)
-    jobs.rescore(tx, row, tell=False)
-    return Reissue()
+        case Question.SENDER_WITHDRAWAL:
+            jobs.rescore(tx, row, tell=False)
+            return Reissue()
 
 
 def file_again(tx: Transaction, row: Any, reason: str) -> Reissue:
@@ -265,9 +285,7 @@ def _reject(tx: Transaction, held: Hold, reason: str) -> Reissue:
     holds.close(tx, held, "rejected", reason)
     row = recordings.newest(tx, held.recording_id)
     match held.question:
-        case Question.CORRECTED_PATIENT | Question.SAME_SIGNAL:
-            # It stays where it is: another question may have moved it since this one was asked.
-            recordings.assign(tx, row, recordings.patient_of(tx, row), moved=False, reason=reason)
+        case Question.CORRECTED_PATIENT | Question.SAME_SIGNAL:  # it stays with whom it belongs to by now
             jobs.rescore(tx, row, tell=False)
             return Reissue()
         case Question.UNMERGED:

@@ -169,9 +169,9 @@ recording_event = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("actor", Text, nullable=False),
     Column("reason", Text, nullable=False),
-    Column("private", LargeBinary),  # the patient who is named
+    Column("private", LargeBinary),  # the patient who is named; the digest of what was taken back
     Column("key_id", Integer),
-    CheckConstraint("kind in ('assigned', 'withdrawn', 'rejected', 'reinstated')", name="kind"),
+    CheckConstraint("kind in ('assigned', 'withdrawn', 'rejected', 'reinstated', 'taken-back')", name="kind"),
     UniqueConstraint("recording_id", "number"),
     sqlite_autoincrement=True,
 )

@@ -88,12 +88,15 @@ def owed(
     generation: int,
     output_digest: str,
     same_subject: bool,
+    taken_back: str | None,
+    reinstated: bool,
     again: bool,
 ) -> Owed:
     """What a receiver is owed for one scoring of the version `ecg_id`.
 
-    `same_subject`: the newest message told of another version that names the same patient, order and time. `again`: a
-    person wants it told whether it is news or not.
+    `same_subject`: the newest message told of another version that names the same patient, order and time. `taken_back`:
+    digest of what a person took back. `reinstated`: what was withdrawn may be told again. `again`: a person wants it told
+    whether it is news or not.
     """
     held = standing(messages)
     mine = [one for one in held if one.generation == generation]
@@ -106,6 +109,7 @@ def owed(
             return Owed(take_back=(*others, *stray))
         return Owed(take_back=(*others, *stray), kind="C", filler=last.filler)
     before = [one for one in messages if one.generation == generation and one.counts]
-    if before and before[-1].output_digest == output_digest and not again:  # taken back, and nothing new since
+    known = {taken_back, before[-1].output_digest if before and not reinstated else None}
+    if output_digest in known and not again:  # taken back, and nothing new since
         return Owed(take_back=others)
     return Owed(take_back=others, kind="F", filler=before[-1].filler if before else None)

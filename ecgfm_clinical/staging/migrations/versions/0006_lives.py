@@ -97,7 +97,8 @@ def _new_tables() -> None:
         sa.Column("private", sa.LargeBinary()),
         sa.Column("key_id", sa.Integer()),
         sa.CheckConstraint(
-            "kind in ('assigned', 'withdrawn', 'rejected', 'reinstated')", name=op.f("ck_recording_event_kind")
+            "kind in ('assigned', 'withdrawn', 'rejected', 'reinstated', 'taken-back')",
+            name=op.f("ck_recording_event_kind"),
         ),
         sa.UniqueConstraint("recording_id", "number", name="uq_recording_event_recording_id_number"),
         sqlite_autoincrement=True,
