@@ -1,12 +1,14 @@
 """A folder into which another system drops ECG files (also the landing place of an SFTP server): picked up whole, once.
 
 A file is taken when it has stopped changing; a name that ends in `.part`, `.tmp` and the like, or begins with a dot, is
-left alone. A staged file goes to `processed/`, a refused or damaged file to `failed/` with its reason in a text file
-beside it. A crash between staging and moving does no harm: the next pull hands the same bytes over again, as a
-duplicate.
+left alone. It is moved aside, into `.taking/`, before it is read: what its sender puts under the same name meanwhile is
+another file, which the next pull reads. A staged file goes to `processed/`, a refused or damaged file to `failed/` with
+its reason in a text file beside it. A crash in between does no harm: the next pull begins with what lies in `.taking/`
+and hands the same bytes over again, as a duplicate.
 """
 
 import os
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from ecgfm_connectors.base import Disposition, Handler, PullReport, Received, Ve
 from ecgfm_connectors.errors import Misconfigured, PayloadError, Unreachable
 from ecgfm_connectors.files.payload import companions, find, load
 
-_PROCESSED, _FAILED = "processed", "failed"
+_PROCESSED, _FAILED, _TAKING = "processed", "failed", ".taking"
 _OWN_FOLDERS = frozenset({_PROCESSED, _FAILED})
 #: How long one half of a WFDB record waits for the other before it is given up.
 _COMPANION_PATIENCE = timedelta(minutes=10)
@@ -23,8 +25,14 @@ _COMPANION_PATIENCE = timedelta(minutes=10)
 class FolderSource:
     """A Source (base.py) that asks a folder instead of a peer."""
 
-    def __init__(self, *, name: str, path: Path, stable_for: timedelta = timedelta(seconds=2)) -> None:
+    def __init__(
+        self, *, name: str, path: Path, stable_for: timedelta = timedelta(seconds=2), keep: bool = True
+    ) -> None:
+        """`keep`: whether files stay in `processed/` and `failed/` once the handler has kept their bytes; where not,
+        the reason of a refused one stays alone.
+        """
         self._name = name
+        self._keep = keep
         self._path = path
         self._stable_for = stable_for
         self._seen: dict[Path, tuple[int, int, datetime]] = {}  # size, mtime in ns, first seen so
@@ -46,12 +54,15 @@ class FolderSource:
         self.check()
         verdicts: list[Verdict] = []
         problems: list[str] = []
-        ready = [path for path in self._candidates() if self._finished(path, now)]
-        for path in ready:
+        left = self._left_behind()
+        ready = [path for path in self._candidates() if self._finished(path, now) and path not in left]
+        for path in (*left, *ready):
             try:
-                verdicts.append(self._hand_over(path, handle, now))
+                aside = self._set_aside(path)
+                verdicts.append(self._hand_over(path, aside, handle, now))
             except OSError as error:
                 problems.append(f"a file in folder {self._name} could not be taken: {error.strerror}")
+        ready = [*left, *ready]
         return PullReport(cursor=cursor, offered=len(ready), verdicts=tuple(verdicts), problems=tuple(problems))
 
     def _candidates(self) -> list[Path]:
@@ -59,6 +70,22 @@ class FolderSource:
             return [path for path in find(self._path) if path.relative_to(self._path).parts[0] not in _OWN_FOLDERS]
         except OSError as error:
             raise Unreachable(f"folder {self._name} cannot be listed: {error.strerror}") from error
+
+    def _left_behind(self) -> list[Path]:
+        """Where the files came from that an earlier pull had set aside when it ended."""
+        aside = self._path / _TAKING
+        return [self._path / path.relative_to(aside) for path in find(aside)] if aside.is_dir() else []
+
+    def _set_aside(self, path: Path) -> Path:
+        """Move the files of one payload out of their sender's reach; where they lie then. Raises OSError."""
+        aside = self._path / _TAKING / path.relative_to(self._path)
+        if aside.exists():
+            return aside
+        aside.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for member in reversed(companions(path)):  # the file that names the others comes last
+            if member.exists():
+                member.rename(aside.with_name(member.name))
+        return aside
 
     def _finished(self, path: Path, now: datetime) -> bool:
         """All files of the payload are there and have not changed for `stable_for`."""
@@ -83,32 +110,54 @@ class FolderSource:
         self._seen[path] = (state.st_size, state.st_mtime_ns, since)
         return now - since >= age
 
-    def _hand_over(self, path: Path, handle: Handler, now: datetime) -> Verdict:
-        """Hand one payload to the handler, then move its files. Raises OSError where they cannot be moved."""
+    def _hand_over(self, path: Path, aside: Path, handle: Handler, now: datetime) -> Verdict:
+        """Hand the payload that lies `aside` to the handler, then move its files. Raises OSError where they cannot be
+        moved.
+        """
+        before, kept = _states(aside), True
         try:
-            content = load(path)
+            content = load(aside)
         except PayloadError as error:
-            verdict = Verdict(disposition=Disposition.UNREADABLE, code=error.code, text=error.text)
+            verdict, kept = Verdict(disposition=Disposition.UNREADABLE, code=error.code, text=error.text), False
         else:
             verdict = handle(
                 Received(transport="file", source=self._name, content=content, received_at=now, location=str(path))
             )
-        if verdict.disposition is not Disposition.TRY_LATER:
-            self._move(path, verdict, now)
+        if verdict.disposition is Disposition.TRY_LATER or _states(aside) != before:
+            self._put_back(path, aside)  # the store cannot take it now, or its sender has gone on writing
+        else:
+            self._move(path, aside, verdict, now, keep=self._keep or not kept)
         return verdict
 
-    def _move(self, path: Path, verdict: Verdict, now: datetime) -> None:
-        kept = verdict.disposition in (Disposition.STAGED, Disposition.DUPLICATE)
-        folder = self._path / (_PROCESSED if kept else _FAILED) / now.strftime("%Y-%m-%d")
+    def _put_back(self, path: Path, aside: Path) -> None:
+        """Under their names again, unless the sender has used a name anew: then the next pull begins with them."""
+        for member in companions(aside):
+            with suppress(OSError):
+                os.link(member, path.with_name(member.name))
+                member.unlink()
+
+    def _move(self, path: Path, aside: Path, verdict: Verdict, now: datetime, *, keep: bool) -> None:
+        taken = verdict.disposition in (Disposition.STAGED, Disposition.DUPLICATE)
+        folder = self._path / (_PROCESSED if taken else _FAILED) / now.strftime("%Y-%m-%d")
         folder = folder / path.relative_to(self._path).parent
-        folder.mkdir(parents=True, exist_ok=True)
-        for member in companions(path):
-            self._seen.pop(member, None)
-            if member.exists():
-                target = _free_name(folder / member.name)
-                member.rename(target)
-        if not kept:
+        if keep or not taken:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for member in companions(aside):
+            self._seen.pop(path.with_name(member.name), None)
+            if not member.exists():
+                continue
+            if keep:
+                member.rename(_free_name(folder / member.name))
+            else:
+                member.unlink()
+        if not taken:
             _free_name(folder / f"{path.name}.reason.txt").write_text(f"{verdict.code}: {verdict.text}\n", "utf-8")
+
+
+def _states(path: Path) -> list[tuple[int, int]]:
+    """Size and time of change in ns of each file of a payload that is there."""
+    there = [member.stat() for member in companions(path) if member.exists()]
+    return [(state.st_size, state.st_mtime_ns) for state in there]
 
 
 def _awaits_header(path: Path) -> bool:

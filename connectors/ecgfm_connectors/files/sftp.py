@@ -1,7 +1,8 @@
 """An SFTP server's folder into which another system drops ECG files; picked up as from a local folder, once and whole.
 
 Needs the package `paramiko` (extra `sftp`). The server must be known: its host key stands in a `known_hosts` file,
-because an unknown server would receive the site's credentials. On the server a staged file is renamed into
+because an unknown server would receive the site's credentials. On the server a file is renamed into `.taking/` before it
+is read, so that what its sender puts under the same name meanwhile is another file; from there a staged file goes into
 `processed/`, a refused file into `failed/`.
 """
 
@@ -21,7 +22,7 @@ from ecgfm_connectors.errors import Misconfigured, PayloadError, Refused, Unreac
 from ecgfm_connectors.files.payload import IGNORED_SUFFIXES, pack_record
 from ecgfm_connectors.files.wfdb_header import parse_header
 
-_PROCESSED, _FAILED = "processed", "failed"
+_PROCESSED, _FAILED, _TAKING = "processed", "failed", ".taking"
 _SIGNAL_SUFFIXES = (".dat", ".xyz", ".mat")
 #: How long a WFDB header waits for its signal files, and these for their header.
 _PATIENCE = timedelta(minutes=10)
@@ -81,15 +82,15 @@ class SftpSource:
         problems: list[str] = []
         with self._session() as session:
             files = {file.name: file for file in self._files(session)}
+            left = [file for file in self._left_behind(session) if _begins_a_payload(file, now)]
             ready = [file for file in files.values() if self._finished(file, now) and _begins_a_payload(file, now)]
-            for file in ready:
+            for file in (*left, *ready):
                 try:
-                    verdict = self._hand_over(session, file, files, handle, now)
+                    if file in left or self._set_aside(session, file, files, now):
+                        verdicts.append(self._hand_over(session, file.name, handle, now))
                 except OSError:
                     problems.append(f"a file on {self._server} could not be read or renamed")
-                    continue
-                if verdict is not None:
-                    verdicts.append(verdict)
+            ready = [*left, *ready]
             self._seen = {name: seen for name, seen in self._seen.items() if name in files}
         return PullReport(cursor=cursor, offered=len(ready), verdicts=tuple(verdicts), problems=tuple(problems))
 
@@ -131,10 +132,15 @@ class SftpSource:
         finally:
             client.close()
 
-    def _files(self, session: paramiko.SFTPClient) -> list[_File]:
-        """Plain files of the folder itself, in order; links, hidden and half-written files are left out."""
+    def _left_behind(self, session: paramiko.SFTPClient) -> list[_File]:
+        """What an earlier pull had set aside when it ended."""
+        aside = posixpath.join(self._folder, _TAKING)
+        return self._files(session, aside) if _exists(session, aside) else []
+
+    def _files(self, session: paramiko.SFTPClient, folder: str = "") -> list[_File]:
+        """Plain files of a folder itself, in order; links, hidden and half-written files are left out."""
         try:
-            entries = session.listdir_attr(self._folder)
+            entries = session.listdir_attr(folder or self._folder)
         except OSError as error:
             raise Misconfigured(f"{self._server} has no readable folder {self._folder}") from error
         found = []
@@ -153,39 +159,79 @@ class SftpSource:
         self._seen[file.name] = (file.size, since)
         return now - file.modified >= self._stable_for or now - since >= self._stable_for
 
-    def _hand_over(
-        self, session: paramiko.SFTPClient, file: _File, files: dict[str, _File], handle: Handler, now: datetime
-    ) -> Verdict | None:
-        """Hand one payload to the handler, then rename its files; None where it is not complete yet. Raises OSError."""
-        members = [file.name]
+    def _set_aside(self, session: paramiko.SFTPClient, file: _File, files: dict[str, _File], now: datetime) -> bool:
+        """Rename the files of one payload out of their sender's reach; False where it is not complete yet, or one of
+        that name lies there still. Raises OSError.
+        """
+        aside = posixpath.join(self._folder, _TAKING)
+        members = self._signals(session, posixpath.join(self._folder, file.name))
+        if any(name not in files for name in members) and now - file.modified < _PATIENCE:
+            return False
+        if not _exists(session, aside):
+            session.mkdir(aside, 0o700)
+        members = [*(name for name in members if name in files), file.name]  # the file that names the others comes last
+        if any(_exists(session, posixpath.join(aside, name)) for name in members):
+            return False
+        for name in members:
+            session.rename(posixpath.join(self._folder, name), posixpath.join(aside, name))
+        return True
+
+    def _signals(self, session: paramiko.SFTPClient, path: str) -> list[str]:
+        """The signal files that a WFDB header names; none of any other file, or of a header that cannot be read."""
+        if not path.lower().endswith(".hea"):
+            return []
         try:
-            content = self._read(session, file)
-            if file.name.lower().endswith(".hea"):
-                signals = sorted({signal.file_name for signal in parse_header(content).signals})
-                if missing := [name for name in signals if name not in files]:
-                    if now - file.modified < _PATIENCE:
-                        return None
-                    raise Unreadable("missing-file", f"{len(missing)} signal files that the header names are not there")
-                members += signals
-                content = pack_record(
-                    {file.name: content} | {name: self._read(session, files[name]) for name in signals}
-                )
+            return sorted({signal.file_name for signal in parse_header(self._read(session, path)).signals})
+        except PayloadError:
+            return []
+
+    def _hand_over(self, session: paramiko.SFTPClient, name: str, handle: Handler, now: datetime) -> Verdict:
+        """Hand the payload that was set aside to the handler, then rename its files. Raises OSError."""
+        aside = posixpath.join(self._folder, _TAKING)
+        there = {file.name: file for file in self._files(session, aside)}
+        signals = self._signals(session, posixpath.join(aside, name))
+        members = [name, *(signal for signal in signals if signal in there)]
+        try:
+            content = self._payload(session, aside, name, signals, there)
         except PayloadError as error:
             verdict = Verdict(disposition=Disposition.UNREADABLE, code=error.code, text=error.text)
         else:
-            location = f"{self._server}/{posixpath.join(self._folder, file.name)}"
+            location = f"{self._server}/{posixpath.join(self._folder, name)}"
             verdict = handle(
                 Received(transport="file", source=self._name, content=content, received_at=now, location=location)
             )
-        if verdict.disposition is not Disposition.TRY_LATER:
+        unchanged = {file.name: file for file in self._files(session, aside) if file.name in members}
+        if verdict.disposition is Disposition.TRY_LATER or unchanged != {one: there.get(one) for one in members}:
+            self._put_back(session, members)  # the store cannot take it now, or its sender has gone on writing
+        else:
             self._move(session, members, verdict, now)
         return verdict
 
-    def _read(self, session: paramiko.SFTPClient, file: _File) -> bytes:
-        if file.size > MAX_PAYLOAD:
-            raise Refused("too-large", f"{file.size} bytes; the limit is {MAX_PAYLOAD}")
-        with session.open(posixpath.join(self._folder, file.name), "rb") as remote:
-            remote.prefetch(file.size)
+    def _payload(
+        self, session: paramiko.SFTPClient, aside: str, name: str, signals: list[str], there: dict[str, _File]
+    ) -> bytes:
+        """Raises PayloadError, OSError."""
+        content = self._read(session, posixpath.join(aside, name))
+        if not name.lower().endswith(".hea"):
+            return content
+        parse_header(content)
+        if missing := [one for one in signals if one not in there]:
+            raise Unreadable("missing-file", f"{len(missing)} signal files that the header names are not there")
+        return pack_record({name: content} | {one: self._read(session, posixpath.join(aside, one)) for one in signals})
+
+    def _put_back(self, session: paramiko.SFTPClient, names: list[str]) -> None:
+        """Under their names again, unless the sender has used a name anew: then the next pull begins with them."""
+        for name in reversed(names):
+            place = posixpath.join(self._folder, name)
+            if not _exists(session, place):
+                session.rename(posixpath.join(self._folder, _TAKING, name), place)
+
+    def _read(self, session: paramiko.SFTPClient, path: str) -> bytes:
+        size = session.stat(path).st_size or 0
+        if size > MAX_PAYLOAD:
+            raise Refused("too-large", f"{size} bytes; the limit is {MAX_PAYLOAD}")
+        with session.open(path, "rb") as remote:
+            remote.prefetch(size)
             return bytes(remote.read(MAX_PAYLOAD))
 
     def _move(self, session: paramiko.SFTPClient, names: list[str], verdict: Verdict, now: datetime) -> None:
@@ -196,7 +242,8 @@ class SftpSource:
                 session.mkdir(path)
         folder = posixpath.join(folder, f"{now:%Y-%m-%d}")
         for name in names:
-            session.rename(posixpath.join(self._folder, name), _free(session, posixpath.join(folder, name)))
+            aside = posixpath.join(self._folder, _TAKING, name)
+            session.rename(aside, _free(session, posixpath.join(folder, name)))
         if not kept:
             with session.open(_free(session, posixpath.join(folder, f"{names[0]}.reason.txt")), "w") as reason:
                 reason.write(f"{verdict.code}: {verdict.text}\n")

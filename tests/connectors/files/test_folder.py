@@ -122,3 +122,82 @@ def test_check(tmp_path: Path) -> None:
     assert "readable" in FolderSource(name="drop", path=tmp_path).check()
     with pytest.raises(Misconfigured, match="missing"):
         FolderSource(name="drop", path=tmp_path / "missing").check()
+
+
+def test_what_is_put_under_the_name_of_a_file_being_taken_is_another_file(tmp_path: Path, drop: Drop) -> None:
+    """A sender that always writes the same name, by rename: the second ECG lands while the first is committed."""
+    drop("current.dcm", b"first")
+    seen: list[bytes] = []
+
+    def handle(received: Received) -> Verdict:
+        seen.append(received.content)
+        if len(seen) == 1:
+            drop("current.dcm", b"second")
+        return Verdict(disposition=Disposition.STAGED)
+
+    source = FolderSource(name="drop", path=tmp_path)
+    for _ in range(3):
+        source.pull(handle, cursor=None, now=NOW)
+    assert seen == [b"first", b"second"]
+    kept = [(tmp_path / name).read_bytes() for name in names(tmp_path)]
+    assert sorted(kept) == [b"first", b"second"]
+    assert all(name.startswith("processed/") for name in names(tmp_path))
+
+
+def test_a_file_whose_sender_goes_on_writing_is_read_again(tmp_path: Path, drop: Drop) -> None:
+    drop("slow.dcm", b"half")
+    with (tmp_path / "slow.dcm").open("ab") as sender:
+        seen: list[bytes] = []
+
+        def handle(received: Received) -> Verdict:
+            seen.append(received.content)
+            if len(seen) == 1:
+                sender.write(b" and whole")
+                sender.flush()
+            return Verdict(disposition=Disposition.STAGED)
+
+        source = FolderSource(name="drop", path=tmp_path, stable_for=timedelta(0))
+        later = datetime.now(UTC) + timedelta(hours=1)
+        for _ in range(3):
+            source.pull(handle, cursor=None, now=later)
+    assert seen == [b"half", b"half and whole"]
+
+
+def test_a_crash_while_taking_loses_nothing(tmp_path: Path, drop: Drop, ecg: Ecg) -> None:
+    """The next pull begins with what was set aside, a file of the same name after it."""
+    for name, content in write_record(ecg, "r1").items():
+        drop(f"ward/{name}", content)
+    drop("current.dcm", b"first")
+
+    class Killed(BaseException):
+        pass
+
+    def handle(received: Received) -> Verdict:
+        raise Killed
+
+    for _ in range(2):  # dies in the middle of each of the two
+        with pytest.raises(Killed):
+            FolderSource(name="drop", path=tmp_path).pull(handle, cursor=None, now=NOW)
+    drop("current.dcm", b"second")
+    seen = [received.content for _ in range(3) for received in pull(tmp_path)[1]]
+    assert len(seen) == 3
+    assert seen.index(b"first") < seen.index(b"second")
+    assert len(names(tmp_path)) == 4
+    assert all(name.startswith("processed/") for name in names(tmp_path))
+
+
+def test_what_the_store_holds_encrypted_is_not_kept_in_clear(tmp_path: Path, drop: Drop, ecg: Ecg) -> None:
+    source = FolderSource(name="drop", path=tmp_path, keep=False)
+    drop("ecg.xml", write_ecg(ecg))
+    pull(tmp_path, source=source)
+    assert names(tmp_path) == []
+    drop("report.pdf", b"%PDF-1.4")
+    refused = Verdict(disposition=Disposition.REFUSED, code="not-a-recording", text="a picture")
+    pull(tmp_path, refused, source=source)
+    assert names(tmp_path) == ["failed/2026-04-01/report.pdf.reason.txt"]
+
+
+def test_what_could_not_be_handed_over_is_kept_whatever_is_wanted(tmp_path: Path, drop: Drop, ecg: Ecg) -> None:
+    drop("r1.hea", write_record(ecg, "r1")["r1.hea"], age=timedelta(hours=1))
+    pull(tmp_path, source=FolderSource(name="drop", path=tmp_path, keep=False))
+    assert names(tmp_path) == ["failed/2026-04-01/r1.hea", "failed/2026-04-01/r1.hea.reason.txt"]

@@ -178,3 +178,37 @@ def test_wrong_password_unknown_host_and_nobody(
         SftpSource(name="sftp", server=replace(server, port=free_port())).check()
     with pytest.raises(Misconfigured, match="folder"):
         SftpSource(name="sftp", server=server, folder="missing").check()
+
+
+def test_what_is_put_under_the_name_of_a_file_being_taken_is_another_file(server: SftpServer, drop: Path) -> None:
+    put(drop, "current.dcm", b"first")
+    seen: list[bytes] = []
+
+    def handle(received: Received) -> Verdict:
+        seen.append(received.content)
+        if len(seen) == 1:
+            put(drop, "current.dcm", b"second")
+        return Verdict(disposition=Disposition.STAGED)
+
+    source = SftpSource(name="sftp", server=server)
+    for _ in range(3):
+        source.pull(handle, cursor=None, now=NOW)
+    assert seen == [b"first", b"second"]
+    assert sorted((drop / name).read_bytes() for name in names(drop)) == [b"first", b"second"]
+    assert all(name.startswith("processed/") for name in names(drop))
+
+
+def test_a_crash_while_taking_loses_nothing(server: SftpServer, drop: Path, ecg: Ecg) -> None:
+    for name, content in write_record(ecg, "r1").items():
+        put(drop, name, content)
+
+    class Killed(BaseException):
+        pass
+
+    def handle(received: Received) -> Verdict:
+        raise Killed
+
+    with pytest.raises(Killed):
+        SftpSource(name="sftp", server=server).pull(handle, cursor=None, now=NOW)
+    assert len(pull(server)[1]) == 1
+    assert all(name.startswith("processed/") for name in names(drop))
