@@ -107,6 +107,10 @@ class HeadRules(_Part):
     unknown_age: Literal["score", "refuse"] = "score"
     paced: Literal["score", "refuse"] = "refuse"
     allow: tuple[str, ...] = Field(default=(), description="reason codes this head is scored in spite of")
+    abnormal: tuple[str, ...] = Field(
+        default=(),
+        description="labels of a head of this site's own that are abnormal findings: their results are flagged (OBX-8)",
+    )
 
     @model_validator(mode="after")
     def _codes_exist(self) -> Self:

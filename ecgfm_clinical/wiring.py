@@ -98,7 +98,11 @@ def build_telling(settings: Settings) -> "Telling":
     from ecgfm_connectors.hl7.result import compose
 
     formats = {part.name: partial(compose, profile=_profile(settings, part)) for part in settings.destinations.all}
-    compose_for = Composer(formats, device_id=f"ecgfm-clinical {version()}")
+    compose_for = Composer(
+        formats,
+        device_id=f"ecgfm-clinical {version()}",
+        abnormal=lambda head, label: label in settings.rules(head).abnormal,
+    )
     return Telling(destinations=settings.destination_names, compose=compose_for, control_ids=control_id)
 
 

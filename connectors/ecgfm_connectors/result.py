@@ -20,6 +20,7 @@ class Observation:
     threshold: float | None = None  #: operating point, probability
     positive: bool | None = None  #: probability ≥ threshold; None without a threshold
     reasons: tuple[tuple[str, str], ...] = ()  #: (code, sentence) why not evaluable, with status X
+    abnormal: bool = True  #: what the code names is an abnormal finding; of any other neither range nor flag is sent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,9 @@ would chart as a measurement and fire rules.
 """
 
 from dataclasses import dataclass
+from typing import Literal
+
+Meaning = Literal["abnormal", "normal", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,21 @@ _INTERPRETATION = {
     "Infarction": "MI",
     "Electronic pacemaker": "PACED",
 }
+#: Labels of the published head that are no abnormal finding: a normal one, and two that judge recording and device.
+_NOT_ABNORMAL: dict[str, Meaning] = {
+    "Sinus rhythm": "normal",
+    "Poor data quality": "none",
+    "Electronic pacemaker": "none",
+}
+
+
+def meaning(head: str, label: str) -> Meaning:
+    """What it means where a label is present. `none` for the labels of a head that this program does not know: their
+    names are no basis for a flag, and the settings say which of them are abnormal.
+    """
+    if head == "interpretation" and label in _INTERPRETATION:
+        return _NOT_ABNORMAL.get(label, "abnormal")
+    return "abnormal" if head in ("reduced_lvef", "troponin") and label == head else "none"
 
 
 def local_code(head: str, label: str) -> LocalCode:

@@ -5,7 +5,7 @@ Called by the store inside the transaction that makes the message, so it touches
 
 from collections.abc import Callable, Iterator, Mapping
 
-from ecgfm_clinical.pipeline.codes import LocalCode, local_code
+from ecgfm_clinical.pipeline.codes import LocalCode, local_code, meaning
 from ecgfm_clinical.staging.records import Draft, Kind, Score
 from ecgfm_connectors.errors import Refused
 from ecgfm_connectors.result import Observation, Result
@@ -16,13 +16,19 @@ DEMO_NOTE = (
 LIMIT_NOTE = "Statistical estimate from the ECG alone; not a measurement and not a stand-alone diagnosis."
 
 Format = Callable[[Result], bytes]
+IsAbnormal = Callable[[str, str], bool]  #: head, label -> whether its presence is an abnormal finding
 
 
 class Composer:
     """`Compose` for every destination that the settings name."""
 
-    def __init__(self, formats: Mapping[str, Format], *, device_id: str) -> None:
-        """`formats`: destination -> how a result is written for it."""
+    def __init__(
+        self, formats: Mapping[str, Format], *, device_id: str, abnormal: IsAbnormal = lambda head, label: False
+    ) -> None:
+        """`formats`: destination -> how a result is written for it; `abnormal`: which labels of heads of the site's own
+        are abnormal findings.
+        """
+        self._abnormal = abnormal
         self._formats = formats
         self._device_id = device_id
 
@@ -31,10 +37,10 @@ class Composer:
         write = self._formats.get(draft.destination)
         if write is None:
             raise Refused("unknown-destination", "the settings name no such destination; add it, then `replay --dead`")
-        return write(result_of(draft, device_id=self._device_id))
+        return write(result_of(draft, device_id=self._device_id, abnormal=self._abnormal))
 
 
-def result_of(draft: Draft, *, device_id: str) -> Result:
+def result_of(draft: Draft, *, device_id: str, abnormal: IsAbnormal) -> Result:
     """One scoring as a result (hospital message content, HL7 2.5.1 §7.3/7.4)."""
     ecg, scoring = draft.ecg, draft.scoring
     return Result(
@@ -51,13 +57,16 @@ def result_of(draft: Draft, *, device_id: str) -> Result:
         model_name=scoring.model_name,
         model_version=f"{scoring.model_version} {scoring.model_id[:12]}",
         device_id=device_id,
-        observations=(*(_observation(score, draft.kind) for score in scoring.scores), *_dropped(draft)),
+        observations=(
+            *(_observation(score, draft.kind, abnormal) for score in scoring.scores),
+            *_dropped(draft, abnormal),
+        ),
         notes=(DEMO_NOTE, LIMIT_NOTE) if scoring.demo else (LIMIT_NOTE,),
         test=scoring.demo or ecg.test_data,
     )
 
 
-def _observation(score: Score, kind: Kind) -> Observation:
+def _observation(score: Score, kind: Kind, abnormal: IsAbnormal) -> Observation:
     code = local_code(score.head, score.label)
     return Observation(
         code=code.code,
@@ -67,16 +76,17 @@ def _observation(score: Score, kind: Kind) -> Observation:
         threshold=score.threshold,
         positive=score.positive,
         reasons=score.reasons,
+        abnormal=meaning(score.head, score.label) == "abnormal" or abnormal(score.head, score.label),
     )
 
 
-def _dropped(draft: Draft) -> Iterator[Observation]:
+def _dropped(draft: Draft, abnormal: IsAbnormal) -> Iterator[Observation]:
     """Observations of the former result that the correction no longer holds: each is deleted (table 0085, D)."""
     told = {_code(score): score for score in (draft.replaces.scores if draft.replaces else ())}
     kept = {_code(score) for score in draft.scoring.scores}
     for code, score in told.items():
         if code not in kept:
-            yield _observation(score, "D")
+            yield _observation(score, "D", abnormal)
 
 
 def _code(score: Score) -> LocalCode:

@@ -5,8 +5,12 @@ from functools import partial
 
 import pytest
 
+from ecgfm import heads
+from ecgfm_clinical.pipeline.codes import meaning
 from ecgfm_clinical.pipeline.composing import Composer
+from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.staging.records import Draft, Kind, Score, Scoring
+from ecgfm_clinical.wiring import build_telling
 from ecgfm_connectors.errors import Refused
 from ecgfm_connectors.hl7.result import Profile, compose
 from ecgfm_connectors.hl7.tables import conformance_problems
@@ -74,6 +78,53 @@ def test_a_correction_deletes_what_it_no_longer_speaks_of() -> None:
     body = COMPOSER(draft("C", scoring(LVEF), scoring(LVEF, TROPONIN)))
     assert statuses(body) == ("C", {"ECGFM-LVEF": "C", "ECGFM-TROP": "D"})
     assert conformance_problems(body) == []
+
+
+def flags(body: bytes) -> dict[str, tuple[str, str]]:
+    """OBX-7 and OBX-8 by code."""
+    lines = [line.split("|") for line in body.decode().split("\r") if line.startswith("OBX")]
+    return {line[3].split("^")[0]: (line[7], line[8]) for line in lines}
+
+
+def positive(head: str, label: str) -> Score:
+    return Score(head=head, label=label, probability=1.0, logit=9.0, threshold=0.5, positive=True)
+
+
+def test_only_abnormal_findings_are_flagged() -> None:
+    labels = ("Sinus rhythm", "Poor data quality", "Electronic pacemaker", "Atrial fibrillation")
+    body = COMPOSER(draft("F", scoring(LVEF, TROPONIN, *(positive("interpretation", label) for label in labels))))
+    assert flags(body) == {
+        "ECGFM-LVEF": ("<0.5", "H"),
+        "ECGFM-TROP": ("<0.5", "N"),
+        "ECGFM-INT-SINUS": ("", ""),
+        "ECGFM-INT-QUALITY": ("", ""),
+        "ECGFM-INT-PACED": ("", ""),
+        "ECGFM-INT-AF": ("<0.5", "H"),
+    }
+
+
+def test_labels_of_a_head_of_the_sites_own_are_flagged_where_the_settings_call_them_abnormal() -> None:
+    settings = Settings.model_validate(
+        {
+            "heads": {"rhythm": {"abnormal": ["af"]}},
+            "destinations": {"file": [{"name": "ehr", "path": "results"}]},
+        }
+    )
+    compose_for = build_telling(settings).compose
+    assert compose_for is not None
+    body = compose_for(draft("F", scoring(positive("rhythm", "af"), positive("rhythm", "normal"))))
+    assert sorted(flags(body).values()) == [("", ""), ("<0.5", "H")]
+
+
+def test_every_label_of_the_published_heads_has_a_meaning() -> None:
+    known = {
+        (spec.name, label)
+        for spec in (heads.REDUCED_LVEF, heads.TROPONIN, heads.INTERPRETATION)
+        for label in spec.labels
+    }
+    silent = {label for head, label in known if meaning(head, label) != "abnormal"}
+    assert silent == {"Sinus rhythm", "Poor data quality", "Electronic pacemaker"}
+    assert meaning("interpretation", "another") == meaning("mine", "mine") == "none"
 
 
 def test_a_draft_gives_the_same_bytes_however_often_it_is_composed() -> None:

@@ -35,7 +35,7 @@ def test_an_empty_file_gives_the_defaults_with_a_store_beside_it(tmp_path: Path)
             "[[listeners.dicom]]\naet = 'X'",
             "listeners.dicom.0.aet: unknown key; the keys there are ae_title, allowed_callers",
         ),
-        ("[heads.troponin]\nage = 1", "heads.troponin.age: unknown key; the keys there are allow, enabled, max_age"),
+        ("[heads.troponin]\nage = 1", "heads.troponin.age: unknown key; the keys there are abnormal, allow, enabled"),
         (
             "[[sources.dicom]]\nname='p'\nhost='h'\nport=1\nae_title='A'\n[sources.dicom.tls]\nca='x'",
             "the keys there are certificate",

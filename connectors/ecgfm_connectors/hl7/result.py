@@ -9,6 +9,7 @@ X: `Profile.reasons = "note"` sends it so, for an EHR that cannot take a coded v
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
+from decimal import Decimal
 from typing import Literal
 
 from ecgfm_connectors.errors import Misconfigured, Refused
@@ -18,6 +19,9 @@ from ecgfm_connectors.outcomes import codes
 from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.people import real_birth_date
 from ecgfm_connectors.result import Observation, Result
+
+_LIMIT_DECIMALS = 6  # of an operating point
+_MOST_DECIMALS = 18  # beyond these a number is written out whole
 
 Coded = tuple[str, str, str]  #: code, text, coding system
 
@@ -159,6 +163,8 @@ class _Composer:
         scored = observation.probability is not None
         coded = not scored and profile.reasons == "coded" and observation.reasons
         method = f"{result.model_name} {result.model_version}".strip()
+        value, limit = self._value(observation)
+        flagged = bool(limit)
         return self._segment(
             "OBX",
             {
@@ -169,10 +175,10 @@ class _Composer:
                     profile.alternate_codes.get(observation.code),
                 ),
                 4: "1",  # all labels of one model run belong together
-                5: self._value(observation),
+                5: value,
                 6: "" if coded else self._code(("1", "no units", "UCUM")),
-                7: f"<{_number(observation.threshold)}" if scored and observation.threshold is not None else "",
-                8: {True: "H", False: "N", None: ""}[observation.positive],
+                7: f"<{limit}" if flagged else "",
+                8: ("H" if observation.positive else "N") if flagged else "",
                 11: observation.status,
                 14: self._time(result.acquired_at),
                 17: self._code((method, method, profile.coding_system)),
@@ -193,12 +199,14 @@ class _Composer:
             for number, text in enumerate(texts, start=1)
         ]
 
-    def _value(self, observation: Observation) -> str:
+    def _value(self, observation: Observation) -> tuple[str, str]:
+        """OBX-5, and the limit in OBX-7, empty where there is none or its crossing means nothing."""
         if observation.probability is not None:
-            return _probability(observation, self._profile.decimals)
+            return _printed(observation, self._profile.decimals)
         if self._profile.reasons == "note":
-            return ""
-        return "~".join(self._code((code, text, self._profile.coding_system)) for code, text in observation.reasons)
+            return "", ""
+        coding = self._profile.coding_system
+        return "~".join(self._code((code, text, coding)) for code, text in observation.reasons), ""
 
     def _quantity(self) -> str:
         """Quantity/timing, which 2.3 alone requires in ORC-7 and OBR-27."""
@@ -261,21 +269,26 @@ def _refuse_unwritable(result: Result, codec: str) -> None:
         raise Refused("unwritable", text) from None
 
 
-def _number(value: float) -> str:
-    return f"{value:.6f}".rstrip("0").rstrip(".")
-
-
-def _probability(observation: Observation, decimals: int) -> str:
-    """Rounded, but never across the threshold: what is read must agree with the flag beside it."""
-    probability, threshold = observation.probability, observation.threshold
+def _printed(observation: Observation, decimals: int) -> tuple[str, str]:
+    """Probability and limit as text, rounded, but never so that the two say something else than the flag beside them."""
+    probability, limit = observation.probability, observation.threshold
     assert probability is not None
-    while (
-        threshold is not None
-        and decimals < 12
-        and (round(probability, decimals) >= threshold) != (probability >= threshold)
-    ):
-        decimals += 1
-    return f"{probability:.{decimals}f}"
+    if limit is None or observation.positive is None or not observation.abnormal:
+        return _fixed(probability, decimals), ""
+    for digits in range(decimals, _MOST_DECIMALS):
+        value, shown = _fixed(probability, digits), _short(limit, max(digits, _LIMIT_DECIMALS))
+        if (Decimal(value) >= Decimal(shown)) == observation.positive:
+            return value, shown
+    return f"{Decimal(probability):f}", f"{Decimal(limit):f}"
+
+
+def _fixed(value: float, decimals: int) -> str:
+    return f"{value:.{decimals}f}"
+
+
+def _short(value: float, decimals: int) -> str:
+    """As `_fixed`, without zeros at the end."""
+    return _fixed(value, decimals).rstrip("0").rstrip(".")
 
 
 def _refuse_measured(code: str) -> None:

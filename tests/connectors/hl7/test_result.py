@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Literal
 
 import hl7
@@ -111,6 +112,51 @@ def test_a_probability() -> None:
     assert (obx.value(7), obx.value(8), obx.value(11)) == ("<0.5", "H", "F")
     assert (obx.value(14), obx.value(19)) == ("20260301083000+0100", "20260301085900+0000")
     assert (obx.value(17), obx.raw(18)) == ("ecg-fm 1.0", "ecgfm-clinical 0.1^ECGFM")
+
+
+def flagged(probability: float, threshold: float, *, abnormal: bool = True) -> tuple[str, str, str]:
+    """OBX-5, OBX-7 and OBX-8."""
+    one = replace(
+        LVEF,
+        probability=probability,
+        threshold=threshold,
+        positive=probability >= threshold,
+        abnormal=abnormal,
+    )
+    obx = segment("OBX", replace(RESULT, observations=(one,)))
+    return obx.value(5), obx.value(7), obx.value(8)
+
+
+@pytest.mark.parametrize(
+    ("probability", "threshold", "printed"),
+    [
+        (0.5, 0.5, ("0.5000", "<0.5", "H")),
+        (0.49999, 0.5, ("0.49999", "<0.5", "N")),
+        (0.5000001, 0.5000004, ("0.5000001", "<0.5000004", "N")),
+        (0.5000004, 0.5000004, ("0.5000", "<0.5", "H")),
+        (0.29999999999999993, 0.3, ("0.2999999999999999", "<0.3", "N")),
+        (1e-9, 2e-9, ("0.000000001", "<0.000000002", "N")),
+    ],
+)
+def test_the_printed_numbers_agree_with_the_flag(
+    probability: float, threshold: float, printed: tuple[str, str, str]
+) -> None:
+    assert flagged(probability, threshold) == printed
+
+
+@given(
+    threshold=st.floats(0, 1), steps=st.integers(-3, 3), apart=st.sampled_from([0.0, 1e-17, 1e-13, 1e-7, 3e-7, 1e-4])
+)
+def test_whatever_lies_close_to_the_limit_is_printed_on_its_side(threshold: float, steps: int, apart: float) -> None:
+    probability = min(1.0, max(0.0, threshold + steps * apart))
+    value, limit, flag = flagged(probability, threshold)
+    assert "e" not in (value + limit).lower()  # NM has no exponent
+    assert flag == ("H" if Decimal(value) >= Decimal(limit.removeprefix("<")) else "N")
+    assert (flag == "H") == (probability >= threshold)
+
+
+def test_what_is_no_abnormal_finding_has_neither_range_nor_flag() -> None:
+    assert flagged(1.0, 0.5, abnormal=False) == ("1.0000", "", "")
 
 
 @pytest.mark.parametrize(("version", "coded"), [("2.3", "CE"), ("2.5.1", "CE"), ("2.6", "CWE"), ("2.8.2", "CWE")])
