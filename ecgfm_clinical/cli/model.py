@@ -1,7 +1,7 @@
-"""Bundles by hand: `model import`, `model show`, `model export`, `model prepare`, `model bench`."""
+"""Bundles by hand: `model import`, `model show`, `model export`, `model renew`, `model prepare`, `model bench`."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +13,7 @@ from ecgfm_clinical.cli.common import JsonOption, gathered, progress, progress_c
 if TYPE_CHECKING:
     from ecgfm.records import Recordings
 
-app = typer.Typer(help="Model bundles: import, show, export, prepare and time them.", no_args_is_help=True)
+app = typer.Typer(help="Model bundles: import, show, export, renew, prepare and time them.", no_args_is_help=True)
 
 BundleArgument = Annotated[Path, typer.Argument(help="Folder of a model bundle.")]
 CacheOption = Annotated[
@@ -89,6 +89,38 @@ def export(
         f"{exported.path}: opset {exported.opset}, model {exported.model_id[:16]}, "
         f"largest change of a logit {exported.largest_logit_difference:.1e}"
     )
+
+
+@app.command("renew")
+def renew(
+    bundle: BundleArgument,
+    out: Annotated[Path, typer.Option(help="Folder of the bundle to write; must not exist yet.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Copy a bundle so that a recording of 10 s by its clock gives two segments; weights and thresholds stay.
+
+    It is another model: `evaluate` and `promote` it as any candidate. The bundle that it is made of stays as it is.
+    """
+    from ecgfm.checkpoint import Bundle
+    from ecgfm.signal import BY_CLOCK
+    from ecgfm_clinical.errors import InputError
+    from ecgfm_clinical.learning.provenance import ModelVersion, Provenance
+
+    old = Bundle.read(bundle)
+    if old.preprocessing == BY_CLOCK:
+        raise InputError(f"{old.path} cuts recordings by their clock already; use it as it is")
+    told = Provenance.of(old)
+    renewed = Bundle.write(
+        out,
+        old.network(),
+        name=old.name,
+        version=f"{old.version}-by-clock",
+        demo=old.demo,
+        provenance=replace(told, lineage=(*told.lineage, ModelVersion.of(old))).to_json(),
+        heads=old.heads,
+        preprocessing=BY_CLOCK,
+    )
+    write_json(renewed.manifest() | {"model_id": renewed.model_id}) if as_json else _print(renewed.path)
 
 
 @app.command("prepare")

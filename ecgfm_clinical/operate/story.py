@@ -306,7 +306,7 @@ def _story_lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"  attempt {error['attempt']}  {error['at']} {error['kind']}: {error['text']}"
     for scoring in found["scorings"]:
         demo = ", NOT FOR CLINICAL USE" if scoring["demo"] else ""
-        yield f"  scored     {scoring['scored_at']} by {scoring['model_name']} {scoring['model_id'][:12]}{demo}"
+        yield f"  scored     {scoring['scored_at']} by {scoring['model_name']} {scoring['model_id'][:12]}{demo}{_rests_on(scoring)}"
         yield from (f"    {_score_line(score)}" for score in scoring["scores"])
     for message in found["messages"]:
         ack = message["acknowledgement"]
@@ -353,6 +353,11 @@ def _recording_lines(recording: dict[str, Any], ecg_id: int) -> Iterator[str]:
 
 def _shown(who: str) -> str:
     return "" if who == MASK else f"({who})"
+
+
+def _rests_on(scoring: dict[str, Any]) -> str:
+    count = scoring["segments"]
+    return f", on {count} segment{'' if count == 1 else 's'} of 5 s" if count else ""
 
 
 def _score_line(score: dict[str, Any]) -> str:

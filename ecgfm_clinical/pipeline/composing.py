@@ -5,8 +5,9 @@ Called by the store inside the transaction that makes the message, so it touches
 
 from collections.abc import Callable, Iterator, Mapping
 
+from ecgfm.signal import SEGMENT_SECONDS
 from ecgfm_clinical.pipeline.codes import LocalCode, local_code, meaning
-from ecgfm_clinical.staging.records import Draft, Kind, Score
+from ecgfm_clinical.staging.records import TAKES_BACK, Draft, Kind, Score
 from ecgfm_connectors.errors import Refused
 from ecgfm_connectors.result import Observation, Result
 
@@ -14,6 +15,9 @@ DEMO_NOTE = (
     "DEMONSTRATION MODEL, NOT FOR CLINICAL USE. Probabilities come from a small network trained on generated ECGs."
 )
 LIMIT_NOTE = "Statistical estimate from the ECG alone; not a measurement and not a stand-alone diagnosis."
+
+#: From so much on, what lies behind the last segment is said, s.
+UNSEEN_SECONDS = 0.5
 
 Format = Callable[[Result], bytes]
 IsAbnormal = Callable[[str, str], bool]  #: head, label -> whether its presence is an abnormal finding
@@ -61,9 +65,23 @@ def result_of(draft: Draft, *, device_id: str, abnormal: IsAbnormal) -> Result:
             *(_observation(score, draft.kind, abnormal) for score in scoring.scores),
             *_dropped(draft, abnormal),
         ),
-        notes=(DEMO_NOTE, LIMIT_NOTE) if scoring.demo else (LIMIT_NOTE,),
+        notes=(*((DEMO_NOTE,) if scoring.demo else ()), LIMIT_NOTE, *_segments_note(draft)),
         test=scoring.demo or ecg.test_data,
     )
+
+
+def _segments_note(draft: Draft) -> Iterator[str]:
+    """On how much of the recording the result rests, where that is known and the result stands."""
+    count = draft.scoring.segments
+    if not count or draft.kind in TAKES_BACK:
+        return
+    recorded = draft.ecg.duration
+    note = f"Rests on {count} segment{'' if count == 1 else 's'} of {SEGMENT_SECONDS} s"
+    if recorded:  # retention may have removed the signal
+        left = recorded - SEGMENT_SECONDS * count
+        note += f" of a recording of {recorded:.1f} s"
+        note += f"; its last {left:.1f} s were not looked at" if left >= UNSEEN_SECONDS else ""
+    yield f"{note}."
 
 
 def _observation(score: Score, kind: Kind, abnormal: IsAbnormal) -> Observation:

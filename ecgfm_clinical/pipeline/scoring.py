@@ -183,6 +183,7 @@ class Scorer:
             scored_at=now,
             scores=tuple(scores),
             demo=self._predictor.demo,
+            segments=prediction.segments if prediction else 0,
         )
 
 

@@ -159,6 +159,7 @@ def scoring_from(row: Any, scores: Iterable[Any]) -> Scoring:
         scored_at=row.scored_at,
         scores=tuple(map(score_from, scores)),
         demo=row.demo,
+        segments=row.segments,
     )
 
 

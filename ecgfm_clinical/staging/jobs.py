@@ -126,6 +126,7 @@ def _keep(tx: Transaction, row: Any, found: Scoring, *, tell: bool) -> None:
             "output_digest": codec.output_digest(found),
             "scored_at": found.scored_at,
             "demo": found.demo,
+            "segments": found.segments,
         },
     ).scalar_one()
     if found.scores:

@@ -124,6 +124,7 @@ class Scoring:
     scored_at: datetime
     scores: tuple[Score, ...]
     demo: bool = False  #: the model is not for clinical use
+    segments: int | None = None  #: 5 s segments it rests on; 0 where nothing was evaluable, None where not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -242,6 +242,7 @@ scoring = Table(
     Column("output_digest", Digest, nullable=False),  # of model and values: equal digests mean nothing new to tell
     Column("scored_at", UtcDateTime, nullable=False),
     Column("demo", Boolean, nullable=False),
+    Column("segments", Integer),  # on how many 5 s segments it rests; not known of scorings of earlier programs
     Index(None, "ecg_id"),
     Index(None, "model_id", "scored_at"),
     sqlite_autoincrement=True,

@@ -27,7 +27,7 @@ from ecgfm.digest import sha256
 from ecgfm.errors import BundleError, EcgFmError
 from ecgfm.heads import HeadSpec
 from ecgfm.network import EcgFm
-from ecgfm.signal import PREPROCESSING
+from ecgfm.signal import PREPARATIONS
 from ecgfm.version import commit
 from ecgfm.version import version as version_of_code
 
@@ -45,7 +45,7 @@ class Bundle:
     name: str
     version: str
     demo: bool  #: True = not for clinical use, and every result says so
-    preprocessing: str  #: `ecgfm.signal.PREPROCESSING` of the code that trained it
+    preprocessing: str  #: one of `ecgfm.signal.PREPARATIONS`: how signals are prepared for these weights
     config: EncoderConfig
     heads: tuple[HeadSpec, ...]
     provenance: Mapping[str, Any]  #: where the weights come from: source file and its SHA-256, training record …
@@ -107,9 +107,10 @@ class Bundle:
         demo: bool,
         provenance: Mapping[str, Any],
         heads: Sequence[HeadSpec] | None = None,
-        preprocessing: str = PREPROCESSING,
+        preprocessing: str | None = None,
     ) -> Self:
-        """Write a new bundle folder in one step: it is whole or not there. `heads` defaults to the network's own.
+        """Write a new bundle folder in one step: it is whole or not there. `heads` and `preprocessing` default to the
+        network's own.
 
         Version and commit of the code that writes it are added to the provenance, as `code`.
 
@@ -131,7 +132,7 @@ class Bundle:
                 name=name,
                 version=version,
                 demo=demo,
-                preprocessing=preprocessing,
+                preprocessing=network.preprocessing if preprocessing is None else preprocessing,
                 config=network.config,
                 heads=specs,
                 provenance={**provenance, "code": {"version": version_of_code(), "commit": commit()}},
@@ -151,14 +152,16 @@ class Bundle:
             tensors = load_file(self.path / WEIGHTS)
         except (OSError, SafetensorError) as error:
             raise BundleError(f"{self.path / WEIGHTS} cannot be read: {error}") from error
-        return assemble(self.config, self.heads, tensors, source=str(self.path / WEIGHTS))
+        network = assemble(self.config, self.heads, tensors, source=str(self.path / WEIGHTS))
+        network.preprocessing = self.preprocessing
+        return network
 
     def check_preprocessing(self) -> None:
-        """Raises BundleError where this program prepares signals in another way than the one that trained the weights."""
-        if self.preprocessing != PREPROCESSING:
+        """Raises BundleError where this program knows no preparation of the name that the bundle carries."""
+        if self.preprocessing not in PREPARATIONS:
             raise BundleError(
                 f"{self.path} was trained on signals prepared by {self.preprocessing!r}, this program prepares them by "
-                f"{PREPROCESSING!r}; use the program version that wrote the bundle"
+                f"{' or '.join(map(repr, PREPARATIONS))}; use the program version that wrote the bundle"
             )
 
     def _check_weights(self) -> None:

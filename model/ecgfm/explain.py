@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ecgfm.errors import NoHead, SignalError
 from ecgfm.network import EcgFm
-from ecgfm.signal import SAMPLING_RATE, SEGMENT_SAMPLES, Signal, prepare, reasons_not_scored
+from ecgfm.signal import SAMPLING_RATE, SEGMENT_SAMPLES, Signal, prepare, reasons_not_scored, segment_starts
 
 Method = Literal["attention", "gradient"]
 METHODS: dict[str, Method] = {"attention": "attention", "gradient": "gradient"}
@@ -48,13 +48,17 @@ def explain(
     reasons = reasons_not_scored(signal, sampling_rate)
     if reasons:
         raise SignalError(f"this ECG cannot be explained, because it cannot be scored: {', '.join(reasons)}")
-    source = torch.from_numpy(prepare(signal, sampling_rate))  # (S, 12, 2500)
+    source = torch.from_numpy(prepare(signal, sampling_rate, network.preprocessing))  # (S, 12, 2500)
     if method == "attention":
         per_frame = attention_saliency(network, source)  # (S, T)
         parts = [stretch(frames.double().numpy(), SEGMENT_SAMPLES) for frames in per_frame]
     else:
         parts = [smooth(part) for part in gradient_times_input(network, source, _column(network, label)).numpy()]
-    weights = np.concatenate(parts)
+    starts = segment_starts(int(signal.shape[1] * SAMPLING_RATE / sampling_rate), network.preprocessing)
+    weights = np.full(starts[-1] + SEGMENT_SAMPLES, -np.inf)
+    for start, part in zip(starts, parts, strict=True):  # where segments overlap, the larger weight stands
+        own = weights[start : start + SEGMENT_SAMPLES]
+        np.maximum(own, part, out=own)
     low, high = weights.min(), weights.max()
     scaled = (weights - low) / (high - low) if high > low else np.zeros_like(weights)
     return Saliency(method=method, seconds=np.arange(len(weights)) / SAMPLING_RATE, weights=scaled)

@@ -9,6 +9,7 @@ from ecgfm.config import EncoderConfig
 from ecgfm.encoder import Encoder
 from ecgfm.errors import NoHead
 from ecgfm.heads import HeadSpec
+from ecgfm.signal import PREPROCESSING
 
 
 def pool(x: Tensor, padding: Tensor | None = None) -> Tensor:
@@ -25,8 +26,12 @@ def pool(x: Tensor, padding: Tensor | None = None) -> Tensor:
 class EcgFm(nn.Module):
     """ECG-FM with none, one or several heads; each head is one linear layer on the same pooled embedding."""
 
-    def __init__(self, config: EncoderConfig, specs: Sequence[HeadSpec] = ()) -> None:
+    def __init__(
+        self, config: EncoderConfig, specs: Sequence[HeadSpec] = (), preprocessing: str = PREPROCESSING
+    ) -> None:
+        """`preprocessing`: how signals are prepared for this network, one of `ecgfm.signal.PREPARATIONS`."""
         super().__init__()
+        self.preprocessing = preprocessing
         self.encoder = Encoder(config)
         self.specs = tuple(specs)
         self.heads = nn.ModuleDict({spec.name: nn.Linear(config.width, len(spec.labels)) for spec in self.specs})

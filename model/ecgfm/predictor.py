@@ -91,7 +91,7 @@ class Predictor:
         if not self.bundle.heads:
             raise NoHead(f"{self.bundle.path} has no head, so it predicts nothing; use `embed`, or train a head first")
         found: list[Prediction] = []
-        for record, logits, reasons in record_logits(self._runtime, self.bundle.heads, records):
+        for record, logits, reasons in record_logits(self._runtime, self.bundle.heads, records, self.preprocessing):
             found.append(self._prediction(record, logits, reasons))
             if progress:
                 progress(len(found), len(records))
@@ -101,7 +101,7 @@ class Predictor:
         """Per record the mean of its segments' pooled embeddings (width,); None where it cannot be scored."""
         found: list[NDArray[np.float32] | None] = []
         for record in records:
-            segments, reasons = segments_of(record)
+            segments, reasons = segments_of(record, self.preprocessing)
             parts = [self._runtime.embed(padded)[:real] for padded, real in calls(self._runtime, segments)]
             found.append(None if reasons else np.concatenate(parts).mean(axis=0))
             if progress:

@@ -15,19 +15,50 @@ LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V
 SAMPLING_RATE = 500  #: Hz
 SEGMENT_SECONDS = 5
 SEGMENT_SAMPLES = SAMPLING_RATE * SEGMENT_SECONDS  #: 2500
-PREPROCESSING = "linear-500hz/zscore-record/segments-5s/1"  #: changes whenever `prepare` gives other numbers
+#: Names of the preparations, which bundles carry; a name changes whenever its preparation gives other numbers.
+#: The reference's own arithmetic, and the default everywhere in this module.
+PREPROCESSING = "linear-500hz/zscore-record/segments-5s/1"
+#: The same, but a record that is 10 s by its clock gives two segments: see `segment_starts`.
+BY_CLOCK = "linear-500hz/zscore-record/segments-5s-by-clock/1"
+PREPARATIONS = (PREPROCESSING, BY_CLOCK)
+#: By so many seconds a record may fall short of its last segment with `BY_CLOCK`.
+CLOCK_TOLERANCE = 0.25
 
 Signal = NDArray[np.floating]
 
 
-def prepare(signal: Signal, sampling_rate: float) -> NDArray[np.float32]:
+def prepare(signal: Signal, sampling_rate: float, preprocessing: str = PREPROCESSING) -> NDArray[np.float32]:
     """(12, samples) in mV, rows as in `LEADS` -> (segments, 12, 2500) float32 in units of each lead's deviation.
 
-    A remainder shorter than 5 s is dropped, so a record shorter than 5 s gives no segment. A lead with one NaN becomes
-    NaN; a constant lead becomes zero. Raises `SignalError` on a wrong shape or rate.
+    A remainder shorter than 5 s is dropped, so a record shorter than 5 s gives no segment; with `BY_CLOCK`, see
+    `segment_starts`. A lead with one NaN becomes NaN; a constant lead becomes zero. Raises `SignalError` on a wrong
+    shape or rate, or an unknown preprocessing.
     """
     record = zscore(resample(checked(signal, sampling_rate), sampling_rate))
-    return np.ascontiguousarray(segments(record), dtype=np.float32)
+    return np.ascontiguousarray(segments(record, preprocessing), dtype=np.float32)
+
+
+def segment_count(samples: int, sampling_rate: float, preprocessing: str = PREPROCESSING) -> int:
+    """How many segments `prepare` makes of so many samples."""
+    return len(segment_starts(int(samples * SAMPLING_RATE / sampling_rate), preprocessing))
+
+
+def segment_starts(samples: int, preprocessing: str = PREPROCESSING) -> tuple[int, ...]:
+    """Where the segments of a record of so many samples at 500 Hz begin. Raises SignalError: an unknown preprocessing.
+
+    The reference cuts from sample 0 and drops the remainder. It also truncates the length, so that ten seconds at
+    333.33 Hz, at 500.05 Hz, or with a few hundredths of a second of fill cut off, are one segment and the second half of
+    the record is not looked at. `BY_CLOCK` departs from it there and nowhere else: a record at most `CLOCK_TOLERANCE`
+    short of another segment gets that segment, and all of them are spread evenly from the first sample to the last, so
+    that neighbours overlap by what is missing. Nothing is padded or stretched. Any other record gives the same bits.
+    """
+    if preprocessing not in PREPARATIONS:
+        raise SignalError(f"no preparation of signals is called {preprocessing!r}; there are {', '.join(PREPARATIONS)}")
+    whole = samples // SEGMENT_SAMPLES
+    count = (samples + round(CLOCK_TOLERANCE * SAMPLING_RATE)) // SEGMENT_SAMPLES
+    if preprocessing == PREPROCESSING or count == whole or whole == 0:
+        return tuple(range(0, whole * SEGMENT_SAMPLES, SEGMENT_SAMPLES))
+    return tuple(round(number * (samples - SEGMENT_SAMPLES) / (count - 1)) for number in range(count))
 
 
 def checked(signal: Signal, sampling_rate: float) -> NDArray[np.float64]:
@@ -68,11 +99,11 @@ def zscore(signal: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(constant, 0.0, (signal - mean) / np.where(constant | (deviation == 0), 1.0, deviation))
 
 
-def segments(record: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(12, samples) at 500 Hz -> (segments, 12, 2500), from sample 0, without overlap, remainder dropped."""
-    count = record.shape[1] // SEGMENT_SAMPLES
-    whole = record[:, : count * SEGMENT_SAMPLES].reshape(len(LEADS), count, SEGMENT_SAMPLES)
-    return whole.transpose(1, 0, 2)
+def segments(record: NDArray[np.float64], preprocessing: str = PREPROCESSING) -> NDArray[np.float64]:
+    """(12, samples) at 500 Hz -> (segments, 12, 2500), beginning where `segment_starts` says."""
+    starts = segment_starts(record.shape[1], preprocessing)
+    cut = [record[:, start : start + SEGMENT_SAMPLES] for start in starts]
+    return np.stack(cut) if cut else np.zeros((0, len(LEADS), SEGMENT_SAMPLES))
 
 
 def reasons_not_scored(signal: Signal, sampling_rate: float) -> tuple[str, ...]:

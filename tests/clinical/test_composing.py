@@ -1,8 +1,10 @@
 """A scoring becomes the message its destination wants: first result, correction, withdrawal, deletion."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
+import numpy as np
 import pytest
 
 from ecgfm import heads
@@ -78,6 +80,29 @@ def test_a_correction_deletes_what_it_no_longer_speaks_of() -> None:
     body = COMPOSER(draft("C", scoring(LVEF), scoring(LVEF, TROPONIN)))
     assert statuses(body) == ("C", {"ECGFM-LVEF": "C", "ECGFM-TROP": "D"})
     assert conformance_problems(body) == []
+
+
+@pytest.mark.parametrize(
+    ("samples", "segments", "note"),
+    [
+        (5000, 2, "Rests on 2 segments of 5 s of a recording of 10.0 s."),
+        (4970, 1, "Rests on 1 segment of 5 s of a recording of 9.9 s; its last 4.9 s were not looked at."),
+        (4970, 2, "Rests on 2 segments of 5 s of a recording of 9.9 s."),
+    ],
+)
+def test_the_receiver_is_told_on_how_much_of_the_recording_a_result_rests(
+    samples: int, segments: int, note: str
+) -> None:
+    ecg = make_ecg(1)
+    ecg = replace(ecg, sampling_rate=500.0, signal=np.zeros((12, samples), np.float32))
+    body = COMPOSER(draft("F", replace(scoring(LVEF), segments=segments), ecg=ecg))
+    assert f"|L|{note}\r" in body.decode()
+    assert conformance_problems(body) == []
+
+
+@pytest.mark.parametrize(("kind", "segments"), [("F", None), ("F", 0), ("W", 2)])
+def test_nothing_is_said_of_segments_where_nothing_is_known_or_stands(kind: Kind, segments: int | None) -> None:
+    assert b"Rests on" not in COMPOSER(draft(kind, replace(scoring(LVEF), segments=segments)))
 
 
 def flags(body: bytes) -> dict[str, tuple[str, str]]:

@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 
 from ecgfm.errors import EcgFmError
 from ecgfm.records import Record
+from ecgfm.signal import BY_CLOCK
 from ecgfm_clinical.cli import app
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.files.reading import read_ecgs
@@ -33,6 +34,19 @@ def ecg() -> Path:
     """The real recording that pydicom carries."""
     pydicom_data = pytest.importorskip("pydicom.data")
     return Path(str(pydicom_data.get_testdata_file("waveform_ecg.dcm")))
+
+
+def test_renew_writes_another_model_that_cuts_by_the_clock(tmp_path: Path, bundle: Path) -> None:
+    before = json.loads(run("model", "show", bundle, "--json").stdout)
+    done = run("model", "renew", bundle, "--out", tmp_path / "renewed", "--json")
+    assert done.exit_code == 0, done.output
+    renewed = json.loads(done.stdout)
+    assert renewed["preprocessing"] == BY_CLOCK
+    assert (renewed["heads"], renewed["weights"]) == (before["heads"], before["weights"])
+    assert renewed["model_id"] != before["model_id"] == renewed["provenance"]["lineage"][-1]["model_id"]
+    assert json.loads(run("model", "show", bundle, "--json").stdout) == before
+    again = run("model", "renew", tmp_path / "renewed", "--out", tmp_path / "again")
+    assert isinstance(again.exception, InputError)
 
 
 def test_import_and_show(tmp_path: Path) -> None:

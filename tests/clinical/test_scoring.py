@@ -10,6 +10,7 @@ import pytest
 from ecgfm.predictor import Prediction, Predictor
 from ecgfm.records import Record
 from ecgfm_clinical.demo import alterations
+from ecgfm_clinical.operate.story import story_of, story_text
 from ecgfm_clinical.pipeline.scoring import Scorer
 from ecgfm_clinical.settings import HeadRules
 from ecgfm_clinical.shipped import recordings
@@ -108,6 +109,19 @@ def test_a_damaged_ecg_is_answered_with_reasons_and_no_number(
     assert all(s.probability is None and s.logit is None for s in story.scorings[0].scores)
     assert {c for s in story.scorings[0].scores for c, _ in s.reasons} == {code}
     assert len(story.messages) == 2  # an answer, never a missing one
+
+
+@pytest.mark.parametrize(("samples", "segments"), [(5000, 2), (4970, 1)])
+def test_a_scoring_says_on_how_many_segments_it_rests(
+    store: Store, predictor: Predictor, clock: Clock, stage: Stage, samples: int, segments: int
+) -> None:
+    """The bundle of the tests names the reference's preparation: 9.94 s are one segment, and the store says so."""
+    (ecg_id,) = stage(make_ecg(1, recordings.load(1)[:, :samples].astype(np.float32))).ecg_ids
+    scorer(store, predictor, clock).run_batch()
+    story = store.ecgs.story(ecg_id)
+    assert story.scorings[0].segments == segments
+    told = story_text(story_of(story, phi=False))
+    assert f"on {segments} segment{'s' if segments > 1 else ''} of 5 s" in told
 
 
 def test_heads_are_judged_one_by_one(store: Store, predictor: Predictor, clock: Clock, stage: Stage) -> None:

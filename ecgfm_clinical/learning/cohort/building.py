@@ -10,7 +10,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from types import MappingProxyType
 
-from ecgfm.finetuning.dataset import Example, segment_count
+from ecgfm.finetuning.dataset import Example
+from ecgfm.signal import segment_count
 from ecgfm_clinical.learning.cohort.labelling import Exclusion, Labelled, Labelling, Outcomes, usable
 from ecgfm_clinical.learning.cohort.members import AppliedRules, Cohort, CohortRules, Member, Step, split_of
 from ecgfm_clinical.learning.cohort.sources import EcgSource, Reasons

@@ -9,8 +9,9 @@ import numpy as np
 
 from ecgfm.checkpoint import Bundle
 from ecgfm.finetuning.candidate import Model
-from ecgfm.finetuning.dataset import Example, segment_count
+from ecgfm.finetuning.dataset import Example
 from ecgfm.finetuning.embedding import embed
+from ecgfm.signal import segment_count
 from ecgfm_clinical.ecg.beats import heart_rate
 from ecgfm_clinical.ecg.evaluability import between_beats, signal_reasons
 from ecgfm_clinical.learning import planning

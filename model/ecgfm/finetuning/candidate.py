@@ -24,6 +24,7 @@ from ecgfm.finetuning.embedding import Progress, embed, encoder_digest
 from ecgfm.heads import Calibration, HeadSpec, aggregate
 from ecgfm.network import EcgFm
 from ecgfm.operating_rule import OperatingRule
+from ecgfm.signal import PREPROCESSING
 
 CalibrationMethod = Literal["platt", "isotonic", "none"]
 
@@ -150,7 +151,7 @@ def joined(base: Model, trained: EcgFm, spec: HeadSpec) -> Model:
     """The trained head (with its finished `spec`) beside the base's other heads, where they share the very encoder."""
     same = encoder_digest(base.network) == encoder_digest(trained)
     kept = [one for one in base.specs if one.name != spec.name] if same else []
-    network = EcgFm(trained.config, (*kept, spec))
+    network = EcgFm(trained.config, (*kept, spec), trained.preprocessing)
     network.encoder.load_state_dict(trained.encoder.state_dict())
     for one in kept:
         network.heads[one.name].load_state_dict(base.network.heads[one.name].state_dict())
@@ -161,7 +162,7 @@ def joined(base: Model, trained: EcgFm, spec: HeadSpec) -> Model:
 def without(model: Model, heads: Collection[str]) -> Model:
     """The model without these heads."""
     kept = tuple(spec for spec in model.specs if spec.name not in heads)
-    network = EcgFm(model.network.config, kept)
+    network = EcgFm(model.network.config, kept, model.network.preprocessing)
     network.encoder.load_state_dict(model.network.encoder.state_dict())
     for spec in kept:
         network.heads[spec.name].load_state_dict(model.network.heads[spec.name].state_dict())
@@ -194,12 +195,12 @@ def write(model: Model, folder: Path, *, name: str, version: str, demo: bool, pr
 
 def random_model(like: Model, *, seed: int = 0) -> Model:
     """The same sizes with random weights and no head: what an untrained encoder gives is the floor of every comparison."""
-    return random_from(like.network.config, seed=seed)
+    return random_from(like.network.config, seed=seed, preprocessing=like.network.preprocessing)
 
 
-def random_from(config: EncoderConfig, *, seed: int = 0) -> Model:
+def random_from(config: EncoderConfig, *, seed: int = 0, preprocessing: str = PREPROCESSING) -> Model:
     """An encoder of these sizes that has learnt nothing."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = EcgFm(config)
+        network = EcgFm(config, preprocessing=preprocessing)
     return Model(network=network.eval(), specs=(), origin="random encoder")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfm.records import Record
-from ecgfm.signal import LEADS, SAMPLING_RATE, SEGMENT_SAMPLES, prepare
+from ecgfm.signal import LEADS, SEGMENT_SAMPLES, prepare
 
 Segments = NDArray[np.float32]  #: (segments, 12, 2500), prepared
 Part = TypeVar("Part")
@@ -27,7 +27,7 @@ class Example:
     key: str  #: names the signal for the `Reader`; another signal must have another key
     patient: str = field(repr=False)  #: opaque; equal for ECGs of one patient
     labels: tuple[float, ...]  #: 0 or 1 in the order of the head's labels; NaN where not known
-    segments: int  #: how many 5 s segments `ecgfm.signal.prepare` makes of it
+    segments: int  #: how many 5 s segments the reference's preparation makes of it: those drawn in fine-tuning
 
     def __post_init__(self) -> None:
         if self.segments < 1:
@@ -37,20 +37,15 @@ class Example:
 Reader = Callable[[str], Record]  #: key -> (12, samples) in mV; raises whatever the store raises
 
 
-def segment_count(samples: int, sampling_rate: float) -> int:
-    """Segments that `prepare` makes of so many samples."""
-    return int(samples * SAMPLING_RATE / sampling_rate) // SEGMENT_SAMPLES
-
-
 def label_matrix(examples: Sequence[Example]) -> NDArray[np.float64]:
     """(examples, labels), NaN where not known."""
     return np.array([example.labels for example in examples], dtype=np.float64)
 
 
-def read_segments(read: Reader, example: Example) -> Segments:
-    """The prepared segments of one example, (segments, 12, 2500)."""
+def read_segments(read: Reader, preprocessing: str, example: Example) -> Segments:
+    """The segments of one example, prepared so, (segments, 12, 2500)."""
     record = read(example.key)
-    return prepare(record.signal, record.sampling_rate)
+    return prepare(record.signal, record.sampling_rate, preprocessing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,9 +88,10 @@ def ahead(load: Callable[[Part], Loaded], parts: Iterable[Part]) -> Iterator[Loa
 class SegmentLoader:
     """Draws -> arrays, keeping the most recently read examples so that both segments of one ECG are read once."""
 
-    def __init__(self, examples: Sequence[Example], read: Reader, *, keep: int = 4096) -> None:
+    def __init__(self, examples: Sequence[Example], read: Reader, preprocessing: str, *, keep: int = 4096) -> None:
         self._examples = examples
         self._read = read
+        self._preprocessing = preprocessing
         self._keep = keep
         self._kept: dict[int, Segments] = {}
 
@@ -110,7 +106,7 @@ class SegmentLoader:
     def _segments(self, index: int) -> Segments:
         found = self._kept.pop(index, None)
         if found is None:
-            found = read_segments(self._read, self._examples[index])
+            found = read_segments(self._read, self._preprocessing, self._examples[index])
             if len(self._kept) >= self._keep:
                 del self._kept[next(iter(self._kept))]  # the one not used for longest
         self._kept[index] = found

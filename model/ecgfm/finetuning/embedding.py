@@ -20,7 +20,6 @@ from ecgfm.devices import choose_device
 from ecgfm.errors import TrainingError
 from ecgfm.finetuning.dataset import Example, Reader, ahead, read_segments
 from ecgfm.network import EcgFm
-from ecgfm.signal import PREPROCESSING
 
 Embedding = NDArray[np.float32]  #: (segments, width) of one ECG
 Progress = Callable[[int, int], None]  #: (ECGs done, ECGs in all)
@@ -30,7 +29,7 @@ SHARD = 256  #: ECGs a shard file: what a kill may cost
 
 def encoder_digest(network: EcgFm) -> str:
     """SHA-256 (hex) of the encoder's sizes, weights and preprocessing: equal digests give equal embeddings."""
-    digest = hashlib.sha256(json.dumps([network.config.to_json(), PREPROCESSING], sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([network.config.to_json(), network.preprocessing], sort_keys=True).encode())
     for name, tensor in sorted(network.encoder.state_dict().items()):
         digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
@@ -114,7 +113,9 @@ def _embed_shard(
     """Whole batches across ECGs, so that a GPU is kept busy."""
     found: dict[str, Embedding] = {}
     waiting: list[tuple[str, NDArray[np.float32]]] = []
-    for example, segments in zip(examples, ahead(partial(read_segments, read), examples), strict=True):
+    for example, segments in zip(
+        examples, ahead(partial(read_segments, read, network.preprocessing), examples), strict=True
+    ):
         waiting.append((example.key, segments))
         if sum(len(segments) for _, segments in waiting) >= batch:
             found.update(_embed_together(network, waiting, device))

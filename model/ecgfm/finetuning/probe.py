@@ -137,7 +137,7 @@ def embed_recordings(
         if reasons:
             left_out[key] = reasons[0]
             continue
-        waiting.append(prepare(recording.signal, recording.sampling_rate))
+        waiting.append(prepare(recording.signal, recording.sampling_rate, networks[0].preprocessing))
         kept.append(number)
         if sum(len(segments) for segments in waiting) >= batch:
             flush()
@@ -236,7 +236,7 @@ def random_twin(network: EcgFm, *, seed: int = 0) -> EcgFm:
     """A network of the same sizes with the weights that pretraining starts from; leaves torch's own seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return EcgFm(network.config)
+        return EcgFm(network.config, preprocessing=network.preprocessing)
 
 
 def project(embeddings: Floats, *, method: str = "pca", seed: int = 0) -> Floats:

@@ -219,7 +219,7 @@ def with_head(base: EcgFm, spec: HeadSpec, *, activation_dropout: float | None =
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = EcgFm(config, (spec,))
+        network = EcgFm(config, (spec,), base.preprocessing)
     network.encoder.load_state_dict(base.encoder.state_dict())
     return network
 
@@ -296,8 +296,8 @@ class _Run:
         self.network = network
         weights = positive_weights(split.train) if settings.weigh_positives else np.ones(len(spec.labels), np.float32)
         self.pos_weight = torch.from_numpy(weights).to(team.device)
-        self.train_loader = SegmentLoader(split.train, read)
-        self.validation_loader = SegmentLoader(split.validation, read)
+        self.train_loader = SegmentLoader(split.train, read, base.preprocessing)
+        self.validation_loader = SegmentLoader(split.validation, read, base.preprocessing)
         self.identity = run_identity(base, spec, split, settings)
         self.epoch, self.update_in_epoch, self.updates = 0, 0, 0
         self.best_auprc, self.best_epoch = -1.0, -1

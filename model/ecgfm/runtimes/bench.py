@@ -74,7 +74,7 @@ def bench(
     scorable = [one for one in recordings.records if not reasons_not_scored(one.signal, one.sampling_rate)]
     if not scorable:
         raise BundleError(f"none of the recordings ({recordings.about}) can be scored, so nothing can be measured")
-    segments = np.concatenate([prepare(one.signal, one.sampling_rate) for one in scorable])
+    segments = np.concatenate([prepare(one.signal, one.sampling_rate, bundle.preprocessing) for one in scorable])
     found = []
     known: dict[str, tuple[float, float]] = {}  # loading costs the same at every batch
     for batch in batches:

@@ -75,8 +75,8 @@ def measure(
     if not bundle.heads:
         raise NoHead(f"{bundle.path} has no head, so it has no probability that a runtime could change")
     changes, segments, inputs = [0.0], 0, []
-    ours = record_logits(runtime, bundle.heads, recordings.records)
-    theirs = record_logits(reference, bundle.heads, recordings.records)
+    ours = record_logits(runtime, bundle.heads, recordings.records, bundle.preprocessing)
+    theirs = record_logits(reference, bundle.heads, recordings.records, bundle.preprocessing)
     for (record, found, reasons), (_, exact, _) in zip(ours, theirs, strict=True):
         if reasons:
             continue

@@ -25,12 +25,12 @@ class Runtime(Protocol):
         """(batch, 12, 2500) -> pooled embeddings (batch, width)."""
 
 
-def segments_of(record: Record) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """The prepared segments (n, 12, 2500) of a record, or none and the reasons why it cannot be scored."""
+def segments_of(record: Record, preprocessing: str) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """The segments (n, 12, 2500) of a record, prepared so, or none and the reasons why it cannot be scored."""
     reasons = reasons_not_scored(record.signal, record.sampling_rate)
     if reasons:
         return np.zeros((0, len(LEADS), SEGMENT_SAMPLES), np.float32), reasons
-    return prepare(record.signal, record.sampling_rate), ()
+    return prepare(record.signal, record.sampling_rate, preprocessing), ()
 
 
 def calls(runtime: Runtime, segments: NDArray[np.float32]) -> Iterator[tuple[NDArray[np.float32], int]]:
@@ -44,7 +44,7 @@ def calls(runtime: Runtime, segments: NDArray[np.float32]) -> Iterator[tuple[NDA
 
 
 def record_logits(
-    runtime: Runtime, heads: Sequence[HeadSpec], records: Sequence[Record]
+    runtime: Runtime, heads: Sequence[HeadSpec], records: Sequence[Record], preprocessing: str
 ) -> Iterator[tuple[Record, dict[str, NDArray[np.float32]], tuple[str, ...]]]:
     """Per record, in order: per head its segments' logits (segments, labels), or no segment and the reasons why.
 
@@ -53,7 +53,7 @@ def record_logits(
     size = 1 if runtime.one_record_a_call else runtime.batch
     for first in range(0, len(records), size):
         group = records[first : first + size]
-        prepared = [segments_of(record) for record in group]
+        prepared = [segments_of(record, preprocessing) for record in group]
         logits = _logits(runtime, heads, np.concatenate([segments for segments, _ in prepared]))
         start = 0
         for record, (segments, reasons) in zip(group, prepared, strict=True):
