@@ -184,6 +184,10 @@ def _dicom_listener(settings: Settings, store: "Store", part: DicomListener, clo
         allowed_callers=part.allowed_callers,
         allowed_hosts=part.allowed_hosts,
         max_associations=part.max_associations,
+        max_per_host=part.max_per_host,
+        max_object_bytes=part.max_object_mb * 2**20,
+        idle_timeout=part.idle_seconds,
+        object_timeout=part.object_seconds,
         tls=_tls(settings, part.tls),
     )
 
@@ -201,7 +205,10 @@ def _hl7_listener(settings: Settings, store: "Store", part: Hl7Listener, clock: 
         allowed_senders=part.allowed_senders,
         max_message_bytes=part.max_message_mb * 1_000_000,
         max_connections=part.max_connections,
+        max_per_host=part.max_per_host,
         idle_timeout=part.idle_seconds,
+        frame_timeout=part.stall_seconds,
+        message_timeout=part.message_seconds,
         tls=_tls(settings, part.tls),
     )
 

@@ -11,14 +11,15 @@ from datetime import datetime
 from typing import cast
 
 from pydicom.dataset import Dataset
-from pynetdicom import AE, evt
+from pynetdicom import evt
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 
 from ecgfm_connectors.base import Disposition, Handler, Received, Verdict
 from ecgfm_connectors.dicom.part10 import wrap
-from ecgfm_connectors.dicom.server import HardenedServer
+from ecgfm_connectors.dicom.server import Bounds, Entity, HardenedServer
 from ecgfm_connectors.dicom.sop_classes import ECG_SOP_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
+from ecgfm_connectors.doors import Door, per_host
 from ecgfm_connectors.errors import Misconfigured
 from ecgfm_connectors.tls import TlsFiles
 
@@ -26,6 +27,11 @@ from ecgfm_connectors.tls import TlsFiles
 MAX_PDU = 131072
 #: Some senders exceed the announced length; by how many bytes they may is bounded.
 _PDU_TOLERANCE = 1 << 20
+
+#: Connections, silent ones included, for each association: those that ask for nothing within ten seconds are closed.
+_CONNECTIONS = 4
+#: Longest objects that may be half received at once, over all associations.
+_HELD_OBJECTS = 4
 
 #: Disposition -> C-STORE status (PS3.4 B.2.3, PS3.7 C).
 STATUS = {
@@ -52,22 +58,33 @@ class StorageScp:
         allowed_callers: Collection[str] = (),
         allowed_hosts: Collection[str] = (),
         max_associations: int = 20,
+        max_per_host: int | None = None,
         max_object_bytes: int = 64 * 2**20,
         idle_timeout: float = 60.0,
+        object_timeout: float = 300.0,
         tls: TlsFiles | None = None,
     ) -> None:
-        """`port` 0 takes a free one; empty allow-lists admit everyone. `idle_timeout` in s also bounds a stalled PDU.
+        """`port` 0 takes a free one; empty allow-lists admit everyone, `allowed_hosts` holds addresses or networks.
+        `max_per_host`: connections of one address, three quarters of `max_associations` where it is None.
 
-        A caller must name our AE title as the called one.
+        `idle_timeout` in s also bounds one PDU, `object_timeout` one object, from its first byte to its last. A caller
+        must name our AE title as the called one. Raises Misconfigured for an unusable address.
         """
         self.name = name
         self._ae_title = ae_title
         self._address = (host, port)
         self._handler = handler
         self._clock = clock
-        self._allowed_hosts = frozenset(allowed_hosts)
-        self._max_object_bytes = max_object_bytes
-        self._idle_timeout = idle_timeout
+        most = _CONNECTIONS * max_associations
+        per = per_host(max_associations) if max_per_host is None else max_per_host
+        self._door = Door(allowed=tuple(allowed_hosts), most=most, most_per_host=per)
+        self._bounds = Bounds(
+            max_pdu=MAX_PDU + _PDU_TOLERANCE,
+            max_object=max_object_bytes + _PDU_TOLERANCE,
+            max_held=_HELD_OBJECTS * (max_object_bytes + _PDU_TOLERANCE),
+            pdu_seconds=idle_timeout,
+            object_seconds=object_timeout,
+        )
         self._tls = tls
         self._ae = _application_entity(ae_title, allowed_callers, max_associations, idle_timeout)
         self._server: HardenedServer | None = None
@@ -94,11 +111,9 @@ class StorageScp:
                 self._ae_title,
                 self._ae.supported_contexts,
                 self._tls.server_context() if self._tls else None,
-                [(evt.EVT_C_STORE, self._on_store), (evt.EVT_C_ECHO, _on_echo)],
-                admits=lambda address: not self._allowed_hosts or address in self._allowed_hosts,
-                max_pdu=MAX_PDU + _PDU_TOLERANCE,
-                max_object=self._max_object_bytes + _PDU_TOLERANCE,
-                stall_timeout=self._idle_timeout,
+                [(evt.EVT_C_STORE, self._on_store), (evt.EVT_C_ECHO, self._on_echo)],
+                door=self._door,
+                bounds=self._bounds,
             )
         except OSError as error:
             where = f"{self._address[0]}:{self._address[1]}"
@@ -125,8 +140,7 @@ class StorageScp:
 
     def _on_store(self, event: Event) -> Dataset:
         """Hand one object over and answer by the verdict; any failure here is answered as: not stored, send again."""
-        if self._server is not None:
-            self._server.bounded[event.assoc].object_complete()
+        self._received_whole(event)
         try:
             verdict = self._handler(self._received(event))
         except Exception:  # noqa: BLE001
@@ -134,6 +148,14 @@ class StorageScp:
             # reported the cause itself; the sender needs to know only that nothing is kept.
             verdict = Verdict(disposition=Disposition.TRY_LATER, text="not stored")
         return _status(verdict)
+
+    def _on_echo(self, event: Event) -> int:
+        self._received_whole(event)
+        return 0x0000
+
+    def _received_whole(self, event: Event) -> None:
+        if self._server is not None:
+            self._server.bounded[event.assoc].object_complete()
 
     def _received(self, event: Event) -> Received:
         request = cast("C_STORE", event.request)
@@ -151,8 +173,8 @@ class StorageScp:
         )
 
 
-def _application_entity(ae_title: str, callers: Collection[str], most: int, idle_timeout: float) -> AE:
-    entity = AE(ae_title=ae_title)
+def _application_entity(ae_title: str, callers: Collection[str], most: int, idle_timeout: float) -> Entity:
+    entity = Entity(ae_title=ae_title)
     for uid in ECG_SOP_CLASSES:
         entity.add_supported_context(uid, list(TRANSFER_SYNTAXES))
     entity.add_supported_context(VERIFICATION)
@@ -172,7 +194,3 @@ def _status(verdict: Verdict) -> Dataset:
     if status.Status != 0x0000:
         status.ErrorComment = (verdict.code or verdict.text)[:64]  # LO; codes carry no patient data
     return status
-
-
-def _on_echo(event: Event) -> int:
-    return 0x0000

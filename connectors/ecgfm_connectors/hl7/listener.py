@@ -3,19 +3,26 @@
 One thread accepts, and each connection has a thread of its own, which waits for the network and for the handler's disk:
 a slow store never stops the port, and a message costs no hop between threads. Messages of one connection are handled
 one after another, in their order, and each is acknowledged only after the handler's verdict, that is after the commit.
+
+Whoever connects and says nothing keeps nobody out: one address may have a share of the places only, and where places are
+wanted, the connection that has been silent longest without ever having sent a message gives way. A message has a time in
+all, not only between two of its bytes; what is half received is bounded over all connections, and the message that began
+first gives way.
 """
 
-import ipaddress
 import secrets
 import selectors
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from ecgfm_connectors.base import Disposition, Handler, Received, Verdict
+from ecgfm_connectors.doors import Door
 from ecgfm_connectors.errors import Misconfigured, ProtocolViolation, Unreadable
 from ecgfm_connectors.hl7 import ack, message
 from ecgfm_connectors.hl7.framing import DEFAULT_MAX_MESSAGE, Framer, frame
@@ -24,11 +31,31 @@ from ecgfm_connectors.tls import TlsFiles
 _CHUNK = 64 * 1024
 _HELD_MESSAGES = 8  # longest messages that may be half received at once, over all connections
 _HANDSHAKE = 5.0  # seconds a caller may take to start TLS
+_GRACE = 10.0  # seconds of silence after which a connection that never sent a message gives way to a new one
 _BACKLOG = 128
 _WORKERS = 8  # handlers at work at once; the store behind them serialises writes anyway
 _PAUSE = 0.1  # seconds without accepting while this process can open no more files
 _TRY_LATER = Verdict(disposition=Disposition.TRY_LATER, code="try-later", text="the receiver cannot store now")
 _UNKNOWN_SENDER = Verdict(disposition=Disposition.REFUSED, code="unknown-sender", text="MSH-3 is not on our list")
+
+
+@dataclass(slots=True, eq=False)
+class _Caller:
+    """One connection and how far it has come."""
+
+    host: str
+    connection: socket.socket
+    framer: Framer
+    since: float  #: of the monotonic clock: the start, or the end of the last message
+    thread: threading.Thread = field(init=False)
+    began: float | None = None  #: of the message that is half received
+    delivered: bool = False  #: has sent a whole message
+    handling: int = 0  #: bytes of the message that the handler has
+    gone: bool = False  #: its place is free again
+
+    @property
+    def held(self) -> int:
+        return self.framer.held + self.handling
 
 
 class MllpListener:
@@ -46,33 +73,37 @@ class MllpListener:
         allowed_senders: Sequence[str] = (),
         max_message_bytes: int = DEFAULT_MAX_MESSAGE,
         max_connections: int = 100,
+        max_per_host: int | None = None,
         idle_timeout: float = 3600.0,
         frame_timeout: float = 60.0,
+        message_timeout: float = 300.0,
         tls: TlsFiles | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`allowed_hosts`: addresses or networks (`10.1.0.0/16`), empty = all. `allowed_senders`: MSH-3 or MSH-3|MSH-4.
+        `max_per_host`: connections of one address, three quarters of all where it is None.
 
-        `idle_timeout` and `frame_timeout` are seconds without a byte between messages and inside one; the second is
-        short, because a message that stops half-way holds memory. Raises Misconfigured for an unusable address.
+        Seconds: `idle_timeout` from one message to the next, `frame_timeout` without a byte inside a message,
+        `message_timeout` from a message's first byte to its last. Raises Misconfigured for an unusable address.
         """
         self._name = name
         self._host = host
         self._port = port
         self._handler = handler
         self._clock = clock
-        self._networks = [_network(text) for text in allowed_hosts]
+        self._door = Door(allowed=allowed_hosts, most=max_connections, most_per_host=max_per_host)
+        self._monotonic = monotonic
         self._senders = frozenset(allowed_senders)
         self._max_message = max_message_bytes
-        self._max_connections = max_connections
         self._idle_timeout = idle_timeout
         self._frame_timeout = frame_timeout
+        self._message_timeout = message_timeout
         self._tls = tls
         self._context: ssl.SSLContext | None = None
         self._ports: list[socket.socket] = []
-        self._connections: dict[socket.socket, threading.Thread] = {}
-        self._framers: set[Framer] = set()
+        self._callers: set[_Caller] = set()
         self._handlers = threading.BoundedSemaphore(_WORKERS)
-        self._lock = threading.Lock()  # over the two above
+        self._lock = threading.Lock()  # over the callers
         self._thread: threading.Thread | None = None
         self._wake: tuple[socket.socket, socket.socket] | None = None
         self._stopping = threading.Event()
@@ -115,14 +146,11 @@ class MllpListener:
         for one in (*self._wake, *self._ports):
             one.close()
         with self._lock:
-            connections = dict(self._connections)
-            for connection in connections:
-                # Ends only the waiting for further messages: the answers under way can still be written.
-                # `SSLSocket.shutdown` would drop the encryption, the plain socket's `shutdown` leaves it alone.
-                with suppress(OSError):
-                    socket.socket.shutdown(connection, socket.SHUT_RD)
-        for thread in connections.values():
-            thread.join()
+            callers = tuple(self._callers)
+            for caller in callers:
+                _shut(caller.connection, socket.SHUT_RD)  # the answers under way can still be written
+        for caller in callers:
+            caller.thread.join()
         self._thread = None
 
     def _accept(self) -> None:
@@ -150,58 +178,107 @@ class MllpListener:
 
     def _admit(self, connection: socket.socket, peer: str) -> None:
         with self._lock:
-            if not self._allows(peer) or len(self._connections) >= self._max_connections:
+            if not self._door.admits(peer) or not (self._door.enter(peer) or self._made_room(peer)):
                 connection.close()
                 return
-            thread = threading.Thread(
-                target=self._serve, args=(connection, peer), name=f"mllp-{self._name}-peer", daemon=True
+            caller = _Caller(peer, connection, Framer(self._max_message), self._monotonic())
+            caller.thread = threading.Thread(
+                target=self._serve, args=(caller,), name=f"mllp-{self._name}-peer", daemon=True
             )
-            self._connections[connection] = thread
+            self._callers.add(caller)
             try:
-                thread.start()
+                caller.thread.start()
             except RuntimeError:  # this process can start no more threads
-                del self._connections[connection]
+                self._forget(caller)
                 connection.close()
 
-    def _serve(self, connection: socket.socket, peer: str) -> None:
+    def _made_room(self, peer: str) -> bool:
+        """Take the place of the connection that has been silent longest and never sent a message; False where none has
+        been silent long enough. Where the address has used up its own places, one of its own gives way.
+        """
+        own = self._door.full_for(peer)
+        latest = self._monotonic() - _GRACE
+        silent = [one for one in self._callers if not one.gone and not one.delivered and not one.framer.inside]
+        silent = [one for one in silent if one.since <= latest and (not own or one.host == peer)]
+        if not silent:
+            return False
+        self._send_away(min(silent, key=lambda one: one.since))
+        return self._door.enter(peer)
+
+    def _send_away(self, caller: _Caller) -> None:
+        """Its thread finds the connection ended; its place is free at once."""
+        caller.gone = True
+        self._door.leave(caller.host)
+        _shut(caller.connection, socket.SHUT_RDWR)
+
+    def _forget(self, caller: _Caller) -> None:
+        self._callers.discard(caller)
+        if not caller.gone:
+            caller.gone = True
+            self._door.leave(caller.host)
+
+    def _serve(self, caller: _Caller) -> None:
         """One connection, from its first byte to its end."""
-        talking, framer = connection, Framer(self._max_message)
         try:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            caller.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._context is not None:
-                talking = self._secured(connection, self._context)
-            self._converse(talking, peer, framer)
+                self._secure(caller, self._context)
+            self._converse(caller)
         except (OSError, ProtocolViolation):
             pass  # the connection ends here; its sender repeats a message that was not acknowledged
         finally:
             with self._lock:
-                self._framers.discard(framer)
-                self._connections.pop(connection, None)
-                self._connections.pop(talking, None)
-            talking.close()
+                self._forget(caller)
+                caller.connection.close()
 
-    def _secured(self, connection: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
-        connection.settimeout(_HANDSHAKE)
+    def _secure(self, caller: _Caller, context: ssl.SSLContext) -> None:
+        caller.connection.settimeout(_HANDSHAKE)
         with self._lock:  # `stop` must find one of the two
-            secured = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-            self._connections[secured] = self._connections.pop(connection)
+            secured = context.wrap_socket(caller.connection, server_side=True, do_handshake_on_connect=False)
+            caller.connection = secured
         secured.do_handshake()
-        return secured
 
-    def _converse(self, talking: socket.socket, peer: str, framer: Framer) -> None:
-        with self._lock:
-            self._framers.add(framer)
+    def _converse(self, caller: _Caller) -> None:
+        talking, framer = caller.connection, caller.framer
         while not self._stopping.is_set():
-            talking.settimeout(self._frame_timeout if framer.inside else self._idle_timeout)
+            talking.settimeout(self._patience(caller))
             data = talking.recv(_CHUNK)
-            if not data or sum(held.held for held in tuple(self._framers)) > _HELD_MESSAGES * self._max_message:
+            if not data or not self._has_memory_for(caller):
                 return  # gone, or too much is half received already: the sender comes again
             for content in framer.feed(data):
-                answers = self._answer(content, peer)
+                caller.delivered, caller.began, caller.handling = True, None, len(content)
+                answers = self._answer(content, caller.host)
                 talking.settimeout(self._frame_timeout)  # a peer that does not read must not block this thread
                 talking.sendall(b"".join(map(frame, answers)))
+                caller.handling, caller.since = 0, self._monotonic()
                 if self._stopping.is_set():
                     return
+            if framer.inside and caller.began is None:
+                caller.began = self._monotonic()
+
+    def _patience(self, caller: _Caller) -> float:
+        """Seconds to wait for the next byte. Raises TimeoutError where the message, or the pause, has lasted too long."""
+        if caller.began is None:
+            left = caller.since + self._idle_timeout - self._monotonic()
+        else:
+            left = min(self._frame_timeout, caller.began + self._message_timeout - self._monotonic())
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+    def _has_memory_for(self, caller: _Caller) -> bool:
+        """Whether what is held may grow. Where it is too much already, the message that began first gives way."""
+        with self._lock:
+            if caller.gone:
+                return False
+            if sum(one.held for one in self._callers) <= _HELD_MESSAGES * self._max_message:
+                return True
+            waiting = [one for one in self._callers if one.began is not None and not one.gone]
+            if not waiting:
+                return False
+            oldest = min(waiting, key=lambda one: one.began or 0.0)
+            self._send_away(oldest)
+            return oldest is not caller
 
     def _answer(self, content: bytes, peer: str) -> list[bytes]:
         """The acknowledgements of one message, by the verdict on it."""
@@ -213,16 +290,6 @@ class MllpListener:
         except Exception:  # noqa: BLE001  # outermost edge: not surely committed, so the sender must keep the message
             verdict = _TRY_LATER
         return ack.build(content, verdict, now=self._clock(), control_id=secrets.token_hex(10))
-
-    def _allows(self, peer: str) -> bool:
-        if not self._networks:
-            return True
-        try:
-            address = ipaddress.ip_address(peer.split("%")[0])
-        except ValueError:
-            return False
-        mapped = getattr(address, "ipv4_mapped", None) or address
-        return any(mapped in network for network in self._networks)
 
     def _knows(self, content: bytes) -> bool:
         if not self._senders:
@@ -253,8 +320,7 @@ def _bound(host: str, port: int) -> list[socket.socket]:
     return found
 
 
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    try:
-        return ipaddress.ip_network(text, strict=False)
-    except ValueError as error:
-        raise Misconfigured(f"allowed_hosts: {text!r} is no IP address or network such as 10.1.0.0/16") from error
+def _shut(connection: socket.socket, how: int) -> None:
+    # `SSLSocket.shutdown` would drop the encryption, the plain socket's `shutdown` leaves it alone.
+    with suppress(OSError):
+        socket.socket.shutdown(connection, how)

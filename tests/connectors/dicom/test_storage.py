@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
+from threading import Event
 
 import pydicom
 import pytest
@@ -226,3 +227,76 @@ def test_pixelmed_echo_and_store(start: Start, inbox: Inbox, ecg: Ecg, context: 
     assert pixelmed("StorageSOPClassSCU", LOOPBACK, scp.port, "ECGFM", "PIX", file, 0).returncode == 0
     (found,) = read(inbox.received[0].content, context).ecgs
     assert found.source_id == ecg.source_id
+
+
+def connected(scp: StorageScp, source: str = LOOPBACK) -> socket.socket:
+    return socket.create_connection((LOOPBACK, scp.port), timeout=20, source_address=(source, 0))
+
+
+def ended(connection: socket.socket, patience: float) -> bool:
+    connection.settimeout(patience)
+    try:
+        return connection.recv(1) == b""
+    except TimeoutError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+def test_silent_connections_are_no_associations(start: Start, ecg: Ecg) -> None:
+    """Callers that have something to send find their places, while silent ones wait to be given up."""
+    scp = start(max_associations=2, max_per_host=6)
+    silent = [connected(scp) for _ in range(4)]
+    assert [answer.status for answer in send(scp, write_ecg(ecg))] == [0x0000]
+    for one in silent:
+        one.close()
+
+
+def test_one_address_leaves_room_for_the_others(start: Start, ecg: Ecg) -> None:
+    scp = start(max_associations=4)
+    silent = [connected(scp, "127.0.0.2") for _ in range(12)]
+    assert [answer.status for answer in send(scp, write_ecg(ecg))] == [0x0000]
+    assert sum(ended(one, 0.2) for one in silent) >= 9
+    for one in silent:
+        one.close()
+
+
+def test_places_are_given_back(start: Start, ecg: Ecg) -> None:
+    scp = start(max_associations=1)
+    for _ in range(5):
+        patience = Event()
+        for _ in range(600):
+            try:
+                answers = send(scp, write_ecg(ecg))
+            except Unreachable:  # the place of the call before is not free yet
+                patience.wait(0.2)
+                continue
+            assert [answer.status for answer in answers] == [0x0000]
+            break
+        else:
+            pytest.fail("the place was never free again")
+
+
+def test_networks_in_the_allow_list(start: Start, ecg: Ecg) -> None:
+    assert send(start(allowed_hosts=("127.0.0.0/8",)), write_ecg(ecg))[0].status == 0x0000
+    refused = connected(start(allowed_hosts=("192.0.2.0/24",)))
+    assert ended(refused, 20)
+    refused.close()
+    with pytest.raises(Misconfigured, match="allowed_hosts"):
+        start(allowed_hosts=("cart-7",))
+
+
+def test_a_trickle_of_bytes_does_not_outlive_the_time_of_a_pdu(start: Start) -> None:
+    """An A-ASSOCIATE-RQ sent byte by byte, each well within the time without a byte."""
+    connection = connected(start(idle_timeout=0.5))
+    connection.sendall(b"\x01\x00\x00\x00\x01\x00")
+    pause, gone = Event(), False
+    for _ in range(600):
+        try:
+            connection.sendall(b"\x00")
+        except OSError:
+            gone = True
+            break
+        pause.wait(0.1)
+    assert gone
+    connection.close()

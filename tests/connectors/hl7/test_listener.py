@@ -4,6 +4,7 @@ import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -26,8 +27,8 @@ def body(control_id: str = "M1", size: int = 0, modes: str = "|", sender: str = 
 class Peer:
     """One connection of a sender."""
 
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+    def __init__(self, port: int, source: str = "127.0.0.1") -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20, source_address=(source, 0))
         self._framer = Framer()
         self._waiting: list[bytes] = []
 
@@ -234,6 +235,87 @@ def test_no_more_connections_than_allowed(listening: Callable[..., MllpListener]
     assert Peer(port).closed()
     first.send(frame(body()))
     assert first.answer().code == "AA"
+
+
+def test_one_address_leaves_room_for_the_others(listening: Callable[..., MllpListener]) -> None:
+    """A hundred silent connections of one address: it is refused further ones, and everybody else is served."""
+    port = listening(max_connections=20).port
+    silent = [Peer(port, source="127.0.0.2") for _ in range(40)]
+    other = Peer(port, source="127.0.0.3")
+    other.send(frame(body()))
+    assert other.answer().code == "AA"
+    assert sum(_ended(peer) for peer in silent) >= 25
+    for peer in (*silent, other):
+        peer.socket.close()
+
+
+def test_silent_connections_of_many_addresses_give_way(listening: Callable[..., MllpListener]) -> None:
+    """The one that was silent longest without ever having sent anything goes; who has sent something stays."""
+    passed = iter(range(0, 10_000, 20))
+    listener = listening(max_connections=4, monotonic=lambda: float(next(passed)))
+    port = listener.port
+    first = Peer(port, source="127.0.0.2")
+    first.send(frame(body()))
+    assert first.answer().code == "AA"
+    silent = [Peer(port, source=f"127.0.0.{n}") for n in (3, 4, 5)]
+    for n in range(6, 12):
+        late = Peer(port, source=f"127.0.0.{n}")
+        late.send(frame(body()))
+        assert late.answer().code == "AA"
+        late.socket.close()
+    assert silent[0].closed()
+    first.send(frame(body()))
+    assert first.answer().code == "AA"
+    for peer in (first, *silent):
+        peer.socket.close()
+
+
+def test_a_trickle_of_bytes_does_not_outlive_the_time_of_a_message(listening: Callable[..., MllpListener]) -> None:
+    peer = Peer(listening(frame_timeout=60, message_timeout=0.3).port)
+    peer.send(b"\x0bMSH|")
+    ended = threading.Event()
+    pause = threading.Event()
+
+    def trickle() -> None:
+        try:
+            for _ in range(3000):
+                peer.send(b"A")
+                if pause.wait(0.02):
+                    return
+        except OSError:
+            ended.set()
+
+    sender = threading.Thread(target=trickle)
+    sender.start()
+    assert ended.wait(60)
+    pause.set()
+    sender.join(20)
+
+
+def test_noise_between_messages_does_not_hold_a_connection(listening: Callable[..., MllpListener]) -> None:
+    peer = Peer(listening(idle_timeout=0.3).port)
+    stop = threading.Event()
+
+    def trickle() -> None:
+        with suppress(OSError):
+            while not stop.wait(0.02):
+                peer.send(b"\n")
+
+    sender = threading.Thread(target=trickle)
+    sender.start()
+    assert peer.closed()
+    stop.set()
+    sender.join(20)
+
+
+def _ended(peer: Peer) -> bool:
+    peer.socket.settimeout(0.05)
+    try:
+        return peer.socket.recv(1) == b""
+    except TimeoutError:
+        return False
+    except ConnectionResetError:
+        return True
 
 
 def test_only_listed_hosts(listening: Callable[..., MllpListener]) -> None:
