@@ -208,6 +208,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
             _code("test-data", "the sender marks it as test data", "judging", "cohort"),
             _code("test-outcome", "MSH-11 says test data: no outcome is taken", "finding"),
             _code("too-large", "longer, or expanding to more, than any recording", "refused", "unreadable"),
+            _code("too-long", "longer than the head's longest recording", "judging"),
             _code("too-many-messages", "more messages in one file than are read", "unreadable"),
             _code("too-many-segments", "more segments in one message than are read", "unreadable"),
             _code("too-short", "less than 5 s recorded", "judging", "cohort"),

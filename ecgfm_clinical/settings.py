@@ -104,6 +104,9 @@ class HeadRules(_Part):
     enabled: bool = True
     min_age: float | None = Field(default=18, ge=0, description="years at the time of the ECG")
     max_age: float | None = Field(default=None, ge=0)
+    max_seconds: float = Field(
+        default=120, gt=0, description="a longer recording is no resting ECG: the model was made for 10 s"
+    )
     unknown_age: Literal["score", "refuse"] = "score"
     paced: Literal["score", "refuse"] = "refuse"
     allow: tuple[str, ...] = Field(default=(), description="reason codes this head is scored in spite of")

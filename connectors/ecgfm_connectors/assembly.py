@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgfm_connectors.context import require_length
 from ecgfm_connectors.ecg import LEADS, Finding
 from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.leads import Lead
@@ -69,8 +70,9 @@ def assemble(channels: Sequence[Channel]) -> Assembled:
     III, aVR, aVL and aVF are computed from I and II where the sender has none; where it has, Einthoven's law is
     checked and a violation becomes a finding; so do arm electrodes that look exchanged. Leads that do not start together
     are moved, and called `not-simultaneous` where that is too far (`skew.align`). Raises Refused: `not-12-lead`,
-    `not-simultaneous`, `lead-doubtful`; Unreadable: `no-samples`, `length-mismatch`, `sample-range`.
+    `not-simultaneous`, `lead-doubtful`, `too-large`; Unreadable: `no-samples`, `length-mismatch`, `sample-range`.
     """
+    require_length(sum(len(channel.samples) for channel in channels))
     placed, of_skew = _aligned([channel for channel in channels if channel.lead.canonical])
     stored, findings = _unique(placed)
     lengths = {len(samples) for samples in stored.values()}

@@ -4,11 +4,17 @@ from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from pathlib import Path
 
+from ecgfm_connectors.errors import Refused
 from ecgfm_connectors.outcomes.site import NO_TABLE, SiteTable
 
 #: Bytes. An ECG object of a resting cart is a hundred times smaller; a 24 h 12-lead Holter at 180 Hz in 16 bits is
 #: larger.
 MAX_PAYLOAD = 256 * 2**20
+#: Samples of all leads together: half an hour of 12 leads at 900 Hz. A longer recording is no resting ECG; it is refused
+#: before its samples are copied.
+MAX_SAMPLES = 20_000_000
+#: Bytes that the compressed part of a payload may grow to, whatever it says: 20 minutes of 12 leads at 1000 Hz.
+MAX_INFLATED = 32 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,3 +30,9 @@ class ReadingContext:
 
 #: For files outside a hospital: times are UTC where a file names no zone, patient numbers belong to the authority FILE.
 NO_SITE = ReadingContext(default_authority="FILE", zone=UTC)
+
+
+def require_length(samples: int) -> None:
+    """Raises Refused `too-large` where so many samples, of all leads together, are no resting ECG."""
+    if samples > MAX_SAMPLES:
+        raise Refused("too-large", f"{samples} samples in all leads; {MAX_SAMPLES} are read at most")

@@ -65,7 +65,7 @@ def judge(ecg: Ecg, rules: HeadRules, *, of_signal: tuple[Reason, ...] | None = 
     `of_signal`: the result of `signal_reasons`, where several heads judge the same ECG.
     """
     of_signal = signal_reasons(ecg) if of_signal is None else of_signal
-    reasons = (*of_signal, *_patient_reasons(ecg, rules), *_device_reasons(ecg, rules))
+    reasons = (*of_signal, *_length_reasons(ecg, rules), *_patient_reasons(ecg, rules), *_device_reasons(ecg, rules))
     return tuple(reason for reason in reasons if reason.code not in rules.allow)
 
 
@@ -119,6 +119,12 @@ def _amplitude_reasons(signal: NDArray[np.float32], rate: float, *, complete: bo
         )
     elif complete and height.max() < SMALL_MV:
         yield Reason(code="amplitude-implausible", text=f"no lead above {height.max():.3f} mV: gain or unit too small")
+
+
+def _length_reasons(ecg: Ecg, rules: HeadRules) -> Iterator[Reason]:
+    if ecg.duration > rules.max_seconds:
+        text = f"{ecg.duration:.0f} s recorded, the head is for {rules.max_seconds:g} s and less"
+        yield Reason(code="too-long", text=text)
 
 
 def _patient_reasons(ecg: Ecg, rules: HeadRules) -> Iterator[Reason]:

@@ -68,6 +68,13 @@ def test_alterations_are_judged_for_what_they_are(
     assert codes(ecg(altered)) == expected
 
 
+def test_a_recording_of_twenty_minutes_is_no_resting_ecg(clean: NDArray[np.float64]) -> None:
+    long = ecg(np.tile(clean, (1, 120)))
+    assert codes(long) == {"too-long"}
+    assert codes(long, HeadRules(max_seconds=1200)) == codes(long, HeadRules(allow=("too-long",))) == set()
+    assert codes(ecg(np.tile(clean, (1, 12)))) == set()
+
+
 def test_missing_samples_inside_a_lead_are_named(clean: NDArray[np.float64]) -> None:
     clean[7, 1000:1200] = np.nan
     (reason,) = signal_reasons(ecg(clean))

@@ -13,6 +13,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from ecgfm_connectors.context import MAX_INFLATED
 from ecgfm_connectors.dicom.elements import Elements, Syntax, parse
 from ecgfm_connectors.errors import Refused, Unreadable
 
@@ -48,14 +49,16 @@ def _observed(content: bytes, start: int, declared: Syntax) -> Syntax:
 
 def _inflate(deflated: bytes) -> bytes:
     """PS3.5 A.5: raw deflate without a header; bounded, so that a small object cannot fill the memory."""
-    limit = MAX_INFLATION * len(deflated) + 2**20
+    limit = min(MAX_INFLATION * len(deflated) + 2**20, MAX_INFLATED)
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         inflated = inflater.decompress(deflated, limit)
     except zlib.error as error:
         raise Unreadable("not-dicom", "the deflated data set does not inflate") from error
     if len(inflated) >= limit:
-        raise Refused("too-large", f"the deflated data set grows more than {MAX_INFLATION}-fold")
+        raise Refused(
+            "too-large", f"the deflated data set grows more than {MAX_INFLATION}-fold, or beyond {limit} bytes"
+        )
     return inflated
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ecgfm_connectors.assembly import IMPLAUSIBLE, Channel, Signal, assemble
 from ecgfm_connectors.contents import Contents
-from ecgfm_connectors.context import ReadingContext
+from ecgfm_connectors.context import ReadingContext, require_length
 from ecgfm_connectors.dicom import header
 from ecgfm_connectors.dicom.elements import Elements
 from ecgfm_connectors.dicom.groups import Group, choose
@@ -116,7 +116,9 @@ def _decode(group: Group) -> tuple[list[Channel], list[Finding]]:
 
 
 def _raw_samples(group: Group) -> NDArray[np.signedinteger]:
-    """(samples, channels) as stored. Raises Refused or Unreadable where the declared layout does not fit the bytes."""
+    """(samples, channels) as stored. Raises Refused or Unreadable where the declared layout does not fit the bytes, or is
+    longer than any resting ECG.
+    """
     interpretation = group.item.text("WaveformSampleInterpretation").upper()
     bits = int(group.item.number("WaveformBitsAllocated") or 0)
     code = _SAMPLE_TYPES.get((interpretation, bits))
@@ -127,6 +129,7 @@ def _raw_samples(group: Group) -> NDArray[np.signedinteger]:
     if channels != len(group.definitions):
         text_ = f"{channels} channels declared, {len(group.definitions)} defined"
         raise Unreadable("channel-count", text_)
+    require_length(channels * group.samples)
     data = group.item.raw("WaveformData")
     expected = channels * group.samples * bits // 8
     length = len(data) if data is not None else 0

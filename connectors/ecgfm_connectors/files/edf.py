@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ecgfm_connectors.assembly import Channel, assemble, signal_identity
 from ecgfm_connectors.contents import Contents
-from ecgfm_connectors.context import ReadingContext
+from ecgfm_connectors.context import ReadingContext, require_length
 from ecgfm_connectors.ecg import AcquiredAt, Ecg, Finding
 from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.files.numbers import parse_number
@@ -118,6 +118,7 @@ def _raw_samples(content: bytes, counts: list[int], records: int) -> list[NDArra
     start, frame = 256 * (len(counts) + 1), sum(counts)
     if records <= 0 or frame <= 0 or len(content) - start < 2 * records * frame:
         raise Unreadable("waveform-length", "the file holds fewer samples than its header declares")
+    require_length(records * frame)
     table = np.frombuffer(content, dtype="<i2", count=records * frame, offset=start).reshape(records, frame)
     edges = np.concatenate(([0], np.cumsum(counts)))
     return [table[:, edges[n] : edges[n + 1]].reshape(-1) for n in range(len(counts))]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ecgfm_connectors import ages
 from ecgfm_connectors.assembly import Channel, assemble, signal_identity
 from ecgfm_connectors.contents import Contents
-from ecgfm_connectors.context import ReadingContext
+from ecgfm_connectors.context import ReadingContext, require_length
 from ecgfm_connectors.ecg import AcquiredAt, Device, Ecg, Filters, Finding
 from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.files.huffman import expand, parse_tables
@@ -46,7 +46,6 @@ _MANUFACTURERS = {
     16: "Welch Allyn",
 }
 _PADDING_BITS = 16  #: a coded lead is filled up with zeros to a whole byte, or two
-_LONGEST = 1 << 26  #: samples of all leads that a header may declare before the data are read
 #: Huffman-coded samples of all leads: a minute of 12 leads at 1000 Hz has 720 000. More would take seconds to expand.
 _MOST_CODED = 1 << 20
 
@@ -215,7 +214,8 @@ def _channels(rows: list[NDArray[np.float64]], ranges: list[LeadRange]) -> list[
     """Rows (mV) put where their ranges say, NaN elsewhere."""
     first = min(area.start for area in ranges)
     length = max(area.start - first + len(row) for row, area in zip(rows, ranges, strict=True))
-    if length * len(rows) > _LONGEST or length > 4 * max(map(len, rows), default=0):
+    require_length(length * len(rows))
+    if length > 4 * max(map(len, rows), default=0):
         raise Unreadable("scp-structure", "the leads' sample ranges lie impossibly far apart")
     channels = []
     for row, area in zip(rows, ranges, strict=True):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ecgfm_connectors import ages
 from ecgfm_connectors.assembly import Channel, Signal, assemble
 from ecgfm_connectors.contents import Contents
-from ecgfm_connectors.context import MAX_PAYLOAD, ReadingContext
+from ecgfm_connectors.context import MAX_PAYLOAD, ReadingContext, require_length
 from ecgfm_connectors.ecg import AcquiredAt, Ecg, Finding
 from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.files.wfdb_header import Header, SignalLine, parse_header
@@ -111,6 +111,7 @@ def _raw_samples(data: bytes, signals: list[SignalLine], samples: int | None) ->
     edges = np.cumsum([0, *(signal.samples_per_frame for signal in signals)])
     if not all(1 <= signal.samples_per_frame <= _MOST_IN_A_FRAME for signal in signals):
         raise Refused("wfdb-format", f"a signal has no sample in a frame, or more than {_MOST_IN_A_FRAME}")
+    require_length(8 * (len(data) - offset) // _BITS[form])
     flat, frame = _unpack(data[offset:], form), int(edges[-1])
     frames = len(flat) // frame if samples is None or samples == 0 else samples
     if frames <= 0 or len(flat) < frames * frame:

@@ -7,6 +7,7 @@ package was not taken because it reads from paths only, cuts off no calibration 
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgfm_connectors.context import require_length
 from ecgfm_connectors.errors import Unreadable
 
 _CODE_BITS = 10
@@ -17,10 +18,10 @@ _CHUNK_HEADER = 8
 def expand(data: bytes, *, samples: int) -> list[NDArray[np.int16]]:
     """One array of `samples` values for each chunk of `data`, in the device's units.
 
-    Raises Unreadable `xli` where a chunk is damaged or shorter than `samples`.
+    Raises Unreadable `xli` where a chunk is damaged or shorter than `samples`; Refused `too-large`.
     """
     leads = []
-    offset = 0
+    offset = expanded = 0
     while offset + _CHUNK_HEADER <= len(data):
         size = int.from_bytes(data[offset : offset + 4], "little", signed=True)
         first = int.from_bytes(data[offset + 6 : offset + 8], "little", signed=True)
@@ -29,6 +30,8 @@ def expand(data: bytes, *, samples: int) -> list[NDArray[np.int16]]:
             raise Unreadable("xli", "a compressed lead says it is longer than the data")
         # One more word than needed may be stored; anything beyond is no lead.
         packed = _lzw(data[offset : offset + size], limit=2 * samples + 4)
+        expanded += len(packed) // 2
+        require_length(expanded)
         leads.append(_integrate(_words(packed), first)[:samples])
         offset += size
     if any(len(lead) < samples for lead in leads):

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfm_connectors.assembly import Assembled, Channel, assemble
+from ecgfm_connectors.context import MAX_SAMPLES
 from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.files.numbers import parse_number, parse_numbers
 from ecgfm_connectors.hl7.message import Segment
@@ -21,7 +22,6 @@ from ecgfm_connectors.leads import Lead, from_code, from_label, from_number
 from ecgfm_connectors.times import parse_timestamp
 from ecgfm_connectors.units import millivolts
 
-MAX_SAMPLES = 20_000_000  #: of all channels together; a day of 12 leads is not a resting ECG
 MAX_CHANNELS = 256  #: of one channel definition
 
 _BLOCK = 65536  # characters of samples parsed at a time
