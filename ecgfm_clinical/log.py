@@ -15,7 +15,7 @@ from typing import TextIO
 _LOGGER = logging.getLogger("ecgfm_clinical")
 
 # Libraries whose own messages may quote the data they choke on.
-_QUIET = ("pydicom", "pynetdicom", "hl7apy", "hl7", "wfdb", "sqlalchemy", "alembic", "asyncio")
+_QUIET = ("pydicom", "pynetdicom", "hl7apy", "hl7", "wfdb", "sqlalchemy", "alembic", "asyncio", "httpx", "httpcore")
 
 Field = str | int | float | bool | None
 

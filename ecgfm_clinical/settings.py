@@ -7,7 +7,7 @@ Relative paths are relative to the settings file.
 
 import dataclasses
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args, get_type_hints
@@ -19,6 +19,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from ecgfm.operating_rule import OperatingRule
+from ecgfm_clinical import exposure
 from ecgfm_clinical.codes import REASONS
 from ecgfm_clinical.errors import SettingsError
 from ecgfm_clinical.rules import AssayLimit, GateRules
@@ -152,6 +153,14 @@ class Tls(_Part):
     trusted: Path = Field(description="CA file that the other side's certificate must chain to")
 
 
+class _Reachable(_Part):
+    """A port or peer off this machine."""
+
+    cleartext: Literal["", "accepted"] = Field(
+        default="", description="accepted: neither TLS nor an allow-list here, on purpose"
+    )
+
+
 class _Sender(_Part):
     """What may be said of every way in: whose bare numbers are meant, and what its senders may decide by themselves."""
 
@@ -166,7 +175,7 @@ class _Sender(_Part):
     )
 
 
-class DicomListener(_Sender):
+class DicomListener(_Sender, _Reachable):
     """A C-STORE SCP of ours."""
 
     name: str = "dicom"
@@ -185,7 +194,7 @@ class DicomListener(_Sender):
     tls: Tls | None = None
 
 
-class Hl7Listener(_Sender):
+class Hl7Listener(_Sender, _Reachable):
     """An MLLP port of ours."""
 
     name: str = "hl7"
@@ -227,6 +236,11 @@ class WatchedFolder(_Sender):
     stable_seconds: float = Field(
         default=2, ge=0, description="a file is taken once its size has not changed this long"
     )
+    processed: Literal["auto", "keep", "remove"] = Field(
+        default="auto",
+        description="what becomes of a file that the store has: kept in processed/, or removed; auto: removed where "
+        "store.key_file is set, because the store holds it encrypted",
+    )
 
 
 class SftpSource(_Sender):
@@ -246,7 +260,7 @@ class SftpSource(_Sender):
     )
 
 
-class _Archive(_Sender):
+class _Archive(_Sender, _Reachable):
     """What every archive that is asked for ECGs has in common."""
 
     name: str
@@ -335,7 +349,7 @@ class _Results(_Part):
     )
 
 
-class Hl7Destination(_Results):
+class Hl7Destination(_Results, _Reachable):
     """An EHR or interface engine that takes results by MLLP."""
 
     host: str
@@ -352,6 +366,9 @@ class FileDestination(_Results):
 
     path: Path
     suffix: str = Field(default=".hl7", pattern=r"^\.[A-Za-z0-9.]+$", description="of each file; its name is MSH-10")
+    mode: str = Field(
+        default="0640", pattern=r"^0?[0-7]{3}$", description="who may read each file: this user and its group"
+    )
 
 
 class Destinations(_Part):
@@ -521,6 +538,9 @@ class Settings(BaseSettings):
         frozen=True, extra="forbid", env_prefix="ECGFM_", env_nested_delimiter="__", hide_input_in_errors=True
     )
 
+    form: Literal[1, 2] = Field(
+        default=1, description="2: what `init` writes; a listener or destination in clear must be accepted by name"
+    )
     site: Site = Site()
     store: Store = Store()
     model: Model = Model()
@@ -564,6 +584,14 @@ class Settings(BaseSettings):
                     raise ValueError(f"{name} and {other} both open port {port}; give each a port of its own")
         return self
 
+    @model_validator(mode="after")
+    def _cleartext_is_accepted(self) -> Self:
+        if self.form >= 2:
+            for one in self.exposed():
+                if one.binding and not one.accepted:
+                    raise ValueError(f'{one.part}, {one.text}; or write cleartext = "accepted" there')
+        return self
+
     @staticmethod
     def _refuse_twice(kind: str, names: list[str]) -> None:
         if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -586,6 +614,21 @@ class Settings(BaseSettings):
         return tuple(
             self.resolve(root) for part in self.listeners.hl7 if part.name == source for root in part.allowed_roots
         )
+
+    def exposed(self) -> Iterator[exposure.Exposed]:
+        """Every part that others can read or reach."""
+        for port in self.listeners.all:
+            yield from exposure.of_port(port)
+        for destination in self.destinations.hl7:
+            yield from exposure.of_destination(destination)
+        for archive in self.sources.dicom:
+            yield from exposure.of_archive(archive)
+        for web in self.sources.dicomweb:
+            yield from exposure.of_web(web)
+
+    def keeps_processed(self, part: WatchedFolder) -> bool:
+        """Whether files stay in the folder once the store has them."""
+        return part.processed == "keep" or (part.processed == "auto" and self.store.key_file is None)
 
     def resolve(self, path: Path) -> Path:
         """`path` as meant by the settings file: relative to its folder."""

@@ -238,7 +238,10 @@ def _folder_source(settings: Settings, part: WatchedFolder) -> "Source":
     from ecgfm_connectors.files.folder import FolderSource
 
     return FolderSource(
-        name=part.name, path=settings.resolve(part.path), stable_for=timedelta(seconds=part.stable_seconds)
+        name=part.name,
+        path=settings.resolve(part.path),
+        stable_for=timedelta(seconds=part.stable_seconds),
+        keep=settings.keeps_processed(part),
     )
 
 
@@ -316,7 +319,7 @@ def _mllp_destination(settings: Settings, part: Hl7Destination) -> "Destination"
 def _file_destination(settings: Settings, part: FileDestination) -> "Destination":
     from ecgfm_connectors.files.drop import FileDrop
 
-    return FileDrop(name=part.name, folder=settings.resolve(part.path), suffix=part.suffix)
+    return FileDrop(name=part.name, folder=settings.resolve(part.path), suffix=part.suffix, mode=int(part.mode, 8))
 
 
 def _tls(settings: Settings, part: Tls | None) -> "TlsFiles | None":

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -95,8 +96,20 @@ def common(
     """Options that belong to no single command; the texts of `--help` stand above."""
 
 
+def _keep_to_ourselves() -> None:
+    """What this process writes is for its user alone, and no core dump of it holds patient data or keys."""
+    os.umask(0o077)
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 def main() -> None:
     """Entry point of `ecgfm-clinical`: whatever goes wrong is one sentence on standard error and a non-zero exit."""
+    _keep_to_ourselves()
     try:
         app()
     except BrokenPipeError:  # whoever read our output (`head`, `less`) has gone

@@ -5,7 +5,15 @@ from typing import Annotated
 
 import typer
 
-from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, say, settings_from, write_json
+from ecgfm_clinical.cli.common import (
+    DEFAULT_SETTINGS,
+    JsonOption,
+    SettingsOption,
+    console,
+    say,
+    settings_from,
+    write_json,
+)
 
 
 def init(
@@ -23,7 +31,14 @@ def init(
     )
 
 
-def check(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
+def check(
+    settings: SettingsOption = None,
+    security: Annotated[
+        bool,
+        typer.Option("--security", help="Say instead what others could read, reach or change: modes, ports, URLs."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Try each configured part (store, model, listeners, sources, destinations) and say what is wrong and what to do.
 
     Safe while the service runs: a port that an `ecgfm-clinical run` on this store holds is well. Sends nothing but
@@ -32,8 +47,10 @@ def check(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
     from rich.text import Text
 
     from ecgfm_clinical.operate.check import check_parts
+    from ecgfm_clinical.operate.security import weaknesses
 
-    lines = list(check_parts(settings_from(settings)))
+    read = settings_from(settings)
+    lines = list(weaknesses(read, settings or DEFAULT_SETTINGS) if security else check_parts(read))
     if as_json:
         write_json([{"part": line.part, "ok": line.ok, "text": line.text} for line in lines])
     for line in () if as_json else lines:

@@ -43,6 +43,9 @@ def check_parts(settings: Settings) -> Iterator[CheckLine]:
     finally:
         if store is not None:
             store.close()
+    for one in settings.exposed():
+        if not one.accepted:
+            yield CheckLine(part=one.part, ok=True, text=f'OPEN: {one.text}; or write cleartext = "accepted" there')
     for source in settings.sources.all:
         yield _try(f"source {source.name}", lambda one=source: wiring.build_source(settings, one).check())  # type: ignore[misc]  # bound now
     for destination in settings.destinations.all:

@@ -19,7 +19,8 @@ def write_installation(folder: Path) -> Path:
     if path.exists():
         raise InputError(f"{path} exists and is left as it is; choose another folder, or edit that file")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
         path.write_text(example_settings(), encoding="utf-8")
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror}; choose a folder of your own") from error

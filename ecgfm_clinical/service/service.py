@@ -102,6 +102,9 @@ class Service:
             undo.callback(watch.join)
             undo.callback(self._stop.set)  # runs before all joins: each worker stops after the step under way
             self._closing = undo.pop_all()
+        for open_part in self._settings.exposed():
+            if not open_part.accepted:
+                log.event("part.open", logging.WARNING, part=open_part.part)
         log.event("service.started", roles=",".join(sorted(self._roles)))
 
     def wait(self) -> None:

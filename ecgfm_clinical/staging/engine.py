@@ -1,9 +1,10 @@
 """Connections to the staging database, and the one place where its errors become ours."""
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,15 @@ def parse_url(url: str) -> URL:
 def sqlite_path(url: URL) -> Path | None:
     """The database file, or None on PostgreSQL."""
     return Path(str(url.database)) if url.get_backend_name() == "sqlite" else None
+
+
+def make_file(path: Path) -> None:
+    """An empty file that only this user may read, where there is none; what SQLite puts beside it has the same mode.
+
+    Raises OSError.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def connect(url: URL, *, writes: bool = False) -> Engine:
@@ -151,7 +161,11 @@ def back_up(connection: Connection, path: Path) -> None:
         raise StoreError("this command copies SQLite stores; back up PostgreSQL with `pg_dump --format=custom`")
     if path.exists():
         raise StoreError(f"{path} exists already: name a new file for the backup")
-    copy = sqlite3.connect(path)
+    try:
+        make_file(path)
+        copy = sqlite3.connect(path)
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(f"the backup could not be written to {path}: {error}") from error
     try:
         connection.connection.driver_connection.backup(copy)  # type: ignore[union-attr]  # a sqlite3.Connection
         copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a -wal beside it

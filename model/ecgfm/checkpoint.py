@@ -140,7 +140,9 @@ class Bundle:
             )
             text = json.dumps(bundle.manifest(), indent=2, ensure_ascii=False)
             (scratch / MANIFEST).write_text(text + "\n", encoding="utf-8")
-            scratch.chmod(0o755)
+            scratch.chmod(0o755)  # weights are of no patient, and other users' processes may score with them
+            for file in scratch.iterdir():
+                file.chmod(0o644)
             scratch.rename(folder)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,12 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs the addre
 def message(control_id: str) -> bytes:
     head = f"MSH|^~\\&|CART|WARD|ECGFM|H|20260301||ORU^R01|{control_id}|P|2.5.1\rPID|1||1^^^H^MR\rOBX|1|ED|||"
     return frame(head.encode() + b"A" * ECG_BYTES + b"\r")
+
+
+async def _pace(seconds: float) -> None:
+    """How fast a client goes: nothing is waited for."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.Event().wait(), seconds)
 
 
 async def _connect(port: int, source: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -57,7 +64,7 @@ async def _deliver(port: int, source: str, control_id: str, *, chunk: int, pause
                 writer.write(content[start : start + chunk])
                 await writer.drain()
                 if pause:
-                    await asyncio.sleep(pause)
+                    await _pace(pause)
             if await _acknowledged(reader):
                 return
         except OSError:
@@ -65,7 +72,7 @@ async def _deliver(port: int, source: str, control_id: str, *, chunk: int, pause
         finally:
             if writer is not None:
                 writer.close()
-        await asyncio.sleep(0.2)
+        await _pace(0.2)
 
 
 async def _well(port: int, number: int) -> None:
@@ -89,7 +96,7 @@ async def _silent(port: int, number: int, over: asyncio.Event) -> None:
         except OSError:
             pass
         if not over.is_set():
-            await asyncio.sleep(0.5)
+            await _pace(0.5)
 
 
 async def _hostile(port: int, number: int, over: asyncio.Event) -> None:
@@ -103,12 +110,12 @@ async def _hostile(port: int, number: int, over: asyncio.Event) -> None:
             while not over.is_set() and not reader.at_eof():
                 writer.write(b"A")
                 await writer.drain()
-                await asyncio.sleep(0.2)
+                await _pace(0.2)
             writer.close()
         except OSError:
             pass
         if not over.is_set():
-            await asyncio.sleep(0.2)
+            await _pace(0.2)
 
 
 async def _crowd(port: int, watch: Callable[[], None]) -> None:
@@ -119,7 +126,7 @@ async def _crowd(port: int, watch: Callable[[], None]) -> None:
     async def watching() -> None:
         while not over.is_set():
             watch()
-            await asyncio.sleep(0.1)
+            await _pace(0.1)
 
     watcher = asyncio.ensure_future(watching())
     good: Iterable[Awaitable[None]] = [

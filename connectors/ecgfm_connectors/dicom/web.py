@@ -5,10 +5,12 @@ data.
 """
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
@@ -17,6 +19,8 @@ from ecgfm_connectors.dicom.sop_classes import ECG_SOP_CLASSES
 from ecgfm_connectors.errors import ConnectorError, Misconfigured, ProtocolViolation, Unreachable
 from ecgfm_connectors.times import parse_date
 from ecgfm_connectors.tls import TlsFiles
+
+logging.getLogger("httpx").setLevel(logging.WARNING)  # it writes the whole URL of each request at INFO
 
 _PAGE = 200
 _MAX_OBJECT = 64 * 2**20
@@ -45,7 +49,8 @@ class DicomWebSource:
         needed.
         """
         self._name = name
-        self._url = url.rstrip("/")
+        self._asked = url.rstrip("/")
+        self._url = without_secrets(self._asked)  # what is said of it
         self._headers = dict(headers or {})
         self._tls = tls
         self._modality = modality
@@ -158,7 +163,7 @@ class DicomWebSource:
 
     def _get(self, client: httpx.Client, path: str, headers: Mapping[str, str], query: Mapping[str, str]) -> "_Answer":
         try:
-            with client.stream("GET", self._url + path, headers=dict(headers), params=dict(query)) as response:
+            with client.stream("GET", self._asked + path, headers=dict(headers), params=dict(query)) as response:
                 content = _bounded(response.iter_bytes())
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise Unreachable(
@@ -172,6 +177,13 @@ class DicomWebSource:
         if status >= 300:
             raise Misconfigured(f"{self._url} answers HTTP {status} to a DICOMweb request; check the URL")
         return _Answer(content, response.headers.get("Content-Type", ""))
+
+
+def without_secrets(url: str) -> str:
+    """A URL as it may be printed: without user and password, and without a query, which may hold a token."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
 class _Answer(NamedTuple):

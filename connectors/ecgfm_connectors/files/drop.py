@@ -17,7 +17,9 @@ from ecgfm_connectors.result import Ack
 class FileDrop:
     """A folder that takes results, one file each. A file in place counts as CA: the receiver has not read it yet."""
 
-    def __init__(self, *, name: str, folder: Path, suffix: str = ".hl7") -> None:
+    def __init__(self, *, name: str, folder: Path, suffix: str = ".hl7", mode: int = 0o640) -> None:
+        """`mode`: of each file, whatever the umask: results are of patients."""
+        self._mode = mode
         self._name = name
         self._folder = folder
         self._suffix = suffix
@@ -65,7 +67,10 @@ class FileDrop:
     def _put(self, target: Path, body: bytes) -> None:
         hidden = target.with_name(f".{target.name}.part")
         try:
-            with hidden.open("wb") as file:
+            hidden.unlink(missing_ok=True)
+            number = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(number, "wb") as file:
+                hidden.chmod(self._mode)
                 file.write(body)
                 file.flush()
                 os.fsync(file.fileno())

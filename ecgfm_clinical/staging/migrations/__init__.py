@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
@@ -44,7 +44,11 @@ def upgrade(url: str, *, to: str = HEAD) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
-    database = engine.connect(engine.parse_url(url), writes=True)
+    parsed = engine.parse_url(url)
+    if (path := engine.sqlite_path(parsed)) is not None:
+        with suppress(OSError):  # the connection says what is wrong with the folder
+            engine.make_file(path)
+    database = engine.connect(parsed, writes=True)
     try:
         with engine.translated(), _without_foreign_keys(database) as connection, connection.begin():
             if connection.dialect.name == "postgresql":

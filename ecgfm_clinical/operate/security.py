@@ -1,0 +1,134 @@
+"""`check --security`: what others of this machine or network could read, reach or change, and what closes it.
+
+File modes say nothing on Windows and are not looked at there.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ecgfm_clinical.operate.check import CheckLine
+from ecgfm_clinical.settings import Settings
+from ecgfm_clinical.staging import engine
+
+OTHERS = stat.S_IRWXG | stat.S_IRWXO  #: of a file mode: anybody but its owner
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_LOOKED_AT = 1000  #: files of a folder
+
+
+def weaknesses(settings: Settings, path: Path) -> Iterator[CheckLine]:
+    """One line for each part that is weak, or one that says that none is; `path` is the settings file."""
+    found = list(_weaknesses(settings, path))
+    yield from found or [CheckLine(part="security", ok=True, text="nothing weak was found")]
+
+
+def _weaknesses(settings: Settings, path: Path) -> Iterator[CheckLine]:
+    for one in settings.exposed():
+        accepted = ' (accepted: cleartext = "accepted")' if one.accepted else ""
+        yield CheckLine(part=one.part, ok=one.accepted, text=f"{one.text}{accepted}")
+    yield from _addresses(settings)
+    if os.name == "posix":
+        yield from _modes(settings, path)
+        yield from _core_dumps()
+    yield from _clear_copies(settings)
+
+
+def _addresses(settings: Settings) -> Iterator[CheckLine]:
+    """Secrets that stand in a URL of the settings; they are named, never shown."""
+    if urlsplit(settings.store.url).password:
+        yield _weak("store", "store.url holds a password; put it into store.password_file")
+    for web in settings.sources.dicomweb:
+        parts = urlsplit(web.url)
+        if parts.password or parts.username or parts.query:
+            yield _weak(
+                f"source {web.name}", "url holds a user, password or query; put the secret into authorization_file"
+            )
+
+
+def _modes(settings: Settings, path: Path) -> Iterator[CheckLine]:
+    for name, secret in _secrets(settings):
+        if _mode(secret) & OTHERS:
+            yield _weak(name, f"{secret} can be read by other users; chmod 600 {secret}")
+    if _mode(path) & _OTHERS_WRITE:
+        yield _weak("settings", f"{path} can be changed by other users; chmod 600 {path}")
+    for file in _store_files(settings):
+        if _mode(file) & OTHERS:
+            yield _weak("store", f"{file} can be read by other users; chmod 600 {file}")
+    for part in settings.sources.folder:
+        if _mode(settings.resolve(part.path)) & stat.S_IRWXO:
+            yield _weak(
+                f"source {part.name}", f"every user of this machine has access to {settings.resolve(part.path)}"
+            )
+    for drop in settings.destinations.file:
+        if int(drop.mode, 8) & stat.S_IRWXO:
+            yield _weak(f"destination {drop.name}", f"mode {drop.mode} lets every user read results; use 0640 or 0600")
+
+
+def _secrets(settings: Settings) -> Iterator[tuple[str, Path]]:
+    """Every file of the settings that holds a secret, with the part that it belongs to."""
+    named: list[tuple[str, Path | None]] = [
+        ("store", settings.store.key_file),
+        ("store", settings.store.password_file),
+    ]
+    for part in (*settings.listeners.all, *settings.destinations.hl7, *settings.sources.dicom):
+        named.append((part.name, part.tls.key if part.tls else None))
+    for sftp in settings.sources.sftp:
+        named += [(sftp.name, sftp.key), (sftp.name, sftp.password_file)]
+    for web in settings.sources.dicomweb:
+        named += [(web.name, web.authorization_file), (web.name, web.tls.key if web.tls else None)]
+    for name, path in named:
+        if path is not None:
+            yield name, settings.resolve(path)
+
+
+def _store_files(settings: Settings) -> Iterator[Path]:
+    """An SQLite store, what SQLite keeps beside it, and copies of stores in the same folder."""
+    path = engine.sqlite_path(engine.parse_url(settings.store_url))
+    if path is None:
+        return
+    for one in sorted(path.parent.glob("*"))[:_LOOKED_AT]:
+        if one.name.startswith(path.name) or _is_store(one):
+            yield one
+
+
+def _is_store(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(16) == b"SQLite format 3\0"
+    except OSError:
+        return False
+
+
+def _clear_copies(settings: Settings) -> Iterator[CheckLine]:
+    """Files of ECGs in clear beside a store that is encrypted."""
+    if settings.store.key_file is None:
+        return
+    for part in settings.sources.folder:
+        folder = settings.resolve(part.path)
+        if settings.keeps_processed(part):
+            yield _weak(f"source {part.name}", 'the store is encrypted, processed/ is not: processed = "remove"')
+        elif any(path.is_file() for path in (folder / "processed").rglob("*")):
+            yield _weak(
+                f"source {part.name}",
+                f"{folder / 'processed'} holds ECGs in clear from before; remove what is not needed",
+            )
+
+
+def _core_dumps() -> Iterator[CheckLine]:
+    import resource
+
+    if resource.getrlimit(resource.RLIMIT_CORE)[0]:
+        yield _weak("process", "core dumps are on, and would hold patient data and keys; ulimit -c 0")
+
+
+def _mode(path: Path) -> int:
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return 0  # not there: `check` says so where it matters
+
+
+def _weak(part: str, text: str) -> CheckLine:
+    return CheckLine(part=part, ok=False, text=text)

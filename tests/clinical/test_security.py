@@ -1,0 +1,169 @@
+"""What others could read or reach: modes of what is written, open ports and peers, secrets in URLs."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ecgfm_clinical.errors import SettingsError
+from ecgfm_clinical.exposure import is_loopback
+from ecgfm_clinical.operate.security import weaknesses
+from ecgfm_clinical.operate.setup import example_settings, write_installation
+from ecgfm_clinical.settings import Settings, read_settings
+from ecgfm_clinical.staging import engine
+from ecgfm_clinical.wiring import build_source, open_store
+from ecgfm_connectors.dicom.web import DicomWebSource, without_secrets
+from ecgfm_connectors.errors import ConnectorError
+from ecgfm_connectors.files.drop import FileDrop
+
+posix = pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX's")
+
+TLS = 'tls = { certificate = "c", key = "k", trusted = "t" }'
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture(autouse=True)
+def permissive() -> object:
+    """The umask of most installations, under which the faults were seen."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def settings_of(tmp_path: Path, text: str) -> Settings:
+    path = tmp_path / "settings.toml"
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o600)
+    return read_settings(path)
+
+
+def weak(settings: Settings) -> list[str]:
+    return [f"{one.part}: {one.text}" for one in weaknesses(settings, settings.folder / "settings.toml") if not one.ok]
+
+
+def as_command(*arguments: object) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", "from ecgfm_clinical.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+@posix
+def test_what_init_writes_is_clean(tmp_path: Path) -> None:
+    folder = tmp_path / "site"
+    assert as_command("init", folder).returncode == 0
+    for path in (folder, *folder.rglob("*")):
+        assert mode(path) & 0o077 == 0, path
+    done = as_command("check", "--security", "--settings", folder / "settings.toml", "--json")
+    assert done.returncode == 0, done.stdout
+    assert [line["text"] for line in json.loads(done.stdout)] == ["nothing weak was found"]
+
+
+@posix
+def test_store_backup_and_results_are_for_their_user(tmp_path: Path) -> None:
+    path = write_installation(tmp_path / "site")
+    with closing(open_store(read_settings(path))) as store:
+        backup = tmp_path / "backup.sqlite"
+        store.care.back_up(backup)
+        modes = {file.name: mode(file) for file in (backup, *(tmp_path / "site").glob("staging.sqlite*"), path)}
+    assert {"staging.sqlite", "staging.sqlite-wal", "backup.sqlite", "settings.toml"} <= set(modes)
+    assert set(modes.values()) == {0o600}, modes
+    results = tmp_path / "results"
+    results.mkdir()
+    FileDrop(name="results", folder=results).send(b"MSH|", control_id="E1")
+    assert mode(results / "E1.hl7") == 0o640
+
+
+@posix
+def test_modes_that_are_weak_are_named(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("1 00")
+    (tmp_path / "drop").mkdir(mode=0o777)
+    settings = settings_of(
+        tmp_path,
+        '[store]\nkey_file = "keys"\n[[sources.folder]]\nname = "drop"\npath = "drop"\nprocessed = "keep"\n'
+        '[[destinations.file]]\nname = "results"\npath = "r"\nmode = "0644"\n',
+    )
+    for name in ("staging.sqlite", "copy.db"):
+        (tmp_path / name).write_bytes(b"SQLite format 3\0")
+    found = weak(settings)
+    for said in ("keys can be read", "staging.sqlite can be read", "copy.db can be read", "every user of this machine"):
+        assert any(said in line for line in found), (said, found)
+    assert any("mode 0644" in line for line in found)
+    assert any("processed/ is not" in line for line in found)
+
+
+OPEN = {
+    "listener": '[[listeners.hl7]]\nname = "a"\nhost = "0.0.0.0"\n',
+    "dicom listener": '[[listeners.dicom]]\nname = "a"\nhost = ""\n',
+    "destination": '[[destinations.hl7]]\nname = "a"\nhost = "ehr.example"\nport = 1\n',
+}
+
+
+@pytest.mark.parametrize("text", OPEN.values(), ids=OPEN)
+def test_new_settings_name_what_is_open(tmp_path: Path, text: str) -> None:
+    """Older settings go on working, with a finding; those of today's form must say that it is meant."""
+    (one,) = settings_of(tmp_path, text).exposed()
+    assert not one.accepted
+    assert weak(settings_of(tmp_path, text)) != []
+    with pytest.raises(SettingsError, match='cleartext = "accepted"'):
+        settings_of(tmp_path, f"form = 2\n{text}")
+    accepted = settings_of(tmp_path, f'form = 2\n{text}cleartext = "accepted"\n')
+    assert [one.accepted for one in accepted.exposed()] == [True]
+    assert weak(accepted) == []
+    assert list(settings_of(tmp_path, f"form = 2\n{text}{TLS}\n").exposed()) == []
+
+
+@pytest.mark.parametrize("closed", ['allowed_hosts = ["10.0.0.0/8"]', TLS, 'host = "127.0.0.1"', 'host = "::1"'])
+def test_what_is_closed_needs_no_word(tmp_path: Path, closed: str) -> None:
+    host = "" if "host =" in closed else 'host = "0.0.0.0"\n'
+    settings = settings_of(tmp_path, f'form = 2\n[[listeners.hl7]]\nname = "a"\n{host}{closed}\n')
+    assert list(settings.exposed()) == []
+
+
+def test_the_settings_that_init_writes_are_of_todays_form(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, example_settings())
+    assert settings.form == 2
+    assert list(settings.exposed()) == []
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [("127.0.0.1", True), ("127.8.9.1", True), ("::1", True), ("localhost", True), ("", False), ("0.0.0.0", False)],
+)
+def test_loopback(host: str, loopback: bool) -> None:
+    assert is_loopback(host) is loopback
+
+
+SECRET = "https://reader:swordfish@pacs.example:1/dicom-web?token=hunter2"
+
+
+def test_secrets_in_a_url_are_never_said(tmp_path: Path) -> None:
+    assert without_secrets(SECRET) == "https://pacs.example:1/dicom-web"
+    pytest.importorskip("httpx", reason="the package httpx is not installed")
+    source = DicomWebSource(name="pacs", url=SECRET.replace("pacs.example", "127.0.0.1"))
+    with pytest.raises(ConnectorError) as caught:
+        source.check()
+    settings = settings_of(tmp_path, f'[[sources.dicomweb]]\nname = "pacs"\nurl = "{SECRET}"\n')
+    said = [str(caught.value), *weak(settings), *(one.text for one in settings.exposed())]
+    assert any("authorization_file" in line for line in said)
+    assert not [line for line in said if "swordfish" in line or "hunter2" in line]
+
+
+@pytest.mark.parametrize(("key", "kept"), [("", True), ('[store]\nkey_file = "keys"\n', False)])
+def test_read_files_are_kept_where_the_store_is_not_encrypted_either(tmp_path: Path, key: str, kept: bool) -> None:
+    settings = settings_of(tmp_path, f'{key}[[sources.folder]]\nname = "drop"\npath = "drop"\n')
+    assert settings.keeps_processed(settings.sources.folder[0]) is kept
+    assert build_source(settings, settings.sources.folder[0]).name == "drop"
+
+
+@posix
+def test_a_new_database_file_is_for_its_user(tmp_path: Path) -> None:
+    engine.make_file(tmp_path / "a.sqlite")
+    engine.make_file(tmp_path / "a.sqlite")
+    assert mode(tmp_path / "a.sqlite") == 0o600
