@@ -2,7 +2,8 @@
 
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Annotated
 
 import typer
@@ -96,20 +97,27 @@ def common(
     """Options that belong to no single command; the texts of `--help` stand above."""
 
 
-def _keep_to_ourselves() -> None:
+@contextmanager
+def _kept_to_ourselves() -> Iterator[None]:
     """What this process writes is for its user alone, and no core dump of it holds patient data or keys."""
-    os.umask(0o077)
-    try:
+    with suppress(ImportError, OSError, ValueError):  # Windows has no such limits
         import resource
-    except ImportError:  # not on Windows
-        return
-    with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def main() -> None:
     """Entry point of `ecgfm-clinical`: whatever goes wrong is one sentence on standard error and a non-zero exit."""
-    _keep_to_ourselves()
+    with _kept_to_ourselves():
+        _run()
+
+
+def _run() -> None:
     try:
         app()
     except BrokenPipeError:  # whoever read our output (`head`, `less`) has gone

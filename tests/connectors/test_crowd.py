@@ -19,9 +19,9 @@ from ecgfm_connectors.hl7 import ack
 from ecgfm_connectors.hl7.framing import Framer, frame
 
 WELL, SLOW, SILENT, HOSTILE = 400, 200, 200, 200
-MESSAGES = 2  #: of each well-behaved sender
-ECG_BYTES = 20_000
-LONGEST = 1_000_000  #: `max_message_bytes` of the port
+MESSAGES = 1  #: of each well-behaved sender
+ECG_BYTES = 10_000
+LONGEST = 400_000  #: `max_message_bytes` of the port
 #: Bytes by which the listening process may grow: eight longest messages received or at work, as much again for their
 #: copies, and the buffers and threads of 200 connections with what the allocator keeps of them.
 MOST_MEMORY = 16 * LONGEST + 100_000_000
@@ -81,7 +81,7 @@ async def _well(port: int, number: int) -> None:
 
 
 async def _slow(port: int, number: int) -> None:
-    await _deliver(port, f"127.0.2.{1 + number % 100}", f"S{number}", chunk=4_000, pause=0.05)
+    await _deliver(port, f"127.0.2.{1 + number % 100}", f"S{number}", chunk=2_500, pause=0.05)
 
 
 async def _silent(port: int, number: int, over: asyncio.Event) -> None:
@@ -101,7 +101,7 @@ async def _silent(port: int, number: int, over: asyncio.Event) -> None:
 
 async def _hostile(port: int, number: int, over: asyncio.Event) -> None:
     """Half messages that are never finished, messages beyond the limit, another protocol, a byte at a time."""
-    starts = (b"\x0b" + b"A" * 900_000, b"\x0b" + b"A" * 1_200_000, b"GET / HTTP/1.1\r\n" * 9000, b"\x0bMSH|")
+    starts = (b"\x0b" + b"A" * 300_000, b"\x0b" + b"A" * 500_000, b"GET / HTTP/1.1\r\n" * 5000, b"\x0bMSH|")
     while not over.is_set():
         try:
             reader, writer = await _connect(port, f"127.0.4.{1 + number % 4}")
@@ -110,12 +110,12 @@ async def _hostile(port: int, number: int, over: asyncio.Event) -> None:
             while not over.is_set() and not reader.at_eof():
                 writer.write(b"A")
                 await writer.drain()
-                await _pace(0.2)
+                await _pace(1.0)
             writer.close()
         except OSError:
             pass
         if not over.is_set():
-            await _pace(0.2)
+            await _pace(1.0)
 
 
 async def _crowd(port: int, watch: Callable[[], None]) -> None:
