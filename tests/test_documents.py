@@ -43,8 +43,8 @@ def _tree(pattern: str) -> list[Path]:
 
 DOCUMENTS = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in _tree("*.md")}
 #: The changelog names what was there then; the demo model's card is written by its training and goes with its digest; the
-#: reference's table names tensors inside its files; the life of a recording is written down before it is coded.
-_OF_ANOTHER_TIME = ("CHANGELOG.md", "/CARD.md", "tests/data/reference/README.md", "connectors/LIFECYCLE.md")
+#: reference's table names tensors inside its files.
+_OF_ANOTHER_TIME = ("CHANGELOG.md", "/CARD.md", "tests/data/reference/README.md")
 CURRENT = [name for name in DOCUMENTS if not name.endswith(_OF_ANOTHER_TIME)]
 every_document = pytest.mark.parametrize("name", CURRENT)
 

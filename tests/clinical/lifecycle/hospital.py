@@ -415,6 +415,10 @@ class Hospital:
         current = self._fixed[told["control_id"]] == self.people.undone and not self.restored
         self.receivers[destination].take(body=body, people=self.people if current else None, **told)
 
+    def heard(self, destination: str) -> list[str]:
+        """The kinds of message that the receiver got, in order, repeats left out."""
+        return [str(json.loads(body)["status"]) for body in self.receivers[destination].control_ids.values()]
+
     # --- the machine room ---------------------------------------------------------------------------------------------
 
     def reopens(self) -> None:
