@@ -84,6 +84,7 @@ keys apply --settings {settings}
 backup {out}/copy.sqlite --settings {settings}
 audit --settings {settings}
 audit --verify --settings {settings}
+statements --settings {settings}
 store adopt --as moved --yes --settings {settings}
 outcomes list --settings {settings}
 outcomes refused --settings {settings}
