@@ -22,7 +22,7 @@ def replay(
     refused: Annotated[
         bool, typer.Option("--refused", help="Read every refused or unreadable payload again, after an upgrade say.")
     ] = False,
-    dead: Annotated[bool, typer.Option("--dead", help="Send again what receivers refused (dead letters).")] = False,
+    dead: Annotated[bool, typer.Option("--dead", help="Send again the messages that are set aside.")] = False,
     list_only: Annotated[
         bool, typer.Option("--list", help="With --refused or --dead: say which there are and why, and do nothing.")
     ] = False,
@@ -125,7 +125,7 @@ def _list(settings: "Path | None", destination: str | None, *, dead: bool, as_js
     for one in found:
         say(_line(one))
     if not found:
-        say("no message was given up" if dead else "nothing is set aside")
+        say("no message is set aside" if dead else "nothing is set aside")
 
 
 def _line(one: "DeadLetter | SetAside") -> str:
