@@ -130,7 +130,7 @@ def _decide(tx: Transaction, ecg_id: int, one: Ecg, known: Known | None, trust: 
     row = recordings.version(tx, ecg_id)
     anew = known is not None and recordings.standing(tx, row.recording_id).withdrawn == "by-sender"
     if anew:  # its receivers hold nothing of it: it is told, though its scores may be what they were
-        recordings.reinstate(tx, row.recording_id, reason="its sender sent it anew")
+        recordings.reinstate(tx, row.recording_id, by_person=False, reason="its sender sent it anew")
     if one.also_named is not None:
         if known is not None:  # until a person decides it stays with whom it belonged to
             recordings.assign(
@@ -141,6 +141,9 @@ def _decide(tx: Transaction, ecg_id: int, one: Ecg, known: Known | None, trust: 
     if known is None:
         jobs.queue(tx, ecg_id, priority)
         return
+    anew = (
+        anew and recordings.standing(tx, row.recording_id).taken_back is None
+    )  # by a person: not its sender's to undo
     before = recordings.patient_of(tx, known.newest)
     if recordings.same_person(tx, before, one.patient):
         recordings.keep_patient(tx, row)

@@ -160,7 +160,8 @@ def _after(tx: Reading, before: Standing, row: Any) -> Standing:
             said = seals.RECORDING_EVENT.open(tx.keyring, row).decode()
             return replace(before, taken_back=said, reinstated=False)
         case "reinstated":
-            return replace(before, withdrawn=None, taken_back=None, reinstated=True)
+            taken_back = before.taken_back if row.private is None else None
+            return replace(before, withdrawn=None, taken_back=taken_back, reinstated=True)
         case "rejected":
             return replace(before, withdrawn="by-person", reinstated=False)
         case _:  # what a person decided is not its sender's to undo
@@ -198,9 +199,17 @@ def withdraw(tx: Transaction, recording_id: int, *, by: Withdrawn, reason: str) 
     _keep(tx, recording_id, _next_number(tx, recording_id), kind, moved=False, reason=reason)
 
 
-def reinstate(tx: Transaction, recording_id: int, *, reason: str) -> None:
-    """It may be told again: its sender sent it anew after taking it back, or a person says so."""
-    _keep(tx, recording_id, _next_number(tx, recording_id), "reinstated", moved=False, reason=reason)
+def reinstate(tx: Transaction, recording_id: int, *, by_person: bool, reason: str) -> None:
+    """It may be told again: its sender sent it anew after taking it back, or a person says so.
+
+    What a person took back only a person brings back: then something, though empty, is sealed with the event.
+    """
+    number = _next_number(tx, recording_id)
+    if not by_person:
+        _keep(tx, recording_id, number, "reinstated", moved=False, reason=reason)
+        return
+    sealed = seals.RECORDING_EVENT.seal(tx.keyring, b"", recording_id=recording_id, number=number)
+    _keep(tx, recording_id, number, "reinstated", moved=False, reason=reason, **sealed)
 
 
 def result_taken_back(tx: Transaction, recording_id: int, output_digest: str, *, reason: str) -> None:

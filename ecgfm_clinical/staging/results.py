@@ -213,7 +213,7 @@ def _reinstate(tx: Transaction, recording_id: int, reason: str) -> None:
     """A person wants it told, whatever was taken back before."""
     decided = recordings.standing(tx, recording_id)
     if decided.withdrawn or decided.taken_back:
-        recordings.reinstate(tx, recording_id, reason=reason)
+        recordings.reinstate(tx, recording_id, by_person=True, reason=reason)
 
 
 def _told_to(tx: Reading, recording_id: int) -> list[str]:

@@ -115,6 +115,16 @@ def test_naming_the_patient_answers_the_question_and_brings_back_what_was_withdr
     assert [one.number for one in hospital.receivers["ehr"].of("R1")] == ["B"]
 
 
+def test_what_a_person_took_back_stays_so_when_its_sender_sends_it_anew(hospital: Hospital) -> None:  # 1004, 1006
+    hospital.arrives("R1", "A")
+    hospital.scores()
+    hospital.sender_withdraws("R1", follow=True)
+    hospital.withdraws("R1")
+    hospital.comes_again("R1", stat=True)
+    hospital.settle()
+    assert not hospital.receivers["ehr"].of("R1")
+
+
 def test_stopping_just_before_the_checkpointers_flag_falls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The store's thread cleared the flag by which `stop` woke it, and `close` waited for ever (seed 2)."""
     monkeypatch.setattr(checkpointing, "PAUSE", 0.0)
