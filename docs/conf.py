@@ -22,6 +22,7 @@ NAVIGATION = {
     "Operating": [
         "deploy/RUNBOOK",
         "deploy/RELIABILITY",
+        "deploy/LIMITS",
         "deploy/CAMPAIGNS",
         "deploy/BENCHMARKS",
         "CHANGELOG",
