@@ -89,7 +89,7 @@ class Hospital:
         self.scored: dict[str, str] = {}  #: recording -> what its newest score says
         self._fixed: dict[str, int] = {}  #: control id -> `people.undone` when its bytes may first have left
         self.restored = False
-        self.composed: set[str] = set()  #: recordings about which there ever was a message
+        self.composed: dict[str, str] = {}  #: recording -> what the newest message about it says, sent or not
         self.once_aside: set[tuple[str, str]] = (
             set()
         )  #: where a message was once set aside: what follows may overtake it
@@ -104,7 +104,8 @@ class Hospital:
 
     def _compose(self, draft: Draft) -> bytes:
         assert draft.ecg.acquired is not None
-        self.composed.add(draft.ecg.acquired.original)
+        if draft.kind not in ("W", "D"):
+            self.composed[draft.ecg.acquired.original] = str(draft.scoring.scores[0].probability)
         return compose(draft)
 
     def _tick(self) -> datetime:
@@ -264,7 +265,7 @@ class Hospital:
             self._versions(name)[-1], reason="wrong", delete=delete, now=self._tick(), actor="operator"
         )
         if name in self.composed:
-            self.recordings[name].taken_back = self.scored[name]
+            self.recordings[name].taken_back = self.composed[name]
         self.check()
 
     def corrects(self, name: str) -> None:
