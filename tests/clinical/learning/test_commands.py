@@ -163,9 +163,10 @@ def test_a_shadow_is_put_and_ended(command: Command) -> None:
     command("model", "shadow", made["model_id"])
     told = command("model", "shadow", "--json")
     assert (told["model_id"], told["ecgs"]) == (made["model_id"], 0)
-    assert command("status", "--json")["model"]["shadow"]["model_id"] == made["model_id"]
+    # Exit code 1: the clinic's ECGs have been waiting for a score for too long.
+    assert command("status", "--json", fails=1)["model"]["shadow"]["model_id"] == made["model_id"]
     command("model", "shadow", "--off")
-    assert command("status", "--json")["model"]["shadow"] is None
+    assert command("status", "--json", fails=1)["model"]["shadow"] is None
 
 
 def test_evaluate_judges_the_live_model_and_recalibrate_makes_a_new_one(command: Command) -> None:
