@@ -106,8 +106,8 @@ def test_an_earlier_demo_is_not_overwritten(hospital: Hospital) -> None:
 def test_a_sender_that_reaches_nobody_says_so_and_goes_on(
     hospital: Hospital, sent: list[Delivery], monkeypatch: pytest.MonkeyPatch, free_port: Callable[[], int]
 ) -> None:
-    for listener in ("dicom-cart", "hl7-cart"):
-        monkeypatch.setitem(hospital.service.ports, listener, free_port())
+    nobody = hospital.service.ports | {"dicom-cart": free_port(), "hl7-cart": free_port()}
+    monkeypatch.setattr(type(hospital.service), "ports", property(lambda _: nobody))
     two = [replace(sent[0], route="C-STORE"), replace(sent[1], route="MLLP")]
     hospital._by_dicom(two[:1])
     hospital._by_mllp(two[1:])

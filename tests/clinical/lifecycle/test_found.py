@@ -1,6 +1,7 @@
 """Sequences that the machine found to end wrongly, shrunk; each is told as what happened in the hospital.
 
-The number in the comment is the seed (`--hypothesis-seed`) with which a run of 300 sequences of 25 steps found it.
+The number in the comment is the seed of the run that found it. The machine has changed since, so that the same
+`--hypothesis-seed` need not find the sequence again: what stands here is the record.
 """
 
 import itertools
