@@ -4,6 +4,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from ecgfm_clinical.errors import SettingsError
 from ecgfm_clinical.settings import FileDestination, Settings, read_settings
@@ -18,7 +19,7 @@ def written(folder: Path, text: str) -> Path:
 
 def test_an_empty_file_gives_the_defaults_with_a_store_beside_it(tmp_path: Path) -> None:
     settings = read_settings(written(tmp_path, ""))
-    assert settings.store_url == f"sqlite:///{tmp_path}/staging.sqlite"
+    assert make_url(settings.store_url).database == str(tmp_path / "staging.sqlite")
     assert settings.model.bundle == "demo"
     assert settings.rules("reduced_lvef").min_age == 18
 

@@ -3,6 +3,7 @@ can be checked.
 """
 
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -62,11 +63,12 @@ def test_write_and_check_another_program(tmp_path: Path, capsys: pytest.CaptureF
         "import shutil, sys, pathlib\n"
         "file = pathlib.Path(sys.argv[1])\n"
         f"known = pathlib.Path({str(tmp_path)!r}) / (file.name + '.npz')\n"
-        "sys.exit(1) if not known.exists() else shutil.copy(known, sys.argv[2])\n"
+        "sys.exit(1) if not known.exists() else shutil.copy(known, sys.argv[2])\n",
+        encoding="utf-8",
     )
-    reader = conformance.read_with(f"{sys.executable} {copier} {{file}} {{npz}}")
+    reader = conformance.read_with(f"{shlex.join([sys.executable, str(copier)])} {{file}} {{npz}}")
     some: list[Case] = [CASES[name] for name in ("muse.xml", "dicom-padding.dcm", "refused.pdf")]
     assert [reader(case) for case in some] == ["", "", ""]
-    refuser = conformance.read_with(f"{sys.executable} -c raise(SystemExit(3))")
+    refuser = conformance.read_with(f"{shlex.quote(sys.executable)} -c raise(SystemExit(3))")
     assert [bool(refuser(case)) for case in some] == [True, True, False]
     assert "files" in capsys.readouterr().out
