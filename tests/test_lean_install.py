@@ -120,7 +120,8 @@ def test_its_connecting_role_stages_what_a_cart_sends(lean: Path, site: Path, fr
         wait_until(lambda: b"service.started" in log.read_bytes(), timeout=120)
         (answer,) = cart.send([dicom_writer.write_ecg(make_ecg(2))], host="127.0.0.1", port=port)
         assert answer.status == 0x0000
-        assert "2 received" in run(lean, site, "status", "--settings", "connect.toml").stdout
+        counts = run(lean, site, "status", "--settings", "connect.toml").stdout
+        assert re.search(r"from dicom +1 received", counts), counts
     finally:
         service.send_signal(signal.SIGTERM)
         assert service.wait(120) == 0

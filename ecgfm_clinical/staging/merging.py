@@ -122,11 +122,11 @@ def _rearrange(tx: Transaction, keys: frozenset[str], trigger: str) -> None:
     touched = sorted({*tx.connection.scalars(theirs), *tx.connection.scalars(told_there)})
     for row in [recordings.newest(tx, recording_id) for recording_id in touched]:
         _recompose_unsent(tx, row.recording_id)
-        if _stands_elsewhere(tx, row.recording_id, row.patient_key):
+        if elsewhere := _elsewhere(tx, row):
             if trigger == OPERATOR:
                 results.file_again(tx, row, reason="the merge was undone")
             else:
-                _ask(tx, row)
+                _ask(tx, row, elsewhere[0])
 
 
 def _recompose_unsent(tx: Transaction, recording_id: int) -> None:
@@ -137,26 +137,33 @@ def _recompose_unsent(tx: Transaction, recording_id: int) -> None:
         messages.recompose(tx, row)
 
 
-def _stands_elsewhere(tx: Reading, recording_id: int, patient_key: str) -> bool:
-    """Whether some receiver holds a result of the recording at an identity to which it does not belong now."""
-    now = identity.resolve(tx.connection, patient_key)
-    return any(
-        identity.resolve(tx.connection, one.filed_key) != now
-        for one in _standing_anywhere(tx, recording_id)
-        if one.may_have_left
-    )
+def _elsewhere(tx: Reading, row: Any) -> list[SentMessage]:
+    """Results of the recording that some receiver holds at an identity to which the recording does not belong now."""
+    now = identity.resolve(tx.connection, row.patient_key)
+    return [
+        one for one in _held_anywhere(tx, row.recording_id) if identity.resolve(tx.connection, one.filed_key) != now
+    ]
 
 
-def _standing_anywhere(tx: Reading, recording_id: int) -> list[SentMessage]:
+def _held_anywhere(tx: Reading, recording_id: int) -> list[SentMessage]:
+    """What each receiver holds or may hold: a correction that waits does not hide the result that it will replace.
+
+    What is being taken back is left out: that message goes on its way.
+    """
     destinations = tx.connection.scalars(
         select(message.c.destination).where(message.c.recording_id == recording_id).distinct()
     ).all()
-    return [one for to in destinations for one in standing(messages.told_so_far(tx, recording_id, to))]
+    held = []
+    for to in destinations:
+        told = messages.told_so_far(tx, recording_id, to)
+        staying = {one.filler for one in standing(told)}
+        left = standing(one for one in told if one.may_have_left)
+        held += [one for one in left if one.filler in staying]
+    return held
 
 
-def _ask(tx: Transaction, row: Any) -> None:
+def _ask(tx: Transaction, row: Any, filed: SentMessage) -> None:
     """Both people: whose the recording is by the hospital's newest word, and under whom its result was filed."""
-    filed = next(one for one in _standing_anywhere(tx, row.recording_id) if one.may_have_left)
     told_of = tx.connection.execute(select(message).where(message.c.message_id == filed.message_id)).one()
     version = tx.connection.execute(select(ecg).where(ecg.c.ecg_id == filed.ecg_id)).one()
     filed_as = messages.filed_as(tx, told_of, version)

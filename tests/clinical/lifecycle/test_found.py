@@ -37,6 +37,24 @@ def test_a_version_under_a_number_merged_then_and_living_again_later(hospital: H
     assert len(hospital.open_questions()) == 1
 
 
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_a_correction_that_waits_as_the_person_of_its_result_lives_again(hospital: Hospital, by_hand: bool) -> None:
+    """The result stands at A, and what waits to replace it is B's: it may not go out as a correction of A's result."""
+    hospital.arrives("R1", "A")
+    hospital.scores()
+    hospital.sends("ehr", "acknowledged")
+    hospital.merge("A", "B")
+    hospital.comes_again("R1", "B")
+    hospital.scores()
+    if by_hand:
+        hospital.operator_unmerges("A")
+        hospital.settle()
+        assert [one.number for one in hospital.receivers["ehr"].of("R1")] == ["B"]
+    else:
+        hospital.add_person("A")
+        assert len(hospital.open_questions()) == 1
+
+
 def test_two_people_named_by_a_later_version_and_released_to_the_first_of_them(hospital: Hospital) -> None:  # 3
     hospital.arrives("R1", "A")
     hospital.settle()
