@@ -131,6 +131,7 @@ model list --settings {settings}
 model promote {bundle} --settings {settings}
 model rollback --settings {settings}
 model history --settings {settings}
+model renew {bundle} --out {made}/renewed
 model card {bundle}
 model card {bundle} --out {out}/CARD.md
 model shadow tiny --settings {settings}
