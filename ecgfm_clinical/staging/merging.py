@@ -9,7 +9,7 @@ merge, it is taken back there and told anew.
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from ecgfm_clinical.staging import holds, identity, messages, recordings, results
 from ecgfm_clinical.staging.holds import Question
@@ -21,7 +21,7 @@ from ecgfm_connectors.contents import Addition, IdentityEvent, Link, Merge, Move
 from ecgfm_connectors.patient import Identifier
 
 OPERATOR = "operator"  #: trigger of what a person does here
-_UNSENT = (message.c.state.in_(("waiting", "running")), message.c.in_doubt == 0)  #: certainly no bytes ever left
+_UNSENT = (messages.UNFINISHED, message.c.in_doubt == 0)  #: certainly no bytes ever left
 
 
 def record(tx: Transaction, payload_id: int | None, event: IdentityEvent) -> None:
@@ -69,7 +69,7 @@ def _unlink(tx: Transaction, payload_id: int | None, event: Link) -> None:
 
 def _sent_under(tx: Reading, key: str) -> list[int]:
     """What was sent, or perhaps sent, under this identity: the receiver must follow the merge itself."""
-    perhaps = and_(message.c.state.in_(("waiting", "running")), message.c.in_doubt > 0)
+    perhaps = and_(messages.UNFINISHED, message.c.in_doubt > 0)
     theirs = select(message.c.message_id).where(
         message.c.patient_key == key, or_(message.c.state == "acknowledged", perhaps)
     )
@@ -79,9 +79,7 @@ def _sent_under(tx: Reading, key: str) -> list[int]:
 def _follow(tx: Transaction, key: str) -> list[int]:
     """Unfinished messages filed under this identity go to whoever survives now; the ids of those composed anew."""
     rows = tx.connection.execute(
-        select(message)
-        .where(message.c.patient_key == key, message.c.state.in_(("waiting", "running")))
-        .order_by(message.c.message_id)
+        select(message).where(message.c.patient_key == key, messages.UNFINISHED).order_by(message.c.message_id)
     ).all()
     anew = []
     for row in rows:
@@ -115,13 +113,12 @@ def _rearrange(tx: Transaction, keys: frozenset[str], trigger: str) -> None:
     if not keys:
         return
     further = select(ecg_identity.c.ecg_id).where(ecg_identity.c.identity_key.in_(sorted(keys)))
-    for row in tx.connection.execute(select(message).where(*_UNSENT, message.c.ecg_id.in_(further))).all():
-        messages.recompose(tx, row)
+    _recompose_unsent(tx, message.c.ecg_id.in_(further))
     theirs = select(ecg.c.recording_id).where(ecg.c.patient_key.in_(sorted(keys)))
     told_there = select(message.c.recording_id).where(message.c.filed_key.in_(sorted(keys)))
     touched = sorted({*tx.connection.scalars(theirs), *tx.connection.scalars(told_there)})
     for row in [recordings.newest(tx, recording_id) for recording_id in touched]:
-        _recompose_unsent(tx, row.recording_id)
+        _recompose_unsent(tx, message.c.recording_id == row.recording_id)
         if elsewhere := _elsewhere(tx, row):
             if trigger == OPERATOR:
                 results.file_again(tx, row, reason="the merge was undone")
@@ -129,10 +126,8 @@ def _rearrange(tx: Transaction, keys: frozenset[str], trigger: str) -> None:
                 _ask(tx, row, elsewhere[0])
 
 
-def _recompose_unsent(tx: Transaction, recording_id: int) -> None:
-    rows = tx.connection.execute(
-        select(message).where(message.c.recording_id == recording_id, *_UNSENT).order_by(message.c.message_id)
-    ).all()
+def _recompose_unsent(tx: Transaction, which: ColumnElement[bool]) -> None:
+    rows = tx.connection.execute(select(message).where(which, *_UNSENT).order_by(message.c.message_id)).all()
     for row in rows:
         messages.recompose(tx, row)
 

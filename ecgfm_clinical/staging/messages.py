@@ -28,6 +28,10 @@ from ecgfm_connectors.errors import PayloadError
 from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.result import Ack
 
+UNFINISHED = message.c.state.in_(("waiting", "running"))
+#: The receiver has it, may have it, or will: `SentMessage.counts` as a condition of a query.
+COUNTS = or_(message.c.state.in_(("waiting", "running", "acknowledged")), message.c.in_doubt > 0)
+
 _INSERT = insert(message).returning(message.c.message_id)
 _INSERT_BODY = insert(message_body)
 
@@ -149,7 +153,7 @@ def cancel_unsent(tx: Transaction, recording_id: int, destination: str | None = 
 
     A withdrawal that waits is left alone. Returns the ids.
     """
-    never_left = and_(message.c.state.in_(("waiting", "running")), message.c.kind.not_in(TAKES_BACK))
+    never_left = and_(UNFINISHED, message.c.kind.not_in(TAKES_BACK))
     gone = and_(
         message.c.recording_id == recording_id,
         message.c.in_doubt == 0,
@@ -315,7 +319,7 @@ def _replaced(tx: Transaction, filler: str, destination: str, *, before: int | N
         .where(
             message.c.filler == filler,
             message.c.destination == destination,
-            or_(message.c.state.in_(("waiting", "running", "acknowledged")), message.c.in_doubt > 0),
+            COUNTS,
         )
         .order_by(message.c.message_id.desc())
         .limit(1)

@@ -321,7 +321,7 @@ def _again(tx: Transaction, dead: Any, recompose: bool) -> int | None:
         message.c.filler == dead.filler,
         message.c.destination == dead.destination,
         message.c.message_id > dead.message_id,
-        or_(message.c.state.in_(("waiting", "running", "acknowledged")), message.c.in_doubt > 0),
+        messages.COUNTS,
     )
     generation = recordings.standing(tx, dead.recording_id).generation
     stale = dead.kind not in TAKES_BACK and (dead.generation != generation or holds.is_open(tx, dead.recording_id))
