@@ -80,8 +80,9 @@ def _find(association: Association, identifier: Dataset) -> Iterator[Dataset]:
         if "Status" not in status:
             raise Unreachable("the archive ended the association during a C-FIND")
         if status.Status in _PENDING:
-            if answer is not None:
-                yield answer
+            if answer is None:
+                raise Unreachable("the archive gave an answer to a C-FIND that cannot be read as a data set")
+            yield answer
         elif status.Status == _OUT_OF_RESOURCES:
             raise Unreachable("the archive has no resources for a C-FIND now (0xA700)")
         elif status.Status != 0x0000:

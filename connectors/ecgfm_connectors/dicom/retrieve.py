@@ -191,11 +191,16 @@ class RetrieveSource:
         identifier.StudyInstanceUID = studies if len(studies) > 1 else studies[0]
         if series:
             identifier.SeriesInstanceUID = series if len(series) > 1 else series[0]
+        before = len(pull.verdicts)
         if self._method == "get":
             with self._association(self._get_contexts, self._keep(handle, pull, now)) as association:
-                return self._completed(association.send_c_get(identifier, STUDY_ROOT_GET))
-        with self._association(self._move_contexts) as association:
-            return self._completed(association.send_c_move(identifier, self._archive.calling, STUDY_ROOT_MOVE))
+                completed = self._completed(association.send_c_get(identifier, STUDY_ROOT_GET))
+        else:
+            with self._association(self._move_contexts) as association:
+                completed = self._completed(association.send_c_move(identifier, self._archive.calling, STUDY_ROOT_MOVE))
+            if self._receive[1] is None:  # the objects go to a listener that this source does not see
+                return completed
+        return completed and len(pull.verdicts) > before  # success without an object is no delivery
 
     def _completed(self, responses: Iterator[tuple[Dataset, Dataset | None]]) -> bool:
         """Read the responses of one C-MOVE or C-GET; the final one counts."""

@@ -16,10 +16,12 @@ from urllib.parse import urlsplit
 import pydicom
 import pytest
 from pydicom.uid import CTImageStorage, generate_uid
+from pynetdicom import AE, evt
 
 from ecgfm_connectors.base import Disposition, PullReport, Received, Source, Verdict
 from ecgfm_connectors.context import ReadingContext
-from ecgfm_connectors.dicom.retrieve import Archive, RetrieveSource
+from ecgfm_connectors.dicom.retrieve import STUDY_ROOT_FIND, STUDY_ROOT_GET, Archive, RetrieveSource
+from ecgfm_connectors.dicom.sop_classes import ECG_SOP_CLASSES, TRANSFER_SYNTAXES
 from ecgfm_connectors.dicom.web import DicomWebSource, parts
 from ecgfm_connectors.ecg import AcquiredAt, Ecg
 from ecgfm_connectors.errors import Misconfigured, ProtocolViolation, Unreachable
@@ -153,18 +155,24 @@ def test_what_could_not_be_kept_is_asked_for_again(
     assert report.problems == ()
 
 
+@pytest.fixture(scope="module")
+def three_in_dcmqrscp(request: pytest.FixtureRequest) -> Any:
+    """dcmtk's archive with three ECGs and a CT."""
+    peer, wanted = request.getfixturevalue("dcmqrscp"), ecgs(3, NOW, first=50)
+    fill(peer, *map(write_ecg, wanted), ct_image(generate_uid(), NOW))
+    return peer, sorted(ecg.source_id for ecg in wanted)
+
+
 @pytest.mark.peer
 @pytest.mark.parametrize("method", ["move", "get"])
 def test_dcmqrscp_which_ignores_modalities_in_study(
-    dcmqrscp: Any, inbox: Inbox, method: Literal["move", "get"]
+    three_in_dcmqrscp: Any, inbox: Inbox, method: Literal["move", "get"]
 ) -> None:
-    wanted = ecgs(3, NOW, first=50)
-    if method == "move":  # the archive is shared by both cases
-        fill(dcmqrscp, *map(write_ecg, wanted))
-        fill(dcmqrscp, ct_image(generate_uid(), NOW))
-    report = pull(source(dcmqrscp, method), inbox)
-    assert sorted(inbox.uids) == sorted(ecg.source_id for ecg in wanted)
+    peer, wanted = three_in_dcmqrscp
+    report = pull(source(peer, method), inbox)
     assert report.problems == ()
+    assert report.offered >= len(wanted)
+    assert sorted(inbox.uids) == wanted
 
 
 @pytest.mark.peer
@@ -250,6 +258,54 @@ def test_a_destination_the_archive_does_not_know(orthanc: Any, inbox: Inbox) -> 
     report = pull(RetrieveSource(name="archive", archive=archive, receive_host=LOOPBACK, receive_port=0), inbox)
     assert report.problems  # Orthanc says 0xC000 where the standard has 0xA801
     assert report.cursor is None
+
+
+@contextmanager
+def forgetful_archive(ecg: bytes, port: int) -> Iterator[Any]:
+    """A Query/Retrieve SCP that lists one study, and answers the first C-GET with success and no object."""
+    dataset = pydicom.dcmread(BytesIO(ecg))
+    requests: list[Any] = []
+
+    def on_find(event: Any) -> Iterator[tuple[int, pydicom.Dataset | None]]:
+        answer = pydicom.Dataset()
+        answer.QueryRetrieveLevel = event.identifier.QueryRetrieveLevel
+        answer.StudyInstanceUID, answer.StudyDate = dataset.StudyInstanceUID, dataset.StudyDate
+        answer.ModalitiesInStudy, answer.NumberOfStudyRelatedInstances = "ECG", 1
+        answer.SeriesInstanceUID, answer.Modality = dataset.SeriesInstanceUID, "ECG"
+        yield 0xFF00, answer
+
+    def on_get(event: Any) -> Iterator[Any]:
+        requests.append(event.identifier)
+        if len(requests) <= 2:  # the study, then its series
+            yield 0
+        else:
+            yield 1
+            yield 0xFF00, dataset
+
+    entity = AE(ae_title="FORGETS")
+    entity.add_supported_context(STUDY_ROOT_FIND)
+    entity.add_supported_context(STUDY_ROOT_GET)
+    for uid in ECG_SOP_CLASSES:
+        entity.add_supported_context(uid, list(TRANSFER_SYNTAXES), scu_role=True, scp_role=True)
+    server = entity.start_server(
+        (LOOPBACK, port), block=False, evt_handlers=[(evt.EVT_C_FIND, on_find), (evt.EVT_C_GET, on_get)]
+    )
+    try:
+        yield server
+    finally:
+        server.shutdown()  # type: ignore[union-attr]  # start_server gives a server where it does not block
+
+
+def test_success_without_an_object_is_said_and_asked_again(free_port: Any, inbox: Inbox) -> None:
+    ecg, port = ecgs(1, NOW, first=90)[0], free_port()
+    with forgetful_archive(write_ecg(ecg), port):
+        archive = Archive(host=LOOPBACK, port=port, ae_title="FORGETS", timeout=30)
+        of = RetrieveSource(name="archive", archive=archive, method="get")
+        report = pull(of, inbox)
+        assert (inbox.uids, report.offered, report.cursor) == ([], 1, None)
+        assert "did not deliver" in report.problems[0]
+        report = pull(of, inbox)
+        assert (inbox.uids, report.problems) == ([ecg.source_id], ())
 
 
 def test_nobody_there(free_port: Any) -> None:
