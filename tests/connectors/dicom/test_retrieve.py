@@ -20,7 +20,8 @@ from pynetdicom import AE, evt
 
 from ecgfm_connectors.base import Disposition, PullReport, Received, Source, Verdict
 from ecgfm_connectors.context import ReadingContext
-from ecgfm_connectors.dicom.retrieve import STUDY_ROOT_FIND, STUDY_ROOT_GET, Archive, RetrieveSource
+from ecgfm_connectors.dicom.query import STUDY_ROOT_FIND
+from ecgfm_connectors.dicom.retrieve import STUDY_ROOT_GET, Archive, RetrieveSource
 from ecgfm_connectors.dicom.sop_classes import ECG_SOP_CLASSES, TRANSFER_SYNTAXES
 from ecgfm_connectors.dicom.web import DicomWebSource, parts
 from ecgfm_connectors.ecg import AcquiredAt, Ecg
