@@ -4,18 +4,17 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from ecgfm import devices
+from tests.helpers import ports
 
 #: What makes a run of the tests long, below tests/; besides, every test on a PostgreSQL server.
 SLOW = (
@@ -65,12 +64,6 @@ def auto_is_the_cpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr(devices, "cuda_present", lambda: False)
 
 
-def _free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _postgresql_programs() -> Path | None:
     """The folder with initdb and postgres: Debian's newest, or whatever PATH names."""
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
@@ -89,7 +82,7 @@ class PostgresqlServer:
         self._programs = programs
         self._data = folder / "data"
         self._folder = folder
-        self.port = _free_port()
+        self.port = ports.free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._account: dict[str, object] = {}
         if os.geteuid() == 0:  # the server refuses to run as root
@@ -196,4 +189,4 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def free_port() -> Callable[[], int]:
     """A port nobody listens on."""
-    return _free_port
+    return ports.free_port

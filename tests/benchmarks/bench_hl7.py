@@ -22,6 +22,7 @@ from ecgfm_connectors.hl7.framing import Framer, frame
 from ecgfm_connectors.hl7.sender import MllpDestination
 from ecgfm_connectors.testing import oru_writer
 from ecgfm_connectors.testing.samples import sample_ecg
+from tests.helpers.ports import free_port
 
 pytestmark = pytest.mark.benchmark
 
@@ -202,9 +203,7 @@ def test_sender() -> None:
         pytest.skip("node and its HL7 libraries are not installed")
     contents = [result_message(f"M{number}") for number in range(1000)]
     frames = [frame(content) for content in contents]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = subprocess.Popen([node, str(peers / "server.cjs"), "simple", str(port)], stdout=subprocess.DEVNULL)
     destination = MllpDestination(name="peer", host="127.0.0.1", port=port)
 

@@ -2,11 +2,10 @@
 
 import random
 import signal
-import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -18,6 +17,7 @@ from ecgfm_clinical.staging.store import Store
 from tests.campaign import hospital, victim
 from tests.campaign.verdict import Verdict, judge
 from tests.helpers.fakes import wait_until
+from tests.helpers.ports import free_port
 
 ROLES = ("connect", "score", "report")
 TICK = 0.05
@@ -62,7 +62,7 @@ class Campaign:
                 receiver.start()
                 closing_down.callback(receiver.stop)
             ports = {name: receiver.port for name, receiver in receivers.items()}
-            ports |= {name: _free_port() for name in ("dicom", "hl7")}
+            ports |= {name: free_port() for name in ("dicom", "hl7")}
             settings = hospital.write_settings(self.folder, store=self.store_url, **ports)
             store = Store.open(self.store_url, create=True, telling=wiring.build_telling(read_settings(settings)))
             closing_down.callback(store.close)
@@ -162,10 +162,3 @@ class Campaign:
                 one.process.terminate()
             for one in living:
                 one.process.join(60)
-
-
-def _free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -5,7 +5,6 @@ import dataclasses
 import errno
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +28,7 @@ from ecgfm.pretraining.run import (
 )
 from ecgfm.pretraining.shards import PrepareSettings, ShardSet, prepare_shards
 from ecgfm.recording_files import RecordingFolder
+from tests.helpers.ports import free_port
 
 pytest.importorskip("lightning.fabric", reason="optional extra `train`")
 
@@ -179,13 +179,10 @@ def from_two_processes(shards: ShardSet, tmp_path_factory: pytest.TempPathFactor
     """Runs `ddp` and `sharded` made by torchrun with gloo, half way; the sharded one was stopped and begun again."""
     folder = tmp_path_factory.mktemp("two")
     (folder / "recipe.toml").write_text(RECIPE)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1"]
     runs = _command(folder, shards, "ddp:ddp:12", "sharded:fsdp:5", "sharded:fsdp:12")
     done = subprocess.run(
-        [*torchrun, f"--master-port={port}", *runs],
+        [*torchrun, f"--master-port={free_port()}", *runs],
         env=_environment(),
         capture_output=True,
         text=True,

@@ -3,11 +3,10 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,15 +16,10 @@ from ecgfm_connectors.dicom.echo import echo
 from ecgfm_connectors.errors import ConnectorError
 from ecgfm_connectors.tls import TlsFiles
 from tests.helpers.certificates import OPENSSL, CertificateAuthority
+from tests.helpers.ports import free_port
 
 LOOPBACK = "127.0.0.1"
 _PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:

@@ -32,6 +32,7 @@ from ecgfm_connectors.testing.dicom_writer import write_ecg
 from ecgfm_connectors.testing.samples import sample_ecg
 from ecgfm_connectors.tls import TlsFiles
 from tests.helpers.certificates import CertificateAuthority
+from tests.helpers.ports import free_port
 
 LOOPBACK = "127.0.0.1"
 NOW = datetime(2026, 4, 10, 9, 0, tzinfo=UTC)
@@ -232,9 +233,7 @@ def tls_gateway(tls: TlsFiles, *, to: str, folder: Path) -> Iterator[int]:
     """Mutual TLS in front of the plain address `to`; gives its port."""
     own = folder / "gateway.pem"
     own.write_text(tls.key.read_text() + tls.certificate.read_text())
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     listen = f"OPENSSL-LISTEN:{port},bind={LOOPBACK},reuseaddr,fork,cert={own},cafile={tls.trusted},verify=1"
     process = subprocess.Popen(["socat", listen, f"TCP:{to}"], stderr=subprocess.DEVNULL)
     try:

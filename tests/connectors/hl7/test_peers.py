@@ -1,7 +1,6 @@
 """HL7 programs of others at both ends: node-hl7-client, simple-hl7 and @medplum/hl7 call us, and we call their servers."""
 
 import shutil
-import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from ecgfm_connectors.reading import read
 from ecgfm_connectors.result import Ack
 from ecgfm_connectors.testing import oru_writer
 from ecgfm_connectors.testing.mllp_cart import MllpCart
+from tests.helpers.ports import free_port
 
 PEERS = Path(__file__).parents[1] / "peers"
 NODE = shutil.which("node")
@@ -94,13 +94,6 @@ def test_python_hl7_calls_us(listener: MllpListener, received: list[bytes], mess
             )
             assert [str(answer.segment("MSA")[n]) for n in (1, 2)] == ["AA", control_id]
     assert [lines(content) for content in received] == [lines(message("M1")), lines(message("M2"))]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture
