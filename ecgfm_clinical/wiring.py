@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from ecgfm_clinical.pipeline.live import LiveScorer, ShadowScorer
     from ecgfm_clinical.pipeline.reporting import Reporter
     from ecgfm_clinical.pipeline.scoring import Scorer
-    from ecgfm_clinical.service.heads import HeadsExport
+    from ecgfm_clinical.staging.heads_export import HeadsExport
     from ecgfm_clinical.staging.records import Telling
     from ecgfm_clinical.staging.registry import ModelRow
     from ecgfm_clinical.staging.store import Store
@@ -150,7 +150,7 @@ def reading_context(settings: Settings, source: str) -> "ReadingContext":
 
 def build_heads_export(settings: Settings, store: "Store", *, clock: Clock = utc_now) -> "HeadsExport | None":
     """What signs the heads of the audit trail; None where no key is set. Raises SettingsError."""
-    from ecgfm_clinical.service.heads import HeadsExport, syslog
+    from ecgfm_clinical.staging.heads_export import HeadsExport, syslog
     from ecgfm_clinical.staging.signed_heads import HeadsFile, Signer
 
     if settings.audit.key_file is None:

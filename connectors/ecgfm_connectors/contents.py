@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ecgfm_connectors.decision import LeftOut
 from ecgfm_connectors.ecg import Ecg, Finding
 from ecgfm_connectors.outcome import Outcome
-from ecgfm_connectors.outcomes.decision import LeftOut
 from ecgfm_connectors.patient import Identifier, Patient
 
 

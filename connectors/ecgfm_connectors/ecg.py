@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfm_connectors.patient import Patient
-from ecgfm_connectors.statements.statement import Statement
+from ecgfm_connectors.statement import Statement
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from ecgfm_connectors.outcomes.decision import Decision
+from ecgfm_connectors.decision import Decision
 from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.times import Precision
 

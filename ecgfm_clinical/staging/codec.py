@@ -13,7 +13,7 @@ from ecgfm_clinical.staging.records import Score, Scoring
 from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_connectors.ecg import LEADS, AcquiredAt, Device, Ecg, Filters, Finding, Order
 from ecgfm_connectors.patient import Identifier, Patient
-from ecgfm_connectors.statements.statement import Statement
+from ecgfm_connectors.statement import Statement
 from ecgfm_connectors.statements.understanding import unread
 
 SAMPLE = np.dtype("<f4")  # float32, little-endian, on every machine

@@ -10,8 +10,8 @@ from ecgfm_clinical.staging import codec, identity, seals
 from ecgfm_clinical.staging.schema import left_out, outcome
 from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_clinical.staging.transaction import Transaction
+from ecgfm_connectors.decision import LeftOut
 from ecgfm_connectors.outcome import Outcome
-from ecgfm_connectors.outcomes.decision import LeftOut
 
 
 def stage(tx: Transaction, payload_id: int, received_at: datetime, one: Outcome) -> None:

@@ -14,8 +14,8 @@ from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.schema import left_out, outcome, payload, payload_content
 from ecgfm_clinical.staging.transaction import Reading, Transaction
 from ecgfm_connectors.base import Received
+from ecgfm_connectors.decision import Decision, LeftOut, Source, Unused
 from ecgfm_connectors.outcome import Outcome
-from ecgfm_connectors.outcomes.decision import Decision, LeftOut, Source, Unused
 
 _NEWER = outcome.alias("newer")
 

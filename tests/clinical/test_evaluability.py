@@ -21,7 +21,7 @@ from ecgfm_connectors.ecg import Ecg, Finding
 from ecgfm_connectors.files import payload
 from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.reading import read
-from ecgfm_connectors.statements.statement import Statement
+from ecgfm_connectors.statement import Statement
 from tests.helpers.fakes import make_ecg
 
 CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus"

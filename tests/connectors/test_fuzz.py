@@ -22,7 +22,7 @@ from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.errors import PayloadError
 from ecgfm_connectors.reading import read
-from ecgfm_connectors.statements.statement import CATEGORIES
+from ecgfm_connectors.statement import CATEGORIES
 from ecgfm_connectors.statements.understanding import understood
 from ecgfm_connectors.testing import aecg_writer, dicom_writer, wfdb_writer
 from ecgfm_connectors.testing.samples import sample_ecg

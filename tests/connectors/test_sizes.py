@@ -16,8 +16,8 @@ from ecgfm_connectors.context import MAX_INFLATED, MAX_SAMPLES, ReadingContext
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.errors import PayloadError, Refused
 from ecgfm_connectors.files import xli
-from ecgfm_connectors.files.numbers import parse_numbers
 from ecgfm_connectors.leads import Lead
+from ecgfm_connectors.numbers import parse_numbers
 from ecgfm_connectors.reading import read
 from ecgfm_connectors.testing import dicom_writer, wfdb_writer
 from tests.helpers import vendor_files

@@ -6,7 +6,7 @@ from ecgfm_connectors import ages
 from ecgfm_connectors.dicom.elements import Elements
 from ecgfm_connectors.ecg import AcquiredAt, Device, Finding, Order
 from ecgfm_connectors.patient import Identifier, Patient, Sex
-from ecgfm_connectors.statements.statement import Statement
+from ecgfm_connectors.statement import Statement
 from ecgfm_connectors.statements.vocabularies import SCHEMES, from_code
 from ecgfm_connectors.times import acquired_at, parse_date, parse_offset, precision
 

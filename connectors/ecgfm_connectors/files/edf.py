@@ -14,8 +14,8 @@ from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.context import ReadingContext, require_length
 from ecgfm_connectors.ecg import AcquiredAt, Ecg, Finding
 from ecgfm_connectors.errors import Refused, Unreadable
-from ecgfm_connectors.files.numbers import parse_number
 from ecgfm_connectors.leads import Lead, from_label
+from ecgfm_connectors.numbers import parse_number
 from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.times import locate
 from ecgfm_connectors.units import millivolts

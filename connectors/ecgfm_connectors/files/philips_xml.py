@@ -17,12 +17,12 @@ from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import AcquiredAt, Device, Ecg, Filters, Finding, Order
 from ecgfm_connectors.errors import Refused, Unreadable
-from ecgfm_connectors.files.numbers import parse_number
 from ecgfm_connectors.files.xli import expand
 from ecgfm_connectors.files.xml import attribute, parse, text
 from ecgfm_connectors.leads import Lead, from_label
+from ecgfm_connectors.numbers import parse_number
 from ecgfm_connectors.patient import Identifier, Patient
-from ecgfm_connectors.statements.statement import Statement
+from ecgfm_connectors.statement import Statement
 from ecgfm_connectors.times import acquired_at, parse_date
 
 _TYPES = frozenset({"SierraECG", "PhilipsECG"})

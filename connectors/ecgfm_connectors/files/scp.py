@@ -34,7 +34,7 @@ from ecgfm_connectors.files.scp_sections import (
 from ecgfm_connectors.leads import from_number
 from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.skew import MOST_CORRECTED, complete
-from ecgfm_connectors.statements.statement import Statement
+from ecgfm_connectors.statement import Statement
 from ecgfm_connectors.times import acquired_at, parse_date
 
 _MANUFACTURERS = {

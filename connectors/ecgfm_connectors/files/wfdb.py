@@ -21,7 +21,7 @@ from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.files.wfdb_header import Header, SignalLine, parse_header
 from ecgfm_connectors.leads import Lead, from_label
 from ecgfm_connectors.patient import Patient, Sex
-from ecgfm_connectors.statements.statement import Statement
+from ecgfm_connectors.statement import Statement
 from ecgfm_connectors.statements.vocabularies import from_code
 from ecgfm_connectors.times import locate
 from ecgfm_connectors.units import millivolts

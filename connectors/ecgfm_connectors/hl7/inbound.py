@@ -20,12 +20,12 @@ from ecgfm_connectors.ecg import AcquiredAt, Ecg, Finding, Order
 from ecgfm_connectors.errors import PayloadError, Refused, Unreadable
 from ecgfm_connectors.hl7 import adt, embedded, message, waveform
 from ecgfm_connectors.hl7.message import Message, Segment
+from ecgfm_connectors.hl7.outcomes import reading as outcomes
+from ecgfm_connectors.hl7.outcomes.order import Order as OutcomeOrder
 from ecgfm_connectors.hl7.pid import read_patient
-from ecgfm_connectors.outcomes import reading as outcomes
-from ecgfm_connectors.outcomes.order import Order as OutcomeOrder
 from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.people import are_two_people, contradict, differences, share_a_number
-from ecgfm_connectors.statements.statement import Statement
+from ecgfm_connectors.statement import Statement
 from ecgfm_connectors.statements.vocabularies import SCHEMES, from_code
 from ecgfm_connectors.times import acquired_at, parse_timestamp
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from ecgfm_connectors.assembly import Assembled, Channel, assemble
 from ecgfm_connectors.context import MAX_SAMPLES
 from ecgfm_connectors.errors import Refused, Unreadable
-from ecgfm_connectors.files.numbers import parse_number, parse_numbers
 from ecgfm_connectors.hl7.message import Segment
 from ecgfm_connectors.leads import Lead, from_code, from_label, from_number
+from ecgfm_connectors.numbers import parse_number, parse_numbers
 from ecgfm_connectors.times import parse_timestamp
 from ecgfm_connectors.units import millivolts
 

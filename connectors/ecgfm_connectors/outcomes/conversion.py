@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
+from ecgfm_connectors.decision import Kind
 from ecgfm_connectors.outcomes import units
-from ecgfm_connectors.outcomes.decision import Kind
 from ecgfm_connectors.outcomes.quantity import Quantity
 from ecgfm_connectors.outcomes.units import Unit
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from ecgfm_connectors.decision import Kind, Rule
 from ecgfm_connectors.outcomes import codes, names
-from ecgfm_connectors.outcomes.decision import Kind, Rule
 from ecgfm_connectors.outcomes.site import NO_TABLE, SiteCode, SiteTable
 
 _LOINC = frozenset(("LN", "LOINC", ""))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ecgfm_connectors.outcomes.decision import Kind
+from ecgfm_connectors.decision import Kind
 from ecgfm_connectors.outcomes.folding import fold, words
 from ecgfm_connectors.outcomes.phrases import phrases
 

@@ -7,7 +7,7 @@ for text of `texts.clauses`: folded, without punctuation, of bounded length.
 import re
 from dataclasses import dataclass
 
-from ecgfm_connectors.statements.statement import Certainty
+from ecgfm_connectors.statement import Certainty
 
 _NOT = r"(?:not|non|nicht|niet|no|nao|ne|pas|inte|ej|ikke|ikkje|nie|never|cannot be|could not be|wasn t|isn t|aren t|no longer)"
 _NO = (

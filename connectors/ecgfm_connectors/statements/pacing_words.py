@@ -9,8 +9,8 @@ heart's own (`wandering atrial pacemaker`) is none. Accents and case do not coun
 
 import re
 
+from ecgfm_connectors.statement import Certainty
 from ecgfm_connectors.statements.denial import named, strongest
-from ecgfm_connectors.statements.statement import Certainty
 from ecgfm_connectors.statements.texts import clauses
 
 _STEMS = (

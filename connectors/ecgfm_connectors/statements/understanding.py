@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from ecgfm_connectors.ecg import Ecg
-from ecgfm_connectors.statements.statement import Certainty, Statement
+from ecgfm_connectors.statement import Certainty, Statement
 from ecgfm_connectors.statements.words import from_words
 
 #: Characters of all statements of one ECG that are looked at: no device writes so many, and patterns take their time.

@@ -7,7 +7,7 @@ Crow and Zhang, 2nd edition, 2010. A statement of a vocabulary that is not here 
 
 from collections.abc import Mapping
 
-from ecgfm_connectors.statements.statement import Statement
+from ecgfm_connectors.statement import Statement
 
 SNOMED: Mapping[str, str] = {
     "426783006": "sinus-rhythm",

@@ -2,9 +2,9 @@
 
 from functools import cache, lru_cache
 
+from ecgfm_connectors.statement import Statement
 from ecgfm_connectors.statements.denial import Named, named, strongest
 from ecgfm_connectors.statements.pacing_words import pacing
-from ecgfm_connectors.statements.statement import Statement
 from ecgfm_connectors.statements.texts import clauses
 
 _ATRIAL = r"(?:atri\w*|vorhof\w*|auricul\w*|boezem\w*|formaks\w*|forkammer\w*|przedsionk\w*)"

@@ -5,7 +5,7 @@ from typing import Any
 
 from ecgfm_clinical.staging import codec
 from ecgfm_connectors.ecg import Device
-from ecgfm_connectors.statements.statement import Statement
+from ecgfm_connectors.statement import Statement
 from ecgfm_connectors.statements.understanding import said_of, understood
 from tests.helpers.fakes import make_ecg
 

@@ -7,8 +7,8 @@ import pytest
 
 from ecgfm_clinical.errors import NotFound
 from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.decision import Decision, LeftOut, Source, Unused
 from ecgfm_connectors.outcome import Outcome
-from ecgfm_connectors.outcomes.decision import Decision, LeftOut, Source, Unused
 from ecgfm_connectors.patient import Identifier, Patient
 
 PATIENT = Patient(identifiers=(Identifier(authority="TESTHOSP", value="4711"),))

@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import delete, insert, select, text
 
 from ecgfm_clinical.errors import InputError, SettingsError
-from ecgfm_clinical.service.heads import HeadsExport, syslog
 from ecgfm_clinical.staging import signed_heads
 from ecgfm_clinical.staging.audit import Entry, chained
+from ecgfm_clinical.staging.heads_export import HeadsExport, syslog
 from ecgfm_clinical.staging.schema import audit
 from ecgfm_clinical.staging.signed_heads import STRANDS, HeadsFile, Signer
 from ecgfm_clinical.staging.store import Store

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from ecgfm_connectors.outcomes.decision import Rule, Unused
+from ecgfm_connectors.decision import Rule, Unused
 from ecgfm_connectors.outcomes.report.sections import sentences
 from ecgfm_connectors.outcomes.report.statements import Statement, statements
 

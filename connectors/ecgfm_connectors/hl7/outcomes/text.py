@@ -2,12 +2,12 @@
 
 import re
 
+from ecgfm_connectors.decision import Decision, LeftOut, Source
 from ecgfm_connectors.hl7.message import Segment
+from ecgfm_connectors.hl7.outcomes.observations import Read
+from ecgfm_connectors.hl7.outcomes.order import Order
 from ecgfm_connectors.outcome import Outcome
 from ecgfm_connectors.outcomes import dictionary, names
-from ecgfm_connectors.outcomes.decision import Decision, LeftOut, Source
-from ecgfm_connectors.outcomes.observations import Read
-from ecgfm_connectors.outcomes.order import Order
 from ecgfm_connectors.outcomes.report import reader
 from ecgfm_connectors.outcomes.report.reader import Reading
 from ecgfm_connectors.outcomes.report.statements import Statement

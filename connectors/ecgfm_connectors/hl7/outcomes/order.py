@@ -6,9 +6,9 @@ from datetime import tzinfo
 from typing import Literal
 
 from ecgfm_connectors.hl7.message import Message, Segment
-from ecgfm_connectors.outcomes import observed
+from ecgfm_connectors.hl7.outcomes import observed
+from ecgfm_connectors.hl7.outcomes.observed import Observed
 from ecgfm_connectors.outcomes.dictionary import Coded
-from ecgfm_connectors.outcomes.observed import Observed
 from ecgfm_connectors.outcomes.site import NO_TABLE, SiteTable
 from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.times import parse_timestamp

@@ -7,13 +7,13 @@ none; different troponins of one time under one code give none.
 from collections import defaultdict
 from dataclasses import dataclass, replace
 
+from ecgfm_connectors.decision import LeftOut, Source
 from ecgfm_connectors.ecg import Finding
 from ecgfm_connectors.hl7.message import Segment
+from ecgfm_connectors.hl7.outcomes import observations as discrete
+from ecgfm_connectors.hl7.outcomes import text as report_text
+from ecgfm_connectors.hl7.outcomes.order import Order, unshifted
 from ecgfm_connectors.outcome import Outcome
-from ecgfm_connectors.outcomes import observations as discrete
-from ecgfm_connectors.outcomes import text as report_text
-from ecgfm_connectors.outcomes.decision import LeftOut, Source
-from ecgfm_connectors.outcomes.order import Order, unshifted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
