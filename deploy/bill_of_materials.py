@@ -6,9 +6,10 @@ script.
 
 writes into FOLDER
 
-- `lock.txt`: name, exact version and SHA-256 of every package. `pip install --require-hashes -r lock.txt` makes the same
-  environment again on the same kind of machine.
-- `constraints.txt`: names and versions alone, for any kind of machine: `pip install -c constraints.txt 'ecgfm-clinical[score]'`.
+- `lock.txt`: name, exact version and SHA-256 of every package. `pip install --require-hashes -r lock.txt` makes the
+  same environment again on the same kind of machine.
+- `constraints.txt`: names and versions alone, for any kind of machine:
+  `pip install -c constraints.txt 'ecgfm-clinical[score]'`.
 - `sbom.cdx.json`: the same packages with licences and dependencies, CycloneDX 1.6.
 - `licences.csv`: name, version, licence; and why it may be shipped where that needs a reason.
 
@@ -45,7 +46,8 @@ NOT_SHIPPED = frozenset({"docs", "test"})
 #: Licences under which we ship nothing: copyleft that reaches the program using the library, and terms that bind its
 #: use.
 FORBIDDEN = re.compile(
-    r"\bA?L?GPL|GNU .*General Public|Affero|SSPL|Server Side Public|BUSL|Business Source|Commons Clause|EUPL|Proprietary",
+    r"\bA?L?GPL|GNU .*General Public|Affero|SSPL|Server Side Public|BUSL|Business Source|Commons Clause"
+    r"|EUPL|Proprietary",
     re.IGNORECASE,
 )
 

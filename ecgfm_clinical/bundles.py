@@ -8,13 +8,17 @@ from ecgfm_clinical.settings import Settings
 
 
 def bundle_path(settings: Settings, bundle: str | None = None) -> Path:
-    """The folder of the bundle that scores; `demo` is the one inside the package. Raises ModelError where it is missing."""
+    """The folder of the bundle that scores; `demo` is the one inside the package.
+
+    Raises ModelError where it is missing.
+    """
     named = bundle or settings.model.bundle
     if named == DEMO:
         return demo_bundle()
     path = settings.resolve(Path(named))
     if not (path / "bundle.json").is_file():
         raise ModelError(
-            f"no model bundle at {path}: it needs a bundle.json; `ecgfm-clinical model import` writes one from a checkpoint"
+            f"no model bundle at {path}: it needs a bundle.json; `ecgfm-clinical model import` writes one from a "
+            "checkpoint"
         )
     return path

@@ -1,8 +1,8 @@
 """Every reason, finding and refusal code of the product with its sentence and where it comes from.
 
-Codes are stable: they stand in the store, in results (OBX-5, NTE) and in settings (`heads.NAME.allow`). A code that is not
-in this table may not be used; a test reads the source. The readers' own codes are explained further in CONFORMANCE.md,
-those of heads in RUNBOOK.md.
+Codes are stable: they stand in the store, in results (OBX-5, NTE) and in settings (`heads.NAME.allow`). A code that is
+not in this table may not be used; a test reads the source. The readers' own codes are explained further in
+CONFORMANCE.md, those of heads in RUNBOOK.md.
 """
 
 from collections.abc import Mapping

@@ -61,8 +61,8 @@ def of_port(part: Port) -> Iterator[Exposed]:
     if is_loopback(part.host) or part.tls is not None or part.allowed_hosts:
         return
     text = (
-        f"{part.host or 'every address'}:{part.port}: patient data cross the network in clear (tls); any address may connect "
-        "(allowed_hosts)"
+        f"{part.host or 'every address'}:{part.port}: patient data cross the network in clear (tls); any address may "
+        "connect (allowed_hosts)"
     )
     yield Exposed(part=f"listener {part.name}", text=text, accepted=part.cleartext == "accepted")
 

@@ -14,7 +14,9 @@ Width = Annotated[float, Field(ge=0)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateRules:
-    """What a candidate must fulfil before it may be promoted, for each label: `[learning.gate]`, on its test patients."""
+    """What a candidate must fulfil before it may be promoted, for each label:
+    `[learning.gate]`, on its test patients.
+    """
 
     min_positives: Count = 20  #: positive test patients; fewer cannot carry a decision
     min_negatives: Count = 20
@@ -28,7 +30,9 @@ class GateRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssayLimit:
-    """The 99th percentile of one troponin assay, for reports without one (OBX-7 empty): `[[learning.troponin.assays]]`."""
+    """The 99th percentile of one troponin assay, for reports without one (OBX-7 empty):
+    `[[learning.troponin.assays]]`.
+    """
 
     assay: Annotated[str, Field(min_length=1)]  #: text of OBX-17 or code of OBX-3, compared without regard to case
     limit: Annotated[float, Field(gt=0)]

@@ -167,11 +167,13 @@ class _Sender(_Part):
     authority: str | None = Field(default=None, description="instead of site.authority for what comes in here")
     corrected_patient: Literal["hold", "follow"] = Field(
         default="hold",
-        description="a recording that comes again under another patient: hold it for a person, or withdraw it there and send it here",
+        description="a recording that comes again under another patient: hold it for a person, or withdraw it there "
+        "and send it here",
     )
     sender_withdrawal: Literal["hold", "follow"] = Field(
         default="follow",
-        description="a recording that its sender takes back (OBX-11 W, D, X): withdraw its result, or hold it for a person",
+        description="a recording that its sender takes back (OBX-11 W, D, X): withdraw its result, or hold it for a "
+        "person",
     )
 
 
@@ -447,8 +449,8 @@ class Learning(_Part):
     operating_points: Mapping[str, OperatingRule] = Field(default_factory=dict, description="by head")
     site_operating_points: Mapping[str, Mapping[str, OperatingRule]] = Field(
         default_factory=dict,
-        description="by site, then by head: rules of sites that differ from the one above; a site is an ECG's institution, "
-        "or the listener or source it came by where the ECG names none",
+        description="by site, then by head: rules of sites that differ from the one above; a site is an ECG's "
+        "institution, or the listener or source it came by where the ECG names none",
     )
     gate: GateRules = GateRules()
 
@@ -465,8 +467,8 @@ LONGEST_AGE = 365_000  # days; as good as for ever, and a number that dates can 
 
 
 class Retention(_Part):
-    """How long bytes are kept after they have served, by time that passed for certain; for ever where not set. Bookkeeping and
-    scores always stay.
+    """How long bytes are kept after they have served, by time that passed for certain; for ever where not set.
+    Bookkeeping and scores always stay.
     """
 
     payload_days: int | None = Field(default=None, ge=1, description="raw payloads, from their receipt")
@@ -527,7 +529,8 @@ class ServiceSettings(_Part):
     hang_seconds: float = Field(
         default=900,
         ge=60,
-        description="a task that makes no progress this long hangs: its work is left to others, and the process ends to be started anew",
+        description="a task that makes no progress this long hangs: its work is left to others, and the process ends "
+        "to be started anew",
     )
 
 
@@ -678,7 +681,8 @@ def read_secret(path: Path) -> str:
 def read_settings(path: Path) -> Settings:
     """Read and check one settings file.
 
-    Raises SettingsError naming the file, the key and what is expected; never the offending value, which may be a secret.
+    Raises SettingsError naming the file, the key and what is expected; never the offending value, which may be a
+    secret.
     """
     try:
         data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))

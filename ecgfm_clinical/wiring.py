@@ -1,8 +1,9 @@
 """Settings become live objects here and nowhere else.
 
 Each builder imports what it builds, so that the connecting role never loads torch, no role loads the libraries of a
-protocol it does not speak, and `--help` loads neither torch nor hl7apy. Where the settings name a destination, every role
-composes messages (scoring makes them, merges and corrections change them), for which hl7apy's tables are loaded: 20 ms.
+protocol it does not speak, and `--help` loads neither torch nor hl7apy. Where the settings name a destination, every
+role composes messages (scoring makes them, merges and corrections change them), for which hl7apy's tables are loaded:
+20 ms.
 """
 
 import base64
@@ -61,7 +62,9 @@ def utc_now() -> datetime:
 
 
 def control_id() -> str:
-    """A new MSH-10: 20 characters (the limit up to HL7 2.6), 95 random bits, so that no two workers ever draw the same."""
+    """A new MSH-10: 20 characters (the limit up to HL7 2.6), 95 random bits,
+    so that no two workers ever draw the same.
+    """
     return "E" + base64.b32encode(os.urandom(12)).decode()[:19]
 
 
@@ -388,7 +391,9 @@ def build_live_scorer(settings: Settings, store: "Store", *, clock: Clock = utc_
 
 
 def refuse_unknown_heads(settings: Settings, heads: Iterable[str]) -> None:
-    """Raise SettingsError where `[heads.NAME]` names no head: a misspelt one would leave the real one to its defaults."""
+    """Raise SettingsError where `[heads.NAME]` names no head:
+    a misspelt one would leave the real one to its defaults.
+    """
     known = {*HEADS, *heads}
     if unknown := sorted(set(settings.heads) - known):
         raise SettingsError(
@@ -411,7 +416,10 @@ def build_shadow_scorer(settings: Settings, store: "Store", *, clock: Clock = ut
 
 
 def _scorer_of(settings: Settings, store: "Store", row: "ModelRow", *, clock: Clock = utc_now) -> "Scorer":
-    """A scorer with the bundle of a registered model. Raises ModelError, also where another bundle lies in its place."""
+    """A scorer with the bundle of a registered model.
+
+    Raises ModelError, also where another bundle lies in its place.
+    """
     predictor = open_predictor(settings, row.path)
     if predictor.model_id != row.model_id:
         raise ModelError(f"{row.path} holds another model than {row.model_id[:12]} as registered; put that bundle back")

@@ -35,7 +35,9 @@ _ROOT = Path(__file__).parent
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """A worker a core (four at most) for the whole suite; none for files by name, which end sooner than workers start."""
+    """A worker a core (four at most) for the whole suite;
+    none for files by name, which end sooner than workers start.
+    """
     cores = len(os.sched_getaffinity(0))
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     return min(cores, 4) if whole and cores > 1 else 0

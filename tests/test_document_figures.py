@@ -101,7 +101,9 @@ def test_the_containers_run_as_the_user_that_the_runbook_names() -> None:
 
 
 def test_values_that_the_commented_settings_show_are_the_defaults() -> None:
-    """But for the site's name, which no default can know, and where a first run is to be closer than old settings were."""
+    """But for the site's name, which no default can know,
+    and where a first run is to be closer than old settings were.
+    """
     shown: dict[str, Any] = tomllib.loads(example_settings())
     assert set(shown.pop("site")) <= set(Settings().site.model_dump())
     heads = shown.pop("heads")

@@ -42,8 +42,8 @@ def _tree(pattern: str) -> list[Path]:
 
 
 DOCUMENTS = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in _tree("*.md")}
-#: The changelog names what was there then; the demo model's card is written by its training and goes with its digest; the
-#: reference's table names tensors inside its files.
+#: The changelog names what was there then; the demo model's card is written by its training and goes with its digest;
+#: the reference's table names tensors inside its files.
 _OF_ANOTHER_TIME = ("CHANGELOG.md", "/CARD.md", "tests/data/reference/README.md")
 CURRENT = [name for name in DOCUMENTS if not name.endswith(_OF_ANOTHER_TIME)]
 every_document = pytest.mark.parametrize("name", CURRENT)
@@ -197,7 +197,9 @@ def test_modules_and_scripts_that_are_run_exist(name: str) -> None:
 
 
 def _models(annotation: object) -> Iterator[type]:
-    """The settings tables inside a field's type, through tuples, mappings and unions; embedded rules are dataclasses."""
+    """The settings tables inside a field's type, through tuples, mappings and unions;
+    embedded rules are dataclasses.
+    """
     if isinstance(annotation, type) and (issubclass(annotation, BaseModel) or dataclasses.is_dataclass(annotation)):
         yield annotation
     elif get_origin(annotation) is not None or isinstance(annotation, UnionType) or annotation is Union:

@@ -1,4 +1,6 @@
-"""Who may import whom: the wings know neither the hall nor each other, and heavy libraries load only where they work."""
+"""Who may import whom: the wings know neither the hall nor each other,
+and heavy libraries load only where they work.
+"""
 
 import ast
 import subprocess
@@ -202,7 +204,10 @@ def loaded_by(code: str) -> set[str]:
         ("import ecgfm_clinical.cli", {"torch", "hl7apy", "pydicom", "pynetdicom", "matplotlib", "onnxruntime"}),
         ("import ecgfm_connectors.reading", {"torch", "sqlalchemy", "hl7apy"}),
         (  # what `status` and `show` load
-            "import ecgfm_clinical.cli.look, ecgfm_clinical.operate.story, ecgfm_clinical.wiring, ecgfm_clinical.staging.store",
+            (
+                "import ecgfm_clinical.cli.look, ecgfm_clinical.operate.story, ecgfm_clinical.wiring, "
+                "ecgfm_clinical.staging.store"
+            ),
             {"scipy", "torch", "alembic", "hl7apy", "pydicom", "matplotlib", "apscheduler"},
         ),
         ("import ecgfm_clinical.pipeline.scoring, ecgfm_clinical.wiring", {"hl7apy", "pynetdicom"}),

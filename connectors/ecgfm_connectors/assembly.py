@@ -68,9 +68,10 @@ def assemble(channels: Sequence[Channel]) -> Assembled:
     """The 12 × N signal of `channels`, all of one length; leads outside the twelve are left out.
 
     III, aVR, aVL and aVF are computed from I and II where the sender has none; where it has, Einthoven's law is
-    checked and a violation becomes a finding; so do arm electrodes that look exchanged. Leads that do not start together
-    are moved, and called `not-simultaneous` where that is too far (`skew.align`). Raises Refused: `not-12-lead`,
-    `not-simultaneous`, `lead-doubtful`, `too-large`; Unreadable: `no-samples`, `length-mismatch`, `sample-range`.
+    checked and a violation becomes a finding; so do arm electrodes that look exchanged. Leads that do not start
+    together are moved, and called `not-simultaneous` where that is too far (`skew.align`). Raises Refused:
+    `not-12-lead`, `not-simultaneous`, `lead-doubtful`, `too-large`; Unreadable: `no-samples`, `length-mismatch`,
+    `sample-range`.
     """
     require_length(sum(len(channel.samples) for channel in channels))
     placed, of_skew = _aligned([channel for channel in channels if channel.lead.canonical])

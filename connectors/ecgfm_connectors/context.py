@@ -10,8 +10,8 @@ from ecgfm_connectors.outcomes.site import NO_TABLE, SiteTable
 #: Bytes. An ECG object of a resting cart is a hundred times smaller; a 24 h 12-lead Holter at 180 Hz in 16 bits is
 #: larger.
 MAX_PAYLOAD = 256 * 2**20
-#: Samples of all leads together: half an hour of 12 leads at 900 Hz. A longer recording is no resting ECG; it is refused
-#: before its samples are copied.
+#: Samples of all leads together: half an hour of 12 leads at 900 Hz. A longer recording is no resting ECG; it is
+#: refused before its samples are copied.
 MAX_SAMPLES = 20_000_000
 #: Bytes that the compressed part of a payload may grow to, whatever it says: 20 minutes of 12 leads at 1000 Hz.
 MAX_INFLATED = 32 * 2**20

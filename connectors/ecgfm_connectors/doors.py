@@ -17,8 +17,8 @@ class Door:
     """Counts who is inside; safe to use from several threads."""
 
     def __init__(self, *, allowed: Sequence[str], most: int, most_per_host: int | None) -> None:
-        """`allowed`: addresses or networks (`10.1.0.0/16`), empty = all; `most_per_host`: three quarters of `most` where
-        it is None. Raises Misconfigured where an entry is neither.
+        """`allowed`: addresses or networks (`10.1.0.0/16`), empty = all; `most_per_host`: three quarters of `most`
+        where it is None. Raises Misconfigured where an entry is neither.
         """
         self._networks = [network(text) for text in allowed]
         self._most = most

@@ -28,8 +28,9 @@ def align(
 ) -> tuple[list[Signal], tuple[Finding, ...]]:
     """`rows` on one clock, and what was noticed.
 
-    `skews`, in samples: how much later than nominal the first sample of each row was taken. Only differences count; less
-    than half a sample is left alone. Raises Refused `not-simultaneous` where a lead is skewed by more than its length.
+    `skews`, in samples: how much later than nominal the first sample of each row was taken. Only differences count;
+    less than half a sample is left alone. Raises Refused `not-simultaneous` where a lead is skewed by more than its
+    length.
     """
     if not any(skews):
         return list(rows), ()

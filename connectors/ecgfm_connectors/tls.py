@@ -29,7 +29,8 @@ class TlsFiles:
             context.load_cert_chain(self.certificate, self.key)
         except (OSError, ssl.SSLError) as error:
             raise Misconfigured(
-                f"TLS files {self.certificate}, {self.key}, {self.trusted} cannot be used: {error}; all three must be PEM"
+                f"TLS files {self.certificate}, {self.key}, {self.trusted} cannot be used: {error}; all three must be "
+                "PEM"
             ) from error
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.verify_mode = ssl.CERT_REQUIRED

@@ -24,11 +24,12 @@ def retain(
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove raw payloads, signals, message bodies and reasons of failed attempts that are older than `[retention]` allows.
+    """Remove raw payloads, signals, message bodies and reasons of failed attempts that are older than `[retention]`
+    allows.
 
-    `run` does it by itself, a day after it first announced it (`retention.planned`). Nothing goes that is not scored and
-    acknowledged yet. Bookkeeping, scores and the audit trail stay. Only time that a running service saw pass counts, so that
-    a clock that jumps ahead deletes nothing.
+    `run` does it by itself, a day after it first announced it (`retention.planned`). Nothing goes that is not scored
+    and acknowledged yet. Bookkeeping, scores and the audit trail stay. Only time that a running service saw pass
+    counts, so that a clock that jumps ahead deletes nothing.
     """
     from ecgfm_clinical import liveness, wiring
 
@@ -50,8 +51,8 @@ def retain(
     say(counts + (" would be removed" if dry_run else " removed"))
     for gap in gaps:
         say(
-            f"not counted: {gap.since:%Y-%m-%d %H:%M} to {gap.until:%Y-%m-%d %H:%M} UTC, which no running service saw pass; where "
-            "the clock is right, repeat with --clock-is-right"
+            f"not counted: {gap.since:%Y-%m-%d %H:%M} to {gap.until:%Y-%m-%d %H:%M} UTC, which no running service saw "
+            "pass; where the clock is right, repeat with --clock-is-right"
         )
 
 
@@ -72,8 +73,9 @@ def keys(
 ) -> None:
     """Encryption at rest of identifying columns, payloads, signals and messages (AES-256-GCM).
 
-    To turn it on: name `store.key_file`, `keys new`, restart every process, `keys apply`. To change the key: the same again;
-    older keys may leave the file after `keys apply`. A lost key file means lost data: keep a copy apart from the backups.
+    To turn it on: name `store.key_file`, `keys new`, restart every process, `keys apply`. To change the key: the same
+    again; older keys may leave the file after `keys apply`. A lost key file means lost data: keep a copy apart from the
+    backups.
     """
     from ecgfm_clinical import liveness, wiring
     from ecgfm_clinical.errors import SettingsError
@@ -132,8 +134,8 @@ def audit(
 ) -> None:
     """The audit trail, one JSON line an entry; with --verify, whether anybody changed it (exits with 1).
 
-    The chain alone shows what was changed by hand. Whether it was rewritten with fresh hashes, or its end cut off, is shown by
-    the heads that `run` signs with `audit.key_file` and adds to `audit.heads_file`.
+    The chain alone shows what was changed by hand. Whether it was rewritten with fresh hashes, or its end cut off, is
+    shown by the heads that `run` signs with `audit.key_file` and adds to `audit.heads_file`.
     """
     from ecgfm_clinical.operate.audit_trail import make_key, verify_trail
 
@@ -174,8 +176,8 @@ def adopt(
         typer.Option(
             "--as",
             help=(
-                "moved: the same store in another place; restored: from a backup, so that later messages are unknown to it; "
-                "copy: for trying things out, from which nothing that waits is ever sent."
+                "moved: the same store in another place; restored: from a backup, so that later messages are unknown "
+                "to it; copy: for trying things out, from which nothing that waits is ever sent."
             ),
         ),
     ],
@@ -184,9 +186,9 @@ def adopt(
 ) -> None:
     """Say what happened to a store that was moved, restored or copied; until then it sends nothing.
 
-    A restored store and a copy give their results filler numbers of a new epoch, so that no number is ever used twice. What
-    waits in a restored store may have been sent since the backup: it is sent again under the same MSH-10, and a withdrawal
-    of it is told to the receiver in any case.
+    A restored store and a copy give their results filler numbers of a new epoch, so that no number is ever used twice.
+    What waits in a restored store may have been sent since the backup: it is sent again under the same MSH-10, and a
+    withdrawal of it is told to the receiver in any case.
     """
     from ecgfm_clinical import liveness, wiring
 

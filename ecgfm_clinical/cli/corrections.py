@@ -33,8 +33,8 @@ def withdraw(
 ) -> None:
     """Take back results (OBX-11 = W or D): of one ECG, or of a whole model, for all time or since a time.
 
-    What was not sent yet is cancelled; what was sent, or may have been, is followed by a withdrawal under a number of its
-    own. `status` and `show` tell when the receiver has acknowledged it.
+    What was not sent yet is cancelled; what was sent, or may have been, is followed by a withdrawal under a number of
+    its own. `status` and `show` tell when the receiver has acknowledged it.
     """
     from ecgfm_clinical import liveness
     from ecgfm_clinical.errors import InputError, NotFound
@@ -78,10 +78,11 @@ def correct(
 ) -> None:
     """Judge one ECG again and send its result as a correction (OBX-11 = C).
 
-    With --wrong-patient: the result is withdrawn from the patient it went to and sent to the right one, in this order. Name
-    and birth date of the right patient are taken from the ADT messages the store has seen; the old ones are not carried
-    over. The number is asked for and never an argument: arguments are seen by everyone on the machine and kept by shells.
-    Both people are named before anything is done; a number that nothing here ever named is refused unless --force.
+    With --wrong-patient: the result is withdrawn from the patient it went to and sent to the right one, in this order.
+    Name and birth date of the right patient are taken from the ADT messages the store has seen; the old ones are not
+    carried over. The number is asked for and never an argument: arguments are seen by everyone on the machine and kept
+    by shells. Both people are named before anything is done; a number that nothing here ever named is refused unless
+    --force.
     """
     from ecgfm_clinical import liveness
     from ecgfm_clinical.operate import correction
@@ -121,7 +122,8 @@ def _agreed(standing: "Iterable[Told]", what: str, *, yes: bool, quiet: bool) ->
     for one in () if quiet else standing:
         sent = "sent, or perhaps" if one.may_have_left else "not sent yet"
         say(
-            f"ECG {one.ecg_id} to {one.destination}: {one.kind}, {one.state.word}, {sent}, by {one.model}, {one.control_id}"
+            f"ECG {one.ecg_id} to {one.destination}: {one.kind}, {one.state.word}, {sent}, by {one.model}, "
+            f"{one.control_id}"
         )
     if not quiet:
         say(f"{len(standing)} results of {len({one.ecg_id for one in standing})} ECGs would be {what}")

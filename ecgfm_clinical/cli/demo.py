@@ -131,7 +131,8 @@ def _tell(hospital: "Hospital", found: "Sequence[Row]", message: bytes, picture:
         for segment in message.decode("utf-8", "replace").split("\r"):
             out.print(segment, soft_wrap=True)
     out.print(
-        f"{sum_text(hospital.store.questions.counts())}; {summary.acknowledged(found)} results acknowledged, {seconds:.0f} s in all",
+        f"{sum_text(hospital.store.questions.counts())}; {summary.acknowledged(found)} results acknowledged, "
+        f"{seconds:.0f} s in all",
         style="bold",
     )
     out.print(

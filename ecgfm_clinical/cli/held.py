@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="held",
     no_args_is_help=True,
-    help="Recordings that need a person: two people in one payload, a corrected patient, a sender's withdrawal, an undone merge.",
+    help="Recordings that need a person: two people in one payload, a corrected patient, a sender's withdrawal, an "
+    "undone merge.",
 )
 
 NumberArgument = Annotated[str, typer.Argument(help="Number of the question, as `held list` shows it.")]

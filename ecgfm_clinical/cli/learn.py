@@ -74,7 +74,8 @@ def retrain(
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a head from the echo and laboratory results that came in by the listeners, judge it, register it as candidate.
+    """Train a head from the echo and laboratory results that came in by the listeners, judge it,
+    register it as candidate.
 
     Stopped or killed, the same command goes on where it was. On several GPUs: `torchrun --nproc-per-node=2 --no-python
     ecgfm-clinical retrain HEAD --method full`. Exits with 1 where the gate refuses the candidate, which is
@@ -330,7 +331,8 @@ def demo_retrain(
     out: Annotated[Path | None, typer.Option(help="Folder for everything; a new one if not given.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Watch the demo hospital train, judge and promote its own heads from ECGs, echoes and troponins that arrive as messages.
+    """Watch the demo hospital train, judge and promote its own heads from ECGs,
+    echoes and troponins that arrive as messages.
 
     Everything is simulated: outcomes are drawn by written rules from the same ECGs, so the figures are circular.
     """
@@ -359,7 +361,8 @@ def _tell_demo(told: dict[str, Any], before: bytes, after: bytes, folder: Path) 
     for head, own in told["heads"].items():
         auroc = own["auroc"]
         out.print(
-            f"{head}: AUROC {auroc['value']:.3f} ({auroc['low']:.3f} to {auroc['high']:.3f}), {own['test_ecgs']} test ECGs"
+            f"{head}: AUROC {auroc['value']:.3f} ({auroc['low']:.3f} to {auroc['high']:.3f}), {own['test_ecgs']} test "
+            "ECGs"
         )
         for name, other in own["compared"].items():
             out.print(f"  {name}: {other['auroc']['value']:.3f}")

@@ -57,7 +57,9 @@ def import_checkpoint(
 
 @app.command("show")
 def show(bundle: BundleArgument, as_json: JsonOption = False) -> None:
-    """What a bundle is: its name and digest, its heads with their labels and thresholds, where its weights come from."""
+    """What a bundle is: its name and digest, its heads with their labels and thresholds,
+    where its weights come from.
+    """
     from ecgfm.checkpoint import Bundle
 
     found = Bundle.read(bundle)
@@ -198,7 +200,8 @@ def bench(
         write_json([asdict(timing) | {"ecgs_per_second": timing.ecgs_per_second} for timing in timings])
         return
     say(
-        f"{'runtime':<15}{'batch':>6}{'ms/ECG':>10}{'ECG/s':>8}{'× eager':>9}{'× cpu':>7}{'load s':>8}{'peak MB':>9}{'Δp':>9}"
+        f"{'runtime':<15}{'batch':>6}{'ms/ECG':>10}{'ECG/s':>8}{'× eager':>9}{'× cpu':>7}"
+        f"{'load s':>8}{'peak MB':>9}{'Δp':>9}"
     )
     for one in timings:
         if one.reason:
@@ -212,7 +215,9 @@ def bench(
 
 
 def _named(paths: Sequence[Path]) -> "Recordings":
-    """What can be read of the files named; a folder may hold anything, and what could not be used stands in the record."""
+    """What can be read of the files named; a folder may hold anything,
+    and what could not be used stands in the record.
+    """
     from ecgfm.records import Record, Recordings
     from ecgfm_clinical.errors import InputError
     from ecgfm_clinical.files.reading import read_ecgs

@@ -119,8 +119,9 @@ def keep_out(
 ) -> None:
     """Keep a person out of learning: no ECG of theirs comes into any cohort from now on, under whatever number.
 
-    Scoring and results go on. Heads that were trained before stay as they are: each bundle's provenance names the digest and the
-    time of the cohort it came from, and whatever is trained from now on comes from a cohort without them.
+    Scoring and results go on. Heads that were trained before stay as they are: each bundle's provenance names the
+    digest and the time of the cohort it came from, and whatever is trained from now on comes from a cohort without
+    them.
     """
     from ecgfm_clinical import liveness, wiring
 
@@ -135,7 +136,8 @@ def keep_out(
         write_json({"kept_out": not lift, "ecgs": len(ecg_ids)})
         return
     say(
-        f"Done: {len(ecg_ids)} ECGs {'may be learned from again' if lift else 'are kept out of every cohort from now on'}."
+        f"Done: {len(ecg_ids)} ECGs "
+        f"{'may be learned from again' if lift else 'are kept out of every cohort from now on'}."
     )
 
 
@@ -149,8 +151,8 @@ def erase(
 ) -> None:
     """Erase a person from the store: names, numbers, payloads, signals, messages and measurements; it cannot be undone.
 
-    States and scores remain without a name, so that all sums stay true, and so does the audit trail, which names nobody.
-    What the store does not reach is listed: backups, receivers and folders.
+    States and scores remain without a name, so that all sums stay true, and so does the audit trail, which names
+    nobody. What the store does not reach is listed: backups, receivers and folders.
     """
     from dataclasses import asdict
 
@@ -185,7 +187,10 @@ def _not_reached(read: "Settings", store: "Store") -> list[str]:
     receivers = [f"what was sent to {part.name}" for part in read.destinations.hl7]
     kept = [f"embeddings kept for learning, under ECG ids: {read.resolve(read.learning.folder)}"]
     other = [
-        "backups made by other means (pg_dump, snapshots); on PostgreSQL also the server's log, until VACUUM and archiving"
+        (
+            "backups made by other means (pg_dump, snapshots); on PostgreSQL also the server's log, until VACUUM and "
+            "archiving"
+        )
     ]
     return [*made, *folders, *results, *receivers, *kept, *other]
 

@@ -181,7 +181,10 @@ def shadow(
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let a candidate answer live ECGs; its results are stored and never sent. Without a name: how it compares so far."""
+    """Let a candidate answer live ECGs; its results are stored and never sent.
+
+    Without a name: how it compares so far.
+    """
     from ecgfm_clinical import liveness, wiring
     from ecgfm_clinical.errors import NotFound
     from ecgfm_clinical.learning import models
@@ -231,7 +234,9 @@ def recalibrate(
     model: Annotated[str | None, typer.Option(help="Model to start from; the live one if not given.")] = None,
     settings: SettingsOption = None,
 ) -> None:
-    """Calibrate a head and choose its operating point anew on today's validation patients: a new version, a new candidate."""
+    """Calibrate a head and choose its operating point anew on today's validation patients:
+    a new version, a new candidate.
+    """
     from ecgfm.operating_rule import OperatingRule
     from ecgfm_clinical import liveness, wiring
     from ecgfm_clinical.errors import InputError

@@ -80,8 +80,8 @@ def _ecg(settings: "Settings", store: "Store", wanted: str, bundle: str | None) 
     predictor = wiring.open_predictor(settings, bundle or _registered(store, then.model_id))
     if predictor.model_id != then.model_id:
         raise ModelError(
-            f"ECG {ecg_id} was scored by {then.model_name} {then.model_version} ({then.model_id[:12]}…), not by the model "
-            f"at hand ({predictor.model_id[:12]}…): name that bundle with --model"
+            f"ECG {ecg_id} was scored by {then.model_name} {then.model_version} ({then.model_id[:12]}…), not by the "
+            f"model at hand ({predictor.model_id[:12]}…): name that bundle with --model"
         )
     scorer = wiring.build_scorer(settings, store, predictor)
     found = replaying.replay(

@@ -23,8 +23,8 @@ from ecgfm_connectors.patient import Identifier, Patient, Sex
 
 NOTE = (
     "Simulated: patients are invented, ECGs generated and altered by rules, and both outcomes drawn by written rules "
-    "(ecgfm_clinical/demo/outcomes.py) from the same ECGs that the model sees. The figures are circular; they show that the "
-    "path works and say nothing about patients."
+    "(ecgfm_clinical/demo/outcomes.py) from the same ECGs that the model sees. The figures are circular; they show "
+    "that the path works and say nothing about patients."
 )
 
 #: How often each set of alterations occurs.
@@ -135,7 +135,10 @@ def _ecg(number: int, signal: Signal, findings: tuple[str, ...], age: float, acq
 
 def echo_message(visit: Visit, *, sent_at: datetime) -> bytes:
     """The echo laboratory's ORU^R01: ejection fraction as a number in percent, LOINC 10230-1."""
-    obx = f"OBX|1|NM|10230-1^Left ventricular Ejection fraction^LN||{visit.outcome.lvef:g}|%|||||F|||{_time(visit.echo_at)}"
+    obx = (
+        "OBX|1|NM|10230-1^Left ventricular Ejection fraction^LN"
+        f"||{visit.outcome.lvef:g}|%|||||F|||{_time(visit.echo_at)}"
+    )
     return _message(visit, "ECHO", "34552-0^Cardiac 2D echo^LN", visit.echo_at, obx, sent_at)
 
 

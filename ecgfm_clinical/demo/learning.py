@@ -1,5 +1,5 @@
-"""The demo hospital learns: a year of ECGs, echoes and troponins arrives by DICOM and HL7, both heads are retrained, judged,
-promoted while the service runs, and the next result comes from the new model.
+"""The demo hospital learns: a year of ECGs, echoes and troponins arrives by DICOM and HL7, both heads are retrained,
+judged, promoted while the service runs, and the next result comes from the new model.
 
 Everything is simulated and circular (`demo.clinic.NOTE`): it shows that the path works and says nothing about patients.
 """
@@ -44,7 +44,10 @@ class Learnt:
 
 
 def start_bundle(folder: Path) -> Path:
-    """The demo model without the two heads, as every hospital begins: no weights for them are public. Returns the bundle."""
+    """The demo model without the two heads, as every hospital begins: no weights for them are public.
+
+    Returns the bundle.
+    """
     demo = Bundle.read(demo_bundle())
     bare = models.without(Model.of(demo), RECIPE)
     path = folder / "start"
@@ -60,8 +63,9 @@ def start_bundle(folder: Path) -> Path:
 
 
 def hospital_in(folder: Path) -> Hospital:
-    """A hospital that begins without the two heads. Nobody's secrets lie in it, so its own is fixed: splits, and by them
-    every figure, come out the same at every run."""
+    """A hospital that begins without the two heads.
+    Nobody's secrets lie in it, so its own is fixed: splits, and by them every figure, come out the same at every run.
+    """
     return Hospital(folder, bundle=str(start_bundle(folder)), random_bytes=Random(0).randbytes)
 
 

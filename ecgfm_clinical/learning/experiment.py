@@ -178,7 +178,9 @@ class Experiment:
     # The steps
 
     def _begin(self, base: Bundle, team: Team | None, now: datetime) -> Run:
-        """All processes look at the source as of one moment: the first one's, or that of the run that was interrupted."""
+        """All processes look at the source as of one moment:
+        the first one's, or that of the run that was interrupted.
+        """
         asked = self.plan.options(base)
         if team is None:
             return begin(self.folders.runs, asked, now=now)
@@ -199,8 +201,9 @@ class Experiment:
     def _calibrated(
         self, start: Model, trained: Trained, cohort: Cohort, source: EcgSource
     ) -> tuple[Model, Mapping[str, str]]:
-        """The trained head calibrated and with its operating points, joined with what stays of the base; and per site with
-        a rule of its own, on which ECGs its point was chosen."""
+        """The trained head calibrated and with its operating points, joined with what stays of the base;
+        and per site with a rule of its own, on which ECGs its point was chosen.
+        """
         plan = self.plan
         raw = Model(network=trained.network, specs=trained.network.specs, origin="candidate")
         validation = Validation.of(raw, plan.head, cohort, source, self.place)

@@ -1,4 +1,6 @@
-"""Who may make which model live: the gate's verdicts, promotion, rollback, and the path from the registry to a bundle."""
+"""Who may make which model live: the gate's verdicts, promotion, rollback,
+and the path from the registry to a bundle.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -49,14 +51,18 @@ def keep(registry: Registry, judged: "Judged", *, path: str, now: datetime, acto
 
 
 def open_bundle(row: ModelRow, path: Path) -> Bundle:
-    """The bundle of a registered model. Raises ModelError where it is gone, damaged, or another one lies in its place."""
+    """The bundle of a registered model.
+
+    Raises ModelError where it is gone, damaged, or another one lies in its place.
+    """
     try:
         bundle = Bundle.read(path)
     except EcgFmError as error:
         raise ModelError(f"model {row.model_id[:12]} ({row.name} {row.version}) cannot be opened: {error}") from error
     if bundle.model_id != row.model_id:
         raise ModelError(
-            f"{path} holds model {bundle.model_id[:12]}, not {row.model_id[:12]} as registered; put the registered bundle back"
+            f"{path} holds model {bundle.model_id[:12]}, not {row.model_id[:12]} as registered; put the registered "
+            "bundle back"
         )
     return bundle
 
@@ -65,8 +71,8 @@ def check_promotion(registry: Registry, candidate: ModelRow, *, drop_heads: bool
     """Raises GateRefused, naming every rule that does not hold.
 
     A head that the live model has in the very same form needs no judgement; every other one needs a passed judgement
-    against the model that is live now (or against one in which this head was the same). A head that would fall silent is
-    a refusal, unless the person says so.
+    against the model that is live now (or against one in which this head was the same). A head that would fall silent
+    is a refusal, unless the person says so.
     """
     live = registry.live()
     reasons = []
@@ -78,8 +84,8 @@ def check_promotion(registry: Registry, candidate: ModelRow, *, drop_heads: bool
         for head in live.heads:
             if head not in candidate.heads:
                 reasons.append(
-                    f"{head} would fall silent: the candidate lacks it; `retrain {head} --from {candidate.model_id[:12]}` "
-                    "gives it one on the same encoder, --drop-heads gives it up"
+                    f"{head} would fall silent: the candidate lacks it; `retrain {head} --from "
+                    f"{candidate.model_id[:12]}` gives it one on the same encoder, --drop-heads gives it up"
                 )
     if reasons:
         raise GateRefused(f"{candidate.name} {candidate.version} is not promoted: " + "; ".join(reasons))
@@ -131,7 +137,10 @@ def previous(registry: Registry) -> ModelRow:
 
 
 def rollback(registry: Registry, *, now: datetime, actor: str, reason: str) -> ModelRow:
-    """Make the model live again that was live before; returns it. Needs no gate: taking back must always be possible."""
+    """Make the model live again that was live before; returns it.
+
+    Needs no gate: taking back must always be possible.
+    """
     row = previous(registry)
     registry.act("rolled-back", row.model_id, now=now, actor=actor, reason=reason)
     return row

@@ -24,8 +24,9 @@ from ecgfm_clinical.learning.cohort.sources import EcgSource, Signals
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validation:
-    """The validation ECGs of one cohort with a head's logits. Its methods raise NoOperatingPoint, and ValueError with one
-    class only."""
+    """The validation ECGs of one cohort with a head's logits.
+    Its methods raise NoOperatingPoint, and ValueError with one class only.
+    """
 
     examples: Sequence[Example] = field(repr=False)
     sites: Sequence[str]  #: of each example

@@ -1,4 +1,6 @@
-"""What a bundle says about how its heads were made: read by cards, drift and reports, written when a head is made or changed."""
+"""What a bundle says about how its heads were made: read by cards, drift and reports,
+written when a head is made or changed.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,6 @@
-"""The same cohort, training and judging code on a research archive, without a store: `retrain --archive`, `cross-validate`."""
+"""The same cohort, training and judging code on a research archive, without a store:
+`retrain --archive`, `cross-validate`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -27,7 +27,10 @@ class Run:
 
 
 def begin(runs: Path, options: Notes, *, now: datetime) -> Run:
-    """The unfinished run with these very options, or a new one as of now. Raises LearningError where the disk refuses."""
+    """The unfinished run with these very options, or a new one as of now.
+
+    Raises LearningError where the disk refuses.
+    """
     digest = hashlib.sha256(json.dumps(options, sort_keys=True, default=str).encode()).hexdigest()
     for path in sorted(runs.glob(f"*/{RUN}")):
         told = json.loads(path.read_text(encoding="utf-8"))

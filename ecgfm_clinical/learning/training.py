@@ -1,4 +1,6 @@
-"""How a head is trained, wherever its ECGs come from: a linear probe on kept embeddings, or fine-tuning of the encoder."""
+"""How a head is trained, wherever its ECGs come from:
+a linear probe on kept embeddings, or fine-tuning of the encoder.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace

@@ -62,7 +62,10 @@ class Workshop:
         return made.retrain(start, champion, now=now)
 
     def evaluate(self, head: str, *, model: str | None = None, replicates: int = 1000, note: str = "") -> Judged:
-        """Judge a model (the live one where none is named) on today's test patients. Raises LearningError, ModelError."""
+        """Judge a model (the live one where none is named) on today's test patients.
+
+        Raises LearningError, ModelError.
+        """
         now = self.clock()
         champion = self._live(now)
         bundle = champion if model is None else models.chosen(self.settings, self.registry, model)
@@ -71,7 +74,10 @@ class Workshop:
     def recalibrate(
         self, head: str, rule: OperatingRule, *, site: str = "", model: str | None = None, replicates: int = 1000
     ) -> Judged:
-        """A new version of a model (the live one where none is named), calibrated anew. Raises LearningError, ModelError."""
+        """A new version of a model (the live one where none is named), calibrated anew.
+
+        Raises LearningError, ModelError.
+        """
         now = self.clock()
         champion = self._live(now)
         base = champion if model is None else models.chosen(self.settings, self.registry, model)

@@ -56,7 +56,8 @@ def verify_trail(
     verified = signed_heads.verify(path, key)
     faults += [*verified.faults, *store.care.audit_missing(verified.heads.values())]
     remarks.append(
-        f"{verified.lines} signed lines, the last of {verified.last_at:%Y-%m-%d %H:%M:%S} UTC, key {signed_heads.fingerprint(key)}"
+        f"{verified.lines} signed lines, the last of {verified.last_at:%Y-%m-%d %H:%M:%S} UTC, key "
+        f"{signed_heads.fingerprint(key)}"
         if verified.last_at is not None
         else f"{path} holds no signed line"
     )

@@ -96,7 +96,10 @@ def _check_model(settings: Settings, store: "Store | None") -> str:
     wiring.refuse_unknown_heads(settings, [*predictor.labels, *registered])
     demo = ", NOT FOR CLINICAL USE" if predictor.demo else ""
     heads = ", ".join(predictor.labels)
-    return f"{predictor.model_name} {predictor.model_version} ({predictor.model_id[:12]}) on {predictor.runtime}: {heads}{demo}"
+    return (
+        f"{predictor.model_name} {predictor.model_version} ({predictor.model_id[:12]}) on {predictor.runtime}: "
+        f"{heads}{demo}"
+    )
 
 
 # --- listeners --------------------------------------------------------------------------------------------------------
@@ -108,8 +111,8 @@ def _check_listener(part: DicomListener | Hl7Listener, store: "Store | None") ->
     if _is_free(part.host, part.port):
         if holder is not None:
             raise InputError(
-                f"`ecgfm-clinical run` (process {liveness.process_of(holder)}) should listen on port {part.port} and does "
-                "not; see its log and start it again"
+                f"`ecgfm-clinical run` (process {liveness.process_of(holder)}) should listen on port {part.port} and "
+                "does not; see its log and start it again"
             )
         return f"port {part.port} on {part.host} is free; no `ecgfm-clinical run` listens there on this machine"
     if holder is None:
@@ -132,8 +135,8 @@ def _is_free(host: str, port: int) -> bool:
             if error.errno == errno.EADDRINUSE:
                 return False
             raise InputError(
-                f"port {port} on {host} cannot be opened: {error.strerror}; mend host and port (below 1024 a service needs a "
-                "permission of its own)"
+                f"port {port} on {host} cannot be opened: {error.strerror}; mend host and port (below 1024 a service "
+                "needs a permission of its own)"
             ) from error
     return True
 
@@ -147,7 +150,8 @@ def _answer(part: DicomListener | Hl7Listener) -> str:
         socket.create_connection((host, part.port), timeout=CONNECT_SECONDS).close()
     except OSError as error:
         raise InputError(
-            f"the service that holds port {part.port} takes no connection ({error.strerror or 'no answer'}); see its log"
+            f"the service that holds port {part.port} takes no connection ({error.strerror or 'no answer'}); see its "
+            "log"
         ) from error
     return "it accepts connections"
 

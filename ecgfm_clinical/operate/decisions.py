@@ -87,7 +87,9 @@ def lines_of(found: dict[str, Any]) -> Iterator[str]:
         yield f"  now of     {found['belongs_to']}"
     for one in found["results"]:
         left = "at the receiver, or perhaps" if one["may_have_left"] else "not sent yet"
-        yield f"  result     {one['kind']} to {one['destination']}, {one['state']}, {left} (message {one['message_id']})"
+        yield (
+            f"  result     {one['kind']} to {one['destination']}, {one['state']}, {left} (message {one['message_id']})"
+        )
     if not found["results"]:
         yield "  result     none was made"
     yield f"  release    {found['release']}"

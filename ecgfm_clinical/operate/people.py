@@ -29,7 +29,8 @@ def numbered(identifier: Identifier) -> str:
 
 
 def refuse_unheard_of(store: "Store", settings: "Settings", asked: Identifier) -> None:
-    """Raise InputError where nothing here ever named this identity; the nearest known authority is named, if any is near.
+    """Raise InputError where nothing here ever named this identity;
+    the nearest known authority is named, if any is near.
 
     What was typed is not repeated: a number may stand where the authority belongs.
     """

@@ -158,7 +158,10 @@ def _status_lines(found: dict[str, Any]) -> Iterator[str]:
         set_aside = f"{sum(aside.values())} set aside" + (f" ({reasons})" if aside else "")
         yield f"to {name:12} {one['waiting']} messages waiting{oldest}, {set_aside}"
         if one["state"] != "closed":
-            yield f"  {name:13} can't be reached for {one['out_of_reach_seconds']:.0f} s; all messages follow its first answer"
+            yield (
+                f"  {name:13} can't be reached for {one['out_of_reach_seconds']:.0f} s; all messages follow its first "
+                "answer"
+            )
     if found["displaced"]:
         yield f"DISPLACED       nothing is sent, because {found['displaced']}; see `ecgfm-clinical store adopt --help`"
     yield from _model_lines(found["model"])
@@ -180,11 +183,16 @@ def _needs_lines(needs: dict[str, Any]) -> Iterator[str]:
     for why, number in needs["set_aside"].items():
         yield f"  {number} × message set aside, {why}: `ecgfm-clinical replay --dead --list`"
     if needs["set_aside_in_doubt"]:
-        yield f"    {needs['set_aside_in_doubt']} of these messages may have left all the same: the receiver may hold them"
+        yield (
+            f"    {needs['set_aside_in_doubt']} of these messages may have left all the same: the receiver may hold "
+            "them"
+        )
     if needs["failed_score_jobs"]:
         yield f"  {needs['failed_score_jobs']} × ECG whose scoring failed: `ecgfm-clinical show ECG`"
     if needs["patient_mismatches"]:
-        yield f"  {needs['patient_mismatches']} × payload refused, for it names two patients: `ecgfm-clinical held list`"
+        yield (
+            f"  {needs['patient_mismatches']} × payload refused, for it names two patients: `ecgfm-clinical held list`"
+        )
     if needs["unreadable"]:
         yield f"  {needs['unreadable']} × payload that cannot be read: `ecgfm-clinical held list`"
     if needs["unscored_too_long"]:
@@ -301,17 +309,26 @@ def _story_lines(found: dict[str, Any]) -> Iterator[str]:
     yield from (f"  age        in doubt: {doubt}" for doubt in ecg["age"]["doubts"])
     for told in ecg["understood"]:
         doubt = "" if told["certainty"] == "stated" else f", {told['certainty']}"
-        yield f"  says       {told['category']}: {told['concept']}{doubt} ({' '.join(filter(None, (told['source'], told['code'])))})"
+        yield (
+            f"  says       {told['category']}: {told['concept']}{doubt} "
+            f"({' '.join(filter(None, (told['source'], told['code'])))})"
+        )
     for error in found["score_job"]["errors"]:
         yield f"  attempt {error['attempt']}  {error['at']} {error['kind']}: {error['text']}"
     for scoring in found["scorings"]:
         demo = ", NOT FOR CLINICAL USE" if scoring["demo"] else ""
-        yield f"  scored     {scoring['scored_at']} by {scoring['model_name']} {scoring['model_id'][:12]}{demo}{_rests_on(scoring)}"
+        yield (
+            f"  scored     {scoring['scored_at']} by {scoring['model_name']} "
+            f"{scoring['model_id'][:12]}{demo}{_rests_on(scoring)}"
+        )
         yield from (f"    {_score_line(score)}" for score in scoring["scores"])
     for message in found["messages"]:
         ack = message["acknowledgement"]
         answer = f", answered {ack['code']} {message['acknowledged_at'] or ''}" if ack else ""
-        yield f"  message    {message['control_id']} ({message['kind']}) to {message['destination']}: {message['state']}{answer}"
+        yield (
+            f"  message    {message['control_id']} ({message['kind']}) to {message['destination']}: "
+            f"{message['state']}{answer}"
+        )
         yield from (f"    attempt {e['attempt']} {e['at']} {e['kind']}: {e['text']}" for e in message["errors"])
         if ack and ack["text"] not in ("", MASK):
             yield f"    answer {ack['code']} {ack['error_code']}: {ack['text']}"

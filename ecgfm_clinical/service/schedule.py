@@ -1,8 +1,8 @@
 """When each task starts, by APScheduler 3.x with its jobs in memory, and what the pull of a Source does.
 
-The jobs are rebuilt from the settings at every start, so nothing pickled lies in a database. What must survive a restart
-(cursors, the lease that makes one process the leader) is in the staging store. A run that is late runs once, never twice
-at a time: the schedule only wakes the thread of a task, which is watched (`watch`).
+The jobs are rebuilt from the settings at every start, so nothing pickled lies in a database. What must survive a
+restart (cursors, the lease that makes one process the leader) is in the staging store. A run that is late runs once,
+never twice at a time: the schedule only wakes the thread of a task, which is watched (`watch`).
 """
 
 import time
@@ -75,7 +75,8 @@ def pulled_by_leader(
 ) -> Callable[[], None]:
     """A scheduled pull that only the process holding the leader lease does; the next run tries again after a failure.
 
-    Each payload is a sign of progress (`beat`), and a pull that takes longer than the `term` of the lease goes on leading.
+    Each payload is a sign of progress (`beat`), and a pull that takes longer than the `term` of the lease goes on
+    leading.
     """
     led_at = monotonic()
 

@@ -2,9 +2,9 @@
 
 Every five seconds the watch looks at each task and each port. A thread that died is said and started again. A task that
 makes no progress for `service.hang_seconds` cannot be ended from outside: it is said, what it holds is prolonged no
-longer, and the process is asked to end, so that systemd or Docker starts it anew. The watch itself is watched by an alarm
-of the interpreter, which needs no thread of Python: where the watch has not called it for five minutes, because its
-thread is gone or something holds the interpreter, the alarm writes where each thread stands and ends the process.
+longer, and the process is asked to end, so that systemd or Docker starts it anew. The watch itself is watched by an
+alarm of the interpreter, which needs no thread of Python: where the watch has not called it for five minutes, because
+its thread is gone or something holds the interpreter, the alarm writes where each thread stands and ends the process.
 """
 
 import faulthandler

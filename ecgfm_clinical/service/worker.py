@@ -1,8 +1,8 @@
 """A loop in a thread: do a step, do the next at once while there is work, else wait; end when the stop event is set.
 
-Each task of the service has a thread of its own, so that none waits for another. The schedule wakes it when it is due; it
-wakes by the monotonic clock as well, so that a wall clock that is set forth or back, or a schedule that died, neither
-skips a run nor puts it off for years.
+Each task of the service has a thread of its own, so that none waits for another. The schedule wakes it when it is due;
+it wakes by the monotonic clock as well, so that a wall clock that is set forth or back, or a schedule that died,
+neither skips a run nor puts it off for years.
 """
 
 import logging
@@ -81,7 +81,9 @@ class Worker:
         self._thread.start()
 
     def wake(self) -> None:
-        """The next step is due now; one that is under way ends first, and however often it was due meanwhile, it runs once."""
+        """The next step is due now; one that is under way ends first, and however often it was due meanwhile,
+        it runs once.
+        """
         self._due.set()
 
     def join(self, timeout: float | None = None) -> bool:

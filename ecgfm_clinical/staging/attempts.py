@@ -26,7 +26,9 @@ def is_due(due_at: Column[Any]) -> ColumnElement[bool]:
 
 
 def is_dead(held: Table, now: datetime, *, worker: str | None, horizon: datetime) -> ColumnElement[bool]:
-    """Whether whoever holds the row is dead: this `worker`, or the lease has run out, or was dated by a clock set back."""
+    """Whether whoever holds the row is dead: this `worker`, or the lease has run out,
+    or was dated by a clock set back.
+    """
     if worker is not None:
         return held.c.worker == worker
     return or_(held.c.lease_until <= now, held.c.lease_until > horizon)
@@ -41,7 +43,8 @@ def keep_error(
 
 
 def keep_last_error(tx: Transaction, error: AttemptError, *, message_id: int) -> bool:
-    """As `keep_error`, but equal errors in a row are one, with the newest time and attempt: an outage may last for days.
+    """As `keep_error`, but equal errors in a row are one, with the newest time and attempt:
+    an outage may last for days.
 
     Whether it is another error than the last.
     """

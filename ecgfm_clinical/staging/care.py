@@ -1,9 +1,9 @@
 """The upkeep of a store: retention, keys, copies, and the trail of who did what.
 
-Retention lets go of bytes that have served: raw payloads, signals, sent messages, and the reasons of attempts that failed,
-each at its own age. Bookkeeping, scores and the audit trail stay. Nothing goes that is still needed: no payload or signal
-of an ECG that waits, failed, or has a result not yet acknowledged, and no message that is not finished. An age is time
-that passed for certain (`elapsed`), not the difference of two readings of a clock.
+Retention lets go of bytes that have served: raw payloads, signals, sent messages, and the reasons of attempts that
+failed, each at its own age. Bookkeeping, scores and the audit trail stay. Nothing goes that is still needed: no payload
+or signal of an ECG that waits, failed, or has a result not yet acknowledged, and no message that is not finished. An
+age is time that passed for certain (`elapsed`), not the difference of two readings of a clock.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -52,8 +52,8 @@ class Care:
     def expire(
         self, *, now: datetime, actor: str, ages: Mapping[str, timedelta], beat: Callable[[], None] = lambda: None
     ) -> Expired:
-        """Remove `payloads`, `signals`, bodies of `messages` and reasons of failed `attempts` older than these ages; nothing
-        that is still needed. `beat` is called after each page.
+        """Remove `payloads`, `signals`, bodies of `messages` and reasons of failed `attempts` older than these ages;
+        nothing that is still needed. `beat` is called after each page.
         """
         gone = dict.fromkeys(_KINDS, 0)
         for what, age in ages.items():
@@ -78,7 +78,10 @@ class Care:
             total += done
 
     def back_up(self, path: Path) -> None:
-        """Copy an SQLite store into a new file while work goes on. Raises StoreError on PostgreSQL: use pg_dump there."""
+        """Copy an SQLite store into a new file while work goes on.
+
+        Raises StoreError on PostgreSQL: use pg_dump there.
+        """
         with self._database.reading() as ask:
             engine.back_up(ask.connection, path)
 

@@ -1,16 +1,16 @@
 """Empties SQLite's write-ahead log into the database file beside the work, so that no commit has to wait for it.
 
-By itself SQLite does this inside the commit that finds the log long: it copies every page once more and waits for the disk
-twice. A passive checkpoint takes no lock that a reader or writer wants. Where it falls behind, or this thread has died,
-commits do it as ever once the log is `engine.LONGEST_LOG` bytes long. Processes that share a file may each do so.
+By itself SQLite does this inside the commit that finds the log long: it copies every page once more and waits for the
+disk twice. A passive checkpoint takes no lock that a reader or writer wants. Where it falls behind, or this thread has
+died, commits do it as ever once the log is `engine.LONGEST_LOG` bytes long. Processes that share a file may each do so.
 """
 
 import sqlite3
 import threading
 from pathlib import Path
 
-#: Seconds in which commits gather: each checkpoint costs the disk two waits, however little there is to copy. Short enough
-#: that a few hundred ECGs a second do not fill `engine.LONGEST_LOG` meanwhile.
+#: Seconds in which commits gather: each checkpoint costs the disk two waits, however little there is to copy. Short
+#: enough that a few hundred ECGs a second do not fill `engine.LONGEST_LOG` meanwhile.
 PAUSE = 0.1
 
 
@@ -58,7 +58,8 @@ class Checkpointer:
             try:
                 self._checkpoint()
             except sqlite3.Error:
-                # Disk full, file locked by another program: nothing is lost, the log keeps it. Whoever commits next is told.
+                # Disk full, file locked by another program: nothing is lost, the log keeps it. Whoever commits next is
+                # told.
                 continue
 
     def _checkpoint(self) -> None:

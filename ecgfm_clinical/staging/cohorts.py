@@ -42,7 +42,9 @@ class Cohorts:
         self._database = database
 
     def ecgs(self, *, as_of: datetime | None = None) -> list[EcgRow]:
-        """Every ECG received up to that moment (all where None), oldest first, under the patient it then belonged to."""
+        """Every ECG received up to that moment (all where None), oldest first,
+        under the patient it then belonged to.
+        """
         with self._database.reading() as ask:
             return _ecg_rows(ask, as_of)
 

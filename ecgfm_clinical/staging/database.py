@@ -1,4 +1,5 @@
-"""The open database behind a store: its engines, its keys, and the transactions that every step of the store is made of.
+"""The open database behind a store: its engines, its keys,
+and the transactions that every step of the store is made of.
 
 Safe to share between threads; several processes on several hosts may open the same database.
 """
@@ -91,7 +92,10 @@ class Database:
 
     @contextmanager
     def writing(self, now: datetime, actor: str) -> Iterator[Transaction]:
-        """One transaction: all of it, with its audit lines and counts, or nothing. Raises StoreUnavailable, StoreError."""
+        """One transaction: all of it, with its audit lines and counts, or nothing.
+
+        Raises StoreUnavailable, StoreError.
+        """
         with (
             self._turn(),
             engine.translated(),

@@ -99,8 +99,9 @@ def connect(url: URL, *, writes: bool = False) -> Engine:
 class StagingSqlite(SQLiteDialect_pysqlite):
     """SQLAlchemy's SQLite, but that transactions begin when they are said to.
 
-    The driver would begin one only before the first INSERT or UPDATE. A listener for SQLAlchemy's `begin` event could mend
-    that too, but an engine with one looks for listeners around every statement, and that costs a third of a short one.
+    The driver would begin one only before the first INSERT or UPDATE. A listener for SQLAlchemy's `begin` event could
+    mend that too, but an engine with one looks for listeners around every statement, and that costs a third of a short
+    one.
     """
 
     supports_statement_cache = True
@@ -136,9 +137,9 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 def _begin_writing(raw: sqlite3.Connection) -> None:
     """BEGIN IMMEDIATE, asking every millisecond while another process writes.
 
-    A transaction that reads first and writes later would fail at once with "database is locked" when another writer came
-    between; IMMEDIATE queues it at the door instead. SQLite's own waiting doubles its naps up to 100 ms: who has to wait
-    once falls behind the others, and three processes that write in turn spend most of their time asleep.
+    A transaction that reads first and writes later would fail at once with "database is locked" when another writer
+    came between; IMMEDIATE queues it at the door instead. SQLite's own waiting doubles its naps up to 100 ms: who has
+    to wait once falls behind the others, and three processes that write in turn spend most of their time asleep.
     """
     deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
     raw.execute("PRAGMA busy_timeout = 0")

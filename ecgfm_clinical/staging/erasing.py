@@ -1,9 +1,9 @@
 """Erasing one person: what identifies and what was recorded goes, sums and the audit's chain stay true.
 
 Of each recording remain its row without a name, number, time or measurement, its state and its scores: they count, and
-lead to nobody. The digest of its payload remains too, so that the same bytes sent again are known and not taken anew. The
-audit trail names nobody and is left as it is. What lies outside the store (backups, receivers, archives, files) is not
-reached from here.
+lead to nobody. The digest of its payload remains too, so that the same bytes sent again are known and not taken anew.
+The audit trail names nobody and is left as it is. What lies outside the store (backups, receivers, archives, files) is
+not reached from here.
 """
 
 import json
@@ -89,7 +89,8 @@ class Erasing:
     def erase(self, identifier: Identifier, *, reason: str, now: datetime, actor: str) -> Erasure:
         """Erase the person with this number and the numbers merged into it, in one transaction.
 
-        Raises StoreError while an ECG of theirs is being scored or a result of theirs is on the wire: nothing was erased.
+        Raises StoreError while an ECG of theirs is being scored or a result of theirs is on the wire: nothing was
+        erased.
         """
         with self._database.writing(now, actor) as tx:
             tx.lock_identities(exclusive=True)

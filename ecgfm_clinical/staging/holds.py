@@ -1,7 +1,7 @@
 """What is held for a person: a question about one recording, opened once, decided once, with its reason.
 
-While a question is open nothing of the recording is told: what had not left is cancelled, and made anew where the answer
-allows it. The questions and their answers stand in `LIFECYCLE.md`.
+While a question is open nothing of the recording is told: what had not left is cancelled, and made anew where the
+answer allows it. The questions and their answers stand in `LIFECYCLE.md`.
 """
 
 import json
@@ -54,7 +54,9 @@ def is_open(tx: Reading, recording_id: int) -> bool:
 
 
 def ask(tx: Transaction, row: Any, question: Question, patients: Sequence[Patient] = ()) -> None:
-    """Open a question about the recording of this version, unless the same one about the same people is open already."""
+    """Open a question about the recording of this version,
+    unless the same one about the same people is open already.
+    """
     waiting = listed(tx, recording_id=row.recording_id)
     if any(one.question is question and one.patients == tuple(patients) for one in waiting):
         return

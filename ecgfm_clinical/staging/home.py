@@ -2,8 +2,8 @@
 
 A backup knows nothing of what was sent after it was made. Sent again under numbers that went to somebody else, a result
 reaches the wrong patient. So a store remembers its home, and each sender keeps a mark beside it that names the last
-message sent. A store that is found elsewhere, or that does not know the message in the mark, is displaced: it takes ECGs
-in and scores them, and sends nothing until a person has said which it is (`LIFECYCLE.md`, Store).
+message sent. A store that is found elsewhere, or that does not know the message in the mark, is displaced: it takes
+ECGs in and scores them, and sends nothing until a person has said which it is (`LIFECYCLE.md`, Store).
 
 What this cannot see: a whole machine set back together with the mark, as a snapshot of it is.
 """
@@ -148,7 +148,10 @@ def _here(tx: Reading, database: Database) -> str:
     if path is not None:
         real = path.resolve()
         return f"{real} {real.stat().st_ino}"
-    query = "SELECT system_identifier::text || ' ' || d.oid FROM pg_control_system(), pg_database d WHERE datname = current_database()"
+    query = (
+        "SELECT system_identifier::text || ' ' || d.oid FROM pg_control_system(), pg_database d WHERE datname = "
+        "current_database()"
+    )
     return str(tx.connection.scalar(text(query)))
 
 

@@ -93,7 +93,10 @@ class Identities:
         self._record(Merge(retired=retired, surviving=surviving, event=OPERATOR), reason, now, actor)
 
     def unmerge(self, identifier: Identifier, *, reason: str, now: datetime, actor: str) -> None:
-        """The identity is in use again: its results are taken back under the survivor and told anew. Raises StoreError."""
+        """The identity is in use again: its results are taken back under the survivor and told anew.
+
+        Raises StoreError.
+        """
         with self._database.writing(now, actor) as tx:
             tx.lock_identities(exclusive=True)
             key = identity.identifier_key(tx, identifier)

@@ -6,9 +6,9 @@ together. The price is that one person known under two numbers counts as two unt
 then go out in another order, but never to the wrong patient. An ECG without any identifier gets a key of its own.
 
 An alias says: whatever is filed under `retired_key` belongs to `surviving_key` now. Aliases form trees whose roots are
-the identities in use; `merge` keeps it so, whatever order the hospital's words come in. `towards_key` leads further along
-the same way, so that a chain of thousands of merges is not walked link by link; where a link is cut, all of them are put
-back to the next link.
+the identities in use; `merge` keeps it so, whatever order the hospital's words come in. `towards_key` leads further
+along the same way, so that a chain of thousands of merges is not walked link by link; where a link is cut, all of them
+are put back to the next link.
 """
 
 import json
@@ -86,7 +86,10 @@ def _surviving_identifier(tx: Reading, identifier: Identifier) -> Identifier:
 def merge(
     tx: Transaction, retired: Identifier, surviving: Identifier, *, trigger: str, payload_id: int | None
 ) -> Merged | None:
-    """`retired` is `surviving` from now on; None, with nothing done, where they are one identity. Identities are locked."""
+    """`retired` is `surviving` from now on; None, with nothing done, where they are one identity.
+
+    Identities are locked.
+    """
     if identifier_key(tx, retired) == identifier_key(tx, surviving):
         return None
     _keep_event(tx, retired, surviving, trigger=trigger, payload_id=payload_id)
@@ -247,7 +250,9 @@ def keys_of(tx: Reading, identifiers: Iterable[Identifier]) -> Iterator[str]:
 
 
 def keep_overruled(tx: Transaction, ecg_id: int, patient: Patient) -> None:
-    """The number that a version itself names, where its recording belongs to somebody else: it was heard of all the same."""
+    """The number that a version itself names, where its recording belongs to somebody else:
+    it was heard of all the same.
+    """
     if patient.identifiers:
         row = {"identity_key": identifier_key(tx, patient.identifiers[0]), "ecg_id": ecg_id}
         tx.connection.execute(insert(ecg_identity), row)

@@ -63,7 +63,10 @@ class Intake:
         least_free: int,
         committed: Callable[[], None],
     ) -> None:
-        """`free_bytes` of the disk: below `least_free` nothing new is taken in. `committed` is called after each commit."""
+        """`free_bytes` of the disk: below `least_free` nothing new is taken in.
+
+        `committed` is called after each commit.
+        """
         self._database = database
         self._free_bytes = free_bytes
         self._least_free = least_free
@@ -80,7 +83,8 @@ class Intake:
         priority: int = ROUTINE,
         trust: Trust = CAUTIOUS,
     ) -> Verdict:
-        """Keep one payload with its ECGs, score jobs, outcomes and merges; `trust`: what its source may decide by itself.
+        """Keep one payload with its ECGs, score jobs, outcomes and merges; `trust`:
+        what its source may decide by itself.
 
         Idempotent by the payload's SHA-256. Never TRY_LATER: where nothing could be kept it raises StoreUnavailable,
         also when the disk is nearly full. On SQLite, payloads that come while another is committed share one commit.

@@ -1,8 +1,9 @@
 """Score jobs: claimed in one statement, held by a lease, finished in one transaction with the scores they gave.
 
-A worker that dies leaves its lease to run out; then `Leases.reap` gives its jobs back. If one of them killed it, the others must not
-die with it a second and a third time: a job that was in the hands of a worker that died is `suspect` and from then on
-claimed alone. Attempts count when a job is claimed, so what kills every worker runs out of them like any other failure.
+A worker that dies leaves its lease to run out; then `Leases.reap` gives its jobs back. If one of them killed it, the
+others must not die with it a second and a third time: a job that was in the hands of a worker that died is `suspect`
+and from then on claimed alone. Attempts count when a job is claimed, so what kills every worker runs out of them like
+any other failure.
 """
 
 from collections.abc import Sequence
@@ -71,7 +72,10 @@ class Jobs:
             _fail(tx, job, retry, worker)
 
     def rescore(self, ecg_ids: Sequence[int], *, now: datetime, actor: str) -> int:
-        """Queue another scoring; what is waiting or running already is left alone. How many were queued. Raises NotFound."""
+        """Queue another scoring; what is waiting or running already is left alone.
+
+        How many were queued. Raises NotFound.
+        """
         with self._database.writing(now, actor) as tx:
             return sum(rescore(tx, _ecg_row(tx, ecg_id), tell=False) for ecg_id in sorted(set(ecg_ids)))
 

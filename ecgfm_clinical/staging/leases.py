@@ -32,7 +32,8 @@ class Leases:
         worker: str | None = None,
         longest_lease: timedelta = LONGEST_LEASE,
     ) -> int:
-        """Take back what dead workers hold: leases run out, or everything under the name of a `worker` that just started.
+        """Take back what dead workers hold: leases run out,
+        or everything under the name of a `worker` that just started.
 
         A lease that ends more than `longest_lease` from now was given before the clock was set back, and has run out.
         """

@@ -1,9 +1,9 @@
 """Result messages are made with the score, bytes and all.
 
-A message gets its control id (MSH-10) and its bytes in the transaction that records the score. Both stay, so every repeat
-is recognisable to the receiver. The one exception: a message of which it is certain that it never left (`in_doubt` = 0)
-is composed anew, under its number, in the transaction that merges its patient. What cannot be composed, because the ECG
-names no patient say, is a dead letter from the start, with its reason.
+A message gets its control id (MSH-10) and its bytes in the transaction that records the score. Both stay, so every
+repeat is recognisable to the receiver. The one exception: a message of which it is certain that it never left
+(`in_doubt` = 0) is composed anew, under its number, in the transaction that merges its patient. What cannot be
+composed, because the ECG names no patient say, is a dead letter from the start, with its reason.
 """
 
 import hashlib
@@ -302,7 +302,9 @@ def _taken_back_by(tx: Reading, row: Any) -> Any:
 
 
 def filed_as(tx: Reading, row: Any, ecg_row: Any) -> Patient:
-    """The patient in the message of this row; stores of the first schemas kept it only where it was not the ECG's own."""
+    """The patient in the message of this row; stores of the first schemas kept it only where it was not the ECG's
+    own.
+    """
     if row.addressed_to is None:
         return identity.surviving_patient(tx, recordings.own_patient(tx, ecg_row))
     return codec.patient_from(json.loads(seals.ADDRESS.open(tx.keyring, row)))
@@ -401,7 +403,9 @@ def bodies(tx: Reading, rows: Sequence[Any]) -> dict[int, bytes]:
 
 
 def compose_late(tx: Transaction, row: Any) -> bytes:
-    """Bytes for a message that has none: refused when it was made, or made by the first schema's program before its first send."""
+    """Bytes for a message that has none: refused when it was made,
+    or made by the first schema's program before its first send.
+    """
     tx.lock_identities(exclusive=False)
     body = _composed(tx, _draft_of(tx, row))
     if isinstance(body, PayloadError):

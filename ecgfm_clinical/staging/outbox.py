@@ -107,8 +107,8 @@ class Outbox:
     ) -> None:
         """The destination could not be reached: the same bytes again, once it can. Raises LeaseLost.
 
-        `undelivered`: certainly nothing reached the peer, so it was no attempt of this message. Equal errors in a row are
-        kept as one, and are in the audit as the destination's.
+        `undelivered`: certainly nothing reached the peer, so it was no attempt of this message. Equal errors in a row
+        are kept as one, and are in the audit as the destination's.
         """
         with self._database.writing(now, worker) as tx:
             values: dict[str, Any] = {"state": MessageState.WAITING.value, "due_at": now}

@@ -1,4 +1,6 @@
-"""What the store knows of measured outcomes: those that became labels, what was left out and why, and reading them anew."""
+"""What the store knows of measured outcomes: those that became labels, what was left out and why,
+and reading them anew.
+"""
 
 import json
 from collections.abc import Sequence

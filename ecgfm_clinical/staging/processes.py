@@ -40,7 +40,10 @@ class ProcessState:
     ailing: tuple[Ailing, ...]
 
     def is_silent(self, now: datetime) -> bool:
-        """Whether it should have been seen since. A time of sight ahead of the clock tells of a clock, not of silence."""
+        """Whether it should have been seen since.
+
+        A time of sight ahead of the clock tells of a clock, not of silence.
+        """
         return now - self.seen_at > SILENT_AFTER
 
 

@@ -116,7 +116,9 @@ class Questions:
             return {row.question: row.n for row in rows}
 
     def payloads_to_see_to(self) -> list[PayloadToSeeTo]:
-        """Unreadable payloads, and refused ones that speak of two patients, at which nobody has looked; oldest first."""
+        """Unreadable payloads, and refused ones that speak of two patients, at which nobody has looked;
+        oldest first.
+        """
         columns = (payload.c[name] for name in PayloadToSeeTo.__dataclass_fields__)
         query = (
             select(*columns, payload.c.findings)

@@ -194,7 +194,9 @@ def assign(tx: Transaction, row: Any, patient: Patient, *, moved: bool, reason: 
 
 
 def withdraw(tx: Transaction, recording_id: int, *, by: Withdrawn, reason: str) -> None:
-    """Nothing of the recording is told any more: until its sender sends it anew, or, where a person said so, for good."""
+    """Nothing of the recording is told any more: until its sender sends it anew, or, where a person said so,
+    for good.
+    """
     kind = "withdrawn" if by == "by-sender" else "rejected"
     _keep(tx, recording_id, _next_number(tx, recording_id), kind, moved=False, reason=reason)
 
@@ -266,7 +268,9 @@ def named_before(tx: Reading, row: Any, patient: Patient) -> bool:
 
 
 def keep_patient(tx: Transaction, row: Any) -> None:
-    """Every version is filed under the patient to whom the recording belongs by the newest word: `row` is the newest."""
+    """Every version is filed under the patient to whom the recording belongs by the newest word:
+    `row` is the newest.
+    """
     key = identity.patient_key(tx, patient_of(tx, row), row.source_key)
     others = (ecg.c.recording_id == row.recording_id, ecg.c.patient_key != key)
     tx.connection.execute(update(ecg).where(*others).values(patient_key=key))

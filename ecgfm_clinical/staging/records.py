@@ -228,7 +228,9 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceStatements:
-    """What one device in one software version states, counted: a jump of the unread ones means that its wording changed."""
+    """What one device in one software version states, counted:
+    a jump of the unread ones means that its wording changed.
+    """
 
     manufacturer: str
     model: str

@@ -1,7 +1,7 @@
 """Which models there are, which one is live, who made it so, and what one in the shadow answered.
 
-What is live is never a column that somebody overwrites: it is the newest of an append-only list of acts, so "what was live
-when" has one answer. A model in the shadow writes to tables that no sender reads.
+What is live is never a column that somebody overwrites: it is the newest of an append-only list of acts, so "what was
+live when" has one answer. A model in the shadow writes to tables that no sender reads.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -114,8 +114,8 @@ class Registry:
                 raise GateRefused(
                     f"model.bundle names {row.name} {row.version} ({row.model_id[:12]}), which never was live; "
                     f"{live.name} {live.version} ({live.model_id[:12]}) is, and only a promotion replaces it: set "
-                    f"model.bundle back, then `ecgfm-clinical model promote {row.path}`, after `ecgfm-clinical evaluate "
-                    f"HEAD --model {row.path}` for each of its heads"
+                    f"model.bundle back, then `ecgfm-clinical model promote {row.path}`, after `ecgfm-clinical "
+                    f"evaluate HEAD --model {row.path}` for each of its heads"
                 )
             _register(tx, row, "named by the settings")
             _act(tx, "installed", row.model_id, "named by the settings")

@@ -1,9 +1,9 @@
 """The tables of the staging store, the same on SQLite and PostgreSQL.
 
 How they hang together: one `payload` (bytes as received, unique by SHA-256) gave any number of `ecg` rows; each has one
-`signal`, one `score_job` and, once scored, `scoring` and `score` rows; each scoring leaves one `message` per destination.
-Bytes live in tables of their own (`payload_content`, `signal`, `message_body`), so retention can remove them without
-touching the bookkeeping, and so that no scan of the bookkeeping ever walks over a waveform.
+`signal`, one `score_job` and, once scored, `scoring` and `score` rows; each scoring leaves one `message` per
+destination. Bytes live in tables of their own (`payload_content`, `signal`, `message_body`), so retention can remove
+them without touching the bookkeeping, and so that no scan of the bookkeeping ever walks over a waveform.
 
 What must stay quick with years of history (claiming, reaping, backlog figures) reads partial indexes that hold only
 what is unfinished; totals come from `tally`, kept current inside the same transactions.

@@ -1,7 +1,7 @@
 """Why a PostgreSQL server does not serve us, in words: down, unknown host, no database, wrong password, no role, …
 
-The driver gives no SQLSTATE for a connection that did not come about, so its text is read. It names hosts, databases and
-roles, which come from our settings, and never a row; only these names are repeated.
+The driver gives no SQLSTATE for a connection that did not come about, so its text is read. It names hosts, databases
+and roles, which come from our settings, and never a row; only these names are repeated.
 """
 
 import re

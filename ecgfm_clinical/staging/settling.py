@@ -1,8 +1,9 @@
 """What a store needs once: an epoch for its filler numbers, and, from the first schemas, the keys of identities anew.
 
-In the first schemas a key distinguished `HOSP` from `hosp` and MR from PI, and aliases could run in a circle. Every key is
-computed again from the sealed identifiers, and the aliases are filed again from the events, in order: the newest word
-counts. It needs the key file, so it happens when a store is opened for the first time after `migrate`, in one transaction.
+In the first schemas a key distinguished `HOSP` from `hosp` and MR from PI, and aliases could run in a circle. Every key
+is computed again from the sealed identifiers, and the aliases are filed again from the events, in order: the newest
+word counts. It needs the key file, so it happens when a store is opened for the first time after `migrate`, in one
+transaction.
 """
 
 import json

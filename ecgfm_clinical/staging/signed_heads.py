@@ -1,10 +1,10 @@
 """Signed heads of the audit trail, kept in a file that whoever administers the database does not write.
 
 The trail's hash chain has no key: whoever can write the table can rewrite it with fresh hashes, or cut its end. So from
-time to time the newest entry of each strand is written into a file, signed with an Ed25519 key (RFC 8032) that is not in
-the store. Each line holds the strands that went on since the line before it, and that line's signature, so that no line
-can be taken out of the middle. An entry that a signed line names must stand in the trail with that hash, and all before
-it are fixed by the chain.
+time to time the newest entry of each strand is written into a file, signed with an Ed25519 key (RFC 8032) that is not
+in the store. Each line holds the strands that went on since the line before it, and that line's signature, so that no
+line can be taken out of the middle. An entry that a signed line names must stand in the trail with that hash, and all
+before it are fixed by the chain.
 """
 
 import base64
@@ -100,7 +100,10 @@ class Signer:
 
     @classmethod
     def create(cls, path: Path) -> "Signer":
-        """A new key in a file that its owner alone reads, and the public key beside it. Raises InputError: it exists."""
+        """A new key in a file that its owner alone reads, and the public key beside it.
+
+        Raises InputError: it exists.
+        """
         key = Ed25519PrivateKey.generate()
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

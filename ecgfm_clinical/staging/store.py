@@ -1,8 +1,8 @@
 """The staging store: one database, and a port to it for each subject.
 
-Every method of a port is one transaction. Safe to share between threads; several processes on several hosts may open the
-same store. Time comes as an argument. Every method raises StoreUnavailable where the database does not answer: nothing of
-the step has happened then.
+Every method of a port is one transaction. Safe to share between threads; several processes on several hosts may open
+the same store. Time comes as an argument. Every method raises StoreUnavailable where the database does not answer:
+nothing of the step has happened then.
 """
 
 import os

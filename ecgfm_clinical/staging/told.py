@@ -94,9 +94,9 @@ def owed(
 ) -> Owed:
     """What a receiver is owed for one scoring of the version `ecg_id`.
 
-    `same_subject`: the newest message told of another version that names the same patient, order and time. `taken_back`:
-    digest of what a person took back. `reinstated`: what was withdrawn may be told again. `again`: a person wants it told
-    whether it is news or not.
+    `same_subject`: the newest message told of another version that names the same patient, order and time.
+    `taken_back`: digest of what a person took back. `reinstated`: what was withdrawn may be told again. `again`: a
+    person wants it told whether it is news or not.
     """
     held = standing(messages)
     mine = [one for one in held if one.generation == generation]

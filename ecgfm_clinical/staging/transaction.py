@@ -60,7 +60,8 @@ class Transaction(Reading):
             self.counts[TallyKey(day, source, head, state)] += by
 
     def lock_identities(self, *, exclusive: bool) -> None:
-        """Until commit: a merge runs alone, everything that writes messages runs beside each other but not beside a merge.
+        """Until commit: a merge runs alone, everything that writes messages runs beside each other but not beside a
+        merge.
 
         SQLite has one writer at a time anyway.
         """

@@ -14,7 +14,9 @@ from ecgfm.network import EcgFm
 
 
 def assemble(config: EncoderConfig, specs: Sequence[HeadSpec], tensors: Mapping[str, Tensor], *, source: str) -> EcgFm:
-    """A network of this shape holding float32 copies of these tensors; raises `CheckpointError` where they do not fit."""
+    """A network of this shape holding float32 copies of these tensors;
+    raises `CheckpointError` where they do not fit.
+    """
     with _NoDraws():
         network = EcgFm(config, specs)
     wanted = network.state_dict()

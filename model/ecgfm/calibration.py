@@ -1,7 +1,7 @@
 """From logits to probabilities that can be believed, and from probabilities to an operating point chosen by a rule.
 
-Both are fitted on validation ECGs, never on the ones that judge. A calibration is applied per segment and the calibrated
-probabilities are aggregated, as the predictor does, so it is also fitted through that aggregation.
+Both are fitted on validation ECGs, never on the ones that judge. A calibration is applied per segment and the
+calibrated probabilities are aggregated, as the predictor does, so it is also fitted through that aggregation.
 """
 
 from collections.abc import Sequence
@@ -48,7 +48,8 @@ def fit_platt(labels: Floats, logits: Sequence[Floats], how: Aggregation) -> Pla
 def fit_isotonic(labels: Floats, logits: Sequence[Floats]) -> Isotonic:
     """The monotone step-free curve through pooled segments (Zadrozny and Elkan 2002), each ECG weighing one.
 
-    Needs more validation data than Platt scaling (hundreds of positives) to be trusted. Raises ValueError with one class.
+    Needs more validation data than Platt scaling (hundreds of positives) to be trusted. Raises ValueError with one
+    class.
     """
     from sklearn.isotonic import IsotonicRegression  # the extra `train`: a machine that only scores goes without
 

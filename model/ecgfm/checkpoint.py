@@ -53,7 +53,9 @@ class Bundle:
 
     @property
     def model_id(self) -> str:
-        """SHA-256 (hex) over the canonical manifest, weights digest included: changes with anything that changes a result."""
+        """SHA-256 (hex) over the canonical manifest, weights digest included:
+        changes with anything that changes a result.
+        """
         canonical = json.dumps(self.manifest(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -74,7 +76,10 @@ class Bundle:
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
-        """Read the manifest and check the weights against their digest; `demo` is the bundle that ships. Raises `BundleError`."""
+        """Read the manifest and check the weights against their digest; `demo` is the bundle that ships.
+
+        Raises `BundleError`.
+        """
         folder = bundle_folder(path)
         manifest = _read_manifest(folder / MANIFEST)
         try:

@@ -11,5 +11,7 @@ def demo_bundle() -> Path:
 
 
 def bundle_folder(path: str | Path) -> Path:
-    """The folder that `path` names: the text `demo` is the demo bundle, anything else a path (`Path("demo")` as well)."""
+    """The folder that `path` names: the text `demo` is the demo bundle,
+    anything else a path (`Path("demo")` as well).
+    """
     return demo_bundle() if path == DEMO else Path(path)

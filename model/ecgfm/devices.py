@@ -38,22 +38,24 @@ def choose_device(name: str) -> "torch.device":
 def training_device(asked: str, folder: Path | None = None) -> Kind:
     """`cpu` or `cuda` for the run in `folder`: the device asked for; under `auto` the one on which the run began.
 
-    A new run takes CUDA where present. Raises `RuntimeUnavailable` where the device is not on this machine: a run moves to
-    another one only when that is named, because it then ends elsewhere in the last digits.
+    A new run takes CUDA where present. Raises `RuntimeUnavailable` where the device is not on this machine: a run moves
+    to another one only when that is named, because it then ends elsewhere in the last digits.
     """
     began = None if folder is None else device_of(folder)
     if asked != "auto" or began is None:
         return "cuda" if choose_device(asked).type == "cuda" else "cpu"
     if began == "cuda" and not cuda_present():
         raise RuntimeUnavailable(
-            f"the run in {folder} began on a CUDA device and torch sees none here; start it where there is one, or name "
-            "device 'cpu' to go on without"
+            f"the run in {folder} began on a CUDA device and torch sees none here; start it where there is one, or "
+            "name device 'cpu' to go on without"
         )
     return began
 
 
 def device_of(folder: Path) -> Kind | None:
-    """Where the run in `folder` was last trained; None for a new one and one of a version that did not write it down."""
+    """Where the run in `folder` was last trained; None for a new one and one of a version that did not write it
+    down.
+    """
     path = folder / DEVICE
     if not path.exists():
         return None

@@ -202,7 +202,9 @@ class Encoder(nn.Module):
         return out
 
     def frame_padding(self, padding_mask: Tensor | None) -> Tensor | None:
-        """Sample padding (B, L) or (B, leads, L), True = padded -> frame padding (B, T); None where nothing is padded."""
+        """Sample padding (B, L) or (B, leads, L), True = padded -> frame padding (B, T);
+        None where nothing is padded.
+        """
         if padding_mask is None or not bool(padding_mask.any()):
             return None
         if padding_mask.ndim == 3:  # the same for all leads

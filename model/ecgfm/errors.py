@@ -6,7 +6,7 @@ EcgFmError
 │   └── UnknownArchitecture      sizes, attention heads or norm placement are missing or contradict the tensors
 ├── BundleError              a bundle folder is missing, damaged, altered or of a newer format
 ├── SignalError              a signal has the wrong shape, unit or rate
-├── DataError                training data cannot be used as named: folder empty, too many unreadable files, damaged shards
+├── DataError                training data cannot be used as named: folder empty, unreadable files, damaged shards
 │   └── RecordingError           one recording cannot be read; it is counted, listed and skipped up to a limit
 ├── RecipeError              a training recipe names what does not exist or contradicts itself: mend the TOML file
 ├── TrainingError            training cannot start or go on: another recipe, other data, a missing optional library

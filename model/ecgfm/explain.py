@@ -92,7 +92,9 @@ def attention(network: EcgFm, source: Tensor, *, layer: int) -> Tensor:
 
 
 def gradient_times_input(network: EcgFm, source: Tensor, column: int) -> Tensor:
-    """(S, 12, 2500) -> (S, 2500): |gradient of one logit × input|, summed over leads (Simonyan et al. 2013, Shrikumar 2016)."""
+    """(S, 12, 2500) -> (S, 2500): |gradient of one logit × input|,
+    summed over leads (Simonyan et al. 2013, Shrikumar 2016).
+    """
     source = source.clone().requires_grad_(True)
     with torch.enable_grad():
         (gradient,) = torch.autograd.grad(network(source)[:, column].sum(), source)

@@ -1,8 +1,8 @@
 """How well probabilities tell the labelled ECGs apart, and whether they can be believed, each with its uncertainty.
 
-Every function takes `labels` (n,) of 0 and 1 and `scores` or `probabilities` (n,), and where it makes sense `weights` (n,),
-so that a bootstrap replicate is nothing but another set of weights. Patients, not ECGs, are drawn: two ECGs of one
-patient are not two independent observations.
+Every function takes `labels` (n,) of 0 and 1 and `scores` or `probabilities` (n,), and where it makes sense `weights`
+(n,), so that a bootstrap replicate is nothing but another set of weights. Patients, not ECGs, are drawn: two ECGs of
+one patient are not two independent observations.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -100,7 +100,8 @@ def _ratio(part: float, whole: float) -> float:
 def auroc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> float:
     """Area under the receiver operating characteristic; ties count half; NaN with one class only.
 
-    scikit-learn's number at a tenth of its time: a judgement asks for it some ten thousand times, once a bootstrap replicate.
+    scikit-learn's number at a tenth of its time: a judgement asks for it some ten thousand times, once a bootstrap
+    replicate.
     """
     truth, values = np.asarray(labels, float), np.asarray(scores, float)
     weight = np.ones_like(truth) if weights is None else np.asarray(weights, float)
@@ -280,7 +281,8 @@ def brier(labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None
 def net_benefit(labels: ArrayLike, probabilities: ArrayLike, threshold: float) -> float:
     """True positives minus false positives at the exchange rate of `threshold`, per ECG.
 
-    Vickers and Elkin 2006, doi:10.1177/0272989X06295361. Treating nobody has 0; treating all is `net_benefit(labels, 1, t)`.
+    Vickers and Elkin 2006, doi:10.1177/0272989X06295361. Treating nobody has 0; treating all is
+    `net_benefit(labels, 1, t)`.
     """
     found = confusion(labels, np.broadcast_to(np.asarray(probabilities, float), np.shape(labels)), threshold)
     count = np.size(labels)

@@ -13,7 +13,8 @@ from ecgfm.signal import PREPROCESSING
 
 
 def pool(x: Tensor, padding: Tensor | None = None) -> Tensor:
-    """Frame embeddings (B, T, W) -> (B, W): per channel, the sum over time divided by the count of values that are not 0.
+    """Frame embeddings (B, T, W) -> (B, W): per channel,
+    the sum over time divided by the count of values that are not 0.
 
     Padded frames are zeroed first, so without padding this is the mean. A channel that is 0 everywhere gives NaN, as in
     the reference.

@@ -1,4 +1,7 @@
-"""How a threshold is to be chosen. Kept apart from the choosing, so that settings can hold rules without loading SciPy."""
+"""How a threshold is to be chosen.
+
+Kept apart from the choosing, so that settings can hold rules without loading SciPy.
+"""
 
 from dataclasses import dataclass
 from typing import Literal

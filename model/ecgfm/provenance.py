@@ -1,7 +1,7 @@
 """What a bundle records of where its weights come from: frozen values in the program, JSON at the disk alone.
 
-They stand in `bundle.json` under `provenance`, whose format is that of the manifest (`format_version`). Whoever trains heads adds to
-it what was learnt from whom; the network's own part is here.
+They stand in `bundle.json` under `provenance`, whose format is that of the manifest (`format_version`). Whoever trains
+heads adds to it what was learnt from whom; the network's own part is here.
 """
 
 from collections.abc import Mapping

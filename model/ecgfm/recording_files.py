@@ -2,13 +2,15 @@
 
 A folder is searched with all its sub-folders. What each kind of file must hold:
 
-    .hea    WFDB header with its signal files (PTB-XL, Chapman, the .mat signals of the PhysioNet challenges); leads by name,
-            amplitudes converted to mV from the unit that the header states
-    .mat    without a .hea beside it: `feats` + `curr_sample_rate` (fairseq-signals), or the `ECG` struct of CPSC 2018 (500 Hz)
+    .hea    WFDB header with its signal files (PTB-XL, Chapman, the .mat signals of the PhysioNet challenges);
+            leads by name, amplitudes converted to mV from the unit that the header states
+    .mat    without a .hea beside it: `feats` + `curr_sample_rate` (fairseq-signals), or the `ECG` struct of CPSC 2018
+            (500 Hz)
     .npz    `signal` (12, samples) or (recordings, 12, samples) in mV and `sampling_rate`; optionally `patient`
     .hdf5   one data set (recordings, samples, 12) or (recordings, 12, samples), as CODE-15's `tracings`; needs h5py
 
-For training, amplitudes only need to be proportional to mV: every lead is z-scored. Whoever needs millivolts asks the recording.
+For training, amplitudes only need to be proportional to mV: every lead is z-scored. Whoever needs millivolts asks the
+recording.
 """
 
 import csv
@@ -34,7 +36,9 @@ _HDF5 = (".h5", ".hdf5")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Recording:
-    """One recording as read: `signal` (12, samples), rows as in `signal.LEADS`, NaN where a lead or sample is missing."""
+    """One recording as read: `signal` (12, samples), rows as in `signal.LEADS`,
+    NaN where a lead or sample is missing.
+    """
 
     patient: str | None = field(repr=False)  #: opaque key; equal for recordings of one patient; None where nobody knows
     signal: NDArray[np.floating[Any]] = field(repr=False)
@@ -62,8 +66,8 @@ class Source(Protocol):
 class RecordingFolder:
     """A folder of recordings. Keys are paths relative to it, with `#row` for a file that holds several recordings.
 
-    `patients` says who each recording belongs to: `unknown`; `folder` (the name of the folder that holds the file, as in the
-    PTB database); or the path of a CSV file with columns `recording` (key without suffix) and `patient`.
+    `patients` says who each recording belongs to: `unknown`; `folder` (the name of the folder that holds the file, as
+    in the PTB database); or the path of a CSV file with columns `recording` (key without suffix) and `patient`.
     """
 
     root: Path
@@ -115,7 +119,10 @@ class RecordingFolder:
         return digest.hexdigest()
 
     def read(self, key: str) -> Recording:
-        """The key may lack its suffix, as tables of WFDB archives write it. Raises `RecordingError` with file and cause."""
+        """The key may lack its suffix, as tables of WFDB archives write it.
+
+        Raises `RecordingError` with file and cause.
+        """
         name, _, row = key.partition("#")
         path = self._file(name)
         reader = _READERS[".hdf5" if path.suffix.lower() in _HDF5 else path.suffix.lower()]
@@ -194,7 +201,8 @@ class Read:
     patient: str | None = field(default=None, repr=False)
 
 
-#: mV in one unit of a WFDB header (PhysioNet's header(5); mV where none is written, which wfdb fills in), lower-case, mu written u.
+#: mV in one unit of a WFDB header (PhysioNet's header(5); mV where none is written, which wfdb fills in), lower-case,
+#: mu written u.
 _MILLIVOLTS = {"v": 1000.0, "mv": 1.0, "uv": 0.001, "nv": 1e-6}
 
 
@@ -217,7 +225,9 @@ def _read_wfdb(source: RecordingFolder, path: Path, row: int | None) -> Read:
 
 
 def _units(header: Path, read: Sequence[str]) -> Sequence[str]:
-    """The unit of each signal. wfdb `read` them without the letters beyond ASCII: µV as V; then the header itself is asked."""
+    """The unit of each signal. wfdb `read` them without the letters beyond ASCII: µV as V;
+    then the header itself is asked.
+    """
     content = header.read_bytes()
     if content.isascii():
         return read

@@ -47,10 +47,11 @@ def segment_starts(samples: int, preprocessing: str = PREPROCESSING) -> tuple[in
     """Where the segments of a record of so many samples at 500 Hz begin. Raises SignalError: an unknown preprocessing.
 
     The reference cuts from sample 0 and drops the remainder. It also truncates the length, so that ten seconds at
-    333.33 Hz, at 500.05 Hz, or with a few hundredths of a second of fill cut off, are one segment and the second half of
-    the record is not looked at. `BY_CLOCK` departs from it there and nowhere else: a record at most `CLOCK_TOLERANCE`
-    short of another segment gets that segment, and all of them are spread evenly from the first sample to the last, so
-    that neighbours overlap by what is missing. Nothing is padded or stretched. Any other record gives the same bits.
+    333.33 Hz, at 500.05 Hz, or with a few hundredths of a second of fill cut off, are one segment and the second half
+    of the record is not looked at. `BY_CLOCK` departs from it there and nowhere else: a record at most
+    `CLOCK_TOLERANCE` short of another segment gets that segment, and all of them are spread evenly from the first
+    sample to the last, so that neighbours overlap by what is missing. Nothing is padded or stretched. Any other record
+    gives the same bits.
     """
     if preprocessing not in PREPARATIONS:
         raise SignalError(f"no preparation of signals is called {preprocessing!r}; there are {', '.join(PREPARATIONS)}")

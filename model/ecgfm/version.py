@@ -1,4 +1,6 @@
-"""Which code this is: the version of the package and the commit it was made of, as every bundle's provenance records them."""
+"""Which code this is: the version of the package and the commit it was made of,
+as every bundle's provenance records them.
+"""
 
 import subprocess
 from functools import cache
@@ -11,7 +13,9 @@ _PACKAGE = Path(__file__).parent
 
 @cache
 def version() -> str:
-    """The version as installed, such as `0.2.0` or `0.2.0.dev12+g1234567`; `unknown` where the code was never installed."""
+    """The version as installed, such as `0.2.0` or `0.2.0.dev12+g1234567`;
+    `unknown` where the code was never installed.
+    """
     try:
         return installed_version("ecgfm-clinical")
     except PackageNotFoundError:
@@ -20,10 +24,11 @@ def version() -> str:
 
 @cache
 def commit() -> str:
-    """The commit of the code that runs (40 hexadecimal digits, `-dirty` added where files differ from it), or `unknown`.
+    """The commit of the code that runs (40 hexadecimal digits, `-dirty` added where files differ from it),
+    or `unknown`.
 
-    A clone is asked when the program runs, since it may have moved on since it was installed; an installed package carries
-    what its build wrote down.
+    A clone is asked when the program runs, since it may have moved on since it was installed; an installed package
+    carries what its build wrote down.
     """
     return commit_of(_PACKAGE)
 

@@ -1,10 +1,12 @@
-"""One pretraining step against a straightforward one: same objective, same weights, same batch, alternating in one process.
+"""One pretraining step against a straightforward one:
+same objective, same weights, same batch, alternating in one process.
 
     python tests/benchmarks/bench_pretraining.py --pairs 8 --repeats 3
 
-The straightforward step is what a reader of the papers would write with torch alone: separate projections and torch's own attention,
-N + 1 targets copied for every masked frame, masks and negatives drawn in Python loops, a fresh optimiser loop over parameters. Peak
-memory is the resident set of a process that runs one kind only, after its first step. Nothing here is a test with a time limit.
+The straightforward step is what a reader of the papers would write with torch alone: separate projections and torch's
+own attention, N + 1 targets copied for every masked frame, masks and negatives drawn in Python loops, a fresh optimiser
+loop over parameters. Peak memory is the resident set of a process that runs one kind only, after its first step.
+Nothing here is a test with a time limit.
 """
 
 import argparse
@@ -248,7 +250,9 @@ def peak_megabytes(kind: str, pairs: int, folder: Path) -> float:
 
 
 def peak_resident_kilobytes() -> int:
-    """VmHWM of this process; getrusage would report the parent's peak where that is higher (Linux keeps it across exec)."""
+    """VmHWM of this process; getrusage would report the parent's peak where that is higher (Linux keeps it across
+    exec).
+    """
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
     if found is None:
         raise SystemExit("peak memory is read from /proc, which this system does not have")
@@ -307,7 +311,10 @@ def main() -> None:
 
 
 def compare(pairs: int, repeats: int, folder: Path, *, memory: bool) -> None:
-    """The whole comparison. Processor time is that of all threads; with one thread it does not depend on who else is at work."""
+    """The whole comparison.
+
+    Processor time is that of all threads; with one thread it does not depend on who else is at work.
+    """
     shards = shard_set(folder, max(4 * pairs, 64))
     kinds = ("straightforward", "fp32", "bf16")
     made = {kind: steps(kind, pairs, shards) for kind in kinds}
@@ -327,8 +334,9 @@ def compare(pairs: int, repeats: int, folder: Path, *, memory: bool) -> None:
     del made
     for kind in kinds:
         print(
-            f"{kind:16s} {statistics.median(seconds[kind]):7.2f} s a step of {pairs} pairs, ratio {_ratios(seconds, kind)}; "
-            f"processor time {statistics.median(processor[kind]):.2f} s, ratio {_ratios(processor, kind)}",
+            f"{kind:16s} {statistics.median(seconds[kind]):7.2f} s a step of {pairs} pairs, ratio "
+            f"{_ratios(seconds, kind)}; processor time {statistics.median(processor[kind]):.2f} s, ratio "
+            f"{_ratios(processor, kind)}",
             flush=True,
         )
     if memory:
@@ -337,13 +345,15 @@ def compare(pairs: int, repeats: int, folder: Path, *, memory: bool) -> None:
     pipeline = pipeline_pairs_per_second(pairs, shards)
     consumed = pairs / min(statistics.median(seconds[kind]) for kind in kinds)
     print(
-        f"data pipeline    {pipeline:7.0f} pairs/s in one process, {pipeline / consumed:.0f} times what the fastest step consumes"
+        f"data pipeline    {pipeline:7.0f} pairs/s in one process, {pipeline / consumed:.0f} times what the fastest "
+        "step consumes"
     )
     training = 3 * flops_per_segment(EncoderConfig())
     for name, peak in GPUS.items():
         rate = peak * REACHED / training / 2
         print(
-            f"computed, not measured: {name} at {REACHED:.0%} of {peak / 1e12:.0f} TFLOP/s bf16: {rate:.0f} ECGs of 10 s a second"
+            f"computed, not measured: {name} at {REACHED:.0%} of {peak / 1e12:.0f} TFLOP/s bf16: {rate:.0f} ECGs of 10 "
+            "s a second"
         )
 
 

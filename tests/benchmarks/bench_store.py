@@ -505,31 +505,31 @@ def fill_history(store: Store, rows: int) -> None:
     day = f"substr(cast({at} AS text), 1, 10)"
     statements = [
         (
-            "INSERT INTO payload (payload_id, sha256, size, transport, source, received_at, disposition, format, code, text,"
-            f" findings, private) SELECT n, {key} || {key}, 1, 'dicom', 'cart', {at}, 'staged', 'dicom', '', '', '[]', {blob}"
-            f" FROM ({numbers}) AS s"
+            "INSERT INTO payload (payload_id, sha256, size, transport, source, received_at, disposition, format, code, "
+            f"text, findings, private) SELECT n, {key} || {key}, 1, 'dicom', 'cart', {at}, 'staged', 'dicom', '', '', "
+            f"'[]', {blob} FROM ({numbers}) AS s"
         ),
         (
             "INSERT INTO ecg (ecg_id, payload_id, source_key, version, source, format, received_at, patient_key, state,"
-            f" priority, scoring_id, sampling_rate, samples, about, private) SELECT n, n, {key}, 1, 'cart', 'dicom', {at},"
-            f" {key}, 'scored', 10, n, 500, 5000, '{{}}', {blob} FROM ({numbers}) AS s"
+            f" priority, scoring_id, sampling_rate, samples, about, private) SELECT n, n, {key}, 1, 'cart', 'dicom', "
+            f"{at}, {key}, 'scored', 10, n, 500, 5000, '{{}}', {blob} FROM ({numbers}) AS s"
         ),
         (
-            "INSERT INTO score_job (job_id, ecg_id, state, priority, attempts, suspect, due_at, created_at, finished_at)"
-            f" SELECT n, n, 'done', 10, 1, {no}, {at}, {at}, {at} FROM ({numbers}) AS s"
+            "INSERT INTO score_job (job_id, ecg_id, state, priority, attempts, suspect, due_at, created_at, "
+            f"finished_at) SELECT n, n, 'done', 10, 1, {no}, {at}, {at}, {at} FROM ({numbers}) AS s"
         ),
         (
             "INSERT INTO scoring (scoring_id, ecg_id, model_id, model_name, model_version, preprocessing, runtime,"
-            f" input_digest, output_digest, scored_at, demo) SELECT n, n, 'm', 'm', '1', '1', 'r', '', {key}, {at}, {no}"
-            f" FROM ({numbers}) AS s"
+            f" input_digest, output_digest, scored_at, demo) SELECT n, n, 'm', 'm', '1', '1', 'r', '', {key}, {at}, "
+            f"{no} FROM ({numbers}) AS s"
         ),
         (
             "INSERT INTO score (scoring_id, position, head, label, probability, logit, reasons)"
             f" SELECT n, 0, 'reduced_lvef', 'yes', 0.1, 0.1, '[]' FROM ({numbers}) AS s"
         ),
         (
-            "INSERT INTO message (message_id, ecg_id, scoring_id, destination, result_version, control_id, kind, patient_key,"
-            " state, priority, attempts, in_doubt, due_at, created_at, acknowledged_at, ack_code)"
+            "INSERT INTO message (message_id, ecg_id, scoring_id, destination, result_version, control_id, kind, "
+            "patient_key, state, priority, attempts, in_doubt, due_at, created_at, acknowledged_at, ack_code)"
             f" SELECT n, n, n, 'ehr', 1, 'H' || n, 'F', {key}, 'acknowledged', 10, 1, 1, {at}, {at}, {at}, 'AA'"
             f" FROM ({numbers}) AS s"
         ),

@@ -2,28 +2,29 @@
 
 Decided before any of these hospitals was looked at (worked out on those of seeds 0 to 10):
 
-- Hospitals: seeds 21 to 25. A seed draws the patients, their ECGs and their outcomes (`demo.clinic.visits`), and the store's
-  secret, by which patients fall into training, validation and test. One ECG, one echo and one troponin a patient.
-- Training: `demo.learning.RECIPE` when the first `PATIENTS` have come, the same for all; nothing is chosen by hand, nothing
-  is repeated.
+- Hospitals: seeds 21 to 25. A seed draws the patients, their ECGs and their outcomes (`demo.clinic.visits`), and the
+  store's secret, by which patients fall into training, validation and test. One ECG, one echo and one troponin a
+  patient.
+- Training: `demo.learning.RECIPE` when the first `PATIENTS` have come, the same for all; nothing is chosen by hand,
+  nothing is repeated.
 - Held-out patients: the test patients of that retraining (15 %, by the product's own split), and the `LATER` who come
-  afterwards. The test patients alone are too few: on seeds 0 to 10 the AUROC to be expected for reduced_lvef, computed from
-  the rule's own probabilities, is 0.014 above the random encoder's (0.024 for a score that knows every alteration of an
-  ECG), and about 145 patients in each of five hospitals leave a standard error of 0.012. With those who come later it is
-  a quarter of that.
-- Statistic: the AUROC of the candidate minus that of each baseline (age and sex; a linear probe on an encoder of the same
-  sizes with random weights, both fitted on the candidate's own training patients) on the held-out patients of each
-  hospital; the mean of the five differences, with a 95 % interval over 2000 bootstrap samples that draw held-out patients
-  inside each hospital.
+  afterwards. The test patients alone are too few: on seeds 0 to 10 the AUROC to be expected for reduced_lvef, computed
+  from the rule's own probabilities, is 0.014 above the random encoder's (0.024 for a score that knows every alteration
+  of an ECG), and about 145 patients in each of five hospitals leave a standard error of 0.012. With those who come
+  later it is a quarter of that.
+- Statistic: the AUROC of the candidate minus that of each baseline (age and sex; a linear probe on an encoder of the
+  same sizes with random weights, both fitted on the candidate's own training patients) on the held-out patients of each
+  hospital; the mean of the five differences, with a 95 % interval over 2000 bootstrap samples that draw held-out
+  patients inside each hospital.
 - A head beats a baseline where that interval lies above 0.
-- The gate's verdict on each hospital is that of the retraining, on its own test patients; beside it stands what the same
-  rules say with all held-out patients.
+- The gate's verdict on each hospital is that of the retraining, on its own test patients; beside it stands what the
+  same rules say with all held-out patients.
 - Every hospital is reported, whatever came out.
 
-ECGs, echoes and troponins arrive as the DICOM objects and HL7 messages that the demo's systems send, by the product's own
-readers into its own store; only ports and scoring are left out. Everything is simulated and circular (`demo.clinic.NOTE`).
-`model/BENCHMARKS.md` tells what came out, and of the trials before this one (seeds 1 to 10). For another bundle or recipe
-name other hospitals with `--seed`: these have been looked at.
+ECGs, echoes and troponins arrive as the DICOM objects and HL7 messages that the demo's systems send, by the product's
+own readers into its own store; only ports and scoring are left out. Everything is simulated and circular
+(`demo.clinic.NOTE`). `model/BENCHMARKS.md` tells what came out, and of the trials before this one (seeds 1 to 10). For
+another bundle or recipe name other hospitals with `--seed`: these have been looked at.
 """
 
 import json
@@ -83,8 +84,9 @@ def main(
 
 
 def hospital(folder: Path, seed: int, *, patients: int, later: int, replicates: int = 1000) -> dict[str, Any]:
-    """One hospital from its first message to two judged heads: per head the gate's verdicts, and truth and scores of its
-    held-out patients. What an interrupted run left in `folder` is removed."""
+    """One hospital from its first message to two judged heads: per head the gate's verdicts, and truth and scores of
+    its held-out patients. What an interrupted run left in `folder` is removed.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     settings = Settings.model_validate({"folder": folder, "site": {"name": "DEMO"}, "model": {"bundle": "start"}})

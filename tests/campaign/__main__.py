@@ -63,8 +63,8 @@ def render(one: Campaign, verdict: Verdict, *, seconds: float) -> str:
 
 def _sentence(verdict: Verdict, seconds: float) -> str:
     return (
-        f"{seconds / 60:.0f} min. {verdict.acknowledged} ECGs acknowledged to their senders, {verdict.staged} in the store, "
-        f"{verdict.scored} scored; {verdict.messages} result messages, delivered {verdict.deliveries} times "
+        f"{seconds / 60:.0f} min. {verdict.acknowledged} ECGs acknowledged to their senders, {verdict.staged} in the "
+        f"store, {verdict.scored} scored; {verdict.messages} result messages, delivered {verdict.deliveries} times "
         f"({verdict.repeats} byte-identical repeats); {verdict.events} audit entries."
     )
 

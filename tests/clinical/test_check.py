@@ -25,8 +25,8 @@ def listening(site: Path, free_port: Callable[[], int]) -> Path:
     """Settings with two listeners on ports of their own."""
     dicom, hl7 = free_port(), free_port()
     site.write_text(
-        f'[model]\nbundle = "tiny"\n[[listeners.dicom]]\nhost = "127.0.0.1"\nport = {dicom}\nallowed_callers = ["CART"]\n'
-        f'[[listeners.hl7]]\nhost = "127.0.0.1"\nport = {hl7}\n',
+        f'[model]\nbundle = "tiny"\n[[listeners.dicom]]\nhost = "127.0.0.1"\nport = {dicom}\nallowed_callers = '
+        f'["CART"]\n[[listeners.hl7]]\nhost = "127.0.0.1"\nport = {hl7}\n',
         encoding="utf-8",
     )
     return site
@@ -135,8 +135,9 @@ def test_a_source_without_its_library_keeps_no_other_part_from_being_tried(
     for module in ("paramiko", "httpx", "onnxscript"):
         monkeypatch.setitem(sys.modules, module, None)
     site.write_text(
-        '[model]\nbundle = "tiny"\nruntime = "onnx"\n[[sources.sftp]]\nname = "s"\nhost = "h"\nuser = "u"\nknown_hosts = "k"\n'
-        '[[sources.dicomweb]]\nname = "w"\nurl = "http://127.0.0.1:1"\n[[sources.folder]]\nname = "f"\npath = "."\n',
+        '[model]\nbundle = "tiny"\nruntime = "onnx"\n[[sources.sftp]]\nname = "s"\nhost = "h"\nuser = "u"\nknown_hosts '
+        '= "k"\n[[sources.dicomweb]]\nname = "w"\nurl = "http://127.0.0.1:1"\n[[sources.folder]]\nname = "f"\npath = '
+        '"."\n',
         encoding="utf-8",
     )
     code, found = lines(run, site)

@@ -39,7 +39,8 @@ def test_check_says_part_by_part_what_is_wrong(run: Run, site: Path) -> None:
         port = taken.getsockname()[1]
         site.write_text(
             f'[model]\nbundle = "nowhere"\n[[listeners.dicom]]\nname = "d"\nhost = "127.0.0.1"\nport = {port}\n'
-            f'[[destinations.hl7]]\nname = "ehr"\nhost = "127.0.0.1"\nport = 1\n[[sources.folder]]\nname="f"\npath="none"'
+            '[[destinations.hl7]]\nname = "ehr"\nhost = "127.0.0.1"\nport = '
+            '1\n[[sources.folder]]\nname="f"\npath="none"'
         )
         code, out, _ = run("check", "--settings", site, "--json")
     lines = {line["part"]: line for line in json.loads(out)}

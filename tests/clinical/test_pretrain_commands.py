@@ -1,4 +1,6 @@
-"""`pretrain`, `model probe`, `model map` and `model from-checkpoint` on the command line: from a folder or the store to a bundle."""
+"""`pretrain`, `model probe`, `model map` and `model from-checkpoint` on the command line:
+from a folder or the store to a bundle.
+"""
 
 import csv
 import json

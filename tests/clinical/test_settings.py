@@ -1,4 +1,6 @@
-"""Settings are read once, refused with the file, the key and the reason, and never quote a value that may be a secret."""
+"""Settings are read once, refused with the file, the key and the reason,
+and never quote a value that may be a secret.
+"""
 
 from dataclasses import fields
 from pathlib import Path

@@ -3,8 +3,8 @@
     python -m tests.connectors.fuzz_coverage dicom -max_total_time=600
 
 What follows the target's name are libFuzzer's options and folders of a corpus to begin with and add to. An input that
-breaks a promise is written to the working folder. The promises, of any input: one of our error classes or an ECG, within
-2 s, without an infinite sample, and with memory for at most 20 times the input.
+breaks a promise is written to the working folder. The promises, of any input: one of our error classes or an ECG,
+within 2 s, without an infinite sample, and with memory for at most 20 times the input.
 """
 
 import os
@@ -111,7 +111,9 @@ def promised(target: Callable[[bytes], None]) -> Callable[[bytes], None]:
 
 
 def resident_at_rest(name: str) -> int:
-    """MB that a process for this target holds after its first input: what it needs differs several times between machines."""
+    """MB that a process for this target holds after its first input:
+    what it needs differs several times between machines.
+    """
     command = [sys.executable, __file__, name, "-runs=1", "-rss_limit_mb=0"]
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)

@@ -1,5 +1,5 @@
-"""A thousand clients at once, well-behaved, slow, silent and hostile: the well-behaved lose nothing, memory stays bounded
-and every descriptor is given back. Loopback only; each group calls from addresses of its own (127.0.0.0/8).
+"""A thousand clients at once, well-behaved, slow, silent and hostile: the well-behaved lose nothing, memory stays
+bounded and every descriptor is given back. Loopback only; each group calls from addresses of its own (127.0.0.0/8).
 
 A well-behaved sender does what MLLP asks of it: what was not acknowledged it sends again, on a new connection.
 """

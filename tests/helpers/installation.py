@@ -1,4 +1,6 @@
-"""A whole installation on loopback that a test drives by hand: bytes in, the EHR's mail out, an operator between them."""
+"""A whole installation on loopback that a test drives by hand:
+bytes in, the EHR's mail out, an operator between them.
+"""
 
 import io
 import json

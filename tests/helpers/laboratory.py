@@ -1,4 +1,6 @@
-"""Messages as laboratories, echo systems and document systems send them all day: invented people, every common shape."""
+"""Messages as laboratories, echo systems and document systems send them all day:
+invented people, every common shape.
+"""
 
 import random
 from collections.abc import Iterator

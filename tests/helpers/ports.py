@@ -5,8 +5,8 @@ import os
 import socket
 from contextlib import closing
 
-#: Below the range from which systems take the ports of outgoing connections (Linux 32768, others 49152): a connection of
-#: another test can't take a port between its choice and the start of its server.
+#: Below the range from which systems take the ports of outgoing connections (Linux 32768, others 49152): a connection
+#: of another test can't take a port between its choice and the start of its server.
 _FIRST, _LAST = 15000, 32000
 _offsets = itertools.count(os.getpid() * 61)
 

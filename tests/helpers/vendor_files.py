@@ -83,7 +83,9 @@ def _muse_lead(lead: str, row: _Counts) -> str:
 
 
 def write_mfer(ecg: Ecg, *, little_endian: bool = True, block: int = 500, kind: int = 0) -> bytes:
-    """MFER (ISO 22077): preamble, definitions, one attribute group a channel, one frame of sequences × channels × block."""
+    """MFER (ISO 22077): preamble, definitions, one attribute group a channel,
+    one frame of sequences × channels × block.
+    """
     order: Literal["little", "big"] = "little" if little_endian else "big"
     at, patient = ecg.acquired.at if ecg.acquired else None, ecg.patient
 
@@ -209,9 +211,10 @@ def write_philips(ecg: Ecg, *, version: str = "1.03", compressed: bool = True) -
         kind = "PhilipsECG"
         about = f"<resolution>{STEP * 1000:g}</resolution>"
         attributes = (
-            f'compression="{"XLI" if compressed else "Uncompressed"}" numberofleads="12" leadlabels="{" ".join(LEADS)}" '
-            f'durationperchannel="{duration}" samplespersecond="{ecg.sampling_rate:g}" resolution="{STEP * 1000:g}" '
-            'bitspersample="16" signaloffset="0" hipass="0.05" lowpass="150" notchfiltered="False"'
+            f'compression="{"XLI" if compressed else "Uncompressed"}" numberofleads="12" '
+            f'leadlabels="{" ".join(LEADS)}" durationperchannel="{duration}" samplespersecond="{ecg.sampling_rate:g}" '
+            f'resolution="{STEP * 1000:g}" bitspersample="16" signaloffset="0" hipass="0.05" lowpass="150" '
+            'notchfiltered="False"'
         )
     at = ecg.acquired.at if ecg.acquired else None
     taken = f' date="{at:%Y-%m-%d}" time="{at:%H:%M:%S}"' if at else ""

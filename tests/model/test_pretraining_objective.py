@@ -65,7 +65,8 @@ def _assert_losses(losses: Losses, case: str) -> None:
     }.items():
         value = float(getattr(losses, name).detach())
         assert value == pytest.approx(float(RECORDED[f"{case}.{recorded}"]), rel=ROUNDING), name
-    # (entries - perplexity) / entries loses digits where the perplexity is near the number of entries: the same absolute error.
+    # (entries - perplexity) / entries loses digits where the perplexity is near the number of entries: the same
+    # absolute error.
     perplexity, entries = float(RECORDED[f"{case}.prob_perplexity"]), int(RECORDED[f"{case}.num_vars"])
     diversity = float(RECORDED[f"{case}.loss_diversity_weighted"])
     assert float(losses.diversity) == pytest.approx(diversity, rel=ROUNDING * entries / (entries - perplexity))

@@ -1,4 +1,6 @@
-"""A pretraining run gives the same losses on one process or two, stopped or not, and refuses to go on with something else."""
+"""A pretraining run gives the same losses on one process or two, stopped or not,
+and refuses to go on with something else.
+"""
 
 import csv
 import dataclasses

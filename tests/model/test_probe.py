@@ -1,4 +1,6 @@
-"""The linear probe finds what an embedding knows, never judges a patient by his own recordings, and gives honest intervals."""
+"""The linear probe finds what an embedding knows, never judges a patient by his own recordings,
+and gives honest intervals.
+"""
 
 import sys
 from pathlib import Path

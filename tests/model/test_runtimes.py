@@ -1,4 +1,6 @@
-"""Every runtime gives torch's probabilities within its limit, the same bits in any company, and is refused otherwise."""
+"""Every runtime gives torch's probabilities within its limit, the same bits in any company,
+and is refused otherwise.
+"""
 
 import json
 import os
@@ -38,7 +40,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def calm(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A model of which reduced precision can keep a probability within its limit: random heads, a quarter as steep.
 
-    A logit's rounding error follows the size of the head's weights; random ones are several times those of a trained head.
+    A logit's rounding error follows the size of the head's weights; random ones are several times those of a trained
+    head.
     """
     network = tiny_network()
     with torch.no_grad():

@@ -1,7 +1,8 @@
-"""Nothing that a full run writes names a patient: logs, standard output, error texts, the audit trail, process titles, the database.
+"""Nothing that a full run writes names a patient: logs, standard output, error texts, the audit trail, process titles,
+the database.
 
-Every name, number and free text here is a canary, also where it does not belong: in versions, charsets, types, file names
-and in what the receiver answers. The store is encrypted, so its file is searched, too.
+Every name, number and free text here is a canary, also where it does not belong: in versions, charsets, types, file
+names and in what the receiver answers. The store is encrypted, so its file is searched, too.
 """
 
 import io
@@ -86,7 +87,10 @@ def messages() -> Iterator[bytes]:
     yield good.replace(b"^Base64^", b"^CANARY64^")
     yield good[: len(good) // 2]
     yield b"CANARYBIRD is no message"
-    yield b"MSH|^~\\&|A|B|C|D|20310101||ADT^A40|M40|P|2.5\rPID|1||CANARY4711^^^TESTHOSP||CANARYBIRD\rMRG|CANARY4712^^^TESTHOSP\r"
+    yield (
+        b"MSH|^~\\&|A|B|C|D|20310101||ADT^A40|M40|P|2.5\r"
+        b"PID|1||CANARY4711^^^TESTHOSP||CANARYBIRD\rMRG|CANARY4712^^^TESTHOSP\r"
+    )
     yield b"MSH|^~\\&|A|B|C|D|20310101||ADT^A40|M41|P|2.5\rPID|1||CANARY4711\rMRG|CANARY\r"
 
 

@@ -1,7 +1,8 @@
-"""What breaks around a running installation: processes, databases, disks, models, clocks, connections, and doubles of everyone.
+"""What breaks around a running installation: processes, databases, disks, models, clocks, connections,
+and doubles of everyone.
 
-Each test breaks one thing in the middle of a service that works, looks at what senders are told meanwhile, mends it, and
-finds everything delivered once.
+Each test breaks one thing in the middle of a service that works, looks at what senders are told meanwhile, mends it,
+and finds everything delivered once.
 """
 
 import logging

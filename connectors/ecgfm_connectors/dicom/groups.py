@@ -91,7 +91,9 @@ def _together(candidates: list[Group], best: Group) -> list[Group]:
 
 
 def _starts_with(group: Group, best: Group, start: float) -> bool:
-    """Whether a group has the best one's rate and length and starts no further from it than a skew that is put right."""
+    """Whether a group has the best one's rate and length and starts no further from it than a skew that is put
+    right.
+    """
     if (group.sampling_rate, group.samples) != (best.sampling_rate, best.samples) or group.offset is None:
         return False
     return abs(group.offset - start) * best.sampling_rate / 1000 <= MOST_CORRECTED

@@ -40,7 +40,8 @@ _STATUS_CODES = {
 #: Finding code -> its sentence; the leads concerned fill the gap.
 _NOTED = {code: f"{{}}: Channel Status is {status}" for status, code in _STATUS_CODES.items()} | {
     "padding-masked": "{}: padding, taken as no sample",
-    "padding-ambiguous": "{}: the padding value is also an ordinary amplitude; only long runs of it are taken as padding",
+    "padding-ambiguous": "{}: the padding value is also an ordinary amplitude; only long runs of it are taken as "
+    "padding",
     "padding-undeclared": "{}: the lowest number stands for missing samples without being declared as padding",
 }
 
@@ -116,8 +117,8 @@ def _decode(group: Group) -> tuple[list[Channel], list[Finding]]:
 
 
 def _raw_samples(group: Group) -> NDArray[np.signedinteger]:
-    """(samples, channels) as stored. Raises Refused or Unreadable where the declared layout does not fit the bytes, or is
-    longer than any resting ECG.
+    """(samples, channels) as stored. Raises Refused or Unreadable where the declared layout does not fit the bytes,
+    or is longer than any resting ECG.
     """
     interpretation = group.item.text("WaveformSampleInterpretation").upper()
     bits = int(group.item.number("WaveformBitsAllocated") or 0)

@@ -105,8 +105,8 @@ class _Table:
 
 
 def _recorded_table(series: Element) -> _Table:
-    """The sequence sets of one series as one table. Sets that start further apart than a skew that can be put right are no
-    simultaneous recording.
+    """The sequence sets of one series as one table.
+    Sets that start further apart than a skew that can be put right are no simultaneous recording.
     """
     tables = [_table(element) for element in series.iterfind("component/sequenceSet")]
     tables = [table for table in tables if table.channels]

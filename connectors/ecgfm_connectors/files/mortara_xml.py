@@ -1,9 +1,9 @@
-"""Read the XML of Mortara (Welch Allyn, Hillrom) ELI electrocardiographs and ELI Link: the root `ECG` with one `CHANNEL`
-for each lead.
+"""Read the XML of Mortara (Welch Allyn, Hillrom) ELI electrocardiographs and ELI Link:
+the root `ECG` with one `CHANNEL` for each lead.
 
-No specification is public; three independent open readers agree on the layout. Samples are 16-bit signed, little-endian,
-in base64; a channel's value in mV is the sample divided by UNITS_PER_MV. What another export might mean otherwise (an
-OFFSET other than 0, other encodings) is refused.
+No specification is public; three independent open readers agree on the layout. Samples are 16-bit signed,
+little-endian, in base64; a channel's value in mV is the sample divided by UNITS_PER_MV. What another export might mean
+otherwise (an OFFSET other than 0, other encodings) is refused.
 """
 
 import base64

@@ -234,8 +234,8 @@ def _statements(root: Element) -> tuple[str, ...]:
 
 
 def _pacing(root: Element) -> tuple[Statement, ...]:
-    """What the analysis (DXL) marks as paced: the mode, pulses, or beats that follow them. The typed `pacestatus` of the
-    patient is no finding on this ECG and stays a measurement.
+    """What the analysis (DXL) marks as paced: the mode, pulses, or beats that follow them. The typed `pacestatus` of
+    the patient is no finding on this ECG and stays a measurement.
     """
     told = {name for name in ("pacemodes", "pacepulses") for place in root.iter(name) if text(place) not in ("", "0")}
     beats = {

@@ -1,9 +1,9 @@
 """An SFTP server's folder into which another system drops ECG files; picked up as from a local folder, once and whole.
 
 Needs the package `paramiko` (extra `sftp`). The server must be known: its host key stands in a `known_hosts` file,
-because an unknown server would receive the site's credentials. On the server a file is renamed into `.taking/` before it
-is read, so that what its sender puts under the same name meanwhile is another file; from there a staged file goes into
-`processed/`, a refused file into `failed/`.
+because an unknown server would receive the site's credentials. On the server a file is renamed into `.taking/` before
+it is read, so that what its sender puts under the same name meanwhile is another file; from there a staged file goes
+into `processed/`, a refused file into `failed/`.
 """
 
 import posixpath

@@ -98,8 +98,8 @@ def _channels(header: Header, members: dict[str, bytes], findings: list[Finding]
 
 
 def _raw_samples(data: bytes, signals: list[SignalLine], samples: int | None) -> list[NDArray[np.int32]]:
-    """The samples of each signal of this file as stored, (frames × samples in a frame,). Raises Unreadable where the file
-    is shorter than the header says.
+    """The samples of each signal of this file as stored, (frames × samples in a frame,).
+    Raises Unreadable where the file is shorter than the header says.
     """
     if len({(signal.format, signal.byte_offset) for signal in signals}) != 1:
         raise Refused("wfdb-format", "signals of one file in different formats")

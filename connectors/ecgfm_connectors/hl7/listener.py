@@ -4,10 +4,10 @@ One thread accepts, and each connection has a thread of its own, which waits for
 a slow store never stops the port, and a message costs no hop between threads. Messages of one connection are handled
 one after another, in their order, and each is acknowledged only after the handler's verdict, that is after the commit.
 
-Whoever connects and says nothing keeps nobody out: one address may have a share of the places only, and where places are
-wanted, the connection that has been silent longest without ever having sent a message gives way. A message has a time in
-all, not only between two of its bytes; what is half received is bounded over all connections, and the message that began
-first gives way.
+Whoever connects and says nothing keeps nobody out: one address may have a share of the places only, and where places
+are wanted, the connection that has been silent longest without ever having sent a message gives way. A message has a
+time in all, not only between two of its bytes; what is half received is bounded over all connections, and the message
+that began first gives way.
 """
 
 import secrets
@@ -257,7 +257,10 @@ class MllpListener:
                 caller.began = self._monotonic()
 
     def _patience(self, caller: _Caller) -> float:
-        """Seconds to wait for the next byte. Raises TimeoutError where the message, or the pause, has lasted too long."""
+        """Seconds to wait for the next byte.
+
+        Raises TimeoutError where the message, or the pause, has lasted too long.
+        """
         if caller.began is None:
             left = caller.since + self._idle_timeout - self._monotonic()
         else:

@@ -270,7 +270,9 @@ def _refuse_unwritable(result: Result, codec: str) -> None:
 
 
 def _printed(observation: Observation, decimals: int) -> tuple[str, str]:
-    """Probability and limit as text, rounded, but never so that the two say something else than the flag beside them."""
+    """Probability and limit as text, rounded, but never so that the two say something else than the flag beside
+    them.
+    """
     probability, limit = observation.probability, observation.threshold
     assert probability is not None
     if limit is None or observation.positive is None or not observation.abnormal:

@@ -1,8 +1,8 @@
 """Codes that name a measured ejection fraction or a measured troponin: read as ground truth, never sent.
 
-An ECG-based probability charted under one of these would look like an echo or laboratory value and fire rules. LOINC and
-DCM codes of echo are those of DICOM PS3.16: TID 5200 with CID 12200, 12202 and 12300 (echo), CID 3467 (angiography),
-CID 3833 (CT, MR).
+An ECG-based probability charted under one of these would look like an echo or laboratory value and fire rules. LOINC
+and DCM codes of echo are those of DICOM PS3.16: TID 5200 with CID 12200, 12202 and 12300 (echo), CID 3467
+(angiography), CID 3833 (CT, MR).
 """
 
 from typing import Literal

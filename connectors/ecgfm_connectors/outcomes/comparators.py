@@ -32,13 +32,13 @@ SIGNS: tuple[tuple[str, Comparator], ...] = (
 )
 
 _WORDS: dict[Comparator, str] = {
-    "<": """less than|lower than|below|under|smaller than|kleiner|kleiner als|weniger als|unter|unterhalb von|inferieur a
-        inferieure a|inf a|inf|moins de|au dessous de|en dessous de|menor de|menor que|menor del|menor a|inferior a
-        inferior al|inferior al de|menos de|menos del|por debajo de|por debajo del|inferiore a|inferiore al|minore di
-        minore del|meno di|meno del|sotto il|sotto al|al di sotto del|kleiner dan|minder dan|lager dan|onder|onder de
-        abaixo de|mindre an|lagre an|lessthan""",
-    "<=": """less than or equal to|at most|no more than|not more than|not greater than|not above|hochstens|maximal|au plus
-        como maximo|al massimo|hoogstens|no maximo|hogst|kleiner gleich""",
+    "<": """less than|lower than|below|under|smaller than|kleiner|kleiner als|weniger als|unter|unterhalb von
+        inferieur a|inferieure a|inf a|inf|moins de|au dessous de|en dessous de|menor de|menor que|menor del|menor a
+        inferior a|inferior al|inferior al de|menos de|menos del|por debajo de|por debajo del|inferiore a|inferiore al
+        minore di|minore del|meno di|meno del|sotto il|sotto al|al di sotto del|kleiner dan|minder dan|lager dan|onder
+        onder de|abaixo de|mindre an|lagre an|lessthan""",
+    "<=": """less than or equal to|at most|no more than|not more than|not greater than|not above|hochstens|maximal
+        au plus|como maximo|al massimo|hoogstens|no maximo|hogst|kleiner gleich""",
     ">": """greater than|more than|above|over|higher than|exceeds|exceeding|grosser|grosser als|groser|groser als
         groesser|groesser als|uber|ueber|mehr als|oberhalb von|superieur a|superieure a|sup a|sup|plus de|au dessus de
         mayor de|mayor que|mayor del|mayor a|superior a|superior al|mas de|mas del|por encima de|por encima del

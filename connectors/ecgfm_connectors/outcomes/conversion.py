@@ -32,7 +32,9 @@ class Unfit:
 
 
 def one_unit(field: Unit | None, field_text: str, stated: Unit | None) -> Unit | Unfit | None:
-    """The unit of OBX-6 and the one in the text as one; two that say different things about one number are a contradiction."""
+    """The unit of OBX-6 and the one in the text as one;
+    two that say different things about one number are a contradiction.
+    """
     if field_text and field is None:
         return Unfit(reason="unit-unknown", text="OBX-6 is no unit that we know")
     if field is None or stated is None:

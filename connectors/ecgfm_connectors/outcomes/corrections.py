@@ -1,4 +1,6 @@
-"""Reads a corrected result that names the earlier one beside it: `CORRECTED RESULT: 25 PREVIOUSLY 250`, `25 (prev 250)`."""
+"""Reads a corrected result that names the earlier one beside it:
+`CORRECTED RESULT: 25 PREVIOUSLY 250`, `25 (prev 250)`.
+"""
 
 from ecgfm_connectors.outcomes import quantity
 from ecgfm_connectors.outcomes.folding import fold

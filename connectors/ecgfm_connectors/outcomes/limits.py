@@ -1,4 +1,6 @@
-"""Reads the upper reference limit, the 99th percentile of a troponin, from OBX-7: for the patient's sex, in its own unit."""
+"""Reads the upper reference limit, the 99th percentile of a troponin, from OBX-7:
+for the patient's sex, in its own unit.
+"""
 
 from dataclasses import dataclass
 from decimal import Decimal

@@ -28,34 +28,37 @@ _MEASURED = phrases(
 )
 _OTHERS = phrases(
     {
-        "other-chamber": """rv|rvef|right|rechts*|rechter*|hoger*|vd|droit*|derech*|destr*|direit*|fevd|la|laef|left atrial
-            left atrium|ra|raef|atri*|vorhof*|oreillette*|auricul*|boezem*|og|ai|ae|svef|single ventricle|systemic
-            univentricular|fontan|hk""",
+        "other-chamber": """rv|rvef|right|rechts*|rechter*|hoger*|vd|droit*|derech*|destr*|direit*|fevd|la|laef
+            left atrial|left atrium|ra|raef|atri*|vorhof*|oreillette*|auricul*|boezem*|og|ai|ae|svef|single ventricle
+            systemic|univentricular|fontan|hk""",
         "other-patient": "fetal|fetus|foetal|fotal*|fetale|fatale|donor",
         "other-organ": "gallbladder|gb|gbef|hida|cck|biliary|hepatobiliary|cholescinti*|gastric|vesic*|gallenblase*",
         "other-analyte": """skelet*|squelett*|antibod*|antikorper*|anticorps|anticuerpo*|anticorp*|antistof*|antikropp*
-            anti|ab|qc|control|calibrator|blank|standard|macrotroponin*|macro|tropomyosin*|ige|recovery|gene|genetic*|isoform*|fast|slow""",
+            anti|ab|qc|control|calibrator|blank|standard|macrotroponin*|macro|tropomyosin*|ige|recovery|gene|genetic*
+            isoform*|fast|slow""",
         "change": """change*|delta*|difference*|diff|differenz*|differenza|diferencia|diferenca|verschil*|forandring*
             anderung*|veranderung*|variation|variacao|variacion|variazione|cambio|ratio|rapport|quotient|verhaltnis
             percent change|relative|trend|recovery|slope|rate|velocity""",
         "score": "sd|z|zscore|z score|score|scores|percentile*|perzentil*|points|grade|class|category|risk|risiko",
-        "prior": """prior|prev|previous*|last|ago|months|month|preop|pre op|postop|discharge|admission|verlauf|baseline|nadir|historical|history|former|outside|vorbefund*|vorwert*|voruntersuchung*
-            anterieur*|precedent*|previa|previo|anterior*|previas|vorig*|tidigare|foregaende|eerder*|ancien*|initial""",
-        "stress": """stress|poststress|post|peak|exercise|dobutamin*|belastung*|effort|esfuerzo|sforzo|inspanning*|esforco
-            estres|estresse|belastning*""",
+        "prior": """prior|prev|previous*|last|ago|months|month|preop|pre op|postop|discharge|admission|verlauf|baseline
+            nadir|historical|history|former|outside|vorbefund*|vorwert*|voruntersuchung*|anterieur*|precedent*|previa
+            previo|anterior*|previas|vorig*|tidigare|foregaende|eerder*|ancien*|initial""",
+        "stress": """stress|poststress|post|peak|exercise|dobutamin*|belastung*|effort|esfuerzo|sforzo|inspanning*
+            esforco|estres|estresse|belastning*""",
         "limit": """percentil|99th|99|limit*|lod|loq|lob|url|uln|cutoff|cut off|threshold|reference|ref|range|grenzwert*
             referenz*|afkap*|seuil|umbral|soglia|limiar|gransvarde*|schwelle*""",
         "goal": "goal|target|ziel*|objetivo|objectif|streefwaarde",
-        "date-or-time": """date|datum|time|hours|hour|hrs|days|since|onset|turnaround|tat|year|heure*|horas|ore|stunden|uren
-            timmar|collected|drawn|uhrzeit|tid|duration|ejection time|interval""",
+        "date-or-time": """date|datum|time|hours|hour|hrs|days|since|onset|turnaround|tat|year|heure*|horas|ore|stunden
+            uren|timmar|collected|drawn|uhrzeit|tid|duration|ejection time|interval""",
         "method": "qualitativ*|method|methode|metodo|technique|quality|source|performed|modality|device",
-        "interpretation": """interp*|critical|called|notified|comment*|kommentar*|commento|comentario*|note|nota|notes|opmerking*|observac*
-            osserv*|message|text|bemerkung*|panel|conclusion|bewertung|beurteilung""",
+        "interpretation": """interp*|critical|called|notified|comment*|kommentar*|commento|comentario*|note|nota|notes
+            opmerking*|observac*|osserv*|message|text|bemerkung*|panel|conclusion|bewertung|beurteilung""",
         "prediction": "probability|predicted|prediction|model|algorithm|ecg|ekg|wahrscheinlichkeit|suspected",
-        "question": "low|high|abnormal|flag|documented|less|greater|yes|question|indicator|known|below|above|over|under|if",
+        "question": """low|high|abnormal|flag|documented|less|greater|yes|question|indicator|known|below|above|over
+            under|if""",
         "regional": "regional|segment*|wall|slice|septal|lateral|apical",
-        "derived": """max|maximum|maximal|min|minimum|highest|lowest|mean|average|median|mittelwert|moyenne|media|gemiddeld*
-            medelvarde|hochste*|niedrigste*""",
+        "derived": """max|maximum|maximal|min|minimum|highest|lowest|mean|average|median|mittelwert|moyenne|media
+            gemiddeld*|medelvarde|hochste*|niedrigste*""",
         "volume": "volume|stroke|output|mass|index|effective",
     }
 )  # fmt: skip
@@ -65,10 +68,10 @@ _LEFT = phrases(
 _EXPLICIT = frozenset(("lvef", "fevg", "fevi", "feve", "fevs", "lvefbp"))
 _CARDIAC = phrases(
     {
-        "cardiac": """echo*|tte|tee|toe|ett|ete|eto|ukg|eko*|eco|eco*|ecg gated|cardiac mr|cardiac mri|cardiac ct|cmr|mri heart
-            heart|cardiac|cardiaque|cardiaca|cardiaco|kardio*|cardio*|herz*|hart*|hjart*|coeur|cuore|muga|spect|gated
-            myocard*|myokard*|ventriculogra*|ventrikulogra*|radionuclide|cath|angiocardio*|mugascan|cathlab|irm|rmc
-            ecocardio*|perfusion|rnv|tvr|doppler"""
+        "cardiac": """echo*|tte|tee|toe|ett|ete|eto|ukg|eko*|eco|eco*|ecg gated|cardiac mr|cardiac mri|cardiac ct|cmr
+            mri heart|heart|cardiac|cardiaque|cardiaca|cardiaco|kardio*|cardio*|herz*|hart*|hjart*|coeur|cuore|muga
+            spect|gated|myocard*|myokard*|ventriculogra*|ventrikulogra*|radionuclide|cath|angiocardio*|mugascan|cathlab
+            irm|rmc|ecocardio*|perfusion|rnv|tvr|doppler"""
     }
 )
 _NOT_CARDIAC = phrases(
@@ -81,9 +84,9 @@ _NOT_CARDIAC = phrases(
 _CARDIAC_CODES = ("93303", "93304", "93306", "93307", "93308", "93312", "34552-0", "59281-6", "42148-7", "59462-2")
 _SENSITIVE = phrases(
     {
-        "hs": """hs|hsctni|hsctnt|hstni|hstnt|high sens*|high sensitivity|high sensitive|high sens|highsens*|hochsens*|ultra
-            ultrasens*|us|hypersens*|alta sensib*|alta sensibilita|alta sensibilidade|alta sensibilidad|as|hogkans*|gen
-            hogsens*|hoogsens*|tnths|tnihs|tnih"""
+        "hs": """hs|hsctni|hsctnt|hstni|hstnt|high sens*|high sensitivity|high sensitive|high sens|highsens*|hochsens*
+            ultra|ultrasens*|us|hypersens*|alta sensib*|alta sensibilita|alta sensibilidade|alta sensibilidad|as
+            hogkans*|gen|hogsens*|hoogsens*|tnths|tnihs|tnih"""
     }
 )
 _POINT_OF_CARE = phrases(

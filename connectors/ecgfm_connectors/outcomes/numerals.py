@@ -1,7 +1,7 @@
 """Scans one number as people write it: signs, thousands, decimals, exponents. One pass, from left to right.
 
-A number is taken whole or not at all. `1 234`, `1'234`, `1.234,5` and `1,234,567` are numbers; `1.234` and `1,234` may be
-either a decimal or a thousand and say so; `1.3.2026`, `0815` and `12.34.5` are none.
+A number is taken whole or not at all. `1 234`, `1'234`, `1.234,5` and `1,234,567` are numbers; `1.234` and `1,234` may
+be either a decimal or a thousand and say so; `1.3.2026`, `0815` and `12.34.5` are none.
 """
 
 from dataclasses import dataclass

@@ -1,9 +1,11 @@
-"""The grammar of quantities: a text is one number or range with its comparator and unit, to its last character, or none.
+"""The grammar of quantities: a text is one number or range with its comparator and unit, to its last character,
+or none.
 
     quantity  = [flag] [comparator] number ["%"] [("-" | "to") number] [unit] [flag]
     flag      = "H" | "HH" | "L" | "LL" | "*" | "(H)" …        (an abnormal flag, HL7 table 0078)
 
-What the grammar does not know makes the text no quantity: a time, a date, a ratio, an arrow, a second number, a comment.
+What the grammar does not know makes the text no quantity: a time, a date, a ratio, an arrow, a second number, a
+comment.
 """
 
 from dataclasses import dataclass, replace

@@ -58,12 +58,11 @@ _PERCENT = frozenset(
 _ONE = frozenset(("1", "{fraction}", "fraction", "ratio"))
 #: What other quantities are measured in: known to be a unit, and known not to be ours.
 _OTHER = frozenset(
-    """ml|l|dl|ul|cc|cm3|mm|cm|m|cm2|cm^2|m2|mm2|ml/m2|ml/m^2|g/m2|g|mg|ng|kg|mmhg|mm hg|mm[hg]|kpa|m/s|cm/s|mm/s|ms|msec
-s|sec|min|h|hr|hrs|hour|hours|d|day|days|wk|mo|a|y|yr|years|bpm|/min|l/min|l/min/m2|u/l|iu/l|u/ml|iu/ml|ku/l|miu/l|mmol/l
-umol/l|nmol/l|pmol/l|fmol/ml|mol/l|meq/l|10*3/ul|10^3/ul|10*9/l|10^9/l|{ratio}|{score}|{points}|points|z|z-score|sd
-{zscore}|index|s/co|titer|copies/ml|mv|uv|hz|kg/m2|ml/min|cal|kcal|joule|w|watt|met|mets|mcu|ru|au/ml|au|ph|c|cel|fl|pg""".replace(
-        "\n", "|"
-    ).split("|")
+    """ml|l|dl|ul|cc|cm3|mm|cm|m|cm2|cm^2|m2|mm2|ml/m2|ml/m^2|g/m2|g|mg|ng|kg|mmhg|mm hg|mm[hg]|kpa|m/s|cm/s|mm/s|ms
+msec|s|sec|min|h|hr|hrs|hour|hours|d|day|days|wk|mo|a|y|yr|years|bpm|/min|l/min|l/min/m2|u/l|iu/l|u/ml|iu/ml|ku/l|miu/l
+mmol/l|umol/l|nmol/l|pmol/l|fmol/ml|mol/l|meq/l|10*3/ul|10^3/ul|10*9/l|10^9/l|{ratio}|{score}|{points}|points|z|z-score
+sd|{zscore}|index|s/co|titer|copies/ml|mv|uv|hz|kg/m2|ml/min|cal|kcal|joule|w|watt|met|mets|mcu|ru|au/ml|au|ph|c|cel|fl
+pg""".replace("\n", "|").split("|")
 )
 
 

@@ -9,39 +9,47 @@ from dataclasses import dataclass
 
 from ecgfm_connectors.statement import Certainty
 
-_NOT = r"(?:not|non|nicht|niet|no|nao|ne|pas|inte|ej|ikke|ikkje|nie|never|cannot be|could not be|wasn t|isn t|aren t|no longer)"
+_NOT = (
+    r"(?:not|non|nicht|niet|no|nao|ne|pas|inte|ej|ikke|ikkje|nie|never|cannot be|could not be|wasn t|isn t|aren t"
+    r"|no longer)"
+)
 _NO = (
-    r"(?:no|not|non|without|absen\w*|free of|negative for|neither|none|kein\w*|nicht|ohne|fehl\w*|geen|niet|zonder|afwezig\w*"
-    r"|pas|sans|aucun\w*|senza|nessun\w*|assen\w*|sin|ningun\w*|ausen\w*|nao|sem|nenhum\w*|ingen|inga|inget|intet|ej|inte"
-    r"|utan|uden|uten|ikke|ikkje|saknas|mangler|brak\w*|bez|nie)"
+    r"(?:no|not|non|without|absen\w*|free of|negative for|neither|none|kein\w*|nicht|ohne|fehl\w*|geen|niet|zonder"
+    r"|afwezig\w*|pas|sans|aucun\w*|senza|nessun\w*|assen\w*|sin|ningun\w*|ausen\w*|nao|sem|nenhum\w*|ingen|inga|inget"
+    r"|intet|ej|inte|utan|uden|uten|ikke|ikkje|saknas|mangler|brak\w*|bez|nie)"
 )
 #: Words that may stand between a negation and what it denies.
 _FILLER = (
-    r"(?:longer|evidence|signs?|indications?|hinweis\w*|nachweis\w*|anhalt\w*|zeichen|auf|fur|von|eines?|einem|der|des|die|of"
-    r"|an?|any|the|de|d|di|da|do|del|della|du|des|la|le|el|um|uma|un|une|en|ett|et|op|voor|van|een|na|se|s|je|av|pa|for|tegn"
-    r"|tecken|bewijs|tekenen|oznak\w*|cech\w*|signes?|segn[oi]|sinais|signos?|evidencia\w*|evidenza|evidence"
-    r"|functioning|working|active|implanted|artificial|electronic\w*|elektronisch\w*|electronique\w*|elettronic\w*"
-    r"|electronic[oa]|cardiac\w*|ventric\w*|ventrik\w*|atrial\w*|auricul\w*|spikes?|spicules?|espicul\w*|espig\w*|impuls\w*"
-    r"|artefa\w*|artifa\w*|pulses?|detect\w*|detekt\w*|seen|found|wykry\w*|stwierdz\w*|widac|detet\w*|rilev\w*|erkenn\w*"
-    r"|registr\w*|observ\w*|visible|visibil\w*|on|present\w*|activit\w*|aktivit\w*|rytmu|rytm\w*|ritm\w*|rhythm\w*|rythm\w*)"
+    r"(?:longer|evidence|signs?|indications?|hinweis\w*|nachweis\w*|anhalt\w*|zeichen|auf|fur|von|eines?|einem|der|des"
+    r"|die|of|an?|any|the|de|d|di|da|do|del|della|du|des|la|le|el|um|uma|un|une|en|ett|et|op|voor|van|een|na|se|s|je|av"
+    r"|pa|for|tegn|tecken|bewijs|tekenen|oznak\w*|cech\w*|signes?|segn[oi]|sinais|signos?|evidencia\w*|evidenza"
+    r"|evidence|functioning|working|active|implanted|artificial|electronic\w*|elektronisch\w*|electronique\w*"
+    r"|elettronic\w*|electronic[oa]|cardiac\w*|ventric\w*|ventrik\w*|atrial\w*|auricul\w*|spikes?|spicules?|espicul\w*"
+    r"|espig\w*|impuls\w*|artefa\w*|artifa\w*|pulses?|detect\w*|detekt\w*|seen|found|wykry\w*|stwierdz\w*|widac"
+    r"|detet\w*|rilev\w*|erkenn\w*|registr\w*|observ\w*|visible|visibil\w*|on|present\w*|activit\w*|aktivit\w*|rytmu"
+    r"|rytm\w*|ritm\w*|rhythm\w*|rythm\w*)"
 )
 _FINDING = (
-    r"(?:detect\w*|detekt\w*|detet\w*|seen|found|present\w*|evident|recogni[sz]\w*|identif\w*|visib\w*|apparent|noted|observ\w*"
-    r"|nachweis\w*|nachgewiesen|erkenn\w*|erkannt|erfasst|vorhanden|gefunden|sichtbar|aktiv\w*|activ\w*|gedetecteer\w*"
-    r"|gevonden|aanwezig|zichtbaar|herkend|rilev\w*|riconosc\w*|encontr\w*|hallad\w*|trovat\w*|paavist|pavis\w*|funn\w*|fundet"
-    r"|synlig\w*|upptack\w*|wykry\w*|stwierdz\w*|widoczn\w*|obecn\w*)"
+    r"(?:detect\w*|detekt\w*|detet\w*|seen|found|present\w*|evident|recogni[sz]\w*|identif\w*|visib\w*|apparent|noted"
+    r"|observ\w*|nachweis\w*|nachgewiesen|erkenn\w*|erkannt|erfasst|vorhanden|gefunden|sichtbar|aktiv\w*|activ\w*"
+    r"|gedetecteer\w*|gevonden|aanwezig|zichtbaar|herkend|rilev\w*|riconosc\w*|encontr\w*|hallad\w*|trovat\w*|paavist"
+    r"|pavis\w*|funn\w*|fundet|synlig\w*|upptack\w*|wykry\w*|stwierdz\w*|widoczn\w*|obecn\w*)"
 )
-_ABSENT = r"(?:absent\w*|afwezig\w*|ausente\w*|assent\w*|fehl(?:t|en|end\w*)|saknas|mangler|brak|nieobecn\w*|none|not present|undetected|inaktiv\w*|inactiv\w*|inattiv\w*)"
+_ABSENT = (
+    r"(?:absent\w*|afwezig\w*|ausente\w*|assent\w*|fehl(?:t|en|end\w*)|saknas|mangler|brak|nieobecn\w*|none|not present"
+    r"|undetected|inaktiv\w*|inactiv\w*|inattiv\w*)"
+)
 
 #: What the negation denies is the device's work or the analysis, not what is named beside it.
 _OF_THE_WORK = re.compile(
-    rf"\b{_NO} (?:\w+ )?(?:captur\w*|sens\w*|inhibit\w*|function\w*|further|verder\w*|weiter\w*|autre\w*|ulterior\w*|mas|mais"
-    r"|dals\w*|vidare|videre|yderligere|analys\w*|analis\w*|interpret\w*|auswert\w*|beurteil\w*|underlying|intrinsic"
-    r"|previous|prior|significant change)"
+    rf"\b{_NO} (?:\w+ )?(?:captur\w*|sens\w*|inhibit\w*|function\w*|further|verder\w*|weiter\w*|autre\w*|ulterior\w*"
+    r"|mas|mais|dals\w*|vidare|videre|yderligere|analys\w*|analis\w*|interpret\w*|auswert\w*|beurteil\w*|underlying"
+    r"|intrinsic|previous|prior|significant change)"
 )
 _POSSIBLE = re.compile(
-    r"\b(?:possib\w*|probab\w*|suspect\w*|suggest\w*|consider|cannot rule out|cannot exclude|verdacht\w*|moglich\w*|wahrscheinlich"
-    r"|mogelijk\w*|waarschijnlijk|probabl\w*|peut etre|possibil\w*|posible\w*|possivel|mojlig\w*|mulig\w*|mozliw\w*)\b|\?"
+    r"\b(?:possib\w*|probab\w*|suspect\w*|suggest\w*|consider|cannot rule out|cannot exclude|verdacht\w*|moglich\w*"
+    r"|wahrscheinlich|mogelijk\w*|waarschijnlijk|probabl\w*|peut etre|possibil\w*|posible\w*|possivel|mojlig\w*"
+    r"|mulig\w*|mozliw\w*)\b|\?"
 )
 _REPLACED = re.compile(r"\b(?:has|have) replaced\b.*")
 

@@ -1,5 +1,5 @@
-"""Whether words speak of a paced rhythm, in the languages that devices write: English, German, French, Italian, Spanish,
-Portuguese, Dutch, Swedish, Danish, Norwegian and Polish.
+"""Whether words speak of a paced rhythm, in the languages that devices write: English, German, French, Italian,
+Spanish, Portuguese, Dutch, Swedish, Danish, Norwegian and Polish.
 
 A text is cut into clauses. A clause speaks of pacing where a stem stands in it, anywhere in a compound word
 (`Schrittmacherrhythmus`); it denies pacing where a negation stands right before the stem (`kein Schrittmacher`, `no
@@ -43,10 +43,11 @@ _PACING = named("|".join(_STEMS))
 
 #: A pacemaker that is no device, or a stimulus that is no pacing.
 _NATURAL = re.compile(
-    r"(?:wander\w*|ectopic|ectopique|ektop\w*|ectopico?|ektopisk\w*|junctional|nodal|escape|subsidiary|shifting|migrat\w*"
-    r"|migrant\w*|migrerende|vandr\w*|vandrande|zwervende|competing|coronary sinus|sinus(?: node)?|idioventricular)"
-    r"(?: (?:atrial|auricular|auriculaire|junctional|supraventricular|sinusal|\w*vorhof\w*))* (?:\w*pace ?maker\w*|\w*schrittmacher\w*"
-    r"|marca ?pass?os?|segnapassi|stimulateur\w*|rozrusznik\w*)"
+    r"(?:wander\w*|ectopic|ectopique|ektop\w*|ectopico?|ektopisk\w*|junctional|nodal|escape|subsidiary|shifting"
+    r"|migrat\w*|migrant\w*|migrerende|vandr\w*|vandrande|zwervende|competing|coronary sinus|sinus(?: node)?"
+    r"|idioventricular)"
+    r"(?: (?:atrial|auricular|auriculaire|junctional|supraventricular|sinusal|\w*vorhof\w*))*"
+    r" (?:\w*pace ?maker\w*|\w*schrittmacher\w*|marca ?pass?os?|segnapassi|stimulateur\w*|rozrusznik\w*)"
     r"|(?:pace ?maker|marca ?pass?os?|segnapassi|stimulateur|rozrusznik\w*)(?: (?:atrial\w*|auricula\w*|auriculaire))?"
     r" (?:migra\w*|errant\w*|vagant\w*|wedruj\w*|ectop\w*|ektop\w*)"
     r"|(?:carot|karot|vag|sympath?)\w* (?:\w+ )?\w*(?:stimul|estimul|stimol|stymul)\w*|(?:vag|sympath?)\w*stimul\w*"

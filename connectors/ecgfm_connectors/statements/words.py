@@ -1,4 +1,6 @@
-"""What the words of a device's statement name: the concepts of `statement.CATEGORIES`, in the languages of the devices."""
+"""What the words of a device's statement name: the concepts of `statement.CATEGORIES`,
+in the languages of the devices.
+"""
 
 from functools import cache, lru_cache
 
@@ -20,8 +22,9 @@ _STEMS = {
     r"|tachykardia zatokow\w*",
     "sinus-bradycardia": r"\bsin\w* ?brad[iy][ck]ard\w*|bradycardie sinusale|bradicardia sinusal\w*"
     r"|bradykardia zatokow\w*",
-    "premature-ventricular": r"premature ventricular|ventricular premature|ventricular ectopic|\bpvcs?\b|\bvpcs?\b|\bves\b"
-    r"|ventri[ck]ul\w* extras[yi]stol\w*|extrasistol\w* ventric\w*|extrasystol\w* ventric\w*|kammerextrasyst\w*",
+    "premature-ventricular": r"premature ventricular|ventricular premature|ventricular ectopic"
+    r"|\bpvcs?\b|\bvpcs?\b|\bves\b|ventri[ck]ul\w* extras[yi]stol\w*"
+    r"|extrasistol\w* ventric\w*|extrasystol\w* ventric\w*|kammerextrasyst\w*",
     "ventricular-tachycardia": r"(?<!supra)\b(?:ventri[ck]ul\w*|kammer) ?ta[ck]h?[iy][ck]ard\w*"
     r"|tachycardie ventriculaire|ta(?:qu|ch)icardia ventric\w*",
     "supraventricular-tachycardia-aberrant": r"supraventricular tachycardia with aberr\w*",
@@ -32,9 +35,10 @@ _STEMS = {
     r"|boezemfibril\w*|formaksflimmer|forkammerflimmer|\bafib\b|\bvhf\b",
     "atrial-flutter": rf"{_ATRIAL} ?{_FLUTTER}|{_FLUTTER} (?:\w+ )?{_ATRIAL}|vorhofflattern|boezemflutter|\bafl\b",
     "pre-excitation": r"\bwpw\b|wolff|pre ?ex[ck]?[iy]ta\w*|pra ?exzitation|accessory pathway|preeccitazione",
-    "av-block": r"\b(?:av|a v|atrioventri[ck]ul\w*|auriculoventric\w*)(?: \w+)? ?bl+o[ck]\w*|\bblo\w+ (?:\w+ )?(?:av|a v)\b",
-    "av-block-1": r"(?:1st|first|1) ?degree|av ?block (?:i|1|1 grad\w*|grad (?:i|1))\b|bav (?:1|i)\b|(?:1er|premier) degre"
-    r"|(?:primer|primo|primeiro) grad\w*",
+    "av-block": r"\b(?:av|a v|atrioventri[ck]ul\w*|auriculoventric\w*)(?: \w+)? ?bl+o[ck]\w*"
+    r"|\bblo\w+ (?:\w+ )?(?:av|a v)\b",
+    "av-block-1": r"(?:1st|first|1) ?degree|av ?block (?:i|1|1 grad\w*|grad (?:i|1))\b|bav (?:1|i)\b"
+    r"|(?:1er|premier) degre|(?:primer|primo|primeiro) grad\w*",
     "right-bundle-branch-block": _INCOMPLETE + r"(?:right bundle branch block|\brbbb\b|rechtsschenkelblock"
     r"|rechterbundeltak\w*|bloc de branche droite?|blocco di branca dest\w*|bloqueo de rama derecha"
     r"|bloqueio de ramo direito|hogersidigt (?:skankel|gren)block|hoyre ?grenblokk?|blok prawej odnogi\w*)",
@@ -46,8 +50,8 @@ _STEMS = {
     "infarction": r"infar[ck]\w*|infart\w*|enfarte|zawal\w*|\bstemi\b",
     "poor-quality": r"poor data quality|poor quality data|data quality may affect|art[ei]fa[ck]\w*|artefa[ck]\w*"
     r"|schlechte signalqualitat|mauvaise qualite|slechte kwaliteit|scarsa qualita|mala calidad|ma qualidade",
-    "test-data": r"(?<!stress )(?<!exercise )\btest (?:ecg|ekg|recording|pattern)\b|\bsimulat(?:ed|or|ion)\b|\bsimul(?:iert|e)\b"
-    r"|\bdemo(?:nstration)? (?:ecg|ekg|mode|data)\b",
+    "test-data": r"(?<!stress )(?<!exercise )\btest (?:ecg|ekg|recording|pattern)\b|\bsimulat(?:ed|or|ion)\b"
+    r"|\bsimul(?:iert|e)\b|\bdemo(?:nstration)? (?:ecg|ekg|mode|data)\b",
 }
 
 

@@ -165,14 +165,16 @@ class Archive:
 
 
 def _as_the_table_states(signal: np.ndarray[Any, Any], line: Mapping[str, str], path: Path) -> np.ndarray[Any, Any]:
-    """The signal of a file that names neither leads nor unit (CODE-15, CPSC 2018), in mV and the order of `LEADS`, as the
-    columns `unit` and `leads` of its line say. Raises InputError where one of them is missing or says no such thing.
+    """The signal of a file that names neither leads nor unit (CODE-15, CPSC 2018), in mV and the order of `LEADS`, as
+    the columns `unit` and `leads` of its line say. Raises InputError where one of them is missing or says no such
+    thing.
     """
     unit = millivolts(_value(line, "unit"))
     if unit is None:
         raise InputError(
-            f"{path}: the file does not say in which unit of voltage its amplitudes are, and an ECG is judged in millivolts; "
-            "hand it over as WFDB with a unit in its header, as .npz in mV, or with columns `unit` and `leads` in the table"
+            f"{path}: the file does not say in which unit of voltage its amplitudes are, and an ECG is judged in "
+            "millivolts; hand it over as WFDB with a unit in its header, as .npz in mV, or with columns `unit` and "
+            "`leads` in the table"
         )
     named = [from_label(word) for word in _value(line, "leads").replace(",", " ").split()]
     order = [lead.name for lead in named if lead and lead.sign > 0]
@@ -275,8 +277,8 @@ def _codes(text: str) -> tuple[str, ...]:
 def diagnostic_classes(archive: Archive, statements: Path) -> dict[str, tuple[float, ...]]:
     """EcgRow.key -> one label for each diagnostic class of PTB-XL's `scp_statements.csv`, in `CLASSES` order.
 
-    A class is present where any diagnostic statement of it is, whatever its likelihood, as in the data set's own example
-    (Wagner et al. 2020, doi:10.1038/s41597-020-0495-6). Raises InputError.
+    A class is present where any diagnostic statement of it is, whatever its likelihood, as in the data set's own
+    example (Wagner et al. 2020, doi:10.1038/s41597-020-0495-6). Raises InputError.
     """
     table = {
         (line.get("") or next(iter(line.values()))): line.get("diagnostic_class") or ""

@@ -1,7 +1,7 @@
 """Which ECGs a head may learn from, with which label, in which split; everything left out is counted in order.
 
-Pure functions over frozen rows: the same rows and rules give the same cohort, digest included. One recording that came in
-twice counts once; of several ECGs of one day, one.
+Pure functions over frozen rows: the same rows and rules give the same cohort, digest included. One recording that came
+in twice counts once; of several ECGs of one day, one.
 """
 
 from collections import Counter, defaultdict

@@ -1,8 +1,8 @@
 """From the outcomes around one ECG to its label: which echo, which troponin, which words of the report count.
 
-A labelling is a frozen set of rules with one method: an ECG and its patient's results -> labels, or an `Exclusion` with the
-reason why it has none.
-Times are compared between acquisition and the moment the specimen was drawn or the echo was made, never the report's.
+A labelling is a frozen set of rules with one method: an ECG and its patient's results -> labels, or an `Exclusion` with
+the reason why it has none. Times are compared between acquisition and the moment the specimen was drawn or the echo was
+made, never the report's.
 """
 
 import math
@@ -83,7 +83,9 @@ def usable(rows: Sequence[OutcomeRow], *, now: datetime) -> tuple[Outcomes, dict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReducedLvef:
-    """LVEF at or below a threshold by the nearest echo within a window on either side (McKeen et al. 2025: 40 %, 7 days)."""
+    """LVEF at or below a threshold by the nearest echo within a window on either side (McKeen et al. 2025: 40 %, 7
+    days).
+    """
 
     threshold: float = 40.0  #: %, inclusive; the paper has 50, 40, 35 and 30
     window: timedelta = timedelta(days=7)
@@ -93,8 +95,8 @@ class ReducedLvef:
     @property
     def target(self) -> str:
         return (
-            f"A left ventricular ejection fraction of {self.threshold:g} % or less in the nearest echocardiogram within "
-            f"{self.window.days} days of the ECG."
+            f"A left ventricular ejection fraction of {self.threshold:g} % or less in the nearest echocardiogram "
+            f"within {self.window.days} days of the ECG."
         )
 
     def label(self, ecg: EcgRow, results: Sequence[OutcomeRow]) -> Labelled | Exclusion:

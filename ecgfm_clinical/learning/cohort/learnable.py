@@ -9,7 +9,10 @@ from ecgfm_clinical.learning.cohort.members import LEAST, SPLITS, Cohort, Member
 
 
 def learnable(cohort: Cohort) -> Cohort:
-    """The cohort with only those labels of which every split has enough of both kinds. Raises LearningError for none."""
+    """The cohort with only those labels of which every split has enough of both kinds.
+
+    Raises LearningError for none.
+    """
     counts = {split: cohort.counts(split) for split in SPLITS}
     problems = {label: _shortage(counts, label) for label in cohort.labels}
     kept = [label for label in cohort.labels if not problems[label]]

@@ -1,7 +1,8 @@
 """What one reported number means: an ejection fraction against a threshold, a troponin against its own assay's limit.
 
 One rule serves single values, ranges, comparators and words turned into ranges: a value is an interval, and an interval
-is decided where all of it lies on one side of the threshold, or, if it is at most ten percentage points wide, by its middle.
+is decided where all of it lies on one side of the threshold, or, if it is at most ten percentage points wide, by its
+middle.
 """
 
 import math
@@ -92,7 +93,9 @@ def at_bedside(row: OutcomeRow) -> bool:
 
 
 def configured_limit(row: OutcomeRow, sex: Sex, limits: Sequence[AssayLimit]) -> float | None:
-    """The limit in ng/L that the settings give for the row's assay; the one for this sex before the one for everyone."""
+    """The limit in ng/L that the settings give for the row's assay;
+    the one for this sex before the one for everyone.
+    """
     names = {row.assay.strip().lower(), row.code.strip().lower(), row.code.rpartition("|")[2].strip().lower()} - {""}
     if at_bedside(row):  # under the laboratory's code it is another assay all the same
         names = {row.assay.strip().lower()}

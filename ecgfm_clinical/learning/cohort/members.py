@@ -1,8 +1,8 @@
 """The ECGs that a head may learn from, each with its label and its split, and how they were found.
 
 Leakage is kept out by construction: a patient is in one split, by a hash of the key that stays the same over years; a
-patient known under several keys is in the test split only if every key says so, so nobody trained on under an old number
-is ever tested on.
+patient known under several keys is in the test split only if every key says so, so nobody trained on under an old
+number is ever tested on.
 """
 
 import hashlib
@@ -24,7 +24,8 @@ SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 #: Positive and negative ECGs of a label that each split needs before anything is trained.
 LEAST: Mapping[SplitName, int] = {"train": 20, "validation": 5, "test": 5}
 
-#: Shares of patients, in thousandths of the hash: never to be changed, or yesterday's training patients would be tested on.
+#: Shares of patients, in thousandths of the hash: never to be changed, or yesterday's training patients would be tested
+#: on.
 TRAIN_BELOW, VALIDATION_BELOW = 700, 850
 
 
@@ -152,7 +153,9 @@ def _count(members: Iterable[Member], column: int, value: float) -> int:
 
 
 def split_of(patient_keys: Iterable[str]) -> SplitName:
-    """The split of a patient known under these keys: the most cautious of what each key says (train, then validation)."""
+    """The split of a patient known under these keys: the most cautious of what each key says (train, then
+    validation).
+    """
     places = [int(hashlib.sha256(f"ecgfm split {key}".encode()).hexdigest()[:12], 16) % 1000 for key in patient_keys]
     lowest = min(places)
     return "train" if lowest < TRAIN_BELOW else "validation" if lowest < VALIDATION_BELOW else "test"

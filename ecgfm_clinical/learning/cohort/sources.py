@@ -1,7 +1,7 @@
 """Where ECGs for learning come from: the staging store, or a research archive (`cohort.archive`).
 
-A source lists rows and reads ECGs by key, singly or a page at a time. Signals stream: nothing but rows is ever held for a
-whole cohort.
+A source lists rows and reads ECGs by key, singly or a page at a time. Signals stream: nothing but rows is ever held for
+a whole cohort.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,5 +1,5 @@
-"""The 17 interpretation labels from coded statements (SNOMED CT, SCP, Minnesota) or, where there are none, from a cart's
-words; the vocabularies are those of `ecgfm_connectors.statements`.
+"""The 17 interpretation labels from coded statements (SNOMED CT, SCP, Minnesota) or, where there are none, from a
+cart's words; the vocabularies are those of `ecgfm_connectors.statements`.
 
 A label that a coding system cannot express is not known there, which is not the same as absent.
 """

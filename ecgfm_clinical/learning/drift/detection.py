@@ -1,7 +1,8 @@
 """Has something changed since the model was made? Inputs, scores and, as outcomes arrive, performance, month by month.
 
-Pure functions over samples. A difference is a finding only where it is both more than chance (a test whose level is divided
-by the number of tests made) and large enough to matter, so neither ten ECGs nor a hundred thousand raise a false alarm.
+Pure functions over samples. A difference is a finding only where it is both more than chance (a test whose level is
+divided by the number of tests made) and large enough to matter, so neither ten ECGs nor a hundred thousand raise a
+false alarm.
 """
 
 from collections import Counter, defaultdict
@@ -224,7 +225,9 @@ def psi(old: Floats, new: Floats, bins: int = 10) -> float:
 def performance(
     label: str, rows: Sequence[Scored], *, expected: float | None, replicates: int = 400
 ) -> tuple[Performance, list[Finding]]:
-    """AUROC and calibration by month, device and site, where outcomes are known; `expected` is the AUROC when judged."""
+    """AUROC and calibration by month, device and site, where outcomes are known;
+    `expected` is the AUROC when judged.
+    """
     told: dict[Attribute, list[Measure]] = {"month": [], "device": [], "site": []}
     findings: list[Finding] = []
     known = [row for row in rows if row.outcome is not None]
@@ -265,8 +268,8 @@ def _performance_findings(label: str, attribute: Attribute, row: Measure, expect
     where = row.of if attribute == "month" else f"{attribute} {row.of}"
     if auroc and expected is not None and auroc.high < expected:
         text = (
-            f"{label}: AUROC {interval_text(auroc)} on {row.ecgs} ECGs, {row.positives} positive; {expected:.3f} when it "
-            "was judged"
+            f"{label}: AUROC {interval_text(auroc)} on {row.ecgs} ECGs, {row.positives} positive; {expected:.3f} when "
+            "it was judged"
         )
         yield Finding(code="auroc", month=where, text=text)
     if intercept and (intercept.low > SHIFT or intercept.high < -SHIFT):

@@ -1,4 +1,6 @@
-"""What drift looks at, from the store: signals of some ECGs a month, every score of the live model, outcomes as they came."""
+"""What drift looks at, from the store: signals of some ECGs a month, every score of the live model,
+outcomes as they came.
+"""
 
 import hashlib
 from collections import defaultdict

@@ -1,4 +1,6 @@
-"""Into which subgroups a test ECG falls: who the patient is, where and how it was recorded, how fast and in what rhythm."""
+"""Into which subgroups a test ECG falls: who the patient is, where and how it was recorded,
+how fast and in what rhythm.
+"""
 
 from collections.abc import Sequence
 

@@ -22,7 +22,9 @@ def demographics(members: Sequence[Member]) -> NDArray[np.float64]:
 
 
 def age_and_sex(train: Sequence[Member], test: Sequence[Member], column: int) -> NDArray[np.float64]:
-    """Probability of each test ECG's label by a logistic regression on age and sex; raises ValueError with one class."""
+    """Probability of each test ECG's label by a logistic regression on age and sex;
+    raises ValueError with one class.
+    """
     from sklearn.linear_model import LogisticRegression  # the extra `train`: a machine that only scores goes without
     from sklearn.preprocessing import StandardScaler
 

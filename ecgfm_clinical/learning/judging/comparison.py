@@ -80,8 +80,8 @@ class Judge:
     def _with_age_and_sex(self, members: Sequence[Member], column: int, test: TestSet) -> TestSet:
         if not 0 < test.labels.sum() < len(test.labels):
             raise LearningError(
-                f"{self.cohort.labels[column]}: {int(test.labels.sum())} of {len(test.labels)} test ECGs are positive, both "
-                "kinds are needed to judge it; collect more outcomes, or widen the window"
+                f"{self.cohort.labels[column]}: {int(test.labels.sum())} of {len(test.labels)} test ECGs are positive, "
+                "both kinds are needed to judge it; collect more outcomes, or widen the window"
             )
         baselines = {AGE_SEX: age_and_sex(self.cohort.of("train"), members, column), **test.baselines}
         return replace(test, baselines=baselines)

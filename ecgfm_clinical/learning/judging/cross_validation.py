@@ -1,4 +1,5 @@
-"""Patient-level cross-validation on a research archive: out-of-fold AUROC per label, beside age+sex and a random forest.
+"""Patient-level cross-validation on a research archive:
+out-of-fold AUROC per label, beside age+sex and a random forest.
 
 The training code is `retrain`'s own. A fold is a hash of the patient key, so the same archive gives the same folds.
 """
@@ -62,7 +63,9 @@ class CrossValidation:
     replicates: int = 1000
 
     def run(self, tell: Tell) -> CrossValidated:
-        """Per label: AUROC with its interval, of the model and of the baselines; raises LearningError, TrainingError."""
+        """Per label: AUROC with its interval, of the model and of the baselines;
+        raises LearningError, TrainingError.
+        """
         members = self.cohort.members
         if self.folds < 3:
             raise LearningError("cross-validation takes at least 3 folds: of each, one chooses and one judges")

@@ -33,7 +33,9 @@ def _median_beat(signal: NDArray[np.float64], peaks: NDArray[np.intp], rate: flo
 
 
 def _beat_features(beat: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
-    """Per lead: R and S height, their ratio, Q depth, J point, ST at 60 and 80 ms, T extremes and mean, P height, width."""
+    """Per lead: R and S height, their ratio, Q depth, J point, ST at 60 and 80 ms, T extremes and mean, P height,
+    width.
+    """
     at = round(BEFORE * rate)
 
     def window(begin: float, end: float) -> NDArray[np.float64]:

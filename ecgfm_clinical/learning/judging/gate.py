@@ -1,4 +1,7 @@
-"""May this candidate be promoted? Rules on its judgement; every rule that does not hold is a sentence with its numbers."""
+"""May this candidate be promoted?
+
+Rules on its judgement; every rule that does not hold is a sentence with its numbers.
+"""
 
 from collections.abc import Iterator, Mapping
 

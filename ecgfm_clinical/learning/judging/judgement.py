@@ -1,4 +1,6 @@
-"""How one label did, as frozen values: what `judging.label` finds, `judging.gate` decides on, reports and bundles keep."""
+"""How one label did, as frozen values: what `judging.label` finds, `judging.gate` decides on,
+reports and bundles keep.
+"""
 
 import math
 from collections.abc import Mapping
@@ -76,7 +78,9 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """One label in numbers, without the curves, which are large and only drawn: what a bundle carries of its judgement."""
+    """One label in numbers, without the curves, which are large and only drawn:
+    what a bundle carries of its judgement.
+    """
 
     ecgs: int
     patients: int

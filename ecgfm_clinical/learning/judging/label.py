@@ -1,7 +1,7 @@
 """How good one label's probabilities are on patients nobody trained on: figures, intervals, subgroups, comparisons.
 
-Everything is a pure function of arrays, and everything has an interval that draws patients, not ECGs. `report` draws the
-result, `gate` decides on it.
+Everything is a pure function of arrays, and everything has an interval that draws patients, not ECGs. `report` draws
+the result, `gate` decides on it.
 """
 
 from collections.abc import Mapping, Sequence

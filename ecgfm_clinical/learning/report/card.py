@@ -27,23 +27,28 @@ def card(bundle: Bundle) -> str:
 def _lines(bundle: Bundle) -> Iterator[str]:
     provenance = Provenance.of(bundle)
     yield f"# {bundle.name}, version {bundle.version}"
-    yield f"\nModel `{bundle.model_id}`, weights SHA-256 `{bundle.weights_sha256}`, preprocessing `{bundle.preprocessing}`."
+    yield (
+        f"\nModel `{bundle.model_id}`, weights SHA-256 `{bundle.weights_sha256}`, preprocessing "
+        f"`{bundle.preprocessing}`."
+    )
     if bundle.demo:
         yield f"\n**NOT FOR CLINICAL USE.** {DEMO_NOTE}"
     yield "\n## Details and output"
-    yield "\nInput: a 12-lead ECG of at least 5 s. Output: one probability for each label, and whether it is at or above"
-    yield "its operating point; or a coded reason why the ECG is not evaluable."
+    yield "\nInput: a 12-lead ECG of at least 5 s. Output: one probability for each label, and whether it is at or"
+    yield "above its operating point; or a coded reason why the ECG is not evaluable."
     for spec in bundle.heads:
         points = ", ".join(f"{label}: {value:.4f}" for label, value in spec.operating_points.items()) or "none"
-        yield f"\n- **{spec.name}** ({', '.join(spec.labels)}). Positive means: {spec.target} Operating points: {points}."
+        yield (
+            f"\n- **{spec.name}** ({', '.join(spec.labels)}). Positive means: {spec.target} Operating points: {points}."
+        )
         for site, own in spec.site_operating_points.items():
             yield f"  - at {site}: {', '.join(f'{label}: {value:.4f}' for label, value in own.items())}"
     yield "\n## Purpose, intended users and patients"
     yield "\nA second look at a resting ECG by the clinicians who ordered it, at the hospital that trained the head. It"
     yield "finds patients in whom a measurement (echo, troponin) is worth while; it does not replace that measurement."
     yield "\n## Cautions and uses out of scope"
-    yield "\nNo use without a person's judgement; no use at other sites without judging it there (`ecgfm-clinical evaluate`); no"
-    yield "use in patients or recordings that the cohort below excludes."
+    yield "\nNo use without a person's judgement; no use at other sites without judging it there"
+    yield "(`ecgfm-clinical evaluate`); no use in patients or recordings that the cohort below excludes."
     yield "\n## How it was made"
     yield f"\nEncoder: {_origin(provenance)}"
     for step in provenance.lineage:
@@ -54,12 +59,14 @@ def _lines(bundle: Bundle) -> Iterator[str]:
     for head, trained in made.items():
         yield from _head(head, trained)
     yield "\n## Use of race, ethnicity, language, sexual orientation, gender identity, social determinants"
-    yield "\nNone is an input. Sex and age are not inputs either; they are used to check performance by subgroup, above."
+    yield "\nNone is an input. Sex and age are not inputs either; they are used to check performance by subgroup,"
+    yield "above."
     yield "\n## External validation"
-    yield "\nNone recorded: every figure above comes from patients of the site named there whom the head was not trained on."
+    yield "\nNone recorded: every figure above comes from patients of the site named there whom the head was not"
+    yield "trained on."
     yield "\n## Maintenance"
-    yield "\nInput, score and performance drift: `ecgfm-clinical drift`. A new head passes the gate's rules before it may be"
-    yield "promoted; `ecgfm-clinical model rollback` takes it back; `model history` says what was live when."
+    yield "\nInput, score and performance drift: `ecgfm-clinical drift`. A new head passes the gate's rules before it"
+    yield "may be promoted; `ecgfm-clinical model rollback` takes it back; `model history` says what was live when."
 
 
 def _origin(provenance: Provenance) -> str:
@@ -72,14 +79,23 @@ def _head(head: str, trained: TrainingRecord) -> Iterator[str]:
     yield f"\n### {head}"
     if trained.note:
         yield f"\n**{trained.note}**"
-    yield f"\nTrained at {trained.site or 'a site that is not named'} on data as of {trained.as_of.isoformat()}, code {trained.code_version}."
+    yield (
+        f"\nTrained at {trained.site or 'a site that is not named'} on data as of {trained.as_of.isoformat()}, code "
+        f"{trained.code_version}."
+    )
     settings = {key: value for key, value in trained.training.items() if key != "tried"}
     yield f"\n- Method and settings: {phrase(settings)}"
     yield f"- Labels: {phrase(cohort.rules.labelling)}"
-    yield f"- Calibration: {phrase(plain(trained.calibration))}; operating point: {phrase(plain(trained.operating_point))}"
+    yield (
+        f"- Calibration: {phrase(plain(trained.calibration))}; operating point: "
+        f"{phrase(plain(trained.operating_point))}"
+    )
     for site, point in trained.site_operating_points.items():
         yield f"  - at {site}: {phrase(plain(point))}"
-    yield f"- Cohort `{cohort.digest[:16]}`: {cohort.considered} ECGs considered, {cohort.included} of {cohort.patients} patients"
+    yield (
+        f"- Cohort `{cohort.digest[:16]}`: {cohort.considered} ECGs considered, {cohort.included} of {cohort.patients} "
+        "patients"
+    )
     for split, own in cohort.splits.items():
         yield f"  - {split}: {own.ecgs} ECGs of {own.patients} patients, positives: {phrase(own.positives)}"
     yield "- Left out, in this order:"

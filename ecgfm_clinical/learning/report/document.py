@@ -13,9 +13,10 @@ from ecgfm_clinical.learning.judging.judgement import LabelJudgement
 from ecgfm_clinical.learning.provenance import HeadRecord, ModelVersion
 
 DEMO_NOTE = (
-    "A demo model stands behind these numbers; it was trained on generated recordings with invented outcomes. Where the "
-    "outcomes judged here are invented too, they were drawn by written rules from the very ECGs that the model sees: the "
-    "figures are circular, they show that the path works and say nothing about patients. NOT FOR CLINICAL USE."
+    "A demo model stands behind these numbers; it was trained on generated recordings with invented outcomes. Where "
+    "the outcomes judged here are invented too, they were drawn by written rules from the very ECGs that the model "
+    "sees: the figures are circular, they show that the path works and say nothing about patients. NOT FOR CLINICAL "
+    "USE."
 )
 
 

@@ -1,4 +1,6 @@
-"""The pictures of a judgement as SVG text: flow of exclusions, ROC, reliability, decision curve, subgroups, by month."""
+"""The pictures of a judgement as SVG text: flow of exclusions, ROC, reliability, decision curve, subgroups,
+by month.
+"""
 
 import io
 import math

@@ -65,7 +65,9 @@ def upgrade(url: str, *, to: str = HEAD) -> None:
 
 @contextmanager
 def _without_foreign_keys(database: Engine) -> Iterator[Connection]:
-    """A connection on which SQLite lets a table be replaced by a copy of itself; only settable outside a transaction."""
+    """A connection on which SQLite lets a table be replaced by a copy of itself;
+    only settable outside a transaction.
+    """
     with database.connect() as connection:
         if connection.dialect.name == "sqlite":
             connection.connection.cursor().execute("PRAGMA foreign_keys = OFF")

@@ -1,1 +1,3 @@
-"""The file layout of fairseq-signals: read and import published checkpoints, and write ones that the reference opens."""
+"""The file layout of fairseq-signals: read and import published checkpoints,
+and write ones that the reference opens.
+"""

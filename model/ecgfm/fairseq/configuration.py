@@ -1,7 +1,7 @@
 """The `cfg` of a fairseq-signals pretraining checkpoint: every key that the reference writes, filled from a recipe.
 
-The reference opens it as a closed structure, in which asking for a key that is not there is an error; so none may be missing. What a
-recipe does not decide has the value that the reference itself wrote (commit 6b9e137).
+The reference opens it as a closed structure, in which asking for a key that is not there is an error; so none may be
+missing. What a recipe does not decide has the value that the reference itself wrote (commit 6b9e137).
 """
 
 from copy import deepcopy
@@ -224,7 +224,10 @@ def reference_cfg(recipe: Recipe) -> dict[str, Any]:
 
 
 def _task_cfg(recipe: Recipe) -> dict[str, Any]:
-    """`cfg.task`. The reference has one set of settings for all augmentations; the first that has a setting decides it."""
+    """`cfg.task`.
+
+    The reference has one set of settings for all augmentations; the first that has a setting decides it.
+    """
     steps = recipe.augmentations.steps
     task = {
         **_TASK,

@@ -31,7 +31,8 @@ def encoder_network(model: Pretraining) -> EcgFm:
 
 
 def write_bundle(checkpoint: Path, folder: Path, *, version: str, demo: bool, provenance: Mapping[str, str]) -> Bundle:
-    """The encoder of a training checkpoint as a new bundle without heads; recipe and data digest go into its provenance.
+    """The encoder of a training checkpoint as a new bundle without heads;
+    recipe and data digest go into its provenance.
 
     Raises `TrainingError` or `BundleError`.
     """

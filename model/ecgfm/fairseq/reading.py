@@ -38,7 +38,9 @@ _LEGACY_WEIGHT_NORM = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Checkpoint:
-    """What a fairseq-signals file says of its network: tensors are memory-mapped, `model` is `cfg.model` in plain values."""
+    """What a fairseq-signals file says of its network:
+    tensors are memory-mapped, `model` is `cfg.model` in plain values.
+    """
 
     path: Path
     model: Mapping[str, Any]

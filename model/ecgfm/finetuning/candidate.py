@@ -1,7 +1,7 @@
 """A trained head becomes part of a bundle: calibrated, given its operating point, joined with the heads that still fit.
 
-A linear probe leaves the encoder as it was, so the base's other heads stay valid and stay in. Fine-tuning changes it, so
-they are left out: a head is only ever kept beside the very encoder it was trained on.
+A linear probe leaves the encoder as it was, so the base's other heads stay valid and stay in. Fine-tuning changes it,
+so they are left out: a head is only ever kept beside the very encoder it was trained on.
 """
 
 import hashlib
@@ -125,8 +125,8 @@ def with_site_operating_points(
 ) -> tuple[HeadSpec, dict[str, str]]:
     """The head with a threshold a label for each site that has a rule, and per site on which ECGs it was chosen.
 
-    `sites` names each example's. A site with `least` positives and negatives of every label is served from its own ECGs;
-    a smaller one by its own rule on all of them. Raises NoOperatingPoint.
+    `sites` names each example's. A site with `least` positives and negatives of every label is served from its own
+    ECGs; a smaller one by its own rule on all of them. Raises NoOperatingPoint.
     """
     labels = label_matrix(examples)
     points, chosen_on = {}, {}
@@ -194,7 +194,9 @@ def write(model: Model, folder: Path, *, name: str, version: str, demo: bool, pr
 
 
 def random_model(like: Model, *, seed: int = 0) -> Model:
-    """The same sizes with random weights and no head: what an untrained encoder gives is the floor of every comparison."""
+    """The same sizes with random weights and no head:
+    what an untrained encoder gives is the floor of every comparison.
+    """
     return random_from(like.network.config, seed=seed, preprocessing=like.network.preprocessing)
 
 

@@ -1,4 +1,5 @@
-"""Pooled embeddings of many ECGs, computed once: a linear probe, both baselines and drift read them from a cache on disk.
+"""Pooled embeddings of many ECGs, computed once: a linear probe,
+both baselines and drift read them from a cache on disk.
 
 The cache lies in a folder named after the encoder's digest, in shards that are written whole; a run that was killed
 goes on where the last shard ended.

@@ -1,7 +1,7 @@
 """Low-rank adapters (LoRA; Hu et al. 2021, arXiv:2106.09685): train two thin matrices beside each frozen projection.
 
-An adapter is a parametrisation of the weight, so the encoder's code does not know of it; merging it leaves plain weights,
-and a bundle trained this way is a bundle like any other.
+An adapter is a parametrisation of the weight, so the encoder's code does not know of it; merging it leaves plain
+weights, and a bundle trained this way is a bundle like any other.
 """
 
 import torch

@@ -1,7 +1,9 @@
-"""How much an encoder knows without being trained further: a linear probe with intervals, beside a random encoder of its size.
+"""How much an encoder knows without being trained further:
+a linear probe with intervals, beside a random encoder of its size.
 
-The encoder is frozen; each recording's segments are pooled and averaged to one vector, on which a logistic regression is fitted
-for each label. Every recording is judged by a regression that saw none of its patient's recordings (five-fold, by patient).
+The encoder is frozen; each recording's segments are pooled and averaged to one vector, on which a logistic regression
+is fitted for each label. Every recording is judged by a regression that saw none of its patient's recordings
+(five-fold, by patient).
 """
 
 import csv
@@ -182,7 +184,9 @@ class LabelProbe:
 def probe(
     embedded: Embedded, *, seed: int = 0, replicates: int = BOOTSTRAP_REPLICATES
 ) -> tuple[tuple[LabelProbe, ...], dict[str, str]]:
-    """Probe each label of the first two embeddings (encoder, random encoder); labels that cannot be probed, with why."""
+    """Probe each label of the first two embeddings (encoder, random encoder);
+    labels that cannot be probed, with why.
+    """
     trained, untrained = embedded.embeddings
     patients = np.array(embedded.table.patients)
     probed: list[LabelProbe] = []
@@ -200,7 +204,9 @@ def probe(
 
 
 def out_of_fold(x: Floats, truth: Floats, patients: NDArray[Any], *, seed: int) -> Floats:
-    """Log-odds of each recording from a regression that saw none of its patient's; its penalty is chosen inside the folds."""
+    """Log-odds of each recording from a regression that saw none of its patient's;
+    its penalty is chosen inside the folds.
+    """
     scores = np.empty(len(truth))
     for train, test in StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed).split(x, truth, patients):
         search = GridSearchCV(

@@ -5,8 +5,9 @@
             `FineTuning`); the epoch with the best validation AUPRC is kept.
     lora    as full, but the encoder's weights stay and thin matrices beside the attention projections learn.
 
-All three give a network with one head. A killed run goes on from its last checkpoint and ends, on CPU, where it would have
-ended: order, dropout and initialisation are functions of seed, epoch and update, never of how often it was started.
+All three give a network with one head. A killed run goes on from its last checkpoint and ends, on CPU, where it would
+have ended: order, dropout and initialisation are functions of seed, epoch and update, never of how often it was
+started.
 """
 
 import hashlib
@@ -245,9 +246,9 @@ def fine_tune(
 ) -> Trained:
     """Fine-tune in `folder`, which holds the checkpoint and the journal; call again to go on after a kill.
 
-    `team` is the processes that came together already; launched by the settings where it is None. Raises TrainingError: a label
-    without both classes, a checkpoint of another run in the folder, a full disk, a loss that is not finite. RuntimeUnavailable: a
-    device that is not here, or another one than the run began on where none was named.
+    `team` is the processes that came together already; launched by the settings where it is None. Raises TrainingError:
+    a label without both classes, a checkpoint of another run in the folder, a full disk, a loss that is not finite.
+    RuntimeUnavailable: a device that is not here, or another one than the run began on where none was named.
     """
     check_split(split, spec.labels)
     if team is None:
@@ -437,7 +438,8 @@ class _Run:
         state = read_checkpoint(path, names=_STATE, remedy="remove it to start this run from the beginning")
         if state["identity"] != self.identity:
             raise TrainingError(
-                f"{self.folder} holds a run with other ECGs, settings or another base model; name another folder, or remove it"
+                f"{self.folder} holds a run with other ECGs, settings or another base model; name another folder, or "
+                "remove it"
             )
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])

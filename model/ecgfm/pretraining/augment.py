@@ -1,8 +1,8 @@
 """Random lead masking and the other ECG augmentations of pretraining, each a pure function of signal and random stream.
 
-Every function takes `signal` (12, samples) float32 and a `numpy.random.RandomState`, and returns a new float32 array. The
-draws come in the order in which fairseq-signals makes them, so that one seed gives the augmentation that it gives there.
-Signals are z-scored, so amplitudes are in standard deviations of a lead, not in mV.
+Every function takes `signal` (12, samples) float32 and a `numpy.random.RandomState`, and returns a new float32 array.
+The draws come in the order in which fairseq-signals makes them, so that one seed gives the augmentation that it gives
+there. Signals are z-scored, so amplitudes are in standard deviations of a lead, not in mV.
 """
 
 from collections.abc import Callable, Mapping, Sequence

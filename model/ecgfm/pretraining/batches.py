@@ -51,8 +51,8 @@ def split_rows(index: NDArray[np.void], validation: float) -> tuple[NDArray[np.i
 def pair_up(
     index: NDArray[np.void], rows: NDArray[np.int64], pairing: Literal["record", "patient"], stream: RandomState
 ) -> Pairs:
-    """`record`: segments 0 and 1 of each recording that has both. `patient`: any two segments of one patient, drawn anew by
-    `stream`, each segment at most once; a recording without a known patient is a patient of its own.
+    """`record`: segments 0 and 1 of each recording that has both. `patient`: any two segments of one patient, drawn
+    anew by `stream`, each segment at most once; a recording without a known patient is a patient of its own.
     """
     entries = index[rows]
     if pairing == "record":
@@ -75,7 +75,8 @@ def _persons(index: NDArray[np.void]) -> NDArray[np.int64]:
 
 
 class TrainingBatches(Dataset[Batch]):
-    """All micro-batches of a run, numbered from 0. Pairs are shuffled each epoch; what does not fill an update is left out.
+    """All micro-batches of a run, numbered from 0.
+    Pairs are shuffled each epoch; what does not fill an update is left out.
 
     Raises:
         DataError: fewer pairs than one update needs.
@@ -91,8 +92,9 @@ class TrainingBatches(Dataset[Batch]):
         self.updates_per_epoch = pairs // per_update
         if self.updates_per_epoch == 0:
             raise DataError(
-                f"{shards.folder} gives {pairs} pairs by {recipe.data.pairing} for training, one update of the recipe needs "
-                f"{per_update}; prepare more recordings or lower pairs_per_micro_batch or micro_batches_per_update"
+                f"{shards.folder} gives {pairs} pairs by {recipe.data.pairing} for training, one update of the recipe "
+                f"needs {per_update}; prepare more recordings or lower pairs_per_micro_batch or "
+                "micro_batches_per_update"
             )
         self.per_epoch = self.updates_per_epoch * training.micro_batches_per_update
 

@@ -1,4 +1,6 @@
-"""Which frames pretraining hides, and which frames serve as wrong answers (wav2vec 2.0, arXiv 2006.11477, §3.2 and §4.2)."""
+"""Which frames pretraining hides, and which frames serve as wrong answers (wav2vec 2.0, arXiv 2006.11477, §3.2 and
+§4.2).
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,9 +15,9 @@ from numpy.typing import NDArray
 class SpanMasking:
     """How spans are drawn. `equalise` says what happens to rows that got different numbers of masked frames.
 
-    `batch-minimum` is the reference: every row is cut to the smallest count in its batch by un-masking random frames, so the
-    masked share falls from 50 % at batch 1 to about 36 % at batch 128 (T = 156). `keep` leaves each row as drawn, about 49 %
-    at any batch size, which is what the paper states.
+    `batch-minimum` is the reference: every row is cut to the smallest count in its batch by un-masking random frames,
+    so the masked share falls from 50 % at batch 1 to about 36 % at batch 128 (T = 156). `keep` leaves each row as
+    drawn, about 49 % at any batch size, which is what the paper states.
     """
 
     probability: float = 0.65
@@ -77,8 +79,8 @@ def draw_negatives(counts: torch.Tensor, negatives: int, generator: torch.Genera
     """For each masked frame `negatives` other masked frames of the same row, with replacement.
 
     `counts` (rows,) int64 is the number of masked frames of each row, M its maximum. Returns (rows, M, negatives) int64
-    positions among the row's own masked frames; entries of frames beyond a row's count are 0 and mean nothing. Where all
-    counts are equal the draw is the reference's, torch seed for torch seed.
+    positions among the row's own masked frames; entries of frames beyond a row's count are 0 and mean nothing. Where
+    all counts are equal the draw is the reference's, torch seed for torch seed.
 
     Raises:
         ValueError: a row has fewer than two masked frames, so it holds no wrong answer.

@@ -1,8 +1,9 @@
-"""The pretraining objective of ECG-FM: wav2vec 2.0 with CMSC on lead-masked segment pairs, term for term as in fairseq-signals.
+"""The pretraining objective of ECG-FM: wav2vec 2.0 with CMSC on lead-masked segment pairs,
+term for term as in fairseq-signals.
 
-wav2vec 2.0 is Baevski et al. 2020 (arXiv 2006.11477), CMSC is Kiyasseh et al. 2021 (CLOCS, arXiv 2005.13249), their union
-with random lead masking is Oh et al. 2022 (arXiv 2203.06889). Shapes in comments use P pairs, B = 2P segments, C convolution
-channels, T frames, M masked frames of a row, N negatives, D code width, W encoder width.
+wav2vec 2.0 is Baevski et al. 2020 (arXiv 2006.11477), CMSC is Kiyasseh et al. 2021 (CLOCS, arXiv 2005.13249), their
+union with random lead masking is Oh et al. 2022 (arXiv 2203.06889). Shapes in comments use P pairs, B = 2P segments, C
+convolution channels, T frames, M masked frames of a row, N negatives, D code width, W encoder width.
 """
 
 import math
@@ -67,7 +68,8 @@ class ObjectiveConfig:
 
 
 class Batch(NamedTuple):
-    """One micro-batch with every integer draw already made, so that a step needs no random stream but dropout's and Gumbel's.
+    """One micro-batch with every integer draw already made,
+    so that a step needs no random stream but dropout's and Gumbel's.
 
     Rows 0 … P-1 are the first segments of the pairs, rows P … 2P-1 the second segments of the same pairs.
     """
@@ -101,7 +103,9 @@ class Batch(NamedTuple):
 
 
 class Losses(NamedTuple):
-    """The sums of one micro-batch; divide by `frames` for the mean per masked frame, and by ln 2 for the reference's logs."""
+    """The sums of one micro-batch; divide by `frames` for the mean per masked frame,
+    and by ln 2 for the reference's logs.
+    """
 
     total: Tensor  #: what is minimised: the sum of the next four
     contrastive: Tensor
@@ -123,7 +127,9 @@ class Quantised(NamedTuple):
 
 
 class GumbelQuantiser(nn.Module):
-    """Product quantiser with a straight-through Gumbel softmax in training and arg-max in evaluation (arXiv 2006.11477, §2)."""
+    """Product quantiser with a straight-through Gumbel softmax in training and arg-max in evaluation (arXiv
+    2006.11477, §2).
+    """
 
     def __init__(self, width: int, config: ObjectiveConfig) -> None:
         super().__init__()
@@ -152,13 +158,15 @@ class GumbelQuantiser(nn.Module):
         gumbel = -torch.empty_like(logits).exponential_().log() if noise is None else noise.view_as(logits)
         soft = ((logits + gumbel) / temperature).softmax(-1)
         hard = torch.zeros_like(soft).scatter_(-1, soft.argmax(-1, keepdim=True), 1.0)
-        # (hard - soft) + soft in this order: its 1 is off by an ulp that differs from frame to frame, which decides whether two
-        # frames of one code count as equal below. The reference has the same order.
+        # (hard - soft) + soft in this order: its 1 is off by an ulp that differs from frame to frame, which decides
+        # whether two frames of one code count as equal below. The reference has the same order.
         return hard - soft.detach() + soft
 
 
 class Pretraining(nn.Module):
-    """Encoder plus everything that only pretraining needs, with fairseq-signals' tensor names (`reference_state_dict`)."""
+    """Encoder plus everything that only pretraining needs,
+    with fairseq-signals' tensor names (`reference_state_dict`).
+    """
 
     def __init__(self, encoder: EncoderConfig, objective: ObjectiveConfig) -> None:
         super().__init__()
@@ -185,14 +193,17 @@ class Pretraining(nn.Module):
         codes = self.project_q(quantised.codes).unflatten(0, rows)  # (B, M, D)
         predicted = self.final_proj(_gather_frames(context, batch.frames))  # (B, M, D)
 
-        # Logits, soft-max and norms in float32 whatever autocast does elsewhere: bf16 would blur the ranking of negatives.
+        # Logits, soft-max and norms in float32 whatever autocast does elsewhere: bf16 would blur the ranking of
+        # negatives.
         with torch.autocast(features.device.type, enabled=False):
             logits = contrastive_logits(predicted.float(), codes.float(), batch.negatives, self.objective.temperature)
             pooled = pool(context.float(), batch.padding)
             return self._losses(batch, features.float(), logits, valid, pooled, quantised)
 
     def reference_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """(fairseq-signals tensor name, parameter) pairs: there the encoder is the model itself, here it is a part of it."""
+        """(fairseq-signals tensor name, parameter) pairs:
+        there the encoder is the model itself, here it is a part of it.
+        """
         for name, parameter in self.named_parameters():
             yield name.removeprefix("encoder."), parameter
 
@@ -253,8 +264,8 @@ class Pretraining(nn.Module):
 def contrastive_logits(predicted: Tensor, codes: Tensor, negatives: Tensor, temperature: float) -> Tensor:
     """Cosine similarity of each prediction with its own target and its negatives: (B, M, 1 + N), own target first.
 
-    A negative bitwise equal to the positive gets -inf. The similarities of a row are one M × M product, gathered afterwards;
-    the reference copies N + 1 targets for each frame instead, 101 times the memory.
+    A negative bitwise equal to the positive gets -inf. The similarities of a row are one M × M product, gathered
+    afterwards; the reference copies N + 1 targets for each frame instead, 101 times the memory.
     """
     similarity = F.normalize(predicted, dim=-1, eps=1e-8) @ F.normalize(codes, dim=-1, eps=1e-8).transpose(1, 2)
     keys = _bit_keys(codes)
@@ -265,7 +276,8 @@ def contrastive_logits(predicted: Tensor, codes: Tensor, negatives: Tensor, temp
 
 
 def _bit_keys(codes: Tensor) -> Tensor:
-    """One int64 for each vector (…, D) float32, equal where the vectors are bitwise equal, else different but for a chance of 2^-63.
+    """One int64 for each vector (…, D) float32, equal where the vectors are bitwise equal,
+    else different but for a chance of 2^-63.
 
     A multilinear hash modulo 2^64 with odd factors: vectors that differ in one place never collide.
     """
@@ -278,8 +290,8 @@ def _bit_keys(codes: Tensor) -> Tensor:
 def cmsc_loss(first: Tensor, second: Tensor, same: Tensor, temperature: float) -> Tensor:
     """Contrastive loss between the two segments of each pair, mean over positives, both directions.
 
-    first, second (P, W); same (P, P) True where row and column belong to one patient. Norms are detached: no gradient passes
-    through the normaliser, as in the reference.
+    first, second (P, W); same (P, P) True where row and column belong to one patient. Norms are detached: no gradient
+    passes through the normaliser, as in the reference.
     """
     unit = [rows / rows.detach().norm(dim=1, keepdim=True).clamp(min=1e-8) for rows in (first, second)]
     logits = unit[0] @ unit[1].T / temperature

@@ -43,7 +43,10 @@ class DataRecipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimiserRecipe:
-    """Adam as in the reference. `learning_rate` holds from the first epoch on, or until the next `[[schedule]]` step."""
+    """Adam as in the reference.
+
+    `learning_rate` holds from the first epoch on, or until the next `[[schedule]]` step.
+    """
 
     learning_rate: float = 5e-5
     warm_up_updates: int = 0  #: linear from 0
@@ -64,7 +67,10 @@ class ScheduleStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRecipe:
-    """How long, in what precision, and how often the run is looked at and saved. Intervals are in updates; 0 = never."""
+    """How long, in what precision, and how often the run is looked at and saved.
+
+    Intervals are in updates; 0 = never.
+    """
 
     epochs: int
     pairs_per_micro_batch: int
@@ -122,7 +128,9 @@ class Recipe:
         return cls.from_tables(tables)
 
     def identity(self) -> dict[str, Any]:
-        """The part of `to_json` that a resumed run must share: not its length, its name or how often it is looked at."""
+        """The part of `to_json` that a resumed run must share:
+        not its length, its name or how often it is looked at.
+        """
         values = self.to_json()
         del values["name"], values["schedule"]
         for setting in ("epochs", "log_every", "validate_every", "checkpoint_every", "keep_checkpoints"):

@@ -1,8 +1,8 @@
 """The pretraining run: micro-batches, gradient accumulation, Adam, checkpoints and metrics, on one process or many.
 
-Lightning Fabric (the optional extra `train`) brings the processes of torchrun together, moves data and casts to bf16. All
-randomness is a function of seed and micro-batch number, so a run gives the same losses on any number of processes that
-divides `micro_batches_per_update`, and goes on after a restart as if it had not stopped.
+Lightning Fabric (the optional extra `train`) brings the processes of torchrun together, moves data and casts to bf16.
+All randomness is a function of seed and micro-batch number, so a run gives the same losses on any number of processes
+that divides `micro_batches_per_update`, and goes on after a restart as if it had not stopped.
 """
 
 import math
@@ -71,7 +71,9 @@ class Machine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """One line of news: `metrics` are means since the last one, losses in bits per masked frame as the reference logs them."""
+    """One line of news: `metrics` are means since the last one,
+    losses in bits per masked frame as the reference logs them.
+    """
 
     update: int
     updates: int
@@ -110,8 +112,8 @@ def _team(recipe: Recipe, machine: Machine) -> Team:
     per_update = recipe.training.micro_batches_per_update
     if per_update % machine.processes:
         raise TrainingError(
-            f"{machine.processes} processes cannot share the {per_update} micro-batches of an update evenly; start a number "
-            f"of processes that divides {per_update}"
+            f"{machine.processes} processes cannot share the {per_update} micro-batches of an update evenly; start a "
+            f"number of processes that divides {per_update}"
         )
     return Team.launch(
         "pretraining",
@@ -224,8 +226,8 @@ class _Run:
         totals = self.team.summed(sums).cpu()
         if not bool(totals.isfinite().all()):
             raise TrainingError(
-                f"update {self.update + 1}: a loss is not finite; look at the data of this update or lower the learning rate. "
-                f"The last checkpoint in {self.folder / CHECKPOINTS} is sound"
+                f"update {self.update + 1}: a loss is not finite; look at the data of this update or lower the "
+                f"learning rate. The last checkpoint in {self.folder / CHECKPOINTS} is sound"
             )
         # The gradient of the summed loss, averaged over processes by DDP, becomes the gradient per masked frame.
         scale = self.team.processes / float(totals[_SUMMED.index("frames")])
@@ -249,7 +251,8 @@ class _Run:
         if not len(self.validation):
             raise TrainingError("the recipe validates, but data.validation holds no patient back: set it, e.g. to 0.05")
         batches, processes = len(self.validation), self.team.processes
-        # Every process makes as many passes, since sharded weights are gathered in each; what is beyond the last batch is not counted.
+        # Every process makes as many passes, since sharded weights are gathered in each; what is beyond the last batch
+        # is not counted.
         own = range(self.team.rank, -(-batches // processes) * processes, processes)
         loader = self._data_loader(self.validation, [min(number, batches - 1) for number in own])
         sums = torch.zeros(len(_SUMMED), dtype=torch.float64, device=self.fabric.device)
@@ -322,7 +325,9 @@ class _Run:
         ).write(path)
 
     def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Of model and optimiser, whole, as the first process writes it; all processes take part where the weights are sharded."""
+        """Of model and optimiser, whole, as the first process writes it;
+        all processes take part where the weights are sharded.
+        """
         if self.team.sharded:
             return whole_state(self.model, self.optimiser)
         return self.model.state_dict(), self.optimiser.state_dict()
@@ -342,8 +347,8 @@ class _Run:
         changed = _differences(found.recipe.identity(), self.recipe.identity())
         if changed:
             raise TrainingError(
-                f"{newest} was trained with another recipe ({', '.join(changed)} differ); name another folder, or go on with "
-                "the recipe it was begun with"
+                f"{newest} was trained with another recipe ({', '.join(changed)} differ); name another folder, or go "
+                "on with the recipe it was begun with"
             )
         if found.data != self.data:
             raise TrainingError(

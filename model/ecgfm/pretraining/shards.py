@@ -1,9 +1,10 @@
-"""Training data prepared once: z-scored 5 s segments in flat files that training maps into memory, checksummed and resumable.
+"""Training data prepared once: z-scored 5 s segments in flat files that training maps into memory,
+checksummed and resumable.
 
-    SHARDS/shards.json           what the set holds and what was left out; written last, so a set without it is unfinished
+    SHARDS/shards.json           what the set holds and what was left out; written last: a set without it is unfinished
     SHARDS/shard-00000.bin       (rows, 12, 2500) little-endian float32 or float16, nothing else: it is mapped, not read
     SHARDS/shard-00000.rows.npy  for each row its record, patient and segment number
-    SHARDS/shard-00000.json      SHA-256, the fingerprint of the recordings it was made of, and each excluded one with its reason
+    SHARDS/shard-00000.json      SHA-256, the fingerprint of its recordings, and each excluded one with its reason
 
 One shard is made of a fixed number of recordings, whole or not at all, so an interrupted run goes on where it stopped.
 """
@@ -38,7 +39,10 @@ Progress = Callable[[int, int], None]  #: recordings done, recordings in all
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrepareSettings:
-    """How a shard set is made. `max_unreadable` is the share of recordings that may fail to read before it is given up."""
+    """How a shard set is made.
+
+    `max_unreadable` is the share of recordings that may fail to read before it is given up.
+    """
 
     dtype: Literal["float32", "float16"] = "float32"  #: float16 halves the disk and rounds to 11 bits
     recordings_per_shard: int = 512
@@ -179,8 +183,8 @@ def patient_number(patient: str | None) -> int:
 def _too_many(entries: Mapping[int, ShardEntry], unreadable: int, recordings: int, limit: float) -> str:
     examples = [text for entry in entries.values() for text in entry.unreadable.values()][:3]
     return (
-        f"{unreadable} of {recordings} recordings cannot be read, more than the limit of {limit:.0%}; mend or remove them, or "
-        f"raise data.max_unreadable. The first: {'; '.join(examples)}"
+        f"{unreadable} of {recordings} recordings cannot be read, more than the limit of {limit:.0%}; mend or remove "
+        f"them, or raise data.max_unreadable. The first: {'; '.join(examples)}"
     )
 
 
@@ -194,7 +198,10 @@ def _drop_strangers(folder: Path, shards: int) -> None:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ShardSet:
-    """A finished shard set; its samples stay on disk and are mapped where read. Picklable: maps are opened per process."""
+    """A finished shard set; its samples stay on disk and are mapped where read.
+
+    Picklable: maps are opened per process.
+    """
 
     folder: Path
     manifest: Manifest

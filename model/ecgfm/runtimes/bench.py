@@ -1,8 +1,9 @@
-"""How fast each runtime scores one bundle on this machine, beside a plain eager float32 network, in one alternating run.
+"""How fast each runtime scores one bundle on this machine, beside a plain eager float32 network,
+in one alternating run.
 
 Machines are shared and clocks change, so only ratios taken in turns mean anything: every round runs each runtime once.
-Where other programs use the same cores, even ratios of elapsed time mislead (torch's threads wait for each other at every
-operation, so a thread that was put aside stalls all of them); the ratio of processor time on one thread does not.
+Where other programs use the same cores, even ratios of elapsed time mislead (torch's threads wait for each other at
+every operation, so a thread that was put aside stalls all of them); the ratio of processor time on one thread does not.
 The baseline `eager` is the network arranged as fairseq-signals arranges it (`baseline.py`).
 """
 

@@ -1,7 +1,9 @@
-"""The network as fairseq-signals arranges it, in plain eager torch: what benchmarks compare with, and nothing else uses.
+"""The network as fairseq-signals arranges it, in plain eager torch:
+what benchmarks compare with, and nothing else uses.
 
-Time-first layout, torch's own multi-head attention with separate projections (it takes scaled_dot_product_attention), weight
-normalisation computed in each pass; nothing is folded, fused or packed. Post-norm or pre-norm as the network says.
+Time-first layout, torch's own multi-head attention with separate projections (it takes scaled_dot_product_attention),
+weight normalisation computed in each pass; nothing is folded, fused or packed. Post-norm or pre-norm as the network
+says.
 """
 
 import torch
@@ -13,7 +15,9 @@ from ecgfm.network import EcgFm, pool
 
 
 def eager_embedding(network: EcgFm, source: Tensor) -> Tensor:
-    """(B, 12, L) -> pooled embeddings (B, W) of a network in trainable form, equal to `network.embed` up to rounding."""
+    """(B, 12, L) -> pooled embeddings (B, W) of a network in trainable form,
+    equal to `network.embed` up to rounding.
+    """
     encoder = network.encoder
     x = encoder.project(encoder.normalise(encoder.features(source)))
     x = x + encoder.conv_pos(x)  # (B, T, W)

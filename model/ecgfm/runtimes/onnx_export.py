@@ -1,8 +1,8 @@
 """Write a bundle's network as one ONNX file that a stranger can use (`model/ONNX.md`), checked against torch.
 
-Input `source` (batch, 12, 2500) float32: leads I, II, III, aVR, aVL, aVF, V1 … V6 at 500 Hz, each z-scored over the whole
-record (`ecgfm.signal.prepare`), never padded. Outputs: `embedding` (batch, width), then one (batch, labels) tensor of
-logits per head, named after it. Metadata (`metadata_props`): see `metadata`.
+Input `source` (batch, 12, 2500) float32: leads I, II, III, aVR, aVL, aVF, V1 … V6 at 500 Hz, each z-scored over the
+whole record (`ecgfm.signal.prepare`), never padded. Outputs: `embedding` (batch, width), then one (batch, labels)
+tensor of logits per head, named after it. Metadata (`metadata_props`): see `metadata`.
 """
 
 import contextlib
@@ -68,8 +68,8 @@ def export_onnx(bundle: Bundle, path: Path, *, opset: int = OPSET) -> Exported:
         difference = largest_difference(bundle, network, scratch)
         if not difference <= LARGEST_DIFFERENCE:
             raise RuntimeTooInexact(
-                f"the ONNX file of {bundle.path} changes a logit by {difference:.1e}, more than {LARGEST_DIFFERENCE:.0e}; "
-                "nothing was written"
+                f"the ONNX file of {bundle.path} changes a logit by {difference:.1e}, more than "
+                f"{LARGEST_DIFFERENCE:.0e}; nothing was written"
             )
         scratch.chmod(0o644)
         scratch.replace(path)

@@ -21,10 +21,9 @@ def open_runtime(
     """Open a bundle with the runtime of that name (`NAMES`).
 
     `device` is `auto` (CUDA where present), `cpu` or `cuda`; `threads` limits CPU threads. A runtime other than torch
-    float32 is exported and measured against it when it first meets this model, on the ECGs that `recordings` gives, unless
-    `prepare` has measured it before; what is prepared is kept in `cache`, by default the folder `BUNDLE.runtimes` beside
-    the bundle.
-    Raises `RuntimeUnavailable`, `RuntimeTooInexact` or `BundleError`.
+    float32 is exported and measured against it when it first meets this model, on the ECGs that `recordings` gives,
+    unless `prepare` has measured it before; what is prepared is kept in `cache`, by default the folder
+    `BUNDLE.runtimes` beside the bundle. Raises `RuntimeUnavailable`, `RuntimeTooInexact` or `BundleError`.
     """
     runtime = engine(bundle, name, device, threads, cache)
     if name == "torch":
@@ -35,8 +34,8 @@ def open_runtime(
     elif bundle.heads:  # a model without heads has no probability to change
         if recordings is None:
             raise RuntimeUnavailable(
-                f"how far runtime {name!r} is from float32 torch was never measured for {bundle.path} on this machine; measure "
-                f"it on real ECGs with `ecgfm-clinical model prepare`, or give `recordings`"
+                f"how far runtime {name!r} is from float32 torch was never measured for {bundle.path} on this machine; "
+                f"measure it on real ECGs with `ecgfm-clinical model prepare`, or give `recordings`"
             )
         _measure(bundle, name, runtime, recordings(), threads, cache)
     return runtime

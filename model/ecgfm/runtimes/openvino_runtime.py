@@ -17,9 +17,9 @@ EMBEDDING = "embedding"
 class OpenVinoRuntime:
     """One compiled network for one segment, run by several streams at a time.
 
-    The segments of a call are shared out among streams of equally many threads instead of computed together by all threads:
-    as fast on an idle machine, much faster on a busy one, where threads that work together wait for each other at every
-    operation. Each segment is computed alone, so its bits depend on no other.
+    The segments of a call are shared out among streams of equally many threads instead of computed together by all
+    threads: as fast on an idle machine, much faster on a busy one, where threads that work together wait for each other
+    at every operation. Each segment is computed alone, so its bits depend on no other.
     """
 
     one_record_a_call = True
@@ -88,15 +88,16 @@ class OpenVinoRuntime:
 
 
 def _check_environment() -> None:
-    """Raises RuntimeUnavailable where oneDNN is told to see less than the processor has: OpenVINO then crashes the process.
+    """Raises RuntimeUnavailable where oneDNN is told to see less than the processor has:
+    OpenVINO then crashes the process.
 
     OpenVINO looks at the processor itself and asks the oneDNN inside it for kernels that oneDNN was forbidden to make.
     """
     limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "DEFAULT")
     if limit.upper() not in ("DEFAULT", "ALL"):
         raise RuntimeUnavailable(
-            f"the environment sets ONEDNN_MAX_CPU_ISA={limit}, which OpenVINO does not bear; unset it, or choose runtime 'torch' "
-            "or 'onnx'"
+            f"the environment sets ONEDNN_MAX_CPU_ISA={limit}, which OpenVINO does not bear; unset it, or choose "
+            "runtime 'torch' or 'onnx'"
         )
 
 
@@ -104,9 +105,9 @@ def _check_environment() -> None:
 def _core() -> Any:
     """The one `openvino.Core` of this process, kept until it ends.
 
-    Each Core gives the thread that first compiles with it a signal stack, and takes it away when it goes. Where two go in the
-    order they came, the thread is left with the first one's, which is freed memory: the next signal, such as SIGTERM to a
-    service that has changed models, then kills the process instead of reaching its handler.
+    Each Core gives the thread that first compiles with it a signal stack, and takes it away when it goes. Where two go
+    in the order they came, the thread is left with the first one's, which is freed memory: the next signal, such as
+    SIGTERM to a service that has changed models, then kills the process instead of reaching its handler.
     """
     try:
         import openvino

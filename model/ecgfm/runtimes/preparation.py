@@ -49,7 +49,9 @@ def folder_for(bundle: Bundle, cache: Path | None) -> Path:
 
 
 def onnx_file(bundle: Bundle, cache: Path | None) -> Path:
-    """The bundle's ONNX file, exported now where it is not there yet; raises `BundleError` where nothing can be written."""
+    """The bundle's ONNX file, exported now where it is not there yet;
+    raises `BundleError` where nothing can be written.
+    """
     path = folder_for(bundle, cache) / "model.onnx"
     if not path.exists():
         from ecgfm.runtimes.onnx_export import export_onnx

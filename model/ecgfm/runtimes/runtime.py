@@ -34,7 +34,9 @@ def segments_of(record: Record, preprocessing: str) -> tuple[NDArray[np.float32]
 
 
 def calls(runtime: Runtime, segments: NDArray[np.float32]) -> Iterator[tuple[NDArray[np.float32], int]]:
-    """`segments` cut into calls of the runtime's fixed shape, each with how many are real; the last is filled up with zeros."""
+    """`segments` cut into calls of the runtime's fixed shape, each with how many are real;
+    the last is filled up with zeros.
+    """
     size = runtime.batch
     for start in range(0, len(segments), size):
         part = segments[start : start + size]

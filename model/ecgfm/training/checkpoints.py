@@ -13,7 +13,8 @@ FORMAT = 1  #: what stands under "format"; fine-tuning checkpoints made before i
 
 
 def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
-    """Replace `path` in one step, on disk when this returns. `state` is tensors and plain values, as `torch.save` takes them.
+    """Replace `path` in one step, on disk when this returns.
+    `state` is tensors and plain values, as `torch.save` takes them.
 
     Raises TrainingError where the disk does not take it; the older checkpoint stays.
     """
@@ -30,15 +31,16 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
         scratch.unlink(missing_ok=True)
         cause = error.strerror if isinstance(error, OSError) else "the file could not be written"
         raise TrainingError(
-            f"the checkpoint cannot be written to {path.parent} ({cause}); free disk space and start the same run again: "
-            "it goes on from the checkpoint before"
+            f"the checkpoint cannot be written to {path.parent} ({cause}); free disk space and start the same run "
+            "again: it goes on from the checkpoint before"
         ) from error
 
 
 def read_checkpoint(path: Path, *, names: frozenset[str], remedy: str) -> dict[str, Any]:
     """The state as `write_checkpoint` was given it, on the CPU; nothing in the file is executed.
 
-    `names` must be in it. Raises TrainingError with the `remedy` where the file is damaged, and where it is no checkpoint of this kind.
+    `names` must be in it. Raises TrainingError with the `remedy` where the file is damaged, and where it is no
+    checkpoint of this kind.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)

@@ -1,18 +1,20 @@
 """Layers that train faster on a CPU, with the same parameters and, up to rounding, the same numbers.
 
-They serve float32 and, inside bf16 autocast, bf16; in every other case, and in evaluation, torch's own layers run. Where oneDNN
-refuses bf16 products (a processor without AVX-512), torch's own product stands in: right, and several times slower than float32.
+They serve float32 and, inside bf16 autocast, bf16; in every other case, and in evaluation, torch's own layers run.
+Where oneDNN refuses bf16 products (a processor without AVX-512), torch's own product stands in: right, and several
+times slower than float32.
 
-Linear: oneDNN with a weight laid out in its own blocks reaches 95 % of the processor's peak in forward and towards the input, where
-MKL, which torch calls for float32, reaches 80 %. Laying it out costs a hundredth of the product.
+Linear: oneDNN with a weight laid out in its own blocks reaches 95 % of the processor's peak in forward and towards the
+input, where MKL, which torch calls for float32, reaches 80 %. Laying it out costs a hundredth of the product.
 
-Attention: torch's fused kernel has no dropout on CPUs; its replacement there copies and rounds much more than this one. The three input
-projections are one product.
+Attention: torch's fused kernel has no dropout on CPUs; its replacement there copies and rounds much more than this one.
+The three input projections are one product.
 
-Dropout: torch draws one Bernoulli number at a time and keeps it as a float. 16 random bits an element are drawn here, so the
-probability is a multiple of 2^-16 (0.1 becomes 0.100006, and the scale fits it).
+Dropout: torch draws one Bernoulli number at a time and keeps it as a float. 16 random bits an element are drawn here,
+so the probability is a multiple of 2^-16 (0.1 becomes 0.100006, and the scale fits it).
 
-Positional convolution: a kernel of 128 taps over 156 frames is cheaper as a product of Fourier transforms, forward and backward.
+Positional convolution: a kernel of 128 taps over 156 frames is cheaper as a product of Fourier transforms, forward and
+backward.
 """
 
 import math
@@ -62,7 +64,9 @@ def _product(x: Tensor, weight: Tensor, bias: Tensor | None, kind: torch.dtype) 
 
 
 class _Product(torch.autograd.Function):
-    """x decides the type that the weight is rounded to and the product computed in; the weight's gradient has the weight's own."""
+    """x decides the type that the weight is rounded to and the product computed in;
+    the weight's gradient has the weight's own.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -108,9 +112,9 @@ def packs(kind: torch.dtype) -> bool:
 def takes(product: Product, kind: torch.dtype) -> bool:
     """Whether the product can be computed in this type here, by trying one.
 
-    oneDNN raises a RuntimeError for bfloat16 on a processor without the instructions it wants for that (AVX-512 on x86), and
-    for any type where torch was built without oneDNN. What the processor announces does not decide: oneDNN's limits are its
-    own, and can be set lower in the environment.
+    oneDNN raises a RuntimeError for bfloat16 on a processor without the instructions it wants for that (AVX-512 on
+    x86), and for any type where torch was built without oneDNN. What the processor announces does not decide: oneDNN's
+    limits are its own, and can be set lower in the environment.
     """
     try:
         product(torch.ones(2, 32, dtype=kind), torch.ones(4, 32, dtype=kind), None)
@@ -120,7 +124,9 @@ def takes(product: Product, kind: torch.dtype) -> bool:
 
 
 def packed_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """x (rows, in) · weight (out, in) transposed + bias, by oneDNN; raises RuntimeError where it does not take the type."""
+    """x (rows, in) · weight (out, in) transposed + bias, by oneDNN;
+    raises RuntimeError where it does not take the type.
+    """
     laid_out = torch.ops.mkldnn._reorder_linear_weight(weight, None)
     return cast("Tensor", torch.ops.mkldnn._linear_pointwise(x, laid_out, bias, "none", [], ""))
 
@@ -146,7 +152,10 @@ class _Drop(torch.autograd.Function):
 
 
 def _draw_kept(shape: torch.Size, p: float) -> tuple[Tensor, float]:
-    """Zeros with probability p, else ones (int16), and what keeps the mean. Torch's generator gives the seed, so its seed decides all."""
+    """Zeros with probability p, else ones (int16), and what keeps the mean.
+
+    Torch's generator gives the seed, so its seed decides all.
+    """
     seed = int(torch.randint(2**62, ()))
     elements = math.prod(shape)
     words = np.random.Generator(np.random.SFC64(seed)).integers(0, 2**64, -(-elements // 4), dtype=np.uint64)
@@ -171,7 +180,9 @@ class _CpuAttention(SelfAttention):
 
 
 class _Attend(torch.autograd.Function):
-    """softmax(q kᵀ / sqrt(D)), dropout, times v; q, k, v (rows, T, D), `blocked` True at keys that nobody may look at."""
+    """softmax(q kᵀ / sqrt(D)), dropout, times v; q, k, v (rows, T, D),
+    `blocked` True at keys that nobody may look at.
+    """
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, blocked: Tensor | None, p: float) -> Tensor:
@@ -207,10 +218,11 @@ class _CpuConv(PositionalConv):
 
 
 def correlate(x: Tensor, weight: Tensor, groups: int) -> Tensor:
-    """Grouped correlation over time with padding kernel // 2, as many frames out as in: x (B, T, W), weight (W, W / groups, kernel).
+    """Grouped correlation over time with padding kernel // 2, as many frames out as in:
+    x (B, T, W), weight (W, W / groups, kernel).
 
-    out[t] = sum over k of w[k] x[t + k - pad], whose transform is conj(W) X. The period is long enough that nothing wraps onto a
-    frame that is kept.
+    out[t] = sum over k of w[k] x[t + k - pad], whose transform is conj(W) X. The period is long enough that nothing
+    wraps onto a frame that is kept.
     """
     (batch, frames, width), kernel = x.shape, weight.shape[-1]
     pad = kernel // 2

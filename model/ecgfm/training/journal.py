@@ -1,4 +1,6 @@
-"""A training run's figures as one CSV line a report, and as TensorBoard curves where wanted; a resumed run goes on in the same file."""
+"""A training run's figures as one CSV line a report, and as TensorBoard curves where wanted;
+a resumed run goes on in the same file.
+"""
 
 import csv
 import os
@@ -16,13 +18,16 @@ if TYPE_CHECKING:
 class Journal:
     """The CSV file of one run, written by its first process as it goes.
 
-    After a kill the file may hold updates that the checkpoint does not: those later than `updates` are cut off, then it is continued.
+    After a kill the file may hold updates that the checkpoint does not: those later than `updates` are cut off, then it
+    is continued.
     """
 
     def __init__(
         self, path: Path, columns: Sequence[str], *, updates: int, curves: bool = False, write: bool = True
     ) -> None:
-        """`curves` draws them beside the file too, for TensorBoard; without `write` nothing is written (processes but the first)."""
+        """`curves` draws them beside the file too, for TensorBoard;
+        without `write` nothing is written (processes but the first).
+        """
         self._write, self._board = write, None
         if not write:
             return
@@ -46,7 +51,10 @@ class Journal:
             self._board.close()
 
     def write(self, update: int, epoch: int, figures: Mapping[str, float], *, split: str | None = None) -> None:
-        """One line. `split` is training or validation, in a journal that has the column; its curves are named after it."""
+        """One line.
+
+        `split` is training or validation, in a journal that has the column; its curves are named after it.
+        """
         if not self._write:
             return
         named = {} if split is None else {"split": split}

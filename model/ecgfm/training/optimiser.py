@@ -11,8 +11,8 @@ class ReferenceAdam(AdamW):
     """torch's AdamW with the epsilon that makes it the reference's Adam, so its fused and foreach kernels serve.
 
     The reference divides by sqrt(v) + eps and multiplies by sqrt(1 - beta2^t) / (1 - beta1^t); AdamW divides by
-    sqrt(v) / sqrt(1 - beta2^t) + eps'. The two are equal for eps' = eps / sqrt(1 - beta2^t). Parameters of a group must share
-    their number of steps, which they do where every parameter receives a gradient at every step.
+    sqrt(v) / sqrt(1 - beta2^t) + eps'. The two are equal for eps' = eps / sqrt(1 - beta2^t). Parameters of a group must
+    share their number of steps, which they do where every parameter receives a gradient at every step.
     """
 
     @overload

@@ -1,7 +1,8 @@
-"""Fully sharded data parallelism: each process keeps a share of weights, gradients and moments, and gathers a layer when it runs.
+"""Fully sharded data parallelism: each process keeps a share of weights, gradients and moments,
+and gathers a layer when it runs.
 
-torch's `fully_shard` (Zhao et al. 2023, arXiv 2304.11277) does the work, through Lightning Fabric. A checkpoint holds the whole weights
-under the same names and numbers as without it, so a run may go on with or without sharding.
+torch's `fully_shard` (Zhao et al. 2023, arXiv 2304.11277) does the work, through Lightning Fabric. A checkpoint holds
+the whole weights under the same names and numbers as without it, so a run may go on with or without sharding.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,10 @@ def _shard(model: nn.Module, mesh: Any) -> nn.Module:
 
 
 def whole_state(model: nn.Module, optimiser: Optimizer) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Unsharded state dicts of model and optimiser on the CPU; empty but on the first process. Every process must call it."""
+    """Unsharded state dicts of model and optimiser on the CPU; empty but on the first process.
+
+    Every process must call it.
+    """
     weights = get_model_state_dict(model, options=_WHOLE)
     named: dict[str, Any] = get_optimizer_state_dict(model, optimiser, options=_WHOLE)
     if not weights:

@@ -1,4 +1,5 @@
-"""Every command with missing and empty inputs, missing output folders, tiny inputs and missing extras: never a traceback.
+"""Every command with missing and empty inputs, missing output folders, tiny inputs and missing extras:
+never a traceback.
 
 All of a case's command lines run in one process of their own, so that the libraries are loaded once.
 """
@@ -43,8 +44,8 @@ pairs_per_micro_batch = 2
 log_every = 1
 """
 
-#: Command lines without the program's name; {…} is filled in by the case. Order matters: later ones find what earlier ones
-#: put into the store.
+#: Command lines without the program's name; {…} is filled in by the case. Order matters: later ones find what earlier
+#: ones put into the store.
 LINES = """
 init {site}
 keys new --settings {settings}
@@ -330,9 +331,11 @@ def _extra_of(line: str) -> str | None:
 
 #: Lines that six ECGs and an installation without peers cannot serve.
 TOO_LITTLE = (
-    *("check", "run", "pull", "send", "status", "retrain", "evaluate", "cross-validate", "drift", "demo", "model rollback", "outcomes show"),
-    *("patient", "held show", "held release", "held reject"),
-    *("withdraw 1 ", "withdraw --model zzz", "store adopt", "model promote", "model shadow", "model recalibrate", "model import", "predict {ecg} --model {bundle} --runtime nonsense"),
+    *("check", "run", "pull", "send", "status", "retrain", "evaluate", "cross-validate", "drift", "demo"),
+    *("model rollback", "outcomes show", "patient", "held show", "held release", "held reject"),
+    *("withdraw 1 ", "withdraw --model zzz", "store adopt",),
+    *("model promote", "model shadow", "model recalibrate", "model import"),
+    "predict {ecg} --model {bundle} --runtime nonsense",
 )  # fmt: skip
 
 

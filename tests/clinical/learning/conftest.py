@@ -1,4 +1,6 @@
-"""A clinic of invented patients whose ECGs, echoes and troponins came in as messages, staged once for all these tests."""
+"""A clinic of invented patients whose ECGs, echoes and troponins came in as messages,
+staged once for all these tests.
+"""
 
 import shutil
 from collections.abc import Callable, Iterator

@@ -1,4 +1,6 @@
-"""From the command line: retrain, list, promote, score, history, card, shadow, drift, rollback, and what each refuses."""
+"""From the command line: retrain, list, promote, score, history, card, shadow, drift, rollback,
+and what each refuses.
+"""
 
 import json
 import shutil

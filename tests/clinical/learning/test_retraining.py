@@ -1,4 +1,6 @@
-"""A head is trained from messages, judged, registered, resumed after a kill; what cannot teach is refused and leaves nothing."""
+"""A head is trained from messages, judged, registered, resumed after a kill;
+what cannot teach is refused and leaves nothing.
+"""
 
 import json
 import shutil

@@ -76,7 +76,8 @@ def test_every_trigger_of_adt_is_followed_as_it_is_written() -> None:
     assert _triggers("account or visit") == adt.ACCOUNTS
 
 
-# --- each event of a recording, done once: what each receiver hears -----------------------------------------------------
+# --- each event of a recording, done once: what each receiver hears
+# -----------------------------------------------------
 
 
 @pytest.fixture

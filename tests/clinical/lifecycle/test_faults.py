@@ -1,4 +1,6 @@
-"""Faults that were seen on running installations, each from outside: bytes in, an operator's commands, the EHR's mail out."""
+"""Faults that were seen on running installations, each from outside:
+bytes in, an operator's commands, the EHR's mail out.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -41,7 +41,9 @@ def test_an_ecgs_age_is_the_one_that_its_heads_go_by(
 
 
 def test_a_patient_stays_in_its_split_over_versions_of_this_program(ward: Any) -> None:
-    """Who was tested on once must never be trained on: the key by which patients are split is that of the first schemas."""
+    """Who was tested on once must never be trained on:
+    the key by which patients are split is that of the first schemas.
+    """
     ward.take(patient=ward.patient("OLD"))
     ward.take(patient=ward.patient("NEW"))
     with ward.store.database.reading() as ask:

@@ -136,7 +136,9 @@ def test_a_store_of_the_version_before_goes_by_what_happened_in_it_last(ward: An
 @pytest.mark.parametrize("zone", ["Europe/Zurich", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"])
 @pytest.mark.parametrize("day", [datetime(2031, 3, 30, tzinfo=UTC), datetime(2031, 10, 26, tzinfo=UTC)])
 def test_zones_and_summer_time_are_no_jumps(store: Store, zone: str, day: datetime) -> None:
-    """The clock of a program that hands over times of its own zone, over the nights in which summer time begins and ends."""
+    """The clock of a program that hands over times of its own zone,
+    over the nights in which summer time begins and ends.
+    """
     seconds = [0.0]
     elapsed = Elapsed(store.database, monotonic=lambda: seconds[0])
     elapsed.vouch(now=day - 61 * HOUR, actor="operator")  # the store was created by today's clock

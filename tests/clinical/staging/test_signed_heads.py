@@ -25,7 +25,9 @@ Rows = list[dict[str, Any]]
 
 
 def _rewritten(store: Store, change: Callable[[Rows], Rows]) -> None:
-    """What a database administrator can do: another trail in the place of the true one, with hashes that hold together."""
+    """What a database administrator can do: another trail in the place of the true one,
+    with hashes that hold together.
+    """
     with store.database.writer.begin() as connection:
         for line in DISARM[connection.dialect.name]:
             connection.execute(text(line))

@@ -1,4 +1,6 @@
-"""Third-party archives for the DICOM tests: Orthanc and dcmtk's dcmqrscp, each skipped by name where it is not installed."""
+"""Third-party archives for the DICOM tests: Orthanc and dcmtk's dcmqrscp,
+each skipped by name where it is not installed.
+"""
 
 import json
 import os

@@ -268,7 +268,9 @@ def test_comment_after_a_signal_is_no_part_of_its_lead(files: Files, ecg: Ecg, r
 
 
 def test_several_samples_a_frame(ecg: Ecg, read_one: ReadOne, context: ReadingContext, tmp_path: Path) -> None:
-    """Frames of two samples of each lead at 250 frames a second, beside a channel of one; as the `wfdb` package reads."""
+    """Frames of two samples of each lead at 250 frames a second, beside a channel of one;
+    as the `wfdb` package reads.
+    """
     counts = np.rint(ecg.signal * 1000).astype("<i2")
     pairs = counts.reshape(12, -1, 2).transpose(1, 0, 2).reshape(-1, 24)
     table = np.concatenate([pairs, np.zeros((len(pairs), 1), "<i2")], axis=1)

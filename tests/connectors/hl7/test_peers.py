@@ -1,4 +1,6 @@
-"""HL7 programs of others at both ends: node-hl7-client, simple-hl7 and @medplum/hl7 call us, and we call their servers."""
+"""HL7 programs of others at both ends: node-hl7-client, simple-hl7 and @medplum/hl7 call us,
+and we call their servers.
+"""
 
 import shutil
 import subprocess

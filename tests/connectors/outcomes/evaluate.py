@@ -4,9 +4,9 @@
     python -m tests.connectors.outcomes.evaluate --part open --show
     python -m tests.connectors.outcomes.evaluate --reader some.module:function
 
-A reader is a function from the bytes of an HL7 message to a list of `Answer`. Each item of the set becomes one ORU^R01: a
-report text as an echo report, a result as one OBX. `--show` prints the items that went wrong; it is refused for the frozen
-third, which was written before the rules and must never be tuned on.
+A reader is a function from the bytes of an HL7 message to a list of `Answer`. Each item of the set becomes one ORU^R01:
+a report text as an echo report, a result as one OBX. `--show` prints the items that went wrong; it is refused for the
+frozen third, which was written before the rules and must never be tuned on.
 """
 
 import argparse
@@ -183,7 +183,8 @@ def _report(row: dict[str, Any]) -> Item:
 
 def _result(row: dict[str, Any]) -> Item:
     status = row["obx_11"]
-    obx = f"OBX|1|{row['obx_2']}|{row['obx_3']}||{row['obx_5']}|{row['obx_6']}|{row['obx_7']}||||{status}|||20260301081500"
+    value = f"{row['obx_3']}||{row['obx_5']}|{row['obx_6']}|{row['obx_7']}"
+    obx = f"OBX|1|{row['obx_2']}|{value}||||{status}|||20260301081500"
     expected = _answer(row["quantity"] or "", row["expected"], row["limit"])
     positive = expected is not None and (_reduced(expected) if expected.kind == "lvef" else _raised(expected))
     return Item(

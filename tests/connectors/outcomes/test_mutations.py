@@ -13,8 +13,9 @@ from tests.connectors.outcomes import evaluate
 
 SHORT, LONG = 2_000, 100_000
 PIECES = (
-    b"", b"|", b"^", b"~", b"&", b"\\", b"\r", b"\n", b" ", b"<", b">", b"%", b".", b",", b"-", b"/", b":", b"0", b"9", b"1e9",
-    b"\xc2\xa0", b"\xe2\x80\xaf", b"\xff", b"\x00", b"->", b"EF ", b"LVEF 99%", b"\\X0A\\", b"\\.br\\", b"OBX|", b"PID|",
+    b"", b"|", b"^", b"~", b"&", b"\\", b"\r", b"\n", b" ", b"<", b">", b"%", b".", b",", b"-", b"/", b":", b"0", b"9",
+    b"1e9", b"\xc2\xa0", b"\xe2\x80\xaf", b"\xff", b"\x00", b"->", b"EF ", b"LVEF 99%", b"\\X0A\\", b"\\.br\\",
+    b"OBX|", b"PID|",
 )  # fmt: skip
 
 

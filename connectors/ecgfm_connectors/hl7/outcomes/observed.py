@@ -18,7 +18,9 @@ class Observed:
 
 
 def observed(texts: tuple[str, ...], parsed: Message, site: tzinfo) -> Observed | None:
-    """The first of `texts` (OBX-14, OBR-7, TXA-4) that is a time; a later one of the same day that is more precise wins."""
+    """The first of `texts` (OBX-14, OBR-7, TXA-4) that is a time;
+    a later one of the same day that is more precise wins.
+    """
     header = parse_timestamp(parsed.msh.value(7))
     zone = header.tzinfo if header else None
     found: list[Observed] = []

@@ -83,7 +83,10 @@ class Order:
         return observed.observed(texts, self.parsed, self.zone)
 
     def source_id(self, obx: Segment, kind: str) -> str:
-        """The same for a result and its correction. Serial troponins under one order differ by their time of drawing."""
+        """The same for a result and its correction.
+
+        Serial troponins under one order differ by their time of drawing.
+        """
         msh = self.parsed.msh
         filler = self.filler or f"message {self.parsed.control_id}"
         drawn = obx.value(14) if kind == "troponin" else ""

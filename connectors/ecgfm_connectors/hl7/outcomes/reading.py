@@ -1,7 +1,7 @@
 """The measured outcomes of one order: ejection fractions and troponins, and whatever was left out, with its reason.
 
-A label that is doubtful is worse than none. Several different ejection fractions of one order give the biplane one, else
-none; different troponins of one time under one code give none.
+A label that is doubtful is worse than none. Several different ejection fractions of one order give the biplane one,
+else none; different troponins of one time under one code give none.
 """
 
 from collections import defaultdict
@@ -57,7 +57,9 @@ def read(order: Order, observations: list[Segment]) -> OrderOutcomes:
 
 
 def _decides(outcome: Outcome | None, left_out: LeftOut | None) -> bool:
-    """Whether a discrete result settles the ejection fraction, so that the text is not asked: taken, or left out as doubtful."""
+    """Whether a discrete result settles the ejection fraction, so that the text is not asked:
+    taken, or left out as doubtful.
+    """
     if outcome is not None:
         return outcome.kind == "lvef"
     settled = ("lvef-implausible", "lvef-unit", "unit-contradiction", "outcome-not-numeric")
@@ -90,7 +92,9 @@ def _chosen(group: list[Outcome]) -> list[Outcome]:
 
 
 def _borne_out(outcomes: list[Outcome], stated: Outcome) -> tuple[list[Outcome], list[LeftOut]]:
-    """Without an ejection fraction that the report's own words contradict; that they are less exact is no contradiction."""
+    """Without an ejection fraction that the report's own words contradict;
+    that they are less exact is no contradiction.
+    """
     doubted = [one for one in outcomes if one.kind == "lvef" and one.status != "withdrawn" and _apart(one, stated)]
     return [one for one in outcomes if one not in doubted], [_doubtful(one) for one in doubted]
 

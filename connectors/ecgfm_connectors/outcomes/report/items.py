@@ -89,7 +89,10 @@ def _begins_comparator(spoken: list[str], index: int) -> bool:
 
 
 def _cue_at(text: str, folded: str, tokens: list[tuple[int, int]], spoken: list[str], index: int) -> Item:
-    """The longest cue at a word, else the word itself. Phrases go over no mark but blanks, hyphens, points, apostrophes."""
+    """The longest cue at a word, else the word itself.
+
+    Phrases go over no mark but blanks, hyphens, points, apostrophes.
+    """
     start, end = tokens[index]
     found = CUES.at(spoken, index)
     while found is not None:

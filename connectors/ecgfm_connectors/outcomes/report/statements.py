@@ -1,7 +1,7 @@
 """What each number beside an ejection fraction is: the present study's value, an earlier one, a limit, a change.
 
-One sentence at a time, from left to right. A number belongs to the quantity named last; the cues between it and the number
-before it, and those directly behind it, say what it is. What no rule explains is no value.
+One sentence at a time, from left to right. A number belongs to the quantity named last; the cues between it and the
+number before it, and those directly behind it, say what it is. What no rule explains is no value.
 """
 
 from collections.abc import Sequence
@@ -86,7 +86,9 @@ class _Walk:
         self._measure = "other-chamber" if self._is_other(index, item) else "ef"
 
     def _is_other(self, index: int, item: Item) -> bool:
-        """Whether another chamber is meant: by the word itself, the chamber named behind it, or the one named before it."""
+        """Whether another chamber is meant: by the word itself, the chamber named behind it,
+        or the one named before it.
+        """
         if item.cue == "other-mention":
             return True
         behind = self._chamber_behind(index)
@@ -144,7 +146,9 @@ class _Walk:
         )
 
     def _is_from_to(self, before: Sequence[Item], value: Value) -> bool:
-        """`improved from 20% to 55%`, `has risen 20% to 55%`: two values, the second one now; without a change, a range."""
+        """`improved from 20% to 55%`, `has risen 20% to 55%`: two values, the second one now;
+        without a change, a range.
+        """
         if value.high is None or not value.joined_by_word:
             return False
         changed = self._changes is not None and self._changes < value.after_first
@@ -201,7 +205,9 @@ class _Walk:
         return not strange or any(one.cue in _TELLING for one in clause) or around.trailing_prior()
 
     def _is_bare(self, around: Surroundings, own: Sequence[Item]) -> bool:
-        """A number without a percent sign: directly behind the name, with nothing behind it, and an ejection fraction by size."""
+        """A number without a percent sign: directly behind the name, with nothing behind it,
+        and an ejection fraction by size.
+        """
         value = around.value
         if value.unit_follows or len(own) > 6 or any(one.kind == "word" or one.cue == "not" for one in own):
             return False

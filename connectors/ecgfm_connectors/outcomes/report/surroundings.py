@@ -12,8 +12,8 @@ from ecgfm_connectors.outcomes.report.items import Item, Value
 from ecgfm_connectors.outcomes.report.vocabulary import Cue
 
 Role = Literal[
-    "present", "narrated", "prior", "history", "hypothetical", "threshold", "reference", "change", "other-chamber", "stress",
-    "family", "negated", "doubtful", "implausible", "goal",
+    "present", "narrated", "prior", "history", "hypothetical", "threshold", "reference", "change", "other-chamber",
+    "stress", "family", "negated", "doubtful", "implausible", "goal",
 ]  # fmt: skip
 
 LOWEST, HIGHEST = Decimal(3), Decimal(95)  # percent

@@ -1,8 +1,8 @@
 """The words of reports in eight languages, folded: what each is a cue for.
 
-English, German, French, Spanish, Italian, Dutch, Portuguese and Swedish share one table, since reports mix languages and a
-sentence is too short to tell them apart. Where a word of one language would mislead in another, the rule that uses the
-cue asks for more (see `statements`).
+English, German, French, Spanish, Italian, Dutch, Portuguese and Swedish share one table, since reports mix languages
+and a sentence is too short to tell them apart. Where a word of one language would mislead in another, the rule that
+uses the cue asks for more (see `statements`).
 """
 
 from typing import Literal
@@ -10,88 +10,98 @@ from typing import Literal
 from ecgfm_connectors.outcomes.phrases import phrases
 
 Cue = Literal[
-    "mention", "left-mention", "other-mention", "left", "other-chamber", "measure", "noun", "prior", "now", "was", "compare",
-    "from", "to", "by", "change", "reference", "normal", "is", "condition", "threshold", "guideline", "family", "history",
-    "stress", "rest", "not", "biplane", "plane", "goal", "between", "and", "or-less", "or-more", "points", "patient", "arrow", "modality", "rhythm", "link",
+    "mention", "left-mention", "other-mention", "left", "other-chamber", "measure", "noun", "prior", "now", "was",
+    "compare", "from", "to", "by", "change", "reference", "normal", "is", "condition", "threshold", "guideline",
+    "family", "history", "stress", "rest", "not", "biplane", "plane", "goal", "between", "and", "or-less", "or-more",
+    "points", "patient", "arrow", "modality", "rhythm", "link",
 ]  # fmt: skip
 
 CUES = phrases(
     {
-        "link": """of|is|are|at|about|around|approximately|approx|ca|circa|etwa|env|environ|aprox|aproximadamente|cerca|est
-            estimated|est|calculated|measured|visually|von|van|de|del|di|do|a|au|ist|ungefar|ongeveer|cirka|omkring""",
+        "link": """of|is|are|at|about|around|approximately|approx|ca|circa|etwa|env|environ|aprox|aproximadamente|cerca
+            est|estimated|est|calculated|measured|visually|von|van|de|del|di|do|a|au|ist|ungefar|ongeveer|cirka
+            omkring""",
         "left-mention": """lvef|lv ef|fevg|fevi|feve|fevs|lvefbp|linkerventrikelejectiefractie|lv ejectiefractie
             linksventrikelejektionsfraktion|fe vg|fe vi|fe ve|fe vs""",
         "mention": """ef|e f|fe|f e|fey|ejection fraction|ejektionsfraktion|ejektionsfraktionen|auswurffraktion
             ejectiefractie|fraction d ejection|fraccion de eyeccion|frazione d eiezione|frazione di eiezione
             fracao de ejecao|fraccao de ejeccao|fraccao de ejecao|fracao de ejeccao|auswurfleistung""",
         "other-mention": "rvef|laef|raef|svef|fevd|rv ef|la ef|ra ef|gbef|fe vd|fe ai|rveff",
-        "left": """lv|left ventric*|left ventricular|left ventricle|linksventrik*|linker ventrikel|linken ventrikels|linke kammer
-            ventricule gauche|ventriculaire gauche|ventriculo izquierdo|ventricolo sinistro|ventricolare sinistra
-            linkerventrik*|linker kamer|ventriculo esquerdo|ventricular esquerda|vansterkammar*|vanster kammare
-            vanster kammares|vg|vi|ve|vs|vk""",
+        "left": """lv|left ventric*|left ventricular|left ventricle|linksventrik*|linker ventrikel|linken ventrikels
+            linke kammer|ventricule gauche|ventriculaire gauche|ventriculo izquierdo|ventricolo sinistro
+            ventricolare sinistra|linkerventrik*|linker kamer|ventriculo esquerdo|ventricular esquerda|vansterkammar*
+            vanster kammare|vanster kammares|vg|vi|ve|vs|vk""",
         "other-chamber": """rv|right ventric*|right ventricular|right ventricle|right heart|right atri*|rechtsventrik*
             rechter ventrikel|rechten ventrikels|rechterventrik*|rechter kamer|ventricule droit|ventriculaire droite
             ventriculo derecho|ventricular derecha|ventricolo destro|ventricolare destra|ventriculo direito
             ventricular direita|hogerkammar*|hoger kammare|hoger kammares|vd|hk|la|ra|ai|ae|og|left atri*|left atrial
-            left atrium|atrial|vorhof|vorhofs|vorhofe|linker vorhof|oreillette*|auricula|auricular|atrio|boezem*|formak*|single ventricle
-            univentricular|systemic ventricle|systemic|fontan|gallbladder|gallenblase|regional ef|ra ef
+            left atrium|atrial|vorhof|vorhofs|vorhofe|linker vorhof|oreillette*|auricula|auricular|atrio|boezem*|formak*
+            single ventricle|univentricular|systemic ventricle|systemic|fontan|gallbladder|gallenblase|regional ef|ra ef
             auriculo*|atriu*""",
         "measure": """gls|gs|strain|slg|sgl|fs|fractional shortening|shortening|verkurzungsfraktion|verkurzung
-            fraktionelle verkurzung|fraction de raccourcissement|raccourcissement|acortamiento|accorciamento|encurtamento
-            edv|esv|edvi|esvi|lvedv|lvesv|lvedvi|lvesvi|vtd|vts|vdf|vsf|vtdvg|vtsvg|sv|svi|stroke volume|schlagvolumen|co|ci
-            tapse|fac|pasp|rvsp|psap|paps|spap|vci|ivc|regurgitant fraction|regurgitationsfraktion*|regurgitatiefractie
-            fraction de regurgitation|regurgitacion|regurgitant|rigurgito|regurgitante|rf|e e|lvedd|lvesd|lvidd|lvids
-            ivs|ivsd|lvpw|pw|la vol|gradient|vti|hr|hf|fc|pulse|sat|spo|saturation|sao|ava|ero|eroa|mr|ar|tr|ejection time
-            slope|z score|zscore|stenos*|stenose*|lvmi|mass|masse|massa|rwt|wmsi|bnp|troponin*|hba|hct|hematocrit|lge""",
-        "noun": """stenos*|stenose*|regurg*|occlusion|verschluss|narrowing|probab*|risk|risiko|of normal|infarct|scar|viab*|mvo
-            ischem*|lesion*|predicted""",
-        "prior": """years|year|jahren|jahr|il y a|hace|anni fa|anno fa|geleden|jaar|anos|ano|ar sedan|sedan|prior|previous*|previously|formerly|last|before|earlier|baseline|initial|initially|zuvor|vorher|damals|fruher*
+            fraktionelle verkurzung|fraction de raccourcissement|raccourcissement|acortamiento|accorciamento
+            encurtamento|edv|esv|edvi|esvi|lvedv|lvesv|lvedvi|lvesvi|vtd|vts|vdf|vsf|vtdvg|vtsvg|sv|svi|stroke volume
+            schlagvolumen|co|ci|tapse|fac|pasp|rvsp|psap|paps|spap|vci|ivc|regurgitant fraction|regurgitationsfraktion*
+            regurgitatiefractie|fraction de regurgitation|regurgitacion|regurgitant|rigurgito|regurgitante|rf|e e|lvedd
+            lvesd|lvidd|lvids|ivs|ivsd|lvpw|pw|la vol|gradient|vti|hr|hf|fc|pulse|sat|spo|saturation|sao|ava|ero|eroa|mr
+            ar|tr|ejection time|slope|z score|zscore|stenos*|stenose*|lvmi|mass|masse|massa|rwt|wmsi|bnp|troponin*|hba
+            hct|hematocrit|lge""",
+        "noun": """stenos*|stenose*|regurg*|occlusion|verschluss|narrowing|probab*|risk|risiko|of normal|infarct|scar
+            viab*|mvo|ischem*|lesion*|predicted""",
+        "prior": """years|year|jahren|jahr|il y a|hace|anni fa|anno fa|geleden|jaar|anos|ano|ar sedan|sedan|prior
+            previous*|previously|formerly|last|before|earlier|baseline|initial|initially|zuvor|vorher|damals|fruher*
             vorbefund*|voruntersuchung*|voraufnahme|vorwert*|letzte*|initiale|anterieur*|anterieurement|precedent*
-            precedemment|auparavant|ancien*|previa|previo|previamente|anterior*|antes|ultimo|ultima|precedente*|in precedenza
-            precedenza|prima|eerder*|vorig*|voorheen|vroeger|previa*|anteriormente|previamente|tidigare|foregaende|forra
-            senaste|ago|vor jahren|old|outside|januar*|january|february|march|april|june|july|august|september|october
-            november|december|i mars|en mars|en enero|dato|pre op|preop|praop*|postop|discharge""",
-        "now": """now|today|currently|current|present|presently|unchanged|stable|nu|heute|aktuell*|jetzt|derzeit|unverandert*|ce jour
-            actuellement|actuelle|actuel|inchangee|inchange|stable|actual|actualmente|hoy|estable|sin cambios|attuale
-            attualmente|oggi|invariata|stabile|momenteel|thans|vandaag|ongewijzigd|stabiel|atual|atualmente|hoje|inalterada
-            estavel|idag|oforandrad*|i dag|new""",
+            precedemment|auparavant|ancien*|previa|previo|previamente|anterior*|antes|ultimo|ultima|precedente*
+            in precedenza|precedenza|prima|eerder*|vorig*|voorheen|vroeger|previa*|anteriormente|previamente|tidigare
+            foregaende|forra|senaste|ago|vor jahren|old|outside|januar*|january|february|march|april|june|july|august
+            september|october|november|december|i mars|en mars|en enero|dato|pre op|preop|praop*|postop|discharge""",
+        "now": """now|today|currently|current|present|presently|unchanged|stable|nu|heute|aktuell*|jetzt|derzeit
+            unverandert*|ce jour|actuellement|actuelle|actuel|inchangee|inchange|stable|actual|actualmente|hoy|estable
+            sin cambios|attuale|attualmente|oggi|invariata|stabile|momenteel|thans|vandaag|ongewijzigd|stabiel|atual
+            atualmente|hoje|inalterada|estavel|idag|oforandrad*|i dag|new""",
         "was": "was|were|had|war|hatte|etait|avait|era|fue|tenia|waren|had been|has been|var|foi",
-        "compare": """compared|compare|comparison|versus|vs|relative to|verglichen|vergleich|gegenuber|par rapport|comparativement
-            comparaison|contre|frente a|comparacion|comparado|respecto|respecto a|rispetto|confronto|vergelijking|vergeleken
-            t o v|ten opzichte|comparacao|comparada|em relacao|jamfort|jamforelse|unlike""",
+        "compare": """compared|compare|comparison|versus|vs|relative to|verglichen|vergleich|gegenuber|par rapport
+            comparativement|comparaison|contre|frente a|comparacion|comparado|respecto|respecto a|rispetto|confronto
+            vergelijking|vergeleken|t o v|ten opzichte|comparacao|comparada|em relacao|jamfort|jamforelse|unlike""",
         "from": "from|von|van|desde|dal|dall|fran|down from|up from",
         "to": "to|auf|naar|hasta|para|till|al|a|at|pa|bis|tot|fino al|fino a",
         "by": "by|um|met|med|of|de|del|di|un|do|en un|del del",
-        "change": """passe|passee|passer|passant|paso|pasado|pasa|passata|passato|passou|passado|caido|decline*|drop*|fallen|falls|fell|decreas*|increas*|improv*|risen|rise|rose|deteriorat*|worsen*|normalis*
-            normaliz*|recover*|gain*|lost|abgenommen|abnahme|zunahme|zugenommen|verbesser*|verschlechter*|gesunken|abgefallen
-            gefallen|gestiegen|angestiegen|ruckgang|abfall|anstieg|baisse|diminution|diminue|augment*|amelior*|chute|remontee
+        "change": """passe|passee|passer|passant|paso|pasado|pasa|passata|passato|passou|passado|caido|decline*|drop*
+            fallen|falls|fell|decreas*|increas*|improv*|risen|rise|rose|deteriorat*|worsen*|normalis*|normaliz*|recover*
+            gain*|lost|abgenommen|abnahme|zunahme|zugenommen|verbesser*|verschlechter*|gesunken|abgefallen|gefallen
+            gestiegen|angestiegen|ruckgang|abfall|anstieg|baisse|diminution|diminue|augment*|amelior*|chute|remontee
             degrad*|disminuy*|disminucion|descen*|descendio|aument*|mejor*|caida|cayo|empeor*|recupera*|ridott*|ridotto
             riduzione|miglior*|peggior*|calo|calata|risalita|scesa|salita|gedaald|daling|gestegen|stijging|verbeter*
-            verslechter*|toegenomen|afgenomen|hersteld|caiu|queda|melhor*|piora*|reducao|diminui*|sjunkit|sankning|sankts
-            forbattr*|forsamr*|okat|okning|minskat|minskning|aterhamta*|down|up""",
-        "reference": """normal range|normal value*|normal values|reference*|reference range|ref|referenz*|norm|normwert*|normalwert*
-            normalwerte|n|nl|vn|v n|vr|v r|valor normal|valores normales|valor de referencia|valore normale|valori normali
-            normaalwaarde*|referentie*|normalvarde*|normalvarden|referens*|valeur normale|valeurs normales|lower limit|limit""",
+            verslechter*|toegenomen|afgenomen|hersteld|caiu|queda|melhor*|piora*|reducao|diminui*|sjunkit|sankning
+            sankts|forbattr*|forsamr*|okat|okning|minskat|minskning|aterhamta*|down|up""",
+        "reference": """normal range|normal value*|normal values|reference*|reference range|ref|referenz*|norm|normwert*
+            normalwert*|normalwerte|n|nl|vn|v n|vr|v r|valor normal|valores normales|valor de referencia|valore normale
+            valori normali|normaalwaarde*|referentie*|normalvarde*|normalvarden|referens*|valeur normale
+            valeurs normales|lower limit|limit""",
         "normal": "normal|normale|normaler|normalen|normales|normaal|normalt|normais|normala|normali",
         "is": "is|are|ist|est|es|e|ar|sind|sont|being",
-        "condition": """if|unless|should|whether|in case|in case of|until|once|when|wenn|falls|sollte|sofern|bei einer|bei
-            en cas de|lorsque|des que|en caso de|cuando|qualora|nel caso|nel caso di|quando|indien|als|mocht|wanneer|caso
-            em caso de|vid|ifall|si|se|om|to see|recheck|repeat""",
-        "threshold": """indicated|indication for|considered|consider|candidate*|eligible|criteria|criterion|cutoff|cut off|threshold
-            indiziert|indikation|icd indikation|indique|indicado|indicara|indicato|indicazione|indicacao|komt in aanmerking
-            aanmerking|overwegen|kriter*|foreligger|icd|dai|cdi|crt|refer|referer|notify|threshold""",
-        "guideline": """guideline*|defined|definition|leitlinie*|leitliniengerecht|definiert|laut leitlinie|recommandation*|dite
-            guias|guia|linee guida|richtlijn*|recomendac*|riktlinj*|sprake van|recommended|segun las|selon les|enligt esc""",
-        "patient": """patients with|patients|patienten mit|patienten|pacientes con|pacientes|pazienti con|pazienti|patienter med
-            patienter|doentes com|patients avec|patienten met""",
+        "condition": """if|unless|should|whether|in case|in case of|until|once|when|wenn|falls|sollte|sofern|bei einer
+            bei|en cas de|lorsque|des que|en caso de|cuando|qualora|nel caso|nel caso di|quando|indien|als|mocht|wanneer
+            caso|em caso de|vid|ifall|si|se|om|to see|recheck|repeat""",
+        "threshold": """indicated|indication for|considered|consider|candidate*|eligible|criteria|criterion|cutoff
+            cut off|threshold|indiziert|indikation|icd indikation|indique|indicado|indicara|indicato|indicazione
+            indicacao|komt in aanmerking|aanmerking|overwegen|kriter*|foreligger|icd|dai|cdi|crt|refer|referer|notify
+            threshold""",
+        "guideline": """guideline*|defined|definition|leitlinie*|leitliniengerecht|definiert|laut leitlinie
+            recommandation*|dite|guias|guia|linee guida|richtlijn*|recomendac*|riktlinj*|sprake van|recommended
+            segun las|selon les|enligt esc""",
+        "patient": """patients with|patients|patienten mit|patienten|pacientes con|pacientes|pazienti con|pazienti
+            patienter med|patienter|doentes com|patients avec|patienten met""",
         "family": """father*|mother*|brother*|sister*|sibling*|family history|uncle|aunt|vater|mutter|bruder|schwester
-            familienanamnese|pere|frere|soeur|antecedents familiaux|padre|madre|hermano|hermana|fratello|sorella|familiarita
-            vader|moeder|broer|zus|familieanamnese|pai|mae|irmao|irma|far|mor|bror|syster|hereditet|son|daughter|fetal|foetal|fetus|fotal*|donor""",
-        "history": """history|history of|h o|known|s p|status post|z n|zustand nach|bekannt*|anamnes*|antecedent*|antecedentes
-            connu|connue|conocid*|pregress*|noto|nota per|voorgeschiedenis|bekend*|historia|conhecid*|previo iam|kand|kant
-            genomgangen""",
-        "stress": """stress|peak|exercise|dobutamin*|dobutamina|belastung|max belastung|maximaler belastung|effort|pic|esfuerzo
-            sforzo|picco|inspanning|maximale inspanning|esforco|pico|belastning|arbete|treadmill|bicycle|estres|estresse""",
+            familienanamnese|pere|frere|soeur|antecedents familiaux|padre|madre|hermano|hermana|fratello|sorella
+            familiarita|vader|moeder|broer|zus|familieanamnese|pai|mae|irmao|irma|far|mor|bror|syster|hereditet|son
+            daughter|fetal|foetal|fetus|fotal*|donor""",
+        "history": """history|history of|h o|known|s p|status post|z n|zustand nach|bekannt*|anamnes*|antecedent*
+            antecedentes|connu|connue|conocid*|pregress*|noto|nota per|voorgeschiedenis|bekend*|historia|conhecid*
+            previo iam|kand|kant|genomgangen""",
+        "stress": """stress|peak|exercise|dobutamin*|dobutamina|belastung|max belastung|maximaler belastung|effort|pic
+            esfuerzo|sforzo|picco|inspanning|maximale inspanning|esforco|pico|belastning|arbete|treadmill|bicycle|estres
+            estresse""",
         "rest": "rest|resting|at rest|ruhe|repos|reposo|basal|riposo|rust|repouso|vila",
         "not": "not|nicht|keine|pas|no|non|niet|nao|ej|inte|cannot|kein",
         "biplane": "biplan*|simpson*|bp|mod bp|sbp|mod biplane",
@@ -99,15 +109,18 @@ CUES = phrases(
         "goal": "goal|target|ziel|objetivo|objectif|streefwaarde",
         "between": "between|zwischen|entre|tra|fra|tussen|mellan|in the range|range",
         "and": "and|und|et|y|e|ed|en|och",
-        "or-less": "or less|or lower|or below|oder weniger|ou moins|o menos|o meno|of minder|of lager|ou menos|eller lagre",
-        "or-more": "or more|or higher|or above|or greater|oder mehr|ou plus|o mas|o piu|of meer|of hoger|ou mais|eller hogre",
-        "modality": """echo|eko|ultrasound|tte|tee|mrt|mri|cmr|irm|rm|rmc|muga|spect|ct|cath|angio*|ventriculogra*|lavokardio*
-            ecocardio*|echokardio*|echocardio*|szintigra*|scintigra*""",
-        "rhythm": """atrial fibrillation|atrial flutter|atrial rhythm|vorhofflimmern|vorhofflattern|fibrillation auriculaire
-            fibrilacion auricular|fibrillazione atriale|boezemfibrilleren|atriumfibrilleren|fibrilacao atrial
-            fibrilacao auricular|formaksflimmer|fibrillation atriale|flutter auriculaire|right bundle""",
-        "points": """points|point|percentage points|prozentpunkte*|punkte|procentenhet*|procentpunt*|punten|pontos|puntos|punti
-            fold|times""",
+        "or-less": """or less|or lower|or below|oder weniger|ou moins|o menos|o meno|of minder|of lager|ou menos
+            eller lagre""",
+        "or-more": """or more|or higher|or above|or greater|oder mehr|ou plus|o mas|o piu|of meer|of hoger|ou mais
+            eller hogre""",
+        "modality": """echo|eko|ultrasound|tte|tee|mrt|mri|cmr|irm|rm|rmc|muga|spect|ct|cath|angio*|ventriculogra*
+            lavokardio*|ecocardio*|echokardio*|echocardio*|szintigra*|scintigra*""",
+        "rhythm": """atrial fibrillation|atrial flutter|atrial rhythm|vorhofflimmern|vorhofflattern
+            fibrillation auriculaire|fibrilacion auricular|fibrillazione atriale|boezemfibrilleren|atriumfibrilleren
+            fibrilacao atrial|fibrilacao auricular|formaksflimmer|fibrillation atriale|flutter auriculaire
+            right bundle""",
+        "points": """points|point|percentage points|prozentpunkte*|punkte|procentenhet*|procentpunt*|punten|pontos
+            puntos|punti|fold|times""",
     }
 )  # fmt: skip
 
@@ -134,24 +147,27 @@ PERCENT_WORDS = frozenset(
 
 HEADINGS = phrases(
     {
-        "history": """indication*|indications|reason|reason for study|reason for exam|clinical details|clinical history|clinical
-            clinical information|clinical indication|history|hx|pmh|past medical history|ref|referral|request|diagnosis
-            anamnes*|indikation|fragestellung|klinische angaben|klinik|vorgeschichte|diagnose|diagnosen|motif|atcd
-            antecedents|indication|renseignements cliniques|contexte|motivo|motivo de consulta|antecedentes|ap|indicacion
-            diagnostico|indicazione|indicazioni|anamnesi|apr|quesito|quesito clinico|motivo dell esame|voorgeschiedenis
-            vraagstelling|klinische gegevens|indicatie|vg|historia|indicacao|historia clinica|fragestallning|anamnes
-            tidigare sjukdomar|remiss|comparison study""",
+        "history": """indication*|indications|reason|reason for study|reason for exam|clinical details|clinical history
+            clinical|clinical information|clinical indication|history|hx|pmh|past medical history|ref|referral|request
+            diagnosis|anamnes*|indikation|fragestellung|klinische angaben|klinik|vorgeschichte|diagnose|diagnosen|motif
+            atcd|antecedents|indication|renseignements cliniques|contexte|motivo|motivo de consulta|antecedentes|ap
+            indicacion|diagnostico|indicazione|indicazioni|anamnesi|apr|quesito|quesito clinico|motivo dell esame
+            voorgeschiedenis|vraagstelling|klinische gegevens|indicatie|vg|historia|indicacao|historia clinica
+            fragestallning|anamnes|tidigare sjukdomar|remiss|comparison study""",
         "family": "family history|family|familienanamnese|antecedents familiaux|familiarita|familieanamnese|hereditet",
-        "prior": "comparison|prior|prior study|prior studies|previous|previous study|previous echo|vorbefund|vorbefunde",
-        "conclusion": """impression|impressions|conclusion*|summary|final impression|interpretation|interpretation summary
-            assessment|beurteilung|zusammenfassung|fazit|synthese|resume|au total|conclusiones|impresion|conclusioni
-            sintesi|conclusie|samenvatting|conclusao|conclusoes|impressao|bedomning|sammanfattning|slutsats|conclusoes""",
-        "advice": """recommendation*|plan|note|advice|procedere|empfehlung*|recommandations|recomendacion*|raccomandazioni|advies
-            conduta|atgard|criteria""",
-        "findings": """findings|report|finding|measurements|echo|results|today s study|today|left ventricle|lv|lv function
-            mitral valve|aortic valve|befund|messwerte|linker ventrikel|description|resultats|examen|ventricule gauche|hallazgos
-            exploracion|ventriculo izquierdo|descrizione|ventricolo sinistro|esame|reperti|bevindingen|onderzoek
-            linkerventrikel|achados|exame|ventriculo esquerdo|fynd|undersokning|vansterkammare|pericardium|aorta|valves""",
+        "prior": """comparison|prior|prior study|prior studies|previous|previous study|previous echo|vorbefund
+            vorbefunde""",
+        "conclusion": """impression|impressions|conclusion*|summary|final impression|interpretation
+            interpretation summary|assessment|beurteilung|zusammenfassung|fazit|synthese|resume|au total|conclusiones
+            impresion|conclusioni|sintesi|conclusie|samenvatting|conclusao|conclusoes|impressao|bedomning|sammanfattning
+            slutsats|conclusoes""",
+        "advice": """recommendation*|plan|note|advice|procedere|empfehlung*|recommandations|recomendacion*
+            raccomandazioni|advies|conduta|atgard|criteria""",
+        "findings": """findings|report|finding|measurements|echo|results|today s study|today|left ventricle|lv
+            lv function|mitral valve|aortic valve|befund|messwerte|linker ventrikel|description|resultats|examen
+            ventricule gauche|hallazgos|exploracion|ventriculo izquierdo|descrizione|ventricolo sinistro|esame|reperti
+            bevindingen|onderzoek|linkerventrikel|achados|exame|ventriculo esquerdo|fynd|undersokning|vansterkammare
+            pericardium|aorta|valves""",
     }
 )
 

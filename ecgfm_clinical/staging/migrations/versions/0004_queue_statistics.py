@@ -1,8 +1,9 @@
-"""On PostgreSQL, the tables that serve as queues are analysed and vacuumed by rows changed, not by share of their history.
+"""On PostgreSQL, the tables that serve as queues are analysed and vacuumed by rows changed,
+not by share of their history.
 
-With a million finished rows and the default share of a tenth, a hundred thousand rows may wait before the planner learns
-that any do: until then it takes the partial indexes of what waits for empty, and sorts or scans the whole backlog for
-every claim. Autovacuum looks once a minute.
+With a million finished rows and the default share of a tenth, a hundred thousand rows may wait before the planner
+learns that any do: until then it takes the partial indexes of what waits for empty, and sorts or scans the whole
+backlog for every claim. Autovacuum looks once a minute.
 """
 
 from alembic import op

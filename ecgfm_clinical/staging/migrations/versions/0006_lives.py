@@ -1,4 +1,5 @@
-"""Recordings and their results have a life of their own: versions, filler numbers, decisions, questions; links of people.
+"""Recordings and their results have a life of their own: versions, filler numbers, decisions, questions;
+links of people.
 
 Each `ecg` row becomes a version of a recording, which is the first row with its number. Results keep the filler numbers
 under which the receivers know them. The identities' keys are computed anew when the store
@@ -27,7 +28,8 @@ def _ecgs() -> None:
     for name in ("said_key", "signal_key", "order_key"):
         op.add_column("ecg", sa.Column(name, Key, nullable=True))
     op.execute(
-        "UPDATE ecg SET recording_id = (SELECT min(first.ecg_id) FROM ecg AS first WHERE first.source_key = ecg.source_key)"
+        "UPDATE ecg SET recording_id = (SELECT min(first.ecg_id) FROM ecg AS first WHERE first.source_key = "
+        "ecg.source_key)"
     )
     op.create_index("ix_ecg_recording", "ecg", ["recording_id", "version"])
     for name in ("signal", "order"):
