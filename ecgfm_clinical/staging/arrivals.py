@@ -130,7 +130,7 @@ def _decide(tx: Transaction, ecg_id: int, one: Ecg, known: Known | None, trust: 
     row = recordings.version(tx, ecg_id)
     anew = known is not None and recordings.standing(tx, row.recording_id).withdrawn == "by-sender"
     if anew:  # its receivers hold nothing of it: it is told, though its scores may be what they were
-        recordings.reinstate(tx, row.recording_id, by_person=False, reason="its sender sent it anew")
+        recordings.reinstate(tx, row.recording_id, also_taken_back=False, reason="its sender sent it anew")
     if one.also_named is not None:
         if known is not None:  # until a person decides it stays with whom it belonged to
             recordings.assign(

@@ -6,7 +6,7 @@ stand at an identity to which its recording does not belong any more: a person i
 merge, it is taken back there and told anew.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
@@ -46,9 +46,12 @@ def _merge(tx: Transaction, payload_id: int | None, event: Merge) -> None:
     if done is None:
         return
     sent = _sent_under(tx, done.retired)
-    moved = _follow(tx, done.retired) + _follow_further(tx, done.survivor)
+    _carry_along(tx, done.retired)
+    theirs = [message.c.patient_key == done.retired, message.c.message_id.in_(_naming_further(tx, done.survivor))]
+    touched = _recordings_of(tx, done.rearranged)
+    moved = _recompose_unsent(tx, *theirs, *_about(done.rearranged, touched))
     tx.note("identity.merged", payload_id=payload_id, trigger=event.event, moved=_listed(moved), sent=_listed(sent))
-    _rearrange(tx, done.rearranged, event.event)
+    _look_at_sent(tx, touched, event.event)
 
 
 def unmerge(tx: Transaction, payload_id: int | None, identifier: Identifier, trigger: str) -> None:
@@ -56,7 +59,9 @@ def unmerge(tx: Transaction, payload_id: int | None, identifier: Identifier, tri
     rearranged = identity.unmerge(tx, identifier, trigger=trigger, payload_id=payload_id)
     if rearranged:
         tx.note("identity.unmerged", payload_id=payload_id, trigger=trigger)
-        _rearrange(tx, rearranged, trigger)
+        touched = _recordings_of(tx, rearranged)
+        _recompose_unsent(tx, *_about(rearranged, touched))
+        _look_at_sent(tx, touched, trigger)
 
 
 def _unlink(tx: Transaction, payload_id: int | None, event: Link) -> None:
@@ -76,60 +81,57 @@ def _sent_under(tx: Reading, key: str) -> list[int]:
     return list(tx.connection.scalars(theirs.order_by(message.c.message_id)))
 
 
-def _follow(tx: Transaction, key: str) -> list[int]:
-    """Unfinished messages filed under this identity go to whoever survives now; the ids of those composed anew."""
-    rows = tx.connection.execute(
-        select(message).where(message.c.patient_key == key, messages.UNFINISHED).order_by(message.c.message_id)
-    ).all()
-    anew = []
-    for row in rows:
-        if row.in_doubt == 0:
-            messages.recompose(tx, row)
-            anew.append(row.message_id)
-        else:  # it goes out as it was, and must still come before what follows for this patient
-            survivor = identity.resolve(tx.connection, key)
-            mine = message.c.message_id == row.message_id
-            tx.connection.execute(update(message).where(mine).values(patient_key=survivor))
-    return anew
+def _carry_along(tx: Transaction, key: str) -> None:
+    """What may have left goes out as it was, and must still come before what follows for the patient who survives."""
+    mine = (message.c.patient_key == key, messages.UNFINISHED, message.c.in_doubt > 0)
+    tx.connection.execute(update(message).where(*mine).values(patient_key=identity.resolve(tx.connection, key)))
 
 
-def _follow_further(tx: Transaction, survivor: str) -> list[int]:
+def _naming_further(tx: Reading, survivor: str) -> list[int]:
     """Unsent messages that name a number retired into `survivor` beside the number under which they are filed."""
     rows = tx.connection.execute(
-        select(message, ecg_identity.c.identity_key)
+        select(message.c.message_id, ecg_identity.c.identity_key)
         .join(ecg_identity, ecg_identity.c.ecg_id == message.c.ecg_id)
         .join(identity_alias, identity_alias.c.retired_key == ecg_identity.c.identity_key)
         .where(*_UNSENT)
-        .order_by(message.c.message_id)
     ).all()
-    anew = {row.message_id: row for row in rows if identity.resolve(tx.connection, row.identity_key) == survivor}
-    for row in anew.values():
-        messages.recompose(tx, row)
-    return list(anew)
+    return sorted({row.message_id for row in rows if identity.resolve(tx.connection, row.identity_key) == survivor})
 
 
-def _rearrange(tx: Transaction, keys: frozenset[str], trigger: str) -> None:
-    """These keys have another survivor: their recordings' unsent messages follow, and what was sent is looked at."""
-    if not keys:
-        return
+def _about(keys: frozenset[str], touched: Sequence[int]) -> list[ColumnElement[bool]]:
+    """Messages of these recordings, and of ECGs that name one of these identities beside their first."""
     further = select(ecg_identity.c.ecg_id).where(ecg_identity.c.identity_key.in_(sorted(keys)))
-    _recompose_unsent(tx, message.c.ecg_id.in_(further))
+    return [message.c.ecg_id.in_(further), message.c.recording_id.in_(touched)] if keys else []
+
+
+def _recordings_of(tx: Reading, keys: frozenset[str]) -> list[int]:
+    """Recordings that belong to these identities, or whose results were filed under them."""
+    if not keys:
+        return []
     theirs = select(ecg.c.recording_id).where(ecg.c.patient_key.in_(sorted(keys)))
     told_there = select(message.c.recording_id).where(message.c.filed_key.in_(sorted(keys)))
-    touched = sorted({*tx.connection.scalars(theirs), *tx.connection.scalars(told_there)})
+    return sorted({*tx.connection.scalars(theirs), *tx.connection.scalars(told_there)})
+
+
+def _recompose_unsent(tx: Transaction, *any_of: ColumnElement[bool]) -> list[int]:
+    """What certainly never left is composed anew, once, for whoever survives now; the ids."""
+    if not any_of:
+        return []
+    query = select(message).where(or_(*any_of), *_UNSENT).order_by(message.c.message_id)
+    rows = tx.connection.execute(query).all()
+    for row in rows:
+        messages.recompose(tx, row)
+    return [row.message_id for row in rows]
+
+
+def _look_at_sent(tx: Transaction, touched: Sequence[int], trigger: str) -> None:
+    """A result that stands at an identity to which its recording belongs no more opens a question."""
     for row in [recordings.newest(tx, recording_id) for recording_id in touched]:
-        _recompose_unsent(tx, message.c.recording_id == row.recording_id)
         if elsewhere := _elsewhere(tx, row):
             if trigger == OPERATOR:
                 results.file_again(tx, row, reason="the merge was undone")
             else:
                 _ask(tx, row, elsewhere[0])
-
-
-def _recompose_unsent(tx: Transaction, which: ColumnElement[bool]) -> None:
-    rows = tx.connection.execute(select(message).where(which, *_UNSENT).order_by(message.c.message_id)).all()
-    for row in rows:
-        messages.recompose(tx, row)
 
 
 def _elsewhere(tx: Reading, row: Any) -> list[SentMessage]:

@@ -201,13 +201,14 @@ def withdraw(tx: Transaction, recording_id: int, *, by: Withdrawn, reason: str) 
     _keep(tx, recording_id, _next_number(tx, recording_id), kind, moved=False, reason=reason)
 
 
-def reinstate(tx: Transaction, recording_id: int, *, by_person: bool, reason: str) -> None:
+def reinstate(tx: Transaction, recording_id: int, *, also_taken_back: bool, reason: str) -> None:
     """It may be told again: its sender sent it anew after taking it back, or a person says so.
 
-    What a person took back only a person brings back: then something, though empty, is sealed with the event.
+    `also_taken_back`: what a person took back as well, as a person brings it back, or a scoring that says something else
+    makes it a matter of the past. Then something, though empty, is sealed with the event.
     """
     number = _next_number(tx, recording_id)
-    if not by_person:
+    if not also_taken_back:
         _keep(tx, recording_id, number, "reinstated", moved=False, reason=reason)
         return
     sealed = seals.RECORDING_EVENT.seal(tx.keyring, b"", recording_id=recording_id, number=number)

@@ -203,9 +203,9 @@ def take_back(tx: Transaction, row: Any, kind: Kind) -> Reissue:
 
 
 def _last_said(tx: Reading, recording_id: int) -> str | None:
-    """The digest of what the newest message about the recording tells."""
-    mine = message.c.recording_id == recording_id
-    told = select(scoring.c.output_digest).join(message, message.c.scoring_id == scoring.c.scoring_id).where(mine)
+    """The digest of what the newest result of the recording tells, sent or not."""
+    mine = (message.c.recording_id == recording_id, message.c.kind.not_in(TAKES_BACK))
+    told = select(scoring.c.output_digest).join(message, message.c.scoring_id == scoring.c.scoring_id).where(*mine)
     return tx.connection.scalar(told.order_by(message.c.message_id.desc()).limit(1))
 
 
@@ -213,7 +213,7 @@ def _reinstate(tx: Transaction, recording_id: int, reason: str) -> None:
     """A person wants it told, whatever was taken back before."""
     decided = recordings.standing(tx, recording_id)
     if decided.withdrawn or decided.taken_back:
-        recordings.reinstate(tx, recording_id, by_person=True, reason=reason)
+        recordings.reinstate(tx, recording_id, also_taken_back=True, reason=reason)
 
 
 def _told_to(tx: Reading, recording_id: int) -> list[str]:

@@ -89,7 +89,8 @@ class Hospital:
         self.scored: dict[str, str] = {}  #: recording -> what its newest score says
         self._fixed: dict[str, int] = {}  #: control id -> `people.undone` when its bytes may first have left
         self.restored = False
-        self.composed: dict[str, str] = {}  #: recording -> what the newest message about it says, sent or not
+        #: recording -> (control id, what it says) of the newest result that was composed of it, sent or not
+        self.composed: dict[str, tuple[str, str]] = {}
         self.once_aside: set[tuple[str, str]] = (
             set()
         )  #: where a message was once set aside: what follows may overtake it
@@ -105,7 +106,8 @@ class Hospital:
     def _compose(self, draft: Draft) -> bytes:
         assert draft.ecg.acquired is not None
         if draft.kind not in ("W", "D"):
-            self.composed[draft.ecg.acquired.original] = str(draft.scoring.scores[0].probability)
+            name, says = draft.ecg.acquired.original, str(draft.scoring.scores[0].probability)
+            self.composed[name] = max(self.composed.get(name, ("", "")), (draft.control_id, says))
         return compose(draft)
 
     def _tick(self) -> datetime:
@@ -265,7 +267,7 @@ class Hospital:
             self._versions(name)[-1], reason="wrong", delete=delete, now=self._tick(), actor="operator"
         )
         if name in self.composed:
-            self.recordings[name].taken_back = self.composed[name]
+            self.recordings[name].taken_back = self.composed[name][1]
         self.check()
 
     def corrects(self, name: str) -> None:
@@ -334,12 +336,17 @@ class Hospital:
         if jobs:
             self.store.jobs.finish(done, now=self._tick(), worker="scorer")
         for job in jobs:
-            self._is_scored(self.ids[job.ecg_id])
+            self._is_scored(job.ecg_id)
         self.check()
         return len(jobs)
 
-    def _is_scored(self, name: str) -> None:
+    def _is_scored(self, ecg_id: int) -> None:
+        """What a person took back is past once the newest version says something else, and may say so."""
+        name = self.ids[ecg_id]
         self.scored[name] = str(self.says[name])
+        held = any(self.ids[one.ecg_id] == name for one in self.open_questions())
+        if held or self.recordings[name].withdrawn or ecg_id != self._versions(name)[-1]:
+            return
         if self.recordings[name].taken_back != self.scored[name]:
             self.recordings[name].taken_back = None
 

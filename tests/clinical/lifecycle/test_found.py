@@ -144,6 +144,47 @@ def test_what_a_person_took_back_stays_so_when_its_sender_sends_it_anew(hospital
     assert not hospital.receivers["ehr"].of("R1")
 
 
+def test_what_was_taken_back_is_past_once_the_recording_said_something_else(hospital: Hospital) -> None:  # 5001
+    """0.5 is taken back; 0.25 is told, and called off by a question before it leaves; then it says 0.5 again."""
+    hospital.arrives("R1", "A")
+    hospital.settle()
+    hospital.withdraws("R1")
+    hospital.settle()
+    hospital.says_otherwise("R1", 0.25)
+    hospital.scores()
+    hospital.comes_again("R1", "B")
+    hospital.says_otherwise("R1", 0.5)
+    hospital.rejects(hospital.open_questions()[0])
+    hospital.settle()
+    assert [one.says for one in hospital.receivers["ehr"].of("R1")] == ["0.5"]
+
+
+def test_a_version_that_was_superseded_ends_nothing_that_was_taken_back(hospital: Hospital) -> None:  # 5001
+    hospital.arrives("R1", "A")
+    hospital.scores()
+    hospital.comes_again("R1", corrects=True)
+    hospital.withdraws("R1")
+    hospital.comes_again("R1", corrects=True)
+    hospital.says_otherwise("R1", 0.25)
+    hospital.scores(1)
+    hospital.says_otherwise("R1", 0.5)
+    hospital.settle()
+    assert not hospital.receivers["ehr"].of("R1")
+
+
+def test_taking_back_twice_takes_back_what_was_said_last(hospital: Hospital) -> None:
+    """0.5 was sent, and 0.25 is about to replace it as both are taken back, twice: 0.25 is no news then."""
+    hospital.arrives("R1", "A")
+    hospital.settle()
+    hospital.says_otherwise("R1", 0.25)
+    hospital.scores()
+    hospital.withdraws("R1")
+    hospital.withdraws("R1")
+    hospital.says_otherwise("R1", 0.25)
+    hospital.settle()
+    assert not hospital.receivers["ehr"].of("R1")
+
+
 def test_stopping_just_before_the_checkpointers_flag_falls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The store's thread cleared the flag by which `stop` woke it, and `close` waited for ever (seed 2)."""
     monkeypatch.setattr(checkpointing, "PAUSE", 0.0)

@@ -336,6 +336,17 @@ class TestMerge:
         messages = ward.claim_messages()
         assert [ward.addressed(message) for message in messages] == ["OLD^MR^ELSEWHERE", "OLD^VN^TESTHOSP", "", ""]
 
+    def test_what_never_left_is_composed_once_a_merge(self, ward: Any) -> None:
+        ward.take(patient=Patient(identifiers=(ward.identifier("FIRST"), ward.identifier("CARD"))))
+        ward.score_all()
+        ward.merge("CARD", "ELSEWHERE")
+        before = len(self._recomposed(ward))
+        ward.merge("CARD", "AND BACK")
+        assert len(self._recomposed(ward)) == before + 1
+
+    def _recomposed(self, ward: Any) -> list[Any]:
+        return [event for event in ward.store.care.trail() if event.action == "message.recomposed"]
+
     def test_a_merge_into_itself_changes_nothing(self, ward: Any) -> None:
         ward.merge("A", "A")
         _scored(ward, "A")
