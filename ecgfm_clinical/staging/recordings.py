@@ -204,8 +204,8 @@ def withdraw(tx: Transaction, recording_id: int, *, by: Withdrawn, reason: str) 
 def reinstate(tx: Transaction, recording_id: int, *, also_taken_back: bool, reason: str) -> None:
     """It may be told again: its sender sent it anew after taking it back, or a person says so.
 
-    `also_taken_back`: what a person took back as well, as a person brings it back, or a scoring that says something else
-    makes it a matter of the past. Then something, though empty, is sealed with the event.
+    `also_taken_back`: what a person took back as well, as a person brings it back, or a scoring that says something
+    else makes it a matter of the past. Then something, though empty, is sealed with the event.
     """
     number = _next_number(tx, recording_id)
     if not also_taken_back:

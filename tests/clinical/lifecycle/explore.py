@@ -1,7 +1,7 @@
 """`python -m tests.clinical.lifecycle.explore --sequences 10000 --seed 1 [--store URL]`: the long form of the machine.
 
-Chunks with a seed of their own each, so that what was tried stands in the output whatever happens next. A finding ends its
-chunk: its acts are cut down and printed, and the next chunk goes on. Exits with 1 where anything was found.
+Chunks with a seed of their own each, so that what was tried stands in the output whatever happens next. A finding ends
+its chunk: its acts are cut down and printed, and the next chunk goes on. Exits with 1 where anything was found.
 """
 
 import sys

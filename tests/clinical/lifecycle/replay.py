@@ -1,8 +1,8 @@
 """Acts on a hospital, written down as they are done, done again, and cut down to those that matter.
 
-What Hypothesis prints is a sequence of the machine's rules, and it shrinks for hours where one sequence takes a tenth of a
-second. What is written down here are the acts on the hospital itself, in the words of `test_found.py`, and whole runs of
-them are left out while the same assertion still fails.
+What Hypothesis prints is a sequence of the machine's rules, and it shrinks for hours where one sequence takes a tenth
+of a second. What is written down here are the acts on the hospital itself, in the words of `test_found.py`, and whole
+runs of them are left out while the same assertion still fails.
 """
 
 import itertools
