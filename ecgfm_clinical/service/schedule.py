@@ -15,6 +15,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from ecgfm_clinical import log
 from ecgfm_clinical.service.worker import Beat, Worker
+from ecgfm_clinical.staging.bell import Work
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Disposition, Handler, PullReport, Received, Source, Verdict
 from ecgfm_connectors.errors import ConnectorError
@@ -30,6 +31,7 @@ class Task:
     every: timedelta
     run: Callable[[], int | None]
     beat: Beat = field(default_factory=Beat)
+    work: Work | None = None  #: woken as soon as some of it is committed
 
 
 def build(workers: Iterable[tuple[Task, Worker]]) -> BackgroundScheduler:

@@ -14,6 +14,7 @@ from ecgfm_clinical.service.schedule import Task
 from ecgfm_clinical.service.watch import Watch
 from ecgfm_clinical.service.worker import Beat, Worker
 from ecgfm_clinical.settings import Settings
+from ecgfm_clinical.staging import hearing
 from ecgfm_clinical.staging.leases import LONGEST_LEASE
 from ecgfm_clinical.staging.processes import Ailing
 
@@ -54,6 +55,7 @@ class Service:
         self._put_off_alarm = put_off_alarm
         self._roles = {"connect", "score", "report"} if role == "all" else {role}
         self._stop = Event()
+        self._ear = hearing.ear_for(store.database.reader, store.database.bell, clock=clock, stop=self._stop)
         self._closing = ExitStack()
         self._holder = liveness.worker_name("service")
         self._started_at = clock()
@@ -78,6 +80,7 @@ class Service:
         """Bind every port and start every worker; where one part cannot start, none is left running."""
         with ExitStack() as undo:
             self._store.elapsed.look(self._clock())  # before anything is written by this clock
+            undo.callback(self._ear.close)
             tasks = list(self._tasks())
             if "connect" in self._roles:
                 self._start_listeners(undo)
@@ -129,6 +132,8 @@ class Service:
 
     def _tasks(self) -> Iterator[Task]:
         yield Task(name="pulse", every=PULSE_EVERY, run=self._pulse)
+        if self._roles & {"score", "report"}:
+            yield Task(name="listen", every=IDLE, run=self._ear.listen)
         if "score" in self._roles:
             yield from self._scoring_tasks()
         if "connect" in self._roles:
@@ -155,6 +160,8 @@ class Service:
     def _start_task(self, task: Task, undo: ExitStack) -> None:
         worker = Worker(task.name, task.run, stop=self._stop, every=task.every, beat=task.beat)
         self._workers.append(worker)
+        if task.work is not None:
+            undo.callback(self._store.database.bell.wakes(task.work, worker.wake))
         worker.start()
         undo.callback(self._join, worker)
 
@@ -182,7 +189,7 @@ class Service:
         shadow = wiring.build_shadow_scorer(self._settings, self._store, clock=self._clock)
         every = timedelta(seconds=self._settings.scoring.every_seconds)
         self._holders["score"] = liveness.worker_name("score")
-        yield Task(name="score", every=every, run=scorer.run_batch)
+        yield Task(name="score", every=every, run=scorer.run_batch, work="score")
         yield Task(name="shadow", every=every, run=shadow.run_batch)
 
     def _pull_tasks(self) -> Iterator[Task]:
@@ -206,7 +213,7 @@ class Service:
             strict=True,
         ):
             self._holders[f"report {name}"] = liveness.worker_name(f"report-{name}")
-            yield Task(name=f"report {name}", every=IDLE, run=reporter.run_batch)
+            yield Task(name=f"report {name}", every=IDLE, run=reporter.run_batch, work="report")
 
     def _start_listeners(self, undo: ExitStack) -> None:
         for name, listener in zip(

@@ -15,7 +15,8 @@ from typing import Any, Self
 from sqlalchemy import Engine, select
 
 from ecgfm_clinical.errors import StoreNotReady, StoreTooNew, StoreUnavailable
-from ecgfm_clinical.staging import audit, engine, migrations, seals
+from ecgfm_clinical.staging import audit, engine, hearing, migrations, seals
+from ecgfm_clinical.staging.bell import Bell
 from ecgfm_clinical.staging.records import Telling
 from ecgfm_clinical.staging.schema import store_meta
 from ecgfm_clinical.staging.sealing import Keyring
@@ -35,6 +36,7 @@ class Database:
     pepper: bytes = field(repr=False)
     random_bytes: Callable[[int], bytes] = field(repr=False)
     telling: Telling
+    bell: Bell
     _writer_free: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     @classmethod
@@ -71,7 +73,13 @@ class Database:
             writer.dispose()
             raise
         return cls(
-            reader=reader, writer=writer, keyring=keyring, pepper=pepper, random_bytes=random_bytes, telling=telling
+            reader=reader,
+            writer=writer,
+            keyring=keyring,
+            pepper=pepper,
+            random_bytes=random_bytes,
+            telling=telling,
+            bell=hearing.bell_for(writer),
         )
 
     def close(self) -> None:
@@ -114,6 +122,7 @@ class Database:
             tx.add_counts(shard=connection.info.setdefault("shard", self.random_bytes(1)[0] % SHARDS))
             with audit.appended(connection, tx.entries, self.random_bytes):
                 database_transaction.commit()
+        self.bell.ring(tx.left_to_do)
 
     def forget_old_pages(self) -> None:
         """What was deleted leaves SQLite's log too, as soon as nobody reads in it."""

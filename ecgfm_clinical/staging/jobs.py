@@ -182,6 +182,8 @@ def reap(tx: Transaction, *, max_attempts: int, worker: str | None, horizon: dat
         )
         .returning(score_job.c.job_id, score_job.c.ecg_id, score_job.c.attempts, score_job.c.state)
     ).all()
+    if rows:
+        tx.left_to_do.add("score")
     for row in rows:
         error = AttemptError(
             at=tx.now, attempt=row.attempts, kind="WorkerDied", text="the worker died or gave no sign of life"
@@ -195,11 +197,14 @@ def reap(tx: Transaction, *, max_attempts: int, worker: str | None, horizon: dat
 
 def release(tx: Transaction, *, worker: str) -> int:
     """Give back, untouched, what a worker that stops in good order still holds: it was no attempt."""
-    return tx.connection.execute(
+    released = tx.connection.execute(
         update(score_job)
         .where(score_job.c.state == RUNNING, score_job.c.worker == worker)
         .values(state=JobState.WAITING.value, attempts=score_job.c.attempts - 1, worker=None, lease_until=None)
     ).rowcount
+    if released:
+        tx.left_to_do.add("score")
+    return released
 
 
 def rescore(tx: Transaction, row: Any, *, tell: bool) -> bool:
@@ -209,6 +214,7 @@ def rescore(tx: Transaction, row: Any, *, tell: bool) -> bool:
     again. Whether a job was queued.
     """
     mine = score_job.c.ecg_id == row.ecg_id
+    tx.left_to_do.add("score")
     if tell:
         tx.connection.execute(
             update(score_job)
@@ -236,6 +242,7 @@ def queue(tx: Transaction, ecg_id: int, priority: int, *, tell: bool = False) ->
         "tell": tell,
     }
     tx.connection.execute(_INSERT_JOB, {"ecg_id": ecg_id, "priority": priority, **values})
+    tx.left_to_do.add("score")
 
 
 def drop(tx: Transaction, recording_id: int) -> None:

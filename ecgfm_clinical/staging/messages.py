@@ -230,6 +230,7 @@ def create(
         },
     ).scalar_one()
     _keep_body(tx, message_id, control_id, body)
+    tx.left_to_do.add("report")
     tx.note(
         "message.created",
         ecg_id=ecg_row.ecg_id,

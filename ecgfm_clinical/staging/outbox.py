@@ -308,6 +308,8 @@ def reap(tx: Transaction, *, worker: str | None, horizon: datetime) -> int:
         .values(state=MessageState.WAITING.value, due_at=tx.now, worker=None, lease_until=None)
         .returning(message.c.message_id, message.c.ecg_id, message.c.attempts)
     ).all()
+    if rows:
+        tx.left_to_do.add("report")
     for row in rows:
         tx.note("message.lease-expired", ecg_id=row.ecg_id, message_id=row.message_id, attempt=row.attempts)
     return len(rows)

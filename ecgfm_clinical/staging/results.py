@@ -330,6 +330,7 @@ def _again(tx: Transaction, dead: Any, recompose: bool) -> int | None:
     mine = message.c.message_id == dead.message_id
     if not overtaken and not recompose and key == dead.patient_key:
         tx.connection.execute(update(message).where(mine).values(state=MessageState.WAITING.value, due_at=tx.now))
+        tx.left_to_do.add("report")
         tx.note("message.resent", ecg_id=dead.ecg_id, message_id=dead.message_id, destination=dead.destination)
         return int(dead.message_id)
     tx.connection.execute(update(message).where(mine).values(state=_CANCELLED))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 from ecgfm_clinical.staging.audit import Detail, Entry
+from ecgfm_clinical.staging.bell import Work
 from ecgfm_clinical.staging.records import Telling
 from ecgfm_clinical.staging.schema import tally
 from ecgfm_clinical.staging.sealing import Keyring, keyed_digest
@@ -49,6 +50,7 @@ class Transaction(Reading):
     telling: Telling  #: to whom results go, as which bytes, under which number
     entries: list[Entry] = field(default_factory=list)
     counts: Counter[TallyKey] = field(default_factory=Counter)
+    left_to_do: set[Work] = field(default_factory=set)  #: who is woken after the commit
 
     def note(self, action: str, *, ecg_id: int | None = None, **detail: Detail) -> None:
         """Add a line to the audit trail."""
