@@ -13,7 +13,7 @@ from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opene
 from ecgfm_clinical.extras import need
 
 if TYPE_CHECKING:
-    from ecgfm.finetuning.train import FineTuning
+    from ecgfm.finetuning.settings import FineTuning
     from ecgfm_clinical.learning.judging.comparison import Judgement
     from ecgfm_clinical.learning.judging.cross_validation import CrossValidated
     from ecgfm_clinical.learning.training import Progress
@@ -208,7 +208,7 @@ def _fine_tuning(
     announces. Raises InputError."""
     import os
 
-    from ecgfm.finetuning.train import LOW_RANK, FineTuning
+    from ecgfm.finetuning.settings import LOW_RANK, FineTuning
     from ecgfm_clinical.errors import InputError
 
     devices = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))

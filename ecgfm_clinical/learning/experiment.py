@@ -13,7 +13,8 @@ from ecgfm.checkpoint import Bundle
 from ecgfm.errors import TrainingError
 from ecgfm.finetuning.candidate import Model, Place, joined
 from ecgfm.finetuning.candidate import write as write_bundle
-from ecgfm.finetuning.train import Split, Trained
+from ecgfm.finetuning.split import Split
+from ecgfm.finetuning.trained import Trained
 from ecgfm.operating_rule import OperatingRule
 from ecgfm.training.team import Team
 from ecgfm_clinical.errors import LearningError

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from ecgfm.finetuning.train import LOW_RANK, FineTuning, Method
+from ecgfm.finetuning.settings import LOW_RANK, FineTuning, Method
 from ecgfm.version import version
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.learning.cohort.archive import Archive

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ecgfm.config import EncoderConfig
 from ecgfm.finetuning.candidate import Model, Place, random_from
-from ecgfm.finetuning.train import FineTuning, Method
+from ecgfm.finetuning.settings import FineTuning, Method
 from ecgfm.version import version
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.learning import models, planning

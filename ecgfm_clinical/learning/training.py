@@ -9,7 +9,11 @@ from pathlib import Path
 from ecgfm.finetuning.candidate import Place
 from ecgfm.finetuning.dataset import Reader
 from ecgfm.finetuning.embedding import embed
-from ecgfm.finetuning.train import FineTuning, Method, Split, Trained, fine_tune, launch, train_linear
+from ecgfm.finetuning.linear import train_linear
+from ecgfm.finetuning.settings import FineTuning, Method
+from ecgfm.finetuning.split import Split
+from ecgfm.finetuning.train import fine_tune, launch
+from ecgfm.finetuning.trained import Trained
 from ecgfm.heads import INTERPRETATION, HeadSpec
 from ecgfm.network import EcgFm
 from ecgfm.training.team import Team

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 
 from ecgfm.checkpoint import Bundle
-from ecgfm.finetuning.train import FineTuning, Method
+from ecgfm.finetuning.settings import FineTuning, Method
 from ecgfm.operating_rule import OperatingRule
 from ecgfm_clinical.learning import governance, models, planning
 from ecgfm_clinical.learning.cohort.members import Cohort

@@ -30,7 +30,7 @@ from sklearn.metrics import roc_auc_score
 
 from ecgfm.checkpoint import Bundle
 from ecgfm.finetuning.candidate import Model
-from ecgfm.finetuning.train import FineTuning
+from ecgfm.finetuning.settings import FineTuning
 from ecgfm.heads import INTERPRETATION, INTERPRETATION_LABELS, REDUCED_LVEF, TROPONIN
 from ecgfm.network import EcgFm
 from ecgfm.operating_rule import OperatingRule

@@ -16,7 +16,7 @@ from ecgfm.errors import BundleError, SignalError
 from ecgfm.explain import explain
 from ecgfm.finetuning.candidate import Model, joined, without
 from ecgfm.finetuning.embedding import encoder_digest
-from ecgfm.finetuning.train import with_head
+from ecgfm.finetuning.trained import with_head
 from ecgfm.predictor import Predictor
 from ecgfm.records import Record
 from ecgfm.signal import (

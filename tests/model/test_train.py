@@ -23,7 +23,11 @@ from ecgfm.errors import RuntimeUnavailable, TrainingError
 from ecgfm.finetuning import train
 from ecgfm.finetuning.dataset import Example, epoch_batches, label_matrix
 from ecgfm.finetuning.embedding import embed
+from ecgfm.finetuning.linear import train_linear
 from ecgfm.finetuning.lowrank import add_adapters, merge_adapters
+from ecgfm.finetuning.settings import FineTuning
+from ecgfm.finetuning.split import Split
+from ecgfm.finetuning.trained import Trained, with_head
 from ecgfm.heads import HeadSpec
 from ecgfm.metrics import auroc
 from ecgfm.network import EcgFm
@@ -38,7 +42,7 @@ SPEC = HeadSpec(
     target="The recording oscillates fast.",
     aggregation={"fast": "mean", "never known in half": "mean"},
 )
-QUICK = train.FineTuning(
+QUICK = FineTuning(
     learning_rate=1e-3,
     batch_size=16,
     micro_batch=8,
@@ -71,7 +75,7 @@ def examples(numbers: Sequence[int]) -> list[Example]:
     ]
 
 
-SPLIT = train.Split(train=examples(range(40)), validation=examples(range(100, 116)))
+SPLIT = Split(train=examples(range(40)), validation=examples(range(100, 116)))
 
 
 def scores(network: EcgFm, of: Sequence[Example], cache: Path) -> NDArray[np.float64]:
@@ -80,10 +84,10 @@ def scores(network: EcgFm, of: Sequence[Example], cache: Path) -> NDArray[np.flo
         return np.array([network.logits(torch.from_numpy(row))["planted"].sigmoid().mean(0).numpy() for row in rows])
 
 
-def linear(cache: Path) -> train.Trained:
+def linear(cache: Path) -> Trained:
     base = tiny_network()
     kept = tuple(embed(base, part, record_of, cache=cache, device="cpu") for part in (SPLIT.train, SPLIT.validation))
-    return train.train_linear(base, SPEC, SPLIT, (kept[0], kept[1]))
+    return train_linear(base, SPEC, SPLIT, (kept[0], kept[1]))
 
 
 def test_a_linear_probe_learns_and_stands_in_a_bundle_as_in_training(tmp_path: Path) -> None:
@@ -132,7 +136,7 @@ def test_another_encoder_has_embeddings_of_its_own(tmp_path: Path) -> None:
     assert not np.allclose(one[0], other[0])
 
 
-def half_precision(settings: train.FineTuning) -> Team:
+def half_precision(settings: FineTuning) -> Team:
     """float16 with a loss scale, as on a GPU: Fabric itself would take bfloat16 on a CPU."""
     plugin = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=2.0**24, growth_interval=4))
     return Team(Fabric(accelerator="cpu", devices=1, plugins=plugin))
@@ -142,7 +146,7 @@ class Killed(Exception):
     """Stands for the death of the process."""
 
 
-def killed_after(updates: int, settings: train.FineTuning, folder: Path) -> None:
+def killed_after(updates: int, settings: FineTuning, folder: Path) -> None:
     """Train until the process dies, just before it would write the checkpoint of `updates`."""
 
     def die(done: int, _total: int, _text: str) -> None:
@@ -171,8 +175,8 @@ def without_its_format(checkpoint: Path) -> None:
     ids=["full", "lora", "bfloat16", "float16"],
 )
 def test_an_interrupted_run_ends_where_an_uninterrupted_one_ends(
-    settings: train.FineTuning,
-    launch: Callable[[train.FineTuning], Team],
+    settings: FineTuning,
+    launch: Callable[[FineTuning], Team],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -344,7 +348,7 @@ def test_one_class_only_is_refused(part: str, tmp_path: Path) -> None:
     halves = {"train": list(SPLIT.train), "validation": list(SPLIT.validation)}
     halves[part] = one_class(halves[part])
     with pytest.raises(TrainingError, match=f"fast: 0 positive and .* ({part}|training|validation) ECGs"):
-        train.fine_tune(tiny_network(), SPEC, train.Split(**halves), record_of, QUICK, folder=tmp_path)
+        train.fine_tune(tiny_network(), SPEC, Split(**halves), record_of, QUICK, folder=tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -374,7 +378,7 @@ def test_positive_weights_are_those_of_the_segments() -> None:
 
 
 def test_the_published_settings_are_the_defaults() -> None:
-    published = train.FineTuning()
+    published = FineTuning()
     assert (published.learning_rate, published.betas, published.eps, published.weight_decay) == (
         1e-6,
         (0.9, 0.98),
@@ -413,4 +417,4 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
 
 
 def tiny_with_head() -> EcgFm:
-    return train.with_head(tiny_network(), SPEC)
+    return with_head(tiny_network(), SPEC)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfm.finetuning.candidate import Model, Place, probabilities, random_model, segment_logits
-from ecgfm.finetuning.train import Split
+from ecgfm.finetuning.split import Split
 from ecgfm.heads import HeadSpec
 from ecgfm.metrics import BOOTSTRAP_REPLICATES
 from ecgfm_clinical.errors import LearningError

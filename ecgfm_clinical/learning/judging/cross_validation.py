@@ -16,7 +16,8 @@ from sklearn.ensemble import RandomForestClassifier
 
 from ecgfm import metrics
 from ecgfm.finetuning.candidate import Model, Place, probabilities, segment_logits
-from ecgfm.finetuning.train import Split, Trained
+from ecgfm.finetuning.split import Split
+from ecgfm.finetuning.trained import Trained
 from ecgfm_clinical.errors import LearningError
 from ecgfm_clinical.learning.cohort.members import Cohort, Flow, Member
 from ecgfm_clinical.learning.cohort.sources import EcgSource, Signals

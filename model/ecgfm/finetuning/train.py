@@ -1,21 +1,19 @@
-"""Train one head: a linear probe on kept embeddings, full fine-tuning as published, or low-rank adapters.
+"""Fine-tune one head together with the encoder, or with thin matrices beside it.
 
-    linear  L2-regularised logistic regression on pooled embeddings; its strength is chosen on validation. Minutes.
     full    every weight but the convolution stack, with the settings of the released ECG-FM classifier (the defaults of
             `FineTuning`); the epoch with the best validation AUPRC is kept.
     lora    as full, but the encoder's weights stay and thin matrices beside the attention projections learn.
 
-All three give a network with one head. A killed run goes on from its last checkpoint and ends, on CPU, where it would
-have ended: order, dropout and initialisation are functions of seed, epoch and update, never of how often it was
-started.
+Both give a network with one head. A killed run goes on from its last checkpoint and ends, on CPU, where it would have
+ended: order, dropout and initialisation are functions of seed, epoch and update, never of how often it was started.
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,14 +34,16 @@ from ecgfm.finetuning.dataset import (
     epoch_batches,
     label_matrix,
 )
-from ecgfm.finetuning.embedding import Embedding
 from ecgfm.finetuning.lowrank import add_adapters, merge_adapters
+from ecgfm.finetuning.settings import FineTuning
+from ecgfm.finetuning.split import Split, check_split
+from ecgfm.finetuning.trained import Trained, with_head
 from ecgfm.heads import HeadSpec
 from ecgfm.network import EcgFm
 from ecgfm.training.checkpoints import read_checkpoint, write_checkpoint
 from ecgfm.training.cpu_layers import described, speed_up_cpu
 from ecgfm.training.journal import Journal, has_tensorboard
-from ecgfm.training.team import Precision, Team
+from ecgfm.training.team import Team
 
 CHECKPOINT = "checkpoint.pt"
 JOURNAL = "training.csv"
@@ -52,177 +52,7 @@ _STATE = frozenset(
     {"identity", "epoch", "update_in_epoch", "updates", "best_auprc", "best_epoch", "best_state"}
     | {"network", "optimiser", "precision"}
 )
-
-Method = Literal["linear", "full", "lora"]
 Progress = Callable[[int, int, str], None]  #: (updates done, updates in all, what is going on)
-
-#: Inverse strengths of the L2 penalty that a linear probe tries, on standardised embeddings.
-PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0, 10.0, 100.0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FineTuning:
-    """Settings of full and low-rank fine-tuning; the defaults are those of the released ECG-FM classifier.
-
-    Raises ValueError where they contradict each other.
-    """
-
-    method: Literal["full", "lora"] = "full"
-    learning_rate: float = 1e-6
-    betas: tuple[float, float] = (0.9, 0.98)
-    eps: float = 1e-8
-    weight_decay: float = 0.0
-    batch_size: int = 256  #: segments an update
-    micro_batch: int = 32  #: segments at once on one device; gradients are accumulated up to `batch_size`
-    max_epochs: int = 40
-    patience: int | None = None  #: epochs without a better validation AUPRC before stopping; None runs them all
-    activation_dropout: float = 0.1
-    weigh_positives: bool = True  #: pos_weight = negatives / positives of the training segments, per label
-    precision: Precision = "32-true"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    devices: int = 1  #: a machine; more than one: data parallel, started by torchrun
-    nodes: int = 1  #: machines
-    rank: int = 8  #: of the adapters
-    alpha: float = 16.0  #: of the adapters: their update is scaled by alpha / rank
-    seed: int = 1
-    checkpoint_every: int = 200  #: updates; besides, at the end of each epoch
-
-    def __post_init__(self) -> None:
-        counts = (self.batch_size, self.micro_batch, self.max_epochs, self.rank, self.devices, self.nodes)
-        if min(*counts, self.checkpoint_every) < 1:
-            raise ValueError("batch sizes, epochs, rank, devices, nodes and updates between checkpoints are at least 1")
-        if self.micro_batch > self.batch_size:
-            raise ValueError(f"micro_batch {self.micro_batch} is larger than batch_size {self.batch_size}")
-
-
-#: What low-rank adapters need instead of the published settings: there are few weights and they start at nothing.
-LOW_RANK = FineTuning(method="lora", learning_rate=1e-3, batch_size=64, max_epochs=20, patience=4)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Split:
-    """Examples to learn from and examples to choose by; no patient may be in both."""
-
-    train: Sequence[Example]
-    validation: Sequence[Example]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Trained:
-    """A trained network with its one head, and how it came about."""
-
-    network: EcgFm = field(repr=False)
-    record: dict[str, Any]  #: method, settings, seed, selection: for the bundle's provenance
-
-
-def check_split(split: Split, labels: Sequence[str]) -> None:
-    """Raises TrainingError where a label lacks positives or negatives, or a patient is on both sides."""
-    shared = {one.patient for one in split.train} & {one.patient for one in split.validation}
-    if shared:
-        raise TrainingError(f"{len(shared)} patients are both in training and in validation; split by patient")
-    for name, part in (("training", split.train), ("validation", split.validation)):
-        matrix = label_matrix(part).reshape(len(part), len(labels))
-        for column, label in enumerate(labels):
-            known = matrix[:, column][np.isfinite(matrix[:, column])] if len(part) else np.zeros(0)
-            positives = int(known.sum())
-            if not 0 < positives < len(known):
-                raise TrainingError(
-                    f"{label}: {positives} positive and {len(known) - positives} negative {name} ECGs; both kinds are "
-                    "needed, collect more outcomes or widen the window"
-                )
-
-
-# --- linear probe -----------------------------------------------------------------------------------------------------
-
-
-def train_linear(
-    base: EcgFm,
-    spec: HeadSpec,
-    split: Split,
-    embeddings: tuple[Sequence[Embedding], Sequence[Embedding]],
-    *,
-    penalties: Sequence[float] = PENALTIES,
-) -> Trained:
-    """Fit the head on kept embeddings (training, validation) of the base's encoder; deterministic, no seed.
-
-    Every ECG weighs one, however many segments it has. Raises TrainingError where a label lacks a class.
-    """
-    check_split(split, spec.labels)
-    x, y, weights = _rows(split.train, embeddings[0])
-    mean, deviation = x.mean(axis=0), x.std(axis=0)
-    deviation[deviation == 0] = 1.0
-    held_x, held_y, held_weights = _rows(split.validation, embeddings[1])
-    tried: list[tuple[float, float, NDArray[np.float64], NDArray[np.float64]]] = []
-    for penalty in penalties:
-        weight, bias = _logistic((x - mean) / deviation, y, weights, penalty)
-        loss = _log_loss(((held_x - mean) / deviation) @ weight.T + bias, held_y, held_weights)
-        tried.append((loss, penalty, weight, bias))
-    loss, penalty, weight, bias = min(tried, key=lambda one: one[:2])
-    network = with_head(base, spec)
-    head = network.heads[spec.name]
-    assert isinstance(head, torch.nn.Linear)
-    with torch.no_grad():
-        head.weight.copy_(torch.from_numpy(weight / deviation))
-        head.bias.copy_(torch.from_numpy(bias - (weight / deviation) @ mean))
-    curve = {f"{c:g}": round(own, 6) for own, c, _, _ in tried}
-    record = {"method": "linear", "penalty_c": penalty, "validation_log_loss": loss, "tried": curve}
-    return Trained(network=network.eval(), record=record)
-
-
-def _rows(
-    examples: Sequence[Example], embeddings: Sequence[Embedding]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Segments as rows: embeddings, labels, and weights that sum to one per ECG."""
-    counts = np.array([len(own) for own in embeddings])
-    labels = np.repeat(label_matrix(examples), counts, axis=0)
-    return np.concatenate(list(embeddings)).astype(np.float64), labels, np.repeat(1 / counts, counts)
-
-
-def _logistic(
-    x: NDArray[np.float64], y: NDArray[np.float64], weights: NDArray[np.float64], penalty: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(labels, width) and (labels,) of one regression a label, each on the rows where the label is known."""
-    from sklearn.linear_model import LogisticRegression  # the extra `train`: a machine that only scores goes without
-
-    fitted = []
-    for column in y.T:
-        known = np.isfinite(column)
-        model = LogisticRegression(C=penalty, max_iter=5000)
-        fitted.append(model.fit(x[known], column[known], sample_weight=weights[known]))
-    return np.concatenate([one.coef_ for one in fitted]), np.concatenate([one.intercept_ for one in fitted])
-
-
-def _log_loss(logits: NDArray[np.float64], labels: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
-    known = np.isfinite(labels)
-    truth = np.where(known, labels, 0.0)
-    loss = np.logaddexp(0, logits) - truth * logits
-    weight = known * weights[:, None]
-    return float((weight * loss).sum() / weight.sum())
-
-
-# --- fine-tuning ------------------------------------------------------------------------------------------------------
-
-
-def with_head(base: EcgFm, spec: HeadSpec, *, activation_dropout: float | None = None, seed: int = 1) -> EcgFm:
-    """A new network with the base's encoder weights and one fresh head (Xavier weights, bias 0).
-
-    With `activation_dropout` it gets the regularisers of fine-tuning: all other dropout off, convolutions frozen.
-    """
-    config = base.config
-    if activation_dropout is not None:
-        config = replace(
-            config,
-            dropout=0.0,
-            attention_dropout=0.0,
-            dropout_input=0.0,
-            activation_dropout=activation_dropout,
-            feature_grad_mult=0.0,
-        )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = EcgFm(config, (spec,), base.preprocessing)
-    network.encoder.load_state_dict(base.encoder.state_dict())
-    return network
 
 
 def positive_weights(examples: Sequence[Example]) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from ecgfm.finetuning.train import FineTuning
+from ecgfm.finetuning.settings import FineTuning
 from ecgfm_clinical.errors import InputError, LearningError
 from ecgfm_clinical.learning.cohort.archive import CLASSES, Archive, diagnostic_classes
 from ecgfm_clinical.learning.research import cross_validate_archive, labelling, retrain_archive

@@ -118,7 +118,7 @@ def test_no_head_falls_silent_unless_a_person_says_so(house: House, tmp_path: Pa
     whole = tiny_network(seed=1)
     spec = whole.specs[0]
     from ecgfm.finetuning.candidate import Model, joined
-    from ecgfm.finetuning.train import with_head
+    from ecgfm.finetuning.trained import with_head
 
     alone = joined(Model(network=tiny_network(), specs=(), origin=""), with_head(whole, spec), spec)
     bundle = Bundle.write(tmp_path / "alone", alone.network, name="alone", version="1", demo=True, provenance={})

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from ecgfm.calibration import NoOperatingPoint
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import EcgFmError, NoHead, TrainingError
-from ecgfm.finetuning.train import FineTuning
+from ecgfm.finetuning.settings import FineTuning
 from ecgfm.operating_rule import OperatingRule
 from ecgfm.predictor import Predictor
 from ecgfm.records import Record
