@@ -84,14 +84,20 @@ class Model(_Part):
         default="demo",
         description="folder of the bundle, or `demo` for the small one that ships (not for clinical use)",
     )
-    runtime: Literal["torch", "torch-bf16", "torch-fp16", "onnx", "openvino", "openvino-bf16"] = Field(
-        default="torch", description="torch anywhere; openvino is the fastest exact one on a CPU where it is installed"
+    runtime: Literal["auto", "torch", "torch-bf16", "torch-fp16", "onnx", "openvino", "openvino-bf16"] = Field(
+        default="auto", description="auto: the fastest exact one of this machine, measured when a model first opens"
     )
     cache: Path | None = Field(
         default=None, description="where runtimes keep what they prepare; beside the bundle if not set"
     )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = Field(default=None, ge=1, description="CPU threads; all cores where not set")
+    shape: int | None = Field(
+        default=None,
+        ge=1,
+        description="segments a call on a GPU holds, part of the runtime's name in each score: small (2) answers "
+        "soonest, large (256) empties archives; 64 where not set",
+    )
 
     @property
     def runtime_extra(self) -> str | None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ecgfm.version import version
+from ecgfm_clinical import log
 from ecgfm_clinical.bundles import bundle_path
 from ecgfm_clinical.errors import ModelError, SettingsError
 from ecgfm_clinical.extras import need
@@ -29,6 +30,7 @@ from ecgfm_clinical.settings import (
     FileDestination,
     Hl7Destination,
     Hl7Listener,
+    Model,
     Settings,
     SftpSource,
     Tls,
@@ -340,27 +342,44 @@ def _tls(settings: Settings, part: Tls | None) -> "TlsFiles | None":
 # --- scoring ----------------------------------------------------------------------------------------------------------
 
 
-def open_predictor(settings: Settings, bundle: str | None = None) -> "Predictor":
-    """The model, resident. Raises MissingExtra; ModelError where the bundle is missing or damaged."""
+def open_predictor(settings: Settings, bundle: str | None = None, *, scored_by: str = "") -> "Predictor":
+    """The model, resident, by the runtime of the settings or by the one that a score names in `scored_by`.
+
+    Raises MissingExtra; ModelError where the bundle is missing or damaged, or the runtime is not on this machine.
+    """
     need("score", "the model")
     from ecgfm.errors import EcgFmError
     from ecgfm.predictor import Predictor
     from ecgfm_clinical.shipped.measuring import shipped_recordings
 
     path = bundle_path(settings, bundle)
-    if extra := settings.model.runtime_extra:
-        need(extra, f"runtime {settings.model.runtime}")
+    model = _as_scored(settings.model, scored_by)
+    if extra := model.runtime_extra:
+        need(extra, f"runtime {model.runtime}")
     try:
         return Predictor.from_bundle(
             path,
-            runtime=settings.model.runtime,
-            device=settings.model.device,
-            threads=settings.model.threads,
-            cache=settings.resolve(settings.model.cache) if settings.model.cache else None,
+            runtime=model.runtime,
+            device=model.device,
+            threads=model.threads,
+            cache=settings.resolve(model.cache) if model.cache else None,
             recordings=shipped_recordings,
+            shape=model.shape,
         )
     except EcgFmError as error:
-        raise ModelError(str(error)) from error
+        needed = f"the score was computed by {scored_by}: " if scored_by else ""
+        raise ModelError(f"{needed}{error}") from error
+
+
+def _as_scored(model: Model, scored_by: str) -> Model:
+    """These settings with the runtime, device and shape that a score names; as they are where it names none of ours."""
+    from ecgfm.runtimes.engines import EngineName
+
+    then = EngineName.parse(scored_by)
+    if then is None:
+        return model
+    named = {"runtime": then.runtime, "device": then.on, "shape": then.shape}
+    return Model.model_validate(model.model_dump() | named)
 
 
 def build_scorer(settings: Settings, store: "Store", predictor: "Predictor", *, clock: Clock = utc_now) -> "Scorer":
@@ -423,7 +442,23 @@ def _scorer_of(settings: Settings, store: "Store", row: "ModelRow", *, clock: Cl
     predictor = open_predictor(settings, row.path)
     if predictor.model_id != row.model_id:
         raise ModelError(f"{row.path} holds another model than {row.model_id[:12]} as registered; put that bundle back")
+    _note_runtime(store, predictor, now=clock())
     return build_scorer(settings, store, predictor, clock=clock)
+
+
+def _note_runtime(store: "Store", predictor: "Predictor", *, now: datetime) -> None:
+    """A change of the runtime by which this host scores with a model is an event, in the audit trail and in the log."""
+    worker = worker_name("score")
+    before = store.models.runs_on(
+        predictor.model_id,
+        predictor.runtime,
+        host=worker.partition(":")[0],
+        why=str(predictor.choice or "named by the settings"),
+        now=now,
+        actor=worker,
+    )
+    if before:
+        log.event("model.runtime-changed", model=predictor.model_id[:12], runtime=predictor.runtime, before=before)
 
 
 # --- reporting --------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from ecgfm_clinical.cli.common import JsonOption, gathered, progress, progress_c
 
 if TYPE_CHECKING:
     from ecgfm.records import Recordings
+    from ecgfm.runtimes.choosing import Choice
 
 app = typer.Typer(help="Model bundles: import, show, export, renew, prepare and time them.", no_args_is_help=True)
 
@@ -128,7 +129,9 @@ def renew(
 @app.command("prepare")
 def prepare(
     bundle: BundleArgument,
-    runtime: Annotated[str, typer.Option(help="onnx, openvino, openvino-bf16, torch-bf16 or torch-fp16.")],
+    runtime: Annotated[
+        str, typer.Option(help="onnx, openvino, openvino-bf16, torch-bf16, torch-fp16; auto times the exact ones.")
+    ],
     ecgs: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -140,19 +143,25 @@ def prepare(
     cache: CacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure on real ECGs how far a runtime is from torch float32, and keep the record; refused above its limit."""
+    """Measure on real ECGs how far a runtime is from torch float32, and keep the record; refused above its limit.
+
+    `auto` times the exact runtimes of this machine in turns and keeps which is the fastest, as a model's first
+    opening does.
+    """
     from ecgfm.checkpoint import Bundle
-    from ecgfm.runtimes import opening
+    from ecgfm.runtimes import AUTO, choosing, opening
     from ecgfm_clinical.shipped.measuring import shipped_recordings
 
-    found = opening.prepare(
-        Bundle.read(bundle),
-        runtime,
-        _named(ecgs) if ecgs else shipped_recordings(),
-        device=device,
-        threads=threads,
-        cache=cache,
-    )
+    read = Bundle.read(bundle)
+    recordings = _named(ecgs) if ecgs else shipped_recordings()
+    if runtime == AUTO:
+        choosing.forget(read, device=device, threads=threads, cache=cache)
+        choice = choosing.choose(
+            read, device=device, threads=threads, cache=cache, recordings=lambda: recordings, small=0
+        )
+        write_json(asdict(choice)) if as_json else _print_choice(choice)
+        return
+    found = opening.prepare(read, runtime, recordings, device=device, threads=threads, cache=cache)
     if as_json:
         write_json(asdict(found))
         return
@@ -160,6 +169,13 @@ def prepare(
         f"{found.runtime} ({found.engine}): largest change of a probability {found.largest_probability_change:.1e} "
         f"over {found.segments} segments, limit {found.limit:.0e}; measured on {found.measured_on}"
     )
+
+
+def _print_choice(choice: "Choice") -> None:
+    say(str(choice))
+    for trial in choice.trials:
+        if trial.reason:
+            say(f"{trial.runtime:<10} {trial.reason}")
 
 
 @app.command("bench")
@@ -183,6 +199,7 @@ def bench(
     On a busy machine use --threads 1 and read `× cpu`, the ratio of processor time.
     """
     from ecgfm.checkpoint import Bundle
+    from ecgfm.runtimes import choosing
     from ecgfm.runtimes.bench import bench as measure
     from ecgfm_clinical.shipped.measuring import shipped_recordings
 
@@ -212,6 +229,8 @@ def bench(
             f"{one.processor_ratio:>7.2f}"
             f"{one.load_seconds:>8.1f}{one.peak_megabytes:>9.0f}{one.largest_probability_change:>9.0e}"
         )
+    choice = choosing.kept(Bundle.read(bundle), device=device, threads=threads, cache=cache)
+    say(str(choice) if choice else "auto: not measured here yet; `model prepare BUNDLE --runtime auto` does")
 
 
 def _named(paths: Sequence[Path]) -> "Recordings":

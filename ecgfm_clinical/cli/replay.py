@@ -39,8 +39,9 @@ def replay(
 ) -> None:
     """Do again what was done before.
 
-    With ECG: scored by the model that scored it then, whatever is live now; exits with 1 where the stored bytes or that
-    model give anything but exactly the stored score. Nothing in the store changes and nothing is sent.
+    With ECG: scored by the model and the runtime that scored it then, whatever is live now; exits with 1 where the
+    stored bytes or that model give anything but exactly the stored score. A score of a GPU that is compared on
+    another card or driver may differ by a tolerance, which is said. Nothing in the store changes and nothing is sent.
     """
     from ecgfm_clinical.errors import InputError
     from ecgfm_clinical.wording import phrase
@@ -77,7 +78,8 @@ def _ecg(settings: "Settings", store: "Store", wanted: str, bundle: str | None) 
 
     ecg_id = find_ecg(store, wanted)
     then = replaying.last_scoring(store, ecg_id)
-    predictor = wiring.open_predictor(settings, bundle or _registered(store, then.model_id))
+    named = bundle or _registered(store, then.model_id)
+    predictor = wiring.open_predictor(settings, named, scored_by=then.runtime)
     if predictor.model_id != then.model_id:
         raise ModelError(
             f"ECG {ecg_id} was scored by {then.model_name} {then.model_version} ({then.model_id[:12]}…), not by the "

@@ -22,7 +22,7 @@ def predict(
     files: Annotated[list[Path], typer.Argument(help="ECG files, or folders that are searched for them.")],
     model: Annotated[str, typer.Option(help="Folder of a model bundle; `demo` is the one that ships.")] = "demo",
     runtime: Annotated[
-        str | None, typer.Option(help="torch, onnx or openvino; as in the settings if not given.")
+        str | None, typer.Option(help="auto, torch, onnx or openvino; as in the settings if not given.")
     ] = None,
     settings: SettingsOption = None,
     as_json: JsonOption = False,

@@ -96,10 +96,9 @@ def _check_model(settings: Settings, store: "Store | None") -> str:
     wiring.refuse_unknown_heads(settings, [*predictor.labels, *registered])
     demo = ", NOT FOR CLINICAL USE" if predictor.demo else ""
     heads = ", ".join(predictor.labels)
-    return (
-        f"{predictor.model_name} {predictor.model_version} ({predictor.model_id[:12]}) on {predictor.runtime}: "
-        f"{heads}{demo}"
-    )
+    chosen = f"; {predictor.choice}" if predictor.choice else ""
+    named = f"{predictor.model_name} {predictor.model_version} ({predictor.model_id[:12]})"
+    return f"{named} on {predictor.runtime}: {heads}{demo}{chosen}"
 
 
 # --- listeners --------------------------------------------------------------------------------------------------------

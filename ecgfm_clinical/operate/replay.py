@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from ecgfm.runtimes.engines import comparable, tolerance_of
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.staging.records import Score, Scoring, StagedEcg
 from ecgfm_clinical.staging.store import Store
@@ -22,6 +23,7 @@ class Replay:
     model_id: str
     compared: int  #: scores compared
     differences: tuple[str, ...]  #: free of patient data
+    remarks: tuple[str, ...] = ()  #: what differs and may, such as the card, and by how much
 
     @property
     def exact(self) -> bool:
@@ -51,6 +53,7 @@ def replay(store: Store, ecg_id: int, *, read: Read, score: Callable[[StagedEcg]
         model_id=then.model_id,
         compared=len(then.scores),
         differences=(*_ecg_differences(staged.ecg, decoded), *_scoring_differences(then, again)),
+        remarks=tuple(_remarks(then, again)),
     )
 
 
@@ -73,14 +76,34 @@ def _ecg_differences(staged: Ecg, decoded: Ecg) -> list[str]:
 
 def _scoring_differences(then: Scoring, again: Scoring) -> list[str]:
     found = []
-    for name in ("model_id", "preprocessing", "runtime", "input_digest"):
+    other_card = comparable(then.runtime, again.runtime)
+    names = ("model_id", "preprocessing", "input_digest") + (() if other_card else ("runtime",))
+    for name in names:
         if getattr(then, name) != getattr(again, name):
             found.append(f"{name} was {getattr(then, name)}, is {getattr(again, name)}")
     before, after = _by_label(then), _by_label(again)
+    tolerance = tolerance_of(then.runtime) if other_card else 0.0
     for key in sorted(before.keys() | after.keys()):
-        if before.get(key) != after.get(key):
-            found.append(f"{'/'.join(key)} was {_value(before.get(key))}, is {_value(after.get(key))}")
+        one, other = before.get(key), after.get(key)
+        if one != other and not (tolerance and _near(one, other, tolerance)):
+            found.append(f"{'/'.join(key)} was {_value(one)}, is {_value(other)}")
     return found
+
+
+def _remarks(then: Scoring, again: Scoring) -> list[str]:
+    if not comparable(then.runtime, again.runtime):
+        return []
+    tolerance = tolerance_of(then.runtime)
+    moved = f"scored by {then.runtime}, compared on {again.runtime}"
+    return [f"{moved}: probabilities may differ by {tolerance:.0e}, and are told where they differ by more"]
+
+
+def _near(one: Score | None, other: Score | None, tolerance: float) -> bool:
+    """Whether two scores tell the same up to the tolerance: both or neither positive, probabilities as near as that."""
+    if one is None or other is None or one.probability is None or other.probability is None:
+        return False
+    same = (one.threshold, one.positive, one.reasons) == (other.threshold, other.positive, other.reasons)
+    return same and abs(one.probability - other.probability) <= tolerance
 
 
 def _by_label(scoring: Scoring) -> dict[tuple[str, str], Score]:

@@ -9,7 +9,7 @@ DELETE on the table.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -114,6 +114,12 @@ def backups(connection: Connection) -> tuple[tuple[datetime, str], ...]:
         select(audit.c.at, audit.c.detail).where(audit.c.action == "store.backed-up").order_by(audit.c.audit_id)
     )
     return tuple((row.at, row.detail["file"]) for row in rows)
+
+
+def newest(connection: Connection, action: str, about: Mapping[str, Detail]) -> dict[str, Detail] | None:
+    """The detail of the newest entry of that action whose detail holds all of `about`; None where there is none."""
+    rows = connection.execute(select(audit.c.detail).where(audit.c.action == action).order_by(audit.c.audit_id.desc()))
+    return next((dict(row.detail) for row in rows if about.items() <= row.detail.items()), None)
 
 
 def length(connection: Connection) -> int:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from sqlalchemy import Row, Select, func, insert, literal_column, select
 
 from ecgfm_clinical.errors import GateRefused, NotFound
-from ecgfm_clinical.staging import cohorts, loading
+from ecgfm_clinical.staging import audit, cohorts, loading
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import Score, StagedEcg
 from ecgfm_clinical.staging.schema import (
@@ -173,6 +173,20 @@ class Registry:
                 query if model_id is None else query.where(model_event.c.model_id == model_id)
             )
             return [ModelEvent(**row._asdict()) for row in rows]
+
+    def runs_on(self, model_id: str, runtime: str, *, host: str, why: str, now: datetime, actor: str) -> str:
+        """Write into the audit trail by which runtime a host scores with a model from now on, where it did not so
+        before.
+
+        What it scored by until now; empty where nothing changed, or it never scored with this model.
+        """
+        with self._database.writing(now, actor) as tx:
+            before = audit.newest(tx.connection, "model.runtime", {"model_id": model_id, "host": host})
+            known = str(before["runtime"]) if before else ""
+            if known == runtime:
+                return ""
+            tx.note("model.runtime", model_id=model_id, runtime=runtime, before=known, host=host, why=why)
+            return known
 
     # Judgements
 

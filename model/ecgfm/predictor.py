@@ -16,6 +16,8 @@ from ecgfm.checkpoint import Bundle
 from ecgfm.errors import NoHead
 from ecgfm.heads import HeadSpec, aggregate, aggregate_logit
 from ecgfm.records import Record, Recordings
+from ecgfm.runtimes import AUTO
+from ecgfm.runtimes.choosing import Choice, open_chosen
 from ecgfm.runtimes.opening import open_runtime
 from ecgfm.runtimes.runtime import Runtime, calls, record_logits, segments_of
 
@@ -52,7 +54,8 @@ class Prediction:
 class Predictor:
     """A resident model: opened once, it scores records until the process ends."""
 
-    def __init__(self, bundle: Bundle, runtime: Runtime) -> None:
+    def __init__(self, bundle: Bundle, runtime: Runtime, choice: Choice | None = None) -> None:
+        """`choice`: why `runtime` runs, where nobody named it."""
         bundle.check_preprocessing()
         self.bundle = bundle
         self._runtime = runtime
@@ -61,6 +64,7 @@ class Predictor:
         self.model_version = bundle.version
         self.preprocessing = bundle.preprocessing
         self.runtime = runtime.name
+        self.choice = choice
         self.demo = bundle.demo
 
     @classmethod
@@ -73,13 +77,21 @@ class Predictor:
         threads: int | None = None,
         cache: Path | None = None,
         recordings: Callable[[], Recordings] | None = None,
+        shape: int | None = None,
     ) -> Self:
-        """Open a bundle folder, or `demo`, with one of `runtimes.NAMES`; raises as `Bundle.read` and `open_runtime` do.
+        """Open a bundle folder, or `demo`, with one of `runtimes.NAMES`, or `auto`, the fastest exact one of this
+        machine.
 
-        `recordings` gives the ECGs to measure a runtime on that meets this model for the first time.
+        `recordings` gives the ECGs to measure a runtime on that meets this model for the first time; `shape` is how
+        many segments a call on a GPU holds. Raises as `Bundle.read` and `open_runtime` do.
         """
         bundle = Bundle.read(path)
-        return cls(bundle, open_runtime(bundle, runtime, device, threads, cache, recordings))
+        if runtime == AUTO:
+            opened, choice = open_chosen(
+                bundle, device=device, threads=threads, cache=cache, recordings=recordings, shape=shape
+            )
+            return cls(bundle, opened, choice)
+        return cls(bundle, open_runtime(bundle, runtime, device, threads, cache, recordings, shape))
 
     @property
     def labels(self) -> Mapping[str, tuple[str, ...]]:

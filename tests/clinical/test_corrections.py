@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ecgfm_clinical.settings import read_settings
-from ecgfm_clinical.staging.schema import signal
+from ecgfm_clinical.staging.schema import scoring, signal
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.hl7.message import Message, parse
 from ecgfm_connectors.patient import Patient
@@ -162,6 +162,45 @@ def test_a_replay_opens_the_model_that_scored_though_another_scores_now(run: Run
     sent.write_text(sent.read_text().replace('bundle = "tiny"', 'bundle = "newer"'))
     code, out, _ = run("replay", "1", "--settings", sent, "--json")
     assert (code, json.loads(out)["exact"]) == (0, True)
+
+
+def _scored_by(settings: Path, runtime: str) -> None:
+    """As if the scoring had been computed by another runtime."""
+    store = _store(settings)
+    with store.database.writer.begin() as connection:
+        connection.execute(scoring.update().values(runtime=runtime))
+    store.close()
+
+
+def test_a_replay_takes_the_runtime_of_the_score_whatever_the_settings_name_now(run: Run, sent: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    sent.write_text(sent.read_text().replace('runtime = "auto"', 'runtime = "onnx"'))
+    code, out, _ = run("replay", "1", "--settings", sent, "--json")
+    assert (code, json.loads(out)["differences"]) == (0, [])
+
+
+def test_a_replay_of_a_score_from_a_gpu_says_what_it_needs(run: Run, sent: Path) -> None:
+    _scored_by(sent, "torch-cuda-fp32-x64@NVIDIA_H100_80GB_HBM3/570.86.15")
+    code, _, err = run("replay", "1", "--settings", sent)
+    assert code == 1
+    said = " ".join(err.split())
+    assert "was computed by torch-cuda-fp32-x64@NVIDIA_H100_80GB_HBM3/570.86.15" in said
+    assert "torch sees no CUDA device" in said
+
+
+def test_a_change_of_runtime_is_in_the_audit_trail_once(run: Run, sent: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    sent.write_text(sent.read_text().replace('runtime = "auto"', 'runtime = "onnx"'))
+    for _ in range(2):
+        assert run("score", "--settings", sent)[0] == 0
+    trail = [json.loads(line) for line in run("audit", "--settings", sent)[1].splitlines()]
+    changes = [one for one in trail if one["action"] == "model.runtime"]
+    assert [(one["before"], one["runtime"]) for one in changes] == [
+        ("", "torch-cpu-fp32"),
+        ("torch-cpu-fp32", "onnxruntime-cpu-fp32"),
+    ]
+    assert "unmeasured" in changes[0]["why"]
+    assert changes[1]["why"] == "named by the settings"
 
 
 def test_what_was_refused_is_read_again(run: Run, sent: Path, tmp_path: Path) -> None:

@@ -19,9 +19,10 @@ from ecgfm.checkpoint import Bundle
 from ecgfm.errors import BundleError, RuntimeTooInexact, RuntimeUnavailable
 from ecgfm.predictor import Predictor
 from ecgfm.records import Record, Recordings
-from ecgfm.runtimes import opening, preparation
+from ecgfm.runtimes import opening, preparation, torch_runtime
 from ecgfm.runtimes.onnx_runtime import choose_provider
 from ecgfm.runtimes.openvino_runtime import OpenVinoRuntime
+from ecgfm.runtimes.processors import has_bf16_instructions
 from ecgfm.signal import reasons_not_scored
 from tests.helpers.synthetic import synthetic_ecgs
 from tests.helpers.tiny_models import tiny_network
@@ -49,6 +50,13 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
             parameter.mul_(0.25)
     folder = tmp_path_factory.mktemp("calm") / "bundle"
     return Bundle.write(folder, network, name="calm", version="1", demo=True, provenance={"training": "none"})
+
+
+@pytest.fixture
+def bf16() -> None:
+    """What is measured here in bfloat16 cannot be on a processor that would imitate it."""
+    if not has_bf16_instructions():
+        pytest.skip("this processor has no bfloat16 instructions")
 
 
 def few() -> Recordings:
@@ -103,6 +111,7 @@ def test_embeddings(bundle: Bundle, cache: Path, records: list[Record], name: st
         np.testing.assert_allclose(mine, exact, atol=0.05 if "bf16" in name else 1e-5)
 
 
+@pytest.mark.usefixtures("bf16")
 def test_first_opening_measures_and_the_next_believes_it(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,11 +128,13 @@ def test_first_opening_measures_and_the_next_believes_it(
     opened(bundle, "torch-bf16", tmp_path)
 
 
+@pytest.mark.usefixtures("bf16")
 def test_a_runtime_is_not_opened_unmeasured(bundle: Bundle, tmp_path: Path) -> None:
     with pytest.raises(RuntimeUnavailable, match="never measured"):
         opening.open_runtime(bundle, "torch-bf16", "cpu", cache=tmp_path)
 
 
+@pytest.mark.usefixtures("bf16")
 def test_a_record_of_other_library_versions_is_measured_again(bundle: Bundle, tmp_path: Path) -> None:
     opened(bundle, "torch-bf16", tmp_path)
     (record,) = tmp_path.rglob("torch-bf16.json")
@@ -133,6 +144,7 @@ def test_a_record_of_other_library_versions_is_measured_again(bundle: Bundle, tm
     assert json.loads(record.read_text())["versions"] == kept["versions"]
 
 
+@pytest.mark.usefixtures("bf16")
 def test_a_runtime_above_its_limit_is_refused_each_time(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,12 +155,14 @@ def test_a_runtime_above_its_limit_is_refused_each_time(
         opening.open_runtime(bundle, "torch-bf16", "cpu", cache=tmp_path)
 
 
+@pytest.mark.usefixtures("bf16")
 def test_not_a_number_is_above_every_limit(bundle: Bundle, tmp_path: Path) -> None:
     measured = opening.prepare(bundle, "torch-bf16", few(), device="cpu", cache=tmp_path)
     with pytest.raises(RuntimeTooInexact):
         preparation.accept(replace(measured, largest_probability_change=float("nan")))
 
 
+@pytest.mark.usefixtures("bf16")
 def test_nothing_scorable_measures_nothing(bundle: Bundle, tmp_path: Path) -> None:
     empty = Recordings(records=few().records[2:], about="1 flat line")
     with pytest.raises(BundleError, match=r"1 flat line.*nothing was measured"):
@@ -161,11 +175,22 @@ def test_the_bundle_folder_is_left_alone(bundle: Bundle, cache: Path) -> None:
     Bundle.read(bundle.path)
 
 
+@pytest.mark.usefixtures("bf16")
 def test_place_that_cannot_be_written(bundle: Bundle, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(BundleError, match="name another folder"):
         opening.open_runtime(bundle, "torch-bf16", "cpu", cache=blocked, recordings=few)
+
+
+def test_bfloat16_is_refused_where_the_processor_would_imitate_it(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch_runtime, "has_bf16_instructions", lambda: False)
+    with pytest.raises(
+        RuntimeUnavailable, match=r"needs bfloat16 instructions.*slower than float32; choose runtime 'auto'"
+    ):
+        opening.open_runtime(bundle, "torch-bf16", "cpu", cache=tmp_path, recordings=few)
 
 
 def test_devices_that_a_runtime_does_not_have(bundle: Bundle, cache: Path) -> None:

@@ -2,6 +2,7 @@
 
 | name          | engine                                | needs                         | precision        |
 |---------------|---------------------------------------|-------------------------------|------------------|
+| auto          | the fastest exact one of this machine | a short measurement           | float32 (exact)  |
 | torch         | torch, CPU or CUDA                    | nothing more                  | float32 (exact)  |
 | torch-bf16    | torch with autocast                   | a CPU or GPU with bfloat16    | bfloat16         |
 | torch-fp16    | torch with autocast                   | CUDA                          | float16          |
@@ -21,3 +22,4 @@ LIMITS = {
 }
 
 NAMES = ("torch", *LIMITS)
+AUTO = "auto"  #: not a runtime but the choice of one (`choosing`)

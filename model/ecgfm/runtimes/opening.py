@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ecgfm.checkpoint import Bundle
+from ecgfm.devices import choose_device
 from ecgfm.errors import RuntimeUnavailable
 from ecgfm.records import Recordings
 from ecgfm.runtimes import LIMITS, NAMES, preparation
@@ -17,15 +18,18 @@ def open_runtime(
     threads: int | None = None,
     cache: Path | None = None,
     recordings: Callable[[], Recordings] | None = None,
+    shape: int | None = None,
 ) -> Runtime:
     """Open a bundle with the runtime of that name (`NAMES`).
 
-    `device` is `auto` (CUDA where present), `cpu` or `cuda`; `threads` limits CPU threads. A runtime other than torch
-    float32 is exported and measured against it when it first meets this model, on the ECGs that `recordings` gives,
-    unless `prepare` has measured it before; what is prepared is kept in `cache`, by default the folder
-    `BUNDLE.runtimes` beside the bundle. Raises `RuntimeUnavailable`, `RuntimeTooInexact` or `BundleError`.
+    `device` is `auto` (CUDA where present), `cpu` or `cuda`; `threads` limits CPU threads; `shape` is how many
+    segments a call on a GPU holds (on a CPU that is fixed). A runtime other than torch float32 is exported and
+    measured against it when it first meets this model, on the ECGs that `recordings` gives, unless `prepare` has
+    measured it before; what is prepared is kept in `cache`, by default the folder `BUNDLE.runtimes` beside the
+    bundle. Raises `RuntimeUnavailable`, `RuntimeTooInexact` or `BundleError`.
     """
-    runtime = engine(bundle, name, device, threads, cache)
+    batch = shape if shape is not None and choose_device(device).type == "cuda" else None
+    runtime = engine(bundle, name, device, threads, cache, batch)
     if name == "torch":
         return runtime
     known = preparation.earlier(bundle, name, cache)

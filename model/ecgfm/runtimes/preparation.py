@@ -7,8 +7,8 @@ above its limit is refused, each time it is opened.
 
 import json
 import os
-import platform
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,6 +21,7 @@ from ecgfm.errors import BundleError, NoHead, RuntimeTooInexact
 from ecgfm.heads import HeadSpec
 from ecgfm.records import Recordings
 from ecgfm.runtimes import LIMITS
+from ecgfm.runtimes.processors import instruction_set
 from ecgfm.runtimes.runtime import Runtime, record_logits
 
 _LIBRARIES = ("torch", "onnxruntime", "onnxruntime-gpu", "openvino")
@@ -48,11 +49,16 @@ def folder_for(bundle: Bundle, cache: Path | None) -> Path:
     return root / bundle.model_id[:16]
 
 
+def onnx_path(bundle: Bundle, cache: Path | None) -> Path:
+    """Where the bundle's ONNX file lies, or will."""
+    return folder_for(bundle, cache) / "model.onnx"
+
+
 def onnx_file(bundle: Bundle, cache: Path | None) -> Path:
-    """The bundle's ONNX file, exported now where it is not there yet;
-    raises `BundleError` where nothing can be written.
+    """The bundle's ONNX file, exported now where it is not there yet; raises `BundleError` where nothing can be
+    written.
     """
-    path = folder_for(bundle, cache) / "model.onnx"
+    path = onnx_path(bundle, cache)
     if not path.exists():
         from ecgfm.runtimes.onnx_export import export_onnx
 
@@ -97,10 +103,10 @@ def measure(
         segments=segments,
         measured_on=recordings.about,
         inputs=tuple(inputs),
-        versions=_versions(),
-        processor=_processor(),
+        versions=versions(),
+        processor=instruction_set(),
     )
-    _write(folder_for(bundle, cache) / f"{name}.json", measurement)
+    write(folder_for(bundle, cache) / f"{name}.json", asdict(measurement))
     return accept(measurement)
 
 
@@ -133,16 +139,11 @@ def earlier(bundle: Bundle, name: str, cache: Path | None) -> Measurement | None
     except (OSError, ValueError, TypeError, KeyError):
         return None  # absent, or of another version of this program: measured again
     fits = (found.model_id, found.versions, found.processor, found.limit)
-    return found if fits == (bundle.model_id, _versions(), _processor(), LIMITS[name]) else None
+    return found if fits == (bundle.model_id, versions(), instruction_set(), LIMITS[name]) else None
 
 
-def _processor() -> str:
-    import torch
-
-    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
-
-
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """The versions of the libraries that compute, those that are installed."""
     found = {}
     for name in _LIBRARIES:
         try:
@@ -152,12 +153,24 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _write(path: Path, measurement: Measurement) -> None:
+def try_folder(bundle: Bundle, cache: Path | None) -> None:
+    """Raises BundleError where nothing can be kept in the folder for prepared files."""
+    folder = folder_for(bundle, cache)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            return
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def write(path: Path, record: Mapping[str, object]) -> None:
+    """Keep a record as JSON, in one step. Raises BundleError where the place cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(asdict(measurement), file, indent=2)
+            json.dump(record, file, indent=2)
             file.write("\n")
         Path(name).chmod(0o644)
         Path(name).replace(path)

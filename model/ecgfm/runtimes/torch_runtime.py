@@ -11,6 +11,7 @@ from torch import Tensor
 from ecgfm.devices import choose_device
 from ecgfm.errors import RuntimeUnavailable
 from ecgfm.network import EcgFm
+from ecgfm.runtimes.processors import has_bf16_instructions, processor
 from ecgfm.signal import LEADS, SEGMENT_SAMPLES
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -32,6 +33,12 @@ class TorchRuntime:
         cuda = self._device.type == "cuda"
         if precision == "fp16" and not cuda:
             raise RuntimeUnavailable("float16 needs a CUDA device; choose runtime 'torch' or 'torch-bf16'")
+        if precision == "bf16" and not cuda and not has_bf16_instructions():
+            raise RuntimeUnavailable(
+                f"runtime 'torch-bf16' needs bfloat16 instructions, and this processor ({processor()}) has none, or is "
+                "kept from using them: it would be several times slower than float32; choose runtime 'auto', 'torch' "
+                "or 'openvino'"
+            )
         if threads is not None:
             torch.set_num_threads(threads)
         self._precision = PRECISIONS[precision]
