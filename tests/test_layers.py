@@ -40,7 +40,7 @@ ROOMS = {
         "reading testing",
     ),
     "ecgfm_clinical": (
-        "codes errors exposure liveness log rules wording",
+        "codes errors liveness log rules wording",
         "extras settings",
         "bundles ecg staging",
         "files learning pipeline",

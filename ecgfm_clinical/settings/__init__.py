@@ -1,0 +1,48 @@
+"""All settings of one installation, read once from one TOML file into one frozen object and checked there.
+
+The file is named by `--settings` or `ECGFM_SETTINGS`. Environment variables override single values
+(`ECGFM_STORE__URL`, `ECGFM_SCORING__BATCH_SIZE`). Secrets lie in files of their own that the settings name.
+Relative paths are relative to the settings file.
+
+This is the room's face: what other rooms take from it.
+"""
+
+from ecgfm_clinical.settings.care import Attention, Audit, Retention, ServiceSettings
+from ecgfm_clinical.settings.destinations import FileDestination, Hl7Destination
+from ecgfm_clinical.settings.installation import Settings
+from ecgfm_clinical.settings.learning import Learning, TroponinLabels
+from ecgfm_clinical.settings.listeners import DicomListener, Hl7Listener
+from ecgfm_clinical.settings.outcomes import OutcomeSettings
+from ecgfm_clinical.settings.part import Tls
+from ecgfm_clinical.settings.reading import read_settings
+from ecgfm_clinical.settings.scoring import HEADS, HeadRules, Model, Scoring
+from ecgfm_clinical.settings.secret import read_secret
+from ecgfm_clinical.settings.site import Store
+from ecgfm_clinical.settings.sources import DicomSource, DicomWebSource, SftpSource, WatchedFolder
+
+__all__ = [
+    "HEADS",
+    "Attention",
+    "Audit",
+    "DicomListener",
+    "DicomSource",
+    "DicomWebSource",
+    "FileDestination",
+    "HeadRules",
+    "Hl7Destination",
+    "Hl7Listener",
+    "Learning",
+    "Model",
+    "OutcomeSettings",
+    "Retention",
+    "Scoring",
+    "ServiceSettings",
+    "Settings",
+    "SftpSource",
+    "Store",
+    "Tls",
+    "TroponinLabels",
+    "WatchedFolder",
+    "read_secret",
+    "read_settings",
+]

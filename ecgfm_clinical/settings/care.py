@@ -1,0 +1,78 @@
+"""How long things are kept, when waiting needs a person, how the audit trail is signed."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import Field
+
+from ecgfm_clinical.settings.part import Part
+
+LONGEST_AGE = 365_000  # days; as good as for ever, and a number that dates can be reckoned with
+
+
+class Retention(Part):
+    """How long bytes are kept after they have served, by time that passed for certain; for ever where not set.
+    Bookkeeping and scores always stay.
+    """
+
+    payload_days: int | None = Field(default=None, ge=1, description="raw payloads, from their receipt")
+    signal_days: int | None = Field(default=None, ge=1, description="decoded signals, from their receipt")
+    message_days: int | None = Field(default=None, ge=1, description="bodies of acknowledged messages")
+    attempt_days: int | None = Field(
+        default=None, ge=1, description="why attempts failed, of scorings and messages that succeeded in the end"
+    )
+
+    @property
+    def ages(self) -> dict[str, timedelta]:
+        """What is to go, and from which age on."""
+        days = {
+            "payloads": self.payload_days,
+            "signals": self.signal_days,
+            "messages": self.message_days,
+            "attempts": self.attempt_days,
+        }
+        return {what: timedelta(days=min(limit, LONGEST_AGE)) for what, limit in days.items() if limit is not None}
+
+
+class Attention(Part):
+    """From when on waiting needs a person (`status`)."""
+
+    unscored_hours: float = Field(default=24, gt=0, description="an ECG that waits longer for its score")
+    unsent_hours: float = Field(default=24, gt=0, description="a result that waits longer for its destination")
+
+    @property
+    def unscored(self) -> timedelta:
+        return timedelta(hours=self.unscored_hours)
+
+    @property
+    def unsent(self) -> timedelta:
+        return timedelta(hours=self.unsent_hours)
+
+
+class Audit(Part):
+    """How the audit trail is made fast against whoever can write the database."""
+
+    key_file: Path | None = Field(
+        default=None,
+        description="Ed25519 key that signs the trail's heads, where the database's administrator does not reach",
+    )
+    heads_file: Path = Field(
+        default=Path("audit-heads.jsonl"), description="where signed heads are added, line by line"
+    )
+    export_seconds: float = Field(default=900, ge=10, description="how often what is new is signed")
+    syslog: str = Field(
+        default="",
+        pattern=r"^(|/.+|[^:/\s]+(:\d{1,5})?)$",
+        description="HOST:PORT (UDP) or a socket such as /dev/log that gets each line's signature",
+    )
+
+
+class ServiceSettings(Part):
+    """How a running service watches itself."""
+
+    hang_seconds: float = Field(
+        default=900,
+        ge=60,
+        description="a task that makes no progress this long hangs: its work is left to others, and the process ends "
+        "to be started anew",
+    )

@@ -1,0 +1,54 @@
+"""How this hospital trains, judges and governs heads of its own."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from ecgfm.operating_rule import OperatingRule
+from ecgfm_clinical.rules import AssayLimit, GateRules
+from ecgfm_clinical.settings.part import Part
+
+
+class LvefLabels(Part):
+    """Which echo gives an ECG its label."""
+
+    threshold: Literal[30, 35, 40, 50] = Field(default=40, description="percent, inclusive")
+    window_days: float = Field(default=7, gt=0, description="nearest echo within so many days on either side")
+
+
+class TroponinLabels(Part):
+    """Which troponin gives an ECG its label."""
+
+    select: Literal["first", "peak"] = "peak"
+    hours_before: float = Field(default=2, ge=0)
+    hours_after: float = Field(default=6, ge=0)
+    drop_after_peak: bool = Field(default=False, description="leave out ECGs recorded after the highest troponin")
+    assays: tuple[AssayLimit, ...] = ()
+
+
+class Learning(Part):
+    """How this hospital trains, judges and governs heads of its own."""
+
+    folder: Path = Field(default=Path("models"), description="bundles, runs, reports and kept embeddings")
+    lvef: LvefLabels = LvefLabels()
+    troponin: TroponinLabels = TroponinLabels()
+    serial: Literal["all", "one-per-day", "first"] = "one-per-day"
+    drop_if_outcome_first: bool = False
+    calibration: Literal["platt", "isotonic", "none"] = "platt"
+    operating_points: Mapping[str, OperatingRule] = Field(default_factory=dict, description="by head")
+    site_operating_points: Mapping[str, Mapping[str, OperatingRule]] = Field(
+        default_factory=dict,
+        description="by site, then by head: rules of sites that differ from the one above; a site is an ECG's "
+        "institution, or the listener or source it came by where the ECG names none",
+    )
+    gate: GateRules = GateRules()
+
+    def operating_point(self, head: str) -> OperatingRule:
+        """The rule of one head; a sensitivity of 90 % where none is given."""
+        return self.operating_points.get(head, OperatingRule())
+
+    def operating_points_by_site(self, head: str) -> dict[str, OperatingRule]:
+        """The rules of one head at sites that have their own."""
+        return {site: own[head] for site, own in self.site_operating_points.items() if head in own}

@@ -1,0 +1,48 @@
+"""How measured outcomes are read from this site's feeds."""
+
+from collections.abc import Mapping
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from ecgfm_clinical.settings.part import Part
+from ecgfm_connectors.outcomes import units
+from ecgfm_connectors.outcomes.site import SiteCode, SiteTable
+
+
+class OutcomeCode(Part):
+    """What one code or one name of this site's feeds measures; it goes before every rule of the readers."""
+
+    code: str = Field(default="", description="OBX-3.1 or OBX-3.4")
+    name: str = Field(default="", description="OBX-3.2 or OBX-3.5, whole; case and accents do not matter")
+    means: Literal["lvef", "troponin", "ignore"]
+    assay: str = Field(default="", description="troponin: hs-I, hs-T, I or T")
+    unit: str = Field(default="", description="the unit where OBX-6 is empty")
+    point_of_care: bool = False
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if not self.code and not self.name:
+            raise ValueError("give the code or the name of what is measured")
+        if self.unit and units.read(self.unit) is None:
+            raise ValueError(f"unit {self.unit!r} is no unit that we know; write it as UCUM does, ng/L or %")
+        return self
+
+
+class OutcomeSettings(Part):
+    """How measured outcomes are read from this site's feeds."""
+
+    codes: tuple[OutcomeCode, ...] = ()
+    units: Mapping[str, str] = Field(default_factory=dict, description="a unit as the site spells it -> as UCUM does")
+
+    @model_validator(mode="after")
+    def _units_are_known(self) -> Self:
+        if unknown := sorted(spelt for spelt in self.units.values() if units.read(spelt) is None):
+            raise ValueError(f"no units that we know: {', '.join(unknown)}; write them as UCUM does, ng/L or %")
+        return self
+
+    @property
+    def table(self) -> SiteTable:
+        """The table as the readers take it."""
+        codes = tuple(SiteCode(**one.model_dump()) for one in self.codes)
+        return SiteTable(codes=codes, units=tuple(self.units.items()))

@@ -1,0 +1,74 @@
+"""Reads and checks one settings file; what is wrong is named by file, key and remedy, never by its value."""
+
+import dataclasses
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+from pydantic import BaseModel, ValidationError
+
+from ecgfm_clinical.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+from ecgfm_clinical.settings.installation import Settings
+
+
+def read_settings(path: Path) -> Settings:
+    """Read and check one settings file.
+
+    Raises SettingsError naming the file, the key and what is expected; never the offending value, which may be a
+    secret.
+    """
+    try:
+        data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SettingsError(f"{path} does not exist; `ecgfm-clinical init DIR` writes a commented one") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not TOML: {error}") from error
+    try:
+        return Settings(**{**data, "folder": path.resolve().parent})
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc']) or 'settings'}: {_plain(problem)}"
+            for problem in error.errors(include_input=False, include_url=False)
+        )
+        raise SettingsError(f"{path}: {problems}") from None
+
+
+def _plain(problem: "ErrorDetails") -> str:
+    if problem["type"] not in (
+        "extra_forbidden",
+        "unexpected_keyword_argument",
+    ):  # of a table, of a rule that one embeds
+        return problem["msg"]
+    return f"unknown key; the keys there are {', '.join(_keys_at(problem['loc'][:-1]))}"
+
+
+def _keys_at(loc: Sequence[int | str]) -> list[str]:
+    """The keys that the settings know at a place, such as `("listeners", "dicom", 0)`; numbers and names of heads say
+    which of several parts, and lead no deeper.
+    """
+    part: type = Settings
+    for name in loc:
+        if name in (known := _fields_of(part)):
+            part = _part_in(known[str(name)]) or part
+    return sorted(set(_fields_of(part)) - ({"folder"} if part is Settings else set()))
+
+
+def _fields_of(part: type) -> dict[str, Any]:
+    """Key -> its type, of a settings table or of a rule that one embeds."""
+    if issubclass(part, BaseModel):
+        return {name: field.annotation for name, field in part.model_fields.items()}
+    hints = get_type_hints(part)
+    return {field.name: hints[field.name] for field in dataclasses.fields(part)}  # type: ignore[arg-type]  # a dataclass, by `_part_in`
+
+
+def _part_in(annotation: Any) -> type | None:
+    """The table or rule inside `tuple[Model, ...]`, `Mapping[str, Model]` or `Model | None`."""
+    if isinstance(annotation, type) and (issubclass(annotation, BaseModel) or dataclasses.is_dataclass(annotation)):
+        return annotation
+    return next((found for one in get_args(annotation) if (found := _part_in(one)) is not None), None)
