@@ -41,6 +41,7 @@ from ecgfm_clinical.settings import (
 
 if TYPE_CHECKING:
     from ecgfm.predictor import Predictor
+    from ecgfm_clinical.monitoring.meters import Meters
     from ecgfm_clinical.pipeline.ingest import Ingest
     from ecgfm_clinical.pipeline.live import LiveScorer, ShadowScorer
     from ecgfm_clinical.pipeline.reporting import Reporter
@@ -126,7 +127,9 @@ def _profile(settings: Settings, part: Hl7Destination | FileDestination) -> "Pro
     return replace(profile, sending_facility=facility, zone=settings.site.zone)
 
 
-def build_ingest(settings: Settings, store: "Store", source: str, *, clock: Clock = utc_now) -> "Ingest":
+def build_ingest(
+    settings: Settings, store: "Store", source: str, *, clock: Clock = utc_now, meters: "Meters | None" = None
+) -> "Ingest":
     """The Handler for what comes in by the listener or source of this name, read by its own rules."""
     from ecgfm_clinical.pipeline.ingest import Ingest
     from ecgfm_clinical.staging.records import Trust
@@ -138,7 +141,8 @@ def build_ingest(settings: Settings, store: "Store", source: str, *, clock: Cloc
         sender_withdrawal=sender.sender_withdrawal,
         score_held=settings.scoring.held,
     )
-    return Ingest(store, read=partial(read, context=reading_context(settings, source)), trust=trust, clock=clock)
+    reader = partial(read, context=reading_context(settings, source))
+    return Ingest(store, read=reader, trust=trust, clock=clock, meters=meters)
 
 
 def reading_context(settings: Settings, source: str) -> "ReadingContext":
@@ -165,18 +169,34 @@ def build_heads_export(settings: Settings, store: "Store", *, clock: Clock = utc
     return HeadsExport(store, file, clock=clock, send=syslog(settings.audit.syslog) if settings.audit.syslog else None)
 
 
+def build_meters(settings: Settings) -> "Meters":
+    """The instruments of a process; the names of its parts are their labels."""
+    from ecgfm_clinical.monitoring.meters import Meters
+
+    return Meters(sources=source_names(settings), destinations=settings.destination_names)
+
+
+def source_names(settings: Settings) -> tuple[str, ...]:
+    """Every way in by name, `ingest` of the command line included."""
+    return (*settings.listeners.names, *settings.sources.names, "ingest")
+
+
 # --- listeners, sources, destinations ---------------------------------------------------------------------------------
 
 
-def build_listeners(settings: Settings, store: "Store", *, clock: Clock = utc_now) -> "Iterator[Listener]":
+def build_listeners(
+    settings: Settings, store: "Store", *, clock: Clock = utc_now, meters: "Meters | None" = None
+) -> "Iterator[Listener]":
     """Every port the settings open, not yet bound."""
     for dicom in settings.listeners.dicom:
-        yield _dicom_listener(settings, store, dicom, clock)
+        yield _dicom_listener(
+            settings, dicom, build_ingest(settings, store, dicom.name, clock=clock, meters=meters), clock
+        )
     for hl7 in settings.listeners.hl7:
-        yield _hl7_listener(settings, store, hl7, clock)
+        yield _hl7_listener(settings, hl7, build_ingest(settings, store, hl7.name, clock=clock, meters=meters), clock)
 
 
-def _dicom_listener(settings: Settings, store: "Store", part: DicomListener, clock: Clock) -> "Listener":
+def _dicom_listener(settings: Settings, part: DicomListener, ingest: "Ingest", clock: Clock) -> "Listener":
     from ecgfm_connectors.dicom.storage import StorageScp
 
     return StorageScp(
@@ -184,7 +204,7 @@ def _dicom_listener(settings: Settings, store: "Store", part: DicomListener, clo
         ae_title=part.ae_title,
         host=part.host,
         port=part.port,
-        handler=build_ingest(settings, store, part.name, clock=clock),
+        handler=ingest,
         clock=clock,
         allowed_callers=part.allowed_callers,
         allowed_hosts=part.allowed_hosts,
@@ -197,14 +217,14 @@ def _dicom_listener(settings: Settings, store: "Store", part: DicomListener, clo
     )
 
 
-def _hl7_listener(settings: Settings, store: "Store", part: Hl7Listener, clock: Clock) -> "Listener":
+def _hl7_listener(settings: Settings, part: Hl7Listener, ingest: "Ingest", clock: Clock) -> "Listener":
     from ecgfm_connectors.hl7.listener import MllpListener
 
     return MllpListener(
         name=part.name,
         host=part.host,
         port=part.port,
-        handler=build_ingest(settings, store, part.name, clock=clock),
+        handler=ingest,
         clock=clock,
         allowed_hosts=part.allowed_hosts,
         allowed_senders=part.allowed_senders,
@@ -464,7 +484,9 @@ def _note_runtime(store: "Store", predictor: "Predictor", *, now: datetime) -> N
 # --- reporting --------------------------------------------------------------------------------------------------------
 
 
-def build_reporters(settings: Settings, store: "Store", *, clock: Clock = utc_now) -> "Iterator[Reporter]":
+def build_reporters(
+    settings: Settings, store: "Store", *, clock: Clock = utc_now, meters: "Meters | None" = None
+) -> "Iterator[Reporter]":
     """One reporter a destination: each destination's queue moves by itself."""
     from ecgfm_clinical.pipeline.reporting import Reporter
     from ecgfm_connectors.hl7.ack import reaction
@@ -483,6 +505,7 @@ def build_reporters(settings: Settings, store: "Store", *, clock: Clock = utc_no
             lease=timedelta(seconds=min(max(60.0, patience), 1800.0)),  # and prolonged while this process lives
             jitter=random.random,
             mark=settings.store_folder / f"sent-{part.name}.mark",
+            meters=meters,
         )
 
 

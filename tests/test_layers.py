@@ -43,6 +43,7 @@ ROOMS = {
         "codes errors liveness log rules wording",
         "extras settings",
         "bundles ecg staging",
+        "monitoring",
         "files learning pipeline",
         "shipped",
         "wiring",

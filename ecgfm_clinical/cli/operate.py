@@ -40,13 +40,14 @@ def run(
     PostgreSQL store. Exits with 70 where a task hangs, so that systemd or Docker starts it anew.
     """
     from ecgfm_clinical import log
+    from ecgfm_clinical.service.notifying import Notifier
     from ecgfm_clinical.service.service import Service
     from ecgfm_clinical.service.watch import alarm
 
     log.setup()
     threading.excepthook = log.thread_died
     with opened(settings) as (read, store):
-        service = Service(read, role.value, store, put_off_alarm=alarm)
+        service = Service(read, role.value, store, put_off_alarm=alarm, notifier=Notifier())
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: service.request_stop())
         service.start()

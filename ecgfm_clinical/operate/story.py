@@ -1,6 +1,5 @@
 """The output of `status` and `show`: the store's bookkeeping, as a document for programs and as text for people."""
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
@@ -8,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from ecgfm_clinical.ecg.inspection import MASK, describe
 from ecgfm_clinical.errors import NotFound
+from ecgfm_clinical.monitoring.attention import needs_person
 from ecgfm_clinical.operate import people
 from ecgfm_clinical.settings import Attention
 
 if TYPE_CHECKING:
-    from ecgfm_clinical.staging.records import Backlog, Counts, EcgStory, MessageStory, RecordingStory, Scoring
+    from ecgfm_clinical.staging.records import Counts, EcgStory, MessageStory, RecordingStory, Scoring
     from ecgfm_clinical.staging.store import Store
     from ecgfm_connectors.patient import Patient
 
@@ -42,7 +42,7 @@ def status_of(
         }
         for name, one in backlog.destinations.items()
     }
-    needs = _needs_person(store, backlog, displaced, now, limits or Attention())
+    needs = needs_person(store, now=now, limits=limits or Attention(), backlog=backlog)
     return {
         "ecgs": asdict(table.total),
         "by_source": {name: asdict(counts) for name, counts in table.by_source.items()},
@@ -58,58 +58,9 @@ def status_of(
         "outcomes": [asdict(one) for one in store.outcomes.counts()],
         "model": _models(store),
         "displaced": displaced,
-        "needs_person": needs,
-        "needs_attention": needs["count"] > 0,
+        "needs_person": needs.document(),
+        "needs_attention": needs.count > 0,
     }
-
-
-def _needs_person(
-    store: "Store", backlog: "Backlog", displaced: str | None, now: datetime, limits: Attention
-) -> dict[str, Any]:
-    """Everything that waits for a person, by kind."""
-    aside: Counter[str] = Counter()
-    for one in backlog.destinations.values():
-        aside.update({why.value: number for why, number in one.set_aside.items()})
-    held, payloads = store.questions.held(), store.questions.payloads_to_see_to()
-    mismatches = sum(one.code == "patient-mismatch" for one in payloads)
-    late = [name for name, one in backlog.destinations.items() if one.oldest and now - one.oldest > limits.unsent]
-    unscored = backlog.oldest_job is not None and now - backlog.oldest_job > limits.unscored
-    tasks, silent = _tasks(store, now)
-    return {
-        "count": sum(held.values())
-        + aside.total()
-        + backlog.jobs_failed
-        + len(payloads)
-        + bool(displaced)
-        + unscored
-        + len(late)
-        + len(tasks)
-        + len(silent),
-        "held": held,
-        "set_aside": dict(sorted(aside.items())),
-        "set_aside_in_doubt": sum(one.set_aside_in_doubt for one in backlog.destinations.values()),
-        "failed_score_jobs": backlog.jobs_failed,
-        "patient_mismatches": mismatches,
-        "unreadable": len(payloads) - mismatches,
-        "unscored_too_long": unscored,
-        "unsent_too_long": late,
-        "failing_tasks": tasks,
-        "silent_processes": silent,
-        "displaced": bool(displaced),
-    }
-
-
-def _tasks(store: "Store", now: datetime) -> tuple[list[dict[str, Any]], list[str]]:
-    """Tasks that fail or hang, and processes that give no sign of life, as processes tell of themselves."""
-    processes = store.processes.all()
-    silent = [one.holder for one in processes if one.is_silent(now)]
-    failing = [
-        {"process": one.holder, "task": ailing.task, "state": ailing.state, "error": ailing.error}
-        for one in processes
-        if one.holder not in silent
-        for ailing in one.ailing
-    ]
-    return failing, silent
 
 
 def _models(store: "Store") -> dict[str, Any]:

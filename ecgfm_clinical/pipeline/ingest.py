@@ -1,5 +1,6 @@
 """Takes a received payload, reads it, and stages its contents once, with a score job for each ECG."""
 
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import datetime
@@ -7,6 +8,7 @@ from threading import Lock
 
 from ecgfm_clinical import log
 from ecgfm_clinical.errors import StoreUnavailable
+from ecgfm_clinical.monitoring.meters import Meters
 from ecgfm_clinical.staging.intake import CAUTIOUS
 from ecgfm_clinical.staging.records import Trust
 from ecgfm_clinical.staging.store import Store
@@ -25,8 +27,20 @@ class Ingest:
     `read` decodes a payload; `trust` says what its sender may decide by itself; `clock` gives the time of the commit.
     """
 
-    def __init__(self, store: Store, *, read: Read, clock: Callable[[], datetime], trust: Trust = CAUTIOUS) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        read: Read,
+        clock: Callable[[], datetime],
+        trust: Trust = CAUTIOUS,
+        meters: Meters | None = None,
+        elapsed: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """`elapsed` gives seconds that pass, for the meters."""
         self._store = store
+        self._meters = meters or Meters()
+        self._elapsed = elapsed
         self._read = read
         self._trust = trust
         self._clock = clock
@@ -37,14 +51,18 @@ class Ingest:
         taken.
         """
         try:
+            began = self._elapsed()
             contents = self._decode(received.content)
+            self._meters.decoded(received.source, self._elapsed() - began)
             verdict = self._store.intake.record(
                 received, contents, now=self._clock(), actor=received.source, trust=self._trust
             )
         except StoreUnavailable:
+            self._meters.received(received.source, Disposition.TRY_LATER.value, "", size=len(received.content))
             text = "the staging store does not answer, or its disk is nearly full; send it again later"
             log.event("payload.turned-away", source=received.source, transport=received.transport)
             return Verdict(disposition=Disposition.TRY_LATER, code="store-unavailable", text=text)
+        self._meters.received(received.source, verdict.disposition.value, verdict.code, size=len(received.content))
         log.event(
             f"payload.{verdict.disposition.value}",
             source=received.source,

@@ -25,6 +25,11 @@ class LiveScorer:
         self._model_id = ""
         self._scorer: Scorer | None = None
 
+    @property
+    def opened(self) -> bool:
+        """Whether the live model is open."""
+        return self._scorer is not None
+
     def run_batch(self) -> int:
         """Claim and finish one batch with the model that is live now; 0 where nothing was due or it cannot be
         opened.

@@ -2,6 +2,7 @@
 must act.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ from typing import Literal
 
 from ecgfm_clinical import log
 from ecgfm_clinical.errors import LeaseLost
+from ecgfm_clinical.monitoring.meters import Meters
 from ecgfm_clinical.staging.destinations import DestinationState, DestinationStatus
 from ecgfm_clinical.staging.holding import Holding
 from ecgfm_clinical.staging.home import Mark
@@ -47,10 +49,14 @@ class Reporter:
         batch_size: int = 16,
         jitter: Callable[[], float] = lambda: 0.5,
         mark: Path | None = None,
+        meters: Meters | None = None,
+        elapsed: Callable[[], float] = time.perf_counter,
     ) -> None:
         """`jitter` gives a number in [0, 1] that spreads the waits between attempts; `mark`: the file beside the store
         that names the last message sent.
         """
+        self._meters = meters or Meters()
+        self._elapsed = elapsed
         self._mark = mark
         self._at_home = False  #: looked at before the first message, and until a displaced store was adopted
         self._store = store
@@ -114,17 +120,22 @@ class Reporter:
             return None
         if self._mark is not None:  # that it may be on the wire is committed
             Mark(message_id=message.message_id, control_id=message.control_id).write(self._mark)
+        began = self._elapsed()
         try:
             ack = self._destination.send(body, control_id=message.control_id)
         except ConnectorError as error:  # nothing arrived, or its fate is unknown: the same bytes again
+            self._meters.answered(self._destination.name, "unreached")
             self._not_reached(message, error)
             raise _Unreached from error
         self._answered()
         verdict = self._react(ack)
         if verdict == "done":
-            begun = self._store.outbox.finish(message, ack, now=self._clock(), worker=self._worker, following=following)
+            took, now = self._elapsed() - began, self._clock()
+            begun = self._store.outbox.finish(message, ack, now=now, worker=self._worker, following=following)
+            self._delivered(message, took, now)
             log.event("message.acknowledged", message_id=message.message_id, ecg_id=message.ecg_id, code=ack.code)
             return begun
+        self._meters.answered(self._destination.name, "again" if verdict == "retry" else "refused")
         if verdict == "retry":
             self._again(message, ack)
         else:
@@ -139,6 +150,12 @@ class Reporter:
                 error=ack.error_code,
             )
         return None
+
+    def _delivered(self, message: OutboundMessage, took: float, now: datetime) -> None:
+        name, first = self._destination.name, message.kind == "F" and message.result_version == 1
+        self._meters.answered(name, "acknowledged")
+        since = now - message.ecg_received_at if first and message.ecg_received_at is not None else None
+        self._meters.delivered(name, took, since_receipt=since)
 
     def _again(self, message: OutboundMessage, ack: Ack) -> None:
         """The receiver wants it later, or says something that may mean so."""

@@ -7,9 +7,14 @@ from datetime import timedelta
 from threading import Event
 from typing import TYPE_CHECKING, Literal
 
+from ecgfm.version import version
 from ecgfm_clinical import liveness, log, wiring
 from ecgfm_clinical.errors import StoreUnavailable
+from ecgfm_clinical.monitoring.endpoint import Condition, Endpoint
+from ecgfm_clinical.monitoring.process_figures import ProcessFigures, TaskFigures
+from ecgfm_clinical.monitoring.store_figures import StoreFigures
 from ecgfm_clinical.service import ports, retention, schedule
+from ecgfm_clinical.service.notifying import Notifier
 from ecgfm_clinical.service.schedule import Task
 from ecgfm_clinical.service.watch import Watch
 from ecgfm_clinical.service.worker import Beat, Worker
@@ -19,6 +24,7 @@ from ecgfm_clinical.staging.leases import LONGEST_LEASE
 from ecgfm_clinical.staging.processes import Ailing
 
 if TYPE_CHECKING:
+    from ecgfm_clinical.pipeline.live import LiveScorer
     from ecgfm_clinical.staging.store import Store
     from ecgfm_connectors.base import Listener
 
@@ -47,8 +53,12 @@ class Service:
         *,
         clock: wiring.Clock = wiring.utc_now,
         put_off_alarm: Callable[[], None] = lambda: None,
+        notifier: Notifier | None = None,
     ) -> None:
-        """`put_off_alarm`: called by the watch at each look; where the calls cease, somebody ends the process."""
+        """`put_off_alarm`: called by the watch at each look; where the calls cease, somebody ends the process.
+        `notifier` tells systemd.
+        """
+        self._notifier = notifier or Notifier({})
         self._settings = settings
         self._clock = clock
         self._store = store
@@ -63,6 +73,11 @@ class Service:
         self._holders: dict[str, str] = {}
         self._workers: list[Worker] = []
         self._listeners: dict[str, Listener] = {}
+        self._meters = wiring.build_meters(settings)
+        self._endpoint: Endpoint | None = None
+        self._watch: Watch | None = None
+        self._live: LiveScorer | None = None
+        self._tells_of_store = False  #: holds the lease to tell monitors the store's figures
         self._hanging: set[str] = set()
         self._silent: set[str] = set()
 
@@ -70,6 +85,11 @@ class Service:
     def ports(self) -> dict[str, int]:
         """Listener name -> port, once started."""
         return {name: listener.port for name, listener in self._listeners.items()}
+
+    @property
+    def monitoring_port(self) -> int | None:
+        """Where `/metrics`, `/healthz` and `/readyz` are answered, if anywhere."""
+        return self._endpoint.port if self._endpoint is not None else None
 
     @property
     def hangs(self) -> bool:
@@ -93,21 +113,23 @@ class Service:
             scheduler = schedule.build(zip(tasks, self._workers, strict=True))
             scheduler.start()
             undo.callback(scheduler.shutdown, wait=False)
-            watch = Watch(
+            self._watch = watch = Watch(
                 self._workers,
                 self._listeners,
                 stop=self._stop,
                 hang_after=self._settings.service.hang_seconds,
                 on_hang=self._on_hang,
-                put_off_alarm=self._put_off_alarm,
+                put_off_alarm=self._looked,
             )
             watch.start()
             undo.callback(watch.join)
             undo.callback(self._stop.set)  # runs before all joins: each worker stops after the step under way
+            self._start_endpoint(undo)
             self._closing = undo.pop_all()
         for open_part in self._settings.exposed():
             if not open_part.accepted:
                 log.event("part.open", logging.WARNING, part=open_part.part)
+        self._notifier.ready()
         log.event("service.started", roles=",".join(sorted(self._roles)))
 
     def wait(self) -> None:
@@ -121,14 +143,73 @@ class Service:
     def stop(self) -> None:
         """Finish the batch or message under way, close ports and connections."""
         self._stop.set()
+        self._notifier.stopping()
         self._closing.close()
         with suppress(StoreUnavailable):  # then the leases end by themselves
             for task, holder in self._holders.items():
                 if task not in self._hanging:  # what hangs costs its work an attempt: it may hang again on the same ECG
                     self._store.leases.release(holder, now=self._clock())
             if not self.hangs:
+                self._store.coordination.release("metrics", self._holder)
                 self._store.processes.ended(self._holder)
         log.event("service.stopped")
+
+    def _looked(self) -> None:
+        """The watch has looked at everything."""
+        self._put_off_alarm()
+        self._notifier.alive()
+
+    def _start_endpoint(self, undo: ExitStack) -> None:
+        part = self._settings.monitoring
+        if part.port is None:
+            return
+        registry = self._meters.registry
+        registry.register(ProcessFigures(version=version(), roles=self._roles, tasks=self._task_figures))
+        registry.register(
+            StoreFigures(
+                self._store,
+                limits=self._settings.attention,
+                sources=wiring.source_names(self._settings),
+                destinations=self._settings.destination_names,
+                clock=self._clock,
+                leads=lambda: self._tells_of_store,
+            )
+        )
+        endpoint = Endpoint(host=part.host, port=part.port, registry=registry, alive=self.alive, ready=self.ready)
+        endpoint.start()
+        undo.callback(endpoint.stop)
+        self._endpoint = endpoint
+
+    def _task_figures(self) -> Iterator[TaskFigures]:
+        for health in (worker.health for worker in self._workers):
+            yield TaskFigures(
+                name=health.name,
+                alive=health.alive,
+                silence=health.silence,
+                failures=health.failures,
+                deaths=health.deaths,
+            )
+
+    def alive(self) -> Condition:
+        """Whether this process works; where it does not, only a new process helps."""
+        reasons = [f"task {name} hangs" for name in sorted(self._hanging)]
+        if self._watch is not None and not self._watch.alive and not self._stop.is_set():
+            reasons.append("the watch does not run")
+        return Condition(reasons=tuple(reasons))
+
+    def ready(self) -> Condition:
+        """Whether this process can do its work: ports bound, store current, model open."""
+        reasons = [*self.alive().reasons]
+        if self._stop.is_set():
+            reasons.append("the service is stopping")
+        reasons += [f"listener {name} is closed" for name, one in self._listeners.items() if not one.alive]
+        try:
+            self._store.coordination.leases("metrics")
+        except StoreUnavailable:
+            reasons.append("the staging store does not answer")
+        if self._live is not None and not self._live.opened:
+            reasons.append("the live model is not open")
+        return Condition(reasons=tuple(reasons))
 
     def _tasks(self) -> Iterator[Task]:
         yield Task(name="pulse", every=PULSE_EVERY, run=self._pulse)
@@ -185,7 +266,7 @@ class Service:
         self._stop.set()
 
     def _scoring_tasks(self) -> Iterator[Task]:
-        scorer = wiring.build_live_scorer(self._settings, self._store, clock=self._clock)
+        self._live = scorer = wiring.build_live_scorer(self._settings, self._store, clock=self._clock)
         shadow = wiring.build_shadow_scorer(self._settings, self._store, clock=self._clock)
         every = timedelta(seconds=self._settings.scoring.every_seconds)
         self._holders["score"] = liveness.worker_name("score")
@@ -197,7 +278,7 @@ class Service:
             beat = Beat()
             run = schedule.pulled_by_leader(
                 source,
-                wiring.build_ingest(self._settings, self._store, source.name, clock=self._clock),
+                wiring.build_ingest(self._settings, self._store, source.name, clock=self._clock, meters=self._meters),
                 self._store,
                 clock=self._clock,
                 holder=liveness.worker_name("connect"),
@@ -209,7 +290,7 @@ class Service:
     def _report_tasks(self) -> Iterator[Task]:
         for name, reporter in zip(
             self._settings.destination_names,
-            wiring.build_reporters(self._settings, self._store, clock=self._clock),
+            wiring.build_reporters(self._settings, self._store, clock=self._clock, meters=self._meters),
             strict=True,
         ):
             self._holders[f"report {name}"] = liveness.worker_name(f"report-{name}")
@@ -218,7 +299,7 @@ class Service:
     def _start_listeners(self, undo: ExitStack) -> None:
         for name, listener in zip(
             self._settings.listeners.names,
-            wiring.build_listeners(self._settings, self._store, clock=self._clock),
+            wiring.build_listeners(self._settings, self._store, clock=self._clock, meters=self._meters),
             strict=True,
         ):
             listener.start()
@@ -249,6 +330,10 @@ class Service:
             log.event("leases.taken-back", count=taken_back)
         if (gap := self._store.elapsed.look(now)) is not None:
             log.event("clock.gap", logging.WARNING, since=gap.since.isoformat(), until=gap.until.isoformat())
+        if self._endpoint is not None:
+            self._tells_of_store = self._store.coordination.acquire(
+                "metrics", self._holder, now=now, duration=6 * PULSE_EVERY
+            )
         self._tell_of_processes()
 
     def _tell_of_processes(self) -> None:

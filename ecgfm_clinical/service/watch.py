@@ -59,6 +59,10 @@ class Watch:
     def join(self) -> None:
         self._thread.join()
 
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
     def look(self) -> None:
         """One look at everything."""
         for worker in self._workers:

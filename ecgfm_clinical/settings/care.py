@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from ecgfm_clinical.settings.part import Part
+from ecgfm_clinical.settings.part import Part, Port
 
 LONGEST_AGE = 365_000  # days; as good as for ever, and a number that dates can be reckoned with
 
@@ -75,4 +75,14 @@ class ServiceSettings(Part):
         ge=60,
         description="a task that makes no progress this long hangs: its work is left to others, and the process ends "
         "to be started anew",
+    )
+
+
+class Monitoring(Part):
+    """The port where a running process answers `/metrics`, `/healthz` and `/readyz`; no patient is ever named there."""
+
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: Port | None = Field(
+        default=None,
+        description="none where not set; processes on one host need one each (ECGFM_MONITORING__PORT)",
     )

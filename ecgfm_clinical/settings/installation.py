@@ -11,7 +11,7 @@ from sqlalchemy.exc import ArgumentError
 
 from ecgfm_clinical.errors import SettingsError
 from ecgfm_clinical.settings import exposure
-from ecgfm_clinical.settings.care import Attention, Audit, Retention, ServiceSettings
+from ecgfm_clinical.settings.care import Attention, Audit, Monitoring, Retention, ServiceSettings
 from ecgfm_clinical.settings.destinations import Destinations
 from ecgfm_clinical.settings.learning import Learning
 from ecgfm_clinical.settings.listeners import Listeners
@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     service: ServiceSettings = ServiceSettings()
     audit: Audit = Audit()
     attention: Attention = Attention()
+    monitoring: Monitoring = Monitoring()
     folder: Path = Field(default=Path(), description="folder of the settings file; set by the reader")
 
     @classmethod
@@ -73,6 +74,8 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _ports_are_unique(self) -> Self:
         opened = [(f"listener {part.name}", part.host, part.port) for part in self.listeners.all if part.port]
+        if self.monitoring.port:
+            opened.append(("monitoring", self.monitoring.host, self.monitoring.port))
         for number, (name, host, port) in enumerate(opened):
             for other, other_host, other_port in opened[number + 1 :]:
                 if port == other_port and (host == other_host or {host, other_host} & EVERY_ADDRESS):

@@ -31,7 +31,7 @@ from ecgfm_clinical.staging import messages, seals
 from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_dead, is_due, keep_error, keep_last_error
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import AttemptError, MessageState, OutboundMessage, Retry
-from ecgfm_clinical.staging.schema import UtcDateTime, attempt_error, message
+from ecgfm_clinical.staging.schema import UtcDateTime, attempt_error, ecg, message
 from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_clinical.staging.transaction import Transaction
 from ecgfm_connectors.result import Ack
@@ -57,7 +57,9 @@ class Outbox:
         }
         with self._database.writing(now, worker) as tx:
             rows = tx.connection.execute(_CLAIM, given).all()
-        return [_outbound(row, now + lease) for row in sorted(rows, key=lambda row: (row.priority, row.message_id))]
+            received = _received(tx, [row.ecg_id for row in rows])
+        claimed = sorted(rows, key=lambda row: (row.priority, row.message_id))
+        return [_outbound(row, now + lease, received[row.ecg_id]) for row in claimed]
 
     def begin(self, message: OutboundMessage, *, now: datetime, worker: str) -> bytes:
         """The bytes to send, after it is committed that they may be on the wire. Raises LeaseLost.
@@ -268,7 +270,15 @@ def _one_less_in_doubt() -> ColumnElement[int]:
     return case((message.c.in_doubt > 0, message.c.in_doubt - 1), else_=0)
 
 
-def _outbound(row: Any, lease_until: datetime) -> OutboundMessage:
+def _received(tx: Transaction, ecg_ids: Sequence[int]) -> dict[int, datetime]:
+    """When each of these ECGs came in."""
+    if not ecg_ids:
+        return {}
+    query = select(ecg.c.ecg_id, ecg.c.received_at).where(ecg.c.ecg_id.in_(ecg_ids))
+    return {row.ecg_id: row.received_at for row in tx.connection.execute(query)}
+
+
+def _outbound(row: Any, lease_until: datetime, received_at: datetime) -> OutboundMessage:
     return OutboundMessage(
         message_id=row.message_id,
         ecg_id=row.ecg_id,
@@ -280,6 +290,7 @@ def _outbound(row: Any, lease_until: datetime) -> OutboundMessage:
         patient_key=row.patient_key,
         attempts=row.attempts,
         lease_until=lease_until,
+        ecg_received_at=received_at,
     )
 
 

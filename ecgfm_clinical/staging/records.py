@@ -186,6 +186,7 @@ class OutboundMessage:
     patient_key: str  #: digest of the surviving identity: order is kept per key and destination
     attempts: int  #: including this one
     lease_until: datetime
+    ecg_received_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

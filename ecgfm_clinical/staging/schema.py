@@ -102,6 +102,7 @@ payload = Table(
     Column("key_id", Integer),
     CheckConstraint("disposition in ('staged', 'refused', 'unreadable')", name="disposition"),
     Index(None, "received_at"),
+    Index("ix_payload_source", "source", "received_at"),
     _where("ix_payload_set_aside", "payload_id", only="disposition <> 'staged'"),
     sqlite_autoincrement=True,
 )
@@ -305,6 +306,7 @@ message = Table(
     _where("ix_message_age", "destination", "created_at", only="state = 'waiting'"),
     _where("ix_message_order", "patient_key", "destination", "message_id", only="state in ('waiting', 'running')"),
     _where("ix_message_lease", "lease_until", only="state = 'running'"),
+    _where("ix_message_acknowledged", "destination", "acknowledged_at", only="state = 'acknowledged'"),
     _where("ix_message_dead", "destination", "message_id", only="state = 'dead'"),
     sqlite_autoincrement=True,
 )

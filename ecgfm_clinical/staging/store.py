@@ -25,6 +25,7 @@ from ecgfm_clinical.staging.identities import Identities
 from ecgfm_clinical.staging.intake import Intake
 from ecgfm_clinical.staging.jobs import Jobs
 from ecgfm_clinical.staging.leases import SYSTEM, Leases
+from ecgfm_clinical.staging.movement import Movement
 from ecgfm_clinical.staging.objections import Objections
 from ecgfm_clinical.staging.outbox import Outbox
 from ecgfm_clinical.staging.outcomes import Outcomes
@@ -33,6 +34,7 @@ from ecgfm_clinical.staging.questions import Questions
 from ecgfm_clinical.staging.records import Telling
 from ecgfm_clinical.staging.registry import Registry
 from ecgfm_clinical.staging.results import Results
+from ecgfm_clinical.staging.room import Room, room_of
 from ecgfm_clinical.staging.sealing import Keyring
 
 
@@ -43,6 +45,7 @@ class Store:
         path = engine.sqlite_path(database.writer.url)
         self._checkpointer = None if path is None else Checkpointer(path)
         self.database = database
+        self._free_bytes = free_bytes
         self.intake = Intake(database, free_bytes=free_bytes, least_free=least_free, committed=self._nudge)
         self.ecgs = Ecgs(database)
         self.identities = Identities(database)
@@ -62,6 +65,7 @@ class Store:
         self.objections = Objections(database)
         self.processes = Processes(database)
         self.elapsed = Elapsed(database)
+        self.movement = Movement(database)
 
     @classmethod
     def open(
@@ -97,6 +101,10 @@ class Store:
         if self._checkpointer is not None:
             self._checkpointer.stop()
         self.database.close()
+
+    def room(self) -> Room:
+        """What the store takes, and what is left where it lies. Raises StoreUnavailable."""
+        return room_of(self.database, self._free_bytes)
 
     def _nudge(self) -> None:
         """Payloads and signals are nearly all that makes SQLite's log long."""
