@@ -1,0 +1,81 @@
+"""The tables of the staging store, the same on SQLite and PostgreSQL.
+
+How they hang together: one `payload` (bytes as received, unique by SHA-256) gave any number of `ecg` rows; each has one
+`signal`, one `score_job` and, once scored, `scoring` and `score` rows; each scoring leaves one `message` per
+destination. Bytes live in tables of their own (`payload_content`, `signal`, `message_body`), so retention can remove
+them without touching the bookkeeping, and so that no scan of the bookkeeping ever walks over a waveform.
+
+What must stay quick with years of history (claiming, reaping, backlog figures) reads partial indexes that hold only
+what is unfinished; totals come from `tally`, kept current inside the same transactions.
+
+Columns named `private` hold JSON with everything that can identify a person; with `key_id` set they are encrypted.
+Lookups by identity or by the sender's number go through keyed digests (`patient_key`, `source_key`), never the value.
+"""
+
+from ecgfm_clinical.staging.schema.columns import Id, Key, UtcDateTime, metadata
+from ecgfm_clinical.staging.schema.ecgs import ecg, ecg_identity, hold, recording_event, signal
+from ecgfm_clinical.staging.schema.identities import identity_alias, identity_event, identity_link, patient
+from ecgfm_clinical.staging.schema.messages import attempt_error, destination_state, message, message_body
+from ecgfm_clinical.staging.schema.models import (
+    drift_report,
+    model,
+    model_evaluation,
+    model_event,
+    shadow_score,
+    shadow_scoring,
+)
+from ecgfm_clinical.staging.schema.outcomes import left_out, objection, outcome
+from ecgfm_clinical.staging.schema.payloads import payload, payload_content
+from ecgfm_clinical.staging.schema.running import (
+    audit,
+    clock_gap,
+    clock_seen,
+    process,
+    pull_cursor,
+    role_lease,
+    store_meta,
+    tally,
+)
+from ecgfm_clinical.staging.schema.scores import score, score_job, scoring
+
+__all__ = [
+    "Id",
+    "Key",
+    "UtcDateTime",
+    "attempt_error",
+    "audit",
+    "clock_gap",
+    "clock_seen",
+    "destination_state",
+    "drift_report",
+    "ecg",
+    "ecg_identity",
+    "hold",
+    "identity_alias",
+    "identity_event",
+    "identity_link",
+    "left_out",
+    "message",
+    "message_body",
+    "metadata",
+    "model",
+    "model_evaluation",
+    "model_event",
+    "objection",
+    "outcome",
+    "patient",
+    "payload",
+    "payload_content",
+    "process",
+    "pull_cursor",
+    "recording_event",
+    "role_lease",
+    "score",
+    "score_job",
+    "scoring",
+    "shadow_score",
+    "shadow_scoring",
+    "signal",
+    "store_meta",
+    "tally",
+]

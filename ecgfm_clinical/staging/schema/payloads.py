@@ -1,0 +1,49 @@
+"""What came in: bytes as received, and what became of them."""
+
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+)
+
+from ecgfm_clinical.staging.schema.columns import Digest, Id, UtcDateTime, metadata, where
+
+payload = Table(
+    "payload",
+    metadata,
+    Column("payload_id", Id, primary_key=True),
+    Column("sha256", Digest, nullable=False, unique=True),
+    Column("size", Integer, nullable=False),
+    Column("transport", String(16), nullable=False),
+    Column("source", Text, nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("disposition", String(16), nullable=False),  # staged | refused | unreadable
+    Column("format", String(32), nullable=False),  # of its first ECG; empty where it carried none
+    Column("code", Text, nullable=False),  # reason of a refusal
+    Column("text", Text, nullable=False),
+    Column("repeats", Integer, nullable=False, server_default="0"),  # how often the same bytes came again
+    Column("repeated_at", UtcDateTime),
+    Column("findings", JSON, nullable=False),
+    Column("private", LargeBinary, nullable=False),  # peer, file name or URL
+    Column("key_id", Integer),
+    CheckConstraint("disposition in ('staged', 'refused', 'unreadable')", name="disposition"),
+    Index(None, "received_at"),
+    Index("ix_payload_source", "source", "received_at"),
+    where("ix_payload_set_aside", "payload_id", only="disposition <> 'staged'"),
+    sqlite_autoincrement=True,
+)
+
+payload_content = Table(
+    "payload_content",
+    metadata,
+    Column("payload_id", Id, ForeignKey("payload.payload_id"), primary_key=True, autoincrement=False),
+    Column("key_id", Integer),
+    Column("content", LargeBinary, nullable=False),
+)
