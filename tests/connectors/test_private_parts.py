@@ -8,13 +8,14 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import threading
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pynetdicom
 import pytest
-from pynetdicom import AE, _config, evt
+from pynetdicom import AE, _config, evt, transport
 from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made when the module is loaded
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
@@ -29,6 +30,7 @@ LIBRARIES = ("pynetdicom", "pydicom")
 NAMED = {
     "pynetdicom._config",  # the level at which it adds a log handler of its own
     "RequestHandler._create_association",  # overridden: the one place where an association's socket can be wrapped
+    "_reactor_checkpoint",  # of an association: the event that its thread passes in every round
     "_servers",  # of an AE: the server that `stop` and `shutdown` end
 }
 
@@ -94,6 +96,17 @@ def test_the_level_decides_whether_an_association_writes_a_log(
 def test_a_request_handler_makes_its_association_in_one_private_method() -> None:
     assert inspect.signature(RequestHandler._create_association).parameters.keys() == {"self"}
     assert "_create_association()" in inspect.getsource(RequestHandler)
+
+
+def test_an_associations_thread_passes_its_checkpoint_in_every_round() -> None:
+    association = Association(AE(), "requestor")
+    assert type(association._reactor_checkpoint) is threading.Event
+    assert "self._reactor_checkpoint.wait()" in inspect.getsource(association._run_reactor)
+
+
+def test_pynetdicom_asks_a_socket_by_select_alone() -> None:
+    source = inspect.getsource(transport)
+    assert source.count("select.select(") == source.count(" select.") == 1
 
 
 def test_an_entity_ends_the_servers_that_it_lists() -> None:

@@ -16,8 +16,9 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 
 from ecgfm_connectors.base import Disposition, Handler, Received, Verdict
+from ecgfm_connectors.dicom.bounded import Bounds
 from ecgfm_connectors.dicom.part10 import wrap
-from ecgfm_connectors.dicom.server import Bounds, Entity, HardenedServer
+from ecgfm_connectors.dicom.server import Entity, HardenedServer
 from ecgfm_connectors.dicom.sop_classes import ECG_SOP_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
 from ecgfm_connectors.doors import Door, per_host
 from ecgfm_connectors.errors import Misconfigured

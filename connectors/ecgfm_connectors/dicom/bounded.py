@@ -1,0 +1,184 @@
+"""The socket of one association, within bounds, and two threads that rest while nothing happens.
+
+pynetdicom gives each association two threads, and each asks a thousand times a second whether something came: eighty
+silent connections took a whole processor, and callers who had something to send waited for seconds. Here the thread
+that reads waits on the socket, the other for the first. Both look up by themselves after a tenth of the time in which
+nothing happened, so what they would not be woken for (a timeout, an answer that took long) is late by a tenth at most.
+"""
+
+import select
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pynetdicom import transport
+from pynetdicom.transport import AssociationSocket
+
+_RECEIVE_BUFFER = 65536
+_LONGEST_REST = 0.5  # s
+_SHARE = 0.1  # of the time in which nothing happened
+
+
+class ObjectTooLong(OSError):
+    """The caller sent more than one object may have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What one association may hold and how long it may take."""
+
+    max_pdu: int  #: bytes
+    max_object: int  #: bytes
+    max_held: int  #: bytes of objects half received, over all associations
+    pdu_seconds: float  #: from the first byte of a PDU to its last
+    object_seconds: float  #: from the first byte of an object to its last
+
+
+class Stillness:
+    """For how long nothing was received or sent on an association."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._last = monotonic()
+        self._ended = threading.Event()
+
+    def end(self) -> None:
+        """Something was received or sent."""
+        self._last = self._monotonic()
+        self._ended.set()
+
+    @property
+    def rest(self) -> float:
+        """Seconds to wait before looking again."""
+        return min(_LONGEST_REST, _SHARE * (self._monotonic() - self._last))
+
+    def wait(self) -> None:
+        """Until it ends, or the rest is over."""
+        self._ended.clear()
+        self._ended.wait(self.rest)
+
+
+class RestingCheckpoint(threading.Event):
+    """The event that an association's thread passes in each round (`_reactor_checkpoint`): the round rests here."""
+
+    def __init__(self, stillness: Stillness) -> None:
+        super().__init__()
+        self._stillness = stillness
+        self.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._stillness.wait()
+        return super().wait(timeout)
+
+
+class BoundedSocket(AssociationSocket):
+    """Reads whole PDUs within bounds, and counts the bytes of the object being received. Use `of`."""
+
+    bounds: Bounds
+    held: Callable[[], int]  #: bytes of all associations of the port
+    received: int
+    stillness: Stillness
+
+    @classmethod
+    def of(cls, made: AssociationSocket, bounds: Bounds, held: Callable[[], int]) -> "BoundedSocket":
+        """pynetdicom offers no way to bring one's own socket class, so the object that it made becomes one of ours."""
+        made.__class__ = cls
+        assert isinstance(made, cls)
+        made.bounds, made.held = bounds, held
+        made.stillness = Stillness()
+        made.object_complete()
+        return made
+
+    def object_complete(self) -> None:
+        """Start counting anew."""
+        self.received = 0
+        self._until: float | None = None  # of the monotonic clock
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to read; waits for it a little."""
+        if self.socket is not None and not _buffered(self.socket):
+            _readable([self.socket], (), (), self.stillness.rest)
+        return bool(super().ready)
+
+    def send(self, bytestream: bytes) -> None:
+        self.stillness.end()
+        super().send(bytestream)
+
+    def recv(self, nr_bytes: int) -> bytearray:
+        """With larger reads than pynetdicom's. Raises OSError beyond a bound, which ends the association."""
+        bounds, now = self.bounds, time.monotonic()
+        too_long = nr_bytes > bounds.max_pdu or self.received + nr_bytes > bounds.max_object
+        if too_long or self.held() + nr_bytes > bounds.max_held:
+            raise ObjectTooLong(f"{nr_bytes} more bytes announced, beyond what this port takes")
+        self.received += nr_bytes
+        if self._until is None:
+            self._until = now + bounds.object_seconds
+        data = self._read(nr_bytes, min(self._until, now + bounds.pdu_seconds))
+        self.stillness.end()
+        return data
+
+    def _read(self, nr_bytes: int, until: float) -> bytearray:
+        """So many bytes, or fewer where the connection ends. Raises OSError."""
+        data = bytearray(nr_bytes)
+        view, filled = memoryview(data), 0
+        sock = self.socket
+        while filled < nr_bytes and sock is not None:
+            sock.settimeout(_left(until))
+            received = sock.recv_into(view[filled:], min(_RECEIVE_BUFFER, nr_bytes - filled))
+            if not received:
+                break
+            filled += received
+        view.release()
+        del data[filled:]
+        if sock is not None:
+            sock.settimeout(self.bounds.pdu_seconds)  # the answers are written with the same socket
+        return data
+
+
+def speaks(connection: socket.socket, seconds: float) -> bool:
+    """Whether a caller sends its first byte in time; the byte stays where it is."""
+    try:
+        return _buffered(connection) or bool(_readable([connection], (), (), seconds)[0])
+    except (OSError, ValueError):  # closed meanwhile
+        return False
+
+
+def _buffered(connection: socket.socket) -> bool:
+    """Whether TLS has decrypted bytes that the socket itself does not show."""
+    return isinstance(connection, ssl.SSLSocket) and bool(connection.pending())
+
+
+def _left(until: float) -> float:
+    """Raises TimeoutError."""
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("the caller takes too long")
+    return left
+
+
+def _readable(
+    readers: Sequence[Any], _writers: Sequence[Any], _exceptional: Sequence[Any], timeout: float
+) -> tuple[list[Any], list[Any], list[Any]]:
+    """`select.select` of one socket to be read, also where its descriptor is above 1023. Raises OSError, ValueError."""
+    if not hasattr(select, "poll"):  # Windows, whose `select` takes any descriptor
+        return select.select(readers, [], [], timeout)
+    (sock,) = readers
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)  # ValueError where it was closed
+    return (list(readers) if poll.poll(1000 * timeout) else []), [], []
+
+
+class _Polling:
+    """What pynetdicom knows as `select`: with the real one each association ended at once whose descriptor was above
+    1023.
+    """
+
+    select = staticmethod(_readable)
+
+
+transport.select = _Polling  # type: ignore[attr-defined, assignment]  # it stands for the module that pynetdicom imports

@@ -1,0 +1,146 @@
+"""What many callers of a DICOM port cost: a silent one nearly nothing. Each descriptor that the system gives works."""
+
+import os
+import resource
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ecgfm_connectors.base import Disposition, Received, Verdict
+from ecgfm_connectors.dicom.bounded import Stillness
+from ecgfm_connectors.dicom.storage import StorageScp
+from ecgfm_connectors.testing import cart
+from ecgfm_connectors.testing.dicom_writer import write_ecg
+from ecgfm_connectors.testing.samples import sample_ecg
+from tests.helpers import dicom_wire
+from tests.helpers.fakes import wait_until
+
+LOOPBACK = "127.0.0.1"
+BEYOND_SELECT = 1100  #: select(2) knows descriptors below 1024
+
+
+def scp() -> StorageScp:
+    def handle(_: Received) -> Verdict:
+        return Verdict(disposition=Disposition.STAGED)
+
+    return StorageScp(
+        name="dicom", ae_title="ECGFM", host=LOOPBACK, port=0, handler=handle, clock=lambda: datetime.now(UTC)
+    )
+
+
+def threads_of_associations() -> int:
+    return sum("AcceptorThread" in one.name for one in threading.enumerate())
+
+
+def test_a_silent_connection_has_no_threads_of_an_association() -> None:
+    port = scp()
+    port.start()
+    with socket.create_connection((LOOPBACK, port.port)) as silent:
+        assert port._server is not None
+        wait_until(lambda: port._server is not None and port._server._silent)
+        assert threads_of_associations() == 0
+        silent.sendall(dicom_wire.associate()[:10])
+        wait_until(lambda: threads_of_associations() == 1)
+    port.stop(grace=1)
+
+
+def test_stop_sends_silent_connections_away() -> None:
+    port = scp()
+    port.start()
+    with socket.create_connection((LOOPBACK, port.port), timeout=120) as silent:
+        wait_until(lambda: port._server is not None and port._server._silent)
+        port.stop(grace=1)
+        assert silent.recv(1) == b""
+
+
+def test_looks_become_rare_while_nothing_happens() -> None:
+    now = [0.0]
+    stillness = Stillness(lambda: now[0])
+    rests = []
+    for seconds in (0.0, 1.0, 3.0, 60.0):
+        now[0] = seconds
+        rests.append(stillness.rest)
+    assert rests == [0.0, 0.1, pytest.approx(0.3), 0.5]
+    stillness.end()
+    assert stillness.rest == 0.0
+
+
+def test_a_caller_that_breaks_the_protocol_ends_its_connection_and_no_thread_dies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    died: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", died.append)
+    port = scp()
+    port.start()
+    for wrong in dicom_wire.wrong_beginnings():
+        with socket.create_connection((LOOPBACK, port.port), timeout=120) as hostile:
+            hostile.sendall(wrong)
+    wait_until(lambda: threads_of_associations() == 0)
+    assert cart.send([write_ecg(sample_ecg())], host=LOOPBACK, port=port.port)[0].status == 0
+    port.stop(grace=1)
+    assert died == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+def test_descriptors_above_those_of_select() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2 * BEYOND_SELECT:
+        pytest.skip(f"this process may have {hard} descriptors only")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2 * BEYOND_SELECT), hard))
+    try:
+        with ExitStack() as held, Path(os.devnull).open() as nothing:
+            for _ in range(BEYOND_SELECT):
+                held.callback(os.close, os.dup(nothing.fileno()))
+            port = scp()
+            port.start()
+            answers = cart.send([write_ecg(sample_ecg())], host=LOOPBACK, port=port.port)
+            port.stop(grace=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert [one.status for one in answers] == [0]
+
+
+FULL = """
+import resource, socket, threading
+from tests.connectors.dicom.test_many_callers import cart, sample_ecg, scp, write_ecg
+content = write_ecg(sample_ecg())
+port = scp()
+port.start()
+assert cart.send([content], host="127.0.0.1", port=port.port)[0].status == 0
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+held = []
+try:
+    while True:
+        held.append(socket.socket())
+except OSError:
+    held.pop().close()
+waited = threading.Event()
+sleep = port._server._ending.wait
+port._server._ending.wait = lambda seconds: waited.set() or sleep(seconds)
+held += [socket.create_connection(("127.0.0.1", port.port))]
+print("waited", waited.wait(120))
+for one in held:
+    one.close()
+assert cart.send([content], host="127.0.0.1", port=port.port)[0].status == 0
+print("taken")
+port.stop(grace=1)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+def test_a_process_without_descriptors_waits_for_them_and_goes_on() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", FULL],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=True,
+        cwd=Path(__file__).parents[3],
+    )
+    assert ended.stdout.split() == ["waited", "True", "taken"]
