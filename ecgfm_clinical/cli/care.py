@@ -166,7 +166,28 @@ class Adopt(StrEnum):
     copy = "copy"
 
 
-store_app = typer.Typer(no_args_is_help=True, help="The staging store as a whole: where it lives.")
+store_app = typer.Typer(
+    no_args_is_help=True, help="The staging store as a whole: where it lives, how much room it takes."
+)
+
+
+@store_app.command("compress")
+def compress(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
+    """Compress the signals and payloads that versions before schema 0009 stored as they came; new ones always are.
+
+    Nothing is lost: they come back to the last bit. Work goes on meanwhile; what is done stays done if it is
+    interrupted. The room is used for what comes next; SQLite's file itself shrinks only by its VACUUM.
+    """
+    from dataclasses import asdict
+
+    from ecgfm_clinical import liveness, wiring
+
+    with opened(settings) as (read, store):
+        done = store.care.compress(now=wiring.utc_now(), actor=liveness.operator(read.site.operator))
+    if as_json:
+        write_json(asdict(done))
+        return
+    say(f"{done.values} values compressed: {done.bytes_before / 1e6:.1f} MB became {done.bytes_after / 1e6:.1f} MB")
 
 
 @store_app.command("adopt")

@@ -12,6 +12,7 @@ from sqlalchemy import insert, update
 
 from ecgfm_clinical.errors import NotFound
 from ecgfm_clinical.staging import codec, holds, identity, jobs, loading, messages, recordings, results, seals
+from ecgfm_clinical.staging.compression import Packed
 from ecgfm_clinical.staging.holds import Question
 from ecgfm_clinical.staging.recordings import Known, Marks
 from ecgfm_clinical.staging.records import EcgState, Trust
@@ -44,18 +45,19 @@ def stage(
     received: Received,
     one: Ecg,
     marks: Marks,
+    packed: Packed,
     *,
     priority: int,
     trust: Trust,
 ) -> Staged:
-    """Keep one ECG. `priority` of its score job, unless it is STAT."""
+    """Keep one ECG, its signal `packed`. `priority` of its score job, unless it is STAT."""
     known = recordings.find(tx, one, marks)
     if known is not None and _is_copy(tx, known, one, marks):
         tx.note("ecg.repeated", ecg_id=known.newest.ecg_id, payload_id=payload_id, source=received.source)
         return Staged(ecg_id=known.newest.ecg_id, version=known.newest.version, new=False)
     version = 1 if known is None else known.newest.version + 1
     urgency = STAT if one.order.stat else priority
-    ecg_id = _insert(tx, payload_id, received, one, marks, known, version=version, priority=urgency)
+    ecg_id = _insert(tx, payload_id, received, one, marks, packed, known, version=version, priority=urgency)
     tx.count(1, received_at=received.received_at, source=received.source, state=EcgState.WAITING.value)
     tx.note("ecg.staged", ecg_id=ecg_id, payload_id=payload_id, version=version, source=received.source)
     _decide(tx, ecg_id, one, known, trust, urgency)
@@ -87,6 +89,7 @@ def _insert(
     received: Received,
     one: Ecg,
     marks: Marks,
+    packed: Packed,
     known: Known | None,
     *,
     version: int,
@@ -120,8 +123,8 @@ def _insert(
     if known is None:  # the first version gives the recording its number
         tx.connection.execute(update(ecg).where(ecg.c.ecg_id == ecg_id).values(recording_id=ecg_id))
     identity.keep_further(tx, ecg_id, one.patient)
-    samples = seals.SIGNAL.seal(tx.keyring, codec.signal_bytes(one), source_key=source_key, version=version)
-    tx.connection.execute(_INSERT_SIGNAL, {"ecg_id": ecg_id, **samples})
+    samples = seals.SIGNAL.seal(tx.keyring, packed.value, source_key=source_key, version=version)
+    tx.connection.execute(_INSERT_SIGNAL, {"ecg_id": ecg_id, "coding": packed.coding, **samples})
     return ecg_id
 
 

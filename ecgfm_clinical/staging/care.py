@@ -13,9 +13,10 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Select, Table, delete, exists, func, or_, select
 
-from ecgfm_clinical.staging import audit, elapsed, engine, rotation
+from ecgfm_clinical.staging import audit, elapsed, engine, repacking, rotation
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import AuditEvent, Expired
+from ecgfm_clinical.staging.repacking import Repacked
 from ecgfm_clinical.staging.schema import (
     attempt_error,
     ecg,
@@ -76,6 +77,17 @@ class Care:
             if not done:
                 return total
             total += done
+
+    def compress(self, *, now: datetime, actor: str, beat: Callable[[], None] = lambda: None) -> Repacked:
+        """Compress the signals and payloads that earlier versions stored as they were. `beat`: after each page."""
+        total = Repacked()
+        while True:
+            with self._database.writing(now, actor) as tx:
+                page = repacking.repack_page(tx)
+            if not page.values:
+                return total
+            total = total.plus(page)
+            beat()
 
     def back_up(self, path: Path) -> None:
         """Copy an SQLite store into a new file while work goes on.

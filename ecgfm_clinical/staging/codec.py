@@ -9,24 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from ecgfm_clinical.staging.compression import SAMPLE
 from ecgfm_clinical.staging.records import Score, Scoring
 from ecgfm_clinical.staging.sealing import to_json
-from ecgfm_connectors.ecg import LEADS, AcquiredAt, Device, Ecg, Filters, Finding, Order
+from ecgfm_connectors.ecg import AcquiredAt, Device, Ecg, Filters, Finding, Order
 from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.statement import Statement
 from ecgfm_connectors.statements.understanding import unread
 
-SAMPLE = np.dtype("<f4")  # float32, little-endian, on every machine
-
 
 def signal_bytes(ecg: Ecg) -> bytes:
-    """(12, N) float32 as stored: row after row, every bit kept, NaN included."""
+    """(12, N) float32, row after row, every bit kept, NaN included: of which digests are taken."""
     return np.ascontiguousarray(ecg.signal, dtype=SAMPLE).tobytes()
-
-
-def signal_from(stored: bytes) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """The (12, N) signal, mV."""
-    return np.frombuffer(stored, dtype=SAMPLE).reshape(len(LEADS), -1).astype(np.float32, copy=False)
 
 
 def about(ecg: Ecg) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from sqlalchemy import delete, or_, select, update
 from ecgfm_clinical.errors import StoreError
 from ecgfm_clinical.staging import identity, messages, seals
 from ecgfm_clinical.staging.attempts import RUNNING, WAITING
+from ecgfm_clinical.staging.compression import Packed, unpack_payload
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import MessageState
 from ecgfm_clinical.staging.schema import (
@@ -157,7 +158,7 @@ def _naming(ask: Reading, identifier: Identifier) -> Iterable[int]:
     """Payloads that gave no ECG, such as ADT messages and what was refused, in whose bytes the number stands."""
     number, after = identifier.value.encode(), 0
     gave_none = ~select(ecg.c.ecg_id).where(ecg.c.payload_id == payload.c.payload_id).exists()
-    columns = (payload.c.payload_id, payload.c.sha256, payload_content.c.key_id, payload_content.c.content)
+    columns = (payload.c.payload_id, payload.c.sha256, *payload_content.c["key_id", "content", "coding"])
     while rows := ask.connection.execute(
         select(*columns)
         .join(payload_content, payload_content.c.payload_id == payload.c.payload_id)
@@ -166,7 +167,8 @@ def _naming(ask: Reading, identifier: Identifier) -> Iterable[int]:
         .limit(PAGE)
     ).all():
         for row in rows:
-            if number in seals.PAYLOAD_CONTENT.open(ask.keyring, row, of=row):
+            stored = seals.PAYLOAD_CONTENT.open(ask.keyring, row, of=row)
+            if number in unpack_payload(Packed(coding=row.coding, value=stored)):
                 yield row.payload_id
         after = rows[-1].payload_id
 

@@ -18,6 +18,7 @@ from sqlalchemy import insert, select, text
 from ecgfm_clinical.errors import StoreUnavailable
 from ecgfm_clinical.staging import arrivals, identity, measuring, merging, recordings, seals
 from ecgfm_clinical.staging.arrivals import ROUTINE
+from ecgfm_clinical.staging.compression import Packed, pack_payload, pack_signal
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.group_commit import GroupCommit
 from ecgfm_clinical.staging.records import EcgState, Trust
@@ -50,6 +51,8 @@ class _Parcel:
     actor: str
     priority: int
     trust: Trust
+    content: Packed
+    signals: tuple[Packed, ...]  #: of `contents.ecgs`, packed before the store's one writer is waited for
 
 
 class Intake:
@@ -93,7 +96,17 @@ class Intake:
             raise StoreUnavailable(
                 f"less than {self._least_free // 1_000_000} MB are free where the store lives; nothing new is taken in"
             )
-        parcel = _Parcel(received=received, contents=contents, now=now, actor=actor, priority=priority, trust=trust)
+        ecgs = () if isinstance(contents, PayloadError) else contents.ecgs
+        parcel = _Parcel(
+            received=received,
+            contents=contents,
+            now=now,
+            actor=actor,
+            priority=priority,
+            trust=trust,
+            content=pack_payload(received.content),
+            signals=tuple(pack_signal(one.signal) for one in ecgs),
+        )
         if self._database.writes_singly:
             return self._grouped(parcel)
         return self._record([parcel])[0]  # PostgreSQL groups the commits of its connections itself
@@ -113,8 +126,8 @@ def _record(tx: Transaction, parcel: _Parcel) -> Verdict:
     payload_id = _insert_payload(tx, received, contents, sha256)
     if payload_id is None:
         return _again(tx, sha256, contents, parcel)
-    content = seals.PAYLOAD_CONTENT.seal(tx.keyring, received.content, sha256=sha256)
-    tx.connection.execute(_INSERT_CONTENT, {"payload_id": payload_id, **content})
+    content = seals.PAYLOAD_CONTENT.seal(tx.keyring, parcel.content.value, sha256=sha256)
+    tx.connection.execute(_INSERT_CONTENT, {"payload_id": payload_id, "coding": parcel.content.coding, **content})
     tx.note(
         "payload.received",
         payload_id=payload_id,
@@ -218,12 +231,16 @@ def _stage(tx: Transaction, payload_id: int, received: Received, contents: Conte
     for one in contents.outcomes:
         measuring.stage(tx, payload_id, received.received_at, one)
     measuring.leave_out(tx, payload_id, received.received_at, contents.left_out)
-    marked = [(one, recordings.marks(tx, one)) for one in contents.ecgs]
-    keys = {key for one, marks in marked for key in (tx.key("source", one.source_id), marks.signal, marks.order) if key}
+    marked = [
+        (one, recordings.marks(tx, one), signal) for one, signal in zip(contents.ecgs, parcel.signals, strict=True)
+    ]
+    keys = {
+        key for one, marks, _ in marked for key in (tx.key("source", one.source_id), marks.signal, marks.order) if key
+    }
     _queue_up(tx, keys)
     staged = [
-        arrivals.stage(tx, payload_id, received, one, marks, priority=parcel.priority, trust=parcel.trust)
-        for one, marks in marked
+        arrivals.stage(tx, payload_id, received, one, marks, signal, priority=parcel.priority, trust=parcel.trust)
+        for one, marks, signal in marked
     ]
     for withdrawal in contents.withdrawals:
         arrivals.take_back(tx, payload_id, withdrawal, parcel.trust)

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from ecgfm_clinical.errors import NotFound
 from ecgfm_clinical.staging import codec, private, recordings, seals
+from ecgfm_clinical.staging.compression import Packed, unpack_payload, unpack_signal
 from ecgfm_clinical.staging.records import Scoring, StagedEcg
 from ecgfm_clinical.staging.schema import ecg, payload, payload_content, score, scoring, signal
 from ecgfm_clinical.staging.transaction import Reading
@@ -59,7 +60,7 @@ def _staged(reading: Reading, found: dict[int, Any], stored: dict[int, Any], ecg
     samples = NO_SIGNAL
     if signals:
         kept = stored[ecg_id]
-        samples = codec.signal_from(seals.SIGNAL.open(reading.keyring, kept, of=row))
+        samples = unpack_signal(Packed(coding=kept.coding, value=seals.SIGNAL.open(reading.keyring, kept, of=row)))
     return StagedEcg(
         ecg_id=row.ecg_id,
         payload_id=row.payload_id,
@@ -96,7 +97,12 @@ def load_scorings(reading: Reading, ecg_id: int) -> tuple[Scoring, ...]:
 def load_payload(reading: Reading, payload_id: int) -> Received:
     """A payload exactly as it was received. Raises NotFound."""
     row = reading.connection.execute(
-        select(*payload.c, payload_content.c.content, payload_content.c.key_id.label("content_key_id"))
+        select(
+            *payload.c,
+            payload_content.c.content,
+            payload_content.c.coding,
+            payload_content.c.key_id.label("content_key_id"),
+        )
         .join(payload_content, payload_content.c.payload_id == payload.c.payload_id, isouter=True)
         .where(payload.c.payload_id == payload_id)
     ).first()
@@ -105,10 +111,11 @@ def load_payload(reading: Reading, payload_id: int) -> Received:
     if row.content is None:
         raise NotFound(f"the bytes of payload {payload_id} were removed by retention; only its bookkeeping is left")
     told = json.loads(seals.PAYLOAD.open(reading.keyring, row))
+    stored = seals.PAYLOAD_CONTENT.open_value(reading.keyring, row.content_key_id, row.content, of=row)
     return Received(
         transport=row.transport,
         source=row.source,
-        content=seals.PAYLOAD_CONTENT.open_value(reading.keyring, row.content_key_id, row.content, of=row),
+        content=unpack_payload(Packed(coding=row.coding, value=stored)),
         received_at=row.received_at,
         peer=told["peer"],
         location=told["location"],

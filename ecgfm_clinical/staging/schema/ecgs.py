@@ -106,4 +106,6 @@ signal = Table(
     Column("ecg_id", Id, ForeignKey("ecg.ecg_id"), primary_key=True, autoincrement=False),
     Column("key_id", Integer),
     Column("samples", LargeBinary, nullable=False),  # (12, N) float32, little-endian, mV, rows in the order of LEADS
+    Column("coding", String(16), nullable=False, server_default=""),  # how they are packed (`compression`)
+    where("ix_signal_unpacked", "ecg_id", only="coding = ''"),
 )

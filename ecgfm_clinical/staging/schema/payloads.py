@@ -46,4 +46,6 @@ payload_content = Table(
     Column("payload_id", Id, ForeignKey("payload.payload_id"), primary_key=True, autoincrement=False),
     Column("key_id", Integer),
     Column("content", LargeBinary, nullable=False),
+    Column("coding", String(16), nullable=False, server_default=""),  # how it is packed (`compression`)
+    where("ix_payload_content_unpacked", "payload_id", only="coding = ''"),
 )

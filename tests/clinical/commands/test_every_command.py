@@ -86,6 +86,7 @@ backup {out}/copy.sqlite --settings {settings}
 audit --settings {settings}
 audit --verify --settings {settings}
 statements --settings {settings}
+store compress --settings {settings}
 store adopt --as moved --yes --settings {settings}
 outcomes list --settings {settings}
 outcomes refused --settings {settings}

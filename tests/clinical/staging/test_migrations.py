@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -10,12 +11,14 @@ from sqlalchemy import Engine, MetaData, create_engine, func, select, text
 
 from ecgfm_clinical.errors import StoreNotReady
 from ecgfm_clinical.staging import engine, migrations
+from ecgfm_clinical.staging.compression import Packed, unpack_payload, unpack_signal
 from ecgfm_clinical.staging.records import MessageState
 from ecgfm_clinical.staging.retry import refused
 from ecgfm_clinical.staging.schema import metadata
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.errors import Refused
 from ecgfm_connectors.result import Ack
+from tests.clinical.staging.conftest import NOW
 
 
 def _fill(ward: Any) -> None:
@@ -43,7 +46,7 @@ def _copied_to_the_first_schema(source: Engine, target: Engine) -> None:
     with source.connect() as old, target.begin() as new:
         for table in (one for one in metadata.sorted_tables if one.name in first.tables):
             there = first.tables[table.name]
-            rows = [dict(row._mapping) for row in old.execute(select(*(table.c[column.name] for column in there.c)))]
+            rows = [_as_it_came(table.name, row) for row in old.execute(select(*_columns(table, there)))]
             if rows:
                 new.execute(table.insert(), rows)
         # The program of the first schema composed a message before its first send: until then it had no bytes.
@@ -54,6 +57,23 @@ def _copied_to_the_first_schema(source: Engine, target: Engine) -> None:
             for table in metadata.sorted_tables:
                 if table.name in first.tables and table.autoincrement_column is not None:
                     _go_on_numbering(new, table)
+
+
+def _columns(table: Any, there: Any) -> list[Any]:
+    """Those that the first schema had, and how the row's signal or payload is packed."""
+    coding = [table.c.coding] if "coding" in table.c else []
+    return [*(table.c[column.name] for column in there.c), *coding]
+
+
+def _as_it_came(table: str, row: Any) -> dict[str, Any]:
+    """A row as the first version would have written it, which compressed nothing."""
+    values = dict(row._mapping)
+    coding = values.pop("coding", "")
+    if table == "signal":
+        values["samples"] = unpack_signal(Packed(coding=coding, value=values["samples"])).tobytes()
+    elif table == "payload_content":
+        values["content"] = unpack_payload(Packed(coding=coding, value=values["content"]))
+    return values
 
 
 def _go_on_numbering(connection: Any, table: Any) -> None:
@@ -121,6 +141,26 @@ def test_what_later_schemas_allow_is_allowed_in_a_migrated_store(first: tuple[st
     (message_id,) = ward.store.results.withdraw(1, reason="x", delete=True, now=ward.now, actor="operator").created
     assert [one.kind for one in store.ecgs.story(1).messages if one.message_id == message_id] == ["D"]
     ward.take()
+    store.close()
+
+
+def test_what_was_stored_as_it_came_is_compressed_and_comes_back_to_the_last_bit(
+    first: tuple[str, Store], ward_of: Any
+) -> None:
+    url, today = first
+    migrations.upgrade(url)
+    store = Store.open(url)
+    everything = [one.ecg_id for one in today.ecgs.newest()]
+    with store.database.writing(NOW, "test") as tx:
+        tx.connection.execute(text("UPDATE signal SET samples = :some"), {"some": np.ones((12, 5000), "<f4").tobytes()})
+    done = store.care.compress(now=NOW, actor="operator")
+    assert done.values == 2 * len(everything) + 2, "signals and payloads; one was refused, one merged patients"
+    assert done.bytes_after < done.bytes_before / 100
+    for ecg_id in everything:
+        assert np.array_equal(store.ecgs.story(ecg_id).ecg.ecg.signal, np.ones((12, 5000), np.float32))
+        assert store.ecgs.payload(ecg_id) == today.ecgs.payload(ecg_id)
+    assert store.care.compress(now=NOW, actor="operator").values == 0
+    assert store.care.audit_faults() == []
     store.close()
 
 
