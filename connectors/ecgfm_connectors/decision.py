@@ -7,14 +7,17 @@ from typing import Literal
 from ecgfm_connectors.patient import Patient
 
 Kind = Literal["lvef", "troponin"]
-Rule = Literal["site-code", "code", "name", "report", "report-conclusion", "report-biplane", "table", ""]
+Rule = Literal[
+    "site-code", "code", "name", "report", "report-conclusion", "report-selected", "report-mean", "report-biplane",
+    "table", "",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """Where in a payload something was read."""
 
-    place: str  #: the segment and field, `OBX[2]-5`, or the row of a table
+    place: str  #: the segment and field, `OBX[2]-5`, the content item of a structured report, or the row of a table
     code: str = ""  #: OBX-3 as system|code
     name: str = ""  #: OBX-3 in words
     text: str = field(default="", repr=False)  #: the value, or the sentence of a report

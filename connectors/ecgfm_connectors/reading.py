@@ -41,7 +41,7 @@ Reader = Callable[[bytes, ReadingContext], Contents]
 
 #: Format -> module with a `read(content, context)`. Imported on first use, because each loads libraries of its own.
 READERS = {
-    "dicom": "ecgfm_connectors.dicom.waveform",
+    "dicom": "ecgfm_connectors.dicom.objects",
     "aecg": "ecgfm_connectors.files.aecg",
     "muse-xml": "ecgfm_connectors.files.muse_xml",
     "mortara-xml": "ecgfm_connectors.files.mortara_xml",

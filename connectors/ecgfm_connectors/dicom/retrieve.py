@@ -22,8 +22,8 @@ from ecgfm_connectors.base import Disposition, Handler, PullReport, Received, Ve
 from ecgfm_connectors.dicom.echo import echo, require_established, tls_arguments
 from ecgfm_connectors.dicom.part10 import wrap
 from ecgfm_connectors.dicom.query import STUDY_ROOT_FIND, FoundStudy, find_series, find_studies
-from ecgfm_connectors.dicom.sop_classes import ECG_SOP_CLASSES, TRANSFER_SYNTAXES
-from ecgfm_connectors.dicom.storage import MAX_PDU, STATUS, StorageScp
+from ecgfm_connectors.dicom.sop_classes import STORED_SOP_CLASSES, TRANSFER_SYNTAXES
+from ecgfm_connectors.dicom.storage import MAX_PDU, StorageScp, status_of
 from ecgfm_connectors.dicom.values import number
 from ecgfm_connectors.errors import Misconfigured, Unreachable
 from ecgfm_connectors.tls import TlsFiles
@@ -269,7 +269,7 @@ class RetrieveSource:
             except Exception:  # noqa: BLE001 - outermost edge: a failing handler means "not kept", as in StorageScp
                 verdict = Verdict(disposition=Disposition.TRY_LATER, text="not stored")
             pull.verdicts.append(verdict)
-            return STATUS[verdict.disposition]
+            return status_of(verdict)
 
         return [(evt.EVT_C_STORE, on_store)]
 
@@ -281,7 +281,7 @@ class RetrieveSource:
 
     def _get_contexts(self, entity: AE) -> None:
         entity.add_requested_context(STUDY_ROOT_GET)
-        for uid in ECG_SOP_CLASSES:
+        for uid in STORED_SOP_CLASSES:
             entity.add_requested_context(uid, list(TRANSFER_SYNTAXES))
 
     @contextmanager
@@ -293,7 +293,7 @@ class RetrieveSource:
         add_contexts(entity)
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = archive.timeout
         entity.connection_timeout = min(archive.timeout, 10.0)
-        roles: list[Any] | None = [build_role(uid, scp_role=True) for uid in ECG_SOP_CLASSES] if handlers else None
+        roles: list[Any] | None = [build_role(uid, scp_role=True) for uid in STORED_SOP_CLASSES] if handlers else None
         association = entity.associate(
             archive.host,
             archive.port,

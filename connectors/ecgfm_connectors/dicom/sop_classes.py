@@ -1,8 +1,8 @@
-"""The SOP Classes an ECG may arrive under (DICOM PS3.4 B.5), and the transfer syntaxes we take them in."""
+"""The SOP Classes an ECG or a measured outcome may arrive under (DICOM PS3.4 B.5), and their transfer syntaxes."""
 
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-#: What the Storage SCP offers and the reader accepts. The last two are no ECG classes, but catheter-laboratory systems
+#: What the reader takes an ECG from. The last two are no ECG classes, but catheter-laboratory systems
 #: store 12-lead ECGs under them.
 ECG_SOP_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.9.1.1": "12-lead ECG Waveform Storage",
@@ -12,6 +12,17 @@ ECG_SOP_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.9.2.1": "Hemodynamic Waveform Storage",
     "1.2.840.10008.5.1.4.1.1.9.3.1": "Basic Cardiac Electrophysiology Waveform Storage",
 }
+
+#: Structured reports that may hold a measured ejection fraction (PS3.4 B.5).
+REPORT_SOP_CLASSES = {
+    "1.2.840.10008.5.1.4.1.1.88.22": "Enhanced SR Storage",
+    "1.2.840.10008.5.1.4.1.1.88.33": "Comprehensive SR Storage",
+    "1.2.840.10008.5.1.4.1.1.88.34": "Comprehensive 3D SR Storage",
+    "1.2.840.10008.5.1.4.1.1.88.72": "Simplified Adult Echo SR Storage",
+}
+
+#: What is offered to senders and asked for from archives.
+STORED_SOP_CLASSES = ECG_SOP_CLASSES | REPORT_SOP_CLASSES
 
 VERIFICATION = "1.2.840.10008.1.1"
 TWELVE_LEAD_ECG = "1.2.840.10008.5.1.4.1.1.9.1.1"
@@ -23,4 +34,4 @@ TRANSFER_SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExp
 
 def class_name(uid: str) -> str:
     """The standard's name of a SOP Class, or the UID itself where it is private."""
-    return ECG_SOP_CLASSES.get(uid) or UID(uid).name
+    return STORED_SOP_CLASSES.get(uid) or UID(uid).name

@@ -19,7 +19,7 @@ from ecgfm_connectors.base import Disposition, Handler, Received, Verdict
 from ecgfm_connectors.dicom.bounded import Bounds
 from ecgfm_connectors.dicom.part10 import wrap
 from ecgfm_connectors.dicom.server import Entity, HardenedServer
-from ecgfm_connectors.dicom.sop_classes import ECG_SOP_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
+from ecgfm_connectors.dicom.sop_classes import STORED_SOP_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
 from ecgfm_connectors.doors import Door, per_host
 from ecgfm_connectors.errors import Misconfigured
 from ecgfm_connectors.tls import TlsFiles
@@ -42,6 +42,9 @@ STATUS = {
     Disposition.UNREADABLE: 0xC000,  # cannot understand: kept, but does not decode
     Disposition.TRY_LATER: 0xA700,  # out of resources: not kept, send again
 }
+
+#: Reason code of a structured report that was kept and holds nothing for us.
+NOTHING_FOR_US = "no-ecg"
 
 
 class StorageScp:
@@ -176,7 +179,7 @@ class StorageScp:
 
 def _application_entity(ae_title: str, callers: Collection[str], most: int, idle_timeout: float) -> Entity:
     entity = Entity(ae_title=ae_title)
-    for uid in ECG_SOP_CLASSES:
+    for uid in STORED_SOP_CLASSES:
         entity.add_supported_context(uid, list(TRANSFER_SYNTAXES))
     entity.add_supported_context(VERIFICATION)
     entity.maximum_pdu_size = MAX_PDU
@@ -189,9 +192,14 @@ def _application_entity(ae_title: str, callers: Collection[str], most: int, idle
     return entity
 
 
+def status_of(verdict: Verdict) -> int:
+    """The status of a verdict; a sound structured report without an ejection fraction is no failure."""
+    return 0x0000 if verdict.code == NOTHING_FOR_US else STATUS[verdict.disposition]
+
+
 def _status(verdict: Verdict) -> Dataset:
     status = Dataset()
-    status.Status = STATUS[verdict.disposition]
+    status.Status = status_of(verdict)
     if status.Status != 0x0000:
         status.ErrorComment = (verdict.code or verdict.text)[:64]  # LO; codes carry no patient data
     return status

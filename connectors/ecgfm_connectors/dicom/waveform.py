@@ -52,7 +52,11 @@ def read(content: bytes, context: ReadingContext) -> Contents:
     Raises Unreadable and Refused with the codes named in `open_object`, `choose`, `assemble` and, here: `sop-class`,
     `no-sensitivity`, `unknown-unit`, `sample-interpretation`, `waveform-length`, `channel-count`.
     """
-    dataset = open_object(content)
+    return decode(open_object(content), content, context)
+
+
+def decode(dataset: Elements, content: bytes, context: ReadingContext) -> Contents:
+    """As `read`, of an object that is open already."""
     _require_ecg_class(dataset)
     groups, findings = choose(dataset)
     channels: list[Channel] = []

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 
 from ecgfm_connectors.base import Disposition, Handler, PullReport, Received, Verdict
-from ecgfm_connectors.dicom.sop_classes import ECG_SOP_CLASSES
+from ecgfm_connectors.dicom.sop_classes import STORED_SOP_CLASSES
 from ecgfm_connectors.errors import ConnectorError, Misconfigured, ProtocolViolation, Unreachable
 from ecgfm_connectors.times import parse_date
 from ecgfm_connectors.tls import TlsFiles
@@ -134,7 +134,7 @@ class DicomWebSource:
         """WADO-RS paths of the study's ECG objects, by SOP Class."""
         found = []
         for instance in self._query(client, f"/studies/{study}/instances", {"includefield": _SOP_CLASS}):
-            if str(_value(instance, _SOP_CLASS)) in ECG_SOP_CLASSES:
+            if str(_value(instance, _SOP_CLASS)) in STORED_SOP_CLASSES:
                 series, uid = _value(instance, _SERIES_UID), _value(instance, _SOP_UID)
                 found.append(f"/studies/{study}/series/{series}/instances/{uid}")
         return found

@@ -31,6 +31,8 @@ from ecgfm_connectors.testing import cart
 from ecgfm_connectors.testing.dicom_writer import write_ecg
 from ecgfm_connectors.testing.samples import sample_ecg
 from ecgfm_connectors.tls import TlsFiles
+from tests.connectors.dicom.conftest import running_orthanc
+from tests.helpers import report_writer
 from tests.helpers.certificates import CertificateAuthority
 from tests.helpers.ports import free_port
 
@@ -332,3 +334,23 @@ def test_multipart() -> None:
     for broken, kind in ((FRAME[:-5], "multipart/related; boundary=b"), (FRAME, "multipart/related")):
         with pytest.raises(ProtocolViolation):
             parts(broken, kind)
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("method", ["move", "get", "web"])
+def test_structured_reports_are_pulled_by_their_own_modality(
+    tmp_path: Path, context: ReadingContext, method: Literal["move", "get", "web"]
+) -> None:
+    document = report_writer.report(report_writer.findings(report_writer.number("57")))
+    document.StudyDate = f"{NOW:%Y%m%d}"
+    values: set[float] = set()
+
+    def inbox(received: Received) -> Verdict:
+        values.update(one.value for one in read(received.content, context).outcomes)
+        return Verdict(disposition=Disposition.STAGED)
+
+    with running_orthanc(tmp_path) as peer:
+        fill(peer, report_writer.write(document), ct_image(document.StudyInstanceUID, NOW))
+        report = source(peer, method, modality="SR").pull(inbox, cursor=None, now=NOW)
+    assert values == {57.0}
+    assert report.problems == ()

@@ -5,8 +5,8 @@
 
 A reader is any program that reads `{file}` and writes `{npz}` with `signal` (12 × samples, mV, rows I II III aVR aVL
 aVF V1–V6, NaN where there is no sample) and `sampling_rate` (Hz), or leaves it out and exits non-zero where it refuses.
-Without `--reader`, this package is checked. The messages named `outcome-…` hold measured outcomes; what each must give
-stands in `outcomes.json`.
+Without `--reader`, this package is checked. The messages and structured reports named `outcome-…` hold measured
+outcomes; what each must give stands in `outcomes.json`.
 """
 
 import argparse

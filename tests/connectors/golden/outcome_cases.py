@@ -1,4 +1,4 @@
-"""Golden messages with measured outcomes: one for each rule of CONFORMANCE, with what a reader must make of it.
+"""Golden messages and reports with measured outcomes: one for each rule of CONFORMANCE, with what must be read.
 
 A reader of outcomes gives for each file `kind`, `value` (percent or ng/L), `upper_value`, `comparator` and, for
 troponin, `limit`; or nothing, where `outcomes` is empty.
@@ -6,6 +6,8 @@ troponin, `limit`; or nothing, where `outcomes` is empty.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+from tests.helpers import report_writer as sr
 
 HS = "67151-1^Troponin T.cardiac hs^LN"
 LVEF = "18043-0^LVEF by US^LN"
@@ -26,7 +28,7 @@ class Expected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeCase:
-    """One golden message."""
+    """One golden message or structured report."""
 
     name: str
     shows: str  #: the rule, in a sentence
@@ -136,3 +138,37 @@ def outcome_cases() -> Iterator[OutcomeCase]:
         ("nothing-for-us", "a result that begins with <", _message("OBX|1|ST|1988-5^CRP^LN||<5|mg/L|||||F"), none, ()),
     ):  # fmt: skip
         yield OutcomeCase(name=f"outcome-{name}.hl7", shows=shows, content=content, outcomes=outcomes, reasons=reasons)
+    yield from _structured_reports()
+
+
+def _structured_reports() -> Iterator[OutcomeCase]:
+    """DICOM SR: TID 5200 and 5300."""
+    none: tuple[Expected, ...] = ()
+    biplane, teichholz = (sr.METHOD, sr.BIPLANE), (sr.METHOD, sr.TEICHHOLZ)
+    chosen, peak = (sr.SELECTION, sr.MEAN_CHOSEN), (sr.STATE, sr.PEAK_STRESS)
+    general = sr.number("43", (sr.PROPERTY, sr.GENERAL_EF), (sr.SITE, sr.LEFT), concept=("EF1", "99ACME", "EF"))
+    for name, shows, section, outcomes, reasons in (
+        ("one", "one measurement in the section of the left ventricle", sr.findings(sr.number("57", biplane)),
+         _e(57), ()),
+        ("chosen", "the measurement marked as chosen", sr.findings(sr.number("55"), sr.number("61", chosen)),
+         _e(61), ()),
+        ("biplane", "two methods", sr.findings(sr.number("70", teichholz), sr.number("48", biplane)), _e(48), ()),
+        ("mean", "the mean of two beats",
+         sr.findings(sr.number("52"), sr.number("56"), sr.number("54", (sr.DERIVATION, sr.MEAN))), _e(54), ()),
+        ("ambiguous", "two values, none marked", sr.findings(sr.number("38"), sr.number("52")), none,
+         ("lvef-ambiguous",)),
+        ("fraction", "UCUM 1", sr.findings(sr.number("0.35", unit="1")), _e(35), ()),
+        ("volume", "a unit of something else", sr.findings(sr.number("61", unit="ml")), none, ("lvef-unit",)),
+        ("right", "the section of the right ventricle", sr.findings(sr.number("44"), site=sr.RIGHT), none,
+         ("lvef-other-chamber",)),
+        ("stress", "at peak stress", sr.findings(sr.number("68", peak)), none, ("lvef-stress",)),
+        ("previous", "an earlier examination", sr.container(sr.PREVIOUS, sr.findings(sr.number("25"))), none,
+         ("lvef-prior",)),
+        ("post-coordinated", "TID 5302: the measured property and the site tell",
+         sr.container(sr.POST_COORDINATED, general), _e(43), ()),
+        ("failed", "a measurement that failed", sr.findings(sr.number("")), none, ("outcome-not-numeric",)),
+    ):  # fmt: skip
+        content = sr.write(sr.report(section))
+        yield OutcomeCase(
+            name=f"outcome-sr-{name}.dcm", shows=shows, content=content, outcomes=outcomes, reasons=reasons
+        )

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from ecgfm_connectors.decision import Decision, LeftOut, Source
 from ecgfm_connectors.hl7.message import Segment
-from ecgfm_connectors.hl7.outcomes.observed import Observed
 from ecgfm_connectors.hl7.outcomes.order import Order, Status
 from ecgfm_connectors.outcome import Outcome
 from ecgfm_connectors.outcomes import conversion, corrections, dictionary, limits, quantity
 from ecgfm_connectors.outcomes.conversion import Converted, Unfit
 from ecgfm_connectors.outcomes.dictionary import Measurand
+from ecgfm_connectors.outcomes.observed import Observed
 from ecgfm_connectors.outcomes.quantity import NoQuantity, Quantity
 from ecgfm_connectors.outcomes.units import Unit
 

@@ -6,9 +6,8 @@ from datetime import tzinfo
 from typing import Literal
 
 from ecgfm_connectors.hl7.message import Message, Segment
-from ecgfm_connectors.hl7.outcomes import observed
-from ecgfm_connectors.hl7.outcomes.observed import Observed
 from ecgfm_connectors.outcomes.dictionary import Coded
+from ecgfm_connectors.outcomes.observed import Observed, observed
 from ecgfm_connectors.outcomes.site import NO_TABLE, SiteTable
 from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.times import parse_timestamp
@@ -80,7 +79,8 @@ class Order:
             document.value(4) if document else "",
             document.value(6) if document else "",
         )
-        return observed.observed(texts, self.parsed, self.zone)
+        header = parse_timestamp(self.parsed.msh.value(7))
+        return observed(texts, site=self.zone, message=header.tzinfo if header else None)
 
     def source_id(self, obx: Segment, kind: str) -> str:
         """The same for a result and its correction.

@@ -1,0 +1,60 @@
+"""Structured reports of echo systems on their way into the store: by C-STORE, as a file, and from an archive."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from ecgfm_clinical.pipeline.ingest import Ingest
+from ecgfm_clinical.staging.store import Store
+from ecgfm_connectors.context import ReadingContext
+from ecgfm_connectors.dicom.storage import StorageScp
+from ecgfm_connectors.reading import read
+from ecgfm_connectors.testing import cart
+from tests.helpers import report_writer as sr
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LOOPBACK = "127.0.0.1"
+
+WITH_LVEF = sr.write(sr.report(sr.findings(sr.number("57", (sr.METHOD, sr.BIPLANE)))))
+REPLACED = sr.write(sr.report(sr.findings(sr.number("35")), replaces="2.25.4711", uid="2.25.4712"))
+AMBIGUOUS = sr.write(sr.report(sr.findings(sr.number("38"), sr.number("52")), uid="2.25.4713"))
+VOLUMES = sr.write(sr.report(sr.findings(sr.number("142", concept=sr.LV_VOLUME, unit="ml")), uid="2.25.4714"))
+
+
+@pytest.fixture
+def ward(tmp_path: Path) -> Iterator[Store]:
+    store = Store.open(f"sqlite:///{tmp_path / 'store.sqlite'}", create=True)
+    yield store
+    store.close()
+
+
+def test_reports_by_c_store(ward: Store) -> None:
+    context = ReadingContext(default_authority="HOSP", zone=ZoneInfo("Europe/Berlin"))
+    handler = Ingest(ward, read=partial(read, context=context), clock=lambda: NOW)
+    scp = StorageScp(name="echo", ae_title="ECGFM", host=LOOPBACK, port=0, handler=handler, clock=lambda: NOW)
+    scp.start()
+    try:
+        answers = cart.send((WITH_LVEF, VOLUMES, REPLACED, AMBIGUOUS), host=LOOPBACK, port=scp.port)
+    finally:
+        scp.stop()
+    assert [answer.status for answer in answers] == [0x0000] * 4
+    (newest,) = ward.outcomes.newest()
+    assert (newest.outcome.value, newest.outcome.status, newest.version) == (35.0, "corrected", 2)
+    assert [one.outcome.value for one in ward.outcomes.versions(newest.outcome_id)] == [57.0, 35.0]
+    assert {one.left_out.reason for one in ward.outcomes.left_out()} == {"lvef-ambiguous"}
+    assert ward.questions.refusals() == {"no-ecg": 1}
+
+
+def test_reports_as_files(run: Callable[..., tuple[int, str, str]], site: Path) -> None:
+    file = site.parent / "report.dcm"
+    file.write_bytes(WITH_LVEF)
+    assert run("ingest", file, "--settings", site)[0] == 0
+    _, out, _ = run("outcomes", "list", "--json", "--settings", site)
+    (row,) = json.loads(out)
+    assert (row["value"], row["assay"], row["place"]) == (57.0, "ultrasound biplane", "ContentItem 1.1.2.1")
+    assert "E1" not in out
