@@ -33,7 +33,8 @@ ROOMS = {
     "ecgfm_connectors": (
         "errors patient statement units",
         "decision doors ecg numbers people result tls",
-        "ages base leads outcomes skew statements times",
+        "times",
+        "ages base leads outcomes skew statements",
         "context outcome",
         "assembly contents",
         "dicom files hl7",

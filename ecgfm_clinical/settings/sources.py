@@ -47,7 +47,7 @@ class _Archive(Sender, Reachable):
 
     name: str
     every_seconds: float = Field(default=300, gt=0)
-    modality: str = Field(default="ECG", description="(0008,0060) of the series, SR for reports; each object is checked again")
+    modality: str = Field(default="ECG", description="(0008,0060) of the series, SR for reports; each is checked again")
     lookback_days: float = Field(default=7, gt=0, description="how far back the very first pull goes")
     overlap_days: float = Field(default=2, ge=0, description="how far each pull goes back again: carts sync late")
     tls: Tls | None = None
