@@ -173,7 +173,7 @@ store_app = typer.Typer(
 
 @store_app.command("compress")
 def compress(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
-    """Compress the signals and payloads that versions before schema 0009 stored as they came; new ones always are.
+    """Compress the signals and payloads that versions before schema 0010 stored as they came; new ones always are.
 
     Nothing is lost: they come back to the last bit. Work goes on meanwhile; what is done stays done if it is
     interrupted. The room is used for what comes next; SQLite's file itself shrinks only by its VACUUM.

@@ -6,8 +6,8 @@ PostgreSQL is told not to try to compress them itself.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0009"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 
 
 def upgrade() -> None:
