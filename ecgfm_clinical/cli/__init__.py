@@ -20,6 +20,7 @@ from ecgfm_clinical.cli import (
     operate,
     outcomes,
     patients,
+    payloads,
     pretrain,
     registry,
     replay,
@@ -57,6 +58,7 @@ app.command("keys")(care.keys)
 app.command("backup")(care.backup)
 app.command("audit")(care.audit)
 app.command("status")(look.status)
+app.command("search")(look.search)
 app.command("show")(look.show)
 app.command("statements")(look.statements)
 app.command("inspect")(look.inspect)
@@ -77,6 +79,7 @@ app.add_typer(model.app, name="model")
 app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(patients.app, name="patient")
 app.add_typer(held.app, name="held")
+app.add_typer(payloads.app, name="payloads")
 app.add_typer(care.store_app, name="store")
 
 

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -90,6 +91,11 @@ def opened(path: Path | None) -> "Iterator[tuple[Settings, Store]]":
         yield settings, store
     finally:
         store.close()
+
+
+def in_zone(time: datetime | None, zone: tzinfo) -> datetime | None:
+    """A time as typed, in the site's zone where it names none."""
+    return time if time is None or time.tzinfo else time.replace(tzinfo=zone)
 
 
 def write_json(value: object) -> None:

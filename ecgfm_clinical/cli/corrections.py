@@ -39,13 +39,13 @@ def withdraw(
     from ecgfm_clinical import liveness
     from ecgfm_clinical.errors import InputError, NotFound
     from ecgfm_clinical.operate import correction
-    from ecgfm_clinical.operate.story import find_ecg
+    from ecgfm_clinical.operate.search import find_ecg
 
     if ecg is None and model is None and since is None:
         raise InputError("say what to withdraw: an ECG, --model DIGEST, or --since TIME")
     with opened(settings) as (read, store):
         standing = store.results.told(
-            ecg_id=find_ecg(store, ecg) if ecg is not None else None,
+            ecg_id=find_ecg(store, ecg, by_id=ecg.isdigit()) if ecg is not None else None,
             model_id=model,
             since=since.replace(tzinfo=read.site.zone) if since is not None and since.tzinfo is None else since,
         )
@@ -86,11 +86,11 @@ def correct(
     """
     from ecgfm_clinical import liveness
     from ecgfm_clinical.operate import correction
-    from ecgfm_clinical.operate.story import find_ecg
+    from ecgfm_clinical.operate.search import find_ecg
     from ecgfm_connectors.patient import Patient
 
     with opened(settings) as (read, store):
-        ecg_id = find_ecg(store, ecg)
+        ecg_id = find_ecg(store, ecg, by_id=ecg.isdigit())
         right = None
         if wrong_patient:
             right = Patient(identifiers=(asking.known_number("of the right patient", read, store, force=force),))

@@ -1,12 +1,25 @@
-"""Looking: `status`, `show`, `statements`, `inspect`."""
+"""Looking: `status`, `search`, `show`, `statements`, `inspect`."""
 
-from datetime import datetime, tzinfo
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, say, settings_from, will_write, write_json
+from ecgfm_clinical.cli import asking
+from ecgfm_clinical.cli.common import (
+    JsonOption,
+    SettingsOption,
+    in_zone,
+    opened,
+    say,
+    settings_from,
+    will_write,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    from ecgfm_clinical.staging.records import EcgStory
 
 
 def status(
@@ -29,8 +42,8 @@ def status(
         found = status_of(
             store,
             now=wiring.utc_now(),
-            since=_aware(since, zone),
-            until=_aware(until, zone),
+            since=in_zone(since, zone),
+            until=in_zone(until, zone),
             limits=read.attention,
         )
     write_json(found) if as_json else say(status_text(found))
@@ -38,22 +51,84 @@ def status(
         raise typer.Exit(1)
 
 
-def _aware(time: datetime | None, zone: tzinfo) -> datetime | None:
-    return time if time is None or time.tzinfo else time.replace(tzinfo=zone)
+def search(
+    number: Annotated[
+        str,
+        typer.Argument(help="OBR-3 as the EHR shows it, MSH-10, accession, order number, SOP Instance UID or ECG id."),
+    ] = "",
+    patient: Annotated[bool, typer.Option("--patient", help="Of one patient: asks for AUTHORITY|TYPE|NUMBER.")] = False,
+    source: Annotated[str, typer.Option(help="That came by this listener or source.")] = "",
+    state: Annotated[str, typer.Option(help="waiting, scored, not_evaluable or failed.")] = "",
+    since: Annotated[datetime | None, typer.Option(help="Received at this time or later, in the site's zone.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Received before this time.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 50,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find ECGs by what you have in hand, newest first. A search for a patient goes into the audit trail."""
+    from ecgfm_clinical.operate import search as searching
+
+    with opened(settings) as (read, store):
+        found = searching.search(
+            store,
+            number=number,
+            patient=asking.number("of the patient") if patient else None,
+            source=source,
+            state=state,
+            since=in_zone(since, read.site.zone),
+            until=in_zone(until, read.site.zone),
+            limit=limit,
+            operator=read.site.operator,
+        )
+    if as_json:
+        write_json([searching.document_of(one) for one in found])
+        return
+    for one in found:
+        say(searching.line_of(one))
+    if not found:
+        say("no ECG fulfils this")
 
 
 def show(
-    ecg: Annotated[str, typer.Argument(help="ECG id (a number) or its source id, such as a SOP Instance UID.")],
+    ecg: Annotated[
+        str,
+        typer.Argument(help="ECG id, SOP Instance UID, OBR-3 as the EHR shows it, MSH-10, accession or order number."),
+    ],
+    by_id: Annotated[
+        bool, typer.Option("--id", help="The number is an ECG id, whatever else has that number.")
+    ] = False,
+    png: Annotated[Path | None, typer.Option(help="Draw the ECG on paper (25 mm/s, 10 mm/mV) here.")] = None,
+    pdf: Annotated[Path | None, typer.Option(help="The same, as a PDF.")] = None,
     settings: SettingsOption = None,
     as_json: JsonOption = False,
     phi: Annotated[bool, typer.Option("--phi", help="Show identifying values and message bodies.")] = False,
 ) -> None:
     """The whole story of one ECG: received, judged, scored by which model, sent when, acknowledged how."""
-    from ecgfm_clinical.operate.story import find_ecg, story_of, story_text
+    from ecgfm_clinical.extras import need
+    from ecgfm_clinical.operate.search import find_ecg
+    from ecgfm_clinical.operate.story import story_of, story_text
 
+    will_write(png, ".png")
+    will_write(pdf, ".pdf")
+    if png or pdf:
+        need("score", "drawing an ECG")
     with opened(settings) as (_, store):
-        found = story_of(store.ecgs.story(find_ecg(store, ecg)), phi=phi)
+        story = store.ecgs.story(find_ecg(store, ecg, by_id=by_id))
+    for path in filter(None, (png, pdf)):
+        _draw(story, path)
+    found = story_of(story, phi=phi)
     write_json(found) if as_json else say(story_text(found))
+
+
+def _draw(story: "EcgStory", path: Path) -> None:
+    """On paper, with the number of the ECG and without its patient."""
+    from ecgfm_clinical.ecg.paper import draw
+    from ecgfm_clinical.errors import InputError
+
+    one = story.ecg.ecg
+    if not one.signal.size:
+        raise InputError(f"the signal of ECG {story.ecg.ecg_id} was removed by retention: it cannot be drawn")
+    draw(one.signal, one.sampling_rate, path, title=f"ECG {story.ecg.ecg_id}, version {story.ecg.version}")
 
 
 def statements(settings: SettingsOption = None, as_json: JsonOption = False) -> None:

@@ -74,9 +74,9 @@ def _ecg(settings: "Settings", store: "Store", wanted: str, bundle: str | None) 
     from ecgfm_clinical import wiring
     from ecgfm_clinical.errors import ModelError
     from ecgfm_clinical.operate import replay as replaying
-    from ecgfm_clinical.operate.story import find_ecg
+    from ecgfm_clinical.operate.search import find_ecg
 
-    ecg_id = find_ecg(store, wanted)
+    ecg_id = find_ecg(store, wanted, by_id=wanted.isdigit())
     then = replaying.last_scoring(store, ecg_id)
     named = bundle or _registered(store, then.model_id)
     predictor = wiring.open_predictor(settings, named, scored_by=then.runtime)

@@ -67,7 +67,7 @@ def draw(
     subtitle: str = "",
     shading: ArrayLike | None = None,
 ) -> None:
-    """Draw one ECG as a PNG.
+    """Draw one ECG as a PNG, or as a PDF where `path` ends in `.pdf`; the same bytes for the same ECG.
 
     `signal` is (12, samples) in mV in the order of `LEADS`; NaN stays a gap, a lead without any sample is marked as
     such. The first ten seconds are drawn. Each lead's median is put on its baseline (where the zero line lies on paper
@@ -88,7 +88,10 @@ def draw(
     for strip in strips():
         _trace(axes, strip, values[LEADS.index(strip.lead)], sampling_rate)
     _write(axes, title, subtitle, _footer(values.shape[1] / sampling_rate, shading is not None))
-    figure.savefig(path, format="png", dpi=DPI)  # without pyplot this is always the Agg renderer
+    if Path(path).suffix.lower() == ".pdf":
+        figure.savefig(path, format="pdf", metadata={"CreationDate": None})
+    else:
+        figure.savefig(path, format="png", dpi=DPI)  # without pyplot this is always the Agg renderer
 
 
 def _check(signal: NDArray[np.float64], sampling_rate: float) -> None:

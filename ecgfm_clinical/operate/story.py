@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ecgfm_clinical.ecg.inspection import MASK, describe
-from ecgfm_clinical.errors import NotFound
 from ecgfm_clinical.monitoring.attention import needs_person
 from ecgfm_clinical.operate import people
 from ecgfm_clinical.settings import Attention
@@ -142,10 +141,10 @@ def _needs_lines(needs: dict[str, Any]) -> Iterator[str]:
         yield f"  {needs['failed_score_jobs']} × ECG whose scoring failed: `ecgfm-clinical show ECG`"
     if needs["patient_mismatches"]:
         yield (
-            f"  {needs['patient_mismatches']} × payload refused, for it names two patients: `ecgfm-clinical held list`"
+            f"  {needs['patient_mismatches']} × payload refused, for it names two patients: `ecgfm-clinical payloads list`"
         )
     if needs["unreadable"]:
-        yield f"  {needs['unreadable']} × payload that cannot be read: `ecgfm-clinical held list`"
+        yield f"  {needs['unreadable']} × payload that cannot be read: `ecgfm-clinical payloads list`"
     if needs["unscored_too_long"]:
         yield "  an ECG waits too long for its score: is `ecgfm-clinical run --role score` running?"
     for name in needs["unsent_too_long"]:
@@ -165,15 +164,6 @@ def _model_lines(found: dict[str, Any]) -> Iterator[str]:
     drift = found["drift"]
     for finding in drift["findings"] if drift else ():
         yield f"drift           {finding['month']}: {finding['text']}"
-
-
-def find_ecg(store: "Store", wanted: str) -> int:
-    """The ECG with this id, or the newest version with this source id. Raises NotFound."""
-    if wanted.isdigit():
-        return int(wanted)
-    if not (versions := store.ecgs.find(wanted)):
-        raise NotFound("no ECG with that source id is in the store; `ecgfm-clinical status` says what came in")
-    return versions[-1]
 
 
 def story_of(story: "EcgStory", *, phi: bool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import insert, update
 
 from ecgfm_clinical.errors import NotFound
-from ecgfm_clinical.staging import codec, holds, identity, jobs, loading, messages, recordings, results, seals
+from ecgfm_clinical.staging import codec, holds, identity, jobs, loading, messages, numbers, recordings, results, seals
 from ecgfm_clinical.staging.compression import Packed
 from ecgfm_clinical.staging.holds import Question
 from ecgfm_clinical.staging.recordings import Known, Marks
@@ -123,6 +123,7 @@ def _insert(
     if known is None:  # the first version gives the recording its number
         tx.connection.execute(update(ecg).where(ecg.c.ecg_id == ecg_id).values(recording_id=ecg_id))
     identity.keep_further(tx, ecg_id, one.patient)
+    numbers.keep(tx, ecg_id, one.order)
     samples = seals.SIGNAL.seal(tx.keyring, packed.value, source_key=source_key, version=version)
     tx.connection.execute(_INSERT_SIGNAL, {"ecg_id": ecg_id, "coding": packed.coding, **samples})
     return ecg_id

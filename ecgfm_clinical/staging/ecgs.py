@@ -69,13 +69,21 @@ class Ecgs:
             same = ecg.c.source_key == ask.key("source", source_id)
             return tuple(ask.connection.scalars(select(ecg.c.ecg_id).where(same).order_by(ecg.c.version)))
 
+    def recording_of(self, ecg_id: int) -> int:
+        """The recording of which this ECG is a version. Raises NotFound."""
+        with self._database.reading() as ask:
+            found = ask.connection.scalar(select(ecg.c.recording_id).where(ecg.c.ecg_id == ecg_id))
+        if found is None:
+            raise NotFound(f"there is no ECG {ecg_id} in the store")
+        return int(found)
+
     def newest(self, *, limit: int = 100, before: int | None = None) -> list[EcgSummary]:
         """Newest first; `before` is the last ecg_id of the previous page."""
         query = select(ecg).order_by(ecg.c.ecg_id.desc()).limit(limit)
         if before is not None:
             query = query.where(ecg.c.ecg_id < before)
         with self._database.reading() as ask:
-            return [_summary(ask, row) for row in ask.connection.execute(query).all()]
+            return [summary(ask, row) for row in ask.connection.execute(query).all()]
 
     def story(self, ecg_id: int) -> EcgStory:
         """Everything known of one ECG; its signal is left out where retention removed it. Raises NotFound."""
@@ -83,7 +91,8 @@ class Ecgs:
             return _story(ask, ecg_id)
 
 
-def _summary(reading: Reading, row: Any) -> EcgSummary:
+def summary(reading: Reading, row: Any) -> EcgSummary:
+    """One row of `ecg` with its scores and messages."""
     scores = reading.connection.execute(
         select(score).where(score.c.scoring_id == row.scoring_id).order_by(score.c.position)
     )

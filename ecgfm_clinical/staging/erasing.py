@@ -23,6 +23,7 @@ from ecgfm_clinical.staging.records import MessageState
 from ecgfm_clinical.staging.schema import (
     ecg,
     ecg_identity,
+    ecg_number,
     hold,
     identity_alias,
     identity_event,
@@ -198,6 +199,7 @@ def _erase_payloads(tx: Transaction, rows: _Rows) -> None:
 def _erase_ecgs(tx: Transaction, rows: _Rows, nobody: str) -> None:
     tx.connection.execute(delete(signal).where(signal.c.ecg_id.in_(rows.ecgs)))
     tx.connection.execute(delete(ecg_identity).where(ecg_identity.c.ecg_id.in_(rows.ecgs)))
+    tx.connection.execute(delete(ecg_number).where(ecg_number.c.ecg_id.in_(rows.ecgs)))
     mine = ecg.c.ecg_id.in_(rows.ecgs)
     _blank(tx, seals.ECG, mine)
     _blank(tx, seals.HOLD, hold.c.recording_id.in_(rows.recordings))

@@ -1,7 +1,7 @@
 """Questions about the whole store that change nothing: the sum of all ECGs, the backlog, what waits for a person."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -34,6 +34,14 @@ SEEN = "seen-by-a-person"
 _NEEDS_A_LOOK = or_(payload.c.code == "patient-mismatch", payload.c.disposition == Disposition.UNREADABLE.value)
 
 Cell = tuple[str, str, str]  # source, head ('' = the ECG itself), state
+
+
+def needs_a_look(disposition: str, code: str, findings: Iterable[Mapping[str, str]]) -> bool:
+    """Whether such a payload waits for a person: unreadable, or of two patients, and nobody has looked at it."""
+    asked = disposition == Disposition.UNREADABLE.value or (
+        code == "patient-mismatch" and disposition != Disposition.STAGED.value
+    )
+    return asked and not any(one["code"] == SEEN for one in findings)
 
 
 class Questions:

@@ -29,6 +29,7 @@ from ecgfm_clinical.staging.movement import Movement
 from ecgfm_clinical.staging.objections import Objections
 from ecgfm_clinical.staging.outbox import Outbox
 from ecgfm_clinical.staging.outcomes import Outcomes
+from ecgfm_clinical.staging.payloads import Payloads
 from ecgfm_clinical.staging.processes import Processes
 from ecgfm_clinical.staging.questions import Questions
 from ecgfm_clinical.staging.records import Telling
@@ -36,6 +37,7 @@ from ecgfm_clinical.staging.registry import Registry
 from ecgfm_clinical.staging.results import Results
 from ecgfm_clinical.staging.room import Room, room_of
 from ecgfm_clinical.staging.sealing import Keyring
+from ecgfm_clinical.staging.search import Search
 
 
 class Store:
@@ -66,6 +68,8 @@ class Store:
         self.processes = Processes(database)
         self.elapsed = Elapsed(database)
         self.movement = Movement(database)
+        self.search = Search(database)
+        self.payloads = Payloads(database)
 
     @classmethod
     def open(

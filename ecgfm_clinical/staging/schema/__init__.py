@@ -13,7 +13,7 @@ Lookups by identity or by the sender's number go through keyed digests (`patient
 """
 
 from ecgfm_clinical.staging.schema.columns import Id, Key, UtcDateTime, metadata
-from ecgfm_clinical.staging.schema.ecgs import ecg, ecg_identity, hold, recording_event, signal
+from ecgfm_clinical.staging.schema.ecgs import ecg, ecg_identity, ecg_number, hold, recording_event, signal
 from ecgfm_clinical.staging.schema.identities import identity_alias, identity_event, identity_link, patient
 from ecgfm_clinical.staging.schema.messages import attempt_error, destination_state, message, message_body
 from ecgfm_clinical.staging.schema.models import (
@@ -50,6 +50,7 @@ __all__ = [
     "drift_report",
     "ecg",
     "ecg_identity",
+    "ecg_number",
     "hold",
     "identity_alias",
     "identity_event",

@@ -62,6 +62,14 @@ ecg_identity = Table(
     Index(None, "ecg_id"),
 )
 
+ecg_number = Table(
+    "ecg_number",
+    metadata,
+    Column("number_key", Key, primary_key=True),  # placer, filler or accession number
+    Column("ecg_id", Id, ForeignKey("ecg.ecg_id"), primary_key=True, autoincrement=False),
+    Index(None, "ecg_id"),
+)
+
 recording_event = Table(
     "recording_event",
     metadata,

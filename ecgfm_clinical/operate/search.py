@@ -1,0 +1,101 @@
+"""`search` and `show`: from what people have in hand to ECGs."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from ecgfm_clinical import liveness, wiring
+from ecgfm_clinical.errors import InputError, NotFound
+from ecgfm_clinical.staging.records import EcgState
+from ecgfm_clinical.staging.search import Wanted
+
+if TYPE_CHECKING:
+    from ecgfm_clinical.staging.records import EcgSummary
+    from ecgfm_clinical.staging.store import Store
+    from ecgfm_connectors.patient import Identifier
+
+
+def search(
+    store: "Store",
+    *,
+    number: str,
+    patient: "Identifier | None",
+    source: str,
+    state: str,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int,
+    operator: str,
+) -> "list[EcgSummary]":
+    """Newest first. That somebody looked for a patient is noted before the answer is given. Raises InputError."""
+    states = [one.value for one in EcgState]
+    if state and state not in states:
+        raise InputError(f"no ECG has the state {state!r}; there are {', '.join(states)}")
+    wanted = Wanted(
+        number=number,
+        patient=patient,
+        source=source,
+        state=EcgState(state) if state else None,
+        since=since,
+        until=until,
+    )
+    return store.search.ecgs(wanted, limit=limit, now=wiring.utc_now(), actor=liveness.operator(operator))
+
+
+def find_ecg(store: "Store", wanted: str, *, by_id: bool = False) -> int:
+    """The one ECG to which a number belongs: of several versions of a recording the newest.
+
+    Raises NotFound; InputError where it belongs to several recordings, for nobody may guess which is meant.
+    """
+    if by_id:
+        if not wanted.isdigit():
+            raise InputError("an ECG id is a number")
+        return int(wanted)
+    fitting = store.search.by_number(wanted)
+    newest = {store.ecgs.recording_of(ecg_id): ecg_id for ecg_id in fitting}
+    if len(newest) > 1:
+        raise InputError(
+            f"this number belongs to {len(newest)} recordings: ECGs {', '.join(map(str, sorted(newest.values())))}; "
+            "name one by its id, with --id"
+        )
+    if not newest:
+        raise NotFound(
+            "no ECG with that number is in the store; `ecgfm-clinical search --help` says what can be looked for"
+        )
+    if wanted.isdigit() and int(wanted) in fitting:  # an older version, asked for by its own id
+        return int(wanted)
+    return next(iter(newest.values()))
+
+
+def line_of(one: "EcgSummary") -> str:
+    """For people; nothing of it identifies a patient."""
+    when = one.received_at.isoformat(timespec="seconds")
+    scores = ", ".join(
+        f"{score.label} {score.probability:.4f}" for score in one.scores if score.probability is not None
+    )
+    told = ", ".join(f"{sent.kind} to {sent.destination} {sent.state.word}" for sent in one.messages)
+    parts = (f"ECG {one.ecg_id} (version {one.version})", f"{when} from {one.source}", one.state.value, scores, told)
+    return "; ".join(filter(None, parts))
+
+
+def document_of(one: "EcgSummary") -> dict[str, object]:
+    """For programs; nothing of it identifies a patient."""
+    return {
+        "ecg_id": one.ecg_id,
+        "version": one.version,
+        "source": one.source,
+        "received_at": one.received_at.isoformat(),
+        "state": one.state.value,
+        "scores": [
+            {"head": score.head, "label": score.label, "probability": score.probability} for score in one.scores
+        ],
+        "messages": [
+            {
+                "destination": sent.destination,
+                "control_id": sent.control_id,
+                "kind": sent.kind,
+                "state": sent.state.word,
+                "ack_code": sent.ack_code,
+            }
+            for sent in one.messages
+        ],
+    }

@@ -1,0 +1,25 @@
+"""The numbers of a hospital by which an ECG is found again, kept as keyed digests."""
+
+from collections.abc import Iterable
+
+from ecgfm_clinical.staging.schema import ecg_number
+from ecgfm_clinical.staging.transaction import Reading, Transaction
+from ecgfm_clinical.staging.upsert import insert_for
+from ecgfm_connectors.ecg import Order
+
+
+def keep(tx: Transaction, ecg_id: int, order: Order) -> None:
+    """Let an ECG be found by the numbers of its order."""
+    rows = [{"number_key": key, "ecg_id": ecg_id} for key in keys(tx, (order.placer, order.filler, order.accession))]
+    if rows:
+        tx.connection.execute(insert_for(tx.connection.dialect, ecg_number), rows)
+
+
+def keys(reading: Reading, numbers: Iterable[str]) -> list[str]:
+    """The digests under which numbers are looked up, each once."""
+    return [reading.key("number", one) for one in dict.fromkeys(map(bare, numbers)) if one]
+
+
+def bare(number: str) -> str:
+    """An entity identifier without its namespace (EI.1), as screens show it."""
+    return number.partition("^")[0].strip()

@@ -1,0 +1,87 @@
+"""Payloads that were set aside, one by one: who sent them, when, why they were not taken, and their bytes."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, text
+
+from ecgfm_clinical.errors import NotFound
+from ecgfm_clinical.staging import loading, questions, seals
+from ecgfm_clinical.staging.database import Database
+from ecgfm_clinical.staging.schema import payload
+from ecgfm_clinical.staging.transaction import Reading
+from ecgfm_connectors.base import Disposition, Received
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptPayload:
+    """The bookkeeping of one payload, without its bytes."""
+
+    payload_id: int
+    received_at: datetime
+    source: str  #: listener or source it came by
+    transport: str
+    peer: str  #: calling AE title or address
+    location: str  #: file name or URL; may hold patient data
+    size: int  #: bytes
+    sha256: str
+    disposition: Disposition
+    code: str
+    text: str
+    repeats: int  #: how often the same bytes came again
+    repeated_at: datetime | None
+    needs_a_person: bool  #: unreadable or of two patients, and nobody has looked at it
+
+
+class Payloads:
+    """Payloads by their number."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def set_aside(
+        self, *, code: str = "", source: str = "", since: datetime | None = None, before: int | None = None, limit: int
+    ) -> list[KeptPayload]:
+        """Refused and unreadable ones, newest first; `before` is the last number of the previous page."""
+        query = select(payload).where(text("payload.disposition <> 'staged'"))  # as the index says it
+        query = query.order_by(payload.c.payload_id.desc()).limit(limit)
+        if code:
+            query = query.where(payload.c.code == code)
+        if source:
+            query = query.where(payload.c.source == source)
+        if since is not None:
+            query = query.where(payload.c.received_at >= since)
+        if before is not None:
+            query = query.where(payload.c.payload_id < before)
+        with self._database.reading() as ask:
+            return [_kept(ask, row) for row in ask.connection.execute(query).all()]
+
+    def one(self, payload_id: int) -> KeptPayload:
+        """Any payload, taken or not. Raises NotFound."""
+        with self._database.reading() as ask:
+            row = ask.connection.execute(select(payload).where(payload.c.payload_id == payload_id)).first()
+            if row is None:
+                raise NotFound(f"there is no payload {payload_id} in the store")
+            return _kept(ask, row)
+
+    def export(self, payload_id: int, *, reason: str, now: datetime, actor: str) -> Received:
+        """A payload exactly as it was received; that it left the store is in the audit trail. Raises NotFound."""
+        with self._database.writing(now, actor) as tx:
+            received = loading.load_payload(tx, payload_id)
+            tx.note("payload.exported", payload_id=payload_id, reason=reason)
+        return received
+
+
+def _kept(reading: Reading, row: Any) -> KeptPayload:
+    told: Mapping[str, str] = json.loads(seals.PAYLOAD.open(reading.keyring, row))
+    return KeptPayload(
+        **{name: getattr(row, name) for name in ("payload_id", "received_at", "source", "transport", "size", "sha256")},
+        **{name: getattr(row, name) for name in ("code", "text", "repeats", "repeated_at")},
+        peer=told["peer"],
+        location=told["location"],
+        disposition=Disposition(row.disposition),
+        needs_a_person=questions.needs_a_look(row.disposition, row.code, row.findings),
+    )

@@ -1,0 +1,100 @@
+"""Finding ECGs by what people have in hand: a number that the EHR, the PACS, the order or a log line shows.
+
+Numbers of a hospital are looked up by their keyed digests, as patients are; none is stored in clear. A number may
+fit several recordings (one accession, two ECGs): all are given, and nobody chooses among them here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, or_, select
+
+from ecgfm_clinical.staging import identity, numbers
+from ecgfm_clinical.staging.database import Database
+from ecgfm_clinical.staging.ecgs import summary
+from ecgfm_clinical.staging.records import EcgState, EcgSummary
+from ecgfm_clinical.staging.schema import ecg, ecg_identity, ecg_number, message
+from ecgfm_clinical.staging.transaction import Reading
+from ecgfm_connectors.patient import Identifier
+
+#: The page after this ECG: (received_at, ecg_id) of the last one seen.
+Keyset = tuple[datetime, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What an ECG must fulfil; what is left empty is not asked."""
+
+    number: str = ""  #: ECG id, SOP Instance UID or other source id, OBR-3, MSH-10, accession, placer or filler number
+    patient: Identifier | None = None  #: with every number merged into it
+    source: str = ""
+    state: EcgState | None = None
+    since: datetime | None = None  #: received at this time or later
+    until: datetime | None = None  #: received before this time
+    after: Keyset | None = None
+
+
+class Search:
+    """Questions for ECGs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def ecgs(self, wanted: Wanted, *, limit: int = 100, now: datetime, actor: str) -> list[EcgSummary]:
+        """Newest first. One page by `after` costs the same however far back it lies.
+
+        That somebody looked for a patient is in the audit trail before the answer is given.
+        """
+        if wanted.patient is None:
+            with self._database.reading() as ask:
+                return _page(ask, wanted, limit)
+        with self._database.writing(now, actor) as tx:
+            tx.note("patient.searched")
+            return _page(tx, wanted, limit)
+
+    def by_number(self, number: str) -> tuple[int, ...]:
+        """The ECGs to which a number belongs, whatever kind of number it is."""
+        with self._database.reading() as ask:
+            return tuple(sorted(_numbered(ask, number)))
+
+
+def _page(reading: Reading, wanted: Wanted, limit: int) -> list[EcgSummary]:
+    query = select(ecg).where(*_conditions(reading, wanted))
+    query = query.order_by(ecg.c.received_at.desc(), ecg.c.ecg_id.desc()).limit(limit)
+    return [summary(reading, row) for row in reading.connection.execute(query).all()]
+
+
+def _conditions(reading: Reading, wanted: Wanted) -> Sequence[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if wanted.number:
+        found.append(ecg.c.ecg_id.in_(_numbered(reading, wanted.number)))
+    if wanted.patient is not None:
+        tree = identity.retired_into(reading.connection, identity.identifier_key(reading, wanted.patient))
+        further = select(ecg_identity.c.ecg_id).where(ecg_identity.c.identity_key.in_(tree))
+        found.append(or_(ecg.c.patient_key.in_(tree), ecg.c.ecg_id.in_(further)))
+    if wanted.source:
+        found.append(ecg.c.source == wanted.source)
+    if wanted.state is not None:
+        found.append(ecg.c.state == wanted.state.value)
+    if wanted.since is not None:
+        found.append(ecg.c.received_at >= wanted.since)
+    if wanted.until is not None:
+        found.append(ecg.c.received_at < wanted.until)
+    if wanted.after is not None:
+        at, ecg_id = wanted.after
+        found.append(or_(ecg.c.received_at < at, and_(ecg.c.received_at == at, ecg.c.ecg_id < ecg_id)))
+    return found
+
+
+def _numbered(reading: Reading, number: str) -> set[int]:
+    number, bare = number.strip(), numbers.bare(number)
+    same_source = ecg.c.source_key == reading.key("source", number)
+    sent = or_(message.c.control_id == bare, message.c.filler == bare)
+    ordered = ecg_number.c.number_key.in_(numbers.keys(reading, (number,)))
+    found = set(reading.connection.scalars(select(ecg.c.ecg_id).where(same_source)))
+    found |= set(reading.connection.scalars(select(message.c.ecg_id).where(sent)))
+    found |= set(reading.connection.scalars(select(ecg_number.c.ecg_id).where(ordered)))
+    if number.isascii() and number.isdigit() and len(number) < 19:
+        found |= set(reading.connection.scalars(select(ecg.c.ecg_id).where(ecg.c.ecg_id == int(number))))
+    return found
