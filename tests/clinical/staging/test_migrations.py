@@ -181,3 +181,8 @@ def test_a_migration_that_fails_leaves_the_store_as_it_was(
     store = Store.open(url)
     assert store.questions.counts() == today.questions.counts()
     store.close()
+
+
+def test_every_revision_is_one_file_and_follows_the_one_before() -> None:
+    files = sorted((Path(migrations.__file__).parent / "versions").glob("0*.py"))
+    assert tuple(file.name[:4] for file in files) == migrations.REVISIONS
