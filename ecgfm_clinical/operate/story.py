@@ -141,7 +141,8 @@ def _needs_lines(needs: dict[str, Any]) -> Iterator[str]:
         yield f"  {needs['failed_score_jobs']} × ECG whose scoring failed: `ecgfm-clinical show ECG`"
     if needs["patient_mismatches"]:
         yield (
-            f"  {needs['patient_mismatches']} × payload refused, for it names two patients: `ecgfm-clinical payloads list`"
+            f"  {needs['patient_mismatches']} × payload refused, for it names two patients: "
+            "`ecgfm-clinical payloads list`"
         )
     if needs["unreadable"]:
         yield f"  {needs['unreadable']} × payload that cannot be read: `ecgfm-clinical payloads list`"

@@ -1,6 +1,7 @@
 """A store of the first schema, full of data, becomes one of today: nothing is lost, and the work in it goes on."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
