@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, and_, or_, select, update
 from ecgfm_clinical.staging import holds, identity, messages, recordings, results
 from ecgfm_clinical.staging.holds import Question
 from ecgfm_clinical.staging.private import private_of
+from ecgfm_clinical.staging.records import TAKES_BACK
 from ecgfm_clinical.staging.schema import ecg, ecg_identity, identity_alias, message, outcome, patient
 from ecgfm_clinical.staging.told import SentMessage, standing
 from ecgfm_clinical.staging.transaction import Reading, Transaction
@@ -127,11 +128,17 @@ def _recompose_unsent(tx: Transaction, *any_of: ColumnElement[bool]) -> list[int
 def _look_at_sent(tx: Transaction, touched: Sequence[int], trigger: str) -> None:
     """A result that stands at an identity to which its recording belongs no more opens a question."""
     for row in [recordings.newest(tx, recording_id) for recording_id in touched]:
-        if elsewhere := _elsewhere(tx, row):
-            if trigger == OPERATOR:
-                results.file_again(tx, row, reason="the merge was undone")
-            else:
-                _ask(tx, row, elsewhere[0])
+        elsewhere = _elsewhere(tx, row)
+        if elsewhere and trigger != OPERATOR:
+            _ask(tx, row, elsewhere[0])
+        elif elsewhere or (_waits(tx, row.recording_id) and messages.is_anothers(tx, row)):
+            results.file_again(tx, row, reason="the merge was undone")
+
+
+def _waits(tx: Reading, recording_id: int) -> bool:
+    """Whether a result of the recording, other than a withdrawal, is about to be sent."""
+    mine = (message.c.recording_id == recording_id, message.c.kind.not_in(TAKES_BACK), *_UNSENT)
+    return tx.connection.scalar(select(message.c.message_id).where(*mine).limit(1)) is not None
 
 
 def _elsewhere(tx: Reading, row: Any) -> list[SentMessage]:

@@ -17,11 +17,12 @@ from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, updat
 from ecgfm_clinical.staging import codec, epochs, holds, identity, loading, recordings, seals
 from ecgfm_clinical.staging.attempts import errors_from, keep_error
 from ecgfm_clinical.staging.private import private_of
+from ecgfm_clinical.staging.recordings import Standing
 from ecgfm_clinical.staging.records import TAKES_BACK, AttemptError, Draft, Kind, MessageState, Scoring
 from ecgfm_clinical.staging.retry import refused
 from ecgfm_clinical.staging.schema import attempt_error, ecg, message, message_body, scoring
 from ecgfm_clinical.staging.sealing import to_json
-from ecgfm_clinical.staging.told import SentMessage, owed
+from ecgfm_clinical.staging.told import SentMessage, owed, standing
 from ecgfm_clinical.staging.transaction import Reading, Transaction
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.errors import PayloadError
@@ -44,7 +45,7 @@ def announce(tx: Transaction, ecg_row: Any, scoring_id: int, found: Scoring, *, 
     """
     if not tx.telling.destinations or _is_silent(tx, ecg_row):
         return
-    decided = recordings.standing(tx, ecg_row.recording_id)
+    decided = _settled(tx, ecg_row)
     subject = subject_of(tx, ecg_row, decided.patient)
     digest = codec.output_digest(found)
     if decided.taken_back not in (None, digest):  # it says something else now: what was taken back is past
@@ -77,6 +78,31 @@ def announce(tx: Transaction, ecg_row: Any, scoring_id: int, found: Scoring, *, 
             subject=subject,
             found=found,
         )
+
+
+def _settled(tx: Transaction, ecg_row: Any) -> Standing:
+    """What was decided about the recording; it gets a new filler number where the old one was another's in the end."""
+    decided = recordings.standing(tx, ecg_row.recording_id)
+    if not is_anothers(tx, ecg_row):
+        return decided
+    whose = decided.patient or recordings.own_patient(tx, ecg_row)
+    recordings.assign(tx, ecg_row, whose, moved=True, reason="the result was taken back under another identity")
+    return recordings.standing(tx, ecg_row.recording_id)
+
+
+def is_anothers(tx: Reading, ecg_row: Any) -> bool:
+    """Whether a result was taken back that was, as merges stand now, another person's than the recording is.
+
+    Its filler number speaks of that person at the receiver, and may speak of nobody else.
+    """
+    generation = recordings.standing(tx, ecg_row.recording_id).generation
+    now = identity.resolve(tx.connection, ecg_row.patient_key)
+    for destination in tx.telling.destinations:
+        left = [one for one in told_so_far(tx, ecg_row.recording_id, destination) if one.may_have_left]
+        mine = [one for one in left if one.generation == generation]
+        if mine and not standing(mine) and identity.resolve(tx.connection, mine[-1].filed_key) != now:
+            return True
+    return False
 
 
 def _is_silent(tx: Transaction, ecg_row: Any) -> bool:

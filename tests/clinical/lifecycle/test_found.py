@@ -185,6 +185,27 @@ def test_taking_back_twice_takes_back_what_was_said_last(hospital: Hospital) -> 
     assert not hospital.receivers["ehr"].of("R1")
 
 
+@pytest.mark.parametrize("scored_before", [True, False])
+def test_a_number_under_which_a_result_was_taken_back_from_another(hospital: Hospital, scored_before: bool) -> None:
+    """D left under C, in whose favour A had been retired; as A lives again its result needs a number of its own."""  # 7002
+    hospital.arrives("R1", "A")
+    hospital.settle()
+    hospital.operator_merges("A", "C")
+    hospital.withdraws("R1", delete=True)
+    hospital.settle()
+    if scored_before:
+        hospital.corrects("R1")
+        hospital.scores()
+        hospital.add_person("A")
+    else:
+        hospital.add_person("A")
+        hospital.corrects("R1")
+    hospital.settle()
+    (stands,) = hospital.receivers["ehr"].of("R1")
+    assert stands.number == "A"
+    assert len(hospital.receivers["ehr"].fillers) == 2
+
+
 def test_stopping_just_before_the_checkpointers_flag_falls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The store's thread cleared the flag by which `stop` woke it, and `close` waited for ever (seed 2)."""
     monkeypatch.setattr(checkpointing, "PAUSE", 0.0)
