@@ -30,8 +30,8 @@ QUESTIONS = {
         "they stay with the patient to whom they belong now",
     ),
     "sender-withdrawal": (
-        "its sender took the recording back: shall its result be withdrawn?",
-        "the withdrawal is not followed: the result stands, or is sent",
+        "its sender took the recording back, perhaps before it came or to send it anew: shall nothing of it be told?",
+        "the withdrawal is not followed, or no longer: the result stands, or is sent",
         "the result is withdrawn (W), and nothing more is sent of the recording",
     ),
     "unmerged": (
@@ -75,6 +75,8 @@ def _result(one: "Told") -> dict[str, Any]:
 def line_of(found: dict[str, Any]) -> str:
     """One question in one line."""
     decided = f", {found['decision']} by {found['decided_by']}" if found["decision"] else ""
+    if found["decision"] == "moot":
+        decided = f", moot: {found['reason']}"
     return f"{found['number']}: {found['question']}, ECG {found['ecg_id']}, since {found['opened_at'][:19]}{decided}"
 
 

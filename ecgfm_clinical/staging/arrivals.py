@@ -11,7 +11,20 @@ from typing import Any
 from sqlalchemy import insert, update
 
 from ecgfm_clinical.errors import NotFound
-from ecgfm_clinical.staging import codec, holds, identity, jobs, loading, messages, numbers, recordings, results, seals
+from ecgfm_clinical.staging import (
+    codec,
+    early,
+    holds,
+    identity,
+    jobs,
+    loading,
+    messages,
+    moot,
+    numbers,
+    recordings,
+    results,
+    seals,
+)
 from ecgfm_clinical.staging.compression import Packed
 from ecgfm_clinical.staging.holds import Question
 from ecgfm_clinical.staging.recordings import Known, Marks
@@ -54,6 +67,8 @@ def stage(
     known = recordings.find(tx, one, marks)
     if known is not None and _is_copy(tx, known, one, marks):
         tx.note("ecg.repeated", ecg_id=known.newest.ecg_id, payload_id=payload_id, source=received.source)
+        if _is_stated(one) and recordings.standing(tx, known.newest.recording_id).withdrawn == "by-sender":
+            _ask_of_withdrawal(tx, known.newest, one)
         return Staged(ecg_id=known.newest.ecg_id, version=known.newest.version, new=False)
     version = 1 if known is None else known.newest.version + 1
     urgency = STAT if one.order.stat else priority
@@ -132,9 +147,7 @@ def _insert(
 def _decide(tx: Transaction, ecg_id: int, one: Ecg, known: Known | None, trust: Trust, priority: int) -> None:
     """Whether the version is scored and told, held for a person, or moves its recording to another patient."""
     row = recordings.version(tx, ecg_id)
-    anew = known is not None and recordings.standing(tx, row.recording_id).withdrawn == "by-sender"
-    if anew:  # its receivers hold nothing of it: it is told, though its scores may be what they were
-        recordings.reinstate(tx, row.recording_id, also_taken_back=False, reason="its sender sent it anew")
+    anew = _counts_again(tx, row, one, known)
     if one.also_named is not None:
         if known is not None:  # until a person decides it stays with whom it belonged to
             recordings.assign(
@@ -143,7 +156,7 @@ def _decide(tx: Transaction, ecg_id: int, one: Ecg, known: Known | None, trust: 
         _hold(tx, row, Question.TWO_PEOPLE, (one.patient, one.also_named), trust, priority)
         return
     if known is None:
-        jobs.queue(tx, ecg_id, priority)
+        _queue(tx, row, trust, priority)
         return
     anew = (
         anew and recordings.standing(tx, row.recording_id).taken_back is None
@@ -151,14 +164,14 @@ def _decide(tx: Transaction, ecg_id: int, one: Ecg, known: Known | None, trust: 
     before = recordings.patient_of(tx, known.newest)
     if recordings.same_person(tx, before, one.patient):
         recordings.keep_patient(tx, row)
-        jobs.queue(tx, ecg_id, priority, tell=anew)
+        _queue(tx, row, trust, priority, tell=anew)
         return
     # A copy under a patient whom a person or the sender has overruled: the decision stands, and is written down.
     overruled = recordings.named_before(tx, row, one.patient)
     identity.keep_overruled(tx, ecg_id, one.patient)
     recordings.assign(tx, row, before, moved=False, reason="it came again under another patient")
     if overruled:
-        jobs.queue(tx, ecg_id, priority, tell=anew)
+        _queue(tx, row, trust, priority, tell=anew)
     elif known.how != "signal" and trust.corrected_patient == "follow":
         tx.lock_identities(exclusive=False)
         results.move(tx, row, one.patient, reason="its sender named another patient")
@@ -167,13 +180,42 @@ def _decide(tx: Transaction, ecg_id: int, one: Ecg, known: Known | None, trust: 
         _hold(tx, row, question, (before, one.patient), trust, priority)
 
 
+def _counts_again(tx: Transaction, row: Any, one: Ecg, known: Known | None) -> bool:
+    """Whether this version brings back a recording that its sender had taken back; what is doubtful there is asked.
+
+    Only the source that took it back brings it back, and only where it says that the version is final or corrected.
+    """
+    decided = recordings.standing(tx, row.recording_id)
+    if decided.withdrawn == "by-sender" and _is_stated(one) and decided.withdrawn_by == row.source:
+        recordings.reinstate(tx, row.recording_id, also_taken_back=False, reason="its sender sent it anew")
+        moot.ask_again(tx, row)
+        return True
+    if decided.withdrawn == "by-sender" or early.found(tx, row, first=known is None):
+        _ask_of_withdrawal(tx, row, one)
+    return False
+
+
+def _is_stated(one: Ecg) -> bool:
+    return one.final or one.corrects
+
+
+def _ask_of_withdrawal(tx: Transaction, row: Any, one: Ecg) -> None:
+    holds.ask(tx, row, Question.SENDER_WITHDRAWAL, (recordings.patient_of(tx, row), one.patient))
+    messages.cancel_unsent(tx, row.recording_id)
+
+
+def _queue(tx: Transaction, row: Any, trust: Trust, priority: int, *, tell: bool = False) -> None:
+    """What is held is scored only where the settings say so."""
+    if trust.score_held or not holds.is_open(tx, row.recording_id):
+        jobs.queue(tx, row.ecg_id, priority, tell=tell)
+
+
 def _hold(
     tx: Transaction, row: Any, question: Question, patients: Sequence[Patient], trust: Trust, priority: int
 ) -> None:
     holds.ask(tx, row, question, patients)
     messages.cancel_unsent(tx, row.recording_id)
-    if trust.score_held:
-        jobs.queue(tx, row.ecg_id, priority)
+    _queue(tx, row, trust, priority)
 
 
 def take_back(tx: Transaction, payload_id: int, one: Withdrawal, trust: Trust) -> None:
@@ -182,7 +224,7 @@ def take_back(tx: Transaction, payload_id: int, one: Withdrawal, trust: Trust) -
     meant = named or recordings.by_order(tx, one.order_id)
     tx.lock_identities(exclusive=False)
     if not meant:
-        tx.note("recording.withdrawal-unmatched", payload_id=payload_id, status=one.status)
+        early.keep(tx, payload_id, one)
         return
     for row in meant:
         certain = len(meant) == 1 and _speaks_of(tx, row, one.patient)

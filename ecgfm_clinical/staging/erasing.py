@@ -21,6 +21,7 @@ from ecgfm_clinical.staging.compression import Packed, unpack_payload
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import MessageState
 from ecgfm_clinical.staging.schema import (
+    early_withdrawal,
     ecg,
     ecg_identity,
     ecg_number,
@@ -191,6 +192,7 @@ def _refuse_unfinished(tx: Transaction, rows: _Rows) -> None:
 
 def _erase_payloads(tx: Transaction, rows: _Rows) -> None:
     tx.connection.execute(delete(payload_content).where(payload_content.c.payload_id.in_(rows.payloads)))
+    tx.connection.execute(delete(early_withdrawal).where(early_withdrawal.c.payload_id.in_(rows.payloads)))
     mine = payload.c.payload_id.in_(rows.payloads)
     _blank(tx, seals.PAYLOAD, mine)
     tx.connection.execute(update(payload).where(mine).values(text=""))

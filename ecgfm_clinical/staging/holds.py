@@ -27,7 +27,7 @@ class Question(StrEnum):
     TWO_PEOPLE = "two-people"  #: PID and the embedded object describe two people
     CORRECTED_PATIENT = "corrected-patient"  #: it came again under another patient
     SAME_SIGNAL = "same-signal"  #: another object with the same samples, time and device
-    SENDER_WITHDRAWAL = "sender-withdrawal"  #: its sender took it back
+    SENDER_WITHDRAWAL = "sender-withdrawal"  #: its sender took it back, perhaps before it came, or sent it anew since
     UNMERGED = "unmerged"  #: its result was sent under a survivor that survives it no more
 
 
@@ -41,7 +41,7 @@ class Hold:
     question: Question
     opened_at: datetime
     patients: tuple[Patient, ...]  #: the people between whom it is to be decided
-    decision: str | None  #: released or rejected
+    decision: str | None  #: released, rejected, or moot
     decided_at: datetime | None
     decided_by: str | None
     reason: str | None

@@ -11,12 +11,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
-from ecgfm_clinical.staging import holds, identity, messages, recordings, results
+from ecgfm_clinical.staging import holds, identity, messages, misfiled, moot, recordings, results
 from ecgfm_clinical.staging.holds import Question
 from ecgfm_clinical.staging.private import private_of
-from ecgfm_clinical.staging.records import TAKES_BACK
 from ecgfm_clinical.staging.schema import ecg, ecg_identity, identity_alias, message, outcome, patient
-from ecgfm_clinical.staging.told import SentMessage, standing
+from ecgfm_clinical.staging.told import SentMessage
 from ecgfm_clinical.staging.transaction import Reading, Transaction
 from ecgfm_connectors.contents import Addition, IdentityEvent, Link, Merge, Move
 from ecgfm_connectors.patient import Identifier
@@ -53,6 +52,7 @@ def _merge(tx: Transaction, payload_id: int | None, event: Merge) -> None:
     moved = _recompose_unsent(tx, *theirs, *_about(done.rearranged, touched))
     tx.note("identity.merged", payload_id=payload_id, trigger=event.event, moved=_listed(moved), sent=_listed(sent))
     _look_at_sent(tx, touched, event.event)
+    moot.look_again(tx)
 
 
 def unmerge(tx: Transaction, payload_id: int | None, identifier: Identifier, trigger: str) -> None:
@@ -63,6 +63,7 @@ def unmerge(tx: Transaction, payload_id: int | None, identifier: Identifier, tri
         touched = _recordings_of(tx, rearranged)
         _recompose_unsent(tx, *_about(rearranged, touched))
         _look_at_sent(tx, touched, trigger)
+        moot.look_again(tx)
 
 
 def _unlink(tx: Transaction, payload_id: int | None, event: Link) -> None:
@@ -128,42 +129,11 @@ def _recompose_unsent(tx: Transaction, *any_of: ColumnElement[bool]) -> list[int
 def _look_at_sent(tx: Transaction, touched: Sequence[int], trigger: str) -> None:
     """A result that stands at an identity to which its recording belongs no more opens a question."""
     for row in [recordings.newest(tx, recording_id) for recording_id in touched]:
-        elsewhere = _elsewhere(tx, row)
+        elsewhere = misfiled.elsewhere(tx, row)
         if elsewhere and trigger != OPERATOR:
             _ask(tx, row, elsewhere[0])
-        elif elsewhere or (_waits(tx, row.recording_id) and messages.is_anothers(tx, row)):
+        elif elsewhere or (misfiled.waits(tx, row.recording_id) and messages.is_anothers(tx, row)):
             results.file_again(tx, row, reason="the merge was undone")
-
-
-def _waits(tx: Reading, recording_id: int) -> bool:
-    """Whether a result of the recording, other than a withdrawal, is about to be sent."""
-    mine = (message.c.recording_id == recording_id, message.c.kind.not_in(TAKES_BACK), *_UNSENT)
-    return tx.connection.scalar(select(message.c.message_id).where(*mine).limit(1)) is not None
-
-
-def _elsewhere(tx: Reading, row: Any) -> list[SentMessage]:
-    """Results of the recording that some receiver holds at an identity to which the recording does not belong now."""
-    now = identity.resolve(tx.connection, row.patient_key)
-    return [
-        one for one in _held_anywhere(tx, row.recording_id) if identity.resolve(tx.connection, one.filed_key) != now
-    ]
-
-
-def _held_anywhere(tx: Reading, recording_id: int) -> list[SentMessage]:
-    """What each receiver holds or may hold: a correction that waits does not hide the result that it will replace.
-
-    What is being taken back is left out: that message goes on its way.
-    """
-    destinations = tx.connection.scalars(
-        select(message.c.destination).where(message.c.recording_id == recording_id).distinct()
-    ).all()
-    held = []
-    for to in destinations:
-        told = messages.told_so_far(tx, recording_id, to)
-        staying = {one.filler for one in standing(told)}
-        left = standing(one for one in told if one.may_have_left)
-        held += [one for one in left if one.filler in staying]
-    return held
 
 
 def _ask(tx: Transaction, row: Any, filed: SentMessage) -> None:

@@ -90,7 +90,7 @@ def _settled(tx: Transaction, ecg_row: Any) -> Standing:
     return recordings.standing(tx, ecg_row.recording_id)
 
 
-def is_anothers(tx: Reading, ecg_row: Any) -> bool:
+def is_anothers(tx: Transaction, ecg_row: Any) -> bool:
     """Whether a result was taken back that was, as merges stand now, another person's than the recording is.
 
     Its filler number speaks of that person at the receiver, and may speak of nobody else.

@@ -48,6 +48,7 @@ class Standing:
     patient: Patient | None = None  #: who was named for it; None: whom its own payload names
     generation: int = 0  #: how often it changed hands; each has a filler number of its own
     withdrawn: Withdrawn | None = None
+    withdrawn_by: str | None = None  #: the source, or the person, that took it back
     reinstated: bool = False  #: it may be told again, though it says what was withdrawn
     taken_back: str | None = None  #: digest of what it said when a person took its result back: that is no news
 
@@ -163,9 +164,11 @@ def _after(tx: Reading, before: Standing, row: Any) -> Standing:
             taken_back = before.taken_back if row.private is None else None
             return replace(before, withdrawn=None, taken_back=taken_back, reinstated=True)
         case "rejected":
-            return replace(before, withdrawn="by-person", reinstated=False)
-        case _:  # what a person decided is not its sender's to undo
-            return replace(before, withdrawn=before.withdrawn or "by-sender", reinstated=False)
+            return replace(before, withdrawn="by-person", withdrawn_by=row.actor, reinstated=False)
+        case _ if before.withdrawn == "by-person":  # what a person decided is not its sender's to undo
+            return replace(before, reinstated=False)
+        case _:
+            return replace(before, withdrawn="by-sender", withdrawn_by=row.actor, reinstated=False)
 
 
 def named_in(tx: Reading, row: Any) -> Patient:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import func, or_, select, update
 
 from ecgfm_clinical.errors import NotFound, StoreError
-from ecgfm_clinical.staging import holds, identity, jobs, messages, recordings
+from ecgfm_clinical.staging import holds, identity, jobs, messages, misfiled, moot, recordings
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.holds import Hold, Question
 from ecgfm_clinical.staging.records import TAKES_BACK, Kind, MessageState, Reissue, Told
@@ -214,6 +214,8 @@ def _reinstate(tx: Transaction, recording_id: int, reason: str) -> None:
     decided = recordings.standing(tx, recording_id)
     if decided.withdrawn or decided.taken_back:
         recordings.reinstate(tx, recording_id, also_taken_back=True, reason=reason)
+    if decided.withdrawn:
+        moot.ask_again(tx, recordings.newest(tx, recording_id))
 
 
 def _told_to(tx: Reading, recording_id: int) -> list[str]:
@@ -223,7 +225,9 @@ def _told_to(tx: Reading, recording_id: int) -> list[str]:
 
 def move(tx: Transaction, row: Any, patient: Patient, *, reason: str) -> Reissue:
     """The recording of this version belongs to `patient`: taken back where it was told, judged again, told anew."""
-    moved = not recordings.same_person(tx, recordings.patient_of(tx, row), patient)
+    moved = not recordings.same_person(tx, recordings.patient_of(tx, row), patient) or bool(
+        misfiled.not_at(tx, row, identity.patient_key(tx, patient, row.source_key))
+    )
     report = take_back(tx, row, "W") if moved else Reissue()
     recordings.assign(tx, row, patient, moved=moved, reason=reason)
     jobs.rescore(tx, recordings.newest(tx, row.recording_id), tell=True)
@@ -243,6 +247,7 @@ def _answer_by_naming(tx: Transaction, recording_id: int, reason: str) -> None:
     for one in holds.listed(tx, recording_id=recording_id):
         if one.question is not Question.SENDER_WITHDRAWAL:
             holds.close(tx, one, "released", reason)
+    moot.settle(tx, recording_id, reason)
 
 
 def _undecided(tx: Transaction, hold_id: int) -> Hold:
@@ -269,6 +274,9 @@ def _release(tx: Transaction, held: Hold, patient: Patient | None, reason: str) 
         case Question.UNMERGED:
             return file_again(tx, row, reason)
         case Question.SENDER_WITHDRAWAL:
+            if recordings.standing(tx, row.recording_id).withdrawn == "by-sender":
+                recordings.reinstate(tx, row.recording_id, also_taken_back=False, reason=reason)
+                moot.ask_again(tx, row)
             jobs.rescore(tx, row, tell=False)
             return Reissue()
 
@@ -300,6 +308,7 @@ def withdraw_recording(tx: Transaction, row: Any, *, by: recordings.Withdrawn, r
     """Nothing of the recording is told any more; what stands is taken back."""
     report = take_back(tx, row, "W")
     recordings.withdraw(tx, row.recording_id, by=by, reason=reason)
+    moot.close(tx, row.recording_id, f"the recording was taken back: {reason}")
     jobs.drop(tx, row.recording_id)
     tx.note("recording.withdrawn", ecg_id=row.ecg_id, reason=reason, messages=_listed(report.created))
     return report

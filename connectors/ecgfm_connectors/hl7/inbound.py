@@ -246,6 +246,7 @@ def _enrich(
         order=_filled(ecg.order, order_of(group)),
         order_id=order_id(parsed, group),
         corrects=_status(obx) == "C",
+        final=_status(obx) == "F",
         statements=ecg.statements or statements,
         coded=ecg.coded or _coded(group.observations),
         measurements=ecg.measurements or measurements,

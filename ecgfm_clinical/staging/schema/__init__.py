@@ -13,7 +13,15 @@ Lookups by identity or by the sender's number go through keyed digests (`patient
 """
 
 from ecgfm_clinical.staging.schema.columns import Id, Key, UtcDateTime, metadata
-from ecgfm_clinical.staging.schema.ecgs import ecg, ecg_identity, ecg_number, hold, recording_event, signal
+from ecgfm_clinical.staging.schema.ecgs import (
+    early_withdrawal,
+    ecg,
+    ecg_identity,
+    ecg_number,
+    hold,
+    recording_event,
+    signal,
+)
 from ecgfm_clinical.staging.schema.identities import identity_alias, identity_event, identity_link, patient
 from ecgfm_clinical.staging.schema.messages import attempt_error, destination_state, message, message_body
 from ecgfm_clinical.staging.schema.models import (
@@ -48,6 +56,7 @@ __all__ = [
     "clock_seen",
     "destination_state",
     "drift_report",
+    "early_withdrawal",
     "ecg",
     "ecg_identity",
     "ecg_number",

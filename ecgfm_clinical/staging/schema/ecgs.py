@@ -102,9 +102,20 @@ hold = Table(
     Column("reason", Text),
     Column("private", LargeBinary, nullable=False),  # the people between whom it is to be decided
     Column("key_id", Integer),
-    CheckConstraint("decision in ('released', 'rejected')", name="decision"),
+    CheckConstraint("decision in ('released', 'rejected', 'moot')", name="decision"),
     Index(None, "recording_id"),
     where("ix_hold_open", "recording_id", only="decision IS NULL"),
+    sqlite_autoincrement=True,
+)
+
+early_withdrawal = Table(  # taken back by its sender before it came: by its number, or by its order
+    "early_withdrawal",
+    metadata,
+    Column("withdrawal_id", Id, primary_key=True),
+    Column("payload_id", Id, ForeignKey("payload.payload_id"), nullable=False),
+    Column("known_by", Key, nullable=False),  # as ecg.source_key, or as ecg.order_key
+    Column("recording_id", Id, ForeignKey("ecg.ecg_id")),  # that came later under the number
+    Index("ix_early_withdrawal_known_by", "known_by"),
     sqlite_autoincrement=True,
 )
 

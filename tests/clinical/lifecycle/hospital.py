@@ -89,6 +89,7 @@ class Hospital:
         self.scored: dict[str, str] = {}  #: recording -> what its newest score says
         self._fixed: dict[str, int] = {}  #: control id -> `people.undone` when its bytes may first have left
         self.restored = False
+        self.early: dict[str, int] = {}  #: recording that was taken back before it came -> its sender's number
         #: recording -> (control id, what it says) of the newest result that was composed of it, sent or not
         self.composed: dict[str, tuple[str, str]] = {}
         self.once_aside: set[tuple[str, str]] = (
@@ -118,7 +119,8 @@ class Hospital:
 
     def arrives(self, name: str, number: str, *, further: bool = False) -> None:
         """A new recording, of this number."""
-        count = next(self._numbers)
+        early = self.early.pop(name, None)
+        count = next(self._numbers) if early is None else early
         rng = np.random.default_rng(count)
         one = Ecg(
             source_id=f"1.2.3.{count}",
@@ -135,6 +137,8 @@ class Hospital:
         self.recordings[name] = Recording(number=number, named=[number])
         self.says[name] = 0.5
         self._take(one)
+        held = [self.ids[one.ecg_id] for one in self.open_questions()]
+        assert early is None or name in held, f"{name} was taken back before it came: nobody is asked"
 
     def comes_again(
         self,
@@ -146,6 +150,8 @@ class Hospital:
         family: str | None = None,
         other_object: bool = False,
         corrects: bool = False,
+        final: bool = False,
+        source: str = "carts",
         follow: bool = False,
     ) -> None:
         """The recording again in other bytes, with what is given changed."""
@@ -156,6 +162,7 @@ class Hospital:
         one = replace(
             before,
             corrects=False,
+            final=final,
             also_named=None,
             patient=who,
             order=replace(before.order, stat=before.order.stat if stat is None else stat),
@@ -168,8 +175,9 @@ class Hospital:
             one = replace(one, source_id=f"correction.{count}", corrects=True, signal=changed)
         alike = (before.patient, before.order, before.format) == (one.patient, one.order, one.format)
         if not alike or corrects:
-            self.recordings[name].comes_again(number, self.people, follow=follow and not other_object)
-        self._take(one, FOLLOW if follow else HOLD)
+            anew = (final or corrects) and source == "carts"
+            self.recordings[name].comes_again(number, self.people, follow=follow and not other_object, anew=anew)
+        self._take(one, FOLLOW if follow else HOLD, source)
 
     def two_people(self, name: str, number: str, other: str) -> None:
         """The recording again, or for the first time, in a payload that speaks of two people."""
@@ -178,27 +186,26 @@ class Hospital:
         one = replace(
             self.newest[name],
             corrects=False,
+            final=False,
             patient=patient(number, family="Outer"),
             also_named=patient(other, family="Inner"),
         )
         if (self.newest[name].patient, self.newest[name].also_named) != (one.patient, one.also_named):
             self.recordings[name].named.append(number)
-            if self.recordings[name].withdrawn == "by-sender":
-                self.recordings[name].withdrawn = None
         self._take(one)
 
-    def _take(self, one: Ecg, trust: Trust = HOLD) -> None:
+    def _take(self, one: Ecg, trust: Trust = HOLD, source: str = "carts") -> None:
         assert one.acquired is not None
         self.newest[one.acquired.original] = one
-        verdict = self._receive(Contents(ecgs=(one,)), trust)
+        verdict = self._receive(Contents(ecgs=(one,)), trust, source)
         self.ids |= dict.fromkeys(verdict.ecg_ids, one.acquired.original)
         self.check()
 
-    def _receive(self, contents: Contents, trust: Trust = HOLD) -> Verdict:
+    def _receive(self, contents: Contents, trust: Trust = HOLD, source: str = "carts") -> Verdict:
         now = self._tick()
         content = f"payload {next(self._numbers)}".encode()
-        received = Received(transport="dicom", source="carts", content=content, received_at=now)
-        return self.store.intake.record(received, contents, now=now, actor="carts", trust=trust)
+        received = Received(transport="dicom", source=source, content=content, received_at=now)
+        return self.store.intake.record(received, contents, now=now, actor=source, trust=trust)
 
     def sender_withdraws(
         self, name: str, *, follow: bool, by_order: bool = False, speaking_of: str | None = None
@@ -214,6 +221,14 @@ class Hospital:
             recording.is_withdrawn("by-sender")
         event = Withdrawal(source_ids=ids, order_id=one.order_id, patient=who, status="W")
         self._receive(Contents(withdrawals=(event,)), FOLLOW if follow else HOLD)
+        self.check()
+
+    def sender_withdraws_early(self, name: str, *, by_order: bool = False) -> None:
+        """OBX-11 W of a recording that has not come yet."""
+        count = self.early.setdefault(name, next(self._numbers))
+        ids = ("nobody's",) if by_order else (f"1.2.3.{count}",)
+        event = Withdrawal(source_ids=ids, order_id=f"CARTS|{count}", patient=Patient(), status="W")
+        self._receive(Contents(withdrawals=(event,)))
         self.check()
 
     # --- identities -------------------------------------------------------------------------------------------------
@@ -308,6 +323,8 @@ class Hospital:
             recording.belongs_to(number)
         elif whose is not None:
             recording.belongs_to(held.patients[whose].identifiers[0].value)
+        elif held.question is Question.SENDER_WITHDRAWAL and recording.withdrawn == "by-sender":
+            recording.withdrawn = None
         self.check()
 
     def rejects(self, held: Hold) -> None:
@@ -440,7 +457,7 @@ class Hospital:
         self.store.close()
         put_back()
         self.restored = True
-        self.recordings, self.newest, self.people, self.says, self.ids, self.scored = earlier
+        self.recordings, self.newest, self.people, self.says, self.ids, self.scored, self.early = earlier
         self.store = self._opened()
         assert self.store.home.look(None, now=self._tick(), actor="reporter"), "it does not see that it lies elsewhere"
         self.store.home.adopt("restored", (), now=self._tick(), actor="operator")
@@ -448,7 +465,7 @@ class Hospital:
 
     def truth(self) -> "Truth":
         """What is true now, to be put back with a copy of the database."""
-        known = (self.recordings, self.newest, self.people, self.says, self.ids, self.scored)
+        known = (self.recordings, self.newest, self.people, self.says, self.ids, self.scored, self.early)
         return deepcopy(known)
 
     # --- what must hold ---------------------------------------------------------------------------------------------
@@ -500,4 +517,6 @@ class Hospital:
                 assert stands[0].says == str(self.says[name]), f"an old result: {where}"
 
 
-Truth = tuple[dict[str, Recording], dict[str, Ecg], People, dict[str, float], dict[int, str], dict[str, str]]
+Truth = tuple[
+    dict[str, Recording], dict[str, Ecg], People, dict[str, float], dict[int, str], dict[str, str], dict[str, int]
+]

@@ -73,6 +73,11 @@ class Lifecycle(RuleBasedStateMachine):
         self.hospital.comes_again(self._name(which), further=further, stat=stat)
 
     @precondition(_any)
+    @rule(which=NAMES, stat=st.booleans(), source=st.sampled_from(("carts", "archive")))
+    def comes_stated_final(self, which: int, stat: bool, source: str) -> None:
+        self.hospital.comes_again(self._name(which), stat=stat, final=True, source=source)
+
+    @precondition(_any)
     @rule(which=NAMES, family=st.sampled_from(("Testperson", "Married")))
     def comes_with_demographics(self, which: int, family: str) -> None:
         self.hospital.comes_again(self._name(which), family=family)
@@ -96,6 +101,11 @@ class Lifecycle(RuleBasedStateMachine):
     @rule(which=NAMES, follow=st.booleans(), by_order=st.booleans(), speaking_of=st.none() | NUMBERS)
     def is_withdrawn_by_its_sender(self, which: int, follow: bool, by_order: bool, speaking_of: str | None) -> None:
         self.hospital.sender_withdraws(self._name(which), follow=follow, by_order=by_order, speaking_of=speaking_of)
+
+    @precondition(lambda self: len(self.hospital.recordings) < 3)
+    @rule(by_order=st.booleans())
+    def is_withdrawn_before_it_comes(self, by_order: bool) -> None:
+        self.hospital.sender_withdraws_early(f"R{len(self.hospital.recordings) + 1}", by_order=by_order)
 
     # --- identities
 

@@ -14,10 +14,10 @@ from tests.clinical.lifecycle.hospital import Hospital, Truth
 from tests.clinical.lifecycle.machine import Place
 
 ACTS = frozenset({
-    "arrives", "comes_again", "two_people", "sender_withdraws", "merge", "unlink", "link", "add_person",
-    "operator_merges", "operator_unmerges", "withdraws", "corrects", "names_patient", "releases", "rejects",
-    "sends_dead_letters_again", "scores", "worker_dies", "says_otherwise", "sends", "settle", "reopens", "truth",
-    "is_restored",
+    "arrives", "comes_again", "two_people", "sender_withdraws", "sender_withdraws_early", "merge", "unlink", "link",
+    "add_person", "operator_merges", "operator_unmerges", "withdraws", "corrects", "names_patient", "releases",
+    "rejects", "sends_dead_letters_again", "scores", "worker_dies", "says_otherwise", "sends", "settle", "reopens",
+    "truth", "is_restored",
 })  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import itertools
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -187,7 +187,7 @@ def test_taking_back_twice_takes_back_what_was_said_last(hospital: Hospital) -> 
 
 @pytest.mark.parametrize("scored_before", [True, False])
 def test_a_number_under_which_a_result_was_taken_back_from_another(hospital: Hospital, scored_before: bool) -> None:
-    """D left under C, in whose favour A had been retired; as A lives again its result needs a number of its own."""  # 7002
+    """D left under C, which A was merged into; as A lives again its result needs a number of its own (7002)."""
     hospital.arrives("R1", "A")
     hospital.settle()
     hospital.operator_merges("A", "C")
@@ -204,6 +204,104 @@ def test_a_number_under_which_a_result_was_taken_back_from_another(hospital: Hos
     (stands,) = hospital.receivers["ehr"].of("R1")
     assert stands.number == "A"
     assert len(hospital.receivers["ehr"].fillers) == 2
+
+
+def test_naming_the_patient_to_whom_it_belongs_already_takes_it_back_from_the_other(hospital: Hospital) -> None:  # 5008
+    hospital.merge("C", "B")
+    hospital.arrives("R1", "C")
+    hospital.settle()
+    hospital.add_person("C")
+    hospital.releases(hospital.open_questions()[0], "C")
+    hospital.settle()
+    assert [one.number for one in hospital.receivers["ehr"].of("R1")] == ["C"]
+    assert hospital.heard("ehr") == ["F", "W", "F"]
+
+
+def test_a_recording_taken_back_before_it_came_waits_for_a_person(hospital: Hospital) -> None:
+    hospital.sender_withdraws_early("R1")
+    hospital.arrives("R1", "A")
+    hospital.settle()
+    assert hospital.heard("ehr") == []
+    hospital.releases(hospital.open_questions()[0])
+    hospital.settle()
+    assert hospital.heard("ehr") == ["F"]
+
+
+def test_an_order_taken_back_before_its_recording_came_waits_for_a_person(hospital: Hospital) -> None:
+    hospital.sender_withdraws_early("R1", by_order=True)
+    hospital.arrives("R1", "A")
+    hospital.rejects(hospital.open_questions()[0])
+    hospital.settle()
+    assert hospital.heard("ehr") == []
+    assert hospital.store.questions.counts().failed == 1, "nothing of it will be scored"
+
+
+@pytest.mark.parametrize(
+    ("more", "heard"),
+    [
+        ({"final": True}, "F W F"),
+        ({"corrects": True}, "F W F"),
+        ({"final": True, "source": "archive"}, "F W"),
+        ({}, "F W"),
+    ],
+)
+def test_only_who_took_it_back_brings_it_back_by_itself(hospital: Hospital, more: dict[str, Any], heard: str) -> None:
+    """A version that does not say that it is final or corrected, or that comes from elsewhere, waits for a person."""
+    hospital.arrives("R1", "A")
+    hospital.settle()
+    hospital.sender_withdraws("R1", follow=True)
+    hospital.settle()
+    hospital.comes_again("R1", stat=True, **more)
+    hospital.settle()
+    assert hospital.heard("ehr") == heard.split()
+    for one in hospital.open_questions():
+        hospital.releases(one)
+    hospital.settle()
+    assert hospital.heard("ehr") == ["F", "W", "F"]
+
+
+def test_a_question_between_two_numbers_is_moot_once_they_are_one_persons(hospital: Hospital) -> None:
+    hospital.arrives("R1", "A")
+    hospital.settle()
+    hospital.comes_again("R1", "B")
+    hospital.merge("B", "A")
+    assert hospital.open_questions() == []
+    (closed,) = hospital.store.results.holds(decided=True)
+    assert (closed.decision, closed.reason) == ("moot", "the numbers are one person's now")
+    hospital.add_person("B")
+    (asked,) = hospital.open_questions()
+    hospital.releases(asked)
+    hospital.settle()
+    assert [one.number for one in hospital.receivers["ehr"].of("R1")] == ["B"]
+    hospital.merge("B", "A")
+    hospital.add_person("B")
+    assert hospital.open_questions() == [], "a person said whose it is"
+
+
+def test_a_question_about_an_undone_merge_is_moot_once_it_is_merged_again(hospital: Hospital) -> None:
+    hospital.merge("A", "B")
+    hospital.arrives("R1", "A")
+    hospital.settle()
+    hospital.add_person("A")
+    assert len(hospital.open_questions()) == 1
+    hospital.merge("A", "B")
+    assert hospital.open_questions() == []
+    hospital.settle()
+    assert hospital.heard("ehr") == ["F"]
+
+
+def test_what_its_sender_takes_back_needs_nobody_until_it_comes_anew(hospital: Hospital) -> None:
+    """Whose it is was open; it is open again as soon as the recording counts again."""
+    hospital.arrives("R1", "A")
+    hospital.settle()
+    hospital.comes_again("R1", "B")
+    hospital.sender_withdraws("R1", follow=True)
+    assert hospital.open_questions() == []
+    hospital.comes_again("R1", "B", stat=True, final=True)
+    (asked,) = hospital.open_questions()
+    hospital.rejects(asked)
+    hospital.settle()
+    assert [one.number for one in hospital.receivers["ehr"].of("R1")] == ["A"]
 
 
 def test_stopping_just_before_the_checkpointers_flag_falls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

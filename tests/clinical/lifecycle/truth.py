@@ -68,9 +68,12 @@ class Recording:
         None  #: what it said when a person took its result back; nothing of it stands till it says more
     )
 
-    def comes_again(self, number: str, people: People, *, follow: bool) -> None:
-        """Another version of it, under this number; `follow`: its sender may say whose it is."""
-        if self.withdrawn == "by-sender":
+    def comes_again(self, number: str, people: People, *, follow: bool, anew: bool) -> None:
+        """Another version of it, under this number; `follow`: its sender may say whose it is.
+
+        `anew`: who took it back says that this one is final or corrected.
+        """
+        if self.withdrawn == "by-sender" and anew:
             self.withdrawn = None
         overruled = any(people.same(number, earlier) for earlier in self.named)
         self.named.append(number)

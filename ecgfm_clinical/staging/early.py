@@ -1,0 +1,43 @@
+"""A sender's withdrawal that came before its recording: kept, and found again when the recording comes.
+
+Messages overtake each other in an interface engine. The withdrawal waits under the keyed digests by which a recording
+is known to its sender: the numbers that it names, and its order.
+"""
+
+from typing import Any
+
+from sqlalchemy import insert, select, update
+
+from ecgfm_clinical.staging.schema import early_withdrawal
+from ecgfm_clinical.staging.transaction import Transaction
+from ecgfm_connectors.contents import Withdrawal
+
+
+def keep(tx: Transaction, payload_id: int, one: Withdrawal) -> None:
+    """No recording is known under any of its numbers, nor of its order."""
+    keys = {tx.key("source", number) for number in one.source_ids}
+    if one.order_id:
+        keys.add(tx.key("order", one.order_id))
+    rows = [{"payload_id": payload_id, "known_by": key} for key in sorted(keys)]
+    tx.connection.execute(insert(early_withdrawal), rows)
+    tx.note("recording.withdrawal-unmatched", payload_id=payload_id, status=one.status)
+
+
+def found(tx: Transaction, row: Any, *, first: bool) -> bool:
+    """Whether the recording of this version was taken back before it came; `first`: no other version came before.
+
+    A withdrawal by number is spent on the recording that came under it. One that named an order alone is asked of each
+    recording of the order, as it would have been had they been there.
+    """
+    waiting = (early_withdrawal.c.recording_id.is_(None),)
+    by_number = tx.connection.scalars(
+        select(early_withdrawal.c.payload_id).where(early_withdrawal.c.known_by == row.source_key, *waiting)
+    ).all()
+    if by_number:
+        mine = early_withdrawal.c.payload_id.in_(by_number)
+        tx.connection.execute(update(early_withdrawal).where(mine, *waiting).values(recording_id=row.recording_id))
+        return True
+    if not first or row.order_key is None:
+        return False
+    by_order = select(early_withdrawal.c.withdrawal_id).where(early_withdrawal.c.known_by == row.order_key, *waiting)
+    return tx.connection.scalar(by_order.limit(1)) is not None
