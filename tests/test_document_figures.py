@@ -18,7 +18,7 @@ from ecgfm_clinical.staging.records import WhySetAside
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.dicom.retrieve import RetrieveSource
 from ecgfm_connectors.dicom.storage import MAX_PDU, StorageScp
-from ecgfm_connectors.files import scp
+from ecgfm_connectors.files import scp_signal
 from ecgfm_connectors.hl7.listener import MllpListener
 from ecgfm_connectors.hl7.message import MAX_MESSAGES, MAX_SEGMENTS
 
@@ -50,7 +50,7 @@ CONFORMANCE = {
     "messages of a batch": f"more than {with_spaces(MAX_MESSAGES)} messages",
     "segments of a message": f"more than {with_spaces(MAX_SEGMENTS)} segments",
     "busy answers": f"up to {NUMBERS[BUSY_ANSWERS]} such answers",
-    "SCP-ECG samples": f"up to {with_spaces(scp._MOST_CODED)} coded",
+    "SCP-ECG samples": f"up to {with_spaces(scp_signal._MOST_CODED)} coded",
 }
 RUNBOOK = {
     "flat lead": f"keeps one value for {evaluability.FLAT_SECONDS:g} s or more",

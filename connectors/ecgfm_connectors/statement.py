@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-Category = Literal["rhythm", "conduction", "pacing", "infarction", "quality", "test", "unread"]
+Category = Literal["rhythm", "conduction", "pacing", "infarction", "quality", "test", "other", "unread"]
 Certainty = Literal["stated", "possible", "denied"]
 
-#: Concept -> its category. A statement of which nothing is understood has the concept and the category `unread`.
+#: Concept -> its category. `other` is understood and of no concern to any gate, label or report; a statement of which
+#: nothing is understood is `unread`.
 CATEGORIES: dict[str, Category] = {
     "sinus-rhythm": "rhythm",
     "sinus-tachycardia": "rhythm",
@@ -30,6 +31,7 @@ CATEGORIES: dict[str, Category] = {
     "infarction": "infarction",
     "poor-quality": "quality",
     "test-data": "test",
+    "other": "other",
     "unread": "unread",
 }
 
@@ -40,7 +42,7 @@ class Statement:
 
     concept: str  #: a key of `CATEGORIES`
     certainty: Certainty = "stated"
-    source: str  #: `words`, a vocabulary (`SNOMED`, `SCP`, `Minnesota`), or marks (`MUSE`, `DXL`, `MDC`, `SCP-ECG`)
+    source: str  #: `words`, or a key of `vocabularies.VOCABULARIES`
     code: str = ""  #: in that vocabulary; empty for words
     wording: str = field(default="", repr=False)
 

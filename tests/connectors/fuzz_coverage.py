@@ -46,7 +46,7 @@ with atheris.instrument_imports(include=["ecgfm_connectors"]):
     from ecgfm_connectors.reading import read
     from ecgfm_connectors.testing import aecg_writer, dicom_writer, oru_writer, wfdb_writer
     from ecgfm_connectors.testing.samples import sample_ecg
-    from tests.helpers import vendor_files
+    from tests.helpers import scp_writer, vendor_files
 
 CONTEXT = ReadingContext(default_authority="SITE", zone=UTC)
 SMALL = sample_ecg(seconds=1)
@@ -61,7 +61,7 @@ SEEDS: dict[str, Callable[[], bytes]] = {
     "mortara": lambda: vendor_files.write_mortara(SMALL),
     "cardiosoft": lambda: vendor_files.write_cardiosoft(SMALL),
     "philips": lambda: vendor_files.write_philips(SMALL),
-    "scp": lambda: vendor_files.write_scp(SMALL),
+    "scp": lambda: scp_writer.write_scp(SMALL),
     "edf": lambda: vendor_files.write_edf(SMALL),
     "wfdb": lambda: wfdb_writer.write_ecg(SMALL),
     "framer": lambda: frame(b"MSH|^~\\&|A|B|C|D|2026||ORU^R01|M1|P|2.5.1\rPID|1\r") * 2,

@@ -13,6 +13,7 @@ from ecgfm_connectors.dicom.sop_classes import STORED_SOP_CLASSES, TRANSFER_SYNT
 from ecgfm_connectors.dicom.storage import MAX_PDU, STATUS
 from ecgfm_connectors.dicom.waveform import _NOTED
 from ecgfm_connectors.reading import READERS
+from ecgfm_connectors.statements.vocabularies import VOCABULARIES
 
 CONNECTORS = Path(__file__).parents[2] / "connectors"
 STATEMENT = (CONNECTORS / "CONFORMANCE.md").read_text(encoding="utf-8")
@@ -98,3 +99,8 @@ def test_finding_codes() -> None:
         for code in constants(keyword.value)
     }
     assert column("Findings") == said | set(_NOTED)
+
+
+def test_statement_codes() -> None:
+    stated = {row[0]: int(row[2]) for row in table("Statement codes")}
+    assert stated == {name: len(known) for name, known in VOCABULARIES.items()}

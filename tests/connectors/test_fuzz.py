@@ -27,7 +27,7 @@ from ecgfm_connectors.statements.understanding import understood
 from ecgfm_connectors.testing import aecg_writer, dicom_writer, wfdb_writer
 from ecgfm_connectors.testing.samples import sample_ecg
 from tests.connectors.golden.cases import cases
-from tests.helpers import vendor_files
+from tests.helpers import scp_writer, vendor_files
 
 CONTEXT = ReadingContext(default_authority="SITE", zone=ZoneInfo("Europe/Berlin"))
 SMALL = sample_ecg(seconds=1)
@@ -45,9 +45,9 @@ SEEDS: dict[str, Callable[[Ecg], bytes]] = {
     "muse": vendor_files.write_muse,
     "cardiosoft": vendor_files.write_cardiosoft,
     "philips": vendor_files.write_philips,
-    "scp": vendor_files.write_scp,
-    "scp plain": lambda ecg: vendor_files.write_scp(ecg, compressed=False),
-    "scp spikes": lambda ecg: vendor_files.write_scp(ecg, spikes=9),
+    "scp": scp_writer.write_scp,
+    "scp plain": lambda ecg: scp_writer.write_scp(ecg, coding="plain"),
+    "scp spikes": lambda ecg: scp_writer.write_scp(ecg, spikes=9),
     "mortara": vendor_files.write_mortara,
     "mfer": vendor_files.write_mfer,
     "edf": vendor_files.write_edf,

@@ -25,7 +25,7 @@ from ecgfm_connectors.reading import read
 from ecgfm_connectors.testing import aecg_writer, wfdb_writer
 from ecgfm_connectors.testing.dicom_writer import write_ecg
 from ecgfm_connectors.testing.samples import sample_ecg
-from tests.helpers import vendor_files
+from tests.helpers import scp_writer, vendor_files
 
 ReadOne = Callable[[bytes], Ecg]
 
@@ -89,7 +89,7 @@ def test_a_measurement_coded_as_another_one_twice(ecg: Ecg, read_one: ReadOne) -
 
 def scp_with_tags(ecg: Ecg, **values: bytes) -> bytes:
     """A record whose section 1 has these tags (`t14=…`) instead of its own."""
-    own = vendor_files._scp_tags(ecg)
+    own = scp_writer._scp_tags(ecg)
     tags, at = {}, 0
     while own[at] != 255:
         length = int.from_bytes(own[at + 1 : at + 3], "little")
@@ -100,8 +100,8 @@ def scp_with_tags(ecg: Ecg, **values: bytes) -> bytes:
     rows = vendor_files.counts(ecg)
     leads = b"".join(struct.pack("<IIB", 1, len(row), LEAD_NUMBERS[lead]) for lead, row in rows.items())
     rhythm = struct.pack("<HHBB", round(vendor_files.STEP * 1e6), 2000, 0, 0)
-    rhythm += vendor_files._scp_blocks([row.astype("<i2").tobytes() for row in rows.values()])
-    return vendor_files._scp_record({1: body, 3: bytes((len(rows), 12 << 3 | 4)) + leads, 6: rhythm})
+    rhythm += scp_writer._scp_blocks([row.astype("<i2").tobytes() for row in rows.values()])
+    return scp_writer._scp_record({1: body, 3: bytes((len(rows), 12 << 3 | 4)) + leads, 6: rhythm})
 
 
 def test_scp_device_tag_longer_than_the_standard_has_it(ecg: Ecg, read_one: ReadOne) -> None:
@@ -129,7 +129,7 @@ def test_scp_tags_that_an_anonymiser_overwrote(ecg: Ecg, read_one: ReadOne) -> N
 
 def test_scp_of_a_paediatric_lead_set(ecg: Ecg, read_one: ReadOne) -> None:
     """I, II, V1, V2, V4 and V6 beside V3R and V7, which never stand in for V3 and V5."""
-    content = bytearray(vendor_files.write_scp(ecg, compressed=False))
+    content = bytearray(scp_writer.write_scp(ecg, coding="plain"))
     for lead, other in (("V3", 11), ("V5", 9)):
         place = content.index(struct.pack("<IIB", 1, 5000, LEAD_NUMBERS[lead]))
         content[place + 8] = other

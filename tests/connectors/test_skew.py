@@ -19,7 +19,7 @@ from ecgfm_connectors.errors import Refused
 from ecgfm_connectors.files.payload import pack_record
 from ecgfm_connectors.leads import Lead
 from ecgfm_connectors.testing import aecg_writer, dicom_writer, wfdb_writer
-from tests.helpers import vendor_files, waveform_writer
+from tests.helpers import scp_writer, vendor_files, waveform_writer
 
 ReadOne = Callable[[bytes], Ecg]
 Write = Callable[[Ecg, int], bytes]
@@ -133,7 +133,7 @@ def test_a_skew_beyond_the_recording_is_refused(ecg: Ecg, skew: float) -> None:
 
 @pytest.mark.parametrize(("late", "codes"), [(0, []), (2, ["channel-skew"]), (3, ["not-simultaneous"])])
 def test_scp_leads_with_starts_of_their_own(ecg: Ecg, read_one: ReadOne, late: int, codes: list[str]) -> None:
-    found = read_one(vendor_files.write_scp(ecg, compressed=False, starts={"V6": 1 + late}))
+    found = read_one(scp_writer.write_scp(ecg, coding="plain", starts={"V6": 1 + late}))
     assert found_codes(found) == codes
     assert bool(np.isfinite(found.signal).all()) is (late <= 2)
     assert found.signal.shape[1] == ecg.signal.shape[1]

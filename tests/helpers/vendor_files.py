@@ -1,11 +1,9 @@
 """Write an Ecg in the formats of vendors and of SCP-ECG and EDF: for tests and golden files, never for a hospital."""
 
 import base64
-import binascii
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Literal
 from xml.sax.saxutils import escape, quoteattr
 
@@ -13,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfm_connectors.ecg import LEADS, Ecg
-from ecgfm_connectors.files.huffman import DEFAULT_TABLE
 from ecgfm_connectors.leads import LEAD_NUMBERS
 
 INDEPENDENT = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
@@ -273,144 +270,6 @@ def _lzw(data: bytes) -> bytes:
     bits = "".join(f"{code:010b}" for code in codes)
     bits += "0" * (-len(bits) % 8)
     return int(bits, 2).to_bytes(len(bits) // 8, "big")
-
-
-def write_scp(
-    ecg: Ecg,
-    *,
-    compressed: bool = True,
-    order: int = 2,
-    zero_based: bool = False,
-    subtracted: bool = False,
-    starts: Mapping[str, int] = MappingProxyType({}),
-    spikes: int = 0,
-) -> bytes:
-    """SCP-ECG with sections 0–3, 6 and 8: Huffman-coded differences of the given order, or plain 16-bit samples.
-
-    `subtracted` takes a reference beat out of the rhythm (sections 4 and 5), at places that need not be heart beats.
-    `starts`: the first sample of leads that begin later than the others and end with them. `spikes`: how many pacemaker
-    spikes section 7 counts.
-    """
-    rows = counts(ecg)
-    if subtracted:
-        beats, zones = _reference_beats(rows)
-        rows = {lead: _without_beats(row, beats[lead], zones) for lead, row in rows.items()}
-    samples = ecg.signal.shape[1]
-    first, last = (0, samples) if zero_based else (1, samples)
-    blocks = [
-        _huffman(_differenced(row, order)) if compressed else row[starts.get(lead, 1) - 1 :].astype("<i2").tobytes()
-        for lead, row in rows.items()
-    ]
-    leads = b"".join(struct.pack("<IIB", starts.get(lead, first), last, LEAD_NUMBERS[lead]) for lead in rows)
-    parameters = struct.pack("<HHBB", round(STEP * 1e6), round(1e6 / ecg.sampling_rate), order if compressed else 0, 0)
-    rhythm = parameters + _scp_blocks(blocks)
-    flags = 12 << 3 | 4 | subtracted
-    bodies = {1: _scp_tags(ecg), 3: bytes((len(rows), flags)) + leads, 6: rhythm, 8: _scp_statements(ecg)}
-    if subtracted:
-        coded = [_huffman(_differenced(beat, order)) for beat in beats.values()]
-        length = round(_BEAT / ecg.sampling_rate * 1000)
-        bodies[4] = struct.pack("<HHH", length, _FIDUCIAL, len(zones))
-        bodies[4] += b"".join(struct.pack("<HIII", 0, *zone) for zone in zones)
-        bodies[5] = parameters + _scp_blocks(coded)
-    if spikes:
-        bodies[7] = bytes((1, spikes)) + bytes(40)
-    if compressed:
-        bodies[2] = struct.pack("<H", DEFAULT_TABLE)
-    return _scp_record(bodies)
-
-
-_BEAT, _FIDUCIAL = 300, 120  #: samples of the reference beat, and its fiducial sample counted from 1
-
-
-def _scp_blocks(blocks: list[bytes]) -> bytes:
-    return b"".join(struct.pack("<H", min(len(block), 65534)) for block in blocks) + b"".join(blocks)
-
-
-def _reference_beats(rows: dict[str, _Counts]) -> tuple[dict[str, _Counts], list[tuple[int, int, int]]]:
-    """A stretch of each lead as its beat, and zones (first, fiducial, last sample) that reach over the beat's ends."""
-    beats = {lead: row[:_BEAT] for lead, row in rows.items()}
-    samples = len(next(iter(rows.values())))
-    return beats, [(at - 150, at, at + 200) for at in range(160, samples - 210, 425)]
-
-
-def _without_beats(row: _Counts, beat: _Counts, zones: list[tuple[int, int, int]]) -> _Counts:
-    """The rhythm with the beat subtracted, sample by sample as the standard words it."""
-    rest = row.copy()
-    for start, fiducial, end in zones:
-        for sample in range(start, end + 1):
-            place = sample - fiducial + _FIDUCIAL
-            if 1 <= place <= len(beat):
-                rest[sample - 1] -= beat[place - 1]
-    return rest
-
-
-def _scp_record(bodies: dict[int, bytes]) -> bytes:
-    """Sections behind their pointers, each and the whole with its CRC."""
-    size0 = 16 + 12 * 10
-    pointers, sections, at = {0: (size0, 7)}, b"", 7 + size0
-    for number in sorted(bodies):
-        section = _scp_section(number, bodies[number])
-        pointers[number] = (len(section), at)
-        sections += section
-        at += len(section)
-    table = b"".join(struct.pack("<HII", n, *pointers.get(n, (0, 0))) for n in range(12))
-    record = struct.pack("<I", 6 + size0 + len(sections)) + _scp_section(0, table, b"SCPECG") + sections
-    return struct.pack("<H", binascii.crc_hqx(record, 0xFFFF)) + record
-
-
-def _scp_section(number: int, body: bytes, reserved: bytes = bytes(6)) -> bytes:
-    body += b"\0" * (len(body) % 2)
-    rest = struct.pack("<HIBB", number, 16 + len(body), 20, 20) + reserved + body
-    return struct.pack("<H", binascii.crc_hqx(rest, 0xFFFF)) + rest
-
-
-def _scp_tags(ecg: Ecg) -> bytes:
-    at, patient = ecg.acquired.at if ecg.acquired else None, ecg.patient
-    values = {0: patient.family_name.encode("latin-1", "replace") + b"\0"}
-    if patient.identifiers:
-        values[2] = patient.identifiers[0].value.encode() + b"\0"
-    if patient.birth_date:
-        values[5] = struct.pack("<HBB", patient.birth_date.year, patient.birth_date.month, patient.birth_date.day)
-    values[8] = {"M": b"\1", "F": b"\2"}.get(patient.sex, b"\0")
-    if at:
-        offset = at.utcoffset()
-        values[25] = struct.pack("<HBB", at.year, at.month, at.day)
-        values[26] = bytes((at.hour, at.minute, at.second))
-        values[34] = struct.pack("<hH", int(offset.total_seconds() // 60) if offset else 0, 0) + b"\0"
-    values[255] = b""
-    return b"".join(struct.pack("<BH", tag, len(value)) + value for tag, value in sorted(values.items()))
-
-
-def _scp_statements(ecg: Ecg) -> bytes:
-    rows = [statement.encode("latin-1", "replace") + b"\0" for statement in ecg.statements]
-    body = bytes(8) + bytes((len(rows),))
-    return body + b"".join(struct.pack("<BH", n, len(row)) + row for n, row in enumerate(rows, 1))
-
-
-def _differenced(row: _Counts, order: int) -> _Counts:
-    """Differences that `_integrated` of the reader undoes: the first values stay as they are."""
-    if order == 0:
-        return row
-    if order == 1:
-        return np.diff(row, prepend=0)
-    return np.concatenate((row[:2], np.diff(row, n=2)))
-
-
-def _huffman(values: _Counts) -> bytes:
-    """The standard's own table."""
-    bits = []
-    for value in values.tolist():
-        if value == 0:
-            bits.append("0")
-        elif abs(value) <= 8:
-            bits.append("1" * abs(value) + ("00" if value > 0 else "01"))
-        elif -128 <= value < 128:
-            bits.append("1111111110" + f"{value & 0xFF:08b}")
-        else:
-            bits.append("1111111111" + f"{value & 0xFFFF:016b}")
-    joined = "".join(bits)
-    joined += "0" * (-len(joined) % 16)
-    return int(joined, 2).to_bytes(len(joined) // 8, "big")
 
 
 def write_edf(ecg: Ecg) -> bytes:

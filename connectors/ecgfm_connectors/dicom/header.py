@@ -1,5 +1,6 @@
 """Patient, time, device and order of a DICOM ECG object, without its samples."""
 
+from collections.abc import Iterator
 from datetime import tzinfo
 
 from ecgfm_connectors import ages
@@ -7,6 +8,7 @@ from ecgfm_connectors.dicom.elements import Elements
 from ecgfm_connectors.ecg import AcquiredAt, Device, Finding, Order
 from ecgfm_connectors.patient import Identifier, Patient, Sex
 from ecgfm_connectors.statement import Statement
+from ecgfm_connectors.statements import mdc
 from ecgfm_connectors.statements.vocabularies import SCHEMES, from_code
 from ecgfm_connectors.times import acquired_at, parse_date, parse_offset, precision
 
@@ -112,28 +114,48 @@ def annotations(dataset: Elements) -> tuple[tuple[str, ...], tuple[tuple[str, st
     statements: dict[str, None] = {}
     measurements: dict[tuple[str, str], None] = {}
     for item in dataset.items("WaveformAnnotationSequence"):
-        name = _meaning(item.first("ConceptNameCodeSequence"))
+        named, coded_value = item.first("ConceptNameCodeSequence"), item.first("ConceptCodeSequence")
+        name = _meaning(named)
         value = item.number("NumericValue")
         if unformatted := item.text("UnformattedTextValue"):
             statements[unformatted] = None
         elif value is not None:
             unit = item.first("MeasurementUnitsCodeSequence").text("CodeValue")
             measurements[(name, f"{value:g} {unit}".strip())] = None
-        elif coded := _meaning(item.first("ConceptCodeSequence")):
-            statements[f"{name}: {coded}" if name else coded] = None
+        elif said := _wording(named, coded_value):
+            statements[said] = None
     age = dataset.text("PatientAge")  # AS: 042Y, 006M, 003W, 010D
     return tuple(statements)[:_MAX_TEXTS], (*ages.measurement(age[:-1], age[-1:]), *measurements)[:_MAX_TEXTS]
 
 
 def coded(dataset: Elements) -> tuple[Statement, ...]:
-    """The annotations that are codes of a vocabulary that is known here (SNOMED CT or its older ids)."""
+    """The annotations that are codes of a vocabulary that is known here: SNOMED CT (or its older ids) and MDC as value,
+    MDC also as name, which marks of beats and pacing spikes carry (CID 3335). Of single beats only what one beat is
+    enough for.
+    """
     found: dict[Statement, None] = {}
     for item in dataset.items("WaveformAnnotationSequence"):
-        code = item.first("ConceptCodeSequence")
-        source = SCHEMES.get(code.text("CodingSchemeDesignator").upper())
-        if source and code.text("CodeValue"):
-            found[from_code(source, code.text("CodeValue"), code.text("CodeMeaning"))] = None
+        name, value = item.first("ConceptNameCodeSequence"), item.first("ConceptCodeSequence")
+        for one in (*_coded(name, _wording(name, value)), *_coded(value, _wording(name, value))):
+            found[one] = None
     return tuple(found)[:_MAX_TEXTS]
+
+
+def _coded(place: Elements, wording: str) -> Iterator[Statement]:
+    source, code = SCHEMES.get(place.text("CodingSchemeDesignator").upper()), place.text("CodeValue")
+    if not source or not code:
+        return
+    one = from_code(source, code, wording)
+    if source == "MDC" and not mdc.is_statement(code):
+        return
+    if source != "MDC" or not mdc.is_beat(code) or one.concept in mdc.OF_ONE_BEAT:
+        yield one
+
+
+def _wording(name: Elements, value: Elements) -> str:
+    """As `annotations` puts it."""
+    named, told = _meaning(name), _meaning(value)
+    return f"{named}: {told}" if named and told else told
 
 
 def _meaning(code: Elements) -> str:

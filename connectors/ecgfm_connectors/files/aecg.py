@@ -24,10 +24,12 @@ from ecgfm_connectors.numbers import parse_number, parse_numbers
 from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.skew import MOST_CORRECTED
 from ecgfm_connectors.statement import Statement
+from ecgfm_connectors.statements import mdc, vocabularies
 from ecgfm_connectors.times import acquired_at, parse_date, parse_timestamp
 from ecgfm_connectors.units import millivolts
 
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6}
+_SNOMED_CT = "2.16.840.1.113883.6.96"  #: HL7 v3 code system
 _FILTER = "MDC_ECG_CTL_VBL_ATTR_FILTER_"
 
 
@@ -85,7 +87,7 @@ def _ecg(root: Element, series: Element, source_id: str, context: ReadingContext
         filters=_filters(series),
         order=Order(),
         statements=statements,
-        coded=_paced(root),
+        coded=_coded(root),
         measurements=measurements,
         findings=assembled.findings + missing,
     )
@@ -270,21 +272,32 @@ def _annotations(root: Element) -> tuple[tuple[str, ...], tuple[tuple[str, str],
             if value.get("value"):
                 amount = f"{value.get('value', '')} {value.get('unit', '')}".strip()
                 measurements[(attribute(annotation, "code", "displayName") or code, amount)] = None
-            elif said := text(value) or value.get("displayName", "") or value.get("code", ""):
-                statements[said.strip()] = None
+            elif said := _said(value):
+                statements[said] = None
     return tuple(statements)[:500], (*_age(root), *measurements)[:500]
 
 
-def _paced(root: Element) -> tuple[Statement, ...]:
-    """Annotations whose MDC code says that the rhythm or a beat is paced (ISO/IEEE 11073-10102: `..._PACED`)."""
-    codes = {
-        place.get("code", "")
-        for annotation in root.iter("annotation")
-        for name in ("code", "value")
-        for place in annotation.iterfind(name)
-    }
-    paced = sorted(code for code in codes if code.startswith("MDC_ECG_") and "PACED" in code and "UNPACED" not in code)
-    return tuple(Statement(concept="paced", source="MDC", code=code) for code in paced)[:500]
+def _coded(root: Element) -> tuple[Statement, ...]:
+    """Rhythm, beats, pacing spikes and noise by their MDC codes (ISO/IEEE 11073-10102), whichever of an annotation's
+    code and value they are, and values in SNOMED CT. Of single beats only what one beat is enough for.
+    """
+    found: dict[Statement, None] = {}
+    for annotation in root.iter("annotation"):
+        of_beat = attribute(annotation, "code", "code") == "MDC_ECG_BEAT"
+        for place in (*annotation.iterfind("code"), *annotation.iterfind("value")):
+            code = place.get("code", "").strip()
+            if place.get("codeSystem", "") == _SNOMED_CT:
+                found[vocabularies.from_code("SNOMED", code, _said(place))] = None
+            elif mdc.is_statement(code):
+                one = vocabularies.from_code("MDC", code, _said(place))
+                if not of_beat or one.concept in mdc.OF_ONE_BEAT:
+                    found[one] = None
+    return tuple(found)[:500]
+
+
+def _said(place: Element) -> str:
+    """An annotation's words, as `_annotations` takes them."""
+    return (text(place) or place.get("displayName", "") or place.get("code", "")).strip()
 
 
 def _age(root: Element) -> tuple[tuple[str, str], ...]:

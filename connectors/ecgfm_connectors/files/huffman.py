@@ -83,42 +83,58 @@ def expand(data: bytes, tables: list[Table], *, count: int) -> tuple[NDArray[np.
     bits = f"{int.from_bytes(data, 'big'):0{8 * len(data)}b}" if data else ""
     if len(tables) == 1 and (whole := _all_at_once(bits, tables[0], count)) is not None:
         return whole
+    return _one_by_one(bits, tables, count)
+
+
+def _one_by_one(bits: str, tables: list[Table], count: int) -> tuple[NDArray[np.int64], str]:
+    """As `expand`, for tables that switch to one another."""
     out = np.empty(count, dtype=np.int64)
-    table, position, done = tables[0], 0, 0
+    patterns = [re.compile(_pattern(table)) for table in tables]
+    meanings: list[dict[str, Entry]] = [{} for _ in tables]
+    current, position, done = 0, 0, 0
     while done < count:
-        entry, position = _next(bits, position, table)
-        if entry.switch:
-            if not 1 <= entry.value <= len(tables):
-                raise Unreadable("huffman", "a code switches to a table that does not exist")
-            table = tables[entry.value - 1]
-            continue
-        end = position + entry.literal_bits
-        if end > len(bits):
+        token = patterns[current].match(bits, position)
+        if token is None:
+            _next(bits, position, tables[current])  # tells what is wrong with the code
             raise Unreadable("huffman", "the coded samples end early")
-        out[done] = _literal(bits[position:end]) if entry.literal_bits else entry.value
-        position = end
-        done += 1
+        entry = meanings[current].get(token[0])
+        if entry is None:
+            entry = meanings[current][token[0]] = _meaning(token[0], tables[current])
+        position = token.end()
+        if not entry.switch:
+            out[done] = entry.value
+            done += 1
+        elif 1 <= entry.value <= len(tables):
+            current = entry.value - 1
+        else:
+            raise Unreadable("huffman", "a code switches to a table that does not exist")
     return out, bits[position:]
 
 
 def _all_at_once(bits: str, table: Table, count: int) -> tuple[NDArray[np.int64], str] | None:
     """As `expand`, ten times as fast, for a table that never switches to another; None where the stream is damaged."""
-    codes = sorted(table.entries, key=len)  # the shortest that fits counts
-    if any(table.entries[code].switch for code in codes):
+    if any(entry.switch for entry in table.entries.values()):
         return None
-    pattern = "|".join(f"{code}[01]{{{table.entries[code].literal_bits}}}" for code in codes)
-    found = re.findall(pattern, bits)[:count]
+    found = re.findall(_pattern(table), bits)[:count]
     coded = "".join(found)
     if len(found) < count or not bits.startswith(coded):
         return None
-    meaning = {token: _value(token, table) for token in set(found)}
+    meaning = {token: _meaning(token, table).value for token in set(found)}
     return np.array([meaning[token] for token in found], dtype=np.int64), bits[len(coded) :]
 
 
-def _value(token: str, table: Table) -> int:
-    """The value of one code with its literal."""
+def _pattern(table: Table) -> str:
+    """Any code with its literal; the shortest that fits counts."""
+    codes = sorted(table.entries, key=len)
+    return "|".join(
+        f"{code}[01]{{{0 if (entry := table.entries[code]).switch else entry.literal_bits}}}" for code in codes
+    )
+
+
+def _meaning(token: str, table: Table) -> Entry:
+    """What one code with its literal stands for."""
     entry, end = _next(token, 0, table)
-    return _literal(token[end:]) if entry.literal_bits else entry.value
+    return entry if entry.switch or not entry.literal_bits else Entry(_literal(token[end:]), 0)
 
 
 def _literal(bits: str) -> int:

@@ -25,6 +25,7 @@ from ecgfm_connectors.leads import Lead, from_label
 from ecgfm_connectors.numbers import parse_number
 from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.statement import Statement
+from ecgfm_connectors.statements.vocabularies import from_code
 from ecgfm_connectors.times import acquired_at
 from ecgfm_connectors.units import millivolts
 
@@ -191,10 +192,17 @@ def _device(root: Element) -> Device:
         manufacturer="GE Healthcare",
         model=text(root, "TestDemographics/AcquisitionDevice"),
         serial=text(root, "TestDemographics/CartNumber"),
-        software=text(root, "TestDemographics/AcquisitionSoftwareVersion"),
+        software=_software(root),
         station=text(root, "TestDemographics/LocationName"),
         institution=text(root, "TestDemographics/SiteName"),
     )
+
+
+def _software(root: Element) -> str:
+    """The cart's version and that of the 12SL program, with which the wording of statements changes."""
+    own = text(root, "TestDemographics/AcquisitionSoftwareVersion")
+    program = text(root, "TestDemographics/AnalysisSoftwareVersion")
+    return " ".join(filter(None, (own, f"12SL {program}" if program else "")))
 
 
 def _filters(waveform: Element) -> Filters:
@@ -231,7 +239,7 @@ def _pace_spikes(root: Element) -> tuple[Statement, ...]:
     for element in root.iter("PaceSpikes"):
         told = " ".join(text(part) for part in element.iter() if text(part))
         if told and "NONE" not in told.upper().split():
-            return (Statement(concept="paced", source="MUSE", code="PaceSpikes"),)
+            return (from_code("MUSE", "PaceSpikes"),)
     return ()
 
 

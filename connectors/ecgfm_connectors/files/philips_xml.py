@@ -23,12 +23,14 @@ from ecgfm_connectors.leads import Lead, from_label
 from ecgfm_connectors.numbers import parse_number
 from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.statement import Statement
+from ecgfm_connectors.statements.vocabularies import from_code
 from ecgfm_connectors.times import acquired_at, parse_date
 
 _TYPES = frozenset({"SierraECG", "PhilipsECG"})
 _VERSIONS = frozenset({"1.03", "1.04", "1.04.01", "1.04.02"})
 _STANDARD = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 _MEASUREMENTS = {"heartrate": "/min", "meanprint": "ms", "meanqrsdur": "ms", "meanqtint": "ms", "meanqtc": "ms"}
+_MOST_CODES = 500
 _Raw = dict[str, NDArray[np.int64]]
 
 
@@ -63,7 +65,7 @@ def read(content: bytes, context: ReadingContext) -> Contents:
         filters=_filters(root),
         order=_order(root),
         statements=_statements(root),
-        coded=_pacing(root),
+        coded=(*_coded(root), *_pacing(root)),
         measurements=_measurements(root),
         findings=(*missing, *assembled.findings),
     )
@@ -194,6 +196,7 @@ def _device(root: Element) -> Device:
         manufacturer="Philips",
         model=text(root, "dataacquisition/machine"),
         serial=attribute(root, "dataacquisition/machine", "machineid"),
+        software=_software(root),
         station=text(acquirer, "departmentid"),
         institution=text(acquirer, "institutionname"),
     )
@@ -225,12 +228,28 @@ def _order(root: Element) -> Order:
     )
 
 
+def _software(root: Element) -> str:
+    """The cart's own version and that of the criteria, with which the wording of statements changes."""
+    own = attribute(root, "dataacquisition/machine", "detaildescription")
+    place = root.find("interpretations/interpretation")
+    said = "" if place is None else (place.get("customcriteriaversion") or place.get("criteriaversion", ""))
+    return " ".join(filter(None, (own, f"criteria {said}" if said else "")))
+
+
 def _statements(root: Element) -> tuple[str, ...]:
-    found = []
-    for statement in root.iterfind("interpretations/interpretation/statement"):
-        parts = (text(statement, "leftstatement"), text(statement, "rightstatement"))
-        found.append(": ".join(filter(None, parts)))
-    return tuple(filter(None, found))
+    return tuple(filter(None, map(_wording, root.iterfind("interpretations/interpretation/statement"))))
+
+
+def _wording(statement: Element) -> str:
+    return ": ".join(filter(None, (text(statement, "leftstatement"), text(statement, "rightstatement"))))
+
+
+def _coded(root: Element) -> tuple[Statement, ...]:
+    """Statement codes of the DXL program; a statement that a person typed has none."""
+    places = root.iterfind("interpretations/interpretation/statement")
+    return tuple(from_code("DXL", code, _wording(place)) for place in places if (code := text(place, "statementcode")))[
+        :_MOST_CODES
+    ]
 
 
 def _pacing(root: Element) -> tuple[Statement, ...]:

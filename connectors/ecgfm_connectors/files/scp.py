@@ -7,34 +7,18 @@ where the data agree with them.
 """
 
 import binascii
-from dataclasses import replace
 from datetime import timedelta, timezone, tzinfo
-from itertools import pairwise
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ecgfm_connectors import ages
-from ecgfm_connectors.assembly import Channel, assemble, signal_identity
+from ecgfm_connectors.assembly import assemble, signal_identity
 from ecgfm_connectors.contents import Contents
-from ecgfm_connectors.context import ReadingContext, require_length
+from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import AcquiredAt, Device, Ecg, Filters, Finding
-from ecgfm_connectors.errors import Refused, Unreadable
-from ecgfm_connectors.files.huffman import expand, parse_tables
-from ecgfm_connectors.files.scp_sections import (
-    LeadRange,
-    Sections,
-    lead_ranges,
-    pacemaker_spikes,
-    statements,
-    subtraction_zones,
-    tags,
-)
-from ecgfm_connectors.leads import from_number
+from ecgfm_connectors.files.scp_sections import Sections, pacemaker_spikes, statements, tags, universal_statements
+from ecgfm_connectors.files.scp_signal import rhythm
 from ecgfm_connectors.patient import Identifier, Patient
-from ecgfm_connectors.skew import MOST_CORRECTED, complete
 from ecgfm_connectors.statement import Statement
+from ecgfm_connectors.statements.vocabularies import from_code
 from ecgfm_connectors.times import acquired_at, parse_date
 
 _MANUFACTURERS = {
@@ -45,9 +29,6 @@ _MANUFACTURERS = {
     13: "Siemens",
     16: "Welch Allyn",
 }
-_PADDING_BITS = 16  #: a coded lead is filled up with zeros to a whole byte, or two
-#: Huffman-coded samples of all leads: a minute of 12 leads at 1000 Hz has 720 000. More would take seconds to expand.
-_MOST_CODED = 1 << 20
 
 
 def read(content: bytes, context: ReadingContext) -> Contents:
@@ -60,7 +41,7 @@ def read(content: bytes, context: ReadingContext) -> Contents:
     findings: list[Finding] = []
     if binascii.crc_hqx(content[2 : sections.length], 0xFFFF) != int.from_bytes(content[:2], "little"):
         findings.append(Finding(code="checksum-mismatch", text="the record's CRC does not agree with its content"))
-    rate, channels = _rhythm(sections, findings)
+    rate, channels = rhythm(sections, findings)
     assembled = assemble(channels)
     about = tags(sections.body(1))
     acquired = _acquired(about, context)
@@ -78,154 +59,23 @@ def read(content: bytes, context: ReadingContext) -> Contents:
         device=_device(about),
         filters=_filters(about),
         statements=statements(sections.body(8)),
-        coded=_pacing(sections),
+        coded=(*_coded(sections), *_pacing(sections)),
         measurements=_age(about),
         findings=(*findings, *assembled.findings),
     )
     return Contents(ecgs=(ecg,))
 
 
+def _coded(sections: Sections) -> tuple[Statement, ...]:
+    """Section 11; an acronym with modifiers is only possible, because the modifiers are not known here."""
+    return tuple(
+        from_code("SCP", acronym, certainty="possible" if more else "stated")
+        for acronym, more in universal_statements(sections.body(11))
+    )
+
+
 def _pacing(sections: Sections) -> tuple[Statement, ...]:
-    spikes = pacemaker_spikes(sections.body(7))
-    return (Statement(concept="paced", source="SCP-ECG", code="section 7 spikes"),) if spikes else ()
-
-
-def _rhythm(sections: Sections, findings: list[Finding]) -> tuple[float, list[Channel]]:
-    """Sampling rate in Hz and the leads of section 6 in mV, reference beats added back where they were subtracted."""
-    ranges, subtracted = lead_ranges(sections.body(3))
-    body = sections.body(6)
-    if len(body) < 6 + 2 * len(ranges):
-        raise Refused("no-recording", "the record has no rhythm data (section 6), at most a reference beat")
-    if body[5]:
-        raise Refused("scp-compression", "bimodal compression; ask for the rhythm without it")
-    rhythm = _coded_leads(body, ranges, sections.body(2))
-    if any(len(row) < area.samples - (area.start == 0) for row, area in zip(rhythm.rows, ranges, strict=True)):
-        most = max(map(len, rhythm.rows))
-        note = f"section 3 declares up to {max(area.samples for area in ranges)} samples a lead, the data hold {most}"
-        findings.append(Finding(code="fewer-samples-than-declared", text=note))
-    rows = [row.astype(np.float64) * rhythm.millivolts for row in rhythm.rows]
-    if subtracted:
-        _add_reference_beats(rows, ranges, rhythm, sections)
-    channels = _channels(rows, ranges)
-    starts = [area.start for area in ranges]
-    if apart := max(starts) - min(starts):
-        channels = _started_apart(channels, apart, findings)
-    return 1e6 / rhythm.microseconds, channels
-
-
-def _started_apart(channels: list[Channel], apart: int, findings: list[Finding]) -> list[Channel]:
-    """Leads whose ranges begin at different samples lie right already; the rule for a skew holds for what they lack."""
-    if apart > MOST_CORRECTED:
-        text = f"the leads start up to {apart} samples apart; {MOST_CORRECTED} are put right"
-        findings.append(Finding(code="not-simultaneous", text=text))
-        return channels
-    rows, noticed = complete([one.lead.name for one in channels], [one.samples for one in channels])
-    findings.extend(noticed)
-    return [replace(one, samples=row) for one, row in zip(channels, rows, strict=True)]
-
-
-class _Coded(NamedTuple):
-    """The leads of section 5 or 6 in units of their multiplier."""
-
-    rows: list[NDArray[np.int64]]
-    millivolts: float  #: for one unit
-    microseconds: int  #: between samples
-
-
-def _coded_leads(body: bytes, ranges: list[LeadRange], tables: bytes) -> _Coded:
-    """Sections 5 and 6 are laid out alike (§5.8, §5.9)."""
-    nanovolts, microseconds = int.from_bytes(body[:2], "little"), int.from_bytes(body[2:4], "little")
-    if nanovolts == 0:
-        raise Refused("no-sensitivity", "the amplitude value multiplier is 0")
-    if microseconds == 0:
-        raise Unreadable("sampling-frequency", "the sample time interval is 0")
-    if body[4] > 2:
-        raise Unreadable("scp-structure", "differences of an order that does not exist")
-    sizes = [int.from_bytes(body[6 + 2 * n : 8 + 2 * n], "little") for n in range(len(ranges))]
-    blocks = _blocks(body[6 + 2 * len(ranges) :], sizes)
-    if (
-        tables
-        and sum(min(area.samples, 8 * len(block)) for block, area in zip(blocks, ranges, strict=True)) > _MOST_CODED
-    ):
-        raise Refused("too-large", f"more than {_MOST_CODED} coded samples; a resting ECG has a tenth of them")
-    rows = [_decode(block, area, tables, body[4]) for block, area in zip(blocks, ranges, strict=True)]
-    return _Coded(rows, nanovolts * 1e-6, microseconds)
-
-
-def _add_reference_beats(
-    rows: list[NDArray[np.float64]], ranges: list[LeadRange], rhythm: _Coded, sections: Sections
-) -> None:
-    """Put the reference beat back under each QRS of type 0 it was subtracted from (§5.7.5); `rows` are mV, changed in
-    place.
-    """
-    zones = subtraction_zones(sections.body(4))
-    body = sections.body(5)
-    if zones is None or len(body) < 6 + 2 * len(ranges):
-        raise Unreadable("scp-structure", "reference beats were subtracted, but sections 4 and 5 do not hold them")
-    length = round(zones.milliseconds * 1000 / (int.from_bytes(body[2:4], "little") or 1))
-    beats = _coded_leads(body, [LeadRange(1, max(1, length), area.lead) for area in ranges], sections.body(2))
-    if beats.microseconds != rhythm.microseconds:
-        raise Refused("scp-compression", "reference beats of another sampling rate than the rhythm")
-    for row, area, beat in zip(rows, ranges, beats.rows, strict=True):
-        for start, fiducial, end in zones.beats:
-            # Sample n of the rhythm lies under sample n - shift of the beat; all are counted from 1.
-            shift = fiducial - zones.fiducial
-            first = max(start, area.start, shift + 1)
-            last = min(end, area.start + len(row) - 1, shift + len(beat))
-            if first <= last:
-                row[first - area.start : last - area.start + 1] += (
-                    beat[first - shift - 1 : last - shift] * beats.millivolts
-                )
-
-
-def _blocks(data: bytes, sizes: list[int]) -> list[bytes]:
-    """The bytes of each lead. Raises Unreadable where they are not there."""
-    if sum(sizes) > len(data):
-        raise Unreadable("waveform-length", f"section 6 holds {len(data)} bytes where its leads need {sum(sizes)}")
-    edges = [0, *np.cumsum(sizes).tolist()]
-    return [data[start:end] for start, end in pairwise(edges)]
-
-
-def _decode(block: bytes, area: LeadRange, tables: bytes, differences: int) -> NDArray[np.int64]:
-    """One lead in units of the multiplier; as many samples as both the range and the data allow."""
-    if not tables:
-        raw = np.frombuffer(block[: len(block) // 2 * 2], dtype="<i2").astype(np.int64)[: area.samples]
-        return _integrated(raw, differences)
-    coded = parse_tables(tables)
-    if area.start == 0:  # counted from zero; whether the end is the last sample or one past it, the data tell
-        raw, rest = expand(block, coded, count=area.samples - 1)
-        if len(rest) < _PADDING_BITS and "1" not in rest:
-            return _integrated(raw, differences)
-    raw, _ = expand(block, coded, count=area.samples)
-    return _integrated(raw, differences)
-
-
-def _integrated(values: NDArray[np.int64], order: int) -> NDArray[np.int64]:
-    """Undo first or second differences (§5.9.3); the arithmetic of the devices has sixteen bits and wraps."""
-    if order == 1:
-        values = np.cumsum(values)
-    elif order == 2 and len(values) > 2:
-        slopes = np.cumsum(np.concatenate(([values[1] - values[0]], values[2:])))
-        values = np.concatenate(([values[0]], values[0] + np.cumsum(slopes)))
-    return values.astype(np.int16).astype(np.int64)
-
-
-def _channels(rows: list[NDArray[np.float64]], ranges: list[LeadRange]) -> list[Channel]:
-    """Rows (mV) put where their ranges say, NaN elsewhere."""
-    first = min(area.start for area in ranges)
-    length = max(area.start - first + len(row) for row, area in zip(rows, ranges, strict=True))
-    require_length(length * len(rows))
-    if length > 4 * max(map(len, rows), default=0):
-        raise Unreadable("scp-structure", "the leads' sample ranges lie impossibly far apart")
-    channels = []
-    for row, area in zip(rows, ranges, strict=True):
-        lead = from_number(area.lead)
-        if lead is None or not lead.canonical:
-            continue
-        samples = np.full(length, np.nan, dtype=np.float32)
-        samples[area.start - first : area.start - first + len(row)] = row
-        channels.append(Channel(lead=lead, samples=samples))
-    return channels
+    return (from_code("SCP-ECG", "section 7 spikes"),) if pacemaker_spikes(sections.body(7)) else ()
 
 
 def _acquired(about: dict[int, bytes], context: ReadingContext) -> AcquiredAt | None:
@@ -284,6 +134,7 @@ def _device(about: dict[int, bytes]) -> Device:
         manufacturer=_MANUFACTURERS.get(machine[7], "") or (strings[4] if len(strings) > 4 else ""),
         model=_text(machine[8:14]),
         serial=strings[1] if len(strings) > 1 else "",
+        software=" ".join(filter(None, (strings[2] if len(strings) > 2 else "", strings[0]))),
     )
 
 

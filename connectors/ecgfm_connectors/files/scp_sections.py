@@ -2,6 +2,7 @@
 §5.2–5.11).
 """
 
+import struct
 from typing import NamedTuple
 
 from ecgfm_connectors.errors import Unreadable
@@ -9,6 +10,7 @@ from ecgfm_connectors.errors import Unreadable
 _HEADER = 16  #: bytes before the body of each section
 _POINTER = 10
 _END = 255  #: closing tag of section 1
+_PROTECTED_APART = 12  #: protocol 1.2, in tenths
 
 
 class LeadRange(NamedTuple):
@@ -47,6 +49,11 @@ class Sections:
         start, length = self._places.get(number, (0, 0))
         return self._content[start + _HEADER : start + length] if length else b""
 
+    def protocol(self, number: int) -> int:
+        """The protocol version of a section's header, in tenths: 13 is 1.3; 0 where the section is absent."""
+        start, length = self._places.get(number, (0, 0))
+        return int.from_bytes(self._content[start + 9 : start + 10], "little") if length else 0
+
 
 def tags(body: bytes) -> dict[int, bytes]:
     """Section 1 as tag -> value; the first of repeated tags counts."""
@@ -76,26 +83,30 @@ def lead_ranges(body: bytes) -> tuple[list[LeadRange], bool]:
 
 
 class Zones(NamedTuple):
-    """Section 4: the reference beat's length and fiducial sample, and the zones it was subtracted from."""
+    """Section 4: the reference beat's length and fiducial sample, and the zones around the QRS complexes."""
 
     milliseconds: int
     fiducial: int  #: sample of the reference beat, counted from 1
     beats: list[tuple[int, int, int]]  #: first, fiducial and last sample of the rhythm for each QRS of type 0
+    protected: list[tuple[int, int]]  #: first and last sample of each QRS that keeps its rate under bimodal compression
 
 
-def subtraction_zones(body: bytes) -> Zones | None:
-    """Section 4; None where it is absent or cut off."""
+def zones_of(body: bytes, protocol: int) -> Zones | None:
+    """Section 4; None where it is absent or cut off.
+
+    Protocols before 1.2 hold no protected zones: the zones of subtraction are protected.
+    """
     count = int.from_bytes(body[4:6], "little")
     if len(body) < 6 + 14 * count or count == 0:
         return None
-    beats = []
-    for at in range(6, 6 + 14 * count, 14):
-        kind, *positions = (
-            int.from_bytes(body[at + n : at + m], "little") for n, m in ((0, 2), (2, 6), (6, 10), (10, 14))
-        )
-        if kind == 0:
-            beats.append((positions[0], positions[1], positions[2]))
-    return Zones(int.from_bytes(body[:2], "little"), int.from_bytes(body[2:4], "little"), beats)
+    found = [struct.unpack_from("<HIII", body, 6 + 14 * n) for n in range(count)]
+    at = 6 + 14 * count
+    if protocol < _PROTECTED_APART:
+        protected = [(start, end) for _, start, _, end in found]
+    else:
+        protected = [struct.unpack_from("<II", body, at + 8 * n) for n in range(min(count, (len(body) - at) // 8))]
+    beats = [(start, fiducial, end) for kind, start, fiducial, end in found if kind == 0]
+    return Zones(int.from_bytes(body[:2], "little"), int.from_bytes(body[2:4], "little"), beats, protected)
 
 
 def pacemaker_spikes(body: bytes) -> int:
@@ -105,10 +116,34 @@ def pacemaker_spikes(body: bytes) -> int:
 
 def statements(body: bytes) -> tuple[str, ...]:
     """Section 8: the full text interpretation."""
+    return tuple(filter(None, (_text(part.split(b"\0")[0]) for part in _numbered(body))))
+
+
+def universal_statements(body: bytes) -> tuple[tuple[str, bool], ...]:
+    """Section 11: each coded statement's acronym, and whether modifiers or further statements follow it.
+
+    A statement is its type (1: acronyms, separated by NUL, space or underscore; others are text of section 8) and its
+    fields (EN 1064 5.14). Which modifiers mean what is in the annex alone, so that there are some is all that is told.
+    """
+    found = []
+    for part in _numbered(body):
+        fields = [field for field in part[1:].split(b"\0") if field.strip()]
+        if part[:1] == b"\1" and fields:
+            words = _text(fields[0]).split()
+            found.append((words[0] if words else "", len(fields) > 1 or len(words) > 1))
+    return tuple((acronym, more) for acronym, more in found if acronym)
+
+
+def _numbered(body: bytes) -> list[bytes]:
+    """The numbered pieces of section 8 or 11."""
     found = []
     at = 9
     for _ in range(body[8] if len(body) > 8 else 0):
         length = int.from_bytes(body[at + 1 : at + 3], "little")
-        found.append(body[at + 3 : at + 3 + length].split(b"\0")[0].decode("latin-1").strip())
+        found.append(body[at + 3 : at + 3 + length])
         at += 3 + length
-    return tuple(filter(None, found))
+    return found
+
+
+def _text(value: bytes) -> str:
+    return value.decode("latin-1").strip()

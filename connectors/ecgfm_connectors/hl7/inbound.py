@@ -416,8 +416,9 @@ def _coded(observations: list[Segment]) -> tuple[Statement, ...]:
     found = []
     for obx in observations:
         source = SCHEMES.get(obx.value(5, 3).upper()) if obx.value(2).upper() in ("CE", "CWE", "CNE") else None
-        if source:
-            found.append(from_code(source, obx.value(5), obx.value(5, 2)))
+        if source:  # MUSE joins the codes of one sentence by the subcomponent separator: 21&101
+            parts = [obx.value(5, 1, number) for number in range(1, 9)]
+            found += [from_code(source, part, obx.value(5, 2)) for part in parts if part]
     return tuple(found)
 
 

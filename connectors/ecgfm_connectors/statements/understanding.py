@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.statement import Certainty, Statement
+from ecgfm_connectors.statements.vocabularies import from_code
 from ecgfm_connectors.statements.words import from_words
 
 #: Characters of all statements of one ECG that are looked at: no device writes so many, and patterns take their time.
@@ -11,14 +12,30 @@ _LONGEST = 20_000
 
 
 def understood(ecg: Ecg) -> tuple[Statement, ...]:
-    """The coded statements, then those of the words. A later version of the vocabulary understands a stored ECG better,
-    so what the words name is worked out anew each time.
+    """The coded statements, then what the words name. A later version of the vocabulary understands a stored ECG
+    better, so codes are looked up and words are read anew each time.
+
+    A statement that came as a code with its words counts once as not understood, and only where both are not.
     """
-    found, left = list(ecg.coded), _LONGEST
-    for text in ecg.statements:
+    coded = [from_code(one.source, one.code, one.wording, one.certainty) for one in ecg.coded]
+    named, unnamed = _words(ecg.statements)
+    said = {one.wording for one in named}
+    told = {one.wording for one in coded}
+    left = (one for one in coded if one.concept != "unread" or not one.wording or one.wording not in said)
+    return (*left, *named, *(one for one in unnamed if one.wording not in told))
+
+
+def _words(texts: tuple[str, ...]) -> tuple[list[Statement], list[Statement]]:
+    """What the texts name, and one statement for each text that names nothing known."""
+    named: list[Statement] = []
+    unnamed: list[Statement] = []
+    left = _LONGEST
+    for text in texts:
         left -= len(text)
-        found += from_words(text) if left >= 0 else [Statement(concept="unread", source="words", wording=text)]
-    return tuple(found)
+        read = from_words(text) if left >= 0 else (Statement(concept="unread", source="words", wording=text),)
+        for one in read:
+            (unnamed if one.concept == "unread" else named).append(one)
+    return named, unnamed
 
 
 def said_of(concept: str, statements: Iterable[Statement]) -> Certainty | None:

@@ -6,6 +6,7 @@ from functools import cache, lru_cache
 
 from ecgfm_connectors.statement import Statement
 from ecgfm_connectors.statements.denial import Named, named, strongest
+from ecgfm_connectors.statements.other_words import is_other
 from ecgfm_connectors.statements.pacing_words import pacing
 from ecgfm_connectors.statements.texts import clauses
 
@@ -63,7 +64,7 @@ def _named() -> dict[str, Named]:
 
 @lru_cache(maxsize=4096)  # devices choose among a few hundred sentences
 def from_words(text: str) -> tuple[Statement, ...]:
-    """Every concept that `text` names; one `unread` statement where it names none."""
+    """Every concept that `text` names; where it names none, one statement: `other` for what is known, else `unread`."""
     said = clauses(text)
     found = (
         [Statement(concept="paced", certainty=paced, source="words", wording=text)] if (paced := pacing(text)) else []
@@ -73,5 +74,5 @@ def from_words(text: str) -> tuple[Statement, ...]:
         if certainty:
             found.append(Statement(concept=concept, certainty=certainty, source="words", wording=text))
     if not found and said:
-        found = [Statement(concept="unread", source="words", wording=text)]
+        found = [Statement(concept="other" if is_other(said) else "unread", source="words", wording=text)]
     return tuple(found)

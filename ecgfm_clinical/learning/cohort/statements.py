@@ -1,4 +1,4 @@
-"""The 17 interpretation labels from coded statements (SNOMED CT, SCP, Minnesota) or, where there are none, from a
+"""The 17 interpretation labels from coded statements (SNOMED CT, SCP, Minnesota, MDC and carts' own codes) and from a
 cart's words; the vocabularies are those of `ecgfm_connectors.statements`.
 
 A label that a coding system cannot express is not known there, which is not the same as absent.
@@ -13,7 +13,7 @@ from ecgfm.heads import INTERPRETATION, INTERPRETATION_LABELS
 from ecgfm_clinical.learning.cohort.labelling import Exclusion, Labelled
 from ecgfm_clinical.learning.documents import Notes
 from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeRow
-from ecgfm_connectors.statements.vocabularies import PACING_MARKS, VOCABULARIES, from_code
+from ecgfm_connectors.statements.vocabularies import VOCABULARIES, WHOLE, from_code
 from ecgfm_connectors.statements.words import from_words as words
 
 SINUS, PVC, TACHY, VT = "Sinus rhythm", "Premature ventricular contraction", "Tachycardia", "Ventricular tachycardia"
@@ -54,21 +54,26 @@ def from_statements(codes: tuple[str, ...], statements: tuple[str, ...]) -> tupl
     """Labels from everything that is stated: a label is present where a code, the device's mark or its words say so;
     None where nothing is stated.
     """
-    marked = any(code.partition(":")[0] in PACING_MARKS for code in codes)
-    marks = _row({PACED}, {PACED}) if marked else None
-    known = [row for row in (from_codes(codes), from_words(statements), marks) if row is not None]
+    known = [row for row in (from_codes(codes), from_words(statements)) if row is not None]
     return tuple(float(value) for value in np.fmax.reduce(known)) if known else None
 
 
 def from_codes(codes: tuple[str, ...]) -> tuple[float, ...] | None:
-    """Labels from codes such as `SCP:SR` or `SNOMED:164889003`; None where none of the known systems is used."""
+    """Labels from codes such as `SCP:SR` or `SNOMED:164889003`; None where none of the known systems is used.
+
+    What a system that codes a whole recording could say and does not say is absent; what a device's own codes and marks
+    do not say is not known.
+    """
     used = {code.partition(":")[0] for code in codes} & set(VOCABULARIES)
     if not used:
         return None
-    stated = (from_code(*code.split(":", 1)) for code in codes if code.partition(":")[0] in used)
+    parts = (code.partition(":") for code in codes)
+    stated = (from_code(system, code) for system, _, code in parts if system in used)
     told = {label for one in stated for label in LABELS.get(one.concept, ())}
-    concepts = {concept for system in used for concept in VOCABULARIES[system].values()}
-    expressible = {label for concept in concepts for label in LABELS.get(concept, ())} | {BIF}
+    concepts = {concept for system in used & WHOLE for concept in VOCABULARIES[system].values()}
+    expressible = {label for concept in concepts for label in LABELS.get(concept, ())} | told
+    if {FASCICLE, RBBB} <= expressible:
+        expressible |= {BIF}
     return _row(told, expressible)
 
 

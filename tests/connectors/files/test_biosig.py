@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.testing import aecg_writer
+from tests.helpers import scp_writer
 from tests.helpers import vendor_files as write
 
 #: Debian's module belongs to the system's Python, not to this environment's.
@@ -45,10 +46,10 @@ def by_biosig(path: Path, folder: Path, unit: float) -> NDArray[np.float64]:
 @pytest.mark.parametrize(
     ("name", "writer", "unit"),
     [
-        ("huffman.scp", lambda ecg: write.write_scp(ecg, order=0), MICROVOLTS),
-        ("first-differences.scp", lambda ecg: write.write_scp(ecg, order=1), MICROVOLTS),
-        ("second-differences.scp", write.write_scp, MICROVOLTS),
-        ("plain.scp", lambda ecg: write.write_scp(ecg, compressed=False), MICROVOLTS),
+        ("huffman.scp", lambda ecg: scp_writer.write_scp(ecg, order=0), MICROVOLTS),
+        ("first-differences.scp", lambda ecg: scp_writer.write_scp(ecg, order=1), MICROVOLTS),
+        ("second-differences.scp", scp_writer.write_scp, MICROVOLTS),
+        ("plain.scp", lambda ecg: scp_writer.write_scp(ecg, coding="plain"), MICROVOLTS),
         ("recording.edf", write.write_edf, MILLIVOLTS),
         ("annotated.xml", aecg_writer.write_ecg, MICROVOLTS),
     ],

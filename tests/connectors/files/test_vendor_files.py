@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.errors import PayloadError, Refused
-from ecgfm_connectors.files import huffman, scp
+from ecgfm_connectors.files import huffman, scp_signal
 from ecgfm_connectors.files.scp_sections import LeadRange
 from ecgfm_connectors.reading import read
 from ecgfm_connectors.testing.samples import sample_ecg
+from tests.helpers import scp_writer
 from tests.helpers import vendor_files as write
 
 ReadOne = Callable[[bytes], Ecg]
@@ -35,12 +36,15 @@ WRITERS: dict[str, Callable[[Ecg], bytes]] = {
     "philips 1.04": lambda ecg: write.write_philips(ecg, version="1.04"),
     "philips 1.03 plain": lambda ecg: write.write_philips(ecg, compressed=False),
     "philips 1.04 plain": lambda ecg: write.write_philips(ecg, version="1.04", compressed=False),
-    "scp second differences": write.write_scp,
-    "scp first differences": lambda ecg: write.write_scp(ecg, order=1),
-    "scp Huffman only": lambda ecg: write.write_scp(ecg, order=0),
-    "scp plain": lambda ecg: write.write_scp(ecg, compressed=False),
-    "scp zero-based": lambda ecg: write.write_scp(ecg, zero_based=True),
-    "scp reference beats": lambda ecg: write.write_scp(ecg, subtracted=True),
+    "scp second differences": scp_writer.write_scp,
+    "scp first differences": lambda ecg: scp_writer.write_scp(ecg, order=1),
+    "scp Huffman only": lambda ecg: scp_writer.write_scp(ecg, order=0),
+    "scp plain": lambda ecg: scp_writer.write_scp(ecg, coding="plain"),
+    "scp zero-based": lambda ecg: scp_writer.write_scp(ecg, zero_based=True),
+    "scp reference beats": lambda ecg: scp_writer.write_scp(ecg, subtracted=True),
+    "scp of a table of its own": lambda ecg: scp_writer.write_scp(ecg, coding="custom"),
+    "scp of two tables": lambda ecg: scp_writer.write_scp(ecg, coding="switching"),
+    "scp of two tables, reference beats": lambda ecg: scp_writer.write_scp(ecg, coding="switching", subtracted=True),
     "edf": write.write_edf,
 }
 
@@ -229,14 +233,14 @@ def test_real_philips_file_of_another_document_type(corpus: Corpus, context: Rea
 
 
 def test_scp_damage_shows_in_the_crc(ecg: Ecg, read_one: ReadOne) -> None:
-    content = bytearray(write.write_scp(ecg, compressed=False))
+    content = bytearray(scp_writer.write_scp(ecg, coding="plain"))
     content[-2000] ^= 0x01
     assert codes(read_one(bytes(content))) == ["checksum-mismatch"]
 
 
 def test_scp_byte_counts_that_overflow_sixteen_bits(ecg: Ecg, read_one: ReadOne) -> None:
     long = sample_ecg(seconds=70)  # 35000 samples, 70000 bytes a lead
-    content = write.write_scp(long, compressed=False)
+    content = scp_writer.write_scp(long, coding="plain")
     data = b"".join(row.astype("<i2").tobytes()[:65534] for row in write.counts(long).values())
     start = content.index(write.counts(long)["I"].astype("<i2").tobytes()[:64])
     cut = content[:start] + data
@@ -246,12 +250,14 @@ def test_scp_byte_counts_that_overflow_sixteen_bits(ecg: Ecg, read_one: ReadOne)
 
 
 def test_scp_sample_time_is_in_whole_microseconds(read_one: ReadOne) -> None:
-    assert read_one(write.write_scp(sample_ecg(sampling_rate=600.0))).sampling_rate == pytest.approx(599.88, abs=1e-3)
+    assert read_one(scp_writer.write_scp(sample_ecg(sampling_rate=600.0))).sampling_rate == pytest.approx(
+        599.88, abs=1e-3
+    )
 
 
 def scp_patched(ecg: Ecg, at: int, value: bytes) -> bytes:
     """The record with the parameters of section 6 overwritten at an offset from its body's start."""
-    content = write.write_scp(ecg)
+    content = scp_writer.write_scp(ecg)
     pointer = 22 + 6 * 10
     start = int.from_bytes(content[pointer + 6 : pointer + 10], "little") - 1 + 16 + at
     return content[:start] + value + content[start + len(value) :]
@@ -284,7 +290,7 @@ def test_scp_codes_expanded_at_once_or_one_by_one(values: list[int], spare: int,
             return str(error)
         return found.tolist(), rest
 
-    coded = write._huffman(np.array(values, dtype=np.int64)) if values else b""
+    coded = scp_writer._huffman(np.array(values, dtype=np.int64)) if values else b""
     data = coded[: len(coded) - cut]
     table = huffman.default_table()
     assert expanded([table]) == expanded([table, table])
@@ -295,12 +301,15 @@ def test_scp_of_more_coded_samples_than_two_seconds_can_expand() -> None:
     ranges = [LeadRange(1, 8 * 60_000, lead) for lead in (1, 2, 3)]
     body = (1000).to_bytes(2, "little") + (2000).to_bytes(2, "little") + bytes(2) + (60_000).to_bytes(2, "little") * 3
     with pytest.raises(Refused, match="too-large"):
-        scp._coded_leads(body + bytes(180_000), ranges, (19999).to_bytes(2, "little"))
+        scp_signal._coded_leads(body + bytes(180_000), ranges, (19999).to_bytes(2, "little"))
 
 
-def test_scp_reference_beats_as_ecgdatakit_adds_them(ecg: Ecg, read_one: ReadOne, tmp_path: Path) -> None:
+@pytest.mark.parametrize("coding", ["plain", "default", "custom"])
+def test_scp_reference_beats_as_ecgdatakit_adds_them(
+    ecg: Ecg, read_one: ReadOne, tmp_path: Path, coding: scp_writer.Coding
+) -> None:
     path = tmp_path / "subtracted.scp"
-    path.write_bytes(write.write_scp(ecg, subtracted=True))
+    path.write_bytes(scp_writer.write_scp(ecg, subtracted=True, coding=coding))
     compare_with_ecgdatakit(path, read_one(path.read_bytes()))
 
 

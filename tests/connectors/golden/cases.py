@@ -22,7 +22,7 @@ from ecgfm_connectors.leads import LEAD_NUMBERS
 from ecgfm_connectors.testing import aecg_writer, dicom_writer, oru_writer, wfdb_writer
 from ecgfm_connectors.testing.samples import sample_ecg
 from tests.connectors.golden import hl7_cases as golden_hl7
-from tests.helpers import vendor_files
+from tests.helpers import scp_writer, vendor_files
 
 Signal = NDArray[np.float32]
 _SENT_AT = datetime(2026, 3, 29, 15, 0, tzinfo=UTC)
@@ -351,10 +351,10 @@ def _other_read(ecg: Ecg) -> Iterator[Case]:
         yield case(
             f"scp-huffman-{order}.scp",
             f"Huffman, differences of order {order}",
-            vendor_files.write_scp(ecg, order=order),
+            scp_writer.write_scp(ecg, order=order),
         )
-    yield case("scp-plain.scp", "no section 2: plain 16-bit samples", vendor_files.write_scp(ecg, compressed=False))
-    yield case("scp-zero-based.scp", "lead ranges that start at 0", vendor_files.write_scp(ecg, zero_based=True))
+    yield case("scp-plain.scp", "no section 2: plain 16-bit samples", scp_writer.write_scp(ecg, coding="plain"))
+    yield case("scp-zero-based.scp", "lead ranges that start at 0", scp_writer.write_scp(ecg, zero_based=True))
     yield from (case(f"edf{name}.edf", shows, content) for name, shows, content in _edf_dialects(ecg))
     yield case("wfdb.zip", "a WFDB record packed into a plain zip", wfdb_writer.write_ecg(ecg))
     for embed in ("dicom", "aecg"):

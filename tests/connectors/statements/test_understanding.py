@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from io import BytesIO
 
 import pydicom
 import pytest
@@ -9,11 +10,13 @@ from pydicom.dataset import Dataset
 
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.files.payload import pack_record
+from ecgfm_connectors.statement import Statement
 from ecgfm_connectors.statements.understanding import said_of, understood, unread
 from ecgfm_connectors.statements.vocabularies import from_code
 from ecgfm_connectors.statements.words import from_words
 from ecgfm_connectors.testing import aecg_writer, dicom_writer
 from ecgfm_connectors.testing.wfdb_writer import write_record
+from tests.helpers import scp_writer
 from tests.helpers import vendor_files as write
 
 ReadOne = Callable[[bytes], Ecg]
@@ -41,8 +44,10 @@ ReadOne = Callable[[bytes], Ecg]
         ("Possible anterior infarct", {"infarction": "possible"}),
         ("AV-Block I. Grades", {"av-block": "stated", "av-block-1": "stated"}),
         ("Linksschenkelblock", {"left-bundle-branch-block": "stated"}),
-        ("Incomplete right bundle branch block", {"unread": "stated"}),
-        ("Premature atrial complexes", {"unread": "stated"}),
+        ("Incomplete right bundle branch block", {"other": "stated"}),
+        ("Premature atrial complexes", {"other": "stated"}),
+        ("Nonspecific T wave abnormality", {"other": "stated"}),
+        ("Zorbic rhythm", {"unread": "stated"}),
         ("", {}),
     ],
 )
@@ -58,6 +63,19 @@ def test_words(text: str, expected: dict[str, str]) -> None:
         ("SCP", "PACE", "paced"),
         ("Minnesota", "6-8", "paced"),
         ("Minnesota", "7-1-1", "left-bundle-branch-block"),
+        ("SCP", "BIGU", "other"),
+        ("12SL", "161", "atrial-fibrillation"),
+        ("12SL", "183", "paced"),
+        ("12SL", "AFIB", "atrial-fibrillation"),
+        ("12SL", "999", "unread"),
+        ("DXL", "SB", "sinus-bradycardia"),
+        ("DXL", "XYZ", "unread"),
+        ("MDC", "MDC_ECG_RHY_EPVDM", "paced"),
+        ("MDC", "10:10240", "paced"),
+        ("MDC", "MDC_ECG_RHY_ATR_FIB", "atrial-fibrillation"),
+        ("MDC", "MDC_ECG_NOTHING", "unread"),
+        ("MDC", "MDC_ECG_RHY_PACED", "paced"),  # no term of the standard, but a device may write it
+        ("MDC", "MDC_ECG_RHY_UNPACED", "unread"),
         ("Minnesota", "8-3", "unread"),
         ("SNOMED", "1", "unread"),
         ("HOUSE", "PACE", "unread"),
@@ -98,32 +116,112 @@ def test_philips_marks(ecg: Ecg, read_one: ReadOne, element: str, code: str) -> 
 
 
 def test_scp_measured_spikes(ecg: Ecg, read_one: ReadOne) -> None:
-    assert read_one(write.write_scp(ecg)).coded == ()
-    assert paced(read_one(write.write_scp(ecg, spikes=9))) == ("paced", "SCP-ECG", "section 7 spikes")
+    assert read_one(scp_writer.write_scp(ecg)).coded == ()
+    assert paced(read_one(scp_writer.write_scp(ecg, spikes=9))) == ("paced", "SCP-ECG", "section 7 spikes")
 
 
-def test_dicom_snomed(ecg: Ecg, read_one: ReadOne) -> None:
-    from io import BytesIO
-
+def dicom_coded(ecg: Ecg, code: str, scheme: str, place: str = "ConceptCodeSequence") -> bytes:
+    """An ECG in DICOM whose one annotation is a code, as its value or as its name."""
     dataset = pydicom.dcmread(BytesIO(dicom_writer.write_ecg(replace(ecg, statements=("x",)))))
-    item, code = Dataset(), Dataset()
-    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "344994008", "SCT", "ventricular pacing"
-    item.ConceptCodeSequence = [code]
+    item, written = Dataset(), Dataset()
+    written.CodeValue, written.CodingSchemeDesignator, written.CodeMeaning = code, scheme, "ventricular pacing"
+    setattr(item, place, [written])
     dataset.WaveformAnnotationSequence = [item]
     stream = BytesIO()
     dataset.save_as(stream)
-    found = read_one(stream.getvalue())
+    return stream.getvalue()
+
+
+def test_dicom_snomed(ecg: Ecg, read_one: ReadOne) -> None:
+    found = read_one(dicom_coded(ecg, "344994008", "SCT"))
     assert [(one.source, one.code) for one in understood(found) if one.concept == "paced"] == [
         ("SNOMED", "344994008"),
         ("words", ""),
     ]
 
 
-def test_aecg_codes(ecg: Ecg, read_one: ReadOne) -> None:
+@pytest.mark.parametrize(
+    ("code", "concept"),
+    [
+        ("MDC_ECG_RHY_EPADM", "paced"),  # atrial, ventricular and AV sequential pacing are named so in the standard
+        ("MDC_ECG_RHY_EPVDM", "paced"),
+        ("MDC_ECG_RHY_EPAVT", "paced"),
+        ("MDC_ECG_WAVP_PACE_V", "paced"),
+        ("MDC_ECG_RHY_AV_HEART_BLK_DEG_3", "av-block"),
+        ("MDC_ECG_RHY_ATR_FIB", "atrial-fibrillation"),
+    ],
+)
+def test_aecg_rhythms(ecg: Ecg, read_one: ReadOne, code: str, concept: str) -> None:
     content = aecg_writer.write_ecg(replace(ecg, statements=("x",)))
-    marked = content.replace(b"MDC_ECG_INTERPRETATION_STATEMENT", b"MDC_ECG_RHY_PACED", 1)
-    assert marked != content
-    assert paced(read_one(marked)) == ("paced", "MDC", "MDC_ECG_RHY_PACED")
+    marked = content.replace(b"MDC_ECG_INTERPRETATION_STATEMENT", code.encode(), 1)
+    assert [(one.concept, one.source, one.code) for one in read_one(marked).coded] == [(concept, "MDC", code)]
+
+
+@pytest.mark.parametrize(
+    ("code", "concept"),
+    [
+        ("10:10240", "paced"),
+        ("665600", "paced"),
+        ("MDC_ECG_RHY_EPVDM", "paced"),
+        ("10:9472", "atrial-fibrillation"),
+        ("664832", "atrial-fibrillation"),
+        ("10:10464", "unread"),
+    ],
+)
+def test_dicom_mdc_rhythms(ecg: Ecg, read_one: ReadOne, code: str, concept: str) -> None:
+    assert [(one.concept, one.source) for one in read_one(dicom_coded(ecg, code, "MDC")).coded] == [(concept, "MDC")]
+
+
+def test_pacing_spike_that_is_an_annotations_name(ecg: Ecg, read_one: ReadOne) -> None:
+    content = dicom_coded(ecg, "10:6656", "MDC", place="ConceptNameCodeSequence")
+    assert [(one.concept, one.code) for one in read_one(content).coded] == [("paced", "10:6656")]
+
+
+def test_one_beat_of_a_kind_is_not_the_rhythm(ecg: Ecg, read_one: ReadOne) -> None:
+    """A single left bundle branch block beat is no left bundle branch block, a single paced beat is pacing."""
+    assert read_one(dicom_coded(ecg, "10:8464", "MDC")).coded == ()
+    assert [one.concept for one in read_one(dicom_coded(ecg, "10:8704", "MDC")).coded] == ["paced"]
+
+
+def test_philips_statement_codes_and_versions(ecg: Ecg, read_one: ReadOne) -> None:
+    content = write.write_philips(replace(ecg, statements=("SINUS BRADYCARDIA", "xyzzy", "plugh")))
+    for code in (b"SB", b"QQ1"):
+        content = content.replace(
+            b"<statement><left", b"<statement><statementcode>" + code + b"</statementcode><left", 1
+        )
+    found = read_one(content)
+    assert [(one.code, one.concept, one.wording) for one in found.coded] == [
+        ("SB", "sinus-bradycardia", "SINUS BRADYCARDIA"),
+        ("QQ1", "unread", "xyzzy"),
+    ]
+    assert unread(found) == 2  # the code with its words counts once, the words without a code once
+
+
+def test_an_unknown_code_beside_known_words_is_understood(ecg: Ecg) -> None:
+    known = from_code("DXL", "QQ1", "Sinus rhythm")
+    assert unread(replace(ecg, statements=("Sinus rhythm",), coded=(known,))) == 0
+    assert unread(replace(ecg, statements=("xyzzy",), coded=(from_code("DXL", "QQ1", "xyzzy"),))) == 1
+
+
+def test_a_later_vocabulary_reads_stored_codes_anew(ecg: Ecg) -> None:
+    stored = Statement(concept="unread", source="12SL", code="161")
+    assert [one.concept for one in understood(replace(ecg, statements=(), coded=(stored,)))] == ["atrial-fibrillation"]
+
+
+def test_words_of_no_concern_are_not_counted(ecg: Ecg) -> None:
+    told = replace(ecg, statements=("Left axis deviation", "Nonspecific ST abnormality", "xyzzy"), coded=())
+    assert unread(told) == 1
+
+
+def test_scp_universal_statements(ecg: Ecg, read_one: ReadOne) -> None:
+    """Section 11: an acronym alone is stated, one with modifiers only possible, one in text is left to section 8."""
+    record = scp_writer.write_scp(replace(ecg, statements=()), universal=("SR", "PACE", "AMI\0AC\0", "ZZZZ"))
+    assert [(one.source, one.code, one.concept, one.certainty) for one in read_one(record).coded] == [
+        ("SCP", "SR", "sinus-rhythm", "stated"),
+        ("SCP", "PACE", "paced", "stated"),
+        ("SCP", "AMI", "infarction", "possible"),
+        ("SCP", "ZZZZ", "unread", "stated"),
+    ]
 
 
 def test_wfdb_diagnoses(ecg: Ecg, read_one: ReadOne) -> None:
