@@ -21,12 +21,12 @@ STAGES = ("ingest", "scoring", "reporting")
 #: Package -> its rooms from the ground up: a room imports from rows below its own only, so that no two need each other.
 ROOMS = {
     "ecgfm": (
-        "demo digest errors metrics operating_rule version",
+        "demo digest errors metrics operating_rule provenance version",
         "config devices heads signal",
         "calibration encoder recording_files records",
         "network training",
         "assembly explain pretraining",
-        "checkpoint provenance",
+        "checkpoint",
         "fairseq finetuning runtimes",
         "loading predictor",
     ),

@@ -1,7 +1,7 @@
 """Bundles by hand: `model import`, `model show`, `model export`, `model renew`, `model prepare`, `model bench`."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -107,19 +107,17 @@ def renew(
     from ecgfm.checkpoint import Bundle
     from ecgfm.signal import BY_CLOCK
     from ecgfm_clinical.errors import InputError
-    from ecgfm_clinical.learning.provenance import ModelVersion, Provenance
 
     old = Bundle.read(bundle)
     if old.preprocessing == BY_CLOCK:
         raise InputError(f"{old.path} cuts recordings by their clock already; use it as it is")
-    told = Provenance.of(old)
     renewed = Bundle.write(
         out,
         old.network(),
         name=old.name,
         version=f"{old.version}-by-clock",
         demo=old.demo,
-        provenance=replace(told, lineage=(*told.lineage, ModelVersion.of(old))).to_json(),
+        provenance=old.provenance.after(old.named, old.provenance.heads),
         heads=old.heads,
         preprocessing=BY_CLOCK,
     )
@@ -263,7 +261,7 @@ def _print(path: Path) -> None:
         f"  model_id       {bundle.model_id}",
         f"  preprocessing  {bundle.preprocessing}",
         f"  encoder        {bundle.config.layers} layers, width {bundle.config.width}, {bundle.config.heads} heads",
-        *(f"  {key:<14} {brief(value)}" for key, value in bundle.provenance.items()),
+        *(f"  {key:<14} {brief(value)}" for key, value in bundle.provenance.to_json().items()),
     ]
     for head in bundle.heads:
         lines.append(f"  head {head.name}: {'calibrated' if head.calibration else 'not calibrated'}; {head.target}")

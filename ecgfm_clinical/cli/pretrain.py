@@ -260,7 +260,7 @@ def _shards(recipe: "Recipe", folder: Path, source: "Source | None", workers: in
 def _write_bundle(checkpoint: Path, folder: Path) -> None:
     from ecgfm.fairseq.exporting import write_bundle
 
-    written = write_bundle(checkpoint, folder, version="1", demo=False, provenance={"checkpoint": checkpoint.name})
+    written = write_bundle(checkpoint, folder, version="1", demo=False, notes={"checkpoint": checkpoint.name})
     say(f"wrote {folder}: model {written.model_id[:12]}, an encoder without heads")
 
 

@@ -15,6 +15,7 @@ from ecgfm.checkpoint import Bundle
 from ecgfm.demo import demo_bundle
 from ecgfm.finetuning import candidate as models
 from ecgfm.finetuning.candidate import Model
+from ecgfm.provenance import Provenance
 from ecgfm_clinical.demo import clinic
 from ecgfm_clinical.demo.clinic import Visit
 from ecgfm_clinical.demo.deliveries import Delivery
@@ -57,7 +58,7 @@ def start_bundle(folder: Path) -> Path:
         name="ECG-FM demo encoder (NOT FOR CLINICAL USE)",
         version=demo.version,
         demo=True,
-        provenance={"origin": dict(demo.provenance)},
+        provenance=Provenance(origin=demo.provenance.origin, origin_apart=True),
     )
     return path
 

@@ -6,12 +6,17 @@ from collections.abc import Mapping
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import BeforeValidator, JsonValue, PlainSerializer, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, PlainSerializer, TypeAdapter, ValidationError
 
 from ecgfm.metrics import Interval
 from ecgfm_clinical.errors import LearningError
+
+if TYPE_CHECKING:  # the checker takes a tuple for JSON as well, as `json` does
+    from ecgfm.provenance import Json as JsonValue
+else:
+    from pydantic import JsonValue
 
 #: Of the documents that `write_document` writes. Those of the version before carry no number and read alike.
 FORMAT_VERSION = 1

@@ -16,6 +16,7 @@ from ecgfm.finetuning.candidate import write as write_bundle
 from ecgfm.finetuning.split import Split
 from ecgfm.finetuning.trained import Trained
 from ecgfm.operating_rule import OperatingRule
+from ecgfm.provenance import ModelName
 from ecgfm.training.team import Team
 from ecgfm_clinical.errors import LearningError
 from ecgfm_clinical.learning.cohort.building import gather
@@ -31,12 +32,11 @@ from ecgfm_clinical.learning.provenance import (
     CalibrationRecord,
     HeadRecord,
     MainPoint,
-    ModelName,
-    ModelVersion,
-    Provenance,
     Recalibration,
     SitePoint,
     TrainingRecord,
+    after,
+    head_record,
 )
 from ecgfm_clinical.learning.report import page
 from ecgfm_clinical.learning.report.document import DEMO_NOTE, Report, Verdict
@@ -154,9 +154,8 @@ class Experiment:
         except ValueError as error:
             raise LearningError(f"{head}: {error}") from error
         candidate = replace(model, specs=tuple(spec if one.name == head else one for one in model.specs))
-        provenance = Provenance.of(base)
         record = replace(
-            provenance.heads.get(head, HeadRecord()),
+            head_record(base, head) or HeadRecord(),
             recalibrated=Recalibration(
                 as_of=now,
                 cohort_digest=cohort.digest,
@@ -172,7 +171,7 @@ class Experiment:
             name=base.name,
             version=f"{head} {now:%Y-%m-%d %H:%M:%S}",
             demo=base.demo,
-            provenance=provenance.after(base, head, record).to_json(),
+            provenance=after(base, head, record, [one.name for one in candidate.specs]),
         )
         return self._judged_again(candidate, bundle, champion, cohort, source, now)
 
@@ -269,14 +268,13 @@ class Experiment:
         folder, head = self.folders.bundles / run.folder.name, self.plan.head
         if folder.exists():  # written before a kill: a bundle is whole or not there, so it is this run's result
             return Bundle.read(folder)
-        provenance = Provenance.of(base).after(base, head, record)
         return write_bundle(
             candidate,
             folder,
             name=base.name if len(candidate.specs) > 1 else f"{base.name} {head}",
             version=f"{head} {run.as_of:%Y-%m-%d %H:%M:%S}",
             demo=base.demo,
-            provenance=provenance.kept(frozenset(spec.name for spec in candidate.specs)).to_json(),
+            provenance=after(base, head, record, [spec.name for spec in candidate.specs]),
         )
 
     def _judged_again(
@@ -287,7 +285,7 @@ class Experiment:
             raise LearningError(f"{head}: the outcomes cover {', '.join(cohort.labels)}, the model has other labels")
         live = None if champion.model_id == bundle.model_id else Model.of(champion)
         judgement = self._judge(candidate, live, cohort, source)
-        record = Provenance.of(bundle).heads.get(head)
+        record = head_record(bundle, head)
         folder = self.folders.evaluations / f"{head}-{bundle.model_id[:8]}-{now:%Y%m%dT%H%M%S}"
         against = None if live is None else champion
         judged = Judged(
@@ -321,8 +319,8 @@ class Experiment:
                 site=self.plan.site,
                 as_of=as_of,
                 notes=tuple(text for text in (note, DEMO_NOTE if bundle.demo else "") if text),
-                candidate=ModelVersion.of(bundle),
-                champion=None if against is None else ModelVersion.of(against),
+                candidate=bundle.named,
+                champion=None if against is None else against.named,
                 verdict=Verdict(passed=not judgement.refusals, refusals=judgement.refusals),
                 labels=judgement.labels,
                 cohort=cohort.flow,

@@ -11,7 +11,6 @@ from ecgfm.checkpoint import Bundle
 from ecgfm.errors import EcgFmError
 from ecgfm.finetuning.candidate import Model, fingerprints
 from ecgfm_clinical.errors import GateRefused, LearningError, ModelError, NotFound
-from ecgfm_clinical.learning.provenance import lineage_of
 from ecgfm_clinical.staging.registry import MAKES_LIVE, ModelRow, Registry
 
 if TYPE_CHECKING:  # a machine that only scores goes without what trains
@@ -20,7 +19,7 @@ if TYPE_CHECKING:  # a machine that only scores goes without what trains
 
 def model_row(bundle: Bundle, *, path: str, now: datetime) -> ModelRow:
     """A bundle as the registry keeps it; `path` is written as in the setting model.bundle."""
-    lineage = lineage_of(bundle)
+    lineage = bundle.provenance.lineage
     return ModelRow(
         model_id=bundle.model_id,
         name=bundle.name,

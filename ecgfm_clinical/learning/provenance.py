@@ -2,36 +2,17 @@
 written when a head is made or changed.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Self
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from ecgfm.checkpoint import Bundle
 from ecgfm.finetuning.candidate import CalibrationMethod
 from ecgfm.operating_rule import OperatingRule
+from ecgfm.provenance import Json, ModelName, Provenance
 from ecgfm_clinical.learning.cohort.members import Flow
 from ecgfm_clinical.learning.documents import Instant, Notes, parse, plain
 from ecgfm_clinical.learning.judging.judgement import Figures
 from ecgfm_clinical.rules import GateRules
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelName:
-    """One bundle by name."""
-
-    name: str
-    model_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelVersion(ModelName):
-    """One bundle by name and version."""
-
-    version: str
-
-    @classmethod
-    def of(cls, bundle: Bundle) -> Self:
-        return cls(name=bundle.name, version=bundle.version, model_id=bundle.model_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,9 +79,9 @@ class HeadRecord:
     trained: TrainingRecord | None = None
     recalibrated: Recalibration | None = None
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, Json]:
         """As bundles and reports hold it: the recalibration stands inside the training record."""
-        told: dict[str, object] = {} if self.trained is None else plain(self.trained)
+        told: dict[str, Json] = {} if self.trained is None else plain(self.trained)
         return told | ({} if self.recalibrated is None else {"recalibrated": plain(self.recalibrated)})
 
     @classmethod
@@ -114,47 +95,23 @@ class HeadRecord:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provenance:
-    """Where a bundle comes from."""
-
-    heads: Mapping[str, HeadRecord]
-    lineage: tuple[ModelVersion, ...] = ()  #: the bundles it was made from, the first one first
-    origin: Notes  #: what the first of them says of its encoder
-
-    @classmethod
-    def of(cls, bundle: Bundle) -> "Provenance":
-        """Raises LearningError where the bundle was changed by hand."""
-        what, told = _named(bundle), bundle.provenance
-        own = {name: value for name, value in told.items() if name not in ("heads", "lineage", "origin")}
-        heads = parse(dict[str, object], told.get("heads", {}), what=what)
-        return cls(
-            heads={head: HeadRecord.from_json(record, what=f"{what}, {head}") for head, record in heads.items()},
-            lineage=lineage_of(bundle),
-            origin=parse(dict[str, object], told.get("origin", own), what=what),  # type: ignore[arg-type]  # it was JSON
-        )
-
-    def to_json(self) -> dict[str, object]:
-        return {
-            "heads": {head: record.to_json() for head, record in self.heads.items()},
-            "lineage": [plain(one) for one in self.lineage],
-            "origin": dict(self.origin),
-        }
-
-    def after(self, parent: Bundle, head: str, record: HeadRecord) -> "Provenance":
-        """Of a bundle made from `parent`, whose provenance this is, in which one head is new or changed."""
-        return replace(self, heads={**self.heads, head: record}, lineage=(*self.lineage, ModelVersion.of(parent)))
-
-    def kept(self, heads: frozenset[str]) -> "Provenance":
-        """Without the records of heads that were left behind."""
-        return replace(self, heads={name: own for name, own in self.heads.items() if name in heads})
+def head_records(bundle: Bundle) -> dict[str, HeadRecord]:
+    """What the bundle says of each head's past. Raises LearningError where it was changed by hand."""
+    told = bundle.provenance.heads
+    return {head: _read(bundle, head, record) for head, record in told.items()}
 
 
-def lineage_of(bundle: Bundle) -> tuple[ModelVersion, ...]:
-    """The bundles that it was made from. Read by itself where a model is only registered: what its heads say of their
-    training must not keep it from scoring. Raises LearningError."""
-    return parse(tuple[ModelVersion, ...], bundle.provenance.get("lineage", ()), what=_named(bundle))
+def head_record(bundle: Bundle, head: str) -> HeadRecord | None:
+    """What the bundle says of one head's past; None where it says nothing. Raises LearningError."""
+    told = bundle.provenance.heads.get(head)
+    return None if told is None else _read(bundle, head, told)
 
 
-def _named(bundle: Bundle) -> str:
-    return f"the provenance of {bundle.name} {bundle.version}"
+def after(parent: Bundle, head: str, record: HeadRecord, kept: Collection[str]) -> Provenance:
+    """Of a bundle made from `parent` in which one head is new or changed; of its other heads the `kept` stay."""
+    told = {**parent.provenance.heads, head: record.to_json()}
+    return parent.provenance.after(parent.named, {name: own for name, own in told.items() if name in kept})
+
+
+def _read(bundle: Bundle, head: str, told: object) -> HeadRecord:
+    return HeadRecord.from_json(told, what=f"the provenance of {bundle.name} {bundle.version}, {head}")

@@ -13,7 +13,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,6 +27,7 @@ from ecgfm.digest import sha256
 from ecgfm.errors import BundleError, EcgFmError
 from ecgfm.heads import HeadSpec
 from ecgfm.network import EcgFm
+from ecgfm.provenance import CodeVersion, Json, ModelVersion, Provenance
 from ecgfm.signal import PREPARATIONS
 from ecgfm.version import commit
 from ecgfm.version import version as version_of_code
@@ -48,18 +49,18 @@ class Bundle:
     preprocessing: str  #: one of `ecgfm.signal.PREPARATIONS`: how signals are prepared for these weights
     config: EncoderConfig
     heads: tuple[HeadSpec, ...]
-    provenance: Mapping[str, Any]  #: where the weights come from: source file and its SHA-256, training record …
+    provenance: Provenance
     weights_sha256: str
+    #: SHA-256 (hex) over the canonical manifest, weights digest included: changes with anything that changes a result.
+    #: Empty before the manifest is written.
+    model_id: str = ""
 
     @property
-    def model_id(self) -> str:
-        """SHA-256 (hex) over the canonical manifest, weights digest included:
-        changes with anything that changes a result.
-        """
-        canonical = json.dumps(self.manifest(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()
+    def named(self) -> ModelVersion:
+        """The bundle as others name it."""
+        return ModelVersion(name=self.name, model_id=self.model_id, version=self.version)
 
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> dict[str, Json]:
         """The content of `bundle.json`."""
         return {
             "format": FORMAT,
@@ -70,9 +71,15 @@ class Bundle:
             "preprocessing": self.preprocessing,
             "encoder": self.config.to_json(),
             "heads": [spec.to_json() for spec in self.heads],
-            "provenance": dict(self.provenance),
+            "provenance": self.provenance.to_json(),
             "weights": {"file": WEIGHTS, "sha256": self.weights_sha256},
         }
+
+    def identified(self, provenance: Mapping[str, Json]) -> Self:
+        """The same with its id, of the provenance to the last word as it stands in the manifest."""
+        told = self.manifest() | {"provenance": provenance}
+        canonical = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return replace(self, model_id=hashlib.sha256(canonical.encode()).hexdigest())
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
@@ -91,9 +98,9 @@ class Bundle:
                 preprocessing=manifest["preprocessing"],
                 config=EncoderConfig.from_json(manifest["encoder"]),
                 heads=tuple(HeadSpec.from_json(entry) for entry in manifest["heads"]),
-                provenance=manifest["provenance"],
+                provenance=Provenance.from_json(manifest["provenance"]),
                 weights_sha256=manifest["weights"]["sha256"],
-            )
+            ).identified(manifest["provenance"])
         except (KeyError, TypeError) as error:
             raise BundleError(f"{folder / MANIFEST} lacks or misspells {error}; write the bundle again") from error
         except EcgFmError as error:
@@ -110,7 +117,7 @@ class Bundle:
         name: str,
         version: str,
         demo: bool,
-        provenance: Mapping[str, Any],
+        provenance: Provenance,
         heads: Sequence[HeadSpec] | None = None,
         preprocessing: str | None = None,
     ) -> Self:
@@ -140,7 +147,7 @@ class Bundle:
                 preprocessing=network.preprocessing if preprocessing is None else preprocessing,
                 config=network.config,
                 heads=specs,
-                provenance={**provenance, "code": {"version": version_of_code(), "commit": commit()}},
+                provenance=replace(provenance, code=CodeVersion(version=version_of_code(), commit=commit())),
                 weights_sha256=sha256(scratch / WEIGHTS),
             )
             text = json.dumps(bundle.manifest(), indent=2, ensure_ascii=False)

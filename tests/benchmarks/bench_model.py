@@ -20,6 +20,7 @@ from ecgfm.config import EncoderConfig
 from ecgfm.digest import sha256
 from ecgfm.heads import INTERPRETATION, REDUCED_LVEF, TROPONIN
 from ecgfm.network import EcgFm
+from ecgfm.provenance import Provenance
 from ecgfm.runtimes.bench import EAGER, alternate, bench, eager, measure_load
 from ecgfm.runtimes.preparation import onnx_file
 from ecgfm.signal import prepare
@@ -44,7 +45,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
             elif ".layers." in name:
                 parameter.data.mul_(2)
     folder = tmp_path_factory.mktemp("full") / "bundle"
-    return Bundle.write(folder, network, name="full-random", version="1", demo=True, provenance={})
+    return Bundle.write(folder, network, name="full-random", version="1", demo=True, provenance=Provenance())
 
 
 @pytest.fixture(scope="module")

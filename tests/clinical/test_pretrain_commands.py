@@ -96,7 +96,7 @@ def test_a_folder_becomes_a_bundle_and_a_fairseq_file(
     assert not (out / "checkpoints").exists()
     told = run("pretrain", "--recipe", recipe, "--out", out, "--device", "cpu", "--bundle", tmp_path / "bundle")
     assert "update 14/14 epoch 2" in told
-    assert Bundle.read(tmp_path / "bundle").provenance["updates"] == 14
+    assert Bundle.read(tmp_path / "bundle").provenance.origin["updates"] == 14
     (checkpoint,) = (out / "checkpoints").glob("update-*.pt")
     run("from-checkpoint", checkpoint, "--fairseq", tmp_path / "exported.pt")
     assert load(tmp_path / "exported.pt").config.width == 16

@@ -8,6 +8,7 @@ from ecgfm.checkpoint import Bundle
 from ecgfm.config import EncoderConfig
 from ecgfm.heads import INTERPRETATION, REDUCED_LVEF, TROPONIN
 from ecgfm.network import EcgFm
+from ecgfm.provenance import Provenance
 
 TINY = EncoderConfig(
     conv_layers=((16, 2, 2),) * 4, width=32, layers=2, ffn_width=64, heads=4, conv_pos_kernel=16, conv_pos_groups=4
@@ -32,5 +33,5 @@ def write_tiny_bundle(folder: str | Path, *, seed: int = 0, demo: bool = True) -
         name=f"tiny-random-{seed}",
         version="1",
         demo=demo,
-        provenance={"training": "none: random weights for tests"},
+        provenance=Provenance(origin={"training": "none: random weights for tests"}),
     )

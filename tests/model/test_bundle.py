@@ -1,7 +1,9 @@
 """A bundle is whole or refused, never altered, and its model_id names everything that changes a result."""
 
 import json
+import shutil
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from ecgfm.checkpoint import Bundle
 from ecgfm.errors import BundleError
 from ecgfm.fairseq import reading as fairseq
 from ecgfm.heads import INTERPRETATION, REDUCED_LVEF, HeadSpec, Platt
+from ecgfm.provenance import Provenance
 from tests.helpers.tiny_models import tiny_network, write_tiny_bundle
 
 
@@ -33,6 +36,16 @@ def test_written_and_read_back(bundle: Bundle) -> None:
 def test_same_seed_same_model_id(bundle: Bundle, tmp_path: Path) -> None:
     assert write_tiny_bundle(tmp_path / "twin").model_id == bundle.model_id
     assert write_tiny_bundle(tmp_path / "other", seed=1).model_id != bundle.model_id
+
+
+def test_the_id_is_of_the_provenance_to_the_last_word(bundle: Bundle, tmp_path: Path) -> None:
+    """Also of words that this program does not know: a registered model stays the one that it was."""
+    shutil.copytree(bundle.path, tmp_path / "b")
+    told = {"origin": {"training": "none"}, "lineage": [], "witness": "of a later program"}
+    edit_manifest(replace(bundle, path=tmp_path / "b"), provenance=told)
+    text = json.dumps(bundle.manifest() | {"provenance": told}, sort_keys=True, separators=(",", ":"))
+    assert Bundle.read(tmp_path / "b").model_id == sha256(text.encode()).hexdigest()
+    assert Bundle.read(tmp_path / "b").provenance.origin == {"training": "none"}
 
 
 def test_model_id_changes_with_calibration_and_threshold(bundle: Bundle, tmp_path: Path) -> None:
@@ -66,7 +79,7 @@ def test_load_takes_a_bundle_folder(bundle: Bundle) -> None:
 
 def test_imported_checkpoint_trains_on_from_the_same_tensors(reference: Path, tmp_path: Path) -> None:
     network = fairseq.build(reference / "tiny_finetuned.pt")
-    written = Bundle.write(tmp_path / "b", network, name="x", version="1", demo=False, provenance={})
+    written = Bundle.write(tmp_path / "b", network, name="x", version="1", demo=False, provenance=Provenance())
     for name, tensor in written.network().state_dict().items():
         assert torch.equal(tensor, network.state_dict()[name]), name
 
@@ -113,6 +126,8 @@ def test_missing_parts(tmp_path: Path) -> None:
         ({"encoder": {}}, "missing or unknown"),
         ({"heads": [{"name": "x"}]}, "a head in bundle.json cannot be read"),
         ({"weights": {}}, "sha256"),
+        ({"provenance": {"lineage": [{"name": "base"}]}}, "lacks or misspells 'model_id'"),
+        ({"provenance": {"heads": "none"}}, "lacks or misspells heads"),
     ],
 )
 def test_unusable_manifest(tmp_path: Path, changes: dict[str, object], message: str) -> None:

@@ -16,6 +16,7 @@ from ecgfm.encoder import PositionalConv
 from ecgfm.errors import BundleError, RuntimeTooInexact
 from ecgfm.heads import INTERPRETATION, REDUCED_LVEF, TROPONIN, Isotonic, Platt
 from ecgfm.predictor import Predictor
+from ecgfm.provenance import Provenance
 from ecgfm.records import Record
 from ecgfm.runtimes import onnx_export as export
 from ecgfm.runtimes.positional_dft import PositionalDft
@@ -71,7 +72,7 @@ def test_the_documented_code_gives_the_programs_own_scores(tmp_path: Path) -> No
     )
     network = tiny_network()
     network.specs = (REDUCED_LVEF, TROPONIN, calibrated)
-    bundle = Bundle.write(tmp_path / "b", network, name="tiny", version="1", demo=True, provenance={})
+    bundle = Bundle.write(tmp_path / "b", network, name="tiny", version="1", demo=True, provenance=Provenance())
     path = tmp_path / "model.onnx"
     export.export_onnx(bundle, path)
     signal = synthetic_ecgs(1)[0]

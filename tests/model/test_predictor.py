@@ -14,6 +14,7 @@ from ecgfm.errors import BundleError, NoHead, RuntimeUnavailable, SignalError
 from ecgfm.heads import Platt
 from ecgfm.network import EcgFm
 from ecgfm.predictor import HeadPrediction, Prediction, Predictor
+from ecgfm.provenance import Provenance
 from ecgfm.records import Record
 from ecgfm.signal import prepare
 from tests.helpers.tiny_models import TINY, tiny_network
@@ -101,7 +102,13 @@ def test_calibration_and_threshold_are_the_bundles(tmp_path: Path, predictor: Pr
         operating_points={"reduced_lvef": 0.125},
     )
     Bundle.write(
-        tmp_path / "b", network, name="x", version="1", demo=True, provenance={}, heads=(head, *network.specs[1:])
+        tmp_path / "b",
+        network,
+        name="x",
+        version="1",
+        demo=True,
+        provenance=Provenance(),
+        heads=(head, *network.specs[1:]),
     )
     one = by_label(Predictor.from_bundle(tmp_path / "b", device="cpu").predict(records[1:2])[0])["reduced_lvef"]
     raw = by_label(predictor.predict(records[1:2])[0])["reduced_lvef"]
@@ -129,7 +136,7 @@ def test_embeddings_are_the_mean_over_segments(predictor: Predictor, bundle: Bun
 
 
 def test_model_without_heads_embeds_only(tmp_path: Path, records: list[Record]) -> None:
-    Bundle.write(tmp_path / "b", EcgFm(TINY), name="x", version="1", demo=True, provenance={})
+    Bundle.write(tmp_path / "b", EcgFm(TINY), name="x", version="1", demo=True, provenance=Provenance())
     predictor = Predictor.from_bundle(tmp_path / "b", device="cpu")
     with pytest.raises(NoHead, match="has no head"):
         predictor.predict(records[:1])
@@ -140,7 +147,13 @@ def test_model_without_heads_embeds_only(tmp_path: Path, records: list[Record]) 
 
 def test_bundle_of_another_preprocessing_is_refused(tmp_path: Path) -> None:
     Bundle.write(
-        tmp_path / "b", tiny_network(), name="x", version="1", demo=True, provenance={}, preprocessing="other/1"
+        tmp_path / "b",
+        tiny_network(),
+        name="x",
+        version="1",
+        demo=True,
+        provenance=Provenance(),
+        preprocessing="other/1",
     )
     with pytest.raises(BundleError, match="other/1"):
         Predictor.from_bundle(tmp_path / "b", device="cpu")

@@ -18,6 +18,7 @@ from ecgfm.finetuning.candidate import Model, joined, without
 from ecgfm.finetuning.embedding import encoder_digest
 from ecgfm.finetuning.trained import with_head
 from ecgfm.predictor import Predictor
+from ecgfm.provenance import Provenance
 from ecgfm.records import Record
 from ecgfm.signal import (
     BY_CLOCK,
@@ -81,7 +82,13 @@ def test_an_unknown_preparation_is_an_error() -> None:
 def by_clock(tmp_path: Path, bundle: Bundle) -> Bundle:
     """The same weights under the other preparation."""
     return Bundle.write(
-        tmp_path / "clock", bundle.network(), name="x", version="2", demo=True, provenance={}, preprocessing=BY_CLOCK
+        tmp_path / "clock",
+        bundle.network(),
+        name="x",
+        version="2",
+        demo=True,
+        provenance=Provenance(),
+        preprocessing=BY_CLOCK,
     )
 
 
@@ -119,7 +126,13 @@ def test_what_is_trained_from_a_network_keeps_its_preparation() -> None:
 
 def test_a_preparation_of_another_program_is_refused(tmp_path: Path, bundle: Bundle) -> None:
     other = Bundle.write(
-        tmp_path / "other", bundle.network(), name="x", version="2", demo=True, provenance={}, preprocessing="other/9"
+        tmp_path / "other",
+        bundle.network(),
+        name="x",
+        version="2",
+        demo=True,
+        provenance=Provenance(),
+        preprocessing="other/9",
     )
     with pytest.raises(BundleError, match="other/9"):
         Predictor.from_bundle(other.path, device="cpu")

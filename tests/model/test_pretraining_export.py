@@ -3,6 +3,7 @@ shapes and numbers.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -142,10 +143,11 @@ def test_moments_follow_their_parameters(checkpoint: Path, tmp_path: Path) -> No
 
 def test_both_exports_embed_alike(checkpoint: Path, tmp_path: Path) -> None:
     write_reference_checkpoint(checkpoint, tmp_path / "exported.pt")
-    bundle = write_bundle(checkpoint, tmp_path / "bundle", version="1", demo=True, provenance={"data": "generated"})
+    bundle = write_bundle(checkpoint, tmp_path / "bundle", version="1", demo=True, notes={"data": "generated"})
     assert bundle.heads == ()
-    assert bundle.provenance["recipe"]["name"] == "tiny"
-    assert bundle.provenance["data"] == "generated"
+    assert isinstance(recipe := bundle.provenance.origin["recipe"], Mapping)
+    assert recipe["name"] == "tiny"
+    assert bundle.provenance.origin["data"] == "generated"
     source = torch.randn(2, 12, 2500, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         expected = encoder_network(load_pretraining(checkpoint)[0]).eval().embed(source)

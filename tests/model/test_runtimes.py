@@ -18,6 +18,7 @@ from ecgfm import runtimes
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import BundleError, RuntimeTooInexact, RuntimeUnavailable
 from ecgfm.predictor import Predictor
+from ecgfm.provenance import Provenance
 from ecgfm.records import Record, Recordings
 from ecgfm.runtimes import opening, preparation, torch_runtime
 from ecgfm.runtimes.onnx_runtime import choose_provider
@@ -49,7 +50,9 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
         for parameter in network.heads.parameters():
             parameter.mul_(0.25)
     folder = tmp_path_factory.mktemp("calm") / "bundle"
-    return Bundle.write(folder, network, name="calm", version="1", demo=True, provenance={"training": "none"})
+    return Bundle.write(
+        folder, network, name="calm", version="1", demo=True, provenance=Provenance(origin={"training": "none"})
+    )
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ from ecgfm.heads import HeadSpec
 from ecgfm.metrics import auroc
 from ecgfm.network import EcgFm
 from ecgfm.predictor import Predictor
+from ecgfm.provenance import Provenance
 from ecgfm.records import Record
 from ecgfm.training.team import Team
 from tests.helpers.tiny_models import TINY, tiny_network
@@ -96,7 +97,12 @@ def test_a_linear_probe_learns_and_stands_in_a_bundle_as_in_training(tmp_path: P
     own = scores(trained.network, unseen, tmp_path / "cache")
     assert auroc(label_matrix(unseen)[:, 0], own[:, 0]) > 0.9
     bundle = Bundle.write(
-        tmp_path / "bundle", trained.network, name="planted", version="1", demo=True, provenance=trained.record
+        tmp_path / "bundle",
+        trained.network,
+        name="planted",
+        version="1",
+        demo=True,
+        provenance=Provenance(origin=trained.record),
     )
     predictor = Predictor.from_bundle(bundle.path, device="cpu")
     predicted = predictor.predict([record_of(one.key) for one in unseen[:5]])
@@ -274,8 +280,11 @@ def test_ranking_leaves_out_what_is_not_known() -> None:
 def test_early_stopping_keeps_the_best_epoch(tmp_path: Path) -> None:
     settings = replace(QUICK, learning_rate=1e-12, max_epochs=30, patience=2)
     trained = train.fine_tune(tiny_network(), SPEC, SPLIT, record_of, settings, folder=tmp_path)
-    assert trained.record["updates"] < 30 * 5
-    assert trained.record["updates"] == 5 * (trained.record["best_epoch"] + 2)
+    updates, best = trained.record["updates"], trained.record["best_epoch"]
+    assert isinstance(updates, int)
+    assert isinstance(best, int)
+    assert updates < 30 * 5
+    assert updates == 5 * (best + 2)
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:

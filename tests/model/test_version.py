@@ -8,6 +8,7 @@ import pytest
 
 from ecgfm import version
 from ecgfm.checkpoint import Bundle
+from ecgfm.provenance import Provenance
 from tests.helpers.tiny_models import tiny_network
 
 ROOT = Path(__file__).parents[2]
@@ -32,9 +33,12 @@ def clone(tmp_path: Path) -> Path:
 
 def test_a_bundle_records_version_and_commit(tmp_path: Path) -> None:
     made = {"training": "none"}
-    bundle = Bundle.write(tmp_path / "b", tiny_network(), name="x", version="1", demo=True, provenance=made)
-    assert bundle.provenance == {**made, "code": {"version": version.version(), "commit": version.commit()}}
-    assert re.match(r"\d+\.\d+|unknown$", bundle.provenance["code"]["version"])
+    bundle = Bundle.write(
+        tmp_path / "b", tiny_network(), name="x", version="1", demo=True, provenance=Provenance(origin=made)
+    )
+    assert bundle.provenance.to_json() == {**made, "code": {"version": version.version(), "commit": version.commit()}}
+    assert bundle.provenance.code is not None
+    assert re.match(r"\d+\.\d+|unknown$", bundle.provenance.code.version)
 
 
 def test_a_clone_is_asked_for_its_commit(clone: Path) -> None:

@@ -13,7 +13,7 @@ from ecgfm_clinical.learning.documents import plain
 from ecgfm_clinical.learning.drift import detection, gathering, report
 from ecgfm_clinical.learning.drift.report import DriftReport, LabelDrift
 from ecgfm_clinical.learning.drift.samples import Finding, Inputs, Scored
-from ecgfm_clinical.learning.provenance import HeadRecord, Provenance, TrainingRecord
+from ecgfm_clinical.learning.provenance import HeadRecord, TrainingRecord, head_records
 from ecgfm_clinical.learning.workshop import Workshop
 from ecgfm_clinical.staging.cohort_rows import EcgRow
 
@@ -35,20 +35,20 @@ def watch(workshop: Workshop) -> Watched:
     now = workshop.clock()
     live = models.live_model(workshop.settings, workshop.registry, now=now, actor=workshop.actor)
     bundle = models.opened(workshop.settings, live)
-    provenance = Provenance.of(bundle)
+    past = head_records(bundle)
     source = StagedEcgs(workshop.store.cohorts, now)
     rows = [
         row
         for row in source.rows()
         if row.acquired_at is not None and not row.test_data and not (row.superseded or row.doubtful or row.objected)
     ]
-    old, new = _parts(rows, provenance)
+    old, new = _parts(rows, past)
     inputs, missing, findings = _inputs(workshop, bundle, source, old, new)
     reference, current = {row.key for row in old}, {row.key for row in new}
     by_key = {row.key: row for row in rows}
     heads = {}
     for spec in bundle.heads:
-        record = provenance.heads.get(spec.name, HeadRecord()).trained
+        record = past.get(spec.name, HeadRecord()).trained
         known = gathering.outcomes(workshop, spec.name, record, now)
         for label in spec.labels:
             scored = gathering.scored(workshop, bundle, spec.name, label, by_key, known.get(label, {}))
@@ -72,9 +72,9 @@ def watch(workshop: Workshop) -> Watched:
     return Watched(told=told, report=path)
 
 
-def _parts(rows: Sequence[EcgRow], provenance: Provenance) -> tuple[list[EcgRow], list[EcgRow]]:
+def _parts(rows: Sequence[EcgRow], past: Mapping[str, HeadRecord]) -> tuple[list[EcgRow], list[EcgRow]]:
     """Reference and current ECGs: before and after the model's data ended, else the older and the newer months."""
-    cut = max((head.trained.as_of for head in provenance.heads.values() if head.trained), default=None)
+    cut = max((head.trained.as_of for head in past.values() if head.trained), default=None)
     old = [row for row in rows if cut is not None and row.acquired_at is not None and row.acquired_at <= cut]
     new = [row for row in rows if cut is not None and row.acquired_at is not None and row.acquired_at > cut]
     if not old or not new:

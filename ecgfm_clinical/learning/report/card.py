@@ -9,9 +9,10 @@ from collections.abc import Iterator
 
 from ecgfm.checkpoint import Bundle
 from ecgfm.metrics import Interval
+from ecgfm.provenance import Provenance
 from ecgfm_clinical.learning.documents import plain
 from ecgfm_clinical.learning.judging.judgement import Figures
-from ecgfm_clinical.learning.provenance import Provenance, TrainingRecord
+from ecgfm_clinical.learning.provenance import TrainingRecord, head_records
 from ecgfm_clinical.learning.report.document import DEMO_NOTE
 from ecgfm_clinical.learning.report.page import NAMES
 from ecgfm_clinical.wording import phrase
@@ -25,7 +26,6 @@ def card(bundle: Bundle) -> str:
 
 
 def _lines(bundle: Bundle) -> Iterator[str]:
-    provenance = Provenance.of(bundle)
     yield f"# {bundle.name}, version {bundle.version}"
     yield (
         f"\nModel `{bundle.model_id}`, weights SHA-256 `{bundle.weights_sha256}`, preprocessing "
@@ -34,8 +34,10 @@ def _lines(bundle: Bundle) -> Iterator[str]:
     if bundle.demo:
         yield f"\n**NOT FOR CLINICAL USE.** {DEMO_NOTE}"
     yield "\n## Details and output"
-    yield "\nInput: a 12-lead ECG of at least 5 s. Output: one probability for each label, and whether it is at or"
-    yield "above its operating point; or a coded reason why the ECG is not evaluable."
+    yield (
+        "\nInput: a 12-lead ECG of at least 5 s. Output: one probability for each label, and whether it is at or "
+        "above\nits operating point; or a coded reason why the ECG is not evaluable."
+    )
     for spec in bundle.heads:
         points = ", ".join(f"{label}: {value:.4f}" for label, value in spec.operating_points.items()) or "none"
         yield (
@@ -47,26 +49,33 @@ def _lines(bundle: Bundle) -> Iterator[str]:
     yield "\nA second look at a resting ECG by the clinicians who ordered it, at the hospital that trained the head. It"
     yield "finds patients in whom a measurement (echo, troponin) is worth while; it does not replace that measurement."
     yield "\n## Cautions and uses out of scope"
-    yield "\nNo use without a person's judgement; no use at other sites without judging it there"
-    yield "(`ecgfm-clinical evaluate`); no use in patients or recordings that the cohort below excludes."
+    yield (
+        "\nNo use without a person's judgement; no use at other sites without judging it there (`ecgfm-clinical "
+        "evaluate`); no\nuse in patients or recordings that the cohort below excludes."
+    )
     yield "\n## How it was made"
-    yield f"\nEncoder: {_origin(provenance)}"
-    for step in provenance.lineage:
+    yield f"\nEncoder: {_origin(bundle.provenance)}"
+    for step in bundle.provenance.lineage:
         yield f"- from {step.name} {step.version} (`{step.model_id[:12]}`)"
-    made = {head: record.trained for head, record in provenance.heads.items() if record.trained}
+    made = {head: record.trained for head, record in head_records(bundle).items() if record.trained}
     if not made:
         yield f"\n{UNKNOWN}"
     for head, trained in made.items():
         yield from _head(head, trained)
     yield "\n## Use of race, ethnicity, language, sexual orientation, gender identity, social determinants"
-    yield "\nNone is an input. Sex and age are not inputs either; they are used to check performance by subgroup,"
-    yield "above."
+    yield (
+        "\nNone is an input. Sex and age are not inputs either; they are used to check performance by subgroup, above."
+    )
     yield "\n## External validation"
-    yield "\nNone recorded: every figure above comes from patients of the site named there whom the head was not"
-    yield "trained on."
+    yield (
+        "\nNone recorded: every figure above comes from patients of the site named there whom the head was not trained "
+        "on."
+    )
     yield "\n## Maintenance"
-    yield "\nInput, score and performance drift: `ecgfm-clinical drift`. A new head passes the gate's rules before it"
-    yield "may be promoted; `ecgfm-clinical model rollback` takes it back; `model history` says what was live when."
+    yield (
+        "\nInput, score and performance drift: `ecgfm-clinical drift`. A new head passes the gate's rules before it "
+        "may be\npromoted; `ecgfm-clinical model rollback` takes it back; `model history` says what was live when."
+    )
 
 
 def _origin(provenance: Provenance) -> str:

@@ -7,10 +7,11 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer
 
+from ecgfm.provenance import ModelVersion
 from ecgfm_clinical.learning.cohort.members import Flow
 from ecgfm_clinical.learning.documents import Instant, read_document
 from ecgfm_clinical.learning.judging.judgement import LabelJudgement
-from ecgfm_clinical.learning.provenance import HeadRecord, ModelVersion
+from ecgfm_clinical.learning.provenance import HeadRecord
 
 DEMO_NOTE = (
     "A demo model stands behind these numbers; it was trained on generated recordings with invented outcomes. Where "

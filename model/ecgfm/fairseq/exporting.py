@@ -13,7 +13,7 @@ from ecgfm.fairseq.configuration import reference_cfg
 from ecgfm.network import EcgFm
 from ecgfm.pretraining.checkpoint import Checkpoint, load_pretraining
 from ecgfm.pretraining.objective import Pretraining
-from ecgfm.provenance import Pretrained
+from ecgfm.provenance import Provenance
 
 #: The order in which the reference registers its parameters; its optimiser state is numbered by it.
 _ORDER = (
@@ -30,9 +30,9 @@ def encoder_network(model: Pretraining) -> EcgFm:
     return network
 
 
-def write_bundle(checkpoint: Path, folder: Path, *, version: str, demo: bool, provenance: Mapping[str, str]) -> Bundle:
+def write_bundle(checkpoint: Path, folder: Path, *, version: str, demo: bool, notes: Mapping[str, str]) -> Bundle:
     """The encoder of a training checkpoint as a new bundle without heads;
-    recipe and data digest go into its provenance.
+    recipe, data digest and the caller's notes go into its provenance.
 
     Raises `TrainingError` or `BundleError`.
     """
@@ -43,9 +43,15 @@ def write_bundle(checkpoint: Path, folder: Path, *, version: str, demo: bool, pr
         name=trained.recipe.name,
         version=version,
         demo=demo,
-        provenance=Pretrained(
-            recipe=trained.recipe, updates=trained.update, shards_sha256=trained.data, more=provenance
-        ).to_json(),
+        provenance=Provenance(
+            origin={
+                "training": "pretraining: wav2vec 2.0 + CMSC",
+                "recipe": trained.recipe.to_json(),
+                "updates": trained.update,
+                "shards_sha256": trained.data,
+                **notes,
+            }
+        ),
     )
 
 

@@ -9,7 +9,7 @@ from ecgfm.digest import sha256
 from ecgfm.fairseq.reading import build
 from ecgfm.heads import INTERPRETATION
 from ecgfm.network import EcgFm
-from ecgfm.provenance import Imported
+from ecgfm.provenance import Imported, Provenance
 
 
 def import_checkpoint(
@@ -33,7 +33,12 @@ def import_checkpoint(
         file=file.name, sha256=sha256(file), size=file.stat().st_size, at=at, labels=_labels_from(network, labels)
     )
     return Bundle.write(
-        folder, network, name=name or file.stem, version=version, demo=False, provenance=imported.to_json()
+        folder,
+        network,
+        name=name or file.stem,
+        version=version,
+        demo=False,
+        provenance=Provenance(origin=imported.notes),
     )
 
 

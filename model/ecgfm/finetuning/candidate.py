@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from ecgfm.finetuning.embedding import Progress, embed, encoder_digest
 from ecgfm.heads import Calibration, HeadSpec, aggregate
 from ecgfm.network import EcgFm
 from ecgfm.operating_rule import OperatingRule
+from ecgfm.provenance import Provenance
 from ecgfm.signal import PREPROCESSING
 
 CalibrationMethod = Literal["platt", "isotonic", "none"]
@@ -186,7 +187,7 @@ def _fingerprint(encoder: str, network: EcgFm, spec: HeadSpec) -> str:
     return digest.hexdigest()
 
 
-def write(model: Model, folder: Path, *, name: str, version: str, demo: bool, provenance: Mapping[str, Any]) -> Bundle:
+def write(model: Model, folder: Path, *, name: str, version: str, demo: bool, provenance: Provenance) -> Bundle:
     """The model as a bundle folder; raises BundleError where it exists already."""
     return Bundle.write(
         folder, model.network, name=name, version=version, demo=demo, provenance=provenance, heads=model.specs

@@ -18,6 +18,7 @@ from ecgfm.finetuning.split import Split, check_split
 from ecgfm.finetuning.trained import Trained, with_head
 from ecgfm.heads import HeadSpec
 from ecgfm.network import EcgFm
+from ecgfm.provenance import Notes
 
 #: Inverse strengths of the L2 penalty that a linear probe tries, on standardised embeddings.
 PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0, 10.0, 100.0)
@@ -53,7 +54,7 @@ def train_linear(
         head.weight.copy_(torch.from_numpy(weight / deviation))
         head.bias.copy_(torch.from_numpy(bias - (weight / deviation) @ mean))
     curve = {f"{c:g}": round(own, 6) for own, c, _, _ in tried}
-    record = {"method": "linear", "penalty_c": penalty, "validation_log_loss": loss, "tried": curve}
+    record: Notes = {"method": "linear", "penalty_c": penalty, "validation_log_loss": loss, "tried": curve}
     return Trained(network=network.eval(), record=record)
 
 

@@ -13,7 +13,6 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -40,6 +39,7 @@ from ecgfm.finetuning.split import Split, check_split
 from ecgfm.finetuning.trained import Trained, with_head
 from ecgfm.heads import HeadSpec
 from ecgfm.network import EcgFm
+from ecgfm.provenance import Notes
 from ecgfm.training.checkpoints import read_checkpoint, write_checkpoint
 from ecgfm.training.cpu_layers import described, speed_up_cpu
 from ecgfm.training.journal import Journal, has_tensorboard
@@ -282,7 +282,7 @@ class _Run:
             state["best_state"],
         )
 
-    def _record(self) -> dict[str, Any]:
+    def _record(self) -> Notes:
         return {
             **asdict(self.settings),
             "device": self.team.device.type,

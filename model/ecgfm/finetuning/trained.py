@@ -1,12 +1,12 @@
 """A network with the base's encoder and one head of its own: as training begins, and what training made of it."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 
 from ecgfm.heads import HeadSpec
 from ecgfm.network import EcgFm
+from ecgfm.provenance import Notes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -14,7 +14,7 @@ class Trained:
     """A trained network with its one head, and how it came about."""
 
     network: EcgFm = field(repr=False)
-    record: dict[str, Any]  #: method, settings, seed, selection: for the bundle's provenance
+    record: Notes  #: method, settings, seed, selection: for the bundle's provenance
 
 
 def with_head(base: EcgFm, spec: HeadSpec, *, activation_dropout: float | None = None, seed: int = 1) -> EcgFm:

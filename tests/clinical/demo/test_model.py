@@ -44,8 +44,8 @@ def test_it_is_small_enough_for_the_wheel(bundle: Bundle) -> None:
 def test_it_says_everywhere_that_it_is_not_for_clinical_use(bundle: Bundle) -> None:
     assert bundle.demo
     assert "NOT FOR CLINICAL USE" in bundle.name
-    assert "NOT FOR CLINICAL USE" in bundle.provenance["intended_use"]
-    assert "circular" in bundle.provenance["outcomes"]
+    assert "NOT FOR CLINICAL USE" in str(bundle.provenance.origin["intended_use"])
+    assert "circular" in str(bundle.provenance.origin["outcomes"])
     card = (bundle.path / "CARD.md").read_text(encoding="utf-8")
     assert "NOT FOR CLINICAL USE" in card
     assert bundle.model_id in card

@@ -15,6 +15,7 @@ from ecgfm.checkpoint import Bundle
 from ecgfm.config import EncoderConfig
 from ecgfm.heads import REDUCED_LVEF
 from ecgfm.network import EcgFm
+from ecgfm.provenance import Provenance
 from ecgfm_clinical.demo import clinic
 from ecgfm_clinical.learning.workshop import Workshop
 from ecgfm_clinical.settings import Settings
@@ -66,7 +67,14 @@ def clinic_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = EcgFm(CONFIG, (REDUCED_LVEF,))
-    Bundle.write(folder / "base", network, name="base", version="1", demo=True, provenance={"training": "none"})
+    Bundle.write(
+        folder / "base",
+        network,
+        name="base",
+        version="1",
+        demo=True,
+        provenance=Provenance(origin={"training": "none"}),
+    )
     _keep_embeddings(folder, tmp_path_factory.mktemp("scratch") / "clinic")
     return folder
 

@@ -10,12 +10,13 @@ import pytest
 from ecgfm.checkpoint import Bundle
 from ecgfm.config import EncoderConfig
 from ecgfm.heads import HeadSpec
+from ecgfm.provenance import Provenance
 from ecgfm_clinical.errors import LearningError
 from ecgfm_clinical.learning.documents import FORMAT_VERSION, parse, plain
 from ecgfm_clinical.learning.drift.report import DriftReport
 from ecgfm_clinical.learning.drift.report import page as drift_page
 from ecgfm_clinical.learning.judging.gate import refusals
-from ecgfm_clinical.learning.provenance import Provenance, lineage_of
+from ecgfm_clinical.learning.provenance import head_records
 from ecgfm_clinical.learning.report import document, page
 from ecgfm_clinical.learning.report.card import card
 from ecgfm_clinical.rules import GateRules
@@ -41,9 +42,9 @@ def bundle() -> Bundle:
         preprocessing=manifest["preprocessing"],
         config=EncoderConfig.from_json(manifest["encoder"]),
         heads=tuple(HeadSpec.from_json(entry) for entry in manifest["heads"]),
-        provenance=manifest["provenance"],
+        provenance=Provenance.from_json(manifest["provenance"]),
         weights_sha256=manifest["weights"]["sha256"],
-    )
+    ).identified(manifest["provenance"])
 
 
 def test_a_bundle_of_the_version_before_has_the_same_card(bundle: Bundle) -> None:
@@ -51,22 +52,23 @@ def test_a_bundle_of_the_version_before_has_the_same_card(bundle: Bundle) -> Non
 
 
 def test_what_a_bundle_says_of_its_heads_is_read_and_written_alike(bundle: Bundle) -> None:
-    found = Provenance.of(bundle)
-    assert found.to_json() == bundle.provenance
-    trained, recalibrated = found.heads["reduced_lvef"].trained, found.heads["reduced_lvef"].recalibrated
+    assert bundle.provenance.to_json() == told("bundle.json")["provenance"]
+    found = head_records(bundle)
+    assert {head: record.to_json() for head, record in found.items()} == bundle.provenance.heads
+    trained, recalibrated = found["reduced_lvef"].trained, found["reduced_lvef"].recalibrated
     assert trained is not None
     assert trained.cohort.splits["test"].positives["reduced_lvef"] > 0
     assert trained.metrics["reduced_lvef"].metrics["auroc"].value > 0
     assert recalibrated is not None
     assert recalibrated.site == "Test clinic"
-    assert found.lineage[0].name == "base"
+    assert bundle.provenance.lineage[0].name == "base"
 
 
 def test_a_provenance_changed_by_hand_is_named_and_does_not_keep_a_model_from_its_place(bundle: Bundle) -> None:
-    strange = replace(bundle, provenance={**bundle.provenance, "heads": {"reduced_lvef": {"as_of": "yesterday"}}})
+    strange = replace(bundle, provenance=replace(bundle.provenance, heads={"reduced_lvef": {"as_of": "yesterday"}}))
     with pytest.raises(LearningError, match=r"the provenance of .*, reduced_lvef cannot be read: \w+: "):
-        Provenance.of(strange)
-    assert lineage_of(strange) == lineage_of(bundle)
+        head_records(strange)
+    assert strange.provenance.lineage == bundle.provenance.lineage
 
 
 def test_a_report_of_the_version_before_is_read_judged_and_written_alike(tmp_path: Path) -> None:
@@ -87,9 +89,9 @@ def test_a_drift_report_of_the_version_before_is_read() -> None:
 
 
 def test_notes_of_a_training_are_kept_without_a_warning(bundle: Bundle, recwarn: pytest.WarningsRecorder) -> None:
-    trained = Provenance.of(bundle).heads["reduced_lvef"].trained
+    trained = head_records(bundle)["reduced_lvef"].trained
     assert trained is not None
-    assert plain(replace(trained, training={"betas": (0.9, 0.98)}))["training"] == {"betas": [0.9, 0.98]}  # type: ignore[dict-item]  # as fine-tuning notes it
+    assert plain(replace(trained, training={"betas": (0.9, 0.98)}))["training"] == {"betas": [0.9, 0.98]}
     assert not recwarn.list
 
 

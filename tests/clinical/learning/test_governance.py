@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from ecgfm.checkpoint import Bundle
+from ecgfm.provenance import Provenance
 from ecgfm_clinical import wiring
 from ecgfm_clinical.errors import GateRefused, LearningError, ModelError, NotFound, StoreError
 from ecgfm_clinical.learning import governance, models
@@ -121,7 +122,9 @@ def test_no_head_falls_silent_unless_a_person_says_so(house: House, tmp_path: Pa
     from ecgfm.finetuning.trained import with_head
 
     alone = joined(Model(network=tiny_network(), specs=(), origin=""), with_head(whole, spec), spec)
-    bundle = Bundle.write(tmp_path / "alone", alone.network, name="alone", version="1", demo=True, provenance={})
+    bundle = Bundle.write(
+        tmp_path / "alone", alone.network, name="alone", version="1", demo=True, provenance=Provenance()
+    )
     house.rows["alone"] = governance.model_row(bundle, path="alone", now=house.clock())
     house.registry.register(house.rows["alone"], now=house.clock(), actor="trainer")
     house.judge("alone")
@@ -174,7 +177,13 @@ def test_settings_install_the_first_model_and_replace_no_live_one(house: House, 
     assert house.live == "second", "a restart with a model that was live once changes nothing"
     bundle = Bundle.read(tmp_path / "third")
     real = Bundle.write(
-        tmp_path / "real", bundle.network(), name="ours", version="1", demo=False, provenance={}, heads=bundle.heads
+        tmp_path / "real",
+        bundle.network(),
+        name="ours",
+        version="1",
+        demo=False,
+        provenance=Provenance(),
+        heads=bundle.heads,
     )
     with pytest.raises(
         GateRefused, match=r"model.bundle names .* never was live.*only a promotion.*model promote third"

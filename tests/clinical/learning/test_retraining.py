@@ -26,7 +26,7 @@ from ecgfm_clinical.errors import InputError, LearningError, ModelError
 from ecgfm_clinical.learning.cohort.members import split_of
 from ecgfm_clinical.learning.drift.watch import watch
 from ecgfm_clinical.learning.experiment import Judged
-from ecgfm_clinical.learning.provenance import Provenance
+from ecgfm_clinical.learning.provenance import TrainingRecord, head_records
 from ecgfm_clinical.learning.report.card import card
 from ecgfm_clinical.learning.workshop import Workshop
 from ecgfm_clinical.settings import Learning
@@ -52,18 +52,25 @@ def retrained(workshop: Workshop, head: str, **how: Any) -> Judged:
     return done
 
 
+def trained(done: Judged, head: str = "reduced_lvef") -> TrainingRecord:
+    """How the bundle says that its head was trained."""
+    told = head_records(done.bundle)[head].trained
+    assert told is not None
+    return told
+
+
 def test_a_head_is_trained_judged_and_registered(workshop: Workshop) -> None:
     done = retrained(workshop, "reduced_lvef", note="simulated", replicates=50)
     assert [spec.name for spec in done.bundle.heads] == ["reduced_lvef"]
     spec = done.bundle.heads[0]
     assert spec.calibration is not None
     assert 0 < spec.operating_points["reduced_lvef"] < 1
-    told = done.bundle.provenance["heads"]["reduced_lvef"]
-    assert told["cohort"]["digest"] == done.cohort.digest
-    assert told["note"] == "simulated"
-    assert told["code_version"]
-    assert told["metrics"]["reduced_lvef"]["metrics"]["auroc"]["value"] is not None
-    assert done.bundle.provenance["lineage"][-1]["name"] == "base"
+    told = trained(done)
+    assert told.cohort.digest == done.cohort.digest
+    assert told.note == "simulated"
+    assert told.code_version
+    assert told.metrics["reduced_lvef"].metrics["auroc"].value > 0
+    assert done.bundle.provenance.lineage[-1].name == "base"
     assert done.bundle.demo, "what is trained from a demo model is one"
     row = workshop.registry.find(done.bundle.model_id)
     (judged,) = workshop.registry.judgements(model_id=row.model_id)
@@ -109,7 +116,7 @@ def test_fine_tuning_gives_a_bundle_with_its_own_encoder_and_only_its_head(works
     tuned = retrained(workshop, "troponin", method="lora", base=lvef.bundle.model_id, fine_tuning=QUICK, replicates=20)
     assert [spec.name for spec in tuned.bundle.heads] == ["troponin"]
     assert tuned.bundle.weights_sha256 != lvef.bundle.weights_sha256
-    assert list(tuned.bundle.provenance["heads"]) == ["troponin"]
+    assert list(tuned.bundle.provenance.heads) == ["troponin"]
 
 
 def test_an_interrupted_run_goes_on_as_of_its_own_moment(
@@ -132,9 +139,7 @@ def test_an_interrupted_run_goes_on_as_of_its_own_moment(
     merge = Merge(retired=one, surviving=other, event="A40")
     take(clinic_store, Contents(identity_events=(merge,)), b"merged while it was away", workshop.clock())
     done = retrained(workshop, "reduced_lvef", replicates=20)
-    assert (
-        done.bundle.provenance["heads"]["reduced_lvef"]["as_of"] == (workshop.clock.now - timedelta(days=1)).isoformat()
-    )
+    assert trained(done).as_of == workshop.clock.now - timedelta(days=1)
     assert done.cohort.digest == before.digest
     assert workshop.cohort("reduced_lvef", workshop.clock())[0].digest != before.digest
 
@@ -283,9 +288,9 @@ def test_each_site_meets_its_own_operating_point_of_one_bundle(workshop: Worksho
     assert spec.threshold("reduced_lvef", "South") == spec.operating_points["reduced_lvef"]
     north = spec.threshold("reduced_lvef", "North")
     assert north not in (None, spec.operating_points["reduced_lvef"])
-    made = done.bundle.provenance["heads"]["reduced_lvef"]["site_operating_points"]
-    assert "of this site" in made["North"]["chosen_on"]
-    assert "too few of this site (0)" in made["nowhere"]["chosen_on"]
+    made = trained(done).site_operating_points
+    assert "of this site" in made["North"].chosen_on
+    assert "too few of this site (0)" in made["nowhere"].chosen_on
     staged = clinic_store.ecgs.load(range(1, 9))
     predictor = Predictor.from_bundle(done.bundle.path, device="cpu")
     scorer = wiring.build_scorer(workshop.settings, clinic_store, predictor)
@@ -309,14 +314,16 @@ def test_evaluate_and_recalibrate_judge_again_and_keep_the_weights(workshop: Wor
     again = workshop.recalibrate("reduced_lvef", point, model=first.bundle.model_id, replicates=20)
     assert again.bundle.weights_sha256 == first.bundle.weights_sha256
     assert again.bundle.model_id != first.bundle.model_id
-    assert again.bundle.provenance["heads"]["reduced_lvef"]["recalibrated"]["operating_point"] == "specificity >= 0.8"
+    recalibrated = head_records(again.bundle)["reduced_lvef"].recalibrated
+    assert recalibrated is not None
+    assert recalibrated.operating_point == "specificity >= 0.8"
     assert isinstance(Bundle.read(again.bundle.path), Bundle)
 
 
 def test_a_head_that_came_with_its_bundle_has_a_card_after_it_was_recalibrated(workshop: Workshop) -> None:
     done = workshop.recalibrate("reduced_lvef", OperatingRule(what="sensitivity", at_least=0.7), replicates=2)
     assert "Not recorded in this bundle" in card(done.bundle)
-    record = Provenance.of(done.bundle).heads["reduced_lvef"]
+    record = head_records(done.bundle)["reduced_lvef"]
     assert record.trained is None
     assert record.recalibrated is not None
     assert record.recalibrated.operating_point == "sensitivity >= 0.7"
