@@ -402,7 +402,14 @@ def _as_scored(model: Model, scored_by: str) -> Model:
     return Model.model_validate(model.model_dump() | named)
 
 
-def build_scorer(settings: Settings, store: "Store", predictor: "Predictor", *, clock: Clock = utc_now) -> "Scorer":
+def build_scorer(
+    settings: Settings,
+    store: "Store",
+    predictor: "Predictor",
+    *,
+    clock: Clock = utc_now,
+    meters: "Meters | None" = None,
+) -> "Scorer":
     from ecgfm_clinical.pipeline.scoring import Scorer
 
     return Scorer(
@@ -415,10 +422,13 @@ def build_scorer(settings: Settings, store: "Store", predictor: "Predictor", *, 
         lease=settings.scoring.lease,
         max_attempts=settings.scoring.max_attempts,
         jitter=random.random,
+        meters=meters,
     )
 
 
-def build_live_scorer(settings: Settings, store: "Store", *, clock: Clock = utc_now) -> "LiveScorer":
+def build_live_scorer(
+    settings: Settings, store: "Store", *, clock: Clock = utc_now, meters: "Meters | None" = None
+) -> "LiveScorer":
     """A scorer that follows promotions; the settings' own bundle is installed where it was not. Raises ModelError."""
     from ecgfm_clinical.learning.models import live_model
     from ecgfm_clinical.pipeline.live import LiveScorer
@@ -426,7 +436,7 @@ def build_live_scorer(settings: Settings, store: "Store", *, clock: Clock = utc_
     registry = store.models
     live_model(settings, registry, now=clock(), actor=worker_name("score"))
     refuse_unknown_heads(settings, (head for row in registry.models() for head in row.heads))
-    return LiveScorer(registry, partial(_scorer_of, settings, store, clock=clock))
+    return LiveScorer(registry, partial(_scorer_of, settings, store, clock=clock, meters=meters))
 
 
 def refuse_unknown_heads(settings: Settings, heads: Iterable[str]) -> None:
@@ -454,7 +464,9 @@ def build_shadow_scorer(settings: Settings, store: "Store", *, clock: Clock = ut
     )
 
 
-def _scorer_of(settings: Settings, store: "Store", row: "ModelRow", *, clock: Clock = utc_now) -> "Scorer":
+def _scorer_of(
+    settings: Settings, store: "Store", row: "ModelRow", *, clock: Clock = utc_now, meters: "Meters | None" = None
+) -> "Scorer":
     """A scorer with the bundle of a registered model.
 
     Raises ModelError, also where another bundle lies in its place.
@@ -463,7 +475,7 @@ def _scorer_of(settings: Settings, store: "Store", row: "ModelRow", *, clock: Cl
     if predictor.model_id != row.model_id:
         raise ModelError(f"{row.path} holds another model than {row.model_id[:12]} as registered; put that bundle back")
     _note_runtime(store, predictor, now=clock())
-    return build_scorer(settings, store, predictor, clock=clock)
+    return build_scorer(settings, store, predictor, clock=clock, meters=meters)
 
 
 def _note_runtime(store: "Store", predictor: "Predictor", *, now: datetime) -> None:

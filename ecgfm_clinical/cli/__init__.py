@@ -13,6 +13,7 @@ from ecgfm_clinical.cli import (
     corrections,
     demo,
     failure,
+    health,
     held,
     learn,
     look,
@@ -58,6 +59,7 @@ app.command("keys")(care.keys)
 app.command("backup")(care.backup)
 app.command("audit")(care.audit)
 app.command("status")(look.status)
+app.command("health")(health.health)
 app.command("search")(look.search)
 app.command("show")(look.show)
 app.command("statements")(look.statements)

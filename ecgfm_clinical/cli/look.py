@@ -45,6 +45,7 @@ def status(
             since=in_zone(since, zone),
             until=in_zone(until, zone),
             limits=read.attention,
+            sources=wiring.source_names(read),
         )
     write_json(found) if as_json else say(status_text(found))
     if found["needs_attention"]:

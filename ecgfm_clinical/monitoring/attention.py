@@ -34,6 +34,7 @@ class NeedsPerson:
     unreadable: int  #: payloads
     unscored_too_long: bool
     unsent_too_long: tuple[str, ...]  #: destinations
+    out_of_reach: tuple[str, ...]  #: destinations that cannot be reached for too long
     failing_tasks: tuple[FailingTask, ...]
     silent_processes: tuple[str, ...]
     displaced: bool  #: the store lies elsewhere than where it last sent from
@@ -51,6 +52,7 @@ class NeedsPerson:
         yield "unreadable", self.unreadable
         yield "unscored_too_long", int(self.unscored_too_long)
         yield "unsent_too_long", len(self.unsent_too_long)
+        yield "out_of_reach", len(self.out_of_reach)
         yield "failing_tasks", len(self.failing_tasks)
         yield "silent_processes", len(self.silent_processes)
         yield "displaced", int(self.displaced)
@@ -83,6 +85,11 @@ def needs_person(
         unscored_too_long=backlog.oldest_job is not None and now - backlog.oldest_job > limits.unscored,
         unsent_too_long=tuple(
             name for name, one in backlog.destinations.items() if one.oldest and now - one.oldest > limits.unsent
+        ),
+        out_of_reach=tuple(
+            name
+            for name in backlog.destinations
+            if (since := store.destinations.status(name, now=now).since) is not None and now - since > limits.outage
         ),
         failing_tasks=tuple(
             FailingTask(process=one.holder, task=ailing.task, state=ailing.state, error=ailing.error)

@@ -1,10 +1,13 @@
 """What one process tells of itself: its version, its roles, and how its tasks fare."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from ecgfm_clinical.monitoring.certificates import expiry_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,10 +24,19 @@ class TaskFigures:
 class ProcessFigures(Collector):
     """Reads the tasks at each scrape."""
 
-    def __init__(self, *, version: str, roles: Iterable[str], tasks: Callable[[], Iterable[TaskFigures]]) -> None:
+    def __init__(
+        self,
+        *,
+        version: str,
+        roles: Iterable[str],
+        tasks: Callable[[], Iterable[TaskFigures]],
+        certificates: Mapping[str, Path] | None = None,
+    ) -> None:
+        """`certificates`: the certificate that each listener, source and destination with TLS shows."""
         self._version = version
         self._roles = tuple(sorted(roles))
         self._tasks = tasks
+        self._certificates = dict(certificates or {})
 
     def describe(self) -> Iterable[Metric]:
         """Nothing ahead of time: the figures are read when they are asked for."""
@@ -47,3 +59,10 @@ class ProcessFigures(Collector):
             failures.add_metric([task.name], task.failures)
             deaths.add_metric([task.name], task.deaths)
         yield from (up, silence, failures, deaths)
+        expiry = GaugeMetricFamily(
+            "ecgfm_certificate_expiry_timestamp_seconds", "When the certificate of a part ends.", labels=["part"]
+        )
+        for part, path in self._certificates.items():
+            if (ends := expiry_of(path)) is not None:
+                expiry.add_metric([part], ends.timestamp())
+        yield expiry

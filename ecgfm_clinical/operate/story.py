@@ -1,6 +1,6 @@
 """The output of `status` and `show`: the store's bookkeeping, as a document for programs and as text for people."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -23,13 +23,16 @@ def status_of(
     since: datetime | None = None,
     until: datetime | None = None,
     limits: Attention | None = None,
+    sources: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The state of the installation; the ECGs counted are those received in [since, until).
 
+    `sources` are the listeners and sources of the settings: when each last brought something is told.
     `needs_person` holds everything that waits for a person, and `count` of it; `needs_attention`: whether there is any.
     """
     table, backlog = store.questions.count_table(since=since, until=until), store.questions.backlog()
     displaced = store.home.displaced()
+    acknowledged = store.movement.last_acknowledged(backlog.destinations)
     destinations = {
         name: {
             "waiting": one.waiting + one.running,
@@ -38,6 +41,7 @@ def status_of(
             "oldest_seconds": _age(one.oldest, now),
             "state": (stands := store.destinations.status(name, now=now)).state.value,
             "out_of_reach_seconds": _age(stands.since, now),
+            "last_acknowledged_at": _iso(acknowledged[name]),
         }
         for name, one in backlog.destinations.items()
     }
@@ -46,6 +50,7 @@ def status_of(
         "ecgs": asdict(table.total),
         "by_source": {name: asdict(counts) for name, counts in table.by_source.items()},
         "by_head": {name: asdict(counts) for name, counts in table.by_head.items()},
+        "last_received_at": {name: _iso(at) for name, at in store.movement.last_received(sources).items()},
         "scoring": {
             "waiting": backlog.jobs_waiting,
             "running": backlog.jobs_running,
@@ -74,6 +79,10 @@ def _models(store: "Store") -> dict[str, Any]:
     }
 
 
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat(timespec="seconds")
+
+
 def _age(since: datetime | None, now: datetime) -> float | None:
     return None if since is None else round((now - since).total_seconds(), 1)
 
@@ -99,6 +108,8 @@ def _status_lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"  from {name:10} {sum_text(Counts(**counts))}"
     for name, counts in found["by_head"].items():
         yield f"  head {name:10} {sum_text(Counts(**counts))}"
+    for name, at in found["last_received_at"].items():
+        yield f"  last by {name:7} {at or 'never'}"
     scoring = found["scoring"]
     yield f"score jobs      {scoring['waiting']} waiting, {scoring['running']} running, {scoring['failed']} failed"
     for name, one in found["destinations"].items():
@@ -106,7 +117,8 @@ def _status_lines(found: dict[str, Any]) -> Iterator[str]:
         aside = one["set_aside"]
         reasons = ", ".join(f"{number} {why}" for why, number in aside.items())
         set_aside = f"{sum(aside.values())} set aside" + (f" ({reasons})" if aside else "")
-        yield f"to {name:12} {one['waiting']} messages waiting{oldest}, {set_aside}"
+        last = f", last acknowledged {one['last_acknowledged_at'] or 'never'}"
+        yield f"to {name:12} {one['waiting']} messages waiting{oldest}, {set_aside}{last}"
         if one["state"] != "closed":
             yield (
                 f"  {name:13} can't be reached for {one['out_of_reach_seconds']:.0f} s; all messages follow its first "
@@ -150,6 +162,8 @@ def _needs_lines(needs: dict[str, Any]) -> Iterator[str]:
         yield "  an ECG waits too long for its score: is `ecgfm-clinical run --role score` running?"
     for name in needs["unsent_too_long"]:
         yield f"  a result waits too long for {name}: `ecgfm-clinical check`"
+    for name in needs["out_of_reach"]:
+        yield f"  {name} cannot be reached for too long: `ecgfm-clinical check`, then the receiver's side"
     for one in needs["failing_tasks"]:
         yield f"  task {one['task']} is {one['state']} ({one['error'] or 'no error'}) in {one['process']}: see its log"
     for holder in needs["silent_processes"]:

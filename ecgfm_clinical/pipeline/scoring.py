@@ -10,6 +10,7 @@ from ecgfm.records import Record
 from ecgfm_clinical import log
 from ecgfm_clinical.ecg.evaluability import Reason, judge, signal_reasons
 from ecgfm_clinical.errors import LeaseLost, StoreError
+from ecgfm_clinical.monitoring.meters import Meters
 from ecgfm_clinical.settings import HeadRules
 from ecgfm_clinical.staging.holding import Holding
 from ecgfm_clinical.staging.records import Job, Score, Scoring, StagedEcg
@@ -51,6 +52,7 @@ class Scorer:
         lease: timedelta,
         max_attempts: int,
         jitter: Callable[[], float] = lambda: 0.5,
+        meters: Meters | None = None,
     ) -> None:
         """`jitter` gives a number in [0, 1] that spreads the waits between attempts."""
         self._store = store
@@ -62,6 +64,7 @@ class Scorer:
         self._lease = lease
         self._max_attempts = max_attempts
         self._jitter = jitter
+        self._meters = meters or Meters()
         self._holding = Holding(store, worker, clock=clock, max_attempts=max_attempts)
 
     def run_batch(self) -> int:
@@ -76,6 +79,8 @@ class Scorer:
             return 0
         started = time.perf_counter()
         batch = self._store.ecgs.load([job.ecg_id for job in jobs])
+        for one in batch:
+            self._meters.begun(now - one.received_at)
         judged = {one.ecg_id: self._judge(one) for one in batch}
         outcomes = self._predict(batch, judged)
         scored, failed = [], 0
@@ -87,7 +92,9 @@ class Scorer:
             else:
                 scored.append((job, self._scoring(one, judged[one.ecg_id], outcome, self._clock())))
         self._finish(scored)
-        log.event("batch.scored", jobs=len(jobs), failed=failed, ms=round(1000 * (time.perf_counter() - started)))
+        took = time.perf_counter() - started
+        self._meters.batch(took)
+        log.event("batch.scored", jobs=len(jobs), failed=failed, ms=round(1000 * took))
         return len(jobs)
 
     def evaluate(self, one: StagedEcg, *, now: datetime) -> Scoring:
@@ -146,6 +153,7 @@ class Scorer:
                 log.event("job.lease-lost", ecg_id=job.ecg_id)
             else:
                 evaluable = sum(score.probability is not None for score in scoring.scores)
+                self._meters.scored("scored" if evaluable else "not_evaluable")
                 log.event("ecg.scored", ecg_id=job.ecg_id, evaluable=evaluable)
 
     def _fail(self, job: Job, error: Exception) -> None:
@@ -156,6 +164,7 @@ class Scorer:
         except LeaseLost:
             log.event("job.lease-lost", ecg_id=job.ecg_id)
             return
+        self._meters.scored("failed")
         log.event("ecg.scoring-failed", ecg_id=job.ecg_id, attempt=job.attempts, error=type(error).__name__)
 
     def _scoring(self, one: StagedEcg, judged: Judged, prediction: Prediction | None, now: datetime) -> Scoring:

@@ -164,7 +164,14 @@ class Service:
         if part.port is None:
             return
         registry = self._meters.registry
-        registry.register(ProcessFigures(version=version(), roles=self._roles, tasks=self._task_figures))
+        registry.register(
+            ProcessFigures(
+                version=version(),
+                roles=self._roles,
+                tasks=self._task_figures,
+                certificates=self._settings.certificates(),
+            )
+        )
         registry.register(
             StoreFigures(
                 self._store,
@@ -266,7 +273,9 @@ class Service:
         self._stop.set()
 
     def _scoring_tasks(self) -> Iterator[Task]:
-        self._live = scorer = wiring.build_live_scorer(self._settings, self._store, clock=self._clock)
+        self._live = scorer = wiring.build_live_scorer(
+            self._settings, self._store, clock=self._clock, meters=self._meters
+        )
         shadow = wiring.build_shadow_scorer(self._settings, self._store, clock=self._clock)
         every = timedelta(seconds=self._settings.scoring.every_seconds)
         self._holders["score"] = liveness.worker_name("score")

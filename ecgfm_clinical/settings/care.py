@@ -39,6 +39,7 @@ class Attention(Part):
 
     unscored_hours: float = Field(default=24, gt=0, description="an ECG that waits longer for its score")
     unsent_hours: float = Field(default=24, gt=0, description="a result that waits longer for its destination")
+    outage_minutes: float = Field(default=60, gt=0, description="a destination that cannot be reached for longer")
 
     @property
     def unscored(self) -> timedelta:
@@ -47,6 +48,10 @@ class Attention(Part):
     @property
     def unsent(self) -> timedelta:
         return timedelta(hours=self.unsent_hours)
+
+    @property
+    def outage(self) -> timedelta:
+        return timedelta(minutes=self.outage_minutes)
 
 
 class Audit(Part):

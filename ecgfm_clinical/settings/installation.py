@@ -124,6 +124,15 @@ class Settings(BaseSettings):
         for web in self.sources.dicomweb:
             yield from exposure.of_web(web)
 
+    def certificates(self) -> dict[str, Path]:
+        """The certificate that each part with TLS shows, by the part's kind and name."""
+        parts = [
+            *(("listener", one) for one in self.listeners.all),
+            *(("source", one) for one in (*self.sources.dicom, *self.sources.dicomweb)),
+            *(("destination", one) for one in self.destinations.hl7),
+        ]
+        return {f"{kind} {one.name}": self.resolve(one.tls.certificate) for kind, one in parts if one.tls is not None}
+
     def keeps_processed(self, part: WatchedFolder) -> bool:
         """Whether files stay in the folder once the store has them."""
         return part.processed == "keep" or (part.processed == "auto" and self.store.key_file is None)

@@ -1,0 +1,107 @@
+"""`health` says by its exit code what a monitor must know, whoever asks."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ecgfm_clinical.service.notifying import Notifier
+from ecgfm_clinical.service.service import Service
+from tests.helpers.fakes import wait_until
+from tests.helpers.installation import Installation, ecg
+from tests.helpers.ports import free_port
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Installation]:
+    site = Installation(tmp_path)
+    yield site
+    site.close()
+
+
+def test_without_a_port_the_store_knows_whether_a_process_lives(site: Installation) -> None:
+    code, text = site.command("health")
+    assert code == 1
+    assert "no `ecgfm-clinical run` of this host" in text
+    service = Service(site.settings, "report", site.store)
+    service.start()
+    wait_until(lambda: site.command("health") == (0, "ok\n"))
+    service.stop()
+    assert site.command("health")[0] == 1
+
+
+def test_with_a_port_the_process_itself_is_asked(tmp_path: Path) -> None:
+    site = Installation(tmp_path, more=f"\n[monitoring]\nport = {free_port()}\n")
+    code, text = site.command("health")
+    assert code == 1
+    assert "nothing answers on port" in text
+    service = Service(site.settings, "all", site.store)
+    service.start()
+    assert site.command("health") == (0, "ok\n")
+    wait_until(lambda: site.command("health", "--ready") == (0, "ok\n"))
+    service.request_stop()
+    assert site.document("health", "--ready") == {"well": False, "reasons": ["the service is stopping"]}
+    service.stop()
+    site.close()
+
+
+def test_nagios_hears_the_four_states(site: Installation) -> None:
+    code, line = site.command("health", "--nagios")
+    assert (code, line.startswith("ECGFM CRITICAL - no process serves this store")) == (2, True)
+    service = Service(site.settings, "report", site.store)
+    service.start()
+    wait_until(lambda: site.command("health", "--nagios")[0] == 0)
+    assert site.command("health", "--nagios")[1].endswith(
+        "| received=0c waiting=0 failed=0 unsent=0 set_aside=0 needs_person=0\n"
+    )
+    site.dicom(b"SECRET, no recording")
+    code, line = site.command("health", "--nagios")
+    assert (code, "1 unreadable" in line, "SECRET" in line) == (1, True, False)
+    service.stop()
+    site.path.write_text(site.path.read_text().replace("staging.sqlite", "gone.sqlite"))
+    code, line = site.command("health", "--nagios")
+    assert (code, line.startswith("ECGFM UNKNOWN - ")) == (3, True)
+
+
+def test_status_tells_when_anything_last_moved(site: Installation) -> None:
+    found = site.document("status")
+    assert found["last_received_at"] == {"dicom": None, "hl7": None, "ingest": None}
+    site.dicom(ecg(1, "A"))
+    site.go_on()
+    site.send_until(1)
+    site.dicom(ecg(2, "A"))
+    site.score()
+    found = site.document("status")
+    assert found["last_received_at"]["dicom"] is not None
+    assert found["destinations"]["ehr"]["last_acknowledged_at"] is not None
+
+
+def test_a_destination_out_of_reach_for_too_long_needs_a_person(tmp_path: Path) -> None:
+    site = Installation(tmp_path, more="\n[attention]\noutage_minutes = 1e-9\n")
+    site.dicom(ecg(1, "A"))
+    site.score()
+    site.ehr.stop()
+    site.send()
+    found = site.document("status")
+    assert found["needs_person"]["out_of_reach"] == ["ehr"]
+    assert found["needs_attention"]
+    site.store.close()
+
+
+def test_systemd_hears_ready_alive_and_stopping(site: Installation, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(120)
+        service = Service(
+            site.settings, "report", site.store, notifier=Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")})
+        )
+        service.start()
+        heard = [systemd.recv(64)]
+        while not {b"READY=1", b"WATCHDOG=1"} <= set(heard):
+            heard.append(systemd.recv(64))
+        service.stop()
+        heard.append(systemd.recv(64))
+        while heard[-1] == b"WATCHDOG=1":
+            heard.append(systemd.recv(64))
+    assert heard[-1] == b"STOPPING=1"
