@@ -48,6 +48,8 @@ SEEDS: dict[str, Callable[[Ecg], bytes]] = {
     "scp": scp_writer.write_scp,
     "scp plain": lambda ecg: scp_writer.write_scp(ecg, coding="plain"),
     "scp spikes": lambda ecg: scp_writer.write_scp(ecg, spikes=9),
+    "scp bimodal": lambda ecg: scp_writer.write_scp(ecg, bimodal=4, subtracted=True, coding="custom"),
+    "scp two tables": lambda ecg: scp_writer.write_scp(ecg, coding="switching", universal=("SR", "AMI\0AC")),
     "mortara": vendor_files.write_mortara,
     "mfer": vendor_files.write_mfer,
     "edf": vendor_files.write_edf,

@@ -93,6 +93,42 @@ def decimated(row: _Counts, whole: list[tuple[int, int]], factor: int) -> _Count
     return np.array(stored + waiting, dtype=np.int64)
 
 
+def rebuilt(row: _Counts, kept: list[tuple[int, int]], factor: int) -> list[float]:
+    """Sample by sample, from the whole recording: means stand in the middle of what they stand for."""
+    inside = {sample for first, last in kept for sample in range(first, last + 1)}
+    found: list[float] = []
+    waiting: list[int] = []
+    means: list[int] = []
+
+    def close() -> None:
+        for place in range(len(means) * factor):
+            after, part = divmod(place - factor // 2, factor)
+            left, right = means[max(after, 0)], means[min(max(after, 0) + (after >= 0), len(means) - 1)]
+            found.append(left + part / factor * (right - left) if after >= 0 else means[0])
+        found.extend(waiting)
+        waiting.clear()
+        means.clear()
+
+    for sample, value in enumerate(row.tolist(), 1):
+        if sample in inside:
+            close()
+            found.append(value)
+            continue
+        waiting.append(value)
+        if len(waiting) == factor:
+            means.append(round(sum(waiting) / factor))
+            waiting.clear()
+    close()
+    return found
+
+
+def bimodal_signal(ecg: Ecg, factor: int) -> NDArray[np.float32]:
+    """(12, samples) in mV, as it comes back from `write_scp(ecg, bimodal=factor)`."""
+    rows = counts(ecg)
+    kept = protected(_reference_beats(rows)[1])
+    return np.array([rebuilt(row, kept, factor) for row in rows.values()], dtype=np.float32) * np.float32(STEP)
+
+
 def _coded(row: _Counts, coding: Coding, order: int) -> bytes:
     if coding == "plain":
         return row.astype("<i2").tobytes()

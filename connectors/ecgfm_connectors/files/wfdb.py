@@ -18,6 +18,7 @@ from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.context import MAX_PAYLOAD, ReadingContext, require_length
 from ecgfm_connectors.ecg import AcquiredAt, Ecg, Finding
 from ecgfm_connectors.errors import Refused, Unreadable
+from ecgfm_connectors.files import wfdb_flac
 from ecgfm_connectors.files.wfdb_header import Header, SignalLine, parse_header
 from ecgfm_connectors.leads import Lead, from_label
 from ecgfm_connectors.patient import Patient, Sex
@@ -27,18 +28,16 @@ from ecgfm_connectors.times import locate
 from ecgfm_connectors.units import millivolts
 
 #: Storage format -> bits of a sample; the lowest number of each means "no sample" (signal(5)).
-_BITS = {16: 16, 24: 24, 32: 32, 61: 16, 80: 8, 160: 16, 212: 12, 310: 10, 311: 10}
+_BITS = {16: 16, 24: 24, 32: 32, 61: 16, 80: 8, 160: 16, 212: 12, 310: 10, 311: 10} | wfdb_flac.BITS
 
-_FLAC = (508, 516, 524)
 _MOST_IN_A_FRAME = 1000
 
 
 def read(content: bytes, context: ReadingContext) -> Contents:
     """The one ECG of a packed record.
 
-    Raises Unreadable: `wfdb-package`, `wfdb-header`, `waveform-length`; Refused: `wfdb-format`, `mixed-rates`,
-    `no-sensitivity`,
-    `unknown-unit` and what `assemble` refuses.
+    Raises Unreadable: `wfdb-package`, `wfdb-header`, `wfdb-flac`, `waveform-length`; Refused: `wfdb-format`,
+    `mixed-rates`, `no-sensitivity`, `unknown-unit` and what `assemble` refuses.
     """
     members = unpack_record(content)
     header = parse_header(next(data for name, data in members.items() if name.lower().endswith(".hea")))
@@ -104,13 +103,13 @@ def _raw_samples(data: bytes, signals: list[SignalLine], samples: int | None) ->
     if len({(signal.format, signal.byte_offset) for signal in signals}) != 1:
         raise Refused("wfdb-format", "signals of one file in different formats")
     form, offset = signals[0].format, signals[0].byte_offset
-    if form in _FLAC:
-        raise Refused("wfdb-format", f"storage format {form} is FLAC; convert the record to format 16 (`xform`)")
     if form not in _BITS:
         raise Refused("wfdb-format", f"storage format {form}; read are {', '.join(map(str, _BITS))}")
     edges = np.cumsum([0, *(signal.samples_per_frame for signal in signals)])
     if not all(1 <= signal.samples_per_frame <= _MOST_IN_A_FRAME for signal in signals):
         raise Refused("wfdb-format", f"a signal has no sample in a frame, or more than {_MOST_IN_A_FRAME}")
+    if form in wfdb_flac.BITS:
+        return _flac(wfdb_flac.unpack(data[offset:], form, signals=len(signals)), signals, samples)
     require_length(8 * (len(data) - offset) // _BITS[form])
     flat, frame = _unpack(data[offset:], form), int(edges[-1])
     frames = len(flat) // frame if samples is None or samples == 0 else samples
@@ -118,6 +117,17 @@ def _raw_samples(data: bytes, signals: list[SignalLine], samples: int | None) ->
         raise Unreadable("waveform-length", f"the signal file holds fewer than the {frames} samples of its header")
     table = flat[: frames * frame].reshape(frames, frame)
     return [table[:, start:end].reshape(-1) for start, end in pairwise(edges.tolist())]
+
+
+def _flac(table: NDArray[np.int32], signals: list[SignalLine], frames: int | None) -> list[NDArray[np.int32]]:
+    """A channel of FLAC is a signal; all have the same number of samples in a frame."""
+    in_frame = {signal.samples_per_frame for signal in signals}
+    if len(in_frame) > 1:
+        raise Refused("wfdb-format", "FLAC signals with different numbers of samples in a frame")
+    needed = frames * in_frame.pop() if frames else len(table)
+    if not 0 < needed <= len(table):
+        raise Unreadable("waveform-length", f"the signal file holds fewer than the {frames} samples of its header")
+    return list(table[:needed].T)
 
 
 def _unpack(data: bytes, form: int) -> NDArray[np.int32]:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import LEADS, Ecg
@@ -18,35 +17,6 @@ from tests.helpers.vendor_files import STEP, counts
 ReadOne = Callable[[bytes], Ecg]
 
 
-def rebuilt(row: NDArray[np.int64], kept: list[tuple[int, int]], factor: int) -> list[float]:
-    """Sample by sample, from the whole recording: means stand in the middle of what they stand for."""
-    inside = {sample for first, last in kept for sample in range(first, last + 1)}
-    found: list[float] = []
-    waiting: list[int] = []
-    means: list[int] = []
-
-    def close() -> None:
-        for place in range(len(means) * factor):
-            after, part = divmod(place - factor // 2, factor)
-            left, right = means[max(after, 0)], means[min(max(after, 0) + (after >= 0), len(means) - 1)]
-            found.append(left + part / factor * (right - left) if after >= 0 else means[0])
-        found.extend(waiting)
-        waiting.clear()
-        means.clear()
-
-    for sample, value in enumerate(row.tolist(), 1):
-        if sample in inside:
-            close()
-            found.append(value)
-            continue
-        waiting.append(value)
-        if len(waiting) == factor:
-            means.append(round(sum(waiting) / factor))
-            waiting.clear()
-    close()
-    return found
-
-
 @pytest.mark.parametrize("factor", [2, 3, 4])
 @pytest.mark.parametrize("coding", ["plain", "default", "custom", "switching"])
 def test_bimodal(ecg: Ecg, read_one: ReadOne, factor: int, coding: scp_writer.Coding) -> None:
@@ -57,7 +27,7 @@ def test_bimodal(ecg: Ecg, read_one: ReadOne, factor: int, coding: scp_writer.Co
     assert (found.sampling_rate, found.signal.shape) == (ecg.sampling_rate, ecg.signal.shape)
     assert [finding.code for finding in found.findings] == ["decimated"]
     for lead, row in rows.items():
-        expected = np.array(rebuilt(row, kept, factor)) * STEP
+        expected = np.array(scp_writer.rebuilt(row, kept, factor)) * STEP
         np.testing.assert_allclose(found.signal[LEADS.index(lead)], expected, atol=1e-6, err_msg=lead)
 
 
@@ -121,4 +91,4 @@ def test_zones_at_the_ends(zones: list[tuple[int, int]], factor: int) -> None:
     layout = scp_bimodal.stretches(LeadRange(1, 100, 1), zones)
     stored = scp_writer.decimated(row, kept, factor)
     assert scp_bimodal.stored(layout, factor) == len(stored)
-    np.testing.assert_allclose(scp_bimodal.expanded(stored, layout, factor), rebuilt(row, kept, factor))
+    np.testing.assert_allclose(scp_bimodal.expanded(stored, layout, factor), scp_writer.rebuilt(row, kept, factor))

@@ -1,5 +1,6 @@
 """WFDB records: every storage format, and the slips of published sets."""
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -188,7 +189,7 @@ def test_date_and_time_in_either_order(files: Files, read_one: ReadOne, started:
         ("r1.dat 16", "../r1.dat 16", "Unreadable wfdb-header"),
         ("r1.dat 16", "/etc/passwd 16", "Unreadable wfdb-header"),
         ("r1.dat 16", "other.dat 16", "Unreadable missing-file"),
-        ("r1.dat 16", "r1.dat 516", "Refused wfdb-format"),
+        ("r1.dat 16", "r1.dat 517", "Refused wfdb-format"),
         ("r1.dat 16", "r1.dat 16x4", "Unreadable waveform-length"),
         ("1000.0(0)/mV", "0(0)/mV", "Refused no-sensitivity"),
         ("1000.0(0)/mV", "1000.0(0)/mmHg", "Refused unknown-unit"),
@@ -287,11 +288,64 @@ def test_several_samples_a_frame(ecg: Ecg, read_one: ReadOne, context: ReadingCo
     assert refusal(pack_record({"r.hea": mixed, "r.dat": table.tobytes()}), context) == "Refused mixed-rates"
 
 
+def flac_record(ecg: Ecg, folder: Path, form: str, samples_per_frame: int = 1) -> Path:
+    """The record in two FLAC files of six leads, as the `wfdb` package writes it."""
+    step = 0.05 if form == "508" else 0.005
+    digital = np.rint(ecg.signal / step).astype(np.int64)
+    lines = [f"r1 12 {500 // samples_per_frame} {ecg.signal.shape[1] // samples_per_frame}"]
+    for name, part in (("a", slice(0, 6)), ("b", slice(6, 12))):  # FLAC holds eight channels at most
+        wfdb.wrsamp(
+            name,
+            fs=500 // samples_per_frame,
+            units=["mV"] * 6,
+            sig_name=list(LEADS[part]),
+            e_d_signal=list(digital[part]),
+            samps_per_frame=[samples_per_frame] * 6,
+            fmt=[form] * 6,
+            adc_gain=[1 / step] * 6,
+            baseline=[0] * 6,
+            write_dir=str(folder),
+        )
+        lines += (folder / f"{name}.hea").read_text().splitlines()[1:7]
+    (folder / "r1.hea").write_text("\n".join([*lines, ""]))
+    return folder / "r1.hea"
+
+
+@pytest.mark.parametrize("samples_per_frame", [1, 2])
 @pytest.mark.parametrize("form", ["508", "516", "524"])
-def test_flac_is_refused_by_name(files: Files, context: ReadingContext, form: str) -> None:
-    with pytest.raises(PayloadError, match="FLAC") as caught:
-        read(edited(files, " 16 1000", f" {form} 1000"), context)
+def test_flac_against_the_wfdb_package(
+    ecg: Ecg, read_one: ReadOne, tmp_path: Path, form: str, samples_per_frame: int
+) -> None:
+    path = flac_record(ecg, tmp_path, form, samples_per_frame)
+    found = read_one(load(path))
+    expected = wfdb.rdrecord(str(tmp_path / "r1"), smooth_frames=False).e_p_signal
+    assert found.sampling_rate == 500.0
+    np.testing.assert_allclose(found.signal, np.stack(expected), atol=1e-6)
+    assert "checksum-mismatch" not in [finding.code for finding in found.findings]
+
+
+@pytest.mark.parametrize("form", ["508", "516", "524"])
+def test_flac_without_its_library_is_refused_by_name(
+    ecg: Ecg, context: ReadingContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    content = load(flac_record(ecg, tmp_path, form))
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    with pytest.raises(PayloadError, match="FLAC; install the package soundfile") as caught:
+        read(content, context)
     assert caught.value.code == "wfdb-format"
+
+
+def test_damaged_flac(ecg: Ecg, context: ReadingContext, files: Files, tmp_path: Path) -> None:
+    path = flac_record(ecg, tmp_path, "516")
+    whole = {name: (tmp_path / name).read_bytes() for name in ("r1.hea", "a.dat", "b.dat")}
+    assert path.name in whole
+    cut = whole | {"b.dat": whole["b.dat"][:5000]}
+    assert refusal(pack_record(cut), context) in ("Unreadable wfdb-flac", "Unreadable waveform-length")
+    other = whole | {"b.dat": b"fLaC" + bytes(200)}
+    assert refusal(pack_record(other), context) == "Unreadable wfdb-flac"
+    narrower = whole | {"r1.hea": whole["r1.hea"].replace(b" 516x1 ", b" 508x1 ")}
+    assert refusal(pack_record(narrower), context) == "Unreadable wfdb-flac"
+    assert refusal(edited(files, " 16 1000", " 516 1000"), context) == "Unreadable wfdb-flac"  # no FLAC at all
 
 
 def test_frames_without_end_are_refused(files: Files, context: ReadingContext) -> None:

@@ -354,6 +354,17 @@ def _other_read(ecg: Ecg) -> Iterator[Case]:
             scp_writer.write_scp(ecg, order=order),
         )
     yield case("scp-plain.scp", "no section 2: plain 16-bit samples", scp_writer.write_scp(ecg, coding="plain"))
+    yield case("scp-own-table.scp", "a Huffman table of the record's own", scp_writer.write_scp(ecg, coding="custom"))
+    yield case(
+        "scp-two-tables.scp", "Huffman tables that switch to one another", scp_writer.write_scp(ecg, coding="switching")
+    )
+    yield case("scp-beats.scp", "reference beats subtracted", scp_writer.write_scp(ecg, subtracted=True))
+    yield Case(
+        name="scp-bimodal.scp",
+        shows="bimodal compression: one sample for four outside the QRS complexes, straight lines between them",
+        content=scp_writer.write_scp(ecg, bimodal=4),
+        signal=scp_writer.bimodal_signal(ecg, 4),
+    )
     yield case("scp-zero-based.scp", "lead ranges that start at 0", scp_writer.write_scp(ecg, zero_based=True))
     yield from (case(f"edf{name}.edf", shows, content) for name, shows, content in _edf_dialects(ecg))
     yield case("wfdb.zip", "a WFDB record packed into a plain zip", wfdb_writer.write_ecg(ecg))
