@@ -2,6 +2,11 @@
 data out.
 """
 
+import os
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,3 +40,21 @@ def test_a_template_asks_for_no_patient_data(path: Path) -> None:
 
 def test_there_is_a_template_for_each_kind_of_issue() -> None:
     assert [path.stem for path in TEMPLATES] == ["bug", "device-file", "question"]
+
+
+@pytest.mark.parametrize("environment", ["none", "named, without the tools"])
+def test_checks_without_their_environment_say_in_a_sentence_how_to_make_it(environment: str, tmp_path: Path) -> None:
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci" / "check", tmp_path / ".ci" / "check")
+    bare = {"PATH": os.environ["PATH"]}
+    if environment != "none":
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "bare")], check=True)
+        bare["PYTHON"] = str(tmp_path / "bare" / "bin" / "python")
+    done = subprocess.run(
+        [str(tmp_path / ".ci" / "check")], env=bare, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    (sentence,) = done.stderr.splitlines()
+    (command,) = re.findall(r"`(.*)`", sentence)
+    assert bare.get("PYTHON", ".venv/bin/python") in sentence
+    assert command in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
