@@ -1,13 +1,8 @@
-"""What tests of every part share: a PostgreSQL server of this run's own, where the machine has one."""
+"""What tests of every part share: which of them are slow, which run together and in which order, and empty stores."""
 
 import os
-import pwd
 import shutil
-import signal
-import subprocess
-import tempfile
-import time
-import uuid
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,23 +10,7 @@ import pytest
 
 from ecgfm import devices
 from tests.helpers import ports
-
-#: What makes a run of the tests long, below tests/; besides, every test on a PostgreSQL server.
-SLOW = (
-    *("walk/", "benchmarks/", "clinical/demo/", "clinical/learning/", "connectors/dicom/", "connectors/hl7/test_tls"),
-    *("connectors/hl7/test_fuzz", "connectors/test_fuzz", "connectors/test_corpus", "connectors/files/test_sftp"),
-    *("clinical/test_care_commands", "clinical/test_check", "clinical/test_cli", "clinical/test_deploy"),
-    *(
-        "clinical/test_extras",
-        "clinical/test_liveness",
-        "clinical/test_model_commands",
-        "clinical/test_pretrain_commands",
-    ),
-    *("model/test_export", "model/test_import", "model/test_predictor", "model/test_pretraining", "model/test_probe"),
-    *("model/test_runtimes", "model/test_train", "model/test_earlier", "test_lean", "test_packaging", "test_readme"),
-    *("clinical/test_paper", "clinical/test_scoring", "test_bill_of_materials", "test_site"),
-)
-_ROOT = Path(__file__).parent
+from tests.helpers.postgresql import PostgresqlServer, programs
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -49,14 +28,31 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
-    """A file's tests stay on one worker, with the fixtures they share; what is slow is marked so."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
+    """A file's tests stay on one worker, with the fixtures they share; whoever waits for a server is slow."""
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
-        server = any("postgresql" in name for name in (*item.fixturenames, item.name))
-        if server or item.path.relative_to(_ROOT).as_posix().startswith(SLOW):
+        if any("postgresql" in name for name in (*item.fixturenames, item.name)):
             item.add_marker(pytest.mark.slow)
+    if hasattr(config, "workerinput"):
+        _longest_first(items)
+
+
+def _longest_first(items: list[pytest.Function]) -> None:
+    """Groups that take longest, by their files' `slow(SECONDS)`, come first: none is begun when the others are done."""
+    seconds: dict[str, dict[Path, float]] = defaultdict(dict)
+    for item in items:
+        slow = item.get_closest_marker("slow")
+        seconds[_group(item)].setdefault(item.path, 0.0)
+        if slow is not None and slow.args:
+            seconds[_group(item)][item.path] = slow.args[0]
+    items.sort(key=lambda item: -sum(seconds[_group(item)].values()))
+
+
+def _group(item: pytest.Function) -> str:
+    marker = item.get_closest_marker("xdist_group")
+    return str(marker.args[0]) if marker is not None else ""
 
 
 @pytest.fixture(autouse=True)
@@ -66,97 +62,13 @@ def auto_is_the_cpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr(devices, "cuda_present", lambda: False)
 
 
-def _postgresql_programs() -> Path | None:
-    """The folder with initdb and postgres: Debian's newest, or whatever PATH names."""
-    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
-    on_path = shutil.which("initdb")
-    found = debian[-1] if debian else Path(on_path) if on_path else None
-    return found.parent if found and (found.parent / "postgres").exists() else None
-
-
-class PostgresqlServer:
-    """A throw-away cluster on loopback, stopped by its own process id."""
-
-    def __init__(self, programs: Path) -> None:
-        folder = Path(
-            tempfile.mkdtemp(prefix="ecgfm-pg-", dir="/tmp")
-        )  # short: a socket path has 107 characters at most
-        self._programs = programs
-        self._data = folder / "data"
-        self._folder = folder
-        self.port = ports.free_port()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._account: dict[str, object] = {}
-        if os.geteuid() == 0:  # the server refuses to run as root
-            account = pwd.getpwnam("postgres")
-            os.chown(folder, account.pw_uid, account.pw_gid)
-            self._account = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-        self._run(
-            "initdb", "-D", self._data, "-U", "hospital", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"
-        )
-
-    def _run(self, program: str, *arguments: object) -> None:
-        subprocess.run(
-            [str(self._programs / program), *map(str, arguments)],
-            check=True,
-            capture_output=True,
-            cwd=self._folder,
-            **self._account,  # type: ignore[call-overload]  # user and group as keywords, or none
-        )
-
-    def start(self) -> None:
-        """Serve; returns once connections are answered."""
-        log = (self._folder / "log").open("ab")
-        self._process = subprocess.Popen(
-            [
-                *(str(self._programs / "postgres"), "-D", str(self._data), "-p", str(self.port)),
-                *("-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self._folder}"),
-                *("-c", "fsync=off"),  # a killed server loses nothing by it, only a machine without power does
-            ],
-            stdout=log,
-            stderr=log,
-            cwd=self._folder,
-            **self._account,  # type: ignore[call-overload]  # as above
-        )
-        deadline = time.monotonic() + 120
-        ready = [str(self._programs / "pg_isready"), "-h", "127.0.0.1", "-p", str(self.port), "-q"]
-        while subprocess.run(ready, check=False).returncode != 0:
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError((self._folder / "log").read_text(errors="replace"))
-
-    def stop(self) -> None:
-        """Immediate shutdown, as when the machine fails: committed work must survive it."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGQUIT)
-            self._process.wait(30)
-            self._process = None
-
-    def another(self) -> "PostgresqlServer":
-        """A second cluster, not yet started; `close` it afterwards."""
-        return PostgresqlServer(self._programs)
-
-    def close(self) -> None:
-        """Stop for good and remove the data."""
-        self.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def url(self, database: str) -> str:
-        return f"postgresql+psycopg://hospital@127.0.0.1:{self.port}/{database}"
-
-    def create_database(self) -> str:
-        """The URL of a new, empty database."""
-        name = f"store_{uuid.uuid4().hex[:12]}"
-        self._run("createdb", "-h", "127.0.0.1", "-p", self.port, "-U", "hospital", name)
-        return self.url(name)
-
-
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[PostgresqlServer]:
     """The session's server; skips where no PostgreSQL is installed."""
-    programs = _postgresql_programs()
-    if programs is None:
+    found = programs()
+    if found is None:
         pytest.skip("PostgreSQL is not installed (no /usr/lib/postgresql/*/bin/initdb and none on PATH)")
-    server = PostgresqlServer(programs)
+    server = PostgresqlServer(found)
     server.start()
     try:
         yield server
@@ -180,12 +92,38 @@ def postgresql_url(postgresql_server: PostgresqlServer) -> str:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peer)])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database of either kind: every test that takes it runs on both."""
-    if request.param == "postgresql":
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Every test that takes it, or one of the two below, runs on both."""
+    return str(request.param)
+
+
+@pytest.fixture
+def empty_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without a schema."""
+    if database_kind == "postgresql":
         server: PostgresqlServer = request.getfixturevalue("postgresql_server")
         return server.create_database()
     return f"sqlite:///{tmp_path / 'store.db'}"
+
+
+@pytest.fixture
+def store_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A store that was migrated and never opened: a copy of a template, which costs a fifth of a migration."""
+    if database_kind == "postgresql":
+        server: PostgresqlServer = request.getfixturevalue("postgresql_server")
+        return server.create_database(template=server.schema)
+    shutil.copy(request.getfixturevalue("sqlite_schema"), tmp_path / "store.db")
+    return f"sqlite:///{tmp_path / 'store.db'}"
+
+
+@pytest.fixture(scope="session")
+def sqlite_schema(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with a store's schema and no row."""
+    from ecgfm_clinical.staging import migrations  # tests without a store need not load SQLAlchemy
+
+    path = tmp_path_factory.mktemp("schema") / "store.db"
+    migrations.upgrade(f"sqlite:///{path}")
+    return path
 
 
 @pytest.fixture

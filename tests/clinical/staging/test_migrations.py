@@ -86,15 +86,15 @@ def _go_on_numbering(connection: Any, table: Any) -> None:
 
 
 @pytest.fixture
-def first(store_url: str, ward_of: Any, tmp_path: Any) -> Iterator[tuple[str, Store]]:
+def first(empty_url: str, ward_of: Any, tmp_path: Any) -> Iterator[tuple[str, Store]]:
     """The URL of a store at the first schema, and the store of today with the same data."""
     today = Store.open(f"sqlite:///{tmp_path / 'today.db'}", create=True)
     _fill(ward_of(today))
-    migrations.upgrade(store_url, to=migrations.REVISIONS[0])
-    target = create_engine(engine.parse_url(store_url))
+    migrations.upgrade(empty_url, to=migrations.REVISIONS[0])
+    target = create_engine(engine.parse_url(empty_url))
     _copied_to_the_first_schema(today.database.reader, target)
     target.dispose()
-    yield store_url, today
+    yield empty_url, today
     today.close()
 
 

@@ -16,15 +16,15 @@ from ecgfm_clinical.staging.schema import metadata
 from ecgfm_clinical.staging.store import Store
 
 
-def test_an_empty_database_is_not_ready_until_it_is_migrated(store_url: str) -> None:
-    if store_url.startswith("postgresql"):
+def test_an_empty_database_is_not_ready_until_it_is_migrated(empty_url: str) -> None:
+    if empty_url.startswith("postgresql"):
         with pytest.raises(StoreNotReady, match="ecgfm-clinical migrate"):
-            Store.open(store_url)
-    assert migrations.revision(store_url) is None
-    migrations.upgrade(store_url)
-    assert migrations.revision(store_url) == migrations.HEAD
-    migrations.upgrade(store_url)  # nothing to do
-    Store.open(store_url).close()
+            Store.open(empty_url)
+    assert migrations.revision(empty_url) is None
+    migrations.upgrade(empty_url)
+    assert migrations.revision(empty_url) == migrations.HEAD
+    migrations.upgrade(empty_url)  # nothing to do
+    Store.open(empty_url).close()
 
 
 def test_the_migrations_make_exactly_the_schema_the_program_uses(store: Store) -> None:
@@ -47,11 +47,11 @@ def test_a_newer_store_is_left_alone(store: Store, store_url: str) -> None:
         migrations.upgrade(store_url)
 
 
-def test_two_processes_may_create_the_store_at_the_same_time(store_url: str, tmp_path: Path) -> None:
+def test_two_processes_may_create_the_store_at_the_same_time(empty_url: str, tmp_path: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(4) as pool:
-        stores = list(pool.map(lambda _: Store.open(store_url, create=True), range(4)))
+        stores = list(pool.map(lambda _: Store.open(empty_url, create=True), range(4)))
     assert len({store.database.pepper for store in stores}) == 1
     for store in stores:
         store.close()

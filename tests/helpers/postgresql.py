@@ -1,0 +1,107 @@
+"""A PostgreSQL server of this run's own, where the machine has one."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import uuid
+from functools import cached_property
+from pathlib import Path
+
+from tests.helpers.ports import free_port
+
+
+def programs() -> Path | None:
+    """The folder with initdb and postgres: Debian's newest, or whatever PATH names."""
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
+    on_path = shutil.which("initdb")
+    found = debian[-1] if debian else Path(on_path) if on_path else None
+    return found.parent if found and (found.parent / "postgres").exists() else None
+
+
+class PostgresqlServer:
+    """A throw-away cluster on loopback, stopped by its own process id."""
+
+    def __init__(self, programs: Path) -> None:
+        folder = Path(
+            tempfile.mkdtemp(prefix="ecgfm-pg-", dir="/tmp")
+        )  # short: a socket path has 107 characters at most
+        self._programs = programs
+        self._data = folder / "data"
+        self._folder = folder
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._account: dict[str, object] = {}
+        if os.geteuid() == 0:  # the server refuses to run as root
+            account = pwd.getpwnam("postgres")
+            os.chown(folder, account.pw_uid, account.pw_gid)
+            self._account = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+        self._run(
+            "initdb", "-D", self._data, "-U", "hospital", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"
+        )
+
+    def _run(self, program: str, *arguments: object) -> None:
+        subprocess.run(
+            [str(self._programs / program), *map(str, arguments)],
+            check=True,
+            capture_output=True,
+            cwd=self._folder,
+            **self._account,  # type: ignore[call-overload]  # user and group as keywords, or none
+        )
+
+    def start(self) -> None:
+        """Serve; returns once connections are answered."""
+        log = (self._folder / "log").open("ab")
+        self._process = subprocess.Popen(
+            [
+                *(str(self._programs / "postgres"), "-D", str(self._data), "-p", str(self.port)),
+                *("-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self._folder}"),
+                *("-c", "fsync=off"),  # a killed server loses nothing by it, only a machine without power does
+            ],
+            stdout=log,
+            stderr=log,
+            cwd=self._folder,
+            **self._account,  # type: ignore[call-overload]  # as above
+        )
+        deadline = time.monotonic() + 120
+        ready = [str(self._programs / "pg_isready"), "-h", "127.0.0.1", "-p", str(self.port), "-q"]
+        while subprocess.run(ready, check=False).returncode != 0:
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((self._folder / "log").read_text(errors="replace"))
+
+    def stop(self) -> None:
+        """Immediate shutdown, as when the machine fails: committed work must survive it."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait(30)
+            self._process = None
+
+    def another(self) -> "PostgresqlServer":
+        """A second cluster, not yet started; `close` it afterwards."""
+        return PostgresqlServer(self._programs)
+
+    def close(self) -> None:
+        """Stop for good and remove the data."""
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def url(self, database: str) -> str:
+        return f"postgresql+psycopg://hospital@127.0.0.1:{self.port}/{database}"
+
+    def create_database(self, template: str = "template1") -> str:
+        """The URL of a new database: an empty one, or a copy of `template`."""
+        name = f"store_{uuid.uuid4().hex[:12]}"
+        self._run("createdb", "-h", "127.0.0.1", "-p", self.port, "-U", "hospital", "-T", template, name)
+        return self.url(name)
+
+    @cached_property
+    def schema(self) -> str:
+        """The name of a database with a store's schema and no row: a copy of it costs a fifth of a migration."""
+        from ecgfm_clinical.staging import migrations  # tests without a store need not load SQLAlchemy
+
+        url = self.create_database()
+        migrations.upgrade(url)
+        return url.rpartition("/")[2]
