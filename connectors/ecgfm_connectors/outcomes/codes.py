@@ -16,8 +16,10 @@ LVEF = {
     "79990-8": "ultrasound 3D",
     "79992-4": "ultrasound single plane",
     "79993-2": "ultrasound single plane",
+    "104255-5": "ultrasound single plane",  # 3D, three-chamber view, estimated
     "77891-0": "ultrasound Teichholz",
     "18049-7": "ultrasound Teichholz",
+    "77889-4": "ultrasound cube",  # M-mode
     "8808-8": "angiography",
     "8810-4": "CT",
     "8811-2": "MR",
@@ -25,32 +27,46 @@ LVEF = {
 #: The same in SNOMED CT: 70822001 (cardiac ejection fraction, CID 12252) stands for the left ventricle in echo reports.
 LVEF_SNOMED = {"250908004": "", "70822001": ""}
 
-Assay = Literal["hs-I", "hs-T", "I", "T"]
+Assay = Literal["hs-I", "hs-T", "I", "T", ""]
 
-#: Cardiac troponin in blood, serum or plasma, LOINC -> assay.
+#: Cardiac troponin in blood, serum or plasma, mass by volume, LOINC -> assay.
 TROPONIN: dict[str, Assay] = {
     "10839-9": "I",
     "42757-5": "I",  # whole blood
     "49563-0": "I",  # detection limit 0.01 ng/mL
     "89579-7": "hs-I",
+    "106906-1": "hs-I",  # serum, plasma or whole blood
     "6598-7": "T",
     "6597-9": "T",  # venous blood
     "48425-3": "T",  # whole blood
     "67151-1": "hs-T",
 }
+#: The same in SNOMED CT, which does not tell the assay: 105000003, troponin measurement.
+TROPONIN_SNOMED: dict[str, Assay] = {"105000003": ""}
 
-#: Codes whose name holds the same words and that measure something else -> what.
-OTHERS = {
+#: Codes (LOINC, DCM) whose name holds the same words and that measure something else -> what.
+LVEF_OTHERS = {
     "8815-3": "other-chamber",
     "8817-9": "other-chamber",
     "8818-7": "other-chamber",
+    "104258-9": "limit",  # the lower end of an estimated range
     "122406": "other-chamber",  # DCM, left atrial
     "122495": "regional",  # DCM
     "122498": "regional",  # DCM, a slice
     "122768": "change",  # DCM, difference in ejection fraction
+}
+TROPONIN_OTHERS = {
+    "89576-3": "panel",
     "89577-1": "panel",
+    "89575-5": "interpretation",
     "89578-9": "interpretation",
+    "89581-3": "limit",  # 99th percentile
+    "89580-5": "limit",  # coefficient of variation at the 99th percentile
+    "87706-8": "limit",  # of detection
+    "48426-1": "method",  # presence, whole blood
+    "101375-4": "change",  # 2 h after the first draw
+    "101913-2": "change",  # of the first draw, percent
 }
 
-#: Never in an outgoing message, whatever a site configures; the last two are the troponin panel and its interpretation.
-MEASURED = frozenset(LVEF) | frozenset(TROPONIN) | {"89577-1", "89578-9"}
+#: Never in an outgoing message, whatever a site configures: measured values, troponin panels and their interpretations.
+MEASURED = frozenset(LVEF) | frozenset(TROPONIN) | {"89576-3", "89577-1", "89575-5", "89578-9"}

@@ -1,5 +1,6 @@
 """What an observation measures: the site's table first, then its code, then its name with its unit and its order."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ecgfm_connectors.decision import Kind, Rule
@@ -55,24 +56,30 @@ def _by_code(coded: Coded) -> Measurand | None:
         if found is None:
             continue
         kind, assay = found
-        other = codes.OTHERS.get(code, "") or _contradicted(coded, kind)
+        others = codes.LVEF_OTHERS if kind == "lvef" else codes.TROPONIN_OTHERS
+        other = others.get(code, "") or _contradicted(coded, kind)
+        if kind == "troponin":
+            assay = assay or names.assay(" ".join(coded.names))
         if kind == "troponin" and names.point_of_care(" ".join((*coded.names, coded.service))):
-            assay += " POC"
+            assay = f"{assay} POC".strip()
         return Measurand(kind=kind, rule="code", code=_label(coded, code), assay=assay, other=other)
     return None
 
 
 def _known(code: str, system: str) -> tuple[Kind, str] | None:
-    """Kind and assay or method of a code; a code of `codes.OTHERS` has its kind too."""
-    if system in _LOINC and code in codes.LVEF:
-        return "lvef", codes.LVEF[code]
-    if system in _LOINC and code in codes.TROPONIN:
-        return "troponin", codes.TROPONIN[code]
-    if system in _SNOMED and code in codes.LVEF_SNOMED:
-        return "lvef", codes.LVEF_SNOMED[code]
-    if code in codes.OTHERS and system in (*_LOINC, "DCM"):
-        return ("troponin" if code in codes.MEASURED else "lvef"), ""
-    return None
+    """Kind and assay or method of a code; a code that measures something else has its kind too."""
+    measured: tuple[tuple[frozenset[str], Kind, Mapping[str, str]], ...] = (
+        (_LOINC, "lvef", codes.LVEF),
+        (_LOINC, "troponin", codes.TROPONIN),
+        (_SNOMED, "lvef", codes.LVEF_SNOMED),
+        (_SNOMED, "troponin", codes.TROPONIN_SNOMED),
+    )
+    for systems, kind, table in measured:
+        if system in systems and code in table:
+            return kind, table[code]
+    if system in (*_LOINC, "DCM") and code in codes.LVEF_OTHERS:
+        return "lvef", ""
+    return ("troponin", "") if system in _LOINC and code in codes.TROPONIN_OTHERS else None
 
 
 def _contradicted(coded: Coded, kind: Kind) -> str:
@@ -130,6 +137,6 @@ def method_of(name: str) -> str:
 def _label(coded: Coded, code: str = "") -> str:
     """`system|code` of the code that decided, else of the first one."""
     chosen = next((pair for pair in coded.codes if pair[0] == code), coded.codes[0] if coded.codes else ("", ""))
-    known = chosen[0] in codes.MEASURED or chosen[0] in codes.OTHERS
+    known = chosen[0] in codes.MEASURED or chosen[0] in codes.LVEF_OTHERS or chosen[0] in codes.TROPONIN_OTHERS
     system = ("DCM" if chosen[1] == "DCM" else "LN") if known else chosen[1]
     return f"{system or 'L'}|{chosen[0]}"

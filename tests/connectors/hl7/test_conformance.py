@@ -47,7 +47,7 @@ def test_adt_events() -> None:
 
 
 def test_outcome_codes() -> None:
-    stated = {code: (kind, assay) for code, kind, assay in rows("Measured outcomes")}
+    stated = {code: (kind, assay) for code, _, kind, _, assay in rows("Measured outcomes")}
     assert stated == {code: ("lvef", method) for code, method in codes.LVEF.items()} | {
         code: ("troponin", assay) for code, assay in codes.TROPONIN.items()
     }

@@ -345,3 +345,23 @@ def test_test_messages_teach_nothing(context: ReadingContext) -> None:
 def test_an_outcome_needs_a_patient(context: ReadingContext) -> None:
     with pytest.raises(Refused):
         read(oru(troponin("28"), pid=""), context)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("89581-3^cTnT URL^LN", "troponin-limit"),
+        ("101375-4^TnI 2h^LN", "troponin-change"),
+        ("48426-1^TnT Bld Ql^LN", "troponin-method"),
+        ("89575-5^TnT^LN", "troponin-interpretation"),
+    ],
+)
+def test_codes_beside_a_troponin_measure_something_else(context: ReadingContext, code: str, reason: str) -> None:
+    contents = read(oru(troponin("14", code=code)), context)
+    assert contents.outcomes == ()
+    assert [one.reason for one in contents.left_out] == [reason]
+
+
+def test_a_code_that_tells_no_assay_leaves_it_to_the_name(context: ReadingContext) -> None:
+    one = only(read(oru(troponin("28", code="105000003^hs-Troponin T^SCT")), context))
+    assert (one.value, one.assay) == (28.0, "hs-T")
