@@ -11,8 +11,9 @@ MAX_LENGTH = 200  #: characters of a name that are looked at
 
 #: What a name with the right words may mean instead.
 Other = Literal[
-    "other-chamber", "other-patient", "other-organ", "other-analyte", "change", "score", "prior", "stress", "limit",
-    "goal", "date-or-time", "method", "interpretation", "prediction", "question", "regional", "volume", "derived",
+    "other-chamber", "other-patient", "other-organ", "other-analyte", "other-specimen", "change", "score", "prior",
+    "stress", "limit", "goal", "date-or-time", "method", "interpretation", "prediction", "question", "regional",
+    "volume", "derived",
 ]  # fmt: skip
 
 EJECTION_WORDS = """lvef|lv ef|ef|fevg|fevi|feve|fevs|fey|f ey|fe|ejection fraction|ejektionsfraktion|auswurffraktion
@@ -36,6 +37,10 @@ _OTHERS = phrases(
         "other-analyte": """skelet*|squelett*|antibod*|antikorper*|anticorps|anticuerpo*|anticorp*|antistof*|antikropp*
             anti|ab|qc|control|calibrator|blank|standard|macrotroponin*|macro|tropomyosin*|ige|recovery|gene|genetic*
             isoform*|fast|slow""",
+        "other-specimen": """pleural*|fluid|fluids|urin*|orina|csf|liquor|ascit*|aszites|dialys*|drain|drainage|effusion
+            punctate|punktat*|punktion*|erguss*|pleurapunkt*|pleuravocht|liquide|liquido|vocht|cord|saliva
+            perikarderguss*
+            pericardial|synovial""",
         "change": """change*|delta*|difference*|diff|differenz*|differenza|diferencia|diferenca|verschil*|forandring*
             anderung*|veranderung*|variation|variacao|variacion|variazione|cambio|ratio|rapport|quotient|verhaltnis
             percent change|relative|trend|recovery|slope|rate|velocity""",

@@ -50,3 +50,8 @@ def phrases(table: Mapping[Cue, str]) -> Phrases[Cue]:
             elif words:
                 exact[words] = cue
     return Phrases(exact, stems, max(map(len, exact), default=1))
+
+
+def word_set(text: str) -> frozenset[str]:
+    """The words of a text, as a set."""
+    return frozenset(text.split())

@@ -7,12 +7,23 @@ from typing import Literal
 
 from ecgfm_connectors.outcomes import comparators, numerals, quantity
 from ecgfm_connectors.outcomes.comparators import Comparator
+from ecgfm_connectors.outcomes.phrases import word_set
 from ecgfm_connectors.outcomes.report.vocabulary import CAPITALS, CUES, PERCENT_WORDS, Cue
 
 _MARKS = frozenset(",()[]?/+&")
 _FIRST_YEAR, _LAST_YEAR = 1950, 2099
 _ARROWS = ("-->", "->", "→", ">>", "»")
 _JOINING = frozenset(["or", "oder", "ou", "o", "of", "eller", "and", "und", "et", "y", "e", "ed", "en", "och"])
+_GOING_ON = word_set(
+    """with without by on mit ohne bei nach avec sans par con sin por senza per met zonder bij na com sem med
+    utan enligt visually which"""
+)
+#: Beside `anterior` these say that it is a wall of the heart and not an earlier study.
+_WALL = word_set(
+    """wall walls akinesis akinesia akinetic hypokinesis hypokinesia hypokinetic dyskinesis dyskinesia septal
+    septum septo apical infarct infarction infarto mi stemi iam pared parede parete cara akinesie hypokinesie
+    acinesia aquinesia hipocinesia hipoquinesia ipocinesia acinesie hypocinesie apex and y e et"""
+)
 _DATE_MARKS = frozenset("./-")
 
 
@@ -100,8 +111,13 @@ def _cue_at(text: str, folded: str, tokens: list[tuple[int, int]], spoken: list[
         cue: Cue = found[0]  # type: ignore[assignment]  # the keys of the table are the literals
         last = tokens[index + size - 1][1]
         between = folded[start:last]
-        close = all(char.isalpha() or char in " -.'/’" for char in between)
+        close = all(char.isalpha() or char in " -.'/’\n" for char in between)
         if close and not (size == 1 and spoken[index] in CAPITALS and not text[start:end].isupper()):
+            if spoken[index].startswith("anterior") and _WALL & {
+                *spoken[index - 1 : index],
+                *spoken[index + 1 : index + 2],
+            }:
+                break
             if spoken[index] == "vs" and text[start:end].isupper():
                 cue = "left"  # Italian for the left ventricle
             return Item(kind="cue", start=start, end=last, cue=cue, word=spoken[index])
@@ -211,7 +227,7 @@ def _unit_follows(folded: str, at: int) -> bool:
     end = begin
     while end < len(folded) and folded[end].isalpha():
         end += 1
-    if folded[begin:end] in _JOINING:
-        return False  # `55 or 60%`
+    if folded[begin:end] in _JOINING or folded[begin:end] in _GOING_ON:
+        return False  # `55 or 60%`, `55 with normal wall motion`
     char = folded[begin : begin + 1]
     return char.isalpha() or char in "/:µ°'\"*^_" if char else False

@@ -1,16 +1,19 @@
 """Cuts a report into sentences, each with the section it stands in and whether a heading names another chamber."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from ecgfm_connectors.outcomes.folding import fold, words
+from ecgfm_connectors.outcomes.phrases import word_set
 from ecgfm_connectors.outcomes.report.vocabulary import ABBREVIATIONS, CUES, HEADINGS
 
 Section = Literal["history", "family", "prior", "conclusion", "advice", "findings", ""]
 
 _ENDS = frozenset(";!|•·\u2022\u25cf")
 _HEADING_WORDS = 6
+_ABBREVIATED = 3  #: letters: `VG`, `AP` are headings only where nothing stands before them
 _WRAPPED = 60  #: characters: a longer line without a full stop goes on in the next
 _GOES_ON = frozenset(
     [
@@ -96,6 +99,15 @@ _GOES_ON = frozenset(
         "cirka",
     ]
 )
+#: The last words of the quantity's names: the value may stand on the next line.
+_NAMES = word_set(
+    """ef lvef lvefbp fraction is of at about approximately ca circa estimated measured fevg fevi feve fevs fejve
+    fe fey vg vi ve vs lv ejektionsfraktion auswurffraktion ejectiefractie eyeccion expulsion eiezione ejecao
+    ejeccao linkerventrikelejectiefractie linksventrikelejektionsfraktion izquierdo esquerdo sinistro gauche"""
+)
+#: A number or a range, with its percent sign.
+_NUMBERS = re.compile(r"\d{1,6}(?:[.,]\d{1,3})? ?%?(?: ?(?:-|–|to|bis|à|a|tot|till) ?\d{1,6}(?:[.,]\d{1,3})? ?%?)?")
+_BEGINS_VALUE = frozenset("0123456789:=<>≤≥~(")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,11 +184,19 @@ def _goes_on(text: str, start: int, end: int) -> bool:
     if line[-1] == ",":
         return True
     spoken = words(fold(line[-20:]))
+    if spoken and line[-1].isalpha() and following[0] in _BEGINS_VALUE:
+        return spoken[-1] in _NAMES and _is_one_value(following)
     if spoken and spoken[-1] in _GOES_ON and line[-1].isalpha():
         return True
     return (following[0].islower() and len(line) > 20) or (
         len(line) > _WRAPPED and following[:1].isalpha() and ":" not in following
     )
+
+
+def _is_one_value(line: str) -> bool:
+    """Whether a line holds one number or range, or marks its first one with a percent sign: no row of a table."""
+    numbers = _NUMBERS.findall(line)
+    return len(numbers) == 1 or "%" in numbers[0]
 
 
 def _cut(folded: str, start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -234,7 +254,7 @@ def _heading(folded: str, text: str, first: int, last: int) -> _Heading | None:
 def _of_the_past(spoken: tuple[str, ...]) -> tuple[str, int] | None:
     """`Pre-procedure diagnosis:`, `Study indication:`: whatever stands before it, the word for the past decides."""
     for index in range(1, len(spoken)):
-        found = HEADINGS.at(spoken, index)
+        found = HEADINGS.at(spoken, index) if len(spoken[index]) > _ABBREVIATED else None
         if found is not None and found[0] in ("history", "family", "prior"):
             return found
     return None

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Literal
 
 from ecgfm_connectors.outcomes.comparators import Comparator
+from ecgfm_connectors.outcomes.phrases import word_set
 from ecgfm_connectors.outcomes.report.items import Item, Value, items
 from ecgfm_connectors.outcomes.report.sections import Section, Sentence
 from ecgfm_connectors.outcomes.report.surroundings import HIGHEST, PARTING, TRAILING, Role, Surroundings, scale_of
@@ -62,6 +63,7 @@ class _Walk:
         self._chambers: list[Item] = []  # the last two that were named
         self._since = 0  # index behind the last number or the comma before the mention
         self._given = 0  # numbers since the mention
+        self._passed = False  # whether a bare number since the mention belonged to nothing
         self._result: list[Statement] = []
 
     def run(self) -> list[Statement]:
@@ -78,11 +80,21 @@ class _Walk:
                 self._result[-1] = replace(self._result[-1], role="prior")
             elif item.kind == "value" and item.value is not None:
                 self._value(index, item, item.value)
-        return self._result
+        return [replace(one, role="reference") for one in self._result] if self._is_legend() else self._result
+
+    def _is_legend(self) -> bool:
+        """`normal >55%, mild 45-54%, moderate 30-44%`: what grades mean, unless one of them is ticked."""
+        pairs = zip(self._items, self._items[1:], self._items[2:], strict=False)
+        grades = {
+            one.word[:_GRADE]
+            for one, two, three in pairs
+            if one.word.startswith(_GRADES) and (two.kind == "value" or (two.kind != "cue" and three.kind == "value"))
+        }
+        return len(grades) > 1
 
     def _name(self, index: int, item: Item) -> None:
         self._since = max(self._since, self._comma + 1)
-        self._mention, self._given = index, 0
+        self._mention, self._given, self._passed = index, 0, False
         self._measure = "other-chamber" if self._is_other(index, item) else "ef"
 
     def _is_other(self, index: int, item: Item) -> bool:
@@ -113,6 +125,7 @@ class _Walk:
         if self._measure == "other-chamber":
             self._add("other-chamber", item, value, biplane=False)
         elif self._measure == "ef" and not self._of_ejection_fraction(index, item, value) and not value.percent:
+            self._passed = True
             return  # `EF 4CH 52%`: the first number belongs to nothing
         self._since, self._given = index + 1, self._given + 1
 
@@ -209,7 +222,12 @@ class _Walk:
         and an ejection fraction by size.
         """
         value = around.value
-        if value.unit_follows or len(own) > 6 or any(one.kind == "word" or one.cue == "not" for one in own):
+        if (
+            self._passed
+            or value.unit_follows
+            or len(own) > 6
+            or any(one.kind == "word" or one.cue == "not" for one in own)
+        ):
             return False
         if around.next is not None and around.next.word == "/":
             return False
@@ -232,18 +250,27 @@ class _Walk:
             return "threshold"
         if self._condition is not None and self._condition <= item.start:
             return "hypothetical"
+        if value.comparator in ("<", "<=") and self._denied(item):
+            return "negated"
         if self._history is not None and self._history <= self._items[self._mention].start:
             return "history"
         return None
+
+    def _denied(self, item: Item) -> bool:
+        """`no evidence of an EF < 50 %`: a bound that is denied says nothing that could be taken."""
+        comma = self._items[self._comma].end if 0 <= self._comma < self._mention else 0
+        return any(one.cue in ("not", "without") and comma <= one.start < item.start for one in self._items)
 
     def _conditional(self, at: int) -> bool:
         """`se`, `si`, `om`, `bei`, `als` are conditions only directly before the quantity or its limit."""
         word = self._items[at].word
         if word not in _SHORT_CONDITIONS:
             return True
-        for following in self._items[at + 1 : at + 4]:
+        for following in self._items[at + 1 : at + 6]:
             if following.cue in ("mention", "left-mention"):
                 return word not in ("bei", "vid") or self._compares_after(at)
+            if following.cue == "change" or following.word in _FURTHER:
+                continue
             if following.kind == "value":
                 return following.value is not None and following.value.comparator != ""
             if following.kind == "mark" or (following.kind == "word" and following.word not in _ARTICLES):
@@ -270,9 +297,16 @@ class _Walk:
         )
 
 
+#: How words for a grade of impairment begin: mild, moderate, severe.
+_GRADES = ("mild", "moder", "sever", "leicht", "mittel", "schwer", "hochgr", "leger", "leve", "grave", "lieve", "licht",
+           "matig", "ernstig", "latt", "mattlig", "uttalad", "import")  # fmt: skip
+_GRADE = 4  #: letters that tell two grades apart
 _OR = frozenset(("or", "oder", "ou", "o", "of", "eller"))
 _AND = frozenset(("and", "und", "et", "y", "e", "ed", "en", "och", "a"))
 _SHORT_CONDITIONS = frozenset(("si", "se", "om", "bei", "als", "vid", "caso", "quando", "when", "should", "once"))
+_FURTHER = word_set(
+    """weiterem weiterer weiteren erneutem further ulteriore nouvelle verdere ytterligare fortsatt nueva nova"""
+)
 _ARTICLES = frozenset(("la", "el", "de", "a", "o", "the", "die", "der", "einer", "eine", "le", "een", "lo", "an"))
 _TELLING = frozenset(
     (

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
+from ecgfm_connectors.outcomes.phrases import word_set
 from ecgfm_connectors.outcomes.report.items import Item, Value
 from ecgfm_connectors.outcomes.report.vocabulary import Cue
 
@@ -20,7 +21,19 @@ LOWEST, HIGHEST = Decimal(3), Decimal(95)  # percent
 TRAILING = 6  #: items behind a number that may still speak of it
 
 PARTING = frozenset((",", "(", ")", "["))
-_DURING = frozenset(["at", "with", "during", "under", "in", "a", "au", "en", "bei", "unter", "vid", "bij", "op", "al"])
+_DURING = word_set(
+    """at with during under in a au en bei unter vid bij op al post after nach apres tras dopo na efter apos pos"""
+)
+#: Without a comparator that could be read, these say that the number is a bound all the same.
+_BOUNDING = word_set(
+    """least most moins menos almeno minst minstens mindestens wenigstens tenminste minste hochstens superieur
+    superieure inferieur inferieure superior inferior superiore inferiore maggiore minore mayor menor maior
+    groter kleiner storre mindre grosser groser groesser greater less"""
+)
+_REDUCED = word_set(
+    """reduced impaired decreased depressed abnormal eingeschrankt reduziert vermindert alteree abaissee diminuee
+    reducida deprimida disminuida ridotta depressa verminderd gestoord comprometida diminuida nedsatt sankt"""
+)
 _PLAIN_BY = frozenset(("by", "um", "met", "med"))
 _BY_IF_CHANGED = frozenset(("de", "del", "di", "un", "of", "do"))
 _MEASURING = frozenset(
@@ -58,13 +71,13 @@ class Surroundings:
         low, high = self.value.low * scale, (self.value.high or self.value.low) * scale
         if not LOWEST <= low <= HIGHEST or high > HIGHEST:
             return "implausible"
-        if self._doubted():
+        if self._doubted() or self._bounded():
             return "doubtful"
         if self._is_reference():
             return "reference"
         if self._is_change():
             return "change"
-        if any(one.cue == "not" and one.start > self.named_at for one in self.before):
+        if self._negated():
             return "negated"
         return "stress" if self._exertion() == "stress" else self._when()
 
@@ -96,6 +109,19 @@ class Surroundings:
 
     def _doubted(self) -> bool:
         return (bool(self.before) and self.before[-1].word == "?") or (self.next is not None and self.next.word == "?")
+
+    def _bounded(self) -> bool:
+        """Whether words between the name and the number make a bound of it that was not understood."""
+        own = [one for one in self.clause if one.start >= self.named_at]
+        return not self.value.comparator and any(one.kind == "word" and one.word in _BOUNDING for one in own)
+
+    def _negated(self) -> bool:
+        """`not measured 35 %`; but `not reduced, 60 %` is a value."""
+        pairs = zip(self.before, [*self.before[1:], None], strict=False)
+        return any(
+            one.cue == "not" and one.start > self.named_at and not (following and following.word in _REDUCED)
+            for one, following in pairs
+        )
 
     def _is_reference(self) -> bool:
         if any(one.cue == "reference" for one in self.clause):

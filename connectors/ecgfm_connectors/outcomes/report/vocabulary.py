@@ -13,20 +13,23 @@ Cue = Literal[
     "mention", "left-mention", "other-mention", "left", "other-chamber", "measure", "noun", "prior", "now", "was",
     "compare", "from", "to", "by", "change", "reference", "normal", "is", "condition", "threshold", "guideline",
     "family", "history", "stress", "rest", "not", "biplane", "plane", "goal", "between", "and", "or-less", "or-more",
-    "points", "patient", "arrow", "modality", "rhythm", "link",
+    "points", "patient", "arrow", "modality", "rhythm", "link", "without",
 ]  # fmt: skip
 
 CUES = phrases(
     {
-        "link": """of|is|are|at|about|around|approximately|approx|ca|circa|etwa|env|environ|aprox|aproximadamente|cerca
+        "link": """of|is|are|at|about|around|approximately|approx|ca|circa|etwa|env|environ|aprox|aproximadamente
+            cerca
             est|estimated|est|calculated|measured|visually|von|van|de|del|di|do|a|au|ist|ungefar|ongeveer|cirka
             omkring""",
-        "left-mention": """lvef|lv ef|fevg|fevi|feve|fevs|lvefbp|linkerventrikelejectiefractie|lv ejectiefractie
+        "left-mention": """lvef|lv ef|fevg|fevi|feve|fevs|fejve|lvefbp|linkerventrikelejectiefractie|lv ejectiefractie
             linksventrikelejektionsfraktion|fe vg|fe vi|fe ve|fe vs""",
         "mention": """ef|e f|fe|f e|fey|ejection fraction|ejektionsfraktion|ejektionsfraktionen|auswurffraktion
-            ejectiefractie|fraction d ejection|fraccion de eyeccion|frazione d eiezione|frazione di eiezione
+            ejectiefractie|fraction d ejection|fraccion de eyeccion|fraccion de expulsion|frazione d eiezione
+            frazione di eiezione
             fracao de ejecao|fraccao de ejeccao|fraccao de ejecao|fracao de ejeccao|auswurfleistung""",
-        "other-mention": "rvef|laef|raef|svef|fevd|rv ef|la ef|ra ef|gbef|fe vd|fe ai|rveff",
+        "other-mention": """rvef|laef|raef|svef|fevd|rv ef|la ef|ra ef|gbef|fe vd|rveff|biventricular ef
+            biventricular ejection fraction|fe biventricular""",
         "left": """lv|left ventric*|left ventricular|left ventricle|linksventrik*|linker ventrikel|linken ventrikels
             linke kammer|ventricule gauche|ventriculaire gauche|ventriculo izquierdo|ventricolo sinistro
             ventricolare sinistra|linkerventrik*|linker kamer|ventriculo esquerdo|ventricular esquerda|vansterkammar*
@@ -35,15 +38,20 @@ CUES = phrases(
             rechter ventrikel|rechten ventrikels|rechterventrik*|rechter kamer|ventricule droit|ventriculaire droite
             ventriculo derecho|ventricular derecha|ventricolo destro|ventricolare destra|ventriculo direito
             ventricular direita|hogerkammar*|hoger kammare|hoger kammares|vd|hk|la|ra|ai|ae|og|left atri*|left atrial
-            left atrium|atrial|vorhof|vorhofs|vorhofe|linker vorhof|oreillette*|auricula|auricular|atrio|boezem*|formak*
-            single ventricle|univentricular|systemic ventricle|systemic|fontan|gallbladder|gallenblase|regional ef|ra ef
+            left atrium|atrial|vorhof|vorhofs|vorhofe|linker vorhof|oreillette*|auricula|auricular|atrio|boezem*
+            formak*
+            single ventricle|univentricular|systemic ventricle|systemic|fontan|gallbladder|gallenblase|regional ef
+            ra ef
             auriculo*|atriu*""",
         "measure": """gls|gs|strain|slg|sgl|fs|fractional shortening|shortening|verkurzungsfraktion|verkurzung
             fraktionelle verkurzung|fraction de raccourcissement|raccourcissement|acortamiento|accorciamento
             encurtamento|edv|esv|edvi|esvi|lvedv|lvesv|lvedvi|lvesvi|vtd|vts|vdf|vsf|vtdvg|vtsvg|sv|svi|stroke volume
-            schlagvolumen|co|ci|tapse|fac|pasp|rvsp|psap|paps|spap|vci|ivc|regurgitant fraction|regurgitationsfraktion*
-            regurgitatiefractie|fraction de regurgitation|regurgitacion|regurgitant|rigurgito|regurgitante|rf|e e|lvedd
-            lvesd|lvidd|lvids|ivs|ivsd|lvpw|pw|la vol|gradient|vti|hr|hf|fc|pulse|sat|spo|saturation|sao|ava|ero|eroa|mr
+            schlagvolumen|co|ci|tapse|fac|pasp|rvsp|psap|paps|spap|vci|ivc|regurgitant fraction
+            regurgitationsfraktion*
+            regurgitatiefractie|fraction de regurgitation|regurgitacion|regurgitant|rigurgito|regurgitante|rf|e e
+            lvedd
+            lvesd|lvidd|lvids|ivs|ivsd|lvpw|pw|la vol|gradient|vti|hr|hf|fc|pulse|sat|spo|saturation|sao|ava|ero
+            eroa|mr
             ar|tr|ejection time|slope|z score|zscore|stenos*|stenose*|lvmi|mass|masse|massa|rwt|wmsi|bnp|troponin*|hba
             hct|hematocrit|lge""",
         "noun": """stenos*|stenose*|regurg*|occlusion|verschluss|narrowing|probab*|risk|risiko|of normal|infarct|scar
@@ -54,7 +62,13 @@ CUES = phrases(
             precedemment|auparavant|ancien*|previa|previo|previamente|anterior*|antes|ultimo|ultima|precedente*
             in precedenza|precedenza|prima|eerder*|vorig*|voorheen|vroeger|previa*|anteriormente|previamente|tidigare
             foregaende|forra|senaste|ago|vor jahren|old|outside|januar*|january|february|march|april|june|july|august
-            september|october|november|december|i mars|en mars|en enero|dato|pre op|preop|praop*|postop|discharge""",
+            september|october|november|december|i mars|en mars|en mai|in may|im mai|im marz|in maart|en marzo|in marzo
+            a marzo|em marco|em maio|i maj|janvier|fevrier|avril|juin|juillet|aout|septembre|octobre|novembre|decembre
+            enero|febrero|abril|mayo|junio|julio|agosto|septiembre|octubre|noviembre|diciembre|gennaio|febbraio|aprile
+            maggio|giugno|luglio|settembre|ottobre|dicembre|februar*|juni|juli|oktober|dezember|augustus|augusti
+            janeiro|fevereiro|junho|julho|setembro|outubro|novembro|dezembro|dato|pre|reportedly|reported as
+            allegedly|angeblich|pre op|preop|praop*|postop
+            discharge""",
         "now": """now|today|currently|current|present|presently|unchanged|stable|nu|heute|aktuell*|jetzt|derzeit
             unverandert*|ce jour|actuellement|actuelle|actuel|inchangee|inchange|stable|actual|actualmente|hoy|estable
             sin cambios|attuale|attualmente|oggi|invariata|stabile|momenteel|thans|vandaag|ongewijzigd|stabiel|atual
@@ -67,21 +81,26 @@ CUES = phrases(
         "to": "to|auf|naar|hasta|para|till|al|a|at|pa|bis|tot|fino al|fino a",
         "by": "by|um|met|med|of|de|del|di|un|do|en un|del del",
         "change": """passe|passee|passer|passant|paso|pasado|pasa|passata|passato|passou|passado|caido|decline*|drop*
-            fallen|falls|fell|decreas*|increas*|improv*|risen|rise|rose|deteriorat*|worsen*|normalis*|normaliz*|recover*
+            fallen|falls|fell|decreas*|increas*|improv*|risen|rise|rose|deteriorat*|worsen*|normalis*|normaliz*
+            recover*
             gain*|lost|abgenommen|abnahme|zunahme|zugenommen|verbesser*|verschlechter*|gesunken|abgefallen|gefallen
             gestiegen|angestiegen|ruckgang|abfall|anstieg|baisse|diminution|diminue|augment*|amelior*|chute|remontee
-            degrad*|disminuy*|disminucion|descen*|descendio|aument*|mejor*|caida|cayo|empeor*|recupera*|ridott*|ridotto
+            degrad*|disminuy*|disminucion|descen*|descendio|aument*|mejor*|caida|cayo|empeor*|recupera*|ridott*
+            ridotto
             riduzione|miglior*|peggior*|calo|calata|risalita|scesa|salita|gedaald|daling|gestegen|stijging|verbeter*
             verslechter*|toegenomen|afgenomen|hersteld|caiu|queda|melhor*|piora*|reducao|diminui*|sjunkit|sankning
             sankts|forbattr*|forsamr*|okat|okning|minskat|minskning|aterhamta*|down|up""",
-        "reference": """normal range|normal value*|normal values|reference*|reference range|ref|referenz*|norm|normwert*
-            normalwert*|normalwerte|n|nl|vn|v n|vr|v r|valor normal|valores normales|valor de referencia|valore normale
+        "reference": """normal range|normal value*|normal values|reference*|reference range|ref|referenz*|norm
+            normwert*
+            normalwert*|normalwerte|n|nl|vn|v n|vr|v r|valor normal|valores normales|valor de referencia
+            valore normale
             valori normali|normaalwaarde*|referentie*|normalvarde*|normalvarden|referens*|valeur normale
             valeurs normales|lower limit|limit""",
         "normal": "normal|normale|normaler|normalen|normales|normaal|normalt|normais|normala|normali",
         "is": "is|are|ist|est|es|e|ar|sind|sont|being",
         "condition": """if|unless|should|whether|in case|in case of|until|once|when|wenn|falls|sollte|sofern|bei einer
-            bei|en cas de|lorsque|des que|en caso de|cuando|qualora|nel caso|nel caso di|quando|indien|als|mocht|wanneer
+            bei|en cas de|lorsque|des que|en caso de|cuando|qualora|nel caso|nel caso di|quando|indien|als|mocht
+            wanneer
             caso|em caso de|vid|ifall|si|se|om|to see|recheck|repeat""",
         "threshold": """indicated|indication for|considered|consider|candidate*|eligible|criteria|criterion|cutoff
             cut off|threshold|indiziert|indikation|icd indikation|indique|indicado|indicara|indicato|indicazione
@@ -97,13 +116,20 @@ CUES = phrases(
             familiarita|vader|moeder|broer|zus|familieanamnese|pai|mae|irmao|irma|far|mor|bror|syster|hereditet|son
             daughter|fetal|foetal|fetus|fotal*|donor""",
         "history": """history|history of|h o|known|s p|status post|z n|zustand nach|bekannt*|anamnes*|antecedent*
-            antecedentes|connu|connue|conocid*|pregress*|noto|nota per|voorgeschiedenis|bekend*|historia|conhecid*
+            antecedentes|connu|connue|conocid*|referring physician|referring doctor|hausarzt|zuweiser|arztbrief
+            medecin traitant
+            medico remitente|huisarts|medico curante|inremitterande|medico assistente|pregress*|noto|nota per
+            voorgeschiedenis|bekend*|historia|conhecid*
             previo iam|kand|kant|genomgangen""",
         "stress": """stress|peak|exercise|dobutamin*|dobutamina|belastung|max belastung|maximaler belastung|effort|pic
-            esfuerzo|sforzo|picco|inspanning|maximale inspanning|esforco|pico|belastning|arbete|treadmill|bicycle|estres
+            esfuerzo|sforzo|picco|inspanning|maximale inspanning|esforco|pico|belastning|arbete|treadmill|bicycle
+            estres
             estresse""",
         "rest": "rest|resting|at rest|ruhe|repos|reposo|basal|riposo|rust|repouso|vila",
         "not": "not|nicht|keine|pas|no|non|niet|nao|ej|inte|cannot|kein",
+        "without": """keinen|keinerlei|ohne|ausgeschlossen|sans|aucun|aucune|sin|ninguna|ningun|senza|nessun
+            nessuna|geen
+            zonder|sem|nenhum|nenhuma|inga|ingen|inget|utan|without|ruled out|excluded|absence|nor|neither""",
         "biplane": "biplan*|simpson*|bp|mod bp|sbp|mod biplane",
         "plane": "two chamber|four chamber|zweikammer*|vierkammer*|kammerblick|monoplan*|single plane|tvarum*",
         "goal": "goal|target|ziel|objetivo|objectif|streefwaarde",
@@ -147,19 +173,30 @@ PERCENT_WORDS = frozenset(
 
 HEADINGS = phrases(
     {
-        "history": """indication*|indications|reason|reason for study|reason for exam|clinical details|clinical history
+        "history": """indication*|indications|reason|reason for study|reason for exam|clinical details
+            clinical history
             clinical|clinical information|clinical indication|history|hx|pmh|past medical history|ref|referral|request
-            diagnosis|anamnes*|indikation|fragestellung|klinische angaben|klinik|vorgeschichte|diagnose|diagnosen|motif
+            diagnosis|anamnes*|indikation|fragestellung|klinische angaben|klinik|vorgeschichte|diagnose|diagnosen
+            motif
             atcd|antecedents|indication|renseignements cliniques|contexte|motivo|motivo de consulta|antecedentes|ap
             indicacion|diagnostico|indicazione|indicazioni|anamnesi|apr|quesito|quesito clinico|motivo dell esame
             voorgeschiedenis|vraagstelling|klinische gegevens|indicatie|vg|historia|indicacao|historia clinica
-            fragestallning|anamnes|tidigare sjukdomar|remiss|comparison study""",
-        "family": "family history|family|familienanamnese|antecedents familiaux|familiarita|familieanamnese|hereditet",
+            fragestallning|anamnes|tidigare sjukdomar|remiss|comparison study|history of present illness|hpi
+            presenting complaint|background
+            clinical background|past history|medical history|histoire|histoire de la maladie|hdm|information clinique
+            informations cliniques|enfermedad actual|historia de la enfermedad|informacion clinica|datos clinicos
+            malattia attuale|storia|storia clinica|dati clinici|notizie cliniche|ziektegeschiedenis
+            klinische informatie
+            klinische vraag|reden van onderzoek|historico|historia da doenca|informacao clinica|dados clinicos
+            sjukhistoria|sjukdomshistoria|bakgrund|anledning|klinisk information|anlass|grund der untersuchung""",
+        "family": """family history|family|familienanamnese|antecedents familiaux|familiarita|familieanamnese
+            hereditet""",
         "prior": """comparison|prior|prior study|prior studies|previous|previous study|previous echo|vorbefund
             vorbefunde""",
         "conclusion": """impression|impressions|conclusion*|summary|final impression|interpretation
             interpretation summary|assessment|beurteilung|zusammenfassung|fazit|synthese|resume|au total|conclusiones
-            impresion|conclusioni|sintesi|conclusie|samenvatting|conclusao|conclusoes|impressao|bedomning|sammanfattning
+            impresion|conclusioni|sintesi|conclusie|samenvatting|conclusao|conclusoes|impressao|bedomning
+            sammanfattning
             slutsats|conclusoes""",
         "advice": """recommendation*|plan|note|advice|procedere|empfehlung*|recommandations|recomendacion*
             raccomandazioni|advies|conduta|atgard|criteria""",
@@ -204,7 +241,6 @@ ABBREVIATIONS = frozenset(
         "syst",
         "diast",
         "reg",
-        "mm",
         "abb",
         "fig",
         "ungef",
