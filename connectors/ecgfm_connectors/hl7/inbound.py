@@ -53,6 +53,7 @@ class Group:
     obr: Segment | None = None
     txa: Segment | None = None
     timing: list[Segment] = field(default_factory=list)
+    specimens: list[Segment] = field(default_factory=list)
     observations: list[Segment] = field(default_factory=list)
 
 
@@ -112,6 +113,8 @@ def groups(parsed: Message, default_authority: str) -> Iterator[Group]:
                 current.timing.append(segment)
             case "TXA":
                 current.txa = segment
+            case "SPM":
+                current.specimens.append(segment)
             case "OBX":
                 current.observations.append(segment)
     yield current
@@ -131,6 +134,7 @@ def _read_group(
             patient=group.patient,
             obr=group.obr,
             txa=group.txa,
+            specimens=tuple(group.specimens),
             filler=entity(group.obr, 3) or entity(group.obr, 2) or entity(group.txa, 12),
             zone=context.zone,
             table=context.outcome_table,

@@ -9,6 +9,23 @@ from ecgfm_connectors.outcomes.site import NO_TABLE, SiteCode, SiteTable
 
 _LOINC = frozenset(("LN", "LOINC", ""))
 _SNOMED = frozenset(("SCT", "SNM", "SNOMED", "SNOMED-CT", "SNOMED CT", "SRT", ""))
+#: Under a code, these words of the name say that the code is wrong; the others stand in official names too.
+_BELIED = frozenset(
+    (
+        "other-chamber",
+        "other-patient",
+        "other-organ",
+        "other-analyte",
+        "other-specimen",
+        "change",
+        "prior",
+        "stress",
+        "score",
+        "goal",
+        "date-or-time",
+        "prediction",
+    )
+)
 _SHORT = 40  #: characters; a code that is itself a word
 
 
@@ -19,6 +36,7 @@ class Coded:
     codes: tuple[tuple[str, str], ...] = ()  #: (code, system in capitals)
     names: tuple[str, ...] = ()
     service: str = ""  #: OBR-4 in words and codes
+    specimen: str = ""  #: what the sample is, in words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +78,7 @@ def _by_code(coded: Coded) -> Measurand | None:
         other = others.get(code, "") or _contradicted(coded, kind)
         if kind == "troponin":
             assay = assay or names.assay(" ".join(coded.names))
+            other = other or _of_specimen(coded)
         if kind == "troponin" and names.point_of_care(" ".join((*coded.names, coded.service))):
             assay = f"{assay} POC".strip()
         return Measurand(kind=kind, rule="code", code=_label(coded, code), assay=assay, other=other)
@@ -88,11 +107,7 @@ def _contradicted(coded: Coded, kind: Kind) -> str:
         return "other-patient"
     for name in coded.names:
         naming = names.measured(name)
-        if (
-            naming
-            and naming.kind == kind
-            and naming.other in ("other-chamber", "other-patient", "other-organ", "change")
-        ):
+        if naming and naming.kind == kind and naming.other in _BELIED:
             return f"code-says-{kind}-name-says-{naming.other}"
     return ""
 
@@ -110,7 +125,14 @@ def _by_name(coded: Coded) -> Measurand | None:
     assay = names.assay(name)
     if names.point_of_care(f"{name} {coded.service}"):
         assay = f"{assay} POC".strip()
+    other = other or _of_specimen(coded)
     return Measurand(kind="troponin", rule="name", code=_label(coded), assay=assay, other=other)
+
+
+def _of_specimen(coded: Coded) -> str:
+    """A troponin counts in blood, serum or plasma only."""
+    text = f"{coded.service} {coded.specimen}"
+    return "other-specimen" if names.other(text, "troponin", only="other-specimen") else ""
 
 
 def _lvef_by_name(coded: Coded, spoken: tuple[str, ...], other: str) -> Measurand:

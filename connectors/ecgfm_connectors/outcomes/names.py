@@ -119,17 +119,17 @@ def measured(name: str) -> Naming | None:
     return Naming(kind=found, other=other(name, found))
 
 
-def other(name: str, kind: Kind) -> Other | None:
-    """What else a name with the right words means: another chamber, a change, a limit."""
+def other(name: str, kind: Kind, only: Other | None = None) -> Other | None:
+    """What else a name with the right words means: another chamber, a change, a limit; of these `only` one."""
     folded = fold(name[:MAX_LENGTH])
-    if any(sign in folded for sign in "<>≤≥"):
+    if only is None and any(sign in folded for sign in "<>≤≥"):
         return "question"
-    if "99" in folded:
+    if only is None and "99" in folded:
         return "limit"
     spoken = words(folded if kind == "troponin" else fold(_spaced(name[:MAX_LENGTH])))
     for index in range(len(spoken)):
         found = _OTHERS.at(spoken, index)
-        if found and not _harmless(found[0], spoken, index, kind):
+        if found and only in (None, found[0]) and not _harmless(found[0], spoken, index, kind):
             return found[0]  # type: ignore[return-value]  # the table's keys are the literals
     return None
 

@@ -37,6 +37,7 @@ class Order:
     patient: Patient
     obr: Segment | None
     txa: Segment | None = None
+    specimens: tuple[Segment, ...] = ()  #: SPM
     filler: str  #: OBR-3, else OBR-2: by it a correction is matched to what it corrects
     zone: tzinfo
     table: SiteTable = NO_TABLE
@@ -48,6 +49,12 @@ class Order:
             return " ".join(self.obr.value(4, at) for at in (1, 2, 4, 5))
         return f"{self.txa.value(2)} {self.txa.value(2, 2)}" if self.txa else ""
 
+    @property
+    def specimen(self) -> str:
+        """OBR-15 and SPM-4: what the sample is, in words; empty where no segment says it."""
+        told = [self.obr.text(15)] if self.obr is not None else []
+        return " ".join((*told, *(f"{spm.value(4)} {spm.value(4, 2)}" for spm in self.specimens))).strip()
+
     def coded(self, obx: Segment) -> Coded:
         """What OBX-3 says, both triplets."""
         parts = obx.components(3)
@@ -57,6 +64,7 @@ class Order:
             codes=tuple(pair for pair in pairs if pair[0]),
             names=tuple(name for name in (leaf(2), leaf(5)) if name),
             service=self.service,
+            specimen=self.specimen,
         )
 
     def status(self, obx: Segment) -> Status | None:
