@@ -125,8 +125,14 @@ def _by_name(coded: Coded) -> Measurand | None:
     assay = names.assay(name)
     if names.point_of_care(f"{name} {coded.service}"):
         assay = f"{assay} POC".strip()
-    other = other or _of_specimen(coded)
+    other = other or _of_specimen(coded) or _of_unknown_words(coded, "troponin")
     return Measurand(kind="troponin", rule="name", code=_label(coded), assay=assay, other=other)
+
+
+def _of_unknown_words(coded: Coded, kind: Kind) -> str:
+    """A name alone decides only where every word of it is known."""
+    naming = [name for name in coded.names if names.measured(name)]
+    return "unknown-words" if any(names.holds_unknown_words(name, kind) for name in naming) else ""
 
 
 def _of_specimen(coded: Coded) -> str:
@@ -142,6 +148,7 @@ def _lvef_by_name(coded: Coded, spoken: tuple[str, ...], other: str) -> Measuran
         other = service
     if not other and service != "cardiac" and not any(map(names.is_left, spoken)):
         other = "unknown-service"
+    other = other or _of_unknown_words(coded, "lvef")
     method = next((method for name in coded.names if (method := method_of(name))), "")
     return Measurand(kind="lvef", rule="name", code=_label(coded), assay=method, other=other)
 

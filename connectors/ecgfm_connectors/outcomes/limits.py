@@ -12,6 +12,8 @@ from ecgfm_connectors.outcomes.units import Unit
 from ecgfm_connectors.patient import Sex
 
 MAX_LENGTH = 160
+#: A reference range of healthy people begins near zero; `14-52` is the grey zone between two decision limits.
+_GREY = 4
 
 _MALE = frozenset(
     [
@@ -75,6 +77,11 @@ _FEMALE = frozenset(
         "damer",
     ]
 )
+_LABELS = (
+    "reference range", "reference interval", "reference", "referenz", "referentie", "ref. range", "ref range", "ref",
+    "negative", "negativ", "negatif", "negativo", "adults", "adult", "erwachsene", "adultes", "adultos", "adulti",
+)  # fmt: skip
+_BEGINS_RANGE = frozenset("<≤=0")
 _ASIDE = ("critical", "crit", "panic", "alert", "kritisch", "alarm", "amonestacion", "action", "rule in", "rule-in")
 
 
@@ -135,15 +142,22 @@ def _labels(part: str) -> list[tuple[str, int, int]]:
 
 def _limit(text: str) -> Limit | None:
     """One limit: `<26`, `<=14 ng/L`, `< OR = 14`, `0-14`, `bis 14`, `0.00 - 0.08`."""
-    text = text.strip().strip("()[] ")
+    text = _without_label(text.strip().strip("()[] "))
     after = _after_up_to(text)
     found = quantity.read(text if after is None else after)
     if not isinstance(found, Quantity) or found.ambiguous or found.low < 0:
         return None
     if found.high is not None:
-        return Limit(value=found.high, unit=found.unit)
+        return Limit(value=found.high, unit=found.unit) if found.low * _GREY <= found.high else None
     upper = found.comparator in ("<", "<=") or (found.comparator == "" and after is not None)
     return Limit(value=found.low, unit=found.unit) if upper else None
+
+
+def _without_label(text: str) -> str:
+    """Without `Ref:`, `Negative`, `Adults:` before a range or a comparator."""
+    label = next((one for one in _LABELS if text.startswith(one)), "")
+    rest = text[len(label) :].lstrip(" :.")
+    return rest if label and rest[:1] in _BEGINS_RANGE else text
 
 
 def _after_up_to(text: str) -> str | None:

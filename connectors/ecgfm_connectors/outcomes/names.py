@@ -5,7 +5,7 @@ from typing import Literal
 
 from ecgfm_connectors.decision import Kind
 from ecgfm_connectors.outcomes.folding import fold, words
-from ecgfm_connectors.outcomes.phrases import phrases
+from ecgfm_connectors.outcomes.phrases import phrases, word_set
 
 MAX_LENGTH = 200  #: characters of a name that are looked at
 
@@ -71,6 +71,47 @@ _LEFT = phrases(
     {"left": "lv|lvef|left ventric*|left ventricular|left ventricle|linksventrik*|linker*|linke*|vg|vi|ve|vs|vk"}
 )
 _EXPLICIT = frozenset(("lvef", "fevg", "fevi", "feve", "fevs", "lvefbp"))
+#: Every word that the name of a left ventricular ejection fraction may hold; another one may make anything of it.
+_OF_LVEF = word_set(
+    """lv lvef lvefbp left ventricular ventricle ventricles ef efbp fe fey ejection fraction fractions e f d s m
+    vg vi ve vs vk fevg fevi feve fevs fejve links linke linker linken linksventrikulare linksventrikularen
+    linksventrikular ventrikel ventrikels kammer gauche ventricule ventriculaire izquierdo ventriculo izquierda
+    ventricular sinistro ventricolo sinistra ventricolare esquerdo esquerda vansterkammare vansterkammarens
+    vanster kammare kammares linkerventrikel linkerkamer kamer eyeccion expulsion eiezione ejecao ejeccao fracao
+    fraccao fraccion frazione biplane biplan biplano biplanar bp bip mod mdb simpson simpsons teichholz teich
+    cubed cube mm mode single plane monoplane monoplan a c ch chamber chambers view four two estimated est estim
+    calc calculated computed measured visual visually visuell visuelle visivo visueel auto automated automatic
+    manual geschatzt berechnet estimee estimada stimata geschat uppskattad calculee calculada calcolata echo eko
+    echocardiography echocardiogram echocardiographic us usg ultrasound tte tee toe mri mr mrt irm rm cmr ct muga
+    spect gated nuclear mibi cath angio angiography angiogram ventriculography ventriculogram contrast enhanced
+    by of the on in at de du des del della dello di da do la le el d l nach per par por via mit con com met med
+    and und selon segun secondo volgens segundo enligt method methode metodo metod disk disks disc discs
+    summation global overall systolic function funktion value result reported rest resting repos reposo riposo
+    rust ruhe vila repouso percent pct prozent pourcent heart cardiac cardio herz coeur corazon cuore hart hjarta
+    coracao"""
+)
+#: The same for a cardiac troponin: assay, sample, maker and platform, place in a series, place of measurement.
+_OF_TROPONIN = word_set(
+    """troponin troponine troponina troponins troponinen trop tropi tropt tropo tn tni tnt ctn ctni ctnt hstn
+    hstni hstnt hsctn hsctni hsctnt tnih tnths tnihs i t c ctrop hstrop kardiales kardialt hs us hypersens high
+    highly higher sens sensitive sensitivity sensitiv sensitivo sensitiva sensitivas sensible sensibles highsens
+    highsensitive highsensitivity hochsens hochsensitiv hochsensitives hochsensitive ultra ultrasens
+    ultrasensitive ultrasensitiv ultrasensible ultrasensivel ultrasensible ultrassensivel ultrassensiveis
+    ultrassensiv hypersensible hypersensibel alta haute sensibilite sensibilita sensibilidad sensibilidade as
+    hogkanslig hogkansligt hogsensitiv hogsensitivt hoogsensitief hoogsensitieve hoog gevoelig gen generation th
+    st nd rd cardiac kardial cardiaque cardiaca cardiaco cardiale kardiell hjart hart heart cardio serum plasma
+    serplas blood blut sang sangre sangue bloed blod venous whole vollblut volbloed helblod heparin lith li hep
+    edta s p b sp pl ser bld sst quantitative quantitativ quantitatif quantitativa quantitativo kwantitatief
+    quant qn level levels conc concentration konzentration masse mass mcnc massconc assay test immunoassay clia
+    eclia elisa cmia ecl method methode metodo metod by in of de du del di da la le im i and und et y e en och or
+    the on for per mit con com met med abbott architect alinity siemens atellica centaur dimension vista exl
+    advia immulite beckman coulter access dxi roche cobas elecsys ortho vitros biomerieux vidas pathfast lsi
+    medience quidel quidelortho triage triagetrue istat stat radiometer aqt tosoh aia snibe maglumi mindray
+    sysmex hscl pro h poc poct point care bedside patientnara ptnara initial first second third repeat serial
+    series draw hour hours hr hrs min mins minute minutes admission baseline stunde stunden heure heures hora
+    horas ora ore uur uren timme timmar presentation arrival rapid urgent express result value lab laboratory ng
+    l ml pg mcg ug"""
+)
 _CARDIAC = phrases(
     {
         "cardiac": """echo*|tte|tee|toe|ett|ete|eto|ukg|eko*|eco|eco*|ecg gated|cardiac mr|cardiac mri|cardiac ct|cmr
@@ -134,6 +175,13 @@ def other(name: str, kind: Kind, only: Other | None = None) -> Other | None:
     return None
 
 
+def holds_unknown_words(name: str, kind: Kind) -> bool:
+    """Whether a name holds a word that is in no table, so that it may be anything's."""
+    spoken = words(fold(_spaced(name[:MAX_LENGTH])))
+    known = _OF_LVEF if kind == "lvef" else _OF_TROPONIN
+    return any(word not in known and not word.endswith(_ENDS) for word in spoken)
+
+
 def is_left(name: str) -> bool:
     """Whether the name says that the left ventricle is meant."""
     spoken = words(fold(_spaced(name[:MAX_LENGTH])))
@@ -183,6 +231,8 @@ _OF_A_DRAW = frozenset(("rate", "initial", "hour", "hours", "hrs", "admission"))
 def _harmless(cue: str, spoken: tuple[str, ...], index: int, kind: Kind) -> bool:
     """Words that mean something else beside the other quantity."""
     word = spoken[index]
+    if cue == "method" and spoken[index + 1 : index + 2] == ("of",):
+        return True  # of disks
     if kind == "troponin":
         if word in ("peak", "high"):
             return word == "high"  # high sensitivity
@@ -192,10 +242,13 @@ def _harmless(cue: str, spoken: tuple[str, ...], index: int, kind: Kind) -> bool
     )
 
 
+#: How compounds for an ejection fraction end.
+_ENDS = ("ejektionsfraktion", "ejektionsfraktionen", "ejectiefractie", "auswurffraktion")
+
+
 def _compound(spoken: tuple[str, ...]) -> str | None:
     """Compounds: `Linkerventrikelejectiefractie`, `LA-Ejektionsfraktion`."""
-    ends = ("ejektionsfraktion", "ejectiefractie", "auswurffraktion")
-    return "lvef" if any(word.endswith(ends) for word in spoken) else None
+    return "lvef" if any(word.endswith(_ENDS) for word in spoken) else None
 
 
 def _spaced(name: str) -> str:

@@ -63,9 +63,9 @@ def _decides(outcome: Outcome | None, left_out: LeftOut | None) -> bool:
     if outcome is not None:
         return outcome.kind == "lvef"
     settled = ("lvef-implausible", "lvef-unit", "unit-contradiction", "outcome-not-numeric")
-    return (
-        left_out is not None and left_out.kind == "lvef" and left_out.reason in settled and left_out.source.text != ""
-    )
+    if left_out is None or left_out.kind != "lvef" or left_out.reason not in settled:
+        return False
+    return any(char.isdigit() for char in left_out.source.text)  # `see report` settles nothing
 
 
 def _agreeing(outcomes: list[Outcome]) -> tuple[list[Outcome], list[LeftOut]]:
