@@ -4,6 +4,7 @@ from typing import Literal
 
 Comparator = Literal["", "<", "<=", ">", ">="]
 
+_OR = ("or", "ou", "oder", "of", "eller", "o")
 #: Signs, longest first; an equals sign alone adds nothing.
 SIGNS: tuple[tuple[str, Comparator], ...] = (
     ("&lt;=", "<="),
@@ -12,10 +13,8 @@ SIGNS: tuple[tuple[str, Comparator], ...] = (
     ("&gt;=", ">="),
     ("&lt;", "<"),
     ("&gt;", ">"),
-    ("< or =", "<="),
-    ("> or =", ">="),
-    ("<or=", "<="),
-    (">or=", ">="),
+    *((f"<{space}{word}{gap}=", "<=") for word in _OR for space in ("", " ") for gap in ("", " ")),
+    *((f">{space}{word}{gap}=", ">=") for word in _OR for space in ("", " ") for gap in ("", " ")),
     ("< =", "<="),
     ("> =", ">="),
     ("<=", "<="),

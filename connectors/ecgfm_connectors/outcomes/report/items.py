@@ -155,12 +155,19 @@ def _date_at(folded: str, at: int, study: date | None) -> Item | None:
     whole = len(parts) == 3 and all(len(part) in (1, 2, 4) for part in parts) and folded[at:end].count(",") == 0
     if percent or not (years or whole) or len(parts[0]) > 4:
         return None
-    own = (
-        study is not None
-        and len(parts) == 3
-        and sorted(int(part) % 100 for part in parts) == sorted((study.year % 100, study.month, study.day))
-    )
+    own = study is not None and _is_of(parts, study)
     return Item(kind="date", start=at, end=end, word="own" if own else "")
+
+
+def _is_of(parts: list[str], study: date) -> bool:
+    """Whether a day, a month or a year is the study's own."""
+    stated = [int(part) % 100 for part in parts]
+    own: dict[int, tuple[int, ...]] = {
+        1: (study.year % 100,),
+        2: (study.month, study.year % 100),
+        3: (study.day, study.month, study.year % 100),
+    }
+    return sorted(stated) == sorted(own[len(parts)])
 
 
 def _value_at(folded: str, at: int) -> Item | None:
@@ -170,16 +177,18 @@ def _value_at(folded: str, at: int) -> Item | None:
         return None
     first = numerals.scan(folded, begin)
     if first.value is None or first.ambiguous:
-        return Item(kind="word", start=at, end=first.end, word="figures")
+        return _figures(at, first.end)
     percent, end = _percent(folded, first.end)
-    if folded[end : end + 1] == "/" and numerals.begins(folded, end + 1):
-        return Item(kind="word", start=at, end=numerals.scan(folded, end + 1).end, word="figures")  # `55/60%`
+    if (damaged := _damaged(folded, at, first.end, end)) is not None:
+        return _figures(at, damaged)
     joined = quantity.range_at(folded, _blank(folded, end))
     if joined is not None and numerals.begins(folded, joined) and not comparator:
         second = numerals.scan(folded, joined)
         also, last = _percent(folded, second.end)
+        if _damaged(folded, joined, second.end, last) is not None:
+            return _figures(at, last)
+        dash = folded[_blank(folded, end)] in quantity.DASHES
         if second.value is not None and second.value > first.value and (also or not percent):
-            dash = folded[_blank(folded, end)] in quantity.DASHES
             value = Value(
                 low=first.value,
                 high=second.value,
@@ -189,6 +198,8 @@ def _value_at(folded: str, at: int) -> Item | None:
                 joined_by_word=not dash,
             )
             return Item(kind="value", start=at, end=last, value=value)
+        if dash and second.end > joined and folded[end : end + 1] in quantity.DASHES:
+            return _figures(at, second.end)  # `65-60 %`, `40-4S %`
     value = Value(
         low=first.value,
         comparator=comparator,
@@ -197,6 +208,44 @@ def _value_at(folded: str, at: int) -> Item | None:
         after_first=end,
     )
     return Item(kind="value", start=at, end=end, value=value)
+
+
+def _figures(start: int, end: int) -> Item:
+    """Figures that are no number that could be read."""
+    return Item(kind="word", start=start, end=end, word="figures")
+
+
+def _damaged(folded: str, at: int, number_end: int, end: int) -> int | None:
+    """Where figures end that are no number of their own: `55/60%`, `4O%`, `l5%`, `5 5%`, the rest of `4O-45%`."""
+    if folded[end : end + 1] == "/" and numerals.begins(folded, end + 1):
+        return numerals.scan(folded, end + 1).end
+    before, behind = folded[at - 1 : at], folded[number_end : number_end + 1]
+    if behind.isalpha() and end == number_end:
+        return _word_end(folded, number_end)
+    if before.isalpha() and not _names_it(folded, at):
+        return end
+    if before in quantity.DASHES and before and folded[at - 2 : at - 1].isalpha():
+        return end
+    follows = _blank(folded, end)
+    if end == number_end and follows > end and folded[follows : follows + 1].isdigit():
+        second = numerals.scan(folded, follows)
+        return _percent(folded, second.end)[1]
+    return None
+
+
+def _word_end(folded: str, at: int) -> int:
+    while at < len(folded) and folded[at].isalnum():
+        at += 1
+    return at
+
+
+def _names_it(folded: str, at: int) -> bool:
+    """Whether the word glued to a number is the quantity's own name: `EF47%`."""
+    begin = at
+    while begin > 0 and folded[begin - 1].isalpha() and at - begin < 24:
+        begin -= 1
+    found = CUES.at((folded[begin:at],), 0)
+    return found is not None and found[0] in ("mention", "left-mention", "other-mention")
 
 
 def _blank(folded: str, at: int) -> int:
@@ -230,4 +279,6 @@ def _unit_follows(folded: str, at: int) -> bool:
     if folded[begin:end] in _JOINING or folded[begin:end] in _GOING_ON:
         return False  # `55 or 60%`, `55 with normal wall motion`
     char = folded[begin : begin + 1]
+    if char in quantity.DASHES and folded[begin + 1 : begin + 2].isalpha():
+        return True  # `17-segment`
     return char.isalpha() or char in "/:µ°'\"*^_" if char else False

@@ -196,7 +196,7 @@ def _goes_on(text: str, start: int, end: int) -> bool:
 def _is_one_value(line: str) -> bool:
     """Whether a line holds one number or range, or marks its first one with a percent sign: no row of a table."""
     numbers = _NUMBERS.findall(line)
-    return len(numbers) == 1 or "%" in numbers[0]
+    return len(numbers) == 1 or (bool(numbers) and "%" in numbers[0])
 
 
 def _cut(folded: str, start: int, end: int) -> Iterator[tuple[int, int]]:

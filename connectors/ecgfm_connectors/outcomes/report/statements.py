@@ -4,6 +4,7 @@ One sentence at a time, from left to right. A number belongs to the quantity nam
 number before it, and those directly behind it, say what it is. What no rule explains is no value.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -53,6 +54,7 @@ class _Walk:
         self._items = found
         self._cues = {item.cue for item in found}
         self._changes = next((item.start for item in found if item.cue == "change"), None)
+        self._denials = [item.start for item in found if item.cue in ("not", "without")]
         self._history = next((item.end for item in found if item.cue == "history"), None)
         self._condition = next(
             (item.end for at, item in enumerate(found) if item.cue == "condition" and self._conditional(at)), None
@@ -64,6 +66,7 @@ class _Walk:
         self._since = 0  # index behind the last number or the comma before the mention
         self._given = 0  # numbers since the mention
         self._passed = False  # whether a bare number since the mention belonged to nothing
+        self._strange = 0  # percentages that belong to nothing
         self._result: list[Statement] = []
 
     def run(self) -> list[Statement]:
@@ -80,7 +83,11 @@ class _Walk:
                 self._result[-1] = replace(self._result[-1], role="prior")
             elif item.kind == "value" and item.value is not None:
                 self._value(index, item, item.value)
-        return [replace(one, role="reference") for one in self._result] if self._is_legend() else self._result
+        if self._is_legend():
+            return [replace(one, role="reference") for one in self._result]
+        return [
+            replace(one, role="doubtful") if one.role == "narrated" and self._strange else one for one in self._result
+        ]
 
     def _is_legend(self) -> bool:
         """`normal >55%, mild 45-54%, moderate 30-44%`: what grades mean, unless one of them is ticked."""
@@ -124,9 +131,11 @@ class _Walk:
     def _value(self, index: int, item: Item, value: Value) -> None:
         if self._measure == "other-chamber":
             self._add("other-chamber", item, value, biplane=False)
-        elif self._measure == "ef" and not self._of_ejection_fraction(index, item, value) and not value.percent:
-            self._passed = True
-            return  # `EF 4CH 52%`: the first number belongs to nothing
+        elif self._measure == "ef" and not self._of_ejection_fraction(index, item, value):
+            if not value.percent:
+                self._passed = True
+                return  # `EF 4CH 52%`: the first number belongs to nothing
+            self._strange += 1
         self._since, self._given = index + 1, self._given + 1
 
     def _of_ejection_fraction(self, index: int, item: Item, value: Value) -> bool:
@@ -202,6 +211,8 @@ class _Walk:
         following = around.next
         if following is not None and following.cue in ("noun", "points"):
             return following.cue == "points" and around.value.percent
+        if self._is_of_another(around, own):
+            return False
         if named and not any(one.word in PARTING for one in own):
             return True
         if len(around.before) == 1 and around.before[0].word in _OR:
@@ -216,6 +227,17 @@ class _Walk:
             alone = following is None or following.kind == "mark" or following.cue in _TELLING
             return alone or around.trailing_prior()
         return not strange or any(one.cue in _TELLING for one in clause) or around.trailing_prior()
+
+    def _is_of_another(self, around: Surroundings, own: Sequence[Item]) -> bool:
+        """`LVEF normal, LAD 50 %`, `60 % LAD stenosis`: the number is another thing's."""
+        behind = around.behind[:2]
+        if len(behind) == 2 and behind[0].kind == "word" and behind[1].cue == "noun" and around.value.percent:
+            return behind[0].word not in _JOINING
+        last = own[-1] if own else None
+        if last is None or last.kind != "word" or self._sentence.text.isupper():
+            return False
+        written = self._sentence.text[last.start : last.end]
+        return len(written) <= _ABBREVIATION and written.isupper() and written.isalpha() and len(written) > 1
 
     def _is_bare(self, around: Surroundings, own: Sequence[Item]) -> bool:
         """A number without a percent sign: directly behind the name, with nothing behind it,
@@ -246,7 +268,7 @@ class _Walk:
             return "threshold"
         if "goal" in self._cues:
             return "goal"
-        if "threshold" in self._cues and value.comparator:
+        if "threshold" in self._cues and (value.comparator or self._is_any()):
             return "threshold"
         if self._condition is not None and self._condition <= item.start:
             return "hypothetical"
@@ -256,10 +278,15 @@ class _Walk:
             return "history"
         return None
 
+    def _is_any(self) -> bool:
+        """`An LVEF of 35 % qualifies for …` speaks of nobody's."""
+        before = self._items[self._mention - 1] if self._mention > 0 else None
+        return before is not None and before.word in _ANY and before.end + 2 > self._items[self._mention].start
+
     def _denied(self, item: Item) -> bool:
         """`no evidence of an EF < 50 %`: a bound that is denied says nothing that could be taken."""
         comma = self._items[self._comma].end if 0 <= self._comma < self._mention else 0
-        return any(one.cue in ("not", "without") and comma <= one.start < item.start for one in self._items)
+        return bisect_left(self._denials, comma) < bisect_left(self._denials, item.start)
 
     def _conditional(self, at: int) -> bool:
         """`se`, `si`, `om`, `bei`, `als` are conditions only directly before the quantity or its limit."""
@@ -300,10 +327,13 @@ class _Walk:
 #: How words for a grade of impairment begin: mild, moderate, severe.
 _GRADES = ("mild", "moder", "sever", "leicht", "mittel", "schwer", "hochgr", "leger", "leve", "grave", "lieve", "licht",
            "matig", "ernstig", "latt", "mattlig", "uttalad", "import")  # fmt: skip
+_ABBREVIATION = 5  #: letters
+_JOINING = frozenset(("with", "and", "mit", "und", "avec", "et", "con", "y", "e", "met", "en", "com", "med", "och"))
 _GRADE = 4  #: letters that tell two grades apart
 _OR = frozenset(("or", "oder", "ou", "o", "of", "eller"))
 _AND = frozenset(("and", "und", "et", "y", "e", "ed", "en", "och", "a"))
 _SHORT_CONDITIONS = frozenset(("si", "se", "om", "bei", "als", "vid", "caso", "quando", "when", "should", "once"))
+_ANY = frozenset(("an", "any", "une", "uma"))
 _FURTHER = word_set(
     """weiterem weiterer weiteren erneutem further ulteriore nouvelle verdere ytterligare fortsatt nueva nova"""
 )

@@ -107,6 +107,9 @@ class Surroundings:
                 return False
         return False
 
+    def _another_follows(self) -> bool:
+        return any(one.value is not None and one.value.percent and not one.value.comparator for one in self.behind)
+
     def _doubted(self) -> bool:
         return (bool(self.before) and self.before[-1].word == "?") or (self.next is not None and self.next.word == "?")
 
@@ -128,6 +131,8 @@ class Surroundings:
             return True
         if self.given and not self.before and self.value.comparator:
             return True  # the column of limits in a table
+        if self.value.comparator and self.before and self.before[-1].cue == "normal" and self._another_follows():
+            return True  # `normal > 55 %, here 42 %`
         named = any(one.cue in ("mention", "left-mention") for one in self.clause)
         if self.given and not named and any(one.cue == "normal" for one in self.clause):
             return True
@@ -145,6 +150,9 @@ class Surroundings:
         last = self.before[-1]
         if last.cue == "by" and last.word in _PLAIN_BY:
             return True
+        noun = any(one.cue == "change" and one.start < self.named_at for one in self.before)
+        if noun and self.value.comparator and last.cue != "to":
+            return True  # `a drop of the LVEF of more than 10 %`
         changed = any(one.cue == "change" for one in self.before)
         return changed and (last.cue == "change" or (last.cue in ("by", "link") and last.word in _BY_IF_CHANGED))
 

@@ -38,13 +38,14 @@ CUES = phrases(
             rechter ventrikel|rechten ventrikels|rechterventrik*|rechter kamer|ventricule droit|ventriculaire droite
             ventriculo derecho|ventricular derecha|ventricolo destro|ventricolare destra|ventriculo direito
             ventricular direita|hogerkammar*|hoger kammare|hoger kammares|vd|hk|la|ra|ai|ae|og|left atri*|left atrial
-            left atrium|atrial|vorhof|vorhofs|vorhofe|linker vorhof|oreillette*|auricula|auricular|atrio|boezem*
+            left atrium|atrial|vorhof|vorhofs|vorhofe|linker vorhof|oreillette*|auricula|auricular*|atrio|atriale
+            boezem*
             formak*
             single ventricle|univentricular|systemic ventricle|systemic|fontan|gallbladder|gallenblase|regional ef
             ra ef
             auriculo*|atriu*""",
         "measure": """gls|gs|strain|slg|sgl|fs|fractional shortening|shortening|verkurzungsfraktion|verkurzung
-            fraktionelle verkurzung|fraction de raccourcissement|raccourcissement|acortamiento|accorciamento
+            fraktionelle verkurzung|fr|fv|fraction de raccourcissement|raccourcissement|acortamiento|accorciamento
             encurtamento|edv|esv|edvi|esvi|lvedv|lvesv|lvedvi|lvesvi|vtd|vts|vdf|vsf|vtdvg|vtsvg|sv|svi|stroke volume
             schlagvolumen|co|ci|tapse|fac|pasp|rvsp|psap|paps|spap|vci|ivc|regurgitant fraction
             regurgitationsfraktion*
@@ -66,14 +67,16 @@ CUES = phrases(
             a marzo|em marco|em maio|i maj|janvier|fevrier|avril|juin|juillet|aout|septembre|octobre|novembre|decembre
             enero|febrero|abril|mayo|junio|julio|agosto|septiembre|octubre|noviembre|diciembre|gennaio|febbraio|aprile
             maggio|giugno|luglio|settembre|ottobre|dicembre|februar*|juni|juli|oktober|dezember|augustus|augusti
-            janeiro|fevereiro|junho|julho|setembro|outubro|novembro|dezembro|dato|pre|reportedly|reported as
+            janeiro|fevereiro|junho|julho|setembro|outubro|novembro|dezembro|dato|admission|bei aufnahme|al ingreso
+            all ingresso|bij opname|na admissao|vid inlaggning|had been|avait ete|habia sido
+            tinha sido|era stata|pre|reportedly|reported as
             allegedly|angeblich|pre op|preop|praop*|postop
             discharge""",
         "now": """now|today|currently|current|present|presently|unchanged|stable|nu|heute|aktuell*|jetzt|derzeit
             unverandert*|ce jour|actuellement|actuelle|actuel|inchangee|inchange|stable|actual|actualmente|hoy|estable
             sin cambios|attuale|attualmente|oggi|invariata|stabile|momenteel|thans|vandaag|ongewijzigd|stabiel|atual
             atualmente|hoje|inalterada|estavel|idag|oforandrad*|i dag|new""",
-        "was": "was|were|had|war|hatte|etait|avait|era|fue|tenia|waren|had been|has been|var|foi",
+        "was": "was|were|had|war|hatte|etait|avait|era|fue|tenia|waren|has been|var|foi",
         "compare": """compared|compare|comparison|versus|vs|relative to|verglichen|vergleich|gegenuber|par rapport
             comparativement|comparaison|contre|frente a|comparacion|comparado|respecto|respecto a|rispetto|confronto
             vergelijking|vergeleken|t o v|ten opzichte|comparacao|comparada|em relacao|jamfort|jamforelse|unlike""",
@@ -105,17 +108,22 @@ CUES = phrases(
         "threshold": """indicated|indication for|considered|consider|candidate*|eligible|criteria|criterion|cutoff
             cut off|threshold|indiziert|indikation|icd indikation|indique|indicado|indicara|indicato|indicazione
             indicacao|komt in aanmerking|aanmerking|overwegen|kriter*|foreligger|icd|dai|cdi|crt|refer|referer|notify
-            threshold""",
+            threshold|seuil|umbral|soglia|limiar|drempel*|grenze|schwelle*|gransvarde|qualif*""",
         "guideline": """guideline*|defined|definition|leitlinie*|leitliniengerecht|definiert|laut leitlinie
             recommandation*|dite|guias|guia|linee guida|richtlijn*|recomendac*|riktlinj*|sprake van|recommended
-            segun las|selon les|enligt esc""",
+            would|wurde|serait|sarebbe|zou|skulle|trial|inclusion|madit|scd heft|einschlusskriter*
+            inclusiecriter*|grenzwert*|seuil de|umbral de|soglia di|limiar de|drempelwaarde|schwellenwert|segun las
+            selon les|enligt esc""",
         "patient": """patients with|patients|patienten mit|patienten|pacientes con|pacientes|pazienti con|pazienti
             patienter med|patienter|doentes com|patients avec|patienten met""",
         "family": """father*|mother*|brother*|sister*|sibling*|family history|uncle|aunt|vater|mutter|bruder|schwester
             familienanamnese|pere|frere|soeur|antecedents familiaux|padre|madre|hermano|hermana|fratello|sorella
             familiarita|vader|moeder|broer|zus|familieanamnese|pai|mae|irmao|irma|far|mor|bror|syster|hereditet|son
             daughter|fetal|foetal|fetus|fotal*|donor""",
-        "history": """history|history of|h o|known|s p|status post|z n|zustand nach|bekannt*|anamnes*|antecedent*
+        "history": """patient with|patient mit|patient avec|paciente con|paciente com|paziente con|patient met
+            patient med
+            year old|jahriger|jahrige|history|history of|h o|known|s p|status post|z n|zustand nach|bekannt*
+            anamnes*|antecedent*
             antecedentes|connu|connue|conocid*|referring physician|referring doctor|hausarzt|zuweiser|arztbrief
             medecin traitant
             medico remitente|huisarts|medico curante|inremitterande|medico assistente|pregress*|noto|nota per
@@ -126,13 +134,15 @@ CUES = phrases(
             estres
             estresse""",
         "rest": "rest|resting|at rest|ruhe|repos|reposo|basal|riposo|rust|repouso|vila",
-        "not": "not|nicht|keine|pas|no|non|niet|nao|ej|inte|cannot|kein",
+        "not": """not|nicht|keine|pas|no|non|niet|nao|ej|inte|cannot|kein|never|nie|niemals|keinesfalls|jamais
+            nunca|nooit|aldrig""",
         "without": """keinen|keinerlei|ohne|ausgeschlossen|sans|aucun|aucune|sin|ninguna|ningun|senza|nessun
             nessuna|geen
-            zonder|sem|nenhum|nenhuma|inga|ingen|inget|utan|without|ruled out|excluded|absence|nor|neither""",
+            zonder|sem|nenhum|nenhuma|inga|ingen|inget|utan|without|ausschluss|exclu*|esclu*|uitgesloten|exclui
+            utesluten|utesluter|ruled out|excluded|absence|nor|neither""",
         "biplane": "biplan*|simpson*|bp|mod bp|sbp|mod biplane",
         "plane": "two chamber|four chamber|zweikammer*|vierkammer*|kammerblick|monoplan*|single plane|tvarum*",
-        "goal": "goal|target|ziel|objetivo|objectif|streefwaarde",
+        "goal": "goal|target|ziel|objetivo|objectif|streefwaarde|cible|angestrebt|anzustreben|mal|obiettivo|meta",
         "between": "between|zwischen|entre|tra|fra|tussen|mellan|in the range|range",
         "and": "and|und|et|y|e|ed|en|och",
         "or-less": """or less|or lower|or below|oder weniger|ou moins|o menos|o meno|of minder|of lager|ou menos
@@ -152,7 +162,7 @@ CUES = phrases(
 
 #: These are abbreviations only where the report writes them in capitals: `la` is an article.
 CAPITALS = frozenset(
-    ("la", "ra", "ai", "ae", "og", "hk", "vd", "vi", "ve", "vg", "vk", "rv", "lv", "co", "ci", "rf", "mr")
+    ("la", "ra", "ai", "ae", "og", "hk", "vd", "vi", "ve", "vg", "vk", "rv", "lv", "co", "ci", "rf", "mr", "fr", "fv")
 )
 
 PERCENT_WORDS = frozenset(
@@ -181,7 +191,8 @@ HEADINGS = phrases(
             atcd|antecedents|indication|renseignements cliniques|contexte|motivo|motivo de consulta|antecedentes|ap
             indicacion|diagnostico|indicazione|indicazioni|anamnesi|apr|quesito|quesito clinico|motivo dell esame
             voorgeschiedenis|vraagstelling|klinische gegevens|indicatie|vg|historia|indicacao|historia clinica
-            fragestallning|anamnes|tidigare sjukdomar|remiss|comparison study|history of present illness|hpi
+            fragestallning|anamnes|tidigare sjukdomar|remiss|comparison study|dx|diag|diagnostic|diagnostics|dg
+            history of present illness|hpi
             presenting complaint|background
             clinical background|past history|medical history|histoire|histoire de la maladie|hdm|information clinique
             informations cliniques|enfermedad actual|historia de la enfermedad|informacion clinica|datos clinicos
