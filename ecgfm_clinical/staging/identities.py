@@ -13,7 +13,7 @@ from sqlalchemy import func, or_, select
 from ecgfm_clinical.errors import StoreError
 from ecgfm_clinical.staging import identity, merging, messages, recordings
 from ecgfm_clinical.staging.database import Database
-from ecgfm_clinical.staging.merging import OPERATOR
+from ecgfm_clinical.staging.merging import OPERATOR, OPERATOR_LINKS
 from ecgfm_clinical.staging.records import MessageState
 from ecgfm_clinical.staging.schema import ecg, ecg_identity, identity_alias, identity_event, message, outcome, patient
 from ecgfm_clinical.staging.told import standing
@@ -109,7 +109,7 @@ class Identities:
         """Both name one person and stay in use. Raises StoreError where both are one identity."""
         if first.identity == second.identity:
             raise StoreError("both numbers are one identity: nothing was linked")
-        self._record(Link(first=first, second=second, linked=True, event=OPERATOR), reason, now, actor)
+        self._record(Link(first=first, second=second, linked=True, event=OPERATOR_LINKS), reason, now, actor)
 
     def _record(self, event: IdentityEvent, reason: str, now: datetime, actor: str) -> None:
         with self._database.writing(now, actor) as tx:
@@ -153,8 +153,9 @@ def _state(ask: Reading, key: str, *, merged: bool, linked: bool) -> str:
         return "merged"
     if linked:
         return "linked"
-    retired_once = select(identity_event.c.event_id).where(identity_event.c.retired_key == key).limit(1)
-    return "unmerged" if ask.connection.scalar(retired_once) is not None else "known"
+    retired_once = (identity_event.c.retired_key == key, identity_event.c.trigger.not_in(merging.LINKS))
+    event = ask.connection.scalar(select(identity_event.c.event_id).where(*retired_once).limit(1))
+    return "known" if event is None else "unmerged"
 
 
 def _heard_of(ask: Reading, key: str) -> bool:

@@ -21,6 +21,12 @@ from ecgfm_connectors.contents import Addition, IdentityEvent, Link, Merge, Move
 from ecgfm_connectors.patient import Identifier
 
 OPERATOR = "operator"  #: trigger of what a person does here
+OPERATOR_LINKS = "op-link"
+LINKS = (
+    "A24",
+    "A37",
+    OPERATOR_LINKS,
+)  #: triggers that retire no number; an A37 of a merged pair is another's event too
 _UNSENT = (messages.UNFINISHED, message.c.in_doubt == 0)  #: certainly no bytes ever left
 
 

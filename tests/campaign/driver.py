@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from threading import Event
@@ -14,7 +14,8 @@ from threading import Event
 from ecgfm_clinical import wiring
 from ecgfm_clinical.settings import read_settings
 from ecgfm_clinical.staging.store import Store
-from tests.campaign import hospital, victim
+from tests.campaign import hospital, standing, victim
+from tests.campaign.lives import Lives
 from tests.campaign.verdict import Verdict, judge
 from tests.helpers.fakes import wait_until
 from tests.helpers.ports import free_port
@@ -50,6 +51,7 @@ class Campaign:
     tell: Callable[[int], None] = lambda _: None
     deaths: Counter[str] = field(default_factory=Counter)
     unexpected: list[str] = field(default_factory=list)
+    acts: dict[str, int] = field(default_factory=dict)  #: of the lives that are led meanwhile
     spawned: int = 0
     next_cut: int = POWER_CUT_EVERY // 2
 
@@ -67,16 +69,22 @@ class Campaign:
             store = Store.open(self.store_url, create=True, telling=wiring.build_telling(read_settings(settings)))
             closing_down.callback(store.close)
             carts = hospital.Carts(ports["dicom"], ports["hl7"], pace=self.pace)
+            lives = Lives(store, ports["hl7"], seed=self.seed, pace=self.pace)
             carts.start()
+            lives.start()
             try:
                 self._kill(settings, chance)
             finally:
                 carts.stop()
-            self._come_to_rest(settings, store, carts, receivers)
+                lives.stop()
+            self._come_to_rest(settings, store, (carts, lives), receivers)
+            self.acts = lives.acts
             acknowledged = [content for sent in carts.acknowledged.values() for content in sent]
             received = {name: receiver.messages for name, receiver in receivers.items()}
-            verdict = judge(store, acknowledged, received, self.folder.glob("*.log"))
-        return verdict
+            verdict = judge(store, [*acknowledged, *lives.acknowledged], received, self.folder.glob("*.log"))
+            accepted = {name: receiver.accepted for name, receiver in receivers.items()}
+            wrong = (*_failed(store, lives), *standing.judge(store, lives, accepted))
+        return replace(verdict, problems=(*verdict.problems, *wrong))
 
     def _kill(self, settings: Path, chance: random.Random) -> None:
         """Two thirds of the deaths among one process a role, the rest of one process that plays all of them."""
@@ -145,20 +153,33 @@ class Campaign:
         self,
         settings: Path,
         store: Store,
-        carts: hospital.Carts,
+        hands: tuple[hospital.Carts, Lives],
         receivers: dict[str, hospital.MoodyReceiver],
     ) -> None:
-        """Everybody lives and behaves from now on; refused results are sent again as an operator would."""
+        """Everybody lives and behaves from now on; an operator answers what is asked and resends what was refused."""
         for receiver in receivers.values():
             receiver.behaves = True
         living = [self._spawn(settings, role, victim.NO_ORDER, "at rest", life=0.0) for role in ROLES]
         try:
-            carts.join()
-            wait_until(lambda: not store.questions.counts().waiting, timeout=300)
-            store.results.resend(now=wiring.utc_now(), actor="campaign")
-            wait_until(lambda: not store.questions.backlog().destinations, timeout=600)
+            for hand in hands:
+                hand.join()
+            while True:
+                wait_until(lambda: not store.questions.counts().waiting, timeout=600)
+                store.results.resend(now=wiring.utc_now(), actor="campaign")
+                wait_until(lambda: not store.questions.backlog().destinations, timeout=600)
+                if not (asked := store.results.holds()):
+                    break
+                for held in asked:
+                    hands[1].answer(held, release=True)
         finally:
             for one in living:
                 one.process.terminate()
             for one in living:
                 one.process.join(60)
+
+
+def _failed(store: Store, lives: Lives) -> list[str]:
+    """ECGs may fail here only because their recording was taken back before they were scored."""
+    taken_back = sum(len(lives.versions(life)) for life in lives.lives.values() if life.withdrawn_once)
+    failed = store.questions.counts().failed
+    return [f"{failed} ECGs failed, {taken_back} were taken back at most"] if failed > taken_back else []

@@ -28,6 +28,7 @@ MISBEHAVIOUR = (
     Fault.AE,
     Fault.AR,
 )
+REFUSALS = (Fault.AR_BUSY, Fault.AE, Fault.AR)
 
 SETTINGS = """
 [site]
@@ -53,6 +54,8 @@ port = {dicom}
 name = "hl7"
 host = "127.0.0.1"
 port = {hl7}
+corrected_patient = "follow"
+sender_withdrawal = "follow"
 [[destinations.hl7]]
 name = "ehr"
 host = "127.0.0.1"
@@ -140,12 +143,15 @@ class MoodyReceiver(EhrReceiver):
         super().__init__()
         self._chance = chance
         self.behaves = False
+        self.accepted: list[bytes] = []  #: what it took, whatever it answered; not what it refused
 
     def _keep(self, body: bytes) -> Fault:
         fault = super()._keep(body)
-        if self.behaves or self._chance.random() > 0.2:
-            return fault
-        return self._chance.choice(MISBEHAVIOUR)
+        if not self.behaves and self._chance.random() <= 0.2:
+            fault = self._chance.choice(MISBEHAVIOUR)
+        if fault not in REFUSALS:
+            self.accepted.append(body)
+        return fault
 
 
 def write_settings(folder: Path, *, store: str, **ports: int) -> Path:

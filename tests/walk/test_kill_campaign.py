@@ -21,8 +21,8 @@ def test_nothing_is_lost_doubled_or_reordered_whoever_dies(tmp_path: Path, store
     assert verdict.problems == (), logs
     assert campaign.unexpected == [], logs
     assert campaign.deaths.total() >= KILLS
-    assert verdict.acknowledged == verdict.staged == verdict.scored > 0
-    assert verdict.messages == 2 * verdict.staged
+    assert verdict.acknowledged == verdict.staged >= verdict.scored > 0
+    assert {"arrives", "merges"} <= campaign.acts.keys(), campaign.acts
 
 
 def test_every_step_of_the_store_that_a_role_takes_is_a_place_to_die() -> None:
