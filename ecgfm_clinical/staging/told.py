@@ -65,11 +65,17 @@ def state_of(messages: Sequence[SentMessage], filler: str, *, generation: int) -
     last = counting[-1]
     if last.kind in TAKES_BACK:
         return ResultState.SUPERSEDED if last.generation < generation else ResultState.WITHDRAWN
-    if not any(one.may_have_left for one in counting):
+    if not any(one.may_have_left for one in _since_taken_back(counting)):
         return ResultState.PENDING
     if last.in_doubt and last.state is not MessageState.ACKNOWLEDGED:
         return ResultState.IN_DOUBT
     return ResultState.CORRECTED if last.kind == "C" else ResultState.SENT
+
+
+def _since_taken_back(messages: Sequence[SentMessage]) -> Sequence[SentMessage]:
+    """What was told after the last withdrawal: a result that lives again is not there because it once was."""
+    taken_back = [place for place, one in enumerate(messages, start=1) if one.kind in TAKES_BACK]
+    return messages[max(taken_back, default=0) :]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

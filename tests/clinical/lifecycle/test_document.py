@@ -3,7 +3,6 @@
 import itertools
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -16,52 +15,38 @@ from ecgfm_clinical.staging.schema import recording_event
 from ecgfm_clinical.staging.store import Store
 from ecgfm_clinical.staging.told import ResultState
 from ecgfm_connectors.hl7 import adt
+from tests.clinical.lifecycle import document
 from tests.clinical.lifecycle.hospital import Hospital
 
-TEXT = (Path(__file__).parents[3] / "connectors" / "LIFECYCLE.md").read_text(encoding="utf-8")
 
-
-def _section(title: str) -> str:
-    return re.split(r"^## ", TEXT.split(f"\n## {title}\n", 1)[1], flags=re.MULTILINE)[0]
-
-
-def _tables(title: str) -> list[list[list[str]]]:
-    """The tables of a section, as rows of cells without their heads."""
-    found = []
-    for block in re.findall(r"(?:^\|.*\n?)+", _section(title), flags=re.MULTILINE):
-        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in block.strip().splitlines()]
-        found.append(rows[2:])
-    return found
-
-
-def _states(title: str) -> set[str]:
-    return {row[0].strip("`") for row in _tables(title)[0]}
+def _states_of(title: str) -> set[str]:
+    return set(document.states(title))
 
 
 def _triggers(event: str) -> tuple[str, ...]:
-    (row,) = (row for row in _tables("Identity")[1] if row[0] == event)
+    (row,) = (row for row in document.tables("Identity")[1] if row[0] == event)
     return tuple(re.findall(r"A\d\d", row[1]))
 
 
 def test_the_states_of_a_result_are_the_codes() -> None:
-    assert _states("Result") == {one.value for one in ResultState}
+    assert _states_of("Result") == {one.value for one in ResultState}
 
 
 def test_the_states_of_a_message_are_the_codes_words() -> None:
-    assert _states("Message") == {one.word for one in MessageState}
+    assert _states_of("Message") == {one.word for one in MessageState}
 
 
 def test_the_states_of_a_store_and_what_a_person_may_say_of_it() -> None:
-    assert _states("Store") == {"at home", "displaced"}
-    assert set(re.findall(r"store adopt --as (\w+)", TEXT)) == set(get_args(home.Adoption))
+    assert _states_of("Store") == {"at home", "displaced"}
+    assert set(re.findall(r"store adopt --as (\w+)", document.TEXT)) == set(get_args(home.Adoption))
 
 
 def test_the_questions_are_the_codes() -> None:
-    assert {row[0].strip("`") for row in _tables("Questions")[0]} == {one.value for one in Question}
+    assert {row[0].strip("`") for row in document.tables("Questions")[0]} == {one.value for one in Question}
 
 
 def test_what_is_kept_of_a_recording_is_named() -> None:
-    told = TEXT.split("Kept beside the versions (`recording_event`):")[1].split("\n\n")[0]
+    told = document.TEXT.split("Kept beside the versions (`recording_event`):")[1].split("\n\n")[0]
     assert set(re.findall(r"`([a-z-]+)`", told)) == set(EVENTS)
     (check,) = (str(one.sqltext) for one in recording_event.constraints if one.name == "ck_recording_event_kind")  # type: ignore[attr-defined]  # a CHECK has its text
     assert set(re.findall(r"'([a-z-]+)'", check)) == set(EVENTS)
@@ -107,7 +92,18 @@ def _reject(hospital: Hospital) -> None:
 def _anew(hospital: Hospital) -> None:
     hospital.sender_withdraws("R1", follow=True)
     hospital.settle()
+    hospital.comes_again("R1", stat=True, final=True)
+
+
+def _doubtfully(hospital: Hospital) -> None:
+    hospital.sender_withdraws("R1", follow=True)
+    hospital.settle()
     hospital.comes_again("R1", stat=True)
+
+
+def _early(hospital: Hospital) -> None:
+    hospital.sender_withdraws_early("R2")
+    hospital.arrives("R2", "B")
 
 
 #: Event of the table -> the same done here, and the kinds of message that the receiver has heard in the end.
@@ -119,7 +115,9 @@ RECORDING: dict[str, tuple[Callable[[Hospital], None], str]] = {
     "new version, another patient": (lambda one: one.comes_again("R1", "B", follow=True), "F W F"),
     "two people in one payload": (lambda one: one.two_people("R1", "A", "B"), "F"),
     "withdrawn by its sender": (lambda one: one.sender_withdraws("R1", follow=True), "F W"),
+    "withdrawn before it came": (_early, "F"),
     "sent anew after its withdrawal": (_anew, "F W F"),
+    "sent anew, and not said to be final": (_doubtfully, "F W"),
     "operator takes the result back": (lambda one: one.withdraws("R1", delete=True), "F D"),
     "operator names the patient": (lambda one: one.names_patient("R1", "B"), "F W F"),
     "operator corrects": (lambda one: one.corrects("R1"), "F C"),
@@ -128,8 +126,14 @@ RECORDING: dict[str, tuple[Callable[[Hospital], None], str]] = {
 }
 
 
+def heard_of(event: str) -> str:
+    """What each receiver hears, as it is written."""
+    (written,) = (row[4] for row in document.tables("Recording")[1] if row[0] == event)
+    return written
+
+
 def test_every_event_of_a_recording_is_tried_here() -> None:
-    assert {row[0] for row in _tables("Recording")[1]} == set(RECORDING)
+    assert {row[0] for row in document.tables("Recording")[1]} == set(RECORDING)
 
 
 @pytest.mark.parametrize("event", RECORDING)
@@ -137,7 +141,8 @@ def test_each_event_of_a_recording_tells_what_is_written(hospital: Hospital, eve
     act, heard = RECORDING[event]
     act(hospital)
     hospital.settle()
+    (to,) = (row[3] for row in document.tables("Recording")[1] if row[0] == event)
+    assert bool(hospital.open_questions()) == (to == "`held`" and "follow" not in heard_of(event))
     assert hospital.heard("ehr") == heard.split()
-    (written,) = (row[4] for row in _tables("Recording")[1] if row[0] == event)
-    if len(heard.split()) > 1:
-        assert heard.split()[-1] in re.findall(r"\b[FCWD]\b", written)
+    if to != "`held`" and len(heard.split()) > 1:
+        assert heard.split()[-1] in re.findall(r"\b[FCWD]\b", heard_of(event))

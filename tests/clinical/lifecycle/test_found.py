@@ -107,7 +107,7 @@ def test_what_a_person_rejected_stays_so_when_its_sender_withdraws_it_and_sends_
     hospital.sender_withdraws("R1", follow=False)
     hospital.rejects(hospital.open_questions()[0])
     hospital.sender_withdraws("R1", follow=True)
-    hospital.comes_again("R1", stat=True)
+    hospital.comes_again("R1", stat=True, final=True)
     hospital.settle()
     assert not hospital.receivers["ehr"].of("R1")
 
@@ -139,7 +139,7 @@ def test_what_a_person_took_back_stays_so_when_its_sender_sends_it_anew(hospital
     hospital.scores()
     hospital.sender_withdraws("R1", follow=True)
     hospital.withdraws("R1")
-    hospital.comes_again("R1", stat=True)
+    hospital.comes_again("R1", stat=True, final=True)
     hospital.settle()
     assert not hospital.receivers["ehr"].of("R1")
 
