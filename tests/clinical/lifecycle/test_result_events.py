@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import pytest
 
@@ -156,7 +157,7 @@ class Sender:
         ack = Ack(code="AA", control_id=self.held.control_id)
         self.outbox.finish(self.held, ack, now=self.hospital._tick(), worker="sender")
 
-    def fails(self, *, again: bool, code: str = "", undelivered: bool = False) -> None:
+    def fails(self, *, again: bool, code: Literal["", "AE", "AR"] = "", undelivered: bool = False) -> None:
         assert self.held is not None
         now = self.hospital._tick()
         error = AttemptError(at=now, attempt=self.held.attempts, kind=code or "Unreachable", text="x")
