@@ -45,6 +45,7 @@ READERS = {
     "aecg": "ecgfm_connectors.files.aecg",
     "muse-xml": "ecgfm_connectors.files.muse_xml",
     "mortara-xml": "ecgfm_connectors.files.mortara_xml",
+    "schiller-xml": "ecgfm_connectors.files.schiller_xml",
     "cardiosoft-xml": "ecgfm_connectors.files.cardiosoft_xml",
     "philips-xml": "ecgfm_connectors.files.philips_xml",
     "scp": "ecgfm_connectors.files.scp",
@@ -60,6 +61,7 @@ _XML_ROOTS = {
     "cardiologyxml": "cardiosoft-xml",
     "restingecgdata": "philips-xml",
     "ecg": "mortara-xml",
+    "com.xiriuz.sema.xml.schilleredi.schilleredi": "schiller-xml",
 }
 _XML_ROOT = re.compile(rb"<(?![?!])(?:[\w.-]+:)?([\w.-]+)")
 _NOT_ECG = {

@@ -51,6 +51,7 @@ SEEDS: dict[str, Callable[[Ecg], bytes]] = {
     "scp bimodal": lambda ecg: scp_writer.write_scp(ecg, bimodal=4, subtracted=True, coding="custom"),
     "scp two tables": lambda ecg: scp_writer.write_scp(ecg, coding="switching", universal=("SR", "AMI\0AC")),
     "mortara": vendor_files.write_mortara,
+    "schiller": vendor_files.write_schiller,
     "mfer": vendor_files.write_mfer,
     "edf": vendor_files.write_edf,
     **{name: partial(golden, name) for name in _GOLDEN},

@@ -3,7 +3,7 @@
 import base64
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 from xml.sax.saxutils import escape, quoteattr
 
@@ -146,6 +146,40 @@ def _mortara_channel(lead: str, row: _Counts, rate: float) -> str:
     return (
         f'<CHANNEL NAME="{lead}" OFFSET="0" BITS="16" FORMAT="SIGNED" UNITS_PER_MV="{1 / STEP:g}" '
         f'DURATION="{len(row)}" SAMPLE_FREQ="{rate:g}" ENCODING="BASE64" DATA="{data}"/>'
+    )
+
+
+def write_schiller(ecg: Ecg, *, pacemaker: str = "") -> bytes:
+    """Schiller SEMA XML: averages first, then the rhythm of twelve leads in steps of 5 µV."""
+    at, patient = ecg.acquired.at if ecg.acquired else None, ecg.patient
+    number = patient.identifiers[0].value if patient.identifiers else ""
+    when = f"<startdatetime><date>{at:%Y-%m-%d}</date><time>{at:%H:%M:%S}</time></startdatetime>" if at else ""
+    born = f"<birthdate>{patient.birth_date:%Y-%m-%d}</birthdate>" if patient.birth_date else ""
+    parts = (
+        '<?xml version="1.0" encoding="UTF-8"?>',
+        f"<com.xiriuz.sema.xml.schillerEDI.SchillerEDI><examdescript>{when}<aquiringdevice><hardware>",
+        f"<vendor>SCHILLER</vendor><model>{escape(ecg.device.model)}</model></hardware></aquiringdevice></examdescript>",
+        f"<patdata><id>{escape(number)}</id><lastname>{escape(patient.family_name)}</lastname>",
+        f"<firstname>{escape(patient.given_name)}</firstname>{born}",
+        f"<gender>{'FEMALE' if patient.sex == 'F' else 'MALE'}</gender>",
+        f"<pacemaker><value>{pacemaker}</value></pacemaker></patdata><eventdata><event>",
+        _schiller_waves("ECG_AVERAGES", {lead: row[:600] for lead, row in counts(ecg).items()}, ecg.sampling_rate),
+        _schiller_waves("ECG_RHYTHMS", counts(ecg), ecg.sampling_rate),
+        "</event></eventdata></com.xiriuz.sema.xml.schillerEDI.SchillerEDI>",
+    )
+    return "\n".join(parts).encode()
+
+
+def _schiller_waves(kind: str, rows: Mapping[str, _Counts], rate: float) -> str:
+    head = "<datastype>COMMASEPARATE</datastype>"
+    channels = "".join(
+        f"<channel><name>{lead}</name>{head}<data>{','.join(map(str, row.tolist()))}</data></channel>"
+        for lead, row in rows.items()
+    )
+    return (
+        f"<wavedata><type>{kind}</type><resolution><samplerate><unit>HZ</unit><value>{rate:g}</value>"
+        f"<exponent>1</exponent></samplerate><yres><units>UV</units><unitperbit>{STEP * 1000:g}</unitperbit></yres>"
+        f"</resolution>{channels}</wavedata>"
     )
 
 

@@ -49,5 +49,7 @@ TWELVE_SL: Mapping[str, str] = _by_code(_TWELVE_SL)
 DXL: Mapping[str, str] = _by_code(_DXL) | dict.fromkeys(_DXL_MARKS, "paced")
 #: What a MUSE export marks: the cart's own detector of pacing spikes.
 MUSE: Mapping[str, str] = {"PaceSpikes": "paced"}
+#: What a Schiller export says of the patient.
+SCHILLER: Mapping[str, str] = {"pacemaker": "paced"}
 #: What SCP-ECG measures: the pacemaker spikes of section 7.
 SCP_MARKS: Mapping[str, str] = {"section 7 spikes": "paced"}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from ecgfm_connectors.statement import Certainty, Statement
 from ecgfm_connectors.statements import mdc, minnesota
-from ecgfm_connectors.statements.device_codes import DXL, MUSE, SCP_MARKS, TWELVE_SL
+from ecgfm_connectors.statements.device_codes import DXL, MUSE, SCHILLER, SCP_MARKS, TWELVE_SL
 from ecgfm_connectors.statements.mdc import MDC
 from ecgfm_connectors.statements.minnesota import MINNESOTA
 from ecgfm_connectors.statements.scp_codes import SCP
@@ -21,6 +21,7 @@ VOCABULARIES: Mapping[str, Mapping[str, str]] = {
     "12SL": TWELVE_SL,
     "DXL": DXL,
     "MUSE": MUSE,
+    "Schiller": SCHILLER,
     "SCP-ECG": SCP_MARKS,
 }
 #: Vocabularies by which a whole recording is coded: what their tables could say and a recording does not carry is

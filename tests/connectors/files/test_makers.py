@@ -12,6 +12,7 @@ from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.errors import PayloadError
 from ecgfm_connectors.reading import read
+from ecgfm_connectors.statements.understanding import said_of, understood
 from tests.helpers import vendor_files as write
 
 ReadOne = Callable[[bytes], Ecg]
@@ -56,6 +57,41 @@ def test_mortara_refusals(ecg: Ecg, context: ReadingContext, old: str, new: str,
 def test_mortara_rates_that_differ(ecg: Ecg, context: ReadingContext) -> None:
     text = write.write_mortara(ecg).decode().replace('SAMPLE_FREQ="500" E', 'SAMPLE_FREQ="250" E', 1)
     assert refusal(text.encode(), context) == "Refused mixed-rates"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("<type>ECG_RHYTHMS", "<type>OTHER", "Refused no-recording"),
+        ("<type>ECG_AVERAGES", "<type>ECG_RHYTHMS", "Refused multiple-recordings"),
+        ("<exponent>1", "<exponent>2", "Refused sample-interpretation"),
+        ("<value>500", "<value>0", "Unreadable sampling-frequency"),
+        ("<unitperbit>5", "<unitperbit>", "Refused no-sensitivity"),
+        ("<units>UV", "<units>LSB", "Refused unknown-unit"),
+        ("COMMASEPARATE", "BASE64", "Refused sample-interpretation"),
+    ],
+)
+def test_schiller_refusals(ecg: Ecg, context: ReadingContext, old: str, new: str, reason: str) -> None:
+    text = write.write_schiller(ecg).decode()
+    assert old in text
+    assert refusal(text.replace(old, new).encode(), context) == reason
+
+
+def test_schiller_patient_time_and_device(ecg: Ecg, read_one: ReadOne) -> None:
+    found = read_one(write.write_schiller(ecg))
+    assert (found.patient.family_name, found.patient.sex) == (ecg.patient.family_name, ecg.patient.sex)
+    assert found.patient.birth_date == ecg.patient.birth_date
+    assert ecg.acquired is not None
+    assert found.acquired is not None
+    assert found.acquired.at.replace(tzinfo=None) == ecg.acquired.at.replace(tzinfo=None, microsecond=0)
+    assert (found.device.manufacturer, found.device.model) == ("SCHILLER", ecg.device.model)
+    assert found.coded == ()
+
+
+@pytest.mark.parametrize(("written", "said"), [("YES", "possible"), ("NO", None), ("", None), ("VVI", "possible")])
+def test_schiller_pacemaker(ecg: Ecg, read_one: ReadOne, written: str, said: str | None) -> None:
+    found = read_one(write.write_schiller(ecg, pacemaker=written))
+    assert said_of("paced", understood(found)) == said
 
 
 def test_another_programs_element_ecg_is_no_mortara_file(context: ReadingContext) -> None:

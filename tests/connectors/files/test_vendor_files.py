@@ -31,6 +31,7 @@ WRITERS: dict[str, Callable[[Ecg], bytes]] = {
     "mortara": write.write_mortara,
     "mfer": write.write_mfer,
     "mfer big endian, 32 bits": lambda ecg: write.write_mfer(ecg, little_endian=False, block=1, kind=2),
+    "schiller": write.write_schiller,
     "cardiosoft": write.write_cardiosoft,
     "philips 1.03": write.write_philips,
     "philips 1.04": lambda ecg: write.write_philips(ecg, version="1.04"),

@@ -339,6 +339,9 @@ def _other_read(ecg: Ecg) -> Iterator[Case]:
         "GE CardioSoft: the strip, not the medians or full disclosure",
         vendor_files.write_cardiosoft(ecg),
     )
+    yield case(
+        "schiller.xml", "Schiller SEMA: the rhythm, not the averages before it", vendor_files.write_schiller(ecg)
+    )
     yield case("mfer.mwf", "MFER (ISO 22077), blocks of 500 samples", vendor_files.write_mfer(ecg))
     yield case(
         "mortara.xml", "Mortara ELI: one CHANNEL a lead, the typical cycle left out", vendor_files.write_mortara(ecg)
