@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from ecgfm_clinical.pipeline.reporting import Reporter
     from ecgfm_clinical.pipeline.scoring import Scorer
     from ecgfm_clinical.staging.heads_export import HeadsExport
+    from ecgfm_clinical.staging.model_records import ModelRow
     from ecgfm_clinical.staging.records import Telling
-    from ecgfm_clinical.staging.registry import ModelRow
     from ecgfm_clinical.staging.store import Store
     from ecgfm_connectors.base import Destination, Listener, Source
     from ecgfm_connectors.context import ReadingContext

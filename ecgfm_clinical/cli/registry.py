@@ -10,7 +10,8 @@ import typer
 from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opened, will_write, write_json
 
 if TYPE_CHECKING:
-    from ecgfm_clinical.staging.registry import ModelRow
+    from ecgfm_clinical.staging.model_records import ModelRow
+    from ecgfm_clinical.staging.registry import Registry
 
 ModelArgument = Annotated[str, typer.Argument(help="Name, model_id or its beginning, as `model list` shows them.")]
 BundleArgument = Annotated[
@@ -47,7 +48,7 @@ def list_models(settings: SettingsOption = None, as_json: JsonOption = False) ->
     console().print(shown)
 
 
-def _told(registry: Any, row: "ModelRow", state: str) -> dict[str, Any]:
+def _told(registry: "Registry", row: "ModelRow", state: str) -> dict[str, Any]:
     newest: dict[str, Any] = {}
     for judgement in registry.judgements(model_id=row.model_id):
         newest.setdefault(

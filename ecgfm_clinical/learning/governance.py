@@ -11,7 +11,8 @@ from ecgfm.checkpoint import Bundle
 from ecgfm.errors import EcgFmError
 from ecgfm.finetuning.candidate import Model, fingerprints
 from ecgfm_clinical.errors import GateRefused, LearningError, ModelError, NotFound
-from ecgfm_clinical.staging.registry import MAKES_LIVE, ModelRow, Registry
+from ecgfm_clinical.staging.model_records import HeadVerdict, ModelRow
+from ecgfm_clinical.staging.registry import MAKES_LIVE, Registry
 
 if TYPE_CHECKING:  # a machine that only scores goes without what trains
     from ecgfm_clinical.learning.experiment import Judged
@@ -36,17 +37,16 @@ def keep(registry: Registry, judged: "Judged", *, path: str, now: datetime, acto
     """A judged bundle becomes a candidate, and the gate's verdict on its head is written down."""
     row = model_row(judged.bundle, path=path, now=now)
     registry.register(row, now=now, actor=actor, reason=f"judged for {judged.head}")
-    registry.judge(
-        judged.bundle.model_id,
-        judged.head,
+    verdict = HeadVerdict(
+        model_id=judged.bundle.model_id,
+        head=judged.head,
         fingerprint=row.heads[judged.head],
         champion_id=None if judged.champion is None else judged.champion.model_id,
         cohort_digest=judged.cohort.digest,
         reasons=judged.judgement.refusals,
-        report={"file": str(judged.report)},
-        now=now,
-        actor=actor,
+        report=str(judged.report),
     )
+    registry.judge(verdict, now=now, actor=actor)
 
 
 def open_bundle(row: ModelRow, path: Path) -> Bundle:

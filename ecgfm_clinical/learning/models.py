@@ -10,7 +10,8 @@ from ecgfm_clinical.bundles import bundle_path
 from ecgfm_clinical.errors import ModelError, NotFound
 from ecgfm_clinical.learning import governance
 from ecgfm_clinical.settings import Settings
-from ecgfm_clinical.staging.registry import ModelRow, Registry
+from ecgfm_clinical.staging.model_records import ModelRow
+from ecgfm_clinical.staging.registry import Registry
 
 
 def live_model(settings: Settings, registry: Registry, *, now: datetime, actor: str) -> ModelRow:

@@ -75,7 +75,8 @@ def _models(store: "Store") -> dict[str, Any]:
     return {
         "live": live and {"model_id": live.model_id, "name": live.name, "version": live.version},
         "shadow": shadow and {"model_id": shadow[0].model_id, "name": shadow[0].name, "version": shadow[0].version},
-        "drift": drift and {"at": drift.at, "model_id": drift.model_id, "findings": list(drift.findings)},
+        "drift": drift
+        and {"at": drift.at, "model_id": drift.model_id, "findings": [asdict(one) for one in drift.findings]},
     }
 
 

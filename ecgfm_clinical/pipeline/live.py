@@ -10,8 +10,9 @@ from datetime import datetime
 from ecgfm_clinical import log
 from ecgfm_clinical.errors import ModelError
 from ecgfm_clinical.pipeline.scoring import Scorer
+from ecgfm_clinical.staging.model_records import ModelRow
 from ecgfm_clinical.staging.records import Score, StagedEcg
-from ecgfm_clinical.staging.registry import ModelRow, Registry
+from ecgfm_clinical.staging.registry import Registry
 
 OpenScorer = Callable[[ModelRow], Scorer]  #: raises ModelError
 

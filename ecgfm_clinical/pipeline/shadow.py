@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from ecgfm_clinical.staging.registry import ModelRow, Registry
+from ecgfm_clinical.staging.model_records import ModelRow
+from ecgfm_clinical.staging.registry import Registry
 
 
 def compared(registry: Registry, row: ModelRow) -> dict[str, Any]:

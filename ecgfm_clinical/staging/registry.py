@@ -5,15 +5,24 @@ live when" has one answer. A model in the shadow writes to tables that no sender
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Row, Select, func, insert, literal_column, select
 
-from ecgfm_clinical.errors import GateRefused, NotFound
+from ecgfm_clinical.errors import GateRefused, NotFound, StoreTooNew
 from ecgfm_clinical.staging import audit, cohorts, loading
 from ecgfm_clinical.staging.database import Database
+from ecgfm_clinical.staging.model_records import (
+    Action,
+    DriftFinding,
+    DriftRow,
+    HeadVerdict,
+    KeptVerdict,
+    ModelEvent,
+    ModelRow,
+)
 from ecgfm_clinical.staging.records import Score, StagedEcg
 from ecgfm_clinical.staging.schema import (
     drift_report,
@@ -27,62 +36,10 @@ from ecgfm_clinical.staging.schema import (
 )
 from ecgfm_clinical.staging.transaction import Transaction
 
-Action = Literal["registered", "installed", "promoted", "rolled-back", "shadow-on", "shadow-off"]
 MAKES_LIVE = ("installed", "promoted", "rolled-back")
 SHADOW = ("shadow-on", "shadow-off")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelRow:
-    """One registered bundle."""
-
-    model_id: str
-    name: str
-    version: str
-    path: str
-    demo: bool
-    heads: Mapping[str, str]  #: head -> fingerprint
-    parent_id: str | None
-    registered_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelEvent:
-    """One act on a model."""
-
-    event_id: int
-    at: datetime
-    actor: str
-    action: Action
-    model_id: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluationRow:
-    """How one head of one model was judged."""
-
-    evaluation_id: int
-    at: datetime
-    actor: str
-    model_id: str
-    head: str
-    fingerprint: str
-    champion_id: str | None
-    cohort_digest: str
-    passed: bool
-    reasons: tuple[str, ...]
-    report: dict[str, Any] = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DriftRow:
-    """One drift report."""
-
-    at: datetime
-    model_id: str
-    findings: tuple[dict[str, Any], ...]
-    report: dict[str, Any] = field(repr=False)
+#: Of the JSON in rows of verdicts and drift; rows of the version before carry no number and read alike.
+FORMAT_VERSION = 1
 
 
 class Registry:
@@ -190,37 +147,31 @@ class Registry:
 
     # Judgements
 
-    def judge(
-        self,
-        model_id: str,
-        head: str,
-        *,
-        fingerprint: str,
-        champion_id: str | None,
-        cohort_digest: str,
-        reasons: Sequence[str],
-        report: Mapping[str, Any],
-        now: datetime,
-        actor: str,
-    ) -> None:
-        """Keep one judgement; it passed where there are no reasons against it."""
+    def judge(self, verdict: HeadVerdict, *, now: datetime, actor: str) -> None:
+        """Keep one judgement."""
         with self._database.writing(now, actor) as tx:
             values = {
                 "at": now,
                 "actor": actor,
-                "model_id": model_id,
-                "head": head,
-                "fingerprint": fingerprint,
-                "champion_id": champion_id,
-                "cohort_digest": cohort_digest,
-                "passed": not reasons,
-                "reasons": list(reasons),
-                "report": dict(report),
+                "model_id": verdict.model_id,
+                "head": verdict.head,
+                "fingerprint": verdict.fingerprint,
+                "champion_id": verdict.champion_id,
+                "cohort_digest": verdict.cohort_digest,
+                "passed": verdict.passed,
+                "reasons": list(verdict.reasons),
+                "report": _document(verdict.report),
             }
             tx.connection.execute(insert(model_evaluation), values)
-            tx.note("model.judged", model_id=model_id, head=head, passed=not reasons, cohort=cohort_digest)
+            tx.note(
+                "model.judged",
+                model_id=verdict.model_id,
+                head=verdict.head,
+                passed=verdict.passed,
+                cohort=verdict.cohort_digest,
+            )
 
-    def judgements(self, *, model_id: str | None = None, fingerprint: str | None = None) -> list[EvaluationRow]:
+    def judgements(self, *, model_id: str | None = None, fingerprint: str | None = None) -> list[KeptVerdict]:
         """Newest first: of one model, or of one head wherever it stands."""
         query = select(model_evaluation).order_by(model_evaluation.c.evaluation_id.desc())
         if model_id is not None:
@@ -229,7 +180,7 @@ class Registry:
             query = query.where(model_evaluation.c.fingerprint == fingerprint)
         with self._database.reading() as ask:
             rows = ask.connection.execute(query).all()
-            return [EvaluationRow(**{**row._asdict(), "reasons": tuple(row.reasons)}) for row in rows]
+            return [_verdict(row) for row in rows]
 
     # The shadow
 
@@ -298,21 +249,16 @@ class Registry:
     # Drift
 
     def keep_drift(
-        self,
-        model_id: str,
-        findings: Sequence[Mapping[str, Any]],
-        report: Mapping[str, Any],
-        *,
-        now: datetime,
-        actor: str,
+        self, model_id: str, findings: Sequence[DriftFinding], report: str, *, now: datetime, actor: str
     ) -> None:
+        """Keep what was found and in which file the whole report is."""
         with self._database.writing(now, actor) as tx:
             values = {
                 "at": now,
                 "actor": actor,
                 "model_id": model_id,
-                "findings": list(findings),
-                "report": dict(report),
+                "findings": [asdict(one) for one in findings],
+                "report": _document(report),
             }
             tx.connection.execute(insert(drift_report), values)
             tx.note("model.drift", model_id=model_id, findings=len(findings))
@@ -324,7 +270,9 @@ class Registry:
             row = ask.connection.execute(query).first()
         if row is None:
             return None
-        return DriftRow(at=row.at, model_id=row.model_id, findings=tuple(row.findings), report=row.report)
+        report = _file(row.report)
+        findings = tuple(DriftFinding(**one) for one in row.findings)
+        return DriftRow(at=row.at, model_id=row.model_id, findings=findings, report=report)
 
 
 def _events(actions: Sequence[str]) -> Select[Any]:
@@ -382,3 +330,31 @@ def _score_rows(shadow_id: int, scores: Sequence[Score]) -> Iterator[dict[str, A
             "positive": one.positive,
             "reasons": [list(reason) for reason in one.reasons],
         }
+
+
+def _document(file: str) -> dict[str, Any]:  # Any: JSON, for the disk
+    return {"format_version": FORMAT_VERSION, "file": file}
+
+
+def _file(told: Mapping[str, Any]) -> str:  # Any: JSON, from the disk
+    """Raises StoreTooNew where a later program wrote the row."""
+    version = told.get("format_version", FORMAT_VERSION)
+    if version != FORMAT_VERSION:
+        raise StoreTooNew(
+            f"a judgement of models has format version {version}, this program reads {FORMAT_VERSION}; update it"
+        )
+    return str(told.get("file", ""))
+
+
+def _verdict(row: Row[Any]) -> KeptVerdict:
+    return KeptVerdict(
+        at=row.at,
+        actor=row.actor,
+        model_id=row.model_id,
+        head=row.head,
+        fingerprint=row.fingerprint,
+        champion_id=row.champion_id,
+        cohort_digest=row.cohort_digest,
+        reasons=tuple(row.reasons),
+        report=_file(row.report),
+    )

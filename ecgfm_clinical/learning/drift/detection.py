@@ -18,7 +18,6 @@ from ecgfm import metrics
 from ecgfm_clinical.learning.drift.samples import (
     NUMBERS,
     Attribute,
-    Finding,
     Floats,
     Inputs,
     Measure,
@@ -33,6 +32,7 @@ from ecgfm_clinical.learning.drift.samples import (
     Shifted,
 )
 from ecgfm_clinical.learning.judging.judgement import interval_text
+from ecgfm_clinical.staging.model_records import DriftFinding
 
 LEVEL = 0.01  #: chance of any false finding of one kind in a report
 SHIFT = 0.3  #: in standard deviations of the reference: smaller shifts of a number are left alone
@@ -56,14 +56,14 @@ class _Placed(Protocol):
 P = TypeVar("P", bound=_Placed)
 
 
-def inputs(reference: Sequence[Sample], current: Sequence[Sample]) -> tuple[Inputs, list[Finding]]:
+def inputs(reference: Sequence[Sample], current: Sequence[Sample]) -> tuple[Inputs, list[DriftFinding]]:
     """What the ECGs themselves look like, each month against the reference."""
     months = _by(current, "month")
     tests = max(1, len(months) * (len(NUMBERS) + 3))
     numbers: dict[Number, list[Shifted]] = {name: [] for name in NUMBERS}
     mixes: dict[Mix, list[MixMonth]] = {"device": [], "site": []}
     embeddings: list[Monthly] = []
-    findings: list[Finding] = []
+    findings: list[DriftFinding] = []
     for month, samples in months.items():
         for name, numeric in numbers.items():
             shifted, found = _number(name, month, reference, samples, tests)
@@ -96,7 +96,7 @@ def _by(rows: Sequence[P], name: Attribute) -> dict[str, list[P]]:
 
 def _number(
     name: Number, month: str, reference: Sequence[Sample], samples: Sequence[Sample], tests: int
-) -> tuple[Shifted, list[Finding]]:
+) -> tuple[Shifted, list[DriftFinding]]:
     old, new = _known(name, reference), _known(name, samples)
     if not len(new):
         return Shifted(month=month, ecgs=0), []
@@ -107,7 +107,7 @@ def _number(
     if not _matters(row, tests):
         return row, []
     text = f"{NUMBERS[name]}: mean {new.mean():.3g} in {len(new)} ECGs, {old.mean():.3g} in the reference"
-    return row, [Finding(code="input", month=month, text=text)]
+    return row, [DriftFinding(code="input", month=month, text=text)]
 
 
 class _Mean(TypedDict):
@@ -142,7 +142,7 @@ def _known(name: Number, samples: Sequence[Sample]) -> Floats:
 
 def _mix(
     name: Mix, month: str, reference: Sequence[Sample], samples: Sequence[Sample], tests: int
-) -> tuple[MixMonth, list[Finding]]:
+) -> tuple[MixMonth, list[DriftFinding]]:
     old, new = (Counter(str(getattr(sample, name)) for sample in part) for part in (reference, samples))
     row = MixMonth(month=month, counts=dict(sorted(new.items())))
     names = sorted(set(old) | set(new))
@@ -155,10 +155,14 @@ def _mix(
         return row, []
     strangers = [one for one in names if not old[one]]
     text = f"{name}s: {100 * distance:.0f} % of {new.total()} ECGs come from elsewhere than in the reference"
-    return row, [Finding(code="mix", month=month, text=text + (f"; new: {', '.join(strangers)}" if strangers else ""))]
+    return row, [
+        DriftFinding(code="mix", month=month, text=text + (f"; new: {', '.join(strangers)}" if strangers else ""))
+    ]
 
 
-def _embedding(month: str, reference: Sequence[Sample], samples: Sequence[Sample]) -> tuple[Monthly, list[Finding]]:
+def _embedding(
+    month: str, reference: Sequence[Sample], samples: Sequence[Sample]
+) -> tuple[Monthly, list[DriftFinding]]:
     """Distance of the mean embeddings in deviations of the reference, against its distribution under permutation."""
     old, new = (
         np.array([sample.embedding for sample in part if sample.embedding is not None]) for part in (reference, samples)
@@ -185,7 +189,7 @@ def _embedding(month: str, reference: Sequence[Sample], samples: Sequence[Sample
     text = (
         f"embeddings of {len(new)} ECGs lie {found:.2f} deviations from the reference, {np.mean(chance):.2f} by chance"
     )
-    return row, [Finding(code="embedding", month=month, text=text)]
+    return row, [DriftFinding(code="embedding", month=month, text=text)]
 
 
 def _distance(rows: Floats, split: int) -> float:
@@ -195,7 +199,7 @@ def _distance(rows: Floats, split: int) -> float:
 
 def scores(
     label: str, reference: Sequence[Scored], current: Sequence[Scored]
-) -> tuple[tuple[ScoreMonth, ...], list[Finding]]:
+) -> tuple[tuple[ScoreMonth, ...], list[DriftFinding]]:
     """How the probabilities of one label are spread, each month against the reference."""
     months = _by(current, "month")
     old = np.array([one.probability for one in reference])
@@ -209,7 +213,7 @@ def scores(
                 text = (
                     f"{label}: mean probability {new.mean():.3f} in {len(new)} ECGs, {old.mean():.3f} in the reference"
                 )
-                findings.append(Finding(code="score", month=month, text=text))
+                findings.append(DriftFinding(code="score", month=month, text=text))
         rows.append(row)
     return tuple(rows), findings
 
@@ -224,12 +228,12 @@ def psi(old: Floats, new: Floats, bins: int = 10) -> float:
 
 def performance(
     label: str, rows: Sequence[Scored], *, expected: float | None, replicates: int = 400
-) -> tuple[Performance, list[Finding]]:
+) -> tuple[Performance, list[DriftFinding]]:
     """AUROC and calibration by month, device and site, where outcomes are known;
     `expected` is the AUROC when judged.
     """
     told: dict[Attribute, list[Measure]] = {"month": [], "device": [], "site": []}
-    findings: list[Finding] = []
+    findings: list[DriftFinding] = []
     known = [row for row in rows if row.outcome is not None]
     for attribute, measured in told.items():
         for value, own in _by(known, attribute).items():
@@ -262,7 +266,9 @@ def _intercept(y: Floats, p: Floats, weights: Floats) -> float:
     return metrics.calibration_intercept(y, p, weights)
 
 
-def _performance_findings(label: str, attribute: Attribute, row: Measure, expected: float | None) -> Iterator[Finding]:
+def _performance_findings(
+    label: str, attribute: Attribute, row: Measure, expected: float | None
+) -> Iterator[DriftFinding]:
     """Only where even the favourable end of the interval is bad."""
     auroc, intercept = row.auroc, row.intercept
     where = row.of if attribute == "month" else f"{attribute} {row.of}"
@@ -271,11 +277,11 @@ def _performance_findings(label: str, attribute: Attribute, row: Measure, expect
             f"{label}: AUROC {interval_text(auroc)} on {row.ecgs} ECGs, {row.positives} positive; {expected:.3f} when "
             "it was judged"
         )
-        yield Finding(code="auroc", month=where, text=text)
+        yield DriftFinding(code="auroc", month=where, text=text)
     if intercept and (intercept.low > SHIFT or intercept.high < -SHIFT):
         how = "too low" if intercept.value > 0 else "too high"
         text = (
             f"{label}: probabilities are {how} on {row.ecgs} ECGs (calibration intercept {intercept.value:.2f}, "
             f"{intercept.low:.2f} to {intercept.high:.2f})"
         )
-        yield Finding(code="calibration", month=where, text=text)
+        yield DriftFinding(code="calibration", month=where, text=text)

@@ -9,10 +9,11 @@ from typing import Annotated
 from pydantic import PlainSerializer
 
 from ecgfm_clinical.learning.documents import Instant, plain, write_document, write_text
-from ecgfm_clinical.learning.drift.samples import NUMBERS, Finding, Inputs, Measure, Monthly, Performance, ScoreMonth
+from ecgfm_clinical.learning.drift.samples import NUMBERS, Inputs, Measure, Monthly, Performance, ScoreMonth
 from ecgfm_clinical.learning.report import figures
 from ecgfm_clinical.learning.report.figures import Dot
 from ecgfm_clinical.learning.report.page import STYLE
+from ecgfm_clinical.staging.model_records import DriftFinding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,7 @@ class DriftReport:
     inputs: Annotated[Inputs | None, PlainSerializer(lambda own: {} if own is None else plain(own))]
     inputs_missing: str = ""  #: why inputs were not compared
     heads: Mapping[str, LabelDrift]
-    findings: tuple[Finding, ...]
+    findings: tuple[DriftFinding, ...]
 
 
 def write(report: DriftReport, folder: Path) -> Path:

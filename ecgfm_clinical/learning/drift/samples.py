@@ -46,15 +46,6 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One change that is more than chance and large enough to matter."""
-
-    code: str  #: `input`, `mix`, `embedding`, `score`, `auroc`, `calibration`
-    month: str  #: or the device or site, for performance by those
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Monthly:
     """One figure of one month, with its 95 % interval; None where there is nothing to compute it from."""
 

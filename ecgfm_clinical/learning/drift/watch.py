@@ -9,13 +9,13 @@ from ecgfm.metrics import finite
 from ecgfm_clinical.errors import LearningError
 from ecgfm_clinical.learning import models
 from ecgfm_clinical.learning.cohort.sources import StagedEcgs
-from ecgfm_clinical.learning.documents import plain
 from ecgfm_clinical.learning.drift import detection, gathering, report
 from ecgfm_clinical.learning.drift.report import DriftReport, LabelDrift
-from ecgfm_clinical.learning.drift.samples import Finding, Inputs, Scored
+from ecgfm_clinical.learning.drift.samples import Inputs, Scored
 from ecgfm_clinical.learning.provenance import HeadRecord, TrainingRecord, head_records
 from ecgfm_clinical.learning.workshop import Workshop
 from ecgfm_clinical.staging.cohort_rows import EcgRow
+from ecgfm_clinical.staging.model_records import DriftFinding
 
 REFERENCE_SHARE = (
     0.5  #: where the model does not say as of when it was made, the older half of the months is the reference
@@ -67,8 +67,7 @@ def watch(workshop: Workshop) -> Watched:
         findings=tuple(findings),
     )
     path = report.write(told, workshop.folders.drift / f"{now:%Y%m%dT%H%M%S}")
-    kept = [plain(finding) for finding in findings]
-    workshop.registry.keep_drift(bundle.model_id, kept, {"file": str(path)}, now=now, actor=workshop.actor)
+    workshop.registry.keep_drift(bundle.model_id, findings, str(path), now=now, actor=workshop.actor)
     return Watched(told=told, report=path)
 
 
@@ -89,7 +88,7 @@ def _parts(rows: Sequence[EcgRow], past: Mapping[str, HeadRecord]) -> tuple[list
 
 def _inputs(
     workshop: Workshop, bundle: Bundle, source: StagedEcgs, old: Sequence[EcgRow], new: Sequence[EcgRow]
-) -> tuple[Inputs | None, str, list[Finding]]:
+) -> tuple[Inputs | None, str, list[DriftFinding]]:
     """What the ECGs look like, or why that cannot be compared; scores and outcomes can be compared all the same."""
     kept = [[row for row in part if row.kept] for part in (old, new)]
     if not all(kept):
@@ -106,7 +105,7 @@ def _label(
     scored: Mapping[str, Scored],
     reference: set[str],
     current: set[str],
-) -> tuple[LabelDrift, list[Finding]]:
+) -> tuple[LabelDrift, list[DriftFinding]]:
     old = [one for key, one in scored.items() if key in reference]
     new = [one for key, one in scored.items() if key in current]
     rows, findings = detection.scores(label, old, new)

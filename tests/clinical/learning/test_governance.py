@@ -1,24 +1,24 @@
 """Promotion, rollback, shadow and history on both databases; a service that follows without restart."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import JSON, bindparam, text
 
 from ecgfm.checkpoint import Bundle
 from ecgfm.provenance import Provenance
 from ecgfm_clinical import wiring
-from ecgfm_clinical.errors import GateRefused, LearningError, ModelError, NotFound, StoreError
+from ecgfm_clinical.errors import GateRefused, LearningError, ModelError, NotFound, StoreError, StoreTooNew
 from ecgfm_clinical.learning import governance, models
 from ecgfm_clinical.learning.report.card import card
 from ecgfm_clinical.pipeline.live import LiveScorer, ShadowScorer
 from ecgfm_clinical.pipeline.scoring import Scorer
 from ecgfm_clinical.pipeline.shadow import compared
 from ecgfm_clinical.settings import Settings
-from ecgfm_clinical.staging.registry import ModelRow
+from ecgfm_clinical.staging.model_records import DriftFinding, HeadVerdict, ModelRow
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Verdict
 from ecgfm_connectors.ecg import Ecg
@@ -56,17 +56,16 @@ class House:
     def judge(self, name: str, *, reasons: tuple[str, ...] = (), champion: str = "first") -> None:
         row = self.rows[name]
         for head, fingerprint in row.heads.items():
-            self.registry.judge(
-                row.model_id,
-                head,
+            verdict = HeadVerdict(
+                model_id=row.model_id,
+                head=head,
                 fingerprint=fingerprint,
                 champion_id=self.rows[champion].model_id,
                 cohort_digest="c" * 64,
                 reasons=reasons,
-                report={},
-                now=self.clock(),
-                actor="trainer",
+                report="",
             )
+            self.registry.judge(verdict, now=self.clock(), actor="trainer")
 
     def promote(self, name: str, **more: bool) -> None:
         self.clock.advance(hours=1)
@@ -300,3 +299,37 @@ def test_states_and_card(house: House) -> None:
 def test_an_unknown_model_cannot_be_acted_on(house: House) -> None:
     with pytest.raises(StoreError, match="no model ffffffffffff"):
         house.registry.act("promoted", "f" * 64, now=house.clock(), actor="x", reason="")
+
+
+COPIED = {
+    "model_evaluation": "at, actor, model_id, head, fingerprint, champion_id, cohort_digest, passed, reasons",
+    "drift_report": "at, actor, model_id, findings",
+}
+
+
+def copy_row(house: House, table: str, report: Mapping[str, object]) -> None:
+    """The first row once more, with its JSON as another version wrote it."""
+    said, number = COPIED[table], "evaluation_id" if table == "model_evaluation" else "report_id"
+    with house.store.database.writer.begin() as connection:
+        statement = text(
+            f"INSERT INTO {table} ({said}, report) SELECT {said}, :report FROM {table} ORDER BY {number} LIMIT 1"
+        )
+        connection.execute(statement.bindparams(bindparam("report", type_=JSON)), {"report": report})
+
+
+def test_a_row_of_the_version_before_is_read_and_one_of_a_later_version_is_named(house: House) -> None:
+    house.judge("second")
+    *_, kept = house.registry.judgements()
+    assert (kept.passed, kept.actor, kept.report) == (True, "trainer", "")
+    for told, found in (({"file": "reports/one.html"}, "reports/one.html"), ({}, "")):
+        copy_row(house, "model_evaluation", told)
+        assert house.registry.judgements()[0] == replace(kept, report=found)
+    copy_row(house, "model_evaluation", {"format_version": 2, "file": "reports/one.html"})
+    with pytest.raises(StoreTooNew, match="has format version 2, this program reads 1; update it"):
+        house.registry.judgements()
+    mix = DriftFinding(code="mix", month="2026-01", text="another device")
+    house.registry.keep_drift(kept.model_id, [mix], "drift/one", now=house.clock(), actor="trainer")
+    copy_row(house, "drift_report", {"file": "drift/one"})
+    last = house.registry.last_drift()
+    assert last is not None
+    assert (last.findings, last.report) == ((mix,), "drift/one")
