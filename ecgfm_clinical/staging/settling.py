@@ -7,12 +7,14 @@ transaction.
 """
 
 import json
+import logging
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Table, delete, select, update
 
+from ecgfm_clinical import log
 from ecgfm_clinical.staging import codec, epochs, identity, messages, seals
 from ecgfm_clinical.staging import schema as s
 from ecgfm_clinical.staging.database import Database
@@ -56,9 +58,12 @@ def settle(database: Database, *, now: datetime, actor: str) -> int:
         if tx.connection.scalar(select(s.message.c.message_id).limit(1)) is None:
             epochs.begin(tx, epochs.new(database.random_bytes))
         renamed = dict(_renamed(tx))
+        rings = [frozenset(renamed.get(key, key) for key in ring) for ring in _rings(tx)]
         _rename_everywhere(tx, renamed)
         _rename_demographics(tx, renamed)
         _file_again(tx)
+        for ring in rings:
+            _report(tx, ring)
         _further_identifiers(tx)
         _towards_survivors(tx)
         sealed = seals.STORE_META.seal(tx.keyring, IDENTITY_SCHEME, name=IDENTITY_KEYS)
@@ -133,6 +138,31 @@ def _file_again(tx: Transaction) -> None:
         mine = s.identity_event.c.event_id == row.event_id
         tx.connection.execute(update(s.identity_event).where(mine).values(**keys, **sealed))
         identity.alias(tx, retired, surviving, since=row.at)
+
+
+def _rings(tx: Reading) -> list[frozenset[str]]:
+    """Aliases of the first schemas that run in a circle: each as the keys in it."""
+    aliases = select(s.identity_alias.c.retired_key, s.identity_alias.c.surviving_key)
+    towards = {row.retired_key: row.surviving_key for row in tx.connection.execute(aliases)}
+    seen: set[str] = set()
+    found = []
+    for key in sorted(towards):
+        way: list[str] = []
+        while key in towards and key not in seen:
+            seen.add(key)
+            way.append(key)
+            key = towards[key]
+        if key in way:
+            found.append(frozenset(way[way.index(key) :]))
+    return found
+
+
+def _report(tx: Transaction, ring: frozenset[str]) -> None:
+    """In the audit and the log: the newest word says which number survives; a person should look whether it does."""
+    theirs = select(s.ecg.c.ecg_id).where(s.ecg.c.patient_key.in_(sorted(ring))).order_by(s.ecg.c.ecg_id)
+    ecgs = ",".join(map(str, tx.connection.scalars(theirs)))
+    tx.note("identity.ring-cut", numbers=len(ring), ecgs=ecgs)
+    log.event("identity.ring-cut", logging.WARNING, numbers=len(ring), ecgs=ecgs)
 
 
 def _further_identifiers(tx: Transaction) -> None:
