@@ -41,6 +41,7 @@ from ecgfm_clinical.settings import (
 
 if TYPE_CHECKING:
     from ecgfm.predictor import Predictor
+    from ecgfm_clinical.alerting.alerting import Alerting
     from ecgfm_clinical.monitoring.meters import Meters
     from ecgfm_clinical.pipeline.ingest import Ingest
     from ecgfm_clinical.pipeline.live import LiveScorer, ShadowScorer
@@ -179,6 +180,27 @@ def build_meters(settings: Settings) -> "Meters":
 def source_names(settings: Settings) -> tuple[str, ...]:
     """Every way in by name, `ingest` of the command line included."""
     return (*settings.listeners.names, *settings.sources.names, "ingest")
+
+
+def build_alerting(
+    settings: Settings, store: "Store", *, clock: Clock = utc_now, beat: Callable[[], None] = lambda: None
+) -> "Alerting | None":
+    """What tells the site; None where no channel and no dead man's switch is named. Raises SettingsError."""
+    from ecgfm_clinical.alerting import channels
+    from ecgfm_clinical.alerting.alerting import Alerting
+
+    ping = settings.alerts.ping_url_file
+    if not settings.alerts.channels and ping is None:
+        return None
+    return Alerting(
+        settings,
+        store,
+        channels.build(settings),
+        clock=clock,
+        holder=worker_name("alerts"),
+        ping_url=read_secret(settings.resolve(ping)) if ping is not None else "",
+        beat=beat,
+    )
 
 
 # --- listeners, sources, destinations ---------------------------------------------------------------------------------

@@ -259,6 +259,9 @@ _SHARED: dict[tuple[str, ...], tuple[str, ...]] = {
     ("sources", "dicomweb"): ("sources", "dicom"),
     ("destinations", "file"): ("destinations", "hl7"),
     ("learning", "site_operating_points"): ("learning", "operating_points"),
+    ("alerts", "webhook"): ("alerts", "email"),
+    ("alerts", "syslog"): ("alerts", "email"),
+    ("alerts", "command"): ("alerts", "email"),
 }
 
 

@@ -45,6 +45,7 @@ ROOMS = {
         "extras settings",
         "bundles ecg staging",
         "monitoring",
+        "alerting",
         "files learning pipeline",
         "shipped",
         "wiring",

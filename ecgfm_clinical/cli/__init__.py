@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ecgfm_clinical.cli import (
+    alerts,
     care,
     corrections,
     demo,
@@ -82,6 +83,7 @@ app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(patients.app, name="patient")
 app.add_typer(held.app, name="held")
 app.add_typer(payloads.app, name="payloads")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(care.store_app, name="store")
 
 

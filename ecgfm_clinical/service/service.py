@@ -231,6 +231,10 @@ class Service:
         if (export := wiring.build_heads_export(self._settings, self._store, clock=self._clock)) is not None:
             every = timedelta(seconds=self._settings.audit.export_seconds)
             yield Task(name="audit heads", every=every, run=export.run)
+        beat = Beat()
+        if (alerting := wiring.build_alerting(self._settings, self._store, clock=self._clock, beat=beat)) is not None:
+            every = timedelta(seconds=self._settings.alerts.every_seconds)
+            yield Task(name="alerts", every=every, run=alerting.run, beat=beat)
         if self._settings.retention.ages:
             yield self._retention_task()
 

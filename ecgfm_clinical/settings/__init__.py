@@ -7,6 +7,7 @@ Relative paths are relative to the settings file.
 This is the room's face: what other rooms take from it.
 """
 
+from ecgfm_clinical.settings.alerts import Alerts, CommandChannel, EmailChannel, SyslogChannel, WebhookChannel
 from ecgfm_clinical.settings.care import Attention, Audit, Retention, ServiceSettings
 from ecgfm_clinical.settings.destinations import FileDestination, Hl7Destination
 from ecgfm_clinical.settings.installation import Settings
@@ -22,11 +23,14 @@ from ecgfm_clinical.settings.sources import DicomSource, DicomWebSource, SftpSou
 
 __all__ = [
     "HEADS",
+    "Alerts",
     "Attention",
     "Audit",
+    "CommandChannel",
     "DicomListener",
     "DicomSource",
     "DicomWebSource",
+    "EmailChannel",
     "FileDestination",
     "HeadRules",
     "Hl7Destination",
@@ -40,9 +44,11 @@ __all__ = [
     "Settings",
     "SftpSource",
     "Store",
+    "SyslogChannel",
     "Tls",
     "TroponinLabels",
     "WatchedFolder",
+    "WebhookChannel",
     "read_secret",
     "read_settings",
 ]

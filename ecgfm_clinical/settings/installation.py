@@ -11,6 +11,7 @@ from sqlalchemy.exc import ArgumentError
 
 from ecgfm_clinical.errors import SettingsError
 from ecgfm_clinical.settings import exposure
+from ecgfm_clinical.settings.alerts import Alerts
 from ecgfm_clinical.settings.care import Attention, Audit, Monitoring, Retention, ServiceSettings
 from ecgfm_clinical.settings.destinations import Destinations
 from ecgfm_clinical.settings.learning import Learning
@@ -51,6 +52,7 @@ class Settings(BaseSettings):
     audit: Audit = Audit()
     attention: Attention = Attention()
     monitoring: Monitoring = Monitoring()
+    alerts: Alerts = Alerts()
     folder: Path = Field(default=Path(), description="folder of the settings file; set by the reader")
 
     @classmethod

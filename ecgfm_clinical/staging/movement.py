@@ -6,11 +6,14 @@ so that they cost the same in any store.
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import Select, case, func, select, text
 
 from ecgfm_clinical.staging.database import Database
-from ecgfm_clinical.staging.schema import message, payload
+from ecgfm_clinical.staging.intake import NOT_AN_ECG
+from ecgfm_clinical.staging.records import EcgState
+from ecgfm_clinical.staging.schema import ecg, left_out, message, outcome, payload
 
 
 class Movement:
@@ -40,6 +43,35 @@ class Movement:
                 )
                 for name in destinations
             }
+
+    def refused(self, source: str, since: datetime, until: datetime) -> tuple[int, int]:
+        """Of the payloads of a source in [since, until) that claimed to be an ECG: how many were not taken, and all."""
+        aside = case((payload.c.disposition != "staged", 1), else_=0)
+        inside = (payload.c.source == source, payload.c.received_at >= since, payload.c.received_at < until)
+        return self._share(select(func.sum(aside), func.count()).where(*inside, payload.c.code.not_in(NOT_AN_ECG)))
+
+    def not_evaluable(self, source: str, since: datetime, until: datetime) -> tuple[int, int]:
+        """Of the ECGs of a source received in [since, until) and judged: how many no head could score, and all."""
+        unable = case((ecg.c.state == EcgState.NOT_EVALUABLE.value, 1), else_=0)
+        judged = ecg.c.state.in_((EcgState.NOT_EVALUABLE.value, EcgState.SCORED.value))
+        inside = (ecg.c.source == source, ecg.c.received_at >= since, ecg.c.received_at < until, judged)
+        return self._share(select(func.sum(unable), func.count()).where(*inside))
+
+    def outcomes_left_out(self, source: str, since: datetime, until: datetime) -> tuple[int, int]:
+        """Of the outcomes that a source brought in [since, until): how many were left out, and all."""
+        taken, aside = (
+            select(func.count())
+            .select_from(table.join(payload, payload.c.payload_id == table.c.payload_id))
+            .where(payload.c.source == source, table.c.received_at >= since, table.c.received_at < until)
+            .scalar_subquery()
+            for table in (outcome, left_out)
+        )
+        return self._share(select(aside, aside + taken))
+
+    def _share(self, query: Select[*tuple[Any, ...]]) -> tuple[int, int]:
+        with self._database.reading() as ask:
+            some, whole = ask.connection.execute(query).one()
+        return int(some or 0), int(whole or 0)
 
     def arrivals(self, source: str, *, since: datetime, until: datetime) -> list[datetime]:
         """The UTC hours in [since, until) in which a source brought at least one payload, each once, oldest first."""

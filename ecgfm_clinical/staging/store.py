@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Self
 
 from ecgfm_clinical.staging import engine, settling
+from ecgfm_clinical.staging.alerts import Alerts
 from ecgfm_clinical.staging.care import Care
 from ecgfm_clinical.staging.checkpointing import Checkpointer
 from ecgfm_clinical.staging.cohorts import Cohorts
@@ -70,6 +71,7 @@ class Store:
         self.movement = Movement(database)
         self.search = Search(database)
         self.payloads = Payloads(database)
+        self.alerts = Alerts(database)
 
     @classmethod
     def open(

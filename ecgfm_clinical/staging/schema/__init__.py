@@ -12,6 +12,7 @@ Columns named `private` hold JSON with everything that can identify a person; wi
 Lookups by identity or by the sender's number go through keyed digests (`patient_key`, `source_key`), never the value.
 """
 
+from ecgfm_clinical.staging.schema.alerts import alert, notice
 from ecgfm_clinical.staging.schema.columns import Id, Key, UtcDateTime, metadata
 from ecgfm_clinical.staging.schema.ecgs import (
     early_withdrawal,
@@ -50,6 +51,7 @@ __all__ = [
     "Id",
     "Key",
     "UtcDateTime",
+    "alert",
     "attempt_error",
     "audit",
     "clock_gap",
@@ -71,6 +73,7 @@ __all__ = [
     "model",
     "model_evaluation",
     "model_event",
+    "notice",
     "objection",
     "outcome",
     "patient",

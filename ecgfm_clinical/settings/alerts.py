@@ -1,0 +1,110 @@
+"""When the site is told of what is wrong, and by which ways."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ecgfm_clinical.settings.part import Part, Port
+
+Severity = Literal["info", "warning", "critical"]
+
+
+class _Channel(Part):
+    """One way to tell people."""
+
+    name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")
+    at_least: Severity = Field(default="info", description="tells of nothing less severe")
+    escalation: bool = Field(default=False, description="tells only what nobody took care of in escalate_minutes")
+
+
+class EmailChannel(_Channel):
+    """By SMTP."""
+
+    host: str
+    port: Port = 587
+    tls: Literal["starttls", "tls", "none"] = "starttls"
+    user: str = ""
+    password_file: Path | None = None
+    sender: str = Field(pattern=r"^[^\s@]+@[^\s@]+$")
+    to: tuple[Annotated[str, Field(pattern=r"^[^\s@]+@[^\s@]+$")], ...] = Field(min_length=1)
+
+
+class WebhookChannel(_Channel):
+    """By HTTP POST of a JSON document."""
+
+    url: str = Field(
+        default="", pattern=r"^(|https?://\S+)$", description="where to post; url_file where it is a secret"
+    )
+    url_file: Path | None = Field(default=None, description="file that holds the URL")
+    template: str = Field(
+        default="",
+        description="JSON with {title}, {text}, {severity}, {condition}, {subject}, {state}; empty: all of them",
+    )
+
+    @model_validator(mode="after")
+    def _names_one_url(self) -> Self:
+        if bool(self.url) == (self.url_file is not None):
+            raise ValueError("give either url or url_file")
+        return self
+
+
+class SyslogChannel(_Channel):
+    """By syslog (RFC 5426)."""
+
+    address: str = Field(
+        pattern=r"^(/.+|[^:/\s]+(:\d{1,5})?)$", description="HOST:PORT (UDP) or a socket such as /dev/log"
+    )
+
+
+class CommandChannel(_Channel):
+    """By a program, which finds the alert as JSON on its standard input."""
+
+    command: tuple[str, ...] = Field(min_length=1)
+
+
+class Alerts(Part):
+    """What is told to a site that no monitor watches. Nothing is told while no channel is named."""
+
+    every_seconds: float = Field(default=60, ge=5, description="how often the conditions are looked at")
+    clear_minutes: float = Field(default=5, ge=0, description="an alert clears once its condition was away so long")
+    escalate_minutes: float = Field(default=60, gt=0, description="told to escalation channels after so long")
+    silent_hours: float | None = Field(
+        default=None,
+        gt=0,
+        description="a source without a payload for so long is silent; by its own learnt working hours where not set",
+    )
+    silent_hours_of: dict[str, float] = Field(
+        default_factory=dict, description="the same for single sources: name -> hours"
+    )
+    unscored_minutes: float = Field(default=30, gt=0, description="an ECG that waits longer for its score")
+    unsent_minutes: float = Field(default=60, gt=0, description="a result that waits longer for its destination")
+    free_mb: int = Field(default=2000, ge=0, description="less free room on the store's volume")
+    certificate_days: float = Field(default=14, ge=0, description="a certificate that ends sooner")
+    ping_url_file: Path | None = Field(
+        default=None, description="file with a URL that is asked at each look: where the asking ends, we are dead"
+    )
+    email: tuple[EmailChannel, ...] = ()
+    webhook: tuple[WebhookChannel, ...] = ()
+    syslog: tuple[SyslogChannel, ...] = ()
+    command: tuple[CommandChannel, ...] = ()
+
+    @property
+    def channels(self) -> "tuple[EmailChannel | WebhookChannel | SyslogChannel | CommandChannel, ...]":
+        return (*self.email, *self.webhook, *self.syslog, *self.command)
+
+    @property
+    def clear_after(self) -> timedelta:
+        return timedelta(minutes=self.clear_minutes)
+
+    @property
+    def escalate_after(self) -> timedelta:
+        return timedelta(minutes=self.escalate_minutes)
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        names = [one.name for one in self.channels]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"alert channel name used twice: {', '.join(twice)}")
+        return self

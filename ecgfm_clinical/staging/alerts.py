@@ -1,0 +1,258 @@
+"""Alerts: what is wrong now, since when, who takes care of it, and who was told.
+
+An alert's life: a condition that holds opens one, unless one is open for the same condition and subject; it is told
+once. After a time nobody acknowledged it, it is told to the channels of escalation, once. When its condition has been
+away for a time it clears, which is told once to whoever was told that it opened. A person may acknowledge it (no
+escalation) or silence it for a time (nothing is told of this condition and subject until then). What is told is a row,
+written in the transaction that moves the alert, and sent until the channel has taken it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import delete, insert, select, update
+
+from ecgfm_clinical.errors import NotFound
+from ecgfm_clinical.staging.database import Database
+from ecgfm_clinical.staging.schema import alert, notice
+from ecgfm_clinical.staging.transaction import Transaction
+
+Severity = Literal["info", "warning", "critical"]
+NoticeState = Literal["opened", "escalated", "cleared"]
+
+#: A notice that no channel took for so long is old news.
+GIVEN_UP_AFTER = timedelta(days=2)
+LONGEST_WAIT = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """Something that is wrong now. Its texts hold names of configured parts and numbers, never a patient."""
+
+    name: str
+    subject: str = ""
+    severity: Severity
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Which notices a channel takes."""
+
+    channel: str
+    severities: frozenset[Severity]
+    escalation: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """One alert as it stands."""
+
+    alert_id: int
+    condition: str
+    subject: str
+    severity: Severity
+    text: str
+    opened_at: datetime
+    seen_at: datetime
+    escalated_at: datetime | None
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    silenced_until: datetime | None
+    reason: str | None
+    cleared_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What one channel must be told."""
+
+    notice_id: int
+    channel: str
+    state: NoticeState
+    attempts: int
+    alert: Alert
+
+
+class Alerts:
+    """The alerts of a store."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def look(
+        self,
+        conditions: Iterable[Condition],
+        *,
+        routes: Sequence[Route],
+        clear_after: timedelta,
+        escalate_after: timedelta,
+        now: datetime,
+        actor: str,
+    ) -> None:
+        """Open, escalate and clear by what holds now; in the same transaction, what each channel must be told."""
+        with self._database.writing(now, actor) as tx:
+            known = {(row.condition, row.subject): row for row in _open(tx)}
+            for one in conditions:
+                row = known.get((one.name, one.subject))
+                if row is None:
+                    _begin(tx, one, routes)
+                else:
+                    _go_on(tx, row, one, routes, escalate_after)
+            for row in _open(tx):
+                if now - row.seen_at >= clear_after and row.seen_at < now:
+                    _clear(tx, row)
+
+    def current(self) -> list[Alert]:
+        """Every alert that has not cleared, the oldest first."""
+        with self._database.reading() as ask:
+            rows = ask.connection.execute(
+                select(alert).where(alert.c.cleared_at.is_(None)).order_by(alert.c.alert_id)
+            ).all()
+        return [_alert(row) for row in rows]
+
+    def newest(self, *, limit: int) -> list[Alert]:
+        """The newest alerts, cleared ones too."""
+        with self._database.reading() as ask:
+            rows = ask.connection.execute(select(alert).order_by(alert.c.alert_id.desc()).limit(limit)).all()
+        return [_alert(row) for row in rows]
+
+    def acknowledge(self, alert_id: int, *, reason: str, now: datetime, actor: str) -> Alert:
+        """Somebody takes care of it: it escalates no more. Raises NotFound where it is not open."""
+        values = {"acknowledged_at": now, "acknowledged_by": actor}
+        return self._decide(alert_id, values, "alert.acknowledged", reason, now, actor)
+
+    def silence(self, alert_id: int, *, until: datetime, reason: str, now: datetime, actor: str) -> Alert:
+        """Nothing is told of this condition and subject until then. Raises NotFound where it is not open."""
+        values = {"acknowledged_at": now, "acknowledged_by": actor, "silenced_until": until}
+        return self._decide(alert_id, values, "alert.silenced", reason, now, actor)
+
+    def due(self, *, now: datetime, limit: int = 100) -> list[Notice]:
+        """What must be told now, the oldest first."""
+        query = (
+            select(notice, *(alert.c[name].label(f"alert_{name}") for name in Alert.__dataclass_fields__))
+            .join(alert, alert.c.alert_id == notice.c.alert_id)
+            .where(notice.c.sent_at.is_(None), notice.c.due_at <= now)
+            .order_by(notice.c.notice_id)
+            .limit(limit)
+        )
+        with self._database.reading() as ask:
+            return [_notice(row) for row in ask.connection.execute(query).all()]
+
+    def told(self, notice_id: int, *, now: datetime, actor: str) -> None:
+        """The channel took it."""
+        with self._database.writing(now, actor) as tx:
+            mine = notice.c.notice_id == notice_id
+            tx.connection.execute(update(notice).where(mine).values(sent_at=now, error=""))
+
+    def failed(self, notice_id: int, error: str, *, now: datetime, actor: str) -> None:
+        """The channel did not take it: again later, or never where it is old news. `error` is a class of errors."""
+        with self._database.writing(now, actor) as tx:
+            mine = notice.c.notice_id == notice_id
+            row = tx.connection.execute(
+                select(notice.c.attempts, alert.c.opened_at)
+                .join(alert, alert.c.alert_id == notice.c.alert_id)
+                .where(mine)
+            ).first()
+            if row is None:
+                return
+            if now - row.opened_at > GIVEN_UP_AFTER:
+                tx.connection.execute(delete(notice).where(mine))
+                return
+            wait = min(LONGEST_WAIT, timedelta(seconds=30) * 2 ** min(row.attempts, 10))
+            tx.connection.execute(
+                update(notice).where(mine).values(attempts=row.attempts + 1, due_at=now + wait, error=error)
+            )
+
+    def failing_channels(self) -> dict[str, str]:
+        """Channel -> class of its last failure, where something could not be told by it."""
+        query = select(notice.c.channel, notice.c.error).where(notice.c.sent_at.is_(None), notice.c.attempts > 0)
+        with self._database.reading() as ask:
+            return {row.channel: row.error for row in ask.connection.execute(query)}
+
+    def _decide(
+        self, alert_id: int, values: dict[str, Any], action: str, reason: str, now: datetime, actor: str
+    ) -> Alert:
+        with self._database.writing(now, actor) as tx:
+            mine = alert.c.alert_id == alert_id
+            row = tx.connection.execute(select(alert).where(mine, alert.c.cleared_at.is_(None))).first()
+            if row is None:
+                raise NotFound(f"no alert {alert_id} is open; `ecgfm-clinical alerts list` shows which are")
+            tx.connection.execute(update(alert).where(mine).values(reason=reason, **values))
+            tx.note(action, alert=row.condition, subject=row.subject, reason=reason)
+            return _alert(tx.connection.execute(select(alert).where(mine)).one())
+
+
+def _open(tx: Transaction) -> Sequence[Any]:
+    return tx.connection.execute(select(alert).where(alert.c.cleared_at.is_(None))).all()
+
+
+def _begin(tx: Transaction, one: Condition, routes: Sequence[Route]) -> None:
+    values = {
+        "condition": one.name,
+        "subject": one.subject,
+        "severity": one.severity,
+        "text": one.text,
+        "opened_at": tx.now,
+        "seen_at": tx.now,
+    }
+    (alert_id,) = tx.connection.execute(insert(alert).values(values)).inserted_primary_key or (None,)
+    if not _silenced(tx, one):
+        _tell(tx, alert_id, "opened", [route.channel for route in routes if _takes(route, one.severity)])
+
+
+def _go_on(tx: Transaction, row: Any, one: Condition, routes: Sequence[Route], escalate_after: timedelta) -> None:
+    values: dict[str, Any] = {"seen_at": tx.now, "text": one.text, "severity": one.severity}
+    silenced = row.silenced_until is not None and tx.now < row.silenced_until
+    old = tx.now - row.opened_at >= escalate_after
+    if old and row.escalated_at is None and row.acknowledged_at is None and not silenced:
+        values["escalated_at"] = tx.now
+        channels = [route.channel for route in routes if route.escalation and one.severity in route.severities]
+        _tell(tx, row.alert_id, "escalated", channels)
+    tx.connection.execute(update(alert).where(alert.c.alert_id == row.alert_id).values(values))
+
+
+def _clear(tx: Transaction, row: Any) -> None:
+    told = tx.connection.scalars(select(notice.c.channel).where(notice.c.alert_id == row.alert_id)).all()
+    tx.connection.execute(update(alert).where(alert.c.alert_id == row.alert_id).values(cleared_at=tx.now))
+    _tell(tx, row.alert_id, "cleared", dict.fromkeys(told))
+
+
+def _takes(route: Route, severity: Severity) -> bool:
+    return not route.escalation and severity in route.severities
+
+
+def _silenced(tx: Transaction, one: Condition) -> bool:
+    """Whether a person silenced an earlier alert of the same kind for longer than until now."""
+    until = tx.connection.scalar(
+        select(alert.c.silenced_until)
+        .where(alert.c.condition == one.name, alert.c.subject == one.subject, alert.c.silenced_until.is_not(None))
+        .order_by(alert.c.silenced_until.desc())
+        .limit(1)
+    )
+    return until is not None and tx.now < until
+
+
+def _tell(tx: Transaction, alert_id: int | None, state: NoticeState, channels: Iterable[str]) -> None:
+    rows = [
+        {"alert_id": alert_id, "channel": channel, "state": state, "attempts": 0, "due_at": tx.now, "error": ""}
+        for channel in channels
+    ]
+    if rows:
+        tx.connection.execute(insert(notice), rows)
+
+
+def _alert(row: Any) -> Alert:
+    return Alert(**{name: getattr(row, name) for name in Alert.__dataclass_fields__})
+
+
+def _notice(row: Any) -> Notice:
+    return Notice(
+        notice_id=row.notice_id,
+        channel=row.channel,
+        state=row.state,
+        attempts=row.attempts,
+        alert=Alert(**{name: getattr(row, f"alert_{name}") for name in Alert.__dataclass_fields__}),
+    )
