@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from ecgfm_clinical.staging.model_records import ModelRow
     from ecgfm_clinical.staging.records import Telling
     from ecgfm_clinical.staging.store import Store
-    from ecgfm_connectors.base import Destination, Listener, Source
+    from ecgfm_connectors.base import Destination, Handler, Listener, Source
     from ecgfm_connectors.context import ReadingContext
     from ecgfm_connectors.hl7.result import Profile
     from ecgfm_connectors.tls import TlsFiles
@@ -207,18 +207,23 @@ def build_alerting(
 
 
 def build_listeners(
-    settings: Settings, store: "Store", *, clock: Clock = utc_now, meters: "Meters | None" = None
+    settings: Settings,
+    store: "Store",
+    *,
+    clock: Clock = utc_now,
+    meters: "Meters | None" = None,
+    attend: "Callable[[str, Handler], Handler]" = lambda _, handler: handler,
 ) -> "Iterator[Listener]":
-    """Every port the settings open, not yet bound."""
+    """Every port the settings open, not yet bound; `attend` puts somebody beside the handler of a listener's name."""
     for dicom in settings.listeners.dicom:
-        yield _dicom_listener(
-            settings, dicom, build_ingest(settings, store, dicom.name, clock=clock, meters=meters), clock
-        )
+        ingest = build_ingest(settings, store, dicom.name, clock=clock, meters=meters)
+        yield _dicom_listener(settings, dicom, attend(dicom.name, ingest), clock)
     for hl7 in settings.listeners.hl7:
-        yield _hl7_listener(settings, hl7, build_ingest(settings, store, hl7.name, clock=clock, meters=meters), clock)
+        ingest = build_ingest(settings, store, hl7.name, clock=clock, meters=meters)
+        yield _hl7_listener(settings, hl7, attend(hl7.name, ingest), clock)
 
 
-def _dicom_listener(settings: Settings, part: DicomListener, ingest: "Ingest", clock: Clock) -> "Listener":
+def _dicom_listener(settings: Settings, part: DicomListener, ingest: "Handler", clock: Clock) -> "Listener":
     from ecgfm_connectors.dicom.storage import StorageScp
 
     return StorageScp(
@@ -239,7 +244,7 @@ def _dicom_listener(settings: Settings, part: DicomListener, ingest: "Ingest", c
     )
 
 
-def _hl7_listener(settings: Settings, part: Hl7Listener, ingest: "Ingest", clock: Clock) -> "Listener":
+def _hl7_listener(settings: Settings, part: Hl7Listener, ingest: "Handler", clock: Clock) -> "Listener":
     from ecgfm_connectors.hl7.listener import MllpListener
 
     return MllpListener(
@@ -305,7 +310,8 @@ def _sftp_source(settings: Settings, part: SftpSource) -> "Source":
         password=read_secret(settings.resolve(part.password_file)) if part.password_file else "",
     )
     stable_for = timedelta(seconds=part.stable_seconds)
-    return Sftp(name=part.name, server=server, folder=part.folder, stable_for=stable_for)
+    keep = settings.keeps_processed(part)
+    return Sftp(name=part.name, server=server, folder=part.folder, stable_for=stable_for, keep=keep)
 
 
 def _dicom_source(settings: Settings, part: DicomSource) -> "Source":
@@ -519,7 +525,12 @@ def _note_runtime(store: "Store", predictor: "Predictor", *, now: datetime) -> N
 
 
 def build_reporters(
-    settings: Settings, store: "Store", *, clock: Clock = utc_now, meters: "Meters | None" = None
+    settings: Settings,
+    store: "Store",
+    *,
+    clock: Clock = utc_now,
+    meters: "Meters | None" = None,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> "Iterator[Reporter]":
     """One reporter a destination: each destination's queue moves by itself."""
     from ecgfm_clinical.pipeline.reporting import Reporter
@@ -540,6 +551,7 @@ def build_reporters(
             jitter=random.random,
             mark=settings.store_folder / f"sent-{part.name}.mark",
             meters=meters,
+            stopping=stopping,
         )
 
 

@@ -85,11 +85,15 @@ class Listener(Protocol):
     def alive(self) -> bool:
         """Whether the thread that accepts callers runs; False before `start` and after `stop`."""
 
+    @property
+    def silence(self) -> float:
+        """Seconds since the thread that accepts callers last came round, as it does every second; 0 where none runs."""
+
     def start(self) -> None:
         """Bind and serve in the background. Raises Misconfigured where the port is taken."""
 
-    def stop(self) -> None:
-        """Finish what is being received, then close."""
+    def stop(self, grace: float = 10.0) -> None:
+        """Take no new callers, give those who are sending `grace` seconds in all to finish, then close."""
 
 
 class Destination(Protocol):

@@ -5,6 +5,7 @@ a monitor that hangs takes nothing from the service.
 """
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -72,7 +73,13 @@ class Endpoint:
         self._thread = Thread(target=self._server.serve_forever, name="monitoring", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
+    @property
+    def silence(self) -> float:
+        """Seconds since its thread last came round."""
+        return time.monotonic() - self._server.came_round if self._server is not None and self.alive else 0.0
+
+    def stop(self, grace: float = 0.0) -> None:
+        """Answers under way end by themselves."""
         if self._server is not None and self._thread is not None:
             self._server.shutdown()
             self._server.server_close()
@@ -117,6 +124,11 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._places = BoundedSemaphore(MOST_CALLERS)
+        self.came_round = time.monotonic()
+
+    def service_actions(self) -> None:
+        """Called by socketserver in each round."""
+        self.came_round = time.monotonic()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """One thread a caller, as long as there is a place; beyond that the connection is closed."""

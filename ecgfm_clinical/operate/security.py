@@ -114,6 +114,9 @@ def _clear_copies(settings: Settings) -> Iterator[CheckLine]:
                 f"source {part.name}",
                 f"{folder / 'processed'} holds ECGs in clear from before; remove what is not needed",
             )
+    for sftp in settings.sources.sftp:
+        if settings.keeps_processed(sftp):
+            yield _weak(f"source {sftp.name}", 'the store is encrypted, processed/ is not: processed = "remove"')
 
 
 def _core_dumps() -> Iterator[CheckLine]:

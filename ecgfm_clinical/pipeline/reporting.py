@@ -50,11 +50,13 @@ class Reporter:
         jitter: Callable[[], float] = lambda: 0.5,
         mark: Path | None = None,
         meters: Meters | None = None,
+        stopping: Callable[[], bool] = lambda: False,
         elapsed: Callable[[], float] = time.perf_counter,
     ) -> None:
         """`jitter` gives a number in [0, 1] that spreads the waits between attempts; `mark`: the file beside the store
-        that names the last message sent.
+        that names the last message sent; once `stopping`, a batch ends with the message under way.
         """
+        self._stopping = stopping
         self._meters = meters or Meters()
         self._elapsed = elapsed
         self._mark = mark
@@ -95,6 +97,9 @@ class Reporter:
         )
         body = None
         for message, following in zip_longest(messages, messages[1:]):
+            if self._stopping():
+                self._store.leases.release(self._worker, now=self._clock())  # for the next process
+                break
             try:
                 body = self._send(message, body, following)
             except LeaseLost:

@@ -34,6 +34,10 @@ class Task:
     work: Work | None = None  #: woken as soon as some of it is committed
 
 
+class Stopping(Exception):
+    """The service stops in the middle of a pull."""
+
+
 def build(workers: Iterable[tuple[Task, Worker]]) -> BackgroundScheduler:
     """A scheduler, not yet started, that wakes each worker every `every` of its task."""
     # Times are in UTC: a wall clock that summer time moves neither skips a run nor repeats one.
@@ -74,11 +78,12 @@ def pulled_by_leader(
     term: timedelta,
     beat: Callable[[], None] = lambda: None,
     monotonic: Callable[[], float] = time.monotonic,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Callable[[], None]:
     """A scheduled pull that only the process holding the leader lease does; the next run tries again after a failure.
 
     Each payload is a sign of progress (`beat`), and a pull that takes longer than the `term` of the lease goes on
-    leading.
+    leading. Once the service is `stopping` nothing more is handed over: the next pull begins there.
     """
     led_at = monotonic()
 
@@ -89,6 +94,8 @@ def pulled_by_leader(
 
     def progressing(received: Received) -> Verdict:
         beat()
+        if stopping():
+            raise Stopping
         if monotonic() - led_at > term.total_seconds() / 3:
             leads()
         return handle(received)
@@ -97,6 +104,8 @@ def pulled_by_leader(
         if leads():
             try:
                 pull(source, progressing, store, now=clock())
+            except Stopping:
+                log.event("source.interrupted", source=source.name)
             except ConnectorError as error:
                 log.event("source.failed", source=source.name, error=type(error).__name__)
                 raise

@@ -1,6 +1,7 @@
 """The running service: the parts one role needs, started together, watched, and stopped cleanly."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from datetime import timedelta
@@ -14,6 +15,7 @@ from ecgfm_clinical.monitoring.endpoint import Condition, Endpoint
 from ecgfm_clinical.monitoring.process_figures import ProcessFigures, TaskFigures
 from ecgfm_clinical.monitoring.store_figures import StoreFigures
 from ecgfm_clinical.service import ports, retention, schedule
+from ecgfm_clinical.service.handling import Handling
 from ecgfm_clinical.service.notifying import Notifier
 from ecgfm_clinical.service.schedule import Task
 from ecgfm_clinical.service.watch import Watch
@@ -26,7 +28,7 @@ from ecgfm_clinical.staging.processes import Ailing
 if TYPE_CHECKING:
     from ecgfm_clinical.pipeline.live import LiveScorer
     from ecgfm_clinical.staging.store import Store
-    from ecgfm_connectors.base import Listener
+    from ecgfm_connectors.base import Handler, Listener
 
 Role = Literal["connect", "score", "report", "all"]
 
@@ -38,8 +40,10 @@ PULSE_EVERY = timedelta(seconds=10)
 FAILURES_TOLD = 3
 #: A process that was not seen this long is told no more.
 GIVEN_UP_AFTER = timedelta(days=1)
-#: How long `stop` waits for a step under way once a task hangs; without a hang it waits until the step has ended.
+#: How long `stop` waits for a step under way once a task hangs, in s.
 GRACE = 30.0
+#: How long a listener lets its callers finish at most, in s.
+LISTENER_GRACE = 10.0
 
 
 class Service:
@@ -78,7 +82,9 @@ class Service:
         self._watch: Watch | None = None
         self._live: LiveScorer | None = None
         self._tells_of_store = False  #: holds the lease to tell monitors the store's figures
+        self._handling: dict[str, Handling] = {}  #: by listener
         self._hanging: set[str] = set()
+        self._stop_by: float | None = None  #: of the monotonic clock
         self._silent: set[str] = set()
 
     @property
@@ -113,18 +119,19 @@ class Service:
             scheduler = schedule.build(zip(tasks, self._workers, strict=True))
             scheduler.start()
             undo.callback(scheduler.shutdown, wait=False)
+            self._start_endpoint(undo)
             self._watch = watch = Watch(
                 self._workers,
-                self._listeners,
+                self._listeners if self._endpoint is None else {**self._listeners, "monitoring": self._endpoint},
                 stop=self._stop,
                 hang_after=self._settings.service.hang_seconds,
                 on_hang=self._on_hang,
+                handling=self._handling,
                 put_off_alarm=self._looked,
             )
             watch.start()
             undo.callback(watch.join)
             undo.callback(self._stop.set)  # runs before all joins: each worker stops after the step under way
-            self._start_endpoint(undo)
             self._closing = undo.pop_all()
         for open_part in self._settings.exposed():
             if not open_part.accepted:
@@ -141,8 +148,9 @@ class Service:
         self._stop.set()
 
     def stop(self) -> None:
-        """Finish the batch or message under way, close ports and connections."""
+        """Finish the batch or message under way, close ports and connections; in `service.stop_seconds` in all."""
         self._stop.set()
+        self._time_left()
         self._notifier.stopping()
         self._closing.close()
         with suppress(StoreUnavailable):  # then the leases end by themselves
@@ -258,12 +266,17 @@ class Service:
         undo.callback(self._join, worker)
 
     def _join(self, worker: Worker) -> None:
-        """Wait for the step under way. One that hangs is left behind: it ends with the process."""
-        while not worker.join(GRACE):
-            if self.hangs:
-                self._hanging.add(worker.name)
-                log.event("task.left-behind", logging.ERROR, task=worker.name)
-                return
+        """Wait for the step under way. One that does not end in time is left behind: it ends with the process."""
+        if not worker.join(min(GRACE, self._time_left()) if self.hangs else self._time_left()):
+            self._hanging.add(worker.name)
+            log.event("task.left-behind", logging.ERROR, task=worker.name)
+
+    def _time_left(self) -> float:
+        """Seconds of the time that a stop may take; it begins with the first call."""
+        now = time.monotonic()
+        if self._stop_by is None:
+            self._stop_by = now + self._settings.service.stop_seconds
+        return max(0.0, self._stop_by - now)
 
     def _replace(self) -> None:
         """What this process replaces, such as the container before it, is missed no longer."""
@@ -272,8 +285,8 @@ class Service:
             if one.roles == roles and one.is_silent(now):
                 self._store.processes.ended(one.holder)
 
-    def _on_hang(self, worker: Worker) -> None:
-        self._hanging.add(worker.name)
+    def _on_hang(self, name: str) -> None:
+        self._hanging.add(name)
         self._stop.set()
 
     def _scoring_tasks(self) -> Iterator[Task]:
@@ -297,13 +310,16 @@ class Service:
                 holder=liveness.worker_name("connect"),
                 term=max(3 * every, timedelta(minutes=1)),
                 beat=beat,
+                stopping=self._stop.is_set,
             )
             yield Task(name=f"pull {source.name}", every=every, run=run, beat=beat)
 
     def _report_tasks(self) -> Iterator[Task]:
         for name, reporter in zip(
             self._settings.destination_names,
-            wiring.build_reporters(self._settings, self._store, clock=self._clock, meters=self._meters),
+            wiring.build_reporters(
+                self._settings, self._store, clock=self._clock, meters=self._meters, stopping=self._stop.is_set
+            ),
             strict=True,
         ):
             self._holders[f"report {name}"] = liveness.worker_name(f"report-{name}")
@@ -312,13 +328,23 @@ class Service:
     def _start_listeners(self, undo: ExitStack) -> None:
         for name, listener in zip(
             self._settings.listeners.names,
-            wiring.build_listeners(self._settings, self._store, clock=self._clock, meters=self._meters),
+            wiring.build_listeners(
+                self._settings, self._store, clock=self._clock, meters=self._meters, attend=self._attend
+            ),
             strict=True,
         ):
             listener.start()
-            undo.callback(listener.stop)
+            undo.callback(self._close, listener)
             self._listeners[name] = listener
             log.event("listener.started", listener=name, port=listener.port)
+
+    def _attend(self, name: str, handler: "Handler") -> "Handler":
+        self._handling[name] = Handling(name)
+        return self._handling[name].of(handler)
+
+    def _close(self, listener: "Listener") -> None:
+        """Let what is being received finish, for a part of the time that is left: other listeners come after it."""
+        listener.stop(grace=min(LISTENER_GRACE, self._time_left() / 2))
 
     def _announce_ports(self) -> None:
         now = self._clock()

@@ -1,10 +1,11 @@
 """Who watches the tasks and ports of a service, and what watches the watch.
 
-Every five seconds the watch looks at each task and each port. A thread that died is said and started again. A task that
-makes no progress for `service.hang_seconds` cannot be ended from outside: it is said, what it holds is prolonged no
-longer, and the process is asked to end, so that systemd or Docker starts it anew. The watch itself is watched by an
-alarm of the interpreter, which needs no thread of Python: where the watch has not called it for five minutes, because
-its thread is gone or something holds the interpreter, the alarm writes where each thread stands and ends the process.
+Every five seconds the watch looks at each task and each port. A thread that died is said and started again. A task
+that makes no progress for `service.hang_seconds`, a payload that its handler has had for so long, and a port that takes
+no callers for a minute cannot be ended from outside: it is said, what it holds is prolonged no longer, and the process
+is asked to end, so that systemd or Docker starts it anew. The watch itself is watched by an alarm of the interpreter,
+which needs no thread of Python: where the watch has not called it for five minutes, because its thread is gone or
+something holds the interpreter, the alarm writes where each thread stands and ends the process.
 """
 
 import faulthandler
@@ -14,11 +15,14 @@ from threading import Event, Thread
 
 from ecgfm_clinical import log
 from ecgfm_clinical.errors import ClinicalError
+from ecgfm_clinical.service.handling import Handling
 from ecgfm_clinical.service.worker import Worker
 from ecgfm_connectors.base import Listener
 from ecgfm_connectors.errors import ConnectorError
 
 LOOK_EVERY = 5.0  # seconds
+#: Seconds without a round of the thread that accepts callers.
+PORT_HANGS_AFTER = 60.0
 ALARM_AFTER = 300.0  # seconds without a look of the watch
 
 
@@ -37,11 +41,13 @@ class Watch:
         *,
         stop: Event,
         hang_after: float,
-        on_hang: Callable[[Worker], None],
+        on_hang: Callable[[str], None],
+        handling: Mapping[str, Handling] | None = None,
         every: float = LOOK_EVERY,
         put_off_alarm: Callable[[], None] = lambda: None,
     ) -> None:
-        """`hang_after`: seconds without progress of a step under way."""
+        """`hang_after`: seconds without progress of a step or a handler under way. `handling`: by listener."""
+        self._handling = handling or {}
         self._workers = workers
         self._listeners = listeners
         self._stop = stop
@@ -70,6 +76,11 @@ class Watch:
         for name, listener in self._listeners.items():
             if not listener.alive and not self._stop.is_set():
                 self._open_again(name, listener)
+            elif listener.silence > PORT_HANGS_AFTER:
+                self._hangs("listener.hangs", name, listener.silence)
+        for name, handling in self._handling.items():
+            if handling.silence > self._hang_after:
+                self._hangs("handler.hangs", name, handling.silence)
 
     def _run(self) -> None:
         while not self._stop.wait(self._every):
@@ -81,10 +92,14 @@ class Watch:
         if not health.alive and not self._stop.is_set():
             log.event("task.restarted", logging.ERROR, task=worker.name, error=health.error, deaths=health.deaths + 1)
             worker.start()
-        elif health.silence > self._hang_after and worker.name not in self._hanging:
-            self._hanging.add(worker.name)
-            log.event("task.hangs", logging.ERROR, task=worker.name, seconds=round(health.silence))
-            self._on_hang(worker)
+        elif health.silence > self._hang_after:
+            self._hangs("task.hangs", worker.name, health.silence)
+
+    def _hangs(self, event: str, name: str, seconds: float) -> None:
+        if name not in self._hanging:
+            self._hanging.add(name)
+            log.event(event, logging.ERROR, **{event.split(".")[0]: name}, seconds=round(seconds))
+            self._on_hang(name)
 
     def _open_again(self, name: str, listener: Listener) -> None:
         log.event("listener.died", logging.ERROR, listener=name, port=listener.port)

@@ -81,6 +81,12 @@ class ServiceSettings(Part):
         description="a task that makes no progress this long hangs: its work is left to others, and the process ends "
         "to be started anew",
     )
+    stop_seconds: float = Field(
+        default=90,
+        ge=1,
+        description="a stop that was asked for takes no longer: what has not ended by then is left behind, as a kill "
+        "would leave it",
+    )
 
 
 class Monitoring(Part):

@@ -21,7 +21,7 @@ from ecgfm_clinical.settings.part import Sender
 from ecgfm_clinical.settings.scoring import HeadRules, Model, Scoring
 from ecgfm_clinical.settings.secret import read_secret
 from ecgfm_clinical.settings.site import Site, Store
-from ecgfm_clinical.settings.sources import Sources, WatchedFolder
+from ecgfm_clinical.settings.sources import SftpSource, Sources, WatchedFolder
 
 #: Hosts that stand for every address of this machine.
 EVERY_ADDRESS = frozenset({"0.0.0.0", "::", ""})
@@ -135,7 +135,7 @@ class Settings(BaseSettings):
         ]
         return {f"{kind} {one.name}": self.resolve(one.tls.certificate) for kind, one in parts if one.tls is not None}
 
-    def keeps_processed(self, part: WatchedFolder) -> bool:
+    def keeps_processed(self, part: WatchedFolder | SftpSource) -> bool:
         """Whether files stay in the folder once the store has them."""
         return part.processed == "keep" or (part.processed == "auto" and self.store.key_file is None)
 

@@ -9,7 +9,17 @@ from pydantic import Field
 from ecgfm_clinical.settings.part import AeTitle, Part, Port, Reachable, Sender, Tls
 
 
-class WatchedFolder(Sender):
+class _Drop(Sender):
+    """What every folder has in common into which another system drops ECG files."""
+
+    processed: Literal["auto", "keep", "remove"] = Field(
+        default="auto",
+        description="what becomes of a file that the store has: kept in processed/, or removed; auto: removed where "
+        "store.key_file is set, because the store holds it encrypted",
+    )
+
+
+class WatchedFolder(_Drop):
     """A folder into which another system drops ECG files."""
 
     name: str
@@ -18,14 +28,9 @@ class WatchedFolder(Sender):
     stable_seconds: float = Field(
         default=2, ge=0, description="a file is taken once its size has not changed this long"
     )
-    processed: Literal["auto", "keep", "remove"] = Field(
-        default="auto",
-        description="what becomes of a file that the store has: kept in processed/, or removed; auto: removed where "
-        "store.key_file is set, because the store holds it encrypted",
-    )
 
 
-class SftpSource(Sender):
+class SftpSource(_Drop):
     """A folder on an SFTP server from which ECG files are fetched."""
 
     name: str

@@ -26,10 +26,11 @@ class Checkpointer:
 
     def nudge(self) -> None:
         """Something was committed."""
-        if self._written.is_set():
+        thread = self._thread
+        if thread is not None and thread.is_alive() and self._written.is_set():
             return
         self._written.set()
-        if self._thread is None:
+        if thread is None or not thread.is_alive():  # not yet, or it died: the next commit starts it anew
             self._start()
 
     def stop(self) -> None:
@@ -43,7 +44,8 @@ class Checkpointer:
 
     def _start(self) -> None:
         with self._lock:
-            if self._thread is None and not self._stopping.is_set():
+            alive = self._thread is not None and self._thread.is_alive()
+            if not alive and not self._stopping.is_set():
                 self._thread = threading.Thread(target=self._run, name="checkpointer", daemon=True)
                 self._thread.start()
 

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,8 +92,11 @@ class Process:
 
     def sockets(self) -> int:
         """Open ones; the store's connections come and go."""
-        open_files = Path(f"/proc/{self._process.pid}/fd").iterdir()
-        return sum(one.is_symlink() and str(one.readlink()).startswith("socket:") for one in open_files)
+        found = 0
+        for one in Path(f"/proc/{self._process.pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                found += str(one.readlink()).startswith("socket:")
+        return found
 
     def resident(self) -> int:
         return int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -33,6 +33,7 @@ PARTS = {
 CONSTANTS: dict[str, object] = {
     "watch.ALARM_AFTER": watch.ALARM_AFTER,
     "worker.LONGEST_WAIT": worker.LONGEST_WAIT,
+    "service.LISTENER_GRACE": service.LISTENER_GRACE,
     "service.FAILURES_TOLD": service.FAILURES_TOLD,
     "processes.SILENT_AFTER": processes.SILENT_AFTER,
     "reporting.BUSY_ANSWERS": reporting.BUSY_ANSWERS,
@@ -45,7 +46,10 @@ CONSTANTS: dict[str, object] = {
 
 
 def _rows() -> list[list[str]]:
-    lines = (line.strip("|").split(" | ") for line in PAGE.read_text(encoding="utf-8").splitlines())
+    lines = (
+        line.strip("|").split(" | ")
+        for line in PAGE.read_text(encoding="utf-8").partition("## What is watched")[0].splitlines()
+    )
     cells = [[cell.strip(" |") for cell in line] for line in lines if len(line) == 5]
     return [row for row in cells if row[0] != "limit"]
 

@@ -290,6 +290,20 @@ def test_a_message_that_is_never_answered_does_not_hold_up_the_others(
     assert message_of(store, poison)[0] is MessageState.DEAD
 
 
+def test_a_batch_ends_with_the_message_under_way_once_the_service_stops(
+    store: Store, scored: Callable[[Ecg], int], clock: Clock
+) -> None:
+    for number in range(3):
+        scored(make_ecg(number + 1))
+    destination = Destination()
+    sender = reporter(store, destination, clock)
+    sender._stopping = lambda: len(destination.got) == 1
+    sender.run_batch()
+    assert len(destination.got) == 1
+    reporter(store, destination, clock, worker="next process").run_batch()  # nothing is held any longer
+    assert len(destination.got) == 3
+
+
 def test_codes_are_local_distinct_and_fit() -> None:
     from ecgfm.heads import INTERPRETATION, REDUCED_LVEF, TROPONIN
 

@@ -102,3 +102,24 @@ def test_a_pull_that_takes_long_goes_on_leading(store: Store, clock: Clock) -> N
     )
     run()
     assert rival == [False, False, False]
+
+
+def test_a_pull_hands_nothing_more_over_once_the_service_stops(store: Store, clock: Clock) -> None:
+    taken: list[bytes] = []
+
+    def takes(received: Received) -> Verdict:
+        taken.append(received.content)
+        return Verdict(disposition=Disposition.STAGED)
+
+    run = schedule.pulled_by_leader(
+        Archive(b"a", b"b", b"c"),
+        takes,
+        store,
+        clock=clock,
+        holder="one",
+        term=TERM,
+        stopping=lambda: len(taken) == 1,
+    )
+    run()
+    assert taken == [b"a"]
+    assert store.coordination.cursor("archive") is None

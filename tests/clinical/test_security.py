@@ -162,6 +162,20 @@ def test_read_files_are_kept_where_the_store_is_not_encrypted_either(tmp_path: P
     assert build_source(settings, settings.sources.folder[0]).name == "drop"
 
 
+@pytest.mark.parametrize("store", ["", '[store]\nkey_file = "keys"\n'])
+def test_files_of_an_sftp_server_too_are_kept_where_the_store_is_not_encrypted(tmp_path: Path, store: str) -> None:
+    pytest.importorskip("paramiko", reason="the package paramiko is not installed")
+    from ecgfm_connectors.files.sftp import SftpSource
+
+    sftp = '[[sources.sftp]]\nname = "sftp"\nhost = "127.0.0.1"\nuser = "u"\nknown_hosts = "k"\n'
+    settings = settings_of(tmp_path, store + sftp)
+    source = build_source(settings, settings.sources.sftp[0])
+    assert isinstance(source, SftpSource)
+    assert source._keep is not bool(store)
+    kept = settings_of(tmp_path, f'{store}{sftp}processed = "keep"\n')
+    assert any("source sftp" in line and "processed/ is not" in line for line in weak(kept)) is bool(store)
+
+
 @posix
 def test_a_new_database_file_is_for_its_user(tmp_path: Path) -> None:
     engine.make_file(tmp_path / "a.sqlite")

@@ -2,10 +2,14 @@
 
 import io
 import json
+import re
+import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
@@ -13,19 +17,25 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from ecgfm_clinical import log, wiring
 from ecgfm_clinical.errors import SettingsError, StoreUnavailable
 from ecgfm_clinical.liveness import worker_name
+from ecgfm_clinical.monitoring.endpoint import Condition, Endpoint
 from ecgfm_clinical.service import service as service_module
 from ecgfm_clinical.service import watch as watch_module
+from ecgfm_clinical.service.handling import Handling
 from ecgfm_clinical.service.service import Service
 from ecgfm_clinical.service.watch import Watch
 from ecgfm_clinical.service.worker import Beat, Worker
 from ecgfm_clinical.settings import Scoring, ServiceSettings, Settings, read_settings
+from ecgfm_clinical.staging.checkpointing import Checkpointer
 from ecgfm_clinical.staging.processes import Ailing
 from ecgfm_clinical.staging.records import JobState
 from ecgfm_clinical.staging.store import Store
+from ecgfm_connectors.base import Disposition, Handler, Listener, Received, Verdict
+from ecgfm_connectors.dicom.storage import StorageScp
 from ecgfm_connectors.hl7.listener import MllpListener
 from tests.helpers.fakes import Clock, make_ecg, wait_until
 
@@ -128,7 +138,7 @@ def test_a_step_that_hangs_is_said_once_and_one_that_progresses_is_left_alone(
         for name, beat in beats.items()
     ]
     hung: list[str] = []
-    watch = Watch(workers, {}, stop=stop, hang_after=100, on_hang=lambda worker: hung.append(worker.name))
+    watch = Watch(workers, {}, stop=stop, hang_after=100, on_hang=lambda name: hung.append(name))
     for worker in workers:
         worker.start()
     wait_until(lambda: all(beat._last is not None for beat in beats.values()))
@@ -188,7 +198,7 @@ def settings(site: Path) -> Settings:
     read = read_settings(site)
     return read.model_copy(
         update={
-            "service": ServiceSettings.model_construct(hang_seconds=0.2),
+            "service": ServiceSettings.model_construct(hang_seconds=5, stop_seconds=90),
             "listeners": read.listeners.model_copy(update={"dicom": (), "hl7": ()}),
         }
     )
@@ -234,7 +244,7 @@ def test_a_predictor_that_hangs_costs_its_work_an_attempt_and_ends_the_process(
     assert not waiting.is_alive()
     service.stop()
     assert service.hangs
-    assert [one["task"] for one in _events(told, "task.hangs")] == ["score"]
+    assert [one["task"] for one in _events(told, "task.hangs")].count("score") == 1
     held = store.ecgs.story(1)
     assert held.job_state is JobState.RUNNING  # left to whoever finds this process gone
     assert store.leases.reap(now=wiring.utc_now(), worker=worker_name("score")) == 1
@@ -320,3 +330,232 @@ def test_a_thread_that_ends_by_an_error_is_said_without_its_text(told: Callable[
     assert [(one["event"], one["thread"], one["error"]) for one in told()] == [
         ("thread.died", "mllp-hl7-peer", "ValueError")
     ]
+
+
+def test_a_stop_leaves_behind_what_does_not_end_in_time(
+    settings: Settings,
+    store: Store,
+    told: Callable[[], list[dict[str, Any]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A step that hangs once the watch has gone home held the stop for ever."""
+    release, begun = Event(), Event()
+
+    def hangs() -> int:
+        begun.set()
+        release.wait(120)
+        return 0
+
+    monkeypatch.setattr(wiring, "build_live_scorer", lambda *_, **__: SimpleNamespace(run_batch=hangs))
+    monkeypatch.setattr(wiring, "build_shadow_scorer", lambda *_, **__: SimpleNamespace(run_batch=lambda: 0))
+    short = ServiceSettings.model_construct(hang_seconds=900, stop_seconds=0.2)
+    service = Service(settings.model_copy(update={"service": short}), "score", store)
+    service.start()
+    assert begun.wait(120)
+    service.stop()
+    assert not release.is_set()
+    assert service.hangs  # so that the process ends at once
+    assert "score" in [one["task"] for one in _events(told, "task.left-behind")]
+    release.set()
+
+
+# --- ports, handlers and what else lives ------------------------------------------------------------------------------
+
+
+def _scp(handle: Handler) -> StorageScp:
+    return StorageScp(name="dicom", ae_title="ECGFM", host="127.0.0.1", port=0, handler=handle, clock=Clock())
+
+
+def _mllp(handle: Handler) -> MllpListener:
+    return MllpListener(name="hl7", host="127.0.0.1", port=0, handler=handle, clock=Clock())
+
+
+def _never(_: Received) -> Verdict:
+    raise AssertionError
+
+
+def test_a_dicom_port_whose_thread_died_is_opened_again(
+    told: Callable[[], list[dict[str, Any]]], stop: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threading, "excepthook", log.thread_died)
+    listener = _scp(_never)
+    listener.start()
+    try:
+        port, thread, server = listener.port, listener._thread, listener._server
+        assert thread is not None
+        assert server is not None
+
+        def dies() -> None:
+            raise RuntimeError("4711")
+
+        server.service_actions = dies  # type: ignore[method-assign]  # the fault
+        thread.join(120)
+        watch = Watch([], {"dicom": listener}, stop=stop, hang_after=900, on_hang=lambda _: None)
+        watch.look()
+        assert listener.alive
+        assert listener.port == port
+        assert [one["event"] for one in told()] == ["thread.died", "listener.died", "listener.started"]
+        assert "4711" not in json.dumps(told())
+    finally:
+        listener.stop()
+
+
+@pytest.mark.parametrize("build", [_mllp, _scp])
+def test_a_port_whose_thread_hangs_ends_the_process(
+    told: Callable[[], list[dict[str, Any]]],
+    stop: Event,
+    build: Callable[[Handler], Listener],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watch_module, "PORT_HANGS_AFTER", 0.5)
+    release, hung = Event(), list[str]()
+
+    listener = build(_never)
+    watch = Watch([], {"port": listener}, stop=stop, hang_after=900, on_hang=hung.append)
+    listener.start()
+    try:
+        if isinstance(listener, StorageScp):
+            assert listener._server is not None
+            listener._server.verify_request = lambda *_: release.wait(120) and False  # type: ignore[method-assign]
+        else:
+            listener._take = lambda _: release.wait(120) and None  # type: ignore[attr-defined]
+        with socket.create_connection(("127.0.0.1", listener.port)):
+            wait_until(lambda: listener.silence > 0.5)
+            watch.look()
+        watch.look()
+        assert hung == ["port"]
+        assert [one["listener"] for one in _events(told, "listener.hangs")] == ["port"]
+    finally:
+        release.set()
+        listener.stop()
+
+
+def test_a_handler_that_raises_is_said_and_one_that_hangs_ends_the_process(
+    told: Callable[[], list[dict[str, Any]]], stop: Event
+) -> None:
+    now, release, begun, hung = [0.0], Event(), Event(), list[str]()
+    handling = Handling("hl7", lambda: now[0])
+    received = Received(transport="mllp", source="hl7", content=b"", received_at=wiring.utc_now())
+
+    def fails(_: Received) -> Verdict:
+        raise KeyError("4711")
+
+    def hangs(_: Received) -> Verdict:
+        begun.set()
+        release.wait(120)
+        return Verdict(disposition=Disposition.STAGED)
+
+    with pytest.raises(KeyError):
+        handling.of(fails)(received)
+    assert [(one["listener"], one["error"]) for one in _events(told, "handler.failed")] == [("hl7", "KeyError")]
+    assert "4711" not in json.dumps(told())
+    watch = Watch([], {}, stop=stop, hang_after=100, on_hang=hung.append, handling={"hl7": handling})
+    calling = threading.Thread(target=handling.of(hangs), args=(received,))
+    calling.start()
+    assert begun.wait(120)
+    for _ in range(3):
+        now[0] += 60
+        watch.look()
+    assert hung == ["hl7"]
+    assert [one["handler"] for one in _events(told, "handler.hangs")] == ["hl7"]
+    release.set()
+    calling.join(120)
+    assert handling.silence == 0
+
+
+def test_a_checkpointer_that_died_is_started_by_the_next_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    died: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", died.append)
+    path = tmp_path / "a.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("CREATE TABLE one (number)")
+    checkpointer = Checkpointer(path)
+    worked = checkpointer._checkpoint
+    done = Event()
+
+    def dies() -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(checkpointer, "_checkpoint", dies)
+    checkpointer.nudge()
+    wait_until(lambda: died)
+
+    def works() -> None:
+        worked()
+        done.set()
+
+    monkeypatch.setattr(checkpointer, "_checkpoint", works)
+    wait_until(lambda: checkpointer._thread is not None and not checkpointer._thread.is_alive())
+    checkpointer.nudge()
+    assert done.wait(120)
+    checkpointer.stop()
+
+
+def test_the_port_of_monitors_is_opened_again(told: Callable[[], list[dict[str, Any]]], stop: Event) -> None:
+    condition = Condition()
+    endpoint = Endpoint(
+        host="127.0.0.1", port=0, registry=CollectorRegistry(), alive=lambda: condition, ready=lambda: condition
+    )
+    endpoint.start()
+    server, thread = endpoint._server, endpoint._thread
+    assert server is not None
+    assert thread is not None
+    server.shutdown()
+    thread.join(120)
+    Watch([], {"monitoring": endpoint}, stop=stop, hang_after=900, on_hang=lambda _: None).look()
+    assert endpoint.alive
+    assert [one["event"] for one in told()] == ["listener.died", "listener.started"]
+    endpoint.stop()
+
+
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+PAGE = Path(__file__).parents[2] / "deploy" / "LIMITS.md"
+
+
+def _watched() -> list[list[str]]:
+    """The rows of the table of what lives: thread or process, who watches, within, what happens, tried by."""
+    lines = PAGE.read_text(encoding="utf-8").partition("## What is watched")[2].splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines if line.startswith("| `")]
+    return [[cell.strip(" |") for cell in row] for row in rows]
+
+
+def test_each_row_of_what_is_watched_has_its_tests() -> None:
+    assert len(_watched()) >= 10
+    for row in _watched():
+        assert len(row) == 5, row
+        for tried in re.findall(r"`(\S+?::\S+?)`", row[4]):
+            file, _, name = tried.partition("::")
+            (path,) = PAGE.parents[1].joinpath("tests").rglob(file)
+            assert f"def {name}(" in path.read_text(encoding="utf-8"), tried
+        assert "::" in row[4], row
+
+
+def test_each_thread_of_a_service_is_on_the_page(site: Path, store: Store, quick: None) -> None:
+    """A service with everything that can be set has no thread that nobody watches."""
+    site.write_text(re.sub(r"^port = \d+", "port = 0", site.read_text(), flags=re.MULTILINE))
+    read = read_settings(site)
+    everything = read.model_copy(
+        update={
+            "retention": read.retention.model_copy(update={"payload_days": 30}),
+            "monitoring": read.monitoring.model_copy(update={"port": 0}),
+        }
+    )
+    before = set(threading.enumerate())
+    service = Service(everything, "all", store)
+    service.start()
+    try:
+        names = {one.name for one in threading.enumerate() if one not in before}
+    finally:
+        service.stop()
+    patterns = [re.compile(pattern.replace("NAME", r"\S+") + "$") for row in _watched() for pattern in _names(row[0])]
+    unknown = {name for name in names if not any(pattern.match(name) for pattern in patterns)}
+    assert not unknown
+    assert {"watch", "pulse", "score", "monitoring"} <= names
+
+
+def _names(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)

@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +93,13 @@ class BoundedSocket(AssociationSocket):
         made.stillness = Stillness()
         made.object_complete()
         return made
+
+    def end(self) -> None:
+        """Both sides find the connection ended."""
+        if self.socket is not None:
+            with suppress(OSError):
+                socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
+        self.stillness.end()
 
     def object_complete(self) -> None:
         """Start counting anew."""

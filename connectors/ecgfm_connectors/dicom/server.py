@@ -13,6 +13,7 @@ import logging
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -74,12 +75,18 @@ class HardenedServer(ThreadedAssociationServer):
         self.bounded: WeakKeyDictionary[Association, BoundedSocket] = WeakKeyDictionary()
         self._silent: set[socket.socket] = set()  # connections that have not sent a byte
         self._ending = threading.Event()
+        self.came_round = time.monotonic()  #: the thread that accepts callers
         super().__init__(ae, address, ae_title, contexts, ssl_context, evt_handlers, _Handler)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Called by socketserver after accept(); False closes the connection."""
         host = str(client_address[0])
         return self._door.admits(host) and self._door.enter(host)
+
+    def service_actions(self) -> None:
+        """Called by socketserver in each round."""
+        self.came_round = time.monotonic()
+        super().service_actions()
 
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
         """Accept without waiting for the TLS handshake."""
@@ -134,6 +141,11 @@ class HardenedServer(ThreadedAssociationServer):
         news.
         """
         self._door.leave(str(client_address[0]))
+
+    def end_all(self) -> None:
+        """End every connection. pynetdicom's own `abort` would wait for each until its PDU under way is whole."""
+        for one in tuple(self.bounded.values()):
+            one.end()
 
     def held(self) -> int:
         """Bytes of objects that are half received, over all associations."""

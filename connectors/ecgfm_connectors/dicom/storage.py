@@ -6,7 +6,7 @@ decoded on the way, so an object that we cannot read is kept all the same.
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import cast
 
@@ -31,6 +31,8 @@ _PDU_TOLERANCE = 1 << 20
 
 #: Connections, silent ones included, for each association: those that ask for nothing within ten seconds are closed.
 _CONNECTIONS = 4
+#: Seconds for associations to notice that their connections were ended.
+_LAST_GRACE = 1.0
 #: Longest objects that may be half received at once, over all associations.
 _HELD_OBJECTS = 4
 
@@ -104,6 +106,11 @@ class StorageScp:
         """Whether the thread that accepts callers runs."""
         return self._server is not None and self._thread is not None and self._thread.is_alive()
 
+    @property
+    def silence(self) -> float:
+        """Seconds since the thread that accepts callers last came round."""
+        return time.monotonic() - self._server.came_round if self._server is not None and self.alive else 0.0
+
     def start(self) -> None:
         """Bind and serve in the background. Raises Misconfigured where the port is taken or the TLS files are
         unusable.
@@ -124,23 +131,23 @@ class StorageScp:
             raise Misconfigured(f"DICOM listener {self.name} cannot open {where}: {error.strerror}") from error
         self._ae._servers.append(server)  # what start_server does; the server's shutdown() takes it off again
         self._server = server
+        self._address = (self._address[0], self.port)  # where it is started again, it is the same port
         self._thread = threading.Thread(
             target=server.serve_forever, kwargs={"poll_interval": 0.1}, name=f"dicom-{self.name}", daemon=True
         )
         self._thread.start()
 
     def stop(self, grace: float = 10.0) -> None:
-        """Take no new callers, give running associations `grace` seconds in all to release, abort the rest."""
+        """Take no new callers, give running associations `grace` seconds in all to release, end the rest."""
         server, self._server = self._server, None
         if server is None or self._thread is None:
             return
         server.shutdown()
         self._thread.join()
-        give_up = time.monotonic() + grace
-        for association in server.active_associations:
-            association.join(timeout=max(0.0, give_up - time.monotonic()))
-            if association.is_alive():
-                association.abort()
+        running = server.active_associations
+        _join(running, grace)
+        server.end_all()
+        _join(running, _LAST_GRACE)
 
     def _on_store(self, event: Event) -> Dataset:
         """Hand one object over and answer by the verdict; any failure here is answered as: not stored, send again."""
@@ -195,6 +202,13 @@ def _application_entity(ae_title: str, callers: Collection[str], most: int, idle
 def status_of(verdict: Verdict) -> int:
     """The status of a verdict; a sound structured report without an ejection fraction is no failure."""
     return 0x0000 if verdict.code == NOTHING_FOR_US else STATUS[verdict.disposition]
+
+
+def _join(threads: Iterable[threading.Thread], seconds: float) -> None:
+    """Wait for the end of all, so long in all."""
+    give_up = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, give_up - time.monotonic()))
 
 
 def _status(verdict: Verdict) -> Dataset:

@@ -3,7 +3,7 @@
 Needs the package `paramiko` (extra `sftp`). The server must be known: its host key stands in a `known_hosts` file,
 because an unknown server would receive the site's credentials. On the server a file is renamed into `.taking/` before
 it is read, so that what its sender puts under the same name meanwhile is another file; from there a staged file goes
-into `processed/`, a refused file into `failed/`.
+into `processed/`, a refused file into `failed/`, or is removed where the store alone shall hold it.
 """
 
 import posixpath
@@ -55,11 +55,19 @@ class SftpSource:
     """A Source (base.py) on an SFTP server."""
 
     def __init__(
-        self, *, name: str, server: SftpServer, folder: str = ".", stable_for: timedelta = timedelta(seconds=30)
+        self,
+        *,
+        name: str,
+        server: SftpServer,
+        folder: str = ".",
+        stable_for: timedelta = timedelta(seconds=30),
+        keep: bool = True,
     ) -> None:
         """`stable_for` compares the server's clock with this machine's: half a minute covers most differences of
-        clocks.
+        clocks. `keep`: whether files stay in `processed/` and `failed/` once the handler has kept their bytes; where
+        not, the reason of a refused one stays alone.
         """
+        self._keep = keep
         self._name = name
         self._server = server
         self._folder = folder
@@ -191,10 +199,12 @@ class SftpSource:
         there = {file.name: file for file in self._files(session, aside)}
         signals = self._signals(session, posixpath.join(aside, name))
         members = [name, *(signal for signal in signals if signal in there)]
+        stored = True
         try:
             content = self._payload(session, aside, name, signals, there)
         except PayloadError as error:
             verdict = Verdict(disposition=Disposition.UNREADABLE, code=error.code, text=error.text)
+            stored = False
         else:
             location = f"{self._server}/{posixpath.join(self._folder, name)}"
             verdict = handle(
@@ -204,7 +214,7 @@ class SftpSource:
         if verdict.disposition is Disposition.TRY_LATER or unchanged != {one: there.get(one) for one in members}:
             self._put_back(session, members)  # the store cannot take it now, or its sender has gone on writing
         else:
-            self._move(session, members, verdict, now)
+            self._move(session, members, verdict, now, keep=self._keep or not stored)
         return verdict
 
     def _payload(
@@ -234,17 +244,23 @@ class SftpSource:
             remote.prefetch(size)
             return bytes(remote.read(MAX_PAYLOAD))
 
-    def _move(self, session: paramiko.SFTPClient, names: list[str], verdict: Verdict, now: datetime) -> None:
-        kept = verdict.disposition in (Disposition.STAGED, Disposition.DUPLICATE)
-        folder = posixpath.join(self._folder, _PROCESSED if kept else _FAILED)
-        for path in (folder, posixpath.join(folder, f"{now:%Y-%m-%d}")):
-            if not _exists(session, path):
-                session.mkdir(path)
+    def _move(
+        self, session: paramiko.SFTPClient, names: list[str], verdict: Verdict, now: datetime, *, keep: bool
+    ) -> None:
+        taken = verdict.disposition in (Disposition.STAGED, Disposition.DUPLICATE)
+        folder = posixpath.join(self._folder, _PROCESSED if taken else _FAILED)
+        if keep or not taken:
+            for path in (folder, posixpath.join(folder, f"{now:%Y-%m-%d}")):
+                if not _exists(session, path):
+                    session.mkdir(path, 0o700)
         folder = posixpath.join(folder, f"{now:%Y-%m-%d}")
         for name in names:
             aside = posixpath.join(self._folder, _TAKING, name)
-            session.rename(aside, _free(session, posixpath.join(folder, name)))
-        if not kept:
+            if keep:
+                session.rename(aside, _free(session, posixpath.join(folder, name)))
+            else:
+                session.remove(aside)
+        if not taken:
             with session.open(_free(session, posixpath.join(folder, f"{names[0]}.reason.txt")), "w") as reason:
                 reason.write(f"{verdict.code}: {verdict.text}\n")
 

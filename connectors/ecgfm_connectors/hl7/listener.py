@@ -32,7 +32,9 @@ _CHUNK = 64 * 1024
 _HELD_MESSAGES = 8  # longest messages that may be half received at once, over all connections
 _HANDSHAKE = 5.0  # seconds a caller may take to start TLS
 _GRACE = 10.0  # seconds of silence after which a connection that never sent a message gives way to a new one
+_LAST_GRACE = 1.0  # seconds for the threads to notice that their connections were ended
 _BACKLOG = 128
+_ROUND = 1.0  # seconds after which the accepting thread comes round though nobody calls
 _WORKERS = 8  # handlers at work at once; the store behind them serialises writes anyway
 _PAUSE = 0.1  # seconds without accepting while this process can open no more files
 _TRY_LATER = Verdict(disposition=Disposition.TRY_LATER, code="try-later", text="the receiver cannot store now")
@@ -105,6 +107,7 @@ class MllpListener:
         self._handlers = threading.BoundedSemaphore(_WORKERS)
         self._lock = threading.Lock()  # over the callers
         self._thread: threading.Thread | None = None
+        self._came_round = 0.0  # of the monotonic clock
         self._wake: tuple[socket.socket, socket.socket] | None = None
         self._stopping = threading.Event()
 
@@ -117,6 +120,11 @@ class MllpListener:
     def alive(self) -> bool:
         """Whether the thread that accepts callers runs."""
         return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the thread that accepts callers last came round."""
+        return self._monotonic() - self._came_round if self.alive else 0.0
 
     def start(self) -> None:
         """Bind and serve in the background. Raises Misconfigured: port taken, no such address on this machine, TLS
@@ -132,12 +140,16 @@ class MllpListener:
             ) from error
         self._port = self._ports[0].getsockname()[1]
         self._stopping.clear()
+        self._came_round = self._monotonic()
         self._wake = socket.socketpair()
         self._thread = threading.Thread(target=self._accept, name=f"mllp-{self._name}", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Take no new message, let each one at work finish and be acknowledged, then close every connection."""
+    def stop(self, grace: float = 10.0) -> None:
+        """Take no new message, let each one at work finish and be acknowledged, then close every connection.
+
+        After `grace` seconds in all a peer that does not read its acknowledgement is left without; it sends again.
+        """
         if self._thread is None or self._wake is None:
             return
         self._stopping.set()
@@ -149,8 +161,10 @@ class MllpListener:
             callers = tuple(self._callers)
             for caller in callers:
                 _shut(caller.connection, socket.SHUT_RD)  # the answers under way can still be written
+        _join([caller.thread for caller in callers], grace)
         for caller in callers:
-            caller.thread.join()
+            _shut(caller.connection, socket.SHUT_RDWR)
+        _join([caller.thread for caller in callers], _LAST_GRACE)
         self._thread = None
 
     def _accept(self) -> None:
@@ -159,7 +173,8 @@ class MllpListener:
             for one in (self._wake[0], *self._ports):
                 selector.register(one, selectors.EVENT_READ)
             while True:
-                ready = selector.select()
+                self._came_round = self._monotonic()
+                ready = selector.select(_ROUND)
                 if self._stopping.is_set():
                     return
                 for key, _ in ready:
@@ -321,6 +336,13 @@ def _bound(host: str, port: int) -> list[socket.socket]:
             one.close()
         raise
     return found
+
+
+def _join(threads: Sequence[threading.Thread], seconds: float) -> None:
+    """Wait for the end of all, so long in all."""
+    give_up = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, give_up - time.monotonic()))
 
 
 def _shut(connection: socket.socket, how: int) -> None:

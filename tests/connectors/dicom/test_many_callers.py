@@ -144,3 +144,24 @@ def test_a_process_without_descriptors_waits_for_them_and_goes_on() -> None:
         cwd=Path(__file__).parents[3],
     )
     assert ended.stdout.split() == ["waited", "True", "taken"]
+
+
+def test_stop_does_not_wait_for_a_caller_in_the_middle_of_an_object() -> None:
+    port = StorageScp(
+        name="dicom",
+        ae_title="ECGFM",
+        host=LOOPBACK,
+        port=0,
+        handler=lambda _: Verdict(disposition=Disposition.STAGED),
+        clock=lambda: datetime.now(UTC),
+        idle_timeout=100_000,
+        object_timeout=100_000,
+    )
+    port.start()
+    half = dicom_wire.associate() + dicom_wire.store(bytes(60_000), "2.25.1")[:30_000]
+    with ExitStack() as callers:
+        for _ in range(3):
+            callers.enter_context(socket.create_connection((LOOPBACK, port.port), timeout=120)).sendall(half)
+        wait_until(lambda: port._server is not None and port._server.held() > 30_000)
+        port.stop(grace=0.1)
+        assert threads_of_associations() == 0

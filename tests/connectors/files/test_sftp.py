@@ -2,11 +2,13 @@
 
 import os
 import socket
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,8 +68,13 @@ class Files(paramiko.SFTPServerInterface):  # type: ignore[misc, name-defined]  
         self._path(oldpath).rename(self._path(newpath))
         return paramiko.SFTP_OK
 
-    def mkdir(self, path: str, attr: object) -> object:
+    def mkdir(self, path: str, attr: Any) -> object:
         self._path(path).mkdir()
+        self._path(path).chmod(attr.st_mode)
+        return paramiko.SFTP_OK
+
+    def remove(self, path: str) -> object:
+        self._path(path).unlink()
         return paramiko.SFTP_OK
 
 
@@ -148,6 +155,23 @@ def test_a_refused_file_keeps_its_reason(server: SftpServer, drop: Path) -> None
     put(drop, "report.pdf", b"%PDF")
     pull(server, Verdict(disposition=Disposition.REFUSED, code="not-a-recording", text="a picture"))
     assert names(drop) == [f"failed/{NOW:%Y-%m-%d}/report.pdf", f"failed/{NOW:%Y-%m-%d}/report.pdf.reason.txt"]
+
+
+def test_what_the_store_alone_shall_hold_is_removed(server: SftpServer, drop: Path, ecg: Ecg) -> None:
+    for name, content in write_record(ecg, "r1").items():
+        put(drop, name, content)
+    put(drop, "report.pdf", b"%PDF")
+    put(drop, "broken.hea", b"")  # its bytes never reach the handler, so this copy is the only one
+    refused = Verdict(disposition=Disposition.REFUSED, code="not-a-recording", text="a picture")
+
+    def handle(received: Received) -> Verdict:
+        return refused if received.content == b"%PDF" else Verdict(disposition=Disposition.STAGED)
+
+    SftpSource(name="sftp", server=server, keep=False).pull(handle, cursor=None, now=NOW)
+    day = f"failed/{NOW:%Y-%m-%d}"
+    assert names(drop) == [f"{day}/broken.hea", f"{day}/broken.hea.reason.txt", f"{day}/report.pdf.reason.txt"]
+    assert not (drop / "processed").exists()
+    assert stat.S_IMODE((drop / day).stat().st_mode) == 0o700
 
 
 def test_try_later_leaves_the_file(server: SftpServer, drop: Path) -> None:

@@ -364,3 +364,23 @@ def test_stopping_finishes_the_message_at_work(listening: Callable[..., MllpList
     assert busy.closed()
     stopper.join(20)
     assert not stopper.is_alive()
+
+
+def test_stop_does_not_wait_for_a_handler_that_does_not_end(listening: Callable[..., MllpListener]) -> None:
+    release, begun = threading.Event(), threading.Event()
+
+    def stuck(_: Received) -> Verdict:
+        begun.set()
+        release.wait(120)
+        return STAGED
+
+    listener = listening(stuck)
+    waiting = Peer(listener.port)
+    waiting.send(frame(body("M1")))
+    assert begun.wait(120)
+    listener.stop(grace=0.1)
+    assert not release.is_set()
+    with pytest.raises(ConnectionResetError):
+        waiting.answer()
+    waiting.socket.close()
+    release.set()
