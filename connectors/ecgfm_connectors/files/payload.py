@@ -10,7 +10,7 @@ from io import BytesIO
 from pathlib import Path
 
 from ecgfm_connectors.context import MAX_PAYLOAD
-from ecgfm_connectors.errors import Refused, Unreadable
+from ecgfm_connectors.errors import PayloadError, Refused, Unreadable
 from ecgfm_connectors.files.wfdb_header import parse_header
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say; a real time would change the bytes
@@ -91,7 +91,7 @@ def _signal_files(header: Path) -> set[Path]:
     """Raises nothing: the signal files of a broken header are guessed from its name."""
     try:
         return {header.with_name(signal.file_name) for signal in parse_header(header.read_bytes()).signals}
-    except (Unreadable, OSError):
+    except (PayloadError, OSError):
         guesses = (header.with_suffix(".dat"), header.with_suffix(".mat"))
         return {guess for guess in guesses if guess.exists()}  # so that a broken record is reported once
 

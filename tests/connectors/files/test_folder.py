@@ -201,3 +201,13 @@ def test_what_could_not_be_handed_over_is_kept_whatever_is_wanted(tmp_path: Path
     drop("r1.hea", write_record(ecg, "r1")["r1.hea"], age=timedelta(hours=1))
     pull(tmp_path, source=FolderSource(name="drop", path=tmp_path, keep=False))
     assert names(tmp_path) == ["failed/2026-04-01/r1.hea", "failed/2026-04-01/r1.hea.reason.txt"]
+
+
+def test_a_median_beat_stops_no_other_file(tmp_path: Path, drop: Drop, ecg: Ecg) -> None:
+    """Its header is refused as soon as it is read; the files beside it are taken all the same."""
+    drop("median_beats.hea", b"median_beats 1 500 600\nmedian_beats.dat 16 1000/mV 16 0 0 0 0 I\n# median beat\n")
+    drop("median_beats.dat", bytes(1200))
+    drop("ecg.xml", write_ecg(ecg))
+    report, taken = pull(tmp_path)
+    assert report.problems == ()
+    assert write_ecg(ecg) in [received.content for received in taken]
