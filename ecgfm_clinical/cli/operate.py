@@ -95,12 +95,13 @@ def _stage(path: Path, handle: "Handler") -> "Verdict":
     from ecgfm_clinical import wiring
     from ecgfm_clinical.files.reading import receive
     from ecgfm_connectors.base import Disposition, Verdict
-    from ecgfm_connectors.errors import PayloadError
+    from ecgfm_connectors.errors import PayloadError, Refused
 
     try:
         return handle(receive(path, now=wiring.utc_now()))
     except PayloadError as error:  # not even its bytes can be had, so there is nothing to keep
-        return Verdict(disposition=Disposition.UNREADABLE, code=error.code, text=error.text)
+        disposition = Disposition.REFUSED if isinstance(error, Refused) else Disposition.UNREADABLE
+        return Verdict(disposition=disposition, code=error.code, text=error.text)
 
 
 def _line(line: dict[str, object]) -> str:

@@ -1,6 +1,7 @@
 """Structured reports of echo systems on their way into the store: by C-STORE, as a file, and from an archive."""
 
 import json
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -13,6 +14,7 @@ from ecgfm_clinical.pipeline.ingest import Ingest
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.dicom.storage import StorageScp
+from ecgfm_connectors.errors import Refused
 from ecgfm_connectors.reading import read
 from ecgfm_connectors.testing import cart
 from tests.helpers import report_writer as sr
@@ -58,3 +60,27 @@ def test_reports_as_files(run: Callable[..., tuple[int, str, str]], site: Path) 
     (row,) = json.loads(out)
     assert (row["value"], row["assay"], row["place"]) == (57.0, "ultrasound biplane", "ContentItem 1.1.2.1")
     assert "E1" not in out
+
+
+def in_a_message(document: bytes, pid: str, name: str = "TESTPERSON^ALEX", born: str = "19550505") -> bytes:
+    segments = (
+        "MSH|^~\\&|ECHO|H|ECGFM|H|20260301100000+0100||ORU^R01|E1|P|2.5.1",
+        f"PID|1||{pid}||{name}||{born}|F",
+        "OBR|1|P1|F1|93306^Echo^CPT|||20260301081500||||||||||||||||||F",
+        f"OBX|1|ED|SR^Structured report^L||ECHO^Application^dicom^Base64^{b64encode(document).decode()}||||||F",
+        "",
+    )
+    return "\r".join(segments).encode()
+
+
+def test_a_report_inside_a_message_is_its_patients() -> None:
+    context = ReadingContext(default_authority="HOSP", zone=ZoneInfo("Europe/Berlin"))
+    (one,) = read(in_a_message(WITH_LVEF, "E1^^^HOSP^MR"), context).outcomes
+    assert (one.value, one.patient.identifiers[0].value) == (57.0, "E1")
+    for pid, name, born in (
+        ("E2^^^HOSP^MR", "TESTPERSON^ALEX", "19550505"),
+        ("E2^^^LAB^MR", "OTHER^PERSON", "19880101"),
+    ):
+        with pytest.raises(Refused) as refusal:
+            read(in_a_message(WITH_LVEF, pid, name, born), context)
+        assert refusal.value.code == "patient-mismatch"

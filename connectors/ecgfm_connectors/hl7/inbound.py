@@ -158,11 +158,32 @@ def _read_group(
                 _enrich(ecg, f"#{index}" if index else "", parsed, group, obx, context, content)
                 for index, ecg in enumerate(inner.ecgs)
             ]
-            result = _joined(result, replace(inner, ecgs=tuple(enriched)))
+            result = _joined(result, replace(_of_this_patient(inner, group.patient), ecgs=tuple(enriched)))
         except PayloadError as error:
-            # A feed of all results holds many reports of other departments: only a report about an ECG is an error.
-            errors.append(error if error.code not in embedded.REPORTS or _about_ecg(group, obx) else _nothing())
+            errors.append(_nothing() if _is_of_others(error, group, obx) else error)
     return result
+
+
+def _of_this_patient(inner: Contents, patient: Patient) -> Contents:
+    """The outcomes of an embedded report, under the message's patient. Raises Refused (`patient-mismatch`)."""
+    for one in inner.outcomes:
+        if contradict(one.patient, patient) or are_two_people(one.patient, patient):
+            raise Refused("patient-mismatch", "PID and the embedded report name different patients")
+    if not patient.identifiers:
+        return inner
+    return replace(
+        inner,
+        outcomes=tuple(replace(one, patient=patient) for one in inner.outcomes),
+        left_out=tuple(replace(one, patient=patient) for one in inner.left_out),
+    )
+
+
+def _is_of_others(error: PayloadError, group: Group, obx: Segment) -> bool:
+    """A feed of all results holds many reports of other departments, some of them empty or cancelled: only one about an
+    ECG is an error.
+    """
+    excused = error.code in (*embedded.REPORTS, "empty") or _status(obx) in _TAKEN_BACK
+    return excused and not _about_ecg(group, obx)
 
 
 def _status(obx: Segment) -> str:

@@ -21,9 +21,12 @@ EJECTION_WORDS = """lvef|lv ef|ef|fevg|fevi|feve|fevs|fey|f ey|fe|ejection fract
     fracao de ejecao|fraccao de ejeccao|fraccao de ejecao|fracao de ejeccao|linksventrikelejektionsfraktion
     linkerventrikelejectiefractie|lv ejectiefractie|e f|f e|lvefbp|efbp"""
 
+#: Abbreviations that name another chamber's or organ's fraction.
+_OTHER_CHAMBERS = "rvef|laef|raef|svef|fevd|gbef"
+
 _MEASURED = phrases(
     {
-        "lvef": EJECTION_WORDS,
+        "lvef": EJECTION_WORDS + "|" + _OTHER_CHAMBERS,
         "troponin": "troponin*|ctni|ctnt|hstni|hstnt|hsctni|hsctnt|tni|tnt|tropi|tropt|tnih|tnths|tnihs|trop",
     }
 )
@@ -225,7 +228,7 @@ def _letter(spoken: tuple[str, ...], index: int) -> str:
 
 
 #: Beside a troponin these name the draw: `Troponin I 3 hour`.
-_OF_A_DRAW = frozenset(("rate", "initial", "hour", "hours", "hrs", "admission"))
+_OF_A_DRAW = frozenset(("rate", "initial", "baseline", "hour", "hours", "hrs", "admission"))
 
 
 def _harmless(cue: str, spoken: tuple[str, ...], index: int, kind: Kind) -> bool:

@@ -136,6 +136,7 @@ class _Walk:
                 self._passed = True
                 return  # `EF 4CH 52%`: the first number belongs to nothing
             self._strange += 1
+            self._add("doubtful", item, value, biplane=False)
         self._since, self._given = index + 1, self._given + 1
 
     def _of_ejection_fraction(self, index: int, item: Item, value: Value) -> bool:
