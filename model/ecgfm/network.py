@@ -1,6 +1,7 @@
 """Encoder, pooling and heads as one torch module: z-scored segments in, logits or an embedding out."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from ecgfm.config import EncoderConfig
 from ecgfm.encoder import Encoder
 from ecgfm.errors import NoHead
+from ecgfm.float32 import exact_float32
 from ecgfm.heads import HeadSpec
 from ecgfm.signal import PREPROCESSING
 
@@ -53,7 +55,9 @@ class EcgFm(nn.Module):
     def embed(self, source: Tensor, padding_mask: Tensor | None = None) -> Tensor:
         """source (B, 12, L) float32, `padding_mask` (B, L) or (B, 12, L) True = padded -> pooled embedding (B, W)."""
         padding = self.encoder.frame_padding(padding_mask)
-        return pool(self.encoder(source, padding), padding)
+        # Only on a GPU is there anything to switch, and an export of the network must not meet switches.
+        with exact_float32() if source.is_cuda else nullcontext():
+            return pool(self.encoder(source, padding), padding)
 
     def logits(self, embedding: Tensor) -> dict[str, Tensor]:
         """Pooled embedding (B, W) -> per head (B, labels)."""
