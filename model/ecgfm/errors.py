@@ -12,6 +12,9 @@ EcgFmError
 ├── TrainingError            training cannot start or go on: another recipe, other data, a missing optional library
 ├── NoHead                   the model has no head, or none of that name: train or import one
 ├── RuntimeUnavailable       a runtime's library or device is not on this machine: install it or choose another
+├── DeviceError              the GPU failed, not the ECG: the work goes back to its queue
+│   ├── DeviceMemory             it has too little free memory: smaller calls, or fewer other programs
+│   └── DeviceLost               it does not answer any more: the process must be started again
 └── RuntimeTooInexact        a runtime changes a probability by more than its limit: choose another
 
 Every message names the file or thing, the cause and the next step.
@@ -64,6 +67,18 @@ class NoHead(EcgFmError):
 
 class RuntimeUnavailable(EcgFmError):
     """The runtime cannot run on this machine."""
+
+
+class DeviceError(EcgFmError):
+    """The GPU failed; nothing is said about the ECGs that it was given."""
+
+
+class DeviceMemory(DeviceError):
+    """The GPU has too little free memory."""
+
+
+class DeviceLost(DeviceError):
+    """The GPU does not answer any more."""
 
 
 class RuntimeTooInexact(EcgFmError):

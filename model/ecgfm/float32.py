@@ -45,7 +45,7 @@ def exact_float32() -> Iterator[None]:
 def _settings() -> tuple[Switch, ...]:
     """The two switches as they stand: by torch's older interface, by the newer one where that made the settings."""
     return (
-        _switch(torch.backends.cudnn, lambda: torch.backends.cudnn.conv),
+        _switch(torch.backends.cudnn, lambda: getattr(torch.backends.cudnn, "conv")),  # noqa: B009  torch leaves it untyped
         _switch(torch.backends.cuda.matmul, lambda: torch.backends.cuda.matmul),
     )
 

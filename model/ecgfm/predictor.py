@@ -17,9 +17,10 @@ from ecgfm.errors import NoHead
 from ecgfm.heads import HeadSpec, aggregate, aggregate_logit
 from ecgfm.records import Record, Recordings
 from ecgfm.runtimes import AUTO
+from ecgfm.runtimes.batching import record_embeddings, record_logits
 from ecgfm.runtimes.choosing import Choice, open_chosen
 from ecgfm.runtimes.opening import open_runtime
-from ecgfm.runtimes.runtime import Runtime, calls, record_logits, segments_of
+from ecgfm.runtimes.runtime import Runtime
 
 Progress = Callable[[int, int], None]  #: (records done, records in all)
 
@@ -112,10 +113,9 @@ class Predictor:
     def embed(self, records: Sequence[Record], progress: Progress | None = None) -> list[NDArray[np.float32] | None]:
         """Per record the mean of its segments' pooled embeddings (width,); None where it cannot be scored."""
         found: list[NDArray[np.float32] | None] = []
-        for record in records:
-            segments, reasons = segments_of(record, self.preprocessing)
-            parts = [self._runtime.embed(padded)[:real] for padded, real in calls(self._runtime, segments)]
-            found.append(None if reasons else np.concatenate(parts).mean(axis=0))
+        width = self.bundle.config.width
+        for _, rows, reasons in record_embeddings(self._runtime, width, records, self.preprocessing):
+            found.append(None if reasons else rows.mean(axis=0))
             if progress:
                 progress(len(found), len(records))
         return found

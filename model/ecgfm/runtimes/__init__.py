@@ -4,8 +4,8 @@
 |---------------|---------------------------------------|-------------------------------|------------------|
 | auto          | the fastest exact one of this machine | a short measurement           | float32 (exact)  |
 | torch         | torch, CPU or CUDA                    | nothing more                  | float32 (exact)  |
-| torch-bf16    | torch with autocast                   | a CPU or GPU with bfloat16    | bfloat16         |
-| torch-fp16    | torch with autocast                   | CUDA                          | float16          |
+| torch-bf16    | torch                                 | a CPU or GPU with bfloat16    | bfloat16         |
+| torch-fp16    | torch                                 | CUDA                          | float16          |
 | onnx          | ONNX Runtime: CPU, CUDA, TensorRT     | the `onnx` extra              | float32 (exact)  |
 | openvino      | OpenVINO, weights packed when opened  | the `openvino` extra          | float32 (exact)  |
 | openvino-bf16 | the same                              | and a CPU with bfloat16       | bfloat16         |

@@ -82,10 +82,14 @@ def engine(
     if name not in NAMES:
         raise RuntimeUnavailable(f"there is no runtime {name!r}; choose one of {', '.join(NAMES)}")
     if kind == "torch":
+        chosen, precision = choose_device(device), precision or "fp32"
+        if chosen.type == "cuda":
+            from ecgfm.runtimes.gpu_runtime import GpuRuntime
+
+            return GpuRuntime(bundle.network(), precision=precision, device=chosen, shape=batch)
         from ecgfm.runtimes.torch_runtime import TorchRuntime
 
-        network = bundle.network()
-        return TorchRuntime(network, precision=precision or "fp32", device=device, threads=threads, batch=batch)
+        return TorchRuntime(bundle.network(), precision=precision, threads=threads, batch=batch)
     if kind == "onnx":
         from ecgfm.runtimes.onnx_runtime import OnnxRuntime
 

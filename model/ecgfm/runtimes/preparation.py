@@ -21,8 +21,9 @@ from ecgfm.errors import BundleError, NoHead, RuntimeTooInexact
 from ecgfm.heads import HeadSpec
 from ecgfm.records import Recordings
 from ecgfm.runtimes import LIMITS
+from ecgfm.runtimes.batching import record_logits
 from ecgfm.runtimes.processors import instruction_set
-from ecgfm.runtimes.runtime import Runtime, record_logits
+from ecgfm.runtimes.runtime import Runtime
 
 _LIBRARIES = ("torch", "onnxruntime", "onnxruntime-gpu", "openvino")
 

@@ -1,14 +1,13 @@
-"""An opened network, and how the segments of records go through it in calls of one fixed shape."""
+"""An opened network, as everything that feeds one sees it."""
 
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfm.heads import HeadSpec
-from ecgfm.records import Record
-from ecgfm.signal import LEADS, SEGMENT_SAMPLES, prepare, reasons_not_scored
+EMBEDDING = "embedding"  #: the name of the pooled embedding among the outputs, beside the heads'
+Outputs: TypeAlias = dict[str, NDArray[np.float32]]  #: per output (batch, columns)
 
 
 class Runtime(Protocol):
@@ -25,51 +24,9 @@ class Runtime(Protocol):
         """(batch, 12, 2500) -> pooled embeddings (batch, width)."""
 
 
-def segments_of(record: Record, preprocessing: str) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """The segments (n, 12, 2500) of a record, prepared so, or none and the reasons why it cannot be scored."""
-    reasons = reasons_not_scored(record.signal, record.sampling_rate)
-    if reasons:
-        return np.zeros((0, len(LEADS), SEGMENT_SAMPLES), np.float32), reasons
-    return prepare(record.signal, record.sampling_rate, preprocessing), ()
+@runtime_checkable
+class Streaming(Protocol):
+    """A runtime that takes the next call while it computes the one before: a GPU must never wait for its host."""
 
-
-def calls(runtime: Runtime, segments: NDArray[np.float32]) -> Iterator[tuple[NDArray[np.float32], int]]:
-    """`segments` cut into calls of the runtime's fixed shape, each with how many are real;
-    the last is filled up with zeros.
-    """
-    size = runtime.batch
-    for start in range(0, len(segments), size):
-        part = segments[start : start + size]
-        padded = np.zeros((size, len(LEADS), SEGMENT_SAMPLES), np.float32)
-        padded[: len(part)] = part
-        yield padded, len(part)
-
-
-def record_logits(
-    runtime: Runtime, heads: Sequence[HeadSpec], records: Sequence[Record], preprocessing: str
-) -> Iterator[tuple[Record, dict[str, NDArray[np.float32]], tuple[str, ...]]]:
-    """Per record, in order: per head its segments' logits (segments, labels), or no segment and the reasons why.
-
-    The same record gives the same bits whatever stands beside it. Raises SignalError where a shape or a rate is wrong.
-    """
-    size = 1 if runtime.one_record_a_call else runtime.batch
-    for first in range(0, len(records), size):
-        group = records[first : first + size]
-        prepared = [segments_of(record, preprocessing) for record in group]
-        logits = _logits(runtime, heads, np.concatenate([segments for segments, _ in prepared]))
-        start = 0
-        for record, (segments, reasons) in zip(group, prepared, strict=True):
-            rows = slice(start, start + len(segments))
-            start = rows.stop
-            yield record, {head: own[rows] for head, own in logits.items()}, reasons
-
-
-def _logits(
-    runtime: Runtime, heads: Sequence[HeadSpec], segments: NDArray[np.float32]
-) -> dict[str, NDArray[np.float32]]:
-    parts: dict[str, list[NDArray[np.float32]]] = {spec.name: [] for spec in heads}
-    for padded, real in calls(runtime, segments):
-        for head, values in runtime.logits(padded).items():
-            parts[head].append(values[:real])
-    empty = np.zeros((0, 0), np.float32)
-    return {head: np.concatenate(values) if values else empty for head, values in parts.items()}
+    def stream(self, calls: Iterable[NDArray[np.float32]]) -> Iterator[Outputs]:
+        """Calls of (batch, 12, 2500) -> for each, in order, the embedding and every head's logits."""
