@@ -9,6 +9,7 @@ ClinicalError
 │   ├── NotFound           no such ECG, message or model in the store
 │   └── LeaseLost          another worker took the work over: its result stands, this one's is dropped
 ├── ModelError         the model bundle is missing, damaged or not the one the store names
+├── DeviceFailed       the GPU failed, not the ECGs: they wait in their queue; the message says what to look at
 ├── LearningError      the outcomes at hand cannot teach or judge a head: collect more, or widen the rules
 │   └── GateRefused        the candidate may not be promoted: the message lists the rules that do not hold
 ├── MissingExtra       a library that an extra of the package brings is not installed: the message names the command
@@ -52,6 +53,10 @@ class LeaseLost(StoreError):
 
 class ModelError(ClinicalError):
     """The model bundle cannot be used."""
+
+
+class DeviceFailed(ClinicalError):
+    """The device that computes the model failed; what it was given is back in its queue, as if never taken."""
 
 
 class LearningError(ClinicalError):

@@ -4,15 +4,18 @@ Before each batch the registry is asked which model is live. A promotion takes e
 batch, so no ECG is scored by two models. Where the live bundle cannot be opened, jobs wait: no other model scores them.
 """
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from ecgfm_clinical import log
-from ecgfm_clinical.errors import ModelError
+from ecgfm_clinical.errors import DeviceFailed, ModelError
 from ecgfm_clinical.pipeline.scoring import Scorer
 from ecgfm_clinical.staging.model_records import ModelRow
 from ecgfm_clinical.staging.records import Score, StagedEcg
 from ecgfm_clinical.staging.registry import Registry
+
+DEVICE_ATTEMPTS = 3  #: batches in a row in which the device fails; after them no more work is taken
 
 OpenScorer = Callable[[ModelRow], Scorer]  #: raises ModelError
 
@@ -25,6 +28,7 @@ class LiveScorer:
         self._open = open_scorer
         self._model_id = ""
         self._scorer: Scorer | None = None
+        self._device_failures = 0  # batches in a row
 
     @property
     def opened(self) -> bool:
@@ -33,14 +37,34 @@ class LiveScorer:
 
     def run_batch(self) -> int:
         """Claim and finish one batch with the model that is live now; 0 where nothing was due or it cannot be
-        opened.
+        opened. Raises DeviceFailed: then nothing of the batch was done, and it waits in its queue.
         """
+        if self._device_failures >= DEVICE_ATTEMPTS:
+            raise DeviceFailed(
+                f"the device failed in {DEVICE_ATTEMPTS} batches in a row, so no more are taken; mend it and start the "
+                "service again"
+            )
         live = self._registry.live()
         assert live is not None, "a model was installed at the start"
         if live.model_id != self._model_id or self._scorer is None:
             self._scorer = _opened(self._open, live)
             self._model_id = live.model_id
-        return self._scorer.run_batch() if self._scorer else 0
+        return self._batch(self._scorer) if self._scorer else 0
+
+    def _batch(self, scorer: Scorer) -> int:
+        """One batch. Where the device fails in it, the model is opened again before the next one is claimed: that tries
+        the device without any ECG at stake.
+        """
+        try:
+            done = scorer.run_batch()
+        except DeviceFailed as error:
+            self._device_failures += 1
+            self._scorer = None
+            log.event("device.failed", logging.ERROR, in_a_row=self._device_failures, error=str(error))
+            raise
+        if done:
+            self._device_failures = 0
+        return done
 
 
 class ShadowScorer:
@@ -77,14 +101,23 @@ class ShadowScorer:
             return 0
         batch = self._registry.shadow_batch(row.model_id, since, limit=self._batch_size)
         if batch:
-            answers = {one.ecg_id: self._answer(self._scorer, one) for one in batch}
+            answers = self._answers(self._scorer, batch)
             self._registry.keep_shadow(row.model_id, answers, now=self._clock(), actor=self._worker)
             log.event("shadow.scored", ecgs=len(batch), model=row.model_id[:12])
         return len(batch)
 
+    def _answers(self, scorer: Scorer, batch: Sequence[StagedEcg]) -> dict[int, tuple[Score, ...]]:
+        try:
+            return {one.ecg_id: self._answer(scorer, one) for one in batch}
+        except DeviceFailed:
+            self._scorer = None  # opening it again tries the device
+            raise
+
     def _answer(self, scorer: Scorer, one: StagedEcg) -> tuple[Score, ...]:
         try:
             return scorer.evaluate(one, now=self._clock()).scores
+        except DeviceFailed:
+            raise
         except Exception as error:  # noqa: BLE001  an ECG that breaks the candidate must not keep it from the next ECG
             log.event("shadow.failed", ecg_id=one.ecg_id, error=type(error).__name__)
             return ()

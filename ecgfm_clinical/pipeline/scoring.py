@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from ecgfm.errors import DeviceError
 from ecgfm.predictor import HeadPrediction, Prediction
 from ecgfm.records import Record
 from ecgfm_clinical import log
 from ecgfm_clinical.ecg.evaluability import Reason, judge, signal_reasons
-from ecgfm_clinical.errors import LeaseLost, StoreError
+from ecgfm_clinical.errors import DeviceFailed, LeaseLost, StoreError
 from ecgfm_clinical.monitoring.meters import Meters
 from ecgfm_clinical.settings import HeadRules
 from ecgfm_clinical.staging.holding import Holding
@@ -68,7 +69,10 @@ class Scorer:
         self._holding = Holding(store, worker, clock=clock, max_attempts=max_attempts)
 
     def run_batch(self) -> int:
-        """Claim and finish one batch; the number of jobs claimed, 0 where nothing was due."""
+        """Claim and finish one batch; the number of jobs claimed, 0 where nothing was due.
+
+        Raises DeviceFailed where the GPU failed: no ECG is at fault, and the batch is back in its queue.
+        """
         with self._holding.batch():
             return self._run_batch()
 
@@ -120,6 +124,8 @@ class Scorer:
         try:
             together = self._predictor.predict([_record(one) for one in evaluable]) if evaluable else []
             outcomes.update(zip((one.ecg_id for one in evaluable), together, strict=True))
+        except DeviceError as error:
+            raise DeviceFailed(str(error)) from error
         except Exception:  # noqa: BLE001  an ECG that breaks the predictor must fail alone: score each ECG by itself to find it
             for one in evaluable:
                 outcomes[one.ecg_id] = self._predict_alone(one)
@@ -128,6 +134,8 @@ class Scorer:
     def _predict_alone(self, one: StagedEcg) -> Prediction | Exception:
         try:
             return self._predictor.predict([_record(one)])[0]
+        except DeviceError as error:
+            raise DeviceFailed(str(error)) from error
         except Exception as error:  # noqa: BLE001  kept on the job with its attempts
             return error
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
-from ecgfm_clinical.errors import StoreUnavailable
+from ecgfm_clinical.errors import DeviceFailed, StoreUnavailable
 from ecgfm_clinical.staging.store import Store
 
 
@@ -34,10 +34,14 @@ class Holding:
         except StoreUnavailable:
             self._give_back = self._release
             raise
+        except DeviceFailed:
+            self._give_back = self._release
+            self._release()  # at once: a worker without a device may never come to its next batch
+            raise
         self._give_back = None
 
     def _release(self) -> int:
-        """The store was away: it was no attempt."""
+        """The store was away, or the device failed: it was no attempt."""
         return self._store.leases.release(self._worker, now=self._clock())
 
     def _reap(self) -> int:
