@@ -12,6 +12,7 @@ from ecgfm_clinical.cli.common import JsonOption, gathered, progress, progress_c
 
 if TYPE_CHECKING:
     from ecgfm.records import Recordings
+    from ecgfm.runtimes.bench_device import DeviceFigures
     from ecgfm.runtimes.choosing import Choice
 
 app = typer.Typer(help="Model bundles: import, show, export, renew, prepare and time them.", no_args_is_help=True)
@@ -176,6 +177,22 @@ def _print_choice(choice: "Choice") -> None:
             say(f"{trial.runtime:<10} {trial.reason}")
 
 
+def _print_figures(runtime: str, batch: int, found: "DeviceFigures") -> None:
+    """Why the device is as fast as it is, in three lines."""
+    driver = f", driver {found.driver}" if found.driver else ""
+    limits, p50 = found.limits, found.one_ecg_milliseconds
+    say(f"\n{runtime} at {batch} segments a call on {found.device}{driver}, torch {found.torch}")
+    say(
+        f"  plain product of {limits.side}³: {limits.product_tflops:.3g} TFLOP/s, {limits.at_product:.1f} segments/s "
+        f"at its rate; the network's own products alone: {limits.at_own_products:.1f} segments/s"
+    )
+    alone = f" ({found.on_device:.1f} without transfers)" if found.on_device else ""
+    one_ecg = f"; one ECG at a shape of 2: p50 {p50:.1f} ms" if p50 else ""
+    memory = f"; {found.gpu_megabytes:.0f} MB on the GPU" if found.gpu_megabytes else ""
+    shares = f"{found.share_of_product:.0%} of the product, {found.share_of_own_products:.0%} of its own products"
+    say(f"  reached: {found.segments_per_second:.1f} segments/s{alone}: {shares}{one_ecg}{memory}")
+
+
 @app.command("bench")
 def bench(
     bundle: BundleArgument,
@@ -187,6 +204,9 @@ def bench(
         list[int] | None, typer.Option(help="Segments a call; repeat for several. 2 is one 10 s ECG.")
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds in turns.")] = 7,
+    limits: Annotated[
+        bool, typer.Option("--limits", help="Also what the device reaches in plain products, and each runtime's share.")
+    ] = False,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     cache: CacheOption = None,
@@ -197,6 +217,7 @@ def bench(
     On a busy machine use --threads 1 and read `× cpu`, the ratio of processor time.
     """
     from ecgfm.checkpoint import Bundle
+    from ecgfm.devices import choose_device
     from ecgfm.runtimes import choosing
     from ecgfm.runtimes.bench import bench as measure
     from ecgfm_clinical.shipped.measuring import shipped_recordings
@@ -210,6 +231,7 @@ def bench(
             device=device,
             threads=threads,
             cache=cache,
+            limits=limits or choose_device(device).type == "cuda",
         )
     if as_json:
         write_json([asdict(timing) | {"ecgs_per_second": timing.ecgs_per_second} for timing in timings])
@@ -227,6 +249,9 @@ def bench(
             f"{one.processor_ratio:>7.2f}"
             f"{one.load_seconds:>8.1f}{one.peak_megabytes:>9.0f}{one.largest_probability_change:>9.0e}"
         )
+    for one in timings:
+        if one.figures:
+            _print_figures(one.runtime, one.batch, one.figures)
     choice = choosing.kept(Bundle.read(bundle), device=device, threads=threads, cache=cache)
     say(str(choice) if choice else "auto: not measured here yet; `model prepare BUNDLE --runtime auto` does")
 

@@ -104,7 +104,7 @@ def test_the_batch_goes_back_untouched_and_is_scored_when_the_device_is_back(
     for ecg_id in ids:
         story = store.ecgs.story(ecg_id)
         assert story.state is EcgState.SCORED
-        assert story.attempts == (), "a failure of the device is no attempt of an ECG"
+        assert story.job_errors == (), "a failure of the device is no attempt of an ECG"
 
 
 def test_a_device_that_fails_again_and_again_gets_no_more_work(

@@ -23,14 +23,18 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from ecgfm.checkpoint import Bundle
+from ecgfm.devices import choose_device
 from ecgfm.errors import BundleError, EcgFmError
-from ecgfm.records import Recordings
+from ecgfm.float32 import exact_float32
+from ecgfm.records import Record, Recordings
 from ecgfm.runtimes import NAMES
+from ecgfm.runtimes.bench_device import DeviceFigures, device_figures
 from ecgfm.runtimes.eager import eager_embedding
 from ecgfm.runtimes.opening import engine
 from ecgfm.signal import LEADS, SEGMENT_SAMPLES, prepare, reasons_not_scored
 
 EAGER = "eager"
+EAGER_BF16 = "eager-bf16"  #: the same by autocast; only on a GPU
 SEGMENTS_PER_ECG = 2  #: a 10 s recording
 
 Logits = dict[str, NDArray[np.float32]]
@@ -49,6 +53,7 @@ class Timing:
     largest_probability_change: float = float("nan")  #: against torch float32
     load_seconds: float = float("nan")  #: from a fresh process with torch imported to a runtime that can score
     peak_megabytes: float = float("nan")  #: resident set of that process after one ECG
+    figures: DeviceFigures | None = None  #: beside what the device reaches in plain products; only where asked for
     reason: str = ""
 
     @property
@@ -67,8 +72,12 @@ def bench(
     threads: int | None = None,
     cache: Path | None = None,
     loads: bool = True,
+    limits: bool = False,
 ) -> list[Timing]:
     """Figures for every runtime, those that cannot run here with the reason; `recordings` is what Δp is measured on.
+
+    On a GPU the plain eager network runs there too, and Δp is still that from float32 on the CPU. `limits` measures
+    what the device reaches in plain products as well.
 
     Exports what is not exported yet. Raises `BundleError` where none of the recordings can be scored.
     """
@@ -80,6 +89,8 @@ def bench(
     known: dict[str, tuple[float, float]] = {}  # loading costs the same at every batch
     for batch in batches:
         timings = _bench_batch(bundle, segments, names, batch, rounds, device, threads, cache)
+        if limits:
+            timings = [_with_figures(bundle, one, scorable[0], device, threads, cache, rounds) for one in timings]
         for timing in timings if loads else ():
             if not timing.reason and timing.runtime not in known:
                 known[timing.runtime] = measure_load(bundle, timing.runtime, device, threads, cache)
@@ -100,7 +111,9 @@ def _bench_batch(
     threads: int | None,
     cache: Path | None,
 ) -> list[Timing]:
-    scores: dict[str, Score] = {EAGER: eager(bundle, threads)}
+    scores: dict[str, Score] = {EAGER: eager(bundle, threads, device)}
+    if choose_device(device).type == "cuda":
+        scores[EAGER_BF16] = eager(bundle, threads, device, autocast=True)
     reasons: dict[str, str] = {}
     for name in names:
         try:
@@ -109,7 +122,8 @@ def _bench_batch(
             reasons[name] = str(error)
     calls = list(_calls(segments, batch))
     seconds = alternate({name: lambda score=score: score(calls[0]) for name, score in scores.items()}, rounds)  # type: ignore[misc]  # mypy cannot infer the bound default
-    exact = [scores[EAGER](call) for call in calls]
+    reference = eager(bundle, threads)
+    exact = [reference(call) for call in calls]
     timings = []
     for name, score in scores.items():
         ratios = [base / own for base, own in zip(seconds[EAGER].elapsed, seconds[name].elapsed, strict=True)]
@@ -134,16 +148,35 @@ def _calls(segments: NDArray[np.float32], batch: int) -> Iterator[NDArray[np.flo
         yield segments[np.arange(start, start + batch) % len(segments)]
 
 
-def eager(bundle: Bundle, threads: int | None = None) -> Score:
-    """The baseline: float32 torch on the CPU, nothing folded, fused or packed."""
+def _with_figures(
+    bundle: Bundle,
+    timing: Timing,
+    record: Record,
+    device: str,
+    threads: int | None,
+    cache: Path | None,
+    rounds: int,
+) -> Timing:
+    if timing.reason or timing.runtime in (EAGER, EAGER_BF16):
+        return timing
+    runtime = engine(bundle, timing.runtime, device, threads, cache, timing.batch)
+    figures = device_figures(bundle, timing.runtime, runtime, record, device=device, threads=threads, rounds=rounds)
+    return replace(timing, figures=figures)
+
+
+def eager(bundle: Bundle, threads: int | None = None, device: str = "cpu", *, autocast: bool = False) -> Score:
+    """The baseline: torch, float32 or bfloat16 by autocast, nothing folded, fused or packed."""
     if threads is not None:
         torch.set_num_threads(threads)
-    network = bundle.network().eval().requires_grad_(False)
+    chosen = choose_device(device)
+    network = bundle.network().eval().requires_grad_(False).to(chosen)
 
     def score(segments: NDArray[np.float32]) -> Logits:
-        with torch.inference_mode():
-            heads = network.logits(eager_embedding(network, torch.from_numpy(segments)))
-            return {head: values.numpy() for head, values in heads.items()}
+        reduced = torch.autocast(chosen.type, torch.bfloat16, enabled=autocast)
+        with torch.inference_mode(), exact_float32():
+            with reduced:
+                embedding = eager_embedding(network, torch.from_numpy(segments).to(chosen)).float()
+            return {head: values.cpu().numpy() for head, values in network.logits(embedding).items()}
 
     return score
 
@@ -200,8 +233,8 @@ def _load_here(path: str, name: str, device: str, threads: int | None, cache: st
     start = time.perf_counter()
     bundle = Bundle.read(path)
     score: Score
-    if name == EAGER:
-        score = eager(bundle, threads)
+    if name in (EAGER, EAGER_BF16):
+        score = eager(bundle, threads, device, autocast=name == EAGER_BF16)
     else:
         score = engine(bundle, name, device, threads, Path(cache) if cache else None).logits
     seconds = time.perf_counter() - start

@@ -4,7 +4,7 @@ float32 is exact: no TF32, and cuDNN's own convolution for the positions. bfloat
 in that precision, with the positional convolution as banded products and norms, soft-max and pooling in float32.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -17,6 +17,7 @@ from ecgfm.network import EcgFm
 from ecgfm.runtimes.engines import EngineName
 from ecgfm.runtimes.failures import device_errors
 from ecgfm.runtimes.lean_network import LeanNetwork
+from ecgfm.runtimes.limits import settle
 from ecgfm.runtimes.processors import card, processor
 from ecgfm.runtimes.runtime import EMBEDDING, Outputs
 from ecgfm.runtimes.transfers import Compute, CudaLane, HostLane, Lane, pipelined
@@ -56,6 +57,7 @@ class GpuRuntime:
             self._columns = _columns(network)
             self._network = _Scoring(network, precision).to(device)
             compute: Compute = _CudaGraph(self._compute, self.batch, device) if on_gpu else self._compute
+            self._run = compute
             self._lanes = _lanes(compute, self.batch, sum(self._columns.values()), device)
 
     def logits(self, segments: NDArray[np.float32]) -> Outputs:
@@ -78,6 +80,17 @@ class GpuRuntime:
             if found is None:
                 return
             yield self._split(found)
+
+    def seconds_on_device(self, calls: int, timer: Callable[[], float]) -> float:
+        """Seconds a call without transfers, over `calls` of them; for benchmarks."""
+        source = torch.zeros(self.batch, len(LEADS), SEGMENT_SAMPLES, device=self._device)
+        with self._guarded(), torch.inference_mode():
+            settle(self._device)
+            start = timer()
+            for _ in range(calls):
+                self._run(source)
+            settle(self._device)
+            return (timer() - start) / calls
 
     def _guarded(self) -> AbstractContextManager[None]:
         return device_errors(self._card, self.batch)
