@@ -18,13 +18,13 @@ from ecgfm import runtimes
 from ecgfm.checkpoint import Bundle
 from ecgfm.config import EncoderConfig
 from ecgfm.digest import sha256
-from ecgfm.heads import INTERPRETATION, REDUCED_LVEF, TROPONIN
+from ecgfm.heads import INTERPRETATION
 from ecgfm.network import EcgFm
-from ecgfm.provenance import Provenance
 from ecgfm.runtimes.bench import EAGER, alternate, bench, eager, measure_load
 from ecgfm.runtimes.preparation import onnx_file
 from ecgfm.signal import prepare
 from ecgfm_clinical.shipped.measuring import shipped_recordings
+from tests.benchmarks.full_size import write_full_bundle
 from tests.helpers.synthetic import synthetic_ecgs
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
@@ -35,17 +35,8 @@ ROUNDS = 9
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """ECG-FM's size (90.4 M parameters), three heads, seeded weights of about a trained network's spread (0.04)."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = EcgFm(EncoderConfig(), (REDUCED_LVEF, TROPONIN, INTERPRETATION))
-        for name, parameter in network.named_parameters():
-            if parameter.ndim == 1:
-                parameter.data.add_(0.1 * torch.randn_like(parameter))
-            elif ".layers." in name:
-                parameter.data.mul_(2)
-    folder = tmp_path_factory.mktemp("full") / "bundle"
-    return Bundle.write(folder, network, name="full-random", version="1", demo=True, provenance=Provenance())
+    """ECG-FM's size (90.4 M parameters), three heads, random weights."""
+    return write_full_bundle(tmp_path_factory.mktemp("full") / "bundle")
 
 
 @pytest.fixture(scope="module")

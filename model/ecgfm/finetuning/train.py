@@ -10,6 +10,8 @@ ended: order, dropout and initialisation are functions of seed, epoch and update
 
 import hashlib
 import json
+import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -37,12 +39,15 @@ from ecgfm.finetuning.lowrank import add_adapters, merge_adapters
 from ecgfm.finetuning.settings import FineTuning
 from ecgfm.finetuning.split import Split, check_split
 from ecgfm.finetuning.trained import Trained, with_head
+from ecgfm.float32 import exact_float32
 from ecgfm.heads import HeadSpec
 from ecgfm.network import EcgFm
 from ecgfm.provenance import Notes
 from ecgfm.training.checkpoints import read_checkpoint, write_checkpoint
 from ecgfm.training.cpu_layers import described, speed_up_cpu
+from ecgfm.training.gpu_layers import speed_up_gpu
 from ecgfm.training.journal import Journal, has_tensorboard
+from ecgfm.training.later import Later
 from ecgfm.training.team import Team
 
 CHECKPOINT = "checkpoint.pt"
@@ -113,8 +118,7 @@ class _Run:
         network.encoder.feature_extractor.requires_grad_(False)
         if settings.method == "lora":
             add_adapters(network, rank=settings.rank, alpha=settings.alpha, seed=settings.seed)
-        if team.device.type == "cpu":
-            speed_up_cpu(network)
+        (speed_up_cpu if team.device.type == "cpu" else speed_up_gpu)(network)
         trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
         optimiser = torch.optim.Adam(
             trainable,
@@ -122,6 +126,7 @@ class _Run:
             betas=settings.betas,
             eps=settings.eps,
             weight_decay=settings.weight_decay,
+            fused=True if team.device.type == "cuda" else None,
         )
         self.module, self.optimiser = self.fabric.setup(network, optimiser)
         self.network = network
@@ -143,9 +148,12 @@ class _Run:
             keep_device(self.folder, self.team.device.type)
         where = described(self.team.device.type, self.settings.precision)
         self.progress(self.updates, self.total, f"on {where}")
-        with Journal(
-            self.folder / JOURNAL, _COLUMNS, updates=self.updates, curves=has_tensorboard(), write=self.team.first
-        ) as journal:
+        with (
+            exact_float32(),
+            Journal(
+                self.folder / JOURNAL, _COLUMNS, updates=self.updates, curves=has_tensorboard(), write=self.team.first
+            ) as journal,
+        ):
             while self.epoch < self.settings.max_epochs and not self._out_of_patience():
                 self._train_epoch(journal)
                 self._validate(journal)
@@ -162,15 +170,36 @@ class _Run:
         batches = epoch_batches(self.split.train, self.settings.batch_size, seed=self.settings.seed, epoch=self.epoch)
         left = list(enumerate(batches))[self.update_in_epoch :]  # the others were done before an interruption
         loaded = ahead(self.train_loader.load, (part for _, draws in left for part in self._micro_batches(draws)))
+        told = self.updates
+        waiting: deque[Later] = (
+            deque()
+        )  #: losses that were not told yet: a GPU is given the next update before it is asked
         for number, draws in left:
-            loss = self._update(draws, loaded)
+            waiting.append(self._update(draws, loaded))
             self.update_in_epoch, self.updates = number + 1, self.updates + 1
-            journal.write(self.updates, self.epoch, {"loss": loss})
-            self.progress(
-                self.updates, self.total, f"epoch {self.epoch + 1} on {self.team.device.type}, loss {loss:.4f}"
-            )
-            if self.updates % self.settings.checkpoint_every == 0:
+            keep = self.updates % self.settings.checkpoint_every == 0
+            while len(waiting) > (0 if keep else self._behind):
+                told = self._tell(journal, told + 1, waiting.popleft())
+            if keep:
                 self._keep(journal)
+        while waiting:
+            told = self._tell(journal, told + 1, waiting.popleft())
+
+    @property
+    def _behind(self) -> int:
+        """Updates whose loss is not waited for."""
+        return 1 if self.team.device.type == "cuda" else 0
+
+    def _tell(self, journal: Journal, update: int, found: Later) -> int:
+        """Report the loss of an update, whose number is given back. Raises TrainingError where it is no number."""
+        loss = float(found.value())
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the loss is not finite at update {update}; lower the learning rate or use precision 32-true"
+            )
+        journal.write(update, self.epoch, {"loss": loss})
+        self.progress(update, self.total, f"epoch {self.epoch + 1} on {self.team.device.type}, loss {loss:.4f}")
+        return update
 
     def _micro_batches(self, draws: Sequence[Draw]) -> list[Sequence[Draw]]:
         """This process's share of a batch, as much at once as the device holds."""
@@ -179,7 +208,7 @@ class _Run:
         size = self.settings.micro_batch
         return [own[start : start + size] for start in range(0, len(own), size)]
 
-    def _update(self, draws: Sequence[Draw], loaded: Iterator[tuple[Segments, NDArray[np.float32]]]) -> float:
+    def _update(self, draws: Sequence[Draw], loaded: Iterator[tuple[Segments, NDArray[np.float32]]]) -> Later:
         """One optimiser step; the loss is summed over known labels and divided by their number in the whole batch."""
         world, rank = self.team.processes, self.team.rank
         known = max(1, int(np.isfinite(self._labels(draws)).sum()))
@@ -193,24 +222,27 @@ class _Run:
                 loss = self._loss(*next(loaded)) * (0.0 if counts_for_nothing else world / known)
                 self.fabric.backward(loss)
             total += loss.detach()
-        if not torch.isfinite(total):
-            raise TrainingError(
-                f"the loss is not finite at update {self.updates + 1}; lower the learning rate or use precision 32-true"
-            )
         self.optimiser.step()
-        return float(self.team.summed(total)) / world
+        return Later(self.team.summed(total) / world)
 
     def _labels(self, draws: Sequence[Draw]) -> NDArray[np.float32]:
         return np.array([self.split.train[draw.example].labels for draw in draws], np.float32)
 
     def _loss(self, segments: Segments, known_labels: NDArray[np.float32]) -> Tensor:
-        source, labels = (torch.from_numpy(part).to(self.team.device) for part in (segments, known_labels))
+        source, labels = (self._there(part) for part in (segments, known_labels))
         known = torch.isfinite(labels)
         logits = self.module(source).float()
         losses = binary_cross_entropy_with_logits(
             logits, torch.where(known, labels, 0.0), pos_weight=self.pos_weight, reduction="none"
         )
         return torch.where(known, losses, 0.0).sum()
+
+    def _there(self, values: NDArray[np.float32]) -> Tensor:
+        """On this process's device; a GPU takes it while it computes."""
+        found = torch.from_numpy(values)
+        if self.team.device.type != "cuda":
+            return found
+        return found.pin_memory().to(self.team.device, non_blocking=True)
 
     def _validate(self, journal: Journal) -> None:
         scores = self._validation_scores()

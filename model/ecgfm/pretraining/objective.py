@@ -146,7 +146,8 @@ class GumbelQuantiser(nn.Module):
         Without `noise` a training pass draws its own.
         """
         logits = self.weight_proj(x).float().view(-1, self.groups, self.codes)
-        hard = F.one_hot(logits.argmax(-1), self.codes).to(logits.dtype)
+        # Not F.one_hot, which looks at the values on the host.
+        hard = torch.zeros_like(logits).scatter_(-1, logits.argmax(-1, keepdim=True), 1.0)
         code_perplexity = _perplexity(_weighted_mean(hard, weights))
         prob_perplexity = _perplexity(_weighted_mean(logits.softmax(-1), weights))
         chosen = self._straight_through(logits, temperature, noise) if self.training else hard

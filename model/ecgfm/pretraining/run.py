@@ -18,12 +18,14 @@ from torch.utils.data import DataLoader
 
 from ecgfm.devices import keep_device, training_device
 from ecgfm.errors import TrainingError
+from ecgfm.float32 import exact_float32
 from ecgfm.pretraining.batches import ShareOf, TrainingBatches, ValidationBatches, torch_seed
 from ecgfm.pretraining.checkpoint import BEST, CHECKPOINTS, Checkpoint, checkpoint_path, newest_checkpoint
 from ecgfm.pretraining.objective import Batch, Losses, Pretraining
 from ecgfm.pretraining.recipe import Recipe
 from ecgfm.pretraining.shards import ShardSet
 from ecgfm.training.cpu_layers import described, speed_up_cpu
+from ecgfm.training.gpu_layers import speed_up_gpu
 from ecgfm.training.journal import Journal
 from ecgfm.training.optimiser import ReferenceAdam
 from ecgfm.training.sharding import load_whole_optimiser, whole_state
@@ -145,13 +147,14 @@ class _Run:
         torch.manual_seed(recipe.training.seed)
         self.model = Pretraining(recipe.encoder, recipe.objective)
         self.update, self.best = 0, math.inf
-        self.sums = torch.zeros(len(_SUMMED), dtype=torch.float64)  #: of the updates since the last report
+        #: Of the updates since the last report, where they were computed.
+        self.sums = torch.zeros(len(_SUMMED), dtype=torch.float64, device=team.device)
         self.since = 0  #: the number of those updates
         resumed = self._resume()
         if team.first:
             keep_device(folder, team.device.type)
-        if team.device.type == "cpu" and not recipe.training.compile:
-            speed_up_cpu(self.model)
+        if not recipe.training.compile:
+            (speed_up_cpu if team.device.type == "cpu" else speed_up_gpu)(self.model)
         network = torch.compile(self.model, dynamic=True) if recipe.training.compile else self.model
         self.wrapped = self.fabric.setup_module(cast("torch.nn.Module", network))
         self.optimiser = new_optimiser(self.model, recipe)  # after setup: it steps the weights where they lie now
@@ -164,7 +167,7 @@ class _Run:
 
     def train(self, last: int, stop: Callable[[], bool]) -> Path:
         """Updates `self.update` … `last` - 1."""
-        with self.journal:
+        with self.journal, exact_float32():
             self._train(last, stop)
         return checkpoint_path(self.folder, self.update)
 
@@ -173,7 +176,7 @@ class _Run:
         loader = self._loader(last)
         began, saved = time.perf_counter(), -1
         while self.update < last:
-            self.sums += self._one_update(loader)
+            self.sums += self._one_update(loader).to(self.sums.device)
             self.update, self.since = self.update + 1, self.since + 1
             if self.update % (training.log_every or self.updates) == 0 or self.update == self.updates:
                 micro_batches = self.since * training.micro_batches_per_update
@@ -223,16 +226,14 @@ class _Run:
                 losses: Losses = self.wrapped(batch, temperature)
                 self.fabric.backward(losses.total)
             sums += _summed(losses)
-        totals = self.team.summed(sums).cpu()
-        if not bool(totals.isfinite().all()):
-            raise TrainingError(
-                f"update {self.update + 1}: a loss is not finite; look at the data of this update or lower the "
-                f"learning rate. The last checkpoint in {self.folder / CHECKPOINTS} is sound"
-            )
+        totals = self.team.summed(sums)
+        if totals.device.type == "cpu":
+            self._refuse_infinite(totals)  # a GPU is not waited for in a step: there the sums are looked at later
         # The gradient of the summed loss, averaged over processes by DDP, becomes the gradient per masked frame.
-        scale = self.team.processes / float(totals[_SUMMED.index("frames")])
+        scale = self.team.processes / totals[_SUMMED.index("frames")]
         gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
-        torch._foreach_mul_(gradients, scale)
+        # Sharded gradients take plain numbers only.
+        torch._foreach_mul_(gradients, float(scale) if self.team.sharded else scale.float())
         if self.recipe.optimiser.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.optimiser.clip_norm)
         rate = self.recipe.learning_rate(self.update, self.epoch)
@@ -241,6 +242,14 @@ class _Run:
         self.stepper.step()
         self.stepper.zero_grad(set_to_none=True)
         return totals
+
+    def _refuse_infinite(self, sums: Tensor) -> None:
+        """Before anything is reported or kept of updates whose loss was no number."""
+        if not bool(sums.isfinite().all()):
+            raise TrainingError(
+                f"update {self.update + 1}, or one shortly before: a loss is not finite; look at the data or lower the "
+                f"learning rate. The last checkpoint in {self.folder / CHECKPOINTS} is sound"
+            )
 
     @property
     def epoch(self) -> int:
@@ -272,6 +281,7 @@ class _Run:
 
     def _tell(self, split: str, sums: Tensor, micro_batches: int, seconds: float) -> dict[str, float]:
         """Means of summed losses, logged and reported by the first process."""
+        self._refuse_infinite(sums)
         values = dict(zip(_SUMMED, sums.tolist(), strict=True))
         frames = values["frames"]
         bits = {name: values[name] / frames / math.log(2) for name in _SUMMED[:4]}
@@ -309,6 +319,7 @@ class _Run:
 
     def _write(self, path: Path) -> None:
         """The figures so far are on disk before the checkpoint is."""
+        self._refuse_infinite(self.sums)
         self.journal.sync()
         weights, moments = self._state()
         if not self.team.first:
@@ -318,7 +329,7 @@ class _Run:
             data=self.data,
             update=self.update,
             best=self.best,
-            sums=self.sums,
+            sums=self.sums.cpu(),
             since=self.since,
             model=weights,
             optimiser=moments,
@@ -355,7 +366,8 @@ class _Run:
                 f"{newest} was trained on another shard set; name another folder or the set it was begun with"
             )
         self.model.load_state_dict(found.model)
-        self.update, self.best, self.sums, self.since = found.update, found.best, found.sums, found.since
+        self.update, self.best, self.since = found.update, found.best, found.since
+        self.sums = found.sums.to(self.sums.device)
         return found
 
 

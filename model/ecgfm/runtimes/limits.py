@@ -98,18 +98,36 @@ def measure_limits(
     timer: Callable[[], float] = time.perf_counter,
 ) -> Limits:
     """Both figures on one device: the best of the rounds, because other programs only ever slow a product down."""
-    side = side or (GPU_SIDE if device.type == "cuda" else CPU_SIDE)
-    plain = Product(calls=1, batch=1, rows=side, inner=side, columns=side)
+    rate = measure_product(device, precision, side=side, rounds=rounds, timer=timer)
     with torch.inference_mode(), exact_float32():
-        rate = plain.flop / _seconds(plain, device, precision, rounds, timer)
         own = sum(one.calls * _seconds(one, device, precision, rounds, timer) for one in own_products(config, batch))
     return Limits(
-        side=side,
+        side=side or default_side(device),
         product_tflops=rate / 1e12,
         at_product=rate / segment_flop(config),
         at_own_products=batch / own,
         batch=batch,
     )
+
+
+def measure_product(
+    device: torch.device,
+    precision: torch.dtype,
+    *,
+    side: int | None = None,
+    rounds: int = 5,
+    timer: Callable[[], float] = time.perf_counter,
+) -> float:
+    """FLOP/s of the plain product of `side` rows and columns: what the device gives to anybody."""
+    side = side or default_side(device)
+    plain = Product(calls=1, batch=1, rows=side, inner=side, columns=side)
+    with torch.inference_mode(), exact_float32():
+        return plain.flop / _seconds(plain, device, precision, rounds, timer)
+
+
+def default_side(device: torch.device) -> int:
+    """Rows and columns of the plain product on this kind of device."""
+    return GPU_SIDE if device.type == "cuda" else CPU_SIDE
 
 
 def _seconds(
