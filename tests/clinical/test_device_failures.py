@@ -12,8 +12,8 @@ from ecgfm_clinical.errors import DeviceFailed, ModelError
 from ecgfm_clinical.pipeline.live import DEVICE_ATTEMPTS, LiveScorer
 from ecgfm_clinical.pipeline.scoring import Scorer
 from ecgfm_clinical.settings import HeadRules
+from ecgfm_clinical.staging.model_records import ModelRow
 from ecgfm_clinical.staging.records import EcgState, JobState
-from ecgfm_clinical.staging.registry import ModelRow
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Verdict
 from ecgfm_connectors.ecg import Ecg
