@@ -21,7 +21,7 @@ STAGES = ("ingest", "scoring", "reporting")
 #: Package -> its rooms from the ground up: a room imports from rows below its own only, so that no two need each other.
 ROOMS = {
     "ecgfm": (
-        "demo digest errors metrics operating_rule provenance version",
+        "banded_convolution demo digest errors float32 metrics operating_rule provenance version",
         "config devices heads signal",
         "calibration encoder recording_files records",
         "network training",
@@ -29,6 +29,7 @@ ROOMS = {
         "checkpoint",
         "fairseq finetuning runtimes",
         "loading predictor",
+        "bench",
     ),
     "ecgfm_connectors": (
         "errors patient statement units",

@@ -11,8 +11,8 @@ import typer
 from ecgfm_clinical.cli.common import JsonOption, gathered, progress, progress_console, say, will_write, write_json
 
 if TYPE_CHECKING:
+    from ecgfm.bench.device import DeviceFigures
     from ecgfm.records import Recordings
-    from ecgfm.runtimes.bench_device import DeviceFigures
     from ecgfm.runtimes.choosing import Choice
 
 app = typer.Typer(help="Model bundles: import, show, export, renew, prepare and time them.", no_args_is_help=True)
@@ -216,10 +216,10 @@ def bench(
 
     On a busy machine use --threads 1 and read `× cpu`, the ratio of processor time.
     """
+    from ecgfm.bench.timing import bench as measure
     from ecgfm.checkpoint import Bundle
     from ecgfm.devices import choose_device
     from ecgfm.runtimes import choosing
-    from ecgfm.runtimes.bench import bench as measure
     from ecgfm_clinical.shipped.measuring import shipped_recordings
 
     with progress_console().status("Timing"):

@@ -35,6 +35,14 @@ def choose_device(name: str) -> "torch.device":
         raise RuntimeUnavailable(f"{name!r} is no device; use 'auto', 'cpu' or 'cuda'") from error
 
 
+def settle(device: "torch.device") -> None:
+    """Wait until the device has done all that it was given."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def training_device(asked: str, folder: Path | None = None) -> Kind:
     """`cpu` or `cuda` for the run in `folder`: the device asked for; under `auto` the one on which the run began.
 

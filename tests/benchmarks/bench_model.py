@@ -15,12 +15,12 @@ import pytest
 import torch
 
 from ecgfm import runtimes
+from ecgfm.bench.timing import EAGER, alternate, bench, eager, measure_load
 from ecgfm.checkpoint import Bundle
 from ecgfm.config import EncoderConfig
 from ecgfm.digest import sha256
 from ecgfm.heads import INTERPRETATION
 from ecgfm.network import EcgFm
-from ecgfm.runtimes.bench import EAGER, alternate, bench, eager, measure_load
 from ecgfm.runtimes.preparation import onnx_file
 from ecgfm.signal import prepare
 from ecgfm_clinical.shipped.measuring import shipped_recordings

@@ -20,10 +20,10 @@ from pathlib import Path
 
 import torch
 
+from ecgfm.bench.step import TRAINED, StepFigures, measure_step
+from ecgfm.bench.timing import Timing, bench
 from ecgfm.checkpoint import Bundle
 from ecgfm.pretraining.batches import TrainingBatches
-from ecgfm.pretraining.bench_step import TRAINED, StepFigures, measure_step
-from ecgfm.runtimes.bench import Timing, bench
 from ecgfm_clinical.shipped.measuring import shipped_recordings
 from tests.benchmarks.bench_pretraining import full_size, shard_set
 from tests.benchmarks.full_size import write_full_bundle

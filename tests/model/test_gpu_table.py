@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from ecgfm.runtimes.bench import Timing
-from ecgfm.runtimes.bench_device import DeviceFigures
-from ecgfm.runtimes.limits import Limits
+from ecgfm.bench.device import DeviceFigures
+from ecgfm.bench.limits import Limits
+from ecgfm.bench.timing import Timing
 from tests.benchmarks import gpu_table
 from tests.benchmarks.gpu_table import BEGIN, END, GOALS, NOT_TAKEN, Figures, put_into, table
 

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from ecgfm.bench import step as bench_step
+from ecgfm.bench.limits import segment_flop
+from ecgfm.bench.step import measure_step, step_of
 from ecgfm.config import EncoderConfig
 from ecgfm.encoder import Encoder
 from ecgfm.finetuning.lowrank import add_adapters
-from ecgfm.pretraining import bench_step
-from ecgfm.pretraining.bench_step import measure_step, step_of
-from ecgfm.runtimes.limits import segment_flop
 from ecgfm.training.gpu_layers import speed_up_gpu
 from ecgfm.training.later import Later
 from tests.helpers.tiny_models import TINY, tiny_network

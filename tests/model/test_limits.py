@@ -7,8 +7,8 @@ from itertools import count
 import pytest
 import torch
 
+from ecgfm.bench.limits import Product, measure_limits, own_products, segment_flop
 from ecgfm.config import EncoderConfig
-from ecgfm.runtimes.limits import Product, measure_limits, own_products, segment_flop
 from tests.helpers.tiny_models import TINY
 
 

@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ecgfm.devices import settle
 from ecgfm.float32 import exact_float32
 from ecgfm.network import EcgFm
 from ecgfm.runtimes.engines import EngineName
 from ecgfm.runtimes.failures import device_errors
 from ecgfm.runtimes.lean_network import LeanNetwork
-from ecgfm.runtimes.limits import settle
 from ecgfm.runtimes.processors import card, processor
 from ecgfm.runtimes.runtime import EMBEDDING, Outputs
 from ecgfm.runtimes.transfers import Compute, CudaLane, HostLane, Lane, pipelined

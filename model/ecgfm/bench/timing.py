@@ -22,13 +22,13 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from ecgfm.bench.device import DeviceFigures, device_figures
 from ecgfm.checkpoint import Bundle
 from ecgfm.devices import choose_device
 from ecgfm.errors import BundleError, EcgFmError
 from ecgfm.float32 import exact_float32
 from ecgfm.records import Record, Recordings
 from ecgfm.runtimes import NAMES
-from ecgfm.runtimes.bench_device import DeviceFigures, device_figures
 from ecgfm.runtimes.eager import eager_embedding
 from ecgfm.runtimes.opening import engine
 from ecgfm.signal import LEADS, SEGMENT_SAMPLES, prepare, reasons_not_scored
@@ -220,7 +220,7 @@ def measure_load(
         "cache": str(cache.resolve()) if cache else None,
     }
     done = subprocess.run(
-        [sys.executable, "-m", "ecgfm.runtimes.bench", json.dumps(arguments)],
+        [sys.executable, "-m", "ecgfm.bench.timing", json.dumps(arguments)],
         capture_output=True,
         text=True,
         check=True,

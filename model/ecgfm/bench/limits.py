@@ -13,6 +13,7 @@ import torch
 
 from ecgfm.banded_convolution import BLOCK
 from ecgfm.config import EncoderConfig
+from ecgfm.devices import settle
 from ecgfm.float32 import exact_float32
 from ecgfm.signal import SEGMENT_SAMPLES
 
@@ -149,9 +150,3 @@ def _seconds(
         if turn:  # the first one chooses kernels and allocates
             best = min(best, (timer() - start) / repeats)
     return best
-
-
-def settle(device: torch.device) -> None:
-    """Wait until the device has done all that it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ecgfm.bench.limits import Limits, measure_limits
 from ecgfm.checkpoint import Bundle
 from ecgfm.devices import choose_device
 from ecgfm.errors import EcgFmError
@@ -16,7 +17,6 @@ from ecgfm.predictor import Predictor
 from ecgfm.records import Record
 from ecgfm.runtimes.engines import EngineName
 from ecgfm.runtimes.gpu_runtime import GpuRuntime
-from ecgfm.runtimes.limits import Limits, measure_limits
 from ecgfm.runtimes.opening import engine
 from ecgfm.runtimes.processors import driver_version, processor
 from ecgfm.runtimes.runtime import Runtime, Streaming

@@ -1,6 +1,6 @@
 """How fast one pretraining step is on a device, beside what the device reaches in a plain product in the same run.
 
-    python -m ecgfm.pretraining.bench_step --pairs 32 --pairs 64 --precision bf16 --json
+    python -m ecgfm.bench.step --pairs 32 --pairs 64 --precision bf16 --json
 
 The step is the run's own: forward, losses, backward, scaling, clipping and Adam, at the published size, its data on the
 device already. A step counts as three forward passes of its segments, two of a pair; what is masked, quantised and
@@ -17,12 +17,12 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
+from ecgfm.bench.limits import measure_product, segment_flop
 from ecgfm.config import EncoderConfig
-from ecgfm.devices import choose_device
+from ecgfm.devices import choose_device, settle
 from ecgfm.float32 import exact_float32
 from ecgfm.pretraining.masking import SpanMasking, draw_span_mask
 from ecgfm.pretraining.objective import Batch, ObjectiveConfig, Pretraining
-from ecgfm.runtimes.limits import measure_product, segment_flop, settle
 from ecgfm.runtimes.processors import driver_version, processor
 from ecgfm.signal import LEADS, SEGMENT_SAMPLES
 from ecgfm.training.cpu_layers import speed_up_cpu
