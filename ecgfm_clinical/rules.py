@@ -3,7 +3,7 @@
 The settings hold these types, and learning goes by them; neither knows the other.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -18,14 +18,28 @@ class GateRules:
     `[learning.gate]`, on its test patients.
     """
 
-    min_positives: Count = 20  #: positive test patients; fewer cannot carry a decision
-    min_negatives: Count = 20
-    margin: Width = 0.05  #: the AUROC may be this much below the live model's at most (lower end of the difference)
-    subgroup_positives: Count = 10  #: smaller subgroups are shown but not judged
-    subgroup_margin: Width = 0.10  #: a subgroup's AUROC may be this much below the live model's at most
-    slope: tuple[float, float] = (0.8, 1.25)  #: the calibration slope's interval must reach into this range
-    intercept: Width = 0.3  #: and the intercept's into ± this
-    beat_baselines: bool = True  #: the AUROC must be above that of each baseline
+    min_positives: Count = field(
+        default=20, metadata={"description": "fewer positive test patients: no verdict, no promotion"}
+    )
+    min_negatives: Count = field(default=20, metadata={"description": "fewer negative ones: the same"})
+    margin: Width = field(
+        default=0.05,
+        metadata={"description": "AUROC may be this much below the live model's at most (lower end of the difference)"},
+    )
+    subgroup_positives: Count = field(
+        default=10, metadata={"description": "subgroups with fewer positives are reported, not judged"}
+    )
+    subgroup_margin: Width = field(default=0.10, metadata={"description": "as margin, for each subgroup"})
+    slope: tuple[float, float] = field(
+        default=(0.8, 1.25),
+        metadata={"description": "the interval of the calibration slope must reach into this range"},
+    )
+    intercept: Width = field(
+        default=0.3, metadata={"description": "and that of the calibration intercept to within so much of 0"}
+    )
+    beat_baselines: bool = field(
+        default=True, metadata={"description": "better than age and sex alone, and than an encoder with random weights"}
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +48,16 @@ class AssayLimit:
     `[[learning.troponin.assays]]`.
     """
 
-    assay: Annotated[str, Field(min_length=1)]  #: text of OBX-17 or code of OBX-3, compared without regard to case
-    limit: Annotated[float, Field(gt=0)]
-    unit: Literal["ng/L", "pg/mL", "ng/mL", "ug/L"] = "ng/L"
-    sex: Literal["M", "F"] | None = None  #: for this sex only; for everyone where not set
+    assay: Annotated[str, Field(min_length=1)] = field(
+        metadata={
+            "description": "text of OBX-17 or code of OBX-3, as the laboratory sends it; case does not matter",
+            "example": "hs-I",
+        }
+    )
+    limit: Annotated[float, Field(gt=0)] = field(metadata={"description": "the 99th percentile", "example": 16})
+    unit: Literal["ng/L", "pg/mL", "ng/mL", "ug/L"] = field(
+        default="ng/L", metadata={"description": "ng/L, pg/mL, ng/mL or ug/L"}
+    )
+    sex: Literal["M", "F"] | None = field(
+        default=None, metadata={"description": "F or M; for everyone where not set", "example": "F"}
+    )

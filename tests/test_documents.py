@@ -337,7 +337,7 @@ def _project() -> dict[str, Any]:
     return dict(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"])
 
 
-@pytest.mark.parametrize("name", [*CURRENT, "ecgfm_clinical/settings.example.toml", "deploy/compose.yaml"])
+@pytest.mark.parametrize("name", [*CURRENT, "deploy/settings.example.toml", "deploy/compose.yaml"])
 def test_extras_exist(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     named = {one for some in re.findall(r"(?:ecgfm-clinical|\.)\[([a-z,]+)\]", text) for one in some.split(",")}

@@ -1,5 +1,6 @@
 """Setting up an installation: `init`, `check`, `migrate`."""
 
+import tomllib
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +38,10 @@ def check(
         bool,
         typer.Option("--security", help="Say instead what others could read, reach or change: modes, ports, URLs."),
     ] = False,
+    keys: Annotated[
+        bool,
+        typer.Option("--keys", help="Write instead these settings with every key there is, explained; # is not set."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Try each configured part (store, model, listeners, sources, destinations) and say what is wrong and what to do.
@@ -50,6 +55,11 @@ def check(
     from ecgfm_clinical.operate.security import weaknesses
 
     read = settings_from(settings)
+    if keys:
+        from ecgfm_clinical.settings.example import explained
+
+        typer.echo(explained(tomllib.loads((settings or DEFAULT_SETTINGS).read_text(encoding="utf-8"))), nl=False)
+        return
     lines = list(weaknesses(read, settings or DEFAULT_SETTINGS) if security else check_parts(read))
     if as_json:
         write_json([{"part": line.part, "ok": line.ok, "text": line.text} for line in lines])

@@ -1,10 +1,21 @@
 """Creating an installation: `init`."""
 
-from importlib.resources import files
+from collections.abc import Mapping
 from pathlib import Path
 
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.settings import read_settings
+from ecgfm_clinical.settings.example import explained
+
+#: What `init` sets: ports on this machine only, and an audit trail that is signed.
+FIRST_DAY: Mapping[str, object] = {
+    "form": 2,
+    "site": {"name": "Example Hospital", "authority": "EXAMPLE"},
+    "model": {"bundle": "demo"},
+    "heads": {"reduced_lvef": {}, "troponin": {}, "interpretation": {"paced": "score"}},
+    "listeners": {"dicom": [{"host": "127.0.0.1", "port": 11112}], "hl7": [{"host": "127.0.0.1", "port": 2575}]},
+    "audit": {"key_file": "audit-key"},
+}
 
 
 def write_installation(folder: Path) -> Path:
@@ -33,4 +44,4 @@ def write_installation(folder: Path) -> Path:
 
 def example_settings() -> str:
     """The commented settings that `init` writes: every key, with what it means."""
-    return (files("ecgfm_clinical") / "settings.example.toml").read_text(encoding="utf-8")
+    return explained(FIRST_DAY)

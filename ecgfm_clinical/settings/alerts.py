@@ -10,34 +10,46 @@ from ecgfm_clinical.settings.part import Part, Port
 
 Severity = Literal["info", "warning", "critical"]
 
+ChannelName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
+_NAMED = "names are the channels' own: `ecgfm-clinical alerts test NAME`"
+
 
 class _Channel(Part):
     """One way to tell people."""
 
-    name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")
-    at_least: Severity = Field(default="info", description="tells of nothing less severe")
-    escalation: bool = Field(default=False, description="tells only what nobody took care of in escalate_minutes")
+    at_least: Severity = Field(default="info", description="tells of nothing less severe: info, warning or critical")
+    escalation: bool = Field(default=False, description="true: told only what nobody took in escalate_minutes")
 
 
 class EmailChannel(_Channel):
     """By SMTP."""
 
-    host: str
-    port: Port = 587
-    tls: Literal["starttls", "tls", "none"] = "starttls"
-    user: str = ""
-    password_file: Path | None = None
-    sender: str = Field(pattern=r"^[^\s@]+@[^\s@]+$")
-    to: tuple[Annotated[str, Field(pattern=r"^[^\s@]+@[^\s@]+$")], ...] = Field(min_length=1)
+    name: ChannelName = Field(description=_NAMED, examples=["operators"])
+    host: str = Field(description="SMTP server", examples=["mail.example.org"])
+    port: Port = Field(default=587, description="587 with starttls, 465 with tls, 25 with none")
+    tls: Literal["starttls", "tls", "none"] = Field(default="starttls", description="starttls, tls or none")
+    user: str = Field(default="", description="no sign-in where not set", examples=["ecgfm"])
+    password_file: Path | None = Field(
+        default=None, description="file that holds the password", examples=["secrets/mail"]
+    )
+    sender: str = Field(pattern=r"^[^\s@]+@[^\s@]+$", description="From", examples=["ecgfm@example.org"])
+    to: tuple[Annotated[str, Field(pattern=r"^[^\s@]+@[^\s@]+$")], ...] = Field(
+        min_length=1, description="everyone who is told", examples=[["on-call@example.org"]]
+    )
 
 
 class WebhookChannel(_Channel):
-    """By HTTP POST of a JSON document."""
+    """By HTTP POST of a JSON document; give either url or url_file."""
 
+    name: ChannelName = Field(description=_NAMED, examples=["chat"])
     url: str = Field(
-        default="", pattern=r"^(|https?://\S+)$", description="where to post; url_file where it is a secret"
+        default="",
+        pattern=r"^(|https?://\S+)$",
+        description="where to post; url_file where it is a secret",
     )
-    url_file: Path | None = Field(default=None, description="file that holds the URL")
+    url_file: Path | None = Field(
+        default=None, description="file that holds the URL, where it is a secret", examples=["secrets/webhook"]
+    )
     template: str = Field(
         default="",
         description="JSON with {title}, {text}, {severity}, {condition}, {subject}, {state}; empty: all of them",
@@ -53,15 +65,19 @@ class WebhookChannel(_Channel):
 class SyslogChannel(_Channel):
     """By syslog (RFC 5426)."""
 
+    name: ChannelName = Field(description=_NAMED, examples=["syslog"])
     address: str = Field(
-        pattern=r"^(/.+|[^:/\s]+(:\d{1,5})?)$", description="HOST:PORT (UDP) or a socket such as /dev/log"
+        pattern=r"^(/.+|[^:/\s]+(:\d{1,5})?)$", description="HOST:PORT (UDP) or a socket", examples=["/dev/log"]
     )
 
 
 class CommandChannel(_Channel):
     """By a program, which finds the alert as JSON on its standard input."""
 
-    command: tuple[str, ...] = Field(min_length=1)
+    name: ChannelName = Field(description=_NAMED, examples=["pager"])
+    command: tuple[str, ...] = Field(
+        min_length=1, description="finds the alert as JSON on its standard input", examples=[["/usr/local/bin/page"]]
+    )
 
 
 class Alerts(Part):
@@ -74,16 +90,19 @@ class Alerts(Part):
         default=None,
         gt=0,
         description="a source without a payload for so long is silent; by its own learnt working hours where not set",
+        examples=[12],
     )
     silent_hours_of: dict[str, float] = Field(
-        default_factory=dict, description="the same for single sources: name -> hours"
+        default_factory=dict, description="the same for single sources: name -> hours", examples=[{"pacs": 4}]
     )
     unscored_minutes: float = Field(default=30, gt=0, description="an ECG that waits longer for its score")
     unsent_minutes: float = Field(default=60, gt=0, description="a result that waits longer for its destination")
     free_mb: int = Field(default=2000, ge=0, description="less free room on the store's volume")
     certificate_days: float = Field(default=14, ge=0, description="a certificate that ends sooner")
     ping_url_file: Path | None = Field(
-        default=None, description="file with a URL that is asked at each look: where the asking ends, we are dead"
+        default=None,
+        description="file with a URL that is asked at each look: where the asking ends, we are dead",
+        examples=["ping-url"],
     )
     email: tuple[EmailChannel, ...] = ()
     webhook: tuple[WebhookChannel, ...] = ()

@@ -15,11 +15,18 @@ class Retention(Part):
     Bookkeeping and scores always stay.
     """
 
-    payload_days: int | None = Field(default=None, ge=1, description="raw payloads, from their receipt")
-    signal_days: int | None = Field(default=None, ge=1, description="decoded signals, from their receipt")
-    message_days: int | None = Field(default=None, ge=1, description="bodies of acknowledged messages")
+    payload_days: int | None = Field(
+        default=None, ge=1, description="raw payloads as received; an ECG cannot be replayed without", examples=[90]
+    )
+    signal_days: int | None = Field(
+        default=None, ge=1, description="decoded signals; a head cannot be trained on them afterwards", examples=[90]
+    )
+    message_days: int | None = Field(default=None, ge=1, description="bodies of acknowledged messages", examples=[365])
     attempt_days: int | None = Field(
-        default=None, ge=1, description="why attempts failed, of scorings and messages that succeeded in the end"
+        default=None,
+        ge=1,
+        description="why attempts failed, of scorings and messages that succeeded in the end",
+        examples=[365],
     )
 
     @property
@@ -59,16 +66,17 @@ class Audit(Part):
 
     key_file: Path | None = Field(
         default=None,
-        description="Ed25519 key that signs the trail's heads, where the database's administrator does not reach",
+        description="Ed25519 key; `init` and `audit --new-key` make it; keep it, and the file below, where "
+        "whoever administers the database does not reach",
+        examples=["audit-key"],
     )
-    heads_file: Path = Field(
-        default=Path("audit-heads.jsonl"), description="where signed heads are added, line by line"
-    )
+    heads_file: Path = Field(default=Path("audit-heads.jsonl"), description="signed lines are added here")
     export_seconds: float = Field(default=900, ge=10, description="how often what is new is signed")
     syslog: str = Field(
         default="",
         pattern=r"^(|/.+|[^:/\s]+(:\d{1,5})?)$",
-        description="HOST:PORT (UDP) or a socket such as /dev/log that gets each line's signature",
+        description="gets each line's signature too: HOST:PORT (UDP), or a socket such as /dev/log",
+        examples=["loghost:514"],
     )
 
 
@@ -78,22 +86,25 @@ class ServiceSettings(Part):
     hang_seconds: float = Field(
         default=900,
         ge=60,
-        description="a task that makes no progress this long hangs: its work is left to others, and the process ends "
-        "to be started anew",
+        description="a task without progress this long hangs: it is said, its work is left to others, the process "
+        "ends (systemd, Docker start it anew)",
     )
     stop_seconds: float = Field(
         default=90,
         ge=1,
-        description="a stop that was asked for takes no longer: what has not ended by then is left behind, as a kill "
-        "would leave it",
+        description="after SIGTERM what is under way may take so long, the rest is left as a kill would leave it; "
+        "systemd's TimeoutStopSec and Docker's grace must be longer",
     )
 
 
 class Monitoring(Part):
     """The port where a running process answers `/metrics`, `/healthz` and `/readyz`; no patient is ever named there."""
 
-    host: str = Field(default="127.0.0.1", description="address to listen on")
+    host: str = Field(
+        default="127.0.0.1", description="address to listen on; numbers and names of parts, never a patient"
+    )
     port: Port | None = Field(
         default=None,
-        description="none where not set; processes on one host need one each (ECGFM_MONITORING__PORT)",
+        description="/metrics, /healthz, /readyz; processes on one host need one each (ECGFM_MONITORING__PORT)",
+        examples=[9464],
     )

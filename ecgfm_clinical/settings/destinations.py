@@ -15,44 +15,53 @@ Hl7Version = Literal["2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.8"]
 class _Results(Part):
     """How one destination wants its ORU^R01 messages."""
 
-    name: str
-    version: Hl7Version = "2.5.1"
+    name: str = Field(description="in status, logs and the audit trail; keep it while results wait", examples=["ehr"])
+    version: Hl7Version = Field(default="2.5.1", description="MSH-12: 2.3, 2.3.1, 2.4, 2.5, 2.5.1, 2.6, 2.7 or 2.8")
     sending_application: str = Field(default="ECGFM", description="MSH-3; components as NAME^OID^ISO")
     sending_facility: str = Field(default="", description="MSH-4; site.name where empty")
-    receiving_application: str = ""
-    receiving_facility: str = ""
+    receiving_application: str = Field(default="", description="MSH-5", examples=["EHR"])
+    receiving_facility: str = Field(default="", description="MSH-6", examples=["EXAMPLE"])
     filler_namespace: str = Field(
         default="ECGFM",
-        description="OBR-3.2, who gave our number; one of its own for each installation that sends to one receiver",
+        description="OBR-3.2, who gave our number; give each installation that sends to one receiver a namespace "
+        "of its own",
     )
     charset: str = Field(default="UNICODE UTF-8", description="MSH-18, HL7 table 0211")
-    accept_ack: AckCondition = Field(default="", description="MSH-15; both empty is the original mode")
-    application_ack: AckCondition = Field(default="", description="MSH-16")
-    parent: Literal["OBR-29", "OBR-18", "none"] = Field(
-        default="OBR-29", description="where the ECG's own filler or accession number goes"
+    accept_ack: AckCondition = Field(
+        default="", description="MSH-15: AL, NE, ER or SU; both empty is the original mode"
     )
-    study_uid: bool = Field(default=False, description="send the Study Instance UID as an OBX of its own")
+    application_ack: AckCondition = Field(default="", description="MSH-16: as MSH-15")
+    parent: Literal["OBR-29", "OBR-18", "none"] = Field(
+        default="OBR-29", description="where the ECG's own filler or accession number goes: OBR-29, OBR-18 or none"
+    )
+    study_uid: bool = Field(default=False, description="true: the Study Instance UID is sent as an OBX of its own")
     reasons: Literal["coded", "note"] = Field(
-        default="coded", description="how not evaluable is said: coded in OBX-5, or with an empty OBX-5 and an NTE"
+        default="coded",
+        description='why an ECG is not evaluable: "coded" in OBX-5, or "note": an empty OBX-5 with an NTE',
     )
     alternate_codes: Mapping[str, tuple[str, str, str]] = Field(
-        default_factory=dict, description="our code -> the site's own [code, text, coding system], OBX-3.4 to .6"
+        default_factory=dict,
+        description="our code -> the site's own, OBX-3.4 to .6",
+        examples=[{"ECGFM-LVEF": ["12345", "Local name", "99SITE"]}],
     )
     max_attempts: int | None = Field(
         default=None,
         ge=1,
-        description="gives up after so many failures that are not the message's fault; for ever patient where not set",
+        description="a message is set aside after so many failures that are not its fault; never where not set",
+        examples=[20],
     )
 
 
 class Hl7Destination(_Results, Reachable):
     """An EHR or interface engine that takes results by MLLP."""
 
-    host: str
-    port: Port
-    ack_timeout_seconds: float = Field(default=30, gt=0)
+    host: str = Field(description="address of the receiver", examples=["ehr.example"])
+    port: Port = Field(description="port of the receiver", examples=[6661])
+    ack_timeout_seconds: float = Field(
+        default=30, gt=0, description="how long to wait for an acknowledgement before the same bytes go again"
+    )
     ae_means_busy: bool = Field(
-        default=False, description="this receiver answers AE also when it only wants a repeat later"
+        default=False, description="true: this receiver answers AE also when it only wants a repeat later"
     )
     tls: Tls | None = None
 
@@ -60,14 +69,21 @@ class Hl7Destination(_Results, Reachable):
 class FileDestination(_Results):
     """A folder into which results are written, one file each, for a system that collects them there."""
 
-    path: Path
-    suffix: str = Field(default=".hl7", pattern=r"^\.[A-Za-z0-9.]+$", description="of each file; its name is MSH-10")
+    name: str = Field(
+        description="in status, logs and the audit trail; keep it while results wait", examples=["results"]
+    )
+    path: Path = Field(
+        description="a folder of its own; files appear complete, under their MSH-10", examples=["results"]
+    )
+    suffix: str = Field(default=".hl7", pattern=r"^\.[A-Za-z0-9.]+$", description="of each file")
     mode: str = Field(
         default="0640", pattern=r"^0?[0-7]{3}$", description="who may read each file: this user and its group"
     )
 
 
 class Destinations(Part):
+    """Where results go."""
+
     hl7: tuple[Hl7Destination, ...] = ()
     file: tuple[FileDestination, ...] = ()
 

@@ -35,13 +35,16 @@ class Settings(BaseSettings):
     )
 
     form: Literal[1, 2] = Field(
-        default=1, description="2: what `init` writes; a listener or destination in clear must be accepted by name"
+        default=1,
+        description="of this file; with 2, a listener or destination off this machine without TLS or an "
+        "allow-list must be accepted by name",
+        examples=[2],
     )
     site: Site = Site()
     store: Store = Store()
     model: Model = Model()
     scoring: Scoring = Scoring()
-    heads: Mapping[str, HeadRules] = Field(default_factory=dict)
+    heads: Mapping[str, HeadRules] = Field(default_factory=dict, examples=[{"reduced_lvef": {}}])
     listeners: Listeners = Listeners()
     sources: Sources = Sources()
     destinations: Destinations = Destinations()

@@ -14,16 +14,18 @@ from ecgfm_clinical.settings.part import Part
 class LvefLabels(Part):
     """Which echo gives an ECG its label."""
 
-    threshold: Literal[30, 35, 40, 50] = Field(default=40, description="percent, inclusive")
+    threshold: Literal[30, 35, 40, 50] = Field(default=40, description="percent, inclusive: 50, 40, 35 or 30")
     window_days: float = Field(default=7, gt=0, description="nearest echo within so many days on either side")
 
 
 class TroponinLabels(Part):
     """Which troponin gives an ECG its label."""
 
-    select: Literal["first", "peak"] = "peak"
-    hours_before: float = Field(default=2, ge=0)
-    hours_after: float = Field(default=6, ge=0)
+    select: Literal["first", "peak"] = Field(
+        default="peak", description='"peak" or "first" of the draws inside the window'
+    )
+    hours_before: float = Field(default=2, ge=0, description="the window begins so long before the ECG")
+    hours_after: float = Field(default=6, ge=0, description="and ends so long after it")
     drop_after_peak: bool = Field(default=False, description="leave out ECGs recorded after the highest troponin")
     assays: tuple[AssayLimit, ...] = ()
 
@@ -31,17 +33,28 @@ class TroponinLabels(Part):
 class Learning(Part):
     """How this hospital trains, judges and governs heads of its own."""
 
-    folder: Path = Field(default=Path("models"), description="bundles, runs, reports and kept embeddings")
+    folder: Path = Field(
+        default=Path("models"), description="bundles, runs, reports and kept embeddings; shared by all hosts that score"
+    )
     lvef: LvefLabels = LvefLabels()
     troponin: TroponinLabels = TroponinLabels()
-    serial: Literal["all", "one-per-day", "first"] = "one-per-day"
-    drop_if_outcome_first: bool = False
-    calibration: Literal["platt", "isotonic", "none"] = "platt"
-    operating_points: Mapping[str, OperatingRule] = Field(default_factory=dict, description="by head")
+    serial: Literal["all", "one-per-day", "first"] = Field(
+        default="one-per-day", description="of a patient's ECGs: all, one-per-day (nearest to the outcome), first"
+    )
+    drop_if_outcome_first: bool = Field(
+        default=False, description="leave out ECGs recorded when the outcome could already be known"
+    )
+    calibration: Literal["platt", "isotonic", "none"] = Field(
+        default="platt", description="platt, isotonic (hundreds of positives), none"
+    )
+    operating_points: Mapping[str, OperatingRule] = Field(
+        default_factory=dict, description="by head", examples=[{"reduced_lvef": {}}]
+    )
     site_operating_points: Mapping[str, Mapping[str, OperatingRule]] = Field(
         default_factory=dict,
         description="by site, then by head: rules of sites that differ from the one above; a site is an ECG's "
         "institution, or the listener or source it came by where the ECG names none",
+        examples=[{"North": {"reduced_lvef": {}}}],
     )
     gate: GateRules = GateRules()
 

@@ -10,43 +10,95 @@ from ecgfm_clinical.settings.part import AeTitle, Part, Port, Reachable, Sender,
 class DicomListener(Sender, Reachable):
     """A C-STORE SCP of ours."""
 
-    name: str = "dicom"
-    ae_title: AeTitle = "ECGFM"
-    host: str = "0.0.0.0"
-    port: Port = 11112
-    allowed_callers: tuple[AeTitle, ...] = Field(default=(), description="calling AE titles; empty admits any")
-    allowed_hosts: tuple[str, ...] = Field(default=(), description="addresses or networks; empty admits any")
-    max_associations: int = Field(default=20, ge=1)
-    max_per_host: int | None = Field(
-        default=None, ge=1, description="connections of one address; three quarters of max_associations where not set"
+    name: str = Field(
+        default="dicom", description="in status, logs and the audit trail; keep it once ECGs came in by it"
     )
-    max_object_mb: int = Field(default=64, ge=1, description="a longer object ends its association")
-    idle_seconds: float = Field(default=60, gt=0, description="without a message, or for one PDU")
-    object_seconds: float = Field(default=300, gt=0, description="for one object, from its first byte to its last")
+    ae_title: AeTitle = Field(default="ECGFM", description="the application entity title that callers must name")
+    host: str = Field(
+        default="0.0.0.0",
+        description="address of this machine to listen at; 127.0.0.1: this machine only; 0.0.0.0: all, with "
+        "allowed_hosts or tls below",
+        examples=["127.0.0.1"],
+    )
+    port: Port = Field(default=11112, description="104, or 2762 with TLS, are the registered ones")
+    allowed_callers: tuple[AeTitle, ...] = Field(
+        default=(),
+        description="calling AE titles; all are admitted where this is missing",
+        examples=[["CART1", "PACS"]],
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="addresses or networks (192.0.2.0/24) of callers; all are admitted where this is missing",
+        examples=[["192.0.2.10"]],
+    )
+    max_associations: int = Field(default=20, ge=1, description="callers at the same time")
+    max_per_host: int | None = Field(
+        default=None,
+        ge=1,
+        description="connections of one address; three quarters of max_associations where not set",
+        examples=[15],
+    )
+    max_object_mb: int = Field(default=64, ge=1, description="a longer object is not taken: its association is ended")
+    idle_seconds: float = Field(
+        default=60,
+        gt=0,
+        description="an association is ended after so long without a message, or where one PDU takes longer",
+    )
+    object_seconds: float = Field(
+        default=300, gt=0, description="so long one object may take, from its first byte to its last"
+    )
     tls: Tls | None = None
 
 
 class Hl7Listener(Sender, Reachable):
     """An MLLP port of ours."""
 
-    name: str = "hl7"
-    host: str = "0.0.0.0"
-    port: Port = 2575
-    allowed_hosts: tuple[str, ...] = Field(default=(), description="addresses or networks; empty admits any")
-    allowed_senders: tuple[str, ...] = Field(default=(), description="MSH-3, or MSH-3|MSH-4; empty admits any")
-    max_message_mb: int = Field(default=32, ge=1)
-    max_connections: int = Field(default=100, ge=1)
-    max_per_host: int | None = Field(
-        default=None, ge=1, description="connections of one address; three quarters of max_connections where not set"
+    name: str = Field(default="hl7", description="in status, logs and the audit trail; keep it once ECGs came in by it")
+    host: str = Field(
+        default="0.0.0.0",
+        description="address of this machine to listen at; 127.0.0.1: this machine only; 0.0.0.0: all, with "
+        "allowed_hosts or tls below",
+        examples=["127.0.0.1"],
     )
-    idle_seconds: float = Field(default=3600, gt=0, description="from one message to the next")
-    stall_seconds: float = Field(default=60, gt=0, description="without a byte inside a message")
-    message_seconds: float = Field(default=300, gt=0, description="for one message, from its first byte to its last")
-    allowed_roots: tuple[Path, ...] = Field(default=(), description="folders that RP pointers may name")
+    port: Port = Field(default=2575, description="2575 is the registered one")
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="addresses or networks (192.0.2.0/24); all are admitted where this is missing",
+        examples=[["192.0.2.20"]],
+    )
+    allowed_senders: tuple[str, ...] = Field(
+        default=(),
+        description="MSH-3, or MSH-3|MSH-4; all are admitted where this is missing",
+        examples=[["MUSE|WARD"]],
+    )
+    max_message_mb: int = Field(default=32, ge=1, description="a longer message is not taken: its connection is closed")
+    max_connections: int = Field(default=100, ge=1, description="callers at the same time")
+    max_per_host: int | None = Field(
+        default=None,
+        ge=1,
+        description="connections of one address; three quarters of max_connections where not set",
+        examples=[75],
+    )
+    idle_seconds: float = Field(
+        default=3600, gt=0, description="a connection is closed after so long without a message"
+    )
+    stall_seconds: float = Field(
+        default=60, gt=0, description="a connection is closed after so long without a byte inside a message"
+    )
+    message_seconds: float = Field(
+        default=300, gt=0, description="so long one message may take, from its first byte to its last"
+    )
+    allowed_roots: tuple[Path, ...] = Field(
+        default=(),
+        description="folders in which files lie that messages may point to (RP); none where this is missing",
+        examples=[["/mnt/ecg"]],
+    )
     tls: Tls | None = None
 
 
 class Listeners(Part):
+    """What calls us."""
+
     dicom: tuple[DicomListener, ...] = ()
     hl7: tuple[Hl7Listener, ...] = ()
 

@@ -13,12 +13,18 @@ from ecgfm_connectors.outcomes.site import SiteCode, SiteTable
 class OutcomeCode(Part):
     """What one code or one name of this site's feeds measures; it goes before every rule of the readers."""
 
-    code: str = Field(default="", description="OBX-3.1 or OBX-3.4")
-    name: str = Field(default="", description="OBX-3.2 or OBX-3.5, whole; case and accents do not matter")
-    means: Literal["lvef", "troponin", "ignore"]
-    assay: str = Field(default="", description="troponin: hs-I, hs-T, I or T")
-    unit: str = Field(default="", description="the unit where OBX-6 is empty")
-    point_of_care: bool = False
+    code: str = Field(default="", description="OBX-3.1 or OBX-3.4", examples=["TNHS"])
+    name: str = Field(
+        default="",
+        description="or OBX-3.2 or OBX-3.5, whole; case and accents do not matter",
+        examples=["Troponin neu"],
+    )
+    means: Literal["lvef", "troponin", "ignore"] = Field(description="lvef, troponin or ignore", examples=["troponin"])
+    assay: str = Field(default="", description="troponin: hs-I, hs-T, I or T", examples=["hs-T"])
+    unit: str = Field(default="", description="the unit where OBX-6 is empty", examples=["ng/L"])
+    point_of_care: bool = Field(
+        default=False, description="true: measured at the bedside, never compared with the laboratory's"
+    )
 
     @model_validator(mode="after")
     def _names_something(self) -> Self:
@@ -33,7 +39,9 @@ class OutcomeSettings(Part):
     """How measured outcomes are read from this site's feeds."""
 
     codes: tuple[OutcomeCode, ...] = ()
-    units: Mapping[str, str] = Field(default_factory=dict, description="a unit as the site spells it -> as UCUM does")
+    units: Mapping[str, str] = Field(
+        default_factory=dict, description="units as this site spells them -> as UCUM does", examples=[{"nanog": "ng/L"}]
+    )
 
     @model_validator(mode="after")
     def _units_are_known(self) -> Self:

@@ -16,30 +16,37 @@ class Part(BaseModel):
 class Tls(Part):
     """Mutual TLS for one port or peer (PS3.15 B.12, MLLP over TLS)."""
 
-    certificate: Path
-    key: Path
-    trusted: Path = Field(description="CA file that the other side's certificate must chain to")
+    certificate: Path = Field(description="ours, PEM", examples=["secrets/tls.crt"])
+    key: Path = Field(description="its private key, PEM, readable by this user only", examples=["secrets/tls.key"])
+    trusted: Path = Field(
+        description="the authority whose certificates the other side must show", examples=["secrets/ca.crt"]
+    )
 
 
 class Reachable(Part):
     """A port or peer off this machine."""
 
     cleartext: Literal["", "accepted"] = Field(
-        default="", description="accepted: neither TLS nor an allow-list here, on purpose"
+        default="",
+        description='"accepted": neither TLS nor allowed_hosts here, on purpose: who reaches this part reads '
+        "patient data in clear",
+        examples=["accepted"],
     )
 
 
 class Sender(Part):
     """What may be said of every way in: whose bare numbers are meant, and what its senders may decide by themselves."""
 
-    authority: str | None = Field(default=None, description="instead of site.authority for what comes in here")
+    authority: str | None = Field(
+        default=None, description="instead of site.authority for what comes in here", examples=["WARD"]
+    )
     corrected_patient: Literal["hold", "follow"] = Field(
         default="hold",
-        description="a recording that comes again under another patient: hold it for a person, or withdraw it there "
-        "and send it here",
+        description='a recording that comes again under another patient: "hold" it for a person, or "follow": '
+        "withdraw it there, send it here",
     )
     sender_withdrawal: Literal["hold", "follow"] = Field(
         default="follow",
-        description="a recording that its sender takes back (OBX-11 W, D, X): withdraw its result, or hold it for a "
-        "person",
+        description='a recording that its sender takes back (OBX-11 W, D, X): "follow": withdraw its result, or '
+        '"hold" it for a person',
     )

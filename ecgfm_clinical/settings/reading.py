@@ -54,21 +54,21 @@ def _keys_at(loc: Sequence[int | str]) -> list[str]:
     """
     part: type = Settings
     for name in loc:
-        if name in (known := _fields_of(part)):
-            part = _part_in(known[str(name)]) or part
-    return sorted(set(_fields_of(part)) - ({"folder"} if part is Settings else set()))
+        if name in (known := fields_of(part)):
+            part = part_in(known[str(name)]) or part
+    return sorted(set(fields_of(part)) - ({"folder"} if part is Settings else set()))
 
 
-def _fields_of(part: type) -> dict[str, Any]:
+def fields_of(part: type) -> dict[str, Any]:
     """Key -> its type, of a settings table or of a rule that one embeds."""
     if issubclass(part, BaseModel):
         return {name: field.annotation for name, field in part.model_fields.items()}
     hints = get_type_hints(part)
-    return {field.name: hints[field.name] for field in dataclasses.fields(part)}  # type: ignore[arg-type]  # a dataclass, by `_part_in`
+    return {field.name: hints[field.name] for field in dataclasses.fields(part)}  # type: ignore[arg-type]  # a dataclass, by `part_in`
 
 
-def _part_in(annotation: Any) -> type | None:
+def part_in(annotation: Any) -> type | None:
     """The table or rule inside `tuple[Model, ...]`, `Mapping[str, Model]` or `Model | None`."""
     if isinstance(annotation, type) and (issubclass(annotation, BaseModel) or dataclasses.is_dataclass(annotation)):
         return annotation
-    return next((found for one in get_args(annotation) if (found := _part_in(one)) is not None), None)
+    return next((found for one in get_args(annotation) if (found := part_in(one)) is not None), None)

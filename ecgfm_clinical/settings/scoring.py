@@ -18,21 +18,27 @@ class Model(Part):
 
     bundle: str = Field(
         default="demo",
-        description="folder of the bundle, or `demo` for the small one that ships (not for clinical use)",
+        description='folder of the first model bundle, later ones by `model promote`; "demo" is the small one '
+        "that ships and is NOT FOR CLINICAL USE",
     )
     runtime: Literal["auto", "torch", "torch-bf16", "torch-fp16", "onnx", "openvino", "openvino-bf16"] = Field(
-        default="auto", description="auto: the fastest exact one of this machine, measured when a model first opens"
+        default="auto",
+        description="auto: the fastest exact one of this machine, measured when a model first opens; or torch, "
+        "onnx, openvino, and with less precision torch-bf16, torch-fp16, openvino-bf16",
     )
     cache: Path | None = Field(
-        default=None, description="where runtimes keep what they prepare; beside the bundle if not set"
+        default=None,
+        description="where runtimes keep what they prepare; beside the bundle where not set",
+        examples=["runtime-cache"],
     )
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int | None = Field(default=None, ge=1, description="CPU threads; all cores where not set")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto (CUDA if there is one), cpu, cuda")
+    threads: int | None = Field(default=None, ge=1, description="CPU threads; all cores where not set", examples=[4])
     shape: int | None = Field(
         default=None,
         ge=1,
-        description="segments a call on a GPU holds, part of the runtime's name in each score: small (2) answers "
-        "soonest, large (256) empties archives; 64 where not set",
+        description="segments a call on a GPU holds: small (2) answers soonest, large (256) empties archives; "
+        "part of the runtime's name in each score",
+        examples=[64],
     )
 
     @property
@@ -44,18 +50,25 @@ class Model(Part):
 class HeadRules(Part):
     """When one head may be scored."""
 
-    enabled: bool = True
+    enabled: bool = Field(default=True, description="false: this head is neither scored nor reported")
     min_age: float | None = Field(default=18, ge=0, description="years at the time of the ECG")
-    max_age: float | None = Field(default=None, ge=0)
+    max_age: float | None = Field(default=None, ge=0, description="years; no upper limit where not set", examples=[90])
     max_seconds: float = Field(
-        default=120, gt=0, description="a longer recording is no resting ECG: the model was made for 10 s"
+        default=120, gt=0, description="a longer recording is not scored: the model was made for resting ECGs of 10 s"
     )
-    unknown_age: Literal["score", "refuse"] = "score"
-    paced: Literal["score", "refuse"] = "refuse"
-    allow: tuple[str, ...] = Field(default=(), description="reason codes this head is scored in spite of")
+    unknown_age: Literal["score", "refuse"] = Field(
+        default="score", description='an ECG without an age: "score" or "refuse"'
+    )
+    paced: Literal["score", "refuse"] = Field(
+        default="refuse", description='ECGs whose device reports a paced rhythm: "score" or "refuse"'
+    )
+    allow: tuple[str, ...] = Field(
+        default=(), description="reason codes in spite of which this head scores", examples=[["noise"]]
+    )
     abnormal: tuple[str, ...] = Field(
         default=(),
-        description="labels of a head of this site's own that are abnormal findings: their results are flagged (OBX-8)",
+        description="labels of a head of your own that are abnormal findings: only these are flagged (OBX-8)",
+        examples=[["my_label"]],
     )
 
     @model_validator(mode="after")
@@ -71,16 +84,21 @@ class Scoring(Part):
     """How scoring work is taken from the store."""
 
     held: bool = Field(
-        default=False, description="score what is held for a person, so that its result is ready; it is not sent"
+        default=False,
+        description="true: what is held for a person is scored all the same, so that its result is ready; it is "
+        "not sent",
     )
-    batch_size: int = Field(default=16, ge=1, le=1024)
-    every_seconds: float = Field(default=5, gt=0, description="how often the schedule starts a scoring batch")
+    batch_size: int = Field(default=16, ge=1, le=1024, description="ECGs that a worker takes at a time")
+    every_seconds: float = Field(default=5, gt=0, description="how often a worker looks for waiting ECGs")
     lease_seconds: float = Field(
         default=300,
         ge=30,
-        description="after this long without a sign of life, another worker takes over; signs are given every 10 s",
+        description="a worker that gives no sign of life this long loses its batch to another; 30 or more, signs "
+        "are given every 10 s",
     )
-    max_attempts: int = Field(default=4, ge=1)
+    max_attempts: int = Field(
+        default=4, ge=1, description="after so many failed attempts an ECG counts as failed, and a person must look"
+    )
 
     @property
     def lease(self) -> timedelta:

@@ -12,12 +12,24 @@ from ecgfm_clinical.settings.part import Part
 class Site(Part):
     """Who runs this installation."""
 
-    name: str = "Unnamed site"
-    authority: str = Field(
-        default="LOCAL", min_length=1, description="assigning authority of patient numbers that name none"
+    name: str = Field(
+        default="Unnamed site",
+        description="sending facility (MSH-4) of results, unless a destination sets another",
+        examples=["Example Hospital"],
     )
-    time_zone: str = Field(default="UTC", description="IANA zone of times that carry none")
-    operator: str = Field(default="", description="who answers for this installation, for the audit trail")
+    authority: str = Field(
+        default="LOCAL",
+        min_length=1,
+        description="assigning authority of patient numbers whose sender names none; never leave two systems "
+        "sharing one by accident",
+        examples=["EXAMPLE"],
+    )
+    time_zone: str = Field(default="UTC", description='zone of times that carry none, e.g. "Europe/Zurich"')
+    operator: str = Field(
+        default="",
+        description="who answers for this installation: for people who read this file",
+        examples=["ECG IT team"],
+    )
 
     @model_validator(mode="after")
     def _zone_exists(self) -> Self:
@@ -33,9 +45,21 @@ class Site(Part):
 class Store(Part):
     """Where ECGs, jobs, scores and messages are staged."""
 
-    url: str = Field(default="sqlite:///staging.sqlite", description="SQLAlchemy URL; sqlite or postgresql+psycopg")
-    password_file: Path | None = Field(default=None, description="file that holds the database password")
-    min_free_mb: int = Field(default=500, ge=0, description="below this much free disk nothing new is accepted")
+    url: str = Field(
+        default="sqlite:///staging.sqlite",
+        description="SQLAlchemy URL: sqlite, or postgresql+psycopg://ecgfm@db.example/ecgfm; the password has a "
+        "file of its own",
+    )
+    password_file: Path | None = Field(
+        default=None,
+        description="the database password, alone in a file readable by this user only",
+        examples=["secrets/database-password"],
+    )
+    min_free_mb: int = Field(
+        default=500, ge=0, description="below this much free disk nothing is accepted: senders are told to repeat"
+    )
     key_file: Path | None = Field(
-        default=None, description="key that encrypts identifying columns and payloads at rest"
+        default=None,
+        description="encrypts identifying columns, payloads, signals, messages: `ecgfm-clinical keys --help`",
+        examples=["secrets/store-keys"],
     )

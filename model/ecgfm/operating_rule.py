@@ -1,9 +1,10 @@
 """How a threshold is to be chosen.
 
-Kept apart from the choosing, so that settings can hold rules without loading SciPy.
+Kept apart from the choosing, so that settings can hold rules without loading SciPy; what a key means stands in its
+metadata, from which commented settings are written.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Rule = Literal["sensitivity", "specificity", "ppv"]
@@ -16,9 +17,20 @@ class OperatingRule:
     Raises ValueError where a PPV is asked for without the prevalence it is meant for, or a number is no share.
     """
 
-    what: Rule = "sensitivity"
-    at_least: float = 0.9
-    prevalence: float | None = None  #: for `ppv`: of the people who will be scored, not of the sample
+    what: Rule = field(
+        default="sensitivity", metadata={"description": "sensitivity, specificity, or ppv with its prevalence"}
+    )
+    at_least: float = field(
+        default=0.9,
+        metadata={"description": "the threshold is the highest (for specificity and ppv the lowest) that reaches this"},
+    )
+    prevalence: float | None = field(
+        default=None,
+        metadata={
+            "description": "for ppv only: among the people who will be scored, not in the sample",
+            "example": 0.05,
+        },
+    )
 
     def __post_init__(self) -> None:
         if not 0 < self.at_least <= 1:

@@ -2,7 +2,7 @@
 
 import configparser
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from ecgfm_clinical.ecg import evaluability
 from ecgfm_clinical.errors import LearningError
 from ecgfm_clinical.learning.documents import write_json
 from ecgfm_clinical.operate.setup import example_settings
-from ecgfm_clinical.settings import read_settings
+from ecgfm_clinical.settings import Settings, read_settings
+from ecgfm_clinical.settings.reading import fields_of, part_in
 from tests.clinical.conftest import Run
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -28,6 +29,37 @@ def test_both_example_settings_are_settings(tmp_path: Path) -> None:
     (tmp_path / "settings.toml").write_text(example_settings(), encoding="utf-8")
     assert read_settings(tmp_path / "settings.toml").listeners.dicom[0].port == 11112
     assert read_settings(DEPLOY / "settings.example.toml").destination_names == ("ehr",)
+
+
+def test_the_settings_of_a_whole_site_are_written_by_the_command(run: Run, tmp_path: Path) -> None:
+    """To make it anew: `ecgfm-clinical check --keys --settings deploy/settings.example.toml`."""
+    written = (DEPLOY / "settings.example.toml").read_text(encoding="utf-8")
+    code, out, _ = run("check", "--keys", "--settings", str(DEPLOY / "settings.example.toml"))
+    assert (code, out) == (0, written)
+
+
+def every_key(part: type, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Each key of the settings, with the tables it stands in; names of heads and sites left out."""
+    for name, annotation in fields_of(part).items():
+        inner = part_in(annotation)
+        if inner is not None:
+            yield from every_key(inner, (*path, name))
+        elif (*path, name) != ("folder",):
+            yield (*path, name)
+
+
+@pytest.mark.parametrize("text", [example_settings(), (DEPLOY / "settings.example.toml").read_text(encoding="utf-8")])
+def test_every_key_is_shown_and_explained(text: str) -> None:
+    shown: set[tuple[str, ...]] = set()
+    table: tuple[str, ...] = ()
+    for line in text.splitlines():
+        if head := re.match(r"(?:# )?\[\[?([\w.]+)\]\]? +# .*\w", line):
+            names = head[1].split(".")
+            table = tuple(one for one in names if one not in ("reduced_lvef", "troponin", "interpretation", "North"))
+            table = ("learning", "troponin", *names[2:]) if names[:2] == ["learning", "troponin"] else table
+        elif key := re.match(r"(?:# )?([a-z_]+) = .*  # .*\w", line):
+            shown.add((*table, key[1]))
+    assert shown == set(every_key(Settings))
 
 
 def test_every_part_that_the_example_leaves_as_a_comment_is_a_setting_too(tmp_path: Path) -> None:
