@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pydantic import BaseModel
+
 from ecgfm_clinical.operate.check import CheckLine
 from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.staging import engine
@@ -53,6 +55,10 @@ def _modes(settings: Settings, path: Path) -> Iterator[CheckLine]:
             yield _weak(name, f"{secret} can be read by other users; chmod 600 {secret}")
     if _mode(path) & _OTHERS_WRITE:
         yield _weak("settings", f"{path} can be changed by other users; chmod 600 {path}")
+    for folder in sorted(_folders(settings, path)):
+        mode = _mode(folder)
+        if mode & _OTHERS_WRITE and not mode & stat.S_ISVTX:  # as in /tmp, where nobody replaces another's file
+            yield _weak("folder", f"{folder} can be changed by other users, and what lies in it; chmod 700 {folder}")
     for file in _store_files(settings):
         if _mode(file) & OTHERS:
             yield _weak("store", f"{file} can be read by other users; chmod 600 {file}")
@@ -67,20 +73,30 @@ def _modes(settings: Settings, path: Path) -> Iterator[CheckLine]:
 
 
 def _secrets(settings: Settings) -> Iterator[tuple[str, Path]]:
-    """Every file of the settings that holds a secret, with the part that it belongs to."""
-    named: list[tuple[str, Path | None]] = [
-        ("store", settings.store.key_file),
-        ("store", settings.store.password_file),
-    ]
-    for part in (*settings.listeners.all, *settings.destinations.hl7, *settings.sources.dicom):
-        named.append((part.name, part.tls.key if part.tls else None))
-    for sftp in settings.sources.sftp:
-        named += [(sftp.name, sftp.key), (sftp.name, sftp.password_file)]
-    for web in settings.sources.dicomweb:
-        named += [(web.name, web.authorization_file), (web.name, web.tls.key if web.tls else None)]
-    for name, path in named:
-        if path is not None:
-            yield name, settings.resolve(path)
+    """Every file of the settings that holds a secret, with the part that it belongs to: private keys (`key`), and
+    whatever a key that ends in `_file` names, but for the signed heads, which anybody may read.
+    """
+    for where, name, path in _paths(settings, ()):
+        if name == "key" or (name.endswith("_file") and name != "heads_file"):
+            yield ".".join((*where, name)), settings.resolve(path)
+
+
+def _paths(part: BaseModel, where: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str, Path]]:
+    """Each path below a part of the settings: the tables it stands in (`sources`, `sftp`, NAME), its key, itself."""
+    for name in type(part).model_fields:
+        value = getattr(part, name)
+        if isinstance(value, Path):
+            yield where, name, value
+        for one in value if isinstance(value, tuple) else (value,):
+            if isinstance(one, BaseModel):
+                named = getattr(one, "name", "") if isinstance(value, tuple) else ""
+                yield from _paths(one, (*where, name, named) if named else (*where, name))
+
+
+def _folders(settings: Settings, path: Path) -> set[Path]:
+    """Where the settings, the store and the secrets lie: who can write there can put others in their place."""
+    store = engine.sqlite_path(engine.parse_url(settings.store_url))
+    return {one.parent for one in (path.resolve(), *([store] if store else []), *(p for _, p in _secrets(settings)))}
 
 
 def _store_files(settings: Settings) -> Iterator[Path]:

@@ -98,6 +98,60 @@ def test_modes_that_are_weak_are_named(tmp_path: Path) -> None:
     assert any("processed/ is not" in line for line in found)
 
 
+SECRET_FILES = """
+[store]
+key_file = "k1"
+password_file = "k2"
+[audit]
+key_file = "k3"
+[[listeners.hl7]]
+name = "hl7"
+host = "127.0.0.1"
+tls = { certificate = "c", key = "k4", trusted = "t" }
+[[sources.sftp]]
+name = "sftp"
+host = "h"
+user = "u"
+known_hosts = "known"
+key = "k5"
+password_file = "k6"
+[[sources.dicomweb]]
+name = "web"
+url = "https://pacs.example"
+authorization_file = "k7"
+[[destinations.hl7]]
+name = "ehr"
+host = "127.0.0.1"
+port = 1
+tls = { certificate = "c", key = "k8", trusted = "t" }
+"""
+
+
+@posix
+def test_every_file_that_holds_a_secret_is_looked_at(tmp_path: Path) -> None:
+    """The key that signs the audit trail was left out, and whatever came later would have been."""
+    files = [tmp_path / f"k{number}" for number in range(1, 9)]
+    for path in files:
+        path.write_text("secret")
+        path.chmod(0o600)
+    settings = settings_of(tmp_path, SECRET_FILES)
+    assert not [line for line in weak(settings) if "can be read" in line]
+    for path in files:
+        path.chmod(0o644)
+        (line,) = [line for line in weak(settings) if "can be read" in line]
+        assert str(path) in line
+        path.chmod(0o600)
+
+
+@posix
+def test_a_folder_in_which_others_can_put_files_is_named(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "")
+    tmp_path.chmod(0o777)
+    assert any(str(tmp_path) in line and "changed by other users" in line for line in weak(settings))
+    tmp_path.chmod(0o700)
+    assert weak(settings) == []
+
+
 OPEN = {
     "listener": '[[listeners.hl7]]\nname = "a"\nhost = "0.0.0.0"\n',
     "dicom listener": '[[listeners.dicom]]\nname = "a"\nhost = ""\n',
