@@ -1,7 +1,8 @@
 """Pacing spikes in the signal: one to three samples wide, in several leads at once, alike from spike to spike.
 
 A spike is told from a QRS complex by its flanks: a spike stands on a quiet line, while beside the peak of a QRS complex
-the signal is as steep as at the peak. Filters of carts often remove spikes or smear them, so that silence proves
+the signal is as steep as at the peak. A loose limb electrode that clicks is told by the leads it reaches, mains by how
+often the signal stands out. Filters of carts often remove spikes or smear them, so that silence proves
 nothing. Sensitivity and false alarms are in connectors/BENCHMARKS.md.
 """
 
@@ -25,8 +26,18 @@ FEWEST = 4
 ALIKE = 0.8
 #: Spikes a second that no pacemaker gives (two chambers at 180/min are six): interference.
 MOST_A_SECOND = 6.5
+#: Share of the samples that stand out as spikes and QRS complexes do; 0.03 is the most in a recording without noise,
+#: mains of 0.5 mV make 0.56.
+BUSIEST = 0.15
+#: Cosine between a spike's heights and what one limb electrode alone does to the leads: 0.997 where the electrode
+#: clicks.
+ONE_ELECTRODE = 0.98
 
 _INDEPENDENT = [LEADS.index(lead) for lead in ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")]
+#: What a change at RA, LA or LL alone does to the independent leads; the chest leads see a third of it, by their
+#: reference.
+_ELECTRODES = np.array([[-1, -1] + [-1 / 3] * 6, [1, 0] + [-1 / 3] * 6, [0, 1] + [-1 / 3] * 6])
+_ELECTRODES /= np.linalg.norm(_ELECTRODES, axis=1, keepdims=True)
 Signal = NDArray[np.floating]
 
 
@@ -41,9 +52,12 @@ def pacing_spikes(signal: NDArray[np.floating], sampling_rate: float) -> NDArray
     if sampling_rate < LOWEST_RATE or rows.shape[1] < 4 * (half + flank):
         return nothing
     hits = _peaks(rows, half, half + flank)
+    if len(hits) > BUSIEST * rows.shape[1]:
+        return nothing
     heights = _over_quiet_line(rows, hits, half, flank)
     total = np.sqrt(np.square(heights).sum(axis=0))
     spikes = (total > TOTAL_HEIGHT) & ((np.abs(heights) > HEIGHT).sum(axis=0) >= LEAST_LEADS)
+    spikes &= np.abs(_ELECTRODES @ heights).max(axis=0) < ONE_ELECTRODE * total
     chosen = _separate(hits[spikes], total[spikes], half + flank)
     places = _of_one_kind(hits[spikes][chosen], heights[:, spikes][:, chosen])
     seconds = rows.shape[1] / sampling_rate

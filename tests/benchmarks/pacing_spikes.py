@@ -5,7 +5,7 @@ python -m tests.benchmarks.pacing_spikes
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,10 @@ def main() -> None:
     print(f"\n{'generated, 500 Hz':32}    fires / all")
     for kind in alterations.RULES:
         print(f"{kind:32} {generated(kind)[0]:5} / {generated(kind)[1]}")
+    print(f"\n{'disturbed, 250, 500, 1000 Hz':32}    fires / all")
+    for name, disturb in DISTURBANCES.items():
+        fired, total = disturbed(disturb)
+        print(f"{name:32} {fired:5} / {total}")
     print(f"\n{'generated, paced':32}    fires / all")
     for rate in RATES:
         for low_pass in LOW_PASSES:
@@ -85,6 +89,67 @@ def generated(kind: str, rate: int = 500, low_pass: float | None = None, **chang
             fires += bool(len(pacing_spikes(altered, float(rate))))
             total += 1
     return fires, total
+
+
+Disturbance = Callable[[Signal, int, np.random.Generator], Signal]
+
+
+def disturbed(disturb: Disturbance) -> tuple[int, int]:
+    """On how many of the shipped recordings, disturbed at each rate, the detector fires, and how many there are."""
+    fires = total = 0
+    for rate in RATES:
+        for index in range(recordings.count()):
+            clean = dsp.resample_poly(recordings.load(index), rate, 500, axis=1)
+            signal = disturb(clean, rate, np.random.default_rng([index, rate]))
+            fires += bool(len(pacing_spikes(signal, float(rate))))
+            total += 1
+    return fires, total
+
+
+def _mains(signal: Signal, rate: int, rng: np.random.Generator) -> Signal:
+    seconds = np.arange(signal.shape[1]) / rate
+    return np.asarray(signal + rng.uniform(-0.5, 0.5, (12, 1)) * np.sin(2 * np.pi * 60.0 * seconds))
+
+
+def _muscle(signal: Signal, rate: int, rng: np.random.Generator) -> Signal:
+    band = dsp.butter(2, [20.0, min(150.0, 0.45 * rate)], "band", fs=rate, output="sos")
+    noise = dsp.sosfilt(band, rng.normal(size=signal.shape), axis=1)
+    return np.asarray(signal + 0.1 * noise / noise.std())
+
+
+def _places(signal: Signal, rate: int, rng: np.random.Generator, number: int) -> list[int]:
+    return [int(place) for place in rng.integers(rate // 4, signal.shape[1] - rate // 4, number)]
+
+
+def _steps(signal: Signal, rate: int, rng: np.random.Generator) -> Signal:
+    steps = np.zeros_like(signal)
+    for place in _places(signal, rate, rng, 20):
+        steps[:, place:] += rng.normal(0.0, 0.5, (12, 1))
+    return signal + steps
+
+
+def _clicks(signal: Signal, rate: int, rng: np.random.Generator) -> Signal:
+    right_arm = np.array([-1, -1, 0, 1, -0.5, -0.5] + [-1 / 3] * 6)[:, None]
+    clicks = np.zeros_like(signal)
+    for place in _places(signal, rate, rng, 20):
+        clicks[:, place : place + 2] += right_arm * rng.uniform(0.5, 1.5)
+    return signal + clicks
+
+
+def _pulses(signal: Signal, rate: int, rng: np.random.Generator) -> Signal:
+    alike, pulses = rng.normal(0.0, 0.3, (12, 1)), np.zeros_like(signal)
+    for place in _places(signal, rate, rng, 12):
+        pulses[:, place : place + round(0.008 * rate)] += alike
+    return signal + pulses
+
+
+DISTURBANCES: Mapping[str, Disturbance] = {
+    "60 Hz, up to 0.5 mV": _mains,
+    "muscle, 0.1 mV": _muscle,
+    "20 steps (a lead comes off)": _steps,
+    "20 clicks of one electrode": _clicks,
+    "12 like pulses of 8 ms": _pulses,
+}
 
 
 def filtered(signal: Signal, rate: int, low_pass: float | None) -> Signal:

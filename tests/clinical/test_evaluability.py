@@ -188,6 +188,38 @@ def test_a_few_sharp_artefacts_are_no_pacing(clean: NDArray[np.float64]) -> None
     assert len(pacing_spikes(clean[:, :20], 500.0)) == 0
 
 
+@pytest.mark.parametrize("index", [0, 9, 18, 27])
+def test_mains_is_no_pacing(index: int) -> None:
+    """Half a millivolt of 60 Hz at 250 Hz: four samples a period, which stood on quiet lines often enough before."""
+    signal = resample_poly(recordings.load(index), 250, 500, axis=1)
+    rng = np.random.default_rng([index, 250])
+    seconds = np.arange(signal.shape[1]) / 250.0
+    mains = rng.uniform(-0.5, 0.5, (12, 1)) * np.sin(2 * np.pi * 60.0 * seconds)
+    assert len(pacing_spikes(signal + mains, 250.0)) == 0
+
+
+@pytest.mark.parametrize("electrode", ["RA", "LA", "LL"])
+def test_a_limb_electrode_that_clicks_is_no_pacing(clean: NDArray[np.float64], electrode: str) -> None:
+    """Each click reaches the leads of that electrode, and all chest leads alike by their reference."""
+    third = -1.0 / 3.0
+    leads = {
+        "RA": [-1, -1, 0, 1, -0.5, -0.5] + [third] * 6,
+        "LA": [1, 0, -1, -0.5, 1, -0.5] + [third] * 6,
+        "LL": [0, 1, 1, -0.5, -0.5, 1] + [third] * 6,
+    }[electrode]
+    for place in range(400, 4800, 700):
+        clean[:, place : place + 2] += np.array(leads)[:, None]
+    assert len(pacing_spikes(clean, 500.0)) == 0
+
+
+@pytest.mark.parametrize("rate", [250, 500])
+def test_narrow_spikes_that_were_sampled_coarsely(clean: NDArray[np.float64], rate: int) -> None:
+    """Half a millisecond wide at 2000 Hz, through the filter before the coarser sampling."""
+    fine = resample_poly(clean, 2000, 500, axis=1)
+    paced = alterations.paced(fine, 2000.0, np.random.default_rng(3), spike_height=0.5)
+    assert len(pacing_spikes(resample_poly(paced, rate, 2000, axis=1), float(rate))) >= 8
+
+
 def test_a_code_counts_before_words(clean: NDArray[np.float64]) -> None:
     coded = (Statement(concept="paced", source="SNOMED", code="10370003"),)
     assert codes(ecg(clean, coded=coded, statements=("Sinus rhythm",))) == {"paced-rhythm"}

@@ -20,9 +20,11 @@ from ecgfm.errors import DataError, RecordingError
 from ecgfm.recording_files import RecordingFolder
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeKind, OutcomeRow
+from ecgfm_connectors import ages
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.leads import from_label
 from ecgfm_connectors.patient import Patient, Sex
+from ecgfm_connectors.statements.vocabularies import from_code
 from ecgfm_connectors.units import millivolts
 
 #: Column names understood in the table of an archive, per meaning; the first present is taken. PTB-XL's own come along.
@@ -95,6 +97,8 @@ class Archive:
             sampling_rate=found.sampling_rate,
             signal=np.ascontiguousarray(signal, dtype=np.float32),
             stored_leads=LEADS,
+            coded=tuple(from_code(system, code) for system, _, code in (one.partition(":") for one in row.codes)),
+            measurements=ages.measurement(_value(line, "age"), "a"),
         )
 
     def ecgs(self, keys: Sequence[str]) -> Iterator[Ecg]:
@@ -135,7 +139,7 @@ class Archive:
             acquired_at=_instant(_value(line, "acquired_at")),
             sampling_rate=rate,
             samples=samples,
-            age=_number(_value(line, "age")),
+            age=ages.at_acquisition(None, None, ages.measurement(_value(line, "age"), "a")).years,
             sex=_sex(_value(line, "sex")),
             device=_value(line, "device").strip(),
             site=_value(line, "site"),
@@ -254,7 +258,7 @@ def _number(text: str) -> float | None:
         value = float(text)
     except ValueError:
         return None
-    return value if math.isfinite(value) and 0 <= value <= 120 else None  # PTB-XL writes 300 for "older than 89"
+    return value if math.isfinite(value) else None
 
 
 def _sex(text: str) -> Sex:

@@ -11,9 +11,11 @@ import pytest
 from scipy.io import savemat
 
 from ecgfm.finetuning.settings import FineTuning
+from ecgfm_clinical.ecg.evaluability import judge
 from ecgfm_clinical.errors import InputError, LearningError
 from ecgfm_clinical.learning.cohort.archive import CLASSES, Archive, diagnostic_classes
 from ecgfm_clinical.learning.research import cross_validate_archive, labelling, retrain_archive
+from ecgfm_clinical.settings import HeadRules
 from ecgfm_clinical.shipped import recordings
 from ecgfm_connectors.ecg import LEADS
 from tests.helpers.tiny_models import write_tiny_bundle
@@ -79,6 +81,32 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ],
     )
     return folder
+
+
+@pytest.mark.parametrize(
+    ("age", "codes", "reasons"),
+    [
+        ("40", "{'SR': 0.0}", set()),
+        ("40", "{'PACE': 100.0}", {"paced-rhythm"}),
+        ("40", "SNOMED:10370003", {"paced-rhythm"}),
+        ("5", "{'SR': 0.0}", {"age-below-range"}),
+        ("300", "{'SR': 0.0}", {"age-unknown"}),  # PTB-XL's for "older than 89"
+        ("", "{'SR': 0.0}", {"age-unknown"}),
+    ],
+)
+def test_an_archive_is_judged_by_its_ages_and_codes(tmp_path: Path, age: str, codes: str, reasons: set[str]) -> None:
+    """As the same recording would be before scoring: the cohort holds nothing that a head refuses."""
+    write_record(tmp_path, "r000", 0, low=False)
+    write_table(tmp_path / "table.csv", [{"record": "r000", "patient": "p", "age": age, "scp_codes": codes}])
+    source = Archive.open(tmp_path, tmp_path / "table.csv")
+    (row,) = source.rows()
+    assert row.age == (float(age) if age in ("40", "5") else None)
+    rules = HeadRules(min_age=18, unknown_age="refuse", paced="refuse")
+    assert {reason.code for reason in judge(source.ecg(row.key), rules)} & {
+        *reasons,
+        "age-unknown",
+        "paced-rhythm",
+    } == reasons
 
 
 def test_rows_and_labels_of_an_archive(archive: Path) -> None:

@@ -9,13 +9,15 @@ from io import BytesIO
 from pathlib import Path
 from threading import Event
 
+import numpy as np
 import pydicom
 import pytest
-from pydicom.uid import CTImageStorage
+from pydicom.uid import UID, CTImageStorage
 
 from ecgfm_connectors.base import Disposition, Received, Verdict
 from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.dicom.echo import echo
+from ecgfm_connectors.dicom.sop_classes import ECG_SOP_CLASSES, TRANSFER_SYNTAXES
 from ecgfm_connectors.dicom.storage import StorageScp
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.errors import Misconfigured, Unreachable
@@ -150,6 +152,34 @@ def test_other_sop_classes_are_not_negotiated(start: Start, ecg: Ecg) -> None:
     dataset.save_as(stream, enforce_file_format=True)
     with pytest.raises((Unreachable, Misconfigured)):
         send(start(), stream.getvalue())
+
+
+@pytest.mark.parametrize("uid", ECG_SOP_CLASSES)
+@pytest.mark.parametrize("syntax", TRANSFER_SYNTAXES)
+def test_every_ecg_class_is_negotiated_stored_and_read(
+    start: Start, inbox: Inbox, ecg: Ecg, context: ReadingContext, uid: str, syntax: UID
+) -> None:
+    """In every transfer syntax; General 32-bit ECG with 32-bit samples, beyond 16 bits."""
+    dataset = pydicom.dcmread(BytesIO(write_ecg(ecg)))
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = UID(uid)
+    if dataset.SOPClassUID.name.startswith("General 32-bit"):
+        group = dataset.WaveformSequence[0]
+        samples = np.frombuffer(group.WaveformData, dtype="<i2").astype("<i4") * 100
+        group.WaveformData, group.WaveformSampleInterpretation, group.WaveformBitsAllocated = (
+            samples.tobytes(),
+            "SL",
+            32,
+        )
+        group.pop("WaveformPaddingValue", None)
+        for channel in group.ChannelDefinitionSequence:
+            channel.ChannelSensitivity = f"{float(channel.ChannelSensitivity) / 100:g}"
+            channel.WaveformBitsStored = 32
+    dataset.file_meta.TransferSyntaxUID = syntax
+    stream = BytesIO()
+    dataset.save_as(stream, enforce_file_format=True)
+    assert send(start(), stream.getvalue())[0].status == 0x0000
+    (found,) = read(inbox.received[0].content, context).ecgs
+    np.testing.assert_allclose(found.signal, ecg.signal, atol=1e-4)
 
 
 def test_an_object_beyond_the_limit_ends_the_association(start: Start, inbox: Inbox, ecg: Ecg) -> None:
