@@ -164,7 +164,7 @@ class Campaign:
             for hand in hands:
                 hand.join()
             while True:
-                wait_until(lambda: not store.questions.counts().waiting, timeout=600)
+                wait_until(lambda: _is_scored(store), timeout=600)
                 store.results.resend(now=wiring.utc_now(), actor="campaign")
                 wait_until(lambda: not store.questions.backlog().destinations, timeout=600)
                 if not (asked := store.results.holds()):
@@ -176,6 +176,12 @@ class Campaign:
                 one.process.terminate()
             for one in living:
                 one.process.join(60)
+
+
+def _is_scored(store: Store) -> bool:
+    """Nothing waits for its score; what is judged again keeps its state until then."""
+    backlog = store.questions.backlog()
+    return not (store.questions.counts().waiting or backlog.jobs_waiting or backlog.jobs_running)
 
 
 def _failed(store: Store, lives: Lives) -> list[str]:

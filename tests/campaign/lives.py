@@ -27,7 +27,7 @@ from ecgfm_connectors.testing import dicom_writer, oru_writer
 from ecgfm_connectors.testing.mllp_cart import MllpCart
 from tests.campaign.hospital import CANARY
 from tests.clinical.lifecycle.truth import People, Recording
-from tests.helpers.fakes import make_ecg, wait_until
+from tests.helpers.fakes import make_ecg
 
 NUMBERS = tuple(f"{CANARY}{letter}" for letter in "ABCD")
 PLACER = "LIFE"  #: how the orders of these recordings begin
@@ -182,8 +182,7 @@ class Lives:
 
     def _operator_withdraws(self) -> bool:
         life = self._any()
-        self._wait_for_score(life)
-        if life.truth.withdrawn or self._is_asked(life):
+        if life.truth.withdrawn or self._is_asked(life) or not self._is_told(life):
             return False
         self._decide(lambda now: self._results.withdraw(self._newest(life), reason="x", now=now, actor="operator"))
         life.truth.taken_back = str(life.said)
@@ -191,7 +190,6 @@ class Lives:
 
     def _operator_corrects(self) -> bool:
         life = self._any()
-        self._wait_for_score(life)
         try:
             self._decide(lambda now: self._results.correct(self._newest(life), reason="x", now=now, actor="operator"))
         except StoreError:  # taken back before it was scored
@@ -259,16 +257,12 @@ class Lives:
         mine = self.versions(life)
         return any(held.ecg_id in mine for held in self._results.holds())
 
-    def _wait_for_score(self, life: Life) -> None:
-        """Until no job of the recording waits: what it says is told then."""
+    def _is_told(self, life: Life) -> bool:
+        """Whether no job of the recording waits: what it says is told then, and can be taken back."""
         mine = self.versions(life)
         waiting = (score_job.c.ecg_id.in_(mine), score_job.c.state.in_(("waiting", "running")))
-
-        def done() -> bool:
-            with self._store.database.reading() as ask:
-                return not ask.connection.scalar(select(func.count()).where(*waiting))
-
-        wait_until(done, timeout=300)
+        with self._store.database.reading() as ask:
+            return not ask.connection.scalar(select(func.count()).where(*waiting))
 
     def _any(self) -> Life:
         return self.lives[self._chance.choice(list(self.lives)[-YOUNGEST:])]
