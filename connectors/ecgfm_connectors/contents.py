@@ -55,6 +55,7 @@ class Withdrawal:
 
     source_ids: tuple[str, ...] = field(repr=False)  #: the recordings as the sender numbered them, where it says which
     order_id: str = field(repr=False)  #: sender and filler number, for a message that does not say which
+    filler: str = field(default="", repr=False)  #: OBR-3, by which an object may name its order that came by itself
     patient: Patient
     status: Literal["W", "D", "X"]
 

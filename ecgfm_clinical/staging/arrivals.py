@@ -156,6 +156,8 @@ def _decide(tx: Transaction, ecg_id: int, one: Ecg, known: Known | None, trust: 
         _hold(tx, row, Question.TWO_PEOPLE, (one.patient, one.also_named), trust, priority)
         return
     if known is None:
+        if one.corrects and row.order_key is not None:
+            early.keep_correction(tx, row)
         _queue(tx, row, trust, priority)
         return
     anew = (
@@ -221,7 +223,7 @@ def _hold(
 def take_back(tx: Transaction, payload_id: int, one: Withdrawal, trust: Trust) -> None:
     """The sender takes a recording back. Which one must be certain, and of the same patient; else a person is asked."""
     named = recordings.by_numbers(tx, one.source_ids)
-    meant = named or recordings.by_order(tx, one.order_id)
+    meant = named or recordings.by_order(tx, one.order_id) or recordings.by_filler(tx, one.filler, one.patient)
     tx.lock_identities(exclusive=False)
     if not meant:
         early.keep(tx, payload_id, one)

@@ -4,6 +4,7 @@ Messages overtake each other in an interface engine. The withdrawal waits under 
 is known to its sender: the numbers that it names, and its order.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import insert, select, update
@@ -18,9 +19,19 @@ def keep(tx: Transaction, payload_id: int, one: Withdrawal) -> None:
     keys = {tx.key("source", number) for number in one.source_ids}
     if one.order_id:
         keys.add(tx.key("order", one.order_id))
+    _expect(tx, payload_id, keys)
+    tx.note("recording.withdrawal-unmatched", payload_id=payload_id, status=one.status)
+
+
+def keep_correction(tx: Transaction, row: Any) -> None:
+    """A correction came of which no original is known: whatever comes of its order has been corrected already."""
+    _expect(tx, row.payload_id, {row.order_key})
+    tx.note("recording.correction-unmatched", ecg_id=row.ecg_id)
+
+
+def _expect(tx: Transaction, payload_id: int, keys: Collection[str]) -> None:
     rows = [{"payload_id": payload_id, "known_by": key} for key in sorted(keys)]
     tx.connection.execute(insert(early_withdrawal), rows)
-    tx.note("recording.withdrawal-unmatched", payload_id=payload_id, status=one.status)
 
 
 def found(tx: Transaction, row: Any, *, first: bool) -> bool:

@@ -15,9 +15,9 @@ from typing import Any, Literal
 import numpy as np
 from sqlalchemy import insert, select, update
 
-from ecgfm_clinical.staging import codec, identity, seals
+from ecgfm_clinical.staging import codec, identity, numbers, seals
 from ecgfm_clinical.staging.private import private_of
-from ecgfm_clinical.staging.schema import ecg, recording_event
+from ecgfm_clinical.staging.schema import ecg, ecg_number, recording_event
 from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_clinical.staging.transaction import Reading, Transaction
 from ecgfm_connectors.ecg import Ecg
@@ -68,8 +68,8 @@ def find(tx: Transaction, one: Ecg, marked: Marks) -> Known | None:
     """The recording that this arrival belongs to; None where it is a new one."""
     if row := _newest(tx, ecg.c.source_key == tx.key("source", one.source_id)):
         return Known(newest=row, how="number")
-    if one.corrects and marked.order:
-        rows = _recordings(tx, ecg.c.order_key == marked.order)
+    if one.corrects:
+        rows = by_order(tx, one.order_id) or by_filler(tx, one.order.filler, one.patient)
         if len(rows) == 1:
             return Known(newest=rows[0], how="correction")
     if marked.signal and (row := _newest(tx, ecg.c.signal_key == marked.signal)):
@@ -103,6 +103,24 @@ def by_numbers(tx: Reading, source_ids: Iterable[str]) -> list[Any]:
 def by_order(tx: Reading, order_id: str) -> list[Any]:
     """The newest version of each recording of one sender's order."""
     return _recordings(tx, ecg.c.order_key == tx.key("order", order_id)) if order_id else []
+
+
+def by_filler(tx: Reading, filler: str, patient: Patient) -> list[Any]:
+    """The newest version of each recording of this patient that came by itself (C-STORE) and names this filler number.
+
+    An object says nothing of the system that will correct it, so its number alone means nothing: another department's
+    may read alike.
+    """
+    if not filler or not patient.identifiers:
+        return []
+    named = select(ecg_number.c.ecg_id).where(ecg_number.c.number_key.in_(numbers.keys(tx, [filler])))
+    rows = _recordings(tx, ecg.c.ecg_id.in_(named) & ecg.c.order_key.is_(None))
+    return [row for row in rows if _is_of(tx, row, filler, patient)]
+
+
+def _is_of(tx: Reading, row: Any, filler: str, patient: Patient) -> bool:
+    theirs = numbers.bare(private_of(tx, row)["order"]["filler"]) == numbers.bare(filler)
+    return theirs and same_person(tx, patient_of(tx, row), patient)
 
 
 def marks(tx: Reading, one: Ecg) -> Marks:

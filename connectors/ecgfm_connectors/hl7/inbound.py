@@ -218,6 +218,7 @@ def _withdrawal(
     return Withdrawal(
         source_ids=tuple(sorted(named)),
         order_id=order_id(parsed, group),
+        filler=entity(group.obr, 3),
         patient=group.patient,
         status=_TAKEN_BACK[_status(obx)],
     )

@@ -70,6 +70,16 @@ def test_a_release_moves_the_recording_and_a_rejection_leaves_it(held: Installat
     assert "was decided already" in said
 
 
+def test_a_question_that_a_merge_answers_is_listed_as_moot_with_its_reason(held: Installation) -> None:
+    held.mllp(merge("SECOND", "FIRST"))
+    assert questions(held) == []
+    assert not held.needs_a_person()
+    said = held.command("held", "list", "--decided")[1]
+    assert "moot: the numbers are one person's now" in said
+    code, said = held.command("held", "release", "1", *WHY, "--yes")
+    assert (code, "moot" in said) == (1, True)
+
+
 def test_a_rejection_leaves_the_result_where_it_is(held: Installation) -> None:
     answer(held, "reject", 1)
     assert held.told == [("FIRST", "F")]

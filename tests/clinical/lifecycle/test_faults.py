@@ -371,3 +371,58 @@ def test_17_what_was_never_sent_is_not_called_refused_by_the_receiver(site: Inst
     assert "2 set aside" in said
     assert "1 could not be written" in said
     assert "1 refused by the receiver" in said
+
+
+# --- messages that overtake each other, and objects that came by themselves -------------------------------------------
+
+
+def ordered(seed: int, *, gain: float = 1.0, uid: str = "") -> Ecg:
+    """A recording of patient A under the filler number EKG-7, which an object names as well."""
+    one = ecg(seed, "A", order=Order(placer="P-7", filler="EKG-7"))
+    return replace(one, source_id=uid or one.source_id, signal=(one.signal * gain).astype(one.signal.dtype))
+
+
+def test_a_correction_of_an_object_that_came_by_itself_is_its_correction(site: Installation) -> None:
+    """By C-STORE the object names its filler number, and no system: the patient must be the same as well."""
+    site.dicom(ordered(1))
+    site.go_on()
+    site.mllp(oru(ordered(1, gain=1.25, uid="1.2.3.99"), "CORR", status="C"))
+    site.go_on()
+    assert site.told == [("A", "F"), ("A", "C")]
+    assert fillers(site) == 1
+
+
+def test_the_same_filler_number_of_another_patient_is_another_recording(site: Installation) -> None:
+    site.dicom(ordered(1))
+    site.go_on()
+    other = replace(ordered(2, gain=1.25, uid="1.2.3.99"), patient=patient("B"))
+    site.mllp(oru(other, "CORR", status="C"))
+    site.go_on()
+    assert site.told == [("A", "F"), ("B", "F")]
+
+
+def test_a_withdrawal_without_a_value_finds_the_object_that_came_by_itself(site: Installation) -> None:
+    site.dicom(ordered(1))
+    site.go_on()
+    void = oru(ordered(1), "GONE", status="W").split(b"OBX|")[0] + b"OBX|1|ED|11524-6^EKG study^LN|1||||||W\r"
+    void = void.replace(b"||||||W", b"|||||||W")
+    assert site.mllp(void).code == "AA"
+    site.go_on()
+    assert site.told == [("A", "F"), ("A", "W")]
+
+
+def test_an_original_that_its_correction_overtook_waits_for_a_person(site: Installation) -> None:
+    site.mllp(oru(ordered(1, gain=1.25, uid="1.2.3.99"), "CORR", status="C"))
+    site.go_on()
+    site.mllp(oru(ordered(1), "ORIG"))
+    site.go_on()
+    assert site.told == [("A", "F")]
+    (asked,) = site.store.results.holds()
+    assert asked.question.value == "sender-withdrawal"
+    site.command("held", "reject", asked.hold_id, "--reason", "corrected already", "--yes")
+    site.go_on()
+    assert site.told == [("A", "F")]
+
+
+def fillers(site: Installation) -> int:
+    return len({first(one, "OBR", 3) for one in site.ehr.messages})
