@@ -10,10 +10,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "deploy" / "bill_of_materials.py"
@@ -46,6 +46,9 @@ def test_the_lock_names_what_is_installed_and_nothing_else(written: Path) -> Non
 
 
 def test_the_sbom_is_cyclonedx_and_knows_who_asks_for_whom(written: Path) -> None:
+    from cyclonedx.schema import SchemaVersion  # a second to load, which every worker would spend in vain
+    from cyclonedx.validation.json import JsonStrictValidator
+
     text = (written / "sbom.cdx.json").read_text(encoding="utf-8")
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     told = json.loads(text)

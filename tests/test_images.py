@@ -1,7 +1,11 @@
 """Images, compose services and the systemd unit hold what their role needs, as far as can be seen without an engine."""
 
+import ast
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +91,75 @@ def test_every_copy_has_a_source() -> None:
             else:
                 assert all((ROOT / source).exists() for source in sources)
         seen.add(name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A call of pip: its arguments, and the two variables that the build of the wheel reads."""
+
+    words: list[str]
+    version: str
+    commit: str
+
+
+def run_without_an_engine(line: str, folder: Path, **arguments: str) -> list[Asked]:
+    """The calls of pip that the shell makes of a RUN line, the image's folders lying in `folder`."""
+    (folder / "wheel").mkdir()
+    for name in ("ecgfm_clinical-0.2.0.dev0-py3-none-any.whl", "constraints.txt"):
+        (folder / "wheel" / name).touch()
+    pip = folder / "opt" / "ecgfm" / "bin" / "pip"
+    pip.parent.mkdir(parents=True)
+    told = 'print(repr((sys.argv[1:], os.environ["SETUPTOOLS_SCM_PRETEND_VERSION"], os.environ["ECGFM_COMMIT"])))'
+    pip.write_text(f"#!{sys.executable}\nimport os, sys\n{told}\n", encoding="utf-8")
+    pip.chmod(0o755)
+    environment = {"PATH": f"{pip.parent}{os.pathsep}{os.environ['PATH']}", **arguments}
+    environment |= {"SETUPTOOLS_SCM_PRETEND_VERSION": "", "ECGFM_COMMIT": ""}
+    here = line.replace("/opt/", f"{folder}/opt/").replace("/wheel", f"{folder}/wheel")
+    done = subprocess.run(["sh", "-ec", here], env=environment, capture_output=True, text=True, check=True)
+    return [
+        Asked(words=words, version=version, commit=commit)
+        for words, version, commit in map(ast.literal_eval, done.stdout.splitlines())
+    ]
+
+
+@pytest.mark.parametrize("stage", [name for name in STAGES if name.startswith("install-")])
+def test_the_shell_hands_pip_one_wheel_with_its_extras_and_the_constraints(stage: str, tmp_path: Path) -> None:
+    (line,) = (words for words in STAGES[stage].words("RUN") if "pip install" in words)
+    (asked,) = run_without_an_engine(line, tmp_path)
+    *options, constraints, wheel = asked.words
+    assert options == ["install", "--no-cache-dir", "-c"]
+    assert constraints == str(tmp_path / "wheel" / "constraints.txt")
+    named = re.fullmatch(rf"{re.escape(str(tmp_path))}/wheel/ecgfm_clinical-\S+\.whl\[(\S+)\]", wheel)
+    assert named is not None, wheel
+    assert set(named[1].split(",")) <= set(EXTRAS)
+
+
+@pytest.mark.parametrize("given", [{}, {"VERSION": "7.8.9", "COMMIT": "0123abcd"}], ids=["nothing", "both"])
+def test_the_wheel_is_built_with_the_version_and_commit_that_the_build_was_given(
+    given: dict[str, str], tmp_path: Path
+) -> None:
+    (line,) = STAGES["wheel"].words("RUN")
+    (asked,) = run_without_an_engine(line, tmp_path, **given)
+    assert (asked.version, asked.commit) == (given.get("VERSION", ""), given.get("COMMIT", ""))
+    assert asked.words == ["wheel", "--no-cache-dir", "--no-deps", "--wheel-dir", f"{tmp_path}/wheel", "."]
+    assert {line.partition("=")[0] for line in STAGES["wheel"].words("ARG")} >= {"VERSION", "COMMIT"}
+
+
+def test_the_program_lies_where_path_unit_and_copies_look_for_it() -> None:
+    (environment,) = STAGES["runtime"].words("ENV")
+    assert environment.startswith("PATH=/opt/ecgfm/bin:$PATH ")
+    for name, stage in STAGES.items():
+        if stage.base == "runtime":
+            (copied,) = stage.words("COPY")
+            assert re.fullmatch(r"--from=install-\w+ /opt/ecgfm /opt/ecgfm", copied), name
+
+
+def test_the_database_gets_the_password_that_the_roles_read() -> None:
+    database = COMPOSE["services"]["database"]
+    (secret,) = database["secrets"]
+    assert database["environment"]["POSTGRES_PASSWORD_FILE"] == f"/run/secrets/{secret}"
+    assert secret in COMPOSE["secrets"]
+    assert database["healthcheck"]["test"] == ["CMD-SHELL", f"pg_isready -U {database['environment']['POSTGRES_USER']}"]
 
 
 @pytest.mark.parametrize("target", ["connect", "report"])

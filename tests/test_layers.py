@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Collection, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,7 @@ def named_by(node: ast.AST, modules: Collection[str]) -> set[str]:
     return named.intersection(modules)
 
 
+@cache
 def arrows() -> dict[str, set[str]]:
     """Every module of the three packages -> the modules it imports, wherever in the file and however late."""
     files = {module_name(path, package): path for package in FORBIDDEN for path in package.rglob("*.py")}
@@ -123,9 +125,6 @@ def arrows() -> dict[str, set[str]]:
         }
         for module, path in files.items()
     }
-
-
-ARROWS = arrows()
 
 
 def reached_from(module: str, graph: dict[str, set[str]]) -> set[str]:
@@ -141,11 +140,12 @@ def reached_from(module: str, graph: dict[str, set[str]]) -> set[str]:
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
-    assert len(ARROWS) > 200
-    reached = {module: reached_from(module, ARROWS) for module in ARROWS}
+    graph = arrows()
+    assert len(graph) > 200
+    reached = {module: reached_from(module, graph) for module in graph}
     circles = {
         frozenset(other for other in reached[module] if module in reached[other])
-        for module in ARROWS
+        for module in graph
         if module in reached[module]
     }
     assert not circles
@@ -155,14 +155,15 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 def test_rooms_need_only_what_stands_below_them(package: str) -> None:
     rows = [row.split() for row in ROOMS[package]]
     height = {room: number for number, row in enumerate(rows) for room in row}
-    arrows = sorted(
+    graph = arrows()
+    found = sorted(
         (room_of(module, package), room_of(other, package), f"{module} imports {other}")
-        for module, others in ARROWS.items()
+        for module, others in graph.items()
         for other in others
         if room_of(module, package) and room_of(other, package)
     )
-    assert height.keys() == {room_of(module, package) for module in ARROWS} - {""}, "a room that has no place yet"
-    assert not [said for room, other, said in arrows if room != other and height[other] >= height[room]]
+    assert height.keys() == {room_of(module, package) for module in graph} - {""}, "a room that has no place yet"
+    assert not [said for room, other, said in found if room != other and height[other] >= height[room]]
 
 
 def room_of(module: str, package: str) -> str:

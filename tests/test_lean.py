@@ -12,7 +12,10 @@ import pytest
 
 from ecgfm_clinical.extras import EXTRAS
 from ecgfm_connectors.testing import dicom_writer
+from tests.helpers.command_lines import Told, run_lines
 from tests.helpers.fakes import make_ecg
+
+pytestmark = pytest.mark.slow(20)
 
 #: Whatever an extra brings, and pandas, which wfdb brings.
 EVERY_EXTRA = sorted({module for modules in EXTRAS.values() for module in modules} | {"pandas"})
@@ -90,36 +93,43 @@ def test_check_says_that_this_installation_does_not_score(site: Path) -> None:
     assert lines["model"].endswith("pip install 'ecgfm-clinical[score]'")
 
 
-@pytest.mark.parametrize(
-    ("extra", "command"),
-    [
-        ("score", "demo"),
-        ("score", "predict ecg.dcm"),
-        ("score", "embed ecg.dcm --out embedded.npy"),
-        ("score", "explain ecg.dcm --png saliency.png"),
-        ("score", "score"),
-        ("score", "run --role score"),
-        ("score", "run --role all"),
-        ("score", "model list"),
-        ("score", "model show ."),
-        ("score", "model bench ."),
-        ("train", "demo-retrain"),
-        ("train", "retrain troponin"),
-        ("train", "evaluate troponin --model 3f9c2a"),
-        ("train", "cross-validate --archive . --table labels.csv --out judged"),
-        ("train", "drift"),
-        ("train", "pretrain --recipe recipe.toml --data . --out run"),
-        ("train", "model probe . --data . --labels labels.csv"),
-        ("train", "model map . --data . --labels labels.csv --out map.png"),
-    ],
-)
-def test_what_needs_a_model_names_the_extra_in_one_sentence(site: Path, extra: str, command: str) -> None:
-    done = run(site, *command.split())
-    assert done.returncode == 1, done.stderr
-    (sentence,) = done.stderr.splitlines()
+#: Command line -> the extra that it needs.
+NEEDS = {
+    "demo": "score",
+    "predict ecg.dcm": "score",
+    "embed ecg.dcm --out embedded.npy": "score",
+    "explain ecg.dcm --png saliency.png": "score",
+    "score": "score",
+    "run --role score": "score",
+    "run --role all": "score",
+    "model list": "score",
+    "model show .": "score",
+    "model bench .": "score",
+    "demo-retrain": "train",
+    "retrain troponin": "train",
+    "evaluate troponin --model 3f9c2a": "train",
+    "cross-validate --archive . --table labels.csv --out judged": "train",
+    "drift": "train",
+    "pretrain --recipe recipe.toml --data . --out run": "train",
+    "model probe . --data . --labels labels.csv": "train",
+    "model map . --data . --labels labels.csv --out map.png": "train",
+}
+
+
+@pytest.fixture(scope="module")
+def told(site: Path) -> dict[str, Told]:
+    """What these command lines come to, in one process."""
+    return dict(zip(NEEDS, run_lines([line.split() for line in NEEDS], folder=site, hidden=EVERY_EXTRA), strict=True))
+
+
+@pytest.mark.parametrize("command", NEEDS)
+def test_what_needs_a_model_names_the_extra_in_one_sentence(command: str, told: dict[str, Told]) -> None:
+    done = told[command]
+    assert done.code == 1, done.err
+    (sentence,) = done.err.splitlines()
     assert sentence.startswith("error: ")
-    assert sentence.endswith(f"pip install 'ecgfm-clinical[{extra}]'")
-    assert done.stdout == ""
+    assert sentence.endswith(f"pip install 'ecgfm-clinical[{NEEDS[command]}]'")
+    assert done.out == ""
 
 
 def test_a_machine_that_scores_needs_none_of_what_trains(site: Path) -> None:

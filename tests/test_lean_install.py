@@ -20,7 +20,7 @@ LARGEST_MB = 225
 ABSENT = {"torch", "scikit-learn", "scipy", "pandas", "matplotlib", "wfdb", "onnx"}
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("ECGFM_", "PYTHON"))}
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow(30), pytest.mark.peer, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")

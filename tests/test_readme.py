@@ -19,6 +19,8 @@ from ecgfm_connectors.testing import dicom_writer
 from ecgfm_connectors.testing.ehr import EhrReceiver
 from tests.helpers.fakes import make_ecg
 
+pytestmark = pytest.mark.slow(30)
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SHELL = [

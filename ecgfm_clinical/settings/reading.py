@@ -44,7 +44,7 @@ def _plain(problem: "ErrorDetails") -> str:
         "extra_forbidden",
         "unexpected_keyword_argument",
     ):  # of a table, of a rule that one embeds
-        return problem["msg"]
+        return problem["msg"].removeprefix("Value error, ")  # Pydantic's words before those of a rule of ours
     return f"unknown key; the keys there are {', '.join(_keys_at(problem['loc'][:-1]))}"
 
 

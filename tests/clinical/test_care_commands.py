@@ -15,6 +15,8 @@ from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Received
 from ecgfm_connectors.errors import Refused
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., tuple[int, str, str]]
 
 

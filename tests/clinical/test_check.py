@@ -17,6 +17,8 @@ from ecgfm_clinical.settings import read_settings
 from tests.clinical.conftest import Run
 from tests.helpers.fakes import wait_until
 
+pytestmark = pytest.mark.slow(20)
+
 PATIENCE = 120.0
 
 

@@ -14,6 +14,8 @@ from ecgfm_connectors.ecg import LEADS
 from ecgfm_connectors.testing import aecg_writer
 from tests.helpers.fakes import make_ecg
 
+pytestmark = pytest.mark.slow(15)
+
 Run = Callable[..., tuple[int, str, str]]
 
 

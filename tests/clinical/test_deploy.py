@@ -21,6 +21,8 @@ from ecgfm_clinical.settings import Settings, read_settings
 from ecgfm_clinical.settings.reading import fields_of, part_in
 from tests.clinical.conftest import Run
 
+pytestmark = pytest.mark.slow
+
 DEPLOY = Path(__file__).parents[2] / "deploy"
 RUNBOOK = (DEPLOY / "RUNBOOK.md").read_text(encoding="utf-8")
 

@@ -9,6 +9,8 @@ import pytest
 from ecgfm_clinical import extras
 from ecgfm_clinical.errors import MissingExtra
 
+pytestmark = pytest.mark.slow(10)
+
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DECLARED: dict[str, list[str]] = PROJECT["optional-dependencies"]
 

@@ -8,6 +8,8 @@ import pytest
 
 from ecgfm_clinical.liveness import is_gone, worker_name
 
+pytestmark = pytest.mark.slow
+
 
 def _name(pid: int, **changes: str) -> str:
     host, namespace, _, role = worker_name("score").split(":")

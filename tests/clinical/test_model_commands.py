@@ -17,6 +17,8 @@ from ecgfm_clinical.settings import Model, Settings
 from ecgfm_clinical.wiring import open_predictor
 from tests.helpers.tiny_models import write_tiny_bundle
 
+pytestmark = pytest.mark.slow
+
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
 
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from ecgfm_clinical.ecg import paper
 from ecgfm_connectors.ecg import LEADS
 
+pytestmark = pytest.mark.slow
+
 RATE = 500.0
 PX = paper.PIXELS_PER_MM
 

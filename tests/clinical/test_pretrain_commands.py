@@ -28,6 +28,8 @@ from ecgfm_connectors.contents import Contents
 from tests.helpers.fakes import Clock, make_ecg
 from tests.helpers.tiny_models import write_tiny_bundle
 
+pytestmark = pytest.mark.slow
+
 RECIPE = """
 name = "tiny"
 [encoder]

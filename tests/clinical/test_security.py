@@ -21,6 +21,8 @@ from ecgfm_connectors.dicom.web import DicomWebSource, without_secrets
 from ecgfm_connectors.errors import ConnectorError
 from ecgfm_connectors.files.drop import FileDrop
 
+pytestmark = pytest.mark.slow
+
 posix = pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX's")
 
 TLS = 'tls = { certificate = "c", key = "k", trusted = "t" }'

@@ -54,7 +54,7 @@ def test_an_empty_file_gives_the_defaults_with_a_store_beside_it(tmp_path: Path)
         ),
         (
             "[heads.troponin]\nallow = ['nosie', 'noise']",
-            "heads.troponin: Value error, allow names no reason code: nosie;",
+            "heads.troponin: allow names no reason code: nosie;",
         ),
         ("[learning.gate]\nmargn = 0.1", "learning.gate.margn: unknown key"),
         ("[learning.gate]\nmin_positives = 0", "learning.gate.min_positives: "),

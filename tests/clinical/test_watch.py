@@ -39,6 +39,8 @@ from ecgfm_connectors.dicom.storage import StorageScp
 from ecgfm_connectors.hl7.listener import MllpListener
 from tests.helpers.fakes import Clock, make_ecg, wait_until
 
+pytestmark = pytest.mark.slow
+
 SOON = timedelta(milliseconds=10)
 
 

@@ -12,6 +12,8 @@ from ecgfm_connectors.errors import PayloadError
 from ecgfm_connectors.files.payload import find, load
 from ecgfm_connectors.reading import read
 
+pytestmark = pytest.mark.slow(20)
+
 Corpus = Callable[[str], Path]
 
 #: Folder -> what becomes of its files; "" is read, lists beside the recordings are no recordings.

@@ -22,7 +22,10 @@ LONGEST = 400_000  #: bytes of a message or object that the port takes
 MOST_MEMORY = 16 * LONGEST + 100_000_000
 PATIENCE = 120.0
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs the addresses 127.0.0.0/8 and /proc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="needs the addresses 127.0.0.0/8 and /proc"),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from io import BytesIO
 from zoneinfo import ZoneInfo
 
@@ -28,6 +28,8 @@ from ecgfm_connectors.testing import aecg_writer, dicom_writer, wfdb_writer
 from ecgfm_connectors.testing.samples import sample_ecg
 from tests.connectors.golden.cases import cases
 from tests.helpers import scp_writer, vendor_files
+
+pytestmark = pytest.mark.slow(20)
 
 CONTEXT = ReadingContext(default_authority="SITE", zone=ZoneInfo("Europe/Berlin"))
 SMALL = sample_ecg(seconds=1)
@@ -56,7 +58,14 @@ SEEDS: dict[str, Callable[[Ecg], bytes]] = {
     "edf": vendor_files.write_edf,
     **{name: partial(golden, name) for name in _GOLDEN},
 }
-CONTENT = {kind: write(SMALL) for kind, write in SEEDS.items()}
+
+
+@cache
+def seed(kind: str) -> bytes:
+    """A valid payload of this kind."""
+    return SEEDS[kind](SMALL)
+
+
 #: Fixed costs of a first import or a parser's tables, and memory in proportion to the payload.
 FIXED, FACTOR = 24 * 2**20, 20
 
@@ -119,14 +128,14 @@ def attempt(content: bytes) -> tuple[tuple[Ecg, ...], str]:
 
 @pytest.mark.parametrize("kind", SEEDS)
 def test_seeds_are_read(kind: str) -> None:
-    assert read(CONTENT[kind], CONTEXT).ecgs
+    assert read(seed(kind), CONTEXT).ecgs
 
 
 @pytest.mark.parametrize("kind", SEEDS)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(edits=EDITS)
 def test_damaged_payloads(kind: str, edits: list[Edit]) -> None:
-    survive(edited(CONTENT[kind], edits))
+    survive(edited(seed(kind), edits))
 
 
 @settings(max_examples=200, deadline=None)
@@ -191,7 +200,7 @@ TWO_GIGABYTES = b"\xff\xff\xff\x7f"
 
 @pytest.mark.parametrize("kind", ["dicom", "scp plain", "wfdb"])
 def test_lengths_of_two_gigabytes_anywhere_in_a_header(kind: str) -> None:
-    content = CONTENT[kind]
+    content = seed(kind)
     for at in range(0, 480, 4):
         for shift in (0, 2):
             place = at + shift
@@ -201,7 +210,7 @@ def test_lengths_of_two_gigabytes_anywhere_in_a_header(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["edf", "wfdb", "aecg", "muse", "cardiosoft", "philips"])
 def test_numbers_of_two_thousand_million_anywhere_in_a_text(kind: str) -> None:
     """Each of the first numbers in turn; in EDF's fixed columns the widest that fits."""
-    content = CONTENT[kind]
+    content = seed(kind)
     for found in list(re.finditer(rb"(?<![\w.])\d+", content))[:80]:
         wide = b"2147483647"
         if kind == "edf":
@@ -216,7 +225,7 @@ def test_xml_bombs(kind: str) -> None:
     """Entities that would unfold to gigabytes, in front of a recording that is read without them."""
     levels = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 12))
     bomb = f'<!DOCTYPE bomb [<!ENTITY l0 "ha">{levels}]>'.encode()
-    content = CONTENT[kind]
+    content = seed(kind)
     start = content.index(b"?>") + 2 if content.startswith(b"<?xml") else 0
     body = re.sub(rb"<!DOCTYPE[^>]*>", b"", content[start:])
     _, refusal = attempt(content[:start] + bomb + body)

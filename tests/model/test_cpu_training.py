@@ -13,6 +13,8 @@ from ecgfm.encoder import Encoder, SelfAttention
 from ecgfm.training import cpu_layers
 from ecgfm.training.cpu_layers import _Attend, _draw_kept, speed_up_cpu
 
+pytestmark = pytest.mark.slow
+
 CONFIG = EncoderConfig(
     conv_layers=((16, 2, 2),) * 4, width=32, layers=2, ffn_width=64, heads=4, conv_pos_kernel=16, conv_pos_groups=4
 )

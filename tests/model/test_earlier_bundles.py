@@ -13,6 +13,8 @@ from ecgfm.predictor import Predictor
 from ecgfm.records import Record
 from tests.helpers.synthetic import synthetic_ecgs
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parents[1] / "data" / "bundles" / "dd64663"
 TOLD: dict[str, dict[str, Any]] = json.loads((FOLDER / "told.json").read_text(encoding="utf-8"))
 #: Of a probability or logit scored on another processor: sums of float32 in another order.

@@ -12,6 +12,8 @@ from ecgfm.errors import NoHead, SignalError
 from ecgfm.explain import attention, attention_saliency, explain, gradient_times_input, stretch
 from tests.helpers.synthetic import synthetic_ecgs
 
+pytestmark = pytest.mark.slow
+
 
 def test_attention_equals_the_reference(reference: Path) -> None:
     network = ecgfm.load(reference / "tiny_finetuned.pt")

@@ -23,6 +23,8 @@ from ecgfm.runtimes.positional_dft import PositionalDft
 from tests.helpers.synthetic import synthetic_ecgs
 from tests.helpers.tiny_models import TINY, tiny_network
 
+pytestmark = pytest.mark.slow(15)
+
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed")
 

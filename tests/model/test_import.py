@@ -20,6 +20,8 @@ from ecgfm.errors import CheckpointError, NoHead, UnknownArchitecture, UnsafeChe
 from ecgfm.fairseq import reading as fairseq
 from ecgfm.heads import INTERPRETATION, INTERPRETATION_LABELS
 
+pytestmark = pytest.mark.slow(10)
+
 
 def content(reference: Path, name: str = "tiny_finetuned_legacykeys.pt") -> dict[str, Any]:
     loaded = torch.load(reference / name, weights_only=True)

@@ -3,12 +3,15 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 import torch
 
 import ecgfm
 from ecgfm.checkpoint import Bundle
 from ecgfm.digest import sha256
 from ecgfm.fairseq.importing import import_checkpoint
+
+pytestmark = pytest.mark.slow
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -22,6 +22,8 @@ from ecgfm.network import EcgFm, pool
 from ecgfm.runtimes.eager import eager_embedding
 from ecgfm.training.optimiser import ReferenceAdam
 
+pytestmark = pytest.mark.slow(15)
+
 TOLERANCE = 5e-6  #: of what leaves the network: logits, probabilities and pooled embeddings
 LOSS_ROUNDING = 8 * float(np.finfo(np.float32).eps)  #: relative: a few units of a loss that float32 has summed up
 

@@ -19,6 +19,8 @@ from ecgfm.records import Record
 from ecgfm.signal import prepare
 from tests.helpers.tiny_models import TINY, tiny_network
 
+pytestmark = pytest.mark.slow(10)
+
 
 @pytest.fixture(scope="module")
 def predictor(bundle: Bundle) -> Predictor:

@@ -14,6 +14,8 @@ from ecgfm.pretraining.shards import PrepareSettings, ShardSet, patient_number, 
 from ecgfm.recording_files import JoinedSource, Recording, RecordingFolder
 from ecgfm.signal import LEADS, prepare
 
+pytestmark = pytest.mark.slow
+
 SHARED = Path(__file__).parents[3] / "shared" / "corpus"
 
 

@@ -23,6 +23,8 @@ from ecgfm.pretraining.objective import Batch, ObjectiveConfig, Pretraining
 from ecgfm.pretraining.recipe import SHIPPED, Recipe, TrainingRecipe
 from ecgfm.pretraining.run import new_optimiser
 
+pytestmark = pytest.mark.slow
+
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
 TINY = Recipe(
     name="tiny",

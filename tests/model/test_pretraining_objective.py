@@ -15,6 +15,8 @@ from ecgfm.pretraining.objective import Batch, Losses, ObjectiveConfig, Pretrain
 from ecgfm.training.cpu_layers import speed_up_cpu
 from ecgfm.training.optimiser import ReferenceAdam
 
+pytestmark = pytest.mark.slow
+
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
 RECORDED = np.load(REFERENCE / "tiny_pretrained_ref.npz")
 ENCODER = EncoderConfig(

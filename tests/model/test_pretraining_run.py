@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,10 @@ from ecgfm.pretraining.shards import PrepareSettings, ShardSet, prepare_shards
 from ecgfm.recording_files import RecordingFolder
 from tests.helpers.ports import free_port
 
-pytest.importorskip("lightning.fabric", reason="optional extra `train`")
+pytestmark = [
+    pytest.mark.slow(45),
+    pytest.mark.skipif(find_spec("lightning") is None, reason="optional extra `train`"),
+]
 
 RECIPE = """
 name = "tiny"

@@ -18,6 +18,8 @@ from ecgfm.pretraining.augment import (
 from ecgfm.pretraining.masking import SpanMasking, draw_negatives, draw_span_mask
 from ecgfm.signal import derive_limb_leads
 
+pytestmark = pytest.mark.slow
+
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
 RECORDED = np.load(REFERENCE / "sampling_aug_ref.npz")
 META = json.loads((REFERENCE / "sampling_aug_meta.json").read_text())

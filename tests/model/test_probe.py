@@ -15,6 +15,8 @@ from ecgfm.recording_files import RecordingFolder
 from ecgfm.signal import prepare
 from tests.helpers.tiny_models import tiny_network
 
+pytestmark = pytest.mark.slow(15)
+
 
 def _embedded(recordings: int = 240, patients: int = 80) -> Embedded:
     stream = np.random.default_rng(0)

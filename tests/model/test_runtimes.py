@@ -28,6 +28,8 @@ from ecgfm.signal import reasons_not_scored
 from tests.helpers.synthetic import synthetic_ecgs
 from tests.helpers.tiny_models import tiny_network
 
+pytestmark = pytest.mark.slow(40)
+
 NEEDS = {"onnx": "onnxruntime", "openvino": "openvino", "openvino-bf16": "openvino"}
 ON_CPU = [name for name in runtimes.NAMES if name != "torch-fp16"]
 

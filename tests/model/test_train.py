@@ -37,6 +37,8 @@ from ecgfm.records import Record
 from ecgfm.training.team import Team
 from tests.helpers.tiny_models import TINY, tiny_network
 
+pytestmark = pytest.mark.slow(40)
+
 SPEC = HeadSpec(
     name="planted",
     labels=("fast", "never known in half"),

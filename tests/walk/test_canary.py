@@ -27,6 +27,8 @@ from ecgfm_connectors.testing.mllp_cart import MllpCart
 from tests.helpers.fakes import make_ecg, wait_until
 from tests.helpers.tiny_models import write_tiny_bundle
 
+pytestmark = pytest.mark.slow(20)
+
 CANARY = re.compile(rb"canary", re.IGNORECASE)
 NOW = datetime(2031, 1, 1, tzinfo=UTC)
 SETTINGS = """

@@ -38,6 +38,8 @@ from tests.campaign import victim
 from tests.helpers.fakes import make_ecg, wait_until
 from tests.helpers.tiny_models import write_tiny_bundle
 
+pytestmark = pytest.mark.slow(30)
+
 OUT_OF_RESOURCES = 0xA700
 
 

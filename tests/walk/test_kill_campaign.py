@@ -10,6 +10,8 @@ import pytest
 from tests.campaign.driver import Campaign
 from tests.campaign.victim import STEPS, points
 
+pytestmark = pytest.mark.slow(60)
+
 KILLS = 25
 
 

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import numpy as np
+import pytest
 
 from ecgfm_clinical.demo import alterations
 from ecgfm_clinical.service.service import Service
@@ -15,6 +16,8 @@ from ecgfm_connectors.testing import aecg_writer, cart, dicom_writer, oru_writer
 from ecgfm_connectors.testing.ehr import EhrReceiver, Fault
 from ecgfm_connectors.testing.mllp_cart import MllpCart
 from tests.helpers.fakes import make_ecg, wait_until
+
+pytestmark = pytest.mark.slow
 
 
 def segments(body: bytes, name: str) -> list[list[str]]:

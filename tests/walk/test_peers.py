@@ -23,6 +23,7 @@ STORESCU = Path("/usr/bin/storescu")
 ECHOSCU = Path("/usr/bin/echoscu")
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.peer,
     pytest.mark.skipif(not STORESCU.exists(), reason="dcmtk is not installed (no /usr/bin/storescu)"),
 ]

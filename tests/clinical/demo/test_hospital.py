@@ -23,6 +23,8 @@ from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.staging.records import Counts
 from tests.helpers.tiny_models import write_tiny_bundle
 
+pytestmark = pytest.mark.slow(30)
+
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SHOWN = ("DEMO^Patient 03", "DEMO^Patient 05", "DEMO^Patient 08", "DEMO^Patient 09", "DEMO^Patient 25")
 

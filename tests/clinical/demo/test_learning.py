@@ -9,6 +9,8 @@ from ecgfm_clinical.demo import clinic
 from ecgfm_clinical.demo.learning import hospital_in, learn, summary
 from tests.helpers.fakes import Clock
 
+pytestmark = pytest.mark.slow(60)
+
 #: What a handful of invented patients can satisfy; the rules themselves are tested with the gate.
 LENIENT = """
 [learning.gate]

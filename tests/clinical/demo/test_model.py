@@ -9,6 +9,8 @@ from ecgfm.predictor import Predictor
 from ecgfm.records import Record
 from ecgfm_clinical.demo.cases import CASES, ecg_of
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SCORABLE = [case for case in CASES if case.alteration not in ("lead off", "lead missing", "too short", "noise")]
 

@@ -7,6 +7,8 @@ from ecgfm_clinical.ecg.beats import heart_rate, r_peaks
 from ecgfm_clinical.shipped import recordings
 from ecgfm_connectors.ecg import LEADS
 
+pytestmark = pytest.mark.slow
+
 EVERY = range(28)
 
 

@@ -19,6 +19,8 @@ from ecgfm_clinical.errors import ClinicalError, GateRefused, InputError, NotFou
 from ecgfm_connectors.testing import dicom_writer
 from tests.helpers.fakes import Clock
 
+pytestmark = pytest.mark.slow(60)
+
 SETTINGS = """\
 [site]
 name = "Test clinic"
@@ -134,14 +136,14 @@ def test_two_processes_train_one_candidate(command: Command, tmp_path: Path) -> 
     assert (candidate["model_id"], candidate["state"], live["state"]) == (made["model_id"], "candidate", "live")
     settings = json.loads((Path(made["bundle"]) / "bundle.json").read_text())["provenance"]["heads"]["reduced_lvef"]
     assert settings["training"]["devices"] == 2
-    refused = subprocess.run(
-        [*torchrun, str(script), "retrain", "reduced_lvef", "--settings", str(tmp_path / "clinic" / "settings.toml")],
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    assert "a linear probe is fitted by one process" in refused.stderr
+
+
+def test_a_linear_probe_is_refused_where_torchrun_started_several(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
+        monkeypatch.setenv(name, "2")
+    assert "a linear probe is fitted by one process" in command("retrain", "reduced_lvef", fails=InputError)
 
 
 def command_exit(command: Command, tmp_path: Path) -> int:

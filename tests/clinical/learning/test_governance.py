@@ -25,6 +25,8 @@ from ecgfm_connectors.ecg import Ecg
 from tests.helpers.fakes import Clock, make_ecg
 from tests.helpers.tiny_models import tiny_network, write_tiny_bundle
 
+pytestmark = pytest.mark.slow(10)
+
 Stage = Callable[[Ecg], Verdict]
 
 

@@ -13,6 +13,8 @@ from ecgfm_clinical.learning.judging.judgement import LabelJudgement
 from ecgfm_clinical.learning.judging.label import TestSet, judge
 from ecgfm_clinical.rules import GateRules
 
+pytestmark = pytest.mark.slow(10)
+
 STREAM = np.random.default_rng(5)
 COUNT = 400
 ODDS = STREAM.normal(-0.5, 1.5, COUNT)

@@ -35,6 +35,8 @@ from ecgfm_connectors.contents import Contents, Merge
 from ecgfm_connectors.patient import Identifier
 from tests.helpers.fakes import Clock
 
+pytestmark = pytest.mark.slow(45)
+
 Take = Callable[[Store, Contents, bytes, datetime], None]
 TakeMessage = Callable[[Store, bytes, datetime], None]
 QUICK = FineTuning(learning_rate=1e-3, batch_size=64, micro_batch=32, max_epochs=1, device="cpu")

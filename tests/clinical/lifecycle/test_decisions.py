@@ -11,6 +11,8 @@ from ecgfm_connectors.ecg import Ecg, Order
 from ecgfm_connectors.testing import dicom_writer, oru_writer
 from tests.helpers.installation import Installation, adt, ecg, first, merge, patient, pid
 
+pytestmark = pytest.mark.slow
+
 WHY = ("--reason", "checked with the ward")
 
 

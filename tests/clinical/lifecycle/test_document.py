@@ -18,6 +18,8 @@ from ecgfm_connectors.hl7 import adt
 from tests.clinical.lifecycle import document
 from tests.clinical.lifecycle.hospital import Hospital
 
+pytestmark = pytest.mark.slow
+
 
 def _states_of(title: str) -> set[str]:
     return set(document.states(title))

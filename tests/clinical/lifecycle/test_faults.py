@@ -17,6 +17,8 @@ from ecgfm_connectors.testing import dicom_writer, oru_writer
 from ecgfm_connectors.testing.ehr import Fault
 from tests.helpers.installation import Installation, adt, ecg, first, merge, number, patient, pid
 
+pytestmark = pytest.mark.slow
+
 Install = Callable[..., Installation]
 SENT = datetime(2031, 1, 1, 8, 0, tzinfo=UTC)
 FOLLOW = 'corrected_patient = "follow"'

@@ -17,6 +17,8 @@ from ecgfm_clinical.staging.checkpointing import Checkpointer
 from ecgfm_clinical.staging.store import Store
 from tests.clinical.lifecycle.hospital import Hospital
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def hospital(store_url: str) -> Iterator[Hospital]:

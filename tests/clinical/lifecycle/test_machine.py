@@ -16,6 +16,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.clinical.lifecycle.machine import on
 from tests.clinical.lifecycle.places import on_postgresql, on_sqlite
 
+pytestmark = pytest.mark.slow(80)
+
 STEPS = 30
 
 

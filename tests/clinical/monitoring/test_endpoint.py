@@ -15,6 +15,8 @@ from ecgfm_clinical.service.service import Service
 from tests.helpers.fakes import wait_until
 from tests.helpers.installation import Installation, ecg
 
+pytestmark = pytest.mark.slow
+
 
 def get(port: int | None, path: str) -> tuple[int, str]:
     assert port is not None

@@ -21,6 +21,8 @@ from ecgfm_connectors.errors import Refused
 from ecgfm_connectors.result import Ack
 from tests.clinical.staging.conftest import NOW
 
+pytestmark = pytest.mark.slow
+
 
 def _fill(ward: Any) -> None:
     """ECGs at every point of their way: failed, waiting, scored, sent, refused by the receiver, withdrawn, merged."""

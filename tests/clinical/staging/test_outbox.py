@@ -13,6 +13,8 @@ from ecgfm_connectors.errors import Refused, Unreachable
 from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.result import Ack
 
+pytestmark = pytest.mark.slow(25)
+
 
 def _scored(ward: Any, *patients: str, **changes: Any) -> list[int]:
     ids = [ward.take(patient=ward.patient(one)).ecg_ids[0] for one in patients]

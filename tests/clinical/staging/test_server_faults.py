@@ -13,7 +13,7 @@ from ecgfm_clinical.staging import migrations, server_faults
 from ecgfm_clinical.staging.store import Store
 from tests.helpers.fakes import wait_until
 
-pytestmark = pytest.mark.peer
+pytestmark = [pytest.mark.slow, pytest.mark.peer]
 
 
 @pytest.fixture(scope="module")

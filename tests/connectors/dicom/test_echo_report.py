@@ -20,6 +20,8 @@ from ecgfm_connectors.reading import read
 from tests.connectors.test_fuzz import EDITS, Edit, edited
 from tests.helpers import report_writer as sr
 
+pytestmark = pytest.mark.slow
+
 CONTEXT = ReadingContext(default_authority="SITE", zone=ZoneInfo("Europe/Berlin"))
 
 

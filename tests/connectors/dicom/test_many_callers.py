@@ -21,6 +21,8 @@ from ecgfm_connectors.testing.samples import sample_ecg
 from tests.helpers import dicom_wire
 from tests.helpers.fakes import wait_until
 
+pytestmark = pytest.mark.slow
+
 LOOPBACK = "127.0.0.1"
 BEYOND_SELECT = 1100  #: select(2) knows descriptors below 1024
 

@@ -36,6 +36,8 @@ from tests.helpers import report_writer
 from tests.helpers.certificates import CertificateAuthority
 from tests.helpers.ports import free_port
 
+pytestmark = pytest.mark.slow
+
 LOOPBACK = "127.0.0.1"
 NOW = datetime(2026, 4, 10, 9, 0, tzinfo=UTC)
 

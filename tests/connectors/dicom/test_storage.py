@@ -26,6 +26,8 @@ from ecgfm_connectors.testing import cart
 from ecgfm_connectors.testing.dicom_writer import write_ecg
 from ecgfm_connectors.testing.samples import sample_ecg
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 4, 1, 12, 0, tzinfo=UTC)
 LOOPBACK = "127.0.0.1"
 

@@ -25,6 +25,7 @@ def has_biosig() -> bool:
 
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.peer,
     pytest.mark.skipif(not has_biosig(), reason="biosig is not installed (apt-get install python3-biosig)"),
 ]

@@ -21,6 +21,8 @@ from ecgfm_connectors.testing.wfdb_writer import write_record
 paramiko = pytest.importorskip("paramiko", reason="the package paramiko is not installed")
 from ecgfm_connectors.files.sftp import SftpServer, SftpSource
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime.now(UTC)
 
 

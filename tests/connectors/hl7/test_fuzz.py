@@ -15,6 +15,8 @@ from ecgfm_connectors.hl7 import ack, framing, inbound, message
 from ecgfm_connectors.reading import read
 from ecgfm_connectors.testing import oru_writer
 
+pytestmark = pytest.mark.slow
+
 RELAXED = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 QUARTER = 256 * 1024  # bytes
 

@@ -35,7 +35,7 @@ needs_node = pytest.mark.skipif(
     NODE is None or not (PEERS / "node_modules").is_dir(),
     reason=f"node and its HL7 libraries are not installed ({INSTALL})",
 )
-pytestmark = pytest.mark.peer
+pytestmark = [pytest.mark.slow, pytest.mark.peer]
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from ecgfm_connectors.tls import TlsFiles
 from tests.helpers.certificates import OPENSSL, CertificateAuthority
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.peer,
     pytest.mark.skipif(shutil.which(OPENSSL) is None, reason="the openssl program is not installed"),
 ]
