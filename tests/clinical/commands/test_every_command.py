@@ -60,6 +60,13 @@ score --settings {settings}
 send --settings {settings}
 status --settings {settings}
 show 1 --settings {settings}
+health --settings {settings}
+search --settings {settings}
+search 1 --settings {settings}
+payloads list --settings {settings}
+payloads show 1 --settings {settings}
+payloads export 1 --out {out}/payload --reason x --settings {settings}
+payloads resolve 1 --reason x --settings {settings}
 correct 1 --yes --settings {settings}
 withdraw 1 --yes --settings {settings}
 patient show --settings {settings}
@@ -328,7 +335,7 @@ def _extra_of(line: str) -> str | None:
 
 #: Lines that six ECGs and an installation without peers cannot serve.
 TOO_LITTLE = (
-    *("check", "run", "pull", "send", "status", "retrain", "evaluate", "cross-validate", "drift", "demo"),
+    *("check", "health", "payloads resolve", "run", "pull", "send", "status", "retrain", "evaluate", "cross-validate", "drift", "demo"),
     *("model rollback", "outcomes show", "patient", "held show", "held release", "held reject"),
     *("withdraw 1 ", "withdraw --model zzz", "store adopt",),
     *("model promote", "model shadow", "model recalibrate", "model import"),
