@@ -1,4 +1,4 @@
-"""What tests of every part share: which of them are slow, which run together and in which order, and empty stores."""
+"""What tests of every part share: which of them are slow, in which order workers take them, and empty stores."""
 
 import os
 import shutil
@@ -29,10 +29,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
-    """A file's tests stay on one worker, with the fixtures they share; whoever waits for a server is slow."""
+    """Whoever waits for a database server is slow; workers begin with the files that take longest."""
     for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
         if any("postgresql" in name for name in (*item.fixturenames, item.name)):
             item.add_marker(pytest.mark.slow)
     if hasattr(config, "workerinput"):
@@ -40,19 +38,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Func
 
 
 def _longest_first(items: list[pytest.Function]) -> None:
-    """Groups that take longest, by their files' `slow(SECONDS)`, come first: none is begun when the others are done."""
-    seconds: dict[str, dict[Path, float]] = defaultdict(dict)
+    """By what files say of themselves, `slow(SECONDS)`: none of the long ones is begun when the others are done."""
+    seconds: dict[Path, float] = defaultdict(float)
     for item in items:
-        slow = item.get_closest_marker("slow")
-        seconds[_group(item)].setdefault(item.path, 0.0)
-        if slow is not None and slow.args:
-            seconds[_group(item)][item.path] = slow.args[0]
-    items.sort(key=lambda item: -sum(seconds[_group(item)].values()))
-
-
-def _group(item: pytest.Function) -> str:
-    marker = item.get_closest_marker("xdist_group")
-    return str(marker.args[0]) if marker is not None else ""
+        said = [marker.args[0] if marker.args else 5.0 for marker in item.iter_markers("slow")]
+        seconds[item.path] = max(seconds[item.path], *said, 0.0)
+    items.sort(key=lambda item: -seconds[item.path])
 
 
 @pytest.fixture(autouse=True)

@@ -335,9 +335,9 @@ def _extra_of(line: str) -> str | None:
 
 #: Lines that six ECGs and an installation without peers cannot serve.
 TOO_LITTLE = (
-    *("check", "health", "payloads resolve", "run", "pull", "send", "status", "retrain", "evaluate", "cross-validate", "drift", "demo"),
-    *("model rollback", "outcomes show", "patient", "held show", "held release", "held reject"),
-    *("withdraw 1 ", "withdraw --model zzz", "store adopt",),
+    *("check", "health", "run", "pull", "send", "status", "retrain", "evaluate", "cross-validate", "drift", "demo"),
+    *("model rollback", "outcomes show", "patient", "held show", "held release", "held reject", "payloads resolve"),
+    *("withdraw 1 ", "withdraw --model zzz", "store adopt"),
     *("model promote", "model shadow", "model recalibrate", "model import"),
     "predict {ecg} --model {bundle} --runtime nonsense",
 )  # fmt: skip

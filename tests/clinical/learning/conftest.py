@@ -41,13 +41,6 @@ GATE = {
 }
 
 
-def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
-    """All tests in the clinic run on one worker, so that it is staged once."""
-    for item in items:
-        if "clinic_template" in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group("clinic"))
-
-
 def stage(store: Store, contents: Contents, content: bytes, at: datetime) -> None:
     """Stage one payload as a listener would."""
     received = Received(transport="mllp", source="feed", content=content, received_at=at)
