@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,10 @@ class Host:
             return subprocess.Popen(
                 [*PROGRAM, *SERVICES[service]["command"]], cwd=self.folder, env=self.environment, stderr=log
             )
+
+    def has_settled(self, service: str, process: "subprocess.Popen[bytes]") -> bool:
+        """Whether it serves, or has given up."""
+        return b"service.started" in self.log(service) or process.poll() is not None
 
     def log(self, service: str) -> bytes:
         return (self.folder / f"{service}.log").read_bytes()
@@ -90,7 +95,7 @@ def test_what_compose_starts_brings_an_ecg_from_the_cart_to_the_ehr(host: Host, 
     roles = {name: host.start(name) for name in ("connect", "score", "report")}
     try:
         for name, process in roles.items():
-            wait_until(lambda n=name, p=process: b"service.started" in host.log(n) or p.poll() is not None)
+            wait_until(partial(host.has_settled, name, process))
             assert process.poll() is None, host.log(name)
         (answer,) = cart.send([dicom_writer.write_ecg(make_ecg(1))], host="127.0.0.1", port=host.port, calling="CART1")
         assert answer.status == 0x0000

@@ -63,6 +63,10 @@ show 1 --settings {settings}
 health --settings {settings}
 search --settings {settings}
 search 1 --settings {settings}
+alerts list --settings {settings}
+alerts acknowledge 1 --reason x --settings {settings}
+alerts silence 1 --reason x --settings {settings}
+alerts test --settings {settings}
 payloads list --settings {settings}
 payloads show 1 --settings {settings}
 payloads export 1 --out {out}/payload --reason x --settings {settings}
@@ -337,7 +341,7 @@ def _extra_of(line: str) -> str | None:
 TOO_LITTLE = (
     *("check", "health", "run", "pull", "send", "status", "retrain", "evaluate", "cross-validate", "drift", "demo"),
     *("model rollback", "outcomes show", "patient", "held show", "held release", "held reject", "payloads resolve"),
-    *("withdraw 1 ", "withdraw --model zzz", "store adopt"),
+    *("withdraw 1 ", "withdraw --model zzz", "store adopt", "alerts acknowledge", "alerts silence", "alerts test"),
     *("model promote", "model shadow", "model recalibrate", "model import"),
     "predict {ecg} --model {bundle} --runtime nonsense",
 )  # fmt: skip
