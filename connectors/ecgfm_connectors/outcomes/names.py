@@ -96,7 +96,7 @@ _OF_LVEF = word_set(
 #: The same for a cardiac troponin: assay, sample, maker and platform, place in a series, place of measurement.
 _OF_TROPONIN = word_set(
     """troponin troponine troponina troponins troponinen trop tropi tropt tropo tn tni tnt ctn ctni ctnt hstn
-    hstni hstnt hsctn hsctni hsctnt tnih tnths tnihs i t c ctrop hstrop kardiales kardialt hs us hypersens high
+    hstni hstnt hsctn hsctni hsctnt tnih tnths tnihs i t ctrop hstrop kardiales kardialt hs us hypersens high
     highly higher sens sensitive sensitivity sensitiv sensitivo sensitiva sensitivas sensible sensibles highsens
     highsensitive highsensitivity hochsens hochsensitiv hochsensitives hochsensitive ultra ultrasens
     ultrasensitive ultrasensitiv ultrasensible ultrasensivel ultrasensible ultrassensivel ultrassensiveis

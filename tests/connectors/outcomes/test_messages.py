@@ -365,3 +365,59 @@ def test_codes_beside_a_troponin_measure_something_else(context: ReadingContext,
 def test_a_code_that_tells_no_assay_leaves_it_to_the_name(context: ReadingContext) -> None:
     one = only(read(oru(troponin("28", code="105000003^hs-Troponin T^SCT")), context))
     assert (one.value, one.assay) == (28.0, "hs-T")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "LVEF drop",
+        "LVEF decline",
+        "LVEF old",
+        "Most recent LVEF",
+        "Calf muscle pump EF",
+        "LVEF confidence",
+        "Troponin I rise",
+        "Troponin T Anstieg",
+        "Δ Troponin",
+        "TroponinDelta",
+        "Troponin I/CK-MB",
+        "Troponin C",
+        "Troponin CV",
+        "Troponin I after PEG",
+    ],
+)
+def test_a_name_with_an_unknown_word_decides_nothing(context: ReadingContext, name: str) -> None:
+    service, unit = (ECHO, "%") if "EF" in name else (LAB, "ng/L")
+    contents = read(oru(f"OBX|1|NM|X1^{name}^L||44|{unit}|||||F|||20260301081500", obr_4=service), context)
+    assert contents.outcomes == ()
+    assert [one.reason.partition("-")[2] for one in contents.left_out] == ["unknown-words"]
+
+
+@pytest.mark.parametrize("name", ["LVEF biplane Simpson", "LV Ejection Fraction (2D, MOD-bp)", "FEVG Simpson biplan"])
+def test_a_name_of_known_words_decides(context: ReadingContext, name: str) -> None:
+    assert only(read(oru(lvef("44", code=f"X1^{name}^L"), obr_4=ECHO), context)).value == 44.0
+
+
+def test_a_code_whose_name_says_something_else_is_left_out(context: ReadingContext) -> None:
+    contents = read(oru(lvef("44", code="10230-1^Previous LVEF^LN"), obr_4=ECHO), context)
+    assert [one.reason for one in contents.left_out] == ["lvef-code-says-lvef-name-says-prior"]
+
+
+@pytest.mark.parametrize("specimen", ["SPM|1|||PLR^Pleural fluid^HL70487", "SPM|1|||URN^Urine^HL70487"])
+def test_a_troponin_of_another_specimen_is_left_out(context: ReadingContext, specimen: str) -> None:
+    contents = read(oru(troponin("28"), specimen), context)
+    assert contents.outcomes == ()
+    assert [one.reason for one in contents.left_out] == ["troponin-other-specimen"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"), [("14-52", None), ("3-14", 14.0), ("Ref: <14", 14.0), ("Negative <14", 14.0)]
+)
+def test_a_limit_is_of_healthy_people(context: ReadingContext, limit: str, expected: float | None) -> None:
+    assert only(read(oru(troponin("28", limit=limit)), context)).upper_reference_limit == expected
+
+
+def test_words_in_place_of_a_number_leave_the_report_its_say(context: ReadingContext) -> None:
+    text = "OBX|2|TX|59462-2^Echo report^LN||LVEF 55%.||||||F"
+    assert only(read(oru(lvef("see report", kind="ST"), text, obr_4=ECHO), context)).value == 55.0
+    assert read(oru(lvef("60/35", kind="ST"), text, obr_4=ECHO), context).outcomes == ()
