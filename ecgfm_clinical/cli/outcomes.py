@@ -1,5 +1,6 @@
 """`outcomes`: what was measured, what became a label, what did not and why."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +17,16 @@ app = typer.Typer(
 )
 
 PhiOption = Annotated[bool, typer.Option("--phi", help="Show patients' numbers and texts instead of ***.")]
-KindOption = Annotated[str | None, typer.Option(help="lvef or troponin.")]
+
+
+class Kind(StrEnum):
+    """What was measured."""
+
+    LVEF = "lvef"
+    TROPONIN = "troponin"
+
+
+KindOption = Annotated[Kind | None, typer.Option(help="Only these.")]
 LimitOption = Annotated[int, typer.Option(min=1, help="How many, newest first.")]
 
 
@@ -37,6 +47,7 @@ def list_(
         "outcome_id",
         "source",
         "kind",
+        "status",
         "comparator",
         "value",
         "upper_value",

@@ -137,3 +137,17 @@ def test_a_sites_own_table_is_tried_and_then_applied(run: Run, filled: Path) -> 
         (60.0, "site-code", "hs-T"),
         (28.0, "code", "hs-T"),
     ]
+
+
+def test_a_kind_that_does_not_exist_is_refused(run: Run, filled: Path) -> None:
+    code, _, error = run("outcomes", "list", "--kind", "bnp", "--settings", filled)
+    assert code == 2
+    assert "lvef" in error
+
+
+def test_a_list_says_which_results_were_withdrawn(run: Run, filled: Path) -> None:
+    taken_back = message("M1", f"OBX|1|NM|{HS}||28|ng/L|<14||||W|||20260301081500")
+    (filled.parent / "back.hl7").write_bytes(taken_back.encode())
+    run("ingest", filled.parent / "back.hl7", "--settings", filled)
+    _, out, _ = run("outcomes", "list", "--kind", "troponin", "--settings", filled)
+    assert "withdrawn" in out
