@@ -5,11 +5,14 @@ import secrets
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, say, settings_from, will_write, write_json
+
+if TYPE_CHECKING:
+    from ecgfm_clinical.staging.moving import MovedTable
 
 
 def retain(
@@ -188,6 +191,50 @@ def compress(settings: SettingsOption = None, as_json: JsonOption = False) -> No
         write_json(asdict(done))
         return
     say(f"{done.values} values compressed: {done.bytes_before / 1e6:.1f} MB became {done.bytes_after / 1e6:.1f} MB")
+
+
+@store_app.command("move")
+def move(
+    to: Annotated[
+        str,
+        typer.Option("--to", help="URL of an empty database: postgresql+psycopg://USER@HOST/NAME or sqlite:///FILE."),
+    ],
+    password_file: Annotated[Path | None, typer.Option(help="File with the password of that database.")] = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Copy the store into another database, such as from SQLite to PostgreSQL, and compare it row by row.
+
+    The service must be stopped. The old store stays as it is. Afterwards name the new URL as `store.url` and say
+    `ecgfm-clinical store adopt --as moved`: until then the new store sends nothing.
+    """
+    from dataclasses import asdict
+
+    from ecgfm_clinical import wiring
+    from ecgfm_clinical.errors import InputError
+    from ecgfm_clinical.operate.moving import target_url
+    from ecgfm_clinical.staging import moving
+
+    with opened(settings) as (_, store):
+        living = [one for one in store.processes.all() if not one.is_silent(wiring.utc_now())]
+        if living:
+            raise InputError(
+                f"{len(living)} processes serve this store; stop them first, so that nothing is left behind"
+            )
+        url = target_url(to, password_file)
+        moved = moving.move(
+            store.database,
+            url,
+            told=lambda one: None if as_json else say(f"{one.table:20} {one.rows} rows, each equal"),
+        )
+    if as_json:
+        write_json([asdict(one) for one in moved])
+    else:
+        say("Moved. Now set store.url, and say `ecgfm-clinical store adopt --as moved`.")
+
+
+def _say_moved(one: "MovedTable") -> None:
+    say(f"{one.table:20} {one.rows} rows, each equal")
 
 
 @store_app.command("adopt")
