@@ -20,6 +20,7 @@ from ecgfm_clinical.staging.bell import Bell
 from ecgfm_clinical.staging.records import Telling
 from ecgfm_clinical.staging.schema import store_meta
 from ecgfm_clinical.staging.sealing import Keyring
+from ecgfm_clinical.staging.store_file import StoreFile
 from ecgfm_clinical.staging.transaction import SHARDS, Reading, Transaction
 from ecgfm_clinical.staging.upsert import insert_for
 
@@ -37,6 +38,7 @@ class Database:
     random_bytes: Callable[[int], bytes] = field(repr=False)
     telling: Telling
     bell: Bell
+    file: StoreFile | None = None  #: of SQLite
     _writer_free: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     @classmethod
@@ -80,6 +82,7 @@ class Database:
             random_bytes=random_bytes,
             telling=telling,
             bell=hearing.bell_for(writer),
+            file=None if path is None else StoreFile.of(path),
         )
 
     def close(self) -> None:
@@ -145,6 +148,8 @@ class Database:
         if not self._writer_free.acquire(timeout=engine.BUSY_TIMEOUT_MS / 1000):
             raise StoreUnavailable("another write to the staging store does not end; nothing was accepted")
         try:
+            if self.file is not None:
+                self.file.require()
             yield
         finally:
             self._writer_free.release()

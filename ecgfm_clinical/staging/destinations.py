@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from ecgfm_clinical.staging.attempts import HORIZON
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.schema import destination_state
 from ecgfm_clinical.staging.transaction import Reading, Transaction
@@ -88,7 +89,8 @@ def _status(reading: Reading, destination: str, now: datetime) -> DestinationSta
     row = _row(reading, destination)
     if row is None or row.state == DestinationState.CLOSED.value:
         return DestinationStatus()
-    due = row.next_attempt_at is None or row.next_attempt_at <= now
+    # What lies beyond the horizon was dated before the clock was set back: it would be waited for until then.
+    due = row.next_attempt_at is None or not now < row.next_attempt_at <= now + HORIZON
     return DestinationStatus(
         state=DestinationState.HALF_OPEN if due else DestinationState.OPEN,
         since=row.since,

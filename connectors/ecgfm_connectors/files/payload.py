@@ -4,6 +4,7 @@ Most formats are one file. A WFDB record is a header with its signal files: thes
 the same, byte for byte, whenever it is made from the same files.
 """
 
+import stat
 import zipfile
 from collections.abc import Iterator
 from io import BytesIO
@@ -54,7 +55,10 @@ def header_of(path: Path) -> Path:
 
 
 def _bytes(path: Path) -> bytes:
-    size = path.stat().st_size
+    state = path.stat()
+    if not stat.S_ISREG(state.st_mode):  # to read a pipe that nobody writes would wait for ever
+        raise Unreadable("missing-file", "a signal file that its header names is no plain file")
+    size = state.st_size
     if size > MAX_PAYLOAD:
         raise Refused("too-large", f"{size} bytes; the limit is {MAX_PAYLOAD}")
     return path.read_bytes()
