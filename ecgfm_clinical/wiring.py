@@ -437,6 +437,7 @@ def build_scorer(
     *,
     clock: Clock = utc_now,
     meters: "Meters | None" = None,
+    role: str = "score",
 ) -> "Scorer":
     from ecgfm_clinical.pipeline.scoring import Scorer
 
@@ -444,7 +445,7 @@ def build_scorer(
         store,
         predictor,
         rules=settings.rules,
-        worker=worker_name("score"),
+        worker=worker_name(role),
         clock=clock,
         batch_size=settings.scoring.batch_size,
         lease=settings.scoring.lease,
@@ -454,17 +455,38 @@ def build_scorer(
     )
 
 
+def scoring_devices(settings: Settings) -> Iterator[tuple[str, str]]:
+    """(role, device) of each scorer of a service: one, or one on each GPU where there are several and none is named."""
+    from ecgfm.devices import gpus
+
+    found = gpus() if settings.model.device in ("auto", "cuda") else 0
+    yield "score", f"{settings.model.device}" if found < 2 else "cuda:0"
+    for index in range(1, found):
+        yield f"score-{index}", f"cuda:{index}"
+
+
 def build_live_scorer(
-    settings: Settings, store: "Store", *, clock: Clock = utc_now, meters: "Meters | None" = None
+    settings: Settings,
+    store: "Store",
+    *,
+    clock: Clock = utc_now,
+    meters: "Meters | None" = None,
+    role: str = "score",
+    device: str | None = None,
 ) -> "LiveScorer":
-    """A scorer that follows promotions; the settings' own bundle is installed where it was not. Raises ModelError."""
+    """A scorer that follows promotions; the settings' own bundle is installed where it was not. Raises ModelError.
+
+    `role` is the name under which it works, `device` where it computes, if not where the settings say.
+    """
     from ecgfm_clinical.learning.models import live_model
     from ecgfm_clinical.pipeline.live import LiveScorer
 
     registry = store.models
     live_model(settings, registry, now=clock(), actor=worker_name("score"))
     refuse_unknown_heads(settings, (head for row in registry.models() for head in row.heads))
-    return LiveScorer(registry, partial(_scorer_of, settings, store, clock=clock, meters=meters))
+    if device is not None:
+        settings = settings.model_copy(update={"model": settings.model.model_copy(update={"device": device})})
+    return LiveScorer(registry, partial(_scorer_of, settings, store, clock=clock, meters=meters, role=role))
 
 
 def refuse_unknown_heads(settings: Settings, heads: Iterable[str]) -> None:
@@ -493,7 +515,13 @@ def build_shadow_scorer(settings: Settings, store: "Store", *, clock: Clock = ut
 
 
 def _scorer_of(
-    settings: Settings, store: "Store", row: "ModelRow", *, clock: Clock = utc_now, meters: "Meters | None" = None
+    settings: Settings,
+    store: "Store",
+    row: "ModelRow",
+    *,
+    clock: Clock = utc_now,
+    meters: "Meters | None" = None,
+    role: str = "score",
 ) -> "Scorer":
     """A scorer with the bundle of a registered model.
 
@@ -502,17 +530,17 @@ def _scorer_of(
     predictor = open_predictor(settings, row.path)
     if predictor.model_id != row.model_id:
         raise ModelError(f"{row.path} holds another model than {row.model_id[:12]} as registered; put that bundle back")
-    _note_runtime(store, predictor, now=clock())
-    return build_scorer(settings, store, predictor, clock=clock, meters=meters)
+    _note_runtime(store, predictor, now=clock(), role=role)
+    return build_scorer(settings, store, predictor, clock=clock, meters=meters, role=role)
 
 
-def _note_runtime(store: "Store", predictor: "Predictor", *, now: datetime) -> None:
+def _note_runtime(store: "Store", predictor: "Predictor", *, now: datetime, role: str) -> None:
     """A change of the runtime by which this host scores with a model is an event, in the audit trail and in the log."""
-    worker = worker_name("score")
+    worker = worker_name(role)
     before = store.models.runs_on(
         predictor.model_id,
         predictor.runtime,
-        host=worker.partition(":")[0],
+        host=worker.partition(":")[0] + role.removeprefix("score"),  # two GPUs of a host may be of two kinds
         why=str(predictor.choice or "named by the settings"),
         now=now,
         actor=worker,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ecgfm.bench.device import DeviceFigures
     from ecgfm.records import Recordings
     from ecgfm.runtimes.choosing import Choice
+    from ecgfm.runtimes.preparation import Measurement
 
 app = typer.Typer(help="Model bundles: import, show, export, renew, prepare and time them.", no_args_is_help=True)
 
@@ -129,7 +130,11 @@ def renew(
 def prepare(
     bundle: BundleArgument,
     runtime: Annotated[
-        str, typer.Option(help="onnx, openvino, openvino-bf16, torch-bf16, torch-fp16; auto times the exact ones.")
+        str,
+        typer.Option(
+            help="onnx, openvino, openvino-bf16, torch-bf16, torch-fp16, tensorrt; auto times the exact ones, reduced "
+            "measures float16 and bfloat16 and names the nearer."
+        ),
     ],
     ecgs: Annotated[
         list[Path] | None,
@@ -160,10 +165,24 @@ def prepare(
         )
         write_json(asdict(choice)) if as_json else _print_choice(choice)
         return
+    if runtime == "reduced":
+        both = opening.prepare_reduced(read, recordings, device=device, threads=threads, cache=cache)
+        write_json([asdict(one) for one in both]) if as_json else _print_reduced(both)
+        return
     found = opening.prepare(read, runtime, recordings, device=device, threads=threads, cache=cache)
     if as_json:
         write_json(asdict(found))
         return
+    _print_measurement(found)
+
+
+def _print_reduced(found: "Sequence[Measurement]") -> None:
+    for one in found:
+        _print_measurement(one)
+    say(f'the nearest to float32 here is runtime = "{found[0].runtime}"')
+
+
+def _print_measurement(found: "Measurement") -> None:
     say(
         f"{found.runtime} ({found.engine}): largest change of a probability {found.largest_probability_change:.1e} "
         f"over {found.segments} segments, limit {found.limit:.0e}; measured on {found.measured_on}"

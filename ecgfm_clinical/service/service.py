@@ -290,13 +290,15 @@ class Service:
         self._stop.set()
 
     def _scoring_tasks(self) -> Iterator[Task]:
-        self._live = scorer = wiring.build_live_scorer(
-            self._settings, self._store, clock=self._clock, meters=self._meters
-        )
-        shadow = wiring.build_shadow_scorer(self._settings, self._store, clock=self._clock)
         every = timedelta(seconds=self._settings.scoring.every_seconds)
-        self._holders["score"] = liveness.worker_name("score")
-        yield Task(name="score", every=every, run=scorer.run_batch, work="score")
+        for role, device in wiring.scoring_devices(self._settings):
+            scorer = wiring.build_live_scorer(
+                self._settings, self._store, clock=self._clock, meters=self._meters, role=role, device=device
+            )
+            self._live = self._live or scorer
+            self._holders[role] = liveness.worker_name(role)
+            yield Task(name=role, every=every, run=scorer.run_batch, work="score")
+        shadow = wiring.build_shadow_scorer(self._settings, self._store, clock=self._clock)
         yield Task(name="shadow", every=every, run=shadow.run_batch)
 
     def _pull_tasks(self) -> Iterator[Task]:

@@ -21,17 +21,24 @@ class Model(Part):
         description='folder of the first model bundle, later ones by `model promote`; "demo" is the small one '
         "that ships and is NOT FOR CLINICAL USE",
     )
-    runtime: Literal["auto", "torch", "torch-bf16", "torch-fp16", "onnx", "openvino", "openvino-bf16"] = Field(
-        default="auto",
-        description="auto: the fastest exact one of this machine, measured when a model first opens; or torch, "
-        "onnx, openvino, and with less precision torch-bf16, torch-fp16, openvino-bf16",
+    runtime: Literal["auto", "torch", "torch-bf16", "torch-fp16", "onnx", "tensorrt", "openvino", "openvino-bf16"] = (
+        Field(
+            default="auto",
+            description="auto: the fastest exact one of this machine, measured when a model first opens; or torch, "
+            "onnx, openvino, and with less precision torch-bf16, torch-fp16, tensorrt, openvino-bf16",
+        )
     )
     cache: Path | None = Field(
         default=None,
         description="where runtimes keep what they prepare; beside the bundle where not set",
         examples=["runtime-cache"],
     )
-    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto (CUDA if there is one), cpu, cuda")
+    device: str = Field(
+        default="auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="auto (CUDA if there is one), cpu, cuda, or one GPU by its number: cuda:1; where there are several, "
+        "a service scores on each of them at once",
+    )
     threads: int | None = Field(default=None, ge=1, description="CPU threads; all cores where not set", examples=[4])
     shape: int | None = Field(
         default=None,
@@ -44,6 +51,8 @@ class Model(Part):
     @property
     def runtime_extra(self) -> str | None:
         """The extra of the package that the runtime needs."""
+        if self.runtime == "tensorrt":
+            return "onnx"
         return next((extra for extra in ("onnx", "openvino") if self.runtime.startswith(extra)), None)
 
 

@@ -19,6 +19,13 @@ def cuda_present() -> bool:
     return torch.cuda.is_available()
 
 
+def gpus() -> int:
+    """How many CUDA devices torch sees."""
+    import torch
+
+    return torch.cuda.device_count() if cuda_present() else 0
+
+
 def choose_device(name: str) -> "torch.device":
     """`auto` (CUDA where present), `cpu`, `cuda` or `cuda:N` -> the device; raises `RuntimeUnavailable`."""
     import torch

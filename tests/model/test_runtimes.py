@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ from tests.helpers.tiny_models import tiny_network
 pytestmark = pytest.mark.slow(40)
 
 NEEDS = {"onnx": "onnxruntime", "openvino": "openvino", "openvino-bf16": "openvino"}
-ON_CPU = [name for name in runtimes.NAMES if name != "torch-fp16"]
+ON_CPU = [name for name in runtimes.NAMES if name not in ("torch-fp16", "tensorrt")]
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +189,35 @@ def test_place_that_cannot_be_written(bundle: Bundle, tmp_path: Path) -> None:
         opening.open_runtime(bundle, "torch-bf16", "cpu", cache=blocked, recordings=few)
 
 
+@pytest.mark.usefixtures("bf16")
+def test_reduced_precision_is_chosen_by_measuring(calm: Bundle, tmp_path: Path) -> None:
+    """On a CPU bfloat16 alone can be measured; float16 is for GPUs."""
+    (found,) = opening.prepare_reduced(calm, few(), device="cpu", threads=1, cache=tmp_path)
+    assert (found.runtime, found.measured_on) == ("torch-bf16", few().about)
+
+
+def test_the_nearer_of_two_reduced_precisions_comes_first(
+    calm: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measured(_: Bundle, name: str, *__: object, **___: object) -> SimpleNamespace:
+        return SimpleNamespace(runtime=name, largest_probability_change={"torch-fp16": 4e-4, "torch-bf16": 3e-3}[name])
+
+    monkeypatch.setattr(opening, "prepare", measured)
+    found = opening.prepare_reduced(calm, few(), cache=tmp_path)
+    assert [one.runtime for one in found] == ["torch-fp16", "torch-bf16"]
+
+
+def test_where_both_are_too_far_the_refusal_says_so(
+    calm: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: Bundle, name: str, *__: object, **___: object) -> SimpleNamespace:
+        raise RuntimeUnavailable("no float16") if name == "torch-fp16" else RuntimeTooInexact("too far")
+
+    monkeypatch.setattr(opening, "prepare", refused)
+    with pytest.raises(RuntimeTooInexact, match="too far"):
+        opening.prepare_reduced(calm, few(), cache=tmp_path)
+
+
 def test_bfloat16_is_refused_where_the_processor_would_imitate_it(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,7 +277,8 @@ def test_openvino_is_refused_where_onednn_must_not_use_what_the_processor_has(
     [
         ("auto", ["CPUExecutionProvider"], "CPUExecutionProvider"),
         ("auto", ["CUDAExecutionProvider", "CPUExecutionProvider"], "CUDAExecutionProvider"),
-        ("cuda", ["TensorrtExecutionProvider", "CUDAExecutionProvider"], "TensorrtExecutionProvider"),
+        ("cuda", ["TensorrtExecutionProvider", "CUDAExecutionProvider"], "CUDAExecutionProvider"),
+        ("cuda:1", ["TensorrtExecutionProvider", "CUDAExecutionProvider"], "CUDAExecutionProvider"),
         ("cpu", ["CUDAExecutionProvider", "CPUExecutionProvider"], "CPUExecutionProvider"),
     ],
 )

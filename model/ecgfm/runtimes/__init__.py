@@ -6,7 +6,8 @@
 | torch         | torch, CPU or CUDA                    | nothing more                  | float32 (exact)  |
 | torch-bf16    | torch                                 | a CPU or GPU with bfloat16    | bfloat16         |
 | torch-fp16    | torch                                 | CUDA                          | float16          |
-| onnx          | ONNX Runtime: CPU, CUDA, TensorRT     | the `onnx` extra              | float32 (exact)  |
+| onnx          | ONNX Runtime: CPU or CUDA             | the `onnx` or `gpu` extra     | float32 (exact)  |
+| tensorrt      | ONNX Runtime by TensorRT              | the `gpu` extra and TensorRT  | float32 or TF32  |
 | openvino      | OpenVINO, weights packed when opened  | the `openvino` extra          | float32 (exact)  |
 | openvino-bf16 | the same                              | and a CPU with bfloat16       | bfloat16         |
 """
@@ -17,6 +18,7 @@ LIMITS = {
     "torch-bf16": FAST,
     "torch-fp16": FAST,
     "onnx": EXACT,
+    "tensorrt": FAST,
     "openvino": EXACT,
     "openvino-bf16": FAST,
 }

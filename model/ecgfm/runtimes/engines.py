@@ -53,6 +53,8 @@ class EngineName:
     @property
     def runtime(self) -> str:
         """The name in the settings, one of `runtimes.NAMES`."""
+        if self.device == "tensorrt":
+            return "tensorrt"
         engine = "onnx" if self.engine == "onnxruntime" else self.engine
         return engine if self.precision == "fp32" else f"{engine}-{self.precision}"
 
@@ -67,7 +69,8 @@ def tolerance_of(name: str) -> float:
     another order.
     """
     found = EngineName.parse(name)
-    return EXACT if found is None or found.precision == "fp32" else FAST
+    exact = found is None or (found.precision == "fp32" and found.device != "tensorrt")
+    return EXACT if exact else FAST
 
 
 def comparable(then: str, now: str) -> bool:

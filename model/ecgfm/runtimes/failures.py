@@ -14,7 +14,16 @@ from ecgfm.errors import DeviceLost, DeviceMemory, EcgFmError, RuntimeUnavailabl
 _MEMORY = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "Failed to allocate memory")
 _KERNELS = ("no kernel image is available", "is not compatible with the current PyTorch installation")
 _DRIVER = ("driver on your system is too old", "driver version is insufficient", "forward compatibility was attempted")
-_LOST = ("CUDA error", "CUBLAS_STATUS", "CUDNN_STATUS", "GPU is lost", "fallen off the bus", "NVML", "Xid")
+_LOST = (
+    "CUDA error",
+    "CUDA failure",
+    "CUBLAS_STATUS",
+    "CUDNN_STATUS",
+    "GPU is lost",
+    "fallen off the bus",
+    "NVML",
+    "Xid",
+)
 
 
 @contextmanager
@@ -26,7 +35,7 @@ def device_errors(card: str, shape: int) -> Iterator[None]:
         yield
     except EcgFmError:
         raise
-    except (RuntimeError, AssertionError) as error:
+    except Exception as error:  # ONNX Runtime's derive from no other class
         ours = translated(error, card, shape)
         if ours is None:
             raise

@@ -5,7 +5,7 @@ in that precision, with the positional convolution as banded products and norms,
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -92,8 +92,12 @@ class GpuRuntime:
             settle(self._device)
             return (timer() - start) / calls
 
-    def _guarded(self) -> AbstractContextManager[None]:
-        return device_errors(self._card, self.batch)
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """The GPU's own work: on this device, whatever other one the thread has used, and its failures as ours."""
+        here = torch.cuda.device(self._device) if self._device.type == "cuda" else nullcontext()
+        with device_errors(self._card, self.batch), here:
+            yield
 
     def _compute(self, source: Tensor) -> Tensor:
         with exact_float32():
@@ -143,7 +147,8 @@ class _CudaGraph:
                 compute(self._source)
         torch.cuda.current_stream(device).wait_stream(warm_up)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.device(device), torch.cuda.graph(self._graph):
+        # Only this thread's calls are recorded: another thread may use another GPU, or open another model.
+        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
             self._found = compute(self._source)
 
     def __call__(self, source: Tensor) -> Tensor:
