@@ -36,8 +36,8 @@ class Model(Part):
     device: str = Field(
         default="auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
-        description="auto (CUDA if there is one), cpu, cuda, or one GPU by its number: cuda:1; where there are several, "
-        "a service scores on each of them at once",
+        description="auto (CUDA if there is one), cpu, cuda, or one GPU by its number: cuda:1; of several a "
+        "service scores on each at once",
     )
     threads: int | None = Field(default=None, ge=1, description="CPU threads; all cores where not set", examples=[4])
     shape: int | None = Field(
