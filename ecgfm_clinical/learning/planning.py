@@ -75,7 +75,7 @@ def plan(
     """The plan that the settings describe for this head."""
     learning, rules = settings.learning, settings.rules(head)
     tuning = fine_tuning or (LOW_RANK if method == "lora" else FineTuning())
-    device = settings.model.device if tuning.device == "auto" else tuning.device
+    device = settings.model.kind if tuning.device == "auto" else tuning.device
     return Plan(
         head=head,
         labelling=labels,

@@ -49,6 +49,11 @@ class Model(Part):
     )
 
     @property
+    def kind(self) -> Literal["auto", "cpu", "cuda"]:
+        """The kind of device, for what takes no number of one: training finds its own."""
+        return "cuda" if self.device.startswith("cuda") else "cpu" if self.device == "cpu" else "auto"
+
+    @property
     def runtime_extra(self) -> str | None:
         """The extra of the package that the runtime needs."""
         if self.runtime == "tensorrt":

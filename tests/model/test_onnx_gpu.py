@@ -52,7 +52,7 @@ class Library:
 
 
 def opened(monkeypatch: pytest.MonkeyPatch, library: Library, **settings: Any) -> OnnxRuntime:
-    monkeypatch.setitem(sys.modules, "onnxruntime", library)  # type: ignore[arg-type]  # a stand-in
+    monkeypatch.setitem(sys.modules, "onnxruntime", library)
     return OnnxRuntime(Path("model.onnx"), device=settings.pop("device", "cuda"), **settings)
 
 
@@ -71,7 +71,7 @@ def test_tensorrt_keeps_its_engines_beside_the_bundle_and_is_no_exact_runtime(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     library = Library()
-    monkeypatch.setitem(sys.modules, "onnxruntime", library)  # type: ignore[arg-type]  # a stand-in
+    monkeypatch.setitem(sys.modules, "onnxruntime", library)
     runtime = OnnxRuntime(tmp_path / "model.onnx", device="cuda", tensorrt=True)
     (first, told), (second, _) = library.given
     assert (first, second) == (TENSORRT, CUDA)
