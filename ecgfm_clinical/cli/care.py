@@ -261,7 +261,8 @@ def adopt(
     from ecgfm_clinical import liveness, wiring
 
     with opened(settings) as (read, store):
-        why = store.home.displaced()
+        actor = liveness.operator(read.site.operator)
+        why = store.home.look(None, now=wiring.utc_now(), actor=actor)
         if why is not None:
             say(f"Nothing is sent, because {why}.")
         if not yes and not typer.confirm(f"Adopt the store as {how.value}?", default=False, err=True):
@@ -270,6 +271,6 @@ def adopt(
             how.value,
             wiring.sent_marks(read),
             now=wiring.utc_now(),
-            actor=liveness.operator(read.site.operator),
+            actor=actor,
         )
     say("The store is at home here; results are sent again.")
