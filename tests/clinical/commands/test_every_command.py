@@ -97,6 +97,7 @@ audit --verify --settings {settings}
 statements --settings {settings}
 store compress --settings {settings}
 store adopt --as moved --yes --settings {settings}
+store move --to postgresql+psycopg://u@127.0.0.1:1/x --settings {settings}
 outcomes list --settings {settings}
 outcomes refused --settings {settings}
 outcomes show 1 --settings {settings}
@@ -341,7 +342,8 @@ def _extra_of(line: str) -> str | None:
 TOO_LITTLE = (
     *("check", "health", "run", "pull", "send", "status", "retrain", "evaluate", "cross-validate", "drift", "demo"),
     *("model rollback", "outcomes show", "patient", "held show", "held release", "held reject", "payloads resolve"),
-    *("withdraw 1 ", "withdraw --model zzz", "store adopt", "alerts acknowledge", "alerts silence", "alerts test"),
+    *("withdraw 1 ", "withdraw --model zzz", "store adopt", "store move"),
+    *("alerts acknowledge", "alerts silence", "alerts test"),
     *("model promote", "model shadow", "model recalibrate", "model import"),
     "predict {ecg} --model {bundle} --runtime nonsense",
 )  # fmt: skip
