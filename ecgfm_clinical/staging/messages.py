@@ -85,8 +85,7 @@ def _settled(tx: Transaction, ecg_row: Any) -> Standing:
     decided = recordings.standing(tx, ecg_row.recording_id)
     if not is_anothers(tx, ecg_row):
         return decided
-    whose = decided.patient or recordings.own_patient(tx, ecg_row)
-    recordings.assign(tx, ecg_row, whose, moved=True, reason="the result was taken back under another identity")
+    recordings.renumber(tx, ecg_row, reason="the result was taken back under another identity")
     return recordings.standing(tx, ecg_row.recording_id)
 
 

@@ -214,6 +214,19 @@ def assign(tx: Transaction, row: Any, patient: Patient, *, moved: bool, reason: 
     tx.connection.execute(update(ecg).where(ecg.c.recording_id == row.recording_id).values(patient_key=key))
 
 
+def renumber(tx: Transaction, row: Any, *, reason: str) -> bool:
+    """The recording stays whose it is, and its next result gets another filler number.
+
+    What a person took back stays taken back: whether nothing was.
+    """
+    decided = standing(tx, row.recording_id)
+    assign(tx, row, decided.patient or own_patient(tx, row), moved=True, reason=reason)
+    if decided.taken_back is None:
+        return True
+    result_taken_back(tx, row.recording_id, decided.taken_back, reason=reason)
+    return False
+
+
 def withdraw(tx: Transaction, recording_id: int, *, by: Withdrawn, reason: str) -> None:
     """Nothing of the recording is told any more: until its sender sends it anew, or, where a person said so,
     for good.

@@ -284,8 +284,7 @@ def _release(tx: Transaction, held: Hold, patient: Patient | None, reason: str) 
 def file_again(tx: Transaction, row: Any, reason: str) -> Reissue:
     """The result stands at an identity to which the recording does not belong: W there, F where it does."""
     report = take_back(tx, row, "W")
-    recordings.assign(tx, row, recordings.patient_of(tx, row), moved=True, reason=reason)
-    jobs.rescore(tx, row, tell=True)
+    jobs.rescore(tx, row, tell=recordings.renumber(tx, row, reason=reason))
     return report
 
 

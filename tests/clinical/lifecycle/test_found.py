@@ -306,6 +306,20 @@ def test_what_its_sender_takes_back_needs_nobody_until_it_comes_anew(hospital: H
     assert [one.number for one in hospital.receivers["ehr"].of("R1")] == ["A"]
 
 
+def test_moving_a_result_that_a_person_took_back_does_not_tell_it_again(hospital: Hospital) -> None:  # 11011
+    """Its withdrawal could not be written for one receiver, so it stands there as the merge is undone."""
+    hospital.operator_merges("C", "B")
+    hospital.arrives("R2", "C")
+    hospital.scores()
+    hospital.sends("archive", limit=100)
+    hospital.operator_merges("B", "Ж")
+    hospital.withdraws("R2")
+    hospital.add_person("C")
+    hospital.releases(hospital.open_questions()[0])
+    hospital.settle()
+    assert not hospital.receivers["ehr"].of("R2")
+
+
 def test_stopping_just_before_the_checkpointers_flag_falls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The store's thread cleared the flag by which `stop` woke it, and `close` waited for ever (seed 2)."""
     monkeypatch.setattr(checkpointing, "PAUSE", 0.0)
