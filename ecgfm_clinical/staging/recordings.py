@@ -115,12 +115,8 @@ def by_filler(tx: Reading, filler: str, patient: Patient) -> list[Any]:
         return []
     named = select(ecg_number.c.ecg_id).where(ecg_number.c.number_key.in_(numbers.keys(tx, [filler])))
     rows = _recordings(tx, ecg.c.ecg_id.in_(named) & ecg.c.order_key.is_(None))
-    return [row for row in rows if _is_of(tx, row, filler, patient)]
-
-
-def _is_of(tx: Reading, row: Any, filler: str, patient: Patient) -> bool:
-    theirs = numbers.bare(private_of(tx, row)["order"]["filler"]) == numbers.bare(filler)
-    return theirs and same_person(tx, patient_of(tx, row), patient)
+    mine = [row for row in rows if same_person(tx, patient_of(tx, row), patient)]
+    return [row for row in mine if numbers.bare(private_of(tx, row)["order"]["filler"]) == numbers.bare(filler)]
 
 
 def marks(tx: Reading, one: Ecg) -> Marks:
