@@ -50,6 +50,7 @@ def announce(tx: Transaction, ecg_row: Any, scoring_id: int, found: Scoring, *, 
     digest = codec.output_digest(found)
     if decided.taken_back not in (None, digest):  # it says something else now: what was taken back is past
         recordings.reinstate(tx, ecg_row.recording_id, also_taken_back=True, reason="another result")
+        decided = recordings.standing(tx, ecg_row.recording_id)
     for destination in tx.telling.destinations:
         sent = told_so_far(tx, ecg_row.recording_id, destination)
         due = owed(

@@ -306,6 +306,19 @@ def test_what_its_sender_takes_back_needs_nobody_until_it_comes_anew(hospital: H
     assert [one.number for one in hospital.receivers["ehr"].of("R1")] == ["A"]
 
 
+def test_what_was_said_before_two_withdrawals_is_news_after_the_second(hospital: Hospital) -> None:  # 15007
+    """0.5 is taken back, and so is 0.75, which was to take its place; then it says 0.5 again: that is news."""
+    hospital.arrives("R1", "A")
+    hospital.settle()
+    hospital.withdraws("R1", delete=True)
+    hospital.says_otherwise("R1", 0.75)
+    hospital.scores()
+    hospital.withdraws("R1")
+    hospital.says_otherwise("R1", 0.5)
+    hospital.settle()
+    assert [one.says for one in hospital.receivers["ehr"].of("R1")] == ["0.5"]
+
+
 def test_moving_a_result_that_a_person_took_back_does_not_tell_it_again(hospital: Hospital) -> None:  # 11011
     """Its withdrawal could not be written for one receiver, so it stands there as the merge is undone."""
     hospital.operator_merges("C", "B")
