@@ -1,7 +1,7 @@
 """A thousand clients of one port at once, while ECGs flow at half of what the machine takes, against a service that was
 set up by `init` and runs as `ecgfm-clinical run --role connect`: 400 well-behaved carts (a connection for each ECG of
 10 s), 200 slow ones, 200 silent and 200 hostile connections. Prints what the well-behaved waited for, the service's
-memory and descriptors, and how long it took to stop in the middle of them.
+memory and descriptors, and how long it took to stop once the silent and the hostile had left.
 
 pytest -s tests/benchmarks/bench_crowd.py
 """
