@@ -50,6 +50,12 @@ CODES: Mapping[str, Code] = MappingProxyType(
             _code("age-unknown", "the head has an age range and the age is not known", "judging"),
             _code("ambiguous-number", "the point or comma may part thousands or decimals", "outcome"),
             _code("amplitude-implausible", "gain or unit wrong: all leads far too large or far too small", "judging"),
+            _code("decimated", "SCP-ECG: parts of the signal were stored at a lower rate", "finding"),
+            _code("lvef-preliminary", "the ejection fraction of a report that is not verified", "outcome"),
+            _code("multiple-recordings", "one file holds several recordings", "refused"),
+            _code(
+                "wfdb-flac", "the FLAC stream of a WFDB record is damaged or another than its header says", "unreadable"
+            ),
             _code("approximate", "the value is marked as approximate", "outcome"),
             _code(
                 "arm-leads-suspected",

@@ -114,8 +114,8 @@ def run_without_an_engine(line: str, folder: Path, **arguments: str) -> list[Ask
     pip.chmod(0o755)
     environment = {"PATH": f"{pip.parent}{os.pathsep}{os.environ['PATH']}", **arguments}
     environment |= {"SETUPTOOLS_SCM_PRETEND_VERSION": "", "ECGFM_COMMIT": ""}
-    here = line.replace("/opt/", f"{folder}/opt/").replace("/wheel", f"{folder}/wheel")
-    done = subprocess.run(["sh", "-ec", here], env=environment, capture_output=True, text=True, check=True)
+    here = line.replace("/opt/", "./opt/").replace("/wheel", "./wheel")
+    done = subprocess.run(["sh", "-ec", here], cwd=folder, env=environment, capture_output=True, text=True, check=True)
     return [
         Asked(words=words, version=version, commit=commit)
         for words, version, commit in map(ast.literal_eval, done.stdout.splitlines())
@@ -128,8 +128,8 @@ def test_the_shell_hands_pip_one_wheel_with_its_extras_and_the_constraints(stage
     (asked,) = run_without_an_engine(line, tmp_path)
     *options, constraints, wheel = asked.words
     assert options == ["install", "--no-cache-dir", "-c"]
-    assert constraints == str(tmp_path / "wheel" / "constraints.txt")
-    named = re.fullmatch(rf"{re.escape(str(tmp_path))}/wheel/ecgfm_clinical-\S+\.whl\[(\S+)\]", wheel)
+    assert constraints == "./wheel/constraints.txt"
+    named = re.fullmatch(r"\./wheel/ecgfm_clinical-\S+\.whl\[(\S+)\]", wheel)
     assert named is not None, wheel
     assert set(named[1].split(",")) <= set(EXTRAS)
 
@@ -141,7 +141,7 @@ def test_the_wheel_is_built_with_the_version_and_commit_that_the_build_was_given
     (line,) = STAGES["wheel"].words("RUN")
     (asked,) = run_without_an_engine(line, tmp_path, **given)
     assert (asked.version, asked.commit) == (given.get("VERSION", ""), given.get("COMMIT", ""))
-    assert asked.words == ["wheel", "--no-cache-dir", "--no-deps", "--wheel-dir", f"{tmp_path}/wheel", "."]
+    assert asked.words == ["wheel", "--no-cache-dir", "--no-deps", "--wheel-dir", "./wheel", "."]
     assert {line.partition("=")[0] for line in STAGES["wheel"].words("ARG")} >= {"VERSION", "COMMIT"}
 
 

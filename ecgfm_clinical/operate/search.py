@@ -57,6 +57,8 @@ def find_ecg(store: "Store", wanted: str, *, by_id: bool = False) -> int:
             f"this number belongs to {len(newest)} recordings: ECGs {', '.join(map(str, sorted(newest.values())))}; "
             "name one by its id, with --id"
         )
+    if not newest and wanted.isdigit():
+        raise NotFound(f"there is no ECG {wanted} in the store, and none to which that number belongs")
     if not newest:
         raise NotFound(
             "no ECG with that number is in the store; `ecgfm-clinical search --help` says what can be looked for"

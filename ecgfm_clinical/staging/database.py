@@ -5,6 +5,7 @@ Safe to share between threads; several processes on several hosts may open the s
 """
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -137,7 +138,10 @@ class Database:
             suppress(sqlite3.Error),  # somebody reads in it: the next checkpoint overwrites it
             closing(sqlite3.connect(path, timeout=engine.BUSY_TIMEOUT_MS / 1000)) as connection,
         ):
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            # A checkpoint that another thread has begun makes this one "busy" at once, whatever the timeout.
+            deadline = time.monotonic() + engine.BUSY_TIMEOUT_MS / 1000
+            while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] and time.monotonic() < deadline:
+                time.sleep(0.01)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

@@ -48,6 +48,7 @@ class Campaign:
     kills: int
     seed: int = 1
     pace: float = 0.25
+    lives: bool = True  #: merges, corrections and withdrawals meanwhile
     tell: Callable[[int], None] = lambda _: None
     deaths: Counter[str] = field(default_factory=Counter)
     unexpected: list[str] = field(default_factory=list)
@@ -69,7 +70,7 @@ class Campaign:
             store = Store.open(self.store_url, create=True, telling=wiring.build_telling(read_settings(settings)))
             closing_down.callback(store.close)
             carts = hospital.Carts(ports["dicom"], ports["hl7"], pace=self.pace)
-            lives = Lives(store, ports["hl7"], seed=self.seed, pace=self.pace)
+            lives = Lives(store, ports["hl7"], seed=self.seed, pace=self.pace, led=self.lives)
             carts.start()
             lives.start()
             try:

@@ -140,6 +140,6 @@ def test_an_installation_of_the_version_before_goes_on_and_is_told_how_to_sign(r
     _with(site, 'key_file = "audit-key"', "")
     code, out, _ = run("audit", "--verify", "--settings", site)
     assert (code, "audit.key_file" in out) == (0, True)
-    _with(site, "heads_file =", 'key_file = "later/key"')
+    _with(site, "# heads_file =", 'key_file = "later/key"')
     assert run("audit", "--new-key", "--settings", site)[0] == 0
     assert run("audit", "--new-key", "--settings", site)[0] == 1

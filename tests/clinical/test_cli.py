@@ -121,7 +121,7 @@ def test_inspect_gives_signal_picture_and_masked_identity(run: Run, recording: P
     [
         (("status",), "settings.toml does not exist"),
         (("show", "99", "--settings", "SITE"), "no ECG 99"),
-        (("show", "1.2.3", "--settings", "SITE"), "no ECG with that source id"),
+        (("show", "1.2.3", "--settings", "SITE"), "no ECG with that number"),
         (("ingest", "nowhere.dcm", "--settings", "SITE"), "nowhere.dcm does not exist"),
         (("ingest", "EMPTY", "--settings", "SITE"), "no files in"),
         (("inspect", "TEXT"), "note.txt"),

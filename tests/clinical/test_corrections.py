@@ -141,9 +141,10 @@ def test_a_replay_gives_exactly_the_stored_score(run: Run, sent: Path) -> None:
 
 def test_a_replay_shows_a_store_that_no_longer_means_what_it_said(run: Run, sent: Path) -> None:
     store = _store(sent)
+    changed = store.ecgs.load([1])[0].ecg.signal.copy()
+    changed[0, 0] += 1.0
     with store.database.writer.begin() as connection:
-        stored = connection.execute(signal.select()).one().samples
-        connection.execute(signal.update().values(samples=bytes(4) + stored[4:]))
+        connection.execute(signal.update().values(samples=changed.tobytes(), coding=""))
     store.close()
     code, out, _ = run("replay", "1", "--settings", sent)
     assert code == 1

@@ -317,7 +317,7 @@ def test_a_process_that_gives_no_sign_is_said_by_another(
 @pytest.mark.parametrize("seconds", [0.5, 9, 29])
 def test_a_lease_shorter_than_the_signs_of_life_is_refused(site: Path, seconds: float) -> None:
     text = site.read_text()
-    site.write_text(text.replace("lease_seconds = 300", f"lease_seconds = {seconds}"))
+    site.write_text(text.replace("# lease_seconds = 300", f"lease_seconds = {seconds}"))
     with pytest.raises(SettingsError, match=r"scoring\.lease_seconds"):
         read_settings(site)
     assert Scoring().lease_seconds >= 3 * service_module.PULSE_EVERY.total_seconds()

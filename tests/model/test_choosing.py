@@ -244,7 +244,7 @@ def test_the_real_runtimes_of_this_machine(bundle: Bundle, tmp_path: Path, recor
         ("torch-cpu-bf16", "torch-bf16", "cpu", None),
         ("openvino-cpu-fp32", "openvino", "cpu", None),
         ("onnxruntime-cpu-fp32", "onnx", "cpu", None),
-        ("onnxruntime-tensorrt-fp32-x64@NVIDIA_L4/550.1", "onnx", "cuda", 64),
+        ("onnxruntime-tensorrt-fp32-x64@NVIDIA_L4/550.1", "tensorrt", "cuda", 64),
         ("torch-cuda-fp32", "torch", "cuda", None),  # before shape and card were named
         ("torch-cuda-fp16-x256@NVIDIA_H100_80GB_HBM3/570.86.15", "torch-fp16", "cuda", 256),
     ],
