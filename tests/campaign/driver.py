@@ -48,7 +48,6 @@ class Campaign:
     kills: int
     seed: int = 1
     pace: float = 0.25
-    lives: bool = True  #: merges, corrections and withdrawals meanwhile
     tell: Callable[[int], None] = lambda _: None
     deaths: Counter[str] = field(default_factory=Counter)
     unexpected: list[str] = field(default_factory=list)
@@ -70,7 +69,7 @@ class Campaign:
             store = Store.open(self.store_url, create=True, telling=wiring.build_telling(read_settings(settings)))
             closing_down.callback(store.close)
             carts = hospital.Carts(ports["dicom"], ports["hl7"], pace=self.pace)
-            lives = Lives(store, ports["hl7"], seed=self.seed, pace=self.pace, led=self.lives)
+            lives = Lives(store, ports["hl7"], seed=self.seed, pace=self.pace)
             carts.start()
             lives.start()
             try:
@@ -82,8 +81,9 @@ class Campaign:
             self.acts = lives.acts
             acknowledged = [content for sent in carts.acknowledged.values() for content in sent]
             received = {name: receiver.messages for name, receiver in receivers.items()}
-            verdict = judge(store, [*acknowledged, *lives.acknowledged], received, self.folder.glob("*.log"))
             accepted = {name: receiver.accepted for name, receiver in receivers.items()}
+            kept = [*acknowledged, *lives.acknowledged]
+            verdict = judge(store, kept, received, accepted, self.folder.glob("*.log"))
             wrong = (*_failed(store, lives), *standing.judge(store, lives, accepted))
         return replace(verdict, problems=(*verdict.problems, *wrong))
 

@@ -48,8 +48,7 @@ class Life:
 class Lives:
     """A thread of acts; `people` and `lives` are the truth afterwards."""
 
-    def __init__(self, store: Store, hl7_port: int, *, seed: int, pace: float, led: bool = True) -> None:
-        self._led = led
+    def __init__(self, store: Store, hl7_port: int, *, seed: int, pace: float) -> None:
         self.people = People()
         self.lives: dict[str, Life] = {}
         self.acts: dict[str, int] = {}  #: act -> how often it was done
@@ -73,8 +72,6 @@ class Lives:
         self._thread.join()
 
     def _run(self) -> None:
-        if not self._led:
-            return
         acts = (self._arrives, self._arrives, self._corrects, self._names_another, self._withdraws, self._sends_final,
                 self._merges, self._merges, self._merges, self._unlinks, self._unlinks, self._operator_withdraws,
                 self._operator_corrects, self._operator_names, self._operator_answers)  # fmt: skip

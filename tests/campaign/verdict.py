@@ -27,9 +27,15 @@ class Verdict:
 
 
 def judge(
-    store: Store, acknowledged: Sequence[bytes], received: Mapping[str, Sequence[bytes]], logs: Iterable[Path]
+    store: Store,
+    acknowledged: Sequence[bytes],
+    received: Mapping[str, Sequence[bytes]],
+    accepted: Mapping[str, Sequence[bytes]],
+    logs: Iterable[Path],
 ) -> Verdict:
-    """Compare what senders, store and receivers know. `acknowledged`: payloads; `received`: bodies by destination."""
+    """Compare what senders, store and receivers know. `acknowledged`: payloads; `received`: bodies by destination;
+    `accepted`: those of them that the receiver did not refuse.
+    """
     stories = [store.ecgs.story(one.ecg_id) for one in _all(store)]
     plain = [story for story in stories if not story.ecg.ecg.order.placer.startswith(PLACER)]
     problems = [
@@ -38,7 +44,8 @@ def judge(
         *_sum_closes(store),
         *_one_number_each(plain, set(received)),
         *_all_numbers_differ(stories),
-        *(problem for name, bodies in received.items() for problem in _deliveries(stories, name, bodies)),
+        *(problem for name, bodies in received.items() for problem in _deliveries(plain, name, bodies, stories)),
+        *(problem for name, bodies in accepted.items() for problem in _as_stored(stories, name, bodies)),
         *(problem for name, bodies in received.items() for problem in _order(plain, name, bodies)),
         *store.care.audit_faults(),
         *(f"the log {path.name} names a patient" for path in logs if CANARY in path.read_text(errors="replace")),
@@ -108,14 +115,28 @@ def _all_numbers_differ(stories: Sequence[EcgStory]) -> Iterator[str]:
     yield from (f"control id {number} was given {times} times" for number, times in numbers.items() if times > 1)
 
 
-def _deliveries(stories: Sequence[EcgStory], destination: str, bodies: Sequence[bytes]) -> Iterator[str]:
-    stored = {m.control_id: m.body for story in stories for m in story.messages if m.destination == destination}
-    got: dict[str, bytes] = {}
+def _stored(stories: Sequence[EcgStory], destination: str) -> dict[str, bytes | None]:
+    return {m.control_id: m.body for story in stories for m in story.messages if m.destination == destination}
+
+
+def _as_stored(stories: Sequence[EcgStory], destination: str, accepted: Sequence[bytes]) -> Iterator[str]:
+    """What a receiver took is what the store holds; what it refused, a merge may have composed anew since."""
+    stored = _stored(stories, destination)
+    for body in accepted:
+        if stored.get(number := parse_header(body).value(10)) != body:
+            yield f"{destination} took bytes under {number} that are not those in the store"
+
+
+def _deliveries(
+    plain: Sequence[EcgStory], destination: str, bodies: Sequence[bytes], stories: Sequence[EcgStory]
+) -> Iterator[str]:
+    """Of ECGs that no merge touches, refused bytes are those in the store as well."""
+    stored, untouched = _stored(stories, destination), _stored(plain, destination)
+    got = {number: body for body in bodies if (number := parse_header(body).value(10))}
     for body in bodies:
         number = parse_header(body).value(10)
-        if stored.get(number) != body:
+        if number not in stored or (number in untouched and untouched[number] != body):
             yield f"{destination} got bytes under {number} that are not those in the store"
-        got[number] = body
     acknowledged = {m.control_id for story in stories for m in story.messages if m.state is MessageState.ACKNOWLEDGED}
     for number in (stored.keys() & acknowledged) - got.keys():
         yield f"{destination} never got {number}, which the store says it acknowledged"
