@@ -51,11 +51,12 @@ def _merge(tx: Transaction, payload_id: int | None, event: Merge) -> None:
     done = identity.merge(tx, event.retired, event.surviving, trigger=event.event, payload_id=payload_id)
     if done is None:
         return
-    sent = _sent_under(tx, done.retired)
-    _carry_along(tx, done.retired)
     theirs = [message.c.patient_key == done.retired, message.c.message_id.in_(_naming_further(tx, done.survivor))]
     touched = _recordings_of(tx, done.rearranged)
     moved = _recompose_unsent(tx, *theirs, *_about(done.rearranged, touched))
+    # After that: a message whose sending began meanwhile has become one that may have left.
+    sent = _sent_under(tx, done.retired)
+    _carry_along(tx, done.retired)
     tx.note("identity.merged", payload_id=payload_id, trigger=event.event, moved=_listed(moved), sent=_listed(sent))
     _look_at_sent(tx, touched, event.event)
     moot.look_again(tx)
@@ -122,10 +123,14 @@ def _recordings_of(tx: Reading, keys: frozenset[str]) -> list[int]:
 
 
 def _recompose_unsent(tx: Transaction, *any_of: ColumnElement[bool]) -> list[int]:
-    """What certainly never left is composed anew, once, for whoever survives now; the ids."""
+    """What certainly never left is composed anew, once, for whoever survives now; the ids.
+
+    The rows are locked first: a sender of another process either began before, and its message stays as it is, or
+    begins afterwards, with the new bytes.
+    """
     if not any_of:
         return []
-    query = select(message).where(or_(*any_of), *_UNSENT).order_by(message.c.message_id)
+    query = select(message).where(or_(*any_of), *_UNSENT).order_by(message.c.message_id).with_for_update()
     rows = tx.connection.execute(query).all()
     for row in rows:
         messages.recompose(tx, row)
