@@ -165,13 +165,15 @@ class Campaign:
             for hand in hands:
                 hand.join()
             while True:
-                wait_until(lambda: _is_scored(store), timeout=600)
+                wait_until(lambda: _has_no_jobs(store), timeout=300)
                 store.results.resend(now=wiring.utc_now(), actor="campaign")
-                wait_until(lambda: not store.questions.backlog().destinations, timeout=600)
+                wait_until(lambda: not store.questions.backlog().destinations, timeout=300)
                 if not (asked := store.results.holds()):
                     break
                 for held in asked:
                     hands[1].answer(held, release=True)
+            if unscored := store.questions.counts().waiting:
+                self.unexpected.append(f"{unscored} ECGs wait for their score, and neither a job nor a question is open")
         finally:
             for one in living:
                 one.process.terminate()
@@ -179,10 +181,10 @@ class Campaign:
                 one.process.join(60)
 
 
-def _is_scored(store: Store) -> bool:
-    """Nothing waits for its score; what is judged again keeps its state until then."""
+def _has_no_jobs(store: Store) -> bool:
+    """Nothing waits for a worker; what came to a recording that is held waits for the answer instead."""
     backlog = store.questions.backlog()
-    return not (store.questions.counts().waiting or backlog.jobs_waiting or backlog.jobs_running)
+    return not (backlog.jobs_waiting or backlog.jobs_running)
 
 
 def _failed(store: Store, lives: Lives) -> list[str]:
