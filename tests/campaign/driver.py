@@ -173,7 +173,9 @@ class Campaign:
                 for held in asked:
                     hands[1].answer(held, release=True)
             if unscored := store.questions.counts().waiting:
-                self.unexpected.append(f"{unscored} ECGs wait for their score, and neither a job nor a question is open")
+                self.unexpected.append(
+                    f"{unscored} ECGs wait for their score, and neither a job nor a question is open"
+                )
         finally:
             for one in living:
                 one.process.terminate()
