@@ -201,6 +201,7 @@ def loaded_by(code: str) -> set[str]:
     return set(done.stdout.split())
 
 
+@pytest.mark.slow(9)
 @pytest.mark.parametrize(
     ("code", "absent"),
     [

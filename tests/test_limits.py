@@ -35,6 +35,8 @@ from ecgfm_connectors.testing import cart
 from ecgfm_connectors.testing.dicom_writer import write_ecg
 from ecgfm_connectors.testing.samples import sample_ecg
 
+pytestmark = pytest.mark.slow(10)
+
 PAGE = Path(__file__).parents[1] / "deploy" / "LIMITS.md"
 LOOPBACK = "127.0.0.1"
 MESSAGE = frame(b"MSH|^~\\&|CART|WARD|ECGFM|H|20260301||ORU^R01|1|P|2.5.1\rPID|1||1^^^H^MR\r")

@@ -19,6 +19,8 @@ from ecgfm_connectors.hl7.listener import MllpListener
 from ecgfm_connectors.reading import read
 from tests.helpers import laboratory
 
+pytestmark = pytest.mark.slow(2)
+
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 MESSAGES = 1000
 

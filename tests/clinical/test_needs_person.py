@@ -23,6 +23,8 @@ from ecgfm_connectors.hl7.ack import reaction
 from ecgfm_connectors.result import Ack
 from tests.helpers.fakes import Clock, make_ecg
 
+pytestmark = pytest.mark.slow(3)
+
 Run = Callable[..., tuple[int, str, str]]
 
 

@@ -11,6 +11,8 @@ from sqlalchemy import update
 from ecgfm_clinical.staging.schema import outcome
 from ecgfm_clinical.staging.store import Store
 
+pytestmark = pytest.mark.slow(4)
+
 Run = Callable[..., tuple[int, str, str]]
 
 

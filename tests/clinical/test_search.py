@@ -10,6 +10,8 @@ import pytest
 from ecgfm_connectors.ecg import Ecg, Order
 from tests.helpers.installation import AUTHORITY, Installation, ecg, first, merge
 
+pytestmark = pytest.mark.slow(4)
+
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Installation]:

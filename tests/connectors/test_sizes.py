@@ -22,6 +22,8 @@ from ecgfm_connectors.reading import read
 from ecgfm_connectors.testing import dicom_writer, wfdb_writer
 from tests.helpers import vendor_files
 
+pytestmark = pytest.mark.slow(3)
+
 HOURS = 7200  #: seconds: beyond `MAX_SAMPLES` at 500 Hz with twelve leads, within every limit of bytes
 
 

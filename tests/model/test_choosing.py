@@ -218,6 +218,7 @@ def test_a_kept_runtime_that_does_not_open_any_more_is_chosen_anew(
     assert (opened.name, choice.runtime, next(attempts)) == ("torch", "torch", 2)
 
 
+@pytest.mark.slow(4)
 def test_the_real_runtimes_of_this_machine(bundle: Bundle, tmp_path: Path, records: list[Record]) -> None:
     choice = choosing.choose(bundle, device="cpu", threads=1, cache=tmp_path, recordings=few, small=0)
     assert choice.runtime in ("torch", "onnx", "openvino")

@@ -21,6 +21,8 @@ from ecgfm_connectors.testing.ehr import EhrReceiver
 from tests.helpers.certificates import OPENSSL, CertificateAuthority
 from tests.helpers.installation import Installation, ecg
 
+pytestmark = pytest.mark.slow(6)
+
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Installation]:

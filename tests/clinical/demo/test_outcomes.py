@@ -7,6 +7,8 @@ from numpy.random import default_rng
 from ecgfm_clinical.demo import outcomes
 from ecgfm_clinical.shipped import recordings
 
+pytestmark = pytest.mark.slow(12)
+
 SIGNAL = recordings.load(0)
 
 

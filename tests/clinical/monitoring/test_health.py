@@ -12,6 +12,8 @@ from tests.helpers.fakes import wait_until
 from tests.helpers.installation import Installation, ecg
 from tests.helpers.ports import free_port
 
+pytestmark = pytest.mark.slow(3)
+
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Installation]:
