@@ -258,7 +258,7 @@ def test_silent_connections_of_many_addresses_give_way(listening: Callable[..., 
     first.send(frame(body()))
     assert first.answer().code == "AA"
     silent = [Peer(port, source=f"127.0.0.{n}") for n in (3, 4, 5)]
-    for n in range(6, 12):
+    for n in (6, 7, 8):  # one more than there are silent ones might find a full house of those that have sent something
         late = Peer(port, source=f"127.0.0.{n}")
         late.send(frame(body()))
         assert late.answer().code == "AA"
