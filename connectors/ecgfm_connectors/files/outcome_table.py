@@ -2,24 +2,31 @@
 
 Columns that must be there: `patient_id`, `kind` (lvef or troponin), `value`, `unit`, `observed_at` (ISO 8601). Columns
 that may be there: `authority`, `identifier_type`, `upper_value`, `comparator`, `code`, `assay`,
-`upper_reference_limit`, `status` (final, corrected, withdrawn) and `result_id`. A `result_id` that comes again corrects
-or withdraws what came before it. A row that cannot be read is left out and counted; the others are taken.
+`upper_reference_limit` (in the same unit), `status` (final, corrected, withdrawn) and `result_id`. A `result_id` that
+comes again corrects or withdraws what came before it.
+
+What is in another unit is brought into percent or ng/L as results by HL7 are. A row without a unit, in one that is not
+known, or with a value that cannot be, is left out and counted like every row that cannot be read; the others are taken.
 """
 
 import csv
 import hashlib
 import io
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from typing import Any
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal
 
 from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import Finding
 from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.outcome import Outcome
+from ecgfm_connectors.outcomes import conversion, units
+from ecgfm_connectors.outcomes.conversion import Unfit
+from ecgfm_connectors.outcomes.quantity import Quantity
 from ecgfm_connectors.patient import Identifier, Patient
 
 REQUIRED = ("patient_id", "kind", "value", "unit", "observed_at")
@@ -28,6 +35,7 @@ _SMALLEST_PARQUET = 12  # its mark at both ends, and the length of what describe
 MAX_ROWS = 1_000_000
 #: Rows of a real table take five to ten times their place in the file.
 MAX_INFLATION = 64
+_MOST_ZEROS = 30  #: of a number written with an exponent; no measurement has so many
 _DAY = 10  #: characters of `2026-03-01`, or of a shorter way to write a day
 _BATCH = 256  #: rows at a time
 _COMPARATORS = ("", "<", "<=", ">", ">=")
@@ -133,21 +141,46 @@ def _outcome(row: Mapping[str, str], authority: str, zone: tzinfo) -> Outcome:
     identifier = Identifier(
         authority=row.get("authority") or authority, type=row.get("identifier_type") or "MR", value=row["patient_id"]
     )
+    measured = _measured(row, kind, status)  # type: ignore[arg-type]  # checked above
     return Outcome(
         source_id=_source_id(row, identifier),
         patient=Patient(identifiers=(identifier,)),
         kind=kind,  # type: ignore[arg-type]  # checked above
-        value=_number(row["value"], "value") if status != "withdrawn" or row["value"] else 0.0,
-        upper_value=_optional(row, "upper_value"),
+        value=measured.low,
+        upper_value=measured.high,
         comparator=comparator,  # type: ignore[arg-type]  # checked above
-        unit=row["unit"],
+        unit="%" if kind == "lvef" else "ng/L",
         code=row.get("code", ""),
         assay=row.get("assay", ""),
-        upper_reference_limit=_optional(row, "upper_reference_limit"),
+        upper_reference_limit=measured.limit,
         observed_at=_instant(row["observed_at"], zone),
         precision="day" if len(row["observed_at"].strip()) <= _DAY else "second",
         status=status,  # type: ignore[arg-type]  # checked above
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Measured:
+    """What a row says, in percent or ng/L."""
+
+    low: float
+    high: float | None = None
+    limit: float | None = None
+
+
+def _measured(row: Mapping[str, str], kind: Literal["lvef", "troponin"], status: str) -> _Measured:
+    """The value, its upper end and the 99th percentile. A result may be taken back without its value."""
+    if status == "withdrawn" and not row["value"]:
+        return _Measured(low=0.0)
+    unit = units.read(row["unit"])
+    if unit is None:
+        raise _BadRow("the unit is none that we know" if row["unit"] else "there is no unit")
+    low, high = _number(row["value"], "value"), _optional(row, "upper_value")
+    found = conversion.convert(kind, Quantity(low=low, high=high), unit)
+    if isinstance(found, Unfit):
+        raise _BadRow(found.text)
+    limit = _optional(row, "upper_reference_limit")
+    return _Measured(low=found.low, high=found.high, limit=None if limit is None else float(limit * unit.factor))
 
 
 def _source_id(row: Mapping[str, str], identifier: Identifier) -> str:
@@ -158,17 +191,17 @@ def _source_id(row: Mapping[str, str], identifier: Identifier) -> str:
     return "table:" + hashlib.sha256(f"{told}|{row.get('code', '')}|{row.get('assay', '')}".encode()).hexdigest()
 
 
-def _number(text: str, name: str) -> float:
+def _number(text: str, name: str) -> Decimal:
     try:
-        value = float(text)
-    except ValueError:
+        value = Decimal(text)
+    except InvalidOperation:
         raise _BadRow(f"{name} is not a number") from None
-    if not math.isfinite(value):
+    if not value.is_finite() or abs(value.adjusted()) > _MOST_ZEROS:
         raise _BadRow(f"{name} is not a number")
     return value
 
 
-def _optional(row: Mapping[str, str], name: str) -> float | None:
+def _optional(row: Mapping[str, str], name: str) -> Decimal | None:
     text = row.get(name, "")
     return _number(text, name) if text and text.lower() != "nan" else None
 

@@ -46,6 +46,48 @@ def test_a_result_id_ties_a_correction_to_what_it_corrects() -> None:
     assert "4711" not in plain[0]
 
 
+def test_every_unit_is_brought_into_ours_the_limit_with_it() -> None:
+    head = HEAD + ",upper_value,upper_reference_limit"
+    found = read(
+        table(
+            "4711,lvef,0.35,1,2031-05-06T08:00:00Z,0.40,",
+            "4712,troponin,0.035,ng/mL,2031-05-06T08:00:00Z,,0.014",
+            "4713,troponin,35,pg/mL,2031-05-06T08:00:00Z,,14",
+            "4714,troponin,0.035,µg/L,2031-05-06T08:00:00Z,,",
+            head=head,
+        ),
+        CONTEXT,
+    )
+    told = [(one.value, one.upper_value, one.unit, one.upper_reference_limit) for one in found.outcomes]
+    assert told == [(35, 40, "%", None), (35, None, "ng/L", 14), (35, None, "ng/L", 14), (35, None, "ng/L", None)]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("lvef,0.35,%", "an ejection fraction outside 3–95 % is left out"),
+        ("lvef,35,", "there is no unit"),
+        ("lvef,35,mL", "an ejection fraction in a unit of something else is left out"),
+        ("troponin,35,", "there is no unit"),
+        ("troponin,35,nmol/L", "a troponin in a unit that is no mass by volume is left out"),
+        ("troponin,35,stones", "the unit is none that we know"),
+        ("troponin,-3,ng/L", "a negative concentration is left out"),
+        ("troponin,1e20,ng/L", "a troponin beyond every assay's range is left out"),
+        ("troponin,1e400,g/L", "value is not a number"),
+        ("troponin,1e999999,g/L", "value is not a number"),
+        ("troponin,1e-999999,g/L", "value is not a number"),
+    ],
+)
+def test_a_value_that_cannot_be_or_has_no_known_unit_is_left_out(row: str, reason: str) -> None:
+    with pytest.raises(Refused, match=f"1 rows left out: {reason}"):
+        read(table(f"4711,{row},2031-05-06T08:00:00Z"), CONTEXT)
+
+
+def test_a_result_is_taken_back_without_its_value() -> None:
+    (found,) = read(table("4711,troponin,,,2031-05-06T08:00:00Z,withdrawn", head=HEAD + ",status"), CONTEXT).outcomes
+    assert (found.status, found.value, found.unit) == ("withdrawn", 0.0, "ng/L")
+
+
 def test_bad_rows_are_counted_and_never_quoted() -> None:
     found = read(
         table(
