@@ -9,7 +9,7 @@ What this cannot see: a whole machine set back together with the mark, as a snap
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,6 +28,8 @@ from ecgfm_clinical.staging.upsert import upsert
 
 HOME, DISPLACED = "home", "displaced"
 UNFINISHED = (MessageState.WAITING.value, MessageState.RUNNING.value)
+
+_BEHIND = "the database ends before the last message sent from here"
 
 Adoption = Literal["moved", "restored", "copy"]
 
@@ -88,15 +90,19 @@ class Home:
                 tx.note("store.displaced", reason=why)
             return why
 
-    def adopt(self, how: Adoption, marks: Iterable[Path], *, now: datetime, actor: str) -> None:
-        """A person says what happened, and the store is at home here. Raises StoreError where it was not displaced.
+    def adopt(self, how: Adoption, marks: Sequence[Path], *, now: datetime, actor: str) -> None:
+        """A person says what happened, and the store is at home here. Raises StoreError where it was not displaced, or
+        is said to be `moved` and does not know what was sent from here.
 
         `restored`: filler numbers get a new epoch, and whatever waits may have been sent since the backup. `copy`:
         nothing that waits is ever sent from here.
         """
         with self._database.writing(now, actor) as tx:
-            if _told(tx, DISPLACED) is None:
+            why = _told(tx, DISPLACED)
+            if why is None:
                 raise StoreError("the store is at home: there is nothing to adopt")
+            if how == "moved" and (why.startswith(_BEHIND) or not all(_knows(tx, Mark.read(path)) for path in marks)):
+                raise StoreError(f"{_BEHIND}, so it was not only moved: say --as restored, or --as copy")
             if how != "moved":
                 epochs.begin(tx, epochs.new(self._database.random_bytes))
             if how == "restored":
@@ -133,13 +139,20 @@ def _why_behind(tx: Transaction, database: Database, path: Path) -> str | None:
         if NOTHING_SENT.write(path):
             _tell(tx, name, "yes")
         return None
+    if _knows(tx, mark):
+        return None
+    newest = tx.connection.scalar(select(func.max(message.c.message_id))) or 0
+    return f"{_BEHIND} ({newest}, sent was {mark.message_id})"
+
+
+def _knows(tx: Transaction, mark: Mark | None) -> bool:
+    """Whether the message in the mark was sent, as the database tells it; True where there is no mark to compare."""
+    if mark is None or mark == NOTHING_SENT:
+        return True
     row = tx.connection.execute(
         select(message.c.control_id, message.c.sent_at).where(message.c.message_id == mark.message_id)
     ).first()
-    if mark == NOTHING_SENT or (row is not None and row.control_id == mark.control_id and row.sent_at is not None):
-        return None
-    newest = tx.connection.scalar(select(func.max(message.c.message_id))) or 0
-    return f"the database ends before the last message sent from here ({newest}, sent was {mark.message_id})"
+    return row is not None and row.control_id == mark.control_id and row.sent_at is not None
 
 
 def _here(tx: Reading, database: Database) -> str:

@@ -69,9 +69,12 @@ class MllpDestination:
             except (OSError, ProtocolViolation) as error:
                 raise self._unknown(error) from error
             try:
-                return self._exchange(body, control_id)
+                answer = self._exchange(body, control_id)
             except (OSError, ProtocolViolation, NotReached) as error:  # the first try may have got through
                 raise self._unknown(error) from error
+            if answer.code not in ("AA", "CA"):  # a refusal of the repeat does not say what became of the first try
+                raise Unreachable(f"{self._where} answered {answer.code} to a repeat; the message will be sent again")
+            return answer
 
     def check(self) -> str:
         """Connect without sending. Raises Unreachable, Misconfigured."""

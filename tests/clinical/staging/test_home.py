@@ -188,6 +188,29 @@ def test_a_store_elsewhere(opened: Any, path: Path, how: Adoption, sent: int) ->
     moved.close()
 
 
+@pytest.mark.parametrize("looked_beside_its_mark", [True, False])
+def test_a_backup_is_not_adopted_as_moved(
+    opened: Any, path: Path, tmp_path: Path, looked_beside_its_mark: bool
+) -> None:
+    ehr, mark, backup = Ehr(), tmp_path / "mark", tmp_path / "backup.sqlite"
+    ward = opened()
+    sender(ward, ehr, mark).run_batch()
+    ward.store.care.back_up(backup)
+    ward.take()
+    ward.score_all()
+    assert sender(ward, ehr, mark).run_batch() == 1, "sent after the backup was made"
+    ward.store.close()
+    path.unlink()
+    shutil.copyfile(backup, path)
+    restored = opened()
+    assert restored.store.home.look(mark if looked_beside_its_mark else None, now=restored.now, actor="sender")
+    with pytest.raises(StoreError, match="--as restored"):
+        restored.store.home.adopt("moved", [mark], now=restored.now, actor="operator")
+    assert restored.store.home.displaced() is not None, "nothing is sent until the right answer is given"
+    restored.store.home.adopt("restored", [mark], now=restored.now, actor="operator")
+    assert restored.store.home.displaced() is None
+
+
 def test_a_store_at_home_is_not_adopted(opened: Any) -> None:
     ward = opened()
     with pytest.raises(StoreError, match="at home"):

@@ -77,6 +77,18 @@ def test_an_unknown_fate_is_said_and_the_same_bytes_can_go_again(
     assert ehr.messages == (body("M1"), body("M1"))
 
 
+@pytest.mark.parametrize("refusal", [Fault.AE, Fault.AR, Fault.CE, Fault.CR])
+def test_a_refusal_of_a_repeat_does_not_say_what_became_of_the_first_try(
+    ehr: EhrReceiver, destination: MllpDestination, refusal: Fault
+) -> None:
+    destination.send(body("M1"), control_id="M1")
+    ehr.plan(Fault.DROP_BEFORE_ACK, refusal, refusal)
+    with pytest.raises(Unreachable):  # M2 went over the open connection, then over a new one
+        destination.send(body("M2"), control_id="M2")
+    assert destination.send(body("M2"), control_id="M2").code == refusal.value.upper()
+    assert ehr.messages == (body("M1"), *[body("M2")] * 3)
+
+
 @pytest.mark.parametrize("fault", [Fault.SILENT, Fault.WRONG_CONTROL_ID, Fault.DELAY])
 def test_no_matching_answer_in_time(ehr: EhrReceiver, impatient: MllpDestination, fault: Fault) -> None:
     ehr.plan(fault)
