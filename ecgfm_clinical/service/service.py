@@ -106,6 +106,8 @@ class Service:
         """Bind every port and start every worker; where one part cannot start, none is left running."""
         with ExitStack() as undo:
             self._store.elapsed.look(self._clock())  # before anything is written by this clock
+            for mark in wiring.sent_marks(self._settings) or [None]:  # before a result gets a filler number
+                self._store.home.look(mark, now=self._clock(), actor=self._holder)
             undo.callback(self._ear.close)
             tasks = list(self._tasks())
             if "connect" in self._roles:

@@ -75,7 +75,11 @@ class Home:
             return _told(ask, DISPLACED)
 
     def look(self, mark: Path | None, *, now: datetime, actor: str) -> str | None:
-        """Whether the store is at home, before anything is sent: why not, or None. A new store settles where it is."""
+        """Whether the store is at home, before anything is sent: why not, or None. A new store settles where it is.
+
+        A store that is found displaced begins a new epoch at once: what is scored before a person has said which it is
+        must not get a filler number that was given out after the backup was made.
+        """
         with self._database.writing(now, actor) as tx:
             known = _told(tx, DISPLACED)
             if known is not None:
@@ -88,6 +92,7 @@ class Home:
             if why is not None:
                 _tell(tx, DISPLACED, why)
                 tx.note("store.displaced", reason=why)
+                epochs.begin(tx, epochs.new(self._database.random_bytes))
             return why
 
     def adopt(self, how: Adoption, marks: Sequence[Path], *, now: datetime, actor: str) -> None:

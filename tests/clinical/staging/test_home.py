@@ -135,6 +135,29 @@ def test_a_restored_backup_sends_nothing_until_adopted_and_uses_no_number_twice(
     assert later <= new, "the number that AFTER's result had is not given out again"
 
 
+def test_what_is_scored_before_a_backup_is_adopted_gets_a_number_of_its_own(
+    opened: Any, path: Path, tmp_path: Path
+) -> None:
+    ward, ehr, mark, backup = opened(), Ehr(), path.parent / "sent-ehr.mark", tmp_path / "backup.sqlite"
+    sender(ward, ehr, mark).run_batch()
+    ward.store.care.back_up(backup)
+    ward.take(patient=ward.patient("AFTER"))
+    ward.score_all()
+    assert sender(ward, ehr, mark).run_batch() == 1
+    given_out = fillers(ward)
+    ward.store.close()
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    shutil.copyfile(backup, path)
+    restored = opened()
+    assert restored.store.home.look(mark, now=restored.now, actor="sender"), "a service looks as it starts"
+    restored.take(patient=restored.patient("OTHER"))
+    restored.score_all()
+    restored.store.home.adopt("restored", [mark], now=restored.now, actor="operator")
+    assert sender(restored, ehr, mark).run_batch() == 1
+    assert given_out.isdisjoint(fillers(restored))
+
+
 def test_overwriting_the_file_with_an_older_copy_is_seen_by_the_mark(opened: Any, path: Path, tmp_path: Path) -> None:
     """`cp backup store` keeps the file's inode."""
     ward, ehr, mark = opened(), Ehr(), path.parent / "sent-ehr.mark"
@@ -200,8 +223,9 @@ def test_a_backup_is_not_adopted_as_moved(
     ward.score_all()
     assert sender(ward, ehr, mark).run_batch() == 1, "sent after the backup was made"
     ward.store.close()
-    path.unlink()
-    shutil.copyfile(backup, path)
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    backup.replace(path)  # the backup is another file, so that the place differs too
     restored = opened()
     assert restored.store.home.look(mark if looked_beside_its_mark else None, now=restored.now, actor="sender")
     with pytest.raises(StoreError, match="--as restored"):
