@@ -400,6 +400,8 @@ class Hospital:
         )
         for one in messages:
             self._try(one, fate)
+            if fate == "sender died after":  # what else it claimed went back to the queue with it
+                break
         self.check()
         return len(messages)
 

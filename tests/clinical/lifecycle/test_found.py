@@ -333,6 +333,18 @@ def test_moving_a_result_that_a_person_took_back_does_not_tell_it_again(hospital
     assert not hospital.receivers["ehr"].of("R2")
 
 
+def test_a_sender_dies_with_two_messages_in_hand(hospital: Hospital) -> None:
+    """Both go back to the queue, and the one that may have left goes again with the same bytes (seed 77003)."""
+    hospital.arrives("R1", "A")
+    hospital.arrives("R2", "B")
+    hospital.settle(resend=False)
+    hospital.withdraws("R2", delete=True)
+    hospital.sender_withdraws("R1", follow=True, by_order=True, speaking_of=None)
+    assert hospital.sends("ehr", "sender died after", 10) == 2
+    hospital.settle()
+    assert sorted(hospital.heard("ehr")) == ["D", "F", "F", "W"]
+
+
 def test_stopping_just_before_the_checkpointers_flag_falls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The store's thread cleared the flag by which `stop` woke it, and `close` waited for ever (seed 2)."""
     monkeypatch.setattr(checkpointing, "PAUSE", 0.0)
