@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
+from ecgfm_connectors import ages
 from ecgfm_connectors.assembly import Channel, assemble, signal_identity
 from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.context import ReadingContext
@@ -125,4 +126,10 @@ def _measurements(root: Element) -> tuple[tuple[str, str], ...]:
             found.append((name, f"{text(element)} {element.get('units', '')}".strip()))
     if text(root, "PatientInfo/PaceMaker"):
         found.append(("PaceMaker", text(root, "PatientInfo/PaceMaker")))
-    return tuple(found)
+    return (*_age(root), *found)
+
+
+def _age(root: Element) -> tuple[tuple[str, str], ...]:
+    """The stated age; none where the file gives no unit, as months read as years score a child as an adult."""
+    age = root.find("PatientInfo/Age")
+    return () if age is None else ages.measurement(text(age), age.get("units", ""))

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ecgfm_connectors import ages
 from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.errors import PayloadError, Refused
@@ -162,6 +163,27 @@ def test_cardiosoft_strip_only(ecg: Ecg, context: ReadingContext) -> None:
     assert refusal(text.replace("uVperLsb", "perLsb").encode(), context) == "Refused unknown-unit"
     cut = text.replace("<ChannelSampleCountTotal>5000<", "<ChannelSampleCountTotal>4999<")
     assert refusal(cut.encode(), context) == "Unreadable waveform-length"
+
+
+@pytest.mark.parametrize(
+    ("age", "years"),
+    [
+        ('<Age units="YEARS">61</Age>', 61.0),
+        ('<Age units="MONTHS">18</Age>', 1.5),
+        ('<Age units="DAYS">0</Age>', 0.0),
+        ("<Age>18</Age>", None),
+        ('<Age units="">18</Age>', None),
+        ('<Age units="YEARS"></Age>', None),
+        ('<Age units="YEARS">unknown</Age>', None),
+        ('<Age units="YEARS">-3</Age>', None),
+        ('<Age units="YEARS">999</Age>', None),
+        ("", None),
+    ],
+)
+def test_cardiosoft_age_in_its_unit_or_none(ecg: Ecg, read_one: ReadOne, age: str, years: float | None) -> None:
+    text = write.write_cardiosoft(ecg).decode("latin-1")
+    found = read_one(text.replace("</PatientInfo>", f"{age}</PatientInfo>").encode("latin-1"))
+    assert ages.stated(found.measurements) == years
 
 
 def test_real_cardiosoft_file(corpus: Corpus, read_one: ReadOne) -> None:
