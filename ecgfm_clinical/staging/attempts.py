@@ -20,6 +20,11 @@ RUNNING: ColumnElement[str] = literal_column("'running'")
 HORIZON = timedelta(minutes=10)
 
 
+def is_unfinished(table: Table) -> ColumnElement[bool]:
+    """Whether a job or a message waits or is under way."""
+    return table.c.state.in_((WAITING, RUNNING))
+
+
 def is_due(due_at: Column[Any]) -> ColumnElement[bool]:
     """Whether the time has come; the statement is given `now` and `horizon`."""
     return or_(due_at <= bindparam("now"), due_at > bindparam("horizon"))

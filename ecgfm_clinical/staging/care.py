@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Select, Table, delete, exists, func, or_, select
 
 from ecgfm_clinical.staging import audit, elapsed, engine, repacking, rotation
+from ecgfm_clinical.staging.attempts import is_unfinished
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import AuditEvent, Expired
 from ecgfm_clinical.staging.repacking import Repacked
@@ -140,7 +141,7 @@ class Care:
 
 def _unfinished_ecg() -> ColumnElement[bool]:
     """An ECG that may still need what it was made of."""
-    job = exists().where(score_job.c.ecg_id == ecg.c.ecg_id, score_job.c.state.in_(("waiting", "running")))
+    job = exists().where(score_job.c.ecg_id == ecg.c.ecg_id, is_unfinished(score_job))
     told = exists().where(message.c.ecg_id == ecg.c.ecg_id, message.c.state.in_(("waiting", "running", "dead")))
     return or_(ecg.c.state.in_(("waiting", "failed")), job, told)
 

@@ -16,7 +16,7 @@ from sqlalchemy import delete, or_, select, update
 
 from ecgfm_clinical.errors import StoreError
 from ecgfm_clinical.staging import identity, messages, seals
-from ecgfm_clinical.staging.attempts import RUNNING, WAITING
+from ecgfm_clinical.staging.attempts import is_unfinished
 from ecgfm_clinical.staging.compression import Packed, unpack_payload
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import MessageState
@@ -176,16 +176,12 @@ def _naming(ask: Reading, identifier: Identifier) -> Iterable[int]:
 
 
 def _refuse_unfinished(tx: Transaction, rows: _Rows) -> None:
-    busy = select(score_job.c.job_id).where(
-        score_job.c.ecg_id.in_(rows.ecgs), or_(score_job.c.state == WAITING, score_job.c.state == RUNNING)
-    )
+    busy = select(score_job.c.job_id).where(score_job.c.ecg_id.in_(rows.ecgs), is_unfinished(score_job))
     if tx.connection.scalar(busy.limit(1)) is not None:
         raise StoreError("an ECG of this person waits for its score: nothing was erased; try again once it is scored")
     for recording_id in rows.recordings:
         messages.cancel_unsent(tx, recording_id)
-    on_its_way = select(message.c.message_id).where(
-        message.c.message_id.in_(rows.messages), or_(message.c.state == WAITING, message.c.state == RUNNING)
-    )
+    on_its_way = select(message.c.message_id).where(message.c.message_id.in_(rows.messages), is_unfinished(message))
     if tx.connection.scalar(on_its_way.limit(1)) is not None:
         raise StoreError("a result of this person is on its way: nothing was erased; try again once it is answered")
 

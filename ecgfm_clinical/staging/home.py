@@ -20,6 +20,7 @@ from sqlalchemy import delete, func, or_, select, text, update
 
 from ecgfm_clinical.errors import StoreError
 from ecgfm_clinical.staging import engine, epochs, seals
+from ecgfm_clinical.staging.attempts import is_unfinished
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import MessageState
 from ecgfm_clinical.staging.schema import message, store_meta
@@ -27,7 +28,6 @@ from ecgfm_clinical.staging.transaction import Reading, Transaction
 from ecgfm_clinical.staging.upsert import upsert
 
 HOME, DISPLACED = "home", "displaced"
-UNFINISHED = (MessageState.WAITING.value, MessageState.RUNNING.value)
 
 _BEHIND = "the database ends before the last message sent from here"
 
@@ -112,12 +112,12 @@ class Home:
                 epochs.begin(tx, epochs.new(self._database.random_bytes))
             if how == "restored":
                 tx.connection.execute(
-                    update(message).where(message.c.state.in_(UNFINISHED)).values(in_doubt=message.c.in_doubt + 1)
+                    update(message).where(is_unfinished(message)).values(in_doubt=message.c.in_doubt + 1)
                 )
             if how == "copy":
                 tx.connection.execute(
                     update(message)
-                    .where(message.c.state.in_(UNFINISHED))
+                    .where(is_unfinished(message))
                     .values(state=MessageState.CANCELLED.value, worker=None, lease_until=None)
                 )
             gone = or_(store_meta.c.name == DISPLACED, store_meta.c.name.startswith("marked "))

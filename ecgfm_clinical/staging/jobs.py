@@ -15,7 +15,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from ecgfm_clinical.errors import LeaseLost, NotFound
 from ecgfm_clinical.staging import codec, messages
-from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_dead, is_due, keep_error
+from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_dead, is_due, is_unfinished, keep_error
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import AttemptError, EcgState, Job, JobState, Retry, Scoring
 from ecgfm_clinical.staging.schema import ecg, score, score_job, scoring
@@ -218,10 +218,10 @@ def rescore(tx: Transaction, row: Any, *, tell: bool) -> bool:
     if tell:
         tx.connection.execute(
             update(score_job)
-            .where(mine, score_job.c.state.in_((WAITING, RUNNING)))
+            .where(mine, is_unfinished(score_job))
             .values(state=JobState.WAITING.value, tell=True, due_at=tx.now, worker=None, lease_until=None)
         )
-    under_way = select(score_job.c.job_id).where(mine, score_job.c.state.in_((WAITING, RUNNING))).limit(1)
+    under_way = select(score_job.c.job_id).where(mine, is_unfinished(score_job)).limit(1)
     if tx.connection.scalar(under_way) is not None:
         return False
     queue(tx, row.ecg_id, row.priority, tell=tell)
@@ -253,7 +253,7 @@ def drop(tx: Transaction, recording_id: int) -> None:
     for row in versions:
         tx.connection.execute(
             update(score_job)
-            .where(score_job.c.ecg_id == row.ecg_id, score_job.c.state.in_((WAITING, RUNNING)))
+            .where(score_job.c.ecg_id == row.ecg_id, is_unfinished(score_job))
             .values(state=JobState.FAILED.value, finished_at=tx.now, worker=None, lease_until=None)
         )
         if row.state == EcgState.WAITING.value:
@@ -263,7 +263,7 @@ def drop(tx: Transaction, recording_id: int) -> None:
 def hush(tx: Transaction, recording_id: int) -> None:
     """What is being judged anew is told only where it is news: a person took the result back meanwhile."""
     of = select(ecg.c.ecg_id).where(ecg.c.recording_id == recording_id)
-    unfinished = score_job.c.state.in_((WAITING, RUNNING))
+    unfinished = is_unfinished(score_job)
     tx.connection.execute(update(score_job).where(score_job.c.ecg_id.in_(of), unfinished).values(tell=False))
 
 

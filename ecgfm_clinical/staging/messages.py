@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
 
 from ecgfm_clinical.staging import codec, epochs, holds, identity, loading, recordings, seals
-from ecgfm_clinical.staging.attempts import errors_from, keep_error
+from ecgfm_clinical.staging.attempts import errors_from, is_unfinished, keep_error
 from ecgfm_clinical.staging.private import private_of
 from ecgfm_clinical.staging.recordings import Standing
 from ecgfm_clinical.staging.records import TAKES_BACK, AttemptError, Draft, Kind, MessageState, Scoring
@@ -29,7 +29,7 @@ from ecgfm_connectors.errors import PayloadError
 from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.result import Ack
 
-UNFINISHED = message.c.state.in_(("waiting", "running"))
+UNFINISHED = is_unfinished(message)
 #: The receiver has it, may have it, or will: `SentMessage.counts` as a condition of a query.
 COUNTS = or_(message.c.state.in_(("waiting", "running", "acknowledged")), message.c.in_doubt > 0)
 
