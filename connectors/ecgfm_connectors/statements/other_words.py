@@ -19,8 +19,10 @@ _STEMS = (
     ),
     # Axis and position.
     (
-        r"\b(?:axis|achse|lagetyp|links?typ|rechts?typ|steiltyp|indifferenz\w*|horizontaltyp|axe|asse|eje|eixo|as|akse|axel|os"
+        r"\b(?:axis|achse|lagetyp|links?typ|rechts?typ|steiltyp|indifferenz\w*|horizontaltyp|axe|asse|eje|eixo|akse|axel"
         r"|oszka) ?(?:deviat\w*|dev\w*|abweich\w*|desvia\w*|deviaz\w*|afwijk\w*|elektr\w*|cardia\w*|coeur|devier\w*)?\b"
+        # Dutch and Polish for axis, which alone are words of other languages.
+        r"|\b(?:as|os) ?(?:dev\w*|afwijk\w*|odchyl\w*|elektr\w*|serca)\b"
         r"|rotation|dextrocard\w*"
     ),
     # Chambers and voltage.

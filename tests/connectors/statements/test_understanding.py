@@ -237,3 +237,12 @@ def test_one_that_states_it_is_enough(ecg: Ecg) -> None:
     told = replace(ecg, statements=("No pacemaker detected", "Possible paced rhythm"))
     assert said_of("paced", understood(told)) == "possible"
     assert said_of("infarction", understood(told)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "concept"),
+    [("Xyz as before Abc", "unread"), ("Xyz os Abc", "unread"), ("As deviatie naar links", "other")],
+)
+def test_axis_in_dutch_and_polish_is_no_word_of_other_languages(ecg: Ecg, text: str, concept: str) -> None:
+    told = replace(ecg, statements=(text,), coded=())
+    assert [one.concept for one in understood(told)] == [concept]
