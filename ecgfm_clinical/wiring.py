@@ -452,6 +452,8 @@ def build_scorer(
         max_attempts=settings.scoring.max_attempts,
         jitter=random.random,
         meters=meters,
+        processes=settings.scoring.workers,
+        open_store=partial(open_store, settings),
     )
 
 

@@ -27,7 +27,7 @@ ROOMS = {
         "banded_convolution demo digest errors float32 metrics operating_rule provenance version",
         "config devices heads signal",
         "calibration encoder recording_files records",
-        "network training",
+        "feeding network training",
         "assembly explain pretraining",
         "checkpoint",
         "fairseq finetuning runtimes",
@@ -46,7 +46,7 @@ ROOMS = {
     ),
     "ecgfm_clinical": (
         "codes errors liveness log rules wording",
-        "extras settings",
+        "engine extras settings",
         "bundles ecg staging",
         "monitoring",
         "alerting",
@@ -260,7 +260,8 @@ ANY = {
     "ecgfm.training": 20,
     "ecgfm_clinical.cli": 20,
     "ecgfm_clinical.demo": 5,
-    "ecgfm_clinical.files": 10,
+    "ecgfm_clinical.engine": 5,  # what a process hands back
+    "ecgfm_clinical.files": 20,  # rows of tables, as csv and pyarrow take them
     "ecgfm_clinical.learning": 10,
     "ecgfm_clinical.monitoring": 10,
     "ecgfm_clinical.operate": 35,

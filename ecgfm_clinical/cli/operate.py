@@ -146,6 +146,7 @@ def score(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
             while batch := scorer.run_batch():
                 taken += batch
                 status.update(f"Scoring: {taken} ECGs")
+        scorer.close()
     write_json({"jobs": taken}) if as_json else say(f"{taken} score jobs taken; `ecgfm-clinical status` counts them")
 
 

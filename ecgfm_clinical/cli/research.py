@@ -6,84 +6,111 @@ from typing import Annotated
 
 import typer
 
-from ecgfm_clinical.cli.common import (
-    JsonOption,
-    SettingsOption,
-    gathered,
-    progress,
-    say,
-    settings_from,
-    will_write,
-    write_json,
-)
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, say, settings_from, will_write
+
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0, help="Processes that read and prepare; as many as there are cores if not given, 0 for none besides this."
+    ),
+]
+DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N; as in the settings if not given.")]
+GlobOption = Annotated[str, typer.Option("--glob", help="In folders, only files whose name fits, such as '*.dcm'.")]
 
 
 def predict(
     files: Annotated[list[Path], typer.Argument(help="ECG files, or folders that are searched for them.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File that grows as answers come: .jsonl, .csv or .parquet; a repeat completes it."),
+    ] = None,
     model: Annotated[str, typer.Option(help="Folder of a model bundle; `demo` is the one that ships.")] = "demo",
     runtime: Annotated[
-        str | None, typer.Option(help="auto, torch, onnx or openvino; as in the settings if not given.")
+        str | None, typer.Option(help="torch, onnx or openvino; as in the settings if not given.")
     ] = None,
+    device: DeviceOption = None,
+    workers: WorkersOption = None,
+    glob: GlobOption = "*",
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score files without a store: per file every head's probability and logit, its segments and the model's digest.
 
-    Quality findings stand beside the numbers and do not replace them. Exits with 1 where a file could not be read.
+    Quality findings stand beside the numbers and do not replace them. Stopped by Ctrl-C or SIGTERM it leaves what it
+    had, and the same command with the same --out goes on from there. Exits with 1 where a file could not be read, with
+    128 + the signal where it was stopped.
     """
-    from ecgfm_clinical import wiring
-    from ecgfm_clinical.files.prediction import document_text, predict_files
-    from ecgfm_clinical.settings import Settings
+    from ecgfm_clinical.cli.streaming import Run
+    from ecgfm_clinical.files import answers, outputs, streaming, tables
 
-    site = settings_from(settings) if settings else Settings()
-    if runtime is not None:
-        site = site.model_copy(update={"model": site.model.model_copy(update={"runtime": runtime})})
-    found = []
-    predictor = wiring.open_predictor(site, model if model == "demo" else str(Path(model).resolve()))
-    for path in progress(gathered(files), "Scoring"):
-        for document in predict_files([path], predictor, site if settings else None):
-            found.append(document)
-            if not as_json:
-                sys.stdout.write(document_text(document))
-    if as_json:
-        write_json(found)
-    if any("error" in document for document in found):
-        raise typer.Exit(1)
+    with Run(files, out, suffixes=(".jsonl", ".csv", ".parquet"), glob=glob, settings=settings) as run:
+        predictor = run.open(model, runtime=runtime, device=device)
+        columns = answers.predicted_columns(predictor.labels)
+        if out is None:
+            output: outputs.Output = (
+                outputs.JsonArray(sys.stdout, answers.predicted_document)
+                if as_json
+                else outputs.Screen(sys.stdout, answers.text_of)
+            )
+        elif out.suffix == ".jsonl":
+            output = outputs.json_lines(out, answers.predicted_document, run.origin)
+        elif out.suffix == ".csv":
+            output = tables.csv_table(out, columns, answers.predicted_row, run.origin)
+        else:
+            output = tables.ParquetTable(out, columns, answers.predicted_row, run.origin, title="predictions/1")
+        run.stream(streaming.predictions_of(predictor), output, workers=workers, what="Scoring")
+        if out is not None:
+            run.say_what_was_written([out], as_json=as_json)
+        run.end()
 
 
 def embed(
     files: Annotated[list[Path], typer.Argument(help="ECG files, or folders that are searched for them.")],
-    out: Annotated[Path, typer.Option(help="File to write: .npy (with a .csv that names its rows) or .parquet.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="File that grows as embeddings come: .npy (with a .csv that names its rows), .jsonl, .csv or .parquet."
+        ),
+    ],
     model: Annotated[str, typer.Option(help="Folder of a model bundle; `demo` is the one that ships.")] = "demo",
+    runtime: Annotated[
+        str | None, typer.Option(help="torch, onnx or openvino; as in the settings if not given.")
+    ] = None,
+    device: DeviceOption = None,
+    workers: WorkersOption = None,
+    glob: GlobOption = "*",
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write each ECG's pooled embedding: the mean over its 5 s segments of the encoder's output, one row an ECG.
 
-    Exits with 1 where a file has no embedding; the others are written all the same.
+    Exits with 1 where a file has no embedding; the others are written all the same. Stopped, it goes on as `predict`.
     """
-    from ecgfm_clinical import wiring
-    from ecgfm_clinical.extras import need
-    from ecgfm_clinical.files import embeddings
-    from ecgfm_clinical.settings import Settings
+    from ecgfm_clinical.cli.streaming import Run
+    from ecgfm_clinical.files import answers, outputs, streaming, tables
 
-    will_write(out, *embeddings.SUFFIXES)
-    if out.suffix == ".parquet":
-        need("parquet", "writing Parquet")
-    site = settings_from(settings) if settings else Settings()
-    predictor = wiring.open_predictor(site, model if model == "demo" else str(Path(model).resolve()))
-    paths = progress(gathered(files), "Embedding")
-    rows, left_out = embeddings.embed_files(paths, predictor, site if settings else None)
-    written = embeddings.write(out, rows, model_id=predictor.model_id, preprocessing=predictor.preprocessing)
-    if as_json:
-        missing = [{"file": one.file, "reason": one.reason} for one in left_out]
-        write_json({"written": [str(path) for path in written], "rows": len(rows), "left_out": missing})
-    else:
-        say(f"{len(rows)} embeddings in {' and '.join(map(str, written))}")
-        for one in left_out:
-            say(f"left out: {one.file}: {one.reason}")
-    if left_out:
-        raise typer.Exit(1)
+    with Run(files, out, suffixes=(".npy", ".jsonl", ".csv", ".parquet"), glob=glob, settings=settings) as run:
+        predictor = run.open(model, runtime=runtime, device=device)
+        columns = (*answers.EMBEDDED, ("embedding", "vector"))
+        width, row = predictor.width, answers.embedded_row
+        if out.suffix == ".npy":
+            output: outputs.Output = tables.NpyArray(out, row, run.origin, width=width)
+        elif out.suffix == ".jsonl":
+            output = outputs.json_lines(out, lambda one: answers.embedded_document(one, run.origin), run.origin)
+        elif out.suffix == ".csv":
+            output = tables.csv_table(out, columns, row, run.origin, width=width)
+        else:
+            output = tables.ParquetTable(out, columns, row, run.origin, title="embeddings/1", width=width)
+        run.stream(
+            streaming.embeddings_of(predictor),
+            output,
+            workers=workers,
+            what="Embedding",
+            keep=lambda one: one.embedding is not None or (out.suffix == ".jsonl" and bool(one.error)),
+        )
+        written = [out, out.with_suffix(".csv")] if out.suffix == ".npy" else [out]
+        run.say_what_was_written(written, as_json=as_json)
+        run.end()
 
 
 def explain(

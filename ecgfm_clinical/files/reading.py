@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from fnmatch import fnmatch
 from pathlib import Path
 
 from ecgfm_clinical.errors import InputError
@@ -29,24 +30,34 @@ class Gathered:
 
     files: tuple[Path, ...]
     passed_over: tuple[Path, ...]  #: found in folders, and by name and content no recordings
+    named: frozenset[Path] = frozenset()  #: of the files, those that the command line names themselves
 
 
-def gather(paths: Sequence[Path]) -> Gathered:
+def gather(paths: Sequence[Path], pattern: str = "*") -> Gathered:
     """The ECG files that `paths` name: files as they are, folders searched, a WFDB record once.
 
-    What lies in a folder beside its recordings is passed over; a file that is named is always taken. Raises InputError
-    where a path does not exist or nothing is found.
+    In folders only names that fit `pattern` are taken, and what lies there beside the recordings is passed over; a file
+    that is named is always taken. Raises InputError where a path does not exist or nothing is found.
     """
     files: list[Path] = []
     passed_over: list[Path] = []
+    named: set[Path] = set()
     for path in paths:
         if not path.exists():
             raise InputError(f"{path} does not exist")
-        for one in payload.find(path) if path.is_dir() else [path]:
-            (passed_over if path.is_dir() and _lies_beside(one) else files).append(one)
+        if not path.is_dir():
+            files.append(path)
+            named.add(path)
+            continue
+        for one in payload.find(path):
+            if fnmatch(one.name, pattern):
+                (passed_over if _lies_beside(one) else files).append(one)
     if not files:
-        raise InputError(f"no files in {', '.join(map(str, paths))}; name ECG files or a folder that holds some")
-    return Gathered(files=tuple(files), passed_over=tuple(passed_over))
+        fitting = "" if pattern == "*" else f" that fit {pattern!r}"
+        raise InputError(
+            f"no files{fitting} in {', '.join(map(str, paths))}; name ECG files or a folder that holds some"
+        )
+    return Gathered(files=tuple(files), passed_over=tuple(passed_over), named=frozenset(named))
 
 
 def _lies_beside(path: Path) -> bool:
@@ -63,20 +74,56 @@ def _lies_beside(path: Path) -> bool:
     return False
 
 
+def context_of(settings: Settings | None) -> ReadingContext:
+    """How files are read: as this site would, or without any site's rules."""
+    if settings is None:
+        return ReadingContext(default_authority="FILE", zone=UTC)
+    return ReadingContext(default_authority=settings.site.authority, zone=settings.site.zone)
+
+
 def read_ecgs(path: Path, settings: Settings | None = None) -> tuple[Ecg, ...]:
     """The ECGs in one file, read with the site's settings if given. Raises InputError naming the file and the cause."""
-    context = (
-        ReadingContext(default_authority=settings.site.authority, zone=settings.site.zone)
-        if settings
-        else ReadingContext(default_authority="FILE", zone=UTC)
-    )
+    return read_with(path, context_of(settings))
+
+
+class NoRecording(InputError):
+    """The file is in no format that holds recordings."""
+
+
+def read_with(path: Path, context: ReadingContext) -> tuple[Ecg, ...]:
+    """The ECGs in one file. Raises InputError naming the file and the cause; NoRecording."""
+    before = _changed(path)
     try:
         contents = read(payload.load(path), context)
     except PayloadError as error:
-        raise InputError(f"{path}: {error}") from error
+        if _changed(path) != before:
+            raise InputError(f"{path}: changed while it was read; try again once its writer has finished") from error
+        kind = NoRecording if error.code in NO_RECORDING and not _named_as_recording(path) else InputError
+        raise kind(f"{path}: {error}") from error
+    if _changed(path) != before:
+        raise InputError(f"{path}: changed while it was read; try again once its writer has finished")
     if not contents.ecgs:
         raise InputError(f"{path}: holds no ECG")
     return contents.ecgs
+
+
+#: Codes of what is in no format of recordings at all.
+NO_RECORDING = frozenset({"empty", "unknown-format", "unknown-xml", "not-a-recording"})
+#: Suffixes by which a damaged file still says that it was to be a recording.
+RECORDINGS = frozenset({".dcm", ".dicom", ".ecg", ".scp", ".edf", ".bdf", ".hea", ".hl7", ".mwf", ".mfer", ".xml"})
+
+
+def _named_as_recording(path: Path) -> bool:
+    return path.suffix.lower() in RECORDINGS
+
+
+def _changed(path: Path) -> tuple[int, int] | None:
+    """Size and time of the last change; None where the file is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def receive(path: Path, *, now: datetime) -> Received:

@@ -35,6 +35,11 @@ class LiveScorer:
         """Whether the live model is open."""
         return self._scorer is not None
 
+    def close(self) -> None:
+        """End what the scorer has running beside it."""
+        if self._scorer is not None:
+            self._scorer.close()
+
     def run_batch(self) -> int:
         """Claim and finish one batch with the model that is live now; 0 where nothing was due or it cannot be
         opened. Raises DeviceFailed: then nothing of the batch was done, and it waits in its queue.
@@ -47,6 +52,7 @@ class LiveScorer:
         live = self._registry.live()
         assert live is not None, "a model was installed at the start"
         if live.model_id != self._model_id or self._scorer is None:
+            self.close()
             self._scorer = _opened(self._open, live)
             self._model_id = live.model_id
         return self._batch(self._scorer) if self._scorer else 0
@@ -59,6 +65,7 @@ class LiveScorer:
             done = scorer.run_batch()
         except DeviceFailed as error:
             self._device_failures += 1
+            scorer.close()
             self._scorer = None
             log.event("device.failed", logging.ERROR, in_a_row=self._device_failures, error=str(error))
             raise

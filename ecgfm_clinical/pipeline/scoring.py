@@ -1,24 +1,47 @@
-"""Score jobs become score rows: claim a batch, judge each ECG for each head, run the encoder once, store the scores."""
+"""Score jobs become score rows: claimed, judged for each head, scored in full calls of the network, stored."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import datetime, timedelta
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol, Self
 
 from ecgfm.errors import DeviceError
+from ecgfm.feeding import Prepared
 from ecgfm.predictor import HeadPrediction, Prediction
 from ecgfm.records import Record
 from ecgfm_clinical import log
-from ecgfm_clinical.ecg.evaluability import Reason, judge, signal_reasons
+from ecgfm_clinical.ecg.evaluability import Reason
+from ecgfm_clinical.engine.crew import Crew
 from ecgfm_clinical.errors import DeviceFailed, LeaseLost, StoreError
 from ecgfm_clinical.monitoring.meters import Meters
+from ecgfm_clinical.pipeline.preparing import (
+    MODULES,
+    Judged,
+    Ready,
+    begin,
+    judged_by,
+    lost,
+    prepare_here,
+    prepare_jobs,
+    record_of,
+)
 from ecgfm_clinical.settings import HeadRules
 from ecgfm_clinical.staging.holding import Holding
 from ecgfm_clinical.staging.records import Job, Score, Scoring, StagedEcg
 from ecgfm_clinical.staging.retry import after_failure
 from ecgfm_clinical.staging.store import Store
 
-Judged = Mapping[str, tuple[Reason, ...]]  #: head -> the reasons why it may not score this ECG
+#: Seconds in which one run makes new claims; then it is asked again which model is live.
+RUN_SECONDS = 2.0
+#: Seconds of work that are claimed at once, as far as the pace so far tells.
+CLAIM_SECONDS = 0.25
+#: ECGs whose scores are written in one transaction, unless the first of them has waited for `TOGETHER_SECONDS`.
+TOGETHER = 16
+TOGETHER_SECONDS = 0.05
 
 
 class Scores(Protocol):
@@ -37,6 +60,58 @@ class Scores(Protocol):
 
     def predict(self, records: Sequence[Record]) -> list[Prediction]: ...
 
+    def predictions(
+        self, prepared: Iterable[Prepared[Ready]]
+    ) -> Iterator[tuple[Prepared[Ready], Prediction | Exception]]: ...
+
+
+class _Pace:
+    """How many jobs to claim at a time, so that what is urgent does not wait long behind what was claimed before."""
+
+    def __init__(self, most: int) -> None:
+        self.limit = most
+        self._most = most
+
+    def ran(self, jobs: int, seconds: float) -> None:
+        """So many jobs took so long."""
+        self.limit = max(1, min(self._most, int(CLAIM_SECONDS * jobs / max(seconds, 1e-9))))
+
+
+class _Finishing:
+    """Writes scores beside the network's work, several ECGs in one transaction where they come quickly."""
+
+    def __init__(self, finish: Callable[[Sequence[tuple[Job, Scoring]]], None]) -> None:
+        self._finish = finish
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="finish")
+        self._scored: list[tuple[Job, Scoring]] = []
+        self._began = time.perf_counter()
+        self._under_way: deque[Future[None]] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def add(self, job: Job, scoring: Scoring) -> None:
+        """To be written soon. Raises what writing those before has raised."""
+        self._scored.append((job, scoring))
+        if len(self._scored) >= TOGETHER or time.perf_counter() - self._began > TOGETHER_SECONDS:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        if self._scored:
+            self._under_way.append(self._thread.submit(self._finish, self._scored))
+        self._scored, self._began = [], time.perf_counter()
+        while len(self._under_way) > 1 or (self._under_way and self._under_way[0].done()):
+            self._under_way.popleft().result()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._hand_over()
+                while self._under_way:
+                    self._under_way.popleft().result()
+        finally:
+            self._thread.shutdown(wait=True)
+
 
 class Scorer:
     """Takes score jobs from the store and finishes them with one model."""
@@ -54,14 +129,27 @@ class Scorer:
         max_attempts: int,
         jitter: Callable[[], float] = lambda: 0.5,
         meters: Meters | None = None,
+        run_for: float = RUN_SECONDS,
+        processes: int = 0,
+        open_store: Callable[[], Store] | None = None,
     ) -> None:
-        """`jitter` gives a number in [0, 1] that spreads the waits between attempts."""
+        """`jitter` gives a number in [0, 1] that spreads the waits between attempts; `run_for`: seconds in which a run
+        makes new claims.
+
+        `processes` beside this one load, judge and prepare ECGs, from stores that they open by `open_store`, which must
+        be picklable; 0: a thread of this process does.
+        """
         self._store = store
         self._predictor = predictor
         self._rules = {head: rules(head) for head in predictor.labels}
         self._worker = worker
         self._clock = clock
-        self._batch_size = batch_size
+        self._pace = _Pace(batch_size)
+        self._run_for = run_for
+        self._processes = processes
+        self._open_store = open_store
+        self._crew: Crew[Job, Ready] | None = None
+        self._closing = ExitStack()
         self._lease = lease
         self._max_attempts = max_attempts
         self._jitter = jitter
@@ -69,75 +157,87 @@ class Scorer:
         self._holding = Holding(store, worker, clock=clock, max_attempts=max_attempts)
 
     def run_batch(self) -> int:
-        """Claim and finish one batch; the number of jobs claimed, 0 where nothing was due.
+        """Claim and finish what is due, one claim after the other, for `run_for` at most; the number of jobs claimed.
 
-        Raises DeviceFailed where the GPU failed: no ECG is at fault, and the batch is back in its queue.
+        0 where nothing was due. While the network scores ECGs of one claim, those of the next are loaded and judged.
+        Raises DeviceFailed where the GPU failed: no ECG is at fault, and what was claimed is back in its queue.
         """
         with self._holding.batch():
-            return self._run_batch()
+            jobs = self._claim(beside_others=False)
+            try:
+                return self._run(jobs) if jobs else 0
+            except DeviceError as error:
+                raise DeviceFailed(str(error)) from error
 
-    def _run_batch(self) -> int:
-        now = self._clock()
-        jobs = self._store.jobs.claim(worker=self._worker, limit=self._batch_size, now=now, lease=self._lease)
-        if not jobs:
-            return 0
-        started = time.perf_counter()
-        batch = self._store.ecgs.load([job.ecg_id for job in jobs])
-        for one in batch:
-            self._meters.begun(now - one.received_at)
-        judged = {one.ecg_id: self._judge(one) for one in batch}
-        outcomes = self._predict(batch, judged)
-        scored, failed = [], 0
-        for job, one in zip(jobs, batch, strict=True):
-            outcome = outcomes[one.ecg_id]
-            if isinstance(outcome, Exception):
-                self._fail(job, outcome)
-                failed += 1
-            else:
-                scored.append((job, self._scoring(one, judged[one.ecg_id], outcome, self._clock())))
-        self._finish(scored)
-        took = time.perf_counter() - started
-        self._meters.batch(took)
-        log.event("batch.scored", jobs=len(jobs), failed=failed, ms=round(1000 * took))
-        return len(jobs)
+    def close(self) -> None:
+        """End the processes that prepare ECGs."""
+        self._closing.close()
+        self._crew = None
+
+    def _claim(self, *, beside_others: bool) -> list[Job]:
+        return self._store.jobs.claim(
+            worker=self._worker,
+            limit=self._pace.limit,
+            now=self._clock(),
+            lease=self._lease,
+            beside_others=beside_others,
+        )
+
+    def _run(self, first: list[Job]) -> int:
+        began, claimed, failed, now = time.perf_counter(), 0, 0, self._clock()
+        crew = self._opened()
+        crew.at_once = self._pace.limit
+
+        def jobs() -> Iterator[Job]:
+            nonlocal claimed, now
+            due = first
+            while due:
+                claimed += len(due)
+                yield from due
+                if time.perf_counter() - began >= self._run_for or any(job.attempts > 1 for job in first):
+                    return
+                now = self._clock()
+                due = self._claim(beside_others=True)
+
+        with _Finishing(self._finish) as finishing:
+            for one, found in self._predictor.predictions(crew.answers(jobs())):
+                if one.what.received_at is not None:
+                    self._meters.begun(now - one.what.received_at)
+                error = one.what.error or (found if isinstance(found, Exception) else None)
+                if error is not None:
+                    self._fail(one.what.job, error)
+                    failed += 1
+                else:
+                    assert not isinstance(found, Exception)
+                    finishing.add(
+                        one.what.job, self._scoring(one.what.job.ecg_id, one.what.judged, found, self._clock())
+                    )
+        seconds = time.perf_counter() - began
+        self._pace.ran(claimed, seconds)
+        self._meters.batch(seconds)
+        log.event("batch.scored", jobs=claimed, failed=failed, ms=round(1000 * seconds))
+        return claimed
+
+    def _opened(self) -> "Crew[Job, Ready]":
+        if self._crew is None:
+            how: dict[str, Any] = {"rules": self._rules, "preprocessing": self._predictor.preprocessing}
+            work: Callable[[Sequence[Job]], list[Prepared[Ready]]] = partial(prepare_jobs, store=self._store, **how)
+            begins = None
+            if self._processes:
+                assert self._open_store is not None, "processes need a way to open the store"
+                work, begins = partial(prepare_here, **how), partial(begin, self._open_store)
+            crew: Crew[Job, Ready] = Crew(work, processes=self._processes, lost=lost, modules=MODULES, begin=begins)
+            self._crew = self._closing.enter_context(crew)
+        return self._crew
 
     def evaluate(self, one: StagedEcg, *, now: datetime) -> Scoring:
         """The scoring of one ECG by this model, outside any job. Raises any error of the predictor on this ECG."""
-        judged = self._judge(one)
-        outcome = self._predict([one], {one.ecg_id: judged})[one.ecg_id]
-        if isinstance(outcome, Exception):
-            raise outcome
-        return self._scoring(one, judged, outcome, now)
-
-    def _judge(self, one: StagedEcg) -> Judged:
-        of_signal = signal_reasons(one.ecg)
-        return {
-            head: judge(one.ecg, rules, of_signal=of_signal) for head, rules in self._rules.items() if rules.enabled
-        }
-
-    def _predict(
-        self, batch: Sequence[StagedEcg], judged: Mapping[int, Judged]
-    ) -> dict[int, Prediction | Exception | None]:
-        """Predictions by ECG; None where no head may score it, the error where the ECG itself breaks the predictor."""
-        evaluable = [one for one in batch if not all(judged[one.ecg_id].values())]
-        outcomes: dict[int, Prediction | Exception | None] = {one.ecg_id: None for one in batch}
+        judged = judged_by(one, self._rules)
         try:
-            together = self._predictor.predict([_record(one) for one in evaluable]) if evaluable else []
-            outcomes.update(zip((one.ecg_id for one in evaluable), together, strict=True))
+            found = None if all(judged.values()) else self._predictor.predict([record_of(one)])[0]
         except DeviceError as error:
             raise DeviceFailed(str(error)) from error
-        except Exception:  # noqa: BLE001  an ECG that breaks the predictor must fail alone: score each ECG by itself to find it
-            for one in evaluable:
-                outcomes[one.ecg_id] = self._predict_alone(one)
-        return outcomes
-
-    def _predict_alone(self, one: StagedEcg) -> Prediction | Exception:
-        try:
-            return self._predictor.predict([_record(one)])[0]
-        except DeviceError as error:
-            raise DeviceFailed(str(error)) from error
-        except Exception as error:  # noqa: BLE001  kept on the job with its attempts
-            return error
+        return self._scoring(one.ecg_id, judged, found, now)
 
     def _finish(self, scored: Sequence[tuple[Job, Scoring]]) -> None:
         try:
@@ -175,7 +275,7 @@ class Scorer:
         self._meters.scored("failed")
         log.event("ecg.scoring-failed", ecg_id=job.ecg_id, attempt=job.attempts, error=type(error).__name__)
 
-    def _scoring(self, one: StagedEcg, judged: Judged, prediction: Prediction | None, now: datetime) -> Scoring:
+    def _scoring(self, ecg_id: int, judged: Judged, prediction: Prediction | None, now: datetime) -> Scoring:
         by_head: dict[str, list[HeadPrediction]] = {}
         for predicted in prediction.heads if prediction else ():
             by_head.setdefault(predicted.head, []).append(predicted)
@@ -190,7 +290,7 @@ class Scorer:
             else:
                 scores += [_score(one_label) for one_label in by_head[head]]
         return Scoring(
-            ecg_id=one.ecg_id,
+            ecg_id=ecg_id,
             model_id=self._predictor.model_id,
             model_name=self._predictor.model_name,
             model_version=self._predictor.model_version,
@@ -202,10 +302,6 @@ class Scorer:
             demo=self._predictor.demo,
             segments=prediction.segments if prediction else 0,
         )
-
-
-def _record(one: StagedEcg) -> Record:
-    return Record(signal=one.ecg.signal, sampling_rate=one.ecg.sampling_rate, site=one.site)
 
 
 def _reasons(prediction: Prediction | None) -> tuple[str, ...]:

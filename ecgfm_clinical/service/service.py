@@ -161,6 +161,8 @@ class Service:
         self._time_left()
         self._notifier.stopping()
         self._closing.close()
+        if self._live is not None and not self._hanging:
+            self._live.close()
         with suppress(StoreUnavailable):  # then the leases end by themselves
             for task, holder in self._holders.items():
                 if task not in self._hanging:  # what hangs costs its work an attempt: it may hang again on the same ECG

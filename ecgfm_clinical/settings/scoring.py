@@ -102,8 +102,18 @@ class Scoring(Part):
         description="true: what is held for a person is scored all the same, so that its result is ready; it is "
         "not sent",
     )
-    batch_size: int = Field(default=16, ge=1, le=1024, description="ECGs that a worker takes at a time")
-    every_seconds: float = Field(default=5, gt=0, description="how often a worker looks for waiting ECGs")
+    batch_size: int = Field(
+        default=16, ge=1, le=1024, description="ECGs that a worker takes at a time, or fewer where the model is slow"
+    )
+    workers: int = Field(
+        default=0,
+        ge=0,
+        le=64,
+        description="processes that load, judge and prepare ECGs for the one that runs the model; 0: a thread of it",
+    )
+    every_seconds: float = Field(
+        default=5, gt=0, description="how often a worker looks for ECGs of whose arrival it was not told"
+    )
     lease_seconds: float = Field(
         default=300,
         ge=30,

@@ -28,12 +28,18 @@ class Jobs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def claim(self, *, worker: str, limit: int, now: datetime, lease: timedelta) -> list[Job]:
-        """Up to `limit` due jobs, STAT first; nobody else gets them until the lease ends."""
+    def claim(
+        self, *, worker: str, limit: int, now: datetime, lease: timedelta, beside_others: bool = False
+    ) -> list[Job]:
+        """Up to `limit` due jobs, STAT first; nobody else gets them until the lease ends.
+
+        `beside_others`: the worker has others in hand, which must not die with a suspect one: then none where the most
+        urgent is suspect.
+        """
         until = now + lease
         given = {"now": now, "horizon": now + HORIZON, "up_to": limit, "claimed_by": worker, "until": until}
         with self._database.writing(now, worker) as tx:
-            rows = tx.connection.execute(_CLAIM, given).all()
+            rows = tx.connection.execute(_CLAIM_BESIDE if beside_others else _CLAIM, given).all()
         jobs = [
             Job(
                 job_id=row.job_id,
@@ -80,7 +86,7 @@ class Jobs:
             return sum(rescore(tx, _ecg_row(tx, ecg_id), tell=False) for ecg_id in sorted(set(ecg_ids)))
 
 
-def _claim_statement() -> ReturningUpdate[Any]:
+def _claim_statement(*, beside_others: bool) -> ReturningUpdate[Any]:
     """Built once: putting it together costs as much as running it."""
     due = (
         select(score_job.c.job_id, score_job.c.suspect, score_job.c.priority, score_job.c.due_at)
@@ -92,12 +98,14 @@ def _claim_statement() -> ReturningUpdate[Any]:
     )
     most_urgent = select(due.c.job_id, due.c.suspect).order_by(due.c.priority, due.c.due_at, due.c.job_id).limit(1)
     first = most_urgent.cte("first")
-    alone_or_healthy = select(due.c.job_id).where(
-        case((first.c.suspect, due.c.job_id == first.c.job_id), else_=~due.c.suspect)
-    )
+    if beside_others:
+        chosen = select(due.c.job_id).where(~due.c.suspect, ~select(first.c.suspect).scalar_subquery())
+    else:  # alone, or the healthy ones
+        alone = due.c.job_id == first.c.job_id
+        chosen = select(due.c.job_id).where(case((first.c.suspect, alone), else_=~due.c.suspect))
     return (
         update(score_job)
-        .where(score_job.c.job_id.in_(alone_or_healthy))
+        .where(score_job.c.job_id.in_(chosen))
         .values(
             state=RUNNING,
             worker=bindparam("claimed_by"),
@@ -108,7 +116,8 @@ def _claim_statement() -> ReturningUpdate[Any]:
     )
 
 
-_CLAIM = _claim_statement()
+_CLAIM = _claim_statement(beside_others=False)
+_CLAIM_BESIDE = _claim_statement(beside_others=True)
 _INSERT_JOB = insert(score_job)
 _INSERT_SCORING = insert(scoring).returning(scoring.c.scoring_id)
 _INSERT_SCORES = insert(score)

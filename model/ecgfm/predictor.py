@@ -4,16 +4,17 @@ The same record gives the same bits whatever stands beside it: the signal is nev
 everything outside the network is computed record by record in float64.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import NoHead
+from ecgfm.feeding import Call, Prepared, Rows, fed
 from ecgfm.heads import HeadSpec, aggregate, aggregate_logit
 from ecgfm.records import Record, Recordings
 from ecgfm.runtimes import AUTO
@@ -22,6 +23,7 @@ from ecgfm.runtimes.choosing import Choice, open_chosen
 from ecgfm.runtimes.opening import open_runtime
 from ecgfm.runtimes.runtime import Runtime
 
+T = TypeVar("T")
 Progress = Callable[[int, int], None]  #: (records done, records in all)
 
 
@@ -95,14 +97,18 @@ class Predictor:
         return cls(bundle, open_runtime(bundle, runtime, device, threads, cache, recordings, shape))
 
     @property
+    def width(self) -> int:
+        """Of an embedding."""
+        return self.bundle.config.width
+
+    @property
     def labels(self) -> Mapping[str, tuple[str, ...]]:
         """head -> its labels, in logit order."""
         return {spec.name: spec.labels for spec in self.bundle.heads}
 
     def predict(self, records: Sequence[Record], progress: Progress | None = None) -> list[Prediction]:
         """One prediction a record, in order; raises `SignalError` (wrong shape or rate of a record) or `NoHead`."""
-        if not self.bundle.heads:
-            raise NoHead(f"{self.bundle.path} has no head, so it predicts nothing; use `embed`, or train a head first")
+        self._need_heads()
         found: list[Prediction] = []
         for record, logits, reasons in record_logits(self._runtime, self.bundle.heads, records, self.preprocessing):
             found.append(self._prediction(record, logits, reasons))
@@ -119,6 +125,48 @@ class Predictor:
             if progress:
                 progress(len(found), len(records))
         return found
+
+    def predictions(self, prepared: Iterable[Prepared[T]]) -> Iterator[tuple[Prepared[T], Prediction | Exception]]:
+        """As `predict`, of any number of records, in order, in calls that are filled across them; raises `NoHead`.
+
+        The error stands in place of the prediction where a record breaks the network.
+        """
+        self._need_heads()
+        for one, logits in self._fed(prepared, self._runtime.logits):
+            yield one, logits if isinstance(logits, Exception) else self._result(one, logits)
+
+    def embeddings(
+        self, prepared: Iterable[Prepared[T]]
+    ) -> Iterator[tuple[Prepared[T], NDArray[np.float32] | Exception | None]]:
+        """As `embed`, of any number of records, in order, in calls that are filled across them."""
+        for one, rows in self._fed(prepared, lambda segments: {"": self._runtime.embed(segments)}):
+            if isinstance(rows, Exception):
+                yield one, rows
+            else:
+                yield one, rows[""].mean(axis=0) if rows else None
+
+    def _fed(self, prepared: Iterable[Prepared[T]], call: Call) -> Iterator[tuple[Prepared[T], Rows | Exception]]:
+        return fed(prepared, call, size=self._runtime.batch, alone=self._runtime.one_record_a_call)
+
+    def _need_heads(self) -> None:
+        if not self.bundle.heads:
+            raise NoHead(f"{self.bundle.path} has no head, so it predicts nothing; use `embed`, or train a head first")
+
+    def _result(self, one: Prepared[T], logits: Rows) -> Prediction:
+        heads = (
+            [found for spec in self.bundle.heads for found in _head(spec, logits[spec.name], one.site)]
+            if logits
+            else []
+        )
+        return Prediction(
+            model_id=self.model_id,
+            preprocessing=self.preprocessing,
+            runtime=self.runtime,
+            input_digest=one.input_digest,
+            segments=len(heads[0].segment_probabilities) if heads else 0,
+            heads=tuple(heads),
+            reasons=one.reasons,
+        )
 
     def _prediction(
         self, record: Record, logits: Mapping[str, NDArray[np.float32]], reasons: tuple[str, ...]

@@ -17,12 +17,12 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from sqlalchemy import (
@@ -40,8 +40,10 @@ from sqlalchemy import (
     text,
 )
 
+from ecgfm.feeding import Prepared, fed
 from ecgfm.predictor import HeadPrediction, Prediction
 from ecgfm.records import Record
+from ecgfm.signal import BY_CLOCK
 from ecgfm_clinical import wiring
 from ecgfm_clinical.pipeline.composing import Composer
 from ecgfm_clinical.pipeline.ingest import Ingest
@@ -66,6 +68,7 @@ from tests.helpers.fakes import make_ecg
 NOW = datetime(2031, 5, 6, 12, tzinfo=UTC)
 LEASE = timedelta(minutes=5)
 NUMBERS = itertools.count(time.time_ns() // 1000)  # unique in a history used before
+T = TypeVar("T")
 PAYLOAD_BYTES = 247_000
 SAMPLES = 5000
 
@@ -302,10 +305,18 @@ class NullPredictor:
     """Answers at once, so that what remains is everything but the model."""
 
     model_id, model_name, model_version = "0" * 64, "null", "1"
-    preprocessing, runtime, demo = "1", "null", True
+    preprocessing, runtime, demo = BY_CLOCK, "null", True
     labels: ClassVar = {"reduced_lvef": ("lvef<=40",)}
 
     def predict(self, records: Sequence[Record]) -> list[Prediction]:
+        return [self._answer() for _ in records]
+
+    def predictions(self, prepared: Iterable[Prepared[T]]) -> Iterator[tuple[Prepared[T], Prediction | Exception]]:
+        """Through the same calls as a network's."""
+        for one, _ in fed(prepared, lambda segments: {"": segments[:, 0, :1]}, size=64, alone=False):
+            yield one, self._answer()
+
+    def _answer(self) -> Prediction:
         head = HeadPrediction(
             head="reduced_lvef",
             label="lvef<=40",
@@ -314,18 +325,15 @@ class NullPredictor:
             segment_probabilities=(0.5, 0.5),
             threshold=None,
         )
-        return [
-            Prediction(
-                model_id=self.model_id,
-                preprocessing="1",
-                runtime="null",
-                input_digest="",
-                segments=2,
-                heads=(head,),
-                reasons=(),
-            )
-            for _ in records
-        ]
+        return Prediction(
+            model_id=self.model_id,
+            preprocessing=self.preprocessing,
+            runtime="null",
+            input_digest="",
+            segments=2,
+            heads=(head,),
+            reasons=(),
+        )
 
 
 class NullDestination:

@@ -1,13 +1,14 @@
 """A GPU that fails costs no ECG an attempt: its batch waits again, and a worker without a device takes no more work."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import pytest
 
 from ecgfm.errors import DeviceLost, DeviceMemory
+from ecgfm.feeding import Prepared
 from ecgfm.predictor import Prediction, Predictor
-from ecgfm.records import Record
 from ecgfm_clinical.errors import DeviceFailed, ModelError
 from ecgfm_clinical.pipeline.live import DEVICE_ATTEMPTS, LiveScorer
 from ecgfm_clinical.pipeline.scoring import Scorer
@@ -21,6 +22,7 @@ from tests.helpers.fakes import Clock, make_ecg
 from tests.helpers.tiny_models import write_tiny_bundle
 
 Stage = Callable[[Ecg], Verdict]
+T = TypeVar("T")
 
 
 class OnGpu(Predictor):
@@ -30,12 +32,13 @@ class OnGpu(Predictor):
         self.__dict__ = dict(inner.__dict__)
         self._calls, self._failing = calls, failing
 
-    def predict(self, records: Sequence[Record], progress: object = None) -> list[Prediction]:
+    def predictions(self, prepared: Iterable[Prepared[T]]) -> Iterator[tuple[Prepared[T], Prediction | Exception]]:
+        records = list(prepared)
         self._calls.append(len(records))
         error = self._failing(len(self._calls))
         if error is not None:
             raise error
-        return super().predict(records)
+        return super().predictions(records)
 
 
 @pytest.fixture(scope="module")

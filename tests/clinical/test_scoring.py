@@ -1,29 +1,36 @@
 """Score jobs: every ECG gets an answer, reasons instead of numbers where there must be none, and poison fails alone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import pytest
 
+from ecgfm.feeding import Prepared
 from ecgfm.predictor import Prediction, Predictor
 from ecgfm.records import Record
 from ecgfm_clinical.demo import alterations
 from ecgfm_clinical.operate.story import story_of, story_text
+from ecgfm_clinical.pipeline import preparing
+from ecgfm_clinical.pipeline.preparing import Judged
 from ecgfm_clinical.pipeline.scoring import Scorer
 from ecgfm_clinical.settings import HeadRules
 from ecgfm_clinical.shipped import recordings
-from ecgfm_clinical.staging.records import Draft, EcgState, JobState, MessageState
+from ecgfm_clinical.staging.records import Draft, EcgState, JobState, MessageState, StagedEcg
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Verdict
-from ecgfm_connectors.ecg import Ecg
+from ecgfm_connectors.ecg import Ecg, Order
 from tests.helpers.fakes import Clock, make_ecg
 from tests.helpers.tiny_models import write_tiny_bundle
 
 pytestmark = pytest.mark.slow
 
 Stage = Callable[[Ecg], Verdict]
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="module")
@@ -33,30 +40,38 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
     return Predictor.from_bundle(folder, device="cpu")
 
 
-def scorer(store: Store, predictor: Predictor, clock: Clock, **rules: HeadRules) -> Scorer:
+def scorer(
+    store: Store,
+    predictor: Predictor,
+    clock: Clock,
+    *,
+    run_for: float = 0.0,
+    rules: Mapping[str, HeadRules] | None = None,
+) -> Scorer:
     return Scorer(
         store,
         predictor,
-        rules=lambda head: rules.get(head, HeadRules()),
+        rules=lambda head: (rules or {}).get(head, HeadRules()),
         worker="test-worker",
         clock=clock,
         batch_size=8,
         lease=timedelta(minutes=5),
         max_attempts=2,
+        run_for=run_for,
     )
 
 
 class Breaking(Predictor):
     """A predictor that one ECG breaks."""
 
-    def __init__(self, inner: Predictor, poison: float) -> None:
+    def __init__(self, inner: Predictor, poison: str) -> None:
+        """`poison`: the digest of what it cannot take."""
         self.__dict__ = inner.__dict__
-        self._poison = np.float32(poison)
+        self._poison = poison
 
-    def predict(self, records: Sequence[Record], progress: object = None) -> list[Prediction]:
-        if any(record.signal[0, 0] == self._poison for record in records):
-            raise RuntimeError("TESTFAMILY broke the network")
-        return super().predict(records)
+    def predictions(self, prepared: Iterable[Prepared[T]]) -> Iterator[tuple[Prepared[T], Prediction | Exception]]:
+        for one, found in super().predictions(prepared):
+            yield one, RuntimeError("TESTFAMILY broke the network") if one.input_digest == self._poison else found
 
 
 def test_an_ecg_is_scored_by_every_head_and_told_to_every_destination(
@@ -129,7 +144,7 @@ def test_a_scoring_says_on_how_many_segments_it_rests(
 def test_heads_are_judged_one_by_one(store: Store, predictor: Predictor, clock: Clock, stage: Stage) -> None:
     (ecg_id,) = stage(make_ecg(1, statements=("Ventricular-paced rhythm",))).ecg_ids
     rules = {"interpretation": HeadRules(paced="score"), "troponin": HeadRules(enabled=False)}
-    scorer(store, predictor, clock, **rules).run_batch()
+    scorer(store, predictor, clock, rules=rules).run_batch()
     scores = store.ecgs.story(ecg_id).scorings[0].scores
     assert {s.head for s in scores if s.probability is not None} == {"interpretation"}
     assert {s.head for s in scores if s.reasons} == {"reduced_lvef"}
@@ -142,7 +157,8 @@ def test_a_poisoned_ecg_fails_alone_with_every_attempt_kept(
     signal[0, 0] = np.float32(0.123456)
     good = [stage(make_ecg(number)).ecg_ids[0] for number in (1, 2)]
     (bad,) = stage(make_ecg(3, signal)).ecg_ids
-    one = scorer(store, Breaking(predictor, 0.123456), clock)
+    poison = Record(signal=signal, sampling_rate=500.0).digest
+    one = scorer(store, Breaking(predictor, poison), clock)
     assert one.run_batch() == 3
     clock.advance(minutes=10)
     assert one.run_batch() == 1
@@ -194,11 +210,75 @@ def test_a_worker_that_lost_its_lease_leaves_the_other_ones_result(
     one = scorer(store, predictor, clock)
 
     class Slow(Breaking):
-        def predict(self, records: Sequence[Record], progress: object = None) -> list[Prediction]:
+        def predictions(self, prepared: Iterable[Prepared[T]]) -> Iterator[tuple[Prepared[T], Prediction | Exception]]:
+            found = list(super().predictions(prepared))
             clock.advance(minutes=6)  # past the lease: the job is taken back, and done by another worker
             store.leases.reap(now=clock())
             assert one.run_batch() == 1
-            return Predictor.predict(self, records)
+            yield from found
 
-    scorer(store, Slow(predictor, 0), clock).run_batch()
+    scorer(store, Slow(predictor, ""), clock).run_batch()
     assert len(store.ecgs.story(ecg_id).scorings) == 1
+
+
+def test_one_run_makes_claim_after_claim_until_nothing_is_due(
+    store: Store, predictor: Predictor, clock: Clock, stage: Stage
+) -> None:
+    ids = [stage(make_ecg(number)).ecg_ids[0] for number in range(20)]
+    assert scorer(store, predictor, clock, run_for=1000.0).run_batch() == 20
+    assert {store.ecgs.story(ecg_id).state for ecg_id in ids} == {EcgState.SCORED}
+
+
+def test_a_suspect_is_in_no_run_with_others(store: Store, predictor: Predictor, clock: Clock, stage: Stage) -> None:
+    """A job that was in the hands of a worker that died may have killed it: whatever is beside it would die with it."""
+    suspects = [stage(make_ecg(number, order=Order(stat=True))).ecg_ids[0] for number in range(2)]
+    store.jobs.claim(worker="dies", limit=2, now=clock(), lease=timedelta(minutes=5))
+    store.leases.reap(worker="dies", now=clock(), max_attempts=4)
+    for number in range(2, 5):
+        stage(make_ecg(number))
+    one = scorer(store, predictor, clock, run_for=1000.0)
+    assert [one.run_batch() for _ in range(4)] == [1, 1, 3, 0]
+    assert {store.ecgs.story(ecg_id).state for ecg_id in suspects} == {EcgState.SCORED}
+
+
+def test_an_ecg_that_cannot_be_prepared_fails_alone(
+    store: Store, predictor: Predictor, clock: Clock, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (good,), (bad,) = (stage(make_ecg(number)).ecg_ids for number in (1, 2))
+    judged = preparing.judged_by
+
+    def breaks(one: StagedEcg, rules: Mapping[str, HeadRules]) -> Judged:
+        if one.ecg_id == bad:
+            raise ZeroDivisionError
+        return judged(one, rules)
+
+    monkeypatch.setattr(preparing, "judged_by", breaks)
+    assert scorer(store, predictor, clock).run_batch() == 2
+    assert store.ecgs.story(good).state is EcgState.SCORED
+    assert [error.kind for error in store.ecgs.story(bad).job_errors] == ["ZeroDivisionError"]
+
+
+def test_processes_give_the_same_bits(
+    store: Store, store_url: str, predictor: Predictor, clock: Clock, stage: Stage
+) -> None:
+    ids = [stage(make_ecg(number)).ecg_ids[0] for number in range(12)]
+    many = Scorer(
+        store,
+        predictor,
+        rules=lambda head: HeadRules(),
+        worker="test-worker",
+        clock=clock,
+        batch_size=5,
+        lease=timedelta(minutes=5),
+        max_attempts=2,
+        run_for=1000.0,
+        processes=2,
+        open_store=partial(Store.open, store_url),
+    )
+    with closing(many):
+        assert many.run_batch() == 12
+    for number, ecg_id in enumerate(ids):
+        ecg = make_ecg(number)
+        (alone,) = predictor.predict([Record(signal=ecg.signal, sampling_rate=ecg.sampling_rate)])
+        stored = {(s.head, s.label): (s.probability, s.logit) for s in store.ecgs.story(ecg_id).scorings[0].scores}
+        assert stored == {(h.head, h.label): (h.probability, h.logit) for h in alone.heads}

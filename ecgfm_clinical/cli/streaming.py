@@ -1,0 +1,163 @@
+"""What `predict` and `embed` share: the files, the model, progress, and how a run ends."""
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Any, Self
+
+import typer
+
+from ecgfm_clinical.cli.common import say, settings_from, will_write, write_json
+
+if TYPE_CHECKING:
+    from ecgfm.predictor import Predictor
+    from ecgfm_clinical.files.answers import Answer
+    from ecgfm_clinical.files.outputs import Output
+    from ecgfm_clinical.files.streaming import Ask
+
+#: Seconds between two words on how far it is: to someone who looks, and into a file.
+LOOKED_AT, UNSEEN = 0.5, 30.0
+
+
+class Run:
+    """One run over many files. A context manager: inside it a signal ends the run in good order."""
+
+    def __init__(
+        self, paths: Sequence[Path], out: Path | None, *, suffixes: tuple[str, ...], glob: str, settings: Path | None
+    ) -> None:
+        """Raises InputError where there are no files, or `out` cannot be written; MissingExtra."""
+        from ecgfm_clinical.extras import need
+        from ecgfm_clinical.files.reading import gather
+        from ecgfm_clinical.settings import Settings
+
+        will_write(out, *suffixes)
+        if out is not None and out.suffix == ".parquet":
+            need("parquet", "writing Parquet")
+        self._site = settings_from(settings) if settings else Settings()
+        self._reads_as_site = settings is not None
+        self._gathered = gather(paths, glob)
+        self._stopped_by = 0
+        self._stop = Event()
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        """From here on the first SIGINT or SIGTERM ends the run in good order, a second one at once."""
+        for number in map(int, (signal.SIGINT, signal.SIGTERM)):
+            self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _frame: object) -> None:
+        self._stopped_by = number
+        self._stop.set()
+        signal.signal(number, self._before[number])
+
+    def open(self, model: str, *, runtime: str | None, device: str | None) -> "Predictor":
+        """The model. Raises ModelError, MissingExtra."""
+        from ecgfm_clinical import wiring
+        from ecgfm_clinical.files.answers import Origin
+
+        changed = {name: value for name, value in (("runtime", runtime), ("device", device)) if value is not None}
+        site = self._site.model_copy(update={"model": self._site.model.model_copy(update=changed)})
+        predictor = wiring.open_predictor(site, model if model == "demo" else str(Path(model).resolve()))
+        self.origin: Origin = Origin(
+            model_id=predictor.model_id, preprocessing=predictor.preprocessing, runtime=predictor.runtime
+        )
+        return predictor
+
+    def stream(
+        self,
+        ask: "Ask",
+        output: "Output",
+        *,
+        workers: int | None,
+        what: str,
+        keep: "Callable[[Answer], bool]" = lambda _: True,
+    ) -> None:
+        """Everything, or what there was until a signal came."""
+        from ecgfm_clinical.files.preparing import pieces
+        from ecgfm_clinical.files.streaming import Tally, stream
+
+        settings = self._site if self._reads_as_site else None
+        found = self._gathered
+        todo = pieces(found.files, named=found.named, settings=settings, preprocessing=self.origin.preprocessing)
+        self.tally = Tally(files=len(found.files))
+        self.tally.outcomes["passed over"] = len(found.passed_over)
+        tell = _Progress(what, self.tally.words)
+        try:
+            stream(
+                list(todo),
+                ask,
+                output,
+                tally=self.tally,
+                stop=self._stop,
+                processes=workers,
+                keep=keep,
+                tell=tell,
+            )
+        finally:
+            output.close()
+            tell.end()
+
+    def say_what_was_written(self, written: Sequence[Path], *, as_json: bool) -> None:
+        """What lies where, and what was left out."""
+        missing = self.tally.unreadable
+        rows = self.tally.outcomes["scored"]
+        if as_json:
+            left_out = [{"file": one.partition(": ")[0], "reason": one.partition(": ")[2]} for one in missing]
+            write_json(
+                {
+                    "written": [str(path) for path in written],
+                    "rows": rows,
+                    "files": self.tally.files,
+                    "by_earlier_run": self.tally.earlier,
+                    "outcomes": self.tally.outcomes,
+                    "left_out": left_out,
+                }
+            )
+            return
+        earlier = f"; {self.tally.earlier} files were there already" if self.tally.earlier else ""
+        say(f"{' and '.join(map(str, written))}: {self.tally.counts}{earlier}")
+        for one in missing:
+            say(f"left out: {one}")
+
+    def end(self) -> None:
+        """The exit code."""
+        if self._stopped_by:
+            sys.stderr.write(
+                f"stopped after {self.tally.done} of {self.tally.files} files; "
+                "the same command goes on from there where --out names a file\n"
+            )
+            raise typer.Exit(128 + self._stopped_by)
+        if self.tally.outcomes["unreadable"]:
+            raise typer.Exit(1)
+
+
+class _Progress:
+    """Tells on standard error how far it is: on one line to someone who looks, a line now and then into a file."""
+
+    def __init__(self, what: str, words: Callable[[], str]) -> None:
+        self._what = what
+        self._words = words
+        self._seen = sys.stderr.isatty()
+        self._told = time.monotonic()
+        self._any = False
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if now - self._told < (LOOKED_AT if self._seen else UNSEEN):
+            return
+        self._told, self._any = now, True
+        line = f"{self._what}: {self._words()}"
+        sys.stderr.write(f"\r\x1b[K{line}" if self._seen else f"{line}\n")
+        sys.stderr.flush()
+
+    def end(self) -> None:
+        if self._any:
+            sys.stderr.write(f"{chr(13) + chr(27) + '[K' if self._seen else ''}{self._what}: {self._words()}\n")

@@ -1,0 +1,182 @@
+"""Processes, or one thread, that read and prepare recordings ahead of whoever takes them, in order.
+
+A process that is killed, by the system for its memory say, takes nothing with it: what was in its hands is tried again,
+each piece by itself, and the piece that kills its process a second time is answered by `lost`.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing import connection
+from multiprocessing.shared_memory import SharedMemory
+from typing import Any, Generic, Self, TypeVar
+
+from ecgfm.feeding import Prepared
+from ecgfm_clinical.engine import slots
+
+Task = TypeVar("Task")
+T = TypeVar("T")
+
+#: Pieces handed over at once: handing one over costs as much as reading a tenth of a recording.
+AT_ONCE = 4
+#: Most processes that `usable_cores` says; beyond, one process that takes the answers can't keep up.
+MOST = 16
+
+
+def usable_cores() -> int:
+    """How many processes may run at a time here, at most `MOST`."""
+    return min(MOST, len(os.sched_getaffinity(0)))
+
+
+@dataclass(slots=True, eq=False)
+class _Handed(Generic[Task]):
+    """Pieces in the hands of a process."""
+
+    pieces: Sequence[Task]
+    slot: SharedMemory | None
+    answer: Future[Any]
+
+
+class Crew(Generic[Task, T]):
+    """Call `work` on each of many pieces. A context manager; its processes end with it."""
+
+    def __init__(
+        self,
+        work: Callable[[Sequence[Task]], Sequence[Prepared[T]]],
+        *,
+        processes: int,
+        lost: Callable[[Task], Sequence[Prepared[T]]],
+        at_once: int = AT_ONCE,
+        modules: Sequence[str] = (),
+        begin: Callable[[], None] | None = None,
+    ) -> None:
+        """`work` answers a few pieces, in order; it must be picklable, and what it raises ends everything.
+
+        `processes`: 0 for a thread of this process; `lost`: the answer for a piece that kills its process; `at_once`:
+        pieces handed over at once; `modules`: imported once for all processes; `begin`: called first in each.
+        """
+        self._work = work
+        self._processes = processes
+        self._lost = lost
+        self.at_once = at_once
+        self._begin = begin
+        self._modules = list(modules)
+        self._slots: list[SharedMemory] = []
+        self._pool: Executor | None = None
+
+    def __enter__(self) -> Self:
+        self._pool = self._new_pool(self._processes)
+        self._slots = (
+            [SharedMemory(create=True, size=slots.SLOT_BYTES) for _ in range(self._depth)] if self._processes else []
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+        for slot in self._slots:
+            with suppress(BufferError):  # an array of it is still looked at: it goes with the process
+                slot.close()
+            slot.unlink()
+        self._slots = []
+
+    @property
+    def _depth(self) -> int:
+        """Portions under way at a time: one in the hands of each process, and one waiting for it."""
+        return 2 * max(1, self._processes)
+
+    def answers(self, pieces: Iterable[Task]) -> Iterator[Prepared[T]]:
+        """What `work` gave for each piece, in order. Segments are valid until the next is asked for."""
+        waiting: deque[_Handed[Task]] = deque()
+        free = list(self._slots)
+        source = iter(pieces)
+        while portion := list(islice(source, self.at_once)):
+            waiting.append(self._hand(portion, free.pop() if free else None))
+            if len(waiting) >= self._depth:
+                yield from self._next(waiting, free)
+        while waiting:
+            yield from self._next(waiting, free)
+
+    def _next(self, waiting: deque[_Handed[Task]], free: list[SharedMemory]) -> Iterator[Prepared[T]]:
+        """The answers of the oldest portion."""
+        handed = waiting.popleft()
+        try:
+            answers = handed.answer.result()
+        except BrokenProcessPool:
+            yield from self._one_by_one([handed, *waiting])
+            free += [one.slot for one in (handed, *waiting) if one.slot is not None]
+            waiting.clear()
+            return
+        yield from answers if handed.slot is None else slots.take(handed.slot, *answers)
+        if handed.slot is not None:
+            free.append(handed.slot)
+
+    def _hand(self, portion: Sequence[Task], slot: SharedMemory | None) -> _Handed[Task]:
+        assert self._pool is not None
+        name = None if slot is None else slot.name
+        try:
+            answer = self._pool.submit(_done, self._work, portion, name)
+        except BrokenProcessPool as error:
+            answer = Future()
+            answer.set_exception(error)
+        return _Handed(pieces=portion, slot=slot, answer=answer)
+
+    def _one_by_one(self, handed: Sequence[_Handed[Task]]) -> Iterator[Prepared[T]]:
+        """Again what was in hand when a process was killed, each piece by itself in a process of its own."""
+        assert self._pool is not None
+        self._pool.shutdown(wait=True)
+        self._pool = self._new_pool(1)
+        for piece in (piece for one in handed for piece in one.pieces):
+            try:
+                yield from self._pool.submit(_done, self._work, [piece], None).result()
+            except BrokenProcessPool:
+                self._pool.shutdown(wait=True)
+                self._pool = self._new_pool(1)
+                yield from self._lost(piece)
+        self._pool.shutdown(wait=True)
+        self._pool = self._new_pool(self._processes)
+
+    def _new_pool(self, processes: int) -> Executor:
+        if not processes:
+            return ThreadPoolExecutor(1, thread_name_prefix="prepare")
+        # Forked from a process that has loaded no network and runs no thread.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([__name__, *self._modules])
+        return ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=(self._begin,))
+
+
+def _begin(also: Callable[[], None] | None) -> None:
+    """In each new process: whoever started it says when to stop; where that one is gone, it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    if also is not None:
+        also()
+
+
+def _end_with(sentinel: Any) -> None:
+    connection.wait([sentinel])
+    os._exit(1)
+
+
+_mapped: dict[str, SharedMemory] = {}  #: in a process of a crew: the slots it has seen
+
+
+def _done(work: Callable[[Sequence[Task]], Sequence[Prepared[T]]], portion: Sequence[Task], slot: str | None) -> Any:
+    found = list(work(portion))
+    if slot is None:
+        return found
+    if slot not in _mapped:
+        _mapped[slot] = SharedMemory(slot)
+    return slots.put(_mapped[slot], found)

@@ -1,0 +1,105 @@
+"""One ECG file as the network takes it, in whatever process: read, decoded, judged, prepared, or the reason why not."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ecgfm.feeding import Prepared, no_segments, prepared
+from ecgfm.records import Record
+from ecgfm_clinical.ecg.evaluability import signal_reasons
+from ecgfm_clinical.errors import InputError
+from ecgfm_clinical.files.reading import NoRecording, context_of, read_with
+from ecgfm_clinical.settings import Settings
+from ecgfm_connectors.context import ReadingContext
+from ecgfm_connectors.ecg import Ecg
+
+#: What each process of a crew loads once.
+MODULES = (__name__, "pydicom", "ecgfm_connectors.dicom.waveform", "ecgfm_connectors.files.wfdb")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """One file to be read."""
+
+    path: Path
+    named: bool  #: by the user; found in a folder otherwise, where what is no recording is passed over
+    context: ReadingContext
+    preprocessing: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coded:
+    """A reason or finding: a stable code for machines, a sentence for people."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What is known of one ECG in a file besides its samples; or why there is none."""
+
+    file: str
+    ecg: int = 0  #: which of the file's ECGs, from 0
+    last: bool = True  #: of its file
+    format: str = ""
+    sampling_rate: float = 0.0  #: Hz
+    duration_seconds: float = 0.0
+    quality: tuple[Coded, ...] = ()
+    findings: tuple[Coded, ...] = ()
+    error: str = ""  #: why the file could not be read
+    passed_over: bool = False  #: no recording, found beside recordings
+
+
+def pieces(
+    files: Iterable[Path], *, named: frozenset[Path], settings: Settings | None, preprocessing: str
+) -> Iterator[Piece]:
+    """The files to be read, each with what a process needs to know."""
+    context = context_of(settings)
+    for path in files:
+        yield Piece(path=path, named=path in named, context=context, preprocessing=preprocessing)
+
+
+def prepare_files(several: Sequence[Piece]) -> list[Prepared[Found]]:
+    """What `prepare_file` says of each."""
+    return [one for piece in several for one in prepare_file(piece)]
+
+
+def prepare_file(piece: Piece) -> list[Prepared[Found]]:
+    """The ECGs of one file, or one answer without segments that says why there are none. Raises nothing."""
+    try:
+        ecgs = read_with(piece.path, piece.context)
+        found = [_prepared(piece, number, ecg) for number, ecg in enumerate(ecgs)]
+    except NoRecording as error:
+        return [without(piece, str(error), passed_over=not piece.named)]
+    except InputError as error:
+        return [without(piece, str(error))]
+    except Exception as error:  # noqa: BLE001  a file that breaks a reader is told with the others
+        return [without(piece, f"{piece.path}: cannot be read ({type(error).__name__}: {error})")]
+    last = found[-1]
+    return [*found[:-1], replace(last, what=replace(last.what, last=True))]
+
+
+def lost(piece: Piece) -> list[Prepared[Found]]:
+    """The answer for a file that kills the process that reads it."""
+    return [without(piece, f"{piece.path}: the process that read it was killed, twice; is there enough memory for it?")]
+
+
+def without(piece: Piece, error: str, *, passed_over: bool = False) -> Prepared[Found]:
+    """A file without an ECG."""
+    found = Found(file=str(piece.path), error=error, passed_over=passed_over)
+    return Prepared(what=found, segments=no_segments())
+
+
+def _prepared(piece: Piece, number: int, ecg: Ecg) -> Prepared[Found]:
+    what = Found(
+        file=str(piece.path),
+        ecg=number,
+        last=False,
+        format=ecg.format,
+        sampling_rate=ecg.sampling_rate,
+        duration_seconds=round(ecg.duration, 3),
+        quality=tuple(Coded(code=one.code, text=one.text) for one in signal_reasons(ecg)),
+        findings=tuple(Coded(code=one.code, text=one.text) for one in ecg.findings),
+    )
+    return prepared(what, Record(signal=ecg.signal, sampling_rate=ecg.sampling_rate), piece.preprocessing)

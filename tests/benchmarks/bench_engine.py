@@ -1,0 +1,419 @@
+"""What our side of scoring costs where the network costs nothing; how long an ECG waits for its result; what it weighs.
+
+    python tests/benchmarks/bench_engine.py predict            # files to JSON lines, from DICOM and from WFDB
+    python tests/benchmarks/bench_engine.py score [--store postgresql://…]
+    python tests/benchmarks/bench_engine.py latency [--seconds 60] [--backlog 10000]
+    python tests/benchmarks/bench_engine.py bytes
+
+Each rate stands beside the bare steps of the same work, measured in the same run: processors, and the load of others on
+this one, differ by more than what is compared.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+import pydicom
+from sqlalchemy import text
+
+from ecgfm.feeding import Prepared, prepared
+from ecgfm.signal import BY_CLOCK
+from ecgfm_clinical import wiring
+from ecgfm_clinical.files import answers, outputs
+from ecgfm_clinical.files.preparing import Found, pieces, prepare_file
+from ecgfm_clinical.files.reading import context_of
+from ecgfm_clinical.files.streaming import Tally, stream
+from ecgfm_clinical.pipeline import preparing
+from ecgfm_clinical.pipeline.scoring import Scorer
+from ecgfm_clinical.service.service import Service
+from ecgfm_clinical.settings import HeadRules, read_settings
+from ecgfm_clinical.shipped import recordings
+from ecgfm_clinical.staging import migrations
+from ecgfm_clinical.staging.store import Store
+from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.ecg import Ecg, Order
+from ecgfm_connectors.files import payload
+from ecgfm_connectors.hl7.message import parse
+from ecgfm_connectors.reading import read
+from ecgfm_connectors.testing import cart, dicom_writer
+from ecgfm_connectors.testing.ehr import EhrReceiver
+from tests.benchmarks.bench_store import NullPredictor, ingest_of, opened, received
+from tests.helpers.fakes import make_ecg
+
+ROUNDS = 3
+
+
+def ecg(number: int) -> Ecg:
+    """A shipped recording (generated, 10 s, 500 Hz) of an invented patient, the amplitude its own."""
+    signal = recordings.load(number % recordings.count()) * (1 + number / 10_000)
+    return replace(make_ecg(number), signal=signal.astype(np.float32))
+
+
+def write_wfdb(folder: Path, number: int) -> Path:
+    """A record as the research archives have it: a header and 16-bit samples."""
+    signal = np.rint(ecg(number).signal * 1000).astype("<i2")
+    names = ("I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6")
+    lines = [f"{number:05} 12 500 {signal.shape[1]}"]
+    lines += [f"{number:05}.dat 16 1000.0(0)/mV 16 0 {signal[row, 0]} 0 0 {name}" for row, name in enumerate(names)]
+    (folder / f"{number:05}.hea").write_text("\n".join(lines) + "\n")
+    (folder / f"{number:05}.dat").write_bytes(signal.T.tobytes())
+    return folder / f"{number:05}.hea"
+
+
+def seconds_each(step: Callable[[], object], count: int) -> float:
+    """The best of a few rounds, per piece: others on this machine only make it longer."""
+    best = float("inf")
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        step()
+        best = min(best, (time.perf_counter() - started) / count)
+    return best
+
+
+def null_answers(records: Iterable[Prepared[Found]]) -> Iterator[answers.Answer]:
+    for one, found in NullPredictor().predictions(records):
+        assert not isinstance(found, Exception)
+        yield answers.Answer(found=one.what, input_digest=one.input_digest, prediction=found, error=one.what.error)
+
+
+def predict(count: int) -> None:
+    """`predict` end to end with a null network."""
+    cores = len(os.sched_getaffinity(0))
+    origin = answers.Origin(model_id="0" * 64, preprocessing=BY_CLOCK, runtime="null")
+    with tempfile.TemporaryDirectory(prefix="ecgfm-bench-") as made:
+        folder = Path(made)
+        for kind in ("dicom", "wfdb"):
+            own = folder / kind
+            own.mkdir()
+            for number in range(count):
+                if kind == "wfdb":
+                    write_wfdb(own, number)
+                else:
+                    (own / f"{number:05}.dcm").write_bytes(dicom_writer.write_ecg(ecg(number)))
+            files = sorted(own.glob("*.dcm" if kind == "dicom" else "*.hea"))
+            todo = list(pieces(files, named=frozenset(), settings=None, preprocessing=BY_CLOCK))
+            few = todo[:200]
+            bare = seconds_each(lambda few=few: [prepare_file(one) for one in few], len(few))  # type: ignore[misc]
+            decoding = seconds_each(lambda few=few: [_decode(one.path) for one in few], len(few))  # type: ignore[misc]
+            print(f"{kind}: read and prepare {1000 * bare:.2f} ms, of it reading and decoding {1000 * decoding:.2f} ms")
+            if kind == "dicom":
+                library = seconds_each(lambda few=few: [_library(one.path) for one in few], len(few))  # type: ignore[misc]
+                print(
+                    f"dicom: decoding ÷ (dcmread + waveform_array, {1000 * library:.2f} ms) = {decoding / library:.2f}"
+                )
+            rates = {}
+            for processes in sorted({1, cores}):
+                out = folder / f"{kind}-{processes}.jsonl"
+                rates[processes] = _streamed(todo, out, origin, processes)
+                share = rates[processes] * bare / min(processes, cores)
+                print(f"{kind}: {processes} processes {rates[processes]:.0f} ECG/s = {share:.2f} × processes ÷ bare")
+            if cores > 1:
+                print(f"{kind}: {cores} processes ÷ 1: {rates[cores] / rates[1]:.2f}", flush=True)
+
+
+def _decode(path: Path) -> Contents:
+    return read(payload.load(path), context_of(None))
+
+
+def _library(path: Path) -> object:
+    return pydicom.dcmread(BytesIO(path.read_bytes())).waveform_array(0)
+
+
+def _streamed(todo: Sequence[object], out: Path, origin: answers.Origin, processes: int) -> float:
+    """ECGs a second, the start of the processes taken off."""
+    first: list[float] = []
+    output = outputs.json_lines(out, answers.predicted_document, origin)
+    stream(
+        todo,  # type: ignore[arg-type]
+        null_answers,
+        output,
+        tally=Tally(files=len(todo)),
+        stop=Event(),
+        processes=processes,
+        tell=lambda: first.append(time.perf_counter()),
+    )
+    output.close()
+    warm = len(first) // 10
+    return (len(first) - warm) / (first[-1] - first[warm - 1])
+
+
+def score(url: str, count: int) -> None:
+    """The `score` role with a null network."""
+    with tempfile.TemporaryDirectory(prefix="ecgfm-bench-") as made:
+        url = url or f"sqlite:///{made}/score.db"
+        store = opened(url)
+        ingest = ingest_of(store)
+        for number in range(3 * count + 100):
+            ingest(received(dicom_writer.write_ecg(ecg(number))))
+        bare = _bare_steps(store, 100)
+        print(f"bare load + judge + prepare + finish: {1000 * bare:.2f} ms an ECG")
+        rates = {}
+        for processes in (0, 1, 2):
+            scorer = Scorer(
+                store,
+                NullPredictor(),
+                rules=lambda _: HeadRules(),
+                worker="score",
+                clock=wiring.utc_now,
+                batch_size=64,
+                lease=timedelta(minutes=5),
+                max_attempts=3,
+                run_for=1e9,
+                processes=processes,
+                open_store=partial(opened, url),
+            )
+            with closing(scorer):
+                rates[processes] = _scored(store, scorer, count)
+            print(
+                f"{processes} processes beside: {rates[processes]:.0f} ECG/s = {rates[processes] * bare:.2f} ÷ bare",
+                flush=True,
+            )
+        print(f"2 processes beside ÷ none: {rates[2] / rates[0]:.2f}")
+        store.close()
+
+
+def _bare_steps(store: Store, count: int) -> float:
+    """One after the other, 16 ECGs at a time, without any engine."""
+    predictor = NullPredictor()
+    rules = {"reduced_lvef": HeadRules()}
+    scorer = Scorer(
+        store,
+        predictor,
+        rules=lambda _: HeadRules(),
+        worker="bare",
+        clock=wiring.utc_now,
+        batch_size=16,
+        lease=timedelta(minutes=5),
+        max_attempts=3,
+    )
+    spent, done = 0.0, 0
+    while done < count:
+        jobs = store.jobs.claim(worker="bare", limit=16, now=wiring.utc_now(), lease=timedelta(minutes=5))
+        started = time.perf_counter()
+        scored = []
+        for job, one in zip(jobs, store.ecgs.load([job.ecg_id for job in jobs]), strict=True):
+            judged = preparing.judged_by(one, rules)
+            prepared(None, preparing.record_of(one), BY_CLOCK)
+            scored.append((job, scorer._scoring(job.ecg_id, judged, predictor.predict([None])[0], wiring.utc_now())))  # type: ignore[list-item]
+        store.jobs.finish(scored, now=wiring.utc_now(), worker="bare")
+        spent += time.perf_counter() - started
+        done += len(jobs)
+    return spent / done
+
+
+def _scored(store: Store, scorer: Scorer, count: int) -> float:
+    """ECGs a second over one run that ends after `count`; the start of processes taken off."""
+    with store.database.writing(wiring.utc_now(), "bench") as tx:  # the others wait until later
+        later = wiring.utc_now() + timedelta(minutes=5)
+        tx.connection.execute(
+            text(
+                "UPDATE score_job SET due_at = :later WHERE state = 'waiting' AND job_id NOT IN"
+                " (SELECT job_id FROM score_job WHERE state = 'waiting' ORDER BY job_id LIMIT :some)"
+            ),
+            {"later": later.replace(tzinfo=None) if store.database.writes_singly else later, "some": count},
+        )
+    scorer._opened()
+    if scorer._processes:
+        list(scorer._opened().answers([]))
+    started = time.perf_counter()
+    done = scorer.run_batch()
+    elapsed = time.perf_counter() - started
+    with store.database.writing(wiring.utc_now(), "bench") as tx:
+        tx.connection.execute(text("UPDATE score_job SET due_at = created_at WHERE state = 'waiting'"))
+    return done / elapsed
+
+
+SETTINGS = """
+[site]
+name = "Benchmark Hospital"
+authority = "TEST"
+[store]
+url = "{url}"
+min_free_mb = 0
+[model]
+bundle = "demo"
+device = "cpu"
+[[listeners.dicom]]
+name = "dicom"
+host = "127.0.0.1"
+port = 0
+[[destinations.hl7]]
+name = "ehr"
+host = "127.0.0.1"
+port = {ehr}
+"""
+
+
+def latency(url: str, seconds: float, backlog: int) -> None:
+    """From C-STORE to the ORU at its receiver, with the model that ships; and a STAT ECG before a backlog."""
+    with tempfile.TemporaryDirectory(prefix="ecgfm-bench-") as made:
+        ehr = Clocked()
+        ehr.start()
+        path = Path(made) / "settings.toml"
+        path.write_text(SETTINGS.format(url=url or f"sqlite:///{made}/store.db", ehr=ehr.port), encoding="utf-8")
+        settings = read_settings(path)
+        migrations.upgrade(settings.store_url)
+        store = wiring.open_store(settings)
+        service = Service(settings, "all", store)
+        service.start()
+        try:
+            port = service.ports["dicom"]
+            _send([ecg(1)], port)
+            ehr.wait_for(1)
+            sent = _at_pace(port, 5.0, seconds)
+            ehr.wait_for(1 + len(sent), timeout=120)
+            waits = sorted(ehr.arrived[number] - at for number, at in sent.items())
+            p50, p99 = statistics.median(waits), waits[min(len(waits) - 1, round(0.99 * len(waits)))]
+            print(
+                f"{len(waits)} ECGs at 5 a second: p50 {p50:.3f} s, p99 {p99:.3f} s, longest {waits[-1]:.3f} s",
+                flush=True,
+            )
+        finally:
+            service.stop()
+        if backlog:
+            _stat_before(settings, store, ehr, backlog)
+        store.close()
+        ehr.stop()
+
+
+def _stat_before(settings: object, store: Store, ehr: "Clocked", backlog: int) -> None:
+    """`backlog` ECGs wait when the service starts; then a STAT one comes."""
+    handle = wiring.build_ingest(settings, store, "dicom")  # type: ignore[arg-type]
+    for number in range(100_000, 100_000 + backlog):
+        handle(replace(received(dicom_writer.write_ecg(ecg(number))), source="dicom"))
+    service = Service(settings, "all", store)  # type: ignore[arg-type]
+    service.start()
+    try:
+        before = len(ehr.messages)
+        ehr.wait_for(before + 20)
+        waits = []
+        for number in range(900_000, 900_005):
+            urgent = replace(ecg(number), order=Order(stat=True))
+            at = time.perf_counter()
+            _send([urgent], service.ports["dicom"])
+            ehr.wait_until(number)
+            waits.append(ehr.arrived[number] - at)
+        waiting = store.questions.backlog()
+        print(
+            f"STAT before a backlog of {backlog}: longest {max(waits):.3f} s, median {statistics.median(waits):.3f} s"
+        )
+        print(f"still waiting then: {waiting.jobs if hasattr(waiting, 'jobs') else waiting}", flush=True)
+    finally:
+        service.stop()
+
+
+class Clocked(EhrReceiver):
+    """Notes when the result of each patient came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arrived: dict[int, float] = {}
+        self._news = threading.Condition()
+
+    def _keep(self, body: bytes):  # type: ignore[no-untyped-def]
+        at = time.perf_counter()
+        number = _number_in(body)
+        with self._news:
+            self.arrived.setdefault(number, at)
+            self._news.notify_all()
+        return super()._keep(body)
+
+    def wait_until(self, number: int) -> None:
+        with self._news:
+            assert self._news.wait_for(lambda: number in self.arrived, 120)
+
+
+def _number_in(body: bytes) -> int:
+    """Of the ECG, by its patient's number."""
+    (pid,) = parse(body).all("PID")
+    return int("".join(letter for letter in pid.value(3).partition("^")[0] if letter.isdigit()))
+
+
+def _send(ecgs: Sequence[Ecg], port: int) -> None:
+    for answer in cart.send([dicom_writer.write_ecg(one) for one in ecgs], host="127.0.0.1", port=port):
+        assert answer.status == 0
+
+
+def _at_pace(port: int, rate: float, seconds: float) -> dict[int, float]:
+    """ECG -> when its C-STORE began; by a clock, whether the one before was answered or not."""
+    sent: dict[int, float] = {}
+    threads = []
+    began = time.perf_counter()
+    for place in range(round(rate * seconds)):
+        time.sleep(max(0.0, began + place / rate - time.perf_counter()))
+        number = 10_000 + place
+        thread = threading.Thread(target=_send, args=([ecg(number)], port))
+        sent[number] = time.perf_counter()
+        thread.start()
+        threads.append(thread)
+    for thread in threads:
+        thread.join()
+    return sent
+
+
+def weigh(url: str, count: int) -> None:
+    """Bytes an ECG takes in the store in all, scored and told."""
+    from tests.benchmarks.bench_store import reporter_of, scorer_of
+
+    with tempfile.TemporaryDirectory(prefix="ecgfm-bench-") as made:
+        store = opened(url or f"sqlite:///{made}/store.db")
+        empty = _size(store, Path(made))
+        ingest, content = ingest_of(store), 0
+        for number in range(count):
+            one = dicom_writer.write_ecg(ecg(number))
+            content += len(one)
+            ingest(received(one))
+        for step in (scorer_of(store).run_batch, reporter_of(store).run_batch):
+            while step():
+                pass
+        each = (_size(store, Path(made)) - empty) / count
+        print(f"{count} ECGs of {content / count / 1000:.0f} kB: {each / 1000:.1f} kB each in the store, all told")
+        store.close()
+
+
+def _size(store: Store, folder: Path) -> int:
+    with store.database.reading() as ask:
+        if store.database.writes_singly:
+            pages = ask.connection.scalar(text("PRAGMA page_count")) or 0
+            return int(pages) * int(ask.connection.scalar(text("PRAGMA page_size")) or 0)
+        return int(ask.connection.scalar(text("SELECT pg_database_size(current_database())")) or 0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("predict", "score", "latency", "bytes"))
+    parser.add_argument(
+        "--store", default="", help="an empty PostgreSQL database; SQLite in a temporary folder if not given"
+    )
+    parser.add_argument("--count", type=int, default=1500)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--backlog", type=int, default=10_000)
+    given = parser.parse_args()
+    print(
+        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC"
+    )
+    if given.what == "predict":
+        predict(given.count)
+    elif given.what == "score":
+        score(given.store, given.count)
+    elif given.what == "latency":
+        latency(given.store, given.seconds, given.backlog)
+    else:
+        weigh(given.store, min(given.count, 300))
+    print(f"load {os.getloadavg()[0]:.1f} at the end")
+
+
+if __name__ == "__main__":
+    main()

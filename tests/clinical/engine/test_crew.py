@@ -1,0 +1,109 @@
+"""A crew answers in order, whatever becomes of its processes."""
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import count
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ecgfm.feeding import Prepared
+from ecgfm_clinical.engine import slots
+from ecgfm_clinical.engine.crew import Crew
+
+
+def all_of(several: Sequence[Any], work: Callable[[Any], list[Prepared[str]]]) -> list[Prepared[str]]:
+    return [one for piece in several for one in work(piece)]
+
+
+def each(work: Callable[[Any], list[Prepared[str]]]) -> Callable[[Sequence[Any]], list[Prepared[str]]]:
+    """A portion's pieces one by one."""
+    return partial(all_of, work=work)
+
+
+def segments_for(number: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    values: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = np.full((number % 4, 12, 2500), number, np.float32)
+    return values
+
+
+def work(number: int) -> list[Prepared[str]]:
+    """A piece gives as many answers as it likes; 7 gives none."""
+    if number == 7:
+        return []
+    return [Prepared(what=f"{number}", segments=segments_for(number)), Prepared(what="more", segments=segments_for(1))]
+
+
+def large(number: int) -> list[Prepared[str]]:
+    """More segments than a slot holds."""
+    rows = slots.SLOT_BYTES // (12 * 2500 * 4) + number
+    return [Prepared(what=f"{number}", segments=np.full((rows, 12, 2500), number, np.float32))]
+
+
+def killed_at_13(number: int) -> list[Prepared[str]]:
+    """As if the system killed the process for its memory, each time."""
+    if number == 13:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return work(number)
+
+
+def killed_once(path: str) -> list[Prepared[str]]:
+    """The first process that sees this piece dies; another one can do it."""
+    if path.endswith("3") and not os.path.exists(path):  # noqa: PTH110
+        with open(path, "w", encoding="utf-8"):  # noqa: PTH123
+            os.kill(os.getpid(), signal.SIGKILL)
+    return [Prepared(what=path, segments=segments_for(2))]
+
+
+def breaks(number: int) -> list[Prepared[str]]:
+    raise ZeroDivisionError
+
+
+def lost(number: object) -> Sequence[Prepared[str]]:
+    return [Prepared(what=f"lost {number}", segments=segments_for(0))]
+
+
+def expected(numbers: range) -> list[tuple[str, bytes]]:
+    return [(one.what, one.segments.tobytes()) for number in numbers for one in work(number)]
+
+
+@pytest.mark.parametrize("processes", [0, 1, 3])
+def test_answers_come_in_order_with_their_segments(processes: int) -> None:
+    with Crew(each(work), processes=processes, lost=lost) as crew:
+        found = [(one.what, one.segments.tobytes()) for one in crew.answers(range(50))]
+    assert found == expected(range(50))
+
+
+def test_what_is_too_large_for_the_shared_memory_comes_too() -> None:
+    with Crew(each(large), processes=2, lost=lost) as crew:
+        for number, one in enumerate(crew.answers(range(3))):
+            assert one.segments.shape == (16 + number, 12, 2500)
+            assert (one.segments == number).all()
+
+
+def test_a_piece_that_kills_its_process_is_lost_alone_and_in_its_place() -> None:
+    with Crew(each(killed_at_13), processes=2, lost=lost) as crew:
+        found = [(one.what, one.segments.tobytes()) for one in crew.answers(range(40))]
+    assert found == [*expected(range(13)), ("lost 13", b""), *expected(range(14, 40))]
+
+
+def test_a_process_that_is_killed_once_costs_nothing(tmp_path: object) -> None:
+    pieces = [f"{tmp_path}/{number}" for number in range(30)]
+    with Crew(each(killed_once), processes=2, lost=lost) as crew:
+        found = [one.what for one in crew.answers(pieces)]
+    assert found == pieces
+
+
+def test_only_a_few_pieces_are_under_way() -> None:
+    taken = count()
+    with Crew(each(work), processes=1, lost=lost, at_once=2) as crew:
+        answers = crew.answers(next(taken) for _ in range(1000))
+        next(answers)
+        assert next(taken) < 10
+
+
+def test_an_error_of_the_work_itself_is_raised() -> None:
+    with Crew(each(breaks), processes=1, lost=lost) as crew, pytest.raises(ZeroDivisionError):
+        list(crew.answers(range(3)))
