@@ -1,7 +1,7 @@
 """Processes, or one thread, that read and prepare recordings ahead of whoever takes them, in order.
 
-A process that is killed, by the system for its memory say, takes nothing with it: what was in its hands is tried again,
-each piece by itself, and the piece that kills its process a second time is answered by `lost`.
+A process that is killed, by the system for its memory say, takes nothing with it: what was in all hands is tried again,
+each piece by itself, and the piece that then kills its process twice is answered by `lost`.
 """
 
 import multiprocessing
@@ -33,7 +33,8 @@ MOST = 16
 
 def usable_cores() -> int:
     """How many processes may run at a time here, at most `MOST`."""
-    return min(MOST, len(os.sched_getaffinity(0)))
+    mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(MOST, mine)
 
 
 @dataclass(slots=True, eq=False)
@@ -136,14 +137,21 @@ class Crew(Generic[Task, T]):
         self._pool.shutdown(wait=True)
         self._pool = self._new_pool(1)
         for piece in (piece for one in handed for piece in one.pieces):
+            yield from self._by_itself(piece)
+        self._pool.shutdown(wait=True)
+        self._pool = self._new_pool(self._processes)
+
+    def _by_itself(self, piece: Task) -> Sequence[Prepared[T]]:
+        """Twice: the first process may be killed for something else."""
+        for _ in range(2):
+            assert self._pool is not None
             try:
-                yield from self._pool.submit(_done, self._work, [piece], None).result()
+                answer: Sequence[Prepared[T]] = self._pool.submit(_done, self._work, [piece], None).result()
+                return answer
             except BrokenProcessPool:
                 self._pool.shutdown(wait=True)
                 self._pool = self._new_pool(1)
-                yield from self._lost(piece)
-        self._pool.shutdown(wait=True)
-        self._pool = self._new_pool(self._processes)
+        return self._lost(piece)
 
     def _new_pool(self, processes: int) -> Executor:
         if not processes:

@@ -1,6 +1,6 @@
 """One process of the product that kills itself, without a word, at a named point between two of its steps.
 
-At the nth call of a step, just before it, just before its commit, or just after it; `Predictor.predict` also at the
+At the nth call of a step, just before it, just before its commit, or just after it; `preparing.record_of` also at the
 sight of a poison ECG. Step `-` is a process that waits to be killed from outside.
 """
 
@@ -23,7 +23,7 @@ POISON_RATE = 499.0
 #: role -> steps after, before or within which it can die; steps that write can also die just before their commit.
 STEPS = {
     "connect": ("Intake.record",),
-    "score": ("Jobs.claim", "Ecgs.load", "Predictor.predict", "Jobs.finish", "Leases.reap"),
+    "score": ("Jobs.claim", "Ecgs.load", "preparing.record_of", "Predictor._result", "Jobs.finish", "Leases.reap"),
     "report": (
         "Outbox.claim",
         "Outbox.begin",
@@ -32,7 +32,7 @@ STEPS = {
         "Outbox.fail",
     ),
 }
-#: class -> module
+#: class, or module of functions -> where it is
 HOMES = {
     "Intake": "ecgfm_clinical.staging.intake",
     "Jobs": "ecgfm_clinical.staging.jobs",
@@ -40,11 +40,12 @@ HOMES = {
     "Outbox": "ecgfm_clinical.staging.outbox",
     "Leases": "ecgfm_clinical.staging.leases",
     "Predictor": "ecgfm.predictor",
+    "preparing": "ecgfm_clinical.pipeline.preparing",
     "MllpDestination": "ecgfm_connectors.hl7.sender",
 }
 STEPS["all"] = tuple(step for steps in STEPS.values() for step in steps)  # one process that does everything
 #: Steps that commit nothing.
-READS = ("Ecgs.load", "Predictor.predict", "MllpDestination.send")
+READS = ("Ecgs.load", "preparing.record_of", "Predictor._result", "MllpDestination.send")
 
 _step_under_way: ContextVar[str] = ContextVar("_step_under_way", default="")
 
@@ -77,7 +78,7 @@ def arm(step: str, when: str, nth: int) -> None:
         last = calls == nth
         if last and when == "before":
             die()
-        if when == "poison" and any(record.sampling_rate == POISON_RATE for record in arguments[1]):
+        if when == "poison" and arguments[0].ecg.sampling_rate == POISON_RATE:
             die()
         token = _step_under_way.set(step if last else "")
         try:
@@ -94,7 +95,8 @@ def arm(step: str, when: str, nth: int) -> None:
 
 
 def _place(owner: str) -> Any:
-    return getattr(import_module(HOMES[owner]), owner)
+    home = import_module(HOMES[owner])
+    return getattr(home, owner, home)
 
 
 def _die_at_commit_of(step: str) -> None:
@@ -112,6 +114,7 @@ LOADED_BEFORE_BIRTH = (
     "ecgfm.runtimes.torch_runtime",
     "ecgfm_clinical.cli",
     "ecgfm_clinical.pipeline.live",
+    "ecgfm_clinical.pipeline.preparing",
     "ecgfm_clinical.service.service",
     "ecgfm_clinical.staging.store",
     "ecgfm_connectors.dicom.storage",

@@ -91,7 +91,7 @@ def test_an_ecg_that_kills_the_worker_process_fails_alone(settings: Settings, st
         ecg = make_ecg(number, sampling_rate=victim.POISON_RATE if number == 2 else 500.0)
         content = dicom_writer.write_ecg(ecg)
         take(Received(transport="dicom", source="dicom", content=content, received_at=wiring.utc_now()))
-    order, deaths = ("Predictor.predict", "poison", 0), 0
+    order, deaths = ("preparing.record_of", "poison", 0), 0
     while store.questions.counts().waiting:
         worker = victim.start("score", settings.folder / "settings.toml", order, tmp_path / "score.log")
         while worker.exitcode is None and store.questions.counts().waiting:
