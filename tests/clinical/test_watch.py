@@ -265,7 +265,7 @@ def test_every_task_of_a_service_survives_what_nobody_foresaw(
     def breaks(*_: object, **__: object) -> Any:
         raise RuntimeError("4711")
 
-    broken = SimpleNamespace(run_batch=breaks)
+    broken = SimpleNamespace(run_batch=breaks, close=lambda: None)
     monkeypatch.setattr(wiring, "build_live_scorer", lambda *_, **__: broken)
     monkeypatch.setattr(wiring, "build_shadow_scorer", lambda *_, **__: broken)
     monkeypatch.setattr(wiring, "build_reporters", lambda *_, **__: [broken for _ in settings.destination_names])
