@@ -45,7 +45,7 @@ ROOMS = {
         "reading testing",
     ),
     "ecgfm_clinical": (
-        "codes errors liveness log rules wording",
+        "codes errors liveness log rules stopping wording",
         "engine extras settings",
         "bundles ecg staging",
         "monitoring",

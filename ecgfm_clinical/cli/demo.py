@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ecgfm_clinical.cli.common import JsonOption, console, progress_console, write_json
+from ecgfm_clinical.stopping import wait_for
 
 if TYPE_CHECKING:
     from ecgfm_clinical.demo.hospital import Hospital
@@ -151,4 +152,4 @@ def _wait(hospital: "Hospital") -> None:
         signal.signal(number, lambda *_: stop.set())
     ports = ", ".join(f"{name} on 127.0.0.1:{port}" for name, port in hospital.service.ports.items())
     progress_console().print(f"Still running: {ports}; drop files into {hospital.drop}. Ctrl-C ends it.")
-    stop.wait()
+    wait_for(stop)

@@ -25,6 +25,7 @@ from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.staging import hearing
 from ecgfm_clinical.staging.leases import LONGEST_LEASE
 from ecgfm_clinical.staging.processes import Ailing
+from ecgfm_clinical.stopping import wait_for
 
 if TYPE_CHECKING:
     from ecgfm_clinical.pipeline.live import LiveScorer
@@ -149,7 +150,7 @@ class Service:
 
     def wait(self) -> None:
         """Block until someone calls `request_stop`, or a task hangs."""
-        self._stop.wait()
+        wait_for(self._stop)
 
     def request_stop(self) -> None:
         """Ask for a clean stop; safe in a signal handler."""
