@@ -10,7 +10,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
@@ -72,6 +72,7 @@ class Crew(Generic[Task, T]):
         self._modules = list(modules)
         self._slots: list[SharedMemory] = []
         self._pool: Executor | None = None
+        self._waiting: deque[_Handed[Task]] = deque()
 
     def __enter__(self) -> Self:
         self._pool = self._new_pool(self._processes)
@@ -97,7 +98,8 @@ class Crew(Generic[Task, T]):
 
     def answers(self, pieces: Iterable[Task]) -> Iterator[Prepared[T]]:
         """What `work` gave for each piece, in order. Segments are valid until the next is asked for."""
-        waiting: deque[_Handed[Task]] = deque()
+        self._end_abandoned()
+        waiting = self._waiting
         free = list(self._slots)
         source = iter(pieces)
         while portion := list(islice(source, self.at_once)):
@@ -106,6 +108,11 @@ class Crew(Generic[Task, T]):
                 yield from self._next(waiting, free)
         while waiting:
             yield from self._next(waiting, free)
+
+    def _end_abandoned(self) -> None:
+        """A process may still fill a slot for answers that broke off: filled anew, it would hold another's segments."""
+        wait([one.answer for one in self._waiting if not one.answer.cancel()])
+        self._waiting.clear()
 
     def _next(self, waiting: deque[_Handed[Task]], free: list[SharedMemory]) -> Iterator[Prepared[T]]:
         """The answers of the oldest portion."""

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 from ecgfm.feeding import Prepared
 from ecgfm_clinical.engine import slots
 from ecgfm_clinical.engine.crew import Crew
+from tests.helpers.fakes import wait_until
 
 
 def all_of(several: Sequence[Any], work: Callable[[Any], list[Prepared[str]]]) -> list[Prepared[str]]:
@@ -107,3 +110,31 @@ def test_only_a_few_pieces_are_under_way() -> None:
 def test_an_error_of_the_work_itself_is_raised() -> None:
     with Crew(each(breaks), processes=1, lost=lost) as crew, pytest.raises(ZeroDivisionError):
         list(crew.answers(range(3)))
+
+
+def away_or_held(path: Path) -> list[Prepared[str]]:
+    """`away` breaks everything; `held` is prepared until `release` stands beside it, and then says that it ended."""
+    if path.name == "away":
+        wait_until((path.parent / "begun").exists)
+        raise OSError("the store is away")
+    if path.name == "held":
+        (path.parent / "begun").touch()
+        wait_until((path.parent / "release").exists)
+        (path.parent / "ended").touch()
+    return [Prepared(what=path.name, segments=segments_for(1))]
+
+
+def test_what_was_left_behind_has_ended_before_its_memory_is_used_again(tmp_path: Path) -> None:
+    """A process that still prepares an ECG of a run that broke off would fill the memory of a later run's ECG."""
+    with Crew(each(away_or_held), processes=2, lost=lost, at_once=1) as crew:
+        with pytest.raises(OSError, match="away"):
+            list(crew.answers([tmp_path / "away", tmp_path / "held"]))
+        later = threading.Timer(0.5, (tmp_path / "release").touch)
+        later.start()
+        names = [one.what for one in crew.answers([tmp_path / "first", tmp_path / "second"]) if ended(tmp_path)]
+        later.join()
+    assert names == ["first", "second"]
+
+
+def ended(folder: Path) -> bool:
+    return (folder / "ended").exists()

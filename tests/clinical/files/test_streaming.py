@@ -25,6 +25,8 @@ from tests.clinical.conftest import Run
 from tests.helpers.fakes import make_ecg, wait_until
 from tests.helpers.tiny_models import write_tiny_bundle
 
+pytestmark = pytest.mark.slow(50)
+
 PATIENCE = 120.0  # s
 ECGS = 9
 
