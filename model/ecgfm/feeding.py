@@ -43,10 +43,20 @@ def no_segments() -> Segments:
     return np.zeros((0, len(LEADS), SEGMENT_SAMPLES), np.float32)
 
 
+def segments_of(record: Record, preprocessing: str) -> tuple[Segments, tuple[str, ...]]:
+    """The segments (n, 12, 2500) of a record, prepared so, or none and the reasons why it cannot be scored.
+
+    Raises SignalError where the shape or the rate is wrong.
+    """
+    reasons = reasons_not_scored(record.signal, record.sampling_rate)
+    if reasons:
+        return no_segments(), reasons
+    return prepare(record.signal, record.sampling_rate, preprocessing), ()
+
+
 def prepared(what: T, record: Record, preprocessing: str) -> Prepared[T]:
     """Raises SignalError where the shape or the rate is wrong."""
-    reasons = reasons_not_scored(record.signal, record.sampling_rate)
-    segments = no_segments() if reasons else prepare(record.signal, record.sampling_rate, preprocessing)
+    segments, reasons = segments_of(record, preprocessing)
     return Prepared(what=what, segments=segments, reasons=reasons, input_digest=record.digest, site=record.site)
 
 

@@ -111,7 +111,7 @@ class Predictor:
         self._need_heads()
         found: list[Prediction] = []
         for record, logits, reasons in record_logits(self._runtime, self.bundle.heads, records, self.preprocessing):
-            found.append(self._prediction(record, logits, reasons))
+            found.append(self._prediction({} if reasons else logits, reasons, record.digest, record.site))
             if progress:
                 progress(len(found), len(records))
         return found
@@ -119,8 +119,7 @@ class Predictor:
     def embed(self, records: Sequence[Record], progress: Progress | None = None) -> list[NDArray[np.float32] | None]:
         """Per record the mean of its segments' pooled embeddings (width,); None where it cannot be scored."""
         found: list[NDArray[np.float32] | None] = []
-        width = self.bundle.config.width
-        for _, rows, reasons in record_embeddings(self._runtime, width, records, self.preprocessing):
+        for _, rows, reasons in record_embeddings(self._runtime, self.width, records, self.preprocessing):
             found.append(None if reasons else rows.mean(axis=0))
             if progress:
                 progress(len(found), len(records))
@@ -133,7 +132,10 @@ class Predictor:
         """
         self._need_heads()
         for one, logits in self._fed(prepared, self._runtime.logits):
-            yield one, logits if isinstance(logits, Exception) else self._result(one, logits)
+            if isinstance(logits, Exception):
+                yield one, logits
+            else:
+                yield one, self._prediction(logits, one.reasons, one.input_digest, one.site)
 
     def embeddings(
         self, prepared: Iterable[Prepared[T]]
@@ -152,36 +154,15 @@ class Predictor:
         if not self.bundle.heads:
             raise NoHead(f"{self.bundle.path} has no head, so it predicts nothing; use `embed`, or train a head first")
 
-    def _result(self, one: Prepared[T], logits: Rows) -> Prediction:
-        heads = (
-            [found for spec in self.bundle.heads for found in _head(spec, logits[spec.name], one.site)]
-            if logits
-            else []
-        )
+    def _prediction(self, logits: Rows, reasons: tuple[str, ...], input_digest: str, site: str) -> Prediction:
+        """Of one record; without logits, no head says anything."""
+        heads = [one for spec in self.bundle.heads for one in _head(spec, logits[spec.name], site)] if logits else []
         return Prediction(
             model_id=self.model_id,
             preprocessing=self.preprocessing,
             runtime=self.runtime,
-            input_digest=one.input_digest,
+            input_digest=input_digest,
             segments=len(heads[0].segment_probabilities) if heads else 0,
-            heads=tuple(heads),
-            reasons=one.reasons,
-        )
-
-    def _prediction(
-        self, record: Record, logits: Mapping[str, NDArray[np.float32]], reasons: tuple[str, ...]
-    ) -> Prediction:
-        heads = (
-            []
-            if reasons
-            else [one for spec in self.bundle.heads for one in _head(spec, logits[spec.name], record.site)]
-        )
-        return Prediction(
-            model_id=self.model_id,
-            preprocessing=self.preprocessing,
-            runtime=self.runtime,
-            input_digest=record.digest,
-            segments=0 if reasons else len(heads[0].segment_probabilities),
             heads=tuple(heads),
             reasons=reasons,
         )

@@ -23,7 +23,7 @@ POISON_RATE = 499.0
 #: role -> steps after, before or within which it can die; steps that write can also die just before their commit.
 STEPS = {
     "connect": ("Intake.record",),
-    "score": ("Jobs.claim", "Ecgs.load", "preparing.record_of", "Predictor._result", "Jobs.finish", "Leases.reap"),
+    "score": ("Jobs.claim", "Ecgs.load", "preparing.record_of", "Predictor._prediction", "Jobs.finish", "Leases.reap"),
     "report": (
         "Outbox.claim",
         "Outbox.begin",
@@ -45,7 +45,7 @@ HOMES = {
 }
 STEPS["all"] = tuple(step for steps in STEPS.values() for step in steps)  # one process that does everything
 #: Steps that commit nothing.
-READS = ("Ecgs.load", "preparing.record_of", "Predictor._result", "MllpDestination.send")
+READS = ("Ecgs.load", "preparing.record_of", "Predictor._prediction", "MllpDestination.send")
 
 _step_under_way: ContextVar[str] = ContextVar("_step_under_way", default="")
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ecgfm.feeding import segments_of
 from ecgfm.heads import REDUCED_LVEF
 from ecgfm.records import Record
-from ecgfm.runtimes.batching import record_embeddings, record_logits, segments_of
+from ecgfm.runtimes.batching import record_embeddings, record_logits
 from ecgfm.runtimes.runtime import EMBEDDING
 from ecgfm.signal import BY_CLOCK
 

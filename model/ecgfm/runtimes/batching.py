@@ -12,18 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgfm.feeding import no_segments, segments_of
 from ecgfm.heads import HeadSpec
 from ecgfm.records import Record
 from ecgfm.runtimes.runtime import EMBEDDING, Outputs, Runtime, Streaming
-from ecgfm.signal import LEADS, SEGMENT_SAMPLES, prepare, reasons_not_scored
-
-
-def segments_of(record: Record, preprocessing: str) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """The segments (n, 12, 2500) of a record, prepared so, or none and the reasons why it cannot be scored."""
-    reasons = reasons_not_scored(record.signal, record.sampling_rate)
-    if reasons:
-        return np.zeros((0, len(LEADS), SEGMENT_SAMPLES), np.float32), reasons
-    return prepare(record.signal, record.sampling_rate, preprocessing), ()
+from ecgfm.signal import LEADS, SEGMENT_SAMPLES
 
 
 def record_logits(
@@ -86,7 +79,7 @@ def _calls(
     """Calls filled with the records' segments in order; `waiting` grows by each record before its first call is
     given.
     """
-    held = np.zeros((0, len(LEADS), SEGMENT_SAMPLES), np.float32)
+    held = no_segments()
     for record in records:
         segments, reasons = segments_of(record, preprocessing)
         waiting.append(_Waiting(record=record, segments=len(segments), reasons=reasons))
