@@ -14,6 +14,8 @@ WorkersOption = Annotated[
         min=0, help="Processes that read and prepare; as many as there are cores if not given, 0 for none besides this."
     ),
 ]
+ModelOption = Annotated[str, typer.Option(help="Folder of a model bundle; `demo` is the one that ships.")]
+RuntimeOption = Annotated[str | None, typer.Option(help="torch, onnx or openvino; as in the settings if not given.")]
 DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N; as in the settings if not given.")]
 GlobOption = Annotated[str, typer.Option("--glob", help="In folders, only files whose name fits, such as '*.dcm'.")]
 
@@ -24,10 +26,8 @@ def predict(
         Path | None,
         typer.Option(help="File that grows as answers come: .jsonl, .csv or .parquet; a repeat completes it."),
     ] = None,
-    model: Annotated[str, typer.Option(help="Folder of a model bundle; `demo` is the one that ships.")] = "demo",
-    runtime: Annotated[
-        str | None, typer.Option(help="torch, onnx or openvino; as in the settings if not given.")
-    ] = None,
+    model: ModelOption = "demo",
+    runtime: RuntimeOption = None,
     device: DeviceOption = None,
     workers: WorkersOption = None,
     glob: GlobOption = "*",
@@ -72,10 +72,8 @@ def embed(
             help="File that grows as embeddings come: .npy (with a .csv that names its rows), .jsonl, .csv or .parquet."
         ),
     ],
-    model: Annotated[str, typer.Option(help="Folder of a model bundle; `demo` is the one that ships.")] = "demo",
-    runtime: Annotated[
-        str | None, typer.Option(help="torch, onnx or openvino; as in the settings if not given.")
-    ] = None,
+    model: ModelOption = "demo",
+    runtime: RuntimeOption = None,
     device: DeviceOption = None,
     workers: WorkersOption = None,
     glob: GlobOption = "*",
@@ -120,7 +118,7 @@ def explain(
         str, typer.Option(help="attention (last layer, as ECG-FM) or gradient (gradient x input).")
     ] = "attention",
     label: Annotated[str | None, typer.Option(help="Label whose logit the gradient is of.")] = None,
-    model: Annotated[str, typer.Option(help="Folder of a model bundle; `demo` is the one that ships.")] = "demo",
+    model: ModelOption = "demo",
     settings: SettingsOption = None,
 ) -> None:
     """Draw an ECG on paper with the model's saliency. It shows where the output depends on the signal, not why."""

@@ -24,7 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfm.predictor import Prediction
-from ecgfm_clinical.files.preparing import Coded, Found
+from ecgfm_clinical.ecg.evaluability import Reason
+from ecgfm_clinical.files.preparing import Found
+from ecgfm_connectors.ecg import Finding
 
 Kind = Literal["text", "integer", "real", "vector"]
 Outcome = Literal["scored", "not scored", "unreadable", "passed over"]
@@ -125,7 +127,7 @@ def embedded_document(answer: Answer, origin: Origin) -> dict[str, Any]:
     }
 
 
-def _coded(several: Sequence[Coded]) -> list[dict[str, str]]:
+def _coded(several: Sequence[Reason | Finding]) -> list[dict[str, str]]:
     return [{"code": one.code, "text": one.text} for one in several]
 
 

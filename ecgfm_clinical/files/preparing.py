@@ -6,12 +6,12 @@ from pathlib import Path
 
 from ecgfm.feeding import Prepared, no_segments, prepared
 from ecgfm.records import Record
-from ecgfm_clinical.ecg.evaluability import signal_reasons
+from ecgfm_clinical.ecg.evaluability import Reason, signal_reasons
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.files.reading import NoRecording, context_of, read_with
 from ecgfm_clinical.settings import Settings
 from ecgfm_connectors.context import ReadingContext
-from ecgfm_connectors.ecg import Ecg
+from ecgfm_connectors.ecg import Ecg, Finding
 
 #: What each process of a crew loads once.
 MODULES = (__name__, "pydicom", "ecgfm_connectors.dicom.waveform", "ecgfm_connectors.files.wfdb")
@@ -28,14 +28,6 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Coded:
-    """A reason or finding: a stable code for machines, a sentence for people."""
-
-    code: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """What is known of one ECG in a file besides its samples; or why there is none."""
 
@@ -45,8 +37,8 @@ class Found:
     format: str = ""
     sampling_rate: float = 0.0  #: Hz
     duration_seconds: float = 0.0
-    quality: tuple[Coded, ...] = ()
-    findings: tuple[Coded, ...] = ()
+    quality: tuple[Reason, ...] = ()
+    findings: tuple[Finding, ...] = ()
     error: str = ""  #: why the file could not be read
     passed_over: bool = False  #: no recording, found beside recordings
 
@@ -99,7 +91,7 @@ def _prepared(piece: Piece, number: int, ecg: Ecg) -> Prepared[Found]:
         format=ecg.format,
         sampling_rate=ecg.sampling_rate,
         duration_seconds=round(ecg.duration, 3),
-        quality=tuple(Coded(code=one.code, text=one.text) for one in signal_reasons(ecg)),
-        findings=tuple(Coded(code=one.code, text=one.text) for one in ecg.findings),
+        quality=signal_reasons(ecg),
+        findings=ecg.findings,
     )
     return prepared(what, Record(signal=ecg.signal, sampling_rate=ecg.sampling_rate), piece.preprocessing)

@@ -92,29 +92,25 @@ class NoRecording(InputError):
 
 def read_with(path: Path, context: ReadingContext) -> tuple[Ecg, ...]:
     """The ECGs in one file. Raises InputError naming the file and the cause; NoRecording."""
-    before = _changed(path)
+    before, refused = _changed(path), None
     try:
-        contents = read(payload.load(path), context)
+        ecgs = read(payload.load(path), context).ecgs
     except PayloadError as error:
-        if _changed(path) != before:
-            raise InputError(f"{path}: changed while it was read; try again once its writer has finished") from error
-        kind = NoRecording if error.code in NO_RECORDING and not _named_as_recording(path) else InputError
-        raise kind(f"{path}: {error}") from error
+        ecgs, refused = (), error
     if _changed(path) != before:
-        raise InputError(f"{path}: changed while it was read; try again once its writer has finished")
-    if not contents.ecgs:
+        raise InputError(f"{path}: changed while it was read; try again once its writer has finished") from refused
+    if refused is not None:
+        no_recording = refused.code in NO_RECORDING and path.suffix.lower() not in RECORDINGS
+        raise (NoRecording if no_recording else InputError)(f"{path}: {refused}") from refused
+    if not ecgs:
         raise InputError(f"{path}: holds no ECG")
-    return contents.ecgs
+    return ecgs
 
 
 #: Codes of what is in no format of recordings at all.
 NO_RECORDING = frozenset({"empty", "unknown-format", "unknown-xml", "not-a-recording"})
 #: Suffixes by which a damaged file still says that it was to be a recording.
 RECORDINGS = frozenset({".dcm", ".dicom", ".ecg", ".scp", ".edf", ".bdf", ".hea", ".hl7", ".mwf", ".mfer", ".xml"})
-
-
-def _named_as_recording(path: Path) -> bool:
-    return path.suffix.lower() in RECORDINGS
 
 
 def _changed(path: Path) -> tuple[int, int] | None:

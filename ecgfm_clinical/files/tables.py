@@ -35,9 +35,7 @@ def csv_table(path: Path, columns: Columns, row: Row, origin: Origin, *, width: 
         return _as_line([*(_spelt(value) for value in flat), *words])
 
     def earlier(text: str) -> tuple[str, Mapping[str, str]]:
-        (found,) = csv.reader([text])
-        if not text.endswith("\n") or len(found) != len(names):
-            raise ValueError("not a whole line")
+        found = _cells(text, len(names))
         return found[0], dict(zip(origin.words, found[-len(words) :], strict=True))
 
     return Lines(path, line, head=_as_line(names), earlier=earlier, origin=origin)
@@ -58,6 +56,14 @@ def _spelt(value: Any) -> str:
     if isinstance(value, float | np.floating):
         return repr(float(value)) if isinstance(value, float) else str(value)
     return str(value).replace("\r", " ").replace("\n", " ")
+
+
+def _cells(line: str, count: int) -> list[str]:
+    """Of a line of ours. Raises ValueError where it is not a whole one."""
+    (found,) = csv.reader([line])
+    if not line.endswith("\n") or len(found) != count:
+        raise ValueError("not a whole line")
+    return found
 
 
 def _as_line(values: Sequence[str]) -> str:
@@ -165,9 +171,7 @@ class NpyArray:
             return _as_line(own)
 
         def earlier(text: str) -> tuple[str, Mapping[str, str]]:
-            (found,) = csv.reader([text])
-            if not text.endswith("\n") or len(found) != 4 + len(words):
-                raise ValueError("not a whole line")
+            found = _cells(text, 4 + len(words))
             return found[1], dict(zip(origin.words, found[4:], strict=True))
 
         head = _as_line(["row", "file", "ecg", "input_digest", *origin.words])

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from ecgfm.errors import DeviceError
 from ecgfm.feeding import Prepared
@@ -220,12 +220,13 @@ class Scorer:
 
     def _opened(self) -> "Crew[Job, Ready]":
         if self._crew is None:
-            how: dict[str, Any] = {"rules": self._rules, "preprocessing": self._predictor.preprocessing}
-            work: Callable[[Sequence[Job]], list[Prepared[Ready]]] = partial(prepare_jobs, store=self._store, **how)
+            rules, preprocessing = self._rules, self._predictor.preprocessing
+            work = partial(prepare_jobs, store=self._store, rules=rules, preprocessing=preprocessing)
             begins = None
             if self._processes:
                 assert self._open_store is not None, "processes need a way to open the store"
-                work, begins = partial(prepare_here, **how), partial(begin, self._open_store)
+                work = partial(prepare_here, rules=rules, preprocessing=preprocessing)
+                begins = partial(begin, self._open_store)
             crew: Crew[Job, Ready] = Crew(work, processes=self._processes, lost=lost, modules=MODULES, begin=begins)
             self._crew = self._closing.enter_context(crew)
         return self._crew
