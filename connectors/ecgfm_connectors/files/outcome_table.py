@@ -17,10 +17,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from decimal import Decimal, InvalidOperation
-from typing import Any, Literal
+from typing import Any
 
 from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.context import ReadingContext
+from ecgfm_connectors.decision import Kind
 from ecgfm_connectors.ecg import Finding
 from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.outcome import Outcome
@@ -38,6 +39,7 @@ MAX_INFLATION = 64
 _MOST_ZEROS = 30  #: of a number written with an exponent; no measurement has so many
 _DAY = 10  #: characters of `2026-03-01`, or of a shorter way to write a day
 _BATCH = 256  #: rows at a time
+_KINDS: Mapping[str, Kind] = {"lvef": "lvef", "troponin": "troponin"}
 _COMPARATORS = ("", "<", "<=", ">", ">=")
 _STATUSES = ("final", "corrected", "withdrawn")
 
@@ -129,8 +131,9 @@ def _text(value: Any) -> str:
 
 
 def _outcome(row: Mapping[str, str], authority: str, zone: tzinfo) -> Outcome:
-    kind, comparator, status = row["kind"].lower(), row.get("comparator", ""), row.get("status", "").lower() or "final"
-    if kind not in ("lvef", "troponin"):
+    kind, comparator = _KINDS.get(row["kind"].lower()), row.get("comparator", "")
+    status = row.get("status", "").lower() or "final"
+    if kind is None:
         raise _BadRow("kind is neither lvef nor troponin")
     if comparator not in _COMPARATORS:
         raise _BadRow("the comparator is none of <, <=, >, >=")
@@ -141,15 +144,15 @@ def _outcome(row: Mapping[str, str], authority: str, zone: tzinfo) -> Outcome:
     identifier = Identifier(
         authority=row.get("authority") or authority, type=row.get("identifier_type") or "MR", value=row["patient_id"]
     )
-    measured = _measured(row, kind, status)  # type: ignore[arg-type]  # checked above
+    measured = _measured(row, kind, status)
     return Outcome(
         source_id=_source_id(row, identifier),
         patient=Patient(identifiers=(identifier,)),
-        kind=kind,  # type: ignore[arg-type]  # checked above
+        kind=kind,
         value=measured.low,
         upper_value=measured.high,
         comparator=comparator,  # type: ignore[arg-type]  # checked above
-        unit="%" if kind == "lvef" else "ng/L",
+        unit=conversion.OUR_UNIT[kind],
         code=row.get("code", ""),
         assay=row.get("assay", ""),
         upper_reference_limit=measured.limit,
@@ -168,7 +171,7 @@ class _Measured:
     limit: float | None = None
 
 
-def _measured(row: Mapping[str, str], kind: Literal["lvef", "troponin"], status: str) -> _Measured:
+def _measured(row: Mapping[str, str], kind: Kind, status: str) -> _Measured:
     """The value, its upper end and the 99th percentile. A result may be taken back without its value."""
     if status == "withdrawn" and not row["value"]:
         return _Measured(low=0.0)

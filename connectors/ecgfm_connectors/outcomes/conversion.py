@@ -1,5 +1,6 @@
 """Brings a quantity into our own unit, percent or ng/L, if its unit measures what is measured and the result can be."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -8,6 +9,8 @@ from ecgfm_connectors.outcomes import units
 from ecgfm_connectors.outcomes.quantity import Quantity
 from ecgfm_connectors.outcomes.units import Unit
 
+#: What every outcome is told in.
+OUR_UNIT: Mapping[Kind, str] = {"lvef": units.PERCENT.symbol, "troponin": units.NG_L.symbol}
 LOWEST_LVEF, HIGHEST_LVEF = Decimal(3), Decimal(95)  # percent
 HIGHEST_TROPONIN = Decimal(20_000_000)  # ng/L: above every assay's range, dilutions included
 #: ng/L. `1.234` may be a decimal or a thousand; where the thousand would be beyond what assays report, it is a decimal.

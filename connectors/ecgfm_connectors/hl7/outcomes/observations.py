@@ -17,7 +17,6 @@ _NUMERIC = frozenset(("NM", "SN", "ST", ""))
 _TEXT = frozenset(("TX", "FT"))
 _CODED = frozenset(("CE", "CWE", "CNE", "CF"))
 _MAX_TEXT = 200  #: characters of a value kept beside a decision
-_OUR_UNIT = {"lvef": "%", "troponin": "ng/L"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +94,7 @@ def _of_value(
             value=fit.low,
             upper_value=fit.high,
             comparator=value.comparator,
-            unit=_OUR_UNIT[measurand.kind],
+            unit=conversion.OUR_UNIT[measurand.kind],
             code=measurand.code,
             assay=measurand.assay,
             upper_reference_limit=_limit(order, obx, unit) if measurand.kind == "troponin" else None,
@@ -144,7 +143,7 @@ def _withdrawn(order: Order, obx: Segment, measurand: Measurand, source: Source,
         kind=measurand.kind,
         value=fit.low if isinstance(fit, Converted) else 0.0,
         comparator=value.comparator if known and isinstance(value, Quantity) else "",
-        unit=_OUR_UNIT[measurand.kind],
+        unit=conversion.OUR_UNIT[measurand.kind],
         code=measurand.code,
         assay=measurand.assay,
         observed_at=moment.at,
