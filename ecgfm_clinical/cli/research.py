@@ -52,9 +52,9 @@ def predict(
                 if as_json
                 else outputs.Screen(sys.stdout, answers.text_of)
             )
-        elif out.suffix == ".jsonl":
+        elif run.suffix == ".jsonl":
             output = outputs.json_lines(out, answers.predicted_document, run.origin)
-        elif out.suffix == ".csv":
+        elif run.suffix == ".csv":
             output = tables.csv_table(out, columns, answers.predicted_row, run.origin)
         else:
             output = tables.ParquetTable(out, columns, answers.predicted_row, run.origin, title="predictions/1")
@@ -91,11 +91,11 @@ def embed(
         predictor = run.open(model, runtime=runtime, device=device)
         columns = (*answers.EMBEDDED, ("embedding", "vector"))
         width, row = predictor.width, answers.embedded_row
-        if out.suffix == ".npy":
+        if run.suffix == ".npy":
             output: outputs.Output = tables.NpyArray(out, row, run.origin, width=width)
-        elif out.suffix == ".jsonl":
+        elif run.suffix == ".jsonl":
             output = outputs.json_lines(out, lambda one: answers.embedded_document(one, run.origin), run.origin)
-        elif out.suffix == ".csv":
+        elif run.suffix == ".csv":
             output = tables.csv_table(out, columns, row, run.origin, width=width)
         else:
             output = tables.ParquetTable(out, columns, row, run.origin, title="embeddings/1", width=width)
@@ -104,9 +104,9 @@ def embed(
             output,
             workers=workers,
             what="Embedding",
-            keep=lambda one: one.embedding is not None or (out.suffix == ".jsonl" and bool(one.error)),
+            keep=lambda one: one.embedding is not None or (run.suffix == ".jsonl" and bool(one.error)),
         )
-        written = [out, out.with_suffix(".csv")] if out.suffix == ".npy" else [out]
+        written = [out, out.with_suffix(".csv")] if run.suffix == ".npy" else [out]
         run.say_what_was_written(written, as_json=as_json)
         run.end()
 

@@ -34,7 +34,8 @@ class Run:
         from ecgfm_clinical.settings import Settings
 
         will_write(out, *suffixes)
-        if out is not None and out.suffix == ".parquet":
+        self.suffix = "" if out is None else out.suffix.lower()
+        if self.suffix == ".parquet":
             need("parquet", "writing Parquet")
         self._site = settings_from(settings) if settings else Settings()
         self._reads_as_site = settings is not None

@@ -101,6 +101,22 @@ def test_only_names_that_fit_are_taken(run: Run, folder: Path, bundle: Path) -> 
         gather([folder], "*.hl7")
 
 
+@pytest.mark.parametrize(
+    ("command", "name", "begins"),
+    [
+        ("predict", "OUT.CSV", b"file,ecg,"),
+        ("predict", "OUT.JSONL", b"{"),
+        ("embed", "OUT.NPY", b"\x93NUMPY"),
+    ],
+)
+def test_the_ending_names_the_format_in_any_case(
+    run: Run, folder: Path, bundle: Path, tmp_path: Path, command: str, name: str, begins: bytes
+) -> None:
+    out = tmp_path / name
+    run(command, folder / "0.dcm", "--model", bundle, "--out", out, "--workers", 0)
+    assert out.read_bytes().startswith(begins)
+
+
 def test_all_tables_say_the_same(
     run: Run, folder: Path, bundle: Path, tmp_path: Path, one_by_one: dict[str, Any]
 ) -> None:
