@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from ecgfm.predictor import Predictor
 from ecgfm_clinical import log, wiring
 from ecgfm_clinical.errors import SettingsError, StoreUnavailable
 from ecgfm_clinical.liveness import worker_name
@@ -36,6 +37,7 @@ from ecgfm_clinical.staging.records import JobState
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Disposition, Handler, Listener, Received, Verdict
 from ecgfm_connectors.dicom.storage import StorageScp
+from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.hl7.listener import MllpListener
 from tests.helpers.fakes import Clock, make_ecg, wait_until
 
@@ -536,8 +538,10 @@ def test_each_row_of_what_is_watched_has_its_tests() -> None:
         assert "::" in row[4], row
 
 
-def test_each_thread_of_a_service_is_on_the_page(site: Path, store: Store, quick: None) -> None:
-    """A service with everything that can be set has no thread that nobody watches."""
+def test_each_thread_of_a_service_is_on_the_page(
+    site: Path, store: Store, stage: Callable[[Ecg], Verdict], quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service with everything that can be set, which scores, has no thread that nobody watches."""
     site.write_text(re.sub(r"^port = \d+", "port = 0", site.read_text(), flags=re.MULTILINE))
     read = read_settings(site)
     everything = read.model_copy(
@@ -547,16 +551,34 @@ def test_each_thread_of_a_service_is_on_the_page(site: Path, store: Store, quick
         }
     )
     before = set(threading.enumerate())
+    names: set[str] = set()
+
+    def look() -> None:
+        names.update(one.name for one in threading.enumerate() if one not in before)
+
+    def looked_at(owner: Any, step: str) -> None:
+        original = getattr(owner, step)
+
+        def also(*arguments: Any, **named: Any) -> Any:
+            look()
+            return original(*arguments, **named)
+
+        monkeypatch.setattr(owner, step, also)
+
+    for owner, step in ((store.ecgs, "load"), (Predictor, "_prediction"), (store.jobs, "finish")):
+        looked_at(owner, step)
+    stage(make_ecg(1))
     service = Service(everything, "all", store)
     service.start()
     try:
-        names = {one.name for one in threading.enumerate() if one not in before}
+        wait_until(lambda: store.questions.counts().scored)
+        look()
     finally:
         service.stop()
     patterns = [re.compile(pattern.replace("NAME", r"\S+") + "$") for row in _watched() for pattern in _names(row[0])]
     unknown = {name for name in names if not any(pattern.match(name) for pattern in patterns)}
     assert not unknown
-    assert {"watch", "pulse", "score", "monitoring"} <= names
+    assert {"watch", "pulse", "score", "monitoring", "prepare_0", "network_0", "finish_0"} <= names
 
 
 def _names(cell: str) -> list[str]:
