@@ -1,7 +1,9 @@
 """What tests of every part share: which of them are slow, in which order workers take them, and empty stores."""
 
 import os
+import re
 import shutil
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,9 +25,26 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Workers share the cores: more threads than one each (torch's, BLAS's) would only wait for each other."""
+    """Workers share the cores: more threads than one each (torch's, BLAS's) would only wait for each other.
+
+    Compiled code is kept whatever the environment says: workers and the processes that tests start, some hundreds,
+    would compile all of it anew.
+    """
     if config.getoption("numprocesses", None):
         os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+
+
+# A file of which everything is slow says so in one line, alone or first in a list.
+_WHOLLY_SLOW = re.compile(r"^pytestmark = \[?\s*pytest\.mark\.(?:slow|benchmark)\b", re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The fast subset does not even import files that are slow as a whole: they load what takes seconds to load."""
+    if config.getoption("markexpr") != "not slow" or not collection_path.match("test_*.py"):
+        return None
+    return True if _WHOLLY_SLOW.search(collection_path.read_text(encoding="utf-8")) else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:

@@ -1,6 +1,7 @@
 """A C-STORE SCU as bytes, so that one thread can be a thousand of them, slow ones and wrong ones too (PS3.7, PS3.8)."""
 
 import asyncio
+import socket
 from collections.abc import Sequence
 from functools import cache
 from io import BytesIO
@@ -61,6 +62,14 @@ async def _pdu(reader: asyncio.StreamReader) -> tuple[int, bytes]:
 async def accepted(reader: asyncio.StreamReader) -> bool:
     """Whether the association that was asked for is there."""
     return (await _pdu(reader))[0] == _ACCEPTED
+
+
+def wait_accepted(caller: socket.socket) -> None:
+    """Read the A-ASSOCIATE-AC: data sent before it aborts the association (PS3.8 table 9-10, AA-8)."""
+    with caller.makefile("rb") as answers:
+        head = answers.read(6)
+        assert head[:1] == bytes([_ACCEPTED]), head
+        assert answers.read(int.from_bytes(head[2:], "big")), "the connection ended in the middle of an answer"
 
 
 async def status(reader: asyncio.StreamReader) -> int | None:

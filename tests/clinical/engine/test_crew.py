@@ -17,6 +17,8 @@ from ecgfm_clinical.engine import slots
 from ecgfm_clinical.engine.crew import Crew
 from tests.helpers.fakes import wait_until
 
+pytestmark = pytest.mark.slow(11)
+
 
 def all_of(several: Sequence[Any], work: Callable[[Any], list[Prepared[str]]]) -> list[Prepared[str]]:
     return [one for piece in several for one in work(piece)]

@@ -160,10 +160,12 @@ def test_stop_does_not_wait_for_a_caller_in_the_middle_of_an_object() -> None:
         object_timeout=100_000,
     )
     port.start()
-    half = dicom_wire.associate() + dicom_wire.store(bytes(60_000), "2.25.1")[:30_000]
     with ExitStack() as callers:
         for _ in range(3):
-            callers.enter_context(socket.create_connection((LOOPBACK, port.port), timeout=120)).sendall(half)
+            caller = callers.enter_context(socket.create_connection((LOOPBACK, port.port), timeout=120))
+            caller.sendall(dicom_wire.associate())
+            dicom_wire.wait_accepted(caller)
+            caller.sendall(dicom_wire.store(bytes(60_000), "2.25.1")[:30_000])
         wait_until(lambda: port._server is not None and port._server.held() > 30_000)
         port.stop(grace=0.1)
         assert threads_of_associations() == 0

@@ -117,6 +117,7 @@ ADVERSARIAL = {
 }
 
 
+@pytest.mark.slow(12)
 @pytest.mark.parametrize("name", ADVERSARIAL)
 def test_the_work_for_a_text_grows_as_its_length(name: str) -> None:
     """Calls are counted, not seconds: for a text eight times as long they are about eight times as many."""
@@ -142,11 +143,13 @@ def _calls(text: str) -> int:
     return count
 
 
+@pytest.mark.slow(12)
 @pytest.mark.parametrize("name", ADVERSARIAL)
 def test_any_text_of_a_hundred_kilobytes_is_answered(name: str) -> None:
     assert isinstance(reader.read(ADVERSARIAL[name] * 100), Reading)
 
 
+@pytest.mark.slow(12)
 def test_a_hundred_kilobytes_of_shuffled_words_are_answered() -> None:
     chance = random.Random(5)
     for _ in range(3):
