@@ -15,6 +15,7 @@ from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.files.reading import read_ecgs
 from ecgfm_clinical.settings import Model, Settings
 from ecgfm_clinical.wiring import open_predictor
+from tests.helpers.processors import needs_bf16
 from tests.helpers.tiny_models import write_tiny_bundle
 
 pytestmark = pytest.mark.slow
@@ -94,10 +95,12 @@ def test_bench_names_every_runtime(bundle: Path, tmp_path: Path) -> None:
     assert "CUDA" in timings["torch-fp16"]["reason"]
 
 
-def test_prepare_measures_on_the_recordings_given(bundle: Path, ecg: Path, tmp_path: Path) -> None:
-    done = run(
-        "model", "prepare", bundle, ecg, "--runtime", "torch-bf16", "--cache", tmp_path, "--device", "cpu", "--json"
-    )
+RUNTIMES = pytest.mark.parametrize("runtime", ["onnx", pytest.param("torch-bf16", marks=needs_bf16)])
+
+
+@RUNTIMES
+def test_prepare_measures_on_the_recordings_given(bundle: Path, ecg: Path, tmp_path: Path, runtime: str) -> None:
+    done = run("model", "prepare", bundle, ecg, "--runtime", runtime, "--cache", tmp_path, "--device", "cpu", "--json")
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert found["segments"] == 2
@@ -105,8 +108,11 @@ def test_prepare_measures_on_the_recordings_given(bundle: Path, ecg: Path, tmp_p
     assert found["measured_on"] == "1 recordings given (0 more files could not be read)"
 
 
-def test_prepare_without_recordings_takes_those_of_the_package(bundle: Path, ecg: Path, tmp_path: Path) -> None:
-    done = run("model", "prepare", bundle, "--runtime", "torch-bf16", "--cache", tmp_path, "--device", "cpu", "--json")
+@RUNTIMES
+def test_prepare_without_recordings_takes_those_of_the_package(
+    bundle: Path, ecg: Path, tmp_path: Path, runtime: str
+) -> None:
+    done = run("model", "prepare", bundle, "--runtime", runtime, "--cache", tmp_path, "--device", "cpu", "--json")
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert "real ECG of a Mortara ELI 250" in found["measured_on"]
@@ -115,6 +121,7 @@ def test_prepare_without_recordings_takes_those_of_the_package(bundle: Path, ecg
     assert found["segments"] == 2 * len(found["inputs"]) == 24
 
 
+@needs_bf16
 def test_the_service_measures_a_new_runtime_on_the_recordings_of_the_package(bundle: Path, tmp_path: Path) -> None:
     model = Model(bundle=str(bundle), runtime="torch-bf16", cache=tmp_path, device="cpu")
     assert open_predictor(Settings(model=model)).runtime == "torch-cpu-bf16"

@@ -3,7 +3,6 @@ and is refused otherwise.
 """
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -24,8 +23,8 @@ from ecgfm.records import Record, Recordings
 from ecgfm.runtimes import opening, preparation, torch_runtime
 from ecgfm.runtimes.onnx_runtime import choose_provider
 from ecgfm.runtimes.openvino_runtime import OpenVinoRuntime
-from ecgfm.runtimes.processors import has_bf16_instructions
 from ecgfm.signal import reasons_not_scored
+from tests.helpers.processors import OPENVINO_RUNS, needs_bf16
 from tests.helpers.synthetic import synthetic_ecgs
 from tests.helpers.tiny_models import tiny_network
 
@@ -56,13 +55,6 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return Bundle.write(
         folder, network, name="calm", version="1", demo=True, provenance=Provenance(origin={"training": "none"})
     )
-
-
-@pytest.fixture
-def bf16() -> None:
-    """What is measured here in bfloat16 cannot be on a processor that would imitate it."""
-    if not has_bf16_instructions():
-        pytest.skip("this processor has no bfloat16 instructions")
 
 
 def few() -> Recordings:
@@ -117,7 +109,7 @@ def test_embeddings(bundle: Bundle, cache: Path, records: list[Record], name: st
         np.testing.assert_allclose(mine, exact, atol=0.05 if "bf16" in name else 1e-5)
 
 
-@pytest.mark.usefixtures("bf16")
+@needs_bf16
 def test_first_opening_measures_and_the_next_believes_it(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,13 +126,13 @@ def test_first_opening_measures_and_the_next_believes_it(
     opened(bundle, "torch-bf16", tmp_path)
 
 
-@pytest.mark.usefixtures("bf16")
+@needs_bf16
 def test_a_runtime_is_not_opened_unmeasured(bundle: Bundle, tmp_path: Path) -> None:
     with pytest.raises(RuntimeUnavailable, match="never measured"):
         opening.open_runtime(bundle, "torch-bf16", "cpu", cache=tmp_path)
 
 
-@pytest.mark.usefixtures("bf16")
+@needs_bf16
 def test_a_record_of_other_library_versions_is_measured_again(bundle: Bundle, tmp_path: Path) -> None:
     opened(bundle, "torch-bf16", tmp_path)
     (record,) = tmp_path.rglob("torch-bf16.json")
@@ -150,7 +142,7 @@ def test_a_record_of_other_library_versions_is_measured_again(bundle: Bundle, tm
     assert json.loads(record.read_text())["versions"] == kept["versions"]
 
 
-@pytest.mark.usefixtures("bf16")
+@needs_bf16
 def test_a_runtime_above_its_limit_is_refused_each_time(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,14 +153,14 @@ def test_a_runtime_above_its_limit_is_refused_each_time(
         opening.open_runtime(bundle, "torch-bf16", "cpu", cache=tmp_path)
 
 
-@pytest.mark.usefixtures("bf16")
+@needs_bf16
 def test_not_a_number_is_above_every_limit(bundle: Bundle, tmp_path: Path) -> None:
     measured = opening.prepare(bundle, "torch-bf16", few(), device="cpu", cache=tmp_path)
     with pytest.raises(RuntimeTooInexact):
         preparation.accept(replace(measured, largest_probability_change=float("nan")))
 
 
-@pytest.mark.usefixtures("bf16")
+@needs_bf16
 def test_nothing_scorable_measures_nothing(bundle: Bundle, tmp_path: Path) -> None:
     empty = Recordings(records=few().records[2:], about="1 flat line")
     with pytest.raises(BundleError, match=r"1 flat line.*nothing was measured"):
@@ -181,7 +173,7 @@ def test_the_bundle_folder_is_left_alone(bundle: Bundle, cache: Path) -> None:
     Bundle.read(bundle.path)
 
 
-@pytest.mark.usefixtures("bf16")
+@needs_bf16
 def test_place_that_cannot_be_written(bundle: Bundle, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
@@ -189,7 +181,7 @@ def test_place_that_cannot_be_written(bundle: Bundle, tmp_path: Path) -> None:
         opening.open_runtime(bundle, "torch-bf16", "cpu", cache=blocked, recordings=few)
 
 
-@pytest.mark.usefixtures("bf16")
+@needs_bf16
 def test_reduced_precision_is_chosen_by_measuring(calm: Bundle, tmp_path: Path) -> None:
     """On a CPU bfloat16 alone can be measured; float16 is for GPUs."""
     (found,) = opening.prepare_reduced(calm, few(), device="cpu", threads=1, cache=tmp_path)
@@ -254,7 +246,7 @@ def test_a_signal_reaches_its_handler_after_models_were_changed(bundle: Bundle, 
     """OpenVINO installs a signal stack of its own, which must not be freed under a running service."""
     if find_spec("openvino") is None:
         pytest.skip("openvino is not installed")
-    if "ONEDNN_MAX_CPU_ISA" in os.environ:
+    if not OPENVINO_RUNS:
         pytest.skip("OpenVINO does not bear ONEDNN_MAX_CPU_ISA")
     path = preparation.onnx_file(bundle, cache)
     done = subprocess.run(
