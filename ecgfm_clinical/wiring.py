@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from ecgfm_connectors.base import Destination, Handler, Listener, Source
     from ecgfm_connectors.context import ReadingContext
     from ecgfm_connectors.hl7.result import Profile
+    from ecgfm_connectors.rejections import Tell
     from ecgfm_connectors.tls import TlsFiles
 
 
@@ -174,7 +175,9 @@ def build_meters(settings: Settings) -> "Meters":
     """The instruments of a process; the names of its parts are their labels."""
     from ecgfm_clinical.monitoring.meters import Meters
 
-    return Meters(sources=source_names(settings), destinations=settings.destination_names)
+    return Meters(
+        sources=source_names(settings), listeners=settings.listeners.names, destinations=settings.destination_names
+    )
 
 
 def source_names(settings: Settings) -> tuple[str, ...]:
@@ -214,16 +217,28 @@ def build_listeners(
     meters: "Meters | None" = None,
     attend: "Callable[[str, Handler], Handler]" = lambda _, handler: handler,
 ) -> "Iterator[Listener]":
-    """Every port the settings open, not yet bound; `attend` puts somebody beside the handler of a listener's name."""
+    """Every port the settings open, not yet bound; `attend` puts somebody beside the handlers of a listener's name."""
+    from ecgfm_clinical.monitoring.rejected_callers import RejectedCallers
+
+    meters = meters or build_meters(settings)
+    turned_away = RejectedCallers(meters)
     for dicom in settings.listeners.dicom:
         ingest = build_ingest(settings, store, dicom.name, clock=clock, meters=meters)
-        yield _dicom_listener(settings, dicom, attend(dicom.name, ingest), clock)
+        yield _dicom_listener(settings, dicom, attend(dicom.name, ingest), turned_away, clock)
+    if not settings.listeners.hl7:
+        return
+    from ecgfm_clinical.pipeline.strangers import Strangers
+
+    strangers = Strangers(store, clock=clock, meters=meters)
     for hl7 in settings.listeners.hl7:
         ingest = build_ingest(settings, store, hl7.name, clock=clock, meters=meters)
-        yield _hl7_listener(settings, hl7, attend(hl7.name, ingest), clock)
+        aside = attend(hl7.name, strangers)
+        yield _hl7_listener(settings, hl7, attend(hl7.name, ingest), aside, turned_away, clock)
 
 
-def _dicom_listener(settings: Settings, part: DicomListener, ingest: "Handler", clock: Clock) -> "Listener":
+def _dicom_listener(
+    settings: Settings, part: DicomListener, ingest: "Handler", turned_away: "Tell", clock: Clock
+) -> "Listener":
     from ecgfm_connectors.dicom.storage import StorageScp
 
     return StorageScp(
@@ -241,10 +256,13 @@ def _dicom_listener(settings: Settings, part: DicomListener, ingest: "Handler", 
         idle_timeout=part.idle_seconds,
         object_timeout=part.object_seconds,
         tls=_tls(settings, part.tls),
+        turned_away=turned_away,
     )
 
 
-def _hl7_listener(settings: Settings, part: Hl7Listener, ingest: "Handler", clock: Clock) -> "Listener":
+def _hl7_listener(
+    settings: Settings, part: Hl7Listener, ingest: "Handler", strangers: "Handler", turned_away: "Tell", clock: Clock
+) -> "Listener":
     from ecgfm_connectors.hl7.listener import MllpListener
 
     return MllpListener(
@@ -255,6 +273,7 @@ def _hl7_listener(settings: Settings, part: Hl7Listener, ingest: "Handler", cloc
         clock=clock,
         allowed_hosts=part.allowed_hosts,
         allowed_senders=part.allowed_senders,
+        strangers=strangers,
         max_message_bytes=part.max_message_mb * 1_000_000,
         max_connections=part.max_connections,
         max_per_host=part.max_per_host,
@@ -262,6 +281,7 @@ def _hl7_listener(settings: Settings, part: Hl7Listener, ingest: "Handler", cloc
         frame_timeout=part.stall_seconds,
         message_timeout=part.message_seconds,
         tls=_tls(settings, part.tls),
+        turned_away=turned_away,
     )
 
 

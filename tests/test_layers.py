@@ -36,7 +36,7 @@ ROOMS = {
     ),
     "ecgfm_connectors": (
         "errors patient statement units",
-        "decision doors ecg numbers people result tls",
+        "decision doors ecg numbers people rejections result tls",
         "times",
         "ages base leads outcomes skew statements",
         "context outcome",

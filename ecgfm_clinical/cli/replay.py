@@ -158,11 +158,18 @@ def _dead(
 
 
 def _reader(settings: "Settings") -> "Callable[[Received], Contents]":
-    """Reads a stored payload as the listener or source it came by would."""
+    """Reads a stored payload as the listener or source it came by would: what its list does not name stays out."""
     from ecgfm_clinical import wiring
+    from ecgfm_connectors.errors import Refused
+    from ecgfm_connectors.hl7.senders import UNKNOWN_SENDER, Senders
     from ecgfm_connectors.reading import read
 
+    allowed = {part.name: Senders(part.allowed_senders) for part in settings.listeners.hl7}
+
     def again(received: "Received") -> "Contents":
+        senders = allowed.get(received.source) if received.transport == "mllp" else None
+        if senders is not None and not senders.names(received.content):
+            raise Refused(UNKNOWN_SENDER.code, UNKNOWN_SENDER.text)
         context = wiring.reading_context(settings, received.source)
         return read(received.content, context)
 

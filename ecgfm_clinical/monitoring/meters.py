@@ -10,6 +10,7 @@ from datetime import timedelta
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from ecgfm_clinical.codes import CODES
+from ecgfm_connectors.rejections import REASONS
 
 OTHER = "other"
 
@@ -21,8 +22,10 @@ _SLOW = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 72
 class Meters:
     """The instruments of one process, in a registry of their own."""
 
-    def __init__(self, *, sources: Collection[str] = (), destinations: Collection[str] = ()) -> None:
-        """`sources`, `destinations`: the names in the settings; others are counted under `other`."""
+    def __init__(
+        self, *, sources: Collection[str] = (), listeners: Collection[str] = (), destinations: Collection[str] = ()
+    ) -> None:
+        """`sources` (`listeners` among them), `destinations`: the names in the settings; others are `other`."""
         self.registry = CollectorRegistry(auto_describe=True)
         self._sources = frozenset(sources)
         self._destinations = frozenset(destinations)
@@ -75,10 +78,13 @@ class Meters:
         )
         self._rejected = Counter(
             "ecgfm_rejected_callers",
-            "Connections and associations that a listener turned away.",
+            "Connections, associations and messages that a listener turned away.",
             ("listener", "reason"),
             registry=self.registry,
         )
+        for listener in listeners:  # an increase is seen only where there was a 0 before
+            for reason in REASONS:
+                self._rejected.labels(listener, reason)
 
     def received(self, source: str, disposition: str, code: str, *, size: int) -> None:
         """One payload, after its commit."""
@@ -112,8 +118,8 @@ class Meters:
             self._through.labels(name).observe(max(0.0, since_receipt.total_seconds()))
 
     def rejected(self, listener: str, reason: str) -> None:
-        """A caller whom a listener turned away; `reason` is one of the listener's own words."""
-        self._rejected.labels(self._source(listener), reason).inc()
+        """A caller whom a listener turned away, or whose message it did not take; one of `rejections.REASONS`."""
+        self._rejected.labels(self._source(listener), reason if reason in REASONS else OTHER).inc()
 
     def _source(self, name: str) -> str:
         return name if name in self._sources else OTHER

@@ -352,8 +352,7 @@ class Service:
             log.event("listener.started", listener=name, port=listener.port)
 
     def _attend(self, name: str, handler: "Handler") -> "Handler":
-        self._handling[name] = Handling(name)
-        return self._handling[name].of(handler)
+        return self._handling.setdefault(name, Handling(name)).of(handler)
 
     def _close(self, listener: "Listener") -> None:
         """Let what is being received finish, for a part of the time that is left: other listeners come after it."""

@@ -34,8 +34,10 @@ from ecgfm_connectors.patient import Patient
 NEW_VERSION = "new-version"
 CAUTIOUS = Trust()
 
-#: Refusals that are no failed ECG: the payload never claimed to be one.
-NOT_AN_ECG = frozenset({"no-ecg", "event-not-followed", "move-not-followed"})
+#: Code of what a listener keeps of senders that its list does not name: nothing of it was read.
+UNKNOWN_SENDER = "unknown-sender"
+#: Refusals that are no failed ECG: the payload never claimed to be one, or nobody may say so.
+NOT_AN_ECG = frozenset({"no-ecg", "event-not-followed", "move-not-followed", UNKNOWN_SENDER})
 
 _INSERT_PAYLOAD = for_both(lambda new: new.on_conflict_do_nothing().returning(payload.c.payload_id), payload)
 _INSERT_CONTENT = insert(payload_content)

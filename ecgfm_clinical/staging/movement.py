@@ -11,9 +11,11 @@ from typing import Any
 from sqlalchemy import Select, case, func, select, text
 
 from ecgfm_clinical.staging.database import Database
-from ecgfm_clinical.staging.intake import NOT_AN_ECG
+from ecgfm_clinical.staging.intake import NOT_AN_ECG, UNKNOWN_SENDER
 from ecgfm_clinical.staging.records import EcgState
 from ecgfm_clinical.staging.schema import ecg, left_out, message, outcome, payload
+
+_AWAITED = payload.c.code != UNKNOWN_SENDER
 
 
 class Movement:
@@ -25,13 +27,12 @@ class Movement:
     def last_received(self, sources: Iterable[str]) -> dict[str, datetime | None]:
         """When each of these listeners and sources last brought a payload that was kept; None where it never did.
 
-        Bytes that had come before are no new payload: their sender lives, and says nothing new.
+        Bytes that had come before are no new payload: their sender lives, and says nothing new. A stranger who calls
+        at a port is no sign of life of those who are awaited there.
         """
+        newest = select(payload.c.received_at).order_by(payload.c.received_at.desc()).limit(1)
         with self._database.reading() as ask:
-            return {
-                name: ask.connection.scalar(select(func.max(payload.c.received_at)).where(payload.c.source == name))
-                for name in sources
-            }
+            return {name: ask.connection.scalar(newest.where(payload.c.source == name, _AWAITED)) for name in sources}
 
     def last_acknowledged(self, destinations: Iterable[str]) -> dict[str, datetime | None]:
         """When each destination last acknowledged a result; None where it never did."""
@@ -75,7 +76,7 @@ class Movement:
 
     def arrivals(self, source: str, *, since: datetime, until: datetime) -> list[datetime]:
         """The UTC hours in [since, until) in which a source brought at least one payload, each once, oldest first."""
-        inside = (payload.c.source == source, payload.c.received_at >= since, payload.c.received_at < until)
+        inside = (payload.c.source == source, payload.c.received_at >= since, payload.c.received_at < until, _AWAITED)
         with self._database.reading() as ask:
             times = ask.connection.scalars(select(payload.c.received_at).where(*inside).order_by(payload.c.received_at))
             hours = dict.fromkeys(at.astimezone(UTC).replace(minute=0, second=0, microsecond=0) for at in times)

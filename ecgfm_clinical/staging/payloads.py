@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 
 from ecgfm_clinical.errors import NotFound
 from ecgfm_clinical.staging import loading, questions, seals
 from ecgfm_clinical.staging.database import Database
-from ecgfm_clinical.staging.schema import payload
+from ecgfm_clinical.staging.schema import payload, payload_content
 from ecgfm_clinical.staging.transaction import Reading
 from ecgfm_connectors.base import Disposition, Received
 
@@ -34,6 +34,14 @@ class KeptPayload:
     repeats: int  #: how often the same bytes came again
     repeated_at: datetime | None
     needs_a_person: bool  #: unreadable or of two patients, and nobody has looked at it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """Payloads whose bytes lie in the store."""
+
+    count: int
+    bytes: int  #: as received
 
 
 class Payloads:
@@ -66,6 +74,17 @@ class Payloads:
             if row is None:
                 raise NotFound(f"there is no payload {payload_id} in the store")
             return _kept(ask, row)
+
+    def held_for(self, code: str) -> Held:
+        """How much was set aside for this reason, as long as its bytes lie here."""
+        query = (
+            select(func.count(), func.coalesce(func.sum(payload.c.size), 0))
+            .join_from(payload, payload_content, payload_content.c.payload_id == payload.c.payload_id)
+            .where(text("payload.disposition <> 'staged'"), payload.c.code == code)  # as the index says it
+        )
+        with self._database.reading() as ask:
+            count, size = ask.connection.execute(query).one()
+        return Held(count=count, bytes=int(size))
 
     def export(self, payload_id: int, *, reason: str, now: datetime, actor: str) -> Received:
         """A payload exactly as it was received; that it left the store is in the audit trail. Raises NotFound."""

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from ecgfm_clinical.monitoring import rejected_callers
 from ecgfm_clinical.operate.story import status_of
-from ecgfm_clinical.pipeline import reporting
+from ecgfm_clinical.pipeline import reporting, strangers
 from ecgfm_clinical.service import retention, service, watch, worker
 from ecgfm_clinical.settings import Attention, Audit, Retention, Scoring, ServiceSettings
 from ecgfm_clinical.settings import Store as StorePart
@@ -36,6 +37,9 @@ CONSTANTS: dict[str, object] = {
     "service.LISTENER_GRACE": service.LISTENER_GRACE,
     "service.FAILURES_TOLD": service.FAILURES_TOLD,
     "processes.SILENT_AFTER": processes.SILENT_AFTER,
+    "rejected_callers.MOST_LINES": rejected_callers.MOST_LINES,
+    "strangers.MOST_BYTES": strangers.MOST_BYTES,
+    "strangers.MOST_OF_ONE_ADDRESS": strangers.MOST_OF_ONE_ADDRESS,
     "reporting.BUSY_ANSWERS": reporting.BUSY_ANSWERS,
     "reporting.LONGEST_OUTAGE_WAIT": reporting.LONGEST_OUTAGE_WAIT,
     "retry.LONGEST_WAIT": retry.LONGEST_WAIT,

@@ -28,6 +28,7 @@ from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from ecgfm_connectors.dicom.bounded import BoundedSocket, Bounds, RestingCheckpoint, speaks
 from ecgfm_connectors.doors import Door
+from ecgfm_connectors.rejections import Reason, Rejection, Tell, readable_title, tls_reason
 
 # pynetdicom logs titles and UIDs of every message, and each refused connection as an error with a traceback; the
 # failures among them reach the code that uses this module as an exception or a status.
@@ -66,10 +67,14 @@ class HardenedServer(ThreadedAssociationServer):
         ssl_context: ssl.SSLContext | None = None,
         evt_handlers: list[Any] | None = None,
         *,
+        name: str,
         door: Door,
         bounds: Bounds,
+        turned_away: Tell,
     ) -> None:
+        self._name = name
         self._door = door
+        self._turned_away = turned_away
         self._stall_timeout = bounds.pdu_seconds
         self.bounds = bounds
         self.bounded: WeakKeyDictionary[Association, BoundedSocket] = WeakKeyDictionary()
@@ -81,7 +86,29 @@ class HardenedServer(ThreadedAssociationServer):
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Called by socketserver after accept(); False closes the connection."""
         host = str(client_address[0])
-        return self._door.admits(host) and self._door.enter(host)
+        if not self._door.admits(host):
+            self._tell(host, "address-not-allowed")
+            return False
+        if not self._door.enter(host):
+            self._tell(host, "too-many-connections")
+            return False
+        return True
+
+    def rejected(self, association: Association) -> None:
+        """Tell why this program answered an A-ASSOCIATE-RQ with a rejection (PS3.8 §9.3.4)."""
+        asked, own = association.requestor, association.acceptor
+        callers = [one.strip() for one in self.ae.require_calling_aet]
+        request = asked.primitive
+        if request is not None and request.called_ae_title != own.ae_title.strip():
+            reason: Reason = "called-ae-title"
+        elif callers and asked.ae_title.strip() not in callers:
+            reason = "calling-ae-title"
+        else:
+            reason = "too-many-associations"
+        self._tell(str(asked.address), reason, asked.ae_title)
+
+    def _tell(self, host: str, reason: Reason, title: str = "") -> None:
+        self._turned_away(Rejection(listener=self._name, host=host, reason=reason, ae_title=readable_title(title)))
 
     def service_actions(self) -> None:
         """Called by socketserver in each round."""
@@ -105,7 +132,7 @@ class HardenedServer(ThreadedAssociationServer):
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """The caller's own thread: handshake first, then its first byte, then the association."""
-        if self._is_secured(request) and self._speaks(request):
+        if self._is_secured(request, str(client_address[0])) and self._speaks(request):
             super().process_request_thread(request, client_address)
         else:
             self.shutdown_request(request)
@@ -119,13 +146,15 @@ class HardenedServer(ThreadedAssociationServer):
             with suppress(OSError):
                 socket.socket.shutdown(one, socket.SHUT_RDWR)
 
-    def _is_secured(self, request: Any) -> bool:
+    def _is_secured(self, request: Any, host: str) -> bool:
         if isinstance(request, ssl.SSLSocket):
             try:
                 request.settimeout(_HANDSHAKE_TIMEOUT)
                 request.do_handshake()
                 request.settimeout(self._stall_timeout)
-            except OSError:  # a caller without our certificates, a port scan, a silent connection: nothing to answer
+            except OSError as error:  # no certificate of ours, a port scan, a silent connection: nothing to answer
+                if (reason := tls_reason(error)) is not None:
+                    self._tell(host, reason)
                 return False
         return True
 

@@ -22,6 +22,7 @@ from ecgfm_connectors.dicom.server import Entity, HardenedServer
 from ecgfm_connectors.dicom.sop_classes import STORED_SOP_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
 from ecgfm_connectors.doors import Door, per_host
 from ecgfm_connectors.errors import Misconfigured
+from ecgfm_connectors.rejections import Tell, tell_nobody
 from ecgfm_connectors.tls import TlsFiles
 
 #: Bytes of a PDU that this SCP announces (PS3.8 D.1.1). Large PDUs double the throughput of a Python SCP.
@@ -69,12 +70,14 @@ class StorageScp:
         idle_timeout: float = 60.0,
         object_timeout: float = 300.0,
         tls: TlsFiles | None = None,
+        turned_away: Tell = tell_nobody,
     ) -> None:
         """`port` 0 takes a free one; empty allow-lists admit everyone, `allowed_hosts` holds addresses or networks.
         `max_per_host`: connections of one address, three quarters of `max_associations` where it is None.
 
         `idle_timeout` in s also bounds one PDU, `object_timeout` one object, from its first byte to its last. A caller
-        must name our AE title as the called one. Raises Misconfigured for an unusable address.
+        must name our AE title as the called one. `turned_away` hears of each caller that is, from
+        any thread. Raises Misconfigured for an unusable address.
         """
         self.name = name
         self._ae_title = ae_title
@@ -92,6 +95,7 @@ class StorageScp:
             object_seconds=object_timeout,
         )
         self._tls = tls
+        self._turned_away = turned_away
         self._ae = _application_entity(ae_title, allowed_callers, max_associations, idle_timeout)
         self._server: HardenedServer | None = None
         self._thread: threading.Thread | None = None
@@ -122,9 +126,15 @@ class StorageScp:
                 self._ae_title,
                 self._ae.supported_contexts,
                 self._tls.server_context() if self._tls else None,
-                [(evt.EVT_C_STORE, self._on_store), (evt.EVT_C_ECHO, self._on_echo)],
+                [
+                    (evt.EVT_C_STORE, self._on_store),
+                    (evt.EVT_C_ECHO, self._on_echo),
+                    (evt.EVT_REJECTED, self._on_rejected),
+                ],
+                name=self.name,
                 door=self._door,
                 bounds=self._bounds,
+                turned_away=self._turned_away,
             )
         except OSError as error:
             where = f"{self._address[0]}:{self._address[1]}"
@@ -163,6 +173,10 @@ class StorageScp:
     def _on_echo(self, event: Event) -> int:
         self._received_whole(event)
         return 0x0000
+
+    def _on_rejected(self, event: Event) -> None:
+        if self._server is not None:
+            self._server.rejected(event.assoc)
 
     def _received_whole(self, event: Event) -> None:
         if self._server is not None:

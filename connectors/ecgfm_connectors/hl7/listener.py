@@ -23,9 +23,11 @@ from datetime import datetime
 
 from ecgfm_connectors.base import Disposition, Handler, Received, Verdict
 from ecgfm_connectors.doors import Door
-from ecgfm_connectors.errors import Misconfigured, ProtocolViolation, Unreadable
-from ecgfm_connectors.hl7 import ack, message
+from ecgfm_connectors.errors import Misconfigured, ProtocolViolation
+from ecgfm_connectors.hl7 import ack
 from ecgfm_connectors.hl7.framing import DEFAULT_MAX_MESSAGE, Framer, frame
+from ecgfm_connectors.hl7.senders import Senders, refuse
+from ecgfm_connectors.rejections import Reason, Rejection, Tell, tell_nobody, tls_reason
 from ecgfm_connectors.tls import TlsFiles
 
 _CHUNK = 64 * 1024
@@ -38,7 +40,6 @@ _ROUND = 1.0  # seconds after which the accepting thread comes round though nobo
 _WORKERS = 8  # handlers at work at once; the store behind them serialises writes anyway
 _PAUSE = 0.1  # seconds without accepting while this process can open no more files
 _TRY_LATER = Verdict(disposition=Disposition.TRY_LATER, code="try-later", text="the receiver cannot store now")
-_UNKNOWN_SENDER = Verdict(disposition=Disposition.REFUSED, code="unknown-sender", text="MSH-3 is not on our list")
 
 
 @dataclass(slots=True, eq=False)
@@ -73,6 +74,7 @@ class MllpListener:
         clock: Callable[[], datetime],
         allowed_hosts: Sequence[str] = (),
         allowed_senders: Sequence[str] = (),
+        strangers: Handler = refuse,
         max_message_bytes: int = DEFAULT_MAX_MESSAGE,
         max_connections: int = 100,
         max_per_host: int | None = None,
@@ -80,10 +82,12 @@ class MllpListener:
         frame_timeout: float = 60.0,
         message_timeout: float = 300.0,
         tls: TlsFiles | None = None,
+        turned_away: Tell = tell_nobody,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`allowed_hosts`: addresses or networks (`10.1.0.0/16`), empty = all. `allowed_senders`: MSH-3 or MSH-3|MSH-4.
-        `max_per_host`: connections of one address, three quarters of all where it is None.
+        """`allowed_hosts`: addresses or networks (`10.1.0.0/16`), empty = all. `allowed_senders`: MSH-3 or MSH-3|MSH-4,
+        empty = all; `strangers` handles the messages of others. `max_per_host`: connections of one address, three
+        quarters of all where it is None. `turned_away` hears of each caller that is, from any thread.
 
         Seconds: `idle_timeout` from one message to the next, `frame_timeout` without a byte inside a message,
         `message_timeout` from a message's first byte to its last. Raises Misconfigured for an unusable address.
@@ -95,7 +99,9 @@ class MllpListener:
         self._clock = clock
         self._door = Door(allowed=allowed_hosts, most=max_connections, most_per_host=max_per_host)
         self._monotonic = monotonic
-        self._senders = frozenset(allowed_senders)
+        self._senders = Senders(allowed_senders)
+        self._strangers = strangers
+        self._turned_away = turned_away
         self._max_message = max_message_bytes
         self._idle_timeout = idle_timeout
         self._frame_timeout = frame_timeout
@@ -192,10 +198,16 @@ class MllpListener:
         self._admit(connection, str(address[0]))
 
     def _admit(self, connection: socket.socket, peer: str) -> None:
+        if not self._door.admits(peer):
+            self._turn_away(connection, peer, "address-not-allowed")
+        elif not self._seated(connection, peer):
+            self._turn_away(connection, peer, "too-many-connections")
+
+    def _seated(self, connection: socket.socket, peer: str) -> bool:
+        """Give the caller a place and a thread; False where there is no place."""
         with self._lock:
-            if not self._door.admits(peer) or not (self._door.enter(peer) or self._made_room(peer)):
-                connection.close()
-                return
+            if not (self._door.enter(peer) or self._made_room(peer)):
+                return False
             caller = _Caller(peer, connection, Framer(self._max_message), self._monotonic())
             caller.thread = threading.Thread(
                 target=self._serve, args=(caller,), name=f"mllp-{self._name}-peer", daemon=True
@@ -206,6 +218,11 @@ class MllpListener:
             except RuntimeError:  # this process can start no more threads
                 self._forget(caller)
                 connection.close()
+            return True
+
+    def _turn_away(self, connection: socket.socket, peer: str, reason: Reason) -> None:
+        connection.close()
+        self._turned_away(Rejection(listener=self._name, host=peer, reason=reason))
 
     def _made_room(self, peer: str) -> bool:
         """Take the place of the connection that has been silent longest and never sent a message; False where none has
@@ -251,7 +268,12 @@ class MllpListener:
         with self._lock:  # `stop` must find one of the two
             secured = context.wrap_socket(caller.connection, server_side=True, do_handshake_on_connect=False)
             caller.connection = secured
-        secured.do_handshake()
+        try:
+            secured.do_handshake()
+        except OSError as error:
+            if (reason := tls_reason(error)) is not None:
+                self._turned_away(Rejection(listener=self._name, host=caller.host, reason=reason))
+            raise
 
     def _converse(self, caller: _Caller) -> None:
         talking, framer = caller.connection, caller.framer
@@ -304,19 +326,16 @@ class MllpListener:
         received = Received(transport="mllp", source=self._name, content=content, received_at=received_at, peer=peer)
         try:
             with self._handlers:
-                verdict = self._handler(received) if self._knows(content) else _UNKNOWN_SENDER
+                verdict = self._handle(received)
         except Exception:  # noqa: BLE001  # outermost edge: not surely committed, so the sender must keep the message
             verdict = _TRY_LATER
         return ack.build(content, verdict, now=self._clock(), control_id=secrets.token_hex(10))
 
-    def _knows(self, content: bytes) -> bool:
-        if not self._senders:
-            return True
-        try:
-            msh = message.parse_header(content)
-        except Unreadable:
-            return False
-        return not self._senders.isdisjoint({msh.value(3), f"{msh.value(3)}|{msh.value(4)}"})
+    def _handle(self, received: Received) -> Verdict:
+        if self._senders.names(received.content):
+            return self._handler(received)
+        self._turned_away(Rejection(listener=self._name, host=received.peer, reason="unknown-sender"))
+        return self._strangers(received)
 
 
 def _bound(host: str, port: int) -> list[socket.socket]:

@@ -27,6 +27,9 @@ ILL_THEN_WELL: dict[str, dict[str, str]] = {
         # promtool's clock begins at 0 s: a source that was last heard a day and an hour before the ill hour
         'ecgfm_source_last_received_timestamp_seconds{source="dicom"}': "1x1560 93600x60",
     },
+    "EcgfmCallersRejected": {
+        'ecgfm_rejected_callers_total{listener="hl7", reason="unknown-sender"}': "0+1x60 60x120",
+    },
     "EcgfmScoringStandsStill": {"ecgfm_score_oldest_seconds": "1000x60 0x60"},
     "EcgfmDestinationOutOfReach": {'ecgfm_destination_outage_seconds{destination="ehr"}': "700x60 0x60"},
     "EcgfmResultsWait": {'ecgfm_outbox_oldest_seconds{destination="ehr"}': "1900x60 0x60"},

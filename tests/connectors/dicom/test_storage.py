@@ -22,9 +22,12 @@ from ecgfm_connectors.dicom.storage import StorageScp
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.errors import Misconfigured, Unreachable
 from ecgfm_connectors.reading import read
+from ecgfm_connectors.rejections import Rejection
 from ecgfm_connectors.testing import cart
 from ecgfm_connectors.testing.dicom_writer import write_ecg
 from ecgfm_connectors.testing.samples import sample_ecg
+from tests.helpers.dicom_wire import associate, wait_accepted
+from tests.helpers.fakes import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -139,6 +142,34 @@ def test_unknown_addresses_are_closed_at_once(start: Start, ecg: Ecg) -> None:
     with pytest.raises(Unreachable):
         send(start(allowed_hosts=("192.0.2.1",)), write_ecg(ecg))
     assert send(start(allowed_hosts=(LOOPBACK,)), write_ecg(ecg))[0].status == 0x0000
+
+
+def test_who_is_turned_away_is_told(start: Start, ecg: Ecg) -> None:
+    told: list[Rejection] = []
+    strict = start(allowed_callers=("CART1",), allowed_hosts=(LOOPBACK,), turned_away=told.append)
+    for titles in ({"called": "SOMEONE", "calling": "CART1"}, {"calling": "WARD^ADA"}):
+        with pytest.raises(Misconfigured):
+            send(strict, write_ecg(ecg), **titles)
+    stranger = connected(strict, source="127.0.0.2")
+    assert ended(stranger, 60)
+    wait_until(lambda: len(told) == 3)
+    assert [(one.listener, one.host, one.ae_title, one.reason) for one in told] == [
+        ("cart", LOOPBACK, "CART1", "called-ae-title"),
+        ("cart", LOOPBACK, "WARD?ADA", "calling-ae-title"),
+        ("cart", "127.0.0.2", "", "address-not-allowed"),
+    ]
+
+
+def test_associations_beyond_the_limit_are_told(start: Start) -> None:
+    told: list[Rejection] = []
+    scp = start(max_associations=1, max_per_host=4, turned_away=told.append)
+    first = connected(scp)
+    first.sendall(associate())
+    wait_accepted(first)
+    with pytest.raises(Misconfigured):
+        echo(host=LOOPBACK, port=scp.port, called="ECGFM", calling="CART1")
+    assert [(one.ae_title, one.reason) for one in told] == [("CART1", "too-many-associations")]
+    first.close()
 
 
 def test_port_in_use(start: Start) -> None:

@@ -14,10 +14,12 @@ from ecgfm_connectors.base import Disposition, Received, Verdict
 from ecgfm_connectors.dicom.storage import StorageScp
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.errors import ConnectorError
+from ecgfm_connectors.rejections import Rejection
 from ecgfm_connectors.testing import cart
 from ecgfm_connectors.testing.dicom_writer import write_ecg
 from ecgfm_connectors.tls import TlsFiles
 from tests.helpers.certificates import OPENSSL, CertificateAuthority
+from tests.helpers.fakes import wait_until
 
 pytestmark = [
     pytest.mark.slow,
@@ -40,7 +42,12 @@ def received() -> list[Received]:
 
 
 @pytest.fixture
-def port(authority: CertificateAuthority, received: list[Received]) -> Iterator[int]:
+def told() -> list[Rejection]:
+    return []
+
+
+@pytest.fixture
+def port(authority: CertificateAuthority, received: list[Received], told: list[Rejection]) -> Iterator[int]:
     def keep(payload: Received) -> Verdict:
         received.append(payload)
         return Verdict(disposition=Disposition.STAGED)
@@ -53,6 +60,7 @@ def port(authority: CertificateAuthority, received: list[Received]) -> Iterator[
         handler=keep,
         clock=lambda: datetime.now(UTC),
         tls=authority.issue("server"),
+        turned_away=told.append,
     )
     scp.start()
     yield scp.port
@@ -68,12 +76,15 @@ def test_both_sides_trusted(port: int, client: TlsFiles, ecg: Ecg) -> None:
     assert send(port, ecg, client) == [0x0000]
 
 
-def test_strangers_are_refused(port: int, client: TlsFiles, ecg: Ecg, received: list[Received], tmp_path: Path) -> None:
+def test_strangers_are_refused(
+    port: int, client: TlsFiles, ecg: Ecg, received: list[Received], told: list[Rejection], tmp_path: Path
+) -> None:
     rogue = CertificateAuthority(tmp_path).issue("client")
     for tls in (None, TlsFiles(certificate=rogue.certificate, key=rogue.key, trusted=client.trusted)):
         with pytest.raises(ConnectorError):
             send(port, ecg, tls)
     assert received == []
+    wait_until(lambda: {one.reason for one in told} == {"tls-failed", "tls-certificate"})
     assert send(port, ecg, client) == [0x0000]
 
 

@@ -14,6 +14,8 @@ from ecgfm_connectors.errors import Misconfigured
 from ecgfm_connectors.hl7 import ack
 from ecgfm_connectors.hl7.framing import Framer, frame
 from ecgfm_connectors.hl7.listener import MllpListener
+from ecgfm_connectors.hl7.senders import UNKNOWN_SENDER
+from ecgfm_connectors.rejections import Rejection
 from ecgfm_connectors.result import Ack
 
 STAGED = Verdict(disposition=Disposition.STAGED)
@@ -333,6 +335,34 @@ def test_only_listed_senders(listening: Callable[..., MllpListener], received: l
         peer.send(frame(body(sender=sender)))
         assert peer.answer().code == code
     assert len(received) == 2
+
+
+def test_who_is_turned_away_is_told(listening: Callable[..., MllpListener]) -> None:
+    told: list[Rejection] = []
+    aside: list[Received] = []
+
+    def set_aside(payload: Received) -> Verdict:
+        aside.append(payload)
+        return UNKNOWN_SENDER
+
+    strict = listening(
+        allowed_hosts=("127.0.0.1",),
+        allowed_senders=("CART",),
+        strangers=set_aside,
+        max_connections=1,
+        turned_away=told.append,
+    )
+    assert Peer(strict.port, source="127.0.0.2").closed()
+    peer = Peer(strict.port)
+    peer.send(frame(body(sender="OTHER")))
+    assert peer.answer().code == "AR"
+    assert Peer(strict.port).closed()
+    assert [(one.listener, one.host, one.reason) for one in told] == [
+        ("hl7", "127.0.0.2", "address-not-allowed"),
+        ("hl7", "127.0.0.1", "unknown-sender"),
+        ("hl7", "127.0.0.1", "too-many-connections"),
+    ]
+    assert [one.content for one in aside] == [body(sender="OTHER")]
 
 
 def test_a_taken_port_is_said(listening: Callable[..., MllpListener]) -> None:

@@ -2,10 +2,12 @@
 
 import shutil
 import socket
+import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +18,11 @@ from ecgfm_connectors.base import Received, Verdict
 from ecgfm_connectors.errors import ConnectorError, Misconfigured
 from ecgfm_connectors.hl7.framing import frame
 from ecgfm_connectors.hl7.listener import MllpListener
+from ecgfm_connectors.rejections import Rejection
 from ecgfm_connectors.testing.mllp_cart import MllpCart
 from ecgfm_connectors.tls import TlsFiles
 from tests.helpers.certificates import OPENSSL, CertificateAuthority
+from tests.helpers.fakes import wait_until
 
 pytestmark = [
     pytest.mark.slow,
@@ -50,7 +54,12 @@ def received() -> list[Received]:
 
 
 @pytest.fixture
-def listening(received: list[Received], staged: Verdict) -> Iterator[Callable[[TlsFiles], int]]:
+def told() -> list[Rejection]:
+    return []
+
+
+@pytest.fixture
+def listening(received: list[Received], staged: Verdict, told: list[Rejection]) -> Iterator[Callable[[TlsFiles], int]]:
     started: list[MllpListener] = []
 
     def keep(payload: Received) -> Verdict:
@@ -59,7 +68,13 @@ def listening(received: list[Received], staged: Verdict) -> Iterator[Callable[[T
 
     def listen(tls: TlsFiles) -> int:
         listener = MllpListener(
-            name="hl7", host="127.0.0.1", port=0, handler=keep, clock=lambda: datetime.now(UTC), tls=tls
+            name="hl7",
+            host="127.0.0.1",
+            port=0,
+            handler=keep,
+            clock=lambda: datetime.now(UTC),
+            tls=tls,
+            turned_away=told.append,
         )
         listener.start()
         started.append(listener)
@@ -96,15 +111,19 @@ def test_openssl_gets_through(
     assert len(received) == 1
 
 
-@pytest.mark.parametrize("kind", ["foreign", "expired", "plain"])
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("foreign", "tls-certificate"), ("expired", "tls-certificate"), ("plain", "tls-failed")]
+)
 def test_other_callers_are_not_let_in(
     listening: Callable[[TlsFiles], int],
     authority: CertificateAuthority,
     server: TlsFiles,
     client: TlsFiles,
     received: list[Received],
+    told: list[Rejection],
     tmp_path: Path,
     kind: str,
+    reason: str,
 ) -> None:
     callers: dict[str, Callable[[], TlsFiles | None]] = {
         "foreign": lambda: replace(CertificateAuthority(tmp_path, "rogue").issue("client"), trusted=client.trusted),
@@ -117,6 +136,33 @@ def test_other_callers_are_not_let_in(
     ):
         cart.send(MESSAGE)
     assert received == []
+    wait_until(lambda: told)
+    assert {(one.host, one.reason) for one in told} == {("127.0.0.1", reason)}
+
+
+def test_a_caller_without_a_certificate_is_told(
+    listening: Callable[[TlsFiles], int], server: TlsFiles, client: TlsFiles, told: list[Rejection]
+) -> None:
+    port = listening(server)
+    bare = ssl.create_default_context(cafile=str(client.trusted))
+    with (
+        suppress(OSError),
+        socket.create_connection(("127.0.0.1", port), timeout=60) as plain,
+        bare.wrap_socket(plain, server_hostname="localhost") as caller,
+    ):
+        caller.recv(1)
+    wait_until(lambda: told)
+    assert [one.reason for one in told] == ["tls-no-certificate"]
+
+
+def test_a_caller_that_only_looks_whether_the_port_is_open_is_none_turned_away(
+    listening: Callable[[TlsFiles], int], server: TlsFiles, client: TlsFiles, told: list[Rejection]
+) -> None:
+    port = listening(server)
+    socket.create_connection(("127.0.0.1", port)).close()
+    with MllpCart("localhost", port, tls=client) as cart:
+        assert cart.send(MESSAGE).code == "AA"
+    assert told == []
 
 
 def test_a_server_we_do_not_trust_is_misconfigured(
