@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, case, insert, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from ecgfm_clinical.errors import LeaseLost, NotFound
-from ecgfm_clinical.staging import codec, messages
+from ecgfm_clinical.staging import codec, holds, messages
 from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_dead, is_due, is_unfinished, keep_error
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import AttemptError, EcgState, Job, JobState, Retry, Scoring
@@ -220,8 +220,9 @@ def rescore(tx: Transaction, row: Any, *, tell: bool) -> bool:
     """A new score job for this version, unless one waits or, where nothing has changed, is under way.
 
     With `tell` what a worker has begun is taken from it: it judged the ECG as it was before. A failed ECG is waiting
-    again. Whether a job was queued.
+    again. Earlier versions that came while a person was asked wait no longer. Whether a job was queued.
     """
+    _queue_left_waiting(tx, row.recording_id, before=row.version)
     mine = score_job.c.ecg_id == row.ecg_id
     tx.left_to_do.add("score")
     if tell:
@@ -238,6 +239,23 @@ def rescore(tx: Transaction, row: Any, *, tell: bool) -> bool:
         _move(tx, row, EcgState.WAITING, scoring_id=row.scoring_id)
     tx.note("ecg.rescore", ecg_id=row.ecg_id)
     return True
+
+
+def _queue_left_waiting(tx: Transaction, recording_id: int, *, before: int) -> None:
+    """A job for each version `before` this one that came while the recording was held, and has none: it tells nothing,
+    for it is not the newest, but no ECG waits for ever.
+    """
+    if holds.is_open(tx, recording_id):
+        return
+    has_job = select(score_job.c.job_id).where(score_job.c.ecg_id == ecg.c.ecg_id, is_unfinished(score_job)).exists()
+    left = select(ecg.c.ecg_id, ecg.c.priority).where(
+        ecg.c.recording_id == recording_id,
+        ecg.c.version < before,
+        ecg.c.state == EcgState.WAITING.value,
+        ~has_job,
+    )
+    for one in tx.connection.execute(left.order_by(ecg.c.ecg_id)).all():
+        queue(tx, one.ecg_id, one.priority)
 
 
 def queue(tx: Transaction, ecg_id: int, priority: int, *, tell: bool = False) -> None:

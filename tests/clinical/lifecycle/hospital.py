@@ -17,7 +17,17 @@ import numpy as np
 from ecgfm_clinical.errors import StoreError
 from ecgfm_clinical.staging import merging
 from ecgfm_clinical.staging.holds import Hold, Question
-from ecgfm_clinical.staging.records import AttemptError, Draft, OutboundMessage, Retry, Score, Scoring, Telling, Trust
+from ecgfm_clinical.staging.records import (
+    AttemptError,
+    Draft,
+    EcgState,
+    OutboundMessage,
+    Retry,
+    Score,
+    Scoring,
+    Telling,
+    Trust,
+)
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Received, Verdict
 from ecgfm_connectors.contents import Addition, Contents, IdentityEvent, Link, Merge, Withdrawal
@@ -504,6 +514,8 @@ class Hospital:
 
     def _compare(self) -> None:
         asked = {self.ids[held.ecg_id] for held in self.open_questions()}
+        waiting = self._waiting()
+        assert not waiting - asked, f"versions of {waiting - asked} wait for a score, and nobody is asked"
         aside = self._set_aside()
         for name, recording in self.recordings.items():
             for destination, receiver in self.receivers.items():
@@ -517,6 +529,10 @@ class Hospital:
                 assert len(stands) == 1, f"exactly one result should stand: {where}"
                 assert self.people.same(stands[0].number, recording.number), f"a wrong patient: {where}"
                 assert stands[0].says == str(self.says[name]), f"an old result: {where}"
+
+    def _waiting(self) -> set[str]:
+        """Recordings of which a version has neither a score nor failed."""
+        return {self.ids[one.ecg_id] for one in self.store.ecgs.newest(limit=1000) if one.state is EcgState.WAITING}
 
 
 Truth = tuple[

@@ -57,6 +57,22 @@ def test_a_correction_that_waits_as_the_person_of_its_result_lives_again(hospita
         assert len(hospital.open_questions()) == 1
 
 
+@pytest.mark.parametrize("released", [True, False])
+def test_versions_that_came_while_a_person_was_asked_wait_no_longer_than_the_question(
+    hospital: Hospital, released: bool
+) -> None:
+    """Found by a kill campaign: the answer had the newest version scored, and the one before it waited for ever."""
+    hospital.arrives("R1", "A")
+    hospital.settle()
+    hospital.comes_again("R1", "B")
+    (asked,) = hospital.open_questions()
+    hospital.comes_again("R1", stat=True)
+    hospital.comes_again("R1", stat=False)
+    (hospital.releases if released else hospital.rejects)(asked)
+    hospital.settle()
+    assert hospital.store.questions.counts().waiting == 0
+
+
 def test_two_people_named_by_a_later_version_and_released_to_the_first_of_them(hospital: Hospital) -> None:  # 3
     hospital.arrives("R1", "A")
     hospital.settle()
