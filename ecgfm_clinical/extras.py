@@ -18,6 +18,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "onnx": ("onnx", "onnxruntime", "onnxscript"),
         "openvino": ("openvino",),
         "parquet": ("pyarrow",),
+        "flac": ("soundfile",),
         "dicomweb": ("httpx",),
         "sftp": ("paramiko",),
         "train": ("sklearn", "wfdb", "lightning", "torchmetrics", "h5py", "tensorboard"),

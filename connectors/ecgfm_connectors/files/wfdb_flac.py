@@ -1,4 +1,4 @@
-"""Signal files of WFDB that are FLAC (signal(5), formats 508, 516, 524): read where the package soundfile is installed.
+"""Signal files of WFDB that are FLAC (signal(5), formats 508, 516, 524): read by the package soundfile (extra `flac`).
 
 soundfile brings a compiled libsndfile, which the other formats do not need: an installation without it refuses FLAC.
 """
@@ -14,7 +14,9 @@ from ecgfm_connectors.errors import Refused, Unreadable
 BITS = {508: 8, 516: 16, 524: 24}
 _SUBTYPES = {8: "PCM_S8", 16: "PCM_16", 24: "PCM_24"}
 _BLOCK = 1 << 16
-_NEXT_STEP = "install the package soundfile, or convert the record to format 16 (`xform`)"
+_MISSING = (
+    "FLAC, which needs the extra flac: pip install 'ecgfm-clinical[flac]', or convert the record to format 16 (`xform`)"
+)
 
 
 def unpack(data: bytes, form: int, *, signals: int) -> NDArray[np.int32]:
@@ -22,7 +24,7 @@ def unpack(data: bytes, form: int, *, signals: int) -> NDArray[np.int32]:
     try:
         import soundfile  # an optional dependency
     except (ImportError, OSError) as error:
-        raise Refused("wfdb-format", f"storage format {form} is FLAC; {_NEXT_STEP}") from error
+        raise Refused("wfdb-format", f"storage format {form} is {_MISSING}") from error
     try:
         with soundfile.SoundFile(BytesIO(data)) as stream:
             if (stream.format, stream.subtype, stream.channels) != ("FLAC", _SUBTYPES[BITS[form]], signals):

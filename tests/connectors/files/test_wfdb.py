@@ -330,7 +330,7 @@ def test_flac_without_its_library_is_refused_by_name(
 ) -> None:
     content = load(flac_record(ecg, tmp_path, form))
     monkeypatch.setitem(sys.modules, "soundfile", None)
-    with pytest.raises(PayloadError, match="FLAC; install the package soundfile") as caught:
+    with pytest.raises(PayloadError, match=r"needs the extra flac: pip install 'ecgfm-clinical\[flac\]'") as caught:
         read(content, context)
     assert caught.value.code == "wfdb-format"
 

@@ -22,6 +22,7 @@ from ecgfm_connectors.leads import LEAD_NUMBERS
 from ecgfm_connectors.testing import aecg_writer, dicom_writer, oru_writer, wfdb_writer
 from ecgfm_connectors.testing.samples import sample_ecg
 from tests.connectors.golden import hl7_cases as golden_hl7
+from tests.connectors.golden import wfdb_cases as golden_wfdb
 from tests.helpers import scp_writer, vendor_files
 
 Signal = NDArray[np.float32]
@@ -371,6 +372,8 @@ def _other_read(ecg: Ecg) -> Iterator[Case]:
     yield case("scp-zero-based.scp", "lead ranges that start at 0", scp_writer.write_scp(ecg, zero_based=True))
     yield from (case(f"edf{name}.edf", shows, content) for name, shows, content in _edf_dialects(ecg))
     yield case("wfdb.zip", "a WFDB record packed into a plain zip", wfdb_writer.write_ecg(ecg))
+    for name, shows, content, signal in golden_wfdb.read_cases(ecg):
+        yield Case(name=f"wfdb-{name}.zip", shows=shows, content=content, signal=signal)
     for embed in ("dicom", "aecg"):
         content = oru_writer.write_ecg(ecg, control_id="GOLDEN1", sent_at=_SENT_AT, embed=embed)
         yield case(f"oru-{embed}.hl7", f"HL7 v2 ORU^R01 with {embed} as base64 in OBX-5 (ED)", content)
