@@ -10,6 +10,7 @@ import base64
 import os
 import random
 import shutil
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -42,6 +43,7 @@ from ecgfm_clinical.settings import (
 if TYPE_CHECKING:
     from ecgfm.predictor import Predictor
     from ecgfm_clinical.alerting.alerting import Alerting
+    from ecgfm_clinical.auditing.sending import AuditMessages
     from ecgfm_clinical.monitoring.meters import Meters
     from ecgfm_clinical.pipeline.ingest import Ingest
     from ecgfm_clinical.pipeline.live import LiveScorer, ShadowScorer
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from ecgfm_clinical.staging.model_records import ModelRow
     from ecgfm_clinical.staging.records import Telling
     from ecgfm_clinical.staging.store import Store
+    from ecgfm_connectors.audit.syslog import SyslogTls
     from ecgfm_connectors.base import Destination, Handler, Listener, Source
     from ecgfm_connectors.context import ReadingContext
     from ecgfm_connectors.hl7.result import Profile
@@ -78,6 +81,7 @@ def control_id() -> str:
 
 def open_store(settings: Settings) -> "Store":
     """The staging store. Raises StoreNotReady, StoreTooNew, StoreUnavailable, SettingsError."""
+    from ecgfm_clinical.auditing.composing import TOLD
     from ecgfm_clinical.staging.sealing import Keyring
     from ecgfm_clinical.staging.store import Store
 
@@ -88,6 +92,7 @@ def open_store(settings: Settings) -> "Store":
         free_bytes=lambda: shutil.disk_usage(settings.store_folder).free,
         least_free=settings.store.min_free_mb * 1_000_000,
         telling=build_telling(settings),
+        spooled=TOLD if settings.audit.messages is not None else frozenset(),
     )
 
 
@@ -171,6 +176,37 @@ def build_heads_export(settings: Settings, store: "Store", *, clock: Clock = utc
     return HeadsExport(store, file, clock=clock, send=syslog(settings.audit.syslog) if settings.audit.syslog else None)
 
 
+def build_audit_messages(settings: Settings, store: "Store", *, clock: Clock = utc_now) -> "AuditMessages | None":
+    """What tells the audit repository; None where the settings name none."""
+    from ecgfm_clinical.auditing.composing import House
+    from ecgfm_clinical.auditing.sending import AuditMessages
+
+    repository = build_audit_repository(settings)
+    if repository is None:
+        return None
+    house = House(
+        site=settings.site.name,
+        host=socket.gethostname(),
+        ae_titles=tuple(dict.fromkeys(part.ae_title for part in settings.listeners.dicom)),
+        destinations={
+            part.name: part.host if isinstance(part, Hl7Destination) else "" for part in settings.destinations.all
+        },
+    )
+    return AuditMessages(store, repository, house, clock=clock, holder=worker_name("audit"))
+
+
+def build_audit_repository(settings: Settings) -> "SyslogTls | None":
+    """The audit repository of the settings, not yet connected."""
+    from ecgfm_connectors.audit.syslog import SyslogTls
+
+    part = settings.audit.messages
+    if part is None:
+        return None
+    tls = _tls(settings, part.tls)
+    assert tls is not None
+    return SyslogTls(host=part.host, port=part.port, tls=tls)
+
+
 def build_meters(settings: Settings) -> "Meters":
     """The instruments of a process; the names of its parts are their labels."""
     from ecgfm_clinical.monitoring.meters import Meters
@@ -216,12 +252,15 @@ def build_listeners(
     clock: Clock = utc_now,
     meters: "Meters | None" = None,
     attend: "Callable[[str, Handler], Handler]" = lambda _, handler: handler,
+    turned_away: "Tell | None" = None,
 ) -> "Iterator[Listener]":
-    """Every port the settings open, not yet bound; `attend` puts somebody beside the handlers of a listener's name."""
+    """Every port the settings open, not yet bound; `attend` puts somebody beside the handlers of a listener's name,
+    `turned_away` hears of callers that get no further.
+    """
     from ecgfm_clinical.monitoring.rejected_callers import RejectedCallers
 
     meters = meters or build_meters(settings)
-    turned_away = RejectedCallers(meters)
+    turned_away = turned_away or RejectedCallers(meters)
     for dicom in settings.listeners.dicom:
         ingest = build_ingest(settings, store, dicom.name, clock=clock, meters=meters)
         yield _dicom_listener(settings, dicom, attend(dicom.name, ingest), turned_away, clock)

@@ -37,7 +37,7 @@ ROOMS = {
     "ecgfm_connectors": (
         "errors patient statement units",
         "decision doors ecg numbers people rejections result tls",
-        "times",
+        "audit times",
         "ages base leads outcomes skew statements",
         "context outcome",
         "assembly contents",
@@ -48,7 +48,7 @@ ROOMS = {
         "codes errors liveness log rules stopping wording",
         "engine extras settings",
         "bundles ecg staging",
-        "monitoring",
+        "auditing monitoring",
         "alerting",
         "files learning pipeline",
         "shipped",

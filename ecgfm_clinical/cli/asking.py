@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ecgfm_clinical.settings import Settings
     from ecgfm_clinical.staging.store import Store
     from ecgfm_connectors.patient import Identifier
@@ -43,3 +45,11 @@ def agreed(*, yes: bool) -> None:
     """Go on only after a yes."""
     if not yes and not typer.confirm("Do it?", default=False, err=True):
         raise typer.Exit(1)
+
+
+def opened_record(settings: "Settings", store: "Store", ecg_ids: "Sequence[int]") -> None:
+    """That somebody is about to see who these recordings belong to goes into the audit trail first."""
+    from ecgfm_clinical import liveness, wiring
+
+    actor = liveness.operator(settings.site.operator)
+    store.audit_spool.note("patient.opened", ecg_ids=ecg_ids, now=wiring.utc_now(), actor=actor)

@@ -36,8 +36,11 @@ def listed(
 
     from ecgfm_clinical.operate import decisions
 
-    with opened(settings) as (_, store):
-        found = [decisions.document_of(one, store, phi=phi) for one in store.results.holds(decided=decided)]
+    with opened(settings) as (read, store):
+        holds = store.results.holds(decided=decided)
+        if phi and holds:
+            asking.opened_record(read, store, [one.ecg_id for one in holds])
+        found = [decisions.document_of(one, store, phi=phi) for one in holds]
         payloads = store.questions.payloads_to_see_to()
     if as_json:
         write_json({"questions": found, "payloads": [asdict(one) for one in payloads]})
@@ -60,8 +63,11 @@ def show(
     """One question: between whom, what stands at each receiver, and what each answer would do."""
     from ecgfm_clinical.operate import decisions
 
-    with opened(settings) as (_, store):
-        found = decisions.document_of(store.results.hold(_question(number)), store, phi=phi)
+    with opened(settings) as (read, store):
+        held = store.results.hold(_question(number))
+        if phi:
+            asking.opened_record(read, store, [held.ecg_id])
+        found = decisions.document_of(held, store, phi=phi)
     if as_json:
         write_json(found)
         return

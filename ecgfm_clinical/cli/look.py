@@ -113,8 +113,10 @@ def show(
     will_write(pdf, ".pdf")
     if png or pdf:
         need("score", "drawing an ECG")
-    with opened(settings) as (_, store):
+    with opened(settings) as (read, store):
         story = store.ecgs.story(find_ecg(store, ecg, by_id=by_id))
+        if phi or png or pdf:
+            asking.opened_record(read, store, [story.ecg.ecg_id])
     for path in filter(None, (png, pdf)):
         _draw(story, path)
     found = story_of(story, phi=phi)

@@ -29,8 +29,11 @@ def show(phi: asking.PhiOption = False, settings: SettingsOption = None, as_json
     from ecgfm_clinical.operate import people
 
     asked = asking.number("of the patient")
-    with opened(settings) as (_, store):
-        found = people.document_of(store.identities.show(asked), phi=phi)
+    with opened(settings) as (read, store):
+        person = store.identities.show(asked)
+        if phi:
+            asking.opened_record(read, store, [one.ecg_id for one in person.recordings])
+        found = people.document_of(person, phi=phi)
     if as_json:
         write_json(found)
         return

@@ -77,6 +77,7 @@ class StoreFigures(Collector):
         yield from self._last_seen()
         yield from self._models()
         yield from self._room()
+        yield from self._audit_messages(now)
         processes = self._store.processes.all()
         yield _by(
             "ecgfm_processes",
@@ -139,6 +140,17 @@ class StoreFigures(Collector):
         drift = self._store.models.last_drift()
         found = len(drift.findings) if drift else 0
         yield GaugeMetricFamily("ecgfm_drift_findings", "Findings of the last drift report.", value=found)
+
+    def _audit_messages(self, now: datetime) -> Iterator[Metric]:
+        untold = self._store.audit_spool.untold()
+        yield GaugeMetricFamily(
+            "ecgfm_audit_messages_waiting", "Audit messages that the repository has not got yet.", value=untold.count
+        )
+        yield GaugeMetricFamily(
+            "ecgfm_audit_messages_oldest_seconds",
+            "Age of the oldest audit message that waits.",
+            value=_seconds(untold.oldest, now),
+        )
 
     def _room(self) -> Iterator[Metric]:
         room = self._store.room()

@@ -43,6 +43,8 @@ def check_parts(settings: Settings) -> Iterator[CheckLine]:
     finally:
         if store is not None:
             store.close()
+    if (repository := wiring.build_audit_repository(settings)) is not None:
+        yield _try("audit messages", repository.check)
     for one in settings.exposed():
         if not one.accepted:
             yield CheckLine(part=one.part, ok=True, text=f'OPEN: {one.text}; or write cleartext = "accepted" there')

@@ -61,10 +61,19 @@ def status_of(
         "set_aside": store.questions.refusals(),
         "outcomes": [asdict(one) for one in store.outcomes.counts()],
         "model": _models(store),
+        "audit_messages": _audit_messages(store, now),
         "displaced": displaced,
         "needs_person": needs.document(),
         "needs_attention": needs.count > 0,
     }
+
+
+def _audit_messages(store: "Store", now: datetime) -> dict[str, Any] | None:
+    """What waits for the audit repository; None where nothing is told to one."""
+    untold = store.audit_spool.untold()
+    if not (untold.count or store.database.spooled):
+        return None
+    return {"waiting": untold.count, "oldest_seconds": _age(untold.oldest, now)}
 
 
 def _models(store: "Store") -> dict[str, Any]:
@@ -125,6 +134,9 @@ def _status_lines(found: dict[str, Any]) -> Iterator[str]:
                 f"  {name:13} can't be reached for {one['out_of_reach_seconds']:.0f} s; all messages follow its first "
                 "answer"
             )
+    if (untold := found["audit_messages"]) is not None:
+        oldest = f", oldest {untold['oldest_seconds']:.0f} s" if untold["oldest_seconds"] is not None else ""
+        yield f"audit messages  {untold['waiting']} wait for the audit repository{oldest}"
     if found["displaced"]:
         yield f"DISPLACED       nothing is sent, because {found['displaced']}; see `ecgfm-clinical store adopt --help`"
     yield from _model_lines(found["model"])

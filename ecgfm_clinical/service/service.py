@@ -14,6 +14,7 @@ from ecgfm_clinical import liveness, log, wiring
 from ecgfm_clinical.errors import StoreUnavailable
 from ecgfm_clinical.monitoring.endpoint import Condition, Endpoint
 from ecgfm_clinical.monitoring.process_figures import ProcessFigures, TaskFigures
+from ecgfm_clinical.monitoring.rejected_callers import RejectedCallers, peer_of
 from ecgfm_clinical.monitoring.store_figures import StoreFigures
 from ecgfm_clinical.service import ports, retention, schedule
 from ecgfm_clinical.service.handling import Handling
@@ -26,6 +27,7 @@ from ecgfm_clinical.staging import hearing
 from ecgfm_clinical.staging.leases import LONGEST_LEASE
 from ecgfm_clinical.staging.processes import Ailing
 from ecgfm_clinical.stopping import wait_for
+from ecgfm_connectors.errors import ConnectorError
 
 if TYPE_CHECKING:
     from ecgfm_clinical.pipeline.live import LiveScorer
@@ -38,6 +40,8 @@ Role = Literal["connect", "score", "report", "all"]
 IDLE = timedelta(seconds=1)
 #: How often this process renews its leases, and takes back the jobs and messages that dead processes held.
 PULSE_EVERY = timedelta(seconds=10)
+#: How often what the audit repository has to hear is looked for.
+AUDIT_EVERY = timedelta(seconds=5)
 #: A task that fails so often in a row is told in `status`.
 FAILURES_TOLD = 3
 #: A process that was not seen this long is told no more.
@@ -80,6 +84,8 @@ class Service:
         self._workers: list[Worker] = []
         self._listeners: dict[str, Listener] = {}
         self._meters = wiring.build_meters(settings)
+        self._rejected = RejectedCallers(self._meters)
+        self._audit_messages = wiring.build_audit_messages(settings, store, clock=clock)
         self._endpoint: Endpoint | None = None
         self._watch: Watch | None = None
         self._live: LiveScorer | None = None
@@ -139,6 +145,8 @@ class Service:
         for open_part in self._settings.exposed():
             if not open_part.accepted:
                 log.event("part.open", logging.WARNING, part=open_part.part)
+        if self._audit_messages is not None:
+            self._audit("service.started", roles=",".join(sorted(self._roles)))
         self._notifier.ready()
         log.event("service.started", roles=",".join(sorted(self._roles)))
 
@@ -164,6 +172,8 @@ class Service:
         self._closing.close()
         if self._live is not None and not self._hanging:
             self._live.close()
+        if self._audit_messages is not None:
+            self._audit_stop()
         with suppress(StoreUnavailable):  # then the leases end by themselves
             for task, holder in self._holders.items():
                 if task not in self._hanging:  # what hangs costs its work an attempt: it may hang again on the same ECG
@@ -250,12 +260,30 @@ class Service:
         if (export := wiring.build_heads_export(self._settings, self._store, clock=self._clock)) is not None:
             every = timedelta(seconds=self._settings.audit.export_seconds)
             yield Task(name="audit heads", every=every, run=export.run)
+        if self._audit_messages is not None:
+            yield Task(name="audit messages", every=AUDIT_EVERY, run=self._audit_messages.run)
+            yield Task(name="callers", every=AUDIT_EVERY, run=self._audit_callers)
         beat = Beat()
         if (alerting := wiring.build_alerting(self._settings, self._store, clock=self._clock, beat=beat)) is not None:
             every = timedelta(seconds=self._settings.alerts.every_seconds)
             yield Task(name="alerts", every=every, run=alerting.run, beat=beat)
         if self._settings.retention.ages:
             yield self._retention_task()
+
+    def _audit_callers(self) -> None:
+        for one in self._rejected.drain():
+            self._audit("caller.rejected", listener=one.listener, reason=one.reason, peer=peer_of(one))
+
+    def _audit(self, action: str, **detail: str) -> None:
+        """Put an act of this process into the audit trail."""
+        self._store.audit_spool.note(action, now=self._clock(), actor=self._holder, detail=detail)
+
+    def _audit_stop(self) -> None:
+        """The repository hears of the stop at once where it answers and there is time, else from the next process."""
+        with suppress(StoreUnavailable, ConnectorError):
+            self._audit("service.stopped")
+            if self._audit_messages is not None and not self.hangs and self._time_left() > GRACE:
+                self._audit_messages.run()
 
     def _retention_task(self) -> Task:
         beat = Beat()
@@ -342,7 +370,12 @@ class Service:
         for name, listener in zip(
             self._settings.listeners.names,
             wiring.build_listeners(
-                self._settings, self._store, clock=self._clock, meters=self._meters, attend=self._attend
+                self._settings,
+                self._store,
+                clock=self._clock,
+                meters=self._meters,
+                attend=self._attend,
+                turned_away=self._rejected,
             ),
             strict=True,
         ):

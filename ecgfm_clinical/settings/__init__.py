@@ -8,7 +8,7 @@ This is the room's face: what other rooms take from it.
 """
 
 from ecgfm_clinical.settings.alerts import Alerts, CommandChannel, EmailChannel, SyslogChannel, WebhookChannel
-from ecgfm_clinical.settings.care import Attention, Audit, Retention, ServiceSettings
+from ecgfm_clinical.settings.care import Attention, Audit, AuditMessages, Retention, ServiceSettings
 from ecgfm_clinical.settings.destinations import FileDestination, Hl7Destination
 from ecgfm_clinical.settings.installation import Settings
 from ecgfm_clinical.settings.learning import Learning, TroponinLabels
@@ -26,6 +26,7 @@ __all__ = [
     "Alerts",
     "Attention",
     "Audit",
+    "AuditMessages",
     "CommandChannel",
     "DicomListener",
     "DicomSource",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from ecgfm_clinical.settings.part import Part, Port
+from ecgfm_clinical.settings.part import Part, Port, Tls
 
 LONGEST_AGE = 365_000  # days; as good as for ever, and a number that dates can be reckoned with
 
@@ -61,6 +61,17 @@ class Attention(Part):
         return timedelta(minutes=self.outage_minutes)
 
 
+class AuditMessages(Part):
+    """DICOM audit messages (PS3.15 A.5) for an audit repository, by syslog over TLS (RFC 5425); off without this table.
+
+    Three lines turn them on: the table's name, `host` and `tls`.
+    """
+
+    host: str = Field(description="of the audit repository", examples=["audit.example"])
+    port: Port = Field(default=6514, description="the registered one")
+    tls: Tls
+
+
 class Audit(Part):
     """How the audit trail is made fast against whoever can write the database."""
 
@@ -78,6 +89,7 @@ class Audit(Part):
         description="gets each line's signature too: HOST:PORT (UDP), or a socket such as /dev/log",
         examples=["loghost:514"],
     )
+    messages: AuditMessages | None = None
 
 
 class ServiceSettings(Part):

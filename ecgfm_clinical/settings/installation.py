@@ -136,7 +136,10 @@ class Settings(BaseSettings):
             *(("source", one) for one in (*self.sources.dicom, *self.sources.dicomweb)),
             *(("destination", one) for one in self.destinations.hl7),
         ]
-        return {f"{kind} {one.name}": self.resolve(one.tls.certificate) for kind, one in parts if one.tls is not None}
+        shown = {f"{kind} {one.name}": one.tls for kind, one in parts if one.tls is not None}
+        if self.audit.messages is not None:
+            shown["audit messages"] = self.audit.messages.tls
+        return {part: self.resolve(tls.certificate) for part, tls in shown.items()}
 
     def keeps_processed(self, part: WatchedFolder | SftpSource) -> bool:
         """Whether files stay in the folder once the store has them."""

@@ -199,6 +199,7 @@ def _begin(tx: Transaction, one: Condition, routes: Sequence[Route]) -> None:
         "seen_at": tx.now,
     }
     (alert_id,) = tx.connection.execute(insert(alert).values(values)).inserted_primary_key or (None,)
+    tx.note("alert.opened", condition=one.name, subject=one.subject, severity=one.severity)
     if not _silenced(tx, one):
         _tell(tx, alert_id, "opened", [route.channel for route in routes if _takes(route, one.severity)])
 

@@ -9,7 +9,7 @@ DELETE on the table.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,12 +18,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, and_, func, insert, select
 
 from ecgfm_clinical.staging.records import AuditEvent
-from ecgfm_clinical.staging.schema import audit
+from ecgfm_clinical.staging.schema import audit, audit_spool
 from ecgfm_clinical.staging.sealing import to_json
 
 Detail = str | int | float | bool | None
 ORIGIN = "0" * 64
 _INSERT = insert(audit)
+_SPOOL = insert(audit_spool)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +63,17 @@ def chained(previous: str, strand: str, number: int, entry: Entry) -> str:
 
 
 @contextmanager
-def appended(connection: Connection, entries: Sequence[Entry], random_bytes: Callable[[int], bytes]) -> Iterator[None]:
-    """Write `entries`; the caller commits inside the block. Where that fails, the strand ends and a new one begins."""
+def appended(
+    connection: Connection,
+    entries: Sequence[Entry],
+    random_bytes: Callable[[int], bytes],
+    *,
+    spooled: Collection[str] = (),
+) -> Iterator[None]:
+    """Write `entries`; the caller commits inside the block. Where that fails, the strand ends and a new one begins.
+
+    Entries of the actions `spooled` are to be told elsewhere, too (`audit_spool`).
+    """
     if not entries:
         yield
         return
@@ -86,6 +96,8 @@ def appended(connection: Connection, entries: Sequence[Entry], random_bytes: Cal
             }
         )
     connection.execute(_INSERT, rows)
+    if told := [{name: row[name] for name in ("strand", "number")} for row in rows if row["action"] in spooled]:
+        connection.execute(_SPOOL, told)
     info = connection.info
     yield
     info["audit_end"] = end
@@ -99,13 +111,13 @@ def _new_strand(connection: Connection, random_bytes: Callable[[int], bytes]) ->
 def events(connection: Connection, ecg_id: int) -> tuple[AuditEvent, ...]:
     """What happened to one ECG, in order."""
     rows = connection.execute(select(audit).where(audit.c.ecg_id == ecg_id).order_by(audit.c.at, audit.c.audit_id))
-    return tuple(map(_event, rows))
+    return tuple(map(event_from, rows))
 
 
 def trail(connection: Connection, *, limit: int, after: int) -> tuple[AuditEvent, ...]:
     """Entries in the order written."""
     query = select(audit).where(audit.c.audit_id > after).order_by(audit.c.audit_id).limit(limit)
-    return tuple(map(_event, connection.execute(query)))
+    return tuple(map(event_from, connection.execute(query)))
 
 
 def backups(connection: Connection) -> tuple[tuple[datetime, str], ...]:
@@ -161,7 +173,8 @@ def backward_steps(connection: Connection) -> list[str]:
     return found
 
 
-def _event(row: Any) -> AuditEvent:
+def event_from(row: Any) -> AuditEvent:
+    """A row of the trail."""
     return AuditEvent(
         event_id=row.audit_id, at=row.at, actor=row.actor, action=row.action, ecg_id=row.ecg_id, detail=row.detail
     )

@@ -39,6 +39,7 @@ class Database:
     random_bytes: Callable[[int], bytes] = field(repr=False)
     telling: Telling
     bell: Bell
+    spooled: frozenset[str] = frozenset()  #: actions of the audit trail that are told to an audit repository
     file: StoreFile | None = None  #: of SQLite
     _writer_free: Lock = field(default_factory=Lock, repr=False, compare=False)
 
@@ -51,6 +52,7 @@ class Database:
         keyring: Keyring,
         random_bytes: Callable[[int], bytes],
         telling: Telling,
+        spooled: frozenset[str] = frozenset(),
     ) -> Self:
         """Raises StoreNotReady (no or older schema), StoreTooNew, StoreUnavailable, SettingsError."""
         parsed = engine.parse_url(url)
@@ -83,6 +85,7 @@ class Database:
             random_bytes=random_bytes,
             telling=telling,
             bell=hearing.bell_for(writer),
+            spooled=spooled,
             file=None if path is None else StoreFile.of(path),
         )
 
@@ -124,7 +127,7 @@ class Database:
             )
             yield tx
             tx.add_counts(shard=connection.info.setdefault("shard", self.random_bytes(1)[0] % SHARDS))
-            with audit.appended(connection, tx.entries, self.random_bytes):
+            with audit.appended(connection, tx.entries, self.random_bytes, spooled=self.spooled):
                 database_transaction.commit()
         self.bell.ring(tx.left_to_do)
 

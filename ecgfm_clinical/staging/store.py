@@ -12,6 +12,7 @@ from typing import Self
 
 from ecgfm_clinical.staging import engine, settling
 from ecgfm_clinical.staging.alerts import Alerts
+from ecgfm_clinical.staging.audit_spool import AuditSpool
 from ecgfm_clinical.staging.care import Care
 from ecgfm_clinical.staging.checkpointing import Checkpointer
 from ecgfm_clinical.staging.cohorts import Cohorts
@@ -72,6 +73,7 @@ class Store:
         self.search = Search(database)
         self.payloads = Payloads(database)
         self.alerts = Alerts(database)
+        self.audit_spool = AuditSpool(database)
 
     @classmethod
     def open(
@@ -84,11 +86,13 @@ class Store:
         least_free: int = 0,
         random_bytes: Callable[[int], bytes] = os.urandom,
         telling: Telling | None = None,
+        spooled: frozenset[str] = frozenset(),
     ) -> Self:
         """Open a store at the current schema; `create` makes an empty one first where there is none.
 
         `free_bytes` tells the free space where the store lives, if it can be known; below `least_free` nothing new is
-        taken in. Without `telling` no step that makes a message can be taken.
+        taken in. Without `telling` no step that makes a message can be taken. Entries of the audit trail with the
+        actions `spooled` wait to be told to an audit repository.
 
         Raises StoreNotReady (no or older schema), StoreTooNew, StoreUnavailable, SettingsError.
         """
@@ -98,6 +102,7 @@ class Store:
             keyring=keyring or Keyring(),
             random_bytes=random_bytes,
             telling=telling or Telling(),
+            spooled=spooled,
         )
         settling.settle(database, now=datetime.now(UTC), actor=SYSTEM)
         return cls(database, free_bytes=free_bytes, least_free=least_free)

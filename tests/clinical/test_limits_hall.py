@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ecgfm_clinical.auditing import sending
 from ecgfm_clinical.monitoring import rejected_callers
 from ecgfm_clinical.operate.story import status_of
 from ecgfm_clinical.pipeline import reporting, strangers
@@ -37,6 +38,7 @@ CONSTANTS: dict[str, object] = {
     "service.LISTENER_GRACE": service.LISTENER_GRACE,
     "service.FAILURES_TOLD": service.FAILURES_TOLD,
     "processes.SILENT_AFTER": processes.SILENT_AFTER,
+    "sending.BATCH": sending.BATCH,
     "rejected_callers.MOST_LINES": rejected_callers.MOST_LINES,
     "strangers.MOST_BYTES": strangers.MOST_BYTES,
     "strangers.MOST_OF_ONE_ADDRESS": strangers.MOST_OF_ONE_ADDRESS,

@@ -12,7 +12,22 @@ from sqlalchemy import Connection, Engine, inspect, text
 from ecgfm_clinical.errors import StoreError, StoreTooNew
 from ecgfm_clinical.staging import engine
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012", "0013")
+REVISIONS = (
+    "0001",
+    "0002",
+    "0003",
+    "0004",
+    "0005",
+    "0006",
+    "0007",
+    "0008",
+    "0009",
+    "0010",
+    "0011",
+    "0012",
+    "0013",
+    "0014",
+)
 HEAD = REVISIONS[-1]
 MIGRATION_LOCK = 0x45434747  # PostgreSQL advisory lock: one migration at a time
 

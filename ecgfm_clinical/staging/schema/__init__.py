@@ -37,6 +37,7 @@ from ecgfm_clinical.staging.schema.outcomes import left_out, objection, outcome
 from ecgfm_clinical.staging.schema.payloads import payload, payload_content
 from ecgfm_clinical.staging.schema.running import (
     audit,
+    audit_spool,
     clock_gap,
     clock_seen,
     process,
@@ -54,6 +55,7 @@ __all__ = [
     "alert",
     "attempt_error",
     "audit",
+    "audit_spool",
     "clock_gap",
     "clock_seen",
     "destination_state",

@@ -33,6 +33,15 @@ audit = Table(
     sqlite_autoincrement=True,
 )
 
+audit_spool = Table(
+    "audit_spool",
+    metadata,
+    Column("spool_id", Id, primary_key=True),
+    Column("strand", String(32), nullable=False),  # of the entry that is to be told
+    Column("number", Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
+
 tally = Table(
     "tally",
     metadata,

@@ -44,6 +44,7 @@ ILL_THEN_WELL: dict[str, dict[str, str]] = {
     "EcgfmCertificateExpires": {
         'ecgfm_certificate_expiry_timestamp_seconds{part="listener hl7"}': "86400x120 99999999x60"
     },
+    "EcgfmAuditMessagesWait": {"ecgfm_audit_messages_oldest_seconds": "4000x60 0x60"},
     "EcgfmNoModel": {"ecgfm_store_up": "1x120", 'ecgfm_model_info{use="live"}': "_x60 1x60"},
     "EcgfmDrift": {"ecgfm_drift_findings": "1x120 0x60"},
 }
