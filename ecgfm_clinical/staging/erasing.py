@@ -180,7 +180,7 @@ def _refuse_unfinished(tx: Transaction, rows: _Rows) -> None:
     if tx.connection.scalar(busy.limit(1)) is not None:
         raise StoreError("an ECG of this person waits for its score: nothing was erased; try again once it is scored")
     for recording_id in rows.recordings:
-        messages.cancel_unsent(tx, recording_id)
+        messages.cancel_unsent(tx, recording_id, withdrawals=True)
     on_its_way = select(message.c.message_id).where(message.c.message_id.in_(rows.messages), is_unfinished(message))
     if tx.connection.scalar(on_its_way.limit(1)) is not None:
         raise StoreError("a result of this person is on its way: nothing was erased; try again once it is answered")

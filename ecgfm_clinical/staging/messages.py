@@ -176,19 +176,20 @@ def take_back(tx: Transaction, standing: SentMessage, destination: str, *, kind:
     )
 
 
-def cancel_unsent(tx: Transaction, recording_id: int, destination: str | None = None) -> list[int]:
-    """Results of a recording that certainly never left, and withdrawals that were refused: the receiver holds neither.
+def cancel_unsent(tx: Transaction, recording_id: int, *, withdrawals: bool = False) -> list[int]:
+    """Results of a recording that certainly never left, or were refused: the receiver holds none of them.
 
-    A withdrawal that waits is left alone. Returns the ids.
+    `withdrawals`: those too that were refused, because what follows takes the result back anew or replaces it. Where
+    nothing follows, as while a person is asked, they stay: the result that they take back stands at the receiver. A
+    withdrawal that waits is left alone. Returns the ids.
     """
-    never_left = and_(UNFINISHED, message.c.kind.not_in(TAKES_BACK))
+    result = message.c.kind.not_in(TAKES_BACK)
+    refused = message.c.state == MessageState.DEAD.value
     gone = and_(
         message.c.recording_id == recording_id,
         message.c.in_doubt == 0,
-        or_(never_left, message.c.state == MessageState.DEAD.value),
+        or_(and_(UNFINISHED, result), refused if withdrawals else and_(refused, result)),
     )
-    if destination is not None:
-        gone = and_(gone, message.c.destination == destination)
     rows = tx.connection.execute(
         update(message)
         .where(gone)

@@ -79,7 +79,7 @@ class Results:
             tx.lock_identities(exclusive=patient is not None)
             _reinstate(tx, row.recording_id, reason)
             if patient is None:
-                report = Reissue(cancelled=tuple(messages.cancel_unsent(tx, row.recording_id)))
+                report = Reissue(cancelled=tuple(messages.cancel_unsent(tx, row.recording_id, withdrawals=True)))
                 jobs.rescore(tx, row, tell=True)
             else:
                 _answer_by_naming(tx, row.recording_id, reason)
@@ -194,7 +194,7 @@ def _told(
 
 def take_back(tx: Transaction, row: Any, kind: Kind) -> Reissue:
     """Cancel what never left of the recording of this version, and send W or D after each result that may have left."""
-    cancelled = messages.cancel_unsent(tx, row.recording_id)
+    cancelled = messages.cancel_unsent(tx, row.recording_id, withdrawals=True)
     created = []
     for destination in _told_to(tx, row.recording_id):
         for one in standing(messages.told_so_far(tx, row.recording_id, destination)):
@@ -334,9 +334,14 @@ def _again(tx: Transaction, dead: Any, recompose: bool) -> int | None:
     generation = recordings.standing(tx, dead.recording_id).generation
     stale = dead.kind not in TAKES_BACK and (dead.generation != generation or holds.is_open(tx, dead.recording_id))
     overtaken = stale or tx.connection.scalar(later.limit(1)) is not None
-    key = identity.resolve(tx.connection, dead.patient_key)
+    subject = messages.subject_of(tx, row, messages.meant_for(tx, dead, row))
+    # The patient in the stored bytes may have been merged since, or may survive no more whom the recording belongs to.
+    merged = identity.resolve(tx.connection, dead.patient_key) != dead.patient_key
+    filed = identity.resolve(tx.connection, dead.filed_key)
+    anothers = filed != identity.patient_key(tx, subject.patient, row.source_key)
+    renamed = dead.in_doubt == 0 and messages.filed_as(tx, dead, row).identifiers != subject.patient.identifiers
     mine = message.c.message_id == dead.message_id
-    if not overtaken and not recompose and key == dead.patient_key:
+    if not (overtaken or recompose or merged or anothers or renamed):
         tx.connection.execute(update(message).where(mine).values(state=MessageState.WAITING.value, due_at=tx.now))
         tx.left_to_do.add("report")
         tx.note("message.resent", ecg_id=dead.ecg_id, message_id=dead.message_id, destination=dead.destination)
@@ -353,7 +358,7 @@ def _again(tx: Transaction, dead: Any, recompose: bool) -> int | None:
         kind=dead.kind,
         filler=dead.filler,
         generation=dead.generation,
-        subject=messages.subject_of(tx, row, messages.meant_for(tx, dead, row)),
+        subject=subject,
     )
 
 

@@ -14,8 +14,9 @@ import pytest
 
 from ecgfm_clinical.staging import checkpointing
 from ecgfm_clinical.staging.checkpointing import Checkpointer
+from ecgfm_clinical.staging.records import MessageState
 from ecgfm_clinical.staging.store import Store
-from tests.clinical.lifecycle.hospital import Hospital
+from tests.clinical.lifecycle.hospital import Hospital, identifier
 
 pytestmark = pytest.mark.slow
 
@@ -71,6 +72,54 @@ def test_versions_that_came_while_a_person_was_asked_wait_no_longer_than_the_que
     (hospital.releases if released else hospital.rejects)(asked)
     hospital.settle()
     assert hospital.store.questions.counts().waiting == 0
+
+
+def test_a_refused_result_is_not_sent_again_to_a_survivor_that_survives_no_more(hospital: Hospital) -> None:
+    """Found by a kill campaign: composed for A while C was merged into A, and refused; then C lived again."""
+    hospital.arrives("R1", "C")
+    hospital.scores()
+    hospital.merge("C", "A")
+    hospital.sends("ehr", "refused")
+    hospital.unlink("C", "A")
+    hospital.sends_dead_letters_again(recompose=False)
+    hospital.settle()
+    assert [one.number for one in hospital.receivers["ehr"].of("R1")] == ["C"]
+
+
+def test_a_refused_result_is_not_sent_again_with_a_number_that_was_merged_since(hospital: Hospital) -> None:
+    hospital.arrives("R1", "A", further=True)
+    hospital.scores()
+    hospital.sends("ehr", "refused")
+    cards = {"retired": identifier("card A", "CARDIOLOGY"), "surviving": identifier("card B", "CARDIOLOGY")}
+    hospital.store.identities.merge(**cards, reason="x", now=hospital.now, actor="operator")
+    hospital.sends_dead_letters_again(recompose=False)
+    to_ehr = [one for one in hospital.store.ecgs.story(1).messages if one.destination == "ehr"]
+    assert [one.state for one in to_ehr] == [MessageState.CANCELLED, MessageState.WAITING]
+
+
+def test_a_refused_withdrawal_outlives_a_question_that_is_answered_with_no(hospital: Hospital) -> None:
+    """Found by a kill campaign: the question cancelled the withdrawal, and the result stood at the receiver."""
+    hospital.arrives("R1", "A")
+    hospital.settle()
+    hospital.withdraws("R1")
+    hospital.sends("ehr", "refused")
+    hospital.comes_again("R1", "B")
+    hospital.rejects(hospital.open_questions()[0])
+    hospital.settle(resend=True)
+    assert not hospital.receivers["ehr"].of("R1")
+
+
+def test_a_refused_withdrawal_by_the_sender_outlives_a_merge_that_is_undone(hospital: Hospital) -> None:
+    hospital.merge("A", "B")
+    hospital.arrives("R1", "A")
+    hospital.settle()
+    hospital.sender_withdraws("R1", follow=True)
+    hospital.sends("ehr", "refused")
+    hospital.unlink("A", "B")
+    for asked in hospital.open_questions():
+        hospital.rejects(asked)
+    hospital.settle(resend=True)
+    assert not hospital.receivers["ehr"].of("R1")
 
 
 def test_two_people_named_by_a_later_version_and_released_to_the_first_of_them(hospital: Hospital) -> None:  # 3
