@@ -25,7 +25,7 @@ STAGES = ("ingest", "scoring", "reporting")
 ROOMS = {
     "ecgfm": (
         "banded_convolution demo digest errors float32 metrics operating_rule provenance version",
-        "config devices heads signal",
+        "config devices heads mat_files signal",
         "calibration encoder recording_files records",
         "feeding network training",
         "assembly explain pretraining",
@@ -254,6 +254,7 @@ ANY = {
     "ecgfm.heads": 10,
     "ecgfm.metrics": 5,
     "ecgfm.pretraining": 25,
+    "ecgfm.mat_files": 7,
     "ecgfm.recording_files": 10,
     "ecgfm.runtimes": 10,
     "ecgfm.signal": 5,

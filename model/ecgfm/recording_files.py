@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfm.errors import DataError, RecordingError
+from ecgfm.mat_files import read_mat
 from ecgfm.signal import LEADS, derive_limb_leads
 
 _LEAD_NUMBERS = {lead.lower(): number for number, lead in enumerate(LEADS)}
@@ -248,16 +249,13 @@ def _unit(text: str) -> str:
 
 
 def _read_mat(source: RecordingFolder, path: Path, row: int | None) -> Read:
-    from scipy.io import loadmat
-
-    content = loadmat(path)
+    content = read_mat(path.read_bytes())
     if "feats" in content and "curr_sample_rate" in content:
         patient = content.get("patient_id")
         rate = float(content["curr_sample_rate"].item())
-        return Read(signal=np.array(content["feats"]), sampling_rate=rate, in_millivolts=False, patient=_text(patient))
-    if "ECG" in content:
-        signal = np.array(content["ECG"]["data"].item(), dtype=np.float64)
-        return Read(signal=signal, sampling_rate=500.0, in_millivolts=False)
+        return Read(signal=content["feats"], sampling_rate=rate, in_millivolts=False, patient=_text(patient))
+    if isinstance(content.get("ECG"), dict) and "data" in content["ECG"]:
+        return Read(signal=content["ECG"]["data"], sampling_rate=500.0, in_millivolts=False)
     raise RecordingError(
         f"{path.name}: neither `feats` with `curr_sample_rate` nor `ECG`; a bare `val` needs its .hea header beside it"
     )

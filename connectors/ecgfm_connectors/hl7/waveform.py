@@ -173,6 +173,7 @@ def _numbers(raw: str, obx: Segment) -> NDArray[np.float64]:
     text = raw.replace(marks.repetition, marks.component)
     if text.count(marks.component) >= MAX_SAMPLES:
         raise Unreadable("too-large", f"more than {MAX_SAMPLES} samples")
+    text = _without_spaces(text, marks.component)
     blocks, start = [], 0
     while start <= len(text):
         cut = text.find(marks.component, start + _BLOCK)
@@ -187,6 +188,16 @@ def _block(words: list[str]) -> NDArray[np.float64]:
         return parse_numbers(" ".join(words))
     missing = np.array([word == "" for word in words])
     return np.where(missing, np.nan, parse_numbers(" ".join(word or "0" for word in words)))
+
+
+def _without_spaces(text: str, component: str) -> str:
+    """Raises Unreadable `sample-text` where a component holds two numbers, which would shift the channels."""
+    if len(text.split(maxsplit=1)) < 2 and text.strip() == text:
+        return text
+    words = [word.strip() for word in text.split(component)]
+    if any(len(word.split()) > 1 for word in words):
+        raise Unreadable("sample-text", "a component of the samples holds two numbers")
+    return component.join(words)
 
 
 def _scaled(samples: NDArray[np.float64], definition: _Definition) -> NDArray[np.float32]:

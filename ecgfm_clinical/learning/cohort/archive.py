@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ecgfm.errors import DataError, RecordingError
+from ecgfm.errors import DataError
 from ecgfm.recording_files import RecordingFolder
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeKind, OutcomeRow
@@ -85,7 +85,7 @@ class Archive:
         line = self._by_key()[key]
         try:
             found = RecordingFolder(root=self.folder).read(str(path.relative_to(self.folder)))
-        except (DataError, RecordingError) as error:
+        except DataError as error:
             raise InputError(f"{path}: {error}") from error
         signal = np.asarray(found.signal) if found.in_millivolts else _as_the_table_states(found.signal, line, path)
         row = self._row(line)
@@ -240,7 +240,10 @@ def _length(path: Path) -> tuple[int, float]:
             return int(fields[3]), float(fields[2].partition("/")[0])
         except (IndexError, ValueError) as error:
             raise InputError(f"{path} is no WFDB header with a sampling rate and a length") from error
-    found = RecordingFolder(root=path.parent).read(path.name)
+    try:
+        found = RecordingFolder(root=path.parent).read(path.name)
+    except DataError as error:
+        raise InputError(f"{path}: {error}") from error
     return found.signal.shape[1], found.sampling_rate
 
 

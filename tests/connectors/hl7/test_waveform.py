@@ -123,6 +123,17 @@ def test_what_is_missing_or_doubtful_is_refused(
     assert refusal.value.code == code
 
 
+def test_a_component_with_two_numbers_would_shift_the_channels(context: ReadingContext, multiplexed: list[str]) -> None:
+    whole = message(multiplexed)
+    place = whole.rindex(b"~", 0, whole.rindex(b"~"))
+    first, second, rest = whole[place + 1 :].split(b"^", 2)
+    with pytest.raises(PayloadError) as refusal:
+        read(whole[: place + 1] + first + b" " + second + b"^ ^" + rest, context)
+    assert refusal.value.code == "sample-text"
+    spaced = whole[: place + 1] + b" " + first + b"^ " + second + b" ^" + rest
+    np.testing.assert_array_equal(read(spaced, context).ecgs[0].signal, read(whole, context).ecgs[0].signal)
+
+
 def test_a_monitor_strip_of_two_leads(context: ReadingContext, coded: list[str]) -> None:
     with pytest.raises(Refused, match="not-12-lead"):
         read(message([line for line in coded if "POTL_V" not in line]), context)
