@@ -6,6 +6,7 @@ list of this program; anything else is counted under `other`, so that nothing a 
 
 from collections.abc import Collection
 from datetime import timedelta
+from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
@@ -13,6 +14,8 @@ from ecgfm_clinical.codes import CODES
 from ecgfm_connectors.rejections import REASONS
 
 OTHER = "other"
+OUTCOMES = ("scored", "not_evaluable", "failed")
+ANSWERS = ("acknowledged", "refused", "again", "unreached")
 
 #: Bounds of the histograms in seconds: a decode takes milliseconds, an acknowledgement may take a night.
 _QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -82,9 +85,16 @@ class Meters:
             ("listener", "reason"),
             registry=self.registry,
         )
-        for listener in listeners:  # an increase is seen only where there was a 0 before
-            for reason in REASONS:
-                self._rejected.labels(listener, reason)
+        self._begin_at_zero(listeners)
+
+    def _begin_at_zero(self, listeners: Collection[str]) -> None:
+        """Prometheus sees an increase only where there was a number before: what first comes with 1 has not grown."""
+        for outcome in OUTCOMES:
+            self._scored.labels(outcome)
+        for destination, answer in product(self._destinations, ANSWERS):
+            self._messages.labels(destination, answer)
+        for listener, reason in product(listeners, REASONS):
+            self._rejected.labels(listener, reason)
 
     def received(self, source: str, disposition: str, code: str, *, size: int) -> None:
         """One payload, after its commit."""
@@ -100,14 +110,14 @@ class Meters:
         self._wait.observe(max(0.0, waited.total_seconds()))
 
     def scored(self, outcome: str, count: int = 1) -> None:
-        """`outcome`: scored, not_evaluable or failed."""
+        """`outcome`: one of OUTCOMES."""
         self._scored.labels(outcome).inc(count)
 
     def batch(self, seconds: float) -> None:
         self._score.observe(seconds)
 
     def answered(self, destination: str, answer: str) -> None:
-        """`answer`: acknowledged, refused, again or unreached."""
+        """`answer`: one of ANSWERS."""
         self._messages.labels(self._destination(destination), answer).inc()
 
     def delivered(self, destination: str, seconds: float, *, since_receipt: timedelta | None) -> None:
