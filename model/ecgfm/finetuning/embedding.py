@@ -9,9 +9,10 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,9 +20,11 @@ from numpy.typing import NDArray
 
 from ecgfm.devices import choose_device
 from ecgfm.errors import TrainingError
+from ecgfm.feeding import Prepared, fed
 from ecgfm.finetuning.dataset import Example, Reader, ahead, read_segments
 from ecgfm.network import EcgFm
 
+T = TypeVar("T")
 Embedding = NDArray[np.float32]  #: (segments, width) of one ECG
 Progress = Callable[[int, int], None]  #: (ECGs done, ECGs in all)
 
@@ -111,26 +114,27 @@ def embed(
 def _embed_shard(
     network: EcgFm, examples: Sequence[Example], read: Reader, device: torch.device, batch: int
 ) -> dict[str, Embedding]:
-    """Whole batches across ECGs, so that a GPU is kept busy."""
-    found: dict[str, Embedding] = {}
-    waiting: list[tuple[str, NDArray[np.float32]]] = []
-    for example, segments in zip(
-        examples, ahead(partial(read_segments, read, network.preprocessing), examples), strict=True
-    ):
-        waiting.append((example.key, segments))
-        if sum(len(segments) for _, segments in waiting) >= batch:
-            found.update(_embed_together(network, waiting, device))
-            waiting = []
-    if waiting:
-        found.update(_embed_together(network, waiting, device))
-    return found
+    segments = ahead(partial(read_segments, read, network.preprocessing), examples)
+    records = (Prepared(what=example.key, segments=own) for example, own in zip(examples, segments, strict=True))
+    return {key: own for key, (own,) in embedded(records, [network], device=device, batch=batch)}
 
 
-def _embed_together(
-    network: EcgFm, together: Sequence[tuple[str, NDArray[np.float32]]], device: torch.device
-) -> dict[str, Embedding]:
-    source = torch.from_numpy(np.concatenate([segments for _, segments in together])).to(device)
-    with torch.inference_mode():
-        rows = network.embed(source).float().cpu().numpy()
-    ends = np.cumsum([len(segments) for _, segments in together])
-    return {key: part for (key, _), part in zip(together, np.split(rows, ends[:-1]), strict=True)}
+def embedded(
+    records: Iterable[Prepared[T]], networks: Sequence[EcgFm], *, device: torch.device, batch: int
+) -> Iterator[tuple[T, tuple[Embedding, ...]]]:
+    """Each record with its segments' embeddings by each network, which are on `device` and in eval mode.
+
+    Calls have one shape and are filled across records: the same bits in any company.
+    """
+    names = [str(number) for number in range(len(networks))]
+
+    def call(segments: NDArray[np.float32]) -> dict[str, Embedding]:
+        source = torch.from_numpy(segments).to(device)
+        with torch.inference_mode():
+            rows = [network.embed(source).float().cpu().numpy() for network in networks]
+        return dict(zip(names, rows, strict=True))
+
+    for record, found in fed(records, call, size=batch, alone=False):
+        if isinstance(found, Exception):
+            raise found
+        yield record.what, tuple(found[name] for name in names)

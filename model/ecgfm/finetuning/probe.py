@@ -7,8 +7,9 @@ is fitted for each label. Every recording is judged by a regression that saw non
 """
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from sklearn.preprocessing import StandardScaler
 
 from ecgfm.devices import choose_device
 from ecgfm.errors import DataError, RecordingError
+from ecgfm.feeding import Prepared, Segments
+from ecgfm.finetuning.dataset import ahead
+from ecgfm.finetuning.embedding import embedded
 from ecgfm.metrics import BOOTSTRAP_REPLICATES, Interval, auprc, auroc, bootstrap
 from ecgfm.network import EcgFm
 from ecgfm.recording_files import Source
@@ -96,6 +100,16 @@ class Embedded:
     left_out: dict[str, str]  #: recording -> why
 
 
+def _look(source: Source, preprocessing: str, key: str) -> Segments | str:
+    """The recording's segments, or why it cannot be used."""
+    try:
+        recording = source.read(key)
+    except RecordingError as error:
+        return str(error)
+    reasons = reasons_not_scored(recording.signal, recording.sampling_rate)
+    return reasons[0] if reasons else prepare(recording.signal, recording.sampling_rate, preprocessing)
+
+
 def embed_recordings(
     networks: Sequence[EcgFm],
     source: Source,
@@ -113,39 +127,24 @@ def embed_recordings(
     where = choose_device(device)
     for network in networks:
         network.to(where).eval()
-    kept: list[int] = []
     left_out: dict[str, str] = {}
+
+    def usable() -> Iterator[Prepared[int]]:
+        looked = ahead(partial(_look, source, networks[0].preprocessing), table.keys)
+        for number, (key, found) in enumerate(zip(table.keys, looked, strict=True)):
+            if isinstance(found, str):
+                left_out[key] = found
+            else:
+                yield Prepared(what=number, segments=found)
+            if progress is not None:
+                progress(number + 1, len(table.keys))
+
+    kept: list[int] = []
     vectors: list[list[Floats]] = [[] for _ in networks]
-    waiting: list[NDArray[np.float32]] = []
-
-    def flush() -> None:
-        if not waiting:
-            return
-        stacked = torch.from_numpy(np.concatenate(waiting)).to(where)
-        ends = np.cumsum([len(segments) for segments in waiting])[:-1]
-        with torch.inference_mode():
-            for network, found in zip(networks, vectors, strict=True):
-                rows = network.embed(stacked).double().cpu().numpy()
-                found.extend(part.mean(axis=0) for part in np.split(rows, ends))
-        waiting.clear()
-
-    for number, key in enumerate(table.keys):
-        try:
-            recording = source.read(key)
-        except RecordingError as error:
-            left_out[key] = str(error)
-            continue
-        reasons = reasons_not_scored(recording.signal, recording.sampling_rate)
-        if reasons:
-            left_out[key] = reasons[0]
-            continue
-        waiting.append(prepare(recording.signal, recording.sampling_rate, networks[0].preprocessing))
+    for number, rows in embedded(usable(), networks, device=where, batch=batch):
         kept.append(number)
-        if sum(len(segments) for segments in waiting) >= batch:
-            flush()
-        if progress is not None:
-            progress(number + 1, len(table.keys))
-    flush()
+        for found, own in zip(vectors, rows, strict=True):
+            found.append(own.astype(np.float64).mean(axis=0))
     if not kept:
         raise DataError(
             f"none of {len(table.keys)} recordings could be used; the first: {next(iter(left_out.items()), '')}"
