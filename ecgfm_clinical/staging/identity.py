@@ -12,7 +12,7 @@ are put back to the next link.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -66,12 +66,16 @@ def resolve(connection: Connection, key: str) -> str:
 
 def surviving_patient(tx: Reading, received: Patient) -> Patient:
     """The patient with every retired identifier replaced by its survivor, and the survivor's demographics if known."""
-    current = {one.identity: one for one in (_surviving_identifier(tx, one) for one in received.identifiers)}
-    identifiers = tuple(current.values())
+    identifiers = in_use(tx, received.identifiers)
     if not identifiers or identifiers[0].identity == received.identifiers[0].identity:
         return replace(received, identifiers=identifiers)
     known = demographics(tx.connection, tx.keyring, identifier_key(tx, identifiers[0])) or received
     return replace(known, identifiers=identifiers)
+
+
+def in_use(tx: Reading, identifiers: Iterable[Identifier]) -> tuple[Identifier, ...]:
+    """The identities that survive these now, each once, in their order."""
+    return tuple({one.identity: one for one in (_surviving_identifier(tx, one) for one in identifiers)}.values())
 
 
 def _surviving_identifier(tx: Reading, identifier: Identifier) -> Identifier:
@@ -242,11 +246,6 @@ def demographics(connection: Connection, keyring: Keyring, key: str) -> Patient 
 def described_in(keyring: Keyring, row: Any) -> Patient:
     """The patient in one row of demographics."""
     return codec.patient_from(json.loads(seals.PATIENT.open(keyring, row)))
-
-
-def keys_of(tx: Reading, identifiers: Iterable[Identifier]) -> Iterator[str]:
-    """The surviving key of each identifier."""
-    return (resolve(tx.connection, identifier_key(tx, one)) for one in identifiers)
 
 
 def keep_overruled(tx: Transaction, ecg_id: int, patient: Patient) -> None:

@@ -7,7 +7,7 @@ they came: so a later copy of the same object changes nothing that a person has 
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import Any, Literal
@@ -21,7 +21,7 @@ from ecgfm_clinical.staging.schema import ecg, ecg_number, recording_event
 from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_clinical.staging.transaction import Reading, Transaction
 from ecgfm_connectors.ecg import Ecg
-from ecgfm_connectors.patient import Patient
+from ecgfm_connectors.patient import Identifier, Patient
 
 How = Literal["number", "correction", "signal"]
 Withdrawn = Literal["by-sender", "by-person"]
@@ -284,10 +284,23 @@ def _next_number(tx: Transaction, recording_id: int) -> int:
 
 
 def same_person(tx: Reading, one: Patient, other: Patient) -> bool:
-    """Whether two descriptions share an identity in use, merges followed; without numbers, whether they are equal."""
+    """Whether two descriptions share an identity in use, merges followed; without numbers, whether they are equal.
+
+    A visit or insurance number that both name says nothing where the numbers under which results go out contradict:
+    who corrects the patient often leaves the rest as it was.
+    """
     if not one.identifiers or not other.identifiers:
         return one == other
-    return bool(set(identity.keys_of(tx, one.identifiers)) & set(identity.keys_of(tx, other.identifiers)))
+    ones, others = identity.in_use(tx, one.identifiers), identity.in_use(tx, other.identifiers)
+    leading = {known[0].identity[:2] for known in (ones, others)}  # authority and kind
+    shared = {known.identity for known in ones} & {known.identity for known in others}
+    return bool(shared) and not any(_contradict(ones, others, authority) for authority in leading)
+
+
+def _contradict(ones: Sequence[Identifier], others: Sequence[Identifier], authority: tuple[str, str]) -> bool:
+    """Whether this authority gave both a number of this kind, and none in common."""
+    numbers, other = ({one.identity for one in known if one.identity[:2] == authority} for known in (ones, others))
+    return bool(numbers and other) and not numbers & other
 
 
 def named_before(tx: Reading, row: Any, patient: Patient) -> bool:

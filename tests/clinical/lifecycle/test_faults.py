@@ -251,6 +251,19 @@ def test_08_a_recording_that_comes_again_under_another_patient_asks_a_person(
     assert "another patient" in said
 
 
+@pytest.mark.parametrize("kind", ["VN", "NI", "SS"])
+def test_08_a_visit_or_insurance_number_that_stays_does_not_make_two_patients_one(
+    site: Installation, kind: str
+) -> None:
+    beside = number("SHARED", type=kind)
+    for control_id, who in (("M1", "FIRST"), ("M2", "SECOND")):
+        recording = same_object(who)
+        site.mllp(oru(recording, control_id, outer=replace(recording.patient, identifiers=(number(who), beside))))
+        site.go_on()
+    assert site.told == [("FIRST", "F")]
+    assert site.needs_a_person()
+
+
 def test_08_or_is_followed_where_the_source_may(install: Install) -> None:
     site = install(listener=FOLLOW)
     for who in ("FIRST", "SECOND"):
