@@ -60,7 +60,9 @@ def identifier(number: str, authority: str = "TESTHOSP") -> Identifier:
 
 
 def patient(number: str, *, further: bool = False, family: str = "Testperson") -> Patient:
-    numbers = (identifier(number), *((identifier(f"card {number}", "CARDIOLOGY"),) if further else ()))
+    """`further`: with a number of another authority, and with a visit number that every patient here is given."""
+    visit = Identifier(authority="TESTHOSP", type="VN", value="VISIT")
+    numbers = (identifier(number), *((identifier(f"card {number}", "CARDIOLOGY"), visit) if further else ()))
     return Patient(identifiers=numbers, family_name=family, given_name=f"of {number}")
 
 
