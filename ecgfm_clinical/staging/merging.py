@@ -157,18 +157,33 @@ def _ask(tx: Transaction, row: Any, filed: SentMessage) -> None:
 
 
 def touches(tx: Reading, event: Move) -> bool:
-    """Whether an event that is not followed names a person or a visit that is held here."""
-    keys = [identity.identifier_key(tx, one) for one in (event.source, event.target)]
+    """Whether an event that is not followed names a person or a visit that is held here, under whatever number."""
     if event.event == "A43":
-        held = (
-            select(ecg.c.ecg_id).where(ecg.c.patient_key.in_(keys)).limit(1),
-            select(outcome.c.outcome_id).where(outcome.c.patient_key.in_(keys)).limit(1),
-            select(patient.c.patient_key).where(patient.c.patient_key.in_(keys)).limit(1),
-        )
-        return any(tx.connection.scalar(query) is not None for query in held)
-    rows = tx.connection.execute(select(ecg).where(ecg.c.patient_key == keys[0])).all()
+        return any(_is_held(tx, _all_numbers(tx, one)) for one in (event.source, event.target))
+    rows = tx.connection.execute(select(ecg).where(_theirs(_all_numbers(tx, event.source)))).all()
     visits = {private_of(tx, row)["order"]["visit"] for row in rows}
-    return bool(visits & {"", *event.visits})
+    return bool(visits if not event.visits else visits & {"", *event.visits})
+
+
+def _all_numbers(tx: Reading, one: Identifier) -> list[str]:
+    """The keys of everything that is this person by now."""
+    survivor = identity.resolve(tx.connection, identity.identifier_key(tx, one))
+    return sorted(identity.retired_into(tx.connection, survivor))
+
+
+def _theirs(keys: Sequence[str]) -> ColumnElement[bool]:
+    """ECGs filed under one of these numbers, or naming one of them beside it."""
+    further = select(ecg_identity.c.ecg_id).where(ecg_identity.c.identity_key.in_(keys))
+    return or_(ecg.c.patient_key.in_(keys), ecg.c.ecg_id.in_(further))
+
+
+def _is_held(tx: Reading, keys: Sequence[str]) -> bool:
+    held = (
+        select(ecg.c.ecg_id).where(_theirs(keys)).limit(1),
+        select(outcome.c.outcome_id).where(outcome.c.patient_key.in_(keys)).limit(1),
+        select(patient.c.patient_key).where(patient.c.patient_key.in_(keys)).limit(1),
+    )
+    return any(tx.connection.scalar(query) is not None for query in held)
 
 
 def _listed(message_ids: Iterable[int]) -> str:

@@ -9,7 +9,7 @@ aECG's own id is not used, since exports repeat it between recordings.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from typing import Literal
@@ -143,9 +143,10 @@ def _read_group(
     )
     result = Contents(outcomes=measured.outcomes, left_out=measured.left_out, findings=measured.findings)
     taken_back = [obx for obx in group.observations if _status(obx) in _TAKEN_BACK and _holds_ecg(group, obx)]
-    if taken_back:
-        withdrawn = _withdrawal(parsed, group, taken_back[0], context, read_embedded, content)
-        result = _joined(result, Contents(withdrawals=(withdrawn,)))
+    withdrawn = tuple(
+        _withdrawal(parsed, group, together, context, read_embedded, content) for together in _recordings_in(taken_back)
+    )
+    result = _joined(result, Contents(withdrawals=withdrawn))
     standing = replace(group, observations=[obx for obx in group.observations if obx not in taken_back])
     try:
         result = _joined(result, Contents(ecgs=_written_out(parsed, standing, context, content)))
@@ -155,7 +156,7 @@ def _read_group(
         try:
             inner = read_embedded(embedded.file_of(obx, context.allowed_roots), context)
             enriched = [
-                _enrich(ecg, f"#{index}" if index else "", parsed, group, obx, context, content)
+                _enrich(ecg, _suffix(index), parsed, group, obx, context, content)
                 for index, ecg in enumerate(inner.ecgs)
             ]
             result = _joined(result, replace(_of_this_patient(inner, group.patient), ecgs=tuple(enriched)))
@@ -197,31 +198,58 @@ def _holds_ecg(group: Group, obx: Segment) -> bool:
     return (embedded.carries_file(obx) or not obx.raw(5)) and _about_ecg(group, obx)
 
 
+def _recordings_in(observations: Sequence[Segment]) -> list[list[Segment]]:
+    """Each file by itself; what is spread over several OBX, or was left out by its sender, together."""
+    files = [obx for obx in observations if embedded.carries_file(obx) and obx.raw(5)]
+    rest = [obx for obx in observations if obx not in files]
+    if files:  # an empty text beside a file is its report, and no recording of its own
+        rest = [obx for obx in rest if waveform.is_part_of_waveform(obx) or embedded.carries_file(obx)]
+    return [[obx] for obx in files] + ([rest] if rest else [])
+
+
 def _withdrawal(
     parsed: Message,
     group: Group,
-    obx: Segment,
+    observations: Sequence[Segment],
     context: ReadingContext,
     read_embedded: ReadEmbedded,
     content: bytes,
 ) -> Withdrawal:
     """The recording that the sender takes back, by every number under which it may be known."""
-    named = {source_id(parsed, group, obx, content, _time_of(parsed, group, obx, context.zone))}
-    if embedded.carries_file(obx) and obx.raw(5):
-        try:
-            inner = read_embedded(embedded.file_of(obx, context.allowed_roots), context)
-        except PayloadError:  # the value may be void: its number and place say which recording is meant
-            inner = Contents()
-        for ecg in inner.ecgs:
-            when = ecg.acquired or _time_of(parsed, group, obx, context.zone)
-            named.add(ecg.source_id if ecg.format == "dicom" else source_id(parsed, group, obx, content, when))
+    named = {source_id(parsed, group, obx, content, _time_of(parsed, group, obx, context.zone)) for obx in observations}
+    for obx in observations:
+        named |= _numbers_inside(parsed, group, obx, context, read_embedded, content)
     return Withdrawal(
         source_ids=tuple(sorted(named)),
         order_id=order_id(parsed, group),
         filler=entity(group.obr, 3),
         patient=group.patient,
-        status=_TAKEN_BACK[_status(obx)],
+        status=_TAKEN_BACK[_status(observations[0])],
     )
+
+
+def _numbers_inside(
+    parsed: Message, group: Group, obx: Segment, context: ReadingContext, read_embedded: ReadEmbedded, content: bytes
+) -> set[str]:
+    """The numbers of the recordings in a file; none where it can't be read, or nothing was sent again."""
+    if not (embedded.carries_file(obx) and obx.raw(5)):
+        return set()
+    try:
+        inner = read_embedded(embedded.file_of(obx, context.allowed_roots), context)
+    except PayloadError:  # the value may be void: its number and place say which recording is meant
+        return set()
+    return {
+        ecg.source_id
+        if ecg.format == "dicom"
+        else source_id(parsed, group, obx, content, ecg.acquired or _time_of(parsed, group, obx, context.zone))
+        + _suffix(index)
+        for index, ecg in enumerate(inner.ecgs)
+    }
+
+
+def _suffix(index: int) -> str:
+    """Tells several ECGs of one file apart."""
+    return f"#{index}" if index else ""
 
 
 def _written_out(parsed: Message, group: Group, context: ReadingContext, content: bytes) -> tuple[Ecg, ...]:
@@ -351,15 +379,17 @@ def _completed(patient: Patient, other: Patient) -> Patient:
 def source_id(parsed: Message, group: Group, obx: Segment, content: bytes, acquired: AcquiredAt | None) -> str:
     """Who sent this recording, under which number, where it stood and when it was recorded.
 
-    Without a filler number or a time MSH-10 takes their place, and without MSH-10 the bytes themselves.
+    Without a filler number or a time MSH-10 takes its place, and without MSH-10 the bytes themselves. A time goes with
+    MSH-10 as well: counters begin anew, and several carts may count under one name.
     """
     filler = entity(group.obr, 3) if group.obr else ""
     position = f"{obx.value(1)}.{obx.value(4)}"
-    if filler and acquired is not None:
-        moment = acquired.at.astimezone(UTC).isoformat(timespec="seconds")
-        return "hl7:" + "|".join((parsed.msh.raw(3), parsed.msh.raw(4), filler, position, moment))
+    sender = (parsed.msh.raw(3), parsed.msh.raw(4))
+    moment = (acquired.at.astimezone(UTC).isoformat(timespec="seconds"),) if acquired is not None else ()
+    if filler and moment:
+        return "hl7:" + "|".join((*sender, filler, position, *moment))
     control_id = parsed.control_id or hashlib.sha256(content).hexdigest()[:32]
-    return "hl7:" + "|".join((parsed.msh.raw(3), parsed.msh.raw(4), control_id, filler, position))
+    return "hl7:" + "|".join((*sender, control_id, filler, position, *moment))
 
 
 def order_id(parsed: Message, group: Group) -> str:

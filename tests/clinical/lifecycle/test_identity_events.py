@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ecgfm_connectors.ecg import Order
 from tests.clinical.lifecycle import document
 from tests.helpers.installation import Installation, adt, ecg, first, merge, number, pid
 
@@ -147,3 +148,23 @@ def test_what_the_receiver_hears_of_each(site: Installation, event: str) -> None
 
 def test_a_merge_into_itself_is_answered(site: Installation) -> None:
     assert site.mllp(merge("SELF", "SELF")).code == "AE"
+
+
+@pytest.mark.parametrize("named", ["beside another", "merged by a person"])
+def test_a_number_that_is_held_in_whatever_place_is_not_moved_silently(site: Installation, named: str) -> None:
+    one = Person(site, f"moved{named.replace(' ', '')}")
+    site.dicom(ecg(next(SEEDS), number(f"{one.a}R", authority="REGION"), one.a))
+    if named == "merged by a person":
+        site.command("patient", "merge", "--force", *WHY, answer=f"TESTHOSP|MR|{one.a}\nTESTHOSP|MR|{one.b}\n")
+    assert one.merge(one.b if named == "merged by a person" else one.a, f"{one.c}new", "A43") == "AE"
+
+
+@pytest.mark.parametrize(
+    ("recorded", "moved", "code"), [("V1", "V1", "AE"), ("V1", "V2", "AA"), ("V1", "", "AE"), ("", "V2", "AE")]
+)
+def test_a_visit_is_moved_silently_only_where_no_recording_can_be_of_it(
+    site: Installation, recorded: str, moved: str, code: str
+) -> None:
+    one = Person(site, f"visit{recorded}{moved}")
+    site.dicom(ecg(next(SEEDS), one.a, order=Order(visit=recorded)))
+    assert one.send("A45", pid(one.b), f"MRG|{one.a}^^^TESTHOSP^MR||||{moved}") == code

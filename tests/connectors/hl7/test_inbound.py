@@ -63,7 +63,7 @@ def test_identity_of_dicom_is_its_own_and_of_the_rest_its_place(
     later_message = read(oru("aecg", control_id="M2"), context).ecgs[0]
     assert later_message.source_id == aecg.source_id
     unnumbered = oru("aecg").replace(b"|ECG9^MUSE", b"|")
-    assert read(unnumbered, context).ecgs[0].source_id == "hl7:CART|WARD|M1||1.1"
+    assert read(unnumbered, context).ecgs[0].source_id == "hl7:CART|WARD|M1||1.1|2026-03-01T08:30:00+00:00"
     nameless = unnumbered.replace(b"|M1|P|", b"||P|")
     first, again = (read(nameless, context).ecgs[0].source_id for _ in range(2))
     assert first == again
@@ -181,6 +181,35 @@ def test_a_senders_withdrawal_names_its_recording(
     (withdrawal,) = contents.withdrawals
     assert withdrawal.status == status
     assert recording.source_id in withdrawal.source_ids or recording.order_id == withdrawal.order_id
+
+
+@pytest.mark.parametrize("embed", ["dicom", "aecg"])
+def test_a_sender_takes_back_each_recording_of_an_order(ecg: Ecg, context: ReadingContext, embed: str) -> None:
+    both = [replace(ecg, source_id=f"1.2.3.4.{number}") for number in (1, 2)]
+    write = dicom_writer.write_ecg if embed == "dicom" else aecg_writer.write_ecg
+    files = [(write(one), embed.upper()) for one in both]
+    sent = oru_writer.write_message(files, patient=ecg.patient, order=ORDER, control_id="M1", sent_at=SENT)
+    recordings = read(sent, context).ecgs
+    contents = read(sent.replace(b"||||||F\r", b"||||||W\r"), context)
+    assert len(recordings) == len(contents.withdrawals) == 2
+    for recording, withdrawal in zip(recordings, contents.withdrawals, strict=True):
+        assert recording.source_id in withdrawal.source_ids
+    first, second = (set(withdrawal.source_ids) for withdrawal in contents.withdrawals)
+    assert not first & second
+
+
+def test_a_counter_that_begins_anew_names_another_recording(ecg: Ecg, context: ReadingContext) -> None:
+    """MSH-10 1 of last year and MSH-10 1 of today, without a filler number: one is no correction of the other."""
+    assert ecg.acquired is not None
+    later = replace(ecg, acquired=replace(ecg.acquired, at=ecg.acquired.at.replace(year=2027)))
+    messages = [
+        oru_writer.write_message(
+            [(aecg_writer.write_ecg(one), "AECG")], patient=ecg.patient, control_id="1", sent_at=SENT
+        )
+        for one in (ecg, later)
+    ]
+    first, second = (read(one, context).ecgs[0].source_id for one in messages)
+    assert first != second
 
 
 def test_a_senders_correction_says_so(oru: Callable[..., bytes], context: ReadingContext) -> None:
