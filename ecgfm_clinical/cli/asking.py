@@ -12,7 +12,17 @@ if TYPE_CHECKING:
     from ecgfm_connectors.patient import Identifier
 
 ReasonOption = Annotated[str, typer.Option(help="Why, for the audit trail; without patient data.")]
-NeededReason = Annotated[str, typer.Option("--reason", help="Why, for the audit trail; without patient data.")]
+
+
+def _said(reason: str) -> str:
+    if not reason.strip():
+        raise typer.BadParameter("say why in a few words: whoever reads the audit trail later has nothing else")
+    return reason
+
+
+NeededReason = Annotated[
+    str, typer.Option("--reason", help="Why, for the audit trail; without patient data.", callback=_said)
+]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do it without asking; what is told then names nobody.")]
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Take a number that no ECG, outcome or ADT message has ever named.")
@@ -27,8 +37,11 @@ def number(what: str) -> "Identifier":
 
     parts = [part.strip() for part in typer.prompt(f"AUTHORITY|TYPE|NUMBER {what}", err=True).split("|")]
     if len(parts) != 3 or not all(parts):
-        raise InputError("a patient is AUTHORITY|TYPE|NUMBER, all three: a bare number may be somebody else's")
-    return Identifier(authority=parts[0], type=parts[1], value=parts[2])
+        raise InputError(
+            "a patient is AUTHORITY|TYPE|NUMBER, all three, as in TESTHOSP|MR|4711: "
+            "a bare number may be somebody else's"
+        )
+    return Identifier(authority=parts[0], type=parts[1].upper(), value=parts[2])
 
 
 def known_number(what: str, settings: "Settings", store: "Store", *, force: bool) -> "Identifier":

@@ -113,7 +113,7 @@ def _name_both(store: "Store", ecg_id: int, right: "Patient", *, shown: bool) ->
 
     now = store.ecgs.story(ecg_id).recording.patient
     say(f"ECG {ecg_id} belongs to  {people.named(now) if shown else MASK}")
-    say(f"ECG {ecg_id} goes to     {people.described(store.identities.show(right.identifiers[0]), shown=shown)}")
+    say(f"ECG {ecg_id} goes to     {people.addressee(store, right.identifiers[0], shown=shown)}")
 
 
 def _agreed(standing: "Iterable[Told]", what: str, *, yes: bool, quiet: bool) -> bool:

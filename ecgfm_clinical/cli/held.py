@@ -163,7 +163,7 @@ def _preview(store: "Store", found: dict[str, Any], *, release: bool, named: Any
     for line in decisions.lines_of(found):
         say(line)
     if named is not None:
-        say(f"  you named  {people.described(store.identities.show(named.identifiers[0]), shown=not yes)}")
+        say(f"  you named  {people.addressee(store, named.identifiers[0], shown=not yes)}")
     say(f"{'Released' if release else 'Rejected'}: {decisions.what_follows(found, release=release, patient=named)}")
 
 

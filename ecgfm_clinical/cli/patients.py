@@ -55,10 +55,12 @@ def merge(
     hospital's own merges.
     """
     from ecgfm_clinical import liveness, wiring
+    from ecgfm_clinical.staging.identities import require_mergeable
 
     with opened(settings) as (read, store):
         retired = asking.known_number("that is retired", read, store, force=force)
         surviving = asking.known_number("that survives it", read, store, force=force)
+        require_mergeable(retired, surviving)
         _preview(store, {"is retired": retired, "survives": surviving}, yes=yes, quiet=as_json)
         asking.agreed(yes=yes)
         actor = liveness.operator(read.site.operator)

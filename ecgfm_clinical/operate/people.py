@@ -52,8 +52,17 @@ def described(person: "Person", *, shown: bool) -> str:
     """One identity in one line, masked unless `shown`."""
     number = numbered(person.identifier) if shown else f"{person.identifier.authority}|{person.identifier.type}|{MASK}"
     who = "nothing is known of this person" if person.described is None else named(person.described)
-    heard = "" if person.heard_of else ", never heard of here"
-    return f"{number}: {person.state}{heard}" + (f"; {who}" if shown else "")
+    state = person.state if person.heard_of else "never heard of here"
+    return f"{number}: {state}" + (f"; {who}" if shown else "")
+
+
+def addressee(store: "Store", asked: Identifier, *, shown: bool) -> str:
+    """The same, and where the identity is merged, under whom its results go out."""
+    person = store.identities.show(asked)
+    told = described(person, shown=shown)
+    if person.survivor is None:
+        return told
+    return f"{told}; its results go out under {described(store.identities.show(person.survivor), shown=shown)}"
 
 
 def document_of(person: "Person", *, phi: bool) -> dict[str, Any]:
@@ -96,7 +105,7 @@ def _recording(one: "PersonRecording", *, phi: bool) -> dict[str, Any]:
 
 def lines_of(found: dict[str, Any]) -> "Iterator[str]":
     """`document_of` for people."""
-    yield f"{found['number']}: {found['state']}" + ("" if found["heard_of"] else ", never heard of")
+    yield f"{found['number']}: {found['state'] if found['heard_of'] else 'never heard of here'}"
     if found["described"] not in (None, MASK):
         yield f"  person     {found['described']}"
     if found["survivor"]:

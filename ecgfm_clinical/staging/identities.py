@@ -62,6 +62,17 @@ class Person:
     outcomes: int
 
 
+def require_mergeable(retired: Identifier, surviving: Identifier) -> None:
+    """Raises StoreError where both are one identity, or only one of them numbers a person."""
+    if retired.identity == surviving.identity:
+        raise StoreError("both numbers are one identity: nothing was merged")
+    if retired.identity[1] != surviving.identity[1]:
+        raise StoreError(
+            f"a number of type {retired.type} can't become one of type {surviving.type}: results would go out under "
+            "what is no patient's number; nothing was merged"
+        )
+
+
 class Identities:
     """The identities of a store."""
 
@@ -87,9 +98,8 @@ class Identities:
             return tuple(sorted(_authorities(ask)))
 
     def merge(self, retired: Identifier, surviving: Identifier, *, reason: str, now: datetime, actor: str) -> None:
-        """`retired` is `surviving` from now on. Raises StoreError where both are one identity."""
-        if retired.identity == surviving.identity:
-            raise StoreError("both numbers are one identity: nothing was merged")
+        """`retired` is `surviving` from now on. Raises StoreError as `require_mergeable` does."""
+        require_mergeable(retired, surviving)
         self._record(Merge(retired=retired, surviving=surviving, event=OPERATOR), reason, now, actor)
 
     def unmerge(self, identifier: Identifier, *, reason: str, now: datetime, actor: str) -> None:

@@ -208,6 +208,46 @@ def test_a_merge_by_a_person_reaches_what_waits(installed: Installation) -> None
     assert installed.command(*words, "--yes", answer="TESTHOSP|MR|A\nTESTHOSP|PI|A\n")[0] == 1
 
 
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        (("TESTHOSP|MR|A", "TESTHOSP|VN|V1"), "no patient's number"),
+        (("TESTHOSP|MR|A", "TESTHOSP|pi|A"), "one identity"),
+    ],
+    ids=["a visit's number", "itself, typed otherwise"],
+)
+def test_a_merge_by_a_person_that_cannot_be_is_refused_before_it_is_asked(
+    installed: Installation, numbers: tuple[str, str], said: str
+) -> None:
+    visited = oru(ecg(1, "A"), "M1").replace(b"A^^^TESTHOSP^MR", b"A^^^TESTHOSP^MR~V1^^^TESTHOSP^VN")
+    installed.mllp(visited)
+    code, told = installed.command("patient", "merge", *WHY, answer="\n".join(numbers) + "\n")
+    assert code == 1
+    assert said in told
+    assert "Do it?" not in told
+    installed.go_on()
+    assert installed.told == [("A", "F")]
+
+
+@pytest.mark.parametrize("reason", ["", "  "])
+def test_an_act_without_a_reason_is_refused(held: Installation, reason: str) -> None:
+    code, told = held.command("held", "reject", 1, "--reason", reason, "--yes")
+    assert code == 2
+    assert "say why" in told
+    assert held.needs_a_person()
+
+
+def test_the_preview_names_under_whom_results_of_a_retired_number_go_out(held: Installation) -> None:
+    held.mllp(adt("A28", pid("NEW", name="NEWFAMILY^EVE")))
+    held.command("patient", "merge", "--force", *WHY, "--yes", answer="TESTHOSP|MR|OLD\nTESTHOSP|MR|NEW\n")
+    for words in (("correct", 1), ("held", "release", 1)):
+        _, told = held.command(*words, "--wrong-patient", "--reason", "typing", answer="TESTHOSP|MR|OLD\nn\n")
+        assert "its results go out under TESTHOSP|MR|NEW" in told
+        assert "NEWFAMILY" in told
+    _, told = held.command("held", "release", 1, "--wrong-patient", *WHY, "--yes", answer="TESTHOSP|MR|OLD\n")
+    assert "NEWFAMILY" not in told
+
+
 def test_linked_numbers_stay_in_use(installed: Installation) -> None:
     for name in "AB":
         installed.mllp(adt("A28", pid(name)))
