@@ -9,7 +9,7 @@ from typing import cast
 from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.context import MAX_PAYLOAD, NO_SITE, ReadingContext
 from ecgfm_connectors.errors import PayloadError, Refused, Unreadable
-from ecgfm_connectors.files.makers import refuse_maker
+from ecgfm_connectors.files.makers import refuse_maker, refuse_own_file
 from ecgfm_connectors.files.outcome_table import is_table
 
 
@@ -89,6 +89,7 @@ def sniff(content: bytes) -> str:
         return "edf"
     if content[:1] == b"@" and content[2:6] == b"MFR ":  # MWF_PRE, the preamble
         return "mfer"
+    refuse_own_file(content)
     if _is_scp(content):
         return "scp"
     if is_table(content[:4096]):

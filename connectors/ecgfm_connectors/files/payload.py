@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ecgfm_connectors.context import MAX_PAYLOAD
 from ecgfm_connectors.errors import PayloadError, Refused, Unreadable
+from ecgfm_connectors.files.makers import edan_holter
 from ecgfm_connectors.files.wfdb_header import parse_header
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say; a real time would change the bytes
@@ -22,12 +23,14 @@ IGNORED_SUFFIXES = frozenset({".part", ".tmp", ".filepart", ".crdownload", ".par
 def load(path: Path) -> bytes:
     """The payload of one file; for a WFDB header (`.hea`) the packed record.
 
-    Raises Unreadable: `missing-file`, `wfdb-header`; Refused: `too-large`.
+    Raises Unreadable: `missing-file`, `wfdb-header`; Refused: `too-large`, `maker-format`.
     """
     try:
         if path.suffix.lower() != ".hea":
             return _bytes(path)
         header = _bytes(path)
+        if b"\0" in header[:256] and path.with_name("ecgraw.dat").is_file():
+            raise edan_holter()
         names = {signal.file_name for signal in parse_header(header).signals}
         return pack_record({path.name: header} | {name: _bytes(path.with_name(name)) for name in sorted(names)})
     except FileNotFoundError as error:

@@ -1,5 +1,6 @@
 """Formats of makers: Mortara's XML as an independent reader reads it, and the others refused by the maker's name."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from ecgdatakit.parsing.parsers.mortara_el250 import MortaraEL250Parser
 
 from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import LEADS, Ecg
-from ecgfm_connectors.errors import PayloadError
+from ecgfm_connectors.errors import PayloadError, Refused
+from ecgfm_connectors.files.makers import MAKERS
+from ecgfm_connectors.files.payload import load
 from ecgfm_connectors.reading import read
 from ecgfm_connectors.statements.understanding import said_of, understood
 from tests.helpers import vendor_files as write
@@ -98,23 +101,54 @@ def test_another_programs_element_ecg_is_no_mortara_file(context: ReadingContext
     assert refusal(b"<ECG><lead>1 2 3</lead></ECG>", context) == "Refused unknown-xml"
 
 
+def pec(*sections: tuple[int, int]) -> bytes:
+    """Sections (type, bytes of data) of Nihon Kohden's PEC file, with nothing in them."""
+    return b"".join(
+        bytes(10) + (14 + size).to_bytes(2, "big") + kind.to_bytes(2, "big") + bytes(size) + b"\0\0"
+        for kind, size in sections
+    )
+
+
 @pytest.mark.parametrize(
-    ("content", "maker"),
+    ("content", "told"),
     [
-        (b"<?xml version='1.0'?><examination><device>SCHILLER AT-102</device></examination>", "Schiller"),
-        (b"<root><Manufacturer>Mindray</Manufacturer></root>", "Mindray"),
-        ("<a><b>EDAN SE-1200</b></a>".encode("utf-16"), "Edan"),
-        (b"<ecgdata><maker>FUKUDA DENSHI</maker></ecgdata>", "Fukuda"),
-        (b"<x>Nihon Kohden Corporation</x>", "Nihon Kohden"),
-        (b"<x>Welch Allyn CardioPerfect</x>", "Welch Allyn"),
-        (b"\x01\x02NIHON KOHDEN\0\0" + bytes(300), "Nihon Kohden"),
+        (pec((0, 172), (1, 60), (2, 380), (7, 200), (8, 9000)), "PEC file (.DAT) of Nihon Kohden's own"),
+        (b"<x>Nihon Kohden Corporation</x>", "format of Nihon Kohden's own"),
+        (b"\x01\x02NIHON KOHDEN\0\0" + bytes(300), "format of Nihon Kohden's own"),
+        (b"\xeb\xec\x12\x34\x20" + bytes(4000), "BeneHeart file (.PAT) of Mindray's own"),
+        (b"<root><Manufacturer>Mindray</Manufacturer></root>", "format of Mindray's own"),
+        (b"<BeneHeartR12><Leads/></BeneHeartR12>", "format of Mindray's own"),
+        (b"<?xml version='1.0'?><examination><device>SCHILLER AT-102</device></examination>", "of Schiller's own"),
+        (bytes(4) + b"##NEUTRAL HOLTER RECORDING##" + bytes(4096), "Holter archive (.arc) of Edan's own"),
+        ("<a><b>EDAN SE-1200</b></a>".encode("utf-16"), "format of Edan's own"),
+        (b"<x>Welch Allyn CardioPerfect</x>", "format of Welch Allyn's own"),
+        (b"<report><system>Mortara E-Scribe</system></report>", "format of Mortara's own"),
+        (bytes(600) + b"FX-8322\0" + bytes(2000) + b"\x00\x09\x02" + bytes(100), "FX file (.ECG) of Fukuda's own"),
+        (b"<ecgdata><maker>FUKUDA DENSHI</maker></ecgdata>", "format of Fukuda's own"),
         (b"ISHNE1.0" + bytes(600), "ISHNE"),
     ],
 )
-def test_other_makers_are_refused_by_name(context: ReadingContext, content: bytes, maker: str) -> None:
-    with pytest.raises(PayloadError, match=maker) as caught:
+def test_other_makers_are_refused_by_name_and_with_a_way_out(
+    context: ReadingContext, content: bytes, told: str
+) -> None:
+    with pytest.raises(Refused) as caught:
         read(content, context)
     assert caught.value.code == "maker-format"
+    assert told in caught.value.text
+    assert re.search(r"not read; export .*(DICOM|ELI XML)", caught.value.text)
+
+
+def test_edans_holter_files_are_no_wfdb_record(tmp_path: Path) -> None:
+    (tmp_path / "patient.hea").write_bytes(bytes(64) + b"SE-2012" + bytes(4096))
+    (tmp_path / "ecgraw.dat").write_bytes(bytes(2400))
+    with pytest.raises(Refused, match="Edan's own"):
+        load(tmp_path / "patient.hea")
+
+
+def test_the_conformance_statement_names_each_maker() -> None:
+    statement = (Path(__file__).parents[3] / "connectors" / "CONFORMANCE.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| ([A-Z][\w ]+) \| [^|]+ \| [^|]+ \| ([^|]+) \|$", statement, re.MULTILINE))
+    assert {maker: rows.get(maker) for maker in MAKERS} == {maker: told.exports for maker, told in MAKERS.items()}
 
 
 @pytest.mark.parametrize("content", [b"<x>Kenzo Sedan</x>", b"<note>edano</note>"])
