@@ -51,7 +51,7 @@ ROOMS = {
         "auditing monitoring",
         "alerting",
         "files learning pipeline",
-        "shipped",
+        "backfill shipped",
         "wiring",
         "service",
         "demo operate",

@@ -10,6 +10,7 @@ import typer
 
 from ecgfm_clinical.cli import (
     alerts,
+    backfill,
     care,
     corrections,
     demo,
@@ -78,6 +79,7 @@ model.app.command("probe")(pretrain.probe)
 model.app.command("map")(pretrain.embedding_map)
 model.app.command("from-checkpoint")(pretrain.from_checkpoint)
 registry.add_to(model.app)
+app.add_typer(backfill.app, name="backfill")
 app.add_typer(model.app, name="model")
 app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(patients.app, name="patient")

@@ -1,4 +1,4 @@
-"""What `predict` and `embed` share: the files, the model, progress, and how a run ends."""
+"""What `predict`, `embed` and `backfill` share: the files, the model, progress, and how a run ends."""
 
 import signal
 import sys
@@ -17,9 +17,42 @@ if TYPE_CHECKING:
     from ecgfm_clinical.files.answers import Answer
     from ecgfm_clinical.files.outputs import Output
     from ecgfm_clinical.files.streaming import Ask
+    from ecgfm_clinical.settings import Settings
 
 #: Seconds between two words on how far it is: to someone who looks, and into a file.
 LOOKED_AT, UNSEEN = 0.5, 30.0
+
+
+class Stopping:
+    """Inside it the first SIGINT or SIGTERM ends a run in good order, a second one at once."""
+
+    def __init__(self) -> None:
+        self.by = 0  #: which signal came
+        self.event = Event()
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in map(int, (signal.SIGINT, signal.SIGTERM)):
+            self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _frame: object) -> None:
+        self.by = number
+        self.event.set()
+        signal.signal(number, self._before[number])
+
+
+def opened_model(site: "Settings", model: str, *, runtime: str | None, device: str | None) -> "Predictor":
+    """The model that a command line names. Raises ModelError, MissingExtra."""
+    from ecgfm_clinical import wiring
+
+    changed = {name: value for name, value in (("runtime", runtime), ("device", device)) if value is not None}
+    site = site.model_copy(update={"model": site.model.model_copy(update=changed)})
+    return wiring.open_predictor(site, model if model == "demo" else str(Path(model).resolve()))
 
 
 class Run:
@@ -40,33 +73,20 @@ class Run:
         self._site = settings_from(settings) if settings else Settings()
         self._reads_as_site = settings is not None
         self._gathered = gather(paths, glob)
-        self._stopped_by = 0
-        self._stop = Event()
-        self._before: dict[int, Any] = {}
+        self._stopping = Stopping()
 
     def __enter__(self) -> Self:
-        """From here on the first SIGINT or SIGTERM ends the run in good order, a second one at once."""
-        for number in map(int, (signal.SIGINT, signal.SIGTERM)):
-            self._before[number] = signal.signal(number, self._note)
+        self._stopping.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _note(self, number: int, _frame: object) -> None:
-        self._stopped_by = number
-        self._stop.set()
-        signal.signal(number, self._before[number])
+        self._stopping.__exit__()
 
     def open(self, model: str, *, runtime: str | None, device: str | None) -> "Predictor":
         """The model. Raises ModelError, MissingExtra."""
-        from ecgfm_clinical import wiring
         from ecgfm_clinical.files.answers import Origin
 
-        changed = {name: value for name, value in (("runtime", runtime), ("device", device)) if value is not None}
-        site = self._site.model_copy(update={"model": self._site.model.model_copy(update=changed)})
-        predictor = wiring.open_predictor(site, model if model == "demo" else str(Path(model).resolve()))
+        predictor = opened_model(self._site, model, runtime=runtime, device=device)
         self.origin: Origin = Origin(
             model_id=predictor.model_id, preprocessing=predictor.preprocessing, runtime=predictor.runtime
         )
@@ -90,14 +110,14 @@ class Run:
         todo = pieces(found.files, named=found.named, settings=settings, preprocessing=self.origin.preprocessing)
         self.tally = Tally(files=len(found.files))
         self.tally.outcomes["passed over"] = len(found.passed_over)
-        tell = _Progress(what, self.tally.words)
+        tell = Progress(what, self.tally.words)
         try:
             stream(
                 list(todo),
                 ask,
                 output,
                 tally=self.tally,
-                stop=self._stop,
+                stop=self._stopping.event,
                 processes=workers,
                 keep=keep,
                 tell=tell,
@@ -130,17 +150,17 @@ class Run:
 
     def end(self) -> None:
         """The exit code."""
-        if self._stopped_by:
+        if self._stopping.by:
             sys.stderr.write(
                 f"stopped after {self.tally.done} of {self.tally.files} files; "
                 "the same command goes on from there where --out names a file\n"
             )
-            raise typer.Exit(128 + self._stopped_by)
+            raise typer.Exit(128 + self._stopping.by)
         if self.tally.outcomes["unreadable"]:
             raise typer.Exit(1)
 
 
-class _Progress:
+class Progress:
     """Tells on standard error how far it is: on one line to someone who looks, a line now and then into a file."""
 
     def __init__(self, what: str, words: Callable[[], str]) -> None:

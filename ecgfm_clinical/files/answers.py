@@ -70,6 +70,7 @@ class Answer:
     prediction: Prediction | None = None
     embedding: NDArray[np.float32] | None = None
     error: str = ""
+    code: str = ""  #: of the error
 
     @property
     def outcome(self) -> Outcome:

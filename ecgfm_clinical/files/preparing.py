@@ -1,14 +1,14 @@
 """One ECG file as the network takes it, in whatever process: read, decoded, judged, prepared, or the reason why not."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ecgfm.feeding import Prepared, no_segments, prepared
 from ecgfm.records import Record
 from ecgfm_clinical.ecg.evaluability import Reason, signal_reasons
-from ecgfm_clinical.errors import InputError
-from ecgfm_clinical.files.reading import NoRecording, context_of, read_with
+from ecgfm_clinical.files.pseudonyms import Pseudonyms, pseudonyms_of
+from ecgfm_clinical.files.reading import NoRecording, NotRead, context_of, name_of, read_with
 from ecgfm_clinical.settings import Settings
 from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import Ecg, Finding
@@ -25,6 +25,7 @@ class Piece:
     named: bool  #: by the user; found in a folder otherwise, where what is no recording is passed over
     context: ReadingContext
     preprocessing: str
+    key: bytes = field(default=b"", repr=False)  #: of pseudonyms; without one, none are made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,9 @@ class Found:
     duration_seconds: float = 0.0
     quality: tuple[Reason, ...] = ()
     findings: tuple[Finding, ...] = ()
+    pseudonyms: Pseudonyms | None = None
     error: str = ""  #: why the file could not be read
+    code: str = ""  #: the same for machines
     passed_over: bool = False  #: no recording, found beside recordings
 
 
@@ -63,29 +66,33 @@ def prepare_file(piece: Piece) -> list[Prepared[Found]]:
         ecgs = read_with(piece.path, piece.context)
         found = [_prepared(piece, number, ecg) for number, ecg in enumerate(ecgs)]
     except NoRecording as error:
-        return [without(piece, str(error), passed_over=not piece.named)]
-    except InputError as error:
-        return [without(piece, str(error))]
+        return [without(piece, error.code, str(error), passed_over=not piece.named)]
+    except NotRead as error:
+        return [without(piece, error.code, str(error))]
     except Exception as error:  # noqa: BLE001  a file that breaks a reader is told with the others
-        return [without(piece, f"{piece.path}: cannot be read ({type(error).__name__}: {error})")]
+        return [
+            without(piece, "reader-failed", f"{name_of(piece.path)}: cannot be read ({type(error).__name__}: {error})")
+        ]
     last = found[-1]
     return [*found[:-1], replace(last, what=replace(last.what, last=True))]
 
 
 def lost(piece: Piece) -> list[Prepared[Found]]:
     """The answer for a file that kills the process that reads it."""
-    return [without(piece, f"{piece.path}: the process that read it was killed, twice; is there enough memory for it?")]
+    name = name_of(piece.path)
+    reason = f"{name}: the process that read it was killed, twice; is there enough memory for it?"
+    return [without(piece, "reader-killed", reason)]
 
 
-def without(piece: Piece, error: str, *, passed_over: bool = False) -> Prepared[Found]:
+def without(piece: Piece, code: str, error: str, *, passed_over: bool = False) -> Prepared[Found]:
     """A file without an ECG."""
-    found = Found(file=str(piece.path), error=error, passed_over=passed_over)
+    found = Found(file=name_of(piece.path), error=error, code=code, passed_over=passed_over)
     return Prepared(what=found, segments=no_segments())
 
 
 def _prepared(piece: Piece, number: int, ecg: Ecg) -> Prepared[Found]:
     what = Found(
-        file=str(piece.path),
+        file=name_of(piece.path),
         ecg=number,
         last=False,
         format=ecg.format,
@@ -93,5 +100,6 @@ def _prepared(piece: Piece, number: int, ecg: Ecg) -> Prepared[Found]:
         duration_seconds=round(ecg.duration, 3),
         quality=signal_reasons(ecg),
         findings=ecg.findings,
+        pseudonyms=pseudonyms_of(ecg, piece.key) if piece.key else None,
     )
     return prepared(what, Record(signal=ecg.signal, sampling_rate=ecg.sampling_rate), piece.preprocessing)

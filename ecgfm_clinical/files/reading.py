@@ -1,5 +1,6 @@
 """Reading ECG files named on a command line, outside the store."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ def gather(paths: Sequence[Path], pattern: str = "*") -> Gathered:
             continue
         for one in payload.find(path):
             if fnmatch(one.name, pattern):
-                (passed_over if _lies_beside(one) else files).append(one)
+                (passed_over if lies_beside(one) else files).append(one)
     if not files:
         fitting = "" if pattern == "*" else f" that fit {pattern!r}"
         raise InputError(
@@ -60,7 +61,7 @@ def gather(paths: Sequence[Path], pattern: str = "*") -> Gathered:
     return Gathered(files=tuple(files), passed_over=tuple(passed_over), named=frozenset(named))
 
 
-def _lies_beside(path: Path) -> bool:
+def lies_beside(path: Path) -> bool:
     """Named like what goes with recordings, and beginning like nothing we read."""
     if not BESIDE.fullmatch(path.name):
         return False
@@ -86,25 +87,40 @@ def read_ecgs(path: Path, settings: Settings | None = None) -> tuple[Ecg, ...]:
     return read_with(path, context_of(settings))
 
 
-class NoRecording(InputError):
+class NotRead(InputError):
+    """A file gave no ECG. `code` is the reader's own (`ecgfm_clinical.codes`), or `changed-while-read`, `no-ecg`."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class NoRecording(NotRead):
     """The file is in no format that holds recordings."""
 
 
 def read_with(path: Path, context: ReadingContext) -> tuple[Ecg, ...]:
-    """The ECGs in one file. Raises InputError naming the file and the cause; NoRecording."""
-    before, refused = _changed(path), None
+    """The ECGs in one file. Raises NotRead naming the file and the cause; NoRecording."""
+    before, refused, name = _changed(path), None, name_of(path)
     try:
         ecgs = read(payload.load(path), context).ecgs
     except PayloadError as error:
         ecgs, refused = (), error
     if _changed(path) != before:
-        raise InputError(f"{path}: changed while it was read; try again once its writer has finished") from refused
+        raise NotRead(
+            "changed-while-read", f"{name}: changed while it was read; try again once its writer has finished"
+        ) from refused
     if refused is not None:
         no_recording = refused.code in NO_RECORDING and path.suffix.lower() not in RECORDINGS
-        raise (NoRecording if no_recording else InputError)(f"{path}: {refused}") from refused
+        raise (NoRecording if no_recording else NotRead)(refused.code, f"{name}: {refused}") from refused
     if not ecgs:
-        raise InputError(f"{path}: holds no ECG")
+        raise NotRead("no-ecg", f"{name}: holds no ECG")
     return ecgs
+
+
+def name_of(path: Path) -> str:
+    """The path as a text that every file and screen can hold: bytes of a name that are no UTF-8 stand escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 #: Codes of what is in no format of recordings at all.

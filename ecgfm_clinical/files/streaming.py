@@ -1,7 +1,7 @@
 """ECG files in, answers out, as they come: read by a crew, given to the network in full calls, written beside it."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 from typing import TypeVar
@@ -15,6 +15,7 @@ from ecgfm_clinical.engine.crew import Crew, usable_cores
 from ecgfm_clinical.files.answers import OUTCOMES, Answer, Outcome
 from ecgfm_clinical.files.outputs import Output
 from ecgfm_clinical.files.preparing import MODULES, Found, Piece, lost, prepare_files
+from ecgfm_clinical.files.reading import name_of
 
 #: Fewer files are read in this process: starting another takes a second.
 WORTH_PROCESSES = 32
@@ -92,6 +93,17 @@ def embeddings_of(predictor: Predictor) -> Ask:
     return ask
 
 
+def predictions_and_embeddings_of(predictor: Predictor) -> Ask:
+    """Asks for every head of the model and the pooled embedding."""
+
+    def ask(records: Iterable[Prepared[Found]]) -> Iterator[Answer]:
+        for one, found, embedding in predictor.predictions_and_embeddings(records):
+            known = found if isinstance(found, Prediction) and not one.what.error else None
+            yield _answer(one, found if isinstance(found, Exception) else None, prediction=known, embedding=embedding)
+
+    return ask
+
+
 def _answer(
     one: Prepared[Found],
     error: Exception | None,
@@ -107,6 +119,7 @@ def _answer(
         prediction=prediction,
         embedding=embedding,
         error=one.what.error or broke,
+        code=one.what.code or ("network-failed" if error else ""),
     )
 
 
@@ -126,17 +139,24 @@ def stream(
     `processes` that read and prepare: 0 for a thread, None for as many as there are cores where it is worth it. `keep`:
     which answers are written. `tell` is called after each file. Raises InputError where the answers cannot be written.
     """
-    todo = [piece for piece in pieces if str(piece.path) not in output.done]
+    todo = [piece for piece in pieces if name_of(piece.path) not in output.done]
     tally.done = tally.earlier = len(pieces) - len(todo)
+    for answers in answered(todo, ask, count=len(todo), stop=stop, processes=processes):
+        kept = [one for one in answers if not one.found.passed_over and keep(one)]
+        if kept:
+            output.add(kept)
+        tally.add(answers)
+        tell()
+
+
+def answered(
+    pieces: Iterable[Piece], ask: Ask, *, count: int, stop: Event, processes: int | None = None
+) -> Generator[list[Answer], None, None]:
+    """The answers of each file, in order, until `stop`; `count`: how many files there are. See `stream`."""
     if processes is None:
-        processes = usable_cores() if len(todo) >= WORTH_PROCESSES else 0
+        processes = usable_cores() if count >= WORTH_PROCESSES else 0
     with Crew(prepare_files, processes=processes, lost=lost, modules=MODULES) as crew:
-        for answers in _by_file(ask(crew.answers(_until(stop, todo)))):
-            kept = [one for one in answers if not one.found.passed_over and keep(one)]
-            if kept:
-                output.add(kept)
-            tally.add(answers)
-            tell()
+        yield from _by_file(ask(crew.answers(_until(stop, pieces))))
 
 
 def _until(stop: Event, items: Iterable[T]) -> Iterator[T]:

@@ -6,13 +6,16 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.files.answers import Answer, Kind, Origin
 from ecgfm_clinical.files.outputs import Lines, written
+
+if TYPE_CHECKING:
+    import pyarrow
 
 Columns = Sequence[tuple[str, Kind]]
 Row = Callable[[Answer], Mapping[str, Any]]
@@ -72,6 +75,28 @@ def _as_line(values: Sequence[str]) -> str:
     return text.getvalue()
 
 
+def schema_of(columns: Columns, origin: Origin, *, title: str, width: int = 0) -> "pyarrow.Schema":
+    """The schema of a Parquet file; `title` names it in the metadata, beside the ids of model and preparation.
+
+    `width`: of the vector.
+    """
+    import pyarrow
+
+    return pyarrow.schema(
+        [pyarrow.field(name, _type(pyarrow, kind, width)) for name, kind in columns],
+        metadata={"schema": title, **origin.words},
+    )
+
+
+def table_of(rows: Sequence[Mapping[str, object]], schema: "pyarrow.Schema") -> "pyarrow.Table":
+    """Rows, column -> value, as a table of pyarrow."""
+    import pyarrow
+
+    columns = [[row.get(name) for row in rows] for name in schema.names]
+    arrays = [pyarrow.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
+    return pyarrow.table(arrays, schema=schema)
+
+
 class ParquetTable:
     """A Parquet file, written beside its place and put there at the end."""
 
@@ -80,13 +105,10 @@ class ParquetTable:
         import pyarrow
         from pyarrow import parquet
 
-        self._path, self._columns, self._row = path, columns, row
+        self._path, self._row = path, row
         self._part = path.with_name(f".{path.name}.part")
         self._pyarrow = pyarrow
-        self._schema = pyarrow.schema(
-            [pyarrow.field(name, _type(pyarrow, kind, width)) for name, kind in columns],
-            metadata={"schema": title, **origin.words},
-        )
+        self._schema = schema_of(columns, origin, title=title, width=width)
         self._rows: list[Mapping[str, Any]] = []
         self._broken = False
         with written(path):
@@ -119,10 +141,9 @@ class ParquetTable:
         if not self._rows:
             return
         rows, self._rows = self._rows, []
-        columns = [[row.get(name) for row in rows] for name, _ in self._columns]
-        arrays = [self._pyarrow.array(values, field.type) for values, field in zip(columns, self._schema, strict=True)]
+        table = table_of(rows, self._schema)
         with self._or_as_it_was():
-            self._writer.write_table(self._pyarrow.table(arrays, schema=self._schema), row_group_size=ROW_GROUP)
+            self._writer.write_table(table, row_group_size=ROW_GROUP)
 
     def close(self) -> None:
         if self._broken:

@@ -147,6 +147,22 @@ class Predictor:
             else:
                 yield one, rows[""].mean(axis=0) if rows else None
 
+    def predictions_and_embeddings(
+        self, prepared: Iterable[Prepared[T]]
+    ) -> Iterator[tuple[Prepared[T], Prediction | Exception, NDArray[np.float32] | None]]:
+        """What `predictions` and `embeddings` say, each to the last bit, of records that are prepared once."""
+        self._need_heads()
+
+        def call(segments: NDArray[np.float32]) -> Rows:
+            return {**self._runtime.logits(segments), "": self._runtime.embed(segments)}
+
+        for one, rows in self._fed(prepared, call):
+            if isinstance(rows, Exception):
+                yield one, rows, None
+            else:
+                embedding = rows[""].mean(axis=0) if rows else None
+                yield one, self._prediction(rows, one.reasons, one.input_digest, one.site), embedding
+
     def _fed(self, prepared: Iterable[Prepared[T]], call: Call) -> Iterator[tuple[Prepared[T], Rows | Exception]]:
         return fed(prepared, call, size=self._runtime.batch, alone=self._runtime.one_record_a_call)
 

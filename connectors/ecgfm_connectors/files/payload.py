@@ -4,9 +4,10 @@ Most formats are one file. A WFDB record is a header with its signal files: thes
 the same, byte for byte, whenever it is made from the same files.
 """
 
+import os
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -76,17 +77,26 @@ def pack_record(members: dict[str, bytes]) -> bytes:
     return stream.getvalue()
 
 
-def find(folder: Path) -> Iterator[Path]:
-    """Files below `folder` that may be payloads, in order: hidden, half-written and WFDB signal files are left out."""
-    taken: set[Path] = set()
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not path.is_symlink() and not _ignored(path.relative_to(folder))
-    )
-    for header in (path for path in files if path.suffix.lower() == ".hea"):
-        taken.update(_signal_files(header))
-    yield from (path for path in files if path not in taken)
+def find(folder: Path, unlisted: Callable[[OSError], None] = lambda _: None) -> Iterator[Path]:
+    """Files below `folder` that may be payloads, in order: hidden, half-written and WFDB signal files are left out.
+
+    A folder is listed when its turn comes, so that an archive of any size takes the memory of its largest folder.
+    `unlisted` is told of each that cannot be.
+    """
+    try:
+        with os.scandir(folder) as listed:
+            entries = sorted((one for one in listed if not one.name.startswith(".")), key=lambda one: one.name)
+    except OSError as error:
+        unlisted(error)
+        return
+    files = {one.name: folder / one.name for one in entries if one.is_file(follow_symlinks=False)}
+    taken = {one for path in files.values() if path.suffix.lower() == ".hea" for one in _signal_files(path)}
+    for entry in entries:
+        path = files.get(entry.name)
+        if path is None and entry.is_dir(follow_symlinks=False):
+            yield from find(folder / entry.name, unlisted)
+        elif path is not None and path not in taken and path.suffix.lower() not in IGNORED_SUFFIXES:
+            yield path
 
 
 def companions(path: Path) -> tuple[Path, ...]:
@@ -101,7 +111,3 @@ def _signal_files(header: Path) -> set[Path]:
     except (PayloadError, OSError):
         guesses = (header.with_suffix(".dat"), header.with_suffix(".mat"))
         return {guess for guess in guesses if guess.exists()}  # so that a broken record is reported once
-
-
-def _ignored(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts) or path.suffix.lower() in IGNORED_SUFFIXES

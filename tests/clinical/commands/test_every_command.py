@@ -115,6 +115,10 @@ predict {ecg} --model {bundle} --runtime nonsense
 embed {ecgs} --out {out}/a.npy --model {bundle}
 embed {ecgs} --out {out}/a.parquet --model {bundle}
 explain {ecg} --png {out}/b.png --model {bundle}
+backfill run {ecgs} --out {out}/backfill --model {bundle}
+backfill run {ecgs} --out {out}/more --model {bundle} --embeddings --identifiers {labels}
+backfill run {table} --out {out}/rows --model {bundle} --column filename_hr
+backfill verify {made}/../out/backfill
 retrain reduced_lvef --settings {settings}
 retrain reduced_lvef --method lora --settings {settings}
 retrain x --archive {ecgs} --table {table} --label sick --out {made}/trained --from {bundle}
@@ -322,7 +326,9 @@ def test_what_fails_and_what_does_not(told: tuple[str, dict[str, Told]]) -> None
 
 def _scores(line: str) -> bool:
     """Whether the line needs a network, or a drawing."""
-    return line.startswith(("score", "predict", "embed", "explain", "inspect {ecg} --png", "model export"))
+    return line.startswith(
+        ("score", "predict", "embed", "backfill run", "explain", "inspect {ecg} --png", "model export")
+    )
 
 
 def _extra_of(line: str) -> str | None:
@@ -330,7 +336,7 @@ def _extra_of(line: str) -> str | None:
     signs = {
         "onnx": ("--runtime onnx", "--onnx"),
         "openvino": ("--runtime openvino",),
-        "parquet": (".parquet", "{parquet}"),
+        "parquet": (".parquet", "{parquet}", "backfill "),
         "train": ("pretrain ", "--method lora", "--method full"),
         "umap": ("--method umap",),
         "sftp": ("pull sftp", "check "),

@@ -330,6 +330,24 @@ def test_a_parquet_file_that_cannot_be_completed_stays_as_it_was(
     assert list(tmp_path.glob(".*.part")) == []
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_a_name_that_is_no_text_stands_escaped(
+    run: Run, folder: Path, bundle: Path, tmp_path: Path, suffix: str
+) -> None:
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    try:
+        (folder / "0.dcm").rename(folder / os.fsdecode(b"\xe4lter.dcm"))  # Latin-1
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 only")
+    out = tmp_path / f"o.{suffix}"
+    given = ("predict", folder, "--glob", "*lter*", "--model", bundle, "--workers", 0, "--device", "cpu", "--out", out)
+    for _ in range(2):  # a repeat knows it again
+        code, _, err = run(*given)
+        assert code == 0, err
+        assert (b"\\\\xe4lter.dcm" if suffix == "jsonl" else b"\\xe4lter.dcm") in out.read_bytes()
+
+
 def test_numbers_in_csv_come_back_to_the_last_bit(tmp_path: Path) -> None:
     origin = answers.Origin(model_id="m", preprocessing="p", runtime="r")
     values = np.array([0.1, 1 / 3, -1e-30], np.float32)

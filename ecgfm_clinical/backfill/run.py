@@ -1,0 +1,143 @@
+"""An archive in, parts out: files are read and scored across the bounds of parts, so that nothing waits at one."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from os import scandir
+from pathlib import Path
+from threading import Event
+
+from ecgfm.predictor import Predictor
+from ecgfm_clinical.backfill.disk import DataSet, Place
+from ecgfm_clinical.backfill.manifest import Manifest, rows
+from ecgfm_clinical.backfill.parts import Table, part_there, tables_of, write_part
+from ecgfm_clinical.backfill.plan import Plan, agree, key_digest, programs
+from ecgfm_clinical.errors import InputError
+from ecgfm_clinical.files.answers import OUTCOMES, Answer
+from ecgfm_clinical.files.preparing import Piece
+from ecgfm_clinical.files.reading import context_of
+from ecgfm_clinical.files.streaming import Ask, Tally, answered, predictions_and_embeddings_of, predictions_of
+from ecgfm_clinical.settings import Settings
+from ecgfm_connectors.context import ReadingContext
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a run needs besides its plan."""
+
+    place: Place
+    plan: Plan
+    tables: dict[DataSet, Table]
+    ask: Ask
+    context: ReadingContext
+    key: bytes = field(default=b"", repr=False)
+    processes: int | None = None  #: as in `ecgfm_clinical.files.streaming.stream`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a command line asks for."""
+
+    part_rows: int
+    embeddings: bool = False
+    key: bytes = field(default=b"", repr=False)  #: of pseudonyms; without one, no identifiers are written
+    processes: int | None = None
+
+
+def work_of(
+    place: Place, manifest: Manifest, predictor: Predictor, options: Options, settings: Settings | None
+) -> Work:
+    """A run that is begun, or the same that was. Raises InputError where another one was begun here."""
+    context, (program, parquet_writer) = context_of(settings), programs()
+    plan = Plan(
+        program=program,
+        parquet_writer=parquet_writer,
+        manifest=manifest,
+        part_rows=options.part_rows,
+        model_id=predictor.model_id,
+        preprocessing=predictor.preprocessing,
+        runtime=predictor.runtime,
+        reading=f"{context.default_authority} {context.zone}",
+        embeddings=options.embeddings,
+        identifiers=key_digest(options.key),
+    )
+    agree(place, plan)
+    return Work(
+        place=place,
+        plan=plan,
+        tables=tables_of(plan, predictor.labels, predictor.width),
+        ask=(predictions_and_embeddings_of if options.embeddings else predictions_of)(predictor),
+        context=context,
+        key=options.key,
+        processes=options.processes,
+    )
+
+
+def tally_of(place: Place, plan: Plan) -> tuple[Tally, list[int]]:
+    """How far earlier runs came, and the parts that are missing."""
+    tally, missing = Tally(files=plan.manifest.rows), []
+    for number in range(plan.parts):
+        part = part_there(place, plan, number)
+        if part is None:
+            missing.append(number)
+            continue
+        tally.done += part.rows
+        for outcome in OUTCOMES:
+            tally.outcomes[outcome] += part.outcomes[outcome]
+    tally.earlier = tally.done
+    return tally, missing
+
+
+def run(work: Work, missing: Sequence[int], *, tally: Tally, stop: Event, tell: Callable[[], None]) -> None:
+    """Write the parts that are missing, until `stop`; of a part that is not whole then, nothing stays.
+
+    `tell` is called after each file. Raises InputError where a part cannot be written, or the archive has gone.
+    """
+    place, plan = work.place, work.plan
+    count = sum(len(plan.rows_of(number)) for number in missing)
+    with closing(answered(_pieces(work, missing), work.ask, count=count, stop=stop, processes=work.processes)) as found:
+        for number in missing:
+            of_part: list[list[Answer]] = []
+            for answers in islice(found, len(plan.rows_of(number))):
+                of_part.append(answers)
+                tally.add(answers)
+                tell()
+            if len(of_part) < len(plan.rows_of(number)):
+                return  # stopped
+            _need_archive(plan, chain.from_iterable(of_part))
+            write_part(place, number, of_part, work.tables)
+
+
+def _pieces(work: Work, missing: Sequence[int]) -> Iterator[Piece]:
+    """The rows of these parts, as they are to be read."""
+    wanted = set(missing)
+    for number, row in enumerate(rows(work.place)):
+        if number // work.plan.part_rows in wanted:
+            yield Piece(
+                path=row.path,
+                named=row.named,
+                context=work.context,
+                preprocessing=work.plan.preprocessing,
+                key=work.key,
+            )
+
+
+def _need_archive(plan: Plan, answers: Iterator[Answer]) -> None:
+    """A part whose files are missing because the whole archive went away is no part: it is made when that is back."""
+    if not any(one.code == "missing-file" for one in answers):
+        return
+    for root in plan.manifest.roots:
+        if not _holds_something(Path(root)):
+            raise InputError(
+                f"{root} is gone or empty, with the files that the manifest names in it: is a disk no longer mounted? "
+                "Bring it back and repeat the same command; what was scored stays"
+            )
+
+
+def _holds_something(folder: Path) -> bool:
+    try:
+        with scandir(folder) as entries:
+            return any(True for _ in entries)
+    except OSError:
+        return False
