@@ -42,7 +42,7 @@ class Statement:
 
     concept: str  #: a key of `CATEGORIES`
     certainty: Certainty = "stated"
-    source: str  #: `words`, or a key of `vocabularies.VOCABULARIES`
+    source: str  #: `words`, a key of `vocabularies.VOCABULARIES`, or a coding scheme as its sender names it
     code: str = ""  #: in that vocabulary; empty for words
     wording: str = field(default="", repr=False)
 

@@ -130,13 +130,14 @@ def _length_reasons(ecg: Ecg, rules: HeadRules) -> Iterator[Reason]:
 def _patient_reasons(ecg: Ecg, rules: HeadRules) -> Iterator[Reason]:
     """Where birth date and stated age disagree, one age outside the range is enough: a child must not be scored."""
     acquired_at = ecg.acquired.at if ecg.acquired else None
-    possible = ages.at_acquisition(ecg.patient.birth_date, acquired_at, ecg.measurements).candidates
+    age = ages.at_acquisition(ecg.patient.birth_date, acquired_at, ecg.measurements)
+    possible, doubts = age.candidates, "".join(f"; {doubt}" for doubt in age.doubts)
     if not possible and rules.unknown_age == "refuse":
-        yield Reason(code="age-unknown", text="the head has an age range and the age is not known")
+        yield Reason(code="age-unknown", text=f"the head has an age range and the age is not known{doubts}")
     if any(rules.min_age is not None and age < rules.min_age for age in possible):
-        yield Reason(code="age-below-range", text=f"the head is for {rules.min_age:g} years and older")
+        yield Reason(code="age-below-range", text=f"the head is for {rules.min_age:g} years and older{doubts}")
     elif any(rules.max_age is not None and age > rules.max_age for age in possible):
-        yield Reason(code="age-above-range", text=f"the head is for {rules.max_age:g} years and younger")
+        yield Reason(code="age-above-range", text=f"the head is for {rules.max_age:g} years and younger{doubts}")
 
 
 def _device_reasons(ecg: Ecg, rules: HeadRules) -> Iterator[Reason]:

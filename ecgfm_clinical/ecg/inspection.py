@@ -8,6 +8,7 @@ from ecgfm_clinical.extras import have
 from ecgfm_connectors import ages
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.statements.understanding import understood
+from ecgfm_connectors.statements.vocabularies import VOCABULARIES
 
 MASK = "***"
 
@@ -75,7 +76,7 @@ def describe(ecg: Ecg, *, phi: bool) -> dict[str, object]:
         "statements": [masked(statement) for statement in ecg.statements],
         "understood": [
             {"category": one.category, "concept": one.concept, "certainty": one.certainty, "source": one.source}
-            | {"code": one.code}
+            | {"code": one.code if one.source in VOCABULARIES else masked(one.code)}
             for one in understood(ecg)
         ],
     }

@@ -2,6 +2,7 @@
 where present.
 """
 
+import re
 from datetime import UTC, date
 from pathlib import Path
 
@@ -144,6 +145,10 @@ def test_a_placeholder_is_no_birth_date(clean: NDArray[np.float64], placeholder:
 def test_a_stated_child_is_no_adult_whatever_the_birth_date(clean: NDArray[np.float64], birth: date) -> None:
     child = ecg(clean, patient=Patient(birth_date=birth), measurements=(("age", "5 a"),))
     assert codes(child, HeadRules(min_age=18)) == {"age-below-range"}
+    (told,) = judge(child, HeadRules(min_age=18))
+    assert re.search(
+        r"18 years and older; (the recording is dated|the birth date makes|birth date and stated)", told.text
+    )
 
 
 @pytest.mark.parametrize(

@@ -129,14 +129,14 @@ def annotations(dataset: Elements) -> tuple[tuple[str, ...], tuple[tuple[str, st
 
 
 def coded(dataset: Elements) -> tuple[Statement, ...]:
-    """The annotations that are codes of a vocabulary that is known here: SNOMED CT (or its older ids) and MDC as value,
-    MDC also as name, which marks of beats and pacing spikes carry (CID 3335). Of single beats only what one beat is
-    enough for.
+    """The annotations that are codes: SNOMED CT (or its older ids), MDC or any other scheme as value, MDC also as name,
+    which marks of beats and pacing spikes carry (CID 3335). Of single beats only what one beat is enough for. A code of
+    a scheme without a table here is kept under the scheme's name; its words are read all the same.
     """
     found: dict[Statement, None] = {}
     for item in dataset.items("WaveformAnnotationSequence"):
         name, value = item.first("ConceptNameCodeSequence"), item.first("ConceptCodeSequence")
-        for one in (*_coded(name, _wording(name, value)), *_coded(value, _wording(name, value))):
+        for one in (*_coded(name, _wording(name, value)), *_coded(value, _wording(name, value)), *_foreign(item)):
             found[one] = None
     return tuple(found)[:_MAX_TEXTS]
 
@@ -150,6 +150,15 @@ def _coded(place: Elements, wording: str) -> Iterator[Statement]:
         return
     if source != "MDC" or not mdc.is_beat(code) or one.concept in mdc.OF_ONE_BEAT:
         yield one
+
+
+def _foreign(item: Elements) -> Iterator[Statement]:
+    """The value's code where its scheme has no table here and `annotations` takes its words for a statement."""
+    value = item.first("ConceptCodeSequence")
+    scheme, code = value.text("CodingSchemeDesignator"), value.text("CodeValue")
+    told = item.text("UnformattedTextValue") or item.number("NumericValue") is not None
+    if scheme and code and not told and scheme.upper() not in SCHEMES:
+        yield from_code(scheme, code, _wording(item.first("ConceptNameCodeSequence"), value))
 
 
 def _wording(name: Elements, value: Elements) -> str:

@@ -468,11 +468,15 @@ def _texts(observations: list[Segment]) -> tuple[tuple[str, ...], tuple[tuple[st
 
 
 def _coded(observations: list[Segment]) -> tuple[Statement, ...]:
-    """Statements beside the recording that are codes of a vocabulary that is known here."""
+    """Statements beside the recording that are codes; of a vocabulary without a table here under its sender's name."""
     found = []
     for obx in observations:
-        source = SCHEMES.get(obx.value(5, 3).upper()) if obx.value(2).upper() in ("CE", "CWE", "CNE") else None
-        if source:  # MUSE joins the codes of one sentence by the subcomponent separator: 21&101
+        scheme = obx.value(5, 3) if obx.value(2).upper() in ("CE", "CWE", "CNE") else ""
+        source = SCHEMES.get(scheme.upper())
+        beside = not (embedded.carries_file(obx) or waveform.is_part_of_waveform(obx))
+        if beside and scheme and not source and obx.value(5):
+            found.append(from_code(scheme, obx.value(5), obx.value(5, 2) or obx.value(5)))
+        elif source:  # MUSE joins the codes of one sentence by the subcomponent separator: 21&101
             parts = [obx.value(5, 1, number) for number in range(1, 9)]
             found += [from_code(source, part, obx.value(5, 2)) for part in parts if part]
     return tuple(found)

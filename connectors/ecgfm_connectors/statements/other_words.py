@@ -6,6 +6,28 @@ changes its wording. Patterns are for text of `texts.clauses`, in the languages 
 
 import re
 
+
+def _near(word: str, company: str) -> str:
+    """Matches where one of `company` stands before or behind `word`, with at most two words between."""
+    return rf"\b(?:{word})\b(?: \w+){{0,2}}? (?:{company})|\b(?:{company})\w*(?: \w+){{0,2}}? (?:{word})\b"
+
+
+#: The axis in French, Italian, Spanish, Portuguese, Danish, Norwegian, Swedish and Polish: short words that mean other
+#: things in other languages, as ST does, and Dutch `as` and Polish `os`.
+_AXIS = r"axe|asse|eje|eixo|akse|axel|oszka|axial\w*|assial\w*|aksial\w*"
+_OF_AN_AXIS = (
+    r"dev\w*|abweich\w*|desvia\w*|deviaz\w*|afwijk\w*|odchyl\w*|elektr\w*|electr\w*|elett\w*|eletr\w*|cardia\w*"
+    r"|coeur|cuore|corazon|coracao|qrs|frontal\w*|gauche|droit\w*|sinistr\w*|destr\w*|izquierd\w*|derech\w*|esquerd\w*"
+    r"|direit\w*|venstre\w*|ho[yj]re\w*|vanster\w*|hoger\w*|lew\w*|praw\w*|verti[ck]al\w*|horizont\w*|orizzont\w*"
+    r"|indetermin\w*|hyper\w*|\d+"
+)
+_OF_ST = (
+    r"segment\w*|stre[ck]\w*|depres\w*|elev\w*|senk\w*|heb\w*|ho[jy]n\w*|hev\w*|sank\w*|verand\w*|forand\w*"
+    r"|abnorm\w*|anomal\w*|change\w*|alter\w*|lesion\w*|deviat\w*|modific\w*|sopra\w*|sotto\w*|sus\w*|sous\w*|supra\w*"
+    r"|infra\w*|desniv\w*|desnivel\w*|descen\w*|ascen\w*|obniz\w*|uniesien\w*|odcink\w*|trac?t\w*|lask\w*"
+    r"|junction\w*|displac\w*|mild|minor|marked|(?:non|un|a)? ?spe[cz]if\w*"
+)
+
 _STEMS = (
     # The verdict on the whole ECG, and who gave it.
     (
@@ -19,11 +41,9 @@ _STEMS = (
     ),
     # Axis and position.
     (
-        r"\b(?:axis|achse|lagetyp|links?typ|rechts?typ|steiltyp|indifferenz\w*|horizontaltyp|axe|asse|eje|eixo|akse|axel"
-        r"|oszka) ?(?:deviat\w*|dev\w*|abweich\w*|desvia\w*|deviaz\w*|afwijk\w*|elektr\w*|cardia\w*|coeur|devier\w*)?\b"
-        # Dutch and Polish for axis, which alone are words of other languages.
-        r"|\b(?:as|os) ?(?:dev\w*|afwijk\w*|odchyl\w*|elektr\w*|serca)\b"
-        r"|rotation|dextrocard\w*"
+        r"\b(?:axis|\w*achse|\w+akse|el ?axel|\w+hartas|hartas|lagetyp|links?typ|rechts?typ|steiltyp|indifferenz\w*"
+        r"|horizontaltyp)\b|rotation|dextrocard\w*"
+        rf"|{_near(_AXIS, _OF_AN_AXIS)}|\b(?:as|os) ?(?:dev\w*|afwijk\w*|odchyl\w*|elektr\w*|serca)\b"
     ),
     # Chambers and voltage.
     (
@@ -32,7 +52,7 @@ _STEMS = (
     ),
     # ST segment, T wave, QT, ischaemia.
     (
-        r"\bst\b|\bst t\b|\w*\bt (?:wave|welle\w*|golf|inversion|abnormal\w*)|\bondes? t\b|\bondas? t\b"
+        rf"{_near('st', _OF_ST)}|\bst t\b|\w*\bt (?:wave|welle\w*|golf|inversion|abnormal\w*)|\bondes? t\b|\bondas? t\b"
         r"|\bonda t\b|t negativ\w*"
         r"|t inwers\w*|repolari[sz]\w*|ripolari[sz]\w*|\bqtc?\b|is[cq][hu]?a?em\w*|ischam\w*|isquem\w*"
         r"|pericard\w*|perikard\w*"

@@ -1,8 +1,9 @@
 """SNOMED CT codes (and the older SNOMED-RT ids that DICOM objects carry) as concepts of `statement.CATEGORIES`.
 
 All 133 codes of the PhysioNet/CinC challenges 2020 and 2021 (`dx_mapping_scored.csv`, `dx_mapping_unscored.csv`), DICOM
-CID 3230 (ECG finding), CID 3555 (pacing), CID 3826 (heart rhythm) and the infarctions of CID 3673, all of PS3.16. A
-code of these lists that no gate and no label rests on is `other`: it is known, so it does not count as not understood.
+CID 3230 (ECG finding), CID 3555 (pacing), CID 3826 (heart rhythm) and the infarctions of CID 3673, all of PS3.16; the
+paced rhythm, second-degree block and artifact of IHE PCC's value set Cardiac Rhythm Reading. A code of these lists that
+no gate and no label rests on is `other`: it is known, so it does not count as not understood.
 """
 
 from collections.abc import Mapping
@@ -19,14 +20,18 @@ _STATED = {
     "atrial-flutter": "164890007 5370000",
     "bradycardia": "426627000",
     "pre-excitation": "74390002 195060002 D3-31351",
-    "av-block": "233917008 195042002 54016002 426183003 27885002 D3-32102 R-F81AE",
+    "av-block": "233917008 195042002 54016002 426183003 28189009 27885002 D3-32102 R-F81AE",
     "av-block-1": "270492004 D3-30001",
     "right-bundle-branch-block": "59118001 713427006 D3-33110",
     "left-bundle-branch-block": "164909002 733534002 63467002 D3-33120",
     "fascicular-block": "445118002 445211001 37760005 62026008 D3-33140 D3-33150",
     "bifascicular-block": "74021003 D3-33200",
     "infarction": "164865005 57054005 164867002 54329005",
-    "paced": ("10370003 251266004 251268003 18590009 69158002 344994008 371910005 P2-35000 P2-35200 P2-35002 R-002D9"),
+    "paced": (
+        "10370003 426453001 251266004 251268003 18590009 69158002 344994008 371910005 P2-35000 P2-35200 P2-35002"
+        " R-002D9"
+    ),
+    "poor-quality": "251143007",
     "other": (
         "164854000 F-000B7 284470004 D3-30A03 71908006 D3-31720 4554005 D3-33000 251120003 D3-33122 251124007 D3-33112"
         " 26141007 F-38278 76388001 F-38277 428417006 F-380B3 428750005 F-38794 428549008 F-38793 17366009 D3-31500"

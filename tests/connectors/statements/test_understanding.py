@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from io import BytesIO
 
 import pydicom
@@ -14,7 +15,7 @@ from ecgfm_connectors.statement import Statement
 from ecgfm_connectors.statements.understanding import said_of, understood, unread
 from ecgfm_connectors.statements.vocabularies import from_code
 from ecgfm_connectors.statements.words import from_words
-from ecgfm_connectors.testing import aecg_writer, dicom_writer
+from ecgfm_connectors.testing import aecg_writer, dicom_writer, oru_writer
 from ecgfm_connectors.testing.wfdb_writer import write_record
 from tests.helpers import scp_writer
 from tests.helpers import vendor_files as write
@@ -140,6 +141,41 @@ def test_dicom_snomed(ecg: Ecg, read_one: ReadOne) -> None:
     ]
 
 
+@pytest.mark.parametrize(("meaning", "count"), [("ventricular pacing", 0), ("xyzzy", 1)])
+def test_a_code_of_a_scheme_without_a_table_is_kept(ecg: Ecg, read_one: ReadOne, meaning: str, count: int) -> None:
+    dataset = pydicom.dcmread(BytesIO(dicom_coded(ecg, "5.10.5.3-1", "SCPECG")))
+    dataset.WaveformAnnotationSequence[0].ConceptCodeSequence[0].CodeMeaning = meaning
+    stream = BytesIO()
+    dataset.save_as(stream)
+    found = read_one(stream.getvalue())
+    assert [(one.source, one.code, one.wording) for one in found.coded] == [("SCPECG", "5.10.5.3-1", meaning)]
+    assert unread(found) == count
+
+
+def test_a_measurement_s_code_is_no_statement(ecg: Ecg, read_one: ReadOne) -> None:
+    dataset = pydicom.dcmread(BytesIO(dicom_coded(ecg, "5.10.2.5-5", "SCPECG")))
+    dataset.WaveformAnnotationSequence[0].NumericValue = "412"
+    stream = BytesIO()
+    dataset.save_as(stream)
+    assert read_one(stream.getvalue()).coded == ()
+
+
+@pytest.mark.parametrize(
+    ("written", "source", "code", "concept"),
+    [
+        ("183^Electronic pacemaker^MEIECG", "12SL", "183", "paced"),
+        ("426453001^Paced rhythm^SCT", "SNOMED", "426453001", "paced"),
+        ("X7^xyzzy^99LOCAL", "99LOCAL", "X7", "unread"),
+    ],
+)
+def test_hl7_codes(ecg: Ecg, read_one: ReadOne, written: str, source: str, code: str, concept: str) -> None:
+    sent = datetime(2026, 3, 1, tzinfo=UTC)
+    content = oru_writer.write_ecg(replace(ecg, statements=()), control_id="M1", sent_at=sent)
+    found = read_one(content + f"OBX|9|CE|8601-7^EKG impression^LN||{written}||||||F\r".encode())
+    assert [(one.source, one.code, one.concept) for one in found.coded] == [(source, code, concept)]
+    assert unread(found) == (concept == "unread")
+
+
 @pytest.mark.parametrize(
     ("code", "concept"),
     [
@@ -240,9 +276,35 @@ def test_one_that_states_it_is_enough(ecg: Ecg) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "concept"),
-    [("Xyz as before Abc", "unread"), ("Xyz os Abc", "unread"), ("As deviatie naar links", "other")],
+    "text",
+    [
+        "As deviatie naar links",
+        "Axe gauche",
+        "Déviation axiale droite",
+        "Asse deviato a sinistra",
+        "Eje eléctrico desviado a la izquierda",
+        "Desvio do eixo para a esquerda",
+        "Venstreakse",
+        "Elektrisk akse til venstre",
+        "Vänsterställd elaxel",
+        "Oś serca w lewo",
+        "Linksachse",
+        "Minor ST-T changes",
+        "Sus-décalage du segment ST",
+        "Supradesnivel del ST",
+        "Sopraslivellamento ST",
+        "ST-høyning",
+        "Uniesienie odcinka ST",
+        "Aspecifieke ST-veranderingen",
+    ],
 )
-def test_axis_in_dutch_and_polish_is_no_word_of_other_languages(ecg: Ecg, text: str, concept: str) -> None:
-    told = replace(ecg, statements=(text,), coded=())
-    assert [one.concept for one in understood(told)] == [concept]
+def test_axis_and_st_in_many_languages(ecg: Ecg, text: str) -> None:
+    assert [one.concept for one in understood(replace(ecg, statements=(text,), coded=()))] == ["other"]
+
+
+@pytest.mark.parametrize(
+    "text", ["Xyz as before Abc", "Xyz os Abc", "Axe Abc", "Asse", "Eje Xyz", "Axel Jensen", "St. Mary", "St Abc tower"]
+)
+def test_a_short_word_of_another_language_is_not_understood_by_itself(ecg: Ecg, text: str) -> None:
+    """Else an update of a device that changes its wording would go unnoticed."""
+    assert [one.concept for one in understood(replace(ecg, statements=(text,), coded=()))] == ["unread"]
