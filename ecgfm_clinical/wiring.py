@@ -148,12 +148,12 @@ def build_ingest(
         sender_withdrawal=sender.sender_withdrawal,
         score_held=settings.scoring.held,
     )
-    reader = partial(read, context=reading_context(settings, source))
+    reader = partial(read, context=reading_context(settings, source, store))
     return Ingest(store, read=reader, trust=trust, clock=clock, meters=meters)
 
 
-def reading_context(settings: Settings, source: str) -> "ReadingContext":
-    """What the site knows that a payload may not say: the authority of bare numbers, the zone of bare times."""
+def reading_context(settings: Settings, source: str, store: "Store") -> "ReadingContext":
+    """What the site knows that a payload may not say: the authority of bare numbers, the zone of bare times, merges."""
     from ecgfm_connectors.context import ReadingContext
 
     return ReadingContext(
@@ -161,6 +161,7 @@ def reading_context(settings: Settings, source: str) -> "ReadingContext":
         zone=settings.site.zone,
         allowed_roots=settings.allowed_roots_of(source),
         outcome_table=settings.outcomes.table,
+        one_person=store.identities.one_person,
     )
 
 

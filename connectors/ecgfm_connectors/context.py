@@ -1,11 +1,13 @@
 """The site's facts that a reader gets beside the payload, and how large a payload may be."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from pathlib import Path
 
 from ecgfm_connectors.errors import Refused
 from ecgfm_connectors.outcomes.site import NO_TABLE, SiteTable
+from ecgfm_connectors.patient import Patient
 
 #: Bytes. An ECG object of a resting cart is a hundred times smaller; a 24 h 12-lead Holter at 180 Hz in 16 bits is
 #: larger.
@@ -17,6 +19,11 @@ MAX_SAMPLES = 20_000_000
 MAX_INFLATED = 32 * 2**20
 
 
+def no_merges(one: Patient, other: Patient) -> bool:
+    """Where nobody keeps merges, two numbers of one authority are two people's."""
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingContext:
     """Facts of the site that stand in where the payload leaves them out."""
@@ -26,6 +33,7 @@ class ReadingContext:
     sender: str = ""  #: the system that handed the payload over, where the payload does not name it
     allowed_roots: tuple[Path, ...] = ()  #: folders an HL7 reference pointer (RP) may lead into
     outcome_table: SiteTable = NO_TABLE  #: the site's own codes, names and units of outcomes
+    one_person: Callable[[Patient, Patient], bool] = no_merges  #: whether merges make both descriptions one person's
 
 
 #: For files outside a hospital: times are UTC where a file names no zone, patient numbers belong to the authority FILE.

@@ -8,7 +8,7 @@ from ecgfm_clinical.cli import asking
 from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, say, write_json
 
 if TYPE_CHECKING:
-    from ecgfm_clinical.staging.records import Reissue
+    from ecgfm_clinical.staging.records import PayloadToSeeTo, Reissue
     from ecgfm_clinical.staging.store import Store
 
 app = typer.Typer(
@@ -50,8 +50,7 @@ def listed(
         for who in one["patients"] if phi else ():
             say(f"  between    {who}")
     for payload in payloads:
-        received = payload.received_at.isoformat(timespec="seconds")
-        say(f"P{payload.payload_id}: {payload.code}, received {received} from {payload.source}: {payload.text}")
+        say(_payload_line(payload))
     if not found and not payloads:
         say("nothing waits for a person")
 
@@ -116,13 +115,16 @@ def reject(
 ) -> None:
     """Answer no: `held show` tells what follows. Of a payload (P and its number, or P-all): you have looked at it."""
     from ecgfm_clinical import liveness, wiring
+    from ecgfm_clinical.operate.search import row_number
 
     with opened(settings) as (read, store):
         actor = liveness.operator(read.site.operator)
-        if number[:1].upper() == "P" and (number[1:].isdigit() or number[1:] == "-all"):
-            waiting = [one.payload_id for one in store.questions.payloads_to_see_to()]
-            seen = waiting if number[1:] == "-all" else [int(number[1:])]
-            asking.agreed(yes=yes)
+        if (named := number[1:].lower()) and number[:1].upper() == "P" and (named == "-all" or row_number(named)):
+            waiting = {one.payload_id: one for one in store.questions.payloads_to_see_to()}
+            seen = list(waiting) if named == "-all" else [int(named)]
+            for payload_id in [one for one in seen if one in waiting and not as_json]:
+                say(_payload_line(waiting[payload_id]))
+            asking.agreed(yes=yes or not seen)
             for payload_id in seen:
                 store.questions.payload_seen(payload_id, reason=reason, now=wiring.utc_now(), actor=actor)
             write_json({"payloads": seen}) if as_json else say(
@@ -136,12 +138,24 @@ def reject(
     _tell(done, as_json)
 
 
+def _payload_line(payload: "PayloadToSeeTo") -> str:
+    received = payload.received_at.isoformat(timespec="seconds")
+    return f"P{payload.payload_id}: {payload.code}, received {received} from {payload.source}: {payload.text}"
+
+
 def _question(number: str) -> int:
     from ecgfm_clinical.errors import InputError
+    from ecgfm_clinical.operate.search import row_number
 
-    if not number.isdigit():
+    if number[:1].upper() == "P":
+        raise InputError(
+            "P names a payload that was refused whole: `payloads show` tells of it, `held reject` says that you have "
+            "looked at it, and its sender must send it again"
+        )
+    found = row_number(number)
+    if found is None:
         raise InputError("a question has a number; `ecgfm-clinical held list` shows what waits")
-    return int(number)
+    return found
 
 
 def _found(store: "Store", hold_id: int, *, phi: bool) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def reread(
     from ecgfm_clinical.operate import outcomes as reading
 
     with opened(settings) as (told, store):
-        found = list(reading.changes(store, reading.reader(told)))
+        found = list(reading.changes(store, reading.reader(told, store)))
         for change in found if apply else ():
             if change.staged:
                 reading.apply(store, change, now=wiring.utc_now(), actor=liveness.operator())

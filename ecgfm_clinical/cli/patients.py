@@ -80,10 +80,12 @@ def unmerge(
     A result that was sent under the survivor is withdrawn there (W) and told anew under this number (F).
     """
     from ecgfm_clinical import liveness, wiring
+    from ecgfm_clinical.staging.identities import require_retired
 
     with opened(settings) as (read, store):
         number = asking.number("whose merge is undone")
         found = store.identities.show(number)
+        require_retired(found)
         named = {"is in use again": number} | ({"loses it": found.survivor} if found.survivor else {})
         _preview(store, named, yes=yes, quiet=as_json)
         asking.agreed(yes=yes)
@@ -102,10 +104,12 @@ def link(
 ) -> None:
     """Two numbers name one person and both stay in use, as if the hospital had sent A24. No message changes by it."""
     from ecgfm_clinical import liveness, wiring
+    from ecgfm_clinical.staging.identities import require_linkable
 
     with opened(settings) as (read, store):
         one = asking.known_number("of the patient", read, store, force=force)
         other = asking.known_number("of the same person", read, store, force=force)
+        require_linkable(one, other)
         _preview(store, {"is linked": one, "with": other}, yes=yes, quiet=as_json)
         asking.agreed(yes=yes)
         actor = liveness.operator(read.site.operator)

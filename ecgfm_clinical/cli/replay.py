@@ -87,7 +87,7 @@ def _ecg(settings: "Settings", store: "Store", wanted: str, bundle: str | None) 
         )
     scorer = wiring.build_scorer(settings, store, predictor)
     found = replaying.replay(
-        store, ecg_id, read=_reader(settings), score=lambda one: scorer.evaluate(one, now=wiring.utc_now())
+        store, ecg_id, read=_reader(settings, store), score=lambda one: scorer.evaluate(one, now=wiring.utc_now())
     )
     return found.exact, {**asdict(found), "exact": found.exact}
 
@@ -109,7 +109,7 @@ def _refused(settings: "Settings", store: "Store") -> dict[str, object]:
     def handle(received: "Received") -> "object":
         return wiring.build_ingest(settings, store, received.source)(received)
 
-    found = replaying.read_set_aside(store, handle=handle, read=_reader(settings))  # type: ignore[arg-type]
+    found = replaying.read_set_aside(store, handle=handle, read=_reader(settings, store))  # type: ignore[arg-type]
     return dict(found) or {"set aside": 0}
 
 
@@ -157,7 +157,7 @@ def _dead(
     return {"sent again": len(report.created), "overtaken or replaced": len(report.cancelled)}
 
 
-def _reader(settings: "Settings") -> "Callable[[Received], Contents]":
+def _reader(settings: "Settings", store: "Store") -> "Callable[[Received], Contents]":
     """Reads a stored payload as the listener or source it came by would: what its list does not name stays out."""
     from ecgfm_clinical import wiring
     from ecgfm_connectors.errors import Refused
@@ -170,7 +170,7 @@ def _reader(settings: "Settings") -> "Callable[[Received], Contents]":
         senders = allowed.get(received.source) if received.transport == "mllp" else None
         if senders is not None and not senders.names(received.content):
             raise Refused(UNKNOWN_SENDER.code, UNKNOWN_SENDER.text)
-        context = wiring.reading_context(settings, received.source)
+        context = wiring.reading_context(settings, received.source, store)
         return read(received.content, context)
 
     return again

@@ -34,11 +34,11 @@ class Change:
     lines: tuple[str, ...]  #: for people, free of patient data
 
 
-def reader(settings: Settings) -> Read:
+def reader(settings: Settings, store: Store) -> Read:
     """Reads a stored payload as its listener or source would today."""
 
     def again(received: Received) -> Contents:
-        return read(received.content, wiring.reading_context(settings, received.source))
+        return read(received.content, wiring.reading_context(settings, received.source, store))
 
     return again
 
@@ -151,7 +151,7 @@ def everything(store: Store, *, kind: str | None, phi: bool) -> Iterator[dict[st
 
 def try_table(store: Store, settings: Settings) -> str:
     """What the site's table makes of the last messages, and which of its entries met nothing."""
-    again, counts, seen = reader(settings), Counter[str](), 0
+    again, counts, seen = reader(settings, store), Counter[str](), 0
     for received in store.outcomes.latest_payloads(limit=TRIED):
         seen += 1
         try:

@@ -41,15 +41,18 @@ def search(
     return store.search.ecgs(wanted, limit=limit, now=wiring.utc_now(), actor=liveness.operator(operator))
 
 
+def row_number(written: str) -> int | None:
+    """What a store may have given as a number; None for anything else, and for more digits than any store has."""
+    return int(written) if written.isascii() and written.isdigit() and len(written) < 19 else None
+
+
 def find_ecg(store: "Store", wanted: str, *, by_id: bool = False) -> int:
     """The one ECG to which a number belongs: of several versions of a recording the newest.
 
     Raises NotFound; InputError where it belongs to several recordings, for nobody may guess which is meant.
     """
     if by_id:
-        if not wanted.isdigit():
-            raise InputError("an ECG id is a number")
-        return int(wanted)
+        return _by_id(store, wanted)
     fitting = store.search.by_number(wanted)
     newest = {store.ecgs.recording_of(ecg_id): ecg_id for ecg_id in fitting}
     if len(newest) > 1:
@@ -63,9 +66,19 @@ def find_ecg(store: "Store", wanted: str, *, by_id: bool = False) -> int:
         raise NotFound(
             "no ECG with that number is in the store; `ecgfm-clinical search --help` says what can be looked for"
         )
-    if wanted.isdigit() and int(wanted) in fitting:  # an older version, asked for by its own id
+    if row_number(wanted) in fitting:  # an older version, asked for by its own id
         return int(wanted)
     return next(iter(newest.values()))
+
+
+def _by_id(store: "Store", wanted: str) -> int:
+    if not wanted.isdigit():
+        raise InputError("an ECG id is a number")
+    found = row_number(wanted)
+    if found is None:
+        raise NotFound("there is no ECG with a number as long as this in the store")
+    store.ecgs.recording_of(found)
+    return found
 
 
 def line_of(one: "EcgSummary") -> str:

@@ -82,6 +82,8 @@ class Ingest:
                 contents = self._read(content)
         except PayloadError as error:
             return error
+        except StoreUnavailable:  # which knows the merges that a payload may presuppose
+            raise
         except Exception as error:  # noqa: BLE001  a decoder's own fault: keep the bytes, a later version may read them
             return Unreadable("decoder-fault", f"the decoder failed with {type(error).__name__}; the payload is kept")
         if contents == Contents(findings=contents.findings):

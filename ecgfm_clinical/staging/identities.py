@@ -23,6 +23,7 @@ from ecgfm_connectors.patient import Identifier, Patient
 
 #: So many of the newest patients and ECGs are looked through for the authorities that are known here.
 _LOOKED_THROUGH = 500
+_NO_MERGE = "this number is not merged into another: there is no merge to undo"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,18 @@ def require_mergeable(retired: Identifier, surviving: Identifier) -> None:
         )
 
 
+def require_linkable(first: Identifier, second: Identifier) -> None:
+    """Raises StoreError where both are one identity."""
+    if first.identity == second.identity:
+        raise StoreError("both numbers are one identity: nothing was linked")
+
+
+def require_retired(person: Person) -> None:
+    """Raises StoreError where the number is in use."""
+    if person.survivor is None:
+        raise StoreError(_NO_MERGE)
+
+
 class Identities:
     """The identities of a store."""
 
@@ -83,6 +96,11 @@ class Identities:
         """Everything this store knows of one identity; also of one that it never heard of."""
         with self._database.reading() as ask:
             return _person(ask, identifier)
+
+    def one_person(self, one: Patient, other: Patient) -> bool:
+        """Whether both descriptions name one person, as merges stand now."""
+        with self._database.reading() as ask:
+            return recordings.same_person(ask, one, other)
 
     def ecg_ids(self, identifier: Identifier) -> tuple[int, ...]:
         """Every version of every recording of this person, under the numbers merged into this one too."""
@@ -109,16 +127,14 @@ class Identities:
         """
         with self._database.writing(now, actor) as tx:
             tx.lock_identities(exclusive=True)
-            key = identity.identifier_key(tx, identifier)
-            if not identity.is_retired(tx.connection, key):
-                raise StoreError("this number is not merged into another: there is no merge to undo")
+            if not identity.is_retired(tx.connection, identity.identifier_key(tx, identifier)):
+                raise StoreError(_NO_MERGE)
             merging.unmerge(tx, None, identifier, OPERATOR)
             tx.note("identity.decided", act="unmerge", reason=reason)
 
     def link(self, first: Identifier, second: Identifier, *, reason: str, now: datetime, actor: str) -> None:
         """Both name one person and stay in use. Raises StoreError where both are one identity."""
-        if first.identity == second.identity:
-            raise StoreError("both numbers are one identity: nothing was linked")
+        require_linkable(first, second)
         self._record(Link(first=first, second=second, linked=True, event=OPERATOR_LINKS), reason, now, actor)
 
     def _record(self, event: IdentityEvent, reason: str, now: datetime, actor: str) -> None:
@@ -177,6 +193,9 @@ def _heard_of(ask: Reading, key: str) -> bool:
         select(message.c.message_id).where(message.c.patient_key == key),
         select(identity_alias.c.retired_key).where(
             or_(identity_alias.c.retired_key == key, identity_alias.c.surviving_key == key)
+        ),
+        select(identity_event.c.event_id).where(
+            or_(identity_event.c.retired_key == key, identity_event.c.surviving_key == key)
         ),
     )
     return any(ask.connection.scalar(query.limit(1)) is not None for query in places)

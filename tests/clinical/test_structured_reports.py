@@ -84,3 +84,12 @@ def test_a_report_inside_a_message_is_its_patients() -> None:
         with pytest.raises(Refused) as refusal:
             read(in_a_message(WITH_LVEF, pid, name, born), context)
         assert refusal.value.code == "patient-mismatch"
+
+
+@pytest.mark.parametrize("status", ["W", "D", "X"])
+def test_a_report_that_its_sender_takes_back_withdraws_its_measurements(status: str) -> None:
+    context = ReadingContext(default_authority="HOSP", zone=ZoneInfo("Europe/Berlin"))
+    sent = in_a_message(WITH_LVEF, "E1^^^HOSP^MR")
+    (one,) = read(sent, context).outcomes
+    (undone,) = read(sent.replace(b"||||||F\r", f"||||||{status}\r".encode()), context).outcomes
+    assert (undone.source_id, undone.status) == (one.source_id, "withdrawn")

@@ -155,20 +155,41 @@ def _read_group(
     for obx in filter(embedded.carries_file, standing.observations):
         try:
             inner = read_embedded(embedded.file_of(obx, context.allowed_roots), context)
+            if _status(obx) in _TAKEN_BACK:  # its words do not say what the file is
+                undone = _undone(inner, parsed, group, obx, context, read_embedded, content)
+                result = _joined(result, undone)
+                continue
             enriched = [
                 _enrich(ecg, _suffix(index), parsed, group, obx, context, content)
                 for index, ecg in enumerate(inner.ecgs)
             ]
-            result = _joined(result, replace(_of_this_patient(inner, group.patient), ecgs=tuple(enriched)))
+            result = _joined(result, replace(_of_this_patient(inner, group.patient, context), ecgs=tuple(enriched)))
         except PayloadError as error:
             errors.append(_nothing() if _is_of_others(error, group, obx) else error)
     return result
 
 
-def _of_this_patient(inner: Contents, patient: Patient) -> Contents:
+def _undone(
+    inner: Contents,
+    parsed: Message,
+    group: Group,
+    obx: Segment,
+    context: ReadingContext,
+    read_embedded: ReadEmbedded,
+    content: bytes,
+) -> Contents:
+    """What a file holds that its sender takes back. Raises Refused (`patient-mismatch`)."""
+    outcomes = _of_this_patient(inner, group.patient, context).outcomes
+    named = _withdrawal(parsed, group, [obx], context, read_embedded, content)
+    return Contents(
+        outcomes=tuple(replace(one, status="withdrawn") for one in outcomes), withdrawals=(named,) if inner.ecgs else ()
+    )
+
+
+def _of_this_patient(inner: Contents, patient: Patient, context: ReadingContext) -> Contents:
     """The outcomes of an embedded report, under the message's patient. Raises Refused (`patient-mismatch`)."""
     for one in inner.outcomes:
-        if contradict(one.patient, patient) or are_two_people(one.patient, patient):
+        if _name_two(one.patient, patient, context) or are_two_people(one.patient, patient):
             raise Refused("patient-mismatch", "PID and the embedded report name different patients")
     if not patient.identifiers:
         return inner
@@ -287,7 +308,7 @@ def _enrich(
 
     `suffix` tells several ECGs of one file apart.
     """
-    patient, also_named, findings = _one_patient(ecg.patient, group.patient, context.default_authority)
+    patient, also_named, findings = _one_patient(ecg.patient, group.patient, context)
     statements, measurements = _texts(group.observations)
     acquired = ecg.acquired or _time_of(parsed, group, obx, context.zone)
     named = source_id(parsed, group, obx, content, acquired) + suffix
@@ -310,23 +331,23 @@ def _enrich(
 
 
 def _one_patient(
-    inner: Patient, outer: Patient, default_authority: str
+    inner: Patient, outer: Patient, context: ReadingContext
 ) -> tuple[Patient, Patient | None, tuple[Finding, ...]]:
     """The patient of an embedded object and of its message as one. A wrong patient is the worst error there is.
 
     Where the two speak of two people, the message's patient is taken, the object's is given beside it, and the finding
     `two-people` says that a person must decide.
     """
-    if contradict(inner, outer):
+    if _name_two(inner, outer, context):
         raise Refused("patient-mismatch", "PID and the embedded ECG name different patients of one authority")
     if are_two_people(inner, outer):
         what = " and ".join(differences(inner, outer))
         text = f"PID and the embedded ECG differ in {what}: they seem to name two people"
         kept = outer if outer.identifiers or not inner.identifiers else inner
         return kept, inner if kept is outer else outer, (Finding(code="two-people", text=text),)
-    if _agrees(inner, outer, default_authority):
+    if _agrees(inner, outer, context.default_authority):
         inner = replace(inner, identifiers=())
-    elif _agrees(outer, inner, default_authority):
+    elif _agrees(outer, inner, context.default_authority):
         outer = replace(outer, identifiers=())
     if not inner.identifiers or not outer.identifiers:
         kept = outer if outer.identifiers else inner
@@ -339,6 +360,11 @@ def _one_patient(
     ordered = dict.fromkeys(known.identity for known in (*outer.identifiers, *inner.identifiers))
     joined = replace(_completed(outer, inner), identifiers=tuple(union[identity] for identity in ordered))
     return joined, None, (*findings, *_smaller_differences(inner, outer))
+
+
+def _name_two(one: Patient, other: Patient, context: ReadingContext) -> bool:
+    """Whether an authority gave both different numbers that no merge has made one: a cart often keeps the old one."""
+    return contradict(one, other) and not context.one_person(one, other)
 
 
 def _smaller_differences(inner: Patient, outer: Patient) -> tuple[Finding, ...]:

@@ -229,6 +229,45 @@ def test_a_merge_by_a_person_that_cannot_be_is_refused_before_it_is_asked(
     assert installed.told == [("A", "F")]
 
 
+@pytest.mark.parametrize(
+    ("words", "typed", "said"),
+    [
+        (("correct", "99", *WHY), "", "there is no ECG 99"),
+        (("correct", "9" * 30, *WHY), "", "there is no ECG"),
+        (("withdraw", "9" * 30, *WHY), "", "there is no ECG"),
+        (("held", "show", "9" * 30), "", "a question has a number"),
+        (("held", "reject", "\N{SUPERSCRIPT TWO}", *WHY), "", "a question has a number"),
+        (("held", "release", "P1", *WHY), "", "its sender must send it again"),
+        (("held", "reject", "P" + "9" * 30, *WHY), "", "its sender must send it again"),
+        (("patient", "unmerge", *WHY), "TESTHOSP|MR|FIRST\n", "no merge to undo"),
+        (("patient", "link", *WHY), "TESTHOSP|MR|FIRST\nTESTHOSP|mr|FIRST\n", "one identity"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_asked(
+    held: Installation, words: tuple[str, ...], typed: str, said: str
+) -> None:
+    code, told = held.command(*words, answer=typed)
+    assert code == 1
+    assert said in told
+    assert "Do it?" not in told
+
+
+def test_payloads_are_shown_before_they_are_declared_seen(installed: Installation) -> None:
+    installed.mllp(oru(ecg(1, "ONE"), "M1").replace(b"ONE^^^TESTHOSP^MR", b"OTHER^^^TESTHOSP^MR"))
+    code, told = installed.command("held", "reject", "P-all", *WHY, answer="n\n")
+    assert code == 1
+    assert "P1: patient-mismatch" in told
+    assert installed.needs_a_person()
+
+
+def test_a_number_that_only_a_link_or_an_undone_merge_named_is_heard_of(installed: Installation) -> None:
+    installed.mllp(adt("A24", pid("A"), pid("B")))
+    installed.mllp(merge("D", "C"))
+    installed.mllp(adt("A37", pid("C"), pid("D")))
+    for name in "BD":
+        assert "never heard of" not in installed.command("patient", "show", answer=f"TESTHOSP|MR|{name}\n")[1]
+
+
 @pytest.mark.parametrize("reason", ["", "  "])
 def test_an_act_without_a_reason_is_refused(held: Installation, reason: str) -> None:
     code, told = held.command("held", "reject", 1, "--reason", reason, "--yes")

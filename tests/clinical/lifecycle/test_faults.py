@@ -134,6 +134,21 @@ def test_04_two_people_in_one_payload_are_no_result(site: Installation, inner: P
     assert answer.code == "AE" or site.needs_a_person()  # refused with its reason, or held for a person
 
 
+@pytest.mark.parametrize("retired", ["the cart's", "the message's"])
+def test_04_two_numbers_that_a_merge_made_one_are_one_person(site: Installation, retired: str) -> None:
+    inner, outer = ("OLD", "NEW") if retired == "the cart's" else ("NEW", "OLD")
+    message = oru(ecg(1, inner), "M1", outer=patient(outer))
+    assert site.mllp(message).code == "AE"
+    site.mllp(merge("OLD", "NEW"))
+    assert site.mllp(message).code == "AA"  # the same bytes: what could not be taken once can be taken now
+    assert site.mllp(oru(ecg(2, inner), "M2", outer=patient(outer))).code == "AA"
+    site.go_on()
+    assert site.told == [("NEW", "F"), ("NEW", "F")]
+    assert not site.needs_a_person()
+    site.mllp(adt("A37", pid("NEW"), pid("OLD")))
+    assert site.mllp(oru(ecg(3, inner), "M3", outer=patient(outer))).code == "AE"
+
+
 CHILDREN = """
 [heads.reduced_lvef]
 min_age = 18

@@ -183,6 +183,18 @@ def test_a_senders_withdrawal_names_its_recording(
     assert recording.source_id in withdrawal.source_ids or recording.order_id == withdrawal.order_id
 
 
+@pytest.mark.parametrize("status", ["W", "D", "X"])
+def test_a_recording_that_no_word_calls_an_ecg_is_taken_back_all_the_same(
+    oru: Callable[..., bytes], context: ReadingContext, status: str
+) -> None:
+    sent = oru("dicom", statements=()).replace(b"11524-6^EKG study^LN", b"R7^Rest 12 leads^L")
+    (recording,) = read(sent, context).ecgs
+    contents = read(sent.replace(b"||||||F\r", f"||||||{status}\r".encode()), context)
+    assert contents.ecgs == ()
+    (withdrawal,) = contents.withdrawals
+    assert recording.source_id in withdrawal.source_ids
+
+
 @pytest.mark.parametrize("embed", ["dicom", "aecg"])
 def test_a_sender_takes_back_each_recording_of_an_order(ecg: Ecg, context: ReadingContext, embed: str) -> None:
     both = [replace(ecg, source_id=f"1.2.3.4.{number}") for number in (1, 2)]
