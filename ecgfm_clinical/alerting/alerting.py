@@ -80,7 +80,7 @@ class Alerting:
             return
         try:
             channel.tell(Word(state=one.state, alert=one.alert, site=self._settings.site.name))
-        except FAILURES as error:
+        except Exception as error:  # noqa: BLE001  whatever breaks in one channel, the others are told
             kind = type(error).__name__
             self._store.alerts.failed(one.notice_id, kind, now=self._clock(), actor=self._holder)
             log.event("alert.not-told", channel=one.channel, alert=one.alert.condition, error=kind)

@@ -41,9 +41,9 @@ class Retention:
         if not self._store.coordination.acquire("retention", self._holder, now=now, duration=2 * EVERY):
             return
         self._store.elapsed.look(now)
-        since = self._store.elapsed.since_first(self._wording(), now=now)
-        if not since:
-            due = self._store.care.announce(now=now, actor=self._holder, ages=self._ages)
+        since = self._store.elapsed.since(self._wording(), now=now)
+        if since is None:
+            due = self._store.care.announce(self._wording(), now=now, actor=self._holder, ages=self._ages)
             log.event("retention.planned", hours=PAUSE.total_seconds() / 3600, **due.counts())
         elif since >= PAUSE:
             gone = self._store.care.expire(now=now, actor=self._holder, ages=self._ages, beat=self._beat)

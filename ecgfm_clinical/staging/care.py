@@ -44,9 +44,12 @@ class Care:
         with self._database.reading() as ask:
             return _due(ask, now, ages, () if gaps_count else elapsed.gaps(ask))
 
-    def announce(self, *, now: datetime, actor: str, ages: Mapping[str, timedelta]) -> Expired:
-        """As `due`, with a line in the audit trail that says what is going to be removed."""
+    def announce(self, wording: str, *, now: datetime, actor: str, ages: Mapping[str, timedelta]) -> Expired:
+        """As `due`, with a line in the audit trail that says what is going to be removed; from now on time is counted
+        for this `wording`.
+        """
         with self._database.writing(now, actor) as tx:
+            elapsed.note(tx, wording)
             found = _due(tx, now, ages, elapsed.gaps(tx))
             tx.note("retention.planned", **{f"{what}_days": age.days for what, age in ages.items()}, **found.counts())
         return found

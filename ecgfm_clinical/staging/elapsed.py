@@ -83,19 +83,18 @@ class Elapsed:
             tx.note("clock.vouched-for", gaps=vouched)
         return vouched
 
-    def since_first(self, what: str, *, now: datetime) -> timedelta:
-        """Time passed for certain since this was first asked of `what` in its present wording; zero the first time.
+    def since(self, what: str, *, now: datetime) -> timedelta | None:
+        """Time passed for certain since `what` was noted (`note`) in its present wording; None where it never was."""
+        with self._database.reading() as ask:
+            began = ask.connection.scalar(select(clock_seen.c.at).where(clock_seen.c.name == what))
+            return None if began is None else passed(gaps(ask), began, now)
 
-        `what` is `subject: wording`; a new wording of the subject begins anew.
-        """
-        with self._database.writing(now, SYSTEM) as tx:
-            began = tx.connection.scalar(select(clock_seen.c.at).where(clock_seen.c.name == what))
-            if began is None:
-                subject = what.split(":")[0]
-                tx.connection.execute(delete(clock_seen).where(clock_seen.c.name.startswith(subject + ":")))
-                upsert(tx.connection, clock_seen, {"name": what}, {"at": now})
-                return timedelta()
-            return passed(gaps(tx), began, now)
+
+def note(tx: Transaction, what: str) -> None:
+    """Time is counted for `what` from now on. `what` is `subject: wording`; a new wording of it begins anew."""
+    subject = what.split(":")[0]
+    tx.connection.execute(delete(clock_seen).where(clock_seen.c.name.startswith(subject + ":")))
+    upsert(tx.connection, clock_seen, {"name": what}, {"at": tx.now})
 
 
 def gaps(reading: Reading) -> tuple[Gap, ...]:

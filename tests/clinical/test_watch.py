@@ -24,20 +24,27 @@ from ecgfm_clinical import log, wiring
 from ecgfm_clinical.errors import SettingsError, StoreUnavailable
 from ecgfm_clinical.liveness import worker_name
 from ecgfm_clinical.monitoring.endpoint import Condition, Endpoint
+from ecgfm_clinical.monitoring.rejected_callers import RejectedCallers
+from ecgfm_clinical.service import ports as ports_module
+from ecgfm_clinical.service import retention
 from ecgfm_clinical.service import service as service_module
 from ecgfm_clinical.service import watch as watch_module
+from ecgfm_clinical.service import worker as worker_module
 from ecgfm_clinical.service.handling import Handling
-from ecgfm_clinical.service.service import Service
+from ecgfm_clinical.service.service import FAILURES_TOLD, Service
 from ecgfm_clinical.service.watch import Watch
 from ecgfm_clinical.service.worker import Beat, Worker
 from ecgfm_clinical.settings import Scoring, ServiceSettings, Settings, read_settings
 from ecgfm_clinical.staging.checkpointing import Checkpointer
+from ecgfm_clinical.staging.hearing import PostgresqlEar, SqliteEar
 from ecgfm_clinical.staging.processes import Ailing
 from ecgfm_clinical.staging.records import JobState
+from ecgfm_clinical.staging.signed_heads import HeadsFile
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Disposition, Handler, Listener, Received, Verdict
 from ecgfm_connectors.dicom.storage import StorageScp
 from ecgfm_connectors.ecg import Ecg
+from ecgfm_connectors.files.folder import FolderSource
 from ecgfm_connectors.hl7.listener import MllpListener
 from tests.helpers.fakes import Clock, make_ecg, wait_until
 
@@ -257,38 +264,137 @@ def test_a_predictor_that_hangs_costs_its_work_an_attempt_and_ends_the_process(
     release.set()
 
 
-def test_every_task_of_a_service_survives_what_nobody_foresaw(
-    settings: Settings,
-    store: Store,
-    told: Callable[[], list[dict[str, Any]]],
-    quick: None,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def breaks(*_: object, **__: object) -> Any:
-        raise RuntimeError("4711")
+class _Faults:
+    """A fault in the middle of each task of a service: it raises or hangs until it is mended."""
 
-    broken = SimpleNamespace(run_batch=breaks, close=lambda: None)
-    monkeypatch.setattr(wiring, "build_live_scorer", lambda *_, **__: broken)
-    monkeypatch.setattr(wiring, "build_shadow_scorer", lambda *_, **__: broken)
-    monkeypatch.setattr(wiring, "build_reporters", lambda *_, **__: [broken for _ in settings.destination_names])
-    monkeypatch.setattr(store.leases, "reap", breaks)
-    monkeypatch.setattr(store.care, "expire", breaks)
-    sure = settings.model_copy(
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, store: Store, settings: Settings) -> None:
+        self.mended = Event()
+        self.hangs = False
+        self.reached: set[str] = set()
+        monkeypatch.setattr(wiring, "build_audit_repository", lambda _: SimpleNamespace(send=lambda _: None))
+        where: dict[str, tuple[Any, str]] = {
+            "pulse": (store.leases, "reap"),
+            "listen": (PostgresqlEar if store.database.reader.dialect.name == "postgresql" else SqliteEar, "listen"),
+            "score": (store.jobs, "claim"),
+            "shadow": (store.models, "shadow"),
+            "ports": (ports_module, "sweep"),
+            "retention": (store.care, "announce"),
+            "alerts": (store.alerts, "look"),
+            "audit heads": (HeadsFile, "add"),
+            "audit messages": (store.audit_spool, "first"),
+            "callers": (RejectedCallers, "drain"),
+            **{f"pull {part.name}": (FolderSource, "pull") for part in settings.sources.all},
+            **{f"report {name}": (store.outbox, "claim") for name in settings.destination_names},
+        }
+        self.tasks = set(where)
+        for owner, step in set(where.values()):
+            monkeypatch.setattr(owner, step, self._broken(getattr(owner, step)))
+
+    def _broken(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        def broken(*arguments: Any, **named: Any) -> Any:
+            if not self.mended.is_set():
+                self.reached.add(threading.current_thread().name)
+                if self.hangs:
+                    self.mended.wait(120)
+                raise RuntimeError("4711")
+            return step(*arguments, **named)
+
+        return broken
+
+
+@pytest.fixture
+def everything(site: Path, quick: None, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A service with every task, each of them often due."""
+    often = 0.02
+    for owner, name in ((service_module, "IDLE"), (service_module, "AUDIT_EVERY"), (retention, "EVERY")):
+        monkeypatch.setattr(owner, name, timedelta(seconds=often))
+    monkeypatch.setattr(worker_module, "LONGEST_WAIT", often)
+    text = re.sub(r"^port = \d+", "port = 0", site.read_text(), flags=re.MULTILINE)
+    site.write_text(
+        text
+        + '\n[[alerts.command]]\nname = "pager"\ncommand = ["true"]\n'
+        + '\n[[sources.folder]]\nname = "drop"\npath = "drop"\n'
+        + '\n[[destinations.file]]\nname = "out"\npath = "out"\n'
+    )
+    (site.parent / "drop").mkdir()
+    (site.parent / "out").mkdir()
+    read = read_settings(site)
+    folders = tuple(part.model_copy(update={"every_seconds": often}) for part in read.sources.folder)
+    return read.model_copy(
         update={
-            "retention": settings.retention.model_copy(update={"payload_days": 1}),
-            "service": ServiceSettings(),
+            "scoring": read.scoring.model_copy(update={"every_seconds": often}),
+            "sources": read.sources.model_copy(update={"folder": folders}),
+            "alerts": read.alerts.model_copy(update={"every_seconds": often}),
+            "audit": read.audit.model_copy(update={"export_seconds": often}),
+            "retention": read.retention.model_copy(update={"payload_days": 1}),
+            "service": ServiceSettings.model_construct(hang_seconds=900, stop_seconds=90),
         }
     )
-    service = Service(sure, "all", store)
+
+
+def test_every_task_of_a_service_survives_what_nobody_foresaw(
+    everything: Settings, store: Store, told: Callable[[], list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = _Faults(monkeypatch, store, everything)
+    service = Service(everything, "all", store)
     service.start()
-    expected = {"score", "shadow", "pulse", *(f"report {name}" for name in sure.destination_names)}
-    wait_until(lambda: {one["task"] for one in _events(told, "task.failed")} >= expected)
-    monkeypatch.undo()
-    wait_until(lambda: store.processes.all())  # the pulse goes on as soon as it can
-    wait_until(lambda: any(one.task == "score" for one in store.processes.all()[0].ailing))
-    service.stop()
+    try:
+        assert {worker.name for worker in service._workers} == faults.tasks
+        wait_until(lambda: {one["task"] for one in _events(told, "task.failed")} >= faults.tasks)
+        wait_until(lambda: all(worker.health.failures >= FAILURES_TOLD for worker in service._workers))
+        faults.mended.set()
+        wait_until(lambda: all(worker.health.failures == 0 for worker in service._workers))
+        assert not any(worker.health.deaths for worker in service._workers)
+        wait_until(lambda: _events(told, "retention.planned"))  # nothing goes that was not announced
+    finally:
+        faults.mended.set()
+        service.stop()
+    assert not service.hangs
     assert store.processes.all() == ()
     assert "4711" not in json.dumps(told())
+
+
+def test_a_task_that_fails_again_and_again_is_told_to_the_others(
+    everything: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = _Faults(monkeypatch, store, everything)
+    monkeypatch.setattr(store.leases, "reap", lambda **_: 0)  # the pulse alone goes on
+    service = Service(everything, "all", store)
+    service.start()
+    try:
+        wait_until(lambda: store.processes.all())
+        wait_until(
+            lambda: (
+                {one.task for one in store.processes.all()[0].ailing if one.failures >= FAILURES_TOLD}
+                >= faults.tasks - {"pulse"}
+            )
+        )
+    finally:
+        faults.mended.set()
+        service.stop()
+
+
+def test_every_task_of_a_service_that_hangs_is_said_and_the_process_ends(
+    everything: Settings, store: Store, told: Callable[[], list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = _Faults(monkeypatch, store, everything)
+    faults.hangs = True
+    service = Service(everything, "all", store)
+    service.start()
+    try:
+        wait_until(lambda: faults.reached >= faults.tasks)
+        assert _events(told, "task.hangs") == []
+        assert service._watch is not None
+        service._watch._hang_after = 0.0  # the time is over
+        service.wait()
+        service.stop()
+    finally:
+        faults.mended.set()
+    assert service.hangs
+    assert {one["task"] for one in _events(told, "task.hangs")} == faults.tasks
+    assert not service.alive().holds
+    for worker in service._workers:
+        assert worker.join(120)
 
 
 def test_a_process_that_gives_no_sign_is_said_by_another(

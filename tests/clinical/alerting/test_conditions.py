@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import pytest
 
 from ecgfm_clinical import wiring
+from ecgfm_clinical.alerting import channels
 from ecgfm_clinical.alerting.conditions import audit_conditions, conditions
 from ecgfm_clinical.settings import read_settings
 from ecgfm_connectors.testing.ehr import EhrReceiver
@@ -217,6 +218,39 @@ command = ["{sys.executable}", "{program}"]
         assert site.command("alerts", "silence", "1", "--hours", "2", "--reason", "maintenance")[0] == 0
         assert site.command("alerts", "test")[0] == 0
         assert site.command("alerts", "acknowledge", "77", "--reason", "none")[0] == 1
+        site.close()
+
+
+def test_a_channel_that_breaks_in_an_unforeseen_way_keeps_no_other_from_telling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every look ended with the first channel's error, so no other channel ever heard of anything."""
+    Hook.posted.clear()
+    with serving(HTTPServer(("127.0.0.1", 0), Hook)) as web:
+        site = Installation(
+            tmp_path,
+            more=f"""
+[alerts]
+free_mb = 0
+[[alerts.command]]
+name = "a"
+command = ["true"]
+[[alerts.webhook]]
+name = "chat"
+url = "http://127.0.0.1:{web}/hook"
+""",
+        )
+
+        def breaks(*_: object) -> None:
+            raise KeyError("4711")
+
+        monkeypatch.setattr(channels.Command, "tell", breaks)
+        site.dicom(b"no recording")
+        alerting = wiring.build_alerting(site.settings, site.store)
+        assert alerting is not None
+        alerting.run()
+        assert [one["condition"] for one in Hook.posted] == ["payloads-need-a-look"]
+        assert site.document("alerts", "list")["failing_channels"] == {"a": "KeyError"}
         site.close()
 
 

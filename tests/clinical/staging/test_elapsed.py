@@ -7,7 +7,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import func, select
 
+from ecgfm_clinical.errors import StoreUnavailable
 from ecgfm_clinical.service.retention import PAUSE, Retention
+from ecgfm_clinical.staging import care
 from ecgfm_clinical.staging.elapsed import Elapsed, Gap, cutoff, passed
 from ecgfm_clinical.staging.schema import clock_gap
 from ecgfm_clinical.staging.store import Store
@@ -177,6 +179,27 @@ class TestRetention:
         machine.runs(2 * DAY)
         retention.run()
         assert not self._kept(ward)
+
+    def test_what_could_not_be_announced_is_announced_at_the_next_run(
+        self, ward: Any, machine: Machine, retention: Retention, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The ages counted as announced although the announcement had failed: a day later all went unannounced."""
+        ward.take(Refused("not-12-lead", "one lead only"))
+        machine.runs(3 * DAY)
+        due, fails = care._due, iter((True, False))
+
+        def fails_once(*arguments: Any) -> Any:
+            if next(fails, False):
+                raise StoreUnavailable
+            return due(*arguments)
+
+        monkeypatch.setattr(care, "_due", fails_once)
+        with pytest.raises(StoreUnavailable):
+            retention.run()
+        machine.runs(PAUSE)
+        retention.run()
+        assert self._kept(ward)
+        assert [one.action for one in ward.store.care.trail()].count("retention.planned") == 1
 
     def test_the_first_removal_is_announced_a_day_before_and_again_for_other_ages(
         self, ward: Any, machine: Machine, retention: Retention
