@@ -7,6 +7,7 @@ breaks a promise is written to the working folder. The promises, of any input: o
 within 2 s, without an infinite sample, and with memory for at most 20 times the input.
 """
 
+import contextlib
 import os
 import re
 import subprocess
@@ -25,6 +26,7 @@ with atheris.instrument_imports(include=["ecgfm_connectors"]):
     from ecgfm_connectors.base import Disposition, Verdict
     from ecgfm_connectors.context import ReadingContext
     from ecgfm_connectors.dicom import part10, waveform  # noqa: F401  instrumented here, used by `read`
+    from ecgfm_connectors.ecg import LEADS
     from ecgfm_connectors.errors import PayloadError, ProtocolViolation
     from ecgfm_connectors.files import (  # noqa: F401
         aecg,
@@ -37,21 +39,41 @@ with atheris.instrument_imports(include=["ecgfm_connectors"]):
         muse_xml,
         outcome_table,
         philips_xml,
+        schiller_xml,
         scp,
+        scp_bimodal,
+        scp_sections,
+        scp_signal,
         wfdb,
+        wfdb_flac,
+        wfdb_header,
         xli,
     )
+    from ecgfm_connectors.files.payload import pack_record
     from ecgfm_connectors.hl7 import ack, inbound  # noqa: F401
     from ecgfm_connectors.hl7.framing import Framer, frame
     from ecgfm_connectors.reading import read
     from ecgfm_connectors.testing import aecg_writer, dicom_writer, oru_writer, wfdb_writer
     from ecgfm_connectors.testing.samples import sample_ecg
+    from tests.connectors.golden.cases import cases
+    from tests.connectors.golden.wfdb_cases import flac
     from tests.helpers import scp_writer, vendor_files
 
 CONTEXT = ReadingContext(default_authority="SITE", zone=UTC)
 SMALL = sample_ecg(seconds=1)
 SENT = datetime(2026, 3, 1, tzinfo=UTC)
-#: Target -> a valid input to begin with.
+
+
+def golden(name: str) -> bytes:
+    return next(case.content for case in cases() if case.name == name)
+
+
+def unpacked(record: bytes) -> bytes:
+    """The header and the signal file of a packed record as one run of bytes, see `read_record`."""
+    return b"\0".join(wfdb.unpack_record(record).values())
+
+
+#: Target -> a valid input to begin with. `wfdb-…` are records unpacked: the CRC of a zip would keep mutations out.
 SEEDS: dict[str, Callable[[], bytes]] = {
     "dicom": lambda: dicom_writer.write_ecg(SMALL),
     "hl7": lambda: oru_writer.write_ecg(SMALL, control_id="M1", sent_at=SENT),
@@ -61,9 +83,18 @@ SEEDS: dict[str, Callable[[], bytes]] = {
     "mortara": lambda: vendor_files.write_mortara(SMALL),
     "cardiosoft": lambda: vendor_files.write_cardiosoft(SMALL),
     "philips": lambda: vendor_files.write_philips(SMALL),
+    "schiller": lambda: vendor_files.write_schiller(SMALL),
+    "muse-utf16": lambda: golden("muse-utf16.xml"),
+    "dicom-32-bit": lambda: golden("dicom-32-bit.dcm"),
+    "edf-open": lambda: golden("edf-open.edf"),
     "scp": lambda: scp_writer.write_scp(SMALL),
+    "scp-bimodal": lambda: scp_writer.write_scp(SMALL, bimodal=4, subtracted=True, coding="custom"),
+    "scp-tables": lambda: scp_writer.write_scp(SMALL, coding="switching"),
     "edf": lambda: vendor_files.write_edf(SMALL),
     "wfdb": lambda: wfdb_writer.write_ecg(SMALL),
+    "wfdb-frames": lambda: unpacked(golden("wfdb-frames.zip")),
+    "wfdb-skew": lambda: unpacked(golden("wfdb-skew.zip")),
+    "wfdb-flac": lambda: unpacked(flac(SMALL, 516, groups=[("I", "II", *LEADS[6:])])),
     "framer": lambda: frame(b"MSH|^~\\&|A|B|C|D|2026||ORU^R01|M1|P|2.5.1\rPID|1\r") * 2,
 }
 SECONDS, FIXED, FACTOR = 2.0, 24 * 2**20, 20
@@ -78,6 +109,14 @@ def read_payload(content: bytes) -> None:
     for ecg in contents.ecgs:
         if not (abs(ecg.signal) < float("inf"))[ecg.signal == ecg.signal].all():
             raise AssertionError("an infinite sample")
+
+
+def read_record(content: bytes) -> None:
+    """A WFDB record from its header, a NUL and the bytes of the one signal file that the header names first."""
+    header, _, data = content.partition(b"\0")
+    with contextlib.suppress(PayloadError):
+        names = [signal.file_name for signal in wfdb_header.parse_header(header).signals]
+        read_payload(pack_record({"r.hea": header, names[0]: data}))
 
 
 def feed_framer(content: bytes) -> None:
@@ -131,7 +170,8 @@ def main() -> None:
         if not any(option.startswith("-rss_limit_mb=") for option in given):
             given = [f"-rss_limit_mb={resident_at_rest(name) + HEADROOM}", *given]
         options = ["-timeout=120", f"-max_len={4 * seed.stat().st_size}", *given, folder]
-        atheris.Setup([sys.argv[0], *options], promised(feed_framer if name == "framer" else read_payload))
+        target = feed_framer if name == "framer" else read_record if name.startswith("wfdb-") else read_payload
+        atheris.Setup([sys.argv[0], *options], promised(target))
         atheris.Fuzz()
 
 

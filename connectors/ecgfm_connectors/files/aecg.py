@@ -6,6 +6,7 @@ Own code: `ecgdatakit` 2.0 gives the same samples (the tests compare), but reads
 
 import hashlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from xml.etree.ElementTree import Element
 
@@ -30,6 +31,8 @@ from ecgfm_connectors.units import millivolts
 
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6}
 _SNOMED_CT = "2.16.840.1.113883.6.96"  #: HL7 v3 code system
+_MDC = "2.16.840.1.113883.6.24"
+_OF_BEATS = ("MDC_ECG_BEAT", "MDC_ECG_WAVC")
 _FILTER = "MDC_ECG_CTL_VBL_ATTR_FILTER_"
 
 
@@ -267,7 +270,7 @@ def _annotations(root: Element) -> tuple[tuple[str, ...], tuple[tuple[str, str],
         for annotation in annotation_set.iterfind("component/annotation"):
             code = attribute(annotation, "code", "code")
             value = annotation.find("value")
-            if value is None or code in ("MDC_ECG_BEAT", "MDC_ECG_WAVC"):
+            if value is None or code in _OF_BEATS:
                 continue
             if value.get("value"):
                 amount = f"{value.get('value', '')} {value.get('unit', '')}".strip()
@@ -282,6 +285,8 @@ def _coded(root: Element) -> tuple[Statement, ...]:
     code and value they are, and values in SNOMED CT. Of single beats only what one beat is enough for.
     """
     found: dict[Statement, None] = {}
+    for annotation in root.iterfind(".//annotationSet/component/annotation"):
+        found |= dict.fromkeys(_foreign(annotation))
     for annotation in root.iter("annotation"):
         of_beat = attribute(annotation, "code", "code") == "MDC_ECG_BEAT"
         for place in (*annotation.iterfind("code"), *annotation.iterfind("value")):
@@ -293,6 +298,16 @@ def _coded(root: Element) -> tuple[Statement, ...]:
                 if not of_beat or one.concept in mdc.OF_ONE_BEAT:
                     found[one] = None
     return tuple(found)[:500]
+
+
+def _foreign(annotation: Element) -> Iterator[Statement]:
+    """The value's code in a system without a table here, where `_annotations` takes its words for a statement."""
+    value = annotation.find("value")
+    if value is None or value.get("value") or attribute(annotation, "code", "code") in _OF_BEATS:
+        return
+    code, system = value.get("code", "").strip(), value.get("codeSystem", "")
+    if code and system not in ("", _SNOMED_CT, _MDC) and not code.startswith("MDC_"):
+        yield vocabularies.from_code(value.get("codeSystemName") or system, code, _said(value))
 
 
 def _said(place: Element) -> str:

@@ -1,6 +1,6 @@
 """Golden WFDB records: dialects of signal(5) and header(5) beyond the plain 16-bit file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 
 import numpy as np
@@ -27,12 +27,12 @@ def read_cases(ecg: Ecg) -> Iterator[tuple[str, str, bytes, NDArray[np.float32]]
     yield "skew", "V6 is skewed by two samples", *_skewed(ecg)
 
 
-def flac(ecg: Ecg, form: int) -> bytes:
-    """The record with its signals in two FLAC streams."""
+def flac(ecg: Ecg, form: int, groups: Sequence[Sequence[str]] = _GROUPS) -> bytes:
+    """The record with the signals of each group of leads in a FLAC stream."""
     subtype, bits, step = _FLAC[form]
     members: dict[str, bytes] = {}
-    lines = [f"r 12 {ecg.sampling_rate:g} {ecg.signal.shape[1]}"]
-    for number, leads in enumerate(_GROUPS):
+    lines = [f"r {sum(map(len, groups))} {ecg.sampling_rate:g} {ecg.signal.shape[1]}"]
+    for number, leads in enumerate(groups):
         rows = np.rint(ecg.signal[[LEADS.index(lead) for lead in leads]] / step).astype(np.int32)
         stream = BytesIO()
         soundfile.write(

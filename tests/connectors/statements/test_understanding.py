@@ -1,5 +1,6 @@
 """Statements as data: what words and codes name, which reader gives which, and what is not understood."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -191,6 +192,16 @@ def test_aecg_rhythms(ecg: Ecg, read_one: ReadOne, code: str, concept: str) -> N
     content = aecg_writer.write_ecg(replace(ecg, statements=("x",)))
     marked = content.replace(b"MDC_ECG_INTERPRETATION_STATEMENT", code.encode(), 1)
     assert [(one.concept, one.source, one.code) for one in read_one(marked).coded] == [(concept, "MDC", code)]
+
+
+def test_aecg_code_of_another_system(ecg: Ecg, read_one: ReadOne) -> None:
+    content = aecg_writer.write_ecg(replace(ecg, statements=("xyzzy",)))
+    value = b'<value xsi:type="CE" code="X7" codeSystem="1.2.3.4.5" codeSystemName="99LOCAL" displayName="xyzzy"/>'
+    changed = re.sub(rb"<value [^>]*>xyzzy</value>", value, content)
+    assert changed != content
+    found = read_one(changed)
+    assert [(one.source, one.code, one.wording) for one in found.coded] == [("99LOCAL", "X7", "xyzzy")]
+    assert unread(found) == 1
 
 
 @pytest.mark.parametrize(
