@@ -6,10 +6,11 @@ century wrong. What is impossible is left out; where two possible answers disagr
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.people import real_birth_date
 
 #: UCUM unit -> years.
@@ -60,32 +61,55 @@ class Age:
 
 
 def at_acquisition(
-    birth_date: date | None, acquired_at: datetime | None, measurements: Iterable[tuple[str, str]]
+    birth_date: date | None,
+    acquired_at: datetime | None,
+    measurements: Iterable[tuple[str, str]],
+    *,
+    registered: date | None = None,
 ) -> Age:
-    """The age on the day of `acquired_at`, by the birth date and by what the sender states among `measurements`."""
+    """The age on the day of `acquired_at`: by the birth date that the sender gives, by the one that the hospital's
+    register has (ADT), and by what the sender states among `measurements`.
+    """
     known, doubts = stated(measurements), []
     if known is not None and known > OLDEST:
         known = None
         doubts.append(f"the stated age is above {OLDEST:g} years, as anonymisers write it")
-    counted, doubt = _counted(birth_date, acquired_at)
+    counted, doubt = _counted(birth_date, acquired_at, "birth date")
     doubts += [doubt] if doubt else []
-    if counted is None or known is None:
-        one = counted if counted is not None else known
-        return Age(candidates=() if one is None else (one,), doubts=tuple(doubts))
-    if abs(counted - known) <= AGREEMENT:
-        return Age(candidates=(counted,), doubts=tuple(doubts))
-    doubts.append("birth date and stated age contradict each other")
-    return Age(candidates=(counted, known), doubts=tuple(doubts))
+    by_register, doubt = _counted(None if registered == birth_date else registered, acquired_at, _REGISTERED)
+    doubts += [doubt] if doubt else []
+    told = {"birth date": counted, _REGISTERED: by_register, "stated age": known}
+    candidates, against = _candidates({name: years for name, years in told.items() if years is not None})
+    return Age(candidates=candidates, doubts=(*doubts, *against))
 
 
-def _counted(birth_date: date | None, acquired_at: datetime | None) -> tuple[float | None, str]:
+def of(ecg: Ecg) -> Age:
+    """The age at acquisition by everything that an ECG and its patient's register say."""
+    patient, acquired_at = ecg.patient, ecg.acquired.at if ecg.acquired else None
+    return at_acquisition(patient.birth_date, acquired_at, ecg.measurements, registered=patient.registered_birth_date)
+
+
+_REGISTERED = "registered birth date"
+
+
+def _candidates(told: Mapping[str, float]) -> tuple[tuple[float, ...], tuple[str, ...]]:
+    """The ages that differ by more than `AGREEMENT`, and which of them contradict the first."""
+    candidates: dict[str, float] = {}
+    for name, years in told.items():
+        if all(abs(years - other) > AGREEMENT for other in candidates.values()):
+            candidates[name] = years
+    first, *others = candidates or [""]
+    return tuple(candidates.values()), tuple(f"{first} and {other} contradict each other" for other in others)
+
+
+def _counted(birth_date: date | None, acquired_at: datetime | None, name: str) -> tuple[float | None, str]:
     """The age from birth date to acquisition and no doubt; or no age, and why the birth date cannot be counted from."""
     born = real_birth_date(birth_date)
     if birth_date is not None and born is None:
-        return None, "the birth date is a program's placeholder"
+        return None, f"the {name} is a program's placeholder"
     if born is None or acquired_at is None:
         return None, ""
     years = (acquired_at.date() - born).days / 365.25
     if years < 0:
-        return None, "the recording is dated before the birth"
-    return (years, "") if years <= OLDEST else (None, f"the birth date makes the patient older than {OLDEST:g} years")
+        return None, f"the recording is dated before the {name.removesuffix(' date')}"
+    return (years, "") if years <= OLDEST else (None, f"the {name} makes the patient older than {OLDEST:g} years")

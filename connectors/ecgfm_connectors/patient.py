@@ -45,3 +45,5 @@ class Patient:
     sex: Sex = "U"
     family_name: str = field(default="", repr=False)  #: for the outgoing PID only
     given_name: str = field(default="", repr=False)  #: for the outgoing PID only
+    #: As the hospital's register has it (the latest ADT of the first identifier), where a store knows; never sent.
+    registered_birth_date: date | None = field(default=None, repr=False, compare=False)

@@ -129,8 +129,7 @@ def _length_reasons(ecg: Ecg, rules: HeadRules) -> Iterator[Reason]:
 
 def _patient_reasons(ecg: Ecg, rules: HeadRules) -> Iterator[Reason]:
     """Where birth date and stated age disagree, one age outside the range is enough: a child must not be scored."""
-    acquired_at = ecg.acquired.at if ecg.acquired else None
-    age = ages.at_acquisition(ecg.patient.birth_date, acquired_at, ecg.measurements)
+    age = ages.of(ecg)
     possible, doubts = age.candidates, "".join(f"; {doubt}" for doubt in age.doubts)
     if not possible and rules.unknown_age == "refuse":
         yield Reason(code="age-unknown", text=f"the head has an age range and the age is not known{doubts}")

@@ -23,7 +23,7 @@ def describe(ecg: Ecg, *, phi: bool) -> dict[str, object]:
         return value if phi else MASK
 
     patient = ecg.patient
-    age = ages.at_acquisition(patient.birth_date, ecg.acquired.at if ecg.acquired else None, ecg.measurements)
+    age = ages.of(ecg)
     return {
         "format": ecg.format,
         "source_id": masked(ecg.source_id),

@@ -22,6 +22,7 @@ from ecgfm_clinical.staging.schema import (
     identity_alias,
     identity_event,
     outcome,
+    patient,
     recording_event,
     score,
     scoring,
@@ -84,17 +85,27 @@ def _ecg_rows(reading: Reading, as_of: datetime | None) -> list[EcgRow]:
     split_keys = _split_keys_of_events(reading)
     objected = objections.keys(reading)
     numbers = _further_numbers(reading) if objected else {}
+    registered = _registered_birth_dates(reading, as_of)
     rows = []
     for row in _pages(reading, as_of):
         told = private_of(reading, row)
         if row.recording_id in decided and (named := decided[row.recording_id].patient) is not None:
             told = told | {"patient": codec.patient_dict(named)}
+        born = None
         for first in codec.patient_from(told["patient"]).identifiers[:1]:
+            key = identity.identifier_key(reading, first)
+            born = registered.get(survivors.get(key, key))
             split_keys[row.patient_key].add(_split_key(reading, first))
         objects = bool(objected) and _objects(reading, row, told, objected, numbers)
         rows.append(
             _ecg_row(
-                row, told, survivors, newest, doubtful=_is_doubtful(row.recording_id, decided, held), objected=objects
+                row,
+                told,
+                survivors,
+                newest,
+                registered=born,
+                doubtful=_is_doubtful(row.recording_id, decided, held),
+                objected=objects,
             )
         )
     return [replace(row, patient_keys=_spread(row.patient, known_as, split_keys)) for row in rows]
@@ -177,6 +188,7 @@ def _ecg_row(
     survivors: Mapping[str, str],
     newest: Mapping[int, int],
     *,
+    registered: date | None,
     doubtful: bool,
     objected: bool,
 ) -> EcgRow:
@@ -190,7 +202,7 @@ def _ecg_row(
         acquired_at=row.acquired_at,
         sampling_rate=row.sampling_rate,
         samples=row.samples,
-        age=_age(told, row.about),
+        age=_age(told, row.about, registered),
         sex=told["patient"]["sex"],
         device=" ".join(filter(None, (device["manufacturer"], device["model"]))),
         site=device["institution"] or row.source,
@@ -232,13 +244,20 @@ def _recording(row: Any) -> str:
     return hashlib.sha256(told.encode()).hexdigest()
 
 
-def _age(told: Mapping[str, Any], about: Mapping[str, Any]) -> float | None:
-    """In years, as before scoring; None where it is not known, or birth date and stated age disagree."""
+def _registered_birth_dates(reading: Reading, as_of: datetime | None) -> Mapping[str, date | None]:
+    """Patient key -> the birth date that the hospital's register has, where it was told by then."""
+    rows = reading.connection.execute(select(patient).where(_until(patient.c.updated_at, as_of)))
+    return {row.patient_key: identity.described_in(reading.keyring, row).birth_date for row in rows}
+
+
+def _age(told: Mapping[str, Any], about: Mapping[str, Any], registered: date | None) -> float | None:
+    """In years, as before scoring; None where it is not known, or what tells it disagrees."""
     born, acquired = told["patient"]["birth_date"], told["acquired"]
     return ages.at_acquisition(
         born and date.fromisoformat(born),
         acquired and datetime.fromisoformat(acquired["at"]),
         ((name, value) for name, value in about["measurements"]),
+        registered=registered,
     ).years
 
 

@@ -12,7 +12,7 @@ are put back to the next link.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -241,6 +241,18 @@ def demographics(connection: Connection, keyring: Keyring, key: str) -> Patient 
     """What ADT messages last said about the patient with this key."""
     row: Any = connection.execute(select(patient).where(patient.c.patient_key == key)).first()
     return row and described_in(keyring, row)
+
+
+def registered(reading: Reading, keys: Collection[str]) -> dict[str, Patient]:
+    """What ADT messages last said of the people of these keys, by key; of a retired number its survivor's."""
+    survivors = select(identity_alias.c.retired_key, identity_alias.c.surviving_key)
+    towards: dict[str, str] = dict(
+        reading.connection.execute(survivors.where(identity_alias.c.retired_key.in_(keys))).all()
+    )
+    wanted = {key: towards.get(key, key) for key in keys}
+    rows = reading.connection.execute(select(patient).where(patient.c.patient_key.in_(set(wanted.values()))))
+    known = {row.patient_key: described_in(reading.keyring, row) for row in rows}
+    return {key: known[survivor] for key, survivor in wanted.items() if survivor in known}
 
 
 def described_in(keyring: Keyring, row: Any) -> Patient:

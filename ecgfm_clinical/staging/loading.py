@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy import select
 
 from ecgfm_clinical.errors import NotFound
-from ecgfm_clinical.staging import codec, private, recordings, seals
+from ecgfm_clinical.staging import codec, identity, private, recordings, seals
 from ecgfm_clinical.staging.compression import Packed, unpack_payload, unpack_signal
 from ecgfm_clinical.staging.records import Scoring, StagedEcg
 from ecgfm_clinical.staging.schema import ecg, payload, payload_content, score, scoring, signal
@@ -38,12 +38,30 @@ def load(reading: Reading, ecg_ids: Sequence[int], *, signals: bool, as_received
         return staged
     decided = recordings.standings(reading, {row.recording_id for row in found.values()})
     named = {ecg_id: decided[row.recording_id].patient for ecg_id, row in found.items() if row.recording_id in decided}
-    return [_of(one, named.get(one.ecg_id)) for one in staged]
+    return _registered(reading, [_of(one, named.get(one.ecg_id)) for one in staged])
 
 
 def _of(one: StagedEcg, patient: Patient | None) -> StagedEcg:
     """The ECG of the patient whom a person or its sender named for its recording."""
     return one if patient is None else replace(one, ecg=replace(one.ecg, patient=patient))
+
+
+def _registered(reading: Reading, staged: list[StagedEcg]) -> list[StagedEcg]:
+    """With the birth date that the hospital's register has for each patient, of which the gates on age hear."""
+    keys = {
+        one.ecg_id: identity.identifier_key(reading, one.ecg.patient.identifiers[0])
+        for one in staged
+        if one.ecg.patient.identifiers
+    }
+    known = identity.registered(reading, set(keys.values()))
+    return [
+        one if (told := known.get(keys.get(one.ecg_id, ""))) is None else _of(one, _born(one.ecg.patient, told))
+        for one in staged
+    ]
+
+
+def _born(patient: Patient, told: Patient) -> Patient:
+    return replace(patient, registered_birth_date=told.birth_date)
 
 
 def _signals(reading: Reading, ecg_ids: Sequence[int]) -> dict[int, Any]:

@@ -93,3 +93,29 @@ def test_what_is_doubtful_of_an_age_is_said(
     doubts = ages.at_acquisition(birth_date, datetime(2026, 3, 1, tzinfo=UTC), stated).doubts
     assert doubt in "; ".join(doubts)
     assert bool(doubts) is bool(doubt)
+
+
+@pytest.mark.parametrize(
+    ("birth_date", "registered", "stated", "candidates", "doubt"),
+    [
+        (None, date(1986, 3, 1), (), (40.0,), ""),
+        (date(1986, 3, 1), date(1986, 3, 1), (), (40.0,), ""),
+        (date(1986, 3, 1), date(1956, 3, 1), (), (40.0, 70.0), "birth date and registered birth date contradict"),
+        (None, date(1956, 3, 1), (("age", "5 a"),), (70.0, 5.0), "registered birth date and stated age contradict"),
+        (date(1986, 3, 1), date(1956, 3, 1), (("age", "70 a"),), (40.0, 70.0), "and registered birth date contradict"),
+        (date(1900, 1, 1), date(1956, 3, 1), (), (70.0,), "placeholder"),
+        (None, date(1900, 1, 1), (), (), "registered birth date is a program's placeholder"),
+        (None, date(2026, 3, 2), (), (), "before the registered birth"),
+    ],
+)
+def test_a_register_s_birth_date(
+    birth_date: date | None,
+    registered: date | None,
+    stated: tuple[tuple[str, str], ...],
+    candidates: tuple[float, ...],
+    doubt: str,
+) -> None:
+    found = ages.at_acquisition(birth_date, datetime(2026, 3, 1, tzinfo=UTC), stated, registered=registered)
+    assert found.candidates == pytest.approx(candidates, abs=0.01)
+    assert doubt in "; ".join(found.doubts)
+    assert bool(found.doubts) is bool(doubt)
