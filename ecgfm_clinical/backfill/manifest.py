@@ -15,6 +15,7 @@ from ecgfm_clinical.backfill.disk import Place, put_in_place
 from ecgfm_clinical.backfill.sources import Asked, Row, listing
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.files.outputs import written
+from ecgfm_clinical.files.remote import is_url
 
 #: Bytes of the digest by which a path that is named twice is found.
 DIGEST = 16
@@ -60,7 +61,8 @@ def _write(path: Path, sources: Sequence[str], asked: Asked) -> Manifest:
                 count += 1
                 if len(sources) > 1 or listed.root is None:  # one folder names no file twice
                     digests += hashlib.blake2b(os.fsencode(row.path), digest_size=DIGEST).digest()
-                root = row.path.parent if root is None else _common(root, row.path)
+                if isinstance(row.path, Path):
+                    root = row.path.parent if root is None else _common(root, row.path)
                 file.write(_line(row))
             beside += listed.beside
             roots += [str(listed.root or root)] if root else []
@@ -121,7 +123,8 @@ def rows(place: Place) -> Iterator[Row]:
         with place.manifest.open(encoding="utf-8") as file:
             for line in file:
                 told = json.loads(line)
-                yield Row(path=Path(told["file"]), named=told.get("named", False))
+                path = told["file"] if is_url(told["file"]) else Path(told["file"])
+                yield Row(path=path, named=told.get("named", False))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{place.manifest} cannot be read ({type(error).__name__}): it was changed by hand or the disk is damaged; "

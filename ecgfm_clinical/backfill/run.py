@@ -105,7 +105,7 @@ def run(work: Work, missing: Sequence[int], *, tally: Tally, stop: Event, tell: 
                 tell()
             if len(of_part) < len(plan.rows_of(number)):
                 return  # stopped
-            _need_archive(plan, chain.from_iterable(of_part))
+            _need_archive(plan, list(chain.from_iterable(of_part)))
             write_part(place, number, of_part, work.tables)
 
 
@@ -123,8 +123,11 @@ def _pieces(work: Work, missing: Sequence[int]) -> Iterator[Piece]:
             )
 
 
-def _need_archive(plan: Plan, answers: Iterator[Answer]) -> None:
+def _need_archive(plan: Plan, answers: Sequence[Answer]) -> None:
     """A part whose files are missing because the whole archive went away is no part: it is made when that is back."""
+    for one in answers:
+        if one.code == "unreachable":
+            raise InputError(f"{one.error}; repeat the same command once its store answers: what was scored stays")
     if not any(one.code == "missing-file" for one in answers):
         return
     for root in plan.manifest.roots:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.extras import need
-from ecgfm_clinical.files.reading import RECORDINGS, lies_beside
+from ecgfm_clinical.files.reading import BESIDE, RECORDINGS, lies_beside
+from ecgfm_clinical.files.remote import find, is_url
+from ecgfm_connectors.errors import Unreachable
 from ecgfm_connectors.files import payload
 
 #: Columns of a table that name a file, the first of them that is there; a table with one column needs none of these.
@@ -23,7 +25,7 @@ WILDCARDS = "*?["
 class Row:
     """One file of an archive."""
 
-    path: Path  #: absolute
+    path: Path | str  #: absolute; a text is a URL
     named: bool  #: by a table or the user, so that it is an error where it is no recording
 
 
@@ -32,7 +34,7 @@ class Listing:
     """One source while it is listed."""
 
     rows: Iterator[Row]
-    root: Path | None  #: below which all of it lies; None for a table
+    root: Path | None  #: below which all of it lies; None for a table, and for what a URL names
     beside: int = 0  #: files that are no recordings by name and content
 
 
@@ -54,6 +56,8 @@ def _refuse(error: OSError) -> None:
 
 def listing(source: str, asked: Asked) -> Listing:
     """The files of one source. Raises InputError, at once or while it is listed, where it is not all there."""
+    if is_url(source):
+        return Listing(rows=_of_url(source, asked.pattern), root=None)
     path = absolute(Path(source))
     if path.is_dir():
         return _below(path, asked, lambda found: fnmatch(found.name, asked.pattern))
@@ -98,11 +102,25 @@ def _below(folder: Path, asked: Asked, wanted: Callable[[Path], bool]) -> Listin
     return found
 
 
+def _of_url(url: str, pattern: str) -> Iterator[Row]:
+    """A folder, a pattern or a file of a store. Names alone say what lies beside recordings: nothing is opened."""
+    try:
+        for found in find(url):
+            name = found.rpartition("/")[2]
+            if fnmatch(name, pattern) and not BESIDE.fullmatch(name):
+                yield Row(path=found, named=found == url)
+    except Unreachable as error:
+        raise InputError(f"{error}; see that its address and this user's credentials are right, and repeat") from error
+
+
 def _of_table(table: Path, column: str | None) -> Iterator[Row]:
     """Paths are relative to the table's folder; WFDB records may be named without a suffix, as PhysioNet does."""
     for number, text in enumerate(_cells(table, column), 1):
         if not text.strip():
             raise InputError(f"{table}: row {number} names no file; take it out, or give its path")
+        if is_url(text):
+            yield Row(path=text.strip(), named=True)
+            continue
         path = absolute(table.parent / text.strip())
         known = path.suffix.lower() in RECORDINGS
         yield Row(path=path if known else payload.header_of(path), named=True)

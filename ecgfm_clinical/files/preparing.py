@@ -21,7 +21,7 @@ MODULES = (__name__, "pydicom", "ecgfm_connectors.dicom.waveform", "ecgfm_connec
 class Piece:
     """One file to be read."""
 
-    path: Path
+    path: Path | str  #: a text is a URL
     named: bool  #: by the user; found in a folder otherwise, where what is no recording is passed over
     context: ReadingContext
     preprocessing: str

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatch
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.settings import Settings
 from ecgfm_connectors.base import Received
 from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import Ecg
-from ecgfm_connectors.errors import PayloadError
+from ecgfm_connectors.errors import PayloadError, Unreachable
 from ecgfm_connectors.files import payload
 from ecgfm_connectors.reading import read, sniff
 
@@ -99,11 +99,13 @@ class NoRecording(NotRead):
     """The file is in no format that holds recordings."""
 
 
-def read_with(path: Path, context: ReadingContext) -> tuple[Ecg, ...]:
-    """The ECGs in one file. Raises NotRead naming the file and the cause; NoRecording."""
+def read_with(path: Path | str, context: ReadingContext) -> tuple[Ecg, ...]:
+    """The ECGs in one file, which a text names by URL. Raises NotRead naming the file and the cause; NoRecording."""
     before, refused, name = _changed(path), None, name_of(path)
     try:
-        ecgs = read(payload.load(path), context).ecgs
+        ecgs = read(_content(path), context).ecgs
+    except Unreachable as error:
+        raise NotRead("unreachable", str(error)) from error
     except PayloadError as error:
         ecgs, refused = (), error
     if _changed(path) != before:
@@ -111,14 +113,22 @@ def read_with(path: Path, context: ReadingContext) -> tuple[Ecg, ...]:
             "changed-while-read", f"{name}: changed while it was read; try again once its writer has finished"
         ) from refused
     if refused is not None:
-        no_recording = refused.code in NO_RECORDING and path.suffix.lower() not in RECORDINGS
+        no_recording = refused.code in NO_RECORDING and PurePath(path).suffix.lower() not in RECORDINGS
         raise (NoRecording if no_recording else NotRead)(refused.code, f"{name}: {refused}") from refused
     if not ecgs:
         raise NotRead("no-ecg", f"{name}: holds no ECG")
     return ecgs
 
 
-def name_of(path: Path) -> str:
+def _content(path: Path | str) -> bytes:
+    if isinstance(path, str):
+        from ecgfm_clinical.files import remote
+
+        return remote.load(path)
+    return payload.load(path)
+
+
+def name_of(path: Path | str) -> str:
     """The path as a text that every file and screen can hold: bytes of a name that are no UTF-8 stand escaped."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
@@ -129,8 +139,10 @@ NO_RECORDING = frozenset({"empty", "unknown-format", "unknown-xml", "not-a-recor
 RECORDINGS = frozenset({".dcm", ".dicom", ".ecg", ".scp", ".edf", ".bdf", ".hea", ".hl7", ".mwf", ".mfer", ".xml"})
 
 
-def _changed(path: Path) -> tuple[int, int] | None:
-    """Size and time of the last change; None where the file is not there."""
+def _changed(path: Path | str) -> tuple[int, int] | None:
+    """Size and time of the last change; None where the file is not there, and of what a URL names."""
+    if isinstance(path, str):
+        return None
     try:
         status = path.stat()
     except OSError:

@@ -21,7 +21,7 @@ from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Received
 from ecgfm_connectors.files import payload
 from ecgfm_connectors.reading import read
-from ecgfm_connectors.testing import dicom_writer
+from ecgfm_connectors.testing import dicom_writer, wfdb_writer
 from tests.clinical.conftest import Run
 from tests.helpers.fakes import Clock, make_ecg, wait_until
 from tests.helpers.tiny_models import write_tiny_bundle
@@ -351,6 +351,53 @@ def test_a_name_that_is_no_text_is_scored_and_shown_escaped(backfill: Backfill, 
     assert backfill(archive)[0] == 0
     assert rows(out / "predictions")[-1]["file"] == f"{archive}/\\xe4lter.dcm"
     assert "\\xe4lter-still.dcm" in (out / "unreadable.csv").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_urls_name_has_the_same_bits(
+    backfill: Backfill, archive: Path, out: Path, tmp_path: Path, workers: int
+) -> None:
+    pytest.importorskip("fsspec", reason="fsspec is not installed")
+    for name, content in wfdb_writer.write_record(make_ecg(11), "record").items():
+        (archive / name).write_bytes(content)
+    assert backfill(archive)[0] == 0
+    (archive / "RECORDS").write_text("\n".join(f"file://{one}" for one in sorted(archive.glob("*.[dh][ce][ma]"))))
+    remote = tmp_path / "remote"
+    assert backfill(archive / "RECORDS", "--out", remote, "--workers", workers)[0] == 0
+    local = [row for row in rows(out / "predictions") if str(row["file"]).endswith((".dcm", ".hea"))]
+    assert len(local) == ECGS + 1
+    for row in local:
+        row["file"] = f"file://{row['file']}"
+        row["error"] = str(row["error"]).replace(str(archive), f"file://{archive}")
+    assert rows(remote / "predictions") == local
+
+
+def test_a_store_that_does_not_answer_costs_nothing(
+    backfill: Backfill, archive: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
+    store = fsspec.filesystem("memory")
+    for one in archive.glob("*.dcm"):
+        store.pipe_file(f"/ward/{one.name}", one.read_bytes())
+    inner = type(store).cat_file
+
+    def away(self: object, path: str, **given: object) -> bytes:
+        if path.endswith("6.dcm"):
+            raise ConnectionResetError("with a secret in its text")
+        return bytes(inner(self, path, **given))
+
+    monkeypatch.setattr(type(store), "cat_file", away)
+    code, _, err = backfill("memory://ward")
+    assert code == 1
+    assert "memory://ward/6.dcm cannot be had now (ConnectionResetError); repeat the same command" in err.replace(
+        "memory:///", "memory://"
+    ).replace("unreachable: ", "")
+    assert "secret" not in err
+    assert not (out / "receipt.json").exists()
+    monkeypatch.undo()
+    assert backfill("memory://ward")[0] == 0
+    assert len(rows(out / "predictions")) == ECGS
+    store.rm("/ward", recursive=True)
 
 
 def test_progress_and_counts_for_programs(backfill: Backfill, archive: Path, out: Path) -> None:

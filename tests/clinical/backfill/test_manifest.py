@@ -36,7 +36,7 @@ def place(tmp_path: Path) -> Place:
 
 
 def names(place: Place, archive: Path) -> list[str]:
-    return [str(row.path.relative_to(archive)) for row in rows(place)]
+    return [str(Path(row.path).relative_to(archive)) for row in rows(place)]
 
 
 def test_a_folder_gives_its_recordings_in_order_and_what_lies_beside_them_is_counted(
@@ -100,6 +100,33 @@ def test_a_file_that_is_named_twice_has_one_row(place: Place, archive: Path) -> 
     found = freeze(place, [str(archive / "2024" / "b.dcm"), str(archive), str(archive / "RECORDS")], Asked())
     assert names(place, archive) == ["2024/b.dcm", "2024/a.dcm", "2025/00001_hr.hea", "2025/a.dcm", "2025/deep/c.xml"]
     assert (found.rows, found.named_twice) == (5, 3)
+
+
+@pytest.mark.parametrize("source", ["folder", "pattern", "table"])
+def test_urls_are_rows_as_they_are(place: Place, archive: Path, source: str) -> None:
+    pytest.importorskip("fsspec", reason="fsspec is not installed")
+    url = archive.as_uri().replace("%20", " ")
+    if source == "table":
+        (archive / "table.csv").write_text(f"file\n{url}/2024/a.dcm\n2024/b.dcm\n")
+    named = {"folder": url, "pattern": f"{url}/2025/**/*.xml", "table": str(archive / "table.csv")}[source]
+    found = freeze(place, [named], Asked())
+    expected: dict[str, list[str | Path]] = {
+        "folder": [
+            f"{url}/{name}"
+            for name in ("2024/a.dcm", "2024/b.dcm", "2025/00001_hr.hea", "2025/a.dcm", "2025/deep/c.xml")
+        ],
+        "pattern": [f"{url}/2025/deep/c.xml"],
+        "table": [f"{url}/2024/a.dcm", archive / "2024" / "b.dcm"],
+    }
+    assert [row.path for row in rows(place)] == expected[source]
+    assert found.roots == ((str(archive / "2024"),) if source == "table" else ())
+
+
+@pytest.mark.parametrize(("url", "says"), [("nowhere://a/b", "nowhere"), ("file:///gone/for/good", "no ECG files in")])
+def test_what_no_store_has_is_refused(place: Place, url: str, says: str) -> None:
+    pytest.importorskip("fsspec", reason="fsspec is not installed")
+    with pytest.raises(InputError, match=says):
+        freeze(place, [url], Asked())
 
 
 @pytest.mark.parametrize(
