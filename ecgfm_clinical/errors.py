@@ -10,6 +10,7 @@ ClinicalError
 │   └── LeaseLost          another worker took the work over: its result stands, this one's is dropped
 ├── ModelError         the model bundle is missing, damaged or not the one the store names
 ├── DeviceFailed       the GPU failed, not the ECGs: they wait in their queue; the message says what to look at
+├── PreparationLost    the process that prepared an ECG was killed, or hung and was ended: tried again, then failed
 ├── LearningError      the outcomes at hand cannot teach or judge a head: collect more, or widen the rules
 │   └── GateRefused        the candidate may not be promoted: the message lists the rules that do not hold
 ├── MissingExtra       a library that an extra of the package brings is not installed: the message names the command
@@ -57,6 +58,10 @@ class ModelError(ClinicalError):
 
 class DeviceFailed(ClinicalError):
     """The device that computes the model failed; what it was given is back in its queue, as if never taken."""
+
+
+class PreparationLost(ClinicalError):
+    """The process that prepared an ECG was killed, or hung and was ended."""
 
 
 class LearningError(ClinicalError):

@@ -1,9 +1,11 @@
 """Processes, or one thread, that read and prepare recordings ahead of whoever takes them, in order.
 
 A process that is killed, by the system for its memory say, takes nothing with it: what was in all hands is tried again,
-each piece by itself, and the piece that then kills its process twice is answered by `lost`.
+each piece by itself, and the piece that then kills its process twice is answered by `lost`. A process that gives no
+answer for `PATIENCE` seconds is killed, and the piece that hangs its process again by itself is lost.
 """
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -20,6 +22,7 @@ from multiprocessing.shared_memory import SharedMemory
 from typing import Any, Generic, Self, TypeVar
 
 from ecgfm.feeding import Prepared
+from ecgfm_clinical import log
 from ecgfm_clinical.engine import slots
 
 Task = TypeVar("Task")
@@ -29,6 +32,8 @@ T = TypeVar("T")
 AT_ONCE = 4
 #: Most processes that `usable_cores` says; beyond, one process that takes the answers can't keep up.
 MOST = 16
+#: Seconds without an answer of a process, for pieces that take some milliseconds each.
+PATIENCE = 120.0
 
 
 def usable_cores() -> int:
@@ -54,21 +59,24 @@ class Crew(Generic[Task, T]):
         work: Callable[[Sequence[Task]], Sequence[Prepared[T]]],
         *,
         processes: int,
-        lost: Callable[[Task], Sequence[Prepared[T]]],
+        lost: Callable[[Task, str], Sequence[Prepared[T]]],
         at_once: int = AT_ONCE,
         modules: Sequence[str] = (),
         begin: Callable[[], None] | None = None,
+        patience: float = PATIENCE,
     ) -> None:
         """`work` answers a few pieces, in order; it must be picklable, and what it raises ends everything.
 
-        `processes`: 0 for a thread of this process; `lost`: the answer for a piece that kills its process; `at_once`:
-        pieces handed over at once; `modules`: imported once for all processes; `begin`: called first in each.
+        `processes`: 0 for a thread of this process, which is waited for without end; `lost`: the answer for a piece
+        that kills or hangs its process, and what became of that; `at_once`: pieces handed over at once; `modules`:
+        imported once for all processes; `begin`: called first in each; `patience`: s in which a process must answer.
         """
         self._work = work
         self._processes = processes
         self._lost = lost
         self.at_once = at_once
         self._begin = begin
+        self._patience = patience if processes else None
         self._modules = list(modules)
         self._slots: list[SharedMemory] = []
         self._pool: Executor | None = None
@@ -83,6 +91,7 @@ class Crew(Generic[Task, T]):
 
     def __exit__(self, *_: object) -> None:
         if self._pool is not None:
+            self._end_abandoned()
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
         for slot in self._slots:
@@ -111,12 +120,16 @@ class Crew(Generic[Task, T]):
 
     def _end_abandoned(self) -> None:
         """A process may still fill a slot for answers that broke off: filled anew, it would hold another's segments."""
-        wait([one.answer for one in self._waiting if not one.answer.cancel()])
+        left = [one.answer for one in self._waiting if not one.answer.cancel()]
+        if wait(left, self._patience).not_done:
+            self._kill()
+            wait(left)
         self._waiting.clear()
 
     def _next(self, waiting: deque[_Handed[Task]], free: list[SharedMemory]) -> Iterator[Prepared[T]]:
         """The answers of the oldest portion."""
         handed = waiting.popleft()
+        self._await(handed.answer)
         try:
             answers = handed.answer.result()
         except BrokenProcessPool:
@@ -127,6 +140,20 @@ class Crew(Generic[Task, T]):
         yield from answers if handed.slot is None else slots.take(handed.slot, *answers)
         if handed.slot is not None:
             free.append(handed.slot)
+
+    def _await(self, answer: Future[Any]) -> bool:
+        """Until it is there; False where its process hung and was killed."""
+        if not wait([answer], self._patience).not_done:
+            return True
+        log.event("crew.hangs", logging.ERROR, seconds=round(self._patience or 0))
+        self._kill()
+        wait([answer])
+        return False
+
+    def _kill(self) -> None:
+        """The processes of the pool, which is broken by it; a thread cannot be killed, and is never given up."""
+        for process in list((getattr(self._pool, "_processes", None) or {}).values()):
+            process.kill()
 
     def _hand(self, portion: Sequence[Task], slot: SharedMemory | None) -> _Handed[Task]:
         assert self._pool is not None
@@ -149,16 +176,23 @@ class Crew(Generic[Task, T]):
         self._pool = self._new_pool(self._processes)
 
     def _by_itself(self, piece: Task) -> Sequence[Prepared[T]]:
-        """Twice: the first process may be killed for something else."""
+        """Twice where it is killed: the first process may be killed for something else. Once where it hangs."""
+        became = "was killed"
         for _ in range(2):
             assert self._pool is not None
+            answer = self._pool.submit(_done, self._work, [piece], None)
+            answered = self._await(answer)
             try:
-                answer: Sequence[Prepared[T]] = self._pool.submit(_done, self._work, [piece], None).result()
-                return answer
+                found: Sequence[Prepared[T]] = answer.result()
+                return found
             except BrokenProcessPool:
                 self._pool.shutdown(wait=True)
                 self._pool = self._new_pool(1)
-        return self._lost(piece)
+            if not answered:
+                became = f"gave no answer for {self._patience:g} s"
+                break
+        log.event("crew.lost", logging.ERROR, process=became)
+        return self._lost(piece, became)
 
     def _new_pool(self, processes: int) -> Executor:
         if not processes:
@@ -166,7 +200,9 @@ class Crew(Generic[Task, T]):
         # Forked from a process that has loaded no network and runs no thread.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([__name__, *self._modules])
-        return ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=(self._begin,))
+        pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=(self._begin,))
+        wait([pool.submit(_awake, self._work)], PATIENCE)  # that a process starts slowly is no fault of its first piece
+        return pool
 
 
 def _begin(also: Callable[[], None] | None) -> None:
@@ -183,6 +219,10 @@ def _begin(also: Callable[[], None] | None) -> None:
 def _end_with(sentinel: Any) -> None:
     connection.wait([sentinel])
     os._exit(1)
+
+
+def _awake(_: object) -> None:
+    """The process has loaded the work."""
 
 
 _mapped: dict[str, SharedMemory] = {}  #: in a process of a crew: the slots it has seen

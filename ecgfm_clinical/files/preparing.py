@@ -77,10 +77,10 @@ def prepare_file(piece: Piece) -> list[Prepared[Found]]:
     return [*found[:-1], replace(last, what=replace(last.what, last=True))]
 
 
-def lost(piece: Piece) -> list[Prepared[Found]]:
-    """The answer for a file that kills the process that reads it."""
+def lost(piece: Piece, became: str) -> list[Prepared[Found]]:
+    """The answer for a file that kills or hangs the process that reads it, and what became of that."""
     name = name_of(piece.path)
-    reason = f"{name}: the process that read it was killed, twice; is there enough memory for it?"
+    reason = f"{name}: the process that read it {became}, again and by itself; is there enough memory for it?"
     return [without(piece, "reader-killed", reason)]
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from ecgfm.feeding import Prepared, no_segments, prepared
 from ecgfm.records import Record
 from ecgfm_clinical.ecg.evaluability import Reason, judge, signal_reasons
-from ecgfm_clinical.errors import LeaseLost, StoreError
+from ecgfm_clinical.errors import PreparationLost, StoreError
 from ecgfm_clinical.settings import HeadRules
 from ecgfm_clinical.staging.records import Job, StagedEcg
 from ecgfm_clinical.staging.store import Store
@@ -60,13 +60,10 @@ def _ready(job: Job, one: StagedEcg, rules: Mapping[str, HeadRules], preprocessi
         return Prepared(what=Ready(job=job, received_at=one.received_at, error=error), segments=no_segments())
 
 
-def lost(job: Job) -> list[Prepared[Ready]]:
-    """The answer for an ECG that kills the process that prepares it."""
-    return [
-        Prepared(
-            what=Ready(job=job, error=LeaseLost("the process that prepared it was killed")), segments=no_segments()
-        )
-    ]
+def lost(job: Job, became: str) -> list[Prepared[Ready]]:
+    """The answer for an ECG that kills or hangs the process that prepares it, and what became of that."""
+    error = PreparationLost(f"the process that prepared it {became}, also with this ECG alone; is there enough memory?")
+    return [Prepared(what=Ready(job=job, error=error), segments=no_segments())]
 
 
 _store: Store | None = None

@@ -184,15 +184,17 @@ class Scorer:
         )
 
     def _run(self, first: list[Job]) -> int:
-        began, claimed, failed, now = time.perf_counter(), 0, 0, self._clock()
+        began, claimed, failed = time.perf_counter(), 0, 0
+        claimed_at: dict[int, datetime] = {}  # job -> when; claims run ahead of the network
         crew = self._opened()
         crew.at_once = self._pace.limit
 
         def jobs() -> Iterator[Job]:
-            nonlocal claimed, now
-            due = first
+            nonlocal claimed
+            due, now = first, self._clock()
             while due:
                 claimed += len(due)
+                claimed_at.update((job.job_id, now) for job in due)
                 yield from due
                 if time.perf_counter() - began >= self._run_for or any(job.attempts > 1 for job in first):
                     return
@@ -201,8 +203,9 @@ class Scorer:
 
         with _Finishing(self._finish) as finishing:
             for one, found in self._predictor.predictions(crew.answers(jobs())):
+                at = claimed_at.pop(one.what.job.job_id)
                 if one.what.received_at is not None:
-                    self._meters.begun(now - one.what.received_at)
+                    self._meters.begun(at - one.what.received_at)
                 error = one.what.error or (found if isinstance(found, Exception) else None)
                 if error is not None:
                     self._fail(one.what.job, error)

@@ -5,7 +5,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -14,13 +14,14 @@ from ecgfm.feeding import Prepared
 from ecgfm.predictor import Prediction, Predictor
 from ecgfm.records import Record
 from ecgfm_clinical.demo import alterations
+from ecgfm_clinical.monitoring.meters import Meters
 from ecgfm_clinical.operate.story import story_of, story_text
 from ecgfm_clinical.pipeline import preparing
 from ecgfm_clinical.pipeline.preparing import Judged
 from ecgfm_clinical.pipeline.scoring import Scorer
 from ecgfm_clinical.settings import HeadRules
 from ecgfm_clinical.shipped import recordings
-from ecgfm_clinical.staging.records import Draft, EcgState, JobState, MessageState, StagedEcg
+from ecgfm_clinical.staging.records import Draft, EcgState, Job, JobState, MessageState, StagedEcg
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Verdict
 from ecgfm_connectors.ecg import Ecg, Order
@@ -256,6 +257,24 @@ def test_an_ecg_that_cannot_be_prepared_fails_alone(
     assert scorer(store, predictor, clock).run_batch() == 2
     assert store.ecgs.story(good).state is EcgState.SCORED
     assert [error.kind for error in store.ecgs.story(bad).job_errors] == ["ZeroDivisionError"]
+
+
+def test_each_wait_ends_with_the_claim_of_its_own_ecg(
+    store: Store, predictor: Predictor, clock: Clock, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Claims run ahead of the network: the time of the newest one stood in for that of each."""
+    for number in range(6):
+        stage(make_ecg(number))
+    claim, waited = store.jobs.claim, list[float]()
+
+    def one_later(**named: Any) -> list[Job]:
+        clock.advance(seconds=10)
+        return claim(**{**named, "limit": 1})
+
+    monkeypatch.setattr(store.jobs, "claim", one_later)
+    monkeypatch.setattr(Meters, "begun", lambda _, wait: waited.append(wait.total_seconds()))
+    assert scorer(store, predictor, clock, run_for=1000.0).run_batch() == 6
+    assert waited == [10.0, 10.0, 20.0, 30.0, 40.0, 50.0]
 
 
 def test_processes_give_the_same_bits(

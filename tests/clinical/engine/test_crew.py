@@ -62,12 +62,28 @@ def killed_once(path: str) -> list[Prepared[str]]:
     return [Prepared(what=path, segments=segments_for(2))]
 
 
+def hangs_at_13(number: int) -> list[Prepared[str]]:
+    """As a file system that does not answer, a decoder in a loop; no signal to end it but SIGKILL helps."""
+    if number == 13:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        threading.Event().wait(600)
+    return work(number)
+
+
+def hangs_once(path: str) -> list[Prepared[str]]:
+    """A process that the system stopped; another one can do the piece."""
+    if path.endswith("3") and not os.path.exists(path):  # noqa: PTH110
+        with open(path, "w", encoding="utf-8"):  # noqa: PTH123
+            os.kill(os.getpid(), signal.SIGSTOP)
+    return [Prepared(what=path, segments=segments_for(2))]
+
+
 def breaks(number: int) -> list[Prepared[str]]:
     raise ZeroDivisionError
 
 
-def lost(number: object) -> Sequence[Prepared[str]]:
-    return [Prepared(what=f"lost {number}", segments=segments_for(0))]
+def lost(number: object, became: str) -> Sequence[Prepared[str]]:
+    return [Prepared(what=f"lost {number}: {became}", segments=segments_for(0))]
 
 
 def expected(numbers: range) -> list[tuple[str, bytes]]:
@@ -91,7 +107,7 @@ def test_what_is_too_large_for_the_shared_memory_comes_too() -> None:
 def test_a_piece_that_kills_its_process_is_lost_alone_and_in_its_place() -> None:
     with Crew(each(killed_at_13), processes=2, lost=lost) as crew:
         found = [(one.what, one.segments.tobytes()) for one in crew.answers(range(40))]
-    assert found == [*expected(range(13)), ("lost 13", b""), *expected(range(14, 40))]
+    assert found == [*expected(range(13)), ("lost 13: was killed", b""), *expected(range(14, 40))]
 
 
 def test_a_process_that_is_killed_once_costs_nothing(tmp_path: object) -> None:
@@ -99,6 +115,30 @@ def test_a_process_that_is_killed_once_costs_nothing(tmp_path: object) -> None:
     with Crew(each(killed_once), processes=2, lost=lost) as crew:
         found = [one.what for one in crew.answers(pieces)]
     assert found == pieces
+
+
+def test_a_piece_that_hangs_its_process_is_lost_alone_and_said(caplog: pytest.LogCaptureFixture) -> None:
+    """Every other ECG waited behind it for ever."""
+    with Crew(each(hangs_at_13), processes=2, lost=lost, patience=5) as crew:
+        found = [(one.what, one.segments.tobytes()) for one in crew.answers(range(20))]
+    assert found == [*expected(range(13)), ("lost 13: gave no answer for 5 s", b""), *expected(range(14, 20))]
+    assert [one.getMessage() for one in caplog.records if one.name == "ecgfm_clinical"] == [
+        *(["crew.hangs"] * 2),
+        "crew.lost",
+    ]
+
+
+def test_a_process_that_hangs_once_costs_nothing(tmp_path: Path) -> None:
+    pieces = [f"{tmp_path}/{number}" for number in range(10)]
+    with Crew(each(hangs_once), processes=2, lost=lost, patience=5) as crew:
+        found = [one.what for one in crew.answers(pieces)]
+    assert found == pieces
+
+
+def test_a_crew_ends_though_a_process_hangs() -> None:
+    with Crew(each(hangs_at_13), processes=1, lost=lost, at_once=1, patience=5) as crew:
+        answers = crew.answers([1, 13, 2])
+        assert next(answers).what == "1"
 
 
 def test_only_a_few_pieces_are_under_way() -> None:
