@@ -71,8 +71,8 @@ def needs_person(
     aside: Counter[str] = Counter()
     for one in backlog.destinations.values():
         aside.update({why.value: number for why, number in one.set_aside.items()})
-    payloads = store.questions.payloads_to_see_to()
-    mismatches = sum(one.code == "patient-mismatch" for one in payloads)
+    payloads = store.questions.payloads_to_look_at()
+    mismatches = payloads.get("patient-mismatch", 0)
     processes = store.processes.all()
     silent = tuple(one.holder for one in processes if one.is_silent(now))
     return NeedsPerson(
@@ -81,7 +81,7 @@ def needs_person(
         set_aside_in_doubt=sum(one.set_aside_in_doubt for one in backlog.destinations.values()),
         failed_score_jobs=backlog.jobs_failed,
         patient_mismatches=mismatches,
-        unreadable=len(payloads) - mismatches,
+        unreadable=sum(payloads.values()) - mismatches,
         unscored_too_long=backlog.oldest_job is not None and now - backlog.oldest_job > limits.unscored,
         unsent_too_long=tuple(
             name for name, one in backlog.destinations.items() if one.oldest and now - one.oldest > limits.unsent

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import and_, case, func, literal_column, or_, select, update
+from sqlalchemy import Text, and_, case, cast, func, literal_column, select, text, update
 
 from ecgfm_clinical.errors import NotFound
 from ecgfm_clinical.staging import messages
@@ -31,7 +31,8 @@ from ecgfm_connectors.base import Disposition
 
 #: Finding on a refused payload that a person has looked at.
 SEEN = "seen-by-a-person"
-_NEEDS_A_LOOK = or_(payload.c.code == "patient-mismatch", payload.c.disposition == Disposition.UNREADABLE.value)
+# As the index says it.
+_NEEDS_A_LOOK = text("(payload.code = 'patient-mismatch' OR payload.disposition = 'unreadable')")
 
 Cell = tuple[str, str, str]  # source, head ('' = the ECG itself), state
 
@@ -130,13 +131,21 @@ class Questions:
         columns = (payload.c[name] for name in PayloadToSeeTo.__dataclass_fields__)
         query = (
             select(*columns, payload.c.findings)
-            .where(literal_column("payload.disposition <> 'staged'"), _NEEDS_A_LOOK)
+            .where(_NEEDS_A_LOOK, payload.c.disposition != Disposition.STAGED.value)
             .order_by(payload.c.payload_id)
         )
         with self._database.reading() as ask:
             rows = ask.connection.execute(query).mappings().all()
         unseen = [dict(row) for row in rows if not any(one["code"] == SEEN for one in row["findings"])]
         return [PayloadToSeeTo(**{name: one[name] for name in one if name != "findings"}) for one in unseen]
+
+    def payloads_to_look_at(self) -> dict[str, int]:
+        """How many payloads `payloads_to_see_to` lists, by reason code."""
+        unseen = cast(payload.c.findings, Text).not_like(f"%{SEEN}%")
+        # Counted here: for GROUP BY, SQLite would walk over every refused payload in the order of its code.
+        query = select(payload.c.code).where(_NEEDS_A_LOOK, payload.c.disposition != Disposition.STAGED.value, unseen)
+        with self._database.reading() as ask:
+            return Counter(ask.connection.scalars(query.order_by(payload.c.payload_id)))
 
     def payload_seen(self, payload_id: int, *, reason: str, now: datetime, actor: str) -> None:
         """A person has looked at such a payload: it needs nobody any more. Raises NotFound."""

@@ -37,6 +37,8 @@ payload = Table(
     Index(None, "received_at"),
     Index("ix_payload_source", "source", "received_at"),
     where("ix_payload_set_aside", "payload_id", only="disposition <> 'staged'"),
+    where("ix_payload_reason", "code", only="disposition <> 'staged'"),
+    where("ix_payload_to_see_to", "payload_id", only="code = 'patient-mismatch' OR disposition = 'unreadable'"),
     sqlite_autoincrement=True,
 )
 
