@@ -10,6 +10,9 @@ from ecgfm_clinical.cli import asking
 from ecgfm_clinical.cli.common import JsonOption, SettingsOption, in_zone, opened, say, will_write, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import tzinfo
+
     from ecgfm_clinical.staging.payloads import KeptPayload
 
 app = typer.Typer(
@@ -17,6 +20,9 @@ app = typer.Typer(
     no_args_is_help=True,
     help="What came in and was set aside (refused, unreadable): list, show, export as received, resolve.",
 )
+
+#: Ways in as people call them.
+_WAYS = {"dicom": "DICOM", "dicomweb": "DICOMweb", "mllp": "HL7", "file": "file"}
 
 NumberArgument = Annotated[int, typer.Argument(help="Number of the payload, as `payloads list` shows it.")]
 
@@ -51,16 +57,15 @@ def show(
     number: NumberArgument, phi: asking.PhiOption = False, settings: SettingsOption = None, as_json: JsonOption = False
 ) -> None:
     """One payload: sender, time, size, reason, and the next step."""
-    with opened(settings) as (_, store):
+    with opened(settings) as (read, store):
         one = store.payloads.one(number)
-    found = _document(one, phi=phi)
     if as_json:
-        write_json(found)
+        write_json(_document(one, phi=phi))
         return
-    for key, value in found.items():
-        say(f"{key:14} {value}")
+    for what, words in _told(one, zone=read.site.zone, phi=phi):
+        say(f"{what:14} {words}")
     for step in _next_steps(one):
-        say(f"next           {step}")
+        say(f"{'next':14} {step}")
 
 
 @app.command("export")
@@ -110,6 +115,40 @@ def _document(one: "KeptPayload", *, phi: bool) -> dict[str, object]:
     location = one.location if phi or not one.location else MASK
     told = {**asdict(one), "disposition": one.disposition.value, "location": location}
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in told.items()}
+
+
+def _told(one: "KeptPayload", *, zone: "tzinfo", phi: bool) -> "Iterator[tuple[str, str]]":
+    """One payload in words, times in the site's zone; what there is nothing to say of is left out."""
+    from ecgfm_clinical.ecg.inspection import MASK
+
+    sender = f" from {one.peer}" if one.peer else ""
+    yield "payload", str(one.payload_id)
+    yield (
+        "received",
+        f"{_at(one.received_at, zone)} by {one.source} ({_WAYS.get(one.transport, one.transport)}){sender}",
+    )
+    if one.location:
+        yield "file", one.location if phi else f"{MASK} (--phi shows it)"
+    if one.repeats and one.repeated_at is not None:
+        yield "came again", f"{_times(one.repeats)}, last {_at(one.repeated_at, zone)}"
+    yield "size", f"{one.size:,} bytes".replace(",", " ")
+    yield "SHA-256", one.sha256
+    yield "became", "an ECG, outcome or identity event" if one.disposition.value == "staged" else _set_aside(one)
+    if one.needs_a_person:
+        yield "waits", "for a person to look at it"
+
+
+def _set_aside(one: "KeptPayload") -> str:
+    kept = {"refused": "refused", "unreadable": "unreadable: it does not decode"}[one.disposition.value]
+    return f"{kept}; {one.text} ({one.code})"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def _at(moment: datetime, zone: "tzinfo") -> str:
+    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
 
 
 def _line(one: "KeptPayload") -> str:

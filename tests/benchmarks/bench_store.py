@@ -495,6 +495,10 @@ def scale(empty_url: str, full_url: str, *, rows: int, seconds: float, rounds: i
         store.close()
 
 
+#: More entries than a new store puts into its own audit trail.
+_OWN_ENTRIES = 1000
+
+
 def fill_history(store: Store, rows: int) -> None:
     """`rows` scored and acknowledged ECGs over two years, straight into the tables, without waveforms."""
     postgresql = store.database.writer.dialect.name == "postgresql"
@@ -518,9 +522,9 @@ def fill_history(store: Store, rows: int) -> None:
             f"'[]', {blob} FROM ({numbers}) AS s"
         ),
         (
-            "INSERT INTO ecg (ecg_id, payload_id, source_key, version, source, format, received_at, patient_key, state,"
-            f" priority, scoring_id, sampling_rate, samples, about, private) SELECT n, n, {key}, 1, 'cart', 'dicom', "
-            f"{at}, {key}, 'scored', 10, n, 500, 5000, '{{}}', {blob} FROM ({numbers}) AS s"
+            "INSERT INTO ecg (ecg_id, recording_id, payload_id, source_key, version, source, format, received_at, "
+            "patient_key, state, priority, scoring_id, sampling_rate, samples, about, private) SELECT n, n, n, "
+            f"{key}, 1, 'cart', 'dicom', {at}, {key}, 'scored', 10, n, 500, 5000, '{{}}', {blob} FROM ({numbers}) AS s"
         ),
         (
             "INSERT INTO score_job (job_id, ecg_id, state, priority, attempts, suspect, due_at, created_at, "
@@ -536,14 +540,16 @@ def fill_history(store: Store, rows: int) -> None:
             f" SELECT n, 0, 'reduced_lvef', 'yes', 0.1, 0.1, '[]' FROM ({numbers}) AS s"
         ),
         (
-            "INSERT INTO message (message_id, ecg_id, scoring_id, destination, result_version, control_id, kind, "
-            "patient_key, state, priority, attempts, in_doubt, due_at, created_at, acknowledged_at, ack_code)"
-            f" SELECT n, n, n, 'ehr', 1, 'H' || n, 'F', {key}, 'acknowledged', 10, 1, 1, {at}, {at}, {at}, 'AA'"
+            "INSERT INTO message (message_id, recording_id, ecg_id, scoring_id, destination, result_version, "
+            "control_id, kind, patient_key, state, priority, attempts, in_doubt, "
+            "due_at, created_at, acknowledged_at, ack_code)"
+            f" SELECT n, n, n, n, 'ehr', 1, 'H' || n, 'F', {key}, 'acknowledged', 10, 1, 1, {at}, {at}, {at}, 'AA'"
             f" FROM ({numbers}) AS s"
         ),
         (
             "INSERT INTO audit (audit_id, strand, number, at, actor, action, ecg_id, detail, previous, hash)"
-            f" SELECT n, 'history', n, {at}, 'x', 'ecg.staged', n, '{{}}', '', {key} FROM ({numbers}) AS s"
+            f" SELECT n + {_OWN_ENTRIES}, 'history', n, {at}, 'x', 'ecg.staged', n, '{{}}', '', {key}"
+            f" FROM ({numbers}) AS s"
         ),
         (
             "INSERT INTO tally (day, source, head, state, shard, count)"

@@ -116,6 +116,9 @@ def test_payloads_set_aside_are_listed_shown_exported_and_resolved(site: Install
     assert code == 0
     assert one["code"] in text
     assert "payloads export" in text
+    for raw in ("None", "False", "payload_id", "needs_a_person", "repeated_at", "+00:00"):
+        assert raw not in text, "words for people, not the keys and values of a program"
+    assert re.search(r"came again +once, last 20\d\d-", text)
     assert "SECRETNAME" not in text
     out = tmp_path / "as received"
     code, text = site.command("payloads", "export", one["payload_id"], "--out", out, "--reason", "vendor asks")

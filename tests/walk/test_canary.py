@@ -1,5 +1,5 @@
 """Nothing that a full run writes names a patient: logs, standard output, error texts, the audit trail, process titles,
-the database.
+the database, metrics, alerts. An audit message names one by number, where the standard asks for it, and nowhere else.
 
 Every name, number and free text here is a canary, also where it does not belong: in versions, charsets, types, file
 names and in what the receiver answers. The store is encrypted, so its file is searched, too.
@@ -7,15 +7,19 @@ names and in what the receiver answers. The store is encrypted, so its file is s
 
 import io
 import re
+import shutil
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from xml.etree.ElementTree import tostring
 
 import pytest
+from defusedxml.ElementTree import fromstring
 
 from ecgfm_clinical import cli
 from ecgfm_connectors.ecg import Ecg, Order
@@ -24,6 +28,9 @@ from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.testing import aecg_writer, cart, dicom_writer, oru_writer
 from ecgfm_connectors.testing.ehr import EhrReceiver, Fault
 from ecgfm_connectors.testing.mllp_cart import MllpCart
+from ecgfm_connectors.tls import TlsFiles
+from tests.helpers.audit_repository import AuditRepository
+from tests.helpers.certificates import OPENSSL, CertificateAuthority
 from tests.helpers.fakes import make_ecg, wait_until
 from tests.helpers.tiny_models import write_tiny_bundle
 
@@ -61,6 +68,19 @@ port = {ehr}
 [[destinations.file]]
 name = "folder"
 path = "results"
+[monitoring]
+port = {monitoring}
+[alerts]
+every_seconds = 5
+[[alerts.command]]
+name = "told"
+command = ["sh", "-c", "cat >> {folder}/alerts.txt"]
+"""
+AUDITED = """
+[audit.messages]
+host = "localhost"
+port = {port}
+tls = {{ certificate = "{tls.certificate}", key = "{tls.key}", trusted = "{tls.trusted}" }}
 """
 
 
@@ -131,9 +151,39 @@ def titles() -> bytes:
     return seen
 
 
+def metrics(port: int) -> bytes:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
+        found: bytes = answer.read()
+    return found
+
+
+def alerts(folder: Path) -> bytes:
+    """Everything that was told by the channel."""
+    told = folder / "alerts.txt"
+    return told.read_bytes() if told.exists() else b""
+
+
+def audit_repository(folder: Path) -> tuple[AuditRepository, TlsFiles] | None:
+    """A repository and our own certificate; None where there is no openssl to make certificates."""
+    if shutil.which(OPENSSL) is None:
+        return None
+    folder.mkdir()
+    authority = CertificateAuthority(folder)
+    return AuditRepository(authority.issue("server")), authority.issue("client")
+
+
+def without_patient_numbers(message: bytes) -> bytes:
+    """An audit message without the identifiers of its patients, which the standard asks for."""
+    root = fromstring(message)
+    for one in root.iter("ParticipantObjectIdentification"):
+        if one.get("ParticipantObjectTypeCodeRole") == "1":
+            one.set("ParticipantObjectID", "")
+    return bytes(tostring(root))
+
+
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="this system shows no process titles in /proc")
 def test_nothing_that_a_full_run_writes_names_a_patient(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    ports = {name: free_port() for name in ("dicom", "hl7")}
+    ports = {name: free_port() for name in ("dicom", "hl7", "monitoring")}
     ehr = EhrReceiver()
     ehr.start()
     ehr.plan(Fault.AE, Fault.AR_BUSY, Fault.GARBAGE, Fault.HALF_ACK, Fault.RESET)
@@ -141,7 +191,9 @@ def test_nothing_that_a_full_run_writes_names_a_patient(tmp_path: Path, free_por
     for folder in ("drop", "results"):
         (tmp_path / folder).mkdir()
     path = tmp_path / "settings.toml"
-    path.write_text(SETTINGS.format(**ports, ehr=ehr.port))
+    repository = audit_repository(tmp_path / "tls")
+    audited = AUDITED.format(port=repository[0].port, tls=repository[1]) if repository else ""
+    path.write_text(SETTINGS.format(**ports, ehr=ehr.port, folder=tmp_path) + audited)
     written = [command("keys", "new", "--settings", str(path)), command("migrate", "--settings", str(path))]
     with (tmp_path / "run.log").open("wb") as log:
         words = [sys.executable, "-c", "from ecgfm_clinical.cli import main; main()", "run", "--settings", str(path)]
@@ -184,11 +236,16 @@ def test_nothing_that_a_full_run_writes_names_a_patient(tmp_path: Path, free_por
         typed = "TESTHOSP|MR|CANARY99\n"
         for line in ("held release 1 --reason x --wrong-patient --yes", "held release 1 --reason x --yes", "audit"):
             written.append(command(*line.split(), "--settings", str(path), answer=typed))
-        written += [moved, titles()]
+        written += [moved, titles(), command("show", "1", "--png", str(tmp_path / "ecg.png"), "--settings", str(path))]
+        wait_until(lambda: b"payloads-need-a-look" in alerts(tmp_path))
+        wait_until(lambda: b"ecgfm_store_up 1.0" in metrics(ports["monitoring"]))
+        written += [metrics(ports["monitoring"]), alerts(tmp_path)]
     finally:
         service.terminate()
         service.wait(60)
         ehr.stop()
+        if repository:
+            repository[0].stop()
     assert b"messages will be sent" in moved
     for said in (
         b"corrected-patient",
@@ -200,6 +257,11 @@ def test_nothing_that_a_full_run_writes_names_a_patient(tmp_path: Path, free_por
         assert any(said in text for text in written), said
     assert any(b"refused by the receiver" in text for text in written)
     assert CANARY.search(b"".join(ehr.messages)), "the messages do name patients: the canaries sing where they should"
+    if repository:
+        assert {b"110104", b"110106", b"110107", b"110110"} <= {
+            kind for text in repository[0].texts for kind in re.findall(rb'EventID csd-code="(\d+)"', text)
+        }
+        written += [without_patient_numbers(text) for text in repository[0].texts]
     files_written = [one for one in tmp_path.iterdir() if one.is_file()]
     assert {"store.db", "copy.db", "run.log"} <= {one.name for one in files_written}
     for where, text in [*enumerate(written), *((one.name, one.read_bytes()) for one in files_written)]:
