@@ -27,7 +27,8 @@ _OTHER_CHAMBERS = "rvef|laef|raef|svef|fevd|gbef"
 _MEASURED = phrases(
     {
         "lvef": EJECTION_WORDS + "|" + _OTHER_CHAMBERS,
-        "troponin": "troponin*|ctni|ctnt|hstni|hstnt|hsctni|hsctnt|tni|tnt|tropi|tropt|tnih|tnths|tnihs|trop",
+        "troponin": """troponin*|troponiini*|ctni|ctnt|hstni|hstnt|hsctni|hsctnt|tni|tnt|tropi|tropt|tnih|tnths|tnihs
+            trop""",
     }
 )
 _OTHERS = phrases(
@@ -95,14 +96,15 @@ _OF_LVEF = word_set(
 )
 #: The same for a cardiac troponin: assay, sample, maker and platform, place in a series, place of measurement.
 _OF_TROPONIN = word_set(
-    """troponin troponine troponina troponins troponinen trop tropi tropt tropo tn tni tnt ctn ctni ctnt hstn
+    """troponin troponiini troponine troponina troponins troponinen trop tropi tropt tropo tn tni tnt ctn ctni ctnt hstn
     hstni hstnt hsctn hsctni hsctnt tnih tnths tnihs i t ctrop hstrop kardiales kardialt hs us hypersens high
     highly higher sens sensitive sensitivity sensitiv sensitivo sensitiva sensitivas sensible sensibles highsens
     highsensitive highsensitivity hochsens hochsensitiv hochsensitives hochsensitive ultra ultrasens
     ultrasensitive ultrasensitiv ultrasensible ultrasensivel ultrasensible ultrassensivel ultrassensiveis
     ultrassensiv hypersensible hypersensibel alta haute sensibilite sensibilita sensibilidad sensibilidade as
     hogkanslig hogkansligt hogsensitiv hogsensitivt hoogsensitief hoogsensitieve hoog gevoelig gen generation th
-    st nd rd cardiac kardial cardiaque cardiaca cardiaco cardiale kardiell hjart hart heart cardio serum plasma
+    st nd rd cardiac kardial hjerte hjertet cardiaque cardiaca cardiaco cardiale kardiell hjart hart heart cardio
+    serum plasma
     serplas blood blut sang sangre sangue bloed blod venous whole vollblut volbloed helblod heparin lith li hep
     edta s p b sp pl ser bld sst quantitative quantitativ quantitatif quantitativa quantitativo kwantitatief
     quant qn level levels conc concentration konzentration masse mass mcnc massconc assay test immunoassay clia
@@ -111,7 +113,8 @@ _OF_TROPONIN = word_set(
     advia immulite beckman coulter access dxi roche cobas elecsys ortho vitros biomerieux vidas pathfast lsi
     medience quidel quidelortho triage triagetrue istat stat radiometer aqt tosoh aia snibe maglumi mindray
     sysmex hscl pro h poc poct point care bedside patientnara ptnara initial first second third repeat serial
-    series draw hour hours hr hrs min mins minute minutes admission baseline stunde stunden heure heures hora
+    series draw pna vtli seh hour hours
+    hr hrs min mins minute minutes admission baseline stunde stunden heure heures hora
     horas ora ore uur uren timme timmar presentation arrival rapid urgent express result value lab laboratory ng
     l ml pg mcg ug"""
 )
@@ -139,7 +142,11 @@ _SENSITIVE = phrases(
     }
 )
 _POINT_OF_CARE = phrases(
-    {"poc": "poc|poct|point of care|istat|i stat|triage|bedside|cobas h|stat tropon|whole blood|pointofcare"}
+    {
+        "poc": """poc|poct|point of care|istat|i stat|triage|triagetrue|bedside|cobas h|stat tropon|whole blood
+        pointofcare|pna|patientnar*|vtli|aqt|schnelltest|rapid test|test rapide|test rapido
+        teste rapido|snabbtest|bettseitig*"""
+    }
 )
 
 

@@ -95,8 +95,8 @@ def _exponent(text: str, end: int) -> tuple[int, int]:
             at += 1
         if text[at : at + 2] == "10":
             at += 2
-            raised = text[at : at + 1] == "^" or text[at : at + 2] == "**"
-            at += 0 if not raised else (1 if text[at] == "^" else 2)
+            raised = text[at : at + 1] in ("^", "*")  # UCUM writes 10*3
+            at += 0 if not raised else (2 if text[at : at + 2] == "**" else 1)
             if raised or text[at : at + 1].translate(_SUPERSCRIPT) != text[at : at + 1]:
                 return _power(text, at, end)
     return 0, end

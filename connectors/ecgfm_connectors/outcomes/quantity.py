@@ -21,7 +21,27 @@ MAX_LENGTH = 80  #: characters; a longer text is a comment
 RANGE_WORDS = frozenset(("to", "bis", "a", "al", "tot", "til", "till", "ate"))
 DASHES = frozenset("-–—−‐‑")
 _FLAGS = frozenset(
-    ("h", "hh", "l", "ll", "a", "aa", "*", "**", "!", "↑", "↓", "high", "low", "(h)", "(l)", "[h]", "[l]")
+    (
+        "h",
+        "hh",
+        "l",
+        "ll",
+        "a",
+        "aa",
+        "*",
+        "**",
+        "!",
+        "↑",
+        "↓",
+        "high",
+        "low",
+        "(h)",
+        "(l)",
+        "[h]",
+        "[l]",
+        "(hh)",
+        "(ll)",
+    )
 )
 _EQUALITIES = {"": "", "=": "", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "≤": "<=", "≥": ">="}
 

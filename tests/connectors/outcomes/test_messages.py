@@ -291,6 +291,11 @@ def test_point_of_care_keeps_apart_from_the_laboratory(context: ReadingContext) 
     assert [one.assay for one in found] == ["I POC", "I"]
 
 
+@pytest.mark.parametrize("code", ["X^Troponine I (POCT, Atellica VTLi)^L", "X^B-Troponin I (PNA, i-STAT)^L"])
+def test_the_bedside_is_told_in_the_words_of_other_languages(context: ReadingContext, code: str) -> None:
+    assert only(read(oru(troponin("20", code=code)), context)).assay == "I POC"
+
+
 @pytest.mark.parametrize(
     ("observed", "ordered", "expected", "precision"),
     [

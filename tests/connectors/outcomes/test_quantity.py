@@ -27,7 +27,9 @@ from ecgfm_connectors.outcomes.quantity import NoQuantity, Quantity
         ("1.2e+03", "1200"),
         ("1.2 x 10^3", "1200"),
         ("1,2·10³", "1200"),
+        ("1.2 x 10*3", "1200"),
         ("250 H", "250"),
+        ("2210 (HH)", "2210"),
         ("*250", "250"),
     ],
 )

@@ -8,6 +8,7 @@ from typing import Literal
 from ecgfm_connectors.outcomes import comparators, numerals, quantity
 from ecgfm_connectors.outcomes.comparators import Comparator
 from ecgfm_connectors.outcomes.phrases import word_set
+from ecgfm_connectors.outcomes.report.spelling import respelled
 from ecgfm_connectors.outcomes.report.vocabulary import CAPITALS, CUES, PERCENT_WORDS, Cue
 
 _MARKS = frozenset(",()[]?/+&")
@@ -24,6 +25,11 @@ _WALL = word_set(
     septum septo apical infarct infarction infarto mi stemi iam pared parede parete cara akinesie hypokinesie
     acinesia aquinesia hipocinesia hipoquinesia ipocinesia acinesie hypocinesie apex and y e et"""
 )
+_SPANS = word_set(
+    """month months week weeks day days monaten monate monat wochen woche tagen mois semaines jours mes meses semanas
+    dias mesi settimane giorni mese maanden maand weken dagen manader manad veckor dagar"""
+)
+_SINCE = frozenset(("vor", "il", "hace", "ha", "for", "fa"))
 _DATE_MARKS = frozenset("./-")
 
 
@@ -57,7 +63,7 @@ def items(text: str, folded: str, study: date | None) -> list[Item]:
     found: list[Item] = []
     at, size = 0, len(folded)
     tokens = _word_tokens(folded)
-    spoken = [folded[start:end] for start, end in tokens]
+    spoken = [respelled(folded[start:end]) for start, end in tokens]
     index_at = {start: index for index, (start, _) in enumerate(tokens)}
     while at < size:
         char = folded[at]
@@ -68,19 +74,41 @@ def items(text: str, folded: str, study: date | None) -> list[Item]:
             item = Item(kind="cue", start=at, end=arrow, cue="arrow", word="->")
         elif char == "." and folded[at - 1 : at] == ".":
             item = None  # dots that lead to a number
+        elif char in ".;\n" and _parts_values(folded, at):
+            item = Item(kind="mark", start=at, end=at + 1, word=",")
         elif numerals.begins(folded, at) or char in "<>=≤≥&" or (char in "-−" and _negative(folded, at)):
             item = _number_at(folded, at, study)
         else:
             item = Item(kind="mark", start=at, end=at + 1, word=char) if char in _MARKS else None
         if item is not None and not (item.kind == "date" and item.word == "own"):
-            found.append(item)
+            _append(found, item)
         at = max(item.end if item else at + 1, at + 1)
     return found
+
+
+def _append(found: list[Item], item: Item) -> None:
+    """Add an item; `vor 3 Monaten`, `il y a 3 mois`, `hace 6 meses`, `3 months` are lapses of time, not values."""
+    before = found[-1] if found else None
+    if item.word not in _SPANS or before is None or before.value is None or before.value.percent:
+        found.append(item)
+        return
+    found.pop()
+    earlier = bool(found) and (found[-1].cue == "prior" or found[-1].word in _SINCE)
+    if earlier or item.cue == "prior":
+        found.append(Item(kind="cue", start=before.start, end=item.end, cue="prior", word=item.word))
+    else:
+        found.append(Item(kind="word", start=before.start, end=item.end, word=item.word))
 
 
 def _arrow(folded: str, at: int) -> int | None:
     """Where an arrow between two values ends: `->`, `-->`, `→`, `>>`."""
     return next((at + len(sign) for sign in _ARROWS if folded.startswith(sign, at)), None)
+
+
+def _parts_values(folded: str, at: int) -> bool:
+    """Whether a stop, a semicolon or the end of a line behind a value parts it from what follows."""
+    value_before = at > 0 and (folded[at - 1].isdigit() or folded[at - 1] in "%)")
+    return value_before and (folded[at] == "\n" or folded[at + 1 : at + 2] in (" ", ""))
 
 
 def _word_tokens(folded: str) -> list[tuple[int, int]]:
@@ -105,6 +133,8 @@ def _cue_at(text: str, folded: str, tokens: list[tuple[int, int]], spoken: list[
     Phrases go over no mark but blanks, hyphens, points, apostrophes.
     """
     start, end = tokens[index]
+    if text[start:end].lower() == "då":  # Swedish for then; without the ring it is Italian for from
+        return Item(kind="cue", start=start, end=end, cue="prior", word=spoken[index])
     found = CUES.at(spoken, index)
     while found is not None:
         size = found[1]

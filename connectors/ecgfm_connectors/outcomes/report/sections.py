@@ -14,6 +14,7 @@ Section = Literal["history", "family", "prior", "conclusion", "advice", "finding
 _ENDS = frozenset(";!|•·\u2022\u25cf")
 _HEADING_WORDS = 6
 _ABBREVIATED = 3  #: letters: `VG`, `AP` are headings only where nothing stands before them
+_LONGEST_HEADING = 40  #: characters
 _WRAPPED = 60  #: characters: a longer line without a full stop goes on in the next
 _GOES_ON = frozenset(
     [
@@ -107,6 +108,14 @@ _NAMES = word_set(
 )
 #: A number or a range, with its percent sign.
 _NUMBERS = re.compile(r"\d{1,6}(?:[.,]\d{1,3})? ?%?(?: ?(?:-|–|to|bis|à|a|tot|till) ?\d{1,6}(?:[.,]\d{1,3})? ?%?)?")
+#: A clause that begins with a method and its value speaks of the ejection fraction named before it.
+_METHOD = re.compile(
+    r"[ \t]{0,4}(?:(?:by|per|por|par|mit|met|nach|med|selon|volgens|enligt|con|com|the|modified) ){0,2}"
+    r"(?:biplan[eo]?r?|simpsons?|simpson's|teichholz|mod[ -]bp)(?![a-z])[^.;|\n]{0,40}\d"
+)
+#: The cells of a row behind the name: one number, then no other one that could be a value.
+_CELL = re.compile(r"[ \t]{0,9}\d{1,3}(?:[.,]\d)?[ ]?%?[ \t]{0,9}(?=\||$)")
+_ROW = 120  #: characters
 _BEGINS_VALUE = frozenset("0123456789:=<>≤≥~(")
 
 
@@ -176,6 +185,8 @@ def _line_end(text: str, at: int) -> int:
 
 def _goes_on(text: str, start: int, end: int) -> bool:
     """Whether a sentence goes on behind the line that ends at `end`."""
+    if _METHOD.match(fold(text[end + 1 : end + 101])):
+        return True
     last_line = max(text.rfind("\n", start, end) + 1, start)
     line = text[last_line:end].strip()
     following = text[end + 1 : end + 41].lstrip(" \t").split("\n", 1)[0]
@@ -204,12 +215,29 @@ def _cut(folded: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     first = start
     for at in range(start, end):
         char = folded[at]
+        if char == "|" and _is_row(folded, first, at, end):
+            continue
         if char in _ENDS or (char == "." and _ends_sentence(folded, first, at, end)):
+            if char in ".;" and _METHOD.match(folded, at + 1, end):
+                continue
             if folded[first:at].strip():
                 yield first, at
             first = at + 1
     if folded[first:end].strip():
         yield first, end
+
+
+def _is_row(folded: str, first: int, at: int, end: int) -> bool:
+    """Whether a bar stands between the quantity's name and its one value: `LVEF | 58 % | >55`."""
+    cell = words(folded[first:at])
+    if not cell or len(cell) > _HEADING_WORDS or cell[-1] not in _NAMES or any(c.isdigit() for c in folded[first:at]):
+        return False
+    rest = folded[at + 1 : min(end, at + _ROW)]
+    return _CELL.match(rest) is not None and not any(_CELL.match(rest, bar + 1) for bar in _bars(rest))
+
+
+def _bars(text: str) -> list[int]:
+    return [at for at, char in enumerate(text) if char == "|"]
 
 
 def _ends_sentence(folded: str, first: int, at: int, end: int) -> bool:
@@ -231,7 +259,9 @@ def _heading(folded: str, text: str, first: int, last: int) -> _Heading | None:
     colon = folded.find(":", first, min(last, first + 60))
     if colon < 0:
         alone = text[first:last].strip()
-        if not alone.isupper() or len(alone) > 40 or any(char.isdigit() for char in alone):
+        if len(alone) > _LONGEST_HEADING or any(char.isdigit() for char in alone):
+            return None
+        if not alone.isupper() and not _is_heading_alone(alone):
             return None
         spoken = words(folded[first:last])
         end = last
@@ -249,6 +279,16 @@ def _heading(folded: str, text: str, first: int, last: int) -> _Heading | None:
     if colon < 0 and not section and not other:
         return None  # `CHF` on a line of its own
     return _Heading(section, other, bool(section), end)
+
+
+def _is_heading_alone(line: str) -> bool:
+    """`Indication`, `Right Ventricle` on a line of its own: wholly in our table, or wholly a chamber."""
+    spoken = words(fold(line))
+    if not spoken or len(line) <= _ABBREVIATED or not line[0].isupper() or not line[-1].isalpha():
+        return False
+    heading, cue = HEADINGS.at(spoken, 0), CUES.at(spoken, 0)
+    chamber = cue is not None and cue[0] == "other-chamber" and cue[1] == len(spoken)
+    return chamber or (heading is not None and heading[1] == len(spoken))
 
 
 def _of_the_past(spoken: tuple[str, ...]) -> tuple[str, int] | None:

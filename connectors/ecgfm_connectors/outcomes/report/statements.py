@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 from typing import Literal
 
 from ecgfm_connectors.outcomes.comparators import Comparator
@@ -54,6 +55,7 @@ class _Walk:
         self._items = found
         self._cues = {item.cue for item in found}
         self._changes = next((item.start for item in found if item.cue == "change"), None)
+        self._classes = any(item.word in _CLASSES for item in found)
         self._denials = [item.start for item in found if item.cue in ("not", "without")]
         self._history = next((item.end for item in found if item.cue == "history"), None)
         self._condition = next(
@@ -83,8 +85,10 @@ class _Walk:
                 self._result[-1] = replace(self._result[-1], role="prior")
             elif item.kind == "value" and item.value is not None:
                 self._value(index, item, item.value)
-        if self._is_legend():
+        if self._is_legend() or (self._equates() and any(one.comparator for one in self._result)):
             return [replace(one, role="reference") for one in self._result]
+        if any(one.kind == "value" and two.word == "?" for one, two in pairwise(self._items)):
+            return [replace(one, role="doubtful") for one in self._result]
         return [
             replace(one, role="doubtful") if one.role == "narrated" and self._strange else one for one in self._result
         ]
@@ -98,6 +102,15 @@ class _Walk:
             if one.word.startswith(_GRADES) and (two.kind == "value" or (two.kind != "cue" and three.kind == "value"))
         }
         return len(grades) > 1
+
+    def _equates(self) -> bool:
+        """`>= 50 % = normal, 41-49 % = mildly reduced`."""
+        folded = self._sentence.folded
+        return any(
+            folded[item.end :].lstrip().startswith("=") and folded[item.end :].lstrip(" =")[:1].isalpha()
+            for item in self._items
+            if item.kind == "value"
+        )
 
     def _name(self, index: int, item: Item) -> None:
         self._since = max(self._since, self._comma + 1)
@@ -124,7 +137,7 @@ class _Walk:
         for behind in self._items[index + 1 : index + 4]:
             if behind.cue in ("left", "other-chamber"):
                 return behind.cue
-            if behind.kind in ("value", "mark"):
+            if behind.kind == "value" or (behind.kind == "mark" and behind.word not in "()"):
                 break
         return None
 
@@ -152,7 +165,10 @@ class _Walk:
         if not self._speaks_of_it(around):
             return False
         value = self._with_comparator(index, value)
-        role = self._whole_sentence(item, value) or self._override() or around.role()
+        if index > 1 and self._items[index - 1].word in _OR and self._items[index - 2].kind == "value":
+            around = replace(around, either=True)  # the report does not choose, so neither number counts
+            self._result = [*self._result[:-1], *(replace(one, role="doubtful") for one in self._result[-1:])]
+        role = self._whole_sentence(item, value) or self._override() or around.limit() or around.role()
         self._add(role, item, value, biplane=around.is_biplane())
         return True
 
@@ -271,6 +287,8 @@ class _Walk:
             return "goal"
         if "threshold" in self._cues and (value.comparator or self._is_any()):
             return "threshold"
+        if self._classes and (value.comparator or (value.low, value.high) in _CLASS_RANGES):
+            return "threshold"
         if self._condition is not None and self._condition <= item.start:
             return "hypothetical"
         if value.comparator in ("<", "<=") and self._denied(item):
@@ -287,7 +305,8 @@ class _Walk:
     def _denied(self, item: Item) -> bool:
         """`no evidence of an EF < 50 %`: a bound that is denied says nothing that could be taken."""
         comma = self._items[self._comma].end if 0 <= self._comma < self._mention else 0
-        return bisect_left(self._denials, comma) < bisect_left(self._denials, item.start)
+        soon = item.end + _SOON
+        return bisect_left(self._denials, comma) < bisect_left(self._denials, soon)
 
     def _conditional(self, at: int) -> bool:
         """`se`, `si`, `om`, `bei`, `als` are conditions only directly before the quantity or its limit."""
@@ -328,6 +347,13 @@ class _Walk:
 #: How words for a grade of impairment begin: mild, moderate, severe.
 _GRADES = ("mild", "moder", "sever", "leicht", "mittel", "schwer", "hochgr", "leger", "leve", "grave", "lieve", "licht",
            "matig", "ernstig", "latt", "mattlig", "uttalad", "import")  # fmt: skip
+#: Classes of heart failure; a bound beside one is what the class is defined by.
+_CLASSES = word_set(
+    """hfref hfmref hfpef hfimpef hfnef icfer icfep icfelr icflr icflef icferm icfem icfei icfemr icfelm icferl scfer
+    scfep scferm fer fep felr femr"""
+)
+_CLASS_RANGES = frozenset((Decimal(low), Decimal(high)) for low in (40, 41) for high in (49, 50))
+_SOON = 14  #: characters behind a bound in which it may be denied: `< 40 % excluded`
 _ABBREVIATION = 5  #: letters
 _JOINING = frozenset(("with", "and", "mit", "und", "avec", "et", "con", "y", "e", "met", "en", "com", "med", "och"))
 _GRADE = 4  #: letters that tell two grades apart

@@ -19,6 +19,9 @@ Role = Literal[
 
 LOWEST, HIGHEST = Decimal(3), Decimal(95)  # percent
 TRAILING = 6  #: items behind a number that may still speak of it
+_LIMIT_BEHIND = 3  #: items behind a number among which the word for a limit may stand
+_LIMITS = ("threshold", "cutoff", "seuil", "umbral", "soglia", "limiar", "drempel", "schwelle", "grenz", "grens",
+           "grans")  # fmt: skip
 
 PARTING = frozenset((",", "(", ")", "["))
 _DURING = word_set(
@@ -34,6 +37,18 @@ _REDUCED = word_set(
     """reduced impaired decreased depressed abnormal eingeschrankt reduziert vermindert alteree abaissee diminuee
     reducida deprimida disminuida ridotta depressa verminderd gestoord comprometida diminuida nedsatt sankt"""
 )
+_FOUND_BY = frozenset(("visuell", "geschatzt", "eyeball"))
+_WIDE = 15  #: percent: no measurement is stated as a range so wide
+_BESIDE = 12  #: characters
+_BETWEEN = frozenset(("between", "zwischen", "entre", "tra", "tussen", "mellan"))
+_MISJUDGED = ("overestimat", "underestimat", "uberschatz", "unterschatz", "surestim", "sousestim", "sobreestim",
+              "subestim", "sovrastim", "sottostim", "overschat", "onderschat", "overskatt", "underskatt",
+              "sobrestim")  # fmt: skip
+_DIFFERENCES = word_set(
+    "change delta difference differenz veranderung anderung variation differenza diferencia verschil"
+)
+_ABSOLUTE = word_set("absolute relative absolu relatif absoluta relativa assoluto relativo absoluut relatief absolut")
+_AMOUNTS = word_set("drop decrease decline increase rise fall reduction improvement change abfall abnahme anstieg")
 _PLAIN_BY = frozenset(("by", "um", "met", "med"))
 _BY_IF_CHANGED = frozenset(("de", "del", "di", "un", "of", "do"))
 _MEASURING = frozenset(
@@ -53,6 +68,7 @@ class Surroundings:
     given: int  #: numbers between the name and this one
     changed: bool  #: the sentence speaks of a change
     after_colon: bool  #: a colon stands between the item before and the number
+    either: bool = False  #: another number and `or` stand before it
 
     @property
     def clause(self) -> Sequence[Item]:
@@ -69,6 +85,8 @@ class Surroundings:
         """What the number is, as far as its surroundings tell."""
         scale = scale_of(self.value)
         low, high = self.value.low * scale, (self.value.high or self.value.low) * scale
+        if high - low >= _WIDE:
+            return "reference"
         if not LOWEST <= low <= HIGHEST or high > HIGHEST:
             return "implausible"
         if self._doubted() or self._bounded():
@@ -80,6 +98,15 @@ class Surroundings:
         if self._negated():
             return "negated"
         return "stress" if self._exertion() == "stress" else self._when()
+
+    def limit(self) -> Role | None:
+        """`the threshold of 35 %`, `seuil 35 %`, `umbral de FEVI de 35 %`, `35 % threshold`: a limit."""
+        behind: list[Item] = []
+        for one in self.behind[:_LIMIT_BEHIND]:
+            if one.kind in ("mark", "value"):
+                break
+            behind.append(one)
+        return "threshold" if any(one.word.startswith(_LIMITS) for one in (*self.before, *behind)) else None
 
     def trailing_prior(self) -> bool:
         """`50% in 2021`, `35 % im Vorbefund`, `28 % damals`."""
@@ -111,6 +138,10 @@ class Surroundings:
         return any(one.value is not None and one.value.percent and not one.value.comparator for one in self.behind)
 
     def _doubted(self) -> bool:
+        if any(one.word.startswith(_MISJUDGED) for one in self.before):
+            return True
+        if self.either or (self.value.high is None and any(one.word in _BETWEEN for one in self.before[-3:])):
+            return True
         return (bool(self.before) and self.before[-1].word == "?") or (self.next is not None and self.next.word == "?")
 
     def _bounded(self) -> bool:
@@ -143,18 +174,29 @@ class Surroundings:
 
     def _is_change(self) -> bool:
         """`fell by 15%`, `um 10 %`, `baisse de 15 %`, `caiu 12%`: how far, not how much."""
-        if self.next is not None and self.next.cue == "points":
+        if self.next is not None and (self.next.cue == "points" or self._is_amount(self.next)):
+            return True
+        if any(one.word in _DIFFERENCES and abs(one.start - self.named_at) < _BESIDE for one in self.before):
             return True
         if not self.before or self.after_colon:
             return False
         last = self.before[-1]
         if last.cue == "by" and last.word in _PLAIN_BY:
-            return True
+            return self.changed or not self._is_about(last)
         noun = any(one.cue == "change" and one.start < self.named_at for one in self.before)
         if noun and self.value.comparator and last.cue != "to":
             return True  # `a drop of the LVEF of more than 10 %`
         changed = any(one.cue == "change" for one in self.before)
         return changed and (last.cue == "change" or (last.cue in ("by", "link") and last.word in _BY_IF_CHANGED))
+
+    def _is_amount(self, following: Item) -> bool:
+        """`15 % absolute drop`, `15 % decrease`; but `35 % decreased from 55 %` is a value."""
+        from_behind = len(self.behind) > 1 and self.behind[1].cue in ("from", "to")
+        return following.word in _ABSOLUTE or (following.word in _AMOUNTS and not from_behind)
+
+    def _is_about(self, last: Item) -> bool:
+        """German `visuell um 35 %` is `about 35 %`; so far only directly behind the word for how it was found."""
+        return last.word == "um" and len(self.before) > 1 and self.before[-2].word in _FOUND_BY
 
     def _exertion(self) -> Cue | None:
         """Rest or stress, as said behind the number (`45% at stress and 52% at rest`), else before it."""
@@ -170,7 +212,7 @@ class Surroundings:
         named = any(one.cue in ("mention", "left-mention") for one in self.before)
         for one in reversed(self.before):
             if one.cue in ("now", "arrow") or (one.cue == "to" and self.changed and one is self.before[-1]):
-                return "present"
+                return "prior" if one.cue != "now" and self._dated() else "present"
             if one.cue == "prior" or one.kind == "date" or (one.cue == "from" and self._leads_from(one)):
                 return "prior"
             if (
@@ -183,6 +225,13 @@ class Surroundings:
             return "prior"
         was = any(one.cue == "was" for one in self.before)
         return "narrated" if was and not any(one.word in _MEASURING for one in self.before) else "present"
+
+    def _dated(self) -> bool:
+        """`20% (2019) -> 45% (2022)`: a day or year of its own directly behind the number is not the study's."""
+        following = [one for one in self.behind[:2] if one.word != "("]
+        return (
+            bool(following) and following[0].kind == "date" and (len(following) == 1 or self.behind[0].kind == "date")
+        )
 
     def _leads_from(self, item: Item) -> bool:
         """`improved from 20%`, `down from 55%`; not the `of` of other languages before the name."""

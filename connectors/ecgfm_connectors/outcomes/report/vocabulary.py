@@ -25,11 +25,14 @@ CUES = phrases(
         "left-mention": """lvef|lv ef|fevg|fevi|feve|fevs|fejve|lvefbp|linkerventrikelejectiefractie|lv ejectiefractie
             linksventrikelejektionsfraktion|fe vg|fe vi|fe ve|fe vs""",
         "mention": """ef|e f|fe|f e|fey|ejection fraction|ejektionsfraktion|ejektionsfraktionen|auswurffraktion
-            ejectiefractie|fraction d ejection|fraccion de eyeccion|fraccion de expulsion|frazione d eiezione
+            ejectiefractie|ejectie fractie|ejektions fraktion|auswurf fraktion
+            fraction d ejection|fraccion de eyeccion|fraccion de expulsion|frazione d eiezione
             frazione di eiezione
             fracao de ejecao|fraccao de ejeccao|fraccao de ejecao|fracao de ejeccao|auswurfleistung""",
         "other-mention": """rvef|laef|raef|svef|fevd|rv ef|la ef|ra ef|gbef|fe vd|rveff|biventricular ef
-            biventricular ejection fraction|fe biventricular""",
+            biventricular ejection fraction|fe biventricular
+            forward ef|effective ef|regional ef|segmental ef|septal ef|septum ef|apical ef|forward lvef
+            effective lvef""",
         "left": """lv|left ventric*|left ventricular|left ventricle|linksventrik*|linker ventrikel|linken ventrikels
             linke kammer|ventricule gauche|ventriculaire gauche|ventriculo izquierdo|ventricolo sinistro
             ventricolare sinistra|linkerventrik*|linker kamer|ventriculo esquerdo|ventricular esquerda|vansterkammar*
@@ -54,10 +57,11 @@ CUES = phrases(
             lvesd|lvidd|lvids|ivs|ivsd|lvpw|pw|la vol|gradient|vti|hr|hf|fc|pulse|sat|spo|saturation|sao|ava|ero
             eroa|mr
             ar|tr|ejection time|slope|z score|zscore|stenos*|stenose*|lvmi|mass|masse|massa|rwt|wmsi|bnp|troponin*|hba
-            hct|hematocrit|lge""",
+            hct|hematocrit|lge|confidence|variability|accuracy|konfidenz*""",
         "noun": """stenos*|stenose*|regurg*|occlusion|verschluss|narrowing|probab*|risk|risiko|of normal|infarct|scar
             viab*|mvo|ischem*|lesion*|predicted""",
-        "prior": """years|year|jahren|jahr|il y a|hace|anni fa|anno fa|geleden|jaar|anos|ano|ar sedan|sedan|prior
+        "prior": """years|year|jahren|jahr|il y a|hace|anni fa|anno fa|mesi fa|mese fa|giorni fa|settimane fa
+            geleden|jaar|anos|ano|ar sedan|sedan|prior
             previous*|previously|formerly|last|before|earlier|baseline|initial|initially|zuvor|vorher|damals|fruher*
             vorbefund*|voruntersuchung*|voraufnahme|vorwert*|letzte*|initiale|anterieur*|anterieurement|precedent*
             precedemment|auparavant|ancien*|previa|previo|previamente|anterior*|antes|ultimo|ultima|precedente*
@@ -71,7 +75,12 @@ CUES = phrases(
             all ingresso|bij opname|na admissao|vid inlaggning|had been|avait ete|habia sido
             tinha sido|era stata|pre|reportedly|reported as
             allegedly|angeblich|pre op|preop|praop*|postop
-            discharge""",
+            discharge|entlassung|a la sortie|al alta|alla dimissione|ontslag|data da alta|na alta|utskrivning
+            vor|avant|fore|voor crt|voor tavi|voor icd|voor cabg|voor ablatie|voor chemotherapie
+            extern*|auswartig*|fremdbefund*|arztbrief*|courrier|lettre|verwijsbrief|esterno|esterna|lettera|osh
+            referring cardiologist|referring hospital|referring centre|referring center
+            time of diagnosis|at diagnosis|diagnosed|erstdiagnose|diagnosestellung|au diagnostic|al diagnostico
+            alla diagnosi|bij diagnose|ao diagnostico|vid diagnos""",
         "now": """now|today|currently|current|present|presently|unchanged|stable|nu|heute|aktuell*|jetzt|derzeit
             unverandert*|ce jour|actuellement|actuelle|actuel|inchangee|inchange|stable|actual|actualmente|hoy|estable
             sin cambios|attuale|attualmente|oggi|invariata|stabile|momenteel|thans|vandaag|ongewijzigd|stabiel|atual
@@ -86,7 +95,8 @@ CUES = phrases(
         "change": """passe|passee|passer|passant|paso|pasado|pasa|passata|passato|passou|passado|caido|decline*|drop*
             fallen|falls|fell|decreas*|increas*|improv*|risen|rise|rose|deteriorat*|worsen*|normalis*|normaliz*
             recover*
-            gain*|lost|abgenommen|abnahme|zunahme|zugenommen|verbesser*|verschlechter*|gesunken|abgefallen|gefallen
+            gain*|lost|fiel|sank|stieg|zuruckgegangen|reduziu|reduziram|redujo|subiu|desceu|baixou|teruggevallen|gezakt
+            stigit|abgenommen|abnahme|zunahme|zugenommen|verbesser*|verschlechter*|gesunken|abgefallen|gefallen
             gestiegen|angestiegen|ruckgang|abfall|anstieg|baisse|diminution|diminue|augment*|amelior*|chute|remontee
             degrad*|disminuy*|disminucion|descen*|descendio|aument*|mejor*|caida|cayo|empeor*|recupera*|ridott*
             ridotto
@@ -112,7 +122,7 @@ CUES = phrases(
         "guideline": """guideline*|defined|definition|leitlinie*|leitliniengerecht|definiert|laut leitlinie
             recommandation*|dite|guias|guia|linee guida|richtlijn*|recomendac*|riktlinj*|sprake van|recommended
             would|wurde|serait|sarebbe|zou|skulle|trial|inclusion|madit|scd heft|einschlusskriter*
-            inclusiecriter*|grenzwert*|seuil de|umbral de|soglia di|limiar de|drempelwaarde|schwellenwert|segun las
+            inclusiecriter*|ai ecg|ki ekg|ecg algorithm|predicted lvef|predicted ef|segun las
             selon les|enligt esc""",
         "patient": """patients with|patients|patienten mit|patienten|pacientes con|pacientes|pazienti con|pazienti
             patienter med|patienter|doentes com|patients avec|patienten met""",
@@ -122,13 +132,15 @@ CUES = phrases(
             daughter|fetal|foetal|fetus|fotal*|donor""",
         "history": """patient with|patient mit|patient avec|paciente con|paciente com|paziente con|patient met
             patient med
-            year old|jahriger|jahrige|history|history of|h o|known|s p|status post|z n|zustand nach|bekannt*
+            year old|jahriger|jahrige|history|history of|h o|hx|hx of|known|k c o|s p|status post|z n|zustand nach|bek
+            bekannt*
+            vorbeschrieben*|vorbekannt*|atcd|antec|status na|pmhx
             anamnes*|antecedent*
             antecedentes|connu|connue|conocid*|referring physician|referring doctor|hausarzt|zuweiser|arztbrief
             medecin traitant
             medico remitente|huisarts|medico curante|inremitterande|medico assistente|pregress*|noto|nota per
             voorgeschiedenis|bekend*|historia|conhecid*
-            previo iam|kand|kant|genomgangen""",
+            previo iam|kand|kant|genomgangen|kjent|kendt""",
         "stress": """stress|peak|exercise|dobutamin*|dobutamina|belastung|max belastung|maximaler belastung|effort|pic
             esfuerzo|sforzo|picco|inspanning|maximale inspanning|esforco|pico|belastning|arbete|treadmill|bicycle
             estres
@@ -139,7 +151,7 @@ CUES = phrases(
         "without": """keinen|keinerlei|ohne|ausgeschlossen|sans|aucun|aucune|sin|ninguna|ningun|senza|nessun
             nessuna|geen
             zonder|sem|nenhum|nenhuma|inga|ingen|inget|utan|without|ausschluss|exclu*|esclu*|uitgesloten|exclui
-            utesluten|utesluter|ruled out|excluded|absence|nor|neither""",
+            utesluten|utesluter|ruled out|rule out|to exclude|excluded|absence|nor|neither""",
         "biplane": "biplan*|simpson*|bp|mod bp|sbp|mod biplane",
         "plane": "two chamber|four chamber|zweikammer*|vierkammer*|kammerblick|monoplan*|single plane|tvarum*",
         "goal": "goal|target|ziel|objetivo|objectif|streefwaarde|cible|angestrebt|anzustreben|mal|obiettivo|meta",
@@ -192,7 +204,10 @@ HEADINGS = phrases(
             indicacion|diagnostico|indicazione|indicazioni|anamnesi|apr|quesito|quesito clinico|motivo dell esame
             voorgeschiedenis|vraagstelling|klinische gegevens|indicatie|vg|historia|indicacao|historia clinica
             fragestallning|anamnes|tidigare sjukdomar|remiss|comparison study|dx|diag|diagnostic|diagnostics|dg
-            history of present illness|hpi
+            history of present illness|hpi|hpc|pmhx|phx|psh|cardiac history|cardiac hx|comorbidities|problem list
+            problems
+            vorerkrankung*|vordiagnose*|nebendiagnose*|begleiterkrankung*|comorbidites|comorbilidades|comorbidita
+            comorbiditeit*|comorbidades|tidigare
             presenting complaint|background
             clinical background|past history|medical history|histoire|histoire de la maladie|hdm|information clinique
             informations cliniques|enfermedad actual|historia de la enfermedad|informacion clinica|datos clinicos
@@ -222,6 +237,25 @@ HEADINGS = phrases(
 #: Before a full stop these end no sentence.
 ABBREVIATIONS = frozenset(
     [
+        "bek",
+        "pat",
+        "pt",
+        "red",
+        "hochgr",
+        "mittelgr",
+        "leichtgr",
+        "eingeschr",
+        "chron",
+        "isch",
+        "ischam",
+        "dilat",
+        "moder",
+        "sev",
+        "izq",
+        "gr",
+        "anamn",
+        "antec",
+        "hx",
         "ca",
         "approx",
         "est",
