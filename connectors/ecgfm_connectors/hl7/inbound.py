@@ -39,8 +39,18 @@ NOTHING = ("no-ecg", "event-not-followed")
 #: OBX-11 by which a sender takes back what it sent (table 0085): posted wrongly, deleted, cannot be obtained.
 _TAKEN_BACK: dict[str, Literal["W", "D", "X"]] = {"W": "W", "D": "D", "X": "X"}
 
+_MISMATCH = Finding(code="two-people", text="PID and the embedded ECG name different patients of one authority")
+
 _VERSION = re.compile(r"2(\.\d+)*")
 _ECG_WORDS = re.compile(r"\b(ECG|EKG)|electrocardio|93000|93005|11524-6", re.IGNORECASE)  # CPT and LOINC of an ECG
+
+
+class _TwoNumbers(Refused):
+    """PID and the ECG inside have two numbers of one authority: refused by itself, held for a person beside others."""
+
+    def __init__(self, ecg: Ecg) -> None:
+        super().__init__("patient-mismatch", _MISMATCH.text)
+        self.ecg = ecg
 
 
 @dataclass(slots=True)
@@ -71,8 +81,10 @@ def read_message(content: bytes, context: ReadingContext, read_embedded: ReadEmb
             errors.append(error)
     if found == Contents(findings=found.findings):
         raise _most_telling(errors)
-    kept = [error for error in errors if error.code not in NOTHING]
-    return replace(found, findings=found.findings + tuple(Finding(code=e.code, text=e.text) for e in kept))
+    doubtful = tuple(error.ecg for error in errors if isinstance(error, _TwoNumbers))
+    kept = [error for error in errors if error.code not in NOTHING and not isinstance(error, _TwoNumbers)]
+    findings = found.findings + tuple(Finding(code=e.code, text=e.text) for e in kept)
+    return replace(found, ecgs=found.ecgs + doubtful, findings=findings)
 
 
 def _read_one(
@@ -163,7 +175,10 @@ def _read_group(
                 _enrich(ecg, _suffix(index), parsed, group, obx, context, content)
                 for index, ecg in enumerate(inner.ecgs)
             ]
-            result = _joined(result, replace(_of_this_patient(inner, group.patient, context), ecgs=tuple(enriched)))
+            doubtful = [ecg for ecg in enriched if _MISMATCH in ecg.findings]
+            errors += [_TwoNumbers(ecg) for ecg in doubtful]
+            certain = tuple(ecg for ecg in enriched if _MISMATCH not in ecg.findings)
+            result = _joined(result, replace(_of_this_patient(inner, group.patient, context), ecgs=certain))
         except PayloadError as error:
             errors.append(_nothing() if _is_of_others(error, group, obx) else error)
     return result
@@ -304,7 +319,7 @@ def _nothing() -> Refused:
 def _enrich(
     ecg: Ecg, suffix: str, parsed: Message, group: Group, obx: Segment, context: ReadingContext, content: bytes
 ) -> Ecg:
-    """Add what the message knows and the embedded object does not. Raises Refused (`patient-mismatch`).
+    """Add what the message knows and the embedded object does not.
 
     `suffix` tells several ECGs of one file apart.
     """
@@ -339,7 +354,7 @@ def _one_patient(
     `two-people` says that a person must decide.
     """
     if _name_two(inner, outer, context):
-        raise Refused("patient-mismatch", "PID and the embedded ECG name different patients of one authority")
+        return outer, inner, (_MISMATCH,)
     if are_two_people(inner, outer):
         what = " and ".join(differences(inner, outer))
         text = f"PID and the embedded ECG differ in {what}: they seem to name two people"

@@ -134,6 +134,17 @@ def test_04_two_people_in_one_payload_are_no_result(site: Installation, inner: P
     assert answer.code == "AE" or site.needs_a_person()  # refused with its reason, or held for a person
 
 
+def test_04_an_ecg_of_another_patient_beside_a_good_one_waits_for_a_person(site: Installation) -> None:
+    files = [(dicom_writer.write_ecg(ecg(seed, who)), "DICOM") for seed, who in ((1, "A"), (2, "B"))]
+    message = oru_writer.write_message(files, patient=patient("A"), control_id="M1", sent_at=SENT)
+    assert site.mllp(message).code == "AA"
+    site.go_on()
+    assert site.told == [("A", "F")]
+    (held,) = site.document("held", "list")["questions"]
+    assert held["question"] == "two-people"
+    assert site.needs_a_person()
+
+
 @pytest.mark.parametrize("retired", ["the cart's", "the message's"])
 def test_04_two_numbers_that_a_merge_made_one_are_one_person(site: Installation, retired: str) -> None:
     inner, outer = ("OLD", "NEW") if retired == "the cart's" else ("NEW", "OLD")

@@ -183,6 +183,24 @@ def test_a_senders_withdrawal_names_its_recording(
     assert recording.source_id in withdrawal.source_ids or recording.order_id == withdrawal.order_id
 
 
+@pytest.mark.parametrize("together", ["in one message", "in one batch"])
+def test_an_ecg_of_another_patient_beside_a_good_one_is_kept_for_a_person(
+    ecg: Ecg, context: ReadingContext, together: str
+) -> None:
+    """Refusing it alone would let it vanish: the sender hears that the message was taken."""
+    other = Patient(identifiers=(replace(ecg.patient.identifiers[0], value="OTHER"),))
+    files = [(dicom_writer.write_ecg(one), "DICOM") for one in (ecg, replace(ecg, source_id="1.2.9", patient=other))]
+    sent = [
+        oru_writer.write_message(some, patient=ecg.patient, control_id=f"M{number}", sent_at=SENT)
+        for number, some in enumerate([files] if together == "in one message" else [[one] for one in files])
+    ]
+    good, doubtful = read(b"".join(sent), context).ecgs
+    assert good.also_named is None
+    assert doubtful.patient.identifiers == ecg.patient.identifiers
+    assert doubtful.also_named is not None
+    assert doubtful.also_named.identifiers == other.identifiers
+
+
 @pytest.mark.parametrize("status", ["W", "D", "X"])
 def test_a_recording_that_no_word_calls_an_ecg_is_taken_back_all_the_same(
     oru: Callable[..., bytes], context: ReadingContext, status: str
