@@ -34,7 +34,7 @@ def test_the_set_is_large_and_varied_enough() -> None:
         assert what == "results" or len({row["language"] for row in rows}) == 8
 
 
-@pytest.mark.parametrize("part", ["open", "frozen", "second", "third"])
+@pytest.mark.parametrize("part", evaluate.PARTS)
 def test_precision_and_recall(part: str) -> None:
     found = evaluate.score(evaluate.our_reader, evaluate.load(part))
     assert found.right / found.found >= 0.995

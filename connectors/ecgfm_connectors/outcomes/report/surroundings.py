@@ -48,7 +48,11 @@ _DIFFERENCES = word_set(
     "change delta difference differenz veranderung anderung variation differenza diferencia verschil"
 )
 _ABSOLUTE = word_set("absolute relative absolu relatif absoluta relativa assoluto relativo absoluut relatief absolut")
-_AMOUNTS = word_set("drop decrease decline increase rise fall reduction improvement change abfall abnahme anstieg")
+_AMOUNTS = word_set(
+    """drop decrease decline increase rise fall reduction improvement change abfall abnahme anstieg gedaald gestegen
+    gezakt afgenomen toegenomen gesunken gefallen abgefallen gestiegen abgenommen zugenommen sjunkit minskat stigit
+    lower higher less niedriger hoher lager hoger lagre hogre"""
+)
 _PLAIN_BY = frozenset(("by", "um", "met", "med"))
 _BY_IF_CHANGED = frozenset(("de", "del", "di", "un", "of", "do"))
 _MEASURING = frozenset(
