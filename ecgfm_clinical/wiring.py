@@ -645,6 +645,14 @@ def build_reporters(
         )
 
 
+def look_where_it_lies(settings: Settings, store: "Store", *, now: datetime, actor: str) -> str | None:
+    """Why nothing is sent from this store, or None; before a result gets a filler number, which must be of a new epoch
+    in a restored store. Raises StoreUnavailable.
+    """
+    marks: list[Path | None] = [*sent_marks(settings)]
+    return next(filter(None, [store.home.look(mark, now=now, actor=actor) for mark in marks or [None]]), None)
+
+
 def sent_marks(settings: Settings) -> list[Path]:
     """The files beside the store in which each sender names the last message it sent."""
     return sorted(settings.store_folder.glob("sent-*.mark"))

@@ -93,6 +93,21 @@ def opened(path: Path | None) -> "Iterator[tuple[Settings, Store]]":
         store.close()
 
 
+@contextmanager
+def opened_to_act(path: Path | None) -> "Iterator[tuple[Settings, Store]]":
+    """As `opened`, for what may compose messages: in a store that was restored or copied they are of a new epoch, and
+    wait until a person has said which it is; standard error tells.
+    """
+    from ecgfm_clinical import liveness, wiring
+
+    with opened(path) as (settings, store):
+        if store.home.seen(wiring.sent_marks(settings)) is not None:
+            actor = liveness.operator(settings.site.operator)
+            why = wiring.look_where_it_lies(settings, store, now=wiring.utc_now(), actor=actor)
+            sys.stderr.write(f"Nothing is sent, because {why}; see `ecgfm-clinical store adopt --help`.\n")
+        yield settings, store
+
+
 def in_zone(time: datetime | None, zone: tzinfo) -> datetime | None:
     """A time as typed, in the site's zone where it names none."""
     return time if time is None or time.tzinfo else time.replace(tzinfo=zone)

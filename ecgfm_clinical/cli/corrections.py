@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ecgfm_clinical.cli import asking
-from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, say, write_json
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened_to_act, say, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,7 +43,7 @@ def withdraw(
 
     if ecg is None and model is None and since is None:
         raise InputError("say what to withdraw: an ECG, --model DIGEST, or --since TIME")
-    with opened(settings) as (read, store):
+    with opened_to_act(settings) as (read, store):
         standing = store.results.told(
             ecg_id=find_ecg(store, ecg, by_id=ecg.isdigit()) if ecg is not None else None,
             model_id=model,
@@ -89,7 +89,7 @@ def correct(
     from ecgfm_clinical.operate.search import find_ecg
     from ecgfm_connectors.patient import Patient
 
-    with opened(settings) as (read, store):
+    with opened_to_act(settings) as (read, store):
         ecg_id = find_ecg(store, ecg, by_id=ecg.isdigit())
         right = None
         if wrong_patient:

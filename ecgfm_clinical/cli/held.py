@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ecgfm_clinical.cli import asking
-from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, say, write_json
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, opened_to_act, say, write_json
 
 if TYPE_CHECKING:
     from ecgfm_clinical.staging.records import PayloadToSeeTo, Reissue
@@ -91,7 +91,7 @@ def release(
     from ecgfm_clinical import liveness, wiring
     from ecgfm_connectors.patient import Patient
 
-    with opened(settings) as (read, store):
+    with opened_to_act(settings) as (read, store):
         hold_id = _question(number)
         found = _found(store, hold_id, phi=not yes)
         named = None
@@ -117,7 +117,7 @@ def reject(
     from ecgfm_clinical import liveness, wiring
     from ecgfm_clinical.operate.search import row_number
 
-    with opened(settings) as (read, store):
+    with opened_to_act(settings) as (read, store):
         actor = liveness.operator(read.site.operator)
         if (named := number[1:].lower()) and number[:1].upper() == "P" and (named == "-all" or row_number(named)):
             waiting = {one.payload_id: one for one in store.questions.payloads_to_see_to()}

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, gathered, opened, progress, say, write_json
+from ecgfm_clinical.cli.common import (
+    JsonOption,
+    SettingsOption,
+    console,
+    gathered,
+    opened,
+    opened_to_act,
+    progress,
+    say,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from ecgfm_connectors.base import Handler, Verdict
@@ -71,7 +81,7 @@ def ingest(
 
     found = gathered(paths)
     lines = []
-    with opened(settings) as (read, store):
+    with opened_to_act(settings) as (read, store):
         handle = wiring.build_ingest(read, store, "ingest")
         for path in progress(found, "Staging"):
             verdict = _stage(path, handle)
@@ -120,7 +130,7 @@ def pull(
     from ecgfm_clinical.service import schedule
 
     results = []
-    with opened(settings) as (read, store):
+    with opened_to_act(settings) as (read, store):
         named = {part.name: part for part in read.sources.all}
         if unknown := sorted(set(sources or ()) - set(named)):
             raise InputError(f"no source named {', '.join(unknown)}; the settings name {', '.join(named) or 'none'}")
@@ -139,7 +149,7 @@ def score(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
     """Score every ECG that is waiting, then stop."""
     from ecgfm_clinical import wiring
 
-    with opened(settings) as (read, store):
+    with opened_to_act(settings) as (read, store):
         scorer = wiring.build_live_scorer(read, store)
         taken = 0
         with console().status("Scoring") as status:
@@ -154,7 +164,7 @@ def send(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
     """Send every result that is due to each destination once, then stop."""
     from ecgfm_clinical import wiring
 
-    with opened(settings) as (read, store):
+    with opened_to_act(settings) as (read, store):
         taken = 0
         for reporter in wiring.build_reporters(read, store):
             while batch := reporter.run_batch():

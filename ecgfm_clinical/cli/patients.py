@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ecgfm_clinical.cli import asking
-from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, say, write_json
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, opened_to_act, say, write_json
 
 if TYPE_CHECKING:
     from ecgfm_clinical.settings import Settings
@@ -57,7 +57,7 @@ def merge(
     from ecgfm_clinical import liveness, wiring
     from ecgfm_clinical.staging.identities import require_mergeable
 
-    with opened(settings) as (read, store):
+    with opened_to_act(settings) as (read, store):
         retired = asking.known_number("that is retired", read, store, force=force)
         surviving = asking.known_number("that survives it", read, store, force=force)
         require_mergeable(retired, surviving)
@@ -82,7 +82,7 @@ def unmerge(
     from ecgfm_clinical import liveness, wiring
     from ecgfm_clinical.staging.identities import require_retired
 
-    with opened(settings) as (read, store):
+    with opened_to_act(settings) as (read, store):
         number = asking.number("whose merge is undone")
         found = store.identities.show(number)
         require_retired(found)
@@ -106,7 +106,7 @@ def link(
     from ecgfm_clinical import liveness, wiring
     from ecgfm_clinical.staging.identities import require_linkable
 
-    with opened(settings) as (read, store):
+    with opened_to_act(settings) as (read, store):
         one = asking.known_number("of the patient", read, store, force=force)
         other = asking.known_number("of the same person", read, store, force=force)
         require_linkable(one, other)
@@ -167,7 +167,7 @@ def erase(
 
     from ecgfm_clinical import liveness, wiring
 
-    with opened(settings) as (read, store):
+    with opened_to_act(settings) as (read, store):
         asked = asking.known_number("of the patient", read, store, force=force)
         _preview(store, {"is erased": asked}, yes=yes, quiet=as_json)
         if not as_json:

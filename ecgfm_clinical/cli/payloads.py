@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ecgfm_clinical.cli import asking
-from ecgfm_clinical.cli.common import JsonOption, SettingsOption, in_zone, opened, say, will_write, write_json
+from ecgfm_clinical.cli.common import (
+    JsonOption,
+    SettingsOption,
+    in_zone,
+    opened,
+    opened_to_act,
+    say,
+    will_write,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +109,7 @@ def resolve(
     """Say that a person has looked at payloads that need one: they stay as they are and are asked about no longer."""
     from ecgfm_clinical import liveness, wiring
 
-    with opened(settings) as (read, store):
+    with opened_to_act(settings) as (read, store):
         actor = liveness.operator(read.site.operator)
         for number in numbers:
             store.questions.payload_seen(number, reason=reason, now=wiring.utc_now(), actor=actor)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, say, write_json
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, opened_to_act, say, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,7 +53,7 @@ def replay(
     if list_only:
         _list(settings, destination if dead else None, dead=dead, as_json=as_json)
         return
-    with opened(settings) as (read, store):
+    with opened_to_act(settings) as (read, store):
         if ecg is not None:
             exact, found = _ecg(read, store, ecg, bundle)
         elif refused:

@@ -87,6 +87,9 @@ def _check_store(settings: Settings, store: "Store") -> str:
         raise InputError(
             f"{free_mb} MB of disk are free, store.min_free_mb asks for {settings.store.min_free_mb}; make room"
         )
+    why = store.home.seen(wiring.sent_marks(settings))
+    if why is not None:
+        raise InputError(f"nothing is sent, because {why}; say which it is: `ecgfm-clinical store adopt --help`")
     return f"answers; {counts.received} ECGs received, {counts.waiting} waiting"
 
 

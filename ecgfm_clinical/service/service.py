@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from datetime import timedelta
-from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Literal
 
@@ -114,7 +113,7 @@ class Service:
         """Bind every port and start every worker; where one part cannot start, none is left running."""
         with ExitStack() as undo:
             self._store.elapsed.look(self._clock())  # before anything is written by this clock
-            self._look_where_the_store_lies()
+            wiring.look_where_it_lies(self._settings, self._store, now=self._clock(), actor=self._holder)
             undo.callback(self._ear.close)
             tasks = list(self._tasks())
             if "connect" in self._roles:
@@ -149,12 +148,6 @@ class Service:
             self._audit("service.started", roles=",".join(sorted(self._roles)))
         self._notifier.ready()
         log.event("service.started", roles=",".join(sorted(self._roles)))
-
-    def _look_where_the_store_lies(self) -> None:
-        """Before a result gets a filler number: in a restored store it must be of a new epoch."""
-        marks: list[Path | None] = [*wiring.sent_marks(self._settings)]
-        for mark in marks or [None]:
-            self._store.home.look(mark, now=self._clock(), actor=self._holder)
 
     def wait(self) -> None:
         """Block until someone calls `request_stop`, or a task hangs."""

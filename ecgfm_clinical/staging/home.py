@@ -74,6 +74,15 @@ class Home:
         with self._database.reading() as ask:
             return _told(ask, DISPLACED)
 
+    def seen(self, marks: Sequence[Path]) -> str | None:
+        """As `look`, for whoever only wants to know: nothing is written. None where nothing is known against it."""
+        with self._database.reading() as ask:
+            known, home = _told(ask, DISPLACED), _told(ask, HOME)
+            if known is not None or home is None:
+                return known
+            behind = (_why_unknown(ask, mark) for path in marks if (mark := Mark.read(path)) is not None)
+            return _why_elsewhere(_here(ask, self._database), home) or next(filter(None, behind), None)
+
     def look(self, mark: Path | None, *, now: datetime, actor: str) -> str | None:
         """Whether the store is at home, before anything is sent: why not, or None. A new store settles where it is.
 
@@ -144,13 +153,17 @@ def _why_behind(tx: Transaction, database: Database, path: Path) -> str | None:
         if NOTHING_SENT.write(path):
             _tell(tx, name, "yes")
         return None
+    return _why_unknown(tx, mark)
+
+
+def _why_unknown(tx: Reading, mark: Mark) -> str | None:
     if _knows(tx, mark):
         return None
     newest = tx.connection.scalar(select(func.max(message.c.message_id))) or 0
     return f"{_BEHIND} ({newest}, sent was {mark.message_id})"
 
 
-def _knows(tx: Transaction, mark: Mark | None) -> bool:
+def _knows(tx: Reading, mark: Mark | None) -> bool:
     """Whether the message in the mark was sent, as the database tells it; True where there is no mark to compare."""
     if mark is None or mark == NOTHING_SENT:
         return True
