@@ -38,7 +38,7 @@ def number(what: str) -> "Identifier":
     parts = [part.strip() for part in typer.prompt(f"AUTHORITY|TYPE|NUMBER {what}", err=True).split("|")]
     if len(parts) != 3 or not all(parts):
         raise InputError(
-            "a patient is AUTHORITY|TYPE|NUMBER, all three, as in TESTHOSP|MR|4711: "
+            "a patient is AUTHORITY|TYPE|NUMBER, all three, as in TESTHOSP|MR|1234567: "
             "a bare number may be somebody else's"
         )
     return Identifier(authority=parts[0], type=parts[1].upper(), value=parts[2])
