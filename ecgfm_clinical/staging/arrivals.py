@@ -6,7 +6,6 @@ decides (`LIFECYCLE.md`). What each source may decide by itself stands in its `T
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import insert, update
 
@@ -29,6 +28,7 @@ from ecgfm_clinical.staging.compression import Packed
 from ecgfm_clinical.staging.holds import Question
 from ecgfm_clinical.staging.recordings import Known, Marks
 from ecgfm_clinical.staging.records import EcgState, Trust
+from ecgfm_clinical.staging.rows import EcgVersion
 from ecgfm_clinical.staging.schema import ecg, signal
 from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_clinical.staging.transaction import Transaction
@@ -89,7 +89,7 @@ def _is_copy(tx: Transaction, known: Known, one: Ecg, marks: Marks) -> bool:
     return bool(known.newest.said_key == marks.said)
 
 
-def _says_the_same(tx: Transaction, row: Any, one: Ecg) -> bool:
+def _says_the_same(tx: Transaction, row: EcgVersion, one: Ecg) -> bool:
     """Whether the stored version says what `one` says, to the last sample."""
     try:
         (stored,) = loading.load(tx, [row.ecg_id], signals=True, as_received=True)
@@ -157,7 +157,7 @@ def _decide(tx: Transaction, ecg_id: int, one: Ecg, known: Known | None, trust: 
         return
     if known is None:
         if one.corrects and row.order_key is not None:
-            early.keep_correction(tx, row)
+            early.keep_correction(tx, row, row.order_key)
         _queue(tx, row, trust, priority)
         return
     anew = (
@@ -182,7 +182,7 @@ def _decide(tx: Transaction, ecg_id: int, one: Ecg, known: Known | None, trust: 
         _hold(tx, row, question, (before, one.patient), trust, priority)
 
 
-def _counts_again(tx: Transaction, row: Any, one: Ecg, known: Known | None) -> bool:
+def _counts_again(tx: Transaction, row: EcgVersion, one: Ecg, known: Known | None) -> bool:
     """Whether this version brings back a recording that its sender had taken back; what is doubtful there is asked.
 
     Only the source that took it back brings it back, and only where it says that the version is final or corrected.
@@ -201,19 +201,19 @@ def _is_stated(one: Ecg) -> bool:
     return one.final or one.corrects
 
 
-def _ask_of_withdrawal(tx: Transaction, row: Any, one: Ecg) -> None:
+def _ask_of_withdrawal(tx: Transaction, row: EcgVersion, one: Ecg) -> None:
     holds.ask(tx, row, Question.SENDER_WITHDRAWAL, (recordings.patient_of(tx, row), one.patient))
     messages.cancel_unsent(tx, row.recording_id)
 
 
-def _queue(tx: Transaction, row: Any, trust: Trust, priority: int, *, tell: bool = False) -> None:
+def _queue(tx: Transaction, row: EcgVersion, trust: Trust, priority: int, *, tell: bool = False) -> None:
     """What is held is scored only where the settings say so."""
     if trust.score_held or not holds.is_open(tx, row.recording_id):
         jobs.queue(tx, row.ecg_id, priority, tell=tell)
 
 
 def _hold(
-    tx: Transaction, row: Any, question: Question, patients: Sequence[Patient], trust: Trust, priority: int
+    tx: Transaction, row: EcgVersion, question: Question, patients: Sequence[Patient], trust: Trust, priority: int
 ) -> None:
     holds.ask(tx, row, question, patients)
     messages.cancel_unsent(tx, row.recording_id)
@@ -237,7 +237,7 @@ def take_back(tx: Transaction, payload_id: int, one: Withdrawal, trust: Trust) -
             messages.cancel_unsent(tx, row.recording_id)
 
 
-def _speaks_of(tx: Transaction, row: Any, patient: Patient) -> bool:
+def _speaks_of(tx: Transaction, row: EcgVersion, patient: Patient) -> bool:
     """Whether a message that names this patient, or nobody, is about the recording of this version."""
     if not patient.identifiers:
         return True

@@ -1,16 +1,19 @@
 """How an ECG, a patient and a scoring become columns and come back exactly as they were."""
 
 import hashlib
+import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ecgfm_clinical.staging.compression import SAMPLE
 from ecgfm_clinical.staging.records import Score, Scoring
+from ecgfm_clinical.staging.rows import EcgVersion, ScoreRow, ScoringRow
 from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_connectors.ecg import AcquiredAt, Device, Ecg, Filters, Finding, Order
 from ecgfm_connectors.patient import Identifier, Patient
@@ -23,7 +26,7 @@ def signal_bytes(ecg: Ecg) -> bytes:
     return np.ascontiguousarray(ecg.signal, dtype=SAMPLE).tobytes()
 
 
-def about(ecg: Ecg) -> dict[str, Any]:
+def about(ecg: Ecg) -> dict[str, object]:
     """What identifies nobody."""
     return {
         "stored_leads": list(ecg.stored_leads),
@@ -37,7 +40,7 @@ def about(ecg: Ecg) -> dict[str, Any]:
     }
 
 
-def private(ecg: Ecg) -> dict[str, Any]:
+def private(ecg: Ecg) -> dict[str, object]:
     """What can identify a person, or was typed by one."""
     return {
         "source_id": ecg.source_id,
@@ -49,42 +52,85 @@ def private(ecg: Ecg) -> dict[str, Any]:
     }
 
 
-def _fields(flat: Device | Filters | Finding | Order | Statement) -> dict[str, Any]:
+def _fields(flat: Device | Filters | Finding | Order | Statement) -> dict[str, object]:
     """What `dataclasses.asdict` gives for a dataclass of plain values, without its copy of each."""
     return {one.name: getattr(flat, one.name) for one in fields(flat)}
 
 
-def ecg_from(row: Any, private: Mapping[str, Any], signal: np.ndarray[Any, np.dtype[np.float32]]) -> Ecg:
-    """The inverse of `about` and `private`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What a version says that identifies nobody."""
+
+    stored_leads: tuple[str, ...]
+    derived_leads: tuple[str, ...]
+    device: Device
+    filters: Filters
+    measurements: tuple[tuple[str, str], ...]
+    findings: tuple[Finding, ...]
+    test_data: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivatePart:
+    """What a version says that can identify a person, or was typed by one."""
+
+    source_id: str
+    patient: Patient
+    acquired: AcquiredAt | None
+    order: Order
+    statements: tuple[str, ...] = field(repr=False)
+    coded: tuple[Statement, ...] = field(repr=False)  #: none in a row of a program that did not keep them
+
+
+def about_of(row: EcgVersion) -> About:
+    """The inverse of `about`."""
     told = row.about
-    acquired = private["acquired"]
-    return Ecg(
-        source_id=private["source_id"],
-        format=row.format,
-        patient=patient_from(private["patient"]),
-        acquired=acquired and AcquiredAt(**(acquired | {"at": datetime.fromisoformat(acquired["at"])})),
-        sampling_rate=row.sampling_rate,
-        signal=signal,
+    return About(
         stored_leads=tuple(told["stored_leads"]),
         derived_leads=tuple(told["derived_leads"]),
         device=Device(**told["device"]),
         filters=Filters(**told["filters"]),
-        order=Order(**private["order"]),
-        statements=tuple(private["statements"]),
-        coded=coded_from(private),
         measurements=tuple((name, value) for name, value in told["measurements"]),
-        findings=findings_from(told["findings"]),
+        findings=tuple(Finding(code=one["code"], text=one["text"]) for one in told["findings"]),
         test_data=told["test_data"],
     )
 
 
-def coded_from(private: Mapping[str, Any]) -> tuple[Statement, ...]:
-    """The coded statements; none in a row of a version that did not keep them."""
-    return tuple(Statement(**one) for one in private.get("coded", ()))
+def private_from(stored: bytes) -> PrivatePart:
+    """The inverse of `private`, from its JSON."""
+    told = json.loads(stored)
+    acquired = told["acquired"]
+    return PrivatePart(
+        source_id=told["source_id"],
+        patient=patient_from(told["patient"]),
+        acquired=acquired and AcquiredAt(**(acquired | {"at": datetime.fromisoformat(acquired["at"])})),
+        order=Order(**told["order"]),
+        statements=tuple(told["statements"]),
+        coded=tuple(Statement(**one) for one in told.get("coded", ())),
+    )
 
 
-def findings_from(stored: Iterable[Mapping[str, str]]) -> tuple[Finding, ...]:
-    return tuple(Finding(code=finding["code"], text=finding["text"]) for finding in stored)
+def ecg_from(row: EcgVersion, private: PrivatePart, signal: NDArray[np.float32]) -> Ecg:
+    """The ECG of one version: `signal` is (12, samples) in mV."""
+    told = about_of(row)
+    return Ecg(
+        source_id=private.source_id,
+        format=row.format,
+        patient=private.patient,
+        acquired=private.acquired,
+        sampling_rate=row.sampling_rate,
+        signal=signal,
+        stored_leads=told.stored_leads,
+        derived_leads=told.derived_leads,
+        device=told.device,
+        filters=told.filters,
+        order=private.order,
+        statements=private.statements,
+        coded=private.coded,
+        measurements=told.measurements,
+        findings=told.findings,
+        test_data=told.test_data,
+    )
 
 
 def acquired_dict(acquired: AcquiredAt | None) -> dict[str, str] | None:
@@ -104,7 +150,7 @@ def identifier_dict(identifier: Identifier) -> dict[str, str]:
     return {"authority": identifier.authority, "type": identifier.type, "value": identifier.value}
 
 
-def patient_dict(patient: Patient) -> dict[str, Any]:
+def patient_dict(patient: Patient) -> dict[str, object]:
     return {
         "identifiers": [identifier_dict(identifier) for identifier in patient.identifiers],
         "birth_date": patient.birth_date and patient.birth_date.isoformat(),
@@ -124,7 +170,7 @@ def patient_from(stored: Mapping[str, Any]) -> Patient:
     )
 
 
-def score_rows(scoring_id: int, scoring: Scoring) -> list[dict[str, Any]]:
+def score_rows(scoring_id: int, scoring: Scoring) -> list[dict[str, object]]:
     return [
         {
             "scoring_id": scoring_id,
@@ -141,7 +187,7 @@ def score_rows(scoring_id: int, scoring: Scoring) -> list[dict[str, Any]]:
     ]
 
 
-def scoring_from(row: Any, scores: Iterable[Any]) -> Scoring:
+def scoring_from(row: ScoringRow, scores: tuple[Score, ...]) -> Scoring:
     return Scoring(
         ecg_id=row.ecg_id,
         model_id=row.model_id,
@@ -151,13 +197,13 @@ def scoring_from(row: Any, scores: Iterable[Any]) -> Scoring:
         runtime=row.runtime,
         input_digest=row.input_digest,
         scored_at=row.scored_at,
-        scores=tuple(map(score_from, scores)),
+        scores=scores,
         demo=row.demo,
         segments=row.segments,
     )
 
 
-def score_from(row: Any) -> Score:
+def score_from(row: ScoreRow) -> Score:
     return Score(
         head=row.head,
         label=row.label,

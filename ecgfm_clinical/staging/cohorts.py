@@ -6,15 +6,16 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
-from typing import Any
 
-from sqlalchemy import func, select, true
+from sqlalchemy import Column, ColumnElement, func, select, true
 
 from ecgfm_clinical.staging import codec, identity, loading, objections, recordings, seals
+from ecgfm_clinical.staging.codec import About, PrivatePart
 from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeKind, OutcomeRow
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.private import private_of
 from ecgfm_clinical.staging.recordings import Standing
+from ecgfm_clinical.staging.rows import EcgVersion, PatientRow, each_row
 from ecgfm_clinical.staging.schema import (
     ecg,
     ecg_identity,
@@ -87,12 +88,12 @@ def _ecg_rows(reading: Reading, as_of: datetime | None) -> list[EcgRow]:
     numbers = _further_numbers(reading) if objected else {}
     registered = _registered_birth_dates(reading, as_of)
     rows = []
-    for row in _pages(reading, as_of):
+    for row, kept in _pages(reading, as_of):
         told = private_of(reading, row)
         if row.recording_id in decided and (named := decided[row.recording_id].patient) is not None:
-            told = told | {"patient": codec.patient_dict(named)}
+            told = replace(told, patient=named)
         born = None
-        for first in codec.patient_from(told["patient"]).identifiers[:1]:
+        for first in told.patient.identifiers[:1]:
             key = identity.identifier_key(reading, first)
             born = registered.get(survivors.get(key, key))
             split_keys[row.patient_key].add(_split_key(reading, first))
@@ -106,6 +107,7 @@ def _ecg_rows(reading: Reading, as_of: datetime | None) -> list[EcgRow]:
                 registered=born,
                 doubtful=_is_doubtful(row.recording_id, decided, held),
                 objected=objects,
+                kept=kept,
             )
         )
     return [replace(row, patient_keys=_spread(row.patient, known_as, split_keys)) for row in rows]
@@ -146,17 +148,18 @@ def _spread(
     return tuple(sorted({one for key in keys for one in split_keys.get(key, {key})}))
 
 
-def _until(column: Any, as_of: datetime | None) -> Any:
+def _until(column: Column[datetime], as_of: datetime | None) -> ColumnElement[bool]:
     return true() if as_of is None else column <= as_of
 
 
-def _pages(reading: Reading, as_of: datetime | None) -> Iterator[Any]:
+def _pages(reading: Reading, as_of: datetime | None) -> Iterator[tuple[EcgVersion, bool]]:
+    """Each version, and whether its signal is still kept."""
     last = 0
     kept = signal.c.ecg_id.is_not(None).label("kept")
     every = select(*ecg.c, kept).join(signal, signal.c.ecg_id == ecg.c.ecg_id, isouter=True)
     query = every.where(_until(ecg.c.received_at, as_of)).order_by(ecg.c.ecg_id).limit(PAGE)
     while rows := reading.connection.execute(query.where(ecg.c.ecg_id > last)).all():
-        yield from rows
+        yield from ((EcgVersion(*version), bool(is_kept)) for *version, is_kept in rows)
         last = rows[-1].ecg_id
 
 
@@ -183,37 +186,39 @@ def _known_as(survivors: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
 
 
 def _ecg_row(
-    row: Any,
-    told: Mapping[str, Any],
+    row: EcgVersion,
+    told: PrivatePart,
     survivors: Mapping[str, str],
     newest: Mapping[int, int],
     *,
     registered: date | None,
     doubtful: bool,
     objected: bool,
+    kept: bool,
 ) -> EcgRow:
     patient = survivors.get(row.patient_key, row.patient_key)
-    device = row.about["device"]
+    about = codec.about_of(row)
+    device = about.device
     return EcgRow(
         key=ecg_key(row.ecg_id),
         patient=patient,
         patient_keys=(patient,),
-        identified=bool(told["patient"]["identifiers"]),
+        identified=bool(told.patient.identifiers),
         acquired_at=row.acquired_at,
         sampling_rate=row.sampling_rate,
         samples=row.samples,
-        age=_age(told, row.about, registered),
-        sex=told["patient"]["sex"],
-        device=" ".join(filter(None, (device["manufacturer"], device["model"]))),
-        site=device["institution"] or row.source,
-        statements=tuple(told["statements"]),
-        codes=tuple(f"{one.source}:{one.code}" for one in codec.coded_from(told)),
-        test_data=row.about["test_data"],
+        age=_age(told, about, registered),
+        sex=told.patient.sex,
+        device=" ".join(filter(None, (device.manufacturer, device.model))),
+        site=device.institution or row.source,
+        statements=told.statements,
+        codes=tuple(f"{one.source}:{one.code}" for one in told.coded),
+        test_data=about.test_data,
         superseded=row.version < newest[row.recording_id],
         doubtful=doubtful,
         objected=objected,
         recording=_recording(row),
-        kept=row.kept,
+        kept=kept,
     )
 
 
@@ -226,14 +231,14 @@ def _further_numbers(reading: Reading) -> Mapping[int, set[str]]:
 
 
 def _objects(
-    reading: Reading, row: Any, told: Mapping[str, Any], objected: Collection[str], numbers: Mapping[int, set[str]]
+    reading: Reading, row: EcgVersion, told: PrivatePart, objected: Collection[str], numbers: Mapping[int, set[str]]
 ) -> bool:
     """Whether any number that the ECG came in under, or was given by a person, objects."""
-    given = {identity.identifier_key(reading, one) for one in codec.patient_from(told["patient"]).identifiers}
+    given = {identity.identifier_key(reading, one) for one in told.patient.identifiers}
     return not ({row.patient_key} | given | numbers.get(row.ecg_id, set())).isdisjoint(objected)
 
 
-def _recording(row: Any) -> str:
+def _recording(row: EcgVersion) -> str:
     """Equal for recordings of one patient at one instant with as many samples: one recording under two numbers.
 
     The samples themselves are not compared: a C-STORE copy and an HL7 copy of one ECG may differ in the last bit.
@@ -246,19 +251,15 @@ def _recording(row: Any) -> str:
 
 def _registered_birth_dates(reading: Reading, as_of: datetime | None) -> Mapping[str, date | None]:
     """Patient key -> the birth date that the hospital's register has, where it was told by then."""
-    rows = reading.connection.execute(select(patient).where(_until(patient.c.updated_at, as_of)))
+    query = select(patient).where(_until(patient.c.updated_at, as_of))
+    rows = each_row(reading.connection, PatientRow, query)
     return {row.patient_key: identity.described_in(reading.keyring, row).birth_date for row in rows}
 
 
-def _age(told: Mapping[str, Any], about: Mapping[str, Any], registered: date | None) -> float | None:
+def _age(told: PrivatePart, about: About, registered: date | None) -> float | None:
     """In years, as before scoring; None where it is not known, or what tells it disagrees."""
-    born, acquired = told["patient"]["birth_date"], told["acquired"]
-    return ages.at_acquisition(
-        born and date.fromisoformat(born),
-        acquired and datetime.fromisoformat(acquired["at"]),
-        ((name, value) for name, value in about["measurements"]),
-        registered=registered,
-    ).years
+    acquired = None if told.acquired is None else told.acquired.at
+    return ages.at_acquisition(told.patient.birth_date, acquired, about.measurements, registered=registered).years
 
 
 def ecg_key(ecg_id: int) -> str:

@@ -5,10 +5,10 @@ is known to its sender: the numbers that it names, and its order.
 """
 
 from collections.abc import Collection
-from typing import Any
 
 from sqlalchemy import insert, select, update
 
+from ecgfm_clinical.staging.rows import EcgVersion
 from ecgfm_clinical.staging.schema import early_withdrawal
 from ecgfm_clinical.staging.transaction import Transaction
 from ecgfm_connectors.contents import Withdrawal
@@ -23,9 +23,9 @@ def keep(tx: Transaction, payload_id: int, one: Withdrawal) -> None:
     tx.note("recording.withdrawal-unmatched", payload_id=payload_id, status=one.status)
 
 
-def keep_correction(tx: Transaction, row: Any) -> None:
+def keep_correction(tx: Transaction, row: EcgVersion, order_key: str) -> None:
     """A correction came of which no original is known: whatever comes of its order has been corrected already."""
-    _expect(tx, row.payload_id, {row.order_key})
+    _expect(tx, row.payload_id, {order_key})
     tx.note("recording.correction-unmatched", ecg_id=row.ecg_id)
 
 
@@ -34,7 +34,7 @@ def _expect(tx: Transaction, payload_id: int, keys: Collection[str]) -> None:
     tx.connection.execute(insert(early_withdrawal), rows)
 
 
-def found(tx: Transaction, row: Any, *, first: bool) -> bool:
+def found(tx: Transaction, row: EcgVersion, *, first: bool) -> bool:
     """Whether the recording of this version was taken back before it came; `first`: no other version came before.
 
     A withdrawal by number is spent on the recording that came under it. One that named an order alone is asked of each

@@ -1,14 +1,13 @@
 """ECGs come back out of the store: their signals, their payloads, and the whole story of one."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from sqlalchemy import literal_column, select
 
 from ecgfm_clinical.errors import NotFound
 from ecgfm_clinical.staging import audit, holds, identity, loading, messages, recordings
 from ecgfm_clinical.staging.attempts import errors_from
-from ecgfm_clinical.staging.codec import findings_from, score_from
+from ecgfm_clinical.staging.codec import about_of
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.private import private_of
 from ecgfm_clinical.staging.records import (
@@ -25,7 +24,8 @@ from ecgfm_clinical.staging.records import (
     StagedEcg,
     VersionStory,
 )
-from ecgfm_clinical.staging.schema import attempt_error, ecg, message, payload, payload_content, score, score_job
+from ecgfm_clinical.staging.rows import EcgVersion, MessageRow, every_row, first_row
+from ecgfm_clinical.staging.schema import attempt_error, ecg, message, payload, payload_content, score_job
 from ecgfm_clinical.staging.told import state_of
 from ecgfm_clinical.staging.transaction import Reading
 from ecgfm_connectors.base import Received
@@ -83,7 +83,7 @@ class Ecgs:
         if before is not None:
             query = query.where(ecg.c.ecg_id < before)
         with self._database.reading() as ask:
-            return [summary(ask, row) for row in ask.connection.execute(query).all()]
+            return [summary(ask, row) for row in every_row(ask.connection, EcgVersion, query)]
 
     def story(self, ecg_id: int) -> EcgStory:
         """Everything known of one ECG; its signal is left out where retention removed it. Raises NotFound."""
@@ -91,25 +91,21 @@ class Ecgs:
             return _story(ask, ecg_id)
 
 
-def summary(reading: Reading, row: Any) -> EcgSummary:
+def summary(reading: Reading, row: EcgVersion) -> EcgSummary:
     """One row of `ecg` with its scores and messages."""
-    scores = reading.connection.execute(
-        select(score).where(score.c.scoring_id == row.scoring_id).order_by(score.c.position)
-    )
     messages = reading.connection.execute(
         select(message).where(message.c.ecg_id == row.ecg_id).order_by(message.c.message_id)
     )
-    told = private_of(reading, row)
     return EcgSummary(
         ecg_id=row.ecg_id,
-        source_id=told["source_id"],
+        source_id=private_of(reading, row).source_id,
         version=row.version,
         source=row.source,
         format=row.format,
         received_at=row.received_at,
         state=EcgState(row.state),
-        findings=findings_from(row.about["findings"]),
-        scores=tuple(map(score_from, scores)),
+        findings=about_of(row).findings,
+        scores=loading.scores(reading, row.scoring_id),
         messages=tuple(
             MessageSummary(
                 destination=one.destination,
@@ -124,7 +120,7 @@ def summary(reading: Reading, row: Any) -> EcgSummary:
 
 
 def _story(reading: Reading, ecg_id: int) -> EcgStory:
-    row = reading.connection.execute(select(ecg).where(ecg.c.ecg_id == ecg_id)).first()
+    row = first_row(reading.connection, EcgVersion, select(ecg).where(ecg.c.ecg_id == ecg_id))
     if row is None:
         raise NotFound(f"there is no ECG {ecg_id} in the store")
     job = reading.connection.execute(
@@ -148,20 +144,21 @@ def _story(reading: Reading, ecg_id: int) -> EcgStory:
     )
 
 
-def _recording(reading: Reading, row: Any) -> RecordingStory:
+def _recording(reading: Reading, row: EcgVersion) -> RecordingStory:
     """Every version of the recording, and what was asked and decided about it."""
-    versions = reading.connection.execute(
+    came = reading.connection.execute(
         select(*ecg.c, payload.c.transport)
         .join(payload, payload.c.payload_id == ecg.c.payload_id)
         .where(ecg.c.recording_id == row.recording_id)
         .order_by(ecg.c.version)
-    ).all()
+    )
+    versions = [(EcgVersion(*version), transport) for *version, transport in came]
     decided = recordings.standing(reading, row.recording_id)
-    belongs_to = recordings.patient_of(reading, versions[-1])
+    belongs_to = recordings.patient_of(reading, versions[-1][0])
     return RecordingStory(
         recording_id=row.recording_id,
         patient=identity.surviving_patient(reading, belongs_to),
-        versions=tuple(_version(reading, one, belongs_to) for one in versions),
+        versions=tuple(_version(reading, one, transport, belongs_to) for one, transport in versions),
         patient_named=decided.patient is not None,
         moved=decided.generation,
         withdrawn=decided.withdrawn,
@@ -181,13 +178,13 @@ def _recording(reading: Reading, row: Any) -> RecordingStory:
     )
 
 
-def _version(reading: Reading, row: Any, belongs_to: Patient) -> VersionStory:
+def _version(reading: Reading, row: EcgVersion, transport: str, belongs_to: Patient) -> VersionStory:
     own = recordings.own_patient(reading, row)
     return VersionStory(
         ecg_id=row.ecg_id,
         version=row.version,
         source=row.source,
-        transport=row.transport,
+        transport=transport,
         received_at=row.received_at,
         state=EcgState(row.state),
         patient=own,
@@ -203,13 +200,13 @@ def _results(reading: Reading, recording_id: int, generation: int) -> Iterator[R
         for filler in dict.fromkeys(one.filler for one in sent):
             state = state_of(sent, filler, generation=generation)
             last = max(one.message_id for one in sent if one.filler == filler)
-            told = reading.connection.execute(select(message).where(message.c.message_id == last)).one()
+            told = messages.message_of(reading, last)
             version = recordings.version(reading, told.ecg_id)
             filed = messages.filed_as(reading, told, version)
             yield ResultStory(destination=destination, filler=filler, state=state.value, patient=filed)
 
 
-def _with_signal_if_kept(reading: Reading, ecg_id: int) -> Any:
+def _with_signal_if_kept(reading: Reading, ecg_id: int) -> StagedEcg:
     try:
         return loading.load(reading, [ecg_id], signals=True)[0]
     except NotFound:
@@ -217,14 +214,13 @@ def _with_signal_if_kept(reading: Reading, ecg_id: int) -> Any:
 
 
 def _message_stories(reading: Reading, ecg_id: int) -> tuple[MessageStory, ...]:
-    rows = reading.connection.execute(
-        select(message).where(message.c.ecg_id == ecg_id).order_by(message.c.message_id)
-    ).all()
+    mine = select(message).where(message.c.ecg_id == ecg_id).order_by(message.c.message_id)
+    rows = every_row(reading.connection, MessageRow, mine)
     bodies = messages.bodies(reading, [row for row in rows if row.body_sha256 is not None])
     return tuple(_message_story(reading, row, bodies.get(row.message_id)) for row in rows)
 
 
-def _message_story(reading: Reading, row: Any, body: bytes | None) -> MessageStory:
+def _message_story(reading: Reading, row: MessageRow, body: bytes | None) -> MessageStory:
     return MessageStory(
         message_id=row.message_id,
         destination=row.destination,

@@ -15,6 +15,7 @@ from sqlalchemy import insert, select, update
 
 from ecgfm_clinical.errors import NotFound
 from ecgfm_clinical.staging import codec, seals
+from ecgfm_clinical.staging.rows import EcgVersion
 from ecgfm_clinical.staging.schema import hold
 from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_clinical.staging.transaction import Reading, Transaction
@@ -53,7 +54,7 @@ def is_open(tx: Reading, recording_id: int) -> bool:
     return tx.connection.scalar(mine) is not None
 
 
-def ask(tx: Transaction, row: Any, question: Question, patients: Sequence[Patient] = ()) -> None:
+def ask(tx: Transaction, row: EcgVersion, question: Question, patients: Sequence[Patient] = ()) -> None:
     """Open a question about the recording of this version,
     unless the same one about the same people is open already.
     """

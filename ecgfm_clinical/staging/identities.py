@@ -15,6 +15,7 @@ from ecgfm_clinical.staging import identity, merging, messages, recordings
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.merging import OPERATOR, OPERATOR_LINKS
 from ecgfm_clinical.staging.records import MessageState
+from ecgfm_clinical.staging.rows import EcgVersion, PatientRow, every_row
 from ecgfm_clinical.staging.schema import ecg, ecg_identity, identity_alias, identity_event, message, outcome, patient
 from ecgfm_clinical.staging.told import standing
 from ecgfm_clinical.staging.transaction import Reading
@@ -218,7 +219,7 @@ def _recording(ask: Reading, recording_id: int) -> PersonRecording:
 
 def _results(ask: Reading, recording_id: int, destination: str) -> Iterable[PersonResult]:
     for one in standing(messages.told_so_far(ask, recording_id, destination)):
-        row = ask.connection.execute(select(message).where(message.c.message_id == one.message_id)).one()
+        row = messages.message_of(ask, one.message_id)
         yield PersonResult(
             destination=destination,
             message_id=one.message_id,
@@ -230,8 +231,8 @@ def _results(ask: Reading, recording_id: int, destination: str) -> Iterable[Pers
 
 
 def _authorities(ask: Reading) -> set[str]:
-    known = ask.connection.execute(select(patient).order_by(patient.c.updated_at.desc()).limit(_LOOKED_THROUGH)).all()
-    described = [identity.described_in(ask.keyring, row) for row in known]
-    rows = ask.connection.execute(select(ecg).order_by(ecg.c.ecg_id.desc()).limit(_LOOKED_THROUGH)).all()
-    described += [recordings.own_patient(ask, row) for row in rows]
+    known = select(patient).order_by(patient.c.updated_at.desc()).limit(_LOOKED_THROUGH)
+    described = [identity.described_in(ask.keyring, row) for row in every_row(ask.connection, PatientRow, known)]
+    newest = select(ecg).order_by(ecg.c.ecg_id.desc()).limit(_LOOKED_THROUGH)
+    described += [recordings.own_patient(ask, row) for row in every_row(ask.connection, EcgVersion, newest)]
     return {one.authority for who in described for one in who.identifiers}

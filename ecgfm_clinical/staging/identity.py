@@ -15,12 +15,12 @@ import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from ecgfm_clinical.errors import StoreError
 from ecgfm_clinical.staging import codec, seals
+from ecgfm_clinical.staging.rows import PatientRow, each_row, first_row
 from ecgfm_clinical.staging.schema import ecg_identity, identity_alias, identity_event, identity_link, patient
 from ecgfm_clinical.staging.sealing import Keyring, to_json
 from ecgfm_clinical.staging.transaction import Reading, Transaction
@@ -239,8 +239,8 @@ def keep_demographics(tx: Transaction, known: Patient) -> None:
 
 def demographics(connection: Connection, keyring: Keyring, key: str) -> Patient | None:
     """What ADT messages last said about the patient with this key."""
-    row: Any = connection.execute(select(patient).where(patient.c.patient_key == key)).first()
-    return row and described_in(keyring, row)
+    row = first_row(connection, PatientRow, select(patient).where(patient.c.patient_key == key))
+    return None if row is None else described_in(keyring, row)
 
 
 def registered(reading: Reading, keys: Collection[str]) -> dict[str, Patient]:
@@ -250,12 +250,13 @@ def registered(reading: Reading, keys: Collection[str]) -> dict[str, Patient]:
         reading.connection.execute(survivors.where(identity_alias.c.retired_key.in_(keys))).all()
     )
     wanted = {key: towards.get(key, key) for key in keys}
-    rows = reading.connection.execute(select(patient).where(patient.c.patient_key.in_(set(wanted.values()))))
+    query = select(patient).where(patient.c.patient_key.in_(set(wanted.values())))
+    rows = each_row(reading.connection, PatientRow, query)
     known = {row.patient_key: described_in(reading.keyring, row) for row in rows}
     return {key: known[survivor] for key, survivor in wanted.items() if survivor in known}
 
 
-def described_in(keyring: Keyring, row: Any) -> Patient:
+def described_in(keyring: Keyring, row: PatientRow) -> Patient:
     """The patient in one row of demographics."""
     return codec.patient_from(json.loads(seals.PATIENT.open(keyring, row)))
 

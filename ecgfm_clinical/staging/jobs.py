@@ -14,10 +14,11 @@ from sqlalchemy import bindparam, case, insert, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from ecgfm_clinical.errors import LeaseLost, NotFound
-from ecgfm_clinical.staging import codec, holds, messages
+from ecgfm_clinical.staging import codec, holds, loading, messages
 from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_dead, is_due, is_unfinished, keep_error
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import AttemptError, EcgState, Job, JobState, Retry, Scoring
+from ecgfm_clinical.staging.rows import EcgVersion, every_row
 from ecgfm_clinical.staging.schema import ecg, score, score_job, scoring
 from ecgfm_clinical.staging.transaction import Transaction
 
@@ -123,7 +124,7 @@ _INSERT_SCORING = insert(scoring).returning(scoring.c.scoring_id)
 _INSERT_SCORES = insert(score)
 
 
-def _keep(tx: Transaction, row: Any, found: Scoring, *, tell: bool) -> None:
+def _keep(tx: Transaction, row: EcgVersion, found: Scoring, *, tell: bool) -> None:
     """One scoring of the ECG in this row; `tell`: it goes out whether it is news or not."""
     was = _heads_of(tx, row.scoring_id)
     scoring_id: int = tx.connection.execute(
@@ -216,7 +217,7 @@ def release(tx: Transaction, *, worker: str) -> int:
     return released
 
 
-def rescore(tx: Transaction, row: Any, *, tell: bool) -> bool:
+def rescore(tx: Transaction, row: EcgVersion, *, tell: bool) -> bool:
     """A new score job for this version, unless one waits or, where nothing has changed, is under way.
 
     With `tell` what a worker has begun is taken from it: it judged the ECG as it was before. A failed ECG is waiting
@@ -274,10 +275,8 @@ def queue(tx: Transaction, ecg_id: int, priority: int, *, tell: bool = False) ->
 
 def drop(tx: Transaction, recording_id: int) -> None:
     """Nothing of the recording is to be scored any more: it was taken back."""
-    versions = tx.connection.execute(
-        select(ecg).where(ecg.c.recording_id == recording_id).order_by(ecg.c.ecg_id).with_for_update()
-    ).all()
-    for row in versions:
+    versions = select(ecg).where(ecg.c.recording_id == recording_id).order_by(ecg.c.ecg_id).with_for_update()
+    for row in every_row(tx.connection, EcgVersion, versions):
         tx.connection.execute(
             update(score_job)
             .where(score_job.c.ecg_id == row.ecg_id, is_unfinished(score_job))
@@ -298,8 +297,7 @@ def _heads_of(tx: Transaction, scoring_id: int | None) -> dict[str, str]:
     """Head -> its answer in this scoring."""
     if scoring_id is None:
         return {}
-    rows = tx.connection.execute(select(score).where(score.c.scoring_id == scoring_id).order_by(score.c.position))
-    return codec.head_states(map(codec.score_from, rows))
+    return codec.head_states(loading.scores(tx, scoring_id))
 
 
 _HELD = (
@@ -336,19 +334,19 @@ def _let_go(
     return tell
 
 
-def _ecg_rows(tx: Transaction, ecg_ids: Sequence[int]) -> dict[int, Any]:
+def _ecg_rows(tx: Transaction, ecg_ids: Sequence[int]) -> dict[int, EcgVersion]:
     """By id, nobody else's to change until commit. Raises NotFound."""
     of = select(ecg.c.recording_id).where(ecg.c.ecg_id.in_(ecg_ids))
     first = set(tx.connection.scalars(of)) if ecg_ids else set()  # whoever changes a recording locks its first version
     rows = tx.connection.execute(_LOCKED, {"wanted": sorted({*ecg_ids, *first})}).all() if ecg_ids else []
-    found = {row.ecg_id: row for row in rows}
+    found = {row.ecg_id: EcgVersion(*row) for row in rows}
     for ecg_id in ecg_ids:
         if ecg_id not in found:
             raise NotFound(f"there is no ECG {ecg_id}")
     return found
 
 
-def _ecg_row(tx: Transaction, ecg_id: int) -> Any:
+def _ecg_row(tx: Transaction, ecg_id: int) -> EcgVersion:
     return _ecg_rows(tx, [ecg_id])[ecg_id]
 
 
@@ -366,7 +364,7 @@ def _give_up(tx: Transaction, ecg_id: int) -> None:
         _move(tx, row, EcgState.FAILED, scoring_id=row.scoring_id)
 
 
-def _move(tx: Transaction, row: Any, state: EcgState, *, scoring_id: int | None) -> None:
+def _move(tx: Transaction, row: EcgVersion, state: EcgState, *, scoring_id: int | None) -> None:
     tx.connection.execute(_MOVE, {"moved": row.ecg_id, "to": state.value, "now_by": scoring_id})
     tx.count(-1, received_at=row.received_at, source=row.source, state=row.state)
     tx.count(1, received_at=row.received_at, source=row.source, state=state.value)

@@ -1,17 +1,18 @@
 """Staged ECGs, their scorings and their payloads, as they come back out of the store."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import select
 
 from ecgfm_clinical.errors import NotFound
 from ecgfm_clinical.staging import codec, identity, private, recordings, seals
 from ecgfm_clinical.staging.compression import Packed, unpack_payload, unpack_signal
-from ecgfm_clinical.staging.records import Scoring, StagedEcg
+from ecgfm_clinical.staging.records import Score, Scoring, StagedEcg
+from ecgfm_clinical.staging.rows import EcgVersion, ScoreRow, ScoringRow, each_row, every_row, first_row
 from ecgfm_clinical.staging.schema import ecg, payload, payload_content, score, scoring, signal
 from ecgfm_clinical.staging.transaction import Reading
 from ecgfm_connectors.base import Received
@@ -31,9 +32,11 @@ def load(reading: Reading, ecg_ids: Sequence[int], *, signals: bool, as_received
         .join(payload, payload.c.payload_id == ecg.c.payload_id)
         .where(ecg.c.ecg_id.in_(ecg_ids))
     )
-    found = {row.ecg_id: row for row in rows}
-    stored = _signals(reading, ecg_ids) if signals else {}
-    staged = [_staged(reading, found, stored, ecg_id, signals) for ecg_id in ecg_ids]
+    versions = [(EcgVersion(*version), sha256) for *version, sha256 in rows]
+    found = {row.ecg_id: row for row, _ in versions}
+    digests = {row.ecg_id: sha256 for row, sha256 in versions}
+    samples = _signals(reading, found) if signals else None
+    staged = [_staged(reading, found, digests, samples, ecg_id) for ecg_id in ecg_ids]
     if as_received:
         return staged
     decided = recordings.standings(reading, {row.recording_id for row in found.values()})
@@ -64,52 +67,59 @@ def _born(patient: Patient, told: Patient) -> Patient:
     return replace(patient, registered_birth_date=told.birth_date)
 
 
-def _signals(reading: Reading, ecg_ids: Sequence[int]) -> dict[int, Any]:
-    rows = reading.connection.execute(select(signal).where(signal.c.ecg_id.in_(ecg_ids)))
-    return {row.ecg_id: row for row in rows}
+def _signals(reading: Reading, versions: Mapping[int, EcgVersion]) -> dict[int, NDArray[np.float32]]:
+    stored = reading.connection.execute(select(signal).where(signal.c.ecg_id.in_(versions)))
+    return {
+        kept.ecg_id: unpack_signal(
+            Packed(coding=kept.coding, value=seals.SIGNAL.open(reading.keyring, kept, of=versions[kept.ecg_id]))
+        )
+        for kept in stored
+    }
 
 
-def _staged(reading: Reading, found: dict[int, Any], stored: dict[int, Any], ecg_id: int, signals: bool) -> StagedEcg:
+def _staged(
+    reading: Reading,
+    found: Mapping[int, EcgVersion],
+    digests: Mapping[int, str],
+    samples: Mapping[int, NDArray[np.float32]] | None,
+    ecg_id: int,
+) -> StagedEcg:
     if ecg_id not in found:
         raise NotFound(f"there is no ECG {ecg_id} in the store")
-    if signals and ecg_id not in stored:
+    if samples is not None and ecg_id not in samples:
         raise NotFound(f"the signal of ECG {ecg_id} was removed by retention; only its bookkeeping is left")
     row = found[ecg_id]
-    samples = NO_SIGNAL
-    if signals:
-        kept = stored[ecg_id]
-        samples = unpack_signal(Packed(coding=kept.coding, value=seals.SIGNAL.open(reading.keyring, kept, of=row)))
     return StagedEcg(
         ecg_id=row.ecg_id,
         payload_id=row.payload_id,
-        payload_sha256=row.sha256,
+        payload_sha256=digests[ecg_id],
         version=row.version,
         source=row.source,
         received_at=row.received_at,
-        ecg=codec.ecg_from(row, private.private_of(reading, row), samples),
+        ecg=codec.ecg_from(row, private.private_of(reading, row), NO_SIGNAL if samples is None else samples[ecg_id]),
     )
 
 
 def load_scoring(reading: Reading, scoring_id: int) -> Scoring:
     """Raises NotFound."""
-    row = reading.connection.execute(select(scoring).where(scoring.c.scoring_id == scoring_id)).first()
+    mine = select(scoring).where(scoring.c.scoring_id == scoring_id)
+    row = first_row(reading.connection, ScoringRow, mine)
     if row is None:
         raise NotFound(f"there is no scoring {scoring_id} in the store")
-    return codec.scoring_from(row, _scores(reading, scoring_id))
+    return codec.scoring_from(row, scores(reading, scoring_id))
 
 
-def _scores(reading: Reading, scoring_id: int) -> Sequence[Any]:
-    return reading.connection.execute(
-        select(score).where(score.c.scoring_id == scoring_id).order_by(score.c.position)
-    ).all()
+def scores(reading: Reading, scoring_id: int | None) -> tuple[Score, ...]:
+    """Of one scoring, in the order of its heads."""
+    mine = select(score).where(score.c.scoring_id == scoring_id).order_by(score.c.position)
+    return tuple(map(codec.score_from, each_row(reading.connection, ScoreRow, mine)))
 
 
 def load_scorings(reading: Reading, ecg_id: int) -> tuple[Scoring, ...]:
     """Every scoring of one ECG, oldest first."""
-    rows = reading.connection.execute(
-        select(scoring).where(scoring.c.ecg_id == ecg_id).order_by(scoring.c.scoring_id)
-    ).all()
-    return tuple(codec.scoring_from(row, _scores(reading, row.scoring_id)) for row in rows)
+    mine = select(scoring).where(scoring.c.ecg_id == ecg_id).order_by(scoring.c.scoring_id)
+    rows = every_row(reading.connection, ScoringRow, mine)
+    return tuple(codec.scoring_from(row, scores(reading, row.scoring_id)) for row in rows)
 
 
 def load_payload(reading: Reading, payload_id: int) -> Received:

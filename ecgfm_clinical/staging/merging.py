@@ -7,13 +7,13 @@ merge, it is taken back there and told anew.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from ecgfm_clinical.staging import holds, identity, messages, misfiled, moot, recordings, results
 from ecgfm_clinical.staging.holds import Question
 from ecgfm_clinical.staging.private import private_of
+from ecgfm_clinical.staging.rows import EcgVersion, MessageRow, every_row
 from ecgfm_clinical.staging.schema import ecg, ecg_identity, identity_alias, message, outcome, patient
 from ecgfm_clinical.staging.told import SentMessage
 from ecgfm_clinical.staging.transaction import Reading, Transaction
@@ -131,7 +131,7 @@ def _recompose_unsent(tx: Transaction, *any_of: ColumnElement[bool]) -> list[int
     if not any_of:
         return []
     query = select(message).where(or_(*any_of), *_UNSENT).order_by(message.c.message_id).with_for_update()
-    rows = tx.connection.execute(query).all()
+    rows = every_row(tx.connection, MessageRow, query)
     for row in rows:
         messages.recompose(tx, row)
     return [row.message_id for row in rows]
@@ -147,11 +147,9 @@ def _look_at_sent(tx: Transaction, touched: Sequence[int], trigger: str) -> None
             results.file_again(tx, row, reason="the merge was undone")
 
 
-def _ask(tx: Transaction, row: Any, filed: SentMessage) -> None:
+def _ask(tx: Transaction, row: EcgVersion, filed: SentMessage) -> None:
     """Both people: whose the recording is by the hospital's newest word, and under whom its result was filed."""
-    told_of = tx.connection.execute(select(message).where(message.c.message_id == filed.message_id)).one()
-    version = tx.connection.execute(select(ecg).where(ecg.c.ecg_id == filed.ecg_id)).one()
-    filed_as = messages.filed_as(tx, told_of, version)
+    filed_as = messages.filed_as(tx, messages.message_of(tx, filed.message_id), recordings.version(tx, filed.ecg_id))
     messages.cancel_unsent(tx, row.recording_id)
     holds.ask(tx, row, Question.UNMERGED, (recordings.patient_of(tx, row), filed_as))
 
@@ -160,8 +158,8 @@ def touches(tx: Reading, event: Move) -> bool:
     """Whether an event that is not followed names a person or a visit that is held here, under whatever number."""
     if event.event == "A43":
         return any(_is_held(tx, _all_numbers(tx, one)) for one in (event.source, event.target))
-    rows = tx.connection.execute(select(ecg).where(_theirs(_all_numbers(tx, event.source)))).all()
-    visits = {private_of(tx, row)["order"]["visit"] for row in rows}
+    theirs = select(ecg).where(_theirs(_all_numbers(tx, event.source)))
+    visits = {private_of(tx, row).order.visit for row in every_row(tx.connection, EcgVersion, theirs)}
     return bool(visits if not event.visits else visits & {"", *event.visits})
 
 

@@ -8,23 +8,24 @@ composed, because the ECG names no patient say, is a dead letter from the start,
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
 
 from ecgfm_clinical.staging import codec, epochs, holds, identity, loading, recordings, seals
 from ecgfm_clinical.staging.attempts import errors_from, is_unfinished, keep_error
+from ecgfm_clinical.staging.codec import PrivatePart
 from ecgfm_clinical.staging.private import private_of
 from ecgfm_clinical.staging.recordings import Standing
 from ecgfm_clinical.staging.records import TAKES_BACK, AttemptError, Draft, Kind, MessageState, Scoring
 from ecgfm_clinical.staging.retry import refused
+from ecgfm_clinical.staging.rows import EcgVersion, MessageRow, first_row, one_row
 from ecgfm_clinical.staging.schema import attempt_error, ecg, message, message_body, scoring
 from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_clinical.staging.told import SentMessage, owed, standing
 from ecgfm_clinical.staging.transaction import Reading, Transaction
-from ecgfm_connectors.ecg import Ecg
+from ecgfm_connectors.ecg import Ecg, Order
 from ecgfm_connectors.errors import PayloadError
 from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.result import Ack
@@ -37,7 +38,7 @@ _INSERT = insert(message).returning(message.c.message_id)
 _INSERT_BODY = insert(message_body)
 
 
-def announce(tx: Transaction, ecg_row: Any, scoring_id: int, found: Scoring, *, again: bool) -> None:
+def announce(tx: Transaction, ecg_row: EcgVersion, scoring_id: int, found: Scoring, *, again: bool) -> None:
     """A message for each destination that is owed one by this scoring; identities are locked.
 
     `again`: a person wants it told whether it is news or not. An older version than the newest of its recording tells
@@ -81,7 +82,7 @@ def announce(tx: Transaction, ecg_row: Any, scoring_id: int, found: Scoring, *, 
         )
 
 
-def _settled(tx: Transaction, ecg_row: Any) -> Standing:
+def _settled(tx: Transaction, ecg_row: EcgVersion) -> Standing:
     """What was decided about the recording; it gets a new filler number where the old one was another's in the end."""
     decided = recordings.standing(tx, ecg_row.recording_id)
     if not is_anothers(tx, ecg_row):
@@ -90,7 +91,7 @@ def _settled(tx: Transaction, ecg_row: Any) -> Standing:
     return recordings.standing(tx, ecg_row.recording_id)
 
 
-def is_anothers(tx: Transaction, ecg_row: Any) -> bool:
+def is_anothers(tx: Transaction, ecg_row: EcgVersion) -> bool:
     """Whether a result was taken back that was, as merges stand now, another person's than the recording is.
 
     Its filler number speaks of that person at the receiver, and may speak of nobody else.
@@ -105,7 +106,7 @@ def is_anothers(tx: Transaction, ecg_row: Any) -> bool:
     return False
 
 
-def _is_silent(tx: Transaction, ecg_row: Any) -> bool:
+def _is_silent(tx: Transaction, ecg_row: EcgVersion) -> bool:
     """Whether nothing may be told of this version now."""
     if holds.is_open(tx, ecg_row.recording_id):
         reason = "held"
@@ -119,34 +120,33 @@ def _is_silent(tx: Transaction, ecg_row: Any) -> bool:
     return True
 
 
-def _same_subject(tx: Transaction, told: SentMessage, ecg_row: Any, patient: Patient) -> bool:
+def _same_subject(tx: Transaction, told: SentMessage, ecg_row: EcgVersion, patient: Patient) -> bool:
     """Whether the message names the same patient, order and time: then a receiver would file nothing anew.
 
     Urgency and further numbers of the patient are no news.
     """
     if told.ecg_id == ecg_row.ecg_id:
         return True
-    row = tx.connection.execute(select(message).where(message.c.message_id == told.message_id)).one()
-    earlier = tx.connection.execute(select(ecg).where(ecg.c.ecg_id == told.ecg_id)).one()
+    row, earlier = message_of(tx, told.message_id), recordings.version(tx, told.ecg_id)
     before, now = private_of(tx, earlier), private_of(tx, ecg_row)
-    if _says_another_order(before["order"], now["order"]) or _moment(before) != _moment(now):
+    if _says_another_order(before.order, now.order) or _moment(before) != _moment(now):
         return False
     named = filed_as(tx, row, earlier)
     return _described(named) == _described(patient) and recordings.same_person(tx, named, patient)
 
 
-def _moment(private: Mapping[str, Any]) -> Any:
-    return (private["acquired"] or {}).get("at")
+def _moment(private: PrivatePart) -> str | None:
+    return None if private.acquired is None else private.acquired.at.isoformat()
 
 
-def _described(patient: Patient) -> tuple[Any, ...]:
+def _described(patient: Patient) -> tuple[object, ...]:
     return patient.birth_date, patient.sex, patient.family_name, patient.given_name
 
 
-def _says_another_order(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+def _says_another_order(before: Order, now: Order) -> bool:
     """Whether an order number was added or changed; a copy that leaves one out says nothing against it."""
-    names = ("placer", "filler", "accession", "study_uid")
-    return any(now[name] and now[name] != before[name] for name in names)
+    numbers = ((one.placer, one.filler, one.accession, one.study_uid) for one in (before, now))
+    return any(new and new != old for old, new in zip(*numbers, strict=True))
 
 
 def filler_number(tx: Reading, recording_id: int, generation: int) -> str:
@@ -154,7 +154,7 @@ def filler_number(tx: Reading, recording_id: int, generation: int) -> str:
     return f"ECGFM-{epochs.current(tx)}{recording_id}" + (f"-{generation}" if generation else "")
 
 
-def subject_of(tx: Reading, ecg_row: Any, patient: Patient | None = None) -> Ecg:
+def subject_of(tx: Reading, ecg_row: EcgVersion, patient: Patient | None = None) -> Ecg:
     """The ECG as it is told: without its signal, of the surviving identity of `patient` or of whom it names itself."""
     ecg = codec.ecg_from(ecg_row, private_of(tx, ecg_row), loading.NO_SIGNAL)
     return replace(ecg, patient=identity.surviving_patient(tx, patient or ecg.patient))
@@ -162,8 +162,8 @@ def subject_of(tx: Reading, ecg_row: Any, patient: Patient | None = None) -> Ecg
 
 def take_back(tx: Transaction, standing: SentMessage, destination: str, *, kind: Kind) -> int:
     """W or D after a result that may have left, under its own filler number and to the patient it was filed under."""
-    row = tx.connection.execute(select(message).where(message.c.message_id == standing.message_id)).one()
-    ecg_row = tx.connection.execute(select(ecg).where(ecg.c.ecg_id == row.ecg_id)).one()
+    row = message_of(tx, standing.message_id)
+    ecg_row = recordings.version(tx, row.ecg_id)
     return create(
         tx,
         ecg_row,
@@ -203,7 +203,7 @@ def cancel_unsent(tx: Transaction, recording_id: int, *, withdrawals: bool = Fal
 
 def create(
     tx: Transaction,
-    ecg_row: Any,
+    ecg_row: EcgVersion,
     scoring_id: int,
     destination: str,
     *,
@@ -276,7 +276,7 @@ def _next_version(tx: Transaction, recording_id: int, destination: str) -> int:
     return 1 + (tx.connection.scalar(select(func.max(message.c.result_version)).where(mine)) or 0)
 
 
-def recompose(tx: Transaction, row: Any) -> None:
+def recompose(tx: Transaction, row: MessageRow) -> None:
     """New bytes under the same number, for a message of which it is certain that no bytes ever left."""
     draft = _draft_of(tx, row)
     body = _composed(tx, draft)
@@ -290,9 +290,9 @@ def recompose(tx: Transaction, row: Any) -> None:
     tx.note("message.recomposed", ecg_id=row.ecg_id, message_id=row.message_id, **_told_of(body))
 
 
-def _draft_of(tx: Transaction, row: Any) -> Draft:
+def _draft_of(tx: Transaction, row: MessageRow) -> Draft:
     """What the message in this row is composed of today."""
-    ecg_row = tx.connection.execute(select(ecg).where(ecg.c.ecg_id == row.ecg_id)).one()
+    ecg_row = recordings.version(tx, row.ecg_id)
     return Draft(
         destination=row.destination,
         control_id=row.control_id,
@@ -306,7 +306,7 @@ def _draft_of(tx: Transaction, row: Any) -> Draft:
     )
 
 
-def meant_for(tx: Reading, row: Any, ecg_row: Any) -> Patient:
+def meant_for(tx: Reading, row: MessageRow, ecg_row: EcgVersion) -> Patient:
     """A withdrawal goes to whom the result was filed under; anything else to whom the recording belongs now."""
     if row.kind not in TAKES_BACK:
         return recordings.patient_of(tx, recordings.newest(tx, row.recording_id))
@@ -314,7 +314,7 @@ def meant_for(tx: Reading, row: Any, ecg_row: Any) -> Patient:
     return filed_as(tx, row if result is None else result, ecg_row)
 
 
-def _taken_back_by(tx: Reading, row: Any) -> Any:
+def _taken_back_by(tx: Reading, row: MessageRow) -> MessageRow | None:
     """The result that this withdrawal takes back; its address stays as it left, whoever was merged since."""
     earlier = (
         select(message)
@@ -328,10 +328,10 @@ def _taken_back_by(tx: Reading, row: Any) -> Any:
         .order_by(message.c.message_id.desc())
         .limit(1)
     )
-    return tx.connection.execute(earlier).first()
+    return first_row(tx.connection, MessageRow, earlier)
 
 
-def filed_as(tx: Reading, row: Any, ecg_row: Any) -> Patient:
+def filed_as(tx: Reading, row: MessageRow, ecg_row: EcgVersion) -> Patient:
     """The patient in the message of this row; stores of the first schemas kept it only where it was not the ECG's
     own.
     """
@@ -340,7 +340,7 @@ def filed_as(tx: Reading, row: Any, ecg_row: Any) -> Patient:
     return codec.patient_from(json.loads(seals.ADDRESS.open(tx.keyring, row)))
 
 
-def _address_columns(tx: Transaction, control_id: str, patient: Patient) -> dict[str, Any]:
+def _address_columns(tx: Transaction, control_id: str, patient: Patient) -> dict[str, bytes | int | None]:
     return seals.ADDRESS.seal(tx.keyring, to_json(codec.patient_dict(patient)), control_id=control_id)
 
 
@@ -369,7 +369,7 @@ def _composed(tx: Transaction, draft: Draft) -> bytes | PayloadError:
         return error
 
 
-def _body_columns(body: bytes | PayloadError) -> dict[str, Any]:
+def _body_columns(body: bytes | PayloadError) -> dict[str, str | None]:
     if isinstance(body, PayloadError):
         return {"state": MessageState.DEAD.value, "body_sha256": None, "worker": None, "lease_until": None}
     return {"body_sha256": hashlib.sha256(body).hexdigest()}
@@ -384,7 +384,7 @@ def _keep_body(tx: Transaction, message_id: int, control_id: str, body: bytes | 
     tx.connection.execute(_INSERT_BODY, {"message_id": message_id, **sealed})
 
 
-def _told_of(body: bytes | PayloadError) -> dict[str, Any]:
+def _told_of(body: bytes | PayloadError) -> dict[str, str | int]:
     """For the audit trail."""
     if isinstance(body, PayloadError):
         return {"refused": body.code}
@@ -393,22 +393,21 @@ def _told_of(body: bytes | PayloadError) -> dict[str, Any]:
 
 def told_so_far(tx: Reading, recording_id: int, destination: str) -> list[SentMessage]:
     """Every message about a recording to one destination so far, oldest first."""
-    return [_sent(row) for row in tx.connection.execute(_TOLD, {"of": recording_id, "to": destination})]
-
-
-def _sent(row: Any) -> SentMessage:
-    return SentMessage(
-        message_id=row.message_id,
-        ecg_id=row.ecg_id,
-        scoring_id=row.scoring_id,
-        kind=row.kind,
-        state=MessageState(row.state),
-        in_doubt=row.in_doubt > 0,
-        filler=row.filler,
-        generation=row.generation,
-        filed_key=row.filed_key,
-        output_digest=row.output_digest,
-    )
+    return [
+        SentMessage(
+            message_id=row.message_id,
+            ecg_id=row.ecg_id,
+            scoring_id=row.scoring_id,
+            kind=row.kind,
+            state=MessageState(row.state),
+            in_doubt=row.in_doubt > 0,
+            filler=row.filler,
+            generation=row.generation,
+            filed_key=row.filed_key,
+            output_digest=row.output_digest,
+        )
+        for row in tx.connection.execute(_TOLD, {"of": recording_id, "to": destination})
+    ]
 
 
 _TOLD = (
@@ -423,7 +422,7 @@ _TOLD = (
 )
 
 
-def bodies(tx: Reading, rows: Sequence[Any]) -> dict[int, bytes]:
+def bodies(tx: Reading, rows: Sequence[MessageRow]) -> dict[int, bytes]:
     """The fixed bytes of these messages, by id."""
     if not rows:
         return {}
@@ -432,7 +431,7 @@ def bodies(tx: Reading, rows: Sequence[Any]) -> dict[int, bytes]:
     return {row.message_id: seals.MESSAGE_BODY.open(tx.keyring, row, of=by_id[row.message_id]) for row in stored}
 
 
-def compose_late(tx: Transaction, row: Any) -> bytes:
+def compose_late(tx: Transaction, row: MessageRow) -> bytes:
     """Bytes for a message that has none: refused when it was made,
     or made by the first schema's program before its first send.
     """
@@ -445,11 +444,16 @@ def compose_late(tx: Transaction, row: Any) -> bytes:
     return body
 
 
-def ack_of(reading: Reading, row: Any) -> Ack | None:
+def ack_of(reading: Reading, row: MessageRow) -> Ack | None:
     """The acknowledgement stored on a message row."""
     if row.ack_private is None:
         return None
     return Ack(**json.loads(seals.ACKNOWLEDGEMENT.open(reading.keyring, row)))
+
+
+def message_of(tx: Reading, message_id: int) -> MessageRow:
+    """One message by its number."""
+    return one_row(tx.connection, MessageRow, select(message).where(message.c.message_id == message_id))
 
 
 def errors(reading: Reading, message_id: int) -> tuple[AttemptError, ...]:

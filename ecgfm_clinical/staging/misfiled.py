@@ -1,11 +1,10 @@
 """Results of a recording that stand at an identity to which it does not belong, as merges stand now."""
 
-from typing import Any
-
 from sqlalchemy import select
 
 from ecgfm_clinical.staging import identity, messages
 from ecgfm_clinical.staging.records import TAKES_BACK
+from ecgfm_clinical.staging.rows import EcgVersion
 from ecgfm_clinical.staging.schema import message
 from ecgfm_clinical.staging.told import SentMessage, standing
 from ecgfm_clinical.staging.transaction import Reading
@@ -18,12 +17,12 @@ def waits(tx: Reading, recording_id: int) -> bool:
     return tx.connection.scalar(mine) is not None
 
 
-def elsewhere(tx: Reading, row: Any) -> list[SentMessage]:
+def elsewhere(tx: Reading, row: EcgVersion) -> list[SentMessage]:
     """Results of the recording that some receiver holds at an identity to which the recording does not belong now."""
     return not_at(tx, row, row.patient_key)
 
 
-def not_at(tx: Reading, row: Any, key: str) -> list[SentMessage]:
+def not_at(tx: Reading, row: EcgVersion, key: str) -> list[SentMessage]:
     """Results of the recording that some receiver holds at another identity than the one with this key."""
     now = identity.resolve(tx.connection, key)
     held = _held_anywhere(tx, row.recording_id)

@@ -6,12 +6,12 @@ reason, and never forgotten.
 """
 
 from collections.abc import Iterable
-from typing import Any
 
 from sqlalchemy import select
 
 from ecgfm_clinical.staging import holds, jobs, misfiled, recordings
 from ecgfm_clinical.staging.holds import Hold, Question
+from ecgfm_clinical.staging.rows import EcgVersion
 from ecgfm_clinical.staging.schema import hold
 from ecgfm_clinical.staging.transaction import Reading, Transaction
 
@@ -39,7 +39,7 @@ def close(tx: Transaction, recording_id: int, reason: str) -> None:
         holds.close(tx, one, MOOT, reason)
 
 
-def ask_again(tx: Transaction, row: Any) -> None:
+def ask_again(tx: Transaction, row: EcgVersion) -> None:
     """Whose the recording of this version is, where that was moot and is not: unless it is taken back still."""
     if recordings.standing(tx, row.recording_id).withdrawn:
         return
@@ -55,7 +55,7 @@ def settle(tx: Transaction, recording_id: int, reason: str) -> None:
             holds.close(tx, one, "released", reason)
 
 
-def _is_answered(tx: Reading, one: Hold, row: Any) -> bool:
+def _is_answered(tx: Reading, one: Hold, row: EcgVersion) -> bool:
     """By the merges as they are now."""
     if one.question is Question.UNMERGED:
         return not misfiled.elsewhere(tx, row)

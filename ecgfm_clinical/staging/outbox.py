@@ -31,6 +31,7 @@ from ecgfm_clinical.staging import messages, seals
 from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_dead, is_due, keep_error, keep_last_error
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import AttemptError, MessageState, OutboundMessage, Retry
+from ecgfm_clinical.staging.rows import MessageRow
 from ecgfm_clinical.staging.schema import UtcDateTime, attempt_error, ecg, message
 from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_clinical.staging.transaction import Transaction
@@ -59,7 +60,22 @@ class Outbox:
             rows = tx.connection.execute(_CLAIM, given).all()
             received = _received(tx, [row.ecg_id for row in rows])
         claimed = sorted(rows, key=lambda row: (row.priority, row.message_id))
-        return [_outbound(row, now + lease, received[row.ecg_id]) for row in claimed]
+        return [
+            OutboundMessage(
+                message_id=row.message_id,
+                ecg_id=row.ecg_id,
+                scoring_id=row.scoring_id,
+                destination=row.destination,
+                control_id=row.control_id,
+                kind=row.kind,
+                result_version=row.result_version,
+                patient_key=row.patient_key,
+                attempts=row.attempts,
+                lease_until=now + lease,
+                ecg_received_at=received[row.ecg_id],
+            )
+            for row in claimed
+        ]
 
     def begin(self, message: OutboundMessage, *, now: datetime, worker: str) -> bytes:
         """The bytes to send, after it is committed that they may be on the wire. Raises LeaseLost.
@@ -113,7 +129,7 @@ class Outbox:
         are kept as one, and are in the audit as the destination's.
         """
         with self._database.writing(now, worker) as tx:
-            values: dict[str, Any] = {"state": MessageState.WAITING.value, "due_at": now}
+            values: dict[str, object] = {"state": MessageState.WAITING.value, "due_at": now}
             if undelivered:
                 values["attempts"] = message.attempts - 1
                 values["in_doubt"] = _one_less_in_doubt()
@@ -131,7 +147,7 @@ class Outbox:
 COUNTED_ANSWERS = ("AE", "CE")
 
 
-def _ahead(shared: Column[Any]) -> Exists:
+def _ahead(shared: Column[str] | Column[int]) -> Exists:
     """Another message with the same value of `shared` must go first."""
     other = message.alias("other")
     return exists().where(
@@ -197,13 +213,14 @@ _CLAIM = _claim_statement()
 
 
 def _begin(tx: Transaction, held: OutboundMessage, worker: str) -> bytes:
-    row = tx.connection.execute(_BEGIN, {"at": tx.now, **_holding(held, worker)}).first()
-    if row is None:
+    begun = tx.connection.execute(_BEGIN, {"at": tx.now, **_holding(held, worker)}).first()
+    if begun is None:
         raise LeaseLost(f"message {held.message_id} is no longer held by {worker}")
+    row = MessageRow(*begun)
     body = messages.bodies(tx, [row]).get(row.message_id)
     if body is None:
         body = messages.compose_late(tx, row)
-        sha256 = hashlib.sha256(body).hexdigest()
+        sha256: str | None = hashlib.sha256(body).hexdigest()
     else:
         sha256 = row.body_sha256
     if row.sent_at == tx.now:  # repeats carry the same bytes, and are the destination's outage
@@ -243,7 +260,7 @@ def _finish(tx: Transaction, held: OutboundMessage, ack: Ack, worker: str) -> No
 def _fail(
     tx: Transaction, held: OutboundMessage, retry: Retry, worker: str, *, ack: Ack | None, undelivered: bool
 ) -> None:
-    values: dict[str, Any] = {"state": MessageState.DEAD.value}
+    values: dict[str, object] = {"state": MessageState.DEAD.value}
     if retry.due_at is not None:
         values = {"state": MessageState.WAITING.value, "due_at": retry.due_at}
     if undelivered or ack is not None:  # the answer, or the missing connection, says what became of this attempt
@@ -278,32 +295,16 @@ def _received(tx: Transaction, ecg_ids: Sequence[int]) -> dict[int, datetime]:
     return {row.ecg_id: row.received_at for row in tx.connection.execute(query)}
 
 
-def _outbound(row: Any, lease_until: datetime, received_at: datetime) -> OutboundMessage:
-    return OutboundMessage(
-        message_id=row.message_id,
-        ecg_id=row.ecg_id,
-        scoring_id=row.scoring_id,
-        destination=row.destination,
-        control_id=row.control_id,
-        kind=row.kind,
-        result_version=row.result_version,
-        patient_key=row.patient_key,
-        attempts=row.attempts,
-        lease_until=lease_until,
-        ecg_received_at=received_at,
-    )
-
-
-def _ack_columns(tx: Transaction, held: OutboundMessage, ack: Ack) -> dict[str, Any]:
+def _ack_columns(tx: Transaction, held: OutboundMessage, ack: Ack) -> dict[str, object]:
     sealed = seals.ACKNOWLEDGEMENT.seal(tx.keyring, to_json(asdict(ack)), control_id=held.control_id)
     return {"ack_code": ack.code, **sealed}
 
 
-def _holding(held: OutboundMessage, worker: str) -> dict[str, Any]:
+def _holding(held: OutboundMessage, worker: str) -> dict[str, int | str]:
     return {"held": held.message_id, "holder": worker, "attempt": held.attempts}
 
 
-def _held(tx: Transaction, held: OutboundMessage, worker: str, **values: Any) -> None:
+def _held(tx: Transaction, held: OutboundMessage, worker: str, **values: object) -> None:
     done = update(message).where(_HELD_BY).values(worker=None, lease_until=None, **values)
     if tx.connection.execute(done, _holding(held, worker)).rowcount != 1:
         raise LeaseLost(f"message {held.message_id} is no longer held by {worker}")

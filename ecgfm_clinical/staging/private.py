@@ -1,13 +1,11 @@
 """The identifying part of an `ecg` row: opened here and nowhere else."""
 
-import json
-from typing import Any
-
 from ecgfm_clinical.staging import seals
+from ecgfm_clinical.staging.codec import PrivatePart, private_from
+from ecgfm_clinical.staging.rows import EcgVersion
 from ecgfm_clinical.staging.transaction import Reading
 
 
-def private_of(reading: Reading, row: Any) -> dict[str, Any]:
+def private_of(reading: Reading, row: EcgVersion) -> PrivatePart:
     """The identifying part of an `ecg` row."""
-    told: dict[str, Any] = json.loads(seals.ECG.open(reading.keyring, row))
-    return told
+    return private_from(seals.ECG.open(reading.keyring, row))

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import Text, and_, case, cast, func, literal_column, select, text, update
+from sqlalchemy import ColumnElement, Text, and_, case, cast, func, literal_column, select, text, update
 
 from ecgfm_clinical.errors import NotFound
 from ecgfm_clinical.staging import messages
@@ -25,6 +25,7 @@ from ecgfm_clinical.staging.records import (
     SetAside,
     WhySetAside,
 )
+from ecgfm_clinical.staging.rows import MessageRow, every_row
 from ecgfm_clinical.staging.schema import attempt_error, ecg, hold, message, payload, score, score_job, tally
 from ecgfm_clinical.staging.transaction import ALL_TIME, Reading
 from ecgfm_connectors.base import Disposition
@@ -96,21 +97,33 @@ class Questions:
 
         Reads every ECG's row: a question for a person, not for a monitor.
         """
-        told = [ecg.c.about["device"][name].as_string() for name in ("manufacturer", "model", "software")]
+        names = ("manufacturer", "model", "software")
+        told = [ecg.c.about["device"][name].as_string().label(name) for name in names]
         unread = func.coalesce(ecg.c.about["unread_statements"].as_integer(), 0)
         query = (
             select(
                 *told,
-                func.count(),
-                func.sum(unread),
-                func.sum(case((unread > 0, 1), else_=0)),
-                func.max(ecg.c.received_at),
+                func.count().label("ecgs"),
+                func.sum(unread).label("unread"),
+                func.sum(case((unread > 0, 1), else_=0)).label("ecgs_with_unread"),
+                func.max(ecg.c.received_at).label("last_received_at"),
             )
             .group_by(*told)
             .order_by(*told)
         )
         with self._database.reading() as ask:
-            return [_device_statements(row) for row in ask.connection.execute(query)]
+            return [
+                DeviceStatements(
+                    manufacturer=row.manufacturer or "",
+                    model=row.model or "",
+                    software=row.software or "",
+                    ecgs=row.ecgs,
+                    unread=int(row.unread),
+                    ecgs_with_unread=int(row.ecgs_with_unread),
+                    last_received_at=row.last_received_at,
+                )
+                for row in ask.connection.execute(query)
+            ]
 
     def backlog(self) -> Backlog:
         """Everything unfinished or given up, with the age of the oldest; reads only unfinished rows."""
@@ -164,7 +177,7 @@ class Questions:
         if destination is not None:
             query = query.where(message.c.destination == destination)
         with self._database.reading() as ask:
-            return [_dead_letter(ask, row) for row in ask.connection.execute(query).all()]
+            return [_dead_letter(ask, row) for row in every_row(ask.connection, MessageRow, query)]
 
 
 def _head_counts(cells: Counter[Cell], head: str) -> Counts:
@@ -188,19 +201,6 @@ def _counts(cells: Iterable[tuple[str, int]]) -> Counts:
         not_evaluable=by_state[EcgState.NOT_EVALUABLE.value],
         failed=by_state[EcgState.FAILED.value],
         waiting=by_state[EcgState.WAITING.value],
-    )
-
-
-def _device_statements(row: Any) -> DeviceStatements:
-    manufacturer, model, software, ecgs, unread, with_unread, last = row
-    return DeviceStatements(
-        manufacturer=manufacturer or "",
-        model=model or "",
-        software=software or "",
-        ecgs=ecgs,
-        unread=int(unread),
-        ecgs_with_unread=int(with_unread),
-        last_received_at=last,
     )
 
 
@@ -232,7 +232,7 @@ def _midnight(day: date) -> datetime:
     return datetime.combine(day, time.min, UTC)
 
 
-def _tallied(reading: Reading, which: Any) -> Counter[Cell]:
+def _tallied(reading: Reading, which: ColumnElement[bool]) -> Counter[Cell]:
     rows = reading.connection.execute(
         select(tally.c.source, tally.c.head, tally.c.state, func.sum(tally.c.count).label("n"))
         .where(which)
@@ -349,7 +349,7 @@ def _why_set_aside(last_error: str | None, unwritten: bool) -> WhySetAside:
     return WhySetAside.REFUSED if last_error in ("AE", "AR", "CE", "CR") else WhySetAside.SPENT
 
 
-def _dead_letter(reading: Reading, row: Any) -> DeadLetter:
+def _dead_letter(reading: Reading, row: MessageRow) -> DeadLetter:
     return DeadLetter(
         message_id=row.message_id,
         ecg_id=row.ecg_id,

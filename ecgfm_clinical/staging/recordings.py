@@ -10,13 +10,14 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from sqlalchemy import insert, select, update
+from sqlalchemy import ColumnElement, insert, select, update
 
 from ecgfm_clinical.staging import codec, identity, numbers, seals
 from ecgfm_clinical.staging.private import private_of
+from ecgfm_clinical.staging.rows import EcgVersion, RecordingEvent, every_row, one_row
 from ecgfm_clinical.staging.schema import ecg, ecg_number, recording_event
 from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_clinical.staging.transaction import Reading, Transaction
@@ -36,7 +37,7 @@ LEAST_DISTINCT_SAMPLES = 64
 class Known:
     """The recording of which an arrival is another version."""
 
-    newest: Any  #: the `ecg` row of its newest version
+    newest: EcgVersion
     how: How  #: by the sender's own number, by the order it corrects, or by the samples themselves
 
 
@@ -69,43 +70,42 @@ def find(tx: Transaction, one: Ecg, marked: Marks) -> Known | None:
     if row := _newest(tx, ecg.c.source_key == tx.key("source", one.source_id)):
         return Known(newest=row, how="number")
     if one.corrects:
-        rows = by_order(tx, one.order_id) or by_filler(tx, one.order.filler, one.patient)
-        if len(rows) == 1:
-            return Known(newest=rows[0], how="correction")
+        found = by_order(tx, one.order_id) or by_filler(tx, one.order.filler, one.patient)
+        if len(found) == 1:
+            return Known(newest=found[0], how="correction")
     if marked.signal and (row := _newest(tx, ecg.c.signal_key == marked.signal)):
         return Known(newest=row, how="signal")
     return None
 
 
-def _newest(tx: Reading, condition: Any) -> Any:
+def _newest(tx: Reading, condition: ColumnElement[bool]) -> EcgVersion | None:
     """The newest version of the recording of which some version fulfils the condition."""
     found = tx.connection.scalar(select(ecg.c.recording_id).where(condition).order_by(ecg.c.ecg_id.desc()).limit(1))
     return None if found is None else newest(tx, found)
 
 
-def _recordings(tx: Reading, condition: Any) -> list[Any]:
+def _recordings(tx: Reading, condition: ColumnElement[bool]) -> list[EcgVersion]:
     ids = tx.connection.scalars(select(ecg.c.recording_id).where(condition).distinct()).all()
     return [newest(tx, recording_id) for recording_id in sorted(ids)]
 
 
-def newest(tx: Reading, recording_id: int) -> Any:
-    """The `ecg` row of its newest version."""
-    return tx.connection.execute(
-        select(ecg).where(ecg.c.recording_id == recording_id).order_by(ecg.c.version.desc()).limit(1)
-    ).one()
+def newest(tx: Reading, recording_id: int) -> EcgVersion:
+    """Its newest version."""
+    query = select(ecg).where(ecg.c.recording_id == recording_id).order_by(ecg.c.version.desc()).limit(1)
+    return one_row(tx.connection, EcgVersion, query)
 
 
-def by_numbers(tx: Reading, source_ids: Iterable[str]) -> list[Any]:
+def by_numbers(tx: Reading, source_ids: Iterable[str]) -> list[EcgVersion]:
     """The newest version of each recording that its sender knows by one of these numbers."""
     return _recordings(tx, ecg.c.source_key.in_([tx.key("source", number) for number in source_ids]))
 
 
-def by_order(tx: Reading, order_id: str) -> list[Any]:
+def by_order(tx: Reading, order_id: str) -> list[EcgVersion]:
     """The newest version of each recording of one sender's order."""
     return _recordings(tx, ecg.c.order_key == tx.key("order", order_id)) if order_id else []
 
 
-def by_filler(tx: Reading, filler: str, patient: Patient) -> list[Any]:
+def by_filler(tx: Reading, filler: str, patient: Patient) -> list[EcgVersion]:
     """The newest version of each recording of this patient that came by itself (C-STORE) and names this filler number.
 
     An object says nothing of the system that will correct it, so its number alone means nothing: another department's
@@ -114,9 +114,9 @@ def by_filler(tx: Reading, filler: str, patient: Patient) -> list[Any]:
     if not filler or not patient.identifiers:
         return []
     named = select(ecg_number.c.ecg_id).where(ecg_number.c.number_key.in_(numbers.keys(tx, [filler])))
-    rows = _recordings(tx, ecg.c.ecg_id.in_(named) & ecg.c.order_key.is_(None))
-    mine = [row for row in rows if same_person(tx, patient_of(tx, row), patient)]
-    return [row for row in mine if numbers.bare(private_of(tx, row)["order"]["filler"]) == numbers.bare(filler)]
+    found = _recordings(tx, ecg.c.ecg_id.in_(named) & ecg.c.order_key.is_(None))
+    mine = [row for row in found if same_person(tx, patient_of(tx, row), patient)]
+    return [row for row in mine if numbers.bare(private_of(tx, row).order.filler) == numbers.bare(filler)]
 
 
 def marks(tx: Reading, one: Ecg) -> Marks:
@@ -149,19 +149,19 @@ def standing(tx: Reading, recording_id: int) -> Standing:
 
 def standings(tx: Reading, recording_ids: Iterable[int]) -> Mapping[int, Standing]:
     """What was decided, by recording; one about which nothing was decided is left out."""
-    rows = tx.connection.execute(
+    query = (
         select(recording_event)
         .where(recording_event.c.recording_id.in_(list(recording_ids)))
         .order_by(recording_event.c.event_id)
-    ).all()
+    )
     found: dict[int, Standing] = {}
-    for row in rows:
+    for row in every_row(tx.connection, RecordingEvent, query):
         before = found.get(row.recording_id, Standing())
         found[row.recording_id] = _after(tx, before, row)
     return found
 
 
-def _after(tx: Reading, before: Standing, row: Any) -> Standing:
+def _after(tx: Reading, before: Standing, row: RecordingEvent) -> Standing:
     match row.kind:
         case "assigned":
             return replace(
@@ -185,32 +185,32 @@ def _after(tx: Reading, before: Standing, row: Any) -> Standing:
             return replace(before, withdrawn="by-sender", withdrawn_by=row.actor, reinstated=False)
 
 
-def named_in(tx: Reading, row: Any) -> Patient:
+def named_in(tx: Reading, row: RecordingEvent) -> Patient:
     """The patient whom an assignment names."""
     return codec.patient_from(json.loads(seals.RECORDING_EVENT.open(tx.keyring, row)))
 
 
-def patient_of(tx: Reading, row: Any) -> Patient:
+def patient_of(tx: Reading, row: EcgVersion) -> Patient:
     """Whose the recording of this version is: whom a person or its sender named, else whom the version itself names."""
     return standing(tx, row.recording_id).patient or own_patient(tx, row)
 
 
-def own_patient(tx: Reading, row: Any) -> Patient:
+def own_patient(tx: Reading, row: EcgVersion) -> Patient:
     """Whom this version itself names."""
-    return codec.patient_from(private_of(tx, row)["patient"])
+    return private_of(tx, row).patient
 
 
-def assign(tx: Transaction, row: Any, patient: Patient, *, moved: bool, reason: str) -> None:
+def assign(tx: Transaction, row: EcgVersion, patient: Patient, *, moved: bool, reason: str) -> None:
     """The recording of this version belongs to `patient` from now on; `moved`: it belonged to another."""
     number = _next_number(tx, row.recording_id)
     named = to_json(codec.patient_dict(patient))
     sealed = seals.RECORDING_EVENT.seal(tx.keyring, named, recording_id=row.recording_id, number=number)
-    _keep(tx, row.recording_id, number, "assigned", moved=moved, reason=reason, **sealed)
+    _keep(tx, row.recording_id, number, "assigned", moved=moved, reason=reason, sealed=sealed)
     key = identity.patient_key(tx, patient, row.source_key)
     tx.connection.execute(update(ecg).where(ecg.c.recording_id == row.recording_id).values(patient_key=key))
 
 
-def renumber(tx: Transaction, row: Any, *, reason: str) -> bool:
+def renumber(tx: Transaction, row: EcgVersion, *, reason: str) -> bool:
     """The recording stays whose it is, and its next result gets another filler number.
 
     What a person took back stays taken back: whether nothing was.
@@ -242,14 +242,14 @@ def reinstate(tx: Transaction, recording_id: int, *, also_taken_back: bool, reas
         _keep(tx, recording_id, number, "reinstated", moved=False, reason=reason)
         return
     sealed = seals.RECORDING_EVENT.seal(tx.keyring, b"", recording_id=recording_id, number=number)
-    _keep(tx, recording_id, number, "reinstated", moved=False, reason=reason, **sealed)
+    _keep(tx, recording_id, number, "reinstated", moved=False, reason=reason, sealed=sealed)
 
 
 def result_taken_back(tx: Transaction, recording_id: int, output_digest: str, *, reason: str) -> None:
     """A person took the result back: a scoring that says the same again is no news, also where nothing had left yet."""
     number = _next_number(tx, recording_id)
     sealed = seals.RECORDING_EVENT.seal(tx.keyring, output_digest.encode(), recording_id=recording_id, number=number)
-    _keep(tx, recording_id, number, "taken-back", moved=False, reason=reason, **sealed)
+    _keep(tx, recording_id, number, "taken-back", moved=False, reason=reason, sealed=sealed)
 
 
 def _keep(
@@ -260,8 +260,7 @@ def _keep(
     *,
     moved: bool,
     reason: str,
-    key_id: int | None = None,
-    private: bytes | None = None,
+    sealed: Mapping[str, bytes | int | None] | None = None,
 ) -> None:
     tx.connection.execute(
         insert(recording_event).values(
@@ -272,8 +271,7 @@ def _keep(
             at=tx.now,
             actor=tx.actor,
             reason=reason,
-            key_id=key_id,
-            private=private,
+            **(sealed or {}),
         )
     )
 
@@ -303,15 +301,14 @@ def _contradict(ones: Sequence[Identifier], others: Sequence[Identifier], author
     return bool(numbers and other) and not numbers & other
 
 
-def named_before(tx: Reading, row: Any, patient: Patient) -> bool:
+def named_before(tx: Reading, row: EcgVersion, patient: Patient) -> bool:
     """Whether an earlier version of the recording named this person: then it is a copy of what is decided already."""
-    rows = tx.connection.execute(
-        select(ecg).where(ecg.c.recording_id == row.recording_id, ecg.c.ecg_id != row.ecg_id)
-    ).all()
-    return any(same_person(tx, patient, own_patient(tx, one)) for one in rows)
+    others = select(ecg).where(ecg.c.recording_id == row.recording_id, ecg.c.ecg_id != row.ecg_id)
+    versions = every_row(tx.connection, EcgVersion, others)
+    return any(same_person(tx, patient, own_patient(tx, one)) for one in versions)
 
 
-def keep_patient(tx: Transaction, row: Any) -> None:
+def keep_patient(tx: Transaction, row: EcgVersion) -> None:
     """Every version is filed under the patient to whom the recording belongs by the newest word:
     `row` is the newest.
     """
@@ -320,6 +317,6 @@ def keep_patient(tx: Transaction, row: Any) -> None:
     tx.connection.execute(update(ecg).where(*others).values(patient_key=key))
 
 
-def version(tx: Reading, ecg_id: int) -> Any:
-    """The `ecg` row of one version."""
-    return tx.connection.execute(select(ecg).where(ecg.c.ecg_id == ecg_id)).one()
+def version(tx: Reading, ecg_id: int) -> EcgVersion:
+    """One version by its number."""
+    return one_row(tx.connection, EcgVersion, select(ecg).where(ecg.c.ecg_id == ecg_id))

@@ -5,7 +5,6 @@ Whoever reads a value unpacks it by the coding that stands beside it, so a store
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from sqlalchemy import Column, literal_column, select, update
@@ -50,13 +49,13 @@ def _pack_samples(plain: bytes) -> Packed:
 
 
 #: What is compressed, where its coding stands, and how.
-_KINDS: tuple[tuple[Seal, Column[Any], Callable[[bytes], Packed]], ...] = (
+_KINDS: tuple[tuple[Seal, Column[str], Callable[[bytes], Packed]], ...] = (
     (seals.SIGNAL, signal.c.coding, _pack_samples),
     (seals.PAYLOAD_CONTENT, payload_content.c.coding, pack_payload),
 )
 
 
-def _repack(tx: Transaction, seal: Seal, coding: Column[Any], pack: Callable[[bytes], Packed]) -> Repacked:
+def _repack(tx: Transaction, seal: Seal, coding: Column[str], pack: Callable[[bytes], Packed]) -> Repacked:
     table, parent = seal.table, seal.parent
     assert parent is not None
     (primary,) = table.primary_key.columns
@@ -74,6 +73,7 @@ def _repack(tx: Transaction, seal: Seal, coding: Column[Any], pack: Callable[[by
         sealed = seal.seal(tx.keyring, packed.value, **{one.name: getattr(row, one.name) for one in seal.bound_by})
         values = {coding.name: packed.coding, **sealed}
         tx.connection.execute(update(table).where(primary == getattr(row, primary.name)).values(values))
-        after = len(sealed[seal.value.name])
-        found = found.plus(Repacked(values=1, bytes_before=len(row.stored), bytes_after=after))
+        stored = sealed[seal.value.name]
+        assert isinstance(stored, bytes)
+        found = found.plus(Repacked(values=1, bytes_before=len(row.stored), bytes_after=len(stored)))
     return found

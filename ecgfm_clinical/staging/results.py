@@ -9,7 +9,6 @@ its result goes to the right one, for age, sex and patient are part of the judge
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import func, or_, select, update
 
@@ -18,6 +17,7 @@ from ecgfm_clinical.staging import holds, identity, jobs, messages, misfiled, mo
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.holds import Hold, Question
 from ecgfm_clinical.staging.records import TAKES_BACK, Kind, MessageState, Reissue, Told
+from ecgfm_clinical.staging.rows import EcgVersion, MessageRow, every_row
 from ecgfm_clinical.staging.schema import ecg, message, scoring
 from ecgfm_clinical.staging.told import standing
 from ecgfm_clinical.staging.transaction import Reading, Transaction
@@ -138,7 +138,7 @@ class Results:
         cancelled: list[int] = []
         with self._database.writing(now, actor) as tx:
             tx.lock_identities(exclusive=False)
-            for dead in tx.connection.execute(query.with_for_update()).all():
+            for dead in every_row(tx.connection, MessageRow, query.with_for_update()):
                 again = _again(tx, dead, recompose)
                 created += [] if again is None else [again]
                 cancelled += [] if again == dead.message_id else [dead.message_id]
@@ -192,7 +192,7 @@ def _told(
     ]
 
 
-def take_back(tx: Transaction, row: Any, kind: Kind) -> Reissue:
+def take_back(tx: Transaction, row: EcgVersion, kind: Kind) -> Reissue:
     """Cancel what never left of the recording of this version, and send W or D after each result that may have left."""
     cancelled = messages.cancel_unsent(tx, row.recording_id, withdrawals=True)
     created = []
@@ -223,7 +223,7 @@ def _told_to(tx: Reading, recording_id: int) -> list[str]:
     return sorted(tx.connection.scalars(mine))
 
 
-def move(tx: Transaction, row: Any, patient: Patient, *, reason: str) -> Reissue:
+def move(tx: Transaction, row: EcgVersion, patient: Patient, *, reason: str) -> Reissue:
     """The recording of this version belongs to `patient`: taken back where it was told, judged again, told anew."""
     moved = not recordings.same_person(tx, recordings.patient_of(tx, row), patient) or bool(
         misfiled.not_at(tx, row, identity.patient_key(tx, patient, row.source_key))
@@ -281,7 +281,7 @@ def _release(tx: Transaction, held: Hold, patient: Patient | None, reason: str) 
             return Reissue()
 
 
-def file_again(tx: Transaction, row: Any, reason: str) -> Reissue:
+def file_again(tx: Transaction, row: EcgVersion, reason: str) -> Reissue:
     """The result stands at an identity to which the recording does not belong: W there, F where it does."""
     report = take_back(tx, row, "W")
     jobs.rescore(tx, row, tell=recordings.renumber(tx, row, reason=reason))
@@ -303,7 +303,7 @@ def _reject(tx: Transaction, held: Hold, reason: str) -> Reissue:
             return withdraw_recording(tx, row, by="by-person", reason=reason)
 
 
-def withdraw_recording(tx: Transaction, row: Any, *, by: recordings.Withdrawn, reason: str) -> Reissue:
+def withdraw_recording(tx: Transaction, row: EcgVersion, *, by: recordings.Withdrawn, reason: str) -> Reissue:
     """Nothing of the recording is told any more; what stands is taken back."""
     report = take_back(tx, row, "W")
     recordings.withdraw(tx, row.recording_id, by=by, reason=reason)
@@ -313,16 +313,16 @@ def withdraw_recording(tx: Transaction, row: Any, *, by: recordings.Withdrawn, r
     return report
 
 
-def locked(tx: Transaction, ecg_id: int) -> Any:
+def locked(tx: Transaction, ecg_id: int) -> EcgVersion:
     """The ECG's row; its recording is nobody else's to change until commit. Raises NotFound."""
-    row = tx.connection.execute(select(ecg).where(ecg.c.ecg_id == ecg_id)).first()
-    if row is None:
+    recording_id = tx.connection.scalar(select(ecg.c.recording_id).where(ecg.c.ecg_id == ecg_id))
+    if recording_id is None:
         raise NotFound(f"there is no ECG {ecg_id} in the store")
-    tx.connection.execute(select(ecg.c.ecg_id).where(ecg.c.ecg_id == row.recording_id).with_for_update())
-    return tx.connection.execute(select(ecg).where(ecg.c.ecg_id == ecg_id)).one()
+    tx.connection.execute(select(ecg.c.ecg_id).where(ecg.c.ecg_id == recording_id).with_for_update())
+    return recordings.version(tx, ecg_id)
 
 
-def _again(tx: Transaction, dead: Any, recompose: bool) -> int | None:
+def _again(tx: Transaction, dead: MessageRow, recompose: bool) -> int | None:
     """The message that goes; None where a later one of the same result has overtaken this one, or it is held."""
     row = locked(tx, dead.ecg_id)
     later = select(message.c.message_id).where(
@@ -345,7 +345,7 @@ def _again(tx: Transaction, dead: Any, recompose: bool) -> int | None:
         tx.connection.execute(update(message).where(mine).values(state=MessageState.WAITING.value, due_at=tx.now))
         tx.left_to_do.add("report")
         tx.note("message.resent", ecg_id=dead.ecg_id, message_id=dead.message_id, destination=dead.destination)
-        return int(dead.message_id)
+        return dead.message_id
     tx.connection.execute(update(message).where(mine).values(state=_CANCELLED))
     tx.note("message.cancelled", ecg_id=dead.ecg_id, message_id=dead.message_id, destination=dead.destination)
     if overtaken:

@@ -32,7 +32,7 @@ def _reseal(tx: Transaction, seal: Seal, plain: bool) -> int:
     (primary,) = seal.table.primary_key.columns
     for row in _rows(tx, seal, None if plain else tx.keyring.current):
         opened = seal.open_value(tx.keyring, row.sealed_with, row.sealed_value, of=row)
-        changed = {seal.value.name: opened, seal.key_id.name: None}
+        changed: dict[str, bytes | int | None] = {seal.value.name: opened, seal.key_id.name: None}
         if not plain:
             changed = seal.seal(tx.keyring, opened, **{one.name: getattr(row, one.name) for one in seal.bound_by})
         tx.connection.execute(update(seal.table).where(primary == getattr(row, primary.name)).values(changed))

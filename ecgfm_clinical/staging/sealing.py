@@ -12,9 +12,12 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 from ecgfm_clinical.errors import SettingsError, StoreError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 NONCE_BYTES = 12  # NIST SP 800-38D §8.2: 96-bit random nonces, good for 2³² values under one key
 KEY_BYTES = 32
@@ -72,13 +75,13 @@ class Keyring:
             ) from None
 
 
-def _cipher(key: bytes) -> Any:
+def _cipher(key: bytes) -> "AESGCM":
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     return AESGCM(key)
 
 
-def to_json(value: Any) -> bytes:
+def to_json(value: object) -> bytes:
     """JSON with one spelling per value (sorted keys, ASCII, no spaces)."""
     return _JSON.encode(value).encode("ascii")
 

@@ -18,8 +18,8 @@ class Seal:
     """One sealed column."""
 
     name: str  #: begins every binding
-    value: Column[Any]
-    key_id: Column[Any]
+    value: Column[bytes]
+    key_id: Column[int | None]
     bound_by: tuple[Column[Any], ...]  #: of the same table, or of the one that shares its primary key
 
     @property
@@ -32,18 +32,18 @@ class Seal:
         named_in: Table = self.bound_by[0].table
         return None if named_in is self.table else named_in
 
-    def seal(self, keyring: Keyring, plain: bytes, **bound_by: object) -> dict[str, Any]:
+    def seal(self, keyring: Keyring, plain: bytes, **bound_by: object) -> dict[str, bytes | int | None]:
         """Both columns as they are to be stored; `bound_by` gives the columns of that name."""
         number, stored = keyring.seal(plain, self._binding(bound_by))
         return {self.value.name: stored, self.key_id.name: number}
 
-    def open(self, keyring: Keyring, row: Any, *, of: Any = None) -> bytes:
+    def open(self, keyring: Keyring, row: object, *, of: object = None) -> bytes:
         """The plain value in this row; `of`: the parent's row, where there is one. Raises StoreError."""
         return self.open_value(
             keyring, getattr(row, self.key_id.name), getattr(row, self.value.name), of=row if of is None else of
         )
 
-    def open_value(self, keyring: Keyring, number: int | None, stored: bytes, *, of: Any) -> bytes:
+    def open_value(self, keyring: Keyring, number: int | None, stored: bytes, *, of: object) -> bytes:
         """The same, of a value read under another name."""
         return keyring.open(number, stored, self._binding({one.name: getattr(of, one.name) for one in self.bound_by}))
 

@@ -14,6 +14,7 @@ from ecgfm_clinical.staging import identity, numbers
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.ecgs import summary
 from ecgfm_clinical.staging.records import EcgState, EcgSummary
+from ecgfm_clinical.staging.rows import EcgVersion, every_row
 from ecgfm_clinical.staging.schema import ecg, ecg_identity, ecg_number, message
 from ecgfm_clinical.staging.transaction import Reading
 from ecgfm_connectors.patient import Identifier
@@ -62,7 +63,7 @@ class Search:
 def _page(reading: Reading, wanted: Wanted, limit: int) -> list[EcgSummary]:
     query = select(ecg).where(*_conditions(reading, wanted))
     query = query.order_by(ecg.c.received_at.desc(), ecg.c.ecg_id.desc()).limit(limit)
-    return [summary(reading, row) for row in reading.connection.execute(query).all()]
+    return [summary(reading, row) for row in every_row(reading.connection, EcgVersion, query)]
 
 
 def _conditions(reading: Reading, wanted: Wanted) -> Sequence[ColumnElement[bool]]:

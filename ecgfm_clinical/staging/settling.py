@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, delete, select, update
+from sqlalchemy import Row, Table, delete, select, update
 
 from ecgfm_clinical import log
 from ecgfm_clinical.staging import codec, epochs, identity, messages, seals
 from ecgfm_clinical.staging import schema as s
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.private import private_of
+from ecgfm_clinical.staging.rows import EcgVersion
 from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_clinical.staging.transaction import Reading, Transaction
 from ecgfm_clinical.staging.upsert import upsert
@@ -78,8 +79,8 @@ def _old_key(tx: Reading, one: Identifier) -> str:
 
 def _identifiers(tx: Reading) -> Iterator[Identifier]:
     """Every identifier that the store has met."""
-    for row in _rows(tx, s.ecg):
-        yield from codec.patient_from(private_of(tx, row)["patient"]).identifiers
+    for version in (EcgVersion(*one) for one in _rows(tx, s.ecg)):
+        yield from private_of(tx, version).patient.identifiers
     for row in _rows(tx, s.outcome):
         yield from codec.patient_from(json.loads(seals.OUTCOME.open(tx.keyring, row))["patient"]).identifiers
     for row in _rows(tx, s.patient):
@@ -89,7 +90,7 @@ def _identifiers(tx: Reading) -> Iterator[Identifier]:
         yield from (Identifier(**both["retired"]), Identifier(**both["surviving"]))
 
 
-def _rows(tx: Reading, table: Table) -> Iterator[Any]:
+def _rows(tx: Reading, table: Table) -> Iterator[Row[*tuple[Any, ...]]]:
     """All rows, read in pages, so that none of it fills the memory."""
     (primary,) = table.primary_key.columns
     last = None
@@ -166,8 +167,8 @@ def _report(tx: Transaction, ring: frozenset[str]) -> None:
 
 
 def _further_identifiers(tx: Transaction) -> None:
-    for row in _rows(tx, s.ecg):
-        identity.keep_further(tx, row.ecg_id, codec.patient_from(private_of(tx, row)["patient"]))
+    for row in (EcgVersion(*one) for one in _rows(tx, s.ecg)):
+        identity.keep_further(tx, row.ecg_id, private_of(tx, row).patient)
 
 
 def _towards_survivors(tx: Transaction) -> None:

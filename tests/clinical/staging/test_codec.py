@@ -1,22 +1,55 @@
 """The stored form of an ECG: coded statements come back, and rows of versions that did not keep them stay readable."""
 
-from types import SimpleNamespace
+import json
+from datetime import UTC, datetime
 from typing import Any
 
 from ecgfm_clinical.staging import codec
-from ecgfm_connectors.ecg import Device
+from ecgfm_clinical.staging.rows import EcgVersion
+from ecgfm_connectors.ecg import Device, Ecg
 from ecgfm_connectors.statement import Statement
 from ecgfm_connectors.statements.understanding import said_of, understood
 from tests.helpers.fakes import make_ecg
 
+NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
 PACED = Statement(concept="paced", source="MUSE", code="PaceSpikes")
+
+
+def stored(one: Ecg, about: dict[str, object]) -> EcgVersion:
+    """Its row, without what is sealed."""
+    return EcgVersion(
+        ecg_id=1,
+        payload_id=1,
+        recording_id=1,
+        source_key="",
+        said_key=None,
+        signal_key=None,
+        order_key=None,
+        version=1,
+        source="test",
+        format=one.format,
+        received_at=NOW,
+        acquired_at=None,
+        patient_key="",
+        state="waiting",
+        priority=10,
+        scoring_id=None,
+        sampling_rate=one.sampling_rate,
+        samples=one.signal.shape[1],
+        about=about,
+        private=b"",
+        key_id=None,
+    )
+
+
+def opened(private: dict[str, object]) -> codec.PrivatePart:
+    return codec.private_from(json.dumps(private).encode())
 
 
 def test_coded_statements_come_back() -> None:
     one = make_ecg(1, coded=(PACED,), statements=("Gibberish", "Sinusrhythmus"))
     about, private = codec.about(one), codec.private(one)
-    row = SimpleNamespace(about=about, format=one.format, sampling_rate=one.sampling_rate)
-    assert codec.ecg_from(row, private, one.signal).coded == (PACED,)
+    assert codec.ecg_from(stored(one, about), opened(private), one.signal).coded == (PACED,)
     assert about["unread_statements"] == 1
     assert "PaceSpikes" not in str(about)
 
@@ -25,8 +58,7 @@ def test_a_row_of_an_earlier_version_is_readable_and_its_words_are_understood() 
     one = make_ecg(1, statements=("Schrittmacherrhythmus",))
     about, private = codec.about(one), codec.private(one)
     del about["unread_statements"], private["coded"]
-    row = SimpleNamespace(about=about, format=one.format, sampling_rate=one.sampling_rate)
-    back = codec.ecg_from(row, private, one.signal)
+    back = codec.ecg_from(stored(one, about), opened(private), one.signal)
     assert back.coded == ()
     assert said_of("paced", understood(back)) == "stated"
 
