@@ -8,6 +8,8 @@ from ecgfm_connectors.decision import Decision
 from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.times import Precision
 
+Comparator = Literal["", "<", "<=", ">", ">="]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
@@ -18,7 +20,7 @@ class Outcome:
     kind: Literal["lvef", "troponin"]
     value: float  #: percent (lvef) or ng/L (troponin); 0 where a result is withdrawn without its value
     upper_value: float | None = None  #: the upper end where a range such as 35–40 % was reported
-    comparator: Literal["", "<", "<=", ">", ">="] = ""
+    comparator: Comparator = ""
     unit: str  #: `%` or `ng/L`: whatever unit was sent is converted, `text` keeps the original
     code: str  #: OBX-3 as system|code
     assay: str = ""  #: troponin: hs-I, hs-T, I, T, with ` POC` at the bedside; LVEF: how it was measured

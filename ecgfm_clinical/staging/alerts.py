@@ -10,7 +10,7 @@ written in the transaction that moves the alert, and sent until the channel has 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 from sqlalchemy import delete, insert, select, update
 
@@ -108,16 +108,14 @@ class Alerts:
     def current(self) -> list[Alert]:
         """Every alert that has not cleared, the oldest first."""
         with self._database.reading() as ask:
-            rows = ask.connection.execute(
-                select(alert).where(alert.c.cleared_at.is_(None)).order_by(alert.c.alert_id)
-            ).all()
-        return [_alert(row) for row in rows]
+            rows = ask.connection.execute(select(alert).where(alert.c.cleared_at.is_(None)).order_by(alert.c.alert_id))
+            return [Alert(**row) for row in rows.mappings()]
 
     def newest(self, *, limit: int) -> list[Alert]:
         """The newest alerts, cleared ones too."""
         with self._database.reading() as ask:
-            rows = ask.connection.execute(select(alert).order_by(alert.c.alert_id.desc()).limit(limit)).all()
-        return [_alert(row) for row in rows]
+            rows = ask.connection.execute(select(alert).order_by(alert.c.alert_id.desc()).limit(limit))
+            return [Alert(**row) for row in rows.mappings()]
 
     def acknowledge(self, alert_id: int, *, reason: str, now: datetime, actor: str) -> Alert:
         """Somebody takes care of it: it escalates no more. Raises NotFound where it is not open."""
@@ -139,7 +137,16 @@ class Alerts:
             .limit(limit)
         )
         with self._database.reading() as ask:
-            return [_notice(row) for row in ask.connection.execute(query).all()]
+            return [
+                Notice(
+                    notice_id=row.notice_id,
+                    channel=row.channel,
+                    state=row.state,
+                    attempts=row.attempts,
+                    alert=Alert(**{name: getattr(row, f"alert_{name}") for name in Alert.__dataclass_fields__}),
+                )
+                for row in ask.connection.execute(query)
+            ]
 
     def told(self, notice_id: int, *, now: datetime, actor: str) -> None:
         """The channel took it."""
@@ -173,7 +180,7 @@ class Alerts:
             return {row.channel: row.error for row in ask.connection.execute(query)}
 
     def _decide(
-        self, alert_id: int, values: dict[str, Any], action: str, reason: str, now: datetime, actor: str
+        self, alert_id: int, values: dict[str, object], action: str, reason: str, now: datetime, actor: str
     ) -> Alert:
         with self._database.writing(now, actor) as tx:
             mine = alert.c.alert_id == alert_id
@@ -182,11 +189,12 @@ class Alerts:
                 raise NotFound(f"no alert {alert_id} is open; `ecgfm-clinical alerts list` shows which are")
             tx.connection.execute(update(alert).where(mine).values(reason=reason, **values))
             tx.note(action, alert=row.condition, subject=row.subject, reason=reason)
-            return _alert(tx.connection.execute(select(alert).where(mine)).one())
+            return Alert(**tx.connection.execute(select(alert).where(mine)).mappings().one())
 
 
-def _open(tx: Transaction) -> Sequence[Any]:
-    return tx.connection.execute(select(alert).where(alert.c.cleared_at.is_(None))).all()
+def _open(tx: Transaction) -> list[Alert]:
+    rows = tx.connection.execute(select(alert).where(alert.c.cleared_at.is_(None)))
+    return [Alert(**row) for row in rows.mappings()]
 
 
 def _begin(tx: Transaction, one: Condition, routes: Sequence[Route]) -> None:
@@ -204,8 +212,8 @@ def _begin(tx: Transaction, one: Condition, routes: Sequence[Route]) -> None:
         _tell(tx, alert_id, "opened", [route.channel for route in routes if _takes(route, one.severity)])
 
 
-def _go_on(tx: Transaction, row: Any, one: Condition, routes: Sequence[Route], escalate_after: timedelta) -> None:
-    values: dict[str, Any] = {"seen_at": tx.now, "text": one.text, "severity": one.severity}
+def _go_on(tx: Transaction, row: Alert, one: Condition, routes: Sequence[Route], escalate_after: timedelta) -> None:
+    values: dict[str, object] = {"seen_at": tx.now, "text": one.text, "severity": one.severity}
     silenced = row.silenced_until is not None and tx.now < row.silenced_until
     old = tx.now - row.opened_at >= escalate_after
     if old and row.escalated_at is None and row.acknowledged_at is None and not silenced:
@@ -215,7 +223,7 @@ def _go_on(tx: Transaction, row: Any, one: Condition, routes: Sequence[Route], e
     tx.connection.execute(update(alert).where(alert.c.alert_id == row.alert_id).values(values))
 
 
-def _clear(tx: Transaction, row: Any) -> None:
+def _clear(tx: Transaction, row: Alert) -> None:
     told = tx.connection.scalars(select(notice.c.channel).where(notice.c.alert_id == row.alert_id)).all()
     tx.connection.execute(update(alert).where(alert.c.alert_id == row.alert_id).values(cleared_at=tx.now))
     _tell(tx, row.alert_id, "cleared", dict.fromkeys(told))
@@ -243,17 +251,3 @@ def _tell(tx: Transaction, alert_id: int | None, state: NoticeState, channels: I
     ]
     if rows:
         tx.connection.execute(insert(notice), rows)
-
-
-def _alert(row: Any) -> Alert:
-    return Alert(**{name: getattr(row, name) for name in Alert.__dataclass_fields__})
-
-
-def _notice(row: Any) -> Notice:
-    return Notice(
-        notice_id=row.notice_id,
-        channel=row.channel,
-        state=row.state,
-        attempts=row.attempts,
-        alert=Alert(**{name: getattr(row, f"alert_{name}") for name in Alert.__dataclass_fields__}),
-    )

@@ -1,15 +1,14 @@
 """What jobs and messages have in common: their unfinished states in SQL, and the errors of their failed attempts."""
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Column, Table, bindparam, insert, literal_column, or_, select, update
+from sqlalchemy import Column, Executable, Table, bindparam, insert, literal_column, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from ecgfm_clinical.staging.records import AttemptError
+from ecgfm_clinical.staging.rows import AttemptErrorRow, each_row
 from ecgfm_clinical.staging.schema import attempt_error
-from ecgfm_clinical.staging.transaction import Transaction
+from ecgfm_clinical.staging.transaction import Reading, Transaction
 
 # Literals, not parameters: only then do both databases see that the partial indexes hold every row we ask for.
 WAITING: ColumnElement[str] = literal_column("'waiting'")
@@ -25,7 +24,7 @@ def is_unfinished(table: Table) -> ColumnElement[bool]:
     return table.c.state.in_((WAITING, RUNNING))
 
 
-def is_due(due_at: Column[Any]) -> ColumnElement[bool]:
+def is_due(due_at: Column[datetime]) -> ColumnElement[bool]:
     """Whether the time has come; the statement is given `now` and `horizon`."""
     return or_(due_at <= bindparam("now"), due_at > bindparam("horizon"))
 
@@ -63,5 +62,7 @@ def keep_last_error(tx: Transaction, error: AttemptError, *, message_id: int) ->
     return False
 
 
-def errors_from(rows: Iterable[Any]) -> tuple[AttemptError, ...]:
+def errors_of(reading: Reading, query: Executable) -> tuple[AttemptError, ...]:
+    """What a `select(attempt_error)` finds, in its order."""
+    rows = each_row(reading.connection, AttemptErrorRow, query)
     return tuple(AttemptError(at=row.at, attempt=row.attempt, kind=row.kind, text=row.text) for row in rows)

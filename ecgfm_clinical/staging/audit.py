@@ -13,11 +13,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, func, insert, select
 
 from ecgfm_clinical.staging.records import AuditEvent
+from ecgfm_clinical.staging.rows import AuditRow, each_row
 from ecgfm_clinical.staging.schema import audit, audit_spool
 from ecgfm_clinical.staging.sealing import to_json
 
@@ -78,7 +79,7 @@ def appended(
         yield
         return
     end: _End = connection.info.pop("audit_end", None) or _new_strand(connection, random_bytes)
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     for entry in entries:
         number, previous = end.number + 1, end.hash
         end = _End(end.strand, number, chained(previous, end.strand, number, entry))
@@ -110,14 +111,14 @@ def _new_strand(connection: Connection, random_bytes: Callable[[int], bytes]) ->
 
 def events(connection: Connection, ecg_id: int) -> tuple[AuditEvent, ...]:
     """What happened to one ECG, in order."""
-    rows = connection.execute(select(audit).where(audit.c.ecg_id == ecg_id).order_by(audit.c.at, audit.c.audit_id))
-    return tuple(map(event_from, rows))
+    query = select(audit).where(audit.c.ecg_id == ecg_id).order_by(audit.c.at, audit.c.audit_id)
+    return tuple(map(event_from, each_row(connection, AuditRow, query)))
 
 
 def trail(connection: Connection, *, limit: int, after: int) -> tuple[AuditEvent, ...]:
     """Entries in the order written."""
     query = select(audit).where(audit.c.audit_id > after).order_by(audit.c.audit_id).limit(limit)
-    return tuple(map(event_from, connection.execute(query)))
+    return tuple(map(event_from, each_row(connection, AuditRow, query)))
 
 
 def backups(connection: Connection) -> tuple[tuple[datetime, str], ...]:
@@ -173,7 +174,7 @@ def backward_steps(connection: Connection) -> list[str]:
     return found
 
 
-def event_from(row: Any) -> AuditEvent:
+def event_from(row: AuditRow) -> AuditEvent:
     """A row of the trail."""
     return AuditEvent(
         event_id=row.audit_id, at=row.at, actor=row.actor, action=row.action, ecg_id=row.ecg_id, detail=row.detail

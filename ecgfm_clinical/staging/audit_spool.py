@@ -19,6 +19,7 @@ from ecgfm_clinical.staging import loading, seals
 from ecgfm_clinical.staging.audit import Detail
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import AuditEvent
+from ecgfm_clinical.staging.rows import AuditRow
 from ecgfm_clinical.staging.schema import audit, audit_spool, ecg, payload
 from ecgfm_clinical.staging.transaction import Reading
 from ecgfm_connectors.ecg import Ecg
@@ -69,7 +70,7 @@ class AuditSpool:
             .limit(limit)
         )
         with self._database.reading() as ask:
-            found = [(row.spool_id, trail.event_from(row)) for row in ask.connection.execute(query).all()]
+            found = [(one, trail.event_from(AuditRow(*entry))) for one, *entry in ask.connection.execute(query).all()]
             return [Spooled(spool_id=one, event=event, concerned=_concerned(ask, event)) for one, event in found]
 
     def told(self, spool_ids: Sequence[int], *, now: datetime, actor: str) -> None:

@@ -9,7 +9,6 @@ age is time that passed for certain (`elapsed`), not the difference of two readi
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Select, Table, delete, exists, func, or_, select
 
@@ -149,7 +148,7 @@ def _unfinished_ecg() -> ColumnElement[bool]:
     return or_(ecg.c.state.in_(("waiting", "failed")), job, told)
 
 
-def _old_payloads(before: datetime) -> Select[Any]:
+def _old_payloads(before: datetime) -> Select[int]:
     """Raw bytes received before then."""
     needed = exists().where(ecg.c.payload_id == payload.c.payload_id, _unfinished_ecg())
     return (
@@ -159,7 +158,7 @@ def _old_payloads(before: datetime) -> Select[Any]:
     )
 
 
-def _old_signals(before: datetime) -> Select[Any]:
+def _old_signals(before: datetime) -> Select[int]:
     """Decoded signals received before then."""
     return (
         select(ecg.c.ecg_id)
@@ -168,7 +167,7 @@ def _old_signals(before: datetime) -> Select[Any]:
     )
 
 
-def _old_messages(before: datetime) -> Select[Any]:
+def _old_messages(before: datetime) -> Select[int]:
     """Bodies of messages created before then and acknowledged or cancelled since."""
     return (
         select(message.c.message_id)
@@ -177,7 +176,7 @@ def _old_messages(before: datetime) -> Select[Any]:
     )
 
 
-def _old_attempts(before: datetime) -> Select[Any]:
+def _old_attempts(before: datetime) -> Select[int]:
     """Reasons of attempts that failed before then, of jobs and messages that are finished since."""
     told = exists().where(
         message.c.message_id == attempt_error.c.message_id, message.c.state.in_(("waiting", "running", "dead"))
@@ -189,7 +188,7 @@ def _old_attempts(before: datetime) -> Select[Any]:
 
 
 #: What retention removes: how the old is found, and where it lies.
-_KINDS: Mapping[str, tuple[Callable[[datetime], Select[Any]], Table, Column[Any]]] = {
+_KINDS: Mapping[str, tuple[Callable[[datetime], Select[int]], Table, Column[int]]] = {
     "payloads": (_old_payloads, payload_content, payload_content.c.payload_id),
     "signals": (_old_signals, signal, signal.c.ecg_id),
     "messages": (_old_messages, message_body, message_body.c.message_id),

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from threading import local
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import zstandard
@@ -181,7 +181,7 @@ def _misses(lead: NDArray[np.float32], quantum: float, scale: _Scale) -> int:
     return int(np.count_nonzero(_scaled(np.rint(some / quantum), quantum, scale) != some))
 
 
-def _scaled(integers: NDArray[Any], quantum: float, scale: int) -> NDArray[np.float32]:
+def _scaled(integers: NDArray[np.float32] | _Integers, quantum: float, scale: int) -> NDArray[np.float32]:
     if scale == 0:
         return np.asarray(integers.astype("<f4") * np.float32(quantum), dtype="<f4")
     return np.asarray((integers * np.float64(quantum)).astype("<f4"))

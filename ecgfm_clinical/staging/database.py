@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
-from typing import Any, Self
+from typing import Self
 
 from sqlalchemy import Engine, select
 
@@ -19,6 +19,7 @@ from ecgfm_clinical.errors import StoreNotReady, StoreTooNew, StoreUnavailable
 from ecgfm_clinical.staging import audit, engine, hearing, migrations, seals
 from ecgfm_clinical.staging.bell import Bell
 from ecgfm_clinical.staging.records import Telling
+from ecgfm_clinical.staging.rows import SecretRow, first_row, one_row
 from ecgfm_clinical.staging.schema import store_meta
 from ecgfm_clinical.staging.sealing import Keyring
 from ecgfm_clinical.staging.store_file import StoreFile
@@ -178,16 +179,16 @@ def _secret(reader: Engine, writer: Engine, keyring: Keyring, name: str, fresh: 
     query = select(store_meta).where(store_meta.c.name == name)
     with engine.translated():
         with reader.connect() as connection:
-            row = connection.execute(query).first()
+            row = first_row(connection, SecretRow, query)
         if row is None:
             row = _keep_secret(writer, keyring, name, fresh)
     return seals.STORE_META.open(keyring, row)
 
 
-def _keep_secret(writer: Engine, keyring: Keyring, name: str, fresh: bytes) -> Any:
+def _keep_secret(writer: Engine, keyring: Keyring, name: str, fresh: bytes) -> SecretRow:
     """The row that is there afterwards, ours or that of another process that was quicker."""
     sealed = seals.STORE_META.seal(keyring, fresh, name=name)
     with writer.begin() as connection:
         row = insert_for(connection.dialect, store_meta).values(name=name, **sealed)
         connection.execute(row.on_conflict_do_nothing())
-        return connection.execute(select(store_meta).where(store_meta.c.name == name)).one()
+        return one_row(connection, SecretRow, select(store_meta).where(store_meta.c.name == name))

@@ -7,12 +7,12 @@ then, and as soon as one is answered all others follow. The first failure and th
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from sqlalchemy import select
 
 from ecgfm_clinical.staging.attempts import HORIZON
 from ecgfm_clinical.staging.database import Database
+from ecgfm_clinical.staging.rows import DestinationRow, first_row
 from ecgfm_clinical.staging.schema import destination_state
 from ecgfm_clinical.staging.transaction import Reading, Transaction
 from ecgfm_clinical.staging.upsert import upsert
@@ -72,16 +72,16 @@ class Destinations:
 
 def _failed(tx: Transaction, destination: str, error: str, next_attempt_at: datetime) -> None:
     was = _row(tx, destination)
-    first = was is None or was.state == DestinationState.CLOSED.value
+    open_before = was if was is not None and was.state != DestinationState.CLOSED.value else None
     values = {
         "state": DestinationState.OPEN.value,
-        "since": tx.now if first else was.since,
-        "attempts": 1 if first else was.attempts + 1,
+        "since": tx.now if open_before is None else open_before.since,
+        "attempts": 1 if open_before is None else open_before.attempts + 1,
         "next_attempt_at": next_attempt_at,
         "last_error": error,
     }
     upsert(tx.connection, destination_state, {"destination": destination}, values)
-    if first:
+    if open_before is None:
         tx.note("destination.open", destination=destination, error=error)
 
 
@@ -100,6 +100,6 @@ def _status(reading: Reading, destination: str, now: datetime) -> DestinationSta
     )
 
 
-def _row(reading: Reading, destination: str) -> Any:
-    mine = destination_state.c.destination == destination
-    return reading.connection.execute(select(destination_state).where(mine)).first()
+def _row(reading: Reading, destination: str) -> DestinationRow | None:
+    mine = select(destination_state).where(destination_state.c.destination == destination)
+    return first_row(reading.connection, DestinationRow, mine)

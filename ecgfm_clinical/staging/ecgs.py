@@ -6,7 +6,7 @@ from sqlalchemy import literal_column, select
 
 from ecgfm_clinical.errors import NotFound
 from ecgfm_clinical.staging import audit, holds, identity, loading, messages, recordings
-from ecgfm_clinical.staging.attempts import errors_from
+from ecgfm_clinical.staging.attempts import errors_of
 from ecgfm_clinical.staging.codec import about_of
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.private import private_of
@@ -126,7 +126,7 @@ def _story(reading: Reading, ecg_id: int) -> EcgStory:
     job = reading.connection.execute(
         select(score_job).where(score_job.c.ecg_id == ecg_id).order_by(score_job.c.job_id.desc()).limit(1)
     ).first()
-    errors = reading.connection.execute(
+    errors = (
         select(attempt_error)
         .join(score_job, score_job.c.job_id == attempt_error.c.job_id)
         .where(score_job.c.ecg_id == ecg_id)
@@ -138,7 +138,7 @@ def _story(reading: Reading, ecg_id: int) -> EcgStory:
         scorings=loading.load_scorings(reading, ecg_id),
         messages=_message_stories(reading, ecg_id),
         job_state=None if job is None else JobState(job.state),
-        job_errors=errors_from(errors),
+        job_errors=errors_of(reading, errors),
         events=audit.events(reading.connection, ecg_id),
         recording=_recording(reading, row),
     )

@@ -10,9 +10,8 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import ColumnElement, Table, delete, or_, select, update
 
 from ecgfm_clinical.errors import StoreError
 from ecgfm_clinical.staging import identity, messages, seals
@@ -152,7 +151,7 @@ def _rows(ask: Reading, identifier: Identifier) -> _Rows:
     )
 
 
-def _names(table: Any, keys: Collection[str]) -> Any:
+def _names(table: Table, keys: Collection[str]) -> ColumnElement[bool]:
     return or_(table.c.retired_key.in_(keys), table.c.surviving_key.in_(keys))
 
 
@@ -234,7 +233,7 @@ def _erase_identities(tx: Transaction, rows: _Rows) -> None:
     tx.connection.execute(delete(identity_link).where(linked))
 
 
-def _blank(tx: Transaction, seal: Seal, mine: Any) -> None:
+def _blank(tx: Transaction, seal: Seal, mine: ColumnElement[bool]) -> None:
     """Seal each value anew, its form kept and its content gone."""
     (primary,) = seal.table.primary_key.columns
     columns = {one.name: one for one in (primary, *seal.bound_by, seal.value, seal.key_id)}
@@ -247,10 +246,10 @@ def _blank(tx: Transaction, seal: Seal, mine: Any) -> None:
 
 
 #: Values that are read as something else than a text, and what stands for "not known" there.
-_UNKNOWN: Mapping[str, Any] = {"birth_date": None, "acquired": None, "sex": "U", "identifiers": []}
+_UNKNOWN: Mapping[str, object] = {"birth_date": None, "acquired": None, "sex": "U", "identifiers": []}
 
 
-def _emptied(told: Any) -> Any:
+def _emptied(told: object) -> object:
     if isinstance(told, dict):
         return {name: _UNKNOWN[name] if name in _UNKNOWN else _emptied(inside) for name, inside in told.items()}
     if isinstance(told, list):

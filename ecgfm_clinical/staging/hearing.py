@@ -3,12 +3,13 @@
 SQLite tells nobody, but each commit moves a counter in the file, at which an ear looks every few milliseconds.
 """
 
+import sqlite3
 from collections.abc import Callable, Collection
 from datetime import datetime
 from threading import Event, Lock
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from ecgfm_clinical.errors import StoreUnavailable
@@ -16,6 +17,9 @@ from ecgfm_clinical.staging import engine
 from ecgfm_clinical.staging.attempts import HORIZON, WAITING, is_due
 from ecgfm_clinical.staging.bell import WORK, Bell, Work
 from ecgfm_clinical.staging.schema import message, score_job
+
+if TYPE_CHECKING:
+    from psycopg import Connection as RawConnection
 
 CHANNEL = "ecgfm_work"  #: of PostgreSQL's NOTIFY; the payload names the work
 #: Seconds between two looks at SQLite's counter; a look costs some 10 µs.
@@ -90,7 +94,7 @@ class PostgresqlEar:
         self._reader = reader
         self._bell = bell
         self._stop = stop
-        self._connection: Any = None
+        self._connection: RawConnection[object] | None = None
 
     def listen(self) -> int:
         with engine.translated():
@@ -112,9 +116,10 @@ class PostgresqlEar:
             connection, self._connection = self._connection, None
             connection.close()
 
-    def _open(self) -> Any:
+    def _open(self) -> "RawConnection[object]":
         connection = self._reader.connect()
-        raw: Any = connection.connection.driver_connection
+        raw: RawConnection[object] | None = connection.connection.driver_connection
+        assert raw is not None
         connection.detach()  # not the pool's any more: it listens until it breaks
         raw.autocommit = True
         raw.execute(f"LISTEN {CHANNEL}")
@@ -129,7 +134,7 @@ class SqliteEar:
         self._bell = bell
         self._clock = clock
         self._stop = stop
-        self._connection: Any = None
+        self._connection: Connection | None = None
         self._seen: int | None = None
 
     def listen(self) -> int:
@@ -137,8 +142,8 @@ class SqliteEar:
             if self._connection is None:
                 self._connection = self._reader.connect()
             for _ in range(round(ONE_LISTEN / LOOK_EVERY)):
-                if self._moved():
-                    self._bell.heard(self._due())
+                if self._moved(self._connection):
+                    self._bell.heard(self._due(self._connection))
                 if self._stop.wait(LOOK_EVERY):
                     break
         return 1
@@ -148,18 +153,19 @@ class SqliteEar:
             connection, self._connection = self._connection, None
             connection.close()
 
-    def _moved(self) -> bool:
-        raw = self._connection.connection.driver_connection
+    def _moved(self, connection: Connection) -> bool:
+        raw: sqlite3.Connection | None = connection.connection.driver_connection
+        assert raw is not None
         (version,) = raw.execute("PRAGMA data_version").fetchone()
         moved: bool = version != self._seen
         self._seen = version
         return moved
 
-    def _due(self) -> list[Work]:
+    def _due(self, connection: Connection) -> list[Work]:
         now = self._clock()
-        with self._connection.begin():
+        with connection.begin():
             return [
                 work
                 for work in WORK
-                if self._connection.scalar(_DUE[work], {"now": now, "horizon": now + HORIZON}) is not None
+                if connection.scalar(_DUE[work], {"now": now, "horizon": now + HORIZON}) is not None
             ]

@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from sqlalchemy import insert, select, update
 
 from ecgfm_clinical.errors import NotFound
 from ecgfm_clinical.staging import codec, seals
-from ecgfm_clinical.staging.rows import EcgVersion
+from ecgfm_clinical.staging.rows import EcgVersion, HoldRow, every_row, first_row
 from ecgfm_clinical.staging.schema import hold
 from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_clinical.staging.transaction import Reading, Transaction
@@ -79,7 +78,7 @@ def close(tx: Transaction, held: Hold, decision: str, reason: str) -> None:
 
 def load(tx: Reading, hold_id: int) -> Hold:
     """Raises NotFound."""
-    row = tx.connection.execute(select(hold).where(hold.c.hold_id == hold_id)).first()
+    row = first_row(tx.connection, HoldRow, select(hold).where(hold.c.hold_id == hold_id))
     if row is None:
         raise NotFound(f"nothing is held under number {hold_id}; `ecgfm-clinical held list` shows what is")
     return _hold(tx, row)
@@ -92,10 +91,10 @@ def listed(tx: Reading, *, recording_id: int | None = None, decided: bool = Fals
         query = query.where(hold.c.recording_id == recording_id)
     if not decided:
         query = query.where(hold.c.decision.is_(None))
-    return [_hold(tx, row) for row in tx.connection.execute(query).all()]
+    return [_hold(tx, row) for row in every_row(tx.connection, HoldRow, query)]
 
 
-def _hold(tx: Reading, row: Any) -> Hold:
+def _hold(tx: Reading, row: HoldRow) -> Hold:
     named = json.loads(seals.HOLD.open(tx.keyring, row))
     return Hold(
         hold_id=row.hold_id,

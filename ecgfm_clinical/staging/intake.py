@@ -11,7 +11,6 @@ import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import insert, select, text
 
@@ -22,6 +21,7 @@ from ecgfm_clinical.staging.compression import Packed, pack_payload, pack_signal
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.group_commit import GroupCommit
 from ecgfm_clinical.staging.records import EcgState, Trust
+from ecgfm_clinical.staging.rows import PayloadRow, one_row
 from ecgfm_clinical.staging.schema import ecg, payload, payload_content
 from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_clinical.staging.transaction import Transaction
@@ -175,7 +175,7 @@ def _insert_payload(tx: Transaction, received: Received, contents: Contents | Pa
     return payload_id
 
 
-def _judgement(contents: Contents | PayloadError) -> dict[str, Any]:
+def _judgement(contents: Contents | PayloadError) -> dict[str, object]:
     """What reading the payload came to."""
     if isinstance(contents, PayloadError):
         words = {"code": contents.code, "text": measuring.storable(contents.text)}
@@ -191,12 +191,9 @@ def _judgement(contents: Contents | PayloadError) -> dict[str, Any]:
 
 def _again(tx: Transaction, sha256: str, contents: Contents | PayloadError, parcel: _Parcel) -> Verdict:
     """The same bytes once more: counted, and read with better luck than before perhaps."""
-    row = tx.connection.execute(
-        payload.update()
-        .where(payload.c.sha256 == sha256)
-        .values(repeats=payload.c.repeats + 1, repeated_at=tx.now)
-        .returning(*payload.c)
-    ).one()
+    repeated = payload.update().where(payload.c.sha256 == sha256).returning(*payload.c)
+    counted = repeated.values(repeats=payload.c.repeats + 1, repeated_at=tx.now)
+    row = one_row(tx.connection, PayloadRow, counted)
     if row.disposition == Disposition.STAGED.value:
         known = tx.connection.scalars(
             select(ecg.c.ecg_id).where(ecg.c.payload_id == row.payload_id).order_by(ecg.c.ecg_id)
@@ -207,7 +204,7 @@ def _again(tx: Transaction, sha256: str, contents: Contents | PayloadError, parc
     return _promote(tx, row, contents, parcel)
 
 
-def _promote(tx: Transaction, row: Any, contents: Contents, parcel: _Parcel) -> Verdict:
+def _promote(tx: Transaction, row: PayloadRow, contents: Contents, parcel: _Parcel) -> Verdict:
     """What could not be read once can be read now: it becomes an ECG, received when its bytes were."""
     tx.connection.execute(payload.update().where(payload.c.payload_id == row.payload_id).values(**_judgement(contents)))
     _count_failed(tx, row.received_at, row.source, row.code, -1)
@@ -274,7 +271,7 @@ def _queue_up(tx: Transaction, keys: Collection[str]) -> None:
             tx.connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
 
 
-def _count_failed(tx: Transaction, received_at: Any, source: str, code: str, by: int) -> None:
+def _count_failed(tx: Transaction, received_at: datetime, source: str, code: str, by: int) -> None:
     if code not in NOT_AN_ECG:
         tx.count(by, received_at=received_at, source=source, state=EcgState.FAILED.value)
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
 
 from ecgfm_clinical.staging import codec, epochs, holds, identity, loading, recordings, seals
-from ecgfm_clinical.staging.attempts import errors_from, is_unfinished, keep_error
+from ecgfm_clinical.staging.attempts import errors_of, is_unfinished, keep_error
 from ecgfm_clinical.staging.codec import PrivatePart
 from ecgfm_clinical.staging.private import private_of
 from ecgfm_clinical.staging.recordings import Standing
@@ -459,4 +459,4 @@ def message_of(tx: Reading, message_id: int) -> MessageRow:
 def errors(reading: Reading, message_id: int) -> tuple[AttemptError, ...]:
     """Why each failed attempt to send this message failed, oldest first."""
     mine = select(attempt_error).where(attempt_error.c.message_id == message_id).order_by(attempt_error.c.error_id)
-    return errors_from(reading.connection.execute(mine))
+    return errors_of(reading, mine)

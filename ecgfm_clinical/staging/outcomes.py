@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, exists, func, or_, select
+from sqlalchemy import Exists, Select, exists, func, or_, select
 
 from ecgfm_clinical.errors import NotFound
 from ecgfm_clinical.staging import codec, loading, measuring, seals
 from ecgfm_clinical.staging.database import Database
+from ecgfm_clinical.staging.rows import LeftOutRow, OutcomeVersion
 from ecgfm_clinical.staging.schema import left_out, outcome, payload, payload_content
 from ecgfm_clinical.staging.transaction import Reading, Transaction
 from ecgfm_connectors.base import Received
@@ -69,14 +70,14 @@ class Outcomes:
         query = query if kind is None else query.where(outcome.c.kind == kind)
         query = query if before is None else query.where(outcome.c.outcome_id < before)
         with self._database.reading() as ask:
-            return [_kept(ask, row) for row in ask.connection.execute(query)]
+            return _every_kept(ask, query)
 
     def versions(self, outcome_id: int) -> list[KeptOutcome]:
         """All versions of the result that this one belongs to, oldest first. Raises NotFound."""
         key = select(outcome.c.source_key).where(outcome.c.outcome_id == outcome_id).scalar_subquery()
         query = _outcomes().where(outcome.c.source_key == key).order_by(outcome.c.version)
         with self._database.reading() as ask:
-            found = [_kept(ask, row) for row in ask.connection.execute(query)]
+            found = _every_kept(ask, query)
         if not found:
             raise NotFound(f"there is no outcome {outcome_id} in the store")
         return found
@@ -87,7 +88,7 @@ class Outcomes:
         query = query if reason is None else query.where(left_out.c.reason == reason)
         query = query if before is None else query.where(left_out.c.left_out_id < before)
         with self._database.reading() as ask:
-            return [_kept_left_out(ask, row) for row in ask.connection.execute(query)]
+            return _every_left_out(ask, query)
 
     def counts(self) -> list[OutcomeCount]:
         """By source, kind, code and reason, with the newest of each: a feed that is no longer understood shows here."""
@@ -191,24 +192,24 @@ def _of_payload(reading: Reading, payload_id: int) -> tuple[list[KeptOutcome], l
     mine = _outcomes().where(outcome.c.payload_id == payload_id, ~_superseded()).order_by(outcome.c.outcome_id)
     rest = _left_outs().where(left_out.c.payload_id == payload_id).order_by(left_out.c.place)
     return (
-        [_kept(reading, row) for row in reading.connection.execute(mine).all()],
-        [_kept_left_out(reading, row) for row in reading.connection.execute(rest).all()],
+        _every_kept(reading, mine),
+        _every_left_out(reading, rest),
     )
 
 
-def _outcomes() -> Select[Any]:
+def _outcomes() -> Select[*tuple[Any, ...]]:
     return select(*outcome.c, payload.c.source).join(payload, payload.c.payload_id == outcome.c.payload_id)
 
 
-def _left_outs() -> Select[Any]:
+def _left_outs() -> Select[*tuple[Any, ...]]:
     return select(*left_out.c, payload.c.source).join(payload, payload.c.payload_id == left_out.c.payload_id)
 
 
-def _superseded() -> Any:
+def _superseded() -> Exists:
     return exists().where(_NEWER.c.source_key == outcome.c.source_key, _NEWER.c.version > outcome.c.version)
 
 
-def _with_outcomes() -> Select[Any]:
+def _with_outcomes() -> Select[int, str]:
     gave = exists().where(outcome.c.payload_id == payload.c.payload_id)
     left = exists().where(left_out.c.payload_id == payload.c.payload_id)
     return (
@@ -218,13 +219,23 @@ def _with_outcomes() -> Select[Any]:
     )
 
 
-def _kept(reading: Reading, row: Any) -> KeptOutcome:
+def _every_kept(reading: Reading, query: Select[*tuple[Any, ...]]) -> list[KeptOutcome]:
+    rows = reading.connection.execute(query).all()
+    return [_kept(reading, OutcomeVersion(*version), source) for *version, source in rows]
+
+
+def _every_left_out(reading: Reading, query: Select[*tuple[Any, ...]]) -> list[KeptLeftOut]:
+    rows = reading.connection.execute(query).all()
+    return [_kept_left_out(reading, LeftOutRow(*row), source) for *row, source in rows]
+
+
+def _kept(reading: Reading, row: OutcomeVersion, source: str) -> KeptOutcome:
     private = json.loads(seals.OUTCOME.open(reading.keyring, row))
     return KeptOutcome(
         outcome_id=row.outcome_id,
         version=row.version,
         payload_id=row.payload_id,
-        source=row.source,
+        source=source,
         received_at=row.received_at,
         outcome=Outcome(
             source_id=private["source_id"],
@@ -246,12 +257,12 @@ def _kept(reading: Reading, row: Any) -> KeptOutcome:
     )
 
 
-def _kept_left_out(reading: Reading, row: Any) -> KeptLeftOut:
+def _kept_left_out(reading: Reading, row: LeftOutRow, source: str) -> KeptLeftOut:
     private = json.loads(seals.LEFT_OUT.open(reading.keyring, row))
     return KeptLeftOut(
         left_out_id=row.left_out_id,
         payload_id=row.payload_id,
-        source=row.source,
+        source=source,
         received_at=row.received_at,
         left_out=LeftOut(
             kind=row.kind,

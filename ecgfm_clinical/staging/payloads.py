@@ -4,13 +4,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import func, select, text
 
 from ecgfm_clinical.errors import NotFound
 from ecgfm_clinical.staging import loading, questions, seals
 from ecgfm_clinical.staging.database import Database
+from ecgfm_clinical.staging.rows import PayloadRow, every_row, first_row
 from ecgfm_clinical.staging.schema import payload, payload_content
 from ecgfm_clinical.staging.transaction import Reading
 from ecgfm_connectors.base import Disposition, Received
@@ -65,12 +65,12 @@ class Payloads:
         if before is not None:
             query = query.where(payload.c.payload_id < before)
         with self._database.reading() as ask:
-            return [_kept(ask, row) for row in ask.connection.execute(query).all()]
+            return [_kept(ask, row) for row in every_row(ask.connection, PayloadRow, query)]
 
     def one(self, payload_id: int) -> KeptPayload:
         """Any payload, taken or not. Raises NotFound."""
         with self._database.reading() as ask:
-            row = ask.connection.execute(select(payload).where(payload.c.payload_id == payload_id)).first()
+            row = first_row(ask.connection, PayloadRow, select(payload).where(payload.c.payload_id == payload_id))
             if row is None:
                 raise NotFound(f"there is no payload {payload_id} in the store")
             return _kept(ask, row)
@@ -94,11 +94,19 @@ class Payloads:
         return received
 
 
-def _kept(reading: Reading, row: Any) -> KeptPayload:
+def _kept(reading: Reading, row: PayloadRow) -> KeptPayload:
     told: Mapping[str, str] = json.loads(seals.PAYLOAD.open(reading.keyring, row))
     return KeptPayload(
-        **{name: getattr(row, name) for name in ("payload_id", "received_at", "source", "transport", "size", "sha256")},
-        **{name: getattr(row, name) for name in ("code", "text", "repeats", "repeated_at")},
+        payload_id=row.payload_id,
+        received_at=row.received_at,
+        source=row.source,
+        transport=row.transport,
+        size=row.size,
+        sha256=row.sha256,
+        code=row.code,
+        text=row.text,
+        repeats=row.repeats,
+        repeated_at=row.repeated_at,
         peer=told["peer"],
         location=told["location"],
         disposition=Disposition(row.disposition),

@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
 
 from sqlalchemy import ColumnElement, Text, and_, case, cast, func, literal_column, select, text, update
 
@@ -291,8 +291,11 @@ def _backlog(reading: Reading) -> Backlog:
     )
 
 
+_NOTHING_WAITS = DestinationBacklog(waiting=0, running=0, dead=0, oldest=None)
+
+
 def _destinations(reading: Reading) -> dict[str, DestinationBacklog]:
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, DestinationBacklog] = {}
     for state in (WAITING, RUNNING, literal_column("'dead'")):
         rows = reading.connection.execute(
             select(
@@ -305,15 +308,18 @@ def _destinations(reading: Reading) -> dict[str, DestinationBacklog]:
             .group_by(message.c.destination, message.c.state)
         )
         for row in rows:
-            one = found.setdefault(row.destination, {"waiting": 0, "running": 0, "dead": 0, "oldest": None})
-            one[row.state] = row.n
+            one = replace(found.get(row.destination, _NOTHING_WAITS), **{row.state: row.n})
             if row.state != MessageState.DEAD.value:
-                one["oldest"] = min(filter(None, (one["oldest"], row.oldest)))
+                one = replace(one, oldest=min(filter(None, (one.oldest, row.oldest))))
+            found[row.destination] = one
     for destination, why, in_doubt, n in _set_aside(reading):
         one = found[destination]
-        one.setdefault("set_aside", Counter())[why] += n
-        one["set_aside_in_doubt"] = one.get("set_aside_in_doubt", 0) + (n if in_doubt else 0)
-    return {name: DestinationBacklog(**one) for name, one in sorted(found.items())}
+        found[destination] = replace(
+            one,
+            set_aside={**one.set_aside, why: one.set_aside.get(why, 0) + n},
+            set_aside_in_doubt=one.set_aside_in_doubt + (n if in_doubt else 0),
+        )
+    return dict(sorted(found.items()))
 
 
 def _set_aside(reading: Reading) -> Iterator[tuple[str, WhySetAside, bool, int]]:

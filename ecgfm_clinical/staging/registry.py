@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, func, insert, literal_column, select
+from sqlalchemy import Select, func, insert, literal_column, select
 
 from ecgfm_clinical.errors import GateRefused, NotFound, StoreTooNew
 from ecgfm_clinical.staging import audit, cohorts, loading
@@ -34,7 +34,7 @@ from ecgfm_clinical.staging.schema import (
     shadow_score,
     shadow_scoring,
 )
-from ecgfm_clinical.staging.transaction import Transaction
+from ecgfm_clinical.staging.transaction import Reading, Transaction
 
 MAKES_LIVE = ("installed", "promoted", "rolled-back")
 SHADOW = ("shadow-on", "shadow-off")
@@ -91,7 +91,7 @@ class Registry:
         """Newest first."""
         with self._database.reading() as ask:
             rows = ask.connection.execute(select(model).order_by(model.c.registered_at.desc(), model.c.model_id))
-            return [_model(row) for row in rows]
+            return [ModelRow(**row) for row in rows.mappings()]
 
     def find(self, name: str) -> ModelRow:
         """By model_id, the beginning of one, or `name`, the newest of that name first. Raises NotFound."""
@@ -110,7 +110,7 @@ class Registry:
             event = ask.connection.execute(query if at is None else query.where(model_event.c.at <= at)).first()
             if event is None:
                 return None
-            return _model(ask.connection.execute(select(model).where(model.c.model_id == event.model_id)).one())
+            return _model(ask, event.model_id)
 
     def shadow(self) -> tuple[ModelRow, datetime] | None:
         """The model in the shadow and since when."""
@@ -118,9 +118,7 @@ class Registry:
             event = ask.connection.execute(_events(SHADOW).limit(1)).first()
             if event is None or event.action == "shadow-off":
                 return None
-            return _model(
-                ask.connection.execute(select(model).where(model.c.model_id == event.model_id)).one()
-            ), event.at
+            return _model(ask, event.model_id), event.at
 
     def history(self, *, model_id: str | None = None) -> list[ModelEvent]:
         """Every act, oldest first."""
@@ -180,7 +178,20 @@ class Registry:
             query = query.where(model_evaluation.c.fingerprint == fingerprint)
         with self._database.reading() as ask:
             rows = ask.connection.execute(query).all()
-            return [_verdict(row) for row in rows]
+            return [
+                KeptVerdict(
+                    at=row.at,
+                    actor=row.actor,
+                    model_id=row.model_id,
+                    head=row.head,
+                    fingerprint=row.fingerprint,
+                    champion_id=row.champion_id,
+                    cohort_digest=row.cohort_digest,
+                    reasons=tuple(row.reasons),
+                    report=_file(row.report),
+                )
+                for row in rows
+            ]
 
     # The shadow
 
@@ -275,7 +286,7 @@ class Registry:
         return DriftRow(at=row.at, model_id=row.model_id, findings=findings, report=report)
 
 
-def _events(actions: Sequence[str]) -> Select[Any]:
+def _events(actions: Sequence[str]) -> Select[*tuple[Any, ...]]:
     """Acts of these kinds, newest first."""
     return select(model_event).where(model_event.c.action.in_(actions)).order_by(model_event.c.event_id.desc())
 
@@ -305,8 +316,9 @@ def _act(tx: Transaction, action: Action, model_id: str, reason: str) -> None:
     tx.note(f"model.{action}", model_id=model_id, reason=reason)
 
 
-def _model(row: Row[Any]) -> ModelRow:
-    return ModelRow(**row._asdict())
+def _model(reading: Reading, model_id: str) -> ModelRow:
+    found = reading.connection.execute(select(model).where(model.c.model_id == model_id))
+    return ModelRow(**found.mappings().one())
 
 
 def _keep_shadow(tx: Transaction, model_id: str, ecg_id: int, scores: Sequence[Score]) -> None:
@@ -317,7 +329,7 @@ def _keep_shadow(tx: Transaction, model_id: str, ecg_id: int, scores: Sequence[S
         tx.connection.execute(insert(shadow_score), rows)
 
 
-def _score_rows(shadow_id: int, scores: Sequence[Score]) -> Iterator[dict[str, Any]]:
+def _score_rows(shadow_id: int, scores: Sequence[Score]) -> Iterator[dict[str, object]]:
     for position, one in enumerate(scores):
         yield {
             "shadow_id": shadow_id,
@@ -332,11 +344,11 @@ def _score_rows(shadow_id: int, scores: Sequence[Score]) -> Iterator[dict[str, A
         }
 
 
-def _document(file: str) -> dict[str, Any]:  # Any: JSON, for the disk
+def _document(file: str) -> dict[str, int | str]:
     return {"format_version": FORMAT_VERSION, "file": file}
 
 
-def _file(told: Mapping[str, Any]) -> str:  # Any: JSON, from the disk
+def _file(told: Mapping[str, object]) -> str:
     """Raises StoreTooNew where a later program wrote the row."""
     version = told.get("format_version", FORMAT_VERSION)
     if version != FORMAT_VERSION:
@@ -344,17 +356,3 @@ def _file(told: Mapping[str, Any]) -> str:  # Any: JSON, from the disk
             f"a judgement of models has format version {version}, this program reads {FORMAT_VERSION}; update it"
         )
     return str(told.get("file", ""))
-
-
-def _verdict(row: Row[Any]) -> KeptVerdict:
-    return KeptVerdict(
-        at=row.at,
-        actor=row.actor,
-        model_id=row.model_id,
-        head=row.head,
-        fingerprint=row.fingerprint,
-        champion_id=row.champion_id,
-        cohort_digest=row.cohort_digest,
-        reasons=tuple(row.reasons),
-        report=_file(row.report),
-    )

@@ -11,7 +11,11 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Executable
 
+from ecgfm_clinical.staging.cohort_rows import OutcomeKind, OutcomeStatus
 from ecgfm_clinical.staging.records import Kind
+from ecgfm_connectors.base import Transport
+from ecgfm_connectors.outcome import Comparator
+from ecgfm_connectors.times import Precision
 
 Record = TypeVar("Record")
 
@@ -124,6 +128,137 @@ class ScoreRow:
     threshold: float | None
     positive: bool | None
     reasons: list[list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadRow:
+    """One row of `payload`: bytes that came in, and what became of them."""
+
+    payload_id: int
+    sha256: str
+    size: int
+    transport: Transport
+    source: str
+    received_at: datetime
+    disposition: str
+    format: str
+    code: str
+    text: str
+    repeats: int
+    repeated_at: datetime | None
+    findings: list[dict[str, str]]
+    private: bytes = field(repr=False)
+    key_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRow:
+    """One row of `hold`: a question about a recording."""
+
+    hold_id: int
+    recording_id: int
+    ecg_id: int
+    question: str
+    opened_at: datetime
+    decision: str | None
+    decided_at: datetime | None
+    decided_by: str | None
+    reason: str | None
+    private: bytes = field(repr=False)
+    key_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationRow:
+    """One row of `destination_state`: whether a destination can be reached."""
+
+    destination: str
+    state: str
+    since: datetime
+    attempts: int
+    next_attempt_at: datetime | None
+    last_error: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptErrorRow:
+    """One row of `attempt_error`: why one attempt of a job or message failed."""
+
+    error_id: int
+    job_id: int | None
+    message_id: int | None
+    at: datetime
+    attempt: int
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeVersion:
+    """One row of `outcome`: one version of one measured result."""
+
+    outcome_id: int
+    payload_id: int
+    source_key: str
+    version: int
+    patient_key: str
+    kind: OutcomeKind
+    status: OutcomeStatus
+    value: float
+    upper_value: float | None
+    comparator: Comparator
+    unit: str
+    code: str
+    assay: str
+    upper_reference_limit: float | None
+    observed_at: datetime
+    observed_precision: Precision
+    rule: str
+    received_at: datetime
+    private: bytes = field(repr=False)
+    key_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOutRow:
+    """One row of `left_out`: what may have been an outcome and did not become one."""
+
+    left_out_id: int
+    payload_id: int
+    place: int
+    patient_key: str
+    kind: OutcomeKind
+    reason: str
+    code: str
+    observed_at: datetime | None
+    received_at: datetime
+    private: bytes = field(repr=False)
+    key_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRow:
+    """One row of `store_meta`: what a store keeps under a name, such as its pepper."""
+
+    name: str
+    key_id: int | None
+    value: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One row of `audit`: one entry of the trail."""
+
+    audit_id: int
+    strand: str
+    number: int
+    at: datetime
+    actor: str
+    action: str
+    ecg_id: int | None
+    detail: dict[str, str | int | float | bool | None]
+    previous: str
+    hash: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """INSERT … ON CONFLICT in the spelling of the database at hand."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Connection, Dialect, Table
 from sqlalchemy.dialects import postgresql, sqlite
@@ -21,7 +21,7 @@ def insert_for(dialect: Dialect, table: Table) -> PostgresqlInsert | SqliteInser
     return postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)
 
 
-def upsert(connection: Connection, table: Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+def upsert(connection: Connection, table: Table, key: Mapping[str, object], values: Mapping[str, object]) -> None:
     """One row with this primary key and these values, whether it was there or not."""
     statement = insert_for(connection.dialect, table).values(**key, **values)
     connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=dict(values)))

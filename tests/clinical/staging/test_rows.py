@@ -16,6 +16,14 @@ TABLES = {
     rows.ScoringRow: schema.scoring,
     rows.ScoreRow: schema.score,
     rows.PatientRow: schema.patient,
+    rows.AuditRow: schema.audit,
+    rows.OutcomeVersion: schema.outcome,
+    rows.LeftOutRow: schema.left_out,
+    rows.SecretRow: schema.store_meta,
+    rows.PayloadRow: schema.payload,
+    rows.HoldRow: schema.hold,
+    rows.DestinationRow: schema.destination_state,
+    rows.AttemptErrorRow: schema.attempt_error,
 }
 
 
