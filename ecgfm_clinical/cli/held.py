@@ -1,6 +1,6 @@
 """`held list | show | release | reject`: what waits for a person, and the answer."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,7 @@ from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, opened
 if TYPE_CHECKING:
     from ecgfm_clinical.staging.records import PayloadToSeeTo, Reissue
     from ecgfm_clinical.staging.store import Store
+    from ecgfm_connectors.patient import Patient
 
 app = typer.Typer(
     name="held",
@@ -158,7 +159,7 @@ def _question(number: str) -> int:
     return found
 
 
-def _found(store: "Store", hold_id: int, *, phi: bool) -> dict[str, Any]:
+def _found(store: "Store", hold_id: int, *, phi: bool) -> dict[str, object]:
     """The question, undecided. Raises NotFound, StoreError before anything is asked."""
     from ecgfm_clinical.errors import StoreError
     from ecgfm_clinical.operate import decisions
@@ -169,7 +170,9 @@ def _found(store: "Store", hold_id: int, *, phi: bool) -> dict[str, Any]:
     return decisions.document_of(held, store, phi=phi)
 
 
-def _preview(store: "Store", found: dict[str, Any], *, release: bool, named: Any, yes: bool, quiet: bool) -> None:
+def _preview(
+    store: "Store", found: dict[str, object], *, release: bool, named: "Patient | None", yes: bool, quiet: bool
+) -> None:
     from ecgfm_clinical.operate import decisions, people
 
     if quiet:

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,9 @@ from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opene
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from ecgfm_clinical.settings import Settings
+    from ecgfm_clinical.staging.store import Store
 
 app = typer.Typer(
     help="Measured outcomes (ejection fractions, troponins): list, show, refused, reread, export.",
@@ -71,7 +74,7 @@ def show(
 
     with opened(settings) as (_, store):
         versions = store.outcomes.versions(outcome)
-    found: list[dict[str, Any]] = []
+    found: list[dict[str, object]] = []
     for one in versions:
         decision = one.outcome.decision
         unused = [f"{other.reason}: {other.text if phi else MASKED}" for other in decision.unused] if decision else []
@@ -128,7 +131,7 @@ def reread(
     say(f"{len(found)} messages say something else today{'; stored' if apply else ', nothing stored (see --apply)'}")
 
 
-def _stage_set_aside(settings: Any, store: Any, wanted: set[int]) -> None:
+def _stage_set_aside(settings: "Settings", store: "Store", wanted: set[int]) -> None:
     """Messages that had seemed to hold nothing are taken in as if they came now."""
     from ecgfm_clinical import wiring
 
@@ -160,7 +163,7 @@ def export(
     say(f"{len(rows)} outcomes in {to}")
 
 
-def _write(path: Path, rows: "Sequence[dict[str, Any]]") -> None:
+def _write(path: Path, rows: "Sequence[dict[str, object]]") -> None:
     if path.suffix.lower() == ".parquet":
         import pyarrow
         from pyarrow import parquet
@@ -175,7 +178,7 @@ def _write(path: Path, rows: "Sequence[dict[str, Any]]") -> None:
         writer.writerows(rows)
 
 
-def _table(rows: "Iterable[dict[str, Any]]", columns: "Sequence[str]") -> None:
+def _table(rows: "Iterable[dict[str, object]]", columns: "Sequence[str]") -> None:
     from rich.table import Table
 
     table = Table(*columns)

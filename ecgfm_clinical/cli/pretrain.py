@@ -2,11 +2,11 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 
@@ -23,6 +23,8 @@ from ecgfm_clinical.cli.common import (
 from ecgfm_clinical.extras import need
 
 if TYPE_CHECKING:
+    from ecgfm.finetuning.probe import LabelProbe
+    from ecgfm.metrics import Interval
     from ecgfm.pretraining.recipe import Recipe
     from ecgfm.pretraining.run import Progress
     from ecgfm.pretraining.shards import ShardSet
@@ -284,7 +286,7 @@ def _sigterm() -> "Iterator[Callable[[], bool]]":
         signal.signal(signal.SIGTERM, before)
 
 
-def _print_probe(probed: Any, skipped: dict[str, str], recordings: int, left_out: int) -> None:
+def _print_probe(probed: "Iterable[LabelProbe]", skipped: dict[str, str], recordings: int, left_out: int) -> None:
     from rich.table import Table
 
     table = Table("label", "positives", "AUROC", "random encoder", "difference", "AUPRC")
@@ -303,7 +305,7 @@ def _print_probe(probed: Any, skipped: dict[str, str], recordings: int, left_out
         say(f"{label} not probed: {why}")
 
 
-def _interval(found: Any) -> str:
+def _interval(found: "Interval") -> str:
     return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
 
 

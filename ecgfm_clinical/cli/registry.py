@@ -1,5 +1,6 @@
 """Which model is live, and who may change that: `model list`, `promote`, `rollback`, `history`, `card`, `shadow`."""
 
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +11,7 @@ import typer
 from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opened, will_write, write_json
 
 if TYPE_CHECKING:
-    from ecgfm_clinical.staging.model_records import ModelRow
+    from ecgfm_clinical.staging.model_records import ModelEvent, ModelRow
     from ecgfm_clinical.staging.registry import Registry
 
 ModelArgument = Annotated[str, typer.Argument(help="Name, model_id or its beginning, as `model list` shows them.")]
@@ -39,33 +40,56 @@ def list_models(settings: SettingsOption = None, as_json: JsonOption = False) ->
         standing = states(registry)
         told = [_told(registry, row, standing[row.model_id]) for row in registry.models()]
     if as_json:
-        write_json(told)
+        write_json([asdict(one) for one in told])
         return
     shown = Table("model", "state", "name", "version", "heads", "judged")
     for one in told:
-        judged = ", ".join(f"{head} {'passed' if own['passed'] else 'refused'}" for head, own in one["judged"].items())
-        shown.add_row(one["model_id"][:12], one["state"], one["name"], one["version"], ", ".join(one["heads"]), judged)
+        judged = ", ".join(f"{head} {'passed' if own.passed else 'refused'}" for head, own in one.judged.items())
+        shown.add_row(one.model_id[:12], one.state, one.name, one.version, ", ".join(one.heads), judged)
     console().print(shown)
 
 
-def _told(registry: "Registry", row: "ModelRow", state: str) -> dict[str, Any]:
-    newest: dict[str, Any] = {}
-    for judgement in registry.judgements(model_id=row.model_id):
-        newest.setdefault(
-            judgement.head, {"at": judgement.at, "passed": judgement.passed, "reasons": list(judgement.reasons)}
-        )
-    return {
-        "model_id": row.model_id,
-        "name": row.name,
-        "version": row.version,
-        "state": state,
-        "demo": row.demo,
-        "heads": sorted(row.heads),
-        "path": row.path,
-        "parent_id": row.parent_id,
-        "registered_at": row.registered_at,
-        "judged": newest,
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """The newest judgement of one head."""
+
+    at: datetime
+    passed: bool
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Listed:
+    """One model as `model list` tells it."""
+
+    model_id: str
+    name: str
+    version: str
+    state: str
+    demo: bool
+    heads: tuple[str, ...]
+    path: str
+    parent_id: str | None
+    registered_at: datetime
+    judged: dict[str, _Judged]
+
+
+def _told(registry: "Registry", row: "ModelRow", state: str) -> _Listed:
+    newest: dict[str, _Judged] = {}
+    for one in registry.judgements(model_id=row.model_id):
+        newest.setdefault(one.head, _Judged(at=one.at, passed=one.passed, reasons=one.reasons))
+    return _Listed(
+        model_id=row.model_id,
+        name=row.name,
+        version=row.version,
+        state=state,
+        demo=row.demo,
+        heads=tuple(sorted(row.heads)),
+        path=row.path,
+        parent_id=row.parent_id,
+        registered_at=row.registered_at,
+        judged=newest,
+    )
 
 
 def promote(
@@ -140,7 +164,7 @@ def history(
         console().print("  ".join([*words, event.get("actor", ""), event.get("reason", "")]).rstrip(), soft_wrap=True)
 
 
-def _plain(event: Any) -> dict[str, Any]:
+def _plain(event: "ModelEvent") -> dict[str, Any]:
     return {
         "at": event.at,
         "action": event.action,
@@ -210,13 +234,13 @@ def shadow(
             return
         told = compared(registry, current[0])
     if as_json:
-        write_json(told)
+        write_json(asdict(told))
         return
-    console().print(f"{told['model']}: {told['ecgs']} live ECGs answered")
-    for one in told["labels"]:
+    console().print(f"{told.model}: {told.ecgs} live ECGs answered")
+    for one in told.labels:
         console().print(
-            f"  {one['head']} {one['label']}: {one['pairs']} pairs, mean live {one['mean_live']:.3f}, mean shadow "
-            f"{one['mean_shadow']:.3f}, correlation {one['correlation']:.3f}"
+            f"  {one.head} {one.label}: {one.pairs} pairs, mean live {one.mean_live:.3f}, mean shadow "
+            f"{one.mean_shadow:.3f}, correlation {one.correlation:.3f}"
         )
 
 

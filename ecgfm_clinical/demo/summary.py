@@ -5,7 +5,7 @@ things lie.
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ecgfm_clinical.demo.deliveries import Delivery, by_source_id
 from ecgfm_clinical.staging.records import EcgState, EcgSummary
@@ -162,7 +162,7 @@ def _verdict(row: Row) -> "Text":
 
 def document(
     hospital: "Hospital", found: Sequence[Row], *, message: bytes, picture: Path, seconds: float
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The same for programs."""
     return {
         "folder": str(hospital.folder),

@@ -18,7 +18,7 @@ Which model, preparation and runtime gave the numbers stands in the metadata of 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +81,7 @@ class Answer:
         return "not scored" if self.not_scored else "scored"
 
 
-def predicted_document(answer: Answer) -> dict[str, Any]:
+def predicted_document(answer: Answer) -> dict[str, object]:
     """One ECG as JSON."""
     found, prediction = answer.found, answer.prediction
     if prediction is None:
@@ -114,7 +114,7 @@ def predicted_document(answer: Answer) -> dict[str, Any]:
     }
 
 
-def embedded_document(answer: Answer, origin: Origin) -> dict[str, Any]:
+def embedded_document(answer: Answer, origin: Origin) -> dict[str, object]:
     """One ECG's embedding as JSON."""
     if answer.error:
         return {"file": answer.found.file, "error": answer.error}
@@ -141,7 +141,7 @@ def _names(head: str, label: str) -> Iterator[str]:
     return (f"{head}.{label}.{what}" for what in ("probability", "logit", "threshold"))
 
 
-def predicted_row(answer: Answer) -> dict[str, Any]:
+def predicted_row(answer: Answer) -> dict[str, object]:
     """Column -> value; a column that is left out has none."""
     row = _own(answer, answer.prediction.segments if answer.prediction else 0)
     for one in answer.prediction.heads if answer.prediction else ():
@@ -149,7 +149,7 @@ def predicted_row(answer: Answer) -> dict[str, Any]:
     return row
 
 
-def _own(answer: Answer, segments: int) -> dict[str, Any]:
+def _own(answer: Answer, segments: int) -> dict[str, object]:
     found = answer.found
     return {
         "file": found.file,
@@ -170,7 +170,7 @@ def _own(answer: Answer, segments: int) -> dict[str, Any]:
 EMBEDDED: tuple[tuple[str, Kind], ...] = (("file", "text"), ("ecg", "integer"), ("input_digest", "text"))
 
 
-def embedded_row(answer: Answer) -> dict[str, Any]:
+def embedded_row(answer: Answer) -> dict[str, object]:
     """Column -> value."""
     return {
         "file": answer.found.file,
@@ -182,13 +182,13 @@ def embedded_row(answer: Answer) -> dict[str, Any]:
 
 def text_of(answer: Answer) -> str:
     """One prediction for people."""
-    found = predicted_document(answer)
-    if "error" in found:
-        return f"{found['error']}\n"
-    notes = [*found["not_scored"], *(one["code"] for one in (*found["quality"], *found["findings"]))]
-    lines = [f"{found['file']}  {found['segments']} segments{'  ' + ', '.join(dict.fromkeys(notes)) if notes else ''}"]
+    found, prediction = answer.found, answer.prediction
+    if prediction is None:
+        return f"{answer.error}\n"
+    doubts = (*(one.code for one in found.quality), *(one.code for one in found.findings))
+    notes = [*prediction.reasons, *doubts]
+    lines = [f"{found.file}  {prediction.segments} segments{'  ' + ', '.join(dict.fromkeys(notes)) if notes else ''}"]
     lines += [
-        f"  {one['head']:15} {one['label']:45} p {one['probability']:.4f}  logit {one['logit']:+.3f}"
-        for one in found["heads"]
+        f"  {one.head:15} {one.label:45} p {one.probability:.4f}  logit {one.logit:+.3f}" for one in prediction.heads
     ]
     return "\n".join(lines) + "\n"

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
 
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.files.answers import Answer, Origin
@@ -113,7 +113,7 @@ def _need(holds: bool, path: Path, otherwise: str) -> None:
         raise InputError(f"{path} {otherwise}; name another file")
 
 
-def json_lines(path: Path, document: Callable[[Answer], dict[str, Any]], origin: Origin) -> Lines:
+def json_lines(path: Path, document: Callable[[Answer], dict[str, object]], origin: Origin) -> Lines:
     """One JSON document a line (https://jsonlines.org)."""
 
     def earlier(line: str) -> tuple[str, Mapping[str, str]]:
@@ -150,7 +150,7 @@ class JsonArray:
 
     done: frozenset[str] = frozenset()
 
-    def __init__(self, stream: IO[str], document: Callable[[Answer], dict[str, Any]]) -> None:
+    def __init__(self, stream: IO[str], document: Callable[[Answer], dict[str, object]]) -> None:
         self._stream = stream
         self._document = document
         self._before = "["

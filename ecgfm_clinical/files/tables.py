@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 Columns = Sequence[tuple[str, Kind]]
-Row = Callable[[Answer], Mapping[str, Any]]
+Row = Callable[[Answer], Mapping[str, object]]
 
 #: Rows of one row group: some MB, and what a reader takes at a time.
 ROW_GROUP = 4096
@@ -31,10 +31,10 @@ def csv_table(path: Path, columns: Columns, row: Row, origin: Origin, *, width: 
 
     def line(answer: Answer) -> str:
         values = row(answer)
-        flat: list[Any] = []
+        flat: list[object] = []
         for name, kind in columns:
             value = values.get(name)
-            flat += [value] if kind != "vector" else [None] * width if value is None else list(value)
+            flat += [value] if kind != "vector" else [None] * width if value is None else list(np.asarray(value))
         return _as_line([*(_spelt(value) for value in flat), *words])
 
     def earlier(text: str) -> tuple[str, Mapping[str, str]]:
@@ -52,7 +52,7 @@ def _flat(columns: Columns, width: int) -> list[str]:
     ]
 
 
-def _spelt(value: Any) -> str:
+def _spelt(value: object) -> str:
     """Numbers so that they come back to the last bit; no line breaks, so that a row is a line."""
     if value is None:
         return ""
@@ -109,7 +109,7 @@ class ParquetTable:
         self._part = path.with_name(f".{path.name}.part")
         self._pyarrow = pyarrow
         self._schema = schema_of(columns, origin, title=title, width=width)
-        self._rows: list[Mapping[str, Any]] = []
+        self._rows: list[Mapping[str, object]] = []
         self._broken = False
         with written(path):
             self._writer = parquet.ParquetWriter(self._part, self._schema, compression="zstd")
@@ -187,7 +187,7 @@ class NpyArray:
 
         def line(answer: Answer) -> str:
             values = row(answer)
-            own = [str(self._number), values["file"], str(values["ecg"]), values["input_digest"], *words]
+            own = [str(self._number), *(str(values[name]) for name in ("file", "ecg", "input_digest")), *words]
             self._number += 1
             return _as_line(own)
 

@@ -62,7 +62,7 @@ def document_of(held: "Hold", store: "Store", *, phi: bool) -> dict[str, Any]:
     }
 
 
-def _result(one: "Told") -> dict[str, Any]:
+def _result(one: "Told") -> dict[str, object]:
     return {
         "destination": one.destination,
         "message_id": one.message_id,

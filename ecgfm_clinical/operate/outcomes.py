@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from ecgfm_clinical import wiring
 from ecgfm_clinical.settings import Settings
@@ -88,7 +87,7 @@ def _value(one: Outcome | None) -> str:
     return "withdrawn" if one.status == "withdrawn" else f"{one.comparator}{one.value:g}{upper} {one.unit}"
 
 
-def row_of(kept: KeptOutcome, *, phi: bool) -> dict[str, Any]:
+def row_of(kept: KeptOutcome, *, phi: bool) -> dict[str, object]:
     """A result as one flat row: for a list, or for a table."""
     one, decision = kept.outcome, kept.outcome.decision
     return {
@@ -114,7 +113,7 @@ def row_of(kept: KeptOutcome, *, phi: bool) -> dict[str, Any]:
     }
 
 
-def row_of_left_out(kept: KeptLeftOut, *, phi: bool) -> dict[str, Any]:
+def row_of_left_out(kept: KeptLeftOut, *, phi: bool) -> dict[str, object]:
     """What was left out as one flat row."""
     one = kept.left_out
     return {
@@ -141,7 +140,7 @@ def _patient(patient: Patient, phi: bool) -> str:
     return f"{first.value} ({first.authority})"
 
 
-def everything(store: Store, *, kind: str | None, phi: bool) -> Iterator[dict[str, Any]]:
+def everything(store: Store, *, kind: str | None, phi: bool) -> Iterator[dict[str, object]]:
     """Every result in its newest version, newest first."""
     before: int | None = None
     while page := store.outcomes.newest(kind=kind, limit=_PAGE, before=before):

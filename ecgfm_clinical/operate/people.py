@@ -65,7 +65,7 @@ def addressee(store: "Store", asked: Identifier, *, shown: bool) -> str:
     return f"{told}; its results go out under {described(store.identities.show(person.survivor), shown=shown)}"
 
 
-def document_of(person: "Person", *, phi: bool) -> dict[str, Any]:
+def document_of(person: "Person", *, phi: bool) -> dict[str, object]:
     """One identity for programs, masked unless `phi`."""
 
     def number(identifier: Identifier) -> str:
@@ -84,7 +84,7 @@ def document_of(person: "Person", *, phi: bool) -> dict[str, Any]:
     }
 
 
-def _recording(one: "PersonRecording", *, phi: bool) -> dict[str, Any]:
+def _recording(one: "PersonRecording", *, phi: bool) -> dict[str, object]:
     return {
         "ecg_id": one.ecg_id,
         "received_at": one.received_at.isoformat(),

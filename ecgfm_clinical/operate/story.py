@@ -11,7 +11,7 @@ from ecgfm_clinical.operate import people
 from ecgfm_clinical.settings import Attention
 
 if TYPE_CHECKING:
-    from ecgfm_clinical.staging.records import Counts, EcgStory, MessageStory, RecordingStory, Scoring
+    from ecgfm_clinical.staging.records import AttemptError, Counts, EcgStory, MessageStory, RecordingStory, Scoring
     from ecgfm_clinical.staging.store import Store
     from ecgfm_connectors.patient import Patient
 
@@ -68,7 +68,7 @@ def status_of(
     }
 
 
-def _audit_messages(store: "Store", now: datetime) -> dict[str, Any] | None:
+def _audit_messages(store: "Store", now: datetime) -> dict[str, object] | None:
     """What waits for the audit repository; None where nothing is told to one."""
     untold = store.audit_spool.untold()
     if not (untold.count or store.database.spooled):
@@ -76,7 +76,7 @@ def _audit_messages(store: "Store", now: datetime) -> dict[str, Any] | None:
     return {"waiting": untold.count, "oldest_seconds": _age(untold.oldest, now)}
 
 
-def _models(store: "Store") -> dict[str, Any]:
+def _models(store: "Store") -> dict[str, object]:
     """Which model is live, which answers in its shadow, and what the last drift report found."""
 
     registry = store.models
@@ -218,7 +218,7 @@ def story_of(story: "EcgStory", *, phi: bool) -> dict[str, Any]:
     }
 
 
-def _recording(one: "RecordingStory", *, phi: bool) -> dict[str, Any]:
+def _recording(one: "RecordingStory", *, phi: bool) -> dict[str, object]:
     def who(patient: "Patient") -> str:
         return people.named(patient) if phi else MASK
 
@@ -234,15 +234,15 @@ def _recording(one: "RecordingStory", *, phi: bool) -> dict[str, Any]:
     }
 
 
-def _error(error: Any) -> dict[str, Any]:
+def _error(error: "AttemptError") -> dict[str, object]:
     return {**asdict(error), "at": error.at.isoformat()}
 
 
-def _scoring(one: "Scoring") -> dict[str, Any]:
+def _scoring(one: "Scoring") -> dict[str, object]:
     return {**asdict(one), "scored_at": one.scored_at.isoformat()}
 
 
-def _message(one: "MessageStory", *, phi: bool) -> dict[str, Any]:
+def _message(one: "MessageStory", *, phi: bool) -> dict[str, object]:
     ack = one.acknowledgement
     return {
         "message_id": one.message_id,
@@ -341,7 +341,7 @@ def _shown(who: str) -> str:
     return "" if who == MASK else f"({who})"
 
 
-def _rests_on(scoring: dict[str, Any]) -> str:
+def _rests_on(scoring: dict[str, object]) -> str:
     count = scoring["segments"]
     return f", on {count} segment{'' if count == 1 else 's'} of 5 s" if count else ""
 

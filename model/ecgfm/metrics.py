@@ -8,7 +8,6 @@ one patient are not two independent observations.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -293,7 +292,7 @@ def net_benefit(labels: ArrayLike, probabilities: ArrayLike, threshold: float) -
 
 
 def patient_weights(
-    patients: Sequence[Any], *, replicates: int = BOOTSTRAP_REPLICATES, seed: int = 0
+    patients: Sequence[object], *, replicates: int = BOOTSTRAP_REPLICATES, seed: int = 0
 ) -> Iterator[Floats]:
     """Weights (n,) of bootstrap replicates that draw patients with replacement, each with all their ECGs."""
     _, place = np.unique(np.asarray(patients), return_inverse=True)
@@ -306,7 +305,7 @@ def patient_weights(
 
 def bootstrap(
     statistics: Mapping[str, Statistic],
-    patients: Sequence[Any],
+    patients: Sequence[object],
     *,
     replicates: int = BOOTSTRAP_REPLICATES,
     seed: int = 0,

@@ -9,7 +9,7 @@ from typing import Any
 
 from ecgfm.pretraining.recipe import Recipe
 
-_COMMON: dict[str, Any] = {
+_COMMON: dict[str, object] = {
     "_name": None,
     "no_progress_bar": False,
     "log_interval": 10,
@@ -34,7 +34,7 @@ _COMMON: dict[str, Any] = {
     "reset_logging": False,
     "suppress_crashes": False,
 }
-_COMMON_EVAL: dict[str, Any] = {
+_COMMON_EVAL: dict[str, object] = {
     "_name": None,
     "path": None,
     "quiet": False,
@@ -42,7 +42,7 @@ _COMMON_EVAL: dict[str, Any] = {
     "extract": None,
     "results_path": None,
 }
-_DISTRIBUTED: dict[str, Any] = {
+_DISTRIBUTED: dict[str, object] = {
     "_name": None,
     "distributed_world_size": 1,
     "distributed_rank": 0,
@@ -59,7 +59,7 @@ _DISTRIBUTED: dict[str, Any] = {
     "fp16": False,
     "memory_efficient_fp16": False,
 }
-_DATASET: dict[str, Any] = {
+_DATASET: dict[str, object] = {
     "_name": None,
     "num_workers": 0,
     "skip_invalid_size_inputs_valid_test": False,
@@ -83,7 +83,7 @@ _DATASET: dict[str, Any] = {
     "num_shards": 1,
     "shard_id": 0,
 }
-_CHECKPOINT: dict[str, Any] = {
+_CHECKPOINT: dict[str, object] = {
     "_name": None,
     "save_dir": "checkpoints",
     "restore_file": "checkpoint_last.pt",
@@ -110,7 +110,7 @@ _CHECKPOINT: dict[str, Any] = {
     "checkpoint_shard_count": 1,
     "load_checkpoint_on_all_dp_ranks": False,
 }
-_TASK: dict[str, Any] = {
+_TASK: dict[str, object] = {
     "_name": "ecg_pretraining",
     "data": "",
     "leads_to_load": None,
@@ -144,7 +144,7 @@ _TASK: dict[str, Any] = {
     "inferred_3kg_config": None,
     "criterion_name": "wav2vec2_with_cmsc",
 }
-_LOGGING: dict[str, Any] = {
+_LOGGING: dict[str, object] = {
     "version": 1,
     "formatters": {"simple": {"format": "[%(asctime)s][%(name)s][%(levelname)s] - %(message)s"}},
     "handlers": {
@@ -223,7 +223,7 @@ def reference_cfg(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _task_cfg(recipe: Recipe) -> dict[str, Any]:
+def _task_cfg(recipe: Recipe) -> dict[str, object]:
     """`cfg.task`.
 
     The reference has one set of settings for all augmentations; the first that has a setting decides it.
@@ -242,7 +242,7 @@ def _task_cfg(recipe: Recipe) -> dict[str, Any]:
 _AUGMENTATION = {"random_lead_masking": "random_leads_masking"}
 
 
-def _model_cfg(recipe: Recipe) -> dict[str, Any]:
+def _model_cfg(recipe: Recipe) -> dict[str, object]:
     """`cfg.model`: every field that decides the network's shape or its forward pass."""
     encoder, objective, masking = recipe.encoder, recipe.objective, recipe.objective.masking
     return {

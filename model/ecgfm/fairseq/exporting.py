@@ -96,7 +96,7 @@ def write_reference_checkpoint(checkpoint: Path, path: Path) -> None:
     scratch.replace(path)
 
 
-def _place(name: str) -> tuple[Any, ...]:
+def _place(name: str) -> tuple[object, ...]:
     """Sort key of a tensor name in the reference's order."""
     group = next(number for number, prefix in enumerate(_ORDER) if name.startswith(prefix))
     if name.startswith("encoder.layers."):

@@ -170,7 +170,7 @@ class LabelProbe:
         """The 95 % interval of the difference lies above 0."""
         return self.difference.low > 0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain values."""
         intervals = {
             name: getattr(self, name).to_json()

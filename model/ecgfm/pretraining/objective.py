@@ -57,7 +57,7 @@ class ObjectiveConfig:
         """Softmax temperature of the quantiser after `updates` optimiser steps."""
         return max(self.gumbel_start * self.gumbel_decay**updates, self.gumbel_end)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain values for a checkpoint."""
         return asdict(self)
 

@@ -388,7 +388,7 @@ def _summed(losses: Losses) -> Tensor:
     return torch.stack([getattr(losses, name).detach().double() for name in _SUMMED])
 
 
-def _differences(theirs: dict[str, Any], ours: dict[str, Any], prefix: str = "") -> list[str]:
+def _differences(theirs: dict[str, object], ours: dict[str, object], prefix: str = "") -> list[str]:
     """Dotted names of the settings that differ."""
     found = []
     for name in sorted(set(theirs) | set(ours)):

@@ -262,7 +262,7 @@ def test_the_shadow_answers_live_ecgs_and_sends_nothing(house: House, stage: Sta
     assert [scoring.model_id for scoring in house.store.ecgs.story(late).scorings] == [house.rows["first"].model_id]
     assert len(house.store.ecgs.story(early).scorings) == 1
     told = compared(house.registry, house.rows["second"])
-    assert (told["ecgs"], {one["head"] for one in told["labels"]}) == (1, {"reduced_lvef", "troponin"})
+    assert (told.ecgs, {one.head for one in told.labels}) == (1, {"reduced_lvef", "troponin"})
     house.registry.act("shadow-off", house.rows["second"].model_id, now=house.clock(), actor="Dr Test", reason="")
     stage(make_ecg(3))
     live.run_batch()
