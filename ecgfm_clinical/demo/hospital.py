@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from types import TracebackType
 from typing import Self
 
@@ -110,7 +111,7 @@ class Hospital:
         self._senders = ThreadPoolExecutor(max_workers=3, thread_name_prefix="sender")
         self._answers: list[Answered] = []
         self._sending: list[Future[None]] = []
-        self._stopping = False
+        self._ended = Event()
 
     def __enter__(self) -> Self:
         """Write the installation and start every part. Raises InputError, ModelError, StoreError."""
@@ -141,7 +142,7 @@ class Hospital:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stopping = True
+        self._ended.set()
         self._senders.shutdown(wait=True, cancel_futures=True)
         self.service.stop()
         self.ehr.stop()
@@ -175,23 +176,23 @@ class Hospital:
             open=counts.waiting + backlog.jobs_waiting + backlog.jobs_running + waiting,
         )
 
-    def progress(self, patience: float = 300.0) -> Iterator[Snapshot]:
+    def progress(self, patience: float = 300.0, *, clock: Callable[[], float] = time.monotonic) -> Iterator[Snapshot]:
         """How far everything has come, ten times a second until nothing is left to do; the last one is the end.
 
-        Raises DemoFailed where nothing has moved for `patience` seconds, and what a sender met.
+        Raises DemoFailed where nothing has moved for `patience` seconds of `clock`, and what a sender met.
         """
-        last, since = self.snapshot(), time.monotonic()
+        last, since = self.snapshot(), clock()
         while not self.finished():
             seen = self.snapshot()
             yield seen
             if seen != last:
-                last, since = seen, time.monotonic()
-            if time.monotonic() - since > patience:
+                last, since = seen, clock()
+            if clock() - since > patience:
                 raise DemoFailed(
                     f"nothing has moved for {patience:.0f} s with {seen.open} jobs or messages open; "
                     f"`ecgfm-clinical status --settings {self.settings_path}` says what waits"
                 )
-            time.sleep(0.1)
+            self._ended.wait(0.1)
         yield self.snapshot()
 
     def finished(self) -> bool:
@@ -230,10 +231,9 @@ class Hospital:
             part.write_bytes(one.content)
             part.rename(path)
             waiting[path] = one
-        while waiting and not self._stopping:
+        while waiting and not self._ended.wait(0.05):
             for path in [path for path in waiting if not path.exists()]:
                 self._answers.append(Answered(delivery=waiting.pop(path), text="taken"))
-            time.sleep(0.05)
 
 
 def _header(message: bytes) -> bytes:

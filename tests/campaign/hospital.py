@@ -12,6 +12,7 @@ from ecgfm_connectors.testing import cart, dicom_writer, oru_writer
 from ecgfm_connectors.testing.ehr import EhrReceiver, Fault
 from ecgfm_connectors.testing.mllp_cart import MllpCart
 from tests.helpers.fakes import make_ecg
+from tests.helpers.ports import LISTENERS
 
 PATIENTS = 7  # few, so that each has many results whose order can be checked
 CANARY = "CANARYBIRD"  #: family name of every patient here: it must never turn up in a log
@@ -30,7 +31,8 @@ MISBEHAVIOUR = (
 )
 REFUSALS = (Fault.AR_BUSY, Fault.AE, Fault.AR)
 
-SETTINGS = """
+SETTINGS = (
+    """
 [site]
 name = "Campaign Hospital"
 authority = "TEST"
@@ -46,15 +48,9 @@ every_seconds = 0.2
 batch_size = 4
 lease_seconds = 30
 max_attempts = 1000
-[[listeners.dicom]]
-name = "dicom"
-host = "127.0.0.1"
-port = {dicom}
-[[listeners.hl7]]
-name = "hl7"
-host = "127.0.0.1"
-port = {hl7}
-corrected_patient = "follow"
+"""
+    + LISTENERS
+    + """corrected_patient = "follow"
 sender_withdrawal = "follow"
 [[destinations.hl7]]
 name = "ehr"
@@ -67,6 +63,7 @@ host = "127.0.0.1"
 port = {archive}
 ack_timeout_seconds = 1
 """
+)
 
 
 def payload(number: int) -> tuple[str, bytes]:

@@ -26,21 +26,13 @@ from ecgfm_clinical.wiring import open_store
 from ecgfm_connectors.base import Received
 from ecgfm_connectors.contents import Contents
 from tests.helpers.fakes import Clock, make_ecg
-from tests.helpers.tiny_models import write_tiny_bundle
+from tests.helpers.tiny_models import encoder_table, write_tiny_bundle
 
 pytestmark = pytest.mark.slow
 
-RECIPE = """
+RECIPE = f"""
 name = "tiny"
-[encoder]
-conv_layers = [[8, 2, 2], [8, 2, 2], [8, 2, 2], [8, 2, 2]]
-width = 16
-layers = 1
-ffn_width = 32
-heads = 4
-conv_pos_kernel = 16
-conv_pos_groups = 4
-[objective]
+{encoder_table()}[objective]
 codes = 8
 code_width = 16
 negatives = 10

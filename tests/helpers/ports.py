@@ -22,3 +22,17 @@ def free_port() -> int:
                 continue
             return port
     raise AssertionError("a count has no end")
+
+
+#: Settings of a DICOM and an MLLP listener on this machine, for `str.format` with the ports `dicom` and `hl7`; further
+#: keys of the MLLP listener may follow.
+LISTENERS = """\
+[[listeners.dicom]]
+name = "dicom"
+host = "127.0.0.1"
+port = {dicom}
+[[listeners.hl7]]
+name = "hl7"
+host = "127.0.0.1"
+port = {hl7}
+"""

@@ -35,3 +35,16 @@ def write_tiny_bundle(folder: str | Path, *, seed: int = 0, demo: bool = True) -
         demo=demo,
         provenance=Provenance(origin={"training": "none: random weights for tests"}),
     )
+
+
+def encoder_table(layers: int = 1) -> str:
+    """The table `[encoder]` of a pretraining recipe for a network as small as these; more keys may follow."""
+    return f"""[encoder]
+conv_layers = [[8, 2, 2], [8, 2, 2], [8, 2, 2], [8, 2, 2]]
+width = 16
+layers = {layers}
+ffn_width = 32
+heads = 4
+conv_pos_kernel = 16
+conv_pos_groups = 4
+"""

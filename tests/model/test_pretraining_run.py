@@ -32,23 +32,16 @@ from ecgfm.pretraining.run import (
 from ecgfm.pretraining.shards import PrepareSettings, ShardSet, prepare_shards
 from ecgfm.recording_files import RecordingFolder
 from tests.helpers.ports import free_port
+from tests.helpers.tiny_models import encoder_table
 
 pytestmark = [
     pytest.mark.slow(45),
     pytest.mark.skipif(find_spec("lightning") is None, reason="optional extra `train`"),
 ]
 
-RECIPE = """
+RECIPE = f"""
 name = "tiny"
-[encoder]
-conv_layers = [[8, 2, 2], [8, 2, 2], [8, 2, 2], [8, 2, 2]]
-width = 16
-layers = 2
-ffn_width = 32
-heads = 4
-conv_pos_kernel = 16
-conv_pos_groups = 4
-dropout = 0.1
+{encoder_table(2)}dropout = 0.1
 attention_dropout = 0.1
 feature_grad_mult = 0.1
 [objective]

@@ -32,13 +32,15 @@ from ecgfm_connectors.tls import TlsFiles
 from tests.helpers.audit_repository import AuditRepository
 from tests.helpers.certificates import OPENSSL, CertificateAuthority
 from tests.helpers.fakes import make_ecg, wait_until
+from tests.helpers.ports import LISTENERS
 from tests.helpers.tiny_models import write_tiny_bundle
 
 pytestmark = pytest.mark.slow(20)
 
 CANARY = re.compile(rb"canary", re.IGNORECASE)
 NOW = datetime(2031, 1, 1, tzinfo=UTC)
-SETTINGS = """
+SETTINGS = (
+    """
 [store]
 url = "sqlite:///store.db"
 key_file = "keys"
@@ -48,15 +50,9 @@ bundle = "tiny"
 device = "cpu"
 [scoring]
 every_seconds = 0.2
-[[listeners.dicom]]
-name = "dicom"
-host = "127.0.0.1"
-port = {dicom}
-[[listeners.hl7]]
-name = "hl7"
-host = "127.0.0.1"
-port = {hl7}
-[[sources.folder]]
+"""
+    + LISTENERS
+    + """[[sources.folder]]
 name = "drop"
 path = "drop"
 every_seconds = 0.2
@@ -82,6 +78,7 @@ host = "localhost"
 port = {port}
 tls = {{ certificate = "{tls.certificate}", key = "{tls.key}", trusted = "{tls.trusted}" }}
 """
+)
 
 
 def ecg(number: int) -> Ecg:

@@ -19,21 +19,13 @@ from ecgfm_connectors.testing import dicom_writer, wfdb_writer
 from tests.helpers.command_lines import Told, run_lines
 from tests.helpers.fakes import make_ecg
 from tests.helpers.processors import BF16_RUNS, OPENVINO_RUNS
-from tests.helpers.tiny_models import write_tiny_bundle
+from tests.helpers.tiny_models import encoder_table, write_tiny_bundle
 
 pytestmark = pytest.mark.slow(70)
 
-RECIPE = """
+RECIPE = f"""
 name = "tiny"
-[encoder]
-conv_layers = [[8, 2, 2], [8, 2, 2], [8, 2, 2], [8, 2, 2]]
-width = 16
-layers = 1
-ffn_width = 32
-heads = 4
-conv_pos_kernel = 16
-conv_pos_groups = 4
-[objective]
+{encoder_table()}[objective]
 codes = 8
 code_width = 16
 negatives = 4
