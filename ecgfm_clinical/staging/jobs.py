@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, case, insert, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from ecgfm_clinical.errors import LeaseLost, NotFound
-from ecgfm_clinical.staging import codec, holds, loading, messages
+from ecgfm_clinical.staging import announcing, codec, holds, loading
 from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_dead, is_due, is_unfinished, keep_error
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import AttemptError, EcgState, Job, JobState, Retry, Scoring
@@ -152,7 +152,7 @@ def _keep(tx: Transaction, row: EcgVersion, found: Scoring, *, tell: bool) -> No
     for head, answer in heads.items():
         tx.count(1, received_at=row.received_at, source=row.source, head=head, state=answer)
     tx.note(f"ecg.{state.value.replace('_', '-')}", ecg_id=row.ecg_id, scoring_id=scoring_id, model_id=found.model_id)
-    messages.announce(tx, row, scoring_id, found, again=tell)
+    announcing.announce(tx, row, scoring_id, found, again=tell)
 
 
 def _fail(tx: Transaction, job: Job, retry: Retry, worker: str) -> None:

@@ -1,0 +1,126 @@
+"""Which receivers hear of a scoring, and whether they learn anything new by it.
+
+What a message is made of stands in `messages`; what each receiver holds, and which message it is owed next, in `told`.
+"""
+
+from ecgfm_clinical.staging import codec, holds, identity, messages, recordings
+from ecgfm_clinical.staging.codec import PrivatePart
+from ecgfm_clinical.staging.private import private_of
+from ecgfm_clinical.staging.recordings import Standing
+from ecgfm_clinical.staging.records import Scoring
+from ecgfm_clinical.staging.rows import EcgVersion
+from ecgfm_clinical.staging.told import SentMessage, owed, standing
+from ecgfm_clinical.staging.transaction import Transaction
+from ecgfm_connectors.ecg import Order
+from ecgfm_connectors.patient import Patient
+
+
+def announce(tx: Transaction, ecg_row: EcgVersion, scoring_id: int, found: Scoring, *, again: bool) -> None:
+    """A message for each destination that is owed one by this scoring; identities are locked.
+
+    `again`: a person wants it told whether it is news or not. An older version than the newest of its recording tells
+    nothing, nor does a recording that is held or was taken back.
+    """
+    if not tx.telling.destinations or _is_silent(tx, ecg_row):
+        return
+    decided = _settled(tx, ecg_row)
+    subject = messages.subject_of(tx, ecg_row, decided.patient)
+    digest = codec.output_digest(found)
+    if decided.taken_back not in (None, digest):  # it says something else now: what was taken back is past
+        recordings.reinstate(tx, ecg_row.recording_id, also_taken_back=True, reason="another result")
+        decided = recordings.standing(tx, ecg_row.recording_id)
+    for destination in tx.telling.destinations:
+        sent = messages.told_so_far(tx, ecg_row.recording_id, destination)
+        due = owed(
+            sent,
+            ecg_id=ecg_row.ecg_id,
+            generation=decided.generation,
+            output_digest=digest,
+            same_subject=bool(sent) and _same_subject(tx, sent[-1], ecg_row, subject.patient),
+            taken_back=decided.taken_back,
+            reinstated=decided.reinstated,
+            again=again,
+        )
+        for one in due.take_back:
+            messages.take_back(tx, one, destination, kind="W")
+        if due.kind is None:
+            tx.note("message.unneeded", ecg_id=ecg_row.ecg_id, scoring_id=scoring_id, destination=destination)
+            continue
+        messages.create(
+            tx,
+            ecg_row,
+            scoring_id,
+            destination,
+            kind=due.kind,
+            filler=due.filler or messages.filler_number(tx, ecg_row.recording_id, decided.generation),
+            generation=decided.generation,
+            subject=subject,
+            found=found,
+        )
+
+
+def _settled(tx: Transaction, ecg_row: EcgVersion) -> Standing:
+    """What was decided about the recording; it gets a new filler number where the old one was another's in the end."""
+    decided = recordings.standing(tx, ecg_row.recording_id)
+    if not is_anothers(tx, ecg_row):
+        return decided
+    recordings.renumber(tx, ecg_row, reason="the result was taken back under another identity")
+    return recordings.standing(tx, ecg_row.recording_id)
+
+
+def is_anothers(tx: Transaction, ecg_row: EcgVersion) -> bool:
+    """Whether a result was taken back that was, as merges stand now, another person's than the recording is.
+
+    Its filler number speaks of that person at the receiver, and may speak of nobody else.
+    """
+    generation = recordings.standing(tx, ecg_row.recording_id).generation
+    now = identity.resolve(tx.connection, ecg_row.patient_key)
+    for destination in tx.telling.destinations:
+        left = [one for one in messages.told_so_far(tx, ecg_row.recording_id, destination) if one.may_have_left]
+        mine = [one for one in left if one.generation == generation]
+        if mine and not standing(mine) and identity.resolve(tx.connection, mine[-1].filed_key) != now:
+            return True
+    return False
+
+
+def _is_silent(tx: Transaction, ecg_row: EcgVersion) -> bool:
+    """Whether nothing may be told of this version now."""
+    if holds.is_open(tx, ecg_row.recording_id):
+        reason = "held"
+    elif recordings.standing(tx, ecg_row.recording_id).withdrawn:
+        reason = "withdrawn"
+    elif recordings.newest(tx, ecg_row.recording_id).ecg_id != ecg_row.ecg_id:
+        reason = "superseded"
+    else:
+        return False
+    tx.note("message.unneeded", ecg_id=ecg_row.ecg_id, reason=reason)
+    return True
+
+
+def _same_subject(tx: Transaction, told: SentMessage, ecg_row: EcgVersion, patient: Patient) -> bool:
+    """Whether the message names the same patient, order and time: then a receiver would file nothing anew.
+
+    Urgency and further numbers of the patient are no news.
+    """
+    if told.ecg_id == ecg_row.ecg_id:
+        return True
+    row, earlier = messages.message_of(tx, told.message_id), recordings.version(tx, told.ecg_id)
+    before, now = private_of(tx, earlier), private_of(tx, ecg_row)
+    if _says_another_order(before.order, now.order) or _moment(before) != _moment(now):
+        return False
+    named = messages.filed_as(tx, row, earlier)
+    return _described(named) == _described(patient) and recordings.same_person(tx, named, patient)
+
+
+def _moment(private: PrivatePart) -> str | None:
+    return None if private.acquired is None else private.acquired.at.isoformat()
+
+
+def _described(patient: Patient) -> tuple[object, ...]:
+    return patient.birth_date, patient.sex, patient.family_name, patient.given_name
+
+
+def _says_another_order(before: Order, now: Order) -> bool:
+    """Whether an order number was added or changed; a copy that leaves one out says nothing against it."""
+    numbers = ((one.placer, one.filler, one.accession, one.study_uid) for one in (before, now))
+    return any(new and new != old for old, new in zip(*numbers, strict=True))
