@@ -19,7 +19,7 @@ from ecgfm_clinical.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from ecgfm_clinical.staging.records import EcgStory
+    from ecgfm_clinical.staging.story_records import EcgStory
 
 
 def status(

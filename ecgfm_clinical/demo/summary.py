@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ecgfm_clinical.demo.deliveries import Delivery, by_source_id
-from ecgfm_clinical.staging.records import EcgState, EcgSummary
+from ecgfm_clinical.staging.records import EcgState
+from ecgfm_clinical.staging.story_records import EcgSummary
 
 if TYPE_CHECKING:
     from rich.table import Table

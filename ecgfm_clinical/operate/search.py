@@ -9,8 +9,8 @@ from ecgfm_clinical.staging.records import EcgState
 from ecgfm_clinical.staging.search import Wanted
 
 if TYPE_CHECKING:
-    from ecgfm_clinical.staging.records import EcgSummary
     from ecgfm_clinical.staging.store import Store
+    from ecgfm_clinical.staging.story_records import EcgSummary
     from ecgfm_connectors.patient import Identifier
 
 

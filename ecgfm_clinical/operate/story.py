@@ -11,8 +11,9 @@ from ecgfm_clinical.operate import people
 from ecgfm_clinical.settings import Attention
 
 if TYPE_CHECKING:
-    from ecgfm_clinical.staging.records import AttemptError, Counts, EcgStory, MessageStory, RecordingStory, Scoring
+    from ecgfm_clinical.staging.records import AttemptError, Counts, Scoring
     from ecgfm_clinical.staging.store import Store
+    from ecgfm_clinical.staging.story_records import EcgStory, MessageStory, RecordingStory
     from ecgfm_connectors.patient import Patient
 
 

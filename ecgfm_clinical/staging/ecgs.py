@@ -10,22 +10,19 @@ from ecgfm_clinical.staging.attempts import errors_of
 from ecgfm_clinical.staging.codec import about_of
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.private import private_of
-from ecgfm_clinical.staging.records import (
-    EcgState,
+from ecgfm_clinical.staging.records import EcgState, JobState, MessageState, StagedEcg
+from ecgfm_clinical.staging.rows import EcgVersion, MessageRow, every_row, first_row
+from ecgfm_clinical.staging.schema import attempt_error, ecg, message, payload, payload_content, score_job
+from ecgfm_clinical.staging.story_records import (
     EcgStory,
     EcgSummary,
     HeldStory,
-    JobState,
-    MessageState,
     MessageStory,
     MessageSummary,
     RecordingStory,
     ResultStory,
-    StagedEcg,
     VersionStory,
 )
-from ecgfm_clinical.staging.rows import EcgVersion, MessageRow, every_row, first_row
-from ecgfm_clinical.staging.schema import attempt_error, ecg, message, payload, payload_content, score_job
 from ecgfm_clinical.staging.told import state_of
 from ecgfm_clinical.staging.transaction import Reading
 from ecgfm_connectors.base import Received

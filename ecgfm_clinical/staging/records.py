@@ -7,9 +7,7 @@ from enum import StrEnum
 from typing import Literal, NoReturn
 
 from ecgfm_clinical.errors import StoreError
-from ecgfm_connectors.ecg import Ecg, Finding
-from ecgfm_connectors.patient import Patient
-from ecgfm_connectors.result import Ack
+from ecgfm_connectors.ecg import Ecg
 
 
 class EcgState(StrEnum):
@@ -331,33 +329,6 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MessageSummary:
-    """One message as a table shows it."""
-
-    destination: str
-    control_id: str
-    kind: str
-    state: MessageState
-    ack_code: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EcgSummary:
-    """One ECG as a table shows it; nothing that identifies the patient but the sender's own number."""
-
-    ecg_id: int
-    source_id: str
-    version: int
-    source: str
-    format: str
-    received_at: datetime
-    state: EcgState
-    findings: tuple[Finding, ...]
-    scores: tuple[Score, ...]
-    messages: tuple[MessageSummary, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEvent:
     """One line of the append-only trail."""
 
@@ -367,86 +338,3 @@ class AuditEvent:
     action: str  #: `payload.received`, `ecg.staged`, `ecg.scored`, `message.sent`, `message.acknowledged`, …
     ecg_id: int | None
     detail: dict[str, str | int | float | bool | None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VersionStory:
-    """One arrival of a recording that said something new."""
-
-    ecg_id: int
-    version: int
-    source: str
-    transport: str
-    received_at: datetime
-    state: EcgState
-    patient: Patient  #: whom its own payload names
-    same_person: bool  #: whether that is the patient to whom the recording belongs
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldStory:
-    """One question about a recording, open or decided."""
-
-    hold_id: int
-    question: str
-    opened_at: datetime
-    patients: tuple[Patient, ...]  #: between whom it is to be decided
-    decision: str | None
-    decided_by: str | None
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResultStory:
-    """Where the result of a recording stands at one receiver, by the words of `LIFECYCLE.md`."""
-
-    destination: str
-    filler: str  #: OBR-3
-    state: str
-    patient: Patient  #: under whom it was filed there
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordingStory:
-    """The recording of which an ECG is a version."""
-
-    recording_id: int
-    patient: Patient  #: to whom it belongs now, merges followed
-    versions: tuple[VersionStory, ...]
-    patient_named: bool  #: a person, or its sender, named another patient than the payload does
-    moved: int  #: how often it went to another patient
-    withdrawn: str | None  #: by its sender or by a person
-    holds: tuple[HeldStory, ...]
-    results: tuple[ResultStory, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EcgStory:
-    """Everything the store knows of one ECG, for `show`."""
-
-    ecg: StagedEcg
-    state: EcgState
-    scorings: tuple[Scoring, ...]
-    messages: tuple["MessageStory", ...]
-    job_state: JobState | None  #: None where it was never queued: it is held
-    job_errors: tuple[AttemptError, ...]
-    events: tuple[AuditEvent, ...]
-    recording: RecordingStory
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageStory:
-    """One message as `show` tells it."""
-
-    message_id: int
-    destination: str
-    control_id: str
-    kind: str
-    state: MessageState
-    in_doubt: bool  #: some attempt may have reached the receiver, and nothing says what became of it
-    body: bytes | None = field(repr=False)
-    attempts: int
-    errors: tuple[AttemptError, ...]
-    acknowledgement: Ack | None
-    sent_at: datetime | None
-    acknowledged_at: datetime | None

@@ -13,9 +13,10 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from ecgfm_clinical.staging import identity, numbers
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.ecgs import summary
-from ecgfm_clinical.staging.records import EcgState, EcgSummary
+from ecgfm_clinical.staging.records import EcgState
 from ecgfm_clinical.staging.rows import EcgVersion, every_row
 from ecgfm_clinical.staging.schema import ecg, ecg_identity, ecg_number, message
+from ecgfm_clinical.staging.story_records import EcgSummary
 from ecgfm_clinical.staging.transaction import Reading
 from ecgfm_connectors.patient import Identifier
 

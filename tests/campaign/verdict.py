@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecgfm_clinical.staging.records import EcgState, EcgStory, EcgSummary, MessageState
+from ecgfm_clinical.staging.records import EcgState, MessageState
 from ecgfm_clinical.staging.store import Store
+from ecgfm_clinical.staging.story_records import EcgStory, EcgSummary
 from ecgfm_connectors.hl7.message import parse_header
 from tests.campaign.hospital import CANARY
 from tests.campaign.lives import PLACER

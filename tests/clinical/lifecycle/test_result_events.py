@@ -6,8 +6,9 @@ from typing import Literal
 
 import pytest
 
-from ecgfm_clinical.staging.records import AttemptError, MessageStory, OutboundMessage, Retry
+from ecgfm_clinical.staging.records import AttemptError, OutboundMessage, Retry
 from ecgfm_clinical.staging.store import Store
+from ecgfm_clinical.staging.story_records import MessageStory
 from ecgfm_connectors.result import Ack
 from tests.clinical.lifecycle import document
 from tests.clinical.lifecycle.hospital import LEASE, Hospital
