@@ -3,6 +3,7 @@ and heavy libraries load only where they work.
 """
 
 import ast
+import re
 import subprocess
 import sys
 import tokenize
@@ -52,7 +53,9 @@ ROOMS = {
         "alerting",
         "files learning pipeline",
         "backfill shipped",
+        "connections",
         "wiring",
+        "scorers",
         "service",
         "demo operate",
         "cli",
@@ -171,6 +174,14 @@ def test_rooms_need_only_what_stands_below_them(package: str) -> None:
 def room_of(module: str, package: str) -> str:
     """The folder, or the file that stands in the package itself; empty outside the package, and for its own face."""
     return module.removeprefix(f"{package}.").split(".")[0] if module.startswith(f"{package}.") else ""
+
+
+def test_the_picture_of_the_house_names_every_room() -> None:
+    """README's table and the folders of the hall."""
+    picture = (ROOT / "README.md").read_text(encoding="utf-8").partition("| room | what happens in it |")[2]
+    table = picture.strip().partition("\n\n")[0]
+    named = {room for row in table.splitlines() for room in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert named == {path.parent.name for path in (ROOT / "ecgfm_clinical").glob("*/__init__.py")}
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -125,7 +125,7 @@ def pull(
     as_json: JsonOption = False,
 ) -> None:
     """Ask each source once for what is new, as the schedule does."""
-    from ecgfm_clinical import wiring
+    from ecgfm_clinical import connections, wiring
     from ecgfm_clinical.errors import InputError
     from ecgfm_clinical.service import schedule
 
@@ -136,7 +136,7 @@ def pull(
             raise InputError(f"no source named {', '.join(unknown)}; the settings name {', '.join(named) or 'none'}")
         for name in sources or named:
             handle = wiring.build_ingest(read, store, name)
-            report = schedule.pull(wiring.build_source(read, named[name]), handle, store, now=wiring.utc_now())
+            report = schedule.pull(connections.build_source(read, named[name]), handle, store, now=wiring.utc_now())
             statuses = [verdict.disposition.value for verdict in report.verdicts]
             results.append({"source": name, "offered": report.offered, **{s: statuses.count(s) for s in set(statuses)}})
     if as_json:
@@ -147,10 +147,10 @@ def pull(
 
 def score(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
     """Score every ECG that is waiting, then stop."""
-    from ecgfm_clinical import wiring
+    from ecgfm_clinical import scorers
 
     with opened_to_act(settings) as (read, store):
-        scorer = wiring.build_live_scorer(read, store)
+        scorer = scorers.build_live_scorer(read, store)
         taken = 0
         with console().status("Scoring") as status:
             while batch := scorer.run_batch():

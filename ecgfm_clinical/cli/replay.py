@@ -71,7 +71,7 @@ def replay(
 def _ecg(settings: "Settings", store: "Store", wanted: str, bundle: str | None) -> tuple[bool, dict[str, object]]:
     from dataclasses import asdict
 
-    from ecgfm_clinical import wiring
+    from ecgfm_clinical import scorers, wiring
     from ecgfm_clinical.errors import ModelError
     from ecgfm_clinical.operate import replay as replaying
     from ecgfm_clinical.operate.search import find_ecg
@@ -79,13 +79,13 @@ def _ecg(settings: "Settings", store: "Store", wanted: str, bundle: str | None) 
     ecg_id = find_ecg(store, wanted, by_id=wanted.isdigit())
     then = replaying.last_scoring(store, ecg_id)
     named = bundle or _registered(store, then.model_id)
-    predictor = wiring.open_predictor(settings, named, scored_by=then.runtime)
+    predictor = scorers.open_predictor(settings, named, scored_by=then.runtime)
     if predictor.model_id != then.model_id:
         raise ModelError(
             f"ECG {ecg_id} was scored by {then.model_name} {then.model_version} ({then.model_id[:12]}…), not by the "
             f"model at hand ({predictor.model_id[:12]}…): name that bundle with --model"
         )
-    scorer = wiring.build_scorer(settings, store, predictor)
+    scorer = scorers.build_scorer(settings, store, predictor)
     found = replaying.replay(
         store, ecg_id, read=_reader(settings, store), score=lambda one: scorer.evaluate(one, now=wiring.utc_now())
     )

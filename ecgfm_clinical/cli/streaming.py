@@ -48,11 +48,11 @@ class Stopping:
 
 def opened_model(site: "Settings", model: str, *, runtime: str | None, device: str | None) -> "Predictor":
     """The model that a command line names. Raises ModelError, MissingExtra."""
-    from ecgfm_clinical import wiring
+    from ecgfm_clinical import scorers
 
     changed = {name: value for name, value in (("runtime", runtime), ("device", device)) if value is not None}
     site = site.model_copy(update={"model": site.model.model_copy(update=changed)})
-    return wiring.open_predictor(site, model if model == "demo" else str(Path(model).resolve()))
+    return scorers.open_predictor(site, model if model == "demo" else str(Path(model).resolve()))
 
 
 class Run:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ecgfm_clinical import liveness, wiring
+from ecgfm_clinical import connections, liveness, scorers, wiring
 from ecgfm_clinical.errors import ClinicalError, InputError
 from ecgfm_clinical.extras import have, missing, sentence
 from ecgfm_clinical.operate import outcomes
@@ -49,11 +49,11 @@ def check_parts(settings: Settings) -> Iterator[CheckLine]:
         if not one.accepted:
             yield CheckLine(part=one.part, ok=True, text=f'OPEN: {one.text}; or write cleartext = "accepted" there')
     for source in settings.sources.all:
-        yield _try(f"source {source.name}", lambda one=source: wiring.build_source(settings, one).check())  # type: ignore[misc]  # bound now
+        yield _try(f"source {source.name}", lambda one=source: connections.build_source(settings, one).check())  # type: ignore[misc]  # bound now
     for destination in settings.destinations.all:
         yield _try(
             f"destination {destination.name}",
-            lambda one=destination: wiring.build_destination(settings, one).check(),  # type: ignore[misc]  # bound now
+            lambda one=destination: connections.build_destination(settings, one).check(),  # type: ignore[misc]  # bound now
         )
 
 
@@ -96,9 +96,9 @@ def _check_store(settings: Settings, store: "Store") -> str:
 def _check_model(settings: Settings, store: "Store | None") -> str:
     if not have("score"):
         return f"not loaded: this installation connects and reports; scoring {sentence('score', '').strip()}"
-    predictor = wiring.open_predictor(settings)
+    predictor = scorers.open_predictor(settings)
     registered = [head for row in store.models.models() for head in row.heads] if store is not None else []
-    wiring.refuse_unknown_heads(settings, [*predictor.labels, *registered])
+    scorers.refuse_unknown_heads(settings, [*predictor.labels, *registered])
     demo = ", NOT FOR CLINICAL USE" if predictor.demo else ""
     heads = ", ".join(predictor.labels)
     chosen = f"; {predictor.choice}" if predictor.choice else ""

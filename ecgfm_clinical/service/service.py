@@ -9,7 +9,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Literal
 
 from ecgfm.version import version
-from ecgfm_clinical import liveness, log, wiring
+from ecgfm_clinical import connections, liveness, log, scorers, wiring
 from ecgfm_clinical.errors import StoreUnavailable
 from ecgfm_clinical.monitoring.endpoint import Condition, Endpoint
 from ecgfm_clinical.monitoring.process_figures import ProcessFigures, TaskFigures
@@ -323,18 +323,18 @@ class Service:
 
     def _scoring_tasks(self) -> Iterator[Task]:
         every = timedelta(seconds=self._settings.scoring.every_seconds)
-        for role, device in wiring.scoring_devices(self._settings):
-            scorer = wiring.build_live_scorer(
+        for role, device in scorers.scoring_devices(self._settings):
+            scorer = scorers.build_live_scorer(
                 self._settings, self._store, clock=self._clock, meters=self._meters, role=role, device=device
             )
             self._live = self._live or scorer
             self._holders[role] = liveness.worker_name(role)
             yield Task(name=role, every=every, run=scorer.run_batch, work="score")
-        shadow = wiring.build_shadow_scorer(self._settings, self._store, clock=self._clock)
+        shadow = scorers.build_shadow_scorer(self._settings, self._store, clock=self._clock)
         yield Task(name="shadow", every=every, run=shadow.run_batch)
 
     def _pull_tasks(self) -> Iterator[Task]:
-        for source, every in wiring.build_sources(self._settings):
+        for source, every in connections.build_sources(self._settings):
             beat = Beat()
             run = schedule.pulled_by_leader(
                 source,

@@ -13,8 +13,8 @@ from ecgfm.signal import BY_CLOCK
 from ecgfm_clinical.cli import app
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.files.reading import read_ecgs
+from ecgfm_clinical.scorers import open_predictor
 from ecgfm_clinical.settings import Model, Settings
-from ecgfm_clinical.wiring import open_predictor
 from tests.helpers.processors import needs_bf16
 from tests.helpers.tiny_models import write_tiny_bundle
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ecgfm import devices
-from ecgfm_clinical import wiring
+from ecgfm_clinical import scorers
 from ecgfm_clinical.settings import Model, Settings
 
 
@@ -22,7 +22,7 @@ def test_one_scorer_a_gpu(
     monkeypatch: pytest.MonkeyPatch, device: str, gpus: int, expected: list[tuple[str, str]]
 ) -> None:
     monkeypatch.setattr(devices, "gpus", lambda: gpus)
-    assert list(wiring.scoring_devices(Settings(model=Model(device=device)))) == expected
+    assert list(scorers.scoring_devices(Settings(model=Model(device=device)))) == expected
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "cpu:0", "CUDA", ""])

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from ecgfm_clinical.connections import build_source
 from ecgfm_clinical.errors import SettingsError
 from ecgfm_clinical.operate.security import weaknesses
 from ecgfm_clinical.operate.setup import example_settings, write_installation
 from ecgfm_clinical.settings import Settings, read_settings
 from ecgfm_clinical.settings.exposure import is_loopback
 from ecgfm_clinical.staging import engine
-from ecgfm_clinical.wiring import build_source, open_store
+from ecgfm_clinical.wiring import open_store
 from ecgfm_connectors.dicom.web import DicomWebSource, without_secrets
 from ecgfm_connectors.errors import ConnectorError
 from ecgfm_connectors.files.drop import FileDrop

@@ -20,7 +20,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from ecgfm.predictor import Predictor
-from ecgfm_clinical import log, wiring
+from ecgfm_clinical import log, scorers, wiring
 from ecgfm_clinical.errors import SettingsError, StoreUnavailable
 from ecgfm_clinical.liveness import worker_name
 from ecgfm_clinical.monitoring.endpoint import Condition, Endpoint
@@ -245,8 +245,8 @@ def test_a_predictor_that_hangs_costs_its_work_an_attempt_and_ends_the_process(
         return 0
 
     idle = SimpleNamespace(run_batch=lambda: 0)
-    monkeypatch.setattr(wiring, "build_live_scorer", lambda *_, **__: SimpleNamespace(run_batch=claim_and_hang))
-    monkeypatch.setattr(wiring, "build_shadow_scorer", lambda *_, **__: idle)
+    monkeypatch.setattr(scorers, "build_live_scorer", lambda *_, **__: SimpleNamespace(run_batch=claim_and_hang))
+    monkeypatch.setattr(scorers, "build_shadow_scorer", lambda *_, **__: idle)
     service = Service(settings, "score", store)
     service.start()
     waiting = threading.Thread(target=service.wait, daemon=True)
@@ -456,8 +456,8 @@ def test_a_stop_leaves_behind_what_does_not_end_in_time(
         release.wait(120)
         return 0
 
-    monkeypatch.setattr(wiring, "build_live_scorer", lambda *_, **__: SimpleNamespace(run_batch=hangs))
-    monkeypatch.setattr(wiring, "build_shadow_scorer", lambda *_, **__: SimpleNamespace(run_batch=lambda: 0))
+    monkeypatch.setattr(scorers, "build_live_scorer", lambda *_, **__: SimpleNamespace(run_batch=hangs))
+    monkeypatch.setattr(scorers, "build_shadow_scorer", lambda *_, **__: SimpleNamespace(run_batch=lambda: 0))
     short = ServiceSettings.model_construct(hang_seconds=900, stop_seconds=0.2)
     service = Service(settings.model_copy(update={"service": short}), "score", store)
     service.start()

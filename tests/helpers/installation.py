@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ecgfm_clinical import cli, wiring
+from ecgfm_clinical import cli, scorers, wiring
 from ecgfm_clinical.settings import read_settings
 from ecgfm_clinical.staging import migrations
 from ecgfm_connectors.base import Received, Verdict
@@ -73,7 +73,7 @@ class Installation:
             one for one in wiring.build_listeners(self.settings, self.store) if "Mllp" in type(one).__name__
         )
         self._mllp.start()
-        self._scorer = wiring.build_live_scorer(self.settings, self.store)
+        self._scorer = scorers.build_live_scorer(self.settings, self.store)
 
     def close(self) -> None:
         self._mllp.stop()

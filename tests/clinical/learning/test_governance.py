@@ -10,7 +10,7 @@ from sqlalchemy import JSON, bindparam, text
 
 from ecgfm.checkpoint import Bundle
 from ecgfm.provenance import Provenance
-from ecgfm_clinical import wiring
+from ecgfm_clinical import scorers
 from ecgfm_clinical.errors import GateRefused, LearningError, ModelError, NotFound, StoreError, StoreTooNew
 from ecgfm_clinical.learning import governance, models
 from ecgfm_clinical.learning.report.card import card
@@ -84,7 +84,7 @@ class House:
         return row.path
 
     def scorer(self, row: ModelRow) -> Scorer:
-        scorer = wiring._scorer_of(self.settings, self.store, row)
+        scorer = scorers.scorer_of(self.settings, self.store, row)
         scorer._clock = self.clock
         return scorer
 

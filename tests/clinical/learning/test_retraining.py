@@ -20,7 +20,7 @@ from ecgfm.finetuning.settings import FineTuning
 from ecgfm.operating_rule import OperatingRule
 from ecgfm.predictor import Predictor
 from ecgfm.records import Record
-from ecgfm_clinical import wiring
+from ecgfm_clinical import scorers
 from ecgfm_clinical.demo import clinic
 from ecgfm_clinical.errors import InputError, LearningError, ModelError
 from ecgfm_clinical.learning.cohort.members import split_of
@@ -295,7 +295,7 @@ def test_each_site_meets_its_own_operating_point_of_one_bundle(workshop: Worksho
     assert "too few of this site (0)" in made["nowhere"].chosen_on
     staged = clinic_store.ecgs.load(range(1, 9))
     predictor = Predictor.from_bundle(done.bundle.path, device="cpu")
-    scorer = wiring.build_scorer(workshop.settings, clinic_store, predictor)
+    scorer = scorers.build_scorer(workshop.settings, clinic_store, predictor)
     for one in staged:
         (score,) = scorer.evaluate(one, now=workshop.clock()).scores
         assert score.probability is None or score.threshold == spec.threshold("reduced_lvef", one.site)

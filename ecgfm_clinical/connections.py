@@ -1,0 +1,207 @@
+"""What speaks to the hospital, built from the settings: listeners, sources and destinations.
+
+Each builder imports what it builds: no role loads the libraries of a protocol that it does not speak.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from ecgfm_clinical.extras import need
+from ecgfm_clinical.settings import (
+    DicomListener,
+    DicomSource,
+    DicomWebSource,
+    FileDestination,
+    Hl7Destination,
+    Hl7Listener,
+    Settings,
+    SftpSource,
+    Tls,
+    WatchedFolder,
+    read_secret,
+)
+
+if TYPE_CHECKING:
+    from ecgfm_connectors.base import Destination, Handler, Listener, Source
+    from ecgfm_connectors.rejections import Tell
+    from ecgfm_connectors.tls import TlsFiles
+
+
+def dicom_listener(
+    settings: Settings, part: DicomListener, ingest: "Handler", turned_away: "Tell", clock: Callable[[], datetime]
+) -> "Listener":
+    """A port for C-STORE, not yet bound; `turned_away` hears of callers that get no further."""
+    from ecgfm_connectors.dicom.storage import StorageScp
+
+    return StorageScp(
+        name=part.name,
+        ae_title=part.ae_title,
+        host=part.host,
+        port=part.port,
+        handler=ingest,
+        clock=clock,
+        allowed_callers=part.allowed_callers,
+        allowed_hosts=part.allowed_hosts,
+        max_associations=part.max_associations,
+        max_per_host=part.max_per_host,
+        max_object_bytes=part.max_object_mb * 2**20,
+        idle_timeout=part.idle_seconds,
+        object_timeout=part.object_seconds,
+        tls=tls_files(settings, part.tls),
+        turned_away=turned_away,
+    )
+
+
+def hl7_listener(
+    settings: Settings,
+    part: Hl7Listener,
+    ingest: "Handler",
+    strangers: "Handler",
+    turned_away: "Tell",
+    clock: Callable[[], datetime],
+) -> "Listener":
+    """A port for MLLP, not yet bound; `strangers` takes what comes from senders that are not named."""
+    from ecgfm_connectors.hl7.listener import MllpListener
+
+    return MllpListener(
+        name=part.name,
+        host=part.host,
+        port=part.port,
+        handler=ingest,
+        clock=clock,
+        allowed_hosts=part.allowed_hosts,
+        allowed_senders=part.allowed_senders,
+        strangers=strangers,
+        max_message_bytes=part.max_message_mb * 1_000_000,
+        max_connections=part.max_connections,
+        max_per_host=part.max_per_host,
+        idle_timeout=part.idle_seconds,
+        frame_timeout=part.stall_seconds,
+        message_timeout=part.message_seconds,
+        tls=tls_files(settings, part.tls),
+        turned_away=turned_away,
+    )
+
+
+def build_sources(settings: Settings) -> "Iterator[tuple[Source, timedelta]]":
+    """Every source with its interval. Raises MissingExtra."""
+    for part in settings.sources.all:
+        yield build_source(settings, part), timedelta(seconds=part.every_seconds)
+
+
+def build_source(settings: Settings, part: WatchedFolder | SftpSource | DicomSource | DicomWebSource) -> "Source":
+    """One source. Raises MissingExtra, SettingsError where a secret cannot be read."""
+    match part:
+        case WatchedFolder():
+            return _folder_source(settings, part)
+        case SftpSource():
+            need("sftp", f"source {part.name}")
+            return _sftp_source(settings, part)
+        case DicomSource():
+            return _dicom_source(settings, part)
+        case DicomWebSource():
+            need("dicomweb", f"source {part.name}")
+            return _dicomweb_source(settings, part)
+
+
+def _folder_source(settings: Settings, part: WatchedFolder) -> "Source":
+    from ecgfm_connectors.files.folder import FolderSource
+
+    return FolderSource(
+        name=part.name,
+        path=settings.resolve(part.path),
+        stable_for=timedelta(seconds=part.stable_seconds),
+        keep=settings.keeps_processed(part),
+    )
+
+
+def _sftp_source(settings: Settings, part: SftpSource) -> "Source":
+    from ecgfm_connectors.files.sftp import SftpServer
+    from ecgfm_connectors.files.sftp import SftpSource as Sftp
+
+    server = SftpServer(
+        host=part.host,
+        port=part.port,
+        user=part.user,
+        known_hosts=settings.resolve(part.known_hosts),
+        key=settings.resolve(part.key) if part.key else None,
+        password=read_secret(settings.resolve(part.password_file)) if part.password_file else "",
+    )
+    stable_for = timedelta(seconds=part.stable_seconds)
+    keep = settings.keeps_processed(part)
+    return Sftp(name=part.name, server=server, folder=part.folder, stable_for=stable_for, keep=keep)
+
+
+def _dicom_source(settings: Settings, part: DicomSource) -> "Source":
+    from ecgfm_connectors.dicom.retrieve import Archive, RetrieveSource
+
+    tls = tls_files(settings, part.tls)
+    return RetrieveSource(
+        name=part.name,
+        archive=Archive(host=part.host, port=part.port, ae_title=part.ae_title, calling=part.calling, tls=tls),
+        method=part.method,
+        receive_host=part.receive_host,
+        receive_port=part.receive_port,
+        modality=part.modality,
+        overlap=part.overlap,
+        lookback=part.lookback,
+    )
+
+
+def _dicomweb_source(settings: Settings, part: DicomWebSource) -> "Source":
+    from ecgfm_connectors.dicom.web import DicomWebSource as Web
+
+    secret = part.authorization_file
+    return Web(
+        name=part.name,
+        url=part.url,
+        headers={"Authorization": read_secret(settings.resolve(secret))} if secret else None,
+        tls=tls_files(settings, part.tls),
+        modality=part.modality,
+        overlap=part.overlap,
+        lookback=part.lookback,
+        connections=part.connections,
+    )
+
+
+def build_destinations(settings: Settings) -> "Iterator[tuple[Destination, Hl7Destination | FileDestination]]":
+    """Every destination, not yet connected, with its settings."""
+    for part in settings.destinations.all:
+        yield build_destination(settings, part), part
+
+
+def build_destination(settings: Settings, part: Hl7Destination | FileDestination) -> "Destination":
+    """One destination, not yet connected."""
+    return _mllp_destination(settings, part) if isinstance(part, Hl7Destination) else _file_destination(settings, part)
+
+
+def _mllp_destination(settings: Settings, part: Hl7Destination) -> "Destination":
+    from ecgfm_connectors.hl7.sender import MllpDestination
+
+    return MllpDestination(
+        name=part.name,
+        host=part.host,
+        port=part.port,
+        ack_timeout=part.ack_timeout_seconds,
+        tls=tls_files(settings, part.tls),
+    )
+
+
+def _file_destination(settings: Settings, part: FileDestination) -> "Destination":
+    from ecgfm_connectors.files.drop import FileDrop
+
+    return FileDrop(name=part.name, folder=settings.resolve(part.path), suffix=part.suffix, mode=int(part.mode, 8))
+
+
+def tls_files(settings: Settings, part: Tls | None) -> "TlsFiles | None":
+    """The files of one side of a TLS connection; None where it goes without."""
+    from ecgfm_connectors.tls import TlsFiles
+
+    if part is None:
+        return None
+    return TlsFiles(
+        certificate=settings.resolve(part.certificate),
+        key=settings.resolve(part.key),
+        trusted=settings.resolve(part.trusted),
+    )
