@@ -1,8 +1,8 @@
 """One 12-lead ECG as read from any source: millivolts, canonical leads, NaN where no sample exists."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,7 +108,3 @@ class Ecg:
         """Seconds."""
         samples: int = self.signal.shape[1]
         return samples / self.sampling_rate
-
-    def noting(self, *findings: Finding) -> Self:
-        """The same ECG with further findings."""
-        return replace(self, findings=self.findings + findings)

@@ -5,14 +5,11 @@ import secrets
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, say, settings_from, will_write, write_json
-
-if TYPE_CHECKING:
-    from ecgfm_clinical.staging.moving import MovedTable
 
 
 def retain(
@@ -231,10 +228,6 @@ def move(
         write_json([asdict(one) for one in moved])
     else:
         say("Moved. Now set store.url, and say `ecgfm-clinical store adopt --as moved`.")
-
-
-def _say_moved(one: "MovedTable") -> None:
-    say(f"{one.table:20} {one.rows} rows, each equal")
 
 
 @store_app.command("adopt")
