@@ -72,13 +72,13 @@ every_seconds = 5
 name = "told"
 command = ["sh", "-c", "cat >> {folder}/alerts.txt"]
 """
+)
 AUDITED = """
 [audit.messages]
 host = "localhost"
 port = {port}
 tls = {{ certificate = "{tls.certificate}", key = "{tls.key}", trusted = "{tls.trusted}" }}
 """
-)
 
 
 def ecg(number: int) -> Ecg:
