@@ -53,7 +53,9 @@ def changes(store: Store, again: Read) -> Iterator[Change]:
             except PayloadError:
                 contents = Contents()
             kept, left = store.outcomes.of_payload(payload_id)
-            lines = tuple(_differences(kept, left, contents))
+            mine = {one.outcome.source_id for one in kept}
+            later = store.outcomes.known([one.source_id for one in contents.outcomes if one.source_id not in mine])
+            lines = tuple(_differences(kept, left, contents, later))
             if lines:
                 yield Change(payload_id=payload_id, staged=staged, contents=contents, lines=lines)
 
@@ -63,9 +65,12 @@ def apply(store: Store, change: Change, *, now: datetime, actor: str) -> None:
     store.outcomes.replace(change.payload_id, change.contents.outcomes, change.contents.left_out, now=now, actor=actor)
 
 
-def _differences(kept: list[KeptOutcome], left: list[KeptLeftOut], contents: Contents) -> Iterator[str]:
+def _differences(
+    kept: list[KeptOutcome], left: list[KeptLeftOut], contents: Contents, later: frozenset[str]
+) -> Iterator[str]:
+    """What changes; of the numbers in `later` another message has spoken since, and what it said stays."""
     before = {one.outcome.source_id: one.outcome for one in kept}
-    after = {one.source_id: one for one in contents.outcomes}
+    after = {one.source_id: one for one in contents.outcomes if one.source_id not in later}
     for source_id in dict.fromkeys((*before, *after)):
         was, now = before.get(source_id), after.get(source_id)
         if was is not None and now is not None and told(was) == told(now):

@@ -144,6 +144,11 @@ class Outcomes:
         with self._database.reading() as ask:
             return _of_payload(ask, payload_id)
 
+    def known(self, source_ids: Sequence[str]) -> frozenset[str]:
+        """Those of `source_ids` under which the store holds a result, in whatever version."""
+        with self._database.reading() as ask:
+            return frozenset(one for one in source_ids if _known(ask, one))
+
     def replace(
         self, payload_id: int, outcomes: Sequence[Outcome], left: Sequence[LeftOut], *, now: datetime, actor: str
     ) -> None:

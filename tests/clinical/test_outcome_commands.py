@@ -153,3 +153,17 @@ def test_a_list_says_which_results_were_withdrawn(run: Run, filled: Path) -> Non
     run("ingest", filled.parent / "back.hl7", "--settings", filled)
     _, out, _ = run("outcomes", "list", "--kind", "troponin", "--settings", filled)
     assert "withdrawn" in out
+
+
+def test_what_a_later_message_corrected_or_withdrew_is_no_change_of_the_rules(run: Run, site: Path) -> None:
+    folder = site.parent / "later"
+    folder.mkdir()
+    first = f"OBX|1|NM|{HS}||28|ng/L|<14||||F|||20260301081500"
+    for at, obx in enumerate((first, first.replace("|28|", "|25|").replace("|F|||2", "|C|||2"))):
+        text = message(f"L{at}", obx).replace("PL1|FL1", "PL0|FL0").replace("NL1^", "NL0^")
+        (folder / f"{at}.hl7").write_bytes(text.encode())
+        run("ingest", folder / f"{at}.hl7", "--settings", site)
+    _, out, _ = run("outcomes", "list", "--json", "--settings", site)
+    assert [(row["value"], row["version"]) for row in json.loads(out)] == [(25.0, 2)]
+    _, out, _ = run("outcomes", "reread", "--settings", site)
+    assert "0 messages say something else today" in out
