@@ -83,10 +83,13 @@ class Crew(Generic[Task, T]):
         self._waiting: deque[_Handed[Task]] = deque()
 
     def __enter__(self) -> Self:
-        self._pool = self._new_pool(self._processes)
-        self._slots = (
-            [SharedMemory(create=True, size=slots.SLOT_BYTES) for _ in range(self._depth)] if self._processes else []
-        )
+        try:
+            self._pool = self._new_pool(self._processes)
+            for _ in range(self._depth if self._processes else 0):
+                self._slots.append(SharedMemory(create=True, size=slots.SLOT_BYTES))
+        except OSError:  # /dev/shm is full, say: what was begun would stay
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from ecgfm.feeding import Prepared
+from ecgfm_clinical.engine import crew as crew_module
 from ecgfm_clinical.engine import slots
 from ecgfm_clinical.engine.crew import Crew
 from tests.helpers.fakes import wait_until
@@ -139,6 +140,17 @@ def test_a_crew_ends_though_a_process_hangs() -> None:
     with Crew(each(hangs_at_13), processes=1, lost=lost, at_once=1, patience=5) as crew:
         answers = crew.answers([1, 13, 2])
         assert next(answers).what == "1"
+
+
+def test_a_crew_that_finds_no_shared_memory_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(crew_module, "SharedMemory", full)
+    crew = Crew(each(work), processes=1, lost=lost)
+    with pytest.raises(OSError, match="no space"), crew:
+        raise AssertionError
+    assert crew._pool is None
 
 
 def test_only_a_few_pieces_are_under_way() -> None:
