@@ -108,6 +108,8 @@ def owed(
     mine = [one for one in held if one.generation == generation]
     others = tuple(one for one in held if one.generation != generation)
     stray = tuple(one for one in mine[:-1])  # stores of the first schema gave each version a number of its own
+    if mine and output_digest == taken_back and not again:  # it stands because its withdrawal could not be sent
+        return Owed(take_back=(*others, *stray))
     if mine:
         last = mine[-1]
         news = last.output_digest != output_digest or not (last.ecg_id == ecg_id or same_subject)

@@ -410,6 +410,21 @@ def test_a_sender_dies_with_two_messages_in_hand(hospital: Hospital) -> None:
     assert sorted(hospital.heard("ehr")) == ["D", "F", "F", "W"]
 
 
+def test_a_copy_does_not_tell_again_what_could_not_be_taken_back(hospital: Hospital) -> None:  # 44002
+    """A person takes the result back, one receiver's withdrawal can't be written, and an urgent copy is no news."""
+    hospital.arrives("R1", "A")
+    hospital.settle()
+    hospital.comes_again("R1", stat=True, final=True)
+    hospital.merge("B", "Ж")
+    hospital.withdraws("R1", delete=True)
+    hospital.merge("A", "B")
+    hospital.operator_merges("B", "A")
+    hospital.settle()
+    assert hospital.heard("archive") == ["F"]
+    hospital.settle(resend=True)
+    assert hospital.heard("archive") == ["F", "D"]
+
+
 def test_stopping_just_before_the_checkpointers_flag_falls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The store's thread cleared the flag by which `stop` woke it, and `close` waited for ever (seed 2)."""
     monkeypatch.setattr(checkpointing, "PAUSE", 0.0)
