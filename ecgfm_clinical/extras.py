@@ -23,6 +23,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "sftp": ("paramiko",),
         "train": ("sklearn", "wfdb", "lightning", "torchmetrics", "h5py", "tensorboard"),
         "umap": ("umap",),
+        "web": ("starlette", "uvicorn", "argon2"),
     }
 )
 

@@ -15,7 +15,19 @@ from typing import TextIO
 _LOGGER = logging.getLogger("ecgfm_clinical")
 
 # Libraries whose own messages may quote the data they choke on.
-_QUIET = ("pydicom", "pynetdicom", "hl7apy", "hl7", "wfdb", "sqlalchemy", "alembic", "asyncio", "httpx", "httpcore")
+_QUIET = (
+    "pydicom",
+    "pynetdicom",
+    "hl7apy",
+    "hl7",
+    "wfdb",
+    "sqlalchemy",
+    "alembic",
+    "asyncio",
+    "httpx",
+    "httpcore",
+    "uvicorn",
+)
 
 Field = str | int | float | bool | None
 

@@ -58,6 +58,7 @@ ROOMS = {
         "scorers",
         "service",
         "demo operate",
+        "web",
         "cli",
     ),
     "ecgfm_clinical.learning": (

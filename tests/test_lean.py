@@ -87,6 +87,10 @@ def test_inspect_reads_a_file_and_leaves_quality_and_pictures_to_the_extra(site:
     assert not (site / "ecg.png").exists()
 
 
+def test_the_registry_of_models_is_shown(site: Path) -> None:
+    assert json.loads(out(site, "model", "list", "--json")) == []
+
+
 def test_check_says_that_this_installation_does_not_score(site: Path) -> None:
     lines = {line["part"]: line["text"] for line in json.loads(run(site, "check", "--json").stdout)}
     assert lines["model"].startswith("not loaded: this installation connects and reports")
@@ -102,7 +106,8 @@ NEEDS = {
     "score": "score",
     "run --role score": "score",
     "run --role all": "score",
-    "model list": "score",
+    "run --role web": "web",
+    "user list": "web",
     "model show .": "score",
     "model bench .": "score",
     "demo-retrain": "train",

@@ -29,6 +29,7 @@ from ecgfm_clinical.cli import (
     replay,
     research,
     setup,
+    users,
 )
 from ecgfm_clinical.cli.common import say
 
@@ -86,6 +87,7 @@ app.add_typer(patients.app, name="patient")
 app.add_typer(held.app, name="held")
 app.add_typer(payloads.app, name="payloads")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(users.app, name="user")
 app.add_typer(care.store_app, name="store")
 
 

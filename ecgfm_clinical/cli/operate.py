@@ -23,7 +23,9 @@ from ecgfm_clinical.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from ecgfm_connectors.base import Handler, Verdict
+    from ecgfm_clinical.settings import Settings
+    from ecgfm_clinical.staging.store import Store
+    from ecgfm_connectors.base import Handler, Listener, Verdict
 
 EXIT_HANGS = 70  # EX_SOFTWARE of sysexits.h
 
@@ -34,6 +36,7 @@ class RoleChoice(StrEnum):
     connect = "connect"
     score = "score"
     report = "report"
+    web = "web"
     all = "all"
 
 
@@ -41,7 +44,10 @@ def run(
     settings: SettingsOption = None,
     role: Annotated[
         RoleChoice,
-        typer.Option(help="connect: listeners and pulls; score: the model; report: results out; all: everything."),
+        typer.Option(
+            help="connect: listeners and pulls; score: the model; report: results out; web: the console; all: "
+            "everything, the console where the settings have [web]."
+        ),
     ] = RoleChoice.all,
 ) -> None:
     """Run the service until SIGTERM or Ctrl-C; what is under way is finished first.
@@ -57,7 +63,8 @@ def run(
     log.setup()
     threading.excepthook = log.thread_died
     with opened(settings) as (read, store):
-        service = Service(read, role.value, store, put_off_alarm=alarm, notifier=Notifier())
+        console = _console(read, store, role)
+        service = Service(read, role.value, store, put_off_alarm=alarm, notifier=Notifier(), console=console)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: service.request_stop())
         service.start()
@@ -65,6 +72,18 @@ def run(
         service.stop()
         if service.hangs:
             os._exit(EXIT_HANGS)  # a thread that hangs, perhaps outside Python, would hold an orderly end for ever
+
+
+def _console(settings: "Settings", store: "Store", role: RoleChoice) -> "Listener | None":
+    """The port of the console, where this process has it. Raises MissingExtra, SettingsError."""
+    if not (role is RoleChoice.web or (role is RoleChoice.all and settings.web is not None)):
+        return None
+    from ecgfm_clinical.extras import need
+
+    need("web", "the console")
+    from ecgfm_clinical.web.server import build_port
+
+    return build_port(settings, store)
 
 
 def ingest(

@@ -33,11 +33,9 @@ def list_models(settings: SettingsOption = None, as_json: JsonOption = False) ->
     """Every registered model, newest first: live, shadow, candidate or retired, and how its heads were judged."""
     from rich.table import Table
 
-    from ecgfm_clinical.learning.governance import states
-
     with opened(settings) as (_, store):
         registry = store.models
-        standing = states(registry)
+        standing = registry.states()
         told = [_told(registry, row, standing[row.model_id]) for row in registry.models()]
     if as_json:
         write_json([asdict(one) for one in told])

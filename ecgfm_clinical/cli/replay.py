@@ -7,14 +7,12 @@ import typer
 from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, opened_to_act, say, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from ecgfm_clinical.settings import Settings
     from ecgfm_clinical.staging.records import DeadLetter, SetAside
     from ecgfm_clinical.staging.store import Store
-    from ecgfm_connectors.base import Received
-    from ecgfm_connectors.contents import Contents
 
 
 def replay(
@@ -71,46 +69,17 @@ def replay(
 def _ecg(settings: "Settings", store: "Store", wanted: str, bundle: str | None) -> tuple[bool, dict[str, object]]:
     from dataclasses import asdict
 
-    from ecgfm_clinical import scorers, wiring
-    from ecgfm_clinical.errors import ModelError
-    from ecgfm_clinical.operate import replay as replaying
+    from ecgfm_clinical.operate import again
     from ecgfm_clinical.operate.search import find_ecg
 
-    ecg_id = find_ecg(store, wanted, by_id=wanted.isdigit())
-    then = replaying.last_scoring(store, ecg_id)
-    named = bundle or _registered(store, then.model_id)
-    predictor = scorers.open_predictor(settings, named, scored_by=then.runtime)
-    if predictor.model_id != then.model_id:
-        raise ModelError(
-            f"ECG {ecg_id} was scored by {then.model_name} {then.model_version} ({then.model_id[:12]}…), not by the "
-            f"model at hand ({predictor.model_id[:12]}…): name that bundle with --model"
-        )
-    scorer = scorers.build_scorer(settings, store, predictor)
-    found = replaying.replay(
-        store, ecg_id, read=_reader(settings, store), score=lambda one: scorer.evaluate(one, now=wiring.utc_now())
-    )
+    found = again.replay_ecg(settings, store, find_ecg(store, wanted, by_id=wanted.isdigit()), bundle=bundle)
     return found.exact, {**asdict(found), "exact": found.exact}
 
 
-def _registered(store: "Store", model_id: str) -> str | None:
-    """Where the bundle with this digest lies; None (the configured one) where the registry does not know it."""
-    from ecgfm_clinical.errors import NotFound
-
-    try:
-        return store.models.find(model_id).path
-    except NotFound:
-        return None
-
-
 def _refused(settings: "Settings", store: "Store") -> dict[str, object]:
-    from ecgfm_clinical import wiring
-    from ecgfm_clinical.operate import replay as replaying
+    from ecgfm_clinical.operate import again
 
-    def handle(received: "Received") -> "object":
-        return wiring.build_ingest(settings, store, received.source)(received)
-
-    found = replaying.read_set_aside(store, handle=handle, read=_reader(settings, store))  # type: ignore[arg-type]
-    return dict(found) or {"set aside": 0}
+    return dict(again.read_again(settings, store)) or {"set aside": 0}
 
 
 def _list(settings: "Path | None", destination: str | None, *, dead: bool, as_json: bool) -> None:
@@ -155,22 +124,3 @@ def _dead(
         actor=liveness.operator(settings.site.operator),
     )
     return {"sent again": len(report.created), "overtaken or replaced": len(report.cancelled)}
-
-
-def _reader(settings: "Settings", store: "Store") -> "Callable[[Received], Contents]":
-    """Reads a stored payload as the listener or source it came by would: what its list does not name stays out."""
-    from ecgfm_clinical import wiring
-    from ecgfm_connectors.errors import Refused
-    from ecgfm_connectors.hl7.senders import UNKNOWN_SENDER, Senders
-    from ecgfm_connectors.reading import read
-
-    allowed = {part.name: Senders(part.allowed_senders) for part in settings.listeners.hl7}
-
-    def again(received: "Received") -> "Contents":
-        senders = allowed.get(received.source) if received.transport == "mllp" else None
-        if senders is not None and not senders.names(received.content):
-            raise Refused(UNKNOWN_SENDER.code, UNKNOWN_SENDER.text)
-        context = wiring.reading_context(settings, received.source, store)
-        return read(received.content, context)
-
-    return again

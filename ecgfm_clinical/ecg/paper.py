@@ -79,7 +79,7 @@ def draw(
     from matplotlib.figure import Figure
 
     values = np.asarray(signal, dtype=np.float64)
-    _check(values, sampling_rate)
+    check(values, sampling_rate)
     figure = Figure(figsize=(PAGE[0] / 25.4, PAGE[1] / 25.4), dpi=DPI, facecolor="white")
     axes = _sheet(figure)
     if shading is not None:
@@ -87,14 +87,15 @@ def draw(
     _calibrate(axes)
     for strip in strips():
         _trace(axes, strip, values[LEADS.index(strip.lead)], sampling_rate)
-    _write(axes, title, subtitle, _footer(values.shape[1] / sampling_rate, shading is not None))
+    _write(axes, title, subtitle, _sheet_footer(values.shape[1] / sampling_rate, shading is not None))
     if Path(path).suffix.lower() == ".pdf":
         figure.savefig(path, format="pdf", metadata={"CreationDate": None})
     else:
         figure.savefig(path, format="png", dpi=DPI)  # without pyplot this is always the Agg renderer
 
 
-def _check(signal: NDArray[np.float64], sampling_rate: float) -> None:
+def check(signal: NDArray[np.float64], sampling_rate: float) -> None:
+    """Raises ValueError for a signal that is not (12, samples), or a sampling rate that is not positive."""
     if signal.ndim != 2 or signal.shape[0] != len(LEADS):
         raise ValueError(f"signal must be ({len(LEADS)}, samples), not {signal.shape}")
     if not sampling_rate > 0:
@@ -172,12 +173,19 @@ def _label(axes: "Axes", strip: Strip, baseline: float) -> None:
             axes.plot([strip.left] * 2, [middle - 1.5, middle + 1.5], color=INK, linewidth=0.8, zorder=3)
 
 
-def _footer(duration: float, shaded: bool) -> str:
-    parts = ["25 mm/s", "10 mm/mV", f"{PIXELS_PER_MM} pixels/mm"]
+def footer(duration: float) -> str:
+    """Speed, gain, and which part of a recording of `duration` seconds the sheet shows."""
+    parts = ["25 mm/s", "10 mm/mV"]
     if duration > SECONDS + 0.05:
         parts.append(f"first {SECONDS:g} s of {duration:.1f} s")
     elif duration < SECONDS - 0.05:
         parts.append(f"recording of {duration:.1f} s")
+    return "     ".join(parts)
+
+
+def _sheet_footer(duration: float, shaded: bool) -> str:
+    speed, gain, *rest = footer(duration).split("     ")
+    parts = [speed, gain, f"{PIXELS_PER_MM} pixels/mm", *rest]
     if shaded:
         parts.append("yellow: where the model looked")
     return "     ".join(parts)

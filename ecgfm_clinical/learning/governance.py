@@ -2,7 +2,6 @@
 and the path from the registry to a bundle.
 """
 
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -143,15 +142,3 @@ def rollback(registry: Registry, *, now: datetime, actor: str, reason: str) -> M
     row = previous(registry)
     registry.act("rolled-back", row.model_id, now=now, actor=actor, reason=reason)
     return row
-
-
-def states(registry: Registry) -> Mapping[str, str]:
-    """model_id -> `live`, `shadow`, `retired` (was live once) or `candidate`."""
-    live, shadow = registry.live(), registry.shadow()
-    found = {row.model_id: "candidate" for row in registry.models()}
-    found |= {event.model_id: "retired" for event in registry.history() if event.action in MAKES_LIVE}
-    if shadow is not None:
-        found[shadow[0].model_id] = "shadow"
-    if live is not None:
-        found[live.model_id] = "live"
-    return found

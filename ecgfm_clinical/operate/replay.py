@@ -1,6 +1,6 @@
 """Read and score an ECG's stored bytes again, and compare signal and scores with the stored ones to the last bit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from ecgfm.runtimes.engines import comparable, tolerance_of
@@ -119,16 +119,26 @@ def _value(score: Score | None) -> str:
     return f"{score.probability!r} (threshold {score.threshold!r})"
 
 
-def read_set_aside(store: Store, *, handle: Callable[[Received], Verdict], read: Read) -> dict[str, int]:
-    """Read every refused or unreadable payload again; a payload that today's readers can read is staged.
+def read_set_aside(
+    store: Store,
+    *,
+    handle: Callable[[Received], Verdict],
+    read: Read,
+    payload_ids: Collection[int] | None = None,
+) -> dict[str, int]:
+    """Read every refused or unreadable payload again, or those with these numbers; a payload that today's readers can
+    read is staged.
 
     Returns the number of payloads by disposition. A payload that still cannot be read stays as it is.
     """
     found = {disposition.value: 0 for disposition in (Disposition.STAGED, Disposition.REFUSED, Disposition.UNREADABLE)}
-    after = 0
-    while page := store.ecgs.set_aside(limit=20, after=after):
+    after = 0 if payload_ids is None else min(payload_ids, default=1) - 1
+    last = None if payload_ids is None else max(payload_ids, default=0)
+    while (last is None or after < last) and (page := store.ecgs.set_aside(limit=20, after=after)):
         for payload_id, received in page:
             after = payload_id
+            if payload_ids is not None and payload_id not in payload_ids:
+                continue
             found[_try(received, handle, read).value] += 1
     return {name: count for name, count in found.items() if count}
 

@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from ecgfm_clinical.staging.store import Store
     from ecgfm_connectors.base import Handler, Listener
 
-Role = Literal["connect", "score", "report", "all"]
+Role = Literal["connect", "score", "report", "web", "all"]
+
+#: Under this name the console stands among the listeners.
+CONSOLE = "[web]"
 
 #: How long a worker waits when it found no job or message.
 IDLE = timedelta(seconds=1)
@@ -63,16 +66,21 @@ class Service:
         clock: wiring.Clock = wiring.utc_now,
         put_off_alarm: Callable[[], None] = lambda: None,
         notifier: Notifier | None = None,
+        console: "Listener | None" = None,
     ) -> None:
         """`put_off_alarm`: called by the watch at each look; where the calls cease, somebody ends the process.
-        `notifier` tells systemd.
+        `notifier` tells systemd. `console`: the port of the operators' console, not yet bound, where this process has
+        it.
         """
+        self._console = console
         self._notifier = notifier or Notifier({})
         self._settings = settings
         self._clock = clock
         self._store = store
         self._put_off_alarm = put_off_alarm
         self._roles = {"connect", "score", "report"} if role == "all" else {role}
+        if console is not None:
+            self._roles.add("web")
         self._stop = Event()
         self._ear = hearing.ear_for(store.database.reader, store.database.bell, clock=clock, stop=self._stop)
         self._closing = ExitStack()
@@ -118,6 +126,8 @@ class Service:
             tasks = list(self._tasks())
             if "connect" in self._roles:
                 self._start_listeners(undo)
+            if self._console is not None:
+                self._start(CONSOLE, self._console, undo)
             if self._listeners:
                 tasks.append(Task(name="ports", every=PULSE_EVERY, run=self._announce_ports))
                 undo.callback(self._forget_ports)
@@ -372,10 +382,13 @@ class Service:
             ),
             strict=True,
         ):
-            listener.start()
-            undo.callback(self._close, listener)
-            self._listeners[name] = listener
-            log.event("listener.started", listener=name, port=listener.port)
+            self._start(name, listener, undo)
+
+    def _start(self, name: str, listener: "Listener", undo: ExitStack) -> None:
+        listener.start()
+        undo.callback(self._close, listener)
+        self._listeners[name] = listener
+        log.event("listener.started", listener=name, port=listener.port)
 
     def _attend(self, name: str, handler: "Handler") -> "Handler":
         return self._handling.setdefault(name, Handling(name)).of(handler)

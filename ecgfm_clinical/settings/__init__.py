@@ -20,6 +20,7 @@ from ecgfm_clinical.settings.scoring import HEADS, HeadRules, Model, Scoring
 from ecgfm_clinical.settings.secret import read_secret
 from ecgfm_clinical.settings.site import Store
 from ecgfm_clinical.settings.sources import DicomSource, DicomWebSource, SftpSource, WatchedFolder
+from ecgfm_clinical.settings.web import Web, WebTls
 
 __all__ = [
     "HEADS",
@@ -49,6 +50,8 @@ __all__ = [
     "Tls",
     "TroponinLabels",
     "WatchedFolder",
+    "Web",
+    "WebTls",
     "WebhookChannel",
     "read_secret",
     "read_settings",

@@ -22,6 +22,7 @@ from ecgfm_clinical.settings.scoring import HeadRules, Model, Scoring
 from ecgfm_clinical.settings.secret import read_secret
 from ecgfm_clinical.settings.site import Site, Store
 from ecgfm_clinical.settings.sources import SftpSource, Sources, WatchedFolder
+from ecgfm_clinical.settings.web import Web
 
 #: Hosts that stand for every address of this machine.
 EVERY_ADDRESS = frozenset({"0.0.0.0", "::", ""})
@@ -56,6 +57,7 @@ class Settings(BaseSettings):
     attention: Attention = Attention()
     monitoring: Monitoring = Monitoring()
     alerts: Alerts = Alerts()
+    web: Web | None = None
     folder: Path = Field(default=Path(), description="folder of the settings file; set by the reader")
 
     @classmethod
@@ -81,6 +83,8 @@ class Settings(BaseSettings):
         opened = [(f"listener {part.name}", part.host, part.port) for part in self.listeners.all if part.port]
         if self.monitoring.port:
             opened.append(("monitoring", self.monitoring.host, self.monitoring.port))
+        if self.web is not None and self.web.port:
+            opened.append(("web", self.web.host, self.web.port))
         for number, (name, host, port) in enumerate(opened):
             for other, other_host, other_port in opened[number + 1 :]:
                 if port == other_port and (host == other_host or {host, other_host} & EVERY_ADDRESS):
@@ -139,7 +143,10 @@ class Settings(BaseSettings):
         shown = {f"{kind} {one.name}": one.tls for kind, one in parts if one.tls is not None}
         if self.audit.messages is not None:
             shown["audit messages"] = self.audit.messages.tls
-        return {part: self.resolve(tls.certificate) for part, tls in shown.items()}
+        found = {part: self.resolve(tls.certificate) for part, tls in shown.items()}
+        if self.web is not None and self.web.tls is not None:
+            found["web"] = self.resolve(self.web.tls.certificate)
+        return found
 
     def keeps_processed(self, part: WatchedFolder | SftpSource) -> bool:
         """Whether files stay in the folder once the store has them."""

@@ -121,6 +121,22 @@ def trail(connection: Connection, *, limit: int, after: int) -> tuple[AuditEvent
     return tuple(map(event_from, each_row(connection, AuditRow, query)))
 
 
+def found(
+    connection: Connection, *, limit: int, before: int | None, action: str, actor: str, ecg_id: int | None
+) -> tuple[AuditEvent, ...]:
+    """Newest first; what is left empty is not asked. Actions and actors are asked for by their beginning."""
+    query = select(audit).order_by(audit.c.audit_id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(audit.c.audit_id < before)
+    if action:
+        query = query.where(audit.c.action.startswith(action, autoescape=True))
+    if actor:
+        query = query.where(audit.c.actor.startswith(actor, autoescape=True))
+    if ecg_id is not None:
+        query = query.where(audit.c.ecg_id == ecg_id)
+    return tuple(map(event_from, each_row(connection, AuditRow, query)))
+
+
 def backups(connection: Connection) -> tuple[tuple[datetime, str], ...]:
     """When each backup was made, and into which file."""
     rows = connection.execute(

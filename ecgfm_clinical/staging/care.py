@@ -115,6 +115,13 @@ class Care:
         with self._database.reading() as ask:
             return audit.trail(ask.connection, limit=limit, after=after)
 
+    def found(
+        self, *, limit: int, before: int | None = None, action: str = "", actor: str = "", ecg_id: int | None = None
+    ) -> tuple[AuditEvent, ...]:
+        """Entries of the audit trail by what they tell, newest first, from the one before `before` on."""
+        with self._database.reading() as ask:
+            return audit.found(ask.connection, limit=limit, before=before, action=action, actor=actor, ecg_id=ecg_id)
+
     def audit_length(self) -> int:
         """How many entries the trail has."""
         with self._database.reading() as ask:

@@ -120,6 +120,17 @@ class Registry:
                 return None
             return _model(ask, event.model_id), event.at
 
+    def states(self) -> Mapping[str, str]:
+        """model_id -> `live`, `shadow`, `retired` (was live once) or `candidate`."""
+        live, shadow = self.live(), self.shadow()
+        found = {row.model_id: "candidate" for row in self.models()}
+        found |= {event.model_id: "retired" for event in self.history() if event.action in MAKES_LIVE}
+        if shadow is not None:
+            found[shadow[0].model_id] = "shadow"
+        if live is not None:
+            found[live.model_id] = "live"
+        return found
+
     def history(self, *, model_id: str | None = None) -> list[ModelEvent]:
         """Every act, oldest first."""
         query = select(model_event).order_by(model_event.c.event_id)

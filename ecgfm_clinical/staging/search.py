@@ -8,18 +8,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, and_, exists, or_, select
 
 from ecgfm_clinical.staging import identity, numbers
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.ecgs import summary
 from ecgfm_clinical.staging.records import EcgState
 from ecgfm_clinical.staging.rows import EcgVersion, every_row
-from ecgfm_clinical.staging.schema import ecg, ecg_identity, ecg_number, message
+from ecgfm_clinical.staging.schema import ecg, ecg_identity, ecg_number, message, score
 from ecgfm_clinical.staging.story_records import EcgSummary
 from ecgfm_clinical.staging.transaction import Reading
 from ecgfm_connectors.patient import Identifier
 
+#: What a head may have answered.
+ANSWERS = ("positive", "negative", "not-evaluable")
 #: The page after this ECG: (received_at, ecg_id) of the last one seen.
 Keyset = tuple[datetime, int]
 
@@ -32,6 +34,8 @@ class Wanted:
     patient: Identifier | None = None  #: with every number merged into it
     source: str = ""
     state: EcgState | None = None
+    head: str = ""  #: one of its labels answered so; any head where only `answer` is given
+    answer: str = ""  #: of `ANSWERS`
     since: datetime | None = None  #: received at this time or later
     until: datetime | None = None  #: received before this time
     after: Keyset | None = None
@@ -79,6 +83,8 @@ def _conditions(reading: Reading, wanted: Wanted) -> Sequence[ColumnElement[bool
         found.append(ecg.c.source == wanted.source)
     if wanted.state is not None:
         found.append(ecg.c.state == wanted.state.value)
+    if wanted.head or wanted.answer:
+        found.append(_answered(wanted.head, wanted.answer))
     if wanted.since is not None:
         found.append(ecg.c.received_at >= wanted.since)
     if wanted.until is not None:
@@ -87,6 +93,18 @@ def _conditions(reading: Reading, wanted: Wanted) -> Sequence[ColumnElement[bool
         at, ecg_id = wanted.after
         found.append(or_(ecg.c.received_at < at, and_(ecg.c.received_at == at, ecg.c.ecg_id < ecg_id)))
     return found
+
+
+def _answered(head: str, answer: str) -> ColumnElement[bool]:
+    """Whether a label of the scoring that counts got this answer."""
+    conditions = [score.c.scoring_id == ecg.c.scoring_id]
+    if head:
+        conditions.append(score.c.head == head)
+    if answer == "not-evaluable":
+        conditions.append(score.c.probability.is_(None))
+    elif answer:
+        conditions.append(score.c.positive.is_(answer == "positive"))
+    return exists().where(*conditions)
 
 
 def _numbered(reading: Reading, number: str) -> set[int]:

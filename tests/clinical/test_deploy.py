@@ -149,7 +149,7 @@ def test_a_unit_starts_each_role_and_may_write_where_the_settings_keep_things() 
     program, *words = service["ExecStart"].split()
     assert program.endswith("/bin/ecgfm-clinical")
     roles = re.findall(r"ecgfm-clinical@(\w+)", UNIT)
-    assert set(roles) == {"connect", "score", "report", "all"}
+    assert set(roles) == {"connect", "score", "report", "web", "all"}
     assert {choice.value for choice in RoleChoice} == set(roles)
     assert words == ["run", "--role", "%i"]
     kept = read_settings(DEPLOY / "settings.example.toml").learning.folder

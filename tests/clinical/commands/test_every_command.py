@@ -60,6 +60,9 @@ alerts list --settings {settings}
 alerts acknowledge 1 --reason x --settings {settings}
 alerts silence 1 --reason x --settings {settings}
 alerts test --settings {settings}
+user add ada --settings {settings}
+user list --settings {settings}
+user remove ada --settings {settings}
 payloads list --settings {settings}
 payloads show 1 --settings {settings}
 payloads export 1 --out {out}/payload --reason x --settings {settings}
@@ -333,6 +336,7 @@ def _extra_of(line: str) -> str | None:
         "umap": ("--method umap",),
         "sftp": ("pull sftp", "check "),
         "dicomweb": ("pull web",),
+        "web": ("user ",),
     }
     return next((extra for extra, found in signs.items() if any(one in line for one in found)), None)
 
@@ -343,6 +347,7 @@ TOO_LITTLE = (
     *("model rollback", "outcomes show", "patient", "held show", "held release", "held reject", "payloads resolve"),
     *("withdraw 1 ", "withdraw --model zzz", "store adopt", "store move"),
     *("alerts acknowledge", "alerts silence", "alerts test"),
+    *("user add", "user remove"),
     *("model promote", "model shadow", "model recalibrate", "model import"),
     "predict {ecg} --model {bundle} --runtime nonsense",
 )  # fmt: skip

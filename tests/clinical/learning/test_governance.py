@@ -285,9 +285,7 @@ def test_states_and_card(house: House) -> None:
     house.judge("second")
     house.promote("second")
     house.registry.act("shadow-on", house.rows["third"].model_id, now=house.clock(), actor="Dr Test", reason="")
-    assert {
-        house.registry.find(model_id).path: state for model_id, state in governance.states(house.registry).items()
-    } == {
+    assert {house.registry.find(model_id).path: state for model_id, state in house.registry.states().items()} == {
         "first": "retired",
         "second": "live",
         "third": "shadow",

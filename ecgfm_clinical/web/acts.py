@@ -1,0 +1,51 @@
+"""Acts on one ECG, by the functions of the commands `replay`, `correct`, `withdraw` and `replay --dead`."""
+
+from starlette.responses import Response
+
+from ecgfm_clinical.errors import NotFound
+from ecgfm_clinical.operate import correction
+from ecgfm_clinical.operate.again import replay_ecg
+from ecgfm_clinical.staging.records import MessageState
+from ecgfm_clinical.web.dead import told
+from ecgfm_clinical.web.one_ecg import number_of
+from ecgfm_clinical.web.visit import Visit
+
+
+def replay(visit: Visit) -> Response:
+    """Score the stored bytes again and compare; nothing in the store changes and nothing is sent."""
+    ecg_id = number_of(visit)
+    found = replay_ecg(visit.settings, visit.store, ecg_id)
+    title = "Exactly the same again" if found.exact else "Not the same"
+    lines = [f"{found.compared} scores of model {found.model_id[:12]} compared.", *found.differences, *found.remarks]
+    return visit.done(title, lines, back=f"/ecgs/{ecg_id}")
+
+
+def correct(visit: Visit) -> Response:
+    """Judge it again and send its result as a correction (OBX-11 C)."""
+    ecg_id = number_of(visit)
+    reason = visit.form.reason()
+    done = correction.correct(visit.store, ecg_id, patient=None, reason=reason, actor=visit.actor)
+    lines = [*told(done), "The ECG is judged again; its result then follows."]
+    return visit.done(f"ECG {ecg_id} is corrected", lines, back=f"/ecgs/{ecg_id}")
+
+
+def withdraw(visit: Visit) -> Response:
+    """Take back its results at every destination (OBX-11 W)."""
+    ecg_id = number_of(visit)
+    reason = visit.form.reason()
+    standing = visit.store.results.told(ecg_id=ecg_id)
+    if not standing:
+        raise NotFound(f"no result of ECG {ecg_id} stands")
+    done = correction.withdraw(visit.store, standing, reason=reason, actor=visit.actor)
+    return visit.done(f"The results of ECG {ecg_id} are withdrawn", told(done), back=f"/ecgs/{ecg_id}")
+
+
+def send_again(visit: Visit) -> Response:
+    """Its messages that are set aside go again."""
+    ecg_id = number_of(visit)
+    messages = visit.store.ecgs.story(ecg_id).messages
+    dead = [one.message_id for one in messages if one.state is MessageState.DEAD]
+    if not dead:
+        raise NotFound(f"no message of ECG {ecg_id} is set aside")
+    done = visit.store.results.resend(message_ids=dead, now=visit.now, actor=visit.actor)
+    return visit.done("Sent again", told(done), back=f"/ecgs/{ecg_id}")

@@ -1,0 +1,163 @@
+"""The console as one ASGI application: every page of the table of pages, behind sign-in and guard."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from argon2 import PasswordHasher
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from ecgfm.errors import EcgFmError
+from ecgfm_clinical import log, wiring
+from ecgfm_clinical.errors import ClinicalError, InputError, NotFound, SettingsError, StoreUnavailable
+from ecgfm_clinical.extras import missing
+from ecgfm_clinical.web import rendering, signing_in
+from ecgfm_clinical.web.asking import Asked
+from ecgfm_clinical.web.limiter import Limiter
+from ecgfm_clinical.web.pages import PAGES, Page
+from ecgfm_clinical.web.security import Guard
+from ecgfm_clinical.web.sessions import Sessions
+from ecgfm_clinical.web.users import User, UsersFile
+from ecgfm_clinical.web.visit import Console, Visit
+from ecgfm_connectors.errors import ConnectorError
+
+if TYPE_CHECKING:
+    from ecgfm_clinical.settings import Settings, Web
+    from ecgfm_clinical.staging.store import Store
+
+
+def build_console(
+    settings: "Settings", store: "Store", *, clock: wiring.Clock = wiring.utc_now, hasher: PasswordHasher | None = None
+) -> Console:
+    """Raises SettingsError where `[web]` is not set, or where nobody may sign in."""
+    web = settings_of(settings)
+    users = UsersFile(settings.resolve(web.users), hasher)
+    if not users.all():
+        raise SettingsError(
+            f"{settings.resolve(web.users)} has no user yet, and there is none by default: "
+            "`ecgfm-clinical user add NAME --role clinical-administrator`"
+        )
+    return Console(
+        settings=settings,
+        store=store,
+        clock=clock,
+        users=users,
+        sessions=Sessions(longest=web.session, idle=web.idle),
+        limiter=Limiter(),
+        templates=rendering.environment(settings.site.zone),
+        encrypted=web.is_encrypted,
+    )
+
+
+def settings_of(settings: "Settings") -> "Web":
+    """What the settings say of the console. Raises SettingsError where they say nothing."""
+    if settings.web is None:
+        raise SettingsError("the settings have no [web]: add that table, and `ecgfm-clinical user add` somebody")
+    return settings.web
+
+
+def build_app(console: Console) -> ASGIApp:
+    """Everything that answers a browser."""
+    routes = [Route(page.path, _endpoint(console, page), methods=[page.method]) for page in PAGES]
+    static = Mount("/static", StaticFiles(directory=rendering.STATIC))
+    app = Starlette(
+        routes=[*routes, static],
+        exception_handlers={404: _missing(console), 405: _missing(console)},
+    )
+    return Guard(app, proxies=settings_of(console.settings).proxies, encrypted=console.encrypted)
+
+
+def _missing(console: Console) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def answer(request: Request, error: Exception) -> Response:
+        visit = await _visit(console, request)
+        return visit.page("problem.html", 404, title="Not found", text="there is no such page")
+
+    return answer
+
+
+def _endpoint(console: Console, page: Page) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        return await run_in_threadpool(_answer, page, await _visit(console, request))
+
+    return answer
+
+
+def _answer(page: Page, visit: Visit) -> Response:
+    """Everything that a person can mend is one sentence with its status."""
+    try:
+        if page.role is not None and visit.user is None:
+            return signing_in.sent_to_sign_in(visit)
+        if page.role is not None and not visit.may(page.role):
+            text = (
+                f"this needs the role {page.role.word}; your role is {visit.user.role.word if visit.user else 'none'}"
+            )
+            return visit.page("problem.html", 403, title="Not for your role", text=text)
+        return page.answer(visit)
+    except ImportError as error:
+        if (sentence := missing(error)) is None:
+            raise
+        return visit.page("problem.html", 409, title="This cannot be done", text=sentence)
+    except (ClinicalError, ConnectorError, EcgFmError) as error:
+        return visit.page("problem.html", _status(error), title="This cannot be done", text=str(error))
+
+
+def _status(error: Exception) -> int:
+    match error:
+        case NotFound():
+            return 404
+        case InputError():
+            return 400
+        case StoreUnavailable():
+            return 503
+        case _:
+            return 409
+
+
+async def _visit(console: Console, request: Request) -> Visit:
+    token = request.cookies.get(console.cookie, "")
+    refreshes = request.headers.get("hx-request") == "true"
+    body = (await request.body()).decode("utf-8", "replace")
+    user = await run_in_threadpool(_user, console, token, refreshes)
+    return Visit(
+        console=console,
+        user=user,
+        path=str(request.scope["path"]),
+        places={name: str(value) for name, value in request.path_params.items()},
+        asked=_asked(request.scope["query_string"].decode("ascii", "replace")),
+        form=_asked(body),
+        address=_address(console, request),
+        token=token,
+        is_part=refreshes,
+    )
+
+
+def _asked(text: str) -> Asked:
+    try:
+        return Asked.of(text)
+    except InputError:  # no page of ours sends that: nothing was asked
+        return Asked(fields={})
+
+
+def _user(console: Console, token: str, refreshes: bool) -> User | None:
+    """Who holds the session, with the role of today; None where the session is over or the user was removed."""
+    name = console.sessions.user_of(token, now=console.clock(), is_a_click=not refreshes)
+    try:
+        return None if name is None else console.users.find(name)
+    except SettingsError:
+        log.event("web.users-damaged", logging.ERROR)
+        return None
+
+
+def _address(console: Console, request: Request) -> str:
+    """Whose browser it is: the reverse proxy says so by the last entry of X-Forwarded-For, nobody else may."""
+    direct = request.client.host if request.client is not None else ""
+    forwarded = request.headers.getlist("x-forwarded-for")
+    if settings_of(console.settings).proxies and forwarded:
+        return forwarded[-1].rpartition(",")[2].strip()[:64]
+    return direct

@@ -1,0 +1,47 @@
+"""How often somebody may fail to sign in: by name and by address, counted over a quarter of an hour."""
+
+from collections import deque
+from datetime import datetime, timedelta
+from threading import Lock
+
+WINDOW = timedelta(minutes=15)
+MOST_OF_A_NAME = 5
+MOST_OF_AN_ADDRESS = 20
+MOST_KEPT = 10_000  #: names and addresses
+
+
+class Limiter:
+    """Sign-ins of the last quarter of an hour that did not succeed."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._tries: dict[tuple[str, str], deque[datetime]] = {}
+
+    def takes(self, name: str, address: str, *, now: datetime) -> bool:
+        """Whether one more try is taken; it counts as failed until `succeeded`, so that many at once are no way in."""
+        keys = (("name", name), ("address", address))
+        with self._lock:
+            if self._count(keys[0], now) >= MOST_OF_A_NAME or self._count(keys[1], now) >= MOST_OF_AN_ADDRESS:
+                return False
+            for key in keys:
+                while key not in self._tries and len(self._tries) >= MOST_KEPT:
+                    del self._tries[next(iter(self._tries))]
+                self._tries.setdefault(key, deque()).append(now)
+            return True
+
+    def succeeded(self, name: str, address: str) -> None:
+        """The last try was none of a stranger."""
+        with self._lock:
+            self._tries.pop(("name", name), None)
+            if tries := self._tries.get(("address", address)):
+                tries.pop()
+
+    def _count(self, key: tuple[str, str], now: datetime) -> int:
+        times = self._tries.get(key)
+        if times is None:
+            return 0
+        while times and now - times[0] >= WINDOW:
+            times.popleft()
+        if not times:
+            del self._tries[key]
+        return len(times)

@@ -1,0 +1,96 @@
+"""One ECG: its drawing, what the heads answered, its whole story. Who it belongs to is shown once somebody opens it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+
+from ecgfm_clinical.ecg.svg import drawing as drawn
+from ecgfm_clinical.errors import NotFound
+from ecgfm_clinical.operate.story import story_of
+from ecgfm_clinical.staging.records import MessageState
+from ecgfm_clinical.staging.search import Wanted
+from ecgfm_clinical.web import segments
+from ecgfm_clinical.web.asking import whole
+from ecgfm_clinical.web.visit import Visit
+
+if TYPE_CHECKING:
+    from ecgfm_clinical.staging.story_records import EcgStory, EcgSummary, MessageStory
+
+MOST_OTHERS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenMessage:
+    """The bytes of one message, for a person who has opened the record."""
+
+    control_id: str
+    destination: str
+    lines: tuple[segments.Line, ...]
+
+
+def number_of(visit: Visit) -> int:
+    """The ECG that the path names. Raises InputError."""
+    return whole(visit.places["ecg"], "ECG")
+
+
+def show(visit: Visit) -> Response:
+    """Everything that identifies nobody."""
+    return _page(visit, visit.store.ecgs.story(number_of(visit)), is_open=False)
+
+
+def opened(visit: Visit) -> Response:
+    """The same with names, numbers and messages. That somebody looks is in the audit trail first."""
+    story = visit.store.ecgs.story(number_of(visit))
+    note_opened(visit, story.ecg.ecg_id)
+    return _page(visit, story, is_open=True)
+
+
+def note_opened(visit: Visit, ecg_id: int) -> None:
+    """Put into the audit trail that this person looks at this record."""
+    visit.store.audit_spool.note("patient.opened", ecg_ids=[ecg_id], now=visit.now, actor=visit.actor)
+
+
+def drawing(visit: Visit) -> Response:
+    """The ECG on paper, as `show --png` draws it; that somebody looks is noted, as there."""
+    story = visit.store.ecgs.story(number_of(visit))
+    one = story.ecg.ecg
+    if not one.signal.size:
+        raise NotFound(f"the signal of ECG {story.ecg.ecg_id} was removed by retention: it cannot be drawn")
+    note_opened(visit, story.ecg.ecg_id)
+    title = f"ECG {story.ecg.ecg_id}, version {story.ecg.version}"
+    return Response(drawn(one.signal, one.sampling_rate, title=title), media_type="image/svg+xml")
+
+
+def _page(visit: Visit, story: "EcgStory", *, is_open: bool) -> Response:
+    return visit.page(
+        "one_ecg.html",
+        found=story_of(story, phi=is_open),
+        is_open=is_open,
+        has_signal=bool(story.ecg.ecg.signal.size),
+        newest=story.scorings[-1] if story.scorings else None,
+        dead=[one.message_id for one in story.messages if one.state is MessageState.DEAD],
+        open_messages=list(_open_messages(story.messages)) if is_open else [],
+        others=_others(visit, story) if is_open else [],
+    )
+
+
+def _open_messages(messages: "tuple[MessageStory, ...]") -> Iterator[OpenMessage]:
+    for one in messages:
+        if one.body is not None:
+            yield OpenMessage(
+                control_id=one.control_id,
+                destination=one.destination,
+                lines=tuple(segments.lines_of(one.body)),
+            )
+
+
+def _others(visit: Visit, story: "EcgStory") -> "list[EcgSummary]":
+    """Further ECGs of the same person, merges followed, newest first."""
+    numbers = story.recording.patient.identifiers
+    if not numbers:
+        return []
+    wanted = Wanted(patient=numbers[0])
+    found = visit.store.search.ecgs(wanted, limit=MOST_OTHERS, now=visit.now, actor=visit.actor)
+    return [one for one in found if one.ecg_id != story.ecg.ecg_id]

@@ -1,0 +1,66 @@
+"""The table of pages: path, method, role. What is not here is not answered."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from starlette.responses import Response
+
+from ecgfm_clinical.web import acts, audit, dead, ecgs, held, installation, models, now, one_ecg, refused, signing_in
+from ecgfm_clinical.web.users import Role
+from ecgfm_clinical.web.visit import Visit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One route. POST writes (into the audit trail at least), GET never does, except that it notes who looked."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    answer: Callable[[Visit], Response]
+    role: Role | None  #: the least one; None: also who is not signed in
+
+
+def _get(path: str, answer: Callable[[Visit], Response], role: Role | None = Role.VIEWER) -> Page:
+    return Page(method="GET", path=path, answer=answer, role=role)
+
+
+def _post(path: str, answer: Callable[[Visit], Response], role: Role | None) -> Page:
+    return Page(method="POST", path=path, answer=answer, role=role)
+
+
+PAGES = (
+    _get("/sign-in", signing_in.ask, None),
+    _post("/sign-in", signing_in.begin, None),
+    _post("/sign-out", signing_in.end, None),
+    _get("/", now.show),
+    _get("/ecgs", ecgs.show),
+    _get("/ecgs.csv", ecgs.csv),
+    _post("/ecgs/of-patient", ecgs.of_patient, Role.VIEWER),
+    _get("/ecgs/{ecg:int}", one_ecg.show),
+    _get("/ecgs/{ecg:int}/drawing.svg", one_ecg.drawing),
+    _post("/ecgs/{ecg:int}/open", one_ecg.opened, Role.VIEWER),
+    _post("/ecgs/{ecg:int}/replay", acts.replay, Role.OPERATOR),
+    _post("/ecgs/{ecg:int}/correct", acts.correct, Role.OPERATOR),
+    _post("/ecgs/{ecg:int}/send-again", acts.send_again, Role.OPERATOR),
+    _post("/ecgs/{ecg:int}/withdraw", acts.withdraw, Role.ADMINISTRATOR),
+    _get("/dead", dead.show),
+    _get("/dead/preview", dead.preview, Role.OPERATOR),
+    _post("/dead/again", dead.again, Role.OPERATOR),
+    _post("/dead/recompose", dead.recompose, Role.OPERATOR),
+    _post("/dead/withdraw", dead.withdraw, Role.ADMINISTRATOR),
+    _get("/refused", refused.show),
+    _get("/refused/preview", refused.preview, Role.OPERATOR),
+    _post("/refused/read-again", refused.again, Role.OPERATOR),
+    _post("/refused/seen", refused.seen, Role.OPERATOR),
+    _get("/held", held.show),
+    _get("/held/{hold:int}", held.one),
+    _post("/held/{hold:int}/open", held.opened, Role.VIEWER),
+    _post("/held/{hold:int}/release", held.release, Role.ADMINISTRATOR),
+    _post("/held/{hold:int}/reject", held.reject, Role.ADMINISTRATOR),
+    _get("/models", models.show),
+    _get("/audit", audit.show),
+    _post("/audit/verify", audit.verify, Role.OPERATOR),
+    _get("/settings", installation.show, Role.OPERATOR),
+    _post("/settings/check", installation.check, Role.OPERATOR),
+)

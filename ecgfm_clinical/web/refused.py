@@ -1,0 +1,77 @@
+"""Payloads that were kept and not taken: refused and unreadable ones, with the acts on all that a filter names."""
+
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+
+from ecgfm_clinical import wiring
+from ecgfm_clinical.errors import InputError
+from ecgfm_clinical.operate.again import read_again
+from ecgfm_clinical.web.visit import Visit
+
+if TYPE_CHECKING:
+    from ecgfm_clinical.staging.payloads import KeptPayload
+
+PER_PAGE = 100
+MOST_AT_ONCE = 1000
+
+
+def show(visit: Visit) -> Response:
+    """Newest first, page by page."""
+    found = _matching(visit, PER_PAGE + 1, before=visit.asked.number("before"))
+    further = visit.asked.query(before=str(found[PER_PAGE - 1].payload_id)) if len(found) > PER_PAGE else ""
+    return visit.page(
+        "refused.html",
+        found=found[:PER_PAGE],
+        further=further,
+        codes=sorted(visit.store.questions.refusals()),
+        sources=wiring.source_names(visit.settings),
+    )
+
+
+def preview(visit: Visit) -> Response:
+    """What an act would be done to; nothing happens yet."""
+    act = visit.asked.text("act")
+    if act not in ("read-again", "seen"):
+        raise InputError("there are the acts read-again and seen")
+    found = _matching(visit, MOST_AT_ONCE, before=None)
+    if act == "seen":
+        found = [one for one in found if one.needs_a_person]
+    return visit.page("refused_preview.html", act=act, found=found)
+
+
+def again(visit: Visit) -> Response:
+    """Read the previewed payloads again: what today's readers can read is staged and scored."""
+    found = read_again(visit.settings, visit.store, payload_ids=frozenset(_chosen(visit)))
+    lines = [f"{number} × {disposition}" for disposition, number in found.items()] or [
+        "none of them is set aside any more"
+    ]
+    return visit.done("Read again", lines, back="/refused")
+
+
+def seen(visit: Visit) -> Response:
+    """A person has looked at them: they stay as they are, and need nobody any more."""
+    chosen, reason = _chosen(visit), visit.form.reason()
+    for payload_id in chosen:
+        visit.store.questions.payload_seen(payload_id, reason=reason, now=visit.now, actor=visit.actor)
+    return visit.done("Seen", [f"{len(chosen)} payloads need nobody now."], back="/refused")
+
+
+def _chosen(visit: Visit) -> tuple[int, ...]:
+    chosen = visit.form.numbers("payload")
+    if not chosen:
+        raise InputError("no payload was chosen")
+    if len(chosen) > MOST_AT_ONCE:
+        raise InputError(f"{MOST_AT_ONCE} payloads at a time, at most")
+    return chosen
+
+
+def _matching(visit: Visit, limit: int, *, before: int | None) -> "list[KeptPayload]":
+    asked = visit.asked
+    return visit.store.payloads.set_aside(
+        code=asked.text("code"),
+        source=asked.text("source"),
+        since=asked.time("since", visit.console.zone),
+        before=before,
+        limit=limit,
+    )

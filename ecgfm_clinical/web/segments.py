@@ -1,0 +1,34 @@
+"""The segments of an HL7 v2 message, each with what it is for (HL7 2.5.1, chapters 2, 3, 4 and 7)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+ABOUT = {
+    "MSH": "message header: who sends, when, under which control ID (MSH-10)",
+    "SFT": "the program that wrote the message",
+    "PID": "the patient: numbers, name, birth date, sex",
+    "PV1": "the visit",
+    "ORC": "the order: placer and filler number",
+    "OBR": "the report: filler number (OBR-3), what was done, when, its status (OBR-25)",
+    "OBX": "one observation: its code, value, flag (OBX-8) and status (OBX-11)",
+    "NTE": "a note for the reader",
+    "TQ1": "urgency",
+    "SPM": "specimen",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One segment."""
+
+    name: str
+    text: str
+    about: str
+
+
+def lines_of(body: bytes) -> Iterator[Line]:
+    """Every segment, in order."""
+    for text in body.decode("utf-8", "replace").replace("\n", "\r").split("\r"):
+        if text:
+            name = text[:3]
+            yield Line(name=name, text=text, about=ABOUT.get(name, ""))

@@ -1,0 +1,140 @@
+"""The port of the console, as the service watches it: uvicorn in a thread of its own."""
+
+import socket
+import ssl
+import time
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from ecgfm_clinical.errors import SettingsError
+from ecgfm_clinical.web.app import build_app, build_console, settings_of
+from ecgfm_connectors.tls import TlsFiles
+
+if TYPE_CHECKING:
+    from ecgfm_clinical.settings import Settings, Web
+    from ecgfm_clinical.staging.store import Store
+
+MOST_REQUESTS = 64  #: at a time; the next ones are told to come back
+STARTS_IN = 30.0  #: seconds
+
+
+class WebPort:
+    """Answers browsers until stopped; may be started again."""
+
+    def __init__(self, app: ASGIApp, *, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+        """`port` 0 takes a free one."""
+        self._app = app
+        self._address = (host, port)
+        self._tls = tls
+        self._socket: socket.socket | None = None
+        self._server: _Server | None = None
+        self._thread: Thread | None = None
+
+    @property
+    def port(self) -> int:
+        return int(self._socket.getsockname()[1]) if self._socket is not None else self._address[1]
+
+    @property
+    def alive(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def silence(self) -> float:
+        """Seconds since its loop last came round."""
+        return time.monotonic() - self._server.came_round if self._server is not None and self.alive else 0.0
+
+    def start(self) -> None:
+        """Bind and answer. Raises SettingsError where the port cannot be bound."""
+        self._socket = _bound(*self._address)
+        config = uvicorn.Config(
+            self._app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=MOST_REQUESTS,
+            timeout_keep_alive=15,
+            h11_max_incomplete_event_size=32 * 1024,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            http="h11",
+            loop="asyncio",
+        )
+        config.load()
+        config.ssl = self._tls
+        self._server = server = _Server(config)
+        sockets = [self._socket]
+        self._thread = Thread(target=lambda: server.run(sockets=sockets), name="web", daemon=True)
+        self._thread.start()
+        if not server.begun.wait(STARTS_IN):
+            raise SettingsError("the console does not start; see the log")
+
+    def stop(self, grace: float = 10.0) -> None:
+        """Answers under way get `grace` seconds."""
+        if self._server is not None and self._thread is not None:
+            self._server.config.timeout_graceful_shutdown = max(1, int(grace))
+            self._server.should_exit = True
+            self._thread.join(grace + 5)
+        if self._socket is not None:
+            self._socket.close()
+        self._server = self._socket = None
+
+
+class _Server(uvicorn.Server):
+    """Says when it has begun, and when its loop last came round."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.begun = Event()
+        self.came_round = time.monotonic()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.begun.set()
+
+    async def on_tick(self, counter: int) -> bool:
+        self.came_round = time.monotonic()
+        return await super().on_tick(counter)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    opened = socket.socket(family)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        opened.bind((host, port))
+        opened.listen(128)
+    except OSError as error:
+        opened.close()
+        raise SettingsError(
+            f"the console cannot listen on {host}:{port}: {error.strerror}; choose another web.port"
+        ) from error
+    return opened
+
+
+def tls_of(settings: "Settings", web: "Web") -> ssl.SSLContext | None:
+    """What browsers are shown; None where they come in clear. Raises SettingsError, Misconfigured."""
+    part = web.tls
+    if part is None:
+        return None
+    certificate, key = settings.resolve(part.certificate), settings.resolve(part.key)
+    if part.trusted is not None:
+        return TlsFiles(certificate=certificate, key=key, trusted=settings.resolve(part.trusted)).server_context()
+    try:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(f"web.tls: {certificate} and {key} cannot be used: {error}; both must be PEM") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def build_port(settings: "Settings", store: "Store") -> WebPort:
+    """The port of the console, not yet bound. Raises SettingsError, Misconfigured."""
+    web = settings_of(settings)
+    app = build_app(build_console(settings, store))
+    return WebPort(app, host=web.host, port=web.port, tls=tls_of(settings, web))

@@ -1,0 +1,63 @@
+"""Who is signed in. Sessions live in the memory of one process: after a restart everybody signs in again."""
+
+import secrets
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from hashlib import sha256
+from threading import Lock
+
+MOST = 1000  #: sessions kept; the oldest goes first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One sign-in."""
+
+    user: str
+    began_at: datetime
+    seen_at: datetime
+
+
+class Sessions:
+    """Tokens are known by their digest alone."""
+
+    def __init__(self, *, longest: timedelta, idle: timedelta) -> None:
+        self._longest = longest
+        self._idle = idle
+        self._lock = Lock()
+        self._kept: dict[str, Session] = {}
+
+    def begin(self, user: str, *, now: datetime) -> str:
+        """The token of a new session: 256 random bits."""
+        token = secrets.token_urlsafe(32)
+        with self._lock:
+            for digest in [key for key, one in self._kept.items() if self._is_over(one, now)]:
+                del self._kept[digest]
+            while len(self._kept) >= MOST:
+                del self._kept[next(iter(self._kept))]
+            self._kept[_digest(token)] = Session(user=user, began_at=now, seen_at=now)
+        return token
+
+    def user_of(self, token: str, *, now: datetime, is_a_click: bool = True) -> str | None:
+        """Who holds this token; None where the session is over. What refreshes by itself is no click."""
+        with self._lock:
+            one = self._kept.get(_digest(token))
+            if one is None:
+                return None
+            if self._is_over(one, now):
+                del self._kept[_digest(token)]
+                return None
+            if is_a_click:
+                self._kept[_digest(token)] = replace(one, seen_at=now)
+            return one.user
+
+    def end(self, token: str) -> None:
+        with self._lock:
+            self._kept.pop(_digest(token), None)
+
+    def _is_over(self, one: Session, now: datetime) -> bool:
+        return now - one.began_at >= self._longest or now - one.seen_at >= self._idle
+
+
+def _digest(token: str) -> str:
+    return sha256(token.encode("utf-8", "replace")).hexdigest()

@@ -1,0 +1,110 @@
+"""One request as a page sees it, and the console that answers it."""
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment
+from starlette.responses import HTMLResponse, Response
+
+from ecgfm_clinical import liveness
+from ecgfm_clinical.web.asking import Asked
+from ecgfm_clinical.web.limiter import Limiter
+from ecgfm_clinical.web.security import policy
+from ecgfm_clinical.web.sessions import Sessions
+from ecgfm_clinical.web.users import Role, User, UsersFile
+
+if TYPE_CHECKING:
+    from ecgfm_clinical.settings import Settings
+    from ecgfm_clinical.staging.store import Store
+
+
+#: Path and name of each page in the menu.
+MENU = (
+    ("/", "Now"),
+    ("/ecgs", "ECGs"),
+    ("/dead", "Dead letters"),
+    ("/refused", "Refused"),
+    ("/held", "Held"),
+    ("/models", "Models"),
+    ("/audit", "Audit"),
+    ("/settings", "Settings"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Console:
+    """What every page has at hand."""
+
+    settings: "Settings"
+    store: "Store"
+    clock: Callable[[], datetime]
+    users: UsersFile
+    sessions: Sessions
+    limiter: Limiter
+    templates: Environment
+    encrypted: bool  #: browsers come by https
+
+    @property
+    def zone(self) -> tzinfo:
+        return self.settings.site.zone
+
+    @property
+    def cookie(self) -> str:
+        """`__Host-` binds a cookie to this host and to https; plain http on loopback cannot have it."""
+        return "__Host-ecgfm" if self.encrypted else "ecgfm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """One request."""
+
+    console: Console
+    user: User | None  #: who is signed in
+    path: str
+    places: Mapping[str, str]  #: what the path itself names, such as the ECG
+    asked: Asked  #: behind the `?`
+    form: Asked
+    address: str  #: of the browser
+    token: str  #: of the session; empty where there is none
+    is_part: bool  #: asked for by a page that refreshes itself
+    nonce: str = field(default_factory=lambda: secrets.token_urlsafe(18))
+
+    @property
+    def store(self) -> "Store":
+        return self.console.store
+
+    @property
+    def settings(self) -> "Settings":
+        return self.console.settings
+
+    @property
+    def now(self) -> datetime:
+        return self.console.clock()
+
+    @property
+    def actor(self) -> str:
+        """Who acts, for the audit trail: the person, and the host of the console."""
+        name = self.user.name if self.user is not None else "nobody"
+        return f"{name} by {liveness.worker_name('web').partition(':')[0]}/web"
+
+    def may(self, role: Role) -> bool:
+        return self.user is not None and self.user.role >= role
+
+    def page(self, template: str, status: int = 200, **values: object) -> Response:
+        """A page of ours; every value is escaped where it is written."""
+        text = self.console.templates.get_template(template).render(
+            visit=self,
+            menu=[one for one in MENU if one[0] != "/settings" or self.may(Role.OPERATOR)],
+            Role=Role,
+            site=self.settings.site.name,
+            now=self.now,
+            **values,
+        )
+        return HTMLResponse(text, status, headers={"Content-Security-Policy": policy(self.nonce)})
+
+    def done(self, title: str, lines: list[str], *, back: str) -> Response:
+        """What an act came to."""
+        return self.page("done.html", title=title, lines=lines, back=back)
