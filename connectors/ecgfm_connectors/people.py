@@ -4,7 +4,7 @@ import re
 import unicodedata
 from datetime import date
 
-from ecgfm_connectors.patient import Patient
+from ecgfm_connectors.patient import Patient, Sex
 
 #: Birth dates that programs write where they know none: .NET, SQL Server, Excel, MUMPS, Unix.
 PLACEHOLDER_BIRTH_DATES = frozenset(
@@ -57,6 +57,12 @@ def differences(one: Patient, other: Patient) -> tuple[str, ...]:
     if {one.sex, other.sex} == {"M", "F"}:
         found.append("sex")
     return tuple(found)
+
+
+def agreed_sex(*told: Sex) -> Sex:
+    """The sex that whoever knows one agrees on; U where nobody does, or two contradict each other."""
+    known = set(told) - {"U"}
+    return known.pop() if len(known) == 1 else "U"
 
 
 def are_two_people(one: Patient, other: Patient) -> bool:

@@ -32,7 +32,8 @@ from ecgfm_clinical.staging.schema import (
 from ecgfm_clinical.staging.transaction import Reading
 from ecgfm_connectors import ages
 from ecgfm_connectors.ecg import Ecg
-from ecgfm_connectors.patient import Identifier
+from ecgfm_connectors.patient import Identifier, Patient
+from ecgfm_connectors.people import agreed_sex
 
 PAGE = 1000  # ECGs read at once
 
@@ -86,16 +87,16 @@ def _ecg_rows(reading: Reading, as_of: datetime | None) -> list[EcgRow]:
     split_keys = _split_keys_of_events(reading)
     objected = objections.keys(reading)
     numbers = _further_numbers(reading) if objected else {}
-    registered = _registered_birth_dates(reading, as_of)
+    registered = _registered(reading, as_of)
     rows = []
     for row, kept in _pages(reading, as_of):
         told = private_of(reading, row)
         if row.recording_id in decided and (named := decided[row.recording_id].patient) is not None:
             told = replace(told, patient=named)
-        born = None
+        known = None
         for first in told.patient.identifiers[:1]:
             key = identity.identifier_key(reading, first)
-            born = registered.get(survivors.get(key, key))
+            known = registered.get(survivors.get(key, key))
             split_keys[row.patient_key].add(_split_key(reading, first))
         objects = bool(objected) and _objects(reading, row, told, objected, numbers)
         rows.append(
@@ -104,7 +105,7 @@ def _ecg_rows(reading: Reading, as_of: datetime | None) -> list[EcgRow]:
                 told,
                 survivors,
                 newest,
-                registered=born,
+                registered=known or Patient(),
                 doubtful=_is_doubtful(row.recording_id, decided, held),
                 objected=objects,
                 kept=kept,
@@ -191,7 +192,7 @@ def _ecg_row(
     survivors: Mapping[str, str],
     newest: Mapping[int, int],
     *,
-    registered: date | None,
+    registered: Patient,
     doubtful: bool,
     objected: bool,
     kept: bool,
@@ -207,8 +208,8 @@ def _ecg_row(
         acquired_at=row.acquired_at,
         sampling_rate=row.sampling_rate,
         samples=row.samples,
-        age=_age(told, about, registered),
-        sex=told.patient.sex,
+        age=_age(told, about, registered.birth_date),
+        sex=agreed_sex(told.patient.sex, registered.sex),
         device=" ".join(filter(None, (device.manufacturer, device.model))),
         site=device.institution or row.source,
         statements=told.statements,
@@ -249,11 +250,11 @@ def _recording(row: EcgVersion) -> str:
     return hashlib.sha256(told.encode()).hexdigest()
 
 
-def _registered_birth_dates(reading: Reading, as_of: datetime | None) -> Mapping[str, date | None]:
-    """Patient key -> the birth date that the hospital's register has, where it was told by then."""
+def _registered(reading: Reading, as_of: datetime | None) -> Mapping[str, Patient]:
+    """Patient key -> what the hospital's register says of the patient, where it was told by then."""
     query = select(patient).where(_until(patient.c.updated_at, as_of))
     rows = each_row(reading.connection, PatientRow, query)
-    return {row.patient_key: identity.described_in(reading.keyring, row).birth_date for row in rows}
+    return {row.patient_key: identity.described_in(reading.keyring, row) for row in rows}
 
 
 def _age(told: PrivatePart, about: About, registered: date | None) -> float | None:

@@ -1,4 +1,4 @@
-"""The age that gates and cohorts work with takes the birth date of the hospital's register (ADT) into account."""
+"""Age and sex, as gates and cohorts work with them, take the hospital's register (ADT) into account."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -60,3 +60,15 @@ def test_another_patient_s_birth_date_is_none_of_this_one_s(ward: Any) -> None:
     ward.take(patient=ward.patient("A"), acquired=ACQUIRED)
     register(ward, "B", CHILD)
     assert known(ward) == ((), None)
+
+
+@pytest.mark.parametrize(
+    ("cart", "register_says", "agreed"),
+    [("U", "F", "F"), ("M", "U", "M"), ("F", "F", "F"), ("M", "F", "U"), ("U", "U", "U")],
+)
+def test_the_sex_is_what_cart_and_register_agree_on(ward: Any, cart: str, register_says: str, agreed: str) -> None:
+    """Limits of troponin and the baselines go by it: a contradiction is no sex, never the one or the other."""
+    ward.take(patient=ward.patient("A", sex=cart), acquired=ACQUIRED)
+    ward.take(Contents(demographics=(ward.patient("A", sex=register_says),)))
+    (row,) = ward.store.cohorts.ecgs()
+    assert row.sex == agreed
