@@ -70,7 +70,7 @@ port = {monitoring}
 every_seconds = 5
 [[alerts.command]]
 name = "told"
-command = ["sh", "-c", "cat >> {folder}/alerts.txt"]
+command = ["sh", "-c", "cat >> '{folder}/alerts.txt'"]
 """
 )
 AUDITED = """
