@@ -87,7 +87,9 @@ def draw(
     _calibrate(axes)
     for strip in strips():
         _trace(axes, strip, values[LEADS.index(strip.lead)], sampling_rate)
-    _write(axes, title, subtitle, _sheet_footer(values.shape[1] / sampling_rate, shading is not None))
+    resolution = f"{PIXELS_PER_MM} pixels/mm"
+    below = footer(values.shape[1] / sampling_rate, resolution=resolution, shaded=shading is not None)
+    _write(axes, title, subtitle, below)
     if Path(path).suffix.lower() == ".pdf":
         figure.savefig(path, format="pdf", metadata={"CreationDate": None})
     else:
@@ -173,19 +175,13 @@ def _label(axes: "Axes", strip: Strip, baseline: float) -> None:
             axes.plot([strip.left] * 2, [middle - 1.5, middle + 1.5], color=INK, linewidth=0.8, zorder=3)
 
 
-def footer(duration: float) -> str:
-    """Speed, gain, and which part of a recording of `duration` seconds the sheet shows."""
-    parts = ["25 mm/s", "10 mm/mV"]
+def footer(duration: float, *, resolution: str = "", shaded: bool = False) -> str:
+    """Speed, gain, and which part of a recording of `duration` seconds the sheet shows; `resolution` of a picture."""
+    parts = ["25 mm/s", "10 mm/mV", *([resolution] if resolution else [])]
     if duration > SECONDS + 0.05:
         parts.append(f"first {SECONDS:g} s of {duration:.1f} s")
     elif duration < SECONDS - 0.05:
         parts.append(f"recording of {duration:.1f} s")
-    return "     ".join(parts)
-
-
-def _sheet_footer(duration: float, shaded: bool) -> str:
-    speed, gain, *rest = footer(duration).split("     ")
-    parts = [speed, gain, f"{PIXELS_PER_MM} pixels/mm", *rest]
     if shaded:
         parts.append("yellow: where the model looked")
     return "     ".join(parts)

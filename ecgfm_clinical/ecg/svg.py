@@ -5,6 +5,7 @@ drawn, so that no spike is lost to pixels.
 """
 
 from collections.abc import Iterator
+from xml.sax.saxutils import escape
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,7 +33,7 @@ def drawing(signal: ArrayLike, sampling_rate: float, *, title: str) -> str:
     width, height = paper.PAGE
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}mm" height="{height}mm" viewBox="0 0 {width} {height}" '
-        f'role="img"><title>{_escaped(title)}</title><rect width="{width}" height="{height}" fill="#fff"/>'
+        f'role="img"><title>{escape(title)}</title><rect width="{width}" height="{height}" fill="#fff"/>'
         + "".join(parts)
         + "</svg>"
     )
@@ -101,9 +102,5 @@ def _run(points: NDArray[np.int64]) -> str:
 def _text(x: float, y: float, text: str, *, size: float, fill: str = paper.INK, weight: str = "normal") -> str:
     return (
         f'<text x="{x:g}" y="{_y(y):g}" font-family="sans-serif" font-size="{size}" font-weight="{weight}" '
-        f'fill="{fill}">{_escaped(text)}</text>'
+        f'fill="{fill}">{escape(text)}</text>'
     )
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")

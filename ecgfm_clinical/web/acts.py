@@ -5,9 +5,8 @@ from starlette.responses import Response
 from ecgfm_clinical.errors import NotFound
 from ecgfm_clinical.operate import correction
 from ecgfm_clinical.operate.again import replay_ecg
-from ecgfm_clinical.staging.records import MessageState
 from ecgfm_clinical.web.dead import told
-from ecgfm_clinical.web.one_ecg import number_of
+from ecgfm_clinical.web.one_ecg import number_of, set_aside
 from ecgfm_clinical.web.visit import Visit
 
 
@@ -43,8 +42,7 @@ def withdraw(visit: Visit) -> Response:
 def send_again(visit: Visit) -> Response:
     """Its messages that are set aside go again."""
     ecg_id = number_of(visit)
-    messages = visit.store.ecgs.story(ecg_id).messages
-    dead = [one.message_id for one in messages if one.state is MessageState.DEAD]
+    dead = set_aside(visit.store.ecgs.story(ecg_id))
     if not dead:
         raise NotFound(f"no message of ECG {ecg_id} is set aside")
     done = visit.store.results.resend(message_ids=dead, now=visit.now, actor=visit.actor)

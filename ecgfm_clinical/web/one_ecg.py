@@ -47,6 +47,11 @@ def opened(visit: Visit) -> Response:
     return _page(visit, story, is_open=True)
 
 
+def set_aside(story: "EcgStory") -> list[int]:
+    """The numbers of its messages that a person must look at."""
+    return [one.message_id for one in story.messages if one.state is MessageState.DEAD]
+
+
 def note_opened(visit: Visit, ecg_id: int) -> None:
     """Put into the audit trail that this person looks at this record."""
     visit.store.audit_spool.note("patient.opened", ecg_ids=[ecg_id], now=visit.now, actor=visit.actor)
@@ -70,7 +75,7 @@ def _page(visit: Visit, story: "EcgStory", *, is_open: bool) -> Response:
         is_open=is_open,
         has_signal=bool(story.ecg.ecg.signal.size),
         newest=story.scorings[-1] if story.scorings else None,
-        dead=[one.message_id for one in story.messages if one.state is MessageState.DEAD],
+        dead=set_aside(story),
         open_messages=list(_open_messages(story.messages)) if is_open else [],
         others=_others(visit, story) if is_open else [],
     )

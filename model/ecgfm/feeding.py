@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from ecgfm.errors import DeviceError
 from ecgfm.records import Record
 from ecgfm.signal import LEADS, SEGMENT_SAMPLES, prepare, reasons_not_scored
+
+if TYPE_CHECKING:
+    from ecgfm.recording_files import Recording
 
 T = TypeVar("T")
 Segments = NDArray[np.float32]  #: (n, 12, 2500)
@@ -43,7 +46,7 @@ def no_segments() -> Segments:
     return np.zeros((0, len(LEADS), SEGMENT_SAMPLES), np.float32)
 
 
-def segments_of(record: Record, preprocessing: str) -> tuple[Segments, tuple[str, ...]]:
+def segments_of(record: "Record | Recording", preprocessing: str) -> tuple[Segments, tuple[str, ...]]:
     """The segments (n, 12, 2500) of a record, prepared so, or none and the reasons why it cannot be scored.
 
     Raises SignalError where the shape or the rate is wrong.

@@ -24,13 +24,12 @@ from sklearn.preprocessing import StandardScaler
 
 from ecgfm.devices import choose_device
 from ecgfm.errors import DataError, RecordingError
-from ecgfm.feeding import Prepared, Segments
+from ecgfm.feeding import Prepared, Segments, segments_of
 from ecgfm.finetuning.dataset import ahead
 from ecgfm.finetuning.embedding import embedded
 from ecgfm.metrics import BOOTSTRAP_REPLICATES, Interval, auprc, auroc, bootstrap
 from ecgfm.network import EcgFm
 from ecgfm.recording_files import Source
-from ecgfm.signal import prepare, reasons_not_scored
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]  #: recordings done, recordings in all
@@ -103,11 +102,10 @@ class Embedded:
 def _look(source: Source, preprocessing: str, key: str) -> Segments | str:
     """The recording's segments, or why it cannot be used."""
     try:
-        recording = source.read(key)
+        segments, reasons = segments_of(source.read(key), preprocessing)
     except RecordingError as error:
         return str(error)
-    reasons = reasons_not_scored(recording.signal, recording.sampling_rate)
-    return reasons[0] if reasons else prepare(recording.signal, recording.sampling_rate, preprocessing)
+    return reasons[0] if reasons else segments
 
 
 def embed_recordings(

@@ -24,13 +24,13 @@ from ecgfm_connectors.reading import read
 from ecgfm_connectors.testing import dicom_writer, wfdb_writer
 from tests.clinical.conftest import Run
 from tests.helpers.fakes import Clock, make_ecg, wait_until
+from tests.helpers.recordings import ECGS, write_recordings
 from tests.helpers.tiny_models import write_tiny_bundle
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
 
 pytestmark = pytest.mark.slow(40)
 
-ECGS = 9
 Backfill = Callable[..., tuple[int, str, str]]
 
 
@@ -43,15 +43,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
-    """Nine ECGs, one of them cut off, among what lies beside recordings."""
-    made = tmp_path / "ecgs"
-    made.mkdir()
-    for number in range(ECGS):
-        content = dicom_writer.write_ecg(make_ecg(number))
-        (made / f"{number}.dcm").write_bytes(content[:3000] if number == 4 else content)
-    (made / "LICENSE.txt").write_text("Anybody may do anything.")
-    (made / "thumbnail.dat").write_bytes(b"no recording")
-    return made
+    return write_recordings(tmp_path / "ecgs")
 
 
 @pytest.fixture
