@@ -53,6 +53,7 @@ class Registry:
     def register(self, row: ModelRow, *, now: datetime, actor: str, reason: str = "") -> None:
         """Known from now on; registering the same model again changes nothing."""
         with self._database.writing(now, actor) as tx:
+            tx.lock_models()
             _register(tx, row, reason)
 
     def install(self, row: ModelRow, *, now: datetime, actor: str) -> bool:
@@ -62,6 +63,7 @@ class Registry:
         one, because only a promotion, with its gate, replaces a live model.
         """
         with self._database.writing(now, actor) as tx:
+            tx.lock_models()
             query = _events(MAKES_LIVE).add_columns(model.c.name, model.c.version, model.c.demo)
             acts = tx.connection.execute(query.join(model, model.c.model_id == model_event.c.model_id)).all()
             if any(act.model_id == row.model_id for act in acts):
@@ -81,6 +83,7 @@ class Registry:
     def act(self, action: Action, model_id: str, *, now: datetime, actor: str, reason: str) -> None:
         """Write down that somebody promoted a model, took it back, or put it into the shadow. Raises NotFound."""
         with self._database.writing(now, actor) as tx:
+            tx.lock_models()
             if tx.connection.scalar(select(model.c.model_id).where(model.c.model_id == model_id)) is None:
                 raise NotFound(
                     f"there is no model {model_id[:12]} in the registry; `ecgfm-clinical model list` names them"
@@ -221,6 +224,7 @@ class Registry:
     def keep_shadow(self, model_id: str, answers: Mapping[int, Sequence[Score]], *, now: datetime, actor: str) -> None:
         """Keep what the shadow answered, ecg_id -> scores; another worker's earlier answer stands."""
         with self._database.writing(now, actor) as tx:
+            tx.lock_models()
             there = set(
                 tx.connection.scalars(
                     select(shadow_scoring.c.ecg_id).where(

@@ -17,6 +17,7 @@ from ecgfm_clinical.staging.upsert import for_both
 ALL_TIME = "*"
 SHARDS = 16
 IDENTITY_LOCK = 0x45434746  # PostgreSQL advisory lock: merges exclude whoever writes messages
+MODELS_LOCK = 0x45434748  # PostgreSQL advisory lock: one act on the models at a time
 
 
 class TallyKey(NamedTuple):
@@ -70,6 +71,11 @@ class Transaction(Reading):
         if self.connection.dialect.name == "postgresql":
             function = "pg_advisory_xact_lock" if exclusive else "pg_advisory_xact_lock_shared"
             self.connection.execute(text(f"SELECT {function}({IDENTITY_LOCK})"))
+
+    def lock_models(self) -> None:
+        """Until commit: no other process registers a model, or makes one live, between our look and our act."""
+        if self.connection.dialect.name == "postgresql":
+            self.connection.execute(text(f"SELECT pg_advisory_xact_lock({MODELS_LOCK})"))
 
     def add_counts(self, *, shard: int) -> None:
         """Write the tally; the last thing before the audit lines and the commit."""

@@ -221,8 +221,10 @@ class MllpListener:
             return True
 
     def _turn_away(self, connection: socket.socket, peer: str, reason: Reason) -> None:
-        connection.close()
-        self._turned_away(Rejection(listener=self._name, host=peer, reason=reason))
+        try:
+            self._turned_away(Rejection(listener=self._name, host=peer, reason=reason))
+        finally:
+            connection.close()
 
     def _made_room(self, peer: str) -> bool:
         """Take the place of the connection that has been silent longest and never sent a message; False where none has
