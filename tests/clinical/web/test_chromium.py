@@ -1,0 +1,201 @@
+"""The console in a real browser: nothing that a browser or an accessibility checker complains of, on any page or width,
+without scripts too, with two people at once.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ecgfm_clinical.web.app import build_app, build_console
+from ecgfm_clinical.web.pages import PAGES
+from ecgfm_clinical.web.server import WebPort
+from ecgfm_clinical.web.users import Role
+from ecgfm_connectors.testing.ehr import Fault
+from tests.clinical.web.chromium import Window, browser, needs_chromium, window
+from tests.clinical.web.conftest import HASHER, add_users
+from tests.helpers.installation import Installation, adt, ecg, merge, pid
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+axe = pytest.importorskip(
+    "axe_playwright_python.sync_playwright", reason="the package axe-playwright-python is not installed"
+)
+
+pytestmark = [pytest.mark.slow(30), *needs_chromium]
+
+WIDTHS = (390, 1280, 1920)  #: CSS pixels: a telephone, a laptop, a screen in the control room
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """One installation, one console, one browser, for all tests of this file."""
+
+    site: Installation
+    address: str
+    chromium: "Browser"
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("console")
+    with ExitStack() as closing:
+        site = Installation(folder, more='[web]\nusers = "web-users"\n')
+        closing.callback(site.close)
+        add_users(folder / "web-users")
+        _fill(site)
+        port = WebPort(
+            build_app(build_console(site.settings, site.store, hasher=HASHER)), host="127.0.0.1", port=0, tls=None
+        )
+        port.start()
+        closing.callback(port.stop, grace=1)
+        yield House(site=site, address=f"http://127.0.0.1:{port.port}", chromium=closing.enter_context(browser()))
+
+
+def _fill(site: Installation) -> None:
+    """Something of each kind that a page shows: scored ECGs, a dead letter, what cannot be read, an open question."""
+    site.mllp(merge("A", "B"))
+    site.dicom(ecg(1, "A"))
+    site.dicom(ecg(2, "B"))
+    site.go_on()
+    site.send_until(2)
+    site.mllp(adt("A28", pid("A")))  # merged away, and now a person again: whose is the first ECG?
+    assert site.store.results.holds()
+    site.dicom(b"no DICOM at all")
+    _set_aside(site, 3, "C")
+
+
+def _set_aside(site: Installation, seed: int, who: str) -> None:
+    """A result that the receiver refuses."""
+    heard = len(site.ehr.messages)
+    site.ehr.plan(Fault.AE)
+    site.dicom(ecg(seed, who))
+    site.go_on()
+    site.send_until(heard + 1)
+
+
+@pytest.fixture
+def tab(house: House) -> Iterator[Window]:
+    """A tab of a clinical administrator, who may see and do everything."""
+    with window(house.chromium, house.address) as opened:
+        opened.sign_in(Role.ADMINISTRATOR)
+        yield opened
+
+
+def addresses() -> list[str]:
+    """Every page that a browser shows, with what its path names filled in."""
+    found = [re.sub(r"{\w+:int}", "1", page.path) for page in PAGES if page.method == "GET"]
+    files = {"/ecgs.csv", "/sign-in"}
+    forms = {"/dead/preview": "?act=withdraw", "/refused/preview": "?act=seen"}
+    return [path + forms.get(path, "") for path in found if path not in files and not path.endswith((".svg", ".csv"))]
+
+
+def test_every_page_fits_every_screen_and_no_browser_complains(house: House, tab: Window) -> None:
+    too_wide = []
+    for path in addresses():
+        tab.go(path)
+        for width in WIDTHS:
+            tab.page.set_viewport_size({"width": width, "height": 900})
+            if tab.overflow:
+                too_wide.append((path, width, tab.overflow))
+    assert (too_wide, tab.complaints) == ([], [])
+    assert tab.complaints == []
+
+
+def test_axe_finds_nothing_on_any_page(house: House, tab: Window) -> None:
+    checker, found = axe.Axe(), {}
+    with window(house.chromium, house.address) as stranger:
+        stranger.go("/sign-in")
+        found["/sign-in"] = checker.run(stranger.page).generate_snapshot()
+    for path in addresses():
+        tab.go(path)
+        found[path] = checker.run(tab.page).generate_snapshot()
+    assert {path: said for path, said in found.items() if said} == {}
+
+
+def test_who_signs_in_gets_in_and_out_again(house: House) -> None:
+    with window(house.chromium, house.address) as opened:
+        opened.go("/ecgs?state=scored")
+        opened.page.get_by_label("Name").fill("viewer")
+        opened.page.get_by_label("Password").fill("not the password")
+        opened.page.keyboard.press("Enter")
+        assert opened.says("this name and this password do not belong together")
+        opened.sign_in(Role.VIEWER)
+        assert opened.says("How things stand")
+        opened.page.get_by_role("button", name="Sign out").click()
+        assert opened.says("Sign in")
+        opened.go("/")
+        assert "/sign-in" in opened.page.url
+        # The browser itself tells of the answer 401, and of nothing else.
+        assert all("401" in said for said in opened.complaints), opened.complaints
+
+
+def test_a_record_is_opened_drawn_and_printed(house: House, tab: Window, tmp_path: Path) -> None:
+    tab.go("/ecgs/1")
+    assert "TESTFAMILY" not in tab.page.content()
+    tab.page.get_by_role("button", name="Open the record").click()
+    assert tab.says("TESTFAMILY")
+    drawing = tab.page.locator("img.ecg")
+    assert drawing.evaluate("async one => { await one.decode(); return one.naturalWidth }") > 0
+    tab.page.emulate_media(media="print")
+    assert not tab.page.get_by_role("button", name="Sign out").is_visible()
+    assert not tab.page.get_by_role("button", name="Withdraw").is_visible()
+    assert tab.page.pdf(format="A4").startswith(b"%PDF-")
+    assert tab.complaints == []
+
+
+def test_what_stands_is_asked_again_by_itself_while_somebody_can_see_it(house: House) -> None:
+    with window(house.chromium, house.address) as opened:
+        opened.page.clock.install()
+        opened.sign_in(Role.VIEWER)
+        before = _received(opened)
+        house.site.dicom(ecg(40, "D"))
+        opened.page.clock.fast_forward(15_000)
+        opened.page.get_by_text(f"{before + 1} received").wait_for()
+        assert opened.complaints == []
+
+
+def _received(opened: Window) -> int:
+    said = re.match(r"(\d+) received", opened.page.locator(".sum").inner_text())
+    assert said is not None
+    return int(said[1])
+
+
+def test_everything_but_the_refreshing_works_without_scripts(house: House) -> None:
+    _set_aside(house.site, 41, "E")
+    waiting = len(house.site.store.questions.dead_letters())
+    with window(house.chromium, house.address, scripts=False) as opened:
+        opened.sign_in(Role.OPERATOR)
+        opened.page.get_by_role("link", name="Dead letters", exact=True).click()
+        opened.page.get_by_role("button", name="Compose anew and send …").click()
+        assert opened.says("Nothing has happened yet")
+        opened.page.get_by_role("button", name=f"Compose anew and send: {waiting}").click()
+        assert opened.says("messages will be sent")
+        opened.page.get_by_role("link", name="Back").click()
+        assert opened.says("no message is set aside")
+    house.site.send()
+    assert not house.site.store.questions.dead_letters()
+
+
+def test_two_operators_at_once_send_one_message_once(house: House) -> None:
+    _set_aside(house.site, 42, "F")
+    with (
+        window(house.chromium, house.address) as first,
+        window(house.chromium, house.address) as second,
+    ):
+        for one, role in ((first, Role.OPERATOR), (second, Role.ADMINISTRATOR)):
+            one.sign_in(role)
+            one.go("/dead/preview?act=again")
+        heard = len(house.site.ehr.messages)
+        for one in (first, second):
+            one.page.get_by_role("button", name="Send again: 1").click()
+            one.page.get_by_role("link", name="Back").wait_for()
+        house.site.send_until(heard + 1)
+        house.site.send()
+        assert len(house.site.ehr.messages) == heard + 1
+        assert first.complaints == []
