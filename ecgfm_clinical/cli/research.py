@@ -2,11 +2,16 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgfm_clinical.cli.common import JsonOption, SettingsOption, say, settings_from, will_write
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, say, will_write
+
+if TYPE_CHECKING:
+    from ecgfm_clinical.cli.streaming import Run
+    from ecgfm_clinical.files.explaining import Pictures
+    from ecgfm_clinical.files.outputs import Output
 
 WorkersOption = Annotated[
     int | None,
@@ -112,42 +117,91 @@ def embed(
 
 
 def explain(
-    file: Annotated[Path, typer.Argument(help="An ECG file of any format we read.")],
-    png: Annotated[Path, typer.Option(help="Picture to write: the ECG on paper, shaded where the model looked.")],
+    files: Annotated[list[Path], typer.Argument(help="ECG files, or folders that are searched for them.")],
+    png: Annotated[
+        Path | None,
+        typer.Option(
+            help="Picture to write, the ECG on paper, shaded where the model looked: NAME.png for one file, else a "
+            "folder, where a repeat draws what is missing."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File that grows with the weights of each ECG: .jsonl or .parquet; a repeat completes it."),
+    ] = None,
     method: Annotated[
         str, typer.Option(help="attention (last layer, as ECG-FM) or gradient (gradient x input).")
     ] = "attention",
     label: Annotated[str | None, typer.Option(help="Label whose logit the gradient is of.")] = None,
     model: ModelOption = "demo",
+    device: DeviceOption = None,
+    workers: WorkersOption = None,
+    glob: GlobOption = "*",
     settings: SettingsOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Draw an ECG on paper with the model's saliency. It shows where the output depends on the signal, not why."""
-    import ecgfm
-    from ecgfm.explain import METHODS
-    from ecgfm.explain import explain as saliency_of
-    from ecgfm_clinical.bundles import bundle_path
-    from ecgfm_clinical.ecg.paper import draw
-    from ecgfm_clinical.errors import InputError
-    from ecgfm_clinical.files.reading import read_ecgs
-    from ecgfm_clinical.settings import Settings
+    """Say where in each ECG the model looked: as a picture or as numbers. It shows where the output depends on the
+    signal, not why.
 
-    will_write(png, ".png")
-    if method not in METHODS:
-        raise InputError(f"--method {method!r}: choose one of {', '.join(METHODS)}")
-    site = settings_from(settings) if settings else Settings()
-    bundle = bundle_path(site, model if model == "demo" else str(Path(model).resolve()))
-    ecg = read_ecgs(file, site if settings else None)[0]
-    network = ecgfm.load(bundle)
-    found = saliency_of(network, ecg.signal, ecg.sampling_rate, method=METHODS[method], label=label)
-    what = (
-        f"gradient × input of {label or network.labels[0]}" if method == "gradient" else "attention of the last layer"
+    Exits with 1 where a file could not be read; the others are written all the same. Stopped, it goes on as `predict`.
+    """
+    from ecgfm_clinical.cli.streaming import Run
+    from ecgfm_clinical.errors import InputError
+    from ecgfm_clinical.files import explaining
+
+    if (png is None) == (out is None):
+        raise InputError("say what is to be written: pictures (--png) or numbers (--out), one of them")
+    one = png is not None and png.suffix.lower() == ".png"
+    if one:
+        will_write(png, ".png")
+    with Run(files, out, suffixes=(".jsonl", ".parquet"), glob=glob, settings=settings) as run:
+        if one and len(run.files) > 1:
+            raise InputError(f"{png} is one picture, and there are {len(run.files)} files; name a folder as --png")
+        explainer = run.open_explainer(model, method=method, label=label, device=device)
+        pictures = None if png is None else _pictures(png, run, explainer.question, one=one)
+        run.stream(
+            explaining.saliencies_of(explainer),
+            pictures or _weights(out or Path(), run),
+            workers=workers,
+            what="Explaining",
+            with_signal=png is not None,
+        )
+        if one and pictures is not None and not as_json:
+            if not pictures.words and run.tally.done:
+                raise InputError(pictures.missing)
+            say(f"{png}: {pictures.words}")
+        else:
+            run.say_what_was_written([path for path in (png, out) if path], as_json=as_json)
+        run.end()
+
+
+def _weights(out: Path, run: "Run") -> "Output":
+    from ecgfm_clinical.files import explaining, outputs, tables
+
+    if run.suffix == ".jsonl":
+        return outputs.json_lines(out, lambda found: explaining.explained_document(found, run.origin), run.origin)
+    return tables.ParquetTable(
+        out,
+        explaining.EXPLAINED,
+        explaining.explained_row,
+        run.origin,
+        title="saliencies/1",
+        width=explaining.ANY_LENGTH,
     )
-    draw(
-        ecg.signal,
-        ecg.sampling_rate,
-        png,
-        title=file.name,
-        subtitle=f"{what}; not for clinical use",
-        shading=found.at(ecg.signal.shape[1], ecg.sampling_rate),
-    )
-    say(f"{png}: {what}; looked most at {found.seconds[found.weights.argmax()]:.2f} s")
+
+
+def _pictures(png: Path, run: "Run", question: str, *, one: bool) -> "Pictures":
+    from ecgfm_clinical.files import explaining
+
+    place = explaining.only_picture(png) if one else explaining.named_pictures(_folder(png), run.origin)
+    return explaining.Pictures(place, subtitle=f"{question}; not for clinical use", files=() if one else run.files)
+
+
+def _folder(path: Path) -> Path:
+    """A folder for pictures, made where only its parent is there."""
+    from ecgfm_clinical.files.outputs import written
+
+    will_write(path / "picture.png" if path.is_dir() else path)
+    with written(path):
+        path.mkdir(exist_ok=True)
+    return path

@@ -1,4 +1,4 @@
-"""What `predict`, `embed` and `backfill` share: the files, the model, progress, and how a run ends."""
+"""What `predict`, `embed`, `explain` and `backfill` share: the files, the model, progress, and how a run ends."""
 
 import signal
 import sys
@@ -13,6 +13,7 @@ import typer
 from ecgfm_clinical.cli.common import say, settings_from, will_write, write_json
 
 if TYPE_CHECKING:
+    from ecgfm.explain import Explainer
     from ecgfm.predictor import Predictor
     from ecgfm_clinical.files.answers import Answer
     from ecgfm_clinical.files.outputs import Output
@@ -75,6 +76,10 @@ class Run:
         self._gathered = gather(paths, glob)
         self._stopping = Stopping()
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return self._gathered.files
+
     def __enter__(self) -> Self:
         self._stopping.__enter__()
         return self
@@ -92,6 +97,30 @@ class Run:
         )
         return predictor
 
+    def open_explainer(self, model: str, *, method: str, label: str | None, device: str | None) -> "Explainer":
+        """The network that a command line names, and the question to it. Raises ModelError, NoHead, InputError."""
+        from ecgfm.checkpoint import Bundle
+        from ecgfm.devices import choose_device
+        from ecgfm.explain import METHODS, Explainer
+        from ecgfm.runtimes.engines import EngineName
+        from ecgfm_clinical.bundles import bundle_path
+        from ecgfm_clinical.errors import InputError
+        from ecgfm_clinical.files.answers import Origin
+
+        if method not in METHODS:
+            raise InputError(f"--method {method!r}: choose one of {', '.join(METHODS)}")
+        bundle = Bundle.read(bundle_path(self._site, model if model == "demo" else str(Path(model).resolve())))
+        on = choose_device(device or self._site.model.device)
+        network = bundle.network().fold().eval().requires_grad_(False).to(on)
+        explainer = Explainer(network, method=METHODS[method], label=label)
+        self.origin = Origin(
+            model_id=bundle.model_id,
+            preprocessing=bundle.preprocessing,
+            runtime=str(EngineName(engine="torch", device=on.type, precision="fp32")),
+            question=explainer.question,
+        )
+        return explainer
+
     def stream(
         self,
         ask: "Ask",
@@ -100,6 +129,7 @@ class Run:
         workers: int | None,
         what: str,
         keep: "Callable[[Answer], bool]" = lambda _: True,
+        with_signal: bool = False,
     ) -> None:
         """Everything, or what there was until a signal came."""
         from ecgfm_clinical.files.preparing import pieces
@@ -107,7 +137,13 @@ class Run:
 
         settings = self._site if self._reads_as_site else None
         found = self._gathered
-        todo = pieces(found.files, named=found.named, settings=settings, preprocessing=self.origin.preprocessing)
+        todo = pieces(
+            found.files,
+            named=found.named,
+            settings=settings,
+            preprocessing=self.origin.preprocessing,
+            with_signal=with_signal,
+        )
         self.tally = Tally(files=len(found.files))
         self.tally.outcomes["passed over"] = len(found.passed_over)
         tell = Progress(what, self.tally.words)

@@ -18,7 +18,7 @@ Which model, preparation and runtime gave the numbers stands in the metadata of 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ from ecgfm.predictor import Prediction
 from ecgfm_clinical.ecg.evaluability import Reason
 from ecgfm_clinical.files.preparing import Found
 from ecgfm_connectors.ecg import Finding
+
+if TYPE_CHECKING:
+    from ecgfm.explain import Saliency
 
 Kind = Literal["text", "integer", "real", "vector"]
 Outcome = Literal["scored", "not scored", "unreadable", "passed over"]
@@ -54,10 +57,12 @@ class Origin:
     model_id: str
     preprocessing: str
     runtime: str
+    question: str = ""  #: of a saliency: its method, and the label whose logit it is of
 
     @property
     def words(self) -> dict[str, str]:
-        return {"model_id": self.model_id, "preprocessing": self.preprocessing, "runtime": self.runtime}
+        own = {"model_id": self.model_id, "preprocessing": self.preprocessing, "runtime": self.runtime}
+        return own | ({"question": self.question} if self.question else {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -69,6 +74,7 @@ class Answer:
     not_scored: tuple[str, ...] = ()
     prediction: Prediction | None = None
     embedding: NDArray[np.float32] | None = None
+    saliency: "Saliency | None" = None
     error: str = ""
     code: str = ""  #: of the error
 

@@ -4,6 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ecgfm.feeding import Prepared, no_segments, prepared
 from ecgfm.records import Record
 from ecgfm_clinical.ecg.evaluability import Reason, signal_reasons
@@ -26,6 +29,7 @@ class Piece:
     context: ReadingContext
     preprocessing: str
     key: bytes = field(default=b"", repr=False)  #: of pseudonyms; without one, none are made
+    with_signal: bool = False  #: the answer carries the samples, for who draws them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,7 @@ class Found:
     last: bool = True  #: of its file
     format: str = ""
     sampling_rate: float = 0.0  #: Hz
+    samples: int = 0  #: of a lead
     duration_seconds: float = 0.0
     quality: tuple[Reason, ...] = ()
     findings: tuple[Finding, ...] = ()
@@ -44,15 +49,27 @@ class Found:
     error: str = ""  #: why the file could not be read
     code: str = ""  #: the same for machines
     passed_over: bool = False  #: no recording, found beside recordings
+    signal: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)  #: (12, samples) mV
 
 
 def pieces(
-    files: Iterable[Path], *, named: frozenset[Path], settings: Settings | None, preprocessing: str
+    files: Iterable[Path],
+    *,
+    named: frozenset[Path],
+    settings: Settings | None,
+    preprocessing: str,
+    with_signal: bool = False,
 ) -> Iterator[Piece]:
     """The files to be read, each with what a process needs to know."""
     context = context_of(settings)
     for path in files:
-        yield Piece(path=path, named=path in named, context=context, preprocessing=preprocessing)
+        yield Piece(
+            path=path,
+            named=path in named,
+            context=context,
+            preprocessing=preprocessing,
+            with_signal=with_signal,
+        )
 
 
 def prepare_files(several: Sequence[Piece]) -> list[Prepared[Found]]:
@@ -97,9 +114,11 @@ def _prepared(piece: Piece, number: int, ecg: Ecg) -> Prepared[Found]:
         last=False,
         format=ecg.format,
         sampling_rate=ecg.sampling_rate,
+        samples=ecg.signal.shape[1],
         duration_seconds=round(ecg.duration, 3),
         quality=signal_reasons(ecg),
         findings=ecg.findings,
         pseudonyms=pseudonyms_of(ecg, piece.key) if piece.key else None,
+        signal=ecg.signal if piece.with_signal else None,
     )
     return prepared(what, Record(signal=ecg.signal, sampling_rate=ecg.sampling_rate), piece.preprocessing)

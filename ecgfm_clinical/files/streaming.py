@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import Event
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from ecgfm_clinical.files.answers import OUTCOMES, Answer, Outcome
 from ecgfm_clinical.files.outputs import Output
 from ecgfm_clinical.files.preparing import MODULES, Found, Piece, lost, prepare_files
 from ecgfm_clinical.files.reading import name_of
+
+if TYPE_CHECKING:
+    from ecgfm.explain import Saliency
 
 #: Fewer files are read in this process: starting another takes a second.
 WORTH_PROCESSES = 32
@@ -77,7 +80,7 @@ def predictions_of(predictor: Predictor) -> Ask:
     def ask(records: Iterable[Prepared[Found]]) -> Iterator[Answer]:
         for one, found in predictor.predictions(records):
             known = found if isinstance(found, Prediction) and not one.what.error else None
-            yield _answer(one, found if isinstance(found, Exception) else None, prediction=known)
+            yield answer_of(one, found if isinstance(found, Exception) else None, prediction=known)
 
     return ask
 
@@ -88,7 +91,7 @@ def embeddings_of(predictor: Predictor) -> Ask:
     def ask(records: Iterable[Prepared[Found]]) -> Iterator[Answer]:
         for one, found in predictor.embeddings(records):
             known = None if isinstance(found, Exception) else found
-            yield _answer(one, found if isinstance(found, Exception) else None, embedding=known)
+            yield answer_of(one, found if isinstance(found, Exception) else None, embedding=known)
 
     return ask
 
@@ -99,18 +102,20 @@ def predictions_and_embeddings_of(predictor: Predictor) -> Ask:
     def ask(records: Iterable[Prepared[Found]]) -> Iterator[Answer]:
         for one, found, embedding in predictor.predictions_and_embeddings(records):
             known = found if isinstance(found, Prediction) and not one.what.error else None
-            yield _answer(one, found if isinstance(found, Exception) else None, prediction=known, embedding=embedding)
+            yield answer_of(one, found if isinstance(found, Exception) else None, prediction=known, embedding=embedding)
 
     return ask
 
 
-def _answer(
+def answer_of(
     one: Prepared[Found],
     error: Exception | None,
     *,
     prediction: Prediction | None = None,
     embedding: NDArray[np.float32] | None = None,
+    saliency: "Saliency | None" = None,
 ) -> Answer:
+    """What is said of one recording, or the error by which it broke the network."""
     broke = f"{one.what.file}: the network cannot take it ({type(error).__name__}: {error})" if error else ""
     return Answer(
         found=one.what,
@@ -118,6 +123,7 @@ def _answer(
         not_scored=one.reasons,
         prediction=prediction,
         embedding=embedding,
+        saliency=saliency,
         error=one.what.error or broke,
         code=one.what.code or ("network-failed" if error else ""),
     )

@@ -3,9 +3,9 @@
 Neither proves why a probability is high; both show where the network's output depends on the signal.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -13,11 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ecgfm.errors import NoHead, SignalError
+from ecgfm.feeding import Prepared, Rows, fed
 from ecgfm.network import EcgFm
 from ecgfm.signal import SAMPLING_RATE, SEGMENT_SAMPLES, Signal, prepare, reasons_not_scored, segment_starts
 
+T = TypeVar("T")
 Method = Literal["attention", "gradient"]
 METHODS: dict[str, Method] = {"attention": "attention", "gradient": "gradient"}
+#: Segments in one call of `Explainer`: those of an ECG of 10 s.
+SEGMENTS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -49,12 +53,63 @@ def explain(
     if reasons:
         raise SignalError(f"this ECG cannot be explained, because it cannot be scored: {', '.join(reasons)}")
     source = torch.from_numpy(prepare(signal, sampling_rate, network.preprocessing))  # (S, 12, 2500)
-    if method == "attention":
-        per_frame = attention_saliency(network, source)  # (S, T)
-        parts = [stretch(frames.double().numpy(), SEGMENT_SAMPLES) for frames in per_frame]
-    else:
-        parts = [smooth(part) for part in gradient_times_input(network, source, _column(network, label)).numpy()]
+    found = _asked(network, source, method, None if method == "attention" else _column(network, label))
     starts = segment_starts(int(signal.shape[1] * SAMPLING_RATE / sampling_rate), network.preprocessing)
+    return _joined(found, starts, method)
+
+
+class Explainer:
+    """One network and one question to it, asked of any number of ECGs, each as if it were alone."""
+
+    def __init__(self, network: EcgFm, *, method: Method = "attention", label: str | None = None) -> None:
+        """`label` as in `explain`. Raises NoHead."""
+        self.method: Method = method
+        self.preprocessing = network.preprocessing
+        self._network = network
+        self._column = None if method == "attention" else _column(network, label)
+        #: in words, method and label
+        self.question = (
+            "attention of the last layer"
+            if self._column is None
+            else f"gradient × input of {network.labels[self._column]}"
+        )
+        self._device = next(iter(network.parameters())).device
+
+    def saliencies(
+        self, records: Iterable[Prepared[T]], samples: Callable[[T], int]
+    ) -> Iterator[tuple[Prepared[T], Saliency | Exception | None]]:
+        """Each record, in order: None where it cannot be scored, an error where it breaks the network.
+
+        `samples`: how many a record has at 500 Hz, the fraction of the last one dropped.
+        """
+        for one, rows in fed(records, self._call, size=SEGMENTS, alone=True):
+            if isinstance(rows, Exception):
+                yield one, rows
+            elif not rows:
+                yield one, None
+            else:
+                yield one, _joined(rows[""], segment_starts(samples(one.what), self.preprocessing), self.method)
+
+    def _call(self, segments: NDArray[np.float32]) -> Rows:
+        source = torch.from_numpy(segments).clone().to(self._device)
+        return {"": _asked(self._network, source, self.method, self._column)}
+
+
+def _asked(network: EcgFm, source: Tensor, method: Method, column: int | None) -> NDArray[np.float32]:
+    """(S, 12, 2500) -> (S, T) attention of the frames, or (S, 2500) gradient × input."""
+    if method == "attention":
+        found = attention_saliency(network, source)
+    else:
+        assert column is not None
+        found = gradient_times_input(network, source, column)
+    return np.asarray(found.float().cpu().numpy())
+
+
+def _joined(found: NDArray[np.float32], starts: Sequence[int], method: Method) -> Saliency:
+    """What was asked of segments that begin at these samples, as the weights of one recording."""
+    parts = [
+        stretch(one.astype(np.float64), SEGMENT_SAMPLES) if method == "attention" else smooth(one) for one in found
+    ]
     weights = np.full(starts[-1] + SEGMENT_SAMPLES, -np.inf)
     for start, part in zip(starts, parts, strict=True):  # where segments overlap, the larger weight stands
         own = weights[start : start + SEGMENT_SAMPLES]

@@ -1,0 +1,163 @@
+"""What `explain` says of each ECG: weights over time, in a table, or as a picture of the ECG on paper.
+
+The columns of a table, in this order; every ECG is one row, and so is a file that could not be read.
+
+    file, ecg, input_digest     as in `answers`
+    not_scored, error           why there is no saliency
+    most_at                     s from the start of the recording, where the weight is 1
+    saliency                    0 to 1, 500 a second from the start of the recording, whole segments only; float32
+
+In JSON lines the weights have four decimals. Method and label stand in the metadata of a Parquet file as `question`.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from ecgfm.explain import Explainer, Saliency
+from ecgfm.feeding import Prepared
+from ecgfm.signal import SAMPLING_RATE
+from ecgfm_clinical.ecg.paper import draw
+from ecgfm_clinical.files.answers import Answer, Kind, Origin
+from ecgfm_clinical.files.outputs import written
+from ecgfm_clinical.files.preparing import Found
+from ecgfm_clinical.files.reading import name_of
+from ecgfm_clinical.files.streaming import Ask, answer_of
+
+EXPLAINED: tuple[tuple[str, Kind], ...] = (
+    ("file", "text"),
+    ("ecg", "integer"),
+    ("input_digest", "text"),
+    ("not_scored", "text"),
+    ("error", "text"),
+    ("most_at", "real"),
+    ("saliency", "vector"),
+)
+#: As the width of a table's vector: the weights are as many as the recording is long.
+ANY_LENGTH = -1
+
+
+def saliencies_of(explainer: Explainer) -> Ask:
+    """Asks where in each ECG the network looked."""
+
+    def ask(records: Iterable[Prepared[Found]]) -> Iterator[Answer]:
+        for one, found in explainer.saliencies(records, _samples):
+            error = found if isinstance(found, Exception) else None
+            yield answer_of(one, error, saliency=found if isinstance(found, Saliency) else None)
+
+    return ask
+
+
+def _samples(found: Found) -> int:
+    """At 500 Hz."""
+    return int(found.samples * SAMPLING_RATE / found.sampling_rate)
+
+
+def explained_row(answer: Answer) -> Mapping[str, object]:
+    """Column -> value."""
+    saliency = answer.saliency
+    return {
+        "file": answer.found.file,
+        "ecg": answer.found.ecg,
+        "input_digest": answer.input_digest,
+        "not_scored": ";".join(answer.not_scored),
+        "error": answer.error,
+        "most_at": None if saliency is None else most_at(saliency),
+        "saliency": None if saliency is None else saliency.weights.astype(np.float32),
+    }
+
+
+def explained_document(answer: Answer, origin: Origin) -> dict[str, object]:
+    """One ECG's saliency as JSON."""
+    if answer.error:
+        return {"file": answer.found.file, "error": answer.error}
+    saliency = answer.saliency
+    return {
+        "file": answer.found.file,
+        "ecg": answer.found.ecg,
+        **origin.words,
+        "input_digest": answer.input_digest,
+        "not_scored": list(answer.not_scored),
+        "most_at": None if saliency is None else most_at(saliency),
+        "saliency": None if saliency is None else np.round(saliency.weights, 4).tolist(),
+    }
+
+
+def most_at(saliency: Saliency) -> float:
+    """Seconds from the start of the recording."""
+    return float(saliency.seconds[saliency.weights.argmax()])
+
+
+#: Where the picture of a file's ECG lies, by their name and number; None where none is wanted.
+Place = Callable[[str, int], Path | None]
+
+
+class Pictures:
+    """A picture of each ECG that was explained, each of them whole."""
+
+    def __init__(self, place: Place, *, subtitle: str, files: Iterable[Path]) -> None:
+        """`files`: those whose pictures are not made again where they lie there.
+
+        A file's first picture is written last: where it lies, the others do.
+        """
+        self._place = place
+        self._subtitle = subtitle
+        self.done = frozenset(name for name in map(name_of, files) if _lies(place(name, 0)))
+        self.words = ""  #: of the last picture
+        self.missing = ""  #: why the last file has none
+
+    def add(self, answers: Sequence[Answer]) -> None:
+        first = answers[0]
+        self.missing = first.error or f"{first.found.file}: cannot be scored: {', '.join(first.not_scored)}"
+        for one in reversed(answers):
+            path = self._place(one.found.file, one.found.ecg)
+            if path is not None and one.saliency is not None:
+                self._draw(one, path)
+                self.words = f"{self._subtitle}; looked most at {most_at(one.saliency):.2f} s"
+
+    def _draw(self, answer: Answer, path: Path) -> None:
+        found, saliency = answer.found, answer.saliency
+        assert found.signal is not None
+        assert saliency is not None
+        hidden = path.with_name(f".{path.name}.part")
+        with written(path):
+            try:
+                draw(
+                    found.signal,
+                    found.sampling_rate,
+                    hidden,
+                    title=Path(found.file).name,
+                    subtitle=self._subtitle,
+                    shading=saliency.at(found.samples, found.sampling_rate),
+                )
+                hidden.replace(path)
+            except OSError:
+                with suppress(OSError):
+                    hidden.unlink()
+                raise
+
+    def close(self) -> None:
+        """Nothing is held back."""
+
+
+def _lies(path: Path | None) -> bool:
+    return path is not None and path.exists()
+
+
+def only_picture(path: Path) -> Place:
+    """One picture, of a file's first ECG."""
+    return lambda _, ecg: path if ecg == 0 else None
+
+
+def named_pictures(folder: Path, origin: Origin) -> Place:
+    """Pictures of one folder: two files of one name, and two models, have pictures of their own."""
+
+    def place(file: str, ecg: int) -> Path:
+        about = "\n".join([file, str(ecg), *origin.words.values()])
+        digest = hashlib.sha256(about.encode()).hexdigest()[:12]
+        return folder / f"{Path(file).stem[:50]}-{ecg}-{digest}.png"
+
+    return place
