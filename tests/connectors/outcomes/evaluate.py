@@ -27,7 +27,7 @@ from ecgfm_connectors.errors import PayloadError
 from ecgfm_connectors.reading import read
 
 FOLDER = Path(__file__).parent / "evaluation"
-PARTS = ("open", "frozen", "second", "third", "fourth")
+PARTS = ("open", "frozen", "second", "third", "fourth", "fifth")
 _Z = 1.959964  # 95 %
 #: What makes a value a positive: LVEF of at most 40 %, troponin above its limit.
 REDUCED = 40.0
