@@ -122,6 +122,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
             _code("lvef-ambiguous", "several different values, none the conclusion's or the biplane one", "outcome"),
             _code("lvef-implausible", "outside 3–95 %", "outcome"),
             _code("lvef-not-present", "the report's numbers are not of the present study", "outcome"),
+            _code("lvef-unknown-words", "a word that no table knows stands beside the report's number", "outcome"),
             _code("lvef-unit", "a unit of something else", "outcome"),
             _code("maker-format", "a maker's own format that is not read; the text names the maker", "refused"),
             _code("marked-derived", "a recording marked DERIVED", "finding"),

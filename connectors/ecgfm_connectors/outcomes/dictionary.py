@@ -109,6 +109,9 @@ def _contradicted(coded: Coded, kind: Kind) -> str:
         naming = names.measured(name)
         if naming and naming.kind == kind and naming.other in _BELIED:
             return f"code-says-{kind}-name-says-{naming.other}"
+    spoken = [name for name in coded.names if name]
+    if spoken and not any(map(names.measured, spoken)) and any(names.names_another(name) for name in spoken):
+        return f"code-says-{kind}-name-says-other-analyte"
     return ""
 
 

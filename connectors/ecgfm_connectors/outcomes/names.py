@@ -38,10 +38,12 @@ _OTHERS = phrases(
             systemic|univentricular|fontan|hk""",
         "other-patient": "fetal|fetus|foetal|fotal*|fetale|fatale|donor",
         "other-organ": "gallbladder|gb|gbef|hida|cck|biliary|hepatobiliary|cholescinti*|gastric|vesic*|gallenblase*",
-        "other-analyte": """skelet*|squelett*|antibod*|antikorper*|anticorps|anticuerpo*|anticorp*|antistof*|antikropp*
+        "other-analyte": """skelet*|squelett*|antibod*|antikorper*|anticorps|anticuerpo*|anticorp*|antistof*
+            antikropp*
             anti|ab|qc|control|calibrator|blank|standard|macrotroponin*|macro|tropomyosin*|ige|recovery|gene|genetic*
             isoform*|fast|slow""",
-        "other-specimen": """pleural*|fluid|fluids|urin*|orina|csf|liquor|ascit*|aszites|dialys*|drain|drainage|effusion
+        "other-specimen": """pleural*|fluid|fluids|urin*|orina|csf|liquor|ascit*|aszites|dialys*|drain|drainage
+            effusion
             punctate|punktat*|punktion*|erguss*|pleurapunkt*|pleuravocht|liquide|liquido|vocht|cord|saliva
             perikarderguss*
             pericardial|synovial""",
@@ -49,15 +51,18 @@ _OTHERS = phrases(
             anderung*|veranderung*|variation|variacao|variacion|variazione|cambio|ratio|rapport|quotient|verhaltnis
             percent change|relative|trend|recovery|slope|rate|velocity""",
         "score": "sd|z|zscore|z score|score|scores|percentile*|perzentil*|points|grade|class|category|risk|risiko",
-        "prior": """prior|prev|previous*|last|ago|months|month|preop|pre op|postop|discharge|admission|verlauf|baseline
+        "prior": """prior|prev|previous*|last|ago|months|month|preop|pre op|postop|discharge|admission|verlauf
+            baseline
             nadir|historical|history|former|outside|vorbefund*|vorwert*|voruntersuchung*|anterieur*|precedent*|previa
             previo|anterior*|previas|vorig*|tidigare|foregaende|eerder*|ancien*|initial""",
         "stress": """stress|poststress|post|peak|exercise|dobutamin*|belastung*|effort|esfuerzo|sforzo|inspanning*
             esforco|estres|estresse|belastning*""",
-        "limit": """percentil|99th|99|limit*|lod|loq|lob|url|uln|cutoff|cut off|threshold|reference|ref|range|grenzwert*
+        "limit": """percentil|99th|99|limit*|lod|loq|lob|url|uln|cutoff|cut off|threshold|reference|ref|range
+            grenzwert*
             referenz*|afkap*|seuil|umbral|soglia|limiar|gransvarde*|schwelle*""",
         "goal": "goal|target|ziel*|objetivo|objectif|streefwaarde",
-        "date-or-time": """date|datum|time|hours|hour|hrs|days|since|onset|turnaround|tat|year|heure*|horas|ore|stunden
+        "date-or-time": """date|datum|time|hours|hour|hrs|days|since|onset|turnaround|tat|year|heure*|horas|ore
+            stunden
             uren|timmar|collected|drawn|uhrzeit|tid|duration|ejection time|interval""",
         "method": "qualitativ*|method|methode|metodo|technique|quality|source|performed|modality|device",
         "interpretation": """interp*|critical|called|notified|comment*|kommentar*|commento|comentario*|note|nota|notes
@@ -71,6 +76,20 @@ _OTHERS = phrases(
         "volume": "volume|stroke|output|mass|index|effective",
     }
 )  # fmt: skip
+#: Cardiac markers, electrolytes, blood counts and dimensions of the heart: a code of ours above one of them is wrong.
+_NEIGHBOURS = phrases(
+    {
+        "neighbour": """ck|ckmb|cpk|creatin*|kreatin*|creatine kinase|ldh|ast|asat|alt|alat|got|gpt|myoglobin*
+            mioglobin*|bnp
+            nt probnp|ntprobnp|probnp|natriuret*|dimer*|d dimer*|crp|reactive protein|procalcitonin*|pct|lactat*
+            lattat*
+            potassium|kalium|potasio|potassio|sodium|natrium|sodio|glucose|glukos*|glucos*|urea|urée|harnstoff|egfr
+            gfr
+            hemoglobin*|haemoglobin*|hamoglobin*|hematocrit*|leuko*|leuco*|thrombo*|platelet*|inr|quick|tsh|cholester*
+            shortening|verkurzung*|raccourcissement|acortamiento|accorciamento|encurtamento|strain|gls|tapse|diameter
+            diametre|durchmesser|diametro|gradient*|velocity|pressure|druck|pression|presion|pressione"""
+    }
+)
 _LEFT = phrases(
     {"left": "lv|lvef|left ventric*|left ventricular|left ventricle|linksventrik*|linker*|linke*|vg|vi|ve|vs|vk"}
 )
@@ -81,7 +100,8 @@ _OF_LVEF = word_set(
     vg vi ve vs vk fevg fevi feve fevs fejve links linke linker linken linksventrikulare linksventrikularen
     linksventrikular ventrikel ventrikels kammer gauche ventricule ventriculaire izquierdo ventriculo izquierda
     ventricular sinistro ventricolo sinistra ventricolare esquerdo esquerda vansterkammare vansterkammarens
-    vanster kammare kammares linkerventrikel linkerkamer kamer eyeccion expulsion eiezione ejecao ejeccao fracao
+    vanster kammare kammares linkerventrikel linkerkamer kamer biplana biplanare biplaan biplanes bipl simps teichh
+    vansterkammar vsx vsn eyeccion expulsion eiezione ejecao ejeccao fracao
     fraccao fraccion frazione biplane biplan biplano biplanar bp bip mod mdb simpson simpsons teichholz teich
     cubed cube mm mode single plane monoplane monoplan a c ch chamber chambers view four two estimated est estim
     calc calculated computed measured visual visually visuell visuelle visivo visueel auto automated automatic
@@ -96,12 +116,16 @@ _OF_LVEF = word_set(
 )
 #: The same for a cardiac troponin: assay, sample, maker and platform, place in a series, place of measurement.
 _OF_TROPONIN = word_set(
-    """troponin troponiini troponine troponina troponins troponinen trop tropi tropt tropo tn tni tnt ctn ctni ctnt hstn
+    """troponin troponiini troponine troponina troponins troponinen trop tropi tropt tropo tn tni tnt ctn ctni ctnt
+    hstn
     hstni hstnt hsctn hsctni hsctnt tnih tnths tnihs i t ctrop hstrop kardiales kardialt hs us hypersens high
     highly higher sens sensitive sensitivity sensitiv sensitivo sensitiva sensitivas sensible sensibles highsens
     highsensitive highsensitivity hochsens hochsensitiv hochsensitives hochsensitive ultra ultrasens
     ultrasensitive ultrasensitiv ultrasensible ultrasensivel ultrasensible ultrassensivel ultrassensiveis
     ultrassensiv hypersensible hypersensibel alta haute sensibilite sensibilita sensibilidad sensibilidade as
+    ad elevada elevata hoog hoge sensitief sensitieve sensitiviteit gevoelige gevoeligheid hog kanslig kansligt
+    kanslighet hochsensitiver hochsensibel hochsensitivem empfindlich sensibel sensibler sensibilite ultrasensivel
+    ultra
     hogkanslig hogkansligt hogsensitiv hogsensitivt hoogsensitief hoogsensitieve hoog gevoelig gen generation th
     st nd rd cardiac kardial hjerte hjertet cardiaque cardiaca cardiaco cardiale kardiell hjart hart heart cardio
     serum plasma
@@ -122,7 +146,8 @@ _CARDIAC = phrases(
     {
         "cardiac": """echo*|tte|tee|toe|ett|ete|eto|ukg|eko*|eco|eco*|ecg gated|cardiac mr|cardiac mri|cardiac ct|cmr
             mri heart|heart|cardiac|cardiaque|cardiaca|cardiaco|kardio*|cardio*|herz*|hart*|hjart*|coeur|cuore|muga
-            spect|gated|myocard*|myokard*|ventriculogra*|ventrikulogra*|radionuclide|cath|angiocardio*|mugascan|cathlab
+            spect|gated|myocard*|myokard*|ventriculogra*|ventrikulogra*|radionuclide|cath|angiocardio*|mugascan
+            cathlab
             irm|rmc|ecocardio*|perfusion|rnv|tvr|doppler"""
     }
 )
@@ -190,6 +215,11 @@ def holds_unknown_words(name: str, kind: Kind) -> bool:
     spoken = words(fold(_spaced(name[:MAX_LENGTH])))
     known = _OF_LVEF if kind == "lvef" else _OF_TROPONIN
     return any(word not in known and not word.endswith(_ENDS) for word in spoken)
+
+
+def names_another(name: str) -> bool:
+    """Whether a name names a quantity that is often beside an ejection fraction or a troponin."""
+    return _NEIGHBOURS.first(words(fold(_spaced(name[:MAX_LENGTH])))) is not None
 
 
 def is_left(name: str) -> bool:

@@ -17,6 +17,8 @@ FROZEN = {
     "third_results.jsonl": "75de5dba1d1373888c5cfa3a0073b3d9a07ab22fd1c13459ddc2a8bc6ec32f9b",
     "fourth_reports.jsonl": "abe6a9f83cc437355f6d24e578740c4df70ddf1e3747d5944a77ec384e8436eb",
     "fourth_results.jsonl": "3ea71f0450e9b60a58dca7fdf59be975da11b5e49ff14fe359dcd54215ba038e",
+    "fifth_reports.jsonl": "d41913f456054f258549832d0bf32ce9ddf0cf29ddb7f2281aee0fae44305bac",
+    "fifth_results.jsonl": "c23918973561df24fe067bc3e541436b2028c31b79474fb1bcb0dc98c094c619",
 }
 
 

@@ -21,6 +21,7 @@ _NAMED = 3  #: observations whose names are asked whether this is an echo report
 _SENTENCES = {
     "lvef-ambiguous": "the report states several ejection fractions, and none as its conclusion or biplane value",
     "lvef-not-present": "the report speaks of an ejection fraction, but not of a measured one of the present study",
+    "lvef-unknown-words": "a word that no table knows stands beside the number and may make another one of it",
     "report-too-long": "the text is too long for a report",
 }
 

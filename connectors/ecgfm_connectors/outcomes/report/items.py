@@ -8,6 +8,7 @@ from typing import Literal
 from ecgfm_connectors.outcomes import comparators, numerals, quantity
 from ecgfm_connectors.outcomes.comparators import Comparator
 from ecgfm_connectors.outcomes.phrases import word_set
+from ecgfm_connectors.outcomes.report import spelled
 from ecgfm_connectors.outcomes.report.spelling import respelled
 from ecgfm_connectors.outcomes.report.vocabulary import CAPITALS, CUES, PERCENT_WORDS, Cue
 
@@ -69,6 +70,7 @@ def items(text: str, folded: str, study: date | None) -> list[Item]:
         char = folded[at]
         if at in index_at:
             item = _value_at(folded, at) if _begins_comparator(spoken, index_at[at]) else None
+            item = item or _spelled_at(folded, tokens, spoken, index_at[at])
             item = item or _cue_at(text, folded, tokens, spoken, index_at[at])
         elif (arrow := _arrow(folded, at)) is not None:
             item = Item(kind="cue", start=at, end=arrow, cue="arrow", word="->")
@@ -125,6 +127,37 @@ def _word_tokens(folded: str) -> list[tuple[int, int]]:
 
 def _begins_comparator(spoken: list[str], index: int) -> bool:
     return any(tuple(spoken[index : index + size]) in comparators.WORDS for size in range(1, comparators.LONGEST + 1))
+
+
+def _spelled_at(folded: str, tokens: list[tuple[int, int]], spoken: list[str], index: int) -> Item | None:
+    """`thirty-five percent`, `thirty to thirty-five percent`: a number in words counts only as a percentage."""
+    low = _spelled_number(folded, tokens, spoken, index)
+    if low is None:
+        return None
+    start, (value, end, behind) = tokens[index][0], low
+    percent, after = _percent(folded, end)
+    high = None
+    if not percent and behind + 1 < len(spoken) and spoken[behind] in quantity.RANGE_WORDS:
+        high = _spelled_number(folded, tokens, spoken, behind + 1)
+        percent, after = _percent(folded, high[1]) if high and high[0] > value else (False, end)
+    if not percent:
+        return None
+    upper = None if high is None else Decimal(high[0])
+    spelt = Value(low=Decimal(value), high=upper, percent=True, after_first=end, joined_by_word=high is not None)
+    return Item(kind="value", start=start, end=after, value=spelt)
+
+
+def _spelled_number(
+    folded: str, tokens: list[tuple[int, int]], spoken: list[str], index: int
+) -> tuple[int, int, int] | None:
+    """A number in words: its value, where it ends, and the word behind it."""
+    found = spelled.at(spoken, index)
+    if found is None:
+        return None
+    value, size = found
+    end = tokens[index + size - 1][1]
+    close = all(char.isalpha() or char in " -" for char in folded[tokens[index][0] : end])
+    return (value, end, index + size) if close else None
 
 
 def _cue_at(text: str, folded: str, tokens: list[tuple[int, int]], spoken: list[str], index: int) -> Item:

@@ -1,17 +1,19 @@
 """The one ejection fraction that a report stands for, or why there is none."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
 from ecgfm_connectors.decision import Rule, Unused
+from ecgfm_connectors.outcomes.folding import fold, words
 from ecgfm_connectors.outcomes.report.sections import sentences
 from ecgfm_connectors.outcomes.report.statements import Statement, statements
 
 MAX_LENGTH = 200_000  #: characters; a longer text is no report
+_FETAL = ("fetal", "foetal", "fotal", "fetus", "foetus", "fotus", "fetaal", "foetaal", "fosterek", "fosterhj")
 
 #: Why a report that names an ejection fraction gives none.
-Reason = Literal["lvef-ambiguous", "lvef-not-present", "report-too-long"]
+Reason = Literal["lvef-ambiguous", "lvef-not-present", "lvef-unknown-words", "report-too-long"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +35,35 @@ def read(text: str, study: date | None = None) -> Reading:
         return Reading(reason="report-too-long")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     given = [one for sentence in sentences(text) for one in statements(sentence, study)]
+    if given and _is_of_a_fetus(text):
+        given = [replace(one, role="family") for one in given]
     present = [one for one in given if one.role == "present"] or [one for one in given if one.role == "narrated"]
     chosen, rule = _chosen(present)
+    unclear = _unclear(given, chosen)
+    chosen = None if unclear else chosen
     unused = tuple(_unused(one) for one in given if one is not chosen and (chosen is None or not _same(one, chosen)))
     if chosen is not None:
         return Reading(found=chosen, rule=rule, unused=unused)
     reason: Reason | None = "lvef-ambiguous" if present else "lvef-not-present" if given else None
-    return Reading(reason=reason, unused=unused)
+    return Reading(reason="lvef-unknown-words" if unclear else reason, unused=unused)
+
+
+def _is_of_a_fetus(text: str) -> bool:
+    """Whether a fetus is spoken of anywhere: then no value of the report is surely the patient's."""
+    return any(word.startswith(_FETAL) for word in words(fold(text)))
+
+
+def _unclear(given: list[Statement], chosen: Statement | None) -> bool:
+    """Whether a value in words that no table knows may be the result: it differs from the one that was chosen, and the
+    report does not call that one its conclusion.
+    """
+    for one in given:
+        if one.role != "unknown-words":
+            continue
+        settled = chosen is not None and chosen.section == "conclusion" != one.section
+        if not settled and (chosen is None or _value(one) != _value(chosen)):
+            return True
+    return False
 
 
 def _chosen(present: list[Statement]) -> tuple[Statement | None, Rule]:
@@ -51,13 +75,17 @@ def _chosen(present: list[Statement]) -> tuple[Statement | None, Rule]:
         ([one for one in concluded if one.biplane] if concluded else biplane, "report-biplane"),
     )
     for among, rule in rules:
-        if len({(one.low, one.high, one.comparator) for one in among}) == 1:
+        if len({_value(one) for one in among}) == 1:
             return among[0], rule
     return None, ""
 
 
 def _same(one: Statement, other: Statement) -> bool:
-    return one.role == other.role and (one.low, one.high, one.comparator) == (other.low, other.high, other.comparator)
+    return one.role == other.role and _value(one) == _value(other)
+
+
+def _value(one: Statement) -> tuple[object, ...]:
+    return one.low, one.high, one.comparator
 
 
 def _unused(one: Statement) -> Unused:

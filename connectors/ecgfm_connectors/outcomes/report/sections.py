@@ -104,7 +104,8 @@ _GOES_ON = frozenset(
 _NAMES = word_set(
     """ef lvef lvefbp fraction is of at about approximately ca circa estimated measured fevg fevi feve fevs fejve
     fe fey vg vi ve vs lv ejektionsfraktion auswurffraktion ejectiefractie eyeccion expulsion eiezione ejecao
-    ejeccao linkerventrikelejectiefractie linksventrikelejektionsfraktion izquierdo esquerdo sinistro gauche"""
+    ejeccao linkerventrikelejectiefractie linksventrikelejektionsfraktion izquierdo esquerdo sinistro gauche
+    betragt bedraagt ist est es e ar utgor pari liegt"""
 )
 #: A number or a range, with its percent sign.
 _NUMBERS = re.compile(r"\d{1,6}(?:[.,]\d{1,3})? ?%?(?: ?(?:-|–|to|bis|à|a|tot|till) ?\d{1,6}(?:[.,]\d{1,3})? ?%?)?")
@@ -184,7 +185,7 @@ def _line_end(text: str, at: int) -> int:
 
 
 def _goes_on(text: str, start: int, end: int) -> bool:
-    """Whether a sentence goes on behind the line that ends at `end`."""
+    """Whether a sentence, or a range, goes on behind the line that ends at `end`."""
     if _METHOD.match(fold(text[end + 1 : end + 101])):
         return True
     last_line = max(text.rfind("\n", start, end) + 1, start)
@@ -194,6 +195,8 @@ def _goes_on(text: str, start: int, end: int) -> bool:
         return False
     if line[-1] == ",":
         return True
+    if line[-1] in "-–" and following[0].isdigit() and line[:-1].rstrip(" %")[-1:].isdigit():
+        return True  # a range that is cut in two
     spoken = words(fold(line[-20:]))
     if spoken and line[-1].isalpha() and following[0] in _BEGINS_VALUE:
         return spoken[-1] in _NAMES and _is_one_value(following)

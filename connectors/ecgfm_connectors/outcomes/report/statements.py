@@ -14,6 +14,7 @@ from typing import Literal
 
 from ecgfm_connectors.outcomes.comparators import Comparator
 from ecgfm_connectors.outcomes.phrases import word_set
+from ecgfm_connectors.outcomes.report.harmless import is_harmless, is_wall
 from ecgfm_connectors.outcomes.report.items import Item, Value, items
 from ecgfm_connectors.outcomes.report.sections import Section, Sentence
 from ecgfm_connectors.outcomes.report.surroundings import HIGHEST, PARTING, TRAILING, Role, Surroundings, scale_of
@@ -169,6 +170,9 @@ class _Walk:
             around = replace(around, either=True)  # the report does not choose, so neither number counts
             self._result = [*self._result[:-1], *(replace(one, role="doubtful") for one in self._result[-1:])]
         role = self._whole_sentence(item, value) or self._override() or around.limit() or around.role()
+        role = "reference" if role == "present" and self._is_unfilled(item) else role
+        if role in ("present", "narrated") and self._unknown_beside(index):
+            role = "unknown-words"
         self._add(role, item, value, biplane=around.is_biplane())
         return True
 
@@ -297,6 +301,29 @@ class _Walk:
             return "history"
         return None
 
+    def _is_unfilled(self, item: Item) -> bool:
+        """`LVEF ...... % (normal > 55 %)`: what follows an empty field is no value."""
+        between = self._sentence.folded[self._items[self._mention].end : item.start]
+        blank, percent, _ = between.partition("%")
+        return bool(percent) and self._given == 0 and blank.strip(" :=.")[-1:] in _PLACEHOLDERS
+
+    def _unknown_beside(self, index: int) -> bool:
+        """Whether a word that no table knows stands in the clause: before the name, between name and number, behind."""
+        clause = self._items[self._mention + 1 : index]
+        for before in reversed(self._items[: self._mention]):
+            if before.kind in _CLOSING:
+                break
+            clause.append(before)
+        following = self._items[index + 1 : index + 2]
+        finding = bool(following) and following[0].word in _WITH
+        for behind in self._items[index + 1 :]:
+            if behind.kind in _CLOSING or behind.cue in _OF_ITS_OWN:
+                break
+            if not (finding and is_wall(behind.word)):
+                clause.append(behind)
+        folded = self._sentence.folded
+        return any(one.kind == "word" and not is_harmless(one.word, folded[one.start : one.end]) for one in clause)
+
     def _is_any(self) -> bool:
         """`An LVEF of 35 % qualifies for …` speaks of nobody's."""
         before = self._items[self._mention - 1] if self._mention > 0 else None
@@ -344,6 +371,10 @@ class _Walk:
         )
 
 
+_PLACEHOLDERS = frozenset(("", "_", "*", "-", "\u2013", "\u2026", "x", "?", "#"))
+_WITH = frozenset(("with", "mit", "bei", "avec", "con", "met", "com", "med", "and", "und", "et", "y", "e", "en", "och"))
+_CLOSING = frozenset(("value", "date", "mark"))
+_OF_ITS_OWN = frozenset(("mention", "left-mention", "other-mention", "measure"))
 #: How words for a grade of impairment begin: mild, moderate, severe.
 _GRADES = ("mild", "moder", "sever", "leicht", "mittel", "schwer", "hochgr", "leger", "leve", "grave", "lieve", "licht",
            "matig", "ernstig", "latt", "mattlig", "uttalad", "import")  # fmt: skip

@@ -14,7 +14,7 @@ from ecgfm_connectors.outcomes.report.vocabulary import Cue
 
 Role = Literal[
     "present", "narrated", "prior", "history", "hypothetical", "threshold", "reference", "change", "other-chamber",
-    "stress", "family", "negated", "doubtful", "implausible", "goal",
+    "stress", "family", "negated", "doubtful", "implausible", "goal", "unknown-words",
 ]  # fmt: skip
 
 LOWEST, HIGHEST = Decimal(3), Decimal(95)  # percent

@@ -66,7 +66,8 @@ CUES = phrases(
             vorbefund*|voruntersuchung*|voraufnahme|vorwert*|letzte*|initiale|anterieur*|anterieurement|precedent*
             precedemment|auparavant|ancien*|previa|previo|previamente|anterior*|antes|ultimo|ultima|precedente*
             in precedenza|precedenza|prima|eerder*|vorig*|voorheen|vroeger|previa*|anteriormente|previamente|tidigare
-            foregaende|forra|senaste|ago|vor jahren|old|outside|januar*|january|february|march|april|june|july|august
+            foregaende|forra|senaste|senast|derniere|dernieres|dernier|laatste|laatst|ultimi|ultime|ago|vor jahren
+            old|outside|januar*|january|february|march|april|june|july|august
             september|october|november|december|i mars|en mars|en mai|in may|im mai|im marz|in maart|en marzo|in marzo
             a marzo|em marco|em maio|i maj|janvier|fevrier|avril|juin|juillet|aout|septembre|octobre|novembre|decembre
             enero|febrero|abril|mayo|junio|julio|agosto|septiembre|octubre|noviembre|diciembre|gennaio|febbraio|aprile
@@ -81,7 +82,8 @@ CUES = phrases(
             referring cardiologist|referring hospital|referring centre|referring center
             time of diagnosis|at diagnosis|diagnosed|erstdiagnose|diagnosestellung|au diagnostic|al diagnostico
             alla diagnosi|bij diagnose|ao diagnostico|vid diagnos""",
-        "now": """now|today|currently|current|present|presently|unchanged|stable|nu|heute|aktuell*|jetzt|derzeit
+        "now": """now|odierno|odierna|today|currently|current|present|presently|unchanged|stable|nu|heute|aktuell*
+            jetzt|derzeit
             unverandert*|ce jour|actuellement|actuelle|actuel|inchangee|inchange|stable|actual|actualmente|hoy|estable
             sin cambios|attuale|attualmente|oggi|invariata|stabile|momenteel|thans|vandaag|ongewijzigd|stabiel|atual
             atualmente|hoje|inalterada|estavel|idag|oforandrad*|i dag|new""",
@@ -95,7 +97,8 @@ CUES = phrases(
         "change": """passe|passee|passer|passant|paso|pasado|pasa|passata|passato|passou|passado|caido|decline*|drop*
             fallen|falls|fell|decreas*|increas*|improv*|risen|rise|rose|deteriorat*|worsen*|normalis*|normaliz*
             recover*
-            gain*|lost|fiel|sank|stieg|zuruckgegangen|reduziu|reduziram|redujo|subiu|desceu|baixou|teruggevallen|gezakt
+            gain*|lost|fiel|sank|stieg|zuruckgegangen|reduziu|reduziram|redujo|subiu|desceu|baixou|teruggevallen
+            gezakt
             stigit|abgenommen|abnahme|zunahme|zugenommen|verbesser*|verschlechter*|gesunken|abgefallen|gefallen
             gestiegen|angestiegen|ruckgang|abfall|anstieg|baisse|diminution|diminue|augment*|amelior*|chute|remontee
             degrad*|disminuy*|disminucion|descen*|descendio|aument*|mejor*|caida|cayo|empeor*|recupera*|ridott*
@@ -129,7 +132,7 @@ CUES = phrases(
         "family": """father*|mother*|brother*|sister*|sibling*|family history|uncle|aunt|vater|mutter|bruder|schwester
             familienanamnese|pere|frere|soeur|antecedents familiaux|padre|madre|hermano|hermana|fratello|sorella
             familiarita|vader|moeder|broer|zus|familieanamnese|pai|mae|irmao|irma|far|mor|bror|syster|hereditet|son
-            daughter|fetal|foetal|fetus|fotal*|donor""",
+            daughter|fetal*|foetal*|fetus|foetus|fotus|fotal*|foster|fosterek*|fosterhj*|fetaal|foetaal|feto|donor""",
         "history": """patient with|patient mit|patient avec|paciente con|paciente com|paziente con|patient met
             patient med
             year old|jahriger|jahrige|history|history of|h o|hx|hx of|known|k c o|s p|status post|z n|zustand nach|bek
@@ -152,7 +155,7 @@ CUES = phrases(
             nessuna|geen
             zonder|sem|nenhum|nenhuma|inga|ingen|inget|utan|without|ausschluss|exclu*|esclu*|uitgesloten|exclui
             utesluten|utesluter|ruled out|rule out|to exclude|excluded|absence|nor|neither""",
-        "biplane": "biplan*|simpson*|bp|mod bp|sbp|mod biplane",
+        "biplane": "biplan*|biplaan*|simpson*|bp|mod bp|sbp|mod biplane",
         "plane": "two chamber|four chamber|zweikammer*|vierkammer*|kammerblick|monoplan*|single plane|tvarum*",
         "goal": "goal|target|ziel|objetivo|objectif|streefwaarde|cible|angestrebt|anzustreben|mal|obiettivo|meta",
         "between": "between|zwischen|entre|tra|fra|tussen|mellan|in the range|range",
@@ -221,7 +224,7 @@ HEADINGS = phrases(
             vorbefunde""",
         "conclusion": """impression|impressions|conclusion*|summary|final impression|interpretation
             interpretation summary|assessment|beurteilung|zusammenfassung|fazit|synthese|resume|au total|conclusiones
-            impresion|conclusioni|sintesi|conclusie|samenvatting|conclusao|conclusoes|impressao|bedomning
+            impresion|utlatande|conclusioni|sintesi|conclusie|samenvatting|conclusao|conclusoes|impressao|bedomning
             sammanfattning
             slutsats|conclusoes""",
         "advice": """recommendation*|plan|note|advice|procedere|empfehlung*|recommandations|recomendacion*
@@ -230,7 +233,10 @@ HEADINGS = phrases(
             lv function|mitral valve|aortic valve|befund|messwerte|linker ventrikel|description|resultats|examen
             ventricule gauche|hallazgos|exploracion|ventriculo izquierdo|descrizione|ventricolo sinistro|esame|reperti
             bevindingen|onderzoek|linkerventrikel|achados|exame|ventriculo esquerdo|fynd|undersokning|vansterkammare
-            pericardium|aorta|valves""",
+            pericardium|aorta|valves|ce jour|examen du jour|esame odierno|controllo odierno|ukg|ukg idag|eko idag|eko
+            echo today|echo now|echo nu|eco actual|eco atual|eco attuale|aktuell|aktuelles echo|heute|idag|vandaag
+            hoje
+            hoy|oggi|actual|atual|attuale|actuel|nu|now|ecocardiograma|ecocardiogramma|echocardiographie|ett|tte""",
     }
 )
 
