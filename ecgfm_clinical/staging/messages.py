@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
 
-from ecgfm_clinical.staging import codec, epochs, identity, loading, recordings, seals
+from ecgfm_clinical.staging import codec, epochs, identity, loading, overtaken, recordings, seals
 from ecgfm_clinical.staging.attempts import errors_of, is_unfinished, keep_error
 from ecgfm_clinical.staging.private import private_of
 from ecgfm_clinical.staging.records import TAKES_BACK, AttemptError, Draft, Kind, MessageState, Scoring
@@ -155,6 +155,8 @@ def create(
         result_version=version,
         **_told_of(body),
     )
+    if isinstance(body, bytes):
+        overtaken.close(tx, message_id, filler=filler, destination=destination, kind=kind)
     return message_id
 
 
@@ -328,6 +330,7 @@ def compose_late(tx: Transaction, row: MessageRow) -> bytes:
         raise body
     tx.connection.execute(update(message).where(message.c.message_id == row.message_id).values(**_body_columns(body)))
     _keep_body(tx, row.message_id, row.control_id, body)
+    overtaken.close(tx, row.message_id, filler=row.filler, destination=row.destination, kind=row.kind)
     return body
 
 

@@ -4,23 +4,51 @@ import itertools
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, text
 
+from ecgfm_clinical.staging import engine
 from ecgfm_clinical.staging.records import Telling
 from ecgfm_clinical.staging.store import Store
+
+
+class Compiled:
+    """SQL that was compiled for one database, kept for the next: an engine of its own compiles each statement anew.
+
+    A life opens its store several times, and compiling took a third of its time.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[bool, Engine] = {}  #: that writes, or not
+
+    def open(self, url: str, telling: Telling) -> Store:
+        with mock.patch.object(engine, "create_engine", self._engine):
+            return Store.open(url, telling=telling)
+
+    def _engine(self, url: Any, *, writes: bool = False, **chosen: Any) -> Engine:
+        made = create_engine(url, **chosen, **({"writes": True} if writes else {}))
+        first = self._first.get(writes)
+        if first is None or first.dialect.server_version_info is None:  # which its first connection finds out
+            self._first[writes] = made
+        else:
+            made.dialect = made.pool._dialect = first.dialect
+            made._compiled_cache = first._compiled_cache
+        return made
 
 
 class SqlitePlace:
     """A file, copied from a prepared one."""
 
-    def __init__(self, template: Path, path: Path) -> None:
+    def __init__(self, template: Path, path: Path, compiled: Compiled) -> None:
         self._path = path
         shutil.copyfile(template, path)
         self._store: Store | None = None
+        self._compiled = compiled
 
     def open(self, telling: Telling) -> Store:
-        self._store = Store.open(f"sqlite:///{self._path}", telling=telling)
+        self._store = self._compiled.open(f"sqlite:///{self._path}", telling)
         return self._store
 
     def save(self) -> Callable[[], None]:
@@ -50,21 +78,22 @@ def on_sqlite(folder: Path) -> Callable[[], SqlitePlace]:
     template = folder / "template.db"
     Store.open(f"sqlite:///{template}", create=True).close()
     assert not Path(f"{template}-wal").exists()
-    numbers = itertools.count(1)
-    return lambda: SqlitePlace(template, folder / f"life{next(numbers)}.db")
+    numbers, compiled = itertools.count(1), Compiled()
+    return lambda: SqlitePlace(template, folder / f"life{next(numbers)}.db", compiled)
 
 
 class PostgresqlPlace:
     """A database, copied from a prepared one on the same server."""
 
-    def __init__(self, server: str, template: str, name: str) -> None:
+    def __init__(self, server: str, template: str, name: str, compiled: Compiled) -> None:
         """`server`: the URL without the name of a database."""
         self._server = server
         self._name = name
+        self._compiled = compiled
         self._copy_of(template, name)
 
     def open(self, telling: Telling) -> Store:
-        return Store.open(f"{self._server}/{self._name}", telling=telling)
+        return self._compiled.open(f"{self._server}/{self._name}", telling)
 
     def _run(self, *statements: str) -> None:
         engine = create_engine(f"{self._server}/postgres", isolation_level="AUTOCOMMIT")
@@ -75,7 +104,11 @@ class PostgresqlPlace:
 
     def _copy_of(self, template: str, name: str) -> None:
         idle = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{template}'"
-        self._run(idle, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"CREATE DATABASE {name} TEMPLATE {template}")
+        self._run(
+            idle,
+            f"DROP DATABASE IF EXISTS {name} WITH (FORCE)",
+            f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy",  # a third of the time; from PostgreSQL 15
+        )
 
     def save(self) -> Callable[[], None]:
         self._copy_of(self._name, f"{self._name}_copy")
@@ -89,5 +122,5 @@ def on_postgresql(url: str) -> Callable[[], PostgresqlPlace]:
     """Makes places beside this empty database, which becomes the one they are copied from."""
     Store.open(url, create=True).close()
     server, template = url.rsplit("/", 1)
-    numbers = itertools.count(1)
-    return lambda: PostgresqlPlace(server, template, f"{template}_life{next(numbers)}")
+    numbers, compiled = itertools.count(1), Compiled()
+    return lambda: PostgresqlPlace(server, template, f"{template}_life{next(numbers)}", compiled)

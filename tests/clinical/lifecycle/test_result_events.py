@@ -183,6 +183,11 @@ def to(sender: Sender, state: str, *, in_doubt: bool) -> None:
         sender.fails(again=False, code="AE")
 
 
+def overtaken(hospital: Hospital) -> None:
+    """Another model says something else: a correction where the first message may have left, else a first result."""
+    anew(hospital)
+
+
 #: Event -> the same done here, in doubt before or not.
 MESSAGE_ACTS: dict[str, Callable[[Sender], object]] = {
     "claimed": lambda one: one.claim(),
@@ -195,6 +200,7 @@ MESSAGE_ACTS: dict[str, Callable[[Sender], object]] = {
     "sender died": lambda one: one.dies(),
     "sent again by a person": lambda one: one.hospital.sends_dead_letters_again(recompose=False),
     "cancelled": lambda one: one.hospital.withdraws("R1"),
+    "overtaken by a later message of the same result": lambda one: overtaken(one.hospital),
 }
 MESSAGE_CASES = [
     (event, start, in_doubt)
@@ -232,6 +238,37 @@ def test_a_result_that_lives_again_waits_until_it_has_left(hospital: Hospital) -
     assert [state for _, state in results(hospital)] == ["pending"]
     hospital.sends("ehr")
     assert [state for _, state in results(hospital)] == ["sent"]
+
+
+def test_a_message_set_aside_needs_nobody_once_its_result_was_taken_back(hospital: Hospital) -> None:
+    """Its fate stays unknown; the withdrawal that follows it says what stands."""
+    hospital.scores()
+    hospital.sends("ehr", "refused, spent")
+    assert hospital.store.questions.backlog().destinations["ehr"].dead == 1
+    hospital.withdraws("R1")
+    assert [(one.kind, one.state.word, one.in_doubt) for one in story(hospital)] == [
+        ("F", "cancelled", True),
+        ("W", "waiting", False),
+    ]
+    assert hospital.store.questions.backlog().destinations["ehr"].dead == 0
+    hospital.sends("ehr")
+    assert hospital.heard("ehr") == ["W"]
+    assert [state for _, state in results(hospital)] == ["withdrawn"]
+
+
+def test_a_withdrawal_set_aside_is_overtaken_by_none_but_another_withdrawal(hospital: Hospital) -> None:
+    begin(hospital, "withdrawn")
+    hospital.sends("ehr", "refused, spent")
+    anew(hospital)
+    assert [(one.kind, one.state.word) for one in story(hospital)] == [
+        ("F", "acknowledged"),
+        ("W", "set aside"),
+        ("F", "waiting"),
+    ]
+    hospital.sends("ehr")
+    assert hospital.store.questions.backlog().destinations["ehr"].dead == 1
+    hospital.withdraws("R1")
+    assert [(one.kind, one.state.word) for one in story(hospital)][1] == ("W", "cancelled")
 
 
 def test_what_may_have_left_is_not_cancelled_but_followed_by_a_withdrawal(hospital: Hospital) -> None:
