@@ -25,8 +25,8 @@ from ecgfm_clinical.extras import need
 if TYPE_CHECKING:
     from ecgfm.finetuning.probe import LabelProbe
     from ecgfm.metrics import Interval
+    from ecgfm.pretraining.figures import Progress
     from ecgfm.pretraining.recipe import Recipe
-    from ecgfm.pretraining.run import Progress
     from ecgfm.pretraining.shards import ShardSet
     from ecgfm.recording_files import Source
 
@@ -91,8 +91,8 @@ def pretrain(
     `torchrun --no-python --nproc-per-node 4 ecgfm-clinical pretrain …`, after `--prepare-only`.
     """
     need("train", "pretraining")
+    from ecgfm.pretraining.machine import Machine
     from ecgfm.pretraining.recipe import Recipe
-    from ecgfm.pretraining.run import Machine
     from ecgfm.pretraining.run import pretrain as train
     from ecgfm_clinical.errors import InputError
 

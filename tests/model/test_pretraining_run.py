@@ -20,15 +20,11 @@ import torch
 from ecgfm.errors import DataError, RecipeError, TrainingError
 from ecgfm.pretraining.batches import ShareOf, TrainingBatches, ValidationBatches, pair_up, split_rows, torch_seed
 from ecgfm.pretraining.checkpoint import load_pretraining, newest_checkpoint
+from ecgfm.pretraining.figures import METRICS, Progress
+from ecgfm.pretraining.machine import Machine
 from ecgfm.pretraining.objective import Pretraining
 from ecgfm.pretraining.recipe import Recipe
-from ecgfm.pretraining.run import (
-    METRICS,
-    Machine,
-    Progress,
-    new_optimiser,
-    pretrain,
-)
+from ecgfm.pretraining.run import new_optimiser, pretrain
 from ecgfm.pretraining.shards import PrepareSettings, ShardSet, prepare_shards
 from ecgfm.recording_files import RecordingFolder
 from tests.helpers.ports import free_port
@@ -131,7 +127,8 @@ def _last(folder: Path) -> Path:
 RUNNER = """
 import os, signal, sys
 from pathlib import Path
-from ecgfm.pretraining.run import Machine, pretrain
+from ecgfm.pretraining.machine import Machine
+from ecgfm.pretraining.run import pretrain
 from ecgfm.pretraining.recipe import Recipe
 from ecgfm.pretraining.shards import ShardSet
 

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from torch import Tensor
 
+from ecgfm.errors import TrainingError
 from ecgfm.pretraining.objective import Pretraining
 from ecgfm.pretraining.recipe import Recipe
 from ecgfm.training.checkpoints import read_checkpoint, write_checkpoint
@@ -53,9 +54,49 @@ def newest_checkpoint(folder: Path) -> Path | None:
     return max((folder / CHECKPOINTS).glob("update-*.pt"), default=None)
 
 
+def forget_older(folder: Path, *, keep: int) -> None:
+    """Remove all numbered checkpoints but the `keep` newest."""
+    for old in sorted((folder / CHECKPOINTS).glob("update-*.pt"))[:-keep]:
+        old.unlink()
+
+
+def checkpoint_to_go_on_from(folder: Path, recipe: Recipe, data: str) -> Checkpoint | None:
+    """The newest checkpoint of the folder; None where there is none.
+
+    Raises TrainingError where it cannot be read, or was trained by another recipe or on other `data` (their digest).
+    """
+    newest = newest_checkpoint(folder)
+    if newest is None:
+        return None
+    found = Checkpoint.read(newest)
+    changed = _differences(found.recipe.identity(), recipe.identity())
+    if changed:
+        raise TrainingError(
+            f"{newest} was trained with another recipe ({', '.join(changed)} differ); name another folder, or go "
+            "on with the recipe it was begun with"
+        )
+    if found.data != data:
+        raise TrainingError(
+            f"{newest} was trained on another shard set; name another folder or the set it was begun with"
+        )
+    return found
+
+
 def load_pretraining(path: Path) -> tuple[Pretraining, Checkpoint]:
     """The model of a training checkpoint, and the checkpoint. Raises TrainingError."""
     checkpoint = Checkpoint.read(path)
     model = Pretraining(checkpoint.recipe.encoder, checkpoint.recipe.objective)
     model.load_state_dict(checkpoint.model)
     return model, checkpoint
+
+
+def _differences(theirs: dict[str, object], ours: dict[str, object], prefix: str = "") -> list[str]:
+    """Dotted names of the settings that differ."""
+    found = []
+    for name in sorted(set(theirs) | set(ours)):
+        a, b = theirs.get(name), ours.get(name)
+        if isinstance(a, dict) and isinstance(b, dict):
+            found += _differences(a, b, f"{prefix}{name}.")
+        elif a != b:
+            found.append(f"{prefix}{name}")
+    return found

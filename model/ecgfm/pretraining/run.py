@@ -7,10 +7,10 @@ that divides `micro_batches_per_update`, and goes on after a restart as if it ha
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -20,7 +20,16 @@ from ecgfm.devices import keep_device, training_device
 from ecgfm.errors import TrainingError
 from ecgfm.float32 import exact_float32
 from ecgfm.pretraining.batches import ShareOf, TrainingBatches, ValidationBatches, torch_seed
-from ecgfm.pretraining.checkpoint import BEST, CHECKPOINTS, Checkpoint, checkpoint_path, newest_checkpoint
+from ecgfm.pretraining.checkpoint import (
+    BEST,
+    CHECKPOINTS,
+    Checkpoint,
+    checkpoint_path,
+    checkpoint_to_go_on_from,
+    forget_older,
+)
+from ecgfm.pretraining.figures import COLUMNS, FRAMES, METRICS, Progress, metrics_of, no_sums, summed
+from ecgfm.pretraining.machine import Machine, launch
 from ecgfm.pretraining.objective import Batch, Losses, Pretraining
 from ecgfm.pretraining.recipe import Recipe
 from ecgfm.pretraining.shards import ShardSet
@@ -33,56 +42,6 @@ from ecgfm.training.team import Team
 
 if TYPE_CHECKING:
     from lightning.fabric.wrappers import _FabricOptimizer
-
-METRICS = "metrics.csv"
-
-_SUMMED = (
-    "contrastive",
-    "diversity",
-    "feature_penalty",
-    "cmsc",
-    "frames",
-    "correct",
-    "prob_perplexity",
-    "code_perplexity",
-)
-#: Of `metrics.csv`.
-_COLUMNS = (
-    *("update", "epoch", "split", "loss", *_SUMMED[:4], "accuracy", "masked_frames"),
-    *("prob_perplexity", "code_perplexity", "gumbel_temperature", "learning_rate", "pairs_per_second"),
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
-    """What the computer has; none of it changes what is learnt, up to rounding."""
-
-    accelerator: str = "auto"  #: cpu, cuda or auto: where the run began, CUDA where present for a new one
-    processes: int = 1  #: on all machines together, as started by torchrun
-    local_processes: int = 1  #: on this machine
-    workers: int = 0  #: processes that read ahead, for each training process
-    fsdp: bool = False  #: share weights and moments out over the processes (`ecgfm.training.sharding`)
-    tensorboard: bool = False
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str], **settings: Any) -> Self:
-        """The processes that torchrun announces in WORLD_SIZE and LOCAL_WORLD_SIZE; one process without it."""
-        processes = int(environment.get("WORLD_SIZE", "1"))
-        return cls(processes=processes, local_processes=int(environment.get("LOCAL_WORLD_SIZE", processes)), **settings)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """One line of news: `metrics` are means since the last one,
-    losses in bits per masked frame as the reference logs them.
-    """
-
-    update: int
-    updates: int
-    epoch: int
-    split: str  #: training or validation
-    metrics: dict[str, float]
-    device: str  #: where it trains, in words
 
 
 def pretrain(
@@ -106,25 +65,8 @@ def pretrain(
     """
     machine = machine or Machine()
     machine = replace(machine, accelerator=training_device(machine.accelerator, folder))
-    run = _Run(_team(recipe, machine), recipe, shards, folder, machine, report)
+    run = _Run(launch(recipe, machine), recipe, shards, folder, machine, report)
     return run.train(min(max_updates or run.updates, run.updates), stop)
-
-
-def _team(recipe: Recipe, machine: Machine) -> Team:
-    per_update = recipe.training.micro_batches_per_update
-    if per_update % machine.processes:
-        raise TrainingError(
-            f"{machine.processes} processes cannot share the {per_update} micro-batches of an update evenly; start a "
-            f"number of processes that divides {per_update}"
-        )
-    return Team.launch(
-        "pretraining",
-        device=machine.accelerator,
-        devices=machine.local_processes,
-        nodes=machine.processes // machine.local_processes,
-        precision=recipe.training.precision,
-        sharded=machine.fsdp,
-    )
 
 
 class _Run:
@@ -148,7 +90,7 @@ class _Run:
         self.model = Pretraining(recipe.encoder, recipe.objective)
         self.update, self.best = 0, math.inf
         #: Of the updates since the last report, where they were computed.
-        self.sums = torch.zeros(len(_SUMMED), dtype=torch.float64, device=team.device)
+        self.sums = no_sums(team.device)
         self.since = 0  #: the number of those updates
         resumed = self._resume()
         if team.first:
@@ -162,7 +104,7 @@ class _Run:
         if resumed is not None:
             self._load_optimiser(resumed.optimiser)
         self.journal = Journal(
-            folder / METRICS, _COLUMNS, updates=self.update, curves=machine.tensorboard, write=team.first
+            folder / METRICS, COLUMNS, updates=self.update, curves=machine.tensorboard, write=team.first
         )
 
     def train(self, last: int, stop: Callable[[], bool]) -> Path:
@@ -217,7 +159,7 @@ class _Run:
         own = training.micro_batches_per_update // self.team.processes
         temperature = self.recipe.objective.gumbel_temperature(self.update)
         self.wrapped.train()
-        sums = torch.zeros(len(_SUMMED), dtype=torch.float64, device=self.fabric.device)
+        sums = no_sums(self.fabric.device)
         for turn in range(own):
             batch = self.fabric.to_device(next(loader))
             number = (self.update * own + turn) * self.team.processes + self.team.rank
@@ -225,12 +167,12 @@ class _Run:
             with self.fabric.no_backward_sync(self.wrapped, enabled=turn < own - 1):
                 losses: Losses = self.wrapped(batch, temperature)
                 self.fabric.backward(losses.total)
-            sums += _summed(losses)
+            sums += summed(losses)
         totals = self.team.summed(sums)
         if totals.device.type == "cpu":
             self._refuse_infinite(totals)  # a GPU is not waited for in a step: there the sums are looked at later
         # The gradient of the summed loss, averaged over processes by DDP, becomes the gradient per masked frame.
-        scale = self.team.processes / totals[_SUMMED.index("frames")]
+        scale = self.team.processes / totals[FRAMES]
         gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
         # Sharded gradients take plain numbers only.
         torch._foreach_mul_(gradients, float(scale) if self.team.sharded else scale.float())
@@ -264,7 +206,7 @@ class _Run:
         # is not counted.
         own = range(self.team.rank, -(-batches // processes) * processes, processes)
         loader = self._data_loader(self.validation, [min(number, batches - 1) for number in own])
-        sums = torch.zeros(len(_SUMMED), dtype=torch.float64, device=self.fabric.device)
+        sums = no_sums(self.fabric.device)
         began = time.perf_counter()
         self.wrapped.eval()
         with torch.no_grad():
@@ -272,7 +214,7 @@ class _Run:
                 losses = self.wrapped(
                     self.fabric.to_device(batch), self.recipe.objective.gumbel_temperature(self.update)
                 )
-                sums += _summed(losses) * (number < batches)
+                sums += summed(losses) * (number < batches)
         totals = self.team.summed(sums).cpu()
         metrics = self._tell("validation", totals, len(self.validation), time.perf_counter() - began)
         if metrics["loss"] < self.best:
@@ -282,22 +224,10 @@ class _Run:
     def _tell(self, split: str, sums: Tensor, micro_batches: int, seconds: float) -> dict[str, float]:
         """Means of summed losses, logged and reported by the first process."""
         self._refuse_infinite(sums)
-        values = dict(zip(_SUMMED, sums.tolist(), strict=True))
-        frames = values["frames"]
-        bits = {name: values[name] / frames / math.log(2) for name in _SUMMED[:4]}
-        pairs = self.recipe.training.pairs_per_micro_batch
         epoch = (self.update - 1) // self.batches.updates_per_epoch + 1
-        metrics = {
-            "loss": sum(bits.values()),
-            **bits,
-            "accuracy": values["correct"] / frames,
-            "masked_frames": frames,
-            "prob_perplexity": values["prob_perplexity"] / micro_batches,
-            "code_perplexity": values["code_perplexity"] / micro_batches,
-            "gumbel_temperature": self.recipe.objective.gumbel_temperature(self.update - 1),
-            "learning_rate": self.recipe.learning_rate(self.update - 1, epoch),
-            "pairs_per_second": micro_batches * pairs / seconds,
-        }
+        metrics = metrics_of(
+            self.recipe, sums, update=self.update, epoch=epoch, micro_batches=micro_batches, seconds=seconds
+        )
         self.journal.write(self.update, epoch, metrics, split=split)
         if self.report is not None and self.team.first:
             device = described(self.team.device.type, self.recipe.training.precision)
@@ -312,8 +242,7 @@ class _Run:
         path = checkpoint_path(self.folder, self.update)
         self._write(path)
         if self.team.first:
-            for old in sorted(path.parent.glob("update-*.pt"))[: -self.recipe.training.keep_checkpoints]:
-                old.unlink()
+            forget_older(self.folder, keep=self.recipe.training.keep_checkpoints)
         self.fabric.barrier()
         return self.update
 
@@ -351,20 +280,9 @@ class _Run:
 
     def _resume(self) -> Checkpoint | None:
         """Load the newest checkpoint of the folder, if it belongs to this recipe and these data."""
-        newest = newest_checkpoint(self.folder)
-        if newest is None:
+        found = checkpoint_to_go_on_from(self.folder, self.recipe, self.data)
+        if found is None:
             return None
-        found = Checkpoint.read(newest)
-        changed = _differences(found.recipe.identity(), self.recipe.identity())
-        if changed:
-            raise TrainingError(
-                f"{newest} was trained with another recipe ({', '.join(changed)} differ); name another folder, or go "
-                "on with the recipe it was begun with"
-            )
-        if found.data != self.data:
-            raise TrainingError(
-                f"{newest} was trained on another shard set; name another folder or the set it was begun with"
-            )
         self.model.load_state_dict(found.model)
         self.update, self.best, self.since = found.update, found.best, found.since
         self.sums = found.sums.to(self.sums.device)
@@ -382,19 +300,3 @@ def new_optimiser(model: Pretraining, recipe: Recipe) -> ReferenceAdam:
         weight_decay=settings.weight_decay,
         fused=True,
     )
-
-
-def _summed(losses: Losses) -> Tensor:
-    return torch.stack([getattr(losses, name).detach().double() for name in _SUMMED])
-
-
-def _differences(theirs: dict[str, object], ours: dict[str, object], prefix: str = "") -> list[str]:
-    """Dotted names of the settings that differ."""
-    found = []
-    for name in sorted(set(theirs) | set(ours)):
-        a, b = theirs.get(name), ours.get(name)
-        if isinstance(a, dict) and isinstance(b, dict):
-            found += _differences(a, b, f"{prefix}{name}.")
-        elif a != b:
-            found.append(f"{prefix}{name}")
-    return found
