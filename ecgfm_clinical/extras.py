@@ -24,6 +24,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "train": ("sklearn", "wfdb", "lightning", "torchmetrics", "h5py", "tensorboard"),
         "umap": ("umap",),
         "web": ("starlette", "uvicorn", "argon2"),
+        "oidc": ("authlib", "joserfc"),
     }
 )
 

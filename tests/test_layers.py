@@ -280,6 +280,7 @@ ANY = {
     "ecgfm_clinical.operate": 18,  # JSON that `show`, `status` and `held` print as text too
     "ecgfm_clinical.settings": 12,  # TOML, and annotations of settings
     "ecgfm_clinical.staging": 32,  # columns and statements of SQLAlchemy, driver connections, JSON columns
+    "ecgfm_clinical.web": 3,  # joserfc's keys and tokens
     "ecgfm_connectors.dicom": 16,  # pynetdicom and socketserver, DICOM JSON
     "ecgfm_connectors.files": 3,  # pyarrow
 }

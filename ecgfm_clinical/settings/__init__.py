@@ -21,6 +21,7 @@ from ecgfm_clinical.settings.secret import read_secret
 from ecgfm_clinical.settings.site import Store
 from ecgfm_clinical.settings.sources import DicomSource, DicomWebSource, SftpSource, WatchedFolder
 from ecgfm_clinical.settings.web import Web, WebTls
+from ecgfm_clinical.settings.web_sign_in import WebOidc, WebProxyHeader, WebRoles
 
 __all__ = [
     "HEADS",
@@ -51,6 +52,9 @@ __all__ = [
     "TroponinLabels",
     "WatchedFolder",
     "Web",
+    "WebOidc",
+    "WebProxyHeader",
+    "WebRoles",
     "WebTls",
     "WebhookChannel",
     "read_secret",

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from ecgfm_clinical.settings.exposure import is_loopback
 from ecgfm_clinical.settings.part import Part, Port
+from ecgfm_clinical.settings.web_sign_in import WebOidc, WebProxyHeader, WebRoles
 
 
 class WebTls(Part):
@@ -33,7 +34,7 @@ class Web(Part):
     users: Path = Field(
         default=Path("web-users"),
         description="who may sign in, with role and password hash (argon2); `ecgfm-clinical user add` writes it, and "
-        "without a user in it the console does not start",
+        "without a user in it, web.header or web.oidc the console does not start",
     )
     session_hours: float = Field(default=12, gt=0, le=24 * 7, description="a sign-in ends after so long in any case")
     idle_minutes: float = Field(default=20, gt=0, description="a sign-in ends after so long without a click")
@@ -44,6 +45,17 @@ class Web(Part):
         examples=[["192.0.2.30"]],
     )
     tls: WebTls | None = None
+    roles: WebRoles = WebRoles()
+    header: WebProxyHeader | None = None
+    oidc: WebOidc | None = None
+
+    @model_validator(mode="after")
+    def _strangers_have_roles(self) -> Self:
+        if self.header is not None and not self.proxies:
+            raise ValueError("header is believed of the addresses in proxies alone: name the reverse proxy there")
+        if (self.header is not None or self.oidc is not None) and not self.roles.any_group:
+            raise ValueError("roles must name a group: nobody else could sign in by header or oidc")
+        return self
 
     @model_validator(mode="after")
     def _is_kept_to_itself(self) -> Self:
@@ -71,3 +83,8 @@ class Web(Part):
     def is_encrypted(self) -> bool:
         """Whether browsers reach it by https: cookies are then marked for https alone."""
         return self.tls is not None or bool(self.proxies)
+
+    @property
+    def is_open_to_strangers(self) -> bool:
+        """Whether somebody else than the file of users may name who signs in."""
+        return self.header is not None or self.oidc is not None

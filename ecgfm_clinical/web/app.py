@@ -17,9 +17,10 @@ from ecgfm.errors import EcgFmError
 from ecgfm_clinical import log, wiring
 from ecgfm_clinical.errors import ClinicalError, InputError, NotFound, SettingsError, StoreUnavailable
 from ecgfm_clinical.extras import missing
-from ecgfm_clinical.web import rendering, signing_in
+from ecgfm_clinical.web import outside, rendering, signing_in
 from ecgfm_clinical.web.asking import Asked
 from ecgfm_clinical.web.limiter import Limiter
+from ecgfm_clinical.web.oidc import Provider
 from ecgfm_clinical.web.pages import PAGES, Page
 from ecgfm_clinical.web.security import Guard
 from ecgfm_clinical.web.sessions import Sessions
@@ -38,7 +39,7 @@ def build_console(
     """Raises SettingsError where `[web]` is not set, or where nobody may sign in."""
     web = settings_of(settings)
     users = UsersFile(settings.resolve(web.users), hasher)
-    if not users.all():
+    if not users.all() and not web.is_open_to_strangers:
         raise SettingsError(
             f"{settings.resolve(web.users)} has no user yet, and there is none by default: "
             "`ecgfm-clinical user add NAME --role clinical-administrator`"
@@ -50,6 +51,7 @@ def build_console(
         users=users,
         sessions=Sessions(longest=web.session, idle=web.idle),
         limiter=Limiter(),
+        oidc=Provider(settings, web, clock=clock) if web.oidc is not None else None,
         templates=rendering.environment(settings.site.zone),
         encrypted=web.is_encrypted,
     )
@@ -123,7 +125,9 @@ async def _visit(console: Console, request: Request) -> Visit:
     token = request.cookies.get(console.cookie, "")
     refreshes = request.headers.get("hx-request") == "true"
     body = (await request.body()).decode("utf-8", "replace")
-    user = await run_in_threadpool(_user, console, token, refreshes)
+    user = outside.by_proxy(request.headers, settings_of(console.settings))
+    if user is None:
+        user = await run_in_threadpool(_user, console, token, refreshes)
     return Visit(
         console=console,
         user=user,
@@ -134,6 +138,7 @@ async def _visit(console: Console, request: Request) -> Visit:
         address=_address(console, request),
         token=token,
         is_part=refreshes,
+        cookies=request.cookies,
     )
 
 
@@ -145,10 +150,12 @@ def _asked(text: str) -> Asked:
 
 
 def _user(console: Console, token: str, refreshes: bool) -> User | None:
-    """Who holds the session, with the role of today; None where the session is over or the user was removed."""
-    name = console.sessions.user_of(token, now=console.clock(), is_a_click=not refreshes)
+    """Who holds the session; None where it is over. Somebody of the file of users has the role of today, or is out."""
+    held = console.sessions.user_of(token, now=console.clock(), is_a_click=not refreshes)
+    if held is None or held.way != "file":
+        return held
     try:
-        return None if name is None else console.users.find(name)
+        return console.users.find(held.name)
     except SettingsError:
         log.event("web.users-damaged", logging.ERROR)
         return None

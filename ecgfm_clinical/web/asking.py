@@ -33,6 +33,13 @@ class Asked:
             raise InputError(f"{name} is too long: {LONGEST} characters at most")
         return value
 
+    def long_text(self, name: str) -> str:
+        """What another program made and no person typed, such as a provider's code; up to 4096 characters."""
+        value = (self.fields.get(name) or ("",))[-1]
+        if len(value) > 4096:
+            raise InputError(f"{name} is too long: 4096 characters at most")
+        return value
+
     def reason(self) -> str:
         """Why somebody acts. Raises InputError where they say nothing."""
         value = self.text("reason")

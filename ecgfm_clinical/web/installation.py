@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 from starlette.responses import Response
 
 from ecgfm_clinical.errors import InputError
-from ecgfm_clinical.operate.check import check_parts
+from ecgfm_clinical.operate.check import CheckLine, check_parts
+from ecgfm_clinical.web.oidc import SignInRefused
 from ecgfm_clinical.web.visit import Visit
 
 #: User and password inside an address.
@@ -27,10 +28,19 @@ def check(visit: Visit) -> Response:
     if not _ONE_AT_A_TIME.acquire(blocking=False):
         raise InputError("a check runs already: wait for its end")
     try:
-        found = list(check_parts(visit.settings))
+        found = [*check_parts(visit.settings), *_provider(visit)]
     finally:
         _ONE_AT_A_TIME.release()
     return visit.page("check.html", found=found)
+
+
+def _provider(visit: Visit) -> Iterator[CheckLine]:
+    """Whether who signs people in answers."""
+    if (provider := visit.console.oidc) is not None:
+        try:
+            yield CheckLine(part="web.oidc", ok=True, text=provider.check())
+        except SignInRefused as refused:
+            yield CheckLine(part="web.oidc", ok=False, text=str(refused))
 
 
 def _flat(name: str, value: object) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,21 @@ from typing import Literal
 
 from starlette.responses import Response
 
-from ecgfm_clinical.web import acts, audit, dead, ecgs, held, installation, models, now, one_ecg, refused, signing_in
+from ecgfm_clinical.web import (
+    acts,
+    audit,
+    dead,
+    ecgs,
+    held,
+    installation,
+    models,
+    now,
+    oidc,
+    one_ecg,
+    refused,
+    signing_in,
+    signing_in_oidc,
+)
 from ecgfm_clinical.web.users import Role
 from ecgfm_clinical.web.visit import Visit
 
@@ -33,6 +47,8 @@ PAGES = (
     _get("/sign-in", signing_in.ask, None),
     _post("/sign-in", signing_in.begin, None),
     _post("/sign-out", signing_in.end, None),
+    _get("/sign-in/oidc", signing_in_oidc.begin, None),
+    _get(oidc.BACK, signing_in_oidc.back, None),
     _get("/", now.show),
     _get("/ecgs", ecgs.show),
     _get("/ecgs.csv", ecgs.csv),

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from threading import Lock
 
+from ecgfm_clinical.web.users import User
+
 MOST = 1000  #: sessions kept; the oldest goes first
 
 
@@ -13,7 +15,7 @@ MOST = 1000  #: sessions kept; the oldest goes first
 class Session:
     """One sign-in."""
 
-    user: str
+    user: User  #: as of the sign-in
     began_at: datetime
     seen_at: datetime
 
@@ -27,7 +29,7 @@ class Sessions:
         self._lock = Lock()
         self._kept: dict[str, Session] = {}
 
-    def begin(self, user: str, *, now: datetime) -> str:
+    def begin(self, user: User, *, now: datetime) -> str:
         """The token of a new session: 256 random bits."""
         token = secrets.token_urlsafe(32)
         with self._lock:
@@ -38,7 +40,7 @@ class Sessions:
             self._kept[_digest(token)] = Session(user=user, began_at=now, seen_at=now)
         return token
 
-    def user_of(self, token: str, *, now: datetime, is_a_click: bool = True) -> str | None:
+    def user_of(self, token: str, *, now: datetime, is_a_click: bool = True) -> User | None:
         """Who holds this token; None where the session is over. What refreshes by itself is no click."""
         with self._lock:
             one = self._kept.get(_digest(token))

@@ -1,5 +1,6 @@
 """Signing in and out. Who fails too often waits; who is signed in holds a cookie that no script can read."""
 
+from typing import Literal
 from urllib.parse import urlencode
 
 from starlette.responses import RedirectResponse, Response
@@ -12,35 +13,54 @@ TOO_OFTEN = "too many tries: wait a quarter of an hour"
 
 def ask(visit: Visit) -> Response:
     """The form."""
-    return visit.page("sign_in.html", to=_safe(visit.asked.text("to")), problem="")
+    return form(visit, to=safe(visit.asked.text("to")))
 
 
 def begin(visit: Visit) -> Response:
     """Check name and password; both answers take as long, whether there is such a name or not."""
-    console, form = visit.console, visit.form
-    name, to = form.text("name"), _safe(form.text("to"))
+    console, told = visit.console, visit.form
+    name, to = told.text("name"), safe(told.text("to"))
     if not console.limiter.takes(name, visit.address, now=visit.now):
-        return visit.page("sign_in.html", 429, to=to, problem=TOO_OFTEN)
-    user = console.users.verified(name, (form.fields.get("password") or ("",))[-1])
+        return form(visit, 429, to=to, problem=TOO_OFTEN)
+    user = console.users.verified(name, (told.fields.get("password") or ("",))[-1])
     if user is None:
         known = console.users.find(name)  # a name that is none may be a password, typed into the wrong field
-        _note(visit, "console.sign-in-failed", known.name if known is not None else "")
-        return visit.page("sign_in.html", 401, to=to, problem=WRONG)
+        note(visit, "console.sign-in-failed", known.name if known is not None else "")
+        return form(visit, 401, to=to, problem=WRONG)
     console.limiter.succeeded(name, visit.address)
-    token = console.sessions.begin(user.name, now=visit.now)
-    _note(visit, "console.signed-in", user.name)
+    token = console.sessions.begin(user, now=visit.now)
+    note(visit, "console.signed-in", user.name)
     answer = RedirectResponse(to, 303)
-    answer.set_cookie(
-        console.cookie, token, path="/", secure=console.encrypted, httponly=True, samesite="strict"
-    )  # without an age: it ends with the browser, and with the session before that
+    hand_over(visit, answer, token)
     return answer
+
+
+def hand_over(visit: Visit, answer: Response, token: str) -> None:
+    """Give the browser its session. The cookie has no age: it ends with the browser, and with the session before."""
+    answer.set_cookie(
+        visit.console.cookie, token, path="/", secure=visit.console.encrypted, httponly=True, samesite="strict"
+    )
+
+
+def form(visit: Visit, status: int = 200, *, to: str, problem: str = "") -> Response:
+    """The page to sign in on, with each way that there is."""
+    console = visit.console
+    return visit.page(
+        "sign_in.html",
+        status,
+        to=to,
+        problem=problem,
+        has_users=bool(console.users.all()),
+        provider=console.oidc.name if console.oidc is not None else "",
+        provided=urlencode({"to": to}),
+    )
 
 
 def end(visit: Visit) -> Response:
     """Forget the session here and in the browser."""
     visit.console.sessions.end(visit.token)
     if visit.user is not None:
-        _note(visit, "console.signed-out", visit.user.name)
+        note(visit, "console.signed-out", visit.user.name, way=visit.user.way)
     answer = RedirectResponse("/sign-in", 303)
     answer.delete_cookie(
         visit.console.cookie, path="/", secure=visit.console.encrypted, httponly=True, samesite="strict"
@@ -55,13 +75,16 @@ def sent_to_sign_in(visit: Visit) -> Response:
     return RedirectResponse(f"/sign-in?{urlencode({'to': wanted})}", 303)
 
 
-def _safe(to: str) -> str:
+def safe(to: str) -> str:
     """A path of ours: a form must not lead to anybody else's page."""
     is_ours = to.startswith("/") and not to.startswith(("//", "/\\")) and to.isprintable() and "\\" not in to
     return to if is_ours else "/"
 
 
-def _note(visit: Visit, action: str, name: str) -> None:
+def note(visit: Visit, action: str, name: str, *, way: Literal["file", "proxy", "oidc"] = "file") -> None:
+    """Into the audit trail; `name` is empty where nobody knows who it was."""
+    signature = f"{name} ({way})" if way != "file" else name
+    detail = {"user": name} | ({"way": way} if way != "file" else {})
     visit.store.audit_spool.note(
-        action, now=visit.now, actor=visit.actor if not name else f"{name} by web", detail={"user": name}
+        action, now=visit.now, actor=visit.actor if not name else f"{signature} by web", detail=detail
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from threading import BoundedSemaphore
+from typing import Literal
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -46,10 +47,16 @@ class Role(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """One line of the file, without its hash."""
+    """Who is signed in: a line of the file, without its hash, or whom a proxy or provider vouches for."""
 
     name: str
     role: Role
+    way: Literal["file", "proxy", "oidc"] = "file"
+
+    @property
+    def signature(self) -> str:
+        """Who it is in the audit trail: two people of one name are told apart by who vouches for them."""
+        return self.name if self.way == "file" else f"{self.name} ({self.way})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

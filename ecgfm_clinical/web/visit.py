@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from ecgfm_clinical import liveness
 from ecgfm_clinical.web.asking import Asked
 from ecgfm_clinical.web.limiter import Limiter
+from ecgfm_clinical.web.oidc import Provider
 from ecgfm_clinical.web.security import policy
 from ecgfm_clinical.web.sessions import Sessions
 from ecgfm_clinical.web.users import Role, User, UsersFile
@@ -44,6 +45,7 @@ class Console:
     users: UsersFile
     sessions: Sessions
     limiter: Limiter
+    oidc: Provider | None  #: who else may sign people in
     templates: Environment
     encrypted: bool  #: browsers come by https
 
@@ -70,6 +72,7 @@ class Visit:
     address: str  #: of the browser
     token: str  #: of the session; empty where there is none
     is_part: bool  #: asked for by a page that refreshes itself
+    cookies: Mapping[str, str] = field(default_factory=dict)
     nonce: str = field(default_factory=lambda: secrets.token_urlsafe(18))
 
     @property
@@ -87,7 +90,7 @@ class Visit:
     @property
     def actor(self) -> str:
         """Who acts, for the audit trail: the person, and the host of the console."""
-        name = self.user.name if self.user is not None else "nobody"
+        name = self.user.signature if self.user is not None else "nobody"
         return f"{name} by {liveness.worker_name('web').partition(':')[0]}/web"
 
     def may(self, role: Role) -> bool:

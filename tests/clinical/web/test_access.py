@@ -187,11 +187,12 @@ def test_an_address_that_tries_many_names_waits(clock: Clock) -> None:
 
 
 def test_a_session_ends_by_idling_and_in_any_case(clock: Clock) -> None:
+    ada, bob = (User(name=name, role=Role.VIEWER) for name in ("ada", "bob"))
     sessions = Sessions(longest=Web().session, idle=Web().idle)
-    idle, busy = sessions.begin("ada", now=clock()), sessions.begin("bob", now=clock())
+    idle, busy = sessions.begin(ada, now=clock()), sessions.begin(bob, now=clock())
     clock.advance(minutes=15)
-    assert sessions.user_of(busy, now=clock()) == "bob"
-    assert sessions.user_of(idle, now=clock(), is_a_click=False) == "ada"  # a page that refreshed itself
+    assert sessions.user_of(busy, now=clock()) == bob
+    assert sessions.user_of(idle, now=clock(), is_a_click=False) == ada  # a page that refreshed itself
     clock.advance(minutes=10)
     assert sessions.user_of(idle, now=clock()) is None
     for _ in range(60):

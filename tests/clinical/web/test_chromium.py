@@ -3,7 +3,7 @@ without scripts too, with two people at once.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ecgfm_clinical.settings import Web, WebOidc, WebRoles
 from ecgfm_clinical.web.app import build_app, build_console
 from ecgfm_clinical.web.pages import PAGES
 from ecgfm_clinical.web.server import WebPort
@@ -90,7 +91,7 @@ def tab(house: House) -> Iterator[Window]:
 def addresses() -> list[str]:
     """Every page that a browser shows, with what its path names filled in."""
     found = [re.sub(r"{\w+:int}", "1", page.path) for page in PAGES if page.method == "GET"]
-    files = {"/ecgs.csv", "/sign-in"}
+    files = {"/ecgs.csv", *(page.path for page in PAGES if page.path.startswith("/sign-in"))}
     forms = {"/dead/preview": "?act=withdraw", "/refused/preview": "?act=seen"}
     return [path + forms.get(path, "") for path in found if path not in files and not path.endswith((".svg", ".csv"))]
 
@@ -199,3 +200,35 @@ def test_two_operators_at_once_send_one_message_once(house: House) -> None:
         house.site.send()
         assert len(house.site.ehr.messages) == heard + 1
         assert first.complaints == []
+
+
+def test_who_is_signed_in_elsewhere_comes_in_by_the_provider(house: House, free_port: Callable[[], int]) -> None:
+    """The provider is another site for a browser: a strict cookie must arrive all the same, and nobody else's."""
+    pytest.importorskip("authlib", reason="the package authlib is not installed")
+    from tests.helpers.oidc_provider import CLIENT, SECRET, OidcProvider
+
+    provider, number = OidcProvider(groups=("ecg-operators",)), free_port()
+    provider.console = f"http://127.0.0.1:{number}"
+    secret = house.site.path.with_name("client-secret")
+    secret.write_text(SECRET, encoding="utf-8")
+    provider.start()
+    part = WebOidc(issuer=provider.issuer, console=provider.console, client_id=CLIENT, secret_file=secret)
+    web = Web(users=Path("nobody"), roles=WebRoles(operator=("ecg-operators",)), oidc=part)
+    settings = house.site.settings.model_copy(update={"web": web})
+    port = WebPort(
+        build_app(build_console(settings, house.site.store, hasher=HASHER)), host="127.0.0.1", port=number, tls=None
+    )
+    port.start()
+    try:
+        with window(house.chromium, provider.console) as opened:
+            opened.go("/ecgs")
+            opened.page.get_by_role("link", name="Sign in by localhost").click()
+            opened.page.get_by_role("button", name="I am ada").click()
+            assert opened.says("ada, operator")
+            assert opened.page.url == provider.console + "/ecgs"
+            assert opened.complaints == []
+            names = {one["name"]: one.get("sameSite") for one in opened.context.cookies()}
+            assert names == {"ecgfm": "Strict"}
+    finally:
+        port.stop(grace=1)
+        provider.stop()
