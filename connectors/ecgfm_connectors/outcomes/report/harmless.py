@@ -50,7 +50,8 @@ _HARMLESS = phrases(
             kontraktil*
             pump|pumpfunktion|pump function|performance|fonction*|funktion*|funcion*|funzion*|funcao|funcoes|functie*
             overall|global*|ejection|ventricle*|ventricul*|ventricol*|ventrikel*|ventrikul*|kammer*|kamer*|linkerkamer
-            kammare*|vansterkammar*|vanster|links*|linke*|linker|left|gauche|izquierd*|sinistr*|esquerd*|lvf|lvsf|lvf
+            kammare*|vansterkammar*|vanster|links|linksventrik*|linke|linken|linkes|linker|linkerkamer*
+            linkerventrik*|left|gauche|izquierd*|sinistr*|esquerd*|lvf|lvsf
             vsn|vsx|vsin|myocard*|myokard*|miocard*|heart|cardiac|cardiaque|cuore|coeur|corazon|coracao|kardio
             cardiac*|kardial*|hart|herz|hjart*|hjarta
             cavity|cavite|cavidad|cavita|cavidade|size|sized|grosse|gros|taille|tamano|tamanho|dimension*|grootte
@@ -62,9 +63,9 @@ _HARMLESS = phrases(
             laag
             lag|lage|lagt|mild*|moderat*|sever*|marked*|slight*|significant*|critical*|profound*|very|severely
             reduc*|reduced|impair*|depress*|diminish*|decreased|compromis*|dysfunction*|lvsd|failure|reduziert*
-            eingeschrankt*|leicht*|mittel*|mittelgradig*|mas*|hochgrad*|hochgr|schwer*|massiv*|deutlich*|stark*
+            eingeschrankt*|leicht*|mittel*|mittelgradig*|masig*|massig*|hochgrad*|hochgr|schwer*|massiv*|deutlich*|stark*
             vermindert*|herabgesetzt*|gestort*|diskret*|global|leichtgr*|mittelgr*|red|eingeschr
-            alter*|abaiss*|diminu*|dimin*|effondr*|legere*|leger|moder*|severe*|tres|discret*|dysfonction*|correct*
+            alter*|abaiss*|diminu*|dimin*|effondr*|legere*|leger|moder*|severe*|tres|discret*|dysfonction*|correct|correcte
             bonne|bon|normale
             deprimid*|disminuid*|leve*|moderad*|grave*|muy|disfunc*|ligera*|ligero|buena|bueno|severamente|importante*
             marcad*|conservad*
@@ -80,12 +81,13 @@ _HARMLESS = phrases(
             diffus*|difus*|segmental|concentric*|konzentr*|concentriq*|concentrisch*|koncentrisk*|remodel*
             heart failure|herzinsuffizienz|insuffisance cardiaque|hartfalen|hjartsvikt|scompenso|hfref|hfpef|hfmref
             surcharge|lvh|cmp|dcm|icm|cmd|lbbb|lsb|bbg""",
+        "clock": "ore|ora|kl|klockan|uhr|om|uur|hrs|h|am|pm|alle|alas|dd|vom",
         "person": "patient|patientin|patienten|patiente|paciente|paziente|patienter|doente|he|she|subject",
         "study": """study|exam|examination|today|echo*|eco|stressecho*|stresseko*|ecocardio*|echokardio*|ekokardio*
             eko|tte|tee|ett|ukg
             untersuchung|examen|esame|exame|onderzoek|undersokning|ultraschall|kontrolle|myocardscan*|mri|cmr
             cardioscan|scintigra*|ventriculogra*|ventricologra*|lavokardio*|laevokardio*|cintilogra*|radionuclide
-            osaker|optimal*|suboptimal*|troligen|total|tot|totale""",
+            optimal*|suboptimal*|troligen|total|tot|totale""",
     }
 )  # fmt: skip
 #: Where a finding stands: behind `35 % with …` these say nothing of the value; beside its name they

@@ -1,5 +1,6 @@
 """Makes of a sentence what matters in it: cues, quantities, dates, and the marks that part clauses."""
 
+import re
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -31,6 +32,8 @@ _SPANS = word_set(
     dias mesi settimane giorni mese maanden maand weken dagen manader manad veckor dagar"""
 )
 _SINCE = frozenset(("vor", "il", "hace", "ha", "for", "fa"))
+_CLOCK = re.compile(r"(?:[01]?\d|2[0-3])(?::[0-5]\d){1,2}(?!\d|:\d|[.,]\d| ?%)")
+_STRANGE_POINTS = frozenset("\u00b7\u2022\u2027_'`")
 _DATE_MARKS = frozenset("./-")
 
 
@@ -199,6 +202,9 @@ def _number_at(folded: str, at: int, study: date | None) -> Item | None:
         return Item(kind="word", start=at, end=negative.end, word="negative")
     if not numerals.begins(folded, at):
         return _value_at(folded, at)
+    clock = _CLOCK.match(folded, at)
+    if clock is not None:
+        return Item(kind="date", start=at, end=clock.end(), word="own")  # a time of day says nothing of the value
     dated = _date_at(folded, at, study)
     return dated or _value_at(folded, at)
 
@@ -282,6 +288,8 @@ def _damaged(folded: str, at: int, number_end: int, end: int) -> int | None:
     """Where figures end that are no number of their own: `55/60%`, `4O%`, `l5%`, `5 5%`, the rest of `4O-45%`."""
     if folded[end : end + 1] == "/" and numerals.begins(folded, end + 1):
         return numerals.scan(folded, end + 1).end
+    if folded[end : end + 1] in _STRANGE_POINTS and folded[end + 1 : end + 2].isdigit():
+        return _word_end(folded, end + 1)
     before, behind = folded[at - 1 : at], folded[number_end : number_end + 1]
     if behind.isalpha() and end == number_end:
         return _word_end(folded, number_end)

@@ -10,6 +10,9 @@ from ecgfm_connectors.outcomes.report.sections import sentences
 from ecgfm_connectors.outcomes.report.statements import Statement, statements
 
 MAX_LENGTH = 200_000  #: characters; a longer text is no report
+_DRAFT = ("preliminar", "draft", "unsigned", "unverified", "vorlauf", "entwurf", "provisoire", "provisional",
+          "provisori", "brouillon", "borrador", "bozza", "voorlopig", "concept", "rascunho", "utkast")  # fmt: skip
+_MARK, _MARK_WORDS = 40, 3  #: characters and words of a line that marks a report
 _FETAL = ("fetal", "foetal", "fotal", "fetus", "foetus", "fotus", "fetaal", "foetaal", "fosterek", "fosterhj")
 
 #: Why a report that names an ejection fraction gives none.
@@ -34,9 +37,11 @@ def read(text: str, study: date | None = None) -> Reading:
     if len(text) > MAX_LENGTH:
         return Reading(reason="report-too-long")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    given = [one for sentence in sentences(text) for one in statements(sentence, study)]
+    given = [one for sentence in sentences(text, study) for one in statements(sentence, study)]
     if given and _is_of_a_fetus(text):
         given = [replace(one, role="family") for one in given]
+    if given and _is_draft(text):
+        given = [replace(one, role="doubtful") for one in given]
     present = [one for one in given if one.role == "present"] or [one for one in given if one.role == "narrated"]
     chosen, rule = _chosen(present)
     unclear = _unclear(given, chosen)
@@ -51,6 +56,15 @@ def read(text: str, study: date | None = None) -> Reading:
 def _is_of_a_fetus(text: str) -> bool:
     """Whether a fetus is spoken of anywhere: then no value of the report is surely the patient's."""
     return any(word.startswith(_FETAL) for word in words(fold(text)))
+
+
+def _is_draft(text: str) -> bool:
+    """Whether a line is nothing but the mark of a draft: `PRELIMINARY REPORT`, `Vorläufig`, `*** DRAFT ***`."""
+    for line in fold(text).split("\n"):
+        spoken = words(line) if len(line) < _MARK else ()
+        if 0 < len(spoken) <= _MARK_WORDS and spoken[0].startswith(_DRAFT) and not any(map(str.isdigit, line)):
+            return True
+    return False
 
 
 def _unclear(given: list[Statement], chosen: Statement | None) -> bool:

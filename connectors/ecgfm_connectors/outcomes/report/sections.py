@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal
 
 from ecgfm_connectors.outcomes.folding import fold, words
@@ -11,7 +12,8 @@ from ecgfm_connectors.outcomes.report.vocabulary import ABBREVIATIONS, CUES, HEA
 
 Section = Literal["history", "family", "prior", "conclusion", "advice", "findings", ""]
 
-_ENDS = frozenset(";!|•·\u2022\u25cf")
+_BULLETS = frozenset("•·\u2022\u25cf")
+_ENDS = frozenset(";!|") | _BULLETS
 _HEADING_WORDS = 6
 _ABBREVIATED = 3  #: letters: `VG`, `AP` are headings only where nothing stands before them
 _LONGEST_HEADING = 40  #: characters
@@ -107,6 +109,17 @@ _NAMES = word_set(
     ejeccao linkerventrikelejectiefractie linksventrikelejektionsfraktion izquierdo esquerdo sinistro gauche
     betragt bedraagt ist est es e ar utgor pari liegt"""
 )
+_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
+_OF_A_REPORT = word_set(
+    """report echo echocardiogram echocardiography tte tee study exam examination date dated performed of on from the
+    befund echokardiographie echokardiografie untersuchung untersuchungsdatum datum vom am uko
+    compte rendu echographie echocardiographie ett examen du le realise realisee
+    informe ecocardiograma eco estudio fecha del de realizado referto ecocardiogramma esame data
+    verslag onderzoek echocardiografie d dd relatorio laudo exame utlatande ekokardiografi eko ukg undersokning den"""
+)
+_MONTHS = ("jan", "feb", "fev", "mar", "apr", "avr", "abr", "mai", "may", "maj", "mei", "mag", "gen", "ene", "jun",
+           "jui", "giu", "jul", "lug", "aug", "aou", "ago", "sep", "set", "oct", "okt", "ott", "out", "nov", "dec",
+           "dez", "dic", "des")  # fmt: skip
 #: A number or a range, with its percent sign.
 _NUMBERS = re.compile(r"\d{1,6}(?:[.,]\d{1,3})? ?%?(?: ?(?:-|–|to|bis|à|a|tot|till) ?\d{1,6}(?:[.,]\d{1,3})? ?%?)?")
 #: A clause that begins with a method and its value speaks of the ejection fraction named before it.
@@ -139,15 +152,20 @@ class _Heading:
     end: int  #: where the text after the colon begins
 
 
-def sentences(text: str) -> Iterator[Sentence]:
-    """The sentences of a report in their order. Linear in the length of the text."""
+def sentences(text: str, study: date | None = None) -> Iterator[Sentence]:
+    """The sentences of a report in their order. Linear in the length of the text.
+
+    What stands below the date of an earlier year (`Echo 12.03.2019:`) is an earlier report, up to the next date.
+    """
     folded = fold(text)
     section: Section = ""
-    other_chamber, short_lived = False, False
+    other_chamber, short_lived, older = False, False, False
     for start, end in _lines(text):
         if short_lived:
             section, other_chamber = "", False
         stripped = folded[start:end].strip()
+        if study is not None and (dated := _report_of(stripped)) is not None:
+            older = dated < study.year and (older or section not in ("prior", "history"))
         short_lived = short_lived or not stripped
         for first, last in _cut(folded, start, end):
             heading = _heading(folded, text, first, last)
@@ -156,6 +174,7 @@ def sentences(text: str) -> Iterator[Sentence]:
             ):
                 section = heading.section if heading.known else section if not heading.other_chamber else ""
                 other_chamber = heading.other_chamber
+                older = older and not _of_now(stripped)
                 short_lived = bool(folded[heading.end : end].strip())
                 if not heading.known and not heading.other_chamber:
                     section = ""
@@ -163,9 +182,25 @@ def sentences(text: str) -> Iterator[Sentence]:
                 text=text[first:last],
                 folded=folded[first:last],
                 start=first,
-                section=section,
+                section="prior" if older else section,
                 other_chamber=other_chamber,
             )
+
+
+def _report_of(line: str) -> int | None:
+    """The year of a line that is nothing but the date of a report: `Echo 12.03.2019:`, `== Report of 3 May 2019 ==`."""
+    if len(line) > _WRAPPED or not any(char.isdigit() for char in line):
+        return None
+    years = _YEAR.findall(line)
+    spoken = words(line)
+    if not years or not spoken or any(word not in _OF_A_REPORT and not word.startswith(_MONTHS) for word in spoken):
+        return None
+    return max(map(int, years))
+
+
+def _of_now(line: str) -> bool:
+    cue = CUES.at(words(line[:_LONGEST_HEADING]) or ("",), 0)
+    return cue is not None and cue[0] == "now"
 
 
 def _lines(text: str) -> Iterator[tuple[int, int]]:
@@ -220,6 +255,8 @@ def _cut(folded: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         char = folded[at]
         if char == "|" and _is_row(folded, first, at, end):
             continue
+        if char in _BULLETS and folded[at - 1 : at].isdigit() and folded[at + 1 : at + 2].isdigit():
+            continue  # a decimal point as some journals set it
         if char in _ENDS or (char == "." and _ends_sentence(folded, first, at, end)):
             if char in ".;" and _METHOD.match(folded, at + 1, end):
                 continue

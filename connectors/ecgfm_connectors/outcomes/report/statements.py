@@ -70,6 +70,7 @@ class _Walk:
         self._given = 0  # numbers since the mention
         self._passed = False  # whether a bare number since the mention belonged to nothing
         self._strange = 0  # percentages that belong to nothing
+        self._damaged = False  # whether a number of the ejection fraction's own is in doubt
         self._result: list[Statement] = []
 
     def run(self) -> list[Statement]:
@@ -90,9 +91,8 @@ class _Walk:
             return [replace(one, role="reference") for one in self._result]
         if any(one.kind == "value" and two.word == "?" for one, two in pairwise(self._items)):
             return [replace(one, role="doubtful") for one in self._result]
-        return [
-            replace(one, role="doubtful") if one.role == "narrated" and self._strange else one for one in self._result
-        ]
+        doubted = _TAKEN if self._damaged else frozenset(["narrated"]) if self._strange else frozenset()
+        return [replace(one, role="doubtful") if one.role in doubted else one for one in self._result]
 
     def _is_legend(self) -> bool:
         """`normal >55%, mild 45-54%, moderate 30-44%`: what grades mean, unless one of them is ticked."""
@@ -171,8 +171,10 @@ class _Walk:
             self._result = [*self._result[:-1], *(replace(one, role="doubtful") for one in self._result[-1:])]
         role = self._whole_sentence(item, value) or self._override() or around.limit() or around.role()
         role = "reference" if role == "present" and self._is_unfilled(item) else role
-        if role in ("present", "narrated") and self._unknown_beside(index):
-            role = "unknown-words"
+        if role in _TAKEN:
+            role = self._led_in() or ("unknown-words" if self._unknown_beside(index) else role)
+            role = "narrated" if role == "present" and self._is_told() else role
+        self._damaged = self._damaged or (role in _TAKEN and self._is_doubted_behind(index, item))
         self._add(role, item, value, biplane=around.is_biplane())
         return True
 
@@ -307,22 +309,97 @@ class _Walk:
         blank, percent, _ = between.partition("%")
         return bool(percent) and self._given == 0 and blank.strip(" :=.")[-1:] in _PLACEHOLDERS
 
+    def _is_told(self) -> bool:
+        """`He has an EF of 20 %`: it counts where the report says no other value."""
+        before: list[Item] = []
+        for one in reversed(self._ahead()):
+            if one.kind in _CLOSING:
+                break
+            before.append(one)
+        return any(one.word in _PERSONS for one in before) and any(one.word in _HAVING for one in before)
+
+    def _ahead(self) -> list[Item]:
+        """The items before the name of the quantity; a bounded number, so that the work grows as the text."""
+        return self._items[max(self._mention - _LEADING, 0) : self._mention]
+
+    def _led_in(self) -> Role | None:
+        """`In 2019, EF 30 %`, `After CABG, EF 45 %`, `Before TAVI, …`: what the phrase before a comma makes of it."""
+        phrase: list[Item] = []
+        for before in reversed(self._items[max(self._comma - _LEADING, 0) : max(self._comma, 0)]):
+            if before.value is not None and before.value.percent:
+                return None
+            if before.kind != "mark":
+                phrase.insert(0, before)
+                continue
+            if role := self._of_phrase(phrase):
+                return role
+            phrase = []
+        return self._of_phrase(phrase) if self._comma < self._mention else None
+
+    def _of_phrase(self, phrase: Sequence[Item]) -> Role | None:
+        first = phrase[:2]
+        if not first or any(one.cue in ("compare", "now", "modality", "mention", "left-mention") for one in phrase):
+            return None
+        if any(one.cue == "prior" or one.kind == "date" for one in first):
+            return "prior"
+        if first[0].word not in _LEADING_IN:
+            return None
+        if any(one.cue == "prior" or one.kind == "date" for one in phrase):
+            return "prior"
+        if any(one.cue == "stress" for one in phrase):
+            return "stress"
+        return "unknown-words" if self._holds_unknown(phrase) else None
+
+    def _is_doubted_behind(self, index: int, item: Item) -> bool:
+        """`EF 20-`, `EF 20 %, questionable`, `EF 35 % ausgeschlossen`, `EF 25 %, s/p LVAD`."""
+        folded = self._sentence.folded
+        if folded[item.end : item.end + 1] in _DASHES and not folded[item.end + 1 : item.end + 2].isalnum():
+            return True
+        if folded[item.end : item.end + 1] == "+" and folded[item.end + 1 : item.end + 2] not in ("/", "-"):
+            return True
+        if item.start > 1 and set(folded[item.start - 2 : item.start]) <= _DASHES:
+            return True  # `55--60 %`
+        if self._is_between_bounds(index):
+            return True
+        following = self._items[index + 1] if index + 1 < len(self._items) else None
+        for behind in self._items[index + 1 : index + 1 + TRAILING]:
+            if behind.kind == "value" or behind.cue in _OF_ITS_OWN:
+                return False
+            if behind.word.startswith(_DOUBTS) or (behind is following and behind.word.startswith(_EXCLUDED)):
+                return True
+        return False
+
+    def _is_between_bounds(self, index: int) -> bool:
+        """`EF >40<50 %`, `40 % < EF < 50 %`, `EF 30 > 45 %`, `more than 40 but less than 50 %`: two bounds."""
+        value, name = self._items[index].value, self._items[self._mention]
+        passed = [one.value for one in self._items[max(self._mention + 1, index - _LEADING) : index] if one.value]
+        if value is None or self._sentence.folded[max(name.start - 4, 0) : name.start].rstrip().endswith(_BOUNDS):
+            return value is not None
+        if passed:
+            return any(one.comparator for one in (*passed, value))
+        following = self._items[index + 1] if index + 1 < len(self._items) else None
+        bounded = following is not None and following.value is not None and following.value.comparator != ""
+        return bounded and (value.comparator != "" or not value.percent)
+
+    def _holds_unknown(self, phrase: Sequence[Item]) -> bool:
+        folded = self._sentence.folded
+        return any(one.kind == "word" and not is_harmless(one.word, folded[one.start : one.end]) for one in phrase)
+
     def _unknown_beside(self, index: int) -> bool:
         """Whether a word that no table knows stands in the clause: before the name, between name and number, behind."""
-        clause = self._items[self._mention + 1 : index]
-        for before in reversed(self._items[: self._mention]):
-            if before.kind in _CLOSING:
+        clause = self._items[max(self._mention + 1, index - _LEADING) : index]
+        for before in reversed(self._ahead()):
+            if before.kind in ("date", "mark") or (before.value is not None and before.value.percent):
                 break
             clause.append(before)
         following = self._items[index + 1 : index + 2]
         finding = bool(following) and following[0].word in _WITH
-        for behind in self._items[index + 1 :]:
+        for behind in self._items[index + 1 : index + 1 + _LEADING]:
             if behind.kind in _CLOSING or behind.cue in _OF_ITS_OWN:
                 break
             if not (finding and is_wall(behind.word)):
                 clause.append(behind)
-        folded = self._sentence.folded
-        return any(one.kind == "word" and not is_harmless(one.word, folded[one.start : one.end]) for one in clause)
+        return self._holds_unknown(clause)
 
     def _is_any(self) -> bool:
         """`An LVEF of 35 % qualifies for …` speaks of nobody's."""
@@ -371,6 +448,26 @@ class _Walk:
         )
 
 
+_PERSONS = word_set("he she who patient patientin patienten patiente paciente paziente doente il elle")
+_HAVING = word_set("has had with hat mit a avec tiene con ha heeft met tem com har med")
+_TAKEN = frozenset(("present", "narrated"))
+#: What begins a phrase of time, place or treatment.
+_LEADING_IN = word_set(
+    """in on at after before during under since per until following post pre with within by
+    im am bei nach vor wahrend unter seit laut mit a au en apres avant pendant sous depuis selon lors
+    tras despues antes durante bajo desde segun con al nel nella dopo prima sotto dal da secondo all alla
+    op na voor tijdens onder bij sinds volgens met em no apos sob segundo com ao i vid efter fore enligt sedan med"""
+)
+_BOUNDS = ("<", ">", "=<", "=>", "\u2264", "\u2265")
+_DASHES = frozenset("-\u2013\u2014")
+_DOUBTS = ("korrig", "corrected", "corrige", "corregid", "corrett", "gecorrig", "corrigid", "rectif", "rettif", "amend",
+           "errat", "erron", "error", "wrong", "falsch", "incorrect", "fehler", "faux", "foutief", "felaktig",
+           "unverif", "unconfirm", "unbestat", "provis", "prelim", "vorlauf", "voorlop", "provvis", "onbevest",
+           "obekraft",
+           "fraglich", "questionab", "doubtful", "uncertain", "unreliab", "unsicher", "inaccura", "douteu", "incertain",
+           "dudos", "inciert", "dubbi", "incert", "twijfel", "onzeker", "onbetrouw", "duvidos", "osaker",
+           "tveksam")  # fmt: skip
+_EXCLUDED = ("ausgeschlossen", "exclu", "esclu", "uitgesloten", "uteslut", "ruled")
 _PLACEHOLDERS = frozenset(("", "_", "*", "-", "\u2013", "\u2026", "x", "?", "#"))
 _WITH = frozenset(("with", "mit", "bei", "avec", "con", "met", "com", "med", "and", "und", "et", "y", "e", "en", "och"))
 _CLOSING = frozenset(("value", "date", "mark"))

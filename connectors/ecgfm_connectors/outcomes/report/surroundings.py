@@ -33,6 +33,7 @@ _BOUNDING = word_set(
     superieure inferieur inferieure superior inferior superiore inferiore maggiore minore mayor menor maior
     groter kleiner storre mindre grosser groser groesser greater less"""
 )
+_AS_FAR_AS = word_set("bis hasta tot fino ate jusqu")
 _REDUCED = word_set(
     """reduced impaired decreased depressed abnormal eingeschrankt reduziert vermindert alteree abaissee diminuee
     reducida deprimida disminuida ridotta depressa verminderd gestoord comprometida diminuida nedsatt sankt"""
@@ -144,13 +145,16 @@ class Surroundings:
     def _doubted(self) -> bool:
         if any(one.word.startswith(_MISJUDGED) for one in self.before):
             return True
-        if self.either or (self.value.high is None and any(one.word in _BETWEEN for one in self.before[-3:])):
+        if self.either or (self.value.high is None and any(one.word in _BETWEEN for one in self.before)):
             return True
         return (bool(self.before) and self.before[-1].word == "?") or (self.next is not None and self.next.word == "?")
 
     def _bounded(self) -> bool:
         """Whether words between the name and the number make a bound of it that was not understood."""
         own = [one for one in self.clause if one.start >= self.named_at]
+        last = self.before[-1].word if self.before else ""
+        if last in _AS_FAR_AS and not self.changed and self.given == 0:
+            return True  # `EF bis 45 %`
         return not self.value.comparator and any(one.kind == "word" and one.word in _BOUNDING for one in own)
 
     def _negated(self) -> bool:

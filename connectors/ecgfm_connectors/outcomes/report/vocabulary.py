@@ -41,7 +41,8 @@ CUES = phrases(
             rechter ventrikel|rechten ventrikels|rechterventrik*|rechter kamer|ventricule droit|ventriculaire droite
             ventriculo derecho|ventricular derecha|ventricolo destro|ventricolare destra|ventriculo direito
             ventricular direita|hogerkammar*|hoger kammare|hoger kammares|vd|hk|la|ra|ai|ae|og|left atri*|left atrial
-            left atrium|atrial|vorhof|vorhofs|vorhofe|linker vorhof|oreillette*|auricula|auricular*|atrio|atriale
+            left atrium|atrial|vorhof|vorhofs|vorhofe|linker vorhof|linksatri*|rechtsatri*|linkerboezem*
+            linkeratri*|vansterformak*|oreillette*|auricula|auricular*|atrio|atriale
             boezem*
             formak*
             single ventricle|univentricular|systemic ventricle|systemic|fontan|gallbladder|gallenblase|regional ef
@@ -81,7 +82,13 @@ CUES = phrases(
             extern*|auswartig*|fremdbefund*|arztbrief*|courrier|lettre|verwijsbrief|esterno|esterna|lettera|osh
             referring cardiologist|referring hospital|referring centre|referring center
             time of diagnosis|at diagnosis|diagnosed|erstdiagnose|diagnosestellung|au diagnostic|al diagnostico
-            alla diagnosi|bij diagnose|ao diagnostico|vid diagnos""",
+            alla diagnosi|bij diagnose|ao diagnostico|vid diagnos
+            per patient|per the patient|laut patient|laut patientin|selon le patient|selon la patiente
+            segun el paciente
+            secondo il paziente|volgens patient|volgens de patient|segundo o doente|segundo o paciente
+            enligt patienten
+            by report|per report|by history|laut befund|altbefund*|volgens verslag|segun informe|selon le rapport
+            copied|carried forward|copied forward""",
         "now": """now|odierno|odierna|today|currently|current|present|presently|unchanged|stable|nu|heute|aktuell*
             jetzt|derzeit
             unverandert*|ce jour|actuellement|actuelle|actuel|inchangee|inchange|stable|actual|actualmente|hoy|estable
@@ -177,7 +184,28 @@ CUES = phrases(
 
 #: These are abbreviations only where the report writes them in capitals: `la` is an article.
 CAPITALS = frozenset(
-    ("la", "ra", "ai", "ae", "og", "hk", "vd", "vi", "ve", "vg", "vk", "rv", "lv", "co", "ci", "rf", "mr", "fr", "fv")
+    (
+        "fe",
+        "la",
+        "ra",
+        "ai",
+        "ae",
+        "og",
+        "hk",
+        "vd",
+        "vi",
+        "ve",
+        "vg",
+        "vk",
+        "rv",
+        "lv",
+        "co",
+        "ci",
+        "rf",
+        "mr",
+        "fr",
+        "fv",
+    )
 )
 
 PERCENT_WORDS = frozenset(
@@ -221,7 +249,10 @@ HEADINGS = phrases(
         "family": """family history|family|familienanamnese|antecedents familiaux|familiarita|familieanamnese
             hereditet""",
         "prior": """comparison|prior|prior study|prior studies|previous|previous study|previous echo|vorbefund
-            vorbefunde""",
+            vorbefunde|altbefund|fremdbefund|old report|old echo|old study|prior report|prior echo|previous report
+            last echo|last report|outside report|outside echo|ancien examen|examen anterieur|examen precedent
+            informe previo|estudio previo|eco previo|esame precedente|esami precedenti|vorig onderzoek|vorige echo
+            exame anterior|eco anterior|tidigare undersokning|tidigare eko""",
         "conclusion": """impression|impressions|conclusion*|summary|final impression|interpretation
             interpretation summary|assessment|beurteilung|zusammenfassung|fazit|synthese|resume|au total|conclusiones
             impresion|utlatande|conclusioni|sintesi|conclusie|samenvatting|conclusao|conclusoes|impressao|bedomning
@@ -291,6 +322,7 @@ ABBREVIATIONS = frozenset(
         "mod",
         "syst",
         "diast",
+        "ex",
         "reg",
         "abb",
         "fig",
