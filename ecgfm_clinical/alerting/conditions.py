@@ -36,6 +36,7 @@ def conditions(settings: "Settings", store: "Store", *, now: datetime) -> Iterat
     yield from _running(needs)
     yield from _shares(settings, store, now)
     yield from _model(store)
+    yield from _paused(store, now)
     yield from _machine(settings, store, now)
     for channel, error in store.alerts.failing_channels().items():
         yield Condition(
@@ -142,6 +143,14 @@ def _model(store: "Store") -> Iterator[Condition]:
     if drift is not None and drift.findings:
         text = f"the last drift report has {len(drift.findings)} findings: `ecgfm-clinical drift`"
         yield Condition(name="drift", severity="info", text=text)
+
+
+def _paused(store: "Store", now: datetime) -> Iterator[Condition]:
+    """A pause that is forgotten stops results as surely as a fault."""
+    for one in store.pauses.current():
+        minutes = _minutes(now - one.paused_at)
+        text = f"{one.part} is paused for {minutes} minutes by {one.paused_by}: `ecgfm-clinical resume {one.part}`"
+        yield Condition(name="paused", subject=str(one.part), severity="warning", text=text)
 
 
 def _machine(settings: "Settings", store: "Store", now: datetime) -> Iterator[Condition]:

@@ -23,6 +23,7 @@ from ecgfm_clinical.cli import (
     operate,
     outcomes,
     patients,
+    pausing,
     payloads,
     pretrain,
     registry,
@@ -54,6 +55,8 @@ app.command("ingest")(operate.ingest)
 app.command("pull")(operate.pull)
 app.command("score")(operate.score)
 app.command("send")(operate.send)
+app.command("pause")(pausing.pause)
+app.command("resume")(pausing.resume)
 app.command("correct")(corrections.correct)
 app.command("withdraw")(corrections.withdraw)
 app.command("replay")(replay.replay)

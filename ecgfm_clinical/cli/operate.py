@@ -143,17 +143,21 @@ def pull(
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask each source once for what is new, as the schedule does."""
+    """Ask each source once for what is new, as the schedule does; one that a person paused is passed over."""
     from ecgfm_clinical import connections, wiring
     from ecgfm_clinical.errors import InputError
     from ecgfm_clinical.service import schedule
+    from ecgfm_clinical.staging.pauses import Part
 
-    results = []
+    results: list[dict[str, object]] = []
     with opened_to_act(settings) as (read, store):
         named = {part.name: part for part in read.sources.all}
         if unknown := sorted(set(sources or ()) - set(named)):
             raise InputError(f"no source named {', '.join(unknown)}; the settings name {', '.join(named) or 'none'}")
         for name in sources or named:
+            if store.pauses.stops(Part(kind="source", name=name)):
+                results.append({"source": name, "paused": True})
+                continue
             handle = wiring.build_ingest(read, store, name)
             report = schedule.pull(connections.build_source(read, named[name]), handle, store, now=wiring.utc_now())
             statuses = [verdict.disposition.value for verdict in report.verdicts]

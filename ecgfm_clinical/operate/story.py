@@ -64,6 +64,17 @@ def status_of(
         "model": _models(store),
         "audit_messages": _audit_messages(store, now),
         "displaced": displaced,
+        "paused": [
+            {
+                "kind": one.kind,
+                "name": one.name,
+                "reason": one.reason,
+                "paused_at": one.paused_at,
+                "paused_by": one.paused_by,
+            }
+            for one in store.pauses.current()
+        ],
+        "owed": store.pauses.owed(),
         "needs_person": needs.document(),
         "needs_attention": needs.count > 0,
     }
@@ -140,6 +151,11 @@ def _status_lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"audit messages  {untold['waiting']} wait for the audit repository{oldest}"
     if found["displaced"]:
         yield f"DISPLACED       nothing is sent, because {found['displaced']}; see `ecgfm-clinical store adopt --help`"
+    for one in found["paused"]:
+        what = " ".join(filter(None, (one["kind"], one["name"])))
+        yield f"PAUSED          {what} since {_iso(one['paused_at'])} by {one['paused_by']}: {one['reason']}"
+    for head, number in found["owed"].items():
+        yield f"owed            {number} ECGs wait for the answer of {head}, which was paused when they were scored"
     yield from _model_lines(found["model"])
     for code, count in found["set_aside"].items():
         yield f"set aside       {count} × {code}"

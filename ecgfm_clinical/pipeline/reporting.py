@@ -17,6 +17,7 @@ from ecgfm_clinical.staging.destinations import DestinationState, DestinationSta
 from ecgfm_clinical.staging.holding import Holding
 from ecgfm_clinical.staging.home import Mark
 from ecgfm_clinical.staging.outbox import COUNTED_ANSWERS
+from ecgfm_clinical.staging.pauses import Part
 from ecgfm_clinical.staging.records import OutboundMessage, Retry
 from ecgfm_clinical.staging.retry import after_failure, attempt_error, refused, wait
 from ecgfm_clinical.staging.store import Store
@@ -70,6 +71,7 @@ class Reporter:
         self._lease = lease
         self._batch_size = batch_size
         self._jitter = jitter
+        self._is_paused = store.pauses.watch(Part(kind="destination", name=destination.name))
         self._holding = Holding(store, worker, clock=clock)
         self._outage = DestinationStatus()
 
@@ -97,7 +99,7 @@ class Reporter:
         )
         body = None
         for message, following in zip_longest(messages, messages[1:]):
-            if self._stopping():
+            if self._stopping() or (body is None and self._is_paused()):  # what was begun is sent
                 self._store.leases.release(self._worker, now=self._clock())  # for the next process
                 break
             try:
@@ -136,6 +138,7 @@ class Reporter:
         verdict = self._react(ack)
         if verdict == "done":
             took, now = self._elapsed() - began, self._clock()
+            following = None if self._is_paused() else following
             begun = self._store.outbox.finish(message, ack, now=now, worker=self._worker, following=following)
             self._delivered(message, took, now)
             log.event("message.acknowledged", message_id=message.message_id, ecg_id=message.ecg_id, code=ack.code)

@@ -181,6 +181,7 @@ class Scorer:
             now=self._clock(),
             lease=self._lease,
             beside_others=beside_others,
+            heads=tuple(self._predictor.labels),
         )
 
     def _run(self, first: list[Job]) -> int:
@@ -261,7 +262,7 @@ class Scorer:
         lost = self._store.jobs.finish(scored, now=self._clock(), worker=self._worker)
         for job, scoring in scored:
             if job.job_id in lost:
-                # Another worker took this job over in the meantime; its scoring stands.
+                # Another worker took this job over in the meantime, or all its heads were paused: it waits again.
                 log.event("job.lease-lost", ecg_id=job.ecg_id)
             else:
                 evaluable = sum(score.probability is not None for score in scoring.scores)

@@ -16,6 +16,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from ecgfm_clinical import log
 from ecgfm_clinical.service.worker import Beat, Worker
 from ecgfm_clinical.staging.bell import Work
+from ecgfm_clinical.staging.pauses import Part
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Disposition, Handler, PullReport, Received, Source, Verdict
 from ecgfm_connectors.errors import ConnectorError
@@ -35,7 +36,7 @@ class Task:
 
 
 class Stopping(Exception):
-    """The service stops in the middle of a pull."""
+    """The service stops, or a person pauses the source, in the middle of a pull."""
 
 
 def build(workers: Iterable[tuple[Task, Worker]]) -> BackgroundScheduler:
@@ -83,9 +84,11 @@ def pulled_by_leader(
     """A scheduled pull that only the process holding the leader lease does; the next run tries again after a failure.
 
     Each payload is a sign of progress (`beat`), and a pull that takes longer than the `term` of the lease goes on
-    leading. Once the service is `stopping` nothing more is handed over: the next pull begins there.
+    leading. Once the service is `stopping`, or the source paused, nothing more is handed over: the next pull begins
+    there.
     """
     led_at = monotonic()
+    is_paused = store.pauses.watch(Part(kind="source", name=source.name), monotonic)
 
     def leads() -> bool:
         nonlocal led_at
@@ -94,14 +97,14 @@ def pulled_by_leader(
 
     def progressing(received: Received) -> Verdict:
         beat()
-        if stopping():
+        if stopping() or is_paused():
             raise Stopping
         if monotonic() - led_at > term.total_seconds() / 3:
             leads()
         return handle(received)
 
     def run() -> None:
-        if leads():
+        if not store.pauses.stops(Part(kind="source", name=source.name)) and leads():
             try:
                 pull(source, progressing, store, now=clock())
             except Stopping:

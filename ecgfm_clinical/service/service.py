@@ -24,6 +24,7 @@ from ecgfm_clinical.service.worker import Beat, Worker
 from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.staging import hearing
 from ecgfm_clinical.staging.leases import LONGEST_LEASE
+from ecgfm_clinical.staging.pauses import EVERYTHING
 from ecgfm_clinical.staging.processes import Ailing
 from ecgfm_clinical.stopping import wait_for
 from ecgfm_connectors.errors import ConnectorError
@@ -341,7 +342,11 @@ class Service:
             self._holders[role] = liveness.worker_name(role)
             yield Task(name=role, every=every, run=scorer.run_batch, work="score")
         shadow = scorers.build_shadow_scorer(self._settings, self._store, clock=self._clock)
-        yield Task(name="shadow", every=every, run=shadow.run_batch)
+        yield Task(name="shadow", every=every, run=lambda: 0 if self._is_paused() else shadow.run_batch())
+
+    def _is_paused(self) -> bool:
+        """Whether a person paused everything."""
+        return self._store.pauses.stops(EVERYTHING)
 
     def _pull_tasks(self) -> Iterator[Task]:
         for source, every in connections.build_sources(self._settings):

@@ -6,20 +6,24 @@ and from then on claimed alone. Attempts count when a job is claimed, so what ki
 any other failure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, case, insert, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from ecgfm_clinical.errors import LeaseLost, NotFound
-from ecgfm_clinical.staging import announcing, codec, holds, loading
+from ecgfm_clinical.staging import announcing, codec, holds, loading, pauses
 from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_dead, is_due, is_unfinished, keep_error
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import AttemptError, EcgState, Job, JobState, Retry, Scoring
 from ecgfm_clinical.staging.rows import EcgVersion, every_row
 from ecgfm_clinical.staging.schema import ecg, score, score_job, scoring
 from ecgfm_clinical.staging.transaction import Transaction
+
+#: ECGs that are owed an answer and are queued in one claim.
+OWED_AT_ONCE = 200
 
 
 class Jobs:
@@ -29,16 +33,27 @@ class Jobs:
         self._database = database
 
     def claim(
-        self, *, worker: str, limit: int, now: datetime, lease: timedelta, beside_others: bool = False
+        self,
+        *,
+        worker: str,
+        limit: int,
+        now: datetime,
+        lease: timedelta,
+        beside_others: bool = False,
+        heads: Collection[str] = (),
     ) -> list[Job]:
         """Up to `limit` due jobs, STAT first; nobody else gets them until the lease ends.
 
         `beside_others`: the worker has others in hand, which must not die with a suspect one: then none where the most
-        urgent is suspect.
+        urgent is suspect. `heads`: what the worker's model answers; none where all of it, or everything, is paused.
         """
         until = now + lease
         given = {"now": now, "horizon": now + HORIZON, "up_to": limit, "claimed_by": worker, "until": until}
         with self._database.writing(now, worker) as tx:
+            if pauses.stops_scoring(tx, heads):
+                return []
+            if not beside_others:
+                _score_what_is_owed(tx)
             rows = tx.connection.execute(_CLAIM_BESIDE if beside_others else _CLAIM, given).all()
         jobs = [
             Job(
@@ -56,9 +71,16 @@ class Jobs:
     def finish(self, scored: Sequence[tuple[Job, Scoring]], *, now: datetime, worker: str) -> set[int]:
         """Scores, the finished jobs, and the complete message to each destination that would learn something new.
 
-        Returns the ids of the jobs that are another worker's by now: nothing is done for those.
+        The answers of paused heads are neither kept nor told, but owed. Returns the ids of the jobs that are another
+        worker's by now, or that wait again because all their heads were paused meanwhile: nothing is done for those.
         """
+        given = {job.job_id for job, _ in scored}
         with self._database.writing(now, worker) as tx:
+            silent = pauses.paused_heads(tx)
+            if silent:
+                scored = [
+                    (job, found) for job, found in scored if not _put_off(tx, job, found, worker=worker, silent=silent)
+                ]
             wanted = {
                 job.job_id: tell for job, _ in scored if (tell := _close(tx, job, worker, JobState.DONE)) is not None
             }
@@ -69,8 +91,8 @@ class Jobs:
                     exclusive=False
                 )  # after the rows: in this order everywhere, or two would wait for each other
             for job, found in mine:
-                _keep(tx, rows[job.ecg_id], found, tell=wanted[job.job_id])
-        return {job.job_id for job, _ in scored} - set(wanted)
+                _keep(tx, rows[job.ecg_id], found, tell=wanted[job.job_id], silent=silent)
+        return given - set(wanted)
 
     def fail(self, job: Job, retry: Retry, *, now: datetime, worker: str) -> None:
         """The attempt failed: again at `retry.due_at`, or for good. Raises LeaseLost."""
@@ -123,9 +145,14 @@ _INSERT_SCORING = insert(scoring).returning(scoring.c.scoring_id)
 _INSERT_SCORES = insert(score)
 
 
-def _keep(tx: Transaction, row: EcgVersion, found: Scoring, *, tell: bool) -> None:
-    """One scoring of the ECG in this row; `tell`: it goes out whether it is news or not."""
+def _keep(tx: Transaction, row: EcgVersion, found: Scoring, *, tell: bool, silent: frozenset[str]) -> None:
+    """One scoring of the ECG in this row; `tell`: it goes out whether it is news or not; `silent`: heads of which no
+    answer is kept.
+    """
     was = _heads_of(tx, row.scoring_id)
+    owed = {one.head for one in found.scores} & silent
+    found = replace(found, scores=tuple(one for one in found.scores if one.head not in silent)) if owed else found
+    pauses.withhold(tx, row.ecg_id, owed, received_at=row.received_at, source=row.source)
     scoring_id: int = tx.connection.execute(
         _INSERT_SCORING,
         {
@@ -153,6 +180,22 @@ def _keep(tx: Transaction, row: EcgVersion, found: Scoring, *, tell: bool) -> No
         tx.count(1, received_at=row.received_at, source=row.source, head=head, state=answer)
     tx.note(f"ecg.{state.value.replace('_', '-')}", ecg_id=row.ecg_id, scoring_id=scoring_id, model_id=found.model_id)
     announcing.announce(tx, row, scoring_id, found, again=tell)
+
+
+def _put_off(tx: Transaction, job: Job, found: Scoring, *, worker: str, silent: frozenset[str]) -> bool:
+    """Give the job back, where all heads that answered are paused by now: no scoring is without an answer."""
+    if not found.scores or any(one.head not in silent for one in found.scores):
+        return False
+    mine = (score_job.c.job_id == job.job_id, score_job.c.worker == worker, score_job.c.attempts == job.attempts)
+    values = {"state": JobState.WAITING.value, "attempts": job.attempts - 1, "worker": None, "lease_until": None}
+    tx.connection.execute(update(score_job).where(*mine, score_job.c.state == RUNNING).values(values))
+    return True
+
+
+def _score_what_is_owed(tx: Transaction) -> None:
+    """Another scoring of each ECG that is owed the answer of a head which was resumed."""
+    for ecg_id in pauses.due_again(tx, limit=OWED_AT_ONCE):
+        rescore(tx, _ecg_row(tx, ecg_id), tell=False)
 
 
 def _fail(tx: Transaction, job: Job, retry: Retry, worker: str) -> None:

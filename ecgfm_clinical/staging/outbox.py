@@ -27,7 +27,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.sql.elements import ColumnElement
 
 from ecgfm_clinical.errors import LeaseLost
-from ecgfm_clinical.staging import messages, seals
+from ecgfm_clinical.staging import messages, pauses, seals
 from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_dead, is_due, keep_error, keep_last_error
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import AttemptError, MessageState, OutboundMessage, Retry
@@ -47,7 +47,10 @@ class Outbox:
     def claim(
         self, *, worker: str, destination: str, limit: int, now: datetime, lease: timedelta
     ) -> list[OutboundMessage]:
-        """Up to `limit` due messages to one destination, at most one per patient, in each patient's order."""
+        """Up to `limit` due messages to one destination, at most one per patient, in each patient's order.
+
+        None where the destination, or everything, is paused.
+        """
         given = {
             "now": now,
             "horizon": now + HORIZON,
@@ -57,6 +60,8 @@ class Outbox:
             "until": now + lease,
         }
         with self._database.writing(now, worker) as tx:
+            if pauses.stops(tx, pauses.Part(kind="destination", name=destination)):
+                return []
             rows = tx.connection.execute(_CLAIM, given).all()
             received = _received(tx, [row.ecg_id for row in rows])
         claimed = sorted(rows, key=lambda row: (row.priority, row.message_id))

@@ -26,7 +26,7 @@ from ecgfm_clinical.staging.records import (
     WhySetAside,
 )
 from ecgfm_clinical.staging.rows import MessageRow, every_row
-from ecgfm_clinical.staging.schema import attempt_error, ecg, hold, message, payload, score, score_job, tally
+from ecgfm_clinical.staging.schema import attempt_error, ecg, hold, message, payload, score, score_job, tally, withheld
 from ecgfm_clinical.staging.transaction import ALL_TIME, Reading
 from ecgfm_connectors.base import Disposition
 
@@ -274,6 +274,14 @@ def _row_by_row(reading: Reading, since: datetime, until: datetime) -> Counter[C
     ):
         state = EcgState.SCORED if row.answered else EcgState.NOT_EVALUABLE
         cells[row.source, row.head, state.value] += row.n
+    owed = (
+        select(ecg.c.source, withheld.c.head, func.count().label("n"))
+        .join(ecg, ecg.c.ecg_id == withheld.c.ecg_id)
+        .where(inside)
+        .group_by(ecg.c.source, withheld.c.head)
+    )
+    for row in reading.connection.execute(owed):
+        cells[row.source, row.head, EcgState.WAITING.value] += row.n
     return cells
 
 

@@ -31,6 +31,7 @@ from ecgfm_clinical.staging.movement import Movement
 from ecgfm_clinical.staging.objections import Objections
 from ecgfm_clinical.staging.outbox import Outbox
 from ecgfm_clinical.staging.outcomes import Outcomes
+from ecgfm_clinical.staging.pauses import Pauses
 from ecgfm_clinical.staging.payloads import Payloads
 from ecgfm_clinical.staging.processes import Processes
 from ecgfm_clinical.staging.questions import Questions
@@ -72,6 +73,7 @@ class Store:
         self.movement = Movement(database)
         self.search = Search(database)
         self.payloads = Payloads(database)
+        self.pauses = Pauses(database)
         self.alerts = Alerts(database)
         self.audit_spool = AuditSpool(database)
 

@@ -10,6 +10,7 @@ from jinja2 import Environment
 from starlette.responses import HTMLResponse, Response
 
 from ecgfm_clinical import liveness
+from ecgfm_clinical.errors import StoreUnavailable
 from ecgfm_clinical.web.asking import Asked
 from ecgfm_clinical.web.limiter import Limiter
 from ecgfm_clinical.web.oidc import Provider
@@ -19,6 +20,7 @@ from ecgfm_clinical.web.users import Role, User, UsersFile
 
 if TYPE_CHECKING:
     from ecgfm_clinical.settings import Settings
+    from ecgfm_clinical.staging.pauses import Pause
     from ecgfm_clinical.staging.store import Store
 
 
@@ -29,6 +31,7 @@ MENU = (
     ("/dead", "Dead letters"),
     ("/refused", "Refused"),
     ("/held", "Held"),
+    ("/pauses", "Pauses"),
     ("/models", "Models"),
     ("/audit", "Audit"),
     ("/settings", "Settings"),
@@ -104,9 +107,17 @@ class Visit:
             Role=Role,
             site=self.settings.site.name,
             now=self.now,
+            in_force=self._paused() if self.user is not None else [],
             **values,
         )
         return HTMLResponse(text, status, headers={"Content-Security-Policy": policy(self.nonce)})
+
+    def _paused(self) -> "list[Pause]":
+        """What is paused stands on every page; a page that tells of a store out of reach is made without it."""
+        try:
+            return self.store.pauses.current()
+        except StoreUnavailable:
+            return []
 
     def done(self, title: str, lines: list[str], *, back: str) -> Response:
         """What an act came to."""

@@ -16,6 +16,7 @@ from ecgfm_clinical.settings import read_settings
 from ecgfm_clinical.staging.store import Store
 from tests.campaign import hospital, standing, victim
 from tests.campaign.lives import Lives
+from tests.campaign.pausing import Pausing
 from tests.campaign.verdict import Verdict, judge
 from tests.helpers.fakes import wait_until
 from tests.helpers.ports import free_port
@@ -70,21 +71,24 @@ class Campaign:
             closing_down.callback(store.close)
             carts = hospital.Carts(ports["dicom"], ports["hl7"], pace=self.pace)
             lives = Lives(store, ports["hl7"], seed=self.seed, pace=self.pace)
+            pausing = Pausing(store, receivers, seed=self.seed)
             carts.start()
             lives.start()
+            pausing.start()
             try:
                 self._kill(settings, chance)
             finally:
                 carts.stop()
                 lives.stop()
+                pausing.stop()
             self._come_to_rest(settings, store, (carts, lives), receivers)
-            self.acts = lives.acts
+            self.acts = lives.acts | pausing.acts
             acknowledged = [content for sent in carts.acknowledged.values() for content in sent]
             received = {name: receiver.messages for name, receiver in receivers.items()}
             accepted = {name: receiver.accepted for name, receiver in receivers.items()}
             kept = [*acknowledged, *lives.acknowledged]
             verdict = judge(store, kept, received, accepted, self.folder.glob("*.log"))
-            wrong = (*_failed(store, lives), *standing.judge(store, lives, accepted))
+            wrong = (*_failed(store, lives), *pausing.broken, *standing.judge(store, lives, accepted))
         return replace(verdict, problems=(*verdict.problems, *wrong))
 
     def _kill(self, settings: Path, chance: random.Random) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from ecgfm_clinical.service import schedule
+from ecgfm_clinical.staging.pauses import Part
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Disposition, Handler, PullReport, Received, Verdict
 from ecgfm_connectors.errors import Unreachable
@@ -102,6 +103,27 @@ def test_a_pull_that_takes_long_goes_on_leading(store: Store, clock: Clock) -> N
     )
     run()
     assert rival == [False, False, False]
+
+
+def test_a_paused_source_is_not_asked_and_a_pull_under_way_ends(store: Store, clock: Clock) -> None:
+    taken: list[bytes] = []
+    part, elapsed = Part(kind="source", name="archive"), [0.0]
+
+    def takes(received: Received) -> Verdict:
+        taken.append(received.content)
+        store.pauses.pause(part, reason="x", now=clock(), actor="ada")
+        elapsed[0] += 1
+        return Verdict(disposition=Disposition.STAGED)
+
+    source = Archive(b"a", b"b")
+    run = schedule.pulled_by_leader(
+        source, takes, store, clock=clock, holder="one", term=TERM, monotonic=lambda: elapsed[0]
+    )
+    run()
+    run()
+    assert taken == [b"a"]
+    assert source.cursors == [None]
+    assert store.coordination.cursor("archive") is None
 
 
 def test_a_pull_hands_nothing_more_over_once_the_service_stops(store: Store, clock: Clock) -> None:

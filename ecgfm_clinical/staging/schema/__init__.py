@@ -34,6 +34,7 @@ from ecgfm_clinical.staging.schema.models import (
     shadow_scoring,
 )
 from ecgfm_clinical.staging.schema.outcomes import left_out, objection, outcome
+from ecgfm_clinical.staging.schema.pauses import pause, withheld
 from ecgfm_clinical.staging.schema.payloads import payload, payload_content
 from ecgfm_clinical.staging.schema.running import (
     audit,
@@ -79,6 +80,7 @@ __all__ = [
     "objection",
     "outcome",
     "patient",
+    "pause",
     "payload",
     "payload_content",
     "process",
@@ -93,4 +95,5 @@ __all__ = [
     "signal",
     "store_meta",
     "tally",
+    "withheld",
 ]

@@ -45,6 +45,9 @@ check --settings {settings}
 run --settings {settings}
 ingest {ecgs} --settings {settings}
 ingest {ecg} --settings {settings} --json
+pause everything --reason x --settings {settings}
+resume everything --reason x --settings {settings}
+pause head zzz --reason x --settings {settings}
 pull --settings {settings}
 pull drop --settings {settings}
 pull sftp --settings {settings}
@@ -349,7 +352,7 @@ TOO_LITTLE = (
     *("model rollback", "outcomes show", "patient", "held show", "held release", "held reject", "payloads resolve"),
     *("withdraw 1 ", "withdraw --model zzz", "store adopt", "store move"),
     *("alerts acknowledge", "alerts silence", "alerts test"),
-    *("user add", "user remove"),
+    *("user add", "user remove", "pause head"),
     *("model promote", "model shadow", "model recalibrate", "model import"),
     "predict {ecg} --model {bundle} --runtime nonsense",
 )  # fmt: skip

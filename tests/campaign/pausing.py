@@ -1,0 +1,106 @@
+"""An operator who pauses and resumes while processes die, and looks whether the pause is obeyed.
+
+A pause is in force for every claim that begins after its commit. What was claimed before is finished, or comes back
+from the dead: once nothing of the part is in a worker's hands, nothing of it may happen until the operator resumes it,
+whoever dies and is born meanwhile.
+"""
+
+import random
+import threading
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from sqlalchemy import func, select
+
+from ecgfm_clinical import wiring
+from ecgfm_clinical.errors import StoreUnavailable
+from ecgfm_clinical.staging.pauses import EVERYTHING, Part
+from ecgfm_clinical.staging.schema import message, score_job, scoring
+from ecgfm_clinical.staging.store import Store
+from tests.campaign.hospital import MoodyReceiver
+
+T = TypeVar("T")
+
+LOOK_EVERY = 0.2  # seconds
+LONGEST_SETTLING = 60.0  # seconds that a pause waits for what was begun before it
+LONGEST_PAUSE = 4.0
+
+
+class Pausing:
+    """A thread that pauses, watches, resumes, and works again for a while."""
+
+    def __init__(self, store: Store, receivers: Mapping[str, MoodyReceiver], *, seed: int) -> None:
+        self.acts: dict[str, int] = {}  #: what was paused -> how often it was seen to be obeyed
+        self.broken: list[str] = []
+        self._store = store
+        self._receivers = receivers
+        self._chance = random.Random(seed)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Everything goes on afterwards."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        parts = (EVERYTHING, *(Part(kind="destination", name=name) for name in self._receivers))
+        try:
+            while not self._stop.wait(self._chance.uniform(1.0, 4.0)):
+                self._pause(self._chance.choice(parts))
+        except Exception as error:  # noqa: BLE001 - the campaign reports it
+            self.broken.append(f"the operator who pauses broke: {type(error).__name__}: {error}")
+
+    def _pause(self, part: Part) -> None:
+        pauses = self._store.pauses
+        self._insist(lambda: pauses.pause(part, reason="x", now=wiring.utc_now(), actor="operator"))
+        try:
+            if self._has_settled(part):
+                before = self._happened(part)
+                self._stop.wait(self._chance.uniform(0.5, LONGEST_PAUSE))
+                after = self._happened(part)
+                if before != after:
+                    self.broken.append(f"{part} was paused and went on: {before} became {after}")
+                self.acts[f"pauses {part}"] = self.acts.get(f"pauses {part}", 0) + 1
+        finally:
+            self._insist(lambda: pauses.resume(part, reason="x", now=wiring.utc_now(), actor="operator"))
+
+    def _has_settled(self, part: Part) -> bool:
+        """Whether nothing of it is in anybody's hands any more; False where the campaign ends before."""
+        waited = 0.0
+        while self._insist(lambda: self._under_way(part)) and waited < LONGEST_SETTLING:
+            if self._stop.wait(LOOK_EVERY):
+                return False
+            waited += LOOK_EVERY
+        return waited < LONGEST_SETTLING
+
+    def _under_way(self, part: Part) -> int:
+        sent = select(func.count()).where(message.c.state == "running", message.c.destination.in_(self._names(part)))
+        scored = select(func.count()).where(score_job.c.state == "running")
+        with self._store.database.reading() as ask:
+            jobs = (ask.connection.scalar(scored) or 0) if part == EVERYTHING else 0
+            return jobs + (ask.connection.scalar(sent) or 0)
+
+    def _happened(self, part: Part) -> dict[str, int]:
+        """What must stand still: the messages that each receiver got, and for everything the newest scoring."""
+        found = {name: len(self._receivers[name].messages) for name in self._names(part)}
+        if part == EVERYTHING:
+            found["scoring"] = self._insist(self._newest_scoring)
+        return found
+
+    def _newest_scoring(self) -> int:
+        with self._store.database.reading() as ask:
+            return ask.connection.scalar(select(func.max(scoring.c.scoring_id))) or 0
+
+    def _names(self, part: Part) -> tuple[str, ...]:
+        return tuple(self._receivers) if part == EVERYTHING else (part.name,)
+
+    def _insist(self, act: Callable[[], T]) -> T:
+        while True:
+            try:
+                return act()
+            except StoreUnavailable:
+                threading.Event().wait(0.1)
