@@ -46,6 +46,7 @@ def dicom_listener(
         max_associations=part.max_associations,
         max_per_host=part.max_per_host,
         max_object_bytes=part.max_object_mb * 2**20,
+        max_held_bytes=None if part.max_held_mb is None else part.max_held_mb * 2**20,
         idle_timeout=part.idle_seconds,
         object_timeout=part.object_seconds,
         tls=tls_files(settings, part.tls),

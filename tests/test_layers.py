@@ -37,7 +37,7 @@ ROOMS = {
     ),
     "ecgfm_connectors": (
         "errors patient statement units",
-        "decision doors ecg numbers people rejections result tls",
+        "decision doors ecg numbers people rejections result tls turns",
         "audit times",
         "ages base leads outcomes skew statements",
         "context outcome",

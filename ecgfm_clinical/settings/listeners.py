@@ -39,6 +39,13 @@ class DicomListener(Sender, Reachable):
         examples=[15],
     )
     max_object_mb: int = Field(default=64, ge=1, description="a longer object is not taken: its association is ended")
+    max_held_mb: int | None = Field(
+        default=None,
+        ge=1,
+        description="objects received and not yet stored, of all callers; beyond it they wait; four of max_object_mb "
+        "where not set",
+        examples=[256],
+    )
     idle_seconds: float = Field(
         default=60,
         gt=0,

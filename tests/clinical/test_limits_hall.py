@@ -19,7 +19,9 @@ from ecgfm_clinical.settings import Store as StorePart
 from ecgfm_clinical.staging import elapsed, processes, retry, signed_heads
 from ecgfm_clinical.staging.records import Job
 from ecgfm_clinical.staging.store import Store
+from ecgfm_connectors.dicom import storage
 from ecgfm_connectors.errors import Unreachable
+from ecgfm_connectors.hl7 import listener
 from tests.helpers.fakes import Clock, make_ecg
 
 TESTS = Path(__file__).parents[1]
@@ -33,6 +35,10 @@ PARTS = {
     "audit": Audit(),
 }
 CONSTANTS: dict[str, object] = {
+    "listener._WORKERS": listener._WORKERS,
+    "listener._LONGEST_WAIT": listener._LONGEST_WAIT,
+    "storage._WORKERS": storage._WORKERS,
+    "storage._LONGEST_WAIT": storage._LONGEST_WAIT,
     "watch.ALARM_AFTER": watch.ALARM_AFTER,
     "worker.LONGEST_WAIT": worker.LONGEST_WAIT,
     "service.LISTENER_GRACE": service.LISTENER_GRACE,

@@ -19,6 +19,8 @@ from typing import Any
 from pynetdicom import transport
 from pynetdicom.transport import AssociationSocket
 
+from ecgfm_connectors.dicom.memory import Memory, Share
+
 _RECEIVE_BUFFER = 65536
 _LONGEST_REST = 0.5  # s
 _SHARE = 0.1  # of the time in which nothing happened
@@ -34,7 +36,6 @@ class Bounds:
 
     max_pdu: int  #: bytes
     max_object: int  #: bytes
-    max_held: int  #: bytes of objects half received, over all associations
     pdu_seconds: float  #: from the first byte of a PDU to its last
     object_seconds: float  #: from the first byte of an object to its last
 
@@ -77,38 +78,66 @@ class RestingCheckpoint(threading.Event):
 
 
 class BoundedSocket(AssociationSocket):
-    """Reads whole PDUs within bounds, and counts the bytes of the object being received. Use `of`."""
+    """Reads whole PDUs within bounds, and counts the bytes of the object being received. Use `of`.
+
+    While an object that came whole is not yet answered nothing more is read: a caller that sends one after the other
+    without waiting for the answers would fill the memory.
+    """
 
     bounds: Bounds
-    held: Callable[[], int]  #: bytes of all associations of the port
-    received: int
+    memory: Memory
+    share: Share  #: of the memory
+    has_answered: threading.Event  #: the object that came whole last
+    received: int  #: bytes of the object that is half received
     stillness: Stillness
 
     @classmethod
-    def of(cls, made: AssociationSocket, bounds: Bounds, held: Callable[[], int]) -> "BoundedSocket":
+    def of(cls, made: AssociationSocket, bounds: Bounds, memory: Memory) -> "BoundedSocket":
         """pynetdicom offers no way to bring one's own socket class, so the object that it made becomes one of ours."""
         made.__class__ = cls
         assert isinstance(made, cls)
-        made.bounds, made.held = bounds, held
+        made.bounds, made.memory = bounds, memory
+        made.share = memory.share(made.shut)
         made.stillness = Stillness()
-        made.object_complete()
+        made.has_answered = threading.Event()
+        made.answered()
         return made
 
-    def end(self) -> None:
-        """Both sides find the connection ended."""
+    def shut(self) -> None:
+        """End the connection, whoever reads it or writes to it."""
         if self.socket is not None:
             with suppress(OSError):
                 socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
         self.stillness.end()
 
-    def object_complete(self) -> None:
-        """Start counting anew."""
+    def end(self) -> None:
+        """Both sides find the connection ended."""
+        self.shut()
+        self.memory.end(self.share)
+
+    def whole(self) -> None:
+        """A message came whole; until it is answered nothing is read."""
+        self.has_answered.clear()
+        self.memory.whole(self.share)
+        self.start_anew()
+
+    def answered(self) -> None:
+        """The message is held no longer."""
+        self.memory.stored(self.share)
+        self.start_anew()
+        self.has_answered.set()
+
+    def start_anew(self) -> None:
+        """Count the next object."""
         self.received = 0
         self._until: float | None = None  # of the monotonic clock
 
     @property
     def ready(self) -> bool:
         """Whether there is something to read; waits for it a little."""
+        if not self.has_answered.is_set():
+            self.has_answered.wait(self.stillness.rest)
+            return False
         if self.socket is not None and not _buffered(self.socket):
             _readable([self.socket], (), (), self.stillness.rest)
         return bool(super().ready)
@@ -120,13 +149,14 @@ class BoundedSocket(AssociationSocket):
     def recv(self, nr_bytes: int) -> bytearray:
         """With larger reads than pynetdicom's. Raises OSError beyond a bound, which ends the association."""
         bounds, now = self.bounds, time.monotonic()
-        too_long = nr_bytes > bounds.max_pdu or self.received + nr_bytes > bounds.max_object
-        if too_long or self.held() + nr_bytes > bounds.max_held:
+        if nr_bytes > bounds.max_pdu or self.received + nr_bytes > bounds.max_object:
             raise ObjectTooLong(f"{nr_bytes} more bytes announced, beyond what this port takes")
-        self.received += nr_bytes
         if self._until is None:
             self._until = now + bounds.object_seconds
-        data = self._read(nr_bytes, min(self._until, now + bounds.pdu_seconds))
+        until = min(self._until, now + bounds.pdu_seconds)
+        self.memory.take(self.share, nr_bytes, until - now)
+        self.received += nr_bytes
+        data = self._read(nr_bytes, until)
         self.stillness.end()
         return data
 

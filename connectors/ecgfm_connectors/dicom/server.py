@@ -20,13 +20,18 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from pynetdicom import _config as pynetdicom_config
+from pynetdicom import evt
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
+from pynetdicom.dimse_messages import C_CANCEL_RQ
+from pynetdicom.dimse_primitives import DimsePrimitiveType
+from pynetdicom.events import Event
 from pynetdicom.fsm import InvalidEventError
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from ecgfm_connectors.dicom.bounded import BoundedSocket, Bounds, RestingCheckpoint, speaks
+from ecgfm_connectors.dicom.memory import Memory
 from ecgfm_connectors.doors import Door
 from ecgfm_connectors.rejections import Reason, Rejection, Tell, readable_title, tls_reason
 
@@ -70,6 +75,7 @@ class HardenedServer(ThreadedAssociationServer):
         name: str,
         door: Door,
         bounds: Bounds,
+        memory: Memory,
         turned_away: Tell,
     ) -> None:
         self._name = name
@@ -77,6 +83,7 @@ class HardenedServer(ThreadedAssociationServer):
         self._turned_away = turned_away
         self._stall_timeout = bounds.pdu_seconds
         self.bounds = bounds
+        self.memory = memory
         self.bounded: WeakKeyDictionary[Association, BoundedSocket] = WeakKeyDictionary()
         self._silent: set[socket.socket] = set()  # connections that have not sent a byte
         self._ending = threading.Event()
@@ -176,13 +183,10 @@ class HardenedServer(ThreadedAssociationServer):
         for one in tuple(self.bounded.values()):
             one.end()
 
-    def held(self) -> int:
-        """Bytes of objects that are half received, over all associations."""
-        return sum(one.received for one in tuple(self.bounded.values()))
-
     def left(self, association: Association, host: str) -> None:
         """An association with this address has ended."""
-        self.bounded.pop(association, None)
+        if (bounded := self.bounded.pop(association, None)) is not None:
+            self.memory.leave(bounded.share)
         self._door.leave(host)
 
 
@@ -193,12 +197,27 @@ class _Handler(RequestHandler):
         association = super()._create_association()
         made = association.dul.socket
         if isinstance(self.server, HardenedServer) and made is not None:
-            bounded = BoundedSocket.of(made, self.server.bounds, self.server.held)
+            bounded = BoundedSocket.of(made, self.server.bounds, self.server.memory)
             self.server.bounded[association] = bounded
             association._reactor_checkpoint = RestingCheckpoint(bounded.stillness)
+            association.bind(evt.EVT_DIMSE_RECV, _received, [bounded])
+            answering = self._answering(association, bounded)
+            association.dimse.send_msg = answering  # type: ignore[method-assign, assignment]  # an answer
             association.dul.run = self._ending(association.dul.run)  # type: ignore[method-assign]  # its thread's end
             association.run = self._counted(association, self.server)  # type: ignore[method-assign]  # as above
         return association
+
+    def _answering(self, association: Association, bounded: BoundedSocket) -> Callable[[DimsePrimitiveType, int], None]:
+        """Not at `EVT_DIMSE_SENT`, which comes before the answer is in the queue of what is to be sent."""
+        send = association.dimse.send_msg
+
+        def send_and_go_on(primitive: DimsePrimitiveType, context_id: int) -> None:
+            try:
+                send(primitive, context_id)
+            finally:
+                bounded.answered()
+
+        return send_and_go_on
 
     def _ending(self, run: Callable[[], None]) -> Callable[[], None]:
         """Where the reading thread ends, by whatever, the connection ends; the association's thread sees that."""
@@ -227,3 +246,9 @@ class _Handler(RequestHandler):
     def _close(self) -> None:
         with suppress(OSError):
             self.request.close()
+
+
+def _received(event: Event, bounded: BoundedSocket) -> None:
+    """A whole message, in the thread that reads; pynetdicom answers each but a C-CANCEL-RQ."""
+    if not isinstance(event.message, C_CANCEL_RQ):
+        bounded.whole()

@@ -17,6 +17,7 @@ from pynetdicom.events import Event
 
 from ecgfm_connectors.base import Disposition, Handler, Received, Verdict
 from ecgfm_connectors.dicom.bounded import Bounds
+from ecgfm_connectors.dicom.memory import Memory
 from ecgfm_connectors.dicom.part10 import wrap
 from ecgfm_connectors.dicom.server import Entity, HardenedServer
 from ecgfm_connectors.dicom.sop_classes import STORED_SOP_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
@@ -24,6 +25,7 @@ from ecgfm_connectors.doors import Door, per_host
 from ecgfm_connectors.errors import Misconfigured
 from ecgfm_connectors.rejections import Tell, tell_nobody
 from ecgfm_connectors.tls import TlsFiles
+from ecgfm_connectors.turns import Turns
 
 #: Bytes of a PDU that this SCP announces (PS3.8 D.1.1). Large PDUs double the throughput of a Python SCP.
 MAX_PDU = 131072
@@ -34,8 +36,13 @@ _PDU_TOLERANCE = 1 << 20
 _CONNECTIONS = 4
 #: Seconds for associations to notice that their connections were ended.
 _LAST_GRACE = 1.0
-#: Longest objects that may be half received at once, over all associations.
+#: Longest objects that may be held, received half or whole, where the settings do not say how many bytes.
 _HELD_OBJECTS = 4
+#: Objects that the handler has at once: the store behind it serialises writes anyway, and each takes some times its
+#: bytes while it is read.
+_WORKERS = 8
+#: Seconds that an object waits for its turn at the handler.
+_LONGEST_WAIT = 30.0
 
 #: Disposition -> C-STORE status (PS3.4 B.2.3, PS3.7 C).
 STATUS = {
@@ -48,6 +55,9 @@ STATUS = {
 
 #: Reason code of a structured report that was kept and holds nothing for us.
 NOTHING_FOR_US = "no-ecg"
+
+
+_BUSY = Verdict(disposition=Disposition.TRY_LATER, text="the store is busy")
 
 
 class StorageScp:
@@ -67,6 +77,7 @@ class StorageScp:
         max_associations: int = 20,
         max_per_host: int | None = None,
         max_object_bytes: int = 64 * 2**20,
+        max_held_bytes: int | None = None,
         idle_timeout: float = 60.0,
         object_timeout: float = 300.0,
         tls: TlsFiles | None = None,
@@ -74,6 +85,9 @@ class StorageScp:
     ) -> None:
         """`port` 0 takes a free one; empty allow-lists admit everyone, `allowed_hosts` holds addresses or networks.
         `max_per_host`: connections of one address, three quarters of `max_associations` where it is None.
+
+        `max_held_bytes`: objects received and not yet stored, of all associations, in bytes; four longest objects where
+        it is None, and never less than one.
 
         `idle_timeout` in s also bounds one PDU, `object_timeout` one object, from its first byte to its last. A caller
         must name our AE title as the called one. `turned_away` hears of each caller that is, from
@@ -90,10 +104,11 @@ class StorageScp:
         self._bounds = Bounds(
             max_pdu=MAX_PDU + _PDU_TOLERANCE,
             max_object=max_object_bytes + _PDU_TOLERANCE,
-            max_held=_HELD_OBJECTS * (max_object_bytes + _PDU_TOLERANCE),
             pdu_seconds=idle_timeout,
             object_seconds=object_timeout,
         )
+        self._max_held = held_bytes(max_object_bytes) if max_held_bytes is None else max_held_bytes
+        self._turns = Turns(_WORKERS)
         self._tls = tls
         self._turned_away = turned_away
         self._ae = _application_entity(ae_title, allowed_callers, max_associations, idle_timeout)
@@ -134,6 +149,7 @@ class StorageScp:
                 name=self.name,
                 door=self._door,
                 bounds=self._bounds,
+                memory=Memory(self._max_held),
                 turned_away=self._turned_away,
             )
         except OSError as error:
@@ -161,26 +177,21 @@ class StorageScp:
 
     def _on_store(self, event: Event) -> Dataset:
         """Hand one object over and answer by the verdict; any failure here is answered as: not stored, send again."""
-        self._received_whole(event)
         try:
-            verdict = self._handler(self._received(event))
+            with self._turns.turn(_LONGEST_WAIT) as mine:
+                verdict = self._handler(self._received(event)) if mine else _BUSY
         except Exception:  # noqa: BLE001
             # The outermost edge: the handler's failure must become a status, not an aborted association. It has
             # reported the cause itself; the sender needs to know only that nothing is kept.
             verdict = Verdict(disposition=Disposition.TRY_LATER, text="not stored")
         return _status(verdict)
 
-    def _on_echo(self, event: Event) -> int:
-        self._received_whole(event)
+    def _on_echo(self, _: Event) -> int:
         return 0x0000
 
     def _on_rejected(self, event: Event) -> None:
         if self._server is not None:
             self._server.rejected(event.assoc)
-
-    def _received_whole(self, event: Event) -> None:
-        if self._server is not None:
-            self._server.bounded[event.assoc].object_complete()
 
     def _received(self, event: Event) -> Received:
         request = cast("C_STORE", event.request)
@@ -211,6 +222,11 @@ def _application_entity(ae_title: str, callers: Collection[str], most: int, idle
     entity.acse_timeout = min(10.0, idle_timeout)  # a connection that never asks for an association holds a place
     entity.dimse_timeout = idle_timeout
     return entity
+
+
+def held_bytes(max_object_bytes: int) -> int:
+    """Bytes that are held over all associations where the settings do not say."""
+    return _HELD_OBJECTS * max_object_bytes
 
 
 def status_of(verdict: Verdict) -> int:

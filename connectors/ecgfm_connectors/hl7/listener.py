@@ -29,6 +29,7 @@ from ecgfm_connectors.hl7.framing import DEFAULT_MAX_MESSAGE, Framer, frame
 from ecgfm_connectors.hl7.senders import Senders, refuse
 from ecgfm_connectors.rejections import Reason, Rejection, Tell, tell_nobody, tls_reason
 from ecgfm_connectors.tls import TlsFiles
+from ecgfm_connectors.turns import Turns
 
 _CHUNK = 64 * 1024
 _HELD_MESSAGES = 8  # longest messages that may be half received at once, over all connections
@@ -38,6 +39,7 @@ _LAST_GRACE = 1.0  # seconds for the threads to notice that their connections we
 _BACKLOG = 128
 _ROUND = 1.0  # seconds after which the accepting thread comes round though nobody calls
 _WORKERS = 8  # handlers at work at once; the store behind them serialises writes anyway
+_LONGEST_WAIT = 30.0  # seconds that a message waits for its turn at the handlers
 _PAUSE = 0.1  # seconds without accepting while this process can open no more files
 _TRY_LATER = Verdict(disposition=Disposition.TRY_LATER, code="try-later", text="the receiver cannot store now")
 
@@ -110,7 +112,7 @@ class MllpListener:
         self._context: ssl.SSLContext | None = None
         self._ports: list[socket.socket] = []
         self._callers: set[_Caller] = set()
-        self._handlers = threading.BoundedSemaphore(_WORKERS)
+        self._turns = Turns(_WORKERS)
         self._lock = threading.Lock()  # over the callers
         self._thread: threading.Thread | None = None
         self._came_round = 0.0  # of the monotonic clock
@@ -327,8 +329,8 @@ class MllpListener:
         received_at = self._clock()
         received = Received(transport="mllp", source=self._name, content=content, received_at=received_at, peer=peer)
         try:
-            with self._handlers:
-                verdict = self._handle(received)
+            with self._turns.turn(_LONGEST_WAIT) as mine:
+                verdict = self._handle(received) if mine else _TRY_LATER
         except Exception:  # noqa: BLE001  # outermost edge: not surely committed, so the sender must keep the message
             verdict = _TRY_LATER
         return ack.build(content, verdict, now=self._clock(), control_id=secrets.token_hex(10))

@@ -166,6 +166,6 @@ def test_stop_does_not_wait_for_a_caller_in_the_middle_of_an_object() -> None:
             caller.sendall(dicom_wire.associate())
             dicom_wire.wait_accepted(caller)
             caller.sendall(dicom_wire.store(bytes(60_000), "2.25.1")[:30_000])
-        wait_until(lambda: port._server is not None and port._server.held() > 30_000)
+        wait_until(lambda: port._server is not None and port._server.memory.held > 30_000)
         port.stop(grace=0.1)
         assert threads_of_associations() == 0

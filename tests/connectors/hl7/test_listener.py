@@ -12,6 +12,7 @@ import pytest
 from ecgfm_connectors.base import Disposition, Received, Verdict
 from ecgfm_connectors.errors import Misconfigured
 from ecgfm_connectors.hl7 import ack
+from ecgfm_connectors.hl7 import listener as listener_module
 from ecgfm_connectors.hl7.framing import Framer, frame
 from ecgfm_connectors.hl7.listener import MllpListener
 from ecgfm_connectors.hl7.senders import UNKNOWN_SENDER
@@ -414,3 +415,28 @@ def test_stop_does_not_wait_for_a_handler_that_does_not_end(listening: Callable[
         waiting.answer()
     waiting.socket.close()
     release.set()
+
+
+def test_few_messages_are_handled_at_once_and_who_waits_too_long_is_told_to_repeat(
+    listening: Callable[..., MllpListener], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener_module, "_LONGEST_WAIT", 0.2)
+    let_go, at_work = threading.Event(), threading.Semaphore(0)
+
+    def waits(_: Received) -> Verdict:
+        at_work.release()
+        assert let_go.wait(120)
+        return STAGED
+
+    port = listening(waits).port
+    peers = [Peer(port) for _ in range(listener_module._WORKERS)]
+    for peer in peers:
+        peer.send(frame(body()))
+        assert at_work.acquire(timeout=120)
+    late = Peer(port)
+    late.send(frame(body()))
+    assert late.answer().code == "AE"
+    let_go.set()
+    assert {peer.answer().code for peer in peers} == {"AA"}
+    late.send(frame(body()))
+    assert late.answer().code == "AA"
