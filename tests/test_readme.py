@@ -1,11 +1,8 @@
 """README's commands cannot rot: CI runs its test command, and every command it names exists."""
 
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +11,11 @@ import typer.main
 
 from ecgfm.demo import demo_bundle
 from ecgfm_clinical.cli import app
+from ecgfm_clinical.operate.setup import write_installation
 from ecgfm_clinical.settings import read_settings
 from ecgfm_connectors.testing import dicom_writer
 from ecgfm_connectors.testing.ehr import EhrReceiver
+from tests.helpers.command_lines import run_lines
 from tests.helpers.fakes import make_ecg
 from tests.helpers.processors import OPENVINO_RUNS
 
@@ -73,7 +72,9 @@ def block(heading: str) -> str:
 
 
 @pytest.mark.timeout(900)
-def test_the_commands_by_hand_and_for_research_run_as_written(tmp_path: Path, ehr: EhrReceiver) -> None:
+def test_the_commands_by_hand_and_for_research_run_as_written(
+    tmp_path: Path, ehr: EhrReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "FOLDER").mkdir()
     for number in (1, 2):
         (tmp_path / "FOLDER" / f"{number}.dcm").write_bytes(dicom_writer.write_ecg(make_ecg(number)))
@@ -86,21 +87,13 @@ def test_the_commands_by_hand_and_for_research_run_as_written(tmp_path: Path, eh
         words["--runtime openvino"] = "--runtime onnx"
     for placeholder, real in words.items():
         script = script.replace(placeholder, real)
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    environment["ECGFM_SETTINGS"] = str(tmp_path / "site" / "settings.toml")
-    subprocess.run(["ecgfm-clinical", "init", "site"], cwd=tmp_path, env=environment, check=True)
+    monkeypatch.setenv("ECGFM_SETTINGS", str(tmp_path / "site" / "settings.toml"))
+    write_installation(tmp_path / "site")
     with (tmp_path / "site" / "settings.toml").open("a", encoding="utf-8") as settings:
         settings.write(f'[[destinations.hl7]]\nname = "ehr"\nhost = "127.0.0.1"\nport = {ehr.port}\n')
-    done = subprocess.run(
-        ["sh", "-e", "-c", script],
-        cwd=tmp_path,
-        env=environment,
-        input="y\n",
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    lines = [shlex.split(part, comments=True)[1:] for line in script.splitlines() for part in line.split("&&")]
+    told = run_lines([words for words in lines if words], folder=tmp_path, answer="y\n")
+    assert [(words, one.err) for words, one in zip(lines, told, strict=True) if one.code] == []
     assert len(ehr.messages) == 2
     assert {"ecg.png", "ecg.npz", "saliency.png", "embeddings.npy"} <= {path.name for path in tmp_path.iterdir()}
 

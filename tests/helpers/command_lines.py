@@ -19,14 +19,24 @@ class Told:
     err: str
 
 
-def run_lines(lines: Sequence[Sequence[str]], *, folder: Path, hidden: Sequence[str] = ()) -> list[Told]:
-    """Run command lines (without the program's name) in `folder`, in a process that lacks the modules `hidden`.
+def run_lines(
+    lines: Sequence[Sequence[str]], *, folder: Path, hidden: Sequence[str] = (), answer: str = ""
+) -> list[Told]:
+    """Run command lines (without the program's name) in `folder`, in a process that lacks the modules `hidden` and
+    reads `answer` from its standard input.
 
     The process is a new one, so that what is hidden is hidden from the first import on.
     """
     asked, answers = folder / "asked.json", folder / "answers.json"
     asked.write_text(json.dumps({"hidden": list(hidden), "lines": [list(words) for words in lines]}), encoding="utf-8")
-    subprocess.run([sys.executable, __file__, str(asked), str(answers)], cwd=folder, check=True, timeout=900)
+    subprocess.run(
+        [sys.executable, __file__, str(asked), str(answers)],
+        cwd=folder,
+        check=True,
+        timeout=900,
+        input=answer,
+        text=True,
+    )
     return [Told(**one) for one in json.loads(answers.read_text(encoding="utf-8"))]
 
 

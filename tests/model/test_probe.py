@@ -2,6 +2,7 @@
 and gives honest intervals.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from ecgfm.signal import prepare
 from tests.helpers.tiny_models import tiny_network
 
 pytestmark = pytest.mark.slow(15)
+
+#: umap-learn compiles for 16 s what these few points need for 5 s without; numba reads this when it is first imported.
+os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 
 def _embedded(recordings: int = 240, patients: int = 80) -> Embedded:
