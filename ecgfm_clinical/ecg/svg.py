@@ -1,36 +1,35 @@
-"""The sheet of `paper` as SVG: the same millimetres, every sample of the recording, without matplotlib.
-
-One unit of the picture is one millimetre, and it is that large where it is printed at its own size. All samples are
-drawn, so that no spike is lost to pixels.
+"""A sheet as SVG, without matplotlib: one unit of the picture is one millimetre, and it is that large where it is
+printed at its own size.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from xml.sax.saxutils import escape
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from ecgfm_clinical.ecg import paper
-from ecgfm_connectors.ecg import LEADS
+from ecgfm_clinical.ecg.colours import BOLD, EARLIER, FINE, INK, MARKER, PACED, PALE, PAPER
+from ecgfm_clinical.ecg.sheet import GRID, PACING, PAGE, START, Sheet, Trace
+from ecgfm_clinical.ecg.tracing import Points
 
 UNITS = 100  #: steps of a millimetre to which traces are rounded
+_SHADES = 10  #: steps of the shading's strength
 
 
-def drawing(signal: ArrayLike, sampling_rate: float, *, title: str) -> str:
-    """One ECG on paper. `signal` is (12, samples) in mV in the order of `LEADS`; NaN stays a gap.
-
-    Raises ValueError for a signal of another shape, or a sampling rate that is not positive.
-    """
-    values = np.asarray(signal, dtype=np.float64)
-    paper.check(values, sampling_rate)
+def drawing(sheet: Sheet, *, title: str, subtitle: str = "", footer: str = "") -> str:
+    """The picture; texts are escaped."""
     parts = [
         *_paper(),
-        *_calibration(),
-        *(part for strip in paper.strips() for part in _strip(strip, values, sampling_rate)),
-        _text(paper.GRID[0], 197, title, size=5, weight="bold"),
-        _text(paper.GRID[0], 5, paper.footer(values.shape[1] / sampling_rate), size=3, fill=paper.PALE),
+        *_shading(sheet),
+        *_calibration(sheet),
+        *(_line(trace.runs, EARLIER, 0.2) for trace in sheet.laid_over if trace.runs),
+        *(part for trace in sheet.traces for part in _strip(trace)),
+        *_pacing(sheet),
+        _text(GRID[0], 197, title, size=5, weight="bold"),
+        _text(GRID[0], 189, subtitle, size=3.2, fill=PALE),
+        _text(GRID[0], 5, footer, size=3, fill=PALE),
     ]
-    width, height = paper.PAGE
+    width, height = PAGE
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}mm" height="{height}mm" viewBox="0 0 {width} {height}" '
         f'role="img"><title>{escape(title)}</title><rect width="{width}" height="{height}" fill="#fff"/>'
@@ -41,66 +40,83 @@ def drawing(signal: ArrayLike, sampling_rate: float, *, title: str) -> str:
 
 def _y(height: float) -> float:
     """Paper's y axis points up, a picture's down."""
-    return paper.PAGE[1] - height
+    return PAGE[1] - height
 
 
 def _paper() -> Iterator[str]:
-    left, bottom, right, top = paper.GRID
+    left, bottom, right, top = GRID
     place = f'x="{left}" y="{_y(top)}" width="{right - left}" height="{top - bottom}"'
-    yield f'<clipPath id="paper"><rect {place}/></clipPath><rect {place} fill="{paper.PAPER}"/>'
-    for step, colour, width in ((1, paper.FINE, 0.1), (5, paper.BOLD, 0.18)):
+    yield f'<clipPath id="paper"><rect {place}/></clipPath><rect {place} fill="{PAPER}"/>'
+    for step, colour, width in ((1, FINE, 0.1), (5, BOLD, 0.18)):
         across = "".join(f"M{x} {_y(bottom)}V{_y(top)}" for x in range(left, right + 1, step))
         along = "".join(f"M{left} {_y(y)}H{right}" for y in range(bottom, top + 1, step))
         yield f'<path d="{across}{along}" stroke="{colour}" stroke-width="{width}" fill="none"/>'
 
 
-def _calibration() -> Iterator[str]:
-    """A pulse in each row: 1 mV high, 0.2 s wide."""
-    width, height = paper.PULSE
-    for baseline in paper.BASELINES:
-        x = paper.START - width - 4
-        path = f"M{x - 3} {_y(baseline)}h3v{-height}h{width}v{height}h2"
-        yield f'<path d="{path}" stroke="{paper.INK}" stroke-width="0.28" fill="none"/>'
-
-
-def _strip(strip: paper.Strip, values: NDArray[np.float64], sampling_rate: float) -> Iterator[str]:
-    baseline = paper.BASELINES[strip.row]
-    yield _text(strip.left + 1.2, baseline + 13.5, strip.lead, size=3.5, weight="bold")
-    if strip.begin > 0:  # where one lead ends and the next begins
-        marks = "".join(f"M{strip.left} {_y(baseline + middle + 1.5)}v3" for middle in (-8, 8))
-        yield f'<path d="{marks}" stroke="{paper.INK}" stroke-width="0.28"/>'
-    lead = values[LEADS.index(strip.lead)]
-    piece = slice(round(strip.begin * sampling_rate), round(strip.end * sampling_rate) + 1)
-    samples = lead[piece]
-    if not np.isfinite(samples).any():
-        yield _text(strip.left + 4, baseline, "no signal", size=3, fill=paper.PALE)
+def _shading(sheet: Sheet) -> Iterator[str]:
+    """Rectangles over the runs of samples that are shaded alike."""
+    if sheet.shading is None or not len(sheet.shading):
         return
-    seconds = np.arange(piece.start, piece.start + len(samples)) / sampling_rate
-    shown = lead[: round(paper.SECONDS * sampling_rate)]
-    x = paper.START + seconds * paper.SPEED
-    y = baseline + (samples - np.nanmedian(shown)) * paper.GAIN
-    yield (
-        f'<g clip-path="url(#paper)"><path transform="scale({1 / UNITS})" d="{_trace(x, _y(0) - y)}" '
-        f'stroke="{paper.INK}" stroke-width="{0.28 * UNITS:g}" stroke-linejoin="round" fill="none"/></g>'
+    steps = np.rint(sheet.shading * _SHADES).astype(np.int64)
+    edges = [0, *(np.flatnonzero(np.diff(steps)) + 1).tolist(), len(steps)]
+    a_sample = (sheet.shaded_to - START) / len(steps)
+    _, bottom, _, top = GRID
+    for begin, end in pairwise(edges):
+        if steps[begin]:
+            yield (
+                f'<rect x="{START + begin * a_sample:.2f}" y="{_y(top)}" width="{(end - begin) * a_sample:.2f}" '
+                f'height="{top - bottom}" fill="{MARKER}" fill-opacity="{0.07 * steps[begin]:.2f}"/>'
+            )
+
+
+def _calibration(sheet: Sheet) -> Iterator[str]:
+    for baseline in sheet.baselines:
+        points = np.array([0, _y(baseline)]) + sheet.pulse * (1, -1)
+        path = "M" + "L".join(f"{x:g} {y:g}" for x, y in points.tolist())
+        yield f'<path d="{path}" stroke="{INK}" stroke-width="0.28" fill="none"/>'
+
+
+def _strip(trace: Trace) -> Iterator[str]:
+    strip, baseline = trace.strip, trace.baseline
+    if strip.begin > 0:  # where one lead ends and the next begins
+        marks = "".join(f"M{trace.left:g} {_y(baseline + middle + 1.5):g}v3" for middle in (-8, 8))
+        yield f'<path d="{marks}" stroke="{INK}" stroke-width="0.28"/>'
+    if trace.is_silent:
+        yield _text(trace.left + 4, baseline, "no signal", size=3, fill=PALE)
+    else:
+        yield _line(trace.runs, INK, 0.28)
+    yield _text(trace.left + 1.2, trace.label, strip.shown, size=3.5, weight="bold", halo=True)
+
+
+def _line(runs: tuple[Points, ...], colour: str, width: float) -> str:
+    path = "".join(map(_path, runs))
+    return (
+        f'<g clip-path="url(#paper)"><path transform="scale({1 / UNITS})" d="{path}" stroke="{colour}" '
+        f'stroke-width="{width * UNITS:g}" stroke-linejoin="round" fill="none"/></g>'
     )
 
 
-def _trace(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
-    """The path through these points, in steps from one to the next, each rounded from its own place."""
-    kept = np.isfinite(y)
-    points = np.rint(np.stack([x, np.where(kept, y, 0.0)], axis=1) * UNITS).astype(np.int64)
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], kept.astype(np.int8), [0]))))
-    runs = zip(edges[::2], edges[1::2], strict=True)
-    return "".join(_run(points[begin:end]) for begin, end in runs)
+def _path(points: Points) -> str:
+    """In steps from one point to the next, each rounded from its own place, so that no error adds up."""
+    places = np.rint((np.array([0, PAGE[1]]) + points * (1, -1)) * UNITS).astype(np.int64)
+    steps = " ".join(f"{dx} {dy}" for dx, dy in np.diff(places, axis=0).tolist())
+    return f"M{places[0, 0]} {places[0, 1]}l{steps or '0 0'}"
 
 
-def _run(points: NDArray[np.int64]) -> str:
-    steps = " ".join(f"{dx} {dy}" for dx, dy in np.diff(points, axis=0).tolist())
-    return f"M{points[0, 0]} {points[0, 1]}l{steps or '0 0'}"
+def _pacing(sheet: Sheet) -> Iterator[str]:
+    """Pacing stimuli are shown apart from the leads and never made larger (AHA/ACCF/HRS 2007)."""
+    if sheet.spikes:
+        marks = "".join(f"M{x:.2f} {_y(PACING):g}v-5" for x in sheet.spikes)
+        yield f'<path class="pacing" d="{marks}" stroke="{PACED}" stroke-width="0.5"/>'
 
 
-def _text(x: float, y: float, text: str, *, size: float, fill: str = paper.INK, weight: str = "normal") -> str:
+def _text(
+    x: float, y: float, text: str, *, size: float, fill: str = INK, weight: str = "normal", halo: bool = False
+) -> str:
+    if not text:
+        return ""
+    outline = f'stroke="{PAPER}" stroke-width="1" stroke-linejoin="round" paint-order="stroke" ' if halo else ""
     return (
         f'<text x="{x:g}" y="{_y(y):g}" font-family="sans-serif" font-size="{size}" font-weight="{weight}" '
-        f'fill="{fill}">{escape(text)}</text>'
+        f'{outline}fill="{fill}">{escape(text)}</text>'
     )

@@ -1,4 +1,4 @@
-"""One ECG: its drawing, what the heads answered, its whole story. Who it belongs to is shown once somebody opens it."""
+"""One ECG: what the heads answered, its whole story. Who it belongs to is shown once somebody opens it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from ecgfm_clinical.ecg.svg import drawing as drawn
-from ecgfm_clinical.errors import NotFound
 from ecgfm_clinical.operate.story import story_of
 from ecgfm_clinical.staging.records import MessageState
 from ecgfm_clinical.staging.search import Wanted
@@ -57,17 +55,6 @@ def note_opened(visit: Visit, ecg_id: int) -> None:
     visit.store.audit_spool.note("patient.opened", ecg_ids=[ecg_id], now=visit.now, actor=visit.actor)
 
 
-def drawing(visit: Visit) -> Response:
-    """The ECG on paper, as `show --png` draws it; that somebody looks is noted, as there."""
-    story = visit.store.ecgs.story(number_of(visit))
-    one = story.ecg.ecg
-    if not one.signal.size:
-        raise NotFound(f"the signal of ECG {story.ecg.ecg_id} was removed by retention: it cannot be drawn")
-    note_opened(visit, story.ecg.ecg_id)
-    title = f"ECG {story.ecg.ecg_id}, version {story.ecg.version}"
-    return Response(drawn(one.signal, one.sampling_rate, title=title), media_type="image/svg+xml")
-
-
 def _page(visit: Visit, story: "EcgStory", *, is_open: bool) -> Response:
     return visit.page(
         "one_ecg.html",
@@ -77,7 +64,7 @@ def _page(visit: Visit, story: "EcgStory", *, is_open: bool) -> Response:
         newest=story.scorings[-1] if story.scorings else None,
         dead=set_aside(story),
         open_messages=list(_open_messages(story.messages)) if is_open else [],
-        others=_others(visit, story) if is_open else [],
+        others=others(visit, story) if is_open else [],
     )
 
 
@@ -91,7 +78,7 @@ def _open_messages(messages: "tuple[MessageStory, ...]") -> Iterator[OpenMessage
             )
 
 
-def _others(visit: Visit, story: "EcgStory") -> "list[EcgSummary]":
+def others(visit: Visit, story: "EcgStory") -> "list[EcgSummary]":
     """Further ECGs of the same person, merges followed, newest first."""
     numbers = story.recording.patient.identifiers
     if not numbers:

@@ -21,6 +21,7 @@ from ecgfm_clinical.web import (
     refused,
     signing_in,
     signing_in_oidc,
+    viewer,
 )
 from ecgfm_clinical.web.users import Role
 from ecgfm_clinical.web.visit import Visit
@@ -55,7 +56,10 @@ PAGES = (
     _get("/ecgs.csv", ecgs.csv),
     _post("/ecgs/of-patient", ecgs.of_patient, Role.VIEWER),
     _get("/ecgs/{ecg:int}", one_ecg.show),
-    _get("/ecgs/{ecg:int}/drawing.svg", one_ecg.drawing),
+    _get("/ecgs/{ecg:int}/viewer", viewer.show),
+    _get("/ecgs/{ecg:int}/drawing.svg", viewer.picture),
+    _get("/ecgs/{ecg:int}/drawing.png", viewer.picture),
+    _get("/ecgs/{ecg:int}/drawing.pdf", viewer.picture),
     _post("/ecgs/{ecg:int}/open", one_ecg.opened, Role.VIEWER),
     _post("/ecgs/{ecg:int}/replay", acts.replay, Role.OPERATOR),
     _post("/ecgs/{ecg:int}/correct", acts.correct, Role.OPERATOR),

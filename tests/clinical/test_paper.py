@@ -7,7 +7,8 @@ import pytest
 from matplotlib.image import imread
 from numpy.typing import NDArray
 
-from ecgfm_clinical.ecg import paper
+from ecgfm_clinical.ecg import paper, sheet
+from ecgfm_clinical.ecg.layouts import View
 from ecgfm_connectors.ecg import LEADS
 
 pytestmark = pytest.mark.slow
@@ -26,13 +27,13 @@ def ink(image: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def rows_of(lead: str) -> int:
-    return next(row for row, leads in enumerate(paper.LAYOUT) if lead in leads)
+    return next(row for row, leads in enumerate(View().rows) if lead in leads)
 
 
 def column(lead: str, seconds: float, image: NDArray[np.float32]) -> NDArray[np.intp]:
     """Heights, in pixels above the lead's zero line, at which there is ink at this instant."""
-    x = round((paper.START + seconds * paper.SPEED) * PX)
-    baseline = round(paper.BASELINES[rows_of(lead)] * PX)
+    x = round((sheet.START + seconds * View().speed) * PX)
+    baseline = round(sheet.baselines(4)[rows_of(lead)] * PX)
     return np.flatnonzero(ink(image)[x, baseline - 90 : baseline + 110]) - 90
 
 
@@ -44,10 +45,10 @@ def test_the_sheet_is_a4_at_ten_pixels_a_millimetre(tmp_path: Path) -> None:
 def test_the_calibration_pulse_is_one_millivolt_high_and_a_fifth_of_a_second_wide(tmp_path: Path) -> None:
     paper.draw(np.full((12, 5000), np.nan), RATE, tmp_path / "ecg.png")
     dark = ink(picture(tmp_path / "ecg.png"))
-    for baseline in paper.BASELINES:
-        top = dark[: paper.START * PX, round((baseline + 10) * PX)]
+    for baseline in sheet.baselines(4):
+        top = dark[: sheet.START * PX, round((baseline + 10) * PX)]
         assert abs(np.count_nonzero(top) - 5 * PX) <= 3
-        middle = np.flatnonzero(dark[: paper.START * PX, round((baseline + 5) * PX)])
+        middle = np.flatnonzero(dark[: sheet.START * PX, round((baseline + 5) * PX)])
         assert middle.max() - middle.min() == pytest.approx(5 * PX, abs=4)
 
 
@@ -69,8 +70,8 @@ def test_the_rhythm_strip_shows_all_ten_seconds_of_lead_ii(tmp_path: Path) -> No
     signal = np.zeros((12, 10000))
     signal[1, 9500:9700] = -0.7
     paper.draw(signal, 1000.0, tmp_path / "ecg.png")
-    x = round((paper.START + 9.6 * paper.SPEED) * PX)
-    low = round((paper.BASELINES[3] - 7) * PX)
+    x = round((sheet.START + 9.6 * View().speed) * PX)
+    low = round((sheet.baselines(4)[3] - 7) * PX)
     assert ink(picture(tmp_path / "ecg.png"))[x, low - 3 : low + 4].any()
 
 
@@ -94,10 +95,10 @@ def test_shading_colours_the_instants_it_weighs(tmp_path: Path) -> None:
     weights[1000:1500] = 1.0
     paper.draw(np.zeros((12, 5000)), RATE, tmp_path / "ecg.png", shading=weights)
     image = picture(tmp_path / "ecg.png")
-    y = round((paper.BASELINES[1] + 7.5) * PX)
+    y = round((sheet.baselines(4)[1] + 7.5) * PX)
 
     def blue(seconds: float) -> float:
-        x = round((paper.START + seconds * paper.SPEED) * PX)
+        x = round((sheet.START + seconds * View().speed) * PX)
         return float(np.median(image[x - 20 : x + 20, y - 20 : y + 20, 2]))
 
     assert blue(2.5) < 0.6 < blue(1.5)

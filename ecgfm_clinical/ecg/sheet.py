@@ -1,0 +1,191 @@
+"""An ECG on millimetre paper, as places in millimetres: what every picture of it (SVG, PNG, PDF) is drawn from.
+
+The sheet is A4 landscape; x runs to the right and y upwards from its lower left corner. Each lead's median is put on
+its baseline (where the zero line lies on paper is free); every height and every distance on the sheet is exact.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ecgfm_clinical.ecg.layouts import USUAL, View, lead_of
+from ecgfm_clinical.ecg.tracing import Points, reduced
+from ecgfm_connectors.ecg import LEADS
+
+PAGE = (297, 210)  #: mm, A4 landscape
+GRID = (11, 10, 286, 185)  #: left, bottom, right, top of the millimetre grid, mm; a multiple of 5 mm wide and high
+START = 31  #: x of the sheet's first instant, on a bold line, mm; to its left stand the calibration pulses
+WIDTH = 250.0  #: mm that hold signal
+PULSE_SECONDS, PULSE_MV = 0.2, 1.0  #: the calibration pulse
+PACING = 12.0  #: y of the row of pacing marks, mm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strip:
+    """One lead's piece of the sheet."""
+
+    shown: str  #: the lead's name as written
+    row: int
+    begin: float  #: s after the sheet's first instant
+    end: float  #: s
+
+    @property
+    def lead(self) -> str:
+        return lead_of(self.shown)[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trace:
+    """A strip with its line."""
+
+    strip: Strip
+    left: float  #: x of its first instant, mm
+    baseline: float  #: y of its zero line, mm
+    label: float  #: y at which the lead's name stands, mm
+    runs: tuple[Points, ...]  #: (points, 2) each, mm; a gap in the signal is a gap between two runs
+
+    @property
+    def is_silent(self) -> bool:
+        """The recording has no sample of this lead here."""
+        return not self.runs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sheet:
+    """Everything that is drawn, apart from the texts around it."""
+
+    view: View
+    seconds: float  #: that fit on it
+    traces: tuple[Trace, ...]
+    laid_over: tuple[Trace, ...]  #: of another recording, for comparison
+    baselines: tuple[float, ...]  #: y of each row's zero line from the top row down, mm
+    spikes: tuple[float, ...]  #: x of each pacing spike, mm
+    shading: NDArray[np.float64] | None  #: one weight from 0 to 1 for each sample shown
+    shaded_to: float  #: x where the shading ends, mm
+
+    @property
+    def pulse(self) -> Points:
+        """The calibration pulse before the first row, (6, 2) mm, its foot at y = 0."""
+        width, height = PULSE_SECONDS * self.view.speed, PULSE_MV * self.view.gain
+        x = np.array([-3.0, 0, 0, width, width, width + 2]) + START - width - 4
+        return np.stack([x, np.array([0.0, 0, height, height, 0, 0])], axis=1)
+
+
+def compose(
+    signal: ArrayLike,
+    sampling_rate: float,
+    view: View = USUAL,
+    *,
+    spikes: Sequence[int] = (),
+    shading: ArrayLike | None = None,
+    laid_over: tuple[ArrayLike, float] | None = None,
+    zero_is_zero: bool = False,
+) -> Sheet:
+    """Lay one ECG out.
+
+    `signal` is (12, samples) in mV in the order of `LEADS`; NaN stays a gap. `spikes` are sample numbers of pacing
+    spikes. `shading`, (samples,) from 0 to 1, marks when a model looked at what. `laid_over` is another recording with
+    its sampling rate. `zero_is_zero`: 0 mV lies on each baseline, not the lead's median.
+
+    Raises ValueError for a signal or shading of another shape, or a sampling rate that is not positive.
+    """
+    values = np.asarray(signal, dtype=np.float64)
+    check(values, sampling_rate)
+    weights = None if shading is None else np.asarray(shading, dtype=np.float64)
+    if weights is not None and weights.shape != values.shape[1:]:
+        raise ValueError(f"shading must be ({values.shape[1]},), one weight a sample, not {weights.shape}")
+    seconds = WIDTH / view.speed
+    first = min(round(view.start * sampling_rate), values.shape[1])
+    shown = values[:, first : first + round(seconds * sampling_rate)]
+    weights = None if weights is None else np.clip(np.nan_to_num(weights[first : first + shown.shape[1]]), 0, 1)
+    return Sheet(
+        view=view,
+        seconds=seconds,
+        traces=_traces(values, sampling_rate, view, zero_is_zero),
+        laid_over=() if laid_over is None else _traces(np.asarray(laid_over[0]), laid_over[1], view, zero_is_zero),
+        baselines=baselines(len(view.rows)),
+        spikes=tuple(
+            START + (one - first) / sampling_rate * view.speed for one in spikes if 0 <= one - first < shown.shape[1]
+        ),
+        shading=weights,
+        shaded_to=START + shown.shape[1] / sampling_rate * view.speed,
+    )
+
+
+def check(signal: NDArray[np.float64], sampling_rate: float) -> None:
+    """Raises ValueError for a signal that is not (12, samples), or a sampling rate that is not positive."""
+    if signal.ndim != 2 or signal.shape[0] != len(LEADS):
+        raise ValueError(f"signal must be ({len(LEADS)}, samples), not {signal.shape}")
+    if not sampling_rate > 0:
+        raise ValueError(f"sampling rate must be positive, not {sampling_rate}")
+
+
+def strips(view: View = USUAL) -> Iterator[Strip]:
+    """The strips of a sheet; columns are consecutive in time, rows simultaneous."""
+    for row, leads in enumerate(view.rows):
+        width = WIDTH / view.speed / len(leads)
+        for column, lead in enumerate(leads):
+            yield Strip(shown=lead, row=row, begin=column * width, end=(column + 1) * width)
+
+
+def footer(sheet: Sheet, duration: float, *, resolution: str = "") -> str:
+    """Speed, gain, and which part of a recording of `duration` seconds the sheet shows; `resolution` of a picture."""
+    view = sheet.view
+    parts = [f"{view.speed:g} mm/s", f"{view.gain:g} mm/mV", *([resolution] if resolution else [])]
+    if view.start > 0 or duration > sheet.seconds + 0.05:
+        end = min(view.start + sheet.seconds, duration)
+        first = "first" if view.start == 0 else f"{view.start:g} to"
+        parts.append(f"{first} {end:g} s of {duration:.1f} s")
+    elif duration < sheet.seconds - 0.05:
+        parts.append(f"recording of {duration:.1f} s")
+    if sheet.spikes:
+        parts.append("bottom row: pacing spikes found in the signal")
+    if sheet.laid_over:
+        parts.append("blue, thin: the other recording")
+    if sheet.shading is not None:
+        parts.append("yellow: where the model looked")
+    return " · ".join(parts)
+
+
+#: Rows on a sheet -> how far they are apart, y of the first zero line, and how far above it names stand, mm.
+_ROWS = {4: (40.0, 155.0, 13.5), 6: (28.0, 167.0, 9.0), 12: (14.0, 174.0, 4.5)}
+
+
+def baselines(rows: int) -> tuple[float, ...]:
+    """Zero lines of this many rows, from the top row down; of four rows each on a bold line."""
+    apart, top, _ = _ROWS[rows]
+    return tuple(top - row * apart for row in range(rows))
+
+
+def _traces(signal: NDArray[np.float64], rate: float, view: View, zero_is_zero: bool) -> tuple[Trace, ...]:
+    check(signal, rate)
+    first = round(view.start * rate)
+    shown = signal[:, first : first + round(WIDTH / view.speed * rate)]
+    levels = np.zeros(len(LEADS)) if zero_is_zero else _levels(shown)
+    return tuple(_trace(strip, shown, levels, rate, view) for strip in strips(view))
+
+
+def _levels(shown: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(12,): the median of each lead, mV; 0 where it has no sample."""
+    levels = np.zeros(len(shown))
+    for lead, row in enumerate(shown):
+        if np.isfinite(row).any():
+            levels[lead] = np.nanmedian(row)
+    return levels
+
+
+def _trace(
+    strip: Strip, shown: NDArray[np.float64], levels: NDArray[np.float64], sampling_rate: float, view: View
+) -> Trace:
+    lead, sign = lead_of(strip.shown)
+    number, rows = LEADS.index(lead), len(view.rows)
+    # One sample beyond the end joins this strip to its right-hand neighbour's first instant.
+    begin, end = round(strip.begin * sampling_rate), round(strip.end * sampling_rate) + 1
+    samples = shown[number, begin:end]
+    baseline = baselines(rows)[strip.row]
+    x = START + np.arange(begin, begin + len(samples)) / sampling_rate * view.speed
+    runs = reduced(x, baseline + sign * (samples - levels[number]) * view.gain)
+    left = START + strip.begin * view.speed
+    return Trace(strip=strip, left=left, baseline=baseline, label=baseline + _ROWS[rows][2], runs=runs)
