@@ -1,0 +1,247 @@
+"""The viewer in a real browser: true millimetres on paper, callipers exact to 1 ms and 0.01 mV, every layout as an
+independent renderer draws it.
+"""
+
+import io
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
+
+from ecgfm_clinical.ecg.layouts import LAYOUTS
+from ecgfm_clinical.ecg.sheet import GRID, PAGE, START
+from ecgfm_clinical.web.app import build_app, build_console
+from ecgfm_clinical.web.server import WebPort
+from ecgfm_clinical.web.users import Role
+from ecgfm_connectors.ecg import Ecg
+from ecgfm_connectors.testing import dicom_writer
+from tests.clinical.web.chromium import Window, browser, needs_chromium, window
+from tests.clinical.web.conftest import HASHER, add_users
+from tests.helpers.fakes import make_ecg
+from tests.helpers.installation import Installation, patient
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pdfium = pytest.importorskip("pypdfium2", reason="the package pypdfium2 is not installed")
+
+pytestmark = [pytest.mark.slow(30), *needs_chromium]
+
+PX = 96 / 25.4  #: CSS pixels in a millimetre
+DPI = 254  #: ten pixels a millimetre, as the PNG has them
+
+
+def step() -> Ecg:
+    """A ripple of 5 µV, which no reader takes for filling, and a rectangle in lead II: 0.5 mV from 4.0 s to 4.2 s."""
+    places = np.outer(np.arange(3, 15), np.arange(5000))
+    signal = (0.005 * np.sin(places)).astype(np.float32)
+    signal[1, 2000:2100] = 0.5
+    return replace(make_ecg(1), signal=signal)
+
+
+def faster() -> Ecg:
+    """1000 Hz."""
+    one = make_ecg(2)
+    return replace(one, signal=np.repeat(one.signal, 2, axis=1), sampling_rate=1000.0)
+
+
+def slower() -> Ecg:
+    """240 Hz."""
+    one = make_ecg(3)
+    places = np.rint(np.arange(2400) * 500 / 240).astype(int)
+    return replace(one, signal=np.ascontiguousarray(one.signal[:, places]), sampling_rate=240.0)
+
+
+def minute() -> Ecg:
+    one = make_ecg(4)
+    return replace(one, signal=np.tile(one.signal, 6))
+
+
+RECORDINGS = {"step": step, "1000 Hz": faster, "240 Hz": slower, "60 s": minute}
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[tuple[Browser, str]]":
+    folder = tmp_path_factory.mktemp("viewer")
+    with ExitStack() as closing:
+        site = Installation(folder, more='[web]\nusers = "web-users"\n')
+        closing.callback(site.close)
+        add_users(folder / "web-users")
+        for number, made in enumerate(RECORDINGS.values()):
+            one = replace(made(), source_id=f"1.2.826.0.1.3680043.2.{number + 1}", patient=patient("A"))
+            site.dicom(dicom_writer.write_ecg(one))
+        port = WebPort(
+            build_app(build_console(site.settings, site.store, hasher=HASHER)), host="127.0.0.1", port=0, tls=None
+        )
+        port.start()
+        closing.callback(port.stop, grace=1)
+        yield closing.enter_context(browser()), f"http://127.0.0.1:{port.port}"
+
+
+@pytest.fixture
+def tab(house: "tuple[Browser, str]") -> Iterator[Window]:
+    with window(*house) as opened:
+        opened.sign_in(Role.VIEWER)
+        yield opened
+
+
+def number_of(name: str) -> int:
+    return list(RECORDINGS).index(name) + 1
+
+
+def ink(picture: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """[y, x]: where something dark is drawn."""
+    return np.asarray(picture[..., :3].max(axis=2) < 0.35)
+
+
+def test_the_printed_page_measures_the_ecg(tab: Window, tmp_path: Path) -> None:
+    tab.go(f"/ecgs/{number_of('step')}/viewer?layout=12x1")
+    tab.page.locator("#paper img").evaluate("one => one.decode()")
+    printed = pdfium.PdfDocument(tab.page.pdf(prefer_css_page_size=True, print_background=True))
+    assert len(printed) == 1
+    sheet = np.asarray(printed[0].render(scale=DPI / 72, rev_byteorder=True).to_numpy(), dtype=np.float64) / 255
+    assert sheet.shape[1] == pytest.approx(PAGE[0] * 10, abs=3)
+    assert sheet.shape[0] == pytest.approx(PAGE[1] * 10, abs=3)
+    dark = ink(sheet)
+    # Lead II is the second row; the rectangle stands 5 mm wide (0.2 s) and 5 mm high (0.5 mV).
+    rows = np.s_[round((PAGE[1] - 160) * 10) - 80 : round((PAGE[1] - 160) * 10) + 20]
+    top, foot = (_height(dark[rows], begin) for begin in (4.05, 4.4))
+    assert foot - top == pytest.approx(50, rel=0.01)
+    half = round((PAGE[1] - 160) * 10) - 25
+    flanks = np.flatnonzero(dark[half, _x(3.9) : _x(4.3)])
+    # The flanks take one sample each, 2 ms: at half height they are 0.2 s apart.
+    assert flanks[flanks > 50].mean() - flanks[flanks < 50].mean() == pytest.approx(50, rel=0.01)
+    grid = np.flatnonzero(sheet[round((PAGE[1] - 11.5) * 10), :, 1] < 0.8) / 10
+    assert GRID[0] == pytest.approx(grid.min(), abs=0.3)
+    assert GRID[2] == pytest.approx(grid.max(), abs=0.3)
+
+
+def _x(second: float) -> int:
+    """The pixel column of this instant."""
+    return round((START + second * 25) * 10)
+
+
+def _height(dark: NDArray[np.bool_], second: float) -> float:
+    """The pixel row on which the line runs during the tenth of a second from here."""
+    return float(np.mean([np.flatnonzero(column).mean() for column in dark[:, _x(second) : _x(second + 0.1)].T]))
+
+
+def drag(tab: Window, begin: tuple[float, float], end: tuple[float, float]) -> None:
+    """From one place of the sheet to another, mm from its upper left corner."""
+    box = tab.page.locator("svg.measure").bounding_box()
+    assert box is not None
+    (x1, y1), (x2, y2) = (
+        (box["x"] + x / PAGE[0] * box["width"], box["y"] + y / PAGE[1] * box["height"]) for x, y in (begin, end)
+    )
+    tab.page.mouse.move(x1, y1)
+    tab.page.mouse.down()
+    tab.page.mouse.move(x2, y2, steps=3)
+    tab.page.mouse.up()
+
+
+def told(tab: Window, name: str) -> str:
+    return str(tab.page.locator(f"#{name}").evaluate("one => one.value"))
+
+
+def test_callipers_measure_to_the_millisecond_and_the_hundredth_of_a_millivolt(tab: Window) -> None:
+    tab.page.set_viewport_size({"width": 1900, "height": 1300})
+    tab.go(f"/ecgs/{number_of('step')}/viewer?layout=3x4")
+    tab.page.get_by_role("button", name="True size").click()
+    # From the foot of the rectangle to its top, by keys: 200 ms and 0.50 mV away from wherever the legs stand.
+    tab.page.locator("#paper").focus()
+    for _ in range(20):
+        tab.page.keyboard.press("Shift+ArrowRight")
+    for _ in range(5):
+        tab.page.keyboard.press("Shift+ArrowUp")
+    assert (told(tab, "time"), told(tab, "voltage")) == ("200 ms", "0.50 mV")
+    tab.page.keyboard.press("Enter")
+    tab.page.keyboard.press("ArrowRight")
+    tab.page.keyboard.press("ArrowDown")
+    assert (told(tab, "time"), told(tab, "voltage")) == ("199 ms", "0.51 mV")
+    tab.page.keyboard.press("Escape")
+    assert told(tab, "time") == "–"
+    for zoom in ("True size", "Larger", "Fit"):
+        tab.page.get_by_role("button", name=zoom).click()
+        tab.page.locator("#paper").scroll_into_view_if_needed()
+        drag(tab, (60.0, 60.0), (80.0, 50.0))  # 20 mm are 0.8 s, 10 mm are 1 mV; a mouse hits whole pixels
+        assert int(told(tab, "time").split()[0]) == pytest.approx(800, abs=1.1 / PX * 40)
+        assert float(told(tab, "voltage").split()[0]) == pytest.approx(1.0, abs=1.1 / PX / 10)
+    assert tab.complaints == []
+
+
+def test_rate_and_qtc_follow_from_the_callipers(tab: Window) -> None:
+    tab.go(f"/ecgs/{number_of('step')}/viewer")
+    tab.page.locator("#paper").focus()
+    for _ in range(64):
+        tab.page.keyboard.press("Shift+ArrowRight")
+    tab.page.get_by_role("button", name="Keep as RR").click()
+    tab.page.locator("#paper").focus()
+    for _ in range(24):
+        tab.page.keyboard.press("Shift+ArrowLeft")
+    tab.page.get_by_role("button", name="Keep as QT").click()
+    assert told(tab, "rr") == "640 ms, 94 /min"
+    assert told(tab, "qt") == "400 ms"
+    # 400 / sqrt(0.64) = 500; 400 / 0.64^(1/3) = 464.2
+    assert told(tab, "qtc") == "500 ms (Bazett), 464 ms (Fridericia)"
+
+
+def test_the_effective_scale_is_told_and_follows_the_zoom(tab: Window) -> None:
+    tab.page.set_viewport_size({"width": 1400, "height": 900})
+    tab.go("/ecgs/1/viewer?speed=50&gain=5")
+    tab.page.get_by_role("button", name="True size").click()
+    assert tab.says("Effective on this screen: 50.0 mm/s, 5.0 mm/mV")
+    box = tab.page.locator("#paper img").bounding_box()
+    assert box is not None
+    assert box["width"] / PX == pytest.approx(PAGE[0], rel=0.001)
+    tab.page.get_by_role("button", name="Larger").click()
+    assert tab.says("Effective on this screen: 62.5 mm/s, 6.3 mm/mV")
+
+
+@pytest.mark.parametrize("name", list(RECORDINGS))
+def test_every_layout_is_what_another_renderer_draws(tab: Window, name: str) -> None:
+    """The browser's picture of the SVG and matplotlib's PNG, ten pixels a millimetre: ink lies near ink."""
+    tab.page.set_viewport_size({"width": PAGE[0] * 10, "height": PAGE[1] * 10})
+    for layout in LAYOUTS:
+        query = f"layout={layout}"
+        svg = tab.page.request.get(f"{tab.address}/ecgs/{number_of(name)}/drawing.svg?{query}").text()
+        tab.page.goto("about:blank")
+        tab.page.set_content(f"<style>body{{margin:0}}svg{{width:2970px;height:2100px;display:block}}</style>{svg}")
+        drawn = ink(imread(io.BytesIO(tab.page.screenshot())))
+        png = tab.page.request.get(f"{tab.address}/ecgs/{number_of(name)}/drawing.png?{query}").body()
+        other = ink(imread(io.BytesIO(png)))
+        paper = np.s_[2100 - GRID[3] * 10 + 2 : 2100 - GRID[1] * 10 - 2, 300:2858]
+        for one, another in ((drawn, other), (other, drawn)):
+            near = maximum_filter(another, size=7)
+            stray = one[paper] & ~near[paper]
+            letters = 0.04  # the share of the ink that names of leads have, in two renderers' fonts
+            assert stray.sum() <= letters * one[paper].sum(), layout
+
+
+def test_the_page_can_be_used_without_scripts(house: "tuple[Browser, str]") -> None:
+    with window(*house, scripts=False) as opened:
+        opened.sign_in(Role.VIEWER)
+        opened.go("/ecgs/4/viewer")
+        opened.page.get_by_label("Layout").select_option("12x1")
+        opened.page.get_by_role("button", name="Show").click()
+        opened.page.get_by_role("link", name="Later").click()
+        assert "start=10" in opened.page.url
+        assert opened.page.get_by_label("Layout").input_value() == "12x1"
+        assert not opened.page.locator(".callipers").is_visible()
+        box = opened.page.locator("#paper img").bounding_box()
+        assert box is not None
+        assert box["width"] / PX == pytest.approx(PAGE[0], rel=0.001)
+
+
+@pytest.mark.parametrize("width", [390, 640])  # 640 is a window of 1280 at 200 %
+def test_it_fits_a_telephone_and_a_page_at_twice_its_size(tab: Window, width: int) -> None:
+    tab.page.set_viewport_size({"width": width, "height": 800})
+    tab.go("/ecgs/2/viewer?layout=6x2&with=1")
+    assert tab.overflow == 0
+    assert tab.complaints == []
