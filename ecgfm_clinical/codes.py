@@ -69,6 +69,11 @@ CODES: Mapping[str, Code] = MappingProxyType(
             _code("batch-count", "BTS-1 states another number of messages than the batch holds", "finding"),
             _code("birth-date-differs", "PID-7 and the embedded ECG differ", "finding"),
             _code("calibration", "predicted and observed shares of positives drifted apart", "drift"),
+            _code(
+                "cancel-incomplete",
+                "a document or order is cancelled without its number; nothing was taken back",
+                "refused",
+            ),
             _code("channel-count", "channels declared and defined differ in number", "unreadable"),
             _code("channel-definition", "a WAV OBX has no CHN OBX with the same OBX-4", "unreadable"),
             _code("channel-disconnected", "Channel Status DISCONNECTED: the lead is taken as missing", "finding"),

@@ -51,10 +51,14 @@ IdentityEvent = Merge | Link | Addition | Move
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Withdrawal:
-    """The sender of a recording takes it back: OBX-11 W, D or X on the ECG (HL7 table 0085)."""
+    """The sender of a recording takes it back: OBX-11 W, D or X on the ECG (HL7 table 0085), OBR-25 X on its order, or
+    MDM^T11 on its document.
+    """
 
     source_ids: tuple[str, ...] = field(repr=False)  #: the recordings as the sender numbered them, where it says which
     order_id: str = field(repr=False)  #: sender and filler number, for a message that does not say which
+    document_ids: tuple[str, ...] = field(default=(), repr=False)  #: sender and TXA-12, where it names the document
+    doubtful: bool = False  #: the same message says that the recording stands: a person is asked
     filler: str = field(default="", repr=False)  #: OBR-3, by which an object may name its order that came by itself
     patient: Patient
     status: Literal["W", "D", "X"]
@@ -71,3 +75,4 @@ class Contents:
     withdrawals: tuple[Withdrawal, ...] = ()
     demographics: tuple[Patient, ...] = ()
     findings: tuple[Finding, ...] = ()
+    not_taken: tuple[Finding, ...] = ()  #: parts that were lost beside others that are here: a person should look

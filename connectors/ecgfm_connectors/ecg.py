@@ -90,6 +90,9 @@ class Ecg:
     findings: tuple[Finding, ...] = ()
     test_data: bool = False  #: MSH-11 T/D, channel status TEST DATA
     order_id: str = field(default="", repr=False)  #: sender and filler number, under which its sender corrects it
+    document_ids: tuple[str, ...] = field(
+        default=(), repr=False
+    )  #: sender and number of its document, and of the earlier
     corrects: bool = False  #: OBX-11 C: it takes the place of the recording of this order
     final: bool = False  #: OBX-11 F: its sender says that it is final
     also_named: Patient | None = None  #: the other person, where the payload describes two

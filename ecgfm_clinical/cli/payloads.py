@@ -47,7 +47,7 @@ def listed(
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Payloads that were kept and not taken, newest first: number, time, sender, reason, how often they came."""
+    """Payloads that were kept and not taken, or in part, newest first: number, time, sender, reason, how often."""
     with opened(settings) as (read, store):
         found = store.payloads.set_aside(
             code=code, source=source, since=in_zone(since, read.site.zone), before=before, limit=limit
@@ -142,12 +142,15 @@ def _told(one: "KeptPayload", *, zone: "tzinfo", phi: bool) -> "Iterator[tuple[s
         yield "came again", f"{_times(one.repeats)}, last {_at(one.repeated_at, zone)}"
     yield "size", f"{one.size:,} bytes".replace(",", " ")
     yield "SHA-256", one.sha256
-    yield "became", "an ECG, outcome or identity event" if one.disposition.value == "staged" else _set_aside(one)
+    yield "became", _became(one)
     if one.needs_a_person:
         yield "waits", "for a person to look at it"
 
 
-def _set_aside(one: "KeptPayload") -> str:
+def _became(one: "KeptPayload") -> str:
+    if one.disposition.value == "staged":
+        taken = "an ECG, outcome or identity event"
+        return f"{taken}; in part: {one.text} ({one.code})" if one.code else taken
     kept = {"refused": "refused", "unreadable": "unreadable: it does not decode"}[one.disposition.value]
     return f"{kept}; {one.text} ({one.code})"
 
@@ -165,7 +168,8 @@ def _line(one: "KeptPayload") -> str:
     again = f", came {one.repeats + 1} times" if one.repeats else ""
     person = ", needs a person" if one.needs_a_person else ""
     sender = f"{one.source} ({one.peer})" if one.peer else one.source
-    why = f"{one.disposition.value}, {one.code}: {one.text}"
+    became = "taken in part" if one.disposition.value == "staged" else one.disposition.value
+    why = f"{became}, {one.code}: {one.text}"
     return f"{one.payload_id}: {when} from {sender}, {why}{again}{person}"
 
 

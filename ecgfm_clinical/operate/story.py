@@ -187,7 +187,7 @@ def _needs_lines(needs: dict[str, Any]) -> Iterator[str]:
             "`ecgfm-clinical payloads list`"
         )
     if needs["unreadable"]:
-        yield f"  {needs['unreadable']} × payload that cannot be read: `ecgfm-clinical payloads list`"
+        yield f"  {needs['unreadable']} × payload that cannot be read, or in part: `ecgfm-clinical payloads list`"
     if needs["unscored_too_long"]:
         yield "  an ECG waits too long for its score: is `ecgfm-clinical run --role score` running?"
     for name in needs["unsent_too_long"]:

@@ -138,7 +138,7 @@ def _insert(
     if known is None:  # the first version gives the recording its number
         tx.connection.execute(update(ecg).where(ecg.c.ecg_id == ecg_id).values(recording_id=ecg_id))
     identity.keep_further(tx, ecg_id, one.patient)
-    numbers.keep(tx, ecg_id, one.order)
+    numbers.keep(tx, ecg_id, one.order, one.document_ids)
     samples = seals.SIGNAL.seal(tx.keyring, packed.value, source_key=source_key, version=version)
     tx.connection.execute(_INSERT_SIGNAL, {"ecg_id": ecg_id, "coding": packed.coding, **samples})
     return ecg_id
@@ -222,14 +222,18 @@ def _hold(
 
 def take_back(tx: Transaction, payload_id: int, one: Withdrawal, trust: Trust) -> None:
     """The sender takes a recording back. Which one must be certain, and of the same patient; else a person is asked."""
-    named = recordings.by_numbers(tx, one.source_ids)
-    meant = named or recordings.by_order(tx, one.order_id) or recordings.by_filler(tx, one.filler, one.patient)
+    meant = (
+        recordings.by_numbers(tx, one.source_ids)
+        or recordings.by_documents(tx, one.document_ids)
+        or recordings.by_order(tx, one.order_id)
+        or recordings.by_filler(tx, one.filler, one.patient)
+    )
     tx.lock_identities(exclusive=False)
     if not meant:
         early.keep(tx, payload_id, one)
         return
     for row in meant:
-        certain = len(meant) == 1 and _speaks_of(tx, row, one.patient)
+        certain = len(meant) == 1 and not one.doubtful and _speaks_of(tx, row, one.patient)
         if certain and trust.sender_withdrawal == "follow":
             results.withdraw_recording(tx, row, by="by-sender", reason="its sender took it back")
         else:

@@ -184,8 +184,8 @@ def _judgement(contents: Contents | PayloadError) -> dict[str, object]:
         "disposition": Disposition.STAGED.value,
         "format": next((one.format for one in contents.ecgs), ""),
         "findings": [{"code": finding.code, "text": finding.text} for finding in contents.findings],
-        "code": "",
-        "text": "",
+        "code": _code(contents),
+        "text": _text(contents),
     }
 
 
@@ -251,8 +251,8 @@ def _stage(tx: Transaction, payload_id: int, received: Received, contents: Conte
     flagged = any(one.new and one.version > 1 for one in staged)
     return Verdict(
         disposition=Disposition.DUPLICATE if known_before else Disposition.STAGED,
-        code=NEW_VERSION if flagged else "",
-        text="the sender used this recording's number before, for other bytes" if flagged else "",
+        code=NEW_VERSION if flagged else _code(contents),
+        text="the sender used this recording's number before, for other bytes" if flagged else _text(contents),
         ecg_ids=tuple(one.ecg_id for one in staged),
     )
 
@@ -283,7 +283,17 @@ def _disposition(contents: Contents | PayloadError) -> Disposition:
 
 
 def _code(contents: Contents | PayloadError) -> str:
-    return contents.code if isinstance(contents, PayloadError) else ""
+    """Why it was refused; where it was taken, why some part of it was not."""
+    if isinstance(contents, PayloadError):
+        return contents.code
+    return next((one.code for one in contents.not_taken), "")
+
+
+def _text(contents: Contents) -> str:
+    lost = contents.not_taken
+    if not lost:
+        return ""
+    return measuring.storable(f"the rest was taken, {len(lost)} not; ask its sender to send that again: {lost[0].text}")
 
 
 def _verdict(error: PayloadError) -> Verdict:

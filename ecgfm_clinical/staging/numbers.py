@@ -8,9 +8,10 @@ from ecgfm_clinical.staging.upsert import insert_for
 from ecgfm_connectors.ecg import Order
 
 
-def keep(tx: Transaction, ecg_id: int, order: Order) -> None:
-    """Let an ECG be found by the numbers of its order."""
-    rows = [{"number_key": key, "ecg_id": ecg_id} for key in keys(tx, (order.placer, order.filler, order.accession))]
+def keep(tx: Transaction, ecg_id: int, order: Order, document_ids: Iterable[str]) -> None:
+    """Let an ECG be found by the numbers of its order, and by its sender's numbers of its document."""
+    known = (*keys(tx, (order.placer, order.filler, order.accession)), *document_keys(tx, document_ids))
+    rows = [{"number_key": key, "ecg_id": ecg_id} for key in known]
     if rows:
         tx.connection.execute(insert_for(tx.connection.dialect, ecg_number), rows)
 
@@ -18,6 +19,11 @@ def keep(tx: Transaction, ecg_id: int, order: Order) -> None:
 def keys(reading: Reading, numbers: Iterable[str]) -> list[str]:
     """The digests under which numbers are looked up, each once."""
     return [reading.key("number", one) for one in dict.fromkeys(map(bare, numbers)) if one]
+
+
+def document_keys(reading: Reading, document_ids: Iterable[str]) -> list[str]:
+    """The digests of documents, which no search for a number meets."""
+    return [reading.key("document", one) for one in dict.fromkeys(document_ids)]
 
 
 def bare(number: str) -> str:

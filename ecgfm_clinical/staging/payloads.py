@@ -15,6 +15,9 @@ from ecgfm_clinical.staging.schema import payload, payload_content
 from ecgfm_clinical.staging.transaction import Reading
 from ecgfm_connectors.base import Disposition, Received
 
+#: What is listed, each as its index says it.
+_ASIDE = (text("payload.disposition <> 'staged'"), text("(payload.disposition = 'staged' AND payload.code <> '')"))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptPayload:
@@ -33,7 +36,7 @@ class KeptPayload:
     text: str
     repeats: int  #: how often the same bytes came again
     repeated_at: datetime | None
-    needs_a_person: bool  #: unreadable or of two patients, and nobody has looked at it
+    needs_a_person: bool  #: unreadable, of two patients or taken in part, and nobody has looked at it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +56,10 @@ class Payloads:
     def set_aside(
         self, *, code: str = "", source: str = "", since: datetime | None = None, before: int | None = None, limit: int
     ) -> list[KeptPayload]:
-        """Refused and unreadable ones, newest first; `before` is the last number of the previous page."""
-        query = select(payload).where(text("payload.disposition <> 'staged'"))  # as the index says it
-        query = query.order_by(payload.c.payload_id.desc()).limit(limit)
+        """Refused and unreadable ones, and those taken in part, newest first; `before` is the last number of the
+        previous page.
+        """
+        query = select(payload).order_by(payload.c.payload_id.desc()).limit(limit)
         if code:
             query = query.where(payload.c.code == code)
         if source:
@@ -65,7 +69,9 @@ class Payloads:
         if before is not None:
             query = query.where(payload.c.payload_id < before)
         with self._database.reading() as ask:
-            return [_kept(ask, row) for row in every_row(ask.connection, PayloadRow, query)]
+            rows = [row for which in _ASIDE for row in every_row(ask.connection, PayloadRow, query.where(which))]
+            newest = sorted(rows, key=lambda row: row.payload_id, reverse=True)
+            return [_kept(ask, row) for row in newest[:limit]]
 
     def one(self, payload_id: int) -> KeptPayload:
         """Any payload, taken or not. Raises NotFound."""

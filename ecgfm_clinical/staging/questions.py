@@ -32,17 +32,21 @@ from ecgfm_connectors.base import Disposition
 
 #: Finding on a refused payload that a person has looked at.
 SEEN = "seen-by-a-person"
-# As the index says it.
+# As the indexes say it.
 _NEEDS_A_LOOK = text("(payload.code = 'patient-mismatch' OR payload.disposition = 'unreadable')")
+_IN_PART = text("(payload.disposition = 'staged' AND payload.code <> '')")
+
+_TO_SEE_TO = ((_NEEDS_A_LOOK, payload.c.disposition != Disposition.STAGED.value), (_IN_PART,))
 
 Cell = tuple[str, str, str]  # source, head ('' = the ECG itself), state
 
 
 def needs_a_look(disposition: str, code: str, findings: Iterable[Mapping[str, str]]) -> bool:
-    """Whether such a payload waits for a person: unreadable, or of two patients, and nobody has looked at it."""
-    asked = disposition == Disposition.UNREADABLE.value or (
-        code == "patient-mismatch" and disposition != Disposition.STAGED.value
-    )
+    """Whether such a payload waits for a person: unreadable, of two patients, or taken in part, and nobody has looked
+    at it.
+    """
+    in_part = disposition == Disposition.STAGED.value and code != ""
+    asked = in_part or disposition == Disposition.UNREADABLE.value or code == "patient-mismatch"
     return asked and not any(one["code"] == SEEN for one in findings)
 
 
@@ -138,35 +142,33 @@ class Questions:
             return {row.question: row.n for row in rows}
 
     def payloads_to_see_to(self) -> list[PayloadToSeeTo]:
-        """Unreadable payloads, and refused ones that speak of two patients, at which nobody has looked;
-        oldest first.
+        """Unreadable payloads, refused ones that speak of two patients, and those taken in part, at which nobody has
+        looked; oldest first.
         """
-        columns = (payload.c[name] for name in PayloadToSeeTo.__dataclass_fields__)
-        query = (
-            select(*columns, payload.c.findings)
-            .where(_NEEDS_A_LOOK, payload.c.disposition != Disposition.STAGED.value)
-            .order_by(payload.c.payload_id)
-        )
+        query = select(*(payload.c[name] for name in PayloadToSeeTo.__dataclass_fields__), payload.c.findings)
         with self._database.reading() as ask:
-            rows = ask.connection.execute(query).mappings().all()
+            rows = [row for which in _TO_SEE_TO for row in ask.connection.execute(query.where(*which)).mappings()]
         unseen = [dict(row) for row in rows if not any(one["code"] == SEEN for one in row["findings"])]
-        return [PayloadToSeeTo(**{name: one[name] for name in one if name != "findings"}) for one in unseen]
+        found = [PayloadToSeeTo(**{name: one[name] for name in one if name != "findings"}) for one in unseen]
+        return sorted(found, key=lambda one: one.payload_id)
 
     def payloads_to_look_at(self) -> dict[str, int]:
         """How many payloads `payloads_to_see_to` lists, by reason code."""
         unseen = cast(payload.c.findings, Text).not_like(f"%{SEEN}%")
         # Counted here: for GROUP BY, SQLite would walk over every refused payload in the order of its code.
-        query = select(payload.c.code).where(_NEEDS_A_LOOK, payload.c.disposition != Disposition.STAGED.value, unseen)
+        query = select(payload.c.code).where(unseen).order_by(payload.c.payload_id)
         with self._database.reading() as ask:
-            return Counter(ask.connection.scalars(query.order_by(payload.c.payload_id)))
+            return Counter(code for which in _TO_SEE_TO for code in ask.connection.scalars(query.where(*which)))
 
     def payload_seen(self, payload_id: int, *, reason: str, now: datetime, actor: str) -> None:
         """A person has looked at such a payload: it needs nobody any more. Raises NotFound."""
         with self._database.writing(now, actor) as tx:
             mine = payload.c.payload_id == payload_id
-            row = tx.connection.execute(select(payload).where(mine, _NEEDS_A_LOOK)).first()
-            if row is None or row.disposition == Disposition.STAGED.value:
-                raise NotFound(f"no payload {payload_id} is unreadable or names two patients; see `held list`")
+            row = tx.connection.execute(select(payload).where(mine)).first()
+            if row is None or not needs_a_look(row.disposition, row.code, ()):
+                raise NotFound(
+                    f"no payload {payload_id} is unreadable, names two patients or was taken in part; see `held list`"
+                )
             findings = [*row.findings, {"code": SEEN, "text": "a person has looked at it"}]
             tx.connection.execute(update(payload).where(mine).values(findings=findings))
             tx.note("payload.seen", payload_id=payload_id, reason=reason)

@@ -70,7 +70,11 @@ def find(tx: Transaction, one: Ecg, marked: Marks) -> Known | None:
     if row := _newest(tx, ecg.c.source_key == tx.key("source", one.source_id)):
         return Known(newest=row, how="number")
     if one.corrects:
-        found = by_order(tx, one.order_id) or by_filler(tx, one.order.filler, one.patient)
+        found = (
+            by_documents(tx, one.document_ids)
+            or by_order(tx, one.order_id)
+            or by_filler(tx, one.order.filler, one.patient)
+        )
         if len(found) == 1:
             return Known(newest=found[0], how="correction")
     if marked.signal and (row := _newest(tx, ecg.c.signal_key == marked.signal)):
@@ -103,6 +107,13 @@ def by_numbers(tx: Reading, source_ids: Iterable[str]) -> list[EcgVersion]:
 def by_order(tx: Reading, order_id: str) -> list[EcgVersion]:
     """The newest version of each recording of one sender's order."""
     return _recordings(tx, ecg.c.order_key == tx.key("order", order_id)) if order_id else []
+
+
+def by_documents(tx: Reading, document_ids: Iterable[str]) -> list[EcgVersion]:
+    """The newest version of each recording in one of its sender's documents."""
+    keys = numbers.document_keys(tx, document_ids)
+    named = select(ecg_number.c.ecg_id).where(ecg_number.c.number_key.in_(keys))
+    return _recordings(tx, ecg.c.ecg_id.in_(named)) if keys else []
 
 
 def by_filler(tx: Reading, filler: str, patient: Patient) -> list[EcgVersion]:

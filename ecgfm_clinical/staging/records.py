@@ -308,7 +308,9 @@ class DestinationBacklog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayloadToSeeTo:
-    """A payload that a person must look at and has not: unreadable, or PID and the ECG name different patients."""
+    """A payload that a person must look at and has not: unreadable, PID and the ECG name different patients, or some
+    part of it was not taken.
+    """
 
     payload_id: int
     received_at: datetime

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,12 @@ from ecgfm_connectors.base import Received
 from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.hl7.ack import reaction
 from ecgfm_connectors.result import Ack
+from ecgfm_connectors.testing import dicom_writer, oru_writer
 from tests.helpers.fakes import Clock, make_ecg
 
 pytestmark = pytest.mark.slow(3)
+
+SENT = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -54,6 +57,27 @@ def test_an_unreadable_payload_does_until_somebody_has_looked(store: Store, cloc
         store.questions.payload_seen(payload.payload_id, reason="looked", now=clock(), actor="operator")
     assert _needs(store, clock)["count"] == 0
     assert store.questions.refusals()["not-dicom"] == 1
+
+
+def test_what_a_message_lost_beside_what_was_taken_does_too(run: Run, site: Path, tmp_path: Path) -> None:
+    """Its sender heard AA: the part that is damaged must not vanish with a finding."""
+    good, damaged = (dicom_writer.write_ecg(make_ecg(number)) for number in (1, 2))
+    files = [(good, "DICOM"), (damaged[:-4000], "DICOM")]
+    sent = oru_writer.write_message(files, patient=make_ecg(1).patient, control_id="M1", sent_at=SENT)
+    (tmp_path / "one.hl7").write_bytes(sent)
+    assert run("ingest", tmp_path / "one.hl7", "--settings", site)[0] == 0
+    code, out, _ = run("status", "--json", "--settings", site)
+    needs = json.loads(out)["needs_person"]
+    assert (code, needs["count"], needs["unreadable"]) == (1, 1, 1)
+    assert "P1: " in run("held", "list", "--settings", site)[1]
+    for words in (["list"], ["show", "1"]):
+        _, out, _ = run("payloads", *words, "--settings", site)
+        assert "in part" in out
+    (listed,) = json.loads(run("payloads", "list", "--json", "--settings", site)[1])
+    assert (listed["disposition"], listed["needs_a_person"]) == ("staged", True)
+    assert run("payloads", "resolve", "1", "--reason", "sent again", "--settings", site)[0] == 0
+    assert run("status", "--settings", site)[0] == 0
+    assert run("show", "1", "--settings", site)[0] == 0
 
 
 def test_an_ecg_unscored_for_longer_than_the_settings_say(

@@ -26,7 +26,7 @@ payload = Table(
     Column("received_at", UtcDateTime, nullable=False),
     Column("disposition", String(16), nullable=False),  # staged | refused | unreadable
     Column("format", String(32), nullable=False),  # of its first ECG; empty where it carried none
-    Column("code", Text, nullable=False),  # reason of a refusal
+    Column("code", Text, nullable=False),  # reason of a refusal; of what was staged, why a part of it was not
     Column("text", Text, nullable=False),
     Column("repeats", Integer, nullable=False, server_default="0"),  # how often the same bytes came again
     Column("repeated_at", UtcDateTime),
@@ -39,6 +39,7 @@ payload = Table(
     where("ix_payload_set_aside", "payload_id", only="disposition <> 'staged'"),
     where("ix_payload_reason", "code", only="disposition <> 'staged'"),
     where("ix_payload_to_see_to", "payload_id", only="code = 'patient-mismatch' OR disposition = 'unreadable'"),
+    where("ix_payload_in_part", "payload_id", only="disposition = 'staged' AND code <> ''"),
     sqlite_autoincrement=True,
 )
 

@@ -201,6 +201,29 @@ def test_an_ecg_of_another_patient_beside_a_good_one_is_kept_for_a_person(
     assert doubtful.also_named.identifiers == other.identifiers
 
 
+@pytest.mark.parametrize("together", ["in one message", "in one batch"])
+def test_a_damaged_ecg_beside_a_good_one_is_told_as_not_taken(
+    oru: Callable[..., bytes], ecg: Ecg, context: ReadingContext, together: str
+) -> None:
+    """The sender hears that the message was taken: nobody but a person can miss the part that was not."""
+    good, cut_off = dicom_writer.write_ecg(ecg), dicom_writer.write_ecg(replace(ecg, source_id="1.2.9"))[:-4000]
+    files = [(good, "DICOM"), (cut_off, "DICOM")]
+    sent = [
+        oru_writer.write_message(some, patient=ecg.patient, control_id=f"M{number}", sent_at=SENT)
+        for number, some in enumerate([files] if together == "in one message" else [[one] for one in files])
+    ]
+    found = read(b"".join(sent), context)
+    assert [one.source_id for one in found.ecgs] == ["1.2.3.4.5"]
+    (lost,) = found.not_taken
+    assert lost in found.findings
+
+
+def test_a_report_for_people_beside_an_ecg_is_not_missed(ecg: Ecg, context: ReadingContext) -> None:
+    files = [(dicom_writer.write_ecg(ecg), "DICOM"), (b"%PDF-1.4 " + b"x" * 200, "PDF")]
+    found = read(oru_writer.write_message(files, patient=ecg.patient, control_id="M1", sent_at=SENT), context)
+    assert (len(found.ecgs), found.not_taken) == (1, ())
+
+
 @pytest.mark.parametrize("status", ["W", "D", "X"])
 def test_a_recording_that_no_word_calls_an_ecg_is_taken_back_all_the_same(
     oru: Callable[..., bytes], context: ReadingContext, status: str

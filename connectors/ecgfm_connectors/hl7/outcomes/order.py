@@ -41,6 +41,7 @@ class Order:
     filler: str  #: OBR-3, else OBR-2: by it a correction is matched to what it corrects
     zone: tzinfo
     table: SiteTable = NO_TABLE
+    cancelled: bool = False  #: the whole document is
 
     @property
     def service(self) -> str:
@@ -69,14 +70,9 @@ class Order:
 
     def status(self, obx: Segment) -> Status | None:
         """OBX-11; where it is empty, OBR-25; None for results that are not final yet."""
-        return _STATUSES.get(obx.value(11).upper() or self._order_status() or "F")
-
-    def _order_status(self) -> str:
-        """OBR-25; some senders lose a field before it, and OBR-24 (table 0074) has no code of one letter."""
-        if self.obr is None:
-            return ""
-        shifted = self.obr.value(24).upper()
-        return self.obr.value(25).upper() or (shifted if len(shifted) == 1 else "")
+        if self.cancelled:
+            return "withdrawn"
+        return _STATUSES.get(obx.value(11).upper() or order_status(self.obr) or "F")
 
     def observed(self, obx: Segment) -> Observed | None:
         """OBX-14, OBR-7, and for a document without an order TXA-4 (activity), else TXA-6 (origination)."""
@@ -99,6 +95,14 @@ class Order:
         filler = self.filler or f"message {self.parsed.control_id}"
         drawn = obx.value(14) if kind == "troponin" else ""
         return "hl7:" + "|".join((msh.raw(3), msh.raw(4), filler, obx.value(3), obx.value(4), drawn))
+
+
+def order_status(obr: Segment | None) -> str:
+    """OBR-25 (table 0123); some senders lose a field before it, and OBR-24 (table 0074) has no code of one letter."""
+    if obr is None:
+        return ""
+    shifted = obr.value(24).upper()
+    return obr.value(25).upper() or (shifted if len(shifted) == 1 else "")
 
 
 def unshifted(obx: Segment) -> Segment:
