@@ -113,13 +113,14 @@ def test_a_document_cancelled_before_it_came_is_asked(site: Installation) -> Non
     assert site.needs_a_person()
 
 
-@pytest.mark.parametrize("event", ["T08", "T10"])
-def test_a_document_that_takes_the_place_of_another_corrects_it(site: Installation, event: str) -> None:
+@pytest.mark.parametrize(("event", "number", "replaces"), [("T08", "D1", ""), ("T10", "D2", "D1")])
+def test_a_document_that_takes_the_place_of_another_corrects_it(
+    site: Installation, event: str, number: str, replaces: str
+) -> None:
     _tell(site, document("T02", "1"))
-    again = {"T08": {}, "T10": {"number": "D2", "replaces": "D1"}}[event]
-    _tell(site, document(event, "2", gain=1.2, **again))
+    _tell(site, document(event, "2", gain=1.2, number=number, replaces=replaces))
     assert [status for _, status in site.told] == ["F", "C"]
-    _tell(site, document("T11", "3", value=False, **again))
+    _tell(site, document("T11", "3", value=False, number=number, replaces=replaces))
     assert [status for _, status in site.told] == ["F", "C", "W"]
 
 
