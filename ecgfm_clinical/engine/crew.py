@@ -24,6 +24,7 @@ from typing import Any, Generic, Self, TypeVar
 from ecgfm.feeding import Prepared
 from ecgfm_clinical import log
 from ecgfm_clinical.engine import slots
+from ecgfm_clinical.errors import InputError
 
 Task = TypeVar("Task")
 T = TypeVar("T")
@@ -34,6 +35,8 @@ AT_ONCE = 4
 MOST = 16
 #: Seconds without an answer of a process, for pieces that take some milliseconds each.
 PATIENCE = 120.0
+#: How often processes are started that are killed before their first piece.
+STARTS = 3
 
 
 def usable_cores() -> int:
@@ -111,6 +114,8 @@ class Crew(Generic[Task, T]):
     def answers(self, pieces: Iterable[Task]) -> Iterator[Prepared[T]]:
         """What `work` gave for each piece, in order. Segments are valid until the next is asked for."""
         self._end_abandoned()
+        if self._pool is None:
+            self._pool = self._new_pool(self._processes)
         waiting = self._waiting
         free = list(self._slots)
         source = iter(pieces)
@@ -180,12 +185,12 @@ class Crew(Generic[Task, T]):
 
     def _by_itself(self, piece: Task) -> Sequence[Prepared[T]]:
         """Twice where it is killed: the first process may be killed for something else. Once where it hangs."""
-        became = "was killed"
+        became, answered = "was killed", True
         for _ in range(2):
             assert self._pool is not None
-            answer = self._pool.submit(_done, self._work, [piece], None)
-            answered = self._await(answer)
             try:
+                answer = self._pool.submit(_done, self._work, [piece], None)
+                answered = self._await(answer)
                 found: Sequence[Prepared[T]] = answer.result()
                 return found
             except BrokenProcessPool:
@@ -200,12 +205,33 @@ class Crew(Generic[Task, T]):
     def _new_pool(self, processes: int) -> Executor:
         if not processes:
             return ThreadPoolExecutor(1, thread_name_prefix="prepare")
+        for _ in range(STARTS):
+            pool = self._started(processes)
+            if pool is not None:
+                return pool
+            log.event("crew.does-not-start", logging.ERROR, processes=processes)
+        self._pool = None  # whoever goes on has it started anew
+        raise InputError(
+            f"the processes that read recordings were killed {STARTS} times while they started, by the system for its "
+            "memory perhaps; see that there is enough for them, or start fewer (--workers, or [scoring] workers), and "
+            "repeat: no recording was given up"
+        )
+
+    def _started(self, processes: int) -> ProcessPoolExecutor | None:
+        """None where the first process is killed while it starts, which is no fault of any piece."""
         # Forked from a process that has loaded no network and runs no thread.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([__name__, *self._modules])
         pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=(self._begin,))
-        wait([pool.submit(_awake, self._work)], PATIENCE)  # that a process starts slowly is no fault of its first piece
-        return pool
+        try:
+            awake = pool.submit(_awake, self._work)
+            wait([awake], PATIENCE)  # that a process starts slowly is no fault of its first piece
+            if not awake.done() or awake.exception() is None:
+                return pool
+        except BrokenProcessPool:
+            pass
+        pool.shutdown(wait=True)
+        return None
 
 
 def _begin(also: Callable[[], None] | None) -> None:

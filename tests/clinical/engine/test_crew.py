@@ -16,6 +16,7 @@ from ecgfm.feeding import Prepared
 from ecgfm_clinical.engine import crew as crew_module
 from ecgfm_clinical.engine import slots
 from ecgfm_clinical.engine.crew import Crew
+from ecgfm_clinical.errors import InputError
 from tests.helpers.fakes import wait_until
 
 pytestmark = pytest.mark.slow(11)
@@ -151,6 +152,28 @@ def test_a_crew_that_finds_no_shared_memory_leaves_nothing_behind(monkeypatch: p
     with pytest.raises(OSError, match="no space"), crew:
         raise AssertionError
     assert crew._pool is None
+
+
+def killed_at_its_start_beside(flag: Path) -> None:
+    if flag.exists():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_processes_that_are_killed_while_they_start_cost_no_piece(tmp_path: Path) -> None:
+    """Out of memory from the first moment: that is told, no recording is blamed for it, and later they start again."""
+    flag = tmp_path / "no-memory"
+    crew = Crew(each(killed_at_13), processes=1, lost=lost, begin=partial(killed_at_its_start_beside, flag))
+    flag.touch()
+    with pytest.raises(InputError, match=r"while they started.*no recording was given up"), crew:
+        pass
+    flag.unlink()
+    with crew:
+        assert list(crew.answers([1]))
+        flag.touch()
+        with pytest.raises(InputError, match="while they started"):
+            list(crew.answers([13]))
+        flag.unlink()
+        assert [one.what for one in crew.answers([2])] == ["2", "more"]
 
 
 def test_only_a_few_pieces_are_under_way() -> None:
