@@ -176,6 +176,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
             _code("not-xml", "not well-formed", "unreadable"),
             _code("only-derived", "only a median or representative beat", "refused"),
             _code("outcome-first", "the outcome came before the ECG", "cohort"),
+            _code("outcome-doubted", "a comment says that the value is another patient's or not to be used", "outcome"),
             _code("outcome-not-numeric", "no number that can be read one way only", "outcome"),
             _code("outcome-row", "rows of an outcome table were left out", "finding"),
             _code("outcome-without-patient", "outcomes without a patient number were left out", "finding"),

@@ -36,6 +36,7 @@ class Group:
     timing: list[Segment] = field(default_factory=list)
     specimens: list[Segment] = field(default_factory=list)
     observations: list[Segment] = field(default_factory=list)
+    comments: list[tuple[int, str]] = field(default_factory=list)  #: NTE-3, each with how many OBXs stood before it
 
 
 def groups(parsed: Message, default_authority: str) -> Iterator[Group]:
@@ -64,6 +65,9 @@ def groups(parsed: Message, default_authority: str) -> Iterator[Group]:
                 current.specimens.append(segment)
             case "OBX":
                 current.observations.append(segment)
+            case "NTE":
+                if current.obr is not None or current.observations:  # before both it speaks of the patient
+                    current.comments.append((len(current.observations), segment.text(3)))
     yield current
 
 

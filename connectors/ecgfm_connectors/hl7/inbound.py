@@ -113,6 +113,7 @@ def _read_group(
             obr=group.obr,
             txa=group.txa,
             specimens=tuple(group.specimens),
+            comments=tuple(group.comments),
             filler=entity(group.obr, 3) or entity(group.obr, 2) or entity(group.txa, 12),
             zone=context.zone,
             table=context.outcome_table,

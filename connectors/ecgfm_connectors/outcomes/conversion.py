@@ -13,6 +13,7 @@ from ecgfm_connectors.outcomes.units import Unit
 OUR_UNIT: Mapping[Kind, str] = {"lvef": units.PERCENT.symbol, "troponin": units.NG_L.symbol}
 LOWEST_LVEF, HIGHEST_LVEF = Decimal(3), Decimal(95)  # percent
 HIGHEST_TROPONIN = Decimal(20_000_000)  # ng/L: above every assay's range, dilutions included
+LOWEST_TROPONIN = Decimal("0.1")  # ng/L: what the most sensitive routine assays report
 #: ng/L. `1.234` may be a decimal or a thousand; where the thousand would be beyond what assays report, it is a decimal.
 _BEYOND_ASSAYS = Decimal(500_000)
 _THOUSAND = 1000
@@ -77,6 +78,8 @@ def _troponin(found: Quantity, unit: Unit | None) -> Converted | Unfit:
     value = found.low * unit.factor
     if found.ambiguous and value * _THOUSAND <= _BEYOND_ASSAYS:
         return Unfit(reason="ambiguous-number", text="the point or comma may part thousands or decimals")
+    if 0 < value < LOWEST_TROPONIN and not found.comparator:
+        return Unfit(reason="troponin-implausible", text="a troponin below all limits of detection is left out")
     if value > HIGHEST_TROPONIN:
         return Unfit(reason="troponin-implausible", text="a troponin beyond every assay's range is left out")
     return Converted(low=float(value), high=None)

@@ -134,7 +134,7 @@ def _by_name(coded: Coded) -> Measurand | None:
 
 def _of_unknown_words(coded: Coded, kind: Kind) -> str:
     """A name alone decides only where every word of it is known."""
-    naming = [name for name in coded.names if names.measured(name)]
+    naming = [name for name in coded.names if names.measured(name)] or coded.names
     return "unknown-words" if any(names.holds_unknown_words(name, kind) for name in naming) else ""
 
 

@@ -1,5 +1,6 @@
 """What the name of an observation says it measures, in the words of eight languages."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -142,6 +143,8 @@ _OF_TROPONIN = word_set(
     horas ora ore uur uren timme timmar presentation arrival rapid urgent express result value lab laboratory ng
     l ml pg mcg ug"""
 )
+_TWO_DRAWS = re.compile(r"(?<!\d)\d{1,2} ?(?:h|std|hr)? ?(?:/|-|\u2013|vs) ?\d{1,2} ?(?:h|std|hr)(?![a-z])")
+_DILUTION = re.compile(r"(?<!\d)1 ?: ?\d")
 _CARDIAC = phrases(
     {
         "cardiac": """echo*|tte|tee|toe|ett|ete|eto|ukg|eko*|eco|eco*|ecg gated|cardiac mr|cardiac mri|cardiac ct|cmr
@@ -202,12 +205,21 @@ def other(name: str, kind: Kind, only: Other | None = None) -> Other | None:
         return "question"
     if only is None and "99" in folded:
         return "limit"
+    if only is None and kind == "troponin" and (change := _between_draws(folded)):
+        return change
     spoken = words(folded if kind == "troponin" else fold(_spaced(name[:MAX_LENGTH])))
     for index in range(len(spoken)):
         found = _OTHERS.at(spoken, index)
         if found and only in (None, found[0]) and not _harmless(found[0], spoken, index, kind):
             return found[0]  # type: ignore[return-value]  # the table's keys are the literals
     return None
+
+
+def _between_draws(folded: str) -> Other | None:
+    """`Troponin I 0/3h`, `3h-0h`, `Δ` are changes from one draw to another; `1:10` is a dilution."""
+    if "δ" in folded or "∆" in folded or _TWO_DRAWS.search(folded):
+        return "change"
+    return "derived" if _DILUTION.search(folded) else None
 
 
 def holds_unknown_words(name: str, kind: Kind) -> bool:

@@ -383,7 +383,6 @@ def test_a_code_that_tells_no_assay_leaves_it_to_the_name(context: ReadingContex
         "LVEF confidence",
         "Troponin I rise",
         "Troponin T Anstieg",
-        "Δ Troponin",
         "TroponinDelta",
         "Troponin I/CK-MB",
         "Troponin C",

@@ -16,6 +16,8 @@ from ecgfm_connectors.outcomes.units import Unit
 _NUMERIC = frozenset(("NM", "SN", "ST", ""))
 _TEXT = frozenset(("TX", "FT"))
 _CODED = frozenset(("CE", "CWE", "CNE", "CF"))
+#: ng/L. Limits of assays on the market, the oldest decision limits included; beyond them the unit is another one.
+LOWEST_LIMIT, HIGHEST_LIMIT = 1.0, 2500.0
 _MAX_TEXT = 200  #: characters of a value kept beside a decision
 
 
@@ -86,6 +88,10 @@ def _of_value(
         undone = _withdrawn(order, obx, measurand, source, moment) if status == "corrected" else None
         return Read(outcome=undone, left_out=left_out)
     unit = order.table.unit(_unit_text(obx, measurand)) or value.unit
+    limit = _limit(order, obx, unit) if measurand.kind == "troponin" else None
+    if limit is not None and not LOWEST_LIMIT <= limit <= HIGHEST_LIMIT:
+        text = "OBX-7 is no troponin's limit in the unit of OBX-6: one of the two is wrong"
+        return Read(left_out=_left_out(order, measurand, source, "unit-contradiction", text, moment))
     return Read(
         outcome=Outcome(
             source_id=order.source_id(obx, measurand.kind),
@@ -97,7 +103,7 @@ def _of_value(
             unit=conversion.OUR_UNIT[measurand.kind],
             code=measurand.code,
             assay=measurand.assay,
-            upper_reference_limit=_limit(order, obx, unit) if measurand.kind == "troponin" else None,
+            upper_reference_limit=limit,
             observed_at=moment.at,
             precision=moment.precision,
             status=status,
@@ -109,6 +115,8 @@ def _of_value(
 
 def _fit(order: Order, obx: Segment, measurand: Measurand, value: Quantity | NoQuantity) -> Converted | Unfit:
     """The value in our unit, with OBX-6 and the unit in the text agreeing."""
+    if measurand.kind == "lvef" and isinstance(value, Quantity) and obx.text(5).rstrip().endswith("+"):
+        return Unfit(reason="outcome-not-numeric", text="`55 +` may be a flag or a bound")
     if isinstance(value, NoQuantity):
         reason = "ambiguous-number" if value.code == "ambiguous-number" else "outcome-not-numeric"
         return Unfit(reason=reason, text=f"{value.text}: no number that can be read one way only")

@@ -6,6 +6,7 @@ from datetime import tzinfo
 from typing import Literal
 
 from ecgfm_connectors.hl7.message import Message, Segment
+from ecgfm_connectors.outcomes import comments
 from ecgfm_connectors.outcomes.dictionary import Coded
 from ecgfm_connectors.outcomes.observed import Observed, observed
 from ecgfm_connectors.outcomes.site import NO_TABLE, SiteTable
@@ -38,6 +39,7 @@ class Order:
     obr: Segment | None
     txa: Segment | None = None
     specimens: tuple[Segment, ...] = ()  #: SPM
+    comments: tuple[tuple[int, str], ...] = ()  #: NTE-3, each with how many OBXs of the order stood before it
     filler: str  #: OBR-3, else OBR-2: by it a correction is matched to what it corrects
     zone: tzinfo
     table: SiteTable = NO_TABLE
@@ -55,6 +57,10 @@ class Order:
         """OBR-15 and SPM-4: what the sample is, in words; empty where no segment says it."""
         told = [self.obr.text(15)] if self.obr is not None else []
         return " ".join((*told, *(f"{spm.value(4)} {spm.value(4, 2)}" for spm in self.specimens))).strip()
+
+    def doubted(self, position: int) -> bool:
+        """Whether a comment on the order, or on the OBX at `position` (from 1), says not to use the value."""
+        return any(at in (0, position) and comments.doubts(text) for at, text in self.comments)
 
     def coded(self, obx: Segment) -> Coded:
         """What OBX-3 says, both triplets."""

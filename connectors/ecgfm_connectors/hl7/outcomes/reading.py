@@ -12,6 +12,7 @@ from ecgfm_connectors.ecg import Finding
 from ecgfm_connectors.hl7.message import Segment
 from ecgfm_connectors.hl7.outcomes import observations as discrete
 from ecgfm_connectors.hl7.outcomes import text as report_text
+from ecgfm_connectors.hl7.outcomes.observations import Read
 from ecgfm_connectors.hl7.outcomes.order import Order, unshifted
 from ecgfm_connectors.outcome import Outcome
 
@@ -33,7 +34,7 @@ _AMBIGUOUS = {"lvef": "lvef-ambiguous", "troponin": "troponin-ambiguous"}
 def read(order: Order, observations: list[Segment]) -> OrderOutcomes:
     """The outcomes among the OBXs of one order."""
     straight = [unshifted(obx) for obx in observations]
-    found = [read for at, obx in enumerate(straight, start=1) if (read := discrete.read(order, obx, at))]
+    found = [one for at, obx in enumerate(straight, start=1) if (one := _read_one(order, obx, at))]
     stated = report_text.read(order, straight)
     if stated and not any(_decides(one.outcome, one.left_out) for one in found):
         found.append(stated)
@@ -54,6 +55,23 @@ def read(order: Order, observations: list[Segment]) -> OrderOutcomes:
         return OrderOutcomes(findings=(Finding(code="outcome-without-patient", text=text),))
     findings = dict.fromkeys(Finding(code=one.reason, text=one.text) for one in left_out)
     return OrderOutcomes(outcomes=_distinct(outcomes), left_out=tuple(left_out), findings=tuple(findings))
+
+
+def _read_one(order: Order, obx: Segment, position: int) -> Read | None:
+    """The outcome of one OBX, unless a comment says that it is not to be used."""
+    found = discrete.read(order, obx, position)
+    if found is None or found.outcome is None or found.outcome.status == "withdrawn" or not order.doubted(position):
+        return found
+    one = found.outcome
+    left_out = LeftOut(
+        kind=one.kind,
+        reason="outcome-doubted",
+        text="a comment on the result says that it is another patient's or not to be used",
+        source=one.decision.source if one.decision else Source(place=""),
+        patient=one.patient,
+        observed_at=one.observed_at,
+    )
+    return Read(outcome=replace(one, status="withdrawn") if one.status == "corrected" else None, left_out=left_out)
 
 
 def _decides(outcome: Outcome | None, left_out: LeftOut | None) -> bool:
