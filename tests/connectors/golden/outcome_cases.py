@@ -72,6 +72,38 @@ def _e(value: float, upper: float | None = None, comparator: str = "") -> tuple[
     return (Expected(kind="lvef", value=value, upper_value=upper, comparator=comparator),)
 
 
+def _names() -> Iterator[tuple[str, str, bytes, tuple[Expected, ...], tuple[str, ...]]]:
+    """Names with the right words that mean something else, one for each meaning."""
+    for other, name in (
+        ("score", "LVEF Z-score"), ("other-analyte", "Troponin I antibody"), ("other-patient", "Fetal LVEF"),
+        ("interpretation", "Troponin T interpretation"), ("derived", "Troponin T maximum"),
+        ("other-specimen", "Troponin T pleural fluid"), ("question", "LVEF < 40%"), ("goal", "LVEF target"),
+        ("volume", "LVEF volume"), ("method", "LVEF method"), ("regional", "LVEF apical"),
+        ("prediction", "LVEF predicted"), ("date-or-time", "Troponin T collected"),
+        ("unknown-words", "Troponin T kinetics"),
+    ):  # fmt: skip
+        kind = "lvef" if "LVEF" in name else "troponin"
+        code = f"X^{name}^L"
+        content = (
+            _message(_lvef("44", code=code), service=ECHO) if kind == "lvef" else _message(_troponin("25", code=code))
+        )
+        yield f"name-{other}", f"`{name}`", content, (), (f"{kind}-{other}",)
+    yield (
+        "name-panel",
+        "the code of a panel",
+        _message(_troponin("25", code="89577-1^Troponin I panel^LN")),
+        (),
+        ("troponin-panel",),
+    )
+    yield (
+        "service-unknown",
+        "EF in an order that is not of the heart",
+        _message(_lvef("44", code="EF^Ejection fraction^L"), service="X^Other^L"),
+        (),
+        ("lvef-unknown-service",),
+    )
+
+
 def outcome_cases() -> Iterator[OutcomeCase]:
     """All of them, the same bytes each time."""
     none: tuple[Expected, ...] = ()
@@ -152,6 +184,28 @@ def outcome_cases() -> Iterator[OutcomeCase]:
         ("report-dutch", "Dutch", _report("De LVEF is verbeterd van 25% naar 50%."), _e(50), ()),
         ("report-portuguese", "Portuguese", _report("FEVE 28%, anteriormente 40%."), _e(28), ()),
         ("report-swedish", "Swedish", _report("EF 28 %, var tidigare 40 %."), _e(28), ()),
+        ("report-too-long", "a text too long for a report", _report("LVEF 35%. " + "x" * 200_000), none,
+         ("report-too-long",)),
+        ("report-hypothetical", "a condition", _report("EF 60%. If the LVEF falls below 40% stop."), _e(60), ()),
+        ("report-negated", "a denied bound", _report("No evidence of an EF < 50%."), none, ("lvef-not-present",)),
+        ("report-goal", "a goal", _report("Goal: EF above 50%."), none, ("lvef-not-present",)),
+        ("report-implausible", "a number that is no ejection fraction", _report("LVEF 0%."), none,
+         ("lvef-not-present",)),
+        ("report-doubtful", "a number in doubt", _report("LVEF ?50%."), none, ("lvef-not-present",)),
+        ("unit-unknown", "OBX-6 is no unit", _message(_troponin("25", unit="zz")), none, ("unit-unknown",)),
+        ("no-time", "no field tells when", _message("OBX|1|NM|" + HS + "||25|ng/L|<14||||F", obr_7=""), none,
+         ("outcome-without-time",)),
+        ("troponin-negative", "a negative concentration", _message(_troponin("-5")), none, ("troponin-implausible",)),
+        ("troponin-range", "a range where one number belongs", _message(_troponin("10-25")), none,
+         ("troponin-range",)),
+        ("troponin-ambiguous", "two values of one draw", _message(_troponin("10"), _troponin("25")), none,
+         ("troponin-ambiguous",)),
+        ("troponin-serial", "two draws", _message(
+            _troponin("10").replace("20260301081500", "20260301080000"), _troponin("25")), _t(10) + _t(25), ()),
+        ("troponin-by-name", "a name without a code", _message(_troponin("25", code="X^Troponin T hs^L")), _t(25), ()),
+        ("lvef-implausible", "a coded number that is no ejection fraction", _message(_lvef("120"), service=ECHO), none,
+         ("lvef-implausible",)),
+        *_names(),
         ("nothing-for-us", "a result that begins with <", _message("OBX|1|ST|1988-5^CRP^LN||<5|mg/L|||||F"), none, ()),
     ):  # fmt: skip
         yield OutcomeCase(name=f"outcome-{name}.hl7", shows=shows, content=content, outcomes=outcomes, reasons=reasons)
@@ -164,6 +218,19 @@ def _structured_reports() -> Iterator[OutcomeCase]:
     biplane, teichholz = (sr.METHOD, sr.BIPLANE), (sr.METHOD, sr.TEICHHOLZ)
     chosen, peak = (sr.SELECTION, sr.MEAN_CHOSEN), (sr.STATE, sr.PEAK_STRESS)
     general = sr.number("43", (sr.PROPERTY, sr.GENERAL_EF), (sr.SITE, sr.LEFT), concept=("EF1", "99ACME", "EF"))
+    yield OutcomeCase(
+        name="outcome-sr-preliminary.dcm",
+        shows="a preliminary report",
+        content=sr.write(sr.report(sr.findings(sr.number("57")), preliminary=True)),
+        reasons=("lvef-preliminary",),
+    )
+    nowhere = sr.container(sr.FINDINGS, sr.number("57", concept=sr.GENERAL_EF))
+    yield OutcomeCase(
+        name="outcome-sr-unknown-chamber.dcm",
+        shows="the general code without a site",
+        content=sr.write(sr.report(nowhere)),
+        reasons=("lvef-unknown-chamber",),
+    )
     for name, shows, section, outcomes, reasons in (
         ("one", "one measurement in the section of the left ventricle", sr.findings(sr.number("57", biplane)),
          _e(57), ()),
