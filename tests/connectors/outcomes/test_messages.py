@@ -214,6 +214,8 @@ def test_words_that_state_no_lvef(context: ReadingContext, lines: list[str]) -> 
         (["RV ejection fraction 41%"], "other-chamber"),
         (["The EF decreased by 15 %."], "change"),
         (["estimated ejection fraction ?50%"], "doubtful"),
+        (["EF: 120 mL EDV, 60%"], "doubtful"),
+        (["LVEF 4O %"], "doubtful"),
     ],
 )
 def test_what_a_number_of_a_report_was_taken_for_is_said(context: ReadingContext, lines: list[str], role: str) -> None:
@@ -425,3 +427,37 @@ def test_words_in_place_of_a_number_leave_the_report_its_say(context: ReadingCon
     text = "OBX|2|TX|59462-2^Echo report^LN||LVEF 55%.||||||F"
     assert only(read(oru(lvef("see report", kind="ST"), text, obr_4=ECHO), context)).value == 55.0
     assert read(oru(lvef("60/35", kind="ST"), text, obr_4=ECHO), context).outcomes == ()
+
+
+@pytest.mark.parametrize(
+    ("comment", "taken"),
+    [
+        ("Slightly haemolysed.", True),
+        ("Result phoned to ward 5.", True),
+        ("WRONG PATIENT - do not use", False),
+        ("Probe vertauscht", False),
+        ("Erreur d'identité", False),
+        ("Muestra contaminada", False),
+        ("Campione non idoneo", False),
+        ("Uitslag onbetrouwbaar", False),
+        ("Resultado não válido", False),
+        ("Ogiltigt svar", False),
+    ],
+)
+def test_a_comment_can_take_a_result_back(context: ReadingContext, comment: str, taken: bool) -> None:
+    for_one = read(oru(troponin("5"), f"NTE|1|L|{comment}", troponin("28", code="6598-7^TnT^LN")), context)
+    assert [outcome.value for outcome in for_one.outcomes] == ([5.0] if taken else []) + [28.0]
+    for_all = read(oru(f"NTE|1|L|{comment}", troponin("5")), context)
+    assert bool(for_all.outcomes) is taken
+    assert [one.reason for one in for_all.left_out] == ([] if taken else ["outcome-doubted"])
+
+
+def test_a_comment_on_the_patient_takes_nothing_back(context: ReadingContext) -> None:
+    content = oru(troponin("5")).replace(b"OBR|", b"NTE|1|L|Result of the last visit was in error\rOBR|")
+    assert only(read(content, context)).value == 5.0
+
+
+def test_a_correction_that_its_comment_takes_back_withdraws_what_it_corrects(context: ReadingContext) -> None:
+    contents = read(oru(troponin("5", status="C"), "NTE|1|L|Wrong patient"), context)
+    assert [outcome.status for outcome in contents.outcomes] == ["withdrawn"]
+    assert [one.reason for one in contents.left_out] == ["outcome-doubted"]

@@ -4,6 +4,7 @@ import json
 import random
 import sys
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from types import FrameType
 
@@ -36,6 +37,25 @@ def test_few_of_them_are_left_out() -> None:
     wanted = [row for row in SENTENCES if "none" not in row["allowed"]]
     missed = [row["text"] for row in wanted if told(reader.read(str(row["text"]))) == "none"]
     assert len(missed) <= 0.05 * len(wanted), missed
+
+
+STUDY = date(2026, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("Echo 2019:\nLV dilated, EF 30%.\nToday: images non-diagnostic.", "none"),
+        ("=== Report 12.03.2024 ===\nLVEF 35%\n=== Report 01.03.2026 ===\nLVEF 50%", "50"),
+        ("Report of 12 March 2024\nLVEF 35%", "none"),
+        ("Date of birth: 05.05.1955\nLVEF 35%", "35"),
+        ("Comparison:\nEcho 12.03.2024\nFindings:\nLVEF 35%", "35"),
+        ("UKG 2026-03-01 kl 09:45: EF 57 %", "57"),
+        ("Echo 12.03.2024: EF 30 %. EF heute 45 %.", "45"),
+    ],
+)
+def test_what_stands_below_an_older_date_is_an_earlier_report(text: str, value: str) -> None:
+    assert told(reader.read(text, STUDY)) == value
 
 
 @given(st.text(max_size=300))

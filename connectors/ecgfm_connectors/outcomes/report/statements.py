@@ -87,12 +87,29 @@ class _Walk:
                 self._result[-1] = replace(self._result[-1], role="prior")
             elif item.kind == "value" and item.value is not None:
                 self._value(index, item, item.value)
+        if not self._result and (unread := self._unread()) is not None:
+            self._add("doubtful", *unread, biplane=False)
         if self._is_legend() or (self._equates() and any(one.comparator for one in self._result)):
             return [replace(one, role="reference") for one in self._result]
         if any(one.kind == "value" and two.word == "?" for one, two in pairwise(self._items)):
             return [replace(one, role="doubtful") for one in self._result]
         doubted = _TAKEN if self._damaged else frozenset(["narrated"]) if self._strange else frozenset()
         return [replace(one, role="doubtful") if one.role in doubted else one for one in self._result]
+
+    def _unread(self) -> tuple[Item, Value] | None:
+        """The number of a sentence that no rule explained, so that the report is known to have given one:
+        `EF: 120 mL EDV, 60 %`, `LVEF 35 55`, `LVEF 4O %`.
+        """
+        named = next((at for at, one in enumerate(self._items) if one.cue in ("mention", "left-mention")), None)
+        if named is None:
+            return None
+        behind = self._items[named + 1 : named + 1 + _LEADING]
+        for at, one in enumerate(behind):
+            if at == 0 and one.word == "figures" and one.end > one.start:
+                return one, Value(low=Decimal(0), percent=True, after_first=one.end)  # `LVEF 4O %`
+            if one.value is not None and (one.value.percent or (at == 0 and 5 <= one.value.low <= HIGHEST)):
+                return one, one.value
+        return None
 
     def _is_legend(self) -> bool:
         """`normal >55%, mild 45-54%, moderate 30-44%`: what grades mean, unless one of them is ticked."""
