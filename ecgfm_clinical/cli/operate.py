@@ -169,10 +169,15 @@ def pull(
 
 
 def score(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
-    """Score every ECG that is waiting, then stop."""
+    """Score every ECG that is waiting, then stop.
+
+    What a process held that certainly runs no longer is taken back first. What others hold is named, with the time at
+    which their leases end.
+    """
     from ecgfm_clinical import scorers
 
     with opened_to_act(settings) as (read, store):
+        back = _take_back(read, store)
         scorer = scorers.build_live_scorer(read, store)
         taken = 0
         with console().status("Scoring") as status:
@@ -180,7 +185,32 @@ def score(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
                 taken += batch
                 status.update(f"Scoring: {taken} ECGs")
         scorer.close()
-    write_json({"jobs": taken}) if as_json else say(f"{taken} score jobs taken; `ecgfm-clinical status` counts them")
+        leased, waiting = store.leases.leased(), store.questions.backlog().jobs_waiting
+        zone = read.site.zone
+    if as_json:
+        held = [{"worker": one.worker, "jobs": one.jobs, "until": one.until.isoformat()} for one in leased]
+        write_json({"jobs": taken, "taken_back": back, "waiting": waiting, "leased": held})
+        return
+    say(f"{taken} score jobs taken; `ecgfm-clinical status` counts them")
+    if waiting:
+        say(f"{waiting} wait: they failed and are tried again later, or came meanwhile")
+    for one in leased:
+        until = one.until.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+        say(
+            f"{one.jobs} are leased to {one.worker} (host:namespace:process:role) until {until}; they are free then, "
+            "or sooner once that process ends in good order, or its host finds it gone"
+        )
+
+
+def _take_back(settings: "Settings", store: "Store") -> int:
+    """What the dead hold is in its queue again; standard error tells."""
+    from ecgfm_clinical import wiring
+
+    scoring = settings.scoring
+    taken = store.leases.reap_all(now=wiring.utc_now(), max_attempts=scoring.max_attempts, lease=scoring.lease)
+    if taken:
+        sys.stderr.write(f"{taken} jobs and messages taken back from processes that run no longer\n")
+    return taken
 
 
 def send(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
@@ -188,6 +218,7 @@ def send(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
     from ecgfm_clinical import wiring
 
     with opened_to_act(settings) as (read, store):
+        _take_back(read, store)
         taken = 0
         for reporter in wiring.build_reporters(read, store):
             while batch := reporter.run_batch():

@@ -23,7 +23,6 @@ from ecgfm_clinical.service.watch import Watch
 from ecgfm_clinical.service.worker import Beat, Worker
 from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.staging import hearing
-from ecgfm_clinical.staging.leases import LONGEST_LEASE
 from ecgfm_clinical.staging.pauses import EVERYTHING
 from ecgfm_clinical.staging.processes import Ailing
 from ecgfm_clinical.stopping import wait_for
@@ -413,14 +412,11 @@ class Service:
 
     def _pulse(self) -> None:
         """Say that this process lives, prolong what its living tasks hold, take back what the dead held."""
-        now, limit = self._clock(), self._settings.scoring.max_attempts
-        longest = max(LONGEST_LEASE, 2 * self._settings.scoring.lease)
+        now, scoring = self._clock(), self._settings.scoring
         for task, holder in self._holders.items():
             if task not in self._hanging:
-                self._store.leases.prolong(holder, now=now, lease=self._settings.scoring.lease)
-        taken_back = self._store.leases.reap(now=now, max_attempts=limit, longest_lease=longest)
-        for worker in filter(liveness.is_gone, self._store.leases.holders()):
-            taken_back += self._store.leases.reap(now=now, max_attempts=limit, worker=worker)
+                self._store.leases.prolong(holder, now=now, lease=scoring.lease)
+        taken_back = self._store.leases.reap_all(now=now, max_attempts=scoring.max_attempts, lease=scoring.lease)
         if taken_back:
             log.event("leases.taken-back", count=taken_back)
         if (gap := self._store.elapsed.look(now)) is not None:

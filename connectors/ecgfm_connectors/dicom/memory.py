@@ -1,14 +1,18 @@
 """The bytes of objects that a DICOM port has received and not yet stored, over all associations, within one bound.
 
-Beyond the bound whoever wants to send waits while there are objects that came whole, for one of them will soon be
-stored; nothing of the waiting one is read meanwhile. Where all are half received, the association that holds most is
-ended and its sender sends again: a few callers that send long objects byte by byte would keep everybody out.
+Beyond the bound nothing more is read of whoever sends until there is room. One association at a time may go beyond it
+with its one object: those that are half received would wait for each other for ever. Where nothing becomes free though
+no object waits for the store, the association that holds most of a half received one is ended, and its sender sends
+again: a few callers that send long objects byte by byte would keep everybody out.
 """
 
 import threading
 import time
 from collections.abc import Callable
 from weakref import WeakSet
+
+STUCK_AFTER = 5.0  #: seconds in which nothing becomes free though no object waits for the store
+_LOOK = 0.5  # seconds between looks whether it still does
 
 
 class NoRoom(OSError):
@@ -33,10 +37,13 @@ class Share:
 class Memory:
     """Safe to use from several threads."""
 
-    def __init__(self, most: int) -> None:
-        """`most`: bytes."""
+    def __init__(self, most: int, *, stuck_after: float = STUCK_AFTER) -> None:
+        """`most`: bytes; one object may go beyond it. `stuck_after`: seconds in which nothing becomes free."""
         self._most = most
+        self._stuck_after = stuck_after
         self._shares: WeakSet[Share] = WeakSet()  # one whose association never began is gone with it
+        self._beyond: Share | None = None  # the one that may go beyond the bound
+        self._freed = 0.0  # of the monotonic clock: when something became free last
         self._changed = threading.Condition()
 
     @property
@@ -56,17 +63,21 @@ class Memory:
         """Its association has ended."""
         with self._changed:
             self._shares.discard(share)
-            self._changed.notify_all()
+            self._free(share)
 
     def take(self, share: Share, size: int, patience: float) -> None:
-        """So many bytes more. Raises NoRoom; waits for others to be stored, TimeoutError after `patience` seconds."""
-        until = time.monotonic() + patience
+        """So many bytes more, once there is room. Raises NoRoom, TimeoutError after `patience` seconds."""
+        began = time.monotonic()
         with self._changed:
-            while not share.ended and self._held() + size > self._most and self._others_hold(share):
-                if self._held() - self._leaving() + size <= self._most or not self._make_room(share, size):
-                    left = until - time.monotonic()
-                    if left <= 0 or not self._changed.wait(left):
-                        raise TimeoutError("the port holds as much as it may")
+            while not share.ended and not self._has_room(share, size):
+                now = time.monotonic()
+                if now >= began + patience:
+                    raise TimeoutError("the port holds as much as it may")
+                stuck_at = max(began, self._freed) + self._stuck_after
+                if now >= stuck_at and not any(one.whole for one in self._shares):
+                    self._make_room()
+                else:
+                    self._changed.wait(min(began + patience, max(stuck_at, now + _LOOK)) - now)
             if share.ended:
                 raise NoRoom("this association has to make room")
             share.held += size
@@ -80,7 +91,7 @@ class Memory:
         """Its object was answered, and is held no longer."""
         with self._changed:
             share.held, share.whole = 0, False
-            self._changed.notify_all()
+            self._free(share)
 
     def end(self, share: Share) -> None:
         """Whoever waits for room finds its connection ended."""
@@ -88,25 +99,26 @@ class Memory:
             share.ended = True
             self._changed.notify_all()
 
+    def _has_room(self, share: Share, size: int) -> bool:
+        if self._held() + size <= self._most:
+            return True
+        if self._beyond is None:
+            self._beyond = share
+        return self._beyond is share
+
     def _held(self) -> int:
         return sum(one.held for one in self._shares)
 
-    def _leaving(self) -> int:
-        return sum(one.held for one in self._shares if one.ended)
+    def _free(self, share: Share) -> None:
+        if self._beyond is share:
+            self._beyond = None
+        self._freed = time.monotonic()
+        self._changed.notify_all()
 
-    def _others_hold(self, share: Share) -> bool:
-        """One object always has room, however long it may be."""
-        return any(one.held for one in self._shares if one is not share)
-
-    def _make_room(self, share: Share, size: int) -> bool:
-        """End the association that holds most of an object half received; False where waiting is what helps."""
-        if any(one.whole for one in self._shares):
-            return False
-        half = [one for one in self._shares if not one.ended and one is not share]
-        largest = max(half, key=lambda one: one.held, default=share)
-        if largest.held > share.held + size:
+    def _make_room(self) -> None:
+        """The one that holds most gives way; its memory is free once its threads have ended."""
+        largest = max((one for one in self._shares if not one.ended), key=lambda one: one.held, default=None)
+        if largest is not None:
             largest.give_way()
-            self._changed.notify_all()
-        else:
-            share.ended = True
-        return True
+        self._freed = time.monotonic()
+        self._changed.notify_all()
