@@ -43,7 +43,7 @@ ROOMS = {
         "context outcome",
         "assembly contents",
         "dicom files hl7",
-        "reading testing",
+        "raw_header reading testing",
     ),
     "ecgfm_clinical": (
         "codes errors liveness log rules stopping wording",

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from ecgfm_clinical.learning.training import Progress
 
 
+class LabelsChoice(StrEnum):
+    """What a head is judged against."""
+
+    outcomes = "outcomes"
+    cardiologists = "cardiologists"
+
+
 class MethodChoice(StrEnum):
     """How a head is trained."""
 
@@ -123,12 +130,19 @@ def evaluate(
     model: Annotated[
         str | None, typer.Option(help="Bundle folder or registered model; the live one if not given.")
     ] = None,
+    labels: Annotated[
+        LabelsChoice,
+        typer.Option(
+            help="outcomes: what came in by the listeners; cardiologists: what they said of answers in the console."
+        ),
+    ] = LabelsChoice.outcomes,
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Judge a model on the test patients known today, against the live one and both baselines, and write the report.
 
-    Exits with 1 where the gate refuses.
+    Exits with 1 where the gate refuses. Cardiologists saw the answers that they judged: what is found by their words is
+    written into the report alone, and is no evidence for `model promote`.
     """
     need("train", "judging a head")
     from ecgfm_clinical import liveness, wiring
@@ -142,8 +156,9 @@ def evaluate(
             clock=wiring.utc_now,
             progress=progress,
         )
-        done = workshop.evaluate(head, model=model)
-    _tell(done.bundle.model_id, str(done.bundle.path), done.judgement, done.report, as_json)
+        done = workshop.evaluate(head, model=model, by_cardiologists=labels is LabelsChoice.cardiologists)
+    is_evidence = labels is LabelsChoice.outcomes
+    _tell(done.bundle.model_id, str(done.bundle.path), done.judgement, done.report, as_json, is_evidence=is_evidence)
 
 
 def cross_validate(
@@ -245,7 +260,9 @@ def _shown() -> "Iterator[Progress]":
         yield lambda what, done, total: bars.update(task, description=what, completed=done, total=max(total, 1))
 
 
-def _tell(model_id: str, path: str, judgement: "Judgement", report: Path, as_json: bool) -> None:
+def _tell(
+    model_id: str, path: str, judgement: "Judgement", report: Path, as_json: bool, *, is_evidence: bool = True
+) -> None:
     if as_json:
         write_json(
             {
@@ -265,12 +282,12 @@ def _tell(model_id: str, path: str, judgement: "Judgement", report: Path, as_jso
             }
         )
     else:
-        _print(model_id, path, judgement, report)
+        _print(model_id, path, judgement, report, is_evidence=is_evidence)
     if judgement.refusals:
         raise typer.Exit(1)
 
 
-def _print(model_id: str, path: str, judgement: "Judgement", report: Path) -> None:
+def _print(model_id: str, path: str, judgement: "Judgement", report: Path, *, is_evidence: bool) -> None:
     from ecgfm_clinical.learning.judging.judgement import interval_text
 
     out = console()
@@ -280,11 +297,13 @@ def _print(model_id: str, path: str, judgement: "Judgement", report: Path) -> No
         for name, other in own.compared.items():
             out.print(f"  {name}: {other.auroc.value:.3f}")
     out.print(f"model     {model_id}\nbundle    {path}\nreport    {report}", soft_wrap=True)
+    if not is_evidence:
+        out.print("Judged by cardiologists who had seen the answers: no evidence for the gate, nothing was registered")
     if judgement.refusals:
-        out.print("The gate refuses:")
+        out.print("The gate refuses:" if is_evidence else "By outcomes the gate would refuse:")
         for reason in judgement.refusals:
             out.print(f"  {reason}", soft_wrap=True)
-    else:
+    elif is_evidence:
         out.print(f"The gate passes; `ecgfm-clinical model promote {model_id[:12]}` makes it live")
 
 

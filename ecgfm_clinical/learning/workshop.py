@@ -1,17 +1,19 @@
 """Learning on one installation: experiments on the staging store, published to its registry."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
 from ecgfm.checkpoint import Bundle
+from ecgfm.finetuning.candidate import Model
 from ecgfm.finetuning.settings import FineTuning, Method
 from ecgfm.operating_rule import OperatingRule
 from ecgfm_clinical.learning import governance, models, planning
+from ecgfm_clinical.learning.cohort.labelling import Given
 from ecgfm_clinical.learning.cohort.members import Cohort
 from ecgfm_clinical.learning.cohort.sources import EcgSource, StagedEcgs
-from ecgfm_clinical.learning.experiment import Experiment, Judged
+from ecgfm_clinical.learning.experiment import Experiment, Judged, in_its_folder
 from ecgfm_clinical.learning.folders import Folders
 from ecgfm_clinical.learning.training import Progress, quiet
 from ecgfm_clinical.settings import Settings
@@ -61,15 +63,39 @@ class Workshop:
         )
         return made.retrain(start, champion, now=now)
 
-    def evaluate(self, head: str, *, model: str | None = None, replicates: int = 1000, note: str = "") -> Judged:
+    def evaluate(
+        self,
+        head: str,
+        *,
+        model: str | None = None,
+        replicates: int = 1000,
+        note: str = "",
+        by_cardiologists: bool = False,
+    ) -> Judged:
         """Judge a model (the live one where none is named) on today's test patients.
 
-        Raises LearningError, ModelError.
+        `by_cardiologists`: against what cardiologists said of the live model's answers in the console, not against
+        outcomes; they saw the answers, so the registry, and with it the gate, does not hear of it. Raises
+        LearningError, ModelError.
         """
         now = self.clock()
         champion = self._live(now)
         bundle = champion if model is None else models.chosen(self.settings, self.registry, model)
-        return self.experiment(head, replicates=replicates, note=note).evaluate(bundle, champion, now=now)
+        experiment = self.experiment(head, replicates=replicates, note=note)
+        if by_cardiologists:
+            experiment = self._by_cardiologists(experiment, bundle)
+        return experiment.evaluate(bundle, champion, now=now)
+
+    def _by_cardiologists(self, experiment: Experiment, bundle: Bundle) -> Experiment:
+        head = experiment.plan.head
+        labels = Model.of(bundle).spec(head).labels
+        said = Given(
+            table=self.store.opinions.labels(head, labels),
+            labels=labels,
+            source="cardiologists in the console",
+            meaning="What most cardiologists said who had seen the model's answer: present, or absent.",
+        )
+        return replace(experiment, plan=replace(experiment.plan, labelling=said), publish=in_its_folder)
 
     def recalibrate(
         self, head: str, rule: OperatingRule, *, site: str = "", model: str | None = None, replicates: int = 1000

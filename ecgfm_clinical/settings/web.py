@@ -44,6 +44,11 @@ class Web(Part):
         "may connect",
         examples=[["192.0.2.30"]],
     )
+    cardiologists: tuple[str, ...] = Field(
+        default=(),
+        description="names of users who may agree or disagree with an answer, as cardiologists; nobody else may",
+        examples=[["ada"]],
+    )
     tls: WebTls | None = None
     roles: WebRoles = WebRoles()
     header: WebProxyHeader | None = None

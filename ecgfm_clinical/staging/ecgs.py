@@ -74,6 +74,11 @@ class Ecgs:
             raise NotFound(f"there is no ECG {ecg_id} in the store")
         return int(found)
 
+    def scoring_of(self, ecg_id: int) -> int | None:
+        """The scoring that counts, by its number; None where there is none yet."""
+        with self._database.reading() as ask:
+            return ask.connection.scalar(select(ecg.c.scoring_id).where(ecg.c.ecg_id == ecg_id))
+
     def newest(self, *, limit: int = 100, before: int | None = None) -> list[EcgSummary]:
         """Newest first; `before` is the last ecg_id of the previous page."""
         query = select(ecg).order_by(ecg.c.ecg_id.desc()).limit(limit)
@@ -100,6 +105,7 @@ def summary(reading: Reading, row: EcgVersion) -> EcgSummary:
         source=row.source,
         format=row.format,
         received_at=row.received_at,
+        acquired_at=row.acquired_at,
         state=EcgState(row.state),
         findings=about_of(row).findings,
         scores=loading.scores(reading, row.scoring_id),

@@ -29,6 +29,7 @@ from ecgfm_clinical.staging.jobs import Jobs
 from ecgfm_clinical.staging.leases import SYSTEM, Leases
 from ecgfm_clinical.staging.movement import Movement
 from ecgfm_clinical.staging.objections import Objections
+from ecgfm_clinical.staging.opinions import Opinions
 from ecgfm_clinical.staging.outbox import Outbox
 from ecgfm_clinical.staging.outcomes import Outcomes
 from ecgfm_clinical.staging.pauses import Pauses
@@ -74,6 +75,7 @@ class Store:
         self.search = Search(database)
         self.payloads = Payloads(database)
         self.pauses = Pauses(database)
+        self.opinions = Opinions(database)
         self.alerts = Alerts(database)
         self.audit_spool = AuditSpool(database)
 

@@ -39,6 +39,7 @@ class EcgSummary:
     source: str
     format: str
     received_at: datetime
+    acquired_at: datetime | None
     state: EcgState
     findings: tuple[Finding, ...]
     scores: tuple[Score, ...]

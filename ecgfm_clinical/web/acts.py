@@ -7,6 +7,7 @@ from ecgfm_clinical.operate import correction
 from ecgfm_clinical.operate.again import replay_ecg
 from ecgfm_clinical.web.dead import told
 from ecgfm_clinical.web.one_ecg import number_of, set_aside
+from ecgfm_clinical.web.previews import refuse_if_overtaken
 from ecgfm_clinical.web.visit import Visit
 
 
@@ -23,6 +24,7 @@ def correct(visit: Visit) -> Response:
     """Judge it again and send its result as a correction (OBX-11 C)."""
     ecg_id = number_of(visit)
     reason = visit.form.reason()
+    refuse_if_overtaken(visit, visit.store.ecgs.story(ecg_id))
     done = correction.correct(visit.store, ecg_id, patient=None, reason=reason, actor=visit.actor)
     lines = [*told(done), "The ECG is judged again; its result then follows."]
     return visit.done(f"ECG {ecg_id} is corrected", lines, back=f"/ecgs/{ecg_id}")
@@ -32,6 +34,7 @@ def withdraw(visit: Visit) -> Response:
     """Take back its results at every destination (OBX-11 W)."""
     ecg_id = number_of(visit)
     reason = visit.form.reason()
+    refuse_if_overtaken(visit, visit.store.ecgs.story(ecg_id))
     standing = visit.store.results.told(ecg_id=ecg_id)
     if not standing:
         raise NotFound(f"no result of ECG {ecg_id} stands")
@@ -42,7 +45,9 @@ def withdraw(visit: Visit) -> Response:
 def send_again(visit: Visit) -> Response:
     """Its messages that are set aside go again."""
     ecg_id = number_of(visit)
-    dead = set_aside(visit.store.ecgs.story(ecg_id))
+    story = visit.store.ecgs.story(ecg_id)
+    refuse_if_overtaken(visit, story)
+    dead = set_aside(story)
     if not dead:
         raise NotFound(f"no message of ECG {ecg_id} is set aside")
     done = visit.store.results.resend(message_ids=dead, now=visit.now, actor=visit.actor)

@@ -11,7 +11,9 @@ from ecgfm_clinical.staging.records import MessageState
 from ecgfm_clinical.staging.search import Wanted
 from ecgfm_clinical.web import segments
 from ecgfm_clinical.web.asking import whole
+from ecgfm_clinical.web.trends import trends
 from ecgfm_clinical.web.visit import Visit
+from ecgfm_connectors.raw_header import lines
 
 if TYPE_CHECKING:
     from ecgfm_clinical.staging.story_records import EcgStory, EcgSummary, MessageStory
@@ -55,16 +57,36 @@ def note_opened(visit: Visit, ecg_id: int) -> None:
     visit.store.audit_spool.note("patient.opened", ecg_ids=[ecg_id], now=visit.now, actor=visit.actor)
 
 
+def is_cardiologist(visit: Visit) -> bool:
+    """Whether the settings name who is signed in: only these people judge answers."""
+    web = visit.settings.web
+    return visit.user is not None and web is not None and visit.user.name in web.cardiologists
+
+
+def raw_header(visit: Visit) -> Response:
+    """What the sender wrote, without the samples. That somebody looks is in the audit trail first."""
+    ecg_id = number_of(visit)
+    received = visit.store.ecgs.payload(ecg_id)
+    note_opened(visit, ecg_id)
+    return visit.page("raw_header.html", ecg_id=ecg_id, received=received, lines=lines(received.content))
+
+
 def _page(visit: Visit, story: "EcgStory", *, is_open: bool) -> Response:
+    person = _of_person(visit, story) if is_open else []
     return visit.page(
         "one_ecg.html",
         found=story_of(story, phi=is_open),
         is_open=is_open,
         has_signal=bool(story.ecg.ecg.signal.size),
         newest=story.scorings[-1] if story.scorings else None,
+        scoring_id=visit.store.ecgs.scoring_of(story.ecg.ecg_id),
+        opinions=visit.store.opinions.of(story.ecg.ecg_id),
+        may_judge=is_cardiologist(visit),
         dead=set_aside(story),
         open_messages=list(_open_messages(story.messages)) if is_open else [],
-        others=others(visit, story) if is_open else [],
+        others=[one for one in person if one.ecg_id != story.ecg.ecg_id],
+        trends=trends(person),
+        before=_before(story, person),
     )
 
 
@@ -80,9 +102,25 @@ def _open_messages(messages: "tuple[MessageStory, ...]") -> Iterator[OpenMessage
 
 def others(visit: Visit, story: "EcgStory") -> "list[EcgSummary]":
     """Further ECGs of the same person, merges followed, newest first."""
+    return [one for one in _of_person(visit, story) if one.ecg_id != story.ecg.ecg_id]
+
+
+def _of_person(visit: Visit, story: "EcgStory") -> "list[EcgSummary]":
+    """The newest ECGs of the same person, this one among them where it is one of those; merges followed."""
     numbers = story.recording.patient.identifiers
     if not numbers:
         return []
     wanted = Wanted(patient=numbers[0])
-    found = visit.store.search.ecgs(wanted, limit=MOST_OTHERS, now=visit.now, actor=visit.actor)
-    return [one for one in found if one.ecg_id != story.ecg.ecg_id]
+    return visit.store.search.ecgs(wanted, limit=MOST_OTHERS, now=visit.now, actor=visit.actor)
+
+
+def _before(story: "EcgStory", person: "list[EcgSummary]") -> int | None:
+    """The ECG of the same person that was recorded last before this one, in its newest version."""
+    mine = {one.ecg_id for one in story.recording.versions}
+    here = next((one for one in person if one.ecg_id == story.ecg.ecg_id), None)
+    if here is None:
+        return None
+    at = here.acquired_at or here.received_at
+    earlier = [one for one in person if one.ecg_id not in mine and (one.acquired_at or one.received_at) <= at]
+    newest = max(earlier, key=lambda one: (one.acquired_at or one.received_at, one.ecg_id), default=None)
+    return None if newest is None else newest.ecg_id

@@ -33,6 +33,7 @@ from ecgfm_clinical.staging.schema.models import (
     shadow_score,
     shadow_scoring,
 )
+from ecgfm_clinical.staging.schema.opinions import opinion
 from ecgfm_clinical.staging.schema.outcomes import left_out, objection, outcome
 from ecgfm_clinical.staging.schema.pauses import pause, withheld
 from ecgfm_clinical.staging.schema.payloads import payload, payload_content
@@ -78,6 +79,7 @@ __all__ = [
     "model_event",
     "notice",
     "objection",
+    "opinion",
     "outcome",
     "patient",
     "pause",

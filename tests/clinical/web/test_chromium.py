@@ -92,7 +92,11 @@ def addresses() -> list[str]:
     """Every page that a browser shows, with what its path names filled in."""
     found = [re.sub(r"{\w+:int}", "1", page.path) for page in PAGES if page.method == "GET"]
     files = {"/ecgs.csv", *(page.path for page in PAGES if page.path.startswith("/sign-in"))}
-    forms = {"/dead/preview": "?act=withdraw", "/refused/preview": "?act=seen"}
+    forms = {
+        "/dead/preview": "?act=withdraw",
+        "/refused/preview": "?act=seen",
+        "/ecgs/1/preview": "?act=correct",
+    }
     return [
         path + forms.get(path, "")
         for path in found
