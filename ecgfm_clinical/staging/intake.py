@@ -16,7 +16,7 @@ from sqlalchemy import insert, select, text
 
 from ecgfm_clinical.errors import StoreUnavailable
 from ecgfm_clinical.staging import arrivals, identity, measuring, merging, recordings, seals
-from ecgfm_clinical.staging.arrivals import ROUTINE
+from ecgfm_clinical.staging.arrivals import ROUTINE, Staged
 from ecgfm_clinical.staging.compression import Packed, pack_payload, pack_signal
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.group_commit import GroupCommit
@@ -237,11 +237,17 @@ def _stage(tx: Transaction, payload_id: int, received: Received, contents: Conte
         key for one, marks, _ in marked for key in (tx.key("source", one.source_id), marks.signal, marks.order) if key
     }
     _queue_up(tx, keys)
-    staged = [
-        arrivals.stage(tx, payload_id, received, one, marks, signal, priority=parcel.priority, trust=parcel.trust)
-        for one, marks, signal in marked
-    ]
-    for withdrawal in contents.withdrawals:
+    staged: list[Staged] = []
+    waiting = list(contents.withdrawals)
+    for arrived, marks, signal in marked:
+        while waiting and waiting[0].after <= len(staged):
+            arrivals.take_back(tx, payload_id, waiting.pop(0), parcel.trust)
+        staged.append(
+            arrivals.stage(
+                tx, payload_id, received, arrived, marks, signal, priority=parcel.priority, trust=parcel.trust
+            )
+        )
+    for withdrawal in waiting:
         arrivals.take_back(tx, payload_id, withdrawal, parcel.trust)
     known_before = (
         bool(staged)

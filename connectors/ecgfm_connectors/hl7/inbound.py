@@ -342,12 +342,14 @@ def _coded(observations: list[Segment]) -> tuple[Statement, ...]:
 
 
 def _joined(one: Contents, other: Contents) -> Contents:
+    """Both, in order: a recording that is taken back and then sent anew stands."""
+    later = (replace(each, after=each.after + len(one.ecgs)) for each in other.withdrawals)
     return Contents(
         ecgs=one.ecgs + other.ecgs,
         outcomes=one.outcomes + other.outcomes,
         left_out=one.left_out + other.left_out,
         identity_events=one.identity_events + other.identity_events,
-        withdrawals=one.withdrawals + other.withdrawals,
+        withdrawals=(*one.withdrawals, *later),
         demographics=one.demographics + other.demographics,
         findings=one.findings + other.findings,
     )

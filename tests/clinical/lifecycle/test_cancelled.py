@@ -26,9 +26,11 @@ def segments(recording: Ecg, control_id: str) -> list[bytes]:
     return [line for line in written.split(b"\r") if line]
 
 
-def order(control_id: str, *, order_status: str = "F", status: str = "F", value: bool = True) -> bytes:
+def order(
+    control_id: str, *, order_status: str = "F", status: str = "F", value: bool = True, louder: float = 1
+) -> bytes:
     """ORU^R01 of the order EKG-7; OBR-25 is `order_status`, OBX-11 `status`."""
-    lines = segments(ecg(3, "A", order=Order(filler="EKG-7")), control_id)
+    lines = segments(_louder(ecg(3, "A", order=Order(filler="EKG-7")), louder), control_id)
     lines = [line.removesuffix(b"|F") + b"|" + order_status.encode() if line[:3] == b"OBR" else line for line in lines]
     kept = [line for line in lines if value or line[:3] != b"OBX"]
     return b"\r".join(kept).replace(b"||||||F", f"||||||{status}".encode()) + b"\r"
@@ -122,6 +124,16 @@ def test_a_document_that_takes_the_place_of_another_corrects_it(
     assert [status for _, status in site.told] == ["F", "C"]
     _tell(site, document("T11", "3", value=False, number=number, replaces=replaces))
     assert [status for _, status in site.told] == ["F", "C", "W"]
+
+
+def test_a_batch_is_followed_in_its_order(site: Installation) -> None:
+    """Taken back and sent anew in one file: the newest word is the last one."""
+    _tell(site, order("1"))
+    anew = order("3", louder=1.2)
+    _tell(site, order("2", order_status="X", value=False) + anew)
+    assert [status for _, status in site.told] == ["F", "W", "F"]
+    _tell(site, order("4", louder=1.4) + order("5", order_status="X", value=False))
+    assert [status for _, status in site.told] == ["F", "W", "F", "W"]
 
 
 def test_a_cancel_that_does_not_say_of_what_is_an_error(site: Installation) -> None:
