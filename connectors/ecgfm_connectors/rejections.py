@@ -1,5 +1,6 @@
 """Callers that a port turns away: at which port, from where, and why, for whoever keeps watch."""
 
+import re
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ Reason = Literal[
     "too-many-connections",  #: in all, or of this address
     "tls-no-certificate",
     "tls-certificate",  #: of another authority, or expired
+    "tls-refused",  #: the caller does not accept the certificate that this port shows: it has ended, say
     "tls-failed",  #: no TLS at all, or none of a version that is spoken here
     "called-ae-title",
     "calling-ae-title",
@@ -17,6 +19,9 @@ Reason = Literal[
     "unknown-sender",  #: MSH-3
 ]
 REASONS: tuple[Reason, ...] = get_args(Reason)
+
+#: What a caller answers (RFC 8446 §6.2) to a certificate that it does not accept, in OpenSSL's words.
+_REFUSED = re.compile("ALERT_(BAD_CERTIFICATE|CERTIFICATE_|UNSUPPORTED_CERTIFICATE|UNKNOWN_CA)")
 
 _TITLE_LENGTH = 16  # characters of an AE title (PS3.5 §6.2)
 
@@ -50,4 +55,6 @@ def tls_reason(error: OSError) -> Reason | None:
         return "tls-certificate"
     if not isinstance(error, ssl.SSLError) or isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return None
+    if _REFUSED.search(error.reason or ""):
+        return "tls-refused"
     return "tls-no-certificate" if error.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE" else "tls-failed"

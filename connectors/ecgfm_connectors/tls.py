@@ -1,6 +1,7 @@
 """Mutual TLS for DICOM (PS3.15 B.12, BCP 195) and MLLP: TLS 1.2 at least, both sides show a certificate."""
 
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,3 +38,30 @@ class TlsFiles:
         # From Python 3.13 on a CA without a key usage (RFC 5280 §4.2.1.3) would be refused; many private CAs have none.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         return context
+
+
+class ServerTls:
+    """What a listening port shows its callers: files that were renewed count from the next connection on."""
+
+    def __init__(self, files: TlsFiles) -> None:
+        """Raises Misconfigured."""
+        self._files = files
+        self._read = self._state()
+        self._context = files.server_context()
+
+    def current(self) -> ssl.SSLContext:
+        """For one connection; from any thread. Files that cannot be used yet, half renewed say, change nothing."""
+        now = self._state()
+        if now != self._read:
+            with suppress(Misconfigured):
+                self._context = self._files.server_context()
+                self._read = now
+        return self._context
+
+    def _state(self) -> tuple[tuple[int, int, int], ...]:
+        """Changes with the files; empty where one is missing."""
+        try:
+            found = [path.stat() for path in (self._files.certificate, self._files.key, self._files.trusted)]
+        except OSError:
+            return ()
+        return tuple((one.st_ino, one.st_mtime_ns, one.st_size) for one in found)

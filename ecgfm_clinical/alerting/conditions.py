@@ -165,8 +165,12 @@ def _machine(settings: "Settings", store: "Store", now: datetime) -> Iterator[Co
     for part, path in settings.certificates().items():
         ends = expiry_of(path)
         if ends is not None and ends - now < timedelta(days=limits.certificate_days):
-            text = f"the certificate of {part} ends {ends:%Y-%m-%d}"
-            yield Condition(name="certificate-ends", subject=part, severity="warning", text=text)
+            over = ends <= now
+            text = f"the certificate of {part} {'ended' if over else 'ends'} {ends:%Y-%m-%d}"
+            text += ": the other side refuses it" if over else ""
+            yield Condition(
+                name="certificate-ends", subject=part, severity="critical" if over else "warning", text=text
+            )
     if gaps := store.elapsed.gaps():
         text = f"the clock jumped or nothing ran at {len(gaps)} times; retention waits: `ecgfm-clinical retain --help`"
         yield Condition(name="clock-gap", severity="info", text=text)

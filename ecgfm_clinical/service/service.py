@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from ecgfm.version import version
 from ecgfm_clinical import connections, liveness, log, scorers, wiring
 from ecgfm_clinical.errors import StoreUnavailable
+from ecgfm_clinical.monitoring.certificates import expiry_of
 from ecgfm_clinical.monitoring.endpoint import Condition, Endpoint
 from ecgfm_clinical.monitoring.process_figures import ProcessFigures, TaskFigures
 from ecgfm_clinical.monitoring.rejected_callers import RejectedCallers, peer_of
@@ -101,6 +102,7 @@ class Service:
         self._hanging: set[str] = set()
         self._stop_by: float | None = None  #: of the monotonic clock
         self._silent: set[str] = set()
+        self._ended: set[str] = set()  #: parts whose certificate has ended
 
     @property
     def ports(self) -> dict[str, int]:
@@ -444,7 +446,22 @@ class Service:
                 self._silent.add(one.holder)
                 log.event("process.silent", logging.ERROR, process=one.holder)
 
+    def _ended_certificates(self) -> Iterator[str]:
+        """Parts whose certificate has ended: each is said once, and in `status` for as long as it is so."""
+        now = self._clock()
+        for part, path in self._settings.certificates().items():
+            ends = expiry_of(path)
+            if ends is None or ends > now:
+                self._ended.discard(part)
+                continue
+            if part not in self._ended:
+                self._ended.add(part)
+                log.event("certificate.ended", logging.ERROR, part=part, at=ends.isoformat())
+            yield part
+
     def _ailing(self) -> Iterator[Ailing]:
+        for part in self._ended_certificates():
+            yield Ailing(task=f"certificate of {part}", state="failing", failures=1, error="CertificateEnded")
         for health in (worker.health for worker in self._workers):
             state = "hanging" if health.name in self._hanging else "failing"
             if state == "hanging" or health.failures >= FAILURES_TOLD or health.deaths:

@@ -10,19 +10,23 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from prometheus_client import CollectorRegistry
 
 from ecgfm.predictor import Predictor
 from ecgfm_clinical import log, scorers, wiring
 from ecgfm_clinical.errors import SettingsError, StoreUnavailable
 from ecgfm_clinical.liveness import worker_name
+from ecgfm_clinical.monitoring.attention import needs_person
 from ecgfm_clinical.monitoring.endpoint import Condition, Endpoint
 from ecgfm_clinical.monitoring.rejected_callers import RejectedCallers
 from ecgfm_clinical.service import ports as ports_module
@@ -35,6 +39,7 @@ from ecgfm_clinical.service.service import FAILURES_TOLD, Service
 from ecgfm_clinical.service.watch import Watch
 from ecgfm_clinical.service.worker import Beat, Worker
 from ecgfm_clinical.settings import Scoring, ServiceSettings, Settings, read_settings
+from ecgfm_clinical.settings.web import Web, WebTls
 from ecgfm_clinical.staging.checkpointing import Checkpointer
 from ecgfm_clinical.staging.hearing import PostgresqlEar, SqliteEar
 from ecgfm_clinical.staging.processes import Ailing
@@ -420,6 +425,40 @@ def test_a_process_that_gives_no_sign_is_said_by_another(
     wait_until(lambda: _events(told, "process.silent") and _events(told, "process.gone"))
     service.stop()
     assert [one.holder for one in store.processes.all()] == ["elsewhere:1:1:service"]
+
+
+def test_a_certificate_that_ends_while_a_service_runs_is_said_once_and_needs_a_person(
+    settings: Settings, store: Store, told: Callable[[], list[dict[str, Any]]], quick: None, tmp_path: Path
+) -> None:
+    ends = datetime(2032, 1, 1, tzinfo=UTC)
+    certificate = tmp_path / "web.crt"
+    certificate.write_bytes(ending(ends))
+    web = Web(tls=WebTls(certificate=certificate, key=certificate))
+    now = [ends - timedelta(seconds=1)]
+    service = Service(settings.model_copy(update={"web": web}), "report", store, clock=lambda: now[0])
+    service.start()
+    try:
+        wait_until(lambda: store.processes.all())
+        assert store.processes.all()[0].ailing == ()
+        now[0] = ends
+        wait_until(lambda: store.processes.all()[0].ailing)
+        (one,) = store.processes.all()[0].ailing
+        assert (one.task, one.error) == ("certificate of web", "CertificateEnded")
+        (person,) = needs_person(store, now=now[0], limits=settings.attention).failing_tasks
+        assert person.task == "certificate of web"
+        certificate.write_bytes(ending(ends + timedelta(days=365)))
+        wait_until(lambda: store.processes.all()[0].ailing == ())
+    finally:
+        service.stop()
+    assert [line["part"] for line in _events(told, "certificate.ended")] == ["web"]
+
+
+def ending(at: datetime) -> bytes:
+    """A certificate, PEM, that ends then."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    built = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    built = built.not_valid_before(at - timedelta(days=365)).not_valid_after(at)
+    return built.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
 @pytest.mark.parametrize("seconds", [0.5, 9, 29])

@@ -34,6 +34,7 @@ from ecgfm_connectors.dicom.bounded import BoundedSocket, Bounds, RestingCheckpo
 from ecgfm_connectors.dicom.memory import Memory
 from ecgfm_connectors.doors import Door
 from ecgfm_connectors.rejections import Reason, Rejection, Tell, readable_title, tls_reason
+from ecgfm_connectors.tls import ServerTls
 
 # pynetdicom logs titles and UIDs of every message, and each refused connection as an error with a traceback; the
 # failures among them reach the code that uses this module as an exception or a status.
@@ -69,9 +70,9 @@ class HardenedServer(ThreadedAssociationServer):
         address: tuple[str, int],
         ae_title: str,
         contexts: list[PresentationContext],
-        ssl_context: ssl.SSLContext | None = None,
         evt_handlers: list[Any] | None = None,
         *,
+        tls: ServerTls | None,
         name: str,
         door: Door,
         bounds: Bounds,
@@ -80,6 +81,7 @@ class HardenedServer(ThreadedAssociationServer):
     ) -> None:
         self._name = name
         self._door = door
+        self._tls = tls
         self._turned_away = turned_away
         self._stall_timeout = bounds.pdu_seconds
         self.bounds = bounds
@@ -88,7 +90,7 @@ class HardenedServer(ThreadedAssociationServer):
         self._silent: set[socket.socket] = set()  # connections that have not sent a byte
         self._ending = threading.Event()
         self.came_round = time.monotonic()  #: the thread that accepts callers
-        super().__init__(ae, address, ae_title, contexts, ssl_context, evt_handlers, _Handler)
+        super().__init__(ae, address, ae_title, contexts, None, evt_handlers, _Handler)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Called by socketserver after accept(); False closes the connection."""
@@ -133,8 +135,9 @@ class HardenedServer(ThreadedAssociationServer):
             raise
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.settimeout(self._stall_timeout)
-        if self.ssl_context is not None:
-            connection = self.ssl_context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        if self._tls is not None:
+            context = self._tls.current()
+            connection = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return connection, address
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:

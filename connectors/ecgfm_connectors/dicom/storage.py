@@ -24,7 +24,7 @@ from ecgfm_connectors.dicom.sop_classes import STORED_SOP_CLASSES, TRANSFER_SYNT
 from ecgfm_connectors.doors import Door, per_host
 from ecgfm_connectors.errors import Misconfigured
 from ecgfm_connectors.rejections import Tell, tell_nobody
-from ecgfm_connectors.tls import TlsFiles
+from ecgfm_connectors.tls import ServerTls, TlsFiles
 from ecgfm_connectors.turns import Turns
 
 #: Bytes of a PDU that this SCP announces (PS3.8 D.1.1). Large PDUs double the throughput of a Python SCP.
@@ -140,12 +140,12 @@ class StorageScp:
                 self._address,
                 self._ae_title,
                 self._ae.supported_contexts,
-                self._tls.server_context() if self._tls else None,
                 [
                     (evt.EVT_C_STORE, self._on_store),
                     (evt.EVT_C_ECHO, self._on_echo),
                     (evt.EVT_REJECTED, self._on_rejected),
                 ],
+                tls=ServerTls(self._tls) if self._tls else None,
                 name=self.name,
                 door=self._door,
                 bounds=self._bounds,

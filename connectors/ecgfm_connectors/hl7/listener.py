@@ -28,7 +28,7 @@ from ecgfm_connectors.hl7 import ack
 from ecgfm_connectors.hl7.framing import DEFAULT_MAX_MESSAGE, Framer, frame
 from ecgfm_connectors.hl7.senders import Senders, refuse
 from ecgfm_connectors.rejections import Reason, Rejection, Tell, tell_nobody, tls_reason
-from ecgfm_connectors.tls import TlsFiles
+from ecgfm_connectors.tls import ServerTls, TlsFiles
 from ecgfm_connectors.turns import Turns
 
 _CHUNK = 64 * 1024
@@ -109,7 +109,7 @@ class MllpListener:
         self._frame_timeout = frame_timeout
         self._message_timeout = message_timeout
         self._tls = tls
-        self._context: ssl.SSLContext | None = None
+        self._shown: ServerTls | None = None
         self._ports: list[socket.socket] = []
         self._callers: set[_Caller] = set()
         self._turns = Turns(_WORKERS)
@@ -138,7 +138,7 @@ class MllpListener:
         """Bind and serve in the background. Raises Misconfigured: port taken, no such address on this machine, TLS
         files unusable.
         """
-        self._context = self._tls.server_context() if self._tls else None
+        self._shown = ServerTls(self._tls) if self._tls else None
         try:
             self._ports = _bound(self._host, self._port)
         except (OSError, OverflowError) as error:
@@ -257,8 +257,8 @@ class MllpListener:
         """One connection, from its first byte to its end."""
         try:
             caller.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._context is not None:
-                self._secure(caller, self._context)
+            if self._shown is not None:
+                self._secure(caller, self._shown.current())
             self._converse(caller)
         except (OSError, ProtocolViolation):
             pass  # the connection ends here; its sender repeats a message that was not acknowledged

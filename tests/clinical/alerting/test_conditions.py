@@ -103,8 +103,13 @@ def test_a_full_disk_and_a_certificate_at_its_end(tmp_path: Path) -> None:
     site = Installation(tmp_path, listener=listener, more="\n[alerts]\nfree_mb = 999999999\n")
     found = {one.name: one for one in conditions(site.settings, site.store, now=datetime.now(UTC))}
     assert found["disk-nearly-full"].severity == "critical"
-    later = {one.name for one in conditions(site.settings, site.store, now=datetime.now(UTC) + timedelta(days=3650))}
-    assert "certificate-ends" in later
+    soon, later = (
+        {one.name: one for one in conditions(site.settings, site.store, now=datetime.now(UTC) + timedelta(days=days))}
+        for days in (1, 3650)
+    )
+    assert soon["certificate-ends"].severity == "warning"
+    assert later["certificate-ends"].severity == "critical"
+    assert "ended" in later["certificate-ends"].text
     site.close()
 
 

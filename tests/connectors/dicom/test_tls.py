@@ -88,6 +88,19 @@ def test_strangers_are_refused(
     assert send(port, ecg, client) == [0x0000]
 
 
+def test_a_certificate_that_ended_is_told_and_a_renewed_one_counts_from_the_next_association_on(
+    port: int, authority: CertificateAuthority, client: TlsFiles, ecg: Ecg, told: list[Rejection]
+) -> None:
+    authority.issue("server", days=-1)  # in the place of what the port has read
+    try:
+        with pytest.raises(ConnectorError):
+            send(port, ecg, client)
+        wait_until(lambda: [one.reason for one in told] == ["tls-refused"])
+    finally:
+        authority.issue("server")
+    assert send(port, ecg, client) == [0x0000]
+
+
 def test_silent_connections_keep_nobody_out(port: int, client: TlsFiles, ecg: Ecg) -> None:
     with ExitStack() as silent:
         for _ in range(10):

@@ -140,6 +140,28 @@ def test_other_callers_are_not_let_in(
     assert {(one.host, one.reason) for one in told} == {("127.0.0.1", reason)}
 
 
+def test_a_certificate_that_ended_is_told_and_a_renewed_one_counts_from_the_next_connection_on(
+    listening: Callable[[TlsFiles], int], authority: CertificateAuthority, client: TlsFiles, told: list[Rejection]
+) -> None:
+    """The port went on with what it had read at its start, and its callers' refusal was told as "no TLS"."""
+    port = listening(authority.issue("renewed"))
+    with MllpCart("localhost", port, tls=client) as open_before:
+        assert open_before.send(MESSAGE).code == "AA"
+        authority.issue("renewed", days=-1)  # in its place
+        with MllpCart("localhost", port, tls=client, timeout=60) as cart, pytest.raises(ConnectorError):
+            cart.send(MESSAGE)
+        wait_until(lambda: [one.reason for one in told] == ["tls-refused"])
+        assert open_before.send(MESSAGE).code == "AA"
+    files = authority.issue("renewed")
+    key = files.key.read_bytes()
+    files.key.write_bytes(b"half renewed")
+    with MllpCart("localhost", port, tls=client, timeout=60) as cart, pytest.raises(ConnectorError):
+        cart.send(MESSAGE)  # still the one that ended: the port stays open
+    files.key.write_bytes(key)
+    with MllpCart("localhost", port, tls=client) as cart:
+        assert cart.send(MESSAGE).code == "AA"
+
+
 def test_a_caller_without_a_certificate_is_told(
     listening: Callable[[TlsFiles], int], server: TlsFiles, client: TlsFiles, told: list[Rejection]
 ) -> None:
