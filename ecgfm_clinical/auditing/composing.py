@@ -1,17 +1,18 @@
 """Entries of the audit trail as DICOM audit messages (PS3.15 A.5.3): which act is which event, and who took part.
 
-A message names a patient by number, as the standard asks, and never by name. There is no User Authentication: this
-program has no login of its own; people are authenticated by the operating system, whose own audit says so, and are
-named here by their accounts.
+A message names a patient by number, as the standard asks, and never by name. User Authentication tells of the console
+alone: whoever types commands was authenticated by the operating system, whose own audit says so, and is named here by
+the account.
 """
 
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ecgfm_clinical.staging.audit_spool import Concerned, Spooled
 from ecgfm_connectors.audit import message as dicom
 from ecgfm_connectors.audit.message import AuditMessage, Code, Object, Participant
+from ecgfm_connectors.patient import Identifier
 
 UNKNOWN = "unknown"
 _AUDIT_BROKEN = Code(value="audit-broken", meaning="Audit trail does not hold together", system="99ECGFM")
@@ -61,27 +62,67 @@ def _received(spooled: Spooled, house: House) -> AuditMessage:
     return _message(spooled, house, dicom.INSTANCES_TRANSFERRED, "C", (there, here), objects=_objects(known))
 
 
-def _opened(spooled: Spooled, house: House) -> AuditMessage | None:
+def _opened(spooled: Spooled, house: House) -> AuditMessage:
     return _record(spooled, house, "R")
 
 
-def _corrected(spooled: Spooled, house: House) -> AuditMessage | None:
+def _changed(spooled: Spooled, house: House) -> AuditMessage:
+    """What we hold of a person: whose a recording is, which numbers are one person, whether it may teach."""
     return _record(spooled, house, "U")
 
 
-def _record(spooled: Spooled, house: House, action: str) -> AuditMessage | None:
-    if spooled.concerned is None:
-        return None
+def _removed(spooled: Spooled, house: House) -> AuditMessage:
+    """An erased person is named no more, so the message says that it was done, and by whom."""
+    return _record(spooled, house, "D")
+
+
+def _record(spooled: Spooled, house: House, action: str) -> AuditMessage:
+    """The act stands beside the patient, in the words of the trail."""
     who = _actor(spooled, house, requestor=True)
-    objects = _patient_of(spooled.concerned)
+    numbers = spooled.people or (spooled.concerned.ecg.patient.identifiers if spooled.concerned else ())
+    objects = _patients(numbers, act=spooled.event.action)
     return _message(spooled, house, dicom.PATIENT_RECORD, action, (who,), objects=objects)
 
 
+def _searched(spooled: Spooled, house: House) -> AuditMessage:
+    """Whoever looks for a patient asks a query that is none of DICOM's (A.5.3.10, note 2).
+
+    Whom it found stands beside it, as IHE ITI TF-2 §3.21.5 has it; the number that was asked for is kept nowhere.
+    """
+    who = _actor(spooled, house, requestor=True, roles=(dicom.SOURCE,))
+    we = Participant(user_id="ecgfm-clinical", roles=(dicom.DESTINATION,), host=house.host)
+    query = Object(object_id="ECGs of a patient", id_type=dicom.URI, kind="2", role="3", query="by patient number")
+    objects = (query, *(_patient_of(spooled.concerned) if spooled.concerned is not None else ()))
+    return _message(spooled, house, dicom.QUERY, "E", (who, we), objects=objects)
+
+
+def _signed(spooled: Spooled, house: House) -> AuditMessage:
+    """At the console. Where a session ran out, we ask for its end, not the person (A.5.3.12)."""
+    action, detail = spooled.event.action, spooled.event.detail
+    address = str(detail.get("address") or house.host)
+    person = Participant(
+        user_id=_actor(spooled, house).user_id if detail.get("user") else UNKNOWN,
+        requestor=action != "console.timed-out",
+        host=address,
+        is_address=_is_address(address),
+    )
+    we = Participant(user_id="ecgfm-clinical", requestor=action == "console.timed-out", host=house.host)
+    kind = dicom.LOGIN if action in ("console.signed-in", "console.sign-in-failed") else dicom.LOGOUT
+    outcome = "4" if action == "console.sign-in-failed" else "0"
+    return _message(spooled, house, dicom.USER_AUTHENTICATION, "E", (person, we), types=(kind,), outcome=outcome)
+
+
 def _exported(spooled: Spooled, house: House) -> AuditMessage:
-    """Bytes as received, given to a person as a file."""
+    """A file given to a person: bytes as received, or a table, which says of itself whether it names patients."""
     who = _actor(spooled, house, requestor=True, roles=(dicom.SOURCE,))
     medium = _medium(f"file on {house.host}", dicom.DESTINATION_MEDIA)
-    return _message(spooled, house, dicom.EXPORT, "R", (who, medium), objects=_of(spooled.concerned))
+    return _message(spooled, house, dicom.EXPORT, "R", (who, medium), objects=_of(spooled.concerned) or _table(spooled))
+
+
+def _table(spooled: Spooled) -> tuple[Object, ...]:
+    about = tuple((name, str(value)) for name, value in spooled.event.detail.items() if value is not None)
+    name = spooled.event.action.partition(".")[0]
+    return (Object(object_id=name, id_type=dicom.URI, kind="2", role="3", name=name, details=about),)
 
 
 def _sent(spooled: Spooled, house: House) -> AuditMessage:
@@ -119,8 +160,24 @@ _ACTS: Mapping[str, Callable[[Spooled, House], AuditMessage | None]] = {
     "service.stopped": _started,
     "ecg.staged": _received,
     "patient.opened": _opened,
-    "ecg.corrected": _corrected,
+    "patient.searched": _searched,
+    "patient.objected": _changed,
+    "patient.objection-lifted": _changed,
+    "patient.erased": _removed,
+    "ecg.corrected": _changed,
+    "ecg.withdrawn": _changed,
+    "ecg.deleted": _removed,
+    "identity.merged": _changed,
+    "identity.unmerged": _changed,
+    "identity.linked": _changed,
+    "identity.unlinked": _changed,
     "payload.exported": _exported,
+    "ecgs.exported": _exported,
+    "outcomes.exported": _exported,
+    "console.signed-in": _signed,
+    "console.sign-in-failed": _signed,
+    "console.signed-out": _signed,
+    "console.timed-out": _signed,
     "message.acknowledged": _sent,
     "caller.rejected": _rejected,
     "alert.opened": _alerted,
@@ -157,8 +214,9 @@ def _message(
 
 
 def _actor(spooled: Spooled, house: House, *, requestor: bool = False, roles: tuple[Code, ...] = ()) -> Participant:
-    """A person (`account@host for NAME`) or a process of ours, as the trail names it."""
+    """A person (`account@host for NAME`, `NAME by HOST/web`) or a process of ours, as the trail names it."""
     user, _, name = spooled.event.actor.partition(" for ")
+    user, _, _ = user.partition(" by ")
     return Participant(user_id=user, name=name, requestor=requestor, roles=roles, host=house.host)
 
 
@@ -193,7 +251,7 @@ def _of(known: Concerned | None) -> tuple[Object, ...]:
 
 
 def _objects(known: Concerned) -> tuple[Object, ...]:
-    """The study, where the recording is a DICOM object, and its patient."""
+    """The study, where the recording is a DICOM object, and its patient. An erased one has neither number left."""
     if known.ecg.format != "dicom":
         return _patient_of(known)
     study = Object(
@@ -202,12 +260,19 @@ def _objects(known: Concerned) -> tuple[Object, ...]:
         kind="2",
         role="3",
         name="ECG",
-        sop_instances=(known.ecg.source_id,),
+        sop_instances=(known.ecg.source_id,) if known.ecg.source_id else (),
     )
     return (study, *_patient_of(known))
 
 
 def _patient_of(known: Concerned) -> tuple[Object, ...]:
+    return _patients(known.ecg.patient.identifiers)
+
+
+def _patients(identifiers: Sequence[Identifier], *, act: str = "") -> tuple[Object, ...]:
     """By each number, as CX components one and four."""
-    numbers = [f"{one.value}^^^{one.authority}" for one in known.ecg.patient.identifiers] or [UNKNOWN]
-    return tuple(Object(object_id=one, id_type=dicom.PATIENT_NUMBER, kind="1", role="1") for one in numbers)
+    numbers = [f"{one.value}^^^{one.authority}" for one in identifiers] or [UNKNOWN]
+    about = (("act", act),) if act else ()
+    return tuple(
+        Object(object_id=one, id_type=dicom.PATIENT_NUMBER, kind="1", role="1", details=about) for one in numbers
+    )

@@ -66,3 +66,11 @@ def opened_record(settings: "Settings", store: "Store", ecg_ids: "Sequence[int]"
 
     actor = liveness.operator(settings.site.operator)
     store.audit_spool.note("patient.opened", ecg_ids=ecg_ids, now=wiring.utc_now(), actor=actor)
+
+
+def opened_rows(settings: "Settings", store: "Store", kind: str, numbers: "Sequence[int]") -> None:
+    """The same of rows beside the ECGs: `kind` is outcome_id or left_out_id."""
+    from ecgfm_clinical import liveness, wiring
+
+    actor = liveness.operator(settings.site.operator)
+    store.audit_spool.note_each("patient.opened", kind, numbers, now=wiring.utc_now(), actor=actor)

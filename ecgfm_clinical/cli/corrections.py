@@ -95,6 +95,8 @@ def correct(
         if wrong_patient:
             right = Patient(identifiers=(asking.known_number("of the right patient", read, store, force=force),))
             if not as_json:
+                if not yes:
+                    asking.opened_record(read, store, [ecg_id])
                 _name_both(store, ecg_id, right, shown=not yes)
         if not _agreed(store.results.told(ecg_id=ecg_id), "corrected", yes=yes, quiet=as_json):
             raise typer.Exit(1)

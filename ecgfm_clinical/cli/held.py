@@ -8,6 +8,7 @@ from ecgfm_clinical.cli import asking
 from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, opened_to_act, say, write_json
 
 if TYPE_CHECKING:
+    from ecgfm_clinical.settings import Settings
     from ecgfm_clinical.staging.records import PayloadToSeeTo, Reissue
     from ecgfm_clinical.staging.store import Store
     from ecgfm_connectors.patient import Patient
@@ -94,7 +95,7 @@ def release(
 
     with opened_to_act(settings) as (read, store):
         hold_id = _question(number)
-        found = _found(store, hold_id, phi=not yes)
+        found = _found(read, store, hold_id, phi=not yes)
         named = None
         if wrong_patient:
             identifier = asking.known_number("of the right patient", read, store, force=force)
@@ -133,7 +134,7 @@ def reject(
             )
             return
         hold_id = _question(number)
-        _preview(store, _found(store, hold_id, phi=not yes), release=False, named=None, yes=yes, quiet=as_json)
+        _preview(store, _found(read, store, hold_id, phi=not yes), release=False, named=None, yes=yes, quiet=as_json)
         asking.agreed(yes=yes)
         done = store.results.reject(hold_id, reason=reason, now=wiring.utc_now(), actor=actor)
     _tell(done, as_json)
@@ -159,7 +160,7 @@ def _question(number: str) -> int:
     return found
 
 
-def _found(store: "Store", hold_id: int, *, phi: bool) -> dict[str, object]:
+def _found(settings: "Settings", store: "Store", hold_id: int, *, phi: bool) -> dict[str, object]:
     """The question, undecided. Raises NotFound, StoreError before anything is asked."""
     from ecgfm_clinical.errors import StoreError
     from ecgfm_clinical.operate import decisions
@@ -167,6 +168,8 @@ def _found(store: "Store", hold_id: int, *, phi: bool) -> dict[str, object]:
     held = store.results.hold(hold_id)
     if held.decision is not None:
         raise StoreError(f"question {hold_id} was decided already: {held.decision} by {held.decided_by}")
+    if phi:
+        asking.opened_record(settings, store, [held.ecg_id])
     return decisions.document_of(held, store, phi=phi)
 
 

@@ -25,7 +25,8 @@ from ecgfm_clinical.cli.common import (
 if TYPE_CHECKING:
     from ecgfm_clinical.settings import Settings
     from ecgfm_clinical.staging.store import Store
-    from ecgfm_connectors.base import Handler, Listener, Verdict
+    from ecgfm_clinical.web.server import WebPort
+    from ecgfm_connectors.base import Handler, Verdict
 
 EXIT_HANGS = 70  # EX_SOFTWARE of sysexits.h
 
@@ -64,7 +65,15 @@ def run(
     threading.excepthook = log.thread_died
     with opened(settings) as (read, store):
         console = _console(read, store, role)
-        service = Service(read, role.value, store, put_off_alarm=alarm, notifier=Notifier(), console=console)
+        service = Service(
+            read,
+            role.value,
+            store,
+            put_off_alarm=alarm,
+            notifier=Notifier(),
+            console=console,
+            chores={"sign-ins": console.tidy} if console is not None else {},
+        )
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: service.request_stop())
         service.start()
@@ -74,7 +83,7 @@ def run(
             os._exit(EXIT_HANGS)  # a thread that hangs, perhaps outside Python, would hold an orderly end for ever
 
 
-def _console(settings: "Settings", store: "Store", role: RoleChoice) -> "Listener | None":
+def _console(settings: "Settings", store: "Store", role: RoleChoice) -> "WebPort | None":
     """The port of the console, where this process has it. Raises MissingExtra, SettingsError."""
     if not (role is RoleChoice.web or (role is RoleChoice.all and settings.web is not None)):
         return None

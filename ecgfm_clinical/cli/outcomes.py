@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ecgfm_clinical.cli.asking import opened_rows
 from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opened, say, will_write, write_json
 
 if TYPE_CHECKING:
@@ -44,8 +45,11 @@ def list_(
     """The newest results that became labels, each with the rule by which it was read."""
     from ecgfm_clinical.operate.outcomes import row_of
 
-    with opened(settings) as (_, store):
-        found = [row_of(one, phi=phi) for one in store.outcomes.newest(kind=kind, limit=limit)]
+    with opened(settings) as (read, store):
+        newest = store.outcomes.newest(kind=kind, limit=limit)
+        if phi:
+            opened_rows(read, store, "outcome_id", [one.outcome_id for one in newest])
+    found = [row_of(one, phi=phi) for one in newest]
     shown = (
         "outcome_id",
         "source",
@@ -72,8 +76,10 @@ def show(
     """One result in all its versions: what was read, from where, by which rule, and which numbers were not taken."""
     from ecgfm_clinical.operate.outcomes import MASKED, row_of
 
-    with opened(settings) as (_, store):
+    with opened(settings) as (read, store):
         versions = store.outcomes.versions(outcome)
+        if phi:
+            opened_rows(read, store, "outcome_id", [versions[-1].outcome_id])
     found: list[dict[str, object]] = []
     for one in versions:
         decision = one.outcome.decision
@@ -96,8 +102,11 @@ def refused(
     """What may have been an outcome and was left out, each with its reason."""
     from ecgfm_clinical.operate.outcomes import row_of_left_out
 
-    with opened(settings) as (_, store):
-        found = [row_of_left_out(one, phi=phi) for one in store.outcomes.left_out(reason=reason, limit=limit)]
+    with opened(settings) as (read, store):
+        left_out = store.outcomes.left_out(reason=reason, limit=limit)
+        if phi:
+            opened_rows(read, store, "left_out_id", [one.left_out_id for one in left_out])
+    found = [row_of_left_out(one, phi=phi) for one in left_out]
     shown = ("left_out_id", "source", "kind", "reason", "code", "name", "why", "received_at", "patient")
     write_json(found) if as_json else _table(found, shown)
 
@@ -152,13 +161,14 @@ def export(
 ) -> None:
     """Write every result in its newest version as one table, with rule, time, unit and limit."""
     from ecgfm_clinical.extras import need
-    from ecgfm_clinical.operate.outcomes import everything
+    from ecgfm_clinical.operate.outcomes import everything, note_exported
 
     will_write(to, ".csv", ".parquet")
     if to.suffix.lower() == ".parquet":
         need("parquet", "writing Parquet")
-    with opened(settings) as (_, store):
+    with opened(settings) as (read, store):
         rows = list(everything(store, kind=kind, phi=phi))
+        note_exported(read, store, count=len(rows), phi=phi)
     _write(to, rows)
     say(f"{len(rows)} outcomes in {to}")
 

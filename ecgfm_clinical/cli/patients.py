@@ -61,7 +61,7 @@ def merge(
         retired = asking.known_number("that is retired", read, store, force=force)
         surviving = asking.known_number("that survives it", read, store, force=force)
         require_mergeable(retired, surviving)
-        _agree(store, {"is retired": retired, "survives": surviving}, yes=yes, quiet=as_json)
+        _agree(read, store, {"is retired": retired, "survives": surviving}, yes=yes, quiet=as_json)
         actor = liveness.operator(read.site.operator)
         store.identities.merge(retired, surviving, reason=reason, now=wiring.utc_now(), actor=actor)
         _tell(store, retired, "merged", as_json)
@@ -86,7 +86,7 @@ def unmerge(
         found = store.identities.show(number)
         require_retired(found)
         named = {"is in use again": number} | ({"loses it": found.survivor} if found.survivor else {})
-        _agree(store, named, yes=yes, quiet=as_json)
+        _agree(read, store, named, yes=yes, quiet=as_json)
         actor = liveness.operator(read.site.operator)
         store.identities.unmerge(number, reason=reason, now=wiring.utc_now(), actor=actor)
         _tell(store, number, "in use again", as_json)
@@ -108,7 +108,7 @@ def link(
         one = asking.known_number("of the patient", read, store, force=force)
         other = asking.known_number("of the same person", read, store, force=force)
         require_linkable(one, other)
-        _agree(store, {"is linked": one, "with": other}, yes=yes, quiet=as_json)
+        _agree(read, store, {"is linked": one, "with": other}, yes=yes, quiet=as_json)
         actor = liveness.operator(read.site.operator)
         store.identities.link(one, other, reason=reason, now=wiring.utc_now(), actor=actor)
         _tell(store, one, "linked", as_json)
@@ -133,7 +133,7 @@ def keep_out(
 
     with opened(settings) as (read, store):
         asked = asking.known_number("of the patient", read, store, force=force)
-        _agree(store, {"objects no longer" if lift else "objects": asked}, yes=yes, quiet=as_json)
+        _agree(read, store, {"objects no longer" if lift else "objects": asked}, yes=yes, quiet=as_json)
         act = store.objections.lift if lift else store.objections.keep
         act(asked, reason=reason, now=wiring.utc_now(), actor=liveness.operator(read.site.operator))
         ecg_ids = store.identities.ecg_ids(asked)
@@ -167,7 +167,7 @@ def erase(
         asked = asking.known_number("of the patient", read, store, force=force)
         preview = _counted(asdict(store.erasing.preview(asked)))
         warning = f"{preview} would be erased; it cannot be undone."
-        _agree(store, {"is erased": asked}, yes=yes, quiet=as_json, warning=warning)
+        _agree(read, store, {"is erased": asked}, yes=yes, quiet=as_json, warning=warning)
         actor = liveness.operator(read.site.operator)
         gone = asdict(store.erasing.erase(asked, reason=reason, now=wiring.utc_now(), actor=actor))
         elsewhere = _not_reached(read, store)
@@ -199,14 +199,25 @@ def _not_reached(read: "Settings", store: "Store") -> list[str]:
     return [*made, *folders, *results, *receivers, *kept, *other]
 
 
-def _agree(store: "Store", named: "dict[str, Identifier]", *, yes: bool, quiet: bool, warning: str = "") -> None:
+def _agree(
+    settings: "Settings",
+    store: "Store",
+    named: "dict[str, Identifier]",
+    *,
+    yes: bool,
+    quiet: bool,
+    warning: str = "",
+) -> None:
     """Show each of the people with every ECG and message of theirs, named only on the screen of someone who is asked;
     then ask.
     """
     from ecgfm_clinical.operate import people
 
     for role, number in () if quiet else named.items():
-        found = people.document_of(store.identities.show(number), phi=not yes)
+        person = store.identities.show(number)
+        if not yes:
+            asking.opened_record(settings, store, [one.ecg_id for one in person.recordings])
+        found = people.document_of(person, phi=not yes)
         for line in people.lines_of(found):
             say(f"{role + ': ' if line[:1] != ' ' else ''}{line}")
     if warning and not quiet:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from ecgfm_clinical import wiring
+from ecgfm_clinical import liveness, wiring
 from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.staging.outcomes import KeptLeftOut, KeptOutcome, told
 from ecgfm_clinical.staging.store import Store
@@ -151,6 +151,13 @@ def everything(store: Store, *, kind: str | None, phi: bool) -> Iterator[dict[st
     while page := store.outcomes.newest(kind=kind, limit=_PAGE, before=before):
         yield from (row_of(one, phi=phi) for one in page)
         before = page[-1].outcome_id
+
+
+def note_exported(settings: Settings, store: Store, *, count: int, phi: bool) -> None:
+    """That somebody takes results out as a table is in the audit trail before they have it."""
+    actor = liveness.operator(settings.site.operator)
+    detail = {"count": count, "phi": phi}
+    store.audit_spool.note("outcomes.exported", now=wiring.utc_now(), actor=actor, detail=detail)
 
 
 def try_table(store: Store, settings: Settings) -> str:

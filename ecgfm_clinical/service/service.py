@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from datetime import timedelta
 from threading import Event
@@ -68,12 +68,14 @@ class Service:
         put_off_alarm: Callable[[], None] = lambda: None,
         notifier: Notifier | None = None,
         console: "Listener | None" = None,
+        chores: Mapping[str, Callable[[], None]] | None = None,
     ) -> None:
         """`put_off_alarm`: called by the watch at each look; where the calls cease, somebody ends the process.
         `notifier` tells systemd. `console`: the port of the operators' console, not yet bound, where this process has
-        it.
+        it. `chores`: what it has to do now and then, by name.
         """
         self._console = console
+        self._chores = dict(chores or {})
         self._notifier = notifier or Notifier({})
         self._settings = settings
         self._clock = clock
@@ -274,6 +276,8 @@ class Service:
             yield Task(name="alerts", every=every, run=alerting.run, beat=beat)
         if self._settings.retention.ages:
             yield self._retention_task()
+        for name, chore in self._chores.items():
+            yield Task(name=name, every=PULSE_EVERY, run=chore)
 
     def _audit_callers(self) -> None:
         for one in self._rejected.drain():

@@ -6,23 +6,32 @@ is looked up when the message is made, so that an erased patient is named no mor
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
+from typing import Any
 
 from sqlalchemy import delete, func, select
 
 from ecgfm_clinical.errors import NotFound
 from ecgfm_clinical.staging import audit as trail
-from ecgfm_clinical.staging import loading, seals
+from ecgfm_clinical.staging import codec, loading, seals
 from ecgfm_clinical.staging.audit import Detail
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import AuditEvent
 from ecgfm_clinical.staging.rows import AuditRow
-from ecgfm_clinical.staging.schema import audit, audit_spool, ecg, payload
+from ecgfm_clinical.staging.schema import audit, audit_spool, ecg, identity_event, left_out, outcome, payload
 from ecgfm_clinical.staging.transaction import Reading
 from ecgfm_connectors.ecg import Ecg
+from ecgfm_connectors.patient import Identifier
+
+#: Detail of an entry -> the row that names its people.
+_NAMING = (
+    ("identity_event", identity_event.c.event_id, seals.IDENTITY_EVENT),
+    ("outcome_id", outcome.c.outcome_id, seals.OUTCOME),
+    ("left_out_id", left_out.c.left_out_id, seals.LEFT_OUT),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +50,7 @@ class Spooled:
     spool_id: int
     event: AuditEvent
     concerned: Concerned | None  #: None where it is about no recording
+    people: tuple[Identifier, ...] = ()  #: whose identities were merged, linked, or parted again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +81,10 @@ class AuditSpool:
         )
         with self._database.reading() as ask:
             found = [(one, trail.event_from(AuditRow(*entry))) for one, *entry in ask.connection.execute(query).all()]
-            return [Spooled(spool_id=one, event=event, concerned=_concerned(ask, event)) for one, event in found]
+            return [
+                Spooled(spool_id=one, event=event, concerned=_concerned(ask, event), people=_people(ask, event))
+                for one, event in found
+            ]
 
     def told(self, spool_ids: Sequence[int], *, now: datetime, actor: str) -> None:
         """These were delivered."""
@@ -108,10 +121,16 @@ class AuditSpool:
             for ecg_id in ecg_ids or (None,):
                 tx.note(action, ecg_id=ecg_id, **detail)
 
+    def note_each(self, action: str, kind: str, numbers: Sequence[int], *, now: datetime, actor: str) -> None:
+        """The same for each of these rows of a kind (outcome_id, left_out_id)."""
+        with self._database.writing(now, actor) as tx:
+            for number in numbers:
+                tx.note(action, **{kind: number})
+
 
 def _concerned(ask: Reading, event: AuditEvent) -> Concerned | None:
-    ecg_id = event.ecg_id
-    if ecg_id is None and isinstance(number := event.detail.get("payload_id"), int):
+    ecg_id = event.ecg_id or _number(event, "of_ecg")
+    if ecg_id is None and (number := _number(event, "payload_id")) is not None:
         ecg_id = ask.connection.scalar(select(func.min(ecg.c.ecg_id)).where(ecg.c.payload_id == number))
     if ecg_id is None:
         return None
@@ -122,3 +141,25 @@ def _concerned(ask: Reading, event: AuditEvent) -> Concerned | None:
     row = ask.connection.execute(select(payload).where(payload.c.payload_id == staged.payload_id)).one()
     told = json.loads(seals.PAYLOAD.open(ask.keyring, row))
     return Concerned(ecg=staged.ecg, transport=row.transport, peer=told["peer"])
+
+
+def _people(ask: Reading, event: AuditEvent) -> tuple[Identifier, ...]:
+    for name, column, seal in _NAMING:
+        number = _number(event, name)
+        row = ask.connection.execute(select(seal.table).where(column == number)).one_or_none() if number else None
+        if row is not None:
+            return tuple(dict.fromkeys(_identifiers(json.loads(seal.open(ask.keyring, row)))))
+    return ()
+
+
+def _identifiers(private: Mapping[str, Any]) -> Iterator[Identifier]:
+    """Of a patient, or of both sides of a merge or link."""
+    if "patient" in private:
+        yield from codec.patient_from(private["patient"]).identifiers
+    else:
+        yield from (Identifier(**private[side]) for side in ("retired", "surviving"))
+
+
+def _number(event: AuditEvent, name: str) -> int | None:
+    found = event.detail.get(name)
+    return found if isinstance(found, int) else None

@@ -8,13 +8,13 @@ merge, it is taken back there and told anew.
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 
 from ecgfm_clinical.staging import announcing, holds, identity, messages, misfiled, moot, recordings, results
 from ecgfm_clinical.staging.holds import Question
 from ecgfm_clinical.staging.private import private_of
 from ecgfm_clinical.staging.rows import EcgVersion, MessageRow, every_row
-from ecgfm_clinical.staging.schema import ecg, ecg_identity, identity_alias, message, outcome, patient
+from ecgfm_clinical.staging.schema import ecg, ecg_identity, identity_alias, identity_event, message, outcome, patient
 from ecgfm_clinical.staging.told import SentMessage
 from ecgfm_clinical.staging.transaction import Reading, Transaction
 from ecgfm_connectors.contents import Addition, IdentityEvent, Link, Merge, Move
@@ -40,7 +40,7 @@ def record(tx: Transaction, payload_id: int | None, event: IdentityEvent) -> Non
             unmerge(tx, payload_id, event.identifier, event.event)
         case Link(linked=True):
             identity.link(tx, event.first, event.second, trigger=event.event, payload_id=payload_id)
-            tx.note("identity.linked", payload_id=payload_id, trigger=event.event)
+            tx.note("identity.linked", payload_id=payload_id, trigger=event.event, identity_event=_newest_event(tx))
         case Link():
             _unlink(tx, payload_id, event)
         case Move():
@@ -57,7 +57,14 @@ def _merge(tx: Transaction, payload_id: int | None, event: Merge) -> None:
     # After that: a message whose sending began meanwhile has become one that may have left.
     sent = _sent_under(tx, done.retired)
     _carry_along(tx, done.retired)
-    tx.note("identity.merged", payload_id=payload_id, trigger=event.event, moved=_listed(moved), sent=_listed(sent))
+    tx.note(
+        "identity.merged",
+        payload_id=payload_id,
+        trigger=event.event,
+        moved=_listed(moved),
+        sent=_listed(sent),
+        identity_event=_newest_event(tx),
+    )
     _look_at_sent(tx, touched, event.event)
     moot.look_again(tx)
 
@@ -66,7 +73,7 @@ def unmerge(tx: Transaction, payload_id: int | None, identifier: Identifier, tri
     """The identity is in use again, with all that follows from it; identities are locked."""
     rearranged = identity.unmerge(tx, identifier, trigger=trigger, payload_id=payload_id)
     if rearranged:
-        tx.note("identity.unmerged", payload_id=payload_id, trigger=trigger)
+        tx.note("identity.unmerged", payload_id=payload_id, trigger=trigger, identity_event=_newest_event(tx))
         touched = _recordings_of(tx, rearranged)
         _recompose_unsent(tx, *_about(rearranged, touched))
         _look_at_sent(tx, touched, trigger)
@@ -78,7 +85,13 @@ def _unlink(tx: Transaction, payload_id: int | None, event: Link) -> None:
     if retired is not None:
         unmerge(tx, payload_id, retired, event.event)
     elif identity.unlink(tx, event.first, event.second, trigger=event.event, payload_id=payload_id):
-        tx.note("identity.unlinked", payload_id=payload_id, trigger=event.event)
+        tx.note("identity.unlinked", payload_id=payload_id, trigger=event.event, identity_event=_newest_event(tx))
+
+
+def _newest_event(tx: Reading) -> int | None:
+    """The event that this transaction has just kept; identities are locked."""
+    newest: int | None = tx.connection.scalar(select(func.max(identity_event.c.event_id)))
+    return newest
 
 
 def _sent_under(tx: Reading, key: str) -> list[int]:

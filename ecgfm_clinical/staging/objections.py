@@ -5,12 +5,12 @@ Kept is the keyed digest of the number alone. It holds for the numbers merged an
 
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select
 
 from ecgfm_clinical.errors import StoreError
 from ecgfm_clinical.staging import identity
 from ecgfm_clinical.staging.database import Database
-from ecgfm_clinical.staging.schema import identity_link, objection
+from ecgfm_clinical.staging.schema import ecg, identity_link, objection
 from ecgfm_clinical.staging.transaction import Reading
 from ecgfm_connectors.patient import Identifier
 
@@ -28,7 +28,7 @@ class Objections:
             if _known(tx, key):
                 raise StoreError("this number is kept out of learning already")
             tx.connection.execute(insert(objection).values(patient_key=key, since=now, actor=actor))
-            tx.note("patient.objected", reason=reason)
+            tx.note("patient.objected", reason=reason, of_ecg=_newest_ecg(tx, key))
 
     def lift(self, identifier: Identifier, *, reason: str, now: datetime, actor: str) -> None:
         """The person objects no longer. Raises StoreError where this number did not."""
@@ -37,7 +37,7 @@ class Objections:
             if not _known(tx, key):
                 raise StoreError("this number is not kept out of learning; perhaps one merged or linked with it is")
             tx.connection.execute(delete(objection).where(objection.c.patient_key == key))
-            tx.note("patient.objection-lifted", reason=reason)
+            tx.note("patient.objection-lifted", reason=reason, of_ecg=_newest_ecg(tx, key))
 
     def count(self) -> int:
         """How many numbers are kept out."""
@@ -61,6 +61,13 @@ def keys(reading: Reading) -> frozenset[str]:
 def _tree(reading: Reading, key: str) -> set[str]:
     root = identity.resolve(reading.connection, key)
     return {key, root, *identity.retired_into(reading.connection, root)}
+
+
+def _newest_ecg(reading: Reading, key: str) -> int | None:
+    """An ECG of the person, by which the audit message finds their number; None where none is here."""
+    newest = select(func.max(ecg.c.ecg_id)).where(ecg.c.patient_key.in_(_tree(reading, key)))
+    found: int | None = reading.connection.scalar(newest)
+    return found
 
 
 def _known(reading: Reading, key: str) -> bool:

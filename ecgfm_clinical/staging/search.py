@@ -56,8 +56,9 @@ class Search:
             with self._database.reading() as ask:
                 return _page(ask, wanted, limit)
         with self._database.writing(now, actor) as tx:
-            tx.note("patient.searched")
-            return _page(tx, wanted, limit)
+            found = _page(tx, wanted, limit)
+            tx.note("patient.searched", of_ecg=found[0].ecg_id if found else None)
+            return found
 
     def by_number(self, number: str) -> tuple[int, ...]:
         """The ECGs to which a number belongs, whatever kind of number it is."""

@@ -58,8 +58,12 @@ def _table(visit: Visit, found: "list[EcgSummary]", *, is_of_patient: bool) -> R
 
 
 def csv(visit: Visit) -> Response:
-    """Everything that fulfils the filter, a line for each label; nothing in it identifies a patient."""
+    """Everything that fulfils the filter, a line for each label; nothing in it identifies a patient.
+
+    That somebody took it is in the audit trail first.
+    """
     wanted = wanted_by(visit)
+    visit.store.audit_spool.note("ecgs.exported", now=visit.now, actor=visit.actor, detail={"phi": False})
     name = {"Content-Disposition": 'attachment; filename="ecgs.csv"'}
     return StreamingResponse(_csv_lines(visit, wanted), media_type="text/csv; charset=utf-8", headers=name)
 

@@ -3,6 +3,8 @@
 import socket
 import ssl
 import time
+from collections.abc import Callable
+from functools import partial
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from ecgfm_clinical.errors import SettingsError
+from ecgfm_clinical.web import signing_in
 from ecgfm_clinical.web.app import build_app, build_console, settings_of
 from ecgfm_connectors.tls import TlsFiles
 
@@ -24,8 +27,17 @@ STARTS_IN = 30.0  #: seconds
 class WebPort:
     """Answers browsers until stopped; may be started again."""
 
-    def __init__(self, app: ASGIApp, *, host: str, port: int, tls: ssl.SSLContext | None) -> None:
-        """`port` 0 takes a free one."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None,
+        tidy: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`port` 0 takes a free one. `tidy`: what has to be done now and then, whether anybody comes or not."""
+        self.tidy = tidy
         self._app = app
         self._address = (host, port)
         self._tls = tls
@@ -136,5 +148,6 @@ def tls_of(settings: "Settings", web: "Web") -> ssl.SSLContext | None:
 def build_port(settings: "Settings", store: "Store") -> WebPort:
     """The port of the console, not yet bound. Raises SettingsError, Misconfigured."""
     web = settings_of(settings)
-    app = build_app(build_console(settings, store))
-    return WebPort(app, host=web.host, port=web.port, tls=tls_of(settings, web))
+    console = build_console(settings, store)
+    tidy = partial(signing_in.note_ran_out, console)
+    return WebPort(build_app(console), host=web.host, port=web.port, tls=tls_of(settings, web), tidy=tidy)

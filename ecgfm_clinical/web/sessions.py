@@ -28,15 +28,15 @@ class Sessions:
         self._idle = idle
         self._lock = Lock()
         self._kept: dict[str, Session] = {}
+        self._ended: list[User] = []
 
     def begin(self, user: User, *, now: datetime) -> str:
         """The token of a new session: 256 random bits."""
         token = secrets.token_urlsafe(32)
         with self._lock:
-            for digest in [key for key, one in self._kept.items() if self._is_over(one, now)]:
-                del self._kept[digest]
+            self._end_what_is_over(now)
             while len(self._kept) >= MOST:
-                del self._kept[next(iter(self._kept))]
+                self._end(next(iter(self._kept)))
             self._kept[_digest(token)] = Session(user=user, began_at=now, seen_at=now)
         return token
 
@@ -47,7 +47,7 @@ class Sessions:
             if one is None:
                 return None
             if self._is_over(one, now):
-                del self._kept[_digest(token)]
+                self._end(_digest(token))
                 return None
             if is_a_click:
                 self._kept[_digest(token)] = replace(one, seen_at=now)
@@ -56,6 +56,20 @@ class Sessions:
     def end(self, token: str) -> None:
         with self._lock:
             self._kept.pop(_digest(token), None)
+
+    def ran_out(self, *, now: datetime) -> list[User]:
+        """Whose sessions ended since this was last asked without anybody signing out."""
+        with self._lock:
+            self._end_what_is_over(now)
+            ended, self._ended = self._ended, []
+            return ended
+
+    def _end_what_is_over(self, now: datetime) -> None:
+        for digest in [key for key, one in self._kept.items() if self._is_over(one, now)]:
+            self._end(digest)
+
+    def _end(self, digest: str) -> None:
+        self._ended.append(self._kept.pop(digest).user)
 
     def _is_over(self, one: Session, now: datetime) -> bool:
         return now - one.began_at >= self._longest or now - one.seen_at >= self._idle

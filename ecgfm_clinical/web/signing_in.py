@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 from starlette.responses import RedirectResponse, Response
 
-from ecgfm_clinical.web.visit import Visit
+from ecgfm_clinical.web.visit import Console, Visit, actor_of
 
 WRONG = "this name and this password do not belong together"
 TOO_OFTEN = "too many tries: wait a quarter of an hour"
@@ -83,8 +83,14 @@ def safe(to: str) -> str:
 
 def note(visit: Visit, action: str, name: str, *, way: Literal["file", "proxy", "oidc"] = "file") -> None:
     """Into the audit trail; `name` is empty where nobody knows who it was."""
+    detail = {"user": name, "address": visit.address} | ({"way": way} if way != "file" else {})
     signature = f"{name} ({way})" if way != "file" else name
-    detail = {"user": name} | ({"way": way} if way != "file" else {})
-    visit.store.audit_spool.note(
-        action, now=visit.now, actor=visit.actor if not name else f"{signature} by web", detail=detail
-    )
+    actor = actor_of(signature if name else "nobody")
+    visit.store.audit_spool.note(action, now=visit.now, actor=actor, detail=detail)
+
+
+def note_ran_out(console: Console) -> None:
+    """Whose sign-in ended by itself goes into the audit trail, too."""
+    for user in console.sessions.ran_out(now=console.clock()):
+        actor, detail = actor_of(user.signature), {"user": user.name}
+        console.store.audit_spool.note("console.timed-out", now=console.clock(), actor=actor, detail=detail)

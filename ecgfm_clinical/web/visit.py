@@ -93,8 +93,7 @@ class Visit:
     @property
     def actor(self) -> str:
         """Who acts, for the audit trail: the person, and the host of the console."""
-        name = self.user.signature if self.user is not None else "nobody"
-        return f"{name} by {liveness.worker_name('web').partition(':')[0]}/web"
+        return actor_of(self.user.signature if self.user is not None else "nobody")
 
     def may(self, role: Role) -> bool:
         return self.user is not None and self.user.role >= role
@@ -122,3 +121,8 @@ class Visit:
     def done(self, title: str, lines: list[str], *, back: str) -> Response:
         """What an act came to."""
         return self.page("done.html", title=title, lines=lines, back=back)
+
+
+def actor_of(name: str) -> str:
+    """A user of the console in the audit trail: the person, and the host of the console."""
+    return f"{name} by {liveness.worker_name('web').partition(':')[0]}/web"

@@ -31,10 +31,14 @@ INSTANCES_TRANSFERRED = Code(value="110104", meaning="DICOM Instances Transferre
 EXPORT = Code(value="110106", meaning="Export")
 IMPORT = Code(value="110107", meaning="Import")
 PATIENT_RECORD = Code(value="110110", meaning="Patient Record")
+QUERY = Code(value="110112", meaning="Query")
 SECURITY_ALERT = Code(value="110113", meaning="Security Alert")
+USER_AUTHENTICATION = Code(value="110114", meaning="User Authentication")
 
 APPLICATION_START = Code(value="110120", meaning="Application Start")
 APPLICATION_STOP = Code(value="110121", meaning="Application Stop")
+LOGIN = Code(value="110122", meaning="Login")
+LOGOUT = Code(value="110123", meaning="Logout")
 NODE_AUTHENTICATION = Code(value="110126", meaning="Node Authentication")
 
 APPLICATION = Code(value="110150", meaning="Application")
@@ -73,6 +77,7 @@ class Object:
     kind: Literal["1", "2"]  #: person, system object
     role: Literal["1", "3", "13"]  #: patient, report, security resource
     name: str = NOT_TOLD
+    query: str = ""  #: in the place of the name, where it is a query
     sop_instances: tuple[str, ...] = ()  #: SOP Instance UIDs
     details: tuple[tuple[str, str], ...] = ()  #: (type, text)
 
@@ -147,7 +152,10 @@ def _object(root: Element, one: Object) -> None:
         ParticipantObjectTypeCodeRole=one.role,
     )
     _code(element, "ParticipantObjectIDTypeCode", one.id_type)
-    SubElement(element, "ParticipantObjectName").text = _text(one.name)
+    if one.query:
+        SubElement(element, "ParticipantObjectQuery").text = base64.b64encode(one.query.encode()).decode()
+    else:
+        SubElement(element, "ParticipantObjectName").text = _text(one.name)
     for kind, text in one.details:
         value = base64.b64encode(text.encode()).decode()
         SubElement(element, "ParticipantObjectDetail", type=kind, value=value)

@@ -173,7 +173,7 @@ def test_an_act_and_its_message_are_one_transaction(site: Installation) -> None:
     assert site.store.audit_spool.untold().count == 0
     with site.store.database.writing(NOW, "somebody") as tx:
         tx.note("caller.rejected", listener="hl7", reason="unknown-sender", peer="192.0.2.7")
-        tx.note("patient.searched")  # is told to nobody
+        tx.note("store.compressed")  # is told to nobody
     untold = site.store.audit_spool.untold()
     assert (untold.count, untold.oldest) == (1, NOW)
 
