@@ -108,6 +108,7 @@ NEEDS = {
     "run --role all": "score",
     "run --role web": "web",
     "user list": "web",
+    "token list": "web",
     "model show .": "score",
     "model bench .": "score",
     "demo-retrain": "train",

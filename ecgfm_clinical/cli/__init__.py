@@ -30,6 +30,7 @@ from ecgfm_clinical.cli import (
     replay,
     research,
     setup,
+    tokens,
     users,
 )
 from ecgfm_clinical.cli.common import say
@@ -91,6 +92,7 @@ app.add_typer(held.app, name="held")
 app.add_typer(payloads.app, name="payloads")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(users.app, name="user")
+app.add_typer(tokens.app, name="token")
 app.add_typer(care.store_app, name="store")
 
 

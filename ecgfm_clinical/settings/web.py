@@ -36,6 +36,11 @@ class Web(Part):
         description="who may sign in, with role and password hash (argon2); `ecgfm-clinical user add` writes it, and "
         "without a user in it, web.header or web.oidc the console does not start",
     )
+    tokens: Path = Field(
+        default=Path("web-tokens"),
+        description="which programs may use /api/v1, with role and digest of their token; `ecgfm-clinical token add` "
+        "writes it",
+    )
     session_hours: float = Field(default=12, gt=0, le=24 * 7, description="a sign-in ends after so long in any case")
     idle_minutes: float = Field(default=20, gt=0, description="a sign-in ends after so long without a click")
     proxies: tuple[str, ...] = Field(

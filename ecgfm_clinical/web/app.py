@@ -17,13 +17,15 @@ from ecgfm.errors import EcgFmError
 from ecgfm_clinical import log, wiring
 from ecgfm_clinical.errors import ClinicalError, InputError, NotFound, SettingsError, StoreUnavailable
 from ecgfm_clinical.extras import missing
-from ecgfm_clinical.web import outside, rendering, signing_in
+from ecgfm_clinical.web import api, outside, rendering, signing_in
 from ecgfm_clinical.web.asking import Asked
+from ecgfm_clinical.web.documents import PREFIX
 from ecgfm_clinical.web.limiter import Limiter
 from ecgfm_clinical.web.oidc import Provider
 from ecgfm_clinical.web.pages import PAGES, Page
 from ecgfm_clinical.web.security import Guard
 from ecgfm_clinical.web.sessions import Sessions
+from ecgfm_clinical.web.tokens import TokensFile
 from ecgfm_clinical.web.users import User, UsersFile
 from ecgfm_clinical.web.visit import Console, Visit
 from ecgfm_connectors.errors import ConnectorError
@@ -49,6 +51,7 @@ def build_console(
         store=store,
         clock=clock,
         users=users,
+        tokens=TokensFile(settings.resolve(web.tokens)),
         sessions=Sessions(longest=web.session, idle=web.idle),
         limiter=Limiter(),
         oidc=Provider(settings, web, clock=clock) if web.oidc is not None else None,
@@ -67,6 +70,8 @@ def settings_of(settings: "Settings") -> "Web":
 def build_app(console: Console) -> ASGIApp:
     """Everything that answers a browser."""
     routes = [Route(page.path, _endpoint(console, page), methods=[page.method]) for page in PAGES]
+    routes += [Route(api.path_of(page), _program(console, page), methods=[page.method]) for page in api.pages()]
+    routes.append(Route(f"{PREFIX}/openapi.json", api.openapi))
     static = Mount("/static", StaticFiles(directory=rendering.STATIC))
     app = Starlette(
         routes=[*routes, static],
@@ -77,7 +82,7 @@ def build_app(console: Console) -> ASGIApp:
 
 def _missing(console: Console) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def answer(request: Request, error: Exception) -> Response:
-        visit = await _visit(console, request)
+        visit = await _visit(console, request, is_api=request.url.path.startswith(f"{PREFIX}/"))
         return visit.page("problem.html", 404, title="Not found", text="there is no such page")
 
     return answer
@@ -90,11 +95,21 @@ def _endpoint(console: Console, page: Page) -> Callable[[Request], Awaitable[Res
     return answer
 
 
+def _program(console: Console, page: Page) -> Callable[[Request], Awaitable[Response]]:
+    """The same for a program: who shows no token is told so, and no form is asked for where it comes from."""
+
+    async def answer(request: Request) -> Response:
+        visit = await _visit(console, request, is_api=True)
+        return api.within(await run_in_threadpool(_answer, page, visit))
+
+    return answer
+
+
 def _answer(page: Page, visit: Visit) -> Response:
     """Everything that a person can mend is one sentence with its status."""
     try:
         if page.role is not None and visit.user is None:
-            return signing_in.sent_to_sign_in(visit)
+            return _stranger(visit)
         if page.role is not None and not visit.may(page.role):
             text = (
                 f"this needs the role {page.role.word}; your role is {visit.user.role.word if visit.user else 'none'}"
@@ -109,6 +124,15 @@ def _answer(page: Page, visit: Visit) -> Response:
         return visit.page("problem.html", _status(error), title="This cannot be done", text=str(error))
 
 
+def _stranger(visit: Visit) -> Response:
+    """A person is sent to sign in. A program is told that its token is none, and after many tries to wait."""
+    if not visit.is_api:
+        return signing_in.sent_to_sign_in(visit)
+    if visit.token and not visit.console.limiter.takes(f"token {visit.token[:20]}", visit.address, now=visit.now):
+        return visit.page("problem.html", 429, title="Not signed in", text=signing_in.TOO_OFTEN)
+    return api.unknown(visit)
+
+
 def _status(error: Exception) -> int:
     match error:
         case NotFound():
@@ -121,24 +145,25 @@ def _status(error: Exception) -> int:
             return 409
 
 
-async def _visit(console: Console, request: Request) -> Visit:
-    token = request.cookies.get(console.cookie, "")
+async def _visit(console: Console, request: Request, *, is_api: bool = False) -> Visit:
+    token = api.token_of(request) if is_api else request.cookies.get(console.cookie, "")
     refreshes = request.headers.get("hx-request") == "true"
-    body = (await request.body()).decode("utf-8", "replace")
-    user = outside.by_proxy(request.headers, settings_of(console.settings))
+    body = await request.body()
+    user = None if is_api else outside.by_proxy(request.headers, settings_of(console.settings))
     if user is None:
-        user = await run_in_threadpool(_user, console, token, refreshes)
+        user = await run_in_threadpool(_holder if is_api else _user, console, token, refreshes)
     return Visit(
         console=console,
         user=user,
         path=str(request.scope["path"]),
         places={name: str(value) for name, value in request.path_params.items()},
         asked=_asked(request.scope["query_string"].decode("ascii", "replace")),
-        form=_asked(body),
+        form=_form(request, body) if is_api else _asked(body.decode("utf-8", "replace")),
         address=_address(console, request),
         token=token,
         is_part=refreshes,
         cookies=request.cookies,
+        is_api=is_api,
     )
 
 
@@ -147,6 +172,22 @@ def _asked(text: str) -> Asked:
         return Asked.of(text)
     except InputError:  # no page of ours sends that: nothing was asked
         return Asked(fields={})
+
+
+def _form(request: Request, body: bytes) -> Asked:
+    try:
+        return api.form_of(request, body)
+    except InputError:  # the act then says what it misses
+        return Asked(fields={})
+
+
+def _holder(console: Console, token: str, refreshes: bool) -> User | None:
+    """Whose token it is; None where it is nobody's any more."""
+    try:
+        return console.tokens.holder(token) if token else None
+    except SettingsError:
+        log.event("web.tokens-damaged", logging.ERROR)
+        return None
 
 
 def _user(console: Console, token: str, refreshes: bool) -> User | None:

@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ecgfm_clinical import log
+from ecgfm_clinical.web.documents import PREFIX
 
 LONGEST_BODY = 256 * 1024  #: bytes of one form
 CHANGES_NOTHING = frozenset({"GET", "HEAD"})
@@ -100,7 +101,8 @@ class Guard:
             return PlainTextResponse("connect by way of the reverse proxy\n", 403)
         if scope["method"] not in CHANGES_NOTHING | {"POST"}:
             return PlainTextResponse("there are GET and POST\n", 405)
-        if scope["method"] == "POST" and not comes_from_us(headers, self._scheme):
+        is_program = scope["path"].startswith(f"{PREFIX}/")  # which shows a token, and no cookie
+        if scope["method"] == "POST" and not is_program and not comes_from_us(headers, self._scheme):
             return PlainTextResponse("this request does not come from a page of the console\n", 403)
         return None
 

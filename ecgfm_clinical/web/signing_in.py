@@ -1,10 +1,10 @@
 """Signing in and out. Who fails too often waits; who is signed in holds a cookie that no script can read."""
 
-from typing import Literal
 from urllib.parse import urlencode
 
 from starlette.responses import RedirectResponse, Response
 
+from ecgfm_clinical.web.users import Way
 from ecgfm_clinical.web.visit import Console, Visit, actor_of
 
 WRONG = "this name and this password do not belong together"
@@ -81,7 +81,7 @@ def safe(to: str) -> str:
     return to if is_ours else "/"
 
 
-def note(visit: Visit, action: str, name: str, *, way: Literal["file", "proxy", "oidc"] = "file") -> None:
+def note(visit: Visit, action: str, name: str, *, way: Way = "file") -> None:
     """Into the audit trail; `name` is empty where nobody knows who it was."""
     detail = {"user": name, "address": visit.address} | ({"way": way} if way != "file" else {})
     signature = f"{name} ({way})" if way != "file" else name

@@ -4,18 +4,21 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from ecgfm_clinical import liveness
 from ecgfm_clinical.errors import StoreUnavailable
 from ecgfm_clinical.web.asking import Asked
+from ecgfm_clinical.web.documents import DOCUMENTS, Document
 from ecgfm_clinical.web.limiter import Limiter
 from ecgfm_clinical.web.oidc import Provider
 from ecgfm_clinical.web.security import policy
 from ecgfm_clinical.web.sessions import Sessions
+from ecgfm_clinical.web.tokens import TokensFile
 from ecgfm_clinical.web.users import Role, User, UsersFile
 
 if TYPE_CHECKING:
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from ecgfm_clinical.staging.pauses import Pause
     from ecgfm_clinical.staging.store import Store
 
+
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 #: Path and name of each page in the menu.
 MENU = (
@@ -46,6 +51,7 @@ class Console:
     store: "Store"
     clock: Callable[[], datetime]
     users: UsersFile
+    tokens: TokensFile
     sessions: Sessions
     limiter: Limiter
     oidc: Provider | None  #: who else may sign people in
@@ -76,6 +82,7 @@ class Visit:
     token: str  #: of the session; empty where there is none
     is_part: bool  #: asked for by a page that refreshes itself
     cookies: Mapping[str, str] = field(default_factory=dict)
+    is_api: bool = False  #: asked for by a program, which gets the page's document
     nonce: str = field(default_factory=lambda: secrets.token_urlsafe(18))
 
     @property
@@ -98,8 +105,12 @@ class Visit:
     def may(self, role: Role) -> bool:
         return self.user is not None and self.user.role >= role
 
-    def page(self, template: str, status: int = 200, **values: object) -> Response:
-        """A page of ours; every value is escaped where it is written."""
+    def page(
+        self, template: str, status: int = 200, headers: Mapping[str, str] = _NO_HEADERS, **values: object
+    ) -> Response:
+        """A page of ours; every value is escaped where it is written. A program gets its document instead."""
+        if self.is_api:
+            return self._document(template, status, headers, values)
         text = self.console.templates.get_template(template).render(
             visit=self,
             menu=[one for one in MENU if one[0] != "/settings" or self.may(Role.OPERATOR)],
@@ -109,7 +120,21 @@ class Visit:
             in_force=self._paused() if self.user is not None else [],
             **values,
         )
-        return HTMLResponse(text, status, headers={"Content-Security-Policy": policy(self.nonce)})
+        return HTMLResponse(text, status, headers={**headers, "Content-Security-Policy": policy(self.nonce)})
+
+    def _document(
+        self, template: str, status: int, headers: Mapping[str, str], values: Mapping[str, object]
+    ) -> Response:
+        match template, DOCUMENTS.get(template):
+            case "problem.html", _:
+                return JSONResponse({"error": values["title"], "text": values["text"]}, status, headers)
+            case "done.html", _:
+                return JSONResponse({"title": values["title"], "lines": values["lines"]}, status, headers)
+            case _, None:
+                text = "this page has no JSON form"
+                return JSONResponse({"error": "Not found", "text": text}, 404, headers)
+            case _, Document() as document:
+                return JSONResponse(document.of(**values), status, headers)
 
     def _paused(self) -> "list[Pause]":
         """What is paused stands on every page; a page that tells of a store out of reach is made without it."""

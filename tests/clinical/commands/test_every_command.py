@@ -66,6 +66,9 @@ alerts test --settings {settings}
 user add ada --settings {settings}
 user list --settings {settings}
 user remove ada --settings {settings}
+token add lab --settings {settings}
+token list --settings {settings}
+token revoke lab --settings {settings}
 payloads list --settings {settings}
 payloads show 1 --settings {settings}
 payloads export 1 --out {out}/payload --reason x --settings {settings}
@@ -341,7 +344,7 @@ def _extra_of(line: str) -> str | None:
         "umap": ("--method umap",),
         "sftp": ("pull sftp", "check "),
         "dicomweb": ("pull web",),
-        "web": ("user ",),
+        "web": ("user ", "token "),
     }
     return next((extra for extra, found in signs.items() if any(one in line for one in found)), None)
 

@@ -8,21 +8,25 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 
 from ecgfm_clinical.settings import Web, WebOidc, WebRoles
+from ecgfm_clinical.staging.search import Wanted
 from ecgfm_clinical.web.app import build_app, build_console
 from ecgfm_clinical.web.pages import PAGES
 from ecgfm_clinical.web.server import WebPort
 from ecgfm_clinical.web.users import Role
+from ecgfm_clinical.wiring import utc_now
 from ecgfm_connectors.testing.ehr import Fault
+from tests.clinical.web import hostile
 from tests.clinical.web.chromium import Window, browser, needs_chromium, window
 from tests.clinical.web.conftest import HASHER, add_users
 from tests.helpers.installation import Installation, adt, ecg, merge, pid
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Dialog
 
 axe = pytest.importorskip(
     "axe_playwright_python.sync_playwright", reason="the package axe-playwright-python is not installed"
@@ -208,6 +212,53 @@ def test_two_operators_at_once_send_one_message_once(house: House) -> None:
         house.site.send()
         assert len(house.site.ehr.messages) == heard + 1
         assert first.complaints == []
+
+
+#: What an element of the payload's would be, were a page to take it for its own.
+INJECTED = "img[src=x], script:not([src^='/static/']), [onerror], [onload], iframe, object, embed"
+
+
+def test_no_text_of_any_message_runs(house: House, tab: Window, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every text of recordings, of messages, and of a receiver's refusals is markup; no page takes any for its own."""
+    site = house.site
+    monkeypatch.setattr("ecgfm_connectors.testing.ehr.acknowledge", hostile.refusal)
+    site.ehr.plan(*[Fault.AE] * 1000)
+    for content in (hostile.dicom(500), b"<script>alert(3)</script>"):
+        site.dicom(content)
+    for message in (hostile.hl7(501), *hostile.hl7_by_field(600)):
+        site.mllp(message)
+    site.go_on()
+    assert site.store.questions.dead_letters()
+    newest = [one.ecg_id for one in site.store.search.ecgs(Wanted(), limit=1000, now=utc_now(), actor="test")]
+    ran: list[str] = []
+
+    def seen(dialog: "Dialog") -> None:
+        ran.append(dialog.message)
+        dialog.dismiss()
+
+    tab.page.on("dialog", seen)
+    tab.page.on("request", lambda request: ran.extend([request.url] if request.url.endswith("/x") else []))
+    for path in (*addresses(), f"/ecgs?number={quote(hostile.PAYLOAD)}&head={quote(hostile.PAYLOAD)}"):
+        tab.go(path)
+        assert tab.page.locator(INJECTED).count() == 0, path
+    tab.go(f"/ecgs/{_taken(site)}")
+    tab.page.get_by_role("button", name="Open the record").click()
+    assert tab.says("onerror=alert(1)")
+    for number in newest:  # parsed by the browser, and not shown: that is faster
+        answer = tab.context.request.post(f"{tab.address}/ecgs/{number}/open", headers={"Origin": tab.address})
+        found = tab.page.evaluate(_PARSED, [answer.text(), INJECTED])
+        assert (answer.status, found) == (200, 0), number
+    assert (ran, tab.complaints) == ([], [])
+
+
+_PARSED = """([text, selector]) =>
+    new DOMParser().parseFromString(text, "text/html").querySelectorAll(selector).length"""
+
+
+def _taken(site: Installation) -> int:
+    """The ECG of the message that was taken with all its markup."""
+    (found,) = site.store.search.by_number(f"F501{hostile.PAYLOAD}")
+    return found
 
 
 def test_who_is_signed_in_elsewhere_comes_in_by_the_provider(house: House, free_port: Callable[[], int]) -> None:

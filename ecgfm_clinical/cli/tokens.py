@@ -1,0 +1,65 @@
+"""`token add | list | revoke`: which programs may use the console's JSON API."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, say, settings_from, write_json
+from ecgfm_clinical.cli.users import RoleName
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ecgfm_clinical.web.tokens import TokensFile
+
+app = typer.Typer(
+    name="token",
+    no_args_is_help=True,
+    help="Which programs may use /api/v1 of the console (`run --role web`): names, roles and digests of tokens in the "
+    "file `web.tokens`.",
+)
+
+NameArgument = Annotated[str, typer.Argument(help="Name of the program; it is what the audit trail tells.")]
+
+
+@app.command("add")
+def add(
+    name: NameArgument,
+    role: Annotated[RoleName, typer.Option(help="What it may do, as of people: `user add --help`.")] = RoleName.viewer,
+    settings: SettingsOption = None,
+) -> None:
+    """Make a token, and print it once: only its digest is kept. A running console takes it with the next request."""
+    from ecgfm_clinical.web.users import Role
+
+    say(_file(settings).add(name, Role.of(role.value)))
+
+
+@app.command("list")
+def listed(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
+    """Every program that has a token, with its role."""
+    found = _file(settings).all()
+    if as_json:
+        write_json([{"name": one.name, "role": one.role.word} for one in found])
+        return
+    for one in found:
+        say(f"{one.name}: {one.role.word}")
+    if not found:
+        say("no program has a token; `ecgfm-clinical token add NAME`")
+
+
+@app.command("revoke")
+def revoke(name: NameArgument, settings: SettingsOption = None) -> None:
+    """Make a program's token worthless, with the next request."""
+    _file(settings).revoke(name)
+    say(f"the token of {name} is worth nothing now")
+
+
+def _file(path: "Path | None") -> "TokensFile":
+    from ecgfm_clinical.extras import need
+
+    need("web", "the console")
+    from ecgfm_clinical.settings import Web
+    from ecgfm_clinical.web.tokens import TokensFile
+
+    read = settings_from(path)
+    return TokensFile(read.resolve((read.web or Web()).tokens))

@@ -1,0 +1,183 @@
+"""What each page holds, as a JSON document: the same answer as the page gives a person, and nothing that it hides.
+
+A page that has no entry here has no JSON form. Each entry takes what the page hands to its template.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import date, datetime
+from enum import Enum
+
+from ecgfm_clinical.operate.search import document_of
+from ecgfm_clinical.staging.model_records import ModelRow
+from ecgfm_clinical.staging.payloads import KeptPayload
+from ecgfm_clinical.staging.records import AuditEvent, DeadLetter
+from ecgfm_clinical.staging.story_records import EcgSummary
+
+PREFIX = "/api/v1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """How the values of one template become JSON."""
+
+    of: Callable[..., object]
+    about: str  #: one line of the OpenAPI document
+    asks: Mapping[str, str]  #: what the query may hold -> what it means
+
+
+def plain(value: object) -> object:
+    """What JSON knows: dataclasses as objects, times by ISO 8601. Raises TypeError for what no document may hold."""
+    match value:
+        case Enum():
+            return value.value
+        case datetime() | date():
+            return value.isoformat()
+        case None | bool() | int() | float() | str():
+            return value
+        case Mapping():
+            return {str(name): plain(one) for name, one in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [plain(one) for one in value]
+        case _ if is_dataclass(value):
+            return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        case _:
+            raise TypeError(f"no document holds a {type(value).__name__}")
+
+
+def _next(path: str, further: str) -> str | None:
+    """The address of the page after this one."""
+    return f"{PREFIX}{path}?{further}" if further else None
+
+
+def _now(*, found: object, sources: object, alerts: object, **_: object) -> object:
+    return {"status": plain(found), "sources": plain(sources), "alerts": plain(alerts)}
+
+
+def _ecgs(*, found: list[EcgSummary], further: str, **_: object) -> object:
+    return {"ecgs": [plain(document_of(one)) for one in found], "next": _next("/ecgs", further)}
+
+
+def _one_ecg(*, found: object, is_open: bool, others: list[EcgSummary], **_: object) -> object:
+    document = {"ecg": plain(found), "is_open": is_open}
+    return document | {"others": [plain(document_of(one)) for one in others]} if is_open else document
+
+
+def _ecg_preview(*, ecg_id: int, standing: object, seen: int, **_: object) -> object:
+    return {"ecg_id": ecg_id, "standing": plain(standing), "seen": seen}
+
+
+def _raw_header(*, ecg_id: int, lines: Iterable[str], **_: object) -> object:
+    return {"ecg_id": ecg_id, "lines": list(lines)}
+
+
+def _dead(*, found: list[DeadLetter], count: int, **_: object) -> object:
+    return {"messages": plain(found), "count": count}
+
+
+def _dead_preview(*, found: list[DeadLetter], **_: object) -> object:
+    return {"messages": plain(found), "count": len(found)}
+
+
+def _refused(*, found: list[KeptPayload], further: str, **_: object) -> object:
+    return {"payloads": plain(found), "next": _next("/refused", further)}
+
+
+def _refused_preview(*, found: list[KeptPayload], **_: object) -> object:
+    return {"payloads": plain(found), "count": len(found)}
+
+
+def _held(*, found: object, **_: object) -> object:
+    return {"questions": plain(found)}
+
+
+def _held_one(*, found: object, is_open: bool, released: str, rejected: str, **_: object) -> object:
+    return {"question": plain(found), "is_open": is_open, "if_released": released, "if_rejected": rejected}
+
+
+def _pauses(*, found: object, past: object, **_: object) -> object:
+    return {"parts": plain(found), "over": plain(past)}
+
+
+def _models(*, found: object, history: object, then: ModelRow | None, **_: object) -> object:
+    return {"models": plain(found), "history": plain(history), "live_then": plain(then)}
+
+
+def _audit(*, found: tuple[AuditEvent, ...], further: str, **_: object) -> object:
+    return {"entries": plain(found), "next": _next("/audit", further)}
+
+
+def _settings(*, found: list[tuple[str, str]], **_: object) -> object:
+    return {"settings": dict(found)}
+
+
+def _check(*, found: object, **_: object) -> object:
+    return {"parts": plain(found)}
+
+
+_TIMES = {"since": "received at this time or later, ISO 8601", "until": "received before this time"}
+
+#: Template -> document.
+DOCUMENTS: Mapping[str, Document] = {
+    "now.html": Document(
+        of=_now,
+        about="how things stand: the sum, queues, sources, destinations, model, alerts, what needs a person",
+        asks={**_TIMES, "period": "`today` (where nothing is asked) or `all`"},
+    ),
+    "ecgs.html": Document(
+        of=_ecgs,
+        about="ECGs, newest first, page by page by key",
+        asks={
+            "number": "accession, order, OBR-3, MSH-10, UID or ECG id",
+            "source": "a listener or source of the settings",
+            "state": "waiting, scored, …",
+            "head": "a head, with `answer`",
+            "answer": "positive, negative or not-evaluable",
+            **_TIMES,
+            "after": "as `next` of the page before holds it",
+        },
+    ),
+    "one_ecg.html": Document(of=_one_ecg, about="one ECG and its whole story", asks={}),
+    "ecg_preview.html": Document(
+        of=_ecg_preview,
+        about="what an act on the ECG would be done to",
+        asks={"act": "correct, send-again or withdraw"},
+    ),
+    "raw_header.html": Document(of=_raw_header, about="what the sender wrote, without the samples", asks={}),
+    "dead.html": Document(
+        of=_dead,
+        about="messages that are set aside, oldest first",
+        asks={"destination": "of the settings", "kind": "F, C, W or D", "error": "the last answer or error"},
+    ),
+    "dead_preview.html": Document(
+        of=_dead_preview, about="what an act would be done to", asks={"act": "again, recompose or withdraw"}
+    ),
+    "refused.html": Document(
+        of=_refused,
+        about="payloads that were kept and not taken, newest first, page by page by key",
+        asks={"code": "why", "source": "of the settings", **_TIMES, "before": "as `next` of the page before holds it"},
+    ),
+    "refused_preview.html": Document(
+        of=_refused_preview, about="what an act would be done to", asks={"act": "read-again or seen"}
+    ),
+    "held.html": Document(
+        of=_held, about="recordings that wait for a person", asks={"decided": "`yes`: also what was decided"}
+    ),
+    "held_one.html": Document(of=_held_one, about="one question, and what each answer would do", asks={}),
+    "pauses.html": Document(of=_pauses, about="every part that can be paused, and what is", asks={}),
+    "models.html": Document(
+        of=_models, about="registered models, what the gate said, what was done", asks={"at": "what was live then"}
+    ),
+    "audit.html": Document(
+        of=_audit,
+        about="the audit trail, newest first, page by page by key",
+        asks={
+            "action": "its beginning",
+            "actor": "their beginning",
+            "ecg": "an ECG's id",
+            "before": "as `next` of the page before holds it",
+        },
+    ),
+    "settings.html": Document(of=_settings, about="the settings as they are in force, without secrets", asks={}),
+    "check.html": Document(of=_check, about="each part, tried", asks={}),
+}
