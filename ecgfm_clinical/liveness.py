@@ -1,8 +1,8 @@
 """Who works here under which name, and whether the process behind a name is certainly gone.
 
-A worker's name holds host, process namespace and process id. Another process on the same host and in the same namespace
-can see that it no longer runs, so what it held need not wait for its lease to end. Of any other process nothing is
-known, and the lease decides.
+A worker's name holds host, process namespace, process id and when that process began (proc_pid_stat(5), field 22), for
+ids are used again. Another process on the same host and in the same namespace can see that it no longer runs, so what
+it held need not wait for its lease to end. Of any other process nothing is known, and the lease decides.
 """
 
 import os
@@ -12,8 +12,10 @@ from pathlib import Path
 
 
 def worker_name(role: str) -> str:
-    """The name of this process in one role: `host:namespace:pid:role`."""
-    return f"{socket.gethostname()}:{_namespace()}:{os.getpid()}:{role}"
+    """The name of this process in one role: `host:namespace:pid.began:role`."""
+    known = _state_and_begin(os.getpid())
+    process = f"{os.getpid()}.{known[1]}" if known is not None else f"{os.getpid()}"
+    return f"{socket.gethostname()}:{_namespace()}:{process}:{role}"
 
 
 def is_gone(worker: str) -> bool:
@@ -22,12 +24,15 @@ def is_gone(worker: str) -> bool:
         host, namespace, process, _ = worker.split(":", 3)
         if (host, namespace) != (socket.gethostname(), _namespace()) or not namespace:
             return False
-        os.kill(int(process), 0)
+        number, _, began = process.partition(".")
+        os.kill(int(number), 0)
+        known = _state_and_begin(int(number))
     except ProcessLookupError:
         return True
     except (ValueError, OverflowError, PermissionError):
         return False
-    return False
+    # A killed process stays as a zombie until its parent asks for its end; it does nothing more.
+    return known is not None and (known[0] in "ZX" or began not in ("", known[1]))
 
 
 def is_here(worker: str) -> bool:
@@ -37,7 +42,22 @@ def is_here(worker: str) -> bool:
 
 def process_of(worker: str) -> str:
     """The process id in a worker's name."""
-    return worker.split(":")[2]
+    return worker.split(":")[2].partition(".")[0]
+
+
+def host_of(worker: str) -> str:
+    """The host in a worker's name."""
+    return worker.split(":")[0]
+
+
+def _state_and_begin(process: int) -> tuple[str, str] | None:
+    """State and begin, in clock ticks since the system's start; None where the system does not tell."""
+    try:
+        after_name = Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2]
+    except OSError:
+        return None
+    fields = after_name.split()
+    return fields[0], fields[19]
 
 
 def _namespace() -> str:

@@ -25,7 +25,7 @@ from ecgfm_clinical.service.worker import Beat, Worker
 from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.staging import hearing
 from ecgfm_clinical.staging.pauses import EVERYTHING
-from ecgfm_clinical.staging.processes import Ailing
+from ecgfm_clinical.staging.processes import Ailing, ProcessState
 from ecgfm_clinical.stopping import wait_for
 from ecgfm_connectors.errors import ConnectorError
 
@@ -328,10 +328,18 @@ class Service:
 
     def _replace(self) -> None:
         """What this process replaces, such as the container before it, is missed no longer."""
-        now, roles = self._clock(), ",".join(sorted(self._roles))
+        now = self._clock()
         for one in self._store.processes.all():
-            if one.roles == roles and one.is_silent(now):
+            if self._has_roles_of(one) and one.is_silent(now):
                 self._store.processes.ended(one.holder)
+
+    def _has_roles_of(self, one: ProcessState) -> bool:
+        return set(one.roles.split(",")) <= self._roles
+
+    def _follows(self, one: ProcessState) -> bool:
+        """Whether a silent process was this container before its restart: of that, `_replace` could not yet know."""
+        here = liveness.host_of(one.holder) == liveness.host_of(self._holder)
+        return here and self._has_roles_of(one) and one.seen_at < self._started_at
 
     def _on_hang(self, name: str) -> None:
         self._hanging.add(name)
@@ -443,12 +451,14 @@ class Service:
             now=now,
         )
         for one in processes.all():
-            if one.holder != self._holder and (liveness.is_gone(one.holder) or now - one.seen_at > GIVEN_UP_AFTER):
+            if one.holder == self._holder or not one.is_silent(now):
+                continue
+            if self._follows(one) or now - one.seen_at > GIVEN_UP_AFTER:
                 processes.ended(one.holder)
-                log.event("process.gone", logging.ERROR, process=one.holder)
-            elif one.is_silent(now) and one.holder not in self._silent:
+            if one.holder not in self._silent:
                 self._silent.add(one.holder)
-                log.event("process.silent", logging.ERROR, process=one.holder)
+                event = "process.gone" if liveness.is_gone(one.holder) else "process.silent"
+                log.event(event, logging.ERROR, process=one.holder)
 
     def _ended_certificates(self) -> Iterator[str]:
         """Parts whose certificate has ended: each is said once, and in `status` for as long as it is so."""

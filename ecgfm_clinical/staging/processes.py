@@ -1,7 +1,8 @@
 """Which processes serve this store and how their tasks fare, so that each can be watched from any other.
 
 A process says at every pulse that it lives, and takes its row away when it stops in good order. A row that is no longer
-renewed tells of a process that was killed, hangs, or lost its network: any other process, `status` too, sees that.
+renewed tells of a process that was killed, hangs, or lost its network: any other process, `status` too, sees that
+within `SILENT_AFTER`. On the process's own host it is seen at once that the process is gone (`liveness`).
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
 
+from ecgfm_clinical import liveness
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.engine import translated
 from ecgfm_clinical.staging.schema import process
@@ -40,11 +42,11 @@ class ProcessState:
     ailing: tuple[Ailing, ...]
 
     def is_silent(self, now: datetime) -> bool:
-        """Whether it should have been seen since.
+        """Whether it is gone, as its own host knows at once, or should have been seen since.
 
         A time of sight ahead of the clock tells of a clock, not of silence.
         """
-        return now - self.seen_at > SILENT_AFTER
+        return now - self.seen_at > SILENT_AFTER or liveness.is_gone(self.holder)
 
 
 class Processes:

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from ecgfm_clinical.liveness import is_gone, worker_name
+from ecgfm_clinical.liveness import is_gone, process_of, worker_name
+from tests.helpers.fakes import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -36,3 +37,23 @@ def test_nothing_is_said_of_processes_elsewhere(changes: dict[str, str]) -> None
 @pytest.mark.parametrize("name", ["", "scorer", "a:b:c:d", "a:b:99999999999999999999:d"])
 def test_nothing_is_said_of_names_that_are_not_ours(name: str) -> None:
     assert not is_gone(name)
+
+
+def test_a_process_id_that_was_given_away_again_tells_of_another() -> None:
+    host, namespace, process, role = worker_name("score").split(":")
+    number, _, began = process.partition(".")
+    assert not is_gone(worker_name("score"))
+    assert is_gone(f"{host}:{namespace}:{number}.{int(began) - 1}:{role}")
+    assert process_of(worker_name("score")) == str(os.getpid())
+
+
+def test_a_killed_process_that_nobody_has_buried_is_gone() -> None:
+    code = "from ecgfm_clinical.liveness import worker_name; print(worker_name('score'), flush=True); input()"
+    zombie = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True)
+    assert zombie.stdout is not None
+    name = zombie.stdout.readline().strip()
+    assert not is_gone(name)
+    zombie.kill()
+    wait_until(lambda: is_gone(name))
+    zombie.communicate()
+    assert is_gone(name)

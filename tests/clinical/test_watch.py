@@ -424,6 +424,28 @@ def test_a_process_that_gives_no_sign_is_said_by_another(
     service.start()
     wait_until(lambda: _events(told, "process.silent") and _events(told, "process.gone"))
     service.stop()
+    # Both are missed until something takes their place.
+    assert len(store.processes.all()) == 2
+    replacing = Service(settings, "all", store)
+    replacing.start()
+    replacing.stop()
+    assert store.processes.all() == ()
+
+
+def test_a_container_that_was_killed_is_missed_no_longer_once_it_runs_again(
+    settings: Settings, store: Store, quick: None
+) -> None:
+    """Another namespace of the same host: when it starts again nobody knows yet that the one before is silent."""
+    host = worker_name("service").split(":")[0]
+    before = wiring.utc_now() - timedelta(seconds=50)
+    store.processes.lives(f"{host}:1:1:service", roles="report", started_at=before, now=before)
+    store.processes.lives("elsewhere:1:1:service", roles="report", started_at=before, now=before)
+    service = Service(settings, "report", store, clock=lambda: wiring.utc_now() + timedelta(seconds=5))
+    service.start()
+    assert len(store.processes.all()) >= 2
+    service._clock = lambda: wiring.utc_now() + timedelta(seconds=30)
+    wait_until(lambda: f"{host}:1:1:service" not in [one.holder for one in store.processes.all()])
+    service.stop()
     assert [one.holder for one in store.processes.all()] == ["elsewhere:1:1:service"]
 
 

@@ -71,7 +71,7 @@ role_lease = Table(
 process = Table(
     "process",
     metadata,
-    Column("holder", String(255), primary_key=True),  # host:namespace:pid:service
+    Column("holder", String(255), primary_key=True),  # host:namespace:pid.began:service
     Column("roles", Text, nullable=False),
     Column("started_at", UtcDateTime, nullable=False),
     Column("seen_at", UtcDateTime, nullable=False),
