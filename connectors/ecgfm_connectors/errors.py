@@ -45,3 +45,7 @@ class Misconfigured(ConnectorError):
 
 class ProtocolViolation(ConnectorError):
     """The peer sent something its protocol does not allow."""
+
+
+class Interrupted(Exception):
+    """Raised by a handler to end a pull: nothing more is to be handed over, and a Source lets it pass."""

@@ -19,7 +19,7 @@ from ecgfm_clinical.staging.bell import Work
 from ecgfm_clinical.staging.pauses import Part
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Disposition, Handler, PullReport, Received, Source, Verdict
-from ecgfm_connectors.errors import ConnectorError
+from ecgfm_connectors.errors import ConnectorError, Interrupted
 
 LEADER = "schedule"
 
@@ -35,7 +35,7 @@ class Task:
     work: Work | None = None  #: woken as soon as some of it is committed
 
 
-class Stopping(Exception):
+class Stopping(Interrupted):
     """The service stops, or a person pauses the source, in the middle of a pull."""
 
 

@@ -25,11 +25,12 @@ from ecgfm_connectors.dicom.query import STUDY_ROOT_FIND, FoundStudy, find_serie
 from ecgfm_connectors.dicom.sop_classes import STORED_SOP_CLASSES, TRANSFER_SYNTAXES
 from ecgfm_connectors.dicom.storage import MAX_PDU, StorageScp, status_of
 from ecgfm_connectors.dicom.values import number
-from ecgfm_connectors.errors import Misconfigured, Unreachable
+from ecgfm_connectors.errors import Interrupted, Misconfigured, Unreachable
 from ecgfm_connectors.tls import TlsFiles
 
 STUDY_ROOT_MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
 STUDY_ROOT_GET = "1.2.840.10008.5.1.4.1.2.2.3"
+_MESSAGE_ID = 1  # of the one request of an association
 _PENDING = (0xFF00, 0xFF01)
 _WARNING = 0xB000  # sub-operations complete, one or more failures
 _DESTINATION_UNKNOWN = 0xA801
@@ -56,6 +57,23 @@ class _Pull:
 
     verdicts: list[Verdict] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    interrupted: Interrupted | None = None  #: by the handler: the archive is told, and nothing more is asked for
+
+    def keeping(self, handle: Handler) -> Handler:
+        """`handle` with its verdicts noted."""
+
+        def keep(received: Received) -> Verdict:
+            if self.interrupted is not None:
+                raise self.interrupted
+            try:
+                verdict = handle(received)
+            except Interrupted as interrupted:
+                self.interrupted = interrupted
+                raise
+            self.verdicts.append(verdict)
+            return verdict
+
+        return keep
 
 
 class RetrieveSource:
@@ -157,12 +175,15 @@ class RetrieveSource:
         """One request for all `keys` (study, series); where it fails, smaller requests: a bad study never stops the
         others.
         """
+        problem = f"{self._archive} did not deliver all objects of one study"
         try:
-            if self._request(keys, handle, pull, now):
-                return
-            problem = f"{self._archive} did not deliver all objects of one study"
+            delivered = self._request(keys, handle, pull, now)
         except Unreachable as error:
-            problem = str(error)
+            delivered, problem = False, str(error)
+        if pull.interrupted is not None:
+            raise pull.interrupted
+        if delivered:
+            return
         for smaller in self._smaller(keys):
             problem = ""
             self._retrieve([smaller], handle, pull, now)
@@ -194,17 +215,27 @@ class RetrieveSource:
         before = len(pull.verdicts)
         if self._method == "get":
             with self._association(self._get_contexts, self._keep(handle, pull, now)) as association:
-                completed = self._completed(association.send_c_get(identifier, STUDY_ROOT_GET))
+                responses = association.send_c_get(identifier, STUDY_ROOT_GET)
+                completed = self._completed(responses, association, STUDY_ROOT_GET, pull)
         else:
             with self._association(self._move_contexts) as association:
-                completed = self._completed(association.send_c_move(identifier, self._archive.calling, STUDY_ROOT_MOVE))
+                responses = association.send_c_move(identifier, self._archive.calling, STUDY_ROOT_MOVE)
+                completed = self._completed(responses, association, STUDY_ROOT_MOVE, pull)
             if self._receive[1] is None:  # the objects go to a listener that this source does not see
                 return completed
         return completed and len(pull.verdicts) > before  # success without an object is no delivery
 
-    def _completed(self, responses: Iterator[tuple[Dataset, Dataset | None]]) -> bool:
-        """Read the responses of one C-MOVE or C-GET; the final one counts."""
+    def _completed(
+        self, responses: Iterator[tuple[Dataset, Dataset | None]], association: Association, model: str, pull: _Pull
+    ) -> bool:
+        """Read the responses of one C-MOVE or C-GET; the final one counts. Where the pull is interrupted, the archive
+        is asked to cancel (PS3.7 §9.3.2.3).
+        """
+        cancelled = False
         for status, _ in responses:
+            if pull.interrupted is not None and not cancelled and association.is_established:
+                association.send_c_cancel(_MESSAGE_ID, query_model=model)
+                cancelled = True
             if "Status" not in status:
                 raise Unreachable(f"{self._archive} ended the association during a retrieve")
             if status.Status in _PENDING:
@@ -227,17 +258,12 @@ class RetrieveSource:
             yield self._method == "get"
             return
 
-        def keep(received: Received) -> Verdict:
-            verdict = handle(received)
-            pull.verdicts.append(verdict)
-            return verdict
-
         scp = StorageScp(
             name=self._name,
             ae_title=self._archive.calling,
             host=host,
             port=port,
-            handler=keep,
+            handler=pull.keeping(handle),
             clock=lambda: now,
             tls=self._archive.tls,
         )
@@ -249,6 +275,7 @@ class RetrieveSource:
 
     def _keep(self, handle: Handler, pull: _Pull, now: datetime) -> list[Any]:
         """Event handlers for the objects that a C-GET brings over its own association."""
+        keep = pull.keeping(handle)
 
         def on_store(event: Event) -> int:
             request = cast("C_STORE", event.request)
@@ -265,10 +292,10 @@ class RetrieveSource:
                 peer=str(self._archive),
             )
             try:
-                verdict = handle(received)
+                verdict = keep(received)
             except Exception:  # noqa: BLE001 - outermost edge: a failing handler means "not kept", as in StorageScp
                 verdict = Verdict(disposition=Disposition.TRY_LATER, text="not stored")
-            pull.verdicts.append(verdict)
+                pull.verdicts.append(verdict)
             return status_of(verdict)
 
         return [(evt.EVT_C_STORE, on_store)]

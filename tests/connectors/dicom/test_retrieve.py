@@ -4,9 +4,9 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -21,11 +21,11 @@ from pynetdicom import AE, evt
 from ecgfm_connectors.base import Disposition, PullReport, Received, Source, Verdict
 from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.dicom.query import STUDY_ROOT_FIND
-from ecgfm_connectors.dicom.retrieve import STUDY_ROOT_GET, Archive, RetrieveSource
+from ecgfm_connectors.dicom.retrieve import STUDY_ROOT_GET, STUDY_ROOT_MOVE, Archive, RetrieveSource
 from ecgfm_connectors.dicom.sop_classes import ECG_SOP_CLASSES, TRANSFER_SYNTAXES
 from ecgfm_connectors.dicom.web import DicomWebSource, parts
 from ecgfm_connectors.ecg import AcquiredAt, Ecg
-from ecgfm_connectors.errors import Misconfigured, ProtocolViolation, Unreachable
+from ecgfm_connectors.errors import Interrupted, Misconfigured, ProtocolViolation, Unreachable
 from ecgfm_connectors.reading import read
 from ecgfm_connectors.testing import cart
 from ecgfm_connectors.testing.dicom_writer import write_ecg
@@ -310,6 +310,89 @@ def test_success_without_an_object_is_said_and_asked_again(free_port: Any, inbox
         assert "did not deliver" in report.problems[0]
         report = pull(of, inbox)
         assert (inbox.uids, report.problems) == ([ecg.source_id], ())
+
+
+@dataclass(slots=True, kw_only=True)
+class Cancelling:
+    """What an archive that moves three ECGs of one study does, and what it was asked."""
+
+    after: int | None  #: how many objects it moves until somebody at its side cancels
+    moves: int = 0  #: that it was asked for
+
+
+@contextmanager
+def moving_archive(contents: Sequence[bytes], port: int, receiver: int, does: Cancelling) -> Iterator[None]:
+    """A Query/Retrieve SCP with one study."""
+    datasets = [pydicom.dcmread(BytesIO(one)) for one in contents]
+
+    def on_find(event: Any) -> Iterator[tuple[int, pydicom.Dataset | None]]:
+        answer = pydicom.Dataset()
+        answer.QueryRetrieveLevel = event.identifier.QueryRetrieveLevel
+        answer.StudyInstanceUID, answer.StudyDate = datasets[0].StudyInstanceUID, datasets[0].StudyDate
+        answer.ModalitiesInStudy, answer.NumberOfStudyRelatedInstances = "ECG", len(datasets)
+        answer.SeriesInstanceUID, answer.Modality = datasets[0].SeriesInstanceUID, "ECG"
+        yield 0xFF00, answer
+
+    def on_move(event: Any) -> Iterator[Any]:
+        does.moves += 1
+        yield LOOPBACK, receiver
+        yield len(datasets)
+        for number, dataset in enumerate(datasets):
+            if event.is_cancelled or number == does.after:
+                yield 0xFE00, None
+                return
+            yield 0xFF00, dataset
+
+    entity = AE(ae_title="MOVES")
+    entity.add_supported_context(STUDY_ROOT_FIND)
+    entity.add_supported_context(STUDY_ROOT_MOVE)
+    for uid in ECG_SOP_CLASSES:
+        entity.add_requested_context(uid)
+    server = entity.start_server(
+        (LOOPBACK, port), block=False, evt_handlers=[(evt.EVT_C_FIND, on_find), (evt.EVT_C_MOVE, on_move)]
+    )
+    try:
+        yield
+    finally:
+        server.shutdown()  # type: ignore[union-attr]  # start_server gives a server where it does not block
+
+
+def one_study() -> list[Ecg]:
+    study = generate_uid()
+    return [replace(ecg, order=replace(ecg.order, study_uid=study)) for ecg in ecgs(3, NOW, first=60)]
+
+
+def test_a_move_that_is_cancelled_at_the_archive_is_said_and_asked_for_again(free_port: Any, inbox: Inbox) -> None:
+    study, port, receiver = one_study(), free_port(), free_port()
+    does = Cancelling(after=1)
+    with moving_archive([*map(write_ecg, study)], port, receiver, does):
+        archive = Archive(host=LOOPBACK, port=port, ae_title="MOVES", timeout=60)
+        of = RetrieveSource(name="archive", archive=archive, receive_host=LOOPBACK, receive_port=receiver)
+        report = pull(of, inbox)
+        assert "0xFE00" in report.problems[0]
+        assert report.cursor is None
+        assert set(inbox.uids) == {study[0].source_id}
+        does.after = None
+        report = pull(of, inbox)
+        assert report.problems == ()
+        assert set(inbox.uids) == {ecg.source_id for ecg in study}
+
+
+def test_a_pull_that_is_interrupted_cancels_the_move_and_asks_for_nothing_more(free_port: Any) -> None:
+    """A stop in the middle of a C-MOVE had each study asked for again by itself, and each object sent in vain."""
+    contents, port, receiver = [*map(write_ecg, one_study())], free_port(), free_port()
+    does, asked = Cancelling(after=None), list[Received]()
+
+    def stops(received: Received) -> Verdict:
+        asked.append(received)
+        raise Interrupted
+
+    with moving_archive(contents, port, receiver, does):
+        archive = Archive(host=LOOPBACK, port=port, ae_title="MOVES", timeout=60)
+        of = RetrieveSource(name="archive", archive=archive, receive_host=LOOPBACK, receive_port=receiver)
+        with pytest.raises(Interrupted):
+            of.pull(stops, cursor=None, now=NOW)
+    assert (len(asked), does.moves) == (1, 1)
 
 
 def test_nobody_there(free_port: Any) -> None:
