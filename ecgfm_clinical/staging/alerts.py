@@ -15,6 +15,7 @@ from typing import Literal
 from sqlalchemy import delete, insert, select, update
 
 from ecgfm_clinical.errors import NotFound
+from ecgfm_clinical.staging.attempts import is_due
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.schema import alert, notice
 from ecgfm_clinical.staging.transaction import Transaction
@@ -132,7 +133,7 @@ class Alerts:
         query = (
             select(notice, *(alert.c[name].label(f"alert_{name}") for name in Alert.__dataclass_fields__))
             .join(alert, alert.c.alert_id == notice.c.alert_id)
-            .where(notice.c.sent_at.is_(None), notice.c.due_at <= now)
+            .where(notice.c.sent_at.is_(None), is_due(notice))
             .order_by(notice.c.notice_id)
             .limit(limit)
         )
@@ -145,7 +146,7 @@ class Alerts:
                     attempts=row.attempts,
                     alert=Alert(**{name: getattr(row, f"alert_{name}") for name in Alert.__dataclass_fields__}),
                 )
-                for row in ask.connection.execute(query)
+                for row in ask.connection.execute(query, {"now": now, "horizon": now + LONGEST_WAIT})
             ]
 
     def told(self, notice_id: int, *, now: datetime, actor: str) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Column, Executable, Table, bindparam, insert, literal_column, or_, select, update
+from sqlalchemy import Executable, Table, bindparam, insert, literal_column, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from ecgfm_clinical.staging.records import AttemptError
@@ -24,9 +24,13 @@ def is_unfinished(table: Table) -> ColumnElement[bool]:
     return table.c.state.in_((WAITING, RUNNING))
 
 
-def is_due(due_at: Column[datetime]) -> ColumnElement[bool]:
-    """Whether the time has come; the statement is given `now` and `horizon`."""
-    return or_(due_at <= bindparam("now"), due_at > bindparam("horizon"))
+def is_due(table: Table) -> ColumnElement[bool]:
+    """Whether the time has come; the statement is given `now` and `horizon`.
+
+    What was never tried is due whatever its time says: only a clock set back makes that lie ahead.
+    """
+    due_at = table.c.due_at
+    return or_(due_at <= bindparam("now"), due_at > bindparam("horizon"), table.c.attempts == 0)
 
 
 def is_dead(held: Table, now: datetime, *, worker: str | None, horizon: datetime) -> ColumnElement[bool]:

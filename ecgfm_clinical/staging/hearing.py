@@ -28,8 +28,8 @@ LOOK_EVERY = 0.02
 ONE_LISTEN = 0.1
 
 _DUE = {
-    "score": select(score_job.c.job_id).where(score_job.c.state == WAITING, is_due(score_job.c.due_at)).limit(1),
-    "report": select(message.c.message_id).where(message.c.state == WAITING, is_due(message.c.due_at)).limit(1),
+    "score": select(score_job.c.job_id).where(score_job.c.state == WAITING, is_due(score_job)).limit(1),
+    "report": select(message.c.message_id).where(message.c.state == WAITING, is_due(message)).limit(1),
 }
 
 

@@ -178,7 +178,7 @@ def _claim_statement() -> ReturningUpdate[Any]:
         .where(
             message.c.state == WAITING,
             message.c.destination == bindparam("to"),
-            is_due(message.c.due_at),
+            is_due(message),
             ~_ahead(message.c.patient_key),
             ~_ahead(message.c.recording_id),
         )

@@ -186,6 +186,39 @@ class TestClockSetBack:
         assert store.questions.counts().scored == 3
 
 
+class TestClockJumps:
+    @pytest.fixture
+    def store_url(self, tmp_path: Path) -> str:
+        return f"sqlite:///{tmp_path / 'store.db'}"
+
+    @pytest.fixture
+    def ahead(self) -> list[timedelta]:
+        """By how much the service's clock is wrong."""
+        return [timedelta()]
+
+    @pytest.fixture
+    def clock(self, ahead: list[timedelta]) -> wiring.Clock:
+        return lambda: datetime.now(UTC) + ahead[0]
+
+    def test_a_clock_that_jumps_both_ways_by_minutes_hours_and_years_stops_nothing(
+        self, ahead: list[timedelta], service: Service, store: Store, ehr: EhrReceiver, settings: Settings
+    ) -> None:
+        """Each jump falls between the receipt of an ECG and its answer."""
+        minutes, hour, years = timedelta(minutes=7), timedelta(hours=1), timedelta(days=3650)
+        for number, wrong in enumerate((minutes, -minutes, hour, -hour, years, timedelta(), -years, timedelta())):
+            assert c_store(service, 10 * number) == 0
+            ahead[0] = wrong
+            assert mllp(service, 10 * number + 1) == "AA"
+            hidden = settings.folder / "drop" / f".{number}"
+            hidden.write_bytes(aecg_writer.write_ecg(make_ecg(10 * number + 2)))
+            hidden.rename(settings.folder / "drop" / f"{number}.xml")
+            ehr.wait_for(3 * (number + 1), timeout=120)
+        everything_rests(store)
+        assert store.questions.counts().scored == 24
+        assert len(set(ehr.messages)) == 24
+        assert not service.hangs
+
+
 @pytest.mark.peer
 class TestPostgresql:
     @pytest.fixture
