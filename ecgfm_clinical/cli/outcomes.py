@@ -108,7 +108,12 @@ def refused(
             opened_rows(read, store, "left_out_id", [one.left_out_id for one in left_out])
     found = [row_of_left_out(one, phi=phi) for one in left_out]
     shown = ("left_out_id", "source", "kind", "reason", "code", "name", "why", "received_at", "patient")
-    write_json(found) if as_json else _table(found, shown)
+    if as_json:
+        write_json(found)
+    elif not found and reason is not None:
+        say(f"nothing was left out as {reason}; `ecgfm-clinical status` counts what was, by reason")
+    else:  # what was said stands in `text`, the numbers of a report in `unused`
+        _table(found, (*shown, "text", "unused") if phi else shown)
 
 
 @app.command()

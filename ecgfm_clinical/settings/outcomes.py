@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ecgfm_clinical.settings.part import Part
 from ecgfm_connectors.outcomes import units
@@ -43,6 +43,19 @@ class OutcomeSettings(Part):
         default_factory=dict, description="units as this site spells them -> as UCUM does", examples=[{"nanog": "ng/L"}]
     )
 
+    words: tuple[str, ...] = Field(
+        default=(),
+        description="words of this site's reports that may stand beside an ejection fraction and change nothing of it",
+        examples=[["Intensivstation"]],
+    )
+
+    @field_validator("words")
+    @classmethod
+    def _are_single(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [word for word in words if not word.isalpha()]:
+            raise ValueError(f"words are single words of letters alone, not {', '.join(map(repr, wrong))}")
+        return words
+
     @model_validator(mode="after")
     def _units_are_known(self) -> Self:
         if unknown := sorted(spelt for spelt in self.units.values() if units.read(spelt) is None):
@@ -53,4 +66,4 @@ class OutcomeSettings(Part):
     def table(self) -> SiteTable:
         """The table as the readers take it."""
         codes = tuple(SiteCode(**one.model_dump()) for one in self.codes)
-        return SiteTable(codes=codes, units=tuple(self.units.items()))
+        return SiteTable(codes=codes, units=tuple(self.units.items()), words=self.words)

@@ -137,6 +137,7 @@ _OF_TROPONIN = word_set(
     the on for per mit con com met med abbott architect alinity siemens atellica centaur dimension vista exl
     advia immulite beckman coulter access dxi roche cobas elecsys ortho vitros biomerieux vidas pathfast lsi
     medience quidel quidelortho triage triagetrue istat stat radiometer aqt tosoh aia snibe maglumi mindray
+    biologie delocalisee schnelltest snabbtest sneltest
     sysmex hscl pro h poc poct point care bedside patientnara ptnara initial first second third repeat serial
     series draw pna vtli seh hour hours
     hr hrs min mins minute minutes admission baseline stunde stunden heure heures hora
@@ -173,7 +174,7 @@ _POINT_OF_CARE = phrases(
     {
         "poc": """poc|poct|point of care|istat|i stat|triage|triagetrue|bedside|cobas h|stat tropon|whole blood
         pointofcare|pna|patientnar*|vtli|aqt|schnelltest|rapid test|test rapide|test rapido
-        teste rapido|snabbtest|bettseitig*"""
+        teste rapido|snabbtest|bettseitig*|biologie delocalisee|ebmd|decentralis*|decentralised"""
     }
 )
 

@@ -26,6 +26,11 @@ class SiteTable:
 
     codes: tuple[SiteCode, ...] = ()
     units: tuple[tuple[str, str], ...] = ()  #: (as sent, as UCUM)
+    words: tuple[str, ...] = ()  #: words of the site's reports that say nothing of the value beside them
+
+    def harmless(self) -> frozenset[str]:
+        """The words, folded as a report's are."""
+        return frozenset(fold(word) for word in self.words)
 
     def find(self, codes: frozenset[str], names: frozenset[str]) -> SiteCode | None:
         """The entry of a code, else of a name (compared without case and accents)."""

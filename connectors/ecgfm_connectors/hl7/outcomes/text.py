@@ -37,7 +37,7 @@ def read(order: Order, observations: list[Segment]) -> Read | None:
         return None
     moment = order.observed(first)
     text = "\n".join(_plain(obx.text(5)) for _, obx in texts)
-    reading = reader.read(text, moment.at.date() if moment else None)
+    reading = reader.read(text, moment.at.date() if moment else None, order.table.harmless())
     if reading.found is None and reading.reason is None:
         return None
     coded = order.coded(first)

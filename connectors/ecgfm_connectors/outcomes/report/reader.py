@@ -29,15 +29,16 @@ class Reading:
     unused: tuple[Unused, ...] = ()
 
 
-def read(text: str, study: date | None = None) -> Reading:
-    """The value of the present study; `study` is its day, so that its own date is not taken for an earlier one.
+def read(text: str, study: date | None = None, words_of_site: frozenset[str] = frozenset()) -> Reading:
+    """The value of the present study; `study` is its day, so that its own date is not taken for an earlier one;
+    `words_of_site` (folded) may stand beside a value besides those of our table.
 
     Several different values: the one of the conclusion, else the biplane one, else none.
     """
     if len(text) > MAX_LENGTH:
         return Reading(reason="report-too-long")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    given = [one for sentence in sentences(text, study) for one in statements(sentence, study)]
+    given = [one for sentence in sentences(text, study) for one in statements(sentence, study, words_of_site)]
     if given and _is_of_a_fetus(text):
         given = [replace(one, role="family") for one in given]
     if given and _is_draft(text):

@@ -40,19 +40,20 @@ class Statement:
     span: tuple[int, int]  #: of the number in the sentence
 
 
-def statements(sentence: Sentence, study: date | None) -> list[Statement]:
+def statements(sentence: Sentence, study: date | None, words_of_site: frozenset[str] = frozenset()) -> list[Statement]:
     """Every number that the sentence gives for an ejection fraction."""
     found = items(sentence.text, sentence.folded, study)
     if not any(item.cue in ("mention", "left-mention", "other-mention") for item in found):
         return []
-    return _Walk(sentence, found).run()
+    return _Walk(sentence, found, words_of_site).run()
 
 
 class _Walk:
     """The state of one pass over the items of a sentence."""
 
-    def __init__(self, sentence: Sentence, found: list[Item]) -> None:
+    def __init__(self, sentence: Sentence, found: list[Item], words_of_site: frozenset[str]) -> None:
         self._sentence = sentence
+        self._words_of_site = words_of_site
         self._items = found
         self._cues = {item.cue for item in found}
         self._changes = next((item.start for item in found if item.cue == "change"), None)
@@ -400,7 +401,12 @@ class _Walk:
 
     def _holds_unknown(self, phrase: Sequence[Item]) -> bool:
         folded = self._sentence.folded
-        return any(one.kind == "word" and not is_harmless(one.word, folded[one.start : one.end]) for one in phrase)
+        return any(
+            one.kind == "word"
+            and one.word not in self._words_of_site
+            and not is_harmless(one.word, folded[one.start : one.end])
+            for one in phrase
+        )
 
     def _unknown_beside(self, index: int) -> bool:
         """Whether a word that no table knows stands in the clause: before the name, between name and number, behind."""
