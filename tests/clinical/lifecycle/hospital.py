@@ -145,6 +145,7 @@ class Hospital:
             device=Device(serial=f"CART{count % 3}"),
             order=Order(placer=f"P{count}"),
             order_id=f"CARTS|{count}",
+            document_ids=(f"CARTS|D{count}",),
         )
         self.recordings[name] = Recording(number=number, named=[number])
         self.says[name] = 0.5
@@ -220,26 +221,42 @@ class Hospital:
         return self.store.intake.record(received, contents, now=now, actor=source, trust=trust)
 
     def sender_withdraws(
-        self, name: str, *, follow: bool, by_order: bool = False, speaking_of: str | None = None
+        self,
+        name: str,
+        *,
+        follow: bool,
+        by_order: bool = False,
+        by_document: bool = False,
+        speaking_of: str | None = None,
     ) -> None:
-        """OBX-11 W of its sender."""
+        """OBX-11 W of its sender; OBR-25 X on its order; MDM^T11 on its document."""
         one, recording = self.newest[name], self.recordings[name]
         who = Patient() if speaking_of is None else patient(speaking_of)
         certain = speaking_of is None or any(
             self.people.same(speaking_of, known) for known in (recording.number, recording.named[-1])
         )
-        ids = ("nobody's",) if by_order else (one.source_id,)
         if certain and follow:
             recording.is_withdrawn("by-sender")
-        event = Withdrawal(source_ids=ids, order_id=one.order_id, patient=who, status="W")
+        event = Withdrawal(
+            source_ids=() if by_document else ("nobody's",) if by_order else (one.source_id,),
+            order_id="" if by_document else one.order_id,
+            document_ids=one.document_ids if by_document else (),
+            patient=who,
+            status="W",
+        )
         self._receive(Contents(withdrawals=(event,)), FOLLOW if follow else HOLD)
         self.check()
 
-    def sender_withdraws_early(self, name: str, *, by_order: bool = False) -> None:
-        """OBX-11 W of a recording that has not come yet."""
+    def sender_withdraws_early(self, name: str, *, by_order: bool = False, by_document: bool = False) -> None:
+        """The same of a recording that has not come yet."""
         count = self.early.setdefault(name, next(self._numbers))
-        ids = ("nobody's",) if by_order else (f"1.2.3.{count}",)
-        event = Withdrawal(source_ids=ids, order_id=f"CARTS|{count}", patient=Patient(), status="W")
+        event = Withdrawal(
+            source_ids=() if by_document else ("nobody's",) if by_order else (f"1.2.3.{count}",),
+            order_id="" if by_document else f"CARTS|{count}",
+            document_ids=(f"CARTS|D{count}",) if by_document else (),
+            patient=Patient(),
+            status="W",
+        )
         self._receive(Contents(withdrawals=(event,)))
         self.check()
 

@@ -26,6 +26,7 @@ class Place(Protocol):
 
 NUMBERS = st.sampled_from(("A", "B", "C", UNWRITABLE))
 NAMES = st.integers(min_value=0, max_value=2)
+NAMINGS = st.sampled_from(("by number", "by order", "by document"))  #: how a sender says what it takes back
 
 
 class Lifecycle(RuleBasedStateMachine):
@@ -98,14 +99,21 @@ class Lifecycle(RuleBasedStateMachine):
         self.hospital.two_people(self._name(which), number, other)
 
     @precondition(_any)
-    @rule(which=NAMES, follow=st.booleans(), by_order=st.booleans(), speaking_of=st.none() | NUMBERS)
-    def is_withdrawn_by_its_sender(self, which: int, follow: bool, by_order: bool, speaking_of: str | None) -> None:
-        self.hospital.sender_withdraws(self._name(which), follow=follow, by_order=by_order, speaking_of=speaking_of)
+    @rule(which=NAMES, follow=st.booleans(), naming=NAMINGS, speaking_of=st.none() | NUMBERS)
+    def is_withdrawn_by_its_sender(self, which: int, follow: bool, naming: str, speaking_of: str | None) -> None:
+        self.hospital.sender_withdraws(
+            self._name(which),
+            follow=follow,
+            by_order=naming == "by order",
+            by_document=naming == "by document",
+            speaking_of=speaking_of,
+        )
 
     @precondition(lambda self: len(self.hospital.recordings) < 3)
-    @rule(by_order=st.booleans())
-    def is_withdrawn_before_it_comes(self, by_order: bool) -> None:
-        self.hospital.sender_withdraws_early(f"R{len(self.hospital.recordings) + 1}", by_order=by_order)
+    @rule(naming=NAMINGS)
+    def is_withdrawn_before_it_comes(self, naming: str) -> None:
+        name = f"R{len(self.hospital.recordings) + 1}"
+        self.hospital.sender_withdraws_early(name, by_order=naming == "by order", by_document=naming == "by document")
 
     # --- identities
 
