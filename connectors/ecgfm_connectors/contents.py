@@ -59,6 +59,7 @@ class Withdrawal:
     order_id: str = field(repr=False)  #: sender and filler number, for a message that does not say which
     document_ids: tuple[str, ...] = field(default=(), repr=False)  #: sender and TXA-12, where it names the document
     after: int = 0  #: how many ECGs of the payload came before it
+    says_ecg: bool = True  #: False: nothing says what was ordered, and another department's number may read alike
     doubtful: bool = False  #: the same message says that the recording stands: a person is asked
     filler: str = field(default="", repr=False)  #: OBR-3, by which an object may name its order that came by itself
     patient: Patient

@@ -222,18 +222,15 @@ def _hold(
 
 def take_back(tx: Transaction, payload_id: int, one: Withdrawal, trust: Trust) -> None:
     """The sender takes a recording back. Which one must be certain, and of the same patient; else a person is asked."""
-    meant = (
-        recordings.by_numbers(tx, one.source_ids)
-        or recordings.by_documents(tx, one.document_ids)
-        or recordings.by_order(tx, one.order_id)
-        or recordings.by_filler(tx, one.filler, one.patient)
-    )
+    named = recordings.by_numbers(tx, one.source_ids) or recordings.by_documents(tx, one.document_ids)
+    meant = named or recordings.by_order(tx, one.order_id) or recordings.by_filler(tx, one.filler, one.patient)
     tx.lock_identities(exclusive=False)
     if not meant:
         early.keep(tx, payload_id, one)
         return
     for row in meant:
-        certain = len(meant) == 1 and not one.doubtful and _speaks_of(tx, row, one.patient)
+        plain = not one.doubtful and (bool(named) or one.says_ecg)
+        certain = len(meant) == 1 and plain and _speaks_of(tx, row, one.patient)
         if certain and trust.sender_withdrawal == "follow":
             results.withdraw_recording(tx, row, by="by-sender", reason="its sender took it back")
         else:

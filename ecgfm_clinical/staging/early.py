@@ -16,9 +16,12 @@ from ecgfm_connectors.contents import Withdrawal
 
 
 def keep(tx: Transaction, payload_id: int, one: Withdrawal) -> None:
-    """No recording is known under any of its numbers, nor of its document or order."""
+    """No recording is known under any of its numbers, nor of its document or order.
+
+    An order that may be another department's is not waited for: its number may come again for an ECG of anybody.
+    """
     keys = {tx.key("source", number) for number in one.source_ids} | {*numbers.document_keys(tx, one.document_ids)}
-    if one.order_id:
+    if one.order_id and one.says_ecg:
         keys.add(tx.key("order", one.order_id))
     _expect(tx, payload_id, keys)
     tx.note("recording.withdrawal-unmatched", payload_id=payload_id, status=one.status)
@@ -32,7 +35,8 @@ def keep_correction(tx: Transaction, row: EcgVersion, order_key: str) -> None:
 
 def _expect(tx: Transaction, payload_id: int, keys: Collection[str]) -> None:
     rows = [{"payload_id": payload_id, "known_by": key} for key in sorted(keys)]
-    tx.connection.execute(insert(early_withdrawal), rows)
+    if rows:
+        tx.connection.execute(insert(early_withdrawal), rows)
 
 
 def found(tx: Transaction, row: EcgVersion, *, first: bool) -> bool:

@@ -79,9 +79,10 @@ def _of_whole(parsed: Message, group: Group) -> tuple[Withdrawal, ...]:
     if not (document or ordered):
         return ()
     one = _of_all(parsed, group, _TAKEN_BACK.get(order_status(group.obr), "D"))
+    says_ecg = any(about_ecg(group, obx) for obx in (None, *group.observations))
     if one.order_id or one.document_ids:
-        return (one,)
-    if document or about_ecg(group, None):
+        return (replace(one, says_ecg=says_ecg),)
+    if document or says_ecg:
         raise Refused("cancel-incomplete", "a document or order is cancelled without its number (TXA-12, OBR-3)")
     return ()
 

@@ -84,6 +84,24 @@ def test_an_order_that_is_cancelled_while_its_recording_stands_is_asked(site: In
     assert held["question"] == "sender-withdrawal"
 
 
+LABORATORY = (b"11524-6^EKG study^LN", b"2345-7^Glucose^LN")
+
+
+def test_the_cancel_of_an_order_that_may_be_another_departments_is_asked(site: Installation) -> None:
+    """One engine sends under one name for everybody, and orders are counted in each department."""
+    _tell(site, order("1"))
+    _tell(site, order("2", order_status="X", value=False).replace(*LABORATORY))
+    assert [status for _, status in site.told] == ["F"]
+    assert site.needs_a_person()
+
+
+def test_a_cancelled_order_of_the_laboratory_holds_no_ecg_that_comes_under_its_number(site: Installation) -> None:
+    _tell(site, order("1", order_status="X", value=False).replace(*LABORATORY))
+    _tell(site, order("2"))
+    assert [status for _, status in site.told] == ["F"]
+    assert not site.needs_a_person()
+
+
 def test_an_order_cancelled_before_its_recording_came_is_asked(site: Installation) -> None:
     _tell(site, order("1", order_status="X", value=False))
     _tell(site, order("2"))
