@@ -57,8 +57,9 @@ ROOMS = {
         "wiring",
         "scorers",
         "service",
-        "demo operate",
+        "operate",
         "web",
+        "demo",
         "cli",
     ),
     "ecgfm_clinical.learning": (

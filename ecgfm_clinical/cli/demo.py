@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ecgfm_clinical.cli.common import JsonOption, console, progress_console, write_json
+from ecgfm_clinical.extras import have, sentence
 from ecgfm_clinical.stopping import wait_for
 
 if TYPE_CHECKING:
@@ -30,7 +31,14 @@ def demo(
     out: Annotated[
         Path | None, typer.Option(help="Folder for store, settings and picture; a new one if not given.")
     ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running until Ctrl-C.")] = False,
+    keep: Annotated[
+        bool,
+        typer.Option(
+            "--keep",
+            help="Leave everything running until Ctrl-C, with the operators' console (extra `web`), which is opened by "
+            "a link that works once.",
+        ),
+    ] = False,
     model: Annotated[str, typer.Option(help="Folder of another model bundle.")] = "demo",
     as_json: JsonOption = False,
 ) -> None:
@@ -54,7 +62,7 @@ def demo(
     # Never closed: events may be written until the process ends.
     log.setup((folder / "events.jsonl").open("a", buffering=1, encoding="utf-8"))
     bundle = model if model == "demo" else str(Path(model).resolve())
-    hospital = Hospital(folder, bundle=bundle)
+    hospital = Hospital(folder, bundle=bundle, console=keep and have("web"))
     with ExitStack() as closing:
         try:
             with progress_console().status("Opening ports, loading the model"):
@@ -63,6 +71,8 @@ def demo(
             if fresh:
                 shutil.rmtree(folder, ignore_errors=True)
             raise
+        if keep:
+            _tell_of_console(hospital)
         hospital.deliver(sent)
         _watch(hospital, len(sent))
         found = summary.rows(hospital, sent)
@@ -145,11 +155,23 @@ def _tell(hospital: "Hospital", found: "Sequence[Row]", message: bytes, picture:
     out.print(f"more      ecgfm-clinical show 1 --settings {hospital.settings_path}", soft_wrap=True)
 
 
+def _tell_of_console(hospital: "Hospital") -> None:
+    """A link that works once; standard error, for standard output may be one JSON document."""
+    if hospital.console is None:
+        progress_console().print(sentence("web", "the console"), soft_wrap=True)
+    else:
+        progress_console().print(f"console   {hospital.console.link()}  (works once)", soft_wrap=True)
+
+
 def _wait(hospital: "Hospital") -> None:
     """Until Ctrl-C or SIGTERM."""
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    ports = ", ".join(f"{name} on 127.0.0.1:{port}" for name, port in hospital.service.ports.items())
+    from ecgfm_clinical.service.service import CONSOLE
+
+    opened = {name: port for name, port in hospital.service.ports.items() if name != CONSOLE}
+    ports = ", ".join(f"{name} on 127.0.0.1:{port}" for name, port in opened.items())
+    _tell_of_console(hospital)
     progress_console().print(f"Still running: {ports}; drop files into {hospital.drop}. Ctrl-C ends it.")
     wait_for(stop)

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from ecgfm_clinical import wiring
+from ecgfm_clinical.demo.console import DemoConsole
 from ecgfm_clinical.demo.deliveries import Delivery, Route
 from ecgfm_clinical.errors import ClinicalError, InputError
 from ecgfm_clinical.service.service import Service
@@ -73,6 +74,12 @@ receiving_facility = "DEMO"
 """
 
 
+CONSOLE = """
+[web]
+port = 0
+"""
+
+
 class DemoFailed(ClinicalError):
     """The demo did not come to its end."""
 
@@ -100,13 +107,20 @@ class Hospital:
     """Use in a `with` block: `deliver`, then watch `snapshot` until `finished`."""
 
     def __init__(
-        self, folder: Path, *, bundle: str = "demo", random_bytes: Callable[[int], bytes] = os.urandom
+        self,
+        folder: Path,
+        *,
+        bundle: str = "demo",
+        console: bool = False,
+        random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
+        """`console`: with the operators' console, which needs the extra `web`."""
         self.folder = folder
         self.settings_path = folder / "settings.toml"
         self.drop = folder / "drop"
         self.ehr = EhrReceiver(LOOPBACK)
         self._bundle = bundle
+        self._has_console = console
         self._random_bytes = random_bytes  # the store's secret comes from it, and by that who is in which split
         self._senders = ThreadPoolExecutor(max_workers=3, thread_name_prefix="sender")
         self._answers: list[Answered] = []
@@ -120,7 +134,8 @@ class Hospital:
         self.drop.mkdir(parents=True, exist_ok=True)
         self.ehr.start()
         self.settings_path.write_text(
-            SETTINGS.format(folder=self.folder, host=LOOPBACK, ehr_port=self.ehr.port, bundle=_toml(self._bundle)),
+            SETTINGS.format(folder=self.folder, host=LOOPBACK, ehr_port=self.ehr.port, bundle=_toml(self._bundle))
+            + (CONSOLE if self._has_console else ""),
             encoding="utf-8",
         )
         settings = read_settings(self.settings_path)
@@ -130,7 +145,9 @@ class Hospital:
             random_bytes=self._random_bytes,
             telling=wiring.build_telling(settings),
         )
-        self.service = Service(settings, "all", self.store)
+        self.console = DemoConsole(settings, self.store) if self._has_console else None
+        port = self.console.port if self.console is not None else None
+        self.service = Service(settings, "all", self.store, console=port)
         try:
             self.service.start()
         except BaseException:

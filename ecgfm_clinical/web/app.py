@@ -22,6 +22,7 @@ from ecgfm_clinical.web.asking import Asked
 from ecgfm_clinical.web.documents import PREFIX
 from ecgfm_clinical.web.limiter import Limiter
 from ecgfm_clinical.web.oidc import Provider
+from ecgfm_clinical.web.one_time import OneTimeLinks
 from ecgfm_clinical.web.pages import PAGES, Page
 from ecgfm_clinical.web.security import Guard
 from ecgfm_clinical.web.sessions import Sessions
@@ -36,12 +37,17 @@ if TYPE_CHECKING:
 
 
 def build_console(
-    settings: "Settings", store: "Store", *, clock: wiring.Clock = wiring.utc_now, hasher: PasswordHasher | None = None
+    settings: "Settings",
+    store: "Store",
+    *,
+    clock: wiring.Clock = wiring.utc_now,
+    hasher: PasswordHasher | None = None,
+    links: OneTimeLinks | None = None,
 ) -> Console:
     """Raises SettingsError where `[web]` is not set, or where nobody may sign in."""
     web = settings_of(settings)
     users = UsersFile(settings.resolve(web.users), hasher)
-    if not users.all() and not web.is_open_to_strangers:
+    if not users.all() and not web.is_open_to_strangers and links is None:
         raise SettingsError(
             f"{settings.resolve(web.users)} has no user yet, and there is none by default: "
             "`ecgfm-clinical user add NAME --role clinical-administrator`"
@@ -55,6 +61,7 @@ def build_console(
         sessions=Sessions(longest=web.session, idle=web.idle),
         limiter=Limiter(),
         oidc=Provider(settings, web, clock=clock) if web.oidc is not None else None,
+        links=links,
         templates=rendering.environment(settings.site.zone),
         encrypted=web.is_encrypted,
     )

@@ -51,6 +51,7 @@ PAGES = (
     _get("/sign-in", signing_in.ask, None),
     _post("/sign-in", signing_in.begin, None),
     _post("/sign-out", signing_in.end, None),
+    _get("/sign-in/once", signing_in.once, None),
     _get("/sign-in/oidc", signing_in_oidc.begin, None),
     _get(oidc.BACK, signing_in_oidc.back, None),
     _get("/", now.show),

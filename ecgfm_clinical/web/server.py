@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from ecgfm_clinical.errors import SettingsError
 from ecgfm_clinical.web import signing_in
 from ecgfm_clinical.web.app import build_app, build_console, settings_of
+from ecgfm_clinical.web.one_time import OneTimeLinks
 from ecgfm_connectors.tls import TlsFiles
 
 if TYPE_CHECKING:
@@ -145,9 +146,9 @@ def tls_of(settings: "Settings", web: "Web") -> ssl.SSLContext | None:
     return context
 
 
-def build_port(settings: "Settings", store: "Store") -> WebPort:
+def build_port(settings: "Settings", store: "Store", *, links: OneTimeLinks | None = None) -> WebPort:
     """The port of the console, not yet bound. Raises SettingsError, Misconfigured."""
     web = settings_of(settings)
-    console = build_console(settings, store)
+    console = build_console(settings, store, links=links)
     tidy = partial(signing_in.note_ran_out, console)
     return WebPort(build_app(console), host=web.host, port=web.port, tls=tls_of(settings, web), tidy=tidy)

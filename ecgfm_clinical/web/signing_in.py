@@ -56,6 +56,18 @@ def form(visit: Visit, status: int = 200, *, to: str, problem: str = "") -> Resp
     )
 
 
+def once(visit: Visit) -> Response:
+    """By a link of the demo's, which works once."""
+    links = visit.console.links
+    user = links.use(visit.asked.text("token"), now=visit.now) if links is not None else None
+    if user is None:
+        return form(visit, 401, to="/", problem="this link was used already, or is too old")
+    note(visit, "console.signed-in", user.name, way=user.way)
+    answer = RedirectResponse("/", 303)
+    hand_over(visit, answer, visit.console.sessions.begin(user, now=visit.now))
+    return answer
+
+
 def end(visit: Visit) -> Response:
     """Forget the session here and in the browser."""
     visit.console.sessions.end(visit.token)

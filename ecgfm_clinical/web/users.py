@@ -22,7 +22,7 @@ from ecgfm_clinical.web.lines_file import LinesFile
 SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 256
 #: Who vouches for somebody.
-Way = Literal["file", "proxy", "oidc", "token"]
+Way = Literal["file", "proxy", "oidc", "token", "link"]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 #: Each check takes 64 MiB: so many at once, and no more.
 _AT_ONCE = BoundedSemaphore(2)

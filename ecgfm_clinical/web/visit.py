@@ -16,6 +16,7 @@ from ecgfm_clinical.web.asking import Asked
 from ecgfm_clinical.web.documents import DOCUMENTS, Document
 from ecgfm_clinical.web.limiter import Limiter
 from ecgfm_clinical.web.oidc import Provider
+from ecgfm_clinical.web.one_time import OneTimeLinks
 from ecgfm_clinical.web.security import policy
 from ecgfm_clinical.web.sessions import Sessions
 from ecgfm_clinical.web.tokens import TokensFile
@@ -55,6 +56,7 @@ class Console:
     sessions: Sessions
     limiter: Limiter
     oidc: Provider | None  #: who else may sign people in
+    links: OneTimeLinks | None = None  #: that sign somebody in once, in the demo
     templates: Environment
     encrypted: bool  #: browsers come by https
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
@@ -148,15 +150,19 @@ def test_keep_runs_until_it_is_told_to_stop(bundle: Path, sent: list[Delivery], 
     ) as process:
         assert process.stderr is not None
         try:
-            assert _appears(process.stderr.fileno(), b"Still running")
+            told = _until(process.stderr.fileno(), b"Still running")
+            link = re.findall(rb"http://127\.0\.0\.1:\d+/sign-in/once\?token=[\w-]+", told)[0].decode()
+            with httpx.Client(follow_redirects=True, timeout=120) as client:
+                assert "1 received = 1 scored" in client.get(link).text
+            assert "used already" in httpx.get(link, timeout=120).text
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 0
         finally:
             process.kill()
 
 
-def _appears(descriptor: int, words: bytes, timeout: float = 120.0) -> bool:
-    """Whether `words` are written before the end of the stream or the timeout."""
+def _until(descriptor: int, words: bytes, timeout: float = 120.0) -> bytes:
+    """What is written until `words` are; fails where they are not before the end of the stream or the timeout."""
     seen, deadline = b"", time.monotonic() + timeout
     with selectors.DefaultSelector() as selector:
         selector.register(descriptor, selectors.EVENT_READ)
@@ -164,6 +170,7 @@ def _appears(descriptor: int, words: bytes, timeout: float = 120.0) -> bool:
             if selector.select(1.0):
                 chunk = os.read(descriptor, 65536)
                 if not chunk:
-                    return False
+                    break
                 seen += chunk
-    return words in seen
+    assert words in seen
+    return seen
