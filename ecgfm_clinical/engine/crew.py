@@ -11,13 +11,14 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import connection
+from multiprocessing.process import BaseProcess
 from multiprocessing.shared_memory import SharedMemory
 from typing import Any, Generic, Self, TypeVar
 
@@ -37,6 +38,8 @@ MOST = 16
 PATIENCE = 120.0
 #: How often processes are started that are killed before their first piece.
 STARTS = 3
+#: s that a pool has to end by itself, and between two looks at whether it has.
+_A_MOMENT = 1.0
 
 
 def usable_cores() -> int:
@@ -98,7 +101,7 @@ class Crew(Generic[Task, T]):
     def __exit__(self, *_: object) -> None:
         if self._pool is not None:
             self._end_abandoned()
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            _end(self._pool)
             self._pool = None
         for slot in self._slots:
             with suppress(BufferError):  # an array of it is still looked at: it goes with the process
@@ -163,6 +166,10 @@ class Crew(Generic[Task, T]):
         for process in list((getattr(self._pool, "_processes", None) or {}).values()):
             process.kill()
 
+    def _end_broken(self) -> None:
+        assert self._pool is not None
+        _end(self._pool)
+
     def _hand(self, portion: Sequence[Task], slot: SharedMemory | None) -> _Handed[Task]:
         assert self._pool is not None
         name = None if slot is None else slot.name
@@ -175,12 +182,11 @@ class Crew(Generic[Task, T]):
 
     def _one_by_one(self, handed: Sequence[_Handed[Task]]) -> Iterator[Prepared[T]]:
         """Again what was in hand when a process was killed, each piece by itself in a process of its own."""
-        assert self._pool is not None
-        self._pool.shutdown(wait=True)
+        self._end_broken()
         self._pool = self._new_pool(1)
         for piece in (piece for one in handed for piece in one.pieces):
             yield from self._by_itself(piece)
-        self._pool.shutdown(wait=True)
+        self._end_broken()
         self._pool = self._new_pool(self._processes)
 
     def _by_itself(self, piece: Task) -> Sequence[Prepared[T]]:
@@ -194,7 +200,7 @@ class Crew(Generic[Task, T]):
                 found: Sequence[Prepared[T]] = answer.result()
                 return found
             except BrokenProcessPool:
-                self._pool.shutdown(wait=True)
+                self._end_broken()
                 self._pool = self._new_pool(1)
             if not answered:
                 became = f"gave no answer for {self._patience:g} s"
@@ -230,8 +236,26 @@ class Crew(Generic[Task, T]):
                 return pool
         except BrokenProcessPool:
             pass
-        pool.shutdown(wait=True)
+        _end(pool)
         return None
+
+
+def _end(pool: Executor) -> None:
+    """End a pool that is broken, or has nothing left to do.
+
+    A process that `submit` starts in the moment in which another is killed is not among those that the broken pool
+    terminates, and its own `shutdown` would wait for that one for ever.
+    """
+    processes: Mapping[int, BaseProcess] = getattr(pool, "_processes", None) or {}
+    manager: threading.Thread | None = getattr(pool, "_executor_manager_thread", None)
+    pool.shutdown(wait=manager is None, cancel_futures=True)
+    if manager is None:
+        return
+    manager.join(_A_MOMENT)
+    while manager.is_alive():
+        for process in list(processes.values()):
+            process.kill()
+        manager.join(_A_MOMENT)
 
 
 def _begin(also: Callable[[], None] | None) -> None:

@@ -10,6 +10,7 @@ within 2 s, without an infinite sample, and with memory for at most 20 times the
 import contextlib
 import os
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -159,6 +160,13 @@ def resident_at_rest(name: str) -> int:
     return max(int(found) for found in re.findall(r"rss: (\d+)Mb", done.stderr))
 
 
+def inherited() -> int:
+    """MB that libFuzzer counts as used from the first input on: on Linux the peak of the program that started this one
+    goes into getrusage(2).
+    """
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
 def main() -> None:
     if len(sys.argv) < 2 or sys.argv[1] not in SEEDS:
         sys.exit(f"usage: fuzz_coverage.py {'|'.join(SEEDS)} [libFuzzer's options]")
@@ -168,7 +176,7 @@ def main() -> None:
         seed.write_bytes(SEEDS[name]())
         given = sys.argv[1:]
         if not any(option.startswith("-rss_limit_mb=") for option in given):
-            given = [f"-rss_limit_mb={resident_at_rest(name) + HEADROOM}", *given]
+            given = [f"-rss_limit_mb={max(resident_at_rest(name), inherited()) + HEADROOM}", *given]
         options = ["-timeout=120", f"-max_len={4 * seed.stat().st_size}", *given, folder]
         target = feed_framer if name == "framer" else read_record if name.startswith("wfdb-") else read_payload
         atheris.Setup([sys.argv[0], *options], promised(target))

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -117,6 +118,26 @@ def test_a_process_that_is_killed_once_costs_nothing(tmp_path: object) -> None:
     with Crew(each(killed_once), processes=2, lost=lost) as crew:
         found = [one.what for one in crew.answers(pieces)]
     assert found == pieces
+
+
+def test_a_process_that_starts_as_another_is_killed_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pool terminates those that it knows of, one of them in the middle of taking work, whose lock nobody gives
+    back; the newcomer waited for that lock, and the pool for the newcomer, for ever.
+    """
+    with Crew(each(killed_at_13), processes=2, lost=lost, at_once=1) as crew:
+        pool: Any = crew._pool
+        same = copy(pool)  # keeps its table of processes while the pool ends
+        reader = pool._call_queue._reader  # closed after the others are terminated and before any is waited for
+        close = reader.close
+
+        def starts_another() -> None:
+            pool._call_queue._rlock.acquire(timeout=1)  # as one that was terminated in the middle of taking work
+            same._spawn_process()
+            close()
+
+        monkeypatch.setattr(reader, "close", starts_another)
+        found = [(one.what, one.segments.tobytes()) for one in crew.answers([13, *range(5)])]
+    assert found == [("lost 13: was killed", b""), *expected(range(5))]
 
 
 def test_a_piece_that_hangs_its_process_is_lost_alone_and_said(caplog: pytest.LogCaptureFixture) -> None:
