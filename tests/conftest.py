@@ -16,12 +16,12 @@ from tests.helpers.postgresql import PostgresqlServer, programs
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """A worker a core (four at most) for the whole suite;
-    none for files by name, which end sooner than workers start.
+    """A worker a core for the whole suite, and one more, because many tests wait for other programs; four at most.
+    None for files by name, which end sooner than workers start.
     """
     cores = len(os.sched_getaffinity(0))
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    return min(cores, 4) if whole and cores > 1 else 0
+    return min(cores + 1, 4) if whole and cores > 1 else 0
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -12,7 +12,7 @@ from tests.campaign.victim import STEPS, points
 
 pytestmark = pytest.mark.slow(60)
 
-KILLS = 25
+KILLS = 15
 
 
 @pytest.mark.timeout(900)
