@@ -3,6 +3,7 @@ the work.
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from ecgfm_clinical import wiring
 from ecgfm_clinical.staging.records import Reissue, Told
@@ -10,13 +11,25 @@ from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.patient import Patient
 
 
-def withdraw(store: Store, standing: Iterable[Told], *, delete: bool = False, reason: str, actor: str) -> Reissue:
-    """Take back every result of the ECGs that `standing` names. A result that was withdrawn earlier stays as it is."""
+def withdraw(
+    store: Store,
+    standing: Iterable[Told],
+    *,
+    delete: bool = False,
+    not_before: datetime | None = None,
+    reason: str,
+    actor: str,
+) -> Reissue:
+    """Take back every result of the ECGs that `standing` names. A result that was withdrawn earlier stays as it is.
+
+    What follows is not sent before `not_before`.
+    """
     done = [
         store.results.withdraw(
             ecg_id,
             reason=reason,
             delete=delete,
+            not_before=not_before,
             now=wiring.utc_now(),
             actor=actor,
         )

@@ -373,5 +373,7 @@ def _dead_letter(reading: Reading, row: MessageRow) -> DeadLetter:
         control_id=row.control_id,
         kind=row.kind,
         created_at=row.created_at,
+        sent_at=row.sent_at,
+        attempts=row.attempts,
         error=next(reversed(messages.errors(reading, row.message_id)), None),
     )

@@ -222,6 +222,8 @@ class DeadLetter:
     control_id: str
     kind: Kind
     created_at: datetime
+    sent_at: datetime | None  #: first put on the wire
+    attempts: int
     error: AttemptError | None  #: why it was given up: the last one
 
 

@@ -291,14 +291,21 @@ class Registry:
 
     def last_drift(self) -> DriftRow | None:
         """The newest report; None before the first."""
+        return next(iter(self.drifts(limit=1)), None)
+
+    def drifts(self, *, limit: int) -> list[DriftRow]:
+        """The newest reports, newest first."""
+        query = select(drift_report).order_by(drift_report.c.report_id.desc()).limit(limit)
         with self._database.reading() as ask:
-            query = select(drift_report).order_by(drift_report.c.report_id.desc()).limit(1)
-            row = ask.connection.execute(query).first()
-        if row is None:
-            return None
-        report = _file(row.report)
-        findings = tuple(DriftFinding(**one) for one in row.findings)
-        return DriftRow(at=row.at, model_id=row.model_id, findings=findings, report=report)
+            return [
+                DriftRow(
+                    at=row.at,
+                    model_id=row.model_id,
+                    findings=tuple(DriftFinding(**one) for one in row.findings),
+                    report=_file(row.report),
+                )
+                for row in ask.connection.execute(query)
+            ]
 
 
 def _events(actions: Sequence[str]) -> Select[*tuple[Any, ...]]:

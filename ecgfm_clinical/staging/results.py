@@ -48,16 +48,27 @@ class Results:
         with self._database.reading() as ask:
             return _told(ask, ecg_id=ecg_id, model_id=model_id, since=since, destination=destination)
 
-    def withdraw(self, ecg_id: int, *, reason: str, delete: bool = False, now: datetime, actor: str) -> Reissue:
+    def withdraw(
+        self,
+        ecg_id: int,
+        *,
+        reason: str,
+        delete: bool = False,
+        not_before: datetime | None = None,
+        now: datetime,
+        actor: str,
+    ) -> Reissue:
         """Take back every standing result of one recording, at every destination (OBX-11 W; with `delete` D).
 
-        A later scoring that says something new is told again. Raises NotFound.
+        A later scoring that says something new is told again. What follows is not sent before `not_before`. Raises
+        NotFound.
         """
         with self._database.writing(now, actor) as tx:
             row = locked(tx, ecg_id)
             tx.lock_identities(exclusive=False)
             said = _last_said(tx, row.recording_id)
             report = take_back(tx, row, "D" if delete else "W")
+            _put_off(tx, report.created, not_before)
             jobs.hush(tx, row.recording_id)
             if said is not None:
                 recordings.result_taken_back(tx, row.recording_id, said, reason=reason)
@@ -121,13 +132,14 @@ class Results:
         destination: str | None = None,
         message_ids: Sequence[int] | None = None,
         recompose: bool = False,
+        not_before: datetime | None = None,
         now: datetime,
         actor: str,
     ) -> Reissue:
         """Dead letters go again: the same bytes under the same number, or composed anew under a new one.
 
         Composed anew also where the patient was merged since. What a later result of the same ECG has overtaken is
-        cancelled.
+        cancelled. Nothing is sent before `not_before`.
         """
         query = select(message).where(message.c.state == MessageState.DEAD.value).order_by(message.c.message_id)
         if destination is not None:
@@ -142,7 +154,69 @@ class Results:
                 again = _again(tx, dead, recompose)
                 created += [] if again is None else [again]
                 cancelled += [] if again == dead.message_id else [dead.message_id]
+            _put_off(tx, created, not_before)
         return Reissue(created=tuple(created), cancelled=tuple(cancelled))
+
+    def undo_resend(self, done: Reissue, *, due_at: datetime, now: datetime, actor: str) -> int:
+        """Set aside again what `resend(not_before=due_at)` put on its way, as far as none of it was taken up yet.
+
+        Where a message was composed anew for another one, the old one is set aside and the new one cancelled. Returns
+        how many were undone; what was taken up goes on.
+        """
+        untouched = (message.c.state == MessageState.WAITING.value, message.c.due_at == due_at)
+        with self._database.writing(now, actor) as tx:
+            fillers = dict(tx.connection.execute(_FILLERS.where(message.c.message_id.in_(done.cancelled))).all())
+            undone = 0
+            for message_id in done.created:
+                mine = tx.connection.execute(
+                    update(message)
+                    .where(message.c.message_id == message_id, *untouched)
+                    .values(state=MessageState.DEAD.value)
+                    .returning(message.c.ecg_id, message.c.filler, message.c.destination, message.c.attempts)
+                ).first()
+                if mine is None:
+                    continue
+                undone += 1
+                old = [one for one, place in fillers.items() if place == f"{mine.filler} {mine.destination}"]
+                if old and mine.attempts == 0:  # it was composed anew instead of these
+                    _set(tx, [message_id], _CANCELLED)
+                    _set(tx, old, MessageState.DEAD.value)
+                tx.note("message.set-aside-again", ecg_id=mine.ecg_id, message_id=message_id)
+        return undone
+
+    def undo_withdrawal(self, ecg_id: int, created: Sequence[int], *, now: datetime, actor: str) -> bool:
+        """The result stands as before a withdrawal of which no message was taken up yet, and what never left is told
+        after all. False, with nothing done, where some of `created` may have left. Raises NotFound.
+        """
+        with self._database.writing(now, actor) as tx:
+            row = recordings.newest(tx, locked(tx, ecg_id).recording_id)
+            tx.lock_identities(exclusive=False)
+            mine = (message.c.message_id.in_(created), message.c.recording_id == row.recording_id)
+            waits = (message.c.state == MessageState.WAITING.value, message.c.attempts == 0)
+            every = tx.connection.scalar(select(func.count()).select_from(message).where(*mine)) or 0
+            untouched = tx.connection.scalars(select(message.c.message_id).where(*mine, *waits).with_for_update()).all()
+            if len(untouched) < every:
+                return False
+            _set(tx, untouched, _CANCELLED)
+            _reinstate(tx, row.recording_id, "undone")
+            if row.scoring_id is not None:
+                jobs.rescore(tx, row, tell=False)
+            tx.note("ecg.withdrawal-undone", ecg_id=ecg_id, messages=_listed(untouched))
+        return True
+
+
+_FILLERS = select(message.c.message_id, message.c.filler + " " + message.c.destination)
+
+
+def _put_off(tx: Transaction, message_ids: Sequence[int], not_before: datetime | None) -> None:
+    """A person may still think better of it."""
+    if not_before is not None:
+        mine = (message.c.message_id.in_(message_ids), message.c.state == MessageState.WAITING.value)
+        tx.connection.execute(update(message).where(*mine).values(due_at=not_before))
+
+
+def _set(tx: Transaction, message_ids: Sequence[int], state: str) -> None:
+    tx.connection.execute(update(message).where(message.c.message_id.in_(message_ids)).values(state=state))
 
 
 def _told(

@@ -5,9 +5,11 @@ from starlette.responses import Response
 from ecgfm_clinical.errors import NotFound
 from ecgfm_clinical.operate import correction
 from ecgfm_clinical.operate.again import replay_ecg
-from ecgfm_clinical.web.dead import told
+from ecgfm_clinical.web import undoing
+from ecgfm_clinical.web.dead import resent, told
 from ecgfm_clinical.web.one_ecg import number_of, set_aside
 from ecgfm_clinical.web.previews import refuse_if_overtaken
+from ecgfm_clinical.web.undoables import Undoable
 from ecgfm_clinical.web.visit import Visit
 
 
@@ -38,8 +40,11 @@ def withdraw(visit: Visit) -> Response:
     standing = visit.store.results.told(ecg_id=ecg_id)
     if not standing:
         raise NotFound(f"no result of ECG {ecg_id} stands")
-    done = correction.withdraw(visit.store, standing, reason=reason, actor=visit.actor)
-    return visit.done(f"The results of ECG {ecg_id} are withdrawn", told(done), back=f"/ecgs/{ecg_id}")
+    due_at = visit.now + visit.console.undoables.wait
+    done = correction.withdraw(visit.store, standing, not_before=due_at, reason=reason, actor=visit.actor)
+    user = visit.user.name if visit.user is not None else ""
+    one = Undoable(act="withdraw", done=done, due_at=due_at, ecg_ids=(ecg_id,), user=user)
+    return undoing.done(visit, f"The results of ECG {ecg_id} are withdrawn", told(done), one, back=f"/ecgs/{ecg_id}")
 
 
 def send_again(visit: Visit) -> Response:
@@ -50,5 +55,4 @@ def send_again(visit: Visit) -> Response:
     dead = set_aside(story)
     if not dead:
         raise NotFound(f"no message of ECG {ecg_id} is set aside")
-    done = visit.store.results.resend(message_ids=dead, now=visit.now, actor=visit.actor)
-    return visit.done("Sent again", told(done), back=f"/ecgs/{ecg_id}")
+    return resent(visit, dead, back=f"/ecgs/{ecg_id}")

@@ -34,7 +34,11 @@ TEMPLATES = {
     "/held/{hold:int}": "held_one.html",
     "/held/{hold:int}/open": "held_one.html",
     "/pauses": "pauses.html",
+    "/outcomes": "outcomes.html",
+    "/outcomes/open": "outcomes.html",
     "/models": "models.html",
+    "/models/{model:int}": "model.html",
+    "/drift": "drift.html",
     "/audit": "audit.html",
     "/settings": "settings.html",
     "/settings/check": "check.html",
@@ -54,12 +58,17 @@ FIELDS = {
     "value": "a patient's number",
     "kind": "kind of a part that is paused, as the list of pauses names it",
     "name": "its name",
+    "act": "shadow-on or shadow-off",
+    "live": "the model that was live when this was decided: who was first is then told",
+    "drop_heads": "`yes`: heads of the live model that this one lacks fall silent",
 }
 
 
 def pages() -> list[Page]:
-    """Those that a program may use: all but signing in and out, and the viewer, which only shows the drawing."""
-    return [page for page in PAGES if page.role is not None and not page.path.endswith("/viewer")]
+    """Those that a program may use: all but signing in and out, the viewer, which only shows the drawing, and the
+    reports of the gate, which are pages of their own.
+    """
+    return [page for page in PAGES if page.role is not None and not page.path.endswith(("/viewer", "/report"))]
 
 
 def path_of(page: Page) -> str:

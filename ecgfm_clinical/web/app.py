@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from argon2 import PasswordHasher
@@ -27,6 +28,7 @@ from ecgfm_clinical.web.pages import PAGES, Page
 from ecgfm_clinical.web.security import Guard
 from ecgfm_clinical.web.sessions import Sessions
 from ecgfm_clinical.web.tokens import TokensFile
+from ecgfm_clinical.web.undoables import WAIT, Undoables
 from ecgfm_clinical.web.users import User, UsersFile
 from ecgfm_clinical.web.visit import Console, Visit
 from ecgfm_connectors.errors import ConnectorError
@@ -43,8 +45,11 @@ def build_console(
     clock: wiring.Clock = wiring.utc_now,
     hasher: PasswordHasher | None = None,
     links: OneTimeLinks | None = None,
+    undo_for: timedelta = WAIT,
 ) -> Console:
-    """Raises SettingsError where `[web]` is not set, or where nobody may sign in."""
+    """Raises SettingsError where `[web]` is not set, or where nobody may sign in. `undo_for`: how long what an act puts
+    on its way waits for second thoughts.
+    """
     web = settings_of(settings)
     users = UsersFile(settings.resolve(web.users), hasher)
     if not users.all() and not web.is_open_to_strangers and links is None:
@@ -64,6 +69,7 @@ def build_console(
         links=links,
         templates=rendering.environment(settings.site.zone),
         encrypted=web.is_encrypted,
+        undoables=Undoables(wait=undo_for),
     )
 
 

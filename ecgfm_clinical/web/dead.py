@@ -3,6 +3,7 @@
 An act is previewed first. What is done is done to the messages that were previewed, whatever came since.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from starlette.responses import Response
 
 from ecgfm_clinical.errors import InputError, NotFound
 from ecgfm_clinical.operate import correction
+from ecgfm_clinical.web import undoing
+from ecgfm_clinical.web.undoables import Undoable
 from ecgfm_clinical.web.users import Role
 from ecgfm_clinical.web.visit import Visit
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 SHOWN = 200
 MOST_AT_ONCE = 1000  #: messages one act is done to
+LOOKED_BACK = 200  #: newest entries of the audit trail that are searched for who was first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +100,11 @@ def withdraw(visit: Visit) -> Response:
     standing = [told for ecg_id in ecgs for told in visit.store.results.told(ecg_id=ecg_id)]
     if not standing:
         raise NotFound("no result of these ECGs stands any more")
-    done = correction.withdraw(visit.store, standing, reason=reason, actor=visit.actor)
-    return visit.done("Withdrawn", told(done), back="/dead")
+    due_at = visit.now + visit.console.undoables.wait
+    done = correction.withdraw(visit.store, standing, not_before=due_at, reason=reason, actor=visit.actor)
+    user = visit.user.name if visit.user is not None else ""
+    one = Undoable(act="withdraw", done=done, due_at=due_at, ecg_ids=tuple(ecgs), user=user)
+    return undoing.done(visit, "Withdrawn", told(done), one, back="/dead")
 
 
 def told(done: "Reissue") -> list[str]:
@@ -106,8 +113,30 @@ def told(done: "Reissue") -> list[str]:
 
 
 def _resent(visit: Visit, *, recompose: bool) -> Response:
-    done = visit.store.results.resend(message_ids=_chosen(visit), recompose=recompose, now=visit.now, actor=visit.actor)
-    return visit.done("Sent again", told(done), back="/dead")
+    return resent(visit, _chosen(visit), recompose=recompose, back="/dead")
+
+
+def resent(visit: Visit, chosen: Sequence[int], *, recompose: bool = False, back: str) -> Response:
+    """Send these again, after a while in which it can be undone; who comes second is told what the first did."""
+    due_at = visit.now + visit.console.undoables.wait
+    done = visit.store.results.resend(
+        message_ids=chosen, recompose=recompose, not_before=due_at, now=visit.now, actor=visit.actor
+    )
+    user = visit.user.name if visit.user is not None else ""
+    one = Undoable(act="resend", done=done, due_at=due_at, user=user)
+    return undoing.done(visit, "Sent again", [*told(done), *_overtaken(visit, chosen, done)], one, back=back)
+
+
+def _overtaken(visit: Visit, chosen: Sequence[int], done: "Reissue") -> Iterator[str]:
+    """What somebody else did with those of the chosen that were set aside no longer."""
+    missed = set(chosen) - set(done.created) - set(done.cancelled)
+    if not missed:
+        return
+    yield f"{len(missed)} of the {len(chosen)} chosen were not set aside any more."
+    for one in visit.store.care.found(limit=LOOKED_BACK, action="message."):
+        if one.detail.get("message_id") in missed and "/web" in one.actor:
+            yield f"{one.action} by {one.actor} at {one.at:%Y-%m-%d %H:%M:%S} UTC."
+            return
 
 
 def _chosen(visit: Visit) -> tuple[int, ...]:

@@ -8,11 +8,13 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import date, datetime
 from enum import Enum
 
+from ecgfm_clinical.operate.outcomes import row_of, row_of_left_out
 from ecgfm_clinical.operate.search import document_of
 from ecgfm_clinical.staging.model_records import ModelRow
 from ecgfm_clinical.staging.payloads import KeptPayload
 from ecgfm_clinical.staging.records import AuditEvent, DeadLetter
 from ecgfm_clinical.staging.story_records import EcgSummary
+from ecgfm_clinical.web.pieces import Left, Taken
 
 PREFIX = "/api/v1"
 
@@ -103,6 +105,26 @@ def _models(*, found: object, history: object, then: ModelRow | None, **_: objec
     return {"models": plain(found), "history": plain(history), "live_then": plain(then)}
 
 
+def _model(*, row: object, state: str, verdicts: object, history: object, shadow: object, **_: object) -> object:
+    told = {"model": plain(row), "state": state, "verdicts": plain(verdicts)}
+    return told | {"history": plain(history), "shadow": plain(shadow)}
+
+
+def _outcomes(
+    *, taken: list[Taken], left: list[Left], further: str, left_further: str, is_open: bool, **_: object
+) -> object:
+    return {
+        "taken": [row_of(one.kept, phi=is_open) for one in taken],
+        "left_out": [row_of_left_out(one.kept, phi=is_open) for one in left],
+        "next": _next("/outcomes", further),
+        "next_left_out": _next("/outcomes", left_further),
+    }
+
+
+def _drift(*, found: object, **_: object) -> object:
+    return {"reports": plain(found)}
+
+
 def _audit(*, found: tuple[AuditEvent, ...], further: str, **_: object) -> object:
     return {"entries": plain(found), "next": _next("/audit", further)}
 
@@ -168,6 +190,18 @@ DOCUMENTS: Mapping[str, Document] = {
     "models.html": Document(
         of=_models, about="registered models, what the gate said, what was done", asks={"at": "what was live then"}
     ),
+    "model.html": Document(of=_model, about="one model: what the gate said, how it compares in the shadow", asks={}),
+    "outcomes.html": Document(
+        of=_outcomes,
+        about="measured outcomes that became labels, and what was left out, newest first, page by page by key",
+        asks={
+            "kind": "lvef or troponin",
+            "reason": "why something was left out",
+            "before": "as `next` holds it",
+            "left_before": "as `next_left_out` holds it",
+        },
+    ),
+    "drift.html": Document(of=_drift, about="reports on drift with their findings", asks={}),
     "audit.html": Document(
         of=_audit,
         about="the audit trail, newest first, page by page by key",

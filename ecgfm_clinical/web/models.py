@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from starlette.responses import Response
 
 from ecgfm_clinical.staging.model_records import KeptVerdict, ModelRow
+from ecgfm_clinical.web.model_acts import number_of_models
 from ecgfm_clinical.web.visit import Visit
 
 MOST_EVENTS = 100
@@ -29,6 +30,8 @@ def show(visit: Visit) -> Response:
         found=list(_lines(visit, registry.states())),
         history=registry.history()[-MOST_EVENTS:][::-1],
         names={row.model_id: f"{row.name} {row.version}" for row in registry.models()},
+        numbers=number_of_models(visit),
+        agreement=visit.store.opinions.agreement(),
         at=at,
         then=registry.live(at=at) if at is not None else None,
     )

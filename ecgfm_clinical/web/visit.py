@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ecgfm_clinical.settings import Settings
     from ecgfm_clinical.staging.pauses import Pause
     from ecgfm_clinical.staging.store import Store
+    from ecgfm_clinical.web.undoables import Undoables
 
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
@@ -38,7 +39,9 @@ MENU = (
     ("/refused", "Refused"),
     ("/held", "Held"),
     ("/pauses", "Pauses"),
+    ("/outcomes", "Outcomes"),
     ("/models", "Models"),
+    ("/drift", "Drift"),
     ("/audit", "Audit"),
     ("/settings", "Settings"),
 )
@@ -59,6 +62,7 @@ class Console:
     links: OneTimeLinks | None = None  #: that sign somebody in once, in the demo
     templates: Environment
     encrypted: bool  #: browsers come by https
+    undoables: "Undoables"
 
     @property
     def zone(self) -> tzinfo:
@@ -147,7 +151,7 @@ class Visit:
 
     def done(self, title: str, lines: list[str], *, back: str) -> Response:
         """What an act came to."""
-        return self.page("done.html", title=title, lines=lines, back=back)
+        return self.page("done.html", title=title, lines=lines, back=back, undo="", undo_seconds=0)
 
 
 def actor_of(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -44,7 +45,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def console(site: Installation) -> Console:
-    return build_console(site.settings, site.store, hasher=HASHER)
+    return build_console(site.settings, site.store, hasher=HASHER, undo_for=timedelta(0))
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ def test_a_token_gets_what_its_role_needs_and_no_more(site: Installation, progra
     for role in (Role.VIEWER, Role.OPERATOR):
         lab = program(role)
         for page in api.pages():
-            path = page.path.replace("{ecg:int}", "1").replace("{hold:int}", "1")
+            path = page.path.replace("{ecg:int}", "1").replace("{hold:int}", "1").replace("{model:int}", "1")
             if page.role is not None and page.role > role:
                 answer = lab.request(page.method, path, json={"reason": "x"} if page.method == "POST" else None)
                 assert (answer.status_code, answer.json()["error"]) == (403, "Not for your role"), path
@@ -107,7 +107,7 @@ def test_a_token_gets_what_its_role_needs_and_no_more(site: Installation, progra
 @pytest.mark.parametrize("shown", ["", "Bearer", "Bearer x", "Basic YTpi", "Bearer ecgfm_" + "A" * 43])
 def test_nobody_gets_anything_without_a_token_of_today(shown: str, address: str) -> None:
     for page in api.pages():
-        path = api.path_of(page).replace("{ecg:int}", "1").replace("{hold:int}", "1")
+        path = api.path_of(page).replace("{ecg:int}", "1").replace("{hold:int}", "1").replace("{model:int}", "1")
         answer = httpx.request(page.method, address + path, headers={"Authorization": shown}, timeout=60)
         assert answer.status_code in (401, 429), path
         assert set(answer.json()) == {"error", "text"}

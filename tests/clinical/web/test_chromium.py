@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -55,7 +56,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         add_users(folder / "web-users")
         _fill(site)
         port = WebPort(
-            build_app(build_console(site.settings, site.store, hasher=HASHER)), host="127.0.0.1", port=0, tls=None
+            build_app(build_console(site.settings, site.store, hasher=HASHER, undo_for=timedelta(0))),
+            host="127.0.0.1",
+            port=0,
+            tls=None,
         )
         port.start()
         closing.callback(port.stop, grace=1)

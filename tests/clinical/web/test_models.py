@@ -1,0 +1,140 @@
+"""Models, outcomes and drift in the console: what is shown, and what a clinical administrator does, with a reason."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ecgfm_clinical import wiring
+from ecgfm_clinical.learning import governance
+from ecgfm_clinical.staging.model_records import DriftFinding, HeadVerdict, ModelRow
+from ecgfm_clinical.web.pieces import marked
+from ecgfm_clinical.web.users import Role
+from tests.clinical.web.conftest import Browser
+from tests.helpers.installation import Installation, ecg
+from tests.helpers.tiny_models import write_tiny_bundle
+
+pytestmark = pytest.mark.slow(20)
+
+
+@pytest.fixture
+def candidate(site: Installation) -> ModelRow:
+    """A second model, judged and passed, beside the live one."""
+    site.dicom(ecg(1, "A"))
+    site.score()
+    registry, now = site.store.models, wiring.utc_now()
+    live = registry.live()
+    assert live is not None
+    bundle = write_tiny_bundle(site.path.with_name("second"), seed=1)
+    row = governance.model_row(bundle, path="second", now=now)
+    registry.register(row, now=now, actor="test")
+    for head, fingerprint in row.heads.items():
+        report = site.path.with_name(f"{head}.html")
+        report.write_text(f"<h1>How {head} did</h1><script>alert(1)</script>", encoding="utf-8")
+        verdict = HeadVerdict(
+            model_id=row.model_id,
+            head=head,
+            fingerprint=fingerprint,
+            champion_id=live.model_id,
+            cohort_digest="c" * 64,
+            report=str(report),
+        )
+        registry.judge(verdict, now=now, actor="test")
+    return row
+
+
+def test_a_candidate_is_promoted_and_rolled_back_with_a_reason(
+    site: Installation, candidate: ModelRow, browser: Browser
+) -> None:
+    client, operator = browser(Role.ADMINISTRATOR), browser(Role.OPERATOR)
+    page = client.get("/models/2").text
+    assert candidate.model_id in page
+    assert "passed" in page
+    seen = re.search(r'name="live" value="(\w+)"', page)
+    assert seen is not None
+    assert operator.post("/models/2/promote", data={"reason": "x"}).status_code == 403
+    assert client.post("/models/2/promote").status_code == 400, "without a reason"
+    form = {"reason": "better on our ward", "live": seen[1]}
+    assert client.post("/models/2/promote", data=form).status_code == 303
+    live = site.store.models.live()
+    assert live is not None
+    assert live.model_id == candidate.model_id
+    late = client.post("/models/2/promote", data=form)
+    assert late.status_code == 409
+    assert "nothing was done: administrator by" in late.text
+    assert "better on our ward" in client.get("/models").text
+    assert client.post("/models/rollback", data={"reason": "worse", "live": candidate.model_id}).status_code == 303
+    assert [one.action for one in site.store.models.history()][-2:] == ["promoted", "rolled-back"]
+
+
+def test_the_gate_refuses_in_words(site: Installation, candidate: ModelRow, browser: Browser) -> None:
+    third = governance.model_row(
+        write_tiny_bundle(site.path.with_name("third"), seed=2), path="third", now=wiring.utc_now()
+    )
+    site.store.models.register(third, now=wiring.utc_now(), actor="test")
+    client = browser(Role.ADMINISTRATOR)
+    assert "was never judged" in client.get("/models/3").text
+    refused = client.post("/models/3/promote", data={"reason": "x"})
+    assert refused.status_code == 409
+    assert "was never judged" in refused.text
+    assert client.get("/models/9").status_code == 404
+
+
+def test_a_model_goes_into_the_shadow_and_out_again(site: Installation, candidate: ModelRow, browser: Browser) -> None:
+    client = browser(Role.ADMINISTRATOR)
+    client.post("/models/2/shadow", data={"act": "shadow-on", "reason": "try it"})
+    assert "End the shadow" in client.get("/models/2").text
+    client.post("/models/2/shadow", data={"act": "shadow-off", "reason": "seen enough"})
+    assert site.store.models.shadow() is None
+    assert client.post("/models/2/shadow", data={"act": "shadow-off", "reason": "x"}).status_code == 409
+    assert client.post("/models/2/shadow", data={"act": "x", "reason": "x"}).status_code == 400
+
+
+def test_a_report_is_shown_in_a_sandbox(site: Installation, candidate: ModelRow, browser: Browser) -> None:
+    answer = browser(Role.VIEWER).get("/models/2/report", params={"head": next(iter(candidate.heads))})
+    assert "How " in answer.text
+    policy = answer.headers["content-security-policy"]
+    assert "sandbox" in policy
+    assert "script-src" not in policy
+    assert "default-src 'none'" in policy
+    assert "there is no report to show" in browser(Role.VIEWER).get("/models/1/report").text
+    Path(site.path.with_name(f"{next(iter(candidate.heads))}.html")).unlink()
+
+
+def test_drift_reports_are_listed_with_their_findings(
+    site: Installation, candidate: ModelRow, browser: Browser
+) -> None:
+    finding = DriftFinding(code="auroc", month="2026-10", text="AUROC fell from 0.91 to 0.80")
+    site.store.models.keep_drift(candidate.model_id, [finding], "drift.html", now=wiring.utc_now(), actor="test")
+    page = browser(Role.VIEWER).get("/drift").text
+    assert "AUROC fell from 0.91 to 0.80" in page
+    assert candidate.name in page
+
+
+def test_sentences_of_outcomes_are_hidden_until_they_are_opened(site: Installation, browser: Browser) -> None:
+    site.mllp(echo_report())
+    client = browser(Role.VIEWER)
+    hidden = client.get("/outcomes").text
+    assert "35" in hidden
+    assert "ejection fraction is" not in hidden
+    shown = client.post("/outcomes/open").text
+    assert "<mark" in shown
+    assert [one for one in site.store.care.trail() if one.action == "patient.opened"]
+
+
+def echo_report() -> bytes:
+    """An echo report in prose."""
+    lines = (
+        "MSH|^~\\&|ECHO|HOSP|ECGFM||20310101120000+0000||ORU^R01|ECHO1|P|2.5.1",
+        "PID|1||A^^^TESTHOSP^MR||TESTFAMILY^ADA||19600517|F",
+        "OBR|1||E1|ECHO^Echocardiography^L|||20310101110000+0000|||||||||||||||||F",
+        "OBX|1|TX|ECHO^Report^L||The left ventricular ejection fraction is 35 %.||||||F",
+    )
+    return "".join(f"{line}\r" for line in lines).encode()
+
+
+def test_the_number_is_marked_in_its_sentence() -> None:
+    text = "earlier 60 %, now 35 %."
+    pieces = list(marked(text, [((18, 20), "taken"), ((8, 10), "earlier"), ((9, 12), "overlaps"), ((99, 100), "away")]))
+    assert "".join(one.text for one in pieces) == text
+    assert [(one.text, one.why) for one in pieces if one.marked] == [("60", "earlier"), ("35", "taken")]
