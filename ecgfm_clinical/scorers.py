@@ -143,6 +143,7 @@ def build_shadow_scorer(settings: Settings, store: "Store", *, clock: Clock = ut
 
     return ShadowScorer(
         store.models,
+        store.shadow_answers,
         partial(scorer_of, settings, store, clock=clock),
         worker=worker_name("shadow"),
         clock=clock,

@@ -230,7 +230,7 @@ def shadow(
             )
             console().print(f"{current[0].name} {current[0].version} answers no more")
             return
-        told = compared(registry, current[0])
+        told = compared(store.shadow_answers, current[0])
     if as_json:
         write_json(asdict(told))
         return

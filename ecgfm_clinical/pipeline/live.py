@@ -14,6 +14,7 @@ from ecgfm_clinical.pipeline.scoring import Scorer
 from ecgfm_clinical.staging.model_records import ModelRow
 from ecgfm_clinical.staging.records import Score, StagedEcg
 from ecgfm_clinical.staging.registry import Registry
+from ecgfm_clinical.staging.shadow_answers import ShadowAnswers
 
 DEVICE_ATTEMPTS = 3  #: batches in a row in which the device fails; after them no more work is taken
 
@@ -80,6 +81,7 @@ class ShadowScorer:
     def __init__(
         self,
         registry: Registry,
+        answers: ShadowAnswers,
         open_scorer: OpenScorer,
         *,
         worker: str,
@@ -87,6 +89,7 @@ class ShadowScorer:
         batch_size: int,
     ) -> None:
         self._registry = registry
+        self._kept = answers
         self._open = open_scorer
         self._worker = worker
         self._clock = clock
@@ -106,10 +109,10 @@ class ShadowScorer:
             self._model_id = row.model_id
         if self._scorer is None:
             return 0
-        batch = self._registry.shadow_batch(row.model_id, since, limit=self._batch_size)
+        batch = self._kept.batch(row.model_id, since, limit=self._batch_size)
         if batch:
             answers = self._answers(self._scorer, batch)
-            self._registry.keep_shadow(row.model_id, answers, now=self._clock(), actor=self._worker)
+            self._kept.keep(row.model_id, answers, now=self._clock(), actor=self._worker)
             log.event("shadow.scored", ecgs=len(batch), model=row.model_id[:12])
         return len(batch)
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfm_clinical.staging.model_records import ModelRow
-from ecgfm_clinical.staging.registry import Registry
+from ecgfm_clinical.staging.shadow_answers import ShadowAnswers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,18 +32,18 @@ class Compared:
     labels: tuple[LabelCompared, ...]
 
 
-def compared(registry: Registry, row: ModelRow) -> Compared:
+def compared(answers: ShadowAnswers, row: ModelRow) -> Compared:
     """Per label of both models: how many ECGs, mean probabilities, correlation (Pearson), largest difference."""
     labels = []
-    for head, label in registry.labels_of_shadow(row.model_id):
-        pairs = registry.shadow_pairs(row.model_id, head, label)
+    for head, label in answers.labels(row.model_id):
+        pairs = answers.pairs(row.model_id, head, label)
         live = np.array([one for _, one, _ in pairs])
         shadow = np.array([one for _, _, one in pairs])
         labels.append(LabelCompared(head=head, label=label, pairs=len(pairs), **_figures(live, shadow)))
     return Compared(
         model=f"{row.name} {row.version}",
         model_id=row.model_id,
-        ecgs=registry.shadow_count(row.model_id),
+        ecgs=answers.count(row.model_id),
         labels=tuple(labels),
     )
 

@@ -42,6 +42,7 @@ from ecgfm_clinical.staging.results import Results
 from ecgfm_clinical.staging.room import Room, room_of
 from ecgfm_clinical.staging.sealing import Keyring
 from ecgfm_clinical.staging.search import Search
+from ecgfm_clinical.staging.shadow_answers import ShadowAnswers
 
 
 class Store:
@@ -64,6 +65,7 @@ class Store:
         self.questions = Questions(database)
         self.care = Care(database)
         self.models = Registry(database)
+        self.shadow_answers = ShadowAnswers(database)
         self.cohorts = Cohorts(database)
         self.coordination = Coordination(database)
         self.home = Home(database)

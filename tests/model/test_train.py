@@ -21,10 +21,11 @@ from ecgfm import devices
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import RuntimeUnavailable, TrainingError
 from ecgfm.finetuning import train
-from ecgfm.finetuning.dataset import Example, epoch_batches, label_matrix
+from ecgfm.finetuning.dataset import Example, epoch_batches, label_matrix, positive_weights
 from ecgfm.finetuning.embedding import embed
 from ecgfm.finetuning.linear import train_linear
 from ecgfm.finetuning.lowrank import add_adapters, merge_adapters
+from ecgfm.finetuning.ranking import macro_ranking
 from ecgfm.finetuning.settings import FineTuning
 from ecgfm.finetuning.split import Split
 from ecgfm.finetuning.trained import Trained, with_head
@@ -272,10 +273,10 @@ def test_ranking_leaves_out_what_is_not_known() -> None:
     clipped = np.clip(0.3 * labels + 0.7 * stream.random((80, 2)), 0, 1)
     scores = np.round(clipped, 1).astype(np.float64)  # with ties
     expected = [(average_precision_score(y, p), roc_auc_score(y, p)) for y, p in zip(labels.T, scores.T, strict=True)]
-    assert train.macro_ranking(labels, scores) == pytest.approx(np.mean(expected, axis=0), abs=1e-6)
+    assert macro_ranking(labels, scores) == pytest.approx(np.mean(expected, axis=0), abs=1e-6)
     more_labels = np.concatenate([labels, np.full((5, 2), np.nan)])
     more_scores = np.concatenate([scores, np.ones((5, 2))])
-    assert train.macro_ranking(more_labels, more_scores) == pytest.approx(np.mean(expected, axis=0), abs=1e-6)
+    assert macro_ranking(more_labels, more_scores) == pytest.approx(np.mean(expected, axis=0), abs=1e-6)
 
 
 def test_early_stopping_keeps_the_best_epoch(tmp_path: Path) -> None:
@@ -381,7 +382,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
 
 
 def test_positive_weights_are_those_of_the_segments() -> None:
-    weights = train.positive_weights(
+    weights = positive_weights(
         [replace(SPLIT.train[1], segments=3), *SPLIT.train[2:4], replace(SPLIT.train[4], segments=1)]
     )
     assert weights[0] == pytest.approx(3 / 5)

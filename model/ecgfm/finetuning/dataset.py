@@ -42,6 +42,14 @@ def label_matrix(examples: Sequence[Example]) -> NDArray[np.float64]:
     return np.array([example.labels for example in examples], dtype=np.float64)
 
 
+def positive_weights(examples: Sequence[Example]) -> NDArray[np.float32]:
+    """Per label negatives over positives of the training segments, as published: (1 - p) / p."""
+    matrix = label_matrix(examples)
+    counts = np.array([[example.segments] for example in examples], dtype=np.float64)
+    positive = np.nansum(matrix * counts, axis=0)
+    return np.asarray((np.isfinite(matrix) * counts).sum(axis=0) / positive - 1, np.float32)
+
+
 def read_segments(read: Reader, preprocessing: str, example: Example) -> Segments:
     """The segments of one example, prepared so, (segments, 12, 2500)."""
     record = read(example.key)

@@ -8,8 +8,6 @@ Both give a network with one head. A killed run goes on from its last checkpoint
 ended: order, dropout and initialisation are functions of seed, epoch and update, never of how often it was started.
 """
 
-import hashlib
-import json
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -24,9 +22,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ecgfm.devices import device_of, keep_device, training_device
 from ecgfm.errors import RuntimeUnavailable, TrainingError
+from ecgfm.finetuning.checkpoint import Checkpoint, checkpoint_to_go_on_from, run_identity
 from ecgfm.finetuning.dataset import (
     Draw,
-    Example,
     Reader,
     SegmentLoader,
     Segments,
@@ -34,8 +32,10 @@ from ecgfm.finetuning.dataset import (
     all_draws,
     epoch_batches,
     label_matrix,
+    positive_weights,
 )
 from ecgfm.finetuning.lowrank import add_adapters, merge_adapters
+from ecgfm.finetuning.ranking import macro_ranking
 from ecgfm.finetuning.settings import FineTuning
 from ecgfm.finetuning.split import Split, check_split
 from ecgfm.finetuning.trained import Trained, with_head
@@ -43,29 +43,15 @@ from ecgfm.float32 import exact_float32
 from ecgfm.heads import HeadSpec
 from ecgfm.network import EcgFm
 from ecgfm.provenance import Notes
-from ecgfm.training.checkpoints import read_checkpoint, write_checkpoint
 from ecgfm.training.cpu_layers import described, speed_up_cpu
 from ecgfm.training.gpu_layers import speed_up_gpu
 from ecgfm.training.journal import Journal, has_tensorboard
 from ecgfm.training.later import Later
 from ecgfm.training.team import Team
 
-CHECKPOINT = "checkpoint.pt"
 JOURNAL = "training.csv"
 _COLUMNS = ("epoch", "update", "loss", "validation_auprc", "validation_auroc")
-_STATE = frozenset(
-    {"identity", "epoch", "update_in_epoch", "updates", "best_auprc", "best_epoch", "best_state"}
-    | {"network", "optimiser", "precision"}
-)
 Progress = Callable[[int, int, str], None]  #: (updates done, updates in all, what is going on)
-
-
-def positive_weights(examples: Sequence[Example]) -> NDArray[np.float32]:
-    """Per label negatives over positives of the training segments, as published: (1 - p) / p."""
-    matrix = label_matrix(examples)
-    counts = np.array([[example.segments] for example in examples], dtype=np.float64)
-    positive = np.nansum(matrix * counts, axis=0)
-    return np.asarray((np.isfinite(matrix) * counts).sum(axis=0) / positive - 1, np.float32)
 
 
 def fine_tune(
@@ -277,42 +263,32 @@ class _Run:
     def _keep(self, journal: Journal) -> None:
         """The figures so far are on disk before the checkpoint is."""
         journal.sync()
-        state = {
-            "identity": self.identity,
-            "epoch": self.epoch,
-            "update_in_epoch": self.update_in_epoch,
-            "updates": self.updates,
-            "best_auprc": self.best_auprc,
-            "best_epoch": self.best_epoch,
-            "best_state": self.best_state,
-            "network": self.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "precision": self.fabric.strategy.precision.state_dict(),  # of 16-mixed: the loss scale and when it grows
-        }
+        kept = Checkpoint(
+            identity=self.identity,
+            epoch=self.epoch,
+            update_in_epoch=self.update_in_epoch,
+            updates=self.updates,
+            best_auprc=self.best_auprc,
+            best_epoch=self.best_epoch,
+            best_state=self.best_state,
+            network=self.network.state_dict(),
+            optimiser=self.optimiser.state_dict(),
+            precision=self.fabric.strategy.precision.state_dict(),
+        )
         if self.team.first:
-            write_checkpoint(self.folder / CHECKPOINT, state)
+            kept.write(self.folder)
         self.fabric.barrier()
 
     def _resume(self) -> None:
-        path = self.folder / CHECKPOINT
-        if not path.exists():
+        found = checkpoint_to_go_on_from(self.folder, self.identity)
+        if found is None:
             return
-        state = read_checkpoint(path, names=_STATE, remedy="remove it to start this run from the beginning")
-        if state["identity"] != self.identity:
-            raise TrainingError(
-                f"{self.folder} holds a run with other ECGs, settings or another base model; name another folder, or "
-                "remove it"
-            )
-        self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        if state["precision"]:
-            self.fabric.strategy.precision.load_state_dict(state["precision"])
-        self.epoch, self.update_in_epoch, self.updates = state["epoch"], state["update_in_epoch"], state["updates"]
-        self.best_auprc, self.best_epoch, self.best_state = (
-            state["best_auprc"],
-            state["best_epoch"],
-            state["best_state"],
-        )
+        self.network.load_state_dict(found.network)
+        self.optimiser.load_state_dict(found.optimiser)
+        if found.precision:
+            self.fabric.strategy.precision.load_state_dict(found.precision)
+        self.epoch, self.update_in_epoch, self.updates = found.epoch, found.update_in_epoch, found.updates
+        self.best_auprc, self.best_epoch, self.best_state = found.best_auprc, found.best_epoch, found.best_state
 
     def _record(self) -> Notes:
         return {
@@ -324,34 +300,6 @@ class _Run:
             "validation_auprc": self.best_auprc,
             "torch": torch.__version__,
         }
-
-
-def run_identity(base: EcgFm, spec: HeadSpec, split: Split, settings: FineTuning) -> str:
-    """Digest of everything that decides how a run ends; a checkpoint of another identity is never continued.
-
-    How and where it is computed is left out: going on elsewhere is allowed, exactness then is not promised.
-    """
-    elsewhere = ("device", "devices", "nodes", "micro_batch", "precision", "checkpoint_every")
-    told = {name: value for name, value in asdict(settings).items() if name not in elsewhere}
-    told["head"] = spec.to_json()
-    told["examples"] = [
-        [(one.key, one.patient, [str(label) for label in one.labels]) for one in part]
-        for part in (split.train, split.validation)
-    ]
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
-    for name, tensor in sorted(base.encoder.state_dict().items()):
-        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def macro_ranking(labels: NDArray[np.float64], scores: NDArray[np.float64]) -> tuple[float, float]:
-    """(average precision, AUROC) of probabilities (n, labels), means over the labels; NaN labels are left out."""
-    from torchmetrics.functional.classification import binary_auroc, binary_average_precision
-
-    truth = torch.from_numpy(np.where(np.isfinite(labels), labels, -1)).long()
-    columns = [(torch.from_numpy(scores[:, c]), truth[:, c]) for c in range(labels.shape[1])]
-    precisions = [float(binary_average_precision(own, known, ignore_index=-1)) for own, known in columns]
-    return float(np.mean(precisions)), float(np.mean([float(binary_auroc(*one, ignore_index=-1)) for one in columns]))
 
 
 def launch(settings: FineTuning) -> Team:

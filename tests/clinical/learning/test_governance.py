@@ -248,7 +248,14 @@ def test_another_bundle_in_the_place_of_the_registered_one_is_refused(house: Hou
 
 def test_the_shadow_answers_live_ecgs_and_sends_nothing(house: House, stage: Stage) -> None:
     live = LiveScorer(house.registry, house.scorer)
-    shadow = ShadowScorer(house.registry, house.scorer, worker="shadow", clock=house.clock, batch_size=8)
+    shadow = ShadowScorer(
+        house.registry,
+        house.store.shadow_answers,
+        house.scorer,
+        worker="shadow",
+        clock=house.clock,
+        batch_size=8,
+    )
     early = stage(make_ecg(1)).ecg_ids[0]
     live.run_batch()
     assert shadow.run_batch() == 0, "no shadow yet"
@@ -261,7 +268,7 @@ def test_the_shadow_answers_live_ecgs_and_sends_nothing(house: House, stage: Sta
     assert shadow.run_batch() == 0, "once"
     assert [scoring.model_id for scoring in house.store.ecgs.story(late).scorings] == [house.rows["first"].model_id]
     assert len(house.store.ecgs.story(early).scorings) == 1
-    told = compared(house.registry, house.rows["second"])
+    told = compared(house.store.shadow_answers, house.rows["second"])
     assert (told.ecgs, {one.head for one in told.labels}) == (1, {"reduced_lvef", "troponin"})
     house.registry.act("shadow-off", house.rows["second"].model_id, now=house.clock(), actor="Dr Test", reason="")
     stage(make_ecg(3))
@@ -275,10 +282,10 @@ def test_two_workers_in_the_shadow_keep_one_answer(house: House, stage: Stage) -
     LiveScorer(house.registry, house.scorer).run_batch()
     found = house.registry.shadow()
     assert found is not None
-    (one,) = house.registry.shadow_batch(found[0].model_id, found[1], limit=5)
+    (one,) = house.store.shadow_answers.batch(found[0].model_id, found[1], limit=5)
     for _ in range(2):
-        house.registry.keep_shadow(found[0].model_id, {one.ecg_id: ()}, now=house.clock(), actor="shadow")
-    assert house.registry.shadow_count(found[0].model_id) == 1
+        house.store.shadow_answers.keep(found[0].model_id, {one.ecg_id: ()}, now=house.clock(), actor="shadow")
+    assert house.store.shadow_answers.count(found[0].model_id) == 1
 
 
 def test_states_and_card(house: House) -> None:

@@ -48,14 +48,14 @@ def test_one_of_two_bundles_becomes_live(ward: Any) -> None:
 
 
 def test_all_answer_for_the_shadow(ward: Any) -> None:
-    models = ward.store.models
-    models.register(bundle(1), now=NOW, actor="operator")
+    shadow = ward.store.shadow_answers
+    ward.store.models.register(bundle(1), now=NOW, actor="operator")
     answers = {
         ecg_id: [Score(head="reduced_lvef", label="reduced_lvef", probability=0.5, logit=0.0)]
         for _ in range(5)
         for ecg_id in ward.take().ecg_ids
     }
     ward.at_once(
-        [partial(models.keep_shadow, bundle(1).model_id, answers, now=NOW, actor=f"s{one}") for one in range(WORKERS)]
+        [partial(shadow.keep, bundle(1).model_id, answers, now=NOW, actor=f"s{one}") for one in range(WORKERS)]
     )
-    assert models.shadow_count(bundle(1).model_id) == len(answers)
+    assert shadow.count(bundle(1).model_id) == len(answers)

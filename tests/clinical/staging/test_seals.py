@@ -75,7 +75,7 @@ def _read(store: Store) -> dict[str, Any]:
         "audit_entries": store.care.audit_length(),
         "live": live.model_id,
         "shadow": shadow[0].model_id,
-        "shadow_pairs": [list(pair) for pair in store.models.shadow_pairs("c" * 64, "reduced_lvef", "yes")],
+        "shadow_pairs": [list(pair) for pair in store.shadow_answers.pairs("c" * 64, "reduced_lvef", "yes")],
         "set_aside": [received.content.decode() for _, received in store.ecgs.set_aside()],
         "ecgs": [_read_ecg(store, one.ecg_id) for one in reversed(store.ecgs.newest())],
     }
