@@ -13,7 +13,9 @@ from ecgfm_clinical.cli import (
     backfill,
     care,
     corrections,
+    cross_validation,
     demo,
+    demo_learning,
     failure,
     health,
     held,
@@ -76,9 +78,9 @@ app.command("embed")(research.embed)
 app.command("explain")(research.explain)
 app.command("retrain")(learn.retrain)
 app.command("evaluate")(learn.evaluate)
-app.command("cross-validate")(learn.cross_validate)
+app.command("cross-validate")(cross_validation.cross_validate)
 app.command("drift")(learn.drift)
-app.command("demo-retrain")(learn.demo_retrain)
+app.command("demo-retrain")(demo_learning.demo_retrain)
 app.command("pretrain")(pretrain.pretrain)
 model.app.command("probe")(pretrain.probe)
 model.app.command("map")(pretrain.embedding_map)

@@ -1,22 +1,34 @@
-"""Heads of one's own: `retrain`, `evaluate`, `drift`, and `cross-validate` for researchers."""
+"""Heads of one's own: `retrain`, `evaluate` and `drift`."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opened, progress_console, write_json
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opened, write_json
+from ecgfm_clinical.cli.learning_options import (
+    ArchiveOption,
+    BatchOption,
+    ClassesOption,
+    EpochsOption,
+    FromOption,
+    HeadArgument,
+    LabelOption,
+    MethodChoice,
+    MethodOption,
+    PatienceOption,
+    PrecisionOption,
+    RateOption,
+    SeedOption,
+    TableOption,
+    fine_tuning,
+    shown_progress,
+)
 from ecgfm_clinical.extras import need
 
 if TYPE_CHECKING:
-    from ecgfm.finetuning.settings import FineTuning
     from ecgfm_clinical.learning.judging.comparison import Judgement
-    from ecgfm_clinical.learning.judging.cross_validation import CrossValidated
-    from ecgfm_clinical.learning.training import Progress
 
 
 class LabelsChoice(StrEnum):
@@ -24,43 +36,6 @@ class LabelsChoice(StrEnum):
 
     outcomes = "outcomes"
     cardiologists = "cardiologists"
-
-
-class MethodChoice(StrEnum):
-    """How a head is trained."""
-
-    linear = "linear"
-    full = "full"
-    lora = "lora"
-
-
-HeadArgument = Annotated[str, typer.Argument(help="reduced_lvef, troponin or interpretation; any name with --archive.")]
-MethodOption = Annotated[
-    MethodChoice,
-    typer.Option(help="linear: a probe on kept embeddings, minutes; full: as published; lora: low-rank adapters."),
-]
-FromOption = Annotated[
-    str | None,
-    typer.Option("--from", help="Bundle folder, or registered model, to start from; the live one if not given."),
-]
-ArchiveOption = Annotated[
-    Path | None, typer.Option(help="Folder of WFDB recordings to learn from instead of the store.")
-]
-TableOption = Annotated[Path | None, typer.Option(help="CSV or Parquet with a row for each recording of the archive.")]
-LabelOption = Annotated[
-    list[str] | None, typer.Option("--label", help="Column of the table that holds a label (0, 1).")
-]
-ClassesOption = Annotated[
-    Path | None, typer.Option(help="PTB-XL's scp_statements.csv: learn its five diagnostic superclasses.")
-]
-EpochsOption = Annotated[int | None, typer.Option(min=1, help="Epochs of full or lora.")]
-RateOption = Annotated[float | None, typer.Option(help="Learning rate of full or lora.")]
-BatchOption = Annotated[int | None, typer.Option(min=1, help="Segments an update of full or lora.")]
-PatienceOption = Annotated[
-    int | None, typer.Option(min=1, help="Epochs without a better validation AUPRC before stopping.")
-]
-PrecisionOption = Annotated[str | None, typer.Option(help="32-true, bf16-mixed or 16-mixed.")]
-SeedOption = Annotated[int, typer.Option(help="Of everything that is drawn.")]
 
 
 def retrain(
@@ -92,11 +67,11 @@ def retrain(
     from ecgfm_clinical import liveness, wiring
     from ecgfm_clinical.learning.workshop import Workshop
 
-    tuning = _fine_tuning(method, epochs, learning_rate, batch_size, patience, precision)
+    tuning = fine_tuning(method, epochs, learning_rate, batch_size, patience, precision)
     if archive is not None:
         from ecgfm_clinical.learning.research import retrain_archive
 
-        with _shown() as progress:
+        with shown_progress() as progress:
             done = retrain_archive(
                 head,
                 archive=archive,
@@ -112,7 +87,7 @@ def retrain(
                 progress=progress,
             )
     else:
-        with opened(settings) as (read, store), _shown() as progress:
+        with opened(settings) as (read, store), shown_progress() as progress:
             workshop = Workshop(
                 settings=read,
                 store=store,
@@ -148,7 +123,7 @@ def evaluate(
     from ecgfm_clinical import liveness, wiring
     from ecgfm_clinical.learning.workshop import Workshop
 
-    with opened(settings) as (read, store), _shown() as progress:
+    with opened(settings) as (read, store), shown_progress() as progress:
         workshop = Workshop(
             settings=read,
             store=store,
@@ -159,105 +134,6 @@ def evaluate(
         done = workshop.evaluate(head, model=model, by_cardiologists=labels is LabelsChoice.cardiologists)
     is_evidence = labels is LabelsChoice.outcomes
     _tell(done.bundle.model_id, str(done.bundle.path), done.judgement, done.report, as_json, is_evidence=is_evidence)
-
-
-def cross_validate(
-    archive: Annotated[Path, typer.Option(help="Folder of WFDB recordings.")],
-    table: Annotated[Path, typer.Option(help="CSV or Parquet with a row for each recording.")],
-    out: Annotated[Path, typer.Option(help="Folder for results and kept embeddings.")],
-    label: LabelOption = None,
-    classes: ClassesOption = None,
-    base: Annotated[
-        str,
-        typer.Option(
-            "--from", help="Bundle folder; random-base or random-small for an encoder that has learnt nothing."
-        ),
-    ] = "demo",
-    method: MethodOption = MethodChoice.linear,
-    folds: Annotated[int, typer.Option(min=3, help="Of the patients; one judges, one chooses, the rest trains.")] = 5,
-    epochs: EpochsOption = None,
-    learning_rate: RateOption = None,
-    batch_size: BatchOption = None,
-    patience: PatienceOption = None,
-    precision: PrecisionOption = None,
-    seed: SeedOption = 1,
-    as_json: JsonOption = False,
-) -> None:
-    """Patient-level cross-validation of a labelled archive: AUROC per label beside age+sex and a random forest."""
-    need("train", "cross-validation")
-    from ecgfm_clinical import wiring
-    from ecgfm_clinical.learning.research import cross_validate_archive
-
-    with _shown() as progress:
-        found = cross_validate_archive(
-            archive=archive,
-            table=table,
-            columns=label or (),
-            classes=classes,
-            base=base,
-            out=out,
-            method=method.value,
-            fine_tuning=replace(
-                _fine_tuning(method, epochs, learning_rate, batch_size, patience, precision), devices=1, nodes=1
-            ),
-            folds=folds,
-            seed=seed,
-            now=wiring.utc_now(),
-            progress=progress,
-        )
-    if as_json:
-        write_json(found.to_json())
-        return
-    _tell_cross_validation(found.figures)
-
-
-def _fine_tuning(
-    method: MethodChoice,
-    epochs: int | None,
-    learning_rate: float | None,
-    batch_size: int | None,
-    patience: int | None,
-    precision: str | None,
-) -> "FineTuning":
-    """The published settings (or those of low-rank adapters) with what was said otherwise, on the devices that torchrun
-    announces. Raises InputError."""
-    import os
-
-    from ecgfm.finetuning.settings import LOW_RANK, FineTuning
-    from ecgfm_clinical.errors import InputError
-
-    devices = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    start = LOW_RANK if method is MethodChoice.lora else FineTuning()
-    if precision not in (None, "32-true", "bf16-mixed", "16-mixed"):
-        raise InputError(f"--precision {precision} is none of 32-true, bf16-mixed, 16-mixed")
-    said: dict[str, Any] = {
-        "max_epochs": epochs,
-        "learning_rate": learning_rate,
-        "batch_size": batch_size,
-        "micro_batch": None if batch_size is None else min(batch_size, start.micro_batch),
-        "patience": patience,
-        "precision": precision,
-        "devices": devices,
-        "nodes": int(os.environ.get("WORLD_SIZE", "1")) // devices,
-    }
-    return replace(start, **{name: value for name, value in said.items() if value is not None})
-
-
-@contextmanager
-def _shown() -> "Iterator[Progress]":
-    """A progress line on standard error: what is going on, and how far it is."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=progress_console(),
-        transient=True,
-    ) as bars:
-        task = bars.add_task("starting", total=1)
-        yield lambda what, done, total: bars.update(task, description=what, completed=done, total=max(total, 1))
 
 
 def _tell(
@@ -307,19 +183,6 @@ def _print(model_id: str, path: str, judgement: "Judgement", report: Path, *, is
         out.print(f"The gate passes; `ecgfm-clinical model promote {model_id[:12]}` makes it live")
 
 
-def _tell_cross_validation(found: "CrossValidated") -> None:
-    from rich.table import Table
-
-    names = list(found.macro_auroc)
-    shown = Table("label", "positives", *names)
-    for label, own in found.labels.items():
-        aurocs = [own.auroc[name] for name in names]
-        cells = [f"{one.value:.3f} ({one.low:.3f}–{one.high:.3f})" for one in aurocs]
-        shown.add_row(label, str(own.positives), *cells)
-    shown.add_row("mean", "", *(f"{found.macro_auroc[name]:.3f}" for name in names))
-    console().print(shown)
-
-
 def drift(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
     """Compare inputs, scores and, where outcomes are known, performance with the time the live model was made on.
 
@@ -343,53 +206,3 @@ def drift(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
         console().print(f"{len(done.told.findings)} findings; report {done.report}", soft_wrap=True)
     if done.told.findings:
         raise typer.Exit(1)
-
-
-def demo_retrain(
-    patients: Annotated[int, typer.Option(min=200, help="Invented patients; with few the gate may refuse.")] = 1000,
-    out: Annotated[Path | None, typer.Option(help="Folder for everything; a new one if not given.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Watch the demo hospital train, judge and promote its own heads from ECGs,
-    echoes and troponins that arrive as messages.
-
-    Everything is simulated: outcomes are drawn by written rules from the same ECGs, so the figures are circular.
-    """
-    need("train", "the demo of retraining")
-    import tempfile
-
-    from ecgfm_clinical import log, wiring
-    from ecgfm_clinical.demo.learning import hospital_in, learn, summary
-
-    folder = (out or Path(tempfile.mkdtemp(prefix="ecgfm-demo-retrain-"))).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    log.setup((folder / "events.jsonl").open("a", buffering=1, encoding="utf-8"))
-    with hospital_in(folder) as hospital, _shown() as progress:
-        learnt = learn(hospital, patients, clock=wiring.utc_now, progress=progress)
-    told = summary(learnt)
-    if as_json:
-        write_json(told)
-    else:
-        _tell_demo(told, learnt.before, learnt.after, folder)
-    if not learnt.promoted:
-        raise typer.Exit(1)
-
-
-def _tell_demo(told: dict[str, Any], before: bytes, after: bytes, folder: Path) -> None:
-    out = console()
-    for head, own in told["heads"].items():
-        auroc = own["auroc"]
-        out.print(
-            f"{head}: AUROC {auroc['value']:.3f} ({auroc['low']:.3f} to {auroc['high']:.3f}), {own['test_ecgs']} test "
-            "ECGs"
-        )
-        for name, other in own["compared"].items():
-            out.print(f"  {name}: {other['auroc']['value']:.3f}")
-        for refusal in own["refusals"]:
-            out.print(f"  refused: {refusal}", soft_wrap=True)
-    for when, message in (("before", before), ("after", after)):
-        out.print(f"\nA result {when} the promotion:", style="bold")
-        for segment in message.decode("utf-8", "replace").split("\r"):
-            if segment.startswith("OBX"):
-                out.print(segment, soft_wrap=True)
-    out.print(f"\n{told['note']}\n{folder}", soft_wrap=True)

@@ -1,0 +1,102 @@
+"""What the commands that train heads share: their options, the settings of fine-tuning and a progress line."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ecgfm_clinical.cli.common import progress_console
+
+if TYPE_CHECKING:
+    from ecgfm.finetuning.settings import FineTuning
+    from ecgfm_clinical.learning.training import Progress
+
+
+class MethodChoice(StrEnum):
+    """How a head is trained."""
+
+    linear = "linear"
+    full = "full"
+    lora = "lora"
+
+
+HeadArgument = Annotated[str, typer.Argument(help="reduced_lvef, troponin or interpretation; any name with --archive.")]
+MethodOption = Annotated[
+    MethodChoice,
+    typer.Option(help="linear: a probe on kept embeddings, minutes; full: as published; lora: low-rank adapters."),
+]
+FromOption = Annotated[
+    str | None,
+    typer.Option("--from", help="Bundle folder, or registered model, to start from; the live one if not given."),
+]
+ArchiveOption = Annotated[
+    Path | None, typer.Option(help="Folder of WFDB recordings to learn from instead of the store.")
+]
+TableOption = Annotated[Path | None, typer.Option(help="CSV or Parquet with a row for each recording of the archive.")]
+LabelOption = Annotated[
+    list[str] | None, typer.Option("--label", help="Column of the table that holds a label (0, 1).")
+]
+ClassesOption = Annotated[
+    Path | None, typer.Option(help="PTB-XL's scp_statements.csv: learn its five diagnostic superclasses.")
+]
+EpochsOption = Annotated[int | None, typer.Option(min=1, help="Epochs of full or lora.")]
+RateOption = Annotated[float | None, typer.Option(help="Learning rate of full or lora.")]
+BatchOption = Annotated[int | None, typer.Option(min=1, help="Segments an update of full or lora.")]
+PatienceOption = Annotated[
+    int | None, typer.Option(min=1, help="Epochs without a better validation AUPRC before stopping.")
+]
+PrecisionOption = Annotated[str | None, typer.Option(help="32-true, bf16-mixed or 16-mixed.")]
+SeedOption = Annotated[int, typer.Option(help="Of everything that is drawn.")]
+
+
+def fine_tuning(
+    method: MethodChoice,
+    epochs: int | None,
+    learning_rate: float | None,
+    batch_size: int | None,
+    patience: int | None,
+    precision: str | None,
+) -> "FineTuning":
+    """The published settings (or those of low-rank adapters) with what was said otherwise, on the devices that torchrun
+    announces. Raises InputError."""
+    import os
+
+    from ecgfm.finetuning.settings import LOW_RANK, FineTuning
+    from ecgfm_clinical.errors import InputError
+
+    devices = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    start = LOW_RANK if method is MethodChoice.lora else FineTuning()
+    if precision not in (None, "32-true", "bf16-mixed", "16-mixed"):
+        raise InputError(f"--precision {precision} is none of 32-true, bf16-mixed, 16-mixed")
+    said: dict[str, Any] = {
+        "max_epochs": epochs,
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+        "micro_batch": None if batch_size is None else min(batch_size, start.micro_batch),
+        "patience": patience,
+        "precision": precision,
+        "devices": devices,
+        "nodes": int(os.environ.get("WORLD_SIZE", "1")) // devices,
+    }
+    return replace(start, **{name: value for name, value in said.items() if value is not None})
+
+
+@contextmanager
+def shown_progress() -> "Iterator[Progress]":
+    """A progress line on standard error: what is going on, and how far it is."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=progress_console(),
+        transient=True,
+    ) as bars:
+        task = bars.add_task("starting", total=1)
+        yield lambda what, done, total: bars.update(task, description=what, completed=done, total=max(total, 1))
