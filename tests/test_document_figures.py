@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ecgfm_clinical.ecg import evaluability
-from ecgfm_clinical.operate import story
+from ecgfm_clinical.operate import status
 from ecgfm_clinical.operate.setup import example_settings
 from ecgfm_clinical.pipeline.reporting import BUSY_ANSWERS
 from ecgfm_clinical.settings import DicomListener, DicomSource, HeadRules, Hl7Listener, Settings
@@ -80,13 +80,13 @@ def test_the_document_states_the_figure_of_the_program(document: str, sentence: 
 def test_the_words_by_which_the_runbook_reads_status_are_in_status() -> None:
     words = set(re.findall(r"\*([a-z][a-z ]+)\*", (ROOT / "deploy" / "RUNBOOK.md").read_text(encoding="utf-8")))
     assert {"messages waiting", "set aside"} <= words
-    said = inspect.getsource(story) + " ".join(WhySetAside)
+    said = inspect.getsource(status) + " ".join(WhySetAside)
     assert not [word for word in words if word not in said]
 
 
 def test_the_runbook_names_every_key_that_status_gives_to_programs(tmp_path: Path) -> None:
     store = Store.open(f"sqlite:///{tmp_path / 'store.sqlite'}", create=True)
-    found = story.status_of(store, now=datetime.now(UTC))
+    found: dict[str, Any] = status.status_of(store, now=datetime.now(UTC)).to_json()
     store.close()
     runbook = (ROOT / "deploy" / "RUNBOOK.md").read_text(encoding="utf-8")
     chapter = runbook.partition("### What `status` says to programs")[2].partition("\n## ")[0]

@@ -226,8 +226,8 @@ def loaded_by(code: str) -> set[str]:
         ("import ecgfm_connectors.reading", {"torch", "sqlalchemy", "hl7apy"}),
         (  # what `status` and `show` load
             (
-                "import ecgfm_clinical.cli.look, ecgfm_clinical.operate.story, ecgfm_clinical.wiring, "
-                "ecgfm_clinical.staging.store"
+                "import ecgfm_clinical.cli.look, ecgfm_clinical.operate.status, "
+                "ecgfm_clinical.operate.story, ecgfm_clinical.wiring, ecgfm_clinical.staging.store"
             ),
             {"scipy", "torch", "alembic", "hl7apy", "pydicom", "matplotlib", "apscheduler"},
         ),

@@ -131,7 +131,7 @@ def _message_of(hospital: "Hospital", row: "Row | None") -> bytes:
 
 def _tell(hospital: "Hospital", found: "Sequence[Row]", message: bytes, picture: Path, seconds: float) -> None:
     from ecgfm_clinical.demo import summary
-    from ecgfm_clinical.operate.story import sum_text
+    from ecgfm_clinical.operate.status import sum_text
 
     out = console()
     out.print(summary.table(found[:SHOWN], width=out.width))

@@ -8,6 +8,7 @@ from ecgfm_clinical.cli import asking
 from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, opened_to_act, say, write_json
 
 if TYPE_CHECKING:
+    from ecgfm_clinical.operate.decisions import ShownQuestion
     from ecgfm_clinical.settings import Settings
     from ecgfm_clinical.staging.records import PayloadToSeeTo, Reissue
     from ecgfm_clinical.staging.store import Store
@@ -45,11 +46,11 @@ def listed(
         found = [decisions.document_of(one, store, phi=phi) for one in holds]
         payloads = store.questions.payloads_to_see_to()
     if as_json:
-        write_json({"questions": found, "payloads": [asdict(one) for one in payloads]})
+        write_json({"questions": [one.to_json() for one in found], "payloads": [asdict(one) for one in payloads]})
         return
     for one in found:
         say(decisions.line_of(one))
-        for who in one["patients"] if phi else ():
+        for who in one.patients if phi else ():
             say(f"  between    {who}")
     for payload in payloads:
         say(_payload_line(payload))
@@ -70,7 +71,7 @@ def show(
             asking.opened_record(read, store, [held.ecg_id])
         found = decisions.document_of(held, store, phi=phi)
     if as_json:
-        write_json(found)
+        write_json(found.to_json())
         return
     for line in decisions.lines_of(found):
         say(line)
@@ -160,7 +161,7 @@ def _question(number: str) -> int:
     return found
 
 
-def _found(settings: "Settings", store: "Store", hold_id: int, *, phi: bool) -> dict[str, object]:
+def _found(settings: "Settings", store: "Store", hold_id: int, *, phi: bool) -> "ShownQuestion":
     """The question, undecided. Raises NotFound, StoreError before anything is asked."""
     from ecgfm_clinical.errors import StoreError
     from ecgfm_clinical.operate import decisions
@@ -174,7 +175,7 @@ def _found(settings: "Settings", store: "Store", hold_id: int, *, phi: bool) -> 
 
 
 def _preview(
-    store: "Store", found: dict[str, object], *, release: bool, named: "Patient | None", yes: bool, quiet: bool
+    store: "Store", found: "ShownQuestion", *, release: bool, named: "Patient | None", yes: bool, quiet: bool
 ) -> None:
     from ecgfm_clinical.operate import decisions, people
 

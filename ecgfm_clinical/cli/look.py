@@ -35,7 +35,7 @@ def status(
     received = scored + not evaluable + failed + waiting, always. Exits with 1 where a person must look.
     """
     from ecgfm_clinical import wiring
-    from ecgfm_clinical.operate.story import status_of, status_text
+    from ecgfm_clinical.operate.status import status_of, status_text
 
     with opened(settings) as (read, store):
         zone = read.site.zone
@@ -47,8 +47,8 @@ def status(
             limits=read.attention,
             sources=wiring.source_names(read),
         )
-    write_json(found) if as_json else say(status_text(found))
-    if found["needs_attention"]:
+    write_json(found.to_json()) if as_json else say(status_text(found))
+    if found.needs_attention:
         raise typer.Exit(1)
 
 
@@ -120,7 +120,7 @@ def show(
     for path in filter(None, (png, pdf)):
         _draw(story, path)
     found = story_of(story, phi=phi)
-    write_json(found) if as_json else say(story_text(found))
+    write_json(found.to_json()) if as_json else say(story_text(found))
 
 
 def _draw(story: "EcgStory", path: Path) -> None:
@@ -181,7 +181,7 @@ def inspect(
         from ecgfm_clinical.ecg.paper import draw
 
         draw(ecgs[0].signal, ecgs[0].sampling_rate, png, title=file.name if phi else "")
-    described = [describe(ecg, phi=phi) for ecg in ecgs]
+    described = [describe(ecg, phi=phi).to_json() for ecg in ecgs]
     if as_json:
         write_json(described[0] if len(described) == 1 else described)
         return

@@ -35,7 +35,7 @@ def show(phi: asking.PhiOption = False, settings: SettingsOption = None, as_json
             asking.opened_record(read, store, [one.ecg_id for one in person.recordings])
         found = people.document_of(person, phi=phi)
     if as_json:
-        write_json(found)
+        write_json(found.to_json())
         return
     for line in people.lines_of(found):
         say(line)
@@ -230,6 +230,6 @@ def _tell(store: "Store", number: "Identifier", what: str, as_json: bool) -> Non
 
     found: Person = store.identities.show(number)
     if as_json:
-        write_json(people.document_of(found, phi=False))
+        write_json(people.document_of(found, phi=False).to_json())
     else:
         say(f"Done: the number is {what}; `ecgfm-clinical patient show` tells how it stands.")

@@ -1,7 +1,8 @@
 """What is held for a person, and what each answer would do: for `held`, by the table of questions in `LIFECYCLE.md`."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 
 from ecgfm_clinical.ecg.inspection import MASK
 from ecgfm_clinical.operate.people import named
@@ -42,66 +43,98 @@ QUESTIONS = {
 }
 
 
-def document_of(held: "Hold", store: "Store", *, phi: bool) -> dict[str, Any]:
-    """One question for programs, masked unless `phi`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownTold:
+    """The standing result of the ECG at one destination."""
+
+    destination: str
+    message_id: int
+    kind: str
+    state: str
+    may_have_left: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownQuestion:
+    """One question; people are named, or `***`. The names of the fields are the keys of `held show --json`."""
+
+    number: int
+    question: str
+    asked: str
+    ecg_id: int
+    opened_at: str  #: ISO 8601
+    patients: list[str] = field(repr=False)
+    belongs_to: str = field(repr=False)
+    release: str  #: what this answer does
+    reject: str
+    results: tuple[ShownTold, ...]
+    decision: str | None
+    decided_by: str | None
+    reason: str | None
+
+    def to_json(self) -> dict[str, object]:
+        """For programs."""
+        return asdict(self)
+
+
+def document_of(held: "Hold", store: "Store", *, phi: bool) -> ShownQuestion:
+    """One question, masked unless `phi`."""
     asked, release, reject = QUESTIONS[held.question.value]
-    return {
-        "number": held.hold_id,
-        "question": held.question.value,
-        "asked": asked,
-        "ecg_id": held.ecg_id,
-        "opened_at": held.opened_at.isoformat(),
-        "patients": [named(one) if phi else MASK for one in held.patients],
-        "belongs_to": named(store.ecgs.story(held.ecg_id).recording.patient) if phi else MASK,
-        "release": release,
-        "reject": reject,
-        "results": [_result(one) for one in store.results.told(ecg_id=held.ecg_id)],
-        "decision": held.decision,
-        "decided_by": held.decided_by,
-        "reason": held.reason,
-    }
+    return ShownQuestion(
+        number=held.hold_id,
+        question=held.question.value,
+        asked=asked,
+        ecg_id=held.ecg_id,
+        opened_at=held.opened_at.isoformat(),
+        patients=[named(one) if phi else MASK for one in held.patients],
+        belongs_to=named(store.ecgs.story(held.ecg_id).recording.patient) if phi else MASK,
+        release=release,
+        reject=reject,
+        results=tuple(_result(one) for one in store.results.told(ecg_id=held.ecg_id)),
+        decision=held.decision,
+        decided_by=held.decided_by,
+        reason=held.reason,
+    )
 
 
-def _result(one: "Told") -> dict[str, object]:
-    return {
-        "destination": one.destination,
-        "message_id": one.message_id,
-        "kind": one.kind,
-        "state": one.state.word,
-        "may_have_left": one.may_have_left,
-    }
+def _result(one: "Told") -> ShownTold:
+    return ShownTold(
+        destination=one.destination,
+        message_id=one.message_id,
+        kind=one.kind,
+        state=one.state.word,
+        may_have_left=one.may_have_left,
+    )
 
 
-def line_of(found: dict[str, Any]) -> str:
+def line_of(found: ShownQuestion) -> str:
     """One question in one line."""
-    decided = f", {found['decision']} by {found['decided_by']}" if found["decision"] else ""
-    if found["decision"] == "moot":
-        decided = f", moot: {found['reason']}"
-    return f"{found['number']}: {found['question']}, ECG {found['ecg_id']}, since {found['opened_at'][:19]}{decided}"
+    decided = f", {found.decision} by {found.decided_by}" if found.decision else ""
+    if found.decision == "moot":
+        decided = f", moot: {found.reason}"
+    return f"{found.number}: {found.question}, ECG {found.ecg_id}, since {found.opened_at[:19]}{decided}"
 
 
-def lines_of(found: dict[str, Any]) -> Iterator[str]:
+def lines_of(found: ShownQuestion) -> Iterator[str]:
     """One question with all that belongs to it."""
     yield line_of(found)
-    yield f"  asked      {found['asked']}"
-    yield from (f"  between    {who}" for who in found["patients"])
-    if found["belongs_to"] != MASK:
-        yield f"  now of     {found['belongs_to']}"
-    for one in found["results"]:
-        left = "at the receiver, or perhaps" if one["may_have_left"] else "not sent yet"
-        yield (
-            f"  result     {one['kind']} to {one['destination']}, {one['state']}, {left} (message {one['message_id']})"
-        )
-    if not found["results"]:
+    yield f"  asked      {found.asked}"
+    yield from (f"  between    {who}" for who in found.patients)
+    if found.belongs_to != MASK:
+        yield f"  now of     {found.belongs_to}"
+    for one in found.results:
+        left = "at the receiver, or perhaps" if one.may_have_left else "not sent yet"
+        yield f"  result     {one.kind} to {one.destination}, {one.state}, {left} (message {one.message_id})"
+    if not found.results:
         yield "  result     none was made"
-    yield f"  release    {found['release']}"
-    yield f"  reject     {found['reject']}"
+    yield f"  release    {found.release}"
+    yield f"  reject     {found.reject}"
 
 
-def what_follows(found: dict[str, Any], *, release: bool, patient: "Patient | None") -> str:
+def what_follows(found: ShownQuestion, *, release: bool, patient: "Patient | None") -> str:
     """What the answer would send and take back."""
-    withdrawn = sum(one["may_have_left"] for one in found["results"])
+    withdrawn = sum(one.may_have_left for one in found.results)
     taken = f"{withdrawn} results may stand at receivers"
     if patient is not None:
         return f"{taken}: withdrawn (W) where they are, and sent (F) to the patient you named, once judged again"
-    return f"{taken}; {found['release' if release else 'reject']}"
+    return f"{taken}; {found.release if release else found.reject}"

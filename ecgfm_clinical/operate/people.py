@@ -1,7 +1,8 @@
 """People as an operator's own screen names them: never for a log, the audit trail or an exception."""
 
+from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ecgfm_clinical.ecg.inspection import MASK
 from ecgfm_clinical.errors import InputError
@@ -65,61 +66,101 @@ def addressee(store: "Store", asked: Identifier, *, shown: bool) -> str:
     return f"{told}; its results go out under {described(store.identities.show(person.survivor), shown=shown)}"
 
 
-def document_of(person: "Person", *, phi: bool) -> dict[str, object]:
-    """One identity for programs, masked unless `phi`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownSent:
+    """One result of a recording at one destination."""
+
+    destination: str
+    message_id: int
+    kind: str
+    state: str
+    in_doubt: bool
+    filed_as: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownRecording:
+    """One recording that belongs to the identity."""
+
+    ecg_id: int
+    received_at: str  #: ISO 8601
+    state: str
+    results: tuple[ShownSent, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownPerson:
+    """One identity; names and numbers may be `***`. The names of the fields are the keys of `patient show --json`."""
+
+    number: str = field(repr=False)
+    heard_of: bool
+    state: str
+    survivor: str | None = field(repr=False)
+    merged_into_it: int
+    linked: list[str] = field(repr=False)
+    described: str | None = field(repr=False)
+    recordings: tuple[ShownRecording, ...]
+    outcomes: int
+
+    def to_json(self) -> dict[str, object]:
+        """For programs."""
+        return asdict(self)
+
+
+def document_of(person: "Person", *, phi: bool) -> ShownPerson:
+    """One identity, masked unless `phi`."""
 
     def number(identifier: Identifier) -> str:
         return numbered(identifier) if phi else f"{identifier.authority}|{identifier.type}|{MASK}"
 
-    return {
-        "number": number(person.identifier),
-        "heard_of": person.heard_of,
-        "state": person.state,
-        "survivor": person.survivor and number(person.survivor),
-        "merged_into_it": person.merged_into_it,
-        "linked": [number(one) for one in person.linked],
-        "described": person.described and (named(person.described) if phi else MASK),
-        "recordings": [_recording(one, phi=phi) for one in person.recordings],
-        "outcomes": person.outcomes,
-    }
+    return ShownPerson(
+        number=number(person.identifier),
+        heard_of=person.heard_of,
+        state=person.state,
+        survivor=number(person.survivor) if person.survivor else None,
+        merged_into_it=person.merged_into_it,
+        linked=[number(one) for one in person.linked],
+        described=None if person.described is None else named(person.described) if phi else MASK,
+        recordings=tuple(_recording(one, phi=phi) for one in person.recordings),
+        outcomes=person.outcomes,
+    )
 
 
-def _recording(one: "PersonRecording", *, phi: bool) -> dict[str, object]:
-    return {
-        "ecg_id": one.ecg_id,
-        "received_at": one.received_at.isoformat(),
-        "state": one.state,
-        "results": [
-            {
-                "destination": result.destination,
-                "message_id": result.message_id,
-                "kind": result.kind,
-                "state": result.state.word,
-                "in_doubt": result.in_doubt,
-                "filed_as": named(result.filed_as) if phi else MASK,
-            }
-            for result in one.results
-        ],
-    }
-
-
-def lines_of(found: dict[str, Any]) -> "Iterator[str]":
-    """`document_of` for people."""
-    yield f"{found['number']}: {found['state'] if found['heard_of'] else 'never heard of here'}"
-    if found["described"] not in (None, MASK):
-        yield f"  person     {found['described']}"
-    if found["survivor"]:
-        yield f"  merged     into {found['survivor']}"
-    if found["merged_into_it"]:
-        yield f"  merged     {found['merged_into_it']} other numbers into this one"
-    yield from (f"  linked     with {one}" for one in found["linked"])
-    for one in found["recordings"]:
-        yield f"  ECG {one['ecg_id']}, {one['received_at']}, {one['state']}"
-        for result in one["results"]:
-            doubt = ", in doubt: it may have left" if result["in_doubt"] else ""
-            filed = "" if result["filed_as"] == MASK else f", filed under {result['filed_as']}"
-            yield (
-                f"    message {result['message_id']} ({result['kind']}) to {result['destination']}: "
-                f"{result['state']}{doubt}{filed}"
+def _recording(one: "PersonRecording", *, phi: bool) -> ShownRecording:
+    return ShownRecording(
+        ecg_id=one.ecg_id,
+        received_at=one.received_at.isoformat(),
+        state=one.state,
+        results=tuple(
+            ShownSent(
+                destination=result.destination,
+                message_id=result.message_id,
+                kind=result.kind,
+                state=result.state.word,
+                in_doubt=result.in_doubt,
+                filed_as=named(result.filed_as) if phi else MASK,
             )
-    yield f"  outcomes   {found['outcomes']}"
+            for result in one.results
+        ),
+    )
+
+
+def lines_of(found: ShownPerson) -> "Iterator[str]":
+    """`document_of` for people."""
+    yield f"{found.number}: {found.state if found.heard_of else 'never heard of here'}"
+    if found.described not in (None, MASK):
+        yield f"  person     {found.described}"
+    if found.survivor:
+        yield f"  merged     into {found.survivor}"
+    if found.merged_into_it:
+        yield f"  merged     {found.merged_into_it} other numbers into this one"
+    yield from (f"  linked     with {one}" for one in found.linked)
+    for one in found.recordings:
+        yield f"  ECG {one.ecg_id}, {one.received_at}, {one.state}"
+        for result in one.results:
+            doubt = ", in doubt: it may have left" if result.in_doubt else ""
+            filed = "" if result.filed_as == MASK else f", filed under {result.filed_as}"
+            yield (
+                f"    message {result.message_id} ({result.kind}) to {result.destination}: {result.state}{doubt}{filed}"
+            )
+    yield f"  outcomes   {found.outcomes}"

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from ecgfm_clinical import wiring
 from ecgfm_clinical.alerting import rhythm
-from ecgfm_clinical.operate.story import status_of
+from ecgfm_clinical.operate.status import status_of
 from ecgfm_clinical.web.visit import Visit
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

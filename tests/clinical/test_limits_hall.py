@@ -11,7 +11,7 @@ import pytest
 
 from ecgfm_clinical.auditing import sending
 from ecgfm_clinical.monitoring import rejected_callers
-from ecgfm_clinical.operate.story import status_of
+from ecgfm_clinical.operate.status import status_of
 from ecgfm_clinical.pipeline import reporting, strangers
 from ecgfm_clinical.service import retention, service, watch, worker
 from ecgfm_clinical.settings import Attention, Audit, Retention, Scoring, ServiceSettings
@@ -110,7 +110,7 @@ def test_an_ecg_whose_attempts_are_used_up_fails(store: Store, clock: Clock, sta
         store.jobs.fail(job, again, now=clock(), worker="w")
         clock.advance(minutes=6)
     assert store.questions.counts().failed == 1
-    assert status_of(store, now=clock())["needs_person"]["failed_score_jobs"] == 1
+    assert status_of(store, now=clock()).needs_person.failed_score_jobs == 1
 
 
 def test_a_task_that_always_fails_waits_longer_and_longer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,9 +163,9 @@ def _scored(store: Store, clock: Clock, stage: Callable[[Any], Any]) -> None:
 
 def test_a_result_unsent_for_too_long_needs_a_person(store: Store, clock: Clock, stage: Callable[[Any], Any]) -> None:
     _scored(store, clock, stage)
-    assert status_of(store, now=clock())["needs_person"]["count"] == 0
+    assert status_of(store, now=clock()).needs_person.count == 0
     clock.advance(hours=25)
-    assert status_of(store, now=clock())["needs_person"]["unsent_too_long"] == ["archive", "ehr"]
+    assert status_of(store, now=clock()).needs_person.unsent_too_long == ("archive", "ehr")
 
 
 def test_reasons_of_attempts_go_by_age_once_the_work_succeeded(

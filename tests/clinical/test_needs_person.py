@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, select
 
 from ecgfm_clinical import wiring
-from ecgfm_clinical.operate.story import status_of, status_text
+from ecgfm_clinical.operate.status import status_of, status_text
 from ecgfm_clinical.pipeline.reporting import Reporter
 from ecgfm_clinical.settings import Attention
 from ecgfm_clinical.staging.processes import Ailing
@@ -37,9 +37,10 @@ def _take(store: Store, clock: Clock, error: Exception, content: bytes = b"x") -
 
 
 def _needs(store: Store, clock: Clock, **limits: float) -> dict[str, Any]:
-    found = status_of(store, now=clock(), limits=Attention(**limits))
+    stands = status_of(store, now=clock(), limits=Attention(**limits))
+    found: dict[str, Any] = stands.to_json()
     assert found["needs_attention"] == (found["needs_person"]["count"] > 0)
-    assert ("A person must look" in status_text(found)) == found["needs_attention"]
+    assert ("A person must look" in status_text(stands)) == found["needs_attention"]
     return dict(found["needs_person"])
 
 
