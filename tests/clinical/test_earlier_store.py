@@ -43,6 +43,12 @@ def test_it_counts_tells_and_has_nothing_left_to_do(earlier: Path, run: Run) -> 
     assert not list((earlier.parent / "results").iterdir()), "everything was sent by the program of then"
 
 
+def test_what_show_prints_of_it_is_the_same_to_the_byte(earlier: Path, run: Run) -> None:
+    """As text and as JSON: scripts of hospitals read it."""
+    printed = [run("show", "1", *how, "--settings", earlier)[1] for how in ((), ("--json",))]
+    assert "".join(printed) == SCORED.with_name("shown.txt").read_text(encoding="utf-8")
+
+
 def test_its_ecg_is_read_and_scored_again_to_the_stored_probabilities(earlier: Path, run: Run) -> None:
     """To the last bit, but for the rounding of another processor's sums."""
     code, out, _ = run("replay", 1, "--json", "--settings", earlier)
