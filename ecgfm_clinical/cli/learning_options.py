@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,7 @@ from ecgfm_clinical.cli.common import progress_console
 
 if TYPE_CHECKING:
     from ecgfm.finetuning.settings import FineTuning
+    from ecgfm.training.team import Precision
     from ecgfm_clinical.learning.training import Progress
 
 
@@ -70,19 +71,20 @@ def fine_tuning(
 
     devices = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     start = LOW_RANK if method is MethodChoice.lora else FineTuning()
-    if precision not in (None, "32-true", "bf16-mixed", "16-mixed"):
+    precisions: dict[str, Precision] = {"32-true": "32-true", "bf16-mixed": "bf16-mixed", "16-mixed": "16-mixed"}
+    if precision is not None and precision not in precisions:
         raise InputError(f"--precision {precision} is none of 32-true, bf16-mixed, 16-mixed")
-    said: dict[str, Any] = {
-        "max_epochs": epochs,
-        "learning_rate": learning_rate,
-        "batch_size": batch_size,
-        "micro_batch": None if batch_size is None else min(batch_size, start.micro_batch),
-        "patience": patience,
-        "precision": precision,
-        "devices": devices,
-        "nodes": int(os.environ.get("WORLD_SIZE", "1")) // devices,
-    }
-    return replace(start, **{name: value for name, value in said.items() if value is not None})
+    return replace(
+        start,
+        max_epochs=start.max_epochs if epochs is None else epochs,
+        learning_rate=start.learning_rate if learning_rate is None else learning_rate,
+        batch_size=start.batch_size if batch_size is None else batch_size,
+        micro_batch=start.micro_batch if batch_size is None else min(batch_size, start.micro_batch),
+        patience=start.patience if patience is None else patience,
+        precision=start.precision if precision is None else precisions[precision],
+        devices=devices,
+        nodes=int(os.environ.get("WORLD_SIZE", "1")) // devices,
+    )
 
 
 @contextmanager

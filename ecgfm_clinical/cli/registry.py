@@ -4,14 +4,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opened, will_write, write_json
 
 if TYPE_CHECKING:
-    from ecgfm_clinical.staging.model_records import ModelEvent, ModelRow
+    from ecgfm_clinical.staging.model_records import ModelRow
     from ecgfm_clinical.staging.registry import Registry
 
 ModelArgument = Annotated[str, typer.Argument(help="Name, model_id or its beginning, as `model list` shows them.")]
@@ -147,29 +147,41 @@ def history(
         registry = store.models
         names = {row.model_id: f"{row.name} {row.version}" for row in registry.models()}
         if at is None:
-            events = [{**_plain(event), "model": names[event.model_id]} for event in registry.history()]
+            acts = [
+                _Act(
+                    at=event.at,
+                    action=event.action,
+                    model_id=event.model_id,
+                    actor=event.actor,
+                    reason=event.reason,
+                    model=names[event.model_id],
+                )
+                for event in registry.history()
+            ]
         else:
             moment = at if at.tzinfo else at.replace(tzinfo=read.site.zone)
             row = registry.live(at=moment)
             if row is None:
                 raise NotFound(f"no model was live at {moment.isoformat()}")
-            events = [{"at": moment, "action": "live", "model_id": row.model_id, "model": names[row.model_id]}]
+            acts = [_Act(at=moment, action="live", model_id=row.model_id, model=names[row.model_id])]
     if as_json:
-        write_json(events)
+        write_json([{name: value for name, value in asdict(one).items() if value is not None} for one in acts])
         return
-    for event in events:
-        words = (f"{event['at']:%Y-%m-%d %H:%M:%S %Z}", event["action"], event["model"], event["model_id"][:12])
-        console().print("  ".join([*words, event.get("actor", ""), event.get("reason", "")]).rstrip(), soft_wrap=True)
+    for one in acts:
+        words = (f"{one.at:%Y-%m-%d %H:%M:%S %Z}", one.action, one.model, one.model_id[:12])
+        console().print("  ".join([*words, one.actor or "", one.reason or ""]).rstrip(), soft_wrap=True)
 
 
-def _plain(event: "ModelEvent") -> dict[str, Any]:
-    return {
-        "at": event.at,
-        "action": event.action,
-        "model_id": event.model_id,
-        "actor": event.actor,
-        "reason": event.reason,
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Act:
+    """What somebody did with a model, or that it was live at a moment."""
+
+    at: datetime
+    action: str
+    model_id: str
+    actor: str | None = None  #: None where it was live
+    reason: str | None = None
+    model: str  #: name and version
 
 
 def card(

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from ecgfm.checkpoint import Bundle
 from ecgfm.demo import demo_bundle
@@ -160,7 +159,7 @@ def learn(
     )
 
 
-def summary(learnt: Learnt) -> dict[str, Any]:
+def summary(learnt: Learnt) -> dict[str, object]:
     """The figures, for people and machines."""
     return {
         "note": clinic.NOTE,

@@ -3,8 +3,6 @@
 A network that does not beat them has learnt nothing that a ruler does not see.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +11,7 @@ from ecgfm_clinical.ecg.beats import r_peaks
 BEFORE, AFTER = 0.30, 0.45  #: s of the median beat around R
 
 
-def features(signal: NDArray[Any], sampling_rate: float) -> NDArray[np.float64]:
+def features(signal: NDArray[np.float32], sampling_rate: float) -> NDArray[np.float64]:
     """(n,) numbers of a (12, samples) signal in mV; zeros where no beat is found."""
     clean = np.nan_to_num(signal.astype(np.float64))
     peaks = r_peaks(clean, sampling_rate)

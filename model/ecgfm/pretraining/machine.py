@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 from ecgfm.errors import TrainingError
 from ecgfm.pretraining.recipe import Recipe
@@ -21,10 +21,25 @@ class Machine:
     tensorboard: bool = False
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str], **settings: Any) -> Self:
+    def from_environment(
+        cls,
+        environment: Mapping[str, str],
+        *,
+        accelerator: str = "auto",
+        workers: int = 0,
+        fsdp: bool = False,
+        tensorboard: bool = False,
+    ) -> Self:
         """The processes that torchrun announces in WORLD_SIZE and LOCAL_WORLD_SIZE; one process without it."""
         processes = int(environment.get("WORLD_SIZE", "1"))
-        return cls(processes=processes, local_processes=int(environment.get("LOCAL_WORLD_SIZE", processes)), **settings)
+        return cls(
+            accelerator=accelerator,
+            processes=processes,
+            local_processes=int(environment.get("LOCAL_WORLD_SIZE", processes)),
+            workers=workers,
+            fsdp=fsdp,
+            tensorboard=tensorboard,
+        )
 
 
 def launch(recipe: Recipe, machine: Machine) -> Team:

@@ -7,7 +7,7 @@ that divides `micro_batches_per_update`, and goes on after a restart as if it ha
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -144,7 +144,7 @@ class _Run:
         )
         return iter(self._data_loader(self.batches, share))
 
-    def _data_loader(self, batches: TrainingBatches | ValidationBatches, numbers: Any) -> DataLoader[Batch]:
+    def _data_loader(self, batches: TrainingBatches | ValidationBatches, numbers: Iterable[int]) -> DataLoader[Batch]:
         return DataLoader(
             batches,
             sampler=numbers,

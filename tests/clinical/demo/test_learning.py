@@ -40,7 +40,7 @@ def test_outcomes_arrive_heads_are_promoted_and_the_next_result_carries_them(tmp
     assert b"ECGFM-LVEF" in learnt.after
     assert b"ECGFM-TROP" in learnt.after
     assert live.model_id[:12].encode() in learnt.after, "OBX-17 names the model"
-    assert "circular" in summary(learnt)["note"]
+    assert "circular" in str(summary(learnt)["note"])
 
 
 def test_the_same_seed_gives_the_same_visits() -> None:
