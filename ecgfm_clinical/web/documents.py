@@ -8,8 +8,11 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import date, datetime
 from enum import Enum
 
+from ecgfm_clinical.operate.decisions import ShownQuestion
 from ecgfm_clinical.operate.outcomes import row_of, row_of_left_out
 from ecgfm_clinical.operate.search import document_of
+from ecgfm_clinical.operate.status import Status
+from ecgfm_clinical.operate.story import ShownEcg
 from ecgfm_clinical.staging.model_records import ModelRow
 from ecgfm_clinical.staging.payloads import KeptPayload
 from ecgfm_clinical.staging.records import AuditEvent, DeadLetter
@@ -52,16 +55,16 @@ def _next(path: str, further: str) -> str | None:
     return f"{PREFIX}{path}?{further}" if further else None
 
 
-def _now(*, found: object, sources: object, alerts: object, **_: object) -> object:
-    return {"status": plain(found), "sources": plain(sources), "alerts": plain(alerts)}
+def _now(*, found: Status, sources: object, alerts: object, **_: object) -> object:
+    return {"status": plain(found.to_json()), "sources": plain(sources), "alerts": plain(alerts)}
 
 
 def _ecgs(*, found: list[EcgSummary], further: str, **_: object) -> object:
     return {"ecgs": [plain(document_of(one)) for one in found], "next": _next("/ecgs", further)}
 
 
-def _one_ecg(*, found: object, is_open: bool, others: list[EcgSummary], **_: object) -> object:
-    document = {"ecg": plain(found), "is_open": is_open}
+def _one_ecg(*, found: ShownEcg, is_open: bool, others: list[EcgSummary], **_: object) -> object:
+    document = {"ecg": plain(found.to_json()), "is_open": is_open}
     return document | {"others": [plain(document_of(one)) for one in others]} if is_open else document
 
 
@@ -89,12 +92,12 @@ def _refused_preview(*, found: list[KeptPayload], **_: object) -> object:
     return {"payloads": plain(found), "count": len(found)}
 
 
-def _held(*, found: object, **_: object) -> object:
-    return {"questions": plain(found)}
+def _held(*, found: list[ShownQuestion], **_: object) -> object:
+    return {"questions": [plain(one.to_json()) for one in found]}
 
 
-def _held_one(*, found: object, is_open: bool, released: str, rejected: str, **_: object) -> object:
-    return {"question": plain(found), "is_open": is_open, "if_released": released, "if_rejected": rejected}
+def _held_one(*, found: ShownQuestion, is_open: bool, released: str, rejected: str, **_: object) -> object:
+    return {"question": plain(found.to_json()), "is_open": is_open, "if_released": released, "if_rejected": rejected}
 
 
 def _pauses(*, found: object, past: object, **_: object) -> object:
