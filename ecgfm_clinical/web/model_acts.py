@@ -128,12 +128,12 @@ def _refuse_if_overtaken(visit: Visit) -> None:
 
 def _shadow(visit: Visit, row: "ModelRow") -> Shadow:
     current = visit.store.models.shadow()
-    answered = visit.store.models.shadow_count(row.model_id)
+    answered = visit.store.shadow_answers.count(row.model_id)
     compared = None
     if answered and have("score"):
         from ecgfm_clinical.pipeline import shadow as shadows
 
-        compared = shadows.compared(visit.store.models, row)
+        compared = shadows.compared(visit.store.shadow_answers, row)
     return Shadow(is_on=current is not None and current[0].model_id == row.model_id, compared=compared)
 
 
