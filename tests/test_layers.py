@@ -263,22 +263,20 @@ ANY = {
     "ecgfm.checkpoint": 2,  # JSON of a bundle
     "ecgfm.config": 5,  # JSON of a bundle, Python literals of a checkpoint
     "ecgfm.fairseq": 13,  # pickled configurations of a checkpoint
-    "ecgfm.finetuning": 3,  # numpy arrays of strings or numbers: patients
+    "ecgfm.finetuning": 6,  # numpy arrays of strings or numbers: patients; states of torch
     "ecgfm.float32": 3,  # switches of torch that two of its versions name differently
     "ecgfm.heads": 6,  # JSON of a bundle
     "ecgfm.mat_files": 7,  # values of MATLAB files
-    "ecgfm.pretraining": 24,  # recipes in TOML, states of torch, numpy arrays of any kind
+    "ecgfm.pretraining": 21,  # recipes in TOML, states of torch, numpy arrays of any kind
     "ecgfm.recording_files": 7,  # h5py, and arrays of any floating kind
     "ecgfm.runtimes": 6,  # ONNX Runtime and OpenVINO, which have no types
     "ecgfm.signal": 2,  # arrays of any floating kind
     "ecgfm.training": 18,  # torch: contexts of autograd, states of optimisers, meshes
-    "ecgfm_clinical.cli": 7,  # JSON that is printed as text too; handlers of signals
-    "ecgfm_clinical.demo": 2,  # JSON that is printed as text too
+    "ecgfm_clinical.cli": 2,  # handlers of signals
     "ecgfm_clinical.engine": 5,  # what a process hands back
     "ecgfm_clinical.files": 6,  # pyarrow and plotly, which have no types
-    "ecgfm_clinical.learning": 8,  # JSON documents; numpy arrays of any kind
+    "ecgfm_clinical.learning": 6,  # JSON documents; numpy arrays of any kind
     "ecgfm_clinical.monitoring": 8,  # http.server's own methods
-    "ecgfm_clinical.operate": 18,  # JSON that `show`, `status` and `held` print as text too
     "ecgfm_clinical.settings": 12,  # TOML, and annotations of settings
     "ecgfm_clinical.staging": 32,  # columns and statements of SQLAlchemy, driver connections, JSON columns
     "ecgfm_clinical.web": 3,  # joserfc's keys and tokens
