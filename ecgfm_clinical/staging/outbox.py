@@ -32,7 +32,7 @@ from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_dead, 
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import AttemptError, MessageState, OutboundMessage, Retry
 from ecgfm_clinical.staging.rows import MessageRow
-from ecgfm_clinical.staging.schema import UtcDateTime, attempt_error, ecg, message
+from ecgfm_clinical.staging.schema import UtcDateTime, attempt_error, ecg, message, second_thought
 from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_clinical.staging.transaction import Transaction
 from ecgfm_connectors.result import Ack
@@ -171,6 +171,16 @@ _CLAIMED = (
 )
 
 
+def _may_be_undone() -> Exists:
+    """Whether a person may still take back what put this message on its way; a time beyond the horizon was written
+    before the clock was set back.
+    """
+    mine = second_thought.c.message_id == message.c.message_id
+    return exists().where(
+        mine, second_thought.c.until > bindparam("now"), second_thought.c.until <= bindparam("horizon")
+    )
+
+
 def _claim_statement() -> ReturningUpdate[Any]:
     """Built once: putting it together costs as much as running it."""
     due = (
@@ -179,6 +189,7 @@ def _claim_statement() -> ReturningUpdate[Any]:
             message.c.state == WAITING,
             message.c.destination == bindparam("to"),
             is_due(message),
+            ~_may_be_undone(),
             ~_ahead(message.c.patient_key),
             ~_ahead(message.c.recording_id),
         )

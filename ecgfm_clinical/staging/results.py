@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 
 from ecgfm_clinical.errors import NotFound, StoreError
 from ecgfm_clinical.staging import holds, identity, jobs, messages, misfiled, moot, recordings
@@ -18,9 +18,10 @@ from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.holds import Hold, Question
 from ecgfm_clinical.staging.records import TAKES_BACK, Kind, MessageState, Reissue, Told
 from ecgfm_clinical.staging.rows import EcgVersion, MessageRow, every_row
-from ecgfm_clinical.staging.schema import ecg, message, scoring
+from ecgfm_clinical.staging.schema import ecg, message, scoring, second_thought
 from ecgfm_clinical.staging.told import standing
 from ecgfm_clinical.staging.transaction import Reading, Transaction
+from ecgfm_clinical.staging.upsert import upsert
 from ecgfm_connectors.patient import Patient
 
 _CANCELLED = MessageState.CANCELLED.value
@@ -210,9 +211,13 @@ _FILLERS = select(message.c.message_id, message.c.filler + " " + message.c.desti
 
 def _put_off(tx: Transaction, message_ids: Sequence[int], not_before: datetime | None) -> None:
     """A person may still think better of it."""
-    if not_before is not None:
-        mine = (message.c.message_id.in_(message_ids), message.c.state == MessageState.WAITING.value)
-        tx.connection.execute(update(message).where(*mine).values(due_at=not_before))
+    if not_before is None:
+        return
+    tx.connection.execute(delete(second_thought).where(second_thought.c.until < tx.now))
+    mine = (message.c.message_id.in_(message_ids), message.c.state == MessageState.WAITING.value)
+    waits = update(message).where(*mine).values(due_at=not_before).returning(message.c.message_id)
+    for message_id in tx.connection.scalars(waits).all():
+        upsert(tx.connection, second_thought, {"message_id": message_id}, {"until": not_before})
 
 
 def _set(tx: Transaction, message_ids: Sequence[int], state: str) -> None:

@@ -24,7 +24,13 @@ from ecgfm_clinical.staging.schema.ecgs import (
     signal,
 )
 from ecgfm_clinical.staging.schema.identities import identity_alias, identity_event, identity_link, patient
-from ecgfm_clinical.staging.schema.messages import attempt_error, destination_state, message, message_body
+from ecgfm_clinical.staging.schema.messages import (
+    attempt_error,
+    destination_state,
+    message,
+    message_body,
+    second_thought,
+)
 from ecgfm_clinical.staging.schema.models import (
     drift_report,
     model,
@@ -92,6 +98,7 @@ __all__ = [
     "score",
     "score_job",
     "scoring",
+    "second_thought",
     "shadow_score",
     "shadow_scoring",
     "signal",

@@ -97,3 +97,10 @@ destination_state = Table(
     Column("last_error", Text, nullable=False),
     CheckConstraint("state in ('closed', 'open', 'half-open')", name="state"),
 )
+
+second_thought = Table(  # an act of a person that may still be undone: its messages wait until then
+    "second_thought",
+    metadata,
+    Column("message_id", Id, ForeignKey("message.message_id"), primary_key=True, autoincrement=False),
+    Column("until", UtcDateTime, nullable=False),
+)
