@@ -18,6 +18,7 @@ from ecgfm_clinical.ecg.remarks import remarks
 from ecgfm_clinical.ecg.sheet import START, WIDTH, Sheet, compose, footer
 from ecgfm_clinical.errors import InputError, NotFound
 from ecgfm_clinical.extras import have, need
+from ecgfm_clinical.operate.differences import differences
 from ecgfm_clinical.web.one_ecg import note_opened, number_of, others
 from ecgfm_connectors.ecg import LEADS
 
@@ -82,6 +83,7 @@ def show(visit: "Visit") -> Response:
         gains=GAINS,
         leads=LEADS,
         remarks=remarks(one),
+        differences=differences(one, story.scorings[-1].scores) if story.scorings else (),
         newest=story.scorings[-1] if story.scorings else None,
         others=earlier,
         compared=_same_person(wish, earlier),

@@ -4,50 +4,18 @@ cart's words; the vocabularies are those of `ecgfm_connectors.statements`.
 A label that a coding system cannot express is not known there, which is not the same as absent.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ecgfm.heads import INTERPRETATION, INTERPRETATION_LABELS
+from ecgfm_clinical.ecg.labels import BIF, FASCICLE, LABELS, RBBB
 from ecgfm_clinical.learning.cohort.labelling import Exclusion, Labelled
 from ecgfm_clinical.learning.documents import Notes
 from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeRow
 from ecgfm_connectors.statements.vocabularies import VOCABULARIES, WHOLE, from_code
 from ecgfm_connectors.statements.words import from_words as words
-
-SINUS, PVC, TACHY, VT = "Sinus rhythm", "Premature ventricular contraction", "Tachycardia", "Ventricular tachycardia"
-AF, AFL, BRADY, PRE = "Atrial fibrillation", "Atrial flutter", "Bradycardia", "Accessory pathway conduction"
-AVB, AVB1, BIF = "Atrioventricular block", "1st degree atrioventricular block", "Bifascicular block"
-RBBB, LBBB, MI, PACED = "Right bundle branch block", "Left bundle branch block", "Infarction", "Electronic pacemaker"
-
-#: Half of a bifascicular block; with a right bundle branch block it is one.
-FASCICLE = "fascicular block"
-
-#: What devices state (`ecgfm_connectors.statements`) -> the labels it means.
-LABELS: Mapping[str, tuple[str, ...]] = {
-    "sinus-rhythm": (SINUS,),
-    "sinus-tachycardia": (SINUS, TACHY),
-    "sinus-bradycardia": (SINUS, BRADY),
-    "premature-ventricular": (PVC,),
-    "tachycardia": (TACHY,),
-    "supraventricular-tachycardia": (TACHY,),
-    "supraventricular-tachycardia-aberrant": (TACHY, "Supraventricular tachycardia with aberrancy"),
-    "ventricular-tachycardia": (TACHY, VT),
-    "atrial-fibrillation": (AF,),
-    "atrial-flutter": (AFL,),
-    "bradycardia": (BRADY,),
-    "pre-excitation": (PRE,),
-    "av-block": (AVB,),
-    "av-block-1": (AVB, AVB1),
-    "right-bundle-branch-block": (RBBB,),
-    "left-bundle-branch-block": (LBBB,),
-    "fascicular-block": (FASCICLE,),
-    "bifascicular-block": (BIF,),
-    "infarction": (MI,),
-    "paced": (PACED,),
-    "poor-quality": ("Poor data quality",),
-}
 
 
 def from_statements(codes: tuple[str, ...], statements: tuple[str, ...]) -> tuple[float, ...] | None:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from ecgfm_clinical.ecg.beats import heart_rate
+from ecgfm_clinical.ecg.labels import AF, PACED, SINUS
 from ecgfm_clinical.learning.cohort.members import Member
 from ecgfm_clinical.learning.cohort.sources import EcgSource
-from ecgfm_clinical.learning.cohort.statements import AF, PACED, SINUS, from_statements
 from ecgfm_clinical.learning.cohort.statements import Statements as _Statements
+from ecgfm_clinical.learning.cohort.statements import from_statements
 from ecgfm_connectors.ecg import Ecg
 
 UNKNOWN = "not known"
