@@ -79,9 +79,10 @@ class Process:
         for default, name in ((2575, "hl7"), (11112, "dicom")):
             text = re.sub(rf"^port = {default}\b", f"port = {ports[name]}", text, flags=re.MULTILINE)
         for key, most in (("max_connections", PLACES), ("max_associations", PLACES)):
-            text = re.sub(
-                rf"^{key} = \d+", f"{key} = {most}\nmax_per_host = {OF_ONE_ADDRESS}", text, flags=re.MULTILINE
+            text, changed = re.subn(
+                rf"^#? ?{key} = \d+", f"max_per_host = {OF_ONE_ADDRESS}\n{key} = {most}", text, flags=re.MULTILINE
             )
+            assert changed == 1, f"{key} stands otherwise in what init writes"
         self.path.write_text(text)
         self.port = ports[protocol]
         self._log = (folder / "log").open("wb")
@@ -100,6 +101,11 @@ class Process:
 
     def resident(self) -> int:
         return int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def processor(self) -> float:
+        """Seconds of processor time so far; other work on the machine does not change what an ECG takes."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> float:
         """Seconds from SIGTERM to the end."""
@@ -171,7 +177,9 @@ def test_a_thousand_clients_while_ecgs_flow(
     with serving(tmp_path / "site", protocol) as process:
         pause = SECONDS * 0.8 * crowd.SLOW_CHUNK / len(first[0])
         callers = crowd.Crowd(speech=speech, port=process.port, silent=SILENT, hostile=HOSTILE, slow_pause=pause)
+        used = [process.processor()]
         capacity = asyncio.run(alone(callers, first))
+        used.append(process.processor())
         rate = capacity / 2
         count = max(WELL, round(rate * SECONDS))
         more = [written(ecg(number, pattern), number) for number in range(ALONE, ALONE + count + SLOW)]
@@ -185,6 +193,7 @@ def test_a_thousand_clients_while_ecgs_flow(
 
         asyncio.run(callers.around(flowing(), lambda: peaks.append((process.resident(), process.sockets())), 600))
         wait_until(lambda: process.sockets() <= sockets)
+        used.append(process.processor())
         calm = process.stop()
         received = process.received()
     waits, tries = found[0]
@@ -193,6 +202,8 @@ def test_a_thousand_clients_while_ecgs_flow(
         f"\n{protocol}, {len(first[0]) // 1000} kB: takes {capacity:.0f} ECG/s; at {rate:.0f}/s among "
         f"{WELL + SLOW + SILENT + HOSTILE} clients {count} well-behaved waited {statistics.median(waits):.3f} s in the "
         f"median, {np.quantile(waits, 0.99):.3f} s at 99 %, {max(waits):.3f} s at most, with {tries} tries at most; "
+        f"processor time {1000 * (used[1] - used[0]) / ALONE:.0f} ms an ECG alone, "
+        f"{1000 * (used[2] - used[1]) / (count + SLOW):.0f} in the crowd; "
         f"memory {resident / 1e6:.0f} + {growth / 1e6:.0f} MB, sockets {sockets}, at most "
         f"{max(number for _, number in peaks)}; stopped in {calm:.2f} s"
     )
