@@ -2,8 +2,10 @@
 
 pynetdicom gives each association two threads, and each asks a thousand times a second whether something came: eighty
 silent connections took a whole processor, and callers who had something to send waited for seconds. Here the thread
-that reads waits on the socket, the other for the first. Both look up by themselves after a tenth of the time in which
-nothing happened, so what they would not be woken for (a timeout, an answer that took long) is late by a tenth at most.
+that reads waits on the socket, the other for what concerns it: a whole message, another state of the association, its
+end. The parts of an object that is under way do not wake it. Both look up by themselves, less and less often, so what
+they would not be woken for (a timeout, an answer that took long) is late by half of its time at most, and never by more
+than half a second.
 """
 
 import select
@@ -23,7 +25,7 @@ from ecgfm_connectors.dicom.memory import Memory, Share
 
 _RECEIVE_BUFFER = 65536
 _LONGEST_REST = 0.5  # s
-_SHARE = 0.1  # of the time in which nothing happened
+_SHARE = 0.5  # of the time in which nothing happened
 
 
 class ObjectTooLong(OSError):
@@ -41,7 +43,7 @@ class Bounds:
 
 
 class Stillness:
-    """For how long nothing was received or sent on an association."""
+    """For how long nothing happened that concerns one of the two threads of an association."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -49,7 +51,7 @@ class Stillness:
         self._ended = threading.Event()
 
     def end(self) -> None:
-        """Something was received or sent."""
+        """Something happened."""
         self._last = self._monotonic()
         self._ended.set()
 
@@ -89,7 +91,8 @@ class BoundedSocket(AssociationSocket):
     share: Share  #: of the memory
     has_answered: threading.Event  #: the object that came whole last
     received: int  #: bytes of the object that is half received
-    stillness: Stillness
+    stillness: Stillness  #: nothing is received or sent
+    news: Stillness  #: nothing that concerns the association's own thread
 
     @classmethod
     def of(cls, made: AssociationSocket, bounds: Bounds, memory: Memory) -> "BoundedSocket":
@@ -98,7 +101,7 @@ class BoundedSocket(AssociationSocket):
         assert isinstance(made, cls)
         made.bounds, made.memory = bounds, memory
         made.share = memory.share(made.shut)
-        made.stillness = Stillness()
+        made.stillness, made.news = Stillness(), Stillness()
         made.has_answered = threading.Event()
         made.answered()
         return made
@@ -109,6 +112,7 @@ class BoundedSocket(AssociationSocket):
             with suppress(OSError):
                 socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
         self.stillness.end()
+        self.news.end()
 
     def end(self) -> None:
         """Both sides find the connection ended."""
@@ -120,6 +124,7 @@ class BoundedSocket(AssociationSocket):
         self.has_answered.clear()
         self.memory.whole(self.share)
         self.start_anew()
+        self.news.end()
 
     def answered(self) -> None:
         """The message is held no longer."""

@@ -202,11 +202,12 @@ class _Handler(RequestHandler):
         if isinstance(self.server, HardenedServer) and made is not None:
             bounded = BoundedSocket.of(made, self.server.bounds, self.server.memory)
             self.server.bounded[association] = bounded
-            association._reactor_checkpoint = RestingCheckpoint(bounded.stillness)
+            association._reactor_checkpoint = RestingCheckpoint(bounded.news)
             association.bind(evt.EVT_DIMSE_RECV, _received, [bounded])
+            association.bind(evt.EVT_FSM_TRANSITION, _moved, [bounded])
             answering = self._answering(association, bounded)
             association.dimse.send_msg = answering  # type: ignore[method-assign, assignment]  # an answer
-            association.dul.run = self._ending(association.dul.run)  # type: ignore[method-assign]  # its thread's end
+            association.dul.run = self._ending(association.dul.run, bounded)  # type: ignore[method-assign]  # its thread's end
             association.run = self._counted(association, self.server)  # type: ignore[method-assign]  # as above
         return association
 
@@ -222,7 +223,7 @@ class _Handler(RequestHandler):
 
         return send_and_go_on
 
-    def _ending(self, run: Callable[[], None]) -> Callable[[], None]:
+    def _ending(self, run: Callable[[], None], bounded: BoundedSocket) -> Callable[[], None]:
         """Where the reading thread ends, by whatever, the connection ends; the association's thread sees that."""
 
         def run_and_close() -> None:
@@ -231,6 +232,7 @@ class _Handler(RequestHandler):
                     run()
             finally:
                 self._close()
+                bounded.news.end()
 
         return run_and_close
 
@@ -255,3 +257,9 @@ def _received(event: Event, bounded: BoundedSocket) -> None:
     """A whole message, in the thread that reads; pynetdicom answers each but a C-CANCEL-RQ."""
     if not isinstance(event.message, C_CANCEL_RQ):
         bounded.whole()
+
+
+def _moved(event: Event, bounded: BoundedSocket) -> None:
+    """The state machine took a step (PS3.8 §9.2), in the thread that reads; each part of an object is one."""
+    if event.current_state != event.next_state:
+        bounded.news.end()

@@ -1,5 +1,6 @@
 """What a DICOM port holds in memory stays within its bound over all associations, half received or not yet stored."""
 
+import io
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -162,12 +163,21 @@ def calling(port: StorageScp, callers: ExitStack) -> socket.socket:
 
 
 def status(caller: socket.socket) -> int:
-    with caller.makefile("rb") as answers:
-        head = answers.read(6)
-        content = answers.read(int.from_bytes(head[2:], "big"))
+    """Of the next answer; nothing is read ahead."""
+    with caller.makefile("rb", buffering=0) as answers:
+        head = exactly(answers, 6)
+        content = exactly(answers, int.from_bytes(head[2:], "big"))
     assert head[:1] == b"\x04", "the association was ended"
     at = content.find(b"\x00\x00\x00\x09\x02\x00\x00\x00")
     return int.from_bytes(content[at + 8 : at + 10], "little")
+
+
+def exactly(answers: io.RawIOBase, size: int) -> bytes:
+    """So many bytes, or fewer where the connection ends."""
+    found = b""
+    while len(found) < size and (more := answers.read(size - len(found))):
+        found += more
+    return found
 
 
 def memory_of(port: StorageScp) -> Memory:
