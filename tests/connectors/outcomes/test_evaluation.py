@@ -19,6 +19,8 @@ FROZEN = {
     "fourth_results.jsonl": "3ea71f0450e9b60a58dca7fdf59be975da11b5e49ff14fe359dcd54215ba038e",
     "fifth_reports.jsonl": "d41913f456054f258549832d0bf32ce9ddf0cf29ddb7f2281aee0fae44305bac",
     "fifth_results.jsonl": "c23918973561df24fe067bc3e541436b2028c31b79474fb1bcb0dc98c094c619",
+    "sixth_reports.jsonl": "f74ec99ecd0e6717a7ae8a2f5b8cb558b0de903bfbeada59818c304967304d8f",
+    "sixth_results.jsonl": "5485ee92273f641486edb46a3ce924fc92bc85e373ce2be027a49d4369b5fb21",
 }
 
 
