@@ -30,9 +30,6 @@ _FLAGS = frozenset(
         "aa",
         "*",
         "**",
-        "+",
-        "++",
-        "+++",
         "!",
         "↑",
         "↓",
@@ -158,8 +155,6 @@ def _after_number(folded: str, found: Quantity, at: int) -> Quantity | NoQuantit
             return _SEVERAL
         found = replace(found, high=second.value, ambiguous=found.ambiguous or second.ambiguous)
         start = _spaces(folded, second.end)
-    if folded[start : start + 1] == "+" and not folded[start - 1].isspace():
-        return _REST  # `55+` is a bound, `55 +` has a flag
     unit, rest = _unit(folded[start:])
     if percent and unit is None and not rest:
         unit = units.PERCENT

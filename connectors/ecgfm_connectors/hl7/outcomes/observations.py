@@ -115,8 +115,6 @@ def _of_value(
 
 def _fit(order: Order, obx: Segment, measurand: Measurand, value: Quantity | NoQuantity) -> Converted | Unfit:
     """The value in our unit, with OBX-6 and the unit in the text agreeing."""
-    if measurand.kind == "lvef" and isinstance(value, Quantity) and obx.text(5).rstrip().endswith("+"):
-        return Unfit(reason="outcome-not-numeric", text="`55 +` may be a flag or a bound")
     if isinstance(value, NoQuantity):
         reason = "ambiguous-number" if value.code == "ambiguous-number" else "outcome-not-numeric"
         return Unfit(reason=reason, text=f"{value.text}: no number that can be read one way only")

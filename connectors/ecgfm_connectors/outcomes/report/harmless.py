@@ -26,7 +26,7 @@ _HARMLESS = phrases(
             el|los|las|lo|una|con|del|su|que|se|en|por|segun|muestra|presenta|resulta|es|pero|tiene
             il|ha|lo|gli|i|uno|una|con|della|dello|dei|nel|nella|secondo|si|risulta|mostra|presenta|in|sua|che|dell
             pari
-            de|het|een|met|in|op|volgens|toont|blijkt|is|die|bedraagt|komt|hierbij|maar|er|wordt|heeft
+            de|het|een|met|in|op|bij|volgens|toont|blijkt|is|die|bedraagt|komt|hierbij|maar|er|wordt|heeft
             o|os|as|um|uma|com|da|do|das|dos|na|no|nas|nos|em|pelo|pela|segundo|mostra|apresenta|sua|seu|que|mas|e
             en|ett|den|det|med|av|i|pa|som|har|visar|ger|ar|enligt|ligger|utgor|men|finns|ses""",
         "measuring": """estim*|calculat*|measur*|assess*|visual*|eyeball*|eye|eyes|quantif*|quantit*|automat*|auto
@@ -37,7 +37,8 @@ _HARMLESS = phrases(
             geschatzt*|schatzung|schatzungsweise|berechnet*|gemessen*|bestimmt*|visuell*|augenmas|eyeballing|methode
             ermittelt*|quantifiziert*|planimetri*|wert|werte|messwert|mittelwert|kontrast*|volumetrie
             estimee*|estime|evalu*|calcule*|mesure*|visuellement|methode|valeur|oeil|mesuree|ordre|moyenne|chiffree
-            estimad*|calculad*|medid*|valorad*|cuantific*|visualmente|metodo*|valor|media|ojo|reporta|entorno|torno
+            estimad*|calculad*|medid*|valorad*|cuantific*|visualmente|metodo*|metodic*|valor|media|ojo|reporta
+            entorno|torno
             comprendid*|reduit*|alentours
             stimat*|calcolat*|misurat*|valutat*|quantificat*|visivamente|visiva|visivo|metodo|valore|occhio|intorno
             aggira|attorno|compresa|compreso|stima|ai
@@ -63,9 +64,11 @@ _HARMLESS = phrases(
             laag
             lag|lage|lagt|mild*|moderat*|sever*|marked*|slight*|significant*|critical*|profound*|very|severely
             reduc*|reduced|impair*|depress*|diminish*|decreased|compromis*|dysfunction*|lvsd|failure|reduziert*
-            eingeschrankt*|leicht*|mittel*|mittelgradig*|masig*|massig*|hochgrad*|hochgr|schwer*|massiv*|deutlich*|stark*
+            eingeschrankt*|leicht*|mittel*|mittelgradig*|masig*|massig*|hochgrad*|hochgr|schwer*|massiv*|deutlich*
+            stark*
             vermindert*|herabgesetzt*|gestort*|diskret*|global|leichtgr*|mittelgr*|red|eingeschr
-            alter*|abaiss*|diminu*|dimin*|effondr*|legere*|leger|moder*|severe*|tres|discret*|dysfonction*|correct|correcte
+            alter*|abaiss*|diminu*|dimin*|effondr*|legere*|leger|moder*|severe*|tres|discret*|dysfonction*|correct
+            correcte
             bonne|bon|normale
             deprimid*|disminuid*|leve*|moderad*|grave*|muy|disfunc*|ligera*|ligero|buena|bueno|severamente|importante*
             marcad*|conservad*
@@ -81,9 +84,19 @@ _HARMLESS = phrases(
             diffus*|difus*|segmental|concentric*|konzentr*|concentriq*|concentrisch*|koncentrisk*|remodel*
             heart failure|herzinsuffizienz|insuffisance cardiaque|hartfalen|hjartsvikt|scompenso|hfref|hfpef|hfmref
             surcharge|lvh|cmp|dcm|icm|cmd|lbbb|lsb|bbg""",
+        "valve": """aortic*|aortiq*|aortenklappe*|aortenstenos*|aortastenos*|aortaklep*|mitral*|tricuspid*|tricuspide*
+            trikuspid*|pulmonary|valve|valves|valvular|valvulaire*|valvular*|klappen*|klappe|kleppen|klaff*|valvola*
+            valvul*|regurgitation|regurgitant|insufficiency|insuffizienz|insufficienza|insuficiencia|insufficientie
+            rigurgito|estenosis|stenosi|calcified|sclerosis|vitium|vitien|prosthesis|prothese""",
+        "dimension": """ao|root|aorta|ascending|asc|diameter|diam|durchmesser|diametro|diametre|dtd|dts|dtdvg|dtsvg
+            ddvi
+            dsvi|ddve|dsve|siv|pp|ivs|dd|ds|lvd|lvs|lvedd|lvesd""",
+        "surely": """clearly|certainly|definitely|now|nun|sicher|eindeutig|klar|nettement|claramente|chiaramente
+            duidelijk|tydligt|klart|weiterhin|toujours|siempre|sempre|nog|steeds|still|fortfarande|overigens""",
         "clock": "ore|ora|kl|klockan|uhr|om|uur|hrs|h|am|pm|alle|alas|dd|vom",
         "person": "patient|patientin|patienten|patiente|paciente|paziente|patienter|doente|he|she|subject",
-        "study": """study|exam|examination|today|echo*|eco|stressecho*|stresseko*|ecocardio*|echokardio*|ekokardio*
+        "study": """sonographisch*|sonografisch*|sonographie|sonografie|ecografi*|echographi*|echografi*|notfallecho|study|exam|examination|today
+            echo*|eco|stressecho*|stresseko*|ecocardio*|echokardio*|ekokardio*
             eko|tte|tee|ett|ukg
             untersuchung|examen|esame|exame|onderzoek|undersokning|ultraschall|kontrolle|myocardscan*|mri|cmr
             cardioscan|scintigra*|ventriculogra*|ventricologra*|lavokardio*|laevokardio*|cintilogra*|radionuclide
@@ -94,7 +107,8 @@ _HARMLESS = phrases(
 #: make it a region's.
 _WALLS = phrases(
     {
-        "wall": """anterior*|antero*|inferior*|infero*|lateral*|posterior*|postero*|septal*|septum|septo|setto|sept
+        "wall": """anterieur*|inferieur*|posterieur*|anterior*|antero*|inferior*|infero*|lateral*|posterior*
+            postero*|septal*|septum|septo|setto|sept
             apical*|apikal*|apex|apice|spitze|basal*|basis|base|mid|medial*|region*|vorderwand*|hinterwand*|seitenwand
             paroi|pared|parede|parete|wand|framvagg*|bakvagg*|inferolateral*|anteroseptal*|territory|lad|rca|lcx|cx"""
     }

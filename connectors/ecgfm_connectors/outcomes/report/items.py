@@ -179,7 +179,7 @@ def _cue_at(text: str, folded: str, tokens: list[tuple[int, int]], spoken: list[
         between = folded[start:last]
         close = all(char.isalpha() or char in " -.'/’\n" for char in between)
         if close and not (size == 1 and spoken[index] in CAPITALS and not text[start:end].isupper()):
-            if spoken[index].startswith("anterior") and _WALL & {
+            if spoken[index].startswith(("anterior", "anterieur")) and _WALL & {
                 *spoken[index - 1 : index],
                 *spoken[index + 1 : index + 2],
             }:

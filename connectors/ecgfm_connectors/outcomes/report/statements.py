@@ -492,7 +492,7 @@ _DOUBTS = ("korrig", "corrected", "corrige", "corregid", "corrett", "gecorrig", 
            "tveksam")  # fmt: skip
 _EXCLUDED = ("ausgeschlossen", "exclu", "esclu", "uitgesloten", "uteslut", "ruled")
 _PLACEHOLDERS = frozenset(("", "_", "*", "-", "\u2013", "\u2026", "x", "?", "#"))
-_WITH = frozenset(("with", "mit", "bei", "avec", "con", "met", "com", "med", "and", "und", "et", "y", "e", "en", "och"))
+_WITH = word_set("with mit bei avec con met com med bij vid due wegen and und et y e en och")
 _CLOSING = frozenset(("value", "date", "mark"))
 _OF_ITS_OWN = frozenset(("mention", "left-mention", "other-mention", "measure"))
 #: How words for a grade of impairment begin: mild, moderate, severe.

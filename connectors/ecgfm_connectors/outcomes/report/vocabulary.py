@@ -89,7 +89,8 @@ CUES = phrases(
             enligt patienten
             by report|per report|by history|laut befund|altbefund*|volgens verslag|segun informe|selon le rapport
             copied|carried forward|copied forward""",
-        "now": """now|odierno|odierna|today|currently|current|present|presently|unchanged|stable|nu|heute|aktuell*
+        "now": """now|huidig*|nuvarande|nun|actuele|odierno|odierna|today|currently|current|present|presently
+            unchanged|stable|nu|heute|aktuell*
             jetzt|derzeit
             unverandert*|ce jour|actuellement|actuelle|actuel|inchangee|inchange|stable|actual|actualmente|hoy|estable
             sin cambios|attuale|attualmente|oggi|invariata|stabile|momenteel|thans|vandaag|ongewijzigd|stabiel|atual
