@@ -95,7 +95,8 @@ _HARMLESS = phrases(
             duidelijk|tydligt|klart|weiterhin|toujours|siempre|sempre|nog|steeds|still|fortfarande|overigens""",
         "clock": "ore|ora|kl|klockan|uhr|om|uur|hrs|h|am|pm|alle|alas|dd|vom",
         "person": "patient|patientin|patienten|patiente|paciente|paziente|patienter|doente|he|she|subject",
-        "study": """sonographisch*|sonografisch*|sonographie|sonografie|ecografi*|echographi*|echografi*|notfallecho|study|exam|examination|today
+        "study": """sonographisch*|sonografisch*|sonographie|sonografie|ecografi*|echographi*|echografi*
+            notfallecho|study|exam|examination|today
             echo*|eco|stressecho*|stresseko*|ecocardio*|echokardio*|ekokardio*
             eko|tte|tee|ett|ukg
             untersuchung|examen|esame|exame|onderzoek|undersokning|ultraschall|kontrolle|myocardscan*|mri|cmr
