@@ -27,12 +27,13 @@ from tests.helpers.fakes import make_ecg, wait_until
 from tests.helpers.tiny_models import write_tiny_bundle
 
 AUTHORITY = "TESTHOSP"
+FILE = "sqlite:///staging.sqlite"
 _SETTINGS = """
 [site]
 name = "Test Hospital"
 authority = "TESTHOSP"
 [store]
-url = "sqlite:///staging.sqlite"
+url = "{url}"
 min_free_mb = 0
 [model]
 bundle = "tiny"
@@ -59,12 +60,15 @@ port = {ehr}
 class Installation:
     """Settings, store, MLLP listener, scorer, sender and a receiver. Scores and sends only when told to."""
 
-    def __init__(self, folder: Path, *, listener: str = "", destination: str = "", more: str = "") -> None:
+    def __init__(
+        self, folder: Path, *, listener: str = "", destination: str = "", more: str = "", url: str = FILE
+    ) -> None:
+        """`url`: of an empty database; a file in the folder if not given."""
         self.ehr = EhrReceiver()
         self.ehr.start()
         write_tiny_bundle(folder / "tiny")
         self.path = folder / "settings.toml"
-        written = _SETTINGS.format(listener=listener, destination=destination, ehr=self.ehr.port)
+        written = _SETTINGS.format(url=url, listener=listener, destination=destination, ehr=self.ehr.port)
         self.path.write_text(written + more, encoding="utf-8")
         self.settings = read_settings(self.path)
         migrations.upgrade(self.settings.store_url)

@@ -26,7 +26,7 @@ from ecgfm_clinical.web.tokens import TokensFile
 from ecgfm_clinical.web.users import Role
 from ecgfm_connectors.testing.ehr import Fault
 from tests.clinical.web.conftest import HASHER, PASSWORD, add_users
-from tests.helpers.installation import Installation, ecg
+from tests.helpers.installation import FILE, Installation, ecg
 
 #: What a check tries are ports and files of the whole installation, and a replay loads the model: both seldom.
 SELDOM = ("/settings/check", "/replay", "/audit/verify", "drawing.png", "drawing.pdf")
@@ -66,9 +66,9 @@ class Tried:
 
 
 @contextmanager
-def console(folder: Path) -> Iterator[tuple[str, str, Installation]]:
+def console(folder: Path, url: str = FILE) -> Iterator[tuple[str, str, Installation]]:
     """A console with something of everything: its address, the token of an administrator, and what lies behind."""
-    site = Installation(folder, more='[web]\nusers = "web-users"\n')
+    site = Installation(folder, url=url, more='[web]\nusers = "web-users"\n')
     add_users(folder / "web-users")
     site.dicom(ecg(1, "A"))
     site.ehr.plan(Fault.AE)

@@ -1,6 +1,7 @@
 """What the console must never do, whatever is asked of it: fail, or tell who somebody is where that is hidden."""
 
 import io
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -17,16 +18,25 @@ from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.testing import oru_writer
 from ecgfm_connectors.testing.ehr import Fault
 from tests.clinical.web import fuzzing
-from tests.clinical.web.conftest import Browser
+from tests.clinical.web.conftest import Browser, add_users
 from tests.helpers.fakes import make_ecg
 from tests.helpers.installation import Installation
 
 pytestmark = pytest.mark.slow(15)
 
 
-def test_no_request_is_answered_by_a_fault(tmp_path: Path) -> None:
+@pytest.fixture
+def site(empty_url: str, tmp_path: Path) -> Iterator[Installation]:
+    """On both databases: every page is asked for here."""
+    made = Installation(tmp_path, more='[web]\nusers = "web-users"\n', url=empty_url)
+    add_users(tmp_path / "web-users")
+    yield made
+    made.close()
+
+
+def test_no_request_is_answered_by_a_fault(empty_url: str, tmp_path: Path) -> None:
     """A short form of what `python -m tests.clinical.web.fuzzing` does 100 000 times."""
-    with fuzzing.console(tmp_path) as (address, token, _):
+    with fuzzing.console(tmp_path, empty_url) as (address, token, _):
         found = fuzzing.tried(address, token, requests=600, seed=20)
     assert found.faults == ()
     assert {200, 400, 404} <= set(found.codes)
