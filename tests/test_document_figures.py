@@ -19,8 +19,9 @@ from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.dicom.retrieve import RetrieveSource
 from ecgfm_connectors.dicom.storage import MAX_PDU, StorageScp
 from ecgfm_connectors.files import scp_signal
+from ecgfm_connectors.hl7.batch import MAX_MESSAGES
 from ecgfm_connectors.hl7.listener import MllpListener
-from ecgfm_connectors.hl7.message import MAX_MESSAGES, MAX_SEGMENTS
+from ecgfm_connectors.hl7.message import MAX_SEGMENTS
 
 ROOT = Path(__file__).parents[1]
 DICOM, HL7 = DicomListener(), Hl7Listener()

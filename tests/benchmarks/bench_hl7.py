@@ -17,7 +17,7 @@ import hl7
 import pytest
 
 from ecgfm_connectors.errors import Unreachable
-from ecgfm_connectors.hl7 import message
+from ecgfm_connectors.hl7 import batch, message
 from ecgfm_connectors.hl7.framing import Framer, frame
 from ecgfm_connectors.hl7.sender import MllpDestination
 from ecgfm_connectors.testing import oru_writer
@@ -137,7 +137,7 @@ def test_splitter() -> None:
         return measure
 
     def split(content: bytes) -> object:
-        return [message.parse(item) for item in message.messages(content)]
+        return [message.parse(item) for item in batch.messages(content)]
 
     for name, content, most in (("1 kB", result_message("M1"), 0.2), ("161 kB", ecg_messages(1)[0], 0.5)):
         times = alternating(

@@ -10,8 +10,9 @@ from typing import Literal, cast, get_args
 
 from ecgfm_connectors.base import Disposition, Verdict
 from ecgfm_connectors.errors import ProtocolViolation, Unreadable
-from ecgfm_connectors.hl7 import charset, message
-from ecgfm_connectors.hl7.message import STANDARD, Segment
+from ecgfm_connectors.hl7 import batch, charset, escapes, message
+from ecgfm_connectors.hl7.escapes import STANDARD
+from ecgfm_connectors.hl7.message import Segment
 from ecgfm_connectors.result import Ack
 
 Code = Literal["AA", "AE", "AR", "CA", "CE", "CR"]  # table 0008
@@ -138,7 +139,7 @@ def plain_acceptance(content: bytes, control_id: str) -> Ack | None:
 
 def _header(inbound: bytes) -> Segment:
     try:
-        return message.parse_header(message.messages(inbound)[0])  # of a batch, the first message
+        return message.parse_header(batch.messages(inbound)[0])  # of a batch, the first message
     except Unreadable:
         return _UNREADABLE_HEADER
 
@@ -168,7 +169,7 @@ def _compose(header: Segment, code: Code, answer: Answer, now: datetime, control
     version = header.value(12)
     old = version in message.VERSIONS and message.VERSIONS.index(version) < message.VERSIONS.index("2.5")
     event = header.value(9, 2)
-    kind = marks.component.join(filter(None, ("ACK", message.escape(event, marks), "" if old else "ACK" * bool(event))))
+    kind = marks.component.join(filter(None, ("ACK", escapes.escape(event, marks), "" if old else "ACK" * bool(event))))
     enhanced = ["NE", "NE"] if code[0] == "A" and (header.raw(15) or header.raw(16)) else ["", ""]
     msh = ["MSH", marks.encoding_characters.replace("\x00", "")]
     msh += [header.raw(5), header.raw(6), header.raw(3), header.raw(4), timestamp(now), "", kind, control_id]
@@ -176,20 +177,20 @@ def _compose(header: Segment, code: Code, answer: Answer, now: datetime, control
     msa = ["MSA", code, header.raw(10)]
     failed = code not in ("AA", "CA")
     if failed and old:
-        msa += [message.escape(answer.text, marks)[:80]]
+        msa += [escapes.escape(answer.text, marks)[:80]]
     segments = [msh, msa] + ([_err(answer, marks, old=old)] if failed else [])
     text = "\r".join(marks.field.join(fields).rstrip(marks.field) for fields in segments) + "\r"
     codec = charset.codec_named(header.value(18)) or ("utf-8" if header.codec == "ascii" else header.codec)
     return text.encode(codec, "replace").replace(b"\x0b", b"").replace(b"\x1c", b"")
 
 
-def _err(answer: Answer, marks: message.Delimiters, *, old: bool) -> list[str]:
+def _err(answer: Answer, marks: escapes.Delimiters, *, old: bool) -> list[str]:
     name = CONDITIONS[answer.condition]
     if old:  # ERR-1 error code and location, before 2.5
         return ["ERR", marks.component * 3 + marks.subcomponent.join((answer.condition, name, _TABLE))]
     coded = marks.component.join((answer.condition, name, _TABLE))
-    reason = marks.component.join((message.escape(answer.reason, marks), "", _LOCAL)) if answer.reason else ""
-    return ["ERR", "", "", coded, "E", reason, "", "", message.escape(answer.text, marks)[:250]]
+    reason = marks.component.join((escapes.escape(answer.reason, marks), "", _LOCAL)) if answer.reason else ""
+    return ["ERR", "", "", coded, "E", reason, "", "", escapes.escape(answer.text, marks)[:250]]
 
 
 def timestamp(moment: datetime) -> str:

@@ -9,7 +9,8 @@ from urllib.parse import unquote, urlsplit
 import pybase64
 
 from ecgfm_connectors.errors import PayloadError, Refused, Unreadable
-from ecgfm_connectors.hl7.message import Segment, unescape
+from ecgfm_connectors.hl7.escapes import unescape
+from ecgfm_connectors.hl7.message import Segment
 
 MAX_POINTED = 64 * 2**20  #: bytes of a file that an RP names
 

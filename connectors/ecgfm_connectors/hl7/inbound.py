@@ -11,7 +11,7 @@ from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import Ecg, Finding, Order
 from ecgfm_connectors.errors import PayloadError, Refused, Unreadable
-from ecgfm_connectors.hl7 import adt, embedded, message, waveform, withdrawals
+from ecgfm_connectors.hl7 import adt, batch, embedded, message, waveform, withdrawals
 from ecgfm_connectors.hl7.group import (
     Group,
     about_ecg,
@@ -28,11 +28,12 @@ from ecgfm_connectors.hl7.group import (
     time_of,
 )
 from ecgfm_connectors.hl7.message import Message, Segment
+from ecgfm_connectors.hl7.one_patient import MISMATCH, name_two, one_patient
 from ecgfm_connectors.hl7.outcomes import reading as outcomes
 from ecgfm_connectors.hl7.outcomes.order import Order as OutcomeOrder
 from ecgfm_connectors.hl7.withdrawals import ReadEmbedded
 from ecgfm_connectors.patient import Patient
-from ecgfm_connectors.people import are_two_people, contradict, differences, share_a_number
+from ecgfm_connectors.people import are_two_people
 from ecgfm_connectors.statement import Statement
 from ecgfm_connectors.statements.vocabularies import SCHEMES, from_code
 
@@ -47,8 +48,6 @@ _NOT_MISSED = frozenset({
     "unsupported-type",
 })  # fmt: skip
 
-_MISMATCH = Finding(code="two-people", text="PID and the embedded ECG name different patients of one authority")
-
 _VERSION = re.compile(r"2(\.\d+)*")
 
 
@@ -56,7 +55,7 @@ class _TwoNumbers(Refused):
     """PID and the ECG inside have two numbers of one authority: refused by itself, held for a person beside others."""
 
     def __init__(self, ecg: Ecg) -> None:
-        super().__init__("patient-mismatch", _MISMATCH.text)
+        super().__init__("patient-mismatch", MISMATCH.text)
         self.ecg = ecg
 
 
@@ -67,8 +66,8 @@ def read_message(content: bytes, context: ReadingContext, read_embedded: ReadEmb
     good ones alone, so a bad one that may have been a recording is `not_taken` besides. Raises Unreadable or Refused
     where nothing of use is left: for the damage if there is any, else for the most telling refusal.
     """
-    found, errors = Contents(findings=message.batch_count_findings(content)), list[PayloadError]()
-    for item in message.messages(content):
+    found, errors = Contents(findings=batch.batch_count_findings(content)), list[PayloadError]()
+    for item in batch.messages(content):
         try:
             found = _joined(found, _read_one(item, context, read_embedded, errors))
         except PayloadError as error:
@@ -141,9 +140,9 @@ def _read_group(
                 _enrich(ecg, suffix(index), parsed, group, obx, context, content)
                 for index, ecg in enumerate(inner.ecgs)
             ]
-            doubtful = [ecg for ecg in enriched if _MISMATCH in ecg.findings]
+            doubtful = [ecg for ecg in enriched if MISMATCH in ecg.findings]
             errors += [_TwoNumbers(ecg) for ecg in doubtful]
-            certain = tuple(ecg for ecg in enriched if _MISMATCH not in ecg.findings)
+            certain = tuple(ecg for ecg in enriched if MISMATCH not in ecg.findings)
             result = _joined(result, replace(ours, ecgs=certain))
         except PayloadError as error:
             errors.append(_nothing() if _is_of_others(error, parsed, group, obx) else error)
@@ -154,7 +153,7 @@ def _read_group(
 def _of_this_patient(inner: Contents, patient: Patient, context: ReadingContext) -> Contents:
     """The outcomes of an embedded report, under the message's patient. Raises Refused (`patient-mismatch`)."""
     for one in inner.outcomes:
-        if _name_two(one.patient, patient, context) or are_two_people(one.patient, patient):
+        if name_two(one.patient, patient, context) or are_two_people(one.patient, patient):
             raise Refused("patient-mismatch", "PID and the embedded report name different patients")
     if not patient.identifiers:
         return inner
@@ -203,7 +202,7 @@ def _enrich(
 
     `suffix` tells several ECGs of one file apart.
     """
-    patient, also_named, findings = _one_patient(ecg.patient, group.patient, context)
+    patient, also_named, findings = one_patient(ecg.patient, group.patient, context)
     statements, measurements = _texts(group.observations)
     acquired = ecg.acquired or time_of(parsed, group, obx, context.zone)
     named = source_id(parsed, group, obx, content, acquired) + suffix
@@ -223,78 +222,6 @@ def _enrich(
         measurements=ecg.measurements or measurements,
         findings=ecg.findings + findings,
         test_data=ecg.test_data or parsed.msh.value(11).upper() in ("T", "D"),
-    )
-
-
-def _one_patient(
-    inner: Patient, outer: Patient, context: ReadingContext
-) -> tuple[Patient, Patient | None, tuple[Finding, ...]]:
-    """The patient of an embedded object and of its message as one. A wrong patient is the worst error there is.
-
-    Where the two speak of two people, the message's patient is taken, the object's is given beside it, and the finding
-    `two-people` says that a person must decide.
-    """
-    if _name_two(inner, outer, context):
-        return outer, inner, (_MISMATCH,)
-    if are_two_people(inner, outer):
-        what = " and ".join(differences(inner, outer))
-        text = f"PID and the embedded ECG differ in {what}: they seem to name two people"
-        kept = outer if outer.identifiers or not inner.identifiers else inner
-        return kept, inner if kept is outer else outer, (Finding(code="two-people", text=text),)
-    if _agrees(inner, outer, context.default_authority):
-        inner = replace(inner, identifiers=())
-    elif _agrees(outer, inner, context.default_authority):
-        outer = replace(outer, identifiers=())
-    if not inner.identifiers or not outer.identifiers:
-        kept = outer if outer.identifiers else inner
-        return _completed(kept, inner if kept is outer else outer), None, _smaller_differences(inner, outer)
-    findings = []
-    if not share_a_number(inner, outer):
-        text = "PID and the embedded ECG name the patient by different authorities; nothing links the two"
-        findings.append(Finding(code="patient-unconfirmed", text=text))
-    union = {known.identity: known for known in (*inner.identifiers, *outer.identifiers)}
-    ordered = dict.fromkeys(known.identity for known in (*outer.identifiers, *inner.identifiers))
-    joined = replace(_completed(outer, inner), identifiers=tuple(union[identity] for identity in ordered))
-    return joined, None, (*findings, *_smaller_differences(inner, outer))
-
-
-def _name_two(one: Patient, other: Patient, context: ReadingContext) -> bool:
-    """Whether an authority gave both different numbers that no merge has made one: a cart often keeps the old one."""
-    return contradict(one, other) and not context.one_person(one, other)
-
-
-def _smaller_differences(inner: Patient, outer: Patient) -> tuple[Finding, ...]:
-    """A single difference does not stop the message; it becomes a finding."""
-    codes = {
-        "birth date": Finding(code="birth-date-differs", text="PID-7 and the embedded ECG differ"),
-        "family name": Finding(code="name-differs", text="PID-5 and the embedded ECG differ"),
-        "sex": Finding(code="sex-differs", text="PID-8 and the embedded ECG differ"),
-    }
-    return tuple(codes[what] for what in differences(inner, outer))
-
-
-def _agrees(bare: Patient, full: Patient, default_authority: str) -> bool:
-    """Whether every number of `bare` came without an authority and the other side has it with its true one.
-
-    Where the other side has a number of the site's own authority too, the site's number is compared instead: a bare
-    number that reads like another authority's number is no agreement.
-    """
-    own = default_authority.strip().casefold()
-    if any(known.identity[:2] == (own, "MR") for known in full.identifiers):
-        return False
-    told = {known.identity[2] for known in full.identifiers}
-    return bool(bare.identifiers) and all(
-        known.identity[0] == own and known.identity[2] in told for known in bare.identifiers
-    )
-
-
-def _completed(patient: Patient, other: Patient) -> Patient:
-    return replace(
-        patient,
-        birth_date=patient.birth_date or other.birth_date,
-        sex=patient.sex if patient.sex != "U" else other.sex,
-        family_name=patient.family_name or other.family_name,
-        given_name=patient.given_name or other.given_name,
     )
 
 

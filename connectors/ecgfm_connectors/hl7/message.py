@@ -7,11 +7,11 @@ component, serves the outgoing side and the conformance tests. Sections cited ar
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from ecgfm_connectors.ecg import Finding
 from ecgfm_connectors.errors import Unreadable
 from ecgfm_connectors.hl7 import charset
+from ecgfm_connectors.hl7.escapes import STANDARD, Delimiters, unescape
 
 # fmt: off
 VERSIONS = (
@@ -20,31 +20,9 @@ VERSIONS = (
 # fmt: on
 
 MAX_SEGMENTS = 50_000  #: of one message; each costs memory many times its bytes
-MAX_MESSAGES = 10_000  #: of one batch file
 
 _LONG, _FEW = 4096, 64  # characters, and delimiters among them
 _SEGMENT_START = re.compile(rb"[A-Z][A-Z0-9]{2}")
-_STARTS = (b"MSH", b"FHS", b"BHS", b"BTS", b"FTS")
-_ESCAPE_NEEDED = re.compile(r"[\x00-\x1f\x7f]")
-
-
-@dataclass(frozen=True, slots=True)
-class Delimiters:
-    """MSH-1 and MSH-2 (§2.5.4)."""
-
-    field: str = "|"
-    component: str = "^"
-    repetition: str = "~"
-    escape: str = "\\"
-    subcomponent: str = "&"
-
-    @property
-    def encoding_characters(self) -> str:
-        """MSH-2."""
-        return self.component + self.repetition + self.escape + self.subcomponent
-
-
-STANDARD = Delimiters()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,49 +146,7 @@ def parse_header(content: bytes) -> Segment:
     return _segment(memoryview(line), (0, len(line)), delimiters, codec)
 
 
-def messages(content: bytes) -> list[bytes]:
-    """The messages of a batch file ([FHS] {[BHS] {MSH …} [BTS]} [FTS], §2.10.3), or of a file that simply lists
-    several.
-
-    Content without any MSH comes back as one item, so that the parser can say what is wrong with it. Raises Unreadable
-    (`too-many-messages`).
-    """
-    pieces = [piece.strip(b"\r\n\x0b\x1c") for piece in _pieces(content) if piece.startswith(b"MSH")]
-    if len(pieces) > MAX_MESSAGES:
-        raise Unreadable("too-many-messages", f"{len(pieces)} messages in one file; the limit is {MAX_MESSAGES}")
-    return pieces or [content]
-
-
-def batch_count_findings(content: bytes) -> tuple[Finding, ...]:
-    """Whether each BTS-1 agrees with the number of messages in its batch (§2.15.3)."""
-    found, wrong = 0, False
-    for piece in _pieces(content):
-        if piece.startswith(b"BHS"):
-            found = 0
-        elif piece.startswith(b"MSH"):
-            found += 1
-        elif piece.startswith(b"BTS"):
-            stated = re.match(rb"\d+", piece[4:])
-            wrong = wrong or (stated is not None and int(stated[0][:9]) != found)
-    return (Finding(code="batch-count", text="BTS-1 states another number of messages than the batch holds"),) * wrong
-
-
-def _pieces(content: bytes) -> Iterator[bytes]:
-    """The content cut before each MSH and each batch header or trailer that begins a line."""
-    marks = content
-    for mark in (b"\n", b"\x0b", b"\x1c"):
-        if mark in marks:
-            marks = marks.replace(mark, b"\r")
-    starts = []
-    for start, _ in _lines(marks):
-        head = marks[start : start + 64].lstrip(b" \t")[:4]
-        if head[:3] in _STARTS and not head[3:].isalnum():
-            starts.append(start)
-    for start, end in pairwise([*starts, len(content)]):
-        yield content[start:end].lstrip(b" \t")
-
-
-def _lines(content: bytes) -> Iterator[tuple[int, int]]:
+def lines(content: bytes) -> Iterator[tuple[int, int]]:
     """Where each line lies that is not empty; the content is not copied, for it may be one line of 20 MB."""
     start, size = 0, len(content)
     while start < size:
@@ -220,77 +156,6 @@ def _lines(content: bytes) -> Iterator[tuple[int, int]]:
         if end > start:
             yield start, end
         start = end + 1
-
-
-def unescape(leaf: str, delimiters: Delimiters = STANDARD, codec: str = "utf-8") -> str:
-    """The text a leaf stands for (§2.7). Unknown and local (\\Z..\\) escapes stay as they are."""
-    mark = delimiters.escape
-    if not mark or mark not in leaf:
-        return leaf
-    named = _named_escapes(delimiters)
-    parts = leaf.split(mark)
-    result = [parts[0]]
-    index, last = 1, len(parts) - 1
-    while index <= last:
-        body = parts[index]
-        meaning = named.get(body) if index < last else None
-        if meaning is None and index < last and body[:1] in (".", "X", "C", "M"):
-            meaning = _meaning(body, codec)
-        if meaning is None:  # not an escape: the mark was literal, and the next one may open a real escape
-            result += (mark, body)
-            index += 1
-        else:
-            result += (meaning, parts[index + 1])
-            index += 2
-    return "".join(result)
-
-
-def escape(leaf: str, delimiters: Delimiters = STANDARD, *, formatted: bool = False) -> str:
-    """A text as one leaf that nothing can break out of (§2.7): no delimiter, no control character is left.
-
-    Line ends become `\\.br\\` in formatted text (FT, TX), hexadecimal elsewhere.
-    """
-    mark = delimiters.escape
-    named = {
-        delimiters.field: "F",
-        delimiters.component: "S",
-        delimiters.subcomponent: "T",
-        delimiters.repetition: "R",
-        mark: "E",
-    }
-    if formatted:
-        leaf = leaf.replace("\r\n", "\n").replace("\r", "\n")
-        named["\n"] = ".br"
-    safe = "".join(f"{mark}{named[char]}{mark}" if char in named else char for char in leaf)
-    return _ESCAPE_NEEDED.sub(lambda found: f"{mark}X{ord(found[0]):02X}{mark}", safe)
-
-
-def _named_escapes(delimiters: Delimiters) -> dict[str, str]:
-    return {
-        "F": delimiters.field,
-        "S": delimiters.component,
-        "T": delimiters.subcomponent,
-        "R": delimiters.repetition,
-        "E": delimiters.escape,
-        "P": "#",  # the truncation character, 2.7
-        "H": "",  # highlighting on and off
-        "N": "",
-        ".br": "\n",
-        ".ce": "\n",
-    }
-
-
-def _meaning(body: str, codec: str) -> str | None:
-    """What stands between two escape characters means where it is no fixed name; None where it is no escape of
-    the standard.
-    """
-    if re.fullmatch(r"X(?:[0-9A-Fa-f]{2})+", body):
-        return bytes.fromhex(body[1:]).decode(codec, "replace")
-    if re.fullmatch(r"C[0-9A-Fa-f]{4}|M[0-9A-Fa-f]{4,6}", body):
-        return ""  # a character set switch: the whole message was decoded at once
-    if skipped := re.fullmatch(r"\.sp\s*\+?(\d{0,2})", body):
-        return "\n" * int(skipped[1] or 1)
-    return "" if re.fullmatch(r"\.(fi|nf|(in|ti)\s*[+-]?\d+)", body) else None
 
 
 def _without_wrapping(content: bytes) -> bytes:
@@ -327,10 +192,10 @@ def _segment_spans(content: bytes, separator: bytes) -> tuple[list[tuple[int, in
     Where CR ends MSH, as §2.5.2 wants, a line feed is text. Where a bare LF does, each LF ends a segment, and a line
     that names none continues the one above.
     """
-    lines, line_feeds = _ends(content)
+    ended, line_feeds = _ends(content)
     spans: list[tuple[int, int]] = []
     continued = False
-    for start, end in _lines(lines):
+    for start, end in lines(ended):
         start = _indented(content, start, end)
         named = _SEGMENT_START.match(content, start, end) and content[start + 3 : start + 4] == separator
         if named or not spans:

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Literal
 
 from ecgfm_connectors.errors import Misconfigured, Refused
-from ecgfm_connectors.hl7 import charset, message, tables
+from ecgfm_connectors.hl7 import charset, escapes, tables
 from ecgfm_connectors.hl7.ack import timestamp
 from ecgfm_connectors.outcomes import codes
 from ecgfm_connectors.patient import Identifier, Patient
@@ -98,7 +98,7 @@ class _Composer:
         return self._segment(
             "MSH",
             {
-                2: message.STANDARD.encoding_characters,
+                2: escapes.STANDARD.encoding_characters,
                 3: _composite(profile.sending_application),
                 4: _composite(profile.sending_facility),
                 5: _composite(profile.receiving_application),
@@ -195,7 +195,7 @@ class _Composer:
 
     def notes(self, texts: Iterable[str]) -> list[str]:
         return [
-            self._segment("NTE", {1: str(number), 2: "L", 3: message.escape(text, formatted=True)})
+            self._segment("NTE", {1: str(number), 2: "L", 3: escapes.escape(text, formatted=True)})
             for number, text in enumerate(texts, start=1)
         ]
 
@@ -235,7 +235,7 @@ class _Composer:
 
 def _leaf(text: str) -> str:
     """One value as one leaf: the only place where a value enters a message, NTE-3 apart (formatted text)."""
-    return message.escape(text)
+    return escapes.escape(text)
 
 
 def _composite(text: str) -> str:

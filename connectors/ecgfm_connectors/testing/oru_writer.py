@@ -9,7 +9,7 @@ from typing import Literal
 
 from ecgfm_connectors.ecg import Ecg, Order
 from ecgfm_connectors.hl7.ack import timestamp
-from ecgfm_connectors.hl7.message import escape
+from ecgfm_connectors.hl7.escapes import escape
 from ecgfm_connectors.patient import Patient
 
 

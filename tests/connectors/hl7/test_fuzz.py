@@ -11,7 +11,7 @@ from ecgfm_connectors.base import Disposition, Verdict
 from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.errors import PayloadError, ProtocolViolation
-from ecgfm_connectors.hl7 import ack, framing, inbound, message
+from ecgfm_connectors.hl7 import ack, batch, framing, inbound
 from ecgfm_connectors.reading import read
 from ecgfm_connectors.testing import oru_writer
 
@@ -149,4 +149,4 @@ def test_the_framer_is_linear_and_bounded() -> None:
 
 def test_messages_of_a_batch_are_limited() -> None:
     with pytest.raises(PayloadError, match="too-many-messages"):
-        message.messages(b"MSH|^~\\&|\r" * (message.MAX_MESSAGES + 1))
+        batch.messages(b"MSH|^~\\&|\r" * (batch.MAX_MESSAGES + 1))

@@ -392,7 +392,7 @@ def test_senders_habits_are_tolerated(
 
 
 def test_xml_in_a_text_type_is_read(ecg: Ecg, context: ReadingContext) -> None:
-    from ecgfm_connectors.hl7.message import escape
+    from ecgfm_connectors.hl7.escapes import escape
 
     xml = aecg_writer.write_ecg(ecg).decode("utf-8")
     message = oru_writer.write_message([], patient=ecg.patient, control_id="M1", sent_at=SENT)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecgfm_connectors.errors import Unreadable
-from ecgfm_connectors.hl7 import message
+from ecgfm_connectors.hl7 import batch, escapes, message
 
 PLAIN = (
     "MSH|^~\\&|CART|ECG|ENGINE|HOSP|20260301090000+0100||ORU^R01^ORU_R01|M1|P|2.5.1||||||UNICODE UTF-8\r"
@@ -72,7 +72,7 @@ def test_what_cannot_be_split_says_why(content: bytes, code: str) -> None:
 
 def test_doubled_escape_in_msh_2_is_repaired() -> None:
     parsed = message.parse(PLAIN.replace("^~\\&", "^~\\\\&").encode())
-    assert parsed.delimiters == message.STANDARD
+    assert parsed.delimiters == escapes.STANDARD
     assert [finding.code for finding in parsed.findings] == ["encoding-characters"]
 
 
@@ -115,23 +115,23 @@ def test_character_sets(declared: str, codec: str, family: str, findings: list[s
 
 def test_batch_files_fall_into_messages() -> None:
     one = PLAIN.encode()
-    batch = b"FHS|^~\\&|A\rBHS|^~\\&|A\r" + one + one + b"BTS|2\rFTS|1\r"
-    assert [message.parse(item).control_id for item in message.messages(batch)] == ["M1", "M1"]
-    assert message.batch_count_findings(batch) == ()
-    assert [f.code for f in message.batch_count_findings(batch.replace(b"BTS|2", b"BTS|3"))] == ["batch-count"]
-    assert len(message.messages(b"\x0b" + one + b"\x1c\r\x0b" + one + b"\x1c\r")) == 2
+    file = b"FHS|^~\\&|A\rBHS|^~\\&|A\r" + one + one + b"BTS|2\rFTS|1\r"
+    assert [message.parse(item).control_id for item in batch.messages(file)] == ["M1", "M1"]
+    assert batch.batch_count_findings(file) == ()
+    assert [f.code for f in batch.batch_count_findings(file.replace(b"BTS|2", b"BTS|3"))] == ["batch-count"]
+    assert len(batch.messages(b"\x0b" + one + b"\x1c\r\x0b" + one + b"\x1c\r")) == 2
 
 
 @given(st.text())
 def test_an_escaped_leaf_cannot_break_out_and_comes_back(text: str) -> None:
-    leaf = message.escape(text)
+    leaf = escapes.escape(text)
     assert not any(mark in leaf for mark in "|^~&\r\n\x0b\x1c")
-    assert message.unescape(leaf) == text
+    assert escapes.unescape(leaf) == text
 
 
 @given(st.text())
 def test_formatted_text_comes_back_with_plain_line_ends(text: str) -> None:
-    assert message.unescape(message.escape(text, formatted=True)) == text.replace("\r\n", "\n").replace("\r", "\n")
+    assert escapes.unescape(escapes.escape(text, formatted=True)) == text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 @given(st.lists(st.text(alphabet="abc|^~\\&123 é", max_size=30), min_size=1, max_size=8))
@@ -148,7 +148,7 @@ def test_agrees_with_python_hl7_on_clean_messages(fields: list[str]) -> None:
 @given(st.binary(max_size=400))
 def test_any_bytes_are_parsed_or_refused(noise: bytes) -> None:
     for content in (noise, b"MSH|^~\\&|A|B\r" + noise, b"MSH" + noise):
-        for item in message.messages(content):
+        for item in batch.messages(content):
             try:
                 parsed = message.parse(item)
             except Unreadable:
