@@ -42,6 +42,7 @@ class Memory:
         self._most = most
         self._stuck_after = stuck_after
         self._shares: WeakSet[Share] = WeakSet()  # one whose association never began is gone with it
+        self._all = 0  # bytes of all shares: summed up anew, hundreds of callers cost more than what they send
         self._beyond: Share | None = None  # the one that may go beyond the bound
         self._freed = 0.0  # of the monotonic clock: when something became free last
         self._changed = threading.Condition()
@@ -50,7 +51,7 @@ class Memory:
     def held(self) -> int:
         """Bytes of all associations."""
         with self._changed:
-            return self._held()
+            return self._all
 
     def share(self, end: Callable[[], None]) -> Share:
         """The share of a new association, until `leave`."""
@@ -62,8 +63,8 @@ class Memory:
     def leave(self, share: Share) -> None:
         """Its association has ended."""
         with self._changed:
-            self._shares.discard(share)
             self._free(share)
+            self._shares.discard(share)
 
     def take(self, share: Share, size: int, patience: float) -> None:
         """So many bytes more, once there is room. Raises NoRoom, TimeoutError after `patience` seconds."""
@@ -81,6 +82,7 @@ class Memory:
             if share.ended:
                 raise NoRoom("this association has to make room")
             share.held += size
+            self._all += size
 
     def whole(self, share: Share) -> None:
         """Its object came whole and waits for the store."""
@@ -90,7 +92,6 @@ class Memory:
     def stored(self, share: Share) -> None:
         """Its object was answered, and is held no longer."""
         with self._changed:
-            share.held, share.whole = 0, False
             self._free(share)
 
     def end(self, share: Share) -> None:
@@ -100,16 +101,15 @@ class Memory:
             self._changed.notify_all()
 
     def _has_room(self, share: Share, size: int) -> bool:
-        if self._held() + size <= self._most:
+        if self._all + size <= self._most:
             return True
         if self._beyond is None:
             self._beyond = share
         return self._beyond is share
 
-    def _held(self) -> int:
-        return sum(one.held for one in self._shares)
-
     def _free(self, share: Share) -> None:
+        self._all -= share.held
+        share.held, share.whole = 0, False
         if self._beyond is share:
             self._beyond = None
         self._freed = time.monotonic()
