@@ -21,6 +21,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "flac": ("soundfile",),
         "dicomweb": ("httpx",),
         "sftp": ("paramiko",),
+        "ray": ("ray",),
         "train": ("sklearn", "wfdb", "lightning", "torchmetrics", "h5py", "tensorboard"),
         "umap": ("umap",),
         "web": ("starlette", "uvicorn", "argon2"),

@@ -135,6 +135,25 @@ def build_ingest(
     return Ingest(store, read=reader, trust=trust, clock=clock, meters=meters)
 
 
+def build_history(settings: Settings, store: "Store", *, clock: Clock = utc_now) -> "Ingest":
+    """The Handler for recordings of an archive that are put in as history.
+
+    Nothing but ECGs is taken of them: what old messages say of patients and results was dealt with in its day.
+    """
+    from ecgfm_clinical.pipeline.ingest import Ingest
+    from ecgfm_clinical.staging.records import HISTORY
+    from ecgfm_connectors.contents import Contents
+    from ecgfm_connectors.reading import read
+
+    context = reading_context(settings, HISTORY, store)
+
+    def only_ecgs(content: bytes) -> Contents:
+        found = read(content, context)
+        return Contents(ecgs=found.ecgs, findings=found.findings)
+
+    return Ingest(store, read=only_ecgs, clock=clock)
+
+
 def reading_context(settings: Settings, source: str, store: "Store") -> "ReadingContext":
     """What the site knows that a payload may not say: the authority of bare numbers, the zone of bare times, merges."""
     from ecgfm_connectors.context import ReadingContext

@@ -10,4 +10,6 @@ A part is begun anew until its record lies beside it; what lies there under its 
     parts/part-*.json       the record of each part: digests, counts, what could not be read
     unreadable.csv          file, code and sentence of each of these; it can be the manifest of another run
     receipt.json            digests of all of it, written last
+    retrieved/              with a source as `pacs:2024-01-01..2024-12-31`: its recordings, by day
+    history/part-*.json     with --to-store: the parts whose recordings are in the staging store
 """

@@ -41,6 +41,15 @@ class Place:
     def record(self, number: int) -> Path:
         return self.folder / "parts" / f"part-{number:06}.json"
 
+    @property
+    def retrieved(self) -> Path:
+        """Recordings of a PACS, by source and day."""
+        return self.folder / "retrieved"
+
+    def in_store(self, number: int) -> Path:
+        """Says that a part's recordings are in the staging store."""
+        return self.folder / "history" / f"part-{number:06}.json"
+
     def part(self, data_set: DataSet, number: int) -> Path:
         return self.folder / data_set / f"part-{number:06}.parquet"
 
@@ -101,6 +110,7 @@ def _make(folder: Path) -> None:
             raise InputError(f"{folder} is a file; name a folder as --out")
         folder.mkdir(exist_ok=True)
         names = {one.name for one in folder.iterdir()}
-    begun = {"manifest.jsonl", *(name for name in names if name.startswith("."))}  # by a run that was killed
+    # What a run that was killed early has left.
+    begun = {"manifest.jsonl", "retrieved", *(name for name in names if name.startswith("."))}
     if names - begun and "run.json" not in names:
         raise InputError(f"{folder} holds other files than a backfill's; name a new or empty folder as --out")

@@ -1,12 +1,14 @@
 """An archive in, parts out: files are read and scored across the bounds of parts, so that nothing waits at one."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, islice
 from os import scandir
 from pathlib import Path
 from threading import Event
+from typing import Protocol
 
 from ecgfm.predictor import Predictor
 from ecgfm_clinical.backfill.disk import DataSet, Place
@@ -22,6 +24,28 @@ from ecgfm_clinical.settings import Settings
 from ecgfm_connectors.context import ReadingContext
 
 
+class Engine(Protocol):
+    """Reads and scores: `ecgfm_clinical.files.streaming.answered` here, `on_ray` on a cluster."""
+
+    def __call__(self, pieces: Iterable[Piece], *, count: int, stop: Event) -> Generator[list[Answer], None, None]:
+        """The answers of each of `count` files, in order, until `stop`."""
+
+
+class Model(Protocol):
+    """What a run has to know of its model, wherever that is opened."""
+
+    @property
+    def model_id(self) -> str: ...
+    @property
+    def preprocessing(self) -> str: ...
+    @property
+    def runtime(self) -> str: ...
+    @property
+    def labels(self) -> Mapping[str, tuple[str, ...]]: ...
+    @property
+    def width(self) -> int: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """What a run needs besides its plan."""
@@ -29,10 +53,9 @@ class Work:
     place: Place
     plan: Plan
     tables: dict[DataSet, Table]
-    ask: Ask
+    engine: Engine
     context: ReadingContext
     key: bytes = field(default=b"", repr=False)
-    processes: int | None = None  #: as in `ecgfm_clinical.files.streaming.stream`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +65,20 @@ class Options:
     part_rows: int
     embeddings: bool = False
     key: bytes = field(default=b"", repr=False)  #: of pseudonyms; without one, no identifiers are written
-    processes: int | None = None
+
+    @property
+    def ask_of(self) -> Callable[[Predictor], Ask]:
+        """What is asked of a model; picklable."""
+        return predictions_and_embeddings_of if self.embeddings else predictions_of
+
+
+def here(predictor: Predictor, options: Options, processes: int | None) -> Engine:
+    """The engine of this machine; `processes` as in `ecgfm_clinical.files.streaming.stream`."""
+    return partial(answered, ask=options.ask_of(predictor), processes=processes)
 
 
 def work_of(
-    place: Place, manifest: Manifest, predictor: Predictor, options: Options, settings: Settings | None
+    place: Place, manifest: Manifest, model: Model, options: Options, settings: Settings | None, engine: Engine
 ) -> Work:
     """A run that is begun, or the same that was. Raises InputError where another one was begun here."""
     context, (program, parquet_writer) = context_of(settings), programs()
@@ -55,9 +87,9 @@ def work_of(
         parquet_writer=parquet_writer,
         manifest=manifest,
         part_rows=options.part_rows,
-        model_id=predictor.model_id,
-        preprocessing=predictor.preprocessing,
-        runtime=predictor.runtime,
+        model_id=model.model_id,
+        preprocessing=model.preprocessing,
+        runtime=model.runtime,
         reading=f"{context.default_authority} {context.zone}",
         embeddings=options.embeddings,
         identifiers=key_digest(options.key),
@@ -66,11 +98,10 @@ def work_of(
     return Work(
         place=place,
         plan=plan,
-        tables=tables_of(plan, predictor.labels, predictor.width),
-        ask=(predictions_and_embeddings_of if options.embeddings else predictions_of)(predictor),
+        tables=tables_of(plan, model.labels, model.width),
+        engine=engine,
         context=context,
         key=options.key,
-        processes=options.processes,
     )
 
 
@@ -96,7 +127,7 @@ def run(work: Work, missing: Sequence[int], *, tally: Tally, stop: Event, tell: 
     """
     place, plan = work.place, work.plan
     count = sum(len(plan.rows_of(number)) for number in missing)
-    with closing(answered(_pieces(work, missing), work.ask, count=count, stop=stop, processes=work.processes)) as found:
+    with closing(work.engine(_pieces(work, missing), count=count, stop=stop)) as found:
         for number in missing:
             of_part: list[list[Answer]] = []
             for answers in islice(found, len(plan.rows_of(number))):

@@ -1,6 +1,7 @@
 """`backfill`: an archive of any size, scored into a folder of Parquet files."""
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,10 +12,14 @@ from ecgfm_clinical.cli.research import DeviceOption, GlobOption, ModelOption, R
 
 if TYPE_CHECKING:
     from ecgfm_clinical.backfill.disk import Place
+    from ecgfm_clinical.backfill.history import Staged
     from ecgfm_clinical.backfill.manifest import Manifest
     from ecgfm_clinical.backfill.receipt import Receipt
+    from ecgfm_clinical.backfill.run import Engine, Model
     from ecgfm_clinical.backfill.sources import Asked
+    from ecgfm_clinical.cli.streaming import Stopping
     from ecgfm_clinical.files.streaming import Tally
+    from ecgfm_clinical.settings import Settings
 
 app = typer.Typer(
     help="Score an archive into Parquet, resumable after any kill, and verify its receipt.", no_args_is_help=True
@@ -30,8 +35,9 @@ def run(
     sources: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Folders, patterns ('/ecg/**/*.dcm'), and tables of paths (.csv, .tsv, .parquet, or a path a line in "
-            ".txt or RECORDS). Without any, a run that was begun goes on with the files of then."
+            help="Folders, patterns ('/ecg/**/*.dcm'), tables of paths (.csv, .tsv, .parquet, or a path a line in "
+            ".txt or RECORDS), URLs, and days of a DICOM or DICOMweb source of the settings "
+            "(pacs:2024-01-01..2024-12-31). Without any, a run that was begun goes on with the files of then."
         ),
     ] = None,
     model: ModelOption = "demo",
@@ -48,6 +54,21 @@ def run(
         Path | None,
         typer.Option(help="Also pseudonyms of patient, recording and accession number, by the key in this file."),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of an existing Ray cluster that reads and scores, `auto` on one of its machines; the files "
+            "lie under the same paths on each."
+        ),
+    ] = None,
+    to_store: Annotated[
+        bool,
+        typer.Option(
+            "--to-store",
+            help="Also put the recordings into the staging store as history: its score role scores them after all live "
+            "work, and nothing of it is sent unless somebody asks.",
+        ),
+    ] = False,
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -59,20 +80,32 @@ def run(
     """
     from ecgfm_clinical.backfill.disk import Place, alone
     from ecgfm_clinical.backfill.receipt import write_receipt
-    from ecgfm_clinical.backfill.run import Options, tally_of, work_of
+    from ecgfm_clinical.backfill.run import Options, here, tally_of, work_of
     from ecgfm_clinical.backfill.run import run as write_parts
     from ecgfm_clinical.backfill.sources import Asked, absolute
-    from ecgfm_clinical.cli.streaming import Progress, Stopping, opened_model
+    from ecgfm_clinical.cli.streaming import Progress, Stopping, model_opener
     from ecgfm_clinical.extras import need
     from ecgfm_clinical.settings import Settings
 
     need("parquet", "writing Parquet")
     site, place = settings_from(settings) if settings else Settings(), Place(absolute(out))
-    options = Options(part_rows=part_rows, embeddings=embeddings, key=_key(identifiers), processes=workers)
-    with alone(place), Stopping() as stopping:
-        manifest = _manifest(place, sources or [], Asked(pattern=glob, column=column))
-        predictor = opened_model(site, model, runtime=runtime, device=device)
-        work = work_of(place, manifest, predictor, options, site if settings else None)
+    options = Options(part_rows=part_rows, embeddings=embeddings, key=_key(identifiers))
+    if ray is not None:
+        need("ray", "spreading a run over a cluster")
+    with alone(place), Stopping() as stopping, ExitStack() as until_written:
+        found_in = [_retrieved(place, one, site, stopping) for one in sources or []]
+        manifest = _manifest(place, found_in, Asked(pattern=glob, column=column))
+        opener = model_opener(site, model, runtime=runtime, device=device)
+        if ray is None:
+            predictor = opener()
+            found: Model = predictor
+            engine: Engine = here(predictor, options, workers)
+        else:
+            from ecgfm_clinical.backfill.on_ray import Cluster
+
+            cluster = until_written.enter_context(Cluster(address=ray, open_model=opener, ask_of=options.ask_of))
+            found, engine = cluster.describe(), cluster.answered
+        work = work_of(place, manifest, found, options, site if settings else None, engine)
         tally, missing = tally_of(place, work.plan)
         progress = Progress("Scoring", tally.words)
         try:
@@ -82,7 +115,67 @@ def run(
         if stopping.by:
             _say_stopped(place, tally, as_json=as_json)
             raise typer.Exit(128 + stopping.by)
-        _say_done(place, write_receipt(place, work.plan), tally, as_json=as_json)
+        receipt = write_receipt(place, work.plan)
+        staged = _to_store(place, settings, stopping) if to_store else None
+        _say_done(place, receipt, tally, staged, as_json=as_json)
+        if stopping.by:
+            raise typer.Exit(128 + stopping.by)
+
+
+def _retrieved(place: "Place", source: str, site: "Settings", stopping: "Stopping") -> str:
+    """The source itself, or the folder into which its days were retrieved."""
+    from ecgfm_clinical import connections, wiring
+    from ecgfm_clinical.backfill.retrieving import Pacs, days_of, retrieve
+    from ecgfm_clinical.errors import InputError
+    from ecgfm_clinical.settings import DicomSource, DicomWebSource
+
+    days = days_of(source)
+    if days is None:
+        return source
+    named = [one for one in site.sources.all if one.name == days.name]
+    if not named or not isinstance(named[0], DicomSource | DicomWebSource):
+        raise InputError(
+            f"{source}: the settings have no DICOM or DICOMweb source called {days.name}; give them with --settings"
+        )
+    part = named[0]
+    if isinstance(part, DicomSource) and part.method == "move" and part.receive_port is None:
+        raise InputError(
+            f"{source}: {days.name} sends what it is asked for to a listener, and so into the store; "
+            'set method = "get" or receive_port for it'
+        )
+    pacs = connections.build_source(site, part)
+    assert isinstance(pacs, Pacs)
+    folder = retrieve(
+        place,
+        days,
+        pacs,
+        clock=wiring.utc_now,
+        stop=stopping.event,
+        tell=lambda day: typer.echo(f"Retrieving {days.name}, {day}", err=True),
+    )
+    if stopping.by:
+        sys.stderr.write("stopped; the same command goes on with the day that was under way\n")
+        raise typer.Exit(128 + stopping.by)
+    return str(folder)
+
+
+def _to_store(place: "Place", settings: Path | None, stopping: "Stopping") -> "Staged":
+    from ecgfm_clinical import wiring
+    from ecgfm_clinical.backfill.history import Staged, put
+    from ecgfm_clinical.backfill.plan import read_plan
+    from ecgfm_clinical.cli.common import opened_to_act
+    from ecgfm_clinical.cli.streaming import Progress
+
+    plan, staged = read_plan(place), Staged()
+    assert plan is not None  # the run has just ended
+    progress = Progress("Staging", lambda: staged.words)
+    with opened_to_act(settings) as (site, store):
+        handle = wiring.build_history(site, store)
+        try:
+            put(place, plan, handle, clock=wiring.utc_now, stop=stopping.event, staged=staged, tell=progress)
+        finally:
+            progress.end()
+    return staged
 
 
 def _key(path: Path | None) -> bytes:
@@ -128,7 +221,7 @@ def _say_stopped(place: "Place", tally: "Tally", *, as_json: bool) -> None:
     )
 
 
-def _say_done(place: "Place", receipt: "Receipt", tally: "Tally", *, as_json: bool) -> None:
+def _say_done(place: "Place", receipt: "Receipt", tally: "Tally", staged: "Staged | None", *, as_json: bool) -> None:
     manifest = receipt.plan.manifest
     if as_json:
         write_json(
@@ -144,6 +237,7 @@ def _say_done(place: "Place", receipt: "Receipt", tally: "Tally", *, as_json: bo
                 "beside_recordings": manifest.beside,
                 "named_twice": manifest.named_twice,
             }
+            | ({} if staged is None else {"store": staged.counts, "store_complete": staged.complete})
         )
         return
     counts = ", ".join(f"{count} {outcome}" for outcome, count in receipt.outcomes.items() if count)
@@ -154,6 +248,8 @@ def _say_done(place: "Place", receipt: "Receipt", tally: "Tally", *, as_json: bo
     if receipt.unreadable.rows:
         say(f"{place.unreadable}: {receipt.unreadable.rows} that could not be read, with their reasons")
     say(f"receipt: {place.receipt}")
+    if staged is not None:
+        say(f"staging store: {staged.words}{'' if staged.complete else '; stopped, the same command goes on'}")
 
 
 @app.command("verify")

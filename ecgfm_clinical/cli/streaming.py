@@ -4,6 +4,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any, Self
@@ -49,11 +50,17 @@ class Stopping:
 
 def opened_model(site: "Settings", model: str, *, runtime: str | None, device: str | None) -> "Predictor":
     """The model that a command line names. Raises ModelError, MissingExtra."""
+    return model_opener(site, model, runtime=runtime, device=device)()
+
+
+def model_opener(site: "Settings", model: str, *, runtime: str | None, device: str | None) -> "Callable[[], Predictor]":
+    """Opens it, in whatever process it is sent to: nothing but the model's own settings goes with it."""
     from ecgfm_clinical import scorers
+    from ecgfm_clinical.settings import Settings
 
     changed = {name: value for name, value in (("runtime", runtime), ("device", device)) if value is not None}
-    site = site.model_copy(update={"model": site.model.model_copy(update=changed)})
-    return scorers.open_predictor(site, model if model == "demo" else str(Path(model).resolve()))
+    own = Settings(folder=site.folder, model=site.model.model_copy(update=changed))
+    return partial(scorers.open_predictor, own, model if model == "demo" else str(Path(model).resolve()))
 
 
 class Run:

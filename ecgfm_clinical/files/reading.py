@@ -103,7 +103,7 @@ def read_with(path: Path | str, context: ReadingContext) -> tuple[Ecg, ...]:
     """The ECGs in one file, which a text names by URL. Raises NotRead naming the file and the cause; NoRecording."""
     before, refused, name = _changed(path), None, name_of(path)
     try:
-        ecgs = read(_content(path), context).ecgs
+        ecgs = read(content_of(path), context).ecgs
     except Unreachable as error:
         raise NotRead("unreachable", str(error)) from error
     except PayloadError as error:
@@ -120,7 +120,8 @@ def read_with(path: Path | str, context: ReadingContext) -> tuple[Ecg, ...]:
     return ecgs
 
 
-def _content(path: Path | str) -> bytes:
+def content_of(path: Path | str) -> bytes:
+    """As `payload.load`, also of what a URL names."""
     if isinstance(path, str):
         from ecgfm_clinical.files import remote
 

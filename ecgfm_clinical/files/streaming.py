@@ -162,7 +162,7 @@ def answered(
     if processes is None:
         processes = usable_cores() if count >= WORTH_PROCESSES else 0
     with Crew(prepare_files, processes=processes, lost=lost, modules=MODULES) as crew:
-        yield from _by_file(ask(crew.answers(_until(stop, pieces))))
+        yield from by_file(ask(crew.answers(_until(stop, pieces))))
 
 
 def _until(stop: Event, items: Iterable[T]) -> Iterator[T]:
@@ -172,7 +172,8 @@ def _until(stop: Event, items: Iterable[T]) -> Iterator[T]:
         yield item
 
 
-def _by_file(answers: Iterable[Answer]) -> Iterator[list[Answer]]:
+def by_file(answers: Iterable[Answer]) -> Iterator[list[Answer]]:
+    """The answers of each file together."""
     waiting: list[Answer] = []
     for one in answers:
         waiting.append(one)

@@ -75,6 +75,8 @@ class Settings(BaseSettings):
     def _names_are_unique(self) -> Self:
         # Cursors, outbox rows and audit lines refer to parts by name: two parts of one name would share them.
         self._refuse_twice("listener or source", [*self.listeners.names, *self.sources.names])
+        if "backfill" in (*self.listeners.names, *self.sources.names):
+            raise ValueError("no listener or source may be called backfill: `backfill run --to-store` has that name")
         self._refuse_twice("destination", list(self.destination_names))
         return self
 

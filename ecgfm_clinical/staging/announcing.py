@@ -7,7 +7,7 @@ from ecgfm_clinical.staging import codec, holds, identity, messages, recordings
 from ecgfm_clinical.staging.codec import PrivatePart
 from ecgfm_clinical.staging.private import private_of
 from ecgfm_clinical.staging.recordings import Standing
-from ecgfm_clinical.staging.records import Scoring
+from ecgfm_clinical.staging.records import HISTORY, Scoring
 from ecgfm_clinical.staging.rows import EcgVersion
 from ecgfm_clinical.staging.told import SentMessage, owed, standing
 from ecgfm_clinical.staging.transaction import Transaction
@@ -19,9 +19,9 @@ def announce(tx: Transaction, ecg_row: EcgVersion, scoring_id: int, found: Scori
     """A message for each destination that is owed one by this scoring; identities are locked.
 
     `again`: a person wants it told whether it is news or not. An older version than the newest of its recording tells
-    nothing, nor does a recording that is held or was taken back.
+    nothing, nor does a recording that is held or was taken back, nor history where nobody asks.
     """
-    if not tx.telling.destinations or _is_silent(tx, ecg_row):
+    if not tx.telling.destinations or _is_silent(tx, ecg_row, asked=again):
         return
     decided = _settled(tx, ecg_row)
     subject = messages.subject_of(tx, ecg_row, decided.patient)
@@ -83,7 +83,7 @@ def is_anothers(tx: Transaction, ecg_row: EcgVersion) -> bool:
     return False
 
 
-def _is_silent(tx: Transaction, ecg_row: EcgVersion) -> bool:
+def _is_silent(tx: Transaction, ecg_row: EcgVersion, *, asked: bool) -> bool:
     """Whether nothing may be told of this version now."""
     if holds.is_open(tx, ecg_row.recording_id):
         reason = "held"
@@ -91,6 +91,8 @@ def _is_silent(tx: Transaction, ecg_row: EcgVersion) -> bool:
         reason = "withdrawn"
     elif recordings.newest(tx, ecg_row.recording_id).ecg_id != ecg_row.ecg_id:
         reason = "superseded"
+    elif ecg_row.source == HISTORY and not asked:
+        reason = "history"
     else:
         return False
     tx.note("message.unneeded", ecg_id=ecg_row.ecg_id, reason=reason)

@@ -27,7 +27,7 @@ from ecgfm_clinical.staging import (
 from ecgfm_clinical.staging.compression import Packed
 from ecgfm_clinical.staging.holds import Question
 from ecgfm_clinical.staging.recordings import Known, Marks
-from ecgfm_clinical.staging.records import EcgState, Trust
+from ecgfm_clinical.staging.records import BACKFILL, HISTORY, EcgState, Trust
 from ecgfm_clinical.staging.rows import EcgVersion
 from ecgfm_clinical.staging.schema import ecg, signal
 from ecgfm_clinical.staging.sealing import to_json
@@ -37,7 +37,7 @@ from ecgfm_connectors.contents import Withdrawal
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.patient import Patient
 
-STAT, ROUTINE, BACKFILL = 0, 10, 20
+STAT, ROUTINE = 0, 10
 
 _INSERT_ECG = insert(ecg).returning(ecg.c.ecg_id)
 _INSERT_SIGNAL = insert(signal)
@@ -63,20 +63,47 @@ def stage(
     priority: int,
     trust: Trust,
 ) -> Staged:
-    """Keep one ECG, its signal `packed`. `priority` of its score job, unless it is STAT."""
+    """Keep one ECG, its signal `packed`. `priority` of its score job, unless it is STAT.
+
+    History adds nothing to a recording that is known: what came in live holds, and what was decided of it.
+    """
     known = recordings.find(tx, one, marks)
+    if known is not None and received.source == HISTORY:
+        tx.note("ecg.known-before", ecg_id=known.newest.ecg_id, payload_id=payload_id, source=received.source)
+        return Staged(ecg_id=known.newest.ecg_id, version=known.newest.version, new=False)
     if known is not None and _is_copy(tx, known, one, marks):
+        come_live(tx, known.newest.ecg_id, received.source)
         tx.note("ecg.repeated", ecg_id=known.newest.ecg_id, payload_id=payload_id, source=received.source)
         if _is_stated(one) and recordings.standing(tx, known.newest.recording_id).withdrawn == "by-sender":
             _ask_of_withdrawal(tx, known.newest, one)
         return Staged(ecg_id=known.newest.ecg_id, version=known.newest.version, new=False)
     version = 1 if known is None else known.newest.version + 1
-    urgency = STAT if one.order.stat else priority
+    history = received.source == HISTORY
+    urgency = BACKFILL if history else STAT if one.order.stat else priority
     ecg_id = _insert(tx, payload_id, received, one, marks, packed, known, version=version, priority=urgency)
     tx.count(1, received_at=received.received_at, source=received.source, state=EcgState.WAITING.value)
     tx.note("ecg.staged", ecg_id=ecg_id, payload_id=payload_id, version=version, source=received.source)
     _decide(tx, ecg_id, one, known, trust, urgency)
     return Staged(ecg_id=ecg_id, version=version, new=True)
+
+
+def come_live(tx: Transaction, ecg_id: int, source: str) -> None:
+    """An ECG that was history came in by `source`: its result is owed as that of any other that comes so."""
+    if source == HISTORY:
+        return
+    changed = update(ecg).where(ecg.c.ecg_id == ecg_id, ecg.c.source == HISTORY)
+    if not tx.connection.execute(changed.values(source=source, priority=ROUTINE)).rowcount:
+        return
+    row = recordings.version(tx, ecg_id)
+    answers = codec.head_states(loading.scores(tx, row.scoring_id)) if row.scoring_id is not None else {}
+    for by, where in ((-1, HISTORY), (1, source)):
+        tx.count(by, received_at=row.received_at, source=where, state=row.state)
+        for head, answer in answers.items():
+            tx.count(by, received_at=row.received_at, source=where, head=head, state=answer)
+    tx.note("ecg.history-came-live", ecg_id=ecg_id, source=source)
+    if not holds.is_open(tx, row.recording_id):
+        jobs.hurry(tx, ecg_id, priority=ROUTINE)
+        jobs.rescore(tx, row, tell=False)
 
 
 def _is_copy(tx: Transaction, known: Known, one: Ecg, marks: Marks) -> bool:

@@ -198,7 +198,10 @@ def _again(tx: Transaction, sha256: str, contents: Contents | PayloadError, parc
         known = tx.connection.scalars(
             select(ecg.c.ecg_id).where(ecg.c.payload_id == row.payload_id).order_by(ecg.c.ecg_id)
         )
-        return Verdict(disposition=Disposition.DUPLICATE, ecg_ids=tuple(known))
+        ecg_ids = tuple(known)
+        for ecg_id in ecg_ids:
+            arrivals.come_live(tx, ecg_id, parcel.received.source)
+        return Verdict(disposition=Disposition.DUPLICATE, ecg_ids=ecg_ids)
     if isinstance(contents, PayloadError):
         return Verdict(disposition=Disposition(row.disposition), code=row.code, text=row.text)
     return _promote(tx, row, contents, parcel)

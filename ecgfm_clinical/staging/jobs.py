@@ -315,6 +315,12 @@ def queue(tx: Transaction, ecg_id: int, priority: int, *, tell: bool = False) ->
     tx.left_to_do.add("score")
 
 
+def hurry(tx: Transaction, ecg_id: int, *, priority: int) -> None:
+    """What waits for this ECG's score waits no longer than others of this priority."""
+    mine = (score_job.c.ecg_id == ecg_id, score_job.c.state == WAITING, score_job.c.priority > priority)
+    tx.connection.execute(update(score_job).where(*mine).values(priority=priority))
+
+
 def drop(tx: Transaction, recording_id: int) -> None:
     """Nothing of the recording is to be scored any more: it was taken back."""
     versions = select(ecg).where(ecg.c.recording_id == recording_id).order_by(ecg.c.ecg_id).with_for_update()

@@ -13,6 +13,7 @@ from ecgfm_clinical.staging.attempts import RUNNING, WAITING
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.intake import NOT_AN_ECG
 from ecgfm_clinical.staging.records import (
+    BACKFILL,
     Backlog,
     Counts,
     CountTable,
@@ -289,9 +290,8 @@ def _row_by_row(reading: Reading, since: datetime, until: datetime) -> Counter[C
 
 def _backlog(reading: Reading) -> Backlog:
     connection = reading.connection
-    waiting, oldest = connection.execute(
-        select(func.count(), func.min(score_job.c.created_at)).where(score_job.c.state == WAITING)
-    ).one()
+    live = case((score_job.c.priority < BACKFILL, score_job.c.created_at))  # history waits as long as it takes
+    waiting, oldest = connection.execute(select(func.count(), func.min(live)).where(score_job.c.state == WAITING)).one()
     return Backlog(
         jobs_waiting=waiting,
         jobs_running=connection.scalar(select(func.count()).where(score_job.c.state == RUNNING)) or 0,

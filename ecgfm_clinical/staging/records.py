@@ -61,6 +61,13 @@ class AttemptError:
     text: str  #: free of patient data
 
 
+#: The source of ECGs that were put in from an archive, as history: scored after all live work, and told only where a
+#: person asks, or once the same recording comes in by a listener or another source.
+HISTORY = "backfill"
+#: Priority of their score jobs.
+BACKFILL = 20
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One piece of work claimed from the store."""

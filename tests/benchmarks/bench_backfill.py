@@ -4,6 +4,7 @@
     python tests/benchmarks/bench_backfill.py growth [--rows 10000 100000]          # files repeated by link
     python tests/benchmarks/bench_backfill.py bookkeeping [--rows 10000 1000000]    # without reading any file
     python tests/benchmarks/bench_backfill.py receipts [--rows 10000 --kills 5]     # of an undisturbed and a killed run
+    python tests/benchmarks/bench_backfill.py ray [--count 2000 --rounds 3]         # beside processes of this machine
 
 Ratios are of one run on one machine; each size of `growth` and `bookkeeping` has a process of its own. Processor time
 counts all processes; where others keep the processors busy it says more than the clock.
@@ -19,6 +20,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from threading import Event
@@ -27,16 +30,17 @@ from ecgfm.feeding import Prepared
 from ecgfm.signal import BY_CLOCK
 from ecgfm_clinical.backfill.disk import Place, alone
 from ecgfm_clinical.backfill.manifest import freeze, rows
+from ecgfm_clinical.backfill.on_ray import Cluster
 from ecgfm_clinical.backfill.parts import tables_of
 from ecgfm_clinical.backfill.plan import Plan, agree
 from ecgfm_clinical.backfill.receipt import write_receipt
-from ecgfm_clinical.backfill.run import Work, run, tally_of
+from ecgfm_clinical.backfill.run import Engine, Work, run, tally_of
 from ecgfm_clinical.backfill.sources import Asked
 from ecgfm_clinical.backfill.verify import verify
 from ecgfm_clinical.files import answers, outputs, tables
 from ecgfm_clinical.files.preparing import Found, pieces
 from ecgfm_clinical.files.reading import context_of, gather
-from ecgfm_clinical.files.streaming import Ask, Tally, stream
+from ecgfm_clinical.files.streaming import Ask, Tally, answered, stream
 from ecgfm_connectors.testing import dicom_writer
 from tests.benchmarks.bench_engine import ecg, null_answers
 from tests.benchmarks.bench_store import NullPredictor
@@ -45,16 +49,19 @@ PART_ROWS = 1000
 #: Different ECGs of an archive; the others are links to them.
 DIFFERENT = 500
 FOLDER_OF = 1000  #: files
+BROKEN = 7  #: of a hundred files, the one that is cut off
 ORIGIN = answers.Origin(model_id="0" * 64, preprocessing=BY_CLOCK, runtime="null")
 
 
-def archive(folder: Path, count: int) -> Path:
-    """So many files in folders of a thousand."""
+def archive(folder: Path, count: int, seconds: float = 10.0) -> Path:
+    """So many files in folders of a thousand; one in a hundred is cut off."""
     for number in range(count):
         path = folder / f"{number // FOLDER_OF:05}" / f"{number:07}.dcm"
         path.parent.mkdir(parents=True, exist_ok=True)
         if number < DIFFERENT:
-            path.write_bytes(dicom_writer.write_ecg(ecg(number)))
+            one = ecg(number)
+            content = dicom_writer.write_ecg(replace(one, signal=one.signal[:, : int(500 * seconds)]))
+            path.write_bytes(content[:3000] if number % 100 == BROKEN else content)
         else:  # a file has 65 000 links at most
             first = number % DIFFERENT
             path.hardlink_to(folder / f"{first // FOLDER_OF:05}" / f"{first:07}.dcm")
@@ -72,7 +79,14 @@ def predicted(folder: Path, out: Path, ask: Ask, processes: int | None, tell: Ca
     output.close()
 
 
-def backfilled(folder: Path, out: Path, ask: Ask, processes: int | None, tell: Callable[[], None]) -> None:
+def backfilled(
+    folder: Path,
+    out: Path,
+    ask: Ask,
+    processes: int | None,
+    tell: Callable[[], None],
+    engine: Engine | None = None,
+) -> None:
     """As `backfill run FOLDER --out FOLDER` does it."""
     place = Place(out)
     with alone(place):
@@ -93,9 +107,8 @@ def backfilled(folder: Path, out: Path, ask: Ask, processes: int | None, tell: C
             place=place,
             plan=plan,
             tables=tables_of(plan, NullPredictor.labels, 768),
-            ask=ask,
+            engine=engine or partial(answered, ask=ask, processes=processes),
             context=context_of(None),
-            processes=processes,
         )
         tally, missing = tally_of(place, plan)
         run(work, missing, tally=tally, stop=Event(), tell=tell)
@@ -142,10 +155,10 @@ def _nothing() -> None:
     pass
 
 
-def grown(count: int, processes: int | None) -> None:
+def grown(count: int, processes: int | None, seconds: float) -> None:
     """One size, in a process of its own."""
     with tempfile.TemporaryDirectory(prefix="ecgfm-bench-") as made:
-        folder = archive(Path(made) / "ecgs", count)
+        folder = archive(Path(made) / "ecgs", count, seconds)
         before, began, cpu = _most_memory(), time.perf_counter(), _processor_time()
         backfilled(folder, Path(made) / "out", null_answers, processes, _nothing)
         _say_growth(count, before, began, cpu)
@@ -220,8 +233,28 @@ def receipts(count: int, kills: int) -> None:
         print(f"verify of the killed run: {problems or 'all as the receipt says'}")
 
 
-def alone_in_a_process(what: str, sizes: Sequence[int], processes: int | None) -> None:
-    more = [] if processes is None else ["--processes", str(processes)]
+def null_ask(_: object) -> Ask:
+    return null_answers
+
+
+def on_ray(count: int, rounds: int) -> None:
+    """This machine's processes, and a Ray of its own with as many processors, in turn over the same files."""
+    cluster = Cluster(address="local", open_model=NullPredictor, ask_of=null_ask)  # type: ignore[arg-type]
+    with tempfile.TemporaryDirectory(prefix="ecgfm-bench-") as made, cluster:
+        folder, ratios = archive(Path(made) / "ecgs", count), []
+        for number in range(rounds):
+            rates = []
+            for name, engine in (("here", None), ("ray", cluster.answered)):
+                watch = Watch()
+                backfilled(folder, Path(made) / f"{name}-{number}", null_answers, None, watch, engine)
+                rates.append(watch.rate())
+            ratios.append(rates[1] / rates[0])
+            print(f"here {rates[0]:.0f}, on Ray {rates[1]:.0f} ECG/s: {ratios[-1]:.2f}", flush=True)
+        print(f"median {median(ratios):.2f}")
+
+
+def alone_in_a_process(what: str, sizes: Sequence[int], processes: int | None, seconds: float = 10.0) -> None:
+    more = ["--seconds", str(seconds), *([] if processes is None else ["--processes", str(processes)])]
     for size in sizes:
         subprocess.run([sys.executable, __file__, what, "--rows", str(size), *more], check=True)
 
@@ -229,12 +262,13 @@ def alone_in_a_process(what: str, sizes: Sequence[int], processes: int | None) -
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "what", choices=("rate", "growth", "bookkeeping", "receipts", "one-growth", "one-bookkeeping", "once")
+        "what", choices=("rate", "growth", "bookkeeping", "receipts", "ray", "one-growth", "one-bookkeeping", "once")
     )
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rows", type=int, nargs="*", default=None)
     parser.add_argument("--kills", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each recording, for growth; 2: not scored")
     parser.add_argument("--processes", type=int, default=None)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--out", type=Path)
@@ -242,7 +276,7 @@ def main() -> None:
     if given.what == "once":
         backfilled(given.folder, given.out, null_answers, given.processes, _nothing)
     elif given.what == "one-growth":
-        grown(given.rows[0], given.processes)
+        grown(given.rows[0], given.processes, given.seconds)
     elif given.what == "one-bookkeeping":
         booked(given.rows[0])
     else:
@@ -251,9 +285,11 @@ def main() -> None:
         if given.what == "rate":
             rate(given.count, given.rounds, given.processes)
         elif given.what == "growth":
-            alone_in_a_process("one-growth", given.rows or (10_000, 100_000), given.processes)
+            alone_in_a_process("one-growth", given.rows or (10_000, 100_000), given.processes, given.seconds)
         elif given.what == "bookkeeping":
             alone_in_a_process("one-bookkeeping", given.rows or (10_000, 1_000_000), None)
+        elif given.what == "ray":
+            on_ray(given.count, given.rounds)
         else:
             receipts((given.rows or [10_000])[0], given.kills)
         print(f"load {os.getloadavg()[0]:.1f} at the end")

@@ -7,7 +7,7 @@ the overlap is asked for once more, which does no harm: staging knows each SOP I
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Literal, cast
 
@@ -127,11 +127,14 @@ class RetrieveSource:
         The cursor is a day; it moves on only when nothing is left to be fetched. Raises Unreachable, Misconfigured.
         """
         since = date.fromisoformat(cursor) - self._overlap if cursor else now.date() - self._lookback
+        report = self.retrieve(handle, first=since, last=now.date() + timedelta(days=1), now=now)
+        return replace(report, cursor=now.date().isoformat() if not report.problems else cursor)
+
+    def retrieve(self, handle: Handler, *, first: date, last: date, now: datetime) -> PullReport:
+        """Studies from one day to another, both included. Raises Unreachable, Misconfigured."""
         pull = _Pull()
         with self._association(self._query_contexts) as association:
-            studies = find_studies(
-                association, modality=self._modality, first=since, last=now.date() + timedelta(days=1)
-            )
+            studies = find_studies(association, modality=self._modality, first=first, last=last)
             wanted = [study for study in studies if not self._has_all(study)]
             whole, mixed = self._plan(association, wanted)
         with self._receiver(handle, pull, now) as counted:
@@ -144,7 +147,7 @@ class RetrieveSource:
         if not pull.problems:
             self._remember(studies)
         return PullReport(
-            cursor=now.date().isoformat() if not pull.problems else cursor,
+            cursor=None,
             offered=len(wanted),
             verdicts=tuple(pull.verdicts),
             problems=tuple(pull.problems),

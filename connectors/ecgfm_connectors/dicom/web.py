@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
@@ -73,9 +74,14 @@ class DicomWebSource:
     def pull(self, handle: Handler, *, cursor: str | None, now: datetime) -> PullReport:
         """As `RetrieveSource.pull`. Raises Unreachable, Misconfigured."""
         first = date.fromisoformat(cursor) - self._overlap if cursor else now.date() - self._lookback
+        report = self.retrieve(handle, first=first, last=now.date() + timedelta(days=1), now=now)
+        return replace(report, cursor=now.date().isoformat() if not report.problems else cursor)
+
+    def retrieve(self, handle: Handler, *, first: date, last: date, now: datetime) -> PullReport:
+        """As `RetrieveSource.retrieve`. Raises Unreachable, Misconfigured."""
         problems: list[str] = []
         with self._client() as client, ThreadPoolExecutor(self._connections) as pool:
-            studies = self._studies(client, first, now.date() + timedelta(days=1))
+            studies = self._studies(client, first, last)
             wanted = [uid for uid, count in studies.items() if count is None or self._complete.get(uid) != count]
             paths = [path for paths in pool.map(lambda uid: self._instances(client, uid), wanted) for path in paths]
             verdicts = list(self._fetch_all(client, pool, paths, handle, now, problems))
@@ -84,7 +90,7 @@ class DicomWebSource:
         if not problems:
             self._complete = {uid: count for uid, count in studies.items() if count is not None}
         return PullReport(
-            cursor=now.date().isoformat() if not problems else cursor,
+            cursor=None,
             offered=len(paths),
             verdicts=tuple(verdicts),
             problems=tuple(problems),

@@ -15,6 +15,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from multiprocessing import forkserver
 from pathlib import Path
 from threading import Event
@@ -33,6 +34,7 @@ from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.files.answers import Answer
 from ecgfm_clinical.files.preparing import Found
 from ecgfm_clinical.files.reading import context_of
+from ecgfm_clinical.files.streaming import answered
 
 PART_ROWS = 30
 ROOM = 2000  # bytes; all files of a run are longer
@@ -66,10 +68,9 @@ def backfill(archive: Path, place: Place, processes: int, tell: Callable[[], Non
             place=place,
             plan=plan,
             tables=tables_of(plan, {"reduced_lvef": ("lvef<=40",)}, 4),
-            ask=unscored,
+            engine=partial(answered, ask=unscored, processes=processes),
             context=context_of(None),
             key=b"0123456789abcdef",
-            processes=processes,
         )
         tally, missing = tally_of(place, plan)
         run(work, missing, tally=tally, stop=Event(), tell=tell)
