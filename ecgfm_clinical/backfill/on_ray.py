@@ -8,6 +8,7 @@ URL; the model lies at the same place on each. Who writes the parts is the proce
 
 import json
 import pickle
+import socket
 import zlib
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 PORTION = 32
 #: How often Ray does a task again whose process or node went away, before the run ends.
 RETRIES = 5
+ANSWERS_WITHIN = 20.0  #: s
 #: Of a processor, where there is no GPU: reading and network take turns on each.
 SHARED = 0.5
 #: Tasks in which the reading is cut at most: what a lost node costs is one of them.
@@ -60,8 +62,9 @@ class Cluster:
         import ray
 
         try:
+            _need_answer(self.address)
             ray.init(address=self.address, log_to_driver=False, logging_level="ERROR", configure_logging=False)
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise InputError(
                 f"no Ray cluster answers at {self.address} ({type(error).__name__}); see `ray status` there, and give "
                 "the address of its head as --ray"
@@ -128,6 +131,13 @@ class Cluster:
                         return
                     _need_seen(found)
                     yield found
+
+
+def _need_answer(address: str) -> None:
+    """Of `host:port`: Ray itself waits for minutes where nobody answers. Raises OSError."""
+    host, _, port = address.rpartition(":")
+    if host and "/" not in address and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=ANSWERS_WITHIN).close()
 
 
 def _packed(portion: list[Piece]) -> bytes:
