@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self, TypedDict
 
 from ecgfm.version import version
 from ecgfm_clinical.errors import InputError
@@ -101,7 +101,7 @@ class Cluster:
         import ray.data
 
         source = iter(pieces)
-        items: list[dict[str, object]] = []
+        items: list[_Files] = []
         like: Piece | None = None
         while portion := list(islice(source, PORTION)):
             like = replace(portion[0], path="", named=False)
@@ -145,13 +145,34 @@ def _packed(portion: list[Piece]) -> bytes:
     return zlib.compress(json.dumps([[str(one.path), one.named] for one in portion]).encode(), 1)
 
 
+class _Files(TypedDict):
+    """A row that Ray hands on: a portion of files."""
+
+    number: int
+    files: bytes
+
+
+class _Prepared(TypedDict):
+    """The same, read."""
+
+    number: int
+    prepared: bytes
+
+
+class _Answered(TypedDict):
+    """The same, scored."""
+
+    number: int
+    answers: bytes
+
+
 class _Read:
     """Reads a portion's files, in a process of any node."""
 
     def __init__(self, like: Piece) -> None:
         self._like = like
 
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, row: _Files) -> _Prepared:
         named = json.loads(zlib.decompress(row["files"]))
         several = [
             replace(self._like, path=path if is_url(path) else Path(path), named=was_named) for path, was_named in named
@@ -165,7 +186,7 @@ class _Network:
     def __init__(self, open_model: Callable[[], "Predictor"], ask_of: Callable[["Predictor"], Ask]) -> None:
         self._ask = ask_of(open_model())
 
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, row: _Prepared) -> _Answered:
         prepared = pickle.loads(row["prepared"])
         return {"number": row["number"], "answers": pickle.dumps(list(self._ask(prepared)), protocol=5)}
 
