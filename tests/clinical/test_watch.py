@@ -29,6 +29,7 @@ from ecgfm_clinical.liveness import worker_name
 from ecgfm_clinical.monitoring.attention import needs_person
 from ecgfm_clinical.monitoring.endpoint import Condition, Endpoint
 from ecgfm_clinical.monitoring.rejected_callers import RejectedCallers
+from ecgfm_clinical.pipeline import scoring as scoring_module
 from ecgfm_clinical.service import ports as ports_module
 from ecgfm_clinical.service import retention
 from ecgfm_clinical.service import service as service_module
@@ -447,6 +448,38 @@ def test_a_container_that_was_killed_is_missed_no_longer_once_it_runs_again(
     wait_until(lambda: f"{host}:1:1:service" not in [one.holder for one in store.processes.all()])
     service.stop()
     assert [one.holder for one in store.processes.all()] == ["elsewhere:1:1:service"]
+
+
+def test_a_preparation_that_hangs_in_a_thread_is_said_and_ends_the_process(
+    settings: Settings,
+    store: Store,
+    stage: Callable[[Any], Any],
+    told: Callable[[], list[dict[str, Any]]],
+    quick: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without processes of its own (`scoring.workers` = 0) nothing can be killed: the task's own bound holds."""
+    release, begun = Event(), Event()
+
+    def hangs(*_: object, **__: object) -> list[object]:
+        begun.set()
+        release.wait(120)
+        return []
+
+    monkeypatch.setattr(scoring_module, "prepare_jobs", hangs)
+    stage(make_ecg(1))
+    service = Service(settings, "score", store)
+    service.start()
+    try:
+        assert begun.wait(120)
+        service.wait()
+        service.stop()
+        assert service.hangs
+        assert [one["task"] for one in _events(told, "task.hangs")] == ["score"]
+        assert store.ecgs.story(1).job_state is JobState.RUNNING  # left to whoever finds this process gone
+        assert store.leases.reap(now=wiring.utc_now(), worker=worker_name("score")) == 1
+    finally:
+        release.set()
 
 
 def test_a_certificate_that_ends_while_a_service_runs_is_said_once_and_needs_a_person(
