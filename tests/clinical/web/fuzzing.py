@@ -34,6 +34,7 @@ SELDOM = ("/settings/check", "/replay", "/audit/verify", "drawing.png", "drawing
 _NAME = re.compile(r'(?:text|number|numbers|time|long_text)\(\s*"(\w+)"')
 _SOURCES = Path(build_app.__code__.co_filename).parent
 NAMES = sorted({name for one in _SOURCES.glob("*.py") for name in _NAME.findall(one.read_text(encoding="utf-8"))})
+CLOSED = 0  #: counted where the port closed the connection instead of an answer
 _WORDS = (
     *("0", "1", "2", "-1", "00", "9" * 19, str(2**63), "10" * 300, "1e9", "NaN", "true", "yes", "null", "[]", "{}"),
     *(
@@ -95,7 +96,11 @@ def tried(address: str, token: str, *, requests: int, seed: int) -> Tried:
         cookies = dict(client.cookies)
         for number in range(requests):
             request = _request(client, draw, token)
-            answer = client.send(request)
+            try:
+                answer = client.send(request)
+            except httpx.TransportError:  # an address beyond what the port reads: it hangs up, and takes the next one
+                codes[CLOSED] += 1
+                continue
             client.cookies.update(cookies)  # whatever was answered: it stays signed in
             codes[answer.status_code] += 1
             if answer.status_code in (500, 502, 504) or "content-security-policy" not in answer.headers:
