@@ -34,6 +34,7 @@ from ecgfm_clinical.staging.outbox import Outbox
 from ecgfm_clinical.staging.outcomes import Outcomes
 from ecgfm_clinical.staging.pauses import Pauses
 from ecgfm_clinical.staging.payloads import Payloads
+from ecgfm_clinical.staging.presets import Presets
 from ecgfm_clinical.staging.processes import Processes
 from ecgfm_clinical.staging.questions import Questions
 from ecgfm_clinical.staging.records import Telling
@@ -77,6 +78,7 @@ class Store:
         self.search = Search(database)
         self.payloads = Payloads(database)
         self.pauses = Pauses(database)
+        self.presets = Presets(database)
         self.opinions = Opinions(database)
         self.alerts = Alerts(database)
         self.audit_spool = AuditSpool(database)

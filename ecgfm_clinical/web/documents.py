@@ -147,7 +147,7 @@ DOCUMENTS: Mapping[str, Document] = {
     "now.html": Document(
         of=_now,
         about="how things stand: the sum, queues, sources, destinations, model, alerts, what needs a person",
-        asks={**_TIMES, "period": "`today` (where nothing is asked) or `all`"},
+        asks={**_TIMES, "period": "`today` (where nothing is asked), `yesterday`, `week`, `month` or `all`"},
     ),
     "ecgs.html": Document(
         of=_ecgs,
@@ -158,6 +158,8 @@ DOCUMENTS: Mapping[str, Document] = {
             "state": "waiting, scored, …",
             "head": "a head, with `answer`",
             "answer": "positive, negative or not-evaluable",
+            "reason": "code of a reason why a label is not evaluable",
+            "device": "in the name of its maker or model",
             **_TIMES,
             "after": "as `next` of the page before holds it",
         },

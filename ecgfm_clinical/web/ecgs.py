@@ -12,8 +12,9 @@ from starlette.responses import Response, StreamingResponse
 from ecgfm_clinical import wiring
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.staging.records import EcgState
-from ecgfm_clinical.staging.search import ANSWERS, Keyset, Wanted
+from ecgfm_clinical.staging.search import ANSWERS, EcgPage, Keyset, Wanted
 from ecgfm_clinical.web.asking import LARGEST_ID, Asked, whole
+from ecgfm_clinical.web.presets import kept, shipped
 from ecgfm_clinical.web.visit import Visit
 from ecgfm_connectors.patient import Identifier
 
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from ecgfm_clinical.staging.story_records import EcgSummary
 
 PER_PAGE = 50
+#: Reasons why a label is not evaluable, as the filter offers them (`ecg.evaluability`).
+REASONS = (
+    *("missing-lead", "flat-lead", "clipped-lead", "noise", "amplitude-implausible", "gain-implausible"),
+    *("too-short", "too-long", "rate-out-of-range", "not-simultaneous", "einthoven-violation", "arm-leads-suspected"),
+    *("age-unknown", "age-below-range", "age-above-range", "paced-rhythm", "pacing-spikes", "test-data"),
+)
 CSV_AT_ONCE = 500
 MOST_IN_CSV = 100_000  #: ECGs
 COLUMNS = ("ecg", "version", "source", "received_at", "state", "head", "label", "probability", "threshold", "positive")
@@ -28,8 +35,11 @@ COLUMNS = ("ecg", "version", "source", "received_at", "state", "head", "label", 
 
 def show(visit: Visit) -> Response:
     """One page of what fulfils the filter, newest first."""
-    found = visit.store.search.ecgs(wanted_by(visit), limit=PER_PAGE + 1, now=visit.now, actor=visit.actor)
-    return _table(visit, found, is_of_patient=False)
+    wanted = wanted_by(visit)
+    if wanted.number:  # the ECGs that bear it are few, wherever they lie
+        found = visit.store.search.ecgs(wanted, limit=PER_PAGE, now=visit.now, actor=visit.actor)
+        return _table(visit, EcgPage(found=tuple(found), further=None, is_whole=True), is_of_patient=False)
+    return _table(visit, visit.store.search.page(wanted, limit=PER_PAGE), is_of_patient=False)
 
 
 def of_patient(visit: Visit) -> Response:
@@ -39,16 +49,20 @@ def of_patient(visit: Visit) -> Response:
         raise InputError("a patient is authority, type and number, all three: a bare number may be somebody else's")
     wanted = Wanted(patient=Identifier(authority=parts[0], type=parts[1], value=parts[2]))
     found = visit.store.search.ecgs(wanted, limit=PER_PAGE, now=visit.now, actor=visit.actor)
-    return _table(visit, found, is_of_patient=True)
+    return _table(visit, EcgPage(found=tuple(found), further=None, is_whole=True), is_of_patient=True)
 
 
-def _table(visit: Visit, found: "list[EcgSummary]", *, is_of_patient: bool) -> Response:
-    shown = found[:PER_PAGE]
-    further = visit.asked.query(after=_key(shown[-1])) if len(found) > PER_PAGE else ""
+def _table(visit: Visit, page: EcgPage, *, is_of_patient: bool) -> Response:
+    live = visit.store.models.live()
+    today = visit.now.astimezone(visit.console.zone).strftime("%Y-%m-%dT00:00")
     return visit.page(
         "ecgs.html",
-        found=shown,
-        further=further,
+        found=page.found,
+        further=visit.asked.query(after=_key(page.further)) if page.further is not None else "",
+        looked_until=None if page.is_whole or page.further is None else page.further[0],
+        heads=tuple(live.heads) if live is not None else (),
+        reasons=REASONS,
+        presets=(*shipped(today), *kept(visit)),
         is_of_patient=is_of_patient,
         states=[one.value for one in EcgState],
         answers=ANSWERS,
@@ -82,14 +96,16 @@ def wanted_by(visit: Visit) -> Wanted:
         state=EcgState(state) if state else None,
         head=asked.text("head"),
         answer=answer,
+        reason=asked.text("reason"),
+        device=asked.text("device"),
         since=asked.time("since", zone),
         until=asked.time("until", zone),
         after=_after(asked),
     )
 
 
-def _key(one: "EcgSummary") -> str:
-    return f"{one.received_at.isoformat()}~{one.ecg_id}"
+def _key(place: Keyset) -> str:
+    return f"{place[0].isoformat()}~{place[1]}"
 
 
 def _after(asked: Asked) -> Keyset | None:
@@ -111,12 +127,12 @@ def _csv_lines(visit: Visit, wanted: Wanted) -> Iterator[str]:
     yield _csv_line(COLUMNS)
     count = 0
     while count < MOST_IN_CSV:
-        page = visit.store.search.ecgs(wanted, limit=CSV_AT_ONCE, now=visit.now, actor=visit.actor)
-        yield "".join(_csv_line(row) for one in page for row in _rows(one))
-        count += len(page)
-        if len(page) < CSV_AT_ONCE:
+        page = visit.store.search.page(wanted, limit=CSV_AT_ONCE)
+        yield "".join(_csv_line(row) for one in page.found for row in _rows(one))
+        count += len(page.found)
+        if page.further is None:
             return
-        wanted = replace(wanted, after=(page[-1].received_at, page[-1].ecg_id))
+        wanted = replace(wanted, after=page.further)
 
 
 def _rows(one: "EcgSummary") -> Iterator[tuple[object, ...]]:

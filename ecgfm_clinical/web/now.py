@@ -1,6 +1,6 @@
 """How things stand: the sum, the queues, sources and destinations, the model, alerts, and what needs a person."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -11,6 +11,13 @@ from ecgfm_clinical.alerting import rhythm
 from ecgfm_clinical.operate.status import status_of
 from ecgfm_clinical.web.visit import Visit
 
+PERIODS = {
+    "today": "today",
+    "yesterday": "yesterday",
+    "week": "7 days",
+    "month": "30 days",
+    "all": "all time",
+}
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -20,16 +27,27 @@ class SourceLine:
 
     name: str
     last: datetime | None
+    ago: float | None  #: seconds
     usual: str  #: its working hours, for people
+    is_learnt: bool  #: its working hours are known
     is_silent: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuietDestination:
+    """A destination for which nothing waits."""
+
+    name: str
+    in_reach: bool
+    last: datetime | None  #: acknowledgement
 
 
 def show(visit: Visit) -> Response:
     """Today, or the period that is asked for."""
     period = visit.asked.text("period") or "today"
     since, until = visit.asked.time("since", visit.console.zone), visit.asked.time("until", visit.console.zone)
-    if since is None and until is None and period == "today":
-        since = _midnight(visit)
+    if since is None and until is None:
+        since, until = _period(period, _midnight(visit))
     settings, store = visit.settings, visit.store
     found = status_of(
         store,
@@ -45,9 +63,36 @@ def show(visit: Visit) -> Response:
         sources=list(_sources(visit, wiring.source_names(settings))),
         alerts=store.alerts.current(),
         live=store.models.live(),
+        quiet=list(_quiet(visit, found.destinations)),
         since=since,
         until=until,
+        periods=PERIODS,
+        period="" if visit.asked.text("since") or visit.asked.text("until") else period,
     )
+
+
+def _quiet(visit: Visit, busy: Collection[str]) -> Iterator[QuietDestination]:
+    """The destinations for which nothing waits."""
+    names = [name for name in visit.settings.destination_names if name not in busy]
+    acknowledged = visit.store.movement.last_acknowledged(names)
+    for name in names:
+        in_reach = visit.store.destinations.status(name, now=visit.now).since is None
+        yield QuietDestination(name=name, in_reach=in_reach, last=acknowledged[name])
+
+
+def _period(name: str, midnight: datetime) -> tuple[datetime | None, datetime | None]:
+    """From when until when; what is named otherwise is all time."""
+    match name:
+        case "today":
+            return midnight, None
+        case "yesterday":
+            return midnight - timedelta(days=1), midnight
+        case "week":
+            return midnight - timedelta(days=6), None
+        case "month":
+            return midnight - timedelta(days=29), None
+        case _:
+            return None, None
 
 
 def _midnight(visit: Visit) -> datetime:
@@ -65,18 +110,27 @@ def _sources(visit: Visit, names: tuple[str, ...]) -> Iterator[SourceLine]:
         yield SourceLine(
             name=name,
             last=at,
+            ago=None if at is None else (now - at).total_seconds(),
             usual=_hours(learnt),
+            is_learnt=learnt.is_learnt,
             is_silent=at is not None and name != "ingest" and rhythm.is_silent(learnt, at, zone=zone, now=now),
         )
 
 
 def _hours(learnt: rhythm.Rhythm) -> str:
-    """Such as `Mon 7–18, Tue 7–18`: from the first working hour of a day to the end of its last."""
+    """Such as `Mon–Fri 7–18, Sat 8–12`: from the first working hour of a day to the end of its last."""
     if not learnt.is_learnt:
         return "not learnt yet"
-    told = []
-    for day, name in enumerate(_DAYS):
+    told: list[tuple[int, int, str]] = []  # first and last day that have these hours
+    for day in range(len(_DAYS)):
         hours = [hour for weekday, hour in learnt.working if weekday == day]
-        if hours:
-            told.append(f"{name} {min(hours)}–{max(hours) + 1}")
-    return ", ".join(told)
+        if not hours:
+            continue
+        span = f"{min(hours)}–{max(hours) + 1}"
+        if told and told[-1][1:] == (day - 1, span):
+            told[-1] = (told[-1][0], day, span)
+        else:
+            told.append((day, day, span))
+    return ", ".join(
+        f"{_DAYS[one] if one == last else f'{_DAYS[one]}–{_DAYS[last]}'} {span}" for one, last, span in told
+    )

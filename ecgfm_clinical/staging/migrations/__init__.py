@@ -32,6 +32,7 @@ REVISIONS = (
     "0017",
     "0018",
     "0019",
+    "0020",
 )
 HEAD = REVISIONS[-1]
 MIGRATION_LOCK = 0x45434747  # PostgreSQL advisory lock: one migration at a time

@@ -43,6 +43,7 @@ from ecgfm_clinical.staging.schema.opinions import opinion
 from ecgfm_clinical.staging.schema.outcomes import left_out, objection, outcome
 from ecgfm_clinical.staging.schema.pauses import pause, withheld
 from ecgfm_clinical.staging.schema.payloads import payload, payload_content
+from ecgfm_clinical.staging.schema.presets import preset
 from ecgfm_clinical.staging.schema.running import (
     audit,
     audit_spool,
@@ -91,6 +92,7 @@ __all__ = [
     "pause",
     "payload",
     "payload_content",
+    "preset",
     "process",
     "pull_cursor",
     "recording_event",
