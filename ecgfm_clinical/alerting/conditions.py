@@ -35,7 +35,7 @@ def conditions(settings: "Settings", store: "Store", *, now: datetime) -> Iterat
     yield from _people(needs)
     yield from _running(needs)
     yield from _shares(settings, store, now)
-    yield from _model(store)
+    yield from _model(store, backlog)
     yield from _paused(store, now)
     yield from _machine(settings, store, now)
     for channel, error in store.alerts.failing_channels().items():
@@ -138,7 +138,10 @@ def _shares(settings: "Settings", store: "Store", now: datetime) -> Iterator[Con
                 yield Condition(name=condition, subject=name, severity="warning", text=text)
 
 
-def _model(store: "Store") -> Iterator[Condition]:
+def _model(store: "Store", backlog: "Backlog") -> Iterator[Condition]:
+    if backlog.oldest_job is not None and store.models.live() is None:
+        text = f"{backlog.jobs_waiting} ECGs wait for their score and no model is live: `ecgfm-clinical model list`"
+        yield Condition(name="model-missing", severity="critical", text=text)
     drift = store.models.last_drift()
     if drift is not None and drift.findings:
         text = f"the last drift report has {len(drift.findings)} findings: `ecgfm-clinical drift`"

@@ -18,6 +18,9 @@ from ecgfm_clinical import wiring
 from ecgfm_clinical.alerting import channels
 from ecgfm_clinical.alerting.conditions import audit_conditions, conditions
 from ecgfm_clinical.settings import read_settings
+from ecgfm_clinical.staging import migrations
+from ecgfm_connectors.base import Received
+from ecgfm_connectors.testing import dicom_writer
 from ecgfm_connectors.testing.ehr import EhrReceiver
 from tests.helpers.certificates import OPENSSL, CertificateAuthority
 from tests.helpers.installation import Installation, ecg
@@ -73,6 +76,25 @@ def test_a_receiver_out_of_reach(site: Installation) -> None:
     site.ehr.start()
     site.send_until(1)
     assert "destination-out-of-reach" not in wrong(site, after=timedelta(minutes=11))
+
+
+def test_ecgs_that_wait_for_a_model_that_nobody_promoted(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text('[store]\nurl = "sqlite:///bare.sqlite"\nmin_free_mb = 0\n')
+    read = read_settings(path)
+    migrations.upgrade(read.store_url)
+    store = wiring.open_store(read)
+    now = datetime.now(UTC)
+
+    def names() -> set[str]:
+        return {one.name for one in conditions(read, store, now=now)}
+
+    assert "model-missing" not in names()
+    content = dicom_writer.write_ecg(ecg(1, "A"))
+    received = Received(transport="file", source="ingest", content=content, received_at=now)
+    wiring.build_ingest(read, store, "ingest")(received)
+    assert "model-missing" in names()
+    store.close()
 
 
 def test_payloads_and_recordings_that_need_a_person(site: Installation) -> None:
