@@ -22,6 +22,8 @@ from tests.campaign.hospital import MoodyReceiver
 T = TypeVar("T")
 
 LOOK_EVERY = 0.2  # seconds
+#: A claim that began before the pause is not seen until it is committed: one look at which nothing runs is not enough.
+QUIET_LOOKS = 10
 LONGEST_SETTLING = 60.0  # seconds that a pause waits for what was begun before it
 LONGEST_PAUSE = 4.0
 
@@ -70,8 +72,9 @@ class Pausing:
 
     def _has_settled(self, part: Part) -> bool:
         """Whether nothing of it is in anybody's hands any more; False where the campaign ends before."""
-        waited = 0.0
-        while self._insist(lambda: self._under_way(part)) and waited < LONGEST_SETTLING:
+        waited, quiet = 0.0, 0
+        while quiet < QUIET_LOOKS and waited < LONGEST_SETTLING:
+            quiet = 0 if self._insist(lambda: self._under_way(part)) else quiet + 1
             if self._stop.wait(LOOK_EVERY):
                 return False
             waited += LOOK_EVERY

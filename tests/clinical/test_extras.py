@@ -23,7 +23,8 @@ def test_every_extra_that_the_table_names_can_be_installed() -> None:
 def test_an_extra_brings_the_modules_that_the_table_says(extra: str) -> None:
     distributions = packages_distributions()
     for module in set(extras.EXTRAS[extra]) & set(distributions):
-        brought = [line for line in DECLARED[extra] if line.startswith(tuple(distributions[module]))]
+        names = tuple(name.lower() for name in distributions[module])
+        brought = [line for line in DECLARED[extra] if line.lower().startswith(names)]
         assert brought, f"{extra} does not bring {module}"
 
 

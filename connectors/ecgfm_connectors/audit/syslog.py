@@ -11,6 +11,7 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -20,6 +21,8 @@ from ecgfm_connectors.tls import TlsFiles
 
 #: The registered port (RFC 5425 §4.1).
 PORT = 6514
+#: s for what a server may still say once we have ended the connection.
+_LAST_WORD = 1.0
 _FACILITY = 10  # security and authorisation messages (PS3.15 A.6)
 _BOM = b"\xef\xbb\xbf"
 _NO_NAME = re.compile(r"[^!-~]")  # PRINTUSASCII (RFC 5424 §6)
@@ -65,7 +68,7 @@ class SyslogTls:
         with self._connected() as connection:
             try:
                 connection.sendall(frames)
-                connection.unwrap()
+                _require_end(connection.unwrap())
             except OSError as error:
                 raise Unreachable(
                     f"the audit repository {self} ended the connection before it had read everything "
@@ -105,6 +108,18 @@ class SyslogTls:
         except OSError as error:
             plain.close()
             raise NotReached(f"the audit repository {self} does not begin TLS: {type(error).__name__}") from error
+
+
+def _require_end(plain: socket.socket) -> None:
+    """Raises SSLError where the peer said something after our close_notify that is no answer to it.
+
+    In TLS 1.3 a server refuses our certificate only after our side has begun, and `unwrap` may return before it has
+    read that.
+    """
+    plain.settimeout(_LAST_WORD)
+    with suppress(TimeoutError):
+        if plain.recv(1):
+            raise ssl.SSLError("the peer sent more than its close_notify")
 
 
 def frame(line: Line, *, hostname: str) -> bytes:

@@ -3,6 +3,7 @@
 Lightning Fabric (the optional extra `train`) brings them together and knows devices and precision.
 """
 
+import atexit
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self, TypeVar
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 Value = TypeVar("Value")
+
+
+def _part() -> None:
+    """Leave the others before this process ends: a process whose threads still talk then may end by SIGABRT."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,7 @@ class Team:
             precision=precision,
         )
         fabric.launch()
+        atexit.register(_part)
         if fabric.world_size != processes:
             raise TrainingError(
                 f"{processes} processes were expected, {fabric.world_size} came together; start them with "
