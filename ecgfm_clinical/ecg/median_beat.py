@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ecgfm_clinical.ecg.beats import r_peaks
 from ecgfm_clinical.ecg.layouts import View
-from ecgfm_clinical.ecg.sheet import WIDTH, strips
+from ecgfm_clinical.ecg.sheet import seconds_on, strips
 
 BEFORE, AFTER = 0.35, 0.55  #: s around the QRS complex: P wave to T wave at a usual rate
 MARGIN = 0.2  #: s from the beginning of a column to the beat's
@@ -61,7 +61,7 @@ def laid_out(beat: MedianBeat, view: View) -> NDArray[np.float64]:
     other.
     """
     rate = beat.sampling_rate
-    found = np.full((len(beat.signal), round(WIDTH / view.speed * rate)), np.nan)
+    found = np.full((len(beat.signal), round(seconds_on(view) * rate)), np.nan)
     for begin in sorted({strip.begin for strip in strips(view)}):
         first = round((begin + MARGIN) * rate)
         piece = beat.signal[:, : max(0, found.shape[1] - first)]

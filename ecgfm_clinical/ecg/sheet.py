@@ -96,7 +96,7 @@ def compose(
     weights = None if shading is None else np.asarray(shading, dtype=np.float64)
     if weights is not None and weights.shape != values.shape[1:]:
         raise ValueError(f"shading must be ({values.shape[1]},), one weight a sample, not {weights.shape}")
-    seconds = WIDTH / view.speed
+    seconds = seconds_on(view)
     first = min(round(view.start * sampling_rate), values.shape[1])
     shown = values[:, first : first + round(seconds * sampling_rate)]
     weights = None if weights is None else np.clip(np.nan_to_num(weights[first : first + shown.shape[1]]), 0, 1)
@@ -114,6 +114,11 @@ def compose(
     )
 
 
+def seconds_on(view: View) -> float:
+    """How much of a recording one sheet holds."""
+    return WIDTH / view.speed
+
+
 def check(signal: NDArray[np.float64], sampling_rate: float) -> None:
     """Raises ValueError for a signal that is not (12, samples), or a sampling rate that is not positive."""
     if signal.ndim != 2 or signal.shape[0] != len(LEADS):
@@ -125,7 +130,7 @@ def check(signal: NDArray[np.float64], sampling_rate: float) -> None:
 def strips(view: View = USUAL) -> Iterator[Strip]:
     """The strips of a sheet; columns are consecutive in time, rows simultaneous."""
     for row, leads in enumerate(view.rows):
-        width = WIDTH / view.speed / len(leads)
+        width = seconds_on(view) / len(leads)
         for column, lead in enumerate(leads):
             yield Strip(shown=lead, row=row, begin=column * width, end=(column + 1) * width)
 
@@ -162,7 +167,7 @@ def baselines(rows: int) -> tuple[float, ...]:
 def _traces(signal: NDArray[np.float64], rate: float, view: View, zero_is_zero: bool) -> tuple[Trace, ...]:
     check(signal, rate)
     first = round(view.start * rate)
-    shown = signal[:, first : first + round(WIDTH / view.speed * rate)]
+    shown = signal[:, first : first + round(seconds_on(view) * rate)]
     levels = np.zeros(len(LEADS)) if zero_is_zero else _levels(shown)
     return tuple(_trace(strip, shown, levels, rate, view) for strip in strips(view))
 

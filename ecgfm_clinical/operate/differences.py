@@ -51,8 +51,9 @@ _WORDS: dict[str, Literal["states it", "thinks it possible", "denies it"]] = {
 def _said(ecg: Ecg) -> dict[str, Literal["states it", "thinks it possible", "denies it", "does not say it"]]:
     """Label -> what the device says of it; the surer of two statements counts."""
     found: dict[str, Literal["states it", "thinks it possible", "denies it", "does not say it"]] = {}
+    statements = understood(ecg)
     for certainty, words in _WORDS.items():
-        for one in understood(ecg):
+        for one in statements:
             if one.certainty == certainty:
                 found |= dict.fromkeys(LABELS.get(one.concept, ()), words)
     return found

@@ -13,9 +13,9 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from ecgfm_clinical.ecg import svg
-from ecgfm_clinical.ecg.layouts import GAINS, LAYOUTS, SPEEDS, LayoutName, View
+from ecgfm_clinical.ecg.layouts import GAINS, LAYOUTS, SPEEDS, USUAL, LayoutName, View
 from ecgfm_clinical.ecg.remarks import remarks
-from ecgfm_clinical.ecg.sheet import START, WIDTH, Sheet, compose, footer
+from ecgfm_clinical.ecg.sheet import Sheet, compose, footer, seconds_on
 from ecgfm_clinical.errors import InputError, NotFound
 from ecgfm_clinical.extras import have, need
 from ecgfm_clinical.operate.differences import differences
@@ -71,7 +71,7 @@ def show(visit: "Visit") -> Response:
     story, wish = _opened(visit), Wish.of(visit.asked)
     one = story.ecg.ecg
     earlier = others(visit, story)
-    seconds = WIDTH / wish.view.speed
+    seconds = seconds_on(wish.view)
     return visit.page(
         "viewer.html",
         story=story,
@@ -87,11 +87,8 @@ def show(visit: "Visit") -> Response:
         newest=story.scorings[-1] if story.scorings else None,
         others=earlier,
         compared=_same_person(wish, earlier),
-        seconds=seconds,
         before=f"{max(0.0, wish.view.start - seconds):g}" if wish.view.start else None,
         after=f"{wish.view.start + seconds:g}" if one.duration > wish.view.start + seconds + 0.05 else None,
-        left=START,
-        width=WIDTH,
         can_draw_files=have("score"),
     )
 
@@ -161,11 +158,11 @@ def _view(asked: "Asked") -> View:
     named = {name: asked.text(name) for name in ("layout", "rhythm", "speed", "gain", "start")}
     try:
         return View(
-            layout=named["layout"] or "3x4",  # type: ignore[arg-type]  # View refuses any other name
-            rhythm=named["rhythm"] or "II",
-            speed=float(named["speed"] or 25),
-            gain=float(named["gain"] or 10),
-            start=float(named["start"] or 0),
+            layout=named["layout"] or USUAL.layout,  # type: ignore[arg-type]  # View refuses any other name
+            rhythm=named["rhythm"] or USUAL.rhythm,
+            speed=float(named["speed"] or USUAL.speed),
+            gain=float(named["gain"] or USUAL.gain),
+            start=float(named["start"] or USUAL.start),
         )
     except ValueError as error:
         raise InputError(f"this view cannot be drawn: {error}") from error
