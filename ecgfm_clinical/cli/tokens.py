@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgfm_clinical.cli.common import JsonOption, SettingsOption, say, settings_from, write_json
-from ecgfm_clinical.cli.users import RoleName
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, say, settings_from
+from ecgfm_clinical.cli.users import RoleName, tell_roles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,14 +37,7 @@ def add(
 @app.command("list")
 def listed(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
     """Every program that has a token, with its role."""
-    found = _file(settings).all()
-    if as_json:
-        write_json([{"name": one.name, "role": one.role.word} for one in found])
-        return
-    for one in found:
-        say(f"{one.name}: {one.role.word}")
-    if not found:
-        say("no program has a token; `ecgfm-clinical token add NAME`")
+    tell_roles(_file(settings).all(), "no program has a token; `ecgfm-clinical token add NAME`", as_json=as_json)
 
 
 @app.command("revoke")

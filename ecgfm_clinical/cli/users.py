@@ -8,9 +8,10 @@ import typer
 from ecgfm_clinical.cli.common import JsonOption, SettingsOption, say, settings_from, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from ecgfm_clinical.web.users import UsersFile
+    from ecgfm_clinical.web.users import User, UsersFile
 
 app = typer.Typer(
     name="user",
@@ -58,14 +59,7 @@ def add(
 @app.command("list")
 def listed(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
     """Everybody who may sign in, with their role."""
-    found = _file(settings).all()
-    if as_json:
-        write_json([{"name": one.name, "role": one.role.word} for one in found])
-        return
-    for one in found:
-        say(f"{one.name}: {one.role.word}")
-    if not found:
-        say("nobody may sign in yet; `ecgfm-clinical user add NAME`")
+    tell_roles(_file(settings).all(), "nobody may sign in yet; `ecgfm-clinical user add NAME`", as_json=as_json)
 
 
 @app.command("remove")
@@ -73,6 +67,17 @@ def remove(name: NameArgument, settings: SettingsOption = None) -> None:
     """Take somebody out; who is signed in is out with the next click."""
     _file(settings).remove(name)
     say(f"{name} may no longer sign in")
+
+
+def tell_roles(found: "Sequence[User]", none: str, *, as_json: bool) -> None:
+    """Each name with its role; the sentence `none` where there is no name."""
+    if as_json:
+        write_json([{"name": one.name, "role": one.role.word} for one in found])
+        return
+    for one in found:
+        say(f"{one.name}: {one.role.word}")
+    if not found:
+        say(none)
 
 
 def _file(path: "Path | None") -> "UsersFile":
