@@ -26,10 +26,10 @@ from ecgfm_clinical.staging.records import EcgState
 from ecgfm_clinical.staging.schema import ecg
 from ecgfm_clinical.staging.search import Keyset, Wanted
 from ecgfm_clinical.staging.store import Store
-from ecgfm_clinical.web.app import build_app, build_console
-from ecgfm_clinical.web.server import WebPort
+from ecgfm_clinical.web.app import build_console
 from ecgfm_clinical.web.users import Role, UsersFile
 from tests.benchmarks.bench_store import Filler, fill_history, opened
+from tests.helpers.web_port import serving
 
 PASSWORD = "a long benchmark password"
 #: What the filter asks, as the address says it; the last ones are fulfilled by nobody.
@@ -83,17 +83,16 @@ def _measure(store: Store, folder: Path, url: str, times: int) -> None:
     hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     UsersFile(folder / "web-users", hasher).add("viewer", Role.VIEWER, PASSWORD)
     console = build_console(read_settings(path), store, hasher=hasher)
-    port = WebPort(build_app(console), host="127.0.0.1", port=0, tls=None)
-    port.start()
-    address = f"http://127.0.0.1:{port.port}"
-    with httpx.Client(base_url=address, headers={"Origin": address}, timeout=120) as client:
+    with (
+        serving(console) as address,
+        httpx.Client(base_url=address, headers={"Origin": address}, timeout=120) as client,
+    ):
         client.post("/sign-in", data={"name": "viewer", "password": PASSWORD})
         for name, asked in FILTERS.items():
             draw.shuffle(places)
             search = [_took(partial(store.search.page, _wanted(asked, at), limit=50)) for at in places]
             page = [_took(partial(client.get, "/ecgs", params={**asked, "after": _said(at)})) for at in places]
             print(f"{name:22} search {_figures(search)}   page {_figures(page)}")
-    port.stop(grace=1)
 
 
 def _places(store: Store, count: int) -> list[Keyset]:

@@ -14,12 +14,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from ecgfm_clinical.web.app import build_app, build_console
-from ecgfm_clinical.web.server import WebPort
+from ecgfm_clinical.web.app import build_console
 from ecgfm_clinical.web.users import Role
 from tests.clinical.web.chromium import Window, browser, window
 from tests.clinical.web.conftest import HASHER, add_users
 from tests.helpers.installation import Installation, ecg
+from tests.helpers.web_port import serving
 
 _PAINT = """() => new Promise(done => new PerformanceObserver(list => {
     const found = list.getEntriesByName('first-contentful-paint')[0];
@@ -45,13 +45,8 @@ def main() -> None:
         add_users(folder / "web-users")
         site.dicom(ecg(1, "A"))
         site.score()
-        console = build_console(site.settings, site.store, hasher=HASHER)
-        port = WebPort(build_app(console), host="127.0.0.1", port=0, tls=None)
-        port.start()
-        closing.callback(port.stop, grace=1)
-        tab = closing.enter_context(
-            window(closing.enter_context(browser()), f"http://127.0.0.1:{port.port}", width=1280)
-        )
+        address = closing.enter_context(serving(build_console(site.settings, site.store, hasher=HASHER)))
+        tab = closing.enter_context(window(closing.enter_context(browser()), address, width=1280))
         tab.sign_in(Role.VIEWER)
         tell(tab, rounds)
 

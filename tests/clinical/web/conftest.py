@@ -9,12 +9,12 @@ import httpx
 import pytest
 from argon2 import PasswordHasher
 
-from ecgfm_clinical.web.app import build_app, build_console
-from ecgfm_clinical.web.server import WebPort
+from ecgfm_clinical.web.app import build_console
 from ecgfm_clinical.web.users import Role, UsersFile
 from ecgfm_clinical.web.visit import Console
 from tests.helpers.fakes import Clock
 from tests.helpers.installation import Installation
+from tests.helpers.web_port import serving
 
 PASSWORD = "a long test password"
 #: As weak as it may be: tests check hundreds of passwords.
@@ -51,10 +51,8 @@ def console(site: Installation) -> Console:
 @pytest.fixture
 def address(console: Console) -> Iterator[str]:
     """Where the console listens."""
-    port = WebPort(build_app(console), host="127.0.0.1", port=0, tls=None)
-    port.start()
-    yield f"http://127.0.0.1:{port.port}"
-    port.stop(grace=1)
+    with serving(console) as address:
+        yield address
 
 
 @pytest.fixture

@@ -19,20 +19,20 @@ from urllib.parse import quote
 
 import httpx
 
-from ecgfm_clinical.web.app import build_app, build_console
+from ecgfm_clinical.web.app import build_console
 from ecgfm_clinical.web.pages import PAGES
-from ecgfm_clinical.web.server import WebPort
 from ecgfm_clinical.web.tokens import TokensFile
 from ecgfm_clinical.web.users import Role
 from ecgfm_connectors.testing.ehr import Fault
 from tests.clinical.web.conftest import HASHER, PASSWORD, add_users
 from tests.helpers.installation import FILE, Installation, ecg
+from tests.helpers.web_port import serving
 
 #: What a check tries are ports and files of the whole installation, and a replay loads the model: both seldom.
 SELDOM = ("/settings/check", "/replay", "/audit/verify", "drawing.png", "drawing.pdf")
 #: Names that queries and forms have, as the sources of the console read them.
 _NAME = re.compile(r'(?:text|number|numbers|time|long_text)\(\s*"(\w+)"')
-_SOURCES = Path(build_app.__code__.co_filename).parent
+_SOURCES = Path(build_console.__code__.co_filename).parent
 NAMES = sorted({name for one in _SOURCES.glob("*.py") for name in _NAME.findall(one.read_text(encoding="utf-8"))})
 CLOSED = 0  #: counted where the port closed the connection instead of an answer
 _WORDS = (
@@ -76,14 +76,11 @@ def console(folder: Path, url: str = FILE) -> Iterator[tuple[str, str, Installat
     site.go_on()
     site.send_until(1)
     site.dicom(b"no DICOM at all")
-    app = build_app(build_console(site.settings, site.store, hasher=HASHER))
-    port = WebPort(app, host="127.0.0.1", port=0, tls=None)
-    port.start()
     token = TokensFile(folder / "web-tokens").add("fuzz", Role.ADMINISTRATOR)
     try:
-        yield f"http://127.0.0.1:{port.port}", token, site
+        with serving(build_console(site.settings, site.store, hasher=HASHER), grace=5) as address:
+            yield address, token, site
     finally:
-        port.stop(grace=5)
         site.close()
 
 

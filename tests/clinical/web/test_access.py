@@ -17,6 +17,7 @@ from ecgfm_clinical.web.visit import Console
 from tests.clinical.web.conftest import HASHER, PASSWORD, Browser
 from tests.helpers.fakes import Clock
 from tests.helpers.installation import Installation
+from tests.helpers.web_port import serving
 
 pytestmark = pytest.mark.slow(20)
 
@@ -125,17 +126,10 @@ def test_behind_tls_the_cookie_is_bound_to_host_and_https(site: Installation) ->
 
 
 def test_with_a_proxy_nobody_else_may_connect(site: Installation) -> None:
-    from ecgfm_clinical.web.app import build_app
-    from ecgfm_clinical.web.server import WebPort
-
     web = Web(users=Path("web-users"), proxies=("192.0.2.30",))
     console = build_console(site.settings.model_copy(update={"web": web}), site.store, hasher=HASHER)
-    port = WebPort(build_app(console), host="127.0.0.1", port=0, tls=None)
-    port.start()
-    try:
-        answer = httpx.get(f"http://127.0.0.1:{port.port}/sign-in", timeout=60)
-    finally:
-        port.stop(grace=1)
+    with serving(console) as address:
+        answer = httpx.get(f"{address}/sign-in", timeout=60)
     assert answer.status_code == 403
 
 

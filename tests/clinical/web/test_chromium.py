@@ -15,9 +15,8 @@ import pytest
 
 from ecgfm_clinical.settings import Web, WebOidc, WebRoles
 from ecgfm_clinical.staging.search import Wanted
-from ecgfm_clinical.web.app import build_app, build_console
+from ecgfm_clinical.web.app import build_console
 from ecgfm_clinical.web.pages import PAGES
-from ecgfm_clinical.web.server import WebPort
 from ecgfm_clinical.web.users import Role
 from ecgfm_clinical.wiring import utc_now
 from ecgfm_connectors.testing.ehr import Fault
@@ -25,6 +24,7 @@ from tests.clinical.web import hostile
 from tests.clinical.web.chromium import Window, browser, needs_chromium, window
 from tests.clinical.web.conftest import HASHER, add_users
 from tests.helpers.installation import Installation, adt, ecg, merge, pid
+from tests.helpers.web_port import serving
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Dialog
@@ -55,15 +55,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         closing.callback(site.close)
         add_users(folder / "web-users")
         _fill(site)
-        port = WebPort(
-            build_app(build_console(site.settings, site.store, hasher=HASHER, undo_for=timedelta(0))),
-            host="127.0.0.1",
-            port=0,
-            tls=None,
-        )
-        port.start()
-        closing.callback(port.stop, grace=1)
-        yield House(site=site, address=f"http://127.0.0.1:{port.port}", chromium=closing.enter_context(browser()))
+        console = build_console(site.settings, site.store, hasher=HASHER, undo_for=timedelta(0))
+        address = closing.enter_context(serving(console))
+        yield House(site=site, address=address, chromium=closing.enter_context(browser()))
 
 
 def _fill(site: Installation) -> None:
@@ -278,12 +272,9 @@ def test_who_is_signed_in_elsewhere_comes_in_by_the_provider(house: House, free_
     part = WebOidc(issuer=provider.issuer, console=provider.console, client_id=CLIENT, secret_file=secret)
     web = Web(users=Path("nobody"), roles=WebRoles(operator=("ecg-operators",)), oidc=part)
     settings = house.site.settings.model_copy(update={"web": web})
-    port = WebPort(
-        build_app(build_console(settings, house.site.store, hasher=HASHER)), host="127.0.0.1", port=number, tls=None
-    )
-    port.start()
+    console = build_console(settings, house.site.store, hasher=HASHER)
     try:
-        with window(house.chromium, provider.console) as opened:
+        with serving(console, number=number), window(house.chromium, provider.console) as opened:
             opened.go("/ecgs")
             opened.page.get_by_role("link", name="Sign in by localhost").click()
             opened.page.get_by_role("button", name="I am ada").click()
@@ -293,5 +284,4 @@ def test_who_is_signed_in_elsewhere_comes_in_by_the_provider(house: House, free_
             names = {one["name"]: one.get("sameSite") for one in opened.context.cookies()}
             assert names == {"ecgfm": "Strict"}
     finally:
-        port.stop(grace=1)
         provider.stop()

@@ -14,14 +14,14 @@ import pytest
 
 from ecgfm_clinical.errors import SettingsError
 from ecgfm_clinical.settings import Settings, Web, WebOidc, WebProxyHeader, WebRoles, read_settings
-from ecgfm_clinical.web.app import build_app, build_console
+from ecgfm_clinical.web.app import build_console
 from ecgfm_clinical.web.outside import role_of
-from ecgfm_clinical.web.server import WebPort
 from ecgfm_clinical.web.users import Role
 from tests.clinical.web.conftest import HASHER
 from tests.helpers.fakes import Clock
 from tests.helpers.installation import Installation
 from tests.helpers.oidc_provider import CLIENT, SECRET, OidcProvider, jwk, jwt, rsa_key
+from tests.helpers.web_port import serving
 
 pytest.importorskip("authlib", reason="the package authlib is not installed")
 
@@ -41,11 +41,8 @@ def start(site: Installation) -> Iterator[Start]:
 
         def started(web: Web, port_number: int = 0) -> str:
             settings: Settings = site.settings.model_copy(update={"web": web})
-            app = build_app(build_console(settings, site.store, hasher=HASHER))
-            port = WebPort(app, host="127.0.0.1", port=port_number, tls=None)
-            port.start()
-            closing.callback(port.stop, grace=1)
-            return f"http://127.0.0.1:{port.port}"
+            console = build_console(settings, site.store, hasher=HASHER)
+            return closing.enter_context(serving(console, number=port_number))
 
         yield started
 

@@ -7,12 +7,12 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from ecgfm_clinical.web.app import build_app, build_console
-from ecgfm_clinical.web.server import WebPort
+from ecgfm_clinical.web.app import build_console
 from ecgfm_connectors.testing.ehr import Fault
 from tests.clinical.web.conftest import HASHER, PASSWORD
 from tests.helpers.fakes import wait_until
 from tests.helpers.installation import Installation, ecg
+from tests.helpers.web_port import serving
 
 pytestmark = pytest.mark.slow(15)
 
@@ -21,10 +21,8 @@ pytestmark = pytest.mark.slow(15)
 def patient_console(site: Installation) -> Iterator[str]:
     """A console that leaves nine minutes for second thoughts."""
     console = build_console(site.settings, site.store, hasher=HASHER, undo_for=timedelta(minutes=9))
-    port = WebPort(build_app(console), host="127.0.0.1", port=0, tls=None)
-    port.start()
-    yield f"http://127.0.0.1:{port.port}"
-    port.stop(grace=1)
+    with serving(console) as address:
+        yield address
 
 
 @contextmanager

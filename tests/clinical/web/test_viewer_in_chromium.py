@@ -17,8 +17,7 @@ from scipy.ndimage import maximum_filter
 
 from ecgfm_clinical.ecg.layouts import LAYOUTS
 from ecgfm_clinical.ecg.sheet import GRID, PAGE, START
-from ecgfm_clinical.web.app import build_app, build_console
-from ecgfm_clinical.web.server import WebPort
+from ecgfm_clinical.web.app import build_console
 from ecgfm_clinical.web.users import Role
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.testing import dicom_writer
@@ -26,6 +25,7 @@ from tests.clinical.web.chromium import Window, browser, needs_chromium, window
 from tests.clinical.web.conftest import HASHER, add_users
 from tests.helpers.fakes import make_ecg
 from tests.helpers.installation import Installation, patient
+from tests.helpers.web_port import serving
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -77,12 +77,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[tuple[Browser, 
         for number, made in enumerate(RECORDINGS.values()):
             one = replace(made(), source_id=f"1.2.826.0.1.3680043.2.{number + 1}", patient=patient("A"))
             site.dicom(dicom_writer.write_ecg(one))
-        port = WebPort(
-            build_app(build_console(site.settings, site.store, hasher=HASHER)), host="127.0.0.1", port=0, tls=None
-        )
-        port.start()
-        closing.callback(port.stop, grace=1)
-        yield closing.enter_context(browser()), f"http://127.0.0.1:{port.port}"
+        address = closing.enter_context(serving(build_console(site.settings, site.store, hasher=HASHER)))
+        yield closing.enter_context(browser()), address
 
 
 @pytest.fixture
