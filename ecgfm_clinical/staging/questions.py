@@ -1,34 +1,25 @@
 """Questions about the whole store that change nothing: the sum of all ECGs, the backlog, what waits for a person."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 
-from sqlalchemy import ColumnElement, Text, and_, case, cast, func, literal_column, select, text, update
+from sqlalchemy import Text, case, cast, func, literal_column, select, text, update
 
 from ecgfm_clinical.errors import NotFound
-from ecgfm_clinical.staging import messages
-from ecgfm_clinical.staging.attempts import RUNNING, WAITING
+from ecgfm_clinical.staging import backlogs, counting
 from ecgfm_clinical.staging.database import Database
-from ecgfm_clinical.staging.intake import NOT_AN_ECG
 from ecgfm_clinical.staging.records import (
-    BACKFILL,
     Backlog,
     Counts,
     CountTable,
     DeadLetter,
-    DestinationBacklog,
     DeviceStatements,
-    EcgState,
-    MessageState,
     PayloadToSeeTo,
     SetAside,
-    WhySetAside,
 )
 from ecgfm_clinical.staging.rows import MessageRow, every_row
-from ecgfm_clinical.staging.schema import attempt_error, ecg, hold, message, payload, score, score_job, tally, withheld
-from ecgfm_clinical.staging.transaction import ALL_TIME, Reading
+from ecgfm_clinical.staging.schema import ecg, hold, message, payload
 from ecgfm_connectors.base import Disposition
 
 #: Finding on a refused payload that a person has looked at.
@@ -38,8 +29,6 @@ _NEEDS_A_LOOK = text("(payload.code = 'patient-mismatch' OR payload.disposition 
 _IN_PART = text("(payload.disposition = 'staged' AND payload.code <> '')")
 
 _TO_SEE_TO = ((_NEEDS_A_LOOK, payload.c.disposition != Disposition.STAGED.value), (_IN_PART,))
-
-Cell = tuple[str, str, str]  # source, head ('' = the ECG itself), state
 
 
 def needs_a_look(disposition: str, code: str, findings: Iterable[Mapping[str, str]]) -> bool:
@@ -67,15 +56,7 @@ class Questions:
         Whole UTC days come from the tally; only the cut days at the edges are counted row by row.
         """
         with self._database.reading() as ask:
-            cells = _cells(ask, since, until)
-        return CountTable(
-            total=_counts((state, n) for (_, head, state), n in cells.items() if not head),
-            by_source={
-                source: _counts((state, n) for (at, head, state), n in cells.items() if at == source and not head)
-                for source in sorted({source for source, head, _ in cells if not head})
-            },
-            by_head={head: _head_counts(cells, head) for head in sorted({head for _, head, _ in cells if head})},
-        )
+            return counting.table(ask, since, until)
 
     def refusals(self) -> dict[str, int]:
         """Payloads set aside, by reason code; those that never claimed to be an ECG included."""
@@ -133,7 +114,7 @@ class Questions:
     def backlog(self) -> Backlog:
         """Everything unfinished or given up, with the age of the oldest; reads only unfinished rows."""
         with self._database.reading() as ask:
-            return _backlog(ask)
+            return backlogs.backlog(ask)
 
     def held(self) -> dict[str, int]:
         """Open questions about recordings, by what is asked."""
@@ -180,200 +161,4 @@ class Questions:
         if destination is not None:
             query = query.where(message.c.destination == destination)
         with self._database.reading() as ask:
-            return [_dead_letter(ask, row) for row in every_row(ask.connection, MessageRow, query)]
-
-
-def _head_counts(cells: Counter[Cell], head: str) -> Counts:
-    """A head was asked for the ECGs it answered; what is waiting or failed has no answer from any head yet."""
-    answered = [(state, n) for (_, at, state), n in cells.items() if at == head]
-    unanswered = [
-        (state, n)
-        for (_, at, state), n in cells.items()
-        if not at and state in (EcgState.WAITING.value, EcgState.FAILED.value)
-    ]
-    return _counts(answered + unanswered)
-
-
-def _counts(cells: Iterable[tuple[str, int]]) -> Counts:
-    by_state: Counter[str] = Counter()
-    for state, n in cells:
-        by_state[state] += n
-    return Counts(
-        received=by_state.total(),
-        scored=by_state[EcgState.SCORED.value],
-        not_evaluable=by_state[EcgState.NOT_EVALUABLE.value],
-        failed=by_state[EcgState.FAILED.value],
-        waiting=by_state[EcgState.WAITING.value],
-    )
-
-
-def _cells(reading: Reading, since: datetime | None, until: datetime | None) -> Counter[Cell]:
-    if since is None and until is None:
-        return _tallied(reading, tally.c.day == ALL_TIME)
-    first = _day_from(since) if since else date.min
-    last = until.astimezone(UTC).date() if until else date.max  # exclusive
-    if since and until and first > last:  # both inside one day
-        return _row_by_row(reading, since, until)
-    cells = _tallied(
-        reading,
-        and_(tally.c.day >= first.isoformat(), tally.c.day < last.isoformat(), tally.c.day != ALL_TIME),
-    )
-    if since and since < _midnight(first):
-        cells += _row_by_row(reading, since, _midnight(first))
-    if until and _midnight(last) < until:
-        cells += _row_by_row(reading, _midnight(last), until)
-    return cells
-
-
-def _day_from(since: datetime) -> date:
-    """The first whole UTC day at or after `since`."""
-    in_utc = since.astimezone(UTC)
-    return in_utc.date() if in_utc.time() == time.min else in_utc.date() + timedelta(days=1)
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time.min, UTC)
-
-
-def _tallied(reading: Reading, which: ColumnElement[bool]) -> Counter[Cell]:
-    rows = reading.connection.execute(
-        select(tally.c.source, tally.c.head, tally.c.state, func.sum(tally.c.count).label("n"))
-        .where(which)
-        .group_by(tally.c.source, tally.c.head, tally.c.state)
-    )
-    return Counter({(row.source, row.head, row.state): int(row.n) for row in rows if row.n})
-
-
-def _row_by_row(reading: Reading, since: datetime, until: datetime) -> Counter[Cell]:
-    cells: Counter[Cell] = Counter()
-    inside = and_(ecg.c.received_at >= since, ecg.c.received_at < until)
-    for row in reading.connection.execute(
-        select(ecg.c.source, ecg.c.state, func.count().label("n")).where(inside).group_by(ecg.c.source, ecg.c.state)
-    ):
-        cells[row.source, "", row.state] += row.n
-    for row in reading.connection.execute(
-        select(payload.c.source, func.count().label("n"))
-        .where(
-            payload.c.received_at >= since,
-            payload.c.received_at < until,
-            payload.c.disposition != "staged",
-            payload.c.code.not_in(NOT_AN_ECG),
-        )
-        .group_by(payload.c.source)
-    ):
-        cells[row.source, "", EcgState.FAILED.value] += row.n
-    answered = func.max(score.c.probability).is_not(None)
-    per_head = (
-        select(ecg.c.source, score.c.head, ecg.c.ecg_id, answered.label("answered"))
-        .join(score, score.c.scoring_id == ecg.c.scoring_id)
-        .where(inside)
-        .group_by(ecg.c.source, score.c.head, ecg.c.ecg_id)
-        .subquery()
-    )
-    for row in reading.connection.execute(
-        select(per_head.c.source, per_head.c.head, per_head.c.answered, func.count().label("n")).group_by(
-            per_head.c.source, per_head.c.head, per_head.c.answered
-        )
-    ):
-        state = EcgState.SCORED if row.answered else EcgState.NOT_EVALUABLE
-        cells[row.source, row.head, state.value] += row.n
-    owed = (
-        select(ecg.c.source, withheld.c.head, func.count().label("n"))
-        .join(ecg, ecg.c.ecg_id == withheld.c.ecg_id)
-        .where(inside)
-        .group_by(ecg.c.source, withheld.c.head)
-    )
-    for row in reading.connection.execute(owed):
-        cells[row.source, row.head, EcgState.WAITING.value] += row.n
-    return cells
-
-
-def _backlog(reading: Reading) -> Backlog:
-    connection = reading.connection
-    live = case((score_job.c.priority < BACKFILL, score_job.c.created_at))  # history waits as long as it takes
-    waiting, oldest = connection.execute(select(func.count(), func.min(live)).where(score_job.c.state == WAITING)).one()
-    return Backlog(
-        jobs_waiting=waiting,
-        jobs_running=connection.scalar(select(func.count()).where(score_job.c.state == RUNNING)) or 0,
-        jobs_failed=connection.scalar(select(func.count()).where(score_job.c.state == literal_column("'failed'"))) or 0,
-        oldest_job=oldest,
-        destinations=_destinations(reading),
-    )
-
-
-_NOTHING_WAITS = DestinationBacklog(waiting=0, running=0, dead=0, oldest=None)
-
-
-def _destinations(reading: Reading) -> dict[str, DestinationBacklog]:
-    found: dict[str, DestinationBacklog] = {}
-    for state in (WAITING, RUNNING, literal_column("'dead'")):
-        rows = reading.connection.execute(
-            select(
-                message.c.destination,
-                message.c.state,
-                func.count().label("n"),
-                func.min(message.c.created_at).label("oldest"),
-            )
-            .where(message.c.state == state)
-            .group_by(message.c.destination, message.c.state)
-        )
-        for row in rows:
-            one = replace(found.get(row.destination, _NOTHING_WAITS), **{row.state: row.n})
-            if row.state != MessageState.DEAD.value:
-                one = replace(one, oldest=min(filter(None, (one.oldest, row.oldest))))
-            found[row.destination] = one
-    for destination, why, in_doubt, n in _set_aside(reading):
-        one = found[destination]
-        found[destination] = replace(
-            one,
-            set_aside={**one.set_aside, why: one.set_aside.get(why, 0) + n},
-            set_aside_in_doubt=one.set_aside_in_doubt + (n if in_doubt else 0),
-        )
-    return dict(sorted(found.items()))
-
-
-def _set_aside(reading: Reading) -> Iterator[tuple[str, WhySetAside, bool, int]]:
-    """Messages set aside, by destination, reason, and whether they may have left."""
-    newest = (
-        select(attempt_error.c.message_id, func.max(attempt_error.c.error_id).label("error_id"))
-        .join(message, message.c.message_id == attempt_error.c.message_id)
-        .where(literal_column("message.state = 'dead'"))
-        .group_by(attempt_error.c.message_id)
-        .subquery()
-    )
-    unwritten, in_doubt = message.c.body_sha256.is_(None), message.c.in_doubt > 0
-    rows = reading.connection.execute(
-        select(
-            message.c.destination,
-            attempt_error.c.kind,
-            unwritten.label("unwritten"),
-            in_doubt.label("in_doubt"),
-            func.count().label("n"),
-        )
-        .outerjoin(newest, newest.c.message_id == message.c.message_id)
-        .outerjoin(attempt_error, attempt_error.c.error_id == newest.c.error_id)
-        .where(literal_column("message.state = 'dead'"))
-        .group_by(message.c.destination, attempt_error.c.kind, unwritten, in_doubt)
-    )
-    for row in rows:
-        yield row.destination, _why_set_aside(row.kind, bool(row.unwritten)), bool(row.in_doubt), row.n
-
-
-def _why_set_aside(last_error: str | None, unwritten: bool) -> WhySetAside:
-    if unwritten:
-        return WhySetAside.UNWRITTEN
-    return WhySetAside.REFUSED if last_error in ("AE", "AR", "CE", "CR") else WhySetAside.SPENT
-
-
-def _dead_letter(reading: Reading, row: MessageRow) -> DeadLetter:
-    return DeadLetter(
-        message_id=row.message_id,
-        ecg_id=row.ecg_id,
-        destination=row.destination,
-        control_id=row.control_id,
-        kind=row.kind,
-        created_at=row.created_at,
-        sent_at=row.sent_at,
-        attempts=row.attempts,
-        error=next(reversed(messages.errors(reading, row.message_id)), None),
-    )
+            return [backlogs.dead_letter(ask, row) for row in every_row(ask.connection, MessageRow, query)]
