@@ -4,10 +4,12 @@ ConnectorError
 ├── Unreadable        the bytes do not decode: keep them, tell the sender, look at the file
 ├── Refused           decoded, but not an ECG we may take: keep it with its reason
 ├── Unreachable       the peer did not answer: try again later
-│   └── NotReached    … and certainly received no byte of the request
+│   └── NotReached    … and certainly took nothing of the request
 ├── Misconfigured     the peer's or this program's settings are wrong: a person must act
 └── ProtocolViolation the peer broke the protocol: drop the association or connection
 """
+
+from datetime import timedelta
 
 
 class ConnectorError(Exception):
@@ -32,11 +34,15 @@ class Refused(PayloadError):
 
 
 class Unreachable(ConnectorError):
-    """The peer cannot be reached now; the same request may work later."""
+    """The peer cannot be reached now; the same request may work later, not before `retry_after` where it said so."""
+
+    def __init__(self, text: str, *, retry_after: timedelta | None = None) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
 
 
 class NotReached(Unreachable):
-    """No connection came about, so nothing of the request reached the peer."""
+    """Nothing of the request was taken: no connection came about, or the peer turned us away at its door."""
 
 
 class Misconfigured(ConnectorError):

@@ -6,6 +6,9 @@ from typing import Literal
 
 from ecgfm_connectors.patient import Patient
 
+#: MSA-1, HL7 table 0008.
+HL7_CODES = frozenset({"AA", "AE", "AR", "CA", "CE", "CR"})
+
 ResultStatus = Literal["P", "F", "C", "D", "W", "X"]  # HL7 table 0085
 
 
@@ -47,9 +50,15 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ack:
-    """What the receiver answered: MSA and, where present, ERR."""
+    """What the receiver answered, in the words of its own protocol: HL7 v2's MSA and ERR, or those of another."""
 
-    code: Literal["AA", "AE", "AR", "CA", "CE", "CR"]  #: MSA-1
-    control_id: str  #: MSA-2
-    text: str = ""  #: MSA-3, ERR-8; may quote the message, so it is stored, never logged
-    error_code: str = ""  #: ERR-3.1, HL7 table 0357
+    code: str  #: MSA-1, or another protocol's own status, as `HTTP 201`
+    control_id: str  #: MSA-2; where a protocol answers in the same exchange, the message's own
+    text: str = ""  #: MSA-3, ERR-8, or what stands there; may quote the message, so it is stored, never logged
+    error_code: str = ""  #: ERR-3.1 (HL7 table 0357), or another protocol's code for what is wrong
+    in_doubt: bool = False  #: an answer that does not say what became of the message, as where a part of it was taken
+
+    @property
+    def is_hl7(self) -> bool:
+        """Whether the code is one of HL7 table 0008."""
+        return self.code in HL7_CODES

@@ -22,7 +22,7 @@ from ecgfm_clinical.staging.records import OutboundMessage, Retry
 from ecgfm_clinical.staging.retry import after_failure, attempt_error, refused, wait
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Destination
-from ecgfm_connectors.errors import ConnectorError, NotReached, PayloadError
+from ecgfm_connectors.errors import ConnectorError, NotReached, PayloadError, Unreachable
 from ecgfm_connectors.result import Ack
 
 #: How often a message is repeated to a receiver whose AE may mean "busy"; after that its content counts as refused.
@@ -30,6 +30,9 @@ BUSY_ANSWERS = 5
 
 #: While a destination can't be reached, one message is tried at least this often.
 LONGEST_OUTAGE_WAIT = timedelta(seconds=30)
+
+#: A receiver that asks for more patience than that is asked again all the same.
+LONGEST_ASKED_WAIT = timedelta(hours=1)
 
 React = Callable[[Ack], Literal["done", "retry", "dead"]]
 
@@ -191,7 +194,10 @@ class Reporter:
         else:
             self._store.outbox.postpone(message, failed, now=now, worker=self._worker, undelivered=undelivered)
         attempts = self._outage.attempts + 1
-        next_attempt_at = now + wait(attempts, self._jitter(), longest_wait=LONGEST_OUTAGE_WAIT)
+        pause = wait(attempts, self._jitter(), longest_wait=LONGEST_OUTAGE_WAIT)
+        if isinstance(error, Unreachable) and error.retry_after is not None:
+            pause = min(max(pause, error.retry_after), LONGEST_ASKED_WAIT)
+        next_attempt_at = now + pause
         self._store.destinations.failed(
             self._destination.name, failed.text, next_attempt_at=next_attempt_at, now=now, actor=self._worker
         )

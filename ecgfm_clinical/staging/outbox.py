@@ -279,7 +279,8 @@ def _fail(
     values: dict[str, object] = {"state": MessageState.DEAD.value}
     if retry.due_at is not None:
         values = {"state": MessageState.WAITING.value, "due_at": retry.due_at}
-    if undelivered or ack is not None:  # the answer, or the missing connection, says what became of this attempt
+    # The answer, or the missing connection, says what became of this attempt.
+    if undelivered or (ack is not None and not ack.in_doubt):
         values["in_doubt"] = _one_less_in_doubt()
     if ack is not None:
         values |= _ack_columns(tx, held, ack)
@@ -313,7 +314,7 @@ def _received(tx: Transaction, ecg_ids: Sequence[int]) -> dict[int, datetime]:
 
 def _ack_columns(tx: Transaction, held: OutboundMessage, ack: Ack) -> dict[str, object]:
     sealed = seals.ACKNOWLEDGEMENT.seal(tx.keyring, to_json(asdict(ack)), control_id=held.control_id)
-    return {"ack_code": ack.code, **sealed}
+    return {"ack_code": ack.code if ack.is_hl7 else None, **sealed}  # the column holds MSA-1
 
 
 def _holding(held: OutboundMessage, worker: str) -> dict[str, int | str]:

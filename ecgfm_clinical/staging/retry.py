@@ -51,7 +51,8 @@ def wait(
 def attempt_error(cause: Exception | Ack, *, attempts: int, now: datetime) -> AttemptError:
     """What is kept of a failed attempt. Only our own errors are quoted: any other text might hold patient data."""
     if isinstance(cause, Ack):
-        code = f", ERR-3 {cause.error_code}" if cause.error_code else ""
+        where = "ERR-3" if cause.is_hl7 else "code"
+        code = f", {where} {cause.error_code}" if cause.error_code else ""
         return AttemptError(at=now, attempt=attempts, kind=cause.code, text=f"the receiver answered {cause.code}{code}")
     text = str(cause) if isinstance(cause, ConnectorError | ClinicalError) else "see the log of the worker at this time"
     return AttemptError(at=now, attempt=attempts, kind=type(cause).__name__, text=text)

@@ -261,6 +261,76 @@ def test_an_outage_is_one_event_and_all_messages_follow_its_end_at_once(
     assert (actions.count("destination.open"), actions.count("destination.closed")) == (1, 1)
 
 
+class AnotherProtocol(Destination):
+    """Answers by a protocol of its own, as told: an answer, or what it raises."""
+
+    def __init__(self, *behaviour: Ack | Unreachable) -> None:
+        super().__init__()
+        self.behaviour = list(behaviour)
+
+    def send(self, body: bytes, *, control_id: str) -> Ack:
+        self.got.append((control_id, body))
+        told = self.behaviour.pop(0)
+        if isinstance(told, Unreachable):
+            raise told
+        return replace(told, control_id=control_id)
+
+
+def by_status(ack: Ack) -> Literal["done", "retry", "dead"]:
+    return "done" if ack.code == "HTTP 201" and not ack.error_code else "dead"
+
+
+def test_an_answer_of_another_protocol_is_kept_in_its_own_words(
+    store: Store, scored: Callable[[Ecg], int], clock: Clock
+) -> None:
+    ecg_id = scored(make_ecg(1))
+    sender = reporter(store, AnotherProtocol(Ack(code="HTTP 201", control_id="")), clock)
+    sender._react = by_status
+    assert sender.run_batch() == 1
+    (message,) = store.ecgs.story(ecg_id).messages
+    assert message.state is MessageState.ACKNOWLEDGED
+    assert message.acknowledgement is not None
+    assert message.acknowledgement.code == "HTTP 201"
+    (summary,) = store.ecgs.newest(limit=1)
+    assert summary.messages[0].ack_code is None, "the column is HL7's MSA-1, and nobody said AA"
+
+
+@pytest.mark.parametrize("in_doubt", [False, True])
+def test_a_refusal_that_says_not_what_became_of_the_message_leaves_it_in_doubt(
+    store: Store, scored: Callable[[Ecg], int], clock: Clock, in_doubt: bool
+) -> None:
+    ecg_id = scored(make_ecg(1))
+    answer = Ack(code="HTTP 200", control_id="", error_code="other-resource", in_doubt=in_doubt)
+    sender = reporter(store, AnotherProtocol(answer), clock)
+    sender._react = by_status
+    sender.run_batch()
+    (message,) = store.ecgs.story(ecg_id).messages
+    assert message.state is MessageState.DEAD
+    assert message.in_doubt is in_doubt
+    assert message.errors[0].text == "the receiver answered HTTP 200, code other-resource"
+
+
+def test_a_receiver_that_names_a_time_is_left_alone_until_then(
+    store: Store, scored: Callable[[Ecg], int], clock: Clock
+) -> None:
+    scored(make_ecg(1))
+    busy = NotReached("server: too many requests", retry_after=timedelta(minutes=4))
+    endless = NotReached("server: too many requests", retry_after=timedelta(days=300))
+    destination = AnotherProtocol(busy, endless, Ack(code="HTTP 201", control_id=""))
+    sender = reporter(store, destination, clock)
+    sender._react = by_status
+    sender.run_batch()
+    clock.advance(minutes=3)
+    assert sender.run_batch() == 0
+    clock.advance(minutes=2)
+    assert sender.run_batch() == 1
+    clock.advance(minutes=59)
+    assert sender.run_batch() == 0
+    clock.advance(minutes=2)
+    assert sender.run_batch() == 1
+    assert len(destination.got) == 3
+
+
 def test_while_a_destination_waits_nothing_is_tried(store: Store, scored: Callable[[Ecg], int], clock: Clock) -> None:
     scored(make_ecg(1))
     destination = Unplugged()

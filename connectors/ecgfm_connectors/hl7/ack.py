@@ -216,3 +216,5 @@ def reaction(acknowledgement: Ack, *, ae_means_busy: bool = False) -> Literal["d
             return "retry" if ae_means_busy and not about_content else "dead"
         case "AR" | "CR":
             return "dead" if acknowledgement.error_code in ("200", "201", "202", "203", "204") else "retry"
+        case _:
+            raise ValueError(f"{acknowledgement.code} is no code of HL7 table 0008")

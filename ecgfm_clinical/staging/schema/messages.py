@@ -41,7 +41,7 @@ message = Table(
     Column("body_sha256", Digest),  # none where the message could not be composed
     Column("sent_at", UtcDateTime),  # when the first send began
     Column("acknowledged_at", UtcDateTime),
-    Column("ack_code", String(2)),
+    Column("ack_code", String(2)),  # MSA-1; none where the receiver answers by another protocol
     Column("ack_private", LargeBinary),  # the whole acknowledgement; its text may quote our message
     Column("addressed_to", LargeBinary),  # the patient in it
     Column("addressed_key_id", Integer),
