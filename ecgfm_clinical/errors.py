@@ -48,6 +48,10 @@ class NotFound(StoreError):
     """The store holds no such thing."""
 
 
+class PageStale(StoreError):
+    """The page of a message was drawn for somebody else than the message speaks of by now: draw it again."""
+
+
 class LeaseLost(StoreError):
     """The job or message is no longer held by this worker; what it found is dropped."""
 

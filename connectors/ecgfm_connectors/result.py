@@ -46,6 +46,8 @@ class Result:
     observations: tuple[Observation, ...]
     notes: tuple[str, ...] = field(default=())  #: NTE
     test: bool = False  #: MSH-11 T
+    page: bytes | None = field(default=None, repr=False)  #: the result as a PDF page, where the destination wants one
+    page_refused: str = ""  #: why there is no page although the destination wants one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,8 +65,10 @@ def result_of(draft: Draft, *, device_id: str, abnormal: IsAbnormal) -> Result:
             *(_observation(score, draft.kind, abnormal) for score in scoring.scores),
             *_dropped(draft, abnormal),
         ),
-        notes=(*((DEMO_NOTE,) if scoring.demo else ()), LIMIT_NOTE, *_segments_note(draft)),
+        notes=(*((DEMO_NOTE,) if scoring.demo else ()), LIMIT_NOTE, *_segments_note(draft), *_page_note(draft)),
         test=scoring.demo or ecg.test_data,
+        page=draft.page,
+        page_refused=draft.page_refused,
     )
 
 
@@ -82,6 +84,11 @@ def _segments_note(draft: Draft) -> Iterator[str]:
         note += f" of a recording of {recorded:.1f} s"
         note += f"; its last {left:.1f} s were not looked at" if left >= UNSEEN_SECONDS else ""
     yield f"{note}."
+
+
+def _page_note(draft: Draft) -> Iterator[str]:
+    if draft.page_refused:
+        yield f"This result goes without its page: {draft.page_refused}."
 
 
 def _observation(score: Score, kind: Kind, abnormal: IsAbnormal) -> Observation:

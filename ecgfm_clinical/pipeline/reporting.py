@@ -2,6 +2,7 @@
 must act.
 """
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,18 +12,19 @@ from pathlib import Path
 from typing import Literal
 
 from ecgfm_clinical import log
-from ecgfm_clinical.errors import LeaseLost
+from ecgfm_clinical.errors import LeaseLost, PageStale
 from ecgfm_clinical.monitoring.meters import Meters
 from ecgfm_clinical.staging.destinations import DestinationState, DestinationStatus
 from ecgfm_clinical.staging.holding import Holding
 from ecgfm_clinical.staging.home import Mark
 from ecgfm_clinical.staging.outbox import COUNTED_ANSWERS
 from ecgfm_clinical.staging.pauses import Part
-from ecgfm_clinical.staging.records import OutboundMessage, Retry
+from ecgfm_clinical.staging.records import Draft, DrawnPage, OutboundMessage, Retry
 from ecgfm_clinical.staging.retry import after_failure, attempt_error, refused, wait
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Destination
 from ecgfm_connectors.errors import ConnectorError, NotReached, PayloadError, Unreachable
+from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.result import Ack
 
 #: How often a message is repeated to a receiver whose AE may mean "busy"; after that its content counts as refused.
@@ -34,6 +36,11 @@ LONGEST_OUTAGE_WAIT = timedelta(seconds=30)
 #: A receiver that asks for more patience than that is asked again all the same.
 LONGEST_ASKED_WAIT = timedelta(hours=1)
 
+#: How often the page of a message is drawn anew, because its patient changed meanwhile or its sender did not come back;
+#: then the message goes without.
+DRAWINGS = 3
+
+DrawPage = Callable[[Draft], bytes]  #: a result with the signal of its ECG -> PDF
 React = Callable[[Ack], Literal["done", "retry", "dead"]]
 
 
@@ -56,10 +63,13 @@ class Reporter:
         meters: Meters | None = None,
         stopping: Callable[[], bool] = lambda: False,
         elapsed: Callable[[], float] = time.perf_counter,
+        draw_page: DrawPage | None = None,
     ) -> None:
         """`jitter` gives a number in [0, 1] that spreads the waits between attempts; `mark`: the file beside the store
-        that names the last message sent; once `stopping`, a batch ends with the message under way.
+        that names the last message sent; once `stopping`, a batch ends with the message under way. `draw_page`: for a
+        destination whose results go with a page.
         """
+        self._draw_page = draw_page
         self._stopping = stopping
         self._meters = meters or Meters()
         self._elapsed = elapsed
@@ -120,7 +130,7 @@ class Reporter:
         """Send one message; `body` where its sending was begun already. Returns the body of the next one, if begun."""
         try:
             if body is None:
-                body = self._store.outbox.begin(message, now=self._clock(), worker=self._worker)
+                body = self._begin(message)
         except PayloadError as error:  # such as a result without a patient: only a person can mend that
             now = self._clock()
             self._store.outbox.fail(
@@ -161,6 +171,35 @@ class Reporter:
                 error=ack.error_code,
             )
         return None
+
+    def _begin(self, message: OutboundMessage) -> bytes:
+        """The bytes of the message, with its page where one is due. Raises LeaseLost, PayloadError."""
+        for _ in range(DRAWINGS):
+            page = self._drawn(message)
+            try:
+                return self._store.outbox.begin(message, now=self._clock(), worker=self._worker, page=page)
+            except PageStale:  # a merge came while it was drawn
+                log.event("page.stale", message_id=message.message_id, ecg_id=message.ecg_id)
+        page = DrawnPage(patient=Patient(), refused="its patient changed each time that it was drawn")
+        return self._store.outbox.begin(message, now=self._clock(), worker=self._worker, page=page)
+
+    def _drawn(self, message: OutboundMessage) -> DrawnPage | None:
+        """The page of the message where it is due, drawn outside any transaction; what fails holds no result up."""
+        if self._draw_page is None:
+            return None
+        draft = self._store.outbox.page_due(message, now=self._clock())
+        if draft is None:
+            return None
+        if message.attempts > DRAWINGS:  # each time its sender did not come back, perhaps because of it
+            return DrawnPage(patient=draft.ecg.patient, refused="drawing it did not end, several times")
+        if not draft.ecg.signal.size:
+            return DrawnPage(patient=draft.ecg.patient, refused="the signal was removed by retention")
+        try:
+            return DrawnPage(patient=draft.ecg.patient, pdf=self._draw_page(draft))
+        except Exception as error:  # noqa: BLE001  whatever a drawing library raises: the numbers go
+            kind = type(error).__name__
+            log.event("page.not-drawn", logging.WARNING, message_id=message.message_id, error=kind)
+            return DrawnPage(patient=draft.ecg.patient, refused=f"drawing it failed ({kind})")
 
     def _delivered(self, message: OutboundMessage, took: float, now: datetime) -> None:
         name, first = self._destination.name, message.kind == "F" and message.result_version == 1

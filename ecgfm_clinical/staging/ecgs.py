@@ -237,4 +237,5 @@ def _message_story(reading: Reading, row: MessageRow, body: bytes | None) -> Mes
         acknowledgement=messages.ack_of(reading, row),
         sent_at=row.sent_at,
         acknowledged_at=row.acknowledged_at,
+        page=row.page,
     )

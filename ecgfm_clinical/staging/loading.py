@@ -67,6 +67,12 @@ def _born(patient: Patient, told: Patient) -> Patient:
     return replace(patient, registered_birth_date=told.birth_date)
 
 
+def signal_if_kept(reading: Reading, ecg_id: int) -> NDArray[np.float32]:
+    """The samples of one ECG, (12, n) mV; 0 of them where retention has removed them."""
+    row = first_row(reading.connection, EcgVersion, select(ecg).where(ecg.c.ecg_id == ecg_id))
+    return NO_SIGNAL if row is None else _signals(reading, {ecg_id: row}).get(ecg_id, NO_SIGNAL)
+
+
 def _signals(reading: Reading, versions: Mapping[int, EcgVersion]) -> dict[int, NDArray[np.float32]]:
     stored = reading.connection.execute(select(signal).where(signal.c.ecg_id.in_(versions)))
     return {

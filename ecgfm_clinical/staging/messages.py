@@ -4,19 +4,33 @@ A message gets its control id (MSH-10) and its bytes in the transaction that rec
 repeat is recognisable to the receiver. The one exception: a message of which it is certain that it never left
 (`in_doubt` = 0) is composed anew, under its number, in the transaction that merges its patient. What cannot be
 composed, because the ECG names no patient say, is a dead letter from the start, with its reason.
+
+Where the destination wants a page, that is drawn before the first send, outside any transaction, and the transaction
+that begins the send composes the message anew with it (`with_page`).
 """
 
 import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
 
+from ecgfm_clinical.errors import PageStale
 from ecgfm_clinical.staging import codec, epochs, identity, loading, overtaken, recordings, seals
 from ecgfm_clinical.staging.attempts import errors_of, is_unfinished, keep_error
 from ecgfm_clinical.staging.private import private_of
-from ecgfm_clinical.staging.records import TAKES_BACK, AttemptError, Draft, Kind, MessageState, Scoring
+from ecgfm_clinical.staging.records import (
+    TAKES_BACK,
+    AttemptError,
+    Draft,
+    DrawnPage,
+    Kind,
+    MessageState,
+    PageState,
+    Scoring,
+)
 from ecgfm_clinical.staging.retry import refused
 from ecgfm_clinical.staging.rows import EcgVersion, MessageRow, first_row, one_row
 from ecgfm_clinical.staging.schema import attempt_error, ecg, message, message_body, scoring
@@ -139,6 +153,7 @@ def create(
             "in_doubt": 0,
             "due_at": tx.now,
             "created_at": tx.now,
+            "page": _page_due(tx, destination, kind),
             **_address_columns(tx, control_id, subject.patient),
             **_body_columns(body),
         },
@@ -166,20 +181,53 @@ def _next_version(tx: Transaction, recording_id: int, destination: str) -> int:
 
 
 def recompose(tx: Transaction, row: MessageRow) -> None:
-    """New bytes under the same number, for a message of which it is certain that no bytes ever left."""
-    draft = _draft_of(tx, row)
+    """New bytes under the same number, for a message of which it is certain that no bytes ever left.
+
+    Its page, if it had one, is drawn anew.
+    """
+    _write_anew(tx, row, draft_of(tx, row, tx.now), page=_page_due(tx, row.destination, row.kind))
+
+
+def with_page(tx: Transaction, row: MessageRow, page: DrawnPage | None) -> bytes:
+    """The bytes of a message whose page was due, composed anew with it; it is sent now for the first time.
+
+    None: its sender draws none any more, and it goes as it is. Raises PageStale where the page names somebody else than
+    the message does by now, and PayloadError where no bytes can be made.
+    """
+    tx.lock_identities(exclusive=False)
+    draft = draft_of(tx, row, tx.now)
+    if page is not None and page.pdf is not None and page.patient != draft.ecg.patient:
+        raise PageStale(f"message {row.message_id} speaks of another patient than its page")
+    if page is not None:
+        draft = replace(draft, page=page.pdf, page_refused=page.refused)
+    state = PageState.WITHOUT if page is None or page.pdf is None else PageState.DRAWN
+    body = _write_anew(tx, row, draft, page=state.value)
+    if isinstance(body, PayloadError):
+        raise body
+    overtaken.close(tx, row.message_id, filler=row.filler, destination=row.destination, kind=row.kind)
+    return body
+
+
+def _page_due(tx: Transaction, destination: str, kind: Kind) -> str | None:
+    """What takes a result back carries no page."""
+    wanted = destination in tx.telling.with_page and kind not in TAKES_BACK
+    return PageState.DUE.value if wanted else None
+
+
+def _write_anew(tx: Transaction, row: MessageRow, draft: Draft, *, page: str | None) -> bytes | PayloadError:
     body = _composed(tx, draft)
     tx.connection.execute(delete(message_body).where(message_body.c.message_id == row.message_id))
     source_key = tx.connection.scalar(select(ecg.c.source_key).where(ecg.c.ecg_id == row.ecg_id))
     key = identity.patient_key(tx, draft.ecg.patient, source_key or "")
     changed = _body_columns(body) | _address_columns(tx, row.control_id, draft.ecg.patient)
-    changed |= {"patient_key": key, "filed_key": key}
+    changed |= {"patient_key": key, "filed_key": key, "page": page}
     tx.connection.execute(update(message).where(message.c.message_id == row.message_id).values(**changed))
     _keep_body(tx, row.message_id, row.control_id, body)
     tx.note("message.recomposed", ecg_id=row.ecg_id, message_id=row.message_id, **_told_of(body))
+    return body
 
 
-def _draft_of(tx: Transaction, row: MessageRow) -> Draft:
+def draft_of(tx: Reading, row: MessageRow, now: datetime) -> Draft:
     """What the message in this row is composed of today."""
     ecg_row = recordings.version(tx, row.ecg_id)
     return Draft(
@@ -187,7 +235,7 @@ def _draft_of(tx: Transaction, row: MessageRow) -> Draft:
         control_id=row.control_id,
         kind=row.kind,
         filler=row.filler,
-        composed_at=tx.now,
+        composed_at=now,
         ecg_id=row.ecg_id,
         ecg=subject_of(tx, ecg_row, meant_for(tx, row, ecg_row)),
         scoring=loading.load_scoring(tx, row.scoring_id),
@@ -233,7 +281,7 @@ def _address_columns(tx: Transaction, control_id: str, patient: Patient) -> dict
     return seals.ADDRESS.seal(tx.keyring, to_json(codec.patient_dict(patient)), control_id=control_id)
 
 
-def _replaced(tx: Transaction, filler: str, destination: str, *, before: int | None = None) -> Scoring | None:
+def _replaced(tx: Reading, filler: str, destination: str, *, before: int | None = None) -> Scoring | None:
     """What a correction under this filler number replaces at the receiver: what the message before it told."""
     earlier = (
         select(message.c.scoring_id)
@@ -325,7 +373,7 @@ def compose_late(tx: Transaction, row: MessageRow) -> bytes:
     or made by the first schema's program before its first send.
     """
     tx.lock_identities(exclusive=False)
-    body = _composed(tx, _draft_of(tx, row))
+    body = _composed(tx, draft_of(tx, row, tx.now))
     if isinstance(body, PayloadError):
         raise body
     tx.connection.execute(update(message).where(message.c.message_id == row.message_id).values(**_body_columns(body)))

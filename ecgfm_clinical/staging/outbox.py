@@ -6,7 +6,7 @@ destination is unfinished, and none is under way. Dead letters do not hold up wh
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,10 +27,18 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.sql.elements import ColumnElement
 
 from ecgfm_clinical.errors import LeaseLost
-from ecgfm_clinical.staging import messages, pauses, seals
+from ecgfm_clinical.staging import loading, messages, pauses, seals
 from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_dead, is_due, keep_error, keep_last_error
 from ecgfm_clinical.staging.database import Database
-from ecgfm_clinical.staging.records import AttemptError, MessageState, OutboundMessage, Retry
+from ecgfm_clinical.staging.records import (
+    AttemptError,
+    Draft,
+    DrawnPage,
+    MessageState,
+    OutboundMessage,
+    PageState,
+    Retry,
+)
 from ecgfm_clinical.staging.rows import MessageRow
 from ecgfm_clinical.staging.schema import UtcDateTime, attempt_error, ecg, message, second_thought
 from ecgfm_clinical.staging.sealing import to_json
@@ -82,14 +90,31 @@ class Outbox:
             for row in claimed
         ]
 
-    def begin(self, message: OutboundMessage, *, now: datetime, worker: str) -> bytes:
+    def page_due(self, message: OutboundMessage, *, now: datetime) -> Draft | None:
+        """What the page of a message is drawn from, its ECG with the signal; None where no page is to be drawn.
+
+        A snapshot: `begin` refuses a page that was drawn from one that holds no longer. An ECG whose signal was removed
+        has 0 samples.
+        """
+        with self._database.reading() as ask:
+            row = messages.message_of(ask, message.message_id)
+            if row.page != PageState.DUE.value:
+                return None
+            draft = messages.draft_of(ask, row, now)
+            signal = loading.signal_if_kept(ask, row.ecg_id)
+            return replace(draft, ecg=replace(draft.ecg, signal=signal))
+
+    def begin(self, message: OutboundMessage, *, now: datetime, worker: str, page: DrawnPage | None = None) -> bytes:
         """The bytes to send, after it is committed that they may be on the wire. Raises LeaseLost.
 
         A merge that comes before this has composed them for the survivor; one that comes after it leaves them alone.
-        PayloadError where an older version of this program left the message without bytes and none can be composed.
+        A `page` that was due goes into them; PageStale where a merge or correction came while it was drawn, with
+        nothing done. PayloadError where the message has no bytes and none can be composed.
         """
         with self._database.writing(now, worker) as tx:
-            return _begin(tx, message, worker)
+            if page is not None:
+                tx.lock_identities(exclusive=False)  # before the message itself, as merges do
+            return _begin(tx, message, worker, page)
 
     def finish(
         self,
@@ -228,17 +253,17 @@ _BEGIN = (
 _CLAIM = _claim_statement()
 
 
-def _begin(tx: Transaction, held: OutboundMessage, worker: str) -> bytes:
+def _begin(tx: Transaction, held: OutboundMessage, worker: str, page: DrawnPage | None = None) -> bytes:
     begun = tx.connection.execute(_BEGIN, {"at": tx.now, **_holding(held, worker)}).first()
     if begun is None:
         raise LeaseLost(f"message {held.message_id} is no longer held by {worker}")
     row = MessageRow(*begun)
-    body = messages.bodies(tx, [row]).get(row.message_id)
+    body = None if row.page == PageState.DUE.value else messages.bodies(tx, [row]).get(row.message_id)
+    sha256 = row.body_sha256
     if body is None:
-        body = messages.compose_late(tx, row)
-        sha256: str | None = hashlib.sha256(body).hexdigest()
-    else:
-        sha256 = row.body_sha256
+        late = row.page == PageState.DUE.value
+        body = messages.with_page(tx, row, page) if late else messages.compose_late(tx, row)
+        sha256 = hashlib.sha256(body).hexdigest()
     if row.sent_at == tx.now:  # repeats carry the same bytes, and are the destination's outage
         tx.note(
             "message.sending",
@@ -252,8 +277,9 @@ def _begin(tx: Transaction, held: OutboundMessage, worker: str) -> bytes:
 
 
 def _begin_if_ready(tx: Transaction, held: OutboundMessage, worker: str) -> bytes | None:
-    """`_begin`, or None, with nothing done, where the message is another's by now or has no bytes yet."""
-    ready = select(message.c.message_id).where(_HELD_BY, message.c.body_sha256.is_not(None)).with_for_update()
+    """`_begin`, or None, with nothing done, where the message is another's by now, or has no bytes or page yet."""
+    has_all = (message.c.body_sha256.is_not(None), func.coalesce(message.c.page, "") != PageState.DUE.value)
+    ready = select(message.c.message_id).where(_HELD_BY, *has_all).with_for_update()
     if tx.connection.scalar(ready, _holding(held, worker)) is None:
         return None
     return _begin(tx, held, worker)

@@ -8,6 +8,7 @@ from typing import Literal, NoReturn
 
 from ecgfm_clinical.errors import StoreError
 from ecgfm_connectors.ecg import Ecg
+from ecgfm_connectors.patient import Patient
 
 
 class EcgState(StrEnum):
@@ -158,6 +159,27 @@ class Draft:
     ecg: Ecg  #: without its signal; the patient is the surviving identity the message is addressed to
     scoring: Scoring
     replaces: Scoring | None  #: of a correction: what the receiver was told before
+    page: bytes | None = field(default=None, repr=False)  #: the PDF that goes with it, once it was drawn
+    page_refused: str = ""  #: why there is none although the destination wants one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnPage:
+    """The page of one message, drawn outside any transaction from a snapshot: it counts only while the message still
+    speaks of that patient.
+    """
+
+    patient: Patient = field(repr=False)  #: whom it names
+    pdf: bytes | None = field(default=None, repr=False)
+    refused: str = ""  #: why it could not be drawn; free of patient data
+
+
+class PageState(StrEnum):
+    """Where the page of a message stands; a message of a destination without pages, or that takes back, has none."""
+
+    DUE = "due"  #: drawn before the first send
+    DRAWN = "drawn"  #: in the message's bytes
+    WITHOUT = "without"  #: it could not be drawn, and the message says so
 
 
 #: The complete message. Raises PayloadError where none can be made of this draft: a person must look.
@@ -175,6 +197,7 @@ class Telling:
     destinations: tuple[str, ...] = ()  #: each hears of every new result
     compose: Compose = _no_way
     control_ids: Callable[[], str] = _no_way  #: a new MSH-10 at each call
+    with_page: frozenset[str] = frozenset()  #: destinations whose results go with a page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

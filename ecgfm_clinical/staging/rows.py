@@ -79,6 +79,7 @@ class MessageRow:
     addressed_to: bytes | None = field(repr=False)
     addressed_key_id: int | None
     key_id: int | None
+    page: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,7 @@ class MessageStory:
     acknowledgement: Ack | None
     sent_at: datetime | None
     acknowledged_at: datetime | None
+    page: str | None = None  #: `PageState`; None where no page goes with it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,6 +46,7 @@ message = Table(
     Column("addressed_to", LargeBinary),  # the patient in it
     Column("addressed_key_id", Integer),
     Column("key_id", Integer),
+    Column("page", String(8)),  # due, drawn or without; none where no page goes with it
     CheckConstraint("state in ('waiting', 'running', 'acknowledged', 'dead', 'cancelled')", name="state"),
     CheckConstraint("kind in ('F', 'C', 'W', 'D')", name="kind"),
     UniqueConstraint("ecg_id", "destination", "result_version"),
