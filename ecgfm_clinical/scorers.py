@@ -15,11 +15,16 @@ from ecgfm_clinical.settings import HEADS, Model, Settings
 from ecgfm_clinical.wiring import Clock, open_store, utc_now
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ecgfm.predictor import Predictor
     from ecgfm_clinical.monitoring.meters import Meters
+    from ecgfm_clinical.pipeline.explaining import Explaining, LookedAt
     from ecgfm_clinical.pipeline.live import LiveScorer, ShadowScorer
     from ecgfm_clinical.pipeline.scoring import Scorer
     from ecgfm_clinical.staging.model_records import ModelRow
+    from ecgfm_clinical.staging.records import StagedEcg
     from ecgfm_clinical.staging.store import Store
 
 
@@ -149,6 +154,44 @@ def build_shadow_scorer(settings: Settings, store: "Store", *, clock: Clock = ut
         clock=clock,
         batch_size=settings.scoring.batch_size,
     )
+
+
+def build_explaining(settings: Settings, store: "Store", *, clock: Clock = utc_now) -> "Explaining":
+    """What answers where a model looked."""
+    from ecgfm_clinical.pipeline.explaining import Explaining
+
+    return Explaining(
+        store,
+        partial(open_looked_at, settings, store),
+        worker=worker_name("saliency"),
+        clock=clock,
+        lease=settings.scoring.lease,
+        max_attempts=settings.scoring.max_attempts,
+        jitter=random.random,
+    )
+
+
+def open_looked_at(settings: Settings, store: "Store", model_id: str) -> "LookedAt":
+    """The network of a registered model, on the CPU. Raises ModelError."""
+    from ecgfm.checkpoint import Bundle
+    from ecgfm.errors import EcgFmError
+    from ecgfm.explain import explain_leads
+
+    row = next((one for one in store.models.models() if one.model_id == model_id), None)
+    if row is None:
+        raise ModelError(f"model {model_id[:12]}, which gave this answer, is not registered in this store")
+    try:
+        bundle = Bundle.read(bundle_path(settings, row.path))
+    except EcgFmError as error:
+        raise ModelError(f"{row.name} {row.version}, which gave this answer, cannot be opened: {error}") from error
+    if bundle.model_id != model_id:
+        raise ModelError(f"{row.path} holds another model than {model_id[:12]}, which gave this answer")
+    network = bundle.network().fold().eval().requires_grad_(False)
+
+    def looked_at(one: "StagedEcg", *, head: str, label: str) -> "NDArray[np.float64]":
+        return explain_leads(network, one.ecg.signal, one.ecg.sampling_rate, head=head, label=label).weights
+
+    return looked_at
 
 
 def scorer_of(

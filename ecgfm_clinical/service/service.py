@@ -356,6 +356,9 @@ class Service:
             yield Task(name=role, every=every, run=scorer.run_batch, work="score")
         shadow = scorers.build_shadow_scorer(self._settings, self._store, clock=self._clock)
         yield Task(name="shadow", every=every, run=lambda: 0 if self._is_paused() else shadow.run_batch())
+        explaining = scorers.build_explaining(self._settings, self._store, clock=self._clock)
+        self._holders["saliency"] = liveness.worker_name("saliency")
+        yield Task(name="saliency", every=every, run=explaining.run_one, work="saliency")
 
     def _is_paused(self) -> bool:
         """Whether a person paused everything."""

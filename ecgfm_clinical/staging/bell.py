@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection
 from threading import Lock
 from typing import Literal
 
-#: What there is to do: ECGs to be scored, messages to be sent.
-Work = Literal["score", "report"]
-WORK: tuple[Work, ...] = ("score", "report")
+#: What there is to do: ECGs to be scored, messages to be sent, questions where a model looked.
+Work = Literal["score", "report", "saliency"]
+WORK: tuple[Work, ...] = ("score", "report", "saliency")
 
 
 class Bell:

@@ -24,6 +24,7 @@ from ecgfm_clinical.staging.schema import (
     message_body,
     payload,
     payload_content,
+    saliency,
     score_job,
     signal,
 )
@@ -216,6 +217,8 @@ def _drop(tx: Transaction, what: str, before: datetime) -> int:
     """A page of what is old; how much went."""
     old, table, key = _KINDS[what]
     gone = tx.connection.execute(delete(table).where(key.in_(old(before).limit(PAGE)))).rowcount
+    if gone and what == "signals":  # what was computed of them goes with them
+        tx.connection.execute(delete(saliency).where(~exists().where(signal.c.ecg_id == saliency.c.ecg_id)))
     if gone:
         tx.note("retention.removed", what=what, count=gone, before=before.isoformat())
     return gone

@@ -36,6 +36,7 @@ from ecgfm_clinical.staging.schema import (
     payload,
     payload_content,
     recording_event,
+    saliency,
     score_job,
     signal,
 )
@@ -195,6 +196,7 @@ def _erase_payloads(tx: Transaction, rows: _Rows) -> None:
 
 def _erase_ecgs(tx: Transaction, rows: _Rows, nobody: str) -> None:
     tx.connection.execute(delete(signal).where(signal.c.ecg_id.in_(rows.ecgs)))
+    tx.connection.execute(delete(saliency).where(saliency.c.ecg_id.in_(rows.ecgs)))
     tx.connection.execute(delete(ecg_identity).where(ecg_identity.c.ecg_id.in_(rows.ecgs)))
     tx.connection.execute(delete(ecg_number).where(ecg_number.c.ecg_id.in_(rows.ecgs)))
     mine = ecg.c.ecg_id.in_(rows.ecgs)

@@ -16,7 +16,7 @@ from ecgfm_clinical.errors import StoreUnavailable
 from ecgfm_clinical.staging import engine
 from ecgfm_clinical.staging.attempts import HORIZON, WAITING, is_due
 from ecgfm_clinical.staging.bell import WORK, Bell, Work
-from ecgfm_clinical.staging.schema import message, score_job
+from ecgfm_clinical.staging.schema import message, saliency, score_job
 
 if TYPE_CHECKING:
     from psycopg import Connection as RawConnection
@@ -30,6 +30,7 @@ ONE_LISTEN = 0.1
 _DUE = {
     "score": select(score_job.c.job_id).where(score_job.c.state == WAITING, is_due(score_job)).limit(1),
     "report": select(message.c.message_id).where(message.c.state == WAITING, is_due(message)).limit(1),
+    "saliency": select(saliency.c.saliency_id).where(saliency.c.state == WAITING, is_due(saliency)).limit(1),
 }
 
 

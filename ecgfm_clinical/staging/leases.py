@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 
 from ecgfm_clinical import liveness
-from ecgfm_clinical.staging import jobs, outbox
+from ecgfm_clinical.staging import jobs, outbox, saliencies
 from ecgfm_clinical.staging.attempts import RUNNING
 from ecgfm_clinical.staging.database import Database
-from ecgfm_clinical.staging.schema import message, score_job
+from ecgfm_clinical.staging.schema import message, saliency, score_job
 
 LONGEST_LEASE = timedelta(hours=1)
 SYSTEM = "store"  # actor of what the store does by itself
@@ -25,7 +25,7 @@ class Leased:
 
 
 class Leases:
-    """What workers hold, jobs and messages alike."""
+    """What workers hold: score jobs, messages, questions where a model looked."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -33,7 +33,8 @@ class Leases:
     def prolong(self, worker: str, *, now: datetime, lease: timedelta) -> int:
         """Prolong everything this worker holds; how many that is."""
         with self._database.writing(now, worker) as tx:
-            return jobs.prolong(tx, worker, now + lease) + outbox.prolong(tx, worker, now + lease)
+            until = now + lease
+            return sum(part.prolong(tx, worker, until) for part in (jobs, outbox, saliencies))
 
     def reap(
         self,
@@ -51,6 +52,7 @@ class Leases:
         with self._database.writing(now, worker or SYSTEM) as tx:
             horizon = now + longest_lease
             taken = jobs.reap(tx, max_attempts=max_attempts, worker=worker, horizon=horizon)
+            taken += saliencies.reap(tx, max_attempts=max_attempts, worker=worker, horizon=horizon)
             return taken + outbox.reap(tx, worker=worker, horizon=horizon)
 
     def reap_all(self, *, now: datetime, max_attempts: int, lease: timedelta) -> int:
@@ -80,11 +82,12 @@ class Leases:
     def release(self, worker: str, *, now: datetime) -> int:
         """Give back what a worker that stops in good order still holds; it counts as no attempt."""
         with self._database.writing(now, worker) as tx:
-            return jobs.release(tx, worker=worker) + outbox.release(tx, worker=worker)
+            return sum(part.release(tx, worker=worker) for part in (jobs, outbox, saliencies))
 
     def holders(self) -> set[str]:
         """The names of all workers that hold a lease."""
         held = select(score_job.c.worker).where(score_job.c.state == RUNNING)
         sent = select(message.c.worker).where(message.c.state == RUNNING)
+        asked = select(saliency.c.worker).where(saliency.c.state == RUNNING)
         with self._database.reading() as ask:
-            return set(ask.connection.scalars(held.union(sent)))
+            return set(ask.connection.scalars(held.union(sent, asked)))

@@ -125,6 +125,9 @@ HOLD = Seal(
     key_id=s.hold.c.key_id,
     bound_by=(s.hold.c.recording_id, s.hold.c.question, s.hold.c.ecg_id),
 )
+SALIENCY = Seal(
+    name="saliency", value=s.saliency.c.weights, key_id=s.saliency.c.key_id, bound_by=(s.saliency.c.saliency_id,)
+)
 STORE_META = Seal(
     name="store_meta", value=s.store_meta.c.value, key_id=s.store_meta.c.key_id, bound_by=(s.store_meta.c.name,)
 )
@@ -145,5 +148,6 @@ ALL = (
     IDENTITY_LINK,
     RECORDING_EVENT,
     HOLD,
+    SALIENCY,
     STORE_META,
 )

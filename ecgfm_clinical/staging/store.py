@@ -41,6 +41,7 @@ from ecgfm_clinical.staging.records import Telling
 from ecgfm_clinical.staging.registry import Registry
 from ecgfm_clinical.staging.results import Results
 from ecgfm_clinical.staging.room import Room, room_of
+from ecgfm_clinical.staging.saliencies import Saliencies
 from ecgfm_clinical.staging.sealing import Keyring
 from ecgfm_clinical.staging.search import Search
 from ecgfm_clinical.staging.shadow_answers import ShadowAnswers
@@ -80,6 +81,7 @@ class Store:
         self.pauses = Pauses(database)
         self.presets = Presets(database)
         self.opinions = Opinions(database)
+        self.saliencies = Saliencies(database)
         self.alerts = Alerts(database)
         self.audit_spool = AuditSpool(database)
 

@@ -15,13 +15,23 @@ from torch import Tensor
 from ecgfm.errors import NoHead, SignalError
 from ecgfm.feeding import Prepared, Rows, fed
 from ecgfm.network import EcgFm
-from ecgfm.signal import SAMPLING_RATE, SEGMENT_SAMPLES, Signal, prepare, reasons_not_scored, segment_starts
+from ecgfm.signal import (
+    LEADS,
+    SAMPLING_RATE,
+    SEGMENT_SAMPLES,
+    Signal,
+    prepare,
+    reasons_not_scored,
+    segment_starts,
+)
 
 T = TypeVar("T")
 Method = Literal["attention", "gradient"]
 METHODS: dict[str, Method] = {"attention": "attention", "gradient": "gradient"}
 #: Segments in one call of `Explainer`: those of an ECG of 10 s.
 SEGMENTS = 2
+#: Steps a second of `LeadSaliency`: one is 40 ms, a millimetre of paper at 25 mm/s.
+STEPS = 25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,6 +47,32 @@ class Saliency:
         return np.interp(np.arange(samples) / sampling_rate, self.seconds, self.weights, right=0.0)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LeadSaliency:
+    """One weight from 0 to 1 for each lead and each 40 ms of one ECG, scaled to its own largest value."""
+
+    weights: NDArray[np.float64]  #: (12, steps), `STEPS` a second from the start of the recording, whole segments only
+
+
+def explain_leads(network: EcgFm, signal: Signal, sampling_rate: float, *, head: str, label: str) -> LeadSaliency:
+    """Gradient × input of one label, lead by lead, of one ECG (12, samples) in mV.
+
+    Raises `SignalError` where the ECG cannot be scored, `NoHead` where the network has no such label.
+    """
+    source = _source(network, signal, sampling_rate)
+    found = gradient_times_input(network, source, _column_of(network, head, label)).cpu().numpy()  # (S, 12, 2500)
+    starts = _starts(network, signal, sampling_rate)
+    whole = np.zeros((len(LEADS), starts[-1] + SEGMENT_SAMPLES))
+    for start, part in zip(starts, found, strict=True):  # where segments overlap, the larger weight stands
+        own = whole[:, start : start + SEGMENT_SAMPLES]
+        np.maximum(own, part, out=own)
+    width = SAMPLING_RATE // STEPS
+    whole = np.pad(whole, ((0, 0), (0, -whole.shape[1] % width)))
+    steps = whole.reshape(len(LEADS), -1, width).mean(axis=2)
+    largest = steps.max()
+    return LeadSaliency(weights=steps / largest if largest > 0 else steps)
+
+
 def explain(
     network: EcgFm,
     signal: Signal,
@@ -49,13 +85,22 @@ def explain(
 
     Raises `SignalError` where the ECG cannot be scored, `NoHead` where there is no such label.
     """
+    source = _source(network, signal, sampling_rate)
+    found = _asked(network, source, method, None if method == "attention" else _column(network, label))
+    return _joined(found, _starts(network, signal, sampling_rate), method)
+
+
+def _source(network: EcgFm, signal: Signal, sampling_rate: float) -> Tensor:
+    """(S, 12, 2500) as the network takes it. Raises `SignalError` where the ECG cannot be scored."""
     reasons = reasons_not_scored(signal, sampling_rate)
     if reasons:
         raise SignalError(f"this ECG cannot be explained, because it cannot be scored: {', '.join(reasons)}")
-    source = torch.from_numpy(prepare(signal, sampling_rate, network.preprocessing))  # (S, 12, 2500)
-    found = _asked(network, source, method, None if method == "attention" else _column(network, label))
-    starts = segment_starts(int(signal.shape[1] * SAMPLING_RATE / sampling_rate), network.preprocessing)
-    return _joined(found, starts, method)
+    return torch.from_numpy(prepare(signal, sampling_rate, network.preprocessing))
+
+
+def _starts(network: EcgFm, signal: Signal, sampling_rate: float) -> tuple[int, ...]:
+    """Where its segments begin, samples at 500 Hz."""
+    return segment_starts(int(signal.shape[1] * SAMPLING_RATE / sampling_rate), network.preprocessing)
 
 
 class Explainer:
@@ -101,7 +146,7 @@ def _asked(network: EcgFm, source: Tensor, method: Method, column: int | None) -
         found = attention_saliency(network, source)
     else:
         assert column is not None
-        found = gradient_times_input(network, source, column)
+        found = gradient_times_input(network, source, column).sum(dim=1)
     return np.asarray(found.float().cpu().numpy())
 
 
@@ -147,13 +192,11 @@ def attention(network: EcgFm, source: Tensor, *, layer: int) -> Tensor:
 
 
 def gradient_times_input(network: EcgFm, source: Tensor, column: int) -> Tensor:
-    """(S, 12, 2500) -> (S, 2500): |gradient of one logit × input|,
-    summed over leads (Simonyan et al. 2013, Shrikumar 2016).
-    """
+    """(S, 12, 2500) -> the same: |gradient of one logit × input| (Simonyan et al. 2013, Shrikumar 2016)."""
     source = source.clone().requires_grad_(True)
     with torch.enable_grad():
         (gradient,) = torch.autograd.grad(network(source)[:, column].sum(), source)
-    return (gradient * source).detach().abs().sum(dim=1)
+    return (gradient * source).detach().abs()
 
 
 def stretch(frames: NDArray[np.float64], samples: int) -> NDArray[np.float64]:
@@ -174,3 +217,11 @@ def _column(network: EcgFm, label: str | None) -> int:
     if label not in network.labels:
         raise NoHead(f"say which label to explain; this model has: {', '.join(network.labels) or 'none'}")
     return network.labels.index(label)
+
+
+def _column_of(network: EcgFm, head: str, label: str) -> int:
+    """Two heads may have labels of one name."""
+    known = [(spec.name, one) for spec in network.specs for one in spec.labels]
+    if (head, label) not in known:
+        raise NoHead(f"this model has no {head} {label}; it has: {', '.join(map(' '.join, known)) or 'no head'}")
+    return known.index((head, label))

@@ -283,6 +283,7 @@ class _Faults:
             "listen": (PostgresqlEar if store.database.reader.dialect.name == "postgresql" else SqliteEar, "listen"),
             "score": (store.jobs, "claim"),
             "shadow": (store.models, "shadow"),
+            "saliency": (store.saliencies, "claim"),
             "ports": (ports_module, "sweep"),
             "retention": (store.care, "announce"),
             "alerts": (store.alerts, "look"),

@@ -9,7 +9,16 @@ import torch
 import ecgfm
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import NoHead, SignalError
-from ecgfm.explain import attention, attention_saliency, explain, gradient_times_input, stretch
+from ecgfm.explain import (
+    STEPS,
+    attention,
+    attention_saliency,
+    explain,
+    explain_leads,
+    gradient_times_input,
+    stretch,
+)
+from ecgfm.signal import prepare
 from tests.helpers.synthetic import synthetic_ecgs
 
 pytestmark = pytest.mark.slow
@@ -68,7 +77,7 @@ def test_gradient_times_input_predicts_a_small_change(bundle: Bundle) -> None:
         change = (network(source * (1 + step)) - network(source * (1 - step)))[0, 0] / (2 * step)
     assert float((gradient * source).sum().detach()) == pytest.approx(float(change), rel=1e-3, abs=1e-6)
     found = gradient_times_input(network, source.detach(), 0)
-    torch.testing.assert_close(found, (gradient * source).abs().sum(dim=1))
+    torch.testing.assert_close(found, (gradient * source).abs())
 
 
 def test_gradient_needs_to_know_the_label(bundle: Bundle) -> None:
@@ -82,3 +91,23 @@ def test_gradient_needs_to_know_the_label(bundle: Bundle) -> None:
 def test_what_cannot_be_scored_cannot_be_explained(bundle: Bundle) -> None:
     with pytest.raises(SignalError, match="too-short"):
         explain(ecgfm.load(bundle.path), np.ones((12, 100), np.float32), 500)
+
+
+def test_each_lead_has_weights_of_its_own_every_40_ms(bundle: Bundle) -> None:
+    network, signal = ecgfm.load(bundle.path), synthetic_ecgs(1)[0]
+    found = explain_leads(network, signal, 500, head="troponin", label="troponin").weights
+    assert found.shape == (12, 10 * STEPS)
+    assert found.max() == 1
+    column = network.labels.index("troponin")
+    source = torch.from_numpy(prepare(signal, 500, network.preprocessing))
+    raw = np.concatenate(list(gradient_times_input(network, source, column).numpy()), axis=1)  # (12, 5000)
+    lead, step = np.unravel_index(found.argmax(), found.shape)
+    means = raw.reshape(12, -1, 500 // STEPS).mean(axis=2)
+    np.testing.assert_allclose(found, means / means[lead, step], rtol=1e-5)
+
+
+def test_a_label_is_known_by_its_head(bundle: Bundle) -> None:
+    with pytest.raises(NoHead, match="no troponin reduced_lvef"):
+        explain_leads(ecgfm.load(bundle.path), synthetic_ecgs(1)[0], 500, head="troponin", label="reduced_lvef")
+    with pytest.raises(SignalError, match="too-short"):
+        explain_leads(ecgfm.load(bundle.path), np.ones((12, 100), np.float32), 500, head="troponin", label="troponin")

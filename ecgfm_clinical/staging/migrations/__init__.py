@@ -34,6 +34,7 @@ REVISIONS = (
     "0019",
     "0020",
     "0021",
+    "0022",
 )
 HEAD = REVISIONS[-1]
 MIGRATION_LOCK = 0x45434747  # PostgreSQL advisory lock: one migration at a time

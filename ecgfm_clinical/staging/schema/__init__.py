@@ -55,6 +55,7 @@ from ecgfm_clinical.staging.schema.running import (
     store_meta,
     tally,
 )
+from ecgfm_clinical.staging.schema.saliency import saliency
 from ecgfm_clinical.staging.schema.scores import score, score_job, scoring
 
 __all__ = [
@@ -97,6 +98,7 @@ __all__ = [
     "pull_cursor",
     "recording_event",
     "role_lease",
+    "saliency",
     "score",
     "score_job",
     "scoring",
