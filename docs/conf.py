@@ -32,6 +32,7 @@ NAVIGATION = {
         "docs/api",
         "model/MODEL_CARD",
         "model/ONNX",
+        "model/DATASETS",
         "model/RECIPES",
         "model/BENCHMARKS",
         "model/ecgfm/demo_bundle/CARD",

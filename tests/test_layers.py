@@ -28,7 +28,7 @@ ROOMS = {
         "banded_convolution demo digest errors float32 metrics operating_rule provenance version",
         "config devices heads mat_files signal",
         "calibration encoder recording_files records",
-        "feeding network training",
+        "datasets feeding network training",
         "assembly explain pretraining",
         "checkpoint",
         "fairseq finetuning runtimes",

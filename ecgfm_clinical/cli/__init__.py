@@ -14,6 +14,7 @@ from ecgfm_clinical.cli import (
     care,
     corrections,
     cross_validation,
+    datasets,
     demo,
     demo_learning,
     failure,
@@ -88,6 +89,7 @@ model.app.command("from-checkpoint")(pretrain.from_checkpoint)
 registry.add_to(model.app)
 app.add_typer(backfill.app, name="backfill")
 app.add_typer(model.app, name="model")
+app.add_typer(datasets.app, name="dataset")
 app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(patients.app, name="patient")
 app.add_typer(held.app, name="held")

@@ -38,6 +38,13 @@ ArchiveOption = Annotated[
     Path | None, typer.Option(help="Folder of WFDB recordings to learn from instead of the store.")
 ]
 TableOption = Annotated[Path | None, typer.Option(help="CSV or Parquet with a row for each recording of the archive.")]
+OutcomesOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="CSV or Parquet of measured outcomes of the archive's patients, as `ingest` takes it and `dataset "
+        "outcomes` writes it."
+    ),
+]
 LabelOption = Annotated[
     list[str] | None, typer.Option("--label", help="Column of the table that holds a label (0, 1).")
 ]

@@ -48,7 +48,9 @@ def _troponin(rules: TroponinLabels) -> RaisedTroponin:
 
 
 def table_labelling(archive: Archive, head: str, columns: Sequence[str]) -> Labelling:
-    """Labels of a research table: named columns, or, for `interpretation`, its coded statements. Raises InputError."""
+    """Labels of a research archive: named columns; for `interpretation` its statements, for other heads of a site its
+    table of measured outcomes, by the rules of the settings' defaults. Raises InputError.
+    """
     if columns:
         return Given(
             table=archive.labels(columns),
@@ -56,9 +58,12 @@ def table_labelling(archive: Archive, head: str, columns: Sequence[str]) -> Labe
             source=archive.table.name,
             meaning=f"As given in the columns {', '.join(columns)} of {archive.table.name}.",
         )
-    if head == "interpretation":
-        return Statements()
-    raise InputError("name the columns that hold the labels with --label; only `interpretation` needs none")
+    if head == "interpretation" or (archive.measured is not None and head in HEADS):
+        return labelling(head, Learning())
+    raise InputError(
+        "name the columns that hold the labels with --label; only `interpretation` needs none, and, with --outcomes, "
+        "the heads that learn from measured results"
+    )
 
 
 def plan(

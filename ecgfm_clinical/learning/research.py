@@ -74,6 +74,7 @@ def retrain_archive(
     *,
     archive: Path,
     table: Path | None,
+    outcomes: Path | None = None,
     columns: Sequence[str],
     classes: Path | None,
     base: str,
@@ -90,7 +91,7 @@ def retrain_archive(
     """
     if table is None or out is None:
         raise InputError("--archive needs --table (a row for each recording) and --out (a folder for what comes of it)")
-    source = Archive.open(archive, table)
+    source = Archive.open(archive, table, outcomes)
     plan = Plan(
         head=head,
         labelling=labelling(source, head, columns, classes),

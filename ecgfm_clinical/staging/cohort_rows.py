@@ -35,6 +35,7 @@ class EcgRow:
     kept: bool = True  #: False where retention has removed the signal
     recording: str = ""  #: of whom, when, how long: equal where one recording came in twice; samples are not compared
     codes: tuple[str, ...] = ()  #: coded statements, `SCP:NORM` or `SNOMED:164889003`, where the source has them
+    split: Literal["train", "validation", "test", ""] = ""  #: where the source prescribes one; else the patient's hash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

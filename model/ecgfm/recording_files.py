@@ -1,4 +1,4 @@
-"""Reading training recordings from folders of WFDB, MATLAB, NPZ and HDF5 files, one recording at a time.
+"""Reading training recordings from folders of WFDB, MATLAB, NPZ, NPY and HDF5 files, one recording at a time.
 
 A folder is searched with all its sub-folders. What each kind of file must hold:
 
@@ -7,7 +7,9 @@ A folder is searched with all its sub-folders. What each kind of file must hold:
     .mat    without a .hea beside it: `feats` + `curr_sample_rate` (fairseq-signals), or the `ECG` struct of CPSC 2018
             (500 Hz)
     .npz    `signal` (12, samples) or (recordings, 12, samples) in mV and `sampling_rate`; optionally `patient`
-    .hdf5   one data set (recordings, samples, 12) or (recordings, 12, samples), as CODE-15's `tracings`; needs h5py
+    .hdf5   one data set (recordings, samples, 12) or (recordings, 12, samples), as CODE-15's `tracings`; needs h5py;
+            zeros in all leads at either end are padding and are left out
+    .npy    an array (recordings, [1,] samples, 12) or (recordings, 12, samples), as EchoNext's waveforms
 
 For training, amplitudes only need to be proportional to mV: every lead is z-scored. Whoever needs millivolts asks the
 recording.
@@ -21,7 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +32,12 @@ from ecgfm.errors import DataError, RecordingError
 from ecgfm.mat_files import read_mat
 from ecgfm.signal import LEADS, derive_limb_leads
 
+N = TypeVar("N", bound=np.generic)
+
 _LEAD_NUMBERS = {lead.lower(): number for number, lead in enumerate(LEADS)}
 _LIMB_LEADS = ("III", "aVR", "aVL", "aVF")
 _HDF5 = (".h5", ".hdf5")
+_NPY = ".npy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,6 +81,7 @@ class RecordingFolder:
     derive_limb_leads: bool = False  #: compute missing III, aVR, aVL, aVF where I and II are there (8-lead files)
     hdf5_dataset: str = "tracings"
     hdf5_sampling_rate: float = 400.0  #: Hz; HDF5 files of ECGs carry none
+    npy_sampling_rate: float = 250.0  #: Hz; nor do arrays
 
     def keys(self) -> list[str]:
         """Raises `DataError` where the folder is missing or holds no recording."""
@@ -91,6 +97,8 @@ class RecordingFolder:
         suffix = path.suffix.lower()
         if suffix == ".hea" or (suffix == ".mat" and not path.with_suffix(".hea").exists()):
             return [name]
+        if suffix == _NPY:
+            return [f"{name}#{row}" for row in range(_npy_rows(path))]
         if suffix == ".npz" or suffix in _HDF5:
             try:
                 rows = self._rows(path)
@@ -102,7 +110,7 @@ class RecordingFolder:
     def _rows(self, path: Path) -> int | None:
         """Recordings in a container file; None where it is one recording."""
         if path.suffix.lower() in _HDF5:
-            with _h5py().File(path) as file:
+            with hdf5_file(path) as file:
                 return int(file[self.hdf5_dataset].shape[0])
         shape = _npz_shape(path)
         return shape[0] if len(shape) == 3 else None
@@ -286,10 +294,34 @@ def _npz_shape(path: Path) -> tuple[int, ...]:
 
 
 def _read_hdf5(source: RecordingFolder, path: Path, row: int | None) -> Read:
-    with _h5py().File(path) as file:
+    with hdf5_file(path) as file:
         signal = np.asarray(file[source.hdf5_dataset][row or 0])
-    rows = signal.T if signal.shape[-1] == len(LEADS) else signal
+    rows = without_padding(signal.T if signal.shape[-1] == len(LEADS) else signal)
     return Read(signal=rows, sampling_rate=source.hdf5_sampling_rate, in_millivolts=False)
+
+
+def without_padding(signal: NDArray[N]) -> NDArray[N]:
+    """(leads, samples) without the samples at either end at which every lead is exactly zero, as CODE-15 pads."""
+    inside = np.flatnonzero((signal != 0).any(axis=0))
+    return signal[:, inside[0] : inside[-1] + 1] if len(inside) else signal[:, :0]
+
+
+def _read_npy(source: RecordingFolder, path: Path, row: int | None) -> Read:
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    signal = np.asarray(array[row or 0])
+    signal = signal[0] if signal.ndim == 3 and len(signal) == 1 else signal
+    rows = signal.T if signal.shape[-1] == len(LEADS) else signal
+    return Read(signal=rows, sampling_rate=source.npy_sampling_rate, in_millivolts=False)
+
+
+def _npy_rows(path: Path) -> int:
+    """Recordings in an array file; 0 where it holds something else, such as embeddings or labels."""
+    try:
+        shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
+    except (OSError, ValueError):
+        return 0
+    inner = shape[2:] if len(shape) == 4 and shape[1] == 1 else shape[1:]
+    return int(shape[0]) if len(inner) == 2 and len(LEADS) in inner else 0
 
 
 _READERS: dict[str, Callable[[RecordingFolder, Path, int | None], Read]] = {
@@ -297,6 +329,7 @@ _READERS: dict[str, Callable[[RecordingFolder, Path, int | None], Read]] = {
     ".mat": _read_mat,
     ".npz": _read_npz,
     ".hdf5": _read_hdf5,
+    _NPY: _read_npy,
 }
 
 
@@ -324,9 +357,13 @@ def _patient_table(path: Path) -> dict[str, str]:
         raise DataError(f"{path} is not a CSV file with columns recording and patient: {error}") from error
 
 
-def _h5py() -> Any:
+def hdf5_file(path: Path) -> Any:
+    """An open HDF5 file, as a context. Raises DataError where h5py is missing or the file is none."""
     try:
         import h5py
     except ImportError as error:
         raise DataError("HDF5 files need h5py: pip install 'ecgfm-clinical[train]'") from error
-    return h5py
+    try:
+        return h5py.File(path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read as HDF5: {error}") from error

@@ -1,6 +1,9 @@
-"""Research archives: a folder of WFDB (or .mat, .npz) recordings and a CSV or Parquet table with a row for each.
+"""Research archives: a folder of recordings (WFDB, .mat, .npz, rows of HDF5 and .npy files) and a CSV or Parquet table
+with a row for each, optionally with a table of measured outcomes.
 
-Read in place; PTB-XL's own table is understood as it is. The same cohort, training and judging code runs on them.
+Read in place; PTB-XL's own table is understood as it is, and `ecgfm-clinical dataset table` writes the table of other
+public data sets. The same cohort, training and judging code runs on them. Where the table prescribes a split (column
+`split`, or PTB-XL's `strat_fold`), that one holds; a patient in two of them is an error.
 """
 
 import ast
@@ -16,9 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from ecgfm.datasets.entry import STATEMENTS_PARTED, Split
 from ecgfm.errors import DataError
 from ecgfm.recording_files import RecordingFolder
 from ecgfm_clinical.errors import InputError
+from ecgfm_clinical.learning.cohort.measured import measured
 from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeKind, OutcomeRow
 from ecgfm_connectors import ages
 from ecgfm_connectors.ecg import LEADS, Ecg
@@ -37,9 +42,27 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "device": ("device",),
     "site": ("site",),
     "codes": ("codes", "scp_codes"),
+    "statements": ("statements",),
     "unit": ("unit",),
     "leads": ("leads",),
+    "samples": ("samples",),
+    "rate": ("sampling_rate",),
+    "split": ("split", "strat_fold"),
 }
+#: The official split of PTB-XL by its `strat_fold` (Wagner et al. 2020); words of a column `split`.
+SPLIT_WORDS: Mapping[str, Split] = {
+    **{str(fold): "train" for fold in range(1, 9)},
+    "9": "validation",
+    "10": "test",
+    "train": "train",
+    "validation": "validation",
+    "val": "validation",
+    "test": "test",
+    "": "",
+}
+_FILES = (".hea", ".mat", ".npz")
+_CONTAINERS = (".hdf5", ".h5", ".npy")  #: of which a row is named, as in `exams_part0.hdf5#17`
+
 FIRST_DAY = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -53,15 +76,19 @@ class Archive:
     folder: Path
     table: Path
     lines: tuple[Mapping[str, str], ...] = field(repr=False)
+    measured: Path | None = None  #: a table of measured outcomes, as `ingest` takes it
 
     @classmethod
-    def open(cls, folder: Path, table: Path) -> "Archive":
-        """Raises InputError where the table lacks a column, or names recordings that are not there."""
+    def open(cls, folder: Path, table: Path, measured: Path | None = None) -> "Archive":
+        """Raises InputError where the table lacks a column, names recordings that are not there, or puts a patient into
+        two splits.
+        """
         lines = tuple(_lines(table))
         for meaning in ("record", "patient"):
             if _column(lines[0], meaning) is None:
                 raise InputError(f"{table} has no column for the {meaning}; name one of {', '.join(COLUMNS[meaning])}")
-        archive = cls(folder=folder, table=table, lines=lines)
+        archive = cls(folder=folder, table=table, lines=lines, measured=measured)
+        archive._check_splits()
         if not any(archive._path(line) for line in lines):
             raise InputError(f"none of the recordings named in {table} lies in {folder}")
         return archive
@@ -71,8 +98,28 @@ class Archive:
         return [self._row(line) for line in self.lines if self._path(line)]
 
     def outcomes(self, kind: OutcomeKind) -> list[OutcomeRow]:
-        """None: an archive's labels stand in its table."""
-        return []
+        """Every measured result of one kind in the table of outcomes, in its newest version; none without one."""
+        if self.measured is None:
+            return []
+        return [row for row in measured(self.measured, self._patient) if row.kind == kind]
+
+    def _check_splits(self) -> None:
+        splits: dict[str, str] = {}
+        for line in self.lines:
+            own = self._split(line)
+            if splits.setdefault(_value(line, "patient"), own) != own:
+                raise InputError(
+                    f"{self.table}: column {_column(line, 'split')} puts recordings of one patient into two splits"
+                )
+
+    def _split(self, line: Mapping[str, str]) -> Split:
+        word = _value(line, "split").lower().removesuffix(".0")
+        if word not in SPLIT_WORDS:
+            raise InputError(
+                f"{self.table}: column {_column(line, 'split')} holds {word[:20]!r}; train, validation, test or a fold "
+                "from 1 to 10 is expected"
+            )
+        return SPLIT_WORDS[word]
 
     @property
     def missing(self) -> int:
@@ -81,10 +128,11 @@ class Archive:
 
     def ecg(self, key: str) -> Ecg:
         """Raises InputError where the recording cannot be read, or its amplitudes cannot be said in millivolts."""
-        path = self.folder / key.partition(":")[2]
+        name = key.partition(":")[2]
+        path = self.folder / name
         line = self._by_key()[key]
         try:
-            found = RecordingFolder(root=self.folder).read(str(path.relative_to(self.folder)))
+            found = RecordingFolder(root=self.folder).read(name)
         except DataError as error:
             raise InputError(f"{path}: {error}") from error
         signal = np.asarray(found.signal) if found.in_millivolts else _as_the_table_states(found.signal, line, path)
@@ -111,7 +159,7 @@ class Archive:
         if absent:
             raise InputError(f"{self.table} has no column {', '.join(absent)}; it has {', '.join(self.lines[0])}")
         return {
-            self._key(path): tuple(self._label(line, name) for name in columns)
+            self._key(path, line): tuple(self._label(line, name) for name in columns)
             for line in self.lines
             if (path := self._path(line))
         }
@@ -129,10 +177,10 @@ class Archive:
     def _row(self, line: Mapping[str, str]) -> EcgRow:
         path = self._path(line)
         assert path is not None
-        samples, rate = _length(path)
-        patient = hashlib.sha256(f"{self.table.name} {_value(line, 'patient')}".encode()).hexdigest()[:32]
+        samples, rate = _stated_length(line) or _length(path)
+        patient = self._patient(_value(line, "patient"))
         return EcgRow(
-            key=self._key(path),
+            key=self._key(path, line),
             patient=patient,
             patient_keys=(patient,),
             identified=bool(_value(line, "patient")),
@@ -144,23 +192,30 @@ class Archive:
             device=_value(line, "device").strip(),
             site=_value(line, "site"),
             codes=_codes(_value(line, "codes")),
+            statements=tuple(text for text in _value(line, "statements").split(STATEMENTS_PARTED) if text.strip()),
+            split=self._split(line),
         )
 
-    def _key(self, path: Path) -> str:
+    def _patient(self, number: str) -> str:
+        return hashlib.sha256(f"{self.table.name} {number}".encode()).hexdigest()[:32]
+
+    def _key(self, path: Path, line: Mapping[str, str]) -> str:
         """Names the file and its content's age, so that a changed file is another recording to every cache."""
         stat = path.with_suffix(".dat").stat() if path.with_suffix(".dat").exists() else path.stat()
-        return f"{stat.st_size}-{int(stat.st_mtime)}:{path.relative_to(self.folder)}"
+        row = _value(line, "record").partition("#")[2]
+        return f"{stat.st_size}-{int(stat.st_mtime)}:{path.relative_to(self.folder)}{'#' if row else ''}{row}"
 
     def _by_key(self) -> Mapping[str, Mapping[str, str]]:
         return _index(self)
 
     def _path(self, line: Mapping[str, str]) -> Path | None:
         """The header or file of a line; PTB-XL's folders may have been flattened away."""
-        named = Path(_value(line, "record"))
+        name, _, row = _value(line, "record").partition("#")
+        named = Path(name)
         for candidate in (named, Path(named.name)):
-            for suffix in ("", ".hea", ".mat", ".npz"):
+            for suffix in ("", *_FILES):
                 path = self.folder / f"{candidate}{suffix}"
-                if path.suffix in (".hea", ".mat", ".npz") and path.is_file():
+                if path.suffix in (_CONTAINERS if row else _FILES) and path.is_file():
                     return path
         return None
 
@@ -173,12 +228,13 @@ def _as_the_table_states(signal: np.ndarray[Any, Any], line: Mapping[str, str], 
     the columns `unit` and `leads` of its line say. Raises InputError where one of them is missing or says no such
     thing.
     """
-    unit = millivolts(_value(line, "unit"))
+    unit = 1.0 if _value(line, "unit") == "arbitrary" else millivolts(_value(line, "unit"))
     if unit is None:
         raise InputError(
             f"{path}: the file does not say in which unit of voltage its amplitudes are, and an ECG is judged in "
             "millivolts; hand it over as WFDB with a unit in its header, as .npz in mV, or with columns `unit` and "
-            "`leads` in the table"
+            "`leads` in the table (`arbitrary` where only the shape is known: then the rules about amplitudes say "
+            "nothing)"
         )
     named = [from_label(word) for word in _value(line, "leads").replace(",", " ").split()]
     order = [lead.name for lead in named if lead and lead.sign > 0]
@@ -191,7 +247,7 @@ def _as_the_table_states(signal: np.ndarray[Any, Any], line: Mapping[str, str], 
 
 @lru_cache(maxsize=4)
 def _index(archive: Archive) -> Mapping[str, Mapping[str, str]]:
-    return {archive._key(path): line for line in archive.lines if (path := archive._path(line))}
+    return {archive._key(path, line): line for line in archive.lines if (path := archive._path(line))}
 
 
 def _lines(table: Path) -> list[Mapping[str, str]]:
@@ -229,6 +285,12 @@ def _column(line: Mapping[str, str], meaning: str) -> str | None:
 def _value(line: Mapping[str, str], meaning: str) -> str:
     name = _column(line, meaning)
     return (line[name] or "").strip() if name is not None else ""
+
+
+def _stated_length(line: Mapping[str, str]) -> tuple[int, float] | None:
+    """(samples, Hz) where the table states both: a container need not be read to know them."""
+    samples, rate = _number(_value(line, "samples")), _number(_value(line, "rate"))
+    return (int(samples), rate) if samples is not None and rate is not None else None
 
 
 def _length(path: Path) -> tuple[int, float]:

@@ -172,4 +172,4 @@ def _member(row: EcgRow, labelled: Labelled) -> Member:
         labels=labelled.labels,
         segments=segment_count(row.samples, row.sampling_rate),
     )
-    return Member(example=example, split=split_of(row.patient_keys), row=row, labelled=labelled)
+    return Member(example=example, split=row.split or split_of(row.patient_keys), row=row, labelled=labelled)
