@@ -7,19 +7,18 @@ any other failure.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, case, insert, select, update
-from sqlalchemy.sql.dml import ReturningUpdate
 
 from ecgfm_clinical.errors import LeaseLost, NotFound
-from ecgfm_clinical.staging import announcing, codec, holds, loading, pauses
-from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_dead, is_due, is_unfinished, keep_error
+from ecgfm_clinical.staging import answers, holds, pauses
+from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_dead, is_unfinished, keep_error
+from ecgfm_clinical.staging.claiming import CLAIM, CLAIM_BESIDE
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import AttemptError, EcgState, Job, JobState, Retry, Scoring
 from ecgfm_clinical.staging.rows import EcgVersion, every_row
-from ecgfm_clinical.staging.schema import ecg, score, score_job, scoring
+from ecgfm_clinical.staging.schema import ecg, score_job
 from ecgfm_clinical.staging.transaction import Transaction
 
 #: ECGs that are owed an answer and are queued in one claim.
@@ -54,7 +53,7 @@ class Jobs:
                 return []
             if not beside_others:
                 _score_what_is_owed(tx)
-            rows = tx.connection.execute(_CLAIM_BESIDE if beside_others else _CLAIM, given).all()
+            rows = tx.connection.execute(CLAIM_BESIDE if beside_others else CLAIM, given).all()
         jobs = [
             Job(
                 job_id=row.job_id,
@@ -91,7 +90,7 @@ class Jobs:
                     exclusive=False
                 )  # after the rows: in this order everywhere, or two would wait for each other
             for job, found in mine:
-                _keep(tx, rows[job.ecg_id], found, tell=wanted[job.job_id], silent=silent)
+                answers.keep(tx, rows[job.ecg_id], found, tell=wanted[job.job_id], silent=silent)
         return given - set(wanted)
 
     def fail(self, job: Job, retry: Retry, *, now: datetime, worker: str) -> None:
@@ -108,78 +107,7 @@ class Jobs:
             return sum(rescore(tx, _ecg_row(tx, ecg_id), tell=False) for ecg_id in sorted(set(ecg_ids)))
 
 
-def _claim_statement(*, beside_others: bool) -> ReturningUpdate[int, int, int, int]:
-    """Built once: putting it together costs as much as running it."""
-    due = (
-        select(score_job.c.job_id, score_job.c.suspect, score_job.c.priority, score_job.c.due_at)
-        .where(score_job.c.state == WAITING, is_due(score_job))
-        .order_by(score_job.c.priority, score_job.c.due_at, score_job.c.job_id)
-        .limit(bindparam("up_to"))
-        .with_for_update(skip_locked=True)
-        .cte("due")
-    )
-    most_urgent = select(due.c.job_id, due.c.suspect).order_by(due.c.priority, due.c.due_at, due.c.job_id).limit(1)
-    first = most_urgent.cte("first")
-    if beside_others:
-        chosen = select(due.c.job_id).where(~due.c.suspect, ~select(first.c.suspect).scalar_subquery())
-    else:  # alone, or the healthy ones
-        alone = due.c.job_id == first.c.job_id
-        chosen = select(due.c.job_id).where(case((first.c.suspect, alone), else_=~due.c.suspect))
-    return (
-        update(score_job)
-        .where(score_job.c.job_id.in_(chosen))
-        .values(
-            state=RUNNING,
-            worker=bindparam("claimed_by"),
-            lease_until=bindparam("until"),
-            attempts=score_job.c.attempts + 1,
-        )
-        .returning(score_job.c.job_id, score_job.c.ecg_id, score_job.c.priority, score_job.c.attempts)
-    )
-
-
-_CLAIM = _claim_statement(beside_others=False)
-_CLAIM_BESIDE = _claim_statement(beside_others=True)
 _INSERT_JOB = insert(score_job)
-_INSERT_SCORING = insert(scoring).returning(scoring.c.scoring_id)
-_INSERT_SCORES = insert(score)
-
-
-def _keep(tx: Transaction, row: EcgVersion, found: Scoring, *, tell: bool, silent: frozenset[str]) -> None:
-    """One scoring of the ECG in this row; `tell`: it goes out whether it is news or not; `silent`: heads of which no
-    answer is kept.
-    """
-    was = _heads_of(tx, row.scoring_id)
-    owed = {one.head for one in found.scores} & silent
-    found = replace(found, scores=tuple(one for one in found.scores if one.head not in silent)) if owed else found
-    pauses.withhold(tx, row.ecg_id, owed, received_at=row.received_at, source=row.source)
-    scoring_id: int = tx.connection.execute(
-        _INSERT_SCORING,
-        {
-            "ecg_id": found.ecg_id,
-            "model_id": found.model_id,
-            "model_name": found.model_name,
-            "model_version": found.model_version,
-            "preprocessing": found.preprocessing,
-            "runtime": found.runtime,
-            "input_digest": found.input_digest,
-            "output_digest": codec.output_digest(found),
-            "scored_at": found.scored_at,
-            "demo": found.demo,
-            "segments": found.segments,
-        },
-    ).scalar_one()
-    if found.scores:
-        tx.connection.execute(_INSERT_SCORES, codec.score_rows(scoring_id, found))
-    heads = codec.head_states(found.scores)
-    state = EcgState.SCORED if "scored" in heads.values() else EcgState.NOT_EVALUABLE
-    _move(tx, row, state, scoring_id=scoring_id)
-    for head, answer in was.items():
-        tx.count(-1, received_at=row.received_at, source=row.source, head=head, state=answer)
-    for head, answer in heads.items():
-        tx.count(1, received_at=row.received_at, source=row.source, head=head, state=answer)
-    tx.note(f"ecg.{state.value.replace('_', '-')}", ecg_id=row.ecg_id, scoring_id=scoring_id, model_id=found.model_id)
-    announcing.announce(tx, row, scoring_id, found, again=tell)
 
 
 def _put_off(tx: Transaction, job: Job, found: Scoring, *, worker: str, silent: frozenset[str]) -> bool:
@@ -279,7 +207,7 @@ def rescore(tx: Transaction, row: EcgVersion, *, tell: bool) -> bool:
         return False
     queue(tx, row.ecg_id, row.priority, tell=tell)
     if row.state == EcgState.FAILED.value:
-        _move(tx, row, EcgState.WAITING, scoring_id=row.scoring_id)
+        answers.move(tx, row, EcgState.WAITING, scoring_id=row.scoring_id)
     tx.note("ecg.rescore", ecg_id=row.ecg_id)
     return True
 
@@ -331,7 +259,7 @@ def drop(tx: Transaction, recording_id: int) -> None:
             .values(state=JobState.FAILED.value, finished_at=tx.now, worker=None, lease_until=None)
         )
         if row.state == EcgState.WAITING.value:
-            _move(tx, row, EcgState.FAILED, scoring_id=row.scoring_id)
+            answers.move(tx, row, EcgState.FAILED, scoring_id=row.scoring_id)
 
 
 def hush(tx: Transaction, recording_id: int) -> None:
@@ -339,13 +267,6 @@ def hush(tx: Transaction, recording_id: int) -> None:
     of = select(ecg.c.ecg_id).where(ecg.c.recording_id == recording_id)
     unfinished = is_unfinished(score_job)
     tx.connection.execute(update(score_job).where(score_job.c.ecg_id.in_(of), unfinished).values(tell=False))
-
-
-def _heads_of(tx: Transaction, scoring_id: int | None) -> dict[str, str]:
-    """Head -> its answer in this scoring."""
-    if scoring_id is None:
-        return {}
-    return codec.head_states(loading.scores(tx, scoring_id))
 
 
 _HELD = (
@@ -401,21 +322,12 @@ def _ecg_row(tx: Transaction, ecg_id: int) -> EcgVersion:
 _LOCKED = (
     select(ecg).where(ecg.c.ecg_id.in_(bindparam("wanted", expanding=True))).order_by(ecg.c.ecg_id).with_for_update()
 )
-_MOVE = (
-    update(ecg).where(ecg.c.ecg_id == bindparam("moved")).values(state=bindparam("to"), scoring_id=bindparam("now_by"))
-)
 
 
 def _give_up(tx: Transaction, ecg_id: int) -> None:
     row = _ecg_row(tx, ecg_id)
     if row.state == EcgState.WAITING.value:  # a failed re-score leaves an earlier answer standing
-        _move(tx, row, EcgState.FAILED, scoring_id=row.scoring_id)
-
-
-def _move(tx: Transaction, row: EcgVersion, state: EcgState, *, scoring_id: int | None) -> None:
-    tx.connection.execute(_MOVE, {"moved": row.ecg_id, "to": state.value, "now_by": scoring_id})
-    tx.count(-1, received_at=row.received_at, source=row.source, state=row.state)
-    tx.count(1, received_at=row.received_at, source=row.source, state=state.value)
+        answers.move(tx, row, EcgState.FAILED, scoring_id=row.scoring_id)
 
 
 def prolong(tx: Transaction, worker: str, until: datetime) -> int:
