@@ -21,7 +21,7 @@ from ecgfm_clinical.staging import (
     moot,
     numbers,
     recordings,
-    results,
+    reissuing,
     seals,
 )
 from ecgfm_clinical.staging.compression import Packed
@@ -203,7 +203,7 @@ def _decide(tx: Transaction, ecg_id: int, one: Ecg, known: Known | None, trust: 
         _queue(tx, row, trust, priority, tell=anew)
     elif known.how != "signal" and trust.corrected_patient == "follow":
         tx.lock_identities(exclusive=False)
-        results.move(tx, row, one.patient, reason="its sender named another patient")
+        reissuing.move(tx, row, one.patient, reason="its sender named another patient")
     else:
         question = Question.SAME_SIGNAL if known.how == "signal" else Question.CORRECTED_PATIENT
         _hold(tx, row, question, (before, one.patient), trust, priority)
@@ -259,7 +259,7 @@ def take_back(tx: Transaction, payload_id: int, one: Withdrawal, trust: Trust) -
         plain = not one.doubtful and (bool(named) or one.says_ecg)
         certain = len(meant) == 1 and plain and _speaks_of(tx, row, one.patient)
         if certain and trust.sender_withdrawal == "follow":
-            results.withdraw_recording(tx, row, by="by-sender", reason="its sender took it back")
+            reissuing.withdraw_recording(tx, row, by="by-sender", reason="its sender took it back")
         else:
             holds.ask(tx, row, Question.SENDER_WITHDRAWAL, (recordings.patient_of(tx, row), one.patient))
             messages.cancel_unsent(tx, row.recording_id)

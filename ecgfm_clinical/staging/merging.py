@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
 
-from ecgfm_clinical.staging import announcing, holds, identity, messages, misfiled, moot, recordings, results
+from ecgfm_clinical.staging import announcing, holds, identity, messages, misfiled, moot, recordings, reissuing
 from ecgfm_clinical.staging.holds import Question
 from ecgfm_clinical.staging.private import private_of
 from ecgfm_clinical.staging.rows import EcgVersion, MessageRow, every_row
@@ -157,7 +157,7 @@ def _look_at_sent(tx: Transaction, touched: Sequence[int], trigger: str) -> None
         if elsewhere and trigger != OPERATOR:
             _ask(tx, row, elsewhere[0])
         elif elsewhere or (misfiled.waits(tx, row.recording_id) and announcing.is_anothers(tx, row)):
-            results.file_again(tx, row, reason="the merge was undone")
+            reissuing.file_again(tx, row, reason="the merge was undone")
 
 
 def _ask(tx: Transaction, row: EcgVersion, filed: SentMessage) -> None:

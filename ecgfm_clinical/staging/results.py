@@ -7,19 +7,17 @@ its result goes to the right one, for age, sex and patient are part of the judge
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import delete, func, or_, select, update
 
-from ecgfm_clinical.errors import NotFound, StoreError
-from ecgfm_clinical.staging import holds, identity, jobs, messages, misfiled, moot, recordings
+from ecgfm_clinical.errors import StoreError
+from ecgfm_clinical.staging import deciding, holds, jobs, messages, moot, recordings, reissuing, resending
 from ecgfm_clinical.staging.database import Database
-from ecgfm_clinical.staging.holds import Hold, Question
-from ecgfm_clinical.staging.records import TAKES_BACK, Kind, MessageState, Reissue, Told
-from ecgfm_clinical.staging.rows import EcgVersion, MessageRow, every_row
+from ecgfm_clinical.staging.holds import Hold
+from ecgfm_clinical.staging.records import TAKES_BACK, MessageState, Reissue, Told
+from ecgfm_clinical.staging.rows import MessageRow, every_row
 from ecgfm_clinical.staging.schema import ecg, message, scoring, second_thought
-from ecgfm_clinical.staging.told import standing
 from ecgfm_clinical.staging.transaction import Reading, Transaction
 from ecgfm_clinical.staging.upsert import upsert
 from ecgfm_connectors.patient import Patient
@@ -65,16 +63,16 @@ class Results:
         NotFound.
         """
         with self._database.writing(now, actor) as tx:
-            row = locked(tx, ecg_id)
+            row = reissuing.locked(tx, ecg_id)
             tx.lock_identities(exclusive=False)
             said = _last_said(tx, row.recording_id)
-            report = take_back(tx, row, "D" if delete else "W")
+            report = reissuing.take_back(tx, row, "D" if delete else "W")
             _put_off(tx, report.created, not_before)
             jobs.hush(tx, row.recording_id)
             if said is not None:
                 recordings.result_taken_back(tx, row.recording_id, said, reason=reason)
             act = "ecg.deleted" if delete else "ecg.withdrawn"
-            tx.note(act, ecg_id=ecg_id, reason=reason, messages=_listed(report.created + report.cancelled))
+            tx.note(act, ecg_id=ecg_id, reason=reason, messages=reissuing.listed(report.created + report.cancelled))
         return report
 
     def correct(
@@ -85,7 +83,7 @@ class Results:
         Raises NotFound, and StoreError where nothing was scored yet and no patient is named.
         """
         with self._database.writing(now, actor) as tx:
-            row = recordings.newest(tx, locked(tx, ecg_id).recording_id)
+            row = recordings.newest(tx, reissuing.locked(tx, ecg_id).recording_id)
             if row.scoring_id is None and patient is None:
                 raise StoreError(f"ECG {ecg_id} has no score yet: there is no result to correct")
             tx.lock_identities(exclusive=patient is not None)
@@ -94,8 +92,8 @@ class Results:
                 report = Reissue(cancelled=tuple(messages.cancel_unsent(tx, row.recording_id, withdrawals=True)))
                 jobs.rescore(tx, row, tell=True)
             else:
-                _answer_by_naming(tx, row.recording_id, reason)
-                report = move(tx, row, _with_demographics(tx, patient), reason=reason)
+                deciding.answer_by_naming(tx, row.recording_id, reason)
+                report = reissuing.move(tx, row, reissuing.with_demographics(tx, patient), reason=reason)
             tx.note("ecg.corrected", ecg_id=ecg_id, reason=reason, reassigned=patient is not None)
         return report
 
@@ -120,12 +118,12 @@ class Results:
         Raises NotFound, and StoreError where it is decided already.
         """
         with self._database.writing(now, actor) as tx:
-            return _release(tx, _undecided(tx, hold_id), patient, reason)
+            return deciding.release(tx, deciding.undecided(tx, hold_id), patient, reason)
 
     def reject(self, hold_id: int, *, reason: str, now: datetime, actor: str) -> Reissue:
         """Answer a question with no, as `LIFECYCLE.md` says. Raises NotFound, StoreError."""
         with self._database.writing(now, actor) as tx:
-            return _reject(tx, _undecided(tx, hold_id), reason)
+            return deciding.reject(tx, deciding.undecided(tx, hold_id), reason)
 
     def resend(
         self,
@@ -152,7 +150,7 @@ class Results:
         with self._database.writing(now, actor) as tx:
             tx.lock_identities(exclusive=False)
             for dead in every_row(tx.connection, MessageRow, query.with_for_update()):
-                again = _again(tx, dead, recompose)
+                again = resending.again(tx, dead, recompose)
                 created += [] if again is None else [again]
                 cancelled += [] if again == dead.message_id else [dead.message_id]
             _put_off(tx, created, not_before)
@@ -190,7 +188,7 @@ class Results:
         after all. False, with nothing done, where some of `created` may have left. Raises NotFound.
         """
         with self._database.writing(now, actor) as tx:
-            row = recordings.newest(tx, locked(tx, ecg_id).recording_id)
+            row = recordings.newest(tx, reissuing.locked(tx, ecg_id).recording_id)
             tx.lock_identities(exclusive=False)
             mine = (message.c.message_id.in_(created), message.c.recording_id == row.recording_id)
             waits = (message.c.state == MessageState.WAITING.value, message.c.attempts == 0)
@@ -202,7 +200,7 @@ class Results:
             _reinstate(tx, row.recording_id, "undone")
             if row.scoring_id is not None:
                 jobs.rescore(tx, row, tell=False)
-            tx.note("ecg.withdrawal-undone", ecg_id=ecg_id, messages=_listed(untouched))
+            tx.note("ecg.withdrawal-undone", ecg_id=ecg_id, messages=reissuing.listed(untouched))
         return True
 
 
@@ -271,16 +269,6 @@ def _told(
     ]
 
 
-def take_back(tx: Transaction, row: EcgVersion, kind: Kind) -> Reissue:
-    """Cancel what never left of the recording of this version, and send W or D after each result that may have left."""
-    cancelled = messages.cancel_unsent(tx, row.recording_id, withdrawals=True)
-    created = []
-    for destination in _told_to(tx, row.recording_id):
-        for one in standing(messages.told_so_far(tx, row.recording_id, destination)):
-            created.append(messages.take_back(tx, one, destination, kind=kind))
-    return Reissue(created=tuple(created), cancelled=tuple(cancelled))
-
-
 def _last_said(tx: Reading, recording_id: int) -> str | None:
     """The digest of what the newest result of the recording tells, sent or not."""
     mine = (message.c.recording_id == recording_id, message.c.kind.not_in(TAKES_BACK))
@@ -295,151 +283,3 @@ def _reinstate(tx: Transaction, recording_id: int, reason: str) -> None:
         recordings.reinstate(tx, recording_id, also_taken_back=True, reason=reason)
     if decided.withdrawn:
         moot.ask_again(tx, recordings.newest(tx, recording_id))
-
-
-def _told_to(tx: Reading, recording_id: int) -> list[str]:
-    mine = select(message.c.destination).where(message.c.recording_id == recording_id).distinct()
-    return sorted(tx.connection.scalars(mine))
-
-
-def move(tx: Transaction, row: EcgVersion, patient: Patient, *, reason: str) -> Reissue:
-    """The recording of this version belongs to `patient`: taken back where it was told, judged again, told anew."""
-    moved = not recordings.same_person(tx, recordings.patient_of(tx, row), patient) or bool(
-        misfiled.not_at(tx, row, identity.patient_key(tx, patient, row.source_key))
-    )
-    report = take_back(tx, row, "W") if moved else Reissue()
-    recordings.assign(tx, row, patient, moved=moved, reason=reason)
-    jobs.rescore(tx, recordings.newest(tx, row.recording_id), tell=True)
-    return report
-
-
-def _with_demographics(tx: Reading, patient: Patient) -> Patient:
-    """A patient who was named by number only, with what ADT messages said of that number."""
-    if not patient.identifiers or patient.family_name:
-        return patient
-    known = identity.demographics(tx.connection, tx.keyring, identity.identifier_key(tx, patient.identifiers[0]))
-    return replace(known, identifiers=patient.identifiers) if known else patient
-
-
-def _answer_by_naming(tx: Transaction, recording_id: int, reason: str) -> None:
-    """Whoever names the patient has answered every open question of whose the recording is."""
-    for one in holds.listed(tx, recording_id=recording_id):
-        if one.question is not Question.SENDER_WITHDRAWAL:
-            holds.close(tx, one, "released", reason)
-    moot.settle(tx, recording_id, reason)
-
-
-def _undecided(tx: Transaction, hold_id: int) -> Hold:
-    held = holds.load(tx, hold_id)
-    locked(tx, held.ecg_id)
-    tx.lock_identities(exclusive=True)
-    held = holds.load(tx, hold_id)  # another person may have decided it while the lock was awaited
-    if held.decision is not None:
-        raise StoreError(f"question {hold_id} was decided already: {held.decision} by {held.decided_by}")
-    return held
-
-
-def _release(tx: Transaction, held: Hold, patient: Patient | None, reason: str) -> Reissue:
-    holds.close(tx, held, "released", reason)
-    row = recordings.newest(tx, held.recording_id)
-    if patient is not None:
-        _answer_by_naming(tx, held.recording_id, reason)
-        return move(tx, row, _with_demographics(tx, patient), reason=reason)
-    match held.question:
-        case Question.CORRECTED_PATIENT | Question.SAME_SIGNAL:
-            return move(tx, row, held.patients[-1], reason=reason)
-        case Question.TWO_PEOPLE:
-            return move(tx, row, held.patients[0], reason=reason)
-        case Question.UNMERGED:
-            return file_again(tx, row, reason)
-        case Question.SENDER_WITHDRAWAL:
-            if recordings.standing(tx, row.recording_id).withdrawn == "by-sender":
-                recordings.reinstate(tx, row.recording_id, also_taken_back=False, reason=reason)
-                moot.ask_again(tx, row)
-            jobs.rescore(tx, row, tell=False)
-            return Reissue()
-
-
-def file_again(tx: Transaction, row: EcgVersion, reason: str) -> Reissue:
-    """The result stands at an identity to which the recording does not belong: W there, F where it does."""
-    report = take_back(tx, row, "W")
-    jobs.rescore(tx, row, tell=recordings.renumber(tx, row, reason=reason))
-    return report
-
-
-def _reject(tx: Transaction, held: Hold, reason: str) -> Reissue:
-    holds.close(tx, held, "rejected", reason)
-    row = recordings.newest(tx, held.recording_id)
-    match held.question:
-        case Question.CORRECTED_PATIENT | Question.SAME_SIGNAL:  # it stays with whom it belongs to by now
-            jobs.rescore(tx, row, tell=False)
-            return Reissue()
-        case Question.UNMERGED:
-            recordings.assign(tx, row, held.patients[-1], moved=False, reason=reason)
-            jobs.rescore(tx, row, tell=False)
-            return Reissue()
-        case Question.TWO_PEOPLE | Question.SENDER_WITHDRAWAL:
-            return withdraw_recording(tx, row, by="by-person", reason=reason)
-
-
-def withdraw_recording(tx: Transaction, row: EcgVersion, *, by: recordings.Withdrawn, reason: str) -> Reissue:
-    """Nothing of the recording is told any more; what stands is taken back."""
-    report = take_back(tx, row, "W")
-    recordings.withdraw(tx, row.recording_id, by=by, reason=reason)
-    moot.close(tx, row.recording_id, f"the recording was taken back: {reason}")
-    jobs.drop(tx, row.recording_id)
-    tx.note("recording.withdrawn", ecg_id=row.ecg_id, reason=reason, messages=_listed(report.created))
-    return report
-
-
-def locked(tx: Transaction, ecg_id: int) -> EcgVersion:
-    """The ECG's row; its recording is nobody else's to change until commit. Raises NotFound."""
-    recording_id = tx.connection.scalar(select(ecg.c.recording_id).where(ecg.c.ecg_id == ecg_id))
-    if recording_id is None:
-        raise NotFound(f"there is no ECG {ecg_id} in the store")
-    tx.connection.execute(select(ecg.c.ecg_id).where(ecg.c.ecg_id == recording_id).with_for_update())
-    return recordings.version(tx, ecg_id)
-
-
-def _again(tx: Transaction, dead: MessageRow, recompose: bool) -> int | None:
-    """The message that goes; None where a later one of the same result has overtaken this one, or it is held."""
-    row = locked(tx, dead.ecg_id)
-    later = select(message.c.message_id).where(
-        message.c.filler == dead.filler,
-        message.c.destination == dead.destination,
-        message.c.message_id > dead.message_id,
-        messages.COUNTS,
-    )
-    generation = recordings.standing(tx, dead.recording_id).generation
-    stale = dead.kind not in TAKES_BACK and (dead.generation != generation or holds.is_open(tx, dead.recording_id))
-    overtaken = stale or tx.connection.scalar(later.limit(1)) is not None
-    subject = messages.subject_of(tx, row, messages.meant_for(tx, dead, row))
-    # The patient in the stored bytes may have been merged since, or may survive no more whom the recording belongs to.
-    merged = identity.resolve(tx.connection, dead.patient_key) != dead.patient_key
-    filed = identity.resolve(tx.connection, dead.filed_key)
-    anothers = filed != identity.patient_key(tx, subject.patient, row.source_key)
-    renamed = dead.in_doubt == 0 and messages.filed_as(tx, dead, row).identifiers != subject.patient.identifiers
-    mine = message.c.message_id == dead.message_id
-    if not (overtaken or recompose or merged or anothers or renamed):
-        tx.connection.execute(update(message).where(mine).values(state=MessageState.WAITING.value, due_at=tx.now))
-        tx.left_to_do.add("report")
-        tx.note("message.resent", ecg_id=dead.ecg_id, message_id=dead.message_id, destination=dead.destination)
-        return dead.message_id
-    tx.connection.execute(update(message).where(mine).values(state=_CANCELLED))
-    tx.note("message.cancelled", ecg_id=dead.ecg_id, message_id=dead.message_id, destination=dead.destination)
-    if overtaken:
-        return None
-    return messages.create(
-        tx,
-        row,
-        dead.scoring_id,
-        dead.destination,
-        kind=dead.kind,
-        filler=dead.filler,
-        generation=dead.generation,
-        subject=subject,
-    )
-
-
-def _listed(message_ids: Sequence[int]) -> str:
-    return ",".join(map(str, message_ids))

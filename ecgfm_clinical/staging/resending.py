@@ -1,0 +1,52 @@
+"""A dead letter goes again: the same bytes under the same number, or composed anew under a new one."""
+
+from sqlalchemy import select, update
+
+from ecgfm_clinical.staging import holds, identity, messages, recordings
+from ecgfm_clinical.staging.records import TAKES_BACK, MessageState
+from ecgfm_clinical.staging.reissuing import (
+    locked,
+)
+from ecgfm_clinical.staging.rows import MessageRow
+from ecgfm_clinical.staging.schema import message
+from ecgfm_clinical.staging.transaction import Transaction
+
+
+def again(tx: Transaction, dead: MessageRow, recompose: bool) -> int | None:
+    """The message that goes; None where a later one of the same result has overtaken this one, or it is held."""
+    row = locked(tx, dead.ecg_id)
+    later = select(message.c.message_id).where(
+        message.c.filler == dead.filler,
+        message.c.destination == dead.destination,
+        message.c.message_id > dead.message_id,
+        messages.COUNTS,
+    )
+    generation = recordings.standing(tx, dead.recording_id).generation
+    stale = dead.kind not in TAKES_BACK and (dead.generation != generation or holds.is_open(tx, dead.recording_id))
+    overtaken = stale or tx.connection.scalar(later.limit(1)) is not None
+    subject = messages.subject_of(tx, row, messages.meant_for(tx, dead, row))
+    # The patient in the stored bytes may have been merged since, or may survive no more whom the recording belongs to.
+    merged = identity.resolve(tx.connection, dead.patient_key) != dead.patient_key
+    filed = identity.resolve(tx.connection, dead.filed_key)
+    anothers = filed != identity.patient_key(tx, subject.patient, row.source_key)
+    renamed = dead.in_doubt == 0 and messages.filed_as(tx, dead, row).identifiers != subject.patient.identifiers
+    mine = message.c.message_id == dead.message_id
+    if not (overtaken or recompose or merged or anothers or renamed):
+        tx.connection.execute(update(message).where(mine).values(state=MessageState.WAITING.value, due_at=tx.now))
+        tx.left_to_do.add("report")
+        tx.note("message.resent", ecg_id=dead.ecg_id, message_id=dead.message_id, destination=dead.destination)
+        return dead.message_id
+    tx.connection.execute(update(message).where(mine).values(state=MessageState.CANCELLED.value))
+    tx.note("message.cancelled", ecg_id=dead.ecg_id, message_id=dead.message_id, destination=dead.destination)
+    if overtaken:
+        return None
+    return messages.create(
+        tx,
+        row,
+        dead.scoring_id,
+        dead.destination,
+        kind=dead.kind,
+        filler=dead.filler,
+        generation=dead.generation,
+        subject=subject,
+    )
