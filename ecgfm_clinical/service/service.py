@@ -9,28 +9,26 @@ from threading import Event
 from typing import TYPE_CHECKING, Literal
 
 from ecgfm.version import version
-from ecgfm_clinical import connections, liveness, log, scorers, wiring
+from ecgfm_clinical import liveness, log, wiring
 from ecgfm_clinical.errors import StoreUnavailable
-from ecgfm_clinical.monitoring.certificates import expiry_of
 from ecgfm_clinical.monitoring.endpoint import Condition, Endpoint
 from ecgfm_clinical.monitoring.process_figures import ProcessFigures, TaskFigures
 from ecgfm_clinical.monitoring.rejected_callers import RejectedCallers, peer_of
 from ecgfm_clinical.monitoring.store_figures import StoreFigures
-from ecgfm_clinical.service import ports, retention, schedule
+from ecgfm_clinical.service import ports, schedule
 from ecgfm_clinical.service.handling import Handling
 from ecgfm_clinical.service.notifying import Notifier
+from ecgfm_clinical.service.presence import Presence
 from ecgfm_clinical.service.schedule import Task
+from ecgfm_clinical.service.tasks import IDLE, Tasks
 from ecgfm_clinical.service.watch import Watch
-from ecgfm_clinical.service.worker import Beat, Worker
+from ecgfm_clinical.service.worker import Worker
 from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.staging import hearing
-from ecgfm_clinical.staging.pauses import EVERYTHING
-from ecgfm_clinical.staging.processes import Ailing, ProcessState
 from ecgfm_clinical.stopping import wait_for
 from ecgfm_connectors.errors import ConnectorError
 
 if TYPE_CHECKING:
-    from ecgfm_clinical.pipeline.live import LiveScorer
     from ecgfm_clinical.staging.store import Store
     from ecgfm_connectors.base import Handler, Listener
 
@@ -39,16 +37,10 @@ Role = Literal["connect", "score", "report", "web", "all"]
 #: Under this name the console stands among the listeners.
 CONSOLE = "[web]"
 
-#: How long a worker waits when it found no job or message.
-IDLE = timedelta(seconds=1)
 #: How often this process renews its leases, and takes back the jobs and messages that dead processes held.
 PULSE_EVERY = timedelta(seconds=10)
 #: How often what the audit repository has to hear is looked for.
 AUDIT_EVERY = timedelta(seconds=5)
-#: A task that fails so often in a row is told in `status`.
-FAILURES_TOLD = 3
-#: A process that was not seen this long is told no more.
-GIVEN_UP_AFTER = timedelta(days=1)
 #: How long `stop` waits for a step under way once a task hangs, in s.
 GRACE = 30.0
 #: How long a listener lets its callers finish at most, in s.
@@ -88,23 +80,26 @@ class Service:
         self._ear = hearing.ear_for(store.database.reader, store.database.bell, clock=clock, stop=self._stop)
         self._closing = ExitStack()
         self._holder = liveness.worker_name("service")
-        self._started_at = clock()
-        #: task -> the name under which it holds jobs or messages
-        self._holders: dict[str, str] = {}
         self._workers: list[Worker] = []
         self._listeners: dict[str, Listener] = {}
         self._meters = wiring.build_meters(settings)
+        self._work = Tasks(settings, store, clock=clock, meters=self._meters, stopping=self._stop.is_set)
         self._rejected = RejectedCallers(self._meters)
         self._audit_messages = wiring.build_audit_messages(settings, store, clock=clock)
         self._endpoint: Endpoint | None = None
         self._watch: Watch | None = None
-        self._live: LiveScorer | None = None
         self._tells_of_store = False  #: holds the lease to tell monitors the store's figures
         self._handling: dict[str, Handling] = {}  #: by listener
         self._hanging: set[str] = set()
         self._stop_by: float | None = None  #: of the monotonic clock
-        self._silent: set[str] = set()
-        self._ended: set[str] = set()  #: parts whose certificate has ended
+        self._presence = Presence(
+            store.processes,
+            holder=self._holder,
+            roles=frozenset(self._roles),
+            certificates=settings.certificates(),
+            hanging=self._hanging,
+            clock=clock,
+        )
 
     @property
     def ports(self) -> dict[str, int]:
@@ -135,7 +130,7 @@ class Service:
             if self._listeners:
                 tasks.append(Task(name="ports", every=PULSE_EVERY, run=self._announce_ports))
                 undo.callback(self._forget_ports)
-            self._replace()
+            self._presence.replace()
             for task in tasks:
                 self._start_task(task, undo)
             scheduler = schedule.build(zip(tasks, self._workers, strict=True))
@@ -177,12 +172,12 @@ class Service:
         self._time_left()
         self._notifier.stopping()
         self._closing.close()
-        if self._live is not None and not self._hanging:
-            self._live.close()
+        if self._work.live is not None and not self._hanging:
+            self._work.live.close()
         if self._audit_messages is not None:
             self._audit_stop()
         with suppress(StoreUnavailable):  # then the leases end by themselves
-            for task, holder in self._holders.items():
+            for task, holder in self._work.holders.items():
                 if task not in self._hanging:  # what hangs costs its work an attempt: it may hang again on the same ECG
                     self._store.leases.release(holder, now=self._clock())
             if not self.hangs:
@@ -250,7 +245,7 @@ class Service:
             self._store.coordination.leases("metrics")
         except StoreUnavailable:
             reasons.append("the staging store does not answer")
-        if self._live is not None and not self._live.opened:
+        if self._work.live is not None and not self._work.live.opened:
             reasons.append("the live model is not open")
         return Condition(reasons=tuple(reasons))
 
@@ -259,23 +254,15 @@ class Service:
         if self._roles & {"score", "report"}:
             yield Task(name="listen", every=IDLE, run=self._ear.listen)
         if "score" in self._roles:
-            yield from self._scoring_tasks()
+            yield from self._work.scoring()
         if "connect" in self._roles:
-            yield from self._pull_tasks()
+            yield from self._work.pulling()
         if "report" in self._roles:
-            yield from self._report_tasks()
-        if (export := wiring.build_heads_export(self._settings, self._store, clock=self._clock)) is not None:
-            every = timedelta(seconds=self._settings.audit.export_seconds)
-            yield Task(name="audit heads", every=every, run=export.run)
+            yield from self._work.reporting()
         if self._audit_messages is not None:
             yield Task(name="audit messages", every=AUDIT_EVERY, run=self._audit_messages.run)
             yield Task(name="callers", every=AUDIT_EVERY, run=self._audit_callers)
-        beat = Beat()
-        if (alerting := wiring.build_alerting(self._settings, self._store, clock=self._clock, beat=beat)) is not None:
-            every = timedelta(seconds=self._settings.alerts.every_seconds)
-            yield Task(name="alerts", every=every, run=alerting.run, beat=beat)
-        if self._settings.retention.ages:
-            yield self._retention_task()
+        yield from self._work.keeping()
         for name, chore in self._chores.items():
             yield Task(name=name, every=PULSE_EVERY, run=chore)
 
@@ -293,17 +280,6 @@ class Service:
             self._audit("service.stopped")
             if self._audit_messages is not None and not self.hangs and self._time_left() > GRACE:
                 self._audit_messages.run()
-
-    def _retention_task(self) -> Task:
-        beat = Beat()
-        run = retention.Retention(
-            self._store,
-            self._settings.retention.ages,
-            clock=self._clock,
-            holder=liveness.worker_name("retention"),
-            beat=beat,
-        ).run
-        return Task(name="retention", every=retention.EVERY, run=run, beat=beat)
 
     def _start_task(self, task: Task, undo: ExitStack) -> None:
         worker = Worker(task.name, task.run, stop=self._stop, every=task.every, beat=task.beat)
@@ -326,69 +302,9 @@ class Service:
             self._stop_by = now + self._settings.service.stop_seconds
         return max(0.0, self._stop_by - now)
 
-    def _replace(self) -> None:
-        """What this process replaces, such as the container before it, is missed no longer."""
-        now = self._clock()
-        for one in self._store.processes.all():
-            if self._has_roles_of(one) and one.is_silent(now):
-                self._store.processes.ended(one.holder)
-
-    def _has_roles_of(self, one: ProcessState) -> bool:
-        return set(one.roles.split(",")) <= self._roles
-
-    def _follows(self, one: ProcessState) -> bool:
-        """Whether a silent process was this container before its restart: of that, `_replace` could not yet know."""
-        here = liveness.host_of(one.holder) == liveness.host_of(self._holder)
-        return here and self._has_roles_of(one) and one.seen_at < self._started_at
-
     def _on_hang(self, name: str) -> None:
         self._hanging.add(name)
         self._stop.set()
-
-    def _scoring_tasks(self) -> Iterator[Task]:
-        every = timedelta(seconds=self._settings.scoring.every_seconds)
-        for role, device in scorers.scoring_devices(self._settings):
-            scorer = scorers.build_live_scorer(
-                self._settings, self._store, clock=self._clock, meters=self._meters, role=role, device=device
-            )
-            self._live = self._live or scorer
-            self._holders[role] = liveness.worker_name(role)
-            yield Task(name=role, every=every, run=scorer.run_batch, work="score")
-        shadow = scorers.build_shadow_scorer(self._settings, self._store, clock=self._clock)
-        yield Task(name="shadow", every=every, run=lambda: 0 if self._is_paused() else shadow.run_batch())
-        explaining = scorers.build_explaining(self._settings, self._store, clock=self._clock)
-        self._holders["saliency"] = liveness.worker_name("saliency")
-        yield Task(name="saliency", every=every, run=explaining.run_one, work="saliency")
-
-    def _is_paused(self) -> bool:
-        """Whether a person paused everything."""
-        return self._store.pauses.stops(EVERYTHING)
-
-    def _pull_tasks(self) -> Iterator[Task]:
-        for source, every in connections.build_sources(self._settings):
-            beat = Beat()
-            run = schedule.pulled_by_leader(
-                source,
-                wiring.build_ingest(self._settings, self._store, source.name, clock=self._clock, meters=self._meters),
-                self._store,
-                clock=self._clock,
-                holder=liveness.worker_name("connect"),
-                term=max(3 * every, timedelta(minutes=1)),
-                beat=beat,
-                stopping=self._stop.is_set,
-            )
-            yield Task(name=f"pull {source.name}", every=every, run=run, beat=beat)
-
-    def _report_tasks(self) -> Iterator[Task]:
-        for name, reporter in zip(
-            self._settings.destination_names,
-            wiring.build_reporters(
-                self._settings, self._store, clock=self._clock, meters=self._meters, stopping=self._stop.is_set
-            ),
-            strict=True,
-        ):
-            self._holders[f"report {name}"] = liveness.worker_name(f"report-{name}")
-            yield Task(name=f"report {name}", every=IDLE, run=reporter.run_batch, work="report")
 
     def _start_listeners(self, undo: ExitStack) -> None:
         for name, listener in zip(
@@ -430,7 +346,7 @@ class Service:
     def _pulse(self) -> None:
         """Say that this process lives, prolong what its living tasks hold, take back what the dead held."""
         now, scoring = self._clock(), self._settings.scoring
-        for task, holder in self._holders.items():
+        for task, holder in self._work.holders.items():
             if task not in self._hanging:
                 self._store.leases.prolong(holder, now=now, lease=scoring.lease)
         taken_back = self._store.leases.reap_all(now=now, max_attempts=scoring.max_attempts, lease=scoring.lease)
@@ -442,44 +358,4 @@ class Service:
             self._tells_of_store = self._store.coordination.acquire(
                 "metrics", self._holder, now=now, duration=6 * PULSE_EVERY
             )
-        self._tell_of_processes()
-
-    def _tell_of_processes(self) -> None:
-        now, processes = self._clock(), self._store.processes
-        processes.lives(
-            self._holder,
-            roles=",".join(sorted(self._roles)),
-            started_at=self._started_at,
-            ailing=tuple(self._ailing()),
-            now=now,
-        )
-        for one in processes.all():
-            if one.holder == self._holder or not one.is_silent(now):
-                continue
-            if self._follows(one) or now - one.seen_at > GIVEN_UP_AFTER:
-                processes.ended(one.holder)
-            if one.holder not in self._silent:
-                self._silent.add(one.holder)
-                event = "process.gone" if liveness.is_gone(one.holder) else "process.silent"
-                log.event(event, logging.ERROR, process=one.holder)
-
-    def _ended_certificates(self) -> Iterator[str]:
-        """Parts whose certificate has ended: each is said once, and in `status` for as long as it is so."""
-        now = self._clock()
-        for part, path in self._settings.certificates().items():
-            ends = expiry_of(path)
-            if ends is None or ends > now:
-                self._ended.discard(part)
-                continue
-            if part not in self._ended:
-                self._ended.add(part)
-                log.event("certificate.ended", logging.ERROR, part=part, at=ends.isoformat())
-            yield part
-
-    def _ailing(self) -> Iterator[Ailing]:
-        for part in self._ended_certificates():
-            yield Ailing(task=f"certificate of {part}", state="failing", failures=1, error="CertificateEnded")
-        for health in (worker.health for worker in self._workers):
-            state = "hanging" if health.name in self._hanging else "failing"
-            if state == "hanging" or health.failures >= FAILURES_TOLD or health.deaths:
-                yield Ailing(task=health.name, state=state, failures=health.failures, error=health.error)
+        self._presence.tell(worker.health for worker in self._workers)

@@ -13,7 +13,7 @@ from ecgfm_clinical.auditing import sending
 from ecgfm_clinical.monitoring import rejected_callers
 from ecgfm_clinical.operate.status import status_of
 from ecgfm_clinical.pipeline import reporting, strangers
-from ecgfm_clinical.service import retention, service, watch, worker
+from ecgfm_clinical.service import presence, retention, service, watch, worker
 from ecgfm_clinical.settings import Attention, Audit, Retention, Scoring, ServiceSettings
 from ecgfm_clinical.settings import Store as StorePart
 from ecgfm_clinical.staging import elapsed, processes, retry, signed_heads
@@ -42,7 +42,7 @@ CONSTANTS: dict[str, object] = {
     "watch.ALARM_AFTER": watch.ALARM_AFTER,
     "worker.LONGEST_WAIT": worker.LONGEST_WAIT,
     "service.LISTENER_GRACE": service.LISTENER_GRACE,
-    "service.FAILURES_TOLD": service.FAILURES_TOLD,
+    "presence.FAILURES_TOLD": presence.FAILURES_TOLD,
     "processes.SILENT_AFTER": processes.SILENT_AFTER,
     "sending.BATCH": sending.BATCH,
     "rejected_callers.MOST_LINES": rejected_callers.MOST_LINES,

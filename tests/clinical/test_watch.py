@@ -33,10 +33,12 @@ from ecgfm_clinical.pipeline import scoring as scoring_module
 from ecgfm_clinical.service import ports as ports_module
 from ecgfm_clinical.service import retention
 from ecgfm_clinical.service import service as service_module
+from ecgfm_clinical.service import tasks as tasks_module
 from ecgfm_clinical.service import watch as watch_module
 from ecgfm_clinical.service import worker as worker_module
 from ecgfm_clinical.service.handling import Handling
-from ecgfm_clinical.service.service import FAILURES_TOLD, Service
+from ecgfm_clinical.service.presence import FAILURES_TOLD
+from ecgfm_clinical.service.service import Service
 from ecgfm_clinical.service.watch import Watch
 from ecgfm_clinical.service.worker import Beat, Worker
 from ecgfm_clinical.settings import Scoring, ServiceSettings, Settings, read_settings
@@ -313,7 +315,12 @@ class _Faults:
 def everything(site: Path, quick: None, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A service with every task, each of them often due."""
     often = 0.02
-    for owner, name in ((service_module, "IDLE"), (service_module, "AUDIT_EVERY"), (retention, "EVERY")):
+    for owner, name in (
+        (service_module, "IDLE"),
+        (tasks_module, "IDLE"),
+        (service_module, "AUDIT_EVERY"),
+        (retention, "EVERY"),
+    ):
         monkeypatch.setattr(owner, name, timedelta(seconds=often))
     monkeypatch.setattr(worker_module, "LONGEST_WAIT", often)
     text = re.sub(r"^port = \d+", "port = 0", site.read_text(), flags=re.MULTILINE)
@@ -442,10 +449,11 @@ def test_a_container_that_was_killed_is_missed_no_longer_once_it_runs_again(
     before = wiring.utc_now() - timedelta(seconds=50)
     store.processes.lives(f"{host}:1:1:service", roles="report", started_at=before, now=before)
     store.processes.lives("elsewhere:1:1:service", roles="report", started_at=before, now=before)
-    service = Service(settings, "report", store, clock=lambda: wiring.utc_now() + timedelta(seconds=5))
+    passed = [timedelta(seconds=5)]
+    service = Service(settings, "report", store, clock=lambda: wiring.utc_now() + passed[0])
     service.start()
     assert len(store.processes.all()) >= 2
-    service._clock = lambda: wiring.utc_now() + timedelta(seconds=30)
+    passed[0] = timedelta(seconds=30)
     wait_until(lambda: f"{host}:1:1:service" not in [one.holder for one in store.processes.all()])
     service.stop()
     assert [one.holder for one in store.processes.all()] == ["elsewhere:1:1:service"]
