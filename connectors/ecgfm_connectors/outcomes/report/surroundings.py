@@ -18,6 +18,7 @@ Role = Literal[
 ]  # fmt: skip
 
 LOWEST, HIGHEST = Decimal(3), Decimal(95)  # percent
+LEADING = 40  #: items before a number that may speak of it
 TRAILING = 6  #: items behind a number that may still speak of it
 _LIMIT_BEHIND = 3  #: items behind a number among which the word for a limit may stand
 _LIMITS = ("threshold", "cutoff", "seuil", "umbral", "soglia", "limiar", "drempel", "schwelle", "grenz", "grens",

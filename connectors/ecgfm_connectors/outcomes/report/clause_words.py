@@ -1,0 +1,140 @@
+"""What the words before and behind a number's clause make of it: another time, a story, a doubt, what nobody knows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ecgfm_connectors.outcomes.phrases import word_set
+from ecgfm_connectors.outcomes.report.harmless import is_harmless, is_wall
+from ecgfm_connectors.outcomes.report.items import Item
+from ecgfm_connectors.outcomes.report.surroundings import LEADING, TRAILING, Role
+
+_PERSONS = word_set("he she who patient patientin patienten patiente paciente paziente doente il elle")
+_HAVING = word_set("has had with hat mit a avec tiene con ha heeft met tem com har med")
+#: What begins a phrase of time, place or treatment.
+_LEADING_IN = word_set(
+    """in on at after before during under since per until following post pre with within by
+    im am bei nach vor wahrend unter seit laut mit a au en apres avant pendant sous depuis selon lors
+    tras despues antes durante bajo desde segun con al nel nella dopo prima sotto dal da secondo all alla
+    op na voor tijdens onder bij sinds volgens met em no apos sob segundo com ao i vid efter fore enligt sedan med"""
+)
+_BOUNDS = ("<", ">", "=<", "=>", "\u2264", "\u2265")
+_DASHES = frozenset("-\u2013\u2014")
+_DOUBTS = ("korrig", "corrected", "corrige", "corregid", "corrett", "gecorrig", "corrigid", "rectif", "rettif", "amend",
+           "errat", "erron", "error", "wrong", "falsch", "incorrect", "fehler", "faux", "foutief", "felaktig",
+           "unverif", "unconfirm", "unbestat", "provis", "prelim", "vorlauf", "voorlop", "provvis", "onbevest",
+           "obekraft",
+           "fraglich", "questionab", "doubtful", "uncertain", "unreliab", "unsicher", "inaccura", "douteu", "incertain",
+           "dudos", "inciert", "dubbi", "incert", "twijfel", "onzeker", "onbetrouw", "duvidos", "osaker",
+           "tveksam")  # fmt: skip
+_EXCLUDED = ("ausgeschlossen", "exclu", "esclu", "uitgesloten", "uteslut", "ruled")
+_WITH = word_set("with mit bei avec con met com med bij vid due wegen and und et y e en och")
+_CLOSING = frozenset(("value", "date", "mark"))
+_OF_ITS_OWN = frozenset(("mention", "left-mention", "other-mention", "measure"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClauseWords:
+    """The words around the name of an ejection fraction and its numbers."""
+
+    items: list[Item] = field(repr=False)  #: of the sentence
+    folded: str = field(repr=False)  #: the sentence
+    mention: int  #: index of the name
+    comma: int  #: index of the last comma; -1 where there is none
+    words_of_site: frozenset[str] = field(repr=False)
+
+    def is_told(self) -> bool:
+        """`He has an EF of 20 %`: it counts where the report says no other value."""
+        before: list[Item] = []
+        for one in reversed(self._ahead()):
+            if one.kind in _CLOSING:
+                break
+            before.append(one)
+        return any(one.word in _PERSONS for one in before) and any(one.word in _HAVING for one in before)
+
+    def _ahead(self) -> list[Item]:
+        """The items before the name of the quantity; a bounded number, so that the work grows as the text."""
+        return self.items[max(self.mention - LEADING, 0) : self.mention]
+
+    def led_in(self) -> Role | None:
+        """`In 2019, EF 30 %`, `After CABG, EF 45 %`, `Before TAVI, …`: what the phrase before a comma makes of it."""
+        phrase: list[Item] = []
+        for before in reversed(self.items[max(self.comma - LEADING, 0) : max(self.comma, 0)]):
+            if before.value is not None and before.value.percent:
+                return None
+            if before.kind != "mark":
+                phrase.insert(0, before)
+                continue
+            if role := self._of_phrase(phrase):
+                return role
+            phrase = []
+        return self._of_phrase(phrase) if self.comma < self.mention else None
+
+    def _of_phrase(self, phrase: Sequence[Item]) -> Role | None:
+        first = phrase[:2]
+        if not first or any(one.cue in ("compare", "now", "modality", "mention", "left-mention") for one in phrase):
+            return None
+        if any(one.cue == "prior" or one.kind == "date" for one in first):
+            return "prior"
+        if first[0].word not in _LEADING_IN:
+            return None
+        if any(one.cue == "prior" or one.kind == "date" for one in phrase):
+            return "prior"
+        if any(one.cue == "stress" for one in phrase):
+            return "stress"
+        return "unknown-words" if self._holds_unknown(phrase) else None
+
+    def is_doubted_behind(self, index: int, item: Item) -> bool:
+        """`EF 20-`, `EF 20 %, questionable`, `EF 35 % ausgeschlossen`, `EF 25 %, s/p LVAD`."""
+        folded = self.folded
+        if folded[item.end : item.end + 1] in _DASHES and not folded[item.end + 1 : item.end + 2].isalnum():
+            return True
+        if folded[item.end : item.end + 1] == "+" and folded[item.end + 1 : item.end + 2] not in ("/", "-"):
+            return True
+        if item.start > 1 and set(folded[item.start - 2 : item.start]) <= _DASHES:
+            return True  # `55--60 %`
+        if self._is_between_bounds(index):
+            return True
+        following = self.items[index + 1] if index + 1 < len(self.items) else None
+        for behind in self.items[index + 1 : index + 1 + TRAILING]:
+            if behind.kind == "value" or behind.cue in _OF_ITS_OWN:
+                return False
+            if behind.word.startswith(_DOUBTS) or (behind is following and behind.word.startswith(_EXCLUDED)):
+                return True
+        return False
+
+    def _is_between_bounds(self, index: int) -> bool:
+        """`EF >40<50 %`, `40 % < EF < 50 %`, `EF 30 > 45 %`, `more than 40 but less than 50 %`: two bounds."""
+        value, name = self.items[index].value, self.items[self.mention]
+        passed = [one.value for one in self.items[max(self.mention + 1, index - LEADING) : index] if one.value]
+        if value is None or self.folded[max(name.start - 4, 0) : name.start].rstrip().endswith(_BOUNDS):
+            return value is not None
+        if passed:
+            return any(one.comparator for one in (*passed, value))
+        following = self.items[index + 1] if index + 1 < len(self.items) else None
+        bounded = following is not None and following.value is not None and following.value.comparator != ""
+        return bounded and (value.comparator != "" or not value.percent)
+
+    def _holds_unknown(self, phrase: Sequence[Item]) -> bool:
+        folded = self.folded
+        return any(
+            one.kind == "word"
+            and one.word not in self.words_of_site
+            and not is_harmless(one.word, folded[one.start : one.end])
+            for one in phrase
+        )
+
+    def holds_unknown_beside(self, index: int) -> bool:
+        """Whether a word that no table knows stands in the clause: before the name, between name and number, behind."""
+        clause = self.items[max(self.mention + 1, index - LEADING) : index]
+        for before in reversed(self._ahead()):
+            if before.kind in ("date", "mark") or (before.value is not None and before.value.percent):
+                break
+            clause.append(before)
+        following = self.items[index + 1 : index + 2]
+        finding = bool(following) and following[0].word in _WITH
+        for behind in self.items[index + 1 : index + 1 + LEADING]:
+            if behind.kind in _CLOSING or behind.cue in _OF_ITS_OWN:
+                break
+            if not (finding and is_wall(behind.word)):
+                clause.append(behind)
+        return self._holds_unknown(clause)

@@ -1,0 +1,135 @@
+"""What the words of a whole sentence make of every number in it: a guideline's, a goal, a condition, a legend."""
+
+from bisect import bisect_left
+from decimal import Decimal
+
+from ecgfm_connectors.outcomes.phrases import word_set
+from ecgfm_connectors.outcomes.report.items import Item, Value
+from ecgfm_connectors.outcomes.report.sections import Section, Sentence
+from ecgfm_connectors.outcomes.report.surroundings import HIGHEST, LEADING, TRAILING, Role
+
+_SECTIONS: dict[Section, Role] = {"history": "history", "family": "family", "prior": "prior", "advice": "hypothetical"}
+#: How words for a grade of impairment begin: mild, moderate, severe.
+_GRADES = ("mild", "moder", "sever", "leicht", "mittel", "schwer", "hochgr", "leger", "leve", "grave", "lieve", "licht",
+           "matig", "ernstig", "latt", "mattlig", "uttalad", "import")  # fmt: skip
+_GRADE = 4  #: letters that tell two grades apart
+#: Classes of heart failure; a bound beside one is what the class is defined by.
+_CLASSES = word_set(
+    """hfref hfmref hfpef hfimpef hfnef icfer icfep icfelr icflr icflef icferm icfem icfei icfemr icfelm icferl scfer
+    scfep scferm fer fep felr femr"""
+)
+_CLASS_RANGES = frozenset((Decimal(low), Decimal(high)) for low in (40, 41) for high in (49, 50))
+_SOON = 14  #: characters behind a bound in which it may be denied: `< 40 % excluded`
+_SHORT_CONDITIONS = frozenset(("si", "se", "om", "bei", "als", "vid", "caso", "quando", "when", "should", "once"))
+_ANY = frozenset(("an", "any", "une", "uma"))
+_FURTHER = word_set(
+    """weiterem weiterer weiteren erneutem further ulteriore nouvelle verdere ytterligare fortsatt nueva nova"""
+)
+_ARTICLES = frozenset(("la", "el", "de", "a", "o", "the", "die", "der", "einer", "eine", "le", "een", "lo", "an"))
+
+
+class SentenceWords:
+    """The words of one sentence."""
+
+    def __init__(self, sentence: Sentence, found: list[Item]) -> None:
+        """`found`: the items of the sentence; what the reader puts together meanwhile changes here too."""
+        self._sentence = sentence
+        self._items = found
+        self._cues = {item.cue for item in found}
+        self._classes = any(item.word in _CLASSES for item in found)
+        self._denials = [item.start for item in found if item.cue in ("not", "without")]
+        self._history = next((item.end for item in found if item.cue == "history"), None)
+        self._condition = next(
+            (item.end for at, item in enumerate(found) if item.cue == "condition" and self._conditional(at)), None
+        )
+
+    def unread(self) -> tuple[Item, Value] | None:
+        """The number of a sentence that no rule explained, so that the report is known to have given one:
+        `EF: 120 mL EDV, 60 %`, `LVEF 35 55`, `LVEF 4O %`.
+        """
+        named = next((at for at, one in enumerate(self._items) if one.cue in ("mention", "left-mention")), None)
+        if named is None:
+            return None
+        behind = self._items[named + 1 : named + 1 + LEADING]
+        for at, one in enumerate(behind):
+            if at == 0 and one.word == "figures" and one.end > one.start:
+                return one, Value(low=Decimal(0), percent=True, after_first=one.end)  # `LVEF 4O %`
+            if one.value is not None and (one.value.percent or (at == 0 and 5 <= one.value.low <= HIGHEST)):
+                return one, one.value
+        return None
+
+    def is_legend(self) -> bool:
+        """`normal >55%, mild 45-54%, moderate 30-44%`: what grades mean, unless one of them is ticked."""
+        pairs = zip(self._items, self._items[1:], self._items[2:], strict=False)
+        grades = {
+            one.word[:_GRADE]
+            for one, two, three in pairs
+            if one.word.startswith(_GRADES) and (two.kind == "value" or (two.kind != "cue" and three.kind == "value"))
+        }
+        return len(grades) > 1
+
+    def equates(self) -> bool:
+        """`>= 50 % = normal, 41-49 % = mildly reduced`."""
+        folded = self._sentence.folded
+        return any(
+            folded[item.end :].lstrip().startswith("=") and folded[item.end :].lstrip(" =")[:1].isalpha()
+            for item in self._items
+            if item.kind == "value"
+        )
+
+    def of_section(self) -> Role | None:
+        """What the section makes of every number in it."""
+        return _SECTIONS.get(self._sentence.section)
+
+    def role(self, item: Item, value: Value, *, mention: int, comma: int) -> Role | None:
+        """What a word anywhere in the sentence makes of the number.
+
+        `mention`: index of the name of its quantity; `comma`: of the last comma, -1 where there is none.
+        """
+        if "family" in self._cues:
+            return "family"
+        if "guideline" in self._cues or "patient" in self._cues:
+            return "threshold"
+        if "goal" in self._cues:
+            return "goal"
+        if "threshold" in self._cues and (value.comparator or self._is_any(mention)):
+            return "threshold"
+        if self._classes and (value.comparator or (value.low, value.high) in _CLASS_RANGES):
+            return "threshold"
+        if self._condition is not None and self._condition <= item.start:
+            return "hypothetical"
+        if value.comparator in ("<", "<=") and self._denied(item, mention, comma):
+            return "negated"
+        if self._history is not None and self._history <= self._items[mention].start:
+            return "history"
+        return None
+
+    def _is_any(self, mention: int) -> bool:
+        """`An LVEF of 35 % qualifies for …` speaks of nobody's."""
+        before = self._items[mention - 1] if mention > 0 else None
+        return before is not None and before.word in _ANY and before.end + 2 > self._items[mention].start
+
+    def _denied(self, item: Item, mention: int, comma: int) -> bool:
+        """`no evidence of an EF < 50 %`: a bound that is denied says nothing that could be taken."""
+        comma = self._items[comma].end if 0 <= comma < mention else 0
+        soon = item.end + _SOON
+        return bisect_left(self._denials, comma) < bisect_left(self._denials, soon)
+
+    def _conditional(self, at: int) -> bool:
+        """`se`, `si`, `om`, `bei`, `als` are conditions only directly before the quantity or its limit."""
+        word = self._items[at].word
+        if word not in _SHORT_CONDITIONS:
+            return True
+        for following in self._items[at + 1 : at + 6]:
+            if following.cue in ("mention", "left-mention"):
+                return word not in ("bei", "vid") or self._compares_after(at)
+            if following.cue == "change" or following.word in _FURTHER:
+                continue
+            if following.kind == "value":
+                return following.value is not None and following.value.comparator != ""
+            if following.kind == "mark" or (following.kind == "word" and following.word not in _ARTICLES):
+                return False
+        return False
+
+    def _compares_after(self, at: int) -> bool:
+        return any(one.value is not None and one.value.comparator for one in self._items[at : at + TRAILING])
