@@ -75,13 +75,17 @@ class Home:
             return _told(ask, DISPLACED)
 
     def seen(self, marks: Sequence[Path]) -> str | None:
-        """As `look`, for whoever only wants to know: nothing is written. None where nothing is known against it."""
+        """As `look`, for whoever only wants to know: nothing is written. None where nothing is known against it.
+
+        A backup that was made before the first message has no home, and still gives its place away by the marks.
+        """
         with self._database.reading() as ask:
             known, home = _told(ask, DISPLACED), _told(ask, HOME)
-            if known is not None or home is None:
+            if known is not None:
                 return known
+            elsewhere = None if home is None else _why_elsewhere(_here(ask, self._database), home)
             behind = (_why_unknown(ask, mark) for path in marks if (mark := Mark.read(path)) is not None)
-            return _why_elsewhere(_here(ask, self._database), home) or next(filter(None, behind), None)
+            return elsewhere or next(filter(None, behind), None)
 
     def look(self, mark: Path | None, *, now: datetime, actor: str) -> str | None:
         """Whether the store is at home, before anything is sent: why not, or None. A new store settles where it is.

@@ -1,0 +1,91 @@
+"""A process that has loaded the program once and runs each command line in a copy of itself (fork).
+
+So a test drives the program from outside, by command lines, signals and sockets, for the price of a fork and not of
+an import. It is run as a script by the program's own path: nothing of the tests is imported here. It reads one JSON
+request a line and answers each with one line:
+
+{"run": [words], "input": path, "output": path, "ahead": seconds} -> {"pid": number}
+{"wait": pid, "seconds": patience} -> {"code": exit code, negative for a signal, null where it still runs}
+"""
+
+import ctypes
+import importlib
+import json
+import logging
+import os
+import select
+import sys
+from contextlib import suppress
+from typing import Any
+
+#: What command lines load on demand; a version without one of them loads the others.
+_LOADED = (
+    "ecgfm_clinical.cli", "ecgfm_clinical.wiring", "ecgfm_clinical.service", "ecgfm_clinical.service.service",
+    "ecgfm_clinical.schedule", "ecgfm_clinical.reporting", "ecgfm_clinical.scoring", "ecgfm_clinical.correction",
+    "ecgfm_clinical.staging.migrations", "ecgfm_connectors.testing.samples", "alembic.command", "apscheduler",
+    "pydicom", "pynetdicom", "hl7apy.core", "numpy", "torch", "scipy.signal", "sqlalchemy", "ecgfm.predictor",
+    "ecgfm_connectors.registry", "ecgfm_connectors.dicom.storage", "ecgfm_connectors.hl7.sender",
+)  # fmt: skip
+
+
+def _run(request: dict[str, Any]) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    os.setpgid(0, 0)
+    _move(request["input"], os.O_RDONLY, (0,))
+    _move(request["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, (1, 2))
+    code = 1
+    try:
+        if request["ahead"]:
+            ctypes.CDLL(None).set_ahead(ctypes.c_long(request["ahead"]))
+        code = _call(request["run"])
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        logging.shutdown()
+        os._exit(code)
+
+
+def _move(path: str, flags: int, onto: tuple[int, ...]) -> None:
+    opened = os.open(path, flags, 0o600)
+    for number in onto:
+        os.dup2(opened, number)
+    os.close(opened)
+
+
+def _call(words: list[str]) -> int:
+    from ecgfm_clinical import cli
+
+    sys.argv = ["ecgfm-clinical", *words]
+    try:
+        cli.main()
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    return 0
+
+
+def _wait(request: dict[str, Any]) -> int | None:
+    ended = os.pidfd_open(request["wait"])
+    try:
+        if not select.select([ended], [], [], request["seconds"])[0]:
+            return None
+    finally:
+        os.close(ended)
+    return os.waitstatus_to_exitcode(os.waitpid(request["wait"], 0)[1])
+
+
+def main() -> None:
+    for name in _LOADED:
+        with suppress(ImportError):
+            importlib.import_module(name)
+    answers = os.fdopen(os.dup(1), "w")
+    for line in sys.stdin:
+        request = json.loads(line)
+        answer = {"pid": _run(request)} if "run" in request else {"code": _wait(request)}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()
