@@ -4,14 +4,18 @@ Each builder imports what it builds: no role loads the libraries of a protocol t
 """
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from ecgfm_clinical.extras import need
 from ecgfm_clinical.settings import (
+    AnyDestination,
     DicomListener,
     DicomSource,
     DicomWebSource,
+    FhirDestination,
+    FhirFileDestination,
     FileDestination,
     Hl7Destination,
     Hl7Listener,
@@ -24,6 +28,7 @@ from ecgfm_clinical.settings import (
 
 if TYPE_CHECKING:
     from ecgfm_connectors.base import Destination, Handler, Listener, Source
+    from ecgfm_connectors.fhir.credentials import Credentials
     from ecgfm_connectors.rejections import Tell
     from ecgfm_connectors.tls import TlsFiles
 
@@ -166,15 +171,22 @@ def _dicomweb_source(settings: Settings, part: DicomWebSource) -> "Source":
     )
 
 
-def build_destinations(settings: Settings) -> "Iterator[tuple[Destination, Hl7Destination | FileDestination]]":
+def build_destinations(settings: Settings) -> "Iterator[tuple[Destination, AnyDestination]]":
     """Every destination, not yet connected, with its settings."""
     for part in settings.destinations.all:
         yield build_destination(settings, part), part
 
 
-def build_destination(settings: Settings, part: Hl7Destination | FileDestination) -> "Destination":
-    """One destination, not yet connected."""
-    return _mllp_destination(settings, part) if isinstance(part, Hl7Destination) else _file_destination(settings, part)
+def build_destination(settings: Settings, part: AnyDestination) -> "Destination":
+    """One destination, not yet connected. Raises MissingExtra, SettingsError where a secret cannot be read."""
+    match part:
+        case Hl7Destination():
+            return _mllp_destination(settings, part)
+        case FileDestination() | FhirFileDestination():
+            return _file_destination(settings, part)
+        case FhirDestination():
+            need("fhir", f"destination {part.name}")
+            return _fhir_destination(settings, part)
 
 
 def _mllp_destination(settings: Settings, part: Hl7Destination) -> "Destination":
@@ -189,7 +201,39 @@ def _mllp_destination(settings: Settings, part: Hl7Destination) -> "Destination"
     )
 
 
-def _file_destination(settings: Settings, part: FileDestination) -> "Destination":
+def _fhir_destination(settings: Settings, part: FhirDestination) -> "Destination":
+    from ecgfm_connectors.fhir.server import FhirServer
+
+    return FhirServer(
+        name=part.name,
+        url=part.url,
+        credentials=_fhir_credentials(settings, part),
+        clock=lambda: datetime.now(UTC),
+        tls=tls_files(settings, part.tls),
+        timeout=part.timeout_seconds,
+        read_back=part.read_back,
+    )
+
+
+def _fhir_credentials(settings: Settings, part: FhirDestination) -> "Credentials":
+    from ecgfm_connectors.fhir.credentials import Client, ClientCredentials, Fixed
+
+    if part.oauth is None:
+        secret = part.authorization_file
+        return Fixed(read_secret(settings.resolve(secret)) if secret else "")
+    told = part.oauth
+    client = Client(
+        token_url=told.token_url,
+        client_id=told.client_id,
+        scope=told.scope,
+        secret=read_secret(settings.resolve(told.secret_file)) if told.secret_file and not told.key_file else "",
+        private_key=read_secret(settings.resolve(told.key_file)).encode() if told.key_file else b"",
+        key_id=told.key_id,
+    )
+    return ClientCredentials(client, clock=lambda: datetime.now(UTC), unique=lambda: str(uuid4()))
+
+
+def _file_destination(settings: Settings, part: FileDestination | FhirFileDestination) -> "Destination":
     from ecgfm_connectors.files.drop import FileDrop
 
     return FileDrop(name=part.name, folder=settings.resolve(part.path), suffix=part.suffix, mode=int(part.mode, 8))

@@ -20,6 +20,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "parquet": ("pyarrow",),
         "flac": ("soundfile",),
         "dicomweb": ("httpx",),
+        "fhir": ("httpx", "joserfc"),
         "sftp": ("paramiko",),
         "ray": ("ray",),
         "train": ("sklearn", "wfdb", "lightning", "torchmetrics", "h5py", "tensorboard"),

@@ -21,6 +21,9 @@ from ecgfm.version import version
 from ecgfm_clinical import connections
 from ecgfm_clinical.liveness import worker_name
 from ecgfm_clinical.settings import (
+    AnyDestination,
+    FhirDestination,
+    FhirFileDestination,
     FileDestination,
     Hl7Destination,
     Settings,
@@ -32,14 +35,16 @@ if TYPE_CHECKING:
     from ecgfm_clinical.alerting.alerting import Alerting
     from ecgfm_clinical.auditing.sending import AuditMessages
     from ecgfm_clinical.monitoring.meters import Meters
+    from ecgfm_clinical.pipeline.composing import Format
     from ecgfm_clinical.pipeline.ingest import Ingest
-    from ecgfm_clinical.pipeline.reporting import Reporter
+    from ecgfm_clinical.pipeline.reporting import React, Reporter
     from ecgfm_clinical.staging.heads_export import HeadsExport
     from ecgfm_clinical.staging.records import Telling
     from ecgfm_clinical.staging.store import Store
     from ecgfm_connectors.audit.syslog import SyslogTls
     from ecgfm_connectors.base import Handler, Listener
     from ecgfm_connectors.context import ReadingContext
+    from ecgfm_connectors.fhir.profile import FhirProfile
     from ecgfm_connectors.hl7.result import Profile
     from ecgfm_connectors.rejections import Tell
 
@@ -91,15 +96,34 @@ def build_telling(settings: Settings) -> "Telling":
     if not settings.destinations.all:
         return Telling()
     from ecgfm_clinical.pipeline.composing import Composer
-    from ecgfm_connectors.hl7.result import compose
 
-    formats = {part.name: partial(compose, profile=_profile(settings, part)) for part in settings.destinations.all}
     compose_for = Composer(
-        formats,
+        {part.name: _format(settings, part) for part in settings.destinations.all},
         device_id=f"ecgfm-clinical {version()}",
         abnormal=lambda head, label: label in settings.rules(head).abnormal,
     )
     return Telling(destinations=settings.destination_names, compose=compose_for, control_ids=control_id)
+
+
+def _format(settings: Settings, part: AnyDestination) -> "Format":
+    """How a result is written for one destination. Raises Misconfigured."""
+    if isinstance(part, FhirDestination | FhirFileDestination):
+        from ecgfm_connectors.fhir.bundle import compose as bundle
+
+        return partial(bundle, profile=_fhir_profile(settings, part))
+    from ecgfm_connectors.hl7.result import compose
+
+    return partial(compose, profile=_profile(settings, part))
+
+
+def _fhir_profile(settings: Settings, part: FhirDestination | FhirFileDestination) -> "FhirProfile":
+    """As `_profile`."""
+    from dataclasses import fields
+
+    from ecgfm_connectors.fhir.profile import FhirProfile
+
+    named = {one.name for one in fields(FhirProfile)} & type(part).model_fields.keys()
+    return FhirProfile(**{name: getattr(part, name) for name in named}, zone=settings.site.zone)
 
 
 def _profile(settings: Settings, part: Hl7Destination | FileDestination) -> "Profile":
@@ -192,7 +216,8 @@ def build_audit_messages(settings: Settings, store: "Store", *, clock: Clock = u
         host=socket.gethostname(),
         ae_titles=tuple(dict.fromkeys(part.ae_title for part in settings.listeners.dicom)),
         destinations={
-            part.name: part.host if isinstance(part, Hl7Destination) else "" for part in settings.destinations.all
+            **dict.fromkeys(settings.destination_names, ""),
+            **{part.name: part.host for part in settings.destinations.peers},
         },
     )
     return AuditMessages(store, repository, house, clock=clock, holder=worker_name("audit"))
@@ -291,16 +316,13 @@ def build_reporters(
 ) -> "Iterator[Reporter]":
     """One reporter a destination: each destination's queue moves by itself."""
     from ecgfm_clinical.pipeline.reporting import Reporter
-    from ecgfm_connectors.hl7.ack import reaction
 
     for destination, part in connections.build_destinations(settings):
-        busy, patience = False, 0.0
-        if isinstance(part, Hl7Destination):
-            busy, patience = part.ae_means_busy, 20 * part.ack_timeout_seconds
+        react, patience = _reaction(part)
         yield Reporter(
             store,
             destination,
-            react=partial(reaction, ae_means_busy=busy),
+            react=react,
             worker=worker_name(f"report-{part.name}"),
             clock=clock,
             max_attempts=part.max_attempts,
@@ -310,6 +332,19 @@ def build_reporters(
             meters=meters,
             stopping=stopping,
         )
+
+
+def _reaction(part: AnyDestination) -> "tuple[React, float]":
+    """What follows from an answer of this destination, and for how many seconds a batch may wait for answers."""
+    if isinstance(part, FhirDestination):
+        from ecgfm_connectors.fhir import outcomes
+
+        return outcomes.reaction, 20 * part.timeout_seconds
+    from ecgfm_connectors.hl7.ack import reaction
+
+    if isinstance(part, Hl7Destination):
+        return partial(reaction, ae_means_busy=part.ae_means_busy), 20 * part.ack_timeout_seconds
+    return reaction, 0.0
 
 
 def look_where_it_lies(settings: Settings, store: "Store", *, now: datetime, actor: str) -> str | None:

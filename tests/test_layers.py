@@ -42,7 +42,7 @@ ROOMS = {
         "ages base leads outcomes skew statements",
         "context outcome",
         "assembly contents",
-        "dicom files hl7",
+        "dicom fhir files hl7",
         "raw_header reading testing",
     ),
     "ecgfm_clinical": (

@@ -24,6 +24,9 @@ class Observation:
     positive: bool | None = None  #: probability ≥ threshold; None without a threshold
     reasons: tuple[tuple[str, str], ...] = ()  #: (code, sentence) why not evaluable, with status X
     abnormal: bool = True  #: what the code names is an abnormal finding; of any other neither range nor flag is sent
+    head: str = ""  #: the head of the model that gives this label, `reduced_lvef`
+    head_code: str = ""  #: local code of the head as a whole
+    head_name: str = ""  #: what that means, in words an EHR may show
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +51,9 @@ class Result:
     test: bool = False  #: MSH-11 T
     page: bytes | None = field(default=None, repr=False)  #: the result as a PDF page, where the destination wants one
     page_refused: str = ""  #: why there is no page although the destination wants one
+    demo: bool = False  #: the model is not for clinical use
+    model_digest: str = ""  #: SHA-256 of the bundle
+    revives: bool = False  #: with status F: something was told under this number before, and taken back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

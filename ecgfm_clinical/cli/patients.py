@@ -187,8 +187,8 @@ def _not_reached(read: "Settings", store: "Store") -> list[str]:
     """Where the person may stand besides."""
     made = [f"backup of {at:%Y-%m-%d %H:%M} UTC: {file}" for at, file in store.care.backups()]
     folders = [f"files taken from source {part.name}: {read.resolve(part.path)}" for part in read.sources.folder]
-    results = [f"files for destination {part.name}: {read.resolve(part.path)}" for part in read.destinations.file]
-    receivers = [f"what was sent to {part.name}" for part in read.destinations.hl7]
+    results = [f"files for destination {part.name}: {read.resolve(part.path)}" for part in read.destinations.folders]
+    receivers = [f"what was sent to {part.name}" for part in read.destinations.peers]
     kept = [f"embeddings kept for learning, under ECG ids: {read.resolve(read.learning.folder)}"]
     other = [
         (

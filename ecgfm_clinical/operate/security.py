@@ -67,7 +67,7 @@ def _modes(settings: Settings, path: Path) -> Iterator[CheckLine]:
             yield _weak(
                 f"source {part.name}", f"every user of this machine has access to {settings.resolve(part.path)}"
             )
-    for drop in settings.destinations.file:
+    for drop in settings.destinations.folders:
         if int(drop.mode, 8) & stat.S_IRWXO:
             yield _weak(f"destination {drop.name}", f"mode {drop.mode} lets every user read results; use 0640 or 0600")
 

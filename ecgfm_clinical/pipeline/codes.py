@@ -60,13 +60,23 @@ def meaning(head: str, label: str) -> Meaning:
     return "abnormal" if head in ("reduced_lvef", "troponin") and label == head else "none"
 
 
+def head_code(head: str) -> LocalCode:
+    """The code of a head as a whole, for a form of the result that groups the labels of a head."""
+    short, words = _named(head)
+    return LocalCode(code=f"ECGFM-{short}"[:20], name=words)
+
+
 def local_code(head: str, label: str) -> LocalCode:
     """The code of one label of one head. A label is named in the code wherever a head has more than one meaning."""
-    short, words = _HEADS.get(head, (_short(head), f"AI-ECG probability, {head.replace('_', ' ')}"))
     if label == head:
-        return LocalCode(code=f"ECGFM-{short}"[:20], name=words)
+        return head_code(head)
+    short, words = _named(head)
     suffix = _INTERPRETATION.get(label, _short(label))
     return LocalCode(code=f"ECGFM-{short}-{suffix}"[:20], name=f"{words}: {label}")
+
+
+def _named(head: str) -> tuple[str, str]:
+    return _HEADS.get(head, (_short(head), f"AI-ECG probability, {head.replace('_', ' ')}"))
 
 
 def _short(words: str) -> str:

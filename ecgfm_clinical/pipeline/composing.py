@@ -6,7 +6,7 @@ Called by the store inside the transaction that makes the message, so it touches
 from collections.abc import Callable, Iterator, Mapping
 
 from ecgfm.signal import SEGMENT_SECONDS
-from ecgfm_clinical.pipeline.codes import LocalCode, local_code, meaning
+from ecgfm_clinical.pipeline.codes import LocalCode, head_code, local_code, meaning
 from ecgfm_clinical.staging.records import TAKES_BACK, Draft, Kind, Score
 from ecgfm_connectors.errors import Refused
 from ecgfm_connectors.result import Observation, Result
@@ -69,6 +69,9 @@ def result_of(draft: Draft, *, device_id: str, abnormal: IsAbnormal) -> Result:
         test=scoring.demo or ecg.test_data,
         page=draft.page,
         page_refused=draft.page_refused,
+        demo=scoring.demo,
+        model_digest=scoring.model_id,
+        revives=draft.revives,
     )
 
 
@@ -101,6 +104,9 @@ def _observation(score: Score, kind: Kind, abnormal: IsAbnormal) -> Observation:
         threshold=score.threshold,
         positive=score.positive,
         reasons=score.reasons,
+        head=score.head,
+        head_code=head_code(score.head).code,
+        head_name=head_code(score.head).name,
         abnormal=meaning(score.head, score.label) == "abnormal" or abnormal(score.head, score.label),
     )
 

@@ -9,7 +9,8 @@ This is the room's face: what other rooms take from it.
 
 from ecgfm_clinical.settings.alerts import Alerts, CommandChannel, EmailChannel, SyslogChannel, WebhookChannel
 from ecgfm_clinical.settings.care import Attention, Audit, AuditMessages, Retention, ServiceSettings
-from ecgfm_clinical.settings.destinations import FileDestination, Hl7Destination
+from ecgfm_clinical.settings.destinations import AnyDestination, FileDestination, Hl7Destination
+from ecgfm_clinical.settings.fhir import FhirDestination, FhirFileDestination
 from ecgfm_clinical.settings.installation import Settings
 from ecgfm_clinical.settings.learning import Learning, TroponinLabels
 from ecgfm_clinical.settings.listeners import DicomListener, Hl7Listener
@@ -26,6 +27,7 @@ from ecgfm_clinical.settings.web_sign_in import WebOidc, WebProxyHeader, WebRole
 __all__ = [
     "HEADS",
     "Alerts",
+    "AnyDestination",
     "Attention",
     "Audit",
     "AuditMessages",
@@ -34,6 +36,8 @@ __all__ = [
     "DicomSource",
     "DicomWebSource",
     "EmailChannel",
+    "FhirDestination",
+    "FhirFileDestination",
     "FileDestination",
     "HeadRules",
     "Hl7Destination",

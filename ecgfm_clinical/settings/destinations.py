@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import Field
 
+from ecgfm_clinical.settings.fhir import FhirDestination, FhirFileDestination
 from ecgfm_clinical.settings.part import Part, Port, Reachable, Tls
 
 AckCondition = Literal["", "AL", "NE", "ER", "SU"]  # HL7 table 0155
@@ -81,12 +82,27 @@ class FileDestination(_Results):
     )
 
 
+AnyDestination: TypeAlias = Hl7Destination | FileDestination | FhirDestination | FhirFileDestination
+
+
 class Destinations(Part):
     """Where results go."""
 
     hl7: tuple[Hl7Destination, ...] = ()
     file: tuple[FileDestination, ...] = ()
+    fhir: tuple[FhirDestination, ...] = ()
+    fhir_file: tuple[FhirFileDestination, ...] = ()
 
     @property
-    def all(self) -> tuple[Hl7Destination | FileDestination, ...]:
-        return (*self.hl7, *self.file)
+    def all(self) -> tuple[AnyDestination, ...]:
+        return (*self.hl7, *self.file, *self.fhir, *self.fhir_file)
+
+    @property
+    def folders(self) -> tuple[FileDestination | FhirFileDestination, ...]:
+        """Those that are folders of this machine's."""
+        return (*self.file, *self.fhir_file)
+
+    @property
+    def peers(self) -> tuple[Hl7Destination | FhirDestination, ...]:
+        """Those that are called over the network."""
+        return (*self.hl7, *self.fhir)

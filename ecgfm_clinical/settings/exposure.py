@@ -72,6 +72,15 @@ def of_destination(part: Peer) -> Iterator[Exposed]:
     yield from _of_peer(part, f"destination {part.name}", "results", binding=True)
 
 
+def of_fhir(part: Web) -> Iterator[Exposed]:
+    """Results in clear, by HTTP."""
+    address = urlsplit(part.url)
+    host = address.hostname or ""
+    if address.scheme.lower() == "http" and not is_loopback(host):
+        text = f"{host}: results and credentials cross the network in clear (use https)"
+        yield Exposed(part=f"destination {part.name}", text=text, accepted=part.cleartext == "accepted")
+
+
 def of_archive(part: Peer) -> Iterator[Exposed]:
     """ECGs in clear, from a PACS."""
     yield from _of_peer(part, f"source {part.name}", "ECGs", binding=False)

@@ -130,6 +130,8 @@ class Settings(BaseSettings):
             yield from exposure.of_port(port)
         for destination in self.destinations.hl7:
             yield from exposure.of_destination(destination)
+        for server in self.destinations.fhir:
+            yield from exposure.of_fhir(server)
         for archive in self.sources.dicom:
             yield from exposure.of_archive(archive)
         for web in self.sources.dicomweb:
@@ -140,7 +142,7 @@ class Settings(BaseSettings):
         parts = [
             *(("listener", one) for one in self.listeners.all),
             *(("source", one) for one in (*self.sources.dicom, *self.sources.dicomweb)),
-            *(("destination", one) for one in self.destinations.hl7),
+            *(("destination", one) for one in self.destinations.peers),
         ]
         shown = {f"{kind} {one.name}": one.tls for kind, one in parts if one.tls is not None}
         if self.audit.messages is not None:

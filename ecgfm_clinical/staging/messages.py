@@ -129,6 +129,7 @@ def create(
         ecg=subject,
         scoring=found or loading.load_scoring(tx, scoring_id),
         replaces=_replaced(tx, filler, destination) if kind == "C" else None,
+        revives=kind == "F" and _told_before(tx, filler, destination),
     )
     body = _composed(tx, draft)
     key = identity.patient_key(tx, subject.patient, ecg_row.source_key)
@@ -240,6 +241,7 @@ def draft_of(tx: Reading, row: MessageRow, now: datetime) -> Draft:
         ecg=subject_of(tx, ecg_row, meant_for(tx, row, ecg_row)),
         scoring=loading.load_scoring(tx, row.scoring_id),
         replaces=_replaced(tx, row.filler, row.destination, before=row.message_id) if row.kind == "C" else None,
+        revives=row.kind == "F" and _told_before(tx, row.filler, row.destination, before=row.message_id),
     )
 
 
@@ -297,6 +299,16 @@ def _replaced(tx: Reading, filler: str, destination: str, *, before: int | None 
         earlier = earlier.where(message.c.message_id < before)
     scoring_id = tx.connection.scalar(earlier)
     return None if scoring_id is None else loading.load_scoring(tx, scoring_id)
+
+
+def _told_before(tx: Reading, filler: str, destination: str, *, before: int | None = None) -> bool:
+    """Whether the receiver was told anything under this filler number, or may have been, before this message."""
+    earlier = select(message.c.message_id).where(
+        message.c.filler == filler, message.c.destination == destination, COUNTS
+    )
+    if before is not None:
+        earlier = earlier.where(message.c.message_id < before)
+    return tx.connection.scalar(earlier.limit(1)) is not None
 
 
 def _composed(tx: Transaction, draft: Draft) -> bytes | PayloadError:

@@ -159,6 +159,7 @@ class Draft:
     ecg: Ecg  #: without its signal; the patient is the surviving identity the message is addressed to
     scoring: Scoring
     replaces: Scoring | None  #: of a correction: what the receiver was told before
+    revives: bool = False  #: a first result under a number of which something was told before, and taken back
     page: bytes | None = field(default=None, repr=False)  #: the PDF that goes with it, once it was drawn
     page_refused: str = ""  #: why there is none although the destination wants one
 
