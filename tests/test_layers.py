@@ -64,7 +64,7 @@ ROOMS = {
     ),
     "ecgfm_clinical.learning": (
         "documents folders staged_recordings training",
-        "cohort runs",
+        "cohort predictions runs",
         "judging operating_points plan",
         "planning provenance",
         "report",
@@ -72,6 +72,7 @@ ROOMS = {
         "governance",
         "models",
         "research workshop",
+        "external",
         "drift",
     ),
 }

@@ -29,6 +29,8 @@ from ecgfm_clinical.cli.learning_options import (
 from ecgfm_clinical.extras import need
 
 if TYPE_CHECKING:
+    from ecgfm_clinical.learning.experiment import Judged
+    from ecgfm_clinical.learning.external import External
     from ecgfm_clinical.learning.judging.comparison import Judgement
 
 
@@ -54,6 +56,9 @@ def retrain(
     outcomes: OutcomesOption = None,
     label: LabelOption = None,
     classes: ClassesOption = None,
+    partly: Annotated[
+        bool, typer.Option("--partly", help="With --archive: exit with 0 although some labels could not be learnt.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="With --archive: folder for the bundle and the report.")] = None,
     settings: SettingsOption = None,
     as_json: JsonOption = False,
@@ -63,7 +68,8 @@ def retrain(
 
     Stopped or killed, the same command goes on where it was. On several GPUs: `torchrun --nproc-per-node=2 --no-python
     ecgfm-clinical retrain HEAD --method full`. Exits with 1 where the gate refuses the candidate, which is
-    registered all the same, with the reasons. `model promote` makes a candidate live.
+    registered all the same, with the reasons, and where some of an archive's labels could not be learnt.
+    `model promote` makes a candidate live.
     """
     need("train", "retraining")
     from ecgfm_clinical import liveness, wiring
@@ -100,11 +106,13 @@ def retrain(
             )
             done = workshop.retrain(head, method=method.value, base=base, fine_tuning=tuning, seed=seed)
     if done is not None:  # None: this process has helped another to train
-        _tell(done.bundle.model_id, str(done.bundle.path), done.judgement, done.report, as_json)
+        _tell(done, as_json)
+        if archive is not None and done.cohort.rules.labels_left_out and not partly:
+            raise typer.Exit(1)
 
 
 def evaluate(
-    head: Annotated[str, typer.Argument(help="reduced_lvef, troponin or interpretation.")],
+    head: Annotated[str, typer.Argument(help="reduced_lvef, troponin or interpretation; any head with --archive.")],
     model: Annotated[
         str | None, typer.Option(help="Bundle folder or registered model; the live one if not given.")
     ] = None,
@@ -114,15 +122,39 @@ def evaluate(
             help="outcomes: what came in by the listeners; cardiologists: what they said of answers in the console."
         ),
     ] = LabelsChoice.outcomes,
+    archive: ArchiveOption = None,
+    table: TableOption = None,
+    outcomes: OutcomesOption = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label",
+            help="Column of the table that holds a label (0, 1); `LABEL=COLUMN` where the head names it LABEL.",
+        ),
+    ] = None,
+    classes: ClassesOption = None,
+    test_split: Annotated[
+        bool, typer.Option("--test-split", help="With --archive: only the official test split, not every recording.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="With --archive: folder for the report and the prediction of each recording.")
+    ] = None,
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Judge a model on the test patients known today, against the live one and both baselines, and write the report.
 
     Exits with 1 where the gate refuses. Cardiologists saw the answers that they judged: what is found by their words is
-    written into the report alone, and is no evidence for `model promote`.
+    written into the report alone, and is no evidence for `model promote`. With --archive a bundle (--model, `demo` if
+    not given) is judged as it is on a labelled archive, without a store and without a gate; labels that only one of the
+    two knows are named.
     """
     need("train", "judging a head")
+    if archive is not None:
+        _evaluate_archive(
+            head, model or "demo", archive, table, outcomes, label or [], classes, test_split, out, as_json
+        )
+        return
     from ecgfm_clinical import liveness, wiring
     from ecgfm_clinical.learning.workshop import Workshop
 
@@ -135,21 +167,85 @@ def evaluate(
             progress=progress,
         )
         done = workshop.evaluate(head, model=model, by_cardiologists=labels is LabelsChoice.cardiologists)
-    is_evidence = labels is LabelsChoice.outcomes
-    _tell(done.bundle.model_id, str(done.bundle.path), done.judgement, done.report, as_json, is_evidence=is_evidence)
+    _tell(done, as_json, is_evidence=labels is LabelsChoice.outcomes)
 
 
-def _tell(
-    model_id: str, path: str, judgement: "Judgement", report: Path, as_json: bool, *, is_evidence: bool = True
+def _evaluate_archive(
+    head: str,
+    model: str,
+    archive: Path,
+    table: Path | None,
+    outcomes: Path | None,
+    columns: list[str],
+    classes: Path | None,
+    test_split: bool,
+    out: Path | None,
+    as_json: bool,
 ) -> None:
+    from ecgfm_clinical import wiring
+    from ecgfm_clinical.errors import InputError
+    from ecgfm_clinical.learning import external, models, research
+    from ecgfm_clinical.learning.cohort.archive import Archive
+
+    if table is None or out is None:
+        raise InputError("--archive needs --table (a row for each recording) and --out (a folder for what comes of it)")
+    source, pairs = Archive.open(archive, table, outcomes), external.named_pairs(columns)
+    labelling = external.renamed(research.labelling(source, head, list(pairs.values()), classes), pairs)
+    asked = external.Asked(
+        head=head,
+        bundle=models.read_bundle(model),
+        source=source,
+        labelling=labelling,
+        test_split_only=test_split,
+        out=out,
+    )
+    with shown_progress() as progress:
+        found = external.evaluate(asked, now=wiring.utc_now(), progress=progress)
+    _tell_external(found, as_json)
+
+
+def _tell_external(found: "External", as_json: bool) -> None:
+    from ecgfm_clinical.learning.judging.judgement import interval_text
+
     if as_json:
         write_json(
             {
-                "model_id": model_id,
-                "bundle": path,
-                "report": str(report),
+                "model_id": found.model.model_id,
+                "report": str(found.folder / "evaluation.html"),
+                "predictions": str(found.folder / "predictions.csv"),
+                "not_judged": dict(found.not_judged),
+                "labels": {
+                    label: {
+                        "metrics": {name: one.to_json() for name, one in own.metrics.items()},
+                        "positives": own.positives,
+                        "ecgs": own.ecgs,
+                    }
+                    for label, own in found.labels.items()
+                },
+            }
+        )
+        return
+    out = console()
+    for label, own in found.labels.items():
+        auroc = interval_text(own.metrics["auroc"])
+        out.print(f"{label}: AUROC {auroc} on {own.ecgs} ECGs, {own.positives} positive", highlight=False)
+    for label, why in found.not_judged.items():
+        out.print(f"NOT JUDGED {label}: {why}", soft_wrap=True, highlight=False)
+    out.print(f"report       {found.folder / 'evaluation.html'}", soft_wrap=True, highlight=False)
+    out.print(f"predictions  {found.folder / 'predictions.csv'}", soft_wrap=True, highlight=False)
+
+
+def _tell(done: "Judged", as_json: bool, *, is_evidence: bool = True) -> None:
+    judgement, left_out = done.judgement, done.cohort.rules.labels_left_out
+    if as_json:
+        write_json(
+            {
+                "model_id": done.bundle.model_id,
+                "bundle": str(done.bundle.path),
+                "report": str(done.report),
                 "passed": not judgement.refusals,
                 "refusals": list(judgement.refusals),
+                "labels_not_learnt": dict(left_out),
                 "labels": {
                     label: {
                         "metrics": {name: found.to_json() for name, found in own.metrics.items()},
@@ -161,7 +257,9 @@ def _tell(
             }
         )
     else:
-        _print(model_id, path, judgement, report, is_evidence=is_evidence)
+        _print(done.bundle.model_id, str(done.bundle.path), judgement, done.report, is_evidence=is_evidence)
+        for label, why in left_out.items():
+            console().print(f"NOT LEARNT {label}: {why}", soft_wrap=True, highlight=False)
     if judgement.refusals:
         raise typer.Exit(1)
 

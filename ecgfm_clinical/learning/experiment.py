@@ -3,7 +3,7 @@
 Nothing is published unless everything before it went well; a run that was killed goes on where it was.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from ecgfm_clinical.learning.folders import Folders
 from ecgfm_clinical.learning.judging.comparison import Judge, Judgement
 from ecgfm_clinical.learning.operating_points import Validation
 from ecgfm_clinical.learning.plan import Plan
+from ecgfm_clinical.learning.predictions import Predicted, write_predictions
 from ecgfm_clinical.learning.provenance import (
     CalibrationRecord,
     HeadRecord,
@@ -311,6 +312,7 @@ class Experiment:
     ) -> Path:
         trained = record.trained if record else None
         note = self.plan.note or (trained.note if trained else "")
+        write_predictions(folder / "predictions.csv", _predicted(judgement))
         spec = next(spec for spec in bundle.heads if spec.name == self.plan.head)
         return page.write(
             Report(
@@ -318,7 +320,7 @@ class Experiment:
                 target=spec.target,
                 site=self.plan.site,
                 as_of=as_of,
-                notes=tuple(text for text in (note, DEMO_NOTE if bundle.demo else "") if text),
+                notes=tuple(text for text in (note, *_not_learnt(cohort), DEMO_NOTE if bundle.demo else "") if text),
                 candidate=bundle.named,
                 champion=None if against is None else against.named,
                 verdict=Verdict(passed=not judgement.refusals, refusals=judgement.refusals),
@@ -328,3 +330,15 @@ class Experiment:
             ),
             folder,
         )
+
+
+def _predicted(judgement: Judgement) -> Iterator[Predicted]:
+    for label, test in judgement.tests.items():
+        live = {} if test.champion is None else {"live model": test.champion}
+        scores = {"model": test.probabilities, **live, **test.baselines}
+        yield Predicted(label=label, keys=test.keys, patients=test.patients, truth=test.labels, scores=scores)
+
+
+def _not_learnt(cohort: Cohort) -> list[str]:
+    """A sentence for each label that was asked for and is not in the head: nobody may find that out later."""
+    return [f"NOT LEARNT: {label}: {why}." for label, why in cohort.rules.labels_left_out.items()]

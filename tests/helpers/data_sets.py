@@ -58,7 +58,7 @@ def tracing(number: int, samples: int, *, planted: bool = False) -> np.ndarray:
 
 
 def ptb_xl(folder: Path, patients: int = 4) -> Path:
-    """Two recordings a patient; odd patients have a bundle branch block. Folds 1 to 10 in turn."""
+    """Two recordings a patient; odd patients have a bundle branch block. Two patients a fold, folds in turn."""
     header = (
         "ecg_id", "patient_id", "age", "sex", "site", "device", "recording_date", "scp_codes", "strat_fold",
         "filename_lr", "filename_hr",
@@ -71,7 +71,7 @@ def ptb_xl(folder: Path, patients: int = 4) -> Path:
         write_wfdb(folder / name, number, planted=bool(patient % 2))
         age = 300.0 if patient == 0 else 50.0 + patient % 30
         shown = (number + 1, float(patient), age, patient % 2, 0.0, "CS-12   E", "1990-01-02 03:04:05")
-        rows.append((*shown, codes, patient % 10 + 1, "", name))
+        rows.append((*shown, codes, patient // 2 % 10 + 1, "", name))
     write_csv(folder / "ptbxl_database.csv", rows)
     statements = [("NORM", "NORM"), ("CRBBB", "CD"), ("IMI", "MI"), ("NDT", "STTC"), ("LVH", "HYP")]
     rows = [("", "description", "diagnostic", "diagnostic_class")]

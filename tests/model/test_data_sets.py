@@ -42,8 +42,8 @@ def test_every_data_set_is_checked_in_its_own_layout(name: str, tmp_path: Path) 
 
 
 def test_ptb_xl_has_its_folds_classes_and_hidden_ages(tmp_path: Path) -> None:
-    found = list(find("ptb-xl").entries(data_sets.ptb_xl(tmp_path, patients=10)))
-    assert [one.split for one in found[::2]] == ["train"] * 8 + ["validation", "test"]
+    found = list(find("ptb-xl").entries(data_sets.ptb_xl(tmp_path, patients=20)))
+    assert [one.split for one in found[::4]] == ["train"] * 8 + ["validation", "test"]
     assert found[0].labels == {"NORM": 1.0, "MI": 0.0, "STTC": 0.0, "CD": 0.0, "HYP": 0.0}
     assert found[2].labels["CD"] == 1.0
     assert (found[0].age, found[2].age) == (None, 51.0)

@@ -126,6 +126,10 @@ class Archive:
         """Lines of the table whose recording is not in the folder."""
         return sum(self._path(line) is None for line in self.lines)
 
+    def record(self, key: str) -> str:
+        """The recording of a key as the table names it."""
+        return _value(self._by_key()[key], "record")
+
     def ecg(self, key: str) -> Ecg:
         """Raises InputError where the recording cannot be read, or its amplitudes cannot be said in millivolts."""
         name = key.partition(":")[2]

@@ -66,6 +66,7 @@ class Judge:
                     labels=np.array([test[i].example.labels[column] for i in known]),
                     probabilities=at(own),
                     patients=[test[i].example.patient for i in known],
+                    keys=[test[i].example.key for i in known],
                     threshold=spec.operating_points.get(label),
                     thresholds=_at_their_sites(spec, label, [test[i] for i in known]),
                     champion=None if live is None else at(live),

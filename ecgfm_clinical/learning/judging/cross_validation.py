@@ -5,7 +5,7 @@ The training code is `retrain`'s own. A fold is a hash of the patient key, so th
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from ecgfm_clinical.learning.cohort.sources import EcgSource, Signals
 from ecgfm_clinical.learning.documents import Measured
 from ecgfm_clinical.learning.judging.comparators import AGE_SEX, age_and_sex, demographics
 from ecgfm_clinical.learning.judging.features import features
+from ecgfm_clinical.learning.predictions import Predicted, write_predictions
 from ecgfm_clinical.learning.training import Training, head_spec
 
 Floats = NDArray[np.float64]
@@ -82,7 +83,22 @@ class CrossValidation:
             own[test] = self._fold(fold, [members[i] for i in rest], [members[i] for i in test], folds[rest])
             self._baselines(baselines, members, numbers, rest, test)
             tell(f"fold {fold + 1} of {self.folds} done")
-        return self._table(members, {"model": own, **baselines})
+        scores = {"model": own, **baselines}
+        write_predictions(self.runs / "predictions.csv", self._predicted(members, scores))
+        return self._table(members, scores)
+
+    def _predicted(self, members: Sequence[Member], scores: Mapping[str, Floats]) -> Iterator[Predicted]:
+        """Each recording by the fold that did not train on it."""
+        for column, label in enumerate(self.cohort.labels):
+            truth = np.array([member.example.labels[column] for member in members])
+            known = np.flatnonzero(np.isfinite(truth))
+            yield Predicted(
+                label=label,
+                keys=[members[i].example.key for i in known.tolist()],
+                patients=[members[i].example.patient for i in known.tolist()],
+                truth=truth[known],
+                scores={name: own[known, column] for name, own in scores.items()},
+            )
 
     def _fold(self, fold: int, rest: Sequence[Member], test: Sequence[Member], folds: NDArray[np.int_]) -> Floats:
         """Train on the other folds, of which the next one chooses, and predict this one: (test, labels)."""

@@ -44,6 +44,7 @@ class TestSet:
     labels: Floats  #: (n,) 0 or 1
     probabilities: Floats  #: (n,) of the candidate
     patients: Sequence[str] = field(repr=False)
+    keys: Sequence[str] = field(default=(), repr=False)  #: of the recordings, where somebody will ask for them
     threshold: float | None  #: the candidate's operating point
     thresholds: Floats | None = None  #: (n,) each ECG's own, where sites have operating points of their own
     champion: Floats | None = None  #: (n,) of the live model; None where it lacks the head

@@ -6,7 +6,9 @@ TRIPOD+AI: Collins et al. 2024, doi:10.1136/bmj-2023-078378. The page loads noth
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import Protocol
 
+from ecgfm.provenance import ModelVersion
 from ecgfm_clinical.learning.cohort.members import Flow
 from ecgfm_clinical.learning.documents import plain, write_document, write_text
 from ecgfm_clinical.learning.judging.judgement import LabelJudgement, Metric, interval_text
@@ -41,6 +43,44 @@ def write(report: Report, folder: Path) -> Path:
     return folder / "report.html"
 
 
+class Evaluated(Protocol):
+    """What `external_page` shows of an external evaluation."""
+
+    @property
+    def head(self) -> str: ...
+    @property
+    def target(self) -> str: ...
+    @property
+    def archive(self) -> str: ...
+    @property
+    def recordings(self) -> str: ...
+    @property
+    def model(self) -> ModelVersion: ...
+    @property
+    def labels(self) -> Mapping[str, LabelJudgement]: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+    @property
+    def cohort(self) -> Flow: ...
+
+
+def external_page(found: Evaluated) -> str:
+    """A model on an archive that is not its own: the same figures without a gate."""
+    title = f"External evaluation of {found.head}: {found.model.name} {found.model.version} on {found.archive}"
+    return _html(title, _external(found, title))
+
+
+def _external(found: Evaluated, title: str) -> Iterator[str]:
+    yield f"<h1>{escape(title)}</h1>"
+    for note in found.notes:
+        yield f'<p class="note">{escape(note)}</p>'
+    yield f"<p>{escape(found.target)} Recordings: {escape(found.recordings)}. Model {escape(found.model.model_id)}.</p>"
+    for label, judged in found.labels.items():
+        yield f"<h2>{escape(label)}</h2>"
+        yield from _label(judged)
+    yield "<h2>Who was looked at</h2>" + figures.flow(found.cohort)
+
+
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; color: #1a1a1a; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: .6rem 0 1.2rem; }
@@ -54,7 +94,11 @@ td, th { border: 1px solid #d0d5da; padding: .25rem .6rem; text-align: left; ver
 def page(report: Report) -> str:
     """The whole page."""
     title = f"Judgement of {report.head}: {report.candidate.name} {report.candidate.version}"
-    body = "\n".join(_sections(report, title))
+    return _html(title, _sections(report, title))
+
+
+def _html(title: str, sections: Iterator[str]) -> str:
+    body = "\n".join(sections)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f"<style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"

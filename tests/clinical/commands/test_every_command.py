@@ -127,6 +127,7 @@ retrain reduced_lvef --method lora --settings {settings}
 retrain x --archive {ecgs} --table {table} --label sick --out {made}/trained --from {bundle}
 retrain x --archive {ecgs} --table {table} --label sick --out {made}/full --from {bundle} --method full --epochs 1
 evaluate reduced_lvef --settings {settings}
+evaluate x --archive {ecgs} --table {table} --label sick --out {made}/judged --model {bundle}
 cross-validate --archive {ecgs} --table {table} --label sick --out {made}/cv --from {bundle}
 cross-validate --archive {ecgs} --table {table} --label sick --out {made}/cv --from {bundle} --folds 3
 cross-validate --archive {ecgs} --table {parquet} --label sick --out {made}/cv --from {bundle} --folds 3

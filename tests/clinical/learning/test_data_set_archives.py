@@ -68,7 +68,7 @@ def test_the_table_of_a_data_set_opens_as_an_archive(name: str, tmp_path: Path) 
 
 
 def test_the_official_split_holds_and_others_are_by_patient(tmp_path: Path) -> None:
-    folder = data_sets.ptb_xl(tmp_path / "published", patients=10)
+    folder = data_sets.ptb_xl(tmp_path / "published", patients=20)
     given = Given(table={}, labels=("CD",), source="", meaning="")
     for archive in (
         opened("ptb-xl", folder, tmp_path / "table.csv"),
