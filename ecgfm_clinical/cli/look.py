@@ -140,12 +140,12 @@ def statements(settings: SettingsOption = None, as_json: JsonOption = False) -> 
     A share that jumps with a new version means that the update changed the device's wording: look at one of its ECGs
     with `ecgfm-clinical show ECG --phi`.
     """
-    from dataclasses import asdict
+    from ecgfm_clinical.operate.statements import document_of
 
     with opened(settings) as (_, store):
         found = store.questions.statements()
     if as_json:
-        write_json([{**asdict(one), "last_received_at": one.last_received_at.isoformat()} for one in found])
+        write_json([document_of(one).to_json() for one in found])
         return
     for one in found:
         device = " ".join(filter(None, (one.manufacturer, one.model, one.software))) or "unknown device"

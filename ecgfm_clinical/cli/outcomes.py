@@ -12,6 +12,7 @@ from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opene
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from ecgfm_clinical.operate.outcome_rows import ShownLeftOut, ShownOutcome
     from ecgfm_clinical.settings import Settings
     from ecgfm_clinical.staging.store import Store
 
@@ -43,7 +44,7 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """The newest results that became labels, each with the rule by which it was read."""
-    from ecgfm_clinical.operate.outcomes import row_of
+    from ecgfm_clinical.operate.outcome_rows import row_of
 
     with opened(settings) as (read, store):
         newest = store.outcomes.newest(kind=kind, limit=limit)
@@ -63,7 +64,7 @@ def list_(
         "observed_at",
         "rule",
     )
-    write_json(found) if as_json else _table(found, (*shown, "patient"))
+    write_json([one.to_json() for one in found]) if as_json else _table(found, (*shown, "patient"))
 
 
 @app.command()
@@ -74,17 +75,13 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """One result in all its versions: what was read, from where, by which rule, and which numbers were not taken."""
-    from ecgfm_clinical.operate.outcomes import MASKED, row_of
+    from ecgfm_clinical.operate.outcome_rows import version_of
 
     with opened(settings) as (read, store):
         versions = store.outcomes.versions(outcome)
         if phi:
             opened_rows(read, store, "outcome_id", [versions[-1].outcome_id])
-    found: list[dict[str, object]] = []
-    for one in versions:
-        decision = one.outcome.decision
-        unused = [f"{other.reason}: {other.text if phi else MASKED}" for other in decision.unused] if decision else []
-        found.append({**row_of(one, phi=phi), "span": decision.source.span if decision else None, "not_taken": unused})
+    found = [version_of(one, phi=phi).to_json() for one in versions]
     if as_json:
         write_json(found)
     for version in () if as_json else found:
@@ -100,7 +97,7 @@ def refused(
     as_json: JsonOption = False,
 ) -> None:
     """What may have been an outcome and was left out, each with its reason."""
-    from ecgfm_clinical.operate.outcomes import row_of_left_out
+    from ecgfm_clinical.operate.outcome_rows import row_of_left_out
 
     with opened(settings) as (read, store):
         left_out = store.outcomes.left_out(reason=reason, limit=limit)
@@ -109,7 +106,7 @@ def refused(
     found = [row_of_left_out(one, phi=phi) for one in left_out]
     shown = ("left_out_id", "source", "kind", "reason", "code", "name", "why", "received_at", "patient")
     if as_json:
-        write_json(found)
+        write_json([one.to_json() for one in found])
     elif not found and reason is not None:
         say(f"nothing was left out as {reason}; `ecgfm-clinical status` counts what was, by reason")
     else:  # what was said stands in `text`, the numbers of a report in `unused`
@@ -174,7 +171,7 @@ def export(
     with opened(settings) as (read, store):
         rows = list(everything(store, kind=kind, phi=phi))
         note_exported(read, store, count=len(rows), phi=phi)
-    _write(to, rows)
+    _write(to, [one.to_json() for one in rows])
     say(f"{len(rows)} outcomes in {to}")
 
 
@@ -193,10 +190,11 @@ def _write(path: Path, rows: "Sequence[dict[str, object]]") -> None:
         writer.writerows(rows)
 
 
-def _table(rows: "Iterable[dict[str, object]]", columns: "Sequence[str]") -> None:
+def _table(rows: "Iterable[ShownOutcome | ShownLeftOut]", columns: "Sequence[str]") -> None:
     from rich.table import Table
 
     table = Table(*columns)
     for row in rows:
-        table.add_row(*("" if row[name] is None else str(row[name]) for name in columns))
+        told = row.to_json()
+        table.add_row(*("" if told[name] is None else str(told[name]) for name in columns))
     console().print(table)

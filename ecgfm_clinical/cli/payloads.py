@@ -48,12 +48,14 @@ def listed(
     as_json: JsonOption = False,
 ) -> None:
     """Payloads that were kept and not taken, or in part, newest first: number, time, sender, reason, how often."""
+    from ecgfm_clinical.operate.payload_rows import document_of
+
     with opened(settings) as (read, store):
         found = store.payloads.set_aside(
             code=code, source=source, since=in_zone(since, read.site.zone), before=before, limit=limit
         )
     if as_json:
-        write_json([_document(one, phi=phi) for one in found])
+        write_json([document_of(one, phi=phi).to_json() for one in found])
         return
     for one in found:
         say(_line(one))
@@ -66,10 +68,12 @@ def show(
     number: NumberArgument, phi: asking.PhiOption = False, settings: SettingsOption = None, as_json: JsonOption = False
 ) -> None:
     """One payload: sender, time, size, reason, and the next step."""
+    from ecgfm_clinical.operate.payload_rows import document_of
+
     with opened(settings) as (read, store):
         one = store.payloads.one(number)
     if as_json:
-        write_json(_document(one, phi=phi))
+        write_json(document_of(one, phi=phi).to_json())
         return
     for what, words in _told(one, zone=read.site.zone, phi=phi):
         say(f"{what:14} {words}")
@@ -114,16 +118,6 @@ def resolve(
         for number in numbers:
             store.questions.payload_seen(number, reason=reason, now=wiring.utc_now(), actor=actor)
     write_json({"payloads": numbers}) if as_json else say(f"{len(numbers)} payloads need nobody now")
-
-
-def _document(one: "KeptPayload", *, phi: bool) -> dict[str, object]:
-    from dataclasses import asdict
-
-    from ecgfm_clinical.ecg.inspection import MASK
-
-    location = one.location if phi or not one.location else MASK
-    told = {**asdict(one), "disposition": one.disposition.value, "location": location}
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in told.items()}
 
 
 def _told(one: "KeptPayload", *, zone: "tzinfo", phi: bool) -> "Iterator[tuple[str, str]]":

@@ -1,4 +1,4 @@
-"""Measured outcomes for people: what became a label, what did not and why; today's rules tried on stored bytes."""
+"""Measured outcomes as a whole: every result for a table, and today's rules tried on stored bytes."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ecgfm_clinical import liveness, wiring
+from ecgfm_clinical.operate.outcome_rows import ShownOutcome, row_of
 from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.staging.outcomes import KeptLeftOut, KeptOutcome, told
 from ecgfm_clinical.staging.store import Store
@@ -13,12 +14,10 @@ from ecgfm_connectors.base import Received
 from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.errors import PayloadError
 from ecgfm_connectors.outcome import Outcome
-from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.reading import read
 
 Read = Callable[[Received], Contents]
 
-MASKED = "***"
 TRIED = 1000  #: messages on which a site's table is tried
 _PAGE = 50
 
@@ -92,60 +91,7 @@ def _value(one: Outcome | None) -> str:
     return "withdrawn" if one.status == "withdrawn" else f"{one.comparator}{one.value:g}{upper} {one.unit}"
 
 
-def row_of(kept: KeptOutcome, *, phi: bool) -> dict[str, object]:
-    """A result as one flat row: for a list, or for a table."""
-    one, decision = kept.outcome, kept.outcome.decision
-    return {
-        "outcome_id": kept.outcome_id,
-        "version": kept.version,
-        "source": kept.source,
-        "kind": one.kind,
-        "status": one.status,
-        "comparator": one.comparator,
-        "value": one.value,
-        "upper_value": one.upper_value,
-        "unit": one.unit,
-        "code": one.code,
-        "assay": one.assay,
-        "upper_reference_limit": one.upper_reference_limit,
-        "observed_at": one.observed_at.isoformat(),
-        "precision": one.precision,
-        "received_at": kept.received_at.isoformat(),
-        "rule": decision.rule if decision else "table",
-        "place": decision.source.place if decision else "",
-        "text": one.text if phi else MASKED,
-        "patient": _patient(one.patient, phi),
-    }
-
-
-def row_of_left_out(kept: KeptLeftOut, *, phi: bool) -> dict[str, object]:
-    """What was left out as one flat row."""
-    one = kept.left_out
-    return {
-        "left_out_id": kept.left_out_id,
-        "source": kept.source,
-        "kind": one.kind,
-        "reason": one.reason,
-        "why": one.text,
-        "code": one.source.code,
-        "name": one.source.name,
-        "place": one.source.place,
-        "observed_at": one.observed_at.isoformat() if one.observed_at else None,
-        "received_at": kept.received_at.isoformat(),
-        "text": one.source.text if phi else MASKED,
-        "unused": "; ".join(f"{unused.reason}: {unused.text if phi else MASKED}" for unused in one.unused),
-        "patient": _patient(one.patient, phi),
-    }
-
-
-def _patient(patient: Patient, phi: bool) -> str:
-    if not phi or not patient.identifiers:
-        return MASKED
-    first = patient.identifiers[0]
-    return f"{first.value} ({first.authority})"
-
-
-def everything(store: Store, *, kind: str | None, phi: bool) -> Iterator[dict[str, object]]:
+def everything(store: Store, *, kind: str | None, phi: bool) -> Iterator[ShownOutcome]:
     """Every result in its newest version, newest first."""
     before: int | None = None
     while page := store.outcomes.newest(kind=kind, limit=_PAGE, before=before):

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from enum import Enum
 
 from ecgfm_clinical.operate.decisions import ShownQuestion
-from ecgfm_clinical.operate.outcomes import row_of, row_of_left_out
+from ecgfm_clinical.operate.outcome_rows import row_of, row_of_left_out
 from ecgfm_clinical.operate.search import document_of
 from ecgfm_clinical.operate.status import Status
 from ecgfm_clinical.operate.story import ShownEcg
@@ -117,8 +117,8 @@ def _outcomes(
     *, taken: list[Taken], left: list[Left], further: str, left_further: str, is_open: bool, **_: object
 ) -> object:
     return {
-        "taken": [row_of(one.kept, phi=is_open) for one in taken],
-        "left_out": [row_of_left_out(one.kept, phi=is_open) for one in left],
+        "taken": [row_of(one.kept, phi=is_open).to_json() for one in taken],
+        "left_out": [row_of_left_out(one.kept, phi=is_open).to_json() for one in left],
         "next": _next("/outcomes", further),
         "next_left_out": _next("/outcomes", left_further),
     }
