@@ -67,7 +67,7 @@ def control_id() -> str:
 # --- store and ingest -------------------------------------------------------------------------------------------------
 
 
-def open_store(settings: Settings) -> "Store":
+def open_store(settings: Settings, *, clock: Clock = utc_now) -> "Store":
     """The staging store. Raises StoreNotReady, StoreTooNew, StoreUnavailable, SettingsError."""
     from ecgfm_clinical.auditing.composing import TOLD
     from ecgfm_clinical.staging.sealing import Keyring
@@ -79,6 +79,7 @@ def open_store(settings: Settings) -> "Store":
         keyring=Keyring.read(settings.resolve(key_file)) if key_file else None,
         free_bytes=lambda: shutil.disk_usage(settings.store_folder).free,
         least_free=settings.store.min_free_mb * 1_000_000,
+        clock=clock,
         telling=build_telling(settings),
         spooled=TOLD if settings.audit.messages is not None else frozenset(),
     )

@@ -143,6 +143,7 @@ class Hospital:
             settings.store_url,
             create=True,
             random_bytes=self._random_bytes,
+            clock=wiring.utc_now,
             telling=wiring.build_telling(settings),
         )
         self.console = DemoConsole(settings, self.store) if self._has_console else None

@@ -95,14 +95,16 @@ class Store:
         free_bytes: Callable[[], int] | None = None,
         least_free: int = 0,
         random_bytes: Callable[[int], bytes] = os.urandom,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         telling: Telling | None = None,
         spooled: frozenset[str] = frozenset(),
     ) -> Self:
         """Open a store at the current schema; `create` makes an empty one first where there is none.
 
         `free_bytes` tells the free space where the store lives, if it can be known; below `least_free` nothing new is
-        taken in. Without `telling` no step that makes a message can be taken. Entries of the audit trail with the
-        actions `spooled` wait to be told to an audit repository.
+        taken in. `clock` dates what a store needs once, such as its epoch. Without `telling` no step that makes a
+        message can be taken. Entries of the audit trail with the actions `spooled` wait to be told to an audit
+        repository.
 
         Raises StoreNotReady (no or older schema), StoreTooNew, StoreUnavailable, SettingsError.
         """
@@ -114,7 +116,7 @@ class Store:
             telling=telling or Telling(),
             spooled=spooled,
         )
-        settling.settle(database, now=datetime.now(UTC), actor=SYSTEM)
+        settling.settle(database, now=clock(), actor=SYSTEM)
         return cls(database, free_bytes=free_bytes, least_free=least_free)
 
     def close(self) -> None:

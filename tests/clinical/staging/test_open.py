@@ -1,6 +1,8 @@
 """Opening a store: the right schema or one clear sentence; and what its database says when it cannot."""
 
 import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +143,11 @@ def test_error_texts_quote_nothing_of_the_data(ward: Any) -> None:
     with pytest.raises(StoreError) as caught, engine.translated(), ward.store.database.writer.begin() as connection:
         connection.execute(text("INSERT INTO tally (day) VALUES (:name)"), {"name": "Testperson"})
     assert "Testperson" not in f"{caught.value}{caught.value.__cause__}"
+
+
+def test_what_a_new_store_needs_once_is_dated_by_the_clock_it_is_given(empty_url: str) -> None:
+    moment = datetime(2020, 2, 29, 12, tzinfo=UTC)
+    with closing(Store.open(empty_url, create=True, clock=lambda: moment)) as store:
+        trail = store.care.trail()
+    assert {event.action for event in trail} >= {"store.epoch-began"}
+    assert {event.at for event in trail} == {moment}
