@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ecgfm_clinical.monitoring.meters import Meters
     from ecgfm_clinical.pipeline.explaining import Explaining, LookedAt
     from ecgfm_clinical.pipeline.live import LiveScorer, ShadowScorer
-    from ecgfm_clinical.pipeline.scoring import Scorer
+    from ecgfm_clinical.pipeline.scoring import Scorer, Scores
     from ecgfm_clinical.staging.model_records import ModelRow
     from ecgfm_clinical.staging.records import StagedEcg
     from ecgfm_clinical.staging.store import Store
@@ -71,13 +71,14 @@ def _as_scored(model: Model, scored_by: str) -> Model:
 def build_scorer(
     settings: Settings,
     store: "Store",
-    predictor: "Predictor",
+    predictor: "Scores",
     *,
     clock: Clock = utc_now,
     meters: "Meters | None" = None,
     role: str = "score",
+    history: bool = False,
 ) -> "Scorer":
-    """A scorer with this model; `role` is the name under which it works."""
+    """A scorer with this model; `role` is the name under which it works; `history`: only of what was put in as that."""
     from ecgfm_clinical.pipeline.scoring import Scorer
 
     return Scorer(
@@ -93,6 +94,17 @@ def build_scorer(
         meters=meters,
         processes=settings.scoring.workers,
         open_store=partial(open_store, settings),
+        history=history,
+    )
+
+
+def why_not_live(settings: Settings, store: "Store", model_id: str, *, clock: Clock = utc_now) -> str:
+    """Why a score by this model is none of the store's; empty where it is the live one. Raises ModelError."""
+    from ecgfm_clinical.learning.models import live_model
+
+    live = live_model(settings, store.models, now=clock(), actor=worker_name("score"))
+    return (
+        "" if live.model_id == model_id else f"the live model is {live.model_id[:12]}, and this run's {model_id[:12]}"
     )
 
 

@@ -26,11 +26,15 @@ class Staged:
     """What became of the recordings so far."""
 
     counts: Counter[str] = field(default_factory=Counter)  #: files by what the store said of them
+    scored: int = 0  #: recordings that got their scores from the run
+    left: str = ""  #: why the store's score role is to score them instead
     complete: bool = False  #: every part is in the store
 
     @property
     def words(self) -> str:
-        return ", ".join(f"{count} {what}" for what, count in sorted(self.counts.items())) or "nothing yet"
+        told = [f"{count} {what}" for what, count in sorted(self.counts.items())]
+        told += [f"{self.scored} scored"] if self.scored else []
+        return ", ".join(told) or "nothing yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +50,7 @@ def put(
     plan: Plan,
     handle: Handler,
     *,
+    score: Callable[[int], int] = lambda _: 0,
     clock: Callable[[], datetime],
     stop: Event,
     staged: Staged,
@@ -53,7 +58,8 @@ def put(
 ) -> None:
     """Put in the parts of a complete run that are not in the store yet, until `stop`; `tell` is called after each file.
 
-    Files that gave no ECG stay out: they stand in the run's list. Raises InputError where the store takes nothing now.
+    `score` gives the recordings of a part their scores, and says how many it gave. Files that gave no ECG stay out:
+    they stand in the run's list. Raises InputError where the store takes nothing now.
     """
     every = rows(place)
     for number in range(plan.parts):
@@ -68,6 +74,7 @@ def put(
             staged.counts[_put_one(row, handle, clock())] += 1
             files += 1
             tell()
+        staged.scored += score(number)
         write_whole(place.in_store(number), as_json(_Marker(number=number, files=files)))
     staged.complete = True
 

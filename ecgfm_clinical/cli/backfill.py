@@ -1,7 +1,9 @@
 """`backfill`: an archive of any size, scored into a folder of Parquet files."""
 
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +13,7 @@ from ecgfm_clinical.cli.common import JsonOption, SettingsOption, say, settings_
 from ecgfm_clinical.cli.research import DeviceOption, GlobOption, ModelOption, RuntimeOption, WorkersOption
 
 if TYPE_CHECKING:
+    from ecgfm.predictor import Predictor
     from ecgfm_clinical.backfill.disk import Place
     from ecgfm_clinical.backfill.history import Staged
     from ecgfm_clinical.backfill.manifest import Manifest
@@ -65,8 +68,8 @@ def run(
         bool,
         typer.Option(
             "--to-store",
-            help="Also put the recordings into the staging store as history: its score role scores them after all live "
-            "work, and nothing of it is sent unless somebody asks.",
+            help="Also put the recordings into the staging store as history, with their scores where the model is the "
+            "live one, else to be scored after all live work. Nothing of it is sent unless somebody asks.",
         ),
     ] = False,
     settings: SettingsOption = None,
@@ -116,7 +119,7 @@ def run(
             _say_stopped(place, tally, as_json=as_json)
             raise typer.Exit(128 + stopping.by)
         receipt = write_receipt(place, work.plan)
-        staged = _to_store(place, settings, stopping) if to_store else None
+        staged = _to_store(place, settings, opener, stopping) if to_store else None
         _say_done(place, receipt, tally, staged, as_json=as_json)
         if stopping.by:
             raise typer.Exit(128 + stopping.by)
@@ -159,10 +162,13 @@ def _retrieved(place: "Place", source: str, site: "Settings", stopping: "Stoppin
     return str(folder)
 
 
-def _to_store(place: "Place", settings: Path | None, stopping: "Stopping") -> "Staged":
-    from ecgfm_clinical import wiring
+def _to_store(
+    place: "Place", settings: Path | None, open_model: "Callable[[], Predictor]", stopping: "Stopping"
+) -> "Staged":
+    from ecgfm_clinical import scorers, wiring
     from ecgfm_clinical.backfill.history import Staged, put
     from ecgfm_clinical.backfill.plan import read_plan
+    from ecgfm_clinical.backfill.scores import Recorded, score_part
     from ecgfm_clinical.cli.common import opened_to_act
     from ecgfm_clinical.cli.streaming import Progress
 
@@ -171,8 +177,15 @@ def _to_store(place: "Place", settings: Path | None, stopping: "Stopping") -> "S
     progress = Progress("Staging", lambda: staged.words)
     with opened_to_act(settings) as (site, store):
         handle = wiring.build_history(site, store)
+        staged.left = scorers.why_not_live(site, store, plan.model_id)
+        if staged.left:
+            step = partial(put, place, plan, handle)
+        else:
+            recorded = Recorded(open_model())
+            scorer = scorers.build_scorer(site, store, recorded, role="backfill", history=True)
+            step = partial(put, place, plan, handle, score=partial(score_part, place, recorded, scorer, stopping.event))
         try:
-            put(place, plan, handle, clock=wiring.utc_now, stop=stopping.event, staged=staged, tell=progress)
+            step(clock=wiring.utc_now, stop=stopping.event, staged=staged, tell=progress)
         finally:
             progress.end()
     return staged
@@ -237,7 +250,7 @@ def _say_done(place: "Place", receipt: "Receipt", tally: "Tally", staged: "Stage
                 "beside_recordings": manifest.beside,
                 "named_twice": manifest.named_twice,
             }
-            | ({} if staged is None else {"store": staged.counts, "store_complete": staged.complete})
+            | ({} if staged is None else _document(staged))
         )
         return
     counts = ", ".join(f"{count} {outcome}" for outcome, count in receipt.outcomes.items() if count)
@@ -250,6 +263,17 @@ def _say_done(place: "Place", receipt: "Receipt", tally: "Tally", staged: "Stage
     say(f"receipt: {place.receipt}")
     if staged is not None:
         say(f"staging store: {staged.words}{'' if staged.complete else '; stopped, the same command goes on'}")
+        if staged.left:
+            say(f"the store's score role is to score them: {staged.left}")
+
+
+def _document(staged: "Staged") -> dict[str, object]:
+    return {
+        "store": staged.counts,
+        "store_complete": staged.complete,
+        "store_scored": staged.scored,
+        "store_left_to_score_role": staged.left,
+    }
 
 
 @app.command("verify")

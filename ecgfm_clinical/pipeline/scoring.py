@@ -132,9 +132,10 @@ class Scorer:
         run_for: float = RUN_SECONDS,
         processes: int = 0,
         open_store: Callable[[], Store] | None = None,
+        history: bool = False,
     ) -> None:
         """`jitter` gives a number in [0, 1] that spreads the waits between attempts; `run_for`: seconds in which a run
-        makes new claims.
+        makes new claims; `history`: takes only ECGs that were put in as history.
 
         `processes` beside this one load, judge and prepare ECGs, from stores that they open by `open_store`, which must
         be picklable; 0: a thread of this process does.
@@ -148,6 +149,7 @@ class Scorer:
         self._run_for = run_for
         self._processes = processes
         self._open_store = open_store
+        self._history = history
         self._crew: Crew[Job, Ready] | None = None
         self._closing = ExitStack()
         self._lease = lease
@@ -182,6 +184,7 @@ class Scorer:
             lease=self._lease,
             beside_others=beside_others,
             heads=tuple(self._predictor.labels),
+            history=self._history,
         )
 
     def _run(self, first: list[Job]) -> int:

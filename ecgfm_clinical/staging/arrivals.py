@@ -27,7 +27,7 @@ from ecgfm_clinical.staging import (
 from ecgfm_clinical.staging.compression import Packed
 from ecgfm_clinical.staging.holds import Question
 from ecgfm_clinical.staging.recordings import Known, Marks
-from ecgfm_clinical.staging.records import BACKFILL, HISTORY, EcgState, Trust
+from ecgfm_clinical.staging.records import BACKFILL, HISTORY, ROUTINE, STAT, EcgState, Trust
 from ecgfm_clinical.staging.rows import EcgVersion
 from ecgfm_clinical.staging.schema import ecg, signal
 from ecgfm_clinical.staging.sealing import to_json
@@ -36,8 +36,6 @@ from ecgfm_connectors.base import Received
 from ecgfm_connectors.contents import Withdrawal
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.patient import Patient
-
-STAT, ROUTINE = 0, 10
 
 _INSERT_ECG = insert(ecg).returning(ecg.c.ecg_id)
 _INSERT_SIGNAL = insert(signal)

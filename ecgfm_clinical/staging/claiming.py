@@ -11,7 +11,7 @@ def _claim_statement(*, beside_others: bool) -> ReturningUpdate[int, int, int, i
     """Built once: putting it together costs as much as running it."""
     due = (
         select(score_job.c.job_id, score_job.c.suspect, score_job.c.priority, score_job.c.due_at)
-        .where(score_job.c.state == WAITING, is_due(score_job))
+        .where(score_job.c.state == WAITING, score_job.c.priority >= bindparam("from"), is_due(score_job))
         .order_by(score_job.c.priority, score_job.c.due_at, score_job.c.job_id)
         .limit(bindparam("up_to"))
         .with_for_update(skip_locked=True)

@@ -16,11 +16,11 @@ from sqlalchemy import insert, select, text
 
 from ecgfm_clinical.errors import StoreUnavailable
 from ecgfm_clinical.staging import arrivals, identity, measuring, merging, recordings, seals
-from ecgfm_clinical.staging.arrivals import ROUTINE, Staged
+from ecgfm_clinical.staging.arrivals import Staged
 from ecgfm_clinical.staging.compression import Packed, pack_payload, pack_signal
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.group_commit import GroupCommit
-from ecgfm_clinical.staging.records import EcgState, Trust
+from ecgfm_clinical.staging.records import ROUTINE, EcgState, Trust
 from ecgfm_clinical.staging.rows import PayloadRow, one_row
 from ecgfm_clinical.staging.schema import ecg, payload, payload_content
 from ecgfm_clinical.staging.sealing import to_json

@@ -16,7 +16,7 @@ from ecgfm_clinical.staging import answers, holds, pauses
 from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_dead, is_unfinished, keep_error
 from ecgfm_clinical.staging.claiming import CLAIM, CLAIM_BESIDE
 from ecgfm_clinical.staging.database import Database
-from ecgfm_clinical.staging.records import AttemptError, EcgState, Job, JobState, Retry, Scoring
+from ecgfm_clinical.staging.records import BACKFILL, STAT, AttemptError, EcgState, Job, JobState, Retry, Scoring
 from ecgfm_clinical.staging.rows import EcgVersion, every_row
 from ecgfm_clinical.staging.schema import ecg, score_job
 from ecgfm_clinical.staging.transaction import Transaction
@@ -40,14 +40,17 @@ class Jobs:
         lease: timedelta,
         beside_others: bool = False,
         heads: Collection[str] = (),
+        history: bool = False,
     ) -> list[Job]:
         """Up to `limit` due jobs, STAT first; nobody else gets them until the lease ends.
 
         `beside_others`: the worker has others in hand, which must not die with a suspect one: then none where the most
         urgent is suspect. `heads`: what the worker's model answers; none where all of it, or everything, is paused.
+        `history`: only ECGs that were put in as history.
         """
         until = now + lease
-        given = {"now": now, "horizon": now + HORIZON, "up_to": limit, "claimed_by": worker, "until": until}
+        given: dict[str, object] = {"now": now, "horizon": now + HORIZON, "up_to": limit}
+        given |= {"claimed_by": worker, "until": until, "from": BACKFILL if history else STAT}
         with self._database.writing(now, worker) as tx:
             if pauses.stops_scoring(tx, heads):
                 return []

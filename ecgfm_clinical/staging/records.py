@@ -65,8 +65,8 @@ class AttemptError:
 #: The source of ECGs that were put in from an archive, as history: scored after all live work, and told only where a
 #: person asks, or once the same recording comes in by a listener or another source.
 HISTORY = "backfill"
-#: Priority of their score jobs.
-BACKFILL = 20
+#: Priorities of score jobs; the lower goes first.
+STAT, ROUTINE, BACKFILL = 0, 10, 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
