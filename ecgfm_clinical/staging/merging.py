@@ -145,9 +145,7 @@ def _recompose_unsent(tx: Transaction, *any_of: ColumnElement[bool]) -> list[int
         return []
     query = select(message).where(or_(*any_of), *_UNSENT).order_by(message.c.message_id).with_for_update()
     rows = every_row(tx.connection, MessageRow, query)
-    for row in rows:
-        messages.recompose(tx, row)
-    return [row.message_id for row in rows]
+    return [messages.recompose(tx, row) for row in rows]
 
 
 def _look_at_sent(tx: Transaction, touched: Sequence[int], trigger: str) -> None:

@@ -1,9 +1,10 @@
 """Result messages are made with the score, bytes and all.
 
 A message gets its control id (MSH-10) and its bytes in the transaction that records the score. Both stay, so every
-repeat is recognisable to the receiver. The one exception: a message of which it is certain that it never left
-(`in_doubt` = 0) is composed anew, under its number, in the transaction that merges its patient. What cannot be
-composed, because the ECG names no patient say, is a dead letter from the start, with its reason.
+repeat is recognisable to the receiver. A message of which it is certain that it never left (`in_doubt` = 0) gives way
+to one that is composed anew, in the transaction that merges its patient. That one has a number of its own: in a store
+that is put back from a backup the former waits again, and may not go out with other bytes under a number that was used
+since. What cannot be composed, because the ECG names no patient say, is a dead letter from the start, with its reason.
 
 Where the destination wants a page, that is drawn before the first send, outside any transaction, and the transaction
 that begins the send composes the message anew with it (`with_page`).
@@ -33,7 +34,7 @@ from ecgfm_clinical.staging.records import (
 )
 from ecgfm_clinical.staging.retry import refused
 from ecgfm_clinical.staging.rows import EcgVersion, MessageRow, first_row, one_row
-from ecgfm_clinical.staging.schema import attempt_error, ecg, message, message_body, scoring
+from ecgfm_clinical.staging.schema import attempt_error, ecg, message, message_body, scoring, second_thought
 from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_clinical.staging.told import SentMessage
 from ecgfm_clinical.staging.transaction import Reading, Transaction
@@ -181,12 +182,25 @@ def _next_version(tx: Transaction, recording_id: int, destination: str) -> int:
     return 1 + (tx.connection.scalar(select(func.max(message.c.result_version)).where(mine)) or 0)
 
 
-def recompose(tx: Transaction, row: MessageRow) -> None:
-    """New bytes under the same number, for a message of which it is certain that no bytes ever left.
-
-    Its page, if it had one, is drawn anew.
-    """
-    _write_anew(tx, row, draft_of(tx, row, tx.now), page=_page_due(tx, row.destination, row.kind))
+def recompose(tx: Transaction, row: MessageRow) -> int:
+    """A message of which it is certain that no bytes ever left gives way to one with new bytes; the id of that one."""
+    cancelled = {"state": MessageState.CANCELLED.value, "worker": None, "lease_until": None}
+    tx.connection.execute(update(message).where(message.c.message_id == row.message_id).values(**cancelled))
+    ecg_row = recordings.version(tx, row.ecg_id)
+    anew = create(
+        tx,
+        ecg_row,
+        row.scoring_id,
+        row.destination,
+        kind=row.kind,
+        filler=row.filler,
+        generation=row.generation,
+        subject=subject_of(tx, ecg_row, meant_for(tx, row, ecg_row)),
+    )
+    tx.note("message.recomposed", ecg_id=row.ecg_id, message_id=row.message_id, destination=row.destination, anew=anew)
+    may_be_undone = second_thought.c.message_id == row.message_id
+    tx.connection.execute(update(second_thought).where(may_be_undone).values(message_id=anew))
+    return anew
 
 
 def with_page(tx: Transaction, row: MessageRow, page: DrawnPage | None) -> bytes:
@@ -196,7 +210,7 @@ def with_page(tx: Transaction, row: MessageRow, page: DrawnPage | None) -> bytes
     the message does by now, and PayloadError where no bytes can be made.
     """
     tx.lock_identities(exclusive=False)
-    draft = draft_of(tx, row, tx.now)
+    draft = draft_of(tx, row, row.created_at)  # the same bytes again, should a backup be put back
     if page is not None and page.pdf is not None and page.patient != draft.ecg.patient:
         raise PageStale(f"message {row.message_id} speaks of another patient than its page")
     if page is not None:
@@ -224,7 +238,7 @@ def _write_anew(tx: Transaction, row: MessageRow, draft: Draft, *, page: str | N
     changed |= {"patient_key": key, "filed_key": key, "page": page}
     tx.connection.execute(update(message).where(message.c.message_id == row.message_id).values(**changed))
     _keep_body(tx, row.message_id, row.control_id, body)
-    tx.note("message.recomposed", ecg_id=row.ecg_id, message_id=row.message_id, **_told_of(body))
+    tx.note("message.completed", ecg_id=row.ecg_id, message_id=row.message_id, **_told_of(body))
     return body
 
 

@@ -4,9 +4,7 @@ from sqlalchemy import select, update
 
 from ecgfm_clinical.staging import holds, identity, messages, recordings
 from ecgfm_clinical.staging.records import TAKES_BACK, MessageState
-from ecgfm_clinical.staging.reissuing import (
-    locked,
-)
+from ecgfm_clinical.staging.reissuing import locked
 from ecgfm_clinical.staging.rows import MessageRow
 from ecgfm_clinical.staging.schema import message
 from ecgfm_clinical.staging.transaction import Transaction
@@ -31,7 +29,8 @@ def again(tx: Transaction, dead: MessageRow, recompose: bool) -> int | None:
     anothers = filed != identity.patient_key(tx, subject.patient, row.source_key)
     renamed = dead.in_doubt == 0 and messages.filed_as(tx, dead, row).identifiers != subject.patient.identifiers
     mine = message.c.message_id == dead.message_id
-    if not (overtaken or recompose or merged or anothers or renamed):
+    as_it_is = dead.body_sha256 is not None and not (recompose or merged or anothers or renamed)
+    if as_it_is and not overtaken:
         tx.connection.execute(update(message).where(mine).values(state=MessageState.WAITING.value, due_at=tx.now))
         tx.left_to_do.add("report")
         tx.note("message.resent", ecg_id=dead.ecg_id, message_id=dead.message_id, destination=dead.destination)

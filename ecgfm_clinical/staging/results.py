@@ -137,8 +137,8 @@ class Results:
     ) -> Reissue:
         """Dead letters go again: the same bytes under the same number, or composed anew under a new one.
 
-        Composed anew also where the patient was merged since. What a later result of the same ECG has overtaken is
-        cancelled. Nothing is sent before `not_before`.
+        Composed anew also where there are no bytes, or the patient was merged since. What a later result of the same
+        ECG has overtaken is cancelled. Nothing is sent before `not_before`.
         """
         query = select(message).where(message.c.state == MessageState.DEAD.value).order_by(message.c.message_id)
         if destination is not None:

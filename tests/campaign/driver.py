@@ -18,7 +18,6 @@ from tests.campaign import hospital, standing, victim
 from tests.campaign.lives import Lives
 from tests.campaign.pausing import Pausing
 from tests.campaign.verdict import Verdict, judge
-from tests.helpers.fakes import wait_until
 from tests.helpers.ports import free_port
 
 ROLES = ("connect", "score", "report")
@@ -169,9 +168,9 @@ class Campaign:
             for hand in hands:
                 hand.join()
             while True:
-                wait_until(lambda: _has_no_jobs(store), timeout=300)
+                _until_none(lambda: _jobs(store), living)
                 store.results.resend(now=wiring.utc_now(), actor="campaign")
-                wait_until(lambda: not store.questions.backlog().destinations, timeout=300)
+                _until_none(lambda: _messages(store), living)
                 if not (asked := store.results.holds()):
                     break
                 for held in asked:
@@ -187,10 +186,27 @@ class Campaign:
                 one.process.join(60)
 
 
-def _has_no_jobs(store: Store) -> bool:
-    """Nothing waits for a worker; what came to a recording that is held waits for the answer instead."""
+def _jobs(store: Store) -> int:
+    """What waits for a worker; what came to a recording that is held waits for the answer instead."""
     backlog = store.questions.backlog()
-    return not (backlog.jobs_waiting or backlog.jobs_running)
+    return backlog.jobs_waiting + backlog.jobs_running
+
+
+def _messages(store: Store) -> int:
+    """What is not acknowledged, set aside or not."""
+    return sum(one.waiting + one.running + one.dead for one in store.questions.backlog().destinations.values())
+
+
+def _until_none(left: Callable[[], int], living: Sequence[_Process], patience: float = 300.0) -> None:
+    """However much there is to do. Raises TimeoutError where nothing moves for `patience` s, and says who lives."""
+    least, since = left(), time.monotonic()
+    while least:
+        time.sleep(0.1)
+        if (now := left()) != least:
+            least, since = now, time.monotonic()
+        elif time.monotonic() - since > patience:
+            states = ", ".join(f"{one.role} {'lives' if one.process.is_alive() else 'is dead'}" for one in living)
+            raise TimeoutError(f"{least} left and nothing moves for {patience:.0f} s: {states}")
 
 
 def _failed(store: Store, lives: Lives) -> list[str]:

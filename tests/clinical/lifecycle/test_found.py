@@ -16,6 +16,7 @@ from ecgfm_clinical.staging import checkpointing
 from ecgfm_clinical.staging.checkpointing import Checkpointer
 from ecgfm_clinical.staging.records import MessageState
 from ecgfm_clinical.staging.store import Store
+from tests.clinical.lifecycle import places
 from tests.clinical.lifecycle.hospital import Hospital, identifier
 
 pytestmark = pytest.mark.slow
@@ -423,6 +424,24 @@ def test_a_copy_does_not_tell_again_what_could_not_be_taken_back(hospital: Hospi
     assert hospital.heard("archive") == ["F"]
     hospital.settle(resend=True)
     assert hospital.heard("archive") == ["F", "D"]
+
+
+def test_a_backup_does_not_send_what_was_composed_anew_since_under_the_same_number(
+    tmp_path: Path,
+) -> None:
+    """A merge is undone after the backup was made, the message composed anew and sent; then the backup is put back."""
+    place = places.on_sqlite(tmp_path)()
+    hospital = Hospital(place.open, control_ids=itertools.count(1))
+    hospital.arrives("R1", "C")
+    hospital.scores()
+    hospital.operator_merges("C", "B")
+    backup = (place.save(), hospital.truth())
+    hospital.add_person("C")
+    hospital.sends("ehr", limit=100)
+    hospital.is_restored(*backup)
+    hospital.settle()
+    assert len(hospital.receivers["ehr"].control_ids) == 2
+    hospital.store.close()
 
 
 def test_stopping_just_before_the_checkpointers_flag_falls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
