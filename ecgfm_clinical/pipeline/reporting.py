@@ -178,7 +178,7 @@ class Reporter:
             page = self._drawn(message)
             try:
                 return self._store.outbox.begin(message, now=self._clock(), worker=self._worker, page=page)
-            except PageStale:  # a merge came while it was drawn
+            except PageStale:  # its patient was named anew while it was drawn
                 log.event("page.stale", message_id=message.message_id, ecg_id=message.ecg_id)
         page = DrawnPage(patient=Patient(), refused="its patient changed each time that it was drawn")
         return self._store.outbox.begin(message, now=self._clock(), worker=self._worker, page=page)

@@ -7,7 +7,7 @@ from ecgfm_clinical.staging import codec, holds, identity, messages, recordings
 from ecgfm_clinical.staging.codec import PrivatePart
 from ecgfm_clinical.staging.private import private_of
 from ecgfm_clinical.staging.recordings import Standing
-from ecgfm_clinical.staging.records import HISTORY, Scoring
+from ecgfm_clinical.staging.records import HISTORY, TAKES_BACK, Scoring
 from ecgfm_clinical.staging.rows import EcgVersion
 from ecgfm_clinical.staging.told import SentMessage, owed, standing
 from ecgfm_clinical.staging.transaction import Transaction
@@ -76,8 +76,10 @@ def is_anothers(tx: Transaction, ecg_row: EcgVersion) -> bool:
     generation = recordings.standing(tx, ecg_row.recording_id).generation
     now = identity.resolve(tx.connection, ecg_row.patient_key)
     for destination in tx.telling.destinations:
-        left = [one for one in messages.told_so_far(tx, ecg_row.recording_id, destination) if one.may_have_left]
-        mine = [one for one in left if one.generation == generation]
+        told = messages.told_so_far(tx, ecg_row.recording_id, destination)
+        # A withdrawal that waits goes on its way: what it takes back is as good as taken back.
+        gone = [one for one in told if one.may_have_left or (one.kind in TAKES_BACK and one.counts)]
+        mine = [one for one in gone if one.generation == generation]
         if mine and not standing(mine) and identity.resolve(tx.connection, mine[-1].filed_key) != now:
             return True
     return False

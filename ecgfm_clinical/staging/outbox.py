@@ -108,7 +108,7 @@ class Outbox:
         """The bytes to send, after it is committed that they may be on the wire. Raises LeaseLost.
 
         A merge that comes before this has composed them for the survivor; one that comes after it leaves them alone.
-        A `page` that was due goes into them; PageStale where a merge or correction came while it was drawn, with
+        A `page` that was due goes into them; PageStale where its patient was named anew while it was drawn, with
         nothing done. PayloadError where the message has no bytes and none can be composed.
         """
         with self._database.writing(now, worker) as tx:

@@ -426,10 +426,23 @@ def test_a_copy_does_not_tell_again_what_could_not_be_taken_back(hospital: Hospi
     assert hospital.heard("archive") == ["F", "D"]
 
 
+def test_another_person_while_the_withdrawal_waits(hospital: Hospital) -> None:
+    """What waits to be taken back at B is told to C under a filler number of its own (seed 61010)."""
+    hospital.merge("A", "B")
+    hospital.arrives("R2", "A", further=True)
+    hospital.scores()
+    hospital.sends("ehr", limit=100)
+    hospital.withdraws("R2", delete=False)
+    hospital.says_otherwise("R2", 0.75)
+    hospital.operator_merges("A", "C")
+    hospital.settle()
+    assert hospital.heard("ehr") == ["F", "W", "F"]
+
+
 def test_a_backup_does_not_send_what_was_composed_anew_since_under_the_same_number(
     tmp_path: Path,
 ) -> None:
-    """A merge is undone after the backup was made, the message composed anew and sent; then the backup is put back."""
+    """A merge is undone after the backup, the message composed anew and sent; the backup is put back (seed 61004)."""
     place = places.on_sqlite(tmp_path)()
     hospital = Hospital(place.open, control_ids=itertools.count(1))
     hospital.arrives("R1", "C")

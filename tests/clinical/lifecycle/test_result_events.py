@@ -200,13 +200,16 @@ MESSAGE_ACTS: dict[str, Callable[[Sender], object]] = {
     "sender died": lambda one: one.dies(),
     "sent again by a person": lambda one: one.hospital.sends_dead_letters_again(recompose=False),
     "cancelled": lambda one: one.hospital.withdraws("R1"),
+    "composed anew, as a merge is made or undone": lambda one: one.hospital.merge("A", "Z"),
     "overtaken by a later message of the same result": lambda one: overtaken(one.hospital),
 }
+#: Events of a message of which it is certain that it never left.
+NEVER_LEFT = ("cancelled", "composed anew, as a merge is made or undone")
 MESSAGE_CASES = [
     (event, start, in_doubt)
     for event, row in MESSAGES.items()
     for start in document.named(row[1], "Message")
-    for in_doubt in ((False,) if event == "cancelled" else (False, True))
+    for in_doubt in ((False,) if event in NEVER_LEFT else (False, True))
 ]
 
 

@@ -8,6 +8,7 @@ import pytest
 from ecgfm_clinical.pipeline.composing import Composer
 from ecgfm_clinical.pipeline.reporting import DrawPage, Reporter
 from ecgfm_clinical.staging.records import Draft, MessageState
+from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.errors import NotReached
 from ecgfm_connectors.hl7.ack import reaction
 from ecgfm_connectors.result import Ack, Result
@@ -93,7 +94,7 @@ def test_a_result_waits_with_its_page_due_and_goes_with_it(house: House) -> None
     assert house.pages() == ["drawn"]
 
 
-def test_a_merge_while_the_page_is_drawn_makes_it_be_drawn_again(house: House) -> None:
+def test_a_merge_while_the_page_is_drawn_lets_another_message_go_with_its_own_page(house: House) -> None:
     asked: list[bytes] = []
 
     def draw(draft: Draft) -> bytes:
@@ -102,22 +103,40 @@ def test_a_merge_while_the_page_is_drawn_makes_it_be_drawn_again(house: House) -
             house.ward.merge("4711", "survivor")
         return asked[-1]
 
+    assert house.send(draw) == []
     assert house.send(draw) == ["survivor F [page of survivor, 10 samples]"]
     assert asked == [b"page of 4711, 10 samples", b"page of survivor, 10 samples"]
 
 
-def test_a_patient_who_changes_all_the_time_gets_the_numbers_without_a_page(house: House) -> None:
-    names = iter(["4711", "one", "two", "three", "four", "five"])
-    now = next(names)
+def _renamed(house: House, name: str) -> None:
+    """ADT^A08: the survivor, whose demographics the results carry, is called something else now."""
+    house.ward.take(Contents(demographics=(replace(house.ward.patient("survivor"), family_name=name),)))
+
+
+def test_another_name_while_the_page_is_drawn_makes_it_be_drawn_again(house: House) -> None:
+    house.ward.merge("4711", "survivor")
+    asked: list[str] = []
 
     def draw(draft: Draft) -> bytes:
-        nonlocal now
-        before, now = now, next(names)
-        house.ward.merge(before, now)
+        asked.append(draft.ecg.patient.family_name)
+        if len(asked) == 1:
+            _renamed(house, "Newly")
         return drawn(draft)
 
-    assert house.send(draw) == ["three F [] its patient changed each time that it was drawn"]
-    assert house.pages() == ["without"]
+    assert house.send(draw) == ["survivor F [page of survivor, 10 samples]"]
+    assert asked[1:] == ["Newly"]
+
+
+def test_a_patient_who_changes_all_the_time_gets_the_numbers_without_a_page(house: House) -> None:
+    house.ward.merge("4711", "survivor")
+    names = iter(["Bee", "Cee", "Dee", "Eff"])
+
+    def draw(draft: Draft) -> bytes:
+        _renamed(house, next(names))
+        return drawn(draft)
+
+    assert house.send(draw) == ["survivor F [] its patient changed each time that it was drawn"]
+    assert house.pages()[-1] == "without"
 
 
 def test_a_withdrawal_while_the_page_is_drawn_stops_the_message(house: House) -> None:
@@ -171,7 +190,7 @@ def test_a_merge_before_the_first_send_makes_the_page_due_again(house: House) ->
     house.receiver.is_away = True
     house.send()
     house.ward.merge("4711", "survivor")
-    assert house.pages() == ["due"]
+    assert house.pages() == ["drawn", "due"]
     house.receiver.is_away = False
     assert house.send() == ["survivor F [page of survivor, 10 samples]"]
 
