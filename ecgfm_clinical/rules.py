@@ -40,6 +40,13 @@ class GateRules:
     beat_baselines: bool = field(
         default=True, metadata={"description": "better than age and sex alone, and than an encoder with random weights"}
     )
+    must_beat: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "description": "further rivals to be above in AUROC, by their names in the report, or best: of them all",
+            "example": ["random forest"],
+        },
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

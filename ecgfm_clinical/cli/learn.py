@@ -10,17 +10,19 @@ from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opene
 from ecgfm_clinical.cli.learning_options import (
     ArchiveOption,
     BatchOption,
+    BudgetOption,
     ClassesOption,
     EpochsOption,
     FromOption,
     HeadArgument,
     LabelOption,
-    MethodChoice,
-    MethodOption,
     OutcomesOption,
     PatienceOption,
     PrecisionOption,
     RateOption,
+    RetrainMethod,
+    RetrainMethodOption,
+    RivalOption,
     SeedOption,
     TableOption,
     fine_tuning,
@@ -43,7 +45,8 @@ class LabelsChoice(StrEnum):
 
 def retrain(
     head: HeadArgument,
-    method: MethodOption = MethodChoice.linear,
+    method: RetrainMethodOption = RetrainMethod.auto,
+    budget: BudgetOption = None,
     base: FromOption = None,
     epochs: EpochsOption = None,
     learning_rate: RateOption = None,
@@ -51,6 +54,7 @@ def retrain(
     patience: PatienceOption = None,
     precision: PrecisionOption = None,
     seed: SeedOption = 1,
+    rival: RivalOption = None,
     archive: ArchiveOption = None,
     table: TableOption = None,
     outcomes: OutcomesOption = None,
@@ -60,6 +64,9 @@ def retrain(
         bool, typer.Option("--partly", help="With --archive: exit with 0 although some labels could not be learnt.")
     ] = False,
     out: Annotated[Path | None, typer.Option(help="With --archive: folder for the bundle and the report.")] = None,
+    networks: Annotated[
+        bool, typer.Option(help="With --archive: judge beside both networks trained from nothing as well.")
+    ] = False,
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -73,10 +80,16 @@ def retrain(
     """
     need("train", "retraining")
     from ecgfm_clinical import liveness, wiring
+    from ecgfm_clinical.errors import InputError
+    from ecgfm_clinical.learning.planning import BUDGET_SECONDS
     from ecgfm_clinical.learning.workshop import Workshop
 
+    if budget is not None and method is not RetrainMethod.auto:
+        raise InputError("--budget belongs to --method auto; a named method takes as long as it takes")
+    seconds = BUDGET_SECONDS if budget is None else budget * 60
     tuning = fine_tuning(method, epochs, learning_rate, batch_size, patience, precision)
     if archive is not None:
+        from ecgfm_clinical.learning.judging.rivals import Rivals
         from ecgfm_clinical.learning.research import retrain_archive
 
         with shown_progress() as progress:
@@ -91,6 +104,10 @@ def retrain(
                 out=out,
                 method=method.value,
                 fine_tuning=tuning,
+                budget_seconds=seconds,
+                rivals=Rivals(
+                    beside=("forest", "cnn", "s4d") if networks else ("forest",), encoders=tuple(rival or ())
+                ),
                 seed=seed,
                 now=wiring.utc_now(),
                 progress=progress,
@@ -104,7 +121,15 @@ def retrain(
                 clock=wiring.utc_now,
                 progress=progress,
             )
-            done = workshop.retrain(head, method=method.value, base=base, fine_tuning=tuning, seed=seed)
+            done = workshop.retrain(
+                head,
+                method=method.value,
+                base=base,
+                fine_tuning=tuning,
+                budget_seconds=seconds,
+                encoders=tuple(rival or ()),
+                seed=seed,
+            )
     if done is not None:  # None: this process has helped another to train
         _tell(done, as_json)
         if archive is not None and done.cohort.rules.labels_left_out and not partly:
@@ -122,6 +147,7 @@ def evaluate(
             help="outcomes: what came in by the listeners; cardiologists: what they said of answers in the console."
         ),
     ] = LabelsChoice.outcomes,
+    rival: RivalOption = None,
     archive: ArchiveOption = None,
     table: TableOption = None,
     outcomes: OutcomesOption = None,
@@ -142,7 +168,7 @@ def evaluate(
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Judge a model on the test patients known today, against the live one and both baselines, and write the report.
+    """Judge a model on the test patients known today, against the live one and its rivals, and write the report.
 
     Exits with 1 where the gate refuses. Cardiologists saw the answers that they judged: what is found by their words is
     written into the report alone, and is no evidence for `model promote`. With --archive a bundle (--model, `demo` if
@@ -166,7 +192,12 @@ def evaluate(
             clock=wiring.utc_now,
             progress=progress,
         )
-        done = workshop.evaluate(head, model=model, by_cardiologists=labels is LabelsChoice.cardiologists)
+        done = workshop.evaluate(
+            head,
+            model=model,
+            encoders=tuple(rival or ()),
+            by_cardiologists=labels is LabelsChoice.cardiologists,
+        )
     _tell(done, as_json, is_evidence=labels is LabelsChoice.outcomes)
 
 
@@ -266,6 +297,7 @@ def _tell(done: "Judged", as_json: bool, *, is_evidence: bool = True) -> None:
 
 def _print(model_id: str, path: str, judgement: "Judgement", report: Path, *, is_evidence: bool) -> None:
     from ecgfm_clinical.learning.judging.judgement import interval_text
+    from ecgfm_clinical.learning.judging.worth import worth
 
     out = console()
     for label, own in judgement.labels.items():
@@ -273,6 +305,7 @@ def _print(model_id: str, path: str, judgement: "Judgement", report: Path, *, is
         out.print(f"{label}: AUROC {auroc} on {own.ecgs} test ECGs, {own.positives} positive")
         for name, other in own.compared.items():
             out.print(f"  {name}: {other.auroc.value:.3f}")
+        out.print(f"  {worth(own)}", soft_wrap=True)
     out.print(f"model     {model_id}\nbundle    {path}\nreport    {report}", soft_wrap=True)
     if not is_evidence:
         out.print("Judged by cardiologists who had seen the answers: no evidence for the gate, nothing was registered")

@@ -25,10 +25,32 @@ class MethodChoice(StrEnum):
     lora = "lora"
 
 
+class RetrainMethod(StrEnum):
+    """The same, or chosen by cross-validation."""
+
+    auto = "auto"
+    linear = "linear"
+    full = "full"
+    lora = "lora"
+
+
 HeadArgument = Annotated[str, typer.Argument(help="reduced_lvef, troponin or interpretation; any name with --archive.")]
 MethodOption = Annotated[
     MethodChoice,
     typer.Option(help="linear: a probe on kept embeddings, minutes; full: as published; lora: low-rank adapters."),
+]
+RetrainMethodOption = Annotated[
+    RetrainMethod,
+    typer.Option(
+        help="auto: whichever of these cross-validation inside the training patients finds worth its cost; linear: a "
+        "probe on kept embeddings, minutes; full: as published; lora: low-rank adapters."
+    ),
+]
+BudgetOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0.01, help="Minutes that auto may take, with the trainings that follow; what would not fit is skipped. 15."
+    ),
 ]
 FromOption = Annotated[
     str | None,
@@ -58,11 +80,18 @@ PatienceOption = Annotated[
     int | None, typer.Option(min=1, help="Epochs without a better validation AUPRC before stopping.")
 ]
 PrecisionOption = Annotated[str | None, typer.Option(help="32-true, bf16-mixed or 16-mixed.")]
+RivalOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--rival",
+        help="ONNX file of another encoder to judge beside: (batch, 12, 2500) in, an embedding out; repeatable.",
+    ),
+]
 SeedOption = Annotated[int, typer.Option(help="Of everything that is drawn.")]
 
 
 def fine_tuning(
-    method: MethodChoice,
+    method: MethodChoice | RetrainMethod,
     epochs: int | None,
     learning_rate: float | None,
     batch_size: int | None,
@@ -77,7 +106,11 @@ def fine_tuning(
     from ecgfm_clinical.errors import InputError
 
     devices = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    start = LOW_RANK if method is MethodChoice.lora else FineTuning()
+    start = LOW_RANK if method == "lora" else FineTuning()
+    if method == "auto" and not epochs == learning_rate == batch_size == patience is None:
+        raise InputError(
+            "--epochs, --learning-rate, --batch-size and --patience belong to a named --method: full, lora"
+        )
     precisions: dict[str, Precision] = {"32-true": "32-true", "bf16-mixed": "bf16-mixed", "16-mixed": "16-mixed"}
     if precision is not None and precision not in precisions:
         raise InputError(f"--precision {precision} is none of 32-true, bf16-mixed, 16-mixed")

@@ -49,6 +49,9 @@ every_seconds = 1
 [heads.interpretation]
 paced = "score"
 
+[learning.rivals]
+beside = ["forest"]  # no networks from nothing: they take longer than all the rest
+
 [[listeners.dicom]]
 name = "dicom-cart"
 host = "{host}"

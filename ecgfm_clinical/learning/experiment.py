@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from time import monotonic
 
 from ecgfm.calibration import NoOperatingPoint
 from ecgfm.checkpoint import Bundle
@@ -15,18 +16,20 @@ from ecgfm.finetuning.candidate import Model, Place, joined
 from ecgfm.finetuning.candidate import write as write_bundle
 from ecgfm.finetuning.split import Split
 from ecgfm.finetuning.trained import Trained
+from ecgfm.heads import HeadSpec
 from ecgfm.operating_rule import OperatingRule
 from ecgfm.provenance import ModelName
 from ecgfm.training.team import Team
-from ecgfm_clinical.errors import LearningError
+from ecgfm_clinical.errors import InputError, LearningError
 from ecgfm_clinical.learning.cohort.building import gather
 from ecgfm_clinical.learning.cohort.learnable import learnable
 from ecgfm_clinical.learning.cohort.members import Cohort
 from ecgfm_clinical.learning.cohort.sources import EcgSource, Signals
-from ecgfm_clinical.learning.documents import write_document
+from ecgfm_clinical.learning.cross_fitting import cross_fitted
+from ecgfm_clinical.learning.documents import plain, write_document
 from ecgfm_clinical.learning.folders import Folders
 from ecgfm_clinical.learning.judging.comparison import Judge, Judgement
-from ecgfm_clinical.learning.operating_points import Validation
+from ecgfm_clinical.learning.operating_points import HeldOut
 from ecgfm_clinical.learning.plan import Plan
 from ecgfm_clinical.learning.predictions import Predicted, write_predictions
 from ecgfm_clinical.learning.provenance import (
@@ -42,6 +45,8 @@ from ecgfm_clinical.learning.provenance import (
 from ecgfm_clinical.learning.report import page
 from ecgfm_clinical.learning.report.document import DEMO_NOTE, Report, Verdict
 from ecgfm_clinical.learning.runs import Run, begin
+from ecgfm_clinical.learning.selected import SELECTION, Selection
+from ecgfm_clinical.learning.selection import ADAPTED, LIVE, Chooser, Seconds, Way, ways
 from ecgfm_clinical.learning.training import Progress, head_spec, quiet
 
 
@@ -75,6 +80,7 @@ class Experiment:
     device: str = "auto"
     publish: Publish = in_its_folder
     progress: Progress = quiet
+    seconds: Seconds = monotonic  #: for budgets of time
 
     @property
     def place(self) -> Place:
@@ -89,33 +95,62 @@ class Experiment:
         source, plan = self.open_source(as_of), self.plan
         return gather(source, plan.labelling, plan.cohort, plan.evaluability, as_of=as_of), source
 
-    def retrain(self, base: Bundle, champion: Bundle | None, *, now: datetime) -> Judged | None:
+    def retrain(
+        self, base: Bundle, champion: Bundle | None, *, now: datetime, adapted: Bundle | None = None
+    ) -> Judged | None:
         """A head trained on the base's encoder, calibrated, judged against the champion, and published.
 
+        With `adapted`, an encoder adapted to this site, on that one; where the method is chosen, on the better of both.
         Of several processes that train together only the first does more than that: the others return None. Raises
         LearningError (too few of either kind, no operating point), TrainingError (interrupted, disk full), BundleError.
         """
-        team = self.plan.training.team()
+        team = self._team()
         quietly = self if team is None or team.first else replace(self, progress=quiet)
-        return quietly._retrain(base, champion, team, now)
+        return quietly._retrain(base, adapted, champion, team, now)
 
-    def _retrain(self, base: Bundle, champion: Bundle | None, team: Team | None, now: datetime) -> Judged | None:
-        run = self._begin(base, team, now)
+    def _team(self) -> Team | None:
+        tuning = self.plan.training.fine_tuning
+        if self.plan.budget_seconds is not None and tuning.devices * tuning.nodes > 1:
+            raise InputError("--method auto is chosen by one process; name a method, or start it without torchrun")
+        return self.plan.training.team()
+
+    def _retrain(
+        self, base: Bundle, adapted: Bundle | None, champion: Bundle | None, team: Team | None, now: datetime
+    ) -> Judged | None:
+        run = self._begin(base, adapted, team, now)
         self.progress("cohort", 0, 1)
         cohort, source = self.cohort(run.as_of)
         if team is None or team.first:
             write_document(run.folder / "cohort.json", cohort.flow)
             page.draw_flow(cohort.flow, run.folder / "cohort.svg")
-        cohort = learnable(cohort)
-        start = Model.of(base)
-        trained = self._train(start, cohort, source, run, team)
-        if team is not None and not team.first:
+        begun = _Begun(
+            parent=base if adapted is None else adapted,
+            champion=champion,
+            cohort=learnable(cohort),
+            source=source,
+            run=run,
+            team=team,
+        )
+        if self.plan.budget_seconds is None:
+            return self._finish(begun)
+        offered = {LIVE: base} if adapted is None else {ADAPTED: adapted, LIVE: base}
+        way, selection = self._chosen(offered, begun)
+        settled = replace(self, plan=replace(self.plan, training=way.training, budget_seconds=None))
+        return settled._finish(replace(begun, parent=offered[way.encoder], selection=selection))
+
+    def _finish(self, begun: "_Begun") -> Judged | None:
+        """From the training on."""
+        parent, champion, cohort, run = begun.parent, begun.champion, begun.cohort, begun.run
+        start = Model.of(parent)
+        trained = self._train(start, begun)
+        held_out = self._held_out(start, trained, begun)
+        if begun.team is not None and not begun.team.first:
             return None
-        candidate, chosen_on = self._calibrated(start, trained, cohort, source)
-        live = None if champion is None else start if champion.model_id == base.model_id else Model.of(champion)
-        judgement = self._judge(candidate, live, cohort, source)
-        record = self._record(champion, cohort, trained, judgement, chosen_on, run)
-        bundle = self._bundle(base, candidate, record, run)
+        candidate, chosen_on = self._calibrated(start, trained, held_out)
+        live = None if champion is None else start if champion.model_id == parent.model_id else Model.of(champion)
+        judgement = self._judge(candidate, live, cohort, begun.source)
+        record = self._record(begun, trained, judgement, chosen_on, held_out.whose)
+        bundle = self._bundle(parent, candidate, record, run)
         judged = Judged(
             head=self.plan.head,
             bundle=bundle,
@@ -145,7 +180,7 @@ class Experiment:
         whole, source = self.cohort(now)
         cohort = learnable(whole)
         model = Model.of(base)
-        validation = Validation.of(model, head, cohort, source, self.place)
+        validation = HeldOut.validation(model, head, cohort, source, self.place)
         chosen_on: Mapping[str, str] = {}
         try:
             if site:
@@ -178,39 +213,76 @@ class Experiment:
 
     # The steps
 
-    def _begin(self, base: Bundle, team: Team | None, now: datetime) -> Run:
+    def _begin(self, base: Bundle, adapted: Bundle | None, team: Team | None, now: datetime) -> Run:
         """All processes look at the source as of one moment:
         the first one's, or that of the run that was interrupted.
         """
-        asked = self.plan.options(base)
+        asked = self.plan.options(base, adapted)
         if team is None:
             return begin(self.folders.runs, asked, now=now)
         return team.share(lambda: begin(self.folders.runs, asked, now=now))
 
-    def _train(self, start: Model, cohort: Cohort, source: EcgSource, run: Run, team: Team | None) -> Trained:
+    def _spec(self, cohort: Cohort) -> HeadSpec:
+        return head_spec(self.plan.head, cohort.labels, self.plan.labelling.target)
+
+    def _chosen(self, offered: Mapping[str, Bundle], begun: "_Begun") -> tuple[Way, Selection]:
+        """How the head is to be trained, and on which encoder; raises LearningError where nothing could be tried."""
+        plan = self.plan
+        assert plan.budget_seconds is not None
+        chooser = Chooser(
+            networks={encoder: Model.of(bundle).network for encoder, bundle in offered.items()},
+            spec=self._spec(begun.cohort),
+            cohort=begun.cohort,
+            source=begun.source,
+            place=self.place,
+            folder=begun.run.folder,
+            budget_seconds=plan.budget_seconds,
+            clock=self.seconds,
+            after=1 + (plan.calibration_folds if plan.calibration_folds > 1 else 0),
+            progress=self.progress,
+        )
+        return chooser.choose(ways(plan.training.fine_tuning, tuple(offered)))
+
+    def _train(self, start: Model, begun: "_Begun") -> Trained:
+        cohort = begun.cohort
         return self.plan.training.train(
             start.network,
-            head_spec(self.plan.head, cohort.labels, self.plan.labelling.target),
+            self._spec(cohort),
             Split(train=cohort.examples("train"), validation=cohort.examples("validation")),
-            Signals(source=source),
+            Signals(source=begun.source),
             self.place,
-            folder=run.folder,
-            team=team,
+            folder=begun.run.folder,
+            team=begun.team,
             progress=self.progress,
         )
 
-    def _calibrated(
-        self, start: Model, trained: Trained, cohort: Cohort, source: EcgSource
-    ) -> tuple[Model, Mapping[str, str]]:
+    def _held_out(self, start: Model, trained: Trained, begun: "_Begun") -> HeldOut:
+        """What the head is calibrated on."""
+        plan, cohort = self.plan, begun.cohort
+        if plan.calibration_folds < 2:
+            return HeldOut.validation(_raw(trained), plan.head, cohort, begun.source, self.place)
+        return cross_fitted(
+            start.network,
+            self._spec(cohort),
+            plan.training,
+            trained,
+            cohort,
+            begun.source,
+            self.place,
+            folds=plan.calibration_folds,
+            folder=begun.run.folder,
+            team=begun.team,
+            progress=self.progress,
+        )
+
+    def _calibrated(self, start: Model, trained: Trained, held_out: HeldOut) -> tuple[Model, Mapping[str, str]]:
         """The trained head calibrated and with its operating points, joined with what stays of the base;
         and per site with a rule of its own, on which ECGs its point was chosen.
         """
         plan = self.plan
-        raw = Model(network=trained.network, specs=trained.network.specs, origin="candidate")
-        validation = Validation.of(raw, plan.head, cohort, source, self.place)
         try:
-            spec = validation.calibrate(raw.spec(plan.head), plan.calibration, plan.operating_point)
-            spec, chosen_on = validation.at_sites(spec, plan.site_operating_points)
+            spec = held_out.calibrate(_raw(trained).spec(plan.head), plan.calibration, plan.operating_point)
+            spec, chosen_on = held_out.at_sites(spec, plan.site_operating_points)
         except NoOperatingPoint as error:
             raise LearningError(
                 f"{plan.head}: {error}; ask for less in [learning.operating_points.{plan.head}]"
@@ -226,34 +298,31 @@ class Experiment:
             source=source,
             place=self.place,
             gate=self.plan.gate,
+            rivals=self.plan.rivals,
+            progress=self.progress,
             replicates=self.plan.replicates,
             seed=self.plan.seed,
         )
         return judge.compare(candidate, live, self.plan.head)
 
     def _record(
-        self,
-        champion: Bundle | None,
-        cohort: Cohort,
-        trained: Trained,
-        judgement: Judgement,
-        chosen_on: Mapping[str, str],
-        run: Run,
+        self, begun: "_Begun", trained: Trained, judgement: Judgement, chosen_on: Mapping[str, str], whose: str
     ) -> HeadRecord:
+        champion, selection = begun.champion, begun.selection
         plan = self.plan
         sites = plan.site_operating_points.items()
         return HeadRecord(
             trained=TrainingRecord(
                 head=plan.head,
-                training=trained.record,
-                as_of=run.as_of,
+                training={**trained.record, **({} if selection is None else {SELECTION: plain(selection)})},
+                as_of=begun.run.as_of,
                 site=plan.site,
                 note=plan.note,
                 code_version=plan.code_version,
-                cohort=cohort.flow,
+                cohort=begun.cohort.flow,
                 evaluability=plan.evaluability.model_dump() | {"allow": list(plan.evaluability.allow)},
-                calibration=CalibrationRecord(method=plan.calibration),
-                operating_point=MainPoint(**asdict(plan.operating_point), site=plan.site),
+                calibration=CalibrationRecord(method=plan.calibration, fitted_on=whose),
+                operating_point=MainPoint(**asdict(plan.operating_point), site=plan.site, chosen_on=whose),
                 site_operating_points={
                     site: SitePoint(**asdict(rule), chosen_on=chosen_on[site]) for site, rule in sites
                 },
@@ -342,3 +411,21 @@ def _predicted(judgement: Judgement) -> Iterator[Predicted]:
 def _not_learnt(cohort: Cohort) -> list[str]:
     """A sentence for each label that was asked for and is not in the head: nobody may find that out later."""
     return [f"NOT LEARNT: {label}: {why}." for label, why in cohort.rules.labels_left_out.items()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Begun:
+    """A run whose cohort is known."""
+
+    parent: Bundle  #: whose encoder the head is trained on
+    champion: Bundle | None
+    cohort: Cohort = field(repr=False)
+    source: EcgSource = field(repr=False)
+    run: Run
+    team: Team | None
+    selection: Selection | None = None  #: where the method was chosen
+
+
+def _raw(trained: Trained) -> Model:
+    """The trained head as it is before calibration."""
+    return Model(network=trained.network, specs=trained.network.specs, origin="candidate")

@@ -1,4 +1,6 @@
-"""A head's calibration and thresholds, chosen on validation ECGs: when it is trained, and when it is recalibrated."""
+"""A head's calibration and thresholds, chosen on ECGs that its scores were not learnt from,
+when it is trained and when it is recalibrated.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -6,8 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgfm.calibration import CalibrationMethod
 from ecgfm.finetuning.candidate import (
-    CalibrationMethod,
     Model,
     Place,
     calibrated,
@@ -23,23 +25,25 @@ from ecgfm_clinical.learning.cohort.sources import EcgSource, Signals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Validation:
-    """The validation ECGs of one cohort with a head's logits.
+class HeldOut:
+    """ECGs of one cohort, none of them a test patient's, with logits of a head that was not trained on them.
     Its methods raise NoOperatingPoint, and ValueError with one class only.
     """
 
     examples: Sequence[Example] = field(repr=False)
     sites: Sequence[str]  #: of each example
     logits: Sequence[NDArray[np.float64]] = field(repr=False)  #: (segments, labels) of each
+    whose: str  #: for people: which ECGs, and by which trainings
 
     @classmethod
-    def of(cls, model: Model, head: str, cohort: Cohort, source: EcgSource, place: Place) -> "Validation":
-        """Raises NoHead, TrainingError."""
+    def validation(cls, model: Model, head: str, cohort: Cohort, source: EcgSource, place: Place) -> "HeldOut":
+        """The validation ECGs. Raises NoHead, TrainingError."""
         examples = cohort.examples("validation")
         return cls(
             examples=examples,
             sites=[member.row.site for member in cohort.of("validation")],
             logits=segment_logits(model, head, examples, Signals(source=source), place),
+            whose="validation ECGs",
         )
 
     def calibrate(self, spec: HeadSpec, method: CalibrationMethod, rule: OperatingRule) -> HeadSpec:
@@ -50,7 +54,7 @@ class Validation:
     def at_sites(self, spec: HeadSpec, rules: Mapping[str, OperatingRule]) -> tuple[HeadSpec, dict[str, str]]:
         """With the thresholds of sites that have a rule, and on which ECGs each was chosen; other sites' stay."""
         found, chosen_on = with_site_operating_points(
-            spec, self.examples, self.logits, self.sites, rules, least=LEAST["validation"]
+            spec, self.examples, self.logits, self.sites, rules, least=LEAST["validation"], whose=self.whose
         )
         every = {**spec.site_operating_points, **found.site_operating_points}
         return replace(found, site_operating_points=every), chosen_on

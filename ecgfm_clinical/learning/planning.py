@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
+from typing import Literal
 
 from ecgfm.finetuning.settings import LOW_RANK, FineTuning, Method
+from ecgfm.rivals.scratch import Scratch
 from ecgfm.version import version
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.learning.cohort.archive import Archive
@@ -12,10 +15,14 @@ from ecgfm_clinical.learning.cohort.labelling import Given, Labelling, RaisedTro
 from ecgfm_clinical.learning.cohort.members import CohortRules
 from ecgfm_clinical.learning.cohort.statements import Statements
 from ecgfm_clinical.learning.folders import Folders
+from ecgfm_clinical.learning.judging.rivals import Rivals
 from ecgfm_clinical.learning.plan import Plan
 from ecgfm_clinical.learning.training import Training
-from ecgfm_clinical.settings import Learning, Settings, TroponinLabels
+from ecgfm_clinical.settings import Learning, RivalRules, Settings, TroponinLabels
 
+#: For choosing the method where nobody says how long: with the trainings that follow, the whole of a `retrain` but its
+#: rivals.
+BUDGET_SECONDS = 15 * 60.0
 HEADS = ("reduced_lvef", "troponin", "interpretation")
 
 
@@ -71,20 +78,27 @@ def plan(
     labels: Labelling,
     settings: Settings,
     *,
-    method: Method,
+    method: Method | Literal["auto"],
     fine_tuning: FineTuning | None = None,
+    budget_seconds: float = BUDGET_SECONDS,
+    encoders: tuple[Path, ...] = (),
     note: str = "",
     seed: int = 0,
     replicates: int = 1000,
 ) -> Plan:
-    """The plan that the settings describe for this head."""
+    """The plan that the settings describe for this head; `encoders`: ONNX files to judge it beside; `budget_seconds`:
+    for choosing the method, where it is auto.
+    """
     learning, rules = settings.learning, settings.rules(head)
     tuning = fine_tuning or (LOW_RANK if method == "lora" else FineTuning())
     device = settings.model.kind if tuning.device == "auto" else tuning.device
     return Plan(
         head=head,
         labelling=labels,
-        training=Training(method=method, fine_tuning=replace(tuning, seed=seed, device=device)),
+        training=Training(
+            method="linear" if method == "auto" else method, fine_tuning=replace(tuning, seed=seed, device=device)
+        ),
+        budget_seconds=budget_seconds if method == "auto" else None,
         cohort=CohortRules(
             min_age=rules.min_age,
             max_age=rules.max_age,
@@ -93,12 +107,25 @@ def plan(
         ),
         evaluability=rules,
         calibration=learning.calibration,
+        calibration_folds=learning.calibration_folds,
         operating_point=learning.operating_point(head),
         site_operating_points=learning.operating_points_by_site(head),
         gate=learning.gate,
+        rivals=_rivals(learning.rivals, encoders, seed),
         site=settings.site.name,
         code_version=version(),
         note=note,
         replicates=replicates,
         seed=seed,
     )
+
+
+def _rivals(rules: RivalRules, encoders: tuple[Path, ...], seed: int) -> Rivals:
+    size = Scratch(
+        cnn_width=rules.convolutional_width,
+        s4d_width=rules.state_space_width,
+        s4d_depth=rules.state_space_depth,
+        epochs=rules.epochs,
+        seed=seed,
+    )
+    return Rivals(beside=rules.beside, size=size, encoders=encoders)

@@ -3,10 +3,13 @@ written when a head is made or changed.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Annotated
 
+from pydantic import PlainSerializer
+
+from ecgfm.calibration import CalibrationMethod
 from ecgfm.checkpoint import Bundle
-from ecgfm.finetuning.candidate import CalibrationMethod
 from ecgfm.operating_rule import OperatingRule
 from ecgfm.provenance import Json, ModelName, Provenance
 from ecgfm_clinical.learning.cohort.members import Flow
@@ -38,6 +41,11 @@ class MainPoint(OperatingRule):
     site: str  #: who trained the head
 
 
+def _gate(rules: GateRules) -> dict[str, object]:
+    """Without rivals to beat where there are none, as records of the version before hold it."""
+    return {name: own for name, own in asdict(rules).items() if name != "must_beat" or own}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRecord:
     """How one head was trained and judged; nothing in it leads back to a patient."""
@@ -53,7 +61,7 @@ class TrainingRecord:
     calibration: CalibrationRecord
     operating_point: MainPoint
     site_operating_points: Mapping[str, SitePoint] = field(default_factory=dict)
-    gate: GateRules
+    gate: Annotated[GateRules, PlainSerializer(_gate)]
     seed: int
     champion: ModelName | None
     metrics: Mapping[str, Figures]  #: label -> how it did on the test patients

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 from ecgfm.config import EncoderConfig
 from ecgfm.finetuning.candidate import Model, Place, random_from
@@ -21,6 +22,7 @@ from ecgfm_clinical.learning.documents import FORMAT_VERSION, plain, write_json
 from ecgfm_clinical.learning.experiment import Experiment, Judged, in_its_folder
 from ecgfm_clinical.learning.folders import Folders
 from ecgfm_clinical.learning.judging.cross_validation import CrossValidated, CrossValidation
+from ecgfm_clinical.learning.judging.rivals import Rivals
 from ecgfm_clinical.learning.plan import Plan
 from ecgfm_clinical.learning.training import Progress, Training
 from ecgfm_clinical.settings import HeadRules
@@ -79,11 +81,13 @@ def retrain_archive(
     classes: Path | None,
     base: str,
     out: Path | None,
-    method: Method,
+    method: Method | Literal["auto"],
     fine_tuning: FineTuning,
     seed: int,
     now: datetime,
     progress: Progress,
+    budget_seconds: float = planning.BUDGET_SECONDS,
+    rivals: Rivals | None = None,
 ) -> Judged | None:
     """Train and judge a head on an archive; nothing is registered. Raises InputError, LearningError, TrainingError.
 
@@ -95,9 +99,11 @@ def retrain_archive(
     plan = Plan(
         head=head,
         labelling=labelling(source, head, columns, classes),
-        training=Training(method=method, fine_tuning=replace(fine_tuning, seed=seed)),
+        training=Training(method="linear" if method == "auto" else method, fine_tuning=replace(fine_tuning, seed=seed)),
+        budget_seconds=budget_seconds if method == "auto" else None,
         cohort=COHORT,
         evaluability=RULES,
+        rivals=rivals or Rivals(),
         site=f"archive {source.table.name}",
         code_version=version(),
         seed=seed,

@@ -2,14 +2,14 @@
 a linear probe on kept embeddings, or fine-tuning of the encoder.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ecgfm.finetuning.candidate import Place
 from ecgfm.finetuning.dataset import Reader
 from ecgfm.finetuning.embedding import embed
-from ecgfm.finetuning.linear import train_linear
+from ecgfm.finetuning.linear import PENALTIES, train_linear
 from ecgfm.finetuning.settings import FineTuning, Method
 from ecgfm.finetuning.split import Split
 from ecgfm.finetuning.train import fine_tune, launch
@@ -32,6 +32,7 @@ class Training:
 
     method: Method = "linear"
     fine_tuning: FineTuning = field(default_factory=FineTuning)  #: not used by a linear probe
+    penalties: tuple[float, ...] = PENALTIES  #: inverse strengths that a linear probe tries
 
     def team(self) -> Team | None:
         """The processes that torchrun started, met; None for a linear probe, which one process fits.
@@ -58,7 +59,7 @@ class Training:
     ) -> Trained:
         """A head on this network. `folder` keeps what fine-tuning needs to go on after a kill. Raises TrainingError."""
         if self.method == "linear":
-            return probe(network, spec, split, read, place, progress)
+            return probe(network, spec, split, read, place, progress, penalties=self.penalties)
         return fine_tune(
             network,
             spec,
@@ -70,9 +71,23 @@ class Training:
             progress=lambda done, total, text: progress(f"training, {text}", done, total),
         )
 
+    def as_chosen(self, trained: Trained) -> "Training":
+        """The same recipe with what this training of it chose: its one penalty, or as many epochs as were best."""
+        if self.method == "linear":
+            return replace(self, penalties=(float(str(trained.record["penalty_c"])),))
+        epochs = int(str(trained.record["best_epoch"]))
+        return replace(self, fine_tuning=replace(self.fine_tuning, max_epochs=epochs, patience=None))
+
 
 def probe(
-    network: EcgFm, spec: HeadSpec, split: Split, read: Reader, place: Place, progress: Progress = quiet
+    network: EcgFm,
+    spec: HeadSpec,
+    split: Split,
+    read: Reader,
+    place: Place,
+    progress: Progress = quiet,
+    *,
+    penalties: Sequence[float] = PENALTIES,
 ) -> Trained:
     """A linear head on embeddings, which are kept in `place`. Raises TrainingError."""
     rows = [
@@ -80,7 +95,7 @@ def probe(
         for part in (split.train, split.validation)
     ]
     progress("fitting", 0, 1)
-    return train_linear(network, spec, split, (rows[0], rows[1]))
+    return train_linear(network, spec, split, (rows[0], rows[1]), penalties=penalties)
 
 
 def head_spec(head: str, labels: tuple[str, ...], target: str) -> HeadSpec:

@@ -4,6 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import Literal
 
 from ecgfm.checkpoint import Bundle
 from ecgfm.finetuning.candidate import Model
@@ -15,6 +18,7 @@ from ecgfm_clinical.learning.cohort.members import Cohort
 from ecgfm_clinical.learning.cohort.sources import EcgSource, StagedEcgs
 from ecgfm_clinical.learning.experiment import Experiment, Judged, in_its_folder
 from ecgfm_clinical.learning.folders import Folders
+from ecgfm_clinical.learning.selection import Seconds
 from ecgfm_clinical.learning.training import Progress, quiet
 from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.staging.registry import Registry
@@ -30,6 +34,7 @@ class Workshop:
     actor: str
     clock: Callable[[], datetime]
     progress: Progress = quiet
+    seconds: Seconds = monotonic  #: for budgets of time
 
     @property
     def registry(self) -> Registry:
@@ -44,9 +49,11 @@ class Workshop:
         self,
         head: str,
         *,
-        method: Method = "linear",
+        method: Method | Literal["auto"] = "linear",
         base: str | None = None,
         fine_tuning: FineTuning | None = None,
+        budget_seconds: float = planning.BUDGET_SECONDS,
+        encoders: tuple[Path, ...] = (),
         note: str = "",
         seed: int = 0,
         replicates: int = 1000,
@@ -59,7 +66,14 @@ class Workshop:
         champion = self._live(now)
         start = champion if base is None else models.chosen(self.settings, self.registry, base)
         made = self.experiment(
-            head, method=method, fine_tuning=fine_tuning, note=note, seed=seed, replicates=replicates
+            head,
+            method=method,
+            fine_tuning=fine_tuning,
+            budget_seconds=budget_seconds,
+            encoders=encoders,
+            note=note,
+            seed=seed,
+            replicates=replicates,
         )
         return made.retrain(start, champion, now=now)
 
@@ -68,6 +82,7 @@ class Workshop:
         head: str,
         *,
         model: str | None = None,
+        encoders: tuple[Path, ...] = (),
         replicates: int = 1000,
         note: str = "",
         by_cardiologists: bool = False,
@@ -81,7 +96,7 @@ class Workshop:
         now = self.clock()
         champion = self._live(now)
         bundle = champion if model is None else models.chosen(self.settings, self.registry, model)
-        experiment = self.experiment(head, replicates=replicates, note=note)
+        experiment = self.experiment(head, encoders=encoders, replicates=replicates, note=note)
         if by_cardiologists:
             experiment = self._by_cardiologists(experiment, bundle)
         return experiment.evaluate(bundle, champion, now=now)
@@ -117,8 +132,10 @@ class Workshop:
         self,
         head: str,
         *,
-        method: Method = "linear",
+        method: Method | Literal["auto"] = "linear",
         fine_tuning: FineTuning | None = None,
+        budget_seconds: float = planning.BUDGET_SECONDS,
+        encoders: tuple[Path, ...] = (),
         note: str = "",
         seed: int = 0,
         replicates: int = 1000,
@@ -130,6 +147,8 @@ class Workshop:
             self.settings,
             method=method,
             fine_tuning=fine_tuning,
+            budget_seconds=budget_seconds,
+            encoders=encoders,
             note=note,
             seed=seed,
             replicates=replicates,
@@ -141,6 +160,7 @@ class Workshop:
             device=self.settings.model.device,
             publish=self._register,
             progress=self.progress,
+            seconds=self.seconds,
         )
 
     def _live(self, now: datetime) -> Bundle:

@@ -12,7 +12,7 @@ from ecgfm_clinical.settings.care import Attention, Audit, AuditMessages, Retent
 from ecgfm_clinical.settings.destinations import AnyDestination, FileDestination, Hl7Destination
 from ecgfm_clinical.settings.fhir import FhirDestination, FhirFileDestination
 from ecgfm_clinical.settings.installation import Settings
-from ecgfm_clinical.settings.learning import Learning, TroponinLabels
+from ecgfm_clinical.settings.learning import Learning, RivalRules, TroponinLabels
 from ecgfm_clinical.settings.listeners import DicomListener, Hl7Listener
 from ecgfm_clinical.settings.outcomes import OutcomeSettings
 from ecgfm_clinical.settings.part import Tls
@@ -46,6 +46,7 @@ __all__ = [
     "Model",
     "OutcomeSettings",
     "Retention",
+    "RivalRules",
     "Scoring",
     "ServiceSettings",
     "Settings",

@@ -30,6 +30,24 @@ class TroponinLabels(Part):
     assays: tuple[AssayLimit, ...] = ()
 
 
+class RivalRules(Part):
+    """What a head is judged beside, besides age and sex and an encoder with random weights."""
+
+    beside: tuple[Literal["forest", "cnn", "s4d"], ...] = Field(
+        default=("forest", "cnn", "s4d"),
+        description="a random forest on plain numbers of the ECG; a convolutional and a state space network, trained "
+        "from nothing (the longest part of a report without a GPU: leave them out, or make them smaller)",
+    )
+    convolutional_width: int = Field(
+        default=64, ge=1, description="channels of the convolutional network: 5.5 million weights"
+    )
+    state_space_width: int = Field(
+        default=512, ge=1, description="channels of the state space network: 2.5 million weights"
+    )
+    state_space_depth: int = Field(default=4, ge=1, description="and its layers")
+    epochs: int = Field(default=20, ge=1, description="of both at most; they stop earlier where validation says so")
+
+
 class Learning(Part):
     """How this hospital trains, judges and governs heads of its own."""
 
@@ -44,8 +62,16 @@ class Learning(Part):
     drop_if_outcome_first: bool = Field(
         default=False, description="leave out ECGs recorded when the outcome could already be known"
     )
-    calibration: Literal["platt", "isotonic", "none"] = Field(
-        default="platt", description="platt, isotonic (hundreds of positives), none"
+    calibration: Literal["auto", "platt", "beta", "isotonic", "none"] = Field(
+        default="auto",
+        description="auto: Platt scaling shrunk towards a slope of 1, and beta from 200 ECGs of the rarer kind on; "
+        "platt, beta, isotonic (1000 positives), none",
+    )
+    calibration_folds: int = Field(
+        default=5,
+        ge=0,
+        description="a new head's calibration and thresholds go by scores of so many trainings, each on the others' "
+        "patients; 0: by the validation patients alone, without training again",
     )
     operating_points: Mapping[str, OperatingRule] = Field(
         default_factory=dict, description="by head", examples=[{"reduced_lvef": {}}]
@@ -57,6 +83,7 @@ class Learning(Part):
         examples=[{"North": {"reduced_lvef": {}}}],
     )
     gate: GateRules = GateRules()
+    rivals: RivalRules = RivalRules()
 
     def operating_point(self, head: str) -> OperatingRule:
         """The rule of one head; a sensitivity of 90 % where none is given."""

@@ -49,7 +49,27 @@ class Isotonic:
         return np.asarray(np.interp(logits, self.logits, self.probabilities_at))
 
 
-Calibration = Platt | Isotonic
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beta:
+    """Beta calibration of one label: log-odds = a log p - b log(1 - p) + c of the raw sigmoid p (Kull, Silva Filho and
+    Flach 2017); with a = b it is Platt scaling.
+
+    Raises `ValueError` where a or b is negative: the order of the ECGs would turn.
+    """
+
+    a: float
+    b: float
+    c: float
+
+    def __post_init__(self) -> None:
+        if self.a < 0 or self.b < 0:
+            raise ValueError("a beta calibration needs a and b of at least 0")
+
+    def probabilities(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(expit(self.a * log_expit(logits) - self.b * log_expit(-logits) + self.c))
+
+
+Calibration = Platt | Beta | Isotonic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,13 +151,15 @@ def _points(values: Mapping[str, Any]) -> dict[str, float]:
 def _calibration_json(own: Calibration) -> dict[str, Any]:
     if isinstance(own, Platt):
         return {"slope": own.slope, "intercept": own.intercept}
+    if isinstance(own, Beta):
+        return {"a": own.a, "b": own.b, "c": own.c}
     return {"logits": list(own.logits), "probabilities": list(own.probabilities_at)}
 
 
 def _calibration(values: Mapping[str, Any]) -> Calibration:
     if "logits" in values:
         return Isotonic(logits=tuple(values["logits"]), probabilities_at=tuple(values["probabilities"]))
-    return Platt(**values)
+    return Beta(**values) if "a" in values else Platt(**values)
 
 
 def aggregate(values: NDArray[np.float64], how: Aggregation) -> float:

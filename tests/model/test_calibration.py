@@ -5,8 +5,16 @@ import pytest
 from scipy.special import expit
 
 from ecgfm import metrics
-from ecgfm.calibration import NoOperatingPoint, choose_threshold, fit_isotonic, fit_platt
-from ecgfm.heads import HeadSpec, Isotonic, aggregate
+from ecgfm.calibration import (
+    CalibrationMethod,
+    NoOperatingPoint,
+    choose_threshold,
+    fit,
+    fit_beta,
+    fit_isotonic,
+    fit_platt,
+)
+from ecgfm.heads import Beta, HeadSpec, Isotonic, Platt, aggregate
 from ecgfm.operating_rule import OperatingRule
 
 
@@ -25,14 +33,11 @@ def test_platt_undoes_a_distortion_of_the_logits() -> None:
     assert platt.intercept == pytest.approx(-2 / 3, abs=0.1)
 
 
-@pytest.mark.parametrize("how", ["platt", "isotonic"])
-def test_calibrated_probabilities_are_calibrated_per_ecg(how: str) -> None:
+@pytest.mark.parametrize("how", ["platt", "beta", "isotonic"])
+def test_calibrated_probabilities_are_calibrated_per_ecg(how: CalibrationMethod) -> None:
     labels, logits = two_segments()
-    fitted = (
-        fit_platt(labels[:2000], logits[:2000], "mean")
-        if how == "platt"
-        else fit_isotonic(labels[:2000], logits[:2000])
-    )
+    fitted = fit(labels[:2000], logits[:2000], "mean", how)
+    assert fitted is not None
     raw = np.array([aggregate(expit(own), "mean") for own in logits[2000:]])
     calibrated = np.array([aggregate(fitted.probabilities(own), "mean") for own in logits[2000:]])
     assert metrics.ece(labels[2000:], raw) > 0.15
@@ -44,6 +49,47 @@ def test_platt_fits_through_the_maximum_too() -> None:
     platt = fit_platt(labels, logits, "max")
     probabilities = np.array([aggregate(platt.probabilities(own), "max") for own in logits])
     assert probabilities.mean() == pytest.approx(labels.mean(), abs=0.01)
+
+
+def test_a_beta_calibration_undoes_a_bend_that_platt_scaling_cannot() -> None:
+    stream = np.random.default_rng(3)
+    odds = 2 * stream.normal(size=20000)
+    labels = (stream.random(20000) < expit(odds)).astype(float)
+    bent = list(np.where(odds < 0, 3 * odds, odds)[:, None])
+    beta, platt = fit_beta(labels, bent, "mean"), fit_platt(labels, bent, "mean")
+    loss = {}
+    for name, own in (("beta", beta), ("platt", platt)):
+        found = np.array([own.probabilities(one)[0] for one in bent])
+        loss[name] = -(labels * np.log(found) + (1 - labels) * np.log(1 - found)).mean()
+    assert beta.a < 0.6 < beta.b
+    assert loss["beta"] < loss["platt"] - 0.002
+
+
+def test_few_positives_are_shrunk_towards_a_slope_of_1_and_many_are_not() -> None:
+    def spread(count: int, **how: float) -> tuple[float, float]:
+        """Mean and deviation of slopes over samples whose right slope is 1."""
+        found = []
+        for seed in range(30):
+            stream = np.random.default_rng(seed)
+            odds = 1.5 * stream.normal(size=(count, 1)) - 2
+            labels = (stream.random(count) < expit(odds[:, 0])).astype(float)
+            labels[:2] = 0, 1
+            found.append(fit_platt(labels, list(odds), "mean", **how).slope)
+        return float(np.mean(found)), float(np.std(found))
+
+    plain, shrunk = spread(40), spread(40, slope_deviation=0.5)
+    assert shrunk[1] < 0.7 * plain[1]
+    assert shrunk[0] == pytest.approx(1, abs=0.2)
+    labels, logits = two_segments(20000)
+    assert fit_platt(labels, logits, "mean", slope_deviation=0.5).slope == pytest.approx(1 / 3, abs=0.03)
+
+
+def test_auto_goes_by_the_rarer_kind() -> None:
+    labels, logits = two_segments(900)
+    assert isinstance(fit(labels, logits, "mean", "auto"), Beta)
+    few = np.flatnonzero((labels == 0) | (np.cumsum(labels) <= 150))
+    assert isinstance(fit(labels[few], [logits[i] for i in few], "mean", "auto"), Platt)
+    assert fit(labels, logits, "mean", "none") is None
 
 
 def test_useless_logits_are_calibrated_to_the_prevalence() -> None:
@@ -68,6 +114,16 @@ def test_a_head_carries_an_isotonic_calibration_through_its_json() -> None:
     spec = HeadSpec(name="x", labels=("x",), target="x.", aggregation={"x": "mean"}, calibration={"x": curve})
     assert HeadSpec.from_json(spec.to_json()) == spec
     assert spec.segment_probabilities("x", np.array([-5.0, -0.5, 9.0])) == pytest.approx([0.1, 0.25, 0.4])
+
+
+def test_a_head_carries_a_beta_calibration_through_its_json() -> None:
+    beta = Beta(a=1.25, b=0.5, c=-0.75)
+    spec = HeadSpec(name="x", labels=("x",), target="x.", aggregation={"x": "mean"}, calibration={"x": beta})
+    assert HeadSpec.from_json(spec.to_json()) == spec
+    same = Beta(a=1.5, b=1.5, c=-1.0).probabilities(np.array([-3.0, 0.0, 2.0]))
+    assert same == pytest.approx(Platt(slope=1.5, intercept=-1.0).probabilities(np.array([-3.0, 0.0, 2.0])))
+    with pytest.raises(ValueError, match="at least 0"):
+        Beta(a=-0.1, b=1, c=0)
 
 
 def test_falling_knots_are_refused() -> None:

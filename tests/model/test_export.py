@@ -14,7 +14,7 @@ import ecgfm
 from ecgfm.checkpoint import Bundle
 from ecgfm.encoder import PositionalConv
 from ecgfm.errors import BundleError, RuntimeTooInexact
-from ecgfm.heads import INTERPRETATION, REDUCED_LVEF, TROPONIN, Isotonic, Platt
+from ecgfm.heads import INTERPRETATION, REDUCED_LVEF, TROPONIN, Beta, Isotonic, Platt
 from ecgfm.predictor import Predictor
 from ecgfm.provenance import Provenance
 from ecgfm.records import Record
@@ -63,14 +63,14 @@ def test_the_documented_code_gives_the_programs_own_scores(tmp_path: Path) -> No
     (code,) = re.findall(r"```python\n(.*?)```", document, re.DOTALL)
     documented: dict[str, Any] = {}
     exec(code, documented)  # noqa: S102  # our own document, run as a stranger would
+    kinds = (
+        Isotonic(logits=(-1.0, 0.0, 1.0), probabilities_at=(0.1, 0.3, 0.9)),
+        Platt(slope=1.5, intercept=-0.3),
+        Beta(a=1.2, b=0.7, c=-0.4),
+    )
     calibrated = replace(
         INTERPRETATION,
-        calibration={
-            label: Isotonic(logits=(-1.0, 0.0, 1.0), probabilities_at=(0.1, 0.3, 0.9))
-            if column % 2
-            else Platt(slope=1.5, intercept=-0.3)
-            for column, label in enumerate(INTERPRETATION.labels)
-        },
+        calibration={label: kinds[column % 3] for column, label in enumerate(INTERPRETATION.labels)},
     )
     network = tiny_network()
     network.specs = (REDUCED_LVEF, TROPONIN, calibrated)

@@ -1,4 +1,4 @@
-"""What every head must beat: age and sex alone, and the same network with random weights."""
+"""What needs no network and costs next to nothing: age and sex alone, and a forest on plain numbers of the ECG."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfm_clinical.learning.cohort.members import Member
+from ecgfm_clinical.learning.cohort.sources import EcgSource
+from ecgfm_clinical.learning.judging.features import features
 
 AGE_SEX = "age and sex"
+FOREST = "random forest"  #: on plain numbers of the ECG, age and sex
 RANDOM_ENCODER = "random encoder"
 
 
@@ -33,3 +36,18 @@ def age_and_sex(train: Sequence[Member], test: Sequence[Member], column: int) ->
     scale = StandardScaler().fit(demographics(train)[known])
     model = LogisticRegression(max_iter=1000).fit(scale.transform(demographics(train)[known]), truth[known])
     return np.asarray(model.predict_proba(scale.transform(demographics(test)))[:, 1])
+
+
+def numbers(members: Sequence[Member], source: EcgSource) -> NDArray[np.float64]:
+    """(members, features): plain numbers of each ECG, age and sex."""
+    rows = [features(one.signal, one.sampling_rate) for one in source.ecgs([member.example.key for member in members])]
+    return np.concatenate([np.array(rows), demographics(members)], axis=1)
+
+
+def forest(train: NDArray[np.float64], truth: NDArray[np.float64], test: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probability of each test row by 500 trees grown on the training rows whose truth is known (not NaN)."""
+    from sklearn.ensemble import RandomForestClassifier  # the extra `train`: a machine that only scores goes without
+
+    known = np.isfinite(truth)
+    trees = RandomForestClassifier(500, min_samples_leaf=3, random_state=0, n_jobs=1).fit(train[known], truth[known])
+    return np.asarray(trees.predict_proba(test)[:, 1])

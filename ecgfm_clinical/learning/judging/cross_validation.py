@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestClassifier
 
 from ecgfm import metrics
 from ecgfm.finetuning.candidate import Model, Place, probabilities, segment_logits
@@ -22,14 +21,12 @@ from ecgfm_clinical.errors import LearningError
 from ecgfm_clinical.learning.cohort.members import Cohort, Flow, Member
 from ecgfm_clinical.learning.cohort.sources import EcgSource, Signals
 from ecgfm_clinical.learning.documents import Measured
-from ecgfm_clinical.learning.judging.comparators import AGE_SEX, age_and_sex, demographics
-from ecgfm_clinical.learning.judging.features import features
+from ecgfm_clinical.learning.judging.comparators import AGE_SEX, FOREST, age_and_sex, forest, numbers
 from ecgfm_clinical.learning.predictions import Predicted, write_predictions
 from ecgfm_clinical.learning.training import Training, head_spec
 
 Floats = NDArray[np.float64]
 Tell = Callable[[str], None]
-FOREST = "random forest"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +73,12 @@ class CrossValidation:
             raise LearningError(f"too few patients for {self.folds} folds; ask for fewer")
         own = np.full((len(members), len(self.cohort.labels)), np.nan)
         baselines = {AGE_SEX: own.copy(), FOREST: own.copy()}
-        numbers = self._numbers(members)
+        plain = numbers(members, self.source)
         for fold in range(self.folds):
             test = np.flatnonzero(folds == fold)
             rest = np.flatnonzero(folds != fold)
             own[test] = self._fold(fold, [members[i] for i in rest], [members[i] for i in test], folds[rest])
-            self._baselines(baselines, members, numbers, rest, test)
+            self._baselines(baselines, members, plain, rest, test)
             tell(f"fold {fold + 1} of {self.folds} done")
         scores = {"model": own, **baselines}
         write_predictions(self.runs / "predictions.csv", self._predicted(members, scores))
@@ -124,17 +121,11 @@ class CrossValidation:
             folder=self.runs / f"fold-{fold + 1}",
         )
 
-    def _numbers(self, members: Sequence[Member]) -> Floats:
-        """(members, features) of the forest: plain numbers of the ECG, age and sex."""
-        signals = self.source.ecgs([member.example.key for member in members])
-        rows = [features(one.signal, one.sampling_rate) for one in signals]
-        return np.concatenate([np.array(rows), demographics(members)], axis=1)
-
     def _baselines(
         self,
         found: Mapping[str, Floats],
         members: Sequence[Member],
-        numbers: Floats,
+        plain: Floats,
         rest: NDArray[np.intp],
         test: NDArray[np.intp],
     ) -> None:
@@ -142,10 +133,7 @@ class CrossValidation:
         for column in range(len(self.cohort.labels)):
             found[AGE_SEX][test, column] = age_and_sex(train, held, column)
             truth = np.array([member.example.labels[column] for member in train])
-            known = np.isfinite(truth)
-            forest = RandomForestClassifier(500, min_samples_leaf=3, random_state=0, n_jobs=1)
-            forest.fit(numbers[rest][known], truth[known])
-            found[FOREST][test, column] = forest.predict_proba(numbers[test])[:, 1]
+            found[FOREST][test, column] = forest(plain[rest], truth, plain[test])
 
     def _table(self, members: Sequence[Member], scores: Mapping[str, Floats]) -> CrossValidated:
         labels = np.array([member.example.labels for member in members])

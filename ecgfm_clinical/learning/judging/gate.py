@@ -6,8 +6,12 @@ Rules on its judgement; every rule that does not hold is a sentence with its num
 from collections.abc import Iterator, Mapping
 
 from ecgfm.metrics import Interval
+from ecgfm_clinical.learning.judging.comparators import AGE_SEX, RANDOM_ENCODER
 from ecgfm_clinical.learning.judging.judgement import CHAMPION, LabelJudgement, Metric, interval_text
+from ecgfm_clinical.learning.judging.worth import best_rival
 from ecgfm_clinical.rules import GateRules
+
+BEST = "best"  #: of all rivals, in `must_beat`
 
 
 def refusals(label: str, judged: LabelJudgement, rules: GateRules) -> list[str]:
@@ -46,11 +50,16 @@ def _against_champion(judged: LabelJudgement, rules: GateRules) -> Iterator[str]
 
 
 def _against_baselines(judged: LabelJudgement, rules: GateRules) -> Iterator[str]:
-    if not rules.beat_baselines:
-        return
-    for name, other in judged.compared.items():
-        if name != CHAMPION and not other.difference.value > 0:
-            yield f"no better than {name}: AUROC {judged.metrics['auroc'].value:.3f} against {other.auroc.value:.3f}"
+    floor = (AGE_SEX, RANDOM_ENCODER) if rules.beat_baselines else ()
+    best = best_rival(judged)
+    for name in dict.fromkeys((*floor, *rules.must_beat)):
+        found = best if name == BEST else (name, judged.compared[name]) if name in judged.compared else None
+        if found is None:
+            if name in rules.must_beat:
+                yield f"not judged beside {name}, which it must beat; see [learning.rivals], or retrain with --rival"
+        elif not found[1].difference.value > 0:
+            auroc = judged.metrics["auroc"].value
+            yield f"no better than {found[0]}: AUROC {auroc:.3f} against {found[1].auroc.value:.3f}"
 
 
 def _calibration(metrics: Mapping[Metric, Interval], rules: GateRules) -> Iterator[str]:

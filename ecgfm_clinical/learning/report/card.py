@@ -15,6 +15,7 @@ from ecgfm_clinical.learning.judging.judgement import Figures
 from ecgfm_clinical.learning.provenance import TrainingRecord, head_records
 from ecgfm_clinical.learning.report.document import DEMO_NOTE
 from ecgfm_clinical.learning.report.page import NAMES
+from ecgfm_clinical.learning.selected import selection_of, without_selection
 from ecgfm_clinical.wording import phrase
 
 UNKNOWN = "Not recorded in this bundle."
@@ -92,8 +93,10 @@ def _head(head: str, trained: TrainingRecord) -> Iterator[str]:
         f"\nTrained at {trained.site or 'a site that is not named'} on data as of {trained.as_of.isoformat()}, code "
         f"{trained.code_version}."
     )
-    settings = {key: value for key, value in trained.training.items() if key != "tried"}
+    settings = {key: value for key, value in without_selection(trained.training).items() if key != "tried"}
     yield f"\n- Method and settings: {phrase(settings)}"
+    if selection := selection_of(trained.training):
+        yield f"- Chosen among {len(selection.tried)} ways: {selection.why}"
     yield f"- Labels: {phrase(cohort.rules.labelling)}"
     yield (
         f"- Calibration: {phrase(plain(trained.calibration))}; operating point: "

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 INK, LINE, PALE = "#1a1a1a", "#0b5394", "#9aa5b1"
-OTHERS = {CHAMPION: "#b45f06", "age and sex": "#999999", "random encoder": "#674ea7"}
+OTHERS = {
+    CHAMPION: "#b45f06",
+    "age and sex": "#999999",
+    "random encoder": "#674ea7",
+    "random forest": "#38761d",
+    "convolutional network": "#a64d79",
+    "S4D network": "#134f5c",
+}
 
 
 def _svg(draw: Callable[["Axes"], None], *, width: float = 4.6, height: float = 4.0) -> str:

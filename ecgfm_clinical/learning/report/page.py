@@ -12,9 +12,11 @@ from ecgfm.provenance import ModelVersion
 from ecgfm_clinical.learning.cohort.members import Flow
 from ecgfm_clinical.learning.documents import plain, write_document, write_text
 from ecgfm_clinical.learning.judging.judgement import LabelJudgement, Metric, interval_text
+from ecgfm_clinical.learning.judging.worth import worth
 from ecgfm_clinical.learning.provenance import TrainingRecord
 from ecgfm_clinical.learning.report import figures
 from ecgfm_clinical.learning.report.document import Report, Verdict
+from ecgfm_clinical.learning.selected import Selection, selection_of, without_selection
 from ecgfm_clinical.wording import phrase
 
 NAMES: Mapping[Metric, str] = {
@@ -114,6 +116,8 @@ def _sections(report: Report, title: str) -> Iterator[str]:
     for label, judged in report.labels.items():
         yield f"<h2>{escape(label)}</h2>"
         yield from _label(judged)
+    if report.training and report.training.trained:
+        yield from _selection(selection_of(report.training.trained.training))
     yield "<h2>Who was looked at</h2>" + figures.flow(report.cohort)
     yield "<h2>What a reader of a prediction model study asks (TRIPOD+AI)</h2>" + _table(_tripod(report))
 
@@ -124,6 +128,22 @@ def _verdict(verdict: Verdict) -> Iterator[str]:
         return
     yield '<p class="refuse">The gate refuses:</p>'
     yield "<ul>" + "".join(f"<li>{escape(reason)}</li>" for reason in verdict.refusals) + "</ul>"
+
+
+def _selection(selection: Selection | None) -> Iterator[str]:
+    if selection is None:
+        return
+    yield "<h2>How the method was chosen</h2>"
+    yield (
+        f"<p>{escape(selection.chosen.capitalize())} on the {escape(selection.encoder)}: {escape(selection.why)}. By "
+        f"cross-validation inside the training patients, within {selection.budget_seconds / 60:g} minutes.</p>"
+    )
+    rows: list[tuple[str, ...]] = [("Way", "encoder", "AUROC, mean over folds", "seconds", "")]
+    for one in selection.tried:
+        rows.append(
+            (one.name, one.encoder, _plain(one.auroc), f"{one.seconds:.0f}", one.skipped and f"skipped: {one.skipped}")
+        )
+    yield _table(rows)
 
 
 def _label(judged: LabelJudgement) -> Iterator[str]:
@@ -139,6 +159,8 @@ def _label(judged: LabelJudgement) -> Iterator[str]:
         p = "patients repeat" if other.delong_p is None else f"{other.delong_p:.3g}"
         compared.append((name, interval_text(other.auroc), interval_text(other.difference), p))
     yield _table(compared)
+    if sentence := worth(judged):
+        yield f"<p><strong>{escape(sentence)}</strong></p>"
     drawings = (figures.roc, figures.reliability, figures.decision, figures.histogram)
     yield '<div class="figures">' + "".join(draw(judged) for draw in drawings) + "</div>"
     if any(group.auroc for group in judged.subgroups):
@@ -191,7 +213,7 @@ def _tripod(report: Report) -> list[tuple[str, ...]]:
 
 
 def _how_trained(trained: TrainingRecord | None) -> Iterator[tuple[str, str]]:
-    fitted = "as registered" if trained is None else phrase(trained.training)
+    fitted = "as registered" if trained is None else phrase(without_selection(trained.training))
     yield "Model", f"ECG-FM encoder with a linear head; {fitted}"
     yield (
         "Class imbalance",

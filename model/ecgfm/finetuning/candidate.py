@@ -9,13 +9,12 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ecgfm.calibration import NoOperatingPoint, choose_threshold, fit_isotonic, fit_platt
+from ecgfm.calibration import CalibrationMethod, NoOperatingPoint, choose_threshold, fit
 from ecgfm.checkpoint import Bundle
 from ecgfm.config import EncoderConfig
 from ecgfm.errors import NoHead
@@ -26,8 +25,6 @@ from ecgfm.network import EcgFm
 from ecgfm.operating_rule import OperatingRule
 from ecgfm.provenance import Provenance
 from ecgfm.signal import PREPROCESSING
-
-CalibrationMethod = Literal["platt", "isotonic", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,19 +85,18 @@ def probabilities(spec: HeadSpec, logits: Sequence[NDArray[np.float64]]) -> NDAr
 def calibrated(
     spec: HeadSpec, examples: Sequence[Example], logits: Sequence[NDArray[np.float64]], method: CalibrationMethod
 ) -> HeadSpec:
-    """The head with a calibration fitted on these (validation) examples. Raises ValueError with one class only."""
-    if method == "none":
-        return replace(spec, calibration=None)
+    """The head with a calibration fitted on these examples, of which it has learnt none. Raises ValueError with one
+    class only.
+    """
     labels = label_matrix(examples)
     fitted: dict[str, Calibration] = {}
     for column, label in enumerate(spec.labels):
         known = np.flatnonzero(np.isfinite(labels[:, column]))
         own = [logits[int(i)][:, column] for i in known]
-        truth = labels[known, column]
-        fitted[label] = (
-            fit_isotonic(truth, own) if method == "isotonic" else fit_platt(truth, own, spec.aggregation[label])
-        )
-    return replace(spec, calibration=fitted)
+        found = fit(labels[known, column], own, spec.aggregation[label], method)
+        if found is not None:
+            fitted[label] = found
+    return replace(spec, calibration=fitted or None)
 
 
 def with_operating_points(
@@ -123,11 +119,12 @@ def with_site_operating_points(
     rules: Mapping[str, OperatingRule],
     *,
     least: int,
+    whose: str = "validation ECGs",
 ) -> tuple[HeadSpec, dict[str, str]]:
     """The head with a threshold a label for each site that has a rule, and per site on which ECGs it was chosen.
 
-    `sites` names each example's. A site with `least` positives and negatives of every label is served from its own
-    ECGs; a smaller one by its own rule on all of them. Raises NoOperatingPoint.
+    `sites` names each example's, `whose` says which ECGs they are. A site with `least` positives and negatives of every
+    label is served from its own ECGs; a smaller one by its own rule on all of them. Raises NoOperatingPoint.
     """
     labels = label_matrix(examples)
     points, chosen_on = {}, {}
@@ -135,10 +132,10 @@ def with_site_operating_points(
         own = np.array([one == site for one in sites], dtype=bool)
         counts = [int((labels[own, c] == value).sum()) for c in range(len(spec.labels)) for value in (0, 1)]
         if min(counts) < least:
-            chosen_on[site] = f"all {len(own)} validation ECGs, too few of this site ({int(own.sum())})"
+            chosen_on[site] = f"all {len(own)} {whose}, too few of this site ({int(own.sum())})"
             own[:] = True
         else:
-            chosen_on[site] = f"{int(own.sum())} validation ECGs of this site"
+            chosen_on[site] = f"{int(own.sum())} {whose} of this site"
         kept = np.flatnonzero(own).tolist()
         try:
             of_site = with_operating_points(spec, [examples[i] for i in kept], [logits[i] for i in kept], rule)

@@ -3,11 +3,13 @@
 Its strength is chosen on validation. It takes minutes, is deterministic, and leaves the encoder as it was.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from ecgfm.finetuning.dataset import (
     Example,
@@ -36,7 +38,46 @@ def train_linear(
 
     Every ECG weighs one, however many segments it has. Raises TrainingError where a label lacks a class.
     """
-    check_split(split, spec.labels)
+    fitted = fit_probe(spec.labels, split, embeddings, penalties=penalties)
+    network = with_head(base, spec)
+    head = network.heads[spec.name]
+    assert isinstance(head, torch.nn.Linear)
+    with torch.no_grad():
+        head.weight.copy_(torch.from_numpy(fitted.weight))
+        head.bias.copy_(torch.from_numpy(fitted.bias))
+    record: Notes = {
+        "method": "linear",
+        "penalty_c": fitted.penalty,
+        "validation_log_loss": fitted.loss,
+        "tried": {f"{c:g}": round(own, 6) for c, own in fitted.tried.items()},
+    }
+    return Trained(network=network.eval(), record=record)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Probe:
+    """A linear layer on embeddings, as they are."""
+
+    weight: NDArray[np.float64]  #: (labels, width)
+    bias: NDArray[np.float64]  #: (labels,)
+    penalty: float  #: inverse strength of the L2 penalty
+    loss: float  #: log loss on validation
+    tried: Mapping[float, float]  #: penalty -> that loss
+
+    def probabilities(self, embeddings: Sequence[Embedding]) -> NDArray[np.float64]:
+        """(ECGs, labels): the mean of each ECG's segment probabilities."""
+        return np.array([expit(own @ self.weight.T + self.bias).mean(axis=0) for own in embeddings])
+
+
+def fit_probe(
+    labels: Sequence[str],
+    split: Split,
+    embeddings: tuple[Sequence[Embedding], Sequence[Embedding]],
+    *,
+    penalties: Sequence[float] = PENALTIES,
+) -> Probe:
+    """On any encoder's embeddings (training, validation). Raises TrainingError where a label lacks a class."""
+    check_split(split, labels)
     x, y, weights = _rows(split.train, embeddings[0])
     mean, deviation = x.mean(axis=0), x.std(axis=0)
     deviation[deviation == 0] = 1.0
@@ -47,15 +88,13 @@ def train_linear(
         loss = _log_loss(((held_x - mean) / deviation) @ weight.T + bias, held_y, held_weights)
         tried.append((loss, penalty, weight, bias))
     loss, penalty, weight, bias = min(tried, key=lambda one: one[:2])
-    network = with_head(base, spec)
-    head = network.heads[spec.name]
-    assert isinstance(head, torch.nn.Linear)
-    with torch.no_grad():
-        head.weight.copy_(torch.from_numpy(weight / deviation))
-        head.bias.copy_(torch.from_numpy(bias - (weight / deviation) @ mean))
-    curve = {f"{c:g}": round(own, 6) for own, c, _, _ in tried}
-    record: Notes = {"method": "linear", "penalty_c": penalty, "validation_log_loss": loss, "tried": curve}
-    return Trained(network=network.eval(), record=record)
+    return Probe(
+        weight=weight / deviation,
+        bias=bias - (weight / deviation) @ mean,
+        penalty=penalty,
+        loss=loss,
+        tried={c: own for own, c, _, _ in tried},
+    )
 
 
 def _rows(

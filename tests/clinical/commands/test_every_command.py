@@ -124,7 +124,7 @@ backfill run {table} --out {out}/rows --model {bundle} --column filename_hr
 backfill verify {made}/../out/backfill
 retrain reduced_lvef --settings {settings}
 retrain reduced_lvef --method lora --settings {settings}
-retrain x --archive {ecgs} --table {table} --label sick --out {made}/trained --from {bundle}
+retrain x --archive {ecgs} --table {table} --label sick --out {made}/trained --from {bundle} --method linear
 retrain x --archive {ecgs} --table {table} --label sick --out {made}/full --from {bundle} --method full --epochs 1
 evaluate reduced_lvef --settings {settings}
 evaluate x --archive {ecgs} --table {table} --label sick --out {made}/judged --model {bundle}

@@ -99,14 +99,14 @@ def clinic_settings(clinic_template: Path, tmp_path: Path) -> Settings:
 
 
 def settings_in(folder: Path) -> Settings:
-    """Settings of a clinic in that folder, with a gate that lets a toy through."""
+    """Settings of a clinic in that folder, with a gate that lets a toy through, and as few trainings as can be."""
     return Settings.model_validate(
         {
             "folder": folder,
             "site": {"name": "Test clinic"},
             "store": {"url": f"sqlite:///{folder / 'staging.sqlite'}"},
             "model": {"bundle": "base"},
-            "learning": {"gate": GATE},
+            "learning": {"gate": GATE, "calibration_folds": 2, "rivals": {"beside": []}},
         }
     )
 

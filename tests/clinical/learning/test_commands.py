@@ -30,6 +30,10 @@ min_free_mb = 0
 [model]
 bundle = "base"
 device = "cpu"
+[learning]
+calibration_folds = 2
+[learning.rivals]
+beside = []
 [learning.gate]
 min_positives = {positives}
 min_negatives = 3
@@ -65,7 +69,7 @@ def write_settings(folder: Path, positives: int = 3) -> None:
 
 
 def test_a_head_from_messages_to_results_and_back(command: Command, tmp_path: Path) -> None:
-    made = command("retrain", "reduced_lvef", "--json")
+    made = command("retrain", "reduced_lvef", "--method", "linear", "--json")
     assert made["passed"]
     assert Path(made["report"]).is_file()
     assert [one["state"] for one in command("model", "list", "--json")] == ["candidate", "live"]
@@ -108,7 +112,7 @@ def test_a_replay_is_exact_whatever_is_live_now(command: Command, tmp_path: Path
         return str(told["model_id"])
 
     old = scored(101)
-    made = command("retrain", "reduced_lvef", "--json")
+    made = command("retrain", "reduced_lvef", "--method", "linear", "--json")
     base = replayed(old)
     command("model", "promote", made["bundle"], "--reason", "by its folder")
     new = scored(102)
@@ -143,7 +147,9 @@ def test_a_linear_probe_is_refused_where_torchrun_started_several(
 ) -> None:
     for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
         monkeypatch.setenv(name, "2")
-    assert "a linear probe is fitted by one process" in command("retrain", "reduced_lvef", fails=InputError)
+    linear = ("retrain", "reduced_lvef", "--method", "linear")
+    assert "a linear probe is fitted by one process" in command(*linear, fails=InputError)
+    assert "auto is chosen by one process" in command("retrain", "reduced_lvef", fails=InputError)
 
 
 def command_exit(command: Command, tmp_path: Path) -> int:
@@ -154,7 +160,7 @@ def command_exit(command: Command, tmp_path: Path) -> int:
 
 def test_what_the_gate_refuses_exits_with_1_and_is_not_promoted(command: Command, tmp_path: Path) -> None:
     write_settings(tmp_path / "clinic", positives=500)
-    made = command("retrain", "reduced_lvef", "--json", fails=1)
+    made = command("retrain", "reduced_lvef", "--method", "linear", "--json", fails=1)
     assert "500 needed" in made["refusals"][0]
     assert "500 needed" in command("model", "promote", made["model_id"], fails=GateRefused)
     states = {one["model_id"]: one["state"] for one in command("model", "list", "--json")}
@@ -162,7 +168,7 @@ def test_what_the_gate_refuses_exits_with_1_and_is_not_promoted(command: Command
 
 
 def test_a_shadow_is_put_and_ended(command: Command) -> None:
-    made = command("retrain", "reduced_lvef", "--json")
+    made = command("retrain", "reduced_lvef", "--method", "linear", "--json")
     assert "in the shadow" in command("model", "shadow", fails=NotFound)
     command("model", "shadow", made["model_id"])
     told = command("model", "shadow", "--json")
@@ -187,6 +193,12 @@ def test_what_cannot_be_done_is_one_sentence(command: Command) -> None:
         "retrain", "reduced_lvef", "--from", "nothing", fails=NotFound
     )
     assert "needs --prevalence" in command("model", "recalibrate", "reduced_lvef", "--what", "ppv", fails=InputError)
+
+
+def test_options_of_another_method_are_refused(command: Command) -> None:
+    retrain = ("retrain", "reduced_lvef")
+    assert "belongs to --method auto" in command(*retrain, "--method", "linear", "--budget", "5", fails=InputError)
+    assert "belong to a named --method" in command(*retrain, "--epochs", "2", fails=InputError)
 
 
 def test_the_demo_commands_exist() -> None:

@@ -11,6 +11,7 @@ from ecgfm_clinical.learning.documents import plain
 from ecgfm_clinical.learning.judging.gate import refusals
 from ecgfm_clinical.learning.judging.judgement import LabelJudgement
 from ecgfm_clinical.learning.judging.label import TestSet, judge
+from ecgfm_clinical.learning.judging.worth import worth
 from ecgfm_clinical.rules import GateRules
 
 pytestmark = pytest.mark.slow(10)
@@ -130,6 +131,32 @@ def test_a_good_candidate_passes() -> None:
 def test_each_rule_refuses_what_it_is_for(changes: dict[str, Any], rules: dict[str, Any], words: str) -> None:
     found = refusals("x", judged(**changes), GateRules(**rules))
     assert any(words in reason for reason in found), found
+
+
+def test_the_gate_can_demand_to_beat_any_rival_and_the_best() -> None:
+    forest = {"random forest": expit(2 * ODDS + LABELS), **test_set().baselines}
+    own = judged(baselines=forest)
+    assert refusals("x", own, GateRules()) == [], "a rival that nobody demands to beat refuses nothing"
+    for name in ("random forest", "best"):
+        (reason,) = refusals("x", own, GateRules(must_beat=(name,)))
+        assert "no better than random forest" in reason
+    (reason,) = refusals("x", own, GateRules(must_beat=("S4D network",)))
+    assert "not judged beside S4D network" in reason
+
+
+@pytest.mark.parametrize(
+    ("rival", "words"),
+    [
+        (expit(NOISE), "ECG-FM earns its keep here: AUROC"),
+        (expit(ODDS + 3 * LABELS), "ECG-FM does not earn its keep here"),
+        (expit(ODDS + 0.2 * NOISE), "cannot be told from"),
+    ],
+)
+def test_one_sentence_says_whether_the_encoder_earns_its_keep(rival: np.ndarray, words: str) -> None:
+    sentence = worth(judged(baselines={"random forest": rival}))
+    assert words in sentence
+    assert "random forest" in sentence
+    assert worth(judged(baselines={})) == ""
 
 
 def test_without_a_live_head_only_the_other_rules_count() -> None:
