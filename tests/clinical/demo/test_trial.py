@@ -9,7 +9,7 @@ from ecgfm.finetuning.dataset import Example
 from ecgfm_clinical.learning.cohort.labelling import Labelled
 from ecgfm_clinical.learning.cohort.members import AppliedRules, Cohort, Member, SplitName
 from ecgfm_clinical.staging.cohort_rows import EcgRow
-from tests.benchmarks.trial import held_out, pooled
+from tests.benchmarks.trial import calibration, held_out, pooled
 
 
 def member(patient: str, split: SplitName) -> Member:
@@ -46,9 +46,37 @@ def test_whoever_was_not_fitted_on_is_held_out_and_splits_of_the_training_stay()
     }
 
 
+def judgement(slope: float = 1.0, intercept: float = 0.0, low: float = 0.01, *reasons: str) -> dict[str, Any]:
+    difference = {"value": 0.1, "low": low, "high": 0.2}
+    return {
+        "gate": {"refusals": list(reasons)},
+        "metrics": {"calibration_slope": {"value": slope}, "calibration_intercept": {"value": intercept}},
+        "difference": {"age and sex": difference, "random encoder": difference},
+    }
+
+
+REFUSED = "reduced_lvef: calibration slope 0.5 (0.4 to 0.6) does not reach 0.8 to 1.25"
+
+
+@pytest.mark.parametrize(
+    ("part", "within", "better_but_refused"),
+    [
+        (judgement(), True, False),
+        (judgement(1.3), False, False),
+        (judgement(1.0, -0.31), False, False),
+        (judgement(1.0, 0.0, 0.01, REFUSED), True, True),
+        (judgement(1.0, 0.0, -0.01, REFUSED), True, False),
+        (judgement(1.0, 0.0, 0.01, "reduced_lvef: no better than age and sex"), True, False),
+    ],
+)
+def test_the_goals_of_calibration(part: dict[str, Any], within: bool, better_but_refused: bool) -> None:
+    found = calibration(part)
+    assert (found["within_goal"], found["better_but_refused"]) == (within, better_but_refused)
+
+
 def hospital(seed: int, candidate: list[float], random: list[float]) -> dict[str, Any]:
     truth = [0.0, 0.0, 1.0, 1.0] * 10
-    own = {"truth": truth, "candidate": candidate * 10, "baselines": {"random encoder": random * 10}, "gate": {}}
+    own = {"truth": truth, "candidate": candidate * 10, "baselines": {"random encoder": random * 10}, **judgement()}
     return {"seed": seed, "heads": {"reduced_lvef": own}}
 
 
