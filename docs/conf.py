@@ -32,6 +32,7 @@ NAVIGATION = {
         "docs/api",
         "model/MODEL_CARD",
         "model/ONNX",
+        "model/HEADS",
         "model/DATASETS",
         "model/RECIPES",
         "model/recipes/paper/README",
