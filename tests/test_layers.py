@@ -32,7 +32,7 @@ ROOMS = {
         "assembly explain pretraining",
         "checkpoint",
         "fairseq finetuning runtimes",
-        "loading predictor",
+        "loading predictor rivals",
         "bench",
     ),
     "ecgfm_connectors": (
@@ -64,8 +64,10 @@ ROOMS = {
     ),
     "ecgfm_clinical.learning": (
         "documents folders staged_recordings training",
-        "cohort predictions runs",
-        "judging operating_points plan",
+        "cohort predictions runs selected",
+        "judging operating_points",
+        "cross_fitting plan",
+        "selection",
         "planning provenance",
         "report",
         "experiment",

@@ -15,16 +15,14 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from ecgfm.finetuning.candidate import Model, Place, probabilities, random_model, segment_logits
 from ecgfm.finetuning.linear import fit_probe
 from ecgfm.finetuning.split import Split
 from ecgfm.rivals import scratch
 from ecgfm.rivals.onnx_encoder import OnnxEncoder
-from ecgfm.rivals.scratch import Scratch
+from ecgfm.rivals.scratch import Network, Scratch
 from ecgfm_clinical.learning.cohort.members import Cohort, Member
 from ecgfm_clinical.learning.cohort.sources import EcgSource, Signals
 from ecgfm_clinical.learning.judging.comparators import AGE_SEX, FOREST, RANDOM_ENCODER, age_and_sex, forest, numbers
@@ -32,7 +30,7 @@ from ecgfm_clinical.learning.training import Progress, probe, quiet
 
 Floats = NDArray[np.float64]
 Kind = Literal["forest", "cnn", "s4d"]
-NETWORKS: Mapping[Kind, tuple[str, Callable[[int, Scratch], nn.Module]]] = {
+NETWORKS: Mapping[Kind, tuple[str, Callable[[int, Scratch], Network]]] = {
     "cnn": ("convolutional network", scratch.convolutional),
     "s4d": ("S4D network", scratch.s4d),
 }
@@ -95,11 +93,11 @@ class Contest:
         truth = np.array([member.example.labels for member in train])
         return np.stack([forest(learnt, own, asked) for own in truth.T], axis=1)
 
-    def _network(self, name: str, make: Callable[[int, Scratch], nn.Module]) -> Floats:
+    def _network(self, name: str, make: Callable[[int, Scratch], Network]) -> Floats:
         labels, read, device = self.cohort.labels, Signals(source=self.source), self.place.device
         network, path = make(len(labels), self.rivals.size), self._kept(name)
         if path.exists():  # the same training: its end is known
-            network.load_state_dict(torch.load(path, weights_only=True))
+            scratch.read(network, path)
         else:
             scratch.train_from_scratch(
                 network,
@@ -110,7 +108,7 @@ class Contest:
                 device=device,
                 progress=partial(self.progress, f"rival: {name}"),
             )
-            _keep(network, path)
+            scratch.keep(network, path)
         return scratch.score(network, len(labels), self.cohort.examples("test"), read, device=device)
 
     def _kept(self, name: str) -> Path:
@@ -133,10 +131,3 @@ def _some(members: Sequence[Member], most: int) -> Sequence[Member]:
     if len(members) <= most:
         return members
     return sorted(members, key=lambda one: hashlib.sha256(one.example.patient.encode()).hexdigest())[:most]
-
-
-def _keep(network: nn.Module, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch_path = path.with_suffix(".part")
-    torch.save({name: tensor.cpu() for name, tensor in network.state_dict().items()}, scratch_path)
-    scratch_path.replace(path)

@@ -9,6 +9,7 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,12 +18,14 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ecgfm.devices import choose_device
+from ecgfm.errors import TrainingError
 from ecgfm.finetuning.dataset import Example, Reader, SegmentLoader, ahead, all_draws, epoch_batches
 from ecgfm.finetuning.split import Split, check_split
 from ecgfm.rivals.convolutional import ConvolutionalNetwork
 from ecgfm.rivals.s4d import S4dNetwork
 from ecgfm.signal import PREPROCESSING
 
+Network = nn.Module
 Progress = Callable[[int, int], None]  #: (epochs done, epochs in all)
 
 
@@ -108,6 +111,22 @@ def score(
             found = network(torch.from_numpy(source).to(where)).float().sigmoid().cpu().numpy()
             np.add.at(sums, [draw.example for draw in part], found)
     return np.asarray(sums / np.array([[example.segments] for example in examples]))
+
+
+def keep(network: nn.Module, path: Path) -> None:
+    """The weights as a file, whole or not at all. Raises TrainingError where the disk does not take it."""
+    scratch = path.with_suffix(".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save({name: tensor.cpu() for name, tensor in network.state_dict().items()}, scratch)
+        scratch.replace(path)
+    except OSError as error:
+        raise TrainingError(f"{path} cannot be written ({error.strerror}); free disk space and start again") from error
+
+
+def read(network: nn.Module, path: Path) -> None:
+    """Put weights that were kept into a network of the same sizes."""
+    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
 
 
 def _train_epoch(
