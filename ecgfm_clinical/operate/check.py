@@ -12,7 +12,7 @@ from ecgfm_clinical.errors import ClinicalError, InputError
 from ecgfm_clinical.extras import have, missing, sentence
 from ecgfm_clinical.operate import outcomes
 from ecgfm_clinical.service import ports
-from ecgfm_clinical.settings import DicomListener, Hl7Listener, OutcomeSettings, Settings
+from ecgfm_clinical.settings import AnyDestination, DicomListener, Hl7Listener, OutcomeSettings, Settings
 from ecgfm_connectors.errors import ConnectorError, Misconfigured
 
 if TYPE_CHECKING:
@@ -53,8 +53,16 @@ def check_parts(settings: Settings) -> Iterator[CheckLine]:
     for destination in settings.destinations.all:
         yield _try(
             f"destination {destination.name}",
-            lambda one=destination: connections.build_destination(settings, one).check(),  # type: ignore[misc]  # bound now
+            lambda one=destination: _check_destination(settings, one),  # type: ignore[misc]  # bound now
         )
+
+
+def _check_destination(settings: Settings, part: AnyDestination) -> str:
+    destination = connections.build_destination(settings, part)
+    try:
+        return destination.check()
+    finally:
+        destination.close()
 
 
 def _try(part: str, attempt: Callable[[], str]) -> CheckLine:
