@@ -15,6 +15,7 @@ from ecgfm_clinical import wiring
 from ecgfm_clinical.settings import read_settings
 from ecgfm_clinical.staging.store import Store
 from tests.campaign import hospital, standing, victim
+from tests.campaign.fhir import MoodyFhirServer
 from tests.campaign.lives import Lives
 from tests.campaign.pausing import Pausing
 from tests.campaign.verdict import Verdict, judge
@@ -22,6 +23,7 @@ from tests.helpers.ports import free_port
 
 ROLES = ("connect", "score", "report")
 TICK = 0.05
+Receiver = hospital.MoodyReceiver | MoodyFhirServer
 LONGEST_LIFE = 6.0  # seconds of work until a process that never came to its named point is killed where it stands
 LONGEST_START = 120.0  # seconds until a process that never came to work is killed
 READY = b'"service.started"'
@@ -59,7 +61,9 @@ class Campaign:
         """Kill, let rest, judge. Raises TimeoutError where the store does not come to rest."""
         chance = random.Random(self.seed)
         with ExitStack() as closing_down:
-            receivers = {name: hospital.MoodyReceiver(chance) for name in ("ehr", "archive")}
+            server = MoodyFhirServer(chance)
+            receivers: dict[str, Receiver] = {name: hospital.MoodyReceiver(chance) for name in ("ehr", "archive")}
+            receivers["fhir"] = server
             for receiver in receivers.values():
                 receiver.start()
                 closing_down.callback(receiver.stop)
@@ -87,7 +91,7 @@ class Campaign:
             accepted = {name: receiver.accepted for name, receiver in receivers.items()}
             kept = [*acknowledged, *lives.acknowledged]
             verdict = judge(store, kept, received, accepted, self.folder.glob("*.log"))
-            wrong = (*_failed(store, lives), *pausing.broken, *standing.judge(store, lives, accepted))
+            wrong = (*_failed(store, lives), *pausing.broken, *standing.judge(store, lives, accepted, server))
         return replace(verdict, problems=(*verdict.problems, *wrong))
 
     def _kill(self, settings: Path, chance: random.Random) -> None:
@@ -158,7 +162,7 @@ class Campaign:
         settings: Path,
         store: Store,
         hands: tuple[hospital.Carts, Lives],
-        receivers: dict[str, hospital.MoodyReceiver],
+        receivers: dict[str, Receiver],
     ) -> None:
         """Everybody lives and behaves from now on; an operator answers what is asked and resends what was refused."""
         for receiver in receivers.values():

@@ -62,6 +62,13 @@ name = "archive"
 host = "127.0.0.1"
 port = {archive}
 ack_timeout_seconds = 1
+[[destinations.fhir]]
+name = "fhir"
+url = "http://127.0.0.1:{fhir}/r4"
+namespace = "https://campaign.example/ecgfm"
+systems = {{ TEST = "https://campaign.example/mrn" }}
+create_patients = true
+timeout_seconds = 1
 """
 )
 

@@ -17,6 +17,7 @@ from ecgfm_clinical.errors import StoreUnavailable
 from ecgfm_clinical.staging.pauses import EVERYTHING, Part
 from ecgfm_clinical.staging.schema import message, score_job, scoring
 from ecgfm_clinical.staging.store import Store
+from tests.campaign.fhir import MoodyFhirServer
 from tests.campaign.hospital import MoodyReceiver
 
 T = TypeVar("T")
@@ -31,7 +32,7 @@ LONGEST_PAUSE = 4.0
 class Pausing:
     """A thread that pauses, watches, resumes, and works again for a while."""
 
-    def __init__(self, store: Store, receivers: Mapping[str, MoodyReceiver], *, seed: int) -> None:
+    def __init__(self, store: Store, receivers: Mapping[str, MoodyReceiver | MoodyFhirServer], *, seed: int) -> None:
         self.acts: dict[str, int] = {}  #: what was paused -> how often it was seen to be obeyed
         self.broken: list[str] = []
         self._store = store

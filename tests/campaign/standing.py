@@ -4,16 +4,24 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.hl7 import message
+from tests.campaign import fhir
+from tests.campaign.fhir import MoodyFhirServer
 from tests.campaign.lives import PLACER, Life, Lives
 from tests.clinical.lifecycle.truth import Receiver, Standing
 
 
-def judge(store: Store, lives: Lives, accepted: Mapping[str, Sequence[bytes]]) -> Iterator[str]:
-    """Everything that is not as it should be. `accepted`: what each receiver took, repeats included, in order."""
+def judge(
+    store: Store, lives: Lives, accepted: Mapping[str, Sequence[bytes]], server: MoodyFhirServer
+) -> Iterator[str]:
+    """Everything that is not as it should be. `accepted`: what each receiver took, repeats included, in order; what
+    stands at `server` it says itself.
+    """
     yield from lives.broken
     for held in store.results.holds():
         yield f"question {held.hold_id} was asked and nobody answered"
     for destination, bodies in accepted.items():
+        if destination == "fhir":
+            continue
         receiver = Receiver()
         for body in bodies:
             try:
@@ -22,6 +30,10 @@ def judge(store: Store, lives: Lives, accepted: Mapping[str, Sequence[bytes]]) -
                 yield f"{destination}: {error}"
         for name, life in lives.lives.items():
             yield from (f"{name} at {destination}: {wrong}" for wrong in _wrong(store, lives, life, receiver.of(name)))
+    stands = fhir.standing(server)
+    for name, life in lives.lives.items():
+        yield from (f"{name} at fhir: {wrong}" for wrong in _wrong(store, lives, life, stands.get(name, ())))
+    yield from fhir.doubled(server)
 
 
 def _take(receiver: Receiver, body: bytes) -> None:

@@ -9,6 +9,7 @@ from ecgfm_clinical.staging.records import EcgState, MessageState
 from ecgfm_clinical.staging.store import Store
 from ecgfm_clinical.staging.story_records import EcgStory, EcgSummary
 from ecgfm_connectors.hl7.message import parse_header
+from tests.campaign import fhir
 from tests.campaign.hospital import CANARY
 from tests.campaign.lives import PLACER
 
@@ -62,6 +63,11 @@ def judge(
         events=store.care.audit_length(),
         problems=tuple(problems),
     )
+
+
+def number_of(body: bytes) -> str:
+    """MSH-10, or the number of a bundle."""
+    return fhir.number_of(body) if body.startswith(b"{") else parse_header(body).value(10)
 
 
 def _all(store: Store) -> Iterator[EcgSummary]:
@@ -124,7 +130,7 @@ def _as_stored(stories: Sequence[EcgStory], destination: str, accepted: Sequence
     """What a receiver took is what the store holds; what it refused, a merge may have composed anew since."""
     stored = _stored(stories, destination)
     for body in accepted:
-        if stored.get(number := parse_header(body).value(10)) != body:
+        if stored.get(number := number_of(body)) != body:
             yield f"{destination} took bytes under {number} that are not those in the store"
 
 
@@ -133,9 +139,9 @@ def _deliveries(
 ) -> Iterator[str]:
     """Of ECGs that no merge touches, refused bytes are those in the store as well."""
     stored, untouched = _stored(stories, destination), _stored(plain, destination)
-    got = {number: body for body in bodies if (number := parse_header(body).value(10))}
+    got = {number: body for body in bodies if (number := number_of(body))}
     for body in bodies:
-        number = parse_header(body).value(10)
+        number = number_of(body)
         if number not in stored or (number in untouched and untouched[number] != body):
             yield f"{destination} got bytes under {number} that are not those in the store"
     acknowledged = {m.control_id for story in stories for m in story.messages if m.state is MessageState.ACKNOWLEDGED}
@@ -146,7 +152,7 @@ def _deliveries(
 def _order(stories: Sequence[EcgStory], destination: str, bodies: Sequence[bytes]) -> Iterator[str]:
     first_seen: dict[str, int] = {}
     for position, body in enumerate(bodies):
-        first_seen.setdefault(parse_header(body).value(10), position)
+        first_seen.setdefault(number_of(body), position)
     by_patient: dict[str, list[tuple[int, int]]] = {}
     for story in stories:
         patient = story.ecg.ecg.patient.identifiers[0].value

@@ -28,6 +28,7 @@ STEPS = {
         "Outbox.claim",
         "Outbox.begin",
         "MllpDestination.send",
+        "FhirServer.send",
         "Outbox.finish",
         "Outbox.fail",
     ),
@@ -42,10 +43,11 @@ HOMES = {
     "Predictor": "ecgfm.predictor",
     "preparing": "ecgfm_clinical.pipeline.preparing",
     "MllpDestination": "ecgfm_connectors.hl7.sender",
+    "FhirServer": "ecgfm_connectors.fhir.server",
 }
 STEPS["all"] = tuple(step for steps in STEPS.values() for step in steps)  # one process that does everything
 #: Steps that commit nothing.
-READS = ("Ecgs.load", "preparing.record_of", "Predictor._prediction", "MllpDestination.send")
+READS = ("Ecgs.load", "preparing.record_of", "Predictor._prediction", "MllpDestination.send", "FhirServer.send")
 
 _step_under_way: ContextVar[str] = ContextVar("_step_under_way", default="")
 
@@ -118,6 +120,7 @@ LOADED_BEFORE_BIRTH = (
     "ecgfm_clinical.service.service",
     "ecgfm_clinical.staging.store",
     "ecgfm_connectors.dicom.storage",
+    "ecgfm_connectors.fhir.server",
     "ecgfm_connectors.hl7.listener",
     "ecgfm_connectors.hl7.result",
     "ecgfm_connectors.hl7.sender",
