@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.statement import Statement
+from ecgfm_connectors.waveform_object import WaveformObject
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
@@ -95,6 +96,7 @@ class Ecg:
     )  #: sender and number of its document, and of the earlier
     corrects: bool = False  #: OBX-11 C: it takes the place of the recording of this order
     final: bool = False  #: OBX-11 F: its sender says that it is final
+    waveform_object: WaveformObject | None = None  #: the DICOM object that it came as
     also_named: Patient | None = None  #: the other person, where the payload describes two
 
     def __post_init__(self) -> None:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from ecgfm_connectors.patient import Patient
+from ecgfm_connectors.waveform_object import WaveformObject
 
 #: MSA-1, HL7 table 0008.
 HL7_CODES = frozenset({"AA", "AE", "AR", "CA", "CE", "CR"})
@@ -23,10 +24,19 @@ class Observation:
     threshold: float | None = None  #: operating point, probability
     positive: bool | None = None  #: probability ≥ threshold; None without a threshold
     reasons: tuple[tuple[str, str], ...] = ()  #: (code, sentence) why not evaluable, with status X
+    finding_site: tuple[str, str, str] | None = None  #: code, scheme, meaning: where in the body what is asked lies
     abnormal: bool = True  #: what the code names is an abnormal finding; of any other neither range nor flag is sent
     head: str = ""  #: the head of the model that gives this label, `reduced_lvef`
     head_code: str = ""  #: local code of the head as a whole
     head_name: str = ""  #: what that means, in words an EHR may show
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Former:
+    """The message that a correction or a withdrawal refers to."""
+
+    control_id: str
+    body: bytes | None = field(repr=False)  #: None where retention removed it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +64,9 @@ class Result:
     demo: bool = False  #: the model is not for clinical use
     model_digest: str = ""  #: SHA-256 of the bundle
     revives: bool = False  #: with status F: something was told under this number before, and taken back
+    preprocessing: str = ""  #: version of the signal preparation
+    waveform: WaveformObject | None = None  #: the DICOM object that the ECG came as, where it came as one
+    former: Former | None = None  #: with status C, W or D
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +78,7 @@ class Ack:
     text: str = ""  #: MSA-3, ERR-8, or what stands there; may quote the message, so it is stored, never logged
     error_code: str = ""  #: ERR-3.1 (HL7 table 0357), or another protocol's code for what is wrong
     in_doubt: bool = False  #: an answer that does not say what became of the message, as where a part of it was taken
+    reason: str = ""  #: what another protocol's answer means, in a sentence of ours without patient data
 
     @property
     def is_hl7(self) -> bool:

@@ -51,6 +51,19 @@ _NOT_ABNORMAL: dict[str, Meaning] = {
 }
 
 
+#: Head -> SNOMED CT code of where in the body what it asks for lies; of a head that is not known here none is said.
+_FINDING_SITES = {
+    "reduced_lvef": ("87878005", "SCT", "Left ventricle"),
+    "troponin": ("80891009", "SCT", "Heart"),
+    "interpretation": ("80891009", "SCT", "Heart"),
+}
+
+
+def finding_site(head: str) -> tuple[str, str, str] | None:
+    """Code, scheme and meaning for the Finding Site of a structured report."""
+    return _FINDING_SITES.get(head)
+
+
 def meaning(head: str, label: str) -> Meaning:
     """What it means where a label is present. `none` for the labels of a head that this program does not know: their
     names are no basis for a flag, and the settings say which of them are abnormal.

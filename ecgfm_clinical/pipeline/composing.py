@@ -6,7 +6,7 @@ Called by the store inside the transaction that makes the message, so it touches
 from collections.abc import Callable, Iterator, Mapping
 
 from ecgfm.signal import SEGMENT_SECONDS
-from ecgfm_clinical.pipeline.codes import LocalCode, head_code, local_code, meaning
+from ecgfm_clinical.pipeline.codes import LocalCode, finding_site, head_code, local_code, meaning
 from ecgfm_clinical.staging.records import TAKES_BACK, Draft, Kind, Score
 from ecgfm_connectors.errors import Refused
 from ecgfm_connectors.result import Observation, Result
@@ -72,6 +72,9 @@ def result_of(draft: Draft, *, device_id: str, abnormal: IsAbnormal) -> Result:
         demo=scoring.demo,
         model_digest=scoring.model_id,
         revives=draft.revives,
+        preprocessing=scoring.preprocessing,
+        waveform=ecg.waveform_object,
+        former=draft.former,
     )
 
 
@@ -107,6 +110,7 @@ def _observation(score: Score, kind: Kind, abnormal: IsAbnormal) -> Observation:
         head=score.head,
         head_code=head_code(score.head).code,
         head_name=head_code(score.head).name,
+        finding_site=finding_site(score.head),
         abnormal=meaning(score.head, score.label) == "abnormal" or abnormal(score.head, score.label),
     )
 

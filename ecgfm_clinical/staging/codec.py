@@ -19,6 +19,7 @@ from ecgfm_connectors.ecg import AcquiredAt, Device, Ecg, Filters, Finding, Orde
 from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.statement import Statement
 from ecgfm_connectors.statements.understanding import unread
+from ecgfm_connectors.waveform_object import WaveformObject
 
 
 def signal_bytes(ecg: Ecg) -> bytes:
@@ -42,6 +43,14 @@ def about(ecg: Ecg) -> dict[str, object]:
 
 def private(ecg: Ecg) -> dict[str, object]:
     """What can identify a person, or was typed by one."""
+    origin = ecg.waveform_object
+    return {**said(ecg), "waveform_object": None if origin is None else _fields(origin)}
+
+
+def said(ecg: Ecg) -> dict[str, object]:
+    """As `private`, without what an object says of itself: by the rest it is known whether a recording came before,
+    also by a program that did not keep that.
+    """
     return {
         "source_id": ecg.source_id,
         "patient": patient_dict(ecg.patient),
@@ -52,7 +61,7 @@ def private(ecg: Ecg) -> dict[str, object]:
     }
 
 
-def _fields(flat: Device | Filters | Finding | Order | Statement) -> dict[str, object]:
+def _fields(flat: Device | Filters | Finding | Order | Statement | WaveformObject) -> dict[str, object]:
     """What `dataclasses.asdict` gives for a dataclass of plain values, without its copy of each."""
     return {one.name: getattr(flat, one.name) for one in fields(flat)}
 
@@ -80,6 +89,7 @@ class PrivatePart:
     order: Order
     statements: tuple[str, ...] = field(repr=False)
     coded: tuple[Statement, ...] = field(repr=False)  #: none in a row of a program that did not keep them
+    waveform_object: WaveformObject | None  #: none in a row of a program that did not keep it
 
 
 def about_of(row: EcgVersion) -> About:
@@ -99,7 +109,7 @@ def about_of(row: EcgVersion) -> About:
 def private_from(stored: bytes) -> PrivatePart:
     """The inverse of `private`, from its JSON."""
     told = json.loads(stored)
-    acquired = told["acquired"]
+    acquired, origin = told["acquired"], told.get("waveform_object")
     return PrivatePart(
         source_id=told["source_id"],
         patient=patient_from(told["patient"]),
@@ -107,6 +117,7 @@ def private_from(stored: bytes) -> PrivatePart:
         order=Order(**told["order"]),
         statements=tuple(told["statements"]),
         coded=tuple(Statement(**one) for one in told.get("coded", ())),
+        waveform_object=origin and WaveformObject(**origin),
     )
 
 
@@ -130,6 +141,7 @@ def ecg_from(row: EcgVersion, private: PrivatePart, signal: NDArray[np.float32])
         measurements=told.measurements,
         findings=told.findings,
         test_data=told.test_data,
+        waveform_object=private.waveform_object,
     )
 
 

@@ -41,7 +41,7 @@ from ecgfm_clinical.staging.transaction import Reading, Transaction
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.errors import PayloadError
 from ecgfm_connectors.patient import Patient
-from ecgfm_connectors.result import Ack
+from ecgfm_connectors.result import Ack, Former
 
 UNFINISHED = is_unfinished(message)
 #: The receiver has it, may have it, or will: `SentMessage.counts` as a condition of a query.
@@ -131,6 +131,7 @@ def create(
         scoring=found or loading.load_scoring(tx, scoring_id),
         replaces=_replaced(tx, filler, destination) if kind == "C" else None,
         revives=kind == "F" and _told_before(tx, filler, destination),
+        former=_former(tx, filler, destination) if kind != "F" else None,
     )
     body = _composed(tx, draft)
     key = identity.patient_key(tx, subject.patient, ecg_row.source_key)
@@ -256,6 +257,7 @@ def draft_of(tx: Reading, row: MessageRow, now: datetime) -> Draft:
         scoring=loading.load_scoring(tx, row.scoring_id),
         replaces=_replaced(tx, row.filler, row.destination, before=row.message_id) if row.kind == "C" else None,
         revives=row.kind == "F" and _told_before(tx, row.filler, row.destination, before=row.message_id),
+        former=_former(tx, row.filler, row.destination, before=row.message_id) if row.kind != "F" else None,
     )
 
 
@@ -323,6 +325,16 @@ def _told_before(tx: Reading, filler: str, destination: str, *, before: int | No
     if before is not None:
         earlier = earlier.where(message.c.message_id < before)
     return tx.connection.scalar(earlier.limit(1)) is not None
+
+
+def _former(tx: Reading, filler: str, destination: str, *, before: int | None = None) -> Former | None:
+    """The message under this filler number that the receiver holds, or may hold, the result by."""
+    mine = and_(message.c.filler == filler, message.c.destination == destination, message.c.kind.not_in(TAKES_BACK))
+    earlier = select(message).where(mine, COUNTS).order_by(message.c.message_id.desc()).limit(1)
+    if before is not None:
+        earlier = earlier.where(message.c.message_id < before)
+    row = first_row(tx.connection, MessageRow, earlier)
+    return None if row is None else Former(control_id=row.control_id, body=bodies(tx, [row]).get(row.message_id))
 
 
 def _composed(tx: Transaction, draft: Draft) -> bytes | PayloadError:

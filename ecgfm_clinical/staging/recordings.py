@@ -133,7 +133,7 @@ def by_filler(tx: Reading, filler: str, patient: Patient) -> list[EcgVersion]:
 def marks(tx: Reading, one: Ecg) -> Marks:
     """The keyed digests of one arrival."""
     samples = hashlib.sha256(codec.signal_bytes(one)).hexdigest()
-    words = to_json([codec.about(one), codec.private(one)]).decode()
+    words = to_json([codec.about(one), codec.said(one)]).decode()
     device = one.device.serial or one.device.station or one.device.model
     comparable = one.acquired is not None and device and not _looks_like_others(one)
     return Marks(

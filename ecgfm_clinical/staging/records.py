@@ -9,6 +9,7 @@ from typing import Literal, NoReturn
 from ecgfm_clinical.errors import StoreError
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.patient import Patient
+from ecgfm_connectors.result import Former
 
 
 class EcgState(StrEnum):
@@ -181,6 +182,7 @@ class PageState(StrEnum):
     DUE = "due"  #: drawn before the first send
     DRAWN = "drawn"  #: in the message's bytes
     WITHOUT = "without"  #: it could not be drawn, and the message says so
+    former: Former | None = None  #: of a correction, withdrawal or deletion: the message it refers to
 
 
 #: The complete message. Raises PayloadError where none can be made of this draft: a person must look.

@@ -51,6 +51,8 @@ def wait(
 def attempt_error(cause: Exception | Ack, *, attempts: int, now: datetime) -> AttemptError:
     """What is kept of a failed attempt. Only our own errors are quoted: any other text might hold patient data."""
     if isinstance(cause, Ack):
+        if cause.reason:
+            return AttemptError(at=now, attempt=attempts, kind=cause.code, text=cause.reason)
         where = "ERR-3" if cause.is_hl7 else "code"
         code = f", {where} {cause.error_code}" if cause.error_code else ""
         return AttemptError(at=now, attempt=attempts, kind=cause.code, text=f"the receiver answered {cause.code}{code}")

@@ -11,6 +11,7 @@ from ecgfm_connectors.statement import Statement
 from ecgfm_connectors.statements import mdc
 from ecgfm_connectors.statements.vocabularies import SCHEMES, from_code
 from ecgfm_connectors.times import acquired_at, parse_date, parse_offset, precision
+from ecgfm_connectors.waveform_object import WaveformObject
 
 #: Date and time pairs that stand in for a missing Acquisition DateTime, best first.
 _FALLBACK_TIMES = (
@@ -35,6 +36,27 @@ def patient(dataset: Elements, default_authority: str) -> Patient:
         sex=_sex(sex),
         family_name=family,
         given_name=given,
+    )
+
+
+def waveform_object(dataset: Elements, default_authority: str) -> WaveformObject:
+    """The object by its own patient, study and UIDs."""
+    return WaveformObject(
+        sop_class_uid=dataset.text("SOPClassUID"),
+        sop_instance_uid=dataset.text("SOPInstanceUID"),
+        series_uid=dataset.text("SeriesInstanceUID"),
+        study_uid=dataset.text("StudyInstanceUID"),
+        study_date=dataset.text("StudyDate"),
+        study_time=dataset.text("StudyTime"),
+        study_id=dataset.text("StudyID"),
+        accession=dataset.text("AccessionNumber"),
+        referring_physician=dataset.text("ReferringPhysicianName"),
+        patient_id=dataset.text("PatientID"),
+        issuer=dataset.text("IssuerOfPatientID"),
+        authority=_issuer(dataset) or default_authority,
+        patient_name=dataset.text("PatientName"),
+        birth_date=dataset.text("PatientBirthDate"),
+        sex=dataset.text("PatientSex"),
     )
 
 

@@ -77,6 +77,7 @@ def decode(dataset: Elements, content: bytes, context: ReadingContext) -> Conten
         stored_leads=assembled.stored_leads,
         derived_leads=assembled.derived_leads,
         device=header.device(dataset),
+        waveform_object=header.waveform_object(dataset, context.default_authority),
         filters=_filters(groups),
         order=header.order(dataset),
         statements=statements,

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 
 from ecgfm_connectors.base import Disposition, Handler, PullReport, Received, Verdict
+from ecgfm_connectors.dicom.multipart import parts
 from ecgfm_connectors.dicom.sop_classes import STORED_SOP_CLASSES
 from ecgfm_connectors.errors import ConnectorError, Misconfigured, ProtocolViolation, Unreachable
 from ecgfm_connectors.times import parse_date
@@ -204,27 +205,6 @@ def _bounded(chunks: Iterator[bytes]) -> bytes:
         if len(body) > _MAX_OBJECT:
             raise ProtocolViolation(f"an answer of more than {_MAX_OBJECT} bytes")
     return bytes(body)
-
-
-def parts(body: bytes, content_type: str) -> list[bytes]:
-    """The bodies of a multipart/related answer (RFC 2387, PS3.18 §8.7.1); a plain body is its own only part.
-
-    Raises ProtocolViolation where the multipart frame is broken.
-    """
-    if not content_type.lower().startswith("multipart/"):
-        return [body] if body else []
-    boundary = next((p.split("=", 1)[1].strip(' "') for p in content_type.split(";") if "boundary=" in p.lower()), "")
-    if not boundary:
-        raise ProtocolViolation("a multipart answer without a boundary")
-    found: list[bytes] = []
-    for piece in (b"\r\n" + body).split(b"\r\n--" + boundary.encode("latin-1"))[1:]:
-        if piece.startswith(b"--"):
-            return found
-        _, separator, part = piece.partition(b"\r\n\r\n")
-        if not separator:
-            raise ProtocolViolation("a multipart answer with a part without headers")
-        found.append(part)
-    raise ProtocolViolation("a multipart answer that ends before its last boundary")
 
 
 def _value(item: _DicomJson, tag: str) -> object:

@@ -9,7 +9,6 @@ X: `Profile.reasons = "note"` sends it so, for an EHR that cannot take a coded v
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
-from decimal import Decimal
 from typing import Literal
 
 from ecgfm_connectors.errors import Misconfigured, Refused
@@ -18,10 +17,8 @@ from ecgfm_connectors.hl7.ack import timestamp
 from ecgfm_connectors.outcomes import codes
 from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.people import real_birth_date
+from ecgfm_connectors.printed import printed
 from ecgfm_connectors.result import Observation, Result
-
-_LIMIT_DECIMALS = 6  # of an operating point
-_MOST_DECIMALS = 18  # beyond these a number is written out whole
 
 Coded = tuple[str, str, str]  #: code, text, coding system
 
@@ -202,7 +199,7 @@ class _Composer:
     def _value(self, observation: Observation) -> tuple[str, str]:
         """OBX-5, and the limit in OBX-7, empty where there is none or its crossing means nothing."""
         if observation.probability is not None:
-            return _printed(observation, self._profile.decimals)
+            return printed(observation, self._profile.decimals)
         if self._profile.reasons == "note":
             return "", ""
         coding = self._profile.coding_system
@@ -267,30 +264,6 @@ def _refuse_unwritable(result: Result, codec: str) -> None:
             f"a patient or order number holds letters that {codec} does not know; give the destination another charset"
         )
         raise Refused("unwritable", text) from None
-
-
-def _printed(observation: Observation, decimals: int) -> tuple[str, str]:
-    """Probability and limit as text, rounded, but never so that the two say something else than the flag beside
-    them.
-    """
-    probability, limit = observation.probability, observation.threshold
-    assert probability is not None
-    if limit is None or observation.positive is None or not observation.abnormal:
-        return _fixed(probability, decimals), ""
-    for digits in range(decimals, _MOST_DECIMALS):
-        value, shown = _fixed(probability, digits), _short(limit, max(digits, _LIMIT_DECIMALS))
-        if (Decimal(value) >= Decimal(shown)) == observation.positive:
-            return value, shown
-    return f"{Decimal(probability):f}", f"{Decimal(limit):f}"
-
-
-def _fixed(value: float, decimals: int) -> str:
-    return f"{value:.{decimals}f}"
-
-
-def _short(value: float, decimals: int) -> str:
-    """As `_fixed`, without zeros at the end."""
-    return _fixed(value, decimals).rstrip("0").rstrip(".")
 
 
 def _refuse_measured(code: str) -> None:

@@ -20,10 +20,11 @@ from pynetdicom import AE, evt
 
 from ecgfm_connectors.base import Disposition, PullReport, Received, Source, Verdict
 from ecgfm_connectors.context import ReadingContext
+from ecgfm_connectors.dicom.multipart import parts
 from ecgfm_connectors.dicom.query import STUDY_ROOT_FIND
 from ecgfm_connectors.dicom.retrieve import STUDY_ROOT_GET, STUDY_ROOT_MOVE, Archive, RetrieveSource
 from ecgfm_connectors.dicom.sop_classes import ECG_SOP_CLASSES, TRANSFER_SYNTAXES
-from ecgfm_connectors.dicom.web import DicomWebSource, parts
+from ecgfm_connectors.dicom.web import DicomWebSource
 from ecgfm_connectors.ecg import AcquiredAt, Ecg
 from ecgfm_connectors.errors import Interrupted, Misconfigured, ProtocolViolation, Unreachable
 from ecgfm_connectors.reading import read

@@ -1,0 +1,1 @@
+"""Results as DICOM objects: measurement report, page as PDF, rejection note; and their way to a PACS."""

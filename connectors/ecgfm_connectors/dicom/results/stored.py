@@ -1,0 +1,61 @@
+"""One object that was stored, as another refers to it (hierarchical SOP instance reference, PS3.3 C.17.2.1)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ecgfm_connectors.dicom import multipart
+from ecgfm_connectors.dicom.part10 import open_object
+from ecgfm_connectors.dicom.results.items import reference
+from ecgfm_connectors.dicom.results.profile import KEY_OBJECT_SELECTION
+from ecgfm_connectors.dicom.writing import item
+from ecgfm_connectors.errors import Refused
+from ecgfm_connectors.result import Former
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredObject:
+    """Where it lies, and what it is."""
+
+    study_uid: str
+    series_uid: str
+    sop_class_uid: str
+    sop_instance_uid: str
+
+
+def stored_by(former: Former | None) -> tuple[StoredObject, ...]:
+    """The objects of the former message that stand for the result. Raises Refused `former-unknown`."""
+    if former is None or former.body is None:
+        text = (
+            "the objects to reject are not known any more: their message is past its retention; reject them "
+            "in the archive by hand"
+        )
+        raise Refused("former-unknown", text)
+    found = tuple(_named(part) for part in multipart.split(former.body))
+    return tuple(one for one in found if one.sop_class_uid != KEY_OBJECT_SELECTION)
+
+
+def evidence(objects: Iterable[StoredObject]) -> list[bytes]:
+    """Items of a Current Requested Procedure Evidence or Predecessor Documents Sequence: study, series, instances."""
+    studies: dict[str, dict[str, list[bytes]]] = {}
+    for one in objects:
+        series = studies.setdefault(one.study_uid, {})
+        series.setdefault(one.series_uid, []).append(reference(one.sop_class_uid, one.sop_instance_uid))
+    return [_study(uid, series) for uid, series in studies.items()]
+
+
+def _study(uid: str, series: dict[str, list[bytes]]) -> bytes:
+    listed = [
+        item({"ReferencedSOPSequence": references, "SeriesInstanceUID": one}, "ascii")
+        for one, references in series.items()
+    ]
+    return item({"ReferencedSeriesSequence": listed, "StudyInstanceUID": uid}, "ascii")
+
+
+def _named(part: bytes) -> StoredObject:
+    document = open_object(part)
+    return StoredObject(
+        study_uid=document.text("StudyInstanceUID"),
+        series_uid=document.text("SeriesInstanceUID"),
+        sop_class_uid=document.text("SOPClassUID"),
+        sop_instance_uid=document.text("SOPInstanceUID"),
+    )
