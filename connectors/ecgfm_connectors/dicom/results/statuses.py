@@ -1,0 +1,67 @@
+"""What a PACS says of an object that it was given, and what follows (PS3.4 Table B.2-1, PS3.7 Annex C).
+
+STOW-RS gives the same codes as Failure Reason (0008,1197) and Warning Reason (0008,1196) (PS3.18 §10.5.3).
+"""
+
+from typing import Literal
+
+from ecgfm_connectors.result import Ack
+
+SUCCESS = 0x0000
+#: We gave the UIDs ourselves and always with the same bytes, so an object that is there already is ours.
+DUPLICATE = 0x0111
+#: The PACS accepts the association but not this kind of object (PS3.8 Table 9-18; STOW-RS 0122).
+NO_CONTEXT = 0x0122
+
+_WARNINGS = {
+    0x0107: "elements were not recognised",
+    0x0116: "a value is out of range",
+    0xB000: "elements were changed (coerced)",
+    0xB006: "elements were discarded",
+    0xB007: "the data set does not match the SOP Class",
+    DUPLICATE: "the object was there already",
+}
+_FAILURES = {
+    0x0110: "processing failure",
+    NO_CONTEXT: "SOP Class not supported",
+    0x0124: "not authorised",
+    0x0213: "resource limitation",
+    0xA700: "out of resources",
+    0xA900: "the data set does not match the SOP Class",
+    0xC000: "cannot understand",
+}
+
+
+def is_stored(status: int) -> bool:
+    """Success and every warning: the PACS has the object."""
+    return status == SUCCESS or status in _WARNINGS or 0xB000 <= status <= 0xBFFF
+
+
+def is_worth_repeating(status: int) -> bool:
+    """The object may be taken later as it is."""
+    return 0xA700 <= status <= 0xA7FF or status in (0x0110, 0x0213)
+
+
+def written(status: int) -> str:
+    """`0xA700`."""
+    return f"0x{status:04X}"
+
+
+def meaning(status: int) -> str:
+    """A few words of the standard's."""
+    for known, words in (_WARNINGS | _FAILURES).items():
+        if status == known or (known >= 0xA000 and status & 0xFF00 == known & 0xFF00 and known & 0xFF == 0):
+            return words
+    if 0xB000 <= status <= 0xBFFF:
+        return "a warning of its own"
+    return _FAILURES[0xC000] if 0xC000 <= status <= 0xCFFF else "a status of its own"
+
+
+def reaction(answer: Ack) -> Literal["done", "retry", "dead"]:
+    """What follows from the answer of a PACS: `error_code` is the status of the object it did not take."""
+    if not answer.error_code:
+        return "done"
+    try:
+        return "retry" if is_worth_repeating(int(answer.error_code, 16)) else "dead"
+    except ValueError:  # an HTTP status
+        return "dead"
