@@ -11,6 +11,7 @@ from uuid import uuid4
 from ecgfm_clinical.extras import need
 from ecgfm_clinical.settings import (
     AnyDestination,
+    DicomDestination,
     DicomListener,
     DicomSource,
     DicomWebSource,
@@ -21,6 +22,7 @@ from ecgfm_clinical.settings import (
     Hl7Listener,
     Settings,
     SftpSource,
+    StowDestination,
     Tls,
     WatchedFolder,
     read_secret,
@@ -187,6 +189,11 @@ def build_destination(settings: Settings, part: AnyDestination) -> "Destination"
         case FhirDestination():
             need("fhir", f"destination {part.name}")
             return _fhir_destination(settings, part)
+        case DicomDestination():
+            return _dicom_destination(settings, part)
+        case StowDestination():
+            need("dicomweb", f"destination {part.name}")
+            return _stow_destination(settings, part)
 
 
 def _mllp_destination(settings: Settings, part: Hl7Destination) -> "Destination":
@@ -237,6 +244,36 @@ def _file_destination(settings: Settings, part: FileDestination | FhirFileDestin
     from ecgfm_connectors.files.drop import FileDrop
 
     return FileDrop(name=part.name, folder=settings.resolve(part.path), suffix=part.suffix, mode=int(part.mode, 8))
+
+
+def _dicom_destination(settings: Settings, part: DicomDestination) -> "Destination":
+    from ecgfm_connectors.dicom.results.profile import KEY_OBJECT_SELECTION, REPORT_CLASSES
+    from ecgfm_connectors.dicom.results.storing import Pacs, StorageDestination
+    from ecgfm_connectors.dicom.sop_classes import ENCAPSULATED_PDF
+
+    pacs = Pacs(
+        host=part.host,
+        port=part.port,
+        called=part.ae_title,
+        calling=part.calling,
+        timeout=part.answer_seconds,
+        tls=tls_files(settings, part.tls),
+    )
+    needed = (REPORT_CLASSES[part.report], KEY_OBJECT_SELECTION, *((ENCAPSULATED_PDF,) if part.page else ()))
+    return StorageDestination(name=part.name, pacs=pacs, needed=needed)
+
+
+def _stow_destination(settings: Settings, part: StowDestination) -> "Destination":
+    from ecgfm_connectors.dicom.results.stow import StowDestination as Stow
+
+    secret = part.authorization_file
+    return Stow(
+        name=part.name,
+        url=part.url,
+        headers={"Authorization": read_secret(settings.resolve(secret))} if secret else None,
+        tls=tls_files(settings, part.tls),
+        timeout=part.answer_seconds,
+    )
 
 
 def tls_files(settings: Settings, part: Tls | None) -> "TlsFiles | None":

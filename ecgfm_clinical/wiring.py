@@ -22,11 +22,13 @@ from ecgfm_clinical import connections
 from ecgfm_clinical.liveness import worker_name
 from ecgfm_clinical.settings import (
     AnyDestination,
+    DicomDestination,
     FhirDestination,
     FhirFileDestination,
     FileDestination,
     Hl7Destination,
     Settings,
+    StowDestination,
     read_secret,
     read_settings,
 )
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from ecgfm_connectors.audit.syslog import SyslogTls
     from ecgfm_connectors.base import Handler, Listener
     from ecgfm_connectors.context import ReadingContext
+    from ecgfm_connectors.dicom.results.profile import ObjectProfile
     from ecgfm_connectors.fhir.profile import FhirProfile
     from ecgfm_connectors.hl7.result import Profile
     from ecgfm_connectors.rejections import Tell
@@ -112,9 +115,27 @@ def _format(settings: Settings, part: AnyDestination) -> "Format":
         from ecgfm_connectors.fhir.bundle import compose as bundle
 
         return partial(bundle, profile=_fhir_profile(settings, part))
+    if isinstance(part, DicomDestination | StowDestination):
+        from ecgfm_connectors.dicom.results.composing import compose as objects
+
+        return partial(objects, profile=_object_profile(settings, part))
     from ecgfm_connectors.hl7.result import compose
 
     return partial(compose, profile=_profile(settings, part))
+
+
+def _object_profile(settings: Settings, part: DicomDestination | StowDestination) -> "ObjectProfile":
+    """As `_profile`."""
+    from ecgfm_connectors.dicom.results.profile import ObjectProfile
+
+    return ObjectProfile(
+        report=part.report,
+        character_set=part.character_set,
+        without_waveform=part.without_waveform,
+        installation=part.installation,
+        institution=settings.site.name,
+        software=version(),
+    )
 
 
 def _fhir_profile(settings: Settings, part: FhirDestination | FhirFileDestination) -> "FhirProfile":
@@ -341,6 +362,10 @@ def _reaction(part: AnyDestination) -> "tuple[React, float]":
         from ecgfm_connectors.fhir import outcomes
 
         return outcomes.reaction, 20 * part.timeout_seconds
+    if isinstance(part, DicomDestination | StowDestination):
+        from ecgfm_connectors.dicom.results import statuses
+
+        return statuses.reaction, 20 * part.answer_seconds
     from ecgfm_connectors.hl7.ack import reaction
 
     if isinstance(part, Hl7Destination):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ecgfm_clinical.ecg.inspection import MASK, Inspection, describe
 from ecgfm_clinical.operate import people
+from ecgfm_connectors.message_text import text_of
 
 if TYPE_CHECKING:
     from ecgfm_clinical.staging.records import AttemptError, AuditEvent, EcgState, Score, Scoring
@@ -229,7 +230,7 @@ def _message(one: "MessageStory", *, phi: bool) -> ShownMessage:
         sent_at=one.sent_at,
         acknowledged_at=one.acknowledged_at,
         acknowledgement=None if ack is None else _answer(ack, phi=phi),
-        body=(one.body.decode("utf-8", "replace") if phi else MASK) if one.body else None,
+        body=(text_of(one.body) if phi else MASK) if one.body else None,
     )
 
 

@@ -15,6 +15,7 @@ from ecgfm_clinical.settings.installation import Settings
 from ecgfm_clinical.settings.learning import Learning, RivalRules, TroponinLabels
 from ecgfm_clinical.settings.listeners import DicomListener, Hl7Listener
 from ecgfm_clinical.settings.outcomes import OutcomeSettings
+from ecgfm_clinical.settings.pacs import DicomDestination, StowDestination
 from ecgfm_clinical.settings.part import Tls
 from ecgfm_clinical.settings.reading import read_settings
 from ecgfm_clinical.settings.scoring import HEADS, HeadRules, Model, Scoring
@@ -32,6 +33,7 @@ __all__ = [
     "Audit",
     "AuditMessages",
     "CommandChannel",
+    "DicomDestination",
     "DicomListener",
     "DicomSource",
     "DicomWebSource",
@@ -52,6 +54,7 @@ __all__ = [
     "Settings",
     "SftpSource",
     "Store",
+    "StowDestination",
     "SyslogChannel",
     "Tls",
     "TroponinLabels",

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 from pydantic import Field
 
 from ecgfm_clinical.settings.fhir import FhirDestination, FhirFileDestination
+from ecgfm_clinical.settings.pacs import DicomDestination, StowDestination
 from ecgfm_clinical.settings.part import Part, Port, Reachable, Tls
 
 AckCondition = Literal["", "AL", "NE", "ER", "SU"]  # HL7 table 0155
@@ -82,7 +83,9 @@ class FileDestination(_Results):
     )
 
 
-AnyDestination: TypeAlias = Hl7Destination | FileDestination | FhirDestination | FhirFileDestination
+AnyDestination: TypeAlias = (
+    Hl7Destination | FileDestination | FhirDestination | FhirFileDestination | DicomDestination | StowDestination
+)
 
 
 class Destinations(Part):
@@ -92,10 +95,12 @@ class Destinations(Part):
     file: tuple[FileDestination, ...] = ()
     fhir: tuple[FhirDestination, ...] = ()
     fhir_file: tuple[FhirFileDestination, ...] = ()
+    dicom: tuple[DicomDestination, ...] = ()
+    stow: tuple[StowDestination, ...] = ()
 
     @property
     def all(self) -> tuple[AnyDestination, ...]:
-        return (*self.hl7, *self.file, *self.fhir, *self.fhir_file)
+        return (*self.hl7, *self.file, *self.fhir, *self.fhir_file, *self.dicom, *self.stow)
 
     @property
     def folders(self) -> tuple[FileDestination | FhirFileDestination, ...]:
@@ -103,6 +108,6 @@ class Destinations(Part):
         return (*self.file, *self.fhir_file)
 
     @property
-    def peers(self) -> tuple[Hl7Destination | FhirDestination, ...]:
+    def peers(self) -> tuple[Hl7Destination | FhirDestination | DicomDestination | StowDestination, ...]:
         """Those that are called over the network."""
-        return (*self.hl7, *self.fhir)
+        return (*self.hl7, *self.fhir, *self.dicom, *self.stow)

@@ -72,7 +72,7 @@ def of_destination(part: Peer) -> Iterator[Exposed]:
     yield from _of_peer(part, f"destination {part.name}", "results", binding=True)
 
 
-def of_fhir(part: Web) -> Iterator[Exposed]:
+def of_web_destination(part: Web) -> Iterator[Exposed]:
     """Results in clear, by HTTP."""
     address = urlsplit(part.url)
     host = address.hostname or ""

@@ -163,6 +163,7 @@ class Draft:
     revives: bool = False  #: a first result under a number of which something was told before, and taken back
     page: bytes | None = field(default=None, repr=False)  #: the PDF that goes with it, once it was drawn
     page_refused: str = ""  #: why there is none although the destination wants one
+    former: Former | None = None  #: of a correction, withdrawal or deletion: the message it refers to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +183,6 @@ class PageState(StrEnum):
     DUE = "due"  #: drawn before the first send
     DRAWN = "drawn"  #: in the message's bytes
     WITHOUT = "without"  #: it could not be drawn, and the message says so
-    former: Former | None = None  #: of a correction, withdrawal or deletion: the message it refers to
 
 
 #: The complete message. Raises PayloadError where none can be made of this draft: a person must look.

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ecgfm_connectors.message_text import text_of
+
 ABOUT = {
     "MSH": "message header: who sends, when, under which control ID (MSH-10)",
     "SFT": "the program that wrote the message",
@@ -28,7 +30,7 @@ class Line:
 
 def lines_of(body: bytes) -> Iterator[Line]:
     """Every segment, in order."""
-    for text in body.decode("utf-8", "replace").replace("\n", "\r").split("\r"):
+    for text in text_of(body).replace("\n", "\r").split("\r"):
         if text:
             name = text[:3]
             yield Line(name=name, text=text, about=ABOUT.get(name, ""))

@@ -33,7 +33,7 @@ def _objects(result: Result, subject: Subject, profile: ObjectProfile) -> Iterat
     if result.status not in ("W", "D"):
         reports = tuple(one for one in former if one.sop_class_uid in REPORT_CLASSES.values())
         yield measurement_report(result, subject, profile, reports)
-        if profile.page and result.page is not None:
+        if result.page is not None:
             yield encapsulated_page(result, subject, profile, result.page)
     if former:
         yield rejection_note(result, subject, profile, former)

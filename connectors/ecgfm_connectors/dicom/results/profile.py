@@ -18,7 +18,6 @@ class ObjectProfile:
     """As a destination's settings have it."""
 
     report: ReportClass = "comprehensive"
-    page: bool = False  #: the result page as Encapsulated PDF beside the report
     character_set: str = "ISO_IR 192"  #: (0008,0005)
     without_waveform: Literal["refuse", "own-study"] = "refuse"  #: an ECG that came as no DICOM object
     installation: str = "ECGFM"  #: distinguishes this installation's own studies and device from others'

@@ -147,9 +147,7 @@ class StorageDestination:
             what = f"{STORED.get(str(one.SOPClassUID), 'object')} {one.SOPInstanceUID}"
             answer = association.send_c_store(one, msg_id=number)
             if "Status" not in answer:
-                raise Unreachable(
-                    f"{self._pacs} ended the association before its answer; everything is sent again"
-                )
+                raise Unreachable(f"{self._pacs} ended the association before its answer; everything is sent again")
             status = int(answer.Status)
             said = str(answer.get("ErrorComment", "") or "")
             if not statuses.is_stored(status):

@@ -69,9 +69,7 @@ class StowDestination:
             with self._client() as client:
                 answer = client.post(f"{self._asked}/studies", content=body, headers=headers)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.InvalidURL) as error:
-            raise NotReached(
-                f"{self._url} cannot be reached: {type(error).__name__}; check URL, network, TLS"
-            ) from error
+            raise self._not_reached(error) from error
         except httpx.TransportError as error:
             raise Unreachable(
                 f"{self._url} gave no answer ({type(error).__name__}); everything is sent again"
@@ -86,9 +84,7 @@ class StowDestination:
                     f"{self._asked}/studies", params={"limit": "1"}, headers={"Accept": "application/dicom+json"}
                 )
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise NotReached(
-                f"{self._url} cannot be reached: {type(error).__name__}; check URL, network, TLS"
-            ) from error
+            raise self._not_reached(error) from error
         self._refuse_fault_of_all(answer)
         if answer.status_code not in (200, 204):
             raise Misconfigured(f"{self._url} answers HTTP {answer.status_code} to a DICOMweb request; check the URL")
