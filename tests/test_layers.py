@@ -37,13 +37,14 @@ ROOMS = {
     ),
     "ecgfm_connectors": (
         "errors patient statement units",
+        "waveform_object",
         "decision doors ecg numbers people rejections result tls turns",
-        "audit times",
+        "audit printed times",
         "ages base leads outcomes skew statements",
         "context outcome",
         "assembly contents",
         "dicom fhir files hl7",
-        "raw_header reading testing",
+        "message_text raw_header reading testing",
     ),
     "ecgfm_clinical": (
         "codes errors liveness log rules stopping wording",

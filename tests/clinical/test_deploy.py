@@ -69,7 +69,7 @@ def test_every_part_that_the_example_leaves_as_a_comment_is_a_setting_too(tmp_pa
     (tmp_path / "settings.toml").write_text(uncommented, encoding="utf-8")
     settings = read_settings(tmp_path / "settings.toml")
     assert settings.sources.names == ("drop", "sftp", "pacs", "pacs-web")
-    assert settings.destination_names == ("ehr", "results", "fhir", "fhir-files")
+    assert settings.destination_names == ("ehr", "results", "fhir", "fhir-files", "archive", "archive-web")
 
 
 def test_the_runbook_explains_every_reason_code() -> None:
