@@ -130,8 +130,10 @@ class Settings(BaseSettings):
             yield from exposure.of_port(port)
         for destination in self.destinations.hl7:
             yield from exposure.of_destination(destination)
-        for server in (*self.destinations.fhir, *self.destinations.stow):
+        for server in self.destinations.fhir:
             yield from exposure.of_web_destination(server)
+        for stow in self.destinations.stow:
+            yield from exposure.of_web_destination(stow)
         for pacs in self.destinations.dicom:
             yield from exposure.of_destination(pacs)
         for archive in self.sources.dicom:
