@@ -1,0 +1,151 @@
+"""Results to a PACS through the whole hall: told, corrected, taken back, and held where the patient is another by now."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pynetdicom import AE, evt
+
+from ecgfm_connectors.dicom.results.storing import STORED
+from ecgfm_connectors.dicom.sop_classes import VERIFICATION
+from ecgfm_connectors.testing import dicom_writer, oru_writer
+from tests.helpers.fakes import make_ecg, wait_until
+from tests.helpers.installation import Installation, merge, patient
+from tests.helpers.ports import free_port
+
+pytestmark = pytest.mark.slow(20)
+
+KEY_OBJECTS = "1.2.840.10008.5.1.4.1.1.88.59"
+
+
+class Pacs:
+    """A storage SCP that keeps what comes, or answers with `status`."""
+
+    def __init__(self) -> None:
+        self.status = 0x0000
+        self.got: list[Dataset] = []
+        self.port = free_port()
+        entity = AE(ae_title="PACS")
+        for uid in (VERIFICATION, *STORED):
+            entity.add_supported_context(uid)
+        self._server = entity.start_server(
+            ("127.0.0.1", self.port), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)]
+        )
+
+    def _store(self, event: Any) -> int:
+        if self.status == 0x0000:
+            self.got.append(event.dataset)
+        return self.status
+
+    def close(self) -> None:
+        assert self._server is not None
+        self._server.shutdown()
+
+
+@pytest.fixture
+def pacs() -> Iterator[Pacs]:
+    made = Pacs()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def house(tmp_path: Path, pacs: Pacs) -> Iterator[Installation]:
+    table = f'[[destinations.dicom]]\nname = "pacs"\nhost = "127.0.0.1"\nport = {pacs.port}\nae_title = "PACS"\n'
+    made = Installation(tmp_path, more=table)
+    yield made
+    made.close()
+
+
+def at_pacs(house: Installation, ecg_id: int = 1) -> list[Any]:
+    """The messages of an ECG to the PACS, as `show` tells them."""
+    return [one for one in house.document("show", ecg_id)["messages"] if one["destination"] == "pacs"]
+
+
+def rejected(note: Dataset) -> set[str]:
+    assert note.SOPClassUID == KEY_OBJECTS
+    found = [one for one in note.ContentSequence if one.ValueType == "COMPOSITE"]
+    return {one.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for one in found}
+
+
+def test_a_result_lies_beside_its_waveform_object(house: Installation, pacs: Pacs) -> None:
+    recording = dicom_writer.write_ecg(make_ecg(1, patient=patient("P1")))
+    house.dicom(recording)
+    house.go_on()
+    (report,) = pacs.got
+    assert report.StudyInstanceUID == dcmread(BytesIO(recording)).StudyInstanceUID
+    assert (report.PatientID, report.IssuerOfPatientID) == ("P1", "TESTHOSP")
+    (message,) = at_pacs(house)
+    assert (message["state"], message["acknowledgement"]["code"]) == ("acknowledged", "0x0000")
+    assert "Imaging Measurement Report" in house.command("show", "1", "--phi")[1]
+
+
+def test_a_correction_replaces_and_a_withdrawal_rejects_what_stands(house: Installation, pacs: Pacs) -> None:
+    house.dicom(make_ecg(1, patient=patient("P1")))
+    house.go_on()
+    assert house.command("correct", "1", "--reason", "again", "--yes")[0] == 0
+    house.go_on()
+    told, corrected, note = pacs.got
+    assert rejected(note) == {told.SOPInstanceUID}
+    (study,) = corrected.PredecessorDocumentsSequence
+    assert study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == told.SOPInstanceUID
+    assert house.command("withdraw", "1", "--reason", "wrong gain", "--yes")[0] == 0
+    house.send()
+    assert rejected(pacs.got[3]) == {corrected.SOPInstanceUID}
+    assert len(pacs.got) == 4
+
+
+def test_where_the_patient_is_another_by_now_the_result_waits_for_a_person(house: Installation, pacs: Pacs) -> None:
+    house.mllp(merge("P1", "P2"))
+    house.dicom(make_ecg(1, patient=patient("P1")))
+    house.go_on()
+    assert pacs.got == []
+    (message,) = at_pacs(house)
+    assert message["state"] == "set aside"
+    assert message["errors"][0]["text"].startswith("patient-differs: ")
+    assert house.needs_a_person()
+    assert house.told == [("P2", "F")], "the EHR is told under the surviving number"
+
+
+def test_a_result_of_the_wrong_patient_is_rejected_where_it_lies(house: Installation, pacs: Pacs) -> None:
+    house.dicom(make_ecg(1, patient=patient("P1")))
+    house.go_on()
+    command = ("correct", "1", "--wrong-patient", "--force", "--reason", "mix-up", "--yes")
+    assert house.command(*command, answer="TESTHOSP|MR|P9\n")[0] == 0
+    house.go_on()
+    report, note = pacs.got
+    assert rejected(note) == {report.SOPInstanceUID}
+    assert note.PatientID == "P1"
+    assert at_pacs(house)[-1]["state"] == "set aside", "nothing is stored for P9 into the study of P1"
+
+
+def test_what_the_pacs_will_never_take_is_set_aside_with_its_reason(house: Installation, pacs: Pacs) -> None:
+    pacs.status = 0xA900
+    house.dicom(make_ecg(1, patient=patient("P1")))
+    house.go_on()
+    (message,) = at_pacs(house)
+    assert message["state"] == "set aside"
+    assert "0xA900, the data set does not match the SOP Class" in message["errors"][0]["text"]
+    pacs.status = 0x0000
+    assert house.command("replay", "--dead", "--destination", "pacs")[0] == 0
+    wait_until(lambda: house.send() or bool(pacs.got))  # type: ignore[func-returns-value]
+    assert len(pacs.got) == 1
+
+
+def test_an_ecg_that_came_by_hl7_is_set_aside_with_a_code(house: Installation, pacs: Pacs) -> None:
+    recording = make_ecg(1, patient=patient("P1"))
+    house.mllp(oru_writer.write_ecg(recording, control_id="ORU1", sent_at=datetime.now(UTC), embed="aecg"))
+    house.go_on()
+    (message,) = at_pacs(house)
+    assert message["errors"][0]["text"].startswith("no-waveform-object: ")
+
+
+def test_check_tries_the_pacs(house: Installation, pacs: Pacs) -> None:
+    said = house.command("check")[1]
+    assert "PACS at 127.0.0.1" in said
+    assert "answered C-ECHO and takes Comprehensive SR, Key Object Selection Document" in said
