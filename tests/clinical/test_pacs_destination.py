@@ -1,4 +1,4 @@
-"""Results to a PACS through the whole hall: told, corrected, taken back, and held where the patient is another by now."""
+"""Results to a PACS through the whole hall: told, corrected, taken back, and held where the patient differs by now."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
