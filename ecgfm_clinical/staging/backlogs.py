@@ -11,6 +11,7 @@ from ecgfm_clinical.staging.records import BACKFILL, Backlog, DeadLetter, Destin
 from ecgfm_clinical.staging.rows import MessageRow
 from ecgfm_clinical.staging.schema import attempt_error, message, score_job
 from ecgfm_clinical.staging.transaction import Reading
+from ecgfm_connectors.errors import Misconfigured, NotReached, ProtocolViolation, Unreachable
 
 
 def backlog(reading: Reading) -> Backlog:
@@ -85,10 +86,14 @@ def _set_aside(reading: Reading) -> Iterator[tuple[str, WhySetAside, bool, int]]
         yield row.destination, _why_set_aside(row.kind, bool(row.unwritten)), bool(row.in_doubt), row.n
 
 
+#: Kinds of attempts that got no answer on their content; any other kind is a receiver's own word: AE, HTTP 412.
+_UNANSWERED = frozenset(one.__name__ for one in (Unreachable, NotReached, Misconfigured, ProtocolViolation))
+
+
 def _why_set_aside(last_error: str | None, unwritten: bool) -> WhySetAside:
     if unwritten:
         return WhySetAside.UNWRITTEN
-    return WhySetAside.REFUSED if last_error in ("AE", "AR", "CE", "CR") else WhySetAside.SPENT
+    return WhySetAside.SPENT if last_error is None or last_error in _UNANSWERED else WhySetAside.REFUSED
 
 
 def dead_letter(reading: Reading, row: MessageRow) -> DeadLetter:

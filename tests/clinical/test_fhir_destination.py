@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ecgfm_clinical import wiring
-from ecgfm_clinical.staging.records import MessageState
+from ecgfm_clinical.staging.records import MessageState, WhySetAside
 from tests.helpers.fhir_server import Fault, Refusal, StrictFhirServer
 from tests.helpers.installation import AUTHORITY, Installation, ecg, merge, number
 
@@ -134,6 +134,7 @@ def test_a_patient_whom_the_server_does_not_know_is_set_aside_and_told_once_it_d
     assert "CANARY" in in_full
     assert '"resourceType":"DiagnosticReport"' in in_full
     assert house.needs_a_person()
+    assert house.store.questions.backlog().destinations["fhir"].set_aside == {WhySetAside.REFUSED: 1}
     server.knows(MRN, "NOBODY4711")
     assert house.command("replay", "--dead")[0] == 0
     house.send()

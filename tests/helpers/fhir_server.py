@@ -29,6 +29,7 @@ class Fault(Enum):
 
     NONE = auto()
     OTHER_ID = auto()  #: takes it, and names another report than it took
+    NO_LOCATION = auto()  #: takes it, and does not say where
     OTHER_PATIENT = auto()  #: takes it, and files the report under somebody else
     ENTRY_FAILED = auto()  #: says 200, and of one entry 422
     FEWER_ENTRIES = auto()
@@ -150,6 +151,8 @@ class StrictFhirServer:
         if path == "/r4/metadata":
             return _answer(handler, 200, self._capabilities())
         if handler.command == "GET":
+            if query := urlsplit(handler.path).query:
+                return _answer(handler, 200, self._searched(path.removeprefix("/r4/"), query))
             found = self.resources.get(path.removeprefix("/r4/"))
             return _answer(handler, *((200, found) if found else (404, outcome("not-found", "no such resource"))))
         if path != "/r4":
@@ -180,6 +183,9 @@ class StrictFhirServer:
                         entry["response"]["location"] = self._put(
                             {"resourceType": "DiagnosticReport", "status": "final"}
                         )
+            case Fault.NO_LOCATION:
+                for entry in response["entry"]:
+                    del entry["response"]["location"]
             case Fault.OTHER_PATIENT:
                 stranger = self.knows("urn:elsewhere", "1")
                 for report in self.resources.values():
@@ -217,6 +223,11 @@ class StrictFhirServer:
                 handler.close_connection = True
                 return None
         return _answer(handler, 200, response)
+
+    def _searched(self, kind: str, query: str) -> dict[str, Any]:
+        with self._lock:
+            found = [{"resource": self.resources[place]} for place in self._found(kind, query)]
+        return {"resourceType": "Bundle", "type": "searchset", "total": len(found), "entry": found}
 
     def _capabilities(self) -> dict[str, Any]:
         kinds = ("Observation", "RiskAssessment", "DiagnosticReport", "Device", "Provenance", "DocumentReference")

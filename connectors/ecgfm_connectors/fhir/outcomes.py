@@ -119,6 +119,12 @@ def is_same(told: object, sent: Sent) -> bool:
     return sent.number in _numbers(told)
 
 
+def only_entry(told: object) -> object:
+    """The resource in an answer to a search that found one; None where it found none or several."""
+    found = _list(told.get("entry")) if isinstance(told, dict) else []
+    return found[0].get("resource") if len(found) == 1 else None
+
+
 def subject_of(report: object) -> str:
     """`Patient/ID`, or a whole URL, under which the server filed a report; empty where it resolved nothing, as some
     servers leave a conditional reference as it came: the report then stands under nobody.

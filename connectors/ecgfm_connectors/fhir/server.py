@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from ecgfm_connectors.errors import Misconfigured, NotReached, Unreachable
 from ecgfm_connectors.fhir import capability, outcomes
 from ecgfm_connectors.fhir.credentials import Credentials
+from ecgfm_connectors.fhir.elements import search
 from ecgfm_connectors.fhir.http import Answer, Asker
 from ecgfm_connectors.result import Ack
 from ecgfm_connectors.tls import TlsFiles
@@ -115,20 +116,24 @@ class FhirServer:
         """The report as it stands at the address that the server named, and under whom: another one there, or
         somebody else, is no success.
         """
-        if not answered.location:
-            return ack
-        report = self._read(answered.location)
+        report = self._read(answered.location) if answered.location else self._found(sent)
         if not outcomes.is_same(report, sent):
-            said = f"the server named {answered.location}, which is not the report that was sent"
+            where = f"at {answered.location}" if answered.location else "by its search for the report's number"
+            said = f"what the server shows {where} is not the report that was sent"
             return replace(ack, error_code=outcomes.OTHER_RESOURCE, text=said, in_doubt=True)
         patient = outcomes.subject_of(report)
         if not patient:
-            said = f"the server keeps {answered.location} under no patient: it did not resolve the patient's number"
+            said = "the server keeps the report under no patient: it did not resolve the patient's number"
             return replace(ack, error_code=outcomes.NO_SUBJECT, text=said, in_doubt=True)
         if not outcomes.is_subject(self._read(patient), sent):
-            said = f"the server filed {answered.location} under {patient}, who has not the number it was sent under"
+            said = f"the server filed the report under {patient}, who has not the number it was sent under"
             return replace(ack, error_code=outcomes.OTHER_PATIENT, text=said, in_doubt=True)
         return ack
+
+    def _found(self, sent: outcomes.Sent) -> object:
+        """The one report with its number, where the server named no address; None where it shows none or several."""
+        system, _, value = sent.number.rpartition("|")
+        return outcomes.only_entry(self._read(f"{sent.kind}?{search(system, value)}"))
 
     def _read(self, location: str) -> object:
         """A resource as the server shows it; None where it shows none. Raises Unreachable: a result was taken."""
@@ -138,7 +143,7 @@ class FhirServer:
         except NotReached as error:  # the question was not taken; the result was
             raise Unreachable(str(error), retry_after=error.retry_after) from error
         if answer.status == 403:
-            kind = location.partition("/")[0]
+            kind = location.partition("/")[0].partition("?")[0]
             raise Unreachable(f"{self._where} lets us read no {kind}; allow it, or set read_back = false")
         return answer.json if answer.status == 200 else None
 

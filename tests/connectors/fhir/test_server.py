@@ -17,7 +17,7 @@ from ecgfm_connectors.fhir.profile import FhirProfile
 from ecgfm_connectors.fhir.server import FhirServer
 from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.result import Ack, Result
-from tests.connectors.fhir.conftest import FIBRILLATION, MRN, NOW
+from tests.connectors.fhir.conftest import FIBRILLATION, MRN, NOW, OURS
 from tests.helpers.fhir_server import Fault, Refusal, StrictFhirServer, references
 from tests.helpers.ports import free_port
 
@@ -179,6 +179,17 @@ def test_a_success_that_is_none_is_noticed_and_stays_in_doubt(
 ) -> None:
     server.behaviour = [fault]
     assert verdict(connect().send(body, control_id="E")) == (code, "dead", error, True)
+
+
+def test_where_no_address_is_named_the_report_is_looked_for(
+    connect: Connect, server: StrictFhirServer, body: bytes
+) -> None:
+    server.behaviour = [Fault.NO_LOCATION]
+    assert outcomes.reaction(connect().send(body, control_id="E")) == "done"
+    (report,) = server.all("DiagnosticReport")
+    server.resources["DiagnosticReport/copy"] = report
+    told = server._searched("DiagnosticReport", f"identifier={OURS}/result|ECGFM-7")
+    assert outcomes.only_entry(told) is None, "several are none"
 
 
 def test_without_reading_back_the_servers_word_is_taken(
