@@ -54,6 +54,7 @@ FORBIDDEN = re.compile(
 #: Package (or the beginning of its name, with `*`) -> why it may be shipped all the same.
 EXCEPTIONS: Mapping[str, str] = {
     "paramiko": "LGPL-2.1: an unmodified library of its own, installed beside the program, that a user can replace",
+    "pyphen": "GPL-2.0 or LGPL-2.1 or MPL-1.1, as one chooses: MPL-1.1 is chosen",
     "psycopg": "LGPL-3.0: an unmodified library of its own, installed beside the program, that a user can replace",
     "psycopg-binary": "LGPL-3.0: as psycopg, of which it is the compiled part",
     "nvidia-*": "NVIDIA's own terms: comes with a CUDA build of torch, installed by the user, never shipped by us",

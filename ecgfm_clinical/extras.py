@@ -27,6 +27,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "umap": ("umap",),
         "web": ("starlette", "uvicorn", "argon2"),
         "oidc": ("authlib", "joserfc"),
+        "page": ("weasyprint", "matplotlib"),
     }
 )
 

@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from ecgfm_clinical.monitoring.meters import Meters
     from ecgfm_clinical.pipeline.composing import Format
     from ecgfm_clinical.pipeline.ingest import Ingest
-    from ecgfm_clinical.pipeline.reporting import React, Reporter
+    from ecgfm_clinical.pipeline.reporting import DrawPage, React, Reporter
     from ecgfm_clinical.staging.heads_export import HeadsExport
-    from ecgfm_clinical.staging.records import Telling
+    from ecgfm_clinical.staging.records import Draft, Telling
     from ecgfm_clinical.staging.store import Store
     from ecgfm_connectors.audit.syslog import SyslogTls
     from ecgfm_connectors.base import Handler, Listener
@@ -106,7 +106,33 @@ def build_telling(settings: Settings) -> "Telling":
         device_id=f"ecgfm-clinical {version()}",
         abnormal=lambda head, label: label in settings.rules(head).abnormal,
     )
-    return Telling(destinations=settings.destination_names, compose=compose_for, control_ids=control_id)
+    return Telling(
+        destinations=settings.destination_names,
+        compose=compose_for,
+        control_ids=control_id,
+        with_page=settings.destinations.with_page,
+    )
+
+
+def page_drawer(settings: Settings, store: "Store") -> "DrawPage":
+    """What draws the page of a result as a PDF. Raises MissingExtra where pages cannot be drawn here."""
+    from ecgfm_clinical.page.drawing import draw_page, ready
+    from ecgfm_clinical.page.targets import targets_of
+
+    ready()
+
+    def draw(draft: "Draft") -> bytes:
+        return draw_page(
+            draft.ecg,
+            draft.scoring,
+            ecg_id=draft.ecg_id,
+            is_correction=draft.kind == "C",
+            targets=targets_of(settings, store, draft.scoring.model_id),
+            zone=settings.site.zone,
+            paper=settings.site.paper,
+        )
+
+    return draw
 
 
 def _format(settings: Settings, part: AnyDestination) -> "Format":
@@ -353,6 +379,7 @@ def build_reporters(
             mark=settings.store_folder / f"sent-{part.name}.mark",
             meters=meters,
             stopping=stopping,
+            draw_page=page_drawer(settings, store) if part.name in settings.destinations.with_page else None,
         )
 
 

@@ -53,7 +53,7 @@ ROOMS = {
         "auditing monitoring",
         "alerting",
         "files learning pipeline",
-        "backfill shipped",
+        "backfill page shipped",
         "connections",
         "wiring",
         "scorers",

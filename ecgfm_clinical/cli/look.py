@@ -100,6 +100,9 @@ def show(
     ] = False,
     png: Annotated[Path | None, typer.Option(help="Draw the ECG on paper (25 mm/s, 10 mm/mV) here.")] = None,
     pdf: Annotated[Path | None, typer.Option(help="The same, as a PDF.")] = None,
+    page: Annotated[
+        Path | None, typer.Option(help="Write the result page here: ECG, patient and answers on one sheet (PDF/A).")
+    ] = None,
     settings: SettingsOption = None,
     as_json: JsonOption = False,
     phi: Annotated[bool, typer.Option("--phi", help="Show identifying values and message bodies.")] = False,
@@ -111,12 +114,17 @@ def show(
 
     will_write(png, ".png")
     will_write(pdf, ".pdf")
+    will_write(page, ".pdf")
     if png or pdf:
         need("score", "drawing an ECG")
     with opened(settings) as (read, store):
         story = store.ecgs.story(find_ecg(store, ecg, by_id=by_id))
-        if phi or png or pdf:
+        if phi or png or pdf or page:
             asking.opened_record(read, store, [story.ecg.ecg_id])
+        if page:
+            from ecgfm_clinical.operate.page import page_of
+
+            page.write_bytes(page_of(read, store, story))
     for path in filter(None, (png, pdf)):
         _draw(story, path)
     found = story_of(story, phi=phi)

@@ -1,10 +1,11 @@
 """An ECG on millimetre paper, as places in millimetres: what every picture of it (SVG, PNG, PDF) is drawn from.
 
-The sheet is A4 landscape; x runs to the right and y upwards from its lower left corner. Each lead's median is put on
+The sheet is A4 landscape, or the band of a page that holds texts too (`BAND`); x runs to the right and y upwards from
+its lower left corner. Each lead's median is put on
 its baseline (where the zero line lies on paper is free); every height and every distance on the sheet is exact.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,21 @@ START = 31  #: x of the sheet's first instant, on a bold line, mm; to its left s
 WIDTH = 250.0  #: mm that hold signal
 PULSE_SECONDS, PULSE_MV = 0.2, 1.0  #: the calibration pulse
 PACING = 12.0  #: y of the row of pacing marks, mm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Area:
+    """Where on the sheet the paper lies, and how its rows stand on it, mm."""
+
+    grid: tuple[int, int, int, int]  #: left, bottom, right, top; a multiple of 5 mm wide and high
+    rows: Mapping[int, tuple[float, float, float]]  #: rows -> how far apart, first zero line, names above it
+    pacing: float  #: y of the row of pacing marks
+
+
+#: A sheet of its own. Rows -> how far they are apart, y of the first zero line, how far above it names stand, mm.
+FULL = Area(grid=GRID, rows={4: (40.0, 155.0, 13.5), 6: (28.0, 167.0, 9.0), 12: (14.0, 174.0, 4.5)}, pacing=PACING)
+#: The paper alone, 265 × 110 mm: what an A4 or Letter page in landscape has room for beside texts.
+BAND = Area(grid=(16, 50, 281, 160), rows={4: (25.0, 140.0, 8.5)}, pacing=51.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +80,7 @@ class Sheet:
     spikes: tuple[float, ...]  #: x of each pacing spike, mm
     shading: NDArray[np.float64] | None  #: one weight from 0 to 1 for each sample shown
     shaded_to: float  #: x where the shading ends, mm
+    area: Area = FULL
 
     @property
     def pulse(self) -> Points:
@@ -82,6 +99,7 @@ def compose(
     shading: ArrayLike | None = None,
     laid_over: tuple[ArrayLike, float] | None = None,
     zero_is_zero: bool = False,
+    area: Area = FULL,
 ) -> Sheet:
     """Lay one ECG out.
 
@@ -103,14 +121,17 @@ def compose(
     return Sheet(
         view=view,
         seconds=seconds,
-        traces=_traces(values, sampling_rate, view, zero_is_zero),
-        laid_over=() if laid_over is None else _traces(np.asarray(laid_over[0]), laid_over[1], view, zero_is_zero),
-        baselines=baselines(len(view.rows)),
+        traces=_traces(values, sampling_rate, view, zero_is_zero, area),
+        laid_over=()
+        if laid_over is None
+        else _traces(np.asarray(laid_over[0]), laid_over[1], view, zero_is_zero, area),
+        baselines=baselines(len(view.rows), area),
         spikes=tuple(
             START + (one - first) / sampling_rate * view.speed for one in spikes if 0 <= one - first < shown.shape[1]
         ),
         shading=weights,
         shaded_to=START + shown.shape[1] / sampling_rate * view.speed,
+        area=area,
     )
 
 
@@ -154,22 +175,18 @@ def footer(sheet: Sheet, duration: float, *, resolution: str = "") -> str:
     return " · ".join(parts)
 
 
-#: Rows on a sheet -> how far they are apart, y of the first zero line, and how far above it names stand, mm.
-_ROWS = {4: (40.0, 155.0, 13.5), 6: (28.0, 167.0, 9.0), 12: (14.0, 174.0, 4.5)}
-
-
-def baselines(rows: int) -> tuple[float, ...]:
+def baselines(rows: int, area: Area = FULL) -> tuple[float, ...]:
     """Zero lines of this many rows, from the top row down; of four rows each on a bold line."""
-    apart, top, _ = _ROWS[rows]
+    apart, top, _ = area.rows[rows]
     return tuple(top - row * apart for row in range(rows))
 
 
-def _traces(signal: NDArray[np.float64], rate: float, view: View, zero_is_zero: bool) -> tuple[Trace, ...]:
+def _traces(signal: NDArray[np.float64], rate: float, view: View, zero_is_zero: bool, area: Area) -> tuple[Trace, ...]:
     check(signal, rate)
     first = round(view.start * rate)
     shown = signal[:, first : first + round(seconds_on(view) * rate)]
     levels = np.zeros(len(LEADS)) if zero_is_zero else _levels(shown)
-    return tuple(_trace(strip, shown, levels, rate, view) for strip in strips(view))
+    return tuple(_trace(strip, shown, levels, rate, view, area) for strip in strips(view))
 
 
 def _levels(shown: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -182,15 +199,15 @@ def _levels(shown: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _trace(
-    strip: Strip, shown: NDArray[np.float64], levels: NDArray[np.float64], sampling_rate: float, view: View
+    strip: Strip, shown: NDArray[np.float64], levels: NDArray[np.float64], sampling_rate: float, view: View, area: Area
 ) -> Trace:
     lead, sign = lead_of(strip.shown)
     number, rows = LEADS.index(lead), len(view.rows)
     # One sample beyond the end joins this strip to its right-hand neighbour's first instant.
     begin, end = round(strip.begin * sampling_rate), round(strip.end * sampling_rate) + 1
     samples = shown[number, begin:end]
-    baseline = baselines(rows)[strip.row]
+    baseline = baselines(rows, area)[strip.row]
     x = START + np.arange(begin, begin + len(samples)) / sampling_rate * view.speed
     runs = reduced(x, baseline + sign * (samples - levels[number]) * view.gain)
     left = START + strip.begin * view.speed
-    return Trace(strip=strip, left=left, baseline=baseline, label=baseline + _ROWS[rows][2], runs=runs)
+    return Trace(strip=strip, left=left, baseline=baseline, label=baseline + area.rows[rows][2], runs=runs)

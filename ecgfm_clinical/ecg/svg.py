@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from ecgfm_clinical.ecg.colours import BOLD, EARLIER, FINE, INK, MARKER, PACED, PALE, PAPER
-from ecgfm_clinical.ecg.sheet import GRID, PACING, PAGE, START, Sheet, Trace
+from ecgfm_clinical.ecg.sheet import GRID, PAGE, START, Area, Sheet, Trace
 from ecgfm_clinical.ecg.tracing import Points
 
 UNITS = 100  #: steps of a millimetre to which traces are rounded
@@ -19,12 +19,7 @@ _SHADES = 10  #: steps of the shading's strength
 def drawing(sheet: Sheet, *, title: str, subtitle: str = "", footer: str = "") -> str:
     """The picture; texts are escaped."""
     parts = [
-        *_paper(),
-        *_shading(sheet),
-        *_calibration(sheet),
-        *(_line(trace.runs, EARLIER, 0.2) for trace in sheet.laid_over if trace.runs),
-        *(part for trace in sheet.traces for part in _strip(trace)),
-        *_pacing(sheet),
+        *_parts(sheet),
         _text(GRID[0], 197, title, size=5, weight="bold"),
         _text(GRID[0], 189, subtitle, size=3.2, fill=PALE),
         _text(GRID[0], 5, footer, size=3, fill=PALE),
@@ -32,10 +27,33 @@ def drawing(sheet: Sheet, *, title: str, subtitle: str = "", footer: str = "") -
     width, height = PAGE
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}mm" height="{height}mm" viewBox="0 0 {width} {height}" '
-        f'role="img"><title>{escape(title)}</title><rect width="{width}" height="{height}" fill="#fff"/>'
-        + "".join(parts)
+        f'role="img" font-family="sans-serif"><title>{escape(title)}</title>'
+        f'<rect width="{width}" height="{height}" fill="#fff"/>' + "".join(parts) + "</svg>"
+    )
+
+
+def figure(sheet: Sheet, *, title: str, font: str) -> str:
+    """The paper with its lines alone, as a part of a document; `title` tells a screen reader what it shows.
+
+    Names of leads have no halo, for what makes PDF of it would paint that over them.
+    """
+    left, bottom, right, top = sheet.area.grid
+    width, height = right - left, top - bottom
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}mm" height="{height}mm" '
+        f'viewBox="{left} {_y(top)} {width} {height}" font-family="{font}"><title>{escape(title)}</title>'
+        + "".join(_parts(sheet, halo=False))
         + "</svg>"
     )
+
+
+def _parts(sheet: Sheet, *, halo: bool = True) -> Iterator[str]:
+    yield from _paper(sheet.area)
+    yield from _shading(sheet)
+    yield from _calibration(sheet)
+    yield from (_line(trace.runs, EARLIER, 0.2) for trace in sheet.laid_over if trace.runs)
+    yield from (part for trace in sheet.traces for part in _strip(trace, halo))
+    yield from _pacing(sheet)
 
 
 def _y(height: float) -> float:
@@ -43,8 +61,8 @@ def _y(height: float) -> float:
     return PAGE[1] - height
 
 
-def _paper() -> Iterator[str]:
-    left, bottom, right, top = GRID
+def _paper(area: Area) -> Iterator[str]:
+    left, bottom, right, top = area.grid
     place = f'x="{left}" y="{_y(top)}" width="{right - left}" height="{top - bottom}"'
     yield f'<clipPath id="paper"><rect {place}/></clipPath><rect {place} fill="{PAPER}"/>'
     for step, colour, width in ((1, FINE, 0.1), (5, BOLD, 0.18)):
@@ -60,7 +78,7 @@ def _shading(sheet: Sheet) -> Iterator[str]:
     steps = np.rint(sheet.shading * _SHADES).astype(np.int64)
     edges = [0, *(np.flatnonzero(np.diff(steps)) + 1).tolist(), len(steps)]
     a_sample = (sheet.shaded_to - START) / len(steps)
-    _, bottom, _, top = GRID
+    _, bottom, _, top = sheet.area.grid
     for begin, end in pairwise(edges):
         if steps[begin]:
             yield (
@@ -76,7 +94,7 @@ def _calibration(sheet: Sheet) -> Iterator[str]:
         yield f'<path d="{path}" stroke="{INK}" stroke-width="0.28" fill="none"/>'
 
 
-def _strip(trace: Trace) -> Iterator[str]:
+def _strip(trace: Trace, halo: bool) -> Iterator[str]:
     strip, baseline = trace.strip, trace.baseline
     if strip.begin > 0:  # where one lead ends and the next begins
         marks = "".join(f"M{trace.left:g} {_y(baseline + middle + 1.5):g}v3" for middle in (-8, 8))
@@ -85,7 +103,7 @@ def _strip(trace: Trace) -> Iterator[str]:
         yield _text(trace.left + 4, baseline, "no signal", size=3, fill=PALE)
     else:
         yield _line(trace.runs, INK, 0.28)
-    yield _text(trace.left + 1.2, trace.label, strip.shown, size=3.5, weight="bold", halo=True)
+    yield _text(trace.left + 1.2, trace.label, strip.shown, size=3.5, weight="bold", halo=halo)
 
 
 def _line(runs: tuple[Points, ...], colour: str, width: float) -> str:
@@ -106,7 +124,7 @@ def _path(points: Points) -> str:
 def _pacing(sheet: Sheet) -> Iterator[str]:
     """Pacing stimuli are shown apart from the leads and never made larger (AHA/ACCF/HRS 2007)."""
     if sheet.spikes:
-        marks = "".join(f"M{x:.2f} {_y(PACING):g}v-5" for x in sheet.spikes)
+        marks = "".join(f"M{x:.2f} {_y(sheet.area.pacing):g}v-5" for x in sheet.spikes)
         yield f'<path class="pacing" d="{marks}" stroke="{PACED}" stroke-width="0.5"/>'
 
 
@@ -117,6 +135,6 @@ def _text(
         return ""
     outline = f'stroke="{PAPER}" stroke-width="1" stroke-linejoin="round" paint-order="stroke" ' if halo else ""
     return (
-        f'<text x="{x:g}" y="{_y(y):g}" font-family="sans-serif" font-size="{size}" font-weight="{weight}" '
+        f'<text x="{x:g}" y="{_y(y):g}" font-size="{size}" font-weight="{weight}" '
         f'{outline}fill="{fill}">{escape(text)}</text>'
     )

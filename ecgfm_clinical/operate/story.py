@@ -100,6 +100,7 @@ class ShownMessage:
     acknowledged_at: datetime | None
     acknowledgement: ShownAck | None
     body: str | None = field(repr=False)
+    page: str | None = None  #: `due`, `drawn`, or `without`; None where no page goes with it
 
     def to_json(self) -> dict[str, object]:
         """For programs."""
@@ -231,6 +232,7 @@ def _message(one: "MessageStory", *, phi: bool) -> ShownMessage:
         acknowledged_at=one.acknowledged_at,
         acknowledgement=None if ack is None else _answer(ack, phi=phi),
         body=(text_of(one.body) if phi else MASK) if one.body else None,
+        page=one.page,
     )
 
 
@@ -277,6 +279,8 @@ def _message_lines(message: ShownMessage) -> Iterator[str]:
     acknowledged = message.acknowledged_at.isoformat() if message.acknowledged_at else ""
     answer = f", answered {ack.code} {acknowledged}" if ack else ""
     yield (f"  message    {message.control_id} ({message.kind}) to {message.destination}: {message.state}{answer}")
+    if message.page:
+        yield f"    page: {message.page}"
     yield from (f"    attempt {e.attempt} {e.at.isoformat()} {e.kind}: {e.text}" for e in message.errors)
     if ack and ack.text not in ("", MASK):
         yield f"    answer {ack.code} {ack.error_code}: {ack.text}"

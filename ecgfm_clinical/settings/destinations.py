@@ -41,6 +41,15 @@ class _Results(Part):
         default="coded",
         description='why an ECG is not evaluable: "coded" in OBX-5, or "note": an empty OBX-5 with an NTE',
     )
+    page: Literal["none", "ORU"] = Field(
+        default="none",
+        description='the result page (PDF) with each result: "none", or "ORU": as an OBX of type ED beside the numbers',
+    )
+    page_type: tuple[str, str] = Field(
+        default=("AP", "PDF"),
+        description='type of data and subtype of the page, OBX-5.2 and .3 (HL7 tables 0191 and 0291): ["AP", "PDF"], '
+        '["application", "pdf"], …',
+    )
     alternate_codes: Mapping[str, tuple[str, str, str]] = Field(
         default_factory=dict,
         description="our code -> the site's own, OBX-3.4 to .6",
@@ -111,3 +120,8 @@ class Destinations(Part):
     def peers(self) -> tuple[Hl7Destination | FhirDestination | DicomDestination | StowDestination, ...]:
         """Those that are called over the network."""
         return (*self.hl7, *self.fhir, *self.dicom, *self.stow)
+
+    @property
+    def with_page(self) -> frozenset[str]:
+        """Names of those whose results go with a page."""
+        return frozenset(part.name for part in self.all if getattr(part, "page", False) not in (False, "none"))

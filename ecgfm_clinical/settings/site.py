@@ -1,7 +1,7 @@
 """Who runs this installation, and where its store lies."""
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, model_validator
@@ -25,6 +25,7 @@ class Site(Part):
         examples=["EXAMPLE"],
     )
     time_zone: str = Field(default="UTC", description='zone of times that carry none, e.g. "Europe/Zurich"')
+    paper: Literal["A4", "Letter"] = Field(default="A4", description="of the result page: A4 or Letter")
     operator: str = Field(
         default="",
         description="who answers for this installation: for people who read this file",

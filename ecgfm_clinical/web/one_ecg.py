@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
+from ecgfm_clinical.extras import have
 from ecgfm_clinical.operate.story import story_of
 from ecgfm_clinical.staging.records import MessageState
 from ecgfm_clinical.staging.search import Wanted
@@ -72,6 +73,17 @@ def raw_header(visit: Visit) -> Response:
     return visit.page("raw_header.html", ecg_id=ecg_id, received=received, lines=lines(received.content))
 
 
+def result_page(visit: Visit) -> Response:
+    """The page of the newest result as a PDF. It names the patient: that somebody takes it is in the audit first."""
+    from ecgfm_clinical.operate.page import page_of
+
+    story = visit.store.ecgs.story(number_of(visit))
+    note_opened(visit, story.ecg.ecg_id)
+    name = f'attachment; filename="ecg-{story.ecg.ecg_id}-result.pdf"'
+    pdf = page_of(visit.settings, visit.store, story)
+    return Response(pdf, media_type="application/pdf", headers={"Content-Disposition": name})
+
+
 def _page(visit: Visit, story: "EcgStory", *, is_open: bool) -> Response:
     person = _of_person(visit, story) if is_open else []
     return visit.page(
@@ -79,6 +91,7 @@ def _page(visit: Visit, story: "EcgStory", *, is_open: bool) -> Response:
         found=story_of(story, phi=is_open),
         is_open=is_open,
         has_signal=bool(story.ecg.ecg.signal.size),
+        has_page=bool(story.ecg.ecg.signal.size) and bool(story.scorings) and have("page"),
         newest=story.scorings[-1] if story.scorings else None,
         scoring_id=visit.store.ecgs.scoring_of(story.ecg.ecg_id),
         opinions=visit.store.opinions.of(story.ecg.ecg_id),

@@ -71,6 +71,7 @@ PAGES = (
     _get("/ecgs/{ecg:int}/drawing.png", viewer.picture),
     _get("/ecgs/{ecg:int}/drawing.pdf", viewer.picture),
     _post("/ecgs/{ecg:int}/open", one_ecg.opened, Role.VIEWER),
+    _post("/ecgs/{ecg:int}/page", one_ecg.result_page, Role.VIEWER),
     _post("/ecgs/{ecg:int}/header", one_ecg.raw_header, Role.VIEWER),
     _post("/ecgs/{ecg:int}/opinion", opinions.say, Role.VIEWER),
     _get("/ecgs/{ecg:int}/preview", previews.show, Role.OPERATOR),

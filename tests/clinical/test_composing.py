@@ -1,8 +1,10 @@
 """A scoring becomes the message its destination wants: first result, correction, withdrawal, deletion."""
 
+from base64 import b64decode
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -161,3 +163,39 @@ def test_what_cannot_be_filed_or_sent_is_refused() -> None:
         COMPOSER(draft("F", scoring(LVEF), ecg=make_ecg(1, patient=Patient())))
     with pytest.raises(Refused, match="unknown-destination"):
         COMPOSER(draft("F", scoring(LVEF), destination="gone"))
+
+
+def test_a_page_goes_as_encapsulated_data_beside_the_numbers() -> None:
+    profile = Profile(
+        page="ORU", page_type=("application", "pdf"), alternate_codes={"ECGFM-PAGE": ("P1", "Page", "99S")}
+    )
+    to_page = Composer({"ehr": partial(compose, profile=profile)}, device_id="device 1")
+    body = to_page(draft("F", scoring(LVEF), page=bytes(range(256))))
+    (obx,) = (line.split("|") for line in body.decode().split("\r") if "ECGFM-PAGE" in line)
+    assert obx[:5] == ["OBX", "2", "ED", "ECGFM-PAGE^AI-ECG result page^99ECGFM^P1^Page^99S", "1"]
+    *before, data = obx[5].split("^")
+    assert before == ["", "application", "pdf", "Base64"]
+    assert b64decode(data, validate=True) == bytes(range(256))
+    assert obx[11] == "F"
+    # ED has no length of its own in HL7; hl7apy's table gives it 199 letters.
+    assert [one for one in conformance_problems(body) if not one.startswith("MaxLengthReached")] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "status"),
+    [("F", {"page_refused": "no signal"}, "X"), ("C", {"page_refused": "x"}, "X"), ("W", {}, "W"), ("D", {}, "D")],
+)
+def test_where_there_is_no_page_its_observation_says_so(kind: Kind, changes: dict[str, Any], status: str) -> None:
+    to_page = Composer({"ehr": partial(compose, profile=Profile(page="ORU"))}, device_id="device 1")
+    body = to_page(draft(kind, scoring(LVEF), **changes))
+    (obx,) = (line.split("|") for line in body.decode().split("\r") if "ECGFM-PAGE" in line)
+    assert (obx[2], obx[5], obx[11]) == ("ED", "", status)
+    assert ("This result goes without its page" in body.decode()) == bool(changes)
+    assert conformance_problems(body) == []
+
+
+def test_while_a_page_is_to_be_drawn_and_where_none_is_wanted_nothing_is_said_of_it() -> None:
+    for page in ("ORU", "none"):
+        to_page = Composer({"ehr": partial(compose, profile=Profile(page=page))}, device_id="device 1")
+        assert b"ECGFM-PAGE" not in to_page(draft("F", scoring(LVEF)))
+    assert b"ECGFM-PAGE" not in COMPOSER(draft("F", scoring(LVEF), page=b"PDF"))

@@ -4,12 +4,17 @@ One OBX a label, under a local code, with the probability as its value. An ECG t
 OBX-11 is X ("results cannot be obtained") and OBX-5 holds the reasons as coded repetitions, because OBX-5 is the only
 place of an OBX that can hold a code beside OBX-3; an NTE says the same in words. §7.4.2.5 allows OBX-5 to be empty with
 X: `Profile.reasons = "note"` sends it so, for an EHR that cannot take a coded value under a numeric code.
+
+The result page goes as an OBX of type ED (§2.A.24): base64 in OBX-5.5. Where it could not be drawn OBX-11 is X; where a
+result is taken back its page is, too, without a value.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Literal
+
+import pybase64
 
 from ecgfm_connectors.errors import Misconfigured, Refused
 from ecgfm_connectors.hl7 import charset, escapes, tables
@@ -19,6 +24,9 @@ from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.people import real_birth_date
 from ecgfm_connectors.printed import printed
 from ecgfm_connectors.result import Observation, Result
+
+#: OBX-3 of the result page.
+PAGE_CODE, PAGE_NAME = "ECGFM-PAGE", "AI-ECG result page"
 
 Coded = tuple[str, str, str]  #: code, text, coding system
 
@@ -47,6 +55,8 @@ class Profile:
     parent: Literal["OBR-29", "OBR-18", "none"] = "OBR-29"  #: where the ECG's own filler number goes
     study_uid: bool = False  #: an OBX of its own for the Study Instance UID (DCM 110180)
     reasons: Literal["coded", "note"] = "coded"  #: how "not evaluable" is said
+    page: Literal["none", "ORU"] = "none"  #: the result page (PDF) as an OBX of type ED
+    page_type: tuple[str, str] = ("AP", "PDF")  #: OBX-5.2 and .3 of the page, tables 0191 and 0291
     performing_organization: str = ""  #: OBX-23, from 2.5.1
     decimals: int = 4  #: of a probability
     zone: tzinfo | None = None  #: zone of the times sent; None keeps each time's own
@@ -77,8 +87,11 @@ def compose(result: Result, profile: Profile) -> bytes:
     for number, observation in enumerate(result.observations, start=1):
         segments.append(composer.obx(number, observation, result))
         segments += composer.notes(sentence for _, sentence in observation.reasons)
+    number = len(result.observations)
     if profile.study_uid and result.study_uid:
-        segments.append(composer.study_uid(len(result.observations) + 1, result))
+        segments.append(composer.study_uid(number := number + 1, result))
+    if profile.page == "ORU":
+        segments += composer.page(number + 1, result)
     return "".join(f"{segment}\r" for segment in segments).encode(charset.OUTGOING[profile.charset], "replace")
 
 
@@ -189,6 +202,31 @@ class _Composer:
         code = self._code(("110180", "Study Instance UID", "DCM"))
         status = {"C": "C", "W": "C", "D": "D"}.get(result.status, "F")
         return self._segment("OBX", {1: str(number), 2: "ST", 3: code, 4: "1", 5: _leaf(result.study_uid), 11: status})
+
+    def page(self, number: int, result: Result) -> Iterator[str]:
+        """The page as encapsulated data; none while it is still to be drawn."""
+        takes_back = result.status in ("W", "D")
+        if result.page is None and not result.page_refused and not takes_back:
+            return
+        data = _join(
+            "", *map(_leaf, self._profile.page_type), "Base64", pybase64.b64encode_as_string(result.page or b"")
+        )
+        yield self._segment(
+            "OBX",
+            {
+                1: str(number),
+                2: "ED",
+                3: self._code(
+                    (PAGE_CODE, PAGE_NAME, self._profile.coding_system), self._profile.alternate_codes.get(PAGE_CODE)
+                ),
+                4: "1",
+                5: data if result.page is not None else "",
+                11: "X" if result.page_refused else result.status,
+                14: self._time(result.acquired_at),
+                19: self._time(result.scored_at),
+                23: _composite(self._profile.performing_organization),
+            },
+        )
 
     def notes(self, texts: Iterable[str]) -> list[str]:
         return [

@@ -130,3 +130,13 @@ def test_a_trend_runs_from_the_oldest_to_the_newest_inside_its_picture(scored: I
         higher = max(one.points, key=lambda point: point.probability)
         assert higher.y == min(point.y for point in one.points)
     assert trends(later[:1]) == []
+
+
+def test_the_result_page_is_taken_along_and_that_it_was_is_in_the_audit(scored: Installation, browser: Browser) -> None:
+    pytest.importorskip("weasyprint", exc_type=OSError)
+    client = browser(Role.VIEWER)
+    assert 'action="/ecgs/1/page"' in client.get("/ecgs/1").text
+    answer = client.post("/ecgs/1/page")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/pdf")
+    assert answer.content == client.post("/ecgs/1/page").content
+    assert len([one for one in scored.store.care.trail() if one.action == "patient.opened" and one.ecg_id == 1]) == 2
