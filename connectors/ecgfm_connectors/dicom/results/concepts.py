@@ -63,6 +63,6 @@ POSITIVE = ours("ECGFM-POSITIVE", "At or above the operating point")
 NEGATIVE = ours("ECGFM-NEGATIVE", "Below the operating point")
 NOT_EVALUABLE = ours("ECGFM-NOT-EVAL", "Why not evaluable")
 
-# TID 2010; CID 7010 and IHE RAD TF-2 4.66 (IOCM)
+# TID 2010; CID 7010 and IHE RAD-66 (IOCM)
 REJECTED_FOR_SAFETY = _dcm("113037", "Rejected for Patient Safety Reasons")
 KEY_OBJECT_DESCRIPTION = _dcm("113012", "Key Object Description")

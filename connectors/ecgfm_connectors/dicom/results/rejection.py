@@ -1,4 +1,4 @@
-"""The note by which stored objects are taken back (IHE RAD TF-2 4.66, Imaging Object Change Management): a Key Object
+"""The note by which stored objects are taken back (IHE Imaging Object Change Management, RAD-66): a Key Object
 Selection Document (PS3.3 A.35.4, TID 2010) titled (113037, DCM, "Rejected for Patient Safety Reasons") of PS3.16
 CID 7010.
 """
