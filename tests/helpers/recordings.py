@@ -17,3 +17,13 @@ def write_recordings(folder: Path) -> Path:
     (folder / "LICENSE.txt").write_text("Anybody may do anything.")
     (folder / "thumbnail.dat").write_bytes(b"no recording")
     return folder
+
+
+def write_hundred(folder: Path) -> Path:
+    """One hundred ECGs, no two alike, some of which the live path's rules keep from a head."""
+    folder.mkdir()
+    for number in range(100):
+        ecg = make_ecg(number)
+        content = dicom_writer.write_ecg(make_ecg(number, ecg.signal * (1 + number / 1000)))
+        (folder / f"{number:03}.dcm").write_bytes(content)
+    return folder

@@ -24,7 +24,7 @@ from ecgfm_connectors.reading import read
 from ecgfm_connectors.testing import dicom_writer, wfdb_writer
 from tests.clinical.conftest import Run
 from tests.helpers.fakes import Clock, make_ecg, wait_until
-from tests.helpers.recordings import ECGS, write_recordings
+from tests.helpers.recordings import ECGS, write_hundred, write_recordings
 from tests.helpers.tiny_models import write_tiny_bundle
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
@@ -94,18 +94,14 @@ def test_predictions_and_embeddings_are_those_of_predict_and_embed(
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_live_scores_predict_and_backfill_agree_to_the_last_bit(
-    backfill: Backfill, bundle: Path, store: Store, clock: Clock, tmp_path: Path, out: Path
+    run: Run, backfill: Backfill, bundle: Path, store: Store, clock: Clock, tmp_path: Path, out: Path
 ) -> None:
-    """One hundred recordings, some of which the live path refuses; what it scores has the same bits."""
-    folder, predictor = tmp_path / "hundred", Predictor.from_bundle(bundle, device="cpu")
-    folder.mkdir()
+    """One hundred recordings; what the live path scores has the same bits. `test_on_ray` scores them on a cluster."""
+    folder, predictor = write_hundred(tmp_path / "hundred"), Predictor.from_bundle(bundle, device="cpu")
     ingest = Ingest(store, read=read, clock=clock)
     live: dict[str, dict[str, tuple[float | None, float | None]]] = {}
     taken = {}
-    for number in range(100):
-        ecg = make_ecg(number)
-        path = folder / f"{number:03}.dcm"
-        path.write_bytes(dicom_writer.write_ecg(make_ecg(number, ecg.signal * (1 + number / 1000))))
+    for path in sorted(folder.iterdir()):
         received = Received(transport="dicom", source="cart", content=path.read_bytes(), received_at=clock())
         (taken[str(path)],) = ingest(received).ecg_ids
     scorer = Scorer(
@@ -127,6 +123,8 @@ def test_live_scores_predict_and_backfill_agree_to_the_last_bit(
     assert backfill(folder)[0] == 0
     found = rows(out / "predictions")
     assert [row["file"] for row in found] == sorted(live)
+    run("predict", folder, "--model", bundle, "--device", "cpu", "--workers", 0, "--out", tmp_path / "p.parquet")
+    assert parquet.read_table(tmp_path / "p.parquet").to_pylist() == found
     compared = 0
     for row in found:
         for label, (probability, logit) in live[str(row["file"])].items():

@@ -8,10 +8,8 @@ from typing import Any
 
 import pytest
 
-from ecgfm_connectors.testing import dicom_writer
 from tests.clinical.conftest import Run
-from tests.helpers.fakes import make_ecg
-from tests.helpers.recordings import write_recordings
+from tests.helpers.recordings import write_hundred, write_recordings
 from tests.helpers.tiny_models import write_tiny_bundle
 
 pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
@@ -64,12 +62,20 @@ def outputs(folder: Path) -> dict[str, bytes]:
     return found | {name: (folder / name).read_bytes() for name in ("receipt.json", "unreadable.csv", "manifest.jsonl")}
 
 
+def cpus_held(node_id: str) -> float:
+    """Processors of a node that work keeps now."""
+    from ray._private.state import available_resources_per_node
+
+    free: dict[str, dict[str, float]] = available_resources_per_node()
+    return 2.0 - free[node_id].get("CPU", 0.0)
+
+
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
+    """The hundred recordings that `test_backfill` scores live, twice, among others of which one is broken."""
     folder = write_recordings(tmp_path / "ecgs")
-    content = dicom_writer.write_ecg(make_ecg(1))
-    for number in range(100, 300):
-        (folder / f"{number}.dcm").write_bytes(content)
+    write_hundred(folder / "first")
+    write_hundred(folder / "second")
     return folder
 
 
@@ -82,10 +88,12 @@ def test_a_cluster_that_loses_a_node_writes_the_bytes_of_one_machine(
     key.write_text("0123456789abcdef0123456789abcdef")
     given = (archive, "--embeddings", "--identifiers", key)
     assert backfill(tmp_path / "here", *given, "--workers", 0)[0] == 0
+    held: list[float] = []
     write_part, nodes = module.write_part, list(cluster.worker_nodes)
 
     def write_and_kill(*words: Any) -> Any:
         if words[1] == 0:
+            held.append(cpus_held(nodes[0].node_id))
             cluster.remove_node(nodes[0], allow_graceful=False)
         return write_part(*words)
 
@@ -94,6 +102,7 @@ def test_a_cluster_that_loses_a_node_writes_the_bytes_of_one_machine(
     assert code == 0, err
     assert "208 scored, 1 unreadable" in said
     assert len(cluster.worker_nodes) == 1
+    assert held[0] > 0, "the node that was lost had work in hand"
     assert outputs(tmp_path / "there") == outputs(tmp_path / "here")
 
 
