@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ecgfm import devices
-from tests.helpers import ports
+from tests.helpers import ports, prepared
 from tests.helpers.postgresql import PostgresqlServer, programs
 
 
@@ -122,18 +121,20 @@ def store_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path
     if database_kind == "postgresql":
         server: PostgresqlServer = request.getfixturevalue("postgresql_server")
         return server.create_database(template=server.schema)
-    shutil.copy(request.getfixturevalue("sqlite_schema"), tmp_path / "store.db")
+    prepared.copy_store(tmp_path / "store.db")
     return f"sqlite:///{tmp_path / 'store.db'}"
 
 
 @pytest.fixture(scope="session")
-def sqlite_schema(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with a store's schema and no row."""
-    from ecgfm_clinical.staging import migrations  # tests without a store need not load SQLAlchemy
+def without_power_cuts() -> Iterator[str]:
+    """SQLite's commits do not wait for the disk, as those of the tests' PostgreSQL server: a process that is killed
+    loses nothing by it, only a machine without power does. What `PRAGMA synchronous` is without it.
+    """
+    from ecgfm_clinical.staging import engine
 
-    path = tmp_path_factory.mktemp("schema") / "store.db"
-    migrations.upgrade(f"sqlite:///{path}")
-    return path
+    durable, engine.SYNCHRONOUS = engine.SYNCHRONOUS, "OFF"
+    yield durable
+    engine.SYNCHRONOUS = durable
 
 
 @pytest.fixture

@@ -31,6 +31,8 @@ BUSY_TIMEOUT_MS = 15_000  # how long SQLite waits for another writer before it s
 POSTGRESQL_LOCK_TIMEOUT_MS = 30_000
 #: Of a new SQLite file. An ECG fills 60 such pages instead of 120 of SQLite's own size, and each page costs something.
 PAGE_BYTES = 8192
+#: When an SQLite commit returns: once it is on the disk. With NORMAL the log may lose the last ones where power fails.
+SYNCHRONOUS = "FULL"
 #: Bytes of SQLite's write-ahead log after which a commit empties it itself; the thread of `checkpointing` comes before.
 LONGEST_LOG = 32 * 2**20
 
@@ -127,7 +129,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # without effect on a file that exists
     cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = FULL")  # in WAL, NORMAL may lose the last commits on power loss
+    cursor.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
     cursor.execute(f"PRAGMA wal_autocheckpoint = {LONGEST_LOG // PAGE_BYTES}")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute("PRAGMA cache_size = -65536")  # 64 MB: the digest indexes of a million ECGs stay in memory

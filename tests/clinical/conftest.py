@@ -14,10 +14,16 @@ from ecgfm_connectors.base import Received, Verdict
 from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.testing import dicom_writer
+from tests.helpers import prepared
 from tests.helpers.fakes import Clock, make_ecg
 from tests.helpers.tiny_models import write_tiny_bundle
 
 Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_commits(without_power_cuts: str) -> None:
+    """Every store here is opened with them."""
 
 
 @pytest.fixture
@@ -66,11 +72,10 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.fixture
-def site(tmp_path: Path, run: Run) -> Path:
+def site(tmp_path: Path) -> Path:
     """A new installation with a small model; the path of its settings."""
-    assert run("init", tmp_path / "site")[0] == 0
+    settings = prepared.copy_installation(tmp_path / "site")
     write_tiny_bundle(tmp_path / "site" / "tiny")
-    settings = tmp_path / "site" / "settings.toml"
     settings.write_text(settings.read_text().replace('bundle = "demo"', 'bundle = "tiny"'))
     return settings
 

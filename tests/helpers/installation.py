@@ -15,7 +15,6 @@ import pytest
 
 from ecgfm_clinical import cli, scorers, wiring
 from ecgfm_clinical.settings import read_settings
-from ecgfm_clinical.staging import migrations
 from ecgfm_connectors.base import Received, Verdict
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.patient import Identifier, Patient
@@ -23,6 +22,7 @@ from ecgfm_connectors.result import Ack
 from ecgfm_connectors.testing import dicom_writer
 from ecgfm_connectors.testing.ehr import EhrReceiver
 from ecgfm_connectors.testing.mllp_cart import MllpCart
+from tests.helpers import prepared
 from tests.helpers.fakes import make_ecg, wait_until
 from tests.helpers.tiny_models import write_tiny_bundle
 
@@ -63,7 +63,7 @@ class Installation:
     def __init__(
         self, folder: Path, *, listener: str = "", destination: str = "", more: str = "", url: str = FILE
     ) -> None:
-        """`url`: of an empty database; a file in the folder if not given."""
+        """`url`: of a database with a store's schema; a file in the folder if not given."""
         self.ehr = EhrReceiver()
         self.ehr.start()
         write_tiny_bundle(folder / "tiny")
@@ -71,7 +71,8 @@ class Installation:
         written = _SETTINGS.format(url=url, listener=listener, destination=destination, ehr=self.ehr.port)
         self.path.write_text(written + more, encoding="utf-8")
         self.settings = read_settings(self.path)
-        migrations.upgrade(self.settings.store_url)
+        if url == FILE:
+            prepared.copy_store(folder / "staging.sqlite")
         self.store = wiring.open_store(self.settings)
         self._mllp = next(
             one for one in wiring.build_listeners(self.settings, self.store) if "Mllp" in type(one).__name__

@@ -93,8 +93,14 @@ class PostgresqlServer:
 
     def create_database(self, template: str = "template1") -> str:
         """The URL of a new database: an empty one, or a copy of `template`."""
+        import psycopg
+
         name = f"store_{uuid.uuid4().hex[:12]}"
-        self._run("createdb", "-h", "127.0.0.1", "-p", self.port, "-U", "hospital", "-T", template, name)
+        with psycopg.connect(
+            host="127.0.0.1", port=self.port, user="hospital", dbname="postgres", autocommit=True
+        ) as ask:
+            quickest = " STRATEGY file_copy" if ask.info.server_version >= 150000 else ""
+            ask.execute(f"CREATE DATABASE {name} TEMPLATE {template}{quickest}".encode())
         return self.url(name)
 
     @cached_property

@@ -8,7 +8,6 @@ import pytest
 from ecgfm_clinical import wiring
 from ecgfm_clinical.service.service import Service
 from ecgfm_clinical.settings import Settings, read_settings
-from ecgfm_clinical.staging import migrations
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.testing.ehr import EhrReceiver
 from tests.helpers.tiny_models import write_tiny_bundle
@@ -45,6 +44,11 @@ ack_timeout_seconds = 5
 """
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_commits(without_power_cuts: str) -> None:
+    """Every store here is opened with them."""
+
+
 @pytest.fixture
 def ehr() -> Iterator[EhrReceiver]:
     receiver = EhrReceiver()
@@ -64,7 +68,6 @@ def settings(tmp_path: Path, store_url: str, ehr: EhrReceiver) -> Settings:
 
 @pytest.fixture
 def store(settings: Settings) -> Iterator[Store]:
-    migrations.upgrade(settings.store_url)
     opened = wiring.open_store(settings)
     yield opened
     opened.close()

@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from ecgfm_clinical.staging import checkpointing, engine
 from ecgfm_clinical.staging.checkpointing import Checkpointer
 from ecgfm_clinical.staging.store import Store
 from tests.helpers.fakes import wait_until
+
+FULL = 2  #: `PRAGMA synchronous`
 
 
 @pytest.fixture
@@ -43,6 +46,16 @@ def test_a_new_file_has_large_pages_and_a_bound_on_its_log(store: Store) -> None
         pages = connection.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar_one()
     assert pages * engine.PAGE_BYTES == engine.LONGEST_LOG
     store.close()
+
+
+def test_a_commit_is_on_the_disk_when_it_returns(
+    without_power_cuts: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(engine, "SYNCHRONOUS", without_power_cuts)  # as it is outside the tests
+    opened = Store.open(f"sqlite:///{tmp_path / 'store.db'}", create=True)
+    with closing(opened), opened.database.writer.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == FULL
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
 
 
 def test_closing_ends_the_thread_and_another_nudge_starts_none(store: Store, ward_of: Any) -> None:

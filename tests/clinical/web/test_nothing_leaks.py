@@ -27,17 +27,17 @@ pytestmark = pytest.mark.slow(15)
 
 
 @pytest.fixture
-def site(empty_url: str, tmp_path: Path) -> Iterator[Installation]:
+def site(store_url: str, tmp_path: Path) -> Iterator[Installation]:
     """On both databases: every page is asked for here."""
-    made = Installation(tmp_path, more='[web]\nusers = "web-users"\n', url=empty_url)
+    made = Installation(tmp_path, more='[web]\nusers = "web-users"\n', url=store_url)
     add_users(tmp_path / "web-users")
     yield made
     made.close()
 
 
-def test_no_request_is_answered_by_a_fault(empty_url: str, tmp_path: Path) -> None:
+def test_no_request_is_answered_by_a_fault(store_url: str, tmp_path: Path) -> None:
     """A short form of what `python -m tests.clinical.web.fuzzing` does 100 000 times."""
-    with fuzzing.console(tmp_path, empty_url) as (address, token, _):
+    with fuzzing.console(tmp_path, store_url) as (address, token, _):
         found = fuzzing.tried(address, token, requests=600, seed=20)
     assert found.faults == ()
     assert {200, 400, 404} <= set(found.codes)
