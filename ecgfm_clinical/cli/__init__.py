@@ -29,6 +29,7 @@ from ecgfm_clinical.cli import (
     pausing,
     payloads,
     pretrain,
+    preview,
     registry,
     replay,
     research,
@@ -72,6 +73,7 @@ app.command("status")(look.status)
 app.command("health")(health.health)
 app.command("search")(look.search)
 app.command("show")(look.show)
+app.command("preview")(preview.preview)
 app.command("statements")(look.statements)
 app.command("inspect")(look.inspect)
 app.command("predict")(research.predict)

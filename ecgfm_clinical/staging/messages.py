@@ -18,7 +18,7 @@ from datetime import datetime
 
 from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
 
-from ecgfm_clinical.errors import PageStale
+from ecgfm_clinical.errors import NotFound, PageStale
 from ecgfm_clinical.staging import codec, epochs, identity, loading, overtaken, recordings, seals
 from ecgfm_clinical.staging.attempts import errors_of, is_unfinished, keep_error
 from ecgfm_clinical.staging.private import private_of
@@ -258,6 +258,31 @@ def draft_of(tx: Reading, row: MessageRow, now: datetime) -> Draft:
         replaces=_replaced(tx, row.filler, row.destination, before=row.message_id) if row.kind == "C" else None,
         revives=row.kind == "F" and _told_before(tx, row.filler, row.destination, before=row.message_id),
         former=_former(tx, row.filler, row.destination, before=row.message_id) if row.kind != "F" else None,
+    )
+
+
+def newest_of(tx: Reading, recording_id: int, destination: str) -> MessageRow | None:
+    """The newest message about a recording to one destination."""
+    mine = and_(message.c.recording_id == recording_id, message.c.destination == destination)
+    newest = select(message).where(mine).order_by(message.c.message_id.desc()).limit(1)
+    return first_row(tx.connection, MessageRow, newest)
+
+
+def first_draft(tx: Reading, ecg_row: EcgVersion, destination: str, now: datetime) -> Draft:
+    """What a first result of this recording would be made of, without a control id. Raises NotFound: no score yet."""
+    if ecg_row.scoring_id is None:
+        raise NotFound(f"ECG {ecg_row.ecg_id} has no score yet: no message can be made of it")
+    generation = recordings.standing(tx, ecg_row.recording_id).generation
+    return Draft(
+        destination=destination,
+        control_id="",
+        kind="F",
+        filler=filler_number(tx, ecg_row.recording_id, generation),
+        composed_at=now,
+        ecg_id=ecg_row.ecg_id,
+        ecg=subject_of(tx, ecg_row, recordings.patient_of(tx, ecg_row)),
+        scoring=loading.load_scoring(tx, ecg_row.scoring_id),
+        replaces=None,
     )
 
 

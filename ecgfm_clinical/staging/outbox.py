@@ -27,7 +27,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.sql.elements import ColumnElement
 
 from ecgfm_clinical.errors import LeaseLost
-from ecgfm_clinical.staging import loading, messages, pauses, seals
+from ecgfm_clinical.staging import loading, messages, pauses, recordings, seals
 from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_dead, is_due, keep_error, keep_last_error
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import (
@@ -89,6 +89,22 @@ class Outbox:
             )
             for row in claimed
         ]
+
+    def newest_draft(self, ecg_id: int, destination: str, *, now: datetime) -> tuple[Draft, MessageState | None]:
+        """What the newest message about an ECG to one destination is composed of today, its ECG with the signal, and
+        how that message stands; None, with what a first result would be made of, where there is none.
+
+        Nothing is written. Raises NotFound where there is no such ECG, or it has no score.
+        """
+        with self._database.reading() as ask:
+            ecg_row = recordings.newest(ask, recordings.version(ask, ecg_id).recording_id)
+            row = messages.newest_of(ask, ecg_row.recording_id, destination)
+            if row is None:
+                draft, state = messages.first_draft(ask, ecg_row, destination, now), None
+            else:
+                draft, state = messages.draft_of(ask, row, now), MessageState(row.state)
+            signal = loading.signal_if_kept(ask, draft.ecg_id)
+            return replace(draft, ecg=replace(draft.ecg, signal=signal)), state
 
     def page_due(self, message: OutboundMessage, *, now: datetime) -> Draft | None:
         """What the page of a message is drawn from, its ECG with the signal; None where no page is to be drawn.

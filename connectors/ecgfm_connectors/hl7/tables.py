@@ -37,6 +37,22 @@ def field_types(version: str, segment: str) -> dict[int, str]:
     return types
 
 
+@cache
+def field_names(version: str, segment: str) -> dict[int, str]:
+    """Field number -> its name in `version`, in lower case; empty for a segment that the version does not have.
+
+    Raises Misconfigured as `field_types`.
+    """
+    try:
+        library = hl7apy.load_library(version)
+    except exceptions.UnsupportedVersion as error:
+        raise Misconfigured(f"HL7 version {version} is unknown; use one of {', '.join(OUTGOING_VERSIONS)}") from error
+    fields = library.SEGMENTS[segment][1] if segment in library.SEGMENTS else ()
+    return {
+        int(name.rsplit("_", 1)[1]): (reference[3] or "").replace("_", " ").lower() for name, reference, *_ in fields
+    }
+
+
 def conformance_problems(content: bytes, *, encoding: str = "utf-8") -> list[str]:
     """What hl7apy finds wrong with an outgoing ORU^R01: structure, cardinalities, data types, lengths.
 

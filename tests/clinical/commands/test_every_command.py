@@ -56,6 +56,7 @@ score --settings {settings}
 send --settings {settings}
 status --settings {settings}
 show 1 --settings {settings}
+preview 1 --destination zzz --settings {settings}
 health --settings {settings}
 search --settings {settings}
 search 1 --settings {settings}
