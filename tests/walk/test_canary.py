@@ -6,6 +6,7 @@ names and in what the receiver answers. The store is encrypted, so its file is s
 """
 
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -32,6 +33,8 @@ from ecgfm_connectors.tls import TlsFiles
 from tests.helpers.audit_repository import AuditRepository
 from tests.helpers.certificates import OPENSSL, CertificateAuthority
 from tests.helpers.fakes import make_ecg, wait_until
+from tests.helpers.fhir_server import Fault as FhirFault
+from tests.helpers.fhir_server import Refusal, StrictFhirServer, outcome
 from tests.helpers.ports import LISTENERS
 from tests.helpers.tiny_models import write_tiny_bundle
 
@@ -39,6 +42,7 @@ pytestmark = pytest.mark.slow(20)
 
 CANARY = re.compile(rb"canary", re.IGNORECASE)
 NOW = datetime(2031, 1, 1, tzinfo=UTC)
+CANARY_SAYS = json.dumps(outcome("canary", "Patient CANARYBIRD has no such number CANARY4711")).encode()
 SETTINGS = (
     """
 [store]
@@ -64,6 +68,12 @@ port = {ehr}
 [[destinations.file]]
 name = "folder"
 path = "results"
+[[destinations.fhir]]
+name = "fhir"
+url = "http://127.0.0.1:{fhir}/r4"
+namespace = "https://hospital.example/ecgfm"
+systems = {{ TESTHOSP = "https://hospital.example/mrn" }}
+create_patients = true
 [monitoring]
 port = {monitoring}
 [alerts]
@@ -183,6 +193,14 @@ def test_nothing_that_a_full_run_writes_names_a_patient(tmp_path: Path, free_por
     ports = {name: free_port() for name in ("dicom", "hl7", "monitoring")}
     ehr = EhrReceiver()
     ehr.start()
+    server = StrictFhirServer()  # three results are taken, all others refused in words that name somebody
+    server.behaviour = [
+        FhirFault.NONE,
+        FhirFault.CUT_OFF,
+        FhirFault.ENTRY_FAILED,
+        *[Refusal(422, body=CANARY_SAYS)] * 50,
+    ]
+    server.__enter__()
     ehr.plan(Fault.AE, Fault.AR_BUSY, Fault.GARBAGE, Fault.HALF_ACK, Fault.RESET)
     write_tiny_bundle(tmp_path / "tiny")
     for folder in ("drop", "results"):
@@ -190,7 +208,7 @@ def test_nothing_that_a_full_run_writes_names_a_patient(tmp_path: Path, free_por
     path = tmp_path / "settings.toml"
     repository = audit_repository(tmp_path / "tls")
     audited = AUDITED.format(port=repository[0].port, tls=repository[1]) if repository else ""
-    path.write_text(SETTINGS.format(**ports, ehr=ehr.port, folder=tmp_path) + audited)
+    path.write_text(SETTINGS.format(**ports, ehr=ehr.port, fhir=server.port, folder=tmp_path) + audited)
     written = [command("keys", "new", "--settings", str(path)), command("migrate", "--settings", str(path))]
     with (tmp_path / "run.log").open("wb") as log:
         words = [sys.executable, "-c", "from ecgfm_clinical.cli import main; main()", "run", "--settings", str(path)]
@@ -205,6 +223,7 @@ def test_nothing_that_a_full_run_writes_names_a_patient(tmp_path: Path, free_por
         for name, content in files():
             (tmp_path / "drop" / name).write_bytes(content)
         ehr.wait_for(6, timeout=120)
+        wait_until(lambda: len(server.received) >= 5, timeout=120)
         written.append(titles())
         wait_until(lambda: not any(one.is_file() for one in (tmp_path / "drop").iterdir()), timeout=120)
         looks = ("status", "status --json", "audit", "audit --verify", "check", "show 1", "show 1 --json", "retain")
@@ -241,6 +260,7 @@ def test_nothing_that_a_full_run_writes_names_a_patient(tmp_path: Path, free_por
         service.terminate()
         service.wait(60)
         ehr.stop()
+        server.__exit__()
         if repository:
             repository[0].stop()
     assert b"messages will be sent" in moved
@@ -253,6 +273,7 @@ def test_nothing_that_a_full_run_writes_names_a_patient(tmp_path: Path, free_por
     ):
         assert any(said in text for text in written), said
     assert any(b"refused by the receiver" in text for text in written)
+    assert CANARY.search(b"".join(server.accepted))
     assert CANARY.search(b"".join(ehr.messages)), "the messages do name patients: the canaries sing where they should"
     if repository:
         assert {b"110104", b"110106", b"110107", b"110110"} <= {

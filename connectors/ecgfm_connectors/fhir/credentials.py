@@ -19,6 +19,17 @@ _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ASSERTION_LIVES = timedelta(minutes=4)
 #: A token is not used in its last seconds: it must still be good where it arrives.
 _MARGIN = timedelta(seconds=30)
+#: RFC 6749 §5.2; no other word of the server's is repeated.
+_TOKEN_ERRORS = frozenset(
+    [
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "invalid_scope",
+    ]
+)
 _UNSAID_LIFE = timedelta(minutes=5)  # of a token whose server does not say how long it lives
 
 
@@ -115,7 +126,7 @@ def _token_of(answer: Answer) -> tuple[str, timedelta]:
     token, kind = told.get("access_token"), str(told.get("token_type", "Bearer"))
     if answer.status != 200 or not isinstance(token, str) or not token or kind.lower() != "bearer":
         code = str(told.get("error", ""))
-        known = code if code.replace("_", "").isalpha() and len(code) <= 40 else "no token"
+        known = code if code in _TOKEN_ERRORS else "no token"
         raise NotReached(
             f"the authorization server answers HTTP {answer.status} ({known}); check client, key and scope",
             retry_after=answer.retry_after,

@@ -12,7 +12,42 @@ from typing import Literal
 from ecgfm_connectors.result import Ack
 
 _LONGEST_TEXT = 4000
-_ISSUE_CODE = re.compile(r"[a-z-]{1,30}")  # R4 value set issue-type
+#: R4 value set issue-type. Codes are logged, so that none is taken that a server made up: it might be a name.
+_ISSUE_CODES = frozenset(
+    [
+        "invalid",
+        "structure",
+        "required",
+        "value",
+        "invariant",
+        "security",
+        "login",
+        "unknown",
+        "expired",
+        "forbidden",
+        "suppressed",
+        "processing",
+        "not-supported",
+        "duplicate",
+        "multiple-matches",
+        "not-found",
+        "deleted",
+        "too-long",
+        "code-invalid",
+        "extension",
+        "too-costly",
+        "business-rule",
+        "conflict",
+        "transient",
+        "lock-error",
+        "no-store",
+        "exception",
+        "timeout",
+        "incomplete",
+        "throttled",
+        "informational",
+    ]
+)
 _LOCATION = re.compile(r"(?:.*/)?([A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[^/]+)?/?")
 
 #: Codes of ours for answers that claim success and cannot be believed.
@@ -103,7 +138,7 @@ def outcome(told: object) -> Outcome:
     grave = [one for one in issues if one.get("severity") in ("fatal", "error")] or issues
     code = str(grave[0].get("code", "")) if grave else ""
     text = "; ".join(part for issue in grave for part in _words(issue))
-    return Outcome(code=code if _ISSUE_CODE.fullmatch(code) else "unknown", text=text[:_LONGEST_TEXT])
+    return Outcome(code=code if code in _ISSUE_CODES else "unknown", text=text[:_LONGEST_TEXT])
 
 
 def refused(told: object, *, control_id: str, status: int) -> Ack:

@@ -267,11 +267,11 @@ def test_check_asks_what_the_server_can_do(server: StrictFhirServer, connect: Co
         {"resourceType": "Bundle", "type": "transaction-response", "entry": "none"},
         {"resourceType": "Bundle", "type": "transaction-response", "entry": [{"response": "201"}]},
         {"resourceType": "Bundle", "type": "transaction-response", "entry": [{}]},
-        {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "CANARY 1", "diagnostics": 5}]},
+        {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "canary", "diagnostics": 5}]},
     ],
 )
 def test_whatever_a_server_says_is_an_answer(told: object) -> None:
     sent = (outcomes.Sent(kind="DiagnosticReport", number="a|b", status="final"),)
     ack, answered = outcomes.accepted(told, sent, control_id="E", status=200)
     assert (outcomes.reaction(ack), ack.in_doubt, answered) == ("dead", True, ())
-    assert "CANARY" not in outcomes.refused(told, control_id="E", status=422).error_code, "codes are logged"
+    assert "canary" not in outcomes.refused(told, control_id="E", status=422).error_code, "codes are logged"
