@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ecgfm.demo import demo_bundle
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.errors import ConnectorError
 from ecgfm_connectors.testing import cart, dicom_writer
@@ -25,7 +26,7 @@ from tests.helpers.fakes import wait_until
 from tests.helpers.installation import first
 
 LOOPBACK = "127.0.0.1"
-PATIENCE = 60.0  # seconds, for whatever comes at once on an idle machine
+PATIENCE = 120.0  # seconds, for whatever comes at once on an idle machine
 _SERVER = Path(__file__).with_name("command_server.py")
 _ROOTS = Path(__file__).resolve().parents[2]
 _CLOCK = """
@@ -220,6 +221,17 @@ class Outside:
             code = self.program.wait(pid)
         assert code is not None
         return code, output.read_text(encoding="utf-8")
+
+    def renewed_model(self) -> str:
+        """The demo bundle with today's preparation where the program makes one, else the demo bundle."""
+        renewed = self.folder / "renewed"
+        words = ["model", "renew", str(demo_bundle()), "--out", str(renewed)]
+        self.program.wait(self.program.start(words, output=self._file("command")))
+        return str(renewed) if renewed.exists() else "demo"
+
+    def background(self, *words: object) -> int:
+        """The number of a command that goes on while the test does."""
+        return self.program.start([*map(str, words), "--settings", str(self.path)], output=self._file("command"))
 
     def document(self, *words: object) -> Any:
         """What a command writes with --json."""
