@@ -38,34 +38,39 @@ def oru(
     return written.replace(b"||||||F\r", f"||||||{status}\r".encode())
 
 
-def waveform(control_id: str, *, status: str) -> bytes:
+def waveform(control_id: str, *, status: str, who: str = "A") -> bytes:
     """ORU^R01 whose samples stand in the message itself, so that the message's own numbers name the recording."""
-    recording = replace(ecg(3, "A"), order=Order(filler="EKG-7"))
+    recording = replace(ecg(ord(who) % 10, who), order=Order(filler=f"EKG-{who}"))
     written = oru_writer.write_ecg(recording, control_id=control_id, sent_at=SENT, embed="aecg")
     return written.replace(b"||||||F\r", f"||||||{status}\r".encode())
 
 
-@pytest.mark.parametrize("what", ["one more number", "STAT"])
-def test_09_the_same_recording_by_another_route_is_one_result(site: Outside, what: str) -> None:
+def test_09_the_same_recording_by_another_route_is_one_result(site: Outside) -> None:
+    """With one more number in PID (of A), and as STAT (of B)."""
     site.start()
-    recording = ecg(1, "A")
-    site.c_store(recording)
+    recordings = ecg(1, "A"), ecg(2, "B")
+    site.c_store(*recordings)
     site.go_on()
-    more = patient("A", number("V-1", type="VN")) if what == "one more number" else None
-    assert site.mllp(oru(recording, "M1", outer=more, stat=what == "STAT")) == "AA"
+    again = (
+        oru(recordings[0], "M1", outer=patient("A", number("V-1", type="VN"))),
+        oru(recordings[1], "M2", stat=True),
+    )
+    assert [site.mllp(one) for one in again] == ["AA", "AA"]
     site.go_on()
-    assert site.told == [("A", "F")]
+    assert sorted(site.told) == [("A", "F"), ("B", "F")]
 
 
-@pytest.mark.parametrize("status", ["W", "D", "X"])
-def test_10_what_its_sender_takes_back_is_taken_back(site: Outside, status: str) -> None:
+def test_10_what_its_sender_takes_back_is_taken_back(site: Outside) -> None:
+    """OBX-11 = W, D or X on what was sent, and W on what was never seen before."""
     site.start()
-    site.mllp(waveform("M1", status="F"))
+    for status in "WDX":
+        site.mllp(waveform(f"F-{status}", who=status, status="F"))
     site.go_on()
-    site.mllp(waveform("M2", status=status))
-    site.mllp(oru(ecg(5, "B"), "M3", status=status))  # never seen before
+    for status in "WDX":
+        site.mllp(waveform(f"{status}-{status}", who=status, status=status))
+    site.mllp(oru(ecg(9, "N"), "N", status="W"))
     site.go_on()
-    assert site.told == [("A", "F"), ("A", "W")]
+    assert sorted(site.told) == [(who, status) for who in "DWX" for status in "FW"]
 
 
 def test_10_a_final_after_a_preliminary_is_the_same_result(site: Outside) -> None:
