@@ -145,6 +145,10 @@ def _format(settings: Settings, part: AnyDestination) -> "Format":
         from ecgfm_connectors.dicom.results.composing import compose as objects
 
         return partial(objects, profile=_object_profile(settings, part))
+    if part.form == "MDM":
+        from ecgfm_connectors.hl7.document import compose as document
+
+        return partial(document, profile=_profile(settings, part))
     from ecgfm_connectors.hl7.result import compose
 
     return partial(compose, profile=_profile(settings, part))

@@ -1,6 +1,6 @@
 """Where results go, and how each destination wants its messages."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -41,10 +41,18 @@ class _Results(Part):
         default="coded",
         description='why an ECG is not evaluable: "coded" in OBX-5, or "note": an empty OBX-5 with an NTE',
     )
-    page: Literal["none", "ORU"] = Field(
-        default="none",
-        description='the result page (PDF) with each result: "none", or "ORU": as an OBX of type ED beside the numbers',
+    form: Literal["ORU", "MDM"] = Field(
+        default="ORU", description='what a result is sent as: "ORU" (ORU^R01), or "MDM", a document (MDM^T02, T10, T11)'
     )
+    contents: Literal["all", "page"] = Field(
+        default="all", description='of each message: "all", or the "page" alone, under a number of its own'
+    )
+    page: Literal["none", "ORU", "companion"] = Field(
+        default="none",
+        description='the result page (PDF) with each result: "none"; "ORU": as an OBX of type ED beside the numbers; '
+        '"companion": alone in a message of its own, by a queue of its own, NAME-page',
+    )
+    companion: Literal["MDM", "ORU"] = Field(default="MDM", description='what the companion is: "MDM" or "ORU"')
     page_type: tuple[str, str] = Field(
         default=("AP", "PDF"),
         description='type of data and subtype of the page, OBX-5.2 and .3 (HL7 tables 0191 and 0291): ["AP", "PDF"], '
@@ -97,6 +105,14 @@ AnyDestination: TypeAlias = (
 )
 
 
+def _with_companion(part: Hl7Destination | FileDestination) -> Iterator[Hl7Destination | FileDestination]:
+    """The destination, and the one that takes its pages in messages of their own to the same place."""
+    yield part
+    if part.page == "companion":
+        own = {"name": f"{part.name}-page", "form": part.companion, "contents": "page", "page": "ORU"}
+        yield part.model_copy(update=own)
+
+
 class Destinations(Part):
     """Where results go."""
 
@@ -109,7 +125,10 @@ class Destinations(Part):
 
     @property
     def all(self) -> tuple[AnyDestination, ...]:
-        return (*self.hl7, *self.file, *self.fhir, *self.fhir_file, *self.dicom, *self.stow)
+        """In order, each with its companion after it."""
+        own: tuple[Hl7Destination | FileDestination, ...] = (*self.hl7, *self.file)
+        messages = (one for part in own for one in _with_companion(part))
+        return (*messages, *self.fhir, *self.fhir_file, *self.dicom, *self.stow)
 
     @property
     def folders(self) -> tuple[FileDestination | FhirFileDestination, ...]:
@@ -124,4 +143,4 @@ class Destinations(Part):
     @property
     def with_page(self) -> frozenset[str]:
         """Names of those whose results go with a page."""
-        return frozenset(part.name for part in self.all if getattr(part, "page", False) not in (False, "none"))
+        return frozenset(part.name for part in self.all if getattr(part, "page", False) in (True, "ORU"))

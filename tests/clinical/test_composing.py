@@ -4,6 +4,7 @@ from base64 import b64decode
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from ecgfm import heads
 from ecgfm_clinical.pipeline.codes import meaning
 from ecgfm_clinical.pipeline.composing import Composer
-from ecgfm_clinical.settings import Settings
+from ecgfm_clinical.settings import Settings, read_settings
 from ecgfm_clinical.staging.records import Draft, Kind, Score, Scoring
 from ecgfm_clinical.wiring import build_telling
 from ecgfm_connectors.errors import Refused
@@ -199,3 +200,14 @@ def test_while_a_page_is_to_be_drawn_and_where_none_is_wanted_nothing_is_said_of
         to_page = Composer({"ehr": partial(compose, profile=Profile(page=page))}, device_id="device 1")
         assert b"ECGFM-PAGE" not in to_page(draft("F", scoring(LVEF)))
     assert b"ECGFM-PAGE" not in COMPOSER(draft("F", scoring(LVEF), page=b"PDF"))
+
+
+def test_a_companion_brings_the_page_as_a_document_of_its_own(tmp_path: Path) -> None:
+    text = '[[destinations.hl7]]\nname = "ehr"\nhost = "127.0.0.1"\nport = 6661\npage = "companion"\n'
+    (tmp_path / "settings.toml").write_text(text, encoding="utf-8")
+    telling = build_telling(read_settings(tmp_path / "settings.toml"))
+    assert telling.destinations == ("ehr", "ehr-page")
+    numbers = telling.compose(draft("F", scoring(LVEF)))
+    page = telling.compose(draft("F", scoring(LVEF), destination="ehr-page", page=b"%PDF"))
+    assert (b"ORU^R01" in numbers, b"ECGFM-LVEF" in numbers, b"ECGFM-PAGE" in numbers) == (True, True, False)
+    assert (b"MDM^T02" in page, b"ECGFM-LVEF" in page, b"ECGFM-PAGE" in page) == (True, False, True)

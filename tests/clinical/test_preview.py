@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import create_engine, inspect, text
 
 from ecgfm_connectors.hl7.named_fields import MOST_SHOWN, named_fields
+from ecgfm_connectors.message_text import text_of
 from tests.clinical.conftest import Run
 
 MESSAGE = (
@@ -25,6 +26,13 @@ def test_each_field_has_its_name_and_long_data_is_cut() -> None:
     assert found["OBX-5"].value.startswith("^AP^PDF^Base64^AAAA")
     assert len(found["OBX-5"].value) < MOST_SHOWN + 30
     assert (found["ZZZ-1"].name, found["ZZZ-1"].value) == ("", "x")
+
+
+def test_a_page_in_a_message_is_cut_short_where_people_read_it() -> None:
+    told = text_of(MESSAGE)
+    assert "A" * 40 + "… (5000 letters)||||||F" in told
+    assert len(told) < 400
+    assert text_of(b"MSH|^~\\&|short") == "MSH|^~\\&|short"
 
 
 @pytest.mark.slow(20)

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from ecgfm_clinical.errors import SettingsError
-from ecgfm_clinical.settings import FileDestination, Settings, read_settings
+from ecgfm_clinical.settings import FileDestination, Hl7Destination, Settings, read_settings
 from ecgfm_connectors.hl7.result import Profile
 
 
@@ -132,3 +132,13 @@ def test_a_destinations_settings_are_its_profile() -> None:
     decided_here = {"processing_id", "message_profile", "filler_universal_id", "coding_system", "service"}
     decided_here |= {"service_alternate", "section", "performing_organization", "decimals", "zone"}
     assert profile - shared.keys() == decided_here
+
+
+def test_a_companion_takes_the_page_to_the_same_place_by_a_queue_of_its_own(tmp_path: Path) -> None:
+    text = '[[destinations.hl7]]\nname = "ehr"\nhost = "127.0.0.1"\nport = 6661\npage = "companion"\n'
+    settings = read_settings(written(tmp_path, text))
+    assert settings.destination_names == ("ehr", "ehr-page")
+    assert settings.destinations.with_page == {"ehr-page"}
+    _, page = settings.destinations.all
+    assert isinstance(page, Hl7Destination)
+    assert (page.form, page.contents, page.page, page.port) == ("MDM", "page", "ORU", 6661)

@@ -55,7 +55,9 @@ class Profile:
     parent: Literal["OBR-29", "OBR-18", "none"] = "OBR-29"  #: where the ECG's own filler number goes
     study_uid: bool = False  #: an OBX of its own for the Study Instance UID (DCM 110180)
     reasons: Literal["coded", "note"] = "coded"  #: how "not evaluable" is said
-    page: Literal["none", "ORU"] = "none"  #: the result page (PDF) as an OBX of type ED
+    form: Literal["ORU", "MDM"] = "ORU"  #: a result, or a document (`hl7.document`)
+    contents: Literal["all", "page"] = "all"  #: of a message; the page alone goes under a number of its own
+    page: Literal["none", "ORU", "companion"] = "none"  #: the result page (PDF) as an OBX of type ED, here or elsewhere
     page_type: tuple[str, str] = ("AP", "PDF")  #: OBX-5.2 and .3 of the page, tables 0191 and 0291
     performing_organization: str = ""  #: OBX-23, from 2.5.1
     decimals: int = 4  #: of a probability
@@ -80,48 +82,52 @@ def compose(result: Result, profile: Profile) -> bytes:
     Raises Refused (`no-identifier`: a result without a patient cannot be filed; `unwritable`: a number does not exist
     in the destination's character set, and a changed number is another patient's) and Misconfigured.
     """
-    _refuse_unwritable(result, charset.OUTGOING[profile.charset])
-    composer = _Composer(profile)
+    refuse_unwritable(result, charset.OUTGOING[profile.charset])
+    composer = SegmentWriter(profile)
     segments = [composer.msh(result), composer.pid(result.patient), composer.orc(result), composer.obr(result)]
     segments += composer.notes(result.notes)
-    for number, observation in enumerate(result.observations, start=1):
+    number = 0
+    for number, observation in enumerate(result.observations if profile.contents == "all" else (), start=1):
         segments.append(composer.obx(number, observation, result))
         segments += composer.notes(sentence for _, sentence in observation.reasons)
-    number = len(result.observations)
     if profile.study_uid and result.study_uid:
         segments.append(composer.study_uid(number := number + 1, result))
     if profile.page == "ORU":
         segments += composer.page(number + 1, result)
+    return written(segments, profile)
+
+
+def written(segments: Iterable[str], profile: Profile) -> bytes:
+    """The segments of a message as its bytes."""
     return "".join(f"{segment}\r" for segment in segments).encode(charset.OUTGOING[profile.charset], "replace")
 
 
-class _Composer:
-    """The field tables of one profile. Every value passes `_leaf` exactly once; what is joined with `^` is escaped."""
+class SegmentWriter:
+    """The field tables of one profile. Every value passes `leaf` exactly once; what is joined with `^` is escaped."""
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
         self._coded = tables.field_types(profile.version, "OBX")[3]  # CE, from 2.6 CWE
 
-    def msh(self, result: Result) -> str:
+    def msh(self, result: Result, message: str = "ORU", event: str = "R01", structure: str = "ORU_R01") -> str:
         profile = self._profile
-        structure = "" if profile.version == "2.3" else "ORU_R01"
         return self._segment(
             "MSH",
             {
                 2: escapes.STANDARD.encoding_characters,
-                3: _composite(profile.sending_application),
-                4: _composite(profile.sending_facility),
-                5: _composite(profile.receiving_application),
-                6: _composite(profile.receiving_facility),
+                3: composite(profile.sending_application),
+                4: composite(profile.sending_facility),
+                5: composite(profile.receiving_application),
+                6: composite(profile.receiving_facility),
                 7: self._time(result.composed_at),
-                9: _join("ORU", "R01", structure),
-                10: _leaf(result.control_id),
+                9: join(message, event, "" if profile.version == "2.3" else structure),
+                10: leaf(result.control_id),
                 11: "T" if result.test else profile.processing_id,
                 12: profile.version,
                 15: profile.accept_ack,
                 16: profile.application_ack,
                 18: profile.charset,
-                21: _composite(profile.message_profile),
+                21: composite(profile.message_profile),
             },
         )
 
@@ -130,7 +136,7 @@ class _Composer:
             raise Refused("no-identifier", "the ECG names no patient, so its result cannot be filed")
         birth_date = real_birth_date(patient.birth_date)
         born = birth_date.isoformat().replace("-", "") if birth_date else ""
-        name = _join(_leaf(patient.family_name), _leaf(patient.given_name))
+        name = join(leaf(patient.family_name), leaf(patient.given_name))
         return self._segment(
             "PID",
             {
@@ -143,24 +149,24 @@ class _Composer:
         )
 
     def orc(self, result: Result) -> str:
-        order = {1: "RE", 2: _composite(result.placer_number), 3: self._filler(result), 5: "CM", 7: self._quantity()}
+        order = {1: "RE", 2: composite(result.placer_number), 3: self._filler(result), 5: "CM", 7: self._quantity()}
         return self._segment("ORC", order)
 
     def obr(self, result: Result) -> str:
         profile = self._profile
         code, text = profile.service
-        parent = _composite(result.ecg_filler_number)
+        parent = composite(result.ecg_filler_number)
         return self._segment(
             "OBR",
             {
                 1: "1",
-                2: _composite(result.placer_number),
+                2: composite(result.placer_number),
                 3: self._filler(result),
                 4: self._code((code, text, profile.coding_system), profile.service_alternate),
                 7: self._time(result.acquired_at),
-                18: _leaf(result.ecg_filler_number.split("^")[0]) if profile.parent == "OBR-18" else "",
+                18: leaf(result.ecg_filler_number.split("^")[0]) if profile.parent == "OBR-18" else "",
                 22: self._time(result.scored_at),
-                24: _leaf(profile.section),
+                24: leaf(profile.section),
                 25: "C" if result.status in ("W", "D") else result.status,  # table 0123 knows neither
                 27: self._quantity(),
                 29: "^" + parent.replace("^", "&") if profile.parent == "OBR-29" and parent else "",
@@ -192,25 +198,23 @@ class _Composer:
                 11: observation.status,
                 14: self._time(result.acquired_at),
                 17: self._code((method, method, profile.coding_system)),
-                18: _join(_leaf(result.device_id), _leaf(profile.filler_namespace)) if result.device_id else "",
+                18: join(leaf(result.device_id), leaf(profile.filler_namespace)) if result.device_id else "",
                 19: self._time(result.scored_at),
-                23: _composite(profile.performing_organization),
+                23: composite(profile.performing_organization),
             },
         )
 
     def study_uid(self, number: int, result: Result) -> str:
         code = self._code(("110180", "Study Instance UID", "DCM"))
         status = {"C": "C", "W": "C", "D": "D"}.get(result.status, "F")
-        return self._segment("OBX", {1: str(number), 2: "ST", 3: code, 4: "1", 5: _leaf(result.study_uid), 11: status})
+        return self._segment("OBX", {1: str(number), 2: "ST", 3: code, 4: "1", 5: leaf(result.study_uid), 11: status})
 
     def page(self, number: int, result: Result) -> Iterator[str]:
         """The page as encapsulated data; none while it is still to be drawn."""
         takes_back = result.status in ("W", "D")
         if result.page is None and not result.page_refused and not takes_back:
             return
-        data = _join(
-            "", *map(_leaf, self._profile.page_type), "Base64", pybase64.b64encode_as_string(result.page or b"")
-        )
+        data = join("", *map(leaf, self._profile.page_type), "Base64", pybase64.b64encode_as_string(result.page or b""))
         yield self._segment(
             "OBX",
             {
@@ -224,7 +228,7 @@ class _Composer:
                 11: "X" if result.page_refused else result.status,
                 14: self._time(result.acquired_at),
                 19: self._time(result.scored_at),
-                23: _composite(self._profile.performing_organization),
+                23: composite(self._profile.performing_organization),
             },
         )
 
@@ -249,11 +253,14 @@ class _Composer:
 
     def _filler(self, result: Result) -> str:
         oid = self._profile.filler_universal_id
-        parts = (result.filler_number, self._profile.filler_namespace, oid, "ISO" if oid else "")
-        return _join(*(_leaf(part) for part in parts))
+        number = result.filler_number
+        if self._profile.contents == "page" and self._profile.form == "ORU":
+            number += "-P"  # the page alone is a result of its own, which must not take the place of the numbers
+        parts = (number, self._profile.filler_namespace, oid, "ISO" if oid else "")
+        return join(*(leaf(part) for part in parts))
 
     def _code(self, code: Coded, alternate: Coded | None = None) -> str:
-        return _join(*(_leaf(part) for part in (*code, *(alternate or ()))))
+        return join(*(leaf(part) for part in (*code, *(alternate or ()))))
 
     def _time(self, moment: datetime | None) -> str:
         if moment is None:
@@ -268,29 +275,29 @@ class _Composer:
         return "|".join((name, *fields))
 
 
-def _leaf(text: str) -> str:
+def leaf(text: str) -> str:
     """One value as one leaf: the only place where a value enters a message, NTE-3 apart (formatted text)."""
     return escapes.escape(text)
 
 
-def _composite(text: str) -> str:
+def composite(text: str) -> str:
     """A configured or echoed value that is written with its components, as `NAME^OID^ISO`."""
-    return _join(*(_leaf(part) for part in text.split("^")))
+    return join(*(leaf(part) for part in text.split("^")))
 
 
-def _join(*components: str) -> str:
+def join(*components: str) -> str:
     return "^".join(components).rstrip("^")
 
 
 def _cx(identifier: Identifier) -> str:
     """PID-3: id^check digit^scheme^authority^type; an authority that is an OID goes into HD.2."""
-    authority = _leaf(identifier.authority)
+    authority = leaf(identifier.authority)
     if authority.replace(".", "").isdigit() and "." in authority:
         authority = f"&{authority}&ISO"
-    return _join(_leaf(identifier.value), "", "", authority, _leaf(identifier.type))
+    return join(leaf(identifier.value), "", "", authority, leaf(identifier.type))
 
 
-def _refuse_unwritable(result: Result, codec: str) -> None:
+def refuse_unwritable(result: Result, codec: str) -> None:
     """Names may lose a letter to a narrow character set; what identifies a person or an order must not."""
     numbers = [result.placer_number, result.filler_number, result.ecg_filler_number, result.study_uid]
     for identifier in result.patient.identifiers:
