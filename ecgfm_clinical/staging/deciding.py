@@ -1,7 +1,7 @@
 """What follows from a person's yes or no to a question about a recording."""
 
 from ecgfm_clinical.errors import StoreError
-from ecgfm_clinical.staging import holds, jobs, moot, recordings
+from ecgfm_clinical.staging import holds, identity, jobs, misfiled, moot, recordings
 from ecgfm_clinical.staging.holds import Hold, Question
 from ecgfm_clinical.staging.records import Reissue
 from ecgfm_clinical.staging.reissuing import file_again, locked, move, with_demographics, withdraw_recording
@@ -59,7 +59,10 @@ def reject(tx: Transaction, held: Hold, reason: str) -> Reissue:
             jobs.rescore(tx, row, tell=False)
             return Reissue()
         case Question.UNMERGED:
-            recordings.assign(tx, row, held.patients[-1], moved=False, reason=reason)
+            stays_with = held.patients[-1]
+            if misfiled.not_at(tx, row, identity.patient_key(tx, stays_with, row.source_key)):
+                return move(tx, row, stays_with, reason=reason)  # another receiver holds it under somebody else
+            recordings.assign(tx, row, stays_with, moved=False, reason=reason)
             jobs.rescore(tx, row, tell=False)
             return Reissue()
         case Question.TWO_PEOPLE | Question.SENDER_WITHDRAWAL:

@@ -138,12 +138,20 @@ def _recordings_of(tx: Reading, keys: frozenset[str]) -> list[int]:
 def _recompose_unsent(tx: Transaction, *any_of: ColumnElement[bool]) -> list[int]:
     """What certainly never left is composed anew, once, for whoever survives now; the ids.
 
-    The rows are locked first: a sender of another process either began before, and its message stays as it is, or
-    begins afterwards, with the new bytes.
+    With a message go those that follow it about the same recording, so that all keep their order. The rows are locked
+    first: a sender of another process either began before, and its message stays as it is, or begins afterwards, with
+    the new bytes.
     """
     if not any_of:
         return []
-    query = select(message).where(or_(*any_of), *_UNSENT).order_by(message.c.message_id).with_for_update()
+    first = message.alias("first")
+    chosen = select(first.c.message_id).where(
+        first.c.message_id.in_(select(message.c.message_id).where(or_(*any_of), *_UNSENT).correlate(None)),
+        first.c.recording_id == message.c.recording_id,
+        first.c.destination == message.c.destination,
+        first.c.message_id <= message.c.message_id,
+    )
+    query = select(message).where(chosen.exists(), *_UNSENT).order_by(message.c.message_id).with_for_update()
     rows = every_row(tx.connection, MessageRow, query)
     return [messages.recompose(tx, row) for row in rows]
 

@@ -1,6 +1,6 @@
 """A dead letter goes again: the same bytes under the same number, or composed anew under a new one."""
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 
 from ecgfm_clinical.staging import holds, identity, messages, recordings
 from ecgfm_clinical.staging.records import TAKES_BACK, MessageState
@@ -13,11 +13,15 @@ from ecgfm_clinical.staging.transaction import Transaction
 def again(tx: Transaction, dead: MessageRow, recompose: bool) -> int | None:
     """The message that goes; None where a later one of the same result has overtaken this one, or it is held."""
     row = locked(tx, dead.ecg_id)
+    # Of several that were set aside the newest goes; but a withdrawal goes unless another one follows.
+    also_aside = message.c.state == MessageState.DEAD.value
+    if dead.kind in TAKES_BACK:
+        also_aside &= message.c.kind.in_(TAKES_BACK)
     later = select(message.c.message_id).where(
         message.c.filler == dead.filler,
         message.c.destination == dead.destination,
         message.c.message_id > dead.message_id,
-        messages.COUNTS,
+        or_(messages.COUNTS, also_aside),
     )
     generation = recordings.standing(tx, dead.recording_id).generation
     stale = dead.kind not in TAKES_BACK and (dead.generation != generation or holds.is_open(tx, dead.recording_id))

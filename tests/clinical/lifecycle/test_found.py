@@ -439,6 +439,42 @@ def test_another_person_while_the_withdrawal_waits(hospital: Hospital) -> None:
     assert hospital.heard("ehr") == ["F", "W", "F"]
 
 
+def test_it_stays_with_whom_one_receiver_has_it_and_another_one_must_take_it_back(hospital: Hospital) -> None:
+    """Named another's, and one receiver cannot write that number; "it stays" then holds for both (seed 62009)."""
+    hospital.arrives("R1", "C")
+    hospital.settle(resend=True)
+    hospital.names_patient("R1", "Ж")
+    hospital.operator_merges("C", "Ж")
+    hospital.settle(resend=False)
+    hospital.merge("C", "A")
+    hospital.rejects(hospital.open_questions()[0])
+
+
+def test_of_two_results_set_aside_the_newer_goes(hospital: Hospital) -> None:
+    """Neither could be written; both can be, once the number is merged (seed 62011)."""
+    hospital.operator_merges("B", "Ж")
+    hospital.arrives("R2", "B", further=True)
+    hospital.settle(resend=True)
+    hospital.says_otherwise("R2", 0.25)
+    hospital.settle(resend=True)
+    hospital.merge("Ж", "C")
+    hospital.settle(resend=True)
+    assert hospital.heard("archive") == ["F"]
+
+
+def test_a_withdrawal_composed_anew_still_goes_before_what_follows_it(hospital: Hospital) -> None:
+    """The merge concerns the withdrawal alone, not the result for another patient behind it (seed 62014)."""
+    hospital.arrives("R1", "C")
+    hospital.names_patient("R1", "B")
+    hospital.settle(resend=False)
+    hospital.comes_again("R1", "A", follow=True, other_object=True)
+    hospital.releases(hospital.open_questions()[0], "Ж")
+    hospital.scores(100)
+    hospital.operator_merges("B", "C")
+    hospital.settle()
+    assert hospital.heard("ehr") == ["F", "W", "F"]
+
+
 def test_a_backup_does_not_send_what_was_composed_anew_since_under_the_same_number(
     tmp_path: Path,
 ) -> None:
