@@ -29,6 +29,7 @@ LOWEST_RATE, HIGHEST_RATE = 100.0, 1000.0
 FLAT_SECONDS = 1.0
 #: Noise between the beats, mV: median over 100 ms windows of the RMS above 40 Hz. Clean leads reach 0.030 at most.
 NOISE_MV = 0.1
+WINDOW_SECONDS = 0.1
 #: Within this share of the limit the quick estimate of the noise is replaced by the exact value; it errs by 0.5 % at
 #: most.
 NOISE_DOUBT = 0.05
@@ -206,7 +207,12 @@ def between_beats(signal: NDArray[np.float32], rate: float) -> NDArray[np.float6
 
     signal: (leads, samples) mV without NaN; rate ≥ 100 Hz.
     """
-    return _median_of_windows(sosfiltfilt(_above_40_hz(rate), signal.astype(np.float64), axis=1), rate)
+    return np.asarray(np.median(noise_by_window(signal, rate), axis=1))
+
+
+def noise_by_window(signal: NDArray[np.float32], rate: float) -> NDArray[np.float64]:
+    """(leads, windows): the RMS above 40 Hz in each window of 100 ms, mV; arguments as above."""
+    return _by_window(sosfiltfilt(_above_40_hz(rate), signal.astype(np.float64), axis=1), rate)
 
 
 def _quick_between_beats(signal: NDArray[np.float32], rate: float) -> NDArray[np.float64]:
@@ -216,16 +222,15 @@ def _quick_between_beats(signal: NDArray[np.float32], rate: float) -> NDArray[np
     mirrored = [2 * first - signal[:, pad:0:-1], signal, 2 * last - signal[:, -2 : -pad - 2 : -1]]
     period = next_fast_len(samples + 3 * pad, real=True)
     spectrum = rfft(np.concatenate(mirrored, axis=1), period, axis=1)
-    return _median_of_windows(
-        irfft(spectrum * _zero_phase_gain(rate, period), period, axis=1)[:, pad : pad + samples], rate
-    )
+    filtered = irfft(spectrum * _zero_phase_gain(rate, period), period, axis=1)[:, pad : pad + samples]
+    return np.asarray(np.median(_by_window(filtered, rate), axis=1))
 
 
-def _median_of_windows(filtered: NDArray[np.floating], rate: float) -> NDArray[np.float64]:
-    width = max(2, round(0.1 * rate))
+def _by_window(filtered: NDArray[np.floating], rate: float) -> NDArray[np.float64]:
+    width = max(2, round(WINDOW_SECONDS * rate))
     count = filtered.shape[1] // width
     windows = filtered[:, : count * width].reshape(len(filtered), count, width)
-    return np.asarray(np.median(windows.std(axis=2), axis=1))
+    return np.asarray(windows.std(axis=2))
 
 
 @lru_cache(maxsize=16)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ecgfm_clinical.ecg.colours import BOLD, EARLIER, FINE, INK, MARKER, PACED, PALE, PAPER
+from ecgfm_clinical.ecg.colours import BOLD, EARLIER, FINE, INK, MARKER, PACED, PALE, PAPER, WRONG
 from ecgfm_clinical.ecg.layouts import View
 from ecgfm_clinical.ecg.sheet import GRID, PACING, PAGE, START, Sheet, Trace, compose, footer
 from ecgfm_connectors.ecg import LEADS
@@ -65,6 +65,7 @@ def save(
         _lines(axes, trace, EARLIER, 0.55)
     for trace in sheet.traces:
         _trace(axes, trace)
+        _overlays(axes, trace, sheet.view.speed)
     for x in sheet.spikes:
         axes.plot([x, x], [PACING, PACING + 5], color=PACED, linewidth=1.4, zorder=3)
     _write(axes, title, subtitle, footer(sheet, duration, resolution=f"{PIXELS_PER_MM} pixels/mm"))
@@ -115,6 +116,42 @@ def _trace(axes: "Axes", trace: Trace) -> None:
         place = (trace.left + 4, trace.baseline)
         axes.text(*place, "no signal", color=PALE, fontsize=8, style="italic", va="center", zorder=5)
     _lines(axes, trace, INK, 0.8)
+
+
+def _overlays(axes: "Axes", trace: Trace, speed: float) -> None:
+    """Where a model looked in this lead, and what is wrong where."""
+    from matplotlib.patches import Rectangle
+
+    foot, head = trace.band
+    for one in trace.shades:
+        place, width = (trace.left + one.begin * speed, foot), (one.end - one.begin) * speed
+        axes.add_patch(
+            Rectangle(
+                place,
+                width,
+                head - foot,
+                facecolor=MARKER,
+                alpha=0.7 * one.strength,
+                edgecolor="none",
+                linewidth=0,
+                zorder=1,
+            )
+        )
+    for spot in trace.spots:
+        left, right, y = trace.left + spot.begin * speed, trace.left + spot.end * speed, foot + 1.5
+        axes.plot(
+            [left, left, left, right, right, right], [y - 1, y + 1, y, y, y + 1, y - 1], color=WRONG, linewidth=1.2
+        )
+        _words(axes, left + 0.8, y + 1, spot.word, size=8, weight="bold")
+    _words(axes, trace.left + 2.2 + 2.2 * len(trace.strip.shown), trace.label, trace.note, size=7.4, weight="normal")
+
+
+def _words(axes: "Axes", x: float, y: float, text: str, *, size: float, weight: str) -> None:
+    from matplotlib.patheffects import withStroke
+
+    if text:
+        halo = [withStroke(linewidth=2.5, foreground=PAPER)]
+        axes.text(x, y, text, color=WRONG, fontsize=size, weight=weight, va="baseline", zorder=5, path_effects=halo)
 
 
 def _lines(axes: "Axes", trace: Trace, colour: str, width: float) -> None:

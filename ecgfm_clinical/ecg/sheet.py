@@ -6,14 +6,20 @@ its baseline (where the zero line lies on paper is free); every height and every
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ecgfm_clinical.ecg.layouts import USUAL, View, lead_of
+from ecgfm_clinical.ecg.overlays import LeadWeights, Shade, Spot, shades, spots
 from ecgfm_clinical.ecg.tracing import Points, reduced
 from ecgfm_connectors.ecg import LEADS
+
+if TYPE_CHECKING:
+    from ecgfm_clinical.ecg.marks import Span
 
 PAGE = (297, 210)  #: mm, A4 landscape
 GRID = (11, 10, 286, 185)  #: left, bottom, right, top of the millimetre grid, mm; a multiple of 5 mm wide and high
@@ -21,6 +27,7 @@ START = 31  #: x of the sheet's first instant, on a bold line, mm; to its left s
 WIDTH = 250.0  #: mm that hold signal
 PULSE_SECONDS, PULSE_MV = 0.2, 1.0  #: the calibration pulse
 PACING = 12.0  #: y of the row of pacing marks, mm
+_NO_NOTES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +68,10 @@ class Trace:
     baseline: float  #: y of its zero line, mm
     label: float  #: y at which the lead's name stands, mm
     runs: tuple[Points, ...]  #: (points, 2) each, mm; a gap in the signal is a gap between two runs
+    band: tuple[float, float] = (0.0, 0.0)  #: y of the foot and the head of what belongs to its row, mm
+    shades: tuple[Shade, ...] = ()  #: where a model looked in this lead
+    spots: tuple[Spot, ...] = ()  #: what is wrong, and where
+    note: str = ""  #: behind the lead's name
 
     @property
     def is_silent(self) -> bool:
@@ -100,12 +111,16 @@ def compose(
     laid_over: tuple[ArrayLike, float] | None = None,
     zero_is_zero: bool = False,
     area: Area = FULL,
+    looked: LeadWeights | None = None,
+    spans: "Sequence[Span]" = (),
+    notes: Mapping[str, str] = _NO_NOTES,
 ) -> Sheet:
     """Lay one ECG out.
 
     `signal` is (12, samples) in mV in the order of `LEADS`; NaN stays a gap. `spikes` are sample numbers of pacing
     spikes. `shading`, (samples,) from 0 to 1, marks when a model looked at what. `laid_over` is another recording with
-    its sampling rate. `zero_is_zero`: 0 mV lies on each baseline, not the lead's median.
+    its sampling rate. `zero_is_zero`: 0 mV lies on each baseline, not the lead's median. `looked`: where a model looked
+    in each lead. `spans` and `notes` (lead -> words) are marked where they are.
 
     Raises ValueError for a signal or shading of another shape, or a sampling rate that is not positive.
     """
@@ -115,16 +130,17 @@ def compose(
     if weights is not None and weights.shape != values.shape[1:]:
         raise ValueError(f"shading must be ({values.shape[1]},), one weight a sample, not {weights.shape}")
     seconds = seconds_on(view)
+    shown = _shown(values, sampling_rate, view)
     first = min(round(view.start * sampling_rate), values.shape[1])
-    shown = values[:, first : first + round(seconds * sampling_rate)]
     weights = None if weights is None else np.clip(np.nan_to_num(weights[first : first + shown.shape[1]]), 0, 1)
     return Sheet(
         view=view,
         seconds=seconds,
-        traces=_traces(values, sampling_rate, view, zero_is_zero, area),
-        laid_over=()
-        if laid_over is None
-        else _traces(np.asarray(laid_over[0]), laid_over[1], view, zero_is_zero, area),
+        traces=tuple(
+            _with_overlays(trace, view.start, looked, spans, notes)
+            for trace in _traces(shown, sampling_rate, view, zero_is_zero, area)
+        ),
+        laid_over=() if laid_over is None else _other(*laid_over, view, zero_is_zero, area),
         baselines=baselines(len(view.rows), area),
         spikes=tuple(
             START + (one - first) / sampling_rate * view.speed for one in spikes if 0 <= one - first < shown.shape[1]
@@ -170,8 +186,10 @@ def footer(sheet: Sheet, duration: float, *, resolution: str = "") -> str:
         parts.append("bottom row: pacing spikes found in the signal")
     if sheet.laid_over:
         parts.append("blue, thin: the other recording")
-    if sheet.shading is not None:
-        parts.append("yellow: where the model looked")
+    if sheet.shading is not None or any(trace.shades for trace in sheet.traces):
+        parts.append("yellow: where the model looked, no proof of a finding")
+    if any(trace.spots for trace in sheet.traces):
+        parts.append("violet bars: what the quality check found")
     return " · ".join(parts)
 
 
@@ -181,12 +199,34 @@ def baselines(rows: int, area: Area = FULL) -> tuple[float, ...]:
     return tuple(top - row * apart for row in range(rows))
 
 
-def _traces(signal: NDArray[np.float64], rate: float, view: View, zero_is_zero: bool, area: Area) -> tuple[Trace, ...]:
-    check(signal, rate)
+def _shown(signal: NDArray[np.float64], rate: float, view: View) -> NDArray[np.float64]:
+    """The part of a recording that the sheet shows."""
     first = round(view.start * rate)
-    shown = signal[:, first : first + round(seconds_on(view) * rate)]
+    return signal[:, first : first + round(seconds_on(view) * rate)]
+
+
+def _other(signal: ArrayLike, rate: float, view: View, zero_is_zero: bool, area: Area) -> tuple[Trace, ...]:
+    """The traces of the recording that is laid over."""
+    values = np.asarray(signal, dtype=np.float64)
+    check(values, rate)
+    return _traces(_shown(values, rate, view), rate, view, zero_is_zero, area)
+
+
+def _traces(shown: NDArray[np.float64], rate: float, view: View, zero_is_zero: bool, area: Area) -> tuple[Trace, ...]:
     levels = np.zeros(len(LEADS)) if zero_is_zero else _levels(shown)
     return tuple(_trace(strip, shown, levels, rate, view, area) for strip in strips(view))
+
+
+def _with_overlays(
+    trace: Trace, start: float, looked: LeadWeights | None, spans: "Sequence[Span]", notes: Mapping[str, str]
+) -> Trace:
+    lead, begin, end = trace.strip.lead, start + trace.strip.begin, start + trace.strip.end
+    return replace(
+        trace,
+        shades=shades(looked, lead, begin, end),
+        spots=spots(spans, lead, begin, end),
+        note=notes.get(lead, ""),
+    )
 
 
 def _levels(shown: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -210,4 +250,7 @@ def _trace(
     x = START + np.arange(begin, begin + len(samples)) / sampling_rate * view.speed
     runs = reduced(x, baseline + sign * (samples - levels[number]) * view.gain)
     left = START + strip.begin * view.speed
-    return Trace(strip=strip, left=left, baseline=baseline, label=baseline + area.rows[rows][2], runs=runs)
+    apart, _, label = area.rows[rows]
+    _, foot, _, head = area.grid
+    band = (max(baseline - 0.4 * apart, foot), min(baseline + 0.6 * apart, head))
+    return Trace(strip=strip, left=left, baseline=baseline, label=baseline + label, runs=runs, band=band)

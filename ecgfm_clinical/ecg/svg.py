@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from ecgfm_clinical.ecg.colours import BOLD, EARLIER, FINE, INK, MARKER, PACED, PALE, PAPER
+from ecgfm_clinical.ecg.colours import BOLD, EARLIER, FINE, INK, MARKER, PACED, PALE, PAPER, WRONG
 from ecgfm_clinical.ecg.sheet import GRID, PAGE, START, Area, Sheet, Trace
 from ecgfm_clinical.ecg.tracing import Points
 
@@ -50,9 +50,11 @@ def figure(sheet: Sheet, *, title: str, font: str) -> str:
 def _parts(sheet: Sheet, *, halo: bool = True) -> Iterator[str]:
     yield from _paper(sheet.area)
     yield from _shading(sheet)
+    yield from (part for trace in sheet.traces for part in _shades(trace, sheet.view.speed))
     yield from _calibration(sheet)
     yield from (_line(trace.runs, EARLIER, 0.2) for trace in sheet.laid_over if trace.runs)
     yield from (part for trace in sheet.traces for part in _strip(trace, halo))
+    yield from (part for trace in sheet.traces for part in _spots(trace, sheet.view.speed, halo))
     yield from _pacing(sheet)
 
 
@@ -87,6 +89,31 @@ def _shading(sheet: Sheet) -> Iterator[str]:
             )
 
 
+def _shades(trace: Trace, speed: float) -> Iterator[str]:
+    """Rectangles behind one lead's line, those of one strength in one path."""
+    foot, head = trace.band
+    by_strength: dict[float, list[str]] = {}
+    for one in trace.shades:
+        left, width = trace.left + one.begin * speed, (one.end - one.begin) * speed
+        by_strength.setdefault(one.strength, []).append(
+            f"M{left:.2f} {_y(head):g}h{width:.2f}v{head - foot:g}h-{width:.2f}z"
+        )
+    for strength, rectangles in by_strength.items():
+        yield (f'<path class="looked" d="{"".join(rectangles)}" fill="{MARKER}" fill-opacity="{0.7 * strength:.2f}"/>')
+
+
+def _spots(trace: Trace, speed: float, halo: bool) -> Iterator[str]:
+    """A bar with ends under the line, and its word."""
+    y = trace.band[0] + 1.5
+    for one in trace.spots:
+        left, right = trace.left + one.begin * speed, trace.left + one.end * speed
+        yield (
+            f'<path class="wrong" d="M{left:.2f} {_y(y + 1):g}v2M{left:.2f} {_y(y):g}H{right:.2f}M{right:.2f} '
+            f'{_y(y + 1):g}v2" stroke="{WRONG}" stroke-width="0.5" fill="none"/>'
+        )
+        yield _text(left + 0.8, y + 1, one.word, size=2.8, fill=WRONG, weight="bold", halo=halo)
+
+
 def _calibration(sheet: Sheet) -> Iterator[str]:
     for baseline in sheet.baselines:
         points = np.array([0, _y(baseline)]) + sheet.pulse * (1, -1)
@@ -104,6 +131,7 @@ def _strip(trace: Trace, halo: bool) -> Iterator[str]:
     else:
         yield _line(trace.runs, INK, 0.28)
     yield _text(trace.left + 1.2, trace.label, strip.shown, size=3.5, weight="bold", halo=halo)
+    yield _text(trace.left + 2.2 + 2.2 * len(strip.shown), trace.label, trace.note, size=2.6, fill=WRONG, halo=halo)
 
 
 def _line(runs: tuple[Points, ...], colour: str, width: float) -> str:

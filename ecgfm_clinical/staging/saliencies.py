@@ -25,6 +25,7 @@ from ecgfm_clinical.staging.transaction import Reading, Transaction
 #: Questions that may wait at a time.
 MOST_WAITING = 100
 LEADS = 12
+STEPS = 25  #: a second, from the start of the recording
 LARGEST = 255  #: the byte that stands for the weight 1
 
 Weights = NDArray[np.uint8]  #: (12, steps), rows as `ecgfm_connectors.ecg.LEADS`, 25 steps a second

@@ -24,6 +24,8 @@ TEMPLATES = {
     "/ecgs/of-patient": "ecgs.html",
     "/ecgs/{ecg:int}": "one_ecg.html",
     "/ecgs/{ecg:int}/open": "one_ecg.html",
+    "/ecgs/{ecg:int}/viewer": "viewer.html",
+    "/ecgs/{ecg:int}/answers": "answers.html",
     "/ecgs/{ecg:int}/preview": "ecg_preview.html",
     "/ecgs/{ecg:int}/header": "raw_header.html",
     "/dead": "dead.html",
@@ -58,6 +60,9 @@ FIELDS = {
     "value": "a patient's number",
     "kind": "kind of a part that is paused, as the list of pauses names it",
     "name": "its name",
+    "head": "a head of the answers that count, with `label`",
+    "label": "one of its labels",
+    "scoring": "`scoring_id` of the answers that were seen: where the ECG was scored anew since, that is told",
     "act": "shadow-on or shadow-off",
     "live": "the model that was live when this was decided: who was first is then told",
     "drop_heads": "`yes`: heads of the live model that this one lacks fall silent",
@@ -65,10 +70,10 @@ FIELDS = {
 
 
 def pages() -> list[Page]:
-    """Those that a program may use: all but signing in and out, the viewer, which only shows the drawing, and the
-    reports of the gate, which are pages of their own.
+    """Those that a program may use: all but signing in and out, and the reports of the gate, which are pages of their
+    own.
     """
-    return [page for page in PAGES if page.role is not None and not page.path.endswith(("/viewer", "/report"))]
+    return [page for page in PAGES if page.role is not None and not page.path.endswith("/report")]
 
 
 def path_of(page: Page) -> str:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import date, datetime
 from enum import Enum
+from typing import TYPE_CHECKING
 
+from ecgfm_clinical.ecg.sheet import seconds_on
 from ecgfm_clinical.operate.decisions import ShownQuestion
 from ecgfm_clinical.operate.outcome_rows import row_of, row_of_left_out
 from ecgfm_clinical.operate.search import document_of
@@ -15,9 +17,14 @@ from ecgfm_clinical.operate.status import Status
 from ecgfm_clinical.operate.story import ShownEcg
 from ecgfm_clinical.staging.model_records import ModelRow
 from ecgfm_clinical.staging.payloads import KeptPayload
-from ecgfm_clinical.staging.records import AuditEvent, DeadLetter
-from ecgfm_clinical.staging.story_records import EcgSummary
+from ecgfm_clinical.staging.records import AuditEvent, DeadLetter, Scoring
+from ecgfm_clinical.staging.story_records import EcgStory, EcgSummary
 from ecgfm_clinical.web.pieces import Left, Taken
+from ecgfm_connectors.ecg import LEADS
+
+if TYPE_CHECKING:
+    from ecgfm_clinical.web.answers import Answers
+    from ecgfm_clinical.web.drawings import Looked, Wish
 
 PREFIX = "/api/v1"
 
@@ -70,6 +77,68 @@ def _one_ecg(*, found: ShownEcg, is_open: bool, others: list[EcgSummary], **_: o
 
 def _ecg_preview(*, ecg_id: int, standing: object, seen: int, **_: object) -> object:
     return {"ecg_id": ecg_id, "standing": plain(standing), "seen": seen}
+
+
+def _answers(*, story: EcgStory, newest: Scoring | None, answers: "Answers", **_: object) -> object:
+    model = None if newest is None else {"model_id": newest.model_id, "name": newest.model_name, "demo": newest.demo}
+    return {"ecg_id": story.ecg.ecg_id, "model": model, **_told(answers)}
+
+
+def _told(answers: "Answers") -> dict[str, object]:
+    """The answers with how far the questions are where the model looked."""
+    told = {"scoring_id": answers.scoring_id, "saliency_warning": answers.warning}
+    return told | {"answers": plain(answers.answers), "not_evaluable": plain(answers.silent)}
+
+
+def _viewer(
+    *,
+    story: EcgStory,
+    wish: "Wish",
+    remarks: object,
+    reckoned: object,
+    quality: object,
+    differences: object,
+    answers: "Answers",
+    looked: "Looked | None",
+    since: object,
+    compared: int | None,
+    **_: object,
+) -> object:
+    ecg = story.ecg.ecg
+    drawing = f"{PREFIX}/ecgs/{story.ecg.ecg_id}/drawing"
+    return {
+        "ecg_id": story.ecg.ecg_id,
+        "version": story.ecg.version,
+        "view": plain(wish.view),
+        "rows": plain(wish.view.rows),
+        "seconds_on_sheet": seconds_on(wish.view),
+        "duration_seconds": ecg.duration,
+        "sampling_rate": ecg.sampling_rate,
+        "device": plain(ecg.device),
+        "filters": plain(ecg.filters),
+        "remarks": plain(remarks),
+        "quality": plain(quality),
+        "findings": plain(ecg.findings),
+        "computed": plain(reckoned),
+        "measurements": dict(ecg.measurements),
+        "statements": list(ecg.statements),
+        "differences": plain(differences),
+        **_told(answers),
+        "saliency": None if looked is None else _looked(looked),
+        "compared_with": compared,
+        "since": plain(since),
+        "drawings": [f"{drawing}{kind}?{wish.query()}" for kind in (".svg", ".png", ".pdf")],
+    }
+
+
+def _looked(looked: "Looked") -> object:
+    weights = looked.weights
+    return {
+        "question": plain(looked.kept),
+        "leads": list(LEADS),
+        "per_second": weights.per_second,
+        "weights": weights.weights.round(3).tolist(),
+    }
 
 
 def _raw_header(*, ecg_id: int, lines: Iterable[str], **_: object) -> object:
@@ -169,6 +238,23 @@ DOCUMENTS: Mapping[str, Document] = {
         of=_ecg_preview,
         about="what an act on the ECG would be done to",
         asks={"act": "correct, send-again or withdraw"},
+    ),
+    "answers.html": Document(
+        of=_answers, about="the answers that count, and how far the questions are where the model looked", asks={}
+    ),
+    "viewer.html": Document(
+        of=_viewer,
+        about="one ECG as the viewer shows it: layout, scale, remarks, quality, figures, device, answers, saliency",
+        asks={
+            "layout": "3x4, 6x2, 12x1 or cabrera",
+            "rhythm": "the lead of the rhythm strip under 3x4",
+            "speed": "25 or 50, mm/s",
+            "gain": "5, 10 or 20, mm/mV",
+            "start": "s of the recording at which the sheet begins",
+            "beat": "`1`: the median beat instead of the recording",
+            "with": "another ECG of the same person to compare with",
+            "looked": "number of a question where the model looked: its weights then stand under `saliency`",
+        },
     ),
     "raw_header.html": Document(of=_raw_header, about="what the sender wrote, without the samples", asks={}),
     "dead.html": Document(

@@ -54,8 +54,14 @@ def set_aside(story: "EcgStory") -> list[int]:
 
 
 def note_opened(visit: Visit, ecg_id: int) -> None:
-    """Put into the audit trail that this person looks at this record."""
+    """Put into the audit trail that this person looks at this record; the drawing on the page is part of it."""
     visit.store.audit_spool.note("patient.opened", ecg_ids=[ecg_id], now=visit.now, actor=visit.actor)
+    visit.console.openings.note((visit.actor, visit.token), ecg_id, now=visit.now)
+
+
+def is_on_a_page(visit: Visit, ecg_id: int) -> bool:
+    """Whether this person has just opened a page that holds the ECG's drawing, and the audit trail says so."""
+    return visit.console.openings.is_noted((visit.actor, visit.token), ecg_id, now=visit.now)
 
 
 def is_cardiologist(visit: Visit) -> bool:
@@ -85,7 +91,7 @@ def result_page(visit: Visit) -> Response:
 
 
 def _page(visit: Visit, story: "EcgStory", *, is_open: bool) -> Response:
-    person = _of_person(visit, story) if is_open else []
+    person = of_person(visit, story) if is_open else []
     return visit.page(
         "one_ecg.html",
         found=story_of(story, phi=is_open),
@@ -100,7 +106,7 @@ def _page(visit: Visit, story: "EcgStory", *, is_open: bool) -> Response:
         open_messages=list(_open_messages(story.messages)) if is_open else [],
         others=[one for one in person if one.ecg_id != story.ecg.ecg_id],
         trends=trends(person),
-        before=_before(story, person),
+        before=before(story, person),
     )
 
 
@@ -116,10 +122,10 @@ def _open_messages(messages: "tuple[MessageStory, ...]") -> Iterator[OpenMessage
 
 def others(visit: Visit, story: "EcgStory") -> "list[EcgSummary]":
     """Further ECGs of the same person, merges followed, newest first."""
-    return [one for one in _of_person(visit, story) if one.ecg_id != story.ecg.ecg_id]
+    return [one for one in of_person(visit, story) if one.ecg_id != story.ecg.ecg_id]
 
 
-def _of_person(visit: Visit, story: "EcgStory") -> "list[EcgSummary]":
+def of_person(visit: Visit, story: "EcgStory") -> "list[EcgSummary]":
     """The newest ECGs of the same person, this one among them where it is one of those; merges followed."""
     numbers = story.recording.patient.identifiers
     if not numbers:
@@ -128,7 +134,7 @@ def _of_person(visit: Visit, story: "EcgStory") -> "list[EcgSummary]":
     return visit.store.search.ecgs(wanted, limit=MOST_OTHERS, now=visit.now, actor=visit.actor)
 
 
-def _before(story: "EcgStory", person: "list[EcgSummary]") -> int | None:
+def before(story: "EcgStory", person: "list[EcgSummary]") -> int | None:
     """The ECG of the same person that was recorded last before this one, in its newest version."""
     mine = {one.ecg_id for one in story.recording.versions}
     here = next((one for one in person if one.ecg_id == story.ecg.ecg_id), None)

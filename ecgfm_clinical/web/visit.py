@@ -17,6 +17,7 @@ from ecgfm_clinical.web.documents import DOCUMENTS, Document
 from ecgfm_clinical.web.limiter import Limiter
 from ecgfm_clinical.web.oidc import Provider
 from ecgfm_clinical.web.one_time import OneTimeLinks
+from ecgfm_clinical.web.openings import Openings
 from ecgfm_clinical.web.security import policy
 from ecgfm_clinical.web.sessions import Sessions
 from ecgfm_clinical.web.tokens import TokensFile
@@ -63,6 +64,7 @@ class Console:
     templates: Environment
     encrypted: bool  #: browsers come by https
     undoables: "Undoables"
+    openings: Openings = field(default_factory=Openings)
 
     @property
     def zone(self) -> tzinfo:

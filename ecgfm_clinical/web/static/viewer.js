@@ -10,8 +10,7 @@
   const byId = (id) => document.getElementById(id);
   let legs = null; // two of {ms, cmv}: places on the sheet in ms and in 0.01 mV, whole numbers
   let active = 1;
-  let rr = null;
-  let qt = null;
+  const kept = { rr: null, pr: null, qrs: null, qt: null }; // ms
 
   const stage = document.createElement("div");
   stage.className = "stage";
@@ -55,8 +54,9 @@
     byId("time").value = some ? `${ms} ms` : "–";
     byId("voltage").value = some ? `${(cmv / 100).toFixed(2)} mV` : "–";
     byId("rate").value = ms > 0 ? `${(60000 / ms).toFixed(0)} /min` : "–";
-    byId("rr").value = rr ? `${rr} ms, ${(60000 / rr).toFixed(0)} /min` : "–";
-    byId("qt").value = qt ? `${qt} ms` : "–";
+    for (const [name, interval] of Object.entries(kept)) byId(name).value = interval ? `${interval} ms` : "–";
+    const { rr, qt } = kept;
+    if (rr) byId("rr").value += `, ${(60000 / rr).toFixed(0)} /min`;
     byId("qtc").value = rr && qt
       ? `${(qt / Math.sqrt(rr / 1000)).toFixed(0)} ms (Bazett), ${(qt / Math.cbrt(rr / 1000)).toFixed(0)} ms (Fridericia)`
       : "–";
@@ -101,16 +101,22 @@
     show();
   });
 
-  byId("take-rr").addEventListener("click", () => { rr = distance(); show(); });
-  byId("take-qt").addEventListener("click", () => { qt = distance(); show(); });
+  document.querySelectorAll("[data-keep]").forEach((button) => button.addEventListener("click", () => {
+    kept[button.dataset.keep] = distance();
+    show();
+  }));
 
   // Zoom, and the scale that it makes.
   const CSS_MM = 96 / 25.4;
+  const beside = document.querySelector("figure.paper:not(#paper) img"); // another ECG, drawn alike
   let scale = null; // null: as wide as the page
   function zoom() {
     const factor = scale ?? Math.max(paper.clientWidth / (PAGE.width * CSS_MM), 0.1);
-    stage.style.width = `${PAGE.width * factor}mm`;
-    stage.style.height = `${PAGE.height * factor}mm`;
+    for (const one of beside ? [stage, beside] : [stage]) {
+      one.style.width = `${PAGE.width * factor}mm`;
+      one.style.height = `${PAGE.height * factor}mm`;
+    }
+    paper.classList.toggle("zoomed", scale !== null);
     const shown = (value) => (value * factor).toFixed(1);
     byId("scale").textContent = `Effective on this screen: ${shown(speed)} mm/s, ${shown(gain)} mm/mV ` +
       `(at 96 pixels an inch); on paper ${speed} mm/s, ${gain} mm/mV in true millimetres.`;

@@ -43,8 +43,19 @@ def test_the_page_shows_what_was_asked_for_and_notes_who_looks(stored: Installat
     picture = client.get(address.replace("&amp;", "&"))
     assert picture.status_code == 200
     assert "50 mm/s · 20 mm/mV" in picture.text
-    opened = [one.action for one in stored.store.care.trail() if one.action == "patient.opened"]
-    assert len(opened) >= 1
+    assert opened(stored) == [1], "the drawing on the page is part of the same opening"
+    assert client.get("/ecgs/1/drawing.pdf").status_code == 200
+    assert opened(stored) == [1, 1], "a file to take along is one of its own"
+    browser(Role.OPERATOR).get(address.replace("&amp;", "&"))
+    assert opened(stored) == [1, 1, 1], "and so is the drawing alone, of somebody else"
+    client.get("/ecgs/1/viewer", params={"with": "2"})
+    client.get("/ecgs/2/drawing.svg")
+    assert opened(stored)[3:] == [1, 2]
+
+
+def opened(site: Installation) -> list[int | None]:
+    """ECG after ECG that was looked at."""
+    return [one.ecg_id for one in site.store.care.trail() if one.action == "patient.opened"]
 
 
 def test_only_ecgs_of_the_same_person_are_shown_beside_each_other(stored: Installation, browser: Browser) -> None:

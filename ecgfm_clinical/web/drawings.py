@@ -1,0 +1,187 @@
+"""The drawing of an ECG as an address asks for it: SVG, PNG or PDF.
+
+The server's drawing is the truth; the script of the page only measures on it.
+"""
+
+import io
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+import numpy as np
+from starlette.responses import Response
+
+from ecgfm_clinical.ecg import svg
+from ecgfm_clinical.ecg.layouts import USUAL, View
+from ecgfm_clinical.ecg.overlays import LeadWeights
+from ecgfm_clinical.ecg.sheet import Sheet, compose, footer
+from ecgfm_clinical.errors import InputError, NotFound
+from ecgfm_clinical.extras import have, need
+from ecgfm_clinical.staging.saliencies import LARGEST, STEPS, KeptSaliency
+from ecgfm_clinical.web.one_ecg import is_on_a_page, note_opened, number_of, others
+
+if TYPE_CHECKING:
+    from ecgfm_clinical.staging.story_records import EcgStory, EcgSummary
+    from ecgfm_clinical.web.asking import Asked
+    from ecgfm_clinical.web.visit import Visit
+    from ecgfm_connectors.ecg import Ecg
+
+TYPES = {".svg": "image/svg+xml", ".png": "image/png", ".pdf": "application/pdf"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What the address asks for."""
+
+    view: View
+    beat: bool  #: the median beat instead of the recording
+    other: int | None  #: ECG of the same person to compare with
+    looked: int | None  #: where a model looked, by the number of the question
+
+    @classmethod
+    def of(cls, asked: "Asked") -> "Wish":
+        """Raises InputError."""
+        return cls(
+            view=_view(asked), beat=bool(asked.text("beat")), other=asked.number("with"), looked=asked.number("looked")
+        )
+
+    def query(self, **changed: object) -> str:
+        """The same as an address' query, with these values instead."""
+        view = self.view
+        values: dict[str, object] = {
+            "layout": view.layout,
+            "rhythm": view.rhythm,
+            "speed": f"{view.speed:g}",
+            "gain": f"{view.gain:g}",
+            "start": f"{view.start:g}" if view.start else "",
+            "beat": "1" if self.beat else "",
+            "with": self.other or "",
+            "looked": self.looked or "",
+        }
+        return urlencode({name: value for name, value in (values | changed).items() if value})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Looked:
+    """Where a model looked."""
+
+    kept: KeptSaliency
+    weights: LeadWeights
+
+
+def picture(visit: "Visit") -> Response:
+    """The drawing alone. As part of a page it belongs to the opening that the page noted; a file to take along is an
+    opening of its own.
+    """
+    wish, kind = Wish.of(visit.asked), PurePath(visit.path).suffix
+    story = story_of(visit)
+    number = same_person(wish, others(visit, story)) if wish.beat and wish.other is not None else None
+    for ecg_id in filter(None, (story.ecg.ecg_id, number)):
+        if kind != ".svg" or not is_on_a_page(visit, ecg_id):
+            note_opened(visit, ecg_id)
+    other = None if number is None else visit.store.ecgs.story(number).ecg.ecg
+    one, looked = story.ecg.ecg, looked_at(visit, story.ecg.ecg_id, wish)
+    sheet = drawn(one, wish, other, looked)
+    title = f"ECG {story.ecg.ecg_id}, version {story.ecg.version}"
+    if looked is not None:
+        title += f" · where the model looked for {looked.kept.label}"
+    about = subtitle(story, wish)
+    if kind == ".svg":
+        text = svg.drawing(sheet, title=title, subtitle=about, footer=footer(sheet, one.duration))
+        return Response(text, media_type=TYPES[kind])
+    need("score", "drawing a PNG or PDF")
+    from ecgfm_clinical.ecg.paper import save
+
+    file = io.BytesIO()
+    save(sheet, file, kind=kind, title=title, subtitle=about, duration=one.duration)
+    name = f'attachment; filename="ecg-{story.ecg.ecg_id}{kind}"'
+    return Response(file.getvalue(), media_type=TYPES[kind], headers={"Content-Disposition": name})
+
+
+def story_of(visit: "Visit") -> "EcgStory":
+    """Raises NotFound where there is no such ECG, or its signal was removed."""
+    story = visit.store.ecgs.story(number_of(visit))
+    if not story.ecg.ecg.signal.size:
+        raise NotFound(f"the signal of ECG {story.ecg.ecg_id} was removed by retention: it cannot be drawn")
+    return story
+
+
+def same_person(wish: Wish, known: "list[EcgSummary]") -> int | None:
+    """The ECG to compare with. Raises InputError where it is another person's: two people never share a page."""
+    if wish.other is None or wish.other in {one.ecg_id for one in known}:
+        return wish.other
+    raise InputError(f"ECG {wish.other} is not one of this person's other ECGs")
+
+
+def looked_at(visit: "Visit", ecg_id: int, wish: Wish) -> Looked | None:
+    """Where a model looked, if that is asked for. Raises NotFound where it was not computed for this ECG."""
+    if wish.looked is None or wish.beat:
+        return None
+    weights = visit.store.saliencies.weights(ecg_id, wish.looked)
+    (kept,) = (one for one in visit.store.saliencies.of(ecg_id) if one.saliency_id == wish.looked)
+    return Looked(kept=kept, weights=LeadWeights(weights=weights.astype(np.float64) / LARGEST, per_second=STEPS))
+
+
+def drawn(one: "Ecg", wish: Wish, other: "Ecg | None" = None, looked: Looked | None = None) -> Sheet:
+    """The sheet of a recording, or of its median beat, with another's laid over it. Raises InputError."""
+    from ecgfm_clinical.ecg.pacing import pacing_spikes
+
+    if not wish.beat:
+        spikes = pacing_spikes(one.signal, one.sampling_rate).tolist()
+        weights = None if looked is None else looked.weights
+        if not have("score"):
+            return compose(one.signal, one.sampling_rate, wish.view, spikes=spikes, looked=weights)
+        from ecgfm_clinical.ecg.marks import marks_of
+
+        marks = marks_of(one)
+        return compose(
+            one.signal,
+            one.sampling_rate,
+            wish.view,
+            spikes=spikes,
+            looked=weights,
+            spans=marks.spans,
+            notes=marks.notes,
+        )
+    need("score", "finding beats")
+    from ecgfm_clinical.ecg.median_beat import laid_out, median_beat
+
+    beats = [median_beat(each.signal, each.sampling_rate) for each in (one, other) if each is not None]
+    placed = [(laid_out(beat, wish.view), beat.sampling_rate) for beat in beats if beat is not None]
+    if len(placed) < len(beats):
+        raise InputError("fewer than three beats alike: there is no median beat")
+    return compose(*placed[0], wish.view, laid_over=placed[1] if len(placed) > 1 else None, zero_is_zero=True)
+
+
+def subtitle(story: "EcgStory", wish: Wish) -> str:
+    """Device, filters, and the mark of a demonstration model where one has judged this ECG."""
+    one = story.ecg.ecg
+    filters = one.filters
+    band = [
+        f"from {filters.high_pass:g} Hz" if filters.high_pass is not None else "",
+        f"to {filters.low_pass:g} Hz" if filters.low_pass is not None else "",
+        f"mains filter {filters.notch:g} Hz" if filters.notch is not None else "",
+    ]
+    parts = [
+        "median beat" if wish.beat else "",
+        " ".join(filter(None, (one.device.manufacturer, one.device.model))) or "unknown device",
+        ", ".join(filter(None, band)) or "filters not stated",
+        f"sampled at {one.sampling_rate:g} Hz",
+        "scored by a demonstration model: NOT FOR CLINICAL USE" if any(each.demo for each in story.scorings) else "",
+    ]
+    return " · ".join(filter(None, parts))
+
+
+def _view(asked: "Asked") -> View:
+    named = {name: asked.text(name) for name in ("layout", "rhythm", "speed", "gain", "start")}
+    try:
+        return View(
+            layout=named["layout"] or USUAL.layout,  # type: ignore[arg-type]  # View refuses any other name
+            rhythm=named["rhythm"] or USUAL.rhythm,
+            speed=float(named["speed"] or USUAL.speed),
+            gain=float(named["gain"] or USUAL.gain),
+            start=float(named["start"] or USUAL.start),
+        )
+    except ValueError as error:
+        raise InputError(f"this view cannot be drawn: {error}") from error
