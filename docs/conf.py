@@ -28,6 +28,7 @@ NAVIGATION = {
         "CHANGELOG",
     ],
     "Connecting": ["connectors/CONFORMANCE", "connectors/LIFECYCLE", "connectors/BENCHMARKS"],
+    "Reading ECGs": ["docs/reading-an-ecg"],
     "Research": [
         "docs/api",
         "model/MODEL_CARD",
