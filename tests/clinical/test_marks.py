@@ -127,6 +127,6 @@ def test_each_lead_is_shaded_where_the_model_looked_in_it() -> None:
 
 def test_bands_of_rows_lie_under_each_other() -> None:
     for layout in ("3x4", "6x2", "12x1", "cabrera"):
-        sheet = compose(make_ecg(1).signal, RATE, View(layout=layout))  # type: ignore[arg-type]
+        sheet = compose(make_ecg(1).signal, RATE, View(layout=layout))
         bands = [next(one.band for one in sheet.traces if one.strip.row == row) for row in range(len(sheet.baselines))]
         assert all(below[1] <= above[0] + 1e-9 for above, below in pairwise(bands)), layout

@@ -140,7 +140,7 @@ def test_a_program_reads_the_viewer_as_json(scored: Installation, token: Callabl
     assert lab_is_noted(scored) == [1, 2]
 
 
-def lab_is_noted(site: Installation) -> list[int | None]:
+def lab_is_noted(site: Installation) -> list[int]:
     """ECGs that the program has opened."""
     noted = [one for one in site.store.care.trail() if one.action == "patient.opened"]
     assert all(one.actor.startswith("lab-viewer (token) by ") for one in noted)
