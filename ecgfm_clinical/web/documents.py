@@ -23,8 +23,8 @@ from ecgfm_clinical.web.pieces import Left, Taken
 from ecgfm_connectors.ecg import LEADS
 
 if TYPE_CHECKING:
-    from ecgfm_clinical.web.answers import Answers
-    from ecgfm_clinical.web.drawings import Looked, Wish
+    from ecgfm_clinical.operate.answers import Answers
+    from ecgfm_clinical.web.wishes import Looked, Wish
 
 PREFIX = "/api/v1"
 

@@ -4,70 +4,27 @@ The server's drawing is the truth; the script of the page only measures on it.
 """
 
 import io
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
 import numpy as np
 from starlette.responses import Response
 
 from ecgfm_clinical.ecg import svg
-from ecgfm_clinical.ecg.layouts import USUAL, View
 from ecgfm_clinical.ecg.overlays import LeadWeights
 from ecgfm_clinical.ecg.sheet import Sheet, compose, footer
 from ecgfm_clinical.errors import InputError, NotFound
 from ecgfm_clinical.extras import have, need
-from ecgfm_clinical.staging.saliencies import LARGEST, STEPS, KeptSaliency
+from ecgfm_clinical.staging.saliencies import LARGEST, STEPS
 from ecgfm_clinical.web.one_ecg import is_on_a_page, note_opened, number_of, others
+from ecgfm_clinical.web.wishes import Looked, Wish
 
 if TYPE_CHECKING:
     from ecgfm_clinical.staging.story_records import EcgStory, EcgSummary
-    from ecgfm_clinical.web.asking import Asked
     from ecgfm_clinical.web.visit import Visit
     from ecgfm_connectors.ecg import Ecg
 
 TYPES = {".svg": "image/svg+xml", ".png": "image/png", ".pdf": "application/pdf"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """What the address asks for."""
-
-    view: View
-    beat: bool  #: the median beat instead of the recording
-    other: int | None  #: ECG of the same person to compare with
-    looked: int | None  #: where a model looked, by the number of the question
-
-    @classmethod
-    def of(cls, asked: "Asked") -> "Wish":
-        """Raises InputError."""
-        return cls(
-            view=_view(asked), beat=bool(asked.text("beat")), other=asked.number("with"), looked=asked.number("looked")
-        )
-
-    def query(self, **changed: object) -> str:
-        """The same as an address' query, with these values instead."""
-        view = self.view
-        values: dict[str, object] = {
-            "layout": view.layout,
-            "rhythm": view.rhythm,
-            "speed": f"{view.speed:g}",
-            "gain": f"{view.gain:g}",
-            "start": f"{view.start:g}" if view.start else "",
-            "beat": "1" if self.beat else "",
-            "with": self.other or "",
-            "looked": self.looked or "",
-        }
-        return urlencode({name: value for name, value in (values | changed).items() if value})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Looked:
-    """Where a model looked."""
-
-    kept: KeptSaliency
-    weights: LeadWeights
 
 
 def picture(visit: "Visit") -> Response:
@@ -171,17 +128,3 @@ def subtitle(story: "EcgStory", wish: Wish) -> str:
         "scored by a demonstration model: NOT FOR CLINICAL USE" if any(each.demo for each in story.scorings) else "",
     ]
     return " · ".join(filter(None, parts))
-
-
-def _view(asked: "Asked") -> View:
-    named = {name: asked.text(name) for name in ("layout", "rhythm", "speed", "gain", "start")}
-    try:
-        return View(
-            layout=named["layout"] or USUAL.layout,  # type: ignore[arg-type]  # View refuses any other name
-            rhythm=named["rhythm"] or USUAL.rhythm,
-            speed=float(named["speed"] or USUAL.speed),
-            gain=float(named["gain"] or USUAL.gain),
-            start=float(named["start"] or USUAL.start),
-        )
-    except ValueError as error:
-        raise InputError(f"this view cannot be drawn: {error}") from error

@@ -13,9 +13,10 @@ from ecgfm_clinical.ecg.sheet import seconds_on
 from ecgfm_clinical.extras import have
 from ecgfm_clinical.operate.changes import changes
 from ecgfm_clinical.operate.differences import differences
-from ecgfm_clinical.web.answers import answers_of
-from ecgfm_clinical.web.drawings import Wish, looked_at, same_person, story_of
+from ecgfm_clinical.web.answers import answers_now
+from ecgfm_clinical.web.drawings import looked_at, same_person, story_of
 from ecgfm_clinical.web.one_ecg import before, note_opened, of_person
+from ecgfm_clinical.web.wishes import Wish
 from ecgfm_connectors.ecg import LEADS
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def show(visit: "Visit") -> Response:
         quality=_quality(one),
         differences=differences(one, story.scorings[-1].scores) if story.scorings else (),
         newest=story.scorings[-1] if story.scorings else None,
-        answers=answers_of(visit, story),
+        answers=answers_now(visit, story),
         looked=looked_at(visit, story.ecg.ecg_id, wish),
         others=others,
         compared=compared,

@@ -12,7 +12,7 @@ import pytest
 from matplotlib.image import imread
 
 from ecgfm_clinical import scorers
-from ecgfm_clinical.web.answers import WARNING
+from ecgfm_clinical.operate.answers import WARNING
 from ecgfm_clinical.web.users import Role
 from tests.clinical.web.conftest import Browser
 from tests.helpers.installation import Installation, ecg
