@@ -6,7 +6,8 @@ from typing import Literal
 
 from ecgfm_connectors.patient import Patient
 
-Kind = Literal["lvef", "troponin"]
+#: `lvef`, `troponin`, or a kind that the site declares (`ecgfm_connectors.outcomes.site.SiteKind`).
+Kind = str
 Rule = Literal[
     "site-code", "code", "name", "report", "report-conclusion", "report-selected", "report-mean", "report-biplane",
     "table", "",

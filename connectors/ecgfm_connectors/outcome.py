@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from ecgfm_connectors.decision import Decision
+from ecgfm_connectors.decision import Decision, Kind
 from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.times import Precision
 
@@ -17,11 +17,11 @@ class Outcome:
 
     source_id: str  #: sender + filler number + OBX-3 + OBX-4: a correction carries the same one
     patient: Patient
-    kind: Literal["lvef", "troponin"]
-    value: float  #: percent (lvef) or ng/L (troponin); 0 where a result is withdrawn without its value
+    kind: Kind
+    value: float  #: percent, ng/L or the declared unit; 0 where a result is withdrawn without its value
     upper_value: float | None = None  #: the upper end where a range such as 35–40 % was reported
     comparator: Comparator = ""
-    unit: str  #: `%` or `ng/L`: whatever unit was sent is converted, `text` keeps the original
+    unit: str  #: `%`, `ng/L` or the declared one: whatever unit was sent is converted, `text` keeps the original
     code: str  #: OBX-3 as system|code
     assay: str = ""  #: troponin: hs-I, hs-T, I, T, with ` POC` at the bedside; LVEF: how it was measured
     upper_reference_limit: float | None = None  #: 99th percentile from OBX-7 for the patient's sex, same unit

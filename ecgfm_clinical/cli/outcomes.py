@@ -1,6 +1,5 @@
 """`outcomes`: what was measured, what became a label, what did not and why."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,14 +23,9 @@ app = typer.Typer(
 PhiOption = Annotated[bool, typer.Option("--phi", help="Show patients' numbers and texts instead of ***.")]
 
 
-class Kind(StrEnum):
-    """What was measured."""
-
-    LVEF = "lvef"
-    TROPONIN = "troponin"
-
-
-KindOption = Annotated[Kind | None, typer.Option(help="Only these.")]
+KindOption = Annotated[
+    str | None, typer.Option(help="Only these: lvef, troponin, or a kind of the settings' outcomes.kinds.")
+]
 LimitOption = Annotated[int, typer.Option(min=1, help="How many, newest first.")]
 
 

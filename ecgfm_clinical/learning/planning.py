@@ -11,14 +11,14 @@ from ecgfm.rivals.scratch import Scratch
 from ecgfm.version import version
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.learning.cohort.archive import Archive
-from ecgfm_clinical.learning.cohort.labelling import Given, Labelling, RaisedTroponin, ReducedLvef
+from ecgfm_clinical.learning.cohort.labelling import Given, Labelling, Measurement, RaisedTroponin, ReducedLvef
 from ecgfm_clinical.learning.cohort.members import CohortRules
 from ecgfm_clinical.learning.cohort.statements import Statements
 from ecgfm_clinical.learning.folders import Folders
 from ecgfm_clinical.learning.judging.rivals import Rivals
 from ecgfm_clinical.learning.plan import Plan
 from ecgfm_clinical.learning.training import Training
-from ecgfm_clinical.settings import Learning, RivalRules, Settings, TroponinLabels
+from ecgfm_clinical.settings import HeadLabels, Learning, RivalRules, Settings, TroponinLabels
 
 #: For choosing the method where nobody says how long: with the trainings that follow, the whole of a `retrain` but its
 #: rivals.
@@ -39,8 +39,30 @@ def labelling(head: str, learning: Learning) -> Labelling:
         return _troponin(learning.troponin)
     if head == "interpretation":
         return Statements()
+    declared = next((one for one in learning.heads if one.name == head), None)
+    if declared is not None:
+        return _measurement(declared)
     raise InputError(
-        f"no rules for a head {head!r} from the store; it knows {', '.join(HEADS)}, others come from a table"
+        f"no rules for a head {head!r} from the store; it knows {', '.join(heads(learning))}, others are declared in "
+        "[[learning.heads]] or come from a table"
+    )
+
+
+def heads(learning: Learning) -> tuple[str, ...]:
+    """The heads that learn from what a store holds: the program's own, and those that the settings declare."""
+    return (*HEADS, *(one.name for one in learning.heads))
+
+
+def _measurement(rules: HeadLabels) -> Measurement:
+    return Measurement(
+        name=rules.name,
+        target=rules.target,
+        outcome_kind=rules.kind,
+        threshold=rules.threshold,
+        above=rules.positive == "above",
+        before=timedelta(hours=rules.hours_before),
+        after=timedelta(hours=rules.hours_after),
+        select=rules.select,
     )
 
 

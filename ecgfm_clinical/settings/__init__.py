@@ -12,7 +12,7 @@ from ecgfm_clinical.settings.care import Attention, Audit, AuditMessages, Retent
 from ecgfm_clinical.settings.destinations import AnyDestination, FileDestination, Hl7Destination
 from ecgfm_clinical.settings.fhir import FhirDestination, FhirFileDestination
 from ecgfm_clinical.settings.installation import Settings
-from ecgfm_clinical.settings.learning import Learning, RivalRules, TroponinLabels
+from ecgfm_clinical.settings.learning import HeadLabels, Learning, RivalRules, TroponinLabels
 from ecgfm_clinical.settings.listeners import DicomListener, Hl7Listener
 from ecgfm_clinical.settings.outcomes import OutcomeSettings
 from ecgfm_clinical.settings.pacs import DicomDestination, StowDestination
@@ -41,6 +41,7 @@ __all__ = [
     "FhirDestination",
     "FhirFileDestination",
     "FileDestination",
+    "HeadLabels",
     "HeadRules",
     "Hl7Destination",
     "Hl7Listener",

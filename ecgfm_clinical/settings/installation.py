@@ -94,6 +94,15 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _heads_learn_from_kinds(self) -> Self:
+        known = ("lvef", *(one.name for one in self.outcomes.kinds))
+        self._refuse_twice("learning.heads", [one.name for one in self.learning.heads])
+        for one in self.learning.heads:
+            if one.kind not in known:
+                raise ValueError(f"learning.heads {one.name}: kind {one.kind} is none of {', '.join(known)}")
+        return self
+
+    @model_validator(mode="after")
     def _cleartext_is_accepted(self) -> Self:
         if self.form >= 2:
             for one in self.exposed():

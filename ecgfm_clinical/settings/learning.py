@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ecgfm.operating_rule import OperatingRule
 from ecgfm_clinical.rules import AssayLimit, GateRules
@@ -48,6 +48,37 @@ class RivalRules(Part):
     epochs: int = Field(default=20, ge=1, description="of both at most; they stop earlier where validation says so")
 
 
+class HeadLabels(Part):
+    """A head of one's own: what it learns from which measured results."""
+
+    name: str = Field(
+        pattern="^[a-z][a-z0-9_]{0,31}$", description="of the head and its one label", examples=["hyperkalaemia"]
+    )
+    target: str = Field(
+        min_length=1,
+        description="one sentence: what a positive label means",
+        examples=["A potassium above 5.5 mmol/L."],
+    )
+    kind: str = Field(description="lvef, or the name of one of outcomes.kinds", examples=["potassium"])
+    threshold: float = Field(description="in the kind's unit", examples=[5.5])
+    positive: Literal["above", "at-most"] = Field(
+        default="above", description='"above" the threshold, or "at-most": at or below it'
+    )
+    hours_before: float = Field(default=2, ge=0, description="the window begins so long before the ECG")
+    hours_after: float = Field(default=6, ge=0, description="and ends so long after it")
+    select: Literal["nearest", "highest", "lowest"] = Field(
+        default="nearest", description='"nearest", "highest" or "lowest" of the results inside the window'
+    )
+
+    @model_validator(mode="after")
+    def _is_not_the_programs_own(self) -> Self:
+        if self.name in ("reduced_lvef", "troponin", "interpretation"):
+            raise ValueError(f"{self.name} is a head of this program; give the head another name")
+        if self.kind == "troponin":
+            raise ValueError("a troponin is judged against its own assay's limit: the head troponin does that")
+        return self
+
+
 class Learning(Part):
     """How this hospital trains, judges and governs heads of its own."""
 
@@ -56,6 +87,7 @@ class Learning(Part):
     )
     lvef: LvefLabels = LvefLabels()
     troponin: TroponinLabels = TroponinLabels()
+    heads: tuple[HeadLabels, ...] = ()
     serial: Literal["all", "one-per-day", "first"] = Field(
         default="one-per-day", description="of a patient's ECGs: all, one-per-day (nearest to the outcome), first"
     )

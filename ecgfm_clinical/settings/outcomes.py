@@ -1,13 +1,40 @@
 """How measured outcomes are read from this site's feeds."""
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
 from ecgfm_clinical.settings.part import Part
 from ecgfm_connectors.outcomes import units
-from ecgfm_connectors.outcomes.site import SiteCode, SiteTable
+from ecgfm_connectors.outcomes.site import SiteCode, SiteKind, SiteTable
+
+#: What every site has; a kind of one's own takes none of these names.
+FIXED = ("lvef", "troponin", "ignore")
+
+
+class OutcomeKindSettings(Part):
+    """A measured quantity of the site's own, found by its codes in outcomes.codes."""
+
+    name: str = Field(
+        pattern="^[a-z][a-z0-9_]{0,31}$", description="as means and learning.heads name it", examples=["potassium"]
+    )
+    unit: str = Field(min_length=1, description="every value is kept in it", examples=["mmol/L"])
+    units: Mapping[str, float] = Field(
+        default_factory=dict,
+        description="other spellings and units -> how many of unit one is",
+        examples=[{"mEq/L": 1.0}],
+    )
+    lowest: float = Field(description="results below it cannot be, in unit", examples=[1.0])
+    highest: float = Field(description="results above it cannot be, in unit", examples=[12.0])
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if self.name in FIXED:
+            raise ValueError(f"{self.name} is known to every site; give the kind another name")
+        if not self.lowest < self.highest:
+            raise ValueError("lowest must be below highest")
+        return self
 
 
 class OutcomeCode(Part):
@@ -19,7 +46,9 @@ class OutcomeCode(Part):
         description="or OBX-3.2 or OBX-3.5, whole; case and accents do not matter",
         examples=["Troponin neu"],
     )
-    means: Literal["lvef", "troponin", "ignore"] = Field(description="lvef, troponin or ignore", examples=["troponin"])
+    means: str = Field(
+        description="lvef, troponin, ignore, or the name of one of outcomes.kinds", examples=["troponin"]
+    )
     assay: str = Field(default="", description="troponin: hs-I, hs-T, I or T", examples=["hs-T"])
     unit: str = Field(default="", description="the unit where OBX-6 is empty", examples=["ng/L"])
     point_of_care: bool = Field(
@@ -30,7 +59,7 @@ class OutcomeCode(Part):
     def _names_something(self) -> Self:
         if not self.code and not self.name:
             raise ValueError("give the code or the name of what is measured")
-        if self.unit and units.read(self.unit) is None:
+        if self.means in FIXED and self.unit and units.read(self.unit) is None:
             raise ValueError(f"unit {self.unit!r} is no unit that we know; write it as UCUM does, ng/L or %")
         return self
 
@@ -39,6 +68,7 @@ class OutcomeSettings(Part):
     """How measured outcomes are read from this site's feeds."""
 
     codes: tuple[OutcomeCode, ...] = ()
+    kinds: tuple[OutcomeKindSettings, ...] = ()
     units: Mapping[str, str] = Field(
         default_factory=dict, description="units as this site spells them -> as UCUM does", examples=[{"nanog": "ng/L"}]
     )
@@ -62,8 +92,23 @@ class OutcomeSettings(Part):
             raise ValueError(f"no units that we know: {', '.join(unknown)}; write them as UCUM does, ng/L or %")
         return self
 
+    @model_validator(mode="after")
+    def _codes_mean_something(self) -> Self:
+        names = [one.name for one in self.kinds]
+        if len(set(names)) < len(names):
+            raise ValueError("outcomes.kinds gives one name twice")
+        if unknown := sorted({one.means for one in self.codes} - {*FIXED, *names}):
+            raise ValueError(f"means {', '.join(unknown)} is none of {', '.join((*FIXED, *names))}")
+        return self
+
     @property
     def table(self) -> SiteTable:
         """The table as the readers take it."""
         codes = tuple(SiteCode(**one.model_dump()) for one in self.codes)
-        return SiteTable(codes=codes, units=tuple(self.units.items()), words=self.words)
+        kinds = tuple(
+            SiteKind(
+                name=one.name, unit=one.unit, units=tuple(one.units.items()), lowest=one.lowest, highest=one.highest
+            )
+            for one in self.kinds
+        )
+        return SiteTable(codes=codes, units=tuple(self.units.items()), kinds=kinds, words=self.words)

@@ -6,7 +6,8 @@ from typing import Literal
 
 from ecgfm_connectors.patient import Sex
 
-OutcomeKind = Literal["lvef", "troponin"]
+#: `lvef`, `troponin`, or a kind that the site declares.
+OutcomeKind = str
 OutcomeStatus = Literal["final", "corrected", "withdrawn"]
 
 

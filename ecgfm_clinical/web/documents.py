@@ -286,7 +286,7 @@ DOCUMENTS: Mapping[str, Document] = {
         of=_outcomes,
         about="measured outcomes that became labels, and what was left out, newest first, page by page by key",
         asks={
-            "kind": "lvef or troponin",
+            "kind": "lvef, troponin or a kind of the settings",
             "reason": "why something was left out",
             "before": "as `next` holds it",
             "left_before": "as `next_left_out` holds it",

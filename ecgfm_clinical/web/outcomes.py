@@ -28,7 +28,8 @@ def opened(visit: Visit) -> Response:
 
 def _page(visit: Visit, *, is_open: bool) -> Response:
     asked, outcomes = visit.asked if not is_open else visit.form, visit.store.outcomes
-    kind = asked.text("kind") if asked.text("kind") in KINDS else None
+    kinds = (*KINDS, *(one.name for one in visit.settings.outcomes.kinds))
+    kind = asked.text("kind") if asked.text("kind") in kinds else None
     reason = asked.text("reason") or None
     taken = outcomes.newest(kind=kind, limit=PER_PAGE + 1, before=asked.number("before"))
     left = outcomes.left_out(reason=reason, limit=PER_PAGE + 1, before=asked.number("left_before"))
@@ -40,7 +41,7 @@ def _page(visit: Visit, *, is_open: bool) -> Response:
         "outcomes.html",
         is_open=is_open,
         asked=asked,
-        kinds=KINDS,
+        kinds=kinds,
         counts=counts,
         reasons={name: number for name, number in reasons.most_common() if name},
         taken=[Taken(kept=one, sentence=_of_taken(one) if is_open else ()) for one in taken[:PER_PAGE]],

@@ -1,9 +1,9 @@
 """Measured outcomes of an archive: a CSV or Parquet table with a row for each ejection fraction or troponin.
 
-Columns that must be there: `patient_id`, `kind` (lvef or troponin), `value`, `unit`, `observed_at` (ISO 8601). Columns
-that may be there: `authority`, `identifier_type`, `upper_value`, `comparator`, `code`, `assay`,
-`upper_reference_limit` (in the same unit), `status` (final, corrected, withdrawn) and `result_id`. A `result_id` that
-comes again corrects or withdraws what came before it.
+Columns that must be there: `patient_id`, `kind` (lvef, troponin, or a kind that the site declares), `value`, `unit`,
+`observed_at` (ISO 8601). Columns that may be there: `authority`, `identifier_type`, `upper_value`, `comparator`,
+`code`, `assay`, `upper_reference_limit` (in the same unit), `status` (final, corrected, withdrawn) and `result_id`. A
+`result_id` that comes again corrects or withdraws what came before it.
 
 What is in another unit is brought into percent or ng/L as results by HL7 are. A row without a unit, in one that is not
 known, or with a value that cannot be, is left out and counted like every row that cannot be read; the others are taken.
@@ -28,6 +28,7 @@ from ecgfm_connectors.outcome import Outcome
 from ecgfm_connectors.outcomes import conversion, units
 from ecgfm_connectors.outcomes.conversion import Unfit
 from ecgfm_connectors.outcomes.quantity import Quantity
+from ecgfm_connectors.outcomes.site import SiteKind
 from ecgfm_connectors.patient import Identifier, Patient
 
 REQUIRED = ("patient_id", "kind", "value", "unit", "observed_at")
@@ -66,7 +67,7 @@ def read(content: bytes, context: ReadingContext) -> Contents:
     outcomes, problems = [], Counter[str]()
     for row in rows:
         try:
-            outcomes.append(_outcome(row, context.default_authority, context.zone))
+            outcomes.append(_outcome(row, context))
         except _BadRow as error:
             problems[str(error)] += 1
     findings = tuple(
@@ -130,11 +131,14 @@ def _text(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def _outcome(row: Mapping[str, str], authority: str, zone: tzinfo) -> Outcome:
-    kind, comparator = _KINDS.get(row["kind"].lower()), row.get("comparator", "")
+def _outcome(row: Mapping[str, str], context: ReadingContext) -> Outcome:
+    table, authority, zone = context.outcome_table, context.default_authority, context.zone
+    named, comparator = row["kind"].lower(), row.get("comparator", "")
+    own = table.kind(named)
+    kind = named if own else _KINDS.get(named)
     status = row.get("status", "").lower() or "final"
     if kind is None:
-        raise _BadRow("kind is neither lvef nor troponin")
+        raise _BadRow("kind is neither lvef nor troponin, nor one that the settings declare")
     if comparator not in _COMPARATORS:
         raise _BadRow("the comparator is none of <, <=, >, >=")
     if status not in _STATUSES:
@@ -144,7 +148,7 @@ def _outcome(row: Mapping[str, str], authority: str, zone: tzinfo) -> Outcome:
     identifier = Identifier(
         authority=row.get("authority") or authority, type=row.get("identifier_type") or "MR", value=row["patient_id"]
     )
-    measured = _measured(row, kind, status)
+    measured = _measured(row, kind, status, own)
     return Outcome(
         source_id=_source_id(row, identifier),
         patient=Patient(identifiers=(identifier,)),
@@ -152,7 +156,7 @@ def _outcome(row: Mapping[str, str], authority: str, zone: tzinfo) -> Outcome:
         value=measured.low,
         upper_value=measured.high,
         comparator=comparator,  # type: ignore[arg-type]  # checked above
-        unit=conversion.OUR_UNIT[kind],
+        unit=own.unit if own else conversion.OUR_UNIT[kind],
         code=row.get("code", ""),
         assay=row.get("assay", ""),
         upper_reference_limit=measured.limit,
@@ -164,17 +168,23 @@ def _outcome(row: Mapping[str, str], authority: str, zone: tzinfo) -> Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Measured:
-    """What a row says, in percent or ng/L."""
+    """What a row says, in the kind's own unit."""
 
     low: float
     high: float | None = None
     limit: float | None = None
 
 
-def _measured(row: Mapping[str, str], kind: Kind, status: str) -> _Measured:
+def _measured(row: Mapping[str, str], kind: Kind, status: str, own: SiteKind | None) -> _Measured:
     """The value, its upper end and the 99th percentile. A result may be taken back without its value."""
     if status == "withdrawn" and not row["value"]:
         return _Measured(low=0.0)
+    if own is not None:
+        quantity = Quantity(low=_number(row["value"], "value"), high=_optional(row, "upper_value"))
+        told = conversion.declared(own, quantity, row["unit"])
+        if isinstance(told, Unfit):
+            raise _BadRow(told.text)
+        return _Measured(low=told.low, high=told.high)
     unit = units.read(row["unit"])
     if unit is None:
         raise _BadRow("the unit is none that we know" if row["unit"] else "there is no unit")

@@ -6,7 +6,9 @@ from decimal import Decimal
 
 from ecgfm_connectors.decision import Kind
 from ecgfm_connectors.outcomes import units
+from ecgfm_connectors.outcomes.folding import fold
 from ecgfm_connectors.outcomes.quantity import Quantity
+from ecgfm_connectors.outcomes.site import SiteKind
 from ecgfm_connectors.outcomes.units import Unit
 
 #: What every outcome is told in.
@@ -51,6 +53,23 @@ def one_unit(field: Unit | None, field_text: str, stated: Unit | None) -> Unit |
 def convert(kind: Kind, found: Quantity, unit: Unit | None) -> Converted | Unfit:
     """`found` in percent (lvef) or ng/L (troponin)."""
     return _lvef(found, unit) if kind == "lvef" else _troponin(found, unit)
+
+
+def declared(kind: SiteKind, found: Quantity, unit: str) -> Converted | Unfit:
+    """`found`, sent in a unit of this spelling, in the unit that the site's kind declares. A value without a unit, or
+    with one that the site does not list, is left out: it cannot be told from another quantity.
+    """
+    spelt = fold(unit.strip())
+    factors = {fold(kind.unit): 1.0, **{fold(text): factor for text, factor in kind.units}}
+    if spelt not in factors:
+        return Unfit(reason="outcome-unit", text=f"a {kind.name} without a unit, or in one that the site does not list")
+    if found.ambiguous:
+        return Unfit(reason="ambiguous-number", text="the point or comma may part thousands or decimals")
+    factor = Decimal(repr(factors[spelt]))
+    low, high = float(found.low * factor), None if found.high is None else float(found.high * factor)
+    if not kind.lowest <= low <= kind.highest or (high is not None and not low <= high <= kind.highest):
+        return Unfit(reason="outcome-implausible", text=f"a {kind.name} outside what the site says can be")
+    return Converted(low=low, high=high)
 
 
 def _lvef(found: Quantity, unit: Unit | None) -> Converted | Unfit:

@@ -3,9 +3,21 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from ecgfm_connectors.decision import Kind
 from ecgfm_connectors.outcomes import units
 from ecgfm_connectors.outcomes.folding import fold
 from ecgfm_connectors.outcomes.units import Unit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteKind:
+    """A quantity of the site's own, such as potassium: found by the site's codes alone, never by words."""
+
+    name: str  #: as `SiteCode.means` and a head name it
+    unit: str  #: what every value is told in
+    units: tuple[tuple[str, float], ...] = ()  #: (spelling, how many of `unit` one of it is)
+    lowest: float  #: in `unit`; what lies outside is no such result
+    highest: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +26,7 @@ class SiteCode:
 
     code: str = ""
     name: str = ""
-    means: Literal["lvef", "troponin", "ignore"]
+    means: Kind | Literal["ignore"]
     assay: str = ""  #: hs-I, hs-T, I, T for troponin; how it was measured for LVEF
     unit: str = ""  #: the unit where OBX-6 is empty
     point_of_care: bool = False
@@ -26,6 +38,7 @@ class SiteTable:
 
     codes: tuple[SiteCode, ...] = ()
     units: tuple[tuple[str, str], ...] = ()  #: (as sent, as UCUM)
+    kinds: tuple[SiteKind, ...] = ()
     words: tuple[str, ...] = ()  #: words of the site's reports that say nothing of the value beside them
 
     def harmless(self) -> frozenset[str]:
@@ -37,6 +50,10 @@ class SiteTable:
         by_code = next((entry for entry in self.codes if entry.code and entry.code in codes), None)
         folded = {fold(name) for name in names}
         return by_code or next((entry for entry in self.codes if entry.name and fold(entry.name) in folded), None)
+
+    def kind(self, name: str) -> SiteKind | None:
+        """A kind of the site's own; None for those that every site has."""
+        return next((one for one in self.kinds if one.name == name), None)
 
     def unit(self, text: str) -> Unit | None:
         """A unit as this site spells it."""

@@ -63,6 +63,7 @@ class Labelling(Protocol):
 
 DAY_ONLY = Exclusion(code="day-only", text="only the day of the results is known, and the window is one of hours")
 NO_OUTCOME = Exclusion(code="no-outcome", text="no usable result of this patient")
+UNDECIDED = Exclusion(code="outcome-undecided", text="the reported range lies on both sides of the threshold")
 OUTSIDE = Exclusion(code="outside-window", text="no result inside the time window")
 
 
@@ -203,6 +204,77 @@ class RaisedTroponin:
             "drop_after_peak": self.drop_after_peak,
             "limits": [asdict(limit) for limit in self.limits],
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """A measured result above, or at or below, a value near the time of the ECG: a head that the settings declare."""
+
+    name: str
+    target: str
+    outcome_kind: OutcomeKind
+    threshold: float  #: in the kind's own unit
+    above: bool  #: positive above the threshold; else at or below it
+    before: timedelta
+    after: timedelta
+    select: Literal["nearest", "highest", "lowest"] = "nearest"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    def label(self, ecg: EcgRow, results: Sequence[OutcomeRow]) -> Labelled | Exclusion:
+        assert ecg.acquired_at is not None
+        at = ecg.acquired_at
+        if not results:
+            return NO_OUTCOME
+        timed = [row for row in results if row.observed_precision != "day" or self.before >= timedelta(days=1)]
+        if not timed:
+            return DAY_ONLY
+        near = [row for row in timed if -self.before <= row.observed_at - at <= self.after]
+        if not near:
+            return OUTSIDE
+        known = [row for row in near if self._is_positive(row) is not None]
+        if not known:
+            return UNDECIDED
+        chosen = min(known, key=lambda row: (self._rank(row, at), abs(row.observed_at - at), row.observed_at, row.key))
+        return Labelled(
+            labels=(float(bool(self._is_positive(chosen))),),
+            outcome_at=chosen.observed_at,
+            distance=abs(chosen.observed_at - at),
+            outcome_first=chosen.observed_at <= at,
+        )
+
+    def _rank(self, row: OutcomeRow, at: datetime) -> float:
+        low, high = _span(row)
+        if self.select == "nearest":
+            return abs(row.observed_at - at) / timedelta(seconds=1)
+        return -high if self.select == "highest" else low
+
+    def _is_positive(self, row: OutcomeRow) -> bool | None:
+        """None where the reported range lies on both sides of the threshold."""
+        low, high = _span(row)
+        if low > self.threshold or (low == self.threshold and row.comparator == ">"):
+            return self.above
+        return not self.above if high <= self.threshold else None
+
+    def to_json(self) -> Notes:
+        return {
+            "rule": "measurement",
+            "kind": self.outcome_kind,
+            "threshold": self.threshold,
+            "positive": "above" if self.above else "at or below",
+            "select": self.select,
+            "before_hours": self.before / timedelta(hours=1),
+            "after_hours": self.after / timedelta(hours=1),
+        }
+
+
+def _span(row: OutcomeRow) -> tuple[float, float]:
+    """What the reported value allows."""
+    low = -math.inf if row.comparator in ("<", "<=") else row.value
+    high = math.inf if row.comparator in (">", ">=") else row.value if row.upper_value is None else row.upper_value
+    return low, high
 
 
 def _hours(span: timedelta) -> str:

@@ -91,7 +91,7 @@ def outcomes(
     workshop: Workshop, head: str, record: TrainingRecord | None, now: datetime
 ) -> Mapping[str, Mapping[str, float]]:
     """Label -> ECG key -> outcome: of test patients, and of everyone's ECGs recorded after the model's data ended."""
-    if head not in planning.HEADS:
+    if head not in planning.heads(workshop.settings.learning):
         return {}
     cohort, _ = workshop.cohort(head, now)
     cut = record.as_of if record else now

@@ -100,7 +100,7 @@ def _of_value(
             value=fit.low,
             upper_value=fit.high,
             comparator=value.comparator,
-            unit=conversion.OUR_UNIT[measurand.kind],
+            unit=_our_unit(order, measurand),
             code=measurand.code,
             assay=measurand.assay,
             upper_reference_limit=limit,
@@ -119,8 +119,15 @@ def _fit(order: Order, obx: Segment, measurand: Measurand, value: Quantity | NoQ
         reason = "ambiguous-number" if value.code == "ambiguous-number" else "outcome-not-numeric"
         return Unfit(reason=reason, text=f"{value.text}: no number that can be read one way only")
     sent = _unit_text(obx, measurand)
+    if (own := order.table.kind(measurand.kind)) is not None:
+        return conversion.declared(own, value, sent)
     unit = conversion.one_unit(order.table.unit(sent), sent, value.unit)
     return unit if isinstance(unit, Unfit) else conversion.convert(measurand.kind, value, unit)
+
+
+def _our_unit(order: Order, measurand: Measurand) -> str:
+    own = order.table.kind(measurand.kind)
+    return conversion.OUR_UNIT[measurand.kind] if own is None else own.unit
 
 
 def _unit_text(obx: Segment, measurand: Measurand) -> str:
@@ -149,7 +156,7 @@ def _withdrawn(order: Order, obx: Segment, measurand: Measurand, source: Source,
         kind=measurand.kind,
         value=fit.low if isinstance(fit, Converted) else 0.0,
         comparator=value.comparator if known and isinstance(value, Quantity) else "",
-        unit=conversion.OUR_UNIT[measurand.kind],
+        unit=_our_unit(order, measurand),
         code=measurand.code,
         assay=measurand.assay,
         observed_at=moment.at,

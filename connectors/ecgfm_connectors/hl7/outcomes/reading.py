@@ -28,6 +28,7 @@ class OrderOutcomes:
 
 NOTHING = OrderOutcomes()
 _TOLERANCE = 10.0  #: percent: methods differ so far
+_WHAT = {"lvef": "ejection fractions", "troponin": "troponins of one time"}
 _AMBIGUOUS = {"lvef": "lvef-ambiguous", "troponin": "troponin-ambiguous"}
 
 
@@ -90,7 +91,7 @@ def _agreeing(outcomes: list[Outcome]) -> tuple[list[Outcome], list[LeftOut]]:
     """Without those that contradict each other at one time."""
     groups: defaultdict[tuple[object, ...], list[Outcome]] = defaultdict(list)
     for one in outcomes:
-        test = (one.code, one.assay) if one.kind == "troponin" else ()
+        test = () if one.kind == "lvef" else (one.code, one.assay)
         groups[(one.kind, *test, one.observed_at, one.status == "withdrawn")].append(one)
     kept: list[Outcome] = []
     doubtful: list[LeftOut] = []
@@ -132,10 +133,10 @@ def _span(one: Outcome) -> tuple[float, float]:
 
 def _doubtful(one: Outcome) -> LeftOut:
     source = one.decision.source if one.decision else Source(place="")
-    what = "ejection fractions" if one.kind == "lvef" else "troponins of one time"
+    what = _WHAT.get(one.kind, "results of one code and time")
     return LeftOut(
         kind=one.kind,
-        reason=_AMBIGUOUS[one.kind],
+        reason=_AMBIGUOUS.get(one.kind, "outcome-ambiguous"),
         text=f"the order holds different {what}, and nothing says which one counts",
         source=source,
         patient=one.patient,
