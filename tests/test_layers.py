@@ -32,7 +32,7 @@ ROOMS = {
         "assembly explain pretraining",
         "checkpoint",
         "fairseq finetuning runtimes",
-        "loading predictor rivals",
+        "loading predictor rivals saliency_checks",
         "bench",
     ),
     "ecgfm_connectors": (

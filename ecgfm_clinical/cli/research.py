@@ -130,7 +130,8 @@ def explain(
         typer.Option(help="File that grows with the weights of each ECG: .jsonl or .parquet; a repeat completes it."),
     ] = None,
     method: Annotated[
-        str, typer.Option(help="attention (last layer, as ECG-FM) or gradient (gradient x input).")
+        str,
+        typer.Option(help="attention (last layer, as ECG-FM), rollout (over all layers), or gradient (x input)."),
     ] = "attention",
     label: Annotated[str | None, typer.Option(help="Label whose logit the gradient is of.")] = None,
     model: ModelOption = "demo",

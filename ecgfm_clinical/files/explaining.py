@@ -4,7 +4,8 @@ The columns of a table, in this order; every ECG is one row, and so is a file th
 
     file, ecg, input_digest     as in `answers`
     not_scored, error           why there is no saliency
-    most_at                     s from the start of the recording, where the weight is 1
+    most_at                     s from the start of the recording, where the weight is first 1; attention is scaled
+                                segment by segment, so that each segment has such a place
     saliency                    0 to 1, 500 a second from the start of the recording, whole segments only; float32
 
 In JSON lines the weights have four decimals. Method and label stand in the metadata of a Parquet file as `question`.
@@ -87,8 +88,15 @@ def explained_document(answer: Answer, origin: Origin) -> dict[str, object]:
 
 
 def most_at(saliency: Saliency) -> float:
-    """Seconds from the start of the recording."""
+    """Seconds from the start of the recording; the first such place."""
     return float(saliency.seconds[saliency.weights.argmax()])
+
+
+def _places(saliency: Saliency) -> str:
+    """Where the weight is 1: one place for a label's gradient, one in each segment for attention."""
+    largest = np.flatnonzero(saliency.weights >= 1)
+    apart = largest[np.diff(largest, prepend=-SAMPLING_RATE) > SAMPLING_RATE // 10]
+    return " and ".join(f"{saliency.seconds[at]:.2f} s" for at in apart.tolist())
 
 
 #: Where the picture of a file's ECG lies, by their name and number; None where none is wanted.
@@ -116,7 +124,7 @@ class Pictures:
             path = self._place(one.found.file, one.found.ecg)
             if path is not None and one.saliency is not None:
                 self._draw(one, path)
-                self.words = f"{self._subtitle}; looked most at {most_at(one.saliency):.2f} s"
+                self.words = f"{self._subtitle}; looked most at {_places(one.saliency)}"
 
     def _draw(self, answer: Answer, path: Path) -> None:
         found, saliency = answer.found, answer.saliency

@@ -1,6 +1,11 @@
-"""Where in the ECG the network looked: last-layer attention as in ECG-FM, or gradient × input of one label.
+"""Where in the ECG the network looked: last-layer attention as in ECG-FM, attention rolled out over all layers, or
+gradient × input of one label.
 
-Neither proves why a probability is high; both show where the network's output depends on the signal.
+None of them proves why a probability is high; they show where the network's output depends on the signal, or what it
+attended to whichever label is asked for. `ecgfm.saliency_checks` says whether a map depends on the model at all.
+
+Attention is a distribution within each 5 s segment: its level is no common measure of two segments, so each segment has
+its own scale. A gradient is of one logit, so that all segments share one.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,8 +31,9 @@ from ecgfm.signal import (
 )
 
 T = TypeVar("T")
-Method = Literal["attention", "gradient"]
-METHODS: dict[str, Method] = {"attention": "attention", "gradient": "gradient"}
+Method = Literal["attention", "rollout", "gradient"]
+METHODS: dict[str, Method] = {"attention": "attention", "rollout": "rollout", "gradient": "gradient"}
+_WORDS = {"attention": "attention of the last layer", "rollout": "attention rolled out over all layers"}
 #: Segments in one call of `Explainer`: those of an ECG of 10 s.
 SEGMENTS = 2
 #: Steps a second of `LeadSaliency`: one is 40 ms, a millimetre of paper at 25 mm/s.
@@ -36,7 +42,8 @@ STEPS = 25
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Saliency:
-    """One weight from 0 to 1 for each of `seconds`, over all segments of one ECG, scaled to its own range."""
+    """One weight from 0 to 1 for each of `seconds`, over all segments of one ECG; attention is scaled
+    segment by segment."""
 
     method: Method
     seconds: NDArray[np.float64]  #: (n,) from the start of the recording, 500 a second, whole segments only
@@ -81,12 +88,13 @@ def explain(
     method: Method = "attention",
     label: str | None = None,
 ) -> Saliency:
-    """Saliency of one ECG (12, samples) in mV. `label` is needed for `gradient` where the network has several.
+    """Saliency of one ECG (12, samples) in mV. `label` is needed for `gradient` where the network has several;
+    attention and rollout know no label.
 
     Raises `SignalError` where the ECG cannot be scored, `NoHead` where there is no such label.
     """
     source = _source(network, signal, sampling_rate)
-    found = _asked(network, source, method, None if method == "attention" else _column(network, label))
+    found = _asked(network, source, method, _column(network, label) if method == "gradient" else None)
     return _joined(found, _starts(network, signal, sampling_rate), method)
 
 
@@ -111,12 +119,10 @@ class Explainer:
         self.method: Method = method
         self.preprocessing = network.preprocessing
         self._network = network
-        self._column = None if method == "attention" else _column(network, label)
+        self._column = _column(network, label) if method == "gradient" else None
         #: in words, method and label
         self.question = (
-            "attention of the last layer"
-            if self._column is None
-            else f"gradient × input of {network.labels[self._column]}"
+            _WORDS[method] if self._column is None else f"gradient × input of {network.labels[self._column]}"
         )
         self._device = next(iter(network.parameters())).device
 
@@ -144,6 +150,8 @@ def _asked(network: EcgFm, source: Tensor, method: Method, column: int | None) -
     """(S, 12, 2500) -> (S, T) attention of the frames, or (S, 2500) gradient × input."""
     if method == "attention":
         found = attention_saliency(network, source)
+    elif method == "rollout":
+        found = attention_rollout(network, source)
     else:
         assert column is not None
         found = gradient_times_input(network, source, column).sum(dim=1)
@@ -153,15 +161,20 @@ def _asked(network: EcgFm, source: Tensor, method: Method, column: int | None) -
 def _joined(found: NDArray[np.float32], starts: Sequence[int], method: Method) -> Saliency:
     """What was asked of segments that begin at these samples, as the weights of one recording."""
     parts = [
-        stretch(one.astype(np.float64), SEGMENT_SAMPLES) if method == "attention" else smooth(one) for one in found
+        smooth(one) if method == "gradient" else _scaled(stretch(one.astype(np.float64), SEGMENT_SAMPLES))
+        for one in found
     ]
     weights = np.full(starts[-1] + SEGMENT_SAMPLES, -np.inf)
     for start, part in zip(starts, parts, strict=True):  # where segments overlap, the larger weight stands
         own = weights[start : start + SEGMENT_SAMPLES]
         np.maximum(own, part, out=own)
+    return Saliency(method=method, seconds=np.arange(len(weights)) / SAMPLING_RATE, weights=_scaled(weights))
+
+
+def _scaled(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """To its own range, 0 to 1; all 0 where it has none."""
     low, high = weights.min(), weights.max()
-    scaled = (weights - low) / (high - low) if high > low else np.zeros_like(weights)
-    return Saliency(method=method, seconds=np.arange(len(weights)) / SAMPLING_RATE, weights=scaled)
+    return (weights - low) / (high - low) if high > low else np.zeros_like(weights)
 
 
 def attention_saliency(network: EcgFm, source: Tensor) -> Tensor:
@@ -189,6 +202,18 @@ def attention(network: EcgFm, source: Tensor, *, layer: int) -> Tensor:
             return weights(inputs[0])
     finally:
         handle.remove()
+
+
+def attention_rollout(network: EcgFm, source: Tensor) -> Tensor:
+    """(S, 12, 2500) -> (S, T): how much of each frame reaches the pooled output through all layers, if attention were
+    all that mixes frames (Abnar and Zuidema 2020, arXiv 2005.00928): half of each layer is its residual.
+    """
+    layers = len(network.encoder.encoder.layers)
+    flows = [attention(network, source, layer=layer).mean(dim=1) for layer in range(layers)]  # (S, T, T) each
+    rolled = torch.eye(flows[0].shape[-1], dtype=flows[0].dtype, device=flows[0].device).expand_as(flows[0])
+    for flow in flows:
+        rolled = (0.5 * flow + 0.5 * torch.eye(flow.shape[-1], dtype=flow.dtype, device=flow.device)) @ rolled
+    return rolled.mean(dim=1)  # the pooled output is the mean over frames
 
 
 def gradient_times_input(network: EcgFm, source: Tensor, column: int) -> Tensor:

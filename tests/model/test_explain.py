@@ -7,11 +7,15 @@ import pytest
 import torch
 
 import ecgfm
+from ecgfm import saliency_checks
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import NoHead, SignalError
 from ecgfm.explain import (
     STEPS,
+    Method,
+    Saliency,
     attention,
+    attention_rollout,
     attention_saliency,
     explain,
     explain_leads,
@@ -19,6 +23,7 @@ from ecgfm.explain import (
     stretch,
 )
 from ecgfm.signal import prepare
+from ecgfm_clinical.shipped import recordings
 from tests.helpers.synthetic import synthetic_ecgs
 
 pytestmark = pytest.mark.slow
@@ -56,7 +61,9 @@ def test_weights_lie_on_the_recordings_own_samples(bundle: Bundle, rate: int) ->
     assert saliency.seconds[-1] == pytest.approx(10, abs=0.01)
     own = saliency.at(signal.shape[1], rate)
     assert own.shape == (signal.shape[1],)
-    assert own.argmax() / rate == pytest.approx(saliency.seconds[saliency.weights.argmax()], abs=0.005)
+    for segment in (0, 1):  # each has its own scale, and so its own largest weight
+        mine, theirs = own.reshape(2, -1)[segment], saliency.weights.reshape(2, -1)[segment]
+        assert mine.argmax() / rate == pytest.approx(theirs.argmax() / 500, abs=0.005)
 
 
 def test_remainder_that_no_segment_covers_has_no_weight(bundle: Bundle) -> None:
@@ -111,3 +118,52 @@ def test_a_label_is_known_by_its_head(bundle: Bundle) -> None:
         explain_leads(ecgfm.load(bundle.path), synthetic_ecgs(1)[0], 500, head="troponin", label="reduced_lvef")
     with pytest.raises(SignalError, match="too-short"):
         explain_leads(ecgfm.load(bundle.path), np.ones((12, 100), np.float32), 500, head="troponin", label="troponin")
+
+
+@pytest.mark.parametrize("method", ["attention", "rollout"])
+def test_no_segment_is_painted_as_a_whole(bundle: Bundle, method: Method) -> None:
+    """The level of attention differs from segment to segment: sharp in one, even in the next."""
+    calm, busy = synthetic_ecgs(2)
+    signal = np.concatenate([calm[:, :2500], busy[:, :2500]], axis=1)
+    weights = explain(ecgfm.load(bundle.path), signal, 500, method=method).weights.reshape(2, 2500)
+    np.testing.assert_allclose(weights.min(axis=1), 0)
+    np.testing.assert_allclose(weights.max(axis=1), 1)
+
+
+def test_rollout_keeps_what_flows_in(bundle: Bundle) -> None:
+    """Every frame's weight is a share of the pooled output: they sum to one; with no layer mixing they are equal."""
+    network = ecgfm.load(bundle.path)
+    source = torch.from_numpy(prepare(synthetic_ecgs(1)[0], 500, network.preprocessing))
+    rolled = attention_rollout(network, source)
+    torch.testing.assert_close(rolled.sum(dim=1), torch.ones(2))
+    frames = rolled.shape[1]
+    expected = torch.full((2, frames), 1 / frames)
+    for layer in range(len(network.encoder.encoder.layers) - 1, -1, -1):  # from the output down, as a row vector
+        expected = (
+            0.5 * (expected[:, None] @ attention(network, source, layer=layer).mean(dim=1))[:, 0] + 0.5 * expected
+        )
+    torch.testing.assert_close(rolled, expected)
+
+
+def test_attention_changes_with_the_layers_and_knows_no_label() -> None:
+    """Random heads leave it as it is, random layers do not."""
+    network = ecgfm.load("demo")
+    found = saliency_checks.check(network, recordings.load(3), 500, method="attention", label="Atrial fibrillation")
+    assert list(found.randomised) == ["heads and above", *(f"layer {at} and above" for at in (3, 2, 1, 0)), "all"]
+    assert found.randomised["heads and above"] == pytest.approx(1.0)
+    assert found.depends_on_the_weights
+    assert len(found.segments) == 2
+
+
+def test_a_map_of_the_ecg_alone_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """|signal| as a map stays the same whatever the weights are."""
+
+    def loud(network: object, signal: np.ndarray, rate: float, **_: object) -> Saliency:
+        weights = np.abs(signal).sum(axis=0)
+        return Saliency(method="gradient", seconds=np.arange(signal.shape[1]) / rate, weights=weights / weights.max())
+
+    monkeypatch.setattr(saliency_checks, "explain", loud)
+    network = ecgfm.load("demo")
+    found = saliency_checks.check(network, recordings.load(3), 500, method="gradient", label="Atrial fibrillation")
+    assert list(found.randomised.values()) == pytest.approx([1.0] * 6)
+    assert not found.depends_on_the_weights
