@@ -1,5 +1,6 @@
 """Results to a PACS through the whole hall: told, corrected, taken back, and held where the patient differs by now."""
 
+import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from io import BytesIO
@@ -11,10 +12,13 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 
+from ecgfm_clinical import wiring
+from ecgfm_clinical.staging.records import MessageState
+from ecgfm_clinical.staging.story_records import MessageStory
 from ecgfm_connectors.dicom.results.storing import STORED
 from ecgfm_connectors.dicom.sop_classes import VERIFICATION
 from ecgfm_connectors.testing import dicom_writer, oru_writer
-from tests.helpers.fakes import make_ecg, wait_until
+from tests.helpers.fakes import Clock, make_ecg, wait_until
 from tests.helpers.installation import Installation, merge, patient
 from tests.helpers.ports import free_port
 
@@ -29,6 +33,7 @@ class Pacs:
     def __init__(self) -> None:
         self.status = 0x0000
         self.got: list[Dataset] = []
+        self.moods: list[str] = []  #: of the next objects
         self.port = free_port()
         entity = AE(ae_title="PACS")
         for uid in (VERIFICATION, *STORED):
@@ -38,6 +43,16 @@ class Pacs:
         )
 
     def _store(self, event: Any) -> int:
+        mood = self.moods.pop(0) if self.moods else "takes"
+        if mood == "drops":
+            event.assoc.abort()
+            return 0x0000
+        if mood == "takes and drops":
+            self.got.append(event.dataset)
+            event.assoc.abort()
+            return 0x0000
+        if mood == "full":
+            return 0xA700
         if self.status == 0x0000:
             self.got.append(event.dataset)
         return self.status
@@ -135,6 +150,37 @@ def test_what_the_pacs_will_never_take_is_set_aside_with_its_reason(house: Insta
     assert house.command("replay", "--dead", "--destination", "pacs")[0] == 0
     wait_until(lambda: house.send() or bool(pacs.got))  # type: ignore[func-returns-value]
     assert len(pacs.got) == 1
+
+
+def test_a_pacs_that_drops_takes_and_drops_or_is_full_gets_each_object_and_none_under_two_uids(
+    house: Installation, pacs: Pacs
+) -> None:
+    chance = random.Random(5)
+    clock = Clock()
+    clock.now = datetime.now(UTC)  # the commands between take this computer's
+    for one in (1, 2, 3):
+        house.dicom(make_ecg(one, patient=patient(f"P{one % 2}")))
+    house.score()
+
+    def messages() -> list[MessageStory]:
+        told = (one for ecg in (1, 2, 3) for one in house.store.ecgs.story(ecg).messages)
+        return [one for one in told if one.destination == "pacs"]
+
+    for act in ("correct", "withdraw", ""):
+        pacs.moods = chance.choices(("drops", "takes and drops", "full", "takes"), k=8)
+        while any(one.state is MessageState.WAITING for one in messages()):
+            clock.advance(minutes=6)
+            for reporter in wiring.build_reporters(house.settings, house.store, clock=clock):
+                while reporter.run_batch():
+                    pass
+        for ecg in (1, 2, 3) if act else ():
+            assert house.command(act, ecg, "--reason", "as it goes", "--yes")[0] == 0
+        house.score()
+    assert {one.state for one in messages()} == {MessageState.ACKNOWLEDGED}
+    content: dict[str, str] = {}
+    for stored in pacs.got:
+        assert content.setdefault(stored.SOPInstanceUID, stored.to_json()) == stored.to_json()
+    assert len(content) == sum({"F": 1, "C": 2, "W": 1}[one.kind] for one in messages()) == 3 * 4
 
 
 def test_an_ecg_that_came_by_hl7_is_set_aside_with_a_code(house: Installation, pacs: Pacs) -> None:

@@ -57,11 +57,20 @@ def meaning(status: int) -> str:
     return _FAILURES[0xC000] if 0xC000 <= status <= 0xCFFF else "a status of its own"
 
 
+def no_objects(control_id: str) -> Ack:
+    """For a message that was composed while this destination was of another kind: nothing is sent."""
+    reason = (
+        "the message was made while the destination was of another kind and holds no DICOM objects: compose it anew "
+        "(`replay --dead --recompose`)"
+    )
+    return Ack(code="no-objects", control_id=control_id, error_code="no-objects", reason=reason)
+
+
 def reaction(answer: Ack) -> Literal["done", "retry", "dead"]:
     """What follows from the answer of a PACS: `error_code` is the status of the object it did not take."""
     if not answer.error_code:
         return "done"
     try:
         return "retry" if is_worth_repeating(int(answer.error_code, 16)) else "dead"
-    except ValueError:  # an HTTP status
+    except ValueError:  # an HTTP status, or no objects
         return "dead"

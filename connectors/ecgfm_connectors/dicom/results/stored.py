@@ -24,10 +24,10 @@ class StoredObject:
 
 def stored_by(former: Former | None) -> tuple[StoredObject, ...]:
     """The objects of the former message that stand for the result. Raises Refused `former-unknown`."""
-    if former is None or former.body is None:
+    if former is None or former.body is None or not multipart.is_objects(former.body):
         text = (
-            "the objects to reject are not known any more: their message is past its retention; reject them "
-            "in the archive by hand"
+            "the objects to reject are not known now: their message is past its retention, or was made for another "
+            "kind of destination; reject them in the archive by hand"
         )
         raise Refused("former-unknown", text)
     found = tuple(_named(part) for part in multipart.split(former.body))

@@ -68,6 +68,8 @@ class StorageDestination:
 
     def send(self, body: bytes, *, control_id: str) -> Ack:
         """Store every object of the message in its order. Raises NotReached, Unreachable, Misconfigured."""
+        if not multipart.is_objects(body):
+            return statuses.no_objects(control_id)
         objects = [dcmread(BytesIO(one)) for one in multipart.split(body)]
         wanted = dict.fromkeys(str(one.SOPClassUID) for one in objects)
         with self._association(list(wanted)) as (association, named):

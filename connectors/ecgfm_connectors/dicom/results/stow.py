@@ -63,6 +63,8 @@ class StowDestination:
 
     def send(self, body: bytes, *, control_id: str) -> Ack:
         """Raises NotReached, Unreachable, Misconfigured, ProtocolViolation."""
+        if not multipart.is_objects(body):
+            return statuses.no_objects(control_id)
         uids = [open_object(one).text("SOPInstanceUID") for one in multipart.split(body)]
         headers = {"Content-Type": multipart.content_type(body), "Accept": "application/dicom+json"}
         try:

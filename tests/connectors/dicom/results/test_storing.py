@@ -156,6 +156,12 @@ def test_a_pacs_that_keeps_an_object_under_another_uid_is_noticed(monkeypatch: p
     assert "keeps it under another UID, 2.25.99" in answer.text
 
 
+def test_a_message_of_another_kind_of_destination_is_set_aside() -> None:
+    answer = destination(free_port()).send(b"MSH|^~\\&|\xfc\r", control_id="E1")
+    assert statuses.reaction(answer) == "dead"
+    assert "another kind" in answer.reason
+
+
 def test_an_association_that_is_refused_took_nothing() -> None:
     with serving(FakePacs(), require_called=True) as port, pytest.raises(NotReached, match="for good"):
         destination(port, called="ELSE").send(PAGED, control_id="E1")
