@@ -109,7 +109,7 @@ class StorageDestination:
             pacs.port,
             ae_title=pacs.called,
             tls_args=tls_arguments(pacs.tls, pacs.host),
-            evt_handlers=[(evt.EVT_DIMSE_RECV, _note, [named])],
+            evt_handlers=[(evt.EVT_DIMSE_RECV, _note, [named]), (evt.EVT_CONN_CLOSE, _wake)],
         )
         try:
             self._require_established(association)
@@ -169,6 +169,13 @@ def _not_taken(status: int, what: str, said: str, control_id: str, *, in_doubt: 
     return Ack(
         code=code, control_id=control_id, error_code=code, text=f"{what}: {said}", reason=reason, in_doubt=in_doubt
     )
+
+
+def _wake(event: Event) -> None:
+    """Whoever waits for an answer on a connection that has ended hears so; pynetdicom 3.0 lets it wait for its time-out
+    where the abort comes at the wrong moment.
+    """
+    event.assoc.dimse.msg_queue.put((None, None))
 
 
 def _note(event: Event, named: dict[int, str]) -> None:
