@@ -41,13 +41,17 @@ def lean(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     if subprocess.run(probe, capture_output=True, check=False, timeout=300).returncode != 0:
         pytest.skip("no package index answers: the base install cannot be tried")
-    subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "venv")], check=True)
     bin = folder / "venv" / "bin"
-    done = subprocess.run(
-        [str(bin / "pip"), "install", "-q", str(ROOT)], env=ENVIRONMENT, capture_output=True, text=True, check=False
-    )
+    done = pip(bin, "install", "-q", str(ROOT))
     assert done.returncode == 0, done.stderr[-3000:]
     return bin
+
+
+def pip(bin: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """The tests' own pip, at work in that environment."""
+    line = [sys.executable, "-m", "pip", "--python", str(bin / "python"), *words]
+    return subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +79,7 @@ def test_it_is_small_and_has_no_torch(lean: Path) -> None:
     ]
     size = sum(file.stat().st_size for top in own for file in (top, *top.rglob("*")) if file.is_file())
     assert size <= LARGEST_MB * 1_000_000
-    listed = subprocess.run([str(lean / "pip"), "list", "--format=json"], capture_output=True, check=True).stdout
-    names = {one["name"].lower() for one in json.loads(listed)}
+    names = {one["name"].lower() for one in json.loads(pip(lean, "list", "--format=json").stdout)}
     assert "ecgfm-clinical" in names
     assert not names & ABSENT
     print(f"base install: {size / 1e6:.0f} MB in {len(names)} packages")

@@ -85,8 +85,11 @@ def test_import_of_what_is_no_checkpoint_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "b").exists()
 
 
-def test_bench_names_every_runtime(bundle: Path, tmp_path: Path) -> None:
-    done = run("model", "bench", bundle, "--rounds", 1, "--cache", tmp_path, "--json", "--device", "cpu")
+def test_bench_names_every_runtime(bundle: Path, ecg: Path, tmp_path: Path) -> None:
+    done = run(
+        *("model", "bench", bundle, ecg, "--rounds", 1, "--threads", 1, "--cache", tmp_path, "--json"),
+        *("--device", "cpu"),
+    )
     assert done.exit_code == 0, done.output
     timings = {one["runtime"]: one for one in json.loads(done.stdout)}
     assert {"eager", "torch", "torch-bf16", "onnx", "openvino", "openvino-bf16", "torch-fp16"} <= set(timings)
