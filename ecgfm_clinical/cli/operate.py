@@ -1,5 +1,6 @@
 """Running the product: `run`, and one pass by hand of what it does: `ingest`, `pull`, `score`, `send`."""
 
+import gc
 import os
 import signal
 import sys
@@ -77,6 +78,9 @@ def run(
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: service.request_stop())
         service.start()
+        # Whatever is loaded by now stays: garbage is looked for among the rest. pynetdicom looks for it all every sixty
+        # callers, in the thread that accepts them, and no thread runs meanwhile.
+        gc.freeze()
         service.wait()
         service.stop()
         if service.hangs:
