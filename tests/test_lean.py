@@ -116,6 +116,7 @@ NEEDS = {
     "evaluate troponin --model 3f9c2a": "train",
     "cross-validate --archive . --table labels.csv --out judged": "train",
     "drift": "train",
+    "learning-curve troponin": "train",
     "pretrain --recipe recipe.toml --data . --out run": "train",
     "model probe . --data . --labels labels.csv": "train",
     "model map . --data . --labels labels.csv --out map.png": "train",

@@ -21,6 +21,7 @@ from ecgfm_clinical.cli import (
     health,
     held,
     learn,
+    learning_curve,
     look,
     model,
     operate,
@@ -82,6 +83,7 @@ app.command("explain")(research.explain)
 app.command("retrain")(learn.retrain)
 app.command("evaluate")(learn.evaluate)
 app.command("cross-validate")(cross_validation.cross_validate)
+app.command("learning-curve")(learning_curve.learning_curve)
 app.command("drift")(learn.drift)
 app.command("demo-retrain")(demo_learning.demo_retrain)
 app.command("pretrain")(pretrain.pretrain)

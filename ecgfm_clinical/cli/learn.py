@@ -8,6 +8,10 @@ import typer
 
 from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opened, write_json
 from ecgfm_clinical.cli.learning_options import (
+    AdaptAgainOption,
+    AdaptHoursOption,
+    AdaptOption,
+    AdaptUpdatesOption,
     ArchiveOption,
     BatchOption,
     BudgetOption,
@@ -31,6 +35,7 @@ from ecgfm_clinical.cli.learning_options import (
 from ecgfm_clinical.extras import need
 
 if TYPE_CHECKING:
+    from ecgfm_clinical.learning.adaptation import Adaptation
     from ecgfm_clinical.learning.experiment import Judged
     from ecgfm_clinical.learning.external import External
     from ecgfm_clinical.learning.judging.comparison import Judgement
@@ -55,6 +60,10 @@ def retrain(
     precision: PrecisionOption = None,
     seed: SeedOption = 1,
     rival: RivalOption = None,
+    adapt: AdaptOption = False,
+    adapt_again: AdaptAgainOption = False,
+    adapt_hours: AdaptHoursOption = None,
+    adapt_updates: AdaptUpdatesOption = None,
     archive: ArchiveOption = None,
     table: TableOption = None,
     outcomes: OutcomesOption = None,
@@ -86,8 +95,13 @@ def retrain(
 
     if budget is not None and method is not RetrainMethod.auto:
         raise InputError("--budget belongs to --method auto; a named method takes as long as it takes")
+    adaptation = _adaptation(adapt, adapt_again, adapt_hours, adapt_updates)
+    if adaptation is not None and archive is not None:
+        raise InputError("--adapt learns on from the ECGs of the store; for an archive `pretrain` an encoder on it")
     seconds = BUDGET_SECONDS if budget is None else budget * 60
     tuning = fine_tuning(method, epochs, learning_rate, batch_size, patience, precision)
+    if adaptation is not None and tuning.devices * tuning.nodes > 1:
+        raise InputError("an encoder is adapted by one process; start --adapt without torchrun first, then train on it")
     if archive is not None:
         from ecgfm_clinical.learning.judging.rivals import Rivals
         from ecgfm_clinical.learning.research import retrain_archive
@@ -128,12 +142,23 @@ def retrain(
                 fine_tuning=tuning,
                 budget_seconds=seconds,
                 encoders=tuple(rival or ()),
+                adaptation=adaptation,
                 seed=seed,
             )
     if done is not None:  # None: this process has helped another to train
         _tell(done, as_json)
         if archive is not None and done.cohort.rules.labels_left_out and not partly:
             raise typer.Exit(1)
+
+
+def _adaptation(adapt: bool, again: bool, hours: float | None, updates: int | None) -> "Adaptation | None":
+    """What was asked for; every option of an adaptation asks for one."""
+    from ecgfm.adaptation import Bound
+    from ecgfm_clinical.learning.adaptation import Adaptation
+
+    if not adapt and not again and hours is None and updates is None:
+        return None
+    return Adaptation(bound=Bound(updates=updates, seconds=None if hours is None else hours * 3600), again=again)
 
 
 def evaluate(
@@ -148,6 +173,10 @@ def evaluate(
         ),
     ] = LabelsChoice.outcomes,
     rival: RivalOption = None,
+    adapt: AdaptOption = False,
+    adapt_again: AdaptAgainOption = False,
+    adapt_hours: AdaptHoursOption = None,
+    adapt_updates: AdaptUpdatesOption = None,
     archive: ArchiveOption = None,
     table: TableOption = None,
     outcomes: OutcomesOption = None,

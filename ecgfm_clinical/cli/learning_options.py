@@ -80,6 +80,19 @@ PatienceOption = Annotated[
     int | None, typer.Option(min=1, help="Epochs without a better validation AUPRC before stopping.")
 ]
 PrecisionOption = Annotated[str | None, typer.Option(help="32-true, bf16-mixed or 16-mixed.")]
+AdaptOption = Annotated[
+    bool,
+    typer.Option(
+        "--adapt",
+        help="First let the encoder learn on from this site's own ECGs, without labels and without test patients; the "
+        "last adaptation is used again.",
+    ),
+]
+AdaptAgainOption = Annotated[bool, typer.Option("--adapt-again", help="Adapt anew although there is an adaptation.")]
+AdaptHoursOption = Annotated[float | None, typer.Option(min=0.01, help="End an adaptation after so many hours.")]
+AdaptUpdatesOption = Annotated[
+    int | None, typer.Option(min=1, help="End it after so many updates; ten passes over the ECGs without either.")
+]
 RivalOption = Annotated[
     list[Path] | None,
     typer.Option(

@@ -19,6 +19,11 @@ class Folders:
         return self.root / "runs"
 
     @property
+    def adapted(self) -> Path:
+        """Encoders adapted to this site, and what an adaptation needs while it runs."""
+        return self.root / "adapted"
+
+    @property
     def cache(self) -> Path:
         """Embeddings."""
         return self.root / "embeddings"

@@ -9,15 +9,18 @@ from time import monotonic
 from typing import Literal
 
 from ecgfm.checkpoint import Bundle
-from ecgfm.finetuning.candidate import Model
+from ecgfm.finetuning.candidate import Model, Place
 from ecgfm.finetuning.settings import FineTuning, Method
 from ecgfm.operating_rule import OperatingRule
 from ecgfm_clinical.learning import governance, models, planning
+from ecgfm_clinical.learning.adaptation import Adaptation, Adapter, same_encoder
 from ecgfm_clinical.learning.cohort.labelling import Given
+from ecgfm_clinical.learning.cohort.learnable import learnable
 from ecgfm_clinical.learning.cohort.members import Cohort
 from ecgfm_clinical.learning.cohort.sources import EcgSource, StagedEcgs
 from ecgfm_clinical.learning.experiment import Experiment, Judged, in_its_folder
 from ecgfm_clinical.learning.folders import Folders
+from ecgfm_clinical.learning.learning_curve import CurveMaker, LearningCurve
 from ecgfm_clinical.learning.selection import Seconds
 from ecgfm_clinical.learning.training import Progress, quiet
 from ecgfm_clinical.settings import Settings
@@ -54,11 +57,15 @@ class Workshop:
         fine_tuning: FineTuning | None = None,
         budget_seconds: float = planning.BUDGET_SECONDS,
         encoders: tuple[Path, ...] = (),
+        adaptation: Adaptation | None = None,
         note: str = "",
         seed: int = 0,
         replicates: int = 1000,
     ) -> Judged | None:
         """Train and judge a candidate from the store and register it. Raises LearningError, TrainingError, ModelError.
+
+        With `adaptation` on an encoder that learnt on from this site's ECGs; where the method is chosen, that one and
+        the other are tried.
 
         None in all but the first of several processes that torchrun started: they have helped to train, and are done.
         """
@@ -75,7 +82,42 @@ class Workshop:
             seed=seed,
             replicates=replicates,
         )
-        return made.retrain(start, champion, now=now)
+        adapted = None if adaptation is None else self.adapter().adapted(start, adaptation, now=now)
+        if adapted is not None and same_encoder(adapted, start):
+            adapted = None  # its other heads stay beside the new one
+        return made.retrain(start, champion, now=now, adapted=adapted)
+
+    def learning_curves(
+        self, head: str, *, base: str | None = None, sizes: int = 10, repeats: int = 5, seed: int = 0
+    ) -> tuple[LearningCurve, ...]:
+        """How good the head would be with fewer ECGs, one curve a label. Raises LearningError, ModelError."""
+        now = self.clock()
+        start = self._live(now) if base is None else models.chosen(self.settings, self.registry, base)
+        experiment = self.experiment(head)
+        cohort, source = experiment.cohort(now)
+        maker = CurveMaker(
+            head=head,
+            cohort=learnable(cohort),
+            source=source,
+            model=Model.of(start),
+            place=experiment.place,
+            gate=experiment.plan.gate,
+            sizes=sizes,
+            repeats=repeats,
+            seed=seed,
+            progress=self.progress,
+        )
+        return maker.curves()
+
+    def adapter(self) -> Adapter:
+        """What adapts encoders to this site, and keeps them."""
+        return Adapter(
+            store=self.store,
+            folders=self.folders,
+            place=Place(cache=self.folders.cache, device=self.settings.model.kind),
+            seconds=self.seconds,
+            progress=self.progress,
+        )
 
     def evaluate(
         self,

@@ -7,7 +7,7 @@ that divides `micro_batches_per_update`, and goes on after a restart as if it ha
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -53,10 +53,12 @@ def pretrain(
     max_updates: int | None = None,
     report: Callable[[Progress], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
+    start: Mapping[str, Tensor] | None = None,
 ) -> Path:
     """Train in `folder`, going on from its newest checkpoint if there is one, and return the last checkpoint's path.
 
     `max_updates` ends the run early; `stop` is asked after every update and ends it with a checkpoint (SIGTERM).
+    A new run begins with the encoder weights `start`, or with random ones.
 
     Raises:
         DataError: the shards do not fill one update.
@@ -65,7 +67,7 @@ def pretrain(
     """
     machine = machine or Machine()
     machine = replace(machine, accelerator=training_device(machine.accelerator, folder))
-    run = _Run(launch(recipe, machine), recipe, shards, folder, machine, report)
+    run = _Run(launch(recipe, machine), recipe, shards, folder, machine, report, start)
     return run.train(min(max_updates or run.updates, run.updates), stop)
 
 
@@ -80,6 +82,7 @@ class _Run:
         folder: Path,
         machine: Machine,
         report: Callable[[Progress], None] | None,
+        start: Mapping[str, Tensor] | None,
     ) -> None:
         self.team, self.recipe, self.folder, self.machine, self.report = team, recipe, folder, machine, report
         self.fabric = team.fabric
@@ -88,6 +91,8 @@ class _Run:
         self.updates = self.batches.updates_per_epoch * recipe.training.epochs
         torch.manual_seed(recipe.training.seed)
         self.model = Pretraining(recipe.encoder, recipe.objective)
+        if start is not None:
+            self.model.encoder.load_state_dict(start)
         self.update, self.best = 0, math.inf
         #: Of the updates since the last report, where they were computed.
         self.sums = no_sums(team.device)

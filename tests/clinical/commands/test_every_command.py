@@ -133,6 +133,7 @@ cross-validate --archive {ecgs} --table {table} --label sick --out {made}/cv --f
 cross-validate --archive {ecgs} --table {table} --label sick --out {made}/cv --from {bundle} --folds 3
 cross-validate --archive {ecgs} --table {parquet} --label sick --out {made}/cv --from {bundle} --folds 3
 cross-validate --archive {ecgs} --table {table} --classes {table} --out {made}/cv --from {bundle} --folds 3
+learning-curve reduced_lvef --out {file}.png --settings {settings}
 drift --settings {settings}
 dataset list
 dataset show ptb-xl
@@ -363,6 +364,7 @@ TELLS = ("dataset list", "dataset show")
 #: Lines that six ECGs and an installation without peers cannot serve.
 TOO_LITTLE = (
     *("check", "health", "run", "pull", "send", "status", "retrain", "evaluate", "cross-validate", "drift", "demo"),
+    "learning-curve",
     *("model rollback", "outcomes show", "patient", "held show", "held release", "held reject", "payloads resolve"),
     *("withdraw 1 ", "withdraw --model zzz", "store adopt", "store move"),
     *("alerts acknowledge", "alerts silence", "alerts test"),
