@@ -54,6 +54,7 @@ def test_a_network_overfits_32_recordings(make: Callable[[int, Scratch], nn.Modu
     np.testing.assert_array_equal(found, scratch.score(again, 1, learnt, read, device="cpu"))
 
 
+@pytest.mark.slow(2)
 def test_training_stops_where_validation_does_not_get_better() -> None:
     split = Split(train=examples(8), validation=examples(8, first=100))
     epochs: list[int] = []
@@ -110,6 +111,7 @@ def exported(path: Path, network: nn.Module, shape: tuple[int, ...] = (1, 12, 25
     return path
 
 
+@pytest.mark.slow(3)
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("frames", [True, False])
 def test_another_encoder_is_probed_as_an_onnx_file(frames: bool, tmp_path: Path) -> None:
@@ -126,6 +128,7 @@ def test_another_encoder_is_probed_as_an_onnx_file(frames: bool, tmp_path: Path)
     assert metrics.auroc(np.array([one.labels[0] for one in split.validation]), found[:, 0]) > 0.95
 
 
+@pytest.mark.slow(3)
 @pytest.mark.filterwarnings("ignore")
 def test_a_file_that_is_no_encoder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("not a model")
