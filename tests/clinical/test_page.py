@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from base64 import b64decode
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ from ecgfm_clinical.page.drawing import Paper, draw_page
 from ecgfm_clinical.staging.records import Score, Scoring
 from ecgfm_connectors.ecg import Device, Filters
 from ecgfm_connectors.patient import Identifier, Patient
+from tests.clinical.conftest import Run
 from tests.helpers.fakes import make_ecg
 
 pytestmark = pytest.mark.slow(60)
@@ -227,3 +229,30 @@ def test_the_bundle_says_what_its_heads_mean(tmp_path: Path) -> None:
     told = targets_of(Settings(), store, bundle.model_id)
     assert told == {spec.name: spec.target for spec in bundle.heads}
     assert targets_of(Settings(), store, "0" * 64) == {}, "another bundle lies there by now"
+
+
+def test_a_page_that_was_sent_is_opened_by_another_program(
+    site: Path, recording: Path, run: Run, tmp_path: Path
+) -> None:
+    """From the file that a destination got: base64 out of OBX-5.5, opened by PDFium, the same bytes as for a person."""
+    folder = tmp_path / "results"
+    folder.mkdir()
+    with site.open("a", encoding="utf-8") as file:
+        file.write(f'\n[[destinations.file]]\nname = "folder"\npath = "{folder}"\npage = "ORU"\n')
+    for words in (("migrate",), ("ingest", recording), ("score",), ("send",)):
+        assert run(*words, "--settings", site)[0] == 0, words
+    (sent,) = folder.glob("*.hl7")
+    lines = [line.split("|") for line in sent.read_bytes().decode().split("\r") if line]
+    (obx,) = (line for line in lines if line[0] == "OBX" and line[3].startswith("ECGFM-PAGE"))
+    *_, kind, subtype, encoding, data = obx[5].split("^")
+    assert (kind, subtype, encoding) == ("AP", "PDF", "Base64")
+    page = b64decode(data, validate=True)
+    text = text_of(page)
+    assert "TESTFAMILY" in text
+    values = [line[5] for line in lines if line[0] == "OBX" and line[2] == "NM" and line[5]]
+    assert values
+    assert [value for value in values if value not in text] == [], "each number of the message stands on its page"
+    code, out, _ = run("show", "1", "--page", tmp_path / "mine.pdf", "--settings", site)
+    assert code == 0
+    assert "page: drawn" in out
+    assert (tmp_path / "mine.pdf").read_bytes() == page
