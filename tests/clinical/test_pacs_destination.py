@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 
 from ecgfm_clinical import wiring
+from ecgfm_clinical.extras import have
 from ecgfm_clinical.staging.records import MessageState
 from ecgfm_clinical.staging.story_records import MessageStory
 from ecgfm_connectors.dicom.results.storing import STORED
@@ -195,3 +196,19 @@ def test_check_tries_the_pacs(house: Installation, pacs: Pacs) -> None:
     said = house.command("check")[1]
     assert "PACS at 127.0.0.1" in said
     assert "answered C-ECHO and takes Comprehensive SR, Key Object Selection Document" in said
+
+
+def test_the_page_is_stored_beside_the_report(tmp_path: Path, pacs: Pacs) -> None:
+    if not have("page"):
+        pytest.skip("the extra page is not installed")
+    table = f'[[destinations.dicom]]\nname = "pacs"\nhost = "127.0.0.1"\nport = {pacs.port}\nae_title = "PACS"\n'
+    house = Installation(tmp_path, more=f"{table}page = true\n")
+    try:
+        house.dicom(make_ecg(1, patient=patient("P1")))
+        house.go_on()
+    finally:
+        house.close()
+    report, page = pacs.got
+    assert page.SOPClassUID == "1.2.840.10008.5.1.4.1.1.104.1"
+    assert page.EncapsulatedDocument.startswith(b"%PDF")
+    assert page.StudyInstanceUID == report.StudyInstanceUID
