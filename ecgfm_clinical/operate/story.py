@@ -103,13 +103,14 @@ class ShownMessage:
     page: str | None = None  #: `due`, `drawn`, or `without`; None where no page goes with it
 
     def to_json(self) -> dict[str, object]:
-        """For programs."""
-        return {
+        """For programs; `page` only where one goes with it, so that all others read as they ever did."""
+        told = {
             **asdict(self),
             "errors": [_error(error) for error in self.errors],
             "sent_at": self.sent_at.isoformat() if self.sent_at else None,
             "acknowledged_at": self.acknowledged_at.isoformat() if self.acknowledged_at else None,
         }
+        return {name: value for name, value in told.items() if (name, value) != ("page", None)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
