@@ -40,10 +40,17 @@ def median_beat(signal: NDArray[np.floating], sampling_rate: float) -> MedianBea
     alike = _alike(np.nan_to_num(beats))
     if alike.sum() < FEWEST:
         return None
-    with np.errstate(all="ignore"):
-        middle = np.nanmedian(np.where(np.isfinite(beats[alike]), beats[alike], np.nan), axis=0)
-    level = np.nanmedian(middle[:, : max(1, round(0.08 * sampling_rate))], axis=1, keepdims=True)
+    middle = _median(beats[alike], axis=0)
+    level = _median(middle[:, : max(1, round(0.08 * sampling_rate))], axis=1)[:, None]
     return MedianBeat(signal=middle - np.nan_to_num(level), sampling_rate=sampling_rate, beats=int(alike.sum()))
+
+
+def _median(values: NDArray[np.float64], *, axis: int) -> NDArray[np.float64]:
+    """Of the finite values along this axis; NaN where there is none."""
+    finite = np.isfinite(values)
+    none = ~finite.any(axis=axis)
+    filled = np.where(finite, values, np.where(np.expand_dims(none, axis), 0.0, np.nan))
+    return np.where(none, np.nan, np.nanmedian(filled, axis=axis))
 
 
 def _alike(beats: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -65,6 +65,16 @@ def test_a_real_recording_has_figures() -> None:
     assert found.beats >= 8
 
 
+def test_leads_that_are_missing_leave_the_figures_of_the_others() -> None:
+    signal = make_ecg(1).signal.copy()
+    signal[[6, 11]] = np.nan
+    found = reckoned(replace(make_ecg(1), signal=signal))
+    assert found.axis == pytest.approx(52, abs=3)
+    signal = signal.copy()
+    signal[5] = np.nan
+    assert reckoned(replace(make_ecg(1), signal=signal)).axis is None
+
+
 def score(probability: float | None, *, head: str = "reduced_lvef", positive: bool | None = None) -> Score:
     return Score(
         head=head,

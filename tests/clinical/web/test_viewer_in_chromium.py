@@ -19,6 +19,9 @@ from ecgfm_clinical.ecg.layouts import LAYOUTS
 from ecgfm_clinical.ecg.sheet import GRID, PAGE, START
 from ecgfm_clinical.web.app import build_console
 from ecgfm_clinical.web.users import Role
+from ecgfm_clinical.wiring import utc_now
+from ecgfm_connectors.base import Received
+from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.testing import dicom_writer
 from tests.clinical.web.chromium import Window, browser, needs_chromium, window
@@ -64,7 +67,32 @@ def minute() -> Ecg:
     return replace(one, signal=np.tile(one.signal, 6))
 
 
-RECORDINGS = {"step": step, "1000 Hz": faster, "240 Hz": slower, "60 s": minute}
+def missing() -> Ecg:
+    """V1 and V6 were not recorded."""
+    one = make_ecg(5)
+    signal = one.signal.copy()
+    signal[[6, 11]] = np.nan
+    return replace(one, signal=signal)
+
+
+def apart() -> Ecg:
+    """4 × 2.5 s, as a recorder of three channels gives them: each column of leads has its own time."""
+    one = make_ecg(6)
+    signal = np.full_like(one.signal, np.nan)
+    for column in range(4):
+        leads, samples = np.s_[column * 3 : column * 3 + 3], np.s_[column * 1250 : (column + 1) * 1250]
+        signal[leads, samples] = one.signal[leads, samples]
+    return replace(one, signal=signal)
+
+
+RECORDINGS = {
+    "step": step,
+    "1000 Hz": faster,
+    "240 Hz": slower,
+    "60 s": minute,
+    "missing leads": missing,
+    "4 × 2.5 s": apart,
+}
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +104,12 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[tuple[Browser, 
         add_users(folder / "web-users")
         for number, made in enumerate(RECORDINGS.values()):
             one = replace(made(), source_id=f"1.2.826.0.1.3680043.2.{number + 1}", patient=patient("A"))
-            site.dicom(dicom_writer.write_ecg(one))
+            if made is apart:  # which no DICOM reader takes; a reader of another format may
+                received = Received(transport="mllp", source="hl7", content=b"4 x 2.5 s", received_at=utc_now())
+                site.store.intake.record(received, Contents(ecgs=(one,)), now=utc_now(), actor="hl7")
+            else:
+                site.dicom(dicom_writer.write_ecg(one))
+        site.score()
         address = closing.enter_context(serving(build_console(site.settings, site.store, hasher=HASHER)))
         yield closing.enter_context(browser()), address
 
@@ -233,6 +266,29 @@ def test_the_page_can_be_used_without_scripts(house: "tuple[Browser, str]") -> N
         box = opened.page.locator("#paper img").bounding_box()
         assert box is not None
         assert box["width"] / PX == pytest.approx(PAGE[0], rel=0.001)
+
+
+def test_where_the_model_looked_is_asked_without_scripts(house: "tuple[Browser, str]") -> None:
+    with window(*house, scripts=False) as opened:
+        opened.sign_in(Role.VIEWER)
+        opened.go(f"/ecgs/{number_of('1000 Hz')}/viewer?layout=6x2")
+        opened.page.get_by_role("button", name="Ask where the model looked for troponin").click()
+        assert "layout=6x2" in opened.page.url
+        assert opened.says("under way")
+        opened.page.get_by_role("link", name="Look again").click()
+        assert opened.says("under way")
+
+
+@pytest.mark.parametrize("name", ["missing leads", "4 × 2.5 s"])
+def test_leads_that_are_not_there_are_said_and_marked(tab: Window, name: str) -> None:
+    tab.page.emulate_media(color_scheme="dark")
+    tab.go(f"/ecgs/{number_of(name)}/viewer?layout=12x1")
+    assert tab.says("no signal in V1, V6" if name == "missing leads" else "not recorded at the same time")
+    paper = tab.page.locator("#paper").evaluate("one => getComputedStyle(one).backgroundColor")
+    assert paper == "rgb(255, 255, 255)"
+    drawing = tab.page.request.get(f"{tab.address}/ecgs/{number_of(name)}/drawing.svg?layout=12x1").text()
+    assert ("no signal" in drawing) is (name == "missing leads")
+    assert ("no samples" in drawing) is (name == "4 × 2.5 s")
 
 
 @pytest.mark.parametrize("width", [390, 640])  # 640 is a window of 1280 at 200 %
