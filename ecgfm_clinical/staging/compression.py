@@ -8,16 +8,20 @@ What is left goes through zstd (RFC 8878). The name of a coding stands beside ea
 """
 
 import struct
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from threading import local
 from typing import Literal
 
 import numpy as np
-import zstandard
 from numpy.typing import NDArray
 
 from ecgfm_clinical.errors import StoreError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 EARLIER = ""  #: the bytes themselves, written by a version that compressed nothing
 PLAIN = "plain"  #: the bytes themselves, because they do not become smaller
@@ -43,7 +47,6 @@ _ALONE, _LAST, _LINE, _LIMB = range(4)
 #: scale (255: no integers), samples a lead, quantum in mV, predictions, length of the integers' frame
 _HEADER = struct.Struct("<BId12sI")
 _NO_INTEGERS = 255
-_ZSTD = local()  # a compressor serves one thread at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,20 +274,14 @@ def _sums(left: bytes, stride: int) -> bytes:
 
 
 def _compress(plain: bytes) -> bytes:
-    if not hasattr(_ZSTD, "compressor"):
-        _ZSTD.compressor = zstandard.ZstdCompressor(level=LEVEL)
-    packed: bytes = _ZSTD.compressor.compress(plain)
-    return packed
+    return zstd.compress(plain, LEVEL)
 
 
 def _decompress(packed: bytes) -> bytes:
-    if not hasattr(_ZSTD, "decompressor"):
-        _ZSTD.decompressor = zstandard.ZstdDecompressor()
     try:
-        plain: bytes = _ZSTD.decompressor.decompress(packed)
-    except zstandard.ZstdError as error:
+        return zstd.decompress(packed)
+    except zstd.ZstdError as error:
         raise _damaged() from error
-    return plain
 
 
 def _damaged() -> StoreError:
