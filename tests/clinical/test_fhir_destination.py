@@ -1,5 +1,6 @@
 """The life of a result at a FHIR server and in a folder of bundles, through the store's one outbox."""
 
+import base64
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -132,7 +133,7 @@ def test_a_patient_whom_the_server_does_not_know_is_set_aside_and_told_once_it_d
     )
     in_full = house.command("show", "1", "--phi")[1]
     assert "CANARY" in in_full
-    assert '"resourceType":"DiagnosticReport"' in in_full
+    assert '"resourceType": "DiagnosticReport"' in in_full
     assert house.needs_a_person()
     assert house.store.questions.backlog().destinations["fhir"].set_aside == {WhySetAside.REFUSED: 1}
     server.knows(MRN, "NOBODY4711")
@@ -178,6 +179,26 @@ def test_what_cannot_be_believed_stays_in_doubt_so_that_a_withdrawal_follows(
     assert house.command("withdraw", "1", "--reason", "in doubt", "--yes")[0] == 0
     house.go_on()
     assert "entered-in-error" in {one["status"] for one in server.all("DiagnosticReport")}
+
+
+def test_the_page_goes_along_and_is_shown_before_it_goes(tmp_path: Path, server: StrictFhirServer) -> None:
+    pytest.importorskip("matplotlib", reason="pages cannot be drawn here")
+    written = SETTINGS.format(url=server.url, authority=AUTHORITY, mrn=MRN).split("[[destinations.fhir_file]]")[0]
+    house = Installation(tmp_path, more=written + "page = true\n")
+    house.dicom(ecg(1, "4711"))
+    house.score()
+    shown = house.command("preview", "1", "--destination", "fhir")[1]
+    assert '"contentType": "application/pdf"' in shown
+    assert "letters)" in shown, "a page is not shown letter by letter"
+    assert "4711" not in shown
+    house.send()
+    (report,) = server.all("DiagnosticReport")
+    assert base64.b64decode(report["presentedForm"][0]["data"]).startswith(b"%PDF-")
+    assert house.command("withdraw", "1", "--reason", "wrong gain", "--yes")[0] == 0
+    house.send()
+    (report,) = server.all("DiagnosticReport")
+    assert "presentedForm" not in report
+    house.close()
 
 
 def test_check_tries_the_server(house: Installation, server: StrictFhirServer) -> None:
