@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, case, insert, select, update
 
 from ecgfm_clinical.errors import LeaseLost, NotFound
-from ecgfm_clinical.staging import answers, holds, pauses
+from ecgfm_clinical.staging import answers, holds, pauses, recordings
 from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_dead, is_unfinished, keep_error
 from ecgfm_clinical.staging.claiming import CLAIM, CLAIM_BESIDE
 from ecgfm_clinical.staging.database import Database
@@ -94,6 +94,8 @@ class Jobs:
                 )  # after the rows: in this order everywhere, or two would wait for each other
             for job, found in mine:
                 answers.keep(tx, rows[job.ecg_id], found, tell=wanted[job.job_id], silent=silent)
+                if wanted[job.job_id]:
+                    _hand_on(tx, rows[job.ecg_id])
         return given - set(wanted)
 
     def fail(self, job: Job, retry: Retry, *, now: datetime, worker: str) -> None:
@@ -138,6 +140,8 @@ def _fail(tx: Transaction, job: Job, retry: Retry, worker: str) -> None:
         raise LeaseLost(f"score job {job.job_id} is no longer held by {worker}")
     if retry.due_at is None:
         _give_up(tx, job.ecg_id)
+        if held:
+            _hand_on(tx, _ecg_row(tx, job.ecg_id))
     keep_error(tx, retry.error, job_id=job.job_id)
     tx.note(
         "job.failed" if retry.due_at is None else "job.postponed",
@@ -145,6 +149,13 @@ def _fail(tx: Transaction, job: Job, retry: Retry, worker: str) -> None:
         attempt=retry.error.attempt,
         kind=retry.error.kind,
     )
+
+
+def _hand_on(tx: Transaction, row: EcgVersion) -> None:
+    """What a person decided is to be told: by the newest version, where another one came meanwhile."""
+    newest = recordings.newest(tx, row.recording_id)
+    if newest.ecg_id != row.ecg_id:
+        rescore(tx, newest, tell=True)
 
 
 def reap(tx: Transaction, *, max_attempts: int, worker: str | None, horizon: datetime) -> int:

@@ -450,6 +450,19 @@ def test_it_stays_with_whom_one_receiver_has_it_and_another_one_must_take_it_bac
     hospital.rejects(hospital.open_questions()[0])
 
 
+def test_what_a_person_decided_is_told_by_the_version_that_came_meanwhile(hospital: Hospital) -> None:
+    """Taken back, then released to its patient; a copy comes before the score, and is not the one released (64005)."""
+    hospital.arrives("R1", "Ж", further=True)
+    hospital.scores()
+    hospital.comes_again("R1", "A", follow=True, other_object=True)
+    hospital.two_people("R1", "B", "Ж")
+    hospital.withdraws("R1", delete=True)
+    hospital.releases(hospital.open_questions()[1], "Ж")
+    hospital.comes_again("R1", stat=True, final=True, source="carts")
+    hospital.settle()
+    assert hospital.heard("ehr") == ["F"]
+
+
 def test_of_two_results_set_aside_the_newer_goes(hospital: Hospital) -> None:
     """Neither could be written; both can be, once the number is merged (seed 62011)."""
     hospital.operator_merges("B", "Ж")
