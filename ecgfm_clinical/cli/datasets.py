@@ -87,7 +87,7 @@ def table(
     folder: FolderArgument,
     out: Annotated[Path, typer.Option(help="CSV to write: a row for each recording.")],
 ) -> None:
-    """Write the table that `retrain`, `cross-validate` and `evaluate` take beside --archive FOLDER.
+    """Write the table that commands take beside an archive, as `retrain --archive FOLDER --table OUT` does.
 
     Patients' numbers stand in it as in the data set. The official split, where there is one, is its column `split`.
     """

@@ -29,6 +29,12 @@ KindOption = Annotated[
 LimitOption = Annotated[int, typer.Option(min=1, help="How many, newest first.")]
 
 
+def _need_kind(settings: "Settings", kind: str | None) -> None:
+    known = ("lvef", "troponin", *(one.name for one in settings.outcomes.kinds))
+    if kind is not None and kind not in known:
+        raise typer.BadParameter(f"{kind!r} is none of {', '.join(known)}", param_hint="--kind")
+
+
 @app.command("list")
 def list_(
     kind: KindOption = None,
@@ -41,6 +47,7 @@ def list_(
     from ecgfm_clinical.operate.outcome_rows import row_of
 
     with opened(settings) as (read, store):
+        _need_kind(read, kind)
         newest = store.outcomes.newest(kind=kind, limit=limit)
         if phi:
             opened_rows(read, store, "outcome_id", [one.outcome_id for one in newest])
@@ -163,6 +170,7 @@ def export(
     if to.suffix.lower() == ".parquet":
         need("parquet", "writing Parquet")
     with opened(settings) as (read, store):
+        _need_kind(read, kind)
         rows = list(everything(store, kind=kind, phi=phi))
         note_exported(read, store, count=len(rows), phi=phi)
     _write(to, [one.to_json() for one in rows])

@@ -21,7 +21,7 @@ h1 {{ font-size: 1.7em; margin: 0; display: inline }}
 h2 {{ font-size: 1.07em; margin: .3em 0 .1em }}
 body, p {{ margin: 0 }}
 .marks {{ display: inline; font-weight: bold }}
-.mark {{ border: .3mm solid #15171c; padding: .1em .5em; margin-left: .5em }}
+.mark {{ display: inline-block; border: .3mm solid #15171c; padding: .1em .5em; margin-left: .5em }}
 .facts {{ margin-top: .3em }}
 .name {{ color: #6d615f }}
 .value {{ font-weight: bold; margin-right: 1em }}

@@ -205,7 +205,7 @@ def _until_none(left: Callable[[], int], living: Sequence[_Process], patience: f
     """However much there is to do. Raises TimeoutError where nothing moves for `patience` s, and says who lives."""
     least, since = left(), time.monotonic()
     while least:
-        time.sleep(0.1)
+        Event().wait(0.1)
         if (now := left()) != least:
             least, since = now, time.monotonic()
         elif time.monotonic() - since > patience:

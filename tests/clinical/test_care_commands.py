@@ -21,10 +21,10 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 def _with(settings: Path, commented: str, line: str) -> None:
-    """Replace the line that the written settings hold as a comment."""
+    """Replace the first such line that the written settings hold as a comment."""
     text = settings.read_text(encoding="utf-8")
-    (old,) = (one for one in text.splitlines() if one.startswith(commented))
-    settings.write_text(text.replace(old, line), encoding="utf-8")
+    old = next(one for one in text.splitlines() if one.startswith(commented))
+    settings.write_text(text.replace(old, line, 1), encoding="utf-8")
 
 
 def test_encryption_is_turned_on_and_its_key_changed(run: Run, site: Path, recording: Path) -> None:

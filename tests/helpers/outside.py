@@ -193,7 +193,10 @@ class Outside:
         words = ["run", "--role", role, "--settings", str(self.path)]
         pid = self.program.start(words, output=output, ahead=ahead)
         self._running[pid] = output
-        wait_until(lambda: b'"service.started"' in output.read_bytes() if output.exists() else False, timeout=PATIENCE)
+        try:
+            wait_until(lambda: output.exists() and b'"service.started"' in output.read_bytes(), timeout=PATIENCE)
+        except TimeoutError as error:
+            raise AssertionError(f"it did not start, and wrote: {output.read_text()[-2000:]}") from error
         return pid
 
     def said(self, pid: int) -> list[dict[str, Any]]:

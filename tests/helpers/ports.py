@@ -8,7 +8,7 @@ from contextlib import closing
 #: Below the range from which systems take the ports of outgoing connections (Linux 32768, others 49152): a connection
 #: of another test can't take a port between its choice and the start of its server.
 _FIRST, _LAST = 15000, 32000
-_offsets = itertools.count(os.getpid() * 61)
+_offsets = itertools.count(os.getpid() * 7919)  # workers, whose numbers are neighbours, begin thousands apart
 
 
 def free_port() -> int:

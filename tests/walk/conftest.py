@@ -8,6 +8,7 @@ import pytest
 from ecgfm_clinical import wiring
 from ecgfm_clinical.service.service import Service
 from ecgfm_clinical.settings import Settings, read_settings
+from ecgfm_clinical.staging import migrations
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.testing.ehr import EhrReceiver
 from tests.helpers.tiny_models import write_tiny_bundle
@@ -68,6 +69,7 @@ def settings(tmp_path: Path, store_url: str, ehr: EhrReceiver) -> Settings:
 
 @pytest.fixture
 def store(settings: Settings) -> Iterator[Store]:
+    migrations.upgrade(settings.store_url)  # a database of a test's own is empty
     opened = wiring.open_store(settings)
     yield opened
     opened.close()

@@ -56,7 +56,7 @@ score --settings {settings}
 send --settings {settings}
 status --settings {settings}
 show 1 --settings {settings}
-preview 1 --destination zzz --settings {settings}
+preview 1 --destination results --settings {settings}
 health --settings {settings}
 search --settings {settings}
 search 1 --settings {settings}
@@ -371,6 +371,7 @@ TOO_LITTLE = (
     *("user add", "user remove", "pause head"),
     *("model promote", "model shadow", "model recalibrate", "model import"),
     *("dataset check", "dataset table", "dataset outcomes"),
+    "preview 1",  # its ECG names no patient
     "predict {ecg} --model {bundle} --runtime nonsense",
 )  # fmt: skip
 

@@ -103,7 +103,7 @@ def test_bad_rows_are_counted_and_never_quoted() -> None:
     assert len(found.outcomes) == 1
     texts = sorted(finding.text for finding in found.findings)
     assert texts == [
-        "1 rows left out: kind is neither lvef nor troponin",
+        "1 rows left out: kind is neither lvef nor troponin, nor one that the settings declare",
         "1 rows left out: no patient_id",
         "1 rows left out: observed_at is not an ISO 8601 time",
         "2 rows left out: value is not a number",
