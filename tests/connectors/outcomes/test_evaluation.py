@@ -21,6 +21,8 @@ FROZEN = {
     "fifth_results.jsonl": "c23918973561df24fe067bc3e541436b2028c31b79474fb1bcb0dc98c094c619",
     "sixth_reports.jsonl": "f74ec99ecd0e6717a7ae8a2f5b8cb558b0de903bfbeada59818c304967304d8f",
     "sixth_results.jsonl": "5485ee92273f641486edb46a3ce924fc92bc85e373ce2be027a49d4369b5fb21",
+    "seventh_reports.jsonl": "d04ad0d3b04b720db79d298d78907f3f95564d6cb234e22789b2785be2376606",
+    "seventh_results.jsonl": "adf56ed831a834c26516cb6a80e8a5ce6dadd561818ccc21e45ed3203563d3fe",
 }
 
 
