@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,8 @@ class Program:
         roots = os.environ.get("ECGFM_PROGRAM") or os.pathsep.join(
             str(_ROOTS / part) for part in (".", "model", "connectors")
         )
-        self._clock = _clock_library(folder)
+        self._own = tempfile.TemporaryDirectory(prefix="ecgfm-clock-", dir="/tmp")  # LD_PRELOAD parts paths at a space
+        self._clock = _clock_library(Path(self._own.name))
         environment = dict(os.environ, PYTHONPATH=roots, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", COLUMNS="200")
         environment |= {"LD_PRELOAD": str(self._clock)} if self._clock else {}
         self._server = subprocess.Popen(
@@ -86,6 +88,7 @@ class Program:
         self._server.stdin.close()
         self._server.wait(PATIENCE)
         self._server.stdout.close()
+        self._own.cleanup()
 
     def start(self, words: list[str], *, output: Path, answer: str = "", ahead: int = 0) -> int:
         """The process's number; what it writes goes to `output`. `ahead`: seconds its clock is ahead."""
