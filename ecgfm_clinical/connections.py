@@ -5,6 +5,7 @@ Each builder imports what it builds: no role loads the libraries of a protocol t
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -160,11 +161,10 @@ def _dicom_source(settings: Settings, part: DicomSource) -> "Source":
 def _dicomweb_source(settings: Settings, part: DicomWebSource) -> "Source":
     from ecgfm_connectors.dicom.web import DicomWebSource as Web
 
-    secret = part.authorization_file
     return Web(
         name=part.name,
         url=part.url,
-        headers={"Authorization": read_secret(settings.resolve(secret))} if secret else None,
+        headers=_authorization(settings, part.authorization_file),
         tls=tls_files(settings, part.tls),
         modality=part.modality,
         overlap=part.overlap,
@@ -266,14 +266,18 @@ def _dicom_destination(settings: Settings, part: DicomDestination) -> "Destinati
 def _stow_destination(settings: Settings, part: StowDestination) -> "Destination":
     from ecgfm_connectors.dicom.results.stow import StowDestination as Stow
 
-    secret = part.authorization_file
     return Stow(
         name=part.name,
         url=part.url,
-        headers={"Authorization": read_secret(settings.resolve(secret))} if secret else None,
+        headers=_authorization(settings, part.authorization_file),
         tls=tls_files(settings, part.tls),
         timeout=part.answer_seconds,
     )
+
+
+def _authorization(settings: Settings, file: Path | None) -> dict[str, str] | None:
+    """The header that this file holds the value of; None where a peer wants none."""
+    return None if file is None else {"Authorization": read_secret(settings.resolve(file))}
 
 
 def tls_files(settings: Settings, part: Tls | None) -> "TlsFiles | None":

@@ -30,7 +30,7 @@ LimitOption = Annotated[int, typer.Option(min=1, help="How many, newest first.")
 
 
 def _need_kind(settings: "Settings", kind: str | None) -> None:
-    known = ("lvef", "troponin", *(one.name for one in settings.outcomes.kinds))
+    known = settings.outcomes.kind_names
     if kind is not None and kind not in known:
         raise typer.BadParameter(f"{kind!r} is none of {', '.join(known)}", param_hint="--kind")
 

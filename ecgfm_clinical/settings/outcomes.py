@@ -92,6 +92,11 @@ class OutcomeSettings(Part):
             raise ValueError(f"no units that we know: {', '.join(unknown)}; write them as UCUM does, ng/L or %")
         return self
 
+    @property
+    def kind_names(self) -> tuple[str, ...]:
+        """Every kind of result that may be kept."""
+        return ("lvef", "troponin", *(one.name for one in self.kinds))
+
     @model_validator(mode="after")
     def _codes_mean_something(self) -> Self:
         names = [one.name for one in self.kinds]

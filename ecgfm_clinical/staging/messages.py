@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Select, and_, bindparam, delete, func, insert, or_, select, update
 
 from ecgfm_clinical.errors import NotFound, PageStale
 from ecgfm_clinical.staging import codec, epochs, identity, loading, overtaken, recordings, seals
@@ -218,8 +218,6 @@ def with_page(tx: Transaction, row: MessageRow, page: DrawnPage | None) -> bytes
         draft = replace(draft, page=page.pdf, page_refused=page.refused)
     state = PageState.WITHOUT if page is None or page.pdf is None else PageState.DRAWN
     body = _write_anew(tx, row, draft, page=state.value)
-    if isinstance(body, PayloadError):
-        raise body
     overtaken.close(tx, row.message_id, filler=row.filler, destination=row.destination, kind=row.kind)
     return body
 
@@ -230,8 +228,8 @@ def _page_due(tx: Transaction, destination: str, kind: Kind) -> str | None:
     return PageState.DUE.value if wanted else None
 
 
-def _write_anew(tx: Transaction, row: MessageRow, draft: Draft, *, page: str | None) -> bytes | PayloadError:
-    body = _composed(tx, draft)
+def _write_anew(tx: Transaction, row: MessageRow, draft: Draft, *, page: str) -> bytes:
+    body = tx.telling.compose(draft)
     tx.connection.execute(delete(message_body).where(message_body.c.message_id == row.message_id))
     source_key = tx.connection.scalar(select(ecg.c.source_key).where(ecg.c.ecg_id == row.ecg_id))
     key = identity.patient_key(tx, draft.ecg.patient, source_key or "")
@@ -326,40 +324,29 @@ def _address_columns(tx: Transaction, control_id: str, patient: Patient) -> dict
 
 def _replaced(tx: Reading, filler: str, destination: str, *, before: int | None = None) -> Scoring | None:
     """What a correction under this filler number replaces at the receiver: what the message before it told."""
-    earlier = (
-        select(message.c.scoring_id)
-        .where(
-            message.c.filler == filler,
-            message.c.destination == destination,
-            COUNTS,
-        )
-        .order_by(message.c.message_id.desc())
-        .limit(1)
-    )
-    if before is not None:
-        earlier = earlier.where(message.c.message_id < before)
-    scoring_id = tx.connection.scalar(earlier)
+    scoring_id = tx.connection.scalar(_newest_told(filler, destination, before).with_only_columns(message.c.scoring_id))
     return None if scoring_id is None else loading.load_scoring(tx, scoring_id)
 
 
 def _told_before(tx: Reading, filler: str, destination: str, *, before: int | None = None) -> bool:
     """Whether the receiver was told anything under this filler number, or may have been, before this message."""
-    earlier = select(message.c.message_id).where(
-        message.c.filler == filler, message.c.destination == destination, COUNTS
-    )
-    if before is not None:
-        earlier = earlier.where(message.c.message_id < before)
-    return tx.connection.scalar(earlier.limit(1)) is not None
+    told = _newest_told(filler, destination, before).with_only_columns(message.c.message_id)
+    return tx.connection.scalar(told) is not None
 
 
 def _former(tx: Reading, filler: str, destination: str, *, before: int | None = None) -> Former | None:
     """The message under this filler number that the receiver holds, or may hold, the result by."""
-    mine = and_(message.c.filler == filler, message.c.destination == destination, message.c.kind.not_in(TAKES_BACK))
-    earlier = select(message).where(mine, COUNTS).order_by(message.c.message_id.desc()).limit(1)
-    if before is not None:
-        earlier = earlier.where(message.c.message_id < before)
-    row = first_row(tx.connection, MessageRow, earlier)
+    held = _newest_told(filler, destination, before).where(message.c.kind.not_in(TAKES_BACK))
+    row = first_row(tx.connection, MessageRow, held)
     return None if row is None else Former(control_id=row.control_id, body=bodies(tx, [row]).get(row.message_id))
+
+
+def _newest_told(filler: str, destination: str, before: int | None) -> Select[tuple[object, ...]]:
+    """The newest message that counts under this filler number; `before`: of those before this message."""
+    told = select(message).where(message.c.filler == filler, message.c.destination == destination, COUNTS)
+    if before is not None:
+        told = told.where(message.c.message_id < before)
+    return told.order_by(message.c.message_id.desc()).limit(1)
 
 
 def _composed(tx: Transaction, draft: Draft) -> bytes | PayloadError:
@@ -436,9 +423,7 @@ def compose_late(tx: Transaction, row: MessageRow) -> bytes:
     or made by the first schema's program before its first send.
     """
     tx.lock_identities(exclusive=False)
-    body = _composed(tx, draft_of(tx, row, tx.now))
-    if isinstance(body, PayloadError):
-        raise body
+    body = tx.telling.compose(draft_of(tx, row, tx.now))
     tx.connection.execute(update(message).where(message.c.message_id == row.message_id).values(**_body_columns(body)))
     _keep_body(tx, row.message_id, row.control_id, body)
     overtaken.close(tx, row.message_id, filler=row.filler, destination=row.destination, kind=row.kind)

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from ecgfm_clinical.staging.outcomes import KeptLeftOut, KeptOutcome
 
 PER_PAGE = 50
-KINDS = ("lvef", "troponin")
 
 
 def show(visit: Visit) -> Response:
@@ -28,7 +27,7 @@ def opened(visit: Visit) -> Response:
 
 def _page(visit: Visit, *, is_open: bool) -> Response:
     asked, outcomes = visit.asked if not is_open else visit.form, visit.store.outcomes
-    kinds = (*KINDS, *(one.name for one in visit.settings.outcomes.kinds))
+    kinds = visit.settings.outcomes.kind_names
     kind = asked.text("kind") if asked.text("kind") in kinds else None
     reason = asked.text("reason") or None
     taken = outcomes.newest(kind=kind, limit=PER_PAGE + 1, before=asked.number("before"))
