@@ -1,9 +1,9 @@
 """Which receivers hear of a scoring, and whether they learn anything new by it.
 
-What a message is made of stands in `messages`; what each receiver holds, and which message it is owed next, in `told`.
+What a message is made of stands in `drafts`; what each receiver holds, and which message it is owed next, in `told`.
 """
 
-from ecgfm_clinical.staging import codec, holds, identity, messages, recordings
+from ecgfm_clinical.staging import codec, drafts, holds, identity, message_rows, messages, recordings
 from ecgfm_clinical.staging.codec import PrivatePart
 from ecgfm_clinical.staging.private import private_of
 from ecgfm_clinical.staging.recordings import Standing
@@ -24,13 +24,13 @@ def announce(tx: Transaction, ecg_row: EcgVersion, scoring_id: int, found: Scori
     if not tx.telling.destinations or _is_silent(tx, ecg_row, asked=again):
         return
     decided = _settled(tx, ecg_row)
-    subject = messages.subject_of(tx, ecg_row, decided.patient)
+    subject = drafts.subject_of(tx, ecg_row, decided.patient)
     digest = codec.output_digest(found)
     if decided.taken_back not in (None, digest):  # it says something else now: what was taken back is past
         recordings.reinstate(tx, ecg_row.recording_id, also_taken_back=True, reason="another result")
         decided = recordings.standing(tx, ecg_row.recording_id)
     for destination in tx.telling.destinations:
-        sent = messages.told_so_far(tx, ecg_row.recording_id, destination)
+        sent = message_rows.told_so_far(tx, ecg_row.recording_id, destination)
         due = owed(
             sent,
             ecg_id=ecg_row.ecg_id,
@@ -52,10 +52,11 @@ def announce(tx: Transaction, ecg_row: EcgVersion, scoring_id: int, found: Scori
             scoring_id,
             destination,
             kind=due.kind,
-            filler=due.filler or messages.filler_number(tx, ecg_row.recording_id, decided.generation),
+            filler=due.filler or drafts.filler_number(tx, ecg_row.recording_id, decided.generation),
             generation=decided.generation,
             subject=subject,
             found=found,
+            told_before=due.filler is not None,
         )
 
 
@@ -76,7 +77,7 @@ def is_anothers(tx: Transaction, ecg_row: EcgVersion) -> bool:
     generation = recordings.standing(tx, ecg_row.recording_id).generation
     now = identity.resolve(tx.connection, ecg_row.patient_key)
     for destination in tx.telling.destinations:
-        told = messages.told_so_far(tx, ecg_row.recording_id, destination)
+        told = message_rows.told_so_far(tx, ecg_row.recording_id, destination)
         # A withdrawal that waits goes on its way: what it takes back is as good as taken back.
         gone = [one for one in told if one.may_have_left or (one.kind in TAKES_BACK and one.counts)]
         mine = [one for one in gone if one.generation == generation]
@@ -108,11 +109,11 @@ def _same_subject(tx: Transaction, told: SentMessage, ecg_row: EcgVersion, patie
     """
     if told.ecg_id == ecg_row.ecg_id:
         return True
-    row, earlier = messages.message_of(tx, told.message_id), recordings.version(tx, told.ecg_id)
+    row, earlier = message_rows.message_of(tx, told.message_id), recordings.version(tx, told.ecg_id)
     before, now = private_of(tx, earlier), private_of(tx, ecg_row)
     if _says_another_order(before.order, now.order) or _moment(before) != _moment(now):
         return False
-    named = messages.filed_as(tx, row, earlier)
+    named = message_rows.filed_as(tx, row, earlier)
     return _described(named) == _described(patient) and recordings.same_person(tx, named, patient)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from sqlalchemy import case, func, literal_column, select
 
-from ecgfm_clinical.staging import messages
+from ecgfm_clinical.staging import message_rows
 from ecgfm_clinical.staging.attempts import RUNNING, WAITING
 from ecgfm_clinical.staging.records import BACKFILL, Backlog, DeadLetter, DestinationBacklog, MessageState, WhySetAside
 from ecgfm_clinical.staging.rows import MessageRow
@@ -107,5 +107,5 @@ def dead_letter(reading: Reading, row: MessageRow) -> DeadLetter:
         created_at=row.created_at,
         sent_at=row.sent_at,
         attempts=row.attempts,
-        error=next(reversed(messages.errors(reading, row.message_id)), None),
+        error=next(reversed(message_rows.errors(reading, row.message_id)), None),
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy import literal_column, select
 
 from ecgfm_clinical.errors import NotFound
-from ecgfm_clinical.staging import audit, holds, identity, loading, messages, recordings
+from ecgfm_clinical.staging import audit, holds, identity, loading, message_rows, recordings
 from ecgfm_clinical.staging.attempts import errors_of
 from ecgfm_clinical.staging.codec import about_of
 from ecgfm_clinical.staging.database import Database
@@ -199,13 +199,13 @@ def _results(reading: Reading, recording_id: int, generation: int) -> Iterator[R
     """Where the result of a recording stands at each receiver, under each number it had there."""
     told_to = select(message.c.destination).where(message.c.recording_id == recording_id).distinct()
     for destination in sorted(reading.connection.scalars(told_to)):
-        sent = messages.told_so_far(reading, recording_id, destination)
+        sent = message_rows.told_so_far(reading, recording_id, destination)
         for filler in dict.fromkeys(one.filler for one in sent):
             state = state_of(sent, filler, generation=generation)
             last = max(one.message_id for one in sent if one.filler == filler)
-            told = messages.message_of(reading, last)
+            told = message_rows.message_of(reading, last)
             version = recordings.version(reading, told.ecg_id)
-            filed = messages.filed_as(reading, told, version)
+            filed = message_rows.filed_as(reading, told, version)
             yield ResultStory(destination=destination, filler=filler, state=state.value, patient=filed)
 
 
@@ -219,7 +219,7 @@ def _with_signal_if_kept(reading: Reading, ecg_id: int) -> StagedEcg:
 def _message_stories(reading: Reading, ecg_id: int) -> tuple[MessageStory, ...]:
     mine = select(message).where(message.c.ecg_id == ecg_id).order_by(message.c.message_id)
     rows = every_row(reading.connection, MessageRow, mine)
-    bodies = messages.bodies(reading, [row for row in rows if row.body_sha256 is not None])
+    bodies = message_rows.bodies(reading, [row for row in rows if row.body_sha256 is not None])
     return tuple(_message_story(reading, row, bodies.get(row.message_id)) for row in rows)
 
 
@@ -233,8 +233,8 @@ def _message_story(reading: Reading, row: MessageRow, body: bytes | None) -> Mes
         in_doubt=row.in_doubt > 0 and row.state != MessageState.ACKNOWLEDGED.value,
         body=body,
         attempts=row.attempts,
-        errors=messages.errors(reading, row.message_id),
-        acknowledgement=messages.ack_of(reading, row),
+        errors=message_rows.errors(reading, row.message_id),
+        acknowledgement=message_rows.ack_of(reading, row),
         sent_at=row.sent_at,
         acknowledged_at=row.acknowledged_at,
         page=row.page,

@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import func, or_, select
 
 from ecgfm_clinical.errors import StoreError
-from ecgfm_clinical.staging import identity, merging, messages, recordings
+from ecgfm_clinical.staging import identity, merging, message_rows, recordings
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.merging import OPERATOR, OPERATOR_LINKS
 from ecgfm_clinical.staging.records import MessageState
@@ -218,15 +218,15 @@ def _recording(ask: Reading, recording_id: int) -> PersonRecording:
 
 
 def _results(ask: Reading, recording_id: int, destination: str) -> Iterable[PersonResult]:
-    for one in standing(messages.told_so_far(ask, recording_id, destination)):
-        row = messages.message_of(ask, one.message_id)
+    for one in standing(message_rows.told_so_far(ask, recording_id, destination)):
+        row = message_rows.message_of(ask, one.message_id)
         yield PersonResult(
             destination=destination,
             message_id=one.message_id,
             kind=one.kind,
             state=one.state,
             in_doubt=one.in_doubt and one.state is not MessageState.ACKNOWLEDGED,
-            filed_as=messages.filed_as(ask, row, recordings.version(ask, row.ecg_id)),
+            filed_as=message_rows.filed_as(ask, row, recordings.version(ask, row.ecg_id)),
         )
 
 

@@ -10,7 +10,17 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
 
-from ecgfm_clinical.staging import announcing, holds, identity, messages, misfiled, moot, recordings, reissuing
+from ecgfm_clinical.staging import (
+    announcing,
+    holds,
+    identity,
+    message_rows,
+    messages,
+    misfiled,
+    moot,
+    recordings,
+    reissuing,
+)
 from ecgfm_clinical.staging.holds import Question
 from ecgfm_clinical.staging.private import private_of
 from ecgfm_clinical.staging.rows import EcgVersion, MessageRow, every_row
@@ -27,7 +37,7 @@ LINKS = (
     "A37",
     OPERATOR_LINKS,
 )  #: triggers that retire no number; an A37 of a merged pair is another's event too
-_UNSENT = (messages.UNFINISHED, message.c.in_doubt == 0)  #: certainly no bytes ever left
+_UNSENT = (message_rows.UNFINISHED, message.c.in_doubt == 0)  #: certainly no bytes ever left
 
 
 def record(tx: Transaction, payload_id: int | None, event: IdentityEvent) -> None:
@@ -96,7 +106,7 @@ def _newest_event(tx: Reading) -> int | None:
 
 def _sent_under(tx: Reading, key: str) -> list[int]:
     """What was sent, or perhaps sent, under this identity: the receiver must follow the merge itself."""
-    perhaps = and_(messages.UNFINISHED, message.c.in_doubt > 0)
+    perhaps = and_(message_rows.UNFINISHED, message.c.in_doubt > 0)
     theirs = select(message.c.message_id).where(
         message.c.patient_key == key, or_(message.c.state == "acknowledged", perhaps)
     )
@@ -105,7 +115,7 @@ def _sent_under(tx: Reading, key: str) -> list[int]:
 
 def _carry_along(tx: Transaction, key: str) -> None:
     """What may have left goes out as it was, and must still come before what follows for the patient who survives."""
-    mine = (message.c.patient_key == key, messages.UNFINISHED, message.c.in_doubt > 0)
+    mine = (message.c.patient_key == key, message_rows.UNFINISHED, message.c.in_doubt > 0)
     tx.connection.execute(update(message).where(*mine).values(patient_key=identity.resolve(tx.connection, key)))
 
 
@@ -168,7 +178,9 @@ def _look_at_sent(tx: Transaction, touched: Sequence[int], trigger: str) -> None
 
 def _ask(tx: Transaction, row: EcgVersion, filed: SentMessage) -> None:
     """Both people: whose the recording is by the hospital's newest word, and under whom its result was filed."""
-    filed_as = messages.filed_as(tx, messages.message_of(tx, filed.message_id), recordings.version(tx, filed.ecg_id))
+    filed_as = message_rows.filed_as(
+        tx, message_rows.message_of(tx, filed.message_id), recordings.version(tx, filed.ecg_id)
+    )
     messages.cancel_unsent(tx, row.recording_id)
     holds.ask(tx, row, Question.UNMERGED, (recordings.patient_of(tx, row), filed_as))
 

@@ -2,7 +2,7 @@
 
 from sqlalchemy import select
 
-from ecgfm_clinical.staging import identity, messages
+from ecgfm_clinical.staging import identity, message_rows
 from ecgfm_clinical.staging.records import TAKES_BACK
 from ecgfm_clinical.staging.rows import EcgVersion
 from ecgfm_clinical.staging.schema import message
@@ -12,7 +12,7 @@ from ecgfm_clinical.staging.transaction import Reading
 
 def waits(tx: Reading, recording_id: int) -> bool:
     """Whether a result of the recording, other than a withdrawal, is about to be sent."""
-    unsent = (messages.UNFINISHED, message.c.in_doubt == 0, message.c.kind.not_in(TAKES_BACK))
+    unsent = (message_rows.UNFINISHED, message.c.in_doubt == 0, message.c.kind.not_in(TAKES_BACK))
     mine = select(message.c.message_id).where(message.c.recording_id == recording_id, *unsent).limit(1)
     return tx.connection.scalar(mine) is not None
 
@@ -39,7 +39,7 @@ def _held_anywhere(tx: Reading, recording_id: int) -> list[SentMessage]:
     ).all()
     held = []
     for to in destinations:
-        told = messages.told_so_far(tx, recording_id, to)
+        told = message_rows.told_so_far(tx, recording_id, to)
         staying = {one.filler for one in standing(told)}
         left = standing(one for one in told if one.may_have_left)
         held += [one for one in left if one.filler in staying]

@@ -27,7 +27,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.sql.elements import ColumnElement
 
 from ecgfm_clinical.errors import LeaseLost
-from ecgfm_clinical.staging import loading, messages, pauses, recordings, seals
+from ecgfm_clinical.staging import drafts, loading, message_rows, messages, pauses, recordings, seals
 from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_dead, is_due, keep_error, keep_last_error
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import (
@@ -98,11 +98,11 @@ class Outbox:
         """
         with self._database.reading() as ask:
             ecg_row = recordings.newest(ask, recordings.version(ask, ecg_id).recording_id)
-            row = messages.newest_of(ask, ecg_row.recording_id, destination)
+            row = message_rows.newest_of(ask, ecg_row.recording_id, destination)
             if row is None:
-                draft, state = messages.first_draft(ask, ecg_row, destination, now), None
+                draft, state = drafts.first_draft(ask, ecg_row, destination, now), None
             else:
-                draft, state = messages.draft_of(ask, row, now), MessageState(row.state)
+                draft, state = drafts.draft_of(ask, row, now), MessageState(row.state)
             signal = loading.signal_if_kept(ask, draft.ecg_id)
             return replace(draft, ecg=replace(draft.ecg, signal=signal)), state
 
@@ -113,10 +113,10 @@ class Outbox:
         has 0 samples.
         """
         with self._database.reading() as ask:
-            row = messages.message_of(ask, message.message_id)
+            row = message_rows.message_of(ask, message.message_id)
             if row.page != PageState.DUE.value:
                 return None
-            draft = messages.draft_of(ask, row, now)
+            draft = drafts.draft_of(ask, row, now)
             signal = loading.signal_if_kept(ask, row.ecg_id)
             return replace(draft, ecg=replace(draft.ecg, signal=signal))
 
@@ -274,7 +274,7 @@ def _begin(tx: Transaction, held: OutboundMessage, worker: str, page: DrawnPage 
     if begun is None:
         raise LeaseLost(f"message {held.message_id} is no longer held by {worker}")
     row = MessageRow(*begun)
-    body = None if row.page == PageState.DUE.value else messages.bodies(tx, [row]).get(row.message_id)
+    body = None if row.page == PageState.DUE.value else message_rows.bodies(tx, [row]).get(row.message_id)
     sha256 = row.body_sha256
     if body is None:
         late = row.page == PageState.DUE.value

@@ -6,7 +6,7 @@ from dataclasses import replace
 from sqlalchemy import select
 
 from ecgfm_clinical.errors import NotFound
-from ecgfm_clinical.staging import identity, jobs, messages, misfiled, moot, recordings
+from ecgfm_clinical.staging import identity, jobs, message_rows, messages, misfiled, moot, recordings
 from ecgfm_clinical.staging.records import Kind, Reissue
 from ecgfm_clinical.staging.rows import EcgVersion
 from ecgfm_clinical.staging.schema import ecg, message
@@ -20,7 +20,7 @@ def take_back(tx: Transaction, row: EcgVersion, kind: Kind) -> Reissue:
     cancelled = messages.cancel_unsent(tx, row.recording_id, withdrawals=True)
     created = []
     for destination in _told_to(tx, row.recording_id):
-        for one in standing(messages.told_so_far(tx, row.recording_id, destination)):
+        for one in standing(message_rows.told_so_far(tx, row.recording_id, destination)):
             created.append(messages.take_back(tx, one, destination, kind=kind))
     return Reissue(created=tuple(created), cancelled=tuple(cancelled))
 

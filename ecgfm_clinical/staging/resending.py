@@ -2,7 +2,7 @@
 
 from sqlalchemy import or_, select, update
 
-from ecgfm_clinical.staging import holds, identity, messages, recordings
+from ecgfm_clinical.staging import drafts, holds, identity, message_rows, messages, recordings
 from ecgfm_clinical.staging.records import TAKES_BACK, MessageState
 from ecgfm_clinical.staging.reissuing import locked
 from ecgfm_clinical.staging.rows import MessageRow
@@ -21,17 +21,17 @@ def again(tx: Transaction, dead: MessageRow, recompose: bool) -> int | None:
         message.c.filler == dead.filler,
         message.c.destination == dead.destination,
         message.c.message_id > dead.message_id,
-        or_(messages.COUNTS, also_aside),
+        or_(message_rows.COUNTS, also_aside),
     )
     generation = recordings.standing(tx, dead.recording_id).generation
     stale = dead.kind not in TAKES_BACK and (dead.generation != generation or holds.is_open(tx, dead.recording_id))
     overtaken = stale or tx.connection.scalar(later.limit(1)) is not None
-    subject = messages.subject_of(tx, row, messages.meant_for(tx, dead, row))
+    subject = drafts.subject_of(tx, row, drafts.meant_for(tx, dead, row))
     # The patient in the stored bytes may have been merged since, or may survive no more whom the recording belongs to.
     merged = identity.resolve(tx.connection, dead.patient_key) != dead.patient_key
     filed = identity.resolve(tx.connection, dead.filed_key)
     anothers = filed != identity.patient_key(tx, subject.patient, row.source_key)
-    renamed = dead.in_doubt == 0 and messages.filed_as(tx, dead, row).identifiers != subject.patient.identifiers
+    renamed = dead.in_doubt == 0 and message_rows.filed_as(tx, dead, row).identifiers != subject.patient.identifiers
     mine = message.c.message_id == dead.message_id
     as_it_is = dead.body_sha256 is not None and not (recompose or merged or anothers or renamed)
     if as_it_is and not overtaken:

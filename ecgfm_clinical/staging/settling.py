@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Row, Table, delete, select, update
 
 from ecgfm_clinical import log
-from ecgfm_clinical.staging import codec, epochs, identity, messages, seals
+from ecgfm_clinical.staging import codec, epochs, identity, message_rows, seals
 from ecgfm_clinical.staging import schema as s
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.private import private_of
@@ -173,7 +173,7 @@ def _further_identifiers(tx: Transaction) -> None:
 
 def _towards_survivors(tx: Transaction) -> None:
     """Unfinished messages keep their order under whoever survives now."""
-    unfinished = select(s.message.c.message_id, s.message.c.patient_key).where(messages.UNFINISHED)
+    unfinished = select(s.message.c.message_id, s.message.c.patient_key).where(message_rows.UNFINISHED)
     for row in tx.connection.execute(unfinished).all():
         key = identity.resolve(tx.connection, row.patient_key)
         tx.connection.execute(update(s.message).where(s.message.c.message_id == row.message_id).values(patient_key=key))
