@@ -1,35 +1,25 @@
-"""Result messages go out until their fate is known, in order.
-
-Order: a message may be claimed only if no earlier message for the same patient, or of the same recording, to the same
-destination is unfinished, and none is under way. Dead letters do not hold up what follows.
-"""
+"""Result messages go out until their fate is known, in the order of `message_claims`."""
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import (
-    Column,
-    Exists,
     and_,
     bindparam,
     case,
-    exists,
     func,
-    literal_column,
-    or_,
     select,
     update,
 )
-from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.sql.elements import ColumnElement
 
 from ecgfm_clinical.errors import LeaseLost
 from ecgfm_clinical.staging import drafts, loading, message_rows, messages, pauses, recordings, seals
-from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_dead, is_due, keep_error, keep_last_error
+from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, is_dead, keep_error, keep_last_error
 from ecgfm_clinical.staging.database import Database
+from ecgfm_clinical.staging.message_claims import CLAIM
 from ecgfm_clinical.staging.records import (
     AttemptError,
     Draft,
@@ -40,7 +30,7 @@ from ecgfm_clinical.staging.records import (
     Retry,
 )
 from ecgfm_clinical.staging.rows import MessageRow
-from ecgfm_clinical.staging.schema import UtcDateTime, attempt_error, ecg, message, second_thought
+from ecgfm_clinical.staging.schema import UtcDateTime, attempt_error, ecg, message
 from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_clinical.staging.transaction import Transaction
 from ecgfm_connectors.result import Ack
@@ -70,7 +60,7 @@ class Outbox:
         with self._database.writing(now, worker) as tx:
             if pauses.stops(tx, pauses.Part(kind="destination", name=destination)):
                 return []
-            rows = tx.connection.execute(_CLAIM, given).all()
+            rows = tx.connection.execute(CLAIM, given).all()
             received = _received(tx, [row.ecg_id for row in rows])
         claimed = sorted(rows, key=lambda row: (row.priority, row.message_id))
         return [
@@ -193,64 +183,6 @@ class Outbox:
 COUNTED_ANSWERS = ("AE", "CE")
 
 
-def _ahead(shared: Column[str] | Column[int]) -> Exists:
-    """Another message with the same value of `shared` must go first."""
-    other = message.alias("other")
-    return exists().where(
-        other.c[shared.name] == shared,
-        other.c.destination == message.c.destination,
-        literal_column("other.state in ('waiting', 'running')"),
-        other.c.message_id != message.c.message_id,
-        or_(other.c.message_id < message.c.message_id, other.c.state == RUNNING),
-    )
-
-
-#: What a sender is told; a claim is quick because nothing else is read and converted.
-_CLAIMED = (
-    *("message_id", "ecg_id", "scoring_id", "destination", "control_id"),
-    *("kind", "result_version", "patient_key", "priority", "attempts"),
-)
-
-
-def _may_be_undone() -> Exists:
-    """Whether a person may still take back what put this message on its way; a time beyond the horizon was written
-    before the clock was set back.
-    """
-    mine = second_thought.c.message_id == message.c.message_id
-    return exists().where(
-        mine, second_thought.c.until > bindparam("now"), second_thought.c.until <= bindparam("horizon")
-    )
-
-
-def _claim_statement() -> ReturningUpdate[Any]:
-    """Built once: putting it together costs as much as running it."""
-    due = (
-        select(message.c.message_id)
-        .where(
-            message.c.state == WAITING,
-            message.c.destination == bindparam("to"),
-            is_due(message),
-            ~_may_be_undone(),
-            ~_ahead(message.c.patient_key),
-            ~_ahead(message.c.recording_id),
-        )
-        .order_by(message.c.priority, message.c.due_at, message.c.message_id)
-        .limit(bindparam("up_to"))
-        .with_for_update(skip_locked=True)
-    )
-    return (
-        update(message)
-        .where(message.c.message_id.in_(due))
-        .values(
-            state=RUNNING,
-            worker=bindparam("claimed_by"),
-            lease_until=bindparam("until"),
-            attempts=message.c.attempts + 1,
-        )
-        .returning(*(message.c[name] for name in _CLAIMED))
-    )
-
-
 #: Whether this worker still holds this very attempt.
 _HELD_BY = and_(
     message.c.message_id == bindparam("held"),
@@ -266,7 +198,6 @@ _BEGIN = (
     )
     .returning(*message.c)
 )
-_CLAIM = _claim_statement()
 
 
 def _begin(tx: Transaction, held: OutboundMessage, worker: str, page: DrawnPage | None = None) -> bytes:
