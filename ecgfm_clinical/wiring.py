@@ -1,13 +1,10 @@
-"""Settings become live objects here, in `connections` (what speaks to the hospital) and in `scorers`; nowhere else.
+"""Settings become live objects here, in `connections` (what speaks to the hospital), in `telling` (how its results are
+told) and in `scorers`; nowhere else.
 
 Each builder imports what it builds, so that the connecting role never loads torch, no role loads the libraries of a
-protocol it does not speak, and `--help` loads neither torch nor hl7apy. Where the settings name a destination, every
-role composes messages (scoring makes them, merges and corrections change them), for which hl7apy's tables are loaded:
-20 ms.
+protocol it does not speak, and `--help` loads neither torch nor hl7apy.
 """
 
-import base64
-import os
 import random
 import shutil
 import socket
@@ -17,38 +14,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ecgfm.version import version
-from ecgfm_clinical import connections
+from ecgfm_clinical import connections, telling
 from ecgfm_clinical.liveness import worker_name
-from ecgfm_clinical.settings import (
-    AnyDestination,
-    DicomDestination,
-    FhirDestination,
-    FhirFileDestination,
-    FileDestination,
-    Hl7Destination,
-    Settings,
-    StowDestination,
-    read_secret,
-    read_settings,
-)
+from ecgfm_clinical.settings import Settings, read_secret, read_settings
 
 if TYPE_CHECKING:
     from ecgfm_clinical.alerting.alerting import Alerting
     from ecgfm_clinical.auditing.sending import AuditMessages
     from ecgfm_clinical.monitoring.meters import Meters
-    from ecgfm_clinical.pipeline.composing import Format
     from ecgfm_clinical.pipeline.ingest import Ingest
-    from ecgfm_clinical.pipeline.reporting import DrawPage, React, Reporter
+    from ecgfm_clinical.pipeline.reporting import Reporter
     from ecgfm_clinical.staging.heads_export import HeadsExport
-    from ecgfm_clinical.staging.records import Draft, Telling
     from ecgfm_clinical.staging.store import Store
     from ecgfm_connectors.audit.syslog import SyslogTls
     from ecgfm_connectors.base import Handler, Listener
     from ecgfm_connectors.context import ReadingContext
-    from ecgfm_connectors.dicom.results.profile import ObjectProfile
-    from ecgfm_connectors.fhir.profile import FhirProfile
-    from ecgfm_connectors.hl7.result import Profile
     from ecgfm_connectors.rejections import Tell
 
 
@@ -58,13 +38,6 @@ Clock = Callable[[], datetime]
 def utc_now() -> datetime:
     """The clock of every live object to which none is passed."""
     return datetime.now(UTC)
-
-
-def control_id() -> str:
-    """A new MSH-10: 20 characters (the limit up to HL7 2.6), 95 random bits,
-    so that no two workers ever draw the same.
-    """
-    return "E" + base64.b32encode(os.urandom(12)).decode()[:19]
 
 
 # --- store and ingest -------------------------------------------------------------------------------------------------
@@ -83,7 +56,7 @@ def open_store(settings: Settings, *, clock: Clock = utc_now) -> "Store":
         free_bytes=lambda: shutil.disk_usage(settings.store_folder).free,
         least_free=settings.store.min_free_mb * 1_000_000,
         clock=clock,
-        telling=build_telling(settings),
+        telling=telling.build_telling(settings),
         spooled=TOLD if settings.audit.messages is not None else frozenset(),
     )
 
@@ -91,106 +64,6 @@ def open_store(settings: Settings, *, clock: Clock = utc_now) -> "Store":
 def open_store_at(path: Path) -> "Store":
     """The staging store of a settings file, for a process that was started for its part of some work."""
     return open_store(read_settings(path))
-
-
-def build_telling(settings: Settings) -> "Telling":
-    """How results reach every destination of the settings, if there is any. Raises Misconfigured."""
-    from ecgfm_clinical.staging.records import Telling
-
-    if not settings.destinations.all:
-        return Telling()
-    from ecgfm_clinical.pipeline.composing import Composer
-
-    compose_for = Composer(
-        {part.name: _format(settings, part) for part in settings.destinations.all},
-        device_id=f"ecgfm-clinical {version()}",
-        abnormal=lambda head, label: label in settings.rules(head).abnormal,
-    )
-    return Telling(
-        destinations=settings.destination_names,
-        compose=compose_for,
-        control_ids=control_id,
-        with_page=settings.destinations.with_page,
-    )
-
-
-def page_drawer(settings: Settings, store: "Store") -> "DrawPage":
-    """What draws the page of a result as a PDF. Raises MissingExtra where pages cannot be drawn here."""
-    from ecgfm_clinical.page.drawing import draw_page, ready
-    from ecgfm_clinical.page.targets import targets_of
-
-    ready()
-
-    def draw(draft: "Draft") -> bytes:
-        return draw_page(
-            draft.ecg,
-            draft.scoring,
-            ecg_id=draft.ecg_id,
-            is_correction=draft.kind == "C",
-            targets=targets_of(settings, store, draft.scoring.model_id),
-            zone=settings.site.zone,
-            paper=settings.site.paper,
-        )
-
-    return draw
-
-
-def _format(settings: Settings, part: AnyDestination) -> "Format":
-    """How a result is written for one destination. Raises Misconfigured."""
-    if isinstance(part, FhirDestination | FhirFileDestination):
-        from ecgfm_connectors.fhir.bundle import compose as bundle
-
-        return partial(bundle, profile=_fhir_profile(settings, part))
-    if isinstance(part, DicomDestination | StowDestination):
-        from ecgfm_connectors.dicom.results.composing import compose as objects
-
-        return partial(objects, profile=_object_profile(settings, part))
-    if part.form == "MDM":
-        from ecgfm_connectors.hl7.document import compose as document
-
-        return partial(document, profile=_profile(settings, part))
-    from ecgfm_connectors.hl7.result import compose
-
-    return partial(compose, profile=_profile(settings, part))
-
-
-def _object_profile(settings: Settings, part: DicomDestination | StowDestination) -> "ObjectProfile":
-    """As `_profile`."""
-    from ecgfm_connectors.dicom.results.profile import ObjectProfile
-
-    return ObjectProfile(
-        report=part.report,
-        character_set=part.character_set,
-        without_waveform=part.without_waveform,
-        installation=part.installation,
-        institution=settings.site.name,
-        software=version(),
-    )
-
-
-def _fhir_profile(settings: Settings, part: FhirDestination | FhirFileDestination) -> "FhirProfile":
-    """As `_profile`."""
-    from dataclasses import fields
-
-    from ecgfm_connectors.fhir.profile import FhirProfile
-
-    named = {one.name for one in fields(FhirProfile)} & type(part).model_fields.keys()
-    return FhirProfile(**{name: getattr(part, name) for name in named}, zone=settings.site.zone)
-
-
-def _profile(settings: Settings, part: Hl7Destination | FileDestination) -> "Profile":
-    """How one destination wants its messages: its settings bear the profile's own names (`test_settings`).
-
-    The settings cannot hold the profile itself: its module loads hl7apy's tables, which no other command needs.
-    """
-    from dataclasses import fields, replace
-
-    from ecgfm_connectors.hl7.result import Profile
-
-    named = {one.name for one in fields(Profile)} & type(part).model_fields.keys()
-    profile = replace(Profile(), **{name: getattr(part, name) for name in named})
-    facility = part.sending_facility or settings.site.name
-    return replace(profile, sending_facility=facility, zone=settings.site.zone)
 
 
 def build_ingest(
@@ -370,7 +243,7 @@ def build_reporters(
     from ecgfm_clinical.pipeline.reporting import Reporter
 
     for destination, part in connections.build_destinations(settings):
-        react, patience = _reaction(part)
+        react, patience = telling.reaction_of(part)
         yield Reporter(
             store,
             destination,
@@ -383,25 +256,8 @@ def build_reporters(
             mark=settings.store_folder / f"sent-{part.name}.mark",
             meters=meters,
             stopping=stopping,
-            draw_page=page_drawer(settings, store) if part.name in settings.destinations.with_page else None,
+            draw_page=telling.page_drawer(settings, store) if part.name in settings.destinations.with_page else None,
         )
-
-
-def _reaction(part: AnyDestination) -> "tuple[React, float]":
-    """What follows from an answer of this destination, and for how many seconds a batch may wait for answers."""
-    if isinstance(part, FhirDestination):
-        from ecgfm_connectors.fhir import outcomes
-
-        return outcomes.reaction, 20 * part.timeout_seconds
-    if isinstance(part, DicomDestination | StowDestination):
-        from ecgfm_connectors.dicom.results import statuses
-
-        return statuses.reaction, 20 * part.answer_seconds
-    from ecgfm_connectors.hl7.ack import reaction
-
-    if isinstance(part, Hl7Destination):
-        return partial(reaction, ae_means_busy=part.ae_means_busy), 20 * part.ack_timeout_seconds
-    return reaction, 0.0
 
 
 def look_where_it_lies(settings: Settings, store: "Store", *, now: datetime, actor: str) -> str | None:

@@ -54,7 +54,7 @@ ROOMS = {
         "alerting",
         "files learning pipeline",
         "backfill page shipped",
-        "connections",
+        "connections telling",
         "wiring",
         "scorers",
         "service",

@@ -27,7 +27,7 @@ def preview(
 
     Never sends; writes nothing, but with --phi the audit trail's entry.
     """
-    from ecgfm_clinical import wiring
+    from ecgfm_clinical import telling, wiring
     from ecgfm_clinical.operate import preview as previewing
     from ecgfm_clinical.operate.search import find_ecg
 
@@ -35,7 +35,7 @@ def preview(
         ecg_id = find_ecg(store, ecg, by_id=by_id)
         if phi:
             asking.opened_record(read, store, [ecg_id])
-        draw = wiring.page_drawer(read, store) if destination in read.destinations.with_page else None
+        draw = telling.page_drawer(read, store) if destination in read.destinations.with_page else None
         found = previewing.preview(store, ecg_id, destination, now=wiring.utc_now(), phi=phi, draw=draw)
     if as_json:
         write_json({"standing": found.standing, "lines": list(previewing.lines_of(found))})

@@ -15,7 +15,7 @@ from threading import Event
 from types import TracebackType
 from typing import Self
 
-from ecgfm_clinical import wiring
+from ecgfm_clinical import telling, wiring
 from ecgfm_clinical.demo.console import DemoConsole
 from ecgfm_clinical.demo.deliveries import Delivery, Route
 from ecgfm_clinical.errors import ClinicalError, InputError
@@ -147,7 +147,7 @@ class Hospital:
             create=True,
             random_bytes=self._random_bytes,
             clock=wiring.utc_now,
-            telling=wiring.build_telling(settings),
+            telling=telling.build_telling(settings),
         )
         self.console = DemoConsole(settings, self.store) if self._has_console else None
         port = self.console.port if self.console is not None else None

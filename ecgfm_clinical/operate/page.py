@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ecgfm_clinical.errors import InputError
+from ecgfm_clinical.page.content import content_of
 from ecgfm_clinical.page.drawing import draw_page, ready
 from ecgfm_clinical.page.targets import targets_of
 
@@ -26,12 +27,13 @@ def page_of(settings: "Settings", store: "Store", story: "EcgStory") -> bytes:
         raise InputError(f"the signal of ECG {ecg_id} was removed by retention: its page cannot be drawn")
     scoring = story.scorings[-1]
     told = [one.kind for one in story.messages if one.kind in ("F", "C")]
-    return draw_page(
-        replace(story.ecg.ecg, patient=story.recording.patient),
+    ecg = replace(story.ecg.ecg, patient=story.recording.patient)
+    content = content_of(
+        ecg,
         scoring,
         ecg_id=ecg_id,
         is_correction=bool(told) and told[-1] == "C",
         targets=targets_of(settings, store, scoring.model_id),
         zone=settings.site.zone,
-        paper=settings.site.paper,
     )
+    return draw_page(content, ecg, paper=settings.site.paper)

@@ -64,7 +64,10 @@ def content_of(
     targets: Mapping[str, str] | None = None,
     zone: tzinfo | None = None,
 ) -> Content:
-    """`targets`: head -> what its bundle says that a positive label means; `zone` of the times on the page."""
+    """What the page of one result says; `ecg` with the patient of the result.
+
+    `targets`: head -> what its bundle says that a positive label means; `zone` of the times on the page.
+    """
     return Content(
         title=f"AI-ECG result, ECG {ecg_id}",
         marks=tuple(_marks(ecg, scoring, is_correction)),

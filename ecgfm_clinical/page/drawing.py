@@ -7,7 +7,6 @@ file is the digest of its content, and no date stands in it: the same result has
 import hashlib
 import threading
 from collections.abc import Mapping
-from datetime import tzinfo
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,13 +17,12 @@ from ecgfm_clinical.ecg.pacing import pacing_spikes
 from ecgfm_clinical.ecg.sheet import BAND, compose, footer
 from ecgfm_clinical.errors import MissingExtra
 from ecgfm_clinical.extras import need
-from ecgfm_clinical.page.content import content_of
+from ecgfm_clinical.page.content import Content
 from ecgfm_clinical.page.document import html_of, printable
 
 if TYPE_CHECKING:
     from weasyprint.text.fonts import FontConfiguration
 
-    from ecgfm_clinical.staging.records import Scoring
     from ecgfm_connectors.ecg import Ecg
 
 Paper = Literal["A4", "Letter"]
@@ -38,21 +36,11 @@ POINTS = (7.0, 6.2, 5.4)
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def draw_page(
-    ecg: "Ecg",
-    scoring: "Scoring",
-    *,
-    ecg_id: int,
-    is_correction: bool = False,
-    targets: Mapping[str, str] | None = None,
-    zone: tzinfo | None = None,
-    paper: Paper = "A4",
-) -> bytes:
-    """The page of one result, a PDF of one sheet; `ecg` with its signal and the patient of the result.
+def draw_page(content: Content, ecg: "Ecg", *, paper: Paper = "A4") -> bytes:
+    """The page of one result, a PDF of one sheet: what it says, and the signal of `ecg` drawn above it.
 
     Raises MissingExtra, and ValueError where the texts do not fit on one sheet.
     """
-    content = content_of(ecg, scoring, ecg_id=ecg_id, is_correction=is_correction, targets=targets, zone=zone)
     spikes = pacing_spikes(ecg.signal, ecg.sampling_rate)
     sheet = compose(ecg.signal, ecg.sampling_rate, spikes=spikes.tolist(), area=BAND)
     shown = footer(sheet, ecg.duration)

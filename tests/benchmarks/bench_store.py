@@ -44,7 +44,7 @@ from ecgfm.feeding import Prepared, fed
 from ecgfm.predictor import HeadPrediction, Prediction
 from ecgfm.records import Record
 from ecgfm.signal import BY_CLOCK
-from ecgfm_clinical import wiring
+from ecgfm_clinical import telling, wiring
 from ecgfm_clinical.pipeline.composing import Composer
 from ecgfm_clinical.pipeline.ingest import Ingest
 from ecgfm_clinical.pipeline.reporting import Reporter
@@ -359,7 +359,7 @@ def opened(url: str) -> Store:
         url,
         create=True,
         telling=Telling(
-            destinations=("ehr",), compose=Composer(FORMATS, device_id="bench"), control_ids=wiring.control_id
+            destinations=("ehr",), compose=Composer(FORMATS, device_id="bench"), control_ids=telling.control_id
         ),
     )
 

@@ -11,7 +11,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from threading import Event
 
-from ecgfm_clinical import wiring
+from ecgfm_clinical import telling, wiring
 from ecgfm_clinical.settings import read_settings
 from ecgfm_clinical.staging.store import Store
 from tests.campaign import hospital, standing, victim
@@ -70,7 +70,7 @@ class Campaign:
             ports = {name: receiver.port for name, receiver in receivers.items()}
             ports |= {name: free_port() for name in ("dicom", "hl7")}
             settings = hospital.write_settings(self.folder, store=self.store_url, **ports)
-            store = Store.open(self.store_url, create=True, telling=wiring.build_telling(read_settings(settings)))
+            store = Store.open(self.store_url, create=True, telling=telling.build_telling(read_settings(settings)))
             closing_down.callback(store.close)
             carts = hospital.Carts(ports["dicom"], ports["hl7"], pace=self.pace)
             lives = Lives(store, ports["hl7"], seed=self.seed, pace=self.pace)

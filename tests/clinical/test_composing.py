@@ -15,7 +15,7 @@ from ecgfm_clinical.pipeline.codes import meaning
 from ecgfm_clinical.pipeline.composing import Composer
 from ecgfm_clinical.settings import Settings, read_settings
 from ecgfm_clinical.staging.records import Draft, Kind, Score, Scoring
-from ecgfm_clinical.wiring import build_telling
+from ecgfm_clinical.telling import build_telling
 from ecgfm_connectors.errors import Refused
 from ecgfm_connectors.hl7.result import Profile, compose
 from ecgfm_connectors.hl7.tables import conformance_problems

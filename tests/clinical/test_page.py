@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from base64 import b64decode
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +24,7 @@ from ecgfm_clinical.page.content import content_of
 from ecgfm_clinical.page.document import printable
 from ecgfm_clinical.page.drawing import Paper, draw_page
 from ecgfm_clinical.staging.records import Score, Scoring
-from ecgfm_connectors.ecg import Device, Filters
+from ecgfm_connectors.ecg import Device, Ecg, Filters
 from ecgfm_connectors.patient import Identifier, Patient
 from tests.clinical.conftest import Run
 from tests.helpers.fakes import make_ecg
@@ -59,8 +60,16 @@ ECG = make_ecg(
 TARGETS = {"reduced_lvef": "An ejection fraction of 35 % or less."}
 
 
-def draw(**changes: object) -> bytes:
-    return draw_page(ECG, SCORING, ecg_id=7, targets=TARGETS, **changes)  # type: ignore[arg-type]  # options by name
+def draw(
+    ecg: Ecg = ECG,
+    scoring: Scoring = SCORING,
+    *,
+    targets: Mapping[str, str] = TARGETS,
+    is_correction: bool = False,
+    paper: Paper = "A4",
+) -> bytes:
+    content = content_of(ecg, scoring, ecg_id=7, targets=targets, is_correction=is_correction)
+    return draw_page(content, ecg, paper=paper)
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +188,7 @@ def test_a_page_of_another_result_has_another_identifier(page: bytes) -> None:
         (found,) = re.findall(rb"/ID ?\[\(([0-9a-f]{32})\)", pdf)
         return bytes(found)
 
-    other = draw_page(ECG, replace(SCORING, scores=(LVEF,)), ecg_id=7)
+    other = draw(ECG, replace(SCORING, scores=(LVEF,)), targets={})
     assert identifier(other) != identifier(page)
 
 
@@ -193,7 +202,7 @@ def test_a_full_page_still_is_one_sheet() -> None:
         )
         for one in range(60)
     )
-    page = draw_page(replace(ECG, patient=patient, test_data=True), replace(SCORING, scores=many), ecg_id=7)
+    page = draw(replace(ECG, patient=patient, test_data=True), replace(SCORING, scores=many), targets={})
     text = text_of(page)
     assert "27 further labels stand in the numbers of this result" in text
     assert "TEST DATA" in text
@@ -211,7 +220,7 @@ def test_numbers_and_answer_never_contradict_each_other() -> None:
 
 def test_what_a_name_holds_is_no_markup() -> None:
     patient = Patient(identifiers=ECG.patient.identifiers, family_name="<b>&amp;", given_name="</svg><img src=x>")
-    assert "<b>&amp;, </svg><img src=x>" in text_of(draw_page(replace(ECG, patient=patient), SCORING, ecg_id=7))
+    assert "<b>&amp;, </svg><img src=x>" in text_of(draw(replace(ECG, patient=patient), targets={}))
 
 
 def test_the_bundle_says_what_its_heads_mean(tmp_path: Path) -> None:
