@@ -302,11 +302,11 @@ def _bare_steps(store: Store, count: int) -> float:
 
 def _scored(store: Store, scorer: Scorer, count: int) -> float:
     """ECGs a second over one run that ends after `count`; the start of processes taken off."""
-    with store.database.writing(wiring.utc_now(), "bench") as tx:  # the others wait until later
+    with store.database.writing(wiring.utc_now(), "bench") as tx:  # the others, as if tried before, wait until later
         later = wiring.utc_now() + timedelta(minutes=5)
         tx.connection.execute(
             text(
-                "UPDATE score_job SET due_at = :later WHERE state = 'waiting' AND job_id NOT IN"
+                "UPDATE score_job SET due_at = :later, attempts = 1 WHERE state = 'waiting' AND job_id NOT IN"
                 " (SELECT job_id FROM score_job WHERE state = 'waiting' ORDER BY job_id LIMIT :some)"
             ),
             {"later": later.replace(tzinfo=None) if store.database.writes_singly else later, "some": count},
@@ -318,7 +318,7 @@ def _scored(store: Store, scorer: Scorer, count: int) -> float:
     done = scorer.run_batch()
     elapsed = time.perf_counter() - started
     with store.database.writing(wiring.utc_now(), "bench") as tx:
-        tx.connection.execute(text("UPDATE score_job SET due_at = created_at WHERE state = 'waiting'"))
+        tx.connection.execute(text("UPDATE score_job SET due_at = created_at, attempts = 0 WHERE state = 'waiting'"))
     return done / elapsed
 
 
