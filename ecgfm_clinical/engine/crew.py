@@ -30,8 +30,9 @@ from ecgfm_clinical.errors import InputError
 Task = TypeVar("Task")
 T = TypeVar("T")
 
-#: Pieces handed over at once: handing one over costs as much as reading a tenth of a recording.
-AT_ONCE = 4
+#: Pieces handed over at once, as many as a slot has room for at two segments each: handing one over costs as much as
+#: reading a tenth of a recording.
+AT_ONCE = 8
 #: Most processes that `usable_cores` says; beyond, one process that takes the answers can't keep up.
 MOST = 16
 #: Seconds without an answer of a process, for pieces that take some milliseconds each.
