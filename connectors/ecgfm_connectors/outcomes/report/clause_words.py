@@ -26,6 +26,30 @@ _DOUBTS = ("korrig", "corrected", "corrige", "corregid", "corrett", "gecorrig", 
            "fraglich", "questionab", "doubtful", "uncertain", "unreliab", "unsicher", "inaccura", "douteu", "incertain",
            "dudos", "inciert", "dubbi", "incert", "twijfel", "onzeker", "onbetrouw", "duvidos", "osaker",
            "tveksam")  # fmt: skip
+#: Directly behind a number: `LVEF 53 % should be 35 %`.
+_SHOULD = word_set("should soll sollte muss doit devrait debe deberia deve dovrebbe moet ska skall ought")
+#: An examination that follows a procedure is the present one; without such a word the procedure may date the value.
+_FOLLOW_UP = tuple(
+    word_set("""kontroll control follow verlaufskontroll nachkontroll suivi seguimiento seguimento uppfolj opvolg""")
+)
+_PROCEDURES = tuple(
+    word_set(
+        """tavi tavr tavk cabg acvb bypass pci ptca ablat vkf mitraclip teer resynchron crt post nach apres despues
+        dopo apos efter ablac ablaz ablad mois mes mese month monat maand manad woche week sem settiman valv
+        klep klaff klappen icd stemi nstemi chemo chimio quimio cardioversi kardioversi elkonv pvi rfa pulmonal"""
+    )
+)
+#: Beside the word for rest these say only how the heart was stressed afterwards.
+_EXERTION = tuple(
+    word_set(
+        """ergom fahrrad fiets cicloerg cyclo bicycle bike treadmill tapis cinta esteira banda arbets arbeids arbete
+    ecostress stress belast inspan fisico supin bruce naughton lexiscan regadenos adenos dipiridam dipyridam
+    persantin test epreuve effort liegen hasta tot bis al med max post"""
+    )
+)
+#: Beside these a wall is where the finding is, not whose fraction is told: `apical akinesis with EF 45 %`.
+_KINETIC = ("akine", "hypokine", "dyskine", "acine", "ipocine", "hipocine", "hipoquin", "aquine", "hypocine", "dyscine",
+            "discine", "aneur", "anevr", "wandbeweg")  # fmt: skip
 _EXCLUDED = ("ausgeschlossen", "exclu", "esclu", "uitgesloten", "uteslut", "ruled")
 _WITH = word_set("with mit bei avec con met com med bij vid due wegen and und et y e en och")
 _CLOSING = frozenset(("value", "date", "mark"))
@@ -98,7 +122,9 @@ class ClauseWords:
         for behind in self.items[index + 1 : index + 1 + TRAILING]:
             if behind.kind == "value" or behind.cue in _OF_ITS_OWN:
                 return False
-            if behind.word.startswith(_DOUBTS) or (behind is following and behind.word.startswith(_EXCLUDED)):
+            if behind.word.startswith(_DOUBTS):
+                return True
+            if behind is following and (behind.word.startswith(_EXCLUDED) or behind.word in _SHOULD):
                 return True
         return False
 
@@ -116,11 +142,20 @@ class ClauseWords:
 
     def _holds_unknown(self, phrase: Sequence[Item]) -> bool:
         folded = self.folded
+        excused: tuple[str, ...] = ()
+        if any(one.word.startswith(_FOLLOW_UP) for one in phrase):
+            excused = _PROCEDURES  # `ETT de contrôle post-TAVI : FEVG 62 %`
+        if any(one.cue == "rest" for one in phrase):
+            excused = (*excused, *_EXERTION)
         return any(
             one.kind == "word"
             and one.word not in self.words_of_site
+            and not (excused and one.word.startswith(excused))
             and not is_harmless(one.word, folded[one.start : one.end])
-            for one in phrase
+            and not (
+                is_wall(one.word) and any(near.word.startswith(_KINETIC) for near in phrase[max(at - 1, 0) : at + 2])
+            )
+            for at, one in enumerate(phrase)
         )
 
     def holds_unknown_beside(self, index: int) -> bool:

@@ -10,6 +10,7 @@ makes wrong ones. Words of time, of treatment, of other people and of other plac
 import re
 
 from ecgfm_connectors.outcomes.phrases import phrases
+from ecgfm_connectors.outcomes.report import lexicon
 from ecgfm_connectors.outcomes.report.vocabulary import HEADINGS
 
 _HARMLESS = phrases(
@@ -102,6 +103,9 @@ _HARMLESS = phrases(
             untersuchung|examen|esame|exame|onderzoek|undersokning|ultraschall|kontrolle|myocardscan*|mri|cmr
             cardioscan|scintigra*|ventriculogra*|ventricologra*|lavokardio*|laevokardio*|cintilogra*|radionuclide
             optimal*|suboptimal*|troligen|total|tot|totale""",
+        "more findings": lexicon.FINDINGS,
+        "seen": lexicon.SEEN,
+        "speech": lexicon.SPEECH,
     }
 )  # fmt: skip
 #: Where a finding stands: behind `35 % with …` these say nothing of the value; beside its name they
@@ -127,6 +131,12 @@ def is_harmless(word: str, written: str) -> bool:
         return True
     heading = HEADINGS.at((word,), 0)
     return heading is not None and heading[0] in _OF_A_SECTION
+
+
+def is_measuring(word: str) -> bool:
+    """Whether a word says how the value was found or how good it is: `visually`, `Teichholz`, `low normal`."""
+    found = _HARMLESS.at((word,), 0) if word else None
+    return found is not None and found[0] in ("measuring", "grade", "seen", "speech")
 
 
 def is_wall(word: str) -> bool:

@@ -1,6 +1,5 @@
 """Makes of a sentence what matters in it: cues, quantities, dates, and the marks that part clauses."""
 
-import re
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -9,12 +8,11 @@ from typing import Literal
 from ecgfm_connectors.outcomes import comparators, numerals, quantity
 from ecgfm_connectors.outcomes.comparators import Comparator
 from ecgfm_connectors.outcomes.phrases import word_set
-from ecgfm_connectors.outcomes.report import spelled
+from ecgfm_connectors.outcomes.report import dates, spelled, views
 from ecgfm_connectors.outcomes.report.spelling import respelled
 from ecgfm_connectors.outcomes.report.vocabulary import CAPITALS, CUES, PERCENT_WORDS, Cue
 
 _MARKS = frozenset(",()[]?/+&")
-_FIRST_YEAR, _LAST_YEAR = 1950, 2099
 _ARROWS = ("-->", "->", "→", ">>", "»")
 _JOINING = frozenset(["or", "oder", "ou", "o", "of", "eller", "and", "und", "et", "y", "e", "ed", "en", "och"])
 _GOING_ON = word_set(
@@ -31,10 +29,12 @@ _SPANS = word_set(
     """month months week weeks day days monaten monate monat wochen woche tagen mois semaines jours mes meses semanas
     dias mesi settimane giorni mese maanden maand weken dagen manader manad veckor dagar"""
 )
+_METHODS = ("simpson", "biplan", "teich")
+_WATTS = frozenset(("w", "watt", "watts"))
+_AT = frozenset(("vid", "bei", "bij", "pa", "i", "im", "by", "on", "en", "med", "per", "mit", "op", "via", "efter"))
 _SINCE = frozenset(("vor", "il", "hace", "ha", "for", "fa"))
-_CLOCK = re.compile(r"(?:[01]?\d|2[0-3])(?::[0-5]\d){1,2}(?!\d|:\d|[.,]\d| ?%)")
+_CELL = 40  #: characters of a cell of a table that are looked at
 _STRANGE_POINTS = frozenset("\u00b7\u2022\u2027_'`")
-_DATE_MARKS = frozenset("./-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +79,10 @@ def items(text: str, folded: str, study: date | None) -> list[Item]:
             item = Item(kind="cue", start=at, end=arrow, cue="arrow", word="->")
         elif char == "." and folded[at - 1 : at] == ".":
             item = None  # dots that lead to a number
-        elif char in ".;\n" and _parts_values(folded, at):
+        elif char in ".;\n\t" and _parts_values(folded, at):
             item = Item(kind="mark", start=at, end=at + 1, word=",")
+        elif (view := views.end(folded, at)) is not None:
+            item = Item(kind="cue", start=at, end=view, cue="plane", word=folded[at:view])
         elif numerals.begins(folded, at) or char in "<>=≤≥&" or (char in "-−" and _negative(folded, at)):
             item = _number_at(folded, at, study)
         else:
@@ -92,8 +94,14 @@ def items(text: str, folded: str, study: date | None) -> list[Item]:
 
 
 def _append(found: list[Item], item: Item) -> None:
-    """Add an item; `vor 3 Monaten`, `il y a 3 mois`, `hace 6 meses`, `3 months` are lapses of time, not values."""
+    """Add an item; `100 W` is exertion.
+
+    `vor 3 Monaten`, `il y a 3 mois`, `hace 6 meses`, `3 months` are lapses of time, not values.
+    """
     before = found[-1] if found else None
+    if item.word in _WATTS and before is not None and before.value is not None and not before.value.percent:
+        found[-1] = Item(kind="cue", start=before.start, end=item.end, cue="stress", word=item.word)
+        return
     if item.word not in _SPANS or before is None or before.value is None or before.value.percent:
         found.append(item)
         return
@@ -111,7 +119,10 @@ def _arrow(folded: str, at: int) -> int | None:
 
 
 def _parts_values(folded: str, at: int) -> bool:
-    """Whether a stop, a semicolon or the end of a line behind a value parts it from what follows."""
+    """Whether a stop, a semicolon, the end of a line or of a cell behind a value parts it from what follows."""
+    if folded[at] == "\t":
+        cell = folded[max(folded.rfind("\t", 0, at), folded.rfind("\n", 0, at), at - _CELL) + 1 : at]
+        return any(map(str.isdigit, cell))
     value_before = at > 0 and (folded[at - 1].isdigit() or folded[at - 1] in "%)")
     return value_before and (folded[at] == "\n" or folded[at + 1 : at + 2] in (" ", ""))
 
@@ -184,6 +195,10 @@ def _cue_at(text: str, folded: str, tokens: list[tuple[int, int]], spoken: list[
                 *spoken[index + 1 : index + 2],
             }:
                 break
+            if spoken[index] == "mr" and spoken[index - 1] in _AT and index > 0:
+                cue = "modality"  # Swedish `vid MR`
+            if spoken[index] == "n" and spoken[index + 1 : index + 2] and spoken[index + 1].startswith(_METHODS):
+                break  # German `n. Simpson`: according to
             if spoken[index] == "vs" and text[start:end].isupper():
                 cue = "left"  # Italian for the left ventricle
             return Item(kind="cue", start=start, end=last, cue=cue, word=spoken[index])
@@ -202,41 +217,10 @@ def _number_at(folded: str, at: int, study: date | None) -> Item | None:
         return Item(kind="word", start=at, end=negative.end, word="negative")
     if not numerals.begins(folded, at):
         return _value_at(folded, at)
-    clock = _CLOCK.match(folded, at)
-    if clock is not None:
-        return Item(kind="date", start=at, end=clock.end(), word="own")  # a time of day says nothing of the value
-    dated = _date_at(folded, at, study)
-    return dated or _value_at(folded, at)
-
-
-def _date_at(folded: str, at: int, study: date | None) -> Item | None:
-    """`12.03.2022`, `3/2022`, `2019-05-01`, `2021`; `own` where it is the day of the study."""
-    end, parts = at, []
-    while end < len(folded) and folded[end].isdigit():
-        begin = end
-        while end < len(folded) and folded[end].isdigit():
-            end += 1
-        parts.append(folded[begin:end])
-        if end + 1 < len(folded) and folded[end] in _DATE_MARKS and folded[end + 1].isdigit() and len(parts) < 3:
-            end += 1
-    years = [part for part in parts if len(part) == 4 and _FIRST_YEAR <= int(part) <= _LAST_YEAR]
-    percent = folded[end : end + 2].strip().startswith("%")
-    whole = len(parts) == 3 and all(len(part) in (1, 2, 4) for part in parts) and folded[at:end].count(",") == 0
-    if percent or not (years or whole) or len(parts[0]) > 4:
-        return None
-    own = study is not None and _is_of(parts, study)
-    return Item(kind="date", start=at, end=end, word="own" if own else "")
-
-
-def _is_of(parts: list[str], study: date) -> bool:
-    """Whether a day, a month or a year is the study's own."""
-    stated = [int(part) % 100 for part in parts]
-    own: dict[int, tuple[int, ...]] = {
-        1: (study.year % 100,),
-        2: (study.month, study.year % 100),
-        3: (study.day, study.month, study.year % 100),
-    }
-    return sorted(stated) == sorted(own[len(parts)])
+    dated = dates.at(folded, at, study)
+    if dated is not None:
+        return Item(kind="date", start=at, end=dated.end, word="own" if dated.own else "")
+    return _value_at(folded, at)
 
 
 def _value_at(folded: str, at: int) -> Item | None:

@@ -18,89 +18,11 @@ _HEADING_WORDS = 6
 _ABBREVIATED = 3  #: letters: `VG`, `AP` are headings only where nothing stands before them
 _LONGEST_HEADING = 40  #: characters
 _WRAPPED = 60  #: characters: a longer line without a full stop goes on in the next
-_GOES_ON = frozenset(
-    [
-        "with",
-        "and",
-        "of",
-        "is",
-        "at",
-        "the",
-        "to",
-        "a",
-        "an",
-        "in",
-        "was",
-        "for",
-        "or",
-        "by",
-        "mit",
-        "und",
-        "von",
-        "ist",
-        "bei",
-        "der",
-        "die",
-        "das",
-        "avec",
-        "et",
-        "de",
-        "la",
-        "le",
-        "du",
-        "des",
-        "est",
-        "con",
-        "y",
-        "del",
-        "el",
-        "e",
-        "di",
-        "il",
-        "met",
-        "en",
-        "van",
-        "een",
-        "het",
-        "com",
-        "o",
-        "da",
-        "do",
-        "med",
-        "och",
-        "av",
-        "ar",
-        "fraction",
-        "ejection",
-        "ef",
-        "lvef",
-        "from",
-        "between",
-        "approximately",
-        "about",
-        "around",
-        "estimated",
-        "measured",
-        "auf",
-        "bis",
-        "ca",
-        "circa",
-        "zwischen",
-        "fran",
-        "till",
-        "entre",
-        "dal",
-        "desde",
-        "para",
-        "hasta",
-        "tot",
-        "naar",
-        "environ",
-        "aproximadamente",
-        "ungefahr",
-        "ongeveer",
-        "cirka",
-    ]
+_GOES_ON = word_set(
+    """with and of is at the to a an in was for or by mit und von ist bei der die das avec et de la le du des est con y
+    del el e di il met en van een het com o da do med och av ar fraction ejection ef lvef from between approximately
+    about around estimated measured auf bis ca circa zwischen fran till entre dal desde para hasta tot naar environ
+    aproximadamente ungefahr ongeveer cirka"""
 )
 #: The last words of the quantity's names: the value may stand on the next line.
 _NAMES = word_set(
@@ -108,6 +30,14 @@ _NAMES = word_set(
     fe fey vg vi ve vs lv ejektionsfraktion auswurffraktion ejectiefractie eyeccion expulsion eiezione ejecao
     ejeccao linkerventrikelejectiefractie linksventrikelejektionsfraktion izquierdo esquerdo sinistro gauche
     betragt bedraagt ist est es e ar utgor pari liegt"""
+)
+#: A sentence that begins so speaks of this study, though an earlier one was spoken of before it.
+_TODAY = re.compile(
+    r"\s{0,3}(?:today|heute|aujourd'hui|ce jour|hoy|oggi|vandaag|hoje|idag|i dag"
+    r"|(?:this|current|present) (?:study|echo|exam)"
+    r"|(?:heutig|aktuell)e[rs]? (?:echo|befund|untersuchung)|(?:examen|echo) (?:de ce jour|du jour|actuel)"
+    r"|(?:eco|estudio|ecocardiograma) (?:actual|de hoy)|(?:esame|eco|ecocardiogramma) (?:attuale|odierno|di oggi)"
+    r"|(?:huidige?|echo van vandaag)|(?:exame|eco) (?:atual|de hoje)|dagens (?:eko|undersokning|ukg))(?![a-z])"
 )
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 _OF_A_REPORT = word_set(
@@ -167,7 +97,7 @@ def sentences(text: str, study: date | None = None) -> Iterator[Sentence]:
         if study is not None and (dated := _report_of(stripped)) is not None:
             older = dated < study.year and (older or section not in ("prior", "history"))
         short_lived = short_lived or not stripped
-        for first, last in _cut(folded, start, end):
+        for first, last in _cut(text, folded, start, end):
             heading = _heading(folded, text, first, last)
             if heading is not None and (
                 heading.known or heading.other_chamber or not folded[heading.end : last].strip()
@@ -178,6 +108,8 @@ def sentences(text: str, study: date | None = None) -> Iterator[Sentence]:
                 short_lived = bool(folded[heading.end : end].strip())
                 if not heading.known and not heading.other_chamber:
                     section = ""
+            elif section in ("prior", "history") and _TODAY.match(folded, first, last):
+                section = ""
             yield Sentence(
                 text=text[first:last],
                 folded=folded[first:last],
@@ -193,9 +125,13 @@ def _report_of(line: str) -> int | None:
         return None
     years = _YEAR.findall(line)
     spoken = words(line)
-    if not years or not spoken or any(word not in _OF_A_REPORT and not word.startswith(_MONTHS) for word in spoken):
+    if not years or not spoken or not all(map(_is_of_a_date, spoken)):
         return None
     return max(map(int, years))
+
+
+def _is_of_a_date(word: str) -> bool:
+    return word in _OF_A_REPORT or (word.startswith(_MONTHS) and word not in _NAMES)  # `fevg` is no February
 
 
 def _of_now(line: str) -> bool:
@@ -248,7 +184,7 @@ def _is_one_value(line: str) -> bool:
     return len(numbers) == 1 or (bool(numbers) and "%" in numbers[0])
 
 
-def _cut(folded: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+def _cut(text: str, folded: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Sentences within a line; a point within a number or behind an abbreviation ends none."""
     first = start
     for at in range(start, end):
@@ -262,6 +198,9 @@ def _cut(folded: str, start: int, end: int) -> Iterator[tuple[int, int]]:
                 continue
             if folded[first:at].strip():
                 yield first, at
+            first = at + 1
+        elif char == "?" and text[at + 1 : at + 2] == " " and text[at + 2 : at + 3].isupper():
+            yield first, at + 1  # the mark of the question stays with what it doubts
             first = at + 1
     if folded[first:end].strip():
         yield first, end
@@ -289,7 +228,9 @@ def _ends_sentence(folded: str, first: int, at: int, end: int) -> bool:
     while begin > first and folded[begin - 1].isalpha() and at - begin < 12:
         begin -= 1
     word = folded[begin:at]
-    if len(word) == 1 or word in ABBREVIATIONS:
+    if len(word) == 1 and folded[begin - 1 : begin] == "/":
+        return True  # `88 pmol/l.`
+    if (len(word) == 1 and word != "i") or word in ABBREVIATIONS:  # `MI I.` is a grade
         return at + 1 >= end
     return True
 

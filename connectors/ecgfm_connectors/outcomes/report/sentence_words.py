@@ -19,6 +19,9 @@ _CLASSES = word_set(
     scfep scferm fer fep felr femr"""
 )
 _CLASS_RANGES = frozenset((Decimal(low), Decimal(high)) for low in (40, 41) for high in (49, 50))
+_ERRORS = ("error", "errone", "irrtum", "erreur", "errat", "errore", "equivoc", "engano", "foutief", "felaktig",
+           "mistake", "abusiv", "vergissing", "misstag", "tippfehler",
+           "schreibfehler", "ubertragungsfehler", "diktierfehler")  # fmt: skip
 _SOON = 14  #: characters behind a bound in which it may be denied: `< 40 % excluded`
 _SHORT_CONDITIONS = frozenset(("si", "se", "om", "bei", "als", "vid", "caso", "quando", "when", "should", "once"))
 _ANY = frozenset(("an", "any", "une", "uma"))
@@ -80,6 +83,10 @@ class SentenceWords:
     def of_section(self) -> Role | None:
         """What the section makes of every number in it."""
         return _SECTIONS.get(self._sentence.section)
+
+    def tells_of_error(self) -> bool:
+        """`The LVEF of 45 % in the original report was a dictation error`."""
+        return any(one.word.startswith(_ERRORS) for one in self._items)
 
     def role(self, item: Item, value: Value, *, mention: int, comma: int) -> Role | None:
         """What a word anywhere in the sentence makes of the number.

@@ -13,6 +13,7 @@ from typing import Literal
 
 from ecgfm_connectors.outcomes.comparators import Comparator
 from ecgfm_connectors.outcomes.report.clause_words import ClauseWords
+from ecgfm_connectors.outcomes.report.harmless import is_measuring
 from ecgfm_connectors.outcomes.report.items import Item, Value, items
 from ecgfm_connectors.outcomes.report.sections import Section, Sentence
 from ecgfm_connectors.outcomes.report.sentence_words import SentenceWords
@@ -62,6 +63,7 @@ class _Walk:
         self._items = found
         self._whole = SentenceWords(sentence, found)
         self._changes = next((item.start for item in found if item.cue == "change"), None)
+        self._exerted = any(item.cue == "stress" for item in found)
         self._measure: Literal["", "ef", "other-chamber", "other"] = ""
         self._mention = -1  # index of the last mention
         self._comma = -1  # index of the last comma
@@ -87,6 +89,8 @@ class _Walk:
                 self._result[-1] = replace(self._result[-1], role="prior")
             elif item.kind == "value" and item.value is not None:
                 self._value(index, item, item.value)
+                if self._is_width_of_atrium(index, item):
+                    self._chambers = []
         if not self._result and (unread := self._whole.unread()) is not None:
             self._add("doubtful", *unread, biplane=False)
         if self._whole.is_legend() or (self._whole.equates() and any(one.comparator for one in self._result)):
@@ -117,6 +121,12 @@ class _Walk:
                 return True
         return self._sentence.other_chamber
 
+    def _is_width_of_atrium(self, index: int, item: Item) -> bool:
+        """`AE 45 mm, DDVE 63 mm, FE 39%`: an atrium whose width is told says nothing of what follows."""
+        named = self._chambers[-1:] and self._items[index - 1] is self._chambers[-1]
+        unit = self._sentence.folded[item.end : item.end + 4].lstrip()[:2]
+        return bool(named) and self._chambers[-1].word in _ATRIA and unit in ("mm", "cm")
+
     def _chamber_behind(self, index: int) -> Cue | None:
         for behind in self._items[index + 1 : index + 4]:
             if behind.cue in ("left", "other-chamber"):
@@ -134,7 +144,9 @@ class _Walk:
                 return  # `EF 4CH 52%`: the first number belongs to nothing
             self._strange += 1
             self._add("doubtful", item, value, biplane=False)
-        self._since, self._given = index + 1, self._given + 1
+        if self._measure:  # `Stress (dobutamine 40): LVEF 78 %`: a number before any name parts nothing
+            self._since = index + 1
+        self._given += 1
 
     def _of_ejection_fraction(self, index: int, item: Item, value: Value) -> bool:
         """Whether the number speaks of the ejection fraction; then it is noted with its role."""
@@ -162,6 +174,7 @@ class _Walk:
         words = self._clause_words()
         if role in _TAKEN:
             role = words.led_in() or ("unknown-words" if words.holds_unknown_beside(index) else role)
+            role = "doubtful" if role == "unknown-words" and self._whole.tells_of_error() else role
             role = "narrated" if role == "present" and words.is_told() else role
         self._damaged = self._damaged or (role in _TAKEN and words.is_doubted_behind(index, item))
         self._add(role, item, value, biplane=around.is_biplane())
@@ -185,6 +198,7 @@ class _Walk:
             named_at=self._items[self._mention].start,
             given=self._given,
             changed=self._changes is not None,
+            exerted=self._exerted,
             after_colon=bool(before) and ":" in self._sentence.folded[before[-1].end : item.start],
         )
 
@@ -196,11 +210,7 @@ class _Walk:
             return False
         changed = self._changes is not None and self._changes < value.after_first
         last = before[-1] if before else None
-        return (
-            changed
-            and last is not None
-            and (last.cue in ("from", "change") or (last.cue == "by" and last.word in ("de", "da")))
-        )
+        return changed and last is not None and (last.cue in ("from", "change") or last.word in ("de", "da"))
 
     def _with_between(self, index: int, value: Value, before: Sequence[Item]) -> Value:
         """`between 40 and 45%` is one range."""
@@ -245,6 +255,8 @@ class _Walk:
         if any(one.cue in ("noun", "measure") for one in clause):
             return False
         if not clause:  # a number alone between two marks
+            if around.by_method():
+                return True
             alone = following is None or following.kind == "mark" or following.cue in _TELLING
             return alone or around.trailing_prior()
         return not strange or any(one.cue in _TELLING for one in clause) or around.trailing_prior()
@@ -269,7 +281,7 @@ class _Walk:
             self._passed
             or value.unit_follows
             or len(own) > 6
-            or any(one.kind == "word" or one.cue == "not" for one in own)
+            or any((one.kind == "word" and not is_measuring(one.word)) or one.cue == "not" for one in own)
         ):
             return False
         if around.next is not None and around.next.word == "/":
@@ -302,6 +314,7 @@ class _Walk:
 
 _TAKEN = frozenset(("present", "narrated"))
 _PLACEHOLDERS = frozenset(("", "_", "*", "-", "\u2013", "\u2026", "x", "?", "#"))
+_ATRIA = frozenset(("ae", "la", "og", "ai", "ra", "lad", "od", "left", "atrio", "auricula", "oreillette"))
 _ABBREVIATION = 5  #: letters
 _JOINING = frozenset(("with", "and", "mit", "und", "avec", "et", "con", "y", "e", "met", "en", "com", "med", "och"))
 _OR = frozenset(("or", "oder", "ou", "o", "of", "eller"))

@@ -24,6 +24,8 @@ _LIMIT_BEHIND = 3  #: items behind a number among which the word for a limit may
 _LIMITS = ("threshold", "cutoff", "seuil", "umbral", "soglia", "limiar", "drempel", "schwelle", "grenz", "grens",
            "grans")  # fmt: skip
 
+_BORDERLINE = ("grenzwertig", "gransvardig", "grensvaardig")
+
 PARTING = frozenset((",", "(", ")", "["))
 _DURING = word_set(
     """at with during under in a au en bei unter vid bij op al post after nach apres tras dopo na efter apos pos"""
@@ -39,6 +41,10 @@ _REDUCED = word_set(
     """reduced impaired decreased depressed abnormal eingeschrankt reduziert vermindert alteree abaissee diminuee
     reducida deprimida disminuida ridotta depressa verminderd gestoord comprometida diminuida nedsatt sankt"""
 )
+_TWO_PLANES = ("biplan", "biplaan", "bp")
+_METHOD_BEHIND = 4  #: items
+_METHODS = ("teich", "visu", "eyeball", "contrast", "kontrast", "planimetr", "quinones", "oil", "ogonm", "volumetr")
+_AT_THE = frozenset(("limite", "limiar", "valor", "exame", "ecocardiograma", "repouso", "momento", "presente"))
 _FOUND_BY = frozenset(("visuell", "geschatzt", "eyeball"))
 _WIDE = 15  #: percent: no measurement is stated as a range so wide
 _BESIDE = 12  #: characters
@@ -57,8 +63,15 @@ _AMOUNTS = word_set(
 )
 _PLAIN_BY = frozenset(("by", "um", "met", "med"))
 _BY_IF_CHANGED = frozenset(("de", "del", "di", "un", "of", "do"))
+_ABOUT_A_TENTH = Decimal(20)  # percent: a change of more is rarer than a value
 _MEASURING = frozenset(
     ["estimated", "calculated", "measured", "assessed", "visually", "quantified", "quantitated", "found"]
+)
+#: `stimata del 40 %` tells how a value was found, not how far it moved.
+_FOUND = ("stimat", "estimad", "calcolat", "calculad", "misurat", "medid", "valutat", "estime", "calcule", "mesure")
+_UNCHANGED = word_set(
+    """unchanged stable unverandert unveranderte inchangee inchange estable sin invariata stabile ongewijzigd stabiel
+    inalterada estavel oforandrad oforandrat new present"""
 )
 _OTHER_MATTERS = frozenset(("compare", "change", "mention", "left-mention", "measure", "now", "from", "arrow"))
 
@@ -74,6 +87,7 @@ class Surroundings:
     given: int  #: numbers between the name and this one
     changed: bool  #: the sentence speaks of a change
     after_colon: bool  #: a colon stands between the item before and the number
+    exerted: bool = False  #: the sentence speaks of stress
     either: bool = False  #: another number and `or` stand before it
 
     @property
@@ -103,7 +117,15 @@ class Surroundings:
             return "change"
         if self._negated():
             return "negated"
-        return "stress" if self._exertion() == "stress" else self._when()
+        exertion = self._exertion()
+        if exertion == "rest" and self.exerted and self.given == 0 and not self.trailing_prior() and self._at_rest():
+            return "present"
+        return "stress" if exertion == "stress" else self._when()
+
+    def _at_rest(self) -> bool:
+        """`steigt von 55 % in Ruhe`: directly behind the number, so that a change makes it no earlier one."""
+        earlier = any(one.cue == "prior" or one.kind == "date" for one in self.before)
+        return not earlier and any(one.cue == "rest" for one in self.behind[:2])
 
     def limit(self) -> Role | None:
         """`the threshold of 35 %`, `seuil 35 %`, `umbral de FEVI de 35 %`, `35 % threshold`: a limit."""
@@ -112,7 +134,8 @@ class Surroundings:
             if one.kind in ("mark", "value"):
                 break
             behind.append(one)
-        return "threshold" if any(one.word.startswith(_LIMITS) for one in (*self.before, *behind)) else None
+        said = [one.word for one in (*self.before, *behind) if not one.word.startswith(_BORDERLINE)]
+        return "threshold" if any(word.startswith(_LIMITS) for word in said) else None
 
     def trailing_prior(self) -> bool:
         """`50% in 2021`, `35 % im Vorbefund`, `28 % damals`."""
@@ -130,15 +153,38 @@ class Surroundings:
         return False
 
     def is_biplane(self) -> bool:
-        """Whether the number is the biplane one: said since the number before, else directly behind it."""
-        if any(one.cue == "biplane" for one in self.before):
+        """Whether the number is the biplane one: said since the number before, else directly behind it.
+
+        `Simpson` alone is, `Simpson 4CH` and `Simpson monoplan` are not.
+        """
+        said = self._method()
+        if any(one.word.startswith(_TWO_PLANES) for one in said):
             return True
-        for one in self.behind:
-            if one.cue == "biplane":
-                return True
-            if one.kind == "value" or one.word == "," or one.cue in ("mention", "left-mention"):
-                return False
-        return False
+        return any(one.cue == "biplane" for one in said) and not any(one.cue == "plane" for one in said)
+
+    def _method(self) -> Sequence[Item]:
+        """The items that name the number's method: behind the last comma before it, else behind it, else before it."""
+        commas = [at for at, one in enumerate(self.before) if one.word == ","]
+        own = self.before[commas[-1] + 1 :] if commas else self.before
+        behind = self._own_behind()
+        if self._names_method(own):
+            return own
+        return behind if self._names_method(behind) or self.given else self.before
+
+    def by_method(self) -> bool:
+        """`41 % con contrasto`, `45 % en Simpson biplan`: a method stands behind the number."""
+        return self._names_method(self._own_behind()[:_METHOD_BEHIND])
+
+    def _own_behind(self) -> Sequence[Item]:
+        """What stands behind the number up to the next number, comma or name of a quantity."""
+        for at, one in enumerate(self.behind):
+            if one.kind == "value" or one.word == "," or one.cue in ("mention", "left-mention", "other-mention"):
+                return self.behind[:at]
+        return self.behind
+
+    @staticmethod
+    def _names_method(among: Sequence[Item]) -> bool:
+        return any(one.cue in ("biplane", "plane", "modality") or one.word.startswith(_METHODS) for one in among)
 
     def _another_follows(self) -> bool:
         return any(one.value is not None and one.value.percent and not one.value.comparator for one in self.behind)
@@ -148,6 +194,8 @@ class Surroundings:
             return True
         if self.either or (self.value.high is None and any(one.word in _BETWEEN for one in self.before)):
             return True
+        if any(one.cue == "instead" for one in self.before):
+            return True  # `33 % statt 53 %`: the second one is withdrawn
         return (bool(self.before) and self.before[-1].word == "?") or (self.next is not None and self.next.word == "?")
 
     def _bounded(self) -> bool:
@@ -159,10 +207,12 @@ class Surroundings:
         return not self.value.comparator and any(one.kind == "word" and one.word in _BOUNDING for one in own)
 
     def _negated(self) -> bool:
-        """`not measured 35 %`; but `not reduced, 60 %` is a value."""
+        """`not measured 35 %`; but `not reduced, 60 %` is a value, and Portuguese `no limite inferior` is `at the`."""
         pairs = zip(self.before, [*self.before[1:], None], strict=False)
         return any(
-            one.cue == "not" and one.start > self.named_at and not (following and following.word in _REDUCED)
+            one.cue == "not"
+            and one.start > self.named_at
+            and not (following and (following.word in _REDUCED or (one.word == "no" and following.word in _AT_THE)))
             for one, following in pairs
         )
 
@@ -183,7 +233,8 @@ class Surroundings:
 
     def _is_change(self) -> bool:
         """`fell by 15%`, `um 10 %`, `baisse de 15 %`, `caiu 12%`: how far, not how much."""
-        if self.next is not None and (self.next.cue == "points" or self._is_amount(self.next)):
+        risen_to = self.changed and bool(self.before) and self.before[-1].cue == "to"  # `auf 50 % gestiegen`
+        if self.next is not None and (self.next.cue == "points" or (not risen_to and self._is_amount(self.next))):
             return True
         if any(one.word in _DIFFERENCES and abs(one.start - self.named_at) < _BESIDE for one in self.before):
             return True
@@ -192,11 +243,18 @@ class Surroundings:
         last = self.before[-1]
         if last.cue == "by" and last.word in _PLAIN_BY:
             return self.changed or not self._is_about(last)
+        if last.word in ("em", "en") and any(one.cue == "change" and one.start < self.named_at for one in self.before):
+            return True  # `redução da FE em 10 %`
         noun = any(one.cue == "change" and one.start < self.named_at for one in self.before)
         if noun and self.value.comparator and last.cue != "to":
             return True  # `a drop of the LVEF of more than 10 %`
         changed = any(one.cue == "change" for one in self.before)
-        return changed and (last.cue == "change" or (last.cue in ("by", "link") and last.word in _BY_IF_CHANGED))
+        found = any(one.word.startswith(_FOUND) for one in self.before[-2:-1])
+        return (
+            changed
+            and not found
+            and (last.cue == "change" or (last.cue in ("by", "link") and last.word in _BY_IF_CHANGED))
+        )
 
     def _is_amount(self, following: Item) -> bool:
         """`15 % absolute drop`, `15 % decrease`; but `35 % decreased from 55 %` is a value."""
@@ -204,8 +262,12 @@ class Surroundings:
         return following.word in _ABSOLUTE or (following.word in _AMOUNTS and not from_behind)
 
     def _is_about(self, last: Item) -> bool:
-        """German `visuell um 35 %` is `about 35 %`; so far only directly behind the word for how it was found."""
-        return last.word == "um" and len(self.before) > 1 and self.before[-2].word in _FOUND_BY
+        """German `visuell um 35 %`, `EF um 35 %` with nothing behind it is `about 35 %`."""
+        if last.word != "um" or len(self.before) < 2:
+            return False
+        alone = self.next is None or self.next.kind == "mark"
+        named = self.before[-2].cue in ("mention", "left-mention") and self.value.low >= _ABOUT_A_TENTH
+        return self.before[-2].word in _FOUND_BY or (named and alone)
 
     def _exertion(self) -> Cue | None:
         """Rest or stress, as said behind the number (`45% at stress and 52% at rest`), else before it."""
@@ -214,12 +276,27 @@ class Surroundings:
             return "rest"
         if len(following) == 2 and following[0].word in _DURING and following[1].cue in ("stress", "rest"):
             return following[1].cue
-        return next((one.cue for one in reversed(self.before) if one.cue in ("stress", "rest")), None)
+        own = self.before
+        if self.given and self.exerted and self._rests_before():  # `von 55 % in Ruhe auf 68 %`
+            own = own[2:]
+            if self.before[-1].cue == "to":
+                return "stress"
+        return next((one.cue for one in reversed(own) if one.cue in ("stress", "rest")), None)
+
+    def _rests_before(self) -> bool:
+        """Whether the word for rest stands directly behind the number before."""
+        return any(one.cue == "rest" for one in self.before[:2])
 
     def _when(self) -> Role:
         """Present or earlier: the last word about time before the number decides, else one directly behind it."""
         named = any(one.cue in ("mention", "left-mention") for one in self.before)
+        if self._is_now():
+            return "present"
+        if self.trailing_prior() and not any(one.cue in ("now", "arrow") for one in self.clause):
+            return "prior"
         for one in reversed(self.before):
+            if one.word == "baseline" and self.exerted:
+                continue  # of a stress test
             if one.cue in ("now", "arrow") or (one.cue == "to" and self.changed and one is self.before[-1]):
                 return "prior" if one.cue != "now" and self._dated() else "present"
             if one.cue == "prior" or one.kind == "date" or (one.cue == "from" and self._leads_from(one)):
@@ -234,6 +311,13 @@ class Surroundings:
             return "prior"
         was = any(one.cue == "was" for one in self.before)
         return "narrated" if was and not any(one.word in _MEASURING for one in self.before) else "present"
+
+    def _is_now(self) -> bool:
+        """`48 % attuale, 29 % prima`: the word for now stands directly behind the number and before no other one."""
+        behind = self.behind[:2]
+        if not behind or behind[0].cue != "now" or behind[0].word in _UNCHANGED:
+            return False
+        return len(behind) == 1 or behind[1].kind == "mark"
 
     def _dated(self) -> bool:
         """`20% (2019) -> 45% (2022)`: a day or year of its own directly behind the number is not the study's."""

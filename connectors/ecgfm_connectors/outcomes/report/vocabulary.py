@@ -7,13 +7,13 @@ uses the cue asks for more (see `statements`).
 
 from typing import Literal
 
-from ecgfm_connectors.outcomes.phrases import phrases
+from ecgfm_connectors.outcomes.phrases import phrases, word_set
 
 Cue = Literal[
     "mention", "left-mention", "other-mention", "left", "other-chamber", "measure", "noun", "prior", "now", "was",
     "compare", "from", "to", "by", "change", "reference", "normal", "is", "condition", "threshold", "guideline",
     "family", "history", "stress", "rest", "not", "biplane", "plane", "goal", "between", "and", "or-less", "or-more",
-    "points", "patient", "arrow", "modality", "rhythm", "link", "without",
+    "points", "patient", "arrow", "modality", "rhythm", "link", "without", "instead",
 ]  # fmt: skip
 
 CUES = phrases(
@@ -21,10 +21,15 @@ CUES = phrases(
         "link": """of|is|are|at|about|around|approximately|approx|ca|circa|etwa|env|environ|aprox|aproximadamente
             cerca
             est|estimated|est|calculated|measured|visually|von|van|de|del|di|do|a|au|ist|ungefar|ongeveer|cirka
-            omkring""",
+            omkring|in the region of|in the order of|de l ordre de|im bereich von|in der grossenordnung von|del orden de
+            en el rango de|nell ordine del|nell ordine di|in de orde van|na ordem de|da ordem de|i storleksordningen
+            should read|richtig ist|recte|lire|lease|leggasi|leia se|lees""",
         "left-mention": """lvef|lv ef|fevg|fevi|feve|fevs|fejve|lvefbp|linkerventrikelejectiefractie|lv ejectiefractie
+            f e v g|f e v i|f e v e|vk ef|ef vk|efvg|
             linksventrikelejektionsfraktion|fe vg|fe vi|fe ve|fe vs""",
-        "mention": """ef|e f|fe|f e|fey|ejection fraction|ejektionsfraktion|ejektionsfraktionen|auswurffraktion
+        "mention": """ef|e f|fe|f e|fey|fej|f ej|fejec|fr ej|frac ej|ej frac|ej fraction|eject fraction|ejection fract
+            fraction ejection|fraccion eyeccion|frac eyeccion|frazione eiezione|fracao ejecao|fraccao ejeccao
+            ejektionsfr|ejection fraction|ejektionsfraktion|ejektionsfraktionen|auswurffraktion
             ejectiefractie|ejectie fractie|ejektions fraktion|auswurf fraktion
             fraction d ejection|fraccion de eyeccion|fraccion de expulsion|frazione d eiezione
             frazione di eiezione
@@ -73,7 +78,7 @@ CUES = phrases(
             a marzo|em marco|em maio|i maj|janvier|fevrier|avril|juin|juillet|aout|septembre|octobre|novembre|decembre
             enero|febrero|abril|mayo|junio|julio|agosto|septiembre|octubre|noviembre|diciembre|gennaio|febbraio|aprile
             maggio|giugno|luglio|settembre|ottobre|dicembre|februar*|juni|juli|oktober|dezember|augustus|augusti
-            janeiro|fevereiro|junho|julho|setembro|outubro|novembro|dezembro|dato|admission|bei aufnahme|al ingreso
+            janeiro|fevereiro|junho|julho|setembro|outubro|novembro|dezembro|admission|bei aufnahme|al ingreso
             all ingresso|bij opname|na admissao|vid inlaggning|had been|avait ete|habia sido
             tinha sido|era stata|pre|reportedly|reported as
             allegedly|angeblich|pre op|preop|praop*|postop
@@ -88,7 +93,14 @@ CUES = phrases(
             secondo il paziente|volgens patient|volgens de patient|segundo o doente|segundo o paciente
             enligt patienten
             by report|per report|by history|laut befund|altbefund*|volgens verslag|segun informe|selon le rapport
-            copied|carried forward|copied forward""",
+            copied|carried forward|copied forward|annat sjukhus|annan klinik|andra sjukhus|other hospital
+            another hospital|another centre|another center|elsewhere|other institution|other facility|otro centro
+            otro hospital|otra institucion|otro servicio|altro centro|altro ospedale|altrove|altra struttura|altra sede
+            elders|ander ziekenhuis|ander centrum|outra instituicao|outro hospital|outro servico|outro centro
+            autre centre|autre hopital|autre etablissement|ailleurs|l exterieur|anderes krankenhaus|anderen klinik
+            andere klinik|anderen haus|andernorts|auswarts|anderswo|zuweisend*""",
+        "instead": """instead of|rather than|statt|anstatt|anstelle|au lieu de|en lugar de|en vez de|invece di|anziche
+            invece del|in plaats van|em vez de|em lugar de|istallet for""",
         "now": """now|huidig*|nuvarande|nun|actuele|odierno|odierna|today|currently|current|present|presently
             unchanged|stable|nu|heute|aktuell*
             jetzt|derzeit
@@ -107,7 +119,9 @@ CUES = phrases(
             recover*
             gain*|lost|fiel|sank|stieg|zuruckgegangen|reduziu|reduziram|redujo|subiu|desceu|baixou|teruggevallen
             gezakt
-            stigit|abgenommen|abnahme|zunahme|zugenommen|verbesser*|verschlechter*|gesunken|abgefallen|gefallen
+            stigit|abgenommen|abnahme|zunahme|zugenommen|verbesser*|verschlechter*|gebessert|besser*|steigt|sinkt
+            fallt|rises|monte|remonte|sube|baja a|sale|scende|stijgt|daalt
+            stiger|sjunker|sobe|desce|gesunken|abgefallen|gefallen
             gestiegen|angestiegen|ruckgang|abfall|anstieg|baisse|diminution|diminue|augment*|amelior*|chute|remontee
             degrad*|disminuy*|disminucion|descen*|descendio|aument*|mejor*|caida|cayo|empeor*|recupera*|ridott*
             ridotto
@@ -139,7 +153,14 @@ CUES = phrases(
             patienter med|patienter|doentes com|patients avec|patienten met""",
         "family": """father*|mother*|brother*|sister*|sibling*|family history|uncle|aunt|vater|mutter|bruder|schwester
             familienanamnese|pere|frere|soeur|antecedents familiaux|padre|madre|hermano|hermana|fratello|sorella
-            familiarita|vader|moeder|broer|zus|familieanamnese|pai|mae|irmao|irma|far|mor|bror|syster|hereditet|son
+            familiarita|sour|oncle|tante|tio|zio|zia|tia|tios|onkel|oom|farbror|morbror|faster|moster|cousin*|kusin*
+            cugin*|grandfather|grandmother|grandparent*|grosvater|grosmutter|grossvater|grossmutter|opa|oma|grand pere
+            grand mere|abuelo|abuela|nonno|nonna|avo|grootvader|grootmoeder|farfar|farmor|morfar|mormor|nephew|niece
+            neveu|sobrino|sobrina|nipote|sobrinho|sobrinha|neef|neffe|nichte|brorson|systerson|twin|zwilling*
+            jumeau|jumelle|gemelo|gemela|gemello|gemella|gemeo|gemea|tweeling*|tvilling*|hijo|hija|figlio|figlia
+            filho|filha|fils|fille|sohn|tochter|zoon|dochter|dotter|familiar|familiares|relative|relatives
+            angehorige*|verwandte*|parente|parents|pariente|anhorig*|slakting*|familielid|husband|wife|ehemann
+            ehefrau|vader|moeder|broer|zus|familieanamnese|pai|mae|irmao|irma|far|mor|bror|syster|hereditet|son
             daughter|fetal*|foetal*|fetus|foetus|fotus|fotal*|foster|fosterek*|fosterhj*|fetaal|foetaal|feto|donor""",
         "history": """patient with|patient mit|patient avec|paciente con|paciente com|paziente con|patient met
             patient med
@@ -154,9 +175,11 @@ CUES = phrases(
             previo iam|kand|kant|genomgangen|kjent|kendt""",
         "stress": """stress|peak|exercise|dobutamin*|dobutamina|belastung|max belastung|maximaler belastung|effort|pic
             esfuerzo|sforzo|picco|inspanning|maximale inspanning|esforco|pico|belastning|arbete|treadmill|bicycle
-            estres
-            estresse""",
-        "rest": "rest|resting|at rest|ruhe|repos|reposo|basal|riposo|rust|repouso|vila",
+            estres|estresse|piek|pik|posesfuerzo|postesfuerzo|pos esfuerzo|posesforco|postsforzo|topp
+            belastungs|arbets|inspannings
+            maxbelastung|spitzenbelastung|maximalbelastung|maximal belastung|topbelastning|maxbelastning|sous effort
+            picco sforzo|erholung|recuperation|herstelfase|recupero|recovery phase|aterhamtning""",
+        "rest": "rest|resting|at rest|ruhe|repos|reposo|basal|basale|de base|a riposo|riposo|rust|repouso|vila",
         "not": """not|nicht|keine|pas|no|non|niet|nao|ej|inte|cannot|kein|never|nie|niemals|keinesfalls|jamais
             nunca|nooit|aldrig""",
         "without": """keinen|keinerlei|ohne|ausgeschlossen|sans|aucun|aucune|sin|ninguna|ningun|senza|nessun
@@ -164,7 +187,10 @@ CUES = phrases(
             zonder|sem|nenhum|nenhuma|inga|ingen|inget|utan|without|ausschluss|exclu*|esclu*|uitgesloten|exclui
             utesluten|utesluter|ruled out|rule out|to exclude|excluded|absence|nor|neither""",
         "biplane": "biplan*|biplaan*|simpson*|bp|mod bp|sbp|mod biplane",
-        "plane": "two chamber|four chamber|zweikammer*|vierkammer*|kammerblick|monoplan*|single plane|tvarum*",
+        "plane": """two chamber|four chamber|zweikammer*|vierkammer*|kammerblick|monoplan*|single plane|tvarum*
+            one plane|einplan*|uniplan*|enplan*|eenvlak*|un plan|un seul plan|un solo plano|un solo piano|um so plano
+            vierkamer*|tweekamer*|fyrkammar*|tvakammar*|fyrarum*|quatre cavites|deux cavites|cuatro camaras
+            dos camaras|quattro camere|due camere|quatro camaras|duas camaras|quatro cavidades|duas cavidades""",
         "goal": "goal|target|ziel|objetivo|objectif|streefwaarde|cible|angestrebt|anzustreben|mal|obiettivo|meta",
         "between": "between|zwischen|entre|tra|fra|tussen|mellan|in the range|range",
         "and": "and|und|et|y|e|ed|en|och",
@@ -184,30 +210,7 @@ CUES = phrases(
 )  # fmt: skip
 
 #: These are abbreviations only where the report writes them in capitals: `la` is an article.
-CAPITALS = frozenset(
-    (
-        "fe",
-        "la",
-        "ra",
-        "ai",
-        "ae",
-        "og",
-        "hk",
-        "vd",
-        "vi",
-        "ve",
-        "vg",
-        "vk",
-        "rv",
-        "lv",
-        "co",
-        "ci",
-        "rf",
-        "mr",
-        "fr",
-        "fv",
-    )
-)
+CAPITALS = word_set("""fe la ra ai ae og hk vd vi ve vg vk rv lv co ci rf mr fr fv""")
 
 PERCENT_WORDS = frozenset(
     tuple(phrase.split())
@@ -239,7 +242,11 @@ HEADINGS = phrases(
             history of present illness|hpi|hpc|pmhx|phx|psh|cardiac history|cardiac hx|comorbidities|problem list
             problems
             vorerkrankung*|vordiagnose*|nebendiagnose*|begleiterkrankung*|comorbidites|comorbilidades|comorbidita
-            comorbiditeit*|comorbidades|tidigare
+            comorbiditeit*|comorbidades|tidigare|hda|hma|hpp|hpma|app|hmf|solicitacao|pedido|demande|vraag|aanvraag
+            richiesta|domanda|peticion|solicitud
+            begaran|onskemal|anfrage|frage|fragen|zuweisung|auftrag|einweisung|einweisungsdiagnose|reason for referral
+            raison|question|verwijzing|verwijsreden|antecedent*|vorgeschichte|krankengeschichte|ek|epikrise
+            motivo del estudio|motivo de estudio|motivo do exame|motivo del examen|motif de l examen|motif d examen
             presenting complaint|background
             clinical background|past history|medical history|histoire|histoire de la maladie|hdm|information clinique
             informations cliniques|enfermedad actual|historia de la enfermedad|informacion clinica|datos clinicos
@@ -268,72 +275,20 @@ HEADINGS = phrases(
             pericardium|aorta|valves|ce jour|examen du jour|esame odierno|controllo odierno|ukg|ukg idag|eko idag|eko
             echo today|echo now|echo nu|eco actual|eco atual|eco attuale|aktuell|aktuelles echo|heute|idag|vandaag
             hoje
-            hoy|oggi|actual|atual|attuale|actuel|nu|now|ecocardiograma|ecocardiogramma|echocardiographie|ett|tte""",
+            hoy|oggi|actual|atual|attuale|actuel|nu|now|ecocardiograma|ecocardiogramma|echocardiographie|ett|tte
+            result|resultat*|resultad*|risultat*|ergebnis*|uitslag|resultaat|svar|utlatande|referto|esito|laudo
+            bevinding|befunde|echobefund|hallazgo|achado|esame ecocardiografico|esame obiettivo|echocardiografie
+            echokardiographie|echokardiografie|ekokardiografi|ecocardio|compte rendu|cr|verslag|informe|relatorio
+            medidas|misure|mesures|messungen|metingen|matvarden|mediciones|medicoes|undersokningsresultat|onderzocht
+            exploracion fisica|objective|objektiv|studie|uko|tte befund|echo befund|reading|read|interpretacion""",
     }
 )
 
 #: Before a full stop these end no sentence.
-ABBREVIATIONS = frozenset(
-    [
-        "bek",
-        "pat",
-        "pt",
-        "red",
-        "hochgr",
-        "mittelgr",
-        "leichtgr",
-        "eingeschr",
-        "chron",
-        "isch",
-        "ischam",
-        "dilat",
-        "moder",
-        "sev",
-        "izq",
-        "gr",
-        "anamn",
-        "antec",
-        "hx",
-        "ca",
-        "approx",
-        "est",
-        "vs",
-        "bzw",
-        "inf",
-        "sup",
-        "ev",
-        "evtl",
-        "li",
-        "re",
-        "incl",
-        "resp",
-        "max",
-        "min",
-        "norm",
-        "ref",
-        "env",
-        "aprox",
-        "nr",
-        "no",
-        "dr",
-        "st",
-        "ggf",
-        "ggfs",
-        "geb",
-        "mod",
-        "syst",
-        "diast",
-        "ex",
-        "reg",
-        "abb",
-        "fig",
-        "ungef",
-        "ant",
-        "post",
-        "lat",
-        "sept",
-        "klin",
-        "path",
-        "physiol",
-    ]
+ABBREVIATIONS = word_set(
+    """bek pat pt red hochgr mittelgr leichtgr eingeschr chron isch ischam dilat moder sev izq gr anamn antec hx ca
+    approx est vs bzw inf sup ev evtl li re incl resp max min norm ref env aprox nr no dr st ggf ggfs geb mod syst
+    diast ex reg abb fig ungef ant post lat sept klin path physiol vis gesch sec enl berechn bipl simps calc estim
+    teich ungf ong gem ber prec vol funz funct fct fkt func izdo izqdo esq dx sin zn sog sogen bds bzgl insb insbes
+    entspr unauff rel ges diff"""
 )
