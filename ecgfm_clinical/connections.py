@@ -259,7 +259,11 @@ def _dicom_destination(settings: Settings, part: DicomDestination) -> "Destinati
         timeout=part.answer_seconds,
         tls=tls_files(settings, part.tls),
     )
-    needed = (REPORT_CLASSES[part.report], KEY_OBJECT_SELECTION, *((ENCAPSULATED_PDF,) if part.page else ()))
+    needed = (
+        REPORT_CLASSES[part.profile.report],
+        KEY_OBJECT_SELECTION,
+        *((ENCAPSULATED_PDF,) if part.profile.page else ()),
+    )
     return StorageDestination(name=part.name, pacs=pacs, needed=needed)
 
 

@@ -7,6 +7,7 @@ HL7 hl7apy's tables are loaded then: 20 ms.
 
 import base64
 import os
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,6 @@ from ecgfm_clinical.settings import (
     DicomDestination,
     FhirDestination,
     FhirFileDestination,
-    FileDestination,
     Hl7Destination,
     Settings,
     StowDestination,
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from ecgfm_clinical.pipeline.reporting import DrawPage, React
     from ecgfm_clinical.staging.records import Draft, Telling
     from ecgfm_clinical.staging.store import Store
-    from ecgfm_connectors.dicom.results.profile import ObjectProfile
-    from ecgfm_connectors.fhir.profile import FhirProfile
-    from ecgfm_connectors.hl7.result import Profile
 
 
 def control_id() -> str:
@@ -87,57 +84,20 @@ def _format(settings: Settings, part: AnyDestination) -> "Format":
     if isinstance(part, FhirDestination | FhirFileDestination):
         from ecgfm_connectors.fhir.bundle import compose as bundle
 
-        return partial(bundle, profile=_fhir_profile(settings, part))
+        return partial(bundle, profile=replace(part.profile, zone=settings.site.zone))
     if isinstance(part, DicomDestination | StowDestination):
         from ecgfm_connectors.dicom.results.composing import compose as objects
 
-        return partial(objects, profile=_object_profile(settings, part))
-    if part.form == "MDM":
+        return partial(objects, profile=replace(part.profile, institution=settings.site.name, software=version()))
+    facility = part.profile.sending_facility or settings.site.name
+    profile = replace(part.profile, sending_facility=facility, zone=settings.site.zone)
+    if profile.form == "MDM":
         from ecgfm_connectors.hl7.document import compose as document
 
-        return partial(document, profile=_profile(settings, part))
+        return partial(document, profile=profile)
     from ecgfm_connectors.hl7.result import compose
 
-    return partial(compose, profile=_profile(settings, part))
-
-
-def _object_profile(settings: Settings, part: DicomDestination | StowDestination) -> "ObjectProfile":
-    """As `_profile`."""
-    from ecgfm_connectors.dicom.results.profile import ObjectProfile
-
-    return ObjectProfile(
-        report=part.report,
-        character_set=part.character_set,
-        without_waveform=part.without_waveform,
-        installation=part.installation,
-        institution=settings.site.name,
-        software=version(),
-    )
-
-
-def _fhir_profile(settings: Settings, part: FhirDestination | FhirFileDestination) -> "FhirProfile":
-    """As `_profile`."""
-    from dataclasses import fields
-
-    from ecgfm_connectors.fhir.profile import FhirProfile
-
-    named = {one.name for one in fields(FhirProfile)} & type(part).model_fields.keys()
-    return FhirProfile(**{name: getattr(part, name) for name in named}, zone=settings.site.zone)
-
-
-def _profile(settings: Settings, part: Hl7Destination | FileDestination) -> "Profile":
-    """How one destination wants its messages: its settings bear the profile's own names (`test_settings`).
-
-    The settings cannot hold the profile itself: its module loads hl7apy's tables, which no other command needs.
-    """
-    from dataclasses import fields, replace
-
-    from ecgfm_connectors.hl7.result import Profile
-
-    named = {one.name for one in fields(Profile)} & type(part).model_fields.keys()
-    profile = replace(Profile(), **{name: getattr(part, name) for name in named})
-    facility = part.sending_facility or settings.site.name
-    return replace(profile, sending_facility=facility, zone=settings.site.zone)
+    return partial(compose, profile=profile)
 
 
 def reaction_of(part: AnyDestination) -> "tuple[React, float]":

@@ -282,7 +282,7 @@ ANY = {
     "ecgfm_clinical.files": 6,  # pyarrow and plotly, which have no types
     "ecgfm_clinical.learning": 6,  # JSON documents; numpy arrays of any kind
     "ecgfm_clinical.monitoring": 8,  # http.server's own methods
-    "ecgfm_clinical.settings": 12,  # TOML, and annotations of settings
+    "ecgfm_clinical.settings": 10,  # TOML, and annotations of settings
     "ecgfm_clinical.staging": 32,  # columns and statements of SQLAlchemy, driver connections, JSON columns
     "ecgfm_clinical.web": 3,  # joserfc's keys and tokens
     "ecgfm_connectors.dicom": 16,  # pynetdicom and socketserver, DICOM JSON

@@ -1,68 +1,23 @@
 """Where results go, and how each destination wants its messages."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from pydantic import Field
 
 from ecgfm_clinical.settings.fhir import FhirDestination, FhirFileDestination
 from ecgfm_clinical.settings.pacs import DicomDestination, StowDestination
-from ecgfm_clinical.settings.part import Part, Port, Reachable, Tls
-
-AckCondition = Literal["", "AL", "NE", "ER", "SU"]  # HL7 table 0155
-Hl7Version = Literal["2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.8"]
+from ecgfm_clinical.settings.part import PROFILE, AsError, Part, Port, Reachable, Tls, Wishing
+from ecgfm_connectors.hl7.profile import Profile
 
 
-class _Results(Part):
+class _Results(Wishing):
     """How one destination wants its ORU^R01 messages."""
 
     name: str = Field(description="in status, logs and the audit trail; keep it while results wait", examples=["ehr"])
-    version: Hl7Version = Field(default="2.5.1", description="MSH-12: 2.3, 2.3.1, 2.4, 2.5, 2.5.1, 2.6, 2.7 or 2.8")
-    sending_application: str = Field(default="ECGFM", description="MSH-3; components as NAME^OID^ISO")
-    sending_facility: str = Field(default="", description="MSH-4; site.name where empty")
-    receiving_application: str = Field(default="", description="MSH-5", examples=["EHR"])
-    receiving_facility: str = Field(default="", description="MSH-6", examples=["EXAMPLE"])
-    filler_namespace: str = Field(
-        default="ECGFM",
-        description="OBR-3.2, who gave our number; give each installation that sends to one receiver a namespace "
-        "of its own",
-    )
-    charset: str = Field(default="UNICODE UTF-8", description="MSH-18, HL7 table 0211")
-    accept_ack: AckCondition = Field(
-        default="", description="MSH-15: AL, NE, ER or SU; both empty is the original mode"
-    )
-    application_ack: AckCondition = Field(default="", description="MSH-16: as MSH-15")
-    parent: Literal["OBR-29", "OBR-18", "none"] = Field(
-        default="OBR-29", description="where the ECG's own filler or accession number goes: OBR-29, OBR-18 or none"
-    )
-    study_uid: bool = Field(default=False, description="true: the Study Instance UID is sent as an OBX of its own")
-    reasons: Literal["coded", "note"] = Field(
-        default="coded",
-        description='why an ECG is not evaluable: "coded" in OBX-5, or "note": an empty OBX-5 with an NTE',
-    )
-    form: Literal["ORU", "MDM"] = Field(
-        default="ORU", description='what a result is sent as: "ORU" (ORU^R01), or "MDM", a document (MDM^T02, T10, T11)'
-    )
-    contents: Literal["all", "page"] = Field(
-        default="all", description='of each message: "all", or the "page" alone, under a number of its own'
-    )
-    page: Literal["none", "ORU", "companion"] = Field(
-        default="none",
-        description='the result page (PDF) with each result: "none"; "ORU": as an OBX of type ED beside the numbers; '
-        '"companion": alone in a message of its own, by a queue of its own, NAME-page',
-    )
-    companion: Literal["MDM", "ORU"] = Field(default="MDM", description='what the companion is: "MDM" or "ORU"')
-    page_type: tuple[str, str] = Field(
-        default=("AP", "PDF"),
-        description='type of data and subtype of the page, OBX-5.2 and .3 (HL7 tables 0191 and 0291): ["AP", "PDF"], '
-        '["application", "pdf"], …',
-    )
-    alternate_codes: Mapping[str, tuple[str, str, str]] = Field(
-        default_factory=dict,
-        description="our code -> the site's own, OBX-3.4 to .6",
-        examples=[{"ECGFM-LVEF": ["12345", "Local name", "99SITE"]}],
-    )
+    profile: AsError[Profile] = Field(default_factory=Profile, validation_alias=PROFILE)
     max_attempts: int | None = Field(
         default=None,
         ge=1,
@@ -108,9 +63,9 @@ AnyDestination: TypeAlias = (
 def _with_companion(part: Hl7Destination | FileDestination) -> Iterator[Hl7Destination | FileDestination]:
     """The destination, and the one that takes its pages in messages of their own to the same place."""
     yield part
-    if part.page == "companion":
-        own = {"name": f"{part.name}-page", "form": part.companion, "contents": "page", "page": "ORU"}
-        yield part.model_copy(update=own)
+    if part.profile.page == "companion":
+        own = replace(part.profile, form=part.profile.companion, contents="page", page="ORU")
+        yield part.model_copy(update={"name": f"{part.name}-page", "profile": own})
 
 
 class Destinations(Part):
@@ -143,4 +98,4 @@ class Destinations(Part):
     @property
     def with_page(self) -> frozenset[str]:
         """Names of those whose results go with a page."""
-        return frozenset(part.name for part in self.all if getattr(part, "page", False) in (True, "ORU"))
+        return frozenset(part.name for part in self.all if part.profile.page in (True, "ORU"))

@@ -13,6 +13,7 @@ from typing import Any, get_args, get_origin  # Any: values and annotations as T
 from pydantic import BaseModel
 
 from ecgfm_clinical.settings.installation import Settings
+from ecgfm_clinical.settings.part import PROFILE
 from ecgfm_clinical.settings.reading import fields_of, part_in
 
 TITLE = """\
@@ -96,7 +97,9 @@ def _keys(part: type) -> Iterator[_Key]:
     annotations = {name: own for name, own in fields_of(part).items() if (part, name) != (Settings, "folder")}
     if issubclass(part, BaseModel):
         for name, field in part.model_fields.items():
-            if name in annotations:
+            if field.validation_alias == PROFILE and (embedded := part_in(field.annotation)) is not None:
+                yield from _keys(embedded)
+            elif name in annotations:
                 example = next(iter(field.examples or ()), None)
                 default = field.get_default(call_default_factory=True, validated_data={})
                 shown = example if field.is_required() or default in (None, "", (), {}) else default
@@ -104,7 +107,10 @@ def _keys(part: type) -> Iterator[_Key]:
                 yield _Key(name=name, annotation=annotations[name], about=field.description or "", shown=shown)
         return
     for one in dataclasses.fields(part):  # type: ignore[arg-type]  # a dataclass, by `part_in`
-        shown = one.metadata.get("example") if one.default in (None, dataclasses.MISSING) else one.default
+        if one.name not in annotations:
+            continue
+        shown = one.metadata.get("example") if one.default in (None, "", dataclasses.MISSING) else one.default
+        shown = "" if shown is None and one.default == "" else shown
         yield _Key(name=one.name, annotation=annotations[one.name], about=one.metadata["description"], shown=shown)
 
 

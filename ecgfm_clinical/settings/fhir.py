@@ -1,78 +1,27 @@
 """Results as FHIR R4: to a server, or as files."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from ecgfm_clinical.settings.exposure import is_loopback
-from ecgfm_clinical.settings.part import Part, Reachable, Tls
-
-#: A URI that can stand in a FHIR search as it is.
-Uri = Annotated[str, StringConstraints(pattern=r"^(https?://|urn:)[!-~]+$")]
-_SEARCH_MARKS = frozenset("|,$\\?&#%")
+from ecgfm_clinical.settings.part import PROFILE, Part, Reachable, Tls, Wishing
+from ecgfm_connectors.fhir.profile import FhirProfile
 
 
-class _FhirResults(Part):
+class _FhirResults(Wishing):
     """How one destination wants its bundles."""
 
     name: str = Field(description="in status, logs and the audit trail; keep it while results wait", examples=["fhir"])
-    namespace: Uri = Field(
-        description="URI below which the systems of our own numbers and codes lie; give each installation that sends "
-        "to one server a namespace of its own, and keep it",
-        examples=["https://hospital.example/fhir/ecgfm"],
-    )
-    systems: Mapping[str, Uri] = Field(
-        default_factory=dict,
-        description="assigning authority of patients' and order numbers -> its system; a result under any other "
-        "authority is set aside",
-        examples=[{"EXAMPLE": "https://hospital.example/fhir/mrn"}],
-    )
-    prediction: Literal["Observation", "RiskAssessment"] = Field(
-        default="Observation", description="resource of one head's answer: Observation or RiskAssessment"
-    )
-    orders: Literal["identifier", "match", "none"] = Field(
-        default="identifier",
-        description='how the order is named: by its "identifier"; "match": the server must know one ServiceRequest by '
-        'it; "none"',
-    )
-    create_patients: bool = Field(
-        default=False, description="true: a patient whom the server does not know is created there"
-    )
-    page: bool = Field(default=False, description="true: the result's page (PDF) goes as presentedForm")
-    service: tuple[str, str, str] = Field(
-        default=("http://loinc.org", "11524-6", "EKG study"),
-        description="DiagnosticReport.code beside our own: system, code and display under which the site files ECGs",
-    )
-    alternate_codes: Mapping[str, tuple[str, str, str]] = Field(
-        default_factory=dict,
-        description="our code -> the site's own: system, code, display",
-        examples=[{"ECGFM-LVEF": ["https://hospital.example/fhir/codes", "12345", "Local name"]}],
-    )
-    model_card_url: str = Field(
-        default="",
-        description="where the model's card (Markdown) can be read; none is referred to where empty",
-        examples=["https://hospital.example/ecgfm/model-card.md"],
-    )
-    decimals: int = Field(default=4, ge=2, le=15, description="of a probability")
+    profile: FhirProfile = Field(validation_alias=PROFILE)
     max_attempts: int | None = Field(
         default=None,
         ge=1,
         description="a message is set aside after so many failures that are not its fault; never where not set",
         examples=[20],
     )
-
-    @model_validator(mode="after")
-    def _systems_can_be_searched(self) -> Self:
-        for uri in (self.namespace, *self.systems.values()):
-            if _SEARCH_MARKS & set(uri):
-                raise ValueError(f"{uri} holds a letter that a FHIR search reads otherwise: one of | , $ \\ ? & # %")
-        folded = [authority.strip().casefold() for authority in self.systems]
-        if len(set(folded)) != len(folded):
-            raise ValueError("systems names one authority twice; authorities are compared without regard to case")
-        return self
 
 
 class FhirOauth(Part):

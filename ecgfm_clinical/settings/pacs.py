@@ -6,49 +6,17 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from ecgfm_clinical.settings.part import AeTitle, Part, Port, Reachable, Tls
-
-#: Specific Character Sets without code extensions (PS3.3 Table C.12-2).
-CharacterSet = Literal[
-    "ISO_IR 192",
-    "ISO_IR 100",
-    "ISO_IR 101",
-    "ISO_IR 109",
-    "ISO_IR 110",
-    "ISO_IR 144",
-    "ISO_IR 127",
-    "ISO_IR 126",
-    "ISO_IR 138",
-    "ISO_IR 148",
-]
+from ecgfm_clinical.settings.part import PROFILE, AeTitle, Port, Reachable, Tls, Wishing
+from ecgfm_connectors.dicom.results.profile import ObjectProfile
 
 
-class _Objects(Part):
+class _Objects(Wishing):
     """How one PACS wants results."""
 
     name: str = Field(
         description="in status, logs and the audit trail; keep it while results wait", examples=["archive"]
     )
-    report: Literal["comprehensive", "comprehensive-3d"] = Field(
-        default="comprehensive",
-        description='the SOP Class of the measurement report (TID 1500): "comprehensive" SR, or "comprehensive-3d" SR',
-    )
-    character_set: CharacterSet = Field(
-        default="ISO_IR 192",
-        description="(0008,0005): ISO_IR 192 (UTF-8), 100 (Latin-1), 101, 109, 110, 144, 127, 126, 138 or 148",
-    )
-    without_waveform: Literal["refuse", "own-study"] = Field(
-        default="refuse",
-        description='an ECG that came as no DICOM object: "refuse" its result with a reason, or store it in an '
-        '"own-study"',
-    )
-    installation: str = Field(
-        default="ECGFM",
-        min_length=1,
-        max_length=64,
-        description="distinguishes this installation's device and studies; give each that stores to one PACS another",
-    )
-    page: bool = Field(default=False, description="true: the result's page (PDF) is stored beside the report")
+    profile: ObjectProfile = Field(default_factory=ObjectProfile, validation_alias=PROFILE)
     max_attempts: int | None = Field(
         default=None,
         ge=1,

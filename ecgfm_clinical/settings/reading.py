@@ -4,11 +4,12 @@ import dataclasses
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from ecgfm_clinical.errors import SettingsError
+from ecgfm_clinical.settings.part import PROFILE, keys_of
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -33,7 +34,7 @@ def read_settings(path: Path) -> Settings:
         return Settings(**{**data, "folder": path.resolve().parent})
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc']) or 'settings'}: {_plain(problem)}"
+            f"{'.'.join(str(part) for part in problem['loc'] if part != PROFILE) or 'settings'}: {_plain(problem)}"
             for problem in error.errors(include_input=False, include_url=False)
         )
         raise SettingsError(f"{path}: {problems}") from None
@@ -59,15 +60,17 @@ def _keys_at(loc: Sequence[int | str]) -> list[str]:
     return sorted(set(fields_of(part)) - ({"folder"} if part is Settings else set()))
 
 
-def fields_of(part: type) -> dict[str, Any]:
+def fields_of(part: type) -> dict[str, object]:
     """Key -> its type, of a settings table or of a rule that one embeds."""
-    if issubclass(part, BaseModel):
-        return {name: field.annotation for name, field in part.model_fields.items()}
-    hints = get_type_hints(part)
-    return {field.name: hints[field.name] for field in dataclasses.fields(part)}  # type: ignore[arg-type]  # a dataclass, by `part_in`
+    if not issubclass(part, BaseModel):
+        return keys_of(part)
+    found: dict[str, object] = {}
+    for name, field in part.model_fields.items():
+        found |= keys_of(field.annotation) if field.validation_alias == PROFILE else {name: field.annotation}
+    return found
 
 
-def part_in(annotation: Any) -> type | None:
+def part_in(annotation: object) -> type | None:
     """The table or rule inside `tuple[Model, ...]`, `Mapping[str, Model]` or `Model | None`."""
     if isinstance(annotation, type) and (issubclass(annotation, BaseModel) or dataclasses.is_dataclass(annotation)):
         return annotation

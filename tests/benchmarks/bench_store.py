@@ -58,7 +58,8 @@ from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.hl7.ack import reaction
-from ecgfm_connectors.hl7.result import Profile, compose
+from ecgfm_connectors.hl7.profile import Profile
+from ecgfm_connectors.hl7.result import compose
 from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.reading import read
 from ecgfm_connectors.result import Ack

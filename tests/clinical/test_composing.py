@@ -17,7 +17,8 @@ from ecgfm_clinical.settings import Settings, read_settings
 from ecgfm_clinical.staging.records import Draft, Kind, Score, Scoring
 from ecgfm_clinical.telling import build_telling
 from ecgfm_connectors.errors import Refused
-from ecgfm_connectors.hl7.result import Profile, compose
+from ecgfm_connectors.hl7.profile import Profile
+from ecgfm_connectors.hl7.result import compose
 from ecgfm_connectors.hl7.tables import conformance_problems
 from ecgfm_connectors.patient import Patient
 from tests.helpers.fakes import make_ecg

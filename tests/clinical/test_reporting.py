@@ -19,7 +19,8 @@ from ecgfm_connectors.base import Verdict
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.errors import NotReached, Unreachable
 from ecgfm_connectors.hl7.ack import reaction
-from ecgfm_connectors.hl7.result import Profile, compose
+from ecgfm_connectors.hl7.profile import Profile
+from ecgfm_connectors.hl7.result import compose
 from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.result import Ack
 from tests.helpers.fakes import Clock, make_ecg

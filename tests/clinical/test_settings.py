@@ -2,15 +2,16 @@
 and never quote a value that may be a secret.
 """
 
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import make_url
 
 from ecgfm_clinical.errors import SettingsError
-from ecgfm_clinical.settings import FileDestination, Hl7Destination, Settings, read_settings
-from ecgfm_connectors.hl7.result import Profile
+from ecgfm_clinical.settings import Hl7Destination, Settings, read_settings
+from ecgfm_connectors.dicom.results.profile import ObjectProfile
+from ecgfm_connectors.fhir.profile import FhirProfile
+from ecgfm_connectors.hl7.profile import Profile
 
 
 def written(folder: Path, text: str) -> Path:
@@ -121,17 +122,43 @@ def test_settings_cannot_be_changed_afterwards(tmp_path: Path) -> None:
         settings.site = Settings().site  # the point of the test
 
 
-def test_a_destinations_settings_are_its_profile() -> None:
-    """They bear the same names and defaults, so that nothing has to be written down twice when one is added."""
-    profile = {one.name for one in fields(Profile)}
-    shared = {
-        name: field.get_default(call_default_factory=True) for name, field in FileDestination.model_fields.items()
-    }
-    shared = {name: value for name, value in shared.items() if name in profile}
-    assert {name: getattr(Profile(), name) for name in shared} == shared
-    decided_here = {"processing_id", "message_profile", "filler_universal_id", "coding_system", "service"}
-    decided_here |= {"service_alternate", "section", "performing_organization", "decimals", "zone"}
-    assert profile - shared.keys() == decided_here
+HL7 = '[[destinations.hl7]]\nname = "ehr"\nhost = "127.0.0.1"\nport = 6661\n'
+FHIR = (
+    '[[destinations.fhir]]\nname = "fhir"\nurl = "http://127.0.0.1/r4"\nnamespace = "https://hospital.example/fhir"\n'
+)
+PACS = '[[destinations.dicom]]\nname = "pacs"\nhost = "127.0.0.1"\nport = 104\nae_title = "PACS"\n'
+
+
+def test_a_destination_holds_how_it_wants_its_results_in_the_connectors_own_type(tmp_path: Path) -> None:
+    text = f'{HL7}version = "2.4"\n{FHIR}orders = "match"\n{PACS}report = "comprehensive-3d"\n'
+    hl7, fhir, pacs = read_settings(written(tmp_path, text)).destinations.all
+    assert hl7.profile == Profile(version="2.4")
+    assert fhir.profile == FhirProfile(namespace="https://hospital.example/fhir", orders="match")
+    assert pacs.profile == ObjectProfile(report="comprehensive-3d")
+
+
+@pytest.mark.parametrize(
+    ("destination", "key", "said"),
+    [
+        (
+            HL7,
+            "oops = 1",
+            r"destinations\.hl7\.0\.oops: unknown key; the keys there are accept_ack, .*charset, .*version",
+        ),
+        (HL7, 'zone = "UTC"', r"hl7\.0\.zone: unknown key"),  # the site's, which the profile holds too
+        (HL7, 'profile = { version = "2.4" }', r"hl7\.0\.profile: unknown key"),
+        (HL7, '"<profile>" = { version = "2.4" }', r"hl7\.0: unknown key: <profile>"),
+        (HL7, 'version = "2.9"', r"destinations\.hl7\.0\.version: Input should be '2.3', "),
+        (HL7, 'charset = "LATIN"', r"destinations\.hl7\.0: charset LATIN: use one of ASCII, "),
+        (FHIR, "decimals = 99", r"destinations\.fhir\.0: decimals must be from 2 to 15"),
+        (FHIR, 'systems = { MRN = "ftp://x" }', r"destinations\.fhir\.0: systems\.MRN is no URI"),
+        (PACS, 'institution = "General"', r"dicom\.0\.institution: unknown key"),
+        (PACS, 'installation = ""', r"destinations\.dicom\.0: installation must have 1 to 64 characters"),
+    ],
+)
+def test_what_a_destination_cannot_be_told_is_named(tmp_path: Path, destination: str, key: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        read_settings(written(tmp_path, f"{destination}{key}\n"))
 
 
 def test_a_companion_takes_the_page_to_the_same_place_by_a_queue_of_its_own(tmp_path: Path) -> None:
@@ -141,4 +168,4 @@ def test_a_companion_takes_the_page_to_the_same_place_by_a_queue_of_its_own(tmp_
     assert settings.destinations.with_page == {"ehr-page"}
     _, page = settings.destinations.all
     assert isinstance(page, Hl7Destination)
-    assert (page.form, page.contents, page.page, page.port) == ("MDM", "page", "ORU", 6661)
+    assert (page.profile.form, page.profile.contents, page.profile.page, page.port) == ("MDM", "page", "ORU", 6661)

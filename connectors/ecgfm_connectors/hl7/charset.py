@@ -40,9 +40,6 @@ _CODECS = {
     "WE8MSWIN1252": "cp1252",
 } | {f"{prefix}8859{part}": f"iso8859-{part}" for part in (*range(1, 12), *range(13, 17)) for prefix in ("", "ISO")}
 
-#: Table 0211 names in which results can be sent.
-OUTGOING = {"ASCII": "ascii", "8859/1": "iso8859-1", "8859/15": "iso8859-15", "UNICODE UTF-8": "utf-8"}
-
 # Multi-byte sets worth guessing, each with the lead bytes under which its everyday characters lie.
 _COMMON_LEADS: dict[str, tuple[range, ...]] = {
     "big5hkscs": (range(0xA4, 0xC7),),

@@ -8,8 +8,8 @@ TXA-17 is DO. Remarks are OBX of type TX, for an NTE has no place in the older v
 
 from collections.abc import Iterator
 
-from ecgfm_connectors.hl7 import charset
-from ecgfm_connectors.hl7.result import Profile, SegmentWriter, join, leaf, refuse_unwritable, written
+from ecgfm_connectors.hl7.profile import OUTGOING_CHARSETS, Profile
+from ecgfm_connectors.hl7.result import SegmentWriter, join, leaf, refuse_unwritable, written
 from ecgfm_connectors.result import Result
 
 #: OBX-3 of a remark.
@@ -19,7 +19,7 @@ _WITHOUT_ORDER = ("2.3", "2.3.1", "2.4")  #: versions whose MDM has neither ORC 
 
 def compose(result: Result, profile: Profile) -> bytes:
     """The complete message, as `hl7.result.compose`, with the same errors."""
-    refuse_unwritable(result, charset.OUTGOING[profile.charset])
+    refuse_unwritable(result, OUTGOING_CHARSETS[profile.charset])
     return written(_Document(profile).segments(result), profile)
 
 

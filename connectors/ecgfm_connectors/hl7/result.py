@@ -9,17 +9,15 @@ The result page goes as an OBX of type ED (§2.A.24): base64 in OBX-5.5. Where i
 result is taken back its page is, too, without a value.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
-from typing import Literal
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 
 import pybase64
 
-from ecgfm_connectors.errors import Misconfigured, Refused
-from ecgfm_connectors.hl7 import charset, escapes, tables
+from ecgfm_connectors.errors import Refused
+from ecgfm_connectors.hl7 import escapes, tables
 from ecgfm_connectors.hl7.ack import timestamp
-from ecgfm_connectors.outcomes import codes
+from ecgfm_connectors.hl7.profile import OUTGOING_CHARSETS, Coded, Profile, refuse_measured
 from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.people import real_birth_date
 from ecgfm_connectors.printed import printed
@@ -28,53 +26,6 @@ from ecgfm_connectors.result import Observation, Result
 #: OBX-3 of the result page.
 PAGE_CODE, PAGE_NAME = "ECGFM-PAGE", "AI-ECG result page"
 
-Coded = tuple[str, str, str]  #: code, text, coding system
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
-    """How one destination wants its messages. Application and facility names may hold HD components: `NAME^OID^ISO`."""
-
-    version: str = "2.5.1"  #: MSH-12
-    sending_application: str = "ECGFM"  #: MSH-3
-    sending_facility: str = ""  #: MSH-4
-    receiving_application: str = ""  #: MSH-5
-    receiving_facility: str = ""  #: MSH-6
-    processing_id: Literal["P", "T", "D"] = "P"  #: MSH-11; a test result goes out as T all the same
-    accept_ack: Literal["", "AL", "NE", "ER", "SU"] = ""  #: MSH-15; both empty: original mode
-    application_ack: Literal["", "AL", "NE", "ER", "SU"] = ""  #: MSH-16
-    charset: str = "UNICODE UTF-8"  #: MSH-18, table 0211
-    message_profile: str = ""  #: MSH-21, EI
-    filler_namespace: str = "ECGFM"  #: OBR-3.2
-    filler_universal_id: str = ""  #: OBR-3.3, an OID
-    coding_system: str = "99ECGFM"
-    service: tuple[str, str] = ("ECGFM", "AI-ECG analysis")  #: OBR-4.1, .2
-    service_alternate: Coded = ("11524-6", "EKG study", "LN")  #: OBR-4.4–.6, under which the site files ECGs
-    alternate_codes: Mapping[str, Coded] = field(default_factory=dict)  #: our code -> the site's own, OBX-3.4–.6
-    section: str = "EC"  #: OBR-24, table 0074: electrocardiac
-    parent: Literal["OBR-29", "OBR-18", "none"] = "OBR-29"  #: where the ECG's own filler number goes
-    study_uid: bool = False  #: an OBX of its own for the Study Instance UID (DCM 110180)
-    reasons: Literal["coded", "note"] = "coded"  #: how "not evaluable" is said
-    form: Literal["ORU", "MDM"] = "ORU"  #: a result, or a document (`hl7.document`)
-    contents: Literal["all", "page"] = "all"  #: of a message; the page alone goes under a number of its own
-    page: Literal["none", "ORU", "companion"] = "none"  #: the result page (PDF) as an OBX of type ED, here or elsewhere
-    page_type: tuple[str, str] = ("AP", "PDF")  #: OBX-5.2 and .3 of the page, tables 0191 and 0291
-    performing_organization: str = ""  #: OBX-23, from 2.5.1
-    decimals: int = 4  #: of a probability
-    zone: tzinfo | None = None  #: zone of the times sent; None keeps each time's own
-
-    def __post_init__(self) -> None:
-        if self.version not in tables.OUTGOING_VERSIONS:
-            raise Misconfigured(f"HL7 version {self.version}: use one of {', '.join(tables.OUTGOING_VERSIONS)}")
-        if self.charset not in charset.OUTGOING:
-            raise Misconfigured(f"charset {self.charset}: use one of {', '.join(charset.OUTGOING)}")
-        for code in (
-            self.service[0],
-            self.service_alternate[0],
-            *(code for code, _, _ in self.alternate_codes.values()),
-        ):
-            _refuse_measured(code)
-
 
 def compose(result: Result, profile: Profile) -> bytes:
     """The complete message, segments ending in CR, without MLLP framing.
@@ -82,7 +33,7 @@ def compose(result: Result, profile: Profile) -> bytes:
     Raises Refused (`no-identifier`: a result without a patient cannot be filed; `unwritable`: a number does not exist
     in the destination's character set, and a changed number is another patient's) and Misconfigured.
     """
-    refuse_unwritable(result, charset.OUTGOING[profile.charset])
+    refuse_unwritable(result, OUTGOING_CHARSETS[profile.charset])
     composer = SegmentWriter(profile)
     segments = [composer.msh(result), composer.pid(result.patient), composer.orc(result), composer.obr(result)]
     segments += composer.notes(result.notes)
@@ -99,7 +50,7 @@ def compose(result: Result, profile: Profile) -> bytes:
 
 def written(segments: Iterable[str], profile: Profile) -> bytes:
     """The segments of a message as its bytes."""
-    return "".join(f"{segment}\r" for segment in segments).encode(charset.OUTGOING[profile.charset], "replace")
+    return "".join(f"{segment}\r" for segment in segments).encode(OUTGOING_CHARSETS[profile.charset], "replace")
 
 
 class SegmentWriter:
@@ -175,7 +126,7 @@ class SegmentWriter:
 
     def obx(self, number: int, observation: Observation, result: Result) -> str:
         profile = self._profile
-        _refuse_measured(observation.code)
+        refuse_measured(observation.code)
         scored = observation.probability is not None
         coded = not scored and profile.reasons == "coded" and observation.reasons
         method = f"{result.model_name} {result.model_version}".strip()
@@ -309,8 +260,3 @@ def refuse_unwritable(result: Result, codec: str) -> None:
             f"a patient or order number holds letters that {codec} does not know; give the destination another charset"
         )
         raise Refused("unwritable", text) from None
-
-
-def _refuse_measured(code: str) -> None:
-    if code in codes.MEASURED:
-        raise Misconfigured(f"{code} names a measured value; a probability from an ECG must not be filed under it")

@@ -14,9 +14,7 @@ from hl7apy.core import Message
 from hl7apy.parser import parse_message, parse_segment
 
 from ecgfm_connectors.errors import Misconfigured
-
-#: Versions in which a result can be sent.
-OUTGOING_VERSIONS = ("2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.8", "2.8.1", "2.8.2")
+from ecgfm_connectors.hl7.profile import OUTGOING_VERSIONS
 
 
 @cache

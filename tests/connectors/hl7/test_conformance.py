@@ -12,8 +12,9 @@ import pytest
 from ecgfm_connectors.base import Disposition, Verdict
 from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.errors import Unreadable
-from ecgfm_connectors.hl7 import ack, adt, embedded, inbound, message, tables
-from ecgfm_connectors.hl7.result import Profile, compose
+from ecgfm_connectors.hl7 import ack, adt, embedded, inbound, message
+from ecgfm_connectors.hl7.profile import OUTGOING_VERSIONS, Profile
+from ecgfm_connectors.hl7.result import compose
 from ecgfm_connectors.outcomes import codes
 from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.reading import read
@@ -33,7 +34,7 @@ def rows(heading: str) -> list[list[str]]:
 def test_versions() -> None:
     assert {row[0]: tuple(row[1].split(", ")) for row in rows("HL7: versions")} == {
         "read": message.VERSIONS,
-        "sent": tables.OUTGOING_VERSIONS,
+        "sent": OUTGOING_VERSIONS,
     }
 
 

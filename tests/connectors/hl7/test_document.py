@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from ecgfm_connectors.hl7.document import compose
-from ecgfm_connectors.hl7.result import Profile
+from ecgfm_connectors.hl7.profile import Hl7Version, Profile
 from ecgfm_connectors.hl7.result import compose as compose_result
 from ecgfm_connectors.hl7.tables import conformance_problems
 from ecgfm_connectors.patient import Identifier, Patient
@@ -42,7 +42,7 @@ def fields(body: bytes) -> dict[str, list[str]]:
 @pytest.mark.parametrize("version", ["2.3", "2.4", "2.5.1", "2.6", "2.7"])
 @pytest.mark.parametrize(("status", "event"), [("F", "T02"), ("C", "T10"), ("W", "T11"), ("D", "T11")])
 def test_every_kind_is_an_event_of_its_own_that_hl7apy_takes(
-    version: str, status: Literal["F", "C", "W", "D"], event: str
+    version: Hl7Version, status: Literal["F", "C", "W", "D"], event: str
 ) -> None:
     former = None if status == "F" else Former(control_id="E1", body=None)
     body = compose(replace(RESULT, status=status, former=former), replace(PROFILE, version=version))

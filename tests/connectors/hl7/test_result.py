@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from ecgfm_connectors.errors import Misconfigured, Refused
 from ecgfm_connectors.hl7 import message, tables
-from ecgfm_connectors.hl7.result import Profile, compose
+from ecgfm_connectors.hl7.profile import OUTGOING_VERSIONS, Hl7Version, Profile
+from ecgfm_connectors.hl7.result import compose
 from ecgfm_connectors.outcomes import codes
 from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.result import Observation, Result
@@ -68,21 +69,21 @@ def segment(name: str, result: Result = RESULT, profile: Profile | None = None, 
     return list(read(result, profile).all(name))[index]
 
 
-@pytest.mark.parametrize("version", tables.OUTGOING_VERSIONS)
+@pytest.mark.parametrize("version", OUTGOING_VERSIONS)
 @pytest.mark.parametrize("reasons", ["coded", "note"])
-def test_conforms_in_every_version(version: str, reasons: Literal["coded", "note"]) -> None:
+def test_conforms_in_every_version(version: Hl7Version, reasons: Literal["coded", "note"]) -> None:
     profile = Profile(version=version, reasons=reasons, study_uid=True)
     assert tables.conformance_problems(compose(RESULT, profile)) == []
 
 
-@pytest.mark.parametrize("version", tables.OUTGOING_VERSIONS)
-def test_the_conformance_check_can_fail(version: str) -> None:
+@pytest.mark.parametrize("version", OUTGOING_VERSIONS)
+def test_the_conformance_check_can_fail(version: Hl7Version) -> None:
     body = compose(RESULT, Profile(version=version))
     assert tables.conformance_problems(body.replace(b"\rPID|", b"\rOBR|1\rPID|")) != []
 
 
-@pytest.mark.parametrize("version", tables.OUTGOING_VERSIONS)
-def test_python_hl7_reads_the_same_leaves(version: str) -> None:
+@pytest.mark.parametrize("version", OUTGOING_VERSIONS)
+def test_python_hl7_reads_the_same_leaves(version: Hl7Version) -> None:
     body = compose(RESULT, Profile(version=version)).decode()
     theirs = hl7.parse(body)
     assert str(theirs.segment("PID")[3]) == "123^^^HOSP^MR~987^^^&1.2.3.4&ISO^PI"
@@ -160,7 +161,7 @@ def test_what_is_no_abnormal_finding_has_neither_range_nor_flag() -> None:
 
 
 @pytest.mark.parametrize(("version", "coded"), [("2.3", "CE"), ("2.5.1", "CE"), ("2.6", "CWE"), ("2.8.2", "CWE")])
-def test_not_evaluable_is_an_answer_with_coded_reasons(version: str, coded: str) -> None:
+def test_not_evaluable_is_an_answer_with_coded_reasons(version: Hl7Version, coded: str) -> None:
     obx = segment("OBX", profile=Profile(version=version), index=1)
     assert (obx.value(2), obx.value(11), obx.value(6), obx.value(7), obx.value(8)) == (coded, "X", "", "", "")
     assert [obx.value(5, repetition=index) for index in (0, 1)] == ["paced-rhythm", "noise"]
@@ -225,8 +226,8 @@ def test_never_under_a_code_of_a_measured_value(code: str) -> None:
         Profile(alternate_codes={"ECGFM-LVEF": (code, "x", "LN")})
 
 
-@pytest.mark.parametrize("version", tables.OUTGOING_VERSIONS)
-def test_no_measured_code_stands_anywhere_in_the_output(version: str) -> None:
+@pytest.mark.parametrize("version", OUTGOING_VERSIONS)
+def test_no_measured_code_stands_anywhere_in_the_output(version: Hl7Version) -> None:
     leaves = {
         leaf
         for found in read(profile=Profile(version=version)).segments
@@ -241,7 +242,7 @@ def test_no_measured_code_stands_anywhere_in_the_output(version: str) -> None:
     st.text(min_size=1), st.text(min_size=1), st.text(), st.sampled_from(["2.3", "2.5.1", "2.8"]), st.text(max_size=40)
 )
 @settings(max_examples=200, deadline=None)
-def test_no_value_breaks_out_of_its_leaf(name: str, number: str, note: str, version: str, reason: str) -> None:
+def test_no_value_breaks_out_of_its_leaf(name: str, number: str, note: str, version: Hl7Version, reason: str) -> None:
     hostile = replace(
         RESULT,
         patient=replace(
