@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from ecgfm_clinical.cli import app
 from ecgfm_clinical.operate.setup import example_settings
 from ecgfm_clinical.settings import Settings, read_settings
+from ecgfm_clinical.settings.reading import fields_of
 
 ROOT = Path(__file__).parents[1]
 _NOT_OURS = {".venv", "node_modules", "dist", "build", ".git", ".cache", ".pytest_cache", ".mypy_cache", ".hypothesis"}
@@ -207,16 +208,9 @@ def _models(annotation: object) -> Iterator[type]:
             yield from _models(inside)
 
 
-def _fields(model: type) -> Iterator[tuple[str, object]]:
-    if issubclass(model, BaseModel):
-        yield from ((name, field.annotation) for name, field in model.model_fields.items())
-    elif dataclasses.is_dataclass(model):
-        yield from ((field.name, field.type) for field in dataclasses.fields(model))
-
-
 def _keys(model: type, *above: str) -> Iterator[tuple[str, ...]]:
     """The path of every key; names that the site chooses (a head, a site) are left out."""
-    for name, annotation in _fields(model):
+    for name, annotation in fields_of(model).items():
         if model is Settings and name == "folder":
             continue  # set by the reader
         yield (*above, name)
