@@ -101,6 +101,7 @@ class ShownPerson:
     described: str | None = field(repr=False)
     recordings: tuple[ShownRecording, ...]
     outcomes: int
+    kept_out: bool  #: of learning
 
     def to_json(self) -> dict[str, object]:
         """For programs."""
@@ -123,6 +124,7 @@ def document_of(person: "Person", *, phi: bool) -> ShownPerson:
         described=None if person.described is None else named(person.described) if phi else MASK,
         recordings=tuple(_recording(one, phi=phi) for one in person.recordings),
         outcomes=person.outcomes,
+        kept_out=person.kept_out,
     )
 
 
@@ -164,3 +166,5 @@ def lines_of(found: ShownPerson) -> "Iterator[str]":
                 f"    message {result.message_id} ({result.kind}) to {result.destination}: {result.state}{doubt}{filed}"
             )
     yield f"  outcomes   {found.outcomes}"
+    if found.kept_out:
+        yield "  objects    kept out of learning"

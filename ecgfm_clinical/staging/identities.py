@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import func, or_, select
 
 from ecgfm_clinical.errors import StoreError
-from ecgfm_clinical.staging import identity, merging, message_rows, recordings
+from ecgfm_clinical.staging import identity, merging, message_rows, objections, recordings
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.merging import OPERATOR, OPERATOR_LINKS
 from ecgfm_clinical.staging.records import MessageState
@@ -62,6 +62,7 @@ class Person:
     described: Patient | None = field(repr=False)  #: by the newest ADT message, else by its newest ECG
     recordings: tuple[PersonRecording, ...]  #: of this number and of those merged into it, oldest first
     outcomes: int
+    kept_out: bool  #: of learning: the person objects, under this number or another that is theirs
 
 
 def require_mergeable(retired: Identifier, surviving: Identifier) -> None:
@@ -166,6 +167,7 @@ def _person(ask: Reading, identifier: Identifier) -> Person:
         described=described,
         recordings=tuple(_recording(ask, row.recording_id) for row in rows),
         outcomes=ask.connection.scalar(outcomes) or 0,
+        kept_out=key in objections.keys(ask),
     )
 
 

@@ -1,9 +1,12 @@
 """Clocks, bounds, secrets and silence: faults as a hospital saw them, from outside alone."""
 
 import ctypes
+import hashlib
+import json
 import os
 import re
 import select
+import shutil
 import signal
 import socket
 import sqlite3
@@ -11,6 +14,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
 from typing import Self
@@ -20,6 +24,7 @@ import pydicom
 import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from ecgfm.demo import demo_bundle
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.testing import dicom_writer, samples
 from tests.helpers import waveform_writer
@@ -188,6 +193,34 @@ def test_05_an_audit_trail_whose_end_was_cut_off_is_found(site: Outside) -> None
     assert code == 1, said
 
 
+def test_05_an_audit_trail_that_was_rewritten_with_fresh_hashes_is_found(site: Outside) -> None:
+    home = site.folder / "new"
+    site.program.wait(site.program.start(["init", str(home)], output=site.folder / "init.out"))
+    site.path = home / "settings.toml"
+    site.ingest(ecg(1, "A"))
+    assert site.stop(site.start("report")) == 0
+    with closing(sqlite3.connect(home / "staging.sqlite", isolation_level=None)) as store:
+        store.execute("DROP TRIGGER audit_no_update")
+        ends: dict[str, str] = {}
+        kept = "SELECT strand, number, at, action, ecg_id, detail, previous, audit_id FROM audit ORDER BY audit_id"
+        for strand, number, at, action, ecg_id, detail, previous, audit_id in store.execute(kept).fetchall():
+            told = [
+                ends.get(strand, previous),
+                strand,
+                number,
+                f"{at}+00:00".replace(" ", "T"),
+                "nobody",
+                action,
+                ecg_id,
+            ]
+            said = json.dumps([*told, json.loads(detail)], sort_keys=True, separators=(",", ":"))
+            ends[strand] = hashlib.sha256(said.encode()).hexdigest()
+            values = ("nobody", told[0], ends[strand], audit_id)
+            store.execute("UPDATE audit SET actor = ?, previous = ?, hash = ? WHERE audit_id = ?", values)
+    code, said = site.command("audit", "--verify")
+    assert code == 1, said
+
+
 def test_06_a_task_that_meets_what_nobody_foresaw_says_so_and_goes_on(site: Outside) -> None:
     """A signal whose bytes were damaged on the disk stands for it, beside one that is whole."""
     for seed, who in enumerate("AB", start=1):
@@ -199,6 +232,15 @@ def test_06_a_task_that_meets_what_nobody_foresaw_says_so_and_goes_on(site: Outs
         wait_until(lambda: site.document("status")["ecgs"]["scored"] == 1)
     told = [one["event"] for one in site.said(service) if "fail" in one["event"]]
     assert (site.document("status")["ecgs"]["scored"], bool(told)) == (1, True)
+
+
+def test_06_a_predictor_that_hangs_is_taken_out(site: Outside) -> None:
+    """The process ends, so that it is started anew, and what it held costs an attempt."""
+    site.set("[scoring]", "hang_seconds = 5")
+    site.set("[service]", "stop_seconds = 1")
+    site.ingest(ecg(1, "A"))
+    service = site.start("score", hangs="ecgfm.predictor:Predictor._prediction")
+    assert site.ended(service, seconds=60) == 70
 
 
 def test_06_a_lease_below_the_signs_of_life_is_refused(install: Install) -> None:
@@ -246,18 +288,41 @@ def rows(path: Path) -> int:
 
 
 def test_09_what_inflates_beyond_bounds_and_what_lasts_too_long_is_no_result(site: Outside) -> None:
-    bomb = pydicom.dcmread(BytesIO(dicom_writer.write_ecg(ecg(1, "BOMB"))))
-    bomb.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    bomb.add_new(0x00090010, "LO", "BOMB")
-    bomb.add_new(0x00091001, "OB", np.random.default_rng(0).bytes(3 * 2**20) + bytes(37 * 2**20))
-    stream = BytesIO()
-    bomb.save_as(stream)
-    assert ", refused" in site.ingest(stream.getvalue())
+    assert ", refused" in site.ingest(inflating(random=3 * 2**20, zeros=37 * 2**20))
     long = samples.sample_ecg(seed=2, sampling_rate=100, seconds=1200)
     site.ingest(of("LONG", long))
     site.go_on()
     assert site.told == [("LONG", "X")]
     assert "too-long" in first(site.ehr.messages[0], "OBX", 5)
+
+
+def test_09_eight_megabytes_that_inflate_need_no_gigabyte(site: Outside) -> None:
+    """Memory beside what an ordinary ECG needs."""
+    site.ingest(ecg(1, "A"))
+    ordinary = site.program.peak
+    said = site.ingest(inflating(random=7 * 2**20, zeros=100 * 2**20))
+    assert site.program.peak - ordinary < 200_000, said
+
+
+def inflating(*, random: int, zeros: int) -> bytes:
+    """An ECG as deflated DICOM, with so many bytes more."""
+    bomb = pydicom.dcmread(BytesIO(dicom_writer.write_ecg(ecg(1, "BOMB"))))
+    bomb.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    bomb.add_new(0x00090010, "LO", "BOMB")
+    bomb.add_new(0x00091001, "OB", np.random.default_rng(0).bytes(random) + bytes(zeros))
+    stream = BytesIO()
+    bomb.save_as(stream)
+    return stream.getvalue()
+
+
+def test_10_a_message_that_trickles_ends_its_connection(site: Outside) -> None:
+    """A byte now and then is no pause; with what was settable before, a message may take an hour."""
+    site.set("[[listeners.hl7]]", "message_seconds = 1")
+    site.start()
+    with socket.create_connection((LOOPBACK, site.hl7_port), timeout=PATIENCE) as caller:
+        caller.sendall(b"\x0bMSH|")
+        ended = any(select.select([caller], [], [], 0.1)[0] or caller.sendall(b"A") for _ in range(700))
+    assert ended
 
 
 def test_10_silent_connections_of_one_address_close_no_port(site: Outside) -> None:
@@ -282,6 +347,27 @@ def test_11_only_what_is_abnormal_is_flagged(site: Outside) -> None:
     sinus = [line for line in lines if "sinus rhythm" in line[3].lower() and float(line[5] or 0) > 0.9]
     assert sinus
     assert {line[8] for line in sinus} <= {"", "N"}
+
+
+def test_11_the_printed_numbers_agree_with_the_flag(site: Outside) -> None:
+    """A limit that lies 1e-9 above the probability."""
+    site.ingest(ecg(1, "A"))
+    (found,) = site.document("predict", "--model", "demo", *site.folder.glob("payload-*.dcm"))
+    (probability,) = [one["probability"] for one in found["heads"] if one["head"] == "reduced_lvef"]
+    bundle = site.folder / "bundle"
+    shutil.copytree(demo_bundle(), bundle)
+    described = json.loads((bundle / "bundle.json").read_text())
+    described["heads"][0]["operating_points"]["reduced_lvef"] = probability + 1e-9
+    (bundle / "bundle.json").write_text(json.dumps(described))
+    site.path.write_text(site.path.read_text().replace('bundle = "demo"', f'bundle = "{bundle}"'))
+    site.go_on()
+    fields = first_fields(site.ehr.messages[0], "OBX")
+    value, limit, flag = Decimal(fields[5]), Decimal(fields[7].lstrip("<")), fields[8]
+    assert (flag, value < limit) == ("N", True), (value, limit)
+
+
+def first_fields(message: bytes, name: str) -> list[str]:
+    return next(one.split("|") for one in message.decode().split("\r") if one.startswith(f"{name}|"))
 
 
 def test_12_what_is_open_is_named_and_networks_are_understood(install: Install) -> None:
@@ -314,3 +400,12 @@ def test_13_a_person_can_be_erased(site: Outside) -> None:
 
 def files(folder: Path) -> list[bytes]:
     return [path.read_bytes() for path in folder.glob("staging.sqlite*")]
+
+
+def test_13_a_person_can_be_kept_out_of_learning(site: Outside) -> None:
+    site.ingest(ecg(1, "OBJECTS"))
+    number = "TESTHOSP|MR|OBJECTS\n"
+    code, said = site.command("patient", "object", "--reason", "asked for it", "--yes", answer=number)
+    assert code == 0, said
+    assert "kept out of learning" in site.command("patient", "show", answer=number)[1]
+    assert b"OBJECTS" not in site.command("audit")[1].encode()

@@ -4,8 +4,10 @@ So a test drives the program from outside, by command lines, signals and sockets
 an import. It is run as a script by the program's own path: nothing of the tests is imported here. It reads one JSON
 request a line and answers each with one line:
 
-{"run": [words], "input": path, "output": path, "ahead": seconds} -> {"pid": number}
-{"wait": pid, "seconds": patience} -> {"code": exit code, negative for a signal, null where it still runs}
+{"run": [words], "input": path, "output": path, "ahead": seconds, "hangs": "module:Class.method" or ""}
+    -> {"pid": number}; whatever calls that method waits for ever
+{"wait": pid, "seconds": patience}
+    -> {"code": exit code, negative for a signal, null where it still runs, "peak": kB of memory at most, once it ended}
 """
 
 import ctypes
@@ -15,6 +17,7 @@ import logging
 import os
 import select
 import sys
+import threading
 from contextlib import suppress
 from typing import Any
 
@@ -39,12 +42,20 @@ def _run(request: dict[str, Any]) -> int:
     try:
         if request["ahead"]:
             ctypes.CDLL(None).set_ahead(ctypes.c_long(request["ahead"]))
+        if request["hangs"]:
+            _hang(request["hangs"])
         code = _call(request["run"])
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         logging.shutdown()
         os._exit(code)
+
+
+def _hang(method: str) -> None:
+    module, _, path = method.partition(":")
+    owner, _, name = path.partition(".")
+    setattr(getattr(importlib.import_module(module), owner), name, lambda *_, **__: threading.Event().wait())
 
 
 def _move(path: str, flags: int, onto: tuple[int, ...]) -> None:
@@ -65,14 +76,15 @@ def _call(words: list[str]) -> int:
     return 0
 
 
-def _wait(request: dict[str, Any]) -> int | None:
+def _wait(request: dict[str, Any]) -> dict[str, int | None]:
     ended = os.pidfd_open(request["wait"])
     try:
         if not select.select([ended], [], [], request["seconds"])[0]:
-            return None
+            return {"code": None}
     finally:
         os.close(ended)
-    return os.waitstatus_to_exitcode(os.waitpid(request["wait"], 0)[1])
+    _, status, used = os.wait4(request["wait"], 0)
+    return {"code": os.waitstatus_to_exitcode(status), "peak": used.ru_maxrss}
 
 
 def main() -> None:
@@ -82,7 +94,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
         request = json.loads(line)
-        answer = {"pid": _run(request)} if "run" in request else {"code": _wait(request)}
+        answer = {"pid": _run(request)} if "run" in request else _wait(request)
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 

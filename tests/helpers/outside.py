@@ -76,6 +76,7 @@ class Program:
             [sys.executable, _SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
         )
         self._template: Path | None = None
+        self.peak = 0  #: kB of memory that the process which was waited for last had at most
 
     @property
     def clock_can_be_set(self) -> bool:
@@ -90,16 +91,20 @@ class Program:
         self._server.stdout.close()
         self._own.cleanup()
 
-    def start(self, words: list[str], *, output: Path, answer: str = "", ahead: int = 0) -> int:
-        """The process's number; what it writes goes to `output`. `ahead`: seconds its clock is ahead."""
+    def start(self, words: list[str], *, output: Path, answer: str = "", ahead: int = 0, hangs: str = "") -> int:
+        """The process's number; what it writes goes to `output`. `ahead`: seconds its clock is ahead; `hangs`: a method
+        (module:Class.method) that never answers.
+        """
         typed = output.with_suffix(".in")
         typed.write_text(answer, encoding="utf-8")
-        asked = {"run": words, "input": str(typed), "output": str(output), "ahead": ahead}
+        asked = {"run": words, "input": str(typed), "output": str(output), "ahead": ahead, "hangs": hangs}
         return int(self._ask(asked)["pid"])
 
     def wait(self, pid: int, *, seconds: float = PATIENCE) -> int | None:
         """Its exit code; None where it still runs after so many seconds."""
-        code: int | None = self._ask({"wait": pid, "seconds": seconds})["code"]
+        answer = self._ask({"wait": pid, "seconds": seconds})
+        self.peak = int(answer.get("peak", 0))
+        code: int | None = answer["code"]
         return code
 
     def store(self, settings: Path, target: Path) -> None:
@@ -190,11 +195,11 @@ class Outside:
 
     # --- processes ---
 
-    def start(self, role: str = "connect", *, ahead: int = 0) -> int:
-        """`run` in that role; where it listens, its ports are open when this returns."""
+    def start(self, role: str = "connect", *, ahead: int = 0, hangs: str = "") -> int:
+        """`run` in that role; where it listens, its ports are open when this returns. More: see `Program`."""
         output = self._file("run")
         words = ["run", "--role", role, "--settings", str(self.path)]
-        pid = self.program.start(words, output=output, ahead=ahead)
+        pid = self.program.start(words, output=output, ahead=ahead, hangs=hangs)
         self._running[pid] = output
         try:
             wait_until(lambda: output.exists() and b'"service.started"' in output.read_bytes(), timeout=PATIENCE)
@@ -234,6 +239,21 @@ class Outside:
         words = ["model", "renew", str(demo_bundle()), "--out", str(renewed)]
         self.program.wait(self.program.start(words, output=self._file("command")))
         return str(renewed) if renewed.exists() else "demo"
+
+    def ended(self, pid: int, *, seconds: float) -> int | None:
+        """The exit code of a service that ends by itself; None where it has not after so many seconds."""
+        code = self.program.wait(pid, seconds=seconds)
+        if code is not None:
+            self._running.pop(pid, None)
+        return code
+
+    def set(self, table: str, line: str) -> None:
+        """One more key in a table of the settings, where the program under test knows the key."""
+        before = self.path.read_text(encoding="utf-8")
+        now = before.replace(table, f"{table}\n{line}", 1) if table in before else f"{before}\n{table}\n{line}\n"
+        self.path.write_text(now, encoding="utf-8")
+        if "unknown key" in self.command("status")[1]:
+            self.path.write_text(before, encoding="utf-8")
 
     def background(self, *words: object) -> int:
         """The number of a command that goes on while the test does."""
