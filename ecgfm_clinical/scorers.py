@@ -1,7 +1,7 @@
 """The model and the scorers that use it, built from the settings: live, in the shadow, one on each GPU."""
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from ecgfm_clinical.staging.model_records import ModelRow
     from ecgfm_clinical.staging.records import StagedEcg
     from ecgfm_clinical.staging.store import Store
+
+#: A scorer goes on; the next sign is due `within` so many seconds.
+Sign = Callable[..., None]
 
 
 def open_predictor(settings: Settings, bundle: str | None = None, *, scored_by: str = "") -> "Predictor":
@@ -77,8 +80,11 @@ def build_scorer(
     meters: "Meters | None" = None,
     role: str = "score",
     history: bool = False,
+    sign: Sign = lambda **_: None,
 ) -> "Scorer":
-    """A scorer with this model; `role` is the name under which it works; `history`: only of what was put in as that."""
+    """A scorer with this model; `role` is the name under which it works; `history`: only of what was put in as that;
+    `sign`: called as it goes on.
+    """
     from ecgfm_clinical.pipeline.scoring import Scorer
 
     return Scorer(
@@ -95,6 +101,8 @@ def build_scorer(
         processes=settings.scoring.workers,
         open_store=partial(open_store, settings),
         history=history,
+        hang_seconds=settings.scoring.hang_seconds,
+        sign=sign,
     )
 
 
@@ -126,10 +134,12 @@ def build_live_scorer(
     meters: "Meters | None" = None,
     role: str = "score",
     device: str | None = None,
+    sign: Sign = lambda **_: None,
 ) -> "LiveScorer":
     """A scorer that follows promotions; the settings' own bundle is installed where it was not. Raises ModelError.
 
-    `role` is the name under which it works, `device` where it computes, if not where the settings say.
+    `role` is the name under which it works, `device` where it computes, if not where the settings say, `sign` is
+    called as it goes on.
     """
     from ecgfm_clinical.learning.models import live_model
     from ecgfm_clinical.pipeline.live import LiveScorer
@@ -139,7 +149,7 @@ def build_live_scorer(
     refuse_unknown_heads(settings, (head for row in registry.models() for head in row.heads))
     if device is not None:
         settings = settings.model_copy(update={"model": settings.model.model_copy(update={"device": device})})
-    return LiveScorer(registry, partial(scorer_of, settings, store, clock=clock, meters=meters, role=role))
+    return LiveScorer(registry, partial(scorer_of, settings, store, clock=clock, meters=meters, role=role, sign=sign))
 
 
 def refuse_unknown_heads(settings: Settings, heads: Iterable[str]) -> None:
@@ -154,14 +164,16 @@ def refuse_unknown_heads(settings: Settings, heads: Iterable[str]) -> None:
         )
 
 
-def build_shadow_scorer(settings: Settings, store: "Store", *, clock: Clock = utc_now) -> "ShadowScorer":
-    """The candidate that answers live ECGs without being heard."""
+def build_shadow_scorer(
+    settings: Settings, store: "Store", *, clock: Clock = utc_now, sign: Sign = lambda **_: None
+) -> "ShadowScorer":
+    """The candidate that answers live ECGs without being heard; `sign` is called as it goes on."""
     from ecgfm_clinical.pipeline.live import ShadowScorer
 
     return ShadowScorer(
         store.models,
         store.shadow_answers,
-        partial(scorer_of, settings, store, clock=clock),
+        partial(scorer_of, settings, store, clock=clock, sign=sign),
         worker=worker_name("shadow"),
         clock=clock,
         batch_size=settings.scoring.batch_size,
@@ -214,6 +226,7 @@ def scorer_of(
     clock: Clock = utc_now,
     meters: "Meters | None" = None,
     role: str = "score",
+    sign: Sign = lambda **_: None,
 ) -> "Scorer":
     """A scorer with the bundle of a registered model.
 
@@ -223,7 +236,7 @@ def scorer_of(
     if predictor.model_id != row.model_id:
         raise ModelError(f"{row.path} holds another model than {row.model_id[:12]} as registered; put that bundle back")
     _note_runtime(store, predictor, now=clock(), role=role)
-    return build_scorer(settings, store, predictor, clock=clock, meters=meters, role=role)
+    return build_scorer(settings, store, predictor, clock=clock, meters=meters, role=role, sign=sign)
 
 
 def _note_runtime(store: "Store", predictor: "Predictor", *, now: datetime, role: str) -> None:

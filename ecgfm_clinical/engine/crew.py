@@ -71,12 +71,14 @@ class Crew(Generic[Task, T]):
         modules: Sequence[str] = (),
         begin: Callable[[], None] | None = None,
         patience: float = PATIENCE,
+        sign: Callable[[], None] = lambda: None,
     ) -> None:
         """`work` answers a few pieces, in order; it must be picklable, and what it raises ends everything.
 
         `processes`: 0 for a thread of this process, which is waited for without end; `lost`: the answer for a piece
         that kills or hangs its process, and what became of that; `at_once`: pieces handed over at once; `modules`:
-        imported once for all processes; `begin`: called first in each; `patience`: s in which a process must answer.
+        imported once for all processes; `begin`: called first in each; `patience`: s in which a process must answer;
+        `sign`: called whenever one has answered, or was given up.
         """
         self._work = work
         self._processes = processes
@@ -84,6 +86,7 @@ class Crew(Generic[Task, T]):
         self.at_once = at_once
         self._begin = begin
         self._patience = patience if processes else None
+        self._sign = sign
         self._modules = list(modules)
         self._slots: list[SharedMemory] = []
         self._pool: Executor | None = None
@@ -155,7 +158,9 @@ class Crew(Generic[Task, T]):
 
     def _await(self, answer: Future[Any]) -> bool:
         """Until it is there; False where its process hung and was killed."""
-        if not wait([answer], self._patience).not_done:
+        answered = not wait([answer], self._patience).not_done
+        self._sign()
+        if answered:
             return True
         log.event("crew.hangs", logging.ERROR, seconds=round(self._patience or 0))
         self._kill()
@@ -233,6 +238,7 @@ class Crew(Generic[Task, T]):
         try:
             awake = pool.submit(_awake, self._work)
             wait([awake], PATIENCE)  # that a process starts slowly is no fault of its first piece
+            self._sign()
             if not awake.done() or awake.exception() is None:
                 return pool
         except BrokenProcessPool:

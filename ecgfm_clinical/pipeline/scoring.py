@@ -15,7 +15,7 @@ from ecgfm.predictor import HeadPrediction, Prediction
 from ecgfm.records import Record
 from ecgfm_clinical import log
 from ecgfm_clinical.ecg.evaluability import Reason
-from ecgfm_clinical.engine.crew import Crew
+from ecgfm_clinical.engine.crew import PATIENCE, Crew
 from ecgfm_clinical.errors import DeviceFailed, LeaseLost, StoreError
 from ecgfm_clinical.monitoring.meters import Meters
 from ecgfm_clinical.pipeline.preparing import (
@@ -133,12 +133,15 @@ class Scorer:
         processes: int = 0,
         open_store: Callable[[], Store] | None = None,
         history: bool = False,
+        hang_seconds: float = 2 * PATIENCE,
+        sign: Callable[..., None] = lambda **_: None,
     ) -> None:
         """`jitter` gives a number in [0, 1] that spreads the waits between attempts; `run_for`: seconds in which a run
         makes new claims; `history`: takes only ECGs that were put in as history.
 
         `processes` beside this one load, judge and prepare ECGs, from stores that they open by `open_store`, which must
-        be picklable; 0: a thread of this process does.
+        be picklable; 0: a thread of this process does. `sign`: called with each answer, and with the seconds `within`
+        which the next is due: `hang_seconds`.
         """
         self._store = store
         self._predictor = predictor
@@ -152,6 +155,8 @@ class Scorer:
         self._history = history
         self._crew: Crew[Job, Ready] | None = None
         self._closing = ExitStack()
+        self._patience = min(PATIENCE, hang_seconds / 2)  # so that a process is given up before all of this one is
+        self._sign = partial(sign, within=hang_seconds)
         self._lease = lease
         self._max_attempts = max_attempts
         self._jitter = jitter
@@ -190,6 +195,7 @@ class Scorer:
     def _run(self, first: list[Job]) -> int:
         began, claimed, failed = time.perf_counter(), 0, 0
         claimed_at: dict[int, datetime] = {}  # job -> when; claims run ahead of the network
+        self._sign()
         crew = self._opened()
         crew.at_once = self._pace.limit
 
@@ -207,6 +213,7 @@ class Scorer:
 
         with _Finishing(self._finish) as finishing:
             for one, found in self._predictor.predictions(crew.answers(jobs())):
+                self._sign()
                 at = claimed_at.pop(one.what.job.job_id)
                 if one.what.received_at is not None:
                     self._meters.begun(at - one.what.received_at)
@@ -234,12 +241,21 @@ class Scorer:
                 assert self._open_store is not None, "processes need a way to open the store"
                 work = partial(prepare_here, rules=rules, preprocessing=preprocessing)
                 begins = partial(begin, self._open_store)
-            crew: Crew[Job, Ready] = Crew(work, processes=self._processes, lost=lost, modules=MODULES, begin=begins)
+            crew: Crew[Job, Ready] = Crew(
+                work,
+                processes=self._processes,
+                lost=lost,
+                modules=MODULES,
+                begin=begins,
+                patience=self._patience,
+                sign=self._sign,
+            )
             self._crew = self._closing.enter_context(crew)
         return self._crew
 
     def evaluate(self, one: StagedEcg, *, now: datetime) -> Scoring:
         """The scoring of one ECG by this model, outside any job. Raises any error of the predictor on this ECG."""
+        self._sign()
         judged = judged_by(one, self._rules)
         try:
             found = None if all(judged.values()) else self._predictor.predict([record_of(one)])[0]

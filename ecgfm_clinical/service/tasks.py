@@ -45,14 +45,16 @@ class Tasks:
         """A live scorer for each device, the shadow scorer, and the pictures of where a model looked."""
         every = timedelta(seconds=self._settings.scoring.every_seconds)
         for role, device in scorers.scoring_devices(self._settings):
+            beat = Beat()
             scorer = scorers.build_live_scorer(
-                self._settings, self._store, clock=self._clock, meters=self._meters, role=role, device=device
+                self._settings, self._store, clock=self._clock, meters=self._meters, role=role, device=device, sign=beat
             )
             self.live = self.live or scorer
             self.holders[role] = liveness.worker_name(role)
-            yield Task(name=role, every=every, run=scorer.run_batch, work="score")
-        shadow = scorers.build_shadow_scorer(self._settings, self._store, clock=self._clock)
-        yield Task(name="shadow", every=every, run=lambda: 0 if self._is_paused() else shadow.run_batch())
+            yield Task(name=role, every=every, run=scorer.run_batch, beat=beat, work="score")
+        beat = Beat()
+        shadow = scorers.build_shadow_scorer(self._settings, self._store, clock=self._clock, sign=beat)
+        yield Task(name="shadow", every=every, run=lambda: 0 if self._is_paused() else shadow.run_batch(), beat=beat)
         explaining = scorers.build_explaining(self._settings, self._store, clock=self._clock)
         self.holders["saliency"] = liveness.worker_name("saliency")
         yield Task(name="saliency", every=every, run=explaining.run_one, work="saliency")

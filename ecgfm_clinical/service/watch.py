@@ -1,11 +1,12 @@
 """Who watches the tasks and ports of a service, and what watches the watch.
 
 Every five seconds the watch looks at each task and each port. A thread that died is said and started again. A task
-that makes no progress for `service.hang_seconds`, a payload that its handler has had for so long, and a port that takes
-no callers for a minute cannot be ended from outside: it is said, what it holds is prolonged no longer, and the process
-is asked to end, so that systemd or Docker starts it anew. The watch itself is watched by an alarm of the interpreter,
-which needs no thread of Python: where the watch has not called it for five minutes, because its thread is gone or
-something holds the interpreter, the alarm writes where each thread stands and ends the process.
+that makes no progress for `service.hang_seconds` (while a model answers, `scoring.hang_seconds`), a payload that its
+handler has had for `service.hang_seconds`, and a port that takes no callers for a minute cannot be ended from outside:
+it is said, what it holds is prolonged no longer, and the process is asked to end, so that systemd or Docker starts it
+anew. The watch itself is watched by an alarm of the interpreter, which needs no thread of Python: where the watch has
+not called it for five minutes, because its thread is gone or something holds the interpreter, the alarm writes where
+each thread stands and ends the process.
 """
 
 import faulthandler
@@ -92,7 +93,7 @@ class Watch:
         if not health.alive and not self._stop.is_set():
             log.event("task.restarted", logging.ERROR, task=worker.name, error=health.error, deaths=health.deaths + 1)
             worker.start()
-        elif health.silence > self._hang_after:
+        elif health.silence > (self._hang_after if health.due is None else health.due):
             self._hangs("task.hangs", worker.name, health.silence)
 
     def _hangs(self, event: str, name: str, seconds: float) -> None:

@@ -25,9 +25,12 @@ class Beat:
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._last: float | None = None
+        #: s in which the next sign is due, where the work under way says so
+        self.due: float | None = None
 
-    def __call__(self) -> None:
-        self._last = self._monotonic()
+    def __call__(self, *, within: float | None = None) -> None:
+        """A sign of progress; the next one is due within so many seconds, where the work knows."""
+        self.due, self._last = within, self._monotonic()
 
     def rest(self) -> None:
         """The step has ended: waiting for the next one is no hanging."""
@@ -47,6 +50,7 @@ class Health:
     name: str
     alive: bool
     silence: float  #: seconds since the last progress of the step under way
+    due: float | None = None  #: seconds in which the next is due, where the step said so
     failures: int  #: in a row; 0 after a step that ended well
     error: str  #: the class of the last failure
     deaths: int  #: how often its thread was found dead and started again
@@ -101,6 +105,7 @@ class Worker:
             name=self.name,
             alive=alive,
             silence=self._beat.silence if alive else 0.0,
+            due=self._beat.due,
             failures=self._failures,
             error=self._error,
             deaths=self._deaths,

@@ -120,6 +120,12 @@ class Scoring(Part):
         description="a worker that gives no sign of life this long loses its batch to another; 30 or more, signs "
         "are given every 10 s",
     )
+    hang_seconds: float = Field(
+        default=180,
+        ge=5,
+        description="a model, or what feeds it, that gives no answer this long hangs: it is said, what it held costs "
+        "an attempt and is left to others, the process ends (systemd, Docker start it anew)",
+    )
     max_attempts: int = Field(
         default=4, ge=1, description="after so many failed attempts an ECG counts as failed, and a person must look"
     )

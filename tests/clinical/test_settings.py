@@ -33,7 +33,7 @@ def test_an_empty_file_gives_the_defaults_with_a_store_beside_it(tmp_path: Path)
         ("[stor]\nurl = 'x'", "stor: unknown key"),
         (
             "[scoring]\nbatch = 3",
-            "scoring.batch: unknown key; the keys there are batch_size, every_seconds, held, lease_seconds",
+            "scoring.batch: unknown key; the keys there are batch_size, every_seconds, hang_seconds, held",
         ),
         (
             "[[listeners.dicom]]\naet = 'X'",

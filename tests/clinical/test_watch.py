@@ -170,6 +170,36 @@ def test_a_step_that_hangs_is_said_once_and_one_that_progresses_is_left_alone(
     release.set()
 
 
+def test_a_step_that_hangs_is_said_within_the_time_that_it_gave_itself(
+    told: Callable[[], list[dict[str, Any]]], stop: Event
+) -> None:
+    """As a scorer does while its model answers; before, while it is opened, the task has the longer time."""
+    now, begun, answered, release = [0.0], Event(), Event(), Event()
+    beat = Beat(lambda: now[0])
+
+    def step() -> int:
+        begun.set()
+        answered.wait(120)
+        beat(within=10)
+        release.wait(120)
+        return 0
+
+    hung: list[str] = []
+    worker = Worker("score", step, stop=stop, every=timedelta(hours=1), beat=beat)
+    watch = Watch([worker], {}, stop=stop, hang_after=100, on_hang=hung.append)
+    worker.start()
+    assert begun.wait(120)
+    now[0] += 90
+    watch.look()
+    assert hung == []
+    answered.set()
+    wait_until(lambda: beat.due == 10)
+    now[0] += 11
+    watch.look()
+    assert hung == ["score"]
+    release.set()
+
+
 def test_a_port_whose_thread_died_is_opened_again(told: Callable[[], list[dict[str, Any]]], stop: Event) -> None:
     def never(_: object) -> Any:
         raise AssertionError
@@ -467,7 +497,7 @@ def test_a_preparation_that_hangs_in_a_thread_is_said_and_ends_the_process(
     quick: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Without processes of its own (`scoring.workers` = 0) nothing can be killed: the task's own bound holds."""
+    """Without processes of its own (`scoring.workers` = 0) nothing can be killed: `scoring.hang_seconds` holds."""
     release, begun = Event(), Event()
 
     def hangs(*_: object, **__: object) -> list[object]:
@@ -477,7 +507,9 @@ def test_a_preparation_that_hangs_in_a_thread_is_said_and_ends_the_process(
 
     monkeypatch.setattr(scoring_module, "prepare_jobs", hangs)
     stage(make_ecg(1))
-    service = Service(settings, "score", store)
+    parts = {"service": ServiceSettings.model_construct(hang_seconds=900, stop_seconds=90)}
+    short = settings.scoring.model_copy(update={"hang_seconds": 0.5})
+    service = Service(settings.model_copy(update=parts | {"scoring": short}), "score", store)
     service.start()
     try:
         assert begun.wait(120)
