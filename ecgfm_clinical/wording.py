@@ -1,8 +1,29 @@
-"""Values of our documents as words for people: no braces, no quotes, no seventeen digits. Machines get JSON instead."""
+"""Values of our documents as words for people: no braces, no quotes, no seventeen digits. Machines get JSON instead.
+
+Sentences that a page may say in another language are written in English where they belong, as `say("…", name=value)`
+or, where a page says them later, as `N_("…")`: the catalogues of the console are made of these.
+"""
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 Value = object
+
+
+class Say(Protocol):
+    """Says an English sentence in the language of whoever reads it; values are named in it as `%(name)s`."""
+
+    def __call__(self, text: str, /, **values: object) -> str: ...
+
+
+def in_english(text: str, /, **values: object) -> str:
+    """As commands, messages and programs get it."""
+    return text % values if values else text
+
+
+def N_(text: str) -> str:
+    """Marks a text for the catalogues and leaves it as it is (the name that gettext gives this)."""
+    return text
 
 
 def phrase(value: Value) -> str:

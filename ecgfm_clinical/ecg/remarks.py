@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ecgfm_clinical.wording import Say, in_english
 from ecgfm_connectors.ecg import LEADS, Ecg
 
 #: Hz. What AHA/ACCF/HRS 2007 (doi:10.1161/CIRCULATIONAHA.106.180200) asks of a diagnostic recording of an adult.
@@ -20,44 +21,60 @@ class Remark:
     is_warning: bool = True
 
 
-def remarks(ecg: Ecg) -> tuple[Remark, ...]:
-    """Warnings first, then what is merely good to know."""
-    found = [Remark(text=text) for text in (*_band(ecg), *_leads(ecg), *(one.text for one in ecg.findings if one.text))]
-    return (*found, *(Remark(text=text, is_warning=False) for text in _notes(ecg)))
+def remarks(ecg: Ecg, say: Say = in_english) -> tuple[Remark, ...]:
+    """Warnings first, then what is merely good to know, in the language of `say`; findings as the reader says them."""
+    found = [Remark(text=text) for text in (*_band(ecg, say), *_leads(ecg, say))]
+    found += [Remark(text=one.text) for one in ecg.findings if one.text]
+    return (*found, *(Remark(text=text, is_warning=False) for text in _notes(ecg, say)))
 
 
-def _band(ecg: Ecg) -> list[str]:
+def _band(ecg: Ecg, say: Say) -> list[str]:
     low, high = ecg.filters.high_pass, ecg.filters.low_pass
     found = []
     if low is not None and low > LOWEST:
         found.append(
-            f"recorded from {low:g} Hz up, not from {LOWEST:g} Hz: ST segments and T waves may be distorted, unless "
-            "the device's filter keeps phases"
+            say(
+                "recorded from %(low)g Hz up, not from %(lowest)g Hz: ST segments and T waves may be distorted, unless "
+                "the device's filter keeps phases",
+                low=low,
+                lowest=LOWEST,
+            )
         )
     if high is not None and high < HIGHEST:
-        found.append(f"recorded up to {high:g} Hz, not {HIGHEST:g} Hz: Q waves, notches and pacing spikes may be lost")
+        found.append(
+            say(
+                "recorded up to %(high)g Hz, not %(highest)g Hz: Q waves, notches and pacing spikes may be lost",
+                high=high,
+                highest=HIGHEST,
+            )
+        )
     elif ecg.sampling_rate < LEAST_RATE:
         found.append(
-            f"sampled at {ecg.sampling_rate:g} Hz, too slowly for {HIGHEST:g} Hz: Q waves, notches and pacing spikes "
-            "may be lost"
+            say(
+                "sampled at %(rate)g Hz, too slowly for %(highest)g Hz: Q waves, notches and pacing spikes may be lost",
+                rate=ecg.sampling_rate,
+                highest=HIGHEST,
+            )
         )
     return found
 
 
-def _leads(ecg: Ecg) -> list[str]:
+def _leads(ecg: Ecg, say: Say) -> list[str]:
     present = np.isfinite(ecg.signal)
     missing = [lead for lead, row in zip(LEADS, present, strict=True) if not row.any()]
-    found = [f"no signal in {', '.join(missing)}"] if missing else []
+    found = [say("no signal in %(leads)s", leads=", ".join(missing))] if missing else []
     held = present[[lead not in missing for lead in LEADS]]
     if held.size and not (held == held[0]).all() and not held.all(axis=0).any():
-        found.append("the leads were not recorded at the same time: each stands where it was recorded")
+        found.append(say("the leads were not recorded at the same time: each stands where it was recorded"))
     return found
 
 
-def _notes(ecg: Ecg) -> list[str]:
-    found = [f"computed from I and II: {', '.join(ecg.derived_leads)}"] if ecg.derived_leads else []
+def _notes(ecg: Ecg, say: Say) -> list[str]:
+    found = []
+    if ecg.derived_leads:
+        found.append(say("computed from I and II: %(leads)s", leads=", ".join(ecg.derived_leads)))
     if ecg.filters.high_pass is None and ecg.filters.low_pass is None:
-        found.append("the file does not say which filters the device had applied")
+        found.append(say("the file does not say which filters the device had applied"))
     if ecg.filters.notch is not None:
-        found.append(f"mains filter at {ecg.filters.notch:g} Hz")
+        found.append(say("mains filter at %(notch)g Hz", notch=ecg.filters.notch))
     return found

@@ -9,9 +9,10 @@ from itertools import groupby
 from ecgfm_clinical.operate.distances import distance
 from ecgfm_clinical.staging.records import JobState, Score
 from ecgfm_clinical.staging.saliencies import KeptSaliency
+from ecgfm_clinical.wording import N_, Say, in_english
 
 #: What the shading does not show.
-WARNING = (
+WARNING = N_(
     "Yellow shows where this number depends on the signal (gradient × input, each 40 ms of each lead, scaled to the "
     "largest in this recording). It does not show why the number is high or low, it finds nothing, and what is not "
     "yellow is not thereby normal; noise can be yellow. Judge the ECG, not the shading."
@@ -55,14 +56,16 @@ class Answers:
         return any(one.waits for one in self.answers)
 
 
-def answers_of(scores: Iterable[Score], asked: Iterable[KeptSaliency], *, scoring_id: int | None) -> Answers:
-    """Of the scores that count now, and what was asked about them."""
+def answers_of(
+    scores: Iterable[Score], asked: Iterable[KeptSaliency], *, scoring_id: int | None, say: Say = in_english
+) -> Answers:
+    """Of the scores that count now, and what was asked about them, in the language of `say`."""
     questions = {(one.head, one.label): one for one in asked}
     scores = tuple(scores)
     return Answers(
         scoring_id=scoring_id,
         answers=tuple(
-            Answer(score=one, distance=distance(one), looked=questions.get((one.head, one.label)))
+            Answer(score=one, distance=distance(one, say), looked=questions.get((one.head, one.label)))
             for one in scores
             if one.probability is not None
         ),

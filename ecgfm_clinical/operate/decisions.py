@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ecgfm_clinical.ecg.inspection import MASK
 from ecgfm_clinical.operate.people import named
+from ecgfm_clinical.wording import N_, Say, in_english
 
 if TYPE_CHECKING:
     from ecgfm_clinical.staging.holds import Hold
@@ -16,29 +17,32 @@ if TYPE_CHECKING:
 #: What is asked, and what each answer does; by question.
 QUESTIONS = {
     "two-people": (
-        "the message names one person and the ECG inside it another: whose is it?",
-        "it belongs to the patient of the message (the first below), and its result is sent there",
-        "nothing of it is sent; what was sent is withdrawn",
+        N_("the message names one person and the ECG inside it another: whose is it?"),
+        N_("it belongs to the patient of the message (the first below), and its result is sent there"),
+        N_("nothing of it is sent; what was sent is withdrawn"),
     ),
     "corrected-patient": (
-        "the recording came again under another patient: whose is it?",
-        "it belongs to the patient who was named last: withdrawn (W) from the first, sent (F) to the last",
-        "it stays with the patient to whom it belongs now; what the last copy says of the recording itself counts",
+        N_("the recording came again under another patient: whose is it?"),
+        N_("it belongs to the patient who was named last: withdrawn (W) from the first, sent (F) to the last"),
+        N_("it stays with the patient to whom it belongs now; what the last copy says of the recording itself counts"),
     ),
     "same-signal": (
-        "another object holds the same samples of the same device and time, under another patient: whose are they?",
-        "they belong to the patient who was named last: withdrawn (W) from the first, sent (F) to the last",
-        "they stay with the patient to whom they belong now",
+        N_("another object holds the same samples of the same device and time, under another patient: whose are they?"),
+        N_("they belong to the patient who was named last: withdrawn (W) from the first, sent (F) to the last"),
+        N_("they stay with the patient to whom they belong now"),
     ),
     "sender-withdrawal": (
-        "its sender took the recording back, perhaps before it came or to send it anew: shall nothing of it be told?",
-        "the withdrawal is not followed, or no longer: the result stands, or is sent",
-        "the result is withdrawn (W), and nothing more is sent of the recording",
+        N_(
+            "its sender took the recording back, perhaps before it came or to send it anew: shall nothing of it be "
+            "told?"
+        ),
+        N_("the withdrawal is not followed, or no longer: the result stands, or is sent"),
+        N_("the result is withdrawn (W), and nothing more is sent of the recording"),
     ),
     "unmerged": (
-        "its result was sent under a number that its own is not merged into any more: shall it move?",
-        "withdrawn (W) there, sent (F) under the number that it was recorded under",
-        "the result stays where it was sent, and the recording with it",
+        N_("its result was sent under a number that its own is not merged into any more: shall it move?"),
+        N_("withdrawn (W) there, sent (F) under the number that it was recorded under"),
+        N_("the result stays where it was sent, and the recording with it"),
     ),
 }
 
@@ -131,10 +135,14 @@ def lines_of(found: ShownQuestion) -> Iterator[str]:
     yield f"  reject     {found.reject}"
 
 
-def what_follows(found: ShownQuestion, *, release: bool, patient: "Patient | None") -> str:
-    """What the answer would send and take back."""
+def what_follows(found: ShownQuestion, *, release: bool, patient: "Patient | None", say: Say = in_english) -> str:
+    """What the answer would send and take back, in the language of `say`."""
     withdrawn = sum(one.may_have_left for one in found.results)
-    taken = f"{withdrawn} results may stand at receivers"
     if patient is not None:
-        return f"{taken}: withdrawn (W) where they are, and sent (F) to the patient you named, once judged again"
-    return f"{taken}; {found.release if release else found.reject}"
+        return say(
+            "%(count)d results may stand at receivers: withdrawn (W) where they are, and sent (F) to the patient you "
+            "named, once judged again",
+            count=withdrawn,
+        )
+    answer = say(found.release if release else found.reject)
+    return say("%(count)d results may stand at receivers; %(answer)s", count=withdrawn, answer=answer)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.staging.pauses import EVERYTHING, Kind, Part, Pause
+from ecgfm_clinical.wording import Say, in_english
 
 if TYPE_CHECKING:
     from ecgfm_clinical.settings import Settings
@@ -47,21 +48,27 @@ def sentence(one: Pause) -> str:
     return f"{one.part} is paused since {one.paused_at:%Y-%m-%d %H:%M} UTC by {one.paused_by}: {one.reason}"
 
 
-def follows(part: Part) -> str:
-    """What pausing this part means, for the person who is about to."""
+def follows(part: Part, say: Say = in_english) -> str:
+    """What pausing this part means, for the person who is about to, in the language of `say`."""
     match part.kind:
         case "everything":
-            return (
+            return say(
                 "ECGs are received, kept and acknowledged as ever; nothing is pulled, scored or sent until you resume. "
                 "What is under way is finished."
             )
         case "source":
-            return f"Nothing is pulled from {part.name}; the next pull after the pause begins where the last ended."
+            return say(
+                "Nothing is pulled from %(name)s; the next pull after the pause begins where the last ended.",
+                name=part.name,
+            )
         case "destination":
-            return f"Results for {part.name} are made and wait in their order; other destinations go on."
+            return say(
+                "Results for %(name)s are made and wait in their order; other destinations go on.", name=part.name
+            )
         case "head":
-            return (
-                f"ECGs are scored by the other heads; the answer of {part.name} is neither kept nor sent. After the "
+            return say(
+                "ECGs are scored by the other heads; the answer of %(name)s is neither kept nor sent. After the "
                 "pause each of them is scored again, and told as a correction where something was told already. Where "
-                "every head of the live model is paused ECGs wait for their score."
+                "every head of the live model is paused ECGs wait for their score.",
+                name=part.name,
             )

@@ -54,6 +54,12 @@ class Web(Part):
         description="names of users who may agree or disagree with an answer, as cardiologists; nobody else may",
         examples=[["ada"]],
     )
+    language: str = Field(
+        default="",
+        pattern="^[a-z]{2,3}$|^$",
+        description="of the pages, where nobody chose another in their browser; empty: what each browser asks for",
+        examples=["de"],
+    )
     tls: WebTls | None = None
     roles: WebRoles = WebRoles()
     header: WebProxyHeader | None = None

@@ -17,8 +17,11 @@ def replay(visit: Visit) -> Response:
     """Score the stored bytes again and compare; nothing in the store changes and nothing is sent."""
     ecg_id = number_of(visit)
     found = replay_ecg(visit.settings, visit.store, ecg_id)
-    title = "Exactly the same again" if found.exact else "Not the same"
-    lines = [f"{found.compared} scores of model {found.model_id[:12]} compared.", *found.differences, *found.remarks]
+    title = visit.say("Exactly the same again") if found.exact else visit.say("Not the same")
+    compared = visit.say(
+        "%(count)d scores of model %(model)s compared.", count=found.compared, model=found.model_id[:12]
+    )
+    lines = [compared, *found.differences, *found.remarks]
     return visit.done(title, lines, back=f"/ecgs/{ecg_id}")
 
 
@@ -28,8 +31,8 @@ def correct(visit: Visit) -> Response:
     reason = visit.form.reason()
     refuse_if_overtaken(visit, visit.store.ecgs.story(ecg_id))
     done = correction.correct(visit.store, ecg_id, patient=None, reason=reason, actor=visit.actor)
-    lines = [*told(done), "The ECG is judged again; its result then follows."]
-    return visit.done(f"ECG {ecg_id} is corrected", lines, back=f"/ecgs/{ecg_id}")
+    lines = [*told(visit, done), visit.say("The ECG is judged again; its result then follows.")]
+    return visit.done(visit.say("ECG %(number)d is corrected", number=ecg_id), lines, back=f"/ecgs/{ecg_id}")
 
 
 def withdraw(visit: Visit) -> Response:
@@ -44,7 +47,8 @@ def withdraw(visit: Visit) -> Response:
     done = correction.withdraw(visit.store, standing, not_before=due_at, reason=reason, actor=visit.actor)
     user = visit.user.name if visit.user is not None else ""
     one = Undoable(act="withdraw", done=done, due_at=due_at, ecg_ids=(ecg_id,), user=user)
-    return undoing.done(visit, f"The results of ECG {ecg_id} are withdrawn", told(done), one, back=f"/ecgs/{ecg_id}")
+    title = visit.say("The results of ECG %(number)d are withdrawn", number=ecg_id)
+    return undoing.done(visit, title, told(visit, done), one, back=f"/ecgs/{ecg_id}")
 
 
 def send_again(visit: Visit) -> Response:

@@ -23,6 +23,7 @@ def answers_now(visit: "Visit", story: "EcgStory") -> Answers:
         story.scorings[-1].scores if story.scorings else (),
         visit.store.saliencies.of(ecg_id),
         scoring_id=visit.store.ecgs.scoring_of(ecg_id),
+        say=visit.say,
     )
 
 

@@ -21,6 +21,7 @@ from ecgfm_clinical.extras import missing
 from ecgfm_clinical.web import api, outside, rendering, signing_in
 from ecgfm_clinical.web.asking import Asked
 from ecgfm_clinical.web.documents import PREFIX
+from ecgfm_clinical.web.languages import languages
 from ecgfm_clinical.web.limiter import Limiter
 from ecgfm_clinical.web.oidc import Provider
 from ecgfm_clinical.web.one_time import OneTimeLinks
@@ -57,6 +58,10 @@ def build_console(
             f"{settings.resolve(web.users)} has no user yet, and there is none by default: "
             "`ecgfm-clinical user add NAME --role clinical-administrator`"
         )
+    known = languages()
+    if web.language and web.language not in known:
+        raise SettingsError(f"web.language: no catalogue of {web.language!r}; there are {', '.join(known)}")
+    zone = settings.site.zone
     return Console(
         settings=settings,
         store=store,
@@ -67,7 +72,8 @@ def build_console(
         limiter=Limiter(),
         oidc=Provider(settings, web, clock=clock) if web.oidc is not None else None,
         links=links,
-        templates=rendering.environment(settings.site.zone),
+        languages=known,
+        templates={code: rendering.environment(zone, one) for code, one in known.items()},
         encrypted=web.is_encrypted,
         undoables=Undoables(wait=undo_for),
     )
@@ -96,7 +102,7 @@ def build_app(console: Console) -> ASGIApp:
 def _missing(console: Console) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def answer(request: Request, error: Exception) -> Response:
         visit = await _visit(console, request, is_api=request.url.path.startswith(f"{PREFIX}/"))
-        return visit.page("problem.html", 404, title="Not found", text="there is no such page")
+        return visit.page("problem.html", 404, title=visit.say("Not found"), text=visit.say("there is no such page"))
 
     return answer
 
@@ -124,17 +130,21 @@ def _answer(page: Page, visit: Visit) -> Response:
         if page.role is not None and visit.user is None:
             return _stranger(visit)
         if page.role is not None and not visit.may(page.role):
-            text = (
-                f"this needs the role {page.role.word}; your role is {visit.user.role.word if visit.user else 'none'}"
+            has = visit.user.role.word if visit.user else "none"
+            text = visit.say(
+                "this needs the role %(needed)s; your role is %(has)s",
+                needed=visit.say(page.role.word),
+                has=visit.say(has),
             )
-            return visit.page("problem.html", 403, title="Not for your role", text=text)
+            return visit.page("problem.html", 403, title=visit.say("Not for your role"), text=text)
         return page.answer(visit)
     except ImportError as error:
         if (sentence := missing(error)) is None:
             raise
-        return visit.page("problem.html", 409, title="This cannot be done", text=sentence)
+        return visit.page("problem.html", 409, title=visit.say("This cannot be done"), text=sentence)
     except (ClinicalError, ConnectorError, EcgFmError) as error:
-        return visit.page("problem.html", _status(error), title="This cannot be done", text=str(error))
+        title = visit.say("This cannot be done")
+        return visit.page("problem.html", _status(error), title=title, text=str(error))
 
 
 def _stranger(visit: Visit) -> Response:
@@ -177,6 +187,8 @@ async def _visit(console: Console, request: Request, *, is_api: bool = False) ->
         is_part=refreshes,
         cookies=request.cookies,
         is_api=is_api,
+        is_get=request.method != "POST",
+        accepted=request.headers.get("accept-language", ""),
     )
 
 

@@ -6,6 +6,7 @@ from datetime import datetime, tzinfo
 from urllib.parse import parse_qs, urlencode
 
 from ecgfm_clinical.errors import InputError
+from ecgfm_clinical.wording import N_
 
 LONGEST = 500  #: characters of one value
 MOST_FIELDS = 5000
@@ -44,7 +45,7 @@ class Asked:
         """Why somebody acts. Raises InputError where they say nothing."""
         value = self.text("reason")
         if not value:
-            raise InputError("say why, in a few words without patient data: it goes into the audit trail")
+            raise InputError(N_("say why, in a few words without patient data: it goes into the audit trail"))
         return value
 
     def number(self, name: str) -> int | None:

@@ -25,5 +25,5 @@ def show(visit: Visit) -> Response:
 def verify(visit: Visit) -> Response:
     """Check the chain and the signed heads, as `audit --verify` does."""
     found = verify_trail(visit.settings, visit.store)
-    title = "The trail was changed" if found.faults else "The trail is whole"
+    title = visit.say("The trail was changed") if found.faults else visit.say("The trail is whole")
     return visit.done(title, [*found.faults, *found.remarks], back="/audit")

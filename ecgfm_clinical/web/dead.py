@@ -15,6 +15,7 @@ from ecgfm_clinical.web import undoing
 from ecgfm_clinical.web.undoables import Undoable
 from ecgfm_clinical.web.users import Role
 from ecgfm_clinical.web.visit import Visit
+from ecgfm_clinical.wording import N_
 
 if TYPE_CHECKING:
     from ecgfm_clinical.staging.records import DeadLetter, Reissue
@@ -38,21 +39,23 @@ class Act:
 ACTS = (
     Act(
         name="again",
-        button="Send again",
-        follows="the same bytes go again under the same number; what a later result has overtaken is cancelled",
+        button=N_("Send again"),
+        follows=N_("the same bytes go again under the same number; what a later result has overtaken is cancelled"),
         role=Role.OPERATOR,
     ),
     Act(
         name="recompose",
-        button="Compose anew and send",
-        follows="composed anew under new numbers and sent; the messages of today are cancelled",
+        button=N_("Compose anew and send"),
+        follows=N_("composed anew under new numbers and sent; the messages of today are cancelled"),
         role=Role.OPERATOR,
     ),
     Act(
         name="withdraw",
-        button="Withdraw the results",
-        follows="every result of these ECGs is taken back at every destination: cancelled where it never left, "
-        "followed by a withdrawal (OBX-11 W) where it did",
+        button=N_("Withdraw the results"),
+        follows=N_(
+            "every result of these ECGs is taken back at every destination: cancelled where it never left, followed by "
+            "a withdrawal (OBX-11 W) where it did"
+        ),
         role=Role.ADMINISTRATOR,
         asks_why=True,
     ),
@@ -79,7 +82,7 @@ def preview(visit: Visit) -> Response:
         raise InputError("there are the acts " + ", ".join(one.name for one in ACTS))
     found = _matching(visit)[:MOST_AT_ONCE]
     if not found:
-        raise NotFound("no message that is set aside fulfils this any more")
+        raise NotFound(N_("no message that is set aside fulfils this any more"))
     return visit.page("dead_preview.html", act=act, found=found, query=visit.asked.query(act=""))
 
 
@@ -99,17 +102,23 @@ def withdraw(visit: Visit) -> Response:
     ecgs = sorted({one.ecg_id for one in visit.store.questions.dead_letters() if one.message_id in chosen})
     standing = [told for ecg_id in ecgs for told in visit.store.results.told(ecg_id=ecg_id)]
     if not standing:
-        raise NotFound("no result of these ECGs stands any more")
+        raise NotFound(N_("no result of these ECGs stands any more"))
     due_at = visit.now + visit.console.undoables.wait
     done = correction.withdraw(visit.store, standing, not_before=due_at, reason=reason, actor=visit.actor)
     user = visit.user.name if visit.user is not None else ""
     one = Undoable(act="withdraw", done=done, due_at=due_at, ecg_ids=tuple(ecgs), user=user)
-    return undoing.done(visit, "Withdrawn", told(done), one, back="/dead")
+    return undoing.done(visit, visit.say("Withdrawn"), told(visit, done), one, back="/dead")
 
 
-def told(done: "Reissue") -> list[str]:
+def told(visit: Visit, done: "Reissue") -> list[str]:
     """What an act on results came to."""
-    return [f"{len(done.created)} messages will be sent, {len(done.cancelled)} were cancelled."]
+    return [
+        visit.say(
+            "%(sent)d messages will be sent, %(cancelled)d were cancelled.",
+            sent=len(done.created),
+            cancelled=len(done.cancelled),
+        )
+    ]
 
 
 def _resent(visit: Visit, *, recompose: bool) -> Response:
@@ -124,7 +133,9 @@ def resent(visit: Visit, chosen: Sequence[int], *, recompose: bool = False, back
     )
     user = visit.user.name if visit.user is not None else ""
     one = Undoable(act="resend", done=done, due_at=due_at, user=user)
-    return undoing.done(visit, "Sent again", [*told(done), *_overtaken(visit, chosen, done)], one, back=back)
+    return undoing.done(
+        visit, visit.say("Sent again"), [*told(visit, done), *_overtaken(visit, chosen, done)], one, back=back
+    )
 
 
 def _overtaken(visit: Visit, chosen: Sequence[int], done: "Reissue") -> Iterator[str]:
@@ -132,17 +143,20 @@ def _overtaken(visit: Visit, chosen: Sequence[int], done: "Reissue") -> Iterator
     missed = set(chosen) - set(done.created) - set(done.cancelled)
     if not missed:
         return
-    yield f"{len(missed)} of the {len(chosen)} chosen were not set aside any more."
+    yield visit.say(
+        "%(missed)d of the %(chosen)d chosen were not set aside any more.", missed=len(missed), chosen=len(chosen)
+    )
     for one in visit.store.care.found(limit=LOOKED_BACK, action="message."):
         if one.detail.get("message_id") in missed and "/web" in one.actor:
-            yield f"{one.action} by {one.actor} at {one.at:%Y-%m-%d %H:%M:%S} UTC."
+            at = f"{one.at:%Y-%m-%d %H:%M:%S} UTC"
+            yield visit.say("%(action)s by %(actor)s at %(at)s.", action=one.action, actor=one.actor, at=at)
             return
 
 
 def _chosen(visit: Visit) -> tuple[int, ...]:
     chosen = visit.form.numbers("message")
     if not chosen:
-        raise InputError("no message was chosen")
+        raise InputError(N_("no message was chosen"))
     if len(chosen) > MOST_AT_ONCE:
         raise InputError(f"{MOST_AT_ONCE} messages at a time, at most")
     return chosen

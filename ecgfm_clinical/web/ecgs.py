@@ -16,6 +16,7 @@ from ecgfm_clinical.staging.search import ANSWERS, EcgPage, Keyset, Wanted
 from ecgfm_clinical.web.asking import LARGEST_ID, Asked, whole
 from ecgfm_clinical.web.presets import kept, shipped
 from ecgfm_clinical.web.visit import Visit
+from ecgfm_clinical.wording import N_
 from ecgfm_connectors.patient import Identifier
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def of_patient(visit: Visit) -> Response:
     """The ECGs of one patient. That somebody looked is in the audit trail first; the number is in no address."""
     parts = [visit.form.text(name) for name in ("authority", "type", "value")]
     if not all(parts):
-        raise InputError("a patient is authority, type and number, all three: a bare number may be somebody else's")
+        raise InputError(N_("a patient is authority, type and number, all three: a bare number may be somebody else's"))
     wanted = Wanted(patient=Identifier(authority=parts[0], type=parts[1], value=parts[2]))
     found = visit.store.search.ecgs(wanted, limit=PER_PAGE, now=visit.now, actor=visit.actor)
     return _table(visit, EcgPage(found=tuple(found), further=None, is_whole=True), is_of_patient=True)
@@ -117,9 +118,9 @@ def _after(asked: Asked) -> Keyset | None:
         moment = datetime.fromisoformat(at)
         moment.timestamp()
     except (ValueError, OverflowError) as error:
-        raise InputError("this address has no page after it; go back to the first") from error
+        raise InputError(N_("this address has no page after it; go back to the first")) from error
     if moment.tzinfo is None:
-        raise InputError("this address has no page after it; go back to the first")
+        raise InputError(N_("this address has no page after it; go back to the first"))
     return moment, whole(ecg_id or str(LARGEST_ID), "after")
 
 

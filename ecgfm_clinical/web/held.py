@@ -34,16 +34,15 @@ def release(visit: Visit) -> Response:
     """Answer yes."""
     held, reason = _undecided(visit), visit.form.reason()
     done = visit.store.results.release(held.hold_id, patient=None, reason=reason, now=visit.now, actor=visit.actor)
-    return visit.done(
-        "Released", [*told(done), "The ECG is judged again where its answer is not plain yet."], back="/held"
-    )
+    lines = [*told(visit, done), visit.say("The ECG is judged again where its answer is not plain yet.")]
+    return visit.done(visit.say("Released"), lines, back="/held")
 
 
 def reject(visit: Visit) -> Response:
     """Answer no."""
     held, reason = _undecided(visit), visit.form.reason()
     done = visit.store.results.reject(held.hold_id, reason=reason, now=visit.now, actor=visit.actor)
-    return visit.done("Rejected", told(done), back="/held")
+    return visit.done(visit.say("Rejected"), told(visit, done), back="/held")
 
 
 def _question(visit: Visit, held: Hold, *, is_open: bool) -> Response:
@@ -52,8 +51,8 @@ def _question(visit: Visit, held: Hold, *, is_open: bool) -> Response:
         "held_one.html",
         found=found,
         is_open=is_open,
-        released=decisions.what_follows(found, release=True, patient=None),
-        rejected=decisions.what_follows(found, release=False, patient=None),
+        released=decisions.what_follows(found, release=True, patient=None, say=visit.say),
+        rejected=decisions.what_follows(found, release=False, patient=None, say=visit.say),
     )
 
 

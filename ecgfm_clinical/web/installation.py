@@ -11,6 +11,7 @@ from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.operate.check import CheckLine, check_parts
 from ecgfm_clinical.web.oidc import SignInRefused
 from ecgfm_clinical.web.visit import Visit
+from ecgfm_clinical.wording import N_
 
 #: User and password inside an address.
 _CREDENTIALS = re.compile(r"//[^/@\s]*@")
@@ -26,7 +27,7 @@ def show(visit: Visit) -> Response:
 def check(visit: Visit) -> Response:
     """Try each part, as the command `check` does; one person at a time."""
     if not _ONE_AT_A_TIME.acquire(blocking=False):
-        raise InputError("a check runs already: wait for its end")
+        raise InputError(N_("a check runs already: wait for its end"))
     try:
         found = [*check_parts(visit.settings), *_provider(visit)]
     finally:

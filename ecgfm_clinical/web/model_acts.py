@@ -58,8 +58,12 @@ def report(visit: Visit) -> Response:
     found = [one for one in visit.store.models.judgements(model_id=row.model_id) if not head or one.head == head]
     path = visit.settings.resolve(Path(found[0].report)) if found else None
     if path is None or not path.is_file():
-        where = f"it was written to {path} on the host that judged" if path is not None else "no head of it was judged"
-        return visit.page("problem.html", 200, title="No report here", text=f"there is no report to show: {where}")
+        text = (
+            visit.say("there is no report to show: no head of it was judged")
+            if path is None
+            else visit.say("there is no report to show: it was written to %(path)s on the host that judged", path=path)
+        )
+        return visit.page("problem.html", 200, title=visit.say("No report here"), text=text)
     text = path.read_text(encoding="utf-8", errors="replace")
     return HTMLResponse(text, headers={"Content-Security-Policy": _REPORT_POLICY})
 

@@ -10,15 +10,16 @@ from ecgfm_clinical import wiring
 from ecgfm_clinical.alerting import rhythm
 from ecgfm_clinical.operate.status import status_of
 from ecgfm_clinical.web.visit import Visit
+from ecgfm_clinical.wording import N_, Say
 
 PERIODS = {
-    "today": "today",
-    "yesterday": "yesterday",
-    "week": "7 days",
-    "month": "30 days",
-    "all": "all time",
+    "today": N_("today"),
+    "yesterday": N_("yesterday"),
+    "week": N_("7 days"),
+    "month": N_("30 days"),
+    "all": N_("all time"),
 }
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_DAYS = (N_("Mon"), N_("Tue"), N_("Wed"), N_("Thu"), N_("Fri"), N_("Sat"), N_("Sun"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,16 +112,16 @@ def _sources(visit: Visit, names: tuple[str, ...]) -> Iterator[SourceLine]:
             name=name,
             last=at,
             ago=None if at is None else (now - at).total_seconds(),
-            usual=_hours(learnt),
+            usual=_hours(learnt, visit.say),
             is_learnt=learnt.is_learnt,
             is_silent=at is not None and name != "ingest" and rhythm.is_silent(learnt, at, zone=zone, now=now),
         )
 
 
-def _hours(learnt: rhythm.Rhythm) -> str:
+def _hours(learnt: rhythm.Rhythm, say: Say) -> str:
     """Such as `Mon–Fri 7–18, Sat 8–12`: from the first working hour of a day to the end of its last."""
     if not learnt.is_learnt:
-        return "not learnt yet"
+        return say("not learnt yet")
     told: list[tuple[int, int, str]] = []  # first and last day that have these hours
     for day in range(len(_DAYS)):
         hours = [hour for weekday, hour in learnt.working if weekday == day]
@@ -131,6 +132,5 @@ def _hours(learnt: rhythm.Rhythm) -> str:
             told[-1] = (told[-1][0], day, span)
         else:
             told.append((day, day, span))
-    return ", ".join(
-        f"{_DAYS[one] if one == last else f'{_DAYS[one]}–{_DAYS[last]}'} {span}" for one, last, span in told
-    )
+    days = [say(one) for one in _DAYS]
+    return ", ".join(f"{days[one] if one == last else f'{days[one]}–{days[last]}'} {span}" for one, last, span in told)

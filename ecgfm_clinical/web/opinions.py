@@ -5,18 +5,19 @@ from starlette.responses import RedirectResponse, Response
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.web.one_ecg import is_cardiologist, number_of
 from ecgfm_clinical.web.visit import Visit
+from ecgfm_clinical.wording import N_
 
 
 def say(visit: Visit) -> Response:
     """Keep the word; the newest of each cardiologist on a label counts."""
     ecg_id, form = number_of(visit), visit.form
     if visit.user is None or not is_cardiologist(visit):
-        raise InputError("only whom web.cardiologists names in the settings may agree or disagree with an answer")
+        raise InputError(N_("only whom web.cardiologists names in the settings may agree or disagree with an answer"))
     verdict, word = form.text("verdict"), form.text("word")
     if verdict not in ("agree", "disagree"):
-        raise InputError("say agree or disagree")
+        raise InputError(N_("say agree or disagree"))
     if not word:
-        raise InputError("say why, in a word, without patient data")
+        raise InputError(N_("say why, in a word, without patient data"))
     visit.store.opinions.say(
         ecg_id,
         head=form.text("head"),

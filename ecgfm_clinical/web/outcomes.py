@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from ecgfm_clinical.web.pieces import LONGEST, Left, Piece, Taken, marked
 from ecgfm_clinical.web.visit import Visit
+from ecgfm_clinical.wording import N_
 
 if TYPE_CHECKING:
     from ecgfm_clinical.staging.outcomes import KeptLeftOut, KeptOutcome
@@ -54,7 +55,7 @@ def _of_taken(kept: "KeptOutcome") -> tuple[Piece, ...]:
     decision = kept.outcome.decision
     if decision is None:
         return (Piece(text=kept.outcome.text[:LONGEST], marked=False),)
-    spans = [(decision.source.span, "taken")]
+    spans = [(decision.source.span, N_("taken"))]
     return tuple(marked(decision.source.text, spans))
 
 

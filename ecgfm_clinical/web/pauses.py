@@ -57,9 +57,9 @@ def _lines(visit: Visit) -> "Iterator[PartLine]":
     for part in (*known, *(one for one in in_force if one not in known)):
         waits = ""
         if part.kind == "everything":
-            waits = f"{backlog.jobs_waiting} ECGs for their score"
+            waits = visit.say("%(count)d ECGs for their score", count=backlog.jobs_waiting)
         elif part.kind == "destination" and part.name in backlog.destinations:
-            waits = f"{backlog.destinations[part.name].waiting} messages"
+            waits = visit.say("%(count)d messages", count=backlog.destinations[part.name].waiting)
         elif part.kind == "head" and part.name in owed:
-            waits = f"{owed[part.name]} ECGs for this answer"
-        yield PartLine(part=part, pause=in_force.get(part), follows=pausing.follows(part), waits=waits)
+            waits = visit.say("%(count)d ECGs for this answer", count=owed[part.name])
+        yield PartLine(part=part, pause=in_force.get(part), follows=pausing.follows(part, visit.say), waits=waits)

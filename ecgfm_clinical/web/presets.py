@@ -8,6 +8,7 @@ from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.staging.presets import Preset
 from ecgfm_clinical.web.asking import Asked
 from ecgfm_clinical.web.visit import Visit
+from ecgfm_clinical.wording import N_
 
 #: What a kept filter may hold: no number, for that leads to one person's order; and no place in the list.
 KEPT = ("source", "state", "head", "answer", "reason", "device", "since", "until")
@@ -17,11 +18,11 @@ LONGEST_NAME = 40
 def shipped(today: str) -> tuple[Preset, ...]:
     """Everybody's. `today`: midnight in the site's zone, as the filter writes it."""
     found = (
-        ("Today", {"since": today}),
-        ("Waiting", {"state": "waiting"}),
-        ("Failed", {"state": "failed"}),
-        ("Not evaluable today", {"state": "not_evaluable", "since": today}),
-        ("Positive today", {"answer": "positive", "since": today}),
+        (N_("Today"), {"since": today}),
+        (N_("Waiting"), {"state": "waiting"}),
+        (N_("Failed"), {"state": "failed"}),
+        (N_("Not evaluable today"), {"state": "not_evaluable", "since": today}),
+        (N_("Positive today"), {"answer": "positive", "since": today}),
     )
     return tuple(Preset(preset_id=0, name=name, query=urlencode(query)) for name, query in found)
 

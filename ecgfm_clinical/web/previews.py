@@ -10,6 +10,7 @@ from ecgfm_clinical.staging.records import MessageState
 from ecgfm_clinical.web.one_ecg import number_of, set_aside
 from ecgfm_clinical.web.users import Role
 from ecgfm_clinical.web.visit import Visit
+from ecgfm_clinical.wording import N_
 
 if TYPE_CHECKING:
     from ecgfm_clinical.staging.records import AuditEvent, Told
@@ -31,24 +32,30 @@ class EcgAct:
 ACTS = (
     EcgAct(
         name="correct",
-        button="Correct",
-        follows="The ECG is judged again, and its result is sent as a correction (OBX-11 C) to every destination that "
-        "holds one. What has not left yet is cancelled first.",
+        button=N_("Correct"),
+        follows=N_(
+            "The ECG is judged again, and its result is sent as a correction (OBX-11 C) to every destination that "
+            "holds one. What has not left yet is cancelled first."
+        ),
         role=Role.OPERATOR,
     ),
     EcgAct(
         name="send-again",
-        button="Send again",
-        follows="Its messages that are set aside go again: the same bytes under the same number. What a later result "
-        "has overtaken is cancelled.",
+        button=N_("Send again"),
+        follows=N_(
+            "Its messages that are set aside go again: the same bytes under the same number. What a later result "
+            "has overtaken is cancelled."
+        ),
         role=Role.OPERATOR,
         asks_why=False,
     ),
     EcgAct(
         name="withdraw",
-        button="Withdraw",
-        follows="Its results are taken back at every destination: cancelled where they never left, followed by a "
-        "withdrawal (OBX-11 W) where they did or may have.",
+        button=N_("Withdraw"),
+        follows=N_(
+            "Its results are taken back at every destination: cancelled where they never left, followed by a "
+            "withdrawal (OBX-11 W) where they did or may have."
+        ),
         role=Role.ADMINISTRATOR,
         danger=True,
     ),

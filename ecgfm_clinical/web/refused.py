@@ -8,6 +8,7 @@ from ecgfm_clinical import wiring
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.operate.again import read_again
 from ecgfm_clinical.web.visit import Visit
+from ecgfm_clinical.wording import N_
 
 if TYPE_CHECKING:
     from ecgfm_clinical.staging.payloads import KeptPayload
@@ -43,10 +44,10 @@ def preview(visit: Visit) -> Response:
 def again(visit: Visit) -> Response:
     """Read the previewed payloads again: what today's readers can read is staged and scored."""
     found = read_again(visit.settings, visit.store, payload_ids=frozenset(_chosen(visit)))
-    lines = [f"{number} × {disposition}" for disposition, number in found.items()] or [
-        "none of them is set aside any more"
-    ]
-    return visit.done("Read again", lines, back="/refused")
+    lines = [f"{number} × {visit.say(disposition)}" for disposition, number in found.items()]
+    if not lines:
+        lines = [visit.say("none of them is set aside any more")]
+    return visit.done(visit.say("Read again"), lines, back="/refused")
 
 
 def seen(visit: Visit) -> Response:
@@ -54,13 +55,15 @@ def seen(visit: Visit) -> Response:
     chosen, reason = _chosen(visit), visit.form.reason()
     for payload_id in chosen:
         visit.store.questions.payload_seen(payload_id, reason=reason, now=visit.now, actor=visit.actor)
-    return visit.done("Seen", [f"{len(chosen)} payloads need nobody now."], back="/refused")
+    return visit.done(
+        visit.say("Seen"), [visit.say("%(count)d payloads need nobody now.", count=len(chosen))], back="/refused"
+    )
 
 
 def _chosen(visit: Visit) -> tuple[int, ...]:
     chosen = visit.form.numbers("payload")
     if not chosen:
-        raise InputError("no payload was chosen")
+        raise InputError(N_("no payload was chosen"))
     if len(chosen) > MOST_AT_ONCE:
         raise InputError(f"{MOST_AT_ONCE} payloads at a time, at most")
     return chosen

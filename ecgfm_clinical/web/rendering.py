@@ -1,4 +1,6 @@
-"""Pages are made of templates in this folder, and every text that goes into one is escaped."""
+"""Pages are made of templates in this folder, in the language of whoever looks, and every text that goes into one is
+escaped.
+"""
 
 from collections.abc import Callable
 from datetime import datetime, tzinfo
@@ -6,34 +8,44 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ecgfm_clinical.web.languages import Language
 from ecgfm_clinical.wording import phrase
 
 TEMPLATES = Path(__file__).with_name("templates")
 STATIC = Path(__file__).with_name("static")
 
 
-def environment(zone: tzinfo) -> Environment:
-    """Autoescape is forced: no template can turn it off, and a name that a page does not pass is a fault."""
+def environment(zone: tzinfo, language: Language) -> Environment:
+    """Autoescape is forced: no template can turn it off, and a name that a page does not pass is a fault.
+
+    `_("…")` and `{% trans %}` are texts of a template, which the catalogue may answer with markup; `|said` is for words
+    that come from elsewhere, and what it says is escaped like every value.
+    """
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
     )
-    made.filters["at"] = _at(zone)
+    install = made.install_gettext_translations  # type: ignore[attr-defined]  # the extension adds it
+    install(language.texts, newstyle=True)
+    made.filters["at"] = _at(zone, language)
     made.filters["ago"] = ago
+    made.filters["decimal"] = language.decimal
+    made.filters["said"] = lambda word: language.say(str(word))
     made.filters["phrase"] = lambda value: phrase(value)
     return made
 
 
-def _at(zone: tzinfo) -> Callable[[datetime | str | None], str]:
+def _at(zone: tzinfo, language: Language) -> Callable[[datetime | str | None], str]:
     def at(time: datetime | str | None) -> str:
         """To the second, in the site's zone."""
         if time is None:
-            return "never"
+            return language.say("never")
         moment = datetime.fromisoformat(time) if isinstance(time, str) else time
-        return moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+        return language.moment(moment, zone)
 
     return at
 

@@ -3,19 +3,20 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ecgfm_clinical.wording import N_
 from ecgfm_connectors.message_text import text_of
 
 ABOUT = {
-    "MSH": "message header: who sends, when, under which control ID (MSH-10)",
-    "SFT": "the program that wrote the message",
-    "PID": "the patient: numbers, name, birth date, sex",
-    "PV1": "the visit",
-    "ORC": "the order: placer and filler number",
-    "OBR": "the report: filler number (OBR-3), what was done, when, its status (OBR-25)",
-    "OBX": "one observation: its code, value, flag (OBX-8) and status (OBX-11)",
-    "NTE": "a note for the reader",
-    "TQ1": "urgency",
-    "SPM": "specimen",
+    "MSH": N_("message header: who sends, when, under which control ID (MSH-10)"),
+    "SFT": N_("the program that wrote the message"),
+    "PID": N_("the patient: numbers, name, birth date, sex"),
+    "PV1": N_("the visit"),
+    "ORC": N_("the order: placer and filler number"),
+    "OBR": N_("the report: filler number (OBR-3), what was done, when, its status (OBR-25)"),
+    "OBX": N_("one observation: its code, value, flag (OBX-8) and status (OBX-11)"),
+    "NTE": N_("a note for the reader"),
+    "TQ1": N_("urgency"),
+    "SPM": N_("specimen"),
 }
 
 

@@ -6,9 +6,10 @@ from starlette.responses import RedirectResponse, Response
 
 from ecgfm_clinical.web.users import Way
 from ecgfm_clinical.web.visit import Console, Visit, actor_of
+from ecgfm_clinical.wording import N_
 
-WRONG = "this name and this password do not belong together"
-TOO_OFTEN = "too many tries: wait a quarter of an hour"
+WRONG = N_("this name and this password do not belong together")
+TOO_OFTEN = N_("too many tries: wait a quarter of an hour")
 
 
 def ask(visit: Visit) -> Response:
@@ -61,7 +62,7 @@ def once(visit: Visit) -> Response:
     links = visit.console.links
     user = links.use(visit.asked.text("token"), now=visit.now) if links is not None else None
     if user is None:
-        return form(visit, 401, to="/", problem="this link was used already, or is too old")
+        return form(visit, 401, to="/", problem=N_("this link was used already, or is too old"))
     note(visit, "console.signed-in", user.name, way=user.way)
     answer = RedirectResponse("/", 303)
     hand_over(visit, answer, visit.console.sessions.begin(user, now=visit.now))
@@ -82,9 +83,7 @@ def end(visit: Visit) -> Response:
 
 def sent_to_sign_in(visit: Visit) -> Response:
     """Who is not signed in, or no longer, is sent to the form and back again."""
-    query = visit.asked.query()
-    wanted = visit.path + (f"?{query}" if query else "")
-    return RedirectResponse(f"/sign-in?{urlencode({'to': wanted})}", 303)
+    return RedirectResponse(f"/sign-in?{urlencode({'to': visit.here})}", 303)
 
 
 def safe(to: str) -> str:

@@ -8,6 +8,7 @@ from ecgfm_clinical.errors import InputError, NotFound
 from ecgfm_clinical.web import signing_in
 from ecgfm_clinical.web.oidc import Begun, Provider, SignInRefused
 from ecgfm_clinical.web.visit import Visit
+from ecgfm_clinical.wording import N_
 
 LASTS = 600  #: seconds that somebody may take at the provider
 
@@ -36,9 +37,9 @@ def back(visit: Visit) -> Response:
     provider, console = _provider(visit), visit.console
     begun, state = Begun.of(visit.cookies.get(_cookie(visit), "")), visit.asked.text("state")
     if begun is None or not hmac.compare_digest(begun.state.encode(), state.encode()):
-        return _refused(visit, "this browser began no such sign-in, or too long ago: begin again")
+        return _refused(visit, N_("this browser began no such sign-in, or too long ago: begin again"))
     if visit.asked.text("error") or not visit.asked.long_text("code"):
-        return _refused(visit, "the provider did not sign you in")
+        return _refused(visit, N_("the provider did not sign you in"))
     if not console.limiter.takes(begun.state, visit.address, now=visit.now):
         return _refused(visit, signing_in.TOO_OFTEN, 429)
     try:

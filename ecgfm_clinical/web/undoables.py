@@ -8,6 +8,7 @@ from typing import Literal
 
 from ecgfm_clinical.errors import NotFound
 from ecgfm_clinical.staging.records import Reissue
+from ecgfm_clinical.wording import N_
 
 WAIT = timedelta(seconds=30)  #: how long the messages of such an act wait before they may be sent
 MOST = 200  #: acts that are remembered; the oldest is forgotten first
@@ -46,5 +47,5 @@ class Undoables:
         with self._lock:
             one = self._kept.get(word)
             if one is None or one.user != user:
-                raise NotFound("there is nothing to undo any more: it was undone, or the console was started anew")
+                raise NotFound(N_("there is nothing to undo any more: it was undone, or the console was started anew"))
             return self._kept.pop(word)

@@ -30,8 +30,12 @@ def undo(visit: Visit) -> Response:
         for ecg_id in one.ecg_ids:
             undone = results.undo_withdrawal(ecg_id, one.done.created, now=visit.now, actor=visit.actor)
             count, left = count + undone, left + (not undone)
-    what = "messages" if one.act == "resend" else "withdrawals"
-    lines = [f"{count} {what} were undone."]
+    told = (
+        visit.say("%(count)d messages were undone.", count=count)
+        if one.act == "resend"
+        else visit.say("%(count)d withdrawals were undone.", count=count)
+    )
+    lines = [told]
     if left:
-        lines.append(f"{left} had left already: correct or withdraw these ECGs instead.")
-    return visit.done("Undone", lines, back="/dead")
+        lines.append(visit.say("%(left)d had left already: correct or withdraw these ECGs instead.", left=left))
+    return visit.done(visit.say("Undone"), lines, back="/dead")

@@ -17,6 +17,7 @@ from ecgfm_clinical.web.answers import answers_now
 from ecgfm_clinical.web.drawings import looked_at, same_person, story_of
 from ecgfm_clinical.web.one_ecg import before, note_opened, of_person
 from ecgfm_clinical.web.wishes import Wish
+from ecgfm_clinical.wording import N_
 from ecgfm_connectors.ecg import LEADS
 
 if TYPE_CHECKING:
@@ -29,10 +30,10 @@ if TYPE_CHECKING:
 
 #: Names of layouts for people.
 WORDS: dict[LayoutName, str] = {
-    "3x4": "3 × 4 and rhythm",
+    "3x4": N_("3 × 4 and rhythm"),
     "6x2": "6 × 2",
     "12x1": "12 × 1",
-    "cabrera": "4 × 3, Cabrera",
+    "cabrera": N_("4 × 3, Cabrera"),
 }
 
 
@@ -56,7 +57,7 @@ def show(visit: "Visit") -> Response:
         speeds=SPEEDS,
         gains=GAINS,
         leads=LEADS,
-        remarks=remarks(one),
+        remarks=remarks(one, visit.say),
         reckoned=figures,
         quality=_quality(one),
         differences=differences(one, story.scorings[-1].scores) if story.scorings else (),
@@ -77,7 +78,7 @@ def _since(visit: "Visit", number: int, story: "EcgStory", figures: "Reckoned | 
     """What is different from another ECG of this person. That it is looked at is in the audit trail first."""
     note_opened(visit, number)
     other = visit.store.ecgs.story(number)
-    return changes(other, story, reckoned_before=_reckoned(other.ecg.ecg), reckoned_here=figures)
+    return changes(other, story, reckoned_before=_reckoned(other.ecg.ecg), reckoned_here=figures, say=visit.say)
 
 
 def _reckoned(one: "Ecg") -> "Reckoned | None":

@@ -14,6 +14,7 @@ from ecgfm_clinical import liveness
 from ecgfm_clinical.errors import StoreUnavailable
 from ecgfm_clinical.web.asking import Asked
 from ecgfm_clinical.web.documents import DOCUMENTS, Document
+from ecgfm_clinical.web.languages import COOKIE, Language, chosen
 from ecgfm_clinical.web.limiter import Limiter
 from ecgfm_clinical.web.oidc import Provider
 from ecgfm_clinical.web.one_time import OneTimeLinks
@@ -22,6 +23,7 @@ from ecgfm_clinical.web.security import policy
 from ecgfm_clinical.web.sessions import Sessions
 from ecgfm_clinical.web.tokens import TokensFile
 from ecgfm_clinical.web.users import Role, User, UsersFile
+from ecgfm_clinical.wording import N_, in_english
 
 if TYPE_CHECKING:
     from ecgfm_clinical.settings import Settings
@@ -34,17 +36,17 @@ _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 #: Path and name of each page in the menu.
 MENU = (
-    ("/", "Now"),
-    ("/ecgs", "ECGs"),
-    ("/dead", "Dead letters"),
-    ("/refused", "Refused"),
-    ("/held", "Held"),
-    ("/pauses", "Pauses"),
-    ("/outcomes", "Outcomes"),
-    ("/models", "Models"),
-    ("/drift", "Drift"),
-    ("/audit", "Audit"),
-    ("/settings", "Settings"),
+    ("/", N_("Now")),
+    ("/ecgs", N_("ECGs")),
+    ("/dead", N_("Dead letters")),
+    ("/refused", N_("Refused")),
+    ("/held", N_("Held")),
+    ("/pauses", N_("Pauses")),
+    ("/outcomes", N_("Outcomes")),
+    ("/models", N_("Models")),
+    ("/drift", N_("Drift")),
+    ("/audit", N_("Audit")),
+    ("/settings", N_("Settings")),
 )
 
 
@@ -61,7 +63,8 @@ class Console:
     limiter: Limiter
     oidc: Provider | None  #: who else may sign people in
     links: OneTimeLinks | None = None  #: that sign somebody in once, in the demo
-    templates: Environment
+    languages: Mapping[str, Language]
+    templates: Mapping[str, Environment]  #: by language
     encrypted: bool  #: browsers come by https
     undoables: "Undoables"
     openings: Openings = field(default_factory=Openings)
@@ -91,6 +94,8 @@ class Visit:
     is_part: bool  #: asked for by a page that refreshes itself
     cookies: Mapping[str, str] = field(default_factory=dict)
     is_api: bool = False  #: asked for by a program, which gets the page's document
+    is_get: bool = True  #: asks for a page, and changes nothing
+    accepted: str = ""  #: the header Accept-Language
     nonce: str = field(default_factory=lambda: secrets.token_urlsafe(18))
 
     @property
@@ -110,6 +115,29 @@ class Visit:
         """Who acts, for the audit trail: the person, and the host of the console."""
         return actor_of(self.user.signature if self.user is not None else "nobody")
 
+    @property
+    def language(self) -> Language:
+        """Of the page; of the console's languages."""
+        web = self.settings.web
+        return chosen(
+            self.console.languages,
+            cookie=self.cookies.get(COOKIE, ""),
+            setting=web.language if web is not None else "",
+            accepted=self.accepted,
+        )
+
+    @property
+    def here(self) -> str:
+        """The address of this page; what an act answered with cannot be asked for again, so the page above it."""
+        if not self.is_get:
+            return self.path.rpartition("/")[0] or "/"
+        query = self.asked.query()
+        return self.path + (f"?{query}" if query else "")
+
+    def say(self, text: str, /, **values: object) -> str:
+        """The sentence in the page's language; a program gets English."""
+        return in_english(text, **values) if self.is_api else self.language.say(text, **values)
+
     def may(self, role: Role) -> bool:
         return self.user is not None and self.user.role >= role
 
@@ -119,14 +147,21 @@ class Visit:
         """A page of ours; every value is escaped where it is written. A program gets its document instead."""
         if self.is_api:
             return self._document(template, status, headers, values)
-        text = self.console.templates.get_template(template).render(
-            visit=self,
-            menu=[one for one in MENU if one[0] != "/settings" or self.may(Role.OPERATOR)],
-            Role=Role,
-            site=self.settings.site.name,
-            now=self.now,
-            in_force=self._paused() if self.user is not None else [],
-            **values,
+        language = self.language
+        text = (
+            self.console.templates[language.code]
+            .get_template(template)
+            .render(
+                visit=self,
+                language=language,
+                languages=self.console.languages.values(),
+                menu=[one for one in MENU if one[0] != "/settings" or self.may(Role.OPERATOR)],
+                Role=Role,
+                site=self.settings.site.name,
+                now=self.now,
+                in_force=self._paused() if self.user is not None else [],
+                **values,
+            )
         )
         return HTMLResponse(text, status, headers={**headers, "Content-Security-Policy": policy(self.nonce)})
 

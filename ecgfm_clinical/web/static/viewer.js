@@ -118,8 +118,8 @@
     }
     paper.classList.toggle("zoomed", scale !== null);
     const shown = (value) => (value * factor).toFixed(1);
-    byId("scale").textContent = `Effective on this screen: ${shown(speed)} mm/s, ${shown(gain)} mm/mV ` +
-      `(at 96 pixels an inch); on paper ${speed} mm/s, ${gain} mm/mV in true millimetres.`;
+    const told = { speed: shown(speed), gain: shown(gain), paper_speed: speed, paper_gain: gain };
+    byId("scale").textContent = paper.dataset.scale.replace(/{(\w+)}/g, (_, name) => told[name]);
   }
   document.querySelectorAll("[data-zoom]").forEach((button) => button.addEventListener("click", () => {
     const now = scale ?? paper.clientWidth / (PAGE.width * CSS_MM);

@@ -153,7 +153,7 @@ def test_what_was_refused_is_read_again_and_looked_at(site: Installation, browse
     client = browser(Role.OPERATOR)
     page = client.get("/refused").text
     assert "needs a person" in page
-    assert "1 payloads" in client.get("/refused/preview?act=seen").text
+    assert "1 payload" in client.get("/refused/preview?act=seen").text
     assert "unreadable" in client.post("/refused/read-again", data={"payload": "1"}).text
     assert "need nobody now" in client.post("/refused/seen", data={"payload": "1", "reason": "a test"}).text
     assert "needs a person" not in client.get("/refused").text
