@@ -191,6 +191,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
             _code("outcome-not-numeric", "no number that can be read one way only", "outcome"),
             _code("outcome-row", "rows of an outcome table were left out", "finding"),
             _code("outcome-without-patient", "outcomes without a patient number were left out", "finding"),
+            _code("document-without-patient", "a document of another system names no patient number", "finding"),
             _code("outcome-without-time", "no field tells when it was measured", "outcome"),
             _code("outside-window", "no result inside the time window", "cohort"),
             _code("paced-rhythm", "the device reports a paced rhythm, for which the head was not made", "judging"),

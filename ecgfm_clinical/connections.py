@@ -49,6 +49,7 @@ def dicom_listener(
         port=part.port,
         handler=ingest,
         clock=clock,
+        documents=part.documents,
         allowed_callers=part.allowed_callers,
         allowed_hosts=part.allowed_hosts,
         max_associations=part.max_associations,
@@ -153,6 +154,7 @@ def _dicom_source(settings: Settings, part: DicomSource) -> "Source":
         receive_host=part.receive_host,
         receive_port=part.receive_port,
         modality=part.modality,
+        documents=part.documents,
         overlap=part.overlap,
         lookback=part.lookback,
     )
@@ -167,6 +169,7 @@ def _dicomweb_source(settings: Settings, part: DicomWebSource) -> "Source":
         headers=_authorization(settings, part.authorization_file),
         tls=tls_files(settings, part.tls),
         modality=part.modality,
+        documents=part.documents,
         overlap=part.overlap,
         lookback=part.lookback,
         connections=part.connections,

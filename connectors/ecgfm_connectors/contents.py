@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ecgfm_connectors.decision import LeftOut
+from ecgfm_connectors.document import Document
 from ecgfm_connectors.ecg import Ecg, Finding
 from ecgfm_connectors.outcome import Outcome
 from ecgfm_connectors.patient import Identifier, Patient
@@ -75,6 +76,7 @@ class Contents:
     left_out: tuple[LeftOut, ...] = ()  #: what may have been an outcome and did not become one
     identity_events: tuple[IdentityEvent, ...] = ()
     withdrawals: tuple[Withdrawal, ...] = ()
+    documents: tuple[Document, ...] = ()  #: what other systems say of ECGs
     demographics: tuple[Patient, ...] = ()
     findings: tuple[Finding, ...] = ()
     not_taken: tuple[Finding, ...] = ()  #: parts that were lost beside others that are here: a person should look

@@ -17,6 +17,7 @@ from ecgfm_clinical.cli import (
     datasets,
     demo,
     demo_learning,
+    documents,
     failure,
     health,
     held,
@@ -76,6 +77,7 @@ app.command("search")(look.search)
 app.command("show")(look.show)
 app.command("preview")(preview.preview)
 app.command("statements")(look.statements)
+app.command("documents")(documents.documents)
 app.command("inspect")(look.inspect)
 app.command("predict")(research.predict)
 app.command("embed")(research.embed)

@@ -69,7 +69,7 @@ def opened_record(settings: "Settings", store: "Store", ecg_ids: "Sequence[int]"
 
 
 def opened_rows(settings: "Settings", store: "Store", kind: str, numbers: "Sequence[int]") -> None:
-    """The same of rows beside the ECGs: `kind` is outcome_id or left_out_id."""
+    """The same of rows beside the ECGs: `kind` is outcome_id, left_out_id or document_id."""
     from ecgfm_clinical import liveness, wiring
 
     actor = liveness.operator(settings.site.operator)

@@ -10,6 +10,7 @@ from ecgfm_clinical.operate import people
 from ecgfm_connectors.message_text import text_of
 
 if TYPE_CHECKING:
+    from ecgfm_clinical.staging.documents import KeptDocument
     from ecgfm_clinical.staging.records import AttemptError, AuditEvent, EcgState, Score, Scoring
     from ecgfm_clinical.staging.story_records import EcgStory, MessageStory, RecordingStory
     from ecgfm_connectors.patient import Patient
@@ -114,6 +115,26 @@ class ShownMessage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShownDocument:
+    """What another system says of the recording; nothing here was computed by this program."""
+
+    document_id: int
+    kind: str
+    title: str
+    maker: str
+    status: str  #: as its sender calls it
+    made_at: datetime | None
+    received_at: datetime
+    source: str
+    text: str = field(repr=False)
+
+    def to_json(self) -> dict[str, object]:
+        """For programs."""
+        made_at = self.made_at.isoformat() if self.made_at else None
+        return {**asdict(self), "made_at": made_at, "received_at": self.received_at.isoformat()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShownEcg:
     """Everything the store knows of one ECG; the names of the fields are the keys of `show --json`."""
 
@@ -129,9 +150,11 @@ class ShownEcg:
     scorings: "tuple[Scoring, ...]"
     messages: tuple[ShownMessage, ...]
     events: "tuple[AuditEvent, ...]"
+    documents: tuple[ShownDocument, ...] = ()
 
     def to_json(self) -> dict[str, object]:
-        """For programs."""
+        """For programs; `documents` only where there are any, so that all others read as they ever did."""
+        others = {"documents": [one.to_json() for one in self.documents]} if self.documents else {}
         return {
             "ecg_id": self.ecg_id,
             "state": self.state,
@@ -148,6 +171,7 @@ class ShownEcg:
                 {"at": one.at.isoformat(), "actor": one.actor, "action": one.action, **one.detail}
                 for one in self.events
             ],
+            **others,
         }
 
 
@@ -171,6 +195,23 @@ def story_of(story: "EcgStory", *, phi: bool) -> ShownEcg:
         scorings=story.scorings,
         messages=tuple(_message(one, phi=phi) for one in story.messages),
         events=story.events,
+        documents=tuple(shown_document(one, phi=phi) for one in story.documents),
+    )
+
+
+def shown_document(one: "KeptDocument", *, phi: bool) -> ShownDocument:
+    """A document of another system; whatever its sender wrote is masked unless `phi`."""
+    told = one.document
+    return ShownDocument(
+        document_id=one.document_id,
+        kind=told.kind,
+        title=told.title if phi else MASK,
+        maker=told.maker,
+        status=told.status,
+        made_at=told.made_at,
+        received_at=one.received_at,
+        source=one.source,
+        text=told.text if phi else MASK,
     )
 
 
@@ -271,6 +312,8 @@ def _story_lines(found: ShownEcg) -> Iterator[str]:
     for message in found.messages:
         yield from _message_lines(message)
     yield from _recording_lines(found.recording, found.ecg_id)
+    for document in found.documents:
+        yield from _document_lines(document)
     for event in found.events:
         yield f"  {event.at.isoformat()} {event.action} ({event.actor})"
 
@@ -287,6 +330,14 @@ def _message_lines(message: ShownMessage) -> Iterator[str]:
         yield f"    answer {ack.code} {ack.error_code}: {ack.text}"
     if message.body and message.body != MASK:
         yield from (f"    {segment}" for segment in message.body.split("\r") if segment)
+
+
+def _document_lines(document: ShownDocument) -> Iterator[str]:
+    about = " ".join(filter(None, (document.kind, "by", document.maker or "an unnamed maker", document.status)))
+    yield f"  others say {about}, received {document.received_at.isoformat()} from {document.source}"
+    if document.text != MASK:
+        yield f"    {document.title}"
+        yield from (f"    {line}" for line in document.text.splitlines())
 
 
 def _recording_lines(recording: ShownRecording, ecg_id: int) -> Iterator[str]:

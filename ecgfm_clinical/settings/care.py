@@ -29,6 +29,13 @@ class Retention(Part):
         examples=[365],
     )
 
+    document_days: int | None = Field(
+        default=None,
+        ge=1,
+        description="reports and pages of other systems whose ECG has not come",
+        examples=[90],
+    )
+
     @property
     def ages(self) -> dict[str, timedelta]:
         """What is to go, and from which age on."""
@@ -37,6 +44,7 @@ class Retention(Part):
             "signals": self.signal_days,
             "messages": self.message_days,
             "attempts": self.attempt_days,
+            "documents": self.document_days,
         }
         return {what: timedelta(days=min(limit, LONGEST_AGE)) for what, limit in days.items() if limit is not None}
 

@@ -21,6 +21,11 @@ class DicomListener(Sender, Reachable):
         examples=["127.0.0.1"],
     )
     port: Port = Field(default=11112, description="104, or 2762 with TLS, are the registered ones")
+    documents: bool = Field(
+        default=False,
+        description="take Encapsulated PDF and Basic Text SR of other systems too; kept as text beside "
+        "the ECG that they refer to",
+    )
     allowed_callers: tuple[AeTitle, ...] = Field(
         default=(),
         description="calling AE titles; all are admitted where this is missing",

@@ -66,6 +66,11 @@ class _Archive(Sender, Reachable):
     )
     every_seconds: float = Field(default=300, gt=0, description="how often it is asked")
     modality: str = Field(default="ECG", description="(0008,0060) of the series, SR for reports; each is checked again")
+    documents: bool = Field(
+        default=False,
+        description="ask for Encapsulated PDF and Basic Text SR of other systems too; kept as text beside "
+        "the ECG that they refer to",
+    )
     lookback_days: float = Field(default=7, gt=0, description="how far back the very first pull goes")
     overlap_days: float = Field(
         default=2, ge=0, description="how far each pull goes back again, because carts deliver late"

@@ -21,7 +21,7 @@ from ecgfm_clinical.staging.audit import Detail
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import AuditEvent
 from ecgfm_clinical.staging.rows import AuditRow
-from ecgfm_clinical.staging.schema import audit, audit_spool, ecg, identity_event, left_out, outcome, payload
+from ecgfm_clinical.staging.schema import audit, audit_spool, document, ecg, identity_event, left_out, outcome, payload
 from ecgfm_clinical.staging.transaction import Reading
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.patient import Identifier
@@ -30,6 +30,7 @@ from ecgfm_connectors.patient import Identifier
 _NAMING = (
     ("identity_event", identity_event.c.event_id, seals.IDENTITY_EVENT),
     ("outcome_id", outcome.c.outcome_id, seals.OUTCOME),
+    ("document_id", document.c.document_id, seals.DOCUMENT),
     ("left_out_id", left_out.c.left_out_id, seals.LEFT_OUT),
 )
 
@@ -122,7 +123,7 @@ class AuditSpool:
                 tx.note(action, ecg_id=ecg_id, **detail)
 
     def note_each(self, action: str, kind: str, numbers: Sequence[int], *, now: datetime, actor: str) -> None:
-        """The same for each of these rows of a kind (outcome_id, left_out_id)."""
+        """The same for each of these rows of a kind (outcome_id, left_out_id, document_id)."""
         with self._database.writing(now, actor) as tx:
             for number in numbers:
                 tx.note(action, **{kind: number})

@@ -19,7 +19,10 @@ from ecgfm_clinical.staging.records import AuditEvent, Expired
 from ecgfm_clinical.staging.repacking import Repacked
 from ecgfm_clinical.staging.schema import (
     attempt_error,
+    document,
+    document_reference,
     ecg,
+    ecg_number,
     message,
     message_body,
     payload,
@@ -195,12 +198,26 @@ def _old_attempts(before: datetime) -> Select[int]:
     return select(attempt_error.c.error_id).where(attempt_error.c.at < before, ~told, ~done)
 
 
+def _old_documents(before: datetime) -> Select[int]:
+    """What other systems said, received before then, of ECGs that never came here."""
+    by_object = exists().where(
+        document_reference.c.document_id == document.c.document_id,
+        ecg.c.source_key == document_reference.c.reference_key,
+    )
+    by_number = exists().where(
+        document_reference.c.document_id == document.c.document_id,
+        ecg_number.c.number_key == document_reference.c.reference_key,
+    )
+    return select(document.c.document_id).where(document.c.received_at < before, ~by_object, ~by_number)
+
+
 #: What retention removes: how the old is found, and where it lies.
 _KINDS: Mapping[str, tuple[Callable[[datetime], Select[int]], Table, Column[int]]] = {
     "payloads": (_old_payloads, payload_content, payload_content.c.payload_id),
     "signals": (_old_signals, signal, signal.c.ecg_id),
     "messages": (_old_messages, message_body, message_body.c.message_id),
     "attempts": (_old_attempts, attempt_error, attempt_error.c.error_id),
+    "documents": (_old_documents, document, document.c.document_id),
 }
 
 
@@ -216,7 +233,10 @@ def _due(reading: Reading, now: datetime, ages: Mapping[str, timedelta], known: 
 def _drop(tx: Transaction, what: str, before: datetime) -> int:
     """A page of what is old; how much went."""
     old, table, key = _KINDS[what]
-    gone = tx.connection.execute(delete(table).where(key.in_(old(before).limit(PAGE)))).rowcount
+    page = tuple(tx.connection.scalars(old(before).limit(PAGE)))
+    if what == "documents":
+        tx.connection.execute(delete(document_reference).where(document_reference.c.document_id.in_(page)))
+    gone = tx.connection.execute(delete(table).where(key.in_(page))).rowcount
     if gone and what == "signals":  # what was computed of them goes with them
         tx.connection.execute(delete(saliency).where(~exists().where(signal.c.ecg_id == saliency.c.ecg_id)))
     if gone:

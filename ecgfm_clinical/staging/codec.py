@@ -15,6 +15,7 @@ from ecgfm_clinical.staging.compression import SAMPLE
 from ecgfm_clinical.staging.records import Score, Scoring
 from ecgfm_clinical.staging.rows import EcgVersion, ScoreRow, ScoringRow
 from ecgfm_clinical.staging.sealing import to_json
+from ecgfm_connectors.document import Document, References
 from ecgfm_connectors.ecg import AcquiredAt, Device, Ecg, Filters, Finding, Order
 from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.statement import Statement
@@ -179,6 +180,31 @@ def patient_from(stored: Mapping[str, Any]) -> Patient:
         sex=stored["sex"],
         family_name=stored["family_name"],
         given_name=stored["given_name"],
+    )
+
+
+def document_dict(one: Document) -> dict[str, object]:
+    """What another system said, all of it: a person may be named anywhere."""
+    told = {each.name: getattr(one, each.name) for each in fields(one)}
+    refers = {each.name: getattr(one.refers, each.name) for each in fields(one.refers)}
+    made_at = one.made_at and one.made_at.isoformat()
+    return told | {"patient": patient_dict(one.patient), "refers": refers, "made_at": made_at}
+
+
+def document_from(written: bytes) -> Document:
+    """Of the JSON of `document_dict`."""
+    stored = json.loads(written)
+    refers = stored["refers"]
+    return Document(
+        **stored
+        | {
+            "patient": patient_from(stored["patient"]),
+            "made_at": datetime.fromisoformat(stored["made_at"]) if stored["made_at"] else None,
+            "replaces": tuple(stored["replaces"]),
+            "refers": References(
+                instances=tuple(refers["instances"]), study_uid=refers["study_uid"], numbers=tuple(refers["numbers"])
+            ),
+        }
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy import literal_column, select
 
 from ecgfm_clinical.errors import NotFound
-from ecgfm_clinical.staging import audit, holds, identity, loading, message_rows, recordings
+from ecgfm_clinical.staging import audit, documents, holds, identity, loading, message_rows, recordings
 from ecgfm_clinical.staging.attempts import errors_of
 from ecgfm_clinical.staging.codec import about_of
 from ecgfm_clinical.staging.database import Database
@@ -144,6 +144,7 @@ def _story(reading: Reading, ecg_id: int) -> EcgStory:
         job_errors=errors_of(reading, errors),
         events=audit.events(reading.connection, ecg_id),
         recording=_recording(reading, row),
+        documents=documents.beside(reading, row.recording_id),
     )
 
 

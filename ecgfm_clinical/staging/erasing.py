@@ -14,12 +14,14 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Table, delete, or_, select, update
 
 from ecgfm_clinical.errors import StoreError
-from ecgfm_clinical.staging import identity, messages, seals
+from ecgfm_clinical.staging import documents, identity, messages, seals
 from ecgfm_clinical.staging.attempts import is_unfinished
 from ecgfm_clinical.staging.compression import Packed, unpack_payload
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import MessageState
 from ecgfm_clinical.staging.schema import (
+    document,
+    document_reference,
     early_withdrawal,
     ecg,
     ecg_identity,
@@ -68,6 +70,7 @@ class _Rows:
     messages: tuple[int, ...]
     outcomes: tuple[int, ...]
     payloads: tuple[int, ...]
+    documents: tuple[int, ...]
 
     def counts(self) -> Erasure:
         return Erasure(
@@ -106,6 +109,7 @@ class Erasing:
             _erase_ecgs(tx, rows, nobody)
             _erase_messages(tx, rows, nobody)
             _erase_outcomes(tx, rows, nobody)
+            _erase_documents(tx, rows)
             _erase_identities(tx, rows)
             found = rows.counts()
             tx.note(
@@ -139,6 +143,17 @@ def _rows(ask: Reading, identifier: Identifier) -> _Rows:
     events = select(identity_event.c.payload_id).where(_names(identity_event, tree))
     payloads |= {one for one in ask.connection.scalars(events) if one is not None}
     payloads |= set(_naming(ask, identifier))
+    beside = {one.document_id for recording_id in recordings for one in documents.beside(ask, recording_id)}
+    spoken_of = ask.connection.execute(
+        select(document.c.document_id, document.c.payload_id).where(
+            or_(
+                document.c.patient_key.in_(tree),
+                document.c.payload_id.in_(payloads),
+                document.c.document_id.in_(beside),
+            )
+        )
+    ).all()
+    payloads |= {row.payload_id for row in spoken_of}
     told = select(message.c.message_id).where(
         or_(message.c.recording_id.in_(recordings), message.c.patient_key.in_(tree), message.c.filed_key.in_(tree))
     )
@@ -149,6 +164,7 @@ def _rows(ask: Reading, identifier: Identifier) -> _Rows:
         messages=tuple(ask.connection.scalars(told)),
         outcomes=tuple(row.outcome_id for row in outcomes),
         payloads=tuple(sorted(payloads)),
+        documents=tuple(row.document_id for row in spoken_of),
     )
 
 
@@ -224,6 +240,12 @@ def _erase_outcomes(tx: Transaction, rows: _Rows, nobody: str) -> None:
         mine = table.c.patient_key.in_(rows.keys)
         _blank(tx, seal, mine)
         tx.connection.execute(update(table).where(mine).values(patient_key=nobody))
+
+
+def _erase_documents(tx: Transaction, rows: _Rows) -> None:
+    """What other systems said of the person: nothing of it counts, so nothing stays."""
+    tx.connection.execute(delete(document_reference).where(document_reference.c.document_id.in_(rows.documents)))
+    tx.connection.execute(delete(document).where(document.c.document_id.in_(rows.documents)))
 
 
 def _erase_identities(tx: Transaction, rows: _Rows) -> None:

@@ -15,7 +15,7 @@ from datetime import datetime
 from sqlalchemy import insert, select, text
 
 from ecgfm_clinical.errors import StoreUnavailable
-from ecgfm_clinical.staging import arrivals, identity, measuring, merging, recordings, seals
+from ecgfm_clinical.staging import arrivals, documenting, identity, measuring, merging, recordings, seals
 from ecgfm_clinical.staging.arrivals import Staged
 from ecgfm_clinical.staging.compression import Packed, pack_payload, pack_signal
 from ecgfm_clinical.staging.database import Database
@@ -233,6 +233,9 @@ def _stage(tx: Transaction, payload_id: int, received: Received, contents: Conte
     for one in contents.outcomes:
         measuring.stage(tx, payload_id, received.received_at, one)
     measuring.leave_out(tx, payload_id, received.received_at, contents.left_out)
+    _queue_up(tx, {tx.key("source", one.source_id) for one in contents.documents})
+    for told in contents.documents:
+        documenting.stage(tx, payload_id, received, told)
     marked = [
         (one, recordings.marks(tx, one), signal) for one, signal in zip(contents.ecgs, parcel.signals, strict=True)
     ]

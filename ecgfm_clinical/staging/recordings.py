@@ -104,6 +104,12 @@ def by_numbers(tx: Reading, source_ids: Iterable[str]) -> list[EcgVersion]:
     return _recordings(tx, ecg.c.source_key.in_([tx.key("source", number) for number in source_ids]))
 
 
+def by_number_keys(tx: Reading, keys: Iterable[str]) -> list[EcgVersion]:
+    """The newest version of each recording that is known by one of these digests (`numbers`)."""
+    named = select(ecg_number.c.ecg_id).where(ecg_number.c.number_key.in_(list(keys)))
+    return _recordings(tx, ecg.c.ecg_id.in_(named))
+
+
 def by_order(tx: Reading, order_id: str) -> list[EcgVersion]:
     """The newest version of each recording of one sender's order."""
     return _recordings(tx, ecg.c.order_key == tx.key("order", order_id)) if order_id else []

@@ -295,6 +295,7 @@ class Expired:
     signals: int
     messages: int  #: bodies
     attempts: int  #: reasons of attempts that failed
+    documents: int = 0  #: of other systems, that refer to no ECG here
 
     def counts(self) -> dict[str, int]:
         """Kind -> how many."""

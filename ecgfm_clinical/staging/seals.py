@@ -92,6 +92,12 @@ LEFT_OUT = Seal(
     key_id=s.left_out.c.key_id,
     bound_by=(s.left_out.c.payload_id, s.left_out.c.place),
 )
+DOCUMENT = Seal(
+    name="document",
+    value=s.document.c.private,
+    key_id=s.document.c.key_id,
+    bound_by=(s.document.c.source_key, s.document.c.version),
+)
 PATIENT = Seal(
     name="patient", value=s.patient.c.private, key_id=s.patient.c.key_id, bound_by=(s.patient.c.patient_key,)
 )
@@ -142,6 +148,7 @@ ALL = (
     MESSAGE_BODY,
     OUTCOME,
     LEFT_OUT,
+    DOCUMENT,
     PATIENT,
     IDENTITY_ALIAS,
     IDENTITY_EVENT,

@@ -19,6 +19,7 @@ from ecgfm_clinical.staging.cohorts import Cohorts
 from ecgfm_clinical.staging.coordination import Coordination
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.destinations import Destinations
+from ecgfm_clinical.staging.documents import Documents
 from ecgfm_clinical.staging.ecgs import Ecgs
 from ecgfm_clinical.staging.elapsed import Elapsed
 from ecgfm_clinical.staging.erasing import Erasing
@@ -60,6 +61,7 @@ class Store:
         self.identities = Identities(database)
         self.jobs = Jobs(database)
         self.outcomes = Outcomes(database)
+        self.documents = Documents(database)
         self.outbox = Outbox(database)
         self.destinations = Destinations(database)
         self.leases = Leases(database)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ecgfm_clinical.staging.documents import KeptDocument
 from ecgfm_clinical.staging.records import (
     AttemptError,
     AuditEvent,
@@ -128,3 +129,4 @@ class EcgStory:
     job_errors: tuple[AttemptError, ...]
     events: tuple[AuditEvent, ...]
     recording: RecordingStory
+    documents: tuple[KeptDocument, ...]  #: what other systems say of the recording

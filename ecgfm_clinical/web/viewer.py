@@ -13,6 +13,7 @@ from ecgfm_clinical.ecg.sheet import seconds_on
 from ecgfm_clinical.extras import have
 from ecgfm_clinical.operate.changes import changes
 from ecgfm_clinical.operate.differences import differences
+from ecgfm_clinical.operate.story import shown_document
 from ecgfm_clinical.web.answers import answers_now
 from ecgfm_clinical.web.drawings import looked_at, same_person, story_of
 from ecgfm_clinical.web.one_ecg import before, note_opened, of_person
@@ -71,6 +72,8 @@ def show(visit: "Visit") -> Response:
         earlier=f"{max(0.0, wish.view.start - seconds):g}" if wish.view.start else None,
         later=f"{wish.view.start + seconds:g}" if one.duration > wish.view.start + seconds + 0.05 else None,
         can_draw_files=have("score"),
+        documents=[shown_document(each, phi=True) for each in story.documents],
+        is_open=True,
     )
 
 

@@ -3,6 +3,7 @@
 import json
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -10,14 +11,19 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from ecgfm_clinical import wiring
 from ecgfm_clinical.pipeline.ingest import Ingest
+from ecgfm_clinical.settings import read_settings
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.dicom.storage import StorageScp
 from ecgfm_connectors.errors import Refused
+from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.reading import read
-from ecgfm_connectors.testing import cart
+from ecgfm_connectors.testing import cart, dicom_writer
+from tests.helpers import ecg_documents as others
 from tests.helpers import report_writer as sr
+from tests.helpers.fakes import make_ecg
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LOOPBACK = "127.0.0.1"
@@ -50,6 +56,55 @@ def test_reports_by_c_store(ward: Store) -> None:
     assert [one.outcome.value for one in ward.outcomes.versions(newest.outcome_id)] == [57.0, 35.0]
     assert {one.left_out.reason for one in ward.outcomes.left_out()} == {"lvef-ambiguous"}
     assert ward.questions.refusals() == {"no-ecg": 1}
+
+
+def test_what_other_systems_say_by_c_store_where_the_listener_takes_documents(ward: Store) -> None:
+    context = ReadingContext(default_authority="HOSP", zone=ZoneInfo("Europe/Berlin"))
+    handler = Ingest(ward, read=partial(read, context=context), clock=lambda: NOW)
+    page, report = sr.write(others.page()), sr.write(others.ecg_report())
+    scp = StorageScp(
+        name="pacs", ae_title="ECGFM", host=LOOPBACK, port=0, handler=handler, clock=lambda: NOW, documents=True
+    )
+    scp.start()
+    try:
+        answers = cart.send((page, report), host=LOOPBACK, port=scp.port)
+    finally:
+        scp.stop()
+    assert [answer.status for answer in answers] == [0x0000] * 2
+    assert [(one.document.kind, one.reason) for one in ward.documents.newest()] == [
+        ("report", "no-ecg"),
+        ("pdf", "no-ecg"),
+    ]
+
+
+def test_what_other_systems_say_as_files_beside_the_ecg_that_comes_later(
+    run: Callable[..., tuple[int, str, str]], site: Path
+) -> None:
+    named = Patient(identifiers=(Identifier(authority="HOSP", value="E1"),))
+    came = (
+        ("ai.dcm", sr.write(others.ai_report())),
+        ("page.dcm", sr.write(others.page(refers=False))),
+        ("ecg.dcm", dicom_writer.write_ecg(make_ecg(1, source_id=others.ECG, patient=named))),
+    )
+    for name, content in came:
+        (site.parent / name).write_bytes(content)
+        assert run("ingest", site.parent / name, "--settings", site)[0] == 0
+    code, out, _ = run("show", "1", "--settings", site)
+    assert code == 0
+    assert "others say report by Simulated COMPLETE UNVERIFIED FINAL" in out
+    assert "amyloidosis" not in out
+    _, out, _ = run("show", "1", "--phi", "--json", "--settings", site)
+    (one,) = json.loads(out)["documents"]
+    assert "Probability of amyloidosis: 0.87" in one["text"]
+    _, out, _ = run("documents", "--left", "--settings", site)
+    assert "pdf by Simulated" in out
+    assert "beside none (no-ecg)" in out
+    assert "ECG resting report" not in out
+    _, out, _ = run("documents", "--phi", "--settings", site)
+    assert "ECG resting report" in out
+    with closing(wiring.open_store(read_settings(site))) as store:
+        opened = [one.detail["document_id"] for one in store.care.trail() if "document_id" in one.detail]
+    assert opened == [2, 1]
 
 
 def test_reports_as_files(run: Callable[..., tuple[int, str, str]], site: Path) -> None:

@@ -9,7 +9,7 @@ from pydicom.uid import UID
 
 from ecgfm_connectors.dicom.query import STUDY_ROOT_FIND
 from ecgfm_connectors.dicom.retrieve import STUDY_ROOT_GET, STUDY_ROOT_MOVE
-from ecgfm_connectors.dicom.sop_classes import STORED_SOP_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
+from ecgfm_connectors.dicom.sop_classes import DOCUMENT_SOP_CLASSES, STORED_SOP_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
 from ecgfm_connectors.dicom.storage import MAX_PDU, STATUS
 from ecgfm_connectors.dicom.waveform import _NOTED
 from ecgfm_connectors.reading import READERS
@@ -57,9 +57,11 @@ def codes(name: str) -> set[str]:
 
 
 def test_storage_sop_classes() -> None:
-    assert {(row[0], row[1]) for row in table("Storage SOP Classes (SCP)")} == {
-        (name, uid) for uid, name in STORED_SOP_CLASSES.items()
-    }
+    for heading, classes in (
+        ("Storage SOP Classes (SCP)", STORED_SOP_CLASSES),
+        ("Storage SOP Classes of documents", DOCUMENT_SOP_CLASSES),
+    ):
+        assert {(row[0], row[1]) for row in table(heading)} == {(name, uid) for uid, name in classes.items()}
 
 
 def test_transfer_syntaxes() -> None:

@@ -22,7 +22,7 @@ from ecgfm_connectors.base import Disposition, Handler, PullReport, Received, Ve
 from ecgfm_connectors.dicom.echo import echo, require_established, tls_arguments
 from ecgfm_connectors.dicom.part10 import wrap
 from ecgfm_connectors.dicom.query import STUDY_ROOT_FIND, FoundStudy, find_series, find_studies
-from ecgfm_connectors.dicom.sop_classes import STORED_SOP_CLASSES, TRANSFER_SYNTAXES
+from ecgfm_connectors.dicom.sop_classes import TRANSFER_SYNTAXES, stored
 from ecgfm_connectors.dicom.storage import MAX_PDU, StorageScp, status_of
 from ecgfm_connectors.dicom.values import number
 from ecgfm_connectors.errors import Interrupted, Misconfigured, Unreachable
@@ -88,18 +88,21 @@ class RetrieveSource:
         receive_host: str = "0.0.0.0",
         receive_port: int | None = None,
         modality: str = "ECG",
+        documents: bool = False,
         overlap: timedelta = timedelta(days=2),
         lookback: timedelta = timedelta(days=7),
         batch: int = 50,
     ) -> None:
         """`receive_port` opens a port of this program for the time of a C-MOVE; without it, the archive must send to a
         listener that is always open, and only counts are reported. `lookback` is how far the first pull goes.
+        `documents`: texts and PDFs of other systems are asked for too (`sop_classes`).
         """
         self._name = name
         self._archive = archive
         self._method = method
         self._receive = (receive_host, receive_port)
         self._modality = modality
+        self._documents = documents
         self._overlap = overlap
         self._lookback = lookback
         self._batch = batch
@@ -268,6 +271,7 @@ class RetrieveSource:
             port=port,
             handler=pull.keeping(handle),
             clock=lambda: now,
+            documents=self._documents,
             tls=self._archive.tls,
         )
         scp.start()
@@ -311,7 +315,7 @@ class RetrieveSource:
 
     def _get_contexts(self, entity: AE) -> None:
         entity.add_requested_context(STUDY_ROOT_GET)
-        for uid in STORED_SOP_CLASSES:
+        for uid in stored(documents=self._documents):
             entity.add_requested_context(uid, list(TRANSFER_SYNTAXES))
 
     @contextmanager
@@ -323,7 +327,8 @@ class RetrieveSource:
         add_contexts(entity)
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = archive.timeout
         entity.connection_timeout = min(archive.timeout, 10.0)
-        roles: list[Any] | None = [build_role(uid, scp_role=True) for uid in STORED_SOP_CLASSES] if handlers else None
+        classes = stored(documents=self._documents)
+        roles: list[Any] | None = [build_role(uid, scp_role=True) for uid in classes] if handlers else None
         association = entity.associate(
             archive.host,
             archive.port,

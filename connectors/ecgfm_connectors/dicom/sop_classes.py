@@ -21,8 +21,14 @@ REPORT_SOP_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.88.72": "Simplified Adult Echo SR Storage",
 }
 
-#: What is offered to senders and asked for from archives.
+#: What is always offered to senders and asked for from archives.
 STORED_SOP_CLASSES = ECG_SOP_CLASSES | REPORT_SOP_CLASSES
+
+#: What else may hold words about an ECG; taken by the listeners and sources whose settings say so.
+DOCUMENT_SOP_CLASSES = {
+    "1.2.840.10008.5.1.4.1.1.88.11": "Basic Text SR Storage",
+    "1.2.840.10008.5.1.4.1.1.104.1": "Encapsulated PDF Storage",
+}
 
 VERIFICATION = "1.2.840.10008.1.1"
 TWELVE_LEAD_ECG = "1.2.840.10008.5.1.4.1.1.9.1.1"
@@ -32,6 +38,11 @@ ENCAPSULATED_PDF = "1.2.840.10008.5.1.4.1.1.104.1"
 TRANSFER_SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian)
 
 
+def stored(*, documents: bool) -> tuple[str, ...]:
+    """The SOP Classes that a listener offers or a source asks for; `documents`: those with words about ECGs as well."""
+    return (*STORED_SOP_CLASSES, *(DOCUMENT_SOP_CLASSES if documents else ()))
+
+
 def class_name(uid: str) -> str:
     """The standard's name of a SOP Class, or the UID itself where it is private."""
-    return STORED_SOP_CLASSES.get(uid) or UID(uid).name
+    return (STORED_SOP_CLASSES | DOCUMENT_SOP_CLASSES).get(uid) or UID(uid).name

@@ -20,7 +20,7 @@ from ecgfm_connectors.dicom.bounded import Bounds
 from ecgfm_connectors.dicom.memory import Memory
 from ecgfm_connectors.dicom.part10 import wrap
 from ecgfm_connectors.dicom.server import Entity, HardenedServer
-from ecgfm_connectors.dicom.sop_classes import STORED_SOP_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
+from ecgfm_connectors.dicom.sop_classes import TRANSFER_SYNTAXES, VERIFICATION, stored
 from ecgfm_connectors.doors import Door, per_host
 from ecgfm_connectors.errors import Misconfigured
 from ecgfm_connectors.rejections import Tell, tell_nobody
@@ -72,6 +72,7 @@ class StorageScp:
         port: int,
         handler: Handler,
         clock: Callable[[], datetime],
+        documents: bool = False,
         allowed_callers: Collection[str] = (),
         allowed_hosts: Collection[str] = (),
         max_associations: int = 20,
@@ -85,6 +86,8 @@ class StorageScp:
     ) -> None:
         """`port` 0 takes a free one; empty allow-lists admit everyone, `allowed_hosts` holds addresses or networks.
         `max_per_host`: connections of one address, three quarters of `max_associations` where it is None.
+
+        `documents`: texts and PDFs of other systems are taken too (`sop_classes`).
 
         `max_held_bytes`: objects received and not yet stored, of all associations, in bytes; four longest objects where
         it is None, and never less than one.
@@ -111,7 +114,9 @@ class StorageScp:
         self._turns = Turns(_WORKERS)
         self._tls = tls
         self._turned_away = turned_away
-        self._ae = _application_entity(ae_title, allowed_callers, max_associations, idle_timeout)
+        self._ae = _application_entity(
+            ae_title, stored(documents=documents), allowed_callers, max_associations, idle_timeout
+        )
         self._server: HardenedServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -209,9 +214,11 @@ class StorageScp:
         )
 
 
-def _application_entity(ae_title: str, callers: Collection[str], most: int, idle_timeout: float) -> Entity:
+def _application_entity(
+    ae_title: str, classes: Iterable[str], callers: Collection[str], most: int, idle_timeout: float
+) -> Entity:
     entity = Entity(ae_title=ae_title)
-    for uid in STORED_SOP_CLASSES:
+    for uid in classes:
         entity.add_supported_context(uid, list(TRANSFER_SYNTAXES))
     entity.add_supported_context(VERIFICATION)
     entity.maximum_pdu_size = MAX_PDU

@@ -17,7 +17,7 @@ from ecgfm_connectors.dicom import header
 from ecgfm_connectors.dicom.elements import Elements
 from ecgfm_connectors.dicom.groups import Group, choose
 from ecgfm_connectors.dicom.part10 import open_object
-from ecgfm_connectors.dicom.sop_classes import ECG_SOP_CLASSES, ENCAPSULATED_PDF, class_name
+from ecgfm_connectors.dicom.sop_classes import ECG_SOP_CLASSES, class_name
 from ecgfm_connectors.ecg import Ecg, Filters, Finding
 from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.leads import Lead
@@ -93,8 +93,6 @@ def _require_ecg_class(dataset: Elements) -> None:
     uid = dataset.text("SOPClassUID")
     if uid in ECG_SOP_CLASSES:
         return
-    if uid == ENCAPSULATED_PDF:
-        raise Refused("sop-class", "Encapsulated PDF is a picture of an ECG, not its samples")
     if not uid and "WaveformSequence" not in dataset:
         raise Unreadable("not-dicom", "no SOP Class UID and no waveform: not a DICOM object, or its beginning only")
     raise Refused("sop-class", f"{class_name(uid) or 'an object without SOP Class UID'} is not an ECG waveform class")

@@ -17,7 +17,7 @@ import httpx
 
 from ecgfm_connectors.base import Disposition, Handler, PullReport, Received, Verdict
 from ecgfm_connectors.dicom.multipart import parts
-from ecgfm_connectors.dicom.sop_classes import STORED_SOP_CLASSES
+from ecgfm_connectors.dicom.sop_classes import stored
 from ecgfm_connectors.errors import ConnectorError, Misconfigured, ProtocolViolation, Unreachable
 from ecgfm_connectors.times import parse_date
 from ecgfm_connectors.tls import TlsFiles
@@ -42,6 +42,7 @@ class DicomWebSource:
         headers: Mapping[str, str] | None = None,
         tls: TlsFiles | None = None,
         modality: str = "ECG",
+        documents: bool = False,
         overlap: timedelta = timedelta(days=2),
         lookback: timedelta = timedelta(days=7),
         connections: int = 4,
@@ -56,6 +57,7 @@ class DicomWebSource:
         self._headers = dict(headers or {})
         self._tls = tls
         self._modality = modality
+        self._classes = stored(documents=documents)
         self._overlap = overlap
         self._lookback = lookback
         self._connections = connections
@@ -141,7 +143,7 @@ class DicomWebSource:
         """WADO-RS paths of the study's ECG objects, by SOP Class."""
         found = []
         for instance in self._query(client, f"/studies/{study}/instances", {"includefield": _SOP_CLASS}):
-            if str(_value(instance, _SOP_CLASS)) in STORED_SOP_CLASSES:
+            if str(_value(instance, _SOP_CLASS)) in self._classes:
                 series, uid = _value(instance, _SERIES_UID), _value(instance, _SOP_UID)
                 found.append(f"/studies/{study}/series/{series}/instances/{uid}")
         return found

@@ -10,6 +10,9 @@ from functools import lru_cache
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
+#: Manufacturer (0008,0070) of every object that this program makes, by which it knows its own.
+MANUFACTURER = "ecgfm-clinical"
+
 #: Text and numbers by their VR; a sequence as its items, each encoded already.
 Value = str | bytes | int | float | Iterable[bytes]
 Elements = dict[str, Value]  #: keyword -> value

@@ -151,9 +151,10 @@ def _read_group(
 
 
 def _of_this_patient(inner: Contents, patient: Patient, context: ReadingContext) -> Contents:
-    """The outcomes of an embedded report, under the message's patient. Raises Refused (`patient-mismatch`)."""
-    for one in inner.outcomes:
-        if name_two(one.patient, patient, context) or are_two_people(one.patient, patient):
+    """What an embedded report says, under the message's patient. Raises Refused (`patient-mismatch`)."""
+    people = [one.patient for one in inner.outcomes] + [one.patient for one in inner.documents]
+    for named in people:
+        if name_two(named, patient, context) or are_two_people(named, patient):
             raise Refused("patient-mismatch", "PID and the embedded report name different patients")
     if not patient.identifiers:
         return inner
@@ -161,6 +162,7 @@ def _of_this_patient(inner: Contents, patient: Patient, context: ReadingContext)
         inner,
         outcomes=tuple(replace(one, patient=patient) for one in inner.outcomes),
         left_out=tuple(replace(one, patient=patient) for one in inner.left_out),
+        documents=tuple(replace(one, patient=patient) for one in inner.documents),
     )
 
 
@@ -277,6 +279,7 @@ def _joined(one: Contents, other: Contents) -> Contents:
         left_out=one.left_out + other.left_out,
         identity_events=one.identity_events + other.identity_events,
         withdrawals=(*one.withdrawals, *later),
+        documents=one.documents + other.documents,
         demographics=one.demographics + other.demographics,
         findings=one.findings + other.findings,
     )

@@ -116,6 +116,7 @@ def of_file(
     return Contents(
         outcomes=tuple(replace(one, status="withdrawn") for one in inner.outcomes),
         withdrawals=(named,) if inner.ecgs else (),
+        documents=tuple(replace(one, withdrawn=True) for one in inner.documents),
     )
 
 

@@ -35,6 +35,7 @@ REVISIONS = (
     "0020",
     "0021",
     "0022",
+    "0023",
 )
 HEAD = REVISIONS[-1]
 MIGRATION_LOCK = 0x45434747  # PostgreSQL advisory lock: one migration at a time

@@ -14,6 +14,7 @@ Lookups by identity or by the sender's number go through keyed digests (`patient
 
 from ecgfm_clinical.staging.schema.alerts import alert, notice
 from ecgfm_clinical.staging.schema.columns import Id, Key, UtcDateTime, metadata
+from ecgfm_clinical.staging.schema.documents import document, document_reference
 from ecgfm_clinical.staging.schema.ecgs import (
     early_withdrawal,
     ecg,
@@ -69,6 +70,8 @@ __all__ = [
     "clock_gap",
     "clock_seen",
     "destination_state",
+    "document",
+    "document_reference",
     "drift_report",
     "early_withdrawal",
     "ecg",

@@ -56,6 +56,7 @@ score --settings {settings}
 send --settings {settings}
 status --settings {settings}
 show 1 --settings {settings}
+documents --settings {settings}
 preview 1 --destination results --settings {settings}
 health --settings {settings}
 search --settings {settings}
@@ -72,6 +73,7 @@ token list --settings {settings}
 token revoke lab --settings {settings}
 payloads list --settings {settings}
 payloads show 1 --settings {settings}
+documents --settings {settings}
 payloads export 1 --out {out}/payload --reason x --settings {settings}
 payloads resolve 1 --reason x --settings {settings}
 correct 1 --yes --settings {settings}
@@ -84,6 +86,7 @@ patient object --reason x --yes --settings {settings}
 patient erase --reason x --yes --settings {settings}
 held list --settings {settings}
 held show 1 --settings {settings}
+documents --settings {settings}
 held release 1 --reason x --yes --settings {settings}
 held reject 1 --reason x --yes --settings {settings}
 withdraw --model zzz --yes --settings {settings}
@@ -104,6 +107,7 @@ store move --to postgresql+psycopg://u@127.0.0.1:1/x --settings {settings}
 outcomes list --settings {settings}
 outcomes refused --settings {settings}
 outcomes show 1 --settings {settings}
+documents --settings {settings}
 outcomes reread --settings {settings}
 outcomes export {out}/outcomes.csv --settings {settings}
 outcomes export {out}/outcomes.parquet --settings {settings}

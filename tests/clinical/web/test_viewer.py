@@ -10,8 +10,11 @@ from matplotlib.image import imread
 
 from ecgfm_clinical.web.users import Role
 from ecgfm_connectors.ecg import Ecg
+from ecgfm_connectors.patient import Identifier
 from ecgfm_connectors.testing import dicom_writer
 from tests.clinical.web.conftest import Browser
+from tests.helpers import ecg_documents as others
+from tests.helpers import report_writer as sr
 from tests.helpers.fakes import make_ecg
 from tests.helpers.installation import Installation, ecg, patient
 
@@ -51,6 +54,19 @@ def test_the_page_shows_what_was_asked_for_and_notes_who_looks(stored: Installat
     client.get("/ecgs/1/viewer", params={"with": "2"})
     client.get("/ecgs/2/drawing.svg")
     assert opened(stored)[3:] == [1, 2]
+
+
+def test_what_other_systems_say_stands_below_the_device(site: Installation, browser: Browser) -> None:
+    named = patient(Identifier(authority="HOSP", value="E1"))
+    site.dicom(dicom(make_ecg(1, source_id=others.ECG, patient=named)))
+    site.dicom(sr.write(others.ai_report()))
+    client = browser(Role.VIEWER)
+    page = client.get("/ecgs/1/viewer").text
+    assert "Other systems say" in page
+    assert "Probability of amyloidosis: 0.87" in page
+    record = client.get("/ecgs/1").text
+    assert "What they say is shown once the record is opened." in record
+    assert "amyloidosis" not in record
 
 
 def opened(site: Installation) -> list[int | None]:

@@ -10,9 +10,7 @@ from ecgfm_connectors.dicom.part10 import wrap
 from ecgfm_connectors.dicom.results import values
 from ecgfm_connectors.dicom.results.profile import ObjectProfile
 from ecgfm_connectors.dicom.results.subject import Subject
-from ecgfm_connectors.dicom.writing import Elements, data_set
-
-MANUFACTURER = "ecgfm-clinical"
+from ecgfm_connectors.dicom.writing import MANUFACTURER, Elements, data_set
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 
 from ecgfm_connectors.dicom.results import concepts as c
 from ecgfm_connectors.dicom.results.concepts import Concept, ours
-from ecgfm_connectors.dicom.results.document import MANUFACTURER, Identity, common, encoded
+from ecgfm_connectors.dicom.results.document import Identity, common, encoded
 from ecgfm_connectors.dicom.results.items import ItemWriter
 from ecgfm_connectors.dicom.results.profile import REPORT_CLASSES, ObjectProfile
 from ecgfm_connectors.dicom.results.stored import StoredObject, evidence
 from ecgfm_connectors.dicom.results.subject import Subject
 from ecgfm_connectors.dicom.results.uids import uid
-from ecgfm_connectors.dicom.writing import Elements
+from ecgfm_connectors.dicom.writing import MANUFACTURER, Elements
 from ecgfm_connectors.errors import Misconfigured
 from ecgfm_connectors.outcomes import codes
 from ecgfm_connectors.printed import printed
