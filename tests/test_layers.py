@@ -72,6 +72,7 @@ ROOMS = {
         "adaptation",
         "planning provenance",
         "report",
+        "judged",
         "experiment",
         "governance",
         "models",

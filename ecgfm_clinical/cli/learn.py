@@ -36,8 +36,8 @@ from ecgfm_clinical.extras import need
 
 if TYPE_CHECKING:
     from ecgfm_clinical.learning.adaptation import Adaptation
-    from ecgfm_clinical.learning.experiment import Judged
     from ecgfm_clinical.learning.external import External
+    from ecgfm_clinical.learning.judged import Judged
     from ecgfm_clinical.learning.judging.comparison import Judgement
 
 

@@ -20,7 +20,7 @@ from ecgfm_clinical.demo.clinic import Visit
 from ecgfm_clinical.demo.deliveries import Delivery
 from ecgfm_clinical.demo.hospital import Hospital
 from ecgfm_clinical.learning import governance
-from ecgfm_clinical.learning.experiment import Judged
+from ecgfm_clinical.learning.judged import Judged
 from ecgfm_clinical.learning.judging.comparison import Judgement
 from ecgfm_clinical.learning.training import Progress, quiet
 from ecgfm_clinical.learning.workshop import Workshop

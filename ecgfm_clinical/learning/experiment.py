@@ -3,10 +3,9 @@
 Nothing is published unless everything before it went well; a run that was killed goes on where it was.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
 from time import monotonic
 
 from ecgfm.calibration import NoOperatingPoint
@@ -18,7 +17,6 @@ from ecgfm.finetuning.split import Split
 from ecgfm.finetuning.trained import Trained
 from ecgfm.heads import HeadSpec
 from ecgfm.operating_rule import OperatingRule
-from ecgfm.provenance import ModelName
 from ecgfm.training.team import Team
 from ecgfm_clinical.errors import InputError, LearningError
 from ecgfm_clinical.learning.cohort.building import gather
@@ -26,48 +24,20 @@ from ecgfm_clinical.learning.cohort.learnable import learnable
 from ecgfm_clinical.learning.cohort.members import Cohort
 from ecgfm_clinical.learning.cohort.sources import EcgSource, Signals
 from ecgfm_clinical.learning.cross_fitting import cross_fitted
-from ecgfm_clinical.learning.documents import plain, write_document
+from ecgfm_clinical.learning.documents import write_document
 from ecgfm_clinical.learning.folders import Folders
+from ecgfm_clinical.learning.judged import Judged, Publish, in_its_folder, write_report
 from ecgfm_clinical.learning.judging.comparison import Judge, Judgement
 from ecgfm_clinical.learning.operating_points import HeldOut
 from ecgfm_clinical.learning.plan import Plan
-from ecgfm_clinical.learning.predictions import Predicted, write_predictions
-from ecgfm_clinical.learning.provenance import (
-    CalibrationRecord,
-    HeadRecord,
-    MainPoint,
-    Recalibration,
-    SitePoint,
-    TrainingRecord,
-    after,
-    head_record,
-)
+from ecgfm_clinical.learning.provenance import HeadRecord, Recalibration, after, head_record, record_of_training
 from ecgfm_clinical.learning.report import page
-from ecgfm_clinical.learning.report.document import DEMO_NOTE, Report, Verdict
 from ecgfm_clinical.learning.runs import Run, begin
-from ecgfm_clinical.learning.selected import SELECTION, Selection
+from ecgfm_clinical.learning.selected import Selection
 from ecgfm_clinical.learning.selection import ADAPTED, LIVE, Chooser, Seconds, Way, ways
 from ecgfm_clinical.learning.training import Progress, head_spec, quiet
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """What came out: a bundle on disk, its judgement, its report."""
-
-    head: str
-    bundle: Bundle
-    champion: Bundle | None
-    cohort: Cohort = field(repr=False)
-    judgement: Judgement
-    report: Path
-
-
 OpenSource = Callable[[datetime], EcgSource]  #: the ECGs and outcomes as they were known at a moment
-Publish = Callable[[Judged], None]
-
-
-def in_its_folder(judged: Judged) -> None:
-    """Published by lying there: bundle and report are in their folders, no registry knows of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +119,17 @@ class Experiment:
         candidate, chosen_on = self._calibrated(start, trained, held_out)
         live = None if champion is None else start if champion.model_id == parent.model_id else Model.of(champion)
         judgement = self._judge(candidate, live, cohort, begun.source)
-        record = self._record(begun, trained, judgement, chosen_on, held_out.whose)
+        record = record_of_training(
+            self.plan,
+            cohort,
+            trained,
+            judgement,
+            as_of=run.as_of,
+            champion=champion,
+            selection=begun.selection,
+            calibrated_on=held_out.whose,
+            chosen_on=chosen_on,
+        )
         bundle = self._bundle(parent, candidate, record, run)
         judged = Judged(
             head=self.plan.head,
@@ -157,7 +137,7 @@ class Experiment:
             champion=champion,
             cohort=cohort,
             judgement=judgement,
-            report=self._report(bundle, champion, cohort, judgement, record, run.as_of, run.folder),
+            report=write_report(self.plan, bundle, champion, cohort, judgement, record, run.as_of, run.folder),
         )
         self.publish(judged)
         run.finish({"model_id": bundle.model_id, "refusals": list(judgement.refusals)})
@@ -305,35 +285,6 @@ class Experiment:
         )
         return judge.compare(candidate, live, self.plan.head)
 
-    def _record(
-        self, begun: "_Begun", trained: Trained, judgement: Judgement, chosen_on: Mapping[str, str], whose: str
-    ) -> HeadRecord:
-        champion, selection = begun.champion, begun.selection
-        plan = self.plan
-        sites = plan.site_operating_points.items()
-        return HeadRecord(
-            trained=TrainingRecord(
-                head=plan.head,
-                training={**trained.record, **({} if selection is None else {SELECTION: plain(selection)})},
-                as_of=begun.run.as_of,
-                site=plan.site,
-                note=plan.note,
-                code_version=plan.code_version,
-                cohort=begun.cohort.flow,
-                evaluability=plan.evaluability.model_dump() | {"allow": list(plan.evaluability.allow)},
-                calibration=CalibrationRecord(method=plan.calibration, fitted_on=whose),
-                operating_point=MainPoint(**asdict(plan.operating_point), site=plan.site, chosen_on=whose),
-                site_operating_points={
-                    site: SitePoint(**asdict(rule), chosen_on=chosen_on[site]) for site, rule in sites
-                },
-                gate=plan.gate,
-                seed=plan.seed,
-                champion=None if champion is None else ModelName(name=champion.name, model_id=champion.model_id),
-                metrics=judgement.labels,
-                refusals=judgement.refusals,
-            )
-        )
-
     def _bundle(self, base: Bundle, candidate: Model, record: HeadRecord, run: Run) -> Bundle:
         folder, head = self.folders.bundles / run.folder.name, self.plan.head
         if folder.exists():  # written before a kill: a bundle is whole or not there, so it is this run's result
@@ -364,53 +315,10 @@ class Experiment:
             champion=champion,
             cohort=cohort,
             judgement=judgement,
-            report=self._report(bundle, against, cohort, judgement, record, now, folder),
+            report=write_report(self.plan, bundle, against, cohort, judgement, record, now, folder),
         )
         self.publish(judged)
         return judged
-
-    def _report(
-        self,
-        bundle: Bundle,
-        against: Bundle | None,
-        cohort: Cohort,
-        judgement: Judgement,
-        record: HeadRecord | None,
-        as_of: datetime,
-        folder: Path,
-    ) -> Path:
-        trained = record.trained if record else None
-        note = self.plan.note or (trained.note if trained else "")
-        write_predictions(folder / "predictions.csv", _predicted(judgement))
-        spec = next(spec for spec in bundle.heads if spec.name == self.plan.head)
-        return page.write(
-            Report(
-                head=spec.name,
-                target=spec.target,
-                site=self.plan.site,
-                as_of=as_of,
-                notes=tuple(text for text in (note, *_not_learnt(cohort), DEMO_NOTE if bundle.demo else "") if text),
-                candidate=bundle.named,
-                champion=None if against is None else against.named,
-                verdict=Verdict(passed=not judgement.refusals, refusals=judgement.refusals),
-                labels=judgement.labels,
-                cohort=cohort.flow,
-                training=record,
-            ),
-            folder,
-        )
-
-
-def _predicted(judgement: Judgement) -> Iterator[Predicted]:
-    for label, test in judgement.tests.items():
-        live = {} if test.champion is None else {"live model": test.champion}
-        scores = {"model": test.probabilities, **live, **test.baselines}
-        yield Predicted(label=label, keys=test.keys, patients=test.patients, truth=test.labels, scores=scores)
-
-
-def _not_learnt(cohort: Cohort) -> list[str]:
-    """A sentence for each label that was asked for and is not in the head: nobody may find that out later."""
-    return [f"NOT LEARNT: {label}: {why}." for label, why in cohort.rules.labels_left_out.items()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from ecgfm_clinical.staging.model_records import HeadVerdict, ModelRow
 from ecgfm_clinical.staging.registry import MAKES_LIVE, Registry
 
 if TYPE_CHECKING:  # a machine that only scores goes without what trains
-    from ecgfm_clinical.learning.experiment import Judged
+    from ecgfm_clinical.learning.judged import Judged
 
 
 def model_row(bundle: Bundle, *, path: str, now: datetime) -> ModelRow:

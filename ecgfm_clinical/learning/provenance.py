@@ -4,7 +4,8 @@ written when a head is made or changed.
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Annotated
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import PlainSerializer
 
@@ -12,10 +13,16 @@ from ecgfm.calibration import CalibrationMethod
 from ecgfm.checkpoint import Bundle
 from ecgfm.operating_rule import OperatingRule
 from ecgfm.provenance import Json, ModelName, Provenance
-from ecgfm_clinical.learning.cohort.members import Flow
+from ecgfm_clinical.learning.cohort.members import Cohort, Flow
 from ecgfm_clinical.learning.documents import Instant, Notes, parse, plain
 from ecgfm_clinical.learning.judging.judgement import Figures
+from ecgfm_clinical.learning.selected import SELECTION, Selection
 from ecgfm_clinical.rules import GateRules
+
+if TYPE_CHECKING:  # records are read without torch
+    from ecgfm.finetuning.trained import Trained
+    from ecgfm_clinical.learning.judging.comparison import Judgement
+    from ecgfm_clinical.learning.plan import Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,3 +130,41 @@ def after(parent: Bundle, head: str, record: HeadRecord, kept: Collection[str]) 
 
 def _read(bundle: Bundle, head: str, told: object) -> HeadRecord:
     return HeadRecord.from_json(told, what=f"the provenance of {bundle.name} {bundle.version}, {head}")
+
+
+def record_of_training(
+    plan: "Plan",
+    cohort: Cohort,
+    trained: "Trained",
+    judgement: "Judgement",
+    *,
+    as_of: datetime,
+    champion: Bundle | None,
+    selection: Selection | None,
+    calibrated_on: str,
+    chosen_on: Mapping[str, str],
+) -> HeadRecord:
+    """How a head was trained by a plan. `chosen_on`: site with its own rule -> ECGs that its threshold rests on."""
+    return HeadRecord(
+        trained=TrainingRecord(
+            head=plan.head,
+            training={**trained.record, **({} if selection is None else {SELECTION: plain(selection)})},
+            as_of=as_of,
+            site=plan.site,
+            note=plan.note,
+            code_version=plan.code_version,
+            cohort=cohort.flow,
+            evaluability=plan.evaluability.model_dump() | {"allow": list(plan.evaluability.allow)},
+            calibration=CalibrationRecord(method=plan.calibration, fitted_on=calibrated_on),
+            operating_point=MainPoint(**asdict(plan.operating_point), site=plan.site, chosen_on=calibrated_on),
+            site_operating_points={
+                site: SitePoint(**asdict(rule), chosen_on=chosen_on[site])
+                for site, rule in plan.site_operating_points.items()
+            },
+            gate=plan.gate,
+            seed=plan.seed,
+            champion=None if champion is None else ModelName(name=champion.name, model_id=champion.model_id),
+            metrics=judgement.labels,
+            refusals=judgement.refusals,
+        )
+    )

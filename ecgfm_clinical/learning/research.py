@@ -19,8 +19,9 @@ from ecgfm_clinical.learning.cohort.building import gather
 from ecgfm_clinical.learning.cohort.labelling import Given, Labelling
 from ecgfm_clinical.learning.cohort.members import CohortRules
 from ecgfm_clinical.learning.documents import FORMAT_VERSION, plain, write_json
-from ecgfm_clinical.learning.experiment import Experiment, Judged, in_its_folder
+from ecgfm_clinical.learning.experiment import Experiment
 from ecgfm_clinical.learning.folders import Folders
+from ecgfm_clinical.learning.judged import Judged, in_its_folder
 from ecgfm_clinical.learning.judging.cross_validation import CrossValidated, CrossValidation
 from ecgfm_clinical.learning.judging.rivals import Rivals
 from ecgfm_clinical.learning.plan import Plan

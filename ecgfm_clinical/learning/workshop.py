@@ -18,8 +18,9 @@ from ecgfm_clinical.learning.cohort.labelling import Given
 from ecgfm_clinical.learning.cohort.learnable import learnable
 from ecgfm_clinical.learning.cohort.members import Cohort
 from ecgfm_clinical.learning.cohort.sources import EcgSource, StagedEcgs
-from ecgfm_clinical.learning.experiment import Experiment, Judged, in_its_folder
+from ecgfm_clinical.learning.experiment import Experiment
 from ecgfm_clinical.learning.folders import Folders
+from ecgfm_clinical.learning.judged import Judged, in_its_folder
 from ecgfm_clinical.learning.learning_curve import CurveMaker, LearningCurve
 from ecgfm_clinical.learning.selection import Seconds
 from ecgfm_clinical.learning.training import Progress, quiet

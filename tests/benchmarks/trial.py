@@ -58,7 +58,7 @@ from ecgfm_clinical.demo.clinic import Visit
 from ecgfm_clinical.demo.learning import RECIPE, deliveries, start_bundle, train_heads
 from ecgfm_clinical.learning.cohort.members import Cohort
 from ecgfm_clinical.learning.documents import write_json
-from ecgfm_clinical.learning.experiment import Judged
+from ecgfm_clinical.learning.judged import Judged
 from ecgfm_clinical.learning.judging.comparators import AGE_SEX, RANDOM_ENCODER
 from ecgfm_clinical.learning.judging.comparison import Judge, Judgement
 from ecgfm_clinical.learning.workshop import Workshop

@@ -36,8 +36,9 @@ from ecgfm.network import EcgFm
 from ecgfm.operating_rule import OperatingRule
 from ecgfm.provenance import Provenance
 from ecgfm_clinical.learning.cohort.labelling import Given
-from ecgfm_clinical.learning.experiment import Experiment, Judged
+from ecgfm_clinical.learning.experiment import Experiment
 from ecgfm_clinical.learning.folders import Folders
+from ecgfm_clinical.learning.judged import Judged
 from ecgfm_clinical.learning.judging.comparators import RANDOM_ENCODER
 from ecgfm_clinical.learning.judging.judgement import Metric
 from ecgfm_clinical.learning.plan import Plan

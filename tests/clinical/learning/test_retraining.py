@@ -25,7 +25,7 @@ from ecgfm_clinical.demo import clinic
 from ecgfm_clinical.errors import InputError, LearningError, ModelError
 from ecgfm_clinical.learning.cohort.members import split_of
 from ecgfm_clinical.learning.drift.watch import watch
-from ecgfm_clinical.learning.experiment import Judged
+from ecgfm_clinical.learning.judged import Judged
 from ecgfm_clinical.learning.provenance import TrainingRecord, head_records
 from ecgfm_clinical.learning.report.card import card
 from ecgfm_clinical.learning.workshop import Workshop
