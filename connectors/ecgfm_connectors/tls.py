@@ -14,7 +14,20 @@ class TlsFiles:
 
     certificate: Path
     key: Path
-    trusted: Path  #: CA that the other side's certificate must chain to
+    #: CA that the other side's certificate must chain to; None for a port whose callers, browsers, show none
+    trusted: Path | None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return (self.certificate, self.key, *([self.trusted] if self.trusted else []))
+
+    def state(self) -> tuple[tuple[int, int, int], ...]:
+        """Changes with the files; empty where one is missing."""
+        try:
+            found = [path.stat() for path in self.paths]
+        except OSError:
+            return ()
+        return tuple((one.st_ino, one.st_mtime_ns, one.st_size) for one in found)
 
     def server_context(self) -> ssl.SSLContext:
         """For a listening port: a caller without a certificate from `trusted` is refused. Raises Misconfigured."""
@@ -26,15 +39,14 @@ class TlsFiles:
 
     def _context(self, purpose: ssl.Purpose) -> ssl.SSLContext:
         try:
-            context = ssl.create_default_context(purpose, cafile=str(self.trusted))
+            context = ssl.create_default_context(purpose, cafile=str(self.trusted) if self.trusted else None)
             context.load_cert_chain(self.certificate, self.key)
         except (OSError, ssl.SSLError) as error:
-            raise Misconfigured(
-                f"TLS files {self.certificate}, {self.key}, {self.trusted} cannot be used: {error}; all three must be "
-                "PEM"
-            ) from error
+            names = ", ".join(map(str, self.paths))
+            raise Misconfigured(f"TLS files {names} cannot be used: {error}; all must be PEM") from error
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.verify_mode = ssl.CERT_REQUIRED
+        if self.trusted:
+            context.verify_mode = ssl.CERT_REQUIRED
         # From Python 3.13 on a CA without a key usage (RFC 5280 §4.2.1.3) would be refused; many private CAs have none.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         return context
@@ -46,22 +58,24 @@ class ServerTls:
     def __init__(self, files: TlsFiles) -> None:
         """Raises Misconfigured."""
         self._files = files
-        self._read = self._state()
+        self._read = files.state()
         self._context = files.server_context()
 
     def current(self) -> ssl.SSLContext:
         """For one connection; from any thread. Files that cannot be used yet, half renewed say, change nothing."""
-        now = self._state()
+        now = self._files.state()
         if now != self._read:
             with suppress(Misconfigured):
                 self._context = self._files.server_context()
                 self._read = now
         return self._context
 
-    def _state(self) -> tuple[tuple[int, int, int], ...]:
-        """Changes with the files; empty where one is missing."""
-        try:
-            found = [path.stat() for path in (self._files.certificate, self._files.key, self._files.trusted)]
-        except OSError:
-            return ()
-        return tuple((one.st_ino, one.st_mtime_ns, one.st_size) for one in found)
+    def following(self) -> ssl.SSLContext:
+        """For a server that is given one context for all its connections: each of them gets the current one."""
+        first = self._files.server_context()
+
+        def follow(connection: ssl.SSLObject, _: str | None, __: ssl.SSLContext) -> None:
+            connection.context = self.current()
+
+        first.sni_callback = follow  # called for callers that name no host too
+        return first

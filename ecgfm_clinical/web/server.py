@@ -15,7 +15,8 @@ from ecgfm_clinical.errors import SettingsError
 from ecgfm_clinical.web import signing_in
 from ecgfm_clinical.web.app import build_app, build_console, settings_of
 from ecgfm_clinical.web.one_time import OneTimeLinks
-from ecgfm_connectors.tls import TlsFiles
+from ecgfm_connectors.errors import Misconfigured
+from ecgfm_connectors.tls import ServerTls, TlsFiles
 
 if TYPE_CHECKING:
     from ecgfm_clinical.settings import Settings, Web
@@ -130,24 +131,26 @@ def _bound(host: str, port: int) -> socket.socket:
 
 
 def tls_of(settings: "Settings", web: "Web") -> ssl.SSLContext | None:
-    """What browsers are shown; None where they come in clear. Raises SettingsError, Misconfigured."""
+    """What browsers are shown, renewed files from the next connection on; None where they come in clear.
+
+    Raises SettingsError.
+    """
     part = web.tls
     if part is None:
         return None
-    certificate, key = settings.resolve(part.certificate), settings.resolve(part.key)
-    if part.trusted is not None:
-        return TlsFiles(certificate=certificate, key=key, trusted=settings.resolve(part.trusted)).server_context()
+    files = TlsFiles(
+        certificate=settings.resolve(part.certificate),
+        key=settings.resolve(part.key),
+        trusted=settings.resolve(part.trusted) if part.trusted is not None else None,
+    )
     try:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        raise SettingsError(f"web.tls: {certificate} and {key} cannot be used: {error}; both must be PEM") from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
+        return ServerTls(files).following()
+    except Misconfigured as error:
+        raise SettingsError(f"web.tls: {error}") from error
 
 
 def build_port(settings: "Settings", store: "Store", *, links: OneTimeLinks | None = None) -> WebPort:
-    """The port of the console, not yet bound. Raises SettingsError, Misconfigured."""
+    """The port of the console, not yet bound. Raises SettingsError."""
     web = settings_of(settings)
     console = build_console(settings, store, links=links)
     tidy = partial(signing_in.note_ran_out, console)

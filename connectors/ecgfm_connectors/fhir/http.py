@@ -8,6 +8,7 @@ import logging
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -49,17 +50,30 @@ class Asker:
         self._where = where
         self._timeout = timeout
         self._clock = clock
-        verify: ssl.SSLContext | bool = tls.client_context() if tls else True
-        self._client = httpx.Client(
+        self._tls = tls
+        self._read = tls.state() if tls else ()
+        self._client = self._new_client()
+
+    def _new_client(self) -> httpx.Client:
+        verify: ssl.SSLContext | bool = self._tls.client_context() if self._tls else True
+        return httpx.Client(
             verify=verify,
             follow_redirects=False,
             trust_env=False,  # a proxy in the environment would see patients' results
-            timeout=httpx.Timeout(timeout, connect=_CONNECT_SECONDS),
+            timeout=httpx.Timeout(self._timeout, connect=_CONNECT_SECONDS),
             limits=httpx.Limits(keepalive_expiry=_IDLE_SECONDS),
         )
 
     def close(self) -> None:
         self._client.close()
+
+    def _renew(self) -> None:
+        """Show a certificate that was renewed meanwhile; files that cannot be used yet change nothing."""
+        if self._tls is None or (now := self._tls.state()) == self._read:
+            return
+        with suppress(Misconfigured):
+            before, self._client, self._read = self._client, self._new_client(), now
+            before.close()
 
     def get(self, url: str, headers: Mapping[str, str]) -> Answer:
         """Raises as `post`."""
@@ -79,6 +93,7 @@ class Asker:
             raise NotReached(f"authorization server: {error}", retry_after=error.retry_after) from error
 
     def _ask(self, request: httpx.Request) -> Answer:
+        self._renew()
         try:
             response = self._client.send(request, stream=True)
             try:

@@ -1,14 +1,22 @@
 """The role `web`: a process of its own that answers browsers until it is stopped."""
 
+import re
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
 
+from ecgfm_clinical.settings.web import Web, WebTls
+from ecgfm_clinical.web.app import build_app, build_console
+from ecgfm_clinical.web.server import WebPort, tls_of
 from tests.clinical.web.conftest import PASSWORD
+from tests.helpers.certificates import CertificateAuthority
 from tests.helpers.fakes import wait_until
 from tests.helpers.installation import Installation
 
@@ -35,6 +43,46 @@ def test_the_role_answers_browsers_and_stops(site: Installation, free_port: Call
         code = process.wait(120)
     assert code == 0, log.read_text(encoding="utf-8")
     assert PASSWORD not in log.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("shows", [False, True])
+def test_a_renewed_certificate_counts_from_the_next_connection_on(
+    site: Installation, tmp_path: Path, shows: bool
+) -> None:
+    """With and without certificates of browsers; half renewed files change nothing."""
+    authority = CertificateAuthority(tmp_path)
+    ours, browser = authority.issue("web"), authority.issue("browser")
+    tls = WebTls(certificate=ours.certificate, key=ours.key, trusted=browser.trusted if shows else None)
+    web = Web(users=Path("web-users"), tls=tls)
+    settings = site.settings.model_copy(update={"web": web})
+    console = build_console(settings, site.store)
+    port = WebPort(build_app(console), host="127.0.0.1", port=0, tls=tls_of(settings, web))
+    port.start()
+    context = browser.client_context()
+
+    def shown() -> bytes:
+        with (
+            socket.create_connection(("127.0.0.1", port.port), timeout=120) as plain,
+            context.wrap_socket(plain, server_hostname="localhost") as caller,
+        ):
+            caller.sendall(b"GET /sign-in HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            assert caller.recv(12).startswith(b"HTTP/1.")
+            return caller.getpeercert(binary_form=True) or b""
+
+    try:
+        before = shown()
+        key = authority.issue("web").key.read_bytes()
+        ours.key.write_bytes(b"half renewed")
+        assert shown() == before
+        ours.key.write_bytes(key)
+        assert (
+            shown() == ssl.PEM_cert_to_DER_cert(re.findall(PEM, ours.certificate.read_text(), re.DOTALL)[0]) != before
+        )
+    finally:
+        port.stop(grace=1)
+
+
+PEM = "-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----"
 
 
 def test_without_its_table_the_role_says_what_to_add(site: Installation) -> None:

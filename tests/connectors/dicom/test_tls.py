@@ -115,7 +115,7 @@ def test_dcmtk_storescu_over_tls(
         pytest.skip("dcmtk is not installed (/usr/bin/storescu)")
     file = tmp_path / "ecg.dcm"
     file.write_bytes(write_ecg(ecg))
-    command: list[str | Path] = [STORESCU, "-R", "+tls", client.key, client.certificate, "+cf", client.trusted]
+    command: list[str | Path] = [STORESCU, "-R", "+tls", client.key, client.certificate, "+cf", str(client.trusted)]
     command += ["-aec", "ECGFM", LOOPBACK, str(port), file]
     done = subprocess.run(command, capture_output=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr

@@ -210,3 +210,11 @@ def test_mutual_tls_lets_in_who_shows_a_certificate(tmp_path: Path, result: Resu
         with pytest.raises(NotReached, match="not trusted"):  # a server that we do not trust
             send(replace(ours, trusted=foreign.trusted))
         assert len(server.accepted) == 1
+        stays = FhirServer(
+            name="fhir", url=server.url, credentials=Fixed(), clock=Clock(), tls=house.issue("renewed", days=-1)
+        )
+        with pytest.raises(ConnectorError):  # one that has ended
+            stays.send(compose(result, profile), control_id="R")
+        house.issue("renewed")  # in its place, while the service runs
+        assert stays.send(compose(result, profile), control_id="R").code == "HTTP 200"
+        stays.close()
