@@ -192,6 +192,25 @@ def test_the_picture_of_the_house_names_every_room() -> None:
     assert named == {path.parent.name for path in (ROOT / "ecgfm_clinical").glob("*/__init__.py")}
 
 
+@pytest.mark.parametrize("walk", ["ECG", "retrain"])
+def test_the_walks_name_files_that_there_are_and_count_them(walk: str) -> None:
+    """Each file of README's walks is one of the house, and of one name there."""
+    text = (
+        (ROOT / "README.md")
+        .read_text(encoding="utf-8")
+        .partition(f"## The walk of one {walk}\n")[2]
+        .partition("\n## ")[0]
+    )
+    named = set(re.findall(r"`([\w/]+\.py)`", text))
+    (counted,) = re.findall(r"these (\d+) files", text)
+    assert len(named) == int(counted)
+    rooms = [path for package in FORBIDDEN for path in package.rglob("*.py")]
+    if walk == "retrain":
+        rooms = [path for path in rooms if "learning" in path.parts or "finetuning" in path.parts]
+    found = {name: [path for path in rooms if f"/{path.as_posix()}".endswith(f"/{name}")] for name in named}
+    assert {name: paths for name, paths in found.items() if len(paths) != 1} == {}
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_stages_meet_only_in_the_store(stage: str) -> None:
     others = {f"ecgfm_clinical.pipeline.{other}" for other in STAGES if other != stage}
