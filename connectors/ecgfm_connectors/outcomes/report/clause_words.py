@@ -160,7 +160,9 @@ class ClauseWords:
 
     def holds_unknown_beside(self, index: int) -> bool:
         """Whether a word that no table knows stands in the clause: before the name, between name and number, behind."""
-        clause = self.items[max(self.mention + 1, index - LEADING) : index]
+        between = self.items[max(self.mention + 1, index - LEADING) : index]
+        given = [at for at, one in enumerate(between) if one.value is not None and one.value.percent]
+        clause = between[given[-1] + 1 :] if given else between  # the words of another number are its own
         for before in reversed(self._ahead()):
             if before.kind in ("date", "mark") or (before.value is not None and before.value.percent):
                 break

@@ -15,6 +15,7 @@ from ecgfm_connectors.outcomes.comparators import Comparator
 from ecgfm_connectors.outcomes.report.clause_words import ClauseWords
 from ecgfm_connectors.outcomes.report.harmless import is_measuring
 from ecgfm_connectors.outcomes.report.items import Item, Value, items
+from ecgfm_connectors.outcomes.report.naming import named_first
 from ecgfm_connectors.outcomes.report.sections import Section, Sentence
 from ecgfm_connectors.outcomes.report.sentence_words import SentenceWords
 from ecgfm_connectors.outcomes.report.surroundings import (
@@ -48,7 +49,7 @@ class Statement:
 
 def statements(sentence: Sentence, study: date | None, words_of_site: frozenset[str] = frozenset()) -> list[Statement]:
     """Every number that the sentence gives for an ejection fraction."""
-    found = items(sentence.text, sentence.folded, study)
+    found = named_first(items(sentence.text, sentence.folded, study))
     if not any(item.cue in ("mention", "left-mention", "other-mention") for item in found):
         return []
     return _Walk(sentence, found, words_of_site).run()

@@ -219,6 +219,8 @@ class Surroundings:
     def _is_reference(self) -> bool:
         if any(one.cue == "reference" for one in self.clause):
             return True
+        if self._is_norm_of_name():
+            return True
         if self.given and not self.before and self.value.comparator:
             return True  # the column of limits in a table
         if self.value.comparator and self.before and self.before[-1].cue == "normal" and self._another_follows():
@@ -229,6 +231,17 @@ class Surroundings:
         return any(
             one.cue == "normal" and two.cue in ("mention", "left-mention") and three.cue == "is"
             for one, two, three in zip(self.before, self.before[1:], self.before[2:], strict=False)
+        )
+
+    def _is_norm_of_name(self) -> bool:
+        """`FEVI (normal > 55 %): 52`: the name with its limits, before the number or the word that there is none."""
+        last = self.before[-3:]
+        return (
+            self.value.comparator != ""
+            and len(last) == 3
+            and last[0].cue in ("mention", "left-mention")
+            and last[1].word in ("(", "[")
+            and last[2].cue in ("normal", "reference")
         )
 
     def _is_change(self) -> bool:

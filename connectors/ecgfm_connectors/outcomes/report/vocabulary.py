@@ -68,7 +68,7 @@ CUES = phrases(
             viab*|mvo|ischem*|lesion*|predicted""",
         "prior": """years|year|jahren|jahr|il y a|hace|anni fa|anno fa|mesi fa|mese fa|giorni fa|settimane fa
             geleden|jaar|anos|ano|ar sedan|sedan|prior
-            previous*|previously|formerly|last|before|earlier|baseline|initial|initially|zuvor|vorher|damals|fruher*
+            previous*|previously|formerly|last|before|earlier|baseline|initial|initially|inicial|iniziale|initieel|initialt|inledningsvis|anfangs|zuvor|vorher|damals|fruher*
             vorbefund*|voruntersuchung*|voraufnahme|vorwert*|letzte*|initiale|anterieur*|anterieurement|precedent*
             precedemment|auparavant|ancien*|previa|previo|previamente|anterior*|antes|ultimo|ultima|precedente*
             in precedenza|precedenza|prima|eerder*|vorig*|voorheen|vroeger|previa*|anteriormente|previamente|tidigare
@@ -127,7 +127,7 @@ CUES = phrases(
             ridotto
             riduzione|miglior*|peggior*|calo|calata|risalita|scesa|salita|gedaald|daling|gestegen|stijging|verbeter*
             verslechter*|toegenomen|afgenomen|hersteld|caiu|queda|melhor*|piora*|reducao|diminui*|sjunkit|sankning
-            sankts|forbattr*|forsamr*|okat|okning|minskat|minskning|aterhamta*|down|up""",
+            sankts|recupero|recovery|recuperation|recuperacion|recuperacao|erholung|herstel|aterhamtning|forbattr*|forsamr*|okat|okning|minskat|minskning|aterhamta*|down|up""",
         "reference": """normal range|normal value*|normal values|reference*|reference range|ref|referenz*|norm
             normwert*
             normalwert*|normalwerte|n|nl|vn|v n|vr|v r|valor normal|valores normales|valor de referencia
@@ -153,12 +153,12 @@ CUES = phrases(
             patienter med|patienter|doentes com|patients avec|patienten met""",
         "family": """father*|mother*|brother*|sister*|sibling*|family history|uncle|aunt|vater|mutter|bruder|schwester
             familienanamnese|pere|frere|soeur|antecedents familiaux|padre|madre|hermano|hermana|fratello|sorella
-            familiarita|sour|oncle|tante|tio|zio|zia|tia|tios|onkel|oom|farbror|morbror|faster|moster|cousin*|kusin*
+            familiarita|sour|mere|maman|papa|oncle|tante|tio|zio|zia|tia|tios|onkel|oom|farbror|morbror|faster|moster|cousin*|kusin*
             cugin*|grandfather|grandmother|grandparent*|grosvater|grosmutter|grossvater|grossmutter|opa|oma|grand pere
             grand mere|abuelo|abuela|nonno|nonna|avo|grootvader|grootmoeder|farfar|farmor|morfar|mormor|nephew|niece
             neveu|sobrino|sobrina|nipote|sobrinho|sobrinha|neef|neffe|nichte|brorson|systerson|twin|zwilling*
             jumeau|jumelle|gemelo|gemela|gemello|gemella|gemeo|gemea|tweeling*|tvilling*|hijo|hija|figlio|figlia
-            filho|filha|fils|fille|sohn|tochter|zoon|dochter|dotter|familiar|familiares|relative|relatives
+            filho|filha|fils|fille|sohn|tochter|zoon|dochter|dotter|familiar|familiares|relatives|a relative
             angehorige*|verwandte*|parente|parents|pariente|anhorig*|slakting*|familielid|husband|wife|ehemann
             ehefrau|vader|moeder|broer|zus|familieanamnese|pai|mae|irmao|irma|far|mor|bror|syster|hereditet|son
             daughter|fetal*|foetal*|fetus|foetus|fotus|fotal*|foster|fosterek*|fosterhj*|fetaal|foetaal|feto|donor""",
@@ -178,7 +178,7 @@ CUES = phrases(
             estres|estresse|piek|pik|posesfuerzo|postesfuerzo|pos esfuerzo|posesforco|postsforzo|topp
             belastungs|arbets|inspannings
             maxbelastung|spitzenbelastung|maximalbelastung|maximal belastung|topbelastning|maxbelastning|sous effort
-            picco sforzo|erholung|recuperation|herstelfase|recupero|recovery phase|aterhamtning""",
+            picco sforzo|herstelfase|recovery phase""",
         "rest": "rest|resting|at rest|ruhe|repos|reposo|basal|basale|de base|a riposo|riposo|rust|repouso|vila",
         "not": """not|nicht|keine|pas|no|non|niet|nao|ej|inte|cannot|kein|never|nie|niemals|keinesfalls|jamais
             nunca|nooit|aldrig""",
@@ -203,7 +203,8 @@ CUES = phrases(
         "rhythm": """atrial fibrillation|atrial flutter|atrial rhythm|vorhofflimmern|vorhofflattern
             fibrillation auriculaire|fibrilacion auricular|fibrillazione atriale|boezemfibrilleren|atriumfibrilleren
             fibrilacao atrial|fibrilacao auricular|formaksflimmer|fibrillation atriale|flutter auriculaire
-            right bundle""",
+            right bundle|apendice auricular|left atrial appendage|atrial appendage|formaksora|formaksorat|vorhofohr
+            orejuela|auricule|auricule gauche|appendice auricolare|auricola|hartoor|herzohr|laa""",
         "points": """points|point|percentage points|prozentpunkte*|punkte|procentenhet*|procentpunt*|punten|pontos
             puntos|punti|fold|times""",
     }
