@@ -30,6 +30,7 @@ _SPANS = word_set(
     dias mesi settimane giorni mese maanden maand weken dagen manader manad veckor dagar"""
 )
 _METHODS = ("simpson", "biplan", "teich")
+_YEARS = frozenset(("year", "jahr", "ano", "anno", "jaar", "annee"))
 _WATTS = frozenset(("w", "watt", "watts"))
 _AT = frozenset(("vid", "bei", "bij", "pa", "i", "im", "by", "on", "en", "med", "per", "mit", "op", "via", "efter"))
 _SINCE = frozenset(("vor", "il", "hace", "ha", "for", "fa"))
@@ -99,6 +100,14 @@ def _append(found: list[Item], item: Item) -> None:
     `vor 3 Monaten`, `il y a 3 mois`, `hace 6 meses`, `3 months` are lapses of time, not values.
     """
     before = found[-1] if found else None
+    if (
+        item.kind == "value"
+        and before is not None
+        and before.word in _YEARS
+        and before.end == before.start + len(before.word)
+    ):
+        found[-1] = Item(kind="word", start=before.start, end=before.end, word=before.word)  # `transplant year 3`
+        return
     if item.word in _WATTS and before is not None and before.value is not None and not before.value.percent:
         found[-1] = Item(kind="cue", start=before.start, end=item.end, cue="stress", word=item.word)
         return

@@ -53,14 +53,19 @@ SEEN = """definity|optison|lumason|sonovue|luminity|sonazoid|agent|agents|kontra
     somatorio|flachenlange*"""
 
 #: Words of speech.
-SPEECH = """looks|look|like|edema*|oedem*|odem*|longoedeem|lungodem|lungenodem|oap|eap|epa|hypotens*|tc|dt|coroscanner
+SPEECH = """year|jahr|ano|anno|jaar|aw|pw|sw|redor|graft|greffe*|transplant*|trasplant*|trapiant*|harttransplant*
+    herztransplant*|htx|nachsorge
+    surveillance|uberwachung|annee|jahre|looks|look|like|edema*|oedem*|odem*|longoedeem|lungodem|lungenodem|oap|eap
+    epa|hypotens*|tc|dt|coroscanner
     coro|operator*|operateur*|untersucher*|beobachter*|observador*|electro|entraine|venn|oncolog*|onkolog*|chaleco
     partial*|parcial*|parzial*|partiel*|partiell*|gedeeltelijk*|teilweise|scanner|analys*|analis*|equilibr*
-    gemiddeld*|slagen|slag|battement*|latidos|battiti|batimento*|beats|schlage|cycles|ciclos|cicli|medel*|medio|baixa|laa
+    gemiddeld*|slagen|slag|battement*|latidos|battiti|batimento*|beats|schlage|cycles|ciclos|cicli|medel*|medio|baixa
+    laa
     sacubitril*|valsartan*|entresto|ramipril*|bisoprolol*|metoprolol*|carvedilol*|spironolact*|eplerenon*
     dapagliflozin*|empagliflozin*|betablock*|betabloq*|arni|sglt|pet|herzohr*|vorhofohr*|lvivo|
     w|visus|visu|rechnerisch*|passend|reduzid*|skatt*|farbdoppler|farbe|planar|plane|planes|plano|planos|piano
-    piani|presenta|jour|icu|usi|uti|iva|akut*|notfall*|urgence*|urgent*|spoed*|urgenza|ete|karlrontgen|rontgen*|zur|zum|vom
+    piani|presenta|jour|icu|usi|uti|iva|akut*|notfall*|urgence*|urgent*|spoed*|urgenza|ete|karlrontgen|rontgen*|zur
+    zum|vom
     beim|unter|hat|haben|controllo|kontroll*|control|controlo|controle*|controls|follow|followup|suivi|seguimiento
     seguimento|uppfoljning|opvolging|traitement|optimal*|terapia|ottimale|therapie|omt|gdmt|tratamiento
     tratamento|behandling|deterioro|terminal*|correction|corrected|correct|korrektur*|korrigiert*|berichtig*

@@ -55,9 +55,9 @@ _NUMBERS = re.compile(r"\d{1,6}(?:[.,]\d{1,3})? ?%?(?: ?(?:-|–|to|bis|à|a|tot
 #: A clause that begins with a method and its value speaks of the ejection fraction named before it.
 _METHOD = re.compile(
     r"[ \t]{0,4}(?:(?:by|per|por|par|mit|met|nach|med|selon|volgens|enligt|con|com|the|modified) ){0,2}"
-    r"(?:biplan[eo]?r?|monoplan[eo]?r?|simpsons?|simpson's|teichholz|mod[ -]bp|single[ -]plane"
-    r"|visual(?:ly|mente)?|visuell?|a[24]c|[24][ -]?(?:ch|chambers?|kammer\w{0,12}|kammar\w{0,8}|kamers?|cavites?|camere|camaras?))(?![a-z])"
-    r"[^.;|\n]{0,40}\d"
+    r"(?:biplan[eo]?r?|monoplan[eo]?r?|simpsons?|simpson's|teichholz|mod[ -]bp|single[ -]plane|visuell?"
+    r"|visual(?:ly|mente)?|a[24]c|[24][ -]?(?:ch|chambers?|kammer\w{0,12}|kammar\w{0,8}|kamers?|cavites?|camere"
+    r"|camaras?))(?![a-z])[^.;|\n]{0,40}\d"
 )
 #: The cells of a row behind the name: one number, then no other one that could be a value.
 _CELL = re.compile(r"[ \t]{0,9}\d{1,3}(?:[.,]\d)?[ ]?%?[ \t]{0,9}(?=\||$)")

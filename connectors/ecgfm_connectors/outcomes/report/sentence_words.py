@@ -88,16 +88,17 @@ class SentenceWords:
         """`The LVEF of 45 % in the original report was a dictation error`."""
         return any(one.word.startswith(_ERRORS) for one in self._items)
 
-    def role(self, item: Item, value: Value, *, mention: int, comma: int) -> Role | None:
+    def role(self, at: int, item: Item, value: Value, *, mention: int, comma: int) -> Role | None:
         """What a word anywhere in the sentence makes of the number.
 
-        `mention`: index of the name of its quantity; `comma`: of the last comma, -1 where there is none.
+        `at`: index of the number; `mention`: of the name of its quantity; `comma`: of the last comma, -1 where
+        there is none.
         """
         if "family" in self._cues:
             return "family"
         if "guideline" in self._cues or "patient" in self._cues:
             return "threshold"
-        if "goal" in self._cues:
+        if "goal" in self._cues and self._is_goal(at):
             return "goal"
         if "threshold" in self._cues and (value.comparator or self._is_any(mention)):
             return "threshold"
@@ -110,6 +111,22 @@ class SentenceWords:
         if self._history is not None and self._history <= self._items[mention].start:
             return "history"
         return None
+
+    def _is_goal(self, at: int) -> bool:
+        """`Ziel > 40 %`, `> 40 % als Ziel`; but neither number of `35 %, Ziel > 40 %` and `Ziel 50 %, aktuell 42 %`
+        that the word does not stand beside.
+        """
+        for before in reversed(self._items[max(at - LEADING, 0) : at]):
+            if before.cue == "goal":
+                return True
+            if before.cue == "now":
+                break
+        for behind in self._items[at + 1 : at + 1 + LEADING]:
+            if behind.cue == "goal":
+                return True
+            if behind.kind in ("mark", "value"):
+                break
+        return False
 
     def _is_any(self, mention: int) -> bool:
         """`An LVEF of 35 % qualifies for …` speaks of nobody's."""

@@ -129,7 +129,7 @@ class _Walk:
         return bool(named) and self._chambers[-1].word in _ATRIA and unit in ("mm", "cm")
 
     def _chamber_behind(self, index: int) -> Cue | None:
-        for behind in self._items[index + 1 : index + 4]:
+        for behind in self._items[index + 1 : index + 5]:
             if behind.cue in ("left", "other-chamber"):
                 return behind.cue
             if behind.kind == "value" or (behind.kind == "mark" and behind.word not in "()"):
@@ -166,7 +166,7 @@ class _Walk:
             around = replace(around, either=True)  # the report does not choose, so neither number counts
             self._result = [*self._result[:-1], *(replace(one, role="doubtful") for one in self._result[-1:])]
         role = (
-            self._whole.role(item, value, mention=self._mention, comma=self._comma)
+            self._whole.role(index, item, value, mention=self._mention, comma=self._comma)
             or self._whole.of_section()
             or around.limit()
             or around.role()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
-from ecgfm_connectors.outcomes.phrases import word_set
+from ecgfm_connectors.outcomes.report import said
 from ecgfm_connectors.outcomes.report.items import Item, Value
 from ecgfm_connectors.outcomes.report.vocabulary import Cue
 
@@ -27,53 +27,10 @@ _LIMITS = ("threshold", "cutoff", "seuil", "umbral", "soglia", "limiar", "drempe
 _BORDERLINE = ("grenzwertig", "gransvardig", "grensvaardig")
 
 PARTING = frozenset((",", "(", ")", "["))
-_DURING = word_set(
-    """at with during under in a au en bei unter vid bij op al post after nach apres tras dopo na efter apos pos"""
-)
-#: Without a comparator that could be read, these say that the number is a bound all the same.
-_BOUNDING = word_set(
-    """least most moins menos almeno minst minstens mindestens wenigstens tenminste minste hochstens superieur
-    superieure inferieur inferieure superior inferior superiore inferiore maggiore minore mayor menor maior
-    groter kleiner storre mindre grosser groser groesser greater less"""
-)
-_AS_FAR_AS = word_set("bis hasta tot fino ate jusqu")
-_REDUCED = word_set(
-    """reduced impaired decreased depressed abnormal eingeschrankt reduziert vermindert alteree abaissee diminuee
-    reducida deprimida disminuida ridotta depressa verminderd gestoord comprometida diminuida nedsatt sankt"""
-)
-_TWO_PLANES = ("biplan", "biplaan", "bp")
-_METHOD_BEHIND = 4  #: items
-_METHODS = ("teich", "visu", "eyeball", "contrast", "kontrast", "planimetr", "quinones", "oil", "ogonm", "volumetr")
-_AT_THE = frozenset(("limite", "limiar", "valor", "exame", "ecocardiograma", "repouso", "momento", "presente"))
-_FOUND_BY = frozenset(("visuell", "geschatzt", "eyeball"))
 _WIDE = 15  #: percent: no measurement is stated as a range so wide
 _BESIDE = 12  #: characters
-_BETWEEN = frozenset(("between", "zwischen", "entre", "tra", "tussen", "mellan"))
-_MISJUDGED = ("overestimat", "underestimat", "uberschatz", "unterschatz", "surestim", "sousestim", "sobreestim",
-              "subestim", "sovrastim", "sottostim", "overschat", "onderschat", "overskatt", "underskatt",
-              "sobrestim")  # fmt: skip
-_DIFFERENCES = word_set(
-    "change delta difference differenz veranderung anderung variation differenza diferencia verschil"
-)
-_ABSOLUTE = word_set("absolute relative absolu relatif absoluta relativa assoluto relativo absoluut relatief absolut")
-_AMOUNTS = word_set(
-    """drop decrease decline increase rise fall reduction improvement change abfall abnahme anstieg gedaald gestegen
-    gezakt afgenomen toegenomen gesunken gefallen abgefallen gestiegen abgenommen zugenommen sjunkit minskat stigit
-    lower higher less niedriger hoher lager hoger lagre hogre"""
-)
-_PLAIN_BY = frozenset(("by", "um", "met", "med"))
-_BY_IF_CHANGED = frozenset(("de", "del", "di", "un", "of", "do"))
+_METHOD_BEHIND = 4  #: items
 _ABOUT_A_TENTH = Decimal(20)  # percent: a change of more is rarer than a value
-_MEASURING = frozenset(
-    ["estimated", "calculated", "measured", "assessed", "visually", "quantified", "quantitated", "found"]
-)
-#: `stimata del 40 %` tells how a value was found, not how far it moved.
-_FOUND = ("stimat", "estimad", "calcolat", "calculad", "misurat", "medid", "valutat", "estime", "calcule", "mesure")
-_UNCHANGED = word_set(
-    """unchanged stable unverandert unveranderte inchangee inchange estable sin invariata stabile ongewijzigd stabiel
-    inalterada estavel oforandrad oforandrat new present"""
-)
-_OTHER_MATTERS = frozenset(("compare", "change", "mention", "left-mention", "measure", "now", "from", "arrow"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,8 +91,8 @@ class Surroundings:
             if one.kind in ("mark", "value"):
                 break
             behind.append(one)
-        said = [one.word for one in (*self.before, *behind) if not one.word.startswith(_BORDERLINE)]
-        return "threshold" if any(word.startswith(_LIMITS) for word in said) else None
+        beside = [one.word for one in (*self.before, *behind) if not one.word.startswith(_BORDERLINE)]
+        return "threshold" if any(word.startswith(_LIMITS) for word in beside) else None
 
     def trailing_prior(self) -> bool:
         """`50% in 2021`, `35 % im Vorbefund`, `28 % damals`."""
@@ -148,7 +105,7 @@ class Surroundings:
         for one in following:
             if one.cue == "prior" or one.kind == "date":
                 return True
-            if one.word != ")" and (one.kind in ("value", "mark") or one.cue in _OTHER_MATTERS):
+            if one.word != ")" and (one.kind in ("value", "mark") or one.cue in said.OTHER_MATTERS):
                 return False
         return False
 
@@ -157,10 +114,10 @@ class Surroundings:
 
         `Simpson` alone is, `Simpson 4CH` and `Simpson monoplan` are not.
         """
-        said = self._method()
-        if any(one.word.startswith(_TWO_PLANES) for one in said):
+        method = self._method()
+        if any(one.word.startswith(said.TWO_PLANES) for one in method):
             return True
-        return any(one.cue == "biplane" for one in said) and not any(one.cue == "plane" for one in said)
+        return any(one.cue == "biplane" for one in method) and not any(one.cue == "plane" for one in method)
 
     def _method(self) -> Sequence[Item]:
         """The items that name the number's method: behind the last comma before it, else behind it, else before it."""
@@ -184,15 +141,15 @@ class Surroundings:
 
     @staticmethod
     def _names_method(among: Sequence[Item]) -> bool:
-        return any(one.cue in ("biplane", "plane", "modality") or one.word.startswith(_METHODS) for one in among)
+        return any(one.cue in ("biplane", "plane", "modality") or one.word.startswith(said.METHODS) for one in among)
 
     def _another_follows(self) -> bool:
         return any(one.value is not None and one.value.percent and not one.value.comparator for one in self.behind)
 
     def _doubted(self) -> bool:
-        if any(one.word.startswith(_MISJUDGED) for one in self.before):
+        if any(one.word.startswith(said.MISJUDGED) for one in self.before):
             return True
-        if self.either or (self.value.high is None and any(one.word in _BETWEEN for one in self.before)):
+        if self.either or (self.value.high is None and any(one.word in said.BETWEEN for one in self.before)):
             return True
         if any(one.cue == "instead" for one in self.before):
             return True  # `33 % statt 53 %`: the second one is withdrawn
@@ -202,9 +159,9 @@ class Surroundings:
         """Whether words between the name and the number make a bound of it that was not understood."""
         own = [one for one in self.clause if one.start >= self.named_at]
         last = self.before[-1].word if self.before else ""
-        if last in _AS_FAR_AS and not self.changed and self.given == 0:
+        if last in said.AS_FAR_AS and not self.changed and self.given == 0:
             return True  # `EF bis 45 %`
-        return not self.value.comparator and any(one.kind == "word" and one.word in _BOUNDING for one in own)
+        return not self.value.comparator and any(one.kind == "word" and one.word in said.BOUNDING for one in own)
 
     def _negated(self) -> bool:
         """`not measured 35 %`; but `not reduced, 60 %` is a value, and Portuguese `no limite inferior` is `at the`."""
@@ -212,7 +169,9 @@ class Surroundings:
         return any(
             one.cue == "not"
             and one.start > self.named_at
-            and not (following and (following.word in _REDUCED or (one.word == "no" and following.word in _AT_THE)))
+            and not (
+                following and (following.word in said.REDUCED or (one.word == "no" and following.word in said.AT_THE))
+            )
             for one, following in pairs
         )
 
@@ -249,30 +208,30 @@ class Surroundings:
         risen_to = self.changed and bool(self.before) and self.before[-1].cue == "to"  # `auf 50 % gestiegen`
         if self.next is not None and (self.next.cue == "points" or (not risen_to and self._is_amount(self.next))):
             return True
-        if any(one.word in _DIFFERENCES and abs(one.start - self.named_at) < _BESIDE for one in self.before):
+        if any(one.word in said.DIFFERENCES and abs(one.start - self.named_at) < _BESIDE for one in self.before):
             return True
         if not self.before or self.after_colon:
             return False
         last = self.before[-1]
-        if last.cue == "by" and last.word in _PLAIN_BY:
+        if last.cue == "by" and last.word in said.PLAIN_BY:
             return self.changed or not self._is_about(last)
         if last.word in ("em", "en") and any(one.cue == "change" and one.start < self.named_at for one in self.before):
             return True  # `redução da FE em 10 %`
         noun = any(one.cue == "change" and one.start < self.named_at for one in self.before)
         if noun and self.value.comparator and last.cue != "to":
             return True  # `a drop of the LVEF of more than 10 %`
-        changed = any(one.cue == "change" for one in self.before)
-        found = any(one.word.startswith(_FOUND) for one in self.before[-2:-1])
+        changed = any(one.cue == "change" or one.word.startswith(said.LESSENED) for one in self.before)
+        found = any(one.word.startswith(said.FOUND) for one in self.before[-2:-1])
         return (
             changed
             and not found
-            and (last.cue == "change" or (last.cue in ("by", "link") and last.word in _BY_IF_CHANGED))
+            and (last.cue == "change" or (last.cue in ("by", "link") and last.word in said.BY_IF_CHANGED))
         )
 
     def _is_amount(self, following: Item) -> bool:
         """`15 % absolute drop`, `15 % decrease`; but `35 % decreased from 55 %` is a value."""
         from_behind = len(self.behind) > 1 and self.behind[1].cue in ("from", "to")
-        return following.word in _ABSOLUTE or (following.word in _AMOUNTS and not from_behind)
+        return following.word in said.ABSOLUTE or (following.word in said.AMOUNTS and not from_behind)
 
     def _is_about(self, last: Item) -> bool:
         """German `visuell um 35 %`, `EF um 35 %` with nothing behind it is `about 35 %`."""
@@ -280,14 +239,14 @@ class Surroundings:
             return False
         alone = self.next is None or self.next.kind == "mark"
         named = self.before[-2].cue in ("mention", "left-mention") and self.value.low >= _ABOUT_A_TENTH
-        return self.before[-2].word in _FOUND_BY or (named and alone)
+        return self.before[-2].word in said.FOUND_BY or (named and alone)
 
     def _exertion(self) -> Cue | None:
         """Rest or stress, as said behind the number (`45% at stress and 52% at rest`), else before it."""
         following = self.behind[:2]
-        if following and following[0].cue == "rest" and following[0].word in _DURING:
+        if following and following[0].cue == "rest" and following[0].word in said.DURING:
             return "rest"
-        if len(following) == 2 and following[0].word in _DURING and following[1].cue in ("stress", "rest"):
+        if len(following) == 2 and following[0].word in said.DURING and following[1].cue in ("stress", "rest"):
             return following[1].cue
         own = self.before
         if self.given and self.exerted and self._rests_before():  # `von 55 % in Ruhe auf 68 %`
@@ -310,7 +269,7 @@ class Surroundings:
         for one in reversed(self.before):
             if one.word == "baseline" and self.exerted:
                 continue  # of a stress test
-            if one.cue in ("now", "arrow") or (one.cue == "to" and self.changed and one is self.before[-1]):
+            if one.cue in ("now", "arrow") or (one is self.before[-1] and one.cue == "to" and self._moves()):
                 return "prior" if one.cue != "now" and self._dated() else "present"
             if one.cue == "prior" or one.kind == "date" or (one.cue == "from" and self._leads_from(one)):
                 return "prior"
@@ -323,14 +282,18 @@ class Surroundings:
         if self.trailing_prior():
             return "prior"
         was = any(one.cue == "was" for one in self.before)
-        return "narrated" if was and not any(one.word in _MEASURING for one in self.before) else "present"
+        return "narrated" if was and not any(one.word in said.MEASURING for one in self.before) else "present"
 
     def _is_now(self) -> bool:
         """`48 % attuale, 29 % prima`: the word for now stands directly behind the number and before no other one."""
         behind = self.behind[:2]
-        if not behind or behind[0].cue != "now" or behind[0].word in _UNCHANGED:
+        if not behind or behind[0].cue != "now" or behind[0].word in said.UNCHANGED:
             return False
         return len(behind) == 1 or behind[1].kind == "mark"
+
+    def _moves(self) -> bool:
+        """Whether a change is told beside the number: `fell to 30 %`, `auf 30 % gefallen`."""
+        return self.changed and any(one.cue == "change" for one in (*self.before, *self.behind[:2]))
 
     def _dated(self) -> bool:
         """`20% (2019) -> 45% (2022)`: a day or year of its own directly behind the number is not the study's."""

@@ -46,7 +46,8 @@ CUES = phrases(
             rechter ventrikel|rechten ventrikels|rechterventrik*|rechter kamer|ventricule droit|ventriculaire droite
             ventriculo derecho|ventricular derecha|ventricolo destro|ventricolare destra|ventriculo direito
             ventricular direita|hogerkammar*|hoger kammare|hoger kammares|vd|hk|la|ra|ai|ae|og|left atri*|left atrial
-            left atrium|atrial|vorhof|vorhofs|vorhofe|linker vorhof|linksatri*|rechtsatri*|linkerboezem*
+            left atrium|atrial|vorhof|vorhofs|vorhofe|linker vorhof|linker atrium|linken vorhofs|linken atriums
+            linker boezem|linksatri*|rechtsatri*|linkerboezem*
             linkeratri*|vansterformak*|oreillette*|auricula|auricular*|atrio|atriale
             boezem*
             formak*
@@ -68,7 +69,8 @@ CUES = phrases(
             viab*|mvo|ischem*|lesion*|predicted""",
         "prior": """years|year|jahren|jahr|il y a|hace|anni fa|anno fa|mesi fa|mese fa|giorni fa|settimane fa
             geleden|jaar|anos|ano|ar sedan|sedan|prior
-            previous*|previously|formerly|last|before|earlier|baseline|initial|initially|inicial|iniziale|initieel|initialt|inledningsvis|anfangs|zuvor|vorher|damals|fruher*
+            previous*|previously|formerly|last|before|earlier|baseline|initial|initially|inicial|iniziale|initieel
+            initialt|inledningsvis|anfangs|zuvor|vorher|damals|fruher*
             vorbefund*|voruntersuchung*|voraufnahme|vorwert*|letzte*|initiale|anterieur*|anterieurement|precedent*
             precedemment|auparavant|ancien*|previa|previo|previamente|anterior*|antes|ultimo|ultima|precedente*
             in precedenza|precedenza|prima|eerder*|vorig*|voorheen|vroeger|previa*|anteriormente|previamente|tidigare
@@ -88,6 +90,8 @@ CUES = phrases(
             referring cardiologist|referring hospital|referring centre|referring center
             time of diagnosis|at diagnosis|diagnosed|erstdiagnose|diagnosestellung|au diagnostic|al diagnostico
             alla diagnosi|bij diagnose|ao diagnostico|vid diagnos
+            d apres le patient|d apres la patiente|nach angaben|nach eigenen angaben
+            a detta del paziente|a decir del paciente|a dire du patient|segun refiere
             per patient|per the patient|laut patient|laut patientin|selon le patient|selon la patiente
             segun el paciente
             secondo il paziente|volgens patient|volgens de patient|segundo o doente|segundo o paciente
@@ -120,14 +124,16 @@ CUES = phrases(
             gain*|lost|fiel|sank|stieg|zuruckgegangen|reduziu|reduziram|redujo|subiu|desceu|baixou|teruggevallen
             gezakt
             stigit|abgenommen|abnahme|zunahme|zugenommen|verbesser*|verschlechter*|gebessert|besser*|steigt|sinkt
-            fallt|rises|monte|remonte|sube|baja a|sale|scende|stijgt|daalt
+            fallt|tomb*|chut*|fallit|sjunk*|caer|crollat*|gekelderd|rises|monte|remonte|sube|baja a|sale|scende|stijgt
+            daalt
             stiger|sjunker|sobe|desce|gesunken|abgefallen|gefallen
             gestiegen|angestiegen|ruckgang|abfall|anstieg|baisse|diminution|diminue|augment*|amelior*|chute|remontee
             degrad*|disminuy*|disminucion|descen*|descendio|aument*|mejor*|caida|cayo|empeor*|recupera*|ridott*
             ridotto
             riduzione|miglior*|peggior*|calo|calata|risalita|scesa|salita|gedaald|daling|gestegen|stijging|verbeter*
             verslechter*|toegenomen|afgenomen|hersteld|caiu|queda|melhor*|piora*|reducao|diminui*|sjunkit|sankning
-            sankts|recupero|recovery|recuperation|recuperacion|recuperacao|erholung|herstel|aterhamtning|forbattr*|forsamr*|okat|okning|minskat|minskning|aterhamta*|down|up""",
+            sankts|recupero|recovery|recuperation|recuperacion|recuperacao|erholung|herstel|aterhamtning|forbattr*
+            forsamr*|okat|okning|minskat|minskning|aterhamta*|down|up""",
         "reference": """normal range|normal value*|normal values|reference*|reference range|ref|referenz*|norm
             normwert*
             normalwert*|normalwerte|n|nl|vn|v n|vr|v r|valor normal|valores normales|valor de referencia
@@ -153,7 +159,8 @@ CUES = phrases(
             patienter med|patienter|doentes com|patients avec|patienten met""",
         "family": """father*|mother*|brother*|sister*|sibling*|family history|uncle|aunt|vater|mutter|bruder|schwester
             familienanamnese|pere|frere|soeur|antecedents familiaux|padre|madre|hermano|hermana|fratello|sorella
-            familiarita|sour|mere|maman|papa|oncle|tante|tio|zio|zia|tia|tios|onkel|oom|farbror|morbror|faster|moster|cousin*|kusin*
+            familiarita|sour|mere|maman|papa|oncle|tante|tio|zio|zia|tia|tios|onkel|oom|farbror|morbror|faster|moster
+            cousin*|kusin*
             cugin*|grandfather|grandmother|grandparent*|grosvater|grosmutter|grossvater|grossmutter|opa|oma|grand pere
             grand mere|abuelo|abuela|nonno|nonna|avo|grootvader|grootmoeder|farfar|farmor|morfar|mormor|nephew|niece
             neveu|sobrino|sobrina|nipote|sobrinho|sobrinha|neef|neffe|nichte|brorson|systerson|twin|zwilling*
@@ -198,7 +205,8 @@ CUES = phrases(
             eller lagre""",
         "or-more": """or more|or higher|or above|or greater|oder mehr|ou plus|o mas|o piu|of meer|of hoger|ou mais
             eller hogre""",
-        "modality": """echo|eko|ultrasound|tte|tee|mrt|mri|cmr|irm|rm|rmc|muga|spect|ct|cath|angio*|ventriculogra*
+        "modality": """echo|eko|eco|ecog*|cateter*|katheter*|kateter*|catheter*|cathet*|herzkatheter*|ultrasound|tte
+            tee|mrt|mri|cmr|irm|rm|rmc|muga|spect|ct|cath|angio*|ventriculogra*
             lavokardio*|ecocardio*|echokardio*|echocardio*|szintigra*|scintigra*""",
         "rhythm": """atrial fibrillation|atrial flutter|atrial rhythm|vorhofflimmern|vorhofflattern
             fibrillation auriculaire|fibrilacion auricular|fibrillazione atriale|boezemfibrilleren|atriumfibrilleren

@@ -1,0 +1,63 @@
+"""The words by which the surroundings of a number tell what it is, in eight languages, folded."""
+
+from ecgfm_connectors.outcomes.phrases import word_set
+
+DURING = word_set(
+    """at with during under in a au en bei unter vid bij op al post after nach apres tras dopo na efter apos pos"""
+)
+#: Without a comparator that could be read, these say that the number is a bound all the same.
+BOUNDING = word_set(
+    """least most moins menos almeno minst minstens mindestens wenigstens tenminste minste hochstens superieur
+    superieure inferieur inferieure superior inferior superiore inferiore maggiore minore mayor menor maior
+    groter kleiner storre mindre grosser groser groesser greater less"""
+)
+AS_FAR_AS = word_set("bis hasta tot fino ate jusqu")
+REDUCED = word_set(
+    """reduced impaired decreased depressed abnormal eingeschrankt reduziert vermindert alteree abaissee diminuee
+    reducida deprimida disminuida ridotta depressa verminderd gestoord comprometida diminuida nedsatt sankt"""
+)
+TWO_PLANES = ("biplan", "biplaan", "bp")
+METHODS = ("teich", "visu", "eyeball", "contrast", "kontrast", "planimetr", "quinones", "oil", "ogonm", "volumetr")
+AT_THE = frozenset(
+    (
+        "limite",
+        "limiar",
+        "valor",
+        "exame",
+        "eco",
+        "ecocardiograma",
+        "cateterismo",
+        "controlo",
+        "controle",
+        "repouso",
+        "momento",
+        "presente",
+    )
+)
+FOUND_BY = frozenset(("visuell", "geschatzt", "eyeball"))
+BETWEEN = frozenset(("between", "zwischen", "entre", "tra", "tussen", "mellan"))
+MISJUDGED = ("overestimat", "underestimat", "uberschatz", "unterschatz", "surestim", "sousestim", "sobreestim",
+              "subestim", "sovrastim", "sottostim", "overschat", "onderschat", "overskatt", "underskatt",
+              "sobrestim")  # fmt: skip
+DIFFERENCES = word_set(
+    "change delta difference differenz veranderung anderung variation differenza diferencia verschil"
+)
+ABSOLUTE = word_set("absolute relative absolu relatif absoluta relativa assoluto relativo absoluut relatief absolut")
+AMOUNTS = word_set(
+    """drop decrease decline increase rise fall reduction improvement change abfall abnahme anstieg gedaald gestegen
+    gezakt afgenomen toegenomen gesunken gefallen abgefallen gestiegen abgenommen zugenommen sjunkit minskat stigit
+    lower higher less niedriger hoher lager hoger lagre hogre"""
+)
+PLAIN_BY = frozenset(("by", "um", "met", "med"))
+BY_IF_CHANGED = frozenset(("de", "del", "di", "un", "of", "do"))
+MEASURING = frozenset(
+    ["estimated", "calculated", "measured", "assessed", "visually", "quantified", "quantitated", "found"]
+)
+#: `stimata del 40 %` tells how a value was found, not how far it moved.
+FOUND = ("stimat", "estimad", "calcolat", "calculad", "misurat", "medid", "valutat", "estime", "calcule", "mesure")
+UNCHANGED = word_set(
+    """unchanged stable unverandert unveranderte inchangee inchange estable sin invariata stabile ongewijzigd stabiel
+    inalterada estavel oforandrad oforandrat new present"""
+)
+LESSENED = ("diminu", "redui", "abaiss", "baiss", "reduzid", "disminuid", "reducid")
+OTHER_MATTERS = frozenset(("compare", "change", "mention", "left-mention", "measure", "now", "from", "arrow"))
