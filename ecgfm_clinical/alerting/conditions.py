@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 DAY = timedelta(days=1)
 PAST = timedelta(days=28)
 MEGABYTE = 1_000_000
+GIGABYTE = 1000 * MEGABYTE
 
 Kind = Callable[["Settings", "Store", datetime], Iterator[Condition]]
 
@@ -38,6 +39,7 @@ def conditions(settings: "Settings", store: "Store", *, now: datetime) -> Iterat
     yield from _model(store, backlog)
     yield from _paused(store, now)
     yield from _machine(settings, store, now)
+    yield from _growth(settings, store, now)
     for channel, error in store.alerts.failing_channels().items():
         yield Condition(
             name="channel-failing",
@@ -177,6 +179,24 @@ def _machine(settings: "Settings", store: "Store", now: datetime) -> Iterator[Co
     if gaps := store.elapsed.gaps():
         text = f"the clock jumped or nothing ran at {len(gaps)} times; retention waits: `ecgfm-clinical retain --help`"
         yield Condition(name="clock-gap", severity="info", text=text)
+
+
+def _growth(settings: "Settings", store: "Store", now: datetime) -> Iterator[Condition]:
+    """Full in so many days, as the store has grown in the last."""
+    room = store.room()
+    given, least = settings.alerts.store_gb, settings.store.min_free_mb * MEGABYTE
+    if given is not None:
+        left = round(given * GIGABYTE) - room.size
+    elif room.free is not None and room.log is not None:  # of a server, free is what another volume has
+        left = room.free - least
+    else:
+        return
+    growth = store.sizes.growth(room.size, now=now)
+    if growth is None or (days := growth.days_until(left)) is None or days >= settings.alerts.full_days:
+        return
+    each = f"{growth.per_day / MEGABYTE:.0f} MB a day over the last {growth.during / DAY:.0f} days"
+    text = f"the store grew by {each}: its room lasts {days:.0f} more"
+    yield Condition(name="store-fills", severity="critical" if days < 2 else "warning", text=text)
 
 
 def _share(counted: tuple[int, int]) -> Share:

@@ -358,4 +358,6 @@ class Service:
             self._tells_of_store = self._store.coordination.acquire(
                 "metrics", self._holder, now=now, duration=6 * PULSE_EVERY
             )
+        if self._store.sizes.is_due(now):
+            self._store.sizes.note(self._store.room().size, now=now)
         self._presence.tell(worker.health for worker in self._workers)

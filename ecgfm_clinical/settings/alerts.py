@@ -98,6 +98,13 @@ class Alerts(Part):
     unscored_minutes: float = Field(default=30, gt=0, description="an ECG that waits longer for its score")
     unsent_minutes: float = Field(default=60, gt=0, description="a result that waits longer for its destination")
     free_mb: int = Field(default=2000, ge=0, description="less free room on the store's volume")
+    full_days: float = Field(default=14, gt=0, description="at the growth of a week, the store's room lasts less long")
+    store_gb: float | None = Field(
+        default=None,
+        gt=0,
+        description="room of a store on a database server, whose volume cannot be seen from here, for full_days",
+        examples=[500],
+    )
     certificate_days: float = Field(default=14, ge=0, description="a certificate that ends sooner")
     ping_url_file: Path | None = Field(
         default=None,

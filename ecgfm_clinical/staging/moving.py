@@ -14,11 +14,11 @@ from sqlalchemy import Connection, String, Table, func, insert, select, text
 from ecgfm_clinical.errors import StoreError
 from ecgfm_clinical.staging import engine, migrations
 from ecgfm_clinical.staging.database import Database
-from ecgfm_clinical.staging.schema import metadata, process, role_lease
+from ecgfm_clinical.staging.schema import metadata, process, role_lease, store_size
 
 PAGE = 500  # rows at a time
-#: What belongs to processes of the old place.
-_LEFT_BEHIND = frozenset({process.name, role_lease.name})
+#: What belongs to processes of the old place, and how large it was.
+_LEFT_BEHIND = frozenset({process.name, role_lease.name, store_size.name})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

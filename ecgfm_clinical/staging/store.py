@@ -46,6 +46,7 @@ from ecgfm_clinical.staging.saliencies import Saliencies
 from ecgfm_clinical.staging.sealing import Keyring
 from ecgfm_clinical.staging.search import Search
 from ecgfm_clinical.staging.shadow_answers import ShadowAnswers
+from ecgfm_clinical.staging.sizes import Sizes
 
 
 class Store:
@@ -84,6 +85,7 @@ class Store:
         self.presets = Presets(database)
         self.opinions = Opinions(database)
         self.saliencies = Saliencies(database)
+        self.sizes = Sizes(database)
         self.alerts = Alerts(database)
         self.audit_spool = AuditSpool(database)
 

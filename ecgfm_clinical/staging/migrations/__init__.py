@@ -36,6 +36,7 @@ REVISIONS = (
     "0021",
     "0022",
     "0023",
+    "0024",
 )
 HEAD = REVISIONS[-1]
 MIGRATION_LOCK = 0x45434747  # PostgreSQL advisory lock: one migration at a time

@@ -54,6 +54,7 @@ from ecgfm_clinical.staging.schema.running import (
     pull_cursor,
     role_lease,
     store_meta,
+    store_size,
     tally,
 )
 from ecgfm_clinical.staging.schema.saliency import saliency
@@ -110,6 +111,7 @@ __all__ = [
     "shadow_scoring",
     "signal",
     "store_meta",
+    "store_size",
     "tally",
     "withheld",
 ]

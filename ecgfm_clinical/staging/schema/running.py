@@ -94,6 +94,13 @@ clock_gap = Table(
     sqlite_autoincrement=True,
 )
 
+store_size = Table(
+    "store_size",
+    metadata,
+    Column("hour", UtcDateTime, primary_key=True),
+    Column("size", BigInteger, nullable=False),  # bytes
+)
+
 store_meta = Table(
     "store_meta",
     metadata,

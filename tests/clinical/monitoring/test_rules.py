@@ -40,6 +40,7 @@ ILL_THEN_WELL: dict[str, dict[str, str]] = {
         'ecgfm_scored_total{outcome="scored"}': "0+4x60 240+4x480",
     },
     "EcgfmDiskNearlyFull": {"ecgfm_store_free_bytes": "1000000000x60 9000000000x60"},
+    "EcgfmStoreFills": {"ecgfm_store_free_bytes": "90000000000-50000000x60 90000000000x480"},
     "EcgfmLogOfStoreLong": {"ecgfm_store_log_bytes": "2000000000x60 0x60"},
     "EcgfmCertificateExpires": {
         'ecgfm_certificate_expiry_timestamp_seconds{part="listener hl7"}': "86400x120 99999999x60"

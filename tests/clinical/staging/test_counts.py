@@ -95,6 +95,19 @@ def test_each_head_counts_what_it_was_asked(ward: Any) -> None:
     assert heads["troponin"] == Counts(received=4, scored=0, not_evaluable=2, failed=1, waiting=1)
 
 
+def test_an_ecg_that_failed_needs_nobody_once_it_is_scored_again(ward: Any) -> None:
+    """Its failed job was counted for ever, so that `status` and the alert never came to rest."""
+    ward.take()
+    (job,) = ward.claim(limit=1)
+    error = AttemptError(at=ward.now, attempt=1, kind="X", text="x")
+    ward.store.jobs.fail(job, Retry(due_at=None, error=error), now=ward.now, worker="scorer")
+    assert ward.store.questions.backlog().jobs_failed == 1
+    ward.store.jobs.rescore([job.ecg_id], now=ward.now, actor="test")
+    assert ward.store.questions.backlog().jobs_failed == 0
+    ward.score_all()
+    assert ward.store.questions.backlog().jobs_failed == 0
+
+
 def test_the_backlog_tells_what_waits_and_since_when(ward: Any) -> None:
     for _ in range(3):
         ward.take()
