@@ -1,5 +1,6 @@
 """What tests of every part share: which of them are slow, in which order workers take them, and empty stores."""
 
+import gc
 import os
 import re
 import sys
@@ -7,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis  # noqa: F401  # before anything is frozen: it asks who refers to the generators that it sets
 import pytest
 
 from ecgfm import devices
@@ -15,12 +17,13 @@ from tests.helpers.postgresql import PostgresqlServer, programs
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """A worker a core for the whole suite, and one more, because many tests wait for other programs; four at most.
+    """A worker a core for the whole suite, and one more, because many slow tests wait for other programs; four at most.
     None for files by name, which end sooner than workers start.
     """
     cores = len(os.sched_getaffinity(0))
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    return min(cores + 1, 4) if whole and cores > 1 else 0
+    waiting = config.getoption("markexpr") != "not slow"  # the fast subset hardly waits: one more would only load more
+    return min(cores + waiting, 4) if whole and cores > 1 else 0
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -33,6 +36,20 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Modules and tests live to the end: looking through them for garbage, again and again, took a fifth of the tests'
+    processor time.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 # A file of which everything is slow says so in one line, alone or first in a list.

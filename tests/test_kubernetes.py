@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -80,6 +78,9 @@ def rendered(overlay: str) -> list[dict[str, Any]]:
 
 
 def check(document: dict[str, Any]) -> None:
+    import jsonschema  # loads for a second, which workers without these tests need not wait
+    import kubernetes_validate
+
     if (schema := CUSTOM.get(document["kind"])) is not None:
         jsonschema.validate(document["spec"], schema)
     else:

@@ -6,8 +6,6 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-import kubernetes_validate
 import pytest
 import typer
 import yaml
@@ -56,6 +54,9 @@ def groups() -> list[dict[str, Any]]:
 
 
 def test_the_job_is_one_that_kuberay_takes() -> None:
+    import jsonschema  # loads for a second, which workers without these tests need not wait
+    import kubernetes_validate
+
     assert (JOB["apiVersion"], JOB["kind"]) == ("ray.io/v1", "RayJob")
     jsonschema.validate(JOB["spec"], RAY_JOB)
     for group in groups():
@@ -91,5 +92,7 @@ def test_its_command_is_one_of_ours(text: str) -> None:
 
 def test_the_cluster_file_is_one_that_ray_takes() -> None:
     ray = pytest.importorskip("ray", reason="ray is not installed (optional extra `ray`)")
+    import jsonschema
+
     schema = json.loads((Path(ray.__file__).parent / "autoscaler" / "ray-schema.json").read_text(encoding="utf-8"))
     jsonschema.validate(CLUSTER, schema)

@@ -37,7 +37,6 @@ from ecgfm.training.cpu_layers import described, speed_up_cpu
 from ecgfm.training.gpu_layers import speed_up_gpu
 from ecgfm.training.journal import Journal
 from ecgfm.training.optimiser import ReferenceAdam
-from ecgfm.training.sharding import load_whole_optimiser, whole_state
 from ecgfm.training.team import Team
 
 if TYPE_CHECKING:
@@ -274,11 +273,15 @@ class _Run:
         all processes take part where the weights are sharded.
         """
         if self.team.sharded:
+            from ecgfm.training.sharding import whole_state  # loads for a second, which only sharded runs need
+
             return whole_state(self.model, self.optimiser)
         return self.model.state_dict(), self.optimiser.state_dict()
 
     def _load_optimiser(self, state: dict[str, Any]) -> None:
         if self.team.sharded:
+            from ecgfm.training.sharding import load_whole_optimiser  # as above
+
             load_whole_optimiser(self.model, self.optimiser, state)
         else:
             self.optimiser.load_state_dict(state)
