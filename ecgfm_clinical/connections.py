@@ -250,6 +250,7 @@ def _file_destination(settings: Settings, part: FileDestination | FhirFileDestin
 
 
 def _dicom_destination(settings: Settings, part: DicomDestination) -> "Destination":
+    from ecgfm_connectors.dicom.results.commitment import Commitment
     from ecgfm_connectors.dicom.results.profile import KEY_OBJECT_SELECTION, REPORT_CLASSES
     from ecgfm_connectors.dicom.results.storing import Pacs, StorageDestination
     from ecgfm_connectors.dicom.sop_classes import ENCAPSULATED_PDF
@@ -267,7 +268,12 @@ def _dicom_destination(settings: Settings, part: DicomDestination) -> "Destinati
         KEY_OBJECT_SELECTION,
         *((ENCAPSULATED_PDF,) if part.profile.page else ()),
     )
-    return StorageDestination(name=part.name, pacs=pacs, needed=needed)
+    commitment = (
+        None
+        if part.commitment_seconds is None
+        else Commitment(seconds=part.commitment_seconds, host=part.commitment_host, port=part.commitment_port)
+    )
+    return StorageDestination(name=part.name, pacs=pacs, needed=needed, commitment=commitment)
 
 
 def _stow_destination(settings: Settings, part: StowDestination) -> "Destination":

@@ -35,6 +35,20 @@ class DicomDestination(_Objects, Reachable):
     port: Port = Field(description="port of the PACS", examples=[104])
     ae_title: AeTitle = Field(description="the PACS's application entity title", examples=["PACS"])
     calling: AeTitle = Field(default="ECGFM", description="our application entity title")
+    commitment_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        le=600,
+        description="ask for Storage Commitment, and wait so long for the report; not asked where not set. The "
+        "next message waits as well",
+        examples=[60],
+    )
+    commitment_port: Port | None = Field(
+        default=None,
+        description="port of ours to which the PACS reports; not set: it reports over the association of the question",
+        examples=[11114],
+    )
+    commitment_host: str = Field(default="0.0.0.0", description="address of this machine for that port")
     tls: Tls | None = None
 
 

@@ -23,6 +23,9 @@ _WARNINGS = {
 }
 _FAILURES = {
     0x0110: "processing failure",
+    0x0112: "no such object",
+    0x0119: "another SOP Class than it was stored under",
+    0x0131: "the same transaction was asked before",
     NO_CONTEXT: "SOP Class not supported",
     0x0124: "not authorised",
     0x0213: "resource limitation",

@@ -7,7 +7,7 @@ again. What the PACS answers is judged by `statuses`.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 
 from pydicom import dcmread
@@ -15,11 +15,12 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
-from pynetdicom.events import Event
+from pynetdicom.events import Event, EventHandlerType
 
 from ecgfm_connectors.dicom import multipart, server  # noqa: F401 - `server` quietens pynetdicom's log
 from ecgfm_connectors.dicom.echo import tls_arguments
-from ecgfm_connectors.dicom.results import statuses
+from ecgfm_connectors.dicom.results import commitment, statuses
+from ecgfm_connectors.dicom.results.commitment import Commitment
 from ecgfm_connectors.dicom.results.profile import KEY_OBJECT_SELECTION, REPORT_CLASSES
 from ecgfm_connectors.dicom.sop_classes import ENCAPSULATED_PDF, VERIFICATION
 from ecgfm_connectors.errors import Misconfigured, NotReached, Unreachable
@@ -56,11 +57,14 @@ class Pacs:
 class StorageDestination:
     """A Destination (base.py)."""
 
-    def __init__(self, *, name: str, pacs: Pacs, needed: Sequence[str]) -> None:
-        """`needed`: the SOP Classes that results of this destination have, for `check`."""
+    def __init__(self, *, name: str, pacs: Pacs, needed: Sequence[str], commitment: Commitment | None = None) -> None:
+        """`needed`: the SOP Classes that results of this destination have, for `check`. With `commitment` a message
+        is done once the PACS has said that it keeps its objects, where it offers to say so.
+        """
         self._name = name
         self._pacs = pacs
         self._needed = tuple(needed)
+        self._commitment = commitment
 
     @property
     def name(self) -> str:
@@ -76,7 +80,8 @@ class StorageDestination:
             accepted = {context.abstract_syntax for context in association.accepted_contexts}
             for lacking in [uid for uid in wanted if uid not in accepted]:
                 return self._no_context(lacking, control_id)
-            return self._store(association, named, objects, control_id)
+            answer = self._store(association, named, objects, control_id)
+        return answer if answer.error_code or self._commitment is None else self._committed(objects, answer)
 
     def check(self) -> str:
         """C-ECHO, and whether every kind of object would be taken. Raises NotReached, Unreachable, Misconfigured."""
@@ -98,25 +103,30 @@ class StorageDestination:
     @contextmanager
     def _association(self, classes: Sequence[str]) -> Iterator[tuple[Association, dict[int, str]]]:
         """An association, and the Affected SOP Instance UID of each response by the message it answers."""
-        pacs, named = self._pacs, dict[int, str]()
-        entity = AE(ae_title=pacs.calling)
+        named = dict[int, str]()
+        entity = AE(ae_title=self._pacs.calling)
         for uid in classes:
             entity.add_requested_context(uid, _SYNTAXES)
-        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = pacs.timeout
-        entity.connection_timeout = min(pacs.timeout, 10.0)
-        association = entity.associate(
-            pacs.host,
-            pacs.port,
-            ae_title=pacs.called,
-            tls_args=tls_arguments(pacs.tls, pacs.host),
-            evt_handlers=[(evt.EVT_DIMSE_RECV, _note, [named]), (evt.EVT_CONN_CLOSE, _wake)],
-        )
+        association = self._associated(entity, [(evt.EVT_DIMSE_RECV, _note, [named])])
         try:
             self._require_established(association)
             yield association, named
         finally:
             if association.is_established:
                 association.release()
+
+    def _associated(self, entity: AE, handlers: list[EventHandlerType]) -> Association:
+        """As far as it came about."""
+        pacs = self._pacs
+        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = pacs.timeout
+        entity.connection_timeout = min(pacs.timeout, 10.0)
+        return entity.associate(
+            pacs.host,
+            pacs.port,
+            ae_title=pacs.called,
+            tls_args=tls_arguments(pacs.tls, pacs.host),
+            evt_handlers=[*handlers, (evt.EVT_CONN_CLOSE, _wake)],
+        )
 
     def _require_established(self, association: Association) -> None:
         if association.is_established:
@@ -160,6 +170,36 @@ class StorageDestination:
             if (kept := named.get(number, "")) not in ("", str(one.SOPInstanceUID)):
                 notes.append(f"{what}: the PACS keeps it under another UID, {kept}: recall it there by that one")
         return Ack(code=code, control_id=control_id, text="; ".join(notes))
+
+    def _committed(self, objects: Sequence[Dataset], stored: Ack) -> Ack:
+        """`stored`, or why the PACS will not keep what it took."""
+        assert self._commitment is not None
+        told = commitment.ask(objects, self._commitment, self._associated, calling=self._pacs.calling)
+        if told == statuses.NO_CONTEXT:
+            return _noted(stored, "the PACS does not offer Storage Commitment")
+        if told is None:
+            reason = (
+                f"the PACS took everything and did not say within {self._commitment.seconds:g} s that it keeps it "
+                "(no N-EVENT-REPORT): look there, then send it again"
+            )
+            return _doubted(stored, commitment.NO_COMMITMENT, reason)
+        if isinstance(told, int):
+            code = statuses.written(told)
+            return _doubted(stored, code, f"the PACS took everything and no question for commitment: {code}")
+        classes = {str(one.SOPInstanceUID): STORED.get(str(one.SOPClassUID), "object") for one in objects}
+        for uid, why in told.failed.items():
+            code, what = statuses.written(why), classes.get(uid, "object")
+            reason = f"the PACS took the {what} and will not keep it: {code}, {statuses.meaning(why)}"
+            return _doubted(stored, code, reason)
+        return _noted(stored, "the PACS has committed itself to keep it")
+
+
+def _noted(stored: Ack, said: str) -> Ack:
+    return replace(stored, text="; ".join(filter(None, (stored.text, said))))
+
+
+def _doubted(stored: Ack, code: str, reason: str) -> Ack:
+    return replace(stored, code=code, error_code=code, reason=reason, in_doubt=True)
 
 
 def _not_taken(status: int, what: str, said: str, control_id: str, *, in_doubt: bool) -> Ack:
