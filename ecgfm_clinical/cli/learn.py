@@ -1,5 +1,7 @@
 """Heads of one's own: `retrain`, `evaluate` and `drift`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opened, write_json
+from ecgfm_clinical.cli.learning_answers import tell, tell_external
 from ecgfm_clinical.cli.learning_options import (
     AdaptAgainOption,
     AdaptHoursOption,
@@ -36,9 +39,7 @@ from ecgfm_clinical.extras import need
 
 if TYPE_CHECKING:
     from ecgfm_clinical.learning.adaptation import Adaptation
-    from ecgfm_clinical.learning.external import External
-    from ecgfm_clinical.learning.judged import Judged
-    from ecgfm_clinical.learning.judging.comparison import Judgement
+    from ecgfm_clinical.learning.workshop import Workshop
 
 
 class LabelsChoice(StrEnum):
@@ -88,10 +89,9 @@ def retrain(
     `model promote` makes a candidate live.
     """
     need("train", "retraining")
-    from ecgfm_clinical import liveness, wiring
+    from ecgfm_clinical import wiring
     from ecgfm_clinical.errors import InputError
     from ecgfm_clinical.learning.planning import BUDGET_SECONDS
-    from ecgfm_clinical.learning.workshop import Workshop
 
     if budget is not None and method is not RetrainMethod.auto:
         raise InputError("--budget belongs to --method auto; a named method takes as long as it takes")
@@ -127,14 +127,7 @@ def retrain(
                 progress=progress,
             )
     else:
-        with opened(settings) as (read, store), shown_progress() as progress:
-            workshop = Workshop(
-                settings=read,
-                store=store,
-                actor=liveness.operator(read.site.operator),
-                clock=wiring.utc_now,
-                progress=progress,
-            )
+        with _workshop(settings) as workshop:
             done = workshop.retrain(
                 head,
                 method=method.value,
@@ -146,9 +139,25 @@ def retrain(
                 seed=seed,
             )
     if done is not None:  # None: this process has helped another to train
-        _tell(done, as_json)
+        tell(done, as_json)
         if archive is not None and done.cohort.rules.labels_left_out and not partly:
             raise typer.Exit(1)
+
+
+@contextmanager
+def _workshop(settings: Path | None) -> "Iterator[Workshop]":
+    """Where heads are trained and judged on the store of the settings."""
+    from ecgfm_clinical import liveness, wiring
+    from ecgfm_clinical.learning.workshop import Workshop
+
+    with opened(settings) as (read, store), shown_progress() as progress:
+        yield Workshop(
+            settings=read,
+            store=store,
+            actor=liveness.operator(read.site.operator),
+            clock=wiring.utc_now,
+            progress=progress,
+        )
 
 
 def _adaptation(adapt: bool, again: bool, hours: float | None, updates: int | None) -> "Adaptation | None":
@@ -210,24 +219,14 @@ def evaluate(
             head, model or "demo", archive, table, outcomes, label or [], classes, test_split, out, as_json
         )
         return
-    from ecgfm_clinical import liveness, wiring
-    from ecgfm_clinical.learning.workshop import Workshop
-
-    with opened(settings) as (read, store), shown_progress() as progress:
-        workshop = Workshop(
-            settings=read,
-            store=store,
-            actor=liveness.operator(read.site.operator),
-            clock=wiring.utc_now,
-            progress=progress,
-        )
+    with _workshop(settings) as workshop:
         done = workshop.evaluate(
             head,
             model=model,
             encoders=tuple(rival or ()),
             by_cardiologists=labels is LabelsChoice.cardiologists,
         )
-    _tell(done, as_json, is_evidence=labels is LabelsChoice.outcomes)
+    tell(done, as_json, is_evidence=labels is LabelsChoice.outcomes)
 
 
 def _evaluate_archive(
@@ -261,89 +260,7 @@ def _evaluate_archive(
     )
     with shown_progress() as progress:
         found = external.evaluate(asked, now=wiring.utc_now(), progress=progress)
-    _tell_external(found, as_json)
-
-
-def _tell_external(found: "External", as_json: bool) -> None:
-    from ecgfm_clinical.learning.judging.judgement import interval_text
-
-    if as_json:
-        write_json(
-            {
-                "model_id": found.model.model_id,
-                "report": str(found.folder / "evaluation.html"),
-                "predictions": str(found.folder / "predictions.csv"),
-                "not_judged": dict(found.not_judged),
-                "labels": {
-                    label: {
-                        "metrics": {name: one.to_json() for name, one in own.metrics.items()},
-                        "positives": own.positives,
-                        "ecgs": own.ecgs,
-                    }
-                    for label, own in found.labels.items()
-                },
-            }
-        )
-        return
-    out = console()
-    for label, own in found.labels.items():
-        auroc = interval_text(own.metrics["auroc"])
-        out.print(f"{label}: AUROC {auroc} on {own.ecgs} ECGs, {own.positives} positive", highlight=False)
-    for label, why in found.not_judged.items():
-        out.print(f"NOT JUDGED {label}: {why}", soft_wrap=True, highlight=False)
-    out.print(f"report       {found.folder / 'evaluation.html'}", soft_wrap=True, highlight=False)
-    out.print(f"predictions  {found.folder / 'predictions.csv'}", soft_wrap=True, highlight=False)
-
-
-def _tell(done: "Judged", as_json: bool, *, is_evidence: bool = True) -> None:
-    judgement, left_out = done.judgement, done.cohort.rules.labels_left_out
-    if as_json:
-        write_json(
-            {
-                "model_id": done.bundle.model_id,
-                "bundle": str(done.bundle.path),
-                "report": str(done.report),
-                "passed": not judgement.refusals,
-                "refusals": list(judgement.refusals),
-                "labels_not_learnt": dict(left_out),
-                "labels": {
-                    label: {
-                        "metrics": {name: found.to_json() for name, found in own.metrics.items()},
-                        "positives": own.positives,
-                        "ecgs": own.ecgs,
-                    }
-                    for label, own in judgement.labels.items()
-                },
-            }
-        )
-    else:
-        _print(done.bundle.model_id, str(done.bundle.path), judgement, done.report, is_evidence=is_evidence)
-        for label, why in left_out.items():
-            console().print(f"NOT LEARNT {label}: {why}", soft_wrap=True, highlight=False)
-    if judgement.refusals:
-        raise typer.Exit(1)
-
-
-def _print(model_id: str, path: str, judgement: "Judgement", report: Path, *, is_evidence: bool) -> None:
-    from ecgfm_clinical.learning.judging.judgement import interval_text
-    from ecgfm_clinical.learning.judging.worth import worth
-
-    out = console()
-    for label, own in judgement.labels.items():
-        auroc = interval_text(own.metrics["auroc"])
-        out.print(f"{label}: AUROC {auroc} on {own.ecgs} test ECGs, {own.positives} positive")
-        for name, other in own.compared.items():
-            out.print(f"  {name}: {other.auroc.value:.3f}")
-        out.print(f"  {worth(own)}", soft_wrap=True)
-    out.print(f"model     {model_id}\nbundle    {path}\nreport    {report}", soft_wrap=True)
-    if not is_evidence:
-        out.print("Judged by cardiologists who had seen the answers: no evidence for the gate, nothing was registered")
-    if judgement.refusals:
-        out.print("The gate refuses:" if is_evidence else "By outcomes the gate would refuse:")
-        for reason in judgement.refusals:
-            out.print(f"  {reason}", soft_wrap=True)
-    elif is_evidence:
-        out.print(f"The gate passes; `ecgfm-clinical model promote {model_id[:12]}` makes it live")
+    tell_external(found, as_json)
 
 
 def drift(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
