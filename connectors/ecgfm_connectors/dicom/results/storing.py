@@ -129,7 +129,7 @@ class StorageDestination:
         )
 
     def _require_established(self, association: Association) -> None:
-        if association.is_established:
+        if association.is_established or association.rejected_contexts:  # pynetdicom aborts one without any accepted
             return
         if not association.is_rejected:
             raise NotReached(f"{self._pacs} gave no association; check host, port, firewall and TLS")
@@ -144,8 +144,9 @@ class StorageDestination:
 
     def _no_context(self, uid: str, control_id: str) -> Ack:
         sentence = (
-            f"the PACS takes no {STORED.get(uid, uid)} (it refused the presentation context), so nothing of this "
-            "message was stored: have it accept them, or choose another report or no page, then send it again"
+            f"the PACS takes no {STORED.get(uid, uid)} (it refused the presentation context or transfer syntax), "
+            "so nothing of this message was stored: have it accept them, or choose another report or no page, then "
+            "send it again"
         )
         refused = statuses.written(statuses.NO_CONTEXT)
         return Ack(code=refused, control_id=control_id, error_code=refused, reason=sentence)

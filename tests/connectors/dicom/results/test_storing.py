@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.dimse_messages import C_STORE_RSP
 
@@ -56,11 +57,16 @@ class FakePacs:
 
 @contextmanager
 def serving(
-    fake: FakePacs, *, classes: tuple[str, ...] = tuple(STORED), require_called: bool = False, places: int = 10
+    fake: FakePacs,
+    *,
+    classes: tuple[str, ...] = tuple(STORED),
+    require_called: bool = False,
+    places: int = 10,
+    syntax: str | None = None,
 ) -> Iterator[int]:
     entity = AE(ae_title="PACS")
     for uid in (VERIFICATION, *classes):
-        entity.add_supported_context(uid)
+        entity.add_supported_context(uid, syntax)
     entity.require_called_aet = require_called
     entity.maximum_associations = places
     handlers: list[Any] = [(evt.EVT_C_STORE, fake.store)]
@@ -139,6 +145,21 @@ def test_a_class_that_the_pacs_does_not_take_sets_the_message_aside_before_anyth
         assert "takes Comprehensive SR, Key Object Selection Document" in destination(port).check()
         with pytest.raises(Misconfigured, match=r"does not take .*Encapsulated PDF"):
             destination(port, needed=tuple(STORED)).check()
+
+
+def test_a_pacs_that_takes_implicit_vr_alone_gets_it_and_one_of_another_transfer_syntax_nothing() -> None:
+    fake = FakePacs()
+    with serving(fake, syntax=ImplicitVRLittleEndian) as port:
+        assert statuses.reaction(destination(port).send(PAGED, control_id="E1")) == "done"
+    assert [one.SOPInstanceUID for one in fake.got] == [one.SOPInstanceUID for one in objects(PAGED)]
+    assert fake.got[1].EncapsulatedDocument == objects(PAGED)[1].EncapsulatedDocument
+    with serving(fake, syntax=ExplicitVRBigEndian) as port:
+        answer = destination(port).send(PAGED, control_id="E1")
+        assert statuses.reaction(answer) == "dead"
+        assert "takes no Comprehensive SR (it refused the presentation context" in answer.reason
+        with pytest.raises(Misconfigured, match="does not take Comprehensive SR"):
+            destination(port).check()
+    assert len(fake.got) == 2
 
 
 def test_a_pacs_that_keeps_an_object_under_another_uid_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
