@@ -39,6 +39,9 @@ _PROCEDURES = tuple(
         klep klaff klappen icd stemi nstemi chemo chimio quimio cardioversi kardioversi elkonv pvi rfa pulmonal"""
     )
 )
+_DAYS = word_set("day tag jour j dia giorno dag")
+#: An examination on a day of the acute illness is the present one.
+_ACUTE = ("stemi", "nstemi", "sca", "scacest", "scasest", "iam", "ima", "eam", "idm", "mi", "nst", "st", *_DAYS)
 #: Beside the word for rest these say only how the heart was stressed afterwards.
 _EXERTION = tuple(
     word_set(
@@ -145,6 +148,8 @@ class ClauseWords:
         excused: tuple[str, ...] = ()
         if any(one.word.startswith(_FOLLOW_UP) for one in phrase):
             excused = _PROCEDURES  # `ETT de contrôle post-TAVI : FEVG 62 %`
+        if any(one.word in _DAYS for one in phrase):
+            excused = (*excused, *_ACUTE)  # `STEMI day 2: LVEF 47 %`
         if any(one.cue == "rest" for one in phrase):
             excused = (*excused, *_EXERTION)
         return any(

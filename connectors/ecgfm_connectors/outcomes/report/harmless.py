@@ -119,6 +119,7 @@ _WALLS = phrases(
     }
 )
 _OF_A_SECTION = frozenset(("findings", "conclusion"))
+_WORKUPS = ("abklarung", "utredning")  #: `Synkopenabklärung`: why the present study was made
 #: `3D`, `4CH`, `2C`: how it was seen.
 _VIEW = re.compile(r"[234](?:d|c|ch|kb|k)?")
 
@@ -127,7 +128,7 @@ def is_harmless(word: str, written: str) -> bool:
     """Whether a word that is no cue may stand beside a value; `written` is what stands in the text, folded."""
     if word == "figures":
         return _VIEW.fullmatch(written.strip()) is not None
-    if not word or _HARMLESS.at((word,), 0) is not None:
+    if not word or word.endswith(_WORKUPS) or _HARMLESS.at((word,), 0) is not None:
         return True
     heading = HEADINGS.at((word,), 0)
     return heading is not None and heading[0] in _OF_A_SECTION

@@ -53,7 +53,12 @@ SEEN = """definity|optison|lumason|sonovue|luminity|sonazoid|agent|agents|kontra
     somatorio|flachenlange*"""
 
 #: Words of speech.
-SPEECH = """year|jahr|ano|anno|jaar|aw|pw|sw|redor|graft|greffe*|transplant*|trasplant*|trapiant*|harttransplant*
+SPEECH = """sous|resumen|sintesis|sintese|sintesi|resumo|sammanfattningsvis|samenvattend|zusammenfassend
+    syncop*|sincop*|synkop*|dyspn*|dispn*|disnea|essouff*|palpit*|murmur*|souffle|soplo|soffio|sopro
+    blasljud|herzgerausch|brustschmerz*|thoraxschmerz*|dolor|douleur|dolore|fever|fieber|fievre|febbre|fiebre|feber
+    koorts|workup|work|abklarung|bilan|estudio|evaluation|evaluacion|valutazione|avaliacao|utredning|screening
+    depistage|cribado|rastreio|pediatr*|padiatr*|flow|flujo|flusso|fluxo|flode|debit|stroom|trabecul*|trabekul*
+    toe|year|jahr|ano|anno|jaar|aw|pw|sw|redor|graft|greffe*|transplant*|trasplant*|trapiant*|harttransplant*
     herztransplant*|htx|nachsorge
     surveillance|uberwachung|annee|jahre|looks|look|like|edema*|oedem*|odem*|longoedeem|lungodem|lungenodem|oap|eap
     epa|hypotens*|tc|dt|coroscanner

@@ -3,7 +3,8 @@
 from ecgfm_connectors.outcomes.phrases import word_set
 
 DURING = word_set(
-    """at with during under in a au en bei unter vid bij op al post after nach apres tras dopo na efter apos pos"""
+    """at with during under in a au en bei unter vid bij op al post after nach apres tras dopo na efter apos pos
+    da con durante com pendant onder med"""
 )
 #: Without a comparator that could be read, these say that the number is a bound all the same.
 BOUNDING = word_set(

@@ -239,7 +239,7 @@ class _Walk:
         own = [one for one in around.before if one.start >= around.named_at]
         named = self._mention >= self._since
         if not around.value.percent and not (named and self._is_bare(around, own)):
-            return False
+            return around.is_another_bare()
         following = around.next
         if following is not None and following.cue in ("noun", "points"):
             return following.cue == "points" and around.value.percent
@@ -255,9 +255,9 @@ class _Walk:
             return len(strange) <= 3
         if any(one.cue in ("noun", "measure") for one in clause):
             return False
+        if around.by_method():
+            return True
         if not clause:  # a number alone between two marks
-            if around.by_method():
-                return True
             alone = following is None or following.kind == "mark" or following.cue in _TELLING
             return alone or around.trailing_prior()
         return not strange or any(one.cue in _TELLING for one in clause) or around.trailing_prior()

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Literal
 
 from ecgfm_connectors.outcomes.report import said
+from ecgfm_connectors.outcomes.report.harmless import is_measuring
 from ecgfm_connectors.outcomes.report.items import Item, Value
 from ecgfm_connectors.outcomes.report.vocabulary import Cue
 
@@ -102,6 +103,8 @@ class Surroundings:
             following = following[1:closed]
             if any(one.kind == "value" for one in following):
                 return False
+        if following and following[0].cue == "history":
+            return True  # `EF 35 % known`
         for one in following:
             if one.cue == "prior" or one.kind == "date":
                 return True
@@ -129,8 +132,17 @@ class Surroundings:
         return behind if self._names_method(behind) or self.given else self.before
 
     def by_method(self) -> bool:
-        """`41 % con contrasto`, `45 % en Simpson biplan`: a method stands behind the number."""
+        """`41 % con contrasto`, `45 % en Simpson biplan`, `visuell 55 %`: nothing but a method beside the number."""
+        clause = self.clause
+        if clause:
+            return self._names_method(clause) and all(one.kind != "word" or is_measuring(one.word) for one in clause)
         return self._names_method(self._own_behind()[:_METHOD_BEHIND])
+
+    def is_another_bare(self) -> bool:
+        """`EF 50 (visual), 41 (biplane)`: a second number without a percent sign, with its own method."""
+        value = self.value
+        likely = value.low >= LOWEST + 2 and (value.high or value.low) <= HIGHEST
+        return self.given > 0 and likely and not value.unit_follows and not self.clause and self.by_method()
 
     def _own_behind(self) -> Sequence[Item]:
         """What stands behind the number up to the next number, comma or name of a quantity."""
@@ -246,8 +258,12 @@ class Surroundings:
         following = self.behind[:2]
         if following and following[0].cue == "rest" and following[0].word in said.DURING:
             return "rest"
-        if len(following) == 2 and following[0].word in said.DURING and following[1].cue in ("stress", "rest"):
-            return following[1].cue
+        if following and following[0].word in said.DURING:
+            for one in self.behind[1:4]:
+                if one.kind in ("mark", "value"):
+                    break
+                if one.cue in ("stress", "rest"):
+                    return one.cue
         own = self.before
         if self.given and self.exerted and self._rests_before():  # `von 55 % in Ruhe auf 68 %`
             own = own[2:]

@@ -163,7 +163,8 @@ CUES = phrases(
             cousin*|kusin*
             cugin*|grandfather|grandmother|grandparent*|grosvater|grosmutter|grossvater|grossmutter|opa|oma|grand pere
             grand mere|abuelo|abuela|nonno|nonna|avo|grootvader|grootmoeder|farfar|farmor|morfar|mormor|nephew|niece
-            neveu|sobrino|sobrina|nipote|sobrinho|sobrinha|neef|neffe|nichte|brorson|systerson|twin|zwilling*
+            neveu|sobrino|sobrina|nipote|sobrinho|sobrinha|neef|neffe|nichte|nicht heeft|nicht met|brorson
+            systerson|twin|zwilling*
             jumeau|jumelle|gemelo|gemela|gemello|gemella|gemeo|gemea|tweeling*|tvilling*|hijo|hija|figlio|figlia
             filho|filha|fils|fille|sohn|tochter|zoon|dochter|dotter|familiar|familiares|relatives|a relative
             angehorige*|verwandte*|parente|parents|pariente|anhorig*|slakting*|familielid|husband|wife|ehemann
@@ -180,7 +181,8 @@ CUES = phrases(
             medico remitente|huisarts|medico curante|inremitterande|medico assistente|pregress*|noto|nota per
             voorgeschiedenis|bekend*|historia|conhecid*
             previo iam|kand|kant|genomgangen|kjent|kendt""",
-        "stress": """stress|peak|exercise|dobutamin*|dobutamina|belastung|max belastung|maximaler belastung|effort|pic
+        "stress": """ejercicio|exercicio|anstrengung
+            stress|peak|exercise|dobutamin*|dobutamina|belastung|max belastung|maximaler belastung|effort|pic
             esfuerzo|sforzo|picco|inspanning|maximale inspanning|esforco|pico|belastning|arbete|treadmill|bicycle
             estres|estresse|piek|pik|posesfuerzo|postesfuerzo|pos esfuerzo|posesforco|postsforzo|topp
             belastungs|arbets|inspannings
