@@ -4,6 +4,8 @@ from collections import deque
 from datetime import datetime, timedelta
 from threading import Lock
 
+from ecgfm_clinical.web.sessions import SET_BACK
+
 WINDOW = timedelta(minutes=15)
 MOST_OF_A_NAME = 5
 MOST_OF_AN_ADDRESS = 20
@@ -40,7 +42,8 @@ class Limiter:
         times = self._tries.get(key)
         if times is None:
             return 0
-        while times and now - times[0] >= WINDOW:
+        # Where the clock was set back, tries of its future would lock somebody out until it is there again.
+        while times and not -SET_BACK <= now - times[0] < WINDOW:
             times.popleft()
         if not times:
             del self._tries[key]

@@ -173,7 +173,7 @@ class Provider:
 
         known, kid = self._seen(), token.headers().get("kid")
         numbers = {one.get("kid") for one in known.keys}
-        if kid is not None and kid not in numbers and self._clock() - known.at >= ASKED_AGAIN:
+        if kid is not None and kid not in numbers and not timedelta(0) <= self._clock() - known.at < ASKED_AGAIN:
             self._known = None
             known = self._seen()
         told: Any = {"keys": [dict(one) for one in known.keys]}
@@ -191,7 +191,7 @@ class Provider:
     def _seen(self) -> _Known:
         with self._lock:
             now = self._clock()
-            if self._known is None or now - self._known.at >= KEPT_FOR:
+            if self._known is None or not timedelta(0) <= now - self._known.at < KEPT_FOR:
                 self._known = self._discovered(now)
             return self._known
 

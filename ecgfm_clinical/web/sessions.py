@@ -9,6 +9,7 @@ from threading import Lock
 from ecgfm_clinical.web.users import User
 
 MOST = 1000  #: sessions kept; the oldest goes first
+SET_BACK = timedelta(minutes=1)  #: a clock that was set back further ends sessions: nobody knows how old they are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +73,8 @@ class Sessions:
         self._ended.append(self._kept.pop(digest).user)
 
     def _is_over(self, one: Session, now: datetime) -> bool:
-        return now - one.began_at >= self._longest or now - one.seen_at >= self._idle
+        is_set_back = now < one.seen_at - SET_BACK
+        return is_set_back or now - one.began_at >= self._longest or now - one.seen_at >= self._idle
 
 
 def _digest(token: str) -> str:

@@ -197,6 +197,20 @@ def test_a_session_ends_by_idling_and_in_any_case(clock: Clock) -> None:
     assert sessions.user_of("made up", now=clock()) is None
 
 
+def test_a_clock_that_is_set_back_ends_sessions_and_locks_nobody_out(clock: Clock) -> None:
+    """A session would have lasted, and a name been locked, until the clock was there again."""
+    ada = User(name="ada", role=Role.VIEWER)
+    sessions, limiter = Sessions(longest=Web().session, idle=Web().idle), Limiter()
+    token = sessions.begin(ada, now=clock())
+    for _ in range(MOST_OF_A_NAME):
+        limiter.takes("ada", "192.0.2.1", now=clock())
+    clock.advance(seconds=-5)  # as NTP does
+    assert sessions.user_of(token, now=clock()) == ada
+    clock.advance(days=-3650)
+    assert sessions.user_of(token, now=clock()) is None
+    assert limiter.takes("ada", "192.0.2.1", now=clock())
+
+
 def test_who_signs_out_or_is_removed_is_out_at_once(browser: Browser, console: Console, tmp_path: Path) -> None:
     client = browser(Role.VIEWER)
     kept = dict(client.cookies)
