@@ -300,10 +300,10 @@ ANY = {
     "ecgfm_clinical.cli": 2,  # handlers of signals
     "ecgfm_clinical.engine": 5,  # what a process hands back
     "ecgfm_clinical.files": 6,  # pyarrow and plotly, which have no types
-    "ecgfm_clinical.learning": 6,  # JSON documents; numpy arrays of any kind
-    "ecgfm_clinical.monitoring": 8,  # http.server's own methods
+    "ecgfm_clinical.learning": 5,  # JSON documents; numpy arrays of any kind
+    "ecgfm_clinical.monitoring": 6,  # http.server's own methods
     "ecgfm_clinical.settings": 10,  # TOML, and annotations of settings
-    "ecgfm_clinical.staging": 32,  # columns and statements of SQLAlchemy, driver connections, JSON columns
+    "ecgfm_clinical.staging": 30,  # columns and statements of SQLAlchemy, driver connections, JSON columns
     "ecgfm_clinical.web": 3,  # joserfc's keys and tokens
     "ecgfm_connectors.dicom": 16,  # pynetdicom and socketserver, DICOM JSON
     "ecgfm_connectors.files": 3,  # pyarrow

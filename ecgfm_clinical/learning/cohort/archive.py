@@ -6,13 +6,9 @@ public data sets. The same cohort, training and judging code runs on them. Where
 `split`, or PTB-XL's `strat_fold`), that one holds; a patient in two of them is an error.
 """
 
-import ast
-import csv
 import hashlib
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,47 +19,18 @@ from ecgfm.datasets.entry import STATEMENTS_PARTED, Split
 from ecgfm.errors import DataError
 from ecgfm.recording_files import RecordingFolder
 from ecgfm_clinical.errors import InputError
+from ecgfm_clinical.learning.cohort import cells
 from ecgfm_clinical.learning.cohort.measured import measured
 from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeKind, OutcomeRow
 from ecgfm_connectors import ages
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.leads import from_label
-from ecgfm_connectors.patient import Patient, Sex
+from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.statements.vocabularies import from_code
 from ecgfm_connectors.units import millivolts
 
-#: Column names understood in the table of an archive, per meaning; the first present is taken. PTB-XL's own come along.
-COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "record": ("record", "filename_hr", "filename", "file"),
-    "patient": ("patient", "patient_id"),
-    "age": ("age",),
-    "sex": ("sex", "gender"),
-    "acquired_at": ("acquired_at", "recording_date", "date"),
-    "device": ("device",),
-    "site": ("site",),
-    "codes": ("codes", "scp_codes"),
-    "statements": ("statements",),
-    "unit": ("unit",),
-    "leads": ("leads",),
-    "samples": ("samples",),
-    "rate": ("sampling_rate",),
-    "split": ("split", "strat_fold"),
-}
-#: The official split of PTB-XL by its `strat_fold` (Wagner et al. 2020); words of a column `split`.
-SPLIT_WORDS: Mapping[str, Split] = {
-    **{str(fold): "train" for fold in range(1, 9)},
-    "9": "validation",
-    "10": "test",
-    "train": "train",
-    "validation": "validation",
-    "val": "validation",
-    "test": "test",
-    "": "",
-}
 _FILES = (".hea", ".mat", ".npz")
 _CONTAINERS = (".hdf5", ".h5", ".npy")  #: of which a row is named, as in `exams_part0.hdf5#17`
-
-FIRST_DAY = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +50,12 @@ class Archive:
         """Raises InputError where the table lacks a column, names recordings that are not there, or puts a patient into
         two splits.
         """
-        lines = tuple(_lines(table))
+        lines = tuple(cells.lines_of(table))
         for meaning in ("record", "patient"):
-            if _column(lines[0], meaning) is None:
-                raise InputError(f"{table} has no column for the {meaning}; name one of {', '.join(COLUMNS[meaning])}")
+            if cells.column(lines[0], meaning) is None:
+                raise InputError(
+                    f"{table} has no column for the {meaning}; name one of {', '.join(cells.COLUMNS[meaning])}"
+                )
         archive = cls(folder=folder, table=table, lines=lines, measured=measured)
         archive._check_splits()
         if not any(archive._path(line) for line in lines):
@@ -107,19 +76,19 @@ class Archive:
         splits: dict[str, str] = {}
         for line in self.lines:
             own = self._split(line)
-            if splits.setdefault(_value(line, "patient"), own) != own:
+            if splits.setdefault(cells.value(line, "patient"), own) != own:
                 raise InputError(
-                    f"{self.table}: column {_column(line, 'split')} puts recordings of one patient into two splits"
+                    f"{self.table}: column {cells.column(line, 'split')} puts recordings of one patient into two splits"
                 )
 
     def _split(self, line: Mapping[str, str]) -> Split:
-        word = _value(line, "split").lower().removesuffix(".0")
-        if word not in SPLIT_WORDS:
+        word = cells.value(line, "split").lower().removesuffix(".0")
+        if word not in cells.SPLIT_WORDS:
             raise InputError(
-                f"{self.table}: column {_column(line, 'split')} holds {word[:20]!r}; train, validation, test or a fold "
-                "from 1 to 10 is expected"
+                f"{self.table}: column {cells.column(line, 'split')} holds {word[:20]!r}; "
+                "train, validation, test or a fold from 1 to 10 is expected"
             )
-        return SPLIT_WORDS[word]
+        return cells.SPLIT_WORDS[word]
 
     @property
     def missing(self) -> int:
@@ -128,7 +97,7 @@ class Archive:
 
     def record(self, key: str) -> str:
         """The recording of a key as the table names it."""
-        return _value(self._by_key()[key], "record")
+        return cells.value(self._by_key()[key], "record")
 
     def ecg(self, key: str) -> Ecg:
         """Raises InputError where the recording cannot be read, or its amplitudes cannot be said in millivolts."""
@@ -150,7 +119,7 @@ class Archive:
             signal=np.ascontiguousarray(signal, dtype=np.float32),
             stored_leads=LEADS,
             coded=tuple(from_code(system, code) for system, _, code in (one.partition(":") for one in row.codes)),
-            measurements=ages.measurement(_value(line, "age"), "a"),
+            measurements=ages.measurement(cells.value(line, "age"), "a"),
         )
 
     def ecgs(self, keys: Sequence[str]) -> Iterator[Ecg]:
@@ -181,22 +150,22 @@ class Archive:
     def _row(self, line: Mapping[str, str]) -> EcgRow:
         path = self._path(line)
         assert path is not None
-        samples, rate = _stated_length(line) or _length(path)
-        patient = self._patient(_value(line, "patient"))
+        samples, rate = cells.stated_length(line) or _length(path)
+        patient = self._patient(cells.value(line, "patient"))
         return EcgRow(
             key=self._key(path, line),
             patient=patient,
             patient_keys=(patient,),
-            identified=bool(_value(line, "patient")),
-            acquired_at=_instant(_value(line, "acquired_at")),
+            identified=bool(cells.value(line, "patient")),
+            acquired_at=cells.instant(cells.value(line, "acquired_at")),
             sampling_rate=rate,
             samples=samples,
-            age=ages.at_acquisition(None, None, ages.measurement(_value(line, "age"), "a")).years,
-            sex=_sex(_value(line, "sex")),
-            device=_value(line, "device").strip(),
-            site=_value(line, "site"),
-            codes=_codes(_value(line, "codes")),
-            statements=tuple(text for text in _value(line, "statements").split(STATEMENTS_PARTED) if text.strip()),
+            age=ages.at_acquisition(None, None, ages.measurement(cells.value(line, "age"), "a")).years,
+            sex=cells.sex(cells.value(line, "sex")),
+            device=cells.value(line, "device").strip(),
+            site=cells.value(line, "site"),
+            codes=cells.codes(cells.value(line, "codes")),
+            statements=tuple(text for text in cells.value(line, "statements").split(STATEMENTS_PARTED) if text.strip()),
             split=self._split(line),
         )
 
@@ -206,7 +175,7 @@ class Archive:
     def _key(self, path: Path, line: Mapping[str, str]) -> str:
         """Names the file and its content's age, so that a changed file is another recording to every cache."""
         stat = path.with_suffix(".dat").stat() if path.with_suffix(".dat").exists() else path.stat()
-        row = _value(line, "record").partition("#")[2]
+        row = cells.value(line, "record").partition("#")[2]
         return f"{stat.st_size}-{int(stat.st_mtime)}:{path.relative_to(self.folder)}{'#' if row else ''}{row}"
 
     def _by_key(self) -> Mapping[str, Mapping[str, str]]:
@@ -214,7 +183,7 @@ class Archive:
 
     def _path(self, line: Mapping[str, str]) -> Path | None:
         """The header or file of a line; PTB-XL's folders may have been flattened away."""
-        name, _, row = _value(line, "record").partition("#")
+        name, _, row = cells.value(line, "record").partition("#")
         named = Path(name)
         for candidate in (named, Path(named.name)):
             for suffix in ("", *_FILES):
@@ -232,7 +201,7 @@ def _as_the_table_states(signal: np.ndarray[Any, Any], line: Mapping[str, str], 
     the columns `unit` and `leads` of its line say. Raises InputError where one of them is missing or says no such
     thing.
     """
-    unit = 1.0 if _value(line, "unit") == "arbitrary" else millivolts(_value(line, "unit"))
+    unit = 1.0 if cells.value(line, "unit") == "arbitrary" else millivolts(cells.value(line, "unit"))
     if unit is None:
         raise InputError(
             f"{path}: the file does not say in which unit of voltage its amplitudes are, and an ECG is judged in "
@@ -240,7 +209,7 @@ def _as_the_table_states(signal: np.ndarray[Any, Any], line: Mapping[str, str], 
             "`leads` in the table (`arbitrary` where only the shape is known: then the rules about amplitudes say "
             "nothing)"
         )
-    named = [from_label(word) for word in _value(line, "leads").replace(",", " ").split()]
+    named = [from_label(word) for word in cells.value(line, "leads").replace(",", " ").split()]
     order = [lead.name for lead in named if lead and lead.sign > 0]
     if sorted(order) != sorted(LEADS) or len(named) != len(LEADS):
         raise InputError(
@@ -252,49 +221,6 @@ def _as_the_table_states(signal: np.ndarray[Any, Any], line: Mapping[str, str], 
 @lru_cache(maxsize=4)
 def _index(archive: Archive) -> Mapping[str, Mapping[str, str]]:
     return {archive._key(path, line): line for line in archive.lines if (path := archive._path(line))}
-
-
-def _lines(table: Path) -> list[Mapping[str, str]]:
-    try:
-        if table.suffix.lower() == ".parquet":
-            lines = _parquet(table)
-        else:
-            with table.open(newline="", encoding="utf-8-sig") as file:
-                lines = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{table} cannot be read as a table: {error}") from error
-    if not lines:
-        raise InputError(f"{table} holds no line")
-    return lines
-
-
-def _parquet(table: Path) -> list[Mapping[str, str]]:
-    try:
-        from pyarrow import parquet
-    except ImportError as error:
-        raise InputError(
-            f"{table}: reading Parquet needs pyarrow; install ecgfm-clinical[parquet], or write CSV"
-        ) from error
-    try:
-        rows = parquet.read_table(table).to_pylist()
-    except (OSError, ValueError) as error:
-        raise InputError(f"{table} cannot be read as Parquet") from error
-    return [{name: "" if value is None else str(value) for name, value in row.items()} for row in rows]
-
-
-def _column(line: Mapping[str, str], meaning: str) -> str | None:
-    return next((name for name in COLUMNS[meaning] if name in line), None)
-
-
-def _value(line: Mapping[str, str], meaning: str) -> str:
-    name = _column(line, meaning)
-    return (line[name] or "").strip() if name is not None else ""
-
-
-def _stated_length(line: Mapping[str, str]) -> tuple[int, float] | None:
-    """(samples, Hz) where the table states both: a container need not be read to know them."""
-    samples, rate = _number(_value(line, "samples")), _number(_value(line, "rate"))
-    return (int(samples), rate) if samples is not None and rate is not None else None
 
 
 def _length(path: Path) -> tuple[int, float]:
@@ -313,40 +239,6 @@ def _length(path: Path) -> tuple[int, float]:
     return found.signal.shape[1], found.sampling_rate
 
 
-def _instant(text: str) -> datetime:
-    """Archives are shifted in time and zone anyway; a recording without a date stands on a fixed day."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return FIRST_DAY
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _sex(text: str) -> Sex:
-    """Letters or words; PTB-XL writes 0 for male and 1 for female."""
-    known: dict[str, Sex] = {"m": "M", "male": "M", "0": "M", "f": "F", "female": "F", "1": "F"}
-    return known.get(text.lower(), "U")
-
-
-def _codes(text: str) -> tuple[str, ...]:
-    """PTB-XL's dictionary of SCP codes, or codes with their system separated by spaces, commas or semicolons."""
-    if text.startswith("{"):
-        try:
-            told: Any = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            return ()
-        return tuple(f"SCP:{code}" for code in told) if isinstance(told, dict) else ()
-    return tuple(code for code in text.replace(",", " ").replace(";", " ").split() if ":" in code)
-
-
 def diagnostic_classes(archive: Archive, statements: Path) -> dict[str, tuple[float, ...]]:
     """EcgRow.key -> one label for each diagnostic class of PTB-XL's `scp_statements.csv`, in `CLASSES` order.
 
@@ -355,8 +247,8 @@ def diagnostic_classes(archive: Archive, statements: Path) -> dict[str, tuple[fl
     """
     table = {
         (line.get("") or next(iter(line.values()))): line.get("diagnostic_class") or ""
-        for line in _lines(statements)
-        if _number(line.get("diagnostic") or "") == 1
+        for line in cells.lines_of(statements)
+        if cells.number(line.get("diagnostic") or "") == 1
     }
     if not set(CLASSES) <= set(table.values()):
         raise InputError(f"{statements} does not assign statements to {', '.join(CLASSES)}")
