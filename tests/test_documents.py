@@ -149,8 +149,12 @@ def _commands(name: str) -> Iterator[list[str]]:
 
 
 @cache
+def _program() -> Any:
+    return typer.main.get_command(app)
+
+
 def _commands_of_the_program() -> dict[str, Any]:
-    return _inside(typer.main.get_command(app))
+    return _inside(_program())
 
 
 def _inside(command: Any) -> dict[str, Any]:
@@ -166,7 +170,7 @@ def _leaves(commands: dict[str, Any], *above: str) -> Iterator[tuple[str, ...]]:
 @every_document
 def test_commands_and_options_exist(name: str) -> None:
     for words in _commands(name):
-        command: Any = typer.main.get_command(app)
+        command: Any = _program()
         rest = list(words)
         while rest and _inside(command) and not rest[0].startswith("-"):
             assert rest[0] in _inside(command), f"{' '.join(words)}: no such command"
@@ -314,7 +318,14 @@ def _source() -> str:
     return "\n".join(path.read_text(encoding="utf-8") for path in files)
 
 
+@cache
+def _source_words() -> set[str]:
+    return set(re.findall(r"[\w-]+", _source()))
+
+
 def _in_source(word: str) -> bool:
+    if re.fullmatch(r"[\w-]+", word):
+        return word in _source_words()
     return re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", _source()) is not None
 
 
