@@ -28,6 +28,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "web": ("starlette", "uvicorn", "argon2"),
         "oidc": ("authlib", "joserfc"),
         "page": ("weasyprint", "matplotlib"),
+        "hub": ("huggingface_hub",),
     }
 )
 

@@ -31,10 +31,10 @@ ROOMS = {
         "calibration encoder recording_files records",
         "datasets feeding network training",
         "assembly explain pretraining",
-        "checkpoint",
-        "fairseq finetuning runtimes",
+        "checkpoint recording_dataset",
+        "fairseq finetuning pretrained_card runtimes",
         "adaptation loading predictor rivals saliency_checks",
-        "bench",
+        "bench embedder pretrained",
     ),
     "ecgfm_connectors": (
         "errors patient statement units",

@@ -5,19 +5,41 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ecgfm.checkpoint import Bundle as Bundle
     from ecgfm.demo import demo_bundle as demo_bundle
+    from ecgfm.embedder import EcgFmEmbedder as EcgFmEmbedder
     from ecgfm.loading import load as load
     from ecgfm.predictor import Predictor as Predictor
+    from ecgfm.pretrained import from_pretrained as from_pretrained
+    from ecgfm.pretrained import push_to_hub as push_to_hub
+    from ecgfm.pretrained import save_pretrained as save_pretrained
+    from ecgfm.recording_dataset import RecordingDataset as RecordingDataset
     from ecgfm.records import Record as Record
 
 __version__: str
 
-__all__ = ["Bundle", "Predictor", "Record", "__version__", "demo_bundle", "load"]
+__all__ = [
+    "Bundle",
+    "EcgFmEmbedder",
+    "Predictor",
+    "Record",
+    "RecordingDataset",
+    "__version__",
+    "demo_bundle",
+    "from_pretrained",
+    "load",
+    "push_to_hub",
+    "save_pretrained",
+]
 
 _HOMES = {
     "Bundle": "ecgfm.checkpoint",
     "demo_bundle": "ecgfm.demo",
+    "EcgFmEmbedder": "ecgfm.embedder",
+    "from_pretrained": "ecgfm.pretrained",
     "load": "ecgfm.loading",
     "Predictor": "ecgfm.predictor",
+    "push_to_hub": "ecgfm.pretrained",
+    "RecordingDataset": "ecgfm.recording_dataset",
+    "save_pretrained": "ecgfm.pretrained",
     "Record": "ecgfm.records",
 }
 
