@@ -272,6 +272,7 @@ ANY = {
     "ecgfm.assembly": 2,  # torch's own override of functions
     "ecgfm.checkpoint": 2,  # JSON of a bundle
     "ecgfm.config": 5,  # JSON of a bundle, Python literals of a checkpoint
+    "ecgfm.embedder": 7,  # scikit-learn, which has no types, and tables of any kind
     "ecgfm.fairseq": 13,  # pickled configurations of a checkpoint
     "ecgfm.finetuning": 6,  # numpy arrays of strings or numbers: patients; states of torch
     "ecgfm.float32": 3,  # switches of torch that two of its versions name differently
