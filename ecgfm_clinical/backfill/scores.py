@@ -23,6 +23,7 @@ class Recorded:
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
         self._heads = predictor.bundle.heads
+        self._shifted = any(spec.prior_shifts for spec in self._heads)  # the tables hold no probability before a shift
         self._rows: Mapping[str, Mapping[str, object]] = {}  #: input digest -> row of the predictions
         self.model_id = predictor.model_id
         self.model_name = predictor.model_name
@@ -47,7 +48,7 @@ class Recorded:
         """As `Predictor.predictions`, without the network where the answer is known."""
         for one in prepared:
             row = self._rows.get(one.input_digest)
-            if row is None:
+            if row is None or self._shifted:
                 yield from self._predictor.predictions([one])
             else:
                 yield one, self._prediction(row, one.site)

@@ -310,11 +310,12 @@ def _print(path: Path) -> None:
     for head in bundle.heads:
         lines.append(f"  head {head.name}: {'calibrated' if head.calibration else 'not calibrated'}; {head.target}")
         for label in head.labels:
-            threshold = head.operating_points.get(label)
+            threshold, shift = head.threshold(label), head.prior_shifts.get(label)
             point = "no operating point" if threshold is None else f"positive from {threshold:g}"
+            point += f", moved from a prevalence of {shift.learnt:g} to {shift.stated:g}" if shift else ""
             lines.append(f"    {label}: {head.aggregation[label]} over segments, {point}")
         for site, points in head.site_operating_points.items():
-            told = ", ".join(f"{label} positive from {value:g}" for label, value in points.items())
+            told = ", ".join(f"{label} positive from {head.threshold(label, site):g}" for label in points)
             lines.append(f"    at {site}: {told}")
     if not bundle.heads:
         lines.append("  no head: it gives embeddings, and is where a head is trained from")

@@ -292,6 +292,51 @@ def recalibrate(
         raise typer.Exit(1)
 
 
+def shift(
+    head: Annotated[str, typer.Argument(help="Head whose probabilities are moved.")],
+    prevalence: Annotated[
+        float, typer.Option(min=0.0001, max=0.9999, help="Share of the people who are scored that has the condition.")
+    ],
+    learnt: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0001,
+            max=0.9999,
+            help="The same share where the head was calibrated; as the model tells it if not given.",
+        ),
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="Which label, where the head has several.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model to start from; the live one if not given.")] = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Move a head's probabilities to the prevalence that is to be expected here, before any outcome has come:
+    a new version, a new candidate.
+
+    Who is positive stays the same: the threshold moves along. The probability before is stored beside the one that is
+    told. Once outcomes have come, `drift` checks the share and makes the candidate that fits.
+    """
+    from ecgfm_clinical import liveness, wiring
+    from ecgfm_clinical.learning import shifting
+    from ecgfm_clinical.learning.workshop import Workshop
+
+    with opened(settings) as (read, store):
+        workshop = Workshop(
+            settings=read, store=store, actor=liveness.operator(read.site.operator), clock=wiring.utc_now
+        )
+        done = shifting.shift(workshop, head, prevalence, label=label, learnt=learnt, model=model)
+    name = done.bundle.model_id
+    if as_json:
+        write_json({"model_id": name, "label": done.label, **asdict(done.shift)})
+        return
+    half = done.shift.probability(0.5)
+    console().print(
+        f"{name}\n{done.label}: from a prevalence of {done.shift.learnt:.4g} to {done.shift.stated:.4g}; what was 0.5 "
+        f"is {half:.3f}\nlive once you say so: ecgfm-clinical model promote {name[:12]} --reason …",
+        soft_wrap=True,
+    )
+
+
 def add_to(app: typer.Typer) -> None:
     """Put these commands under `ecgfm-clinical model`."""
     app.command("list")(list_models)
@@ -301,3 +346,4 @@ def add_to(app: typer.Typer) -> None:
     app.command("card")(card)
     app.command("shadow")(shadow)
     app.command("recalibrate")(recalibrate)
+    app.command("shift")(shift)

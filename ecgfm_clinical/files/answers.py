@@ -114,6 +114,7 @@ def predicted_document(answer: Answer) -> dict[str, object]:
                 "logit": one.logit,
                 "segment_probabilities": list(one.segment_probabilities),
                 "threshold": one.threshold,
+                **({} if one.unshifted is None else {"unshifted_probability": one.unshifted}),
             }
             for one in prediction.heads
         ],

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfm.checkpoint import Bundle
-from ecgfm.finetuning.candidate import Model, Place, probabilities, segment_logits
+from ecgfm.finetuning.candidate import Model, Place, said, segment_logits
 from ecgfm.heads import HeadSpec
 from ecgfm.provenance import ModelVersion
 from ecgfm_clinical.errors import InputError, LearningError
@@ -100,7 +100,7 @@ def evaluate(asked: Asked, *, now: datetime, progress: Progress) -> External:
         progress=lambda done, total: progress("embedding", done, total),
     )
     examples = [member.example for member in members]
-    predicted = probabilities(spec, segment_logits(model, asked.head, examples, Signals(source=asked.source), place))
+    predicted = said(spec, segment_logits(model, asked.head, examples, Signals(source=asked.source), place))
     progress("judging", 0, 1)
     judged, not_judged = _judged(asked, spec, cohort, members, predicted)
     for label in asked.labelling.labels:
@@ -159,7 +159,7 @@ def _judged(
             labels=truth[known],
             probabilities=predicted[known, column],
             patients=[members[i].example.patient for i in known.tolist()],
-            threshold=spec.operating_points.get(label),
+            threshold=spec.threshold(label),
             subgroups={name: [values[i] for i in known] for name, values in groups.items()},
         )
         judged[label] = judge(test, replicates=asked.replicates, seed=asked.seed)

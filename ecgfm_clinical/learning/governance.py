@@ -48,6 +48,33 @@ def keep(registry: Registry, judged: "Judged", *, path: str, now: datetime, acto
     registry.judge(verdict, now=now, actor=actor)
 
 
+def keep_shifted(
+    registry: Registry, base: Bundle, bundle: Bundle, head: str, *, path: str, now: datetime, actor: str
+) -> None:
+    """A bundle that differs from its base by a head's prior shift becomes a candidate.
+
+    The shift changes neither the order of ECGs nor who is positive, so the head stands as it stood in the base: passed
+    where it is live there, else as it was last judged.
+    """
+    row, live = model_row(bundle, path=path, now=now), registry.live()
+    registry.register(row, now=now, actor=actor, reason=f"prior shift of {head}")
+    before = model_row(base, path=path, now=now).heads[head]
+    judged = next((one for one in registry.judgements(fingerprint=before) if one.head == head), None)
+    in_use = live is not None and live.heads.get(head) == before
+    if not in_use and judged is None:
+        return
+    verdict = HeadVerdict(
+        model_id=bundle.model_id,
+        head=head,
+        fingerprint=row.heads[head],
+        champion_id=live.model_id if live is not None and in_use else judged.champion_id if judged else None,
+        cohort_digest=judged.cohort_digest if judged else "",
+        reasons=() if in_use or judged is None else judged.reasons,
+        report=judged.report if judged else "",
+    )
+    registry.judge(verdict, now=now, actor=actor)
+
+
 def open_bundle(row: ModelRow, path: Path) -> Bundle:
     """The bundle of a registered model.
 

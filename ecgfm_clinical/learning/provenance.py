@@ -88,25 +88,38 @@ class Recalibration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShiftRecord:
+    """How a label's probabilities were moved to another prevalence."""
+
+    as_of: Instant
+    learnt: float  #: share of positive ECGs where it was calibrated
+    stated: float  #: share that is to be expected
+    source: str  #: who says so
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HeadRecord:
     """One head's past. A head that came with its bundle has no training record."""
 
     trained: TrainingRecord | None = None
     recalibrated: Recalibration | None = None
+    shifted: Mapping[str, ShiftRecord] = field(default_factory=dict)  #: by label
 
     def to_json(self) -> dict[str, Json]:
-        """As bundles and reports hold it: the recalibration stands inside the training record."""
+        """As bundles and reports hold it: recalibration and shifts stand inside the training record."""
         told: dict[str, Json] = {} if self.trained is None else plain(self.trained)
-        return told | ({} if self.recalibrated is None else {"recalibrated": plain(self.recalibrated)})
+        told |= {} if self.recalibrated is None else {"recalibrated": plain(self.recalibrated)}
+        return told | ({"shifted": {label: plain(own) for label, own in self.shifted.items()}} if self.shifted else {})
 
     @classmethod
     def from_json(cls, told: object, *, what: str) -> "HeadRecord":
         """Raises LearningError."""
         own = parse(dict[str, object], told, what=what)
-        recalibrated = own.pop("recalibrated", None)
+        recalibrated, shifted = own.pop("recalibrated", None), own.pop("shifted", {})
         return cls(
             trained=parse(TrainingRecord, own, what=what) if own else None,
             recalibrated=None if recalibrated is None else parse(Recalibration, recalibrated, what=what),
+            shifted=parse(dict[str, ShiftRecord], shifted, what=what),
         )
 
 

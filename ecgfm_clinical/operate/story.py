@@ -377,4 +377,5 @@ def _score_line(score: "Score") -> str:
     if score.probability is None:
         return f"{score.head} {score.label}: not evaluable: " + "; ".join(text for _, text in score.reasons)
     flag = {True: ", positive", False: ", negative", None: ""}[score.positive]
-    return f"{score.head} {score.label}: {score.probability:.4f}{flag}"
+    before = "" if score.unshifted is None else f" ({score.unshifted:.4f} before the prior shift)"
+    return f"{score.head} {score.label}: {score.probability:.4f}{before}{flag}"

@@ -345,4 +345,5 @@ def _score(predicted: HeadPrediction) -> Score:
         logit=predicted.logit,
         threshold=predicted.threshold,
         positive=positive,
+        unshifted=predicted.unshifted,
     )

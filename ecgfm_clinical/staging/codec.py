@@ -220,6 +220,7 @@ def score_rows(scoring_id: int, scoring: Scoring) -> list[dict[str, object]]:
             "threshold": _plain(score.threshold),
             "positive": None if score.positive is None else bool(score.positive),
             "reasons": [list(reason) for reason in score.reasons],
+            "unshifted": _plain(score.unshifted),
         }
         for position, score in enumerate(scoring.scores)
     ]
@@ -250,6 +251,7 @@ def score_from(row: ScoreRow) -> Score:
         threshold=row.threshold,
         positive=row.positive,
         reasons=tuple((code, text) for code, text in row.reasons),
+        unshifted=row.unshifted,
     )
 
 

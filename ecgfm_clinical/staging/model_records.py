@@ -63,8 +63,8 @@ class KeptVerdict(HeadVerdict):
 class DriftFinding:
     """One change that is more than chance and large enough to matter."""
 
-    code: str  #: `input`, `mix`, `embedding`, `score`, `auroc`, `calibration`
-    month: str  #: or the device or site, for performance by those
+    code: str  #: `input`, `mix`, `embedding`, `score`, `auroc`, `calibration`, `prevalence`
+    month: str  #: or the device or site, for performance by those; `all` for the whole time since the model was made
     text: str
 
 

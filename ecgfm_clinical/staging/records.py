@@ -106,11 +106,12 @@ class Score:
 
     head: str
     label: str
-    probability: float | None  #: calibrated where the bundle holds a calibration
+    probability: float | None  #: calibrated where the bundle holds a calibration, shifted where it holds a prior shift
     logit: float | None
     threshold: float | None = None
     positive: bool | None = None
     reasons: tuple[tuple[str, str], ...] = ()  #: (code, sentence)
+    unshifted: float | None = None  #: the probability before the prior shift; None where the label has none
 
     def __post_init__(self) -> None:
         if (self.probability is None) != bool(self.reasons):

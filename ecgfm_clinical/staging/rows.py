@@ -129,6 +129,7 @@ class ScoreRow:
     threshold: float | None
     positive: bool | None
     reasons: list[list[str]]
+    unshifted: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ MANIFEST = "bundle.json"
 WEIGHTS = "model.safetensors"
 FORMAT = "ecgfm-bundle"
 FORMAT_VERSION = 1
+#: Of bundles with a prior shift: a program that knows of none would say other probabilities, so it must refuse them.
+SHIFTED_FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,11 +62,15 @@ class Bundle:
         """The bundle as others name it."""
         return ModelVersion(name=self.name, model_id=self.model_id, version=self.version)
 
+    @property
+    def _shifted(self) -> bool:
+        return any(spec.prior_shifts for spec in self.heads)
+
     def manifest(self) -> dict[str, Json]:
         """The content of `bundle.json`."""
         return {
             "format": FORMAT,
-            "format_version": FORMAT_VERSION,
+            "format_version": SHIFTED_FORMAT_VERSION if self._shifted else FORMAT_VERSION,
             "name": self.name,
             "version": self.version,
             "demo": self.demo,
@@ -199,9 +205,10 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         raise BundleError(f"{path} is not JSON; copy the whole bundle folder again") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise BundleError(f"{path} is not the manifest of a model bundle")
-    if manifest.get("format_version") != FORMAT_VERSION:
+    if manifest.get("format_version") not in (FORMAT_VERSION, SHIFTED_FORMAT_VERSION):
         raise BundleError(
-            f"{path} has format version {manifest.get('format_version')}, this program reads {FORMAT_VERSION}; "
+            f"{path} has format version {manifest.get('format_version')}, this program reads up to "
+            f"{SHIFTED_FORMAT_VERSION}; "
             "use the program version that wrote it, or newer"
         )
     return manifest

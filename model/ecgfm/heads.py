@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_expit, logsumexp
 
 from ecgfm.errors import BundleError
+from ecgfm.prior_shift import PriorShift
 
 Aggregation = Literal["mean", "max"]
 
@@ -84,9 +85,11 @@ class HeadSpec:
     target: str  #: one sentence: what a positive label means
     aggregation: Mapping[str, Aggregation]  #: per label, over the segments of one ECG, on probabilities
     calibration: Mapping[str, Calibration] | None = None  #: None = raw sigmoid
-    operating_points: Mapping[str, float] = field(default_factory=dict)  #: label -> threshold; >= is positive
+    #: label -> threshold, of probabilities before a prior shift; >= is positive
+    operating_points: Mapping[str, float] = field(default_factory=dict)
     #: site -> label -> threshold, for sites that have points of their own; all others take `operating_points`
     site_operating_points: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    prior_shifts: Mapping[str, PriorShift] = field(default_factory=dict)  #: label -> its shift, where it has one
 
     def __post_init__(self) -> None:
         if not self.labels or len(set(self.labels)) != len(self.labels):
@@ -98,11 +101,25 @@ class HeadSpec:
         points = (self.operating_points, *self.site_operating_points.values())
         if not all(set(own) <= set(self.labels) for own in points):
             raise ValueError(f"head {self.name!r} has operating points for labels it does not have")
+        if not set(self.prior_shifts) <= set(self.labels):
+            raise ValueError(f"head {self.name!r} has prior shifts for labels it does not have")
 
-    def threshold(self, label: str, site: str = "") -> float | None:
-        """From which probability on this label is positive at this site; None where it has no operating point."""
+    def operating_point(self, label: str, site: str = "") -> float | None:
+        """From which probability before any prior shift on this label is positive at this site; None where it has no
+        operating point.
+        """
         own = self.site_operating_points.get(site, {})
         return own.get(label, self.operating_points.get(label))
+
+    def threshold(self, label: str, site: str = "") -> float | None:
+        """The operating point among the people who are scored: after the label's prior shift, if it has one."""
+        point = self.operating_point(label, site)
+        return None if point is None else self.shifted(label, point)
+
+    def shifted(self, label: str, probability: float) -> float:
+        """A probability of this label, of an ECG or a threshold, among the people who are scored."""
+        shift = self.prior_shifts.get(label)
+        return probability if shift is None else shift.probability(probability)
 
     def segment_probabilities(self, label: str, logits: NDArray[np.float64]) -> NDArray[np.float64]:
         """Logits of this label, one a segment, -> calibrated probabilities."""
@@ -114,6 +131,7 @@ class HeadSpec:
         """Plain values for `bundle.json`."""
         calibration = self.calibration
         sites = {site: dict(own) for site, own in self.site_operating_points.items()}
+        shifts = {label: {"learnt": own.learnt, "stated": own.stated} for label, own in self.prior_shifts.items()}
         return {
             "name": self.name,
             "labels": list(self.labels),
@@ -122,6 +140,7 @@ class HeadSpec:
             "calibration": calibration and {label: _calibration_json(own) for label, own in calibration.items()},
             "operating_points": dict(self.operating_points),
             **({"site_operating_points": sites} if sites else {}),  # absent where there are none, as in older bundles
+            **({"prior_shifts": shifts} if shifts else {}),
         }
 
     @classmethod
@@ -139,6 +158,7 @@ class HeadSpec:
                 site_operating_points={
                     site: _points(own) for site, own in values.get("site_operating_points", {}).items()
                 },
+                prior_shifts={label: PriorShift(**own) for label, own in values.get("prior_shifts", {}).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BundleError(f"a head in bundle.json cannot be read: {error!r}") from error

@@ -33,12 +33,15 @@ class HeadPrediction:
 
     head: str
     label: str
-    probability: float  #: calibrated where the bundle has a calibration, aggregated over the segments
+    #: calibrated where the bundle has a calibration, aggregated over the segments, and then shifted where it has a
+    #: prior shift
+    probability: float
     logit: float  #: log-odds of the aggregated raw sigmoid; for one segment the network's own logit
     segment_probabilities: tuple[float, ...]
     threshold: (
         float | None
     )  #: the bundle's operating point at the record's site; a probability at or above it is positive
+    unshifted: float | None = None  #: the probability before the prior shift; None where the label has none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,11 +193,13 @@ def _head(spec: HeadSpec, logits: NDArray[np.float32], site: str) -> Iterator[He
         own = logits[:, column].astype(np.float64)
         probabilities = spec.segment_probabilities(label, own)
         how = spec.aggregation[label]
+        probability = aggregate(probabilities, how)
         yield HeadPrediction(
             head=spec.name,
             label=label,
-            probability=aggregate(probabilities, how),
+            probability=spec.shifted(label, probability),
             logit=aggregate_logit(own, how),
             segment_probabilities=tuple(float(value) for value in probabilities),
             threshold=spec.threshold(label, site),
+            unshifted=probability if label in spec.prior_shifts else None,
         )

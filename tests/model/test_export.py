@@ -16,6 +16,7 @@ from ecgfm.encoder import PositionalConv
 from ecgfm.errors import BundleError, RuntimeTooInexact
 from ecgfm.heads import INTERPRETATION, REDUCED_LVEF, TROPONIN, Beta, Isotonic, Platt
 from ecgfm.predictor import Predictor
+from ecgfm.prior_shift import PriorShift
 from ecgfm.provenance import Provenance
 from ecgfm.records import Record
 from ecgfm.runtimes import onnx_export as export
@@ -71,6 +72,7 @@ def test_the_documented_code_gives_the_programs_own_scores(tmp_path: Path) -> No
     calibrated = replace(
         INTERPRETATION,
         calibration={label: kinds[column % 3] for column, label in enumerate(INTERPRETATION.labels)},
+        prior_shifts={"Sinus rhythm": PriorShift(learnt=0.8, stated=0.3)},
     )
     network = tiny_network()
     network.specs = (REDUCED_LVEF, TROPONIN, calibrated)

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecgfm.checkpoint import Bundle
+from ecgfm.heads import HeadSpec
 from ecgfm.metrics import finite
 from ecgfm_clinical.errors import LearningError
-from ecgfm_clinical.learning import models
+from ecgfm_clinical.learning import models, shifting
 from ecgfm_clinical.learning.cohort.sources import StagedEcgs
-from ecgfm_clinical.learning.drift import detection, gathering, report
+from ecgfm_clinical.learning.drift import detection, gathering, prevalence, report
 from ecgfm_clinical.learning.drift.report import DriftReport, LabelDrift
 from ecgfm_clinical.learning.drift.samples import Inputs, Scored
 from ecgfm_clinical.learning.provenance import HeadRecord, TrainingRecord, head_records
@@ -55,6 +56,7 @@ def watch(workshop: Workshop) -> Watched:
             head, found = _label(record, label, scored, reference, current)
             heads[f"{spec.name}: {label}" if label != spec.name else label] = head
             findings += found
+            findings += _prevalence(workshop, bundle, spec, label, [*scored.values()])
     told = DriftReport(
         model=f"{bundle.name} {bundle.version}",
         model_id=bundle.model_id,
@@ -97,6 +99,19 @@ def _inputs(
         *(gathering.samples(workshop, bundle, source, gathering.sampled(part)) for part in kept)
     )
     return found, "", findings
+
+
+def _prevalence(
+    workshop: Workshop, bundle: Bundle, spec: HeadSpec, label: str, scored: Sequence[Scored]
+) -> list[DriftFinding]:
+    """Where the share of the label's prior shift does not fit: said, with the candidate that a person may promote."""
+    shift = spec.prior_shifts.get(label)
+    found = None if shift is None else prevalence.recheck(shift, scored)
+    if found is None or not found.differs:
+        return []
+    source = f"outcomes of {found.ecgs} ECGs, {found.positives} positive"
+    candidate = shifting.proposed(workshop, bundle, spec.name, label, found.fits.value, source)
+    return [prevalence.finding(label, found, candidate.bundle.model_id)]
 
 
 def _label(

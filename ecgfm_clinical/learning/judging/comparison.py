@@ -102,7 +102,7 @@ def _at_their_sites(spec: HeadSpec, label: str, members: Sequence[Member]) -> Fl
     """(n,) the threshold that each ECG meets at its site; None where no site has one of its own."""
     if not spec.site_operating_points or label not in spec.operating_points:
         return None
-    return np.array([spec.threshold(label, member.row.site) for member in members], dtype=np.float64)
+    return np.array([spec.operating_point(label, member.row.site) for member in members], dtype=np.float64)
 
 
 def _column(values: Floats, *, column: int, rows: NDArray[np.intp]) -> Floats:

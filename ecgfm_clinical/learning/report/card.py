@@ -44,6 +44,11 @@ def _lines(bundle: Bundle) -> Iterator[str]:
         yield (
             f"\n- **{spec.name}** ({', '.join(spec.labels)}). Positive means: {spec.target} Operating points: {points}."
         )
+        for label, shift in spec.prior_shifts.items():
+            yield (
+                f"  - {label}: probabilities and thresholds are moved from a prevalence of {shift.learnt:.4g} to "
+                f"{shift.stated:.4g}; the operating points above are those before"
+            )
         for site, own in spec.site_operating_points.items():
             yield f"  - at {site}: {', '.join(f'{label}: {value:.4f}' for label, value in own.items())}"
     yield "\n## Purpose, intended users and patients"

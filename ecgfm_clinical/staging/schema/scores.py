@@ -73,4 +73,5 @@ score = Table(
     Column("threshold", Double),
     Column("positive", Boolean),
     Column("reasons", JSON, nullable=False),
+    Column("unshifted", Double),  # the probability before the model's prior shift, where it has one
 )

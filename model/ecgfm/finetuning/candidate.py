@@ -70,7 +70,7 @@ def segment_logits(
 
 
 def probabilities(spec: HeadSpec, logits: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """(examples, labels): calibrated per segment and aggregated, as the predictor does it."""
+    """(examples, labels): calibrated per segment and aggregated, as the predictor does it before a prior shift."""
     return np.array(
         [
             [
@@ -82,11 +82,20 @@ def probabilities(spec: HeadSpec, logits: Sequence[NDArray[np.float64]]) -> NDAr
     ).reshape(len(logits), len(spec.labels))
 
 
+def said(spec: HeadSpec, logits: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """(examples, labels): what the predictor says, prior shifts included."""
+    found = probabilities(spec, logits)
+    for column, label in enumerate(spec.labels):
+        if label in spec.prior_shifts:
+            found[:, column] = [spec.shifted(label, float(one)) for one in found[:, column]]
+    return found
+
+
 def calibrated(
     spec: HeadSpec, examples: Sequence[Example], logits: Sequence[NDArray[np.float64]], method: CalibrationMethod
 ) -> HeadSpec:
-    """The head with a calibration fitted on these examples, of which it has learnt none. Raises ValueError with one
-    class only.
+    """The head with a calibration fitted on these examples, of which it has learnt none, and without a prior shift,
+    which was one from the former calibration. Raises ValueError with one class only.
     """
     labels = label_matrix(examples)
     fitted: dict[str, Calibration] = {}
@@ -96,7 +105,7 @@ def calibrated(
         found = fit(labels[known, column], own, spec.aggregation[label], method)
         if found is not None:
             fitted[label] = found
-    return replace(spec, calibration=fitted or None)
+    return replace(spec, calibration=fitted or None, prior_shifts={})
 
 
 def with_operating_points(
