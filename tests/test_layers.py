@@ -310,3 +310,16 @@ def test_untyped_values_do_not_spread() -> None:
             room = path.relative_to(package).parts[0].removesuffix(".py")
             found[f"{package.name}.{room}"] += lines_with_any(path)
     assert {room: number for room, number in found.items() if number > ANY.get(room, 0)} == {}
+
+
+def test_who_takes_an_untyped_value_says_from_whom() -> None:
+    """Beside the import of `Any` stands what hands it over."""
+    found = {
+        path: line
+        for package in FORBIDDEN
+        for path in package.rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.match(r"from typing import (?:.*\W)?Any\b", line)
+    }
+    assert len(found) > 20
+    assert [str(path.relative_to(ROOT)) for path, line in found.items() if "# Any: " not in line] == []

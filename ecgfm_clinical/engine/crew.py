@@ -20,7 +20,7 @@ from itertools import islice
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from multiprocessing.shared_memory import SharedMemory
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar  # Any: what a process hands back
 
 from ecgfm.feeding import Prepared
 from ecgfm_clinical import log

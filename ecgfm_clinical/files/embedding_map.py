@@ -3,7 +3,7 @@
 import io
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any  # Any: plotly, which has no types
 
 import numpy as np
 from numpy.typing import NDArray

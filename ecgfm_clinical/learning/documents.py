@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar  # Any: JSON, for the disk
 
 from pydantic import BeforeValidator, PlainSerializer, TypeAdapter, ValidationError
 

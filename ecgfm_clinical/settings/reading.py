@@ -4,7 +4,7 @@ import dataclasses
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, get_args  # Any: TOML
 
 from pydantic import BaseModel, ValidationError
 

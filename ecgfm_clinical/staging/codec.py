@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
-from typing import Any
+from typing import Any  # Any: JSON of a sealed column
 
 import numpy as np
 from numpy.typing import NDArray

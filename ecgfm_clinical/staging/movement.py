@@ -6,7 +6,7 @@ so that they cost the same in any store.
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any  # Any: SQLAlchemy's columns of a statement
 
 from sqlalchemy import Select, case, func, select, text
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any  # Any: SQLAlchemy's columns of a statement, JSON columns
 
 from sqlalchemy import Exists, Select, exists, func, or_, select
 

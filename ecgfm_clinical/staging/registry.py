@@ -7,7 +7,7 @@ live when" has one answer.
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any  # Any: SQLAlchemy's columns of a statement
 
 from sqlalchemy import Select, insert, literal_column, select
 

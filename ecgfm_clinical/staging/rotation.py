@@ -4,7 +4,7 @@ Row by row, in pages, while work goes on: whoever reads opens each value with th
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any  # Any: SQLAlchemy's rows of whichever table
 
 from sqlalchemy import or_, select, update
 

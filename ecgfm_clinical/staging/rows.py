@@ -7,7 +7,7 @@ them: JSON and what is sealed are read by `codec` and `seals`.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar  # Any: a JSON column
 
 from sqlalchemy import Connection, Executable
 

@@ -5,7 +5,7 @@ every value that lies in a store was sealed under it.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any  # Any: SQLAlchemy's columns of whichever type
 
 from sqlalchemy import Column, Table
 

@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any  # Any: SQLAlchemy's rows of whichever table
 
 from sqlalchemy import Row, Table, delete, select, update
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any  # Any: joserfc's keys and tokens
 from urllib.parse import urlsplit
 
 from ecgfm_clinical.errors import ClinicalError, SettingsError

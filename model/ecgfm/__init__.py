@@ -1,6 +1,6 @@
 """The ECG-FM network (arXiv 2408.05178): pretrain, fine-tune, predict, explain. No patient, no wire, no SQL."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any  # Any: the package's lazy names
 
 if TYPE_CHECKING:
     from ecgfm.checkpoint import Bundle as Bundle

@@ -1,7 +1,7 @@
 """A network from its sizes, its heads and its tensors, wherever those were read from."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any  # Any: torch's override of functions
 
 import torch
 from torch import Tensor

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self  # Any: JSON of a bundle
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file

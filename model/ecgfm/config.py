@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from typing import Any, Self  # Any: JSON of a bundle, literals of a checkpoint
 
 from ecgfm.errors import UnknownArchitecture
 

@@ -1,7 +1,7 @@
 """`EcgFmEmbedder`: pooled ECG-FM embeddings as a scikit-learn transformer, for pipelines, searches and `clone`."""
 
 from functools import lru_cache
-from typing import Any, Self
+from typing import Any, Self  # Any: what scikit-learn hands over
 
 import numpy as np
 from numpy.typing import NDArray

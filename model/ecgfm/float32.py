@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 from types import ModuleType
-from typing import Any
+from typing import Any  # Any: torch's switches, of which two versions name them differently
 
 import torch
 

@@ -7,7 +7,7 @@ trained by their users.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self  # Any: JSON of a bundle
 
 import numpy as np
 from numpy.typing import NDArray

@@ -9,7 +9,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any  # Any: values of MATLAB files
 
 import numpy as np
 from numpy.typing import NDArray

@@ -4,7 +4,7 @@ Every physical constant stands here once. The steps and their order are those of
 (commit 6b9e137), in float64 on the whole record: resample linearly, z-score each lead, cut into segments.
 """
 
-from typing import Any
+from typing import Any  # Any: numpy arrays of any floating kind
 
 import numpy as np
 from numpy.typing import NDArray

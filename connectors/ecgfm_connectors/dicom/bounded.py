@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any  # Any: what `select` takes and gives
 
 from pynetdicom import transport
 from pynetdicom.transport import AssociationSocket

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast  # Any: pynetdicom's handlers and roles
 
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt

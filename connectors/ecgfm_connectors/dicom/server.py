@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any  # Any: pynetdicom and socketserver
 from weakref import WeakKeyDictionary
 
 from pynetdicom import _config as pynetdicom_config

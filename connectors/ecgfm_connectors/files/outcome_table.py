@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any  # Any: pyarrow, which has no types
 
 from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.context import ReadingContext

@@ -1,7 +1,7 @@
 """What every table's columns are made of: aware instants, row numbers, digests; and how constraints are named."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any  # Any: SQLAlchemy's own method
 
 from sqlalchemy import (
     BigInteger,

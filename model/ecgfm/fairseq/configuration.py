@@ -5,7 +5,7 @@ missing. What a recipe does not decide has the value that the reference itself w
 """
 
 from copy import deepcopy
-from typing import Any
+from typing import Any  # Any: a checkpoint's pickled configuration
 
 from ecgfm.pretraining.recipe import Recipe
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any  # Any: what a checkpoint's pickle holds
 
 import torch
 from torch import Tensor

@@ -7,7 +7,7 @@ there. Signals are z-scored, so amplitudes are in standard deviations of a lead,
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal  # Any: TOML of a recipe, numpy arrays of any kind
 
 import numpy as np
 from numpy.random import RandomState

@@ -9,7 +9,7 @@ convolution channels, T frames, M masked frames of a row, N negatives, D code wi
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self  # Any: JSON of a recipe
 
 import numpy as np
 import torch

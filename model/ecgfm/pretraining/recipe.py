@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar  # Any: TOML and JSON of a recipe
 
 from ecgfm.config import EncoderConfig
 from ecgfm.errors import EcgFmError, RecipeError

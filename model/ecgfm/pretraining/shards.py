@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self  # Any: numpy arrays of any kind, a pickled state
 
 import numpy as np
 from numpy.typing import NDArray

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any  # Any: ONNX Runtime, which has no types
 
 import numpy as np
 from numpy.typing import NDArray

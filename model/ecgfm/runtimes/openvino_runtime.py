@@ -3,7 +3,7 @@
 import os
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any  # Any: OpenVINO, which has no types
 
 import numpy as np
 from numpy.typing import NDArray

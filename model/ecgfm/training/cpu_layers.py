@@ -20,7 +20,7 @@ backward.
 import math
 from collections.abc import Callable
 from functools import cache
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, cast  # Any: torch's contexts of autograd
 
 import numpy as np
 import torch

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, overload
+from typing import Any, overload  # Any: torch's groups of parameters
 
 from torch.optim import AdamW
 

@@ -5,7 +5,7 @@ torch's `fully_shard` (Zhao et al. 2023, arXiv 2304.11277) does the work, throug
 the whole weights under the same names and numbers as without it, so a run may go on with or without sharding.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any  # Any: torch's meshes and states
 
 from torch import nn
 from torch.distributed.checkpoint.state_dict import (
