@@ -107,8 +107,9 @@ def _signed(spooled: Spooled, house: House) -> AuditMessage:
         is_address=_is_address(address),
     )
     we = Participant(user_id="ecgfm-clinical", requestor=action == "console.timed-out", host=house.host)
-    kind = dicom.LOGIN if action in ("console.signed-in", "console.sign-in-failed") else dicom.LOGOUT
-    outcome = "4" if action == "console.sign-in-failed" else "0"
+    was_refused = action in ("console.sign-in-failed", "console.sign-in-refused")
+    kind = dicom.LOGIN if was_refused or action == "console.signed-in" else dicom.LOGOUT
+    outcome = "4" if was_refused else "0"
     return _message(spooled, house, dicom.USER_AUTHENTICATION, "E", (person, we), types=(kind,), outcome=outcome)
 
 
@@ -144,6 +145,18 @@ def _rejected(spooled: Spooled, house: House) -> AuditMessage:
     return _message(spooled, house, dicom.SECURITY_ALERT, "E", (us, peer), types=types, objects=(node,), outcome="4")
 
 
+def _granted(spooled: Spooled, house: House) -> AuditMessage:
+    """Who may use the console was changed: a role given or taken, a password or a token made or taken back."""
+    who, detail = _actor(spooled, house, requestor=True), spooled.event.detail
+    words = [spooled.event.action.replace(".", " ")]
+    words += [f"{word} {detail[key]}" for key, word in (("role", "as"), ("was", "before as")) if key in detail]
+    described = (("Alert Description", ", ".join(words)),)
+    user = str(detail["user"])
+    account = Object(object_id=user, id_type=dicom.URI, kind="2", role="13", name=user, details=described)
+    types = (dicom.ROLES_CHANGED, dicom.USER_CHANGED) if "role" in detail else (dicom.USER_CHANGED,)
+    return _message(spooled, house, dicom.SECURITY_ALERT, "E", (who,), types=types, objects=(account,))
+
+
 def _alerted(spooled: Spooled, house: House) -> AuditMessage | None:
     """Of the alerts of this program, the one about the trail itself."""
     if spooled.event.detail.get("condition") != "audit-broken":
@@ -176,9 +189,15 @@ _ACTS: Mapping[str, Callable[[Spooled, House], AuditMessage | None]] = {
     "outcomes.exported": _exported,
     "console.signed-in": _signed,
     "console.sign-in-failed": _signed,
+    "console.sign-in-refused": _signed,
     "console.signed-out": _signed,
     "console.timed-out": _signed,
     "message.acknowledged": _sent,
+    "user.added": _granted,
+    "user.changed": _granted,
+    "user.removed": _granted,
+    "token.made": _granted,
+    "token.revoked": _granted,
     "caller.rejected": _rejected,
     "alert.opened": _alerted,
 }

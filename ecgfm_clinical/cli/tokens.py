@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ecgfm_clinical.cli import access
 from ecgfm_clinical.cli.common import JsonOption, SettingsOption, say, settings_from
 from ecgfm_clinical.cli.users import RoleName, tell_roles
 
@@ -31,7 +32,9 @@ def add(
     """Make a token, and print it once: only its digest is kept. A running console takes it with the next request."""
     from ecgfm_clinical.web.users import Role
 
-    say(_file(settings).add(name, Role.of(role.value)))
+    token = _file(settings).add(name, Role.of(role.value))
+    access.note(settings_from(settings), "token.made", user=name, role=role.value)
+    say(token)
 
 
 @app.command("list")
@@ -44,6 +47,7 @@ def listed(settings: SettingsOption = None, as_json: JsonOption = False) -> None
 def revoke(name: NameArgument, settings: SettingsOption = None) -> None:
     """Make a program's token worthless, with the next request."""
     _file(settings).revoke(name)
+    access.note(settings_from(settings), "token.revoked", user=name)
     say(f"the token of {name} is worth nothing now")
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ecgfm_clinical.cli import access
 from ecgfm_clinical.cli.common import JsonOption, SettingsOption, say, settings_from, write_json
 
 if TYPE_CHECKING:
@@ -52,7 +53,10 @@ def add(
     password = typer.prompt(
         f"Password ({SHORTEST_PASSWORD} characters or more)", hide_input=True, confirmation_prompt=True, err=True
     )
+    known = file.find(name)
     file.add(name, Role.of(role.value), password)
+    detail = {"user": name, "role": role.value} | ({"was": known.role.word} if known is not None else {})
+    access.note(settings_from(settings), "user.added" if known is None else "user.changed", **detail)
     say(f"{name} may sign in as {role.value}")
 
 
@@ -66,6 +70,7 @@ def listed(settings: SettingsOption = None, as_json: JsonOption = False) -> None
 def remove(name: NameArgument, settings: SettingsOption = None) -> None:
     """Take somebody out; who is signed in is out with the next click."""
     _file(settings).remove(name)
+    access.note(settings_from(settings), "user.removed", user=name)
     say(f"{name} may no longer sign in")
 
 

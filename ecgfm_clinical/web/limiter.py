@@ -26,10 +26,25 @@ class Limiter:
             if self._count(keys[0], now) >= MOST_OF_A_NAME or self._count(keys[1], now) >= MOST_OF_AN_ADDRESS:
                 return False
             for key in keys:
-                while key not in self._tries and len(self._tries) >= MOST_KEPT:
-                    del self._tries[next(iter(self._tries))]
-                self._tries.setdefault(key, deque()).append(now)
+                self._keep(key, now)
             return True
+
+    def is_first_refusal(self, address: str, *, now: datetime) -> bool:
+        """Whether no other try of this address was refused for its number in the last quarter of an hour.
+
+        Who hammers at the form must not fill the audit trail.
+        """
+        key = ("refused", address)
+        with self._lock:
+            if self._count(key, now):
+                return False
+            self._keep(key, now)
+            return True
+
+    def _keep(self, key: tuple[str, str], now: datetime) -> None:
+        while key not in self._tries and len(self._tries) >= MOST_KEPT:
+            del self._tries[next(iter(self._tries))]
+        self._tries.setdefault(key, deque()).append(now)
 
     def succeeded(self, name: str, address: str) -> None:
         """The last try was none of a stranger."""

@@ -22,6 +22,9 @@ def begin(visit: Visit) -> Response:
     console, told = visit.console, visit.form
     name, to = told.text("name"), safe(told.text("to"))
     if not console.limiter.takes(name, visit.address, now=visit.now):
+        if console.limiter.is_first_refusal(visit.address, now=visit.now):
+            known = console.users.find(name)
+            note(visit, "console.sign-in-refused", known.name if known is not None else "")
         return form(visit, 429, to=to, problem=TOO_OFTEN)
     user = console.users.verified(name, (told.fields.get("password") or ("",))[-1])
     if user is None:

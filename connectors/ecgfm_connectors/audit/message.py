@@ -40,6 +40,8 @@ APPLICATION_STOP = Code(value="110121", meaning="Application Stop")
 LOGIN = Code(value="110122", meaning="Login")
 LOGOUT = Code(value="110123", meaning="Logout")
 NODE_AUTHENTICATION = Code(value="110126", meaning="Node Authentication")
+ROLES_CHANGED = Code(value="110136", meaning="Security Roles Changed")
+USER_CHANGED = Code(value="110137", meaning="User security Attributes Changed")
 
 APPLICATION = Code(value="110150", meaning="Application")
 DESTINATION = Code(value="110152", meaning="Destination Role ID")

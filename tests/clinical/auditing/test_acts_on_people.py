@@ -187,6 +187,8 @@ def test_signing_in_and_out_at_the_console(site: Installation, tmp_path: Path) -
             clock.advance(hours=24)
             for _ in range(2):  # nobody comes by; it is noticed all the same, and once
                 signing_in.note_ran_out(console)
+            tries = [browser.post("/sign-in", data={"name": "ada", "password": "wrong"}).status_code for _ in range(8)]
+            assert tries == [401] * 5 + [429] * 3
     finally:
         port.stop(grace=1)
     found = told(site)
@@ -201,9 +203,32 @@ def test_signing_in_and_out_at_the_console(site: Installation, tmp_path: Path) -
         ("User Authentication", "Logout", "0", "ada"),
         ("User Authentication", "Login", "0", "ada"),
         ("User Authentication", "Logout", "0", "ecgfm-clinical"),
+        *[("User Authentication", "Login", "4", "ada")] * 6,  # five that failed, and the first that was not tried
     ]
     assert {one.where for one in found[:3]} == {"127.0.0.1"}
     assert "MySecretPassword1" not in str(site.store.care.trail())
+
+
+def test_who_may_use_the_console_is_told(site: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ecgfm_clinical.cli import users
+
+    monkeypatch.setattr(users.typer, "prompt", lambda *_, **__: PASSWORD)
+    added, changed, removed, made, revoked = (
+        record(site, *words.split())
+        for words in (
+            "user add ada",
+            "user add ada --role operator",
+            "user remove ada",
+            "token add lab --role viewer",
+            "token revoke lab",
+        )
+    )
+    assert {one.event for one in (added, changed, removed, made, revoked)} == {"Security Alert"}
+    assert [one.kind for one in (added, removed)] == ["Security Roles Changed", "User security Attributes Changed"]
+    assert changed.about == ("Alert Description=user changed, as operator, before as viewer",)
+    assert made.about == ("Alert Description=token made, as viewer",)
+    assert revoked.about == ("Alert Description=token revoked",)
+    assert PASSWORD not in str(site.store.care.trail())
 
 
 def test_an_act_that_is_refused_tells_nobody(site: Installation) -> None:
