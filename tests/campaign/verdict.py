@@ -3,8 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
+
+from ecgfm_clinical.monitoring.store_figures import StoreFigures
+from ecgfm_clinical.settings import Attention
 from ecgfm_clinical.staging.records import EcgState, MessageState
 from ecgfm_clinical.staging.store import Store
 from ecgfm_clinical.staging.story_records import EcgStory, EcgSummary
@@ -44,6 +49,7 @@ def judge(
         *_nothing_lost(store, stories, acknowledged),
         *_staged_once(plain),
         *_sum_closes(store),
+        *_metrics_agree(store, stories, list(received)),
         *_one_number_each(plain, set(received)),
         *_all_numbers_differ(stories),
         *(problem for name, bodies in received.items() for problem in _deliveries(plain, name, bodies, stories)),
@@ -103,6 +109,33 @@ def _sum_closes(store: Store) -> Iterator[str]:
             yield f"the sum does not close: {counts}"
     if table.total.waiting:
         yield f"{table.total.waiting} ECGs still wait"
+
+
+def _metrics_agree(store: Store, stories: Sequence[EcgStory], destinations: Sequence[str]) -> Iterator[str]:
+    """What a monitor is told of the store against what its rows say, counted one by one."""
+    registry = CollectorRegistry()
+    sources = sorted({story.ecg.source for story in stories})
+    figures = StoreFigures(
+        store,
+        limits=Attention(),
+        sources=sources,
+        destinations=destinations,
+        clock=lambda: datetime.now(UTC),
+        leads=lambda: True,
+    )
+    registry.register(figures)
+    told = {
+        (one.name, tuple(one.labels.values())): one.value for family in registry.collect() for one in family.samples
+    }
+    states = Counter(story.state.value for story in stories if story.state is not EcgState.FAILED)
+    said = {state: sum(told.get(("ecgfm_ecgs", (source, state)), 0) for source in sources) for state in states}
+    if said != dict(states):
+        yield f"metrics say {said} of ECGs, the rows {dict(states)}"
+    waiting = sum(told[("ecgfm_outbox_messages", (name, "waiting"))] for name in destinations)
+    unfinished = {MessageState.WAITING, MessageState.RUNNING}
+    rows = sum(message.state in unfinished for story in stories for message in story.messages)
+    if waiting != rows:
+        yield f"metrics say that {waiting:.0f} messages wait, the rows {rows}"
 
 
 def _one_number_each(stories: Sequence[EcgStory], destinations: set[str]) -> Iterator[str]:

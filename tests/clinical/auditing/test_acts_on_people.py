@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element
 
 import httpx
 import pytest
+import typer
 from argon2 import PasswordHasher
 from defusedxml.ElementTree import fromstring
 
@@ -210,9 +211,7 @@ def test_signing_in_and_out_at_the_console(site: Installation, tmp_path: Path) -
 
 
 def test_who_may_use_the_console_is_told(site: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ecgfm_clinical.cli import users
-
-    monkeypatch.setattr(users.typer, "prompt", lambda *_, **__: PASSWORD)
+    monkeypatch.setattr(typer, "prompt", lambda *_, **__: PASSWORD)
     added, changed, removed, made, revoked = (
         record(site, *words.split())
         for words in (
