@@ -2,6 +2,8 @@
 
 import configparser
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -163,3 +165,19 @@ def test_a_folder_that_cannot_be_written_is_not_called_full(tmp_path: Path) -> N
     (tmp_path / "file").touch()
     with pytest.raises(LearningError, match=r"name a folder that this user may write: learning\.folder"):
         write_json(tmp_path / "file" / "run.json", {})
+
+
+@pytest.mark.peer
+def test_systemd_finds_little_that_the_unit_leaves_open() -> None:
+    """`systemd-analyze security` gives points from 0 (safe) to 10; it counts tenths here."""
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("systemd-analyze is not installed (apt-get install systemd)")
+    words = [program, "security", "--no-pager", "--offline=yes"]
+    points = {
+        most: subprocess.run(
+            [*words, f"--threshold={most}", str(DEPLOY / "ecgfm-clinical@.service")], capture_output=True, check=False
+        ).returncode
+        for most in (1, 20)
+    }
+    assert points == {1: 1, 20: 0}

@@ -105,20 +105,6 @@ def test_only_one_process_tells_the_figures_of_the_store(
         second.stop()
 
 
-def test_health_in_every_state(site: Installation) -> None:
-    service = Service(site.settings, "all", site.store)
-    service.start()
-    port = service.monitoring_port
-    assert get(port, "/healthz") == (200, "ok\n")
-    wait_until(lambda: get(port, "/readyz") == (200, "ok\n"))
-    service.request_stop()
-    assert get(port, "/readyz") == (503, "the service is stopping\n")
-    assert get(port, "/healthz")[0] == 200
-    service.stop()
-    with pytest.raises(ConnectionError):
-        get(port, "/healthz")
-
-
 def test_a_store_that_does_not_answer_is_not_ready_and_alive(
     site: Installation, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

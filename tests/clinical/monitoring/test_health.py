@@ -3,11 +3,17 @@
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
+from typing import Any, NoReturn
 
 import pytest
+import sqlalchemy
 
+from ecgfm_clinical import scorers
+from ecgfm_clinical.errors import ModelError, StoreUnavailable
 from ecgfm_clinical.service.notifying import Notifier
 from ecgfm_clinical.service.service import Service
+from ecgfm_clinical.staging import migrations
 from tests.helpers.fakes import wait_until
 from tests.helpers.installation import Installation, ecg
 from tests.helpers.ports import free_port
@@ -33,19 +39,57 @@ def test_without_a_port_the_store_knows_whether_a_process_lives(site: Installati
     assert site.command("health")[0] == 1
 
 
-def test_with_a_port_the_process_itself_is_asked(tmp_path: Path) -> None:
+def test_the_process_itself_is_asked_in_every_state_from_start_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site = Installation(tmp_path, more=f"\n[monitoring]\nport = {free_port()}\n")
-    code, text = site.command("health")
-    assert code == 1
-    assert "nothing answers on port" in text
+    opens, may_open = scorers.scorer_of, Event()
+
+    def open_model(*arguments: Any, **named: Any) -> Any:
+        if not may_open.is_set():
+            raise ModelError("the folder of the bundle is gone")
+        return opens(*arguments, **named)
+
+    monkeypatch.setattr(scorers, "scorer_of", open_model)
+    for question in (("health",), ("health", "--ready")):
+        code, text = site.command(*question)
+        assert (code, "nothing answers on port" in text) == (1, True)
     service = Service(site.settings, "all", site.store)
     service.start()
-    assert site.command("health") == (0, "ok\n")
-    wait_until(lambda: site.command("health", "--ready") == (0, "ok\n"))
+
+    def is_alive_and_says(*reasons: str) -> bool:
+        alive, ready = site.document("health"), site.document("health", "--ready")
+        return bool(alive["well"]) and (ready["well"], tuple(ready["reasons"])) == (not reasons, reasons)
+
+    wait_until(lambda: is_alive_and_says("the live model is not open"))
+    may_open.set()
+    wait_until(lambda: is_alive_and_says())
+    with monkeypatch.context() as fault:
+        fault.setattr(site.store.coordination, "leases", _does_not_answer)
+        assert is_alive_and_says("the staging store does not answer")
+    service._listeners["hl7"].stop(grace=0)
+    assert is_alive_and_says("listener hl7 is closed")
+    service._listeners["hl7"].start()
+    wait_until(lambda: is_alive_and_says())
     service.request_stop()
-    assert site.document("health", "--ready") == {"well": False, "reasons": ["the service is stopping"]}
+    assert is_alive_and_says("the service is stopping")
     service.stop()
+    for question in (("health",), ("health", "--ready")):
+        code, text = site.command(*question)
+        assert (code, "nothing answers on port" in text) == (1, True)
     site.close()
+
+
+def _does_not_answer(*_: object, **__: object) -> NoReturn:
+    raise StoreUnavailable("no answer")
+
+
+def test_a_store_of_an_earlier_version_is_not_well(site: Installation) -> None:
+    with site.store.database.writer.begin() as connection:
+        earlier = sqlalchemy.text("UPDATE alembic_version SET version_num = :earlier")
+        connection.execute(earlier, {"earlier": migrations.REVISIONS[-2]})
+    code, said = site.command("health")
+    assert (code, "ecgfm-clinical migrate" in said) == (1, True)
 
 
 def test_nagios_hears_the_four_states(site: Installation) -> None:

@@ -127,6 +127,12 @@ def test_every_alert_leads_to_a_section_of_the_runbook() -> None:
         path, _, anchor = rule["annotations"]["runbook"].partition("#")
         assert path == "deploy/RUNBOOK.md"
         assert anchor in anchors, rule["alert"]
+    conditions = runbook.partition("| condition | when | see |")[2].partition("\n\n")[0].splitlines()[2:]
+    assert len(conditions) >= 15
+    for row in conditions:
+        links = re.findall(r"\]\(#([\w-]+)\)", row)
+        assert links, row
+        assert set(links) <= anchors, row
 
 
 def test_rules_and_dashboard_name_metrics_that_exist() -> None:
