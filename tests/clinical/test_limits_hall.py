@@ -10,15 +10,17 @@ from typing import Any
 import pytest
 
 from ecgfm_clinical.auditing import sending
+from ecgfm_clinical.engine import crew
 from ecgfm_clinical.monitoring import rejected_callers
 from ecgfm_clinical.operate.status import status_of
 from ecgfm_clinical.pipeline import reporting, strangers
 from ecgfm_clinical.service import presence, retention, service, watch, worker
 from ecgfm_clinical.settings import Attention, Audit, Retention, Scoring, ServiceSettings
 from ecgfm_clinical.settings import Store as StorePart
-from ecgfm_clinical.staging import elapsed, processes, retry, signed_heads
+from ecgfm_clinical.staging import elapsed, processes, retry, saliencies, signed_heads
 from ecgfm_clinical.staging.records import Job
 from ecgfm_clinical.staging.store import Store
+from ecgfm_clinical.web import limiter
 from ecgfm_connectors.dicom import storage
 from ecgfm_connectors.errors import Unreachable
 from ecgfm_connectors.hl7 import listener
@@ -53,6 +55,10 @@ CONSTANTS: dict[str, object] = {
     "retry.LONGEST_WAIT": retry.LONGEST_WAIT,
     "retention.PAUSE": retention.PAUSE.total_seconds() / 3600,
     "elapsed.TOLERANCE": elapsed.TOLERANCE.total_seconds() / 3600,
+    "saliencies.MOST_WAITING": saliencies.MOST_WAITING,
+    "crew.PATIENCE": crew.PATIENCE,
+    "limiter.MOST_OF_A_NAME": limiter.MOST_OF_A_NAME,
+    "limiter.MOST_OF_AN_ADDRESS": limiter.MOST_OF_AN_ADDRESS,
     "signed_heads.STRANDS": signed_heads.STRANDS,
 }
 
