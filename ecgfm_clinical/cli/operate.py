@@ -52,7 +52,9 @@ def run(
         ),
     ] = RoleChoice.all,
 ) -> None:
-    """Run the service until SIGTERM or Ctrl-C; what is under way is finished first.
+    """Run the service until SIGTERM, SIGHUP or Ctrl-C; what is under way is finished first.
+
+    Settings that changed count from the next start on.
 
     Events are JSON lines on standard error and never name a patient. Any number of processes of each role may share one
     PostgreSQL store. Exits with 70 where a task hangs, so that systemd or Docker starts it anew.
@@ -75,8 +77,9 @@ def run(
             console=console,
             chores={"sign-ins": console.tidy} if console is not None else {},
         )
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: service.request_stop())
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` has SIGHUP
+                signal.signal(number, lambda *_: service.request_stop())
         service.start()
         # Whatever is loaded by now stays: garbage is looked for among the rest. pynetdicom looks for it all every sixty
         # callers, in the thread that accepts them, and no thread runs meanwhile.

@@ -243,6 +243,13 @@ def test_06_a_predictor_that_hangs_is_taken_out(site: Outside) -> None:
     assert site.ended(service, seconds=60) == 70
 
 
+def test_06_a_terminal_that_is_closed_stops_a_service_in_good_order(site: Outside) -> None:
+    """By SIGHUP, whoever sends it to have settings read again; nothing that was under way is left behind."""
+    service = site.start()
+    os.kill(service, signal.SIGHUP)
+    assert site.ended(service, seconds=PATIENCE) == 0
+
+
 def test_06_a_lease_below_the_signs_of_life_is_refused(install: Install) -> None:
     site = install(scoring="lease_seconds = 5")
     code, said = site.command("check")
