@@ -3,13 +3,17 @@
 import json
 import secrets
 import sys
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, say, settings_from, will_write, write_json
+
+if TYPE_CHECKING:
+    from ecgfm_clinical.settings import Settings
 
 
 def retain(
@@ -85,6 +89,8 @@ def keys(
         raise SettingsError("store.key_file is not set: name the file that holds, or shall hold, the keys")
     path = read.resolve(read.store.key_file)
     if act is KeyAct.new:
+        if not path.exists():
+            _check_nothing_is_sealed(read, path)
         say(f"key {_add_key(path)} added to {path}; restart every process, then `ecgfm-clinical keys apply`")
         return
     with opened(settings) as (_, store):
@@ -92,6 +98,25 @@ def keys(
             now=wiring.utc_now(), actor=liveness.operator(read.site.operator), plain=act is KeyAct.remove
         )
     say(f"{done} values {'decrypted' if act is KeyAct.remove else 'sealed with the current key'}")
+
+
+def _check_nothing_is_sealed(settings: "Settings", path: Path) -> None:
+    """A fresh key would take the number of a lost one. Raises SettingsError."""
+    from ecgfm_clinical import wiring
+    from ecgfm_clinical.errors import SettingsError, StoreNotReady
+
+    without_keys = settings.model_copy(update={"store": settings.store.model_copy(update={"key_file": None})})
+    try:
+        with closing(wiring.open_store(without_keys)) as store:
+            numbers = store.care.sealed_with()
+    except StoreNotReady:  # there is no store yet
+        return
+    if numbers:
+        keys = ", ".join(str(one) for one in sorted(numbers))
+        raise SettingsError(
+            f"{path} is not there, and the store holds values sealed with key {keys}: put the file back from your copy "
+            "before you add a key; nothing was written"
+        )
 
 
 def _add_key(path: Path) -> int:

@@ -85,6 +85,11 @@ class Care:
                 return total
             total += done
 
+    def sealed_with(self) -> set[int]:
+        """The numbers of the keys that protect any value."""
+        with self._database.reading() as ask:
+            return rotation.sealed_with(ask)
+
     def compress(self, *, now: datetime, actor: str, beat: Callable[[], None] = lambda: None) -> Repacked:
         """Compress the signals and payloads that earlier versions stored as they were. `beat`: after each page."""
         total = Repacked()

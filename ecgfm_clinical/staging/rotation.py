@@ -10,7 +10,7 @@ from sqlalchemy import or_, select, update
 
 from ecgfm_clinical.staging import seals
 from ecgfm_clinical.staging.seals import Seal
-from ecgfm_clinical.staging.transaction import Transaction
+from ecgfm_clinical.staging.transaction import Reading, Transaction
 
 PAGE = 100
 
@@ -25,6 +25,16 @@ def reseal_page(tx: Transaction, *, plain: bool) -> int:
             tx.note("store.resealed", table=seal.table.name, column=seal.value.name, count=done)
             return done
     return 0
+
+
+def sealed_with(reading: Reading) -> set[int]:
+    """The numbers of the keys that protect any value."""
+    return {
+        number
+        for seal in seals.ALL
+        for number in reading.connection.scalars(select(seal.key_id).where(seal.key_id.is_not(None)).distinct())
+        if number is not None
+    }
 
 
 def _reseal(tx: Transaction, seal: Seal, plain: bool) -> int:

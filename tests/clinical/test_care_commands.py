@@ -40,10 +40,26 @@ def test_encryption_is_turned_on_and_its_key_changed(run: Run, site: Path, recor
     assert (site.parent / "keys").stat().st_mode & 0o077 == 0
     code, out, _ = run("show", "1", "--phi", "--settings", site)
     assert code == 0
+    kept = (site.parent / "keys").rename(site.parent / "copy of the keys")
+    code, _, err = run("keys", "new", "--settings", site)
+    assert (code, "encrypted with key 2; add that key" in err) == (1, True)
+    assert not (site.parent / "keys").exists()
+    kept.rename(site.parent / "keys")
     assert "TESTFAMILY" not in (site.parent / "staging.sqlite").read_bytes().decode("latin-1")
     (site.parent / "keys").write_text("3 " + "ab" * 32)
     code, _, err = run("show", "1", "--settings", site)
     assert (code, "encrypted with key 2" in err) == (1, True)
+
+
+def test_no_key_takes_the_number_of_a_lost_one(run: Run, site: Path, recording: Path) -> None:
+    """What a running service goes on sealing with the lost key could not be told from what the new one sealed."""
+    _with(site, "# key_file =", 'key_file = "keys"')
+    assert run("keys", "new", "--settings", site)[0] == 0
+    assert run("ingest", recording, "--settings", site)[0] == 0
+    (site.parent / "keys").unlink()
+    code, _, err = run("keys", "new", "--settings", site)
+    assert (code, "sealed with key 1: put the file back" in err) == (1, True)
+    assert not (site.parent / "keys").exists()
 
 
 def test_a_store_is_backed_up_and_put_back(run: Run, site: Path, recording: Path) -> None:
