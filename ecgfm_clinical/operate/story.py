@@ -165,7 +165,7 @@ class ShownEcg:
             "ecg": self.ecg.to_json(),
             "score_job": {"state": self.score_job.state, "errors": [_error(one) for one in self.score_job.errors]},
             "recording": asdict(self.recording),
-            "scorings": [{**asdict(one), "scored_at": one.scored_at.isoformat()} for one in self.scorings],
+            "scorings": [_scoring(one) for one in self.scorings],
             "messages": [one.to_json() for one in self.messages],
             "events": [
                 {"at": one.at.isoformat(), "actor": one.actor, "action": one.action, **one.detail}
@@ -173,6 +173,15 @@ class ShownEcg:
             ],
             **others,
         }
+
+
+def _scoring(one: "Scoring") -> dict[str, object]:
+    """`unshifted` only where there is a prior shift, so that all others read as they ever did."""
+    told = asdict(one)
+    for score in told["scores"]:
+        if score["unshifted"] is None:
+            del score["unshifted"]
+    return {**told, "scored_at": one.scored_at.isoformat()}
 
 
 def _error(error: "AttemptError") -> dict[str, object]:

@@ -169,6 +169,7 @@ model card {bundle}
 model card {bundle} --out {out}/CARD.md
 model shadow tiny --settings {settings}
 model recalibrate reduced_lvef --what ppv --settings {settings}
+model shift reduced_lvef --prevalence 0.1 --settings {settings}
 """
 
 
@@ -373,7 +374,7 @@ TOO_LITTLE = (
     *("withdraw 1 ", "withdraw --model zzz", "store adopt", "store move"),
     *("alerts acknowledge", "alerts silence", "alerts test"),
     *("user add", "user remove", "pause head"),
-    *("model promote", "model shadow", "model recalibrate", "model import"),
+    *("model promote", "model shadow", "model recalibrate", "model shift", "model import"),
     *("dataset check", "dataset table", "dataset outcomes"),
     "preview 1",  # its ECG names no patient
     "predict {ecg} --model {bundle} --runtime nonsense",
