@@ -115,7 +115,8 @@ _WALLS = phrases(
         "wall": """anterieur*|inferieur*|posterieur*|anterior*|antero*|inferior*|infero*|lateral*|posterior*
             postero*|septal*|septum|septo|setto|sept
             apical*|apikal*|apex|apice|spitze|basal*|basis|base|mid|medial*|region*|vorderwand*|hinterwand*|seitenwand
-            paroi|pared|parede|parete|wand|framvagg*|bakvagg*|inferolateral*|anteroseptal*|territory|lad|rca|lcx|cx"""
+            paroi|pared|parede|parete|wand|framvagg*|bakvagg*|inferolateral*|anteroseptal*|territory|lad|rca|lcx|cx
+            scar|scars|narbe*|cicatri*|litteken*|arr|infarkt*|sequel*|secuela*|esiti"""
     }
 )
 _OF_A_SECTION = frozenset(("findings", "conclusion"))
