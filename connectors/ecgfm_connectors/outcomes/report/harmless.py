@@ -1,10 +1,9 @@
 """Words that may stand beside an ejection fraction without making anything else of it, in eight languages, folded.
 
 The vocabulary of cues knows what misleads; nobody knows every word that does: `expected`, `on the referral MUGA`,
-    `post
-TAVI`, `at St Elsewhere`. So a value counts only where each word of its clause is either a cue that a rule has judged
-or in this table. A word in neither leaves the value out as `unknown-words`: what is missing here costs values, never
-makes wrong ones. Words of time, of treatment, of other people and of other places do not belong here.
+`post TAVI`, `at St Elsewhere`. So a value counts only where each word of its clause is either a cue that a rule has
+judged or in this table. A word in neither leaves the value out as `unknown-words`: what is missing here costs values,
+never makes wrong ones. Words of time, of treatment, of other people and of other places do not belong here.
 """
 
 import re

@@ -1,6 +1,7 @@
 """Further harmless words: of anatomy, findings, images and speech, in eight languages, folded.
 
-None of these tells of another time, a treatment, another person or another place.
+None of these tells of another time, another person or another place. The drugs are those that a patient with heart
+failure takes while the heart is looked at.
 """
 
 #: Findings, diagnoses and anatomy of the present study.
