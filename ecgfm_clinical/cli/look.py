@@ -82,7 +82,7 @@ def search(
             operator=read.site.operator,
         )
     if as_json:
-        write_json([searching.document_of(one) for one in found])
+        write_json([searching.document_of(one).to_json() for one in found])
         return
     for one in found:
         say(searching.line_of(one))

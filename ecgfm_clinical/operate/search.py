@@ -1,5 +1,6 @@
 """`search` and `show`: from what people have in hand to ECGs."""
 
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -92,25 +93,60 @@ def line_of(one: "EcgSummary") -> str:
     return "; ".join(filter(None, parts))
 
 
-def document_of(one: "EcgSummary") -> dict[str, object]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundScore:
+    """One answer."""
+
+    head: str
+    label: str
+    probability: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundMessage:
+    """The newest message about the ECG to one destination."""
+
+    destination: str
+    control_id: str
+    kind: str
+    state: str
+    ack_code: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundEcg:
+    """An ECG; nothing of it identifies a patient. The names of the fields are the keys of `search --json`."""
+
+    ecg_id: int
+    version: int
+    source: str
+    received_at: str  #: ISO 8601
+    state: str
+    scores: tuple[FoundScore, ...]
+    messages: tuple[FoundMessage, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """For programs."""
+        return asdict(self)
+
+
+def document_of(one: "EcgSummary") -> FoundEcg:
     """For programs; nothing of it identifies a patient."""
-    return {
-        "ecg_id": one.ecg_id,
-        "version": one.version,
-        "source": one.source,
-        "received_at": one.received_at.isoformat(),
-        "state": one.state.value,
-        "scores": [
-            {"head": score.head, "label": score.label, "probability": score.probability} for score in one.scores
-        ],
-        "messages": [
-            {
-                "destination": sent.destination,
-                "control_id": sent.control_id,
-                "kind": sent.kind,
-                "state": sent.state.word,
-                "ack_code": sent.ack_code,
-            }
+    return FoundEcg(
+        ecg_id=one.ecg_id,
+        version=one.version,
+        source=one.source,
+        received_at=one.received_at.isoformat(),
+        state=one.state.value,
+        scores=tuple(FoundScore(head=each.head, label=each.label, probability=each.probability) for each in one.scores),
+        messages=tuple(
+            FoundMessage(
+                destination=sent.destination,
+                control_id=sent.control_id,
+                kind=sent.kind,
+                state=sent.state.word,
+                ack_code=sent.ack_code,
+            )
             for sent in one.messages
-        ],
-    }
+        ),
+    )

@@ -70,8 +70,10 @@ def _cells(reading: Reading, since: datetime | None, until: datetime | None) -> 
 
 
 def _day_from(since: datetime) -> date:
-    """The first whole UTC day at or after `since`."""
+    """The first whole UTC day at or after `since`; after the last of the calendar there is none."""
     in_utc = since.astimezone(UTC)
+    if in_utc.date() == date.max:
+        return date.max
     return in_utc.date() if in_utc.time() == time.min else in_utc.date() + timedelta(days=1)
 
 

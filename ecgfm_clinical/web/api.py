@@ -5,6 +5,7 @@ It believes tokens alone, never a cookie: a page of somebody else's cannot make 
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -15,6 +16,7 @@ from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.web.asking import Asked
 from ecgfm_clinical.web.documents import DOCUMENTS, PREFIX
 from ecgfm_clinical.web.pages import PAGES, Page
+from ecgfm_clinical.web.schemas import schemas
 from ecgfm_clinical.web.visit import Visit
 
 #: Path -> the template whose document it answers with; the others are acts, which say what came of them.
@@ -126,7 +128,8 @@ def openapi(request: Request) -> Response:
     return JSONResponse(description())
 
 
-def description() -> dict[str, object]:
+def description() -> dict[str, Any]:
+    _, named = schemas()
     paths: dict[str, dict[str, object]] = {}
     for page in pages():
         path = path_of(page).replace(":int}", "}")
@@ -140,10 +143,7 @@ def description() -> dict[str, object]:
         },
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-            "schemas": {
-                "Problem": _object({"error": {"type": "string"}, "text": {"type": "string"}}),
-                "Done": _object({"title": {"type": "string"}, "lines": {"type": "array", "items": {"type": "string"}}}),
-            },
+            "schemas": dict(named),
         },
         "security": [{"token": []}],
         "paths": paths,
@@ -167,7 +167,7 @@ def _operation(page: Page, path: str) -> dict[str, object]:
         "summary": document.about if document is not None else path.removeprefix(PREFIX).strip("/"),
         "description": f"Needs the role {role}.",
         "parameters": parameters,
-        "responses": _responses(path, page, is_document=document is not None),
+        "responses": _responses(path, page),
     }
     if page.method == "POST":
         body = _object({name: {"description": about} for name, about in FIELDS.items()})
@@ -178,11 +178,12 @@ def _operation(page: Page, path: str) -> dict[str, object]:
 _NO_BRACES = str.maketrans("", "", "{}")
 
 
-def _responses(path: str, page: Page, *, is_document: bool) -> dict[str, object]:
-    schema: object = {"type": "object"} if is_document else {"$ref": "#/components/schemas/Done"}
+def _responses(path: str, page: Page) -> dict[str, object]:
+    by_template, _ = schemas()
+    schema = by_template[TEMPLATES.get(page.path, "done.html")]
     kind = next((kind for ending, kind in FILES.items() if path.endswith(ending)), "application/json")
     content = {kind: {"schema": schema if kind == "application/json" else {"type": "string"}}}
-    problem = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    problem = {"application/json": {"schema": by_template["problem.html"]}}
     known = {"400": "what was asked cannot be read", "401": "no valid token", "403": "another role is needed"}
     known |= {"404": "there is no such thing", "409": "this cannot be done, and why", "503": "the store is away"}
     answers: dict[str, object] = {"200": {"description": "done", "content": content}}

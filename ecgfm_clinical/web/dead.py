@@ -63,12 +63,14 @@ ACTS = (
 
 
 def show(visit: Visit) -> Response:
-    """What fulfils the filter, oldest first."""
-    found = _matching(visit)
+    """What fulfils the filter, oldest first, page by page."""
+    found, after = _matching(visit), visit.asked.number("after") or 0
+    rest = [one for one in found if one.message_id > after]
     return visit.page(
         "dead.html",
-        found=found[:SHOWN],
+        found=rest[:SHOWN],
         count=len(found),
+        further=visit.asked.query(after=str(rest[SHOWN - 1].message_id)) if len(rest) > SHOWN else "",
         acts=ACTS,
         most=MOST_AT_ONCE,
         destinations=visit.settings.destination_names,

@@ -1,29 +1,43 @@
 """What each page holds, as a JSON document: the same answer as the page gives a person, and nothing that it hides.
 
-A page that has no entry here has no JSON form. Each entry takes what the page hands to its template.
+A page that has no entry here has no JSON form. Each entry takes what the page hands to its template, and makes a reply
+of it, whose type is the schema of the OpenAPI document.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import date, datetime
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from ecgfm_clinical.ecg.sheet import seconds_on
-from ecgfm_clinical.operate.decisions import ShownQuestion
 from ecgfm_clinical.operate.outcome_rows import row_of, row_of_left_out
 from ecgfm_clinical.operate.search import document_of
-from ecgfm_clinical.operate.status import Status
-from ecgfm_clinical.operate.story import ShownEcg
-from ecgfm_clinical.staging.model_records import ModelRow
-from ecgfm_clinical.staging.payloads import KeptPayload
-from ecgfm_clinical.staging.records import AuditEvent, DeadLetter, Scoring
-from ecgfm_clinical.staging.story_records import EcgStory, EcgSummary
-from ecgfm_clinical.web.pieces import Left, Taken
+from ecgfm_clinical.web import replies
 from ecgfm_connectors.ecg import LEADS
 
 if TYPE_CHECKING:
+    from ecgfm_clinical.ecg.evaluability import Reason
+    from ecgfm_clinical.ecg.reckoning import Reckoned
+    from ecgfm_clinical.ecg.remarks import Remark
     from ecgfm_clinical.operate.answers import Answers
+    from ecgfm_clinical.operate.changes import Change
+    from ecgfm_clinical.operate.check import CheckLine
+    from ecgfm_clinical.operate.decisions import ShownQuestion
+    from ecgfm_clinical.operate.differences import Difference
+    from ecgfm_clinical.operate.status import Status
+    from ecgfm_clinical.operate.story import ShownEcg
+    from ecgfm_clinical.staging.alerts import Alert
+    from ecgfm_clinical.staging.model_records import DriftRow, KeptVerdict, ModelEvent, ModelRow
+    from ecgfm_clinical.staging.pauses import Pause
+    from ecgfm_clinical.staging.payloads import KeptPayload
+    from ecgfm_clinical.staging.records import AuditEvent, DeadLetter, Scoring, Told
+    from ecgfm_clinical.staging.story_records import EcgStory, EcgSummary
+    from ecgfm_clinical.web.model_acts import Shadow
+    from ecgfm_clinical.web.models import ModelLine
+    from ecgfm_clinical.web.now import SourceLine
+    from ecgfm_clinical.web.pauses import PartLine
+    from ecgfm_clinical.web.pieces import Left, Taken
     from ecgfm_clinical.web.wishes import Looked, Wish
 
 PREFIX = "/api/v1"
@@ -33,7 +47,7 @@ PREFIX = "/api/v1"
 class Document:
     """How the values of one template become JSON."""
 
-    of: Callable[..., object]
+    of: Callable[..., object]  #: makes the reply; its annotation names the reply's type
     about: str  #: one line of the OpenAPI document
     asks: Mapping[str, str]  #: what the query may hold -> what it means
 
@@ -51,6 +65,8 @@ def plain(value: object) -> object:
             return {str(name): plain(one) for name, one in value.items()}
         case list() | tuple() | set() | frozenset():
             return [plain(one) for one in value]
+        case _ if callable(of := getattr(value, "to_json", None)):
+            return plain(of())
         case _ if is_dataclass(value):
             return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
         case _:
@@ -62,151 +78,171 @@ def _next(path: str, further: str) -> str | None:
     return f"{PREFIX}{path}?{further}" if further else None
 
 
-def _now(*, found: Status, sources: object, alerts: object, **_: object) -> object:
-    return {"status": plain(found.to_json()), "sources": plain(sources), "alerts": plain(alerts)}
+def _now(*, found: "Status", sources: "Sequence[SourceLine]", alerts: "Sequence[Alert]", **_: object) -> replies.Now:
+    return replies.Now(status=found, sources=sources, alerts=alerts)
 
 
-def _ecgs(*, found: list[EcgSummary], further: str, **_: object) -> object:
-    return {"ecgs": [plain(document_of(one)) for one in found], "next": _next("/ecgs", further)}
+def _ecgs(*, found: "Sequence[EcgSummary]", further: str, **_: object) -> replies.Ecgs:
+    return replies.Ecgs(ecgs=[document_of(one) for one in found], next=_next("/ecgs", further))
 
 
-def _one_ecg(*, found: ShownEcg, is_open: bool, others: list[EcgSummary], **_: object) -> object:
-    document = {"ecg": plain(found.to_json()), "is_open": is_open}
-    return document | {"others": [plain(document_of(one)) for one in others]} if is_open else document
+def _one_ecg(*, found: "ShownEcg", is_open: bool, others: "Sequence[EcgSummary]", **_: object) -> replies.OneEcg:
+    return replies.OneEcg(ecg=found, is_open=is_open, others=[document_of(one) for one in others])
 
 
-def _ecg_preview(*, ecg_id: int, standing: object, seen: int, **_: object) -> object:
-    return {"ecg_id": ecg_id, "standing": plain(standing), "seen": seen}
+def _ecg_preview(*, ecg_id: int, standing: "Sequence[Told]", seen: int, **_: object) -> replies.EcgPreview:
+    return replies.EcgPreview(ecg_id=ecg_id, standing=standing, seen=seen)
 
 
-def _answers(*, story: EcgStory, newest: Scoring | None, answers: "Answers", **_: object) -> object:
-    model = None if newest is None else {"model_id": newest.model_id, "name": newest.model_name, "demo": newest.demo}
-    return {"ecg_id": story.ecg.ecg_id, "model": model, **_told(answers)}
-
-
-def _told(answers: "Answers") -> dict[str, object]:
-    """The answers with how far the questions are where the model looked."""
-    told = {"scoring_id": answers.scoring_id, "saliency_warning": answers.warning}
-    return told | {"answers": plain(answers.answers), "not_evaluable": plain(answers.silent)}
+def _answers(*, story: "EcgStory", newest: "Scoring | None", answers: "Answers", **_: object) -> replies.AnswersNow:
+    named = replies.NamedBundle
+    return replies.AnswersNow(
+        ecg_id=story.ecg.ecg_id,
+        model=None if newest is None else named(model_id=newest.model_id, name=newest.model_name, demo=newest.demo),
+        scoring_id=answers.scoring_id,
+        saliency_warning=answers.warning,
+        answers=answers.answers,
+        not_evaluable=answers.silent,
+    )
 
 
 def _viewer(
     *,
-    story: EcgStory,
+    story: "EcgStory",
     wish: "Wish",
-    remarks: object,
-    reckoned: object,
-    quality: object,
-    differences: object,
+    remarks: "Sequence[Remark]",
+    reckoned: "Reckoned | None",
+    quality: "Sequence[Reason] | None",
+    differences: "Sequence[Difference]",
     answers: "Answers",
     looked: "Looked | None",
-    since: object,
+    since: "Sequence[Change] | None",
     compared: int | None,
     **_: object,
-) -> object:
-    ecg = story.ecg.ecg
+) -> replies.Viewer:
+    ecg, view = story.ecg.ecg, wish.view
     drawing = f"{PREFIX}/ecgs/{story.ecg.ecg_id}/drawing"
-    return {
-        "ecg_id": story.ecg.ecg_id,
-        "version": story.ecg.version,
-        "view": plain(wish.view),
-        "rows": plain(wish.view.rows),
-        "seconds_on_sheet": seconds_on(wish.view),
-        "duration_seconds": ecg.duration,
-        "sampling_rate": ecg.sampling_rate,
-        "device": plain(ecg.device),
-        "filters": plain(ecg.filters),
-        "remarks": plain(remarks),
-        "quality": plain(quality),
-        "findings": plain(ecg.findings),
-        "computed": plain(reckoned),
-        "measurements": dict(ecg.measurements),
-        "statements": list(ecg.statements),
-        "differences": plain(differences),
-        **_told(answers),
-        "saliency": None if looked is None else _looked(looked),
-        "compared_with": compared,
-        "since": plain(since),
-        "drawings": [f"{drawing}{kind}?{wish.query()}" for kind in (".svg", ".png", ".pdf")],
-    }
+    return replies.Viewer(
+        ecg_id=story.ecg.ecg_id,
+        version=story.ecg.version,
+        view=replies.ShownView(
+            layout=view.layout, rhythm=view.rhythm, speed=view.speed, gain=view.gain, start=view.start
+        ),
+        rows=view.rows,
+        seconds_on_sheet=seconds_on(view),
+        duration_seconds=ecg.duration,
+        sampling_rate=ecg.sampling_rate,
+        device=ecg.device,
+        filters=ecg.filters,
+        remarks=remarks,
+        quality=quality,
+        findings=ecg.findings,
+        computed=reckoned,
+        measurements=dict(ecg.measurements),
+        statements=list(ecg.statements),
+        differences=differences,
+        scoring_id=answers.scoring_id,
+        saliency_warning=answers.warning,
+        answers=answers.answers,
+        not_evaluable=answers.silent,
+        saliency=None if looked is None else _looked(looked),
+        compared_with=compared,
+        since=since,
+        drawings=[f"{drawing}{kind}?{wish.query()}" for kind in (".svg", ".png", ".pdf")],
+    )
 
 
-def _looked(looked: "Looked") -> object:
+def _looked(looked: "Looked") -> replies.Saliency:
     weights = looked.weights
-    return {
-        "question": plain(looked.kept),
-        "leads": list(LEADS),
-        "per_second": weights.per_second,
-        "weights": weights.weights.round(3).tolist(),
-    }
+    return replies.Saliency(
+        question=looked.kept,
+        leads=LEADS,
+        per_second=weights.per_second,
+        weights=weights.weights.round(3).tolist(),
+    )
 
 
-def _raw_header(*, ecg_id: int, lines: Iterable[str], **_: object) -> object:
-    return {"ecg_id": ecg_id, "lines": list(lines)}
+def _raw_header(*, ecg_id: int, lines: Iterable[str], **_: object) -> replies.RawHeader:
+    return replies.RawHeader(ecg_id=ecg_id, lines=list(lines))
 
 
-def _dead(*, found: list[DeadLetter], count: int, **_: object) -> object:
-    return {"messages": plain(found), "count": count}
+def _dead(*, found: "Sequence[DeadLetter]", count: int, further: str, **_: object) -> replies.DeadLetters:
+    return replies.DeadLetters(messages=found, count=count, next=_next("/dead", further))
 
 
-def _dead_preview(*, found: list[DeadLetter], **_: object) -> object:
-    return {"messages": plain(found), "count": len(found)}
+def _dead_preview(*, found: "Sequence[DeadLetter]", **_: object) -> replies.DeadPreview:
+    return replies.DeadPreview(messages=found, count=len(found))
 
 
-def _refused(*, found: list[KeptPayload], further: str, **_: object) -> object:
-    return {"payloads": plain(found), "next": _next("/refused", further)}
+def _refused(*, found: "Sequence[KeptPayload]", further: str, **_: object) -> replies.Refused:
+    return replies.Refused(payloads=found, next=_next("/refused", further))
 
 
-def _refused_preview(*, found: list[KeptPayload], **_: object) -> object:
-    return {"payloads": plain(found), "count": len(found)}
+def _refused_preview(*, found: "Sequence[KeptPayload]", **_: object) -> replies.RefusedPreview:
+    return replies.RefusedPreview(payloads=found, count=len(found))
 
 
-def _held(*, found: list[ShownQuestion], **_: object) -> object:
-    return {"questions": [plain(one.to_json()) for one in found]}
+def _held(*, found: "Sequence[ShownQuestion]", further: str, **_: object) -> replies.Held:
+    return replies.Held(questions=found, next=_next("/held", further))
 
 
-def _held_one(*, found: ShownQuestion, is_open: bool, released: str, rejected: str, **_: object) -> object:
-    return {"question": plain(found.to_json()), "is_open": is_open, "if_released": released, "if_rejected": rejected}
+def _held_one(*, found: "ShownQuestion", is_open: bool, released: str, rejected: str, **_: object) -> replies.HeldOne:
+    return replies.HeldOne(question=found, is_open=is_open, if_released=released, if_rejected=rejected)
 
 
-def _pauses(*, found: object, past: object, **_: object) -> object:
-    return {"parts": plain(found), "over": plain(past)}
+def _pauses(*, found: "Sequence[PartLine]", past: "Sequence[Pause]", **_: object) -> replies.Pauses:
+    return replies.Pauses(parts=found, over=past)
 
 
-def _models(*, found: object, history: object, then: ModelRow | None, **_: object) -> object:
-    return {"models": plain(found), "history": plain(history), "live_then": plain(then)}
+def _models(
+    *, found: "Sequence[ModelLine]", history: "Sequence[ModelEvent]", then: "ModelRow | None", **_: object
+) -> replies.Models:
+    return replies.Models(models=found, history=history, live_then=then)
 
 
-def _model(*, row: object, state: str, verdicts: object, history: object, shadow: object, **_: object) -> object:
-    told = {"model": plain(row), "state": state, "verdicts": plain(verdicts)}
-    return told | {"history": plain(history), "shadow": plain(shadow)}
+def _model(
+    *,
+    row: "ModelRow",
+    state: str,
+    verdicts: "Sequence[KeptVerdict]",
+    history: "Sequence[ModelEvent]",
+    shadow: "Shadow",
+    **_: object,
+) -> replies.Model:
+    return replies.Model(model=row, state=state, verdicts=verdicts, history=history, shadow=shadow)
 
 
 def _outcomes(
-    *, taken: list[Taken], left: list[Left], further: str, left_further: str, is_open: bool, **_: object
-) -> object:
-    return {
-        "taken": [row_of(one.kept, phi=is_open).to_json() for one in taken],
-        "left_out": [row_of_left_out(one.kept, phi=is_open).to_json() for one in left],
-        "next": _next("/outcomes", further),
-        "next_left_out": _next("/outcomes", left_further),
-    }
+    *,
+    taken: "Sequence[Taken]",
+    left: "Sequence[Left]",
+    further: str,
+    left_further: str,
+    is_open: bool,
+    **_: object,
+) -> replies.Outcomes:
+    return replies.Outcomes(
+        taken=[row_of(one.kept, phi=is_open) for one in taken],
+        left_out=[row_of_left_out(one.kept, phi=is_open) for one in left],
+        next=_next("/outcomes", further),
+        next_left_out=_next("/outcomes", left_further),
+    )
 
 
-def _drift(*, found: object, **_: object) -> object:
-    return {"reports": plain(found)}
+def _drift(*, found: "Sequence[DriftRow]", **_: object) -> replies.Drift:
+    return replies.Drift(reports=found)
 
 
-def _audit(*, found: tuple[AuditEvent, ...], further: str, **_: object) -> object:
-    return {"entries": plain(found), "next": _next("/audit", further)}
+def _audit(*, found: "Sequence[AuditEvent]", further: str, **_: object) -> replies.Audit:
+    return replies.Audit(entries=found, next=_next("/audit", further))
 
 
-def _settings(*, found: list[tuple[str, str]], **_: object) -> object:
-    return {"settings": dict(found)}
+def _settings(*, found: "Sequence[tuple[str, str]]", **_: object) -> replies.Settings:
+    return replies.Settings(settings=dict(found))
 
 
-def _check(*, found: object, **_: object) -> object:
-    return {"parts": plain(found)}
+def _check(*, found: "Sequence[CheckLine]", **_: object) -> replies.Checked:
+    return replies.Checked(parts=found)
 
 
 _TIMES = {"since": "received at this time or later, ISO 8601", "until": "received before this time"}
@@ -259,8 +295,13 @@ DOCUMENTS: Mapping[str, Document] = {
     "raw_header.html": Document(of=_raw_header, about="what the sender wrote, without the samples", asks={}),
     "dead.html": Document(
         of=_dead,
-        about="messages that are set aside, oldest first",
-        asks={"destination": "of the settings", "kind": "F, C, W or D", "error": "the last answer or error"},
+        about="messages that are set aside, oldest first, page by page by key",
+        asks={
+            "destination": "of the settings",
+            "kind": "F, C, W or D",
+            "error": "the last answer or error",
+            "after": "as `next` of the page before holds it",
+        },
     ),
     "dead_preview.html": Document(
         of=_dead_preview, about="what an act would be done to", asks={"act": "again, recompose or withdraw"}
@@ -274,7 +315,9 @@ DOCUMENTS: Mapping[str, Document] = {
         of=_refused_preview, about="what an act would be done to", asks={"act": "read-again or seen"}
     ),
     "held.html": Document(
-        of=_held, about="recordings that wait for a person", asks={"decided": "`yes`: also what was decided"}
+        of=_held,
+        about="recordings that wait for a person, oldest first, page by page by key",
+        asks={"decided": "`yes`: also what was decided", "after": "as `next` of the page before holds it"},
     ),
     "held_one.html": Document(of=_held_one, about="one question, and what each answer would do", asks={}),
     "pauses.html": Document(of=_pauses, about="every part that can be paused, and what is", asks={}),

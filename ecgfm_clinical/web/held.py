@@ -10,12 +10,20 @@ from ecgfm_clinical.web.dead import told
 from ecgfm_clinical.web.one_ecg import note_opened
 from ecgfm_clinical.web.visit import Visit
 
+PER_PAGE = 100
+
 
 def show(visit: Visit) -> Response:
-    """What waits, oldest first."""
+    """What waits, oldest first, page by page."""
     decided = visit.asked.text("decided") == "yes"
-    found = [decisions.document_of(one, visit.store, phi=False) for one in visit.store.results.holds(decided=decided)]
-    return visit.page("held.html", found=found, decided=decided)
+    after = visit.asked.number("after") or 0
+    rest = [one for one in visit.store.results.holds(decided=decided) if one.hold_id > after]
+    return visit.page(
+        "held.html",
+        found=[decisions.document_of(one, visit.store, phi=False) for one in rest[:PER_PAGE]],
+        further=visit.asked.query(after=str(rest[PER_PAGE - 1].hold_id)) if len(rest) > PER_PAGE else "",
+        decided=decided,
+    )
 
 
 def one(visit: Visit) -> Response:

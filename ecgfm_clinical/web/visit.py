@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from ecgfm_clinical import liveness
 from ecgfm_clinical.errors import StoreUnavailable
 from ecgfm_clinical.web.asking import Asked
-from ecgfm_clinical.web.documents import DOCUMENTS, Document
+from ecgfm_clinical.web.documents import DOCUMENTS, Document, plain
 from ecgfm_clinical.web.languages import COOKIE, Language, chosen
 from ecgfm_clinical.web.limiter import Limiter
 from ecgfm_clinical.web.oidc import Provider
@@ -172,12 +172,14 @@ class Visit:
             case "problem.html", _:
                 return JSONResponse({"error": values["title"], "text": values["text"]}, status, headers)
             case "done.html", _:
-                return JSONResponse({"title": values["title"], "lines": values["lines"]}, status, headers)
+                undo = values["undo"] or None
+                told = {"undo": undo, "undo_seconds": values["undo_seconds"] if undo else None}
+                return JSONResponse({"title": values["title"], "lines": values["lines"], **told}, status, headers)
             case _, None:
                 text = "this page has no JSON form"
                 return JSONResponse({"error": "Not found", "text": text}, 404, headers)
             case _, Document() as document:
-                return JSONResponse(document.of(**values), status, headers)
+                return JSONResponse(plain(document.of(**values)), status, headers)
 
     def _paused(self) -> "list[Pause]":
         """What is paused stands on every page; a page that tells of a store out of reach is made without it."""

@@ -1,21 +1,23 @@
 """The JSON API: the pages' own answers for programs that show a token, with the pages' permissions."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from ecgfm_clinical.errors import InputError, SettingsError
-from ecgfm_clinical.web import api
+from ecgfm_clinical.web import api, dead
 from ecgfm_clinical.web.documents import DOCUMENTS
 from ecgfm_clinical.web.tokens import TokensFile
 from ecgfm_clinical.web.users import Role
 from ecgfm_connectors.testing.ehr import Fault
 from tests.clinical.web.conftest import Browser
-from tests.helpers.installation import Installation, ecg, number
+from tests.helpers.installation import Installation, adt, ecg, merge, number, pid
 
 pytestmark = pytest.mark.slow(20)
 
@@ -144,10 +146,8 @@ def test_acts_do_what_the_pages_do(site: Installation, program: Program) -> None
     lab = program(Role.ADMINISTRATOR)
     dead = lab.get("/dead/preview", params={"act": "again"}).json()
     chosen = [one["message_id"] for one in dead["messages"]]
-    assert lab.post("/dead/again", json={"message": chosen}).json() == {
-        "title": "Sent again",
-        "lines": ["1 messages will be sent, 0 were cancelled."],
-    }
+    sent = lab.post("/dead/again", json={"message": chosen}).json()
+    assert (sent["title"], sent["lines"]) == ("Sent again", ["1 messages will be sent, 0 were cancelled."])
     site.send_until(2)
     assert lab.post("/ecgs/1/withdraw", json={}).json()["text"].startswith("say why")
     assert lab.post("/ecgs/1/withdraw", data={"reason": "a test"}).json()["title"].endswith("withdrawn")
@@ -167,6 +167,73 @@ def test_the_description_is_openapi_and_names_every_route(address: str) -> None:
     validator.validate(told)
     named = {(method.upper(), path) for path, methods in told["paths"].items() for method in methods}
     assert named == {(page.method, api.path_of(page).replace(":int}", "}")) for page in api.pages()}
+
+
+def test_each_answer_is_what_its_schema_says(site: Installation, program: Program) -> None:
+    """Of every page, with something of each kind on it; and of an act, and of what cannot be done."""
+    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
+    told: dict[str, Any] = api.description()
+    site.mllp(merge("A", "B"))
+    for seed, who in ((1, "A"), (2, "B")):
+        site.dicom(ecg(seed, who))
+    site.go_on()
+    site.send_until(2)
+    site.mllp(adt("A28", pid("A")))  # a question
+    site.dicom(b"no DICOM at all")
+    site.ehr.plan(Fault.AE)
+    site.dicom(ecg(3, "C"))
+    site.go_on()
+    site.send_until(3)
+    lab = program(Role.ADMINISTRATOR)
+    paused = {"kind": "destination", "name": "ehr", "reason": "a test"}
+    assert lab.post("/pauses/pause", json=paused, follow_redirects=True).status_code < 400
+    asked = {"/dead/preview": "act=again", "/refused/preview": "act=seen", "/ecgs/{ecg}/preview": "act=correct"}
+    tried = [("get", path, "") for path, methods in told["paths"].items() if "get" in methods]
+    tried += [("post", path, "") for path in ("/ecgs/{ecg}/open", "/ecgs/{ecg}/header", "/held/{hold}/open")]
+    tried += [("post", "/ecgs/{ecg}/correct", "a test"), ("post", "/ecgs/{ecg}/withdraw", "")]
+    seen = set()
+    for method, path, reason in tried:
+        path = path.removeprefix("/api/v1")
+        if path.endswith(tuple(api.FILES)):
+            continue
+        where = re.sub(r"{\w+}", "1", path) + (f"?{asked[path]}" if path in asked else "")
+        answer = lab.request(method, where, json={"reason": reason} if method == "post" else None)
+        documented = told["paths"][f"/api/v1{path}"][method]["responses"][str(answer.status_code)]
+        schema = documented["content"]["application/json"]["schema"]
+        jsonschema.validate(answer.json(), {**schema, "components": told["components"]})
+        seen.add((schema["$ref"].rpartition("/")[2], answer.status_code))
+    of_pages = {name for name, _ in seen}  # those that differ most in what they hold
+    assert of_pages >= {
+        "Now",
+        "Ecgs",
+        "OneEcg",
+        "DeadLetters",
+        "Refused",
+        "Held",
+        "HeldOne",
+        "Pauses",
+        "Models",
+        "Viewer",
+    }
+    assert {("Done", 200), ("Problem", 400)} <= seen
+
+
+def test_dead_letters_and_questions_follow_by_key(
+    site: Installation, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead, "SHOWN", 1)
+    site.ehr.plan(Fault.AE, Fault.AE)
+    for seed, who in ((1, "A"), (2, "B")):
+        site.dicom(ecg(seed, who))
+    site.go_on()
+    site.send_until(2)
+    lab = program(Role.VIEWER)
+    first = lab.get("/dead").json()
+    second = lab.get(first["next"].removeprefix("/api/v1")).json()
+    told = [one["message_id"] for page in (first, second) for one in page["messages"]]
+    assert (told, first["count"], second["next"]) == (sorted(told), 2, None)
+    assert len(set(told)) == 2
+    assert lab.get("/held").json() == {"questions": [], "next": None}
 
 
 def test_the_file_of_tokens_holds_none_and_is_the_owners_alone(tmp_path: Path) -> None:

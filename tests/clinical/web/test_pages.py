@@ -56,6 +56,12 @@ def test_the_pages_show_what_the_store_holds(scored: Installation, browser: Brow
     assert "destination ehr" in client.post("/settings/check").text
 
 
+def test_a_time_at_the_end_of_the_calendar_counts_nothing(scored: Installation, browser: Browser) -> None:
+    page = browser(Role.VIEWER).get("/", params={"since": "9999-12-31T23:59:59"})
+    assert page.status_code == 200
+    assert "0 received" in page.text
+
+
 def test_a_record_is_hidden_until_it_is_opened_and_that_is_noted(scored: Installation, browser: Browser) -> None:
     client = browser(Role.VIEWER)
     hidden = client.get("/ecgs/1").text
