@@ -5,7 +5,6 @@ It believes tokens alone, never a cookie: a page of somebody else's cannot make 
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -128,7 +127,7 @@ def openapi(request: Request) -> Response:
     return JSONResponse(description())
 
 
-def description() -> dict[str, Any]:
+def description() -> dict[str, object]:
     _, named = schemas()
     paths: dict[str, dict[str, object]] = {}
     for page in pages():

@@ -33,10 +33,7 @@ if TYPE_CHECKING:
     from ecgfm_clinical.staging.payloads import KeptPayload
     from ecgfm_clinical.staging.records import AuditEvent, DeadLetter, Scoring, Told
     from ecgfm_clinical.staging.story_records import EcgStory, EcgSummary
-    from ecgfm_clinical.web.model_acts import Shadow
-    from ecgfm_clinical.web.models import ModelLine
-    from ecgfm_clinical.web.now import SourceLine
-    from ecgfm_clinical.web.pauses import PartLine
+    from ecgfm_clinical.web.lines import ModelLine, PartLine, Shadow, SourceLine
     from ecgfm_clinical.web.pieces import Left, Taken
     from ecgfm_clinical.web.wishes import Looked, Wish
 

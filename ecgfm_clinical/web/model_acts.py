@@ -3,7 +3,6 @@
 Everything that opens a bundle is imported where it is done: the console starts without torch.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,22 +11,14 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from ecgfm_clinical.errors import InputError, NotFound, StoreError
 from ecgfm_clinical.extras import have
 from ecgfm_clinical.web.asking import whole
+from ecgfm_clinical.web.lines import Shadow
 from ecgfm_clinical.web.visit import Visit
 
 if TYPE_CHECKING:
-    from ecgfm_clinical.pipeline.shadow import Compared
     from ecgfm_clinical.staging.model_records import ModelRow
 
 #: A report is one file with its pictures and styles in it; it may do nothing else.
 _REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shadow:
-    """Whether a model answers in the shadow, and how it did."""
-
-    is_on: bool
-    compared: "Compared | None"
 
 
 def number_of_models(visit: Visit) -> "dict[str, int]":

@@ -1,24 +1,15 @@
 """The registry of models: what is live, what the gate said of each head, what was live when."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from starlette.responses import Response
 
-from ecgfm_clinical.staging.model_records import KeptVerdict, ModelRow
+from ecgfm_clinical.staging.model_records import KeptVerdict
+from ecgfm_clinical.web.lines import ModelLine
 from ecgfm_clinical.web.model_acts import number_of_models
 from ecgfm_clinical.web.visit import Visit
 
 MOST_EVENTS = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelLine:
-    """One registered model as it stands."""
-
-    row: ModelRow
-    state: str
-    verdicts: tuple[KeptVerdict, ...]  #: the newest of each head
 
 
 def show(visit: Visit) -> Response:

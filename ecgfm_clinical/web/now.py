@@ -9,6 +9,7 @@ from starlette.responses import Response
 from ecgfm_clinical import wiring
 from ecgfm_clinical.alerting import rhythm
 from ecgfm_clinical.operate.status import status_of
+from ecgfm_clinical.web.lines import SourceLine
 from ecgfm_clinical.web.visit import Visit
 from ecgfm_clinical.wording import N_, Say
 
@@ -20,18 +21,6 @@ PERIODS = {
     "all": N_("all time"),
 }
 _DAYS = (N_("Mon"), N_("Tue"), N_("Wed"), N_("Thu"), N_("Fri"), N_("Sat"), N_("Sun"))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceLine:
-    """One way in."""
-
-    name: str
-    last: datetime | None
-    ago: float | None  #: seconds
-    usual: str  #: its working hours, for people
-    is_learnt: bool  #: its working hours are known
-    is_silent: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

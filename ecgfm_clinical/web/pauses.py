@@ -1,28 +1,18 @@
 """What is paused, what can be, and the acts: a source, a destination, the scoring of a head, or everything."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from starlette.responses import RedirectResponse, Response
 
 from ecgfm_clinical.operate import pausing
+from ecgfm_clinical.web.lines import PartLine
 from ecgfm_clinical.web.visit import Visit
 
 if TYPE_CHECKING:
-    from ecgfm_clinical.staging.pauses import Part, Pause
+    from ecgfm_clinical.staging.pauses import Part
 
 SHOWN = 30  #: pauses that are over
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartLine:
-    """One part that can be paused."""
-
-    part: "Part"
-    pause: "Pause | None"  #: in force
-    follows: str
-    waits: str  #: what waits for it
 
 
 def show(visit: Visit) -> Response:

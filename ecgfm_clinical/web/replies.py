@@ -26,10 +26,7 @@ if TYPE_CHECKING:
     from ecgfm_clinical.staging.payloads import KeptPayload
     from ecgfm_clinical.staging.records import AuditEvent, DeadLetter, Told
     from ecgfm_clinical.staging.saliencies import KeptSaliency
-    from ecgfm_clinical.web.model_acts import Shadow
-    from ecgfm_clinical.web.models import ModelLine
-    from ecgfm_clinical.web.now import SourceLine
-    from ecgfm_clinical.web.pauses import PartLine
+    from ecgfm_clinical.web.lines import ModelLine, PartLine, Shadow, SourceLine
     from ecgfm_connectors.ecg import Device, Filters, Finding
 
 

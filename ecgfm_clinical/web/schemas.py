@@ -3,7 +3,6 @@
 import importlib
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -18,8 +17,7 @@ _MODULES = (
     *("ecgfm_clinical.operate." + name for name in ("outcome_rows", "search", "status", "story")),
     *("ecgfm_clinical.staging." + name for name in ("alerts", "model_records", "pauses", "payloads", "records")),
     *("ecgfm_clinical.staging." + name for name in ("outcomes", "saliencies", "story_records")),
-    *("ecgfm_clinical.web." + name for name in ("model_acts", "models", "now", "pauses")),
-    *("ecgfm_connectors.ecg", "ecgfm_connectors.patient"),
+    *("ecgfm_clinical.web.lines", "ecgfm_connectors.ecg", "ecgfm_connectors.patient"),
 )
 #: Fields that a document leaves out where they have nothing to say.
 _LEFT_OUT = {"ShownMessage": {"page"}}
@@ -48,16 +46,18 @@ def schemas() -> tuple[Mapping[str, object], Mapping[str, object]]:
 
 
 @lru_cache(maxsize=1)
-def _names() -> Mapping[str, Any]:
+def _names() -> Mapping[str, object]:
     """What the replies and the types within them name."""
-    found: dict[str, Any] = {"Compared": object}  # what compares models opens torch: its figures are told as they are
+    found: dict[str, object] = {
+        "Compared": object
+    }  # what compares models opens torch: its figures are told as they are
     for path in _MODULES:
         module = importlib.import_module(path)
         found |= {name: one for name, one in vars(module).items() if not name.startswith("_") and name not in found}
     return found
 
 
-def _adapter(one: type) -> TypeAdapter[Any]:
-    made: TypeAdapter[Any] = TypeAdapter(one)
+def _adapter(one: type) -> TypeAdapter[object]:
+    made: TypeAdapter[object] = TypeAdapter(one)
     made.rebuild(force=True, _types_namespace=_names())
     return made
