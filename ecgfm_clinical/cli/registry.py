@@ -207,6 +207,30 @@ def card(
         out.write_text(text, encoding="utf-8")
 
 
+def pack(
+    model: ModelArgument,
+    out: Annotated[Path, typer.Option(help="Folder for governance.md and governance.html.")],
+    settings: SettingsOption = None,
+) -> None:
+    """What a committee reads before a model goes live: source attributes of US HTI-1, model facts, TRIPOD+AI, change
+    record, what was live when. Fields that only a person can fill say so, and are counted.
+    """
+    from ecgfm_clinical.learning import models
+    from ecgfm_clinical.learning.documents import write_text
+    from ecgfm_clinical.learning.report import governance_pack
+
+    with opened(settings) as (read, store):
+        bundle = models.chosen(read, store.models, model)
+        verdicts = store.models.judgements(model_id=bundle.model_id)
+        made = governance_pack.pack(bundle, store.models.history(), verdicts)
+    write_text(out / "governance.md", governance_pack.markdown(made))
+    write_text(out / "governance.html", governance_pack.html(made))
+    out_of = console()
+    out_of.print(f"{out / 'governance.html'}\n{len(made.to_fill)} fields are to be filled by a person:", soft_wrap=True)
+    for field in made.to_fill:
+        out_of.print(f"  {field}", soft_wrap=True)
+
+
 def shadow(
     model: Annotated[
         str | None, typer.Argument(help="Candidate that answers live ECGs unheard; none to see how it did.")
@@ -344,6 +368,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("rollback")(rollback)
     app.command("history")(history)
     app.command("card")(card)
+    app.command("pack")(pack)
     app.command("shadow")(shadow)
     app.command("recalibrate")(recalibrate)
     app.command("shift")(shift)

@@ -1,8 +1,10 @@
 """Promotion, rollback, shadow and history on both databases; a service that follows without restart."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from ecgfm.provenance import Provenance
 from ecgfm_clinical import scorers
 from ecgfm_clinical.errors import GateRefused, LearningError, ModelError, NotFound, StoreError, StoreTooNew
 from ecgfm_clinical.learning import governance, models
+from ecgfm_clinical.learning.report import governance_pack
 from ecgfm_clinical.learning.report.card import card
 from ecgfm_clinical.pipeline.live import LiveScorer, ShadowScorer
 from ecgfm_clinical.pipeline.scoring import Scorer
@@ -301,6 +304,31 @@ def test_states_and_card(house: House) -> None:
     assert "NOT FOR CLINICAL USE" in text
     for heading in ("Purpose", "Cautions", "External validation", "Maintenance", "race, ethnicity"):
         assert heading in text
+
+
+def test_the_pack_answers_every_source_attribute_or_says_who_must(house: House) -> None:
+    house.judge("second")
+    house.promote("second")
+    bundle = models.opened(house.settings, house.rows["second"])
+    verdicts = house.registry.judgements(model_id=bundle.model_id)
+    made = governance_pack.pack(bundle, house.registry.history(), verdicts)
+    sections = {one.title: one.fields for one in made.sections}
+    attributes = sections["Source attributes (45 CFR 170.315(b)(11)(iv)(B))"]
+    counts = {"1": 4, "2": 4, "3": 2, "4": 4, "5": 2, "6": 4, "7": 5, "8": 4, "9": 2}  # of the rule's nine paragraphs
+    assert Counter(one.number[0] for one in attributes) == counts
+    assert len({one.number for one in attributes}) == 31
+    texts = {one.number: one.text for one in attributes}
+    assert all(one.value or one.text.startswith("TO BE FILLED by ") for one in attributes)
+    assert texts["1.i"] == "TO BE FILLED by the developer of the head"
+    assert "NOT FOR CLINICAL USE" in texts["2.i"]
+    assert texts["7.i"].startswith("TO BE FILLED")  # nothing is claimed of a head that came with its bundle
+    assert [one.number for one in sections["TRIPOD+AI"]] == [str(number) for number in range(1, 28)]
+    told = [one.text for one in sections["What was live when"]]
+    assert [house.rows["first"].model_id in told[0], bundle.model_id in told[1], len(told)] == [True, True, 2]
+    assert any("better" in one.value for one in sections["Change record"])
+    page, text = governance_pack.html(made), governance_pack.markdown(made)
+    assert all(one.name in text and escape(one.name) in page for own in sections.values() for one in own)
+    assert f"{len(made.to_fill)} fields are to be filled" in page
 
 
 def test_an_unknown_model_cannot_be_acted_on(house: House) -> None:
