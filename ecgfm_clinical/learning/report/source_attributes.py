@@ -91,10 +91,9 @@ def _fields(bundle: Bundle, trained: dict[str, TrainingRecord]) -> Iterator[Fiel
         name="How and how often validity is watched",
         value=f"{watched} How often: TO BE FILLED by {COMMITTEE}.",
     )
-    local = _lines(trained, _validity) if trained else ""
-    yield Field(number="8.ii", name="Validity in local data", value=local)
+    yield Field(number="8.ii", name="Validity in local data", value=_lines(trained, _validity_at_its_site))
     yield Field(number="8.iii", name="How and how often fairness is watched")
-    yield Field(number="8.iv", name="Fairness in local data", value=_lines(trained, _people))
+    yield Field(number="8.iv", name="Fairness in local data", value=_lines(trained, _people_at_its_site))
     update = "A new head passes the gate's rules before it may be promoted; a rollback needs no gate."
     yield Field(
         number="9.i", name="How and how often it is updated", value=f"{update} How often: TO BE FILLED by {COMMITTEE}."
@@ -128,6 +127,14 @@ def _validity(one: TrainingRecord) -> str:
         + f", on {figures.ecgs} ECGs of {figures.patients} patients, {figures.positives} positive"
         for label, figures in one.metrics.items()
     )
+
+
+def _validity_at_its_site(one: TrainingRecord) -> str:
+    return f"test patients of {one.site}, local where that is this hospital: {_validity(one)}" if one.site else ""
+
+
+def _people_at_its_site(one: TrainingRecord) -> str:
+    return f"test patients of {one.site}, local where that is this hospital: {_people(one)}" if one.site else ""
 
 
 def _people(one: TrainingRecord) -> str:
