@@ -167,6 +167,7 @@ model history --settings {settings}
 model renew {bundle} --out {made}/renewed
 model card {bundle}
 model card {bundle} --out {out}/CARD.md
+model pack {bundle} --out {out}/pack --settings {settings}
 model shadow tiny --settings {settings}
 model recalibrate reduced_lvef --what ppv --settings {settings}
 model shift reduced_lvef --prevalence 0.1 --settings {settings}
