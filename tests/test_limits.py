@@ -225,15 +225,16 @@ def one_association_too_many(port: int) -> bool:
     return bool(second.is_rejected)
 
 
-def two_half_received(port: int) -> bool:
-    """Whether the larger of two halves gives way."""
+def three_half_received(port: int) -> bool:
+    """Whether the largest of three halves gives way: the second may go beyond the limit, the third waits for room."""
     content = dicom_wire.store(bytes(60_000), "2.25.1")
-    with calling(port) as larger, calling(port) as smaller:
-        for one in (larger, smaller):
+    with calling(port) as larger, calling(port) as beyond, calling(port) as waiting:
+        for one in (larger, beyond, waiting):
             one.sendall(dicom_wire.associate())
             dicom_wire.wait_accepted(one)
         larger.sendall(content[:34_000])
-        smaller.sendall(content[:10_000])
+        beyond.sendall(content[:10_000])
+        waiting.sendall(content[:10_000])
         return is_closed(larger)
 
 
@@ -248,7 +249,7 @@ DICOM: dict[str, tuple[dict[str, object], Callable[[int], bool]]] = {
     "listeners.dicom.idle_seconds": ({"idle_timeout": 0.5}, lambda port: sent(port, HALF_PDU, trickle)),
     "listeners.dicom.object_seconds": ({"object_timeout": 0.5}, lambda port: sent(port, HALF_PDU, trickle)),
     "listeners.dicom.allowed_hosts": ({"allowed_hosts": ("192.0.2.0/24",)}, lambda port: sent(port, b"")),
-    "listeners.dicom.max_held_mb": ({"max_held_bytes": 40_000}, two_half_received),
+    "listeners.dicom.max_held_mb": ({"max_held_bytes": 40_000, "idle_timeout": 300}, three_half_received),
     "_CONNECTIONS": ({"max_associations": 1, "max_per_host": 100}, crowd(5)),
 }
 

@@ -30,6 +30,7 @@ from ecgfm_connectors.reading import read
 
 FOLDER = Path(__file__).parent / "evaluation"
 PARTS = ("open", "frozen", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
+AS_SENT = ("eighth",)  #: whose author wrote values in the unit as sent; all others are in ng/L
 _Z = 1.959964  # 95 %
 #: What makes a value a positive: LVEF of at most 40 %, troponin above its limit.
 REDUCED = 40.0
@@ -101,7 +102,21 @@ def load(part: str) -> list[Item]:
     """The items of one part of the set: reports, then results."""
     reports = rows(FOLDER / f"{part}_reports.jsonl")
     results = rows(FOLDER / f"{part}_results.jsonl")
+    if part in AS_SENT:
+        results = [_in_ng_per_l(row) for row in results]
     return [_report(row) for row in reports] + [_result(row) for row in results]
+
+
+def _in_ng_per_l(row: dict[str, Any]) -> dict[str, Any]:
+    """A result whose values stand in the unit of its OBX-6."""
+    if row["expected"] is None or row["obx_6"].lower() not in ("ng/ml", "\u00b5g/l", "ug/l"):
+        return row
+    expected, limit = row["expected"], row["limit"]
+    value = round(1000 * expected["value"], 6)
+    return row | {
+        "expected": expected | {"value": value},
+        "limit": None if limit is None else round(1000 * limit, 6),
+    }
 
 
 def score(reader: Reader, items: Iterable[Item]) -> Score:

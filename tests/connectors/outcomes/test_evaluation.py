@@ -50,6 +50,14 @@ def test_precision_and_recall(part: str) -> None:
         assert right / of >= 0.90
 
 
+def test_the_eighth_part_is_no_worse_than_at_its_first_scoring() -> None:
+    """It misses the goal for recall, and no rule was changed for it: `connectors/BENCHMARKS.md` tells its figures."""
+    found = evaluate.score(evaluate.our_reader, evaluate.load("eighth"))
+    assert found.found - found.right <= 1
+    assert found.positives[0] >= 107
+    assert found.negatives[0] >= 155
+
+
 def test_a_reader_that_says_anything_scores_badly() -> None:
     def careless(content: bytes) -> list[evaluate.Answer]:
         return [evaluate.Answer(kind="lvef", value=55.0)]
