@@ -215,6 +215,8 @@ def pack(
     """What a committee reads before a model goes live: source attributes of US HTI-1, model facts, TRIPOD+AI, change
     record, what was live when. Fields that only a person can fill say so, and are counted.
     """
+    if not out.is_dir():
+        will_write(out)
     from ecgfm_clinical.learning import models
     from ecgfm_clinical.learning.documents import write_text
     from ecgfm_clinical.learning.report import governance_pack

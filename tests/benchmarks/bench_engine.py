@@ -242,12 +242,15 @@ def score(url: str, count: int) -> None:
         url = url or f"sqlite:///{made}/score.db"
         store = opened(url)
         ingest = ingest_of(store)
-        for number in range(3 * count + 100):
+        for number in range(4 * count + 100):
             ingest(received(dicom_writer.write_ecg(ecg(number))))
         bare = _bare_steps(store, 100)
         print(f"bare load + judge + prepare + finish: {1000 * bare:.2f} ms an ECG")
-        rates = {}
-        for processes in (0, 1, 2):
+        cores, rates = sorted(os.sched_getaffinity(0)), {}
+        for name, processes, used in (
+            ("one core, 0 processes beside", 0, cores[:1]),
+            *((f"{len(cores)} cores, {beside} processes beside", beside, cores) for beside in (0, 1, 2)),
+        ):
             scorer = Scorer(
                 store,
                 NullPredictor(),
@@ -262,12 +265,12 @@ def score(url: str, count: int) -> None:
                 open_store=partial(opened, url),
             )
             with closing(scorer):
-                rates[processes] = _scored(store, scorer, count)
-            print(
-                f"{processes} processes beside: {rates[processes]:.0f} ECG/s = {rates[processes] * bare:.2f} ÷ bare",
-                flush=True,
-            )
-        print(f"2 processes beside ÷ none: {rates[2] / rates[0]:.2f}")
+                _keep_on(used)
+                rates[name] = _scored(store, scorer, count)
+                _keep_on(cores)
+            print(f"{name}: {rates[name]:.0f} ECG/s = {rates[name] * bare:.2f} ÷ bare", flush=True)
+        one, *all_cores = rates.values()
+        print(f"the best of {len(cores)} cores ÷ one core: {max(all_cores) / one:.2f}")
         store.close()
 
 

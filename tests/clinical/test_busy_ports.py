@@ -2,6 +2,7 @@
 
 import socket
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from ecgfm_connectors.base import Handler, Listener, Received, Verdict
 from ecgfm_connectors.dicom import server as server_module
-from ecgfm_connectors.dicom.storage import StorageScp
+from ecgfm_connectors.dicom.storage import StorageScp, _join
 from ecgfm_connectors.hl7.listener import MllpListener
 from tests.helpers.fakes import Clock
 
@@ -89,3 +90,26 @@ def test_garbage_is_looked_for_in_a_twentieth_of_the_time_at_most(monkeypatch: p
         server.service_actions()
         now[0] += 0.005
     assert 10 <= len(searches) <= 20
+
+
+def test_a_port_stops_while_a_caller_s_thread_is_being_started() -> None:
+    """Listed already, a thread whose start has not ended cannot be joined."""
+    begun, release = Event(), Event()
+
+    class Starting(threading.Thread):
+        def _bootstrap_inner(self) -> None:  # the new thread, before it tells that it runs
+            begun.set()
+            release.wait(120)
+            super()._bootstrap_inner()  # type: ignore[misc]  # threading's own
+
+    late = Starting(target=lambda: None)
+    starter = threading.Thread(target=late.start)
+    starter.start()
+    try:
+        assert begun.wait(120)
+        assert late in threading.enumerate()
+        _join([late], 0.0)
+    finally:
+        release.set()
+        starter.join()
+        late.join()

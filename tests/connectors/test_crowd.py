@@ -92,7 +92,7 @@ def test_a_crowd(protocol: str, speech: crowd.Speech, written: Callable[[str], b
     async def deliver() -> None:
         await asyncio.gather(
             *(callers.deliver(source, written(name)) for name, source in well.items()),
-            *(callers.deliver(source, written(name), slow=True) for name, source in slow.items()),
+            *(callers.deliver(source, written(name), slow=1) for name, source in slow.items()),
         )
 
     async def run() -> None:

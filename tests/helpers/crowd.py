@@ -88,19 +88,19 @@ class Crowd:
     hostile: int
     slow_pause: float = SLOW_PAUSE
 
-    async def deliver(self, source: str, content: bytes, *, slow: bool = False) -> int:
-        """Send one item until it is taken; how often it was sent."""
+    async def deliver(self, source: str, content: bytes, *, slow: float = 0.0) -> int:
+        """Send one item until it is taken, `slow` times as slowly as `slow_pause` says; how often it was sent."""
         tries = 1
         while not await self._attempt(source, content, slow=slow):
             tries += 1
             await pace(0.2)
         return tries
 
-    async def _attempt(self, source: str, content: bytes, *, slow: bool) -> bool:
+    async def _attempt(self, source: str, content: bytes, *, slow: float) -> bool:
         writer = None
         try:
             reader, writer = await self._connect(source)
-            chunk, pause = (SLOW_CHUNK, self.slow_pause) if slow else (1 << 20, 0.0)
+            chunk, pause = (SLOW_CHUNK, slow * self.slow_pause) if slow else (1 << 20, 0.0)
             return await self.speech.send(reader, Pace(writer=writer, chunk=chunk, pause=pause), content)
         except (OSError, asyncio.IncompleteReadError):
             return False

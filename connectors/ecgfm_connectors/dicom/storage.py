@@ -7,6 +7,7 @@ decoded on the way, so an object that we cannot read is kept all the same.
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from datetime import datetime
 from typing import cast
 
@@ -242,10 +243,11 @@ def status_of(verdict: Verdict) -> int:
 
 
 def _join(threads: Iterable[threading.Thread], seconds: float) -> None:
-    """Wait for the end of all, so long in all."""
+    """Wait for the end of all, so long in all; not for one that is only being started, whose connection ends soon."""
     give_up = time.monotonic() + seconds
     for thread in threads:
-        thread.join(max(0.0, give_up - time.monotonic()))
+        with suppress(RuntimeError):  # it is listed as soon as its start begins, and cannot be joined until it runs
+            thread.join(max(0.0, give_up - time.monotonic()))
 
 
 def _status(verdict: Verdict) -> Dataset:
