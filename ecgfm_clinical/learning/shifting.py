@@ -43,14 +43,20 @@ def shift(
     settings, registry = workshop.settings, workshop.registry
     live = models.opened(settings, models.live_model(settings, registry, now=now, actor=workshop.actor))
     base = live if model is None else models.chosen(settings, registry, model)
-    named = _label(Model.of(base).spec(head), label)
-    return _written(workshop, base, head, named, _shift(base, head, named, stated, learnt), "stated by a person", "")
+    model_of_base = Model.of(base)
+    spec = model_of_base.spec(head)
+    named = _label(spec, label)
+    found = _shift(base, spec, named, stated, learnt)
+    return _written(workshop, base, model_of_base, spec, named, found, "stated by a person", "")
 
 
 def proposed(workshop: Workshop, base: Bundle, head: str, label: str, fits: float, source: str) -> Shifted:
     """The candidate with the share that outcomes ask for: one a month. Raises LearningError, ModelError."""
-    found = _shift(base, head, label, fits, None)
-    return _written(workshop, base, head, label, found, source, f"proposed-{base.model_id[:12]}")
+    model = Model.of(base)
+    spec = model.spec(head)
+    found = _shift(base, spec, label, fits, None)
+    how = f"proposed-{base.model_id[:12]}-{spec.labels.index(label)}"
+    return _written(workshop, base, model, spec, label, found, source, how)
 
 
 def _label(spec: HeadSpec, label: str | None) -> str:
@@ -61,10 +67,10 @@ def _label(spec: HeadSpec, label: str | None) -> str:
     return label or spec.labels[0]
 
 
-def _shift(base: Bundle, head: str, label: str, stated: float, learnt: float | None) -> PriorShift:
+def _shift(base: Bundle, spec: HeadSpec, label: str, stated: float, learnt: float | None) -> PriorShift:
     if learnt is None:
-        earlier = Model.of(base).spec(head).prior_shifts.get(label)
-        learnt = earlier.learnt if earlier else learnt_share(head_record(base, head), label)
+        earlier = spec.prior_shifts.get(label)
+        learnt = earlier.learnt if earlier else learnt_share(head_record(base, spec.name), label)
     try:
         return PriorShift(learnt=learnt, stated=stated)
     except ValueError as error:
@@ -90,16 +96,22 @@ def learnt_share(record: HeadRecord | None, label: str) -> float:
 
 
 def _written(
-    workshop: Workshop, base: Bundle, head: str, label: str, found: PriorShift, source: str, how: str
+    workshop: Workshop,
+    base: Bundle,
+    model: Model,
+    spec: HeadSpec,
+    label: str,
+    found: PriorShift,
+    source: str,
+    how: str,
 ) -> Shifted:
-    """`how`: the folder's name after the head's and before the month, for what is made once a month."""
-    now = workshop.clock()
+    """`how`: the folder's name after the head's and before the month, for what is made once a month and label."""
+    now, head = workshop.clock(), spec.name
     folder = workshop.folders.bundles / (f"{head}-{how}-{now:%Y%m}" if how else f"{head}-shifted-{now:%Y%m%dT%H%M%S}")
     if how and folder.exists():
         bundle = models.read_bundle(folder)
         return Shifted(bundle=bundle, label=label, shift=Model.of(bundle).spec(head).prior_shifts[label])
-    model, record = Model.of(base), head_record(base, head) or HeadRecord()
-    spec = model.spec(head)
+    record = head_record(base, head) or HeadRecord()
     spec = replace(spec, prior_shifts={**spec.prior_shifts, label: found})
     told = ShiftRecord(as_of=now, learnt=found.learnt, stated=found.stated, source=source)
     bundle = write_bundle(
