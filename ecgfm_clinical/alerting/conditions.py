@@ -110,7 +110,7 @@ def _people(needs: NeedsPerson) -> Iterator[Condition]:
         text = f"{payloads} payloads need a look: `ecgfm-clinical payloads list`"
         yield Condition(name="payloads-need-a-look", severity="info", text=text)
     if needs.failed_score_jobs:
-        text = f"{needs.failed_score_jobs} ECGs could not be scored: `ecgfm-clinical status`"
+        text = f"{needs.failed_score_jobs} ECGs could not be scored: `ecgfm-clinical held list`"
         yield Condition(name="scoring-failed", severity="warning", text=text)
 
 

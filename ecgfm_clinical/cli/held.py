@@ -1,5 +1,6 @@
 """`held list | show | release | reject`: what waits for a person, and the answer."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,8 +9,11 @@ from ecgfm_clinical.cli import asking
 from ecgfm_clinical.cli.common import JsonOption, SettingsOption, opened, opened_to_act, say, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ecgfm_clinical.operate.decisions import ShownQuestion
     from ecgfm_clinical.settings import Settings
+    from ecgfm_clinical.staging.failed_ecgs import FailedEcg
     from ecgfm_clinical.staging.records import PayloadToSeeTo, Reissue
     from ecgfm_clinical.staging.store import Store
     from ecgfm_connectors.patient import Patient
@@ -18,7 +22,7 @@ app = typer.Typer(
     name="held",
     no_args_is_help=True,
     help="Recordings that need a person: two people in one payload, a corrected patient, a sender's withdrawal, an "
-    "undone merge.",
+    "undone merge. Payloads that need a look, and ECGs whose scoring failed for good.",
 )
 
 NumberArgument = Annotated[str, typer.Argument(help="Number of the question, as `held list` shows it.")]
@@ -33,7 +37,8 @@ def listed(
 ) -> None:
     """What waits for a person, oldest first. Nothing of a held recording is sent until it is decided.
 
-    Payloads that were refused because they name two patients are listed as P and their number; `held reject` ends them.
+    Payloads that were refused because they name two patients are listed as P and their number, ECGs whose scoring
+    failed for good as E and theirs; `held reject` ends them.
     """
     from dataclasses import asdict
 
@@ -44,9 +49,10 @@ def listed(
         if phi and holds:
             asking.opened_record(read, store, [one.ecg_id for one in holds])
         found = [decisions.document_of(one, store, phi=phi) for one in holds]
-        payloads = store.questions.payloads_to_see_to()
+        payloads, failed = store.questions.payloads_to_see_to(), store.failed_ecgs.waiting()
     if as_json:
-        write_json({"questions": [one.to_json() for one in found], "payloads": [asdict(one) for one in payloads]})
+        lists = {"payloads": [asdict(one) for one in payloads], "failed_ecgs": [asdict(one) for one in failed]}
+        write_json({"questions": [one.to_json() for one in found], **lists})
         return
     for one in found:
         say(decisions.line_of(one))
@@ -54,7 +60,9 @@ def listed(
             say(f"  between    {who}")
     for payload in payloads:
         say(_payload_line(payload))
-    if not found and not payloads:
+    for ecg in failed:
+        say(_failed_line(ecg))
+    if not found and not payloads and not failed:
         say("nothing waits for a person")
 
 
@@ -116,22 +124,21 @@ def reject(
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Answer no: `held show` tells what follows. Of a payload (P and its number, or P-all): you have looked at it."""
+    """Answer no: `held show` tells what follows. Of a payload (P and its number, or P-all): you have looked at it.
+    Of an ECG whose scoring failed for good (E and its number, or E-all): it stays without an answer.
+    """
     from ecgfm_clinical import liveness, wiring
-    from ecgfm_clinical.operate.search import row_number
 
     with opened_to_act(settings) as (read, store):
         actor = liveness.operator(read.site.operator)
-        if (named := number[1:].lower()) and number[:1].upper() == "P" and (named == "-all" or row_number(named)):
-            waiting = {one.payload_id: one for one in store.questions.payloads_to_see_to()}
-            seen = list(waiting) if named == "-all" else [int(named)]
-            for payload_id in [one for one in seen if one in waiting and not as_json]:
-                say(_payload_line(waiting[payload_id]))
-            asking.agreed(yes=yes or not seen)
-            for payload_id in seen:
-                store.questions.payload_seen(payload_id, reason=reason, now=wiring.utc_now(), actor=actor)
-            write_json({"payloads": seen}) if as_json else say(
-                f"{len(seen)} payloads stay as they are and need nobody now."
+        if (kept := _kept_as_it_is(number, store)) is not None:
+            for line in kept.lines if not as_json else ():
+                say(line)
+            asking.agreed(yes=yes or not kept.numbers)
+            for one in kept.numbers:
+                kept.close(one, reason=reason, now=wiring.utc_now(), actor=actor)
+            write_json({kept.key: kept.numbers}) if as_json else say(
+                f"{len(kept.numbers)} {kept.what} stay as they are and need nobody now."
             )
             return
         hold_id = _question(number)
@@ -139,6 +146,43 @@ def reject(
         asking.agreed(yes=yes)
         done = store.results.reject(hold_id, reason=reason, now=wiring.utc_now(), actor=actor)
     _tell(done, as_json)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """What stays as it is because a person says so."""
+
+    key: str  #: for programs
+    what: str
+    numbers: list[int]
+    lines: tuple[str, ...]
+    close: "Callable[..., None]"
+
+
+def _kept_as_it_is(number: str, store: "Store") -> _Kept | None:
+    """What a number of `held list` with a letter names; None where it names a question."""
+    from ecgfm_clinical.operate.search import row_number
+
+    kind, named = number[:1].upper(), number[1:].lower()
+    if kind not in ("P", "E") or not (named == "-all" or row_number(named)):
+        return None
+    close: Callable[..., None]
+    if kind == "P":
+        waiting = {one.payload_id: _payload_line(one) for one in store.questions.payloads_to_see_to()}
+        key, what, close = "payloads", "payloads", store.questions.payload_seen
+    else:
+        waiting = {one.ecg_id: _failed_line(one) for one in store.failed_ecgs.waiting()}
+        key, what, close = "failed_ecgs", "ECGs", store.failed_ecgs.settle
+    numbers = list(waiting) if named == "-all" else [int(named)]
+    lines = tuple(waiting[one] for one in numbers if one in waiting)
+    return _Kept(key=key, what=what, numbers=numbers, lines=lines, close=close)
+
+
+def _failed_line(one: "FailedEcg") -> str:
+    received = one.received_at.isoformat(timespec="seconds")
+    why = f" ({one.error})" if one.error else ""
+    where = f"received {received} from {one.source}: `ecgfm-clinical show {one.ecg_id} --id`"
+    return f"E{one.ecg_id}: scoring failed{why}, {where}"
 
 
 def _payload_line(payload: "PayloadToSeeTo") -> str:
@@ -154,6 +198,11 @@ def _question(number: str) -> int:
         raise InputError(
             "P names a payload that was refused whole: `payloads show` tells of it, `held reject` says that you have "
             "looked at it, and its sender must send it again"
+        )
+    if number[:1].upper() == "E":
+        raise InputError(
+            "E names an ECG whose scoring failed: `show` tells why, `correct` judges it again, `held reject` says that "
+            "it stays without an answer"
         )
     found = row_number(number)
     if found is None:

@@ -286,7 +286,7 @@ def _needs_lines(needs: NeedsPerson) -> Iterator[str]:
     if needs.set_aside_in_doubt:
         yield f"    {needs.set_aside_in_doubt} of these messages may have left all the same: the receiver may hold them"
     if needs.failed_score_jobs:
-        yield f"  {needs.failed_score_jobs} × ECG whose scoring failed: `ecgfm-clinical show ECG`"
+        yield f"  {needs.failed_score_jobs} × ECG whose scoring failed: `ecgfm-clinical held list`"
     if needs.patient_mismatches:
         yield (
             f"  {needs.patient_mismatches} × payload refused, for it names two patients: `ecgfm-clinical payloads list`"

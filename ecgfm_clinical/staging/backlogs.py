@@ -5,19 +5,18 @@ from dataclasses import replace
 
 from sqlalchemy import case, func, literal_column, select
 
-from ecgfm_clinical.staging import message_rows
+from ecgfm_clinical.staging import failed_ecgs, message_rows
 from ecgfm_clinical.staging.attempts import RUNNING, WAITING
 from ecgfm_clinical.staging.records import (
     BACKFILL,
     Backlog,
     DeadLetter,
     DestinationBacklog,
-    EcgState,
     MessageState,
     WhySetAside,
 )
 from ecgfm_clinical.staging.rows import MessageRow
-from ecgfm_clinical.staging.schema import attempt_error, ecg, message, score_job
+from ecgfm_clinical.staging.schema import attempt_error, message, score_job
 from ecgfm_clinical.staging.transaction import Reading
 from ecgfm_connectors.errors import Misconfigured, NotReached, ProtocolViolation, Unreachable
 
@@ -30,18 +29,12 @@ def backlog(reading: Reading) -> Backlog:
     return Backlog(
         jobs_waiting=waiting,
         jobs_running=connection.scalar(select(func.count()).where(score_job.c.state == RUNNING)) or 0,
-        jobs_failed=connection.scalar(_FAILED) or 0,
+        jobs_failed=failed_ecgs.count(reading),
         oldest_job=oldest,
         destinations=_destinations(reading),
     )
 
 
-#: ECGs whose scoring failed for good: one that was scored again since, or waits for it, needs nobody.
-_FAILED = (
-    select(func.count(score_job.c.ecg_id.distinct()))
-    .join_from(score_job, ecg, ecg.c.ecg_id == score_job.c.ecg_id)
-    .where(score_job.c.state == literal_column("'failed'"), ecg.c.state == EcgState.FAILED.value)
-)
 _NOTHING_WAITS = DestinationBacklog(waiting=0, running=0, dead=0, oldest=None)
 
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Table, delete, or_, select, update
 
 from ecgfm_clinical.errors import StoreError
-from ecgfm_clinical.staging import documents, identity, messages, seals
+from ecgfm_clinical.staging import documents, failed_ecgs, identity, messages, seals
 from ecgfm_clinical.staging.attempts import is_unfinished
 from ecgfm_clinical.staging.compression import Packed, unpack_payload
 from ecgfm_clinical.staging.database import Database
@@ -211,6 +211,7 @@ def _erase_payloads(tx: Transaction, rows: _Rows) -> None:
 
 
 def _erase_ecgs(tx: Transaction, rows: _Rows, nobody: str) -> None:
+    failed_ecgs.settle(tx, rows.ecgs)
     tx.connection.execute(delete(signal).where(signal.c.ecg_id.in_(rows.ecgs)))
     tx.connection.execute(delete(saliency).where(saliency.c.ecg_id.in_(rows.ecgs)))
     tx.connection.execute(delete(ecg_identity).where(ecg_identity.c.ecg_id.in_(rows.ecgs)))

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, case, insert, select, update
 
 from ecgfm_clinical.errors import LeaseLost, NotFound
-from ecgfm_clinical.staging import answers, holds, pauses, recordings
+from ecgfm_clinical.staging import answers, failed_ecgs, holds, pauses, recordings
 from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_dead, is_unfinished, keep_error
 from ecgfm_clinical.staging.claiming import CLAIM, CLAIM_BESIDE
 from ecgfm_clinical.staging.database import Database
@@ -266,12 +266,11 @@ def hurry(tx: Transaction, ecg_id: int, *, priority: int) -> None:
 def drop(tx: Transaction, recording_id: int) -> None:
     """Nothing of the recording is to be scored any more: it was taken back."""
     versions = select(ecg).where(ecg.c.recording_id == recording_id).order_by(ecg.c.ecg_id).with_for_update()
+    over = {"state": JobState.FAILED.value, "finished_at": tx.now, "worker": None, "lease_until": None}
     for row in every_row(tx.connection, EcgVersion, versions):
-        tx.connection.execute(
-            update(score_job)
-            .where(score_job.c.ecg_id == row.ecg_id, is_unfinished(score_job))
-            .values(state=JobState.FAILED.value, finished_at=tx.now, worker=None, lease_until=None)
-        )
+        mine = (score_job.c.ecg_id == row.ecg_id, is_unfinished(score_job))
+        tx.connection.execute(update(score_job).where(*mine).values(over))
+        failed_ecgs.settle(tx, [row.ecg_id])
         if row.state == EcgState.WAITING.value:
             answers.move(tx, row, EcgState.FAILED, scoring_id=row.scoring_id)
 

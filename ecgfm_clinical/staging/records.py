@@ -362,7 +362,7 @@ class Backlog:
 
     jobs_waiting: int
     jobs_running: int
-    jobs_failed: int
+    jobs_failed: int  #: ECGs whose scoring failed for good, and which nobody settled
     oldest_job: datetime | None  #: when the oldest waiting job was created
     destinations: dict[str, DestinationBacklog]
 

@@ -23,6 +23,7 @@ from ecgfm_clinical.staging.documents import Documents
 from ecgfm_clinical.staging.ecgs import Ecgs
 from ecgfm_clinical.staging.elapsed import Elapsed
 from ecgfm_clinical.staging.erasing import Erasing
+from ecgfm_clinical.staging.failed_ecgs import FailedEcgs
 from ecgfm_clinical.staging.home import Home
 from ecgfm_clinical.staging.identities import Identities
 from ecgfm_clinical.staging.intake import Intake
@@ -61,6 +62,7 @@ class Store:
         self.ecgs = Ecgs(database)
         self.identities = Identities(database)
         self.jobs = Jobs(database)
+        self.failed_ecgs = FailedEcgs(database)
         self.outcomes = Outcomes(database)
         self.documents = Documents(database)
         self.outbox = Outbox(database)

@@ -13,8 +13,9 @@ from sqlalchemy import func, select
 from ecgfm_clinical import wiring
 from ecgfm_clinical.operate.status import status_of, status_text
 from ecgfm_clinical.pipeline.reporting import Reporter
-from ecgfm_clinical.settings import Attention
+from ecgfm_clinical.settings import Attention, read_settings
 from ecgfm_clinical.staging.processes import Ailing
+from ecgfm_clinical.staging.records import AttemptError, Retry
 from ecgfm_clinical.staging.schema import attempt_error, audit
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Received
@@ -115,6 +116,26 @@ def test_the_command_exits_with_1_and_all_payloads_are_seen_at_once(run: Run, si
     assert run("status", "--settings", site)[0] == 0
 
 
+def test_an_ecg_that_can_never_be_scored_is_settled_by_the_command(run: Run, site: Path, recording: Path) -> None:
+    assert run("ingest", recording, "--settings", site)[0] == 0
+    with closing(wiring.open_store(read_settings(site))) as store:
+        now = wiring.utc_now()
+        (job,) = store.jobs.claim(worker="w", limit=1, now=now, lease=timedelta(minutes=1))
+        error = AttemptError(at=now, attempt=1, kind="WorkerDied", text="the worker died")
+        store.jobs.fail(job, Retry(due_at=None, error=error), now=now, worker="w")
+    code, out, _ = run("status", "--settings", site)
+    assert (code, "1 × ECG whose scoring failed: `ecgfm-clinical held list`" in out) == (1, True)
+    assert run("held", "list", "--settings", site)[1].startswith(f"E{job.ecg_id}: scoring failed (WorkerDied), ")
+    code, _, err = run("held", "release", f"E{job.ecg_id}", "--reason", "x", "--yes", "--settings", site)
+    assert (code, "`correct` judges it again" in err) == (1, True)
+    end = ("held", "reject", f"E{job.ecg_id}", "--reason", "no lead holds a signal", "--yes", "--settings", site)
+    assert run(*end)[1].endswith("1 ECGs stay as they are and need nobody now.\n")
+    assert run(*end)[0] == 1
+    assert run("held", "reject", "E-all", "--reason", "none", "--yes", "--settings", site)[0] == 0
+    assert run("status", "--settings", site)[0] == 0
+    assert run("held", "list", "--settings", site)[1] == "nothing waits for a person\n"
+
+
 class Busy:
     """A destination that answers: later."""
 
@@ -135,8 +156,6 @@ def test_a_receiver_that_says_later_for_weeks_grows_nothing(site: Path, recordin
     site.write_text(text + '\n[[destinations.file]]\nname = "ehr"\npath = "out"\n')
     assert run("ingest", recording, "--settings", site)[0] == 0
     assert run("score", "--settings", site)[0] == 0
-    from ecgfm_clinical.settings import read_settings
-
     clock = Clock()
     clock.now = wiring.utc_now()
     with closing(wiring.open_store(read_settings(site))) as store:

@@ -38,6 +38,7 @@ REVISIONS = (
     "0023",
     "0024",
     "0025",
+    "0026",
 )
 HEAD = REVISIONS[-1]
 MIGRATION_LOCK = 0x45434747  # PostgreSQL advisory lock: one migration at a time

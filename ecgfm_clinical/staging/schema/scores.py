@@ -32,6 +32,7 @@ score_job = Table(
     Column("worker", Text),
     Column("lease_until", UtcDateTime),
     Column("finished_at", UtcDateTime),
+    Column("settled_at", UtcDateTime),  # of a failed one: a person has looked, or the recording was taken back
     CheckConstraint("state in ('waiting', 'running', 'done', 'failed')", name="state"),
     Index(None, "ecg_id"),
     where("ix_score_job_claim", "priority", "due_at", "job_id", only="state = 'waiting'"),

@@ -2,12 +2,16 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from ecgfm_clinical.errors import NotFound
+from ecgfm_clinical.staging import jobs
 from ecgfm_clinical.staging.records import AttemptError, Counts, EcgState, Retry
+from ecgfm_connectors.ecg import Order
 from ecgfm_connectors.errors import Refused, Unreadable
 
 
@@ -106,6 +110,52 @@ def test_an_ecg_that_failed_needs_nobody_once_it_is_scored_again(ward: Any) -> N
     assert ward.store.questions.backlog().jobs_failed == 0
     ward.score_all()
     assert ward.store.questions.backlog().jobs_failed == 0
+
+
+def _fail_for_good(ward: Any) -> int:
+    (job,) = ward.claim(limit=1)
+    error = AttemptError(at=ward.now, attempt=1, kind="X", text="x")
+    ward.store.jobs.fail(job, Retry(due_at=None, error=error), now=ward.now, worker="scorer")
+    return int(job.ecg_id)
+
+
+def test_an_ecg_that_can_never_be_scored_needs_nobody_once_a_person_says_so(ward: Any) -> None:
+    ward.take()
+    ecg_id = _fail_for_good(ward)
+    ((waits, error),) = [(one.ecg_id, one.error) for one in ward.store.failed_ecgs.waiting()]
+    assert (waits, error) == (ecg_id, "X")
+    ward.store.failed_ecgs.settle(ecg_id, reason="no signal on any lead", now=ward.now, actor="operator")
+    assert (ward.store.failed_ecgs.waiting(), ward.store.questions.backlog().jobs_failed) == ([], 0)
+    assert ward.store.questions.counts().failed == 1, "the sum closes as before"
+    assert ward.store.ecgs.story(ecg_id).events[-1].detail["reason"] == "no signal on any lead"
+    with pytest.raises(NotFound):
+        ward.store.failed_ecgs.settle(ecg_id, reason="again", now=ward.now, actor="operator")
+    ward.store.jobs.rescore([ecg_id], now=ward.now, actor="test")
+    _fail_for_good(ward)
+    assert ward.store.questions.backlog().jobs_failed == 1, "it was asked for again, and failed again"
+
+
+def test_an_ecg_that_failed_and_was_taken_back_needs_nobody(ward: Any) -> None:
+    ward.take()
+    ecg_id = _fail_for_good(ward)
+    ward.take()
+    withdrawn = ward.store.ecgs.newest(limit=1)[0].ecg_id
+    for one in (ecg_id, withdrawn):
+        with ward.store.database.writing(ward.now, "cart") as tx:
+            jobs.drop(tx, one)
+    assert ward.store.questions.counts().failed == 2
+    assert ward.store.questions.backlog().jobs_failed == 0
+
+
+def test_a_version_that_failed_needs_nobody_once_a_newer_one_came(ward: Any) -> None:
+    (first,) = ward.take().ecg_ids
+    assert _fail_for_good(ward) == first
+    said = ward.store.ecgs.story(first).ecg.ecg
+    (second,) = ward.take(replace(said, order=Order(accession="A-1"))).ecg_ids
+    assert second != first
+    assert ward.store.questions.backlog().jobs_failed == 0
+    assert _fail_for_good(ward) == second
+    assert [one.ecg_id for one in ward.store.failed_ecgs.waiting()] == [second]
 
 
 def test_the_backlog_tells_what_waits_and_since_when(ward: Any) -> None:
