@@ -7,7 +7,8 @@ import pytest
 
 from tests.connectors.outcomes import evaluate
 
-#: The frozen third as committed before the first rule, and the later sets as they were before their first scoring.
+#: The frozen third as committed before the first rule, and the later sets as they were before their first scoring; the
+#: development set is always seen.
 FROZEN = {
     "frozen_reports.jsonl": "24ca62027dd16d878df334eac53f706a8ad45c2eb10b182d3a340ff311d997ca",
     "frozen_results.jsonl": "12aa93b415861ef5641e122a9f3dcd83dba96592d17172e719f5e5d69f0b09e8",
@@ -25,6 +26,8 @@ FROZEN = {
     "seventh_results.jsonl": "adf56ed831a834c26516cb6a80e8a5ce6dadd561818ccc21e45ed3203563d3fe",
     "eighth_reports.jsonl": "119788408e492b1c426b1536273d0e2e6285a5b2e0f858e7815ad633c52eaf2c",
     "eighth_results.jsonl": "daac89e05cf86e17fa42a64518793550e3d4724151697b35db1b4ff9c31cb0fb",
+    "development_reports.jsonl": "bc7b5fcaf7cd72dd1d369e476453b2d552fd78e62d5cd41fbaad297dbfc4bd74",
+    "development_results.jsonl": "8d121b6f81b565e70277f9312e7b4e9f4cdf80b46a2a22080b86ccba09fd3f31",
 }
 
 
@@ -42,7 +45,7 @@ def test_the_set_is_large_and_varied_enough() -> None:
         assert what == "results" or len({row["language"] for row in rows}) == 8
 
 
-@pytest.mark.parametrize("part", [part for part in evaluate.PARTS if part != "eighth"])
+@pytest.mark.parametrize("part", [part for part in evaluate.PARTS if part not in ("eighth", "development")])
 def test_precision_and_recall(part: str) -> None:
     found = evaluate.score(evaluate.our_reader, evaluate.load(part))
     assert found.right / found.found >= 0.995
@@ -51,9 +54,9 @@ def test_precision_and_recall(part: str) -> None:
 
 
 def test_the_eighth_part_is_no_worse_than_at_its_first_scoring() -> None:
-    """It misses the goal for recall, and no rule was changed for it: `connectors/BENCHMARKS.md` tells its figures."""
+    """`connectors/BENCHMARKS.md` tells its figures."""
     found = evaluate.score(evaluate.our_reader, evaluate.load("eighth"))
-    assert found.found - found.right <= 1
+    assert found.found == found.right
     assert found.positives[0] >= 107
     assert found.negatives[0] >= 155
 

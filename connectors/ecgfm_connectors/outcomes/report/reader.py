@@ -6,6 +6,7 @@ from typing import Literal
 
 from ecgfm_connectors.decision import Rule, Unused
 from ecgfm_connectors.outcomes.folding import fold, words
+from ecgfm_connectors.outcomes.report import addenda
 from ecgfm_connectors.outcomes.report.sections import sentences
 from ecgfm_connectors.outcomes.report.statements import Statement, statements
 
@@ -33,7 +34,8 @@ def read(text: str, study: date | None = None, words_of_site: frozenset[str] = f
     """The value of the present study; `study` is its day, so that its own date is not taken for an earlier one;
     `words_of_site` (folded) may stand beside a value besides those of our table.
 
-    Several different values: the one of the conclusion, else the biplane one, else none.
+    Several different values: the one of the conclusion, else the biplane one, else none. What an addendum corrects
+    replaces all of them.
     """
     if len(text) > MAX_LENGTH:
         return Reading(reason="report-too-long")
@@ -47,10 +49,15 @@ def read(text: str, study: date | None = None, words_of_site: frozenset[str] = f
     chosen, rule = _chosen(present)
     unclear = _unclear(given, chosen)
     chosen = None if unclear else chosen
+    addendum = addenda.read(fold(text), given) if given else addenda.NO_ADDENDUM
+    if addendum.verdict != "nothing":
+        chosen, rule, unclear = addendum.corrected, "report-corrected", False
     unused = tuple(_unused(one) for one in given if one is not chosen and (chosen is None or not _same(one, chosen)))
     if chosen is not None:
         return Reading(found=chosen, rule=rule, unused=unused)
-    reason: Reason | None = "lvef-ambiguous" if present else "lvef-not-present" if given else None
+    reason: Reason | None = "lvef-not-present" if given else None
+    if present or addendum.verdict == "doubt":
+        reason = "lvef-ambiguous"
     return Reading(reason="lvef-unknown-words" if unclear else reason, unused=unused)
 
 

@@ -169,7 +169,10 @@ CUES = phrases(
             filho|filha|fils|fille|sohn|tochter|zoon|dochter|dotter|familiar|familiares|relatives|a relative
             angehorige*|verwandte*|parente|parents|pariente|anhorig*|slakting*|familielid|husband|wife|ehemann
             ehefrau|vader|moeder|broer|zus|familieanamnese|pai|mae|irmao|irma|far|mor|bror|syster|hereditet|son
-            daughter|fetal*|foetal*|fetus|foetus|fotus|fotal*|foster|fosterek*|fosterhj*|fetaal|foetaal|feto|donor""",
+            daughter|fetal*|foetal*|fetus|foetus|fotus|fotal*|foster|fosterek*|fosterhj*|fetaal|foetaal|feto|donor*|donneur*
+            donante*|donator*|donateur*|doador*|dador*|spender|spenders|spenderin|spenderher*|donerat|fadern|modern
+            brodern|systern|sonen|dottern|spouse|conjoint|epouse|epoux|esposa|esposo|marido|moglie|marito|echtgeno*
+            hustru*|partner|pappa|mamma|figli*|zoontje|dochtertje|neighbour|neighbor""",
         "history": """patient with|patient mit|patient avec|paciente con|paciente com|paziente con|patient met
             patient med
             year old|jahriger|jahrige|history|history of|h o|hx|hx of|known|k c o|s p|status post|z n|zustand nach|bek
