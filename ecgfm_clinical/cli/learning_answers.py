@@ -22,9 +22,9 @@ def tell(done: "Judged", as_json: bool, *, is_evidence: bool = True) -> None:
                 "model_id": done.bundle.model_id,
                 "bundle": str(done.bundle.path),
                 "report": str(done.report),
-                "passed": not judgement.refusals,
+                "passed": not judgement.refusals if is_evidence else None,
                 "refusals": list(judgement.refusals),
-                "labels_not_learnt": dict(left_out),
+                "labels_not_learnt" if is_evidence else "labels_not_judged": dict(left_out),
                 "labels": {
                     label: {
                         "metrics": {name: found.to_json() for name, found in own.metrics.items()},
@@ -38,7 +38,8 @@ def tell(done: "Judged", as_json: bool, *, is_evidence: bool = True) -> None:
     else:
         _print(done.bundle.model_id, str(done.bundle.path), judgement, done.report, is_evidence=is_evidence)
         for label, why in left_out.items():
-            console().print(f"NOT LEARNT {label}: {why}", soft_wrap=True, highlight=False)
+            what = "NOT LEARNT" if is_evidence else "NOT JUDGED"
+            console().print(f"{what} {label}: {why}", soft_wrap=True, highlight=False)
     if judgement.refusals:
         raise typer.Exit(1)
 
@@ -57,11 +58,11 @@ def _print(model_id: str, path: str, judgement: "Judgement", report: Path, *, is
     out.print(f"model     {model_id}\nbundle    {path}\nreport    {report}", soft_wrap=True)
     if not is_evidence:
         out.print("Judged by cardiologists who had seen the answers: no evidence for the gate, nothing was registered")
-    if judgement.refusals:
-        out.print("The gate refuses:" if is_evidence else "By outcomes the gate would refuse:")
+    elif judgement.refusals:
+        out.print("The gate refuses:")
         for reason in judgement.refusals:
             out.print(f"  {reason}", soft_wrap=True)
-    elif is_evidence:
+    else:
         out.print(f"The gate passes; `ecgfm-clinical model promote {model_id[:12]}` makes it live")
 
 

@@ -20,7 +20,7 @@ from ecgfm.operating_rule import OperatingRule
 from ecgfm.training.team import Team
 from ecgfm_clinical.errors import InputError, LearningError
 from ecgfm_clinical.learning.cohort.building import gather
-from ecgfm_clinical.learning.cohort.learnable import learnable
+from ecgfm_clinical.learning.cohort.learnable import judgeable, learnable
 from ecgfm_clinical.learning.cohort.members import Cohort
 from ecgfm_clinical.learning.cohort.sources import EcgSource, Signals
 from ecgfm_clinical.learning.cross_fitting import cross_fitted
@@ -147,8 +147,9 @@ class Experiment:
         """A model's head judged on today's test patients. Raises LearningError, NoHead."""
         candidate = Model.of(bundle)
         candidate.spec(self.plan.head)
-        cohort, source = self.cohort(now)
-        return self._judged_again(candidate, bundle, champion, learnable(cohort), source, now)
+        whole, source = self.cohort(now)
+        cohort = judgeable(whole) if self.plan.judges_only else self._covering(whole, candidate)
+        return self._judged_again(candidate, bundle, champion, cohort, source, now)
 
     def recalibrate(self, base: Bundle, champion: Bundle, rule: OperatingRule, *, site: str, now: datetime) -> Judged:
         """A new version of a model whose head is calibrated, and its threshold chosen, on today's validation patients.
@@ -156,10 +157,9 @@ class Experiment:
         With `site` only that site's threshold is chosen; calibration and all other thresholds stay. Weights stay in any
         case. Raises LearningError, NoHead.
         """
-        head = self.plan.head
+        head, model = self.plan.head, Model.of(base)
         whole, source = self.cohort(now)
-        cohort = learnable(whole)
-        model = Model.of(base)
+        cohort = self._covering(whole, model)
         validation = HeldOut.validation(model, head, cohort, source, self.place)
         chosen_on: Mapping[str, str] = {}
         try:
@@ -255,6 +255,13 @@ class Experiment:
             progress=self.progress,
         )
 
+    def _covering(self, whole: Cohort, model: Model) -> Cohort:
+        """What can be learnt from; it must cover the labels of the model's head."""
+        head, cohort = self.plan.head, learnable(whole)
+        if cohort.labels != model.spec(head).labels:
+            raise LearningError(f"{head}: the outcomes cover {', '.join(cohort.labels)}, the model has other labels")
+        return cohort
+
     def _calibrated(self, start: Model, trained: Trained, held_out: HeldOut) -> tuple[Model, Mapping[str, str]]:
         """The trained head calibrated and with its operating points, joined with what stays of the base;
         and per site with a rule of its own, on which ECGs its point was chosen.
@@ -277,8 +284,8 @@ class Experiment:
             cohort=cohort,
             source=source,
             place=self.place,
-            gate=self.plan.gate,
-            rivals=self.plan.rivals,
+            gate=None if self.plan.judges_only else self.plan.gate,
+            rivals=None if self.plan.judges_only else self.plan.rivals,
             progress=self.progress,
             replicates=self.plan.replicates,
             seed=self.plan.seed,
@@ -302,8 +309,6 @@ class Experiment:
         self, candidate: Model, bundle: Bundle, champion: Bundle, cohort: Cohort, source: EcgSource, now: datetime
     ) -> Judged:
         head = self.plan.head
-        if cohort.labels != candidate.spec(head).labels:
-            raise LearningError(f"{head}: the outcomes cover {', '.join(cohort.labels)}, the model has other labels")
         live = None if champion.model_id == bundle.model_id else Model.of(champion)
         judgement = self._judge(candidate, live, cohort, source)
         record = head_record(bundle, head)

@@ -55,13 +55,13 @@ def write_report(
     return page.write(
         Report(
             head=spec.name,
-            target=spec.target,
+            target=plan.labelling.target if plan.judges_only else spec.target,
             site=plan.site,
             as_of=as_of,
-            notes=tuple(text for text in (note, *_not_learnt(cohort), DEMO_NOTE if bundle.demo else "") if text),
+            notes=tuple(text for text in (note, *_left_out(plan, cohort), DEMO_NOTE if bundle.demo else "") if text),
             candidate=bundle.named,
             champion=None if against is None else against.named,
-            verdict=Verdict(passed=not judgement.refusals, refusals=judgement.refusals),
+            verdict=None if plan.judges_only else Verdict(passed=not judgement.refusals, refusals=judgement.refusals),
             labels=judgement.labels,
             cohort=cohort.flow,
             training=record,
@@ -77,6 +77,9 @@ def _predicted(judgement: Judgement) -> Iterator[Predicted]:
         yield Predicted(label=label, keys=test.keys, patients=test.patients, truth=test.labels, scores=scores)
 
 
-def _not_learnt(cohort: Cohort) -> list[str]:
-    """A sentence for each label that was asked for and is not in the head: nobody may find that out later."""
-    return [f"NOT LEARNT: {label}: {why}." for label, why in cohort.rules.labels_left_out.items()]
+def _left_out(plan: Plan, cohort: Cohort) -> list[str]:
+    """A sentence for each label that was asked for and is not in the head, or not judged: nobody may find that out
+    later.
+    """
+    what = "NOT JUDGED" if plan.judges_only else "NOT LEARNT"
+    return [f"{what}: {label}: {why}." for label, why in cohort.rules.labels_left_out.items()]

@@ -33,6 +33,7 @@ class Plan:
     )  #: of sites with a rule of their own
     gate: GateRules = field(default_factory=GateRules)
     rivals: Rivals = field(default_factory=Rivals)
+    judges_only: bool = False  #: by labels that nothing is learnt from: without rivals, without gate
     site: str = ""
     code_version: str = ""
     note: str = ""  #: what every reader of the numbers must know, such as that outcomes are simulated

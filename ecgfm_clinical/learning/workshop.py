@@ -12,9 +12,10 @@ from ecgfm.checkpoint import Bundle
 from ecgfm.finetuning.candidate import Model, Place
 from ecgfm.finetuning.settings import FineTuning, Method
 from ecgfm.operating_rule import OperatingRule
+from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.learning import governance, models, planning
 from ecgfm_clinical.learning.adaptation import Adaptation, Adapter, same_encoder
-from ecgfm_clinical.learning.cohort.labelling import Given
+from ecgfm_clinical.learning.cohort.labelling import Exclusion, Given
 from ecgfm_clinical.learning.cohort.learnable import learnable
 from ecgfm_clinical.learning.cohort.members import Cohort
 from ecgfm_clinical.learning.cohort.sources import EcgSource, StagedEcgs
@@ -27,6 +28,11 @@ from ecgfm_clinical.learning.training import Progress, quiet
 from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.staging.registry import Registry
 from ecgfm_clinical.staging.store import Store
+
+SEEN = (
+    "Judged by what cardiologists said in the console of answers that they had seen: no gate was asked, and this is no "
+    "evidence for a promotion."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +147,8 @@ class Workshop:
         bundle = champion if model is None else models.chosen(self.settings, self.registry, model)
         experiment = self.experiment(head, encoders=encoders, replicates=replicates, note=note)
         if by_cardiologists:
+            if encoders:
+                raise InputError("--rival learns from outcomes: nobody stands beside a model that words judge")
             experiment = self._by_cardiologists(experiment, bundle)
         return experiment.evaluate(bundle, champion, now=now)
 
@@ -152,8 +160,10 @@ class Workshop:
             labels=labels,
             source="cardiologists in the console",
             meaning="What most cardiologists said who had seen the model's answer: present, or absent.",
+            missing=Exclusion(code="no-label", text="no cardiologist said, or as many said yes as no"),
         )
-        return replace(experiment, plan=replace(experiment.plan, labelling=said), publish=in_its_folder)
+        plan = replace(experiment.plan, labelling=said, judges_only=True, note=SEEN)
+        return replace(experiment, plan=plan, publish=in_its_folder)
 
     def recalibrate(
         self, head: str, rule: OperatingRule, *, site: str = "", model: str | None = None, replicates: int = 1000

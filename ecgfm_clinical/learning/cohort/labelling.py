@@ -64,6 +64,7 @@ class Labelling(Protocol):
 DAY_ONLY = Exclusion(code="day-only", text="only the day of the results is known, and the window is one of hours")
 NO_OUTCOME = Exclusion(code="no-outcome", text="no usable result of this patient")
 UNDECIDED = Exclusion(code="outcome-undecided", text="the reported range lies on both sides of the threshold")
+NO_LABEL = Exclusion(code="no-label", text="the table has no label for this recording")
 OUTSIDE = Exclusion(code="outside-window", text="no result inside the time window")
 
 
@@ -289,6 +290,7 @@ class Given:
     labels: tuple[str, ...]
     source: str  #: where the table comes from, for the record
     meaning: str  #: the target sentence
+    missing: Exclusion = NO_LABEL  #: why an ECG without one has none
     outcome_kind: None = None
 
     @property
@@ -298,7 +300,7 @@ class Given:
     def label(self, ecg: EcgRow, results: Sequence[OutcomeRow]) -> Labelled | Exclusion:
         labels = self.table.get(ecg.key)
         if labels is None or all(math.isnan(value) for value in labels):
-            return Exclusion(code="no-label", text="the table has no label for this recording")
+            return self.missing
         return Labelled(labels=labels)
 
     def to_json(self) -> Notes:

@@ -1,7 +1,7 @@
-"""Which labels of a cohort can be learnt at all: every split needs enough of both kinds."""
+"""Which labels of a cohort can be learnt, or judged: the splits that this takes need enough of both kinds."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ecgfm_clinical.errors import LearningError
@@ -13,14 +13,26 @@ def learnable(cohort: Cohort) -> Cohort:
 
     Raises LearningError for none.
     """
-    counts = {split: cohort.counts(split) for split in SPLITS}
+    return _with_enough(
+        cohort, SPLITS, "Collect more outcomes, or widen the window; the flow of exclusions is in cohort.json"
+    )
+
+
+def judgeable(cohort: Cohort) -> Cohort:
+    """The cohort with only those labels of which the test patients have enough of both kinds: a model that is there
+    already can be judged by them, though nothing could be trained.
+
+    Raises LearningError for none.
+    """
+    return _with_enough(cohort, ("test",), "Only what was said of test patients' ECGs counts: more of them are needed")
+
+
+def _with_enough(cohort: Cohort, splits: Sequence[SplitName], advice: str) -> Cohort:
+    counts = {split: cohort.counts(split) for split in splits}
     problems = {label: _shortage(counts, label) for label in cohort.labels}
     kept = [label for label in cohort.labels if not problems[label]]
     if not kept:
-        raise LearningError(
-            "; ".join(f"{label}: {problem}" for label, problem in problems.items())
-            + ". Collect more outcomes, or widen the window; the flow of exclusions is in cohort.json"
-        )
+        raise LearningError("; ".join(f"{label}: {problem}" for label, problem in problems.items()) + f". {advice}")
     if len(kept) == len(cohort.labels):
         return cohort
     columns = [cohort.labels.index(label) for label in kept]
@@ -31,8 +43,8 @@ def learnable(cohort: Cohort) -> Cohort:
 
 
 def _shortage(counts: Mapping[SplitName, SplitCounts], label: str) -> str:
-    for split in SPLITS:
-        positives, negatives = counts[split].positives[label], counts[split].negatives[label]
+    for split, own in counts.items():
+        positives, negatives = own.positives[label], own.negatives[label]
         if min(positives, negatives) < LEAST[split]:
             return f"{positives} positive and {negatives} negative {split} ECGs, {LEAST[split]} of each needed"
     return ""

@@ -30,7 +30,7 @@ class Judgement:
 
     labels: Mapping[str, LabelJudgement] = field(repr=False)
     tests: Mapping[str, TestSet] = field(repr=False)  #: label -> what was judged
-    refusals: tuple[str, ...]  #: empty where the candidate may be promoted
+    refusals: tuple[str, ...]  #: empty where the candidate may be promoted, and where no gate was asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,14 +40,17 @@ class Judge:
     cohort: Cohort
     source: EcgSource
     place: Place
-    gate: GateRules = field(default_factory=GateRules)
-    rivals: Rivals = field(default_factory=Rivals)
+    gate: GateRules | None = field(default_factory=GateRules)  #: None: none is asked
+    rivals: Rivals | None = field(default_factory=Rivals)  #: None: the candidate is judged by itself
     progress: Progress = quiet
     replicates: int = BOOTSTRAP_REPLICATES
     seed: int = 0
 
     def compare(self, candidate: Model, champion: Model | None, head: str) -> Judgement:
-        """Raises LearningError where the test patients lack positives or negatives of every label."""
+        """On the cohort's labels, which are the head's, or some of them where there are no rivals.
+
+        Raises LearningError where the test patients lack positives or negatives of one.
+        """
         test = self.cohort.of("test")
         own = self.probabilities(candidate, head, test)
         spec = candidate.spec(head)
@@ -55,17 +58,14 @@ class Judge:
         if champion is not None and any(one.name == head and one.labels == spec.labels for one in champion.specs):
             live = self.probabilities(champion, head, test)
         self._check(test)
-        contest = Contest(
-            rivals=self.rivals, cohort=self.cohort, source=self.source, place=self.place, progress=self.progress
-        )
-        rivals = contest.scores(candidate, head)
+        rivals = self._rivals(candidate, head)
         groups = subgroups(test, self.source)
         tests = {}
-        for column, label in enumerate(spec.labels):
-            known = np.flatnonzero(np.isfinite([member.example.labels[column] for member in test]))
-            at = partial(_column, column=column, rows=known)
+        for given, label in enumerate(self.cohort.labels):
+            known = np.flatnonzero(np.isfinite([member.example.labels[given] for member in test]))
+            at = partial(_column, column=spec.labels.index(label), rows=known)
             tests[label] = TestSet(
-                labels=np.array([test[i].example.labels[column] for i in known]),
+                labels=np.array([test[i].example.labels[given] for i in known]),
                 probabilities=at(own),
                 patients=[test[i].example.patient for i in known],
                 keys=[test[i].example.key for i in known],
@@ -76,8 +76,18 @@ class Judge:
                 subgroups={name: [values[i] for i in known] for name, values in groups.items()},
             )
         found = {label: judge(one, replicates=self.replicates, seed=self.seed) for label, one in tests.items()}
-        reasons = [reason for label, judged in found.items() for reason in refusals(label, judged, self.gate)]
+        gate = self.gate
+        reasons = [why for label, own in found.items() for why in refusals(label, own, gate)] if gate else []
         return Judgement(labels=found, tests=tests, refusals=tuple(reasons))
+
+    def _rivals(self, candidate: Model, head: str) -> Mapping[str, Floats]:
+        """Name -> probabilities (test members, labels of the head)."""
+        if self.rivals is None:
+            return {}
+        contest = Contest(
+            rivals=self.rivals, cohort=self.cohort, source=self.source, place=self.place, progress=self.progress
+        )
+        return contest.scores(candidate, head)
 
     def _check(self, test: Sequence[Member]) -> None:
         """Both kinds of each label are there."""

@@ -44,7 +44,7 @@ class Report:
     notes: tuple[str, ...]
     candidate: ModelVersion
     champion: ModelVersion | None
-    verdict: Verdict
+    verdict: Verdict | None  #: None where no gate was asked
     labels: Mapping[str, LabelJudgement]
     cohort: Flow
     training: Annotated[

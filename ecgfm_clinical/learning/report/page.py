@@ -122,7 +122,9 @@ def _sections(report: Report, title: str) -> Iterator[str]:
     yield "<h2>What a reader of a prediction model study asks (TRIPOD+AI)</h2>" + _table(_tripod(report))
 
 
-def _verdict(verdict: Verdict) -> Iterator[str]:
+def _verdict(verdict: Verdict | None) -> Iterator[str]:
+    if verdict is None:
+        return
     if verdict.passed:
         yield '<p class="pass">The gate passes: this head may be promoted.</p>'
         return
