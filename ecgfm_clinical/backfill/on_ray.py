@@ -2,6 +2,9 @@
 
     manifest -> portions -> `_Read` (tasks) -> `_Network` (actors) -> answers, in order -> the same parts, to the byte
 
+Where no node has a GPU, each processor has an actor, `_ReadAndNetwork`, that does both: segments handed from a task to
+an actor of the same processors cost more than half of the rate (`deploy/BENCHMARKS.md`).
+
 Ray does again what a killed process or a lost node had in hand. The nodes see the files under the same paths, or by
 URL; the model lies at the same place on each. Who writes the parts is the process that was started, and nobody else.
 """
@@ -10,30 +13,33 @@ import json
 import pickle
 import socket
 import zlib
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Self, TypedDict
 
+from ecgfm.feeding import Prepared
 from ecgfm.version import version
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.files.answers import Answer
-from ecgfm_clinical.files.preparing import Piece, prepare_files
+from ecgfm_clinical.files.preparing import Found, Piece, prepare_file
 from ecgfm_clinical.files.remote import is_url
 from ecgfm_clinical.files.streaming import Ask, by_file
 
 if TYPE_CHECKING:
     from ecgfm.predictor import Predictor
 
-#: Files in one hand: their segments, some MB, travel between nodes.
+#: Files in one hand where a GPU has the network: their segments, some MB, travel between nodes.
 PORTION = 32
+#: Most files in one hand where only names and answers travel: Ray takes some 40 ms to hand over whatever it is.
+MOST_FILES = 256
+#: In how many hands the files of a processor come at least, so that all end at about the same time.
+HANDS = 8
 #: How often Ray does a task again whose process or node went away, before the run ends.
 RETRIES = 5
 ANSWERS_WITHIN = 20.0  #: s
-#: Of a processor, where there is no GPU: reading and network take turns on each.
-SHARED = 0.5
 #: Tasks in which the reading is cut at most: what a lost node costs is one of them.
 MOST_BLOCKS = 2000
 
@@ -100,10 +106,12 @@ class Cluster:
         """As `ecgfm_clinical.files.streaming.answered`, on the cluster."""
         import ray.data
 
+        gpus, processors = self._gpus, max(1, int(ray.cluster_resources().get("CPU", 1)))
+        at_once = PORTION if gpus else min(MOST_FILES, max(PORTION, count // (HANDS * processors)))
         source = iter(pieces)
         items: list[_Files] = []
         like: Piece | None = None
-        while portion := list(islice(source, PORTION)):
+        while portion := list(islice(source, at_once)):
             like = replace(portion[0], path="", named=False)
             items.append({"number": len(items), "files": _packed(portion)})
         if like is None:
@@ -111,19 +119,18 @@ class Cluster:
         context = ray.data.DataContext.get_current()
         context.execution_options.preserve_order = True
         context.enable_progress_bars = False
-        gpus = self._gpus
-        processors = int(ray.cluster_resources().get("CPU", 2))
-        answers = (
-            ray.data.from_items(items, override_num_blocks=min(len(items), MOST_BLOCKS))
-            .map(_Read(like), num_cpus=1 if gpus else SHARED, max_retries=RETRIES)
-            .map(
-                _Network,
-                fn_constructor_args=(self.open_model, self.ask_of),
-                concurrency=gpus or max(1, processors),
-                num_gpus=1 if gpus else None,
-                num_cpus=None if gpus else SHARED,
+        portions = ray.data.from_items(items, override_num_blocks=min(len(items), MOST_BLOCKS))
+        if gpus:
+            answers = portions.map(_Read(like), num_cpus=1, max_retries=RETRIES).map(
+                _Network, fn_constructor_args=(self.open_model, self.ask_of), concurrency=gpus, num_gpus=1
             )
-        )
+        else:
+            answers = portions.map(
+                _ReadAndNetwork,
+                fn_constructor_args=(like, self.open_model, self.ask_of),
+                concurrency=processors,
+                num_cpus=1,
+            )
         with _said(self.address):
             for row in answers.iter_rows():
                 for found in by_file(pickle.loads(row["answers"])):
@@ -173,22 +180,40 @@ class _Read:
         self._like = like
 
     def __call__(self, row: _Files) -> _Prepared:
-        named = json.loads(zlib.decompress(row["files"]))
-        several = [
-            replace(self._like, path=path if is_url(path) else Path(path), named=was_named) for path, was_named in named
-        ]
-        return {"number": row["number"], "prepared": pickle.dumps(prepare_files(several), protocol=5)}
+        return {"number": row["number"], "prepared": pickle.dumps(list(_read(row, self._like)), protocol=5)}
 
 
 class _Network:
-    """Holds the model; one of them on each GPU, or some on a cluster without."""
+    """Holds the model; one of them on each GPU."""
 
     def __init__(self, open_model: Callable[[], "Predictor"], ask_of: Callable[["Predictor"], Ask]) -> None:
         self._ask = ask_of(open_model())
 
     def __call__(self, row: _Prepared) -> _Answered:
-        prepared = pickle.loads(row["prepared"])
-        return {"number": row["number"], "answers": pickle.dumps(list(self._ask(prepared)), protocol=5)}
+        return _answered(row["number"], self._ask(pickle.loads(row["prepared"])))
+
+
+class _ReadAndNetwork:
+    """Holds the model and reads the files that it scores; one of them on each processor of a cluster without a GPU."""
+
+    def __init__(
+        self, like: Piece, open_model: Callable[[], "Predictor"], ask_of: Callable[["Predictor"], Ask]
+    ) -> None:
+        self._like = like
+        self._ask = ask_of(open_model())
+
+    def __call__(self, row: _Files) -> _Answered:
+        return _answered(row["number"], self._ask(_read(row, self._like)))
+
+
+def _read(row: _Files, like: Piece) -> Iterator[Prepared[Found]]:
+    """A portion's files, each prepared when it is asked for."""
+    for path, named in json.loads(zlib.decompress(row["files"])):
+        yield from prepare_file(replace(like, path=path if is_url(path) else Path(path), named=named))
+
+
+def _answered(number: int, answers: Iterable[Answer]) -> _Answered:
+    return {"number": number, "answers": pickle.dumps(list(answers), protocol=5)}
 
 
 def _describe(open_model: Callable[[], "Predictor"]) -> Described:
