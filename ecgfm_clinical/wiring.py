@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ecgfm_clinical.pipeline.ingest import Ingest
     from ecgfm_clinical.pipeline.reporting import Reporter
     from ecgfm_clinical.staging.heads_export import HeadsExport
+    from ecgfm_clinical.staging.records import Trust
     from ecgfm_clinical.staging.store import Store
     from ecgfm_connectors.audit.syslog import SyslogTls
     from ecgfm_connectors.base import Handler, Listener
@@ -71,17 +72,22 @@ def build_ingest(
 ) -> "Ingest":
     """The Handler for what comes in by the listener or source of this name, read by its own rules."""
     from ecgfm_clinical.pipeline.ingest import Ingest
-    from ecgfm_clinical.staging.records import Trust
     from ecgfm_connectors.reading import read
 
+    reader = partial(read, context=reading_context(settings, source, store))
+    return Ingest(store, read=reader, trust=trust_in(settings, source), clock=clock, meters=meters)
+
+
+def trust_in(settings: Settings, source: str) -> "Trust":
+    """What the listener or source of this name may decide by itself."""
+    from ecgfm_clinical.staging.records import Trust
+
     sender = settings.sender_of(source)
-    trust = Trust(
+    return Trust(
         corrected_patient=sender.corrected_patient,
         sender_withdrawal=sender.sender_withdrawal,
         score_held=settings.scoring.held,
     )
-    reader = partial(read, context=reading_context(settings, source, store))
-    return Ingest(store, read=reader, trust=trust, clock=clock, meters=meters)
 
 
 def build_history(settings: Settings, store: "Store", *, clock: Clock = utc_now) -> "Ingest":

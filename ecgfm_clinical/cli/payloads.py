@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import tzinfo
 
-    from ecgfm_clinical.staging.payloads import KeptPayload
+    from ecgfm_clinical.staging.kept import KeptPayload
 
 app = typer.Typer(
     name="payloads",

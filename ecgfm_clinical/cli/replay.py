@@ -77,9 +77,11 @@ def _ecg(settings: "Settings", store: "Store", wanted: str, bundle: str | None) 
 
 
 def _refused(settings: "Settings", store: "Store") -> dict[str, object]:
+    from ecgfm_clinical import liveness
     from ecgfm_clinical.operate import again
 
-    return dict(again.read_again(settings, store)) or {"set aside": 0}
+    found = again.read_again(settings, store, actor=liveness.operator(settings.site.operator))
+    return dict(found.counts) or {"set aside": 0}
 
 
 def _list(settings: "Path | None", destination: str | None, *, dead: bool, as_json: bool) -> None:

@@ -1,6 +1,7 @@
 """What the command line and the console do again: score one ECG and compare, read what was set aside."""
 
 from collections.abc import Callable, Collection
+from datetime import datetime
 
 from ecgfm_clinical import scorers, wiring
 from ecgfm_clinical.errors import ModelError, NotFound
@@ -33,16 +34,25 @@ def replay_ecg(settings: Settings, store: Store, ecg_id: int, *, bundle: str | N
     )
 
 
-def read_again(settings: Settings, store: Store, *, payload_ids: Collection[int] | None = None) -> dict[str, int]:
-    """Read refused and unreadable payloads again, all or these: what today's readers can read is staged.
-
-    Returns the number of payloads by disposition.
+def read_again(
+    settings: Settings,
+    store: Store,
+    *,
+    payload_ids: Collection[int] | None = None,
+    not_before: datetime | None = None,
+    actor: str,
+) -> replay.ReadAgain:
+    """Read refused and unreadable payloads again, all or these: what today's readers can read is staged, and scored
+    not before `not_before`. Raises StoreUnavailable.
     """
 
-    def handle(received: Received) -> Verdict:
-        return wiring.build_ingest(settings, store, received.source)(received)
+    def stage(received: Received, contents: Contents) -> Verdict:
+        trust = wiring.trust_in(settings, received.source)
+        return store.intake.record(
+            received, contents, now=wiring.utc_now(), actor=actor, trust=trust, not_before=not_before
+        )
 
-    return replay.read_set_aside(store, handle=handle, read=reader(settings, store), payload_ids=payload_ids)
+    return replay.read_set_aside(store, stage=stage, read=reader(settings, store), payload_ids=payload_ids)
 
 
 def reader(settings: Settings, store: Store) -> Callable[[Received], Contents]:

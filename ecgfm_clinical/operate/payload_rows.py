@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field
 
 from ecgfm_clinical.ecg.inspection import MASK
-from ecgfm_clinical.staging.payloads import KeptPayload
+from ecgfm_clinical.staging.kept import KeptPayload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

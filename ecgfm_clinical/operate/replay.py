@@ -1,6 +1,6 @@
 """Read and score an ECG's stored bytes again, and compare signal and scores with the stored ones to the last bit."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from ecgfm.runtimes.engines import comparable, tolerance_of
@@ -119,19 +119,26 @@ def _value(score: Score | None) -> str:
     return f"{score.probability!r} (threshold {score.threshold!r})"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadAgain:
+    """What reading again came to."""
+
+    counts: Mapping[str, int]  #: payloads by disposition
+    new_ecgs: tuple[int, ...]  #: payloads of which ECGs came and nothing else
+
+
 def read_set_aside(
     store: Store,
     *,
-    handle: Callable[[Received], Verdict],
+    stage: Callable[[Received, Contents], Verdict],
     read: Read,
     payload_ids: Collection[int] | None = None,
-) -> dict[str, int]:
+) -> ReadAgain:
     """Read every refused or unreadable payload again, or those with these numbers; a payload that today's readers can
-    read is staged.
-
-    Returns the number of payloads by disposition. A payload that still cannot be read stays as it is.
+    read is staged. A payload that still cannot be read stays as it is.
     """
     found = {disposition.value: 0 for disposition in (Disposition.STAGED, Disposition.REFUSED, Disposition.UNREADABLE)}
+    new_ecgs: list[int] = []
     after = 0 if payload_ids is None else min(payload_ids, default=1) - 1
     last = None if payload_ids is None else max(payload_ids, default=0)
     while (last is None or after < last) and (page := store.ecgs.set_aside(limit=20, after=after)):
@@ -139,15 +146,22 @@ def read_set_aside(
             after = payload_id
             if payload_ids is not None and payload_id not in payload_ids:
                 continue
-            found[_try(received, handle, read).value] += 1
-    return {name: count for name, count in found.items() if count}
+            contents = _contents(received, read)
+            disposition = contents if isinstance(contents, Disposition) else stage(received, contents).disposition
+            found[disposition.value] = found.get(disposition.value, 0) + 1
+            if disposition is Disposition.STAGED and contents == _ecgs_alone(contents):
+                new_ecgs.append(payload_id)
+    return ReadAgain(counts={name: count for name, count in found.items() if count}, new_ecgs=tuple(new_ecgs))
 
 
-def _try(received: Received, handle: Callable[[Received], Verdict], read: Read) -> Disposition:
+def _contents(received: Received, read: Read) -> Contents | Disposition:
+    """Or what keeps it set aside."""
     try:
         contents = read(received)
     except PayloadError as error:
         return Disposition.REFUSED if isinstance(error, Refused) else Disposition.UNREADABLE
-    if contents == Contents(findings=contents.findings):
-        return Disposition.REFUSED
-    return handle(received).disposition
+    return Disposition.REFUSED if contents == Contents(findings=contents.findings) else contents
+
+
+def _ecgs_alone(contents: Contents | Disposition) -> Contents | None:
+    return Contents(ecgs=contents.ecgs, findings=contents.findings) if isinstance(contents, Contents) else None

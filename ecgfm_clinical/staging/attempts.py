@@ -33,6 +33,14 @@ def is_due(table: Table) -> ColumnElement[bool]:
     return or_(due_at <= bindparam("now"), due_at > bindparam("horizon"), table.c.attempts == 0)
 
 
+def is_job_due(score_job: Table) -> ColumnElement[bool]:
+    """The same of score jobs: one that was never tried and is due later than it was made was put off by a person."""
+    put_off = score_job.c.due_at > score_job.c.created_at
+    due_at = score_job.c.due_at
+    untouched = (score_job.c.attempts == 0) & ~put_off
+    return or_(due_at <= bindparam("now"), due_at > bindparam("horizon"), untouched)
+
+
 def is_dead(held: Table, now: datetime, *, worker: str | None, horizon: datetime) -> ColumnElement[bool]:
     """Whether whoever holds the row is dead: this `worker`, or the lease has run out,
     or was dated by a clock set back.

@@ -3,7 +3,7 @@
 from sqlalchemy import bindparam, case, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from ecgfm_clinical.staging.attempts import RUNNING, WAITING, is_due
+from ecgfm_clinical.staging.attempts import RUNNING, WAITING, is_job_due
 from ecgfm_clinical.staging.schema import score_job
 
 
@@ -11,7 +11,7 @@ def _claim_statement(*, beside_others: bool) -> ReturningUpdate[int, int, int, i
     """Built once: putting it together costs as much as running it."""
     due = (
         select(score_job.c.job_id, score_job.c.suspect, score_job.c.priority, score_job.c.due_at)
-        .where(score_job.c.state == WAITING, score_job.c.priority >= bindparam("from"), is_due(score_job))
+        .where(score_job.c.state == WAITING, score_job.c.priority >= bindparam("from"), is_job_due(score_job))
         .order_by(score_job.c.priority, score_job.c.due_at, score_job.c.job_id)
         .limit(bindparam("up_to"))
         .with_for_update(skip_locked=True)

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ecgfm_clinical.errors import StoreUnavailable
 from ecgfm_clinical.staging import engine
-from ecgfm_clinical.staging.attempts import HORIZON, WAITING, is_due
+from ecgfm_clinical.staging.attempts import HORIZON, WAITING, is_due, is_job_due
 from ecgfm_clinical.staging.bell import WORK, Bell, Work
 from ecgfm_clinical.staging.schema import message, saliency, score_job
 
@@ -28,7 +28,7 @@ LOOK_EVERY = 0.02
 ONE_LISTEN = 0.1
 
 _DUE = {
-    "score": select(score_job.c.job_id).where(score_job.c.state == WAITING, is_due(score_job)).limit(1),
+    "score": select(score_job.c.job_id).where(score_job.c.state == WAITING, is_job_due(score_job)).limit(1),
     "report": select(message.c.message_id).where(message.c.state == WAITING, is_due(message)).limit(1),
     "saliency": select(saliency.c.saliency_id).where(saliency.c.state == WAITING, is_due(saliency)).limit(1),
 }

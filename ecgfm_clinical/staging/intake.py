@@ -15,7 +15,7 @@ from datetime import datetime
 from sqlalchemy import insert, select, text
 
 from ecgfm_clinical.errors import StoreUnavailable
-from ecgfm_clinical.staging import arrivals, documenting, identity, measuring, merging, recordings, seals
+from ecgfm_clinical.staging import arrivals, documenting, identity, jobs, measuring, merging, recordings, seals
 from ecgfm_clinical.staging.arrivals import Staged
 from ecgfm_clinical.staging.compression import Packed, pack_payload, pack_signal
 from ecgfm_clinical.staging.database import Database
@@ -53,6 +53,7 @@ class _Parcel:
     actor: str
     priority: int
     trust: Trust
+    not_before: datetime | None
     content: Packed
     signals: tuple[Packed, ...]  #: of `contents.ecgs`, packed before the store's one writer is waited for
 
@@ -87,9 +88,10 @@ class Intake:
         actor: str,
         priority: int = ROUTINE,
         trust: Trust = CAUTIOUS,
+        not_before: datetime | None = None,
     ) -> Verdict:
         """Keep one payload with its ECGs, score jobs, outcomes and merges; `trust`:
-        what its source may decide by itself.
+        what its source may decide by itself. What was set aside and is read now is not scored before `not_before`.
 
         Idempotent by the payload's SHA-256. Never TRY_LATER: where nothing could be kept it raises StoreUnavailable,
         also when the disk is nearly full. On SQLite, payloads that come while another is committed share one commit.
@@ -106,6 +108,7 @@ class Intake:
             actor=actor,
             priority=priority,
             trust=trust,
+            not_before=not_before,
             content=pack_payload(received.content),
             signals=tuple(pack_signal(one.signal) for one in ecgs),
         )
@@ -141,7 +144,7 @@ def _record(tx: Transaction, parcel: _Parcel) -> Verdict:
         code=_code(contents),
     )
     if isinstance(contents, PayloadError):
-        _count_failed(tx, received.received_at, received.source, contents.code, 1)
+        count_failed(tx, received.received_at, received.source, contents.code, 1)
         return _verdict(contents)
     return _stage(tx, payload_id, received, contents, parcel)
 
@@ -210,7 +213,7 @@ def _again(tx: Transaction, sha256: str, contents: Contents | PayloadError, parc
 def _promote(tx: Transaction, row: PayloadRow, contents: Contents, parcel: _Parcel) -> Verdict:
     """What could not be read once can be read now: it becomes an ECG, received when its bytes were."""
     tx.connection.execute(payload.update().where(payload.c.payload_id == row.payload_id).values(**_judgement(contents)))
-    _count_failed(tx, row.received_at, row.source, row.code, -1)
+    count_failed(tx, row.received_at, row.source, row.code, -1)
     tx.note("payload.read-again", payload_id=row.payload_id, was=row.disposition, code=row.code)
     told = json.loads(seals.PAYLOAD.open(tx.keyring, row))
     received = Received(
@@ -221,7 +224,10 @@ def _promote(tx: Transaction, row: PayloadRow, contents: Contents, parcel: _Parc
         peer=told["peer"],
         location=told["location"],
     )
-    return _stage(tx, row.payload_id, received, contents, parcel)
+    verdict = _stage(tx, row.payload_id, received, contents, parcel)
+    if parcel.not_before is not None:
+        jobs.put_off(tx, row.payload_id, parcel.not_before)
+    return verdict
 
 
 def _stage(tx: Transaction, payload_id: int, received: Received, contents: Contents, parcel: _Parcel) -> Verdict:
@@ -283,7 +289,8 @@ def _queue_up(tx: Transaction, keys: Collection[str]) -> None:
             tx.connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
 
 
-def _count_failed(tx: Transaction, received_at: datetime, source: str, code: str, by: int) -> None:
+def count_failed(tx: Transaction, received_at: datetime, source: str, code: str, by: int) -> None:
+    """Add to the failed ECGs of this source, where what was refused claimed to be one."""
     if code not in NOT_AN_ECG:
         tx.count(by, received_at=received_at, source=source, state=EcgState.FAILED.value)
 

@@ -9,7 +9,7 @@ any other failure.
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, case, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, case, insert, select, update
 
 from ecgfm_clinical.errors import LeaseLost, NotFound
 from ecgfm_clinical.staging import answers, failed_ecgs, holds, pauses, recordings
@@ -214,7 +214,7 @@ def rescore(tx: Transaction, row: EcgVersion, *, tell: bool) -> bool:
         tx.connection.execute(
             update(score_job)
             .where(mine, is_unfinished(score_job))
-            .values(state=JobState.WAITING.value, tell=True, due_at=tx.now, worker=None, lease_until=None)
+            .values(state=JobState.WAITING.value, tell=True, due_at=_due_now(tx), worker=None, lease_until=None)
         )
     under_way = select(score_job.c.job_id).where(mine, is_unfinished(score_job)).limit(1)
     if tx.connection.scalar(under_way) is not None:
@@ -224,6 +224,11 @@ def rescore(tx: Transaction, row: EcgVersion, *, tell: bool) -> bool:
         answers.move(tx, row, EcgState.WAITING, scoring_id=row.scoring_id)
     tx.note("ecg.rescore", ecg_id=row.ecg_id)
     return True
+
+
+def _due_now(tx: Transaction) -> ColumnElement[datetime]:
+    """What was never tried keeps the time of its making: a later one would say that it was put off."""
+    return case((score_job.c.attempts == 0, score_job.c.created_at), else_=tx.now)
 
 
 def _queue_left_waiting(tx: Transaction, recording_id: int, *, before: int) -> None:
@@ -255,6 +260,13 @@ def queue(tx: Transaction, ecg_id: int, priority: int, *, tell: bool = False) ->
     }
     tx.connection.execute(_INSERT_JOB, {"ecg_id": ecg_id, "priority": priority, **values})
     tx.left_to_do.add("score")
+
+
+def put_off(tx: Transaction, payload_id: int, until: datetime) -> None:
+    """The ECGs of this payload are not scored before: a person may still think better of having it read."""
+    of = select(ecg.c.ecg_id).where(ecg.c.payload_id == payload_id)
+    untouched = (score_job.c.state == WAITING, score_job.c.attempts == 0)
+    tx.connection.execute(update(score_job).where(score_job.c.ecg_id.in_(of), *untouched).values(due_at=until))
 
 
 def hurry(tx: Transaction, ecg_id: int, *, priority: int) -> None:

@@ -1,15 +1,16 @@
 """Payloads that were set aside, one by one: who sent them, when, why they were not taken, and their bytes."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func, select, text
 
 from ecgfm_clinical.errors import NotFound
-from ecgfm_clinical.staging import loading, questions, seals
+from ecgfm_clinical.staging import loading, questions, seals, unreading
 from ecgfm_clinical.staging.database import Database
+from ecgfm_clinical.staging.kept import KeptPayload
 from ecgfm_clinical.staging.rows import PayloadRow, every_row, first_row
 from ecgfm_clinical.staging.schema import payload, payload_content
 from ecgfm_clinical.staging.transaction import Reading
@@ -17,26 +18,6 @@ from ecgfm_connectors.base import Disposition, Received
 
 #: What is listed, each as its index says it.
 _ASIDE = (text("payload.disposition <> 'staged'"), text("(payload.disposition = 'staged' AND payload.code <> '')"))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptPayload:
-    """The bookkeeping of one payload, without its bytes."""
-
-    payload_id: int
-    received_at: datetime
-    source: str  #: listener or source it came by
-    transport: str
-    peer: str  #: calling AE title or address
-    location: str  #: file name or URL; may hold patient data
-    size: int  #: bytes
-    sha256: str
-    disposition: Disposition
-    code: str
-    text: str
-    repeats: int  #: how often the same bytes came again
-    repeated_at: datetime | None
-    needs_a_person: bool  #: unreadable, of two patients or taken in part, and nobody has looked at it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +79,18 @@ class Payloads:
             received = loading.load_payload(tx, payload_id)
             tx.note("payload.exported", payload_id=payload_id, reason=reason)
         return received
+
+    def set_aside_again(
+        self, before: Iterable[KeptPayload], *, due_at: datetime, now: datetime, actor: str
+    ) -> list[int]:
+        """Take back that these were read again, with their score jobs put off until `due_at`; which of them are as
+        they were before. What was taken up goes on.
+        """
+        undone = []
+        for one in before:
+            with self._database.writing(now, actor) as tx:
+                undone += [one.payload_id] if unreading.undo(tx, one, due_at=due_at) else []
+        return undone
 
 
 def _kept(reading: Reading, row: PayloadRow) -> KeptPayload:

@@ -24,6 +24,7 @@ from ecgfm_connectors.base import Disposition
 
 #: Finding on a refused payload that a person has looked at.
 SEEN = "seen-by-a-person"
+SEEN_TEXT = "a person has looked at it"
 # As the indexes say it.
 _NEEDS_A_LOOK = text("(payload.code = 'patient-mismatch' OR payload.disposition = 'unreadable')")
 _IN_PART = text("(payload.disposition = 'staged' AND payload.code <> '')")
@@ -151,9 +152,21 @@ class Questions:
                 raise NotFound(
                     f"no payload {payload_id} is unreadable, names two patients or was taken in part; see `held list`"
                 )
-            findings = [*row.findings, {"code": SEEN, "text": "a person has looked at it"}]
+            findings = [*row.findings, {"code": SEEN, "text": SEEN_TEXT}]
             tx.connection.execute(update(payload).where(mine).values(findings=findings))
             tx.note("payload.seen", payload_id=payload_id, reason=reason)
+
+    def payload_unseen(self, payload_id: int, *, now: datetime, actor: str) -> bool:
+        """It needs a person again. False, with nothing done, where nobody had said that it does not."""
+        with self._database.writing(now, actor) as tx:
+            mine = payload.c.payload_id == payload_id
+            row = tx.connection.execute(select(payload).where(mine).with_for_update()).first()
+            findings = [] if row is None else [one for one in row.findings if one["code"] != SEEN]
+            if row is None or len(findings) == len(row.findings):
+                return False
+            tx.connection.execute(update(payload).where(mine).values(findings=findings))
+            tx.note("payload.unseen", payload_id=payload_id)
+        return True
 
     def dead_letters(self, *, destination: str | None = None) -> list[DeadLetter]:
         """Messages that wait for a person, oldest first."""

@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, case, func, insert, select, update
 
 from ecgfm_clinical.errors import LeaseLost, NotFound, StoreError
 from ecgfm_clinical.staging import pauses, seals
-from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_dead, is_due, is_unfinished
+from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_dead, is_due, is_job_due, is_unfinished
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import JobState, Retry
 from ecgfm_clinical.staging.schema import ecg, saliency, score, score_job, scoring, signal
@@ -185,7 +185,7 @@ def _may_begin(ask: Reading, now: datetime) -> bool:
     """Whether a question waits and no score job is due: scoring goes first."""
     given = {"now": now, "horizon": now + HORIZON}
     asked = select(saliency.c.saliency_id).where(saliency.c.state == WAITING, is_due(saliency)).limit(1)
-    to_score = select(score_job.c.job_id).where(score_job.c.state == WAITING, is_due(score_job)).limit(1)
+    to_score = select(score_job.c.job_id).where(score_job.c.state == WAITING, is_job_due(score_job)).limit(1)
     if ask.connection.scalar(asked, given) is None:
         return False
     return ask.connection.scalar(to_score, given) is None

@@ -9,7 +9,7 @@ from ecgfm_clinical.web import undoing
 from ecgfm_clinical.web.dead import resent, told
 from ecgfm_clinical.web.one_ecg import number_of, set_aside
 from ecgfm_clinical.web.previews import refuse_if_overtaken
-from ecgfm_clinical.web.undoables import Undoable
+from ecgfm_clinical.web.undoables import Withdrawn
 from ecgfm_clinical.web.visit import Visit
 
 
@@ -45,8 +45,7 @@ def withdraw(visit: Visit) -> Response:
         raise NotFound(f"no result of ECG {ecg_id} stands")
     due_at = visit.now + visit.console.undoables.wait
     done = correction.withdraw(visit.store, standing, not_before=due_at, reason=reason, actor=visit.actor)
-    user = visit.user.name if visit.user is not None else ""
-    one = Undoable(act="withdraw", done=done, due_at=due_at, ecg_ids=(ecg_id,), user=user)
+    one = Withdrawn(done=done, due_at=due_at, ecg_ids=(ecg_id,))
     title = visit.say("The results of ECG %(number)d are withdrawn", number=ecg_id)
     return undoing.done(visit, title, told(visit, done), one, back=f"/ecgs/{ecg_id}")
 

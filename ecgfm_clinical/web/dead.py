@@ -3,7 +3,7 @@
 An act is previewed first. What is done is done to the messages that were previewed, whatever came since.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,8 @@ from starlette.responses import Response
 from ecgfm_clinical.errors import InputError, NotFound
 from ecgfm_clinical.operate import correction
 from ecgfm_clinical.web import undoing
-from ecgfm_clinical.web.undoables import Undoable
+from ecgfm_clinical.web.overtaken import overtaken
+from ecgfm_clinical.web.undoables import Resent, Withdrawn
 from ecgfm_clinical.web.users import Role
 from ecgfm_clinical.web.visit import Visit
 from ecgfm_clinical.wording import N_
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 SHOWN = 200
 MOST_AT_ONCE = 1000  #: messages one act is done to
-LOOKED_BACK = 200  #: newest entries of the audit trail that are searched for who was first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,17 +107,17 @@ def withdraw(visit: Visit) -> Response:
         raise NotFound(N_("no result of these ECGs stands any more"))
     due_at = visit.now + visit.console.undoables.wait
     done = correction.withdraw(visit.store, standing, not_before=due_at, reason=reason, actor=visit.actor)
-    user = visit.user.name if visit.user is not None else ""
-    one = Undoable(act="withdraw", done=done, due_at=due_at, ecg_ids=tuple(ecgs), user=user)
+    one = Withdrawn(done=done, due_at=due_at, ecg_ids=tuple(ecgs))
     return undoing.done(visit, visit.say("Withdrawn"), told(visit, done), one, back="/dead")
 
 
 def told(visit: Visit, done: "Reissue") -> list[str]:
     """What an act on results came to."""
     return [
-        visit.say(
-            "%(sent)d messages will be sent, %(cancelled)d were cancelled.",
-            sent=len(done.created),
+        visit.say_many(
+            "%(count)d message will be sent, %(cancelled)d cancelled.",
+            "%(count)d messages will be sent, %(cancelled)d cancelled.",
+            len(done.created),
             cancelled=len(done.cancelled),
         )
     ]
@@ -133,26 +133,9 @@ def resent(visit: Visit, chosen: Sequence[int], *, recompose: bool = False, back
     done = visit.store.results.resend(
         message_ids=chosen, recompose=recompose, not_before=due_at, now=visit.now, actor=visit.actor
     )
-    user = visit.user.name if visit.user is not None else ""
-    one = Undoable(act="resend", done=done, due_at=due_at, user=user)
-    return undoing.done(
-        visit, visit.say("Sent again"), [*told(visit, done), *_overtaken(visit, chosen, done)], one, back=back
-    )
-
-
-def _overtaken(visit: Visit, chosen: Sequence[int], done: "Reissue") -> Iterator[str]:
-    """What somebody else did with those of the chosen that were set aside no longer."""
     missed = set(chosen) - set(done.created) - set(done.cancelled)
-    if not missed:
-        return
-    yield visit.say(
-        "%(missed)d of the %(chosen)d chosen were not set aside any more.", missed=len(missed), chosen=len(chosen)
-    )
-    for one in visit.store.care.found(limit=LOOKED_BACK, action="message."):
-        if one.detail.get("message_id") in missed and "/web" in one.actor:
-            at = f"{one.at:%Y-%m-%d %H:%M:%S} UTC"
-            yield visit.say("%(action)s by %(actor)s at %(at)s.", action=one.action, actor=one.actor, at=at)
-            return
+    lines = [*told(visit, done), *overtaken(visit, missed, of=len(chosen), what="message")]
+    return undoing.done(visit, visit.say("Sent again"), lines, Resent(done=done, due_at=due_at), back=back)
 
 
 def _chosen(visit: Visit) -> tuple[int, ...]:

@@ -33,6 +33,10 @@ class Language:
         """The sentence in this language. Values are written as they are: a page escapes the whole."""
         return in_english(self.texts.gettext(text) if text else "", **values)
 
+    def say_many(self, one: str, many: str, count: int, /, **values: object) -> str:
+        """The form that this language has for so many; `count` goes into it too."""
+        return self.texts.ngettext(one, many, count) % {"count": count, **values}
+
     def moment(self, at: datetime, zone: tzinfo) -> str:
         """To the second."""
         return at.astimezone(zone).strftime(self.time)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
@@ -10,10 +11,11 @@ from ecgfm_clinical.extras import have
 from ecgfm_clinical.operate.story import story_of
 from ecgfm_clinical.staging.records import MessageState
 from ecgfm_clinical.staging.search import Wanted
-from ecgfm_clinical.web import segments
+from ecgfm_clinical.web import codes, segments
 from ecgfm_clinical.web.asking import whole
 from ecgfm_clinical.web.trends import trends
 from ecgfm_clinical.web.visit import Visit
+from ecgfm_clinical.wording import Say
 from ecgfm_connectors.raw_header import lines
 
 if TYPE_CHECKING:
@@ -103,20 +105,21 @@ def _page(visit: Visit, story: "EcgStory", *, is_open: bool) -> Response:
         opinions=visit.store.opinions.of(story.ecg.ecg_id),
         may_judge=is_cardiologist(visit),
         dead=set_aside(story),
-        open_messages=list(_open_messages(story.messages)) if is_open else [],
+        open_messages=list(_open_messages(story.messages, visit.say)) if is_open else [],
+        answered=partial(codes.answered, say=visit.say),
         others=[one for one in person if one.ecg_id != story.ecg.ecg_id],
         trends=trends(person),
         before=before(story, person),
     )
 
 
-def _open_messages(messages: "tuple[MessageStory, ...]") -> Iterator[OpenMessage]:
+def _open_messages(messages: "tuple[MessageStory, ...]", say: Say) -> Iterator[OpenMessage]:
     for one in messages:
         if one.body is not None:
             yield OpenMessage(
                 control_id=one.control_id,
                 destination=one.destination,
-                lines=tuple(segments.lines_of(one.body)),
+                lines=tuple(segments.lines_of(one.body, say)),
             )
 
 

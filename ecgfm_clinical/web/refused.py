@@ -7,11 +7,14 @@ from starlette.responses import Response
 from ecgfm_clinical import wiring
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.operate.again import read_again
+from ecgfm_clinical.web import undoing
+from ecgfm_clinical.web.overtaken import overtaken
+from ecgfm_clinical.web.undoables import LookedAt, ReadAgain
 from ecgfm_clinical.web.visit import Visit
 from ecgfm_clinical.wording import N_
 
 if TYPE_CHECKING:
-    from ecgfm_clinical.staging.payloads import KeptPayload
+    from ecgfm_clinical.staging.kept import KeptPayload
 
 PER_PAGE = 100
 MOST_AT_ONCE = 1000
@@ -42,22 +45,31 @@ def preview(visit: Visit) -> Response:
 
 
 def again(visit: Visit) -> Response:
-    """Read the previewed payloads again: what today's readers can read is staged and scored."""
-    found = read_again(visit.settings, visit.store, payload_ids=frozenset(_chosen(visit)))
-    lines = [f"{number} × {visit.say(disposition)}" for disposition, number in found.items()]
-    if not lines:
-        lines = [visit.say("none of them is set aside any more")]
-    return visit.done(visit.say("Read again"), lines, back="/refused")
+    """Read the previewed payloads again: what today's readers can read is staged, and scored after a while in which it
+    can be undone.
+    """
+    chosen = frozenset(_chosen(visit))
+    before = [one for one in (visit.store.payloads.one(payload_id) for payload_id in chosen) if one.is_set_aside]
+    due_at = visit.now + visit.console.undoables.wait
+    found = read_again(visit.settings, visit.store, payload_ids=chosen, not_before=due_at, actor=visit.actor)
+    missed = chosen - {one.payload_id for one in before}
+    lines = [f"{number} × {visit.say(disposition)}" for disposition, number in found.counts.items()]
+    lines += overtaken(visit, missed, of=len(chosen), what="payload")
+    undoable = ReadAgain(payloads=tuple(one for one in before if one.payload_id in found.new_ecgs), due_at=due_at)
+    return undoing.done(visit, visit.say("Read again"), lines, undoable, back="/refused")
 
 
 def seen(visit: Visit) -> Response:
     """A person has looked at them: they stay as they are, and need nobody any more."""
     chosen, reason = _chosen(visit), visit.form.reason()
-    for payload_id in chosen:
+    asked = [payload_id for payload_id in chosen if visit.store.payloads.one(payload_id).needs_a_person]
+    for payload_id in asked:
         visit.store.questions.payload_seen(payload_id, reason=reason, now=visit.now, actor=visit.actor)
-    return visit.done(
-        visit.say("Seen"), [visit.say("%(count)d payloads need nobody now.", count=len(chosen))], back="/refused"
-    )
+    lines = [
+        visit.say_many("%(count)d payload needs nobody now.", "%(count)d payloads need nobody now.", len(asked)),
+        *overtaken(visit, set(chosen) - set(asked), of=len(chosen), what="payload"),
+    ]
+    return undoing.done(visit, visit.say("Seen"), lines, LookedAt(payload_ids=tuple(asked)), back="/refused")
 
 
 def _chosen(visit: Visit) -> tuple[int, ...]:

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from ecgfm_clinical.operate.status import Status
     from ecgfm_clinical.operate.story import ShownEcg
     from ecgfm_clinical.staging.alerts import Alert
+    from ecgfm_clinical.staging.kept import KeptPayload
     from ecgfm_clinical.staging.model_records import DriftRow, KeptVerdict, ModelEvent, ModelRow
     from ecgfm_clinical.staging.pauses import Pause
-    from ecgfm_clinical.staging.payloads import KeptPayload
     from ecgfm_clinical.staging.records import AuditEvent, DeadLetter, Told
     from ecgfm_clinical.staging.saliencies import KeptSaliency
     from ecgfm_clinical.web.lines import ModelLine, PartLine, Shadow, SourceLine

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ecgfm_clinical.wording import N_
+from ecgfm_clinical.web.codes import Meaning, meanings
+from ecgfm_clinical.wording import N_, Say
 from ecgfm_connectors.message_text import text_of
 
 ABOUT = {
@@ -17,6 +18,8 @@ ABOUT = {
     "NTE": N_("a note for the reader"),
     "TQ1": N_("urgency"),
     "SPM": N_("specimen"),
+    "MSA": N_("the answer: its code (MSA-1) and the control ID of what it answers (MSA-2)"),
+    "ERR": N_("what is wrong, where and how badly (ERR-2 to ERR-4)"),
 }
 
 
@@ -27,11 +30,16 @@ class Line:
     name: str
     text: str
     about: str
+    codes: tuple[Meaning, ...] = ()
 
 
-def lines_of(body: bytes) -> Iterator[Line]:
+#: Of a segment that no standard describes, or that is none of this program's.
+UNKNOWN = N_("not explained here: it is shown as it was written")
+
+
+def lines_of(body: bytes, say: Say) -> Iterator[Line]:
     """Every segment, in order."""
     for text in text_of(body).replace("\n", "\r").split("\r"):
         if text:
             name = text[:3]
-            yield Line(name=name, text=text, about=ABOUT.get(name, ""))
+            yield Line(name=name, text=text, about=say(ABOUT.get(name, UNKNOWN)), codes=tuple(meanings(text, say)))

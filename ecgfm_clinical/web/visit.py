@@ -14,7 +14,7 @@ from ecgfm_clinical import liveness
 from ecgfm_clinical.errors import StoreUnavailable
 from ecgfm_clinical.web.asking import Asked
 from ecgfm_clinical.web.documents import DOCUMENTS, Document, plain
-from ecgfm_clinical.web.languages import COOKIE, Language, chosen
+from ecgfm_clinical.web.languages import COOKIE, ENGLISH, Language, chosen
 from ecgfm_clinical.web.limiter import Limiter
 from ecgfm_clinical.web.oidc import Provider
 from ecgfm_clinical.web.one_time import OneTimeLinks
@@ -23,7 +23,7 @@ from ecgfm_clinical.web.security import policy
 from ecgfm_clinical.web.sessions import Sessions
 from ecgfm_clinical.web.tokens import TokensFile
 from ecgfm_clinical.web.users import Role, User, UsersFile
-from ecgfm_clinical.wording import N_, in_english
+from ecgfm_clinical.wording import N_
 
 if TYPE_CHECKING:
     from ecgfm_clinical.settings import Settings
@@ -136,7 +136,11 @@ class Visit:
 
     def say(self, text: str, /, **values: object) -> str:
         """The sentence in the page's language; a program gets English."""
-        return in_english(text, **values) if self.is_api else self.language.say(text, **values)
+        return (ENGLISH if self.is_api else self.language).say(text, **values)
+
+    def say_many(self, one: str, many: str, count: int, /, **values: object) -> str:
+        """The form for so many, with `%(count)d` in it."""
+        return (ENGLISH if self.is_api else self.language).say_many(one, many, count, **values)
 
     def may(self, role: Role) -> bool:
         return self.user is not None and self.user.role >= role

@@ -21,8 +21,8 @@ ROOT = Path(languages.__file__).parents[1]
 #: Where sentences stand that a page may say; commands say theirs in English.
 FOLDERS = ("web", "operate", "ecg")
 METHODS = [("**.py", "python"), ("**/templates/**.html", "jinja2")]
-#: `say("…")` and `N_("…")` are those of `ecgfm_clinical.wording`; the others are Jinja's.
-KEYWORDS = {"say": None, "N_": None, "_": None, "gettext": None, "ngettext": (1, 2)}
+#: `say("…")`, `say_many("…", "…", count)` and `N_("…")` are those of pages and of `wording`; the others are Jinja's.
+KEYWORDS = {"say": None, "say_many": (1, 2), "N_": None, "_": None, "gettext": None, "ngettext": (1, 2)}
 
 Text = str | tuple[str, ...]
 

@@ -111,8 +111,12 @@ def parse(content: bytes) -> Ack:
         raise ProtocolViolation(f"the peer answered with something that is not HL7 ({error.code})") from error
     msa = received.first("MSA")
     code = msa.value(1).upper() if msa else ""
-    if msa is None or code not in get_args(Code):
+    if msa is None:
         raise ProtocolViolation("the peer answered with a message that is no acknowledgement")
+    if code not in get_args(Code):
+        # Three letters or digits at most: what stands there may quote anything, and this text is logged.
+        shown = code if len(code) <= 3 and code.isascii() and code.isalnum() else "something else"
+        raise ProtocolViolation(f"the peer answered with {shown} in MSA-1, which is no code of HL7 table 0008")
     texts = [msa.value(3)]
     error_code = msa.value(6)
     for err in received.all("ERR"):

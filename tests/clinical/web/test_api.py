@@ -147,7 +147,7 @@ def test_acts_do_what_the_pages_do(site: Installation, program: Program) -> None
     dead = lab.get("/dead/preview", params={"act": "again"}).json()
     chosen = [one["message_id"] for one in dead["messages"]]
     sent = lab.post("/dead/again", json={"message": chosen}).json()
-    assert (sent["title"], sent["lines"]) == ("Sent again", ["1 messages will be sent, 0 were cancelled."])
+    assert (sent["title"], sent["lines"]) == ("Sent again", ["1 message will be sent, 0 cancelled."])
     site.send_until(2)
     assert lab.post("/ecgs/1/withdraw", json={}).json()["text"].startswith("say why")
     assert lab.post("/ecgs/1/withdraw", data={"reason": "a test"}).json()["title"].endswith("withdrawn")

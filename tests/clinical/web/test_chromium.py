@@ -186,7 +186,7 @@ def test_everything_but_the_refreshing_works_without_scripts(house: House) -> No
         opened.page.get_by_role("button", name="Compose anew and send …").click()
         assert opened.says("Nothing has happened yet")
         opened.page.get_by_role("button", name=f"Compose anew and send: {waiting}").click()
-        assert opened.says("messages will be sent")
+        assert opened.says("will be sent")
         opened.page.get_by_role("link", name="Back").click()
         assert opened.says("no message is set aside")
     house.site.send()

@@ -101,7 +101,7 @@ def test_messages_set_aside_go_again_from_the_page_of_the_ecg(site: Installation
     client = browser(Role.OPERATOR)
     assert "Send again: 1" in client.get("/ecgs/1").text
     assert "set aside" in client.get("/ecgs/1/preview?act=send-again").text
-    assert "1 messages will be sent" in client.post("/ecgs/1/send-again").text
+    assert "1 message will be sent" in client.post("/ecgs/1/send-again").text
 
 
 def test_an_open_record_shows_the_person_s_other_ecgs_with_their_trend_and_the_raw_header(

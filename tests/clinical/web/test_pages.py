@@ -135,7 +135,7 @@ def test_a_refused_message_goes_again_after_a_preview(site: Installation, browse
     assert "Nothing has happened yet" in preview
     assert f'name="message" value="{dead.message_id}"' in preview
     assert site.store.questions.dead_letters()
-    assert "1 messages will be sent" in client.post("/dead/again", data={"message": dead.message_id}).text
+    assert "1 message will be sent" in client.post("/dead/again", data={"message": dead.message_id}).text
     site.send_until(2)
     assert not site.store.questions.dead_letters()
     assert client.post("/dead/again").status_code == 400
@@ -145,7 +145,7 @@ def test_acts_on_one_ecg_are_those_of_the_commands(scored: Installation, browser
     client = browser(Role.ADMINISTRATOR)
     assert "Exactly the same again" in client.post("/ecgs/1/replay").text
     assert client.post("/ecgs/1/withdraw").status_code == 400  # without a reason
-    assert "1 messages will be sent" in client.post("/ecgs/1/withdraw", data={"reason": "a test"}).text
+    assert "1 message will be sent" in client.post("/ecgs/1/withdraw", data={"reason": "a test"}).text
     scored.send_until(3)
     assert scored.told[-1] == ("A", "W")
     client.post("/ecgs/2/correct", data={"reason": "a test"})
@@ -161,7 +161,7 @@ def test_what_was_refused_is_read_again_and_looked_at(site: Installation, browse
     assert "needs a person" in page
     assert "1 payload" in client.get("/refused/preview?act=seen").text
     assert "unreadable" in client.post("/refused/read-again", data={"payload": "1"}).text
-    assert "need nobody now" in client.post("/refused/seen", data={"payload": "1", "reason": "a test"}).text
+    assert "needs nobody now" in client.post("/refused/seen", data={"payload": "1", "reason": "a test"}).text
     assert "needs a person" not in client.get("/refused").text
 
 

@@ -143,3 +143,11 @@ def test_a_plain_acceptance_is_known_at_sight_and_agrees_with_the_parser(answer:
     assert (found and found.code) == expected
     if found is not None:
         assert found == ack.parse(answer)
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"), [("AX", "AX"), ("TESTFAMILY^ADA", "something else"), ("", "something else")]
+)
+def test_an_answer_with_a_code_of_no_table_is_named_and_nothing_else_of_it(code: str, shown: str) -> None:
+    with pytest.raises(ProtocolViolation, match=f"answered with {shown} in MSA-1, which is no code of HL7 table 0008"):
+        ack.parse(f"MSH|^~\\&|A|B|C|D|20310101||ACK|1|P|2.5.1\rMSA|{code}|1\r".encode())
