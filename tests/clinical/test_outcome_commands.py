@@ -171,25 +171,25 @@ def test_what_a_later_message_corrected_or_withdrew_is_no_change_of_the_rules(ru
 
 
 def test_a_word_of_the_site_lets_a_sentence_be_read(run: Run, site: Path) -> None:
-    """The site's report says `Intensivstation`, which no table knows; the settings say that it changes nothing."""
+    """The site's report says `Kardiomobil`, which no table knows; the settings say that it changes nothing."""
     content = message(
-        "M9", "OBX|1|TX|59462-2^Echo report^LN||Echo Intensivstation EF 35 %.||||||F", service="93306^Echo^CPT"
+        "M9", "OBX|1|TX|59462-2^Echo report^LN||Echo Kardiomobil EF 35 %.||||||F", service="93306^Echo^CPT"
     )
     (site.parent / "nine.hl7").write_bytes(content.encode())
     run("ingest", site.parent / "nine.hl7", "--settings", site)
     _, out, _ = run("outcomes", "refused", "--phi", "--json", "--settings", site)
     (row,) = json.loads(out)
     assert row["reason"] == "lvef-unknown-words"
-    assert "Intensivstation" in row["unused"]
+    assert "Kardiomobil" in row["unused"]
     _, out, _ = run("outcomes", "refused", "--phi", "--settings", site)
     assert "unused" in out
     _, out, _ = run("outcomes", "refused", "--reason", "no-such-reason", "--settings", site)
     assert "nothing was left out as no-such-reason" in out
-    said = re.sub(r"(\n\[outcomes\][^\n]*\n)", r'\1words = ["intensivstation"]\n', site.read_text("utf-8"))
+    said = re.sub(r"(\n\[outcomes\][^\n]*\n)", r'\1words = ["kardiomobil"]\n', site.read_text("utf-8"))
     site.write_text(said, "utf-8")
     _, out, err = run("outcomes", "reread", "--apply", "--settings", site)
     assert "lvef: none → 35 %" in out, err
-    site.write_text(site.read_text("utf-8").replace('["intensivstation"]', '["two words"]'), "utf-8")
+    site.write_text(site.read_text("utf-8").replace('["kardiomobil"]', '["two words"]'), "utf-8")
     code, _, err = run("outcomes", "list", "--settings", site)
     assert code == 1
     assert "single words" in err

@@ -1,11 +1,13 @@
 """What the words before and behind a number's clause make of it: another time, a story, a doubt, what nobody knows."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ecgfm_connectors.outcomes.phrases import word_set
+from ecgfm_connectors.outcomes.report import danger
 from ecgfm_connectors.outcomes.report.harmless import is_harmless, is_wall
-from ecgfm_connectors.outcomes.report.items import Item
+from ecgfm_connectors.outcomes.report.items import SPANS, Item
 from ecgfm_connectors.outcomes.report.surroundings import LEADING, TRAILING, Role
 
 _PERSONS = word_set("he she who patient patientin patienten patiente paciente paziente doente il elle")
@@ -17,6 +19,15 @@ _LEADING_IN = word_set(
     tras despues antes durante bajo desde segun con al nel nella dopo prima sotto dal da secondo all alla
     op na voor tijdens onder bij sinds volgens met em no apos sob segundo com ao i vid efter fore enligt sedan med"""
 )
+#: `D1`, `POD3`: a day of the illness.
+_DAY = re.compile(r"(?:d|j|g|pod|dpo|hd)\d{1,2}(?![\w.,])")
+_FEW = 6  #: unknown words of a clause
+#: What ties the next word to a time, a place or a treatment.
+_TYING = word_set(
+    """in on at after before during under since following post within off im am bei nach vor wahrend unter seit beim
+    au aux en apres pendant sous depuis lors chez a tras despues antes durante bajo desde al nel nella dopo sotto dal
+    presso in op na onder bij sinds em no apos sob i vid pa efter under sedan per from fran von aus de l van uit"""
+)
 _BOUNDS = ("<", ">", "=<", "=>", "\u2264", "\u2265")
 _DASHES = frozenset("-\u2013\u2014")
 _DOUBTS = ("korrig", "corrected", "corrige", "corregid", "corrett", "gecorrig", "corrigid", "rectif", "rettif", "amend",
@@ -26,6 +37,7 @@ _DOUBTS = ("korrig", "corrected", "corrige", "corregid", "corrett", "gecorrig", 
            "fraglich", "questionab", "doubtful", "uncertain", "unreliab", "unsicher", "inaccura", "douteu", "incertain",
            "dudos", "inciert", "dubbi", "incert", "twijfel", "onzeker", "onbetrouw", "duvidos", "osaker",
            "tveksam")  # fmt: skip
+_UNSETTLED = ("final", "definit", "confirm", "valid", "bestat", "offici", "sign", "review")  # behind `not`
 #: Directly behind a number: `LVEF 53 % should be 35 %`.
 _SHOULD = word_set("should soll sollte muss doit devrait debe deberia deve dovrebbe moet ska skall ought")
 #: An examination that follows a procedure is the present one; without such a word the procedure may date the value.
@@ -68,6 +80,7 @@ class ClauseWords:
     mention: int  #: index of the name
     comma: int  #: index of the last comma; -1 where there is none
     words_of_site: frozenset[str] = field(repr=False)
+    dangerous: bool  #: whether the sentence speaks of another time, person, place or quantity
 
     def is_told(self) -> bool:
         """`He has an EF of 20 %`: it counts where the report says no other value."""
@@ -122,11 +135,13 @@ class ClauseWords:
         if self._is_between_bounds(index):
             return True
         following = self.items[index + 1] if index + 1 < len(self.items) else None
+        negated = False
         for behind in self.items[index + 1 : index + 1 + TRAILING]:
             if behind.kind == "value" or behind.cue in _OF_ITS_OWN:
                 return False
-            if behind.word.startswith(_DOUBTS):
+            if behind.word.startswith(_DOUBTS) or (behind.word.startswith(_UNSETTLED) and negated):
                 return True
+            negated = behind.cue == "not"
             if behind is following and (behind.word.startswith(_EXCLUDED) or behind.word in _SHOULD):
                 return True
         return False
@@ -144,6 +159,10 @@ class ClauseWords:
         return bounded and (value.comparator != "" or not value.percent)
 
     def _holds_unknown(self, phrase: Sequence[Item]) -> bool:
+        return bool(self._unknown(phrase))
+
+    def _unknown(self, phrase: Sequence[Item]) -> list[Item]:
+        """The words of a phrase that no table knows."""
         folded = self.folded
         excused: tuple[str, ...] = ()
         if any(one.word.startswith(_FOLLOW_UP) for one in phrase):
@@ -152,31 +171,73 @@ class ClauseWords:
             excused = (*excused, *_ACUTE)  # `STEMI day 2: LVEF 47 %`
         if any(one.cue == "rest" for one in phrase):
             excused = (*excused, *_EXERTION)
-        return any(
-            one.kind == "word"
+        return [
+            one
+            for at, one in enumerate(phrase)
+            if one.kind == "word"
             and one.word not in self.words_of_site
+            and one.word not in SPANS
             and not (excused and one.word.startswith(excused))
             and not is_harmless(one.word, folded[one.start : one.end])
             and not (
                 is_wall(one.word) and any(near.word.startswith(_KINETIC) for near in phrase[max(at - 1, 0) : at + 2])
             )
-            for at, one in enumerate(phrase)
-        )
+        ]
 
     def holds_unknown_beside(self, index: int) -> bool:
-        """Whether a word that no table knows stands in the clause: before the name, between name and number, behind."""
+        """Whether a word that no table knows stands in the clause: before the name, between name and number, behind.
+
+        Before and behind some are tolerated, see `_tolerates`.
+        """
         between = self.items[max(self.mention + 1, index - LEADING) : index]
         given = [at for at, one in enumerate(between) if one.value is not None and one.value.percent]
-        clause = between[given[-1] + 1 :] if given else between  # the words of another number are its own
-        for before in reversed(self._ahead()):
-            if before.kind in ("date", "mark") or (before.value is not None and before.value.percent):
+        between = between[given[-1] + 1 :] if given else between  # the words of another number are its own
+        before: list[Item] = []
+        for one in reversed(self._ahead()):
+            if one.kind in ("date", "mark") or (one.value is not None and one.value.percent):
                 break
-            clause.append(before)
+            before.insert(0, one)
         following = self.items[index + 1 : index + 2]
         finding = bool(following) and following[0].word in _WITH
-        for behind in self.items[index + 1 : index + 1 + LEADING]:
-            if behind.kind in _CLOSING or behind.cue in _OF_ITS_OWN:
+        behind: list[Item] = []
+        for one in self.items[index + 1 : index + 1 + LEADING]:
+            if one.kind in _CLOSING or one.cue in _OF_ITS_OWN:
                 break
-            if not (finding and is_wall(behind.word)):
-                clause.append(behind)
-        return self._holds_unknown(clause)
+            if not (finding and is_wall(one.word)):
+                behind.append(one)
+        if not self._holds_unknown([*between, *before, *behind]):
+            return False
+        if self._holds_unknown(between) or self.dangerous:
+            return True
+        return not self._tolerates(before, behind, self.items[index])
+
+    def _tolerates(self, before: Sequence[Item], behind: Sequence[Item], number: Item) -> bool:
+        """Whether unknown words beside a number say nothing of it: none is directly before the name, none directly
+        behind the number, none is tied to a time, a place or a treatment (`after CABG`, `at St Elsewhere`), no figures
+        and no wish or doubt stand among them, and they are few.
+        """
+        name = self.items[self.mention]
+        unknown = [*self._unknown(before), *self._unknown(behind)]
+        if len(unknown) > _FEW or danger.is_hedged([*before, *behind]) or not self._is_percent(number):
+            return False
+        if before and before[-1] in unknown and ":" not in self.folded[before[-1].end : name.start]:
+            return False
+        if behind and behind[0] in unknown:
+            return False
+        reviewed = any(one.word.startswith(_FOLLOW_UP) for one in before)
+        for phrase in (before, behind):
+            for at, one in enumerate(phrase):
+                tied = at > 0 and phrase[at - 1].word in _TYING and not reviewed
+                numbered = at + 1 < len(phrase) and phrase[at + 1].kind == "value" and not reviewed
+                doubtful = (
+                    (one.word == "figures" and not _DAY.match(self.folded, one.start))
+                    or one.word in _TYING
+                    or is_wall(one.word)
+                )
+                if one in unknown and (tied or numbered or doubtful):
+                    return False
+        return True
+
+    @staticmethod
+    def _is_percent(number: Item) -> bool:
+        return number.value is not None and number.value.percent

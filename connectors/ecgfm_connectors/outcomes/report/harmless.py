@@ -9,8 +9,9 @@ never makes wrong ones. Words of time, of treatment, of other people and of othe
 import re
 
 from ecgfm_connectors.outcomes.phrases import phrases
-from ecgfm_connectors.outcomes.report import lexicon
-from ecgfm_connectors.outcomes.report.vocabulary import HEADINGS
+from ecgfm_connectors.outcomes.report import danger, lexicon, said
+from ecgfm_connectors.outcomes.report.typos import Typos
+from ecgfm_connectors.outcomes.report.vocabulary import CUES, HEADINGS
 
 _HARMLESS = phrases(
     {
@@ -105,6 +106,7 @@ _HARMLESS = phrases(
         "more findings": lexicon.FINDINGS,
         "seen": lexicon.SEEN,
         "speech": lexicon.SPEECH,
+        "selected": "|".join(f"{word}*" for word in said.SELECTED) + "|read|readout|reported",
     }
 )  # fmt: skip
 #: Where a finding stands: behind `35 % with …` these say nothing of the value; beside its name they
@@ -118,6 +120,8 @@ _WALLS = phrases(
             scar|scars|narbe*|cicatri*|litteken*|arr|infarkt*|sequel*|secuela*|esiti"""
     }
 )
+_LINKS = [words for words, cue in CUES.exact.items() if cue == "link"]
+_TYPOS = Typos((words[0] for words in (*_HARMLESS.exact, *_LINKS) if len(words) == 1), _HARMLESS.stems)
 _OF_A_SECTION = frozenset(("findings", "conclusion"))
 _WORKUPS = ("abklarung", "utredning")  #: `Synkopenabklärung`: why the present study was made
 #: `3D`, `4CH`, `2C`: how it was seen.
@@ -131,7 +135,13 @@ def is_harmless(word: str, written: str) -> bool:
     if not word or word.endswith(_WORKUPS) or _HARMLESS.at((word,), 0) is not None:
         return True
     heading = HEADINGS.at((word,), 0)
-    return heading is not None and heading[0] in _OF_A_SECTION
+    return (heading is not None and heading[0] in _OF_A_SECTION) or _is_typo(word)
+
+
+def _is_typo(word: str) -> bool:
+    """Whether a word is a harmless one with one typing error, and nothing that another table knows."""
+    known = CUES.at((word,), 0) is not None or _WALLS.at((word,), 0) is not None or danger.is_word(word)
+    return not known and _TYPOS.has(word)
 
 
 def is_measuring(word: str) -> bool:

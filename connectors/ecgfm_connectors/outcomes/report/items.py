@@ -25,8 +25,9 @@ _WALL = word_set(
     septum septo apical infarct infarction infarto mi stemi iam pared parede parete cara akinesie hypokinesie
     acinesia aquinesia hipocinesia hipoquinesia ipocinesia acinesie hypocinesie apex and y e et"""
 )
-_SPANS = word_set(
-    """month months week weeks day days monaten monate monat wochen woche tagen mois semaines jours mes meses semanas
+SPANS = word_set(
+    """mo mth mths wk wks mnd mndn man sem setm settimana semana semaine woche week vecka vcka tag tage monat
+    month months week weeks day days monaten monate monat wochen woche tagen mois semaines jours mes meses semanas
     dias mesi settimane giorni mese maanden maand weken dagen manader manad veckor dagar"""
 )
 _METHODS = ("simpson", "biplan", "teich")
@@ -111,7 +112,7 @@ def _append(found: list[Item], item: Item) -> None:
     if item.word in _WATTS and before is not None and before.value is not None and not before.value.percent:
         found[-1] = Item(kind="cue", start=before.start, end=item.end, cue="stress", word=item.word)
         return
-    if item.word not in _SPANS or before is None or before.value is None or before.value.percent:
+    if item.word not in SPANS or before is None or before.value is None or before.value.percent:
         found.append(item)
         return
     found.pop()

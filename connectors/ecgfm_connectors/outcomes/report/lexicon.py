@@ -53,8 +53,12 @@ SEEN = """definity|optison|lumason|sonovue|luminity|sonazoid|agent|agents|kontra
     disc|discos|dischi|discques|disques|schijf*|skiv*|scheibchen*|summations*|sommation|sommazione|suma
     somatorio|flachenlange*"""
 
-#: Words of speech.
-SPEECH = """sous|resumen|sintesis|sintese|sintesi|resumo|sammanfattningsvis|samenvattend|zusammenfassend
+#: Words of speech, and places within the house.
+SPEECH = """consulta|consultorio|consultation|planta|box|boxes|urgencias|urgences|urgenze|urgencia|uci|utic|usic|icu
+    ccu|hdu|itu|avdelning|avdelningen|akuten|zna|ambulanza|ambulatorio|bordo|letto|lit|cama|leito|sang|seh
+    hartbewaking|reanimation|reanimacion|rianimazione|intensiv*|intensiva|intensivos|cuidados|soins|ward|round
+    keeping|compris|comprise|compris*|gesamtbeurteilung|cintigra*|chock|
+    sous|resumen|sintesis|sintese|sintesi|resumo|sammanfattningsvis|samenvattend|zusammenfassend
     syncop*|sincop*|synkop*|dyspn*|dispn*|disnea|essouff*|palpit*|murmur*|souffle|soplo|soffio|sopro
     blasljud|herzgerausch|brustschmerz*|thoraxschmerz*|dolor|douleur|dolore|fever|fieber|fievre|febbre|fiebre|feber
     koorts|workup|work|abklarung|bilan|estudio|evaluation|evaluacion|valutazione|avaliacao|utredning|screening

@@ -1,12 +1,14 @@
 """The one ejection fraction that a report stands for, or why there is none."""
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
 from ecgfm_connectors.decision import Rule, Unused
 from ecgfm_connectors.outcomes.folding import fold, words
-from ecgfm_connectors.outcomes.report import addenda
+from ecgfm_connectors.outcomes.report import addenda, tables
 from ecgfm_connectors.outcomes.report.sections import sentences
 from ecgfm_connectors.outcomes.report.statements import Statement, statements
 
@@ -34,13 +36,13 @@ def read(text: str, study: date | None = None, words_of_site: frozenset[str] = f
     """The value of the present study; `study` is its day, so that its own date is not taken for an earlier one;
     `words_of_site` (folded) may stand beside a value besides those of our table.
 
-    Several different values: the one of the conclusion, else the biplane one, else none. What an addendum corrects
-    replaces all of them.
+    Several different values: the one that the report selects, else that of the conclusion, else the biplane one, else
+    none. What an addendum corrects replaces all of them.
     """
     if len(text) > MAX_LENGTH:
         return Reading(reason="report-too-long")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    given = [one for sentence in sentences(text, study) for one in statements(sentence, study, words_of_site)]
+    given = _given(text, study, words_of_site)
     if given and _is_of_a_fetus(text):
         given = [replace(one, role="family") for one in given]
     if given and _is_draft(text):
@@ -59,6 +61,22 @@ def read(text: str, study: date | None = None, words_of_site: frozenset[str] = f
     if present or addendum.verdict == "doubt":
         reason = "lvef-ambiguous"
     return Reading(reason="lvef-unknown-words" if unclear else reason, unused=unused)
+
+
+def _given(text: str, study: date | None, words_of_site: frozenset[str]) -> list[Statement]:
+    """What rows of tables and sentences give, in the order of the text; a row that was read is no sentence."""
+    rows = list(tables.rows(text, study))
+    found = [one for sentence in sentences(text, study) for one in statements(sentence, study, words_of_site)]
+    if not rows:
+        return found
+    starts = [row.start for row in rows]
+    said = [one for one in found if not _within(one.start + one.span[0], rows, starts)]
+    return sorted([*said, *(row.statement for row in rows)], key=lambda one: one.start + one.span[0])
+
+
+def _within(at: int, rows: Sequence[tables.Row], starts: Sequence[int]) -> bool:
+    index = bisect_right(starts, at) - 1
+    return index >= 0 and at <= rows[index].end
 
 
 def _is_of_a_fetus(text: str) -> bool:
@@ -93,6 +111,7 @@ def _chosen(present: list[Statement]) -> tuple[Statement | None, Rule]:
     biplane = [one for one in present if one.biplane]
     rules: tuple[tuple[list[Statement], Rule], ...] = (
         (present, "report"),
+        ([one for one in present if one.selected], "report-selected"),
         (concluded, "report-conclusion"),
         ([one for one in concluded if one.biplane] if concluded else biplane, "report-biplane"),
     )

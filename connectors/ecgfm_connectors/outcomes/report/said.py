@@ -2,6 +2,9 @@
 
 from ecgfm_connectors.outcomes.phrases import word_set
 
+#: Behind a number: it is as it was then.
+LIKE = word_set("as come wie comme como som zoals same idem gleich unchanged unverandert igual ugual")
+BASELINE = word_set("basale basal baseline base ausgangswert ausgangsbefund utgangsvarde uitgangswaarde")
 DURING = word_set(
     """at with during under in a au en bei unter vid bij op al post after nach apres tras dopo na efter apos pos
     da con durante com pendant onder med"""
@@ -62,3 +65,15 @@ UNCHANGED = word_set(
 )
 LESSENED = ("diminu", "redui", "abaiss", "baiss", "reduzid", "disminuid", "reducid")
 OTHER_MATTERS = frozenset(("compare", "change", "mention", "left-mention", "measure", "now", "from", "arrow"))
+#: Small words between and around numbers.
+OF_THE = frozenset(("of", "the", "du", "de", "la", "del", "della", "do", "da", "van", "der", "des"))
+ATRIA = frozenset(("ae", "la", "og", "ai", "ra", "lad", "od", "left", "atrio", "auricula", "oreillette"))
+JOINING = frozenset(("with", "and", "mit", "und", "avec", "et", "con", "y", "e", "met", "en", "com", "med", "och"))
+OR = frozenset(("or", "oder", "ou", "o", "of", "eller"))
+THE = frozenset(("il", "el", "le", "la", "os", "de", "het", "the"))
+AND = frozenset(("and", "und", "et", "y", "e", "ed", "en", "och", "a"))
+#: Beside a number: of several values this one is the report's.
+SELECTED = ("final", "overall", "retenu", "retenid", "retained", "refertat", "gerapporteerd", "slutlig", "samlad",
+            "sammantag", "gesamt", "complessiv", "definitiv", "definitif", "endgultig", "eindwaarde", "eindoordeel",
+            "consensus", "befundet", "adopt", "gewertet", "globalement", "conclusiv", "finaal", "uiteindelijk",
+            "slutgilt", "informa", "refertiamo", "assunt", "adotad", "reportada", "ausgewiesen")  # fmt: skip

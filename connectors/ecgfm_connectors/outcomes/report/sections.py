@@ -253,7 +253,7 @@ def _heading(folded: str, text: str, first: int, last: int) -> _Heading | None:
         end = colon + 1
     if not 0 < len(spoken) <= _HEADING_WORDS or any(char.isdigit() for char in folded[first:end]):
         return None
-    found = HEADINGS.at(spoken, 0) or _of_the_past(spoken)
+    found = HEADINGS.at(spoken, 0) or _of_the_past(spoken) or _of_conclusion(spoken)
     section: Section = ""
     if found is not None and not (spoken == ("vg",) and _is_french(folded[end:last])):
         section = found[0]  # type: ignore[assignment]  # the table's keys are the literals
@@ -281,6 +281,12 @@ def _of_the_past(spoken: tuple[str, ...]) -> tuple[str, int] | None:
         if found is not None and found[0] in ("history", "family", "prior"):
             return found
     return None
+
+
+def _of_conclusion(spoken: tuple[str, ...]) -> tuple[str, int] | None:
+    """`Kardiologische Beurteilung:`, `Echo conclusion:`: the last word decides."""
+    found = HEADINGS.at(spoken, len(spoken) - 1) if len(spoken) > 1 else None
+    return found if found is not None and found[0] == "conclusion" else None
 
 
 def _is_french(folded: str) -> bool:

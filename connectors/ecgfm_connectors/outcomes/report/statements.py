@@ -12,6 +12,8 @@ from itertools import pairwise
 from typing import Literal
 
 from ecgfm_connectors.outcomes.comparators import Comparator
+from ecgfm_connectors.outcomes.phrases import word_set
+from ecgfm_connectors.outcomes.report import danger, said
 from ecgfm_connectors.outcomes.report.clause_words import ClauseWords
 from ecgfm_connectors.outcomes.report.harmless import is_measuring
 from ecgfm_connectors.outcomes.report.items import Item, Value, items
@@ -41,6 +43,7 @@ class Statement:
     high: Decimal | None
     comparator: Comparator
     biplane: bool
+    selected: bool = False  #: the report says that of several values this one stands
     section: Section
     sentence: str
     start: int  #: of the sentence in the report
@@ -64,6 +67,7 @@ class _Walk:
         self._items = found
         self._whole = SentenceWords(sentence, found)
         self._changes = next((item.start for item in found if item.cue == "change"), None)
+        self._dangerous = danger.is_dangerous(found)
         self._exerted = any(item.cue == "stress" for item in found)
         self._measure: Literal["", "ef", "other-chamber", "other"] = ""
         self._mention = -1  # index of the last mention
@@ -126,7 +130,7 @@ class _Walk:
         """`AE 45 mm, DDVE 63 mm, FE 39%`: an atrium whose width is told says nothing of what follows."""
         named = self._chambers[-1:] and self._items[index - 1] is self._chambers[-1]
         unit = self._sentence.folded[item.end : item.end + 4].lstrip()[:2]
-        return bool(named) and self._chambers[-1].word in _ATRIA and unit in ("mm", "cm")
+        return bool(named) and self._chambers[-1].word in said.ATRIA and unit in ("mm", "cm")
 
     def _chamber_behind(self, index: int) -> Cue | None:
         for behind in self._items[index + 1 : index + 5]:
@@ -162,7 +166,7 @@ class _Walk:
         if not self._speaks_of_it(around):
             return False
         value = self._with_comparator(index, value)
-        if index > 1 and self._items[index - 1].word in _OR and self._items[index - 2].kind == "value":
+        if index > 1 and self._items[index - 1].word in said.OR and self._items[index - 2].kind == "value":
             around = replace(around, either=True)  # the report does not choose, so neither number counts
             self._result = [*self._result[:-1], *(replace(one, role="doubtful") for one in self._result[-1:])]
         role = (
@@ -178,7 +182,7 @@ class _Walk:
             role = "doubtful" if role == "unknown-words" and self._whole.tells_of_error() else role
             role = "narrated" if role == "present" and words.is_told() else role
         self._damaged = self._damaged or (role in _TAKEN and words.is_doubted_behind(index, item))
-        self._add(role, item, value, biplane=around.is_biplane())
+        self._add(role, item, value, biplane=around.is_biplane(), selected=around.is_selected())
         return True
 
     def _clause_words(self) -> ClauseWords:
@@ -188,6 +192,7 @@ class _Walk:
             mention=self._mention,
             comma=self._comma,
             words_of_site=self._words_of_site,
+            dangerous=self._dangerous,
         )
 
     def _around(self, index: int, item: Item, value: Value) -> Surroundings:
@@ -216,13 +221,13 @@ class _Walk:
     def _with_between(self, index: int, value: Value, before: Sequence[Item]) -> Value:
         """`between 40 and 45%` is one range."""
         joined = any(one.cue == "between" for one in before[-3:])
-        rest = self._items[index + 1 : index + 3]
-        if not joined or value.high is not None or len(rest) < 2 or rest[0].word not in _AND:
+        rest = [one for one in self._items[index + 1 : index + 4] if one.word not in said.THE][:2]
+        if not joined or value.high is not None or len(rest) < 2 or rest[0].word not in said.AND:
             return value
         second = rest[1].value
         if second is None or second.high is not None or not second.percent or second.low <= value.low:
             return value
-        del self._items[index + 1 : index + 3]
+        del self._items[index + 1 : self._items.index(rest[1], index) + 1]
         self._items.insert(index + 1, Item(kind="word", start=rest[1].end, end=rest[1].end, word=""))
         return Value(low=value.low, high=second.low, percent=True, after_first=rest[1].end)
 
@@ -247,7 +252,7 @@ class _Walk:
             return False
         if named and not any(one.word in PARTING for one in own):
             return True
-        if len(around.before) == 1 and around.before[0].word in _OR:
+        if len(around.before) == 1 and around.before[0].word in said.OR:
             return True  # `40% or 55%`: the report does not choose
         clause = around.clause
         strange = [one for one in clause if one.kind == "word"]
@@ -266,7 +271,7 @@ class _Walk:
         """`LVEF normal, LAD 50 %`, `60 % LAD stenosis`: the number is another thing's."""
         behind = around.behind[:2]
         if len(behind) == 2 and behind[0].kind == "word" and behind[1].cue == "noun" and around.value.percent:
-            return behind[0].word not in _JOINING
+            return behind[0].word not in said.JOINING
         last = own[-1] if own else None
         if last is None or last.kind != "word" or self._sentence.text.isupper():
             return False
@@ -282,7 +287,10 @@ class _Walk:
             self._passed
             or value.unit_follows
             or len(own) > 6
-            or any((one.kind == "word" and not is_measuring(one.word)) or one.cue == "not" for one in own)
+            or any(
+                (one.kind == "word" and not is_measuring(one.word) and one.word not in said.OF_THE) or one.cue == "not"
+                for one in own
+            )
         ):
             return False
         if around.next is not None and around.next.word == "/":
@@ -296,7 +304,7 @@ class _Walk:
         blank, percent, _ = between.partition("%")
         return bool(percent) and self._given == 0 and blank.strip(" :=.")[-1:] in _PLACEHOLDERS
 
-    def _add(self, role: Role, item: Item, value: Value, *, biplane: bool) -> None:
+    def _add(self, role: Role, item: Item, value: Value, *, biplane: bool, selected: bool = False) -> None:
         scale = scale_of(value)
         self._result.append(
             Statement(
@@ -305,6 +313,7 @@ class _Walk:
                 high=None if value.high is None else value.high * scale,
                 comparator=value.comparator,
                 biplane=biplane,
+                selected=selected,
                 section=self._sentence.section,
                 sentence=self._sentence.text,
                 start=self._sentence.start,
@@ -315,28 +324,7 @@ class _Walk:
 
 _TAKEN = frozenset(("present", "narrated"))
 _PLACEHOLDERS = frozenset(("", "_", "*", "-", "\u2013", "\u2026", "x", "?", "#"))
-_ATRIA = frozenset(("ae", "la", "og", "ai", "ra", "lad", "od", "left", "atrio", "auricula", "oreillette"))
 _ABBREVIATION = 5  #: letters
-_JOINING = frozenset(("with", "and", "mit", "und", "avec", "et", "con", "y", "e", "met", "en", "com", "med", "och"))
-_OR = frozenset(("or", "oder", "ou", "o", "of", "eller"))
-_AND = frozenset(("and", "und", "et", "y", "e", "ed", "en", "och", "a"))
-_TELLING = frozenset(
-    (
-        "prior",
-        "now",
-        "was",
-        "compare",
-        "to",
-        "from",
-        "reference",
-        "normal",
-        "stress",
-        "rest",
-        "biplane",
-        "plane",
-        "by",
-        "change",
-        "arrow",
-        "modality",
-    )
-)
+_TELLING = word_set(
+    "prior now was compare to from reference normal stress rest biplane plane by change arrow modality"
+)  #: cues

@@ -22,7 +22,7 @@ LOWEST, HIGHEST = Decimal(3), Decimal(95)  # percent
 LEADING = 40  #: items before a number that may speak of it
 TRAILING = 6  #: items behind a number that may still speak of it
 _LIMIT_BEHIND = 3  #: items behind a number among which the word for a limit may stand
-_LIMITS = ("threshold", "cutoff", "seuil", "umbral", "soglia", "limiar", "drempel", "schwelle", "grenz", "grens",
+_LIMITS = ("threshold", "cutoff", "cut", "seuil", "umbral", "soglia", "limiar", "drempel", "schwelle", "grenz", "grens",
            "grans")  # fmt: skip
 
 _BORDERLINE = ("grenzwertig", "gransvardig", "grensvaardig")
@@ -103,6 +103,8 @@ class Surroundings:
             following = following[1:closed]
             if any(one.kind == "value" for one in following):
                 return False
+        if following and following[0].word in said.LIKE and not (len(following) > 1 and following[1].word == "of"):
+            return False  # `25-30 % (come nel 2022)`
         if following and following[0].cue == "history":
             return True  # `EF 35 % known`
         for one in following:
@@ -121,6 +123,10 @@ class Surroundings:
         if any(one.word.startswith(said.TWO_PLANES) for one in method):
             return True
         return any(one.cue == "biplane" for one in method) and not any(one.cue == "plane" for one in method)
+
+    def is_selected(self) -> bool:
+        """`FEVG retenue 45 %`, `Overall LVEF (final read): 50 %`, `42 % (final)`."""
+        return any(one.word.startswith(said.SELECTED) for one in (*self.before, *self._own_behind()))
 
     def _method(self) -> Sequence[Item]:
         """The items that name the number's method: behind the last comma before it, else behind it, else before it."""
@@ -292,13 +298,17 @@ class Surroundings:
             if (
                 one.cue == "compare"
             ):  # two values, and the report does not choose, unless the second is said to be earlier
-                return "prior" if self.trailing_prior() else "present"
+                return "prior" if self.trailing_prior() or self._of_baseline(one) else "present"
             if one.cue == "was" and not named:
                 return "prior"
         if self.trailing_prior():
             return "prior"
         was = any(one.cue == "was" for one in self.before)
         return "narrated" if was and not any(one.word in said.MEASURING for one in self.before) else "present"
+
+    def _of_baseline(self, compared: Item) -> bool:
+        """`invariata rispetto al basale (55 %)`: the number behind a comparison with the first study."""
+        return any(one.word in said.BASELINE for one in self.before if one.start > compared.start)
 
     def _is_now(self) -> bool:
         """`48 % attuale, 29 % prima`: the word for now stands directly behind the number and before no other one."""

@@ -3,8 +3,8 @@
 import re
 
 _VIEW = re.compile(
-    r"[24](?:[ -]?(?:chambers?|ch|kammer\w{0,12}|kammar\w{0,8}|kamers?|kamerbeeld\w{0,3}|rum\w{0,6}|cavites?|camere"
-    r"|camaras?|cavidades?)|c|k|kb|kv)(?![a-z0-9])"
+    r"[24](?:[ -]?(?:chambers?|ch|kammer\w{0,12}|kammar\w{0,8}|kam|kmr|kamers?|kamerbeeld\w{0,3}|rum\w{0,6}|cavites?"
+    r"|camere|camaras?|cavidades?)|c|k|kb|kv)(?![a-z0-9])"
 )
 _BEHIND_LETTERS = re.compile(r"(?:a|ap|sp|bp)[24](?![\w.,%])")
 

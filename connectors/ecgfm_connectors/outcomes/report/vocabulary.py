@@ -21,9 +21,11 @@ CUES = phrases(
         "link": """of|is|are|at|about|around|approximately|approx|ca|circa|etwa|env|environ|aprox|aproximadamente
             cerca
             est|estimated|est|calculated|measured|visually|von|van|de|del|di|do|a|au|ist|ungefar|ongeveer|cirka
-            omkring|in the region of|in the order of|de l ordre de|im bereich von|in der grossenordnung von|del orden de
+            omkring|in the region of|in the order of|de l ordre de|im bereich von|in der grossenordnung von
+            del orden de
             en el rango de|nell ordine del|nell ordine di|in de orde van|na ordem de|da ordem de|i storleksordningen
-            should read|richtig ist|recte|lire|lease|leggasi|leia se|lees""",
+            i would put|i would estimate|would estimate|i would say|i d estimate|should read|richtig ist|recte|lire
+            lease|leggasi|leia se|lees""",
         "left-mention": """lvef|lv ef|fevg|fevi|feve|fevs|fejve|lvefbp|linkerventrikelejectiefractie|lv ejectiefractie
             f e v g|f e v i|f e v e|vk ef|ef vk|efvg|
             linksventrikelejektionsfraktion|fe vg|fe vi|fe ve|fe vs""",
@@ -36,7 +38,8 @@ CUES = phrases(
             fracao de ejecao|fraccao de ejeccao|fraccao de ejecao|fracao de ejeccao|auswurfleistung""",
         "other-mention": """rvef|laef|raef|svef|fevd|rv ef|la ef|ra ef|gbef|fe vd|rveff|biventricular ef
             biventricular ejection fraction|fe biventricular
-            forward ef|effective ef|regional ef|segmental ef|septal ef|septum ef|apical ef|forward lvef
+            forward ef|effective ef|laa ef|left atrial appendage ef|appendage ef|regional ef|segmental ef|septal ef
+            septum ef|apical ef|forward lvef
             effective lvef""",
         "left": """lv|left ventric*|left ventricular|left ventricle|linksventrik*|linker ventrikel|linken ventrikels
             linke kammer|ventricule gauche|ventriculaire gauche|ventriculo izquierdo|ventricolo sinistro
@@ -99,13 +102,17 @@ CUES = phrases(
             by report|per report|by history|laut befund|altbefund*|volgens verslag|segun informe|selon le rapport
             copied|carried forward|copied forward|annat sjukhus|annan klinik|andra sjukhus|other hospital
             another hospital|another centre|another center|elsewhere|other institution|other facility|otro centro
-            otro hospital|otra institucion|otro servicio|altro centro|altro ospedale|altrove|altra struttura|altra sede
+            otro hospital|otra institucion|otro servicio|altro centro|altro ospedale|altrove|altra struttura
+            altra sede
             elders|ander ziekenhuis|ander centrum|outra instituicao|outro hospital|outro servico|outro centro
             autre centre|autre hopital|autre etablissement|ailleurs|l exterieur|anderes krankenhaus|anderen klinik
             andere klinik|anderen haus|andernorts|auswarts|anderswo|zuweisend*""",
         "instead": """instead of|rather than|statt|anstatt|anstelle|au lieu de|en lugar de|en vez de|invece di|anziche
             invece del|in plaats van|em vez de|em lugar de|istallet for""",
-        "now": """now|huidig*|nuvarande|nun|actuele|odierno|odierna|today|currently|current|present|presently
+        "now": """now|desormais|maintenant|a present|nunmehr|mittlerweile|inzwischen|inmiddels|intussen|agora|ahora
+            adesso|ormai|numera|at present|these days|in the meantime|zurzeit|zur zeit|momentan|gegenwartig
+            presentemente|no momento|en este momento|al momento|op dit moment|for narvarande|huidig*|nuvarande|nun
+            actuele|odierno|odierna|today|currently|current|present|presently
             unchanged|stable|nu|heute|aktuell*
             jetzt|derzeit
             unverandert*|ce jour|actuellement|actuelle|actuel|inchangee|inchange|stable|actual|actualmente|hoy|estable
@@ -169,7 +176,8 @@ CUES = phrases(
             filho|filha|fils|fille|sohn|tochter|zoon|dochter|dotter|familiar|familiares|relatives|a relative
             angehorige*|verwandte*|parente|parents|pariente|anhorig*|slakting*|familielid|husband|wife|ehemann
             ehefrau|vader|moeder|broer|zus|familieanamnese|pai|mae|irmao|irma|far|mor|bror|syster|hereditet|son
-            daughter|fetal*|foetal*|fetus|foetus|fotus|fotal*|foster|fosterek*|fosterhj*|fetaal|foetaal|feto|donor*|donneur*
+            daughter|fetal*|foetal*|fetus|foetus|fotus|fotal*|foster|fosterek*|fosterhj*|fetaal|foetaal|feto|donor*
+            donneur*
             donante*|donator*|donateur*|doador*|dador*|spender|spenders|spenderin|spenderher*|donerat|fadern|modern
             brodern|systern|sonen|dottern|spouse|conjoint|epouse|epoux|esposa|esposo|marido|moglie|marito|echtgeno*
             hustru*|partner|pappa|mamma|figli*|zoontje|dochtertje|neighbour|neighbor""",
@@ -279,7 +287,9 @@ HEADINGS = phrases(
             interpretation summary|assessment|beurteilung|zusammenfassung|fazit|synthese|resume|au total|conclusiones
             impresion|utlatande|conclusioni|sintesi|conclusie|samenvatting|conclusao|conclusoes|impressao|bedomning
             sammanfattning
-            slutsats|conclusoes""",
+            slutsats|conclusoes|gesamtbeurteilung|gesamtbewertung|gesamtbefund|endbeurteilung|abschlusbeurteilung
+            eindconclusie|besluit|slutbedomning|en conclusion|in conclusion|en resume|overall impression
+            parecer|kommentar und beurteilung|bewertung""",
         "advice": """recommendation*|plan|note|advice|procedere|empfehlung*|recommandations|recomendacion*
             raccomandazioni|advies|conduta|atgard|criteria""",
         "findings": """findings|report|finding|measurements|echo|results|today s study|today|left ventricle|lv
