@@ -69,7 +69,8 @@ def _sentence(verdict: Verdict, seconds: float) -> str:
     return (
         f"{seconds / 60:.0f} min. {verdict.acknowledged} ECGs acknowledged to their senders, {verdict.staged} in the "
         f"store, {verdict.scored} scored; {verdict.messages} result messages, delivered {verdict.deliveries} times "
-        f"({verdict.repeats} byte-identical repeats); {verdict.events} audit entries."
+        f"({verdict.repeats} byte-identical repeats); {verdict.objects} objects in the PACS, {verdict.stored_again} "
+        f"times given again under the same UID; {verdict.events} audit entries."
     )
 
 

@@ -11,19 +11,21 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from threading import Event
 
+from sqlalchemy import func, select
+
 from ecgfm_clinical import telling, wiring
 from ecgfm_clinical.settings import read_settings
 from ecgfm_clinical.staging.store import Store
 from tests.campaign import hospital, standing, victim
 from tests.campaign.fhir import MoodyFhirServer
 from tests.campaign.lives import Lives
-from tests.campaign.pausing import Pausing
+from tests.campaign.pacs import MoodyPacs, waits_for_a_person
+from tests.campaign.pausing import Pausing, Receiver
 from tests.campaign.verdict import Verdict, judge
 from tests.helpers.ports import free_port
 
 ROLES = ("connect", "score", "report")
 TICK = 0.05
-Receiver = hospital.MoodyReceiver | MoodyFhirServer
 LONGEST_LIFE = 6.0  # seconds of work until a process that never came to its named point is killed where it stands
 LONGEST_START = 120.0  # seconds until a process that never came to work is killed
 READY = b'"service.started"'
@@ -61,9 +63,9 @@ class Campaign:
         """Kill, let rest, judge. Raises TimeoutError where the store does not come to rest."""
         chance = random.Random(self.seed)
         with ExitStack() as closing_down:
-            server = MoodyFhirServer(chance)
+            server, pacs = MoodyFhirServer(chance), MoodyPacs(chance)
             receivers: dict[str, Receiver] = {name: hospital.MoodyReceiver(chance) for name in ("ehr", "archive")}
-            receivers["fhir"] = server
+            receivers |= {"fhir": server, "pacs": pacs}
             for receiver in receivers.values():
                 receiver.start()
                 closing_down.callback(receiver.stop)
@@ -87,11 +89,12 @@ class Campaign:
             self._come_to_rest(settings, store, (carts, lives), receivers)
             self.acts = lives.acts | pausing.acts
             acknowledged = [content for sent in carts.acknowledged.values() for content in sent]
-            received = {name: receiver.messages for name, receiver in receivers.items()}
-            accepted = {name: receiver.accepted for name, receiver in receivers.items()}
+            others = {name: one for name, one in receivers.items() if not isinstance(one, MoodyPacs)}
+            received = {name: receiver.messages for name, receiver in others.items()}
+            accepted = {name: receiver.accepted for name, receiver in others.items()}
             kept = [*acknowledged, *lives.acknowledged]
-            verdict = judge(store, kept, received, accepted, self.folder.glob("*.log"))
-            wrong = (*_failed(store, lives), *pausing.broken, *standing.judge(store, lives, accepted, server))
+            verdict = judge(store, kept, received, accepted, pacs, self.folder.glob("*.log"))
+            wrong = (*_failed(store, lives), *pausing.broken, *standing.judge(store, lives, accepted, server, pacs))
         return replace(verdict, problems=(*verdict.problems, *wrong))
 
     def _kill(self, settings: Path, chance: random.Random) -> None:
@@ -197,8 +200,11 @@ def _jobs(store: Store) -> int:
 
 
 def _messages(store: Store) -> int:
-    """What is not acknowledged, set aside or not."""
-    return sum(one.waiting + one.running + one.dead for one in store.questions.backlog().destinations.values())
+    """What is not acknowledged, set aside or not; but for what is held for a person, as it should be."""
+    with store.database.reading() as ask:
+        held = ask.connection.scalar(select(func.count()).where(waits_for_a_person())) or 0
+    backlog = store.questions.backlog().destinations.values()
+    return sum(one.waiting + one.running + one.dead for one in backlog) - held
 
 
 def _until_none(left: Callable[[], int], living: Sequence[_Process], patience: float = 300.0) -> None:

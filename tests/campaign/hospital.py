@@ -69,6 +69,13 @@ namespace = "https://campaign.example/ecgfm"
 systems = {{ TEST = "https://campaign.example/mrn" }}
 create_patients = true
 timeout_seconds = 1
+[[destinations.dicom]]
+name = "pacs"
+host = "127.0.0.1"
+port = {pacs}
+ae_title = "PACS"
+answer_seconds = 1
+without_waveform = "own-study"
 """
 )
 

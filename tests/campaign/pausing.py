@@ -19,8 +19,10 @@ from ecgfm_clinical.staging.schema import message, score_job, scoring
 from ecgfm_clinical.staging.store import Store
 from tests.campaign.fhir import MoodyFhirServer
 from tests.campaign.hospital import MoodyReceiver
+from tests.campaign.pacs import MoodyPacs
 
 T = TypeVar("T")
+Receiver = MoodyReceiver | MoodyFhirServer | MoodyPacs
 
 LOOK_EVERY = 0.2  # seconds
 #: A claim that began before the pause is not seen until it is committed: one look at which nothing runs is not enough.
@@ -32,7 +34,7 @@ LONGEST_PAUSE = 4.0
 class Pausing:
     """A thread that pauses, watches, resumes, and works again for a while."""
 
-    def __init__(self, store: Store, receivers: Mapping[str, MoodyReceiver | MoodyFhirServer], *, seed: int) -> None:
+    def __init__(self, store: Store, receivers: Mapping[str, Receiver], *, seed: int) -> None:
         self.acts: dict[str, int] = {}  #: what was paused -> how often it was seen to be obeyed
         self.broken: list[str] = []
         self._store = store

@@ -3,18 +3,20 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from ecgfm_clinical.staging.store import Store
+from ecgfm_clinical.staging.story_records import EcgStory
 from ecgfm_connectors.hl7 import message
-from tests.campaign import fhir
+from tests.campaign import fhir, pacs
 from tests.campaign.fhir import MoodyFhirServer
 from tests.campaign.lives import PLACER, Life, Lives
+from tests.campaign.pacs import MoodyPacs
 from tests.clinical.lifecycle.truth import Receiver, Standing
 
 
 def judge(
-    store: Store, lives: Lives, accepted: Mapping[str, Sequence[bytes]], server: MoodyFhirServer
+    store: Store, lives: Lives, accepted: Mapping[str, Sequence[bytes]], server: MoodyFhirServer, archive: MoodyPacs
 ) -> Iterator[str]:
     """Everything that is not as it should be. `accepted`: what each receiver took, repeats included, in order; what
-    stands at `server` it says itself.
+    stands at `server` and `archive` they say themselves.
     """
     yield from lives.broken
     for held in store.results.holds():
@@ -34,6 +36,25 @@ def judge(
     for name, life in lives.lives.items():
         yield from (f"{name} at fhir: {wrong}" for wrong in _wrong(store, lives, life, stands.get(name, ())))
     yield from fhir.doubled(server)
+    stories = {name: [store.ecgs.story(one) for one in lives.versions(life)] for name, life in lives.lives.items()}
+    filed = pacs.standing(archive, [story for told in stories.values() for story in told])
+    for name, told in stories.items():
+        wrongs = _wrong_in_archive(store, lives, lives.lives[name], told, filed.get(name, ()))
+        yield from (f"{name} at pacs: {wrong}" for wrong in wrongs)
+
+
+def _wrong_in_archive(
+    store: Store, lives: Lives, life: Life, stories: Sequence[EcgStory], stands: Sequence[Standing]
+) -> Iterator[str]:
+    """A result is held, and an older one may stand, while its waveform object there names another patient."""
+    if not pacs.is_held(stories):
+        yield from _wrong(store, lives, life, stands)
+        return
+    if len(stands) > 1:
+        yield f"{len(stands)} results stand where one is held"
+    newest = max(stories[0].recording.versions, key=lambda one: one.ecg_id)
+    if lives.people.survivor(life.truth.number) == newest.patient.identifiers[0].value:
+        yield f"a result is held although nobody is another: {life.truth}"
 
 
 def _take(receiver: Receiver, body: bytes) -> None:

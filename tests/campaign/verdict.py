@@ -14,9 +14,10 @@ from ecgfm_clinical.staging.records import EcgState, MessageState
 from ecgfm_clinical.staging.store import Store
 from ecgfm_clinical.staging.story_records import EcgStory, EcgSummary
 from ecgfm_connectors.hl7.message import parse_header
-from tests.campaign import fhir
+from tests.campaign import fhir, pacs
 from tests.campaign.hospital import CANARY
 from tests.campaign.lives import PLACER
+from tests.campaign.pacs import MoodyPacs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,8 @@ class Verdict:
     messages: int  #: distinct control ids in the store
     deliveries: int  #: messages the receivers got, repeats included
     repeats: int  #: of them, seen before
+    objects: int  #: the PACS holds
+    stored_again: int  #: how often it was given one that it held
     events: int  #: lines of the audit trail
     problems: tuple[str, ...]
 
@@ -38,10 +41,11 @@ def judge(
     acknowledged: Sequence[bytes],
     received: Mapping[str, Sequence[bytes]],
     accepted: Mapping[str, Sequence[bytes]],
+    archive: MoodyPacs,
     logs: Iterable[Path],
 ) -> Verdict:
     """Compare what senders, store and receivers know. `acknowledged`: payloads; `received`: bodies by destination;
-    `accepted`: those of them that the receiver did not refuse.
+    `accepted`: those of them that the receiver did not refuse; `archive` got single objects.
     """
     stories = [store.ecgs.story(one.ecg_id) for one in _all(store)]
     plain = [story for story in stories if not story.ecg.ecg.order.placer.startswith(PLACER)]
@@ -49,12 +53,13 @@ def judge(
         *_nothing_lost(store, stories, acknowledged),
         *_staged_once(plain),
         *_sum_closes(store),
-        *_metrics_agree(store, stories, list(received)),
-        *_one_number_each(plain, set(received)),
+        *_metrics_agree(store, stories, [*received, pacs.NAME]),
+        *_one_number_each(plain, {*received, pacs.NAME}),
         *_all_numbers_differ(stories),
         *(problem for name, bodies in received.items() for problem in _deliveries(plain, name, bodies, stories)),
         *(problem for name, bodies in accepted.items() for problem in _as_stored(stories, name, bodies)),
         *(problem for name, bodies in received.items() for problem in _order(plain, name, bodies)),
+        *pacs.judge(archive, stories),
         *store.care.audit_faults(),
         *(f"the log {path.name} names a patient" for path in logs if CANARY in path.read_text(errors="replace")),
     ]
@@ -66,6 +71,8 @@ def judge(
         messages=sum(len(story.messages) for story in stories),
         deliveries=len(delivered),
         repeats=len(delivered) - len(set(delivered)),
+        objects=len(archive.kept),
+        stored_again=sum(archive.times.values()) - len(archive.kept),
         events=store.care.audit_length(),
         problems=tuple(problems),
     )

@@ -29,6 +29,8 @@ STEPS = {
         "Outbox.begin",
         "MllpDestination.send",
         "FhirServer.send",
+        "StorageDestination.send",
+        "StorageDestination._store",
         "Outbox.finish",
         "Outbox.fail",
     ),
@@ -44,10 +46,19 @@ HOMES = {
     "preparing": "ecgfm_clinical.pipeline.preparing",
     "MllpDestination": "ecgfm_connectors.hl7.sender",
     "FhirServer": "ecgfm_connectors.fhir.server",
+    "StorageDestination": "ecgfm_connectors.dicom.results.storing",
 }
 STEPS["all"] = tuple(step for steps in STEPS.values() for step in steps)  # one process that does everything
 #: Steps that commit nothing.
-READS = ("Ecgs.load", "preparing.record_of", "Predictor._prediction", "MllpDestination.send", "FhirServer.send")
+READS = (
+    "Ecgs.load",
+    "preparing.record_of",
+    "Predictor._prediction",
+    "MllpDestination.send",
+    "FhirServer.send",
+    "StorageDestination.send",
+    "StorageDestination._store",
+)
 
 _step_under_way: ContextVar[str] = ContextVar("_step_under_way", default="")
 
@@ -119,6 +130,7 @@ LOADED_BEFORE_BIRTH = (
     "ecgfm_clinical.pipeline.preparing",
     "ecgfm_clinical.service.service",
     "ecgfm_clinical.staging.store",
+    "ecgfm_connectors.dicom.results.storing",
     "ecgfm_connectors.dicom.storage",
     "ecgfm_connectors.fhir.server",
     "ecgfm_connectors.hl7.listener",
