@@ -29,6 +29,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "oidc": ("authlib", "joserfc"),
         "page": ("weasyprint", "matplotlib"),
         "hub": ("huggingface_hub",),
+        "pdf": ("pypdf",),
     }
 )
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ecgfm_clinical import connections, telling
+from ecgfm_clinical.extras import have
 from ecgfm_clinical.liveness import worker_name
 from ecgfm_clinical.settings import Settings, read_secret, read_settings
 
@@ -72,10 +73,13 @@ def build_ingest(
 ) -> "Ingest":
     """The Handler for what comes in by the listener or source of this name, read by its own rules."""
     from ecgfm_clinical.pipeline.ingest import Ingest
+    from ecgfm_clinical.pipeline.page_words import unread
+    from ecgfm_connectors import pdf_words
     from ecgfm_connectors.reading import read
 
     reader = partial(read, context=reading_context(settings, source, store))
-    return Ingest(store, read=reader, trust=trust_in(settings, source), clock=clock, meters=meters)
+    words = pdf_words.read if have("pdf") else unread
+    return Ingest(store, read=reader, trust=trust_in(settings, source), clock=clock, meters=meters, words=words)
 
 
 def trust_in(settings: Settings, source: str) -> "Trust":
@@ -116,6 +120,7 @@ def reading_context(settings: Settings, source: str, store: "Store") -> "Reading
     return ReadingContext(
         default_authority=settings.authority_of(source),
         zone=settings.site.zone,
+        reports=settings.takes_reports(source),
         allowed_roots=settings.allowed_roots_of(source),
         outcome_table=settings.outcomes.table,
         one_person=store.identities.one_person,

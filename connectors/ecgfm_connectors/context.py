@@ -31,6 +31,7 @@ class ReadingContext:
     default_authority: str  #: assigning authority of patient ids that name none
     zone: tzinfo  #: the site's zone, for times without one
     sender: str = ""  #: the system that handed the payload over, where the payload does not name it
+    reports: bool = False  #: reports about ECGs in HL7 messages without samples are taken as documents
     allowed_roots: tuple[Path, ...] = ()  #: folders an HL7 reference pointer (RP) may lead into
     outcome_table: SiteTable = NO_TABLE  #: the site's own codes, names and units of outcomes
     one_person: Callable[[Patient, Patient], bool] = no_merges  #: whether merges make both descriptions one person's

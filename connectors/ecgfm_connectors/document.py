@@ -16,7 +16,7 @@ class References:
     names none.
     """
 
-    instances: tuple[str, ...] = ()  #: SOP Instance UIDs of waveform objects
+    instances: tuple[str, ...] = ()  #: SOP Instance UIDs of waveform objects, or `source_id` of ECGs that came with it
     study_uid: str = ""
     numbers: tuple[str, ...] = field(default=(), repr=False)  #: accession, placer and filler number
 
@@ -25,7 +25,7 @@ class References:
 class Document:
     """One document. Nothing is computed from it, and nothing of it is ever sent on."""
 
-    source_id: str  #: SOP Instance UID; where one comes again under it, the last holds
+    source_id: str  #: SOP Instance UID, or an HL7 report's sender and number; of those under one, the last holds
     kind: Literal["report", "pdf"]
     title: str
     text: str = field(repr=False)  #: at most `MAX_TEXT` characters
@@ -36,3 +36,4 @@ class Document:
     refers: References
     replaces: tuple[str, ...] = ()  #: `source_id` of the documents in whose place it stands
     withdrawn: bool = False  #: its sender has taken it back
+    pages: tuple[bytes, ...] = field(default=(), repr=False)  #: PDFs whose words are still to be read; never kept here

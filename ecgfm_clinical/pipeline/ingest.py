@@ -9,6 +9,7 @@ from threading import Lock
 from ecgfm_clinical import log
 from ecgfm_clinical.errors import StoreUnavailable
 from ecgfm_clinical.monitoring.meters import Meters
+from ecgfm_clinical.pipeline.page_words import ReadWords, unread, with_words
 from ecgfm_clinical.staging.intake import CAUTIOUS
 from ecgfm_clinical.staging.records import Trust
 from ecgfm_clinical.staging.store import Store
@@ -36,8 +37,10 @@ class Ingest:
         trust: Trust = CAUTIOUS,
         meters: Meters | None = None,
         elapsed: Callable[[], float] = time.perf_counter,
+        words: ReadWords = unread,
     ) -> None:
-        """`elapsed` gives seconds that pass, for the meters."""
+        """`elapsed` gives seconds that pass, for the meters; `words` reads the PDFs of other systems."""
+        self._words = words
         self._store = store
         self._meters = meters or Meters()
         self._elapsed = elapsed
@@ -53,6 +56,8 @@ class Ingest:
         try:
             began = self._elapsed()
             contents = self._decode(received.content)
+            if isinstance(contents, Contents):
+                contents = with_words(contents, self._words)  # slow, so out of the turn of the small ones
             self._meters.decoded(received.source, self._elapsed() - began)
             verdict = self._store.intake.record(
                 received, contents, now=self._clock(), actor=received.source, trust=self._trust

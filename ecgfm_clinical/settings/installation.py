@@ -133,6 +133,10 @@ class Settings(BaseSettings):
             self.resolve(root) for part in self.listeners.hl7 if part.name == source for root in part.allowed_roots
         )
 
+    def takes_reports(self, source: str) -> bool:
+        """Whether reports about ECGs in messages of this listener are kept as documents."""
+        return any(part.documents for part in self.listeners.hl7 if part.name == source)
+
     def exposed(self) -> Iterator[exposure.Exposed]:
         """Every part that others can read or reach."""
         for port in self.listeners.all:

@@ -83,6 +83,11 @@ class Hl7Listener(Sender, Reachable):
         description="MSH-3, or MSH-3|MSH-4; all are admitted where this is missing",
         examples=[["MUSE|WARD"]],
     )
+    documents: bool = Field(
+        default=False,
+        description="take reports about ECGs that come without samples too, as text or PDF; kept as text beside the "
+        "ECG that they refer to. Without it a PDF of an ECG is refused",
+    )
     max_message_mb: int = Field(default=32, ge=1, description="a longer message is not taken: its connection is closed")
     max_connections: int = Field(default=100, ge=1, description="callers at the same time")
     max_per_host: int | None = Field(

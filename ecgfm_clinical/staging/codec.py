@@ -185,7 +185,7 @@ def patient_from(stored: Mapping[str, Any]) -> Patient:
 
 def document_dict(one: Document) -> dict[str, object]:
     """What another system said, all of it: a person may be named anywhere."""
-    told = {each.name: getattr(one, each.name) for each in fields(one)}
+    told = {each.name: getattr(one, each.name) for each in fields(one) if each.name != "pages"}
     refers = {each.name: getattr(one.refers, each.name) for each in fields(one.refers)}
     made_at = one.made_at and one.made_at.isoformat()
     return told | {"patient": patient_dict(one.patient), "refers": refers, "made_at": made_at}

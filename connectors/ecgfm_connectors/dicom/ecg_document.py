@@ -51,7 +51,7 @@ def read(document: Elements, context: ReadingContext) -> Document | None:
         source_id=document.text("SOPInstanceUID"),
         kind="pdf" if is_pdf else "report",
         title=_title(document)[:_LONGEST_NAME],
-        text=_of_pdf(document) if is_pdf else _of_report(document),
+        text=_of_page(document) if is_pdf else _of_report(document),
         patient=header.patient(document, context.default_authority),
         maker=_joined(document, "Manufacturer", "ManufacturerModelName"),
         made_at=_made_at(document, context),
@@ -62,6 +62,7 @@ def read(document: Elements, context: ReadingContext) -> Document | None:
             numbers=tuple(dict.fromkeys(filter(None, (order.accession, order.placer, order.filler)))),
         ),
         replaces=tuple(uid for _, uid in _listed(document, "PredecessorDocumentsSequence"))[:_MOST_REFERENCES],
+        pages=(bytes(document.raw("EncapsulatedDocument") or b""),) if is_pdf else (),
     )
 
 
@@ -135,11 +136,9 @@ def _of_report(document: Elements) -> str:
     return _cut("\n".join(outline.lines(document)))
 
 
-def _of_pdf(document: Elements) -> str:
-    content = document.raw("EncapsulatedDocument")
-    size = 0 if content is None else len(content)
+def _of_page(document: Elements) -> str:
     told = (document.text("SeriesDescription"), document.text("StudyDescription"))
-    return _cut("\n".join((*dict.fromkeys(filter(None, told)), f"a PDF of {size} bytes; its words are not read")))
+    return _cut("\n".join(dict.fromkeys(filter(None, told))))
 
 
 def _cut(text: str) -> str:

@@ -55,6 +55,19 @@ def _is_document(obx: Segment) -> bool:
     return head.startswith("<?xml") or _ROOT.search(head) is not None
 
 
+def carries_pdf(obx: Segment) -> bool:
+    """Whether OBX-5 is a PDF by its own first bytes, as base64 writes them, or by its type (tables 0191, 0291)."""
+    if obx.value(2).upper() != "ED":
+        return False
+    head = obx.raw(5)[:_HEAD]
+    return "JVBERi" in head or "PDF" in head.upper().split(obx.delimiters.component)[:4]
+
+
+def pdf_of(obx: Segment) -> bytes:
+    """The PDF in OBX-5, whatever its bytes turn out to be. Raises Unreadable (cut off on the way, empty)."""
+    return _encapsulated(obx)
+
+
 def file_of(obx: Segment, allowed_roots: Sequence[Path]) -> bytes:
     """The file in, or named by, OBX-5. Raises Unreadable (damaged) and Refused (a picture, a pointer not followed)."""
     kind = obx.value(2).upper()

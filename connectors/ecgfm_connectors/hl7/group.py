@@ -89,6 +89,14 @@ def about_ecg(group: Group, obx: Segment | None) -> bool:
     return _ECG_WORDS.search(named) is not None
 
 
+def says_ecg(group: Group) -> bool:
+    """Whether OBR-4, TXA-2 or an OBX-3 name an ECG, whatever the words of a report mention."""
+    named = [obx.raw(3) for obx in group.observations]
+    named += [group.obr.raw(4)] if group.obr else []
+    named += [group.txa.raw(2)] if group.txa else []
+    return any(_ECG_WORDS.search(one) for one in named)
+
+
 def source_id(parsed: Message, group: Group, obx: Segment, content: bytes, acquired: AcquiredAt | None) -> str:
     """Who sent this recording, under which number, where it stood and when it was recorded.
 

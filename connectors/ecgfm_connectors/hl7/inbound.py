@@ -11,7 +11,7 @@ from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import Ecg, Finding, Order
 from ecgfm_connectors.errors import PayloadError, Refused, Unreadable
-from ecgfm_connectors.hl7 import adt, batch, embedded, message, waveform, withdrawals
+from ecgfm_connectors.hl7 import adt, batch, ecg_report, embedded, message, waveform, withdrawals
 from ecgfm_connectors.hl7.group import (
     Group,
     about_ecg,
@@ -22,6 +22,7 @@ from ecgfm_connectors.hl7.group import (
     located,
     order_id,
     order_of,
+    says_ecg,
     source_id,
     status_of,
     suffix,
@@ -129,6 +130,8 @@ def _read_group(
     except PayloadError as error:
         errors.append(error)
     for obx in filter(embedded.carries_file, standing.observations):
+        if context.reports and embedded.carries_pdf(obx) and says_ecg(group):
+            continue  # it is read below, as a report
         try:
             inner = read_embedded(embedded.file_of(obx, context.allowed_roots), context)
             ours = _of_this_patient(inner, group.patient, context)
@@ -146,8 +149,26 @@ def _read_group(
             result = _joined(result, replace(ours, ecgs=certain))
         except PayloadError as error:
             errors.append(_nothing() if _is_of_others(error, parsed, group, obx) else error)
+    if context.reports:
+        result = _joined(result, _report(parsed, group, context, errors, result.ecgs))
     stated = [ecg.source_id for ecg in result.ecgs]
     return _joined(result, Contents(withdrawals=withdrawals.of_cancelled_order(parsed, group, stated)))
+
+
+def _report(
+    parsed: Message, group: Group, context: ReadingContext, errors: list[PayloadError], ecgs: tuple[Ecg, ...]
+) -> Contents:
+    """What the order says of an ECG in words or pages."""
+    try:
+        told = ecg_report.read(parsed, group, context, recordings=tuple(one.source_id for one in ecgs))
+    except PayloadError as error:
+        errors.append(error)
+        return Contents()
+    if told is None:
+        return Contents()
+    text = "PID names no patient: the report belongs to no ECG for certain"
+    nobody = Finding(code="document-without-patient", text=text)
+    return Contents(documents=(told,), findings=() if told.patient.identifiers else (nobody,))
 
 
 def _of_this_patient(inner: Contents, patient: Patient, context: ReadingContext) -> Contents:
