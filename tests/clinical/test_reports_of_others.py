@@ -1,4 +1,4 @@
-"""Reports and pages of other systems through the whole hall, by HL7 and by C-STORE, beside the ECG once it is opened."""
+"""Reports and pages of other systems through the hall, by HL7 and by C-STORE, beside the ECG once it is opened."""
 
 from base64 import b64encode
 from collections.abc import Iterator
