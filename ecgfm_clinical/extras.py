@@ -30,6 +30,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "page": ("weasyprint", "matplotlib"),
         "hub": ("huggingface_hub",),
         "pdf": ("pypdf",),
+        "otlp": ("opentelemetry",),
     }
 )
 

@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING
 from ecgfm_clinical import connections, telling
 from ecgfm_clinical.extras import have
 from ecgfm_clinical.liveness import worker_name
-from ecgfm_clinical.settings import Settings, read_secret, read_settings
+from ecgfm_clinical.settings import Settings, read_headers, read_secret, read_settings
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
     from ecgfm_clinical.alerting.alerting import Alerting
     from ecgfm_clinical.auditing.sending import AuditMessages
     from ecgfm_clinical.monitoring.meters import Meters
+    from ecgfm_clinical.monitoring.otlp import Push
     from ecgfm_clinical.pipeline.ingest import Ingest
     from ecgfm_clinical.pipeline.reporting import Reporter
     from ecgfm_clinical.staging.heads_export import HeadsExport
@@ -177,6 +180,27 @@ def build_meters(settings: Settings) -> "Meters":
 
     return Meters(
         sources=source_names(settings), listeners=settings.listeners.names, destinations=settings.destination_names
+    )
+
+
+def build_push(settings: Settings, registry: "CollectorRegistry", *, instance: str, clock: Clock) -> "Push | None":
+    """What pushes a registry to the collector of the settings; None where they name none. `instance`: this process.
+
+    Raises MissingExtra, SettingsError.
+    """
+    from ecgfm.version import version
+    from ecgfm_clinical.monitoring.otlp import Push
+
+    part = settings.monitoring.otlp
+    if part is None:
+        return None
+    return Push(
+        registry,
+        url=part.url,
+        headers=read_headers(settings.resolve(part.headers_file)) if part.headers_file is not None else {},
+        about={"service.name": "ecgfm-clinical", "service.version": version(), "service.instance.id": instance},
+        clock=clock,
+        trusted=settings.resolve(part.trusted) if part.trusted is not None else None,
     )
 
 

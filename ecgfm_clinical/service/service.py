@@ -8,14 +8,11 @@ from datetime import timedelta
 from threading import Event
 from typing import TYPE_CHECKING, Literal
 
-from ecgfm.version import version
 from ecgfm_clinical import liveness, log, wiring
-from ecgfm_clinical.errors import StoreUnavailable
+from ecgfm_clinical.errors import StoreNotReady, StoreTooNew, StoreUnavailable
 from ecgfm_clinical.monitoring.endpoint import Condition, Endpoint
-from ecgfm_clinical.monitoring.process_figures import ProcessFigures, TaskFigures
 from ecgfm_clinical.monitoring.rejected_callers import RejectedCallers, peer_of
-from ecgfm_clinical.monitoring.store_figures import StoreFigures
-from ecgfm_clinical.service import ports, schedule
+from ecgfm_clinical.service import monitors, ports, schedule
 from ecgfm_clinical.service.handling import Handling
 from ecgfm_clinical.service.notifying import Notifier
 from ecgfm_clinical.service.presence import Presence
@@ -83,6 +80,15 @@ class Service:
         self._workers: list[Worker] = []
         self._listeners: dict[str, Listener] = {}
         self._meters = wiring.build_meters(settings)
+        self._registry = monitors.registry_of(
+            settings,
+            store,
+            self._meters,
+            roles=self._roles,
+            workers=self._workers,
+            clock=clock,
+            leads=lambda: self._tells_of_store,
+        )
         self._work = Tasks(settings, store, clock=clock, meters=self._meters, stopping=self._stop.is_set)
         self._rejected = RejectedCallers(self._meters)
         self._audit_messages = wiring.build_audit_messages(settings, store, clock=clock)
@@ -191,42 +197,11 @@ class Service:
         self._notifier.alive()
 
     def _start_endpoint(self, undo: ExitStack) -> None:
-        part = self._settings.monitoring
-        if part.port is None:
-            return
-        registry = self._meters.registry
-        registry.register(
-            ProcessFigures(
-                version=version(),
-                roles=self._roles,
-                tasks=self._task_figures,
-                certificates=self._settings.certificates(),
-            )
-        )
-        registry.register(
-            StoreFigures(
-                self._store,
-                limits=self._settings.attention,
-                sources=wiring.source_names(self._settings),
-                destinations=self._settings.destination_names,
-                clock=self._clock,
-                leads=lambda: self._tells_of_store,
-            )
-        )
-        endpoint = Endpoint(host=part.host, port=part.port, registry=registry, alive=self.alive, ready=self.ready)
-        endpoint.start()
-        undo.callback(endpoint.stop)
-        self._endpoint = endpoint
-
-    def _task_figures(self) -> Iterator[TaskFigures]:
-        for health in (worker.health for worker in self._workers):
-            yield TaskFigures(
-                name=health.name,
-                alive=health.alive,
-                silence=health.silence,
-                failures=health.failures,
-                deaths=health.deaths,
-            )
+        endpoint = monitors.endpoint_of(self._settings, self._registry, alive=self.alive, ready=self.ready)
+        if endpoint is not None:
+            endpoint.start()
+            undo.callback(endpoint.stop)
+            self._endpoint = endpoint
 
     def alive(self) -> Condition:
         """Whether this process works; where it does not, only a new process helps."""
@@ -242,9 +217,11 @@ class Service:
             reasons.append("the service is stopping")
         reasons += [f"listener {name} is closed" for name, one in self._listeners.items() if not one.alive]
         try:
-            self._store.coordination.leases("metrics")
+            self._store.check_schema()
         except StoreUnavailable:
             reasons.append("the staging store does not answer")
+        except (StoreTooNew, StoreNotReady) as error:
+            reasons.append(str(error))
         if self._work.live is not None and not self._work.live.opened:
             reasons.append("the live model is not open")
         return Condition(reasons=tuple(reasons))
@@ -263,6 +240,7 @@ class Service:
             yield Task(name="audit messages", every=AUDIT_EVERY, run=self._audit_messages.run)
             yield Task(name="callers", every=AUDIT_EVERY, run=self._audit_callers)
         yield from self._work.keeping()
+        yield from monitors.pushing(self._settings, self._registry, instance=self._holder, clock=self._clock)
         for name, chore in self._chores.items():
             yield Task(name=name, every=PULSE_EVERY, run=chore)
 
@@ -354,7 +332,7 @@ class Service:
             log.event("leases.taken-back", count=taken_back)
         if (gap := self._store.elapsed.look(now)) is not None:
             log.event("clock.gap", logging.WARNING, since=gap.since.isoformat(), until=gap.until.isoformat())
-        if self._endpoint is not None:
+        if self._settings.monitoring.is_watched:
             self._tells_of_store = self._store.coordination.acquire(
                 "metrics", self._holder, now=now, duration=6 * PULSE_EVERY
             )

@@ -19,7 +19,7 @@ from ecgfm_clinical.settings.pacs import DicomDestination, StowDestination
 from ecgfm_clinical.settings.part import Tls
 from ecgfm_clinical.settings.reading import read_settings
 from ecgfm_clinical.settings.scoring import HEADS, HeadRules, Model, Scoring
-from ecgfm_clinical.settings.secret import read_secret
+from ecgfm_clinical.settings.secret import read_headers, read_secret
 from ecgfm_clinical.settings.site import Store
 from ecgfm_clinical.settings.sources import DicomSource, DicomWebSource, SftpSource, WatchedFolder
 from ecgfm_clinical.settings.web import Web, WebTls
@@ -66,6 +66,7 @@ __all__ = [
     "WebRoles",
     "WebTls",
     "WebhookChannel",
+    "read_headers",
     "read_secret",
     "read_settings",
 ]

@@ -2,9 +2,12 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from ecgfm_clinical.settings.exposure import is_loopback
 from ecgfm_clinical.settings.part import Part, Port, Tls
 
 LONGEST_AGE = 365_000  # days; as good as for ever, and a number that dates can be reckoned with
@@ -117,6 +120,34 @@ class ServiceSettings(Part):
     )
 
 
+class Otlp(Part):
+    """A collector to which the metrics are pushed by OTLP over HTTP (needs ecgfm-clinical[otlp])."""
+
+    url: str = Field(
+        pattern=r"^https?://[^\s@]+$",
+        description="where it takes metrics, with the path; no patient is named there",
+        examples=["https://collector.example:4318/v1/metrics"],
+    )
+    every_seconds: float = Field(default=60, ge=1, description="how often")
+    headers_file: Path | None = Field(
+        default=None,
+        description="file with HTTP headers, one NAME: VALUE a line, such as Authorization",
+        examples=["secrets/otlp-headers"],
+    )
+    trusted: Path | None = Field(
+        default=None,
+        description="authority of the collector's certificate, PEM; those of this machine where not set",
+        examples=["secrets/ca.crt"],
+    )
+
+    @model_validator(mode="after")
+    def _keeps_its_secret(self) -> Self:
+        parts = urlsplit(self.url)
+        if self.headers_file is not None and parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+            raise ValueError("monitoring.otlp.url must be https: the headers of headers_file go there")
+        return self
+
+
 class Monitoring(Part):
     """The port where a running process answers `/metrics`, `/healthz` and `/readyz`; no patient is ever named there."""
 
@@ -128,3 +159,9 @@ class Monitoring(Part):
         description="/metrics, /healthz, /readyz; processes on one host need one each (ECGFM_MONITORING__PORT)",
         examples=[9464],
     )
+    otlp: Otlp | None = None
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody is told the metrics."""
+        return self.port is not None or self.otlp is not None

@@ -95,6 +95,11 @@ class Database:
         self.reader.dispose()
         self.writer.dispose()
 
+    def check_schema(self) -> None:
+        """Whether the schema is still this program's. Raises StoreTooNew, StoreNotReady, StoreUnavailable."""
+        with engine.translated(), self.reader.connect() as connection:
+            _check_schema(migrations.current(connection))
+
     @property
     def writes_singly(self) -> bool:
         """SQLite has one writer at a time."""

@@ -131,6 +131,13 @@ class Store:
             self._checkpointer.stop()
         self.database.close()
 
+    def check_schema(self) -> None:
+        """Whether the schema is still this program's: a newer one may have migrated the store meanwhile.
+
+        Raises StoreTooNew, StoreNotReady, StoreUnavailable.
+        """
+        self.database.check_schema()
+
     def room(self) -> Room:
         """What the store takes, and what is left where it lies. Raises StoreUnavailable."""
         return room_of(self.database, self._free_bytes)

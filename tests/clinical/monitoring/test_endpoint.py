@@ -115,7 +115,7 @@ def test_a_store_that_does_not_answer_is_not_ready_and_alive(
     wait_until(lambda: get(port, "/readyz")[0] == 200)
     wait_until(lambda: figures(port).get(("ecgfm_store_up", ())) == 1)
     with monkeypatch.context() as fault:
-        fault.setattr(site.store.coordination, "leases", does_not_answer)
+        fault.setattr(site.store, "check_schema", does_not_answer)
         fault.setattr(site.store.questions, "backlog", does_not_answer)
         assert get(port, "/readyz") == (503, "the staging store does not answer\n")
         assert get(port, "/healthz")[0] == 200

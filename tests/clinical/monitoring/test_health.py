@@ -65,8 +65,13 @@ def test_the_process_itself_is_asked_in_every_state_from_start_to_stop(
     may_open.set()
     wait_until(lambda: is_alive_and_says())
     with monkeypatch.context() as fault:
-        fault.setattr(site.store.coordination, "leases", _does_not_answer)
+        fault.setattr(site.store, "check_schema", _does_not_answer)
         assert is_alive_and_says("the staging store does not answer")
+    _migrated_to(site, "9999")
+    newer = f"the store is at schema 9999, this program knows up to {migrations.HEAD}: upgrade ecgfm-clinical"
+    wait_until(lambda: is_alive_and_says(newer))
+    _migrated_to(site, migrations.HEAD)
+    wait_until(lambda: is_alive_and_says())
     service._listeners["hl7"].stop(grace=0)
     assert is_alive_and_says("listener hl7 is closed")
     service._listeners["hl7"].start()
@@ -82,6 +87,12 @@ def test_the_process_itself_is_asked_in_every_state_from_start_to_stop(
 
 def _does_not_answer(*_: object, **__: object) -> NoReturn:
     raise StoreUnavailable("no answer")
+
+
+def _migrated_to(site: Installation, revision: str) -> None:
+    """As a program of that schema leaves the store."""
+    with site.store.database.writer.begin() as connection:
+        connection.execute(sqlalchemy.text("UPDATE alembic_version SET version_num = :to"), {"to": revision})
 
 
 def test_a_store_of_an_earlier_version_is_not_well(site: Installation) -> None:
