@@ -287,7 +287,7 @@ ANY = {
     "ecgfm_clinical.engine": 5,  # what a process hands back
     "ecgfm_clinical.files": 6,  # pyarrow and plotly, which have no types
     "ecgfm_clinical.learning": 5,  # JSON documents; numpy arrays of any kind
-    "ecgfm_clinical.monitoring": 6,  # http.server's own methods
+    "ecgfm_clinical.monitoring": 11,  # http.server's own methods, messages of opentelemetry-proto
     "ecgfm_clinical.settings": 10,  # TOML, and annotations of settings
     "ecgfm_clinical.staging": 30,  # columns and statements of SQLAlchemy, driver connections, JSON columns
     "ecgfm_clinical.web": 3,  # joserfc's keys and tokens
