@@ -15,6 +15,7 @@ from ecgfm_clinical.staging.alerts import Alert, NoticeState
 from ecgfm_clinical.staging.heads_export import syslog
 
 TIMEOUT = 20.0  #: seconds for one telling
+RUNBOOK = "deploy/RUNBOOK.md"  #: which has a section for each condition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,14 +45,20 @@ class Word:
             "opened_at": self.alert.opened_at.isoformat(timespec="seconds"),
             "number": str(self.alert.alert_id),
             "site": self.site,
+            "runbook": self.runbook,
         }
+
+    @property
+    def runbook(self) -> str:
+        """The section of the runbook that says what this alert is and what to do."""
+        return f"{RUNBOOK}#alert-{self.alert.condition}"
 
     @property
     def text(self) -> str:
         """For people."""
         since = f"since {self.alert.opened_at:%Y-%m-%d %H:%M} UTC"
         act = f"ecgfm-clinical alerts acknowledge {self.alert.alert_id} --reason WHY"
-        return f"{self.alert.text}\n\n{since}. To take it: {act}\n"
+        return f"{self.alert.text}\n\n{since}. To take it: {act}\nWhat it means, and what to do: {self.runbook}\n"
 
 
 class Channel(Protocol):

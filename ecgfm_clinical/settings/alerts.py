@@ -52,7 +52,7 @@ class WebhookChannel(_Channel):
     )
     template: str = Field(
         default="",
-        description="JSON with {title}, {text}, {severity}, {condition}, {subject}, {state}; empty: all of them",
+        description="JSON with {title}, {text}, {severity}, {condition}, {subject}, {state}, {runbook}; all if empty",
     )
 
     @model_validator(mode="after")

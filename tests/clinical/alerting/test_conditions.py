@@ -140,6 +140,8 @@ command = ["{sys.executable}", "{program}"]
         for one in told:
             assert "payloads-need-a-look" in one
             assert "SECRETFAMILY" not in one
+        assert "RUNBOOK.md#alert-payloads-need-a-look" in told[0]
+        assert "RUNBOOK.md#alert-payloads-need-a-look" in told[-1]
         code, text = site.command("alerts", "list")
         assert (code, "payloads-need-a-look" in text) == (1, True)
         assert site.command("alerts", "acknowledge", "1", "--reason", "I look")[0] == 0

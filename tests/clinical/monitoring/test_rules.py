@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from ecgfm_clinical.alerting.channels import RUNBOOK
+
 pytestmark = pytest.mark.slow(4)
 
 ROOT = Path(__file__).parents[3]
@@ -117,22 +119,40 @@ def _alerts(name: str, at: str, count: int) -> dict[str, Any]:
     }
 
 
-def test_every_alert_leads_to_a_section_of_the_runbook() -> None:
+def sections() -> dict[str, str]:
+    """Anchor -> text of each section of the runbook."""
     runbook = (ROOT / "deploy" / "RUNBOOK.md").read_text()
-    anchors = {
-        re.sub(r"[^\w\s-]", "", heading).strip().lower().replace(" ", "-")
-        for heading in re.findall(r"^#+ (.*)$", runbook, flags=re.MULTILINE)
-    }
+    parts = re.split(r"^#+ (.*)$", runbook, flags=re.MULTILINE)
+    anchors = [re.sub(r"[^\w\s-]", "", heading).strip().lower().replace(" ", "-") for heading in parts[1::2]]
+    assert len(set(anchors)) == len(anchors)
+    return dict(zip(anchors, parts[2::2], strict=True))
+
+
+def conditions() -> set[str]:
+    """Every condition that the alerts can tell, as their source names it."""
+    source = (ROOT / "ecgfm_clinical" / "alerting" / "conditions.py").read_text()
+    shares = re.findall(r'\("([\w-]+-share)", store\.', source)
+    return {*re.findall(r'\bname="([\w-]+)"', source), *shares}
+
+
+def test_every_alert_and_every_rule_has_a_section_of_its_own_in_the_runbook() -> None:
+    found, rule_of = sections(), dict[str, str]()
     for rule in rules():
         path, _, anchor = rule["annotations"]["runbook"].partition("#")
-        assert path == "deploy/RUNBOOK.md"
-        assert anchor in anchors, rule["alert"]
-    conditions = runbook.partition("| condition | when | see |")[2].partition("\n\n")[0].splitlines()[2:]
-    assert len(conditions) >= 15
-    for row in conditions:
-        links = re.findall(r"\]\(#([\w-]+)\)", row)
-        assert links, row
-        assert set(links) <= anchors, row
+        assert path == RUNBOOK
+        assert rule_of.setdefault(anchor, rule["alert"]) == rule["alert"], "two rules share a section"
+        assert f"`{rule['alert']}`" in found[anchor].strip().splitlines()[0]
+    told = conditions()
+    assert len(told) >= 24
+    listed = found["alerts-of-its-own"].partition("| condition, and its section | when |")[2]
+    assert dict(re.findall(r"\[`([\w-]+)`\]\(#([\w-]+)\)", listed)) == {one: f"alert-{one}" for one in told}
+    for one in told:
+        assert f"`{one}`" in found[f"alert-{one}"].strip().splitlines()[0]
+    ours = {f"alert-{one}" for one in told} | rule_of.keys()
+    for anchor in ours:
+        kinds = re.findall(r"^- \*\*(\w+)\*\*: ", found[anchor], flags=re.MULTILINE)
+        assert kinds == ["Seen", "Means", "Do", "Clears"], anchor
+    assert {anchor for anchor in found if anchor.startswith("alert-")} == ours
 
 
 def test_rules_and_dashboard_name_metrics_that_exist() -> None:
