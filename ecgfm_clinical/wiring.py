@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ecgfm_clinical.monitoring.meters import Meters
     from ecgfm_clinical.monitoring.otlp import Push
     from ecgfm_clinical.pipeline.ingest import Ingest
+    from ecgfm_clinical.pipeline.page_words import ReadWords
     from ecgfm_clinical.pipeline.reporting import Reporter
     from ecgfm_clinical.staging.heads_export import HeadsExport
     from ecgfm_clinical.staging.records import Trust
@@ -76,13 +77,19 @@ def build_ingest(
 ) -> "Ingest":
     """The Handler for what comes in by the listener or source of this name, read by its own rules."""
     from ecgfm_clinical.pipeline.ingest import Ingest
-    from ecgfm_clinical.pipeline.page_words import unread
-    from ecgfm_connectors import pdf_words
     from ecgfm_connectors.reading import read
 
     reader = partial(read, context=reading_context(settings, source, store))
-    words = pdf_words.read if have("pdf") else unread
-    return Ingest(store, read=reader, trust=trust_in(settings, source), clock=clock, meters=meters, words=words)
+    trust = trust_in(settings, source)
+    return Ingest(store, read=reader, trust=trust, clock=clock, meters=meters, words=words_of_pages())
+
+
+def words_of_pages() -> "ReadWords":
+    """What reads the PDFs of other systems, where it is installed."""
+    from ecgfm_clinical.pipeline.page_words import unread
+    from ecgfm_connectors import pdf_words
+
+    return pdf_words.read if have("pdf") else unread
 
 
 def trust_in(settings: Settings, source: str) -> "Trust":

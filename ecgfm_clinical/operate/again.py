@@ -6,6 +6,7 @@ from datetime import datetime
 from ecgfm_clinical import scorers, wiring
 from ecgfm_clinical.errors import ModelError, NotFound
 from ecgfm_clinical.operate import replay
+from ecgfm_clinical.pipeline.page_words import with_words
 from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Received, Verdict
@@ -48,6 +49,7 @@ def read_again(
 
     def stage(received: Received, contents: Contents) -> Verdict:
         trust = wiring.trust_in(settings, received.source)
+        contents = with_words(contents, wiring.words_of_pages())
         return store.intake.record(
             received, contents, now=wiring.utc_now(), actor=actor, trust=trust, not_before=not_before
         )

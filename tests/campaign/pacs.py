@@ -183,6 +183,13 @@ def is_held(stories: Sequence[EcgStory]) -> bool:
     return newest is not None and newest.state is MessageState.DEAD and _says(newest).startswith(HELD)
 
 
+def told(stories: Sequence[EcgStory]) -> str:
+    """The messages of a recording in their order, without what they say."""
+    mine = [one for story in stories for one in story.messages if one.destination == NAME]
+    listed = sorted(mine, key=lambda one: one.message_id)
+    return ", ".join(f"{one.message_id} {one.kind} {one.state.value} {_says(one).partition(':')[0]}" for one in listed)
+
+
 def waits_for_a_person() -> ColumnElement[bool]:
     """Which messages are set aside because the archive knows another patient."""
     said = select(attempt_error.c.message_id).where(attempt_error.c.text.startswith(HELD))

@@ -40,7 +40,7 @@ def judge(
     filed = pacs.standing(archive, [story for told in stories.values() for story in told])
     for name, told in stories.items():
         wrongs = _wrong_in_archive(store, lives, lives.lives[name], told, filed.get(name, ()))
-        yield from (f"{name} at pacs: {wrong}" for wrong in wrongs)
+        yield from (f"{name} at pacs: {wrong}: {pacs.told(told)}" for wrong in wrongs)
 
 
 def _wrong_in_archive(

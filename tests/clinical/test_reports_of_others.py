@@ -78,3 +78,16 @@ def test_a_page_in_a_dicom_object_has_its_words_or_the_reason(house: Installatio
     texts = [one.document.text for one in house.store.documents.newest()]
     assert "Vorhofflimmern" in texts[1]
     assert texts[0].endswith("a PDF of 16 bytes; its words are not here: it is damaged (PdfStreamError)")
+
+
+def test_a_page_that_was_refused_is_read_again_with_its_words(tmp_path: Path) -> None:
+    pytest.importorskip("pypdf", reason="the package pypdf is not installed")
+    house = Installation(tmp_path)
+    try:
+        assert house.mllp(oru("P1", PDF)).code == "AE"
+        house.path.write_text(house.path.read_text().replace("port = 0\n", "port = 0\ndocuments = true\n"))
+        assert house.command("replay", "--refused")[0] == 0
+        (one,) = house.store.documents.newest()
+    finally:
+        house.close()
+    assert "Vorhofflimmern" in one.document.text
