@@ -177,7 +177,10 @@ class Campaign:
             while True:
                 _until_none(lambda: _jobs(store), living)
                 store.results.resend(now=wiring.utc_now(), actor="campaign")
-                _until_none(lambda: _messages(store), living)
+                try:
+                    _until_none(lambda: _messages(store), living)
+                except TimeoutError as error:
+                    raise TimeoutError(f"{error}; {_where(store)}") from error
                 if not (asked := store.results.holds()):
                     break
                 for held in asked:
@@ -205,6 +208,14 @@ def _messages(store: Store) -> int:
         held = ask.connection.scalar(select(func.count()).where(waits_for_a_person())) or 0
     backlog = store.questions.backlog().destinations.values()
     return sum(one.waiting + one.running + one.dead for one in backlog) - held
+
+
+def _where(store: Store) -> str:
+    """Which destination the messages wait for, and what it said last."""
+    told = store.questions.backlog().destinations.items()
+    waiting = [f"{name}: {one.waiting} wait, {one.running} run, {one.dead} are set aside" for name, one in told]
+    states = [f"{name}: {store.destinations.status(name, now=wiring.utc_now())}" for name, _ in told]
+    return "; ".join((*waiting, *states))
 
 
 def _until_none(left: Callable[[], int], living: Sequence[_Process], patience: float = 300.0) -> None:

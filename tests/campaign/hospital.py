@@ -74,7 +74,7 @@ name = "pacs"
 host = "127.0.0.1"
 port = {pacs}
 ae_title = "PACS"
-answer_seconds = 1
+answer_seconds = 3
 without_waveform = "own-study"
 """
 )

@@ -24,7 +24,7 @@ from ecgfm_connectors.dicom.sop_classes import VERIFICATION
 from tests.clinical.lifecycle.truth import Standing
 
 NAME = "pacs"
-LATE = 1.5  # s; the destination waits for one
+LATE = 3.5  # s; the destination waits for three
 #: A result that is not stored because its waveform object names another patient waits for a person, as it should.
 HELD = "patient-differs: "
 
