@@ -283,6 +283,7 @@ def drop(tx: Transaction, recording_id: int) -> None:
         mine = (score_job.c.ecg_id == row.ecg_id, is_unfinished(score_job))
         tx.connection.execute(update(score_job).where(*mine).values(over))
         failed_ecgs.settle(tx, [row.ecg_id])
+        pauses.forget(tx, row.ecg_id, received_at=row.received_at, source=row.source)
         if row.state == EcgState.WAITING.value:
             answers.move(tx, row, EcgState.FAILED, scoring_id=row.scoring_id)
 

@@ -167,9 +167,7 @@ def stops_scoring(reading: Reading, heads: Collection[str]) -> bool:
 
 def withhold(tx: Transaction, ecg_id: int, heads: Collection[str], *, received_at: datetime, source: str) -> None:
     """What a new scoring leaves this ECG owed: the answers of these heads, and nothing from before."""
-    owed = tx.connection.scalars(delete(withheld).where(withheld.c.ecg_id == ecg_id).returning(withheld.c.head)).all()
-    for head in owed:
-        tx.count(-1, received_at=received_at, source=source, head=head, state="waiting")
+    forget(tx, ecg_id, received_at=received_at, source=source)
     for head in sorted(heads):
         tx.connection.execute(
             insert_for(tx.connection.dialect, withheld).values(ecg_id=ecg_id, head=head, queued=False)
@@ -177,6 +175,13 @@ def withhold(tx: Transaction, ecg_id: int, heads: Collection[str], *, received_a
         tx.count(1, received_at=received_at, source=source, head=head, state="waiting")
     if heads:
         tx.note("ecg.withheld", ecg_id=ecg_id, heads=", ".join(sorted(heads)))
+
+
+def forget(tx: Transaction, ecg_id: int, *, received_at: datetime, source: str) -> None:
+    """This ECG is owed nothing: it has its answers, or none is to be given any more."""
+    owed = delete(withheld).where(withheld.c.ecg_id == ecg_id).returning(withheld.c.head)
+    for head in tx.connection.scalars(owed).all():
+        tx.count(-1, received_at=received_at, source=source, head=head, state="waiting")
 
 
 def due_again(tx: Transaction, *, limit: int) -> list[int]:

@@ -7,6 +7,9 @@ import pytest
 
 from ecgfm_clinical.errors import StoreError
 from ecgfm_clinical.staging.pauses import EVERYTHING, Part, Pause
+from ecgfm_clinical.staging.records import Trust
+from ecgfm_connectors.contents import Contents, Withdrawal
+from ecgfm_connectors.patient import Patient
 
 EHR, ARCHIVE = Part(kind="destination", name="ehr"), Part(kind="destination", name="archive")
 HEAD, OTHER = Part(kind="head", name="reduced_lvef"), Part(kind="head", name="troponin")
@@ -90,6 +93,32 @@ def test_the_answer_of_a_paused_head_is_owed_and_follows_as_a_correction(ward: A
     assert [one.kind for one in ward.store.ecgs.story(1).messages] == ["F", "C"]
     assert claim(ward) == [], "given out once"
     assert ward.store.care.audit_faults() == []
+
+
+@pytest.mark.parametrize("goes_on_first", [False, True])
+def test_a_recording_that_its_sender_took_back_is_owed_nothing(ward: Any, goes_on_first: bool) -> None:
+    pause(ward, HEAD)
+    one = ward.ecg()
+    ward.take(one)
+    score_all(ward)
+    if goes_on_first:  # and the ECG waits for its second scoring
+        resume(ward, HEAD)
+        assert len(claim(ward)) == 1
+        ward.store.leases.release("scorer", now=ward.now)
+    taken_back = Withdrawal(source_ids=(one.source_id,), order_id="", patient=Patient(), status="W")
+    ward.store.intake.record(
+        ward.received(),
+        Contents(withdrawals=(taken_back,)),
+        now=ward.now,
+        actor="carts",
+        trust=Trust(corrected_patient="follow", sender_withdrawal="follow"),
+    )
+    if not goes_on_first:
+        resume(ward, HEAD)
+    score_all(ward)
+    assert answers(ward, 1) == [{OTHER.name}]
+    assert ward.store.pauses.owed() == {}
+    assert HEAD.name not in ward.store.questions.count_table().by_head
 
 
 def test_where_every_head_is_paused_ecgs_wait_and_a_result_that_comes_too_late_is_not_kept(ward: Any) -> None:
