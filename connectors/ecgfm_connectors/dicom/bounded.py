@@ -143,8 +143,8 @@ class BoundedSocket(AssociationSocket):
         if not self.has_answered.is_set():
             self.has_answered.wait(self.stillness.rest)
             return False
-        if self.socket is not None and not _buffered(self.socket):
-            _readable([self.socket], (), (), self.stillness.rest)
+        if self.socket is not None and not buffered(self.socket):
+            readable([self.socket], (), (), self.stillness.rest)
         return bool(super().ready)
 
     def send(self, bytestream: bytes) -> None:
@@ -183,15 +183,7 @@ class BoundedSocket(AssociationSocket):
         return data
 
 
-def speaks(connection: socket.socket, seconds: float) -> bool:
-    """Whether a caller sends its first byte in time; the byte stays where it is."""
-    try:
-        return _buffered(connection) or bool(_readable([connection], (), (), seconds)[0])
-    except (OSError, ValueError):  # closed meanwhile
-        return False
-
-
-def _buffered(connection: socket.socket) -> bool:
+def buffered(connection: socket.socket) -> bool:
     """Whether TLS has decrypted bytes that the socket itself does not show."""
     return isinstance(connection, ssl.SSLSocket) and bool(connection.pending())
 
@@ -204,7 +196,7 @@ def _left(until: float) -> float:
     return left
 
 
-def _readable(
+def readable(
     readers: Sequence[Any], _writers: Sequence[Any], _exceptional: Sequence[Any], timeout: float
 ) -> tuple[list[Any], list[Any], list[Any]]:
     """`select.select` of one socket to be read, also where its descriptor is above 1023. Raises OSError, ValueError."""
@@ -221,7 +213,7 @@ class _Polling:
     1023.
     """
 
-    select = staticmethod(_readable)
+    select = staticmethod(readable)
 
 
 transport.select = _Polling  # type: ignore[attr-defined, assignment]  # it stands for the module that pynetdicom imports

@@ -4,10 +4,12 @@ Differences to `ThreadedAssociationServer` (pynetdicom 3.0), each for a failure 
 caller's own thread and with a time limit (it ran inside accept(), so one silent connection shut every other caller
 out); addresses can be allow-listed; a PDU longer than announced, or an object longer than allowed, ends the association
 before it fills the memory; a caller that stops in the middle of a PDU, or sends one byte by byte, is given up. A
-connection becomes an association once its first byte comes (every silent one took the place of a caller that had
-something to send, and the time of two threads), and one address has a share of the places only. A caller that breaks
+connection becomes an association once its request is there (every silent one took the place of a caller that had
+something to send, and the time of two threads), and one address has a share of the places only. Callers that wait are
+accepted together, and one that is turned away costs two calls of the system: after each the thread that accepts waits
+for the others' Python, and the well-behaved of a thousand callers waited for it. A caller that breaks
 the protocol ends its own association and nothing else, and its socket is closed at once. Garbage is looked for in a
-twentieth of the time at most (it was after every sixty callers, with all threads stopped: a crowd that was turned away
+fiftieth of the time at most (it was after every sixty callers, with all threads stopped: a crowd that was turned away
 and came again took three quarters of the processor by that).
 """
 
@@ -33,7 +35,8 @@ from pynetdicom.fsm import InvalidEventError
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
-from ecgfm_connectors.dicom.bounded import BoundedSocket, Bounds, RestingCheckpoint, speaks
+from ecgfm_connectors.dicom.beginning import Beginning, beginning
+from ecgfm_connectors.dicom.bounded import BoundedSocket, Bounds, RestingCheckpoint
 from ecgfm_connectors.dicom.memory import Memory
 from ecgfm_connectors.doors import Door
 from ecgfm_connectors.rejections import Reason, Rejection, Tell, readable_title, tls_reason
@@ -46,8 +49,11 @@ pynetdicom_config.LOG_HANDLER_LEVEL = "none"
 
 _PAUSE = 0.1  # s without accepting while this process can open no more files
 _HANDSHAKE_TIMEOUT = 10.0  # s
+_UNEXPECTED = b"\x07\x00\x00\x00\x00\x04\x00\x00\x02\x02"  #: A-ABORT of the provider: unexpected PDU (PS3.8 §9.3.8)
+_AT_ONCE = 64  #: callers accepted in one round
+_IDLE = "Sta1"  #: there is no connection (PS3.8 table 9-1)
 _WORTH_A_SEARCH = 60  #: associations that ended, each a circle of objects
-_SEARCH_SHARE = 0.05  #: of the time, at most
+_SEARCH_SHARE = 0.02  #: of the time, at most
 
 
 class Entity(ApplicationEntity):
@@ -65,6 +71,7 @@ class HardenedServer(ThreadedAssociationServer):
     """See the module's docstring. `door` decides on a peer's address before a byte of it is read."""
 
     daemon_threads = True
+    block_on_close = False  # which would go through a list of threads at each caller
     #: Callers that the system holds until they are accepted, if it is let (`net.core.somaxconn`). One too many is not
     #: heard, and its system calls again after 1, 3, 7, 15 and 31 s: with 128, some of a thousand waited for 32 s.
     request_queue_size = 1024
@@ -98,6 +105,24 @@ class HardenedServer(ThreadedAssociationServer):
         self._garbage = 0  # associations that ended since garbage was looked for
         self._next_search = self.came_round
         super().__init__(ae, address, ae_title, contexts, None, evt_handlers, _Handler)
+        assert self.socket is not None
+        self.socket.setblocking(False)
+
+    def _handle_request_noblock(self) -> None:
+        """Called by socketserver where somebody calls: takes all who wait, as many as a round may."""
+        for _ in range(_AT_ONCE):
+            try:
+                connection, address = self.get_request()
+            except OSError:  # nobody else, or somebody who has gone
+                return
+            if not self.verify_request(connection, address):
+                connection.close()
+                continue
+            try:
+                self.process_request(connection, address)
+            except Exception:  # noqa: BLE001  # no thread can be started: as socketserver does it
+                self.handle_error(connection, address)
+                self.shutdown_request(connection)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Called by socketserver after accept(); False closes the connection."""
@@ -136,28 +161,39 @@ class HardenedServer(ThreadedAssociationServer):
             self._next_search = ended + (ended - now) / _SEARCH_SHARE
 
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
-        """Accept without waiting for the TLS handshake."""
+        """Accept without waiting for anything else. Raises BlockingIOError where nobody waits."""
         if self.socket is None:
             raise OSError("the server is closed")
         try:
             connection, address = self.socket.accept()
+        except BlockingIOError:
+            raise
         except OSError:  # this process can open no more files: to ask again at once would take the whole processor
             self._ending.wait(_PAUSE)
             raise
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.settimeout(self._stall_timeout)
-        if self._tls is not None:
-            context = self._tls.current()
-            connection = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return connection, address
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """The caller's own thread: handshake first, then its first byte, then the association."""
-        if self._is_secured(request, str(client_address[0])) and self._speaks(request):
-            super().process_request_thread(request, client_address)
-        else:
+        """The caller's own thread: handshake first, then its request, then the association."""
+        try:
+            connection = self._prepared(request)
+        except OSError:  # it has gone
             self.shutdown_request(request)
             self._door.leave(str(client_address[0]))
+            return
+        if self._is_secured(connection, str(client_address[0])) and self._asks(connection):
+            super().process_request_thread(connection, client_address)
+        else:
+            self.shutdown_request(connection)
+            self._door.leave(str(client_address[0]))
+
+    def _prepared(self, connection: socket.socket) -> socket.socket:
+        """Raises OSError."""
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.settimeout(self._stall_timeout)
+        if self._tls is None:
+            return connection
+        return self._tls.current().wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
 
     def shutdown(self) -> None:
         """Take no more callers, and send those away that have said nothing."""
@@ -179,12 +215,18 @@ class HardenedServer(ThreadedAssociationServer):
                 return False
         return True
 
-    def _speaks(self, request: Any) -> bool:
+    def _asks(self, request: Any) -> bool:
+        """Whether it asks for an association; one that begins with anything else is told so (PS3.8 §9.2.1, AA-1)."""
+        patience = min(self.ae.acse_timeout or _HANDSHAKE_TIMEOUT, self.bounds.pdu_seconds, self.bounds.object_seconds)
         self._silent.add(request)
         try:
-            return speaks(request, self.ae.acse_timeout or _HANDSHAKE_TIMEOUT) and not self._ending.is_set()
+            found = beginning(request, patience, self.bounds.max_pdu)
         finally:
             self._silent.discard(request)
+        if found is Beginning.WRONG:
+            with suppress(OSError):
+                request.sendall(_UNEXPECTED)
+        return found is Beginning.REQUEST and not self._ending.is_set()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Called where no association came about. socketserver prints a traceback here; a caller that vanished is no
@@ -219,6 +261,7 @@ class _Handler(RequestHandler):
             association.bind(evt.EVT_FSM_TRANSITION, _moved, [bounded])
             answering = self._answering(association, bounded)
             association.dimse.send_msg = answering  # type: ignore[method-assign, assignment]  # an answer
+            association.dul.stop_dul = self._stopping(association, bounded)  # type: ignore[method-assign]  # is asked for ever
             association.dul.run = self._ending(association.dul.run, bounded)  # type: ignore[method-assign]  # its thread's end
             association.run = self._counted(association, self.server)  # type: ignore[method-assign]  # as above
         return association
@@ -234,6 +277,17 @@ class _Handler(RequestHandler):
                 bounded.answered()
 
         return send_and_go_on
+
+    def _stopping(self, association: Association, bounded: BoundedSocket) -> Callable[[], bool]:
+        """pynetdicom asks a hundred times a second whether the caller has closed its connection after its release."""
+        stop, machine = association.dul.stop_dul, association.dul.state_machine
+
+        def wait_and_stop() -> bool:
+            if machine.current_state != _IDLE:
+                bounded.news.wait()
+            return stop()
+
+        return wait_and_stop
 
     def _ending(self, run: Callable[[], None], bounded: BoundedSocket) -> Callable[[], None]:
         """Where the reading thread ends, by whatever, the connection ends; the association's thread sees that."""

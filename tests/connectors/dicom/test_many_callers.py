@@ -2,6 +2,7 @@
 
 import os
 import resource
+import select
 import socket
 import subprocess
 import sys
@@ -13,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from ecgfm_connectors.base import Disposition, Received, Verdict
+from ecgfm_connectors.dicom import server as server_module
 from ecgfm_connectors.dicom.bounded import Stillness
 from ecgfm_connectors.dicom.storage import StorageScp
+from ecgfm_connectors.rejections import Rejection
 from ecgfm_connectors.testing import cart
 from ecgfm_connectors.testing.dicom_writer import write_ecg
 from ecgfm_connectors.testing.samples import sample_ecg
@@ -48,7 +51,63 @@ def test_a_silent_connection_has_no_threads_of_an_association() -> None:
         wait_until(lambda: port._server is not None and port._server._silent)
         assert threads_of_associations() == 0
         silent.sendall(dicom_wire.associate()[:10])
+        assert threads_of_associations() == 0
+        silent.sendall(dicom_wire.associate()[10:])
         wait_until(lambda: threads_of_associations() == 1)
+    port.stop(grace=1)
+
+
+@pytest.mark.parametrize(
+    "beginning", [b"GET / HTTP/1.1\r\n\r\n", dicom_wire.release(), b"\x04\x00\x00\x00\x00\x04abcd"]
+)
+def test_a_caller_that_asks_for_no_association_is_told_and_gets_none(
+    beginning: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made(*_: object) -> None:
+        raise AssertionError("an association was made")
+
+    monkeypatch.setattr(server_module._Handler, "_create_association", made)
+    port = scp()
+    port.start()
+    with socket.create_connection((LOOPBACK, port.port), timeout=120) as caller:
+        caller.sendall(beginning)
+        assert caller.recv(1) == b"\x07"  # A-ABORT
+    port.stop(grace=1)
+
+
+def test_half_a_request_takes_no_place_of_an_association() -> None:
+    """Though it holds one of its address's connections, until the time for a request is over."""
+    port = scp()
+    port._ae.acse_timeout = 0.3
+    port.start()
+    with socket.create_connection((LOOPBACK, port.port), timeout=120) as caller:
+        caller.sendall(dicom_wire.associate()[:100])
+        assert caller.recv(1) == b""
+    assert threads_of_associations() == 0
+    port.stop(grace=1)
+
+
+def test_a_crowd_that_waits_is_accepted_in_one_round_and_each_answer_stays_its_own() -> None:
+    """As many as wait, of which the door lets the first in and turns the others away; a neighbour is heard."""
+    port = StorageScp(
+        name="dicom",
+        ae_title="ECGFM",
+        host=LOOPBACK,
+        port=0,
+        handler=lambda _: Verdict(disposition=Disposition.STAGED),
+        clock=lambda: datetime.now(UTC),
+        max_per_host=2,
+        turned_away=(told := list[Rejection]()).append,
+    )
+    port.start()
+    with ExitStack() as held:
+        callers = [held.enter_context(socket.create_connection((LOOPBACK, port.port), timeout=120)) for _ in range(200)]
+        wait_until(lambda: len(told) == 198)
+        assert sum(bool(select.select([one], [], [], 0)[0]) for one in callers[2:]) == 198
+        assert {(one.host, one.reason) for one in told} == {(LOOPBACK, "too-many-connections")}
+        for one in callers[:2]:
+            one.sendall(dicom_wire.associate())
+            dicom_wire.wait_accepted(one)
     port.stop(grace=1)
 
 
