@@ -54,6 +54,7 @@ class Alerting:
         term = timedelta(seconds=3 * limits.every_seconds)
         if not self._store.coordination.acquire("alerts", self._holder, now=now, duration=term):
             return
+        self._store.elapsed.look(now)  # a jump of the clock must be known before anything is held to be over
         self._store.alerts.look(
             [*conditions(self._settings, self._store, now=now), *self._audited(now)],
             routes=routes(limits),

@@ -3,8 +3,10 @@
 An alert's life: a condition that holds opens one, unless one is open for the same condition and subject; it is told
 once. After a time nobody acknowledged it, it is told to the channels of escalation, once. When its condition has been
 away for a time it clears, which is told once to whoever was told that it opened. A person may acknowledge it (no
-escalation) or silence it for a time (nothing is told of this condition and subject until then). What is told is a row,
-written in the transaction that moves the alert, and sent until the channel has taken it.
+escalation) or silence it for a time (nothing is told of this condition and subject until then). A silence lasts for as
+long as the person said, in time that passed for certain (`elapsed`): a clock that jumps ahead does not end it, nor does
+one that is set back keep it. What is told is a row, written in the transaction that moves the alert, and sent until the
+channel has taken it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,6 +19,7 @@ from sqlalchemy import delete, insert, select, update
 from ecgfm_clinical.errors import NotFound
 from ecgfm_clinical.staging.attempts import is_due
 from ecgfm_clinical.staging.database import Database
+from ecgfm_clinical.staging.elapsed import Gap, gaps, passed
 from ecgfm_clinical.staging.schema import alert, notice
 from ecgfm_clinical.staging.transaction import Transaction
 
@@ -26,6 +29,7 @@ NoticeState = Literal["opened", "escalated", "cleared"]
 #: A notice that no channel took for so long is old news.
 GIVEN_UP_AFTER = timedelta(days=2)
 LONGEST_WAIT = timedelta(hours=1)
+_SILENCES = 20  #: of one condition and subject, the latest of which may be over though an earlier one is not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,13 +99,15 @@ class Alerts:
     ) -> None:
         """Open, escalate and clear by what holds now; in the same transaction, what each channel must be told."""
         with self._database.writing(now, actor) as tx:
+            _went_back(tx)
             known = {(row.condition, row.subject): row for row in _open(tx)}
+            unseen = gaps(tx)
             for one in conditions:
                 row = known.get((one.name, one.subject))
                 if row is None:
-                    _begin(tx, one, routes)
+                    _begin(tx, one, routes, unseen)
                 else:
-                    _go_on(tx, row, one, routes, escalate_after)
+                    _go_on(tx, row, one, routes, escalate_after, unseen)
             for row in _open(tx):
                 if now - row.seen_at >= clear_after and row.seen_at < now:
                     _clear(tx, row)
@@ -198,7 +204,7 @@ def _open(tx: Transaction) -> list[Alert]:
     return [Alert(**row) for row in rows.mappings()]
 
 
-def _begin(tx: Transaction, one: Condition, routes: Sequence[Route]) -> None:
+def _begin(tx: Transaction, one: Condition, routes: Sequence[Route], unseen: tuple[Gap, ...]) -> None:
     values = {
         "condition": one.name,
         "subject": one.subject,
@@ -209,13 +215,20 @@ def _begin(tx: Transaction, one: Condition, routes: Sequence[Route]) -> None:
     }
     (alert_id,) = tx.connection.execute(insert(alert).values(values)).inserted_primary_key or (None,)
     tx.note("alert.opened", condition=one.name, subject=one.subject, severity=one.severity)
-    if not _silenced(tx, one):
+    if not _silenced(tx, one, unseen):
         _tell(tx, alert_id, "opened", [route.channel for route in routes if _takes(route, one.severity)])
 
 
-def _go_on(tx: Transaction, row: Alert, one: Condition, routes: Sequence[Route], escalate_after: timedelta) -> None:
+def _go_on(
+    tx: Transaction,
+    row: Alert,
+    one: Condition,
+    routes: Sequence[Route],
+    escalate_after: timedelta,
+    unseen: tuple[Gap, ...],
+) -> None:
     values: dict[str, object] = {"seen_at": tx.now, "text": one.text, "severity": one.severity}
-    silenced = row.silenced_until is not None and tx.now < row.silenced_until
+    silenced = _lasts(row.acknowledged_at, row.silenced_until, tx.now, unseen)
     old = tx.now - row.opened_at >= escalate_after
     if old and row.escalated_at is None and row.acknowledged_at is None and not silenced:
         values["escalated_at"] = tx.now
@@ -234,15 +247,41 @@ def _takes(route: Route, severity: Severity) -> bool:
     return not route.escalation and severity in route.severities
 
 
-def _silenced(tx: Transaction, one: Condition) -> bool:
+def _silenced(tx: Transaction, one: Condition, unseen: tuple[Gap, ...]) -> bool:
     """Whether a person silenced an earlier alert of the same kind for longer than until now."""
-    until = tx.connection.scalar(
-        select(alert.c.silenced_until)
+    silences = tx.connection.execute(
+        select(alert.c.acknowledged_at, alert.c.silenced_until)
         .where(alert.c.condition == one.name, alert.c.subject == one.subject, alert.c.silenced_until.is_not(None))
         .order_by(alert.c.silenced_until.desc())
-        .limit(1)
+        .limit(_SILENCES)
     )
-    return until is not None and tx.now < until
+    return any(_lasts(row.acknowledged_at, row.silenced_until, tx.now, unseen) for row in silences)
+
+
+def _lasts(since: datetime | None, until: datetime | None, now: datetime, unseen: tuple[Gap, ...]) -> bool:
+    """Whether a silence from then until then has not passed for certain. One of the future was said by a clock that has
+    been set back since: `_went_back` lets it last as long from there on.
+    """
+    if since is None or until is None:
+        return False
+    return now < until or passed(unseen, since, now) < until - since
+
+
+def _went_back(tx: Transaction) -> None:
+    """The clock was set back: nothing of an alert happened later than now, and a silence has all its time before it."""
+    rows = tx.connection.execute(
+        select(alert.c.alert_id, alert.c.acknowledged_at, alert.c.silenced_until)
+        .where(alert.c.acknowledged_at > tx.now)
+        .order_by(alert.c.alert_id)
+    ).all()
+    for row in rows:
+        until = None if row.silenced_until is None else tx.now + (row.silenced_until - row.acknowledged_at)
+        values = {"acknowledged_at": tx.now, "silenced_until": until}
+        tx.connection.execute(update(alert).where(alert.c.alert_id == row.alert_id).values(values))
+    for column in (alert.c.opened_at, alert.c.seen_at):
+        tx.connection.execute(
+            update(alert).where(alert.c.cleared_at.is_(None), column > tx.now).values({column.name: tx.now})
+        )
 
 
 def _tell(tx: Transaction, alert_id: int | None, state: NoticeState, channels: Iterable[str]) -> None:

@@ -87,6 +87,47 @@ def test_silence_holds_for_its_time_and_outlives_a_clearing(watch: Watch) -> Non
     assert watch.look(SILENT, after=180) == [("ops", "opened", "source-silent")]
 
 
+def _silence(watch: Watch, hours: int) -> None:
+    watch.look(SILENT)
+    (one,) = watch.store.alerts.current()
+    until = watch.now + timedelta(hours=hours)
+    watch.store.alerts.silence(one.alert_id, until=until, reason="maintenance", now=watch.now, actor="ada@host")
+
+
+def test_a_clock_that_jumps_ten_years_ahead_ends_no_silence_and_vouched_time_does(watch: Watch) -> None:
+    watch.store.elapsed.look(watch.now)
+    _silence(watch, 4)
+    watch.now += timedelta(days=3653)
+    assert watch.store.elapsed.look(watch.now) is not None
+    assert watch.look(SILENT) == []  # nor is it escalated
+    assert watch.look(after=10) == [("ops", "cleared", "source-silent")]
+    assert watch.look(SILENT) == []
+    assert watch.look(after=10) == []
+    watch.store.elapsed.vouch(now=watch.now, actor="ada@host")
+    assert watch.look(SILENT) == [("ops", "opened", "source-silent")]
+
+
+def test_a_silence_said_by_a_clock_that_was_wrong_is_not_kept_for_ever(watch: Watch) -> None:
+    """Ten years ahead a person silences for four hours; then the clock is put right."""
+    watch.now += timedelta(days=3653)
+    _silence(watch, 4)
+    watch.now = START
+    assert watch.look(SILENT) == []
+    assert watch.look(SILENT, after=200) == []
+    watch.look(after=10)
+    assert watch.store.alerts.current() == []  # what was seen in the future has cleared too
+    assert watch.look(SILENT, after=60) == [("ops", "opened", "source-silent")]
+
+
+def test_an_alert_opened_by_a_clock_that_was_wrong_escalates_once_and_clears(watch: Watch) -> None:
+    watch.now += timedelta(days=3653)
+    assert watch.look(SILENT) == [("ops", "opened", "source-silent")]
+    watch.now = START
+    assert watch.look(SILENT) == []
+    assert watch.look(SILENT, after=60) == [("chief", "escalated", "source-silent")]
+    assert watch.look(after=10) == [("ops", "cleared", "source-silent"), ("chief", "cleared", "source-silent")]
+
+
 def test_what_is_cleared_or_unknown_cannot_be_taken(watch: Watch) -> None:
     watch.look(SILENT)
     watch.look(after=10)
