@@ -26,21 +26,21 @@ def N_(text: str) -> str:
     return text
 
 
-def phrase(value: Value) -> str:
-    """One line: `threshold 0.4, what sensitivity, folds (train 3, test 1)`."""
+def phrase(value: Value, say: Say = in_english) -> str:
+    """One line: `threshold 0.4, what sensitivity, folds (train 3, test 1)`. Keys are codes, and stay as they are."""
     match value:
         case None:
-            return "none"
+            return say("none")
         case bool():
-            return "yes" if value else "no"
+            return say("yes") if value else say("no")
         case float():
             return f"{value:.4g}"
         case str():
             return value
         case Mapping():
-            return ", ".join(f"{_name(key)} {_nested(one)}" for key, one in value.items()) or "none"
+            return ", ".join(f"{_name(key)} {_nested(one, say)}" for key, one in value.items()) or say("none")
         case Sequence():
-            return ", ".join(_nested(one) for one in value) or "none"
+            return ", ".join(_nested(one, say) for one in value) or say("none")
         case _:
             return str(value)
 
@@ -53,8 +53,8 @@ def brief(value: Value, *, longest: int = 100) -> str:
     return f"{count} entries, {len(said)} characters; --json shows them"
 
 
-def _nested(value: Value) -> str:
-    said = phrase(value)
+def _nested(value: Value, say: Say) -> str:
+    said = phrase(value, say)
     return f"({said})" if value and isinstance(value, Mapping | Sequence) and not isinstance(value, str) else said
 
 

@@ -6,7 +6,7 @@ A span is a piece of one lead's line; a note stands behind the lead's name. Whic
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from ecgfm_clinical.ecg.evaluability import (
     WINDOW_SECONDS,
     noise_by_window,
 )
+from ecgfm_clinical.wording import N_, Say, in_english
 from ecgfm_connectors.ecg import LEADS, Ecg
 
 #: Spans of one kind that lie closer are one, s.
@@ -28,7 +29,11 @@ CLIPPED_SECONDS = 0.01
 
 _OF_ARM_LEADS = ("I", "aVR", "aVL")
 #: Findings of a reader whose sentence names the leads.
-_NAMING = {"lead-off": "off", "channel-skew": "moved in time", "reconstructed-leads": "reconstructed"}
+_NAMING = {
+    "lead-off": N_("off"),
+    "channel-skew": N_("moved in time"),
+    "reconstructed-leads": N_("reconstructed"),
+}
 #: Of a limb lead, in the sentence of the finding `einthoven-violation`.
 _UNFIT = re.compile(r"^lead (\S+) differs")
 
@@ -51,9 +56,12 @@ class Marks:
     notes: Mapping[str, str] = field(default_factory=dict)  #: lead -> what stands behind its name
 
 
-def marks_of(ecg: Ecg) -> Marks:
-    """Spans lead by lead, from the left."""
-    return Marks(spans=tuple(_spans(ecg)), notes=_notes(ecg))
+def marks_of(ecg: Ecg, say: Say = in_english) -> Marks:
+    """Spans lead by lead, from the left; their words in the language of `say`."""
+    return Marks(
+        spans=tuple(replace(one, word=say(one.word)) for one in _spans(ecg)),
+        notes={lead: say(note) for lead, note in _notes(ecg).items()},
+    )
 
 
 def _spans(ecg: Ecg) -> Iterator[Span]:
@@ -62,15 +70,15 @@ def _spans(ecg: Ecg) -> Iterator[Span]:
         absent = np.isnan(row)
         if absent.all():
             continue  # the sheet says "no signal"
-        yield from _of(lead, "no samples", _runs(absent), rate)
+        yield from _of(lead, N_("no samples"), _runs(absent), rate)
         if absent.any():
             continue
         flat = [(begin, end) for begin, end in _held(row) if end - begin >= FLAT_SECONDS * rate]
-        yield from _of(lead, "flat", flat, rate)
+        yield from _of(lead, N_("flat"), flat, rate)
         if not flat:
-            yield from _of(lead, "clipped", _clipped(row, rate), rate)
+            yield from _of(lead, N_("clipped"), _clipped(row, rate), rate)
         if rate >= LOWEST_RATE:
-            yield from _of(lead, "noise", _noisy(row, rate), rate)
+            yield from _of(lead, N_("noise"), _noisy(row, rate), rate)
 
 
 def _of(lead: str, word: str, runs: Sequence[tuple[int, int]], rate: float) -> Iterator[Span]:
@@ -115,14 +123,14 @@ def _noisy(row: NDArray[np.float32], rate: float) -> list[tuple[int, int]]:
 
 def _notes(ecg: Ecg) -> dict[str, str]:
     """The gravest last: it stands."""
-    found = dict.fromkeys(ecg.derived_leads, "computed from I and II")
+    found = dict.fromkeys(ecg.derived_leads, N_("computed from I and II"))
     for finding in ecg.findings:
         if finding.code in _NAMING:
             found |= dict.fromkeys(_named(finding.text), _NAMING[finding.code])
         if finding.code == "einthoven-violation" and (named := _UNFIT.match(finding.text)):
-            found[named[1]] = "does not fit I and II"
+            found[named[1]] = N_("does not fit I and II")
     if any(one.code == "arm-leads-suspected" for one in ecg.findings):
-        found |= dict.fromkeys(_OF_ARM_LEADS, "arm electrodes exchanged?")
+        found |= dict.fromkeys(_OF_ARM_LEADS, N_("arm electrodes exchanged?"))
     return found
 
 

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from ecgfm_clinical.ecg.colours import BOLD, EARLIER, FINE, INK, MARKER, PACED, PALE, PAPER, WRONG
 from ecgfm_clinical.ecg.layouts import View
 from ecgfm_clinical.ecg.sheet import GRID, PACING, PAGE, START, Sheet, Trace, compose, footer
+from ecgfm_clinical.wording import Say, in_english
 from ecgfm_connectors.ecg import LEADS
 
 if TYPE_CHECKING:
@@ -50,10 +51,11 @@ def save(
     title: str = "",
     subtitle: str = "",
     duration: float,
+    say: Say = in_english,
 ) -> None:
     """Write a PNG, or a PDF where `kind` is `.pdf`; the same bytes for the same sheet.
 
-    duration: of the whole recording, s.
+    duration: of the whole recording, s. `say`: the language of its words.
     """
     from matplotlib.figure import Figure
 
@@ -64,11 +66,11 @@ def save(
     for trace in sheet.laid_over:
         _lines(axes, trace, EARLIER, 0.55)
     for trace in sheet.traces:
-        _trace(axes, trace)
+        _trace(axes, trace, say)
         _overlays(axes, trace, sheet.view.speed)
     for x in sheet.spikes:
         axes.plot([x, x], [PACING, PACING + 5], color=PACED, linewidth=1.4, zorder=3)
-    _write(axes, title, subtitle, footer(sheet, duration, resolution=f"{PIXELS_PER_MM} pixels/mm"))
+    _write(axes, title, subtitle, footer(sheet, duration, resolution=f"{PIXELS_PER_MM} pixels/mm", say=say))
     if kind == ".pdf":
         figure.savefig(file, format="pdf", metadata={"CreationDate": None})
     else:
@@ -110,11 +112,11 @@ def _calibrate(axes: "Axes", sheet: Sheet) -> None:
         axes.plot(x, baseline + y, color=INK, linewidth=0.8, zorder=3, solid_joinstyle="miter")
 
 
-def _trace(axes: "Axes", trace: Trace) -> None:
+def _trace(axes: "Axes", trace: Trace, say: Say) -> None:
     _label(axes, trace)
     if trace.is_silent:
         place = (trace.left + 4, trace.baseline)
-        axes.text(*place, "no signal", color=PALE, fontsize=8, style="italic", va="center", zorder=5)
+        axes.text(*place, say("no signal"), color=PALE, fontsize=8, style="italic", va="center", zorder=5)
     _lines(axes, trace, INK, 0.8)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ecgfm_clinical.wording import Say, in_english
-from ecgfm_connectors.ecg import LEADS, Ecg
+from ecgfm_connectors.ecg import LEADS, Ecg, Filters
 
 #: Hz. What AHA/ACCF/HRS 2007 (doi:10.1161/CIRCULATIONAHA.106.180200) asks of a diagnostic recording of an adult.
 LOWEST, HIGHEST = 0.05, 150.0
@@ -26,6 +26,16 @@ def remarks(ecg: Ecg, say: Say = in_english) -> tuple[Remark, ...]:
     found = [Remark(text=text) for text in (*_band(ecg, say), *_leads(ecg, say))]
     found += [Remark(text=one.text) for one in ecg.findings if one.text]
     return (*found, *(Remark(text=text, is_warning=False) for text in _notes(ecg, say)))
+
+
+def band(filters: Filters, say: Say = in_english) -> str:
+    """What a device let through before anybody saw the signal."""
+    told = [
+        say("from %(low)g Hz", low=filters.high_pass) if filters.high_pass is not None else "",
+        say("to %(high)g Hz", high=filters.low_pass) if filters.low_pass is not None else "",
+        say("mains filter %(notch)g Hz", notch=filters.notch) if filters.notch is not None else "",
+    ]
+    return ", ".join(filter(None, told)) or say("filters not stated")
 
 
 def _band(ecg: Ecg, say: Say) -> list[str]:

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from ecgfm_clinical.ecg.layouts import USUAL, View, lead_of
 from ecgfm_clinical.ecg.overlays import LeadWeights, Shade, Spot, shades, spots
 from ecgfm_clinical.ecg.tracing import Points, reduced
+from ecgfm_clinical.wording import Say, in_english
 from ecgfm_connectors.ecg import LEADS
 
 if TYPE_CHECKING:
@@ -172,24 +173,28 @@ def strips(view: View = USUAL) -> Iterator[Strip]:
             yield Strip(shown=lead, row=row, begin=column * width, end=(column + 1) * width)
 
 
-def footer(sheet: Sheet, duration: float, *, resolution: str = "") -> str:
-    """Speed, gain, and which part of a recording of `duration` seconds the sheet shows; `resolution` of a picture."""
+def footer(sheet: Sheet, duration: float, *, resolution: str = "", say: Say = in_english) -> str:
+    """Speed, gain, and which part of a recording of `duration` seconds the sheet shows, in the language of `say`;
+    `resolution` of a picture.
+    """
     view = sheet.view
     parts = [f"{view.speed:g} mm/s", f"{view.gain:g} mm/mV", *([resolution] if resolution else [])]
     if view.start > 0 or duration > sheet.seconds + 0.05:
-        end = min(view.start + sheet.seconds, duration)
-        first = "first" if view.start == 0 else f"{view.start:g} to"
-        parts.append(f"{first} {end:g} s of {duration:.1f} s")
+        shown = {"end": min(view.start + sheet.seconds, duration), "all": duration}
+        if view.start == 0:
+            parts.append(say("first %(end)g s of %(all).1f s", **shown))
+        else:
+            parts.append(say("%(start)g to %(end)g s of %(all).1f s", start=view.start, **shown))
     elif duration < sheet.seconds - 0.05:
-        parts.append(f"recording of {duration:.1f} s")
+        parts.append(say("recording of %(all).1f s", all=duration))
     if sheet.spikes:
-        parts.append("bottom row: pacing spikes found in the signal")
+        parts.append(say("bottom row: pacing spikes found in the signal"))
     if sheet.laid_over:
-        parts.append("blue, thin: the other recording")
+        parts.append(say("blue, thin: the other recording"))
     if sheet.shading is not None or any(trace.shades for trace in sheet.traces):
-        parts.append("yellow: where the model looked, no proof of a finding")
+        parts.append(say("yellow: where the model looked, no proof of a finding"))
     if any(trace.spots for trace in sheet.traces):
-        parts.append("violet bars: what the quality check found")
+        parts.append(say("violet bars: what the quality check found"))
     return " · ".join(parts)
 
 

@@ -11,15 +11,16 @@ import numpy as np
 from ecgfm_clinical.ecg.colours import BOLD, EARLIER, FINE, INK, MARKER, PACED, PALE, PAPER, WRONG
 from ecgfm_clinical.ecg.sheet import GRID, PAGE, START, Area, Sheet, Trace
 from ecgfm_clinical.ecg.tracing import Points
+from ecgfm_clinical.wording import Say, in_english
 
 UNITS = 100  #: steps of a millimetre to which traces are rounded
 _SHADES = 10  #: steps of the shading's strength
 
 
-def drawing(sheet: Sheet, *, title: str, subtitle: str = "", footer: str = "") -> str:
-    """The picture; texts are escaped."""
+def drawing(sheet: Sheet, *, title: str, subtitle: str = "", footer: str = "", say: Say = in_english) -> str:
+    """The picture, its words in the language of `say`; texts are escaped."""
     parts = [
-        *_parts(sheet),
+        *_parts(sheet, say),
         _text(GRID[0], 197, title, size=5, weight="bold"),
         _text(GRID[0], 189, subtitle, size=3.2, fill=PALE),
         _text(GRID[0], 5, footer, size=3, fill=PALE),
@@ -47,13 +48,13 @@ def figure(sheet: Sheet, *, title: str, font: str) -> str:
     )
 
 
-def _parts(sheet: Sheet, *, halo: bool = True) -> Iterator[str]:
+def _parts(sheet: Sheet, say: Say = in_english, *, halo: bool = True) -> Iterator[str]:
     yield from _paper(sheet.area)
     yield from _shading(sheet)
     yield from (part for trace in sheet.traces for part in _shades(trace, sheet.view.speed))
     yield from _calibration(sheet)
     yield from (_line(trace.runs, EARLIER, 0.2) for trace in sheet.laid_over if trace.runs)
-    yield from (part for trace in sheet.traces for part in _strip(trace, halo))
+    yield from (part for trace in sheet.traces for part in _strip(trace, halo, say))
     yield from (part for trace in sheet.traces for part in _spots(trace, sheet.view.speed, halo))
     yield from _pacing(sheet)
 
@@ -121,13 +122,13 @@ def _calibration(sheet: Sheet) -> Iterator[str]:
         yield f'<path d="{path}" stroke="{INK}" stroke-width="0.28" fill="none"/>'
 
 
-def _strip(trace: Trace, halo: bool) -> Iterator[str]:
+def _strip(trace: Trace, halo: bool, say: Say) -> Iterator[str]:
     strip, baseline = trace.strip, trace.baseline
     if strip.begin > 0:  # where one lead ends and the next begins
         marks = "".join(f"M{trace.left:g} {_y(baseline + middle + 1.5):g}v3" for middle in (-8, 8))
         yield f'<path d="{marks}" stroke="{INK}" stroke-width="0.28"/>'
     if trace.is_silent:
-        yield _text(trace.left + 4, baseline, "no signal", size=3, fill=PALE)
+        yield _text(trace.left + 4, baseline, say("no signal"), size=3, fill=PALE)
     else:
         yield _line(trace.runs, INK, 0.28)
     yield _text(trace.left + 1.2, trace.label, strip.shown, size=3.5, weight="bold", halo=halo)

@@ -140,9 +140,9 @@ def what_follows(found: ShownQuestion, *, release: bool, patient: "Patient | Non
     withdrawn = sum(one.may_have_left for one in found.results)
     if patient is not None:
         return say(
-            "%(count)d results may stand at receivers: withdrawn (W) where they are, and sent (F) to the patient you "
-            "named, once judged again",
+            "results that may stand at receivers: %(count)d; withdrawn (W) where they are, and sent (F) to the "
+            "patient you named, once judged again",
             count=withdrawn,
         )
     answer = say(found.release if release else found.reject)
-    return say("%(count)d results may stand at receivers; %(answer)s", count=withdrawn, answer=answer)
+    return say("results that may stand at receivers: %(count)d; %(answer)s", count=withdrawn, answer=answer)

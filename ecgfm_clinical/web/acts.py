@@ -18,8 +18,11 @@ def replay(visit: Visit) -> Response:
     ecg_id = number_of(visit)
     found = replay_ecg(visit.settings, visit.store, ecg_id)
     title = visit.say("Exactly the same again") if found.exact else visit.say("Not the same")
-    compared = visit.say(
-        "%(count)d scores of model %(model)s compared.", count=found.compared, model=found.model_id[:12]
+    compared = visit.say_many(
+        "%(count)d score of model %(model)s compared.",
+        "%(count)d scores of model %(model)s compared.",
+        found.compared,
+        model=found.model_id[:12],
     )
     lines = [compared, *found.differences, *found.remarks]
     return visit.done(title, lines, back=f"/ecgs/{ecg_id}")

@@ -12,12 +12,14 @@ from starlette.responses import Response
 
 from ecgfm_clinical.ecg import svg
 from ecgfm_clinical.ecg.overlays import LeadWeights
+from ecgfm_clinical.ecg.remarks import band
 from ecgfm_clinical.ecg.sheet import Sheet, compose, footer
 from ecgfm_clinical.errors import InputError, NotFound
 from ecgfm_clinical.extras import have, need
 from ecgfm_clinical.staging.saliencies import LARGEST, STEPS
 from ecgfm_clinical.web.one_ecg import is_on_a_page, note_opened, number_of, others
 from ecgfm_clinical.web.wishes import Looked, Wish
+from ecgfm_clinical.wording import Say, in_english
 
 if TYPE_CHECKING:
     from ecgfm_clinical.staging.story_records import EcgStory, EcgSummary
@@ -39,19 +41,20 @@ def picture(visit: "Visit") -> Response:
             note_opened(visit, ecg_id)
     other = None if number is None else visit.store.ecgs.story(number).ecg.ecg
     one, looked = story.ecg.ecg, looked_at(visit, story.ecg.ecg_id, wish)
-    sheet = drawn(one, wish, other, looked)
-    title = f"ECG {story.ecg.ecg_id}, version {story.ecg.version}"
+    sheet = drawn(one, wish, other, looked, say=visit.say)
+    title = visit.say("ECG %(number)d, version %(version)d", number=story.ecg.ecg_id, version=story.ecg.version)
     if looked is not None:
-        title += f" · where the model looked for {looked.kept.label}"
-    about = subtitle(story, wish)
+        title += " · " + visit.say("where the model looked for %(label)s", label=looked.kept.label)
+    about = subtitle(story, wish, visit.say)
     if kind == ".svg":
-        text = svg.drawing(sheet, title=title, subtitle=about, footer=footer(sheet, one.duration))
+        below = footer(sheet, one.duration, say=visit.say)
+        text = svg.drawing(sheet, title=title, subtitle=about, footer=below, say=visit.say)
         return Response(text, media_type=TYPES[kind])
     need("score", "drawing a PNG or PDF")
     from ecgfm_clinical.ecg.paper import save
 
     file = io.BytesIO()
-    save(sheet, file, kind=kind, title=title, subtitle=about, duration=one.duration)
+    save(sheet, file, kind=kind, title=title, subtitle=about, duration=one.duration, say=visit.say)
     name = f'attachment; filename="ecg-{story.ecg.ecg_id}{kind}"'
     return Response(file.getvalue(), media_type=TYPES[kind], headers={"Content-Disposition": name})
 
@@ -80,7 +83,9 @@ def looked_at(visit: "Visit", ecg_id: int, wish: Wish) -> Looked | None:
     return Looked(kept=kept, weights=LeadWeights(weights=weights.astype(np.float64) / LARGEST, per_second=STEPS))
 
 
-def drawn(one: "Ecg", wish: Wish, other: "Ecg | None" = None, looked: Looked | None = None) -> Sheet:
+def drawn(
+    one: "Ecg", wish: Wish, other: "Ecg | None" = None, looked: Looked | None = None, say: Say = in_english
+) -> Sheet:
     """The sheet of a recording, or of its median beat, with another's laid over it. Raises InputError."""
     from ecgfm_clinical.ecg.pacing import pacing_spikes
 
@@ -91,7 +96,7 @@ def drawn(one: "Ecg", wish: Wish, other: "Ecg | None" = None, looked: Looked | N
             return compose(one.signal, one.sampling_rate, wish.view, spikes=spikes, looked=weights)
         from ecgfm_clinical.ecg.marks import marks_of
 
-        marks = marks_of(one)
+        marks = marks_of(one, say)
         return compose(
             one.signal,
             one.sampling_rate,
@@ -111,20 +116,15 @@ def drawn(one: "Ecg", wish: Wish, other: "Ecg | None" = None, looked: Looked | N
     return compose(*placed[0], wish.view, laid_over=placed[1] if len(placed) > 1 else None, zero_is_zero=True)
 
 
-def subtitle(story: "EcgStory", wish: Wish) -> str:
+def subtitle(story: "EcgStory", wish: Wish, say: Say = in_english) -> str:
     """Device, filters, and the mark of a demonstration model where one has judged this ECG."""
     one = story.ecg.ecg
-    filters = one.filters
-    band = [
-        f"from {filters.high_pass:g} Hz" if filters.high_pass is not None else "",
-        f"to {filters.low_pass:g} Hz" if filters.low_pass is not None else "",
-        f"mains filter {filters.notch:g} Hz" if filters.notch is not None else "",
-    ]
+    demo = any(each.demo for each in story.scorings)
     parts = [
-        "median beat" if wish.beat else "",
-        " ".join(filter(None, (one.device.manufacturer, one.device.model))) or "unknown device",
-        ", ".join(filter(None, band)) or "filters not stated",
-        f"sampled at {one.sampling_rate:g} Hz",
-        "scored by a demonstration model: NOT FOR CLINICAL USE" if any(each.demo for each in story.scorings) else "",
+        say("median beat") if wish.beat else "",
+        " ".join(filter(None, (one.device.manufacturer, one.device.model))) or say("unknown device"),
+        band(one.filters, say),
+        say("sampled at %(rate)g Hz", rate=one.sampling_rate),
+        say("scored by a demonstration model: NOT FOR CLINICAL USE") if demo else "",
     ]
     return " · ".join(filter(None, parts))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
+from ecgfm_clinical.ecg.remarks import band
 from ecgfm_clinical.extras import have
 from ecgfm_clinical.operate.story import story_of
 from ecgfm_clinical.staging.records import MessageState
@@ -106,6 +107,7 @@ def _page(visit: Visit, story: "EcgStory", *, is_open: bool) -> Response:
         may_judge=is_cardiologist(visit),
         dead=set_aside(story),
         open_messages=list(_open_messages(story.messages, visit.say)) if is_open else [],
+        band=band(story.ecg.ecg.filters, visit.say),
         answered=partial(codes.answered, say=visit.say),
         others=[one for one in person if one.ecg_id != story.ecg.ecg_id],
         trends=trends(person),

@@ -47,9 +47,11 @@ def _lines(visit: Visit) -> "Iterator[PartLine]":
     for part in (*known, *(one for one in in_force if one not in known)):
         waits = ""
         if part.kind == "everything":
-            waits = visit.say("%(count)d ECGs for their score", count=backlog.jobs_waiting)
+            waits = visit.say_many(
+                "%(count)d ECG for its score", "%(count)d ECGs for their score", backlog.jobs_waiting
+            )
         elif part.kind == "destination" and part.name in backlog.destinations:
-            waits = visit.say("%(count)d messages", count=backlog.destinations[part.name].waiting)
+            waits = visit.say_many("%(count)d message", "%(count)d messages", backlog.destinations[part.name].waiting)
         elif part.kind == "head" and part.name in owed:
-            waits = visit.say("%(count)d ECGs for this answer", count=owed[part.name])
+            waits = visit.say_many("%(count)d ECG for this answer", "%(count)d ECGs for this answer", owed[part.name])
         yield PartLine(part=part, pause=in_force.get(part), follows=pausing.follows(part, visit.say), waits=waits)

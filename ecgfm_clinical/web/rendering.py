@@ -35,7 +35,7 @@ def environment(zone: tzinfo, language: Language) -> Environment:
     made.filters["ago"] = ago
     made.filters["decimal"] = language.decimal
     made.filters["said"] = lambda word: language.say(str(word))
-    made.filters["phrase"] = lambda value: phrase(value)
+    made.filters["phrase"] = lambda value: phrase(value, language.say)
     return made
 
 

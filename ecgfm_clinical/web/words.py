@@ -19,6 +19,8 @@ WHY_SET_ASIDE = (N_("refused by the receiver"), N_("could not be written"), N_("
 PARTS = (N_("everything"), N_("source"), N_("destination"), N_("head"))
 #: `Role.word`
 ROLES = (N_("viewer"), N_("operator"), N_("clinical-administrator"), N_("none"))
+#: `wording.phrase`
+YES_OR_NO = (N_("yes"), N_("no"), N_("none"))
 ANSWERS = (N_("positive"), N_("negative"), N_("not evaluable"))
 #: Reasons why a label is not evaluable, as the filter offers them (codes of `ecg.evaluability`, with spaces).
 REASONS = (

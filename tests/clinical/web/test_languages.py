@@ -3,13 +3,21 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from jinja2 import Environment, nodes
 
+from ecgfm_clinical.ecg import svg
+from ecgfm_clinical.ecg.layouts import View
+from ecgfm_clinical.ecg.marks import marks_of
+from ecgfm_clinical.ecg.overlays import LeadWeights
+from ecgfm_clinical.ecg.remarks import band
+from ecgfm_clinical.ecg.sheet import compose, footer
 from ecgfm_clinical.errors import SettingsError
 from ecgfm_clinical.operate import pausing
 from ecgfm_clinical.staging.records import EcgState, JobState, MessageState, WhySetAside
@@ -20,8 +28,11 @@ from ecgfm_clinical.web.app import build_console
 from ecgfm_clinical.web.ecgs import REASONS
 from ecgfm_clinical.web.users import Role
 from ecgfm_clinical.web.visit import Console
+from ecgfm_clinical.wording import Say
+from ecgfm_connectors.ecg import LEADS, Device, Filters, Finding
 from tests.clinical.web.conftest import HASHER, Browser
-from tests.helpers.installation import Installation
+from tests.helpers.fakes import make_ecg
+from tests.helpers.installation import Installation, ecg
 
 babel = pytest.importorskip("babel", reason="the package babel is not installed")
 
@@ -186,6 +197,10 @@ def test_a_page_is_in_the_language_that_the_browser_asks_for_or_chose(
     assert client.post("/language", data={"language": "de", "to": "//evil"}).headers["location"] == "/"
     stranger = browser(None)
     assert "Passwort" in stranger.get("/sign-in", headers=german).text
+    site.dicom(ecg(1, "A"))
+    drawing = client.get("/ecgs/1/drawing.svg", headers=german).text
+    assert "<title>EKG 1, Version 1</title>" in drawing
+    assert "mit 500 Hz abgetastet" in drawing
     assert not site.store.care.found(limit=1, action="language")
 
 
@@ -199,3 +214,101 @@ def test_the_settings_name_the_language_and_one_that_is_none_is_a_sentence(site:
     settings = site.settings.model_copy(update={"web": web.model_copy(update={"language": "xx"})})
     with pytest.raises(SettingsError, match="no catalogue of 'xx'; there are en, de"):
         build_console(settings, site.store, hasher=HASHER)
+
+
+#: A number that stands before a noun of the plural, as `%(count)d messages`.
+_COUNTED = re.compile(r"%\((?P<name>\w+)\)[ds] (?:[a-z-]+ )?[a-zA-Z]+s\b")
+#: What looks like one: verbs behind a name, and numbers that are never one.
+NOT_COUNTED = {"process", "was", "is", "says", "gives", "this", "beats"}
+
+
+def without_plural(text: str) -> list[str]:
+    """Places where a text would say `1 messages`."""
+    found = [match[0] for match in _COUNTED.finditer(text)]
+    return [one for one in found if not NOT_COUNTED & set(one.split())]
+
+
+def test_a_plural_that_is_wrong_is_found() -> None:
+    assert without_plural("%(count)d messages will be sent") == ["%(count)d messages"]
+    assert without_plural("%(count)s earlier ECGs of %(label)s") == ["%(count)s earlier ECGs"]
+    assert without_plural("%(number)s × message set aside") == []
+    assert without_plural("%(name)s is paused by %(actor)s: %(count)d of %(of)d") == []
+
+
+def test_no_text_counts_without_a_plural() -> None:
+    assert {text: found for text, _ in texts() if isinstance(text, str) if (found := without_plural(text))} == {}
+
+
+@pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: path.parent.name)
+def test_every_plural_has_all_forms_of_its_language(path: Path) -> None:
+    language = languages.languages()[path.parent.name]
+    for text, _ in texts():
+        if isinstance(text, tuple):
+            one, many = text
+            forms = {language.texts.ngettext(one, many, count) for count in range(200)}
+            head = path.read_text(encoding="utf-8")
+            assert len(forms) <= int(re.findall(r"nplurals=(\d)", head)[0])
+            assert not forms & set(text), f"{text} is said in English"
+
+
+def test_every_word_of_a_drawing_goes_through_the_catalogue() -> None:
+    """Drawn in a language that marks what it says: nothing else on the sheet is a word, and the catalogues know it."""
+    said: set[str] = set()
+
+    def say(text: str, /, **values: object) -> str:
+        said.add(text)
+        return "¤"  # no letters
+
+    known = {text for text, _ in texts()}
+    bare = [word for sheet in _drawings(say) for word in _seen(sheet) if word not in {*LEADS, *SIGNS, "V"}]
+    assert bare == []
+    assert {one for one in said if one not in known} == set()
+    wanted = {"no signal", "flat", "clipped", "computed from I and II", "arm electrodes exchanged?"}
+    assert wanted <= said, "each kind of word was drawn"
+
+
+def _drawings(say: Say) -> Iterator[str]:
+    """Sheets on which everything is drawn that a sheet can hold."""
+    plain = make_ecg(3)
+    bad = plain.signal.copy()
+    bad[0, 1000:2000] = bad[0, 1000]
+    bad[1] = np.clip(bad[1], -0.05, 0.05)
+    bad[11] = np.nan
+    findings = tuple(
+        Finding(code=code, text=text)
+        for code, text in (
+            ("lead-off", "V3 is off"),
+            ("channel-skew", "V4 is moved"),
+            ("reconstructed-leads", "V5"),
+            ("einthoven-violation", "lead III differs"),
+            ("arm-leads-suspected", "swapped"),
+        )
+    )
+    worse = replace(plain, signal=bad, derived_leads=("aVF",), findings=findings, device=Device())
+    weights = LeadWeights(weights=np.full((12, 200), 0.5), per_second=20)
+    for one in (plain, worse, replace(plain, filters=Filters(high_pass=0.05, low_pass=150.0, notch=50.0))):
+        marks = marks_of(one, say)
+        for view in (View(), View(start=3.0), View(speed=50.0)):
+            sheet = compose(
+                one.signal,
+                one.sampling_rate,
+                view,
+                spikes=[2000],
+                looked=weights,
+                laid_over=(one.signal, one.sampling_rate),
+                spans=marks.spans,
+                notes=marks.notes,
+            )
+            below = footer(sheet, one.duration, say=say)
+            yield svg.drawing(sheet, title="", subtitle=band(one.filters, say), footer=below, say=say)
+    short = replace(plain, signal=plain.signal[:, :2000])
+    sheet = compose(short.signal, short.sampling_rate, View())
+    yield svg.drawing(sheet, title="", footer=footer(sheet, short.duration, say=say), say=say)
+
+
+def _seen(drawing: str) -> list[str]:
+    """Words of the picture that nobody translated."""
+    page = _Page()
+    page.feed(drawing)
+    page.close()
+    return [word for text in page.seen for word in _LETTERS.findall(text)]

@@ -22,7 +22,7 @@ def test_a_pause_stands_on_every_page_and_is_obeyed_until_it_is_resumed(site: In
     site.dicom(ecg(1, "A"))
     site.go_on()
     assert not site.ehr.messages
-    assert "1 messages" in client.get("/pauses").text
+    assert "1 message" in client.get("/pauses").text
     (one,) = site.store.pauses.current()
     client.post("/pauses/resume", data={**EHR, "pause": str(one.pause_id), "reason": "it has moved"})
     site.send_until(1)
