@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from ecgfm_clinical import wiring
 from ecgfm_clinical.alerting import rhythm
+from ecgfm_clinical.operate.decisions import QUESTIONS
 from ecgfm_clinical.operate.status import status_of
 from ecgfm_clinical.web.lines import SourceLine
 from ecgfm_clinical.web.visit import Visit
@@ -54,6 +55,7 @@ def show(visit: Visit) -> Response:
         alerts=store.alerts.current(),
         live=store.models.live(),
         quiet=list(_quiet(visit, found.destinations)),
+        questions={name: asked for name, (asked, *_) in QUESTIONS.items()},
         since=since,
         until=until,
         periods=PERIODS,
