@@ -38,6 +38,7 @@ def control_id() -> str:
 
 def build_telling(settings: Settings) -> "Telling":
     """How results reach every destination of the settings, if there is any. Raises Misconfigured."""
+    from ecgfm_clinical.staging.order_records import Answering
     from ecgfm_clinical.staging.records import Telling
 
     if not settings.destinations.all:
@@ -54,6 +55,11 @@ def build_telling(settings: Settings) -> "Telling":
         compose=compose_for,
         control_ids=control_id,
         with_page=settings.destinations.with_page,
+        answering=Answering(
+            matches=settings.orders.answer == "matched",
+            unmatched=settings.orders.unmatched,
+            doubtful=settings.orders.doubtful,
+        ),
     )
 
 

@@ -133,6 +133,7 @@ def reading_context(settings: Settings, source: str, store: "Store") -> "Reading
         reports=settings.takes_reports(source),
         allowed_roots=settings.allowed_roots_of(source),
         outcome_table=settings.outcomes.table,
+        order_table=settings.orders.table,
         one_person=store.identities.one_person,
     )
 

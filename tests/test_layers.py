@@ -38,7 +38,7 @@ ROOMS = {
     ),
     "ecgfm_connectors": (
         "errors patient statement units",
-        "waveform_object",
+        "placed_order waveform_object",
         "decision document doors ecg numbers pdf_words people rejections result tls turns",
         "audit printed times",
         "ages base leads outcomes skew statements",

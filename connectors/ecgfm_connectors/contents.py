@@ -8,6 +8,7 @@ from ecgfm_connectors.document import Document
 from ecgfm_connectors.ecg import Ecg, Finding
 from ecgfm_connectors.outcome import Outcome
 from ecgfm_connectors.patient import Identifier, Patient
+from ecgfm_connectors.placed_order import PlacedOrder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,7 @@ class Contents:
     identity_events: tuple[IdentityEvent, ...] = ()
     withdrawals: tuple[Withdrawal, ...] = ()
     documents: tuple[Document, ...] = ()  #: what other systems say of ECGs
+    orders: tuple[PlacedOrder, ...] = ()
     demographics: tuple[Patient, ...] = ()
     findings: tuple[Finding, ...] = ()
     not_taken: tuple[Finding, ...] = ()  #: parts that were lost beside others that are here: a person should look

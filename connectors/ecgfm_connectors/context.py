@@ -8,6 +8,7 @@ from pathlib import Path
 from ecgfm_connectors.errors import Refused
 from ecgfm_connectors.outcomes.site import NO_TABLE, SiteTable
 from ecgfm_connectors.patient import Patient
+from ecgfm_connectors.placed_order import ANY_ORDER, OrderTable
 
 #: Bytes. An ECG object of a resting cart is a hundred times smaller; a 24 h 12-lead Holter at 180 Hz in 16 bits is
 #: larger.
@@ -34,6 +35,7 @@ class ReadingContext:
     reports: bool = False  #: reports about ECGs in HL7 messages without samples are taken as documents
     allowed_roots: tuple[Path, ...] = ()  #: folders an HL7 reference pointer (RP) may lead into
     outcome_table: SiteTable = NO_TABLE  #: the site's own codes, names and units of outcomes
+    order_table: OrderTable = ANY_ORDER  #: which orders are taken, and where they hold the accession number
     one_person: Callable[[Patient, Patient], bool] = no_merges  #: whether merges make both descriptions one person's
 
 

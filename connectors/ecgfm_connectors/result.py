@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from ecgfm_connectors.patient import Patient
+from ecgfm_connectors.placed_order import WrittenField
 from ecgfm_connectors.waveform_object import WaveformObject
 
 #: MSA-1, HL7 table 0008.
@@ -46,7 +47,10 @@ class Result:
     control_id: str  #: MSH-10; fixed before the first send, so every repeat carries it
     composed_at: datetime  #: MSH-7, aware
     patient: Patient
-    placer_number: str  #: OBR-2, echoed from the order; empty where unknown
+    placer_number: str  #: OBR-2, of the order that is answered, or as it came with the ECG; empty where unknown
+    accession: str = field(default="", repr=False)  #: of the order that is answered
+    provider: WrittenField = field(default=(), repr=False)  #: OBR-16 of the order that is answered
+    unsolicited: bool = False  #: orders are matched, and this result answers none
     filler_number: str  #: OBR-3, this program's number of the result
     ecg_filler_number: str = ""  #: the ECG's own filler or accession number → OBR-29 / OBR-18
     study_uid: str = ""

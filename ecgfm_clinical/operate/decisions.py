@@ -39,6 +39,11 @@ QUESTIONS = {
         N_("the withdrawal is not followed, or no longer: the result stands, or is sent"),
         N_("the result is withdrawn (W), and nothing more is sent of the recording"),
     ),
+    "order": (
+        N_("which order its result answers cannot be said for certain, or none is known: shall it go without one?"),
+        N_("the result is sent without order fields, or for its order, where that has come meanwhile"),
+        N_("nothing of the recording is sent; what was sent is withdrawn"),
+    ),
     "unmerged": (
         N_("its result was sent under a number that its own is not merged into any more: shall it move?"),
         N_("withdrawn (W) there, sent (F) under the number that it was recorded under"),

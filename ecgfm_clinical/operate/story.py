@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ecgfm_clinical.ecg.inspection import MASK, Inspection, describe
 from ecgfm_clinical.operate import people
+from ecgfm_clinical.operate.order_story import ShownOrders, order_lines, shown_orders
 from ecgfm_connectors.message_text import text_of
 
 if TYPE_CHECKING:
@@ -151,10 +152,15 @@ class ShownEcg:
     messages: tuple[ShownMessage, ...]
     events: "tuple[AuditEvent, ...]"
     documents: tuple[ShownDocument, ...] = ()
+    orders: ShownOrders | None = None
 
     def to_json(self) -> dict[str, object]:
-        """For programs; `documents` only where there are any, so that all others read as they ever did."""
-        others = {"documents": [one.to_json() for one in self.documents]} if self.documents else {}
+        """For programs; `documents` and `orders` only where there are any, so that all others read as they ever did."""
+        others: dict[str, object] = {}
+        if self.documents:
+            others["documents"] = [one.to_json() for one in self.documents]
+        if self.orders:
+            others["orders"] = self.orders.to_json()
         return {
             "ecg_id": self.ecg_id,
             "state": self.state,
@@ -205,6 +211,7 @@ def story_of(story: "EcgStory", *, phi: bool) -> ShownEcg:
         messages=tuple(_message(one, phi=phi) for one in story.messages),
         events=story.events,
         documents=tuple(shown_document(one, phi=phi) for one in story.documents),
+        orders=shown_orders(story.orders, phi=phi) if story.orders else None,
     )
 
 
@@ -321,6 +328,8 @@ def _story_lines(found: ShownEcg) -> Iterator[str]:
     for message in found.messages:
         yield from _message_lines(message)
     yield from _recording_lines(found.recording, found.ecg_id)
+    if found.orders:
+        yield from order_lines(found.orders)
     for document in found.documents:
         yield from _document_lines(document)
     for event in found.events:

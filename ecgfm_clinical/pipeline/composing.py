@@ -46,12 +46,16 @@ class Composer:
 
 def result_of(draft: Draft, *, device_id: str, abnormal: IsAbnormal) -> Result:
     """One scoring as a result (hospital message content, HL7 2.5.1 §7.3/7.4)."""
-    ecg, scoring = draft.ecg, draft.scoring
+    ecg, scoring, answer = draft.ecg, draft.scoring, draft.answer
+    order = answer.order if answer else None
     return Result(
         control_id=draft.control_id,
         composed_at=draft.composed_at,
         patient=ecg.patient,
-        placer_number=ecg.order.placer,
+        placer_number=ecg.order.placer if answer is None else order.placer if order else "",
+        accession=order.accession if order else "",
+        provider=order.provider if order else (),
+        unsolicited=answer is not None and order is None,
         filler_number=draft.filler,
         ecg_filler_number=ecg.order.filler or ecg.order.accession,
         study_uid=ecg.order.study_uid,

@@ -39,6 +39,13 @@ class Retention(Part):
         examples=[90],
     )
 
+    order_days: int | None = Field(
+        default=None,
+        ge=1,
+        description="orders since their newest word; a result that comes later answers none",
+        examples=[90],
+    )
+
     @property
     def ages(self) -> dict[str, timedelta]:
         """What is to go, and from which age on."""
@@ -48,6 +55,7 @@ class Retention(Part):
             "messages": self.message_days,
             "attempts": self.attempt_days,
             "documents": self.document_days,
+            "orders": self.order_days,
         }
         return {what: timedelta(days=min(limit, LONGEST_AGE)) for what, limit in days.items() if limit is not None}
 

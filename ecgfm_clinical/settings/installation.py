@@ -16,6 +16,7 @@ from ecgfm_clinical.settings.care import Attention, Audit, Monitoring, Retention
 from ecgfm_clinical.settings.destinations import Destinations
 from ecgfm_clinical.settings.learning import Learning
 from ecgfm_clinical.settings.listeners import Listeners
+from ecgfm_clinical.settings.orders import Orders
 from ecgfm_clinical.settings.outcomes import OutcomeSettings
 from ecgfm_clinical.settings.part import Sender
 from ecgfm_clinical.settings.scoring import HeadRules, Model, Scoring
@@ -49,6 +50,7 @@ class Settings(BaseSettings):
     listeners: Listeners = Listeners()
     sources: Sources = Sources()
     destinations: Destinations = Destinations()
+    orders: Orders = Orders()
     outcomes: OutcomeSettings = OutcomeSettings()
     learning: Learning = Learning()
     retention: Retention = Retention()

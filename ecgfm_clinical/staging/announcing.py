@@ -3,15 +3,16 @@
 What a message is made of stands in `drafts`; what each receiver holds, and which message it is owed next, in `told`.
 """
 
-from ecgfm_clinical.staging import codec, drafts, holds, identity, message_rows, messages, recordings
+from ecgfm_clinical.staging import codec, drafts, holds, identity, message_rows, messages, order_answers, recordings
 from ecgfm_clinical.staging.codec import PrivatePart
+from ecgfm_clinical.staging.holds import Question
 from ecgfm_clinical.staging.private import private_of
 from ecgfm_clinical.staging.recordings import Standing
 from ecgfm_clinical.staging.records import HISTORY, TAKES_BACK, Scoring
 from ecgfm_clinical.staging.rows import EcgVersion
 from ecgfm_clinical.staging.told import SentMessage, owed, standing
 from ecgfm_clinical.staging.transaction import Transaction
-from ecgfm_connectors.ecg import Order
+from ecgfm_connectors.ecg import Ecg, Order
 from ecgfm_connectors.patient import Patient
 
 
@@ -29,6 +30,8 @@ def announce(tx: Transaction, ecg_row: EcgVersion, scoring_id: int, found: Scori
     if decided.taken_back not in (None, digest):  # it says something else now: what was taken back is past
         recordings.reinstate(tx, ecg_row.recording_id, also_taken_back=True, reason="another result")
         decided = recordings.standing(tx, ecg_row.recording_id)
+    if tx.telling.answering.matches and _waits_for_order(tx, ecg_row, decided.generation, subject):
+        return
     for destination in tx.telling.destinations:
         sent = message_rows.told_so_far(tx, ecg_row.recording_id, destination)
         due = owed(
@@ -58,6 +61,21 @@ def announce(tx: Transaction, ecg_row: EcgVersion, scoring_id: int, found: Scori
             found=found,
             told_before=due.filler is not None,
         )
+
+
+def _waits_for_order(tx: Transaction, ecg_row: EcgVersion, generation: int, subject: Ecg) -> bool:
+    """Fix which order the result answers; whether a person is asked first, because it answers none for certain."""
+    recording_id = ecg_row.recording_id
+    filler = drafts.filler_number(tx, recording_id, generation)
+    answer = order_answers.fix(tx, recording_id, filler, subject)
+    if answer is None or not tx.telling.answering.holds(answer.reason):
+        return False
+    if order_answers.may_have_left(tx, filler) or order_answers.was_released(tx, recording_id):
+        return False
+    holds.ask(tx, ecg_row, Question.ORDER, (subject.patient,))
+    messages.cancel_unsent(tx, recording_id)
+    tx.note("message.unneeded", ecg_id=ecg_row.ecg_id, reason="held")
+    return True
 
 
 def _settled(tx: Transaction, ecg_row: EcgVersion) -> Standing:

@@ -27,6 +27,8 @@ from ecgfm_clinical.staging.schema import (
     message_body,
     payload,
     payload_content,
+    placed_order,
+    placed_order_number,
     saliency,
     score_job,
     signal,
@@ -217,6 +219,11 @@ def _old_documents(before: datetime) -> Select[int]:
     return select(document.c.document_id).where(document.c.received_at < before, ~by_object, ~by_number)
 
 
+def _old_orders(before: datetime) -> Select[int]:
+    """Orders of which nothing was said since; what a result answered stays with the result."""
+    return select(placed_order.c.order_id).where(placed_order.c.said_at < before)
+
+
 #: What retention removes: how the old is found, and where it lies.
 _KINDS: Mapping[str, tuple[Callable[[datetime], Select[int]], Table, Column[int]]] = {
     "payloads": (_old_payloads, payload_content, payload_content.c.payload_id),
@@ -224,6 +231,7 @@ _KINDS: Mapping[str, tuple[Callable[[datetime], Select[int]], Table, Column[int]
     "messages": (_old_messages, message_body, message_body.c.message_id),
     "attempts": (_old_attempts, attempt_error, attempt_error.c.error_id),
     "documents": (_old_documents, document, document.c.document_id),
+    "orders": (_old_orders, placed_order, placed_order.c.order_id),
 }
 
 
@@ -242,6 +250,8 @@ def _drop(tx: Transaction, what: str, before: datetime) -> int:
     page = tuple(tx.connection.scalars(old(before).limit(PAGE)))
     if what == "documents":
         tx.connection.execute(delete(document_reference).where(document_reference.c.document_id.in_(page)))
+    if what == "orders":
+        tx.connection.execute(delete(placed_order_number).where(placed_order_number.c.order_id.in_(page)))
     gone = tx.connection.execute(delete(table).where(key.in_(page))).rowcount
     if gone and what == "signals":  # what was computed of them goes with them
         tx.connection.execute(delete(saliency).where(~exists().where(signal.c.ecg_id == saliency.c.ecg_id)))

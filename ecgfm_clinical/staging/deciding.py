@@ -12,7 +12,9 @@ from ecgfm_connectors.patient import Patient
 def answer_by_naming(tx: Transaction, recording_id: int, reason: str) -> None:
     """Whoever names the patient has answered every open question of whose the recording is."""
     for one in holds.listed(tx, recording_id=recording_id):
-        if one.question is not Question.SENDER_WITHDRAWAL:
+        if one.question is Question.ORDER:  # of the other patient another order may be here
+            holds.close(tx, one, moot.MOOT, reason)
+        elif one.question is not Question.SENDER_WITHDRAWAL:
             holds.close(tx, one, "released", reason)
     moot.settle(tx, recording_id, reason)
 
@@ -42,6 +44,9 @@ def release(tx: Transaction, held: Hold, patient: Patient | None, reason: str) -
             return move(tx, row, held.patients[0], reason=reason)
         case Question.UNMERGED:
             return file_again(tx, row, reason)
+        case Question.ORDER:
+            jobs.rescore(tx, row, tell=False)
+            return Reissue()
         case Question.SENDER_WITHDRAWAL:
             if recordings.standing(tx, row.recording_id).withdrawn == "by-sender":
                 recordings.reinstate(tx, row.recording_id, also_taken_back=False, reason=reason)
@@ -65,5 +70,5 @@ def reject(tx: Transaction, held: Hold, reason: str) -> Reissue:
             recordings.assign(tx, row, stays_with, moved=False, reason=reason)
             jobs.rescore(tx, row, tell=False)
             return Reissue()
-        case Question.TWO_PEOPLE | Question.SENDER_WITHDRAWAL:
+        case Question.TWO_PEOPLE | Question.SENDER_WITHDRAWAL | Question.ORDER:
             return withdraw_recording(tx, row, by="by-person", reason=reason)

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Select, select
 
 from ecgfm_clinical.errors import NotFound
-from ecgfm_clinical.staging import codec, epochs, identity, loading, message_rows, recordings
+from ecgfm_clinical.staging import codec, epochs, identity, loading, message_rows, order_answers, recordings
 from ecgfm_clinical.staging.private import private_of
 from ecgfm_clinical.staging.records import TAKES_BACK, Draft, Kind, Scoring
 from ecgfm_clinical.staging.rows import EcgVersion, MessageRow, first_row
@@ -69,6 +69,7 @@ def draft(
         replaces=_replaced(tx, filler, destination, before=before) if kind == "C" else None,
         revives=kind == "F" and bool(told_before),
         former=_former(tx, filler, destination, before=before) if kind != "F" else None,
+        answer=order_answers.fixed(tx, filler),
     )
 
 
@@ -89,11 +90,12 @@ def draft_of(tx: Reading, row: MessageRow, now: datetime) -> Draft:
     )
 
 
-def first_draft(tx: Reading, ecg_row: EcgVersion, destination: str, now: datetime) -> Draft:
+def first_draft(tx: Reading, ecg_row: EcgVersion, destination: str, now: datetime, *, matches_orders: bool) -> Draft:
     """What a first result of this recording would be made of, without a control id. Raises NotFound: no score yet."""
     if ecg_row.scoring_id is None:
         raise NotFound(f"ECG {ecg_row.ecg_id} has no score yet: no message can be made of it")
     generation = recordings.standing(tx, ecg_row.recording_id).generation
+    subject = subject_of(tx, ecg_row, recordings.patient_of(tx, ecg_row))
     return Draft(
         destination=destination,
         control_id="",
@@ -101,9 +103,10 @@ def first_draft(tx: Reading, ecg_row: EcgVersion, destination: str, now: datetim
         filler=filler_number(tx, ecg_row.recording_id, generation),
         composed_at=now,
         ecg_id=ecg_row.ecg_id,
-        ecg=subject_of(tx, ecg_row, recordings.patient_of(tx, ecg_row)),
+        ecg=subject,
         scoring=loading.load_scoring(tx, ecg_row.scoring_id),
         replaces=None,
+        answer=order_answers.match(tx, subject) if matches_orders else None,
     )
 
 

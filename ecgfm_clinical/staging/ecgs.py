@@ -5,10 +5,21 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy import literal_column, select
 
 from ecgfm_clinical.errors import NotFound
-from ecgfm_clinical.staging import audit, documents, holds, identity, loading, message_rows, recordings
+from ecgfm_clinical.staging import (
+    audit,
+    documents,
+    drafts,
+    holds,
+    identity,
+    loading,
+    message_rows,
+    order_answers,
+    recordings,
+)
 from ecgfm_clinical.staging.attempts import errors_of
 from ecgfm_clinical.staging.codec import about_of
 from ecgfm_clinical.staging.database import Database
+from ecgfm_clinical.staging.order_records import OrderStory
 from ecgfm_clinical.staging.private import private_of
 from ecgfm_clinical.staging.records import EcgState, JobState, MessageState, StagedEcg
 from ecgfm_clinical.staging.rows import EcgVersion, MessageRow, every_row, first_row
@@ -145,7 +156,17 @@ def _story(reading: Reading, ecg_id: int) -> EcgStory:
         events=audit.events(reading.connection, ecg_id),
         recording=_recording(reading, row),
         documents=documents.beside(reading, row.recording_id),
+        orders=_orders(reading, row),
     )
+
+
+def _orders(reading: Reading, row: EcgVersion) -> OrderStory | None:
+    """Which order the newest result of the recording answers, and which orders there are."""
+    newest = recordings.newest(reading, row.recording_id)
+    subject = drafts.subject_of(reading, newest, recordings.patient_of(reading, newest))
+    answer = order_answers.newest_of(reading, row.recording_id)
+    known = order_answers.known_for(reading, subject)
+    return OrderStory(answer=answer, known=known) if answer or known else None
 
 
 def _recording(reading: Reading, row: EcgVersion) -> RecordingStory:

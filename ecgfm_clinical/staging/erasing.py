@@ -33,10 +33,13 @@ from ecgfm_clinical.staging.schema import (
     left_out,
     message,
     message_body,
+    order_answer,
     outcome,
     patient,
     payload,
     payload_content,
+    placed_order,
+    placed_order_number,
     recording_event,
     saliency,
     score_job,
@@ -110,6 +113,7 @@ class Erasing:
             _erase_messages(tx, rows, nobody)
             _erase_outcomes(tx, rows, nobody)
             _erase_documents(tx, rows)
+            _erase_orders(tx, rows)
             _erase_identities(tx, rows)
             found = rows.counts()
             tx.note(
@@ -142,7 +146,8 @@ def _rows(ask: Reading, identifier: Identifier) -> _Rows:
     )
     events = select(identity_event.c.payload_id).where(_names(identity_event, tree))
     payloads |= {one for one in ask.connection.scalars(events) if one is not None}
-    payloads |= set(_naming(ask, identifier))
+    orders = select(placed_order.c.payload_id).where(placed_order.c.patient_key.in_(tree))
+    payloads |= {*_naming(ask, identifier), *ask.connection.scalars(orders)}
     beside = {one.document_id for recording_id in recordings for one in documents.beside(ask, recording_id)}
     spoken_of = ask.connection.execute(
         select(document.c.document_id, document.c.payload_id).where(
@@ -247,6 +252,14 @@ def _erase_documents(tx: Transaction, rows: _Rows) -> None:
     """What other systems said of the person: nothing of it counts, so nothing stays."""
     tx.connection.execute(delete(document_reference).where(document_reference.c.document_id.in_(rows.documents)))
     tx.connection.execute(delete(document).where(document.c.document_id.in_(rows.documents)))
+
+
+def _erase_orders(tx: Transaction, rows: _Rows) -> None:
+    """The person's orders, and which of them were answered."""
+    tx.connection.execute(delete(order_answer).where(order_answer.c.recording_id.in_(rows.recordings)))
+    theirs = select(placed_order.c.order_id).where(placed_order.c.patient_key.in_(rows.keys))
+    tx.connection.execute(delete(placed_order_number).where(placed_order_number.c.order_id.in_(theirs)))
+    tx.connection.execute(delete(placed_order).where(placed_order.c.patient_key.in_(rows.keys)))
 
 
 def _erase_identities(tx: Transaction, rows: _Rows) -> None:

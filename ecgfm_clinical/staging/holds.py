@@ -28,6 +28,7 @@ class Question(StrEnum):
     CORRECTED_PATIENT = "corrected-patient"  #: it came again under another patient
     SAME_SIGNAL = "same-signal"  #: another object with the same samples, time and device
     SENDER_WITHDRAWAL = "sender-withdrawal"  #: its sender took it back, perhaps before it came, or sent it anew since
+    ORDER = "order"  #: which order its result answers cannot be said, or none is known
     UNMERGED = "unmerged"  #: its result was sent under a survivor that survives it no more
 
 
@@ -84,11 +85,15 @@ def load(tx: Reading, hold_id: int) -> Hold:
     return _hold(tx, row)
 
 
-def listed(tx: Reading, *, recording_id: int | None = None, decided: bool = False) -> list[Hold]:
+def listed(
+    tx: Reading, *, recording_id: int | None = None, question: Question | None = None, decided: bool = False
+) -> list[Hold]:
     """Oldest first; with `decided` those too that a person has decided."""
     query = select(hold).order_by(hold.c.hold_id)
     if recording_id is not None:
         query = query.where(hold.c.recording_id == recording_id)
+    if question is not None:
+        query = query.where(hold.c.question == question.value)
     if not decided:
         query = query.where(hold.c.decision.is_(None))
     return [_hold(tx, row) for row in every_row(tx.connection, HoldRow, query)]

@@ -15,7 +15,17 @@ from datetime import datetime
 from sqlalchemy import insert, select, text
 
 from ecgfm_clinical.errors import StoreUnavailable
-from ecgfm_clinical.staging import arrivals, documenting, identity, jobs, measuring, merging, recordings, seals
+from ecgfm_clinical.staging import (
+    arrivals,
+    documenting,
+    identity,
+    jobs,
+    measuring,
+    merging,
+    ordering,
+    recordings,
+    seals,
+)
 from ecgfm_clinical.staging.arrivals import Staged
 from ecgfm_clinical.staging.compression import Packed, pack_payload, pack_signal
 from ecgfm_clinical.staging.database import Database
@@ -37,7 +47,9 @@ CAUTIOUS = Trust()
 #: Code of what a listener keeps of senders that its list does not name: nothing of it was read.
 UNKNOWN_SENDER = "unknown-sender"
 #: Refusals that are no failed ECG: the payload never claimed to be one, or nobody may say so.
-NOT_AN_ECG = frozenset({"no-ecg", "event-not-followed", "move-not-followed", UNKNOWN_SENDER})
+NOT_AN_ECG = frozenset(
+    {"no-ecg", "event-not-followed", "other-order", "order-incomplete", "move-not-followed", UNKNOWN_SENDER}
+)
 
 _INSERT_PAYLOAD = for_both(lambda new: new.on_conflict_do_nothing().returning(payload.c.payload_id), payload)
 _INSERT_CONTENT = insert(payload_content)
@@ -242,6 +254,9 @@ def _stage(tx: Transaction, payload_id: int, received: Received, contents: Conte
     _queue_up(tx, {tx.key("source", one.source_id) for one in contents.documents})
     for told in contents.documents:
         documenting.stage(tx, payload_id, received, told)
+    _queue_up(tx, {ordering.lock_key(tx, one) for one in contents.orders})
+    for order in contents.orders:
+        ordering.record(tx, payload_id, received.received_at, order)
     marked = [
         (one, recordings.marks(tx, one), signal) for one, signal in zip(contents.ecgs, parcel.signals, strict=True)
     ]

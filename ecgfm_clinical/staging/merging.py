@@ -63,7 +63,7 @@ def _merge(tx: Transaction, payload_id: int | None, event: Merge) -> None:
         return
     theirs = [message.c.patient_key == done.retired, message.c.message_id.in_(_naming_further(tx, done.survivor))]
     touched = _recordings_of(tx, done.rearranged)
-    moved = _recompose_unsent(tx, *theirs, *_about(done.rearranged, touched))
+    moved = recompose_unsent(tx, *theirs, *_about(done.rearranged, touched))
     # After that: a message whose sending began meanwhile has become one that may have left.
     sent = _sent_under(tx, done.retired)
     _carry_along(tx, done.retired)
@@ -85,7 +85,7 @@ def unmerge(tx: Transaction, payload_id: int | None, identifier: Identifier, tri
     if rearranged:
         tx.note("identity.unmerged", payload_id=payload_id, trigger=trigger, identity_event=_newest_event(tx))
         touched = _recordings_of(tx, rearranged)
-        _recompose_unsent(tx, *_about(rearranged, touched))
+        recompose_unsent(tx, *_about(rearranged, touched))
         _look_at_sent(tx, touched, trigger)
         moot.look_again(tx)
 
@@ -145,7 +145,7 @@ def _recordings_of(tx: Reading, keys: frozenset[str]) -> list[int]:
     return sorted({*tx.connection.scalars(theirs), *tx.connection.scalars(told_there)})
 
 
-def _recompose_unsent(tx: Transaction, *any_of: ColumnElement[bool]) -> list[int]:
+def recompose_unsent(tx: Transaction, *any_of: ColumnElement[bool]) -> list[int]:
     """What certainly never left is composed anew, once, for whoever survives now; the ids.
 
     With a message go those that follow it about the same recording, so that all keep their order. The rows are locked

@@ -16,7 +16,17 @@ from dataclasses import replace
 from sqlalchemy import and_, delete, func, insert, or_, select, update
 
 from ecgfm_clinical.errors import PageStale
-from ecgfm_clinical.staging import codec, drafts, identity, loading, message_rows, overtaken, recordings, seals
+from ecgfm_clinical.staging import (
+    codec,
+    drafts,
+    identity,
+    loading,
+    message_rows,
+    order_answers,
+    overtaken,
+    recordings,
+    seals,
+)
 from ecgfm_clinical.staging.attempts import keep_error
 from ecgfm_clinical.staging.records import (
     TAKES_BACK,
@@ -168,6 +178,8 @@ def recompose(tx: Transaction, row: MessageRow) -> int:
     cancelled = {"state": MessageState.CANCELLED.value, "worker": None, "lease_until": None}
     tx.connection.execute(update(message).where(message.c.message_id == row.message_id).values(**cancelled))
     ecg_row = recordings.version(tx, row.ecg_id)
+    subject = drafts.subject_of(tx, ecg_row, drafts.meant_for(tx, row, ecg_row))
+    order_answers.fix(tx, row.recording_id, row.filler, subject)
     anew = create(
         tx,
         ecg_row,
@@ -176,7 +188,7 @@ def recompose(tx: Transaction, row: MessageRow) -> int:
         kind=row.kind,
         filler=row.filler,
         generation=row.generation,
-        subject=drafts.subject_of(tx, ecg_row, drafts.meant_for(tx, row, ecg_row)),
+        subject=subject,
     )
     tx.note("message.recomposed", ecg_id=row.ecg_id, message_id=row.message_id, destination=row.destination, anew=anew)
     may_be_undone = second_thought.c.message_id == row.message_id

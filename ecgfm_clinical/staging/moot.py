@@ -9,8 +9,9 @@ from collections.abc import Iterable
 
 from sqlalchemy import select
 
-from ecgfm_clinical.staging import holds, jobs, misfiled, recordings
+from ecgfm_clinical.staging import drafts, holds, jobs, misfiled, order_answers, recordings
 from ecgfm_clinical.staging.holds import Hold, Question
+from ecgfm_clinical.staging.order_records import AnswerReason
 from ecgfm_clinical.staging.rows import EcgVersion
 from ecgfm_clinical.staging.schema import hold
 from ecgfm_clinical.staging.transaction import Reading, Transaction
@@ -22,15 +23,24 @@ _WHOSE = (*_BETWEEN, Question.TWO_PEOPLE)
 
 def look_again(tx: Transaction) -> None:
     """Merges changed: close what they answer, and ask again what they answered no longer."""
-    for one in holds.listed(tx):
-        row = recordings.newest(tx, one.recording_id)
-        if _is_answered(tx, one, row):
-            holds.close(tx, one, MOOT, "the numbers are one person's now")
-            jobs.rescore(tx, row, tell=False)
+    _close_answered(tx, holds.listed(tx), "the numbers are one person's now")
     for recording_id in tx.connection.scalars(
         select(hold.c.recording_id).where(hold.c.decision == MOOT).distinct()
     ).all():
         ask_again(tx, recordings.newest(tx, recording_id))
+
+
+def look_again_at_orders(tx: Transaction) -> None:
+    """Orders changed: tell what waited for one that is here now."""
+    _close_answered(tx, holds.listed(tx, question=Question.ORDER), "its order is here now")
+
+
+def _close_answered(tx: Transaction, questions: Iterable[Hold], reason: str) -> None:
+    for one in questions:
+        row = recordings.newest(tx, one.recording_id)
+        if _is_answered(tx, one, row):
+            holds.close(tx, one, MOOT, reason)
+            jobs.rescore(tx, row, tell=False)
 
 
 def close(tx: Transaction, recording_id: int, reason: str) -> None:
@@ -57,6 +67,9 @@ def settle(tx: Transaction, recording_id: int, reason: str) -> None:
 
 def _is_answered(tx: Reading, one: Hold, row: EcgVersion) -> bool:
     """By the merges as they are now."""
+    if one.question is Question.ORDER:
+        subject = drafts.subject_of(tx, row, recordings.patient_of(tx, row))
+        return order_answers.match(tx, subject).reason is AnswerReason.MATCHED
     if one.question is Question.UNMERGED:
         return not misfiled.elsewhere(tx, row)
     return one.question in _BETWEEN and recordings.same_person(tx, *one.patients)

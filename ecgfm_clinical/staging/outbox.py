@@ -90,7 +90,9 @@ class Outbox:
             ecg_row = recordings.newest(ask, recordings.version(ask, ecg_id).recording_id)
             row = message_rows.newest_of(ask, ecg_row.recording_id, destination)
             if row is None:
-                draft, state = drafts.first_draft(ask, ecg_row, destination, now), None
+                matches = self._database.telling.answering.matches
+                draft = drafts.first_draft(ask, ecg_row, destination, now, matches_orders=matches)
+                state = None
             else:
                 draft, state = drafts.draft_of(ask, row, now), MessageState(row.state)
             signal = loading.signal_if_kept(ask, draft.ecg_id)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Literal, NoReturn
 
 from ecgfm_clinical.errors import StoreError
+from ecgfm_clinical.staging.order_records import ECHO, Answering, OrderAnswer
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.result import Former
@@ -165,6 +166,7 @@ class Draft:
     page: bytes | None = field(default=None, repr=False)  #: the PDF that goes with it, once it was drawn
     page_refused: str = ""  #: why there is none although the destination wants one
     former: Former | None = None  #: of a correction, withdrawal or deletion: the message it refers to
+    answer: OrderAnswer | None = None  #: None: the numbers that came with the ECG are echoed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +204,7 @@ class Telling:
     compose: Compose = _no_way
     control_ids: Callable[[], str] = _no_way  #: a new MSH-10 at each call
     with_page: frozenset[str] = frozenset()  #: destinations whose results go with a page
+    answering: Answering = ECHO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,6 +300,7 @@ class Expired:
     messages: int  #: bodies
     attempts: int  #: reasons of attempts that failed
     documents: int = 0  #: of other systems, that refer to no ECG here
+    orders: int = 0  #: of which nothing was said since
 
     def counts(self) -> dict[str, int]:
         """Kind -> how many."""

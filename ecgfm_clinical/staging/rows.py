@@ -264,6 +264,36 @@ class AuditRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PlacedOrderRow:
+    """One row of `placed_order`: one order of the hospital."""
+
+    order_id: int
+    payload_id: int
+    order_key: str
+    patient_key: str
+    state: str
+    received_at: datetime
+    said_at: datetime
+    private: bytes = field(repr=False)
+    key_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAnswerRow:
+    """One row of `order_answer`: which order one result answers."""
+
+    answer_id: int
+    filler: str
+    recording_id: int
+    order_id: int | None
+    reason: str
+    matched_by: str
+    at: datetime
+    private: bytes = field(repr=False)
+    key_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class PatientRow:
     """One row of `patient`: what ADT messages last said of one identity."""
 

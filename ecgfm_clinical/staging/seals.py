@@ -134,6 +134,18 @@ HOLD = Seal(
 SALIENCY = Seal(
     name="saliency", value=s.saliency.c.weights, key_id=s.saliency.c.key_id, bound_by=(s.saliency.c.saliency_id,)
 )
+PLACED_ORDER = Seal(
+    name="placed_order",
+    value=s.placed_order.c.private,
+    key_id=s.placed_order.c.key_id,
+    bound_by=(s.placed_order.c.order_key, s.placed_order.c.patient_key),
+)
+ORDER_ANSWER = Seal(
+    name="order_answer",
+    value=s.order_answer.c.private,
+    key_id=s.order_answer.c.key_id,
+    bound_by=(s.order_answer.c.filler,),
+)
 STORE_META = Seal(
     name="store_meta", value=s.store_meta.c.value, key_id=s.store_meta.c.key_id, bound_by=(s.store_meta.c.name,)
 )
@@ -156,5 +168,7 @@ ALL = (
     RECORDING_EVENT,
     HOLD,
     SALIENCY,
+    PLACED_ORDER,
+    ORDER_ANSWER,
     STORE_META,
 )

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ecgfm_clinical.staging.documents import KeptDocument
+from ecgfm_clinical.staging.order_records import OrderStory
 from ecgfm_clinical.staging.records import (
     AttemptError,
     AuditEvent,
@@ -130,3 +131,4 @@ class EcgStory:
     events: tuple[AuditEvent, ...]
     recording: RecordingStory
     documents: tuple[KeptDocument, ...]  #: what other systems say of the recording
+    orders: OrderStory | None = None  #: None where nothing was fixed and no order is known

@@ -43,13 +43,14 @@ REJECTS = {
 }
 
 #: Reason codes of sound messages without ECG, outcome or identity event: an interface engine must not stop at them.
-NOTHING_FOR_US = frozenset({"no-ecg", "event-not-followed"})
+NOTHING_FOR_US = frozenset({"no-ecg", "event-not-followed", "other-order"})
 
 _ERROR_CONDITIONS = {
     "patient-mismatch": "204",
     "not-hl7": "100",
     "single-segment": "100",
     "identifier-damaged": "102",
+    "order-incomplete": "101",
 }
 _TABLE = "HL70357"
 _LOCAL = "99ECGFM"

@@ -1,4 +1,4 @@
-"""Reads an inbound HL7 v2 message or batch: ECGs inside OBX, with patient and order; ADT and measured outcomes.
+"""Reads an inbound HL7 v2 message or batch: ECGs inside OBX, with patient and order; ADT, measured outcomes, orders.
 
 An embedded DICOM object keeps its SOP Instance UID as identity, because the same recording also arrives by C-STORE and
 must be staged once. How everything else is known, `group` says.
@@ -11,7 +11,7 @@ from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import Ecg, Finding, Order
 from ecgfm_connectors.errors import PayloadError, Refused, Unreadable
-from ecgfm_connectors.hl7 import adt, batch, ecg_report, embedded, message, waveform, withdrawals
+from ecgfm_connectors.hl7 import adt, batch, ecg_report, embedded, message, orders, waveform, withdrawals
 from ecgfm_connectors.hl7.group import (
     Group,
     about_ecg,
@@ -39,10 +39,10 @@ from ecgfm_connectors.statement import Statement
 from ecgfm_connectors.statements.vocabularies import SCHEMES, from_code
 
 #: MSH-9.1 of the messages that are read; any other message is answered AR, 200.
-MESSAGE_TYPES = ("ORU", "MDM", "ADT")
+MESSAGE_TYPES = ("ORU", "MDM", "ADT", *orders.EVENTS)
 
 #: Reason codes of messages without ECG, outcome or identity event.
-NOTHING = ("no-ecg", "event-not-followed")
+NOTHING = ("no-ecg", "event-not-followed", "other-order")
 #: Reason codes of parts that nobody misses beside a recording: reports for people, links to viewers, other messages.
 _NOT_MISSED = frozenset({
     *NOTHING, *embedded.REPORTS, "empty", "nested-message", "pointer-not-followed", "pointer-outside", "pointer-scheme",
@@ -79,7 +79,9 @@ def read_message(content: bytes, context: ReadingContext, read_embedded: ReadEmb
     kept = [error for error in errors if error.code not in NOTHING and not isinstance(error, _TwoNumbers)]
     told = tuple(Finding(code=error.code, text=error.text) for error in kept)
     missed = tuple(one for one in told if one.code not in _NOT_MISSED)
-    return replace(found, ecgs=found.ecgs + doubtful, findings=found.findings + told, not_taken=missed)
+    return replace(
+        found, ecgs=found.ecgs + doubtful, findings=found.findings + told, not_taken=found.not_taken + missed
+    )
 
 
 def _read_one(
@@ -93,6 +95,8 @@ def _read_one(
     result = Contents(findings=parsed.findings)
     if parsed.code == "ADT":
         return _joined(result, adt.read(parsed, context.default_authority))
+    if parsed.code in orders.EVENTS:
+        return _joined(result, orders.read(parsed, context))
     for group in groups(parsed, context.default_authority):
         result = _joined(result, _read_group(parsed, group, context, read_embedded, errors, content))
     return result
@@ -301,8 +305,10 @@ def _joined(one: Contents, other: Contents) -> Contents:
         identity_events=one.identity_events + other.identity_events,
         withdrawals=(*one.withdrawals, *later),
         documents=one.documents + other.documents,
+        orders=one.orders + other.orders,
         demographics=one.demographics + other.demographics,
         findings=one.findings + other.findings,
+        not_taken=one.not_taken + other.not_taken,
     )
 
 

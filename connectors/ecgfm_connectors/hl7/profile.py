@@ -52,6 +52,13 @@ class Profile:
         default="OBR-29",
         metadata={"description": "where the ECG's own filler or accession number goes: OBR-29, OBR-18 or none"},
     )
+    accession: Literal["auto", "OBR-18", "OBR-19", "OBR-20", "none"] = field(
+        default="auto",
+        metadata={
+            "description": "where the accession number of the order goes that a result answers ([orders]): OBR-18, "
+            'OBR-19, OBR-20 or none; "auto": OBR-18, or OBR-19 where parent is there'
+        },
+    )
     study_uid: bool = field(
         default=False,
         metadata={"description": "true: the Study Instance UID is sent as an OBX of its own"},  # DCM 110180
@@ -110,12 +117,23 @@ class Profile:
             raise Misconfigured(f"HL7 version {self.version}: use one of {', '.join(OUTGOING_VERSIONS)}")
         if self.charset not in OUTGOING_CHARSETS:
             raise Misconfigured(f"charset {self.charset}: use one of {', '.join(OUTGOING_CHARSETS)}")
+        if self.accession == self.parent != "none":
+            raise Misconfigured("accession and parent both go into OBR-18; give one of them another place")
         for code in (
             self.service[0],
             self.service_alternate[0],
             *(code for code, _, _ in self.alternate_codes.values()),
         ):
             refuse_measured(code)
+
+    @property
+    def accession_place(self) -> int | None:
+        """The field of OBR for the accession number of the order."""
+        if self.accession == "none":
+            return None
+        if self.accession == "auto":
+            return 19 if self.parent == "OBR-18" else 18
+        return int(self.accession.removeprefix("OBR-"))
 
 
 def refuse_measured(code: str) -> None:

@@ -20,6 +20,7 @@ from ecgfm_connectors.hl7.ack import timestamp
 from ecgfm_connectors.hl7.profile import OUTGOING_CHARSETS, Coded, Profile, refuse_measured
 from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.people import real_birth_date
+from ecgfm_connectors.placed_order import WrittenField
 from ecgfm_connectors.printed import printed
 from ecgfm_connectors.result import Observation, Result
 
@@ -35,7 +36,9 @@ def compose(result: Result, profile: Profile) -> bytes:
     """
     refuse_unwritable(result, OUTGOING_CHARSETS[profile.charset])
     composer = SegmentWriter(profile)
-    segments = [composer.msh(result), composer.pid(result.patient), composer.orc(result), composer.obr(result)]
+    segments = [composer.msh(result), composer.pid(result.patient)]
+    segments += [] if result.unsolicited else [composer.orc(result)]
+    segments.append(composer.obr(result))
     segments += composer.notes(result.notes)
     number = 0
     for number, observation in enumerate(result.observations if profile.contents == "all" else (), start=1):
@@ -100,22 +103,34 @@ class SegmentWriter:
         )
 
     def orc(self, result: Result) -> str:
-        order = {1: "RE", 2: composite(result.placer_number), 3: self._filler(result), 5: "CM", 7: self._quantity()}
-        return self._segment("ORC", order)
+        return self._segment(
+            "ORC",
+            {
+                1: "RE",
+                2: composite(result.placer_number),
+                3: self._filler(result),
+                5: "CM",
+                7: self._quantity(),
+                12: rewritten(result.provider),
+            },
+        )
 
     def obr(self, result: Result) -> str:
         profile = self._profile
         code, text = profile.service
         parent = composite(result.ecg_filler_number)
+        accession = {profile.accession_place: leaf(result.accession)} if profile.accession_place else {}
         return self._segment(
             "OBR",
-            {
+            accession
+            | {
                 1: "1",
                 2: composite(result.placer_number),
                 3: self._filler(result),
                 4: self._code((code, text, profile.coding_system), profile.service_alternate),
                 7: self._time(result.acquired_at),
-                18: leaf(result.ecg_filler_number.split("^")[0]) if profile.parent == "OBR-18" else "",
+                16: rewritten(result.provider),
+                **({18: leaf(result.ecg_filler_number.split("^")[0])} if profile.parent == "OBR-18" else {}),
                 22: self._time(result.scored_at),
                 24: leaf(profile.section),
                 25: "C" if result.status in ("W", "D") else result.status,  # table 0123 knows neither
@@ -236,6 +251,13 @@ def composite(text: str) -> str:
     return join(*(leaf(part) for part in text.split("^")))
 
 
+def rewritten(field: WrittenField) -> str:
+    """A field of another system, with its repetitions, components and subcomponents."""
+    return "~".join(
+        join(*("&".join(map(leaf, component)).rstrip("&") for component in repetition)) for repetition in field
+    )
+
+
 def join(*components: str) -> str:
     return "^".join(components).rstrip("^")
 
@@ -250,7 +272,7 @@ def _cx(identifier: Identifier) -> str:
 
 def refuse_unwritable(result: Result, codec: str) -> None:
     """Names may lose a letter to a narrow character set; what identifies a person or an order must not."""
-    numbers = [result.placer_number, result.filler_number, result.ecg_filler_number, result.study_uid]
+    numbers = [result.placer_number, result.accession, result.filler_number, result.ecg_filler_number, result.study_uid]
     for identifier in result.patient.identifiers:
         numbers += [identifier.authority, identifier.type, identifier.value]
     try:

@@ -39,6 +39,7 @@ REVISIONS = (
     "0024",
     "0025",
     "0026",
+    "0029",
 )
 HEAD = REVISIONS[-1]
 MIGRATION_LOCK = 0x45434747  # PostgreSQL advisory lock: one migration at a time

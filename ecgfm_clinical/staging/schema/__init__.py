@@ -41,6 +41,7 @@ from ecgfm_clinical.staging.schema.models import (
     shadow_scoring,
 )
 from ecgfm_clinical.staging.schema.opinions import opinion
+from ecgfm_clinical.staging.schema.orders import order_answer, placed_order, placed_order_number
 from ecgfm_clinical.staging.schema.outcomes import left_out, objection, outcome
 from ecgfm_clinical.staging.schema.pauses import pause, withheld
 from ecgfm_clinical.staging.schema.payloads import payload, payload_content
@@ -92,11 +93,14 @@ __all__ = [
     "notice",
     "objection",
     "opinion",
+    "order_answer",
     "outcome",
     "patient",
     "pause",
     "payload",
     "payload_content",
+    "placed_order",
+    "placed_order_number",
     "preset",
     "process",
     "pull_cursor",

@@ -9,6 +9,8 @@ import pytest
 
 from ecgfm_clinical.staging import home
 from ecgfm_clinical.staging.holds import Question
+from ecgfm_clinical.staging.order_records import OrderState
+from ecgfm_clinical.staging.ordering import BY_CONTROL, OrderEvent, state_after
 from ecgfm_clinical.staging.recordings import EVENTS
 from ecgfm_clinical.staging.records import MessageState
 from ecgfm_clinical.staging.schema import recording_event
@@ -45,6 +47,17 @@ def test_the_states_of_a_store_and_what_a_person_may_say_of_it() -> None:
 
 def test_the_questions_are_the_codes() -> None:
     assert {row[0].strip("`") for row in document.tables("Questions")[0]} == {one.value for one in Question}
+
+
+def test_the_states_and_events_of_an_order_are_the_codes() -> None:
+    assert _states_of("Order") == {one.value for one in OrderState}
+    assert set(document.events("Order")) == {one.value for one in OrderEvent}
+    for name, (_, trigger, before, after, _) in document.events("Order").items():
+        controls = re.findall(r"\b[A-Z]{2}\b", trigger.split(", SC with")[0])
+        assert {control for control, event in BY_CONTROL.items() if event == name and control != "SC"} == set(controls)
+        for state in map(OrderState, document.named(before, "Order")):
+            expected = state.value if after.startswith("unchanged") else after.strip("`")
+            assert state_after(state, OrderEvent(name)).value == expected
 
 
 def test_what_is_kept_of_a_recording_is_named() -> None:

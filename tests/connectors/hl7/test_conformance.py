@@ -145,6 +145,8 @@ def composed() -> Callable[[str], message.Message]:
             sex="F",
         ),
         placer_number="P1",
+        accession="A1",
+        provider=((("77",), ("HOUSE",)),),
         filler_number="F1",
         ecg_filler_number="E1",
         acquired_at=moment,

@@ -199,6 +199,42 @@ def test_where_the_parent_goes(parent: Literal["OBR-29", "OBR-18", "none"]) -> N
     }[parent]
 
 
+ORDERED = replace(
+    RESULT,
+    accession="ACC^1",
+    provider=((("77",), ("HO|USE",), (), ("",), ("",), ("",), ("",), ("",), ("NPI", "2.16", "ISO")), (("88",),)),
+)
+
+
+@pytest.mark.parametrize("version", OUTGOING_VERSIONS)
+def test_the_order_that_is_answered(version: Hl7Version) -> None:
+    body = compose(ORDERED, Profile(version=version))
+    assert tables.conformance_problems(body) == []
+    orc, obr = segment("ORC", ORDERED, Profile(version=version)), segment("OBR", ORDERED, Profile(version=version))
+    told = orc if 16 not in tables.field_types(version, "OBR") else obr
+    number = 12 if told is orc else 16
+    assert (told.value(number), told.value(number, 2), told.value(number, repetition=1)) == ("77", "HO|USE", "88")
+    assert [told.value(number, 9, at) for at in (1, 2, 3)] == ["NPI", "2.16", "ISO"]
+    assert obr.value(18) == "ACC^1"
+
+
+def test_where_the_accession_number_goes() -> None:
+    assert segment("OBR", ORDERED, Profile(parent="OBR-18")).value(19) == "ACC^1"
+    assert segment("OBR", ORDERED, Profile(accession="OBR-20")).value(20) == "ACC^1"
+    assert segment("OBR", ORDERED, Profile(accession="none")).value(18) == ""
+    with pytest.raises(Misconfigured):
+        Profile(parent="OBR-18", accession="OBR-18")
+
+
+@pytest.mark.parametrize("version", OUTGOING_VERSIONS)
+def test_a_result_that_answers_no_order_has_no_order_fields(version: Hl7Version) -> None:
+    alone = replace(RESULT, unsolicited=True, placer_number="")
+    assert tables.conformance_problems(compose(alone, Profile(version=version))) == []
+    assert read(alone, Profile(version=version)).first("ORC") is None
+    obr = segment("OBR", alone, Profile(version=version))
+    assert (obr.value(2), obr.value(3)) == ("", "ECGFM-7")
+
+
 def test_rounding_never_contradicts_the_flag() -> None:
     close = replace(LVEF, probability=0.49999, positive=False)
     assert segment("OBX", replace(RESULT, observations=(close,))).value(5) == "0.49999"
