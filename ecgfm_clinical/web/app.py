@@ -216,12 +216,15 @@ def _holder(console: Console, token: str, refreshes: bool) -> User | None:
 
 
 def _user(console: Console, token: str, refreshes: bool) -> User | None:
-    """Who holds the session; None where it is over. Somebody of the file of users has the role of today, or is out."""
+    """Who holds the session; None where it is over. Somebody of the file of users has the role of today; who was
+    removed from it, or got another password since, is out.
+    """
     held = console.sessions.user_of(token, now=console.clock(), is_a_click=not refreshes)
     if held is None or held.way != "file":
         return held
     try:
-        return console.users.find(held.name)
+        known = console.users.find(held.name)
+        return known if known is not None and known.password == held.password else None
     except SettingsError:
         log.event("web.users-damaged", logging.ERROR)
         return None

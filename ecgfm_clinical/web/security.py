@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ecgfm_clinical import log
+from ecgfm_clinical.settings.exposure import is_loopback
 from ecgfm_clinical.web.documents import PREFIX
 
 LONGEST_BODY = 256 * 1024  #: bytes of one form
@@ -51,6 +52,16 @@ def comes_from_us(headers: Headers, scheme: str) -> bool:
     return site is not None
 
 
+def _names_this_machine(host: str) -> bool:
+    """Whether a browser on this machine asked for it by its own name: else a name of somebody else's leads here, whose
+    pages would be of one origin with ours (DNS rebinding).
+    """
+    try:
+        return is_loopback(urlsplit(f"//{host}").hostname or "")
+    except ValueError:
+        return False
+
+
 class Guard:
     """An ASGI layer around the whole console."""
 
@@ -70,7 +81,10 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, self._with_headers(send))
             return
-        body = await _whole_body(receive)
+        try:
+            body = await _whole_body(receive)
+        except _HungUp:
+            return
         if body is None:
             await PlainTextResponse("the form is too long\n", 413)(scope, receive, self._with_headers(send))
             return
@@ -99,6 +113,8 @@ class Guard:
         client = scope.get("client")
         if self._proxies and (client is None or client[0] not in self._proxies):
             return PlainTextResponse("connect by way of the reverse proxy\n", 403)
+        if not self._encrypted and not _names_this_machine(headers.get("host", "")):
+            return PlainTextResponse("without TLS the console is localhost, for this machine alone\n", 421)
         if scope["method"] not in CHANGES_NOTHING | {"POST"}:
             return PlainTextResponse("there are GET and POST\n", 405)
         is_program = scope["path"].startswith(f"{PREFIX}/")  # which shows a token, and no cookie
@@ -120,14 +136,18 @@ class Guard:
         return sending
 
 
+class _HungUp(Exception):
+    """The browser is gone before it had sent the whole form."""
+
+
 async def _whole_body(receive: Receive) -> bytes | None:
-    """None where it is longer than a form of ours can be."""
+    """None where it is longer than a form of ours can be. Raises _HungUp: a part of a form names other things."""
     parts: list[bytes] = []
     size = 0
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            return b"".join(parts)
+            raise _HungUp
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > LONGEST_BODY:

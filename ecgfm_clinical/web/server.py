@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from ecgfm_clinical.errors import SettingsError
 from ecgfm_clinical.web import signing_in
 from ecgfm_clinical.web.app import build_app, build_console, settings_of
+from ecgfm_clinical.web.impatient import Impatient
 from ecgfm_clinical.web.one_time import OneTimeLinks
 from ecgfm_connectors.errors import Misconfigured
 from ecgfm_connectors.tls import ServerTls, TlsFiles
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from ecgfm_clinical.settings import Settings, Web
     from ecgfm_clinical.staging.store import Store
 
-MOST_REQUESTS = 64  #: at a time; the next ones are told to come back
+#: At a time; the next ones are told to come back. A browser holds six for as long as somebody reads.
+MOST_CONNECTIONS = 500
 STARTS_IN = 30.0  #: seconds
 
 
@@ -69,13 +71,13 @@ class WebPort:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=MOST_REQUESTS,
+            limit_concurrency=MOST_CONNECTIONS,
             timeout_keep_alive=15,
             h11_max_incomplete_event_size=32 * 1024,
             ws="none",
             lifespan="off",
             interface="asgi3",
-            http="h11",
+            http=Impatient,
             loop="asyncio",
         )
         config.load()

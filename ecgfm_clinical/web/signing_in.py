@@ -41,6 +41,7 @@ def begin(visit: Visit) -> Response:
 
 def hand_over(visit: Visit, answer: Response, token: str) -> None:
     """Give the browser its session. The cookie has no age: it ends with the browser, and with the session before."""
+    visit.console.sessions.end(visit.token)
     answer.set_cookie(
         visit.console.cookie, token, path="/", secure=visit.console.encrypted, httponly=True, samesite="strict"
     )

@@ -7,8 +7,9 @@ is removed from it is out with the next click.
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
+from hashlib import sha256
 from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Literal
@@ -55,6 +56,7 @@ class User:
     name: str
     role: Role
     way: Way = "file"
+    password: str = field(default="", repr=False, compare=False)  #: a digest of its hash: another one ends sign-ins
 
     @property
     def signature(self) -> str:
@@ -124,4 +126,5 @@ def _read(text: str) -> tuple[str, _Line]:
     word, _, hashed = rest.partition(":")
     if not NAME.fullmatch(name) or not hashed.startswith("$argon2"):
         raise InputError("not NAME:ROLE:HASH; write it by `user add`")
-    return name, _Line(user=User(name=name, role=Role.of(word)), hashed=hashed)
+    password = sha256(hashed.encode()).hexdigest()
+    return name, _Line(user=User(name=name, role=Role.of(word), password=password), hashed=hashed)
