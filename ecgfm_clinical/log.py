@@ -37,6 +37,11 @@ def event(name: str, level: int = logging.INFO, **fields: Field) -> None:
     _LOGGER.log(level, name, extra={"fields": fields})
 
 
+def warning(name: str, **fields: Field) -> None:
+    """Write an event that somebody may have to look at: something failed, though it is tried again."""
+    event(name, logging.WARNING, **fields)
+
+
 def thread_died(ended: threading.ExceptHookArgs) -> None:
     """A `threading.excepthook`: what ended a thread is an event. Python's own would print the error's text, which may
     quote a message.

@@ -84,7 +84,7 @@ class Alerting:
         except Exception as error:  # noqa: BLE001  whatever breaks in one channel, the others are told
             kind = type(error).__name__
             self._store.alerts.failed(one.notice_id, kind, now=self._clock(), actor=self._holder)
-            log.event("alert.not-told", channel=one.channel, alert=one.alert.condition, error=kind)
+            log.warning("alert.not-told", channel=one.channel, alert=one.alert.condition, error=kind)
         else:
             self._store.alerts.told(one.notice_id, now=self._clock(), actor=self._holder)
             log.event("alert.told", channel=one.channel, alert=one.alert.condition, state=one.state)
@@ -108,4 +108,4 @@ def ping(url: str) -> None:
         with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
             answer.read(1024)
     except (OSError, HTTPException) as error:
-        log.event("alert.ping-failed", error=type(error).__name__)
+        log.warning("alert.ping-failed", error=type(error).__name__)

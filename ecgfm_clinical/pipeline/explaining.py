@@ -96,4 +96,4 @@ class Explaining:
                 error, attempts=job.attempts, limit=self._max_attempts, now=now, jitter=self._jitter()
             )
         self._store.saliencies.fail(job, retry, now=now, worker=self._worker)
-        log.event("saliency.failed", ecg_id=job.ecg_id, attempt=job.attempts, error=type(error).__name__)
+        log.warning("saliency.failed", ecg_id=job.ecg_id, attempt=job.attempts, error=type(error).__name__)

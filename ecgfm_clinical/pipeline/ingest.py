@@ -65,10 +65,12 @@ class Ingest:
         except StoreUnavailable:
             self._meters.received(received.source, Disposition.TRY_LATER.value, "", size=len(received.content))
             text = "the staging store does not answer, or its disk is nearly full; send it again later"
-            log.event("payload.turned-away", source=received.source, transport=received.transport)
+            log.warning("payload.turned-away", source=received.source, transport=received.transport)
             return Verdict(disposition=Disposition.TRY_LATER, code="store-unavailable", text=text)
         self._meters.received(received.source, verdict.disposition.value, verdict.code, size=len(received.content))
-        log.event(
+        needs_a_look = verdict.disposition is Disposition.UNREADABLE or verdict.code == "patient-mismatch"
+        tell = log.warning if needs_a_look else log.event
+        tell(
             f"payload.{verdict.disposition.value}",
             source=received.source,
             transport=received.transport,

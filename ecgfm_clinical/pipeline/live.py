@@ -129,7 +129,7 @@ class ShadowScorer:
         except DeviceFailed:
             raise
         except Exception as error:  # noqa: BLE001  an ECG that breaks the candidate must not keep it from the next ECG
-            log.event("shadow.failed", ecg_id=one.ecg_id, error=type(error).__name__)
+            log.warning("shadow.failed", ecg_id=one.ecg_id, error=type(error).__name__)
             return ()
 
 
@@ -138,7 +138,7 @@ def _opened(open_scorer: OpenScorer, row: ModelRow) -> Scorer | None:
     try:
         scorer = open_scorer(row)
     except ModelError as error:
-        log.event("model.unavailable", model=row.model_id[:12], error=str(error))
+        log.warning("model.unavailable", model=row.model_id[:12], error=str(error))
         return None
     log.event("model.opened", model=row.model_id[:12])
     return scorer

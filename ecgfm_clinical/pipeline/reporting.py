@@ -136,7 +136,7 @@ class Reporter:
             self._store.outbox.fail(
                 message, refused(error, attempts=message.attempts, now=now), now=now, worker=self._worker
             )
-            log.event("message.not-composed", message_id=message.message_id, ecg_id=message.ecg_id, code=error.code)
+            log.warning("message.not-composed", message_id=message.message_id, ecg_id=message.ecg_id, code=error.code)
             return None
         if self._mark is not None:  # that it may be on the wire is committed
             Mark(message_id=message.message_id, control_id=message.control_id).write(self._mark)
@@ -163,7 +163,7 @@ class Reporter:
             now = self._clock()
             retry = refused(ack, attempts=message.attempts, now=now)
             self._store.outbox.fail(message, retry, now=now, worker=self._worker, ack=ack)
-            log.event(
+            log.warning(
                 "message.dead",
                 message_id=message.message_id,
                 ecg_id=message.ecg_id,
@@ -219,7 +219,7 @@ class Reporter:
         retry = after_failure(ack, attempts=attempts, limit=limit, now=now, jitter=self._jitter())
         retry = replace(retry, error=replace(retry.error, attempt=message.attempts))
         self._store.outbox.fail(message, retry, now=now, worker=self._worker, ack=ack)
-        log.event(
+        log.warning(
             "message.unacknowledged", message_id=message.message_id, attempt=message.attempts, error=retry.error.kind
         )
 
@@ -240,7 +240,9 @@ class Reporter:
         self._store.destinations.failed(
             self._destination.name, failed.text, next_attempt_at=next_attempt_at, now=now, actor=self._worker
         )
-        log.event("message.unacknowledged", message_id=message.message_id, attempt=message.attempts, error=failed.kind)
+        log.warning(
+            "message.unacknowledged", message_id=message.message_id, attempt=message.attempts, error=failed.kind
+        )
 
     def _answered(self) -> None:
         """The first answer after an outage lets all others follow."""

@@ -297,7 +297,7 @@ class Scorer:
             log.event("job.lease-lost", ecg_id=job.ecg_id)
             return
         self._meters.scored("failed")
-        log.event("ecg.scoring-failed", ecg_id=job.ecg_id, attempt=job.attempts, error=type(error).__name__)
+        log.warning("ecg.scoring-failed", ecg_id=job.ecg_id, attempt=job.attempts, error=type(error).__name__)
 
     def _scoring(self, ecg_id: int, judged: Judged, prediction: Prediction | None, now: datetime) -> Scoring:
         by_head: dict[str, list[HeadPrediction]] = {}

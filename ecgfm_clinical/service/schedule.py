@@ -110,7 +110,7 @@ def pulled_by_leader(
             except Stopping:
                 log.event("source.interrupted", source=source.name)
             except ConnectorError as error:
-                log.event("source.failed", source=source.name, error=type(error).__name__)
+                log.warning("source.failed", source=source.name, error=type(error).__name__)
                 raise
 
     return run

@@ -329,7 +329,7 @@ class Service:
                 self._store.leases.prolong(holder, now=now, lease=scoring.lease)
         taken_back = self._store.leases.reap_all(now=now, max_attempts=scoring.max_attempts, lease=scoring.lease)
         if taken_back:
-            log.event("leases.taken-back", count=taken_back)
+            log.warning("leases.taken-back", count=taken_back)
         if (gap := self._store.elapsed.look(now)) is not None:
             log.event("clock.gap", logging.WARNING, since=gap.since.isoformat(), until=gap.until.isoformat())
         if self._settings.monitoring.is_watched:

@@ -127,7 +127,7 @@ class Worker:
         try:
             done = self._step() or 0
         except StoreUnavailable:
-            log.event("store.unavailable", task=self.name)
+            log.warning("store.unavailable", task=self.name)
             self._failed("StoreUnavailable")
         except Exception as error:  # noqa: BLE001  a task survives any failure of a step; the jobs it held return when its lease ends
             log.event("task.failed", logging.ERROR, task=self.name, error=type(error).__name__)

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from ecgfm_clinical import log
+from ecgfm_clinical.errors import StoreUnavailable
 from ecgfm_clinical.monitoring.meters import Meters
 from ecgfm_clinical.monitoring.rejected_callers import MOST_LINES, SAID_AGAIN_AFTER, RejectedCallers
 from ecgfm_clinical.pipeline.strangers import MOST_OF_ONE_ADDRESS, Strangers
@@ -92,6 +94,27 @@ def test_a_running_service_counts_and_says_whom_it_turns_away(site: Installation
     kept = site.store.payloads.set_aside(limit=10)
     assert [(one.code, one.source, one.peer) for one in kept] == [("unknown-sender", "hl7", "127.0.0.1")] * 2
     assert site.store.questions.counts().received == 0
+
+
+def test_a_level_says_whether_somebody_may_have_to_look(
+    site: Installation, written: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every event was `info`, so that a filter by level showed all of a bad night or nothing."""
+    site.dicom(ecg(1))
+    site.dicom(b"no recording at all")
+    site.score()
+    site.ehr.stop()
+    site.send()
+
+    def does_not_answer(*_: object, **__: object) -> NoReturn:
+        raise StoreUnavailable("no answer")
+
+    monkeypatch.setattr(site.store.intake, "record", does_not_answer)
+    site.dicom(ecg(2))
+    levels = {line["event"]: line["level"] for line in map(json.loads, written.getvalue().splitlines())}
+    said = {"payload.staged": "info", "payload.unreadable": "warning", "payload.turned-away": "warning"}
+    said |= {"ecg.scored": "info", "message.unacknowledged": "warning"}
+    assert {name: levels[name] for name in said} == said
 
 
 def received(content: bytes, peer: str = "192.0.2.7") -> Received:
