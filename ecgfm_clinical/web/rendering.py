@@ -24,6 +24,7 @@ def environment(zone: tzinfo, language: Language) -> Environment:
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
+        auto_reload=False,  # an upgrade replaces files under a console that runs: its pages stay those of its code
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

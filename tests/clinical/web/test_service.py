@@ -1,5 +1,6 @@
 """The role `web`: a process of its own that answers browsers until it is stopped."""
 
+import os
 import re
 import signal
 import socket
@@ -7,13 +8,16 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC
 from pathlib import Path
 
 import httpx
 import pytest
 
 from ecgfm_clinical.settings.web import Web, WebTls
+from ecgfm_clinical.web import rendering
 from ecgfm_clinical.web.app import build_app, build_console
+from ecgfm_clinical.web.languages import ENGLISH
 from ecgfm_clinical.web.server import WebPort, tls_of
 from tests.clinical.web.conftest import PASSWORD
 from tests.helpers.certificates import CertificateAuthority
@@ -91,3 +95,17 @@ def test_without_its_table_the_role_says_what_to_add(site: Installation) -> None
     code, text = site.command("run", "--role", "web")
     assert code == 1
     assert "the settings have no [web]: add that table" in text
+
+
+def test_a_template_that_an_upgrade_replaces_counts_from_the_next_start_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page of a new version asks for what the code of the old one does not give."""
+    monkeypatch.setattr(rendering, "TEMPLATES", tmp_path)
+    page = tmp_path / "page.html"
+    page.write_text("old", encoding="utf-8")
+    made = rendering.environment(UTC, ENGLISH)
+    assert made.get_template("page.html").render() == "old"
+    page.write_text("{{ unknown }}", encoding="utf-8")
+    os.utime(page, (0, 0))
+    assert made.get_template("page.html").render() == "old"
