@@ -39,7 +39,7 @@ ROOMS = {
     "ecgfm_connectors": (
         "errors patient statement units",
         "placed_order waveform_object",
-        "decision document doors ecg numbers pdf_words people rejections result tls turns",
+        "decision document doors ecg http_answer numbers pdf_words people rejections result tls turns",
         "audit printed times",
         "ages base leads outcomes skew statements",
         "context outcome",

@@ -5,6 +5,7 @@ another browser. Who somebody is, and in which groups, is taken from the ID toke
 provider's, for this client, for this very sign-in.
 """
 
+import json
 import secrets
 import ssl
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -22,12 +23,15 @@ from ecgfm_clinical.settings import read_secret
 from ecgfm_clinical.settings.exposure import is_loopback
 from ecgfm_clinical.web.outside import user_from
 from ecgfm_clinical.web.users import User
+from ecgfm_connectors.errors import Unreachable
+from ecgfm_connectors.http_answer import bounded
 
 if TYPE_CHECKING:
     from ecgfm_clinical.settings import Settings, Web
 
 BACK = "/sign-in/oidc/back"  #: where the provider sends browsers to
 PATIENCE = 10.0  #: seconds for an answer of the provider
+LONGEST_ANSWER = 2**20  #: bytes
 KEPT_FOR = timedelta(hours=1)  #: the provider's metadata and keys
 ASKED_AGAIN = timedelta(minutes=1)  #: at the earliest, for a key that is not among them
 LEEWAY = 60  #: seconds by which its clock may differ
@@ -216,10 +220,14 @@ class Provider:
 
         who = httpx.BasicAuth(self._part.client_id, self._secret) if form is not None else None
         try:
-            with httpx.Client(verify=self._tls, timeout=PATIENCE, follow_redirects=False, trust_env=False) as client:
-                answer = client.request(method, address, data=form, auth=who)
-            told = answer.json() if answer.status_code == 200 else None
-        except (httpx.HTTPError, ValueError) as error:
+            with (
+                httpx.Client(verify=self._tls, timeout=PATIENCE, follow_redirects=False, trust_env=False) as client,
+                client.stream(method, address, data=form, auth=who) as answer,
+            ):
+                chunks = answer.iter_bytes()
+                content = bounded(chunks, where=self.name, longest=LONGEST_ANSWER, seconds=2 * PATIENCE)
+            told = json.loads(content) if answer.status_code == 200 else None
+        except (httpx.HTTPError, Unreachable, ValueError) as error:
             raise SignInRefused(f"the provider {self.name} does not answer ({type(error).__name__})") from None
         if not isinstance(told, dict):
             raise SignInRefused(f"the provider {self.name} refuses this (HTTP {answer.status_code})")

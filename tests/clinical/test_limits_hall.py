@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ecgfm_clinical.auditing import sending
+from ecgfm_clinical.backfill import on_ray
 from ecgfm_clinical.engine import crew
 from ecgfm_clinical.monitoring import rejected_callers
 from ecgfm_clinical.operate.status import status_of
@@ -17,12 +18,19 @@ from ecgfm_clinical.pipeline import reporting, strangers
 from ecgfm_clinical.service import presence, retention, service, watch, worker
 from ecgfm_clinical.settings import Attention, Audit, Retention, Scoring, ServiceSettings
 from ecgfm_clinical.settings import Store as StorePart
+from ecgfm_clinical.settings.destinations import Hl7Destination
+from ecgfm_clinical.settings.fhir import FhirDestination
+from ecgfm_clinical.settings.pacs import DicomDestination
+from ecgfm_clinical.settings.part import Part
+from ecgfm_clinical.settings.web import Web
 from ecgfm_clinical.staging import elapsed, processes, retry, saliencies, signed_heads
 from ecgfm_clinical.staging.records import Job
 from ecgfm_clinical.staging.store import Store
-from ecgfm_clinical.web import limiter
-from ecgfm_connectors.dicom import storage
+from ecgfm_clinical.web import asking, limiter, oidc, security, server, sessions
+from ecgfm_connectors.dicom import storage, web
+from ecgfm_connectors.dicom.results import stow
 from ecgfm_connectors.errors import Unreachable
+from ecgfm_connectors.fhir import http
 from ecgfm_connectors.hl7 import listener
 from tests.helpers.fakes import Clock, make_ecg
 
@@ -36,7 +44,28 @@ PARTS = {
     "retention": Retention(),
     "audit": Audit(),
 }
+#: Parts that an installation has several of, or none.
+OF_MANY: dict[str, type[Part]] = {
+    "destinations.hl7": Hl7Destination,
+    "destinations.fhir": FhirDestination,
+    "destinations.dicom": DicomDestination,
+    "web": Web,
+}
 CONSTANTS: dict[str, object] = {
+    "http._LONGEST_ANSWER": http._LONGEST_ANSWER,
+    "stow._ANSWERS": stow._ANSWERS,
+    "stow._MAX_ANSWER": stow._MAX_ANSWER,
+    "web._LONGEST_ANSWER": web._LONGEST_ANSWER,
+    "web._MAX_OBJECT": web._MAX_OBJECT,
+    "sessions.MOST": sessions.MOST,
+    "server.MOST_CONNECTIONS": server.MOST_CONNECTIONS,
+    "security.LONGEST_BODY": security.LONGEST_BODY,
+    "asking.LONGEST": asking.LONGEST,
+    "asking.MOST_FIELDS": asking.MOST_FIELDS,
+    "oidc.PATIENCE": oidc.PATIENCE,
+    "oidc.LONGEST_ANSWER": oidc.LONGEST_ANSWER,
+    "on_ray.RETRIES": on_ray.RETRIES,
+    "on_ray.ANSWERS_WITHIN": on_ray.ANSWERS_WITHIN,
     "listener._WORKERS": listener._WORKERS,
     "listener._LONGEST_WAIT": listener._LONGEST_WAIT,
     "storage._WORKERS": storage._WORKERS,
@@ -77,7 +106,9 @@ def _program(setting: str) -> object:
     if constant := re.search(r"\(`(.+)`\)", setting):
         value = CONSTANTS[constant[1]]
         return value.total_seconds() if isinstance(value, timedelta) else value
-    part, _, name = setting.strip("`").partition(".")
+    part, _, name = setting.strip("`").rpartition(".")
+    if part in OF_MANY:
+        return OF_MANY[part].model_fields[name].default
     return getattr(PARTS[part], name)
 
 

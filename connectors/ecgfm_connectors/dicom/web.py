@@ -19,6 +19,7 @@ from ecgfm_connectors.base import Disposition, Handler, PullReport, Received, Ve
 from ecgfm_connectors.dicom.multipart import parts
 from ecgfm_connectors.dicom.sop_classes import stored
 from ecgfm_connectors.errors import ConnectorError, Misconfigured, ProtocolViolation, Unreachable
+from ecgfm_connectors.http_answer import bounded
 from ecgfm_connectors.times import parse_date
 from ecgfm_connectors.tls import TlsFiles
 
@@ -26,6 +27,7 @@ logging.getLogger("httpx").setLevel(logging.WARNING)  # it writes the whole URL 
 
 _PAGE = 200
 _MAX_OBJECT = 64 * 2**20
+_LONGEST_ANSWER = 300.0  # s; an object of this size by a slow line takes less
 _STUDY_DATE, _STUDY_UID, _INSTANCES = "00080020", "0020000D", "00201208"
 _SERIES_UID, _SOP_CLASS, _SOP_UID = "0020000E", "00080016", "00080018"
 _DicomJson = Mapping[str, Any]
@@ -173,7 +175,7 @@ class DicomWebSource:
     def _get(self, client: httpx.Client, path: str, headers: Mapping[str, str], query: Mapping[str, str]) -> "_Answer":
         try:
             with client.stream("GET", self._asked + path, headers=dict(headers), params=dict(query)) as response:
-                content = _bounded(response.iter_bytes())
+                content = bounded(response.iter_bytes(), where=self._url, longest=_MAX_OBJECT, seconds=_LONGEST_ANSWER)
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise Unreachable(
                 f"{self._url} does not answer: {type(error).__name__}; check URL, network and TLS"
@@ -198,15 +200,6 @@ def without_secrets(url: str) -> str:
 class _Answer(NamedTuple):
     content: bytes
     content_type: str
-
-
-def _bounded(chunks: Iterator[bytes]) -> bytes:
-    body = bytearray()
-    for chunk in chunks:
-        body += chunk
-        if len(body) > _MAX_OBJECT:
-            raise ProtocolViolation(f"an answer of more than {_MAX_OBJECT} bytes")
-    return bytes(body)
 
 
 def _value(item: _DicomJson, tag: str) -> object:

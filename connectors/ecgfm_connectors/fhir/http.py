@@ -6,7 +6,6 @@ Needs the package `httpx` (extra `fhir`).
 import json
 import logging
 import ssl
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from ecgfm_connectors.errors import Misconfigured, NotReached, Unreachable
+from ecgfm_connectors.http_answer import bounded
 from ecgfm_connectors.tls import TlsFiles
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # it writes the whole URL of each request at INFO
@@ -97,7 +97,9 @@ class Asker:
         try:
             response = self._client.send(request, stream=True)
             try:
-                content = self._bounded(response)
+                content = bounded(
+                    response.iter_bytes(), where=self._where, longest=_LONGEST_ANSWER, seconds=self._timeout
+                )
             finally:
                 response.close()
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
@@ -113,17 +115,6 @@ class Asker:
             )
         after = retry_after(response.headers.get("Retry-After", ""), now=self._clock())
         return Answer(status=response.status_code, content=content, retry_after=after)
-
-    def _bounded(self, response: httpx.Response) -> bytes:
-        ends = time.monotonic() + self._timeout
-        body = bytearray()
-        for chunk in response.iter_bytes():
-            body += chunk
-            if len(body) > _LONGEST_ANSWER:
-                raise Unreachable(f"{self._where} answers with more than {_LONGEST_ANSWER} bytes")
-            if time.monotonic() > ends:
-                raise Unreachable(f"{self._where} did not end its answer within {self._timeout:g} s")
-        return bytes(body)
 
 
 def retry_after(told: str, *, now: datetime) -> timedelta | None:

@@ -17,6 +17,7 @@ from ecgfm_connectors.dicom.part10 import open_object
 from ecgfm_connectors.dicom.results import statuses
 from ecgfm_connectors.dicom.web import without_secrets
 from ecgfm_connectors.errors import Misconfigured, NotReached, ProtocolViolation, Unreachable
+from ecgfm_connectors.http_answer import bounded
 from ecgfm_connectors.result import Ack
 from ecgfm_connectors.tls import TlsFiles
 
@@ -25,6 +26,8 @@ logging.getLogger("httpx").setLevel(logging.WARNING)  # it writes the whole URL 
 _STORED, _FAILED = "00081199", "00081198"  # Referenced SOP Sequence, Failed SOP Sequence
 _SOP_INSTANCE, _WARNING, _FAILURE = "00081155", "00081196", "00081197"
 _MAX_ANSWER = 2**20
+_ANSWERS = 2  #: times the time for the beginning of an answer, until its end
+_OF_THE_WIRE = {"content-encoding", "content-length", "transfer-encoding"}  #: headers that speak of bytes as sent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +72,9 @@ class StowDestination:
         headers = {"Content-Type": multipart.content_type(body), "Accept": "application/dicom+json"}
         try:
             with self._client() as client:
-                answer = client.post(f"{self._asked}/studies", content=body, headers=headers)
+                answer = self._answer(
+                    client, client.build_request("POST", f"{self._asked}/studies", content=body, headers=headers)
+                )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.InvalidURL) as error:
             raise self._not_reached(error) from error
         except httpx.TransportError as error:
@@ -82,8 +87,14 @@ class StowDestination:
         """A QIDO-RS query for one study. Raises NotReached, Unreachable, Misconfigured."""
         try:
             with self._client() as client:
-                answer = client.get(
-                    f"{self._asked}/studies", params={"limit": "1"}, headers={"Accept": "application/dicom+json"}
+                answer = self._answer(
+                    client,
+                    client.build_request(
+                        "GET",
+                        f"{self._asked}/studies",
+                        params={"limit": "1"},
+                        headers={"Accept": "application/dicom+json"},
+                    ),
                 )
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise self._not_reached(error) from error
@@ -98,6 +109,18 @@ class StowDestination:
     def _client(self) -> httpx.Client:
         verify = self._tls.client_context() if self._tls else True
         return httpx.Client(headers=self._headers, verify=verify, timeout=self._timeout)
+
+    def _answer(self, client: httpx.Client, request: httpx.Request) -> httpx.Response:
+        """Its body read within bounds. Raises Unreachable, httpx.TransportError."""
+        response = client.send(request, stream=True)
+        try:
+            content = bounded(
+                response.iter_bytes(), where=self._url, longest=_MAX_ANSWER, seconds=_ANSWERS * self._timeout
+            )
+        finally:
+            response.close()
+        headers = {name: value for name, value in response.headers.items() if name not in _OF_THE_WIRE}
+        return httpx.Response(response.status_code, headers=headers, content=content)
 
     def _not_reached(self, error: Exception) -> NotReached:
         return NotReached(f"{self._url} cannot be reached: {type(error).__name__}; check URL, network and TLS")
