@@ -38,6 +38,7 @@ class Former:
 
     control_id: str
     body: bytes | None = field(repr=False)  #: None where retention removed it
+    in_doubt: bool = False  #: whether the receiver took all of it is not known: what it replaced may stand beside it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

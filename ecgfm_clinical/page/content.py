@@ -163,9 +163,13 @@ def _reasons(scoring: "Scoring") -> list[tuple[str, str]]:
 def _meanings(scoring: "Scoring", targets: Mapping[str, str]) -> list[tuple[str, str]]:
     found = []
     for head in dict.fromkeys(score.head for score in scoring.scores):
-        meant = targets.get(head, "what the card of the model says; it is not at hand where this page was drawn.")
-        is_not = NOT_MEANT.get(head, "It is no measurement.")
-        found.append((head.replace("_", " "), f"the probability of: {meant[0].lower()}{meant[1:]} {is_not}"))
+        meant = targets.get(head)
+        told = (
+            f"the probability of: {meant[0].lower()}{meant[1:]}"
+            if meant
+            else "what it is a probability of stands in the card of the model, which was not at hand here."
+        )
+        found.append((head.replace("_", " "), f"{told} {NOT_MEANT.get(head, 'It is no measurement.')}"))
     return found
 
 

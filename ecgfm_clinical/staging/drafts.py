@@ -8,7 +8,7 @@ from sqlalchemy import Select, select
 from ecgfm_clinical.errors import NotFound
 from ecgfm_clinical.staging import codec, epochs, identity, loading, message_rows, order_answers, recordings
 from ecgfm_clinical.staging.private import private_of
-from ecgfm_clinical.staging.records import TAKES_BACK, Draft, Kind, Scoring
+from ecgfm_clinical.staging.records import TAKES_BACK, Draft, Kind, MessageState, Scoring
 from ecgfm_clinical.staging.rows import EcgVersion, MessageRow, first_row
 from ecgfm_clinical.staging.schema import message
 from ecgfm_clinical.staging.transaction import Reading
@@ -129,7 +129,11 @@ def _former(tx: Reading, filler: str, destination: str, *, before: int | None = 
     return (
         None
         if row is None
-        else Former(control_id=row.control_id, body=message_rows.bodies(tx, [row]).get(row.message_id))
+        else Former(
+            control_id=row.control_id,
+            body=message_rows.bodies(tx, [row]).get(row.message_id),
+            in_doubt=row.state != MessageState.ACKNOWLEDGED.value,
+        )
     )
 
 

@@ -52,8 +52,8 @@ class Pacs:
             self.got.append(event.dataset)
             event.assoc.abort()
             return 0x0000
-        if mood == "full":
-            return 0xA700
+        if mood in ("full", "never"):
+            return 0xA700 if mood == "full" else 0xA900
         if self.status == 0x0000:
             self.got.append(event.dataset)
         return self.status
@@ -114,6 +114,24 @@ def test_a_correction_replaces_and_a_withdrawal_rejects_what_stands(house: Insta
     house.send()
     assert rejected(pacs.got[3]) == {corrected.SOPInstanceUID}
     assert len(pacs.got) == 4
+
+
+@pytest.mark.parametrize("moods", [("takes", "never"), ("never",)], ids=["note-refused", "report-refused"])
+def test_what_a_correction_in_doubt_did_not_reject_is_rejected_with_it(
+    house: Installation, pacs: Pacs, moods: tuple[str, ...]
+) -> None:
+    house.dicom(make_ecg(1, patient=patient("P1")))
+    house.go_on()
+    told = pacs.got[0].SOPInstanceUID
+    pacs.moods = [*moods]
+    assert house.command("correct", "1", "--reason", "again", "--yes")[0] == 0
+    house.go_on()
+    assert at_pacs(house)[-1]["state"] == "set aside"
+    assert house.command("withdraw", "1", "--reason", "wrong gain", "--yes")[0] == 0
+    house.send()
+    assert rejected(pacs.got[-1]) >= {told}, "it stands there"
+    stand = {one.SOPInstanceUID for one in pacs.got if one.SOPClassUID != KEY_OBJECTS}
+    assert stand <= {uid for one in pacs.got if one.SOPClassUID == KEY_OBJECTS for uid in rejected(one)}
 
 
 def test_where_the_patient_is_another_by_now_the_result_waits_for_a_person(house: Installation, pacs: Pacs) -> None:

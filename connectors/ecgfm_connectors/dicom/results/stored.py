@@ -1,9 +1,10 @@
 """One object that was stored, as another refers to it (hierarchical SOP instance reference, PS3.3 C.17.2.1)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ecgfm_connectors.dicom import multipart
+from ecgfm_connectors.dicom.elements import Elements
 from ecgfm_connectors.dicom.part10 import open_object
 from ecgfm_connectors.dicom.results.items import reference
 from ecgfm_connectors.dicom.results.profile import KEY_OBJECT_SELECTION
@@ -23,15 +24,23 @@ class StoredObject:
 
 
 def stored_by(former: Former | None) -> tuple[StoredObject, ...]:
-    """The objects of the former message that stand for the result. Raises Refused `former-unknown`."""
+    """The objects of the former message that stand for the result; of one in doubt also what its own note was to reject,
+    which perhaps never came. Raises Refused `former-unknown`.
+    """
     if former is None or former.body is None or not multipart.is_objects(former.body):
         text = (
             "the objects to reject are not known now: their message is past its retention, or was made for another "
             "kind of destination; reject them in the archive by hand"
         )
         raise Refused("former-unknown", text)
-    found = tuple(_named(part) for part in multipart.split(former.body))
-    return tuple(one for one in found if one.sop_class_uid != KEY_OBJECT_SELECTION)
+    found: dict[str, StoredObject] = {}
+    for part in multipart.split(former.body):
+        document = open_object(part)
+        one = _named(document)
+        rejected = _listed(document) if one.sop_class_uid == KEY_OBJECT_SELECTION else (one,)
+        if former.in_doubt or one.sop_class_uid != KEY_OBJECT_SELECTION:
+            found |= {each.sop_instance_uid: each for each in rejected}
+    return tuple(found.values())
 
 
 def evidence(objects: Iterable[StoredObject]) -> list[bytes]:
@@ -51,8 +60,20 @@ def _study(uid: str, series: dict[str, list[bytes]]) -> bytes:
     return item({"ReferencedSeriesSequence": listed, "StudyInstanceUID": uid}, "ascii")
 
 
-def _named(part: bytes) -> StoredObject:
-    document = open_object(part)
+def _listed(note: Elements) -> Iterator[StoredObject]:
+    """What a rejection note of ours rejects."""
+    for study in note.items("CurrentRequestedProcedureEvidenceSequence"):
+        for series in study.items("ReferencedSeriesSequence"):
+            for one in series.items("ReferencedSOPSequence"):
+                yield StoredObject(
+                    study_uid=study.text("StudyInstanceUID"),
+                    series_uid=series.text("SeriesInstanceUID"),
+                    sop_class_uid=one.text("ReferencedSOPClassUID"),
+                    sop_instance_uid=one.text("ReferencedSOPInstanceUID"),
+                )
+
+
+def _named(document: Elements) -> StoredObject:
     return StoredObject(
         study_uid=document.text("StudyInstanceUID"),
         series_uid=document.text("SeriesInstanceUID"),
