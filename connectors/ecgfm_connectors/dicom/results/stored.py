@@ -24,7 +24,7 @@ class StoredObject:
 
 
 def stored_by(former: Former | None) -> tuple[StoredObject, ...]:
-    """The objects of the former message that stand for the result; of one in doubt also what its own note was to reject,
+    """The objects of the former message that stand for the result; of one in doubt also what its note was to reject,
     which perhaps never came. Raises Refused `former-unknown`.
     """
     if former is None or former.body is None or not multipart.is_objects(former.body):
