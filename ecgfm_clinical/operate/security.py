@@ -74,10 +74,12 @@ def _modes(settings: Settings, path: Path) -> Iterator[CheckLine]:
 
 def _secrets(settings: Settings) -> Iterator[tuple[str, Path]]:
     """Every file of the settings that holds a secret, with the part that it belongs to: private keys (`key`), and
-    whatever a key that ends in `_file` names, but for the signed heads, which anybody may read.
+    whatever a key that ends in `_file` names, but for the signed heads, which anybody may read; and who may use the
+    console, with what proves it.
     """
     for where, name, path in _paths(settings, ()):
-        if name == "key" or (name.endswith("_file") and name != "heads_file"):
+        proves = where == ("web",) and name in ("users", "tokens")
+        if name == "key" or proves or (name.endswith("_file") and name != "heads_file"):
             yield ".".join((*where, name)), settings.resolve(path)
 
 

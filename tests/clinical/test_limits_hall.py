@@ -26,7 +26,7 @@ from ecgfm_clinical.settings.web import Web
 from ecgfm_clinical.staging import elapsed, processes, retry, saliencies, signed_heads
 from ecgfm_clinical.staging.records import Job
 from ecgfm_clinical.staging.store import Store
-from ecgfm_clinical.web import asking, limiter, oidc, security, server, sessions
+from ecgfm_clinical.web import asking, impatient, limiter, oidc, security, server, sessions
 from ecgfm_connectors.dicom import storage, web
 from ecgfm_connectors.dicom.results import stow
 from ecgfm_connectors.errors import Unreachable
@@ -59,6 +59,7 @@ CONSTANTS: dict[str, object] = {
     "web._MAX_OBJECT": web._MAX_OBJECT,
     "sessions.MOST": sessions.MOST,
     "server.MOST_CONNECTIONS": server.MOST_CONNECTIONS,
+    "impatient.REQUEST_WITHIN": impatient.REQUEST_WITHIN,
     "security.LONGEST_BODY": security.LONGEST_BODY,
     "asking.LONGEST": asking.LONGEST,
     "asking.MOST_FIELDS": asking.MOST_FIELDS,

@@ -101,6 +101,19 @@ def test_modes_that_are_weak_are_named(tmp_path: Path) -> None:
     assert any("processed/ is not" in line for line in found)
 
 
+@posix
+def test_files_that_prove_who_may_use_the_console_are_secrets(tmp_path: Path) -> None:
+    """Who reads the digests of passwords and tokens can guess at them; who writes there signs in."""
+    settings = settings_of(tmp_path, '[web]\nusers = "people.toml"\ntokens = "tokens.toml"\n')
+    for name in ("people.toml", "tokens.toml"):
+        (tmp_path / name).touch(mode=0o644)
+    found = weak(settings)
+    for part, name in (("web.users", "people.toml"), ("web.tokens", "tokens.toml")):
+        assert any(line.startswith(f"{part}: ") and f"chmod 600 {tmp_path / name}" in line for line in found), found
+        (tmp_path / name).chmod(0o600)
+    assert not [line for line in weak(settings) if line.startswith("web.")]
+
+
 SECRET_FILES = """
 [store]
 key_file = "k1"
