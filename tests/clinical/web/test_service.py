@@ -109,3 +109,19 @@ def test_a_template_that_an_upgrade_replaces_counts_from_the_next_start_on(
     page.write_text("{{ unknown }}", encoding="utf-8")
     os.utime(page, (0, 0))
     assert made.get_template("page.html").render() == "old"
+
+
+def test_no_page_waits_for_the_acknowledgement_of_its_head(site: Installation) -> None:
+    """Head and body of an answer are two writes: with Nagle the second waits 40 ms on a kept connection."""
+    console = build_console(site.settings, site.store)
+    port = WebPort(build_app(console), host="127.0.0.1", port=0, tls=None)
+    port.start()
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port.port}", timeout=120) as client:
+            assert client.get("/sign-in").status_code == 200
+            assert port._server is not None
+            (one,) = port._server.server_state.connections
+            held = one.transport.get_extra_info("socket")
+            assert held.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    finally:
+        port.stop(grace=1)
