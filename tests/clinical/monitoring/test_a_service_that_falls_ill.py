@@ -39,7 +39,7 @@ BEFORE, WELL, ILL, MENDED = 27 * 6, 2, 13, 50
 def conditions() -> frozenset[str]:
     """Every condition of which the runbook says that a site is told of it."""
     runbook = (ROOT / "deploy" / "RUNBOOK.md").read_text(encoding="utf-8")
-    table = runbook.partition("| condition | when | see |")[2].partition("\n\n")[0]
+    table = runbook.partition("| condition, and its section | when |")[2].partition("\n\n")[0]
     return frozenset(name for row in table.splitlines()[2:] for name in re.findall("`([a-z-]+)`", row.split("|")[1]))
 
 
