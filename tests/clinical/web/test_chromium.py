@@ -177,6 +177,20 @@ def _received(opened: Window) -> int:
     return int(said[1])
 
 
+def test_every_page_is_made_and_opens_its_parts_without_scripts(house: House) -> None:
+    _set_aside(house.site, 43, "G")
+    with window(house.chromium, house.address, scripts=False) as opened:
+        opened.sign_in(Role.ADMINISTRATOR)
+        for path in addresses():
+            answer = opened.page.goto(opened.address + path)
+            assert answer is not None
+            assert answer.status == 200, path
+            assert opened.page.locator("main h1").is_visible(), path
+            for box in opened.page.locator("main details > summary").all():
+                box.click()
+            assert opened.page.locator("main details:not([open])").count() == 0, path
+
+
 def test_everything_but_the_refreshing_works_without_scripts(house: House) -> None:
     _set_aside(house.site, 41, "E")
     waiting = len(house.site.store.questions.dead_letters())
@@ -191,6 +205,32 @@ def test_everything_but_the_refreshing_works_without_scripts(house: House) -> No
         assert opened.says("no message is set aside")
     house.site.send()
     assert not house.site.store.questions.dead_letters()
+
+
+def test_acts_on_what_is_refused_and_paused_work_without_scripts(house: House) -> None:
+    house.site.dicom(b"neither DICOM nor anything else")
+    with window(house.chromium, house.address, scripts=False) as opened:
+        opened.sign_in(Role.OPERATOR)
+        opened.go("/refused/preview?act=seen")
+        opened.page.get_by_label("Why, without patient data").fill("a test")
+        opened.page.get_by_role("button", name="I have looked at them").click()
+        opened.page.get_by_role("button", name="Undo").click()
+        assert opened.says("again")
+        opened.page.get_by_role("link", name="Back").click()
+        assert opened.says("needs a person")
+        opened.page.get_by_role("button", name="Read again …").click()
+        opened.page.get_by_role("button", name="Read again").click()
+        assert opened.says("unreadable")
+        opened.go("/pauses")
+        row = opened.page.locator("tr", has_text="destination ehr")
+        row.locator("summary").click()
+        row.get_by_label("Why, without patient data").fill("a test")
+        row.get_by_role("button").click()
+        assert opened.says("is paused")
+        row.locator("summary").click()
+        row.get_by_label("Why, without patient data").fill("it is over")
+        row.get_by_role("button").click()
+        opened.page.locator("#paused .banner").wait_for(state="detached")
 
 
 def test_two_operators_at_once_send_one_message_once(house: House) -> None:

@@ -16,7 +16,7 @@ from ecgfm_connectors.testing import dicom_writer
 from ecgfm_connectors.testing.ehr import Fault
 from tests.clinical.web.conftest import HASHER, PASSWORD
 from tests.helpers.fakes import wait_until
-from tests.helpers.installation import Installation, ecg
+from tests.helpers.installation import Installation, adt, ecg, merge, pid
 from tests.helpers.web_port import serving
 
 pytestmark = pytest.mark.slow(15)
@@ -188,3 +188,17 @@ def test_who_said_that_they_have_looked_may_think_again(site: Installation, addr
         assert "payload.seen by operator by" in second
         assert "1 payload needs a person again" in client.post("/undo", data={"undo": _word(page)}).text
         assert "needs a person" in client.get("/refused").text
+
+
+def test_a_second_administrator_is_told_who_decided_a_question_and_how(site: Installation, address: str) -> None:
+    site.mllp(merge("A", "B"))
+    site.dicom(ecg(1, "A"))
+    site.go_on()
+    site.send_until(1)
+    site.mllp(adt("A28", pid("A")))
+    (held,) = site.store.results.holds()
+    with _client(address, "administrator") as first, _client(address, "administrator") as second:
+        assert first.post(f"/held/{held.hold_id}/reject", data={"reason": "a test"}).status_code == 200
+        late = second.post(f"/held/{held.hold_id}/release", data={"reason": "another"})
+        assert late.status_code == 409
+        assert "was decided already: rejected by administrator by" in late.text
