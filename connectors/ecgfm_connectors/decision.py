@@ -10,7 +10,7 @@ from ecgfm_connectors.patient import Patient
 Kind = str
 Rule = Literal[
     "site-code", "code", "name", "report", "report-conclusion", "report-selected", "report-mean", "report-biplane",
-    "report-corrected", "table", "",
+    "report-corrected", "report-current", "table", "",
 ]  # fmt: skip
 
 

@@ -117,7 +117,10 @@ _OF_LVEF = word_set(
 )
 #: The same for a cardiac troponin: assay, sample, maker and platform, place in a series, place of measurement.
 _OF_TROPONIN = word_set(
-    """troponin troponiini troponine troponina troponins troponinen trop tropi tropt tropo tn tni tnt ctn ctni ctnt
+    """ic tnic ctnic sensib sensit sensitv hsensitive hochs hochempfindlich kansl kvantitativ
+    kwant dosage dosierung dosagem dosaggio determinacion bestimmung bepaling analys resultado result risultato
+    urgence urgences urgencia urgencias urgenza spoed akut notfall cito emergency ed er stat routine sys proteina
+    troponin troponiini troponine troponina troponins troponinen trop tropi tropt tropo tn tni tnt ctn ctni ctnt
     hstn
     hstni hstnt hsctn hsctni hsctnt tnih tnths tnihs i t ctrop hstrop kardiales kardialt hs us hypersens high
     highly higher sens sensitive sensitivity sensitiv sensitivo sensitiva sensitivas sensible sensibles highsens
@@ -230,6 +233,18 @@ def holds_unknown_words(name: str, kind: Kind) -> bool:
     return any(word not in known and not word.endswith(_ENDS) for word in spoken)
 
 
+def without_name(text: str) -> str:
+    """A value without the name of a troponin before it: `Troponin I 41 ng/L`."""
+    at = next((at for at, char in enumerate(text) if char.isdigit() or char in "<>≤≥"), 0)
+    name = text[:at].rstrip(" :=")
+    if not name or not any(char.isalpha() for char in name):
+        return text
+    naming = measured(name)
+    if naming is None or naming.kind != "troponin" or naming.other or holds_unknown_words(name, "troponin"):
+        return text
+    return text[at:]
+
+
 def names_another(name: str) -> bool:
     """Whether a name names a quantity that is often beside an ejection fraction or a troponin."""
     return _NEIGHBOURS.first(words(fold(_spaced(name[:MAX_LENGTH])))) is not None
@@ -267,7 +282,7 @@ def _letter(spoken: tuple[str, ...], index: int) -> str:
     word = spoken[index]
     if word.startswith("tropon"):
         following = spoken[index + 1] if index + 1 < len(spoken) else ""
-        return following.upper() if following in ("i", "t") else ""
+        return following[0].upper() if following in ("i", "t", "ic", "tc") else ""
     if word in ("tropi", "tropt"):
         return word[-1].upper()
     for stem in ("ctn", "tn"):

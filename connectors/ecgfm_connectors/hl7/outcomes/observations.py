@@ -6,7 +6,7 @@ from ecgfm_connectors.decision import Decision, LeftOut, Source
 from ecgfm_connectors.hl7.message import Segment
 from ecgfm_connectors.hl7.outcomes.order import Order, Status
 from ecgfm_connectors.outcome import Outcome
-from ecgfm_connectors.outcomes import conversion, corrections, dictionary, limits, quantity
+from ecgfm_connectors.outcomes import conversion, corrections, dictionary, limits, names, quantity
 from ecgfm_connectors.outcomes.conversion import Converted, Unfit
 from ecgfm_connectors.outcomes.dictionary import Measurand
 from ecgfm_connectors.outcomes.observed import Observed
@@ -18,6 +18,7 @@ _TEXT = frozenset(("TX", "FT"))
 _CODED = frozenset(("CE", "CWE", "CNE", "CF"))
 #: ng/L. Limits of assays on the market, the oldest decision limits included; beyond them the unit is another one.
 LOWEST_LIMIT, HIGHEST_LIMIT = 1.0, 2500.0
+_LONGEST = 120  #: characters of a value that may repeat its own name
 _MAX_TEXT = 200  #: characters of a value kept beside a decision
 
 
@@ -56,8 +57,11 @@ def read(order: Order, obx: Segment, position: int) -> Read | None:
 
 
 def _belongs(measurand: Measurand, kind_of_value: str) -> bool:
-    """A name alone makes a number an outcome; a text or a coded answer needs the code."""
-    return kind_of_value in _NUMERIC or measurand.rule != "name"
+    """A name alone makes a number an outcome, of a troponin a text that is nothing but one; else text and coded answer
+    need the code.
+    """
+    plain = kind_of_value in _TEXT and measurand.kind == "troponin" and not measurand.other
+    return kind_of_value in _NUMERIC or measurand.rule != "name" or plain
 
 
 def _value(obx: Segment, kind_of_value: str, status: Status) -> Quantity | NoQuantity:
@@ -67,7 +71,7 @@ def _value(obx: Segment, kind_of_value: str, status: Status) -> Quantity | NoQua
     if kind_of_value == "SN" and len(obx.repetitions(5)) == 1:
         components = obx.components(5)
         return quantity.read_structured([obx.leaf(components, at) for at in range(1, len(components) + 1)])
-    text = obx.text(5)
+    text = names.without_name(obx.text(5)[:_LONGEST]) if len(obx.text(5)) < _LONGEST else obx.text(5)
     return corrections.read(text) if status == "corrected" else quantity.read(text)
 
 

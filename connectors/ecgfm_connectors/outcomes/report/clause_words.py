@@ -8,6 +8,7 @@ from ecgfm_connectors.outcomes.phrases import word_set
 from ecgfm_connectors.outcomes.report import danger
 from ecgfm_connectors.outcomes.report.harmless import is_harmless, is_wall
 from ecgfm_connectors.outcomes.report.items import SPANS, Item
+from ecgfm_connectors.outcomes.report.said import AHEAD, UNCHANGED, WORKUP
 from ecgfm_connectors.outcomes.report.surroundings import LEADING, TRAILING, Role
 
 _PERSONS = word_set("he she who patient patientin patienten patiente paciente paziente doente il elle")
@@ -24,9 +25,12 @@ _DAY = re.compile(r"(?:d|j|g|pod|dpo|hd)\d{1,2}(?![\w.,])")
 _FEW = 6  #: unknown words of a clause
 #: What ties the next word to a time, a place or a treatment.
 _TYING = word_set(
-    """in on at after before during under since following post within off im am bei nach vor wahrend unter seit beim
+    """in on at after before during under since following post within off im bei nach vor wahrend unter seit beim
     au aux en apres pendant sous depuis lors chez a tras despues antes durante bajo desde al nel nella dopo sotto dal
-    presso in op na onder bij sinds em no apos sob i vid pa efter under sedan per from fran von aus de l van uit"""
+    presso in op na onder bij sinds em no apos sob i vid pa efter under sedan per from fran aus uit"""
+)
+_ARTICLES = word_set(
+    "the a an his her their der die das dem den le la les l un une el los las il lo gli i het de een o os as"
 )
 _BOUNDS = ("<", ">", "=<", "=>", "\u2264", "\u2265")
 _DASHES = frozenset("-\u2013\u2014")
@@ -113,6 +117,10 @@ class ClauseWords:
         first = phrase[:2]
         if not first or any(one.cue in ("compare", "now", "modality", "mention", "left-mention") for one in phrase):
             return None
+        workup = any(one.word.startswith(WORKUP) for one in phrase)
+        if workup and not any(one.kind == "date" for one in phrase):
+            phrase = [one for one in phrase if not (one.cue == "prior" and one.word.startswith(AHEAD))]
+            first = phrase[:2]
         if any(one.cue == "prior" or one.kind == "date" for one in first):
             return "prior"
         if first[0].word not in _LEADING_IN:
@@ -177,6 +185,7 @@ class ClauseWords:
             if one.kind == "word"
             and one.word not in self.words_of_site
             and one.word not in SPANS
+            and not (one.word in _TYING and at + 1 < len(phrase) and phrase[at + 1].word in SPANS)
             and not (excused and one.word.startswith(excused))
             and not is_harmless(one.word, folded[one.start : one.end])
             and not (
@@ -207,6 +216,8 @@ class ClauseWords:
                 behind.append(one)
         if not self._holds_unknown([*between, *before, *behind]):
             return False
+        if self._is_of_today(index, [*before, *between, *behind]):
+            return False
         if self._holds_unknown(between) or self.dangerous:
             return True
         return not self._tolerates(before, behind, self.items[index])
@@ -227,17 +238,40 @@ class ClauseWords:
         reviewed = any(one.word.startswith(_FOLLOW_UP) for one in before)
         for phrase in (before, behind):
             for at, one in enumerate(phrase):
-                tied = at > 0 and phrase[at - 1].word in _TYING and not reviewed
+                tied = _before(phrase, at) in _TYING and not reviewed
                 numbered = at + 1 < len(phrase) and phrase[at + 1].kind == "value" and not reviewed
                 doubtful = (
-                    (one.word == "figures" and not _DAY.match(self.folded, one.start))
-                    or one.word in _TYING
+                    (one.word == "figures" and not _DAY.match(self.folded, one.start - 1))
+                    or one.word == "post"
                     or is_wall(one.word)
                 )
                 if one in unknown and (tied or numbered or doubtful):
                     return False
         return True
 
+    def _is_of_today(self, index: int, clause: Sequence[Item]) -> bool:
+        """`FE 30 % all'esordio, oggi FE 58 %`: the clause says that it speaks of today, and of nothing else."""
+        said = next((one for one in self._since_mark(index) if one.cue == "now" and one.word not in UNCHANGED), None)
+        if said is None or not self._is_percent(self.items[index]):
+            return False
+        return len(self._unknown(clause)) <= _FEW and not danger.is_dangerous(clause) and not danger.is_hedged(clause)
+
+    def _since_mark(self, index: int) -> list[Item]:
+        """The items between the mark or number before and the number."""
+        found: list[Item] = []
+        for one in reversed(self.items[max(index - LEADING, 0) : index]):
+            if one.kind in _CLOSING:
+                break
+            found.append(one)
+        return found
+
     @staticmethod
     def _is_percent(number: Item) -> bool:
         return number.value is not None and number.value.percent
+
+
+def _before(phrase: Sequence[Item], at: int) -> str:
+    """The word before one, articles apart."""
+    while at > 0 and phrase[at - 1].word in _ARTICLES:
+        at -= 1
+    return phrase[at - 1].word if at > 0 else ""

@@ -289,7 +289,7 @@ def _damaged(folded: str, at: int, number_end: int, end: int) -> int | None:
         return _word_end(folded, number_end)
     if before.isalpha() and not _names_it(folded, at):
         return end
-    if before in quantity.DASHES and before and folded[at - 2 : at - 1].isalpha():
+    if before in quantity.DASHES and before and folded[at - 2 : at - 1].isalpha() and not _names_it(folded, at - 1):
         return end
     follows = _blank(folded, end)
     if end == number_end and follows > end and folded[follows : follows + 1].isdigit():

@@ -54,7 +54,9 @@ SEEN = """definity|optison|lumason|sonovue|luminity|sonazoid|agent|agents|kontra
     somatorio|flachenlange*"""
 
 #: Words of speech, and places within the house.
-SPEECH = """consulta|consultorio|consultation|planta|box|boxes|urgencias|urgences|urgenze|urgencia|uci|utic|usic|icu
+SPEECH = """clinic|aos|since|depuis|sinds|consulta|consultorio|consultation|planta|box|boxes|urgencias|urgences
+urgenze|urgencia|uci
+utic|usic|icu
     ccu|hdu|itu|avdelning|avdelningen|akuten|zna|ambulanza|ambulatorio|bordo|letto|lit|cama|leito|sang|seh
     hartbewaking|reanimation|reanimacion|rianimazione|intensiv*|intensiva|intensivos|cuidados|soins|ward|round
     keeping|compris|comprise|compris*|gesamtbeurteilung|cintigra*|chock|

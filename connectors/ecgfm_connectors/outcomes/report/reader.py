@@ -37,7 +37,7 @@ def read(text: str, study: date | None = None, words_of_site: frozenset[str] = f
     `words_of_site` (folded) may stand beside a value besides those of our table.
 
     Several different values: the one that the report selects, else that of the conclusion, else the biplane one, else
-    none. What an addendum corrects replaces all of them.
+    the one that is said to be today's, else none. What an addendum corrects replaces all of them.
     """
     if len(text) > MAX_LENGTH:
         return Reading(reason="report-too-long")
@@ -114,6 +114,7 @@ def _chosen(present: list[Statement]) -> tuple[Statement | None, Rule]:
         ([one for one in present if one.selected], "report-selected"),
         (concluded, "report-conclusion"),
         ([one for one in concluded if one.biplane] if concluded else biplane, "report-biplane"),
+        ([one for one in present if one.current], "report-current"),
     )
     for among, rule in rules:
         if len({_value(one) for one in among}) == 1:

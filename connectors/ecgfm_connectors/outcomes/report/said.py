@@ -2,6 +2,11 @@
 
 from ecgfm_connectors.outcomes.phrases import word_set
 
+AHEAD = ("pre", "praop", "vor")
+#: Why an examination was made before an operation.
+WORKUP = ("work", "workup", "assess", "bedomning", "utredning", "bilan", "evalua", "abklarung", "valutaz", "avalia",
+          "check", "screening", "beoordeling", "onderzoek", "risikoeinsch", "control", "kontroll", "controle",
+          "vorbereitung", "consult", "visit", "clearance", "untersuchung")  # fmt: skip
 #: Behind a number: it is as it was then.
 LIKE = word_set("as come wie comme como som zoals same idem gleich unchanged unverandert igual ugual")
 BASELINE = word_set("basale basal baseline base ausgangswert ausgangsbefund utgangsvarde uitgangswaarde")

@@ -253,7 +253,7 @@ def _heading(folded: str, text: str, first: int, last: int) -> _Heading | None:
         end = colon + 1
     if not 0 < len(spoken) <= _HEADING_WORDS or any(char.isdigit() for char in folded[first:end]):
         return None
-    found = HEADINGS.at(spoken, 0) or _of_the_past(spoken) or _of_conclusion(spoken)
+    found = _of_conclusion(spoken) or HEADINGS.at(spoken, 0) or _of_the_past(spoken)
     section: Section = ""
     if found is not None and not (spoken == ("vg",) and _is_french(folded[end:last])):
         section = found[0]  # type: ignore[assignment]  # the table's keys are the literals

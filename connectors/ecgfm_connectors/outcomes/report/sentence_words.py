@@ -18,6 +18,11 @@ _CLASSES = word_set(
     """hfref hfmref hfpef hfimpef hfnef icfer icfep icfelr icflr icflef icferm icfem icfei icfemr icfelm icferl scfer
     scfep scferm fer fep felr femr"""
 )
+#: Words for heart failure, whose classes are defined by the ejection fraction.
+_FAILURE = word_set(
+    """ic hf ics hi failure herzinsuffizienz insuffisance insuficiencia scompenso hartfalen hjartsvikt svikt icc"""
+)
+_HEADING = 30  #: characters
 _CLASS_RANGES = frozenset((Decimal(low), Decimal(high)) for low in (40, 41) for high in (49, 50))
 _ERRORS = ("error", "errone", "irrtum", "erreur", "errat", "errore", "equivoc", "engano", "foutief", "felaktig",
            "mistake", "abusiv", "vergissing", "misstag", "tippfehler",
@@ -42,6 +47,9 @@ class SentenceWords:
         self._classes = any(item.word in _CLASSES for item in found)
         self._denials = [item.start for item in found if item.cue in ("not", "without")]
         self._history = next((item.end for item in found if item.cue == "history"), None)
+        self._failure = any(item.word in _FAILURE for item in found)
+        self._compared = next((item.start for item in found if item.cue == "compare" or item.kind == "date"), None)
+        self._stress = self._stress_heading()
         self._condition = next(
             (item.end for at, item in enumerate(found) if item.cue == "condition" and self._conditional(at)), None
         )
@@ -80,6 +88,10 @@ class SentenceWords:
             if item.kind == "value"
         )
 
+    def compares_before(self, name: Item) -> bool:
+        """`Comparison is made with the study of 2025, in which the EF was 55 %`: the story of an earlier study."""
+        return self._compared is not None and self._compared < name.start
+
     def of_section(self) -> Role | None:
         """What the section makes of every number in it."""
         return _SECTIONS.get(self._sentence.section)
@@ -108,9 +120,24 @@ class SentenceWords:
             return "hypothetical"
         if value.comparator in ("<", "<=") and self._denied(item, mention, comma):
             return "negated"
+        if self._is_of_a_class(value) and not self._items[mention].word.startswith("lv"):
+            return "threshold"
+        if self._stress is not None and self._stress <= item.start and "rest" not in self._cues:
+            return "stress"
         if self._history is not None and self._history <= self._items[mention].start:
             return "history"
         return None
+
+    def _stress_heading(self) -> int | None:
+        """`Peak images: … LVEF 75 %`: where what stands below the word for stress begins."""
+        colon = self._sentence.folded.find(":", 0, _HEADING)
+        lead = [one for one in self._items if one.start < colon]
+        named = any(one.cue in ("mention", "left-mention") for one in lead)
+        return colon if lead and not named and lead[0].cue == "stress" else None
+
+    def _is_of_a_class(self, value: Value) -> bool:
+        """`IC à FE modérément réduite (41-49 %)`: the range that a class of heart failure is defined by."""
+        return (value.low, value.high) in _CLASS_RANGES and self._failure
 
     def _is_goal(self, at: int) -> bool:
         """`Ziel > 40 %`, `> 40 % als Ziel`; but neither number of `35 %, Ziel > 40 %` and `Ziel 50 %, aktuell 42 %`

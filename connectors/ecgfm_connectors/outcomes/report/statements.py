@@ -44,6 +44,7 @@ class Statement:
     comparator: Comparator
     biplane: bool
     selected: bool = False  #: the report says that of several values this one stands
+    current: bool = False  #: its words say that it is today's
     section: Section
     sentence: str
     start: int  #: of the sentence in the report
@@ -72,6 +73,7 @@ class _Walk:
         self._measure: Literal["", "ef", "other-chamber", "other"] = ""
         self._mention = -1  # index of the last mention
         self._comma = -1  # index of the last comma
+        self._open = -1  # index of the bracket that is open
         self._chambers: list[Item] = []  # the last two that were named
         self._since = 0  # index behind the last number or the comma before the mention
         self._given = 0  # numbers since the mention
@@ -86,7 +88,11 @@ class _Walk:
                 self._name(index, item)
             elif item.cue in ("left", "other-chamber"):
                 self._chambers = [*self._chambers[-1:], item]
-            elif item.word == ",":
+            elif item.word in ("(", "["):
+                self._open = index
+            elif item.word in (")", "]"):
+                self._open = -1
+            elif item.word == "," and not self._in_brackets(index):
                 self._comma = index
             elif item.cue == "measure":
                 self._measure = "other"
@@ -104,6 +110,10 @@ class _Walk:
             return [replace(one, role="doubtful") for one in self._result]
         doubted = _TAKEN if self._damaged else frozenset(["narrated"]) if self._strange else frozenset()
         return [replace(one, role="doubtful") if one.role in doubted else one for one in self._result]
+
+    def _in_brackets(self, index: int) -> bool:
+        """Whether a comma parts what stands in brackets before the name: `Echo bei Aufnahme (Ulm, 03.02.): EF 32 %`."""
+        return self._mention < 0 <= self._open and any(one.word == ")" for one in self._items[index : index + TRAILING])
 
     def _name(self, index: int, item: Item) -> None:
         self._since = max(self._since, self._comma + 1)
@@ -181,8 +191,11 @@ class _Walk:
             role = words.led_in() or ("unknown-words" if words.holds_unknown_beside(index) else role)
             role = "doubtful" if role == "unknown-words" and self._whole.tells_of_error() else role
             role = "narrated" if role == "present" and words.is_told() else role
+            role = "prior" if role == "narrated" and self._whole.compares_before(self._items[self._mention]) else role
         self._damaged = self._damaged or (role in _TAKEN and words.is_doubted_behind(index, item))
-        self._add(role, item, value, biplane=around.is_biplane(), selected=around.is_selected())
+        self._add(
+            role, item, value, biplane=around.is_biplane(), selected=around.is_selected(), current=around.is_current()
+        )
         return True
 
     def _clause_words(self) -> ClauseWords:
@@ -304,7 +317,9 @@ class _Walk:
         blank, percent, _ = between.partition("%")
         return bool(percent) and self._given == 0 and blank.strip(" :=.")[-1:] in _PLACEHOLDERS
 
-    def _add(self, role: Role, item: Item, value: Value, *, biplane: bool, selected: bool = False) -> None:
+    def _add(
+        self, role: Role, item: Item, value: Value, *, biplane: bool, selected: bool = False, current: bool = False
+    ) -> None:
         scale = scale_of(value)
         self._result.append(
             Statement(
@@ -314,6 +329,7 @@ class _Walk:
                 comparator=value.comparator,
                 biplane=biplane,
                 selected=selected,
+                current=current,
                 section=self._sentence.section,
                 sentence=self._sentence.text,
                 start=self._sentence.start,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
-from ecgfm_connectors.outcomes.report import said
+from ecgfm_connectors.outcomes.report import changes, said
 from ecgfm_connectors.outcomes.report.harmless import is_measuring
 from ecgfm_connectors.outcomes.report.items import Item, Value
 from ecgfm_connectors.outcomes.report.vocabulary import Cue
@@ -22,16 +22,16 @@ LOWEST, HIGHEST = Decimal(3), Decimal(95)  # percent
 LEADING = 40  #: items before a number that may speak of it
 TRAILING = 6  #: items behind a number that may still speak of it
 _LIMIT_BEHIND = 3  #: items behind a number among which the word for a limit may stand
-_LIMITS = ("threshold", "cutoff", "cut", "seuil", "umbral", "soglia", "limiar", "drempel", "schwelle", "grenz", "grens",
-           "grans")  # fmt: skip
+_LIMITS = ("threshold", "cutoff", "cut", "corte", "afkap", "seuil", "umbral", "soglia", "limiar", "drempel",
+           "schwelle", "grenz", "grens", "grans")  # fmt: skip
 
+_NOTHING = Item(kind="mark", start=0, end=0)
+_LIMIT_ENDS = ("grenze", "grenzwert", "schwelle", "schwellenwert", "drempel", "drempelwaarde", "gransen")
 _BORDERLINE = ("grenzwertig", "gransvardig", "grensvaardig")
 
 PARTING = frozenset((",", "(", ")", "["))
 _WIDE = 15  #: percent: no measurement is stated as a range so wide
-_BESIDE = 12  #: characters
 _METHOD_BEHIND = 4  #: items
-_ABOUT_A_TENTH = Decimal(20)  # percent: a change of more is rarer than a value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ class Surroundings:
             return "doubtful"
         if self._is_reference():
             return "reference"
-        if self._is_change():
+        if changes.is_change(self):
             return "change"
         if self._negated():
             return "negated"
@@ -93,7 +93,7 @@ class Surroundings:
                 break
             behind.append(one)
         beside = [one.word for one in (*self.before, *behind) if not one.word.startswith(_BORDERLINE)]
-        return "threshold" if any(word.startswith(_LIMITS) for word in beside) else None
+        return "threshold" if any(word.startswith(_LIMITS) or word.endswith(_LIMIT_ENDS) for word in beside) else None
 
     def trailing_prior(self) -> bool:
         """`50% in 2021`, `35 % im Vorbefund`, `28 % damals`."""
@@ -127,6 +127,10 @@ class Surroundings:
     def is_selected(self) -> bool:
         """`FEVG retenue 45 %`, `Overall LVEF (final read): 50 %`, `42 % (final)`."""
         return any(one.word.startswith(said.SELECTED) for one in (*self.before, *self._own_behind()))
+
+    def is_current(self) -> bool:
+        """Whether the words around the number say that it is today's."""
+        return self._is_now() or any(one.cue == "now" and one.word not in said.UNCHANGED for one in self.before)
 
     def _method(self) -> Sequence[Item]:
         """The items that name the number's method: behind the last comma before it, else behind it, else before it."""
@@ -221,44 +225,6 @@ class Surroundings:
             and last[2].cue in ("normal", "reference")
         )
 
-    def _is_change(self) -> bool:
-        """`fell by 15%`, `um 10 %`, `baisse de 15 %`, `caiu 12%`: how far, not how much."""
-        risen_to = self.changed and bool(self.before) and self.before[-1].cue == "to"  # `auf 50 % gestiegen`
-        if self.next is not None and (self.next.cue == "points" or (not risen_to and self._is_amount(self.next))):
-            return True
-        if any(one.word in said.DIFFERENCES and abs(one.start - self.named_at) < _BESIDE for one in self.before):
-            return True
-        if not self.before or self.after_colon:
-            return False
-        last = self.before[-1]
-        if last.cue == "by" and last.word in said.PLAIN_BY:
-            return self.changed or not self._is_about(last)
-        if last.word in ("em", "en") and any(one.cue == "change" and one.start < self.named_at for one in self.before):
-            return True  # `redução da FE em 10 %`
-        noun = any(one.cue == "change" and one.start < self.named_at for one in self.before)
-        if noun and self.value.comparator and last.cue != "to":
-            return True  # `a drop of the LVEF of more than 10 %`
-        changed = any(one.cue == "change" or one.word.startswith(said.LESSENED) for one in self.before)
-        found = any(one.word.startswith(said.FOUND) for one in self.before[-2:-1])
-        return (
-            changed
-            and not found
-            and (last.cue == "change" or (last.cue in ("by", "link") and last.word in said.BY_IF_CHANGED))
-        )
-
-    def _is_amount(self, following: Item) -> bool:
-        """`15 % absolute drop`, `15 % decrease`; but `35 % decreased from 55 %` is a value."""
-        from_behind = len(self.behind) > 1 and self.behind[1].cue in ("from", "to")
-        return following.word in said.ABSOLUTE or (following.word in said.AMOUNTS and not from_behind)
-
-    def _is_about(self, last: Item) -> bool:
-        """German `visuell um 35 %`, `EF um 35 %` with nothing behind it is `about 35 %`."""
-        if last.word != "um" or len(self.before) < 2:
-            return False
-        alone = self.next is None or self.next.kind == "mark"
-        named = self.before[-2].cue in ("mention", "left-mention") and self.value.low >= _ABOUT_A_TENTH
-        return self.before[-2].word in said.FOUND_BY or (named and alone)
-
     def _exertion(self) -> Cue | None:
         """Rest or stress, as said behind the number (`45% at stress and 52% at rest`), else before it."""
         following = self.behind[:2]
@@ -293,6 +259,8 @@ class Surroundings:
                 continue  # of a stress test
             if one.cue in ("now", "arrow") or (one is self.before[-1] and one.cue == "to" and self._moves()):
                 return "prior" if one.cue != "now" and self._dated() else "present"
+            if one.cue == "prior" and self._is_workup(one):
+                continue
             if one.cue == "prior" or one.kind == "date" or (one.cue == "from" and self._leads_from(one)):
                 return "prior"
             if (
@@ -305,6 +273,12 @@ class Surroundings:
             return "prior"
         was = any(one.cue == "was" for one in self.before)
         return "narrated" if was and not any(one.word in said.MEASURING for one in self.before) else "present"
+
+    def _is_workup(self, before: Item) -> bool:
+        """`Preop bedömning: EF`, `Pre-renal transplant work-up: TTE LVEF`: an examination before something else."""
+        if not before.word.startswith(said.AHEAD):
+            return False
+        return any(one.word.startswith(said.WORKUP) for one in self.before if one.start < self.named_at)
 
     def _of_baseline(self, compared: Item) -> bool:
         """`invariata rispetto al basale (55 %)`: the number behind a comparison with the first study."""
@@ -329,7 +303,10 @@ class Surroundings:
         )
 
     def _leads_from(self, item: Item) -> bool:
-        """`improved from 20%`, `down from 55%`; not the `of` of other languages before the name."""
+        """`improved from 20%`, `van 30% naar nu 40%`; not the `of` of other languages before a name."""
+        to, then = (one.cue for one in (*self.behind[:2], *[_NOTHING] * 2)[:2])
+        if item is self.before[-1] and item.start > self.named_at and to == "to" and then in ("now", "prior"):
+            return True
         return item.start > self.named_at and (self.changed or item.word in ("down", "up"))
 
 

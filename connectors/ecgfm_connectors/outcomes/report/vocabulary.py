@@ -70,7 +70,12 @@ CUES = phrases(
             hct|hematocrit|lge|confidence|variability|accuracy|konfidenz*""",
         "noun": """stenos*|stenose*|regurg*|occlusion|verschluss|narrowing|probab*|risk|risiko|of normal|infarct|scar
             viab*|mvo|ischem*|lesion*|predicted""",
-        "prior": """years|year|jahren|jahr|il y a|hace|anni fa|anno fa|mesi fa|mese fa|giorni fa|settimane fa
+        "prior": """at which time|all esordio|esordio|a l entree|a l admission|at onset|at presentation|on presentation
+            zu beginn
+            bei beginn|bei erstvorstellung|al debut|au debut|al inicio|bij aanvang|bij presentatie|vid debut|no inicio
+            was admitted|when admitted|you will recall|as you know|a l epoque|en su momento|all epoca|toen|destijds
+            seinerzeit|na altura|a la date de|back then|at that time|a suo tempo|ehemals|ehemalig*|einst|jadis
+            years|year|jahren|jahr|il y a|hace|anni fa|anno fa|mesi fa|mese fa|giorni fa|settimane fa
             geleden|jaar|anos|ano|ar sedan|sedan|prior
             previous*|previously|formerly|last|before|earlier|baseline|initial|initially|inicial|iniziale|initieel
             initialt|inledningsvis|anfangs|zuvor|vorher|damals|fruher*
@@ -109,7 +114,8 @@ CUES = phrases(
             andere klinik|anderen haus|andernorts|auswarts|anderswo|zuweisend*""",
         "instead": """instead of|rather than|statt|anstatt|anstelle|au lieu de|en lugar de|en vez de|invece di|anziche
             invece del|in plaats van|em vez de|em lugar de|istallet for""",
-        "now": """now|desormais|maintenant|a present|nunmehr|mittlerweile|inzwischen|inmiddels|intussen|agora|ahora
+        "now": """now|en la actualidad|nella attualita|na atualidade|a l heure actuelle|stand heute|op heden
+            desormais|maintenant|a present|nunmehr|mittlerweile|inzwischen|inmiddels|intussen|agora|ahora
             adesso|ormai|numera|at present|these days|in the meantime|zurzeit|zur zeit|momentan|gegenwartig
             presentemente|no momento|en este momento|al momento|op dit moment|for narvarande|huidig*|nuvarande|nun
             actuele|odierno|odierna|today|currently|current|present|presently
