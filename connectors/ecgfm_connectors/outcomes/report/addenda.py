@@ -40,6 +40,8 @@ _ERROR = (
     "wrong", "incorrect", "inexact", "onjuist", "correct", "korr", "corr", "gecorr", "rect", "rett", "ret", "ratt",
     "amend", "berichtig", "richtig", "revis", "supersed", "replac", "ersetz", "remplac", "sustitu", "sostitu",
     "vervang", "substitu", "ersatt", "discard", "disregard", "annul", "should",
+    "belong", "gehor", "appart", "perten", "behoor", "tillhor", "retract", "withdr",
+    "invalid", "ungult", "void",
 )  # fmt: skip
 _RIGHT = _any_of(
     """should (?:read|be|have)|(?<!in)correct(?:ed|ion|e)?(?![a-z])|correct[ao]|corrett[ao]|corret[ao]

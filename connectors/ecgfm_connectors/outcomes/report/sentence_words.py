@@ -28,7 +28,9 @@ _ERRORS = ("error", "errone", "irrtum", "erreur", "errat", "errore", "equivoc", 
            "mistake", "abusiv", "vergissing", "misstag", "tippfehler",
            "schreibfehler", "ubertragungsfehler", "diktierfehler")  # fmt: skip
 _SOON = 14  #: characters behind a bound in which it may be denied: `< 40 % excluded`
-_SHORT_CONDITIONS = frozenset(("si", "se", "om", "bei", "als", "vid", "caso", "quando", "when", "should", "once"))
+_SHORT_CONDITIONS = frozenset(
+    ("bij", "si", "se", "om", "bei", "als", "vid", "caso", "quando", "when", "should", "once")
+)
 _ANY = frozenset(("an", "any", "une", "uma"))
 _FURTHER = word_set(
     """weiterem weiterer weiteren erneutem further ulteriore nouvelle verdere ytterligare fortsatt nueva nova"""
@@ -158,7 +160,8 @@ class SentenceWords:
     def _is_any(self, mention: int) -> bool:
         """`An LVEF of 35 % qualifies for …` speaks of nobody's."""
         before = self._items[mention - 1] if mention > 0 else None
-        return before is not None and before.word in _ANY and before.end + 2 > self._items[mention].start
+        beside = before is not None and before.end + 2 > self._items[mention].start
+        return before is not None and beside and (before.word in _ANY or before.word == "for")
 
     def _denied(self, item: Item, mention: int, comma: int) -> bool:
         """`no evidence of an EF < 50 %`: a bound that is denied says nothing that could be taken."""
@@ -173,7 +176,7 @@ class SentenceWords:
             return True
         for following in self._items[at + 1 : at + 6]:
             if following.cue in ("mention", "left-mention"):
-                return word not in ("bei", "vid") or self._compares_after(at)
+                return word not in ("bei", "bij", "vid") or self._compares_after(at)
             if following.cue == "change" or following.word in _FURTHER:
                 continue
             if following.kind == "value":

@@ -155,11 +155,13 @@ CUES = phrases(
             valeurs normales|lower limit|limit""",
         "normal": "normal|normale|normaler|normalen|normales|normaal|normalt|normais|normala|normali",
         "is": "is|are|ist|est|es|e|ar|sind|sont|being",
-        "condition": """if|unless|should|whether|in case|in case of|until|once|when|wenn|falls|sollte|sofern|bei einer
+        "condition": """if|bij|unless|should|whether|in case|in case of|until|once|when|wenn|falls|sollte|sofern
+            bei einer
             bei|en cas de|lorsque|des que|en caso de|cuando|qualora|nel caso|nel caso di|quando|indien|als|mocht
             wanneer
             caso|em caso de|vid|ifall|si|se|om|to see|recheck|repeat""",
-        "threshold": """indicated|indication for|considered|consider|candidate*|eligible|criteria|criterion|cutoff
+        "threshold": """indicated|contraindica*|kontraindi*|contre indiqu*|gecontra|gecontraindic*|contra indica*
+            indication for|considered|consider|candidate*|eligible|criteria|criterion|cutoff
             cut off|threshold|indiziert|indikation|icd indikation|indique|indicado|indicara|indicato|indicazione
             indicacao|komt in aanmerking|aanmerking|overwegen|kriter*|foreligger|icd|dai|cdi|crt|refer|referer|notify
             threshold|seuil|umbral|soglia|limiar|drempel*|grenze|schwelle*|gransvarde|qualif*""",
