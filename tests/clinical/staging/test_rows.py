@@ -24,6 +24,8 @@ TABLES = {
     rows.HoldRow: schema.hold,
     rows.DestinationRow: schema.destination_state,
     rows.AttemptErrorRow: schema.attempt_error,
+    rows.PlacedOrderRow: schema.placed_order,
+    rows.OrderAnswerRow: schema.order_answer,
 }
 
 
