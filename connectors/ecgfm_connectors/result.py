@@ -83,6 +83,7 @@ class Ack:
     text: str = ""  #: MSA-3, ERR-8, or what stands there; may quote the message, so it is stored, never logged
     error_code: str = ""  #: ERR-3.1 (HL7 table 0357), or another protocol's code for what is wrong
     in_doubt: bool = False  #: an answer that does not say what became of the message, as where a part of it was taken
+    placer: str = field(default="", repr=False)  #: ORC-2 of an ORA^R33 or ACK^R33: the order that the receiver placed
     reason: str = ""  #: what another protocol's answer means, in a sentence of ours without patient data
 
     @property

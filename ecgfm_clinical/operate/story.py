@@ -295,7 +295,10 @@ def _message(one: "MessageStory", *, phi: bool) -> ShownMessage:
 
 
 def _answer(ack: "Ack", *, phi: bool) -> ShownAck:
-    return ShownAck(code=ack.code, error_code=ack.error_code, text=ack.text if phi else MASK)
+    placed = f"placed as {ack.placer}" if ack.placer else ""
+    return ShownAck(
+        code=ack.code, error_code=ack.error_code, text="; ".join(filter(None, (ack.text, placed))) if phi else MASK
+    )
 
 
 def story_text(found: ShownEcg) -> str:

@@ -64,7 +64,7 @@ def _with_companion(part: Hl7Destination | FileDestination) -> Iterator[Hl7Desti
     """The destination, and the one that takes its pages in messages of their own to the same place."""
     yield part
     if part.profile.page == "companion":
-        own = replace(part.profile, form=part.profile.companion, contents="page", page="ORU")
+        own = replace(part.profile, form=part.profile.companion, contents="page", page="ORU", trigger="R01")
         yield part.model_copy(update={"name": f"{part.name}-page", "profile": own})
 
 

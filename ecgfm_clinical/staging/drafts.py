@@ -9,7 +9,7 @@ from ecgfm_clinical.errors import NotFound
 from ecgfm_clinical.staging import codec, epochs, identity, loading, message_rows, order_answers, recordings
 from ecgfm_clinical.staging.private import private_of
 from ecgfm_clinical.staging.records import TAKES_BACK, Draft, Kind, MessageState, Scoring
-from ecgfm_clinical.staging.rows import EcgVersion, MessageRow, first_row
+from ecgfm_clinical.staging.rows import EcgVersion, MessageRow, every_row, first_row
 from ecgfm_clinical.staging.schema import message
 from ecgfm_clinical.staging.transaction import Reading
 from ecgfm_connectors.ecg import Ecg
@@ -70,6 +70,7 @@ def draft(
         revives=kind == "F" and bool(told_before),
         former=_former(tx, filler, destination, before=before) if kind != "F" else None,
         answer=order_answers.fixed(tx, filler),
+        placed=_placed(tx, filler, destination) if kind != "F" or told_before else "",
     )
 
 
@@ -135,6 +136,14 @@ def _former(tx: Reading, filler: str, destination: str, *, before: int | None = 
             in_doubt=row.state != MessageState.ACKNOWLEDGED.value,
         )
     )
+
+
+def _placed(tx: Reading, filler: str, destination: str) -> str:
+    """The placer number under which the receiver keeps this result, where it said so (ORU^R30, R31)."""
+    mine = (message.c.filler == filler, message.c.destination == destination, message.c.ack_private.is_not(None))
+    rows = every_row(tx.connection, MessageRow, select(message).where(*mine).order_by(message.c.message_id))
+    acks = (message_rows.ack_of(tx, row) for row in rows)
+    return next((ack.placer for ack in acks if ack is not None and ack.placer), "")
 
 
 def _newest_told(filler: str, destination: str, before: int | None) -> Select[tuple[object, ...]]:

@@ -166,6 +166,7 @@ class Draft:
     page: bytes | None = field(default=None, repr=False)  #: the PDF that goes with it, once it was drawn
     page_refused: str = ""  #: why there is none although the destination wants one
     former: Former | None = None  #: of a correction, withdrawal or deletion: the message it refers to
+    placed: str = ""  #: the placer number that the receiver gave to an earlier message under this number
     answer: OrderAnswer | None = None  #: None: the numbers that came with the ECG are echoed
 
 

@@ -10,6 +10,7 @@ from ecgfm_connectors.hl7.named_fields import MOST_SHOWN, named_fields
 from ecgfm_connectors.message_text import text_of
 from tests.clinical.conftest import Run
 
+DEPLOY = Path(__file__).parents[2] / "deploy"
 MESSAGE = (
     b"MSH|^~\\&|ECGFM|SITE|||20310506070809+0000||ORU^R01^ORU_R01|E1|P|2.5.1\r"
     b"OBX|1|ED|ECGFM-PAGE^AI-ECG result page^99ECGFM|1|^AP^PDF^Base64^" + b"A" * 5000 + b"||||||F\r"
@@ -63,6 +64,26 @@ def test_a_message_is_shown_and_nothing_is_written(site: Path, recording: Path, 
     unknown = run("preview", "1", "--destination", "nowhere", "--settings", site)
     assert (unknown[0], "there are: folder" in unknown[2]) == (1, True)
     assert "TESTFAMILY" in run("preview", "1", "--destination", "folder", "--phi", "--settings", site)[1]
+
+
+@pytest.mark.slow(20)
+def test_the_examples_by_receiver_are_previewed(site: Path, recording: Path, run: Run) -> None:
+    with site.open("a", encoding="utf-8") as file:
+        file.write("\n" + (DEPLOY / "receivers.example.toml").read_text(encoding="utf-8"))
+    for words in (("migrate",), ("ingest", recording), ("score",)):
+        code, _, error = run(*words, "--settings", site)
+        assert code == 0, error
+    lines = {}
+    for name in ("epic-like", "oracle-health-like", "oracle-health-like-page", "muse-like", "point-of-care"):
+        code, out, error = run("preview", "1", "--destination", name, "--json", "--settings", site)
+        assert code == 0, error
+        told = json.loads(out)["lines"]
+        lines[name] = {line.split()[0]: line for line in reversed(told)}  # of several segments the first
+    assert "ECGFM-" in lines["epic-like"]["OBX-4"]
+    assert "2.3" in lines["oracle-health-like"]["MSH-12"]
+    assert "MDM^T02" in lines["muse-like"]["MSH-9"]
+    assert "ORU^R30^ORU_R30" in lines["point-of-care"]["MSH-9"]
+    assert "11524-6&EKG study&LN" in lines["point-of-care"]["OBR-26"]
 
 
 def _rows(site: Path) -> dict[str, int]:

@@ -12,6 +12,7 @@ from ecgfm_connectors.base import Disposition, Verdict
 from ecgfm_connectors.errors import ProtocolViolation, Unreadable
 from ecgfm_connectors.hl7 import batch, charset, escapes, message
 from ecgfm_connectors.hl7.escapes import STANDARD
+from ecgfm_connectors.hl7.group import entity
 from ecgfm_connectors.hl7.message import Segment
 from ecgfm_connectors.result import Ack
 
@@ -124,7 +125,9 @@ def parse(content: bytes) -> Ack:
         error_code = err.value(3) or err.value(1, 4) or error_code
         texts += [err.value(8) or err.value(3, 2) or err.value(1, 4, 2)]
     text = "; ".join(dict.fromkeys(part for part in texts if part))
-    return Ack(code=cast(Code, code), control_id=msa.value(2), text=text, error_code=error_code)
+    orc = received.first("ORC") if code == "AA" else None
+    placer = entity(orc, 2)
+    return Ack(code=cast(Code, code), control_id=msa.value(2), text=text, error_code=error_code, placer=placer)
 
 
 def plain_acceptance(content: bytes, control_id: str) -> Ack | None:
@@ -134,7 +137,7 @@ def plain_acceptance(content: bytes, control_id: str) -> Ack | None:
     mark = content[3:4]
     segments = content.split(b"\r")
     answers = [segment.split(mark) for segment in segments if segment.startswith(b"MSA" + mark)]
-    if len(answers) != 1 or any(segment.startswith(b"ERR") for segment in segments) or b"\n" in content:
+    if len(answers) != 1 or any(segment.startswith((b"ERR", b"ORC")) for segment in segments) or b"\n" in content:
         return None
     _, code, number, *more = [*answers[0], b"", b""]
     if code not in (b"AA", b"CA") or number != control_id.encode() or any(more):

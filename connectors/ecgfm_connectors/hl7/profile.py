@@ -48,9 +48,34 @@ class Profile:
         default="", metadata={"description": "MSH-15: AL, NE, ER or SU; both empty is the original mode"}
     )
     application_ack: AckCondition = field(default="", metadata={"description": "MSH-16: as MSH-15"})
-    parent: Literal["OBR-29", "OBR-18", "none"] = field(
+    parent: Literal["OBR-29", "OBR-18", "child", "none"] = field(
         default="OBR-29",
-        metadata={"description": "where the ECG's own filler or accession number goes: OBR-29, OBR-18 or none"},
+        metadata={
+            "description": 'where the ECG\'s own filler or accession number goes: OBR-29, OBR-18 or none; "child": '
+            "OBR-29 with the placer number too, and OBR-26 with parent_result"
+        },
+    )
+    parent_result: Coded = field(
+        default=("", "", ""),
+        metadata={
+            "description": 'with parent = "child": the OBX-3 of the ECG\'s own result, which this one belongs to '
+            "(OBR-26.1)",
+            "example": ["11524-6", "EKG study", "LN"],
+        },
+    )
+    sub_ids: Literal["one", "head"] = field(
+        default="one",
+        metadata={
+            "description": 'OBX-4: "one" for all observations, or the code of the "head", the same for all its labels '
+            "and in every correction"
+        },
+    )
+    trigger: Literal["R01", "R30", "R31"] = field(
+        default="R01",
+        metadata={
+            "description": "of a first result that answers no order: R01; or point of care, from 2.5: R30, the "
+            "receiver places an order; R31, it looks for one"
+        },
     )
     accession: Literal["auto", "OBR-18", "OBR-19", "OBR-20", "none"] = field(
         default="auto",
@@ -117,6 +142,10 @@ class Profile:
             raise Misconfigured(f"HL7 version {self.version}: use one of {', '.join(OUTGOING_VERSIONS)}")
         if self.charset not in OUTGOING_CHARSETS:
             raise Misconfigured(f"charset {self.charset}: use one of {', '.join(OUTGOING_CHARSETS)}")
+        if self.trigger != "R01" and (self.form != "ORU" or self.version in ("2.3", "2.3.1", "2.4")):
+            raise Misconfigured(f"trigger {self.trigger} needs form ORU and version 2.5 or later")
+        if self.parent_result[0] and self.parent != "child":
+            raise Misconfigured('parent_result needs parent = "child"')
         if self.accession == self.parent != "none":
             raise Misconfigured("accession and parent both go into OBR-18; give one of them another place")
         for code in (

@@ -36,8 +36,11 @@ def compose(result: Result, profile: Profile) -> bytes:
     """
     refuse_unwritable(result, OUTGOING_CHARSETS[profile.charset])
     composer = SegmentWriter(profile)
-    segments = [composer.msh(result), composer.pid(result.patient)]
-    segments += [] if result.unsolicited else [composer.orc(result)]
+    trigger = profile.trigger if _asks_for_order(result) else "R01"
+    structure = "ORU_R01" if trigger == "R01" else "ORU_R30"  # the structure of all point-of-care events
+    segments = [composer.msh(result, event=trigger, structure=structure), composer.pid(result.patient)]
+    if trigger != "R01" or not result.unsolicited:
+        segments.append(composer.orc(result, "NW" if trigger == "R30" else "RE"))
     segments.append(composer.obr(result))
     segments += composer.notes(result.notes)
     number = 0
@@ -49,6 +52,11 @@ def compose(result: Result, profile: Profile) -> bytes:
     if profile.page == "ORU":
         segments += composer.page(number + 1, result)
     return written(segments, profile)
+
+
+def _asks_for_order(result: Result) -> bool:
+    """A first result that answers no order; what follows it names the order that the receiver placed."""
+    return result.status == "F" and not result.revives and not result.placer_number
 
 
 def written(segments: Iterable[str], profile: Profile) -> bytes:
@@ -102,11 +110,11 @@ class SegmentWriter:
             },
         )
 
-    def orc(self, result: Result) -> str:
+    def orc(self, result: Result, control: str = "RE") -> str:
         return self._segment(
             "ORC",
             {
-                1: "RE",
+                1: control,
                 2: composite(result.placer_number),
                 3: self._filler(result),
                 5: "CM",
@@ -118,7 +126,6 @@ class SegmentWriter:
     def obr(self, result: Result) -> str:
         profile = self._profile
         code, text = profile.service
-        parent = composite(result.ecg_filler_number)
         accession = {profile.accession_place: leaf(result.accession)} if profile.accession_place else {}
         return self._segment(
             "OBR",
@@ -134,10 +141,24 @@ class SegmentWriter:
                 22: self._time(result.scored_at),
                 24: leaf(profile.section),
                 25: "C" if result.status in ("W", "D") else result.status,  # table 0123 knows neither
+                26: self._parent_result(),
                 27: self._quantity(),
-                29: "^" + parent.replace("^", "&") if profile.parent == "OBR-29" and parent else "",
+                29: self._parent(result),
             },
         )
+
+    def _parent(self, result: Result) -> str:
+        """EIP (§2.A.28): the ECG's own placer number, where the profile asks for it, and its filler number."""
+        if self._profile.parent not in ("OBR-29", "child"):
+            return ""
+        placer = result.placer_number if self._profile.parent == "child" else ""
+        return join(*(composite(number).replace("^", "&") for number in (placer, result.ecg_filler_number)))
+
+    def _parent_result(self) -> str:
+        """PRL.1 (§2.A.58); its sub-id and value are not known here."""
+        if self._profile.parent != "child":
+            return ""
+        return self._code(self._profile.parent_result).replace("^", "&")
 
     def obx(self, number: int, observation: Observation, result: Result) -> str:
         profile = self._profile
@@ -156,7 +177,7 @@ class SegmentWriter:
                     (observation.code, observation.name, profile.coding_system),
                     profile.alternate_codes.get(observation.code),
                 ),
-                4: "1",  # all labels of one model run belong together
+                4: leaf(observation.head_code) if profile.sub_ids == "head" and observation.head_code else "1",
                 5: value,
                 6: "" if coded else self._code(("1", "no units", "UCUM")),
                 7: f"<{limit}" if flagged else "",

@@ -14,6 +14,7 @@ from ecgfm_connectors.ecg import Order
 from ecgfm_connectors.hl7.orders import CONTROLS
 from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.placed_order import PlacedOrder
+from ecgfm_connectors.result import Ack
 from tests.clinical.staging.conftest import Ward, write
 
 ACCESSION = Order(accession="A7")
@@ -255,3 +256,17 @@ def test_erasure_and_retention_take_orders_along(clinic: Clinic) -> None:
     assert gone.orders == 1
     assert clinic.reason(2) is AnswerReason.MATCHED
     assert clinic.ward.store.care.audit_faults() == []
+
+
+def test_the_order_that_the_receiver_placed_is_named_by_what_follows(ward: Ward) -> None:
+    ward.store = ward.with_telling(compose=lambda draft: f"{draft.kind}|{draft.placed}".encode())
+    ward.take()
+    ward.score_all()
+    (message,) = ward.claim_messages()
+    ack = Ack(code="AA", control_id=message.control_id, placer="P-9^LIS")
+    ward.store.outbox.finish(ward.on_the_wire(message), ack, now=ward.now, worker="sender")
+    ward.store.results.correct(1, reason="again", now=ward.now, actor="operator")
+    ward.score_all(probability=0.5)
+    ward.send_all()
+    ward.store.results.withdraw(1, reason="x", now=ward.now, actor="operator")
+    assert [one.body for one in ward.store.ecgs.story(1).messages] == [b"F|", b"C|P-9^LIS", b"W|P-9^LIS"]

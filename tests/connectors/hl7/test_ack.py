@@ -7,6 +7,7 @@ import pytest
 from ecgfm_connectors.base import Disposition, Verdict
 from ecgfm_connectors.errors import ProtocolViolation
 from ecgfm_connectors.hl7 import ack, message
+from ecgfm_connectors.result import Ack
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 STAGED = Verdict(disposition=Disposition.STAGED)
@@ -151,3 +152,10 @@ def test_a_plain_acceptance_is_known_at_sight_and_agrees_with_the_parser(answer:
 def test_an_answer_with_a_code_of_no_table_is_named_and_nothing_else_of_it(code: str, shown: str) -> None:
     with pytest.raises(ProtocolViolation, match=f"answered with {shown} in MSA-1, which is no code of HL7 table 0008"):
         ack.parse(f"MSH|^~\\&|A|B|C|D|20310101||ACK|1|P|2.5.1\rMSA|{code}|1\r".encode())
+
+
+def test_the_order_that_a_receiver_placed_is_kept() -> None:
+    answer = b"MSH|^~\\&|B|B|A|A|2031||ORA^R33^ORA_R33|9|P|2.5.1\rMSA|AA|E1\rORC|OK|P-9^LIS|ECGFM-7\r"
+    assert ack.plain_acceptance(answer, "E1") is None
+    assert ack.parse(answer) == Ack(code="AA", control_id="E1", placer="P-9^LIS")
+    assert ack.parse(answer.replace(b"|AA|", b"|AE|")).placer == ""

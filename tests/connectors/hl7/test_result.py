@@ -235,6 +235,43 @@ def test_a_result_that_answers_no_order_has_no_order_fields(version: Hl7Version)
     assert (obr.value(2), obr.value(3)) == ("", "ECGFM-7")
 
 
+def test_a_child_names_its_parents_result_and_both_numbers() -> None:
+    profile = Profile(parent="child", parent_result=("11524-6", "EKG study", "LN"))
+    obr = segment("OBR", profile=profile)
+    assert [obr.value(26, 1, at) for at in (1, 2, 3)] == ["11524-6", "EKG study", "LN"]
+    assert [obr.value(29, 1, at) for at in (1, 2)] == ["ORD1", "CPOE"]
+    assert [obr.value(29, 2, at) for at in (1, 2)] == ["ECG9", "MUSE"]
+    assert tables.conformance_problems(compose(RESULT, profile)) == []
+    with pytest.raises(Misconfigured):
+        Profile(parent_result=("11524-6", "EKG study", "LN"))
+
+
+def test_sub_ids_group_the_labels_of_a_head_and_stay_in_a_correction() -> None:
+    profile = Profile(sub_ids="head")
+    one, other = replace(LVEF, head_code="ECGFM-LVEF"), replace(PACED, head_code="ECGFM-TROP")
+    told = read(replace(RESULT, observations=(one, other)), profile)
+    assert [obx.value(4) for obx in told.all("OBX")] == ["ECGFM-LVEF", "ECGFM-TROP"]
+    corrected = read(replace(RESULT, status="C", observations=(other, replace(one, status="D"))), profile)
+    assert [obx.value(4) for obx in corrected.all("OBX")] == ["ECGFM-TROP", "ECGFM-LVEF"]
+
+
+@pytest.mark.parametrize(("trigger", "control"), [("R30", "NW"), ("R31", "RE")])
+def test_point_of_care_asks_for_an_order_once(trigger: Literal["R30", "R31"], control: str) -> None:
+    alone = replace(RESULT, unsolicited=True, placer_number="")
+    for version in ("2.5", "2.5.1", "2.6", "2.7"):
+        profile = Profile(version=version, trigger=trigger)
+        told = read(alone, profile)
+        assert [told.msh.value(9, at) for at in (1, 2, 3)] == ["ORU", trigger, "ORU_R30"]
+        assert [one.value(1) for one in told.all("ORC")] == [control]
+    asked = Profile(trigger=trigger)
+    for later in (RESULT, replace(alone, status="C"), replace(alone, status="W"), replace(alone, revives=True)):
+        assert read(later, asked).event == "R01"
+    with pytest.raises(Misconfigured):
+        Profile(version="2.4", trigger=trigger)
+    with pytest.raises(Misconfigured):
+        Profile(form="MDM", trigger=trigger)
+
+
 def test_rounding_never_contradicts_the_flag() -> None:
     close = replace(LVEF, probability=0.49999, positive=False)
     assert segment("OBX", replace(RESULT, observations=(close,))).value(5) == "0.49999"
