@@ -52,6 +52,7 @@ class Result:
     accession: str = field(default="", repr=False)  #: of the order that is answered
     provider: WrittenField = field(default=(), repr=False)  #: OBR-16 of the order that is answered
     unsolicited: bool = False  #: orders are matched, and this result answers none
+    order_refused: bool = False  #: its order was cancelled, is held or is doubtful: no receiver is asked to place one
     filler_number: str  #: OBR-3, this program's number of the result
     ecg_filler_number: str = ""  #: the ECG's own filler or accession number → OBR-29 / OBR-18
     study_uid: str = ""

@@ -55,6 +55,7 @@ def result_of(draft: Draft, *, device_id: str, abnormal: IsAbnormal) -> Result:
         placer_number=(ecg.order.placer if answer is None else order.placer if order else "") or draft.placed,
         accession=order.accession if order else "",
         provider=order.provider if order else (),
+        order_refused=answer is not None and order is None and not answer.reason.is_unknown,
         unsolicited=answer is not None and order is None and not draft.placed,
         filler_number=draft.filler,
         ecg_filler_number=ecg.order.filler or ecg.order.accession,

@@ -35,6 +35,11 @@ class AnswerReason(StrEnum):
         return _WORDS[self]
 
     @property
+    def is_unknown(self) -> bool:
+        """No order is known."""
+        return self in (AnswerReason.NO_NUMBER, AnswerReason.NO_ORDER)
+
+    @property
     def is_doubtful(self) -> bool:
         """An order is there, and which one is meant, or whether it is, cannot be said for certain."""
         return self in (
@@ -68,7 +73,7 @@ class Answering:
 
     def holds(self, reason: AnswerReason) -> bool:
         """Whether a person is asked before a result without this order goes out."""
-        if reason in (AnswerReason.NO_NUMBER, AnswerReason.NO_ORDER):
+        if reason.is_unknown:
             return self.unmatched == "hold"
         return reason.is_doubtful and self.doubtful == "hold"
 

@@ -14,6 +14,7 @@ from ecgfm import heads
 from ecgfm_clinical.pipeline.codes import meaning
 from ecgfm_clinical.pipeline.composing import Composer
 from ecgfm_clinical.settings import Settings, read_settings
+from ecgfm_clinical.staging.order_records import AnswerReason, OrderAnswer
 from ecgfm_clinical.staging.records import Draft, Kind, Score, Scoring
 from ecgfm_clinical.telling import build_telling
 from ecgfm_connectors.errors import Refused
@@ -63,6 +64,16 @@ def statuses(body: bytes) -> tuple[str, dict[str, str]]:
     lines = [line.split("|") for line in body.decode().split("\r")]
     (obr,) = (line for line in lines if line[0] == "OBR")
     return obr[25], {line[3].split("^")[0]: line[11] for line in lines if line[0] == "OBX"}
+
+
+def test_only_a_result_without_any_known_order_may_ask_for_one() -> None:
+    asking = Composer({"ehr": partial(compose, profile=Profile(trigger="R30"))}, device_id="device 1")
+    asked = {
+        reason: b"ORU^R30" in asking(draft("F", scoring(LVEF), answer=OrderAnswer(reason=reason)))
+        for reason in AnswerReason
+        if reason is not AnswerReason.MATCHED
+    }
+    assert {reason for reason, asks in asked.items() if asks} == {AnswerReason.NO_NUMBER, AnswerReason.NO_ORDER}
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,9 @@ def compose(result: Result, profile: Profile) -> bytes:
 
 
 def _asks_for_order(result: Result) -> bool:
-    """A first result that answers no order; what follows it names the order that the receiver placed."""
-    return result.status == "F" and not result.revives and not result.placer_number
+    """A first result of which no order is known; what follows it names the order that the receiver placed."""
+    first = result.status == "F" and not result.revives
+    return first and not (result.placer_number or result.order_refused)
 
 
 def written(segments: Iterable[str], profile: Profile) -> bytes:

@@ -264,7 +264,13 @@ def test_point_of_care_asks_for_an_order_once(trigger: Literal["R30", "R31"], co
         assert [told.msh.value(9, at) for at in (1, 2, 3)] == ["ORU", trigger, "ORU_R30"]
         assert [one.value(1) for one in told.all("ORC")] == [control]
     asked = Profile(trigger=trigger)
-    for later in (RESULT, replace(alone, status="C"), replace(alone, status="W"), replace(alone, revives=True)):
+    for later in (
+        RESULT,
+        replace(alone, status="C"),
+        replace(alone, status="W"),
+        replace(alone, revives=True),
+        replace(alone, order_refused=True),
+    ):
         assert read(later, asked).event == "R01"
     with pytest.raises(Misconfigured):
         Profile(version="2.4", trigger=trigger)
