@@ -53,8 +53,8 @@ def refused_cases(ecg: Ecg) -> Iterator[tuple[str, str, str, bytes]]:
     )
     yield "oru-refused-joined.hl7", "segment ends lost", "single-segment", plain.replace(b"\r", b" ")
     yield "oru-refused-version.hl7", "no version 2", "unsupported-version", plain.replace(b"|2.5.1|", b"|3.0|")
-    order = plain.replace(b"ORU^R01^ORU_R01", b"ORM^O01^ORM_O01")
-    yield "orm-refused.hl7", "an order, not a result", "unsupported-type", order
+    charge = plain.replace(b"ORU^R01^ORU_R01", b"DFT^P03^DFT_P03")
+    yield "dft-refused.hl7", "a charge, not a result", "unsupported-type", charge
     waveform = waveform_writer.write_ecg(ecg, form="NA", control_id="GOLDEN1", sent_at=_SENT_AT)
     scaleless = waveform.replace(b"0.005&mV", b"")
     yield "oru-refused-scale.hl7", "samples without a sensitivity", "no-sensitivity", scaleless

@@ -17,7 +17,7 @@ EXPECTED = {
     "sample_unix.hl7": "demographics",  # MSH-2 with a doubled backslash, literal \r
     "invalid__misc__bad-phone-example.hl7": "unsupported-type",
     "valid__athena-health__oru-example.hl7": "no-ecg",
-    "valid__catalyze-io__orm-example.hl7": "unsupported-type",
+    "valid__catalyze-io__orm-example.hl7": "order NW 73610",
     "valid__cerner__cerner_bordetella.hl7": "no-ecg",
     "valid__cerner__cerner_en.hl7": "no-ecg",
     "valid__corepoint-health__siu-example.hl7": "unsupported-type",
@@ -37,8 +37,8 @@ EXPECTED = {
     "ADT^A31-UpdatePersonInfo-Veterinary.hl7": "demographics",
     "ADT^A31-UpdatePersonInfo.hl7": "demographics",
     "ADT^A47-ChangePatientID.hl7": "demographics merge",
-    "OMI^O23-ImagingOrder.hl7": "unsupported-type",
-    "ORM^O01-GeneralOrder.hl7": "unsupported-type",
+    "OMI^O23-ImagingOrder.hl7": "order NW 10637-7",
+    "ORM^O01-GeneralOrder.hl7": "order NW 10637-7",
     "ORU^R01-CDA.hl7": "no-ecg",  # a CDA document
     "ORU^R01-SR.hl7": "no-ecg",
     "SIU^S12-NewAppointmentBooking.hl7": "unsupported-type",
@@ -46,14 +46,14 @@ EXPECTED = {
     "cv.04_001_chem.hl7": "unsupported-type",
     "example_oml_o21.hl7": "unsupported-type",  # thirteen messages in one file
     "omd_o03.txt": "unsupported-type",
-    "ecg_order_orm_v24.hl7": "unsupported-type",
+    "ecg_order_orm_v24.hl7": "order NW 93000",
     "ecg_report_pdf_epic.hl7": "pdf",
     "ecg_report_pdf_latin1.hl7": "pdf",
     "ecg_result_oru_v24_nm.hl7": "no-ecg",  # measurements only
     "ecg_result_rp_dicom_pointer.hl7": "pointer-not-followed",
     "echo_lvef35_loinc18043.hl7": "lvef 35.0 %",
     "mindray_egateway_waveform_na_dummy.hl7": "sample-text",  # words where samples belong
-    "troponin_order_orm_stat.hl7": "unsupported-type",
+    "troponin_order_orm_stat.hl7": "order NW 89579-7",
     "troponin_panel_ngml_utf8.hl7": "troponin 45.0 ng/L < 40.0",
     "troponin_serial_shifted_obx8.hl7": "troponin 28.0 ng/L < 26.0, troponin 145.0 ng/L < 26.0",
 }
@@ -69,6 +69,7 @@ def found_in(path: Path, context: ReadingContext) -> str:
         + (f" < {outcome.upper_reference_limit}" if outcome.upper_reference_limit else "")
         for outcome in contents.outcomes
     ]
+    told += [f"order {one.control} {one.services[0][0] if one.services else ''}" for one in contents.orders]
     words = ["ecg"] * len(contents.ecgs) + ["demographics"] * bool(contents.demographics)
     return ", ".join(told) or " ".join(words + ["merge"] * bool(contents.identity_events))
 
