@@ -28,6 +28,7 @@ ROOMS = {
     "ecgfm": (
         "banded_convolution demo digest errors float32 metrics operating_rule prior_shift provenance version",
         "config devices heads mat_files signal",
+        "recording_containers",
         "calibration encoder recording_files records",
         "datasets feeding network training",
         "assembly explain pretraining",
@@ -54,7 +55,7 @@ ROOMS = {
         "auditing monitoring",
         "alerting",
         "files learning pipeline",
-        "backfill page shipped",
+        "backfill deidentification page shipped",
         "connections telling",
         "wiring",
         "scorers",

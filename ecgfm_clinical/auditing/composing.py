@@ -187,6 +187,7 @@ _ACTS: Mapping[str, Callable[[Spooled, House], AuditMessage | None]] = {
     "payload.exported": _exported,
     "ecgs.exported": _exported,
     "outcomes.exported": _exported,
+    "cohort.exported": _exported,
     "console.signed-in": _signed,
     "console.sign-in-failed": _signed,
     "console.sign-in-refused": _signed,

@@ -12,6 +12,7 @@ from ecgfm_clinical.cli import (
     alerts,
     backfill,
     care,
+    cohorts,
     corrections,
     cross_validation,
     datasets,
@@ -97,6 +98,7 @@ app.add_typer(backfill.app, name="backfill")
 app.add_typer(model.app, name="model")
 app.add_typer(datasets.app, name="dataset")
 app.add_typer(outcomes.app, name="outcomes")
+app.add_typer(cohorts.app, name="cohort")
 app.add_typer(patients.app, name="patient")
 app.add_typer(held.app, name="held")
 app.add_typer(payloads.app, name="payloads")

@@ -88,11 +88,14 @@ def run(
     from ecgfm_clinical.backfill.sources import Asked, absolute
     from ecgfm_clinical.cli.streaming import Progress, Stopping, model_opener
     from ecgfm_clinical.extras import need
+    from ecgfm_clinical.files.pseudonyms import read_key
     from ecgfm_clinical.settings import Settings
 
     need("parquet", "writing Parquet")
     site, place = settings_from(settings) if settings else Settings(), Place(absolute(out))
-    options = Options(part_rows=part_rows, embeddings=embeddings, key=_key(identifiers))
+    options = Options(
+        part_rows=part_rows, embeddings=embeddings, key=b"" if identifiers is None else read_key(identifiers)
+    )
     if ray is not None:
         need("ray", "spreading a run over a cluster")
     with alone(place), Stopping() as stopping, ExitStack() as until_written:
@@ -189,26 +192,6 @@ def _to_store(
         finally:
             progress.end()
     return staged
-
-
-def _key(path: Path | None) -> bytes:
-    from ecgfm_clinical.errors import InputError
-    from ecgfm_clinical.files.pseudonyms import SHORTEST_KEY
-
-    if path is None:
-        return b""
-    try:
-        key = path.read_bytes().strip()
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be read: {error.strerror}; make a key with `openssl rand -hex 32 > {path}`, "
-            "readable by this user only"
-        ) from error
-    if len(key) < SHORTEST_KEY:
-        raise InputError(
-            f"{path} holds {len(key)} bytes; a key has {SHORTEST_KEY} at least: `openssl rand -hex 32 > {path}`"
-        )
-    return key
 
 
 def _manifest(place: "Place", sources: list[str], asked: "Asked") -> "Manifest":

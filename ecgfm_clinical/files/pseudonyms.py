@@ -7,7 +7,9 @@ pseudonym is by trying numbers; the key therefore stays where the numbers are.
 import hmac
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 
+from ecgfm_clinical.errors import InputError
 from ecgfm_connectors.ecg import Ecg
 
 #: Bytes of the shortest key: as many as a pseudonym has.
@@ -22,6 +24,22 @@ class Pseudonyms:
     also: tuple[str, ...]  #: of the patient's other identifiers
     recording: str  #: of the sender's identity of this recording: SOP Instance UID and the like
     accession: str
+
+
+def read_key(path: Path) -> bytes:
+    """The key in a file, white space around it left out. Raises InputError."""
+    try:
+        key = path.read_bytes().strip()
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read: {error.strerror}; make a key with `openssl rand -hex 32 > {path}`, "
+            "readable by this user only"
+        ) from error
+    if len(key) < SHORTEST_KEY:
+        raise InputError(
+            f"{path} holds {len(key)} bytes; a key has {SHORTEST_KEY} at least: `openssl rand -hex 32 > {path}`"
+        )
+    return key
 
 
 def pseudonyms_of(ecg: Ecg, key: bytes) -> Pseudonyms:

@@ -1,4 +1,4 @@
-"""Reading training recordings from folders of WFDB, MATLAB, NPZ, NPY and HDF5 files, one recording at a time.
+"""Training recordings from folders of WFDB, MATLAB, NPZ, NPY, HDF5 and Parquet files, one recording at a time.
 
 A folder is searched with all its sub-folders. What each kind of file must hold:
 
@@ -8,7 +8,9 @@ A folder is searched with all its sub-folders. What each kind of file must hold:
             (500 Hz)
     .npz    `signal` (12, samples) or (recordings, 12, samples) in mV and `sampling_rate`; optionally `patient`
     .hdf5   one data set (recordings, samples, 12) or (recordings, 12, samples), as CODE-15's `tracings`; needs h5py;
-            zeros in all leads at either end are padding and are left out
+            zeros in all leads at either end are padding and are left out, unless the data set
+            states its `sampling_rate` (an attribute, Hz; `unit` beside it)
+    .parquet  `signal` (12 × samples, lead after lead) and `sampling_rate` a row; other tables are passed over
     .npy    an array (recordings, [1,] samples, 12) or (recordings, 12, samples), as EchoNext's waveforms
 
 For training, amplitudes only need to be proportional to mV: every lead is z-scored. Whoever needs millivolts asks the
@@ -23,21 +25,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol, TypeVar  # Any: h5py, and numpy arrays of any kind
+from typing import Any, Protocol  # Any: numpy arrays of any kind
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgfm.errors import DataError, RecordingError
 from ecgfm.mat_files import read_mat
+from ecgfm.recording_containers import Read, hdf5_rows, parquet_rows, read_hdf5, read_parquet
 from ecgfm.signal import LEADS, derive_limb_leads
-
-N = TypeVar("N", bound=np.generic)
 
 _LEAD_NUMBERS = {lead.lower(): number for number, lead in enumerate(LEADS)}
 _LIMB_LEADS = ("III", "aVR", "aVL", "aVF")
 _HDF5 = (".h5", ".hdf5")
 _NPY = ".npy"
+_PARQUET = ".parquet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -97,21 +99,21 @@ class RecordingFolder:
         suffix = path.suffix.lower()
         if suffix == ".hea" or (suffix == ".mat" and not path.with_suffix(".hea").exists()):
             return [name]
-        if suffix == _NPY:
-            return [f"{name}#{row}" for row in range(_npy_rows(path))]
+        if suffix in (_NPY, _PARQUET):
+            rows = _npy_rows(path) if suffix == _NPY else parquet_rows(path)
+            return [f"{name}#{row}" for row in range(rows)]
         if suffix == ".npz" or suffix in _HDF5:
             try:
-                rows = self._rows(path)
+                held = self._rows(path)
             except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # damaged: reading it as one recording says why
                 return [name]
-            return [name] if rows is None else [f"{name}#{row}" for row in range(rows)]
+            return [name] if held is None else [f"{name}#{row}" for row in range(held)]
         return []
 
     def _rows(self, path: Path) -> int | None:
         """Recordings in a container file; None where it is one recording."""
         if path.suffix.lower() in _HDF5:
-            with hdf5_file(path) as file:
-                return int(file[self.hdf5_dataset].shape[0])
+            return hdf5_rows(path, self.hdf5_dataset)
         shape = _npz_shape(path)
         return shape[0] if len(shape) == 3 else None
 
@@ -200,16 +202,6 @@ class JoinedSource:
         return dict(self.sources)[name].read(own)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Read:
-    """What one reader finds in a file, before it is checked."""
-
-    signal: NDArray[np.floating[Any]] = field(repr=False)
-    sampling_rate: float  #: Hz
-    in_millivolts: bool
-    patient: str | None = field(default=None, repr=False)
-
-
 #: mV in one unit of a WFDB header (PhysioNet's header(5); mV where none is written, which wfdb fills in), lower-case,
 #: mu written u.
 _MILLIVOLTS = {"v": 1000.0, "mv": 1.0, "uv": 0.001, "nv": 1e-6}
@@ -294,16 +286,11 @@ def _npz_shape(path: Path) -> tuple[int, ...]:
 
 
 def _read_hdf5(source: RecordingFolder, path: Path, row: int | None) -> Read:
-    with hdf5_file(path) as file:
-        signal = np.asarray(file[source.hdf5_dataset][row or 0])
-    rows = without_padding(signal.T if signal.shape[-1] == len(LEADS) else signal)
-    return Read(signal=rows, sampling_rate=source.hdf5_sampling_rate, in_millivolts=False)
+    return read_hdf5(path, row or 0, source.hdf5_dataset, source.hdf5_sampling_rate)
 
 
-def without_padding(signal: NDArray[N]) -> NDArray[N]:
-    """(leads, samples) without the samples at either end at which every lead is exactly zero, as CODE-15 pads."""
-    inside = np.flatnonzero((signal != 0).any(axis=0))
-    return signal[:, inside[0] : inside[-1] + 1] if len(inside) else signal[:, :0]
+def _read_parquet(source: RecordingFolder, path: Path, row: int | None) -> Read:
+    return read_parquet(path, row or 0)
 
 
 def _read_npy(source: RecordingFolder, path: Path, row: int | None) -> Read:
@@ -330,6 +317,7 @@ _READERS: dict[str, Callable[[RecordingFolder, Path, int | None], Read]] = {
     ".npz": _read_npz,
     ".hdf5": _read_hdf5,
     _NPY: _read_npy,
+    _PARQUET: _read_parquet,
 }
 
 
@@ -355,15 +343,3 @@ def _patient_table(path: Path) -> dict[str, str]:
             return {row["recording"]: row["patient"] for row in csv.DictReader(file)}
     except (OSError, KeyError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not a CSV file with columns recording and patient: {error}") from error
-
-
-def hdf5_file(path: Path) -> Any:
-    """An open HDF5 file, as a context. Raises DataError where h5py is missing or the file is none."""
-    try:
-        import h5py
-    except ImportError as error:
-        raise DataError("HDF5 files need h5py: pip install 'ecgfm-clinical[train]'") from error
-    try:
-        return h5py.File(path)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read as HDF5: {error}") from error

@@ -81,6 +81,7 @@ class Ward:
 
     folder: Path
     lines: tuple[Mapping[str, str], ...] = field(repr=False)
+    shifted_dates: bool = True
 
     @classmethod
     def open(cls, folder: Path) -> "Ward":

@@ -30,7 +30,7 @@ from ecgfm_connectors.statements.vocabularies import from_code
 from ecgfm_connectors.units import millivolts
 
 _FILES = (".hea", ".mat", ".npz")
-_CONTAINERS = (".hdf5", ".h5", ".npy")  #: of which a row is named, as in `exams_part0.hdf5#17`
+_CONTAINERS = (".hdf5", ".h5", ".npy", ".parquet")  #: of which a row is named, as in `exams_part0.hdf5#17`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +44,7 @@ class Archive:
     table: Path
     lines: tuple[Mapping[str, str], ...] = field(repr=False)
     measured: Path | None = None  #: a table of measured outcomes, as `ingest` takes it
+    shifted_dates: bool = True  #: as data sets that leave a hospital have them: days to come say nothing
 
     @classmethod
     def open(cls, folder: Path, table: Path, measured: Path | None = None) -> "Archive":

@@ -21,18 +21,21 @@ from ecgfm_clinical.staging.cohort_rows import EcgRow
 #: For each row the coded reasons why the head may not score it, empty where it may.
 Evaluable = Callable[[Sequence[EcgRow]], Iterable[Sequence[str]]]
 
+LAST = datetime.max.replace(tzinfo=UTC)  #: of an archive with shifted dates no day is to come
+
 
 def gather(
     source: EcgSource, labelling: Labelling, rules: CohortRules, evaluability: HeadRules, *, as_of: datetime
 ) -> Cohort:
     """The cohort of one head from everything that a source knew at a moment."""
     kind = labelling.outcome_kind
-    outcomes, left_out = usable(source.outcomes(kind), now=as_of) if kind else ({}, {})
+    now = LAST if source.shifted_dates else as_of
+    outcomes, left_out = usable(source.outcomes(kind), now=now) if kind else ({}, {})
     return build(
         source.rows(),
         labelling,
         rules,
-        now=as_of,
+        now=now,
         evaluable=Reasons(source=source, rules=evaluability),
         outcomes=outcomes,
         outcomes_left_out=left_out,

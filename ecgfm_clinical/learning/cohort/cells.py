@@ -13,7 +13,7 @@ from ecgfm_connectors.patient import Sex
 
 #: Column names understood in the table of an archive, per meaning; the first present is taken. PTB-XL's own come along.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "record": ("record", "filename_hr", "filename", "file"),
+    "record": ("record", "recording", "filename_hr", "filename", "file"),
     "patient": ("patient", "patient_id"),
     "age": ("age",),
     "sex": ("sex", "gender"),

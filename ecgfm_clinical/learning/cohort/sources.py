@@ -22,6 +22,10 @@ PAGE = 64  #: ECGs read in one question to the store: some 15 MB
 class EcgSource(Protocol):
     """ECGs that a head may learn from."""
 
+    @property
+    def shifted_dates(self) -> bool:
+        """Whether its dates are no real ones: then a day to come is no reason to leave an ECG out."""
+
     def rows(self) -> list[EcgRow]: ...
 
     def outcomes(self, kind: OutcomeKind) -> list[OutcomeRow]:
@@ -59,6 +63,8 @@ class Reasons:
 
 class StagedEcgs:
     """Everything that was staged up to a moment, as it was known then: the same moment gives the same rows again."""
+
+    shifted_dates = False
 
     def __init__(self, cohorts: Cohorts, as_of: datetime) -> None:
         self._cohorts = cohorts

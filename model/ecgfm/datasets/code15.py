@@ -12,7 +12,7 @@ import numpy as np
 from ecgfm.datasets.entry import DataSet, Entry
 from ecgfm.datasets.tables import flag, number, rows, whole
 from ecgfm.errors import DataError
-from ecgfm.recording_files import hdf5_file, without_padding
+from ecgfm.recording_containers import hdf5_file, without_padding
 
 LABELS = ("1dAVb", "RBBB", "LBBB", "SB", "ST", "AF")
 RATE = 400.0

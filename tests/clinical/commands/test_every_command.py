@@ -111,6 +111,8 @@ documents --settings {settings}
 outcomes reread --settings {settings}
 outcomes export {out}/outcomes.csv --settings {settings}
 outcomes export {out}/outcomes.parquet --settings {settings}
+cohort export interpretation --out {out}/cohort --settings {settings}
+cohort export interpretation --dry-run --settings {settings}
 inspect {ecg}
 inspect {ecg} --png {out}/a.png
 inspect {ecg} --npz {out}/a.npz
