@@ -280,11 +280,13 @@ ANY = {
     "ecgfm.heads": 6,  # JSON of a bundle
     "ecgfm.mat_files": 7,  # values of MATLAB files
     "ecgfm.pretraining": 21,  # recipes in TOML, states of torch, numpy arrays of any kind
-    "ecgfm.recording_files": 7,  # h5py, and arrays of any floating kind
+    "ecgfm.recording_containers": 4,  # h5py and pyarrow, and arrays of any floating kind
+    "ecgfm.recording_files": 5,  # arrays of any floating kind
     "ecgfm.runtimes": 6,  # ONNX Runtime and OpenVINO, which have no types
     "ecgfm.signal": 2,  # arrays of any floating kind
     "ecgfm.training": 18,  # torch: contexts of autograd, states of optimisers, meshes
     "ecgfm_clinical.cli": 2,  # handlers of signals
+    "ecgfm_clinical.deidentification": 3,  # h5py and pyarrow, which have no types
     "ecgfm_clinical.engine": 5,  # what a process hands back
     "ecgfm_clinical.files": 6,  # pyarrow and plotly, which have no types
     "ecgfm_clinical.learning": 5,  # JSON documents; numpy arrays of any kind
