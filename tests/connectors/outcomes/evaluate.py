@@ -10,8 +10,8 @@ frozen third, which was written before the rules and must never be tuned on. The
 look at the rules or at the other texts, and committed before it was scored for the first time; so was the third, after
 the rules had been mended with the second. The fourth was written after the third by someone who knew the rules, the
 fifth by someone who had not seen them, half of it to mislead, the sixth by the same one after mending, the
-seventh, eighth and ninth by people who had read no rule. The development set was written by who changes the rules, with its
-answers before its first run.
+seventh, eighth and ninth by people who had read no rule. The development set was written by who changes the rules, with
+its answers before its first run.
 """
 
 import argparse

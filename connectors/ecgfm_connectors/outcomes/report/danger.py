@@ -32,7 +32,7 @@ _DANGER = phrases(
             internamento|internacao|admissao|refere|relata|encaminh*|transferi*|historico|trazid*|prontuario
             inskriv*|utskriv*|inlagg*|remitter*|brev|journal*|uppger*|sager|overflytt*|vardtillfalle*
             cohort*|population*|registry|registre|registro|trial*|participants|probanden|kohorte*|coorte|coorti
-            inclusion|exclusion|inklusion*|einschluss*|inclusie*|criteri*|kriteri*|eligib*|qualif*|reimburs*|erstatt*
+            inclusion|exclusion|inklusion*|einschluss*|inclusie*|criter*|kriteri*|eligib*|qualif*|reimburs*|erstatt*
             terugbetal*|rembours*|kostenzusage|kostenubernahme|financiacion|finanziament*|leitlinie*|guideline*
             definition*|definierend*|defined|stage|stadium|stufe|stade|estadio|stadio|stadie|nyha|rappel|reminder
             merke|memo|faustregel|regla

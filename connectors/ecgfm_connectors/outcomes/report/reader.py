@@ -8,6 +8,7 @@ from typing import Literal
 
 from ecgfm_connectors.decision import Rule, Unused
 from ecgfm_connectors.outcomes.folding import fold, words
+from ecgfm_connectors.outcomes.phrases import phrases
 from ecgfm_connectors.outcomes.report import addenda, tables
 from ecgfm_connectors.outcomes.report.sections import sentences
 from ecgfm_connectors.outcomes.report.statements import Statement, statements
@@ -15,6 +16,25 @@ from ecgfm_connectors.outcomes.report.statements import Statement, statements
 MAX_LENGTH = 200_000  #: characters; a longer text is no report
 _DRAFT = ("preliminar", "draft", "unsigned", "unverified", "vorlauf", "entwurf", "provisoire", "provisional",
           "provisori", "brouillon", "borrador", "bozza", "voorlopig", "concept", "rascunho", "utkast")  # fmt: skip
+#: Phrases of a report that was taken back, or is another person's. In eight languages, folded.
+_TAKEN_BACK = phrases(
+    {
+        "back": """report cancelled|report canceled|cancelled report|canceled report|report withdrawn|report retracted
+            wrong patient|another patient|different patient|please disregard|disregard this|disregard the following
+            befund storniert|storniert|stornobefund|bericht storniert|befund zuruckgezogen|falscher patient
+            falschen patienten|falsche patientin|anderen patienten|anderer patient|anderen patientin|nicht beachten
+            compte rendu annule|cr annule|rapport annule|annule et remplace|annulee|mauvais patient|erreur de patient
+            autre patient|autre patiente|ne pas tenir compte|ne pas prendre en compte
+            informe anulado|anulado|estudio anulado|paciente equivocado|paciente equivocada|otro paciente|otra paciente
+            error de paciente|no tener en cuenta
+            referto annullato|annullato|annullata|esame annullato|paziente errato|paziente errata|altro paziente
+            altra paziente|errore di paziente|non tenere conto|non tener conto
+            verslag geannuleerd|geannuleerd|verslag ingetrokken|verkeerde patient|andere patient|niet gebruiken
+            relatorio anulado|laudo anulado|laudo cancelado|relatorio cancelado|doente errado|paciente errado
+            outro doente|outra doente|outro paciente|outra paciente|desconsiderar|nao considerar
+            makulerat|makulerad|annullerat|annullerad|svar makulerat|fel patient|annan patient|bortse fran"""
+    }
+)
 _MARK, _MARK_WORDS = 40, 3  #: characters and words of a line that marks a report
 _FETAL = ("fetal", "foetal", "fotal", "fetus", "foetus", "fotus", "fetaal", "foetaal", "fosterek", "fosterhj")
 
@@ -45,7 +65,7 @@ def read(text: str, study: date | None = None, words_of_site: frozenset[str] = f
     given = _given(text, study, words_of_site)
     if given and _is_of_a_fetus(text):
         given = [replace(one, role="family") for one in given]
-    if given and _is_draft(text):
+    if given and (_is_draft(text) or _is_taken_back(text)):
         given = [replace(one, role="doubtful") for one in given]
     present = [one for one in given if one.role == "present"] or [one for one in given if one.role == "narrated"]
     chosen, rule = _chosen(present)
@@ -91,6 +111,11 @@ def _is_draft(text: str) -> bool:
         if 0 < len(spoken) <= _MARK_WORDS and spoken[0].startswith(_DRAFT) and not any(map(str.isdigit, line)):
             return True
     return False
+
+
+def _is_taken_back(text: str) -> bool:
+    """Whether a report says anywhere that it was cancelled, or is another patient's: `REFERTO ANNULLATO`."""
+    return _TAKEN_BACK.first(words(fold(text))) is not None
 
 
 def _unclear(given: list[Statement], chosen: Statement | None) -> bool:

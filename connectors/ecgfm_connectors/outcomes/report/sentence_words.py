@@ -135,7 +135,8 @@ class SentenceWords:
         colon = self._sentence.folded.find(":", 0, _HEADING)
         lead = [one for one in self._items if one.start < colon]
         named = any(one.cue in ("mention", "left-mention") for one in lead)
-        return colon if lead and not named and lead[0].cue == "stress" else None
+        named_stress = any(one.cue == "stress" for one in lead[:3])  # `Immediate post exercise:`
+        return colon if named_stress and not named else None
 
     def _is_of_a_class(self, value: Value) -> bool:
         """`IC à FE modérément réduite (41-49 %)`: the range that a class of heart failure is defined by."""

@@ -161,7 +161,7 @@ CUES = phrases(
             wanneer
             caso|em caso de|vid|ifall|si|se|om|to see|recheck|repeat""",
         "threshold": """indicated|contraindica*|kontraindi*|contre indiqu*|gecontra|gecontraindic*|contra indica*
-            indication for|considered|consider|candidate*|eligible|criteria|criterion|cutoff
+            indication for|considered|consider|candidate*|eligible|criter*|cutoff
             cut off|threshold|indiziert|indikation|icd indikation|indique|indicado|indicara|indicato|indicazione
             indicacao|komt in aanmerking|aanmerking|overwegen|kriter*|foreligger|icd|dai|cdi|crt|refer|referer|notify
             threshold|seuil|umbral|soglia|limiar|drempel*|grenze|schwelle*|gransvarde|qualif*""",
