@@ -357,7 +357,7 @@ def _extra_of(line: str) -> str | None:
         "onnx": ("--runtime onnx", "--onnx"),
         "openvino": ("--runtime openvino",),
         "parquet": (".parquet", "{parquet}", "backfill "),
-        "train": ("pretrain ", "--method lora", "--method full"),
+        "train": ("pretrain ", "cohort export", "--method lora", "--method full"),
         "umap": ("--method umap",),
         "sftp": ("pull sftp", "check --settings"),
         "dicomweb": ("pull web",),
@@ -372,7 +372,7 @@ TELLS = ("dataset list", "dataset show")
 #: Lines that six ECGs and an installation without peers cannot serve.
 TOO_LITTLE = (
     *("check", "health", "run", "pull", "send", "status", "retrain", "evaluate", "cross-validate", "drift", "demo"),
-    "learning-curve",
+    *("learning-curve", "cohort export"),
     *("model rollback", "outcomes show", "patient", "held show", "held release", "held reject", "payloads resolve"),
     *("withdraw 1 ", "withdraw --model zzz", "store adopt", "store move"),
     *("alerts acknowledge", "alerts silence", "alerts test"),
