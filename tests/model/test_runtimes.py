@@ -16,6 +16,8 @@ import torch
 
 from ecgfm import runtimes
 from ecgfm.checkpoint import Bundle
+from ecgfm.config import EncoderConfig
+from ecgfm.encoder import PositionalConv
 from ecgfm.errors import BundleError, RuntimeTooInexact, RuntimeUnavailable
 from ecgfm.predictor import Predictor
 from ecgfm.provenance import Provenance
@@ -315,3 +317,16 @@ def test_a_runtime_that_nothing_can_be_measured_of_is_refused(name: str, bundle:
 def test_an_unknown_runtime_is_refused_with_the_names_there_are(name: str, bundle: Bundle, tmp_path: Path) -> None:
     with pytest.raises(RuntimeUnavailable, match="choose one of torch, torch-bf16"):
         opening.open_runtime(bundle, name, "cpu", cache=tmp_path)
+
+
+@pytest.mark.parametrize("channels", [4, 8, 16])
+def test_positions_in_bfloat16_are_those_of_float32_but_for_rounding(channels: int) -> None:
+    torch.manual_seed(0)
+    config = replace(EncoderConfig(), width=4 * channels, heads=4, conv_pos_kernel=16, conv_pos_groups=4)
+    module = PositionalConv(config).eval()
+    x = torch.randn(2, 156, config.width)
+    with torch.inference_mode():
+        exact = module(x)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = module(x.bfloat16()).float()
+    assert float((found - exact).abs().max()) < 0.05 * float(exact.abs().max())
