@@ -6,30 +6,33 @@ the word for another patient, a mixed-up or unsuitable sample, or a result that 
 
 from ecgfm_connectors.outcomes.folding import fold, words
 from ecgfm_connectors.outcomes.phrases import phrases
+from ecgfm_connectors.outcomes.wrong_person import WRONG_PERSON
 
 MAX_LENGTH = 2000  #: characters of a comment that are looked at
 
 _DOUBTS = phrases(
     {
-        "doubt": """wrong patient|wrong blood|mislabel*|mislabelled|wrong sample|wrong specimen|specimen mix up|mixed up
+        "doubt": WRONG_PERSON
+        + """
+            wrong blood|mislabel*|mislabelled|wrong sample|wrong specimen|specimen mix up|mixed up
             do not use|not to be used|disregard|invalid|not valid|unreliable|erroneous*|incorrect|in error|falsely
             spurious|contaminated|contamination|wrong tube|wrong container|drip arm|interference|interfering
             questionable|cannot be interpreted|uninterpretable|unsuitable|compromised|delayed separation
-            falscher patient|falschen patienten|verwechs*|vertausch*|nicht verwertbar|nicht auswertbar|unverwertbar
+            verwechs*|vertausch*|nicht verwertbar|nicht auswertbar|unverwertbar
             ungultig|nicht verwenden|kontaminiert|kontamination|storung|gestort|verfalscht|falsch hoch|falsch niedrig
             fragwurdig|unplausibel|falsches material|falsches rohrchen|interferenz*|nicht beurteilbar
-            mauvais patient|erreur de patient|erreur d identite|identite erronee|ne pas tenir compte|ininterpretable
+            erreur d identite|identite erronee|ne pas tenir compte|ininterpretable
             non interpretable|invalide|non valide|contamine|contaminee|interference*|resultat errone|tube non conforme
             faussement|sous reserve
-            paciente equivocado|error de paciente|error de identificacion|no valorable|no valido|invalido|invalida
+            error de identificacion|no valorable|no valido|invalido|invalida
             contaminada|contaminado|interferencia*|falsamente|muestra inadecuada|no utilizar|dudoso
-            paziente errato|scambio*|errore di paziente|non attendibile|inattendibile|non valido|campione non idoneo
+            scambio*|non attendibile|inattendibile|non valido|campione non idoneo
             contaminato|campione errato|interferenza|falsamente|non utilizzare
-            verkeerde patient|verwissel*|onbetrouwbaar|niet betrouwbaar|ongeldig|niet geldig|niet gebruiken
+            verwissel*|onbetrouwbaar|niet betrouwbaar|ongeldig|niet geldig|niet gebruiken
             gecontamineerd|vals verhoogd|vals verlaagd|interferentie|niet te beoordelen|verkeerde buis
-            doente errado|paciente errado|troca de|trocada|nao valido|nao valida|contaminada|amostra inadequada
+            troca de|trocada|nao valido|nao valida|contaminada|amostra inadequada
             nao utilizar|resultado nao fiavel|falsamente|interferencia
-            fel patient|forvax*|ogiltig*|ej tillforlitlig*|osaker|otillforlitlig*|kontaminerad|far ej anvandas
+            forvax*|ogiltig*|ej tillforlitlig*|osaker|otillforlitlig*|kontaminerad|far ej anvandas
             interferens|felaktig*|ej bedombar*"""
     }
 )

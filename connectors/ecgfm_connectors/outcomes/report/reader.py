@@ -12,6 +12,7 @@ from ecgfm_connectors.outcomes.phrases import phrases
 from ecgfm_connectors.outcomes.report import addenda, tables
 from ecgfm_connectors.outcomes.report.sections import sentences
 from ecgfm_connectors.outcomes.report.statements import Statement, statements
+from ecgfm_connectors.outcomes.wrong_person import WRONG_PERSON
 
 MAX_LENGTH = 200_000  #: characters; a longer text is no report
 _DRAFT = ("preliminar", "draft", "unsigned", "unverified", "vorlauf", "entwurf", "provisoire", "provisional",
@@ -19,20 +20,22 @@ _DRAFT = ("preliminar", "draft", "unsigned", "unverified", "vorlauf", "entwurf",
 #: Phrases of a report that was taken back, or is another person's. In eight languages, folded.
 _TAKEN_BACK = phrases(
     {
-        "back": """report cancelled|report canceled|cancelled report|canceled report|report withdrawn|report retracted
-            wrong patient|another patient|different patient|please disregard|disregard this|disregard the following
-            befund storniert|storniert|stornobefund|bericht storniert|befund zuruckgezogen|falscher patient
-            falschen patienten|falsche patientin|anderen patienten|anderer patient|anderen patientin|nicht beachten
-            compte rendu annule|cr annule|rapport annule|annule et remplace|annulee|mauvais patient|erreur de patient
+        "back": WRONG_PERSON
+        + """
+            report cancelled|report canceled|cancelled report|canceled report|report withdrawn|report retracted
+            another patient|different patient|please disregard|disregard this|disregard the following
+            befund storniert|storniert|stornobefund|bericht storniert|befund zuruckgezogen
+            falsche patientin|anderen patienten|anderer patient|anderen patientin|nicht beachten
+            compte rendu annule|cr annule|rapport annule|annule et remplace|annulee
             autre patient|autre patiente|ne pas tenir compte|ne pas prendre en compte
-            informe anulado|anulado|estudio anulado|paciente equivocado|paciente equivocada|otro paciente|otra paciente
-            error de paciente|no tener en cuenta
-            referto annullato|annullato|annullata|esame annullato|paziente errato|paziente errata|altro paziente
-            altra paziente|errore di paziente|non tenere conto|non tener conto
-            verslag geannuleerd|geannuleerd|verslag ingetrokken|verkeerde patient|andere patient|niet gebruiken
-            relatorio anulado|laudo anulado|laudo cancelado|relatorio cancelado|doente errado|paciente errado
+            informe anulado|anulado|estudio anulado|paciente equivocada|otro paciente|otra paciente
+            no tener en cuenta
+            referto annullato|annullato|annullata|esame annullato|paziente errata|altro paziente
+            altra paziente|non tenere conto|non tener conto
+            verslag geannuleerd|geannuleerd|verslag ingetrokken|andere patient|niet gebruiken
+            relatorio anulado|laudo anulado|laudo cancelado|relatorio cancelado
             outro doente|outra doente|outro paciente|outra paciente|desconsiderar|nao considerar
-            makulerat|makulerad|annullerat|annullerad|svar makulerat|fel patient|annan patient|bortse fran"""
+            makulerat|makulerad|annullerat|annullerad|svar makulerat|annan patient|bortse fran"""
     }
 )
 _MARK, _MARK_WORDS = 40, 3  #: characters and words of a line that marks a report
