@@ -156,7 +156,7 @@ class _Kept:
     what: str
     numbers: list[int]
     lines: tuple[str, ...]
-    close: "Callable[..., None]"
+    close: "Callable[..., object]"
 
 
 def _kept_as_it_is(number: str, store: "Store") -> _Kept | None:
@@ -166,7 +166,7 @@ def _kept_as_it_is(number: str, store: "Store") -> _Kept | None:
     kind, named = number[:1].upper(), number[1:].lower()
     if kind not in ("P", "E") or not (named == "-all" or row_number(named)):
         return None
-    close: Callable[..., None]
+    close: Callable[..., object]
     if kind == "P":
         waiting = {one.payload_id: _payload_line(one) for one in store.questions.payloads_to_see_to()}
         key, what, close = "payloads", "payloads", store.questions.payload_seen
@@ -182,7 +182,8 @@ def _failed_line(one: "FailedEcg") -> str:
     received = one.received_at.isoformat(timespec="seconds")
     why = f" ({one.error})" if one.error else ""
     where = f"received {received} from {one.source}: `ecgfm-clinical show {one.ecg_id} --id`"
-    return f"E{one.ecg_id}: scoring failed{why}, {where}"
+    what = f"scoring again for the owed answer of {', '.join(one.owed)} failed" if one.owed else "scoring failed"
+    return f"E{one.ecg_id}: {what}{why}, {where}"
 
 
 def _payload_line(payload: "PayloadToSeeTo") -> str:

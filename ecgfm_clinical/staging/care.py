@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Column, ColumnElement, Select, Table, and_, delete, exists, func, or_, select
+from sqlalchemy import Column, ColumnElement, Select, Table, delete, exists, func, or_, select
 
 from ecgfm_clinical.staging import audit, elapsed, engine, failed_ecgs, repacking, rotation
 from ecgfm_clinical.staging.attempts import is_unfinished
@@ -32,6 +32,7 @@ from ecgfm_clinical.staging.schema import (
     saliency,
     score_job,
     signal,
+    withheld,
 )
 from ecgfm_clinical.staging.transaction import Reading, Transaction
 
@@ -163,8 +164,8 @@ def _unfinished_ecg() -> ColumnElement[bool]:
     """An ECG that may still need what it was made of."""
     job = exists().where(score_job.c.ecg_id == ecg.c.ecg_id, is_unfinished(score_job))
     told = exists().where(message.c.ecg_id == ecg.c.ecg_id, message.c.state.in_(("waiting", "running", "dead")))
-    failed = and_(ecg.c.state == "failed", failed_ecgs.waits_for_a_person())
-    return or_(ecg.c.state == "waiting", failed, job, told)
+    owed = exists().where(withheld.c.ecg_id == ecg.c.ecg_id)
+    return or_(ecg.c.state == "waiting", failed_ecgs.waits_for_a_person(), owed, job, told)
 
 
 def _old_payloads(before: datetime) -> Select[int]:

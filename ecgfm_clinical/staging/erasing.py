@@ -14,7 +14,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Table, delete, or_, select, update
 
 from ecgfm_clinical.errors import StoreError
-from ecgfm_clinical.staging import documents, failed_ecgs, identity, messages, seals
+from ecgfm_clinical.staging import documents, failed_ecgs, identity, messages, pauses, seals
 from ecgfm_clinical.staging.attempts import is_unfinished
 from ecgfm_clinical.staging.compression import Packed, unpack_payload
 from ecgfm_clinical.staging.database import Database
@@ -225,7 +225,10 @@ def _erase_ecgs(tx: Transaction, rows: _Rows, nobody: str) -> None:
     _blank(tx, seals.ECG, mine)
     _blank(tx, seals.HOLD, hold.c.recording_id.in_(rows.recordings))
     _blank(tx, seals.RECORDING_EVENT, recording_event.c.recording_id.in_(rows.recordings))
-    for row in tx.connection.execute(select(ecg.c.ecg_id, ecg.c.about).where(mine)).all():
+    for row in tx.connection.execute(
+        select(ecg.c.ecg_id, ecg.c.about, ecg.c.received_at, ecg.c.source).where(mine)
+    ).all():
+        pauses.forget(tx, row.ecg_id, received_at=row.received_at, source=row.source)
         values = {"about": row.about | {"measurements": []}, "patient_key": nobody, "acquired_at": None}
         values |= dict.fromkeys(("said_key", "signal_key", "order_key"))
         tx.connection.execute(update(ecg).where(ecg.c.ecg_id == row.ecg_id).values(values))

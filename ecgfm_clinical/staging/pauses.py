@@ -165,12 +165,22 @@ def stops_scoring(reading: Reading, heads: Collection[str]) -> bool:
     return stops(reading, EVERYTHING) or (bool(heads) and frozenset(heads) <= paused_heads(reading))
 
 
-def withhold(tx: Transaction, ecg_id: int, heads: Collection[str], *, received_at: datetime, source: str) -> None:
-    """What a new scoring leaves this ECG owed: the answers of these heads, and nothing from before."""
+def withhold(
+    tx: Transaction,
+    ecg_id: int,
+    heads: Collection[str],
+    *,
+    received_at: datetime,
+    source: str,
+    queued: bool = False,
+) -> None:
+    """What a new scoring leaves this ECG owed: the answers of these heads, and nothing from before. `queued`: another
+    scoring for them was queued already.
+    """
     forget(tx, ecg_id, received_at=received_at, source=source)
     for head in sorted(heads):
         tx.connection.execute(
-            insert_for(tx.connection.dialect, withheld).values(ecg_id=ecg_id, head=head, queued=False)
+            insert_for(tx.connection.dialect, withheld).values(ecg_id=ecg_id, head=head, queued=queued)
         )
         tx.count(1, received_at=received_at, source=source, head=head, state="waiting")
     if heads:

@@ -13,7 +13,8 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from ecgfm.version import version
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.web.asking import Asked
-from ecgfm_clinical.web.documents import DOCUMENTS, PREFIX
+from ecgfm_clinical.web.document import PREFIX
+from ecgfm_clinical.web.documents import DOCUMENTS
 from ecgfm_clinical.web.pages import PAGES, Page
 from ecgfm_clinical.web.schemas import schemas
 from ecgfm_clinical.web.visit import Visit
@@ -34,6 +35,7 @@ TEMPLATES = {
     "/refused": "refused.html",
     "/refused/preview": "refused_preview.html",
     "/held": "held.html",
+    "/held/failed/preview": "failed_preview.html",
     "/held/{hold:int}": "held_one.html",
     "/held/{hold:int}/open": "held_one.html",
     "/pauses": "pauses.html",
@@ -55,6 +57,7 @@ FIELDS = {
     "reason": "why, without patient data: it goes into the audit trail",
     "message": "numbers of messages, as the preview names them",
     "payload": "numbers of payloads, as the preview names them",
+    "ecg": "ids of ECGs, as the preview names them",
     "seen": "of an ECG, as the preview names it: somebody who acted since is then told",
     "authority": "assigning authority of a patient's number",
     "type": "type of a patient's number, such as MR",

@@ -20,7 +20,7 @@ from ecgfm_clinical.errors import ClinicalError, InputError, NotFound, SettingsE
 from ecgfm_clinical.extras import missing
 from ecgfm_clinical.web import api, outside, rendering, signing_in
 from ecgfm_clinical.web.asking import Asked
-from ecgfm_clinical.web.documents import PREFIX
+from ecgfm_clinical.web.document import PREFIX
 from ecgfm_clinical.web.languages import languages
 from ecgfm_clinical.web.limiter import Limiter
 from ecgfm_clinical.web.oidc import Provider

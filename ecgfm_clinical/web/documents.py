@@ -4,16 +4,15 @@ A page that has no entry here has no JSON form. Each entry takes what the page h
 of it, whose type is the schema of the OpenAPI document.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from datetime import date, datetime
-from enum import Enum
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ecgfm_clinical.ecg.sheet import seconds_on
 from ecgfm_clinical.operate.outcome_rows import row_of, row_of_left_out
 from ecgfm_clinical.operate.search import document_of
 from ecgfm_clinical.web import replies
+from ecgfm_clinical.web.document import PREFIX, TIMES, Document, following
+from ecgfm_clinical.web.waiting_documents import WAITING
 from ecgfm_connectors.ecg import LEADS
 
 if TYPE_CHECKING:
@@ -23,56 +22,17 @@ if TYPE_CHECKING:
     from ecgfm_clinical.operate.answers import Answers
     from ecgfm_clinical.operate.changes import Change
     from ecgfm_clinical.operate.check import CheckLine
-    from ecgfm_clinical.operate.decisions import ShownQuestion
     from ecgfm_clinical.operate.differences import Difference
     from ecgfm_clinical.operate.status import Status
     from ecgfm_clinical.operate.story import ShownEcg
     from ecgfm_clinical.staging.alerts import Alert
-    from ecgfm_clinical.staging.kept import KeptPayload
     from ecgfm_clinical.staging.model_records import DriftRow, KeptVerdict, ModelEvent, ModelRow
     from ecgfm_clinical.staging.pauses import Pause
-    from ecgfm_clinical.staging.records import AuditEvent, DeadLetter, Scoring, Told
+    from ecgfm_clinical.staging.records import AuditEvent, Scoring, Told
     from ecgfm_clinical.staging.story_records import EcgStory, EcgSummary
     from ecgfm_clinical.web.lines import ModelLine, PartLine, Shadow, SourceLine
     from ecgfm_clinical.web.pieces import Left, Taken
     from ecgfm_clinical.web.wishes import Looked, Wish
-
-PREFIX = "/api/v1"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
-    """How the values of one template become JSON."""
-
-    of: Callable[..., object]  #: makes the reply; its annotation names the reply's type
-    about: str  #: one line of the OpenAPI document
-    asks: Mapping[str, str]  #: what the query may hold -> what it means
-
-
-def plain(value: object) -> object:
-    """What JSON knows: dataclasses as objects, times by ISO 8601. Raises TypeError for what no document may hold."""
-    match value:
-        case Enum():
-            return value.value
-        case datetime() | date():
-            return value.isoformat()
-        case None | bool() | int() | float() | str():
-            return value
-        case Mapping():
-            return {str(name): plain(one) for name, one in value.items()}
-        case list() | tuple() | set() | frozenset():
-            return [plain(one) for one in value]
-        case _ if callable(of := getattr(value, "to_json", None)):
-            return plain(of())
-        case _ if is_dataclass(value):
-            return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-        case _:
-            raise TypeError(f"no document holds a {type(value).__name__}")
-
-
-def _next(path: str, further: str) -> str | None:
-    """The address of the page after this one."""
-    return f"{PREFIX}{path}?{further}" if further else None
 
 
 def _now(*, found: "Status", sources: "Sequence[SourceLine]", alerts: "Sequence[Alert]", **_: object) -> replies.Now:
@@ -80,7 +40,7 @@ def _now(*, found: "Status", sources: "Sequence[SourceLine]", alerts: "Sequence[
 
 
 def _ecgs(*, found: "Sequence[EcgSummary]", further: str, **_: object) -> replies.Ecgs:
-    return replies.Ecgs(ecgs=[document_of(one) for one in found], next=_next("/ecgs", further))
+    return replies.Ecgs(ecgs=[document_of(one) for one in found], next=following("/ecgs", further))
 
 
 def _one_ecg(*, found: "ShownEcg", is_open: bool, others: "Sequence[EcgSummary]", **_: object) -> replies.OneEcg:
@@ -163,30 +123,6 @@ def _raw_header(*, ecg_id: int, lines: Iterable[str], **_: object) -> replies.Ra
     return replies.RawHeader(ecg_id=ecg_id, lines=list(lines))
 
 
-def _dead(*, found: "Sequence[DeadLetter]", count: int, further: str, **_: object) -> replies.DeadLetters:
-    return replies.DeadLetters(messages=found, count=count, next=_next("/dead", further))
-
-
-def _dead_preview(*, found: "Sequence[DeadLetter]", **_: object) -> replies.DeadPreview:
-    return replies.DeadPreview(messages=found, count=len(found))
-
-
-def _refused(*, found: "Sequence[KeptPayload]", further: str, **_: object) -> replies.Refused:
-    return replies.Refused(payloads=found, next=_next("/refused", further))
-
-
-def _refused_preview(*, found: "Sequence[KeptPayload]", **_: object) -> replies.RefusedPreview:
-    return replies.RefusedPreview(payloads=found, count=len(found))
-
-
-def _held(*, found: "Sequence[ShownQuestion]", further: str, **_: object) -> replies.Held:
-    return replies.Held(questions=found, next=_next("/held", further))
-
-
-def _held_one(*, found: "ShownQuestion", is_open: bool, released: str, rejected: str, **_: object) -> replies.HeldOne:
-    return replies.HeldOne(question=found, is_open=is_open, if_released=released, if_rejected=rejected)
-
-
 def _pauses(*, found: "Sequence[PartLine]", past: "Sequence[Pause]", **_: object) -> replies.Pauses:
     return replies.Pauses(parts=found, over=past)
 
@@ -221,8 +157,8 @@ def _outcomes(
     return replies.Outcomes(
         taken=[row_of(one.kept, phi=is_open) for one in taken],
         left_out=[row_of_left_out(one.kept, phi=is_open) for one in left],
-        next=_next("/outcomes", further),
-        next_left_out=_next("/outcomes", left_further),
+        next=following("/outcomes", further),
+        next_left_out=following("/outcomes", left_further),
     )
 
 
@@ -231,7 +167,7 @@ def _drift(*, found: "Sequence[DriftRow]", **_: object) -> replies.Drift:
 
 
 def _audit(*, found: "Sequence[AuditEvent]", further: str, **_: object) -> replies.Audit:
-    return replies.Audit(entries=found, next=_next("/audit", further))
+    return replies.Audit(entries=found, next=following("/audit", further))
 
 
 def _settings(*, found: "Sequence[tuple[str, str]]", **_: object) -> replies.Settings:
@@ -242,14 +178,12 @@ def _check(*, found: "Sequence[CheckLine]", **_: object) -> replies.Checked:
     return replies.Checked(parts=found)
 
 
-_TIMES = {"since": "received at this time or later, ISO 8601", "until": "received before this time"}
-
 #: Template -> document.
 DOCUMENTS: Mapping[str, Document] = {
     "now.html": Document(
         of=_now,
         about="how things stand: the sum, queues, sources, destinations, model, alerts, what needs a person",
-        asks={**_TIMES, "period": "`today` (where nothing is asked), `yesterday`, `week`, `month` or `all`"},
+        asks={**TIMES, "period": "`today` (where nothing is asked), `yesterday`, `week`, `month` or `all`"},
     ),
     "ecgs.html": Document(
         of=_ecgs,
@@ -262,7 +196,7 @@ DOCUMENTS: Mapping[str, Document] = {
             "answer": "positive, negative or not-evaluable",
             "reason": "code of a reason why a label is not evaluable",
             "device": "in the name of its maker or model",
-            **_TIMES,
+            **TIMES,
             "after": "as `next` of the page before holds it",
         },
     ),
@@ -290,33 +224,7 @@ DOCUMENTS: Mapping[str, Document] = {
         },
     ),
     "raw_header.html": Document(of=_raw_header, about="what the sender wrote, without the samples", asks={}),
-    "dead.html": Document(
-        of=_dead,
-        about="messages that are set aside, oldest first, page by page by key",
-        asks={
-            "destination": "of the settings",
-            "kind": "F, C, W or D",
-            "error": "the last answer or error",
-            "after": "as `next` of the page before holds it",
-        },
-    ),
-    "dead_preview.html": Document(
-        of=_dead_preview, about="what an act would be done to", asks={"act": "again, recompose or withdraw"}
-    ),
-    "refused.html": Document(
-        of=_refused,
-        about="payloads that were kept and not taken, newest first, page by page by key",
-        asks={"code": "why", "source": "of the settings", **_TIMES, "before": "as `next` of the page before holds it"},
-    ),
-    "refused_preview.html": Document(
-        of=_refused_preview, about="what an act would be done to", asks={"act": "read-again or seen"}
-    ),
-    "held.html": Document(
-        of=_held,
-        about="recordings that wait for a person, oldest first, page by page by key",
-        asks={"decided": "`yes`: also what was decided", "after": "as `next` of the page before holds it"},
-    ),
-    "held_one.html": Document(of=_held_one, about="one question, and what each answer would do", asks={}),
+    **WAITING,
     "pauses.html": Document(of=_pauses, about="every part that can be paused, and what is", asks={}),
     "models.html": Document(
         of=_models, about="registered models, what the gate said, what was done", asks={"at": "what was live then"}

@@ -1,4 +1,4 @@
-"""Recordings that are held for a person, and the answer."""
+"""Recordings that are held for a person, and the answer; beside them the ECGs whose scoring failed for good."""
 
 from starlette.responses import Response
 
@@ -17,12 +17,15 @@ def show(visit: Visit) -> Response:
     """What waits, oldest first, page by page."""
     decided = visit.asked.text("decided") == "yes"
     after = visit.asked.number("after") or 0
+    failed = visit.store.failed_ecgs.waiting()
     rest = [one for one in visit.store.results.holds(decided=decided) if one.hold_id > after]
     return visit.page(
         "held.html",
         found=[decisions.document_of(one, visit.store, phi=False) for one in rest[:PER_PAGE]],
         further=visit.asked.query(after=str(rest[PER_PAGE - 1].hold_id)) if len(rest) > PER_PAGE else "",
         decided=decided,
+        failed=failed[:PER_PAGE],
+        failed_in_all=len(failed),
     )
 
 

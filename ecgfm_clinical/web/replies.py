@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ecgfm_clinical.operate.status import Status
     from ecgfm_clinical.operate.story import ShownEcg
     from ecgfm_clinical.staging.alerts import Alert
+    from ecgfm_clinical.staging.failed_ecgs import FailedEcg
     from ecgfm_clinical.staging.kept import KeptPayload
     from ecgfm_clinical.staging.model_records import DriftRow, KeptVerdict, ModelEvent, ModelRow
     from ecgfm_clinical.staging.pauses import Pause
@@ -198,10 +199,20 @@ class RefusedPreview:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """Recordings that wait for a person."""
+    """Recordings that wait for a person, and ECGs whose scoring failed for good."""
 
     questions: "Sequence[ShownQuestion]"
     next: str | None
+    failed: "Sequence[FailedEcg]"
+    failed_in_all: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedPreview:
+    """ECGs that would stay without an answer."""
+
+    ecgs: "Sequence[FailedEcg]"
+    count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

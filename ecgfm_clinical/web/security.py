@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ecgfm_clinical import log
 from ecgfm_clinical.settings.exposure import is_loopback
-from ecgfm_clinical.web.documents import PREFIX
+from ecgfm_clinical.web.document import PREFIX
 
 LONGEST_BODY = 256 * 1024  #: bytes of one form
 CHANGES_NOTHING = frozenset({"GET", "HEAD"})

@@ -13,6 +13,7 @@ from ecgfm_clinical.staging.records import Reissue
 from ecgfm_clinical.wording import N_
 
 if TYPE_CHECKING:
+    from ecgfm_clinical.staging.failed_ecgs import Settled
     from ecgfm_clinical.staging.kept import KeptPayload
 
 WAIT = timedelta(seconds=30)  #: how long the messages of such an act wait before they may be sent
@@ -52,7 +53,15 @@ class LookedAt:
     due_at: None = None
 
 
-Undoable = Resent | Withdrawn | ReadAgain | LookedAt
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftUnanswered:
+    """ECGs of which a person said that they stay without an answer; nothing follows from it."""
+
+    settled: "tuple[Settled, ...]"
+    due_at: None = None
+
+
+Undoable = Resent | Withdrawn | ReadAgain | LookedAt | LeftUnanswered
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from typing import assert_never
 
 from starlette.responses import Response
 
-from ecgfm_clinical.web.undoables import LookedAt, ReadAgain, Resent, Undoable, Withdrawn
+from ecgfm_clinical.web.undoables import LeftUnanswered, LookedAt, ReadAgain, Resent, Undoable, Withdrawn
 from ecgfm_clinical.web.visit import Visit
 
 
@@ -31,6 +31,8 @@ def undo(visit: Visit) -> Response:
             lines, back = _read_again(visit, one), "/refused"
         case LookedAt():
             lines, back = _looked_at(visit, one), "/refused"
+        case LeftUnanswered():
+            lines, back = _left_unanswered(visit, one), "/held"
         case _:
             assert_never(one)
     return visit.done(visit.say("Undone"), lines, back=back)
@@ -48,6 +50,8 @@ def _did_something(one: Undoable) -> bool:
             return bool(one.payloads)
         case LookedAt():
             return bool(one.payload_ids)
+        case LeftUnanswered():
+            return bool(one.settled)
 
 
 def _resent(visit: Visit, one: Resent) -> list[str]:
@@ -83,3 +87,9 @@ def _looked_at(visit: Visit, one: LookedAt) -> list[str]:
     return [
         visit.say_many("%(count)d payload needs a person again.", "%(count)d payloads need a person again.", sum(again))
     ]
+
+
+def _left_unanswered(visit: Visit, one: LeftUnanswered) -> list[str]:
+    failed = visit.store.failed_ecgs
+    count = sum(failed.unsettle(each, now=visit.now, actor=visit.actor) for each in one.settled)
+    return [visit.say_many("%(count)d ECG needs a person again.", "%(count)d ECGs need a person again.", count)]

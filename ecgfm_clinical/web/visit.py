@@ -13,7 +13,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from ecgfm_clinical import liveness
 from ecgfm_clinical.errors import StoreUnavailable
 from ecgfm_clinical.web.asking import Asked
-from ecgfm_clinical.web.documents import DOCUMENTS, Document, plain
+from ecgfm_clinical.web.document import Document, plain
+from ecgfm_clinical.web.documents import DOCUMENTS
 from ecgfm_clinical.web.languages import COOKIE, ENGLISH, Language, chosen
 from ecgfm_clinical.web.limiter import Limiter
 from ecgfm_clinical.web.oidc import Provider

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from ecgfm_clinical.errors import StoreError
+from ecgfm_clinical.staging.failed_ecgs import Settled
 from ecgfm_clinical.staging.pauses import EVERYTHING, Part, Pause
-from ecgfm_clinical.staging.records import Trust
+from ecgfm_clinical.staging.records import AttemptError, Retry, Trust
 from ecgfm_connectors.contents import Contents, Withdrawal
 from ecgfm_connectors.patient import Patient
 
@@ -119,6 +120,51 @@ def test_a_recording_that_its_sender_took_back_is_owed_nothing(ward: Any, goes_o
     assert answers(ward, 1) == [{OTHER.name}]
     assert ward.store.pauses.owed() == {}
     assert HEAD.name not in ward.store.questions.count_table().by_head
+
+
+def fail_what_is_owed(ward: Any) -> int:
+    """A head was paused when this ECG was scored; it goes on, and scoring the ECG again fails for good."""
+    pause(ward, HEAD)
+    ward.take()
+    score_all(ward)
+    resume(ward, HEAD)
+    fail(ward)
+    return int(ward.store.ecgs.newest(limit=1)[0].ecg_id)
+
+
+def fail(ward: Any) -> None:
+    (job,) = claim(ward)
+    error = AttemptError(at=ward.now, attempt=1, kind="NoSignal", text="the signal is gone")
+    ward.store.jobs.fail(job, Retry(due_at=None, error=error), now=ward.now, worker="scorer")
+
+
+def test_an_owed_answer_that_cannot_be_given_waits_for_a_person_until_it_is_settled(ward: Any) -> None:
+    """It was counted as waiting for ever, and nobody was asked to look."""
+    ecg_id = fail_what_is_owed(ward)
+    (found,) = ward.store.failed_ecgs.waiting()
+    assert (found.ecg_id, found.error, found.owed) == (ecg_id, "NoSignal", (HEAD.name,))
+    assert ward.store.questions.backlog().jobs_failed == 1
+    settled = ward.store.failed_ecgs.settle(ecg_id, reason="no signal", now=ward.now, actor="ada")
+    assert ward.store.failed_ecgs.waiting() == []
+    assert (ward.store.questions.backlog().jobs_failed, ward.store.pauses.owed()) == (0, {})
+    assert HEAD.name not in ward.store.questions.count_table().by_head
+    assert ward.store.questions.counts().not_evaluable == 1, "the other head's answer stands"
+    assert ward.store.failed_ecgs.unsettle(settled, now=ward.now, actor="ada")
+    assert ward.store.failed_ecgs.waiting() == [found]
+    assert ward.store.pauses.owed() == {HEAD.name: 1}
+    assert ward.store.questions.count_table().by_head[HEAD.name].waiting == 1
+    assert not ward.store.failed_ecgs.unsettle(settled, now=ward.now, actor="ada"), "once"
+    assert claim(ward) == [], "a person decides whether it is tried again"
+
+
+def test_an_owed_answer_that_is_given_after_all_needs_nobody(ward: Any) -> None:
+    ecg_id = fail_what_is_owed(ward)
+    ward.store.jobs.rescore([ecg_id], now=ward.now, actor="test")
+    assert ward.store.failed_ecgs.waiting() == [], "it is being tried"
+    score_all(ward)
+    assert (ward.store.failed_ecgs.waiting(), ward.store.pauses.owed()) == ([], {})
+    settled = Settled(ecg_id=ecg_id, at=ward.now, owed=(HEAD.name,))
+    assert not ward.store.failed_ecgs.unsettle(settled, now=ward.now, actor="ada"), "it has its answer by now"
 
 
 def test_where_every_head_is_paused_ecgs_wait_and_a_result_that_comes_too_late_is_not_kept(ward: Any) -> None:

@@ -233,7 +233,7 @@ def test_dead_letters_and_questions_follow_by_key(
     told = [one["message_id"] for page in (first, second) for one in page["messages"]]
     assert (told, first["count"], second["next"]) == (sorted(told), 2, None)
     assert len(set(told)) == 2
-    assert lab.get("/held").json() == {"questions": [], "next": None}
+    assert lab.get("/held").json() == {"questions": [], "next": None, "failed": [], "failed_in_all": 0}
 
 
 def test_the_file_of_tokens_holds_none_and_is_the_owners_alone(tmp_path: Path) -> None:

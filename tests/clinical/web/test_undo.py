@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from ecgfm_clinical.staging.records import AttemptError, Retry
 from ecgfm_clinical.web.app import build_console
 from ecgfm_connectors.base import Received
 from ecgfm_connectors.ecg import Device
@@ -188,6 +189,38 @@ def test_who_said_that_they_have_looked_may_think_again(site: Installation, addr
         assert "payload.seen by operator by" in second
         assert "1 payload needs a person again" in client.post("/undo", data={"undo": _word(page)}).text
         assert "needs a person" in client.get("/refused").text
+
+
+def _failed_for_good(site: Installation) -> None:
+    site.dicom(ecg(1, "A"))
+    now = datetime.now(UTC)
+    (job,) = site.store.jobs.claim(worker="scorer", limit=1, now=now, lease=timedelta(minutes=5))
+    error = AttemptError(at=now, attempt=1, kind="NoSignal", text="no signal on any lead")
+    site.store.jobs.fail(job, Retry(due_at=None, error=error), now=now, worker="scorer")
+
+
+def test_an_ecg_whose_scoring_failed_is_settled_after_a_preview_and_may_be_thought_of_again(
+    site: Installation, address: str
+) -> None:
+    _failed_for_good(site)
+    with _client(address, "operator") as client, _client(address, "administrator") as other:
+        assert "NoSignal" in client.get("/held").text
+        preview = client.get("/held/failed/preview", params={"ecg": 1}).text
+        assert "Nothing has happened yet" in preview
+        assert 'name="ecg" value="1"' in preview
+        assert site.store.questions.backlog().jobs_failed == 1
+        assert client.post("/held/failed/settle", data={"ecg": 1}).status_code == 400, "why is asked for"
+        page = client.post("/held/failed/settle", data={"ecg": 1, "reason": "a test"}).text
+        assert "1 ECG needs nobody now" in page
+        assert site.store.questions.backlog().jobs_failed == 0
+        second = other.post("/held/failed/settle", data={"ecg": 1, "reason": "a test"}).text
+        assert "1 of 1 chosen had been dealt with already" in second
+        assert "ecg.settled by operator by" in second
+        assert not _word(second), "who did nothing has nothing to undo"
+        (event,) = site.store.care.found(limit=9, action="ecg.settled")
+        assert (event.ecg_id, event.detail["reason"], event.actor.split()[0]) == (1, "a test", "operator")
+        assert "1 ECG needs a person again" in client.post("/undo", data={"undo": _word(page)}).text
+        assert "NoSignal" in client.get("/held").text
 
 
 def test_a_second_administrator_is_told_who_decided_a_question_and_how(site: Installation, address: str) -> None:
