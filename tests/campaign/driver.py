@@ -17,6 +17,7 @@ from ecgfm_clinical import telling, wiring
 from ecgfm_clinical.settings import read_settings
 from ecgfm_clinical.staging.store import Store
 from tests.campaign import hospital, standing, victim
+from tests.campaign.drop import Dropping
 from tests.campaign.fhir import MoodyFhirServer
 from tests.campaign.lives import Lives
 from tests.campaign.pacs import MoodyPacs, waits_for_a_person
@@ -77,22 +78,22 @@ class Campaign:
             carts = hospital.Carts(ports["dicom"], ports["hl7"], pace=self.pace)
             lives = Lives(store, ports["hl7"], seed=self.seed, pace=self.pace)
             pausing = Pausing(store, receivers, seed=self.seed)
-            carts.start()
-            lives.start()
-            pausing.start()
+            dropping = Dropping(self.folder, pace=2 * self.pace)
+            hands = (carts, lives, dropping, pausing)
+            for hand in hands:
+                hand.start()
             try:
                 self._kill(settings, chance)
             finally:
-                carts.stop()
-                lives.stop()
-                pausing.stop()
-            self._come_to_rest(settings, store, (carts, lives), receivers)
+                for hand in hands:
+                    hand.stop()
+            self._come_to_rest(settings, store, (carts, lives, dropping), receivers)
             self.acts = lives.acts | pausing.acts
             acknowledged = [content for sent in carts.acknowledged.values() for content in sent]
             others = {name: one for name, one in receivers.items() if not isinstance(one, MoodyPacs)}
             received = {name: receiver.messages for name, receiver in others.items()}
             accepted = {name: receiver.accepted for name, receiver in others.items()}
-            kept = [*acknowledged, *lives.acknowledged]
+            kept = [*acknowledged, *lives.acknowledged, *dropping.dropped]
             verdict = judge(store, kept, received, accepted, pacs, self.folder.glob("*.log"))
             wrong = (*_failed(store, lives), *pausing.broken, *standing.judge(store, lives, accepted, server, pacs))
         return replace(verdict, problems=(*verdict.problems, *wrong))
@@ -164,7 +165,7 @@ class Campaign:
         self,
         settings: Path,
         store: Store,
-        hands: tuple[hospital.Carts, Lives],
+        hands: tuple[hospital.Carts, Lives, Dropping],
         receivers: dict[str, Receiver],
     ) -> None:
         """Everybody lives and behaves from now on; an operator answers what is asked and resends what was refused."""
@@ -172,10 +173,11 @@ class Campaign:
             receiver.behaves = True
         living = [self._spawn(settings, role, victim.NO_ORDER, "at rest", life=0.0) for role in ROLES]
         try:
-            for hand in hands:
-                hand.join()
+            carts, lives, dropping = hands
+            carts.join()
+            lives.join()
             while True:
-                _until_none(lambda: _jobs(store), living)
+                _until_none(lambda: dropping.left() + _jobs(store), living)
                 store.results.resend(now=wiring.utc_now(), actor="campaign")
                 try:
                     _until_none(lambda: _messages(store), living)
@@ -184,7 +186,7 @@ class Campaign:
                 if not (asked := store.results.holds()):
                     break
                 for held in asked:
-                    hands[1].answer(held, release=True)
+                    lives.answer(held, release=True)
             if unscored := store.questions.counts().waiting:
                 self.unexpected.append(
                     f"{unscored} ECGs wait for their score, and neither a job nor a question is open"
@@ -197,9 +199,11 @@ class Campaign:
 
 
 def _jobs(store: Store) -> int:
-    """What waits for a worker; what came to a recording that is held waits for the answer instead."""
+    """What waits for a worker, and what is owed the answer of a head that goes on again; what came to a recording that
+    is held waits for the answer instead.
+    """
     backlog = store.questions.backlog()
-    return backlog.jobs_waiting + backlog.jobs_running
+    return backlog.jobs_waiting + backlog.jobs_running + sum(store.pauses.owed().values())
 
 
 def _messages(store: Store) -> int:

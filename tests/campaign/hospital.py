@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.errors import ConnectorError
 from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.testing import cart, dicom_writer, oru_writer
@@ -29,6 +30,7 @@ MISBEHAVIOUR = (
     Fault.AE,
     Fault.AR,
 )
+HEADS = frozenset({"reduced_lvef", "troponin", "interpretation"})  #: of the small model that scores here
 REFUSALS = (Fault.AR_BUSY, Fault.AE, Fault.AR)
 
 SETTINGS = (
@@ -52,6 +54,11 @@ max_attempts = 1000
     + LISTENERS
     + """corrected_patient = "follow"
 sender_withdrawal = "follow"
+[[sources.folder]]
+name = "drop"
+path = "drop"
+every_seconds = 0.2
+stable_seconds = 0
 [[destinations.hl7]]
 name = "ehr"
 host = "127.0.0.1"
@@ -82,16 +89,25 @@ without_waveform = "own-study"
 
 def payload(number: int) -> tuple[str, bytes]:
     """(source_id as the sender knows it, bytes) of ECG `number`; every third comes as HL7."""
+    ecg = _ecg(number)
+    if number % 3:
+        return ecg.source_id, dicom_writer.write_ecg(ecg)
+    sent_at = datetime(2031, 1, 1, tzinfo=UTC)
+    return f"CAMP{number:06d}", oru_writer.write_ecg(ecg, control_id=f"CAMP{number:06d}", sent_at=sent_at)
+
+
+def dicom_file(number: int) -> bytes:
+    """ECG `number` as a DICOM file."""
+    return dicom_writer.write_ecg(_ecg(number))
+
+
+def _ecg(number: int) -> Ecg:
     patient = Patient(
         identifiers=(Identifier(authority="TEST", value=f"{CANARY}{number % PATIENTS}"),),
         family_name=CANARY,
         given_name=f"NUMBER{number}",
     )
-    ecg = make_ecg(number, patient=patient)
-    if number % 3:
-        return ecg.source_id, dicom_writer.write_ecg(ecg)
-    sent_at = datetime(2031, 1, 1, tzinfo=UTC)
-    return f"CAMP{number:06d}", oru_writer.write_ecg(ecg, control_id=f"CAMP{number:06d}", sent_at=sent_at)
+    return make_ecg(number, patient=patient)
 
 
 class Carts:

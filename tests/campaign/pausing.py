@@ -10,15 +10,16 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 from ecgfm_clinical import wiring
 from ecgfm_clinical.errors import StoreUnavailable
 from ecgfm_clinical.staging.pauses import EVERYTHING, Part
-from ecgfm_clinical.staging.schema import message, score_job, scoring
+from ecgfm_clinical.staging.schema import message, payload, score, score_job
 from ecgfm_clinical.staging.store import Store
+from tests.campaign.drop import NAME
 from tests.campaign.fhir import MoodyFhirServer
-from tests.campaign.hospital import MoodyReceiver
+from tests.campaign.hospital import HEADS, MoodyReceiver
 from tests.campaign.pacs import MoodyPacs
 
 T = TypeVar("T")
@@ -52,10 +53,14 @@ class Pausing:
         self._thread.join()
 
     def _run(self) -> None:
-        parts = (EVERYTHING, *(Part(kind="destination", name=name) for name in self._receivers))
+        parts = [EVERYTHING, Part(kind="source", name=NAME)]
+        parts += [Part(kind="destination", name=name) for name in self._receivers]
+        parts += [Part(kind="head", name=name) for name in sorted(HEADS)]
+        due: list[Part] = []  # each once, in an order of its own, then all again
         try:
             while not self._stop.wait(self._chance.uniform(1.0, 4.0)):
-                self._pause(self._chance.choice(parts))
+                due = due or self._chance.sample(parts, len(parts))
+                self._pause(due.pop())
         except Exception as error:  # noqa: BLE001 - the campaign reports it
             self.broken.append(f"the operator who pauses broke: {type(error).__name__}: {error}")
 
@@ -84,25 +89,35 @@ class Pausing:
         return waited < LONGEST_SETTLING
 
     def _under_way(self, part: Part) -> int:
-        sent = select(func.count()).where(message.c.state == "running", message.c.destination.in_(self._names(part)))
+        names = self._destinations(part)
+        sent = select(func.count()).where(message.c.state == "running", message.c.destination.in_(names))
         scored = select(func.count()).where(score_job.c.state == "running")
         with self._store.database.reading() as ask:
             jobs = (ask.connection.scalar(scored) or 0) if part == EVERYTHING else 0
             return jobs + (ask.connection.scalar(sent) or 0)
 
     def _happened(self, part: Part) -> dict[str, int]:
-        """What must stand still: the messages that each receiver got, and for everything the newest scoring."""
-        found = {name: len(self._receivers[name].messages) for name in self._names(part)}
-        if part == EVERYTHING:
-            found["scoring"] = self._insist(self._newest_scoring)
+        """What must stand still: messages that a receiver got, files of a source, answers of a head; all of it, where
+        everything is paused.
+        """
+        found = {name: len(self._receivers[name].messages) for name in self._destinations(part)}
+        if part.kind in ("everything", "source"):
+            taken = select(func.count()).where(payload.c.source == NAME)
+            found["payloads of the folder"] = self._insist(lambda: self._count(taken))
+        if part.kind in ("everything", "head"):
+            newest = select(func.max(score.c.scoring_id))
+            mine = newest if part == EVERYTHING else newest.where(score.c.head == part.name)
+            found["newest scoring"] = self._insist(lambda: self._count(mine))
         return found
 
-    def _newest_scoring(self) -> int:
+    def _count(self, query: Select[int]) -> int:
         with self._store.database.reading() as ask:
-            return ask.connection.scalar(select(func.max(scoring.c.scoring_id))) or 0
+            return ask.connection.scalar(query) or 0
 
-    def _names(self, part: Part) -> tuple[str, ...]:
-        return tuple(self._receivers) if part == EVERYTHING else (part.name,)
+    def _destinations(self, part: Part) -> tuple[str, ...]:
+        if part == EVERYTHING:
+            return tuple(self._receivers)
+        return (part.name,) if part.kind == "destination" else ()
 
     def _insist(self, act: Callable[[], T]) -> T:
         while True:
