@@ -81,12 +81,23 @@ class Pausing:
     def _has_settled(self, part: Part) -> bool:
         """Whether nothing of it is in anybody's hands any more; False where the campaign ends before."""
         waited, quiet = 0.0, 0
+        before = self._insist(self._attempts)
         while quiet < QUIET_LOOKS and waited < LONGEST_SETTLING:
-            quiet = 0 if self._insist(lambda: self._under_way(part)) else quiet + 1
+            before &= self._insist(self._attempts)
+            owes = bool(before) if part.kind == "head" else self._insist(lambda: self._under_way(part)) > 0
+            quiet = 0 if owes else quiet + 1
             if self._stop.wait(LOOK_EVERY):
                 return False
             waited += LOOK_EVERY
         return waited < LONGEST_SETTLING
+
+    def _attempts(self) -> frozenset[tuple[int, int]]:
+        """The jobs in a worker's hands, and at which attempt: what one finishes that was begun before a head was paused
+        may hold its answer, however long the commit takes.
+        """
+        running = select(score_job.c.job_id, score_job.c.attempts).where(score_job.c.state == "running")
+        with self._store.database.reading() as ask:
+            return frozenset((one.job_id, one.attempts) for one in ask.connection.execute(running))
 
     def _under_way(self, part: Part) -> int:
         names = self._destinations(part)
