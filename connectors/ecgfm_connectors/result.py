@@ -72,7 +72,7 @@ class Result:
     revives: bool = False  #: with status F: something was told under this number before, and taken back
     preprocessing: str = ""  #: version of the signal preparation
     waveform: WaveformObject | None = None  #: the DICOM object that the ECG came as, where it came as one
-    former: Former | None = None  #: with status C, W or D
+    former: Former | None = None  #: with status C, W or D; with F what may stand beside it, where that is in doubt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

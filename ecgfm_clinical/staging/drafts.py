@@ -68,7 +68,7 @@ def draft(
         scoring=found,
         replaces=_replaced(tx, filler, destination, before=before) if kind == "C" else None,
         revives=kind == "F" and bool(told_before),
-        former=_former(tx, filler, destination, before=before) if kind != "F" else None,
+        former=_former(tx, kind, filler, destination, before=before) if kind != "F" or told_before else None,
         answer=order_answers.fixed(tx, filler),
         placed=_placed(tx, filler, destination) if kind != "F" or told_before else "",
     )
@@ -123,19 +123,20 @@ def _told_before(tx: Reading, filler: str, destination: str, *, before: int | No
     return tx.connection.scalar(told) is not None
 
 
-def _former(tx: Reading, filler: str, destination: str, *, before: int | None = None) -> Former | None:
-    """The message under this filler number that the receiver holds, or may hold, the result by."""
-    held = _newest_told(filler, destination, before).where(message.c.kind.not_in(TAKES_BACK))
-    row = first_row(tx.connection, MessageRow, held)
-    return (
-        None
-        if row is None
-        else Former(
-            control_id=row.control_id,
-            body=message_rows.bodies(tx, [row]).get(row.message_id),
-            in_doubt=row.state != MessageState.ACKNOWLEDGED.value,
-        )
-    )
+def _former(tx: Reading, kind: Kind, filler: str, destination: str, *, before: int | None = None) -> Former | None:
+    """The message under this filler number that the receiver holds, or may hold, the result by.
+
+    Of a result that is told as if for the first time: one in doubt, or the withdrawal in doubt after which it may stand
+    still.
+    """
+    held = _newest_told(filler, destination, before)
+    row = first_row(tx.connection, MessageRow, held if kind == "F" else held.where(message.c.kind.not_in(TAKES_BACK)))
+    if row is None:
+        return None
+    in_doubt = row.state != MessageState.ACKNOWLEDGED.value
+    if kind == "F" and row.kind in TAKES_BACK and not in_doubt:
+        return None
+    return Former(control_id=row.control_id, body=message_rows.bodies(tx, [row]).get(row.message_id), in_doubt=in_doubt)
 
 
 def _placed(tx: Reading, filler: str, destination: str) -> str:

@@ -165,7 +165,8 @@ class Draft:
     revives: bool = False  #: a first result under a number of which something was told before, and taken back
     page: bytes | None = field(default=None, repr=False)  #: the PDF that goes with it, once it was drawn
     page_refused: str = ""  #: why there is none although the destination wants one
-    former: Former | None = None  #: of a correction, withdrawal or deletion: the message it refers to
+    #: Of a correction, withdrawal or deletion: the message it refers to; of a first result: what may stand beside it.
+    former: Former | None = None
     placed: str = ""  #: the placer number that the receiver gave to an earlier message under this number
     answer: OrderAnswer | None = None  #: None: the numbers that came with the ECG are echoed
 

@@ -10,17 +10,18 @@ from ecgfm_clinical.staging import identity, jobs, message_rows, messages, misfi
 from ecgfm_clinical.staging.records import Kind, Reissue
 from ecgfm_clinical.staging.rows import EcgVersion
 from ecgfm_clinical.staging.schema import ecg, message
-from ecgfm_clinical.staging.told import standing
+from ecgfm_clinical.staging.told import standing, taken_back_in_doubt
 from ecgfm_clinical.staging.transaction import Reading, Transaction
 from ecgfm_connectors.patient import Patient
 
 
 def take_back(tx: Transaction, row: EcgVersion, kind: Kind) -> Reissue:
-    """Cancel what never left of the recording of this version, and send W or D after each result that may have left."""
+    """Cancel what never left of the recording of this version, and send W or D after each result that may stand."""
     cancelled = messages.cancel_unsent(tx, row.recording_id, withdrawals=True)
     created = []
     for destination in _told_to(tx, row.recording_id):
-        for one in standing(message_rows.told_so_far(tx, row.recording_id, destination)):
+        told = message_rows.told_so_far(tx, row.recording_id, destination)
+        for one in (*standing(told), *taken_back_in_doubt(told)):
             created.append(messages.take_back(tx, one, destination, kind=kind))
     return Reissue(created=tuple(created), cancelled=tuple(cancelled))
 

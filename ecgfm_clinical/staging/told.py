@@ -57,6 +57,15 @@ def standing(messages: Iterable[SentMessage]) -> list[SentMessage]:
     return [one for one in newest.values() if one.kind not in TAKES_BACK]
 
 
+def taken_back_in_doubt(messages: Iterable[SentMessage]) -> list[SentMessage]:
+    """The newest message of each result, where that is a withdrawal which was given up and may never have arrived: what
+    it takes back stands perhaps.
+    """
+    newest = {one.filler: one for one in messages if one.counts}
+    given_up = (MessageState.DEAD, MessageState.CANCELLED)
+    return [one for one in newest.values() if one.kind in TAKES_BACK and one.state in given_up]
+
+
 def state_of(messages: Sequence[SentMessage], filler: str, *, generation: int) -> ResultState:
     """Where the result with this filler number stands; `generation` is the recording's own."""
     counting = [one for one in messages if one.filler == filler and one.counts]

@@ -154,11 +154,23 @@ def judge(pacs: MoodyPacs, stories: Sequence[EcgStory]) -> Iterator[str]:
             yield f"nothing says that pacs keeps {uid} under another UID"
         who = (str(one.object.PatientID), str(one.object.StudyInstanceUID))
         by_patient.setdefault(who, []).append((one.message.message_id, places[uid]))
-        late = {other for other in _rejected(one.object) if places.get(other, len(places)) > places[uid]}
-        yield from (f"pacs was told to reject {other} before it had it" for other in late)
+        yield from _rejected_too_early(uid, one, sent, places)
     for made in by_patient.values():
         if [place for _, place in sorted(made)] != sorted(place for _, place in made):
             yield "pacs got the objects of one study in another order than they were made"
+
+
+def _rejected_too_early(uid: str, note: _Sent, sent: Mapping[str, _Sent], places: Mapping[str, int]) -> Iterator[str]:
+    """What a note rejects comes before it, or never: a result of which nobody knows whether it arrived is rejected with
+    certainty, and so is one that waited as the note was written and was refused.
+    """
+    for other in sorted(_rejected(note.object)):
+        if other not in sent:
+            yield f"pacs was told to reject {other}, which no message of the store stores"
+        elif sent[other].message.message_id >= note.message.message_id:
+            yield f"pacs was told to reject {other} by a message made before it"
+        elif places.get(other, -1) > places[uid]:
+            yield f"pacs was told to reject {other} before it had it"
 
 
 def standing(pacs: MoodyPacs, stories: Sequence[EcgStory]) -> dict[str, list[Standing]]:

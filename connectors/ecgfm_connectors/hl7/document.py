@@ -39,7 +39,8 @@ class _Document(SegmentWriter):
             yield from self._content(result)
 
     def _txa(self, result: Result) -> str:
-        takes_back, former = result.status in ("W", "D"), result.former.control_id if result.former else ""
+        takes_back = result.status in ("W", "D")
+        former = result.former.control_id if result.former and result.status != "F" else ""
         number = former if takes_back and former else result.control_id
         return self._segment(
             "TXA",

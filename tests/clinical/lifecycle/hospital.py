@@ -6,7 +6,7 @@ lets everything come to rest and compares what stands at the receivers with the 
 
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -35,9 +35,11 @@ from ecgfm_connectors.ecg import LEADS, AcquiredAt, Device, Ecg, Order
 from ecgfm_connectors.errors import Refused
 from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.result import Ack
+from tests.clinical.lifecycle import archive
+from tests.clinical.lifecycle.archive import Archive
 from tests.clinical.lifecycle.truth import People, Receiver, Recording
 
-DESTINATIONS = ("ehr", "archive")
+DESTINATIONS = ("ehr", "archive", archive.NAME)
 #: Number that the archive's character set cannot write.
 UNWRITABLE = "Ж"
 LEASE = timedelta(minutes=5)
@@ -47,11 +49,11 @@ HOLD = Trust(corrected_patient="hold", sender_withdrawal="hold")
 
 Fate = Literal[
     "acknowledged", "lost acknowledgement", "lost on the way", "never connected", "refused", "refused, spent",
-    "sender died after", "sender died before",
+    "half taken", "sender died after", "sender died before",
 ]  # fmt: skip
 FATES: tuple[Fate, ...] = (
     "acknowledged", "lost acknowledgement", "lost on the way", "never connected", "refused", "refused, spent",
-    "sender died after", "sender died before",
+    "half taken", "sender died after", "sender died before",
 )  # fmt: skip
 
 
@@ -67,7 +69,9 @@ def patient(number: str, *, further: bool = False, family: str = "Testperson") -
 
 
 def compose(draft: Draft) -> bytes:
-    """A message in which everything shows that a receiver, or the truth, may ask for."""
+    """A message in which everything shows that a receiver, or the truth, may ask for; to the PACS, real objects."""
+    if draft.destination == archive.NAME:
+        return archive.write(draft)
     who = draft.ecg.patient
     if draft.destination == "archive" and UNWRITABLE in who.identifiers[0].value:
         raise Refused("unwritable", "a number cannot be written")
@@ -94,7 +98,9 @@ class Hospital:
         self.now = START
         self.people = People()
         self.recordings: dict[str, Recording] = {}
-        self.receivers = {name: Receiver() for name in DESTINATIONS}
+        self.receivers = {name: Receiver() for name in DESTINATIONS if name != archive.NAME}
+        self.pacs = Archive()
+        self._told: dict[str, tuple[str, str]] = {}  #: control id -> (recording, what it says)
         self.newest: dict[str, Ecg] = {}  #: recording -> as it came last
         self.says: dict[str, float] = {}  #: recording -> what the model makes of it
         self.ids: dict[int, str] = {}  #: number of a version in the store -> recording
@@ -118,8 +124,10 @@ class Hospital:
 
     def _compose(self, draft: Draft) -> bytes:
         assert draft.ecg.acquired is not None
+        says = str(draft.scoring.scores[0].probability)
+        self._told[draft.control_id] = (draft.ecg.acquired.original, says)
         if draft.kind not in ("W", "D"):
-            name, says = draft.ecg.acquired.original, str(draft.scoring.scores[0].probability)
+            name = draft.ecg.acquired.original
             self.composed[name] = max(self.composed.get(name, ("", "")), (draft.control_id, says))
         return compose(draft)
 
@@ -459,6 +467,12 @@ class Hospital:
                 outbox.fail(one, self._retry(one, again=False), now=self._tick(), worker="sender", ack=ack)
             case "refused, spent":
                 outbox.fail(one, self._retry(one, again=False), now=self._tick(), worker="sender")
+            case "half taken":  # of several objects all but the last one; what is one message is refused
+                half = archive.first_half(body) if one.destination == archive.NAME else b""
+                if half:
+                    self._arrives_at(one.destination, half)
+                ack = Ack(code="AE", control_id=one.control_id, in_doubt=bool(half))
+                outbox.fail(one, self._retry(one, again=False), now=self._tick(), worker="sender", ack=ack)
             case "sender died after":
                 self.store.leases.reap(now=self._tick(), worker="sender")
 
@@ -467,6 +481,10 @@ class Hospital:
         return Retry(due_at=self.now if again else None, error=error)
 
     def _arrives_at(self, destination: str, body: bytes) -> None:
+        if destination == archive.NAME:
+            recording, says = self._told[archive.control_id_of(body)]
+            self.pacs.take(body, recording=recording, says=says)
+            return
         told = json.loads(body)
         current = self._fixed[told["control_id"]] == self.people.undone and not self.restored
         self.receivers[destination].take(body=body, people=self.people if current else None, **told)
@@ -507,11 +525,14 @@ class Hospital:
         assert counts.received == counts.scored + counts.not_evaluable + counts.failed + counts.waiting
         if self.restored:
             return
-        for destination, receiver in self.receivers.items():
+        for destination, receiver in self._standing_at().items():
             for name in self.recordings:
                 if len(receiver.of(name)) > 1 and (name, destination) not in self.once_aside:
                     self.once_aside |= self._set_aside()
                     assert (name, destination) in self.once_aside, f"two results of {name} stand at one receiver"
+
+    def _standing_at(self) -> Mapping[str, Receiver | Archive]:
+        return {**self.receivers, archive.NAME: self.pacs}
 
     def _set_aside(self) -> set[tuple[str, str]]:
         """Where a message waits for a person: recordings with destinations."""
@@ -537,7 +558,7 @@ class Hospital:
         assert not waiting - asked, f"versions of {waiting - asked} wait for a score, and nobody is asked"
         aside = self._set_aside()
         for name, recording in self.recordings.items():
-            for destination, receiver in self.receivers.items():
+            for destination, receiver in self._standing_at().items():
                 stands = receiver.of(name)
                 if name in asked or (name, destination) in aside:
                     continue

@@ -2,7 +2,7 @@
 
 | status | objects |
 |---|---|
-| F | the report, and the page |
+| F | the report, and the page; then, where an earlier message is in doubt, the note that rejects what it left perhaps |
 | C | the report with its predecessor, and the page; then the note that rejects the former objects |
 | W, D | the note that rejects the former objects |
 """
@@ -29,9 +29,10 @@ def compose(result: Result, profile: ObjectProfile) -> bytes:
 
 
 def _objects(result: Result, subject: Subject, profile: ObjectProfile) -> Iterator[bytes]:
-    former = () if result.status == "F" else stored_by(result.former)
+    former = stored_by(result.former) if result.former is not None or result.status != "F" else ()
     if result.status not in ("W", "D"):
-        reports = tuple(one for one in former if one.sop_class_uid in REPORT_CLASSES.values())
+        replaced = former if result.status == "C" else ()
+        reports = tuple(one for one in replaced if one.sop_class_uid in REPORT_CLASSES.values())
         yield measurement_report(result, subject, profile, reports)
         if result.page is not None:
             yield encapsulated_page(result, subject, profile, result.page)

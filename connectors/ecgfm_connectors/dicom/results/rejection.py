@@ -18,6 +18,7 @@ _WHY = {
     "W": "The result was taken back: it was filed by mistake, as with a wrong patient.",
     "D": "The result was deleted.",
     "C": "The result was replaced by a corrected one.",
+    "F": "What may have been stored of the result before; the newest report holds it.",
 }
 
 

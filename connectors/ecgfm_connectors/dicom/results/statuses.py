@@ -12,6 +12,9 @@ SUCCESS = 0x0000
 DUPLICATE = 0x0111
 #: The PACS accepts the association but not this kind of object (PS3.8 Table 9-18; STOW-RS 0122).
 NO_CONTEXT = 0x0122
+#: dcm4chee's own (StoreService.java), in a range that the standard gives to "out of resources": they never change.
+DUPLICATE_NOTE = 0xA770
+_REJECTION = range(0xA771, 0xA780)
 
 _WARNINGS = {
     0x0107: "elements were not recognised",
@@ -20,6 +23,7 @@ _WARNINGS = {
     0xB006: "elements were discarded",
     0xB007: "the data set does not match the SOP Class",
     DUPLICATE: "the object was there already",
+    DUPLICATE_NOTE: "the rejection note was there already",
 }
 _FAILURES = {
     0x0110: "processing failure",
@@ -29,6 +33,13 @@ _FAILURES = {
     NO_CONTEXT: "SOP Class not supported",
     0x0124: "not authorised",
     0x0213: "resource limitation",
+    0xA771: "the object was rejected before",
+    0xA772: "there is no such object to reject",
+    0xA773: "another SOP Class than that of the object to reject",
+    0xA774: "the object was rejected before, for another reason",
+    0xA777: "the Patient ID is missing",
+    0xA778: "the Patient ID is not the one of the study there",
+    0xA779: "the patient is not the one of the study there",
     0xA700: "out of resources",
     0xA900: "the data set does not match the SOP Class",
     0xC000: "cannot understand",
@@ -42,7 +53,7 @@ def is_stored(status: int) -> bool:
 
 def is_worth_repeating(status: int) -> bool:
     """The object may be taken later as it is."""
-    return 0xA700 <= status <= 0xA7FF or status in (0x0110, 0x0213)
+    return (0xA700 <= status <= 0xA7FF and status not in _REJECTION) or status in (0x0110, 0x0213)
 
 
 def written(status: int) -> str:

@@ -95,6 +95,9 @@ def test_everything_is_stored_in_its_order_under_its_own_uids() -> None:
     [
         (0xA700, "retry", "out of resources"),
         (0xA7FF, "retry", "out of resources"),
+        (0xA771, "dead", "rejected before"),
+        (0xA772, "dead", "no such object to reject"),
+        (0xA77F, "dead", "out of resources"),
         (0x0110, "retry", "processing failure"),
         (0x0213, "retry", "resource limitation"),
         (0xA900, "dead", "does not match"),
@@ -116,7 +119,7 @@ def test_a_refused_object_is_repeated_or_set_aside(status: int, reaction: str, w
     assert len(fake.got) == 2
 
 
-@pytest.mark.parametrize("status", [0xB000, 0xB006, 0xB007, 0x0111])
+@pytest.mark.parametrize("status", [0xB000, 0xB006, 0xB007, 0x0111, 0xA770])
 def test_a_warning_is_an_acceptance_that_is_noted(status: int) -> None:
     with serving(FakePacs(status)) as port:
         answer = destination(port).send(PAGED, control_id="E1")
