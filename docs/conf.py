@@ -31,6 +31,7 @@ NAVIGATION = {
     "Reading ECGs": ["docs/reading-an-ecg"],
     "Research": [
         "docs/api",
+        "docs/notebooks/README",
         "model/MODEL_CARD",
         "model/ONNX",
         "model/HEADS",
