@@ -21,6 +21,9 @@ def test_auroc_and_average_precision_are_those_of_scikit_learn() -> None:
         roc_auc_score(LABELS, SCORES, sample_weight=WEIGHTS), abs=1e-12
     )
     assert metrics.auprc(LABELS, SCORES) == pytest.approx(average_precision_score(LABELS, SCORES), abs=1e-12)
+    assert metrics.auprc(LABELS, SCORES, WEIGHTS) == pytest.approx(
+        average_precision_score(LABELS, SCORES, sample_weight=WEIGHTS), abs=1e-12
+    )
 
 
 def test_one_class_has_no_auroc() -> None:
