@@ -69,6 +69,15 @@ class Withdrawal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedMessage:
+    """An HL7 message by its own number, and what it gave: people have that number in hand when they ask for it."""
+
+    control_id: str = field(repr=False)  #: MSH-10
+    sender: str  #: MSH-3 and MSH-4, between them a `|`
+    source_ids: tuple[str, ...] = field(default=(), repr=False)  #: of the ECGs and outcomes that it gave
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
     """Everything of interest in one payload; all of it is staged in one transaction."""
 
@@ -81,4 +90,5 @@ class Contents:
     orders: tuple[PlacedOrder, ...] = ()
     demographics: tuple[Patient, ...] = ()
     findings: tuple[Finding, ...] = ()
+    messages: tuple[ReceivedMessage, ...] = field(default=(), compare=False)  #: that the payload consists of
     not_taken: tuple[Finding, ...] = ()  #: parts that were lost beside others that are here: a person should look

@@ -66,7 +66,11 @@ def search(
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find ECGs by what you have in hand, newest first. A search for a patient goes into the audit trail."""
+    """Find ECGs by what you have in hand, newest first. A search for a patient goes into the audit trail.
+
+    MSH-10 is that of a message we sent or received; of received ones all are listed with their senders and what they
+    gave, outcomes and refusals too.
+    """
     from ecgfm_clinical.operate import search as searching
 
     with opened(settings) as (read, store):
@@ -81,6 +85,7 @@ def search(
             limit=limit,
             operator=read.site.operator,
         )
+        heard = store.search.heard(number) if number else []
     if as_json:
         write_json([searching.document_of(one).to_json() for one in found])
         return
@@ -88,6 +93,8 @@ def search(
         say(searching.line_of(one))
     if not found:
         say("no ECG fulfils this")
+    for came in heard:
+        say(searching.heard_line(came))
 
 
 def show(

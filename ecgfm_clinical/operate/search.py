@@ -10,6 +10,9 @@ from ecgfm_clinical.staging.records import EcgState
 from ecgfm_clinical.staging.search import Wanted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ecgfm_clinical.staging.received_messages import HeardMessage
     from ecgfm_clinical.staging.store import Store
     from ecgfm_clinical.staging.story_records import EcgSummary
     from ecgfm_connectors.patient import Identifier
@@ -56,11 +59,14 @@ def find_ecg(store: "Store", wanted: str, *, by_id: bool = False) -> int:
         return _by_id(store, wanted)
     fitting = store.search.by_number(wanted)
     newest = {store.ecgs.recording_of(ecg_id): ecg_id for ecg_id in fitting}
+    heard = store.search.heard(wanted)
     if len(newest) > 1:
         raise InputError(
             f"this number belongs to {len(newest)} recordings: ECGs {', '.join(map(str, sorted(newest.values())))}; "
-            "name one by its id, with --id"
+            f"name one by its id, with --id{_also(heard)}"
         )
+    if not newest and heard:
+        raise NotFound(f"no ECG came by a message of this number{_also(heard)}")
     if not newest and wanted.isdigit():
         raise NotFound(f"there is no ECG {wanted} in the store, and none to which that number belongs")
     if not newest:
@@ -70,6 +76,22 @@ def find_ecg(store: "Store", wanted: str, *, by_id: bool = False) -> int:
     if row_number(wanted) in fitting:  # an older version, asked for by its own id
         return int(wanted)
     return next(iter(newest.values()))
+
+
+def heard_line(one: "HeardMessage") -> str:
+    """A message that came in, for people: from whom, when, and what it gave."""
+    when = one.received_at.isoformat(timespec="seconds")
+    gave = [f"ECG {ecg_id}" for ecg_id in one.ecg_ids]
+    gave += [f"outcome {outcome_id}: `ecgfm-clinical outcomes show {outcome_id}`" for outcome_id in one.outcome_ids]
+    if not gave:
+        why = f" ({one.code})" if one.code else ""
+        gave = [f"{one.disposition}{why}: `ecgfm-clinical payloads show {one.payload_id}`"]
+    return f"message of {one.sender or 'an unnamed sender'}, {when} by {one.source}; {', '.join(gave)}"
+
+
+def _also(heard: "Sequence[HeardMessage]") -> str:
+    """What came under the number as that of a message; nothing where none did."""
+    return "".join(f"\n  {heard_line(one)}" for one in heard)
 
 
 def _by_id(store: "Store", wanted: str) -> int:

@@ -14,7 +14,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Table, delete, or_, select, update
 
 from ecgfm_clinical.errors import StoreError
-from ecgfm_clinical.staging import documents, failed_ecgs, identity, messages, pauses, seals
+from ecgfm_clinical.staging import documents, failed_ecgs, identity, messages, pauses, received_messages, seals
 from ecgfm_clinical.staging.attempts import is_unfinished
 from ecgfm_clinical.staging.compression import Packed, unpack_payload
 from ecgfm_clinical.staging.database import Database
@@ -210,6 +210,7 @@ def _refuse_unfinished(tx: Transaction, rows: _Rows) -> None:
 def _erase_payloads(tx: Transaction, rows: _Rows) -> None:
     tx.connection.execute(delete(payload_content).where(payload_content.c.payload_id.in_(rows.payloads)))
     tx.connection.execute(delete(early_withdrawal).where(early_withdrawal.c.payload_id.in_(rows.payloads)))
+    received_messages.forget(tx, rows.payloads)
     mine = payload.c.payload_id.in_(rows.payloads)
     _blank(tx, seals.PAYLOAD, mine)
     tx.connection.execute(update(payload).where(mine).values(text=""))

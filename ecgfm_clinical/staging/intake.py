@@ -23,6 +23,7 @@ from ecgfm_clinical.staging import (
     measuring,
     merging,
     ordering,
+    received_messages,
     recordings,
     seals,
 )
@@ -37,7 +38,7 @@ from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_clinical.staging.transaction import Transaction
 from ecgfm_clinical.staging.upsert import for_both
 from ecgfm_connectors.base import Disposition, Received, Verdict
-from ecgfm_connectors.contents import Contents, Move
+from ecgfm_connectors.contents import Contents, Move, ReceivedMessage
 from ecgfm_connectors.errors import PayloadError, Refused
 from ecgfm_connectors.patient import Patient
 
@@ -67,6 +68,7 @@ class _Parcel:
     trust: Trust
     not_before: datetime | None
     content: Packed
+    messages: tuple[ReceivedMessage, ...]
     signals: tuple[Packed, ...]  #: of `contents.ecgs`, packed before the store's one writer is waited for
 
 
@@ -122,6 +124,7 @@ class Intake:
             trust=trust,
             not_before=not_before,
             content=pack_payload(received.content),
+            messages=received_messages.of(received, contents),
             signals=tuple(pack_signal(one.signal) for one in ecgs),
         )
         if self._database.writes_singly:
@@ -156,6 +159,7 @@ def _record(tx: Transaction, parcel: _Parcel) -> Verdict:
         code=_code(contents),
     )
     if isinstance(contents, PayloadError):
+        received_messages.keep(tx, payload_id, parcel.messages, {})
         count_failed(tx, received.received_at, received.source, contents.code, 1)
         return _verdict(contents)
     return _stage(tx, payload_id, received, contents, parcel)
@@ -227,6 +231,7 @@ def _promote(tx: Transaction, row: PayloadRow, contents: Contents, parcel: _Parc
     tx.connection.execute(payload.update().where(payload.c.payload_id == row.payload_id).values(**_judgement(contents)))
     count_failed(tx, row.received_at, row.source, row.code, -1)
     tx.note("payload.read-again", payload_id=row.payload_id, was=row.disposition, code=row.code)
+    received_messages.forget(tx, [row.payload_id])
     told = json.loads(seals.PAYLOAD.open(tx.keyring, row))
     received = Received(
         transport=row.transport,
@@ -276,6 +281,8 @@ def _stage(tx: Transaction, payload_id: int, received: Received, contents: Conte
         )
     for withdrawal in waiting:
         arrivals.take_back(tx, payload_id, withdrawal, parcel.trust)
+    became = {one.source_id: at.ecg_id for one, at in zip(contents.ecgs, staged, strict=True)}
+    received_messages.keep(tx, payload_id, parcel.messages, became)
     known_before = (
         bool(staged)
         and not any(one.new for one in staged)

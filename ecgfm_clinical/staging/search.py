@@ -10,9 +10,10 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Text, and_, cast, exists, or_, select
 
-from ecgfm_clinical.staging import identity, numbers
+from ecgfm_clinical.staging import identity, numbers, received_messages
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.ecgs import summary
+from ecgfm_clinical.staging.received_messages import HeardMessage
 from ecgfm_clinical.staging.records import EcgState
 from ecgfm_clinical.staging.rows import EcgVersion, every_row
 from ecgfm_clinical.staging.schema import ecg, ecg_identity, ecg_number, message, score
@@ -32,7 +33,7 @@ Keyset = tuple[datetime, int]
 class Wanted:
     """What an ECG must fulfil; what is left empty is not asked."""
 
-    number: str = ""  #: ECG id, SOP Instance UID or other source id, OBR-3, MSH-10, accession, placer or filler number
+    number: str = ""  #: ECG id, SOP Instance UID, OBR-3, MSH-10 (sent or received), accession, placer or filler number
     patient: Identifier | None = None  #: with every number merged into it
     source: str = ""
     state: EcgState | None = None
@@ -85,6 +86,13 @@ class Search:
         """The ECGs to which a number belongs, whatever kind of number it is."""
         with self._database.reading() as ask:
             return tuple(sorted(_numbered(ask, number)))
+
+    def heard(self, number: str) -> list[HeardMessage]:
+        """The messages that came in under this number (MSH-10), oldest first, from whomever: all, for two senders may
+        use one number.
+        """
+        with self._database.reading() as ask:
+            return received_messages.heard(ask, number)
 
 
 def _bounded(reading: Reading, wanted: Wanted, limit: int) -> EcgPage:
@@ -170,6 +178,7 @@ def _numbered(reading: Reading, number: str) -> set[int]:
     found = set(reading.connection.scalars(select(ecg.c.ecg_id).where(same_source)))
     found |= set(reading.connection.scalars(select(message.c.ecg_id).where(sent)))
     found |= set(reading.connection.scalars(select(ecg_number.c.ecg_id).where(ordered)))
+    found |= set(reading.connection.scalars(received_messages.ecgs_of(reading, number)))
     if number.isascii() and number.isdigit() and len(number) < 19:
         found |= set(reading.connection.scalars(select(ecg.c.ecg_id).where(ecg.c.ecg_id == int(number))))
     return found

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, Table, delete, or_, select, update
 
-from ecgfm_clinical.staging import intake, questions
+from ecgfm_clinical.staging import intake, questions, received_messages
 from ecgfm_clinical.staging.records import EcgState, JobState
 from ecgfm_clinical.staging.rows import EcgVersion, PayloadRow, every_row, first_row
 from ecgfm_clinical.staging.schema import (
@@ -43,6 +43,7 @@ def undo(tx: Transaction, before: "KeptPayload", *, due_at: datetime) -> bool:
     ecg_ids = [one.ecg_id for one in ecgs]
     if not _are_new(tx, ecgs, ecg_ids) or not _wait(tx, ecg_ids, due_at):
         return False
+    received_messages.unread(tx, row.payload_id)
     for table in (score_job, signal, ecg_identity, ecg_number, ecg):
         tx.connection.execute(delete(table).where(table.c.ecg_id.in_(ecg_ids)))
     for one in ecgs:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ecgfm_clinical.staging.alerts import Alert
     from ecgfm_clinical.staging.model_records import DriftRow, KeptVerdict, ModelEvent, ModelRow
     from ecgfm_clinical.staging.pauses import Pause
+    from ecgfm_clinical.staging.received_messages import HeardMessage
     from ecgfm_clinical.staging.records import AuditEvent, Scoring, Told
     from ecgfm_clinical.staging.story_records import EcgStory, EcgSummary
     from ecgfm_clinical.web.lines import ModelLine, PartLine, Shadow, SourceLine
@@ -39,8 +40,8 @@ def _now(*, found: "Status", sources: "Sequence[SourceLine]", alerts: "Sequence[
     return replies.Now(status=found, sources=sources, alerts=alerts)
 
 
-def _ecgs(*, found: "Sequence[EcgSummary]", further: str, **_: object) -> replies.Ecgs:
-    return replies.Ecgs(ecgs=[document_of(one) for one in found], next=following("/ecgs", further))
+def _ecgs(*, found: "Sequence[EcgSummary]", further: str, heard: "Sequence[HeardMessage]", **_: object) -> replies.Ecgs:
+    return replies.Ecgs(ecgs=[document_of(one) for one in found], next=following("/ecgs", further), heard=heard)
 
 
 def _one_ecg(*, found: "ShownEcg", is_open: bool, others: "Sequence[EcgSummary]", **_: object) -> replies.OneEcg:
@@ -189,7 +190,7 @@ DOCUMENTS: Mapping[str, Document] = {
         of=_ecgs,
         about="ECGs, newest first, page by page by key",
         asks={
-            "number": "accession, order, OBR-3, MSH-10, UID or ECG id",
+            "number": "accession, order, OBR-3, MSH-10 (sent or received), UID or ECG id",
             "source": "a listener or source of the settings",
             "state": "waiting, scored, …",
             "head": "a head, with `answer`",

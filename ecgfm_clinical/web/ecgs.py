@@ -65,6 +65,7 @@ def _table(visit: Visit, page: EcgPage, *, is_of_patient: bool) -> Response:
         reasons=REASONS,
         presets=(*shipped(today), *kept(visit)),
         is_of_patient=is_of_patient,
+        heard=visit.store.search.heard(number) if (number := visit.asked.text("number")) else (),
         states=[one.value for one in EcgState],
         answers=ANSWERS,
         sources=wiring.source_names(visit.settings),

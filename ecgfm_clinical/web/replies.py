@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ecgfm_clinical.staging.kept import KeptPayload
     from ecgfm_clinical.staging.model_records import DriftRow, KeptVerdict, ModelEvent, ModelRow
     from ecgfm_clinical.staging.pauses import Pause
+    from ecgfm_clinical.staging.received_messages import HeardMessage
     from ecgfm_clinical.staging.records import AuditEvent, DeadLetter, Told
     from ecgfm_clinical.staging.saliencies import KeptSaliency
     from ecgfm_clinical.web.lines import ModelLine, PartLine, Shadow, SourceLine
@@ -64,6 +65,7 @@ class Ecgs:
 
     ecgs: "Sequence[FoundEcg]"
     next: str | None  #: address of the page after this one
+    heard: "Sequence[HeardMessage]"  #: messages that came in under the number that was asked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

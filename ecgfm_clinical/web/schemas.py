@@ -16,7 +16,8 @@ _MODULES = (
     *("ecgfm_clinical.operate." + name for name in ("answers", "changes", "check", "decisions", "differences")),
     *("ecgfm_clinical.operate." + name for name in ("outcome_rows", "search", "status", "story")),
     *("ecgfm_clinical.staging." + name for name in ("alerts", "failed_ecgs", "model_records", "pauses")),
-    *("ecgfm_clinical.staging." + name for name in ("outcomes", "payloads", "records", "saliencies", "story_records")),
+    *("ecgfm_clinical.staging." + name for name in ("outcomes", "payloads", "received_messages")),
+    *("ecgfm_clinical.staging." + name for name in ("records", "saliencies", "story_records")),
     *("ecgfm_clinical.web.lines", "ecgfm_connectors.ecg", "ecgfm_connectors.patient"),
 )
 #: Fields that a document leaves out where they have nothing to say.

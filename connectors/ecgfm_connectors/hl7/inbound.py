@@ -7,7 +7,7 @@ must be staged once. How everything else is known, `group` says.
 import re
 from dataclasses import replace
 
-from ecgfm_connectors.contents import Contents
+from ecgfm_connectors.contents import Contents, ReceivedMessage
 from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.ecg import Ecg, Finding, Order
 from ecgfm_connectors.errors import PayloadError, Refused, Unreadable
@@ -68,11 +68,17 @@ def read_message(content: bytes, context: ReadingContext, read_embedded: ReadEmb
     where nothing of use is left: for the damage if there is any, else for the most telling refusal.
     """
     found, errors = Contents(findings=batch.batch_count_findings(content)), list[PayloadError]()
+    heard: list[ReceivedMessage] = []
     for item in batch.messages(content):
+        before, failed = len(found.ecgs), len(errors)
+        outcomes_before = len(found.outcomes)
         try:
             found = _joined(found, _read_one(item, context, read_embedded, errors))
         except PayloadError as error:
             errors.append(error)
+        gave = [*found.ecgs[before:], *(one.ecg for one in errors[failed:] if isinstance(one, _TwoNumbers))]
+        given = (*(one.source_id for one in gave), *(one.source_id for one in found.outcomes[outcomes_before:]))
+        heard += (replace(one, source_ids=given) for one in headers(item))
     if found == Contents(findings=found.findings):
         raise _most_telling(errors)
     doubtful = tuple(error.ecg for error in errors if isinstance(error, _TwoNumbers))
@@ -80,7 +86,26 @@ def read_message(content: bytes, context: ReadingContext, read_embedded: ReadEmb
     told = tuple(Finding(code=error.code, text=error.text) for error in kept)
     missed = tuple(one for one in told if one.code not in _NOT_MISSED)
     return replace(
-        found, ecgs=found.ecgs + doubtful, findings=found.findings + told, not_taken=found.not_taken + missed
+        found,
+        ecgs=found.ecgs + doubtful,
+        findings=found.findings + told,
+        not_taken=found.not_taken + missed,
+        messages=tuple(heard),
+    )
+
+
+def headers(content: bytes) -> tuple[ReceivedMessage, ...]:
+    """Every message of the content by its header alone, whether the rest can be read or not; none where it is no HL7
+    or a message has no number.
+    """
+    try:
+        heads = [message.parse_header(item) for item in batch.messages(content)]
+    except PayloadError:
+        return ()
+    return tuple(
+        ReceivedMessage(control_id=head.value(10), sender=f"{head.value(3)}|{head.value(4)}".strip("|"))
+        for head in heads
+        if head.value(10)
     )
 
 

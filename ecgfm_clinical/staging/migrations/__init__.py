@@ -40,6 +40,7 @@ REVISIONS = (
     "0025",
     "0026",
     "0029",
+    "0033",
 )
 HEAD = REVISIONS[-1]
 MIGRATION_LOCK = 0x45434747  # PostgreSQL advisory lock: one migration at a time

@@ -44,7 +44,7 @@ from ecgfm_clinical.staging.schema.opinions import opinion
 from ecgfm_clinical.staging.schema.orders import order_answer, placed_order, placed_order_number
 from ecgfm_clinical.staging.schema.outcomes import left_out, objection, outcome
 from ecgfm_clinical.staging.schema.pauses import pause, withheld
-from ecgfm_clinical.staging.schema.payloads import payload, payload_content
+from ecgfm_clinical.staging.schema.payloads import payload, payload_content, received_message
 from ecgfm_clinical.staging.schema.presets import preset
 from ecgfm_clinical.staging.schema.running import (
     audit,
@@ -104,6 +104,7 @@ __all__ = [
     "preset",
     "process",
     "pull_cursor",
+    "received_message",
     "recording_event",
     "role_lease",
     "saliency",

@@ -13,7 +13,7 @@ from sqlalchemy import (
     Text,
 )
 
-from ecgfm_clinical.staging.schema.columns import Digest, Id, UtcDateTime, metadata, where
+from ecgfm_clinical.staging.schema.columns import Digest, Id, Key, UtcDateTime, metadata, where
 
 payload = Table(
     "payload",
@@ -40,6 +40,21 @@ payload = Table(
     where("ix_payload_reason", "code", only="disposition <> 'staged'"),
     where("ix_payload_to_see_to", "payload_id", only="code = 'patient-mismatch' OR disposition = 'unreadable'"),
     where("ix_payload_in_part", "payload_id", only="disposition = 'staged' AND code <> ''"),
+    sqlite_autoincrement=True,
+)
+
+received_message = Table(  # HL7 messages by their own number, each as often as it gave something
+    "received_message",
+    metadata,
+    Column("row_id", Id, primary_key=True),
+    Column("number_key", Key, nullable=False),  # MSH-10
+    Column("sender", Text, nullable=False),  # MSH-3|MSH-4
+    Column("payload_id", Id, ForeignKey("payload.payload_id"), nullable=False),
+    Column("ecg_id", Id, ForeignKey("ecg.ecg_id")),  # that it gave, or that it said once more
+    Column("outcome_key", Key),  # as outcome.source_key
+    Index(None, "number_key"),
+    Index(None, "payload_id"),
+    where("ix_received_message_ecg", "ecg_id", only="ecg_id IS NOT NULL"),
     sqlite_autoincrement=True,
 )
 

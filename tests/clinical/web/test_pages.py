@@ -17,6 +17,7 @@ from ecgfm_clinical.web.users import Role
 from ecgfm_connectors.base import Received
 from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.ecg import Device, Ecg, Order
+from ecgfm_connectors.testing import oru_writer
 from ecgfm_connectors.testing.ehr import Fault
 from tests.clinical.web.conftest import Browser
 from tests.helpers.fakes import make_ecg
@@ -113,6 +114,19 @@ def _answer(row: dict[str, str]) -> str:
         if not row["probability"]
         else {"True": "positive", "False": "negative"}.get(row["positive"], "")
     )
+
+
+def test_the_number_of_a_message_that_came_in_leads_to_what_it_gave(site: Installation, browser: Browser) -> None:
+    for seed, who, sender in ((1, "A", "CART"), (2, "B", "<i>MUSE")):
+        sent = oru_writer.write_ecg(
+            ecg(seed, who), control_id="1001", sent_at=datetime(2031, 1, 1, tzinfo=UTC), sender=(sender, "X")
+        )
+        assert site.mllp(sent).code == "AA"
+    page = browser(Role.VIEWER).get("/ecgs", params={"number": "1001"}).text
+    assert "Messages received under this number" in page
+    assert "CART|X" in page
+    assert "&lt;i&gt;MUSE|X" in page
+    assert page.count('<a href="/ecgs/2">') == 2, "in the list of ECGs, and by its message"
 
 
 def test_looking_for_a_patient_is_noted_and_in_no_address(scored: Installation, browser: Browser) -> None:
