@@ -41,7 +41,7 @@ ROOMS = {
         "errors patient statement units",
         "placed_order waveform_object",
         "decision document doors ecg http_answer numbers pdf_words people rejections result tls turns",
-        "audit printed times",
+        "audit http_client printed times",
         "ages base leads outcomes skew statements",
         "context outcome",
         "assembly contents",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,6 @@ from ecgfm_clinical.ecg.evaluability import judge
 from ecgfm_clinical.settings import DicomListener, HeadRules, Hl7Listener
 from ecgfm_connectors import context, skew
 from ecgfm_connectors.assembly import Channel, assemble
-from ecgfm_connectors.base import Disposition, Received, Verdict
 from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.dicom import storage
 from ecgfm_connectors.dicom.storage import StorageScp
@@ -36,6 +36,8 @@ from ecgfm_connectors.testing import cart
 from ecgfm_connectors.testing.dicom_writer import write_ecg
 from ecgfm_connectors.testing.samples import sample_ecg
 from tests.helpers import dicom_wire
+from tests.helpers.dicom_port import dicom_port, taken
+from tests.helpers.fakes import wait_until
 
 pytestmark = pytest.mark.slow(10)
 
@@ -98,18 +100,9 @@ def test_each_row_is_tried() -> None:
 # --- ports ------------------------------------------------------------------------------------------------------------
 
 
-def handled(received: Received) -> Verdict:
-    return Verdict(disposition=Disposition.STAGED)
-
-
 def mllp(**options: object) -> MllpListener:
-    settings = {"name": "a", "host": LOOPBACK, "port": 0, "handler": handled, "clock": lambda: datetime.now(UTC)}
+    settings = {"name": "a", "host": LOOPBACK, "port": 0, "handler": taken, "clock": lambda: datetime.now(UTC)}
     return MllpListener(**(settings | options))  # type: ignore[arg-type]  # options of each row
-
-
-def scp(**options: object) -> StorageScp:
-    settings = {"name": "a", "ae_title": "ECGFM", "host": LOOPBACK, "port": 0, "handler": handled}
-    return StorageScp(**(settings | {"clock": lambda: datetime.now(UTC)} | options))  # type: ignore[arg-type]  # as above
 
 
 def calling(port: int, source: str = LOOPBACK) -> socket.socket:
@@ -189,11 +182,11 @@ def test_beyond_a_limit_of_an_hl7_port(name: str) -> None:
     assert "closed" in rows()[name].beyond
 
 
-def crowd(count: int) -> Callable[[int], bool]:
+def crowd(count: int) -> Callable[[StorageScp], bool]:
     """So many silent connections of one address, of which the last is ended at once."""
 
-    def goes_beyond(port: int) -> bool:
-        callers = [calling(port) for _ in range(count)]
+    def goes_beyond(port: StorageScp) -> bool:
+        callers = [calling(port.port) for _ in range(count)]
         try:
             return is_closed(callers[-1])
         finally:
@@ -203,52 +196,55 @@ def crowd(count: int) -> Callable[[int], bool]:
     return goes_beyond
 
 
-def refused_store(port: int) -> bool:
+def refused_store(port: StorageScp) -> bool:
     """Whether an ECG finds no way in."""
     try:
-        answers = cart.send([write_ecg(sample_ecg(seconds=120))], host=LOOPBACK, port=port, timeout=20)
+        answers = cart.send([write_ecg(sample_ecg(seconds=120))], host=LOOPBACK, port=port.port, timeout=20)
     except ConnectorError:
         return True
     return answers == []
 
 
-def one_association_too_many(port: int) -> bool:
+def one_association_too_many(port: StorageScp) -> bool:
     from pynetdicom import AE
     from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import
 
     entity = AE(ae_title="CART")
     entity.add_requested_context(Verification)
-    first = entity.associate(LOOPBACK, port, ae_title="ECGFM")
+    first = entity.associate(LOOPBACK, port.port, ae_title="ECGFM")
     assert first.is_established
-    second = entity.associate(LOOPBACK, port, ae_title="ECGFM")
+    second = entity.associate(LOOPBACK, port.port, ae_title="ECGFM")
     first.release()
     return bool(second.is_rejected)
 
 
-def three_half_received(port: int) -> bool:
-    """Whether the largest of three halves gives way: the second may go beyond the limit, the third waits for room."""
+def three_half_received(port: StorageScp) -> bool:
+    """Whether the largest of three halves gives way: one may go beyond the limit, another waits for room. Were the
+    largest the last to come, it alone would go beyond and nobody would wait.
+    """
     content = dicom_wire.store(bytes(60_000), "2.25.1")
-    with calling(port) as larger, calling(port) as beyond, calling(port) as waiting:
+    with calling(port.port) as larger, calling(port.port) as beyond, calling(port.port) as waiting:
         for one in (larger, beyond, waiting):
             one.sendall(dicom_wire.associate())
             dicom_wire.wait_accepted(one)
         larger.sendall(content[:34_000])
+        wait_until(lambda: port._server is not None and port._server.memory.held > 30_000)
         beyond.sendall(content[:10_000])
         waiting.sendall(content[:10_000])
         return is_closed(larger)
 
 
 HALF_PDU = b"\x01\x00\x00\x00\x01\x00"
-DICOM: dict[str, tuple[dict[str, object], Callable[[int], bool]]] = {
+DICOM: dict[str, tuple[dict[str, Any], Callable[[StorageScp], bool]]] = {
     "listeners.dicom.max_associations": (
         {"max_associations": 1, "max_per_host": 3},
         one_association_too_many,
     ),
     "listeners.dicom.max_per_host": ({"max_per_host": 2}, crowd(3)),
     "listeners.dicom.max_object_mb": ({"max_object_bytes": 0}, refused_store),
-    "listeners.dicom.idle_seconds": ({"idle_timeout": 0.5}, lambda port: sent(port, HALF_PDU, trickle)),
-    "listeners.dicom.object_seconds": ({"object_timeout": 0.5}, lambda port: sent(port, HALF_PDU, trickle)),
-    "listeners.dicom.allowed_hosts": ({"allowed_hosts": ("192.0.2.0/24",)}, lambda port: sent(port, b"")),
+    "listeners.dicom.idle_seconds": ({"idle_timeout": 0.5}, lambda port: sent(port.port, HALF_PDU, trickle)),
+    "listeners.dicom.object_seconds": ({"object_timeout": 0.5}, lambda port: sent(port.port, HALF_PDU, trickle)),
+    "listeners.dicom.allowed_hosts": ({"allowed_hosts": ("192.0.2.0/24",)}, lambda port: sent(port.port, b"")),
     "listeners.dicom.max_held_mb": ({"max_held_bytes": 40_000, "idle_timeout": 300}, three_half_received),
     "_CONNECTIONS": ({"max_associations": 1, "max_per_host": 100}, crowd(5)),
 }
@@ -257,10 +253,10 @@ DICOM: dict[str, tuple[dict[str, object], Callable[[int], bool]]] = {
 @pytest.mark.parametrize("name", DICOM)
 def test_beyond_a_limit_of_a_dicom_port(name: str) -> None:
     options, goes_beyond = DICOM[name]
-    port = scp(**options)
+    port = dicom_port(**options)
     port.start()
     try:
-        assert goes_beyond(port.port)
+        assert goes_beyond(port)
     finally:
         port.stop(grace=1)
     assert re.search("closed|ended|rejected", rows()[name].beyond)

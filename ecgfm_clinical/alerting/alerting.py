@@ -9,7 +9,7 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING
 
 from ecgfm_clinical import log
-from ecgfm_clinical.alerting.channels import TIMEOUT, Channel, Word
+from ecgfm_clinical.alerting.channels import TIMEOUT, Channel, Word, opener
 from ecgfm_clinical.alerting.conditions import audit_conditions, conditions
 from ecgfm_clinical.staging.alerts import Condition, Notice, Route, Severity
 
@@ -67,7 +67,7 @@ class Alerting:
             self._tell(one)
             self._beat()
         if self._ping_url:
-            ping(self._ping_url)
+            ping(self._ping_url, opener(environment_proxy=self._settings.alerts.environment_proxy))
 
     def _audited(self, now: datetime) -> Iterator[Condition]:
         if self._audited_at is None or now - self._audited_at >= AUDIT_EVERY or now < self._audited_at:
@@ -102,10 +102,10 @@ def routes(limits: "Alerts") -> list[Route]:
     ]
 
 
-def ping(url: str) -> None:
+def ping(url: str, asks: urllib.request.OpenerDirector) -> None:
     """Tell a dead man's switch that we live; that it does not answer is its own matter."""
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
+        with asks.open(url, timeout=TIMEOUT) as answer:
             answer.read(1024)
     except (OSError, HTTPException) as error:
         log.warning("alert.ping-failed", error=type(error).__name__)

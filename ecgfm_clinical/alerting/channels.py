@@ -92,12 +92,18 @@ class Email:
             server.send_message(message)
 
 
+def opener(*, environment_proxy: bool) -> urllib.request.OpenerDirector:
+    """What asks by HTTP, itself or by the proxy of the environment."""
+    return urllib.request.build_opener(urllib.request.ProxyHandler(None if environment_proxy else {}))
+
+
 class Webhook:
     """A JSON document by POST; Teams, Slack and PagerDuty take theirs by a template (RUNBOOK)."""
 
-    def __init__(self, url: str, template: str) -> None:
+    def __init__(self, url: str, template: str, asks: urllib.request.OpenerDirector) -> None:
         self._url = url
         self._template = template
+        self._asks = asks
 
     def tell(self, word: Word) -> None:
         fields = word.fields
@@ -105,7 +111,7 @@ class Webhook:
         request = urllib.request.Request(
             self._url, data=json.dumps(document).encode(), headers={"Content-Type": "application/json"}, method="POST"
         )
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+        with self._asks.open(request, timeout=TIMEOUT) as answer:
             answer.read(65536)
 
 
@@ -144,7 +150,8 @@ def _build(settings: Settings, part: EmailChannel | WebhookChannel | SyslogChann
             return Email(part, read_secret(settings.resolve(secret)) if secret else "")
         case WebhookChannel():
             url = part.url or read_secret(settings.resolve(part.url_file))  # type: ignore[arg-type]  # one of both
-            return Webhook(url, part.template)
+            asks = opener(environment_proxy=settings.alerts.environment_proxy)
+            return Webhook(url, part.template, asks)
         case SyslogChannel():
             return Syslog(part.address)
         case CommandChannel():

@@ -7,11 +7,10 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from pydantic import BaseModel
-
+from ecgfm_clinical.operate import leaks
 from ecgfm_clinical.operate.check import CheckLine
+from ecgfm_clinical.operate.leaks import is_store, values, weak
 from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.staging import engine
 
@@ -30,46 +29,34 @@ def _weaknesses(settings: Settings, path: Path) -> Iterator[CheckLine]:
     for one in settings.exposed():
         accepted = ' (accepted: cleartext = "accepted")' if one.accepted else ""
         yield CheckLine(part=one.part, ok=one.accepted, text=f"{one.text}{accepted}")
-    yield from _addresses(settings)
+    yield from leaks.in_urls(settings)
+    yield from leaks.beside(settings)
     if os.name == "posix":
         yield from _modes(settings, path)
         yield from _core_dumps()
+        yield from leaks.in_swap(settings)
     yield from _clear_copies(settings)
-
-
-def _addresses(settings: Settings) -> Iterator[CheckLine]:
-    """Secrets that stand in a URL of the settings; they are named, never shown."""
-    if urlsplit(settings.store.url).password:
-        yield _weak("store", "store.url holds a password; put it into store.password_file")
-    for web in settings.sources.dicomweb:
-        parts = urlsplit(web.url)
-        if parts.password or parts.username or parts.query:
-            yield _weak(
-                f"source {web.name}", "url holds a user, password or query; put the secret into authorization_file"
-            )
 
 
 def _modes(settings: Settings, path: Path) -> Iterator[CheckLine]:
     for name, secret in _secrets(settings):
         if _mode(secret) & OTHERS:
-            yield _weak(name, f"{secret} can be read by other users; chmod 600 {secret}")
+            yield weak(name, f"{secret} can be read by other users; chmod 600 {secret}")
     if _mode(path) & _OTHERS_WRITE:
-        yield _weak("settings", f"{path} can be changed by other users; chmod 600 {path}")
+        yield weak("settings", f"{path} can be changed by other users; chmod 600 {path}")
     for folder in sorted(_folders(settings, path)):
         mode = _mode(folder)
         if mode & _OTHERS_WRITE and not mode & stat.S_ISVTX:  # as in /tmp, where nobody replaces another's file
-            yield _weak("folder", f"{folder} can be changed by other users, and what lies in it; chmod 700 {folder}")
+            yield weak("folder", f"{folder} can be changed by other users, and what lies in it; chmod 700 {folder}")
     for file in _store_files(settings):
         if _mode(file) & OTHERS:
-            yield _weak("store", f"{file} can be read by other users; chmod 600 {file}")
+            yield weak("store", f"{file} can be read by other users; chmod 600 {file}")
     for part in settings.sources.folder:
         if _mode(settings.resolve(part.path)) & stat.S_IRWXO:
-            yield _weak(
-                f"source {part.name}", f"every user of this machine has access to {settings.resolve(part.path)}"
-            )
+            yield weak(f"source {part.name}", f"every user of this machine has access to {settings.resolve(part.path)}")
     for drop in settings.destinations.folders:
         if int(drop.mode, 8) & stat.S_IRWXO:
-            yield _weak(f"destination {drop.name}", f"mode {drop.mode} lets every user read results; use 0640 or 0600")
+            yield weak(f"destination {drop.name}", f"mode {drop.mode} lets every user read results; use 0640 or 0600")
 
 
 def _secrets(settings: Settings) -> Iterator[tuple[str, Path]]:
@@ -77,22 +64,10 @@ def _secrets(settings: Settings) -> Iterator[tuple[str, Path]]:
     whatever a key that ends in `_file` names, but for the signed heads, which anybody may read; and who may use the
     console, with what proves it.
     """
-    for where, name, path in _paths(settings, ()):
+    for where, _, name, path in values(settings, Path):
         proves = where == ("web",) and name in ("users", "tokens")
         if name == "key" or proves or (name.endswith("_file") and name != "heads_file"):
             yield ".".join((*where, name)), settings.resolve(path)
-
-
-def _paths(part: BaseModel, where: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str, Path]]:
-    """Each path below a part of the settings: the tables it stands in (`sources`, `sftp`, NAME), its key, itself."""
-    for name in type(part).model_fields:
-        value = getattr(part, name)
-        if isinstance(value, Path):
-            yield where, name, value
-        for one in value if isinstance(value, tuple) else (value,):
-            if isinstance(one, BaseModel):
-                named = getattr(one, "name", "") if isinstance(value, tuple) else ""
-                yield from _paths(one, (*where, name, named) if named else (*where, name))
 
 
 def _folders(settings: Settings, path: Path) -> set[Path]:
@@ -107,16 +82,8 @@ def _store_files(settings: Settings) -> Iterator[Path]:
     if path is None:
         return
     for one in sorted(path.parent.glob("*"))[:_LOOKED_AT]:
-        if one.name.startswith(path.name) or _is_store(one):
+        if one.name.startswith(path.name) or is_store(one):
             yield one
-
-
-def _is_store(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(16) == b"SQLite format 3\0"
-    except OSError:
-        return False
 
 
 def _clear_copies(settings: Settings) -> Iterator[CheckLine]:
@@ -126,22 +93,22 @@ def _clear_copies(settings: Settings) -> Iterator[CheckLine]:
     for part in settings.sources.folder:
         folder = settings.resolve(part.path)
         if settings.keeps_processed(part):
-            yield _weak(f"source {part.name}", 'the store is encrypted, processed/ is not: processed = "remove"')
+            yield weak(f"source {part.name}", 'the store is encrypted, processed/ is not: processed = "remove"')
         elif any(path.is_file() for path in (folder / "processed").rglob("*")):
-            yield _weak(
+            yield weak(
                 f"source {part.name}",
                 f"{folder / 'processed'} holds ECGs in clear from before; remove what is not needed",
             )
     for sftp in settings.sources.sftp:
         if settings.keeps_processed(sftp):
-            yield _weak(f"source {sftp.name}", 'the store is encrypted, processed/ is not: processed = "remove"')
+            yield weak(f"source {sftp.name}", 'the store is encrypted, processed/ is not: processed = "remove"')
 
 
 def _core_dumps() -> Iterator[CheckLine]:
     import resource
 
     if resource.getrlimit(resource.RLIMIT_CORE)[0]:
-        yield _weak("process", "core dumps are on, and would hold patient data and keys; ulimit -c 0")
+        yield weak("process", "core dumps are on, and would hold patient data and keys; ulimit -c 0")
 
 
 def _mode(path: Path) -> int:
@@ -149,7 +116,3 @@ def _mode(path: Path) -> int:
         return stat.S_IMODE(path.stat().st_mode)
     except OSError:
         return 0  # not there: `check` says so where it matters
-
-
-def _weak(part: str, text: str) -> CheckLine:
-    return CheckLine(part=part, ok=False, text=text)

@@ -111,6 +111,10 @@ class Alerts(Part):
         description="file with a URL that is asked at each look: where the asking ends, we are dead",
         examples=["ping-url"],
     )
+    environment_proxy: bool = Field(
+        default=False,
+        description="true: webhooks and the ping go by the proxy that HTTPS_PROXY names; nothing else does",
+    )
     email: tuple[EmailChannel, ...] = ()
     webhook: tuple[WebhookChannel, ...] = ()
     syslog: tuple[SyslogChannel, ...] = ()

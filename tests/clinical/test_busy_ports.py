@@ -15,6 +15,7 @@ from ecgfm_connectors.base import Handler, Listener, Received, Verdict
 from ecgfm_connectors.dicom import server as server_module
 from ecgfm_connectors.dicom.storage import StorageScp, _join
 from ecgfm_connectors.hl7.listener import MllpListener
+from tests.helpers.dicom_port import dicom_port
 from tests.helpers.fakes import Clock
 
 CROWD = 400
@@ -22,10 +23,6 @@ CROWD = 400
 
 def _never(_: Received) -> Verdict:
     raise AssertionError
-
-
-def _scp(handle: Handler) -> StorageScp:
-    return StorageScp(name="dicom", ae_title="ECGFM", host="127.0.0.1", port=0, handler=handle, clock=Clock())
 
 
 def _mllp(handle: Handler) -> MllpListener:
@@ -39,7 +36,7 @@ def _most_held() -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux" or _most_held() < CROWD, reason="the system holds fewer callers")
-@pytest.mark.parametrize("build", [_mllp, _scp])
+@pytest.mark.parametrize("build", [_mllp, dicom_port])
 def test_callers_are_held_while_the_accepting_thread_is_busy(build: Callable[[Handler], Listener]) -> None:
     """One too many would be heard when its system calls again, after 1, 3, 7, 15 or 31 s."""
     release, busy = Event(), Event()
@@ -78,7 +75,7 @@ def test_garbage_is_looked_for_in_a_fiftieth_of_the_time_at_most(monkeypatch: py
 
     monkeypatch.setattr(server_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr(server_module, "gc", SimpleNamespace(collect=search))
-    scp = _scp(_never)
+    scp = dicom_port(_never)
     scp.start()
     server = scp._server
     assert server is not None

@@ -12,6 +12,7 @@ import pytest
 
 from ecgfm_clinical.connections import build_source
 from ecgfm_clinical.errors import SettingsError
+from ecgfm_clinical.operate import leaks
 from ecgfm_clinical.operate.security import weaknesses
 from ecgfm_clinical.operate.setup import example_settings, write_installation
 from ecgfm_clinical.settings import Settings, read_settings
@@ -223,6 +224,95 @@ def test_secrets_in_a_url_are_never_said(tmp_path: Path) -> None:
     said = [str(caught.value), *weak(settings), *(one.text for one in settings.exposed())]
     assert any("authorization_file" in line for line in said)
     assert not [line for line in said if "swordfish" in line or "hunter2" in line]
+
+
+SECRET_URLS = """
+[store]
+url = "postgresql+psycopg://ecgfm:swordfish@db.example/ecgfm"
+[[sources.dicomweb]]
+name = "archive"
+url = "https://reader:swordfish@pacs.example/dicom-web"
+[[destinations.stow]]
+name = "pacs"
+url = "https://pacs.example/dicom-web?token=hunter2"
+[[destinations.fhir]]
+name = "fhir"
+url = "https://:swordfish@fhir.example/r4"
+namespace = "https://ecg.example"
+[[alerts.webhook]]
+name = "chat"
+url = "https://chat.example/services/T0A1B2C3D4E5F6G7H8I9J0K1"
+[[alerts.command]]
+name = "pager"
+command = ["page", "https://page.example/?key=hunter2"]
+[monitoring.otlp]
+url = "https://metrics.example/v1/metrics?token=hunter2"
+[web.oidc]
+issuer = "https://u:swordfish@login.example/ecg"
+console = "https://ecg.example"
+client_id = "ecgfm"
+secret_file = "oidc"
+[web.roles]
+viewer = ["v"]
+"""
+
+
+def test_a_secret_in_any_url_is_named_with_the_file_that_it_belongs_into(tmp_path: Path) -> None:
+    """Only those of a DICOMweb source and of the store were looked at."""
+    found = weak(settings_of(tmp_path, SECRET_URLS))
+    for part, remedy in (
+        ("store", "store.password_file"),
+        ("sources dicomweb archive", "authorization_file"),
+        ("destinations stow pacs", "authorization_file"),
+        ("destinations fhir fhir", "authorization_file"),
+        ("alerts webhook chat", "url_file"),
+        ("alerts command pager", "take it out"),
+        ("monitoring otlp", "headers_file"),
+        ("web oidc", "take it out"),
+    ):
+        assert any(line.startswith(f"{part}: ") and remedy in line for line in found), (part, found)
+    assert not [line for line in found if "swordfish" in line or "hunter2" in line or "T0A1" in line]
+
+
+def test_keys_and_backups_that_are_lost_or_copied_with_the_store_are_named(tmp_path: Path) -> None:
+    path = write_installation(tmp_path / "site")
+    for folder in (tmp_path / "secrets", tmp_path / "backups"):
+        folder.mkdir(mode=0o700)
+    secret = tmp_path / "secrets" / "keys"
+    for place in (secret, path.parent / "keys"):
+        place.write_text("1 " + "00" * 32)
+        place.chmod(0o600)
+    text = path.read_text().replace("[store]", f'[store]\nkey_file = "{secret}"')
+    path.write_text(text)
+    assert [line for line in weak(read_settings(path)) if "swap" not in line] == []
+    path.write_text(text.replace(str(secret), "keys"))
+    assert any("key lies beside the store" in line for line in weak(read_settings(path)))
+    path.write_text(text)
+    for backup in (tmp_path / "backups" / "a.sqlite", secret.parent / "b.sqlite"):
+        assert as_command("backup", backup, "--settings", path).returncode == 0
+    found = weak(read_settings(path))
+    assert any(line.startswith("store.key_file: ") and "b.sqlite" in line for line in found)
+    assert not [line for line in found if "beside" in line and "a.sqlite" in line]
+    assert any(line.startswith("backup: ") and "lost with it" in line for line in found)
+    (tmp_path / "backups" / "a.sqlite").unlink()
+    (secret.parent / "b.sqlite").unlink()
+    assert not [line for line in weak(read_settings(path)) if "backup" in line]
+
+
+@pytest.mark.parametrize(
+    ("device", "uuid", "named"),
+    [("sda2", "", True), ("zram0", "", False), ("dm-1", "CRYPT-PLAIN-swap", False), ("dm-2", "LVM-abc", True)],
+)
+def test_swap_in_clear_is_named_where_the_store_is_encrypted(
+    tmp_path: Path, device: str, uuid: str, named: bool
+) -> None:
+    (tmp_path / "blocks" / device / "dm").mkdir(parents=True)
+    (tmp_path / "blocks" / device / "dm" / "uuid").write_text(uuid)
+    swaps = tmp_path / "swaps"
+    swaps.write_text(f"Filename Type Size Used Priority\n/dev/{device} partition 1 0 -2\n")
+    for key, expected in (('[store]\nkey_file = "keys"\n', named), ("", False)):
+        lines = list(leaks.in_swap(settings_of(tmp_path, key), swaps=swaps, blocks=tmp_path / "blocks"))
+        assert bool(lines) is expected
 
 
 @pytest.mark.parametrize(("key", "kept"), [("", True), ('[store]\nkey_file = "keys"\n', False)])

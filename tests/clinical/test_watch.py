@@ -54,6 +54,7 @@ from ecgfm_connectors.dicom.storage import StorageScp
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.files.folder import FolderSource
 from ecgfm_connectors.hl7.listener import MllpListener
+from tests.helpers.dicom_port import dicom_port
 from tests.helpers.fakes import Clock, make_ecg, wait_until
 
 pytestmark = pytest.mark.slow
@@ -607,10 +608,6 @@ def test_a_stop_leaves_behind_what_does_not_end_in_time(
 # --- ports, handlers and what else lives ------------------------------------------------------------------------------
 
 
-def _scp(handle: Handler) -> StorageScp:
-    return StorageScp(name="dicom", ae_title="ECGFM", host="127.0.0.1", port=0, handler=handle, clock=Clock())
-
-
 def _mllp(handle: Handler) -> MllpListener:
     return MllpListener(name="hl7", host="127.0.0.1", port=0, handler=handle, clock=Clock())
 
@@ -623,7 +620,7 @@ def test_a_dicom_port_whose_thread_died_is_opened_again(
     told: Callable[[], list[dict[str, Any]]], stop: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(threading, "excepthook", log.thread_died)
-    listener = _scp(_never)
+    listener = dicom_port(_never)
     listener.start()
     try:
         port, thread, server = listener.port, listener._thread, listener._server
@@ -645,7 +642,7 @@ def test_a_dicom_port_whose_thread_died_is_opened_again(
         listener.stop()
 
 
-@pytest.mark.parametrize("build", [_mllp, _scp])
+@pytest.mark.parametrize("build", [_mllp, dicom_port])
 def test_a_port_whose_thread_hangs_ends_the_process(
     told: Callable[[], list[dict[str, Any]]],
     stop: Event,

@@ -20,6 +20,7 @@ from ecgfm_connectors.dicom.multipart import parts
 from ecgfm_connectors.dicom.sop_classes import stored
 from ecgfm_connectors.errors import ConnectorError, Misconfigured, ProtocolViolation, Unreachable
 from ecgfm_connectors.http_answer import bounded
+from ecgfm_connectors.http_client import direct_client
 from ecgfm_connectors.times import parse_date
 from ecgfm_connectors.tls import TlsFiles
 
@@ -120,9 +121,8 @@ class DicomWebSource:
             )
 
     def _client(self) -> httpx.Client:
-        verify = self._tls.client_context() if self._tls else True
         limits = httpx.Limits(max_connections=self._connections)
-        return httpx.Client(headers=self._headers, verify=verify, timeout=self._timeout, limits=limits)
+        return direct_client(headers=self._headers, tls=self._tls, timeout=self._timeout, limits=limits)
 
     def _studies(self, client: httpx.Client, first: date, last: date) -> dict[str, int | None]:
         """Study -> its number of instances where the server states it; the answer's dates are checked again."""

@@ -5,7 +5,6 @@ Needs the package `httpx` (extra `fhir`).
 
 import json
 import logging
-import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import httpx
 
 from ecgfm_connectors.errors import Misconfigured, NotReached, Unreachable
 from ecgfm_connectors.http_answer import bounded
+from ecgfm_connectors.http_client import direct_client
 from ecgfm_connectors.tls import TlsFiles
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # it writes the whole URL of each request at INFO
@@ -55,11 +55,8 @@ class Asker:
         self._client = self._new_client()
 
     def _new_client(self) -> httpx.Client:
-        verify: ssl.SSLContext | bool = self._tls.client_context() if self._tls else True
-        return httpx.Client(
-            verify=verify,
-            follow_redirects=False,
-            trust_env=False,  # a proxy in the environment would see patients' results
+        return direct_client(
+            tls=self._tls,
             timeout=httpx.Timeout(self._timeout, connect=_CONNECT_SECONDS),
             limits=httpx.Limits(keepalive_expiry=_IDLE_SECONDS),
         )

@@ -8,20 +8,18 @@ import subprocess
 import sys
 import threading
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from ecgfm_connectors.base import Disposition, Received, Verdict
 from ecgfm_connectors.dicom import server as server_module
 from ecgfm_connectors.dicom.bounded import Stillness
-from ecgfm_connectors.dicom.storage import StorageScp
 from ecgfm_connectors.rejections import Rejection
 from ecgfm_connectors.testing import cart
 from ecgfm_connectors.testing.dicom_writer import write_ecg
 from ecgfm_connectors.testing.samples import sample_ecg
 from tests.helpers import dicom_wire
+from tests.helpers.dicom_port import dicom_port
 from tests.helpers.fakes import wait_until
 
 pytestmark = pytest.mark.slow
@@ -30,21 +28,12 @@ LOOPBACK = "127.0.0.1"
 BEYOND_SELECT = 1100  #: select(2) knows descriptors below 1024
 
 
-def scp() -> StorageScp:
-    def handle(_: Received) -> Verdict:
-        return Verdict(disposition=Disposition.STAGED)
-
-    return StorageScp(
-        name="dicom", ae_title="ECGFM", host=LOOPBACK, port=0, handler=handle, clock=lambda: datetime.now(UTC)
-    )
-
-
 def threads_of_associations() -> int:
     return sum("AcceptorThread" in one.name for one in threading.enumerate())
 
 
 def test_a_silent_connection_has_no_threads_of_an_association() -> None:
-    port = scp()
+    port = dicom_port()
     port.start()
     with socket.create_connection((LOOPBACK, port.port)) as silent:
         assert port._server is not None
@@ -67,7 +56,7 @@ def test_a_caller_that_asks_for_no_association_is_told_and_gets_none(
         raise AssertionError("an association was made")
 
     monkeypatch.setattr(server_module._Handler, "_create_association", made)
-    port = scp()
+    port = dicom_port()
     port.start()
     with socket.create_connection((LOOPBACK, port.port), timeout=120) as caller:
         caller.sendall(beginning)
@@ -77,7 +66,7 @@ def test_a_caller_that_asks_for_no_association_is_told_and_gets_none(
 
 def test_half_a_request_takes_no_place_of_an_association() -> None:
     """Though it holds one of its address's connections, until the time for a request is over."""
-    port = scp()
+    port = dicom_port()
     port._ae.acse_timeout = 0.3
     port.start()
     with socket.create_connection((LOOPBACK, port.port), timeout=120) as caller:
@@ -89,16 +78,7 @@ def test_half_a_request_takes_no_place_of_an_association() -> None:
 
 def test_a_crowd_that_waits_is_accepted_in_one_round_and_each_answer_stays_its_own() -> None:
     """As many as wait, of which the door lets the first in and turns the others away; a neighbour is heard."""
-    port = StorageScp(
-        name="dicom",
-        ae_title="ECGFM",
-        host=LOOPBACK,
-        port=0,
-        handler=lambda _: Verdict(disposition=Disposition.STAGED),
-        clock=lambda: datetime.now(UTC),
-        max_per_host=2,
-        turned_away=(told := list[Rejection]()).append,
-    )
+    port = dicom_port(max_per_host=2, turned_away=(told := list[Rejection]()).append)
     port.start()
     with ExitStack() as held:
         callers = [held.enter_context(socket.create_connection((LOOPBACK, port.port), timeout=120)) for _ in range(200)]
@@ -112,7 +92,7 @@ def test_a_crowd_that_waits_is_accepted_in_one_round_and_each_answer_stays_its_o
 
 
 def test_stop_sends_silent_connections_away() -> None:
-    port = scp()
+    port = dicom_port()
     port.start()
     with socket.create_connection((LOOPBACK, port.port), timeout=120) as silent:
         wait_until(lambda: port._server is not None and port._server._silent)
@@ -137,7 +117,7 @@ def test_a_caller_that_breaks_the_protocol_ends_its_connection_and_no_thread_die
 ) -> None:
     died: list[threading.ExceptHookArgs] = []
     monkeypatch.setattr(threading, "excepthook", died.append)
-    port = scp()
+    port = dicom_port()
     port.start()
     for wrong in dicom_wire.wrong_beginnings():
         with socket.create_connection((LOOPBACK, port.port), timeout=120) as hostile:
@@ -158,7 +138,7 @@ def test_descriptors_above_those_of_select() -> None:
         with ExitStack() as held, Path(os.devnull).open() as nothing:
             for _ in range(BEYOND_SELECT):
                 held.callback(os.close, os.dup(nothing.fileno()))
-            port = scp()
+            port = dicom_port()
             port.start()
             answers = cart.send([write_ecg(sample_ecg())], host=LOOPBACK, port=port.port)
             port.stop(grace=1)
@@ -169,9 +149,9 @@ def test_descriptors_above_those_of_select() -> None:
 
 FULL = """
 import resource, socket, threading
-from tests.connectors.dicom.test_many_callers import cart, sample_ecg, scp, write_ecg
+from tests.connectors.dicom.test_many_callers import cart, dicom_port, sample_ecg, write_ecg
 content = write_ecg(sample_ecg())
-port = scp()
+port = dicom_port()
 port.start()
 assert cart.send([content], host="127.0.0.1", port=port.port)[0].status == 0
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
@@ -213,16 +193,7 @@ def test_a_process_without_descriptors_waits_for_them_and_goes_on() -> None:
 
 
 def test_stop_does_not_wait_for_a_caller_in_the_middle_of_an_object() -> None:
-    port = StorageScp(
-        name="dicom",
-        ae_title="ECGFM",
-        host=LOOPBACK,
-        port=0,
-        handler=lambda _: Verdict(disposition=Disposition.STAGED),
-        clock=lambda: datetime.now(UTC),
-        idle_timeout=100_000,
-        object_timeout=100_000,
-    )
+    port = dicom_port(idle_timeout=100_000, object_timeout=100_000)
     port.start()
     with ExitStack() as callers:
         for _ in range(3):

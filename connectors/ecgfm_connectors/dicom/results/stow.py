@@ -18,6 +18,7 @@ from ecgfm_connectors.dicom.results import statuses
 from ecgfm_connectors.dicom.web import without_secrets
 from ecgfm_connectors.errors import Misconfigured, NotReached, ProtocolViolation, Unreachable
 from ecgfm_connectors.http_answer import bounded
+from ecgfm_connectors.http_client import direct_client
 from ecgfm_connectors.result import Ack
 from ecgfm_connectors.tls import TlsFiles
 
@@ -107,8 +108,7 @@ class StowDestination:
         """Does nothing: no connection stays open between messages."""
 
     def _client(self) -> httpx.Client:
-        verify = self._tls.client_context() if self._tls else True
-        return httpx.Client(headers=self._headers, verify=verify, timeout=self._timeout)
+        return direct_client(headers=self._headers, tls=self._tls, timeout=self._timeout)
 
     def _answer(self, client: httpx.Client, request: httpx.Request) -> httpx.Response:
         """Its body read within bounds. Raises Unreachable, httpx.TransportError."""
