@@ -189,6 +189,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
             _code("outcome-first", "the outcome came before the ECG", "cohort"),
             _code("outcome-ambiguous", "different values of one code and time, of a kind of the site's own", "outcome"),
             _code("outcome-implausible", "outside what the site says can be", "outcome"),
+            _code("outcome-answer", "an answer about a finding of the site's own that it does not list", "outcome"),
             _code("outcome-unit", "no unit, or none that the site lists for its kind", "outcome"),
             _code("outcome-doubted", "a comment says that the value is another patient's or not to be used", "outcome"),
             _code("outcome-not-numeric", "no number that can be read one way only", "outcome"),

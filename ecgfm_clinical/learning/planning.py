@@ -53,12 +53,16 @@ def heads(learning: Learning) -> tuple[str, ...]:
     return (*HEADS, *(one.name for one in learning.heads))
 
 
+#: Between 0 and 1, as a finding that is absent or there is kept.
+FOUND = 0.5
+
+
 def _measurement(rules: HeadLabels) -> Measurement:
     return Measurement(
         name=rules.name,
         target=rules.target,
         outcome_kind=rules.kind,
-        threshold=rules.threshold,
+        threshold=FOUND if rules.threshold is None else rules.threshold,
         above=rules.positive == "above",
         before=timedelta(hours=rules.hours_before),
         after=timedelta(hours=rules.hours_after),

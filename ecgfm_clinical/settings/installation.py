@@ -97,11 +97,18 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _heads_learn_from_kinds(self) -> Self:
-        known = ("lvef", *(one.name for one in self.outcomes.kinds))
+        findings = [one.name for one in self.outcomes.findings]
+        known = ("lvef", *(one.name for one in self.outcomes.kinds), *findings)
         self._refuse_twice("learning.heads", [one.name for one in self.learning.heads])
         for one in self.learning.heads:
             if one.kind not in known:
                 raise ValueError(f"learning.heads {one.name}: kind {one.kind} is none of {', '.join(known)}")
+            if one.kind in findings and (one.threshold is not None or one.positive != "above"):
+                raise ValueError(
+                    f"learning.heads {one.name}: {one.kind} is there or not; leave out threshold and positive"
+                )
+            if one.kind not in findings and one.threshold is None:
+                raise ValueError(f"learning.heads {one.name}: give the threshold, in the unit of {one.kind}")
         return self
 
     @model_validator(mode="after")

@@ -59,15 +59,23 @@ class HeadLabels(Part):
         description="one sentence: what a positive label means",
         examples=["A potassium above 5.5 mmol/L."],
     )
-    kind: str = Field(description="lvef, or the name of one of outcomes.kinds", examples=["potassium"])
-    threshold: float = Field(description="in the kind's unit", examples=[5.5])
+    kind: str = Field(
+        description="lvef, or the name of one of outcomes.kinds or outcomes.findings", examples=["potassium"]
+    )
+    threshold: float | None = Field(
+        default=None,
+        description="of a measured kind, in its unit; a finding has none: it is there or not",
+        examples=[5.5],
+    )
     positive: Literal["above", "at-most"] = Field(
         default="above", description='"above" the threshold, or "at-most": at or below it'
     )
     hours_before: float = Field(default=2, ge=0, description="the window begins so long before the ECG")
     hours_after: float = Field(default=6, ge=0, description="and ends so long after it")
     select: Literal["nearest", "highest", "lowest"] = Field(
-        default="nearest", description='"nearest", "highest" or "lowest" of the results inside the window'
+        default="nearest",
+        description='"nearest", "highest" or "lowest" of the results inside the window; of a finding '
+        "highest: ever there, lowest: ever absent",
     )
 
     @model_validator(mode="after")

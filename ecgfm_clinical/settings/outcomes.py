@@ -7,7 +7,8 @@ from pydantic import Field, field_validator, model_validator
 
 from ecgfm_clinical.settings.part import Part
 from ecgfm_connectors.outcomes import units
-from ecgfm_connectors.outcomes.site import SiteCode, SiteKind, SiteTable
+from ecgfm_connectors.outcomes.folding import fold
+from ecgfm_connectors.outcomes.site import SiteCode, SiteFinding, SiteKind, SiteTable
 
 #: What every site has; a kind of one's own takes none of these names.
 FIXED = ("lvef", "troponin", "ignore")
@@ -37,6 +38,35 @@ class OutcomeKindSettings(Part):
         return self
 
 
+class OutcomeFindingSettings(Part):
+    """A finding of the site's own that is there or not, such as hypertrophy; found by its codes in outcomes.codes."""
+
+    name: str = Field(
+        pattern="^[a-z][a-z0-9_]{0,31}$", description="as means and learning.heads name it", examples=["lvh"]
+    )
+    present: tuple[str, ...] = Field(
+        min_length=1,
+        description="whole answers (OBX-5, code or words) that say it is there; case and accents do not matter",
+        examples=[["LVH present", "moderate", "severe"]],
+    )
+    absent: tuple[str, ...] = Field(
+        min_length=1,
+        description="and those that say it is not; any other answer is left out with its reason",
+        examples=[["LVH absent", "none"]],
+    )
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Self:
+        if self.name in FIXED:
+            raise ValueError(f"{self.name} is known to every site; give the finding another name")
+        both = {" ".join(fold(one).split()) for one in self.present} & {
+            " ".join(fold(one).split()) for one in self.absent
+        }
+        if both:
+            raise ValueError(f"{', '.join(sorted(both))} stands in present and in absent")
+        return self
+
+
 class OutcomeCode(Part):
     """What one code or one name of this site's feeds measures; it goes before every rule of the readers."""
 
@@ -47,7 +77,8 @@ class OutcomeCode(Part):
         examples=["Troponin neu"],
     )
     means: str = Field(
-        description="lvef, troponin, ignore, or the name of one of outcomes.kinds", examples=["troponin"]
+        description="lvef, troponin, ignore, or the name of one of outcomes.kinds or outcomes.findings",
+        examples=["troponin"],
     )
     assay: str = Field(default="", description="troponin: hs-I, hs-T, I or T", examples=["hs-T"])
     unit: str = Field(default="", description="the unit where OBX-6 is empty", examples=["ng/L"])
@@ -69,6 +100,7 @@ class OutcomeSettings(Part):
 
     codes: tuple[OutcomeCode, ...] = ()
     kinds: tuple[OutcomeKindSettings, ...] = ()
+    findings: tuple[OutcomeFindingSettings, ...] = ()
     units: Mapping[str, str] = Field(
         default_factory=dict, description="units as this site spells them -> as UCUM does", examples=[{"nanog": "ng/L"}]
     )
@@ -95,13 +127,17 @@ class OutcomeSettings(Part):
     @property
     def kind_names(self) -> tuple[str, ...]:
         """Every kind of result that may be kept."""
-        return ("lvef", "troponin", *(one.name for one in self.kinds))
+        return ("lvef", "troponin", *self._declared)
+
+    @property
+    def _declared(self) -> tuple[str, ...]:
+        return (*(one.name for one in self.kinds), *(one.name for one in self.findings))
 
     @model_validator(mode="after")
     def _codes_mean_something(self) -> Self:
-        names = [one.name for one in self.kinds]
+        names = self._declared
         if len(set(names)) < len(names):
-            raise ValueError("outcomes.kinds gives one name twice")
+            raise ValueError("outcomes.kinds and outcomes.findings give one name twice")
         if unknown := sorted({one.means for one in self.codes} - {*FIXED, *names}):
             raise ValueError(f"means {', '.join(unknown)} is none of {', '.join((*FIXED, *names))}")
         return self
@@ -116,4 +152,6 @@ class OutcomeSettings(Part):
             )
             for one in self.kinds
         )
-        return SiteTable(codes=codes, units=tuple(self.units.items()), kinds=kinds, words=self.words)
+        findings = tuple(SiteFinding(**one.model_dump()) for one in self.findings)
+        units = tuple(self.units.items())
+        return SiteTable(codes=codes, units=units, kinds=kinds, findings=findings, words=self.words)

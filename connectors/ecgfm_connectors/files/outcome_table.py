@@ -1,9 +1,10 @@
 """Measured outcomes of an archive: a CSV or Parquet table with a row for each ejection fraction or troponin.
 
-Columns that must be there: `patient_id`, `kind` (lvef, troponin, or a kind that the site declares), `value`, `unit`,
-`observed_at` (ISO 8601). Columns that may be there: `authority`, `identifier_type`, `upper_value`, `comparator`,
-`code`, `assay`, `upper_reference_limit` (in the same unit), `status` (final, corrected, withdrawn) and `result_id`. A
-`result_id` that comes again corrects or withdraws what came before it.
+Columns that must be there: `patient_id`, `kind` (lvef, troponin, or a kind or finding that the site declares), `value`,
+`unit` (empty for a finding, whose value is 1, 0 or an answer that the site lists), `observed_at` (ISO 8601). Columns
+that may be there: `authority`, `identifier_type`, `upper_value`, `comparator`, `code`, `assay`, `upper_reference_limit`
+(in the same unit), `status` (final, corrected, withdrawn) and `result_id`. A `result_id` that comes again corrects or
+withdraws what came before it.
 
 What is in another unit is brought into percent or ng/L as results by HL7 are. A row without a unit, in one that is not
 known, or with a value that cannot be, is left out and counted like every row that cannot be read; the others are taken.
@@ -25,10 +26,10 @@ from ecgfm_connectors.decision import Kind
 from ecgfm_connectors.ecg import Finding
 from ecgfm_connectors.errors import Refused, Unreadable
 from ecgfm_connectors.outcome import Outcome
-from ecgfm_connectors.outcomes import conversion, units
+from ecgfm_connectors.outcomes import conversion, findings, units
 from ecgfm_connectors.outcomes.conversion import Unfit
-from ecgfm_connectors.outcomes.quantity import Quantity
-from ecgfm_connectors.outcomes.site import SiteKind
+from ecgfm_connectors.outcomes.quantity import NoQuantity, Quantity
+from ecgfm_connectors.outcomes.site import SiteFinding, SiteKind
 from ecgfm_connectors.patient import Identifier, Patient
 
 REQUIRED = ("patient_id", "kind", "value", "unit", "observed_at")
@@ -134,8 +135,8 @@ def _text(value: Any) -> str:
 def _outcome(row: Mapping[str, str], context: ReadingContext) -> Outcome:
     table, authority, zone = context.outcome_table, context.default_authority, context.zone
     named, comparator = row["kind"].lower(), row.get("comparator", "")
-    own = table.kind(named)
-    kind = named if own else _KINDS.get(named)
+    own, finding = table.kind(named), table.finding(named)
+    kind = named if own or finding else _KINDS.get(named)
     status = row.get("status", "").lower() or "final"
     if kind is None:
         raise _BadRow("kind is neither lvef nor troponin, nor one that the settings declare")
@@ -148,7 +149,7 @@ def _outcome(row: Mapping[str, str], context: ReadingContext) -> Outcome:
     identifier = Identifier(
         authority=row.get("authority") or authority, type=row.get("identifier_type") or "MR", value=row["patient_id"]
     )
-    measured = _measured(row, kind, status, own)
+    measured = _found(row, status, finding) if finding else _measured(row, kind, status, own)
     return Outcome(
         source_id=_source_id(row, identifier),
         patient=Patient(identifiers=(identifier,)),
@@ -156,7 +157,7 @@ def _outcome(row: Mapping[str, str], context: ReadingContext) -> Outcome:
         value=measured.low,
         upper_value=measured.high,
         comparator=comparator,  # type: ignore[arg-type]  # checked above
-        unit=own.unit if own else conversion.OUR_UNIT[kind],
+        unit="" if finding else own.unit if own else conversion.OUR_UNIT[kind],
         code=row.get("code", ""),
         assay=row.get("assay", ""),
         upper_reference_limit=measured.limit,
@@ -173,6 +174,18 @@ class _Measured:
     low: float
     high: float | None = None
     limit: float | None = None
+
+
+def _found(row: Mapping[str, str], status: str, finding: SiteFinding) -> _Measured:
+    """1 or 0, as it stands or by an answer of the site's vocabulary."""
+    if status == "withdrawn" and not row["value"]:
+        return _Measured(low=0.0)
+    if row["value"] in ("0", "1", "0.0", "1.0"):
+        return _Measured(low=float(row["value"]))
+    told = findings.read(finding, [(row["value"],)])
+    if isinstance(told, NoQuantity):
+        raise _BadRow(told.text)
+    return _Measured(low=float(told.low))
 
 
 def _measured(row: Mapping[str, str], kind: Kind, status: str, own: SiteKind | None) -> _Measured:

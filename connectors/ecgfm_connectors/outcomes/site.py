@@ -21,6 +21,15 @@ class SiteKind:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SiteFinding:
+    """A finding of the site's own that is there or not, told as 1 or 0: found by the site's codes alone."""
+
+    name: str  #: as `SiteCode.means` and a head name it
+    present: tuple[str, ...]  #: answers, codes or whole words, that say that it is there
+    absent: tuple[str, ...]  #: and that it is not
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SiteCode:
     """What one code (OBX-3.1 or .4) or one whole name (OBX-3.2 or .5) of the site measures."""
 
@@ -39,6 +48,7 @@ class SiteTable:
     codes: tuple[SiteCode, ...] = ()
     units: tuple[tuple[str, str], ...] = ()  #: (as sent, as UCUM)
     kinds: tuple[SiteKind, ...] = ()
+    findings: tuple[SiteFinding, ...] = ()
     words: tuple[str, ...] = ()  #: words of the site's reports that say nothing of the value beside them
 
     def harmless(self) -> frozenset[str]:
@@ -54,6 +64,10 @@ class SiteTable:
     def kind(self, name: str) -> SiteKind | None:
         """A kind of the site's own; None for those that every site has."""
         return next((one for one in self.kinds if one.name == name), None)
+
+    def finding(self, name: str) -> SiteFinding | None:
+        """A finding of the site's own; None for what is measured."""
+        return next((one for one in self.findings if one.name == name), None)
 
     def unit(self, text: str) -> Unit | None:
         """A unit as this site spells it."""

@@ -30,6 +30,19 @@ highest = 12
 [[outcomes.codes]]
 code = "2823-3"
 means = "potassium"
+[[outcomes.findings]]
+name = "lvh"
+present = ["LVH present", "moderate"]
+absent = ["LVH absent", "none"]
+[[outcomes.codes]]
+code = "ECHOLVH"
+means = "lvh"
+[[learning.heads]]
+name = "hypertrophy"
+target = "Left ventricular hypertrophy in an echo within a day of the ECG."
+kind = "lvh"
+hours_before = 24
+hours_after = 24
 [[learning.heads]]
 name = "hyperkalaemia"
 target = "A potassium above 5.5 mmol/L within 6 hours after the ECG."
@@ -61,9 +74,22 @@ def message(number: int, values: list[tuple[str, str, str]]) -> str:
     return "\r".join(lines) + "\r"
 
 
+def echo(number: int, *answers: str) -> str:
+    """An ORU^R01 of patient `number`: each OBX-2|OBX-5 of a hypertrophy, at 09:00."""
+    lines = [
+        f"MSH|^~\\&|ECHO|TEST|ECGFM|TEST|20260301100000+0000||ORU^R01^ORU_R01|E{number}|P|2.5.1",
+        f"PID|1||T{number}^^^TEST^MR||TESTFAMILY^TESTGIVEN{number}||19600517|F",
+        f"OBR|1|Q{number}|G{number}|ECHO^Echocardiography^L|||20260301090000+0000",
+    ]
+    for at, answer in enumerate(answers, start=1):
+        kind, _, value = answer.partition("|")
+        lines.append(f"OBX|{at}|{kind}|ECHOLVH^Hypertrophy^L|{at}|{value}||||||F")
+    return "\r".join(lines) + "\r"
+
+
 @pytest.mark.slow(15)
-def test_potassium_from_the_laboratorys_feed_to_the_cohort(tmp_path: Path) -> None:
-    """Its ECGs were recorded at 07:00. What has no unit, another unit, or cannot be, is left out with its reason."""
+def test_potassium_and_a_finding_from_their_feeds_to_the_cohorts(tmp_path: Path) -> None:
+    """The ECGs were recorded at 07:00. What has no unit, another unit, or cannot be, is left out with its reason."""
     settings = write_installation(tmp_path / "site")
     settings.write_text(settings.read_text() + DECLARED)
     results: dict[int, list[tuple[str, str, str]]] = {
@@ -79,6 +105,15 @@ def test_potassium_from_the_laboratorys_feed_to_the_cohort(tmp_path: Path) -> No
     for number, values in results.items():
         (inbox / f"{number}.dcm").write_bytes(dicom_writer.write_ecg(make_ecg(number)))
         (inbox / f"{number}.hl7").write_text(message(number, values), newline="")
+    findings = {
+        1: ("CWE|X1^LVH  Présent^L",),
+        2: ("ST|None",),
+        3: ("TX|no LVH present",),  # a word of the vocabulary inside a sentence says nothing
+        4: ("CWE|LVH absent^^L", "CE|9^moderate^L"),  # at one time there and not
+        5: ("CWE|9^moderate^L^none",),
+    }
+    for number, answers in findings.items():
+        (inbox / f"echo{number}.hl7").write_text(echo(number, *answers), newline="")
     done = CliRunner().invoke(app, ["ingest", str(inbox), "--settings", str(settings)])
     assert done.exit_code == 0, done.output
     read = read_settings(settings)
@@ -87,7 +122,9 @@ def test_potassium_from_the_laboratorys_feed_to_the_cohort(tmp_path: Path) -> No
         kept = {(row.value, row.unit, row.kind) for row in store.cohorts.outcomes("potassium")}
         assert kept == {(value, "mmol/L", "potassium") for value in (4.1, 6.2, 4.4, 6.0)}
         reasons = {one.reason: one.number for one in store.outcomes.counts() if one.reason}
-        assert reasons == {"outcome-unit": 2, "outcome-implausible": 1}
+        assert reasons == {
+            "outcome-unit": 2, "outcome-implausible": 1, "outcome-answer": 2, "outcome-ambiguous": 2,
+        }  # fmt: skip
         shop = Workshop(settings=read, store=store, actor="test", clock=lambda: NOON)
         cohort, _ = shop.cohort("hyperkalaemia", NOON)
         assert cohort.labels == ("hyperkalaemia",)
@@ -95,6 +132,9 @@ def test_potassium_from_the_laboratorys_feed_to_the_cohort(tmp_path: Path) -> No
         left_out = {step.code: step.excluded for step in cohort.steps if step.excluded}
         assert left_out == {"no-outcome": 3, "outside-window": 1}
         assert cohort.rules.labelling["kind"] == "potassium"
+        cohort, _ = shop.cohort("hypertrophy", NOON)
+        assert sorted(one.example.labels[0] for one in cohort.members) == [0.0, 1.0]
+        assert {step.code: step.excluded for step in cohort.steps if step.excluded} == {"no-outcome": 4}
         shown = CliRunner().invoke(app, ["outcomes", "list", "--kind", "potassium", "--settings", str(settings)])
         assert "potassium" in shown.output
     finally:
@@ -105,20 +145,23 @@ def test_heads_of_the_settings_are_known_beside_the_programs_own(tmp_path: Path)
     settings = write_installation(tmp_path / "site")
     settings.write_text(settings.read_text() + DECLARED)
     learning = read_settings(settings).learning
-    assert heads(learning) == ("reduced_lvef", "troponin", "interpretation", "hyperkalaemia", "lvef_35")
+    assert heads(learning) == ("reduced_lvef", "troponin", "interpretation", "hypertrophy", "hyperkalaemia", "lvef_35")
     rule = labelling("lvef_35", learning)
     assert (rule.labels, rule.outcome_kind) == (("lvef_35",), "lvef")
     assert rule.target == "An ejection fraction of 35 % or less within 30 days of the ECG."
-    with pytest.raises(InputError, match=r"it knows .*hyperkalaemia, lvef_35"):
+    with pytest.raises(InputError, match=r"it knows .*hypertrophy, hyperkalaemia, lvef_35"):
         labelling("hyponatraemia", learning)
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (('means = "potassium"', 'means = "sodium"'), "means sodium is none of lvef, troponin, ignore, potassium"),
-        (('kind = "potassium"', 'kind = "sodium"'), "kind sodium is none of lvef, potassium"),
-        (("threshold = 5.5", ""), "threshold"),
+        (('means = "potassium"', 'means = "sodium"'), "means sodium is none of lvef, troponin, ignore, potassium, lvh"),
+        (('kind = "potassium"', 'kind = "sodium"'), "kind sodium is none of lvef, potassium, lvh"),
+        (("threshold = 5.5", ""), "hyperkalaemia: give the threshold, in the unit of potassium"),
+        (('kind = "lvh"', 'kind = "lvh"\nthreshold = 1'), "hypertrophy: lvh is there or not"),
+        (('"LVH absent", "none"', '"LVH absent", "Moderate"'), "moderate stands in present and in absent"),
+        (('name = "lvh"', 'name = "potassium"'), "give one name twice"),
         (('name = "potassium"', 'name = "lvef"'), "lvef is known to every site"),
         (("highest = 12", "highest = 0"), "lowest must be below highest"),
         (('name = "lvef_35"', 'name = "hyperkalaemia"'), "name used twice: hyperkalaemia"),

@@ -1,6 +1,7 @@
 """Outcome tables of archives: every good row becomes an outcome, every bad one is counted, none is quoted."""
 
 import io
+from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -8,6 +9,7 @@ import pytest
 
 from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.errors import PayloadError, Refused, Unreadable
+from ecgfm_connectors.outcomes.site import SiteFinding, SiteTable
 from ecgfm_connectors.reading import read, sniff
 
 CONTEXT = ReadingContext(default_authority="TESTHOSP", zone=ZoneInfo("Europe/Zurich"))
@@ -165,3 +167,18 @@ def test_a_damaged_parquet_file(content: bytes) -> None:
     pytest.importorskip("pyarrow", reason="pyarrow is not installed (extra parquet)")
     with pytest.raises(Unreadable, match="damaged"):
         read(content, CONTEXT)
+
+
+def test_a_finding_of_the_site_is_1_or_0_or_one_of_its_answers() -> None:
+    lvh = SiteFinding(name="lvh", present=("LVH present",), absent=("LVH absent",))
+    rows = [f"{number},lvh,{value},,2031-05-06T08:00:00Z" for number, value in enumerate(
+        ("1", "0", "lvh  PRESENT", "LVH absent", "no LVH present", "2", "")
+    )]  # fmt: skip
+    found = read(table(*rows), replace(CONTEXT, outcome_table=SiteTable(findings=(lvh,))))
+    assert [(one.patient.identifiers[0].value, one.value, one.unit) for one in found.outcomes] == [
+        ("0", 1.0, ""), ("1", 0.0, ""), ("2", 1.0, ""), ("3", 0.0, ""),
+    ]  # fmt: skip
+    assert sorted(finding.text for finding in found.findings) == [
+        "1 rows left out: there is no value",
+        "2 rows left out: the answer is none that the site lists",
+    ]

@@ -57,7 +57,8 @@ def test_no_rule_is_without_a_file() -> None:
     outcomes = [one for contents in read_ones for one in contents.outcomes]
     decisions = [one.decision for one in outcomes if one.decision]
     reasons = {one.reason for one in left_out}
-    declared = {"outcome-ambiguous", "outcome-implausible", "outcome-unit"}  # of kinds that a site's settings declare
+    # of kinds and findings that a site's settings declare
+    declared = {"outcome-ambiguous", "outcome-answer", "outcome-implausible", "outcome-unit"}
     assert _stated(r"^\| `([a-z-]+)` \|") - declared <= reasons
     meanings = {reason.partition("-")[2] for reason in reasons if reason.startswith(("lvef-", "troponin-"))}
     assert set(re.findall(r"`([a-z-]+[a-z])`", _section().splitlines()[-1])) <= meanings

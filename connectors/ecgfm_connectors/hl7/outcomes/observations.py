@@ -6,7 +6,7 @@ from ecgfm_connectors.decision import Decision, LeftOut, Source
 from ecgfm_connectors.hl7.message import Segment
 from ecgfm_connectors.hl7.outcomes.order import Order, Status
 from ecgfm_connectors.outcome import Outcome
-from ecgfm_connectors.outcomes import conversion, corrections, dictionary, limits, names, quantity
+from ecgfm_connectors.outcomes import conversion, corrections, dictionary, findings, limits, names, quantity
 from ecgfm_connectors.outcomes.conversion import Converted, Unfit
 from ecgfm_connectors.outcomes.dictionary import Measurand
 from ecgfm_connectors.outcomes.observed import Observed
@@ -40,8 +40,9 @@ def read(order: Order, obx: Segment, position: int) -> Read | None:
     if measurand is None or status is None or not _belongs(measurand, kind_of_value):
         return None
     source = _source(obx, measurand, position)
-    value = _value(obx, kind_of_value, status)
-    if kind_of_value in _TEXT and not isinstance(value, Quantity):
+    value = _value(order, obx, measurand, status)
+    finding = order.table.finding(measurand.kind) is not None
+    if kind_of_value in _TEXT and not isinstance(value, Quantity) and not finding:
         return None  # a text under such a code is read as a report
     if measurand.other:
         return Read(left_out=_other(order, measurand, source))
@@ -64,8 +65,11 @@ def _belongs(measurand: Measurand, kind_of_value: str) -> bool:
     return kind_of_value in _NUMERIC or measurand.rule != "name" or plain
 
 
-def _value(obx: Segment, kind_of_value: str, status: Status) -> Quantity | NoQuantity:
-    """OBX-5 as one quantity; repetitions are several values."""
+def _value(order: Order, obx: Segment, measurand: Measurand, status: Status) -> Quantity | NoQuantity:
+    """OBX-5 as one quantity; repetitions are several values. Of a finding: 1 or 0, of all its answers."""
+    kind_of_value = obx.value(2).upper()
+    if (finding := order.table.finding(measurand.kind)) is not None:
+        return findings.read(finding, _answers(obx, kind_of_value))
     if kind_of_value in _CODED:
         return NoQuantity(code="no-number", text="the value is a coded answer")
     if kind_of_value == "SN" and len(obx.repetitions(5)) == 1:
@@ -73,6 +77,14 @@ def _value(obx: Segment, kind_of_value: str, status: Status) -> Quantity | NoQua
         return quantity.read_structured([obx.leaf(components, at) for at in range(1, len(components) + 1)])
     text = names.without_name(obx.text(5)[:_LONGEST]) if len(obx.text(5)) < _LONGEST else obx.text(5)
     return corrections.read(text) if status == "corrected" else quantity.read(text)
+
+
+def _answers(obx: Segment, kind_of_value: str) -> list[tuple[str, ...]]:
+    """Each answer of OBX-5: both triplets' codes and words where it is coded, else the whole text."""
+    if kind_of_value not in _CODED:
+        return [(obx.text(5)[:_MAX_TEXT],)]
+    parts = (obx.components(5, at) for at in range(len(obx.repetitions(5))))
+    return [tuple(obx.leaf(own, at) for at in (1, 2, 4, 5)) for own in parts]
 
 
 def _of_value(
@@ -119,6 +131,10 @@ def _of_value(
 
 def _fit(order: Order, obx: Segment, measurand: Measurand, value: Quantity | NoQuantity) -> Converted | Unfit:
     """The value in our unit, with OBX-6 and the unit in the text agreeing."""
+    if order.table.finding(measurand.kind) is not None:
+        if isinstance(value, NoQuantity):
+            return Unfit(reason="outcome-answer", text=value.text)
+        return Converted(low=float(value.low), high=None)
     if isinstance(value, NoQuantity):
         reason = "ambiguous-number" if value.code == "ambiguous-number" else "outcome-not-numeric"
         return Unfit(reason=reason, text=f"{value.text}: no number that can be read one way only")
@@ -130,6 +146,8 @@ def _fit(order: Order, obx: Segment, measurand: Measurand, value: Quantity | NoQ
 
 
 def _our_unit(order: Order, measurand: Measurand) -> str:
+    if order.table.finding(measurand.kind) is not None:
+        return ""
     own = order.table.kind(measurand.kind)
     return conversion.OUR_UNIT[measurand.kind] if own is None else own.unit
 
@@ -151,7 +169,7 @@ def _limit(order: Order, obx: Segment, unit: Unit | None) -> float | None:
 
 
 def _withdrawn(order: Order, obx: Segment, measurand: Measurand, source: Source, moment: Observed) -> Outcome:
-    value = _value(obx, obx.value(2).upper(), "withdrawn")
+    value = _value(order, obx, measurand, "withdrawn")
     fit = _fit(order, obx, measurand, value)
     known = isinstance(fit, Converted) and isinstance(value, Quantity)
     return Outcome(

@@ -40,7 +40,7 @@ def read(order: Order, observations: list[Segment]) -> OrderOutcomes:
     if stated and not any(_decides(one.outcome, one.left_out) for one in found):
         found.append(stated)
         stated = None
-    outcomes, doubtful = _agreeing([one.outcome for one in found if one.outcome])
+    outcomes, doubtful = _agreeing([one.outcome for one in found if one.outcome], order)
     if stated and stated.outcome:
         outcomes, contradicted = _borne_out(outcomes, stated.outcome)
         doubtful += contradicted
@@ -87,11 +87,12 @@ def _decides(outcome: Outcome | None, left_out: LeftOut | None) -> bool:
     return any(char.isdigit() for char in left_out.source.text)  # `see report` settles nothing
 
 
-def _agreeing(outcomes: list[Outcome]) -> tuple[list[Outcome], list[LeftOut]]:
+def _agreeing(outcomes: list[Outcome], order: Order) -> tuple[list[Outcome], list[LeftOut]]:
     """Without those that contradict each other at one time."""
     groups: defaultdict[tuple[object, ...], list[Outcome]] = defaultdict(list)
     for one in outcomes:
-        test = () if one.kind == "lvef" else (one.code, one.assay)
+        one_whatever_its_code = one.kind == "lvef" or order.table.finding(one.kind) is not None
+        test = () if one_whatever_its_code else (one.code, one.assay)
         groups[(one.kind, *test, one.observed_at, one.status == "withdrawn")].append(one)
     kept: list[Outcome] = []
     doubtful: list[LeftOut] = []
