@@ -15,7 +15,10 @@ from hypothesis import strategies as st
 from ecgfm_connectors.outcomes.report import reader
 from ecgfm_connectors.outcomes.report.reader import Reading
 
-SENTENCES = [json.loads(line) for line in (Path(__file__).parent / "sentences.jsonl").read_text("utf-8").splitlines()]
+HERE = Path(__file__).parent
+SENTENCES = [json.loads(line) for line in (HERE / "sentences.jsonl").read_text("utf-8").splitlines()]
+KINDS = [json.loads(line) for line in (HERE / "kinds.jsonl").read_text("utf-8").splitlines()]
+STUDY = date(2026, 3, 1)
 
 
 def told(reading: Reading) -> str:
@@ -39,13 +42,18 @@ def test_few_of_them_are_left_out() -> None:
     assert len(missed) <= 0.05 * len(wanted), missed
 
 
+@pytest.mark.parametrize("row", KINDS, ids=lambda row: row["text"][:60])
+def test_a_report_of_a_day_gives_its_own_value(row: dict[str, object]) -> None:
+    """Courses, stays, stress tests, limits, drafts and reports from elsewhere, read as of the first of March 2026."""
+    allowed = row["allowed"]
+    assert isinstance(allowed, list)
+    assert told(reader.read(str(row["text"]), STUDY)) in allowed
+
+
 def test_words_of_the_site_may_stand_beside_a_value() -> None:
     text = "Echo Kardiomobil EF 35 %"
     assert reader.read(text).reason == "lvef-unknown-words"
     assert told(reader.read(text, None, frozenset(["kardiomobil"]))) == "35"
-
-
-STUDY = date(2026, 3, 1)
 
 
 @pytest.mark.parametrize(

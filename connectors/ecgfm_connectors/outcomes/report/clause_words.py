@@ -111,7 +111,14 @@ class ClauseWords:
             if role := self._of_phrase(phrase):
                 return role
             phrase = []
-        return self._of_phrase(phrase) if self.comma < self.mention else None
+        role = self._of_phrase(phrase) if self.comma < self.mention else None
+        return role or ("unknown-words" if self._is_of_a_doctor() else None)
+
+    def _is_of_a_doctor(self) -> bool:
+        """`Dr Miller's echo (private): EF 60 %`: the examination that is told of is a doctor's or a place's."""
+        ahead = self._ahead()
+        own = any(one.cue == "now" or (one.value is not None and one.value.percent) for one in ahead)
+        return not own and danger.is_of_a_place(ahead)
 
     def _of_phrase(self, phrase: Sequence[Item]) -> Role | None:
         first = phrase[:2]

@@ -52,7 +52,8 @@ _DANGER = phrases(
             roommate|bed|ai|algorithm*
             predicted|prediction|model|tremor|insurance|versicherung*""",
         "harmless": "end stage",
-        "place": """hospital*|hopital*|klinik*|universitatsklin*|unikl*|krankenh*|spital*|sjukhus*|ziekenhuis*
+        "place": """kantonsspital*|stadtspital*|kreiskrank*|kreisklin*|regionalspital*|uniklin*|herzzentrum*
+            lanssjukhus*|universitetssj*|policlinico|chru|hospital*|hopital*|klinik*|universitatsklin*|unikl*|krankenh*|spital*|sjukhus*|ziekenhuis*
             ospedal*
             policlinic*|poliklin*|chu|chr|clinic|clinics|clinica|clinique|kliniek*|centre|center|zentrum*|centro
             centrum
@@ -91,6 +92,11 @@ def is_dangerous(items: Sequence[Item]) -> bool:
     """Whether a word of danger stands anywhere in a sentence."""
     today = any(item.cue == "now" for item in items)
     return _holds(items, "sentence") or (not today and _holds(items, "place"))
+
+
+def is_of_a_place(items: Sequence[Item]) -> bool:
+    """Whether a word for another place or for a doctor stands among them."""
+    return _holds(items, "place")
 
 
 def is_hedged(clause: Sequence[Item]) -> bool:

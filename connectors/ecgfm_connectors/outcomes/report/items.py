@@ -1,16 +1,16 @@
 """Makes of a sentence what matters in it: cues, quantities, dates, and the marks that part clauses."""
 
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 from typing import Literal
 
 from ecgfm_connectors.outcomes import comparators, numerals, quantity
 from ecgfm_connectors.outcomes.comparators import Comparator
 from ecgfm_connectors.outcomes.phrases import word_set
-from ecgfm_connectors.outcomes.report import dates, spelled, views
+from ecgfm_connectors.outcomes.report import abbreviations, dates, spelled, views
+from ecgfm_connectors.outcomes.report.dates import Days
 from ecgfm_connectors.outcomes.report.spelling import respelled
-from ecgfm_connectors.outcomes.report.vocabulary import CAPITALS, CUES, PERCENT_WORDS, Cue
+from ecgfm_connectors.outcomes.report.vocabulary import CUES, PERCENT_WORDS, Cue
 
 _MARKS = frozenset(",()[]?/+&")
 _ARROWS = ("-->", "->", "→", ">>", "»")
@@ -19,23 +19,17 @@ _GOING_ON = word_set(
     """with without by on mit ohne bei nach avec sans par con sin por senza per met zonder bij na com sem med
     utan enligt visually which"""
 )
-#: Beside `anterior` these say that it is a wall of the heart and not an earlier study.
-_WALL = word_set(
-    """wall walls akinesis akinesia akinetic hypokinesis hypokinesia hypokinetic dyskinesis dyskinesia septal
-    septum septo apical infarct infarction infarto mi stemi iam pared parede parete cara akinesie hypokinesie
-    acinesia aquinesia hipocinesia hipoquinesia ipocinesia acinesie hypocinesie apex and y e et"""
-)
 SPANS = word_set(
-    """mo mth mths wk wks mnd mndn man sem setm settimana semana semaine woche week vecka vcka tag tage monat
+    """manaders manads veckors monatiger wochiger
+    mo mth mths wk wks mnd mndn man sem setm settimana semana semaine woche week vecka vcka tag tage monat
     month months week weeks day days monaten monate monat wochen woche tagen mois semaines jours mes meses semanas
     dias mesi settimane giorni mese maanden maand weken dagen manader manad veckor dagar"""
 )
-_METHODS = ("simpson", "biplan", "teich")
 _YEARS = frozenset(("year", "jahr", "ano", "anno", "jaar", "annee"))
 _WATTS = frozenset(("w", "watt", "watts"))
-_AT = frozenset(("vid", "bei", "bij", "pa", "i", "im", "by", "on", "en", "med", "per", "mit", "op", "via", "efter"))
 _SINCE = frozenset(("vor", "il", "hace", "ha", "for", "fa"))
 _CELL = 40  #: characters of a cell of a table that are looked at
+_UNITS = frozenset(("ml", "mm", "cm", "mmhg", "bpm", "g", "m", "ms", "cc"))
 _STRANGE_POINTS = frozenset("\u00b7\u2022\u2027_'`")
 
 
@@ -64,7 +58,7 @@ class Item:
     value: Value | None = None
 
 
-def items(text: str, folded: str, study: date | None) -> list[Item]:
+def items(text: str, folded: str, study: Days | None) -> list[Item]:
     """The items of one sentence, in order. A date that is the study's own is none."""
     found: list[Item] = []
     at, size = 0, len(folded)
@@ -76,6 +70,7 @@ def items(text: str, folded: str, study: date | None) -> list[Item]:
         if at in index_at:
             item = _value_at(folded, at) if _begins_comparator(spoken, index_at[at]) else None
             item = item or _spelled_at(folded, tokens, spoken, index_at[at])
+            item = item or _dated(dates.in_words(folded, at, study), at)
             item = item or _cue_at(text, folded, tokens, spoken, index_at[at])
         elif (arrow := _arrow(folded, at)) is not None:
             item = Item(kind="cue", start=at, end=arrow, cue="arrow", word="->")
@@ -199,19 +194,9 @@ def _cue_at(text: str, folded: str, tokens: list[tuple[int, int]], spoken: list[
         last = tokens[index + size - 1][1]
         between = folded[start:last]
         close = all(char.isalpha() or char in " -.'/’\n" for char in between)
-        if close and not (size == 1 and spoken[index] in CAPITALS and not text[start:end].isupper()):
-            if spoken[index].startswith(("anterior", "anterieur")) and _WALL & {
-                *spoken[index - 1 : index],
-                *spoken[index + 1 : index + 2],
-            }:
-                break
-            if spoken[index] == "mr" and spoken[index - 1] in _AT and index > 0:
-                cue = "modality"  # Swedish `vid MR`
-            if spoken[index] == "n" and spoken[index + 1 : index + 2] and spoken[index + 1].startswith(_METHODS):
-                break  # German `n. Simpson`: according to
-            if spoken[index] == "vs" and text[start:end].isupper():
-                cue = "left"  # Italian for the left ventricle
-            return Item(kind="cue", start=start, end=last, cue=cue, word=spoken[index])
+        here = abbreviations.meant(cue, spoken, index, text[start:end]) if size == 1 else cue
+        if close and here is not None:
+            return Item(kind="cue", start=start, end=last, cue=here, word=spoken[index])
         found = CUES.at(spoken, index, size - 1) if size > 1 else None
     return Item(kind="word", start=start, end=end, word=spoken[index])
 
@@ -221,16 +206,18 @@ def _negative(folded: str, at: int) -> bool:
     return numerals.begins(folded, at + 1) and (at == 0 or folded[at - 1] in " (:=")
 
 
-def _number_at(folded: str, at: int, study: date | None) -> Item | None:
+def _number_at(folded: str, at: int, study: Days | None) -> Item | None:
     if folded[at] in "-−":
         negative = numerals.scan(folded, at + 1)
         return Item(kind="word", start=at, end=negative.end, word="negative")
     if not numerals.begins(folded, at):
         return _value_at(folded, at)
     dated = dates.at(folded, at, study)
-    if dated is not None:
-        return Item(kind="date", start=at, end=dated.end, word="own" if dated.own else "")
-    return _value_at(folded, at)
+    return _dated(dated, at) or _value_at(folded, at)
+
+
+def _dated(found: dates.Dated | None, at: int) -> Item | None:
+    return None if found is None else Item(kind="date", start=at, end=found.end, word="own" if found.own else "")
 
 
 def _value_at(folded: str, at: int) -> Item | None:
@@ -343,6 +330,8 @@ def _unit_follows(folded: str, at: int) -> bool:
         end += 1
     if folded[begin:end] in _JOINING or folded[begin:end] in _GOING_ON:
         return False  # `55 or 60%`, `55 with normal wall motion`
+    if begin - at > 1 and folded[begin:end] not in _UNITS:
+        return False  # the next column
     char = folded[begin : begin + 1]
     if char in quantity.DASHES and folded[begin + 1 : begin + 2].isalpha():
         return True  # `17-segment`

@@ -9,14 +9,14 @@ from typing import Literal
 from ecgfm_connectors.decision import Rule, Unused
 from ecgfm_connectors.outcomes.folding import fold, words
 from ecgfm_connectors.outcomes.phrases import phrases
-from ecgfm_connectors.outcomes.report import addenda, tables
+from ecgfm_connectors.outcomes.report import addenda, courses, stays, tables
+from ecgfm_connectors.outcomes.report.dates import Days
+from ecgfm_connectors.outcomes.report.said import DRAFT
 from ecgfm_connectors.outcomes.report.sections import sentences
 from ecgfm_connectors.outcomes.report.statements import Statement, statements
 from ecgfm_connectors.outcomes.wrong_person import WRONG_PERSON
 
 MAX_LENGTH = 200_000  #: characters; a longer text is no report
-_DRAFT = ("preliminar", "draft", "unsigned", "unverified", "vorlauf", "entwurf", "provisoire", "provisional",
-          "provisori", "brouillon", "borrador", "bozza", "voorlopig", "concept", "rascunho", "utkast")  # fmt: skip
 #: Phrases of a report that was taken back, or is another person's. In eight languages, folded.
 _TAKEN_BACK = phrases(
     {
@@ -38,6 +38,8 @@ _TAKEN_BACK = phrases(
             makulerat|makulerad|annullerat|annullerad|svar makulerat|annan patient|bortse fran"""
     }
 )
+_MEANT = ("present", "narrated", "unknown-words")
+_LEAD, _BEGINNING = 4, 80  #: words and characters that begin a sentence
 _MARK, _MARK_WORDS = 40, 3  #: characters and words of a line that marks a report
 _FETAL = ("fetal", "foetal", "fotal", "fetus", "foetus", "fotus", "fetaal", "foetaal", "fosterek", "fosterhj")
 
@@ -65,11 +67,13 @@ def read(text: str, study: date | None = None, words_of_site: frozenset[str] = f
     if len(text) > MAX_LENGTH:
         return Reading(reason="report-too-long")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    given = _given(text, study, words_of_site)
+    days = None if study is None else stays.of(fold(text[: stays.MAX_LENGTH]), study)
+    given = _given(text, days, words_of_site)
     if given and _is_of_a_fetus(text):
         given = [replace(one, role="family") for one in given]
     if given and (_is_draft(text) or _is_taken_back(text)):
         given = [replace(one, role="doubtful") for one in given]
+    given = _without_drafts(given)
     present = [one for one in given if one.role == "present"] or [one for one in given if one.role == "narrated"]
     chosen, rule = _chosen(present)
     unclear = _unclear(given, chosen)
@@ -86,9 +90,9 @@ def read(text: str, study: date | None = None, words_of_site: frozenset[str] = f
     return Reading(reason="lvef-unknown-words" if unclear else reason, unused=unused)
 
 
-def _given(text: str, study: date | None, words_of_site: frozenset[str]) -> list[Statement]:
+def _given(text: str, study: Days | None, words_of_site: frozenset[str]) -> list[Statement]:
     """What rows of tables and sentences give, in the order of the text; a row that was read is no sentence."""
-    rows = list(tables.rows(text, study))
+    rows = list(tables.rows(text, study)) or list(courses.rows(text, study))
     found = [one for sentence in sentences(text, study) for one in statements(sentence, study, words_of_site)]
     if not rows:
         return found
@@ -111,9 +115,24 @@ def _is_draft(text: str) -> bool:
     """Whether a line is nothing but the mark of a draft: `PRELIMINARY REPORT`, `Vorläufig`, `*** DRAFT ***`."""
     for line in fold(text).split("\n"):
         spoken = words(line) if len(line) < _MARK else ()
-        if 0 < len(spoken) <= _MARK_WORDS and spoken[0].startswith(_DRAFT) and not any(map(str.isdigit, line)):
+        if 0 < len(spoken) <= _MARK_WORDS and spoken[0].startswith(DRAFT) and not any(map(str.isdigit, line)):
             return True
     return False
+
+
+def _without_drafts(given: list[Statement]) -> list[Statement]:
+    """What a draft said is in doubt beside a value that is said to be final, and where there is no other one:
+    `Preliminary read: LVEF 45 %. Final: LVEF 38 %`.
+    """
+    drafts = [one.role in _MEANT and _is_of_draft(one) for one in given]
+    rest = [one for one, draft in zip(given, drafts, strict=True) if one.role in _MEANT and not draft]
+    if rest and not any(one.selected for one in rest):
+        return given
+    return [replace(one, role="doubtful") if draft else one for one, draft in zip(given, drafts, strict=True)]
+
+
+def _is_of_draft(one: Statement) -> bool:
+    return any(word.startswith(DRAFT) for word in words(fold(one.sentence[:_BEGINNING]))[:_LEAD])
 
 
 def _is_taken_back(text: str) -> bool:

@@ -79,6 +79,10 @@ THE = frozenset(("il", "el", "le", "la", "os", "de", "het", "the"))
 AND = frozenset(("and", "und", "et", "y", "e", "ed", "en", "och", "a"))
 #: Beside a number: of several values this one is the report's.
 SELECTED = ("final", "overall", "retenu", "retenid", "retained", "refertat", "gerapporteerd", "slutlig", "samlad",
-            "sammantag", "gesamt", "complessiv", "definitiv", "definitif", "endgultig", "eindwaarde", "eindoordeel",
+            "sammantag", "gesamt", "complessiv", "definitiv", "definitif", "definitief",
+            "endgultig", "eindwaarde", "eindoordeel",
             "consensus", "befundet", "adopt", "gewertet", "globalement", "conclusiv", "finaal", "uiteindelijk",
             "slutgilt", "informa", "refertiamo", "assunt", "adotad", "reportada", "ausgewiesen")  # fmt: skip
+#: The first words of a draft, and of a sentence that tells what a draft said: `Preliminary read: LVEF 45 %`.
+DRAFT = ("prelim", "draft", "unsigned", "unverified", "vorlauf", "entwurf", "provisoire", "provisional", "provisori",
+         "provvisori", "brouillon", "borrador", "bozza", "voorlopig", "concept", "rascunho", "utkast")  # fmt: skip

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 from typing import Literal
 
 from ecgfm_connectors.outcomes.folding import fold, words
 from ecgfm_connectors.outcomes.phrases import word_set
+from ecgfm_connectors.outcomes.report import exertion
+from ecgfm_connectors.outcomes.report.dates import Days
 from ecgfm_connectors.outcomes.report.vocabulary import ABBREVIATIONS, CUES, HEADINGS
 
 Section = Literal["history", "family", "prior", "conclusion", "advice", "findings", ""]
@@ -39,6 +40,8 @@ _TODAY = re.compile(
     r"|(?:eco|estudio|ecocardiograma) (?:actual|de hoy)|(?:esame|eco|ecocardiogramma) (?:attuale|odierno|di oggi)"
     r"|(?:huidige?|echo van vandaag)|(?:exame|eco) (?:atual|de hoje)|dagens (?:eko|undersokning|ukg))(?![a-z])"
 )
+#: The heading of what happened during a stay; the word for the place says nothing of where the heart was looked at.
+_COURSE = re.compile(r"\s{0,3}(?:brief )?(?:hospital course|course in hospital|clinical course)\s{0,3}:")
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 _OF_A_REPORT = word_set(
     """report echo echocardiogram echocardiography tte tee study exam examination date dated performed of on from the
@@ -74,6 +77,7 @@ class Sentence:
     start: int
     section: Section
     other_chamber: bool = False  #: its heading names the right ventricle, an atrium …
+    exerted: bool = False  #: the report is of a stress test
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +88,13 @@ class _Heading:
     end: int  #: where the text after the colon begins
 
 
-def sentences(text: str, study: date | None = None) -> Iterator[Sentence]:
+def sentences(text: str, study: Days | None = None) -> Iterator[Sentence]:
     """The sentences of a report in their order. Linear in the length of the text.
 
     What stands below the date of an earlier year (`Echo 12.03.2019:`) is an earlier report, up to the next date.
     """
     folded = fold(text)
+    exerted = exertion.is_stress_test(folded)
     section: Section = ""
     other_chamber, short_lived, older = False, False, False
     for start, end in _lines(text):
@@ -97,9 +102,11 @@ def sentences(text: str, study: date | None = None) -> Iterator[Sentence]:
             section, other_chamber = "", False
         stripped = folded[start:end].strip()
         if study is not None and (dated := _report_of(stripped)) is not None:
-            older = dated < study.year and (older or section not in ("prior", "history"))
+            older = dated < study.first.year and (older or section not in ("prior", "history"))
         short_lived = short_lived or not stripped
-        for first, last in _cut(text, folded, start, end):
+        for begin, last in _cut(text, folded, start, end):
+            told = _COURSE.match(folded, begin, last)
+            first = told.end() if told is not None else begin
             heading = _heading(folded, text, first, last)
             if heading is not None and (
                 heading.known or heading.other_chamber or not folded[heading.end : last].strip()
@@ -118,6 +125,7 @@ def sentences(text: str, study: date | None = None) -> Iterator[Sentence]:
                 start=first,
                 section="prior" if older else section,
                 other_chamber=other_chamber,
+                exerted=exerted,
             )
 
 
@@ -201,7 +209,12 @@ def _cut(text: str, folded: str, start: int, end: int) -> Iterator[tuple[int, in
             if folded[first:at].strip():
                 yield first, at
             first = at + 1
-        elif char == "?" and text[at + 1 : at + 2] == " " and text[at + 2 : at + 3].isupper():
+        elif (
+            char == "?"
+            and folded[first:at].strip()
+            and text[at + 1 : at + 2] == " "
+            and text[at + 2 : at + 3].isupper()
+        ):
             yield first, at + 1  # the mark of the question stays with what it doubts
             first = at + 1
     if folded[first:end].strip():

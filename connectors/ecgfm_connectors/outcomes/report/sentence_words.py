@@ -4,6 +4,7 @@ from bisect import bisect_left
 from decimal import Decimal
 
 from ecgfm_connectors.outcomes.phrases import word_set
+from ecgfm_connectors.outcomes.report import comparisons
 from ecgfm_connectors.outcomes.report.items import Item, Value
 from ecgfm_connectors.outcomes.report.sections import Section, Sentence
 from ecgfm_connectors.outcomes.report.surroundings import HIGHEST, LEADING, TRAILING, Role
@@ -23,6 +24,7 @@ _FAILURE = word_set(
     """ic hf ics hi failure herzinsuffizienz insuffisance insuficiencia scompenso hartfalen hjartsvikt svikt icc"""
 )
 _HEADING = 30  #: characters
+_FIRST = 2  #: items before a name that begins its sentence
 _CLASS_RANGES = frozenset((Decimal(low), Decimal(high)) for low in (40, 41) for high in (49, 50))
 _ERRORS = ("error", "errone", "irrtum", "erreur", "errat", "errore", "equivoc", "engano", "foutief", "felaktig",
            "mistake", "abusiv", "vergissing", "misstag", "tippfehler",
@@ -52,6 +54,7 @@ class SentenceWords:
         self._failure = any(item.word in _FAILURE for item in found)
         self._compared = next((item.start for item in found if item.cue == "compare" or item.kind == "date"), None)
         self._stress = self._stress_heading()
+        self._errors = any(item.word.startswith(_ERRORS) for item in found)
         self._condition = next(
             (item.end for at, item in enumerate(found) if item.cue == "condition" and self._conditional(at)), None
         )
@@ -100,7 +103,7 @@ class SentenceWords:
 
     def tells_of_error(self) -> bool:
         """`The LVEF of 45 % in the original report was a dictation error`."""
-        return any(one.word.startswith(_ERRORS) for one in self._items)
+        return self._errors
 
     def role(self, at: int, item: Item, value: Value, *, mention: int, comma: int) -> Role | None:
         """What a word anywhere in the sentence makes of the number.
@@ -108,9 +111,11 @@ class SentenceWords:
         `at`: index of the number; `mention`: of the name of its quantity; `comma`: of the last comma, -1 where
         there is none.
         """
+        if comparisons.is_limit_of(self._items, at):
+            return "threshold"
         if "family" in self._cues:
             return "family"
-        if "guideline" in self._cues or "patient" in self._cues:
+        if "patient" in self._cues or ("guideline" in self._cues and not self._is_compared(at, mention)):
             return "threshold"
         if "goal" in self._cues and self._is_goal(at):
             return "goal"
@@ -129,6 +134,17 @@ class SentenceWords:
         if self._history is not None and self._history <= self._items[mention].start:
             return "history"
         return None
+
+    def _is_compared(self, at: int, mention: int) -> bool:
+        """`FEVG ce jour 33 %, inférieure à 35 % : indication selon les recommandations`: the number is a measured one,
+        the guideline speaks of the limit behind it.
+        """
+        limit = comparisons.limit_behind(self._items, at)
+        if limit is None:
+            return False
+        before = self._items[max(limit - LEADING, 0) : limit]
+        current = any(one.cue == "now" for one in before)
+        return (current or mention <= _FIRST) and not any(one.cue == "guideline" for one in before)
 
     def _stress_heading(self) -> int | None:
         """`Peak images: … LVEF 75 %`: where what stands below the word for stress begins."""

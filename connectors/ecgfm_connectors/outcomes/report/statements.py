@@ -6,15 +6,15 @@ number before it, and those directly behind it, say what it is. What no rule exp
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from decimal import Decimal
 from itertools import pairwise
 from typing import Literal
 
 from ecgfm_connectors.outcomes.comparators import Comparator
 from ecgfm_connectors.outcomes.phrases import word_set
-from ecgfm_connectors.outcomes.report import danger, said
+from ecgfm_connectors.outcomes.report import danger, exertion, said
 from ecgfm_connectors.outcomes.report.clause_words import ClauseWords
+from ecgfm_connectors.outcomes.report.dates import Days
 from ecgfm_connectors.outcomes.report.harmless import is_measuring
 from ecgfm_connectors.outcomes.report.items import Item, Value, items
 from ecgfm_connectors.outcomes.report.naming import named_first
@@ -51,9 +51,10 @@ class Statement:
     span: tuple[int, int]  #: of the number in the sentence
 
 
-def statements(sentence: Sentence, study: date | None, words_of_site: frozenset[str] = frozenset()) -> list[Statement]:
+def statements(sentence: Sentence, study: Days | None, words_of_site: frozenset[str] = frozenset()) -> list[Statement]:
     """Every number that the sentence gives for an ejection fraction."""
     found = named_first(items(sentence.text, sentence.folded, study))
+    found = exertion.of_test(found, sentence.folded) if sentence.exerted else found
     if not any(item.cue in ("mention", "left-mention", "other-mention") for item in found):
         return []
     return _Walk(sentence, found, words_of_site).run()
@@ -69,7 +70,7 @@ class _Walk:
         self._whole = SentenceWords(sentence, found)
         self._changes = next((item.start for item in found if item.cue == "change"), None)
         self._dangerous = danger.is_dangerous(found)
-        self._exerted = any(item.cue == "stress" for item in found)
+        self._exerted = sentence.exerted or any(item.cue == "stress" for item in found)
         self._measure: Literal["", "ef", "other-chamber", "other"] = ""
         self._mention = -1  # index of the last mention
         self._comma = -1  # index of the last comma
@@ -106,7 +107,7 @@ class _Walk:
             self._add("doubtful", *unread, biplane=False)
         if self._whole.is_legend() or (self._whole.equates() and any(one.comparator for one in self._result)):
             return [replace(one, role="reference") for one in self._result]
-        if any(one.kind == "value" and two.word == "?" for one, two in pairwise(self._items)):
+        if self._items[0].word == "?" or any(a.kind == "value" and b.word == "?" for a, b in pairwise(self._items)):
             return [replace(one, role="doubtful") for one in self._result]
         doubted = _TAKEN if self._damaged else frozenset(["narrated"]) if self._strange else frozenset()
         return [replace(one, role="doubtful") if one.role in doubted else one for one in self._result]
@@ -188,7 +189,8 @@ class _Walk:
         role = "reference" if role == "present" and self._is_unfilled(item) else role
         words = self._clause_words()
         if role in _TAKEN:
-            role = words.led_in() or ("unknown-words" if words.holds_unknown_beside(index) else role)
+            led = None if around.is_now() else words.led_in()
+            role = led or ("unknown-words" if words.holds_unknown_beside(index) else role)
             role = "doubtful" if role == "unknown-words" and self._whole.tells_of_error() else role
             role = "narrated" if role == "present" and words.is_told() else role
             role = "prior" if role == "narrated" and self._whole.compares_before(self._items[self._mention]) else role
@@ -314,7 +316,9 @@ class _Walk:
     def _is_unfilled(self, item: Item) -> bool:
         """`LVEF ...... % (normal > 55 %)`: what follows an empty field is no value."""
         between = self._sentence.folded[self._items[self._mention].end : item.start]
-        blank, percent, _ = between.partition("%")
+        blank, percent, rest = between.partition("%")
+        if not blank.strip(" (") and not rest.strip(" :=)") and item.value is not None and not item.value.percent:
+            return False  # `EF %: 64`
         return bool(percent) and self._given == 0 and blank.strip(" :=.")[-1:] in _PLACEHOLDERS
 
     def _add(

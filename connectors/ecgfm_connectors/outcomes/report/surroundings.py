@@ -130,7 +130,7 @@ class Surroundings:
 
     def is_current(self) -> bool:
         """Whether the words around the number say that it is today's."""
-        return self._is_now() or any(one.cue == "now" and one.word not in said.UNCHANGED for one in self.before)
+        return self.is_now() or any(one.cue == "now" and one.word not in said.UNCHANGED for one in self.before)
 
     def _method(self) -> Sequence[Item]:
         """The items that name the number's method: behind the last comma before it, else behind it, else before it."""
@@ -204,6 +204,15 @@ class Surroundings:
             return True
         if self.given and not self.before and self.value.comparator:
             return True  # the column of limits in a table
+        bracketed = len(self.before) == 1 and self.before[0].word in ("(", "[")
+        if (
+            self.given
+            and bracketed
+            and self.value.comparator
+            and self.next
+            and self.next.cue in ("normal", "reference")
+        ):
+            return True  # `52 % (>= 50 % normal)`
         if self.value.comparator and self.before and self.before[-1].cue == "normal" and self._another_follows():
             return True  # `normal > 55 %, here 42 %`
         named = any(one.cue in ("mention", "left-mention") for one in self.clause)
@@ -250,7 +259,7 @@ class Surroundings:
     def _when(self) -> Role:
         """Present or earlier: the last word about time before the number decides, else one directly behind it."""
         named = any(one.cue in ("mention", "left-mention") for one in self.before)
-        if self._is_now():
+        if self.is_now():
             return "present"
         if self.trailing_prior() and not any(one.cue in ("now", "arrow") for one in self.clause):
             return "prior"
@@ -276,7 +285,7 @@ class Surroundings:
 
     def _is_workup(self, before: Item) -> bool:
         """`Preop bedömning: EF`, `Pre-renal transplant work-up: TTE LVEF`: an examination before something else."""
-        if not before.word.startswith(said.AHEAD):
+        if not before.word.startswith(said.AHEAD) or before.start > self.named_at:
             return False
         return any(one.word.startswith(said.WORKUP) for one in self.before if one.start < self.named_at)
 
@@ -284,7 +293,7 @@ class Surroundings:
         """`invariata rispetto al basale (55 %)`: the number behind a comparison with the first study."""
         return any(one.word in said.BASELINE for one in self.before if one.start > compared.start)
 
-    def _is_now(self) -> bool:
+    def is_now(self) -> bool:
         """`48 % attuale, 29 % prima`: the word for now stands directly behind the number and before no other one."""
         behind = self.behind[:2]
         if not behind or behind[0].cue != "now" or behind[0].word in said.UNCHANGED:

@@ -10,13 +10,13 @@ row is left to the sentences.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 from typing import Literal
 
 from ecgfm_connectors.outcomes.folding import fold, words
 from ecgfm_connectors.outcomes.phrases import phrases
 from ecgfm_connectors.outcomes.report import dates
+from ecgfm_connectors.outcomes.report.dates import Days
 from ecgfm_connectors.outcomes.report.statements import Statement
 from ecgfm_connectors.outcomes.report.surroundings import HIGHEST, LOWEST
 from ecgfm_connectors.outcomes.report.vocabulary import CUES
@@ -65,7 +65,7 @@ class _Cell:
     start: int
 
 
-def rows(text: str, study: date | None) -> Iterator[Row]:
+def rows(text: str, study: Days | None) -> Iterator[Row]:
     """The rows of the report's tables that give an ejection fraction. Linear in the length of the text."""
     parting, start = -1, 0
     columns: tuple[Column, ...] = ()
@@ -98,7 +98,7 @@ def _cells(line: str, start: int, parting: int) -> list[_Cell]:
     return found if len(found) <= _CELLS and all(len(cell.text) <= _CELL for cell in found) else []
 
 
-def _column(cell: str, study: date | None) -> Column:
+def _column(cell: str, study: Days | None) -> Column:
     """What stands in a column, by the whole cell of its head."""
     folded = fold(cell).strip(" :*()[]")
     at = next((index for index, char in enumerate(folded) if char.isdigit()), -1)

@@ -109,12 +109,16 @@ CUES = phrases(
             another hospital|another centre|another center|elsewhere|other institution|other facility|otro centro
             otro hospital|otra institucion|otro servicio|altro centro|altro ospedale|altrove|altra struttura
             altra sede
+            mitgebracht*|meegebracht*|meegenomen|apporte|apportee|apportes|portato|portata
+            portati|trazido|trazida|traz|aportado|aportada|aporta|exterior|fuera|de fuera|alio loco|medhavd*|medtag*
+            brought|ausw|ext|en ville|niedergelassen*
             elders|ander ziekenhuis|ander centrum|outra instituicao|outro hospital|outro servico|outro centro
             autre centre|autre hopital|autre etablissement|ailleurs|l exterieur|anderes krankenhaus|anderen klinik
             andere klinik|anderen haus|andernorts|auswarts|anderswo|zuweisend*""",
         "instead": """instead of|rather than|statt|anstatt|anstelle|au lieu de|en lugar de|en vez de|invece di|anziche
             invece del|in plaats van|em vez de|em lugar de|istallet for""",
-        "now": """now|en la actualidad|nella attualita|na atualidade|a l heure actuelle|stand heute|op heden
+        "now": """now|heutig*|dagens
+            en la actualidad|nella attualita|na atualidade|a l heure actuelle|stand heute|op heden
             desormais|maintenant|a present|nunmehr|mittlerweile|inzwischen|inmiddels|intussen|agora|ahora
             adesso|ormai|numera|at present|these days|in the meantime|zurzeit|zur zeit|momentan|gegenwartig
             presentemente|no momento|en este momento|al momento|op dit moment|for narvarande|huidig*|nuvarande|nun
@@ -207,7 +211,8 @@ CUES = phrases(
             belastungs|arbets|inspannings
             maxbelastung|spitzenbelastung|maximalbelastung|maximal belastung|topbelastning|maxbelastning|sous effort
             picco sforzo|herstelfase|recovery phase""",
-        "rest": "rest|resting|at rest|ruhe|repos|reposo|basal|basale|de base|a riposo|riposo|rust|repouso|vila",
+        "rest": "rest|basali|basales|basais|resting|at rest|ruhe|repos|reposo"
+        "|basal|basale|de base|a riposo|riposo|rust|repouso|vila",
         "not": """not|nicht|keine|pas|no|non|niet|nao|ej|inte|cannot|kein|never|nie|niemals|keinesfalls|jamais
             nunca|nooit|aldrig""",
         "without": """keinen|keinerlei|ohne|ausgeschlossen|sans|aucun|aucune|sin|ninguna|ningun|senza|nessun
@@ -222,7 +227,9 @@ CUES = phrases(
         "goal": "goal|target|ziel|objetivo|objectif|streefwaarde|cible|angestrebt|anzustreben|mal|obiettivo|meta",
         "between": "between|zwischen|entre|tra|fra|tussen|mellan|in the range|range",
         "and": "and|und|et|y|e|ed|en|och",
-        "or-less": """or less|or lower|or below|oder weniger|ou moins|o menos|o meno|of minder|of lager|ou menos
+        "or-less": """o menor|o inferior|o inferiore|ou inferieur|ou inferieure|ou inferior|oder kleiner|of kleiner
+            eller mindre
+            or less|or lower|or below|oder weniger|ou moins|o menos|o meno|of minder|of lager|ou menos
             eller lagre""",
         "or-more": """or more|or higher|or above|or greater|oder mehr|ou plus|o mas|o piu|of meer|of hoger|ou mais
             eller hogre""",
