@@ -269,10 +269,9 @@ def ece(labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None =
 
 
 def brier(labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """Mean squared error of the probabilities."""
-    from sklearn.metrics import brier_score_loss  # the extra `train`: a machine that only scores goes without
-
-    return float(brier_score_loss(np.asarray(labels), np.asarray(probabilities), sample_weight=weights, pos_label=1))
+    """Mean squared error of the probabilities (Brier 1950), each weighted."""
+    squared = (np.asarray(probabilities, float) - np.asarray(labels, float)) ** 2
+    return float(np.average(squared, weights=None if weights is None else np.asarray(weights, float)))
 
 
 # --- usefulness -------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from ecgfm import metrics
 
@@ -23,6 +23,13 @@ def test_auroc_and_average_precision_are_those_of_scikit_learn() -> None:
     assert metrics.auprc(LABELS, SCORES) == pytest.approx(average_precision_score(LABELS, SCORES), abs=1e-12)
     assert metrics.auprc(LABELS, SCORES, WEIGHTS) == pytest.approx(
         average_precision_score(LABELS, SCORES, sample_weight=WEIGHTS), abs=1e-12
+    )
+
+
+def test_the_brier_score_is_that_of_scikit_learn() -> None:
+    assert metrics.brier(LABELS, SCORES) == pytest.approx(brier_score_loss(LABELS, SCORES), abs=1e-12)
+    assert metrics.brier(LABELS, SCORES, WEIGHTS) == pytest.approx(
+        brier_score_loss(LABELS, SCORES, sample_weight=WEIGHTS), abs=1e-12
     )
 
 
