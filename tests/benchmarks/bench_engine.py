@@ -11,6 +11,7 @@ this one, differ by more than what is compared.
 """
 
 import argparse
+import multiprocessing
 import os
 import statistics
 import tempfile
@@ -22,6 +23,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from io import BytesIO
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from threading import Event
 
@@ -54,6 +56,9 @@ from tests.benchmarks.bench_store import NullPredictor, ingest_of, opened, recei
 from tests.helpers.fakes import make_ecg
 
 ROUNDS = 3
+#: ECGs that are scored before any are counted: a second process beside a worker begins with its second portion.
+WARM = 130
+PATIENCE = 300.0  #: s that two workers wait for each other
 
 
 def ecg(number: int) -> Ecg:
@@ -228,8 +233,8 @@ def _below(of: dict[int, tuple[int, float]]) -> Iterator[int]:
 
 def table(url: str) -> None:
     """Everything but the GPU, and a load before and after it: a table is worth as much as the machine was quiet."""
-    steps: list[partial[None]] = [partial(predict, 800), partial(score, "", 300)]
-    steps += [partial(score, url, 300)] if url else []
+    steps: list[partial[None]] = [partial(predict, 800), partial(score, "", 1000)]
+    steps += [partial(score, url, 1000)] if url else []
     for what in (*steps, partial(weigh, "", 60), partial(latency, "", 30.0, 4000)):
         began, load = time.perf_counter(), os.getloadavg()[0]
         what()
@@ -237,12 +242,12 @@ def table(url: str) -> None:
 
 
 def score(url: str, count: int) -> None:
-    """The `score` role with a null network."""
+    """The `score` role with a null network: one worker alone, with processes beside it, and two workers."""
     with tempfile.TemporaryDirectory(prefix="ecgfm-bench-") as made:
         url = url or f"sqlite:///{made}/score.db"
         store = opened(url)
         ingest = ingest_of(store)
-        for number in range(4 * count + 100):
+        for number in range(5 * (count + 2 * WARM) + 100):
             ingest(received(dicom_writer.write_ecg(ecg(number))))
         bare = _bare_steps(store, 100)
         print(f"bare load + judge + prepare + finish: {1000 * bare:.2f} ms an ECG")
@@ -251,27 +256,62 @@ def score(url: str, count: int) -> None:
             ("one core, 0 processes beside", 0, cores[:1]),
             *((f"{len(cores)} cores, {beside} processes beside", beside, cores) for beside in (0, 1, 2)),
         ):
-            scorer = Scorer(
-                store,
-                NullPredictor(),
-                rules=lambda _: HeadRules(),
-                worker="score",
-                clock=wiring.utc_now,
-                batch_size=64,
-                lease=timedelta(minutes=5),
-                max_attempts=3,
-                run_for=1e9,
-                processes=processes,
-                open_store=partial(opened, url),
-            )
-            with closing(scorer):
+            with closing(_scorer(store, url, "score", processes)) as scorer:
                 _keep_on(used)
+                _scored(store, scorer, WARM)
                 rates[name] = _scored(store, scorer, count)
                 _keep_on(cores)
-            print(f"{name}: {rates[name]:.0f} ECG/s = {rates[name] * bare:.2f} ÷ bare", flush=True)
+        rates[f"{len(cores)} cores, two workers"] = _two_workers(store, url, count)
+        for name, rate in rates.items():
+            print(f"{name}: {rate:.0f} ECG/s = {rate * bare:.2f} ÷ bare", flush=True)
         one, *all_cores = rates.values()
         print(f"the best of {len(cores)} cores ÷ one core: {max(all_cores) / one:.2f}")
         store.close()
+
+
+def _scorer(store: Store, url: str, worker: str, processes: int) -> Scorer:
+    return Scorer(
+        store,
+        NullPredictor(),
+        rules=lambda _: HeadRules(),
+        worker=worker,
+        clock=wiring.utc_now,
+        batch_size=64,
+        lease=timedelta(minutes=5),
+        max_attempts=3,
+        run_for=1e9,
+        processes=processes,
+        open_store=partial(opened, url),
+    )
+
+
+def _two_workers(store: Store, url: str, count: int) -> float:
+    """ECGs a second of two `score` processes on one store, from when both have their work until both have none."""
+    context = multiprocessing.get_context("spawn")
+    both = context.Barrier(2)
+    other = context.Process(target=_second_worker, args=(url, both), daemon=True)
+    other.start()
+    with closing(_scorer(store, url, "first", 0)) as scorer:
+        for some in (2 * WARM, count):
+            _leave_due(store, some)
+            both.wait(PATIENCE)
+            started = time.perf_counter()
+            scorer.run_batch()
+            both.wait(PATIENCE)
+            elapsed = time.perf_counter() - started
+            _all_due(store)
+    other.join()
+    return count / elapsed
+
+
+def _second_worker(url: str, both: Barrier) -> None:
+    store = opened(url)
+    with closing(_scorer(store, url, "second", 0)) as scorer:
+        for _ in range(2):
+            both.wait(PATIENCE)
+            scorer.run_batch()
+            both.wait(PATIENCE)
+    store.close()
 
 
 def _bare_steps(store: Store, count: int) -> float:
@@ -304,8 +344,18 @@ def _bare_steps(store: Store, count: int) -> float:
 
 
 def _scored(store: Store, scorer: Scorer, count: int) -> float:
-    """ECGs a second over one run that ends after `count`; the start of processes taken off."""
-    with store.database.writing(wiring.utc_now(), "bench") as tx:  # the others, as if tried before, wait until later
+    """ECGs a second over one run that ends after `count`."""
+    _leave_due(store, count)
+    started = time.perf_counter()
+    done = scorer.run_batch()
+    elapsed = time.perf_counter() - started
+    _all_due(store)
+    return done / elapsed
+
+
+def _leave_due(store: Store, count: int) -> None:
+    """The others, as if tried before, wait until later."""
+    with store.database.writing(wiring.utc_now(), "bench") as tx:
         later = wiring.utc_now() + timedelta(minutes=5)
         tx.connection.execute(
             text(
@@ -314,15 +364,11 @@ def _scored(store: Store, scorer: Scorer, count: int) -> float:
             ),
             {"later": later.replace(tzinfo=None) if store.database.writes_singly else later, "some": count},
         )
-    scorer._opened()
-    if scorer._processes:
-        list(scorer._opened().answers([]))
-    started = time.perf_counter()
-    done = scorer.run_batch()
-    elapsed = time.perf_counter() - started
+
+
+def _all_due(store: Store) -> None:
     with store.database.writing(wiring.utc_now(), "bench") as tx:
         tx.connection.execute(text("UPDATE score_job SET due_at = created_at, attempts = 0 WHERE state = 'waiting'"))
-    return done / elapsed
 
 
 SETTINGS = """
