@@ -20,7 +20,7 @@ Other = Literal[
 EJECTION_WORDS = """lvef|lv ef|ef|fevg|fevi|feve|fevs|fey|f ey|fe|ejection fraction|ejektionsfraktion|auswurffraktion
     fraction d ejection|fraccion de eyeccion|frazione d eiezione|frazione di eiezione|ejectiefractie
     fracao de ejecao|fraccao de ejeccao|fraccao de ejecao|fracao de ejeccao|linksventrikelejektionsfraktion
-    linkerventrikelejectiefractie|lv ejectiefractie|e f|f e|lvefbp|efbp"""
+    linkerventrikelejectiefractie|lv ejectiefractie|e f|f e|lvefbp|efbp|autoef"""
 
 #: Abbreviations that name another chamber's or organ's fraction.
 _OTHER_CHAMBERS = "rvef|laef|raef|svef|fevd|gbef"
@@ -28,7 +28,9 @@ _OTHER_CHAMBERS = "rvef|laef|raef|svef|fevd|gbef"
 _MEASURED = phrases(
     {
         "lvef": EJECTION_WORDS + "|" + _OTHER_CHAMBERS,
-        "troponin": """troponin*|troponiini*|ctni|ctnt|hstni|hstnt|hsctni|hsctnt|tni|tnt|tropi|tropt|tnih|tnths|tnihs
+        "troponin": """troponin*|troponiini*|ctni|ctnt|hstni|hstnt|hsctni|hsctnt|tni|tnt|tropi|tropt
+            hstropi|hstropt|trophs|hstrop|tropihs|tropths|tropo|ctroponin*|tn i hs|tn t hs|hs tn i|hs tn t
+            tnih|tnths|tnihs
             trop""",
     }
 )
@@ -98,6 +100,7 @@ _EXPLICIT = frozenset(("lvef", "fevg", "fevi", "feve", "fevs", "lvefbp"))
 #: Every word that the name of a left ventricular ejection fraction may hold; another one may make anything of it.
 _OF_LVEF = word_set(
     """lv lvef lvefbp left ventricular ventricle ventricles ef efbp fe fey ejection fraction fractions e f d s m
+    autoef eyeball vis visiva echographie ecografia
     vg vi ve vs vk fevg fevi feve fevs fejve links linke linker linken linksventrikulare linksventrikularen
     linksventrikular ventrikel ventrikels kammer gauche ventricule ventriculaire izquierdo ventriculo izquierda
     ventricular sinistro ventricolo sinistra ventricolare esquerdo esquerda vansterkammare vansterkammarens
@@ -117,7 +120,8 @@ _OF_LVEF = word_set(
 )
 #: The same for a cardiac troponin: assay, sample, maker and platform, place in a series, place of measurement.
 _OF_TROPONIN = word_set(
-    """ic tnic ctnic sensib sensit sensitv hsensitive hochs hochempfindlich kansl kvantitativ
+    """hstropi hstropt trophs tropihs tropths tropo ctroponin total basal messung reflex w
+    ic tnic ctnic sensib sensit sensitv hsensitive hochs hochempfindlich kansl kvantitativ
     kwant dosage dosierung dosagem dosaggio determinacion bestimmung bepaling analys resultado result risultato
     urgence urgences urgencia urgencias urgenza spoed akut notfall cito emergency ed er stat routine sys proteina
     troponin troponiini troponine troponina troponins troponinen trop tropi tropt tropo tn tni tnt ctn ctni ctnt
@@ -170,7 +174,7 @@ _SENSITIVE = phrases(
     {
         "hs": """hs|hsctni|hsctnt|hstni|hstnt|high sens*|high sensitivity|high sensitive|high sens|highsens*|hochsens*
             ultra|ultrasens*|us|hypersens*|alta sensib*|alta sensibilita|alta sensibilidade|alta sensibilidad|as
-            hogkans*|gen|hogsens*|hoogsens*|tnths|tnihs|tnih"""
+            hogkans*|gen|hstropi|hstropt|trophs|hstrop|tropihs|tropths|hogsens*|hoogsens*|tnths|tnihs|tnih"""
     }
 )
 _POINT_OF_CARE = phrases(
@@ -280,11 +284,11 @@ def point_of_care(text: str) -> bool:
 
 def _letter(spoken: tuple[str, ...], index: int) -> str:
     word = spoken[index]
-    if word.startswith("tropon"):
+    if word.startswith(("tropon", "ctropon")) or word in ("tropo", "tn"):
         following = spoken[index + 1] if index + 1 < len(spoken) else ""
         return following[0].upper() if following in ("i", "t", "ic", "tc") else ""
-    if word in ("tropi", "tropt"):
-        return word[-1].upper()
+    if word.removesuffix("hs").endswith(("tropi", "tropt")):
+        return word.removesuffix("hs")[-1].upper()
     for stem in ("ctn", "tn"):
         at = word.find(stem)
         if at >= 0 and word[at + len(stem) : at + len(stem) + 1] in ("i", "t"):

@@ -11,6 +11,7 @@ from ecgfm_connectors.outcomes.conversion import Converted, Unfit
 from ecgfm_connectors.outcomes.dictionary import Measurand
 from ecgfm_connectors.outcomes.observed import Observed
 from ecgfm_connectors.outcomes.quantity import NoQuantity, Quantity
+from ecgfm_connectors.outcomes.report import clause
 from ecgfm_connectors.outcomes.units import Unit
 
 _NUMERIC = frozenset(("NM", "SN", "ST", ""))
@@ -18,6 +19,8 @@ _TEXT = frozenset(("TX", "FT"))
 _CODED = frozenset(("CE", "CWE", "CNE", "CF"))
 #: ng/L. Limits of assays on the market, the oldest decision limits included; beyond them the unit is another one.
 LOWEST_LIMIT, HIGHEST_LIMIT = 1.0, 2500.0
+#: Why a text beside an ejection fraction's name is no quantity, though as a clause of a report it may be one.
+_OF_A_CLAUSE = frozenset(("approximate", "not-a-unit", "no-number"))
 _LONGEST = 120  #: characters of a value that may repeat its own name
 _MAX_TEXT = 200  #: characters of a value kept beside a decision
 
@@ -76,7 +79,10 @@ def _value(order: Order, obx: Segment, measurand: Measurand, status: Status) -> 
         components = obx.components(5)
         return quantity.read_structured([obx.leaf(components, at) for at in range(1, len(components) + 1)])
     text = names.without_name(obx.text(5)[:_LONGEST]) if len(obx.text(5)) < _LONGEST else obx.text(5)
-    return corrections.read(text) if status == "corrected" else quantity.read(text)
+    found = corrections.read(text) if status == "corrected" else quantity.read(text)
+    if measurand.kind == "lvef" and isinstance(found, NoQuantity) and found.code in _OF_A_CLAUSE:
+        return clause.read(text) or found
+    return found
 
 
 def _answers(obx: Segment, kind_of_value: str) -> list[tuple[str, ...]]:

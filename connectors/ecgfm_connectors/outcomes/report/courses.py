@@ -102,8 +102,10 @@ def _head(line: str) -> int | None:
 
 
 def _names_it(text: str) -> bool:
-    cues = {item.cue for item in items(text, fold(text), None)}
-    return bool(cues & _NAMES) and not cues & _OTHER
+    found = items(text, fold(text), None)
+    cues = {item.cue for item in found}
+    elsewhere = "prior" in cues or danger.is_of_a_place(found)
+    return bool(cues & _NAMES) and not cues & _OTHER and not elsewhere
 
 
 def _line(line: str, column: int, study: Days, *, in_percent: bool) -> _Line | None:
@@ -121,7 +123,8 @@ def _line(line: str, column: int, study: Days, *, in_percent: bool) -> _Line | N
         return None
     others = any(item.cue == "prior" or item.kind == "date" for item in found)
     when: Literal["own", "earlier"] = "own" if not others and (own or ("now" in cues and not dated)) else "earlier"
-    known = all(_is_known(item, folded) for item in found) and not danger.is_dangerous(found)
+    own_words = found if column == 0 else [item for item in found if item.start <= value.start]
+    known = all(_is_known(item, folded) for item in own_words) and not danger.is_dangerous(own_words)
     return _Line(when, known, value)
 
 

@@ -14,7 +14,8 @@ from ecgfm_connectors.outcomes.report.items import Item
 #: between the same two marks as the number.
 _DANGER = phrases(
     {
-        "sentence": """record*|chart|charts|medical file|transfer*|refer|referred|referring|referral|recall*|remember*
+        "sentence": """acude|trae|con informe|viene con|giunge|volgens brief|per brief
+            record*|chart|charts|medical file|transfer*|refer|referred|referring|referral|recall*|remember*
             told|tells|says|said|stating|claims|claimed|according|apparently|alleged*|hearsay|formerly|historic*
             original|originally|nadir|lowest|worst|best|highest|peak|used to|onset|presentation|arrival|impella|ecmo
             weaning|weaned|media|scanned|faxed|letter|discharge|correspondence|telephone|phone call|email

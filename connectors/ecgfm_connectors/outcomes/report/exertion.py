@@ -15,6 +15,7 @@ _TEST = re.compile(
     r"|arbets?(?:eko|prov)|belastningseko|epreuve d'effort|stress (?:cardiac )?(?:echo|imaging)"
 )
 _BASELINE = word_set("baseline initial initially initiale inicial iniziale basal basale ausgangsbefund utgangslage")
+_GREATEST = ("maximal", "stufe", "stage", "palier", "estadio", "stadio")  #: words of the last stages
 #: A heading below which the heart is under stress: `Maximal 40 µg/kg/min:`, `Stage 3:`, `Immediate post exercise:`.
 _LOADED = re.compile(
     r"\s{0,3}(?:maxim|max|immediat|recovery|erhol|stufe|stage|palier|hoch|high|low|niedrig|post|pic|pico|piek|topp|faible"
@@ -27,9 +28,15 @@ def is_stress_test(folded: str) -> bool:
     return _TEST.search(folded[:MAX_LENGTH]) is not None
 
 
+def _is_of_load(one: Item) -> bool:
+    """`Auf maximaler Stufe EF 70 %`."""
+    return one.kind == "word" and one.word.startswith(_GREATEST)
+
+
 def of_test(found: Sequence[Item], folded: str) -> list[Item]:
     """The items of a sentence of such a report: the baseline is rest, a heading of a stage is stress."""
     items = [replace(one, cue="rest") if one.cue == "prior" and one.word in _BASELINE else one for one in found]
+    items = [replace(one, kind="cue", cue="stress") if _is_of_load(one) else one for one in items]
     if _LOADED.match(folded) is not None:
         items.insert(0, Item(kind="cue", start=0, end=0, cue="stress"))
     return items

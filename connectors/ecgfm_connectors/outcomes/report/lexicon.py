@@ -54,8 +54,8 @@ SEEN = """definity|optison|lumason|sonovue|luminity|sonazoid|agent|agents|kontra
     somatorio|flachenlange*"""
 
 #: Words of speech, and places within the house.
-SPEECH = """eftergranskning|granskning|condizioni|condiciones|condicoes|conditions|ps|course|clinic
-    aos|since|depuis|sinds|consulta|consultorio|consultation|planta|box|boxes|urgencias|urgences
+SPEECH = """gemittel*|averag*|moyenn*|eftergranskning|granskning|condizioni|condiciones|condicoes|conditions|ps|course
+    clinic|aos|since|depuis|sinds|consulta|consultorio|consultation|planta|box|boxes|urgencias|urgences
 urgenze|urgencia|uci
 utic|usic|icu
     ccu|hdu|itu|avdelning|avdelningen|akuten|zna|ambulanza|ambulatorio|bordo|letto|lit|cama|leito|sang|seh

@@ -76,7 +76,8 @@ def read(text: str, study: date | None = None, words_of_site: frozenset[str] = f
     given = _without_drafts(given)
     present = [one for one in given if one.role == "present"] or [one for one in given if one.role == "narrated"]
     chosen, rule = _chosen(present)
-    unclear = _unclear(given, chosen)
+    stay = days is not None and days.first < days.last
+    unclear = _unclear(given, chosen, stay=stay)
     chosen = None if unclear else chosen
     addendum = addenda.read(fold(text), given) if given else addenda.NO_ADDENDUM
     if addendum.verdict != "nothing":
@@ -117,7 +118,8 @@ def _is_draft(text: str) -> bool:
         spoken = words(line) if len(line) < _MARK else ()
         if 0 < len(spoken) <= _MARK_WORDS and spoken[0].startswith(DRAFT) and not any(map(str.isdigit, line)):
             return True
-    return False
+    beginning = words(fold(text[:_MARK]).split(".")[0])
+    return 0 < len(beginning) <= _MARK_WORDS and beginning[0].startswith(DRAFT) and ":" not in text[:_MARK]
 
 
 def _without_drafts(given: list[Statement]) -> list[Statement]:
@@ -140,12 +142,13 @@ def _is_taken_back(text: str) -> bool:
     return _TAKEN_BACK.first(words(fold(text))) is not None
 
 
-def _unclear(given: list[Statement], chosen: Statement | None) -> bool:
+def _unclear(given: list[Statement], chosen: Statement | None, *, stay: bool) -> bool:
     """Whether a value in words that no table knows may be the result: it differs from the one that was chosen, and the
     report does not call that one its conclusion.
     """
     for one in given:
-        if one.role != "unknown-words":
+        repeated = stay and one.role == "hypothetical" and not one.comparator  # `Repeat echo 27/02/2026: EF 35 %`
+        if one.role != "unknown-words" and not repeated:
             continue
         settled = chosen is not None and chosen.section == "conclusion" != one.section
         if not settled and (chosen is None or _value(one) != _value(chosen)):

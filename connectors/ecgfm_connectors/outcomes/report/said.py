@@ -77,6 +77,7 @@ JOINING = frozenset(("with", "and", "mit", "und", "avec", "et", "con", "y", "e",
 OR = frozenset(("or", "oder", "ou", "o", "of", "eller"))
 THE = frozenset(("il", "el", "le", "la", "os", "de", "het", "the"))
 AND = frozenset(("and", "und", "et", "y", "e", "ed", "en", "och", "a"))
+SINCE = frozenset(("since", "seit", "depuis", "desde", "dal", "dalla", "sinds", "sedan", "over"))
 #: Beside a number: of several values this one is the report's.
 SELECTED = ("final", "overall", "retenu", "retenid", "retained", "refertat", "gerapporteerd", "slutlig", "samlad",
             "sammantag", "gesamt", "complessiv", "definitiv", "definitif", "definitief",

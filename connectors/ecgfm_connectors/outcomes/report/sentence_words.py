@@ -33,6 +33,7 @@ _SOON = 14  #: characters behind a bound in which it may be denied: `< 40 % excl
 _SHORT_CONDITIONS = frozenset(
     ("bij", "si", "se", "om", "bei", "als", "vid", "caso", "quando", "when", "should", "once")
 )
+_BECAUSE = frozenset(("for", "per", "por", "pour", "wegen", "aufgrund", "vanwege", "pga", "grund"))
 _ANY = frozenset(("an", "any", "une", "uma"))
 _FURTHER = word_set(
     """weiterem weiterer weiteren erneutem further ulteriore nouvelle verdere ytterligare fortsatt nueva nova"""
@@ -178,7 +179,7 @@ class SentenceWords:
         """`An LVEF of 35 % qualifies for …` speaks of nobody's."""
         before = self._items[mention - 1] if mention > 0 else None
         beside = before is not None and before.end + 2 > self._items[mention].start
-        return before is not None and beside and (before.word in _ANY or before.word == "for")
+        return before is not None and beside and (before.word in _ANY or before.word in _BECAUSE)
 
     def _denied(self, item: Item, mention: int, comma: int) -> bool:
         """`no evidence of an EF < 50 %`: a bound that is denied says nothing that could be taken."""

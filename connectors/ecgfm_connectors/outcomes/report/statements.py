@@ -140,8 +140,8 @@ class _Walk:
     def _is_width_of_atrium(self, index: int, item: Item) -> bool:
         """`AE 45 mm, DDVE 63 mm, FE 39%`: an atrium whose width is told says nothing of what follows."""
         named = self._chambers[-1:] and self._items[index - 1] is self._chambers[-1]
-        unit = self._sentence.folded[item.end : item.end + 4].lstrip()[:2]
-        return bool(named) and self._chambers[-1].word in said.ATRIA and unit in ("mm", "cm")
+        wide = item.value is not None and not item.value.percent
+        return bool(named) and self._chambers[-1].word in said.ATRIA and wide
 
     def _chamber_behind(self, index: int) -> Cue | None:
         for behind in self._items[index + 1 : index + 5]:
@@ -288,7 +288,7 @@ class _Walk:
         if len(behind) == 2 and behind[0].kind == "word" and behind[1].cue == "noun" and around.value.percent:
             return behind[0].word not in said.JOINING
         last = own[-1] if own else None
-        if last is None or last.kind != "word" or self._sentence.text.isupper():
+        if last is None or last.kind != "word" or is_measuring(last.word) or self._sentence.text.isupper():
             return False
         written = self._sentence.text[last.start : last.end]
         return len(written) <= _ABBREVIATION and written.isupper() and written.isalpha() and len(written) > 1

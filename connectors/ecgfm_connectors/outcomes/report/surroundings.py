@@ -105,6 +105,8 @@ class Surroundings:
                 return False
         if following and following[0].word in said.LIKE and not (len(following) > 1 and following[1].word == "of"):
             return False  # `25-30 % (come nel 2022)`
+        if self.changed and following and following[0].word in said.SINCE:
+            return False  # `dropped to 40 % since last year`
         if following and following[0].cue == "history":
             return True  # `EF 35 % known`
         for one in following:
@@ -261,6 +263,8 @@ class Surroundings:
         named = any(one.cue in ("mention", "left-mention") for one in self.before)
         if self.is_now():
             return "present"
+        if any(one.cue == "history" and one.start > self.named_at for one in self.before):
+            return "history"  # `EF known 30 %`
         if self.trailing_prior() and not any(one.cue in ("now", "arrow") for one in self.clause):
             return "prior"
         for one in reversed(self.before):

@@ -117,7 +117,7 @@ CUES = phrases(
             andere klinik|anderen haus|andernorts|auswarts|anderswo|zuweisend*""",
         "instead": """instead of|rather than|statt|anstatt|anstelle|au lieu de|en lugar de|en vez de|invece di|anziche
             invece del|in plaats van|em vez de|em lugar de|istallet for""",
-        "now": """now|heutig*|dagens
+        "now": """now|ora|heutig*|dagens
             en la actualidad|nella attualita|na atualidade|a l heure actuelle|stand heute|op heden
             desormais|maintenant|a present|nunmehr|mittlerweile|inzwischen|inmiddels|intussen|agora|ahora
             adesso|ormai|numera|at present|these days|in the meantime|zurzeit|zur zeit|momentan|gegenwartig
