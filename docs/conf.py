@@ -32,6 +32,7 @@ NAVIGATION = {
     "Research": [
         "docs/api",
         "docs/notebooks/README",
+        "docs/first-head",
         "model/MODEL_CARD",
         "model/ONNX",
         "model/HEADS",

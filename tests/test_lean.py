@@ -112,6 +112,7 @@ NEEDS = {
     "model show .": "score",
     "model bench .": "score",
     "demo-retrain": "train",
+    "demo-feeds feeds": "train",
     "retrain troponin": "train",
     "evaluate troponin --model 3f9c2a": "train",
     "cross-validate --archive . --table labels.csv --out judged": "train",

@@ -1,4 +1,4 @@
-"""`demo-retrain`: the demo hospital trains, judges and promotes heads of its own."""
+"""`demo-retrain`: the demo hospital trains, judges and promotes heads of its own; `demo-feeds`: its feeds as files."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -41,6 +41,29 @@ def demo_retrain(
         _tell_demo(learnt, clinic.NOTE, folder)
     if not learnt.promoted:
         raise typer.Exit(1)
+
+
+def demo_feeds(
+    folder: Annotated[Path, typer.Argument(help="New folder for the files.")],
+    patients: Annotated[
+        int, typer.Option(min=1, help="Invented patients, each with an ECG, an echo, a troponin.")
+    ] = 600,
+) -> None:
+    """Write a year of an invented hospital's feeds as files, to learn a head from by hand.
+
+    FOLDER/year: ECGs (DICOM) and echo and troponin results (HL7); FOLDER/next: the ECG that comes afterwards;
+    FOLDER/start: the model that such a hospital begins with. Everything is simulated.
+    """
+    need("train", "the demo of learning")
+    from ecgfm_clinical import wiring
+    from ecgfm_clinical.demo import clinic
+    from ecgfm_clinical.demo.feeds import write_feeds
+
+    with shown_progress() as progress:
+        feeds = write_feeds(folder, patients, now=wiring.utc_now(), progress=progress)
+    out = console()
+    out.print(f"year   {feeds.year}\nnext   {feeds.next}\nstart  {feeds.start}", soft_wrap=True)
+    out.print(clinic.NOTE, soft_wrap=True)
 
 
 def _tell_demo(learnt: "Learnt", note: str, folder: Path) -> None:

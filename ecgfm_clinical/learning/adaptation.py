@@ -4,6 +4,7 @@ Test patients are never in it: whoever is judged was seen neither by head nor by
 without heads; it is made once for an encoder and serves every head until a new one is asked for.
 """
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,11 +23,14 @@ from ecgfm.provenance import Json, Provenance
 from ecgfm.recording_files import Recording
 from ecgfm_clinical.errors import LearningError, NotFound
 from ecgfm_clinical.learning.cohort.members import split_of
+from ecgfm_clinical.learning.documents import write_json
 from ecgfm_clinical.learning.folders import Folders
 from ecgfm_clinical.learning.selection import Seconds
 from ecgfm_clinical.learning.training import Progress, quiet
 from ecgfm_clinical.staging.cohort_rows import EcgRow
 from ecgfm_clinical.staging.store import Store
+
+TAUGHT = "taught.json"  #: in an adaptation's folder: the store's keys of the ECGs that it learnt from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,18 +99,39 @@ class Adapter:
 
     def adapted(self, base: Bundle, how: Adaptation, *, now: datetime) -> Bundle:
         """The last adaptation of the base's encoder, or a new one. Raises LearningError, TrainingError, DataError."""
-        digest = encoder_digest(Model.of(base).network)
-        last = None if how.again else self._last(digest)
-        return last if last is not None else self._new(base, digest, how, now)
+        last = self.last(base, how)
+        return last if last is not None else self._new(base, encoder_digest(Model.of(base).network), how, now)
 
-    def _last(self, digest: str) -> Bundle | None:
-        """The newest that was made from this encoder, or is this very encoder."""
+    def last(self, base: Bundle, how: Adaptation) -> Bundle | None:
+        """The newest adaptation of the base's encoder, or the base where it is one; None where another is asked for, or
+        that one learnt from an ECG whose patient is a test patient by now. Raises LearningError in the last case where
+        the base itself is it.
+        """
+        if how.again:
+            return None
+        digest = encoder_digest(Model.of(base).network)
         for path in sorted(self.folders.adapted.glob("encoder-*/bundle.json"), reverse=True):
             found = Bundle.read(path.parent)
-            made_from = found.provenance.origin.get("adapted_from_encoder")
-            if made_from == digest or encoder_digest(Model.of(found).network) == digest:
+            is_base = encoder_digest(Model.of(found).network) == digest
+            if not is_base and found.provenance.origin.get("adapted_from_encoder") != digest:
+                continue
+            if self._is_apart_from_tests(path.parent):
                 return found
+            if is_base:
+                raise LearningError(
+                    "the encoder of the model to start from learnt from ECGs that are a test patient's by now, because "
+                    "an identity was corrected since; start from the model before its adaptation, with --from"
+                )
         return None
+
+    def _is_apart_from_tests(self, folder: Path) -> bool:
+        """Whether no ECG that this adaptation learnt from is a test patient's, as identities are known today."""
+        kept = folder / TAUGHT
+        if not kept.exists():  # nobody knows: as if one were
+            return False
+        taught = set(json.loads(kept.read_text(encoding="utf-8")))
+        rows = self.store.cohorts.ecgs()
+        return not any(row.key in taught and split_of(row.patient_keys) == "test" for row in rows)
 
     def _new(self, base: Bundle, digest: str, how: Adaptation, now: datetime) -> Bundle:
         source, work = Unlabelled.of(self.store), self.folders.adapted / f"work-{digest[:16]}"
@@ -126,6 +151,7 @@ class Adapter:
             ),
         )
         made = self._bundle(base, digest, done, shards, now)
+        write_json(made.path / TAUGHT, source.keys())
         shutil.rmtree(work, ignore_errors=True)  # prepared ECGs of patients do not lie about
         return made
 

@@ -17,6 +17,7 @@ from ecgfm import metrics
 from ecgfm.errors import TrainingError
 from ecgfm.finetuning.candidate import Model, Place, probabilities, segment_logits
 from ecgfm.finetuning.dataset import Example
+from ecgfm.finetuning.embedding import embed
 from ecgfm.finetuning.settings import LOW_RANK, FineTuning
 from ecgfm.finetuning.split import Split
 from ecgfm.heads import HeadSpec
@@ -107,8 +108,11 @@ class Chooser:
         started = self.clock()
         aurocs: list[float] = []
         try:
+            if way.training.method == "linear":
+                self._embed(way, began)
+            trying = self.clock()
             for fold in range(FOLDS):
-                self._affordable(began, started, fold)
+                self._affordable(began, trying, fold)
                 aurocs.append(self._fold(way, fold, began))
         except _OverBudget as reason:
             spent = self.clock() - started
@@ -124,11 +128,24 @@ class Chooser:
             seconds=self.clock() - started,
         )
 
-    def _affordable(self, began: float, started: float, done: int) -> None:
+    def _embed(self, way: Way, began: float) -> None:
+        """Embed once what every fold, and the training that follows, looks at: it is no part of a fold's time."""
+        started = self.clock()
+
+        def watch(done: int, total: int) -> None:
+            self.progress(f"choosing the method: {way.name}, embedding by the {way.encoder}", done, total)
+            each = (self.clock() - started) / done
+            self._refuse(each * (total - done), self.budget_seconds - (self.clock() - began))
+
+        examples = [*self.cohort.examples("train"), *self.cohort.examples("validation")]
+        read, place = Signals(source=self.source), self.place
+        embed(self.networks[way.encoder], examples, read, cache=place.cache, device=place.device, progress=watch)
+
+    def _affordable(self, began: float, trying: float, done: int) -> None:
         """Raises _OverBudget where the budget is spent, or too little of it is left for the rest of this way."""
         now = self.clock()
         left = self.budget_seconds - (now - began)
-        each = (now - started) / done if done else 0.0
+        each = (now - trying) / done if done else 0.0
         self._refuse(each * (FOLDS - done + self.after), left)
 
     def _refuse(self, needed: float, left: float) -> None:

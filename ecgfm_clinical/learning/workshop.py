@@ -89,10 +89,19 @@ class Workshop:
             seed=seed,
             replicates=replicates,
         )
-        adapted = None if adaptation is None else self.adapter().adapted(start, adaptation, now=now)
+        adapted = None if adaptation is None else self._adapted(start, adaptation, made, now)
         if adapted is not None and same_encoder(adapted, start):
             adapted = None  # its other heads stay beside the new one
         return made.retrain(start, champion, now=now, adapted=adapted)
+
+    def _adapted(self, start: Bundle, how: Adaptation, made: Experiment, now: datetime) -> Bundle:
+        """The start's encoder adapted, lately or now: not for hours only to hear that there are too few outcomes."""
+        adapter = self.adapter()
+        last = adapter.last(start, how)
+        if last is not None:
+            return last
+        learnable(made.cohort(now)[0])
+        return adapter.adapted(start, how, now=now)
 
     def learning_curves(
         self, head: str, *, base: str | None = None, sizes: int = 10, repeats: int = 5, seed: int = 0

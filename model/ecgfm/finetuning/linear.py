@@ -111,12 +111,14 @@ def _logistic(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(labels, width) and (labels,) of one regression a label, each on the rows where the label is known."""
     from sklearn.linear_model import LogisticRegression  # the extra `train`: a machine that only scores goes without
+    from threadpoolctl import threadpool_limits
 
     fitted = []
-    for column in y.T:
-        known = np.isfinite(column)
-        model = LogisticRegression(C=penalty, max_iter=5000)
-        fitted.append(model.fit(x[known], column[known], sample_weight=weights[known]))
+    with threadpool_limits(1, user_api="blas"):  # thousands of tiny products: threads that wait for each other cost 20x
+        for column in y.T:
+            known = np.isfinite(column)
+            model = LogisticRegression(C=penalty, max_iter=5000)
+            fitted.append(model.fit(x[known], column[known], sample_weight=weights[known]))
     return np.concatenate([one.coef_ for one in fitted]), np.concatenate([one.intercept_ for one in fitted])
 
 

@@ -148,6 +148,7 @@ dataset table ptb-xl {ecgs} --out {out}/data-set.csv
 dataset outcomes mimic-iv-troponin {ecgs} --out {out}/troponin.csv
 demo --ecgs {ecgs} --out {file}/demo
 demo-retrain --patients 200 --out {file}/demo
+demo-feeds {file}/feeds --patients 1
 pretrain --recipe {recipe} --data {ecgs} --out {made}/pretrained --max-updates 1 --tensorboard --bundle {made}/encoder
 pretrain --recipe {recipe} --from-store --settings {settings} --out {made}/stored --max-updates 1
 model from-checkpoint {checkpoint} --bundle {made}/from-checkpoint

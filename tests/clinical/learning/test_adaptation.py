@@ -1,5 +1,6 @@
 """An encoder goes on learning from this site's own ECGs: never a test patient's, once for all heads."""
 
+import json
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -17,6 +18,7 @@ from ecgfm_clinical.learning.adaptation import Adaptation, Unlabelled
 from ecgfm_clinical.learning.cohort.members import split_of
 from ecgfm_clinical.learning.models import read_bundle
 from ecgfm_clinical.learning.workshop import Workshop
+from ecgfm_clinical.settings import Learning
 from tests.helpers.fakes import Clock
 
 pytestmark = pytest.mark.slow(25)
@@ -82,6 +84,15 @@ def test_an_adapted_encoder_serves_every_head_until_it_is_made_again(
     assert both is not None
     assert len(read) == seen, "the last adaptation is used again"
     assert [spec.name for spec in both.bundle.heads] == ["reduced_lvef", "troponin"]
+    adapter, taught = workshop.adapter(), folder / adaptation.TAUGHT
+    assert adapter.last(base, QUICK) is not None
+    keys = json.loads(taught.read_text(encoding="utf-8"))
+    assert set(keys) == set(read)
+    tested = next(key for key, row in rows.items() if split_of(row.patient_keys) == "test")
+    taught.write_text(json.dumps([*keys, tested]), encoding="utf-8")
+    assert adapter.last(base, QUICK) is None, "it learnt from an ECG that is a test patient's by now"
+    with pytest.raises(LearningError, match="start from the model before its adaptation"):
+        adapter.last(adapted, QUICK)
     assert isinstance(workshop.clock, Clock)
     workshop.clock.advance(days=1)
     again = workshop.retrain("troponin", adaptation=replace(QUICK, again=True), replicates=2)
@@ -106,6 +117,19 @@ def test_an_adaptation_ends_when_its_time_is_over_and_begins_with_the_base(works
     )
     assert largest < 1e-3, "three updates of a learning rate that rises from 0 leave the weights near the base's"
     assert torch.isfinite(torch.tensor(largest))
+
+
+def test_too_few_outcomes_are_said_before_an_adaptation_begins(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[object] = []
+    monkeypatch.setattr(adaptation, "adapt", lambda *how, **more: begun.append(how))
+    rules = {"lvef": {"threshold": 30, "window_days": 0.05}}
+    learning = Learning.model_validate(workshop.settings.learning.model_dump() | rules)
+    few = replace(workshop, settings=workshop.settings.model_copy(update={"learning": learning}))
+    with pytest.raises(LearningError, match=r"needed.*Collect more outcomes"):
+        few.retrain("reduced_lvef", adaptation=QUICK, replicates=2)
+    assert not begun
 
 
 def test_a_store_that_teaches_nothing_is_said(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:

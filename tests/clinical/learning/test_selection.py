@@ -19,6 +19,7 @@ from ecgfm_clinical.learning.selected import Tried, selection_of
 from ecgfm_clinical.learning.selection import LIVE, Chooser, Way, chosen, ways
 from ecgfm_clinical.learning.training import Training, head_spec
 from ecgfm_clinical.learning.workshop import Workshop
+from ecgfm_connectors.ecg import Ecg
 from tests.helpers.fakes import Clock
 
 pytestmark = pytest.mark.slow(15)
@@ -96,6 +97,28 @@ def test_ways_are_tried_inside_the_training_patients_and_what_takes_too_long_is_
     before = len(seen)
     assert own.choose(offered) == (way, found), "a killed run does not choose again"
     assert len(seen) == before
+
+
+def test_embeddings_that_are_computed_once_are_no_part_of_each_fold(workshop: Workshop, tmp_path: Path) -> None:
+    watch = Stopwatch()
+    own = chooser(workshop, watch, tmp_path, budget=400)
+    original = own.source
+
+    @dataclass(frozen=True)
+    class SlowSource:
+        """Takes a second for each ECG."""
+
+        def ecg(self, key: str) -> Ecg:
+            watch.now += 1.0
+            return original.ecg(key)
+
+    fewer = replace(own.cohort, members=own.cohort.members[:140])
+    slow: Any = SlowSource()
+    own = replace(own, source=slow, cohort=fewer, place=replace(own.place, cache=tmp_path / "embeddings"))
+    _, found = own.choose([Way(name="probe", training=Training())])
+    (probe,) = found.tried
+    assert not probe.skipped
+    assert 100 < probe.seconds < 140, "each ECG was read once, test patients' not at all"
 
 
 def test_a_spent_budget_tries_nothing_more_and_nothing_at_all_is_an_error(workshop: Workshop, tmp_path: Path) -> None:
