@@ -12,13 +12,13 @@ _MARKS = frozenset("./-")
 #: How months begin in eight languages, in their order.
 _MONTHS = ("jan gen ene", "feb fev", "mar mrz maa", "apr avr abr", "may mai maj mei mag", "jun juin giu",
            "jul juil lug", "aug aou ago", "sep set", "oct okt ott out", "nov", "dec dez dic des")  # fmt: skip
-_NUMBER_OF = {begin: number for number, begins in enumerate(_MONTHS, start=1) for begin in begins.split()}
-_NAME = rf"({'|'.join(sorted(_NUMBER_OF, key=len, reverse=True))})[a-z]{{0,7}}\.?"
+NUMBER_OF = {begin: number for number, begins in enumerate(_MONTHS, start=1) for begin in begins.split()}
+MONTH = rf"({'|'.join(sorted(NUMBER_OF, key=len, reverse=True))})[a-z]{{0,7}}\.?"
 _YEAR = r"((?:19|20)\d\d)(?!\d|[.,]\d| ?%)"
 #: `21 Feb 2026`, `3. März 2026`, `1er mars 2026`, `4 de marzo de 2026`.
-_WRITTEN = re.compile(rf"(\d{{1,2}})(?:st|nd|rd|th|er|\.)?[ -]?(?:de |of )?{_NAME}[ ,-]{{0,2}}(?:de |del )?{_YEAR}")
+_WRITTEN = re.compile(rf"(\d{{1,2}})(?:st|nd|rd|th|er|\.)?[ -]?(?:de |of )?{MONTH}[ ,-]{{0,2}}(?:de |del )?{_YEAR}")
 #: `March 1, 2026`, `Feb 2026`, `marzo de 2026`.
-_BEGINS_WITH_MONTH = re.compile(rf"{_NAME}[ -](?:de |del |of )?(?:(\d{{1,2}})(?:st|nd|rd|th)?,? )?{_YEAR}")
+_BEGINS_WITH_MONTH = re.compile(rf"{MONTH}[ -](?:de |del |of )?(?:(\d{{1,2}})(?:st|nd|rd|th)?,? )?{_YEAR}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ def at(folded: str, start: int, study: Days | None) -> Dated | None:
     written = _WRITTEN.match(folded, start)
     if written is not None:
         day, name, year = written.groups()
-        return Dated(end=written.end(), own=_own(study, [int(day), _NUMBER_OF[name], int(year)]))
+        return Dated(end=written.end(), own=_own(study, [int(day), NUMBER_OF[name], int(year)]))
     end, parts = start, []
     while end < len(folded) and folded[end].isdigit():
         begin = end
@@ -73,7 +73,7 @@ def in_words(folded: str, start: int, study: Days | None) -> Dated | None:
     if found is None:
         return None
     name, day, year = found.groups()
-    parts = [_NUMBER_OF[name], int(year)]
+    parts = [NUMBER_OF[name], int(year)]
     return Dated(end=found.end(), own=_own(study, parts if day is None else [int(day), *parts]))
 
 

@@ -8,16 +8,17 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from itertools import pairwise
 
-from ecgfm_connectors.outcomes.report.dates import Days
+from ecgfm_connectors.outcomes.report.dates import MONTH, NUMBER_OF, Days
 
 MAX_LENGTH = 4000  #: characters of a letter that are looked at
 _LONGEST_DAY = 99  # of two figures
 _LONGEST = timedelta(days=120)  #: of a stay
-_AFTER = timedelta(days=14)  #: between the end of the stay and the letter
+_AFTER = timedelta(days=3)  #: between the end of the stay and the letter
 _APART = 100  #: characters between the two dates
 _AROUND = 90  #: characters around them in which the word for a stay stands
 _STAY = re.compile(
-    r"admi(?:tted|ssion)|discharge|hospitali[sz]|inpatient|stationar|aufenthalt|aufnahme|entlass|eintritt|austritt"
+    r"admi(?:tted|ssion)|adm(?![a-z])|discharge|disch(?![a-z])|entree? le|sortie? le"
+    r"|hospitali[sz]|inpatient|stationar|aufenthalt|aufnahme|entlass|eintritt|austritt"
     r"|hospitalis|sejour|date d'entree|date de sortie|ingres|fecha de alta|ricover|dimess|dimission|dimett|degenza"
     r"|opgenomen|opname|ontslag|internamento|internad|internacao|data de alta|vardtid|inskriv|utskriv|inlagd|vardad"
 )
@@ -26,12 +27,7 @@ _DATE = re.compile(r"(?<![\d.,/-])(\d{1,4})[./-](\d{1,2})[./-](\d{2,4})(?![\d%])
 _SHORT = re.compile(
     r"(?<![\d.,/-])(\d{1,2})[./](\d{1,2})\.? ?(?:-|–|bis|to|au|al|tot|a|till) ?(?:zum )?\d{1,2}[./]\d{1,2}[./](\d{4})"
 )
-_NAMED = re.compile(
-    r"(?<![\d.,/-])(\d{1,2})(?:\.|st|nd|rd|th)? ?(?:de )?(jan|feb|mar|maa|apr|may|mai|maj|mei|jun|jul|aug|sep|oct|okt"
-    r"|nov|dec|dez)[a-z]{0,7}\.? ?(?:de )?(\d{4})"
-)
-_MONTHS = ("jan", "feb", "mar maa", "apr", "may mai maj mei", "jun", "jul", "aug", "sep", "oct okt", "nov", "dec dez")
-_NUMBER_OF = {begin: number for number, begins in enumerate(_MONTHS, start=1) for begin in begins.split()}
+_NAMED = re.compile(rf"(?<![\d.,/-])(\d{{1,2}})(?:\.|st|nd|rd|th|er)? ?(?:de )?{MONTH} ?(?:de )?(\d{{4}})")
 
 
 def of(folded: str, study: date) -> Days:
@@ -63,7 +59,7 @@ def _dates(head: str) -> Iterator[tuple[int, int, tuple[date | None, date | None
             yield found.start(), found.end(last), (_day(year, second, first), _day(year, first, second))
     for found in _NAMED.finditer(head):
         day, name, stated = found.groups()
-        yield found.start(), found.end(), (_day(int(stated), _NUMBER_OF[name], int(day)),) * 2
+        yield found.start(), found.end(), (_day(int(stated), NUMBER_OF[name], int(day)),) * 2
 
 
 def _day(year: int, month: int, day: int) -> date | None:
