@@ -6,8 +6,10 @@ from typing import Literal
 
 from ecgfm_connectors.patient import Patient
 
-#: `lvef`, `troponin`, or a kind that the site declares (`ecgfm_connectors.outcomes.site.SiteKind`).
+#: `lvef`, `troponin`, `death`, or a kind or finding that the site declares (`ecgfm_connectors.outcomes.site`).
 Kind = str
+#: The kind of a death, not of a measurement: 1 died at `observed_at`, 0 known to be alive then; without a unit.
+DEATH: Kind = "death"
 Rule = Literal[
     "site-code", "code", "name", "report", "report-conclusion", "report-selected", "report-mean", "report-biplane",
     "report-corrected", "report-current", "table", "",

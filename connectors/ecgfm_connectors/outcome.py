@@ -13,7 +13,7 @@ Comparator = Literal["", "<", "<=", ">", ">="]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """One measured result from an inbound OBX."""
+    """One measured result from an inbound OBX, one finding (1 or 0), or a death."""
 
     source_id: str  #: sender + filler number + OBX-3 + OBX-4: a correction carries the same one
     patient: Patient

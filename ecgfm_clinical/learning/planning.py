@@ -13,12 +13,14 @@ from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.learning.cohort.archive import Archive
 from ecgfm_clinical.learning.cohort.labelling import Given, Labelling, Measurement, RaisedTroponin, ReducedLvef
 from ecgfm_clinical.learning.cohort.members import CohortRules
+from ecgfm_clinical.learning.cohort.mortality import Mortality
 from ecgfm_clinical.learning.cohort.statements import Statements
 from ecgfm_clinical.learning.folders import Folders
 from ecgfm_clinical.learning.judging.rivals import Rivals
 from ecgfm_clinical.learning.plan import Plan
 from ecgfm_clinical.learning.training import Training
 from ecgfm_clinical.settings import HeadLabels, Learning, RivalRules, Settings, TroponinLabels
+from ecgfm_connectors.decision import DEATH
 
 #: For choosing the method where nobody says how long: with the trainings that follow, the whole of a `retrain` but its
 #: rivals.
@@ -40,6 +42,8 @@ def labelling(head: str, learning: Learning) -> Labelling:
     if head == "interpretation":
         return Statements()
     declared = next((one for one in learning.heads if one.name == head), None)
+    if declared is not None and declared.kind == DEATH:
+        return Mortality(name=declared.name, target=declared.target, window=timedelta(days=declared.days))
     if declared is not None:
         return _measurement(declared)
     raise InputError(

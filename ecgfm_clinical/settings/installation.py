@@ -24,6 +24,7 @@ from ecgfm_clinical.settings.secret import read_secret
 from ecgfm_clinical.settings.site import Site, Store
 from ecgfm_clinical.settings.sources import SftpSource, Sources, WatchedFolder
 from ecgfm_clinical.settings.web import Web
+from ecgfm_connectors.decision import DEATH
 
 #: Hosts that stand for every address of this machine.
 EVERY_ADDRESS = frozenset({"0.0.0.0", "::", ""})
@@ -98,16 +99,20 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _heads_learn_from_kinds(self) -> Self:
         findings = [one.name for one in self.outcomes.findings]
-        known = ("lvef", *(one.name for one in self.outcomes.kinds), *findings)
+        known = ("lvef", *(one.name for one in self.outcomes.kinds), *findings, DEATH)
         self._refuse_twice("learning.heads", [one.name for one in self.learning.heads])
         for one in self.learning.heads:
             if one.kind not in known:
                 raise ValueError(f"learning.heads {one.name}: kind {one.kind} is none of {', '.join(known)}")
-            if one.kind in findings and (one.threshold is not None or one.positive != "above"):
+            if (one.kind == DEATH) != (one.days > 0):
+                raise ValueError(f"learning.heads {one.name}: days belongs to a head of kind death, which needs it")
+            if one.kind == DEATH and not self.outcomes.deaths:
+                raise ValueError(f"learning.heads {one.name}: set outcomes.deaths = true, or no death is ever kept")
+            if one.kind in (*findings, DEATH) and (one.threshold is not None or one.positive != "above"):
                 raise ValueError(
                     f"learning.heads {one.name}: {one.kind} is there or not; leave out threshold and positive"
                 )
-            if one.kind not in findings and one.threshold is None:
+            if one.kind not in (*findings, DEATH) and one.threshold is None:
                 raise ValueError(f"learning.heads {one.name}: give the threshold, in the unit of {one.kind}")
         return self
 

@@ -60,12 +60,17 @@ class HeadLabels(Part):
         examples=["A potassium above 5.5 mmol/L."],
     )
     kind: str = Field(
-        description="lvef, or the name of one of outcomes.kinds or outcomes.findings", examples=["potassium"]
+        description="lvef, the name of one of outcomes.kinds or outcomes.findings, or death", examples=["potassium"]
     )
     threshold: float | None = Field(
         default=None,
         description="of a measured kind, in its unit; a finding has none: it is there or not",
         examples=[5.5],
+    )
+    days: float = Field(
+        default=0,
+        ge=0,
+        description="of a head of kind death alone, which needs it: died so many days after the ECG or sooner",
     )
     positive: Literal["above", "at-most"] = Field(
         default="above", description='"above" the threshold, or "at-most": at or below it'

@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 
 from ecgfm_clinical.settings.part import Part
+from ecgfm_connectors.decision import DEATH
 from ecgfm_connectors.outcomes import units
 from ecgfm_connectors.outcomes.folding import fold
 from ecgfm_connectors.outcomes.site import SiteCode, SiteFinding, SiteKind, SiteTable
@@ -31,7 +32,7 @@ class OutcomeKindSettings(Part):
 
     @model_validator(mode="after")
     def _is_a_range(self) -> Self:
-        if self.name in FIXED:
+        if self.name in (*FIXED, DEATH):
             raise ValueError(f"{self.name} is known to every site; give the kind another name")
         if not self.lowest < self.highest:
             raise ValueError("lowest must be below highest")
@@ -57,7 +58,7 @@ class OutcomeFindingSettings(Part):
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
-        if self.name in FIXED:
+        if self.name in (*FIXED, DEATH):
             raise ValueError(f"{self.name} is known to every site; give the finding another name")
         both = {" ".join(fold(one).split()) for one in self.present} & {
             " ".join(fold(one).split()) for one in self.absent
@@ -101,6 +102,10 @@ class OutcomeSettings(Part):
     codes: tuple[OutcomeCode, ...] = ()
     kinds: tuple[OutcomeKindSettings, ...] = ()
     findings: tuple[OutcomeFindingSettings, ...] = ()
+    deaths: bool = Field(
+        default=False,
+        description="true: dates of death are kept, from ADT (PID-29, PID-30) and outcome tables, for such heads",
+    )
     units: Mapping[str, str] = Field(
         default_factory=dict, description="units as this site spells them -> as UCUM does", examples=[{"nanog": "ng/L"}]
     )
@@ -127,7 +132,7 @@ class OutcomeSettings(Part):
     @property
     def kind_names(self) -> tuple[str, ...]:
         """Every kind of result that may be kept."""
-        return ("lvef", "troponin", *self._declared)
+        return ("lvef", "troponin", *self._declared, *((DEATH,) if self.deaths else ()))
 
     @property
     def _declared(self) -> tuple[str, ...]:
@@ -154,4 +159,4 @@ class OutcomeSettings(Part):
         )
         findings = tuple(SiteFinding(**one.model_dump()) for one in self.findings)
         units = tuple(self.units.items())
-        return SiteTable(codes=codes, units=units, kinds=kinds, findings=findings, words=self.words)
+        return SiteTable(codes=codes, units=units, kinds=kinds, findings=findings, deaths=self.deaths, words=self.words)

@@ -10,13 +10,15 @@ from ecgfm_clinical.staging import codec, identity, seals
 from ecgfm_clinical.staging.schema import left_out, outcome
 from ecgfm_clinical.staging.sealing import to_json
 from ecgfm_clinical.staging.transaction import Transaction
-from ecgfm_connectors.decision import LeftOut
+from ecgfm_connectors.decision import DEATH, LeftOut
 from ecgfm_connectors.outcome import Outcome
 
 
 def stage(tx: Transaction, payload_id: int, received_at: datetime, one: Outcome) -> None:
     """A new result, or the next version of a known one."""
     source_key = tx.key("outcome", one.source_id)
+    if one.kind == DEATH and not _is_news(tx, source_key, one):
+        return
     newest = tx.connection.scalar(select(func.max(outcome.c.version)).where(outcome.c.source_key == source_key))
     version = 1 + (newest or 0)
     told = {
@@ -49,6 +51,17 @@ def stage(tx: Transaction, payload_id: int, received_at: datetime, one: Outcome)
         },
     )
     tx.note("outcome.staged", payload_id=payload_id, kind=one.kind, status=one.status, version=version)
+
+
+def _is_news(tx: Transaction, source_key: str, one: Outcome) -> bool:
+    """Every ADT message about a person says anew whether he or she lives: only another answer is a version."""
+    last = tx.connection.execute(
+        select(outcome).where(outcome.c.source_key == source_key).order_by(outcome.c.version.desc()).limit(1)
+    ).one_or_none()
+    if one.status == "withdrawn":
+        return last is not None and last.status != "withdrawn"
+    told = (one.status, one.value, one.observed_at, one.precision)
+    return last is None or told != (last.status, last.value, last.observed_at, last.observed_precision)
 
 
 def leave_out(tx: Transaction, payload_id: int, received_at: datetime, found: Sequence[LeftOut]) -> None:

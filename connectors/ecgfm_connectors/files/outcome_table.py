@@ -1,10 +1,11 @@
 """Measured outcomes of an archive: a CSV or Parquet table with a row for each ejection fraction or troponin.
 
-Columns that must be there: `patient_id`, `kind` (lvef, troponin, or a kind or finding that the site declares), `value`,
-`unit` (empty for a finding, whose value is 1, 0 or an answer that the site lists), `observed_at` (ISO 8601). Columns
-that may be there: `authority`, `identifier_type`, `upper_value`, `comparator`, `code`, `assay`, `upper_reference_limit`
-(in the same unit), `status` (final, corrected, withdrawn) and `result_id`. A `result_id` that comes again corrects or
-withdraws what came before it.
+Columns that must be there: `patient_id`, `kind` (lvef, troponin, a kind or finding that the site declares, or death
+where the site keeps these), `value`, `unit`, `observed_at` (ISO 8601). A finding has no unit; its value is 1, 0 or an
+answer that the site lists; a death is 1 at its date, and 0 says that the patient was alive then. Columns that may be
+there: `authority`, `identifier_type`, `upper_value`, `comparator`, `code`, `assay`, `upper_reference_limit` (in the
+same unit), `status` (final, corrected, withdrawn) and `result_id`. A `result_id` that comes again corrects or withdraws
+what came before it.
 
 What is in another unit is brought into percent or ng/L as results by HL7 are. A row without a unit, in one that is not
 known, or with a value that cannot be, is left out and counted like every row that cannot be read; the others are taken.

@@ -7,9 +7,13 @@ What follows from each event stands in `connectors/LIFECYCLE.md`.
 from itertools import pairwise
 
 from ecgfm_connectors.contents import Addition, Contents, IdentityEvent, Link, Merge, Move
+from ecgfm_connectors.context import ReadingContext
+from ecgfm_connectors.decision import LeftOut
 from ecgfm_connectors.errors import Refused
+from ecgfm_connectors.hl7 import deaths
 from ecgfm_connectors.hl7.message import Message, Segment
 from ecgfm_connectors.hl7.pid import identifiers, read_patient
+from ecgfm_connectors.outcome import Outcome
 from ecgfm_connectors.patient import Identifier, Patient
 
 #: Trigger events whose PID tells the patient's demographics.
@@ -24,26 +28,33 @@ MOVES = ("A43", "A45")
 ACCOUNTS = ("A35", "A41", "A42", "A44", "A50", "A51")
 
 
-def read(parsed: Message, default_authority: str) -> Contents:
-    """Demographics and identity events of one ADT message.
+def read(parsed: Message, context: ReadingContext) -> Contents:
+    """Demographics, identity events and, where the site keeps them, deaths of one ADT message.
 
     Raises Refused: `event-not-followed` for an event that says neither; `merge-incomplete` where MRG or its number is
     missing; `merge-into-itself`; `merge-unmatched` where MRG names a number whose authority PID does not: which of
     several numbers survives it is then a guess, and a guess would give results to the wrong patient.
     """
-    event = parsed.event
+    event, default_authority = parsed.event, context.default_authority
     if event in MERGES:
         return _merges(parsed, default_authority)
     if event in MOVES:
         return _moves(parsed, default_authority)
-    patients = [read_patient(pid, default_authority) for pid in parsed.all("PID")]
+    pids = list(parsed.all("PID"))
+    patients = [read_patient(pid, default_authority) for pid in pids]
     known = tuple(patient for patient in patients if patient.identifiers)
     if event in LINKS:
         return Contents(identity_events=tuple(_links(known, event)))
     if event not in DEMOGRAPHICS:
         raise Refused("event-not-followed", "this ADT event changes neither a patient's number nor demographics")
     added = [Addition(identifier=p.identifiers[0], event=event) for p in known] if event == "A28" else []
-    return Contents(identity_events=tuple(added), demographics=known)
+    told = [deaths.read(parsed, pid, patient, context) for pid, patient in zip(pids, patients, strict=True)]
+    return Contents(
+        identity_events=tuple(added),
+        demographics=known,
+        outcomes=tuple(one for one in told if isinstance(one, Outcome)),
+        left_out=tuple(one for one in told if isinstance(one, LeftOut)),
+    )
 
 
 def _pairs(parsed: Message, default_authority: str) -> list[tuple[Patient, Segment]]:

@@ -119,7 +119,7 @@ def _read_one(
         raise Refused("unsupported-type", f"MSH-9 {parsed.code[:3]} is not one of {', '.join(MESSAGE_TYPES)}")
     result = Contents(findings=parsed.findings)
     if parsed.code == "ADT":
-        return _joined(result, adt.read(parsed, context.default_authority))
+        return _joined(result, adt.read(parsed, context))
     if parsed.code in orders.EVENTS:
         return _joined(result, orders.read(parsed, context))
     for group in groups(parsed, context.default_authority):

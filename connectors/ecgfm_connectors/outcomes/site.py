@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ecgfm_connectors.decision import Kind
+from ecgfm_connectors.decision import DEATH, Kind
 from ecgfm_connectors.outcomes import units
 from ecgfm_connectors.outcomes.folding import fold
 from ecgfm_connectors.outcomes.units import Unit
@@ -49,6 +49,7 @@ class SiteTable:
     units: tuple[tuple[str, str], ...] = ()  #: (as sent, as UCUM)
     kinds: tuple[SiteKind, ...] = ()
     findings: tuple[SiteFinding, ...] = ()
+    deaths: bool = False  #: whether dates of death are kept
     words: tuple[str, ...] = ()  #: words of the site's reports that say nothing of the value beside them
 
     def harmless(self) -> frozenset[str]:
@@ -66,7 +67,9 @@ class SiteTable:
         return next((one for one in self.kinds if one.name == name), None)
 
     def finding(self, name: str) -> SiteFinding | None:
-        """A finding of the site's own; None for what is measured."""
+        """A finding of the site's own, or a death where these are kept; None for what is measured."""
+        if name == DEATH:
+            return _DEATH if self.deaths else None
         return next((one for one in self.findings if one.name == name), None)
 
     def unit(self, text: str) -> Unit | None:
@@ -75,4 +78,6 @@ class SiteTable:
         return units.read(known.get(fold(text.strip()), text))
 
 
+#: In a table alone, as 1 or 0: no code of an observation means it.
+_DEATH = SiteFinding(name=DEATH, present=(), absent=())
 NO_TABLE = SiteTable()

@@ -14,9 +14,11 @@ from ecgfm.finetuning.dataset import Example
 from ecgfm.signal import segment_count
 from ecgfm_clinical.learning.cohort.labelling import Exclusion, Labelled, Labelling, Outcomes, usable
 from ecgfm_clinical.learning.cohort.members import AppliedRules, Cohort, CohortRules, Member, Step, split_of
+from ecgfm_clinical.learning.cohort.mortality import CONTACTS, seen_alive
 from ecgfm_clinical.learning.cohort.sources import EcgSource, Reasons
 from ecgfm_clinical.settings import HeadRules
 from ecgfm_clinical.staging.cohort_rows import EcgRow
+from ecgfm_connectors.decision import DEATH
 
 #: For each row the coded reasons why the head may not score it, empty where it may.
 Evaluable = Callable[[Sequence[EcgRow]], Iterable[Sequence[str]]]
@@ -30,15 +32,19 @@ def gather(
     """The cohort of one head from everything that a source knew at a moment."""
     kind = labelling.outcome_kind
     now = LAST if source.shifted_dates else as_of
-    outcomes, left_out = usable(source.outcomes(kind), now=now) if kind else ({}, {})
+    rows = source.rows()
+    results = source.outcomes(kind) if kind else []
+    if kind == DEATH:
+        results += seen_alive(rows, [one for other in CONTACTS for one in source.outcomes(other)], now=now)
+    outcomes, left_out = usable(results, now=now)
     return build(
-        source.rows(),
+        rows,
         labelling,
         rules,
         now=now,
         evaluable=Reasons(source=source, rules=evaluability),
         outcomes=outcomes,
-        outcomes_left_out=left_out,
+        outcomes_left_out=left_out if kind else {},
     )
 
 

@@ -1,6 +1,7 @@
 """Measured outcomes beside an archive: the same table that `ingest` takes, without a store."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from ecgfm_clinical.errors import InputError
@@ -9,6 +10,9 @@ from ecgfm_connectors.context import NO_SITE
 from ecgfm_connectors.errors import PayloadError
 from ecgfm_connectors.files import outcome_table
 from ecgfm_connectors.outcome import Outcome
+from ecgfm_connectors.outcomes.site import SiteTable
+
+_CONTEXT = replace(NO_SITE, outcome_table=SiteTable(deaths=True))
 
 
 def measured(table: Path, patient_of: Callable[[str], str]) -> list[OutcomeRow]:
@@ -17,7 +21,7 @@ def measured(table: Path, patient_of: Callable[[str], str]) -> list[OutcomeRow]:
     Times without a zone are UTC, as the archive's own. Raises InputError where the table cannot be read.
     """
     try:
-        found = outcome_table.read(table.read_bytes(), NO_SITE).outcomes
+        found = outcome_table.read(table.read_bytes(), _CONTEXT).outcomes
     except OSError as error:
         raise InputError(f"{table} cannot be read: {error}") from error
     except PayloadError as error:
