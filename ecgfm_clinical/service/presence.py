@@ -95,5 +95,5 @@ class Presence:
             yield Ailing(task=f"certificate of {part}", state="failing", failures=1, error="CertificateEnded")
         for health in tasks:
             state = "hanging" if health.name in self._hanging else "failing"
-            if state == "hanging" or health.failures >= FAILURES_TOLD or health.deaths:
+            if state == "hanging" or health.failures >= FAILURES_TOLD or health.is_unproven:
                 yield Ailing(task=health.name, state=state, failures=health.failures, error=health.error)

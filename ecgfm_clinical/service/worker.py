@@ -54,6 +54,7 @@ class Health:
     failures: int  #: in a row; 0 after a step that ended well
     error: str  #: the class of the last failure
     deaths: int  #: how often its thread was found dead and started again
+    is_unproven: bool  #: its thread died, and no step has ended well since
 
 
 class Worker:
@@ -73,12 +74,13 @@ class Worker:
         self._due = Event()
         self._failures = 0
         self._deaths = 0
+        self._is_unproven = False
         self._error = ""
 
     def start(self) -> None:
         """Start the loop, or start it again after its thread died."""
         if self._thread is not None:
-            self._deaths += 1
+            self._deaths, self._is_unproven = self._deaths + 1, True
         self._beat.rest()
         # A thread that hangs must not keep the process from ending.
         self._thread = Thread(target=self._run, name=self.name, daemon=True)
@@ -109,6 +111,7 @@ class Worker:
             failures=self._failures,
             error=self._error,
             deaths=self._deaths,
+            is_unproven=self._is_unproven,
         )
 
     def _run(self) -> None:
@@ -133,7 +136,7 @@ class Worker:
             log.event("task.failed", logging.ERROR, task=self.name, error=type(error).__name__)
             self._failed(type(error).__name__)
         else:
-            self._failures, self._error = 0, ""
+            self._failures, self._error, self._is_unproven = 0, "", False
             return done
         finally:
             self._beat.rest()

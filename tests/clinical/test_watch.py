@@ -24,6 +24,7 @@ from prometheus_client import CollectorRegistry
 
 from ecgfm.predictor import Predictor
 from ecgfm_clinical import log, scorers, wiring
+from ecgfm_clinical.alerting.conditions import conditions
 from ecgfm_clinical.errors import SettingsError, StoreUnavailable
 from ecgfm_clinical.liveness import worker_name
 from ecgfm_clinical.monitoring.attention import needs_person
@@ -37,7 +38,7 @@ from ecgfm_clinical.service import tasks as tasks_module
 from ecgfm_clinical.service import watch as watch_module
 from ecgfm_clinical.service import worker as worker_module
 from ecgfm_clinical.service.handling import Handling
-from ecgfm_clinical.service.presence import FAILURES_TOLD
+from ecgfm_clinical.service.presence import FAILURES_TOLD, Presence
 from ecgfm_clinical.service.service import Service
 from ecgfm_clinical.service.watch import Watch
 from ecgfm_clinical.service.worker import Beat, Worker
@@ -146,6 +147,54 @@ def test_a_thread_that_dies_is_said_and_started_again(
     assert [one["error"] for one in _events(told, "task.died")] == [end.__name__]
     assert len(_events(told, "task.restarted")) == 1
     assert worker.health.deaths == 1
+
+
+def test_a_task_whose_thread_died_is_told_until_a_step_ends_well(settings: Settings, store: Store, stop: Event) -> None:
+    """It was told until the process was started anew, though it had long worked again."""
+    clock, mended = Clock(), Event()
+
+    def step() -> int:
+        if not mended.is_set():
+            raise SystemExit
+        return 0
+
+    worker = Worker("one", step, stop=stop, every=SOON)
+    watch = Watch([worker], {}, stop=stop, hang_after=900, on_hang=lambda _: None, every=0.01)
+    presence = Presence(
+        store.processes,
+        holder=worker_name("service"),
+        roles=frozenset({"score"}),
+        certificates={},
+        hanging=set(),
+        clock=clock,
+    )
+
+    def look() -> list[tuple[str, bool]]:
+        """The alerts so far: of which task, and whether it is over."""
+        presence.tell([worker.health])
+        clock.advance(hours=1)
+        presence.tell([worker.health])
+        found = [one for one in conditions(settings, store, now=clock()) if one.name == "task-failing"]
+        limits = settings.alerts
+        store.alerts.look(
+            found,
+            routes=[],
+            clear_after=limits.clear_after,
+            escalate_after=limits.escalate_after,
+            now=clock(),
+            actor="test",
+        )
+        return [(one.subject, one.cleared_at is not None) for one in store.alerts.newest(limit=9)]
+
+    worker.start()
+    watch.start()
+    wait_until(lambda: worker.health.deaths >= 2)
+    assert [look(), look()] == [[("one", False)]] * 2, "opened once"
+    mended.set()
+    wait_until(lambda: not worker.health.is_unproven)
+    look()
+    assert [look(), look()] == [[("one", True)]] * 2, "cleared once"
+    assert worker.health.deaths >= 2, "what happened stays counted"
 
 
 def test_a_step_that_hangs_is_said_once_and_one_that_progresses_is_left_alone(
