@@ -13,7 +13,15 @@ if TYPE_CHECKING:
 _WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 #: Kinds of `NeedsPerson` that mean that ECGs or results do not move; the others need a person in their own time.
 _STANDSTILL = frozenset(
-    {"unscored_too_long", "unsent_too_long", "out_of_reach", "failing_tasks", "silent_processes", "displaced"}
+    {
+        "unscored_too_long",
+        "unsent_too_long",
+        "out_of_reach",
+        "failing_tasks",
+        "silent_processes",
+        "never_served",
+        "displaced",
+    }
 )
 
 

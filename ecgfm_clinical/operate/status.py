@@ -101,6 +101,8 @@ class Status:
     displaced: str | None  #: why nothing is sent; None where the store is at home
     paused: tuple[ShownPause, ...]
     owed: Mapping[str, int]  #: head -> ECGs that wait for its answer, because it was paused when they were scored
+    served_by: tuple[str, ...]  #: living processes with their roles
+    last_served_at: str | None  #: when any process last served the store, ISO 8601; None where none ever did
     needs_person: NeedsPerson
 
     @property
@@ -125,10 +127,12 @@ def status_of(
     until: datetime | None = None,
     limits: Attention | None = None,
     sources: Sequence[str] = (),
+    has_ways_in: bool = False,
 ) -> Status:
     """The state of the installation; the ECGs counted are those received in [since, until).
 
-    `sources` are the listeners and sources of the settings: when each last brought something is told.
+    `sources` are the listeners and sources of the settings: when each last brought something is told. `has_ways_in`:
+    there are any but the command line.
     """
     table, backlog = store.questions.count_table(since=since, until=until), store.questions.backlog()
     return Status(
@@ -150,7 +154,11 @@ def status_of(
         displaced=store.home.displaced(),
         paused=_paused(store),
         owed=store.pauses.owed(),
-        needs_person=needs_person(store, now=now, limits=limits or Attention(), backlog=backlog),
+        served_by=tuple(f"{one.holder} ({one.roles})" for one in store.processes.all() if not one.is_silent(now)),
+        last_served_at=_iso(store.processes.last_served()),
+        needs_person=needs_person(
+            store, now=now, limits=limits or Attention(), backlog=backlog, has_ways_in=has_ways_in
+        ),
     )
 
 
@@ -222,6 +230,7 @@ def status_text(found: Status) -> str:
 
 def _status_lines(found: Status) -> Iterator[str]:
     yield f"ECGs            {sum_text(found.ecgs)}"
+    yield f"served          {_served(found)}"
     for name, counts in found.by_source.items():
         yield f"  from {name:10} {sum_text(counts)}"
     for name, counts in found.by_head.items():
@@ -248,6 +257,15 @@ def _status_lines(found: Status) -> Iterator[str]:
         what = f"left out: {one.reason}" if one.reason else "taken"
         yield f"outcomes        {one.source}: {one.number} × {one.kind} {one.code} {what}"
     yield from _needs_lines(found.needs_person)
+
+
+def _served(found: Status) -> str:
+    """By whom, in words: a service that was stopped in good order is no fault, and must not be overlooked."""
+    if found.served_by:
+        return "by " + ", ".join(found.served_by)
+    if found.last_served_at is None:
+        return "by no process, ever: nothing is received, scored or sent until `ecgfm-clinical run` is started"
+    return f"by no process since {found.last_served_at}: nothing is received, scored or sent"
 
 
 def _destination_lines(name: str, one: DestinationState) -> Iterator[str]:
@@ -303,5 +321,7 @@ def _needs_lines(needs: NeedsPerson) -> Iterator[str]:
         yield f"  task {one.task} is {one.state} ({one.error or 'no error'}) in {one.process}: see its log"
     for holder in needs.silent_processes:
         yield f"  the process {holder} gives no sign of life: see its host"
+    if needs.never_served:
+        yield "  no process ever served this store, though ways in are set: start `ecgfm-clinical run`"
     if needs.displaced:
         yield "  the store lies elsewhere than where it last sent from: `ecgfm-clinical store adopt --help`"

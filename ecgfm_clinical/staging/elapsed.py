@@ -23,7 +23,7 @@ from ecgfm_clinical.staging.upsert import upsert
 #: Clock time unseen for less than this counts as passed: a restart, an upgrade, a clock put right.
 TOLERANCE = timedelta(hours=1)
 SYSTEM = "store"
-_SEEN = "seen"
+SEEN = "seen"  #: name of the row that says when a process looked at the clock last
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
@@ -61,7 +61,7 @@ class Elapsed:
                 if self._noted is None or reading - self._noted >= TOLERANCE.total_seconds():
                     tx.note("clock.gap", since=gap.since.isoformat(), until=gap.until.isoformat())
                     self._noted = reading
-            upsert(tx.connection, clock_seen, {"name": _SEEN}, {"at": now})
+            upsert(tx.connection, clock_seen, {"name": SEEN}, {"at": now})
             self._last_look = reading
         return gap
 
@@ -79,7 +79,7 @@ class Elapsed:
         """A person says that the clock is right and that the time of all gaps did pass; how many there were."""
         with self._database.writing(now, actor) as tx:
             vouched = tx.connection.execute(delete(clock_gap)).rowcount
-            upsert(tx.connection, clock_seen, {"name": _SEEN}, {"at": now})
+            upsert(tx.connection, clock_seen, {"name": SEEN}, {"at": now})
             tx.note("clock.vouched-for", gaps=vouched)
         return vouched
 
@@ -128,7 +128,7 @@ def passed(known: tuple[Gap, ...], since: datetime, now: datetime) -> timedelta:
 
 def _last_seen(tx: Transaction) -> datetime | None:
     """When any process looked last; in a store of the version before, when something happened in it last."""
-    seen: datetime | None = tx.connection.scalar(select(clock_seen.c.at).where(clock_seen.c.name == _SEEN))
+    seen: datetime | None = tx.connection.scalar(select(clock_seen.c.at).where(clock_seen.c.name == SEEN))
     if seen is not None:
         return seen
     newest: datetime | None = tx.connection.scalar(select(audit.c.at).order_by(audit.c.audit_id.desc()).limit(1))

@@ -9,16 +9,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 
 from ecgfm_clinical import liveness
+from ecgfm_clinical.staging import elapsed
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.engine import translated
-from ecgfm_clinical.staging.schema import process
+from ecgfm_clinical.staging.schema import clock_seen, process
 from ecgfm_clinical.staging.upsert import upsert
 
 #: A process that was not seen this long is silent; it says that it lives every ten seconds.
 SILENT_AFTER = timedelta(seconds=60)
+#: Beside what `elapsed` notes, which stores of earlier versions have alone.
+_SERVED = "served"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +66,19 @@ class Processes:
         values = {"roles": roles, "started_at": started_at, "seen_at": now, "ailing": told}
         with translated(), self._database.writer.begin() as connection:
             upsert(connection, process, {"holder": holder}, values)
+            upsert(connection, clock_seen, {"name": _SERVED}, {"at": now})
 
     def ended(self, holder: str) -> None:
         """It stopped in good order, or whoever replaces it knows that it is gone."""
         with translated(), self._database.writer.begin() as connection:
             connection.execute(delete(process).where(process.c.holder == holder))
+
+    def last_served(self) -> datetime | None:
+        """When a process served this store last; None where none ever did."""
+        seen = select(func.max(clock_seen.c.at)).where(clock_seen.c.name.in_((_SERVED, elapsed.SEEN)))
+        with self._database.reading() as ask:
+            at: datetime | None = ask.connection.scalar(seen)
+            return at
 
     def all(self) -> tuple[ProcessState, ...]:
         """Every process that did not stop in good order, the oldest first."""

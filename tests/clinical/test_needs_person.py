@@ -49,6 +49,26 @@ def test_nothing_needs_a_person_in_an_empty_store(store: Store, clock: Clock) ->
     assert _needs(store, clock)["count"] == 0
 
 
+def test_a_store_that_no_process_ever_served_does_until_one_runs(run: Run, tmp_path: Path, clock: Clock) -> None:
+    """`status` exited 0 after `init` alone, as if ECGs could come in."""
+    assert run("init", tmp_path / "new")[0] == 0
+    settings = tmp_path / "new" / "settings.toml"
+    code, out, _ = run("status", "--settings", settings)
+    assert code == 1
+    assert "served          by no process, ever" in out
+    assert "start `ecgfm-clinical run`" in out
+    store = wiring.open_store(read_settings(settings))
+    try:
+        store.processes.lives("host:0:0:service", roles="connect,score", started_at=clock(), now=wiring.utc_now())
+        code, out, _ = run("status", "--settings", settings)
+        assert (code, "by host:0:0:service (connect,score)" in out) == (0, True)
+        store.processes.ended("host:0:0:service")
+    finally:
+        store.close()
+    code, out, _ = run("status", "--settings", settings)
+    assert (code, "by no process since 20" in out) == (0, True), "stopped in good order: said, and no fault"
+
+
 def test_an_unreadable_payload_does_until_somebody_has_looked(store: Store, clock: Clock) -> None:
     _take(store, clock, Unreadable("not-dicom", "no DICOM object"))
     _take(store, clock, Refused("not-12-lead", "one lead only"), b"y")
