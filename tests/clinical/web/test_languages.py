@@ -143,6 +143,13 @@ def _held(text: str) -> Counter[str]:
     return Counter(re.findall(r"%\(\w+\)[.\d]*[a-z]|%%|\{\w+\}|<[^>]*>|[<>\"]", text))
 
 
+@pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: path.parent.name)
+def test_a_catalogue_names_its_language_and_how_it_writes_times_and_numbers(path: Path) -> None:
+    """Without these three lines its pages show English times and points, and its code in the place of its name."""
+    head = path.read_text(encoding="utf-8").partition("\n\n")[0]
+    assert [line for line in ("X-Name", "X-Time", "X-Decimal-Point") if f'"{line}: ' not in head] == []
+
+
 def test_our_reader_of_catalogues_reads_what_babel_reads() -> None:
     from babel.messages.pofile import read_po
 
