@@ -50,7 +50,13 @@ TEMPLATES = {
 }
 
 #: What is a file already.
-FILES = {".csv": "text/csv", ".svg": "image/svg+xml", ".png": "image/png", ".pdf": "application/pdf"}
+FILES = {
+    ".csv": "text/csv",
+    "/report": "text/html",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".pdf": "application/pdf",
+}
 
 #: What the form of an act may hold -> what it means; which act asks for which is said by its answer 400.
 FIELDS = {
@@ -74,10 +80,8 @@ FIELDS = {
 
 
 def pages() -> list[Page]:
-    """Those that a program may use: all but signing in and out, and the reports of the gate, which are pages of their
-    own.
-    """
-    return [page for page in PAGES if page.role is not None and not page.path.endswith("/report")]
+    """Those that a program may use: all but signing in and out."""
+    return [page for page in PAGES if page.role is not None]
 
 
 def path_of(page: Page) -> str:

@@ -1,9 +1,10 @@
-"""How often somebody may fail to sign in: by name and by address, counted over a quarter of an hour."""
+"""How often somebody may fail to sign in: by name and by address, of IPv6 by its /64, in a quarter of an hour."""
 
 from collections import deque
 from datetime import datetime, timedelta
 from threading import Lock
 
+from ecgfm_clinical.web.callers import caller_of
 from ecgfm_clinical.web.sessions import SET_BACK
 
 WINDOW = timedelta(minutes=15)
@@ -21,7 +22,7 @@ class Limiter:
 
     def takes(self, name: str, address: str, *, now: datetime) -> bool:
         """Whether one more try is taken; it counts as failed until `succeeded`, so that many at once are no way in."""
-        keys = (("name", name), ("address", address))
+        keys = (("name", name), ("address", caller_of(address)))
         with self._lock:
             if self._count(keys[0], now) >= MOST_OF_A_NAME or self._count(keys[1], now) >= MOST_OF_AN_ADDRESS:
                 return False
@@ -34,7 +35,7 @@ class Limiter:
 
         Who hammers at the form must not fill the audit trail.
         """
-        key = ("refused", address)
+        key = ("refused", caller_of(address))
         with self._lock:
             if self._count(key, now):
                 return False
@@ -50,7 +51,7 @@ class Limiter:
         """The last try was none of a stranger."""
         with self._lock:
             self._tries.pop(("name", name), None)
-            if tries := self._tries.get(("address", address)):
+            if tries := self._tries.get(("address", caller_of(address))):
                 tries.pop()
 
     def _count(self, key: tuple[str, str], now: datetime) -> int:

@@ -54,7 +54,7 @@ def report(visit: Visit) -> Response:
             if path is None
             else visit.say("there is no report to show: it was written to %(path)s on the host that judged", path=path)
         )
-        return visit.page("problem.html", 200, title=visit.say("No report here"), text=text)
+        return visit.page("problem.html", 404 if visit.is_api else 200, title=visit.say("No report here"), text=text)
     text = path.read_text(encoding="utf-8", errors="replace")
     return HTMLResponse(text, headers={"Content-Security-Policy": _REPORT_POLICY})
 

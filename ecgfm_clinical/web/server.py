@@ -14,7 +14,8 @@ from starlette.types import ASGIApp
 from ecgfm_clinical.errors import SettingsError
 from ecgfm_clinical.web import signing_in
 from ecgfm_clinical.web.app import build_app, build_console, settings_of
-from ecgfm_clinical.web.impatient import Impatient
+from ecgfm_clinical.web.callers import Crowd
+from ecgfm_clinical.web.impatient import Impatient, impatient_in
 from ecgfm_clinical.web.one_time import OneTimeLinks
 from ecgfm_connectors.errors import Misconfigured
 from ecgfm_connectors.tls import ServerTls, TlsFiles
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 #: At a time; the next ones are told to come back. A browser holds six for as long as somebody reads.
 MOST_CONNECTIONS = 500
+#: Of one address, of IPv6 of one /64: enough for a ward behind one address, and never all there are. Without TLS only
+#: this machine connects, or the proxy, which is one address for everybody.
+MOST_OF_ONE_ADDRESS = 200
 STARTS_IN = 30.0  #: seconds
 
 
@@ -38,13 +42,17 @@ class WebPort:
         host: str,
         port: int,
         tls: ssl.SSLContext | None,
+        most_of_one: int | None = None,
         tidy: Callable[[], None] = lambda: None,
     ) -> None:
-        """`port` 0 takes a free one. `tidy`: what has to be done now and then, whether anybody comes or not."""
+        """`port` 0 takes a free one. `most_of_one`: connections of one address at a time. `tidy`: what has to
+        be done now and then, whether anybody comes or not.
+        """
         self.tidy = tidy
         self._app = app
         self._address = (host, port)
         self._tls = tls
+        self._most_of_one = most_of_one
         self._socket: socket.socket | None = None
         self._server: _Server | None = None
         self._thread: Thread | None = None
@@ -77,7 +85,7 @@ class WebPort:
             ws="none",
             lifespan="off",
             interface="asgi3",
-            http=Impatient,
+            http=Impatient if self._most_of_one is None else impatient_in(Crowd(self._most_of_one)),  # type: ignore[arg-type]  # uvicorn calls what it is given
             loop="asyncio",
         )
         config.load()
@@ -157,4 +165,6 @@ def build_port(settings: "Settings", store: "Store", *, links: OneTimeLinks | No
     web = settings_of(settings)
     console = build_console(settings, store, links=links)
     tidy = partial(signing_in.note_ran_out, console)
-    return WebPort(build_app(console), host=web.host, port=web.port, tls=tls_of(settings, web), tidy=tidy)
+    most = MOST_OF_ONE_ADDRESS if web.tls is not None and not web.proxies else None
+    tls = tls_of(settings, web)
+    return WebPort(build_app(console), host=web.host, port=web.port, tls=tls, most_of_one=most, tidy=tidy)

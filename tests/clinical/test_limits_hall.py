@@ -60,6 +60,7 @@ CONSTANTS: dict[str, object] = {
     "sessions.MOST": sessions.MOST,
     "server.MOST_CONNECTIONS": server.MOST_CONNECTIONS,
     "impatient.REQUEST_WITHIN": impatient.REQUEST_WITHIN,
+    "server.MOST_OF_ONE_ADDRESS": server.MOST_OF_ONE_ADDRESS,
     "security.LONGEST_BODY": security.LONGEST_BODY,
     "asking.LONGEST": asking.LONGEST,
     "asking.MOST_FIELDS": asking.MOST_FIELDS,

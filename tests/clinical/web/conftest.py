@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 from argon2 import PasswordHasher
 
+from ecgfm_clinical.staging.records import AttemptError, Retry
 from ecgfm_clinical.web.app import build_console
 from ecgfm_clinical.web.users import Role, UsersFile
 from ecgfm_clinical.web.visit import Console
@@ -28,6 +29,14 @@ def add_users(path: Path) -> None:
     users = UsersFile(path, HASHER)
     for role in Role:
         users.add(role.name.lower(), role, PASSWORD)
+
+
+def fail_for_good(site: Installation) -> None:
+    """The one ECG that waits for its score gets none."""
+    now = datetime.now(UTC)
+    (job,) = site.store.jobs.claim(worker="scorer", limit=1, now=now, lease=timedelta(minutes=5))
+    error = AttemptError(at=now, attempt=1, kind="NoSignal", text="no signal on any lead")
+    site.store.jobs.fail(job, Retry(due_at=None, error=error), now=now, worker="scorer")
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from ecgfm_clinical.wiring import utc_now
 from ecgfm_connectors.testing.ehr import Fault
 from tests.clinical.web import hostile
 from tests.clinical.web.chromium import Window, browser, needs_chromium, window
-from tests.clinical.web.conftest import HASHER, add_users
+from tests.clinical.web.conftest import HASHER, add_users, fail_for_good
 from tests.helpers.installation import Installation, adt, ecg, merge, pid
 from tests.helpers.web_port import serving
 
@@ -231,6 +231,78 @@ def test_acts_on_what_is_refused_and_paused_work_without_scripts(house: House) -
         row.get_by_label("Why, without patient data").fill("it is over")
         row.get_by_role("button").click()
         opened.page.locator("#paused .banner").wait_for(state="detached")
+
+
+WHY = "Why, without patient data"
+
+
+def test_acts_on_what_is_held_or_failed_work_without_scripts(house: House) -> None:
+    house.site.dicom(ecg(44, "H"))
+    fail_for_good(house.site)
+    (asked,) = house.site.store.results.holds()
+    with window(house.chromium, house.address, scripts=False) as opened:
+        opened.sign_in(Role.ADMINISTRATOR)
+        opened.go("/held")
+        opened.page.get_by_role("button", name="Leave all without an answer …").click()
+        opened.page.get_by_label(WHY).fill("a test")
+        opened.page.get_by_role("button", name="Leave without an answer: 1").click()
+        assert opened.says("1 ECG needs nobody now")
+        opened.page.get_by_role("button", name="Undo").click()
+        assert opened.says("1 ECG needs a person again")
+        opened.go(f"/held/{asked.hold_id}")
+        opened.page.get_by_role("button", name="Open the record").click()
+        assert opened.says("Between")
+        opened.page.locator("#why-reject").fill("a test")
+        opened.page.get_by_role("button", name="Reject").click()
+        assert opened.says("Rejected")
+    assert house.site.store.results.holds() == []
+
+
+def test_acts_on_one_ecg_work_without_scripts(house: House) -> None:
+    with window(house.chromium, house.address, scripts=False) as opened:
+        opened.sign_in(Role.ADMINISTRATOR)
+        opened.go("/ecgs/2")
+        opened.page.get_by_role("button", name="Open the record").click()
+        assert opened.says("TESTFAMILY")
+        opened.page.get_by_role("button", name="Raw header as it came").click()
+        assert opened.says("SOP Instance UID")
+        opened.go("/ecgs/2")
+        opened.page.get_by_role("button", name="Replay").click()
+        assert opened.says("Exactly the same again")
+        for act, told in (("Correct", "ECG 2 is corrected"), ("Withdraw", "The results of ECG 2 are withdrawn")):
+            opened.go("/ecgs/2")
+            opened.page.get_by_role("button", name=f"{act} …").click()
+            opened.page.get_by_label(WHY).fill("a test")
+            opened.page.get_by_role("button", name=act, exact=True).click()
+            assert opened.says(told)
+        opened.page.get_by_role("button", name="Undo").click()
+        assert opened.says("Undone")
+
+
+def test_outcomes_and_models_work_without_scripts(house: House) -> None:
+    segments = (
+        "MSH|^~\\&|LIS|LAB|ECGFM|H|20260301090000+0100||ORU^R01|LAB-1|P|2.5.1",
+        "PID|1||N1^^^TESTHOSP^MR||TESTFAMILY^ALEX||19550505|F",
+        "OBR|1|P1|F1|93306^Echo^CPT|||20260301080000||||||||||||||||||F",
+        "OBX|1|TX|59462-2^Echo report^LN||LVEF 38% (55% in 2021).||||||F",
+    )
+    house.site.mllp("".join(f"{one}\r" for one in segments).encode())
+    with window(house.chromium, house.address, scripts=False) as opened:
+        opened.sign_in(Role.ADMINISTRATOR)
+        opened.go("/outcomes")
+        opened.page.get_by_label("Kind").select_option("lvef")
+        opened.page.get_by_role("button", name="Filter").click()
+        opened.page.get_by_role("button", name="Show the sentences").click()
+        assert opened.says("55% in 2021")
+        opened.go("/models")
+        opened.page.get_by_label("At").fill("2031-01-01T12:00")
+        opened.page.get_by_role("button", name="Look").click()
+        assert opened.says("At 2031-01-01 12:00:00")
+        opened.go("/models/1")
+        opened.page.get_by_text("Roll back …").click()
+        opened.page.get_by_label("Why").fill("a test")
+        opened.page.get_by_role("button", name="Roll back").click()
+        assert opened.says("This cannot be done"), "there was none before it"
 
 
 def test_two_operators_at_once_send_one_message_once(house: House) -> None:

@@ -8,7 +8,9 @@ import pytest
 from ecgfm_clinical import wiring
 from ecgfm_clinical.learning import governance
 from ecgfm_clinical.staging.model_records import DriftFinding, HeadVerdict, ModelRow
+from ecgfm_clinical.web.app import settings_of
 from ecgfm_clinical.web.pieces import marked
+from ecgfm_clinical.web.tokens import TokensFile
 from ecgfm_clinical.web.users import Role
 from tests.clinical.web.conftest import Browser
 from tests.helpers.installation import Installation, ecg
@@ -92,12 +94,19 @@ def test_a_model_goes_into_the_shadow_and_out_again(site: Installation, candidat
 
 def test_a_report_is_shown_in_a_sandbox(site: Installation, candidate: ModelRow, browser: Browser) -> None:
     answer = browser(Role.VIEWER).get("/models/2/report", params={"head": next(iter(candidate.heads))})
-    assert "How " in answer.text
+    shown = answer.text
+    assert "How " in shown
     policy = answer.headers["content-security-policy"]
     assert "sandbox" in policy
     assert "script-src" not in policy
     assert "default-src 'none'" in policy
     assert "there is no report to show" in browser(Role.VIEWER).get("/models/1/report").text
+    tokens = TokensFile(site.settings.resolve(settings_of(site.settings).tokens))
+    headers = {"Authorization": f"Bearer {tokens.add('report', Role.VIEWER)}"}
+    head = {"head": next(iter(candidate.heads))}
+    told = browser(None).get("/api/v1/models/2/report", params=head, headers=headers)
+    assert (told.status_code, told.text, told.headers["content-type"].split(";")[0]) == (200, shown, "text/html")
+    assert browser(None).get("/api/v1/models/1/report", headers=headers).status_code == 404
     Path(site.path.with_name(f"{next(iter(candidate.heads))}.html")).unlink()
 
 

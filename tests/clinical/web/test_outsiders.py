@@ -2,17 +2,24 @@
 
 import socket
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from ecgfm_clinical.web import impatient
+from ecgfm_clinical.settings import Web
+from ecgfm_clinical.settings.web import WebTls
+from ecgfm_clinical.web import impatient, limiter, server
+from ecgfm_clinical.web.app import build_app, build_console, settings_of
+from ecgfm_clinical.web.callers import caller_of
+from ecgfm_clinical.web.limiter import Limiter
 from ecgfm_clinical.web.users import Role
 from ecgfm_clinical.web.visit import Console
 from ecgfm_connectors.testing.ehr import Fault
 from tests.clinical.web.conftest import PASSWORD, Browser
-from tests.helpers.fakes import wait_until
+from tests.helpers.certificates import CertificateAuthority
+from tests.helpers.fakes import Clock, wait_until
 from tests.helpers.installation import Installation, ecg
 
 pytestmark = pytest.mark.slow(12)
@@ -28,6 +35,63 @@ def test_connections_that_say_nothing_keep_nobody_out(address: str, browser: Bro
         for _ in range(130):
             closing.enter_context(connected(address))
         assert browser(Role.VIEWER).get("/").status_code == 200
+
+
+def test_one_address_holds_so_many_connections_and_no_more(site: Installation, tmp_path: Path) -> None:
+    """With TLS, where strangers connect: one host could hold every connection that the console takes."""
+    certificate = CertificateAuthority(tmp_path).issue("web")
+    tls = WebTls(certificate=certificate.certificate, key=certificate.key)
+    settings = site.settings.model_copy(update={"web": Web(users=Path("web-users"), tls=tls)})
+    assert server.build_port(settings, site.store)._most_of_one == server.MOST_OF_ONE_ADDRESS
+    app, files = build_app(build_console(settings, site.store)), server.tls_of(settings, settings_of(settings))
+    port = server.WebPort(app, host="127.0.0.1", port=0, tls=files, most_of_one=3)
+    port.start()
+
+    def answers(caller: socket.socket) -> bool:
+        try:
+            caller.sendall(b"GET /sign-in HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            return caller.recv(8) == b"HTTP/1.1"
+        except OSError:
+            return False
+
+    def one() -> socket.socket:
+        plain = socket.create_connection(("127.0.0.1", port.port), timeout=120)
+        return certificate.client_context().wrap_socket(plain, server_hostname="localhost")
+
+    try:
+        with ExitStack() as closing:
+            held = [closing.enter_context(one()) for _ in range(3)]
+            assert [answers(each) for each in held] == [True] * 3
+            with one() as further:
+                assert not answers(further)
+            held[0].close()
+            wait_until(lambda: answers(closing.enter_context(one())))
+    finally:
+        port.stop(grace=1)
+
+
+@pytest.mark.parametrize(
+    ("address", "caller"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:aaaa::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:bbbb::9", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+    ],
+)
+def test_of_ipv6_a_caller_is_a_64(address: str, caller: str) -> None:
+    assert caller_of(address) == caller
+
+
+def test_who_tries_passwords_from_many_addresses_of_one_64_waits(clock: Clock) -> None:
+    known = Limiter()
+    tries = [
+        known.takes(f"name{n}", f"2001:db8:1:2::{n:x}", now=clock()) for n in range(limiter.MOST_OF_AN_ADDRESS + 1)
+    ]
+    assert tries == [True] * limiter.MOST_OF_AN_ADDRESS + [False]
+    assert known.takes("other", "2001:db8:1:3::1", now=clock())
 
 
 HALF_A_FORM = b"POST /sign-in HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nContent-Length: 9\r\n\r\nna"

@@ -8,14 +8,13 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from ecgfm_clinical.staging.records import AttemptError, Retry
 from ecgfm_clinical.web.app import build_console
 from ecgfm_connectors.base import Received
 from ecgfm_connectors.ecg import Device
 from ecgfm_connectors.errors import Unreadable
 from ecgfm_connectors.testing import dicom_writer
 from ecgfm_connectors.testing.ehr import Fault
-from tests.clinical.web.conftest import HASHER, PASSWORD
+from tests.clinical.web.conftest import HASHER, PASSWORD, fail_for_good
 from tests.helpers.fakes import wait_until
 from tests.helpers.installation import Installation, adt, ecg, merge, pid
 from tests.helpers.web_port import serving
@@ -191,18 +190,11 @@ def test_who_said_that_they_have_looked_may_think_again(site: Installation, addr
         assert "needs a person" in client.get("/refused").text
 
 
-def _failed_for_good(site: Installation) -> None:
-    site.dicom(ecg(1, "A"))
-    now = datetime.now(UTC)
-    (job,) = site.store.jobs.claim(worker="scorer", limit=1, now=now, lease=timedelta(minutes=5))
-    error = AttemptError(at=now, attempt=1, kind="NoSignal", text="no signal on any lead")
-    site.store.jobs.fail(job, Retry(due_at=None, error=error), now=now, worker="scorer")
-
-
 def test_an_ecg_whose_scoring_failed_is_settled_after_a_preview_and_may_be_thought_of_again(
     site: Installation, address: str
 ) -> None:
-    _failed_for_good(site)
+    site.dicom(ecg(1, "A"))
+    fail_for_good(site)
     with _client(address, "operator") as client, _client(address, "administrator") as other:
         assert "NoSignal" in client.get("/held").text
         preview = client.get("/held/failed/preview", params={"ecg": 1}).text
