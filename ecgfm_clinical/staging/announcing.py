@@ -34,12 +34,13 @@ def announce(tx: Transaction, ecg_row: EcgVersion, scoring_id: int, found: Scori
         return
     for destination in tx.telling.destinations:
         sent = message_rows.told_so_far(tx, ecg_row.recording_id, destination)
+        counting = [one for one in sent if one.counts]
         due = owed(
             sent,
             ecg_id=ecg_row.ecg_id,
             generation=decided.generation,
             output_digest=digest,
-            same_subject=bool(sent) and _same_subject(tx, sent[-1], ecg_row, subject.patient),
+            same_subject=bool(counting) and _same_subject(tx, counting[-1], ecg_row, subject.patient),
             taken_back=decided.taken_back,
             reinstated=decided.reinstated,
             again=again,

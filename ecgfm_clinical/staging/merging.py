@@ -148,9 +148,9 @@ def _recordings_of(tx: Reading, keys: frozenset[str]) -> list[int]:
 def recompose_unsent(tx: Transaction, *any_of: ColumnElement[bool]) -> list[int]:
     """What certainly never left is composed anew, once, for whoever survives now; the ids.
 
-    With a message go those that follow it about the same recording, so that all keep their order. The rows are locked
-    first: a sender of another process either began before, and its message stays as it is, or begins afterwards, with
-    the new bytes.
+    With a message go those that follow it about the same recording, so that all keep their order, and what was set
+    aside of the same result: a withdrawal that is composed anew would overtake it. The rows are locked first: a sender
+    of another process either began before, and its message stays as it is, or begins afterwards, with the new bytes.
     """
     if not any_of:
         return []
@@ -161,9 +161,12 @@ def recompose_unsent(tx: Transaction, *any_of: ColumnElement[bool]) -> list[int]
         first.c.destination == message.c.destination,
         first.c.message_id <= message.c.message_id,
     )
-    query = select(message).where(chosen.exists(), *_UNSENT).order_by(message.c.message_id).with_for_update()
-    rows = every_row(tx.connection, MessageRow, query)
-    return [messages.recompose(tx, row) for row in rows]
+    aside = and_(
+        message.c.state == "dead", message.c.in_doubt == 0, chosen.where(first.c.filler == message.c.filler).exists()
+    )
+    unsent = and_(*_UNSENT, chosen.exists())
+    query = select(message).where(or_(unsent, aside)).order_by(message.c.message_id).with_for_update()
+    return messages.recompose(tx, every_row(tx.connection, MessageRow, query))
 
 
 def _look_at_sent(tx: Transaction, touched: Sequence[int], trigger: str) -> None:

@@ -11,6 +11,7 @@ that begins the send composes the message anew with it (`with_page`).
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sqlalchemy import and_, delete, func, insert, or_, select, update
@@ -173,10 +174,18 @@ def _next_version(tx: Transaction, recording_id: int, destination: str) -> int:
     return 1 + (tx.connection.scalar(select(func.max(message.c.result_version)).where(mine)) or 0)
 
 
-def recompose(tx: Transaction, row: MessageRow) -> int:
-    """A message of which it is certain that no bytes ever left gives way to one with new bytes; the id of that one."""
+def recompose(tx: Transaction, rows: Sequence[MessageRow]) -> list[int]:
+    """Messages of which it is certain that no bytes ever left give way to ones with new bytes, in their order; the ids.
+
+    All give way first: none of the new ones follows, or takes back, what is composed anew after it.
+    """
     cancelled = {"state": MessageState.CANCELLED.value, "worker": None, "lease_until": None}
-    tx.connection.execute(update(message).where(message.c.message_id == row.message_id).values(**cancelled))
+    gone = message.c.message_id.in_([row.message_id for row in rows])
+    tx.connection.execute(update(message).where(gone).values(**cancelled))
+    return [_anew(tx, row) for row in rows]
+
+
+def _anew(tx: Transaction, row: MessageRow) -> int:
     ecg_row = recordings.version(tx, row.ecg_id)
     subject = drafts.subject_of(tx, ecg_row, drafts.meant_for(tx, row, ecg_row))
     order_answers.fix(tx, row.recording_id, row.filler, subject)

@@ -151,8 +151,8 @@ class Results:
             tx.lock_identities(exclusive=False)
             for dead in every_row(tx.connection, MessageRow, query.with_for_update()):
                 again = resending.again(tx, dead, recompose)
-                created += [] if again is None else [again]
-                cancelled += [] if again == dead.message_id else [dead.message_id]
+                created += again
+                cancelled += [] if dead.message_id in again else [dead.message_id]
             _put_off(tx, created, not_before)
         return Reissue(created=tuple(created), cancelled=tuple(cancelled))
 

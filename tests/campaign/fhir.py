@@ -27,7 +27,7 @@ class MoodyFhirServer(StrictFhirServer):
     """Misbehaves at every fifth transaction or so, until it is told to behave."""
 
     def __init__(self, chance: random.Random) -> None:
-        super().__init__(late=1.5)
+        super().__init__(late=3.5)
         self._chance = chance
         self.behaves = False
         self.choose = self._mood

@@ -75,7 +75,7 @@ url = "http://127.0.0.1:{fhir}/r4"
 namespace = "https://campaign.example/ecgfm"
 systems = {{ TEST = "https://campaign.example/mrn" }}
 create_patients = true
-timeout_seconds = 1
+timeout_seconds = 3
 [[destinations.dicom]]
 name = "pacs"
 host = "127.0.0.1"

@@ -188,9 +188,9 @@ class StrictFhirServer:
                     del entry["response"]["location"]
             case Fault.OTHER_PATIENT:
                 stranger = self.knows("urn:elsewhere", "1")
-                for report in self.resources.values():
+                for place, report in [*self.resources.items()]:
                     if report["resourceType"] == "DiagnosticReport":
-                        report["subject"]["reference"] = stranger
+                        self.resources[place] = {**report, "subject": {"reference": stranger}}
             case Fault.ENTRY_FAILED:
                 failed = {"status": "422 Unprocessable Entity", "outcome": outcome("invariant", "CANARY obs-6")}
                 response["entry"][1]["response"] = failed
@@ -243,7 +243,7 @@ class StrictFhirServer:
         problems = [str(issue) for issue in fhirkit.validate(bundle)]
         if bundle.get("type") != "transaction" or problems:
             raise _Refused(400, "invalid", "; ".join(problems) or "no transaction")
-        before = copy.deepcopy(self.resources)
+        before = dict(self.resources)  # a resource is never changed, only replaced
         try:
             return self._taken(bundle["entry"])
         except _Refused:
@@ -290,9 +290,11 @@ class StrictFhirServer:
         system, _, value = wanted.partition("|")
         matches = []
         for place, one in self.resources.items():
+            if one["resourceType"] != kind:
+                continue
             numbers = one.get("identifier", []) if name == "identifier" else one.get("meta", {}).get("tag", [])
             pairs = {(number.get("system"), number.get("value", number.get("code"))) for number in numbers}
-            if one["resourceType"] == kind and (system, value) in pairs:
+            if (system, value) in pairs:
                 matches.append(place)
         return matches
 

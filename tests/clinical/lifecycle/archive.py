@@ -2,7 +2,7 @@
 is what no rejection note names.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ecgfm_clinical.pipeline.composing import result_of
 from ecgfm_clinical.staging.records import Draft
@@ -11,6 +11,7 @@ from ecgfm_connectors.dicom.elements import Elements
 from ecgfm_connectors.dicom.part10 import open_object
 from ecgfm_connectors.dicom.results.composing import compose
 from ecgfm_connectors.dicom.results.profile import KEY_OBJECT_SELECTION, ObjectProfile
+from ecgfm_connectors.waveform_object import WaveformObject
 from tests.clinical.lifecycle.truth import Standing
 
 NAME = "pacs"
@@ -20,6 +21,24 @@ _PROFILE = ObjectProfile(without_waveform="own-study")
 def write(draft: Draft) -> bytes:
     """The message as it is sent."""
     return compose(result_of(draft, device_id="ECGFM", abnormal=lambda head, label: False), _PROFILE)
+
+
+def waveform_of(number: str, count: int) -> WaveformObject:
+    """The object that a recording came as."""
+    uid = f"2.25.{count}"
+    return WaveformObject(
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.9.1.1",
+        sop_instance_uid=f"{uid}.1",
+        series_uid=f"{uid}.2",
+        study_uid=f"{uid}.3",
+        patient_id=number,
+        authority="TESTHOSP",
+    )
+
+
+def renamed(waveform: WaveformObject, number: str) -> WaveformObject:
+    """The same recording in another object, of this number."""
+    return replace(waveform, patient_id=number)
 
 
 def control_id_of(body: bytes) -> str:

@@ -154,6 +154,7 @@ class Hospital:
             order=Order(placer=f"P{count}"),
             order_id=f"CARTS|{count}",
             document_ids=(f"CARTS|D{count}",),
+            waveform_object=archive.waveform_of(number, count) if int(name[1:]) % 2 == 0 else None,
         )
         self.recordings[name] = Recording(number=number, named=[number])
         self.says[name] = 0.5
@@ -187,6 +188,7 @@ class Hospital:
             also_named=None,
             patient=who,
             order=replace(before.order, stat=before.order.stat if stat is None else stat),
+            waveform_object=before.waveform_object and archive.renamed(before.waveform_object, number),
         )
         if other_object:
             one = replace(one, source_id=f"other.{next(self._numbers)}", format="muse-xml")
@@ -211,6 +213,7 @@ class Hospital:
             patient=patient(number, family="Outer"),
             also_named=patient(other, family="Inner"),
         )
+        one = replace(one, waveform_object=one.waveform_object and archive.renamed(one.waveform_object, number))
         if (self.newest[name].patient, self.newest[name].also_named) != (one.patient, one.also_named):
             self.recordings[name].named.append(number)
         self._take(one)
@@ -540,19 +543,25 @@ class Hospital:
 
     def settle(self, *, resend: bool = False) -> None:
         """Everything is scored and sent; then what stands is compared with the truth."""
+        resent = False
         for _ in range(1000):
             moved = self.scores() + sum(self.sends(name, limit=100) for name in DESTINATIONS)
             if not moved and resend:
                 self.sends_dead_letters_again(recompose=False)
-                resend = False
+                resend, resent = False, True
             elif not moved:
                 break
         else:
             raise AssertionError("it never comes to rest")
         if not self.restored:
-            self._compare()
+            self._compare(resent=resent)
 
-    def _compare(self) -> None:
+    def _is_held_at_pacs(self, name: str) -> bool:
+        """Whether its newest result is not stored because its waveform object names another patient."""
+        waveform, whose = self.newest[name].waveform_object, self.recordings[name].number
+        return waveform is not None and waveform.patient_id != self.people.survivor(whose)
+
+    def _compare(self, *, resent: bool) -> None:
         asked = {self.ids[held.ecg_id] for held in self.open_questions()}
         waiting = self._waiting()
         assert not waiting - asked, f"versions of {waiting - asked} wait for a score, and nobody is asked"
@@ -560,7 +569,10 @@ class Hospital:
         for name, recording in self.recordings.items():
             for destination, receiver in self._standing_at().items():
                 stands = receiver.of(name)
-                if name in asked or (name, destination) in aside:
+                if name in asked:
+                    continue
+                may_be_aside = not resent or destination != archive.NAME or self._is_held_at_pacs(name)
+                if (name, destination) in aside and may_be_aside:
                     continue
                 where = f"{name} at {destination}: {stands}, but {recording}, {self.people.into}"
                 if recording.withdrawn or recording.taken_back is not None:
