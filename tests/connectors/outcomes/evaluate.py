@@ -10,7 +10,7 @@ frozen third, which was written before the rules and must never be tuned on. The
 look at the rules or at the other texts, and committed before it was scored for the first time; so was the third, after
 the rules had been mended with the second. The fourth was written after the third by someone who knew the rules, the
 fifth by someone who had not seen them, half of it to mislead, the sixth by the same one after mending, the
-seventh, eighth and ninth by people who had read no rule. The development set was written by who changes the rules, with
+seventh to tenth by people who had read no rule. The development set was written by who changes the rules, with
 its answers before its first run.
 """
 
@@ -30,7 +30,20 @@ from ecgfm_connectors.errors import PayloadError
 from ecgfm_connectors.reading import read
 
 FOLDER = Path(__file__).parent / "evaluation"
-PARTS = ("open", "frozen", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "development")
+PARTS = (
+    "open",
+    "frozen",
+    "second",
+    "third",
+    "fourth",
+    "fifth",
+    "sixth",
+    "seventh",
+    "eighth",
+    "ninth",
+    "tenth",
+    "development",
+)
 AS_SENT = ("eighth",)  #: whose author wrote values in the unit as sent; all others are in ng/L
 _Z = 1.959964  # 95 %
 #: What makes a value a positive: LVEF of at most 40 %, troponin above its limit.

@@ -28,6 +28,8 @@ FROZEN = {
     "eighth_results.jsonl": "daac89e05cf86e17fa42a64518793550e3d4724151697b35db1b4ff9c31cb0fb",
     "ninth_reports.jsonl": "c9b0aceb20a836a78be88412f15d2bd2f9af6f8b54e8c2f30783454eb75a86ec",
     "ninth_results.jsonl": "a1dd2d7bd7b7689fdeca86c5d95d7472a6db3bd5f13917dbe383ce11dd8bc10a",
+    "tenth_reports.jsonl": "75da0da138f1195bd77c42c58555d5068eae3b0ef1b841613a1e9b3feae03b83",
+    "tenth_results.jsonl": "f2f90f43288705247f1136755719e1090a57ee60a29de3cddba899c3da5d6e23",
     "development_reports.jsonl": "bc7b5fcaf7cd72dd1d369e476453b2d552fd78e62d5cd41fbaad297dbfc4bd74",
     "development_results.jsonl": "8d121b6f81b565e70277f9312e7b4e9f4cdf80b46a2a22080b86ccba09fd3f31",
 }
