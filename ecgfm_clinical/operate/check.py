@@ -11,7 +11,7 @@ from ecgfm_clinical import connections, liveness, scorers, wiring
 from ecgfm_clinical.errors import ClinicalError, InputError
 from ecgfm_clinical.extras import have, missing, sentence
 from ecgfm_clinical.operate import outcomes
-from ecgfm_clinical.service import ports
+from ecgfm_clinical.service import agreement, ports
 from ecgfm_clinical.settings import AnyDestination, DicomListener, Hl7Listener, OutcomeSettings, Settings
 from ecgfm_connectors.errors import ConnectorError, Misconfigured
 
@@ -38,6 +38,8 @@ def check_parts(settings: Settings) -> Iterator[CheckLine]:
         yield _try("model", lambda: _check_model(settings, store))
         for listener in settings.listeners.all:
             yield _try(f"listener {listener.name}", lambda one=listener: _check_listener(one, store))  # type: ignore[misc]  # bound now
+        if store is not None:
+            yield from _differing(settings, store)
         if store is not None and settings.outcomes != OutcomeSettings():
             yield _try("outcomes", lambda: outcomes.try_table(store, settings))
     finally:
@@ -72,6 +74,16 @@ def _try(part: str, attempt: Callable[[], str]) -> CheckLine:
         return CheckLine(part=part, ok=False, text=str(error))
     except ImportError as error:
         return CheckLine(part=part, ok=False, text=missing(error) or f"{error.name} cannot be loaded; install it again")
+
+
+def _differing(settings: Settings, store: "Store") -> Iterator[CheckLine]:
+    """Processes that serve this store by other settings than these."""
+    mine = agreement.served(settings, frozenset())
+    for process, other in agreement.others(store, None, now=wiring.utc_now()):
+        if keys := mine.differs_from(other):
+            who = f"process {liveness.process_of(process)} on {liveness.host_of(process)}"
+            text = f"{who} serves this store by other settings: {', '.join(sorted(keys))}; start it with this file"
+            yield CheckLine(part="settings", ok=False, text=text)
 
 
 # --- store and model --------------------------------------------------------------------------------------------------

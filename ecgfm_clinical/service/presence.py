@@ -1,7 +1,7 @@
 """What one process says of itself in the store, and what it hears there of the others: who fails, hangs or has died."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,9 +28,10 @@ class Presence:
         certificates: Mapping[str, Path],
         hanging: set[str],
         clock: wiring.Clock,
+        differing: Callable[[], Iterable[str]] = frozenset,
     ) -> None:
         """`holder`: this process's name. `certificates`: part -> its file. `hanging`: the tasks that hang, as they
-        become known.
+        become known. `differing`: keys of the settings in which another living process differs.
         """
         self._processes = processes
         self._holder = holder
@@ -38,6 +39,7 @@ class Presence:
         self._certificates = certificates
         self._hanging = hanging
         self._clock = clock
+        self._differing = differing
         self._started_at = clock()
         self._silent: set[str] = set()
         self._ended: set[str] = set()  #: parts whose certificate has ended
@@ -93,6 +95,8 @@ class Presence:
     def _ailing(self, tasks: Iterable[Health]) -> Iterator[Ailing]:
         for part in self._ended_certificates():
             yield Ailing(task=f"certificate of {part}", state="failing", failures=1, error="CertificateEnded")
+        for key in sorted(self._differing()):
+            yield Ailing(task=f"settings {key}", state="failing", failures=1, error="OtherSettingsElsewhere")
         for health in tasks:
             state = "hanging" if health.name in self._hanging else "failing"
             if state == "hanging" or health.failures >= FAILURES_TOLD or health.is_unproven:

@@ -12,7 +12,7 @@ from ecgfm_clinical import liveness, log, wiring
 from ecgfm_clinical.errors import StoreNotReady, StoreTooNew, StoreUnavailable
 from ecgfm_clinical.monitoring.endpoint import Condition, Endpoint
 from ecgfm_clinical.monitoring.rejected_callers import RejectedCallers, peer_of
-from ecgfm_clinical.service import monitors, ports, schedule
+from ecgfm_clinical.service import agreement, monitors, ports, schedule
 from ecgfm_clinical.service.handling import Handling
 from ecgfm_clinical.service.notifying import Notifier
 from ecgfm_clinical.service.presence import Presence
@@ -98,6 +98,8 @@ class Service:
         self._handling: dict[str, Handling] = {}  #: by listener
         self._hanging: set[str] = set()
         self._stop_by: float | None = None  #: of the monotonic clock
+        served = agreement.served(settings, frozenset(self._roles))
+        self._agreement = agreement.Agreement(store, served, holder=self._holder, clock=clock)
         self._presence = Presence(
             store.processes,
             holder=self._holder,
@@ -105,6 +107,7 @@ class Service:
             certificates=settings.certificates(),
             hanging=self._hanging,
             clock=clock,
+            differing=self._agreement.look,
         )
 
     @property
@@ -189,6 +192,7 @@ class Service:
             if not self.hangs:
                 self._store.coordination.release("metrics", self._holder)
                 self._store.processes.ended(self._holder)
+                self._agreement.end()
         log.event("service.stopped")
 
     def _looked(self) -> None:

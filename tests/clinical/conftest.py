@@ -1,5 +1,6 @@
 """What the hall's tests share: a clock, a store with a way to stage ECGs, a site of its own and its command line."""
 
+import io
 import sys
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ecgfm_clinical import cli
+from ecgfm_clinical import cli, log
 from ecgfm_clinical.staging.records import Telling
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Received, Verdict
@@ -17,6 +18,7 @@ from ecgfm_connectors.testing import dicom_writer
 from tests.helpers import prepared
 from tests.helpers.fakes import Clock, make_ecg
 from tests.helpers.tiny_models import write_tiny_bundle
+from tests.helpers.told import Told
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -85,3 +87,12 @@ def recording(tmp_path: Path) -> Path:
     path = tmp_path / "one.dcm"
     path.write_bytes(dicom_writer.write_ecg(make_ecg(1)))
     return path
+
+
+@pytest.fixture
+def told() -> Iterator[Told]:
+    """The events of the log so far."""
+    stream = io.StringIO()
+    log.setup(stream)
+    yield Told(stream)
+    log.setup()

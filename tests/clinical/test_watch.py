@@ -1,6 +1,5 @@
 """Nothing dies, hangs or loops in silence: faults put into every task, thread and process of a service."""
 
-import io
 import json
 import re
 import socket
@@ -57,6 +56,7 @@ from ecgfm_connectors.files.folder import FolderSource
 from ecgfm_connectors.hl7.listener import MllpListener
 from tests.helpers.dicom_port import dicom_port
 from tests.helpers.fakes import Clock, make_ecg, wait_until
+from tests.helpers.told import Told
 
 pytestmark = pytest.mark.slow
 
@@ -64,23 +64,10 @@ SOON = timedelta(milliseconds=10)
 
 
 @pytest.fixture
-def told() -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """The events of the log so far."""
-    stream = io.StringIO()
-    log.setup(stream)
-    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
-    log.setup()
-
-
-@pytest.fixture
 def stop() -> Iterator[Event]:
     event = Event()
     yield event
     event.set()
-
-
-def _events(told: Callable[[], list[dict[str, Any]]], name: str) -> list[dict[str, Any]]:
-    return [one for one in told() if one["event"] == name]
 
 
 def test_a_task_drains_its_queue_and_then_waits(stop: Event) -> None:
@@ -94,9 +81,7 @@ def test_a_task_drains_its_queue_and_then_waits(stop: Event) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("4711"), KeyError("4711"), StoreUnavailable(), MemoryError()])
-def test_a_step_that_raises_is_said_without_its_text_and_runs_again(
-    told: Callable[[], list[dict[str, Any]]], stop: Event, error: Exception
-) -> None:
+def test_a_step_that_raises_is_said_without_its_text_and_runs_again(told: Told, stop: Event, error: Exception) -> None:
     runs: list[int] = []
 
     def step() -> int:
@@ -128,9 +113,7 @@ def test_one_slow_task_keeps_no_other_from_running(stop: Event) -> None:
 
 
 @pytest.mark.parametrize("end", [SystemExit, KeyboardInterrupt, GeneratorExit])
-def test_a_thread_that_dies_is_said_and_started_again(
-    told: Callable[[], list[dict[str, Any]]], stop: Event, end: type[BaseException]
-) -> None:
+def test_a_thread_that_dies_is_said_and_started_again(told: Told, stop: Event, end: type[BaseException]) -> None:
     runs: list[int] = []
 
     def step() -> int:
@@ -144,8 +127,8 @@ def test_a_thread_that_dies_is_said_and_started_again(
     worker.start()
     watch.start()
     wait_until(lambda: len(runs) >= 3)
-    assert [one["error"] for one in _events(told, "task.died")] == [end.__name__]
-    assert len(_events(told, "task.restarted")) == 1
+    assert [one["error"] for one in told("task.died")] == [end.__name__]
+    assert len(told("task.restarted")) == 1
     assert worker.health.deaths == 1
 
 
@@ -197,9 +180,7 @@ def test_a_task_whose_thread_died_is_told_until_a_step_ends_well(settings: Setti
     assert worker.health.deaths >= 2, "what happened stays counted"
 
 
-def test_a_step_that_hangs_is_said_once_and_one_that_progresses_is_left_alone(
-    told: Callable[[], list[dict[str, Any]]], stop: Event
-) -> None:
+def test_a_step_that_hangs_is_said_once_and_one_that_progresses_is_left_alone(told: Told, stop: Event) -> None:
     now, release = [0.0], Event()
     beats = {name: Beat(lambda: now[0]) for name in ("hangs", "long")}
     workers = [
@@ -216,13 +197,11 @@ def test_a_step_that_hangs_is_said_once_and_one_that_progresses_is_left_alone(
         beats["long"]()
         watch.look()
     assert hung == ["hangs"]
-    assert [one["task"] for one in _events(told, "task.hangs")] == ["hangs"]
+    assert [one["task"] for one in told("task.hangs")] == ["hangs"]
     release.set()
 
 
-def test_a_step_that_hangs_is_said_within_the_time_that_it_gave_itself(
-    told: Callable[[], list[dict[str, Any]]], stop: Event
-) -> None:
+def test_a_step_that_hangs_is_said_within_the_time_that_it_gave_itself(told: Told, stop: Event) -> None:
     """As a scorer does while its model answers; before, while it is opened, the task has the longer time."""
     now, begun, answered, release = [0.0], Event(), Event(), Event()
     beat = Beat(lambda: now[0])
@@ -250,7 +229,7 @@ def test_a_step_that_hangs_is_said_within_the_time_that_it_gave_itself(
     release.set()
 
 
-def test_a_port_whose_thread_died_is_opened_again(told: Callable[[], list[dict[str, Any]]], stop: Event) -> None:
+def test_a_port_whose_thread_died_is_opened_again(told: Told, stop: Event) -> None:
     def never(_: object) -> Any:
         raise AssertionError
 
@@ -315,7 +294,7 @@ def test_a_predictor_that_hangs_costs_its_work_an_attempt_and_ends_the_process(
     settings: Settings,
     store: Store,
     stage: Callable[[Any], Any],
-    told: Callable[[], list[dict[str, Any]]],
+    told: Told,
     quick: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -343,7 +322,7 @@ def test_a_predictor_that_hangs_costs_its_work_an_attempt_and_ends_the_process(
     assert not waiting.is_alive()
     service.stop()
     assert service.hangs
-    assert [one["task"] for one in _events(told, "task.hangs")].count("score") == 1
+    assert [one["task"] for one in told("task.hangs")].count("score") == 1
     held = store.ecgs.story(1)
     assert held.job_state is JobState.RUNNING  # left to whoever finds this process gone
     assert store.leases.reap(now=wiring.utc_now(), worker=worker_name("score")) == 1
@@ -427,19 +406,19 @@ def everything(site: Path, quick: None, monkeypatch: pytest.MonkeyPatch) -> Sett
 
 
 def test_every_task_of_a_service_survives_what_nobody_foresaw(
-    everything: Settings, store: Store, told: Callable[[], list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+    everything: Settings, store: Store, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     faults = _Faults(monkeypatch, store, everything)
     service = Service(everything, "all", store)
     service.start()
     try:
         assert {worker.name for worker in service._workers} == faults.tasks
-        wait_until(lambda: {one["task"] for one in _events(told, "task.failed")} >= faults.tasks)
+        wait_until(lambda: {one["task"] for one in told("task.failed")} >= faults.tasks)
         wait_until(lambda: all(worker.health.failures >= FAILURES_TOLD for worker in service._workers))
         faults.mended.set()
         wait_until(lambda: all(worker.health.failures == 0 for worker in service._workers))
         assert not any(worker.health.deaths for worker in service._workers)
-        wait_until(lambda: _events(told, "retention.planned"))  # nothing goes that was not announced
+        wait_until(lambda: told("retention.planned"))  # nothing goes that was not announced
     finally:
         faults.mended.set()
         service.stop()
@@ -469,7 +448,7 @@ def test_a_task_that_fails_again_and_again_is_told_to_the_others(
 
 
 def test_every_task_of_a_service_that_hangs_is_said_and_the_process_ends(
-    everything: Settings, store: Store, told: Callable[[], list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+    everything: Settings, store: Store, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     faults = _Faults(monkeypatch, store, everything)
     faults.hangs = True
@@ -477,7 +456,7 @@ def test_every_task_of_a_service_that_hangs_is_said_and_the_process_ends(
     service.start()
     try:
         wait_until(lambda: faults.reached >= faults.tasks)
-        assert _events(told, "task.hangs") == []
+        assert told("task.hangs") == []
         assert service._watch is not None
         service._watch._hang_after = 0.0  # the time is over
         service.wait()
@@ -485,7 +464,7 @@ def test_every_task_of_a_service_that_hangs_is_said_and_the_process_ends(
     finally:
         faults.mended.set()
     assert service.hangs
-    assert {one["task"] for one in _events(told, "task.hangs")} == faults.tasks
+    assert {one["task"] for one in told("task.hangs")} == faults.tasks
     assert not service.alive().holds
     for worker in service._workers:
         assert worker.join(120)
@@ -494,7 +473,7 @@ def test_every_task_of_a_service_that_hangs_is_said_and_the_process_ends(
 def test_a_process_that_gives_no_sign_is_said_by_another(
     settings: Settings,
     store: Store,
-    told: Callable[[], list[dict[str, Any]]],
+    told: Told,
     quick: None,
 ) -> None:
     now = wiring.utc_now()
@@ -511,7 +490,7 @@ def test_a_process_that_gives_no_sign_is_said_by_another(
     store.processes.lives(f"{host}:{namespace}:{gone.pid}:{role}", roles="score", started_at=now, now=now)
     service = Service(settings, "report", store)
     service.start()
-    wait_until(lambda: _events(told, "process.silent") and _events(told, "process.gone"))
+    wait_until(lambda: told("process.silent") and told("process.gone"))
     service.stop()
     # Both are missed until something takes their place.
     assert len(store.processes.all()) == 2
@@ -543,7 +522,7 @@ def test_a_preparation_that_hangs_in_a_thread_is_said_and_ends_the_process(
     settings: Settings,
     store: Store,
     stage: Callable[[Any], Any],
-    told: Callable[[], list[dict[str, Any]]],
+    told: Told,
     quick: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -566,7 +545,7 @@ def test_a_preparation_that_hangs_in_a_thread_is_said_and_ends_the_process(
         service.wait()
         service.stop()
         assert service.hangs
-        assert [one["task"] for one in _events(told, "task.hangs")] == ["score"]
+        assert [one["task"] for one in told("task.hangs")] == ["score"]
         assert store.ecgs.story(1).job_state is JobState.RUNNING  # left to whoever finds this process gone
         assert store.leases.reap(now=wiring.utc_now(), worker=worker_name("score")) == 1
     finally:
@@ -574,7 +553,7 @@ def test_a_preparation_that_hangs_in_a_thread_is_said_and_ends_the_process(
 
 
 def test_a_certificate_that_ends_while_a_service_runs_is_said_once_and_needs_a_person(
-    settings: Settings, store: Store, told: Callable[[], list[dict[str, Any]]], quick: None, tmp_path: Path
+    settings: Settings, store: Store, told: Told, quick: None, tmp_path: Path
 ) -> None:
     ends = datetime(2032, 1, 1, tzinfo=UTC)
     certificate = tmp_path / "web.crt"
@@ -596,7 +575,7 @@ def test_a_certificate_that_ends_while_a_service_runs_is_said_once_and_needs_a_p
         wait_until(lambda: store.processes.all()[0].ailing == ())
     finally:
         service.stop()
-    assert [line["part"] for line in _events(told, "certificate.ended")] == ["web"]
+    assert [line["part"] for line in told("certificate.ended")] == ["web"]
 
 
 def ending(at: datetime) -> bytes:
@@ -616,7 +595,7 @@ def test_a_lease_shorter_than_the_signs_of_life_is_refused(site: Path, seconds: 
     assert Scoring().lease_seconds >= 3 * service_module.PULSE_EVERY.total_seconds()
 
 
-def test_a_thread_that_ends_by_an_error_is_said_without_its_text(told: Callable[[], list[dict[str, Any]]]) -> None:
+def test_a_thread_that_ends_by_an_error_is_said_without_its_text(told: Told) -> None:
     try:
         raise ValueError("4711")
     except ValueError as error:
@@ -630,7 +609,7 @@ def test_a_thread_that_ends_by_an_error_is_said_without_its_text(told: Callable[
 def test_a_stop_leaves_behind_what_does_not_end_in_time(
     settings: Settings,
     store: Store,
-    told: Callable[[], list[dict[str, Any]]],
+    told: Told,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A step that hangs once the watch has gone home held the stop for ever."""
@@ -650,7 +629,7 @@ def test_a_stop_leaves_behind_what_does_not_end_in_time(
     service.stop()
     assert not release.is_set()
     assert service.hangs  # so that the process ends at once
-    assert "score" in [one["task"] for one in _events(told, "task.left-behind")]
+    assert "score" in [one["task"] for one in told("task.left-behind")]
     release.set()
 
 
@@ -666,7 +645,7 @@ def _never(_: Received) -> Verdict:
 
 
 def test_a_dicom_port_whose_thread_died_is_opened_again(
-    told: Callable[[], list[dict[str, Any]]], stop: Event, monkeypatch: pytest.MonkeyPatch
+    told: Told, stop: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(threading, "excepthook", log.thread_died)
     listener = dicom_port(_never)
@@ -693,7 +672,7 @@ def test_a_dicom_port_whose_thread_died_is_opened_again(
 
 @pytest.mark.parametrize("build", [_mllp, dicom_port])
 def test_a_port_whose_thread_hangs_ends_the_process(
-    told: Callable[[], list[dict[str, Any]]],
+    told: Told,
     stop: Event,
     build: Callable[[Handler], Listener],
     monkeypatch: pytest.MonkeyPatch,
@@ -715,15 +694,13 @@ def test_a_port_whose_thread_hangs_ends_the_process(
             watch.look()
         watch.look()
         assert hung == ["port"]
-        assert [one["listener"] for one in _events(told, "listener.hangs")] == ["port"]
+        assert [one["listener"] for one in told("listener.hangs")] == ["port"]
     finally:
         release.set()
         listener.stop()
 
 
-def test_a_handler_that_raises_is_said_and_one_that_hangs_ends_the_process(
-    told: Callable[[], list[dict[str, Any]]], stop: Event
-) -> None:
+def test_a_handler_that_raises_is_said_and_one_that_hangs_ends_the_process(told: Told, stop: Event) -> None:
     now, release, begun, hung = [0.0], Event(), Event(), list[str]()
     handling = Handling("hl7", lambda: now[0])
     received = Received(transport="mllp", source="hl7", content=b"", received_at=wiring.utc_now())
@@ -738,7 +715,7 @@ def test_a_handler_that_raises_is_said_and_one_that_hangs_ends_the_process(
 
     with pytest.raises(KeyError):
         handling.of(fails)(received)
-    assert [(one["listener"], one["error"]) for one in _events(told, "handler.failed")] == [("hl7", "KeyError")]
+    assert [(one["listener"], one["error"]) for one in told("handler.failed")] == [("hl7", "KeyError")]
     assert "4711" not in json.dumps(told())
     watch = Watch([], {}, stop=stop, hang_after=100, on_hang=hung.append, handling={"hl7": handling})
     calling = threading.Thread(target=handling.of(hangs), args=(received,))
@@ -748,7 +725,7 @@ def test_a_handler_that_raises_is_said_and_one_that_hangs_ends_the_process(
         now[0] += 60
         watch.look()
     assert hung == ["hl7"]
-    assert [one["handler"] for one in _events(told, "handler.hangs")] == ["hl7"]
+    assert [one["handler"] for one in told("handler.hangs")] == ["hl7"]
     release.set()
     calling.join(120)
     assert handling.silence == 0
@@ -785,7 +762,7 @@ def test_a_checkpointer_that_died_is_started_by_the_next_commit(
     checkpointer.stop()
 
 
-def test_the_port_of_monitors_is_opened_again(told: Callable[[], list[dict[str, Any]]], stop: Event) -> None:
+def test_the_port_of_monitors_is_opened_again(told: Told, stop: Event) -> None:
     condition = Condition()
     endpoint = Endpoint(
         host="127.0.0.1", port=0, registry=CollectorRegistry(), alive=lambda: condition, ready=lambda: condition
