@@ -168,7 +168,7 @@ def _wait(hospital: "Hospital") -> None:
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    from ecgfm_clinical.service.service import CONSOLE
+    from ecgfm_clinical.service.handling import CONSOLE
 
     opened = {name: port for name, port in hospital.service.ports.items() if name != CONSOLE}
     ports = ", ".join(f"{name} on 127.0.0.1:{port}" for name, port in opened.items())

@@ -1,16 +1,17 @@
 """A port for those who watch: `/metrics`, `/healthz` and `/readyz`, and nothing else.
 
 It tells numbers and names of configured parts, never a patient. Each caller has a few seconds and a few places, so that
-a monitor that hangs takes nothing from the service.
+a monitor that hangs, or asks byte by byte, takes nothing from the service.
 """
 
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import socket
+from socket import SHUT_RDWR, socket
 from threading import BoundedSemaphore, Thread
 from typing import Any  # Any: http.server's own methods
 
@@ -19,7 +20,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from ecgfm_clinical import log
 from ecgfm_clinical.errors import SettingsError
 
-TIMEOUT = 10.0  #: seconds for one request
+TIMEOUT = 10.0  #: seconds of silence of a caller
+REQUEST_WITHIN = 30.0  #: seconds from the first byte of a request to the last of its answer
 MOST_CALLERS = 16
 
 
@@ -104,7 +106,11 @@ class Endpoint:
             sys_version = ""
 
             def do_GET(self) -> None:
-                status, kind, body = answer(self.path.partition("?")[0])
+                try:
+                    status, kind, body = answer(self.path.partition("?")[0])
+                except Exception as error:  # noqa: BLE001  the monitor sees that it got no figures, only the log says why
+                    log.event("monitoring.failed", logging.ERROR, error=type(error).__name__)
+                    status, kind, body = HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain", b"see the log\n"
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
@@ -125,10 +131,15 @@ class _Server(ThreadingHTTPServer):
         super().__init__(*arguments)
         self._places = BoundedSemaphore(MOST_CALLERS)
         self.came_round = time.monotonic()
+        self._since: dict[socket, float] = {}  #: connection -> when it came
 
     def service_actions(self) -> None:
         """Called by socketserver in each round."""
-        self.came_round = time.monotonic()
+        self.came_round = now = time.monotonic()
+        for connection, since in self._since.copy().items():
+            if now - since > REQUEST_WITHIN:
+                with suppress(OSError):  # its thread closed it meanwhile
+                    connection.shutdown(SHUT_RDWR)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """One thread a caller, as long as there is a place; beyond that the connection is closed."""
@@ -136,12 +147,14 @@ class _Server(ThreadingHTTPServer):
             log.event("monitoring.full", logging.WARNING)
             self.shutdown_request(request)
             return
+        self._since[request] = time.monotonic()
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
+            self._since.pop(request, None)
             self._places.release()
 
     def handle_error(self, request: socket | tuple[bytes, socket], client_address: Any) -> None:

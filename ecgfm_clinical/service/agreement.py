@@ -113,7 +113,7 @@ class Agreement:
         for process, other in others(self._store, self._holder, now=now):
             found[process] = self._what.differs_from(other)
             if found[process] and self._told.get(process) != found[process]:
-                log.event("settings.differ", logging.ERROR, process=process, keys=sorted(found[process]))
+                log.event("settings.differ", logging.ERROR, process=process, keys=", ".join(sorted(found[process])))
         self._told = found
         return frozenset().union(*found.values())
 

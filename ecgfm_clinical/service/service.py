@@ -13,7 +13,7 @@ from ecgfm_clinical.errors import StoreNotReady, StoreTooNew, StoreUnavailable
 from ecgfm_clinical.monitoring.endpoint import Condition, Endpoint
 from ecgfm_clinical.monitoring.rejected_callers import RejectedCallers, peer_of
 from ecgfm_clinical.service import agreement, monitors, ports, schedule
-from ecgfm_clinical.service.handling import Handling
+from ecgfm_clinical.service.handling import CONSOLE, ConsolePort, Handling
 from ecgfm_clinical.service.notifying import Notifier
 from ecgfm_clinical.service.presence import Presence
 from ecgfm_clinical.service.schedule import Task
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from ecgfm_connectors.base import Handler, Listener
 
 Role = Literal["connect", "score", "report", "web", "all"]
-
-#: Under this name the console stands among the listeners.
-CONSOLE = "[web]"
 
 #: How often this process renews its leases, and takes back the jobs and messages that dead processes held.
 PULSE_EVERY = timedelta(seconds=10)
@@ -56,7 +53,7 @@ class Service:
         clock: wiring.Clock = wiring.utc_now,
         put_off_alarm: Callable[[], None] = lambda: None,
         notifier: Notifier | None = None,
-        console: "Listener | None" = None,
+        console: ConsolePort | None = None,
         chores: Mapping[str, Callable[[], None]] | None = None,
     ) -> None:
         """`put_off_alarm`: called by the watch at each look; where the calls cease, somebody ends the process.
@@ -95,7 +92,8 @@ class Service:
         self._endpoint: Endpoint | None = None
         self._watch: Watch | None = None
         self._tells_of_store = False  #: holds the lease to tell monitors the store's figures
-        self._handling: dict[str, Handling] = {}  #: by listener
+        #: by listener
+        self._handling: dict[str, Handling] = {} if console is None else {CONSOLE: console.handling}
         self._hanging: set[str] = set()
         self._stop_by: float | None = None  #: of the monotonic clock
         served = agreement.served(settings, frozenset(self._roles))

@@ -2,16 +2,24 @@
 
 By itself SQLite does this inside the commit that finds the log long: it copies every page once more and waits for the
 disk twice. A passive checkpoint takes no lock that a reader or writer wants. Where it falls behind, or this thread has
-died, commits do it as ever once the log is `engine.LONGEST_LOG` bytes long. Processes that share a file may each do so.
+died or hangs, commits do it as ever once the log is `engine.LONGEST_LOG` bytes long. Processes that share a file may
+each do so.
 """
 
+import logging
 import sqlite3
 import threading
+import time
 from pathlib import Path
+
+from ecgfm_clinical import log
 
 #: Seconds in which commits gather: each checkpoint costs the disk two waits, however little there is to copy. Short
 #: enough that a few hundred ECGs a second do not fill `engine.LONGEST_LOG` meanwhile.
 PAUSE = 0.1
+#: Seconds that one checkpoint may take until the next commit says that it hangs, as on a disk that does not answer.
+HANGS_AFTER = 60.0
+STOPS_IN = 10.0  #: seconds that `stop` waits; beyond that the thread ends with its process
 
 
 class Checkpointer:
@@ -23,9 +31,15 @@ class Checkpointer:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        self._began: float | None = None  #: of the monotonic clock: the checkpoint under way
+        self._hangs = False
 
     def nudge(self) -> None:
         """Something was committed."""
+        began = self._began
+        if began is not None and not self._hangs and time.monotonic() - began > HANGS_AFTER:
+            self._hangs = True
+            log.event("thread.hangs", logging.ERROR, thread="checkpointer")
         thread = self._thread
         if thread is not None and thread.is_alive() and self._written.is_set():
             return
@@ -40,7 +54,7 @@ class Checkpointer:
         with self._lock:
             thread = self._thread
         if thread is not None:
-            thread.join()
+            thread.join(STOPS_IN)
 
     def _start(self) -> None:
         with self._lock:
@@ -57,12 +71,15 @@ class Checkpointer:
             self._written.clear()
             if self._stopping.is_set():  # `stop` may have come just before the flag by which it wakes this thread fell
                 return
+            self._began = time.monotonic()
             try:
                 self._checkpoint()
             except sqlite3.Error:
                 # Disk full, file locked by another program: nothing is lost, the log keeps it. Whoever commits next is
                 # told.
                 continue
+            finally:
+                self._began, self._hangs = None, False
 
     def _checkpoint(self) -> None:
         connection = sqlite3.connect(self._path, isolation_level=None)

@@ -109,7 +109,7 @@ def _missing(console: Console) -> Callable[[Request, Exception], Awaitable[Respo
 
 def _endpoint(console: Console, page: Page) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
-        return await run_in_threadpool(_answer, page, await _visit(console, request))
+        return await run_in_threadpool(console.handling.of(_answer), page, await _visit(console, request))
 
     return answer
 
@@ -119,7 +119,7 @@ def _program(console: Console, page: Page) -> Callable[[Request], Awaitable[Resp
 
     async def answer(request: Request) -> Response:
         visit = await _visit(console, request, is_api=True)
-        return api.within(await run_in_threadpool(_answer, page, visit))
+        return api.within(await run_in_threadpool(console.handling.of(_answer), page, visit))
 
     return answer
 

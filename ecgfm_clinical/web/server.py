@@ -12,6 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from ecgfm_clinical.errors import SettingsError
+from ecgfm_clinical.service.handling import CONSOLE, Handling
 from ecgfm_clinical.web import signing_in
 from ecgfm_clinical.web.app import build_app, build_console, settings_of
 from ecgfm_clinical.web.callers import Crowd
@@ -44,13 +45,15 @@ class WebPort:
         tls: ssl.SSLContext | None,
         most_of_one: int | None = None,
         tidy: Callable[[], None] = lambda: None,
+        handling: Handling | None = None,
     ) -> None:
         """`port` 0 takes a free one. `most_of_one`: connections of one address at a time. `tidy`: what has to
-        be done now and then, whether anybody comes or not.
+        be done now and then, whether anybody comes or not. `handling`: the app's answers under way.
         """
         self.tidy = tidy
+        self.handling = handling or Handling(CONSOLE)
         self._app = app
-        self._address = (host, port)
+        self._host, self._port = host, port
         self._tls = tls
         self._most_of_one = most_of_one
         self._socket: socket.socket | None = None
@@ -59,7 +62,7 @@ class WebPort:
 
     @property
     def port(self) -> int:
-        return int(self._socket.getsockname()[1]) if self._socket is not None else self._address[1]
+        return self._port
 
     @property
     def alive(self) -> bool:
@@ -72,7 +75,8 @@ class WebPort:
 
     def start(self) -> None:
         """Bind and answer. Raises SettingsError where the port cannot be bound."""
-        self._socket = _bound(*self._address)
+        self._socket = _bound(self._host, self._port)
+        self._port = int(self._socket.getsockname()[1])  # known, and taken again, after the loop has died
         config = uvicorn.Config(
             self._app,
             log_config=None,
@@ -166,5 +170,12 @@ def build_port(settings: "Settings", store: "Store", *, links: OneTimeLinks | No
     console = build_console(settings, store, links=links)
     tidy = partial(signing_in.note_ran_out, console)
     most = MOST_OF_ONE_ADDRESS if web.tls is not None and not web.proxies else None
-    tls = tls_of(settings, web)
-    return WebPort(build_app(console), host=web.host, port=web.port, tls=tls, most_of_one=most, tidy=tidy)
+    return WebPort(
+        build_app(console),
+        host=web.host,
+        port=web.port,
+        tls=tls_of(settings, web),
+        most_of_one=most,
+        tidy=tidy,
+        handling=console.handling,
+    )

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from ecgfm_clinical import liveness
 from ecgfm_clinical.errors import StoreUnavailable
+from ecgfm_clinical.service.handling import CONSOLE, Handling
 from ecgfm_clinical.web.asking import Asked
 from ecgfm_clinical.web.document import Document, plain
 from ecgfm_clinical.web.documents import DOCUMENTS
@@ -69,6 +70,8 @@ class Console:
     encrypted: bool  #: browsers come by https
     undoables: "Undoables"
     openings: Openings = field(default_factory=Openings)
+    #: of the answers under way
+    handling: Handling = field(default_factory=lambda: Handling(CONSOLE))
 
     @property
     def zone(self) -> tzinfo:

@@ -102,7 +102,7 @@ def test_a_living_process_with_other_settings_is_said_until_it_ends(
         wait_until(lambda: not needs_person(store, now=wiring.utc_now(), limits=settings.attention).failing_tasks)
     finally:
         service.stop()
-    assert [(one["process"], one["keys"]) for one in told("settings.differ")] == [(ELSEWHERE, ["destinations.second"])]
+    assert [(one["process"], one["keys"]) for one in told("settings.differ")] == [(ELSEWHERE, "destinations.second")]
     assert '"secret' not in json.dumps(told())
     assert list(agreement.others(store, None, now=wiring.utc_now())) == []
 

@@ -12,7 +12,7 @@ import pytest
 from ecgfm_clinical.auditing import sending
 from ecgfm_clinical.backfill import on_ray
 from ecgfm_clinical.engine import crew
-from ecgfm_clinical.monitoring import rejected_callers
+from ecgfm_clinical.monitoring import endpoint, rejected_callers
 from ecgfm_clinical.operate.status import status_of
 from ecgfm_clinical.pipeline import reporting, strangers
 from ecgfm_clinical.service import presence, retention, service, watch, worker
@@ -26,7 +26,19 @@ from ecgfm_clinical.settings.web import Web
 from ecgfm_clinical.staging import elapsed, processes, retry, saliencies, signed_heads
 from ecgfm_clinical.staging.records import Job
 from ecgfm_clinical.staging.store import Store
-from ecgfm_clinical.web import asking, impatient, limiter, oidc, security, server, sessions
+from ecgfm_clinical.web import (
+    asking,
+    audit,
+    ecgs,
+    impatient,
+    limiter,
+    oidc,
+    outcomes,
+    refused,
+    security,
+    server,
+    sessions,
+)
 from ecgfm_connectors.dicom import storage, web
 from ecgfm_connectors.dicom.results import stow
 from ecgfm_connectors.errors import Unreachable
@@ -52,6 +64,16 @@ OF_MANY: dict[str, type[Part]] = {
     "web": Web,
 }
 CONSTANTS: dict[str, object] = {
+    "http._CONNECT_SECONDS": http._CONNECT_SECONDS,
+    "http._LONGEST_PATIENCE": http._LONGEST_PATIENCE,
+    "stow._LONGEST_PATIENCE": stow._LONGEST_PATIENCE,
+    "ecgs.PER_PAGE": ecgs.PER_PAGE,
+    "audit.PER_PAGE": audit.PER_PAGE,
+    "refused.PER_PAGE": refused.PER_PAGE,
+    "outcomes.PER_PAGE": outcomes.PER_PAGE,
+    "endpoint.MOST_CALLERS": endpoint.MOST_CALLERS,
+    "endpoint.TIMEOUT": endpoint.TIMEOUT,
+    "endpoint.REQUEST_WITHIN": endpoint.REQUEST_WITHIN,
     "http._LONGEST_ANSWER": http._LONGEST_ANSWER,
     "stow._ANSWERS": stow._ANSWERS,
     "stow._MAX_ANSWER": stow._MAX_ANSWER,

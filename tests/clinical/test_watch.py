@@ -28,14 +28,9 @@ from ecgfm_clinical.errors import SettingsError, StoreUnavailable
 from ecgfm_clinical.liveness import worker_name
 from ecgfm_clinical.monitoring.attention import needs_person
 from ecgfm_clinical.monitoring.endpoint import Condition, Endpoint
-from ecgfm_clinical.monitoring.rejected_callers import RejectedCallers
 from ecgfm_clinical.pipeline import scoring as scoring_module
-from ecgfm_clinical.service import ports as ports_module
-from ecgfm_clinical.service import retention
 from ecgfm_clinical.service import service as service_module
-from ecgfm_clinical.service import tasks as tasks_module
 from ecgfm_clinical.service import watch as watch_module
-from ecgfm_clinical.service import worker as worker_module
 from ecgfm_clinical.service.handling import Handling
 from ecgfm_clinical.service.presence import FAILURES_TOLD, Presence
 from ecgfm_clinical.service.service import Service
@@ -44,18 +39,17 @@ from ecgfm_clinical.service.worker import Beat, Worker
 from ecgfm_clinical.settings import Scoring, ServiceSettings, Settings, read_settings
 from ecgfm_clinical.settings.web import Web, WebTls
 from ecgfm_clinical.staging.checkpointing import Checkpointer
-from ecgfm_clinical.staging.hearing import PostgresqlEar, SqliteEar
 from ecgfm_clinical.staging.processes import Ailing
 from ecgfm_clinical.staging.records import JobState
-from ecgfm_clinical.staging.signed_heads import HeadsFile
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Disposition, Handler, Listener, Received, Verdict
 from ecgfm_connectors.dicom.storage import StorageScp
 from ecgfm_connectors.ecg import Ecg
-from ecgfm_connectors.files.folder import FolderSource
 from ecgfm_connectors.hl7.listener import MllpListener
+from tests.helpers import task_faults
 from tests.helpers.dicom_port import dicom_port
 from tests.helpers.fakes import Clock, make_ecg, wait_until
+from tests.helpers.task_faults import TaskFaults
 from tests.helpers.told import Told
 
 pytestmark = pytest.mark.slow
@@ -284,10 +278,7 @@ def settings(site: Path) -> Settings:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch_module, "LOOK_EVERY", 0.02)
-    monkeypatch.setattr(Watch.__init__, "__kwdefaults__", {**(Watch.__init__.__kwdefaults__ or {}), "every": 0.02})
-    monkeypatch.setattr(service_module, "PULSE_EVERY", timedelta(milliseconds=20))
-    monkeypatch.setattr(service_module, "GRACE", 0.2)
+    task_faults.quicken(monkeypatch)
 
 
 def test_a_predictor_that_hangs_costs_its_work_an_attempt_and_ends_the_process(
@@ -331,85 +322,16 @@ def test_a_predictor_that_hangs_costs_its_work_an_attempt_and_ends_the_process(
     release.set()
 
 
-class _Faults:
-    """A fault in the middle of each task of a service: it raises or hangs until it is mended."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, store: Store, settings: Settings) -> None:
-        self.mended = Event()
-        self.hangs = False
-        self.reached: set[str] = set()
-        monkeypatch.setattr(wiring, "build_audit_repository", lambda _: SimpleNamespace(send=lambda _: None))
-        where: dict[str, tuple[Any, str]] = {
-            "pulse": (store.leases, "reap"),
-            "listen": (PostgresqlEar if store.database.reader.dialect.name == "postgresql" else SqliteEar, "listen"),
-            "score": (store.jobs, "claim"),
-            "shadow": (store.models, "shadow"),
-            "saliency": (store.saliencies, "claim"),
-            "ports": (ports_module, "sweep"),
-            "retention": (store.care, "announce"),
-            "alerts": (store.alerts, "look"),
-            "audit heads": (HeadsFile, "add"),
-            "audit messages": (store.audit_spool, "first"),
-            "callers": (RejectedCallers, "drain"),
-            **{f"pull {part.name}": (FolderSource, "pull") for part in settings.sources.all},
-            **{f"report {name}": (store.outbox, "claim") for name in settings.destination_names},
-        }
-        self.tasks = set(where)
-        for owner, step in set(where.values()):
-            monkeypatch.setattr(owner, step, self._broken(getattr(owner, step)))
-
-    def _broken(self, step: Callable[..., Any]) -> Callable[..., Any]:
-        def broken(*arguments: Any, **named: Any) -> Any:
-            if not self.mended.is_set():
-                self.reached.add(threading.current_thread().name)
-                if self.hangs:
-                    self.mended.wait(120)
-                raise RuntimeError("4711")
-            return step(*arguments, **named)
-
-        return broken
-
-
 @pytest.fixture
 def everything(site: Path, quick: None, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """A service with every task, each of them often due."""
-    often = 0.02
-    for owner, name in (
-        (service_module, "IDLE"),
-        (tasks_module, "IDLE"),
-        (service_module, "AUDIT_EVERY"),
-        (retention, "EVERY"),
-    ):
-        monkeypatch.setattr(owner, name, timedelta(seconds=often))
-    monkeypatch.setattr(worker_module, "LONGEST_WAIT", often)
-    text = re.sub(r"^port = \d+", "port = 0", site.read_text(), flags=re.MULTILINE)
-    site.write_text(
-        text
-        + '\n[[alerts.command]]\nname = "pager"\ncommand = ["true"]\n'
-        + '\n[[sources.folder]]\nname = "drop"\npath = "drop"\n'
-        + '\n[[destinations.file]]\nname = "out"\npath = "out"\n'
-    )
-    (site.parent / "drop").mkdir()
-    (site.parent / "out").mkdir()
-    read = read_settings(site)
-    folders = tuple(part.model_copy(update={"every_seconds": often}) for part in read.sources.folder)
-    return read.model_copy(
-        update={
-            "scoring": read.scoring.model_copy(update={"every_seconds": often}),
-            "sources": read.sources.model_copy(update={"folder": folders}),
-            "alerts": read.alerts.model_copy(update={"every_seconds": often}),
-            "audit": read.audit.model_copy(update={"export_seconds": often}),
-            "retention": read.retention.model_copy(update={"payload_days": 1}),
-            "service": ServiceSettings.model_construct(hang_seconds=900, stop_seconds=90),
-        }
-    )
+    return task_faults.everything(site, monkeypatch)
 
 
 def test_every_task_of_a_service_survives_what_nobody_foresaw(
     everything: Settings, store: Store, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    faults = _Faults(monkeypatch, store, everything)
-    service = Service(everything, "all", store)
+    faults = TaskFaults(monkeypatch, store, everything)
+    service = Service(everything, "all", store, chores=faults.chores)
     service.start()
     try:
         assert {worker.name for worker in service._workers} == faults.tasks
@@ -430,9 +352,9 @@ def test_every_task_of_a_service_survives_what_nobody_foresaw(
 def test_a_task_that_fails_again_and_again_is_told_to_the_others(
     everything: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    faults = _Faults(monkeypatch, store, everything)
+    faults = TaskFaults(monkeypatch, store, everything)
     monkeypatch.setattr(store.leases, "reap", lambda **_: 0)  # the pulse alone goes on
-    service = Service(everything, "all", store)
+    service = Service(everything, "all", store, chores=faults.chores)
     service.start()
     try:
         wait_until(lambda: store.processes.all())
@@ -450,9 +372,9 @@ def test_a_task_that_fails_again_and_again_is_told_to_the_others(
 def test_every_task_of_a_service_that_hangs_is_said_and_the_process_ends(
     everything: Settings, store: Store, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    faults = _Faults(monkeypatch, store, everything)
-    faults.hangs = True
-    service = Service(everything, "all", store)
+    faults = TaskFaults(monkeypatch, store, everything)
+    faults.kind = "hangs"
+    service = Service(everything, "all", store, chores=faults.chores)
     service.start()
     try:
         wait_until(lambda: faults.reached >= faults.tasks)

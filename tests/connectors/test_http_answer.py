@@ -1,5 +1,6 @@
 """A server that answers byte by byte, or without end, is given up: a client's own time-out is of each read alone."""
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ import pytest
 from ecgfm_connectors.dicom import web
 from ecgfm_connectors.dicom.results import stow
 from ecgfm_connectors.dicom.web import DicomWebSource
-from ecgfm_connectors.errors import Unreachable
+from ecgfm_connectors.errors import NotReached, Unreachable
 from ecgfm_connectors.fhir import http
 from ecgfm_connectors.http_answer import bounded
 from tests.helpers.dicom_results import every_form
@@ -77,6 +78,20 @@ def test_a_server_whose_answer_does_not_end_is_given_up(
         monkeypatch.setattr(module, name, 500_000)
     with pytest.raises(Unreachable, match=r"did not end its answer|answers with more than"):
         ask(url)
+
+
+def test_a_server_that_takes_no_connection_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its system answers nothing once as many callers wait as it holds."""
+    monkeypatch.setattr(http, "_CONNECT_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as busy, contextlib.ExitStack() as waiting:
+        for _ in range(3):
+            caller = waiting.enter_context(socket.socket())
+            caller.setblocking(False)
+            with suppress(BlockingIOError):
+                caller.connect(busy.getsockname())
+        asker = http.Asker(where="fhir", tls=None, timeout=100, clock=lambda: datetime.now(UTC))
+        with closing(asker), pytest.raises(NotReached, match="no answer in time"):
+            asker.post(f"http://127.0.0.1:{busy.getsockname()[1]}/", b"{}", {})
 
 
 def test_what_ends_in_time_and_is_short_enough_is_whole() -> None:

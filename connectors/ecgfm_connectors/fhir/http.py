@@ -22,6 +22,7 @@ logging.getLogger("httpx").setLevel(logging.WARNING)  # it writes the whole URL 
 
 _LONGEST_ANSWER = 16 * 2**20
 _CONNECT_SECONDS = 10.0
+_LONGEST_PATIENCE = timedelta(days=1)  # that a Retry-After is believed
 _IDLE_SECONDS = 2.0  # shorter than a server keeps a silent connection, so that none closes just as a result leaves
 
 
@@ -118,13 +119,13 @@ def retry_after(told: str, *, now: datetime) -> timedelta | None:
     """Retry-After in seconds or as a date (RFC 9110 §10.2.3); None where it is neither."""
     told = told.strip()
     if told.isascii() and told.isdigit():
-        return timedelta(seconds=min(int(told[:9]), 86_400))
+        return min(timedelta(seconds=int(told[:9])), _LONGEST_PATIENCE)
     try:
         moment = parsedate_to_datetime(told)
     except (ValueError, TypeError, OverflowError):
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return min(max(moment - now, timedelta(0)), timedelta(days=1))
+    return min(max(moment - now, timedelta(0)), _LONGEST_PATIENCE)
 
 
 def _reason(error: httpx.HTTPError) -> str:

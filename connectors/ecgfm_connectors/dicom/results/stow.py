@@ -27,6 +27,7 @@ logging.getLogger("httpx").setLevel(logging.WARNING)  # it writes the whole URL 
 _STORED, _FAILED = "00081199", "00081198"  # Referenced SOP Sequence, Failed SOP Sequence
 _SOP_INSTANCE, _WARNING, _FAILURE = "00081155", "00081196", "00081197"
 _MAX_ANSWER = 2**20
+_LONGEST_PATIENCE = timedelta(days=1)  #: that a Retry-After is believed: a mistyped one would silence us for months
 _ANSWERS = 2  #: times the time for the beginning of an answer, until its end
 _OF_THE_WIRE = {"content-encoding", "content-length", "transfer-encoding"}  #: headers that speak of bytes as sent
 
@@ -216,4 +217,6 @@ def _values(item: Mapping[str, object], tag: str) -> Iterator[object]:
 def _patience(answer: httpx.Response) -> timedelta | None:
     """Retry-After in seconds (RFC 9110 §10.2.3); None where it is absent or a date."""
     seconds = answer.headers.get("Retry-After", "")
-    return timedelta(seconds=int(seconds)) if seconds.isdecimal() and len(seconds) < 8 else None
+    if not (seconds.isascii() and seconds.isdecimal()):
+        return None
+    return min(timedelta(seconds=int(seconds[:9])), _LONGEST_PATIENCE)

@@ -110,6 +110,14 @@ def test_what_holds_for_all_messages_lets_all_wait(status: int, patience: str) -
     assert raised.value.retry_after == (timedelta(seconds=30) if patience == "30" else None)
 
 
+@pytest.mark.parametrize("told", ["9999999", "9" * 60])
+def test_a_day_is_the_longest_that_a_server_may_let_us_wait(told: str) -> None:
+    """A Retry-After of 116 days was believed, and nothing more was stored there."""
+    with answering(503, headers={"Retry-After": told}) as web, pytest.raises(NotReached) as raised:
+        web.send(PAGED, control_id="E1")
+    assert raised.value.retry_after == timedelta(days=1)
+
+
 def test_no_answer_is_doubt_and_no_connection_is_none() -> None:
     with answering(504) as web, pytest.raises(Unreachable) as raised:
         web.send(PAGED, control_id="E1")
