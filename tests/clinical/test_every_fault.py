@@ -28,6 +28,7 @@ from ecgfm_clinical.service.watch import Watch
 from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.staging import checkpointing
 from ecgfm_clinical.staging.checkpointing import Checkpointer
+from ecgfm_clinical.staging.processes import Ailing
 from ecgfm_clinical.staging.store import Store
 from tests.helpers import task_faults
 from tests.helpers.fakes import wait_until
@@ -98,12 +99,19 @@ def test_every_task_whose_thread_dies_is_said_and_started_again(
     service.start()
     try:
         wait_until(lambda: {one["task"] for one in told("task.restarted")} >= faults.tasks)
+        wait_until(lambda: {one.task for one in _ailing(store)} >= faults.tasks - {"pulse"})
+        faults.mended.set()
         wait_until(lambda: all(faults.steps[name] for name in faults.tasks))
-        wait_until(lambda: {one.task for one in store.processes.all()[0].ailing} >= faults.tasks)
+        wait_until(lambda: not _ailing(store))
     finally:
+        faults.mended.set()
         service.stop()
     assert {one["task"] for one in told("task.died")} == faults.tasks
-    assert all(worker.health.deaths == 1 for worker in service._workers)
+    assert all(worker.health.deaths for worker in service._workers)
+
+
+def _ailing(store: Store) -> tuple[Ailing, ...]:
+    return next((one.ailing for one in store.processes.all()), ())
 
 
 # --- the console ------------------------------------------------------------------------------------------------------
