@@ -148,6 +148,8 @@ ADVERSARIAL = {
     "less than": "less than " * 100,
     "between": "between 1 and " * 72,
     "equals": "= " * 500,
+    "courses of dates": "Date | LVEF\nLVEF:\n03/2023: 45%\nEF 03/2024: 45%; 12 March 2025 " * 16,
+    "limits": "Preliminary EF 32 %, below stage 3 stress echo 12.02.2026 bis 01.03.2026 Aufenthalt " * 12,
 }
 
 
@@ -171,7 +173,7 @@ def _calls(text: str) -> int:
     before = sys.gettrace()
     sys.settrace(trace)  # type: ignore[arg-type]  # a trace function may return itself
     try:
-        reader.read(text)
+        reader.read(text, STUDY)
     finally:
         sys.settrace(before)
     return count
@@ -180,7 +182,7 @@ def _calls(text: str) -> int:
 @pytest.mark.slow(12)
 @pytest.mark.parametrize("name", ADVERSARIAL)
 def test_any_text_of_a_hundred_kilobytes_is_answered(name: str) -> None:
-    assert isinstance(reader.read(ADVERSARIAL[name] * 100), Reading)
+    assert isinstance(reader.read(ADVERSARIAL[name] * 100, STUDY), Reading)
 
 
 @pytest.mark.slow(12)
