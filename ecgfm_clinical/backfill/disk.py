@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from ecgfm_clinical.errors import InputError
-from ecgfm_clinical.files.outputs import written
+from ecgfm_clinical.files.outputs import put_in_place, written
 
 #: The data sets of a run; each is a folder of parts.
 DataSet = Literal["predictions", "embeddings", "identifiers"]
@@ -72,16 +72,6 @@ def write_whole(path: Path, content: bytes) -> None:
             with suppress(OSError):
                 hidden.unlink()
             raise
-
-
-def put_in_place(hidden: Path, path: Path) -> None:
-    """Give a file, whose bytes have reached the disk, its name."""
-    hidden.replace(path)
-    handle = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from ecgfm.digest import sha256
-from ecgfm_clinical.backfill.disk import Place, put_in_place
+from ecgfm_clinical.backfill.disk import Place
 from ecgfm_clinical.backfill.sources import Asked, Row, listing
 from ecgfm_clinical.errors import InputError
-from ecgfm_clinical.files.outputs import written
+from ecgfm_clinical.files.outputs import put_in_place, written
 from ecgfm_clinical.files.remote import is_url
 
 #: Bytes of the digest by which a path that is named twice is found.

@@ -14,9 +14,9 @@ from pathlib import Path
 from threading import Event
 from typing import Protocol, runtime_checkable
 
-from ecgfm_clinical.backfill.disk import Place, put_in_place, write_whole
+from ecgfm_clinical.backfill.disk import Place, write_whole
 from ecgfm_clinical.errors import InputError
-from ecgfm_clinical.files.outputs import written
+from ecgfm_clinical.files.outputs import put_in_place, written
 from ecgfm_connectors.base import Disposition, Handler, PullReport, Received, Verdict
 from ecgfm_connectors.errors import ConnectorError
 

@@ -17,7 +17,7 @@ from ecgfm_clinical.deidentification.remains import Remains, remains
 from ecgfm_clinical.deidentification.rows import Released, Row, released
 from ecgfm_clinical.deidentification.rules import Rules
 from ecgfm_clinical.errors import InputError, NotFound
-from ecgfm_clinical.files.outputs import written
+from ecgfm_clinical.files.outputs import put_in_place, sync_tree, written
 from ecgfm_clinical.learning.cohort.sources import EcgSource
 from ecgfm_clinical.learning.documents import write_document, write_text
 from ecgfm_clinical.learning.training import Progress, quiet
@@ -90,7 +90,8 @@ def write(export: Export, folder: Path, *, note: Callable[[], None], progress: P
             write_document(hidden / "remains.json", export.remains)
             _still_allowed(export)
             note()
-            hidden.replace(folder)
+            sync_tree(hidden)  # before the name: what has it is whole, also after a power cut
+            put_in_place(hidden, folder)
         finally:
             shutil.rmtree(hidden, ignore_errors=True)
 

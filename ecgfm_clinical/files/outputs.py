@@ -33,6 +33,26 @@ class Output(Protocol):
         """What was taken can be read."""
 
 
+def put_in_place(hidden: Path, path: Path) -> None:
+    """Give a file or folder, whose bytes have reached the disk, its name."""
+    hidden.replace(path)
+    _sync(path.parent)
+
+
+def sync_tree(folder: Path) -> None:
+    """Every file below reaches the disk, and every folder with the names in it: a power cut takes none back."""
+    for one in (*folder.rglob("*"), folder):
+        _sync(one)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 @contextmanager
 def written(path: Path) -> Iterator[None]:
     """Says what is wrong with `path` where it cannot be written."""

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -238,6 +239,35 @@ def test_who_objects_or_is_erased_meanwhile_stops_the_export(
         with pytest.raises(InputError, match="nothing was kept"):
             exporting.write(export, tmp_path / "out", note=lambda: pytest.fail("handed over"))
         assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_gets_its_name_when_every_byte_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: Workshop
+) -> None:
+    """What a killed run left is no part of it; a folder with the name is whole, whenever the power goes."""
+    out, hidden = tmp_path / "out", tmp_path / ".out.part"
+    (hidden / "data").mkdir(parents=True)
+    (hidden / "data" / "half").write_bytes(b"of an export that was killed")
+    synced: list[Path] = []
+    named: list[bool] = []
+
+    def fsync(handle: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{handle}").readlink())
+        named.append(out.exists())
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    exporting.write(
+        exporting.prepare(full, "interpretation", Rules(key=KEY)), out, note=lambda: None, progress=lambda *_: None
+    )
+    before = {
+        path.relative_to(hidden)
+        for path, done in zip(synced, named, strict=True)
+        if not done and path.is_relative_to(hidden)
+    }
+    assert {path.relative_to(out) for path in (*out.rglob("*"), out)} <= before
+    assert (synced[-1], named[-1]) == (tmp_path, True)
+    assert not (out / "data" / "half").exists()
+    assert not hidden.exists()
 
 
 def test_from_the_command_line(run: Run, full: Workshop, tmp_path: Path) -> None:
