@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+BEST = "best"  #: of all rivals, in `must_beat`
+
 Count = Annotated[int, Field(ge=1)]
 Width = Annotated[float, Field(ge=0)]
 

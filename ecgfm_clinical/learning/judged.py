@@ -8,6 +8,7 @@ from pathlib import Path
 from ecgfm.checkpoint import Bundle
 from ecgfm_clinical.learning.cohort.members import Cohort
 from ecgfm_clinical.learning.judging.comparison import Judgement
+from ecgfm_clinical.learning.judging.gate import demanded
 from ecgfm_clinical.learning.plan import Plan
 from ecgfm_clinical.learning.predictions import Predicted, write_predictions
 from ecgfm_clinical.learning.provenance import HeadRecord
@@ -61,7 +62,9 @@ def write_report(
             notes=tuple(text for text in (note, *_left_out(plan, cohort), DEMO_NOTE if bundle.demo else "") if text),
             candidate=bundle.named,
             champion=None if against is None else against.named,
-            verdict=None if plan.judges_only else Verdict(passed=not judgement.refusals, refusals=judgement.refusals),
+            verdict=None
+            if plan.judges_only
+            else Verdict(passed=not judgement.refusals, refusals=judgement.refusals, must_beat=demanded(plan.gate)),
             labels=judgement.labels,
             cohort=cohort.flow,
             training=record,

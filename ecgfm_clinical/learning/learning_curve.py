@@ -28,9 +28,10 @@ from ecgfm_clinical.learning.judging.comparators import (
     forest,
     numbers,
 )
+from ecgfm_clinical.learning.judging.gate import demanded
 from ecgfm_clinical.learning.power_law import Needed, needed
 from ecgfm_clinical.learning.training import Progress, quiet
-from ecgfm_clinical.rules import GateRules
+from ecgfm_clinical.rules import BEST, GateRules
 
 Floats = NDArray[np.float64]
 ECG_FM = "ECG-FM"
@@ -141,13 +142,11 @@ class CurveMaker:
         own = np.array([member.example.labels[column] for member in test])
         positives, negatives = int((own == 1).sum()), int((own == 0).sum())
         lack = max(self.gate.min_positives / max(positives, 0.5), self.gate.min_negatives / max(negatives, 0.5), 1.0)
-        demanded = [AGE_SEX, RANDOM_ENCODER] if self.gate.beat_baselines else []
-        demanded += [name for name in self.gate.must_beat if name in aurocs and name not in demanded]
-        if "best" in self.gate.must_beat:
-            demanded = [AGE_SEX, RANDOM_ENCODER, FOREST]
+        asked = demanded(self.gate)
+        rivals = [name for name in aurocs if name != ECG_FM and (name in asked or BEST in asked)]
         now = sizes[-1]
         found = needed(
-            sizes, aurocs[ECG_FM], [aurocs[name] for name in demanded], now=now, at_least=now * lack, seed=self.seed
+            sizes, aurocs[ECG_FM], [aurocs[name] for name in rivals], now=now, at_least=now * lack, seed=self.seed
         )
         share = (len(truth) + int(np.isfinite(own).sum())) / now  # of training ECGs there is one part, of all ECGs more
         if found.more is None or found.low is None or found.high is None:

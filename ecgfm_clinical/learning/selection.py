@@ -189,6 +189,8 @@ class Chooser:
             self.progress(f"choosing the method: {way.name}, {what}", done, total)
             if way.training.method == "linear":
                 return
+            if self.clock() - began >= self.budget_seconds:
+                raise _OverBudget("the budget was spent while it was tried")
             times.setdefault(done, self.clock())
             if done >= 2 * TIMED_FROM and TIMED_FROM in times:
                 each = (self.clock() - times[TIMED_FROM]) / (done - TIMED_FROM)

@@ -50,30 +50,37 @@ def write(report: DriftReport, folder: Path) -> Path:
 def page(report: DriftReport) -> str:
     """The report as one page."""
     body = [
-        f"<h1>Drift of {escape(report.model)}</h1>",
-        f"<p>As of {escape(report.as_of.isoformat())}: {report.current_ecgs} ECGs",
+        "<h1>Drift</h1>",
+        f"<p>Model: {escape(report.model)} ({report.model_id[:12]}). As of {report.as_of:%Y-%m-%d %H:%M %Z}:",
+        f" {report.current_ecgs} ECGs against {report.reference_ecgs} of the reference. Bands: 95 % intervals.</p>",
+        "<h2>Findings</h2>",
     ]
-    body.append(f" against {report.reference_ecgs} of the reference.</p><h2>Findings</h2>")
     found = [f"<li>{escape(one.month)}: {escape(one.text)}</li>" for one in report.findings]
     body.append(f"<ul>{''.join(found)}</ul>" if found else "<p>None.</p>")
     body.append('<h2>Inputs by month</h2><div class="figures">')
     if report.inputs is not None:
         numbers = (report.inputs.amplitude, report.inputs.noise, report.inputs.rate)
         for months, text in zip(numbers, NUMBERS.values(), strict=True):
-            body.append(figures.by_month(_dots(months), text))
-        body.append(figures.by_month(_dots(report.inputs.embedding), "distance of embeddings, deviations"))
+            body.append(_by_month(_dots(months), text))
+        body.append(_by_month(_dots(report.inputs.embedding), "distance of embeddings, deviations"))
     else:
         body.append(f"<p>Not compared: {escape(report.inputs_missing)}.</p>")
     body.append("</div>")
     for label, own in report.heads.items():
         body.append(f'<h2>{escape(label)}</h2><div class="figures">')
-        body.append(figures.by_month(_dots(own.scores), "mean probability"))
-        body.append(figures.by_month(_auroc_dots(own.performance.month), "AUROC"))
+        body.append(_by_month(_dots(own.scores), "mean probability"))
+        body.append(_by_month(_auroc_dots(own.performance.month), "AUROC"))
         body.append("</div>")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Drift</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{STYLE}</style></head><body>{''.join(body)}</body></html>\n"
     )
+
+
+def _by_month(dots: list[Dot], name: str) -> str:
+    """A picture, or that there is nothing to draw: empty axes say nothing."""
+    return figures.by_month(dots, name) if dots else f"<p>{escape(name)}: too few ECGs in every month.</p>"
 
 
 def _dots(months: tuple[Monthly, ...]) -> list[Dot]:

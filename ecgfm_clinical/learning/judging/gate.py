@@ -9,14 +9,18 @@ from ecgfm.metrics import Interval
 from ecgfm_clinical.learning.judging.comparators import AGE_SEX, RANDOM_ENCODER
 from ecgfm_clinical.learning.judging.judgement import CHAMPION, LabelJudgement, Metric, interval_text
 from ecgfm_clinical.learning.judging.worth import best_rival
-from ecgfm_clinical.rules import GateRules
-
-BEST = "best"  #: of all rivals, in `must_beat`
+from ecgfm_clinical.rules import BEST, GateRules
 
 
 def refusals(label: str, judged: LabelJudgement, rules: GateRules) -> list[str]:
     """Why this label does not pass; empty where it does."""
     return [f"{label}: {reason}" for reason in _reasons(judged, rules)]
+
+
+def demanded(rules: GateRules) -> tuple[str, ...]:
+    """The rivals above whose AUROC a candidate's has to be; `best`: the best of all."""
+    floor = (AGE_SEX, RANDOM_ENCODER) if rules.beat_baselines else ()
+    return tuple(dict.fromkeys((*floor, *rules.must_beat)))
 
 
 def _reasons(judged: LabelJudgement, rules: GateRules) -> Iterator[str]:
@@ -50,9 +54,8 @@ def _against_champion(judged: LabelJudgement, rules: GateRules) -> Iterator[str]
 
 
 def _against_baselines(judged: LabelJudgement, rules: GateRules) -> Iterator[str]:
-    floor = (AGE_SEX, RANDOM_ENCODER) if rules.beat_baselines else ()
     best = best_rival(judged)
-    for name in dict.fromkeys((*floor, *rules.must_beat)):
+    for name in demanded(rules):
         found = best if name == BEST else (name, judged.compared[name]) if name in judged.compared else None
         if found is None:
             if name in rules.must_beat:

@@ -75,7 +75,7 @@ def judge(test: TestSet, *, replicates: int = metrics.BOOTSTRAP_REPLICATES, seed
         prevalence=positives / len(test.labels),
         replicates=replicates,
         threshold=test.threshold,
-        metrics={name: found[name] for name in _own_names(test)},
+        metrics={name: _at_least_wilson(test, name, found[name]) for name in _own_names(test)},
         compared={name: _compared(test, name, other, found) for name, other in others.items()},
         reliability=_reliability(test, curves),
         decision_curve=_decision_curve(test, curves),
@@ -91,6 +91,18 @@ def judge(test: TestSet, *, replicates: int = metrics.BOOTSTRAP_REPLICATES, seed
 
 def _own_names(test: TestSet) -> tuple[Metric, ...]:
     return PROBABILISTIC if test.threshold is None else (*PROBABILISTIC, *RATES)
+
+
+def _at_least_wilson(test: TestSet, name: Metric, drawn: Interval) -> Interval:
+    """A rate's interval is at least Wilson's: where all of few positives are called, samples of them have no spread."""
+    if name not in RATES or not np.isfinite(drawn.value):
+        return drawn
+    counts = metrics.confusion(test.labels, test.probabilities, test.called_from)
+    called, positive = counts.true_positive + counts.false_positive, test.labels.sum()
+    of = {"sensitivity": positive, "specificity": len(test.labels) - positive, "ppv": called}
+    count = round(float(of.get(name, len(test.labels) - called)))
+    low, high = metrics.wilson(drawn.value * count, count)
+    return replace(drawn, low=min(low, drawn.low), high=max(high, drawn.high))
 
 
 def _statistics(test: TestSet, others: Mapping[str, Floats]) -> dict[str, Statistic]:

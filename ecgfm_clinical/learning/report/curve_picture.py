@@ -23,9 +23,16 @@ def draw(curves: Sequence[LearningCurve], path: Path) -> None:
             colour = LINE if name == ECG_FM else OTHERS.get(name, PALE)
             axes.plot(at, [one.value for one in own], color=colour, marker="o", ms=3, label=name)
             axes.fill_between(at, [one.low for one in own], [one.high for one in own], color=colour, alpha=0.12, lw=0)
-        axes.set(xscale="log", xlabel="ECGs learnt from", ylabel="AUROC", title=f"{curve.head}: {curve.label}")
-        axes.set_xlabel(f"ECGs learnt from\n{curve.needed.why}")
-        axes.legend(loc="lower right", frameon=False)
+        title = curve.head if curve.head == curve.label else f"{curve.head}: {curve.label}"
+        axes.set(xscale="log", ylabel="AUROC", title=title)
+        axes.set_xticks(at, [str(size) for size in at], rotation=45)
+        axes.set_xticks([], minor=True)
+        axes.set_xlabel(
+            "ECGs learnt from (logarithmic); bands hold 95 % of the "
+            f"{curve.repeats} repeats\nMore ECGs with an outcome until the gate would pass: {curve.needed.why}",
+            wrap=True,
+        )
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     try:
         figure.savefig(path, dpi=150)
     except OSError as error:

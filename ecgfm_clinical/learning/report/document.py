@@ -1,7 +1,7 @@
 """Everything that the report on one judged head says: kept as `report.json`, shown as `report.html`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +27,12 @@ class Verdict:
 
     passed: bool
     refusals: tuple[str, ...]
+    must_beat: tuple[str, ...] | None = None  #: rivals that the gate demanded to beat; None in reports of before
+
+
+def _verdict(own: Verdict | None) -> dict[str, object] | None:
+    """As before where nobody knows what was demanded."""
+    return own if own is None else {name: value for name, value in asdict(own).items() if value is not None}
 
 
 def _record(told: object) -> object:
@@ -44,7 +50,7 @@ class Report:
     notes: tuple[str, ...]
     candidate: ModelVersion
     champion: ModelVersion | None
-    verdict: Verdict | None  #: None where no gate was asked
+    verdict: Annotated[Verdict | None, PlainSerializer(_verdict)]  #: None where no gate was asked
     labels: Mapping[str, LabelJudgement]
     cohort: Flow
     training: Annotated[

@@ -83,7 +83,7 @@ def roc(judged: LabelJudgement) -> str:
         own = f"candidate {_number(judged.metrics['auroc'])}"
         axes.plot(*zip(*judged.roc, strict=True), color=LINE, lw=2, label=own)
         axes.set(xlabel="1 − specificity", ylabel="sensitivity", title="Discrimination (AUROC)")
-        axes.legend(loc="lower right", frameon=False)
+        axes.legend(loc="lower right", framealpha=0.85, edgecolor="none")
 
     return _svg(draw)
 

@@ -8,15 +8,17 @@ from html import escape
 from pathlib import Path
 from typing import Protocol
 
+from ecgfm.metrics import Interval, wilson
 from ecgfm.provenance import ModelVersion
 from ecgfm_clinical.learning.cohort.members import Flow
 from ecgfm_clinical.learning.documents import plain, write_document, write_text
-from ecgfm_clinical.learning.judging.judgement import LabelJudgement, Metric, interval_text
+from ecgfm_clinical.learning.judging.judgement import CHAMPION, LabelJudgement, Metric, interval_text
 from ecgfm_clinical.learning.judging.worth import worth
 from ecgfm_clinical.learning.provenance import TrainingRecord
 from ecgfm_clinical.learning.report import figures
-from ecgfm_clinical.learning.report.document import Report, Verdict
+from ecgfm_clinical.learning.report.document import Report
 from ecgfm_clinical.learning.selected import Selection, selection_of, without_selection
+from ecgfm_clinical.rules import BEST
 from ecgfm_clinical.wording import phrase
 
 NAMES: Mapping[Metric, str] = {
@@ -80,7 +82,7 @@ def _external(found: Evaluated, title: str) -> Iterator[str]:
     for label, judged in found.labels.items():
         yield f"<h2>{escape(label)}</h2>"
         yield from _label(judged)
-    yield "<h2>Who was looked at</h2>" + figures.flow(found.cohort)
+    yield _flow(found.cohort)
 
 
 STYLE = """
@@ -88,6 +90,8 @@ body { font: 15px/1.45 system-ui, sans-serif; color: #1a1a1a; max-width: 70rem; 
 table { border-collapse: collapse; margin: .6rem 0 1.2rem; }
 td, th { border: 1px solid #d0d5da; padding: .25rem .6rem; text-align: left; vertical-align: top; }
 .figures { display: flex; flex-wrap: wrap; gap: 1rem; } .figures svg { max-width: 100%; height: auto; }
+.wide { overflow-x: auto; } .wide svg { min-width: 40rem; height: auto; }
+@media print { .wide { overflow: visible; } .wide svg { min-width: 0; } tr, svg { break-inside: avoid; } }
 .note { border-left: 4px solid #b45f06; background: #fff6ea; padding: .5rem .8rem; }
 .pass { color: #19692c; font-weight: 600; } .refuse { color: #a61b1b; font-weight: 600; } svg { max-width: 100%; }
 """
@@ -95,14 +99,15 @@ td, th { border: 1px solid #d0d5da; padding: .25rem .6rem; text-align: left; ver
 
 def page(report: Report) -> str:
     """The whole page."""
-    title = f"Judgement of {report.head}: {report.candidate.name} {report.candidate.version}"
-    return _html(title, _sections(report, title))
+    title = f"Judgement of {report.head}"
+    return _html(f"{title}: {report.candidate.name} {report.candidate.version}", _sections(report, title))
 
 
 def _html(title: str, sections: Iterator[str]) -> str:
     body = "\n".join(sections)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
     )
 
@@ -111,25 +116,35 @@ def _sections(report: Report, title: str) -> Iterator[str]:
     yield f"<h1>{escape(title)}</h1>"
     for note in report.notes:
         yield f'<p class="note">{escape(note)}</p>'
-    yield f"<p>{escape(report.target)} Data as of {escape(report.as_of.isoformat())}.</p>"
-    yield from _verdict(report.verdict)
+    candidate = report.candidate
+    yield f"<p>{escape(report.target)} Data as of {report.as_of:%Y-%m-%d %H:%M %Z}.</p>"
+    yield f"<p>Model: {escape(candidate.name)}, version {escape(candidate.version)} ({candidate.model_id[:12]}).</p>"
+    yield from _verdict(report)
     for label, judged in report.labels.items():
         yield f"<h2>{escape(label)}</h2>"
         yield from _label(judged)
     if report.training and report.training.trained:
         yield from _selection(selection_of(report.training.trained.training))
-    yield "<h2>Who was looked at</h2>" + figures.flow(report.cohort)
+    yield _flow(report.cohort)
     yield "<h2>What a reader of a prediction model study asks (TRIPOD+AI)</h2>" + _table(_tripod(report))
 
 
-def _verdict(verdict: Verdict | None) -> Iterator[str]:
+def _verdict(report: Report) -> Iterator[str]:
+    verdict = report.verdict
     if verdict is None:
         return
     if verdict.passed:
         yield '<p class="pass">The gate passes: this head may be promoted.</p>'
+    else:
+        yield '<p class="refuse">The gate refuses:</p>'
+        yield "<ul>" + "".join(f"<li>{escape(reason)}</li>" for reason in verdict.refusals) + "</ul>"
+    if verdict.must_beat is None:
         return
-    yield '<p class="refuse">The gate refuses:</p>'
-    yield "<ul>" + "".join(f"<li>{escape(reason)}</li>" for reason in verdict.refusals) + "</ul>"
+    asked = ", ".join(verdict.must_beat) or "no rival"
+    beside = dict.fromkeys(name for own in report.labels.values() for name in own.compared if name != CHAMPION)
+    free = [] if BEST in verdict.must_beat else [name for name in beside if name not in verdict.must_beat]
+    rest = f" It did not demand it of: {', '.join(free)} (learning.gate.must_beat)." if free else ""
+    yield f"<p>{escape(f'The gate demanded an AUROC above that of: {asked}.{rest}')}</p>"
 
 
 def _selection(selection: Selection | None) -> Iterator[str]:
@@ -140,10 +155,17 @@ def _selection(selection: Selection | None) -> Iterator[str]:
         f"<p>{escape(selection.chosen.capitalize())} on the {escape(selection.encoder)}: {escape(selection.why)}. By "
         f"cross-validation inside the training patients, within {selection.budget_seconds / 60:g} minutes.</p>"
     )
-    rows: list[tuple[str, ...]] = [("Way", "encoder", "AUROC, mean over folds", "seconds", "")]
+    rows: list[tuple[str, ...]] = [("Way", "encoder", "AUROC, mean over folds (each fold)", "seconds", "skipped")]
     for one in selection.tried:
+        folds = f" ({', '.join(f'{own:.3f}' for own in one.folds)})" if one.folds else ""
         rows.append(
-            (one.name, one.encoder, _plain(one.auroc), f"{one.seconds:.0f}", one.skipped and f"skipped: {one.skipped}")
+            (
+                one.name,
+                one.encoder,
+                _plain(one.auroc) + folds,
+                f"{one.seconds:.0f}",
+                one.skipped and f"skipped: {one.skipped}",
+            )
         )
     yield _table(rows)
 
@@ -166,27 +188,42 @@ def _label(judged: LabelJudgement) -> Iterator[str]:
     drawings = (figures.roc, figures.reliability, figures.decision, figures.histogram)
     yield '<div class="figures">' + "".join(draw(judged) for draw in drawings) + "</div>"
     if any(group.auroc for group in judged.subgroups):
-        yield figures.subgroups(judged)
+        yield f'<div class="wide">{figures.subgroups(judged)}</div>'
     yield _table(_subgroups(judged))
 
 
+def _flow(cohort: Flow) -> str:
+    return f'<h2>Who was looked at</h2><div class="wide">{figures.flow(cohort)}</div>'
+
+
 def _subgroups(judged: LabelJudgement) -> list[tuple[str, ...]]:
+    """Where there is a live model, with the difference to it; rates with Wilson's interval."""
+    live = CHAMPION in judged.compared
+    beside = ("AUROC minus live model",) if live else ()
     rows: list[tuple[str, ...]] = [
-        ("Subgroup", "ECGs", "positives", "AUROC", "minus live model", "sensitivity", "specificity")
+        ("Subgroup", "ECGs", "positives", "AUROC", *beside, "sensitivity", "specificity"),
     ]
     for group in judged.subgroups:
+        difference = interval_text(group.difference_champion) if group.difference_champion else ""
         rows.append(
             (
                 f"{group.attribute}: {group.value}",
                 str(group.ecgs),
                 str(group.positives),
                 interval_text(group.auroc) if group.auroc else "too few",
-                interval_text(group.difference_champion) if group.difference_champion else "",
-                _plain(group.sensitivity),
-                _plain(group.specificity),
+                *((difference,) if live else ()),
+                _share(group.sensitivity, group.positives),
+                _share(group.specificity, group.ecgs - group.positives),
             )
         )
     return rows
+
+
+def _share(value: float | None, count: int) -> str:
+    if value is None:
+        return ""
+    low, high = wilson(value * count, count)
+    return interval_text(Interval(value=value, low=low, high=high))
 
 
 def _tripod(report: Report) -> list[tuple[str, ...]]:
@@ -194,7 +231,7 @@ def _tripod(report: Report) -> list[tuple[str, ...]]:
     splits = "; ".join(f"{name}: {own.ecgs} ECGs of {own.patients} patients" for name, own in cohort.splits.items())
     return [
         ("Item", "Here"),
-        ("Source of data, setting", f"{report.site or 'not named'}; data as of {report.as_of.isoformat()}"),
+        ("Source of data, setting", f"{report.site or 'not named'}; data as of {report.as_of:%Y-%m-%d %H:%M %Z}"),
         ("Participants, exclusions", f"{cohort.considered} ECGs considered, {cohort.included} included; see the flow"),
         ("Outcome, how measured", report.target),
         ("Rules of linkage", phrase(cohort.rules.to_json())),
@@ -215,7 +252,9 @@ def _tripod(report: Report) -> list[tuple[str, ...]]:
 
 
 def _how_trained(trained: TrainingRecord | None) -> Iterator[tuple[str, str]]:
-    fitted = "as registered" if trained is None else phrase(without_selection(trained.training))
+    fitted = "as registered"
+    if trained is not None:
+        fitted = phrase({name: own for name, own in without_selection(trained.training).items() if name != "tried"})
     yield "Model", f"ECG-FM encoder with a linear head; {fitted}"
     yield (
         "Class imbalance",
@@ -237,4 +276,4 @@ def _table(rows: Sequence[tuple[str, ...]]) -> str:
     head, *rest = rows
     cells = ["<tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in head) + "</tr>"]
     cells += ["<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rest]
-    return "<table>" + "".join(cells) + "</table>"
+    return f'<div class="wide"><table>{"".join(cells)}</table></div>'

@@ -61,6 +61,15 @@ def test_a_judgement_is_complete_and_plain_json() -> None:
     assert sum(found["histogram"]["negative"]) == found["negatives"]
 
 
+def test_a_rate_of_few_has_an_interval_although_no_sample_of_them_differs() -> None:
+    few = slice(0, 30)
+    changes = {"labels": LABELS[few], "probabilities": expit(ODDS[few]), "patients": [f"p{n}" for n in range(30)]}
+    own = judged(**changes, threshold=1e-6, champion=None, baselines={}, subgroups={})
+    sensitivity = own.metrics["sensitivity"]
+    assert (sensitivity.value, sensitivity.high) == (1.0, 1.0)
+    assert 0.5 < sensitivity.low < 0.95
+
+
 def test_it_is_reproducible() -> None:
     assert judged() == judged()
 

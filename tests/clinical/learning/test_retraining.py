@@ -85,6 +85,10 @@ def test_the_report_is_one_page_that_loads_nothing(workshop: Workshop) -> None:
     page = done.report.read_text(encoding="utf-8")
     assert page.count("<svg") >= 5
     assert "simulated &lt;outcomes&gt;" in page
+    assert (
+        "above that of: no rival. It did not demand it of: age and sex, random encoder (learning.gate.must_beat)"
+        in page
+    )
     assert "NOT FOR CLINICAL USE" in page
     assert "src=" not in page
     assert "<script" not in page

@@ -128,6 +128,16 @@ def test_a_spent_budget_tries_nothing_more_and_nothing_at_all_is_an_error(worksh
         chooser(workshop, watch, tmp_path, budget=50).choose([slow, slow])
 
 
+def test_a_way_ends_with_the_budget_although_few_updates_tell_how_long_it_takes(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    watch = Stopwatch()
+    slow = Way(name="slow", training=Slow(watch, 100.0, []))  # type: ignore[arg-type]
+    _, found = chooser(workshop, watch, tmp_path, budget=150).choose([Way(name="probe", training=Training()), slow])
+    assert found.tried[1].skipped == "the budget was spent while it was tried"
+    assert found.tried[1].seconds == 200.0
+
+
 def tried(name: str, *folds: float) -> Tried:
     auroc = sum(folds) / len(folds) if folds else None
     return Tried(name=name, encoder=LIVE, auroc=auroc, folds=folds, seconds=1.0, skipped="" if folds else "too long")
