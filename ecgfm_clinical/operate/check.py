@@ -101,6 +101,7 @@ def _open_store(settings: Settings) -> "tuple[Store | None, CheckLine]":
 
 
 def _check_store(settings: Settings, store: "Store") -> str:
+    store.coordination.release("check", "nobody")  # a server that only answers questions takes nothing in
     counts = store.questions.counts()
     free_mb = shutil.disk_usage(settings.store_folder).free // 1_000_000
     if free_mb < settings.store.min_free_mb:

@@ -178,6 +178,9 @@ def back_up(connection: Connection, path: Path) -> None:
         copy.close()
 
 
+_READ_ONLY = "25006"  # SQLSTATE read_only_sql_transaction
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Turns SQLAlchemy's errors into ours; nothing of the statement's data gets into the text."""
@@ -188,6 +191,11 @@ def translated() -> Iterator[None]:
     except DBAPIError as error:
         if error.connection_invalidated:
             raise StoreUnavailable("the connection to the staging store broke; nothing was accepted") from error
+        if getattr(error.orig, "sqlstate", None) == _READ_ONLY:
+            raise StoreUnavailable(
+                "the server of the staging store is read-only, as a standby is; name the primary in store.url; nothing "
+                "was accepted"
+            ) from error
         if type(error) is DatabaseError:
             raise StoreError(
                 f"the staging store is damaged or not one of ours ({_cause(error)}); restore it from a backup"

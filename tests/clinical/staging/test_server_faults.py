@@ -84,5 +84,21 @@ def test_a_right_password_opens_the_store(guarded: str) -> None:
     assert told(_changed(username="asked", password="right", database="theirs")(guarded)) == ""
 
 
+def test_a_server_that_is_read_only_takes_nothing_and_says_so(guarded: str) -> None:
+    """A standby: `check` found it well, and the service failed without a word of why."""
+    url = _changed(database="standby")(guarded)
+    with create_engine(guarded, isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(text("CREATE DATABASE standby"))
+        Store.open(url, create=True).close()
+        connection.execute(text("ALTER DATABASE standby SET default_transaction_read_only = on"))
+    standby = Store.open(url)
+    try:
+        assert standby.questions.counts().received == 0
+        with pytest.raises(StoreUnavailable, match="is read-only, as a standby is"):
+            standby.coordination.release("check", "nobody")
+    finally:
+        standby.close()
+
+
 def test_an_unknown_text_is_not_repeated() -> None:
     assert server_faults.cause("ERROR: duplicate key value DETAIL: Key (name)=(TESTFAMILY)") is None
