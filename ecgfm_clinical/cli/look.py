@@ -70,7 +70,7 @@ def search(
     """Find ECGs by what you have in hand, newest first. A search for a patient goes into the audit trail.
 
     MSH-10 is that of a message we sent or received; of received ones all are listed with their senders and what they
-    gave, outcomes and refusals too.
+    gave, outcomes and refusals too (`--json` lists ECGs alone; the console's API has both).
     """
     from ecgfm_clinical.operate import search as searching
 
