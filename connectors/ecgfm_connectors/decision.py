@@ -12,7 +12,7 @@ Kind = str
 DEATH: Kind = "death"
 Rule = Literal[
     "site-code", "code", "name", "report", "report-conclusion", "report-selected", "report-mean", "report-biplane",
-    "report-corrected", "report-current", "table", "",
+    "report-corrected", "report-current", "report-echo", "table", "",
 ]  # fmt: skip
 
 

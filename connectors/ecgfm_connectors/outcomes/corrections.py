@@ -30,7 +30,13 @@ def read(text: str) -> Quantity | NoQuantity:
     for word in _EARLIER:
         now, found, before = rest.partition(word)
         if found:
-            value = quantity.read(now.rstrip(" (,;["))
+            value = quantity.read(_without_head(now.rstrip(" (,;[")))
             earlier = quantity.read(before.strip(" .:=)]"))
             return value if isinstance(earlier, Quantity) else earlier
     return quantity.read(rest)
+
+
+def _without_head(text: str) -> str:
+    """`85 (corrected` without the word in brackets that says so."""
+    head = next((head for head in _HEADS if text.endswith(head)), "")
+    return text.removesuffix(head).rstrip(" (,;[")

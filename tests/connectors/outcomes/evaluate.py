@@ -10,8 +10,9 @@ frozen third, which was written before the rules and must never be tuned on. The
 look at the rules or at the other texts, and committed before it was scored for the first time; so was the third, after
 the rules had been mended with the second. The fourth was written after the third by someone who knew the rules, the
 fifth by someone who had not seen them, half of it to mislead, the sixth by the same one after mending, the
-seventh to tenth by people who had read no rule. The development set was written by who changes the rules, with
-its answers before its first run.
+seventh to tenth by people who had read no rule. Four reports of the tenth give an LVEF by MRI or SPECT alone; its
+author was told of echocardiograms only and answered none. The other sets count such values, so `BY_IMAGING` makes them
+as right as none. The development set was written by who changes the rules, with its answers before its first run.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,11 @@ PARTS = (
     "development",
 )
 AS_SENT = ("eighth",)  #: whose author wrote values in the unit as sent; all others are in ng/L
+#: Values that the author gave none for, since told of an echocardiogram only; by the definition of all other sets a
+#: report's only value counts whichever examination it comes from, so these are as right as none.
+BY_IMAGING = {
+    "tenth": {"n10-en-025": 44.0, "n10-de-021": 38.0, "n10-fr-021": 48.0, "n10-pt-021": 49.0},
+}
 _Z = 1.959964  # 95 %
 #: What makes a value a positive: LVEF of at most 40 %, troponin above its limit.
 REDUCED = 40.0
@@ -118,7 +124,9 @@ def load(part: str) -> list[Item]:
     results = rows(FOLDER / f"{part}_results.jsonl")
     if part in AS_SENT:
         results = [_in_ng_per_l(row) for row in results]
-    return [_report(row) for row in reports] + [_result(row) for row in results]
+    items = [_report(row) for row in reports] + [_result(row) for row in results]
+    imaging = {id: Answer(kind="lvef", value=value) for id, value in BY_IMAGING.get(part, {}).items()}
+    return [replace(one, also=imaging[one.id]) if one.id in imaging else one for one in items]
 
 
 def _in_ng_per_l(row: dict[str, Any]) -> dict[str, Any]:

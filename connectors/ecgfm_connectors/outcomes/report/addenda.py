@@ -22,6 +22,10 @@ def _any_of(text: str) -> str:
 
 _TITLES = _any_of(
     """addend(?:um|a)|adend(?:o|a|um)|amend(?:ment|ed report)|corrected report|correct(?:ion|ie)|corrigend(?:um|a)
+    (?:korrigierter|berichtigter|geanderter) (?:befund|bericht)|corrected (?:findings?|result|version)
+    compte rendu (?:corrige|rectifie|rectificatif)|(?:informe|resultado) (?:corregido|rectificado)
+    (?:referto|risultato) (?:corretto|rettificato)|gecorrigeerd (?:verslag|resultaat)
+    (?:laudo|relatorio|resultado) (?:corrigido|retificado)|(?:korrigerat|rattat|andrat) (?:svar|utlatande)
     errat(?:um|a)(?: corrige)?|fe de errat(?:as|a)|nachtrag(?:sbefund)?|korrektur(?:befund)?|befundkorrektur
     berichtigung|erganzung|rectificat(?:if|ion|ie|ivo)|note rectificative|correc(?:cion|cao)|correzione|rettifica
     integrazione|aanvulling|retificacao|rectificac(?:ion|ao)|rattelse|korrigering|tillagg|revised report|revision
@@ -35,7 +39,8 @@ _TITLE = re.compile(
 #: How words begin that tell of an error or its mending.
 _ERROR = (
     "err", "fehl", "falsch", "irrtum", "verseh", "zahlendreh", "vertipp", "typo", "mistyp", "misprint", "dictat",
-    "diktat", "transcri", "transpos", "faute", "frappe", "inver", "equivoc", "digita", "battitura", "refuso", "sbagl",
+    "diktat", "transcri", "transpos", "schreibf", "skrivf", "faute", "frappe", "inver", "equivoc", "digita",
+    "battitura", "refuso", "sbagl",
     "fout", "vergis", "tikf", "typef", "abus", "engano", "lapso", "gralha", "fel", "felskriv", "tryckfel", "misstag",
     "wrong", "incorrect", "inexact", "onjuist", "correct", "korr", "corr", "gecorr", "rect", "rett", "ret", "ratt",
     "amend", "berichtig", "richtig", "revis", "supersed", "replac", "ersetz", "remplac", "sustitu", "sostitu",

@@ -8,6 +8,7 @@ from ecgfm_connectors.outcomes.phrases import word_set
 from ecgfm_connectors.outcomes.report import danger
 from ecgfm_connectors.outcomes.report.harmless import is_harmless, is_wall
 from ecgfm_connectors.outcomes.report.items import SPANS, Item
+from ecgfm_connectors.outcomes.report.labels import is_after
 from ecgfm_connectors.outcomes.report.said import AHEAD, UNCHANGED, WORKUP
 from ecgfm_connectors.outcomes.report.surroundings import LEADING, TRAILING, Role
 
@@ -46,13 +47,17 @@ _UNSETTLED = ("final", "definit", "confirm", "valid", "bestat", "offici", "sign"
 _SHOULD = word_set("should soll sollte muss doit devrait debe deberia deve dovrebbe moet ska skall ought")
 #: An examination that follows a procedure is the present one; without such a word the procedure may date the value.
 _FOLLOW_UP = tuple(
-    word_set("""kontroll control follow verlaufskontroll nachkontroll suivi seguimiento seguimento uppfolj opvolg""")
+    word_set(
+        """kontroll control follow verlaufskontroll verlaufsecho kontrollecho nachkontroll suivi seguimiento
+            seguimento uppfolj opvolg"""
+    )
 )
 _PROCEDURES = tuple(
     word_set(
         """tavi tavr tavk cabg acvb bypass pci ptca ablat vkf mitraclip teer resynchron crt post nach apres despues
         dopo apos efter ablac ablaz ablad mois mes mese month monat maand manad woche week sem settiman valv
-        klep klaff klappen icd stemi nstemi chemo chimio quimio cardioversi kardioversi elkonv pvi rfa pulmonal"""
+        klep klaff klappen revascul revask rivascol infark infarct infart mi iam ima idm stent geburt birth partum
+        icd stemi nstemi chemo chimio quimio cardioversi kardioversi elkonv pvi rfa pulmonal"""
     )
 )
 _DAYS = word_set("day tag jour j dia giorno dag")
@@ -70,7 +75,7 @@ _EXERTION = tuple(
 _KINETIC = ("akine", "hypokine", "dyskine", "acine", "ipocine", "hipocine", "hipoquin", "aquine", "hypocine", "dyscine",
             "discine", "aneur", "anevr", "wandbeweg")  # fmt: skip
 _EXCLUDED = ("ausgeschlossen", "exclu", "esclu", "uitgesloten", "uteslut", "ruled")
-_WITH = word_set("with mit bei avec con met com med bij vid due wegen and und et y e en och")
+_WITH = word_set("sur su sobre op pa auf with mit bei avec con met com med bij vid due wegen and und et y e en och")
 _CLOSING = frozenset(("value", "date", "mark"))
 _OF_ITS_OWN = frozenset(("mention", "left-mention", "other-mention", "measure"))
 
@@ -180,7 +185,7 @@ class ClauseWords:
         """The words of a phrase that no table knows."""
         folded = self.folded
         excused: tuple[str, ...] = ()
-        if any(one.word.startswith(_FOLLOW_UP) for one in phrase):
+        if _is_review(phrase):
             excused = _PROCEDURES  # `ETT de contrôle post-TAVI : FEVG 62 %`
         if any(one.word in _DAYS for one in phrase):
             excused = (*excused, *_ACUTE)  # `STEMI day 2: LVEF 47 %`
@@ -242,7 +247,7 @@ class ClauseWords:
             return False
         if behind and behind[0] in unknown:
             return False
-        reviewed = any(one.word.startswith(_FOLLOW_UP) for one in before)
+        reviewed = _is_review(before)
         for phrase in (before, behind):
             for at, one in enumerate(phrase):
                 tied = _before(phrase, at) in _TYING and not reviewed
@@ -275,6 +280,11 @@ class ClauseWords:
     @staticmethod
     def _is_percent(number: Item) -> bool:
         return number.value is not None and number.value.percent
+
+
+def _is_review(phrase: Sequence[Item]) -> bool:
+    """Whether a phrase says that the heart was looked at again: `Kontrolle nach TAVI`, `Echo 3 months after MI`."""
+    return any(one.word.startswith(_FOLLOW_UP) or is_after(phrase, at) for at, one in enumerate(phrase))
 
 
 def _before(phrase: Sequence[Item], at: int) -> str:

@@ -17,7 +17,7 @@ _DANGER = phrases(
         "sentence": """acude|trae|con informe|viene con|giunge|volgens brief|per brief
             record*|chart|charts|medical file|transfer*|refer|referred|referring|referral|recall*|remember*
             told|tells|says|said|stating|claims|claimed|according|apparently|alleged*|hearsay|formerly|historic*
-            original|originally|nadir|lowest|worst|best|highest|peak|used to|onset|presentation|arrival|impella|ecmo
+            original|originally|worst|best|highest|peak|used to|onset|presentation|arrival|impella|ecmo
             weaning|weaned|media|scanned|faxed|letter|discharge|correspondence|telephone|phone call|email
             rapporte*|signale|signalee|dossier|adresse par|exterieur|etranger|jadis|autrefois|historique|decrit
             decrite
@@ -54,7 +54,8 @@ _DANGER = phrases(
             predicted|prediction|model|tremor|insurance|versicherung*""",
         "harmless": "end stage",
         "place": """kantonsspital*|stadtspital*|kreiskrank*|kreisklin*|regionalspital*|uniklin*|herzzentrum*
-            lanssjukhus*|universitetssj*|policlinico|chru|hospital*|hopital*|klinik*|universitatsklin*|unikl*|krankenh*|spital*|sjukhus*|ziekenhuis*
+            lanssjukhus*|universitetssj*|policlinico|chru|hospital*|hopital*|klinik*|universitatsklin*|unikl*
+            krankenh*|spital*|sjukhus*|ziekenhuis*
             ospedal*
             policlinic*|poliklin*|chu|chr|clinic|clinics|clinica|clinique|kliniek*|centre|center|zentrum*|centro
             centrum

@@ -30,7 +30,8 @@ _HARMLESS = phrases(
             de|het|een|met|in|op|bij|volgens|toont|blijkt|is|die|bedraagt|komt|hierbij|maar|er|wordt|heeft
             o|os|as|um|uma|com|da|do|das|dos|na|no|nas|nos|em|pelo|pela|segundo|mostra|apresenta|sua|seu|que|mas|e
             en|ett|den|det|med|av|i|pa|som|har|visar|ger|ar|enligt|ligger|utgor|men|finns|ses""",
-        "measuring": """estim*|calculat*|measur*|assess*|visual*|eyeball*|eye|eyes|quantif*|quantit*|automat*|auto
+        "measuring": """etant|estant|zijnde|varande|being|wobei|estim*|calculat*|measur*|assess*|visual*|eyeball*|eye
+            eyes|quantif*|quantit*|automat*|auto
             manual*|approximat*|roughly|grossly|method*|technique|techniques|modified|disk|disks|disc|discs|summation
             volume|volumes|volumetric*|trace*|tracing|formula|derived|value|values|result*|report|reading|estimate
             computed|determined|obtained|mode|m|mm|mod|sp|al|bip|teich*|quinones|cubed|average*|mean|averaged|contrast
@@ -48,7 +49,8 @@ _HARMLESS = phrases(
             uppskatt*|beraknad*|beraknas|matt|matning|uppmatt*|visuell*|metod|varde|ogonmatt|berakning
             ml|cm|mmhg|bpm|kg
             biplaan*|biplaine|biplana|biplane|biplano|simpson""",
-        "function": """function*|systolic|systolique*|systolisch*|systolisk*|sistolic*|sistolica|contractil*
+        "function": """fie|fct|fkt|func|function*|systolic|systolique*|systolisch*|systolisk*|sistolic*|sistolica
+            contractil*
             kontraktil*
             pump|pumpfunktion|pump function|performance|fonction*|funktion*|funcion*|funzion*|funcao|funcoes|functie*
             overall|global*|ejection|ventricle*|ventricul*|ventricol*|ventrikel*|ventrikul*|kammer*|kamer*|linkerkamer

@@ -76,6 +76,8 @@ def items(text: str, folded: str, study: Days | None) -> list[Item]:
             item = Item(kind="cue", start=at, end=arrow, cue="arrow", word="->")
         elif char == "." and folded[at - 1 : at] == ".":
             item = None  # dots that lead to a number
+        elif char == "." and folded[at - 1 : at].isalpha() and folded[at + 1 : at + 2].isdigit():
+            item = None  # `ca.25 %`
         elif char in ".;\n\t" and _parts_values(folded, at):
             item = Item(kind="mark", start=at, end=at + 1, word=",")
         elif (view := views.end(folded, at)) is not None:
@@ -271,7 +273,7 @@ def _damaged(folded: str, at: int, number_end: int, end: int) -> int | None:
         return numerals.scan(folded, end + 1).end
     if folded[end : end + 1] in _STRANGE_POINTS and folded[end + 1 : end + 2].isdigit():
         return _word_end(folded, end + 1)
-    before, behind = folded[at - 1 : at], folded[number_end : number_end + 1]
+    before, behind = folded[at - 1 : at] if folded[at].isdigit() else "", folded[number_end : number_end + 1]
     if behind.isalpha() and end == number_end:
         return _word_end(folded, number_end)
     if before.isalpha() and not _names_it(folded, at):

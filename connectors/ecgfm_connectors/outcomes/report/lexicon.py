@@ -6,7 +6,7 @@ failure takes while the heart is looked at.
 
 #: Findings, diagnoses and anatomy of the present study.
 FINDINGS = """aneurysm*|aneurism*|anevrism*|anevrysm*|thromb*|tromb*|lvot|lvoto|obstruct*|obstruk*|obstruc*|gradient*
-    gradiente*|gradiant*|shock|choc|schock|chok|cardiogen*|kardiogen*|tamponade|tamponnade|tamponamento
+    gradiente*|gradiant*|shock|choc|choque|schock|chok|cardiogen*|kardiogen*|tamponade|tamponnade|tamponamento
     effusion*|erguss*|epanchement*|derrame*|versamento|vocht|utgjutning|pericard*|perikard*|endocard*|endokard*
     myocardit*|miocardit*|myokardit*|takotsubo|noncompaction|non compaction|amyloid*|amiloid*|amyloidos*
     sarcoid*|sarkoid*|restrictive*|restriktiv*|restrittiv*|hypertensive*|hypertensiv*|hypertens*|ipertens*
@@ -54,7 +54,9 @@ SEEN = """definity|optison|lumason|sonovue|luminity|sonazoid|agent|agents|kontra
     somatorio|flachenlange*"""
 
 #: Words of speech, and places within the house.
-SPEECH = """gemittel*|averag*|moyenn*|eftergranskning|granskning|condizioni|condiciones|condicoes|conditions|ps|course
+SPEECH = """emergenza|emergencia|emergency|dechocage|dechoc|reanimatie|sala|rosc|pcr|arrest|schockraum|shockraum
+    spoedecho|ucic|ucc|uvi|sos|smur|samu|cathlab|resus|aneurysma|oh|sig|sich|zich|korrekt|korrekte|gemittel*|averag*
+    moyenn*|eftergranskning|granskning|condizioni|condiciones|condicoes|conditions|ps|course
     clinic|aos|since|depuis|sinds|consulta|consultorio|consultation|planta|box|boxes|urgencias|urgences
 urgenze|urgencia|uci
 utic|usic|icu
@@ -74,7 +76,9 @@ utic|usic|icu
     partial*|parcial*|parzial*|partiel*|partiell*|gedeeltelijk*|teilweise|scanner|analys*|analis*|equilibr*
     gemiddeld*|slagen|slag|battement*|latidos|battiti|batimento*|beats|schlage|cycles|ciclos|cicli|medel*|medio|baixa
     laa
-    sacubitril*|valsartan*|entresto|ramipril*|bisoprolol*|metoprolol*|carvedilol*|spironolact*|eplerenon*
+    anthracyclin*|antracicl*|anthrazyklin*|antracyklin*|antracyclin*|trastuzumab*|herceptin*|epirubicin*|doxorubicin*
+    chemo*|chimio*|quimio*|kemo*|cytostatik*|zytostatik*|sacubitril*|valsartan*|entresto|ramipril*|bisoprolol*
+    metoprolol*|carvedilol*|spironolact*|eplerenon*
     dapagliflozin*|empagliflozin*|betablock*|betabloq*|arni|sglt|pet|herzohr*|vorhofohr*|lvivo|
     w|visus|visu|rechnerisch*|passend|reduzid*|skatt*|farbdoppler|farbe|planar|plane|planes|plano|planos|piano
     piani|presenta|jour|icu|usi|uti|iva|akut*|notfall*|urgence*|urgent*|spoed*|urgenza|ete|karlrontgen|rontgen*|zur

@@ -1,5 +1,6 @@
 """The one ejection fraction that a report stands for, or why there is none."""
 
+import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from typing import Literal
 from ecgfm_connectors.decision import Rule, Unused
 from ecgfm_connectors.outcomes.folding import fold, words
 from ecgfm_connectors.outcomes.phrases import phrases
-from ecgfm_connectors.outcomes.report import addenda, courses, stays, tables
+from ecgfm_connectors.outcomes.report import addenda, courses, pairs, stays, tables
 from ecgfm_connectors.outcomes.report.dates import Days
 from ecgfm_connectors.outcomes.report.said import DRAFT
 from ecgfm_connectors.outcomes.report.sections import sentences
@@ -38,6 +39,34 @@ _TAKEN_BACK = phrases(
             makulerat|makulerad|annullerat|annullerad|svar makulerat|annan patient|bortse fran"""
     }
 )
+#: Phrases of a report that gives several values and none of them as the result. In eight languages, folded.
+_UNDECIDED = phrases(
+    {
+        "undecided": """no final value|no definitive value|no single value|no agreed value|no value agreed|no consensus
+            consensus could not be reached|consensus not reached|not reconciled|discrepancy to be resolved
+            to be adjudicated|pending adjudication|cannot be reconciled|could not agree|do not agree|did not agree
+            readers disagree|no agreement|unresolved discrepancy
+            keine einigung|keine einigkeit|kein endgultiger wert|ohne einigung|nicht festlegen|nicht festgelegt
+            keine verlassliche angabe|kein einheitlicher wert|uneinig|uneinigkeit|kein konsens|kein definitiver wert
+            pas de valeur retenue|pas de valeur definitive|aucune valeur retenue|sans valeur retenue|pas de consensus
+            sans consensus|absence de consensus|desaccord|pas d accord|non tranche|non tranchee|valeur non retenue
+            sin valor definitivo|sin consenso|no hay consenso|no se llega a|no hay acuerdo|sin acuerdo|discrepancia
+            sin valor final|no se alcanza consenso
+            non si giunge|nessun valore definitivo|senza valore definitivo|nessun consenso|senza consenso|discordanza
+            valore non definito|non concordi|disaccordo|non c e accordo|senza accordo
+            niet tot een waarde|geen definitieve waarde|geen consensus|geen overeenstemming|geen eenduidige waarde
+            niet eens|geen eindwaarde|onenigheid|oneens
+            sem valor definitivo|sem consenso|nao ha consenso|sem valor final|nao se chegou|nao se chega|sem acordo
+            discordancia|nao ha acordo
+            inget slutligt varde|inget slutgiltigt varde|ingen enighet|ej enighet|ej enats|inte enats|oenighet|oeniga
+            inte overens|inget entydigt varde|ingen konsensus
+            per l altro|selon un autre|selon l autre|segun otro|otro observador|por outro|outro observador
+            second reader|reader two|other reader|zweiter untersucher|anderer untersucher|zweite untersucherin
+            selon l operateur|tweede beoordelaar|andere beoordelaar|enligt en annan|annan granskare|andra granskaren
+            second observer|other observer|untersucher und|zweitbefunder*"""
+    }
+)
+_JOINED = re.compile(r"(?<=[A-Za-z])_(?=[A-Za-z0-9])")  #: `LV_EF_BP=0.45`
 _MEANT = ("present", "narrated", "unknown-words")
 _LEAD, _BEGINNING = 4, 80  #: words and characters that begin a sentence
 _MARK, _MARK_WORDS = 40, 3  #: characters and words of a line that marks a report
@@ -66,7 +95,7 @@ def read(text: str, study: date | None = None, words_of_site: frozenset[str] = f
     """
     if len(text) > MAX_LENGTH:
         return Reading(reason="report-too-long")
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = _JOINED.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n"))
     days = None if study is None else stays.of(fold(text[: stays.MAX_LENGTH]), study)
     given = _given(text, days, words_of_site)
     if given and _is_of_a_fetus(text):
@@ -78,7 +107,7 @@ def read(text: str, study: date | None = None, words_of_site: frozenset[str] = f
     chosen, rule = _chosen(present)
     stay = days is not None and days.first < days.last
     unclear = _unclear(given, chosen, stay=stay)
-    chosen = None if unclear else chosen
+    chosen = None if unclear or _is_undecided(text, given) else chosen
     addendum = addenda.read(fold(text), given) if given else addenda.NO_ADDENDUM
     if addendum.verdict != "nothing":
         chosen, rule, unclear = addendum.corrected, "report-corrected", False
@@ -93,7 +122,7 @@ def read(text: str, study: date | None = None, words_of_site: frozenset[str] = f
 
 def _given(text: str, study: Days | None, words_of_site: frozenset[str]) -> list[Statement]:
     """What rows of tables and sentences give, in the order of the text; a row that was read is no sentence."""
-    rows = list(tables.rows(text, study)) or list(courses.rows(text, study))
+    rows = list(tables.rows(text, study)) or list(courses.rows(text, study)) or list(pairs.rows(text))
     found = [one for sentence in sentences(text, study) for one in statements(sentence, study, words_of_site)]
     if not rows:
         return found
@@ -142,6 +171,12 @@ def _is_taken_back(text: str) -> bool:
     return _TAKEN_BACK.first(words(fold(text))) is not None
 
 
+def _is_undecided(text: str, given: list[Statement]) -> bool:
+    """Whether a report gives several values and says that none of them is its own."""
+    values = {_value(one) for one in given if one.role in (*_MEANT, "doubtful")}
+    return len(values) > 1 and _UNDECIDED.first(words(fold(text))) is not None
+
+
 def _unclear(given: list[Statement], chosen: Statement | None, *, stay: bool) -> bool:
     """Whether a value in words that no table knows may be the result: it differs from the one that was chosen, and the
     report does not call that one its conclusion.
@@ -149,6 +184,8 @@ def _unclear(given: list[Statement], chosen: Statement | None, *, stay: bool) ->
     for one in given:
         repeated = stay and one.role == "hypothetical" and not one.comparator  # `Repeat echo 27/02/2026: EF 35 %`
         if one.role != "unknown-words" and not repeated:
+            continue
+        if chosen is not None and chosen.modality == "echo" and one.modality == "ventriculography":
             continue
         settled = chosen is not None and chosen.section == "conclusion" != one.section
         if not settled and (chosen is None or _value(one) != _value(chosen)):
@@ -163,6 +200,7 @@ def _chosen(present: list[Statement]) -> tuple[Statement | None, Rule]:
         (present, "report"),
         ([one for one in present if one.selected], "report-selected"),
         (concluded, "report-conclusion"),
+        (_of_echo(present), "report-echo"),
         ([one for one in concluded if one.biplane] if concluded else biplane, "report-biplane"),
         ([one for one in present if one.current], "report-current"),
     )
@@ -170,6 +208,12 @@ def _chosen(present: list[Statement]) -> tuple[Statement | None, Rule]:
         if len({_value(one) for one in among}) == 1:
             return among[0], rule
     return None, ""
+
+
+def _of_echo(present: list[Statement]) -> list[Statement]:
+    """What an echocardiogram gave where every other value is a ventriculogram's: `LV gram EF 45 %. Echo: EF 35 %`."""
+    told = all(one.modality in ("echo", "ventriculography") for one in present)
+    return [one for one in present if one.modality == "echo"] if told else []
 
 
 def _same(one: Statement, other: Statement) -> bool:

@@ -77,6 +77,11 @@ JOINING = frozenset(("with", "and", "mit", "und", "avec", "et", "con", "y", "e",
 OR = frozenset(("or", "oder", "ou", "o", "of", "eller"))
 THE = frozenset(("il", "el", "le", "la", "os", "de", "het", "the"))
 AND = frozenset(("and", "und", "et", "y", "e", "ed", "en", "och", "a"))
+LEAST = word_set(
+    """nadir nadirs tiefpunkt tiefstwert tiefststand dieptepunt lowest lagsta som un um een einem ett point punto ponto
+    lagstanivan laagste"""
+)  #: the first words of phrases for the lowest value
+ONE = word_set("a an the eine die une la una el una la een de um uma a en den")
 SINCE = frozenset(("since", "seit", "depuis", "desde", "dal", "dalla", "sinds", "sedan", "over"))
 #: Beside a number: of several values this one is the report's.
 SELECTED = ("final", "overall", "retenu", "retenid", "retained", "refertat", "gerapporteerd", "slutlig", "samlad",

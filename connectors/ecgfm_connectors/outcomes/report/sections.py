@@ -65,6 +65,9 @@ _METHOD = re.compile(
 #: The cells of a row behind the name: one number, then no other one that could be a value.
 _CELL = re.compile(r"[ \t]{0,9}\d{1,3}(?:[.,]\d)?[ ]?%?[ \t]{0,9}(?=\||$)")
 _ROW = 120  #: characters
+_LONGEST_GLUED = 12  #: characters
+#: A full stop without a blank: `EF38% .MI`, `settale.Fraz eiezione`, `gr3.TAPSE`; `z.B.` and `sec.Simpson` are none.
+_GLUED = re.compile(r"(?:[%)] ?|([a-z]{5,12})|(?<![a-z0-9])[a-z]{2,5}\d{1,2})\.[a-z]$")
 _BEGINS_VALUE = frozenset("0123456789:=<>≤≥~(")
 
 
@@ -236,7 +239,8 @@ def _bars(text: str) -> list[int]:
 
 def _ends_sentence(folded: str, first: int, at: int, end: int) -> bool:
     if at + 1 < end and not folded[at + 1].isspace():
-        return False
+        glued = _GLUED.search(folded[max(at - _LONGEST_GLUED, first) : at + 2])
+        return glued is not None and glued.group(1) not in ABBREVIATIONS
     if folded[at - 1 : at] == ".":
         return False  # dots that lead to a number
     begin = at

@@ -4,7 +4,7 @@ from bisect import bisect_left
 from decimal import Decimal
 
 from ecgfm_connectors.outcomes.phrases import word_set
-from ecgfm_connectors.outcomes.report import comparisons
+from ecgfm_connectors.outcomes.report import bounds, comparisons
 from ecgfm_connectors.outcomes.report.items import Item, Value
 from ecgfm_connectors.outcomes.report.sections import Section, Sentence
 from ecgfm_connectors.outcomes.report.surroundings import HIGHEST, LEADING, TRAILING, Role
@@ -121,12 +121,16 @@ class SentenceWords:
         if "goal" in self._cues and self._is_goal(at):
             return "goal"
         if "threshold" in self._cues and (value.comparator or self._is_any(mention)):
-            return "threshold"
+            found = value.comparator in ("<", "<=") and bounds.is_finding(
+                self._items, at, mention, self._sentence.folded
+            )
+            if not found:
+                return "threshold"
         if self._classes and (value.comparator or (value.low, value.high) in _CLASS_RANGES):
             return "threshold"
         if self._condition is not None and self._condition <= item.start:
             return "hypothetical"
-        if value.comparator in ("<", "<=") and self._denied(item, mention, comma):
+        if value.comparator in ("<", "<=") and self._denied(at, mention, comma):
             return "negated"
         if self._is_of_a_class(value) and not self._items[mention].word.startswith("lv"):
             return "threshold"
@@ -181,10 +185,14 @@ class SentenceWords:
         beside = before is not None and before.end + 2 > self._items[mention].start
         return before is not None and beside and (before.word in _ANY or before.word in _BECAUSE)
 
-    def _denied(self, item: Item, mention: int, comma: int) -> bool:
-        """`no evidence of an EF < 50 %`: a bound that is denied says nothing that could be taken."""
+    def _denied(self, at: int, mention: int, comma: int) -> bool:
+        """`no evidence of an EF < 50 %`: a bound that is denied says nothing that could be taken; but in
+        `EF < 20 %, no effusion` something else is denied.
+        """
         comma = self._items[comma].end if 0 <= comma < mention else 0
-        soon = item.end + _SOON
+        soon = self._items[at].end + _SOON
+        parted = next((one.start for one in self._items[at + 1 : at + 1 + TRAILING] if one.word == ","), soon)
+        soon = min(soon, parted)
         return bisect_left(self._denials, comma) < bisect_left(self._denials, soon)
 
     def _conditional(self, at: int) -> bool:

@@ -17,7 +17,8 @@ from ecgfm_connectors.outcomes.report.clause_words import ClauseWords
 from ecgfm_connectors.outcomes.report.dates import Days
 from ecgfm_connectors.outcomes.report.harmless import is_measuring
 from ecgfm_connectors.outcomes.report.items import Item, Value, items
-from ecgfm_connectors.outcomes.report.naming import named_first
+from ecgfm_connectors.outcomes.report.labels import labelled
+from ecgfm_connectors.outcomes.report.modalities import Modality, modality_of
 from ecgfm_connectors.outcomes.report.sections import Section, Sentence
 from ecgfm_connectors.outcomes.report.sentence_words import SentenceWords
 from ecgfm_connectors.outcomes.report.surroundings import (
@@ -31,8 +32,6 @@ from ecgfm_connectors.outcomes.report.surroundings import (
 )
 from ecgfm_connectors.outcomes.report.vocabulary import Cue
 
-_ROMANCE = ("f",)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
@@ -45,6 +44,7 @@ class Statement:
     biplane: bool
     selected: bool = False  #: the report says that of several values this one stands
     current: bool = False  #: its words say that it is today's
+    modality: Modality = ""  #: how it was measured, where its sentence says so
     section: Section
     sentence: str
     start: int  #: of the sentence in the report
@@ -53,7 +53,7 @@ class Statement:
 
 def statements(sentence: Sentence, study: Days | None, words_of_site: frozenset[str] = frozenset()) -> list[Statement]:
     """Every number that the sentence gives for an ejection fraction."""
-    found = named_first(items(sentence.text, sentence.folded, study))
+    found = labelled(items(sentence.text, sentence.folded, study), sentence.folded)
     found = exertion.of_test(found, sentence.folded) if sentence.exerted else found
     if not any(item.cue in ("mention", "left-mention", "other-mention") for item in found):
         return []
@@ -74,7 +74,7 @@ class _Walk:
         self._measure: Literal["", "ef", "other-chamber", "other"] = ""
         self._mention = -1  # index of the last mention
         self._comma = -1  # index of the last comma
-        self._open = -1  # index of the bracket that is open
+        self._open = -1  # index of the open bracket
         self._chambers: list[Item] = []  # the last two that were named
         self._since = 0  # index behind the last number or the comma before the mention
         self._given = 0  # numbers since the mention
@@ -133,7 +133,7 @@ class _Walk:
         for before in reversed(self._chambers):
             if before.cue == "left":
                 return False
-            if not (before.word == "la" and item.word.startswith(_ROMANCE)):
+            if not (before.word == "la" and item.word.startswith("f")):
                 return True
         return self._sentence.other_chamber
 
@@ -294,9 +294,7 @@ class _Walk:
         return len(written) <= _ABBREVIATION and written.isupper() and written.isalpha() and len(written) > 1
 
     def _is_bare(self, around: Surroundings, own: Sequence[Item]) -> bool:
-        """A number without a percent sign: directly behind the name, with nothing behind it,
-        and an ejection fraction by size.
-        """
+        """A number without a percent sign: directly behind the name, nothing behind it, of the size of a fraction."""
         value = around.value
         if (
             self._passed
@@ -334,6 +332,7 @@ class _Walk:
                 biplane=biplane,
                 selected=selected,
                 current=current,
+                modality=modality_of(self._items, self._mention),
                 section=self._sentence.section,
                 sentence=self._sentence.text,
                 start=self._sentence.start,

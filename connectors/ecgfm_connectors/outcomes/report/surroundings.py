@@ -105,6 +105,8 @@ class Surroundings:
                 return False
         if following and following[0].word in said.LIKE and not (len(following) > 1 and following[1].word == "of"):
             return False  # `25-30 % (come nel 2022)`
+        if _is_least(following):
+            return False  # `recovered to 55 % after a minimum of 22 %`
         if self.changed and following and following[0].word in said.SINCE:
             return False  # `dropped to 40 % since last year`
         if following and following[0].cue == "history":
@@ -217,6 +219,8 @@ class Surroundings:
             return True  # `52 % (>= 50 % normal)`
         if self.value.comparator and self.before and self.before[-1].cue == "normal" and self._another_follows():
             return True  # `normal > 55 %, here 42 %`
+        if self._is_said_of_normal():
+            return True
         named = any(one.cue in ("mention", "left-mention") for one in self.clause)
         if self.given and not named and any(one.cue == "normal" for one in self.clause):
             return True
@@ -235,6 +239,16 @@ class Surroundings:
             and last[1].word in ("(", "[")
             and last[2].cue in ("normal", "reference")
         )
+
+    def _is_said_of_normal(self) -> bool:
+        """`la fraction d'éjection normale est supérieure à 50 %`, `Normal ist eine EF über 55 %`: what is normal."""
+        if not self.value.comparator and self.value.high is None:
+            return False
+        cues = [one.cue for one in self.before if one.word not in said.ONE]
+        name = next((at for at, cue in enumerate(cues) if cue in ("mention", "left-mention")), None)
+        if name is None:
+            return False
+        return cues[name + 1 : name + 3] == ["normal", "is"] or cues[max(name - 2, 0) : name] == ["normal", "is"]
 
     def _exertion(self) -> Cue | None:
         """Rest or stress, as said behind the number (`45% at stress and 52% at rest`), else before it."""
@@ -321,6 +335,12 @@ class Surroundings:
         if item is self.before[-1] and item.start > self.named_at and to == "to" and then in ("now", "prior"):
             return True
         return item.start > self.named_at and (self.changed or item.word in ("down", "up"))
+
+
+def _is_least(following: Sequence[Item]) -> bool:
+    """Whether the word for the lowest value stands behind a number, and another number behind it."""
+    at = next((at for at, one in enumerate(following) if one.word in said.LEAST), None)
+    return at is not None and any(one.kind == "value" for one in following[at + 1 :])
 
 
 def scale_of(value: Value) -> int:

@@ -14,9 +14,10 @@ from decimal import Decimal
 from typing import Literal
 
 from ecgfm_connectors.outcomes.folding import fold, words
-from ecgfm_connectors.outcomes.phrases import phrases
+from ecgfm_connectors.outcomes.phrases import phrases, word_set
 from ecgfm_connectors.outcomes.report import dates
 from ecgfm_connectors.outcomes.report.dates import Days
+from ecgfm_connectors.outcomes.report.items import SPANS
 from ecgfm_connectors.outcomes.report.statements import Statement
 from ecgfm_connectors.outcomes.report.surroundings import HIGHEST, LOWEST
 from ecgfm_connectors.outcomes.report.vocabulary import CUES
@@ -28,13 +29,25 @@ _PARTING = (re.compile(r"\t"), re.compile(r"\|"), re.compile(r";"), re.compile(r
 _NUMBER = re.compile(
     r"\s{0,3}(?:ca\.? ?|~ ?)?(\d{1,3}(?:[.,]\d{1,2})?) ?%?(?: ?(?:-|–|to|a|bis) ?(\d{1,3}(?:[.,]\d{1,2})?))? ?%?\s{0,3}"
 )
+_BRACKETS = re.compile(r"\(.{0,30}\)|\[.{0,30}\]")  #: `Previous (18 mo)`
+_LAPSES = word_set("ago geleden sedan hace ha fa il vor for pre pra preop praop avant antes prima before innan fore")
+_AROUND_PAST = word_set(
+    """y a an ans ano anos anno anni jahr jahre jahren jaar ar yr yrs year years op operation surgery tavi tavr crt icd
+    pci chemo chimio quimio kemo intervention eingriff chirurgie cirugia intervento operatie operacao echo eco eko tte
+    ett ukg befund wert value valeur valor valore waarde varde exam examen esame exame study estudio of the du de het
+    onderzoek undersokning"""
+)
 _COLUMNS = phrases(
     {
         "left": """lv|vg|vi|ve|vs|vsx|vk|left|links|linker ventrikel|left ventricle|ventricule gauche
             ventriculo izquierdo|ventricolo sinistro|linkerventrikel|ventriculo esquerdo|vansterkammare|vanster""",
         "other": """rv|vd|vdx|hk|right|rechts|rechter ventrikel|right ventricle|ventricule droit|ventriculo derecho
             ventricolo destro|rechterventrikel|ventriculo direito|hogerkammare|hoger|la|ra|lv mass""",
-        "now": """current|today|now|present|this study|current study|aktuell|heute|actuel|actuelle|ce jour|actual|hoy
+        "now": """jour|aujourd hui|du jour|examen du jour|heden|dagens|current echo|current exam|aktuelle
+            aktueller befund
+            aktueller wert|valeur actuelle|valor actual|valor atual|valore attuale|huidige|huidige waarde|nuvarande
+            esta eco|este estudio|este exame|questo esame|echo heute|eco hoy|eco hoje|eco oggi|echo nu|nu aktuellt
+            current|today|now|present|this study|current study|aktuell|heute|actuel|actuelle|ce jour|actual|hoy
             estudio actual|attuale|oggi|huidig|vandaag|nu|atual|hoje|aktuellt|idag|i dag""",
         "prior": """prior|previous|earlier|last|baseline|vorbefund|voruntersuchung|vorher|fruher|precedent|anterieur
             previo|anterior|basal|precedente|vorig|eerder|tidigare|foregaende|ausgangswert""",
@@ -100,16 +113,34 @@ def _cells(line: str, start: int, parting: int) -> list[_Cell]:
 
 def _column(cell: str, study: Days | None) -> Column:
     """What stands in a column, by the whole cell of its head."""
-    folded = fold(cell).strip(" :*()[]")
+    folded = _BRACKETS.sub("", fold(cell)).strip(" :*()[]")
     at = next((index for index, char in enumerate(folded) if char.isdigit()), -1)
     dated = dates.at(folded, at, study) if at == 0 else None
     if dated is not None and not folded[dated.end :].strip(" )"):
         return "now" if dated.own else "prior"
     spoken = words(folded)
+    if spoken and _is_of_the_past(folded, spoken, study):
+        return "prior"
     found = _COLUMNS.at(spoken, 0) if spoken else None
     if found is None or (found[1] != len(spoken) and found[0] != "limit"):
         return ""
     return found[0]  # type: ignore[return-value]  # the table's keys are the literals
+
+
+def _is_of_the_past(folded: str, spoken: tuple[str, ...], study: Days | None) -> bool:
+    """`Il y a 1 an`, `Vor OP`, `Nov. 2021`, `12 months ago`: whether the head of a column names another time."""
+    month = dates.in_words(folded, 0, study) if folded[:1].isalpha() else None
+    if month is not None and month.end == len(folded):
+        return not month.own
+    at, past = 0, False
+    while at < len(spoken):
+        cue = CUES.at(spoken, at)
+        earlier = cue is not None and cue[0] == "prior"
+        past = past or earlier or spoken[at] in _LAPSES
+        if not (earlier or spoken[at] in _LAPSES or spoken[at] in SPANS or spoken[at] in _AROUND_PAST):
+            return False
+        at += cue[1] if cue is not None and earlier else 1
+    return past and _COLUMNS.at(spoken, 0) is None
 
 
 def _row(cells: list[_Cell], columns: tuple[Column, ...], line: str, start: int) -> Row | None:

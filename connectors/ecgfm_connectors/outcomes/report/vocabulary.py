@@ -18,7 +18,8 @@ Cue = Literal[
 
 CUES = phrases(
     {
-        "link": """of|is|are|at|about|around|approximately|approx|ca|circa|etwa|env|environ|aprox|aproximadamente
+        "link": """onde se le|onde se lia|of|is|are|at|about|around|approximately|approx|ca|circa|etwa|env|environ
+            aprox|aproximadamente
             cerca
             est|estimated|est|calculated|measured|visually|von|van|de|del|di|do|a|au|ist|ungefar|ongeveer|cirka
             omkring|in the region of|in the order of|de l ordre de|im bereich von|in der grossenordnung von
@@ -29,7 +30,11 @@ CUES = phrases(
         "left-mention": """lvef|lv ef|fevg|fevi|feve|fevs|fejve|lvefbp|linkerventrikelejectiefractie|lv ejectiefractie
             f e v g|f e v i|f e v e|vk ef|ef vk|efvg|
             linksventrikelejektionsfraktion|fe vg|fe vi|fe ve|fe vs""",
-        "mention": """ef|e f|fe|f e|fey|fej|f ej|fejec|fr ej|frac ej|ej frac|ej fraction|eject fraction|ejection fract
+        "mention": """autoef|auto ef|fraz eiezione|fraz eiez|fraz di eiezione|fr eiezione|fr di eiezione
+            frac de eyeccion
+            frac eyec|frac ejec|frac de ejecao|frac d ejection|fract d ejection|fract ejection|eject frac|ejektionsfrakt
+            auswurffrakt|ejectiefr|ejectiefract|ef|e f|fe|f e|fey|fej|f ej|fejec|fr ej|frac ej|ej frac|ej fraction
+            eject fraction|ejection fract
             fraction ejection|fraccion eyeccion|frac eyeccion|frazione eiezione|fracao ejecao|fraccao ejeccao
             ejektionsfr|ejection fraction|ejektionsfraktion|ejektionsfraktionen|auswurffraktion
             ejectiefractie|ejectie fractie|ejektions fraktion|auswurf fraktion
@@ -70,7 +75,10 @@ CUES = phrases(
             hct|hematocrit|lge|confidence|variability|accuracy|konfidenz*""",
         "noun": """stenos*|stenose*|regurg*|occlusion|verschluss|narrowing|probab*|risk|risiko|of normal|infarct|scar
             viab*|mvo|ischem*|lesion*|predicted""",
-        "prior": """at which time|all esordio|esordio|a l entree|a l admission|at onset|at presentation|on presentation
+        "prior": """nadir|nadirs|tiefpunkt|tiefstwert|tiefststand|dieptepunt|lowest|lagsta|som lagst|un minimum
+            un minimo|um minimo|een minimum|einem minimum|ett minimum|point bas|point le plus bas
+            punto mas bajo|punto piu basso|ponto mais baixo|lagstanivan|laagste waarde|at which time|all esordio
+            esordio|a l entree|a l admission|at onset|at presentation|on presentation
             zu beginn
             bei beginn|bei erstvorstellung|al debut|au debut|al inicio|bij aanvang|bij presentatie|vid debut|no inicio
             was admitted|when admitted|you will recall|as you know|a l epoque|en su momento|all epoca|toen|destijds
@@ -117,7 +125,12 @@ CUES = phrases(
             andere klinik|anderen haus|andernorts|auswarts|anderswo|zuweisend*""",
         "instead": """instead of|rather than|statt|anstatt|anstelle|au lieu de|en lugar de|en vez de|invece di|anziche
             invece del|in plaats van|em vez de|em lugar de|istallet for""",
-        "now": """now|ora|heutig*|dagens
+        "now": """this admission|current admission|this hospitalisation|this hospitalization|desta internacao
+            deste internamento|nesta internacao
+            neste internamento|de este ingreso|este ingreso|ingreso actual|de cette hospitalisation
+            cette hospitalisation|questo ricovero|di questo ricovero|ricovero attuale|deze opname|tijdens deze opname
+            huidige opname|aktueller aufenthalt|detta vardtillfalle|under detta vardtillfalle|aktuellt vardtillfalle
+            heden|now|ora|heutig*|dagens
             en la actualidad|nella attualita|na atualidade|a l heure actuelle|stand heute|op heden
             desormais|maintenant|a present|nunmehr|mittlerweile|inzwischen|inmiddels|intussen|agora|ahora
             adesso|ormai|numera|at present|these days|in the meantime|zurzeit|zur zeit|momentan|gegenwartig
@@ -158,7 +171,7 @@ CUES = phrases(
             valori normali|normaalwaarde*|referentie*|normalvarde*|normalvarden|referens*|valeur normale
             valeurs normales|lower limit|limit""",
         "normal": "normal|normale|normaler|normalen|normales|normaal|normalt|normais|normala|normali",
-        "is": "is|are|ist|est|es|e|ar|sind|sont|being",
+        "is": "is|are|ist|est|es|e|ar|sind|sont|being|liegt|se situe|se situa|ligger|ligt|lies|situa se",
         "condition": """if|bij|unless|should|whether|in case|in case of|until|once|when|wenn|falls|sollte|sofern
             bei einer
             bei|en cas de|lorsque|des que|en caso de|cuando|qualora|nel caso|nel caso di|quando|indien|als|mocht
@@ -169,7 +182,14 @@ CUES = phrases(
             cut off|threshold|indiziert|indikation|icd indikation|indique|indicado|indicara|indicato|indicazione
             indicacao|komt in aanmerking|aanmerking|overwegen|kriter*|foreligger|icd|dai|cdi|crt|refer|referer|notify
             threshold|seuil|umbral|soglia|limiar|drempel*|grenze|schwelle*|gransvarde|qualif*""",
-        "guideline": """guideline*|defined|definition|leitlinie*|leitliniengerecht|definiert|laut leitlinie
+        "guideline": """education|educacion|educazione|educacao|educatie|patientenschulung|schulung|aufklarung
+            patientenaufklarung|voorlichting|patientvoorlichting|patientinformation|patientutbildning
+            patienten informeras
+            handout|leaflet|booklet|explique que|expliquons que|explica que|erklart dass|erlautert dass|spiega che
+            spiegato che|legt uit dat|uitgelegd dat|erklart das|erlautert das|uitleg|forklarar att|forklarat att
+            explains that|explained that
+            conseils|explicado que|explicou que|explicado al paciente|guideline*|defined|definition|leitlinie*
+            leitliniengerecht|definiert|laut leitlinie
             recommandation*|dite|guias|guia|linee guida|richtlijn*|recomendac*|riktlinj*|sprake van|recommended
             would|wurde|serait|sarebbe|zou|skulle|trial|inclusion|madit|scd heft|einschlusskriter*
             inclusiecriter*|ai ecg|ki ekg|ecg algorithm|predicted lvef|predicted ef|segun las
@@ -251,18 +271,8 @@ CAPITALS = word_set("""fe la ra ai ae og hk vd vi ve vg vk rv lv co ci rf mr fr 
 
 PERCENT_WORDS = frozenset(
     tuple(phrase.split())
-    for phrase in [
-        "percent",
-        "per cent",
-        "pct",
-        "prozent",
-        "pour cent",
-        "por ciento",
-        "por cento",
-        "per cento",
-        "procent",
-        "percento",
-    ]
+    for line in ("percent|per cent|pct|prozent|pour cent", "por ciento|por cento|per cento|procent|percento")
+    for phrase in line.split("|")
 )
 
 HEADINGS = phrases(
