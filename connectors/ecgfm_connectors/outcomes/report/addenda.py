@@ -27,7 +27,7 @@ _TITLES = _any_of(
     (?:referto|risultato) (?:corretto|rettificato)|gecorrigeerd (?:verslag|resultaat)
     (?:laudo|relatorio|resultado) (?:corrigido|retificado)|(?:korrigerat|rattat|andrat) (?:svar|utlatande)
     errat(?:um|a)(?: corrige)?|fe de errat(?:as|a)|nachtrag(?:sbefund)?|korrektur(?:befund)?|befundkorrektur
-    berichtigung|erganzung|rectificat(?:if|ion|ie|ivo)|note rectificative|correc(?:cion|cao)|correzione|rettifica
+    berichtigung|erganzung|rectificat(?:if|ion|ie|ivo)|note rectificative|corre(?:ccion|cao|ccao)|correzione|rettifica
     integrazione|aanvulling|retificacao|rectificac(?:ion|ao)|rattelse|korrigering|tillagg|revised report|revision
     update|mise a jour|nota aclaratoria|aclaracion|nota de correccion|complement"""
 )
@@ -61,7 +61,8 @@ _RIGHT = _any_of(
 )
 _WRONG = _any_of(
     """statt|anstatt|anstelle|not|nicht|non|no|niet|nao|inte|ej|ne|originally|original|initially|previously
-    erroneously|wrongly|incorrectly|mistakenly|falschlich|falschlicherweise|irrtumlich|abusivamente|onjuist|felaktigt
+    erroneously|wrongly|incorrectly|mistakenly|falschlich|falschlicherweise|irrtumlich|versehentlich|abusivamente
+    onjuist|felaktigt
     par erreur|por error|per errore|por erro|por lapso|was|war|era|etait|fue|foi|var|i stallet for|au lieu d[eu]
     a la place d[eu]|en lugar de|en vez de|invece d(?:i|el|ella)|anziche|in plaats van|ipv|em vez de|istallet for
     reported as|stated|stated as|angegeben|indique|indicad[oa]|vermeld|angivet|dictated|instead of|rather than
@@ -70,6 +71,7 @@ _WRONG = _any_of(
 _CORRECTED = re.compile(_RIGHT)  #: before a number: it is what stands corrected
 _WITHDRAWN = re.compile(rf"(?<![a-z])(?:{_WRONG})(?![a-z])")  #: before a number: it is what was wrong
 _OTHERS = frozenset(("prior", "other-chamber", "threshold", "reference", "change"))
+_LONGEST_ALONE = 300  #: characters
 _LEAD = 90  #: characters before a number that may say what it is
 _PERCENT = re.compile(r"\d ?(?:%|percent|prozent|pour cent|por ciento|procent)")
 
@@ -91,7 +93,7 @@ def read(folded: str, given: Sequence[Statement]) -> Addendum:
     """What the first addendum of a report, and all behind it, makes of the values above it. Linear in the text."""
     title = next((found for found in _TITLE.finditer(folded) if folded[: found.start()].strip(" \n*#=-")), None)
     if title is None:
-        return NO_ADDENDUM
+        return _alone(folded, given)
     start = title.start()
     own = [one for one in given if one.start + one.span[0] >= start]
     above = {_value(one) for one in given if one.start + one.span[0] < start and one.role in ("present", "narrated")}
@@ -112,6 +114,24 @@ def read(folded: str, given: Sequence[Statement]) -> Addendum:
         return Addendum(verdict="doubt")
     new = {_value(one) for one in own if one.role in ("present", "narrated", "unknown-words", "doubtful")}
     return Addendum(verdict="doubt") if above and new - above else NO_ADDENDUM
+
+
+def _alone(folded: str, given: Sequence[Statement]) -> Addendum:
+    """A report that is nothing but an addendum, where it says of one value that it is right and of another that it is
+    wrong: `Rättelse: EF ska vara 40 %, inte 60 %`. Under its title a whole report may stand as well.
+    """
+    title = _TITLE.match(folded.lstrip(" \n*#=-"))
+    if title is None or len(folded) > _LONGEST_ALONE:
+        return NO_ADDENDUM
+    pairs = zip([None, *given], given, strict=False)
+    judged = [(one, _judged(folded, 0, before, one)) for before, one in pairs]
+    corrected = [one for one, verdict in judged if verdict == "corrected" and _is_likely(one)]
+    right = {_value(one) for one in corrected}
+    wrong = {_value(one) for one, verdict in judged if verdict == "withdrawn"}
+    others = {_value(one) for one, verdict in judged if verdict == ""}
+    if len(right) != 1 or not wrong or right & wrong or others - wrong:
+        return NO_ADDENDUM
+    return Addendum(verdict="corrected", corrected=corrected[-1])
 
 
 def _judged(folded: str, start: int, before: Statement | None, one: Statement) -> Literal["corrected", "withdrawn", ""]:

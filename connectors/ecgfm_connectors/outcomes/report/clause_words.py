@@ -60,6 +60,9 @@ _PROCEDURES = tuple(
         icd stemi nstemi chemo chimio quimio cardioversi kardioversi elkonv pvi rfa pulmonal"""
     )
 )
+#: Directly behind a number these begin the next finding: `EF30% mi mod`.
+_VALVES = frozenset(("mi", "ti"))
+_VALVE_GRADES = ("mod", "mild", "sev", "lind", "matt", "latt", "gr", "leg", "lev", "mat", "ernst", "leicht", "mitt")
 _DAYS = word_set("day tag jour j dia giorno dag")
 #: An examination on a day of the acute illness is the present one.
 _ACUTE = ("stemi", "nstemi", "sca", "scacest", "scasest", "iam", "ima", "eam", "idm", "mi", "nst", "st", *_DAYS)
@@ -126,6 +129,9 @@ class ClauseWords:
         return not own and danger.is_of_a_place(ahead)
 
     def _of_phrase(self, phrase: Sequence[Item]) -> Role | None:
+        phrase = (
+            phrase[1:] if phrase and (phrase[0].word, phrase[0].cue) == ("d", None) else phrase
+        )  # `D'après le courrier`
         first = phrase[:2]
         if not first or any(one.cue in ("compare", "now", "modality", "mention", "left-mention") for one in phrase):
             return None
@@ -222,7 +228,7 @@ class ClauseWords:
         finding = bool(following) and following[0].word in _WITH
         behind: list[Item] = []
         for one in self.items[index + 1 : index + 1 + LEADING]:
-            if one.kind in _CLOSING or one.cue in _OF_ITS_OWN:
+            if one.kind in _CLOSING or one.cue in _OF_ITS_OWN or self._begins_valve(index, one):
                 break
             if not (finding and is_wall(one.word)):
                 behind.append(one)
@@ -233,6 +239,12 @@ class ClauseWords:
         if self._holds_unknown(between) or self.dangerous:
             return True
         return not self._tolerates(before, behind, self.items[index])
+
+    def _begins_valve(self, index: int, one: Item) -> bool:
+        """`EF30% mi mod`: directly behind the number another finding begins."""
+        following = self.items[index + 1 : index + 3]
+        beside = len(following) == 2 and one is following[0] and one.word in _VALVES
+        return beside and following[1].word.startswith(_VALVE_GRADES)
 
     def _tolerates(self, before: Sequence[Item], behind: Sequence[Item], number: Item) -> bool:
         """Whether unknown words beside a number say nothing of it: none is directly before the name, none directly

@@ -5,6 +5,7 @@ quimioterapia:`, `Repeat echo today`. Its words for another time do not make the
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ecgfm_connectors.outcomes.folding import words
 from ecgfm_connectors.outcomes.phrases import word_set
 from ecgfm_connectors.outcomes.report import said
 from ecgfm_connectors.outcomes.report.items import SPANS, Item
@@ -18,7 +19,8 @@ _CHEMO = ("chemo", "chemio", "chimio", "quimio", "kemo", "cytostat", "zytostat",
 _CYCLES = word_set("cycle cycles zyklus zyklen ciclo ciclos ciclo cicli cykel cykler kuur kuren")
 _SUPPORT = word_set("ecmo impella weaning weaned ecls vaecmo arrival admission onset presentation")
 _ARTICLES = word_set(
-    "the start de la le l da do della dell di der des dem den het een start inicio inizio debut beginn"
+    """il el los las gli i the start de la le l da do della dell di der des dem den het een start inicio inizio debut
+    beginn"""
 )
 _AFTER = word_set("after post since nach seit apres depuis tras despues desde dopo dalla dal na sinds apos efter sedan")
 _BEFORE = word_set("pre pra fore vor voor avant antes prima before infor innan baseline basal inicial initial")
@@ -27,6 +29,18 @@ _STAYS = word_set(
     aufenthaltes vardtiden admission stay sejour degenza estancia estadia verblijf"""
 )
 _DURING = word_set("during durante pendant wahrend tijdens under stationaren cours corso lors")
+#: Titles of the letter at the end of a stay: what stands behind is told of this stay.
+_LETTERS = frozenset(
+    tuple(phrase.split())
+    for phrase in (
+        "discharge", "discharge summary", "discharge letter", "discharge note", "entlassbrief", "entlassungsbrief",
+        "arztbrief", "epikrise", "lettre de sortie", "compte rendu d hospitalisation", "cr d hospitalisation",
+        "conclusion de sejour", "synthese de sejour", "alta", "informe de alta", "carta de alta", "nota de alta",
+        "resumen de alta", "dimissione", "lettera di dimissione", "relazione di dimissione", "relazione clinica",
+        "verbale di dimissione", "ontslag", "ontslagbrief", "resumo de alta", "relatorio de alta", "utskrivning",
+        "epikris", "slutanteckning", "utskrivningsanteckning", "hospital course",
+    )
+)  # fmt: skip
 _FROM = word_set("from von van vanaf desde dal da dalla depuis de fran par partant")
 _GREETING = 9  #: items
 _DEAR = word_set(
@@ -49,6 +63,8 @@ def labelled(found: list[Item], folded: str) -> list[Item]:
     found = _repeated(found, name)
     colon = folded.find(":", 0, min(found[name].start, _LONGEST))
     size = sum(one.end <= colon for one in found[:name])
+    if size and words(folded[:colon]) in _LETTERS and any(map(is_echo, found)):
+        return [*map(_no_word, found[:size]), *found[size:]]
     assessed = any(is_echo(one) or one.word.startswith(said.WORKUP) for one in found[:size])
     if size == 0 or not assessed:
         return found
@@ -102,12 +118,12 @@ def _of_label(label: Sequence[Item]) -> list[Item]:
 
 
 def _is_during_stay(label: Sequence[Item], at: int) -> bool:
-    """`Eco durante il ricovero:`, `Echo tijdens opname:`."""
-    if label[at].word not in _STAYS:
-        return False
-    while at > 0 and label[at - 1].word in _ARTICLES:
-        at -= 1
-    return at > 0 and label[at - 1].word in _DURING
+    """`Eco durante il ricovero:`, `Echo tijdens opname:`: the word for the stay, and the one that leads to it."""
+    following = next((one for one in label[at + 1 : at + 3] if one.word not in _ARTICLES), None)
+    if label[at].word in _DURING:
+        return following is not None and following.word in _STAYS
+    before = next((one for one in reversed(label[max(at - 2, 0) : at]) if one.word not in _ARTICLES), None)
+    return label[at].word in _STAYS and before is not None and before.word in _DURING
 
 
 def _is_ahead(label: Sequence[Item], at: int) -> bool:

@@ -28,7 +28,8 @@ FINDINGS = """aneurysm*|aneurism*|anevrism*|anevrysm*|thromb*|tromb*|lvot|lvoto|
     icmp|cmpd|cmi|miocardica|miokard*|kmp|cad|khk|chd|cavd"""
 
 #: How and how well the heart was seen.
-SEEN = """definity|optison|lumason|sonovue|luminity|sonazoid|agent|agents|kontrastmittel|contraste|contrasto|contrast*
+SEEN = """tt|ff|gedil|verlaufsecho|verlaufskontroll*|verlaufsuntersuch*|kontrollecho|definity|optison|lumason|sonovue
+            luminity|sonazoid|agent|agents|kontrastmittel|contraste|contrasto|contrast*
     window*|windows|fenster|schallfenster|schallbedingung*|schallbarkeit|fenetre*|ventana*|finestra*|venster*
     janela*|fonster|insyn|echogen*|echogenic*|ecogenic*|anechogen*|quality|qualitat|qualite|calidad|qualita
     kwaliteit|qualidade|kvalitet|limited|eingeschrankter|limitee|limitada|limitata|beperkt*|begransad*

@@ -81,6 +81,7 @@ LEAST = word_set(
     """nadir nadirs tiefpunkt tiefstwert tiefststand dieptepunt lowest lagsta som un um een einem ett point punto ponto
     lagstanivan laagste"""
 )  #: the first words of phrases for the lowest value
+UNDER = word_set("sous under unter onder bajo sotto sob on")  #: before a treatment
 ONE = word_set("a an the eine die une la una el una la een de um uma a en den")
 SINCE = frozenset(("since", "seit", "depuis", "desde", "dal", "dalla", "sinds", "sedan", "over"))
 #: Beside a number: of several values this one is the report's.

@@ -295,6 +295,8 @@ def _of_the_past(spoken: tuple[str, ...]) -> tuple[str, int] | None:
     """`Pre-procedure diagnosis:`, `Study indication:`: whatever stands before it, the word for the past decides."""
     for index in range(1, len(spoken)):
         found = HEADINGS.at(spoken, index) if len(spoken[index]) > _ABBREVIATED else None
+        if spoken[index : index + 2] == ("prior", "to"):
+            continue  # `TEE prior to cardioversion:`
         if found is not None and found[0] in ("history", "family", "prior"):
             return found
     return None

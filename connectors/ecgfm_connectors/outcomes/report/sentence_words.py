@@ -6,6 +6,7 @@ from decimal import Decimal
 from ecgfm_connectors.outcomes.phrases import word_set
 from ecgfm_connectors.outcomes.report import bounds, comparisons
 from ecgfm_connectors.outcomes.report.items import Item, Value
+from ecgfm_connectors.outcomes.report.said import UNCHANGED
 from ecgfm_connectors.outcomes.report.sections import Section, Sentence
 from ecgfm_connectors.outcomes.report.surroundings import HIGHEST, LEADING, TRAILING, Role
 
@@ -35,6 +36,11 @@ _SHORT_CONDITIONS = frozenset(
 )
 _BECAUSE = frozenset(("for", "per", "por", "pour", "wegen", "aufgrund", "vanwege", "pga", "grund"))
 _ANY = frozenset(("an", "any", "une", "uma"))
+_INDEFINITE = word_set("a an une un eine einer una uma een en")
+_MEANS = word_set(
+    """means signifies bedeutet heisst spricht gilt signifie correspond definit significa indica define implica comporta
+    betekent wijst betyder innebar talar"""
+)
 _FURTHER = word_set(
     """weiterem weiterer weiteren erneutem further ulteriore nouvelle verdere ytterligare fortsatt nueva nova"""
 )
@@ -126,6 +132,8 @@ class SentenceWords:
             )
             if not found:
                 return "threshold"
+        if value.comparator and self._is_said_of_any(at, mention):
+            return "threshold"
         if self._classes and (value.comparator or (value.low, value.high) in _CLASS_RANGES):
             return "threshold"
         if self._condition is not None and self._condition <= item.start:
@@ -136,7 +144,8 @@ class SentenceWords:
             return "threshold"
         if self._stress is not None and self._stress <= item.start and "rest" not in self._cues:
             return "stress"
-        if self._history is not None and self._history <= self._items[mention].start:
+        told = self._history is not None and self._history <= self._items[mention].start
+        if told and not any(one.cue == "now" and one.word not in UNCHANGED for one in self._items[mention:at]):
             return "history"
         return None
 
@@ -184,6 +193,12 @@ class SentenceWords:
         before = self._items[mention - 1] if mention > 0 else None
         beside = before is not None and before.end + 2 > self._items[mention].start
         return before is not None and beside and (before.word in _ANY or before.word in _BECAUSE)
+
+    def _is_said_of_any(self, at: int, mention: int) -> bool:
+        """`una FEVI menor de 40 % es grave`: a bound that something is said of."""
+        article = self._items[mention - 1].word if mention > 0 else ""
+        following = self._items[at + 1] if at + 1 < len(self._items) else None
+        return article in _INDEFINITE and following is not None and (following.cue == "is" or following.word in _MEANS)
 
     def _denied(self, at: int, mention: int, comma: int) -> bool:
         """`no evidence of an EF < 50 %`: a bound that is denied says nothing that could be taken; but in

@@ -253,7 +253,8 @@ class Surroundings:
     def _exertion(self) -> Cue | None:
         """Rest or stress, as said behind the number (`45% at stress and 52% at rest`), else before it."""
         following = self.behind[:2]
-        if following and following[0].cue == "rest" and following[0].word in said.DURING:
+        alone = len(following) == 1 or (bool(following) and following[1].kind == "mark")
+        if following and following[0].cue == "rest" and (following[0].word in said.DURING or alone):
             return "rest"
         if following and following[0].word in said.DURING:
             for one in self.behind[1:4]:
@@ -316,7 +317,7 @@ class Surroundings:
         behind = self.behind[:2]
         if not behind or behind[0].cue != "now" or behind[0].word in said.UNCHANGED:
             return False
-        return len(behind) == 1 or behind[1].kind == "mark"
+        return len(behind) == 1 or behind[1].kind == "mark" or behind[1].word in said.UNDER
 
     def _moves(self) -> bool:
         """Whether a change is told beside the number: `fell to 30 %`, `auf 30 % gefallen`."""

@@ -140,7 +140,8 @@ def _is_of_the_past(folded: str, spoken: tuple[str, ...], study: Days | None) ->
         if not (earlier or spoken[at] in _LAPSES or spoken[at] in SPANS or spoken[at] in _AROUND_PAST):
             return False
         at += cue[1] if cue is not None and earlier else 1
-    return past and _COLUMNS.at(spoken, 0) is None
+    found = _COLUMNS.at(spoken, 0)
+    return past and (found is None or found[1] != len(spoken))
 
 
 def _row(cells: list[_Cell], columns: tuple[Column, ...], line: str, start: int) -> Row | None:

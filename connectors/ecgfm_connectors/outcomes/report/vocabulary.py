@@ -18,7 +18,8 @@ Cue = Literal[
 
 CUES = phrases(
     {
-        "link": """onde se le|onde se lia|of|is|are|at|about|around|approximately|approx|ca|circa|etwa|env|environ
+        "link": """aan bed|aan het bed|pa sal|a pie de cama|am bett|au lit|a cabeceira|vid sangkanten|at bedside
+            onde se le|onde se lia|of|is|are|at|about|around|approximately|approx|ca|circa|etwa|env|environ
             aprox|aproximadamente
             cerca
             est|estimated|est|calculated|measured|visually|von|van|de|del|di|do|a|au|ist|ungefar|ongeveer|cirka
@@ -77,7 +78,11 @@ CUES = phrases(
             viab*|mvo|ischem*|lesion*|predicted""",
         "prior": """nadir|nadirs|tiefpunkt|tiefstwert|tiefststand|dieptepunt|lowest|lagsta|som lagst|un minimum
             un minimo|um minimo|een minimum|einem minimum|ett minimum|point bas|point le plus bas
-            punto mas bajo|punto piu basso|ponto mais baixo|lagstanivan|laagste waarde|at which time|all esordio
+            punto mas bajo|punto piu basso|ponto mais baixo|lagstanivan|laagste waarde|pt states|patient states
+            pt reports|patient reports
+            a la phase aigue|a la phase initiale|en la fase aguda|in fase acuta|in acute fase|in de acute fase
+            na fase aguda|i akutskedet|i akut skede|in der akutphase|in the acute phase|at the acute phase
+            he states|she states|he reports|she reports|pt says|patient says|at which time|all esordio
             esordio|a l entree|a l admission|at onset|at presentation|on presentation
             zu beginn
             bei beginn|bei erstvorstellung|al debut|au debut|al inicio|bij aanvang|bij presentatie|vid debut|no inicio
@@ -188,7 +193,8 @@ CUES = phrases(
             handout|leaflet|booklet|explique que|expliquons que|explica que|erklart dass|erlautert dass|spiega che
             spiegato che|legt uit dat|uitgelegd dat|erklart das|erlautert das|uitleg|forklarar att|forklarat att
             explains that|explained that
-            conseils|explicado que|explicou que|explicado al paciente|guideline*|defined|definition|leitlinie*
+            conseils|explicado que|explicou que|explicado al paciente|guideline*|defines|defining|defined|definition
+            leitlinie*
             leitliniengerecht|definiert|laut leitlinie
             recommandation*|dite|guias|guia|linee guida|richtlijn*|recomendac*|riktlinj*|sprake van|recommended
             would|wurde|serait|sarebbe|zou|skulle|trial|inclusion|madit|scd heft|einschlusskriter*
