@@ -14,9 +14,9 @@ from starlette.types import ASGIApp
 from ecgfm_clinical.errors import SettingsError
 from ecgfm_clinical.service.handling import CONSOLE, Handling
 from ecgfm_clinical.web import signing_in
+from ecgfm_clinical.web.accepting import Counting
 from ecgfm_clinical.web.app import build_app, build_console, settings_of
-from ecgfm_clinical.web.callers import Crowd
-from ecgfm_clinical.web.impatient import Impatient, impatient_in
+from ecgfm_clinical.web.impatient import Impatient
 from ecgfm_clinical.web.one_time import OneTimeLinks
 from ecgfm_connectors.errors import Misconfigured
 from ecgfm_connectors.tls import ServerTls, TlsFiles
@@ -75,7 +75,7 @@ class WebPort:
 
     def start(self) -> None:
         """Bind and answer. Raises SettingsError where the port cannot be bound."""
-        self._socket = _bound(self._host, self._port)
+        self._socket = _bound(self._host, self._port, self._most_of_one)
         self._port = int(self._socket.getsockname()[1])  # known, and taken again, after the loop has died
         config = uvicorn.Config(
             self._app,
@@ -89,7 +89,7 @@ class WebPort:
             ws="none",
             lifespan="off",
             interface="asgi3",
-            http=Impatient if self._most_of_one is None else impatient_in(Crowd(self._most_of_one)),  # type: ignore[arg-type]  # uvicorn calls what it is given
+            http=Impatient,
             loop="asyncio",
         )
         config.load()
@@ -129,10 +129,12 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bound(host: str, port: int, most_of_one: int | None) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Named as TCP, or asyncio leaves Nagle on: each page on a kept connection then waited for the browser's late ACK.
     opened = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    if most_of_one is not None:
+        opened = Counting(opened, most_of_one=most_of_one)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         opened.bind((host, port))

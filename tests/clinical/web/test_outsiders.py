@@ -45,27 +45,27 @@ def test_one_address_holds_so_many_connections_and_no_more(site: Installation, t
     assert server.build_port(settings, site.store)._most_of_one == server.MOST_OF_ONE_ADDRESS
     app, files = build_app(build_console(settings, site.store)), server.tls_of(settings, settings_of(settings))
     port = server.WebPort(app, host="127.0.0.1", port=0, tls=files, most_of_one=3)
+    client = certificate.client_context()
     port.start()
 
-    def answers(caller: socket.socket) -> bool:
+    def plain() -> socket.socket:
+        return closing.enter_context(socket.create_connection(("127.0.0.1", port.port), timeout=120))
+
+    def answered() -> bool:
         try:
+            caller = closing.enter_context(client.wrap_socket(plain(), server_hostname="localhost"))
             caller.sendall(b"GET /sign-in HTTP/1.1\r\nHost: localhost\r\n\r\n")
             return caller.recv(8) == b"HTTP/1.1"
         except OSError:
             return False
 
-    def one() -> socket.socket:
-        plain = socket.create_connection(("127.0.0.1", port.port), timeout=120)
-        return certificate.client_context().wrap_socket(plain, server_hostname="localhost")
-
     try:
         with ExitStack() as closing:
-            held = [closing.enter_context(one()) for _ in range(3)]
-            assert [answers(each) for each in held] == [True] * 3
-            with one() as further:
-                assert not answers(further)
-            held[0].close()
-            wait_until(lambda: answers(closing.enter_context(one())))
+            silent = plain()  # a TLS handshake that nobody begins counts
+            assert [answered(), answered()] == [True, True]
+            assert not answered()
+            silent.close()
+            wait_until(answered)
     finally:
         port.stop(grace=1)
 
