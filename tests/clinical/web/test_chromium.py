@@ -4,9 +4,6 @@ without scripts too, with two people at once.
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -16,18 +13,18 @@ import pytest
 from ecgfm_clinical.settings import Web, WebOidc, WebRoles
 from ecgfm_clinical.staging.search import Wanted
 from ecgfm_clinical.web.app import build_console
-from ecgfm_clinical.web.pages import PAGES
 from ecgfm_clinical.web.users import Role
 from ecgfm_clinical.wiring import utc_now
 from ecgfm_connectors.testing.ehr import Fault
 from tests.clinical.web import hostile
-from tests.clinical.web.chromium import Window, browser, needs_chromium, window
-from tests.clinical.web.conftest import HASHER, add_users, fail_for_good
-from tests.helpers.installation import Installation, adt, ecg, merge, pid
+from tests.clinical.web.chromium import Window, needs_chromium, window
+from tests.clinical.web.conftest import HASHER
+from tests.clinical.web.house import House, addresses, opened_house, set_aside
+from tests.helpers.installation import Installation, ecg
 from tests.helpers.web_port import serving
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Dialog
+    from playwright.sync_api import Dialog
 
 axe = pytest.importorskip(
     "axe_playwright_python.sync_playwright", reason="the package axe-playwright-python is not installed"
@@ -38,48 +35,10 @@ pytestmark = [pytest.mark.slow(30), *needs_chromium]
 WIDTHS = (390, 1280, 1920)  #: CSS pixels: a telephone, a laptop, a screen in the control room
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class House:
-    """One installation, one console, one browser, for all tests of this file."""
-
-    site: Installation
-    address: str
-    chromium: "Browser"
-
-
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    folder = tmp_path_factory.mktemp("console")
-    with ExitStack() as closing:
-        site = Installation(folder, more='[web]\nusers = "web-users"\n')
-        closing.callback(site.close)
-        add_users(folder / "web-users")
-        _fill(site)
-        console = build_console(site.settings, site.store, hasher=HASHER, undo_for=timedelta(0))
-        address = closing.enter_context(serving(console))
-        yield House(site=site, address=address, chromium=closing.enter_context(browser()))
-
-
-def _fill(site: Installation) -> None:
-    """Something of each kind that a page shows: scored ECGs, a dead letter, what cannot be read, an open question."""
-    site.mllp(merge("A", "B"))
-    site.dicom(ecg(1, "A"))
-    site.dicom(ecg(2, "B"))
-    site.go_on()
-    site.send_until(2)
-    site.mllp(adt("A28", pid("A")))  # merged away, and now a person again: whose is the first ECG?
-    assert site.store.results.holds()
-    site.dicom(b"no DICOM at all")
-    _set_aside(site, 3, "C")
-
-
-def _set_aside(site: Installation, seed: int, who: str) -> None:
-    """A result that the receiver refuses."""
-    heard = len(site.ehr.messages)
-    site.ehr.plan(Fault.AE)
-    site.dicom(ecg(seed, who))
-    site.go_on()
-    site.send_until(heard + 1)
+    with opened_house(tmp_path_factory.mktemp("console")) as made:
+        yield made
 
 
 @pytest.fixture
@@ -88,22 +47,6 @@ def tab(house: House) -> Iterator[Window]:
     with window(house.chromium, house.address) as opened:
         opened.sign_in(Role.ADMINISTRATOR)
         yield opened
-
-
-def addresses() -> list[str]:
-    """Every page that a browser shows, with what its path names filled in."""
-    found = [re.sub(r"{\w+:int}", "1", page.path) for page in PAGES if page.method == "GET"]
-    files = {"/ecgs.csv", *(page.path for page in PAGES if page.path.startswith("/sign-in"))}
-    forms = {
-        "/dead/preview": "?act=withdraw",
-        "/refused/preview": "?act=seen",
-        "/ecgs/1/preview": "?act=correct",
-    }
-    return [
-        path + forms.get(path, "")
-        for path in found
-        if path not in files and not path.endswith((".svg", ".csv", ".png", ".pdf"))
-    ]
 
 
 def test_every_page_fits_every_screen_and_no_browser_complains(house: House, tab: Window) -> None:
@@ -177,136 +120,8 @@ def _received(opened: Window) -> int:
     return int(said[1])
 
 
-def test_every_page_is_made_and_opens_its_parts_without_scripts(house: House) -> None:
-    _set_aside(house.site, 43, "G")
-    with window(house.chromium, house.address, scripts=False) as opened:
-        opened.sign_in(Role.ADMINISTRATOR)
-        for path in addresses():
-            answer = opened.page.goto(opened.address + path)
-            assert answer is not None
-            assert answer.status == 200, path
-            assert opened.page.locator("main h1").is_visible(), path
-            for box in opened.page.locator("main details > summary").all():
-                box.click()
-            assert opened.page.locator("main details:not([open])").count() == 0, path
-
-
-def test_everything_but_the_refreshing_works_without_scripts(house: House) -> None:
-    _set_aside(house.site, 41, "E")
-    waiting = len(house.site.store.questions.dead_letters())
-    with window(house.chromium, house.address, scripts=False) as opened:
-        opened.sign_in(Role.OPERATOR)
-        opened.page.get_by_role("link", name="Dead letters", exact=True).click()
-        opened.page.get_by_role("button", name="Compose anew and send …").click()
-        assert opened.says("Nothing has happened yet")
-        opened.page.get_by_role("button", name=f"Compose anew and send: {waiting}").click()
-        assert opened.says("will be sent")
-        opened.page.get_by_role("link", name="Back").click()
-        assert opened.says("no message is set aside")
-    house.site.send()
-    assert not house.site.store.questions.dead_letters()
-
-
-def test_acts_on_what_is_refused_and_paused_work_without_scripts(house: House) -> None:
-    house.site.dicom(b"neither DICOM nor anything else")
-    with window(house.chromium, house.address, scripts=False) as opened:
-        opened.sign_in(Role.OPERATOR)
-        opened.go("/refused/preview?act=seen")
-        opened.page.get_by_label("Why, without patient data").fill("a test")
-        opened.page.get_by_role("button", name="I have looked at them").click()
-        opened.page.get_by_role("button", name="Undo").click()
-        assert opened.says("again")
-        opened.page.get_by_role("link", name="Back").click()
-        assert opened.says("needs a person")
-        opened.page.get_by_role("button", name="Read again …").click()
-        opened.page.get_by_role("button", name="Read again").click()
-        assert opened.says("unreadable")
-        opened.go("/pauses")
-        row = opened.page.locator("tr", has_text="destination ehr")
-        row.locator("summary").click()
-        row.get_by_label("Why, without patient data").fill("a test")
-        row.get_by_role("button").click()
-        assert opened.says("is paused")
-        row.locator("summary").click()
-        row.get_by_label("Why, without patient data").fill("it is over")
-        row.get_by_role("button").click()
-        opened.page.locator("#paused .banner").wait_for(state="detached")
-
-
-WHY = "Why, without patient data"
-
-
-def test_acts_on_what_is_held_or_failed_work_without_scripts(house: House) -> None:
-    house.site.dicom(ecg(44, "H"))
-    fail_for_good(house.site)
-    (asked,) = house.site.store.results.holds()
-    with window(house.chromium, house.address, scripts=False) as opened:
-        opened.sign_in(Role.ADMINISTRATOR)
-        opened.go("/held")
-        opened.page.get_by_role("button", name="Leave all without an answer …").click()
-        opened.page.get_by_label(WHY).fill("a test")
-        opened.page.get_by_role("button", name="Leave without an answer: 1").click()
-        assert opened.says("1 ECG needs nobody now")
-        opened.page.get_by_role("button", name="Undo").click()
-        assert opened.says("1 ECG needs a person again")
-        opened.go(f"/held/{asked.hold_id}")
-        opened.page.get_by_role("button", name="Open the record").click()
-        assert opened.says("Between")
-        opened.page.locator("#why-reject").fill("a test")
-        opened.page.get_by_role("button", name="Reject").click()
-        assert opened.says("Rejected")
-    assert house.site.store.results.holds() == []
-
-
-def test_acts_on_one_ecg_work_without_scripts(house: House) -> None:
-    with window(house.chromium, house.address, scripts=False) as opened:
-        opened.sign_in(Role.ADMINISTRATOR)
-        opened.go("/ecgs/2")
-        opened.page.get_by_role("button", name="Open the record").click()
-        assert opened.says("TESTFAMILY")
-        opened.page.get_by_role("button", name="Raw header as it came").click()
-        assert opened.says("SOP Instance UID")
-        opened.go("/ecgs/2")
-        opened.page.get_by_role("button", name="Replay").click()
-        assert opened.says("Exactly the same again")
-        for act, told in (("Correct", "ECG 2 is corrected"), ("Withdraw", "The results of ECG 2 are withdrawn")):
-            opened.go("/ecgs/2")
-            opened.page.get_by_role("button", name=f"{act} …").click()
-            opened.page.get_by_label(WHY).fill("a test")
-            opened.page.get_by_role("button", name=act, exact=True).click()
-            assert opened.says(told)
-        opened.page.get_by_role("button", name="Undo").click()
-        assert opened.says("Undone")
-
-
-def test_outcomes_and_models_work_without_scripts(house: House) -> None:
-    segments = (
-        "MSH|^~\\&|LIS|LAB|ECGFM|H|20260301090000+0100||ORU^R01|LAB-1|P|2.5.1",
-        "PID|1||N1^^^TESTHOSP^MR||TESTFAMILY^ALEX||19550505|F",
-        "OBR|1|P1|F1|93306^Echo^CPT|||20260301080000||||||||||||||||||F",
-        "OBX|1|TX|59462-2^Echo report^LN||LVEF 38% (55% in 2021).||||||F",
-    )
-    house.site.mllp("".join(f"{one}\r" for one in segments).encode())
-    with window(house.chromium, house.address, scripts=False) as opened:
-        opened.sign_in(Role.ADMINISTRATOR)
-        opened.go("/outcomes")
-        opened.page.get_by_label("Kind").select_option("lvef")
-        opened.page.get_by_role("button", name="Filter").click()
-        opened.page.get_by_role("button", name="Show the sentences").click()
-        assert opened.says("55% in 2021")
-        opened.go("/models")
-        opened.page.get_by_label("At").fill("2031-01-01T12:00")
-        opened.page.get_by_role("button", name="Look").click()
-        assert opened.says("At 2031-01-01 12:00:00")
-        opened.go("/models/1")
-        opened.page.get_by_text("Roll back …").click()
-        opened.page.get_by_label("Why").fill("a test")
-        opened.page.get_by_role("button", name="Roll back").click()
-        assert opened.says("This cannot be done"), "there was none before it"
-
-
 def test_two_operators_at_once_send_one_message_once(house: House) -> None:
-    _set_aside(house.site, 42, "F")
+    set_aside(house.site, 42, "F")
     with (
         window(house.chromium, house.address) as first,
         window(house.chromium, house.address) as second,

@@ -7,11 +7,12 @@ import pytest
 
 from ecgfm_clinical import wiring
 from ecgfm_clinical.learning import governance
-from ecgfm_clinical.staging.model_records import DriftFinding, HeadVerdict, ModelRow
+from ecgfm_clinical.staging.model_records import DriftFinding, ModelRow
 from ecgfm_clinical.web.app import settings_of
 from ecgfm_clinical.web.pieces import marked
 from ecgfm_clinical.web.tokens import TokensFile
 from ecgfm_clinical.web.users import Role
+from tests.clinical.web.candidate import add_candidate
 from tests.clinical.web.conftest import Browser
 from tests.helpers.installation import Installation, ecg
 from tests.helpers.tiny_models import write_tiny_bundle
@@ -21,28 +22,9 @@ pytestmark = pytest.mark.slow(20)
 
 @pytest.fixture
 def candidate(site: Installation) -> ModelRow:
-    """A second model, judged and passed, beside the live one."""
     site.dicom(ecg(1, "A"))
     site.score()
-    registry, now = site.store.models, wiring.utc_now()
-    live = registry.live()
-    assert live is not None
-    bundle = write_tiny_bundle(site.path.with_name("second"), seed=1)
-    row = governance.model_row(bundle, path="second", now=now)
-    registry.register(row, now=now, actor="test")
-    for head, fingerprint in row.heads.items():
-        report = site.path.with_name(f"{head}.html")
-        report.write_text(f"<h1>How {head} did</h1><script>alert(1)</script>", encoding="utf-8")
-        verdict = HeadVerdict(
-            model_id=row.model_id,
-            head=head,
-            fingerprint=fingerprint,
-            champion_id=live.model_id,
-            cohort_digest="c" * 64,
-            report=str(report),
-        )
-        registry.judge(verdict, now=now, actor="test")
-    return row
+    return add_candidate(site)
 
 
 def test_a_candidate_is_promoted_and_rolled_back_with_a_reason(
