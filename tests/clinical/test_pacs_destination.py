@@ -35,6 +35,8 @@ class Pacs:
         self.status = 0x0000
         self.got: list[Dataset] = []
         self.moods: list[str] = []  #: of the next objects
+        self.asks_for_all = False  #: refuses a note as a whole that names what is not here
+        self.refused = 0  #: such notes
         self.port = free_port()
         entity = AE(ae_title="PACS")
         for uid in (VERIFICATION, *STORED):
@@ -54,9 +56,18 @@ class Pacs:
             return 0x0000
         if mood in ("full", "never"):
             return 0xA700 if mood == "full" else 0xA900
+        is_note = event.dataset.SOPClassUID == KEY_OBJECTS
+        if is_note and self.asks_for_all and not rejected(event.dataset) <= {one.SOPInstanceUID for one in self.got}:
+            self.refused += 1
+            return 0xA772
         if self.status == 0x0000:
             self.got.append(event.dataset)
         return self.status
+
+    @property
+    def table(self) -> str:
+        """It, in the settings."""
+        return f'[[destinations.dicom]]\nname = "pacs"\nhost = "127.0.0.1"\nport = {self.port}\nae_title = "PACS"\n'
 
     def close(self) -> None:
         assert self._server is not None
@@ -72,8 +83,17 @@ def pacs() -> Iterator[Pacs]:
 
 @pytest.fixture
 def house(tmp_path: Path, pacs: Pacs) -> Iterator[Installation]:
-    table = f'[[destinations.dicom]]\nname = "pacs"\nhost = "127.0.0.1"\nport = {pacs.port}\nae_title = "PACS"\n'
-    made = Installation(tmp_path, more=table)
+    made = Installation(tmp_path, more=pacs.table)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def paged(tmp_path: Path, pacs: Pacs) -> Iterator[Installation]:
+    """Stores the page beside each report."""
+    if not have("page"):
+        pytest.skip("the extra page is not installed")
+    made = Installation(tmp_path, more=f"{pacs.table}page = true\n")
     yield made
     made.close()
 
@@ -216,17 +236,29 @@ def test_check_tries_the_pacs(house: Installation, pacs: Pacs) -> None:
     assert "answered C-ECHO and takes Comprehensive SR, Key Object Selection Document" in said
 
 
-def test_the_page_is_stored_beside_the_report(tmp_path: Path, pacs: Pacs) -> None:
-    if not have("page"):
-        pytest.skip("the extra page is not installed")
-    table = f'[[destinations.dicom]]\nname = "pacs"\nhost = "127.0.0.1"\nport = {pacs.port}\nae_title = "PACS"\n'
-    house = Installation(tmp_path, more=f"{table}page = true\n")
-    try:
-        house.dicom(make_ecg(1, patient=patient("P1")))
-        house.go_on()
-    finally:
-        house.close()
+def test_the_page_is_stored_beside_the_report(paged: Installation, pacs: Pacs) -> None:
+    paged.dicom(make_ecg(1, patient=patient("P1")))
+    paged.go_on()
     report, page = pacs.got
     assert page.SOPClassUID == "1.2.840.10008.5.1.4.1.1.104.1"
     assert page.EncapsulatedDocument.startswith(b"%PDF")
     assert page.StudyInstanceUID == report.StudyInstanceUID
+
+
+def test_a_pacs_that_refuses_notes_over_what_it_lacks_is_left_with_nothing(paged: Installation, pacs: Pacs) -> None:
+    """As dcm4chee does, which then takes nothing of the note: a correction came by half, its page never."""
+    pacs.asks_for_all = True
+    paged.dicom(make_ecg(1, patient=patient("P1")))
+    paged.go_on()
+    pacs.moods = ["takes", "never"]
+    assert paged.command("correct", "1", "--reason", "again", "--yes")[0] == 0
+    paged.go_on()
+    assert at_pacs(paged)[-1]["state"] == "set aside"
+    assert paged.command("withdraw", "1", "--reason", "wrong gain", "--yes")[0] == 0
+    paged.send()
+    message = at_pacs(paged)[-1]
+    assert (message["kind"], message["state"]) == ("W", "acknowledged")
+    assert (message["acknowledgement"]["code"], pacs.refused) == ("0xA772", 1)
+    stand = [one.SOPInstanceUID for one in pacs.got if one.SOPClassUID != KEY_OBJECTS]
+    assert len(stand) == 3, "report and page, and the corrected report"
+    assert set(stand) == {uid for one in pacs.got if one.SOPClassUID == KEY_OBJECTS for uid in rejected(one)}

@@ -94,6 +94,12 @@ def withdrawal(of: Result, body: bytes) -> Result:
     return replace(of, control_id="EAAAAAAAAAAAAAAAAAA3", status="W", former=former)
 
 
+def withdrawal_in_doubt(of: Result, body: bytes) -> Result:
+    """The same where nobody knows whether the objects came."""
+    told = withdrawal(of, body)
+    return replace(told, former=Former(control_id=of.control_id, body=body, in_doubt=True))
+
+
 def every_form() -> dict[str, bytes]:
     """Form -> the body of its message."""
     first = compose(RESULT, PROFILE)

@@ -11,6 +11,7 @@ from ecgfm_connectors.dicom.elements import Elements
 from ecgfm_connectors.dicom.part10 import open_object
 from ecgfm_connectors.dicom.results.composing import compose
 from ecgfm_connectors.dicom.results.profile import KEY_OBJECT_SELECTION, ObjectProfile
+from ecgfm_connectors.dicom.results.stored import is_of_unsure
 from ecgfm_connectors.waveform_object import WaveformObject
 from tests.clinical.lifecycle.truth import Standing
 
@@ -71,6 +72,7 @@ class Archive:
             assert uid not in self.rejected, "a result is stored after the note that rejects it"
             self.kept[uid] = content
             if one.text("SOPClassUID") == KEY_OBJECT_SELECTION:
+                assert is_of_unsure(one) or _listed(one) <= self.kept.keys(), "a note over all that came names more"
                 self.rejected |= _listed(one)
             else:
                 self.stored[uid] = Standing(recording=recording, number=one.text("PatientID"), says=says)

@@ -2,9 +2,11 @@
 
 | status | objects |
 |---|---|
-| F | the report, and the page; then, where an earlier message is in doubt, the note that rejects what it left perhaps |
+| F | the report, and the page; then, where an earlier message is in doubt, the notes that reject what it left perhaps |
 | C | the report with its predecessor, and the page; then the note that rejects the former objects |
 | W, D | the note that rejects the former objects |
+
+Of former objects that perhaps never came, each has a note of its own.
 """
 
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ from ecgfm_connectors.dicom import multipart
 from ecgfm_connectors.dicom.results.measurement_report import measurement_report
 from ecgfm_connectors.dicom.results.page import encapsulated_page
 from ecgfm_connectors.dicom.results.profile import REPORT_CLASSES, ObjectProfile
-from ecgfm_connectors.dicom.results.rejection import rejection_note
+from ecgfm_connectors.dicom.results.rejection import rejection_notes
 from ecgfm_connectors.dicom.results.stored import stored_by
 from ecgfm_connectors.dicom.results.subject import Subject, subject_of
 from ecgfm_connectors.result import Result
@@ -37,4 +39,4 @@ def _objects(result: Result, subject: Subject, profile: ObjectProfile) -> Iterat
         if result.page is not None:
             yield encapsulated_page(result, subject, profile, result.page)
     if former:
-        yield rejection_note(result, subject, profile, former)
+        yield from rejection_notes(result, subject, profile, former)

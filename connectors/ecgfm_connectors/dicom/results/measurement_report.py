@@ -59,6 +59,7 @@ def _stored(waveform: WaveformObject) -> StoredObject:
         series_uid=waveform.series_uid,
         sop_class_uid=waveform.sop_class_uid,
         sop_instance_uid=waveform.sop_instance_uid,
+        is_sure=True,
     )
 
 

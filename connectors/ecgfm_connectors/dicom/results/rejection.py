@@ -3,13 +3,13 @@ Selection Document (PS3.3 A.35.4, TID 2010) titled (113037, DCM, "Rejected for P
 CID 7010.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ecgfm_connectors.dicom.results import concepts as c
 from ecgfm_connectors.dicom.results.document import Identity, common, encoded
 from ecgfm_connectors.dicom.results.items import ItemWriter
 from ecgfm_connectors.dicom.results.profile import KEY_OBJECT_SELECTION, ObjectProfile
-from ecgfm_connectors.dicom.results.stored import StoredObject, evidence
+from ecgfm_connectors.dicom.results.stored import SURE_SERIES, UNSURE_SERIES, StoredObject, evidence
 from ecgfm_connectors.dicom.results.subject import Subject
 from ecgfm_connectors.dicom.results.uids import uid
 from ecgfm_connectors.result import Result
@@ -22,15 +22,37 @@ _WHY = {
 }
 
 
-def rejection_note(result: Result, subject: Subject, profile: ObjectProfile, rejected: Sequence[StoredObject]) -> bytes:
-    """The Part 10 file."""
+def rejection_notes(
+    result: Result, subject: Subject, profile: ObjectProfile, rejected: Sequence[StoredObject]
+) -> Iterator[bytes]:
+    """The Part 10 files: a note for each object that perhaps never came, then one over all that came.
+
+    A PACS may refuse a note as a whole that names one object it does not have, as dcm4chee does (0xA772).
+    """
+    for one in rejected:
+        if not one.is_sure:
+            yield _note(result, subject, profile, (one,), role=f" of {one.sop_instance_uid}", series=UNSURE_SERIES)
+    if sure := [one for one in rejected if one.is_sure]:
+        yield _note(result, subject, profile, sure, role="", series=SURE_SERIES)
+
+
+def _note(
+    result: Result,
+    subject: Subject,
+    profile: ObjectProfile,
+    rejected: Sequence[StoredObject],
+    *,
+    role: str,
+    series: str,
+) -> bytes:
+    """`role`: which note of the message it is, "" for the one that every message of its kind has."""
     identity = Identity(
         sop_class_uid=KEY_OBJECT_SELECTION,
-        sop_instance_uid=uid(result.control_id, "rejection"),
-        series_uid=uid(result.control_id, "rejection series"),
+        sop_instance_uid=uid(result.control_id, f"rejection{role}"),
+        series_uid=uid(result.control_id, f"rejection series{role}"),
         modality="KO",
         series_number=9003,
-        series_description="AI-ECG result rejected",
+        series_description=series,
     )
     write = ItemWriter(profile.character_set)
     children = [

@@ -14,6 +14,7 @@ DUPLICATE = 0x0111
 NO_CONTEXT = 0x0122
 #: dcm4chee's own (StoreService.java), in a range that the standard gives to "out of resources": they never change.
 DUPLICATE_NOTE = 0xA770
+NOTHING_TO_REJECT = 0xA772
 _REJECTION = range(0xA771, 0xA780)
 
 _WARNINGS = {
@@ -34,7 +35,7 @@ _FAILURES = {
     0x0124: "not authorised",
     0x0213: "resource limitation",
     0xA771: "the object was rejected before",
-    0xA772: "there is no such object to reject",
+    NOTHING_TO_REJECT: "there is no such object to reject",
     0xA773: "another SOP Class than that of the object to reject",
     0xA774: "the object was rejected before, for another reason",
     0xA777: "the Patient ID is missing",
@@ -49,6 +50,11 @@ _FAILURES = {
 def is_stored(status: int) -> bool:
     """Success and every warning: the PACS has the object."""
     return status == SUCCESS or status in _WARNINGS or 0xB000 <= status <= 0xBFFF
+
+
+def is_of_no_matter(status: int, *, unsure: bool) -> bool:
+    """The PACS lacks what a note rejects; `unsure`: of that nobody knew whether it came, and it can come no more."""
+    return status == NOTHING_TO_REJECT and unsure
 
 
 def is_worth_repeating(status: int) -> bool:

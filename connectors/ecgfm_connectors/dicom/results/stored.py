@@ -12,6 +12,9 @@ from ecgfm_connectors.dicom.writing import item
 from ecgfm_connectors.errors import Refused
 from ecgfm_connectors.result import Former
 
+#: Series Description of the notes over objects that came, and of those over objects that perhaps never came.
+SURE_SERIES, UNSURE_SERIES = "AI-ECG result rejected", "AI-ECG result rejected, if it came"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredObject:
@@ -21,6 +24,7 @@ class StoredObject:
     series_uid: str
     sop_class_uid: str
     sop_instance_uid: str
+    is_sure: bool  #: that it came; False where nobody knows
 
 
 def stored_by(former: Former | None) -> tuple[StoredObject, ...]:
@@ -36,11 +40,22 @@ def stored_by(former: Former | None) -> tuple[StoredObject, ...]:
     found: dict[str, StoredObject] = {}
     for part in multipart.split(former.body):
         document = open_object(part)
-        one = _named(document)
+        one = _named(document, is_sure=not former.in_doubt)
         rejected = _listed(document) if one.sop_class_uid == KEY_OBJECT_SELECTION else (one,)
         if former.in_doubt or one.sop_class_uid != KEY_OBJECT_SELECTION:
             found |= {each.sop_instance_uid: each for each in rejected}
     return tuple(found.values())
+
+
+def unsure_notes(body: bytes) -> frozenset[str]:
+    """SOP Instance UIDs of those notes of a message that reject what perhaps never came."""
+    found = (open_object(one) for one in multipart.split(body))
+    return frozenset(one.text("SOPInstanceUID") for one in found if is_of_unsure(one))
+
+
+def is_of_unsure(note: Elements) -> bool:
+    """Whether an object of ours is a note that rejects what perhaps never came."""
+    return note.text("SeriesDescription") == UNSURE_SERIES
 
 
 def evidence(objects: Iterable[StoredObject]) -> list[bytes]:
@@ -62,6 +77,7 @@ def _study(uid: str, series: dict[str, list[bytes]]) -> bytes:
 
 def _listed(note: Elements) -> Iterator[StoredObject]:
     """What a rejection note of ours rejects."""
+    is_sure = not is_of_unsure(note)
     for study in note.items("CurrentRequestedProcedureEvidenceSequence"):
         for series in study.items("ReferencedSeriesSequence"):
             for one in series.items("ReferencedSOPSequence"):
@@ -70,13 +86,15 @@ def _listed(note: Elements) -> Iterator[StoredObject]:
                     series_uid=series.text("SeriesInstanceUID"),
                     sop_class_uid=one.text("ReferencedSOPClassUID"),
                     sop_instance_uid=one.text("ReferencedSOPInstanceUID"),
+                    is_sure=is_sure,
                 )
 
 
-def _named(document: Elements) -> StoredObject:
+def _named(document: Elements, *, is_sure: bool) -> StoredObject:
     return StoredObject(
         study_uid=document.text("StudyInstanceUID"),
         series_uid=document.text("SeriesInstanceUID"),
         sop_class_uid=document.text("SOPClassUID"),
         sop_instance_uid=document.text("SOPInstanceUID"),
+        is_sure=is_sure,
     )

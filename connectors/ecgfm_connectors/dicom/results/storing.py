@@ -22,6 +22,7 @@ from ecgfm_connectors.dicom.echo import tls_arguments
 from ecgfm_connectors.dicom.results import commitment, statuses
 from ecgfm_connectors.dicom.results.commitment import Commitment
 from ecgfm_connectors.dicom.results.profile import KEY_OBJECT_SELECTION, REPORT_CLASSES
+from ecgfm_connectors.dicom.results.stored import unsure_notes
 from ecgfm_connectors.dicom.sop_classes import ENCAPSULATED_PDF, VERIFICATION
 from ecgfm_connectors.errors import Misconfigured, NotReached, Unreachable
 from ecgfm_connectors.result import Ack
@@ -80,8 +81,10 @@ class StorageDestination:
             accepted = {context.abstract_syntax for context in association.accepted_contexts}
             for lacking in [uid for uid in wanted if uid not in accepted]:
                 return self._no_context(lacking, control_id)
-            answer = self._store(association, named, objects, control_id)
-        return answer if answer.error_code or self._commitment is None else self._committed(objects, answer)
+            answer, stored = self._store(association, named, objects, unsure_notes(body), control_id)
+        if answer.error_code or self._commitment is None or not stored:
+            return answer
+        return self._committed(stored, answer)
 
     def check(self) -> str:
         """C-ECHO, and whether every kind of object would be taken. Raises NotReached, Unreachable, Misconfigured."""
@@ -152,9 +155,16 @@ class StorageDestination:
         return Ack(code=refused, control_id=control_id, error_code=refused, reason=sentence)
 
     def _store(
-        self, association: Association, named: dict[int, str], objects: Sequence[Dataset], control_id: str
-    ) -> Ack:
+        self,
+        association: Association,
+        named: dict[int, str],
+        objects: Sequence[Dataset],
+        unsure: frozenset[str],
+        control_id: str,
+    ) -> tuple[Ack, list[Dataset]]:
+        """The answer, and what is stored by it. `unsure`: the notes that may have nothing to reject."""
         notes: list[str] = []
+        stored: list[Dataset] = []
         code = statuses.written(statuses.SUCCESS)
         for number, one in enumerate(objects, start=1):
             what = f"{STORED.get(str(one.SOPClassUID), 'object')} {one.SOPInstanceUID}"
@@ -163,14 +173,16 @@ class StorageDestination:
                 raise Unreachable(f"{self._pacs} ended the association before its answer; everything is sent again")
             status = int(answer.Status)
             said = str(answer.get("ErrorComment", "") or "")
-            if not statuses.is_stored(status):
-                return _not_taken(status, what, said, control_id, in_doubt=number > 1)
+            if statuses.is_stored(status):
+                stored.append(one)
+            elif not statuses.is_of_no_matter(status, unsure=str(one.SOPInstanceUID) in unsure):
+                return _not_taken(status, what, said, control_id, in_doubt=number > 1), stored
             if status != statuses.SUCCESS:
                 code = statuses.written(status)
                 notes.append(f"{what}: {code}, {statuses.meaning(status)}{'; ' if said else ''}{said}")
             if (kept := named.get(number, "")) not in ("", str(one.SOPInstanceUID)):
                 notes.append(f"{what}: the PACS keeps it under another UID, {kept}: recall it there by that one")
-        return Ack(code=code, control_id=control_id, text="; ".join(notes))
+        return Ack(code=code, control_id=control_id, text="; ".join(notes)), stored
 
     def _committed(self, objects: Sequence[Dataset], stored: Ack) -> Ack:
         """`stored`, or why the PACS will not keep what it took."""

@@ -15,6 +15,7 @@ import httpx
 from ecgfm_connectors.dicom import multipart
 from ecgfm_connectors.dicom.part10 import open_object
 from ecgfm_connectors.dicom.results import statuses
+from ecgfm_connectors.dicom.results.stored import unsure_notes
 from ecgfm_connectors.dicom.web import without_secrets
 from ecgfm_connectors.errors import Misconfigured, NotReached, ProtocolViolation, Unreachable
 from ecgfm_connectors.http_answer import bounded
@@ -83,7 +84,7 @@ class StowDestination:
             raise Unreachable(
                 f"{self._url} gave no answer ({type(error).__name__}); everything is sent again"
             ) from error
-        return self._judged(answer, uids, control_id)
+        return self._judged(answer, uids, unsure_notes(body), control_id)
 
     def check(self) -> str:
         """A QIDO-RS query for one study. Raises NotReached, Unreachable, Misconfigured."""
@@ -138,13 +139,13 @@ class StowDestination:
         if status in (408, 502, 504):
             raise Unreachable(f"{self._url} gave no answer of its own (HTTP {status}); everything is sent again")
 
-    def _judged(self, answer: httpx.Response, uids: list[str], control_id: str) -> Ack:
+    def _judged(self, answer: httpx.Response, uids: list[str], unsure: frozenset[str], control_id: str) -> Ack:
         status = answer.status_code
         self._refuse_fault_of_all(answer)
-        said = _said(answer)
+        said = _without_what_is_of_no_matter(_said(answer), unsure)
         if failed := {uid: reason for uid, reason in said.failed.items() if uid in uids or uid not in said.stored}:
             return _refused(status, failed, said, control_id)
-        if 200 <= status < 300:
+        if 200 <= status < 300 or (status == 409 and unsure and said.stored.keys() == set(uids)):
             return self._taken(status, said, uids, control_id)
         if status >= 500:  # about this message or not: others go on, and this one is tried again
             code = statuses.written(0x0110)
@@ -169,6 +170,13 @@ class StowDestination:
             kept, ours = ", ".join(others), ", ".join(missing)
             notes.append(f"the PACS keeps {ours} under other UIDs, {kept}: recall them there by those")
         return Ack(code=f"HTTP {status}", control_id=control_id, text="; ".join(notes))
+
+
+def _without_what_is_of_no_matter(said: _Said, unsure: frozenset[str]) -> _Said:
+    """Notes that had nothing to reject count as stored, with that as their warning."""
+    found = {uid: why for uid, why in said.failed.items() if statuses.is_of_no_matter(why, unsure=uid in unsure)}
+    failed = {uid: why for uid, why in said.failed.items() if uid not in found}
+    return _Said(stored={**said.stored, **found}, failed=failed)
 
 
 def _refused(status: int, failed: Mapping[str, int], said: _Said, control_id: str) -> Ack:

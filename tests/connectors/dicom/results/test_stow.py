@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from ecgfm_connectors.dicom.results import statuses
+from ecgfm_connectors.dicom.results.composing import compose
 from ecgfm_connectors.dicom.results.stow import StowDestination
 from ecgfm_connectors.errors import NotReached, ProtocolViolation, Unreachable
-from tests.helpers.dicom_results import every_form, objects
+from tests.helpers.dicom_results import PROFILE, RESULT, every_form, objects, withdrawal, withdrawal_in_doubt
 from tests.helpers.ports import free_port
 
 pytestmark = pytest.mark.slow(5)
@@ -87,6 +88,22 @@ def test_what_is_said_of_single_objects_decides(
     assert (answer.error_code, answer.in_doubt) == (code, in_doubt)
     assert answer.code == f"HTTP {status}"
     assert bool(answer.reason) is (reaction != "done")
+
+
+def test_a_note_over_what_perhaps_never_came_may_have_nothing_to_reject() -> None:
+    """dcm4chee refuses a note that names what it lacks; over what came that is a fault."""
+    body = compose(withdrawal_in_doubt(RESULT, PAGED), PROFILE)
+    of_report, of_page = (str(one.SOPInstanceUID) for one in objects(body))
+    with answering(202, told({of_report: 0}, {of_page: 0xA772})) as web:
+        assert statuses.reaction(web.send(body, control_id="E1")) == "done"
+    with answering(409, told({}, {of_report: 0xA772, of_page: 0xA772})) as web:
+        answer = web.send(body, control_id="E1")
+    assert statuses.reaction(answer) == "done"
+    assert "0xA772, there is no such object to reject" in answer.text
+    sure = compose(withdrawal(RESULT, PAGED), PROFILE)
+    (note,) = (str(one.SOPInstanceUID) for one in objects(sure))
+    with answering(409, told({}, {note: 0xA772})) as web:
+        assert statuses.reaction(web.send(sure, control_id="E1")) == "dead"
 
 
 def test_a_warning_and_another_uid_are_noted() -> None:
