@@ -50,6 +50,11 @@ def host_of(worker: str) -> str:
     return worker.split(":")[0]
 
 
+def role_of(worker: str) -> str:
+    """What the worker does, from its name."""
+    return worker.split(":", 3)[3]
+
+
 def _state_and_begin(process: int) -> tuple[str, str] | None:
     """State and begin, in clock ticks since the system's start; None where the system does not tell."""
     try:

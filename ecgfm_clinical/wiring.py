@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from ecgfm_clinical import connections, telling
@@ -44,6 +45,14 @@ Clock = Callable[[], datetime]
 def utc_now() -> datetime:
     """The clock of every live object to which none is passed."""
     return datetime.now(UTC)
+
+
+def steady_clock(clock: Clock, seconds: Callable[[], float] = monotonic) -> Clock:
+    """A clock for one long piece of work, which nobody sets meanwhile: `clock` as it is now, and the time that passed
+    since by the monotonic one, in `seconds`. What is dated at its end is not older than what it began with.
+    """
+    began, at = seconds(), clock()
+    return lambda: at + timedelta(seconds=seconds() - began)
 
 
 # --- store and ingest -------------------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.fault_matrix import MATRIX, Row, page
+from tests.helpers.fault_cells import Row
+from tests.helpers.fault_matrix import MATRIX, page
 
 ROOT = Path(__file__).parents[1]
 NAMES = re.compile(r"`([^`]+)`")

@@ -22,6 +22,7 @@ DAY = timedelta(days=1)
 PAST = timedelta(days=28)
 MEGABYTE = 1_000_000
 GIGABYTE = 1000 * MEGABYTE
+LONG_LOG = GIGABYTE  #: of SQLite: a commit empties it once it has 32 MB, where no reader holds an old view
 
 Kind = Callable[["Settings", "Store", datetime], Iterator[Condition]]
 
@@ -164,7 +165,7 @@ def _machine(settings: "Settings", store: "Store", now: datetime) -> Iterator[Co
         least = settings.store.min_free_mb
         text = f"{room.free // MEGABYTE} MB are free where the store lies; below {least} nothing is taken"
         yield Condition(name="disk-nearly-full", severity="critical", text=text)
-    if room.log is not None and room.log > 1000 * MEGABYTE:
+    if room.log is not None and room.log > LONG_LOG:
         text = f"the store's write-ahead log has {room.log // MEGABYTE} MB: a reader holds an old view"
         yield Condition(name="store-log-long", severity="warning", text=text)
     for part, path in settings.certificates().items():

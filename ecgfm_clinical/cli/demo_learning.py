@@ -34,7 +34,7 @@ def demo_retrain(
     folder.mkdir(parents=True, exist_ok=True)
     log.setup((folder / "events.jsonl").open("a", buffering=1, encoding="utf-8"))
     with hospital_in(folder) as hospital, shown_progress() as progress:
-        learnt = learn(hospital, patients, clock=wiring.utc_now, progress=progress)
+        learnt = learn(hospital, patients, clock=wiring.steady_clock(wiring.utc_now), progress=progress)
     if as_json:
         write_json(summary(learnt))
     else:

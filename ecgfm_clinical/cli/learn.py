@@ -35,6 +35,7 @@ from ecgfm_clinical.cli.learning_options import (
     fine_tuning,
     shown_progress,
 )
+from ecgfm_clinical.cli.signs import leased
 from ecgfm_clinical.extras import need
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def retrain(
                 progress=progress,
             )
     else:
-        with _workshop(settings) as workshop:
+        with _workshop(settings, f"retrain {head}") as workshop:
             done = workshop.retrain(
                 head,
                 method=method.value,
@@ -145,17 +146,21 @@ def retrain(
 
 
 @contextmanager
-def _workshop(settings: Path | None) -> "Iterator[Workshop]":
-    """Where heads are trained and judged on the store of the settings."""
+def _workshop(settings: Path | None, what: str) -> "Iterator[Workshop]":
+    """Where heads are trained and judged on the store of the settings; `what` is done there, as `status` names it."""
     from ecgfm_clinical import liveness, wiring
     from ecgfm_clinical.learning.workshop import Workshop
 
-    with opened(settings) as (read, store), shown_progress() as progress:
+    with (
+        opened(settings) as (read, store),
+        shown_progress(read.attention.learning) as shown,
+        leased(shown, store, what, clock=wiring.utc_now, after=read.attention.learning) as progress,
+    ):
         yield Workshop(
             settings=read,
             store=store,
             actor=liveness.operator(read.site.operator),
-            clock=wiring.utc_now,
+            clock=wiring.steady_clock(wiring.utc_now),
             progress=progress,
         )
 
@@ -219,7 +224,7 @@ def evaluate(
             head, model or "demo", archive, table, outcomes, label or [], classes, test_split, out, as_json
         )
         return
-    with _workshop(settings) as workshop:
+    with _workshop(settings, f"evaluate {head}") as workshop:
         done = workshop.evaluate(
             head,
             model=model,
@@ -276,7 +281,12 @@ def drift(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
 
     with opened(settings) as (read, store):
         done = watch(
-            Workshop(settings=read, store=store, actor=liveness.operator(read.site.operator), clock=wiring.utc_now)
+            Workshop(
+                settings=read,
+                store=store,
+                actor=liveness.operator(read.site.operator),
+                clock=wiring.steady_clock(wiring.utc_now),
+            )
         )
     if as_json:
         write_json(plain(done.told))

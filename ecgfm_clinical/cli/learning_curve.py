@@ -40,7 +40,7 @@ def learning_curve(
             settings=read,
             store=store,
             actor=liveness.operator(read.site.operator),
-            clock=wiring.utc_now,
+            clock=wiring.steady_clock(wiring.utc_now),
             progress=progress,
         )
         curves = workshop.learning_curves(head, base=base, sizes=sizes, repeats=repeats, seed=seed)

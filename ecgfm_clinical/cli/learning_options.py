@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ecgfm_clinical.cli.common import progress_console
+from ecgfm_clinical.cli.signs import HANGS_AFTER, alarmed
 
 if TYPE_CHECKING:
     from ecgfm.finetuning.settings import FineTuning
@@ -141,17 +143,25 @@ def fine_tuning(
 
 
 @contextmanager
-def shown_progress() -> "Iterator[Progress]":
-    """A progress line on standard error: what is going on, and how far it is."""
+def shown_progress(hangs_after: timedelta = HANGS_AFTER) -> "Iterator[Progress]":
+    """A progress line on standard error: what is going on, how far it is, and where it hangs."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=progress_console(),
-        transient=True,
-    ) as bars:
+    with (
+        alarmed(hangs_after) as gets_on,
+        Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=progress_console(),
+            transient=True,
+        ) as bars,
+    ):
         task = bars.add_task("starting", total=1)
-        yield lambda what, done, total: bars.update(task, description=what, completed=done, total=max(total, 1))
+
+        def shown(what: str, done: int, total: int) -> None:
+            gets_on()
+            bars.update(task, description=what, completed=done, total=max(total, 1))
+
+        yield shown

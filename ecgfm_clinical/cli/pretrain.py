@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
@@ -20,6 +20,7 @@ from ecgfm_clinical.cli.common import (
     will_write,
     write_json,
 )
+from ecgfm_clinical.cli.signs import alarmed
 from ecgfm_clinical.extras import need
 
 if TYPE_CHECKING:
@@ -106,8 +107,13 @@ def pretrain(
     segments = _shards(chosen, shards or out / "shards", source, max(workers, 1), alone=machine.processes == 1)
     if prepare_only:
         return
-    with _sigterm() as stop:
-        last = train(chosen, segments, out, machine=machine, max_updates=max_updates, report=_report, stop=stop)
+    with _sigterm() as stop, alarmed() as gets_on:
+
+        def report(news: "Progress") -> None:
+            gets_on()
+            _report(news)
+
+        last = train(chosen, segments, out, machine=machine, max_updates=max_updates, report=report, stop=stop)
         if stop():
             say(f"stopped, {last} is kept; start the same command again to go on")
         elif bundle is not None and os.environ.get("RANK", "0") == "0":
@@ -317,13 +323,17 @@ class _Bar:
 
         self._progress = Progress(console=progress_console(), transient=True)
         self._task = self._progress.add_task(what, total=None)
+        self._closing = ExitStack()
+        self._gets_on: Callable[[], None] = lambda: None
 
     def __call__(self, done: int, total: int) -> None:
+        self._gets_on()
         self._progress.update(self._task, completed=done, total=total)
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        self._gets_on = self._closing.enter_context(alarmed())
+        self._closing.enter_context(self._progress)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        self._closing.close()

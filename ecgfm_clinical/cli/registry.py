@@ -308,7 +308,10 @@ def recalibrate(
     rule = OperatingRule(what=what.value, at_least=at_least, prevalence=prevalence)
     with opened(settings) as (read, store):
         workshop = Workshop(
-            settings=read, store=store, actor=liveness.operator(read.site.operator), clock=wiring.utc_now
+            settings=read,
+            store=store,
+            actor=liveness.operator(read.site.operator),
+            clock=wiring.steady_clock(wiring.utc_now),
         )
         done = workshop.recalibrate(head, rule, site=site, model=model)
     console().print(f"{done.bundle.model_id}\nreport    {done.report}", soft_wrap=True)
@@ -348,7 +351,10 @@ def shift(
 
     with opened(settings) as (read, store):
         workshop = Workshop(
-            settings=read, store=store, actor=liveness.operator(read.site.operator), clock=wiring.utc_now
+            settings=read,
+            store=store,
+            actor=liveness.operator(read.site.operator),
+            clock=wiring.steady_clock(wiring.utc_now),
         )
         done = shifting.shift(workshop, head, prevalence, label=label, learnt=learnt, model=model)
     name = done.bundle.model_id

@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from ecgfm_clinical import liveness
+from ecgfm_clinical.monitoring import learners
+
 if TYPE_CHECKING:
     from ecgfm_clinical.settings import Attention
     from ecgfm_clinical.staging.records import Backlog
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailingTask:
-    """A task of a living process that fails again and again, or hangs."""
+    """A task of a living process that fails again and again, or hangs; a command that learns and no longer gets on."""
 
     process: str
     task: str
@@ -100,11 +103,17 @@ def needs_person(
             for name in backlog.destinations
             if (since := store.destinations.status(name, now=now).since) is not None and now - since > limits.outage
         ),
-        failing_tasks=tuple(
-            FailingTask(process=one.holder, task=ailing.task, state=ailing.state, error=ailing.error)
-            for one in processes
-            if one.holder not in silent
-            for ailing in one.ailing
+        failing_tasks=(
+            *(
+                FailingTask(process=one.holder, task=ailing.task, state=ailing.state, error=ailing.error)
+                for one in processes
+                if one.holder not in silent
+                for ailing in one.ailing
+            ),
+            *(
+                FailingTask(process=holder, task=liveness.role_of(holder), state="hanging", error="NoProgress")
+                for holder in learners.standing_still(store, now=now)
+            ),
         ),
         silent_processes=silent,
         never_served=has_ways_in and not processes and store.processes.last_served() is None,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ecgfm_clinical import liveness, log, wiring
 from ecgfm_clinical.errors import StoreNotReady, StoreTooNew, StoreUnavailable
+from ecgfm_clinical.monitoring import learners
 from ecgfm_clinical.monitoring.endpoint import Condition, Endpoint
 from ecgfm_clinical.monitoring.rejected_callers import RejectedCallers, peer_of
 from ecgfm_clinical.service import agreement, monitors, ports, schedule
@@ -317,6 +318,7 @@ class Service:
     def _announce_ports(self) -> None:
         now = self._clock()
         ports.sweep(self._store, now=now)
+        learners.sweep(self._store, now=now)
         ports.announce(self._store, self.ports.values(), liveness.worker_name("connect"), now=now)
 
     def _forget_ports(self) -> None:

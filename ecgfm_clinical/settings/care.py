@@ -66,6 +66,9 @@ class Attention(Part):
     unscored_hours: float = Field(default=24, gt=0, description="an ECG that waits longer for its score")
     unsent_hours: float = Field(default=24, gt=0, description="a result that waits longer for its destination")
     outage_minutes: float = Field(default=60, gt=0, description="a destination that cannot be reached for longer")
+    learning_hours: float = Field(
+        default=2, gt=0, description="a `retrain` or `evaluate` that makes no progress for longer"
+    )
 
     @property
     def unscored(self) -> timedelta:
@@ -78,6 +81,10 @@ class Attention(Part):
     @property
     def outage(self) -> timedelta:
         return timedelta(minutes=self.outage_minutes)
+
+    @property
+    def learning(self) -> timedelta:
+        return timedelta(hours=self.learning_hours)
 
 
 class AuditMessages(Part):

@@ -1,7 +1,10 @@
 """The words of PDFs from outside: read where they can be, and else a reason, whatever the bytes do to their reader."""
 
+import sys
+import threading
 import zlib
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 
@@ -67,3 +70,38 @@ def test_what_cannot_be_read_has_its_reason(content: bytes, reason: str) -> None
 def test_one_that_takes_too_much_memory_or_time_takes_nothing_down() -> None:
     assert pdf_words.read(bomb()).reason != ""
     assert pdf_words.read(write_pdf(["ECG"]), seconds=0.001).reason == "reading it took more than 0.001 s"
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("kill -9 $$", "or its reader crashed"),
+        ("exit 1", "or its reader crashed"),
+        ("echo no JSON", "or its reader crashed"),
+        ("exec tail -f /dev/null", "reading it took more than 0.2 s"),
+    ],
+    ids=["killed", "raises", "says nonsense", "hangs"],
+)
+def test_a_reader_that_fails_is_the_documents_reason(
+    program: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = tmp_path / "reader"
+    reader.write_text(f"#!/bin/sh\n{program}\n")
+    reader.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(reader))
+    found = pdf_words.read(b"%PDF-1.7", seconds=0.2 if "tail" in program else pdf_words.SECONDS)
+    assert reason in found.reason
+    assert (found.pages, found.words) == (0, "")
+
+
+def test_a_slow_one_keeps_a_third_waiting_and_it_is_read_then() -> None:
+    """Two are read at a time; here both are slow."""
+    found = list[pdf_words.PdfWords]()
+    with pdf_words._AT_A_TIME:
+        with pdf_words._AT_A_TIME:
+            third = threading.Thread(target=lambda: found.append(pdf_words.read(write_pdf(["ECG"]))))
+            third.start()
+            assert not pdf_words._AT_A_TIME.acquire(blocking=False)
+            assert found == []
+        third.join(120)
+    assert [one.words for one in found] == ["ECG"]

@@ -3,178 +3,8 @@
 `deploy/RELIABILITY.md` shows this table; `tests/test_fault_matrix.py` holds the two equal, and each cell to its tests.
 """
 
-from dataclasses import dataclass
-
-WATCH = "test_watch.py::"
-EVERY = "test_every_fault.py::"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    """One fault in one part."""
-
-    said: str  #: and where; what is needed by nobody is said by nobody
-    within: str
-    then: str  #: by whom it is tried again, started anew or taken out
-    tried: tuple[str, ...]  #: `file::test`
-
-    @property
-    def text(self) -> str:
-        """As the page shows it."""
-        return "; ".join(filter(None, (self.said, self.within, self.then)))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One thread, task or process."""
-
-    what: str  #: names of its threads, as `What is watched` of LIMITS.md has them
-    raises: Cell
-    hangs: Cell
-    slow: Cell
-    killed: Cell
-
-    @property
-    def cells(self) -> tuple[Cell, ...]:
-        return (self.raises, self.hangs, self.slow, self.killed)
-
-
-def cell(said: str, within: str, then: str, *tried: str) -> Cell:
-    """A cell in one line."""
-    return Cell(said=said, within=within, then=then, tried=tried)
-
-
-ENDS = "the process ends with 70, systemd or Docker starts it anew"
-
-_TASKS = Row(
-    what="`pulse`, `listen`, `score`, `shadow`, `saliency`, `pull NAME`, `report NAME`, `ports`, `retention`, "
-    "`alerts`, `audit heads`, `audit messages`, `callers`, `sign-ins`, `push of metrics`",
-    raises=cell(
-        "`task.failed`, in `status` after three",
-        "at once",
-        "itself tries again, after 60 s at the latest",
-        WATCH + "test_every_task_of_a_service_survives_what_nobody_foresaw",
-        WATCH + "test_a_task_that_fails_again_and_again_is_told_to_the_others",
-    ),
-    hangs=cell(
-        "`task.hangs`, in `status`",
-        "`service.hang_seconds`; while a model answers `scoring.hang_seconds`",
-        ENDS,
-        WATCH + "test_every_task_of_a_service_that_hangs_is_said_and_the_process_ends",
-        WATCH + "test_a_predictor_that_hangs_costs_its_work_an_attempt_and_ends_the_process",
-    ),
-    slow=cell(
-        "nothing: it is no fault below the time for a hang",
-        "",
-        "all others go on meanwhile; what waits too long is in `status`",
-        EVERY + "test_slow_tasks_keep_no_other_from_running_and_are_no_fault",
-        "test_limits_hall.py::test_a_result_unsent_for_too_long_needs_a_person",
-    ),
-    killed=cell(
-        "`task.died`, `task.restarted`, in `status`",
-        "5 s",
-        "the watch starts its thread again",
-        EVERY + "test_every_task_whose_thread_dies_is_said_and_started_again",
-    ),
-)
-
-_PORTS = Row(
-    what="`mllp-NAME`, `dicom-NAME`, `monitoring`, `web`",
-    raises=cell(
-        "`thread.died`, `listener.died`, `listener.started`",
-        "5 s",
-        "the watch opens the port again, under the same number",
-        WATCH + "test_a_dicom_port_whose_thread_died_is_opened_again",
-        EVERY + "test_the_console_whose_thread_died_is_opened_again_and_one_that_hangs_ends_the_process",
-    ),
-    hangs=cell(
-        "`listener.hangs`",
-        "60 s",
-        ENDS,
-        WATCH + "test_a_port_whose_thread_hangs_ends_the_process",
-        EVERY + "test_the_console_whose_thread_died_is_opened_again_and_one_that_hangs_ends_the_process",
-    ),
-    slow=cell(
-        "nothing below 60 s",
-        "",
-        "callers are held by the system until it comes round",
-        "test_busy_ports.py::test_callers_are_held_while_the_accepting_thread_is_busy",
-    ),
-    killed=cell(
-        "`listener.died`, `listener.started`",
-        "5 s",
-        "the watch opens the port again",
-        WATCH + "test_a_port_whose_thread_died_is_opened_again",
-        WATCH + "test_the_port_of_monitors_is_opened_again",
-    ),
-)
-
-_CALLERS = Row(
-    what=r"`mllp-NAME-peer`, `AcceptorThread@.+`, `Thread-\d+ \(process_request_thread\)`, "
-    r"`Thread-\d+ \(run_reactor\)`, `AnyIO worker thread`",
-    raises=cell(
-        "`handler.failed`; of an answer to monitors `monitoring.failed`",
-        "at once",
-        "the sender repeats; a browser or monitor gets a 500",
-        WATCH + "test_a_handler_that_raises_is_said_and_one_that_hangs_ends_the_process",
-        EVERY + "test_a_page_that_raises_is_said_and_one_that_hangs_ends_the_process",
-        EVERY + "test_the_pages_of_the_console_itself_are_watched",
-        EVERY + "test_an_answer_to_monitors_that_raises_is_said_and_a_slow_one_keeps_no_other_waiting",
-    ),
-    hangs=cell(
-        "a handler or page: `handler.hangs`; a caller: nothing",
-        "`service.hang_seconds`; a caller: the times of the page of bounds",
-        f"{ENDS}; a caller's connection ends",
-        WATCH + "test_a_handler_that_raises_is_said_and_one_that_hangs_ends_the_process",
-        EVERY + "test_a_page_that_raises_is_said_and_one_that_hangs_ends_the_process",
-        EVERY + "test_a_monitor_that_asks_byte_by_byte_is_hung_up_on",
-        "test_crowd.py::test_a_crowd",
-    ),
-    slow=cell(
-        "AE or 0xA700 to who waits 30 s for a turn",
-        "30 s",
-        "the others are answered meanwhile",
-        "test_listener.py::test_one_slow_message_does_not_stop_the_others",
-        EVERY + "test_a_page_that_raises_is_said_and_one_that_hangs_ends_the_process",
-        EVERY + "test_an_answer_to_monitors_that_raises_is_said_and_a_slow_one_keeps_no_other_waiting",
-    ),
-    killed=cell(
-        "`thread.died`",
-        "at once",
-        "its connection ends, its place is free; the sender repeats",
-        "test_many_callers.py::test_a_caller_that_breaks_the_protocol_ends_its_connection_and_no_thread_dies",
-        WATCH + "test_a_thread_that_ends_by_an_error_is_said_without_its_text",
-    ),
-)
-
-_SCORING_THREADS = Row(
-    what=r"`prepare_\d+`, `network_\d+`, `finish_\d+`",
-    raises=cell(
-        "the ECG fails alone; of all of a batch `task.failed`",
-        "at once",
-        "the ECG is an attempt the poorer",
-        "test_scoring.py::test_an_ecg_that_cannot_be_prepared_fails_alone",
-        "test_scoring.py::test_an_ecg_whose_result_cannot_be_written_fails_alone",
-    ),
-    hangs=cell(
-        "`task.hangs`",
-        "`scoring.hang_seconds`",
-        ENDS,
-        WATCH + "test_a_preparation_that_hangs_in_a_thread_is_said_and_ends_the_process",
-    ),
-    slow=cell(
-        "nothing below `scoring.hang_seconds`",
-        "",
-        "the task waits for its answer",
-        WATCH + "test_a_step_that_hangs_is_said_within_the_time_that_it_gave_itself",
-    ),
-    killed=cell(
-        "what ends one is an answer to its task, as if it raised",
-        "at once",
-        "as where it raises",
-        "test_scoring.py::test_a_poisoned_ecg_fails_alone_with_every_attempt_kept",
-    ),
-)
+from tests.helpers.fault_cells import EVERY, LEARNERS, SLOW, WATCH, Row, cell
+from tests.helpers.fault_threads import CALLERS, PORTS, SCORING_THREADS, TASKS
 
 _CREW = Row(
     what="`crew`",
@@ -225,6 +55,7 @@ _CHECKPOINTER = Row(
         "alert `store-log-long` where the log grows beyond 1 GB",
         "a look of the alerts",
         "commits empty the log once it is long",
+        SLOW + "test_a_checkpointer_that_is_slow_lets_the_log_grow_and_the_alert_tells_it",
         "test_checkpointing.py::test_a_new_file_has_large_pages_and_a_bound_on_its_log",
     ),
     killed=cell(
@@ -245,12 +76,12 @@ _APSCHEDULER = Row(
     killed=_SCHEDULER,
 )
 
-_ALARM_TEST = WATCH + "test_the_alarm_ends_a_process_whose_watch_no_longer_looks"
 _ALARM = cell(
     "where each thread stands, on standard error",
     "300 s",
     "the interpreter ends the process with 1, systemd or Docker starts it anew",
-    _ALARM_TEST,
+    SLOW + "test_a_watch_that_fails_is_said_and_its_process_ends",
+    WATCH + "test_the_alarm_ends_a_process_whose_watch_no_longer_looks",
 )
 _WATCH = Row(
     what="`watch`",
@@ -260,7 +91,7 @@ _WATCH = Row(
         "nothing below 300 s",
         "",
         "it looks later",
-        _ALARM_TEST,
+        SLOW + "test_a_watch_that_is_slow_ends_nothing",
     ),
     killed=_ALARM,
 )
@@ -283,6 +114,7 @@ _PROCESS = Row(
         "nothing below 60 s",
         "",
         "its leases are prolonged every 10 s and last `scoring.lease_seconds`",
+        SLOW + "test_a_process_that_is_slow_is_silent_to_nobody_and_keeps_its_work",
         WATCH + "test_a_lease_shorter_than_the_signs_of_life_is_refused",
     ),
     killed=cell(
@@ -295,7 +127,6 @@ _PROCESS = Row(
     ),
 )
 
-_PDF_TEST = "test_pdf_words.py::test_one_that_takes_too_much_memory_or_time_takes_nothing_down"
 _PDF = Row(
     what="`words of a PDF` (a process)",
     raises=cell(
@@ -303,10 +134,27 @@ _PDF = Row(
         "at once",
         "kept without words",
         "test_pdf_words.py::test_what_cannot_be_read_has_its_reason",
+        "test_pdf_words.py::test_a_reader_that_fails_is_the_documents_reason",
     ),
-    hangs=cell("the document's reason", "10 s", "killed, kept without words", _PDF_TEST),
-    slow=cell("nothing below 10 s", "", "two at a time, the others wait", _PDF_TEST),
-    killed=cell("the document's reason", "at once", "kept without words", _PDF_TEST),
+    hangs=cell(
+        "the document's reason",
+        "10 s",
+        "killed, kept without words",
+        "test_pdf_words.py::test_one_that_takes_too_much_memory_or_time_takes_nothing_down",
+        "test_pdf_words.py::test_a_reader_that_fails_is_the_documents_reason",
+    ),
+    slow=cell(
+        "nothing below 10 s",
+        "",
+        "two at a time, the others wait",
+        "test_pdf_words.py::test_a_slow_one_keeps_a_third_waiting_and_it_is_read_then",
+    ),
+    killed=cell(
+        "the document's reason",
+        "at once",
+        "kept without words",
+        "test_pdf_words.py::test_a_reader_that_fails_is_the_documents_reason",
+    ),
 )
 
 _PROGRAM_TEST = EVERY + "test_a_program_that_is_to_tell_an_alert_and_fails_has_not_told_it"
@@ -322,7 +170,12 @@ _CHANNEL = Row(
         "test_conditions.py::test_a_channel_that_breaks_in_an_unforeseen_way_keeps_no_other_from_telling",
     ),
     hangs=cell("as where it raises", "20 s", "a program is killed; told again", _PROGRAM_TEST),
-    slow=cell("nothing below 20 s", "", "the other channels are told after it", _PROGRAM_TEST, _OTHERS_TEST),
+    slow=cell(
+        "nothing below 20 s",
+        "",
+        "the other channels are told after it",
+        SLOW + "test_a_channel_that_is_slow_is_waited_for_and_the_others_are_told_after_it",
+    ),
     killed=cell("as where it raises", "at once", "told again at the next look", _PROGRAM_TEST),
 )
 
@@ -353,31 +206,66 @@ _BACKFILL = Row(
     ),
 )
 
-_RETRAIN_TEST = "test_retraining.py::test_an_interrupted_run_goes_on_as_of_its_own_moment"
 _RETRAIN = Row(
-    what="`retrain` and `pretrain` (processes that a person or a timer starts)",
-    raises=cell("one sentence, exit status 1", "at once", "nothing is promoted; run it again", _RETRAIN_TEST),
+    what="`retrain`, `evaluate`, `pretrain` and `demo-retrain` (processes that a person or a timer starts)",
+    raises=cell(
+        "one sentence, exit status 1",
+        "at once",
+        "nothing is registered or promoted; run it again",
+        "test_commands.py::test_what_cannot_be_done_is_one_sentence",
+        "test_retraining.py::test_a_full_disk_is_said_and_the_run_goes_on_later",
+        LEARNERS + "test_one_that_raises_is_missed_by_nobody",
+    ),
     hangs=cell(
-        "nothing of ours: the unit's or job's own time limit",
-        "",
-        "a repeat goes on from what was kept",
+        "where each thread stands, on standard error; of `retrain` and `evaluate` on a store `status`, `task-failing`",
+        "`attention.learning_hours`; 2 h for the others",
+        "not ended, for a long step looks alike; a person or its unit ends it, a repeat goes on from what was kept",
+        LEARNERS + "test_a_retraining_without_progress_needs_a_person_until_it_gets_on",
+        LEARNERS + "test_the_command_itself_is_told_by_status_and_its_dates_are_not_moved_by_a_clock_that_jumps",
+        LEARNERS + "test_standard_error_says_where_a_command_hangs_and_the_command_is_not_ended",
         "test_train.py::test_an_interrupted_run_ends_where_an_uninterrupted_one_ends",
     ),
-    slow=cell("its progress", "", "the service goes on meanwhile", _RETRAIN_TEST),
+    slow=cell(
+        "its progress; nothing below that time",
+        "",
+        "the service goes on meanwhile",
+        LEARNERS + "test_a_retraining_without_progress_needs_a_person_until_it_gets_on",
+        LEARNERS + "test_a_service_goes_on_beside_it_and_sweeps_what_was_killed",
+    ),
     killed=cell(
         "an exit status",
         "at once",
         "a repeat goes on from what was kept",
+        LEARNERS + "test_one_that_is_gone_is_told_by_nobody_and_swept_away",
         "test_train.py::test_embeddings_are_computed_once_and_a_killed_run_goes_on",
         "test_pretraining_data.py::test_an_interrupted_preparation_goes_on_where_it_stopped",
     ),
 )
 
+_DEMO_TEST = "test_hospital.py::test_a_demo_in_which_nothing_moves_says_so_and_a_slow_one_goes_on"
+_DEMO = Row(
+    what="`demo` (a process that a person starts)",
+    raises=cell(
+        "one sentence, exit status 1",
+        "at once",
+        "its folder is left to look at",
+        "test_deliveries.py::test_a_folder_without_files_is_refused_in_one_sentence",
+    ),
+    hangs=cell("one sentence, exit status 1", "300 s without a move", "its folder is left to look at", _DEMO_TEST),
+    slow=cell("its progress; nothing below 300 s", "", "it takes longer", _DEMO_TEST),
+    killed=cell(
+        "an exit status",
+        "at once",
+        "what it made stays in its folder, the next one makes its own",
+        "test_hospital.py::test_an_earlier_demo_is_not_overwritten",
+    ),
+)
+
 MATRIX: tuple[Row, ...] = (
-    _TASKS,
-    _PORTS,
-    _CALLERS,
-    _SCORING_THREADS,
+    TASKS,
+    PORTS,
+    CALLERS,
+    SCORING_THREADS,
     _CREW,
     _CHECKPOINTER,
     _APSCHEDULER,
@@ -387,6 +275,7 @@ MATRIX: tuple[Row, ...] = (
     _CHANNEL,
     _BACKFILL,
     _RETRAIN,
+    _DEMO,
 )
 
 

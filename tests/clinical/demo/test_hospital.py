@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from ecgfm_clinical.cli import app
 from ecgfm_clinical.demo import summary
 from ecgfm_clinical.demo.deliveries import Delivery, own, ward
-from ecgfm_clinical.demo.hospital import Hospital
+from ecgfm_clinical.demo.hospital import DemoFailed, Hospital
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.staging.records import Counts
 from tests.helpers.tiny_models import write_tiny_bundle
@@ -118,6 +118,17 @@ def test_a_sender_that_reaches_nobody_says_so_and_goes_on(
     told = {one.delivery.route: one.text for one in hospital.answers if one.delivery in two}
     assert told.keys() == {"C-STORE", "MLLP"}
     assert all(text.startswith("not sent: ") for text in told.values())
+
+
+def test_a_demo_in_which_nothing_moves_says_so_and_a_slow_one_goes_on(
+    hospital: Hospital, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hospital, "finished", lambda: False)
+    times = iter((0.0, 0.0, 0.0, 299.0, 301.0))
+    looks = hospital.progress(300, clock=lambda: next(times))
+    assert len([next(looks) for _ in range(3)]) == 3
+    with pytest.raises(DemoFailed, match="nothing has moved for 300 s"):
+        list(looks)
 
 
 def test_the_command_tells_programs_the_same(bundle: Path, sent: list[Delivery], tmp_path: Path) -> None:

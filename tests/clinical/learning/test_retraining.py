@@ -20,14 +20,16 @@ from ecgfm.finetuning.settings import FineTuning
 from ecgfm.operating_rule import OperatingRule
 from ecgfm.predictor import Predictor
 from ecgfm.records import Record
-from ecgfm_clinical import scorers
+from ecgfm_clinical import scorers, wiring
 from ecgfm_clinical.demo import clinic
 from ecgfm_clinical.errors import InputError, LearningError, ModelError
 from ecgfm_clinical.learning.cohort.members import split_of
 from ecgfm_clinical.learning.drift.watch import watch
 from ecgfm_clinical.learning.judged import Judged
+from ecgfm_clinical.learning.judging.comparison import Judge
 from ecgfm_clinical.learning.provenance import TrainingRecord, head_records
 from ecgfm_clinical.learning.report.card import card
+from ecgfm_clinical.learning.training import Training
 from ecgfm_clinical.learning.workshop import Workshop
 from ecgfm_clinical.settings import Learning
 from ecgfm_clinical.staging.store import Store
@@ -148,6 +150,37 @@ def test_an_interrupted_run_goes_on_as_of_its_own_moment(
     assert trained(done).as_of == workshop.clock.now - timedelta(days=1)
     assert done.cohort.digest == before.digest
     assert workshop.cohort("reduced_lvef", workshop.clock())[0].digest != before.digest
+
+
+def test_a_clock_that_jumps_meanwhile_dates_nothing(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was trained came to stand in the registry ten years before its own ECGs."""
+    clock = workshop.clock
+    assert isinstance(clock, Clock)
+    began = clock.now
+    whole = workshop.cohort("reduced_lvef", began)[0].digest
+
+    def jumping(year: int, act: Callable[..., Any]) -> Callable[..., Any]:
+        def jumps(*asked: Any, **how: Any) -> Any:
+            clock.now = began.replace(year=year)
+            return act(*asked, **how)
+
+        return jumps
+
+    def is_now(at: datetime) -> bool:
+        return timedelta() <= at - began < timedelta(hours=1)
+
+    monkeypatch.setattr(Training, "train", jumping(2046, Training.train))
+    monkeypatch.setattr(Judge, "compare", jumping(2016, Judge.compare))
+    steady = replace(workshop, clock=wiring.steady_clock(clock))
+    done = retrained(steady, "reduced_lvef", replicates=2)
+    assert clock.now.year == 2016
+    assert is_now(trained(done).as_of)
+    assert done.cohort.digest == whole
+    assert is_now(workshop.registry.find(done.bundle.model_id).registered_at)
+    (judged,) = workshop.registry.judgements()
+    assert is_now(judged.at)
+    assert f"-{began:%Y%m%dT%H}" in done.bundle.path.name
+    assert f"-{began:%Y%m%dT%H}" in done.report.parent.name
 
 
 def test_the_prediction_of_the_service_is_that_of_the_judgement(workshop: Workshop, clinic_store: Store) -> None:
