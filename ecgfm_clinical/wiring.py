@@ -226,11 +226,6 @@ def source_names(settings: Settings) -> tuple[str, ...]:
     return (*settings.listeners.names, *settings.sources.names, "ingest")
 
 
-def has_ways_in(settings: Settings) -> bool:
-    """Whether there are listeners or sources, which only a running service serves."""
-    return bool(settings.listeners.names or settings.sources.names)
-
-
 def build_alerting(
     settings: Settings, store: "Store", *, clock: Clock = utc_now, beat: Callable[[], None] = lambda: None
 ) -> "Alerting | None":

@@ -3,6 +3,7 @@
 import csv
 import json
 import runpy
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ def test_the_table_is_made_from_a_folder_in_the_layout_of_ptb_xl(
     # Its 500 trees a label and fold are tested where they stand, and take longer than all the rest here.
     monkeypatch.setattr(cross_validation, "forest", lambda train, truth, test: np.full(len(test), truth.mean()))
     other = write_tiny_bundle(tmp_path / "other", seed=1).path
-    models = f"{bundle} {other}"
+    models = shlex.join([str(bundle), str(other)])
     found = run("reproduce_a_table", monkeypatch, folder=folder, models=models, folds=3, out=tmp_path / "out")
     assert found["agree"]
     lines = (tmp_path / "out" / "table.md").read_text(encoding="utf-8").splitlines()

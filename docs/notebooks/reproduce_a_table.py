@@ -25,6 +25,7 @@
 # %%
 import json
 import os
+import shlex
 from pathlib import Path
 
 from ecgfm_clinical.cli import app
@@ -34,7 +35,9 @@ PTB_XL = os.environ.get("ECG_FOLDER", "")  # the folder with ptbxl_database.csv
 TABLE = os.environ.get(
     "ECG_TABLE", "ptbxl_database.csv"
 )  # in that folder, a row for each recording; of a part: its own
-MODELS = os.environ.get("ECG_MODELS", "demo random-small").split()  # bundle folders, or random-small and random-base
+MODELS = shlex.split(
+    os.environ.get("ECG_MODELS", "demo random-small")
+)  # bundle folders, or random-small and random-base
 FOLDS = int(os.environ.get("ECG_FOLDS", "5"))
 OUT = Path(os.environ.get("ECG_OUT", "superclasses"))
 if not PTB_XL:

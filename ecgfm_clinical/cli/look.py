@@ -46,7 +46,6 @@ def status(
             until=in_zone(until, zone),
             limits=read.attention,
             sources=wiring.source_names(read),
-            has_ways_in=wiring.has_ways_in(read),
         )
     write_json(found.to_json()) if as_json else say(status_text(found))
     if found.needs_attention:

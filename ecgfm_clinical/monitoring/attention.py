@@ -40,7 +40,6 @@ class NeedsPerson:
     out_of_reach: tuple[str, ...]  #: destinations that cannot be reached for too long
     failing_tasks: tuple[FailingTask, ...]
     silent_processes: tuple[str, ...]
-    never_served: bool  #: there are listeners or sources, and no process ever served the store
     displaced: bool  #: the store lies elsewhere than where it last sent from
 
     @property
@@ -59,7 +58,6 @@ class NeedsPerson:
         yield "out_of_reach", len(self.out_of_reach)
         yield "failing_tasks", len(self.failing_tasks)
         yield "silent_processes", len(self.silent_processes)
-        yield "never_served", int(self.never_served)
         yield "displaced", int(self.displaced)
 
     def document(self) -> dict[str, object]:
@@ -69,16 +67,9 @@ class NeedsPerson:
 
 
 def needs_person(
-    store: "Store",
-    *,
-    now: datetime,
-    limits: "Attention",
-    backlog: "Backlog | None" = None,
-    has_ways_in: bool = False,
+    store: "Store", *, now: datetime, limits: "Attention", backlog: "Backlog | None" = None
 ) -> NeedsPerson:
-    """As the store stands at `now`; `backlog` where it was read already. `has_ways_in`: the settings name listeners or
-    sources, which nothing but a running service serves. Raises StoreUnavailable.
-    """
+    """As the store stands at `now`; `backlog` where it was read already. Raises StoreUnavailable."""
     backlog = backlog or store.questions.backlog()
     aside: Counter[str] = Counter()
     for one in backlog.destinations.values():
@@ -116,6 +107,5 @@ def needs_person(
             ),
         ),
         silent_processes=silent,
-        never_served=has_ways_in and not processes and store.processes.last_served() is None,
         displaced=store.home.displaced() is not None,
     )

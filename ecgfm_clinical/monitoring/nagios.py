@@ -19,7 +19,6 @@ _STANDSTILL = frozenset(
         "out_of_reach",
         "failing_tasks",
         "silent_processes",
-        "never_served",
         "displaced",
     }
 )

@@ -127,12 +127,10 @@ def status_of(
     until: datetime | None = None,
     limits: Attention | None = None,
     sources: Sequence[str] = (),
-    has_ways_in: bool = False,
 ) -> Status:
     """The state of the installation; the ECGs counted are those received in [since, until).
 
-    `sources` are the listeners and sources of the settings: when each last brought something is told. `has_ways_in`:
-    there are any but the command line.
+    `sources` are the listeners and sources of the settings: when each last brought something is told.
     """
     table, backlog = store.questions.count_table(since=since, until=until), store.questions.backlog()
     return Status(
@@ -156,9 +154,7 @@ def status_of(
         owed=store.pauses.owed(),
         served_by=tuple(f"{one.holder} ({one.roles})" for one in store.processes.all() if not one.is_silent(now)),
         last_served_at=_iso(store.processes.last_served()),
-        needs_person=needs_person(
-            store, now=now, limits=limits or Attention(), backlog=backlog, has_ways_in=has_ways_in
-        ),
+        needs_person=needs_person(store, now=now, limits=limits or Attention(), backlog=backlog),
     )
 
 
@@ -321,7 +317,5 @@ def _needs_lines(needs: NeedsPerson) -> Iterator[str]:
         yield f"  task {one.task} is {one.state} ({one.error or 'no error'}) in {one.process}: see its log"
     for holder in needs.silent_processes:
         yield f"  the process {holder} gives no sign of life: see its host"
-    if needs.never_served:
-        yield "  no process ever served this store, though ways in are set: start `ecgfm-clinical run`"
     if needs.displaced:
         yield "  the store lies elsewhere than where it last sent from: `ecgfm-clinical store adopt --help`"

@@ -47,7 +47,6 @@ def show(visit: Visit) -> Response:
         until=until,
         limits=settings.attention,
         sources=wiring.source_names(settings),
-        has_ways_in=wiring.has_ways_in(settings),
     )
     return visit.page(
         "now.html",

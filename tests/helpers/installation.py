@@ -28,8 +28,6 @@ from tests.helpers.tiny_models import write_tiny_bundle
 
 AUTHORITY = "TESTHOSP"
 FILE = "sqlite:///staging.sqlite"
-_PAST = datetime(2026, 1, 1, tzinfo=UTC)
-
 _SETTINGS = """
 [site]
 name = "Test Hospital"
@@ -76,8 +74,6 @@ class Installation:
         if url == FILE:
             prepared.copy_store(folder / "staging.sqlite")
         self.store = wiring.open_store(self.settings)
-        self.store.processes.lives("before:0:0:service", roles="connect,report,score", started_at=_PAST, now=_PAST)
-        self.store.processes.ended("before:0:0:service")  # as a service that was stopped leaves it
         self._mllp = next(
             one for one in wiring.build_listeners(self.settings, self.store) if "Mllp" in type(one).__name__
         )

@@ -3,7 +3,6 @@
 import atexit
 import shutil
 import tempfile
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -34,22 +33,10 @@ def copy_store(path: Path) -> None:
 def _installation() -> Path:
     from ecgfm_clinical.operate.setup import write_installation
 
-    folder = write_installation(_folder() / "site").parent
-    _serve_once(folder / "staging.sqlite")
-    return folder
-
-
-def _serve_once(path: Path) -> None:
-    """As a service that was stopped leaves a store: one that was never served needs a person."""
-    from ecgfm_clinical.staging.store import Store
-
-    store, before = Store.open(f"sqlite:///{path}"), datetime(2026, 1, 1, tzinfo=UTC)
-    store.processes.lives("before:0:0:service", roles="all", started_at=before, now=before)
-    store.processes.ended("before:0:0:service")
-    store.close()
+    return write_installation(_folder() / "site").parent
 
 
 def copy_installation(folder: Path) -> Path:
-    """What `init` writes into `folder`, and a service that ran there once; the path of its settings."""
+    """What `init` writes into `folder`; the path of its settings."""
     shutil.copytree(_installation(), folder)
     return folder / "settings.toml"

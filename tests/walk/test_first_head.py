@@ -74,13 +74,13 @@ def test_from_feeds_to_a_promoted_adapted_head_and_its_result(
         if line.startswith("retrain"):
             told["model"] = re.search(r"model\s+([0-9a-f]{64})", answer)[1][:12]  # type: ignore[index]
     model = told["model"]
-    (report,) = re.findall(r"report\s+(\S+)", told["retrain reduced_lvef"])
+    (report,) = re.findall(r"report\s+(/.+)", told["retrain reduced_lvef"])
     page = Path(report).read_text(encoding="utf-8")
     assert "The gate passes" in page
     assert "How the method was chosen" in page
     assert "adapted encoder" in page
     assert "ECG-FM earns its keep here" in page or "ECG-FM does not earn its keep" in page
-    (bundle,) = re.findall(r"bundle\s+(\S+)", told["retrain reduced_lvef"])
+    (bundle,) = re.findall(r"bundle\s+(/.+)", told["retrain reduced_lvef"])
     assert model == Bundle.read(bundle).model_id[:12]
     assert json.loads(run("status --json"))["model"]["live"]["model_id"].startswith(model)
     assert re.search("[Aa]bout|No more|Cannot tell", told["learning-curve reduced_lvef"])

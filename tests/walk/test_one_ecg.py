@@ -56,6 +56,12 @@ def test_from_cart_to_chart(service: Service, store: Store, ehr: EhrReceiver) ->
         assert actions.index(earlier) < actions.index(later)
 
 
+def drop(settings: Settings, name: str, content: bytes) -> None:
+    """Put a file in at once: with `stable_seconds` of 0 one that is still written may be read."""
+    (settings.folder / name).write_bytes(content)
+    (settings.folder / name).rename(settings.folder / "drop" / name)
+
+
 def test_every_way_in_ends_in_a_result_and_the_sum_closes(
     service: Service, store: Store, ehr: EhrReceiver, settings: Settings
 ) -> None:
@@ -64,10 +70,10 @@ def test_every_way_in_ends_in_a_result_and_the_sum_closes(
     message = oru_writer.write_ecg(make_ecg(2), control_id="CART0001", sent_at=now)
     with MllpCart("127.0.0.1", service.ports["hl7"]) as sender:
         assert sender.send(message).code == "AA"
-    (settings.folder / "drop" / "three.xml").write_bytes(aecg_writer.write_ecg(make_ecg(3)))
+    drop(settings, "three.xml", aecg_writer.write_ecg(make_ecg(3)))
     short = alterations.too_short(recordings.load(4), 500.0, np.random.default_rng(4))
     cart.send([dicom_writer.write_ecg(make_ecg(4, short))], host="127.0.0.1", port=service.ports["dicom"])
-    (settings.folder / "drop" / "letter.txt").write_text("Dear colleague,", encoding="utf-8")
+    drop(settings, "letter.txt", b"Dear colleague,")
 
     ehr.wait_for(4)
     wait_until(lambda: store.questions.counts().received == 5 and not store.questions.counts().waiting)
