@@ -10,7 +10,7 @@ frozen third, which was written before the rules and must never be tuned on. The
 look at the rules or at the other texts, and committed before it was scored for the first time; so was the third, after
 the rules had been mended with the second. The fourth was written after the third by someone who knew the rules, the
 fifth by someone who had not seen them, half of it to mislead, the sixth by the same one after mending, the
-seventh to tenth by people who had read no rule. Four reports of the tenth give an LVEF by MRI or SPECT alone; its
+seventh to eleventh by people who had read no rule. Four reports of the tenth give an LVEF by MRI or SPECT alone; its
 author was told of echocardiograms only and answered none. The other sets count such values, so `BY_IMAGING` makes them
 as right as none. The development set was written by who changes the rules, with its answers before its first run.
 """
@@ -43,6 +43,7 @@ PARTS = (
     "eighth",
     "ninth",
     "tenth",
+    "eleventh",
     "development",
 )
 AS_SENT = ("eighth",)  #: whose author wrote values in the unit as sent; all others are in ng/L

@@ -30,6 +30,8 @@ FROZEN = {
     "ninth_results.jsonl": "a1dd2d7bd7b7689fdeca86c5d95d7472a6db3bd5f13917dbe383ce11dd8bc10a",
     "tenth_reports.jsonl": "75da0da138f1195bd77c42c58555d5068eae3b0ef1b841613a1e9b3feae03b83",
     "tenth_results.jsonl": "f2f90f43288705247f1136755719e1090a57ee60a29de3cddba899c3da5d6e23",
+    "eleventh_reports.jsonl": "74c6ec83951f33add6750fea311d7a49f231527f2b5239085272dc43f49ba7fa",
+    "eleventh_results.jsonl": "275606afc6161f6ab70ff465651c71b4b2e6b149c6878fca83b3e4270cde6ae5",
     "development_reports.jsonl": "bc7b5fcaf7cd72dd1d369e476453b2d552fd78e62d5cd41fbaad297dbfc4bd74",
     "development_results.jsonl": "8d121b6f81b565e70277f9312e7b4e9f4cdf80b46a2a22080b86ccba09fd3f31",
 }
