@@ -13,6 +13,8 @@ _WALL = word_set(
 )
 _METHODS = ("simpson", "biplan", "teich")
 _AT = frozenset(("vid", "bei", "bij", "pa", "i", "im", "by", "on", "en", "med", "per", "mit", "op", "via", "efter"))
+#: An attack and the opening of a valve where all letters are capitals, an aunt and a grandfather where not.
+_CAPITALS_NO_RELATIVE = frozenset(("tia", "avo"))
 #: Before `HK` these say that it is hypokinesis and no Swedish right ventricle.
 _KINETIC = word_set(
     """global severe moderate mild diffuse sev mod septal apical inferior anterior lateral inferolateral anteroseptal
@@ -34,6 +36,8 @@ def meant(cue: Cue, spoken: Sequence[str], index: int, written: str) -> Cue | No
         return None
     if word == "mr" and before in _AT:
         return "modality"  # Swedish `vid MR`
+    if word in _CAPITALS_NO_RELATIVE and written.isupper():
+        return None
     if word == "vs" and written.isupper():
         return "left"  # Italian for the left ventricle
     return cue

@@ -87,6 +87,7 @@ _HARMLESS = phrases(
             diffus*|difus*|segmental|concentric*|konzentr*|concentriq*|concentrisch*|koncentrisk*|remodel*
             heart failure|herzinsuffizienz|insuffisance cardiaque|hartfalen|hjartsvikt|scompenso|hfref|hfpef|hfmref
             surcharge|lvh|cmp|dcm|icm|cmd|lbbb|lsb|bbg""",
+        "brain": "tia|tias|ait|cva|avc|esus|stroke|strokes|ictus|schlaganfall*|hirninfarkt*|apoplex*|beroerte",
         "valve": """aortic*|aortiq*|aortenklappe*|aortenstenos*|aortastenos*|aortaklep*|mitral*|tricuspid*|tricuspide*
             trikuspid*|pulmonary|valve|valves|valvular|valvulaire*|valvular*|klappen*|klappe|kleppen|klaff*|valvola*
             valvul*|regurgitation|regurgitant|insufficiency|insuffizienz|insufficienza|insuficiencia|insufficientie

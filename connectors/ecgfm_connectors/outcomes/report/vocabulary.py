@@ -205,7 +205,7 @@ CUES = phrases(
         "family": """father*|mother*|brother*|sister*|sibling*|family history|uncle|aunt|vater|mutter|bruder|schwester
             familienanamnese|pere|frere|soeur|antecedents familiaux|padre|madre|hermano|hermana|fratello|sorella
             familiarita|sour|mere|maman|papa|oncle|tante|tio|zio|zia|tia|tios|onkel|oom|farbror|morbror|faster|moster
-            cousin*|kusin*
+            cousin*|kusin*|mamman|pappan|pappa|mum|mom|dad|babbo
             cugin*|grandfather|grandmother|grandparent*|grosvater|grosmutter|grossvater|grossmutter|opa|oma|grand pere
             grand mere|abuelo|abuela|nonno|nonna|avo|grootvader|grootmoeder|farfar|farmor|morfar|mormor|nephew|niece
             neveu|sobrino|sobrina|nipote|sobrinho|sobrinha|neef|neffe|nichte|nicht heeft|nicht met|brorson
