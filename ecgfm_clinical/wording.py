@@ -38,7 +38,8 @@ def phrase(value: Value, say: Say = in_english) -> str:
         case str():
             return value
         case Mapping():
-            return ", ".join(f"{_name(key)} {_nested(one, say)}" for key, one in value.items()) or say("none")
+            told = ((key, _nested(one, say)) for key, one in value.items())
+            return ", ".join(f"{_name(key)} {text}" for key, text in told if text) or say("none")
         case Sequence():
             return ", ".join(_nested(one, say) for one in value) or say("none")
         case _:

@@ -54,6 +54,8 @@ def _flat(name: str, value: object) -> Iterator[tuple[str, str]]:
                 yield from _flat(f"{name}[{number}]", one)
         case None:
             return
+        case bool():
+            yield name, str(value).lower()  # as the settings file has it
         case str() if name.startswith("alerts.") and name.endswith(".url"):
             address = urlsplit(value)
             yield name, f"{address.scheme}://{address.hostname}/…"  # what follows may be a secret

@@ -18,6 +18,7 @@ from tests.clinical.conftest import Run
         ({"folds": {"train": 3, "test": ()}, "on": True}, "folds (train 3, test none), on yes"),
         (["a", {"b": 1}, None], "a, (b 1), none"),
         ({}, "none"),
+        ({"before": "", "host": "a"}, "host a"),
     ],
 )
 def test_a_value_is_a_phrase(value: object, told: str) -> None:

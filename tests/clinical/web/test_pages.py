@@ -53,6 +53,8 @@ def test_the_pages_show_what_the_store_holds(scored: Installation, browser: Brow
     settings = client.get("/settings").text
     assert "site.name" in settings
     assert "Test Hospital" in settings
+    assert "<code>false</code>" in settings, "as the file has it"
+    assert "<dd><code></code></dd>" not in settings
     assert client.post("/audit/verify").text.count("The trail is whole") == 2  # title and heading
     assert "destination ehr" in client.post("/settings/check").text
 
