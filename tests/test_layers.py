@@ -67,7 +67,7 @@ ROOMS = {
     ),
     "ecgfm_clinical.learning": (
         "documents folders staged_recordings training",
-        "cohort predictions runs selected",
+        "cohort out_of_fold predictions runs selected",
         "judging operating_points",
         "cross_fitting plan power_law",
         "learning_curve selection",
@@ -76,7 +76,7 @@ ROOMS = {
         "report",
         "judged",
         "experiment",
-        "governance",
+        "governance recalibration",
         "models",
         "research workshop",
         "external shifting",

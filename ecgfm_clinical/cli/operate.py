@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -237,8 +238,9 @@ def send(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
         _take_back(read, store)
         taken = 0
         for reporter in wiring.build_reporters(read, store):
-            while batch := reporter.run_batch():
-                taken += batch
+            with closing(reporter):
+                while batch := reporter.run_batch():
+                    taken += batch
         backlog = store.questions.backlog().destinations.values()
     waiting, set_aside = sum(one.waiting + one.running for one in backlog), sum(one.dead for one in backlog)
     if as_json:

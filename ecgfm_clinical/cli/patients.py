@@ -189,7 +189,7 @@ def _not_reached(read: "Settings", store: "Store") -> list[str]:
     folders = [f"files taken from source {part.name}: {read.resolve(part.path)}" for part in read.sources.folder]
     results = [f"files for destination {part.name}: {read.resolve(part.path)}" for part in read.destinations.folders]
     receivers = [f"what was sent to {part.name}" for part in read.destinations.peers]
-    kept = [f"embeddings kept for learning, under ECG ids: {read.resolve(read.learning.folder)}"]
+    kept = [f"embeddings and scores kept for learning, under ECG ids: {read.resolve(read.learning.folder)}"]
     other = [
         (
             "backups made by other means (pg_dump, snapshots); on PostgreSQL also the server's log, until VACUUM and "

@@ -283,7 +283,7 @@ def shadow(
 def recalibrate(
     head: Annotated[str, typer.Argument(help="Head whose threshold is chosen anew.")],
     what: Annotated[
-        RuleChoice, typer.Option(help="What the threshold is to reach on validation ECGs.")
+        RuleChoice, typer.Option(help="What the threshold is to reach on those ECGs.")
     ] = RuleChoice.sensitivity,
     at_least: Annotated[float, typer.Option(min=0.01, max=1.0, help="How much of it.")] = 0.9,
     prevalence: Annotated[
@@ -295,12 +295,15 @@ def recalibrate(
     model: Annotated[str | None, typer.Option(help="Model to start from; the live one if not given.")] = None,
     settings: SettingsOption = None,
 ) -> None:
-    """Calibrate a head and choose its operating point anew on today's validation patients:
+    """Calibrate a head and choose its operating point anew on today's patients but the test patients:
     a new version, a new candidate.
+
+    Whom the head learnt from it is calibrated on by the scores of its training's folds, whoever came later by its own.
     """
     from ecgfm.operating_rule import OperatingRule
     from ecgfm_clinical import liveness, wiring
     from ecgfm_clinical.errors import InputError
+    from ecgfm_clinical.learning.provenance import head_record
     from ecgfm_clinical.learning.workshop import Workshop
 
     if what is RuleChoice.ppv and prevalence is None:
@@ -314,7 +317,10 @@ def recalibrate(
             clock=wiring.steady_clock(wiring.utc_now),
         )
         done = workshop.recalibrate(head, rule, site=site, model=model)
-    console().print(f"{done.bundle.model_id}\nreport    {done.report}", soft_wrap=True)
+    record = head_record(done.bundle, head)
+    told = record.recalibrated.chosen_on if record and record.recalibrated else ""
+    chosen_on = told if isinstance(told, str) else "; ".join(f"{name}: {ecgs}" for name, ecgs in told.items())
+    console().print(f"{done.bundle.model_id}\nchosen on {chosen_on}\nreport    {done.report}", soft_wrap=True)
     for refusal in done.judgement.refusals:
         console().print(f"The gate refuses: {refusal}", soft_wrap=True)
     if done.judgement.refusals:

@@ -24,6 +24,7 @@ from ecgfm.training.team import Team
 from ecgfm_clinical.learning.cohort.members import Cohort, Member
 from ecgfm_clinical.learning.cohort.sources import EcgSource, Signals
 from ecgfm_clinical.learning.operating_points import HeldOut
+from ecgfm_clinical.learning.out_of_fold import read_logits, write_logits
 from ecgfm_clinical.learning.training import Progress, Training, quiet
 
 
@@ -59,7 +60,7 @@ def cross_fitted(
         held = np.flatnonzero(placed == fold).tolist()
         kept = folder / f"fold-{fold + 1}.npz"
         if kept.exists():  # from before a kill
-            _put(logits, held, _read(kept))
+            _put(logits, held, read_logits(kept)[0])
             continue
         others = [member for member, own in zip(members, placed, strict=True) if own != fold]
         split = Split(train=_examples(others, "train"), validation=_examples(others, "validation"))
@@ -67,7 +68,7 @@ def cross_fitted(
         if team is None or team.first:
             fitted = Model(network=trained.network, specs=trained.network.specs, origin=f"fold {fold + 1}")
             _put(logits, held, segment_logits(fitted, spec.name, [members[i].example for i in held], read, place))
-            _keep(kept, [logits[i] for i in held])
+            write_logits(kept, [logits[i] for i in held])
             shutil.rmtree(folder / f"fold-{fold + 1}", ignore_errors=True)  # checkpoints are several times a network
     return HeldOut(
         examples=[member.example for member in members],
@@ -80,22 +81,6 @@ def cross_fitted(
 def _put(logits: list[NDArray[np.float64]], places: Sequence[int], found: Sequence[NDArray[np.float64]]) -> None:
     for place, own in zip(places, found, strict=True):
         logits[place] = own
-
-
-def _keep(path: Path, logits: Sequence[NDArray[np.float64]]) -> None:
-    """Whole or not at all. Raises TrainingError where the disk does not take it."""
-    scratch = path.with_suffix(".part")
-    try:
-        with scratch.open("wb") as file:
-            np.savez(file, rows=np.concatenate(logits), counts=np.array([len(own) for own in logits]))
-        scratch.replace(path)
-    except OSError as error:
-        raise TrainingError(f"{path} cannot be written ({error.strerror}); free disk space and start again") from error
-
-
-def _read(path: Path) -> list[NDArray[np.float64]]:
-    with np.load(path) as held:
-        return np.split(held["rows"], np.cumsum(held["counts"])[:-1])
 
 
 def dealt(members: Sequence[Member], folds: int) -> NDArray[np.int_]:

@@ -16,7 +16,6 @@ from ecgfm.finetuning.candidate import write as write_bundle
 from ecgfm.finetuning.split import Split
 from ecgfm.finetuning.trained import Trained
 from ecgfm.heads import HeadSpec
-from ecgfm.operating_rule import OperatingRule
 from ecgfm.training.team import Team
 from ecgfm_clinical.errors import InputError, LearningError
 from ecgfm_clinical.learning.cohort.building import gather
@@ -29,8 +28,9 @@ from ecgfm_clinical.learning.folders import Folders
 from ecgfm_clinical.learning.judged import Judged, Publish, in_its_folder, write_report
 from ecgfm_clinical.learning.judging.comparison import Judge, Judgement
 from ecgfm_clinical.learning.operating_points import HeldOut
+from ecgfm_clinical.learning.out_of_fold import OutOfFold
 from ecgfm_clinical.learning.plan import Plan
-from ecgfm_clinical.learning.provenance import HeadRecord, Recalibration, after, head_record, record_of_training
+from ecgfm_clinical.learning.provenance import HeadRecord, after, head_record, record_of_training
 from ecgfm_clinical.learning.report import page
 from ecgfm_clinical.learning.runs import Run, begin
 from ecgfm_clinical.learning.selected import Selection
@@ -139,6 +139,14 @@ class Experiment:
             judgement=judgement,
             report=write_report(self.plan, bundle, champion, cohort, judgement, record, run.as_of, run.folder),
         )
+        if self.plan.calibration_folds > 1:
+            OutOfFold(
+                head=self.plan.head,
+                model_id=bundle.model_id,
+                as_of=run.as_of,
+                keys=[one.key for one in held_out.examples],
+                logits=held_out.logits,
+            ).keep(run.folder)
         self.publish(judged)
         run.finish({"model_id": bundle.model_id, "refusals": list(judgement.refusals)})
         return judged
@@ -148,48 +156,36 @@ class Experiment:
         candidate = Model.of(bundle)
         candidate.spec(self.plan.head)
         whole, source = self.cohort(now)
-        cohort = judgeable(whole) if self.plan.judges_only else self._covering(whole, candidate)
-        return self._judged_again(candidate, bundle, champion, cohort, source, now)
+        cohort = judgeable(whole) if self.plan.judges_only else self.covering(whole, candidate)
+        return self.judged_again(candidate, bundle, champion, cohort, source, now)
 
-    def recalibrate(self, base: Bundle, champion: Bundle, rule: OperatingRule, *, site: str, now: datetime) -> Judged:
-        """A new version of a model whose head is calibrated, and its threshold chosen, on today's validation patients.
+    def covering(self, whole: Cohort, model: Model) -> Cohort:
+        """What can be learnt from; it must cover the labels of the model's head."""
+        head, cohort = self.plan.head, learnable(whole)
+        if cohort.labels != model.spec(head).labels:
+            raise LearningError(f"{head}: the outcomes cover {', '.join(cohort.labels)}, the model has other labels")
+        return cohort
 
-        With `site` only that site's threshold is chosen; calibration and all other thresholds stay. Weights stay in any
-        case. Raises LearningError, NoHead.
-        """
-        head, model = self.plan.head, Model.of(base)
-        whole, source = self.cohort(now)
-        cohort = self._covering(whole, model)
-        validation = HeldOut.validation(model, head, cohort, source, self.place)
-        chosen_on: Mapping[str, str] = {}
-        try:
-            if site:
-                spec, chosen_on = validation.at_sites(model.spec(head), {site: rule})
-            else:
-                spec = validation.calibrate(model.spec(head), self.plan.calibration, rule)
-        except ValueError as error:
-            raise LearningError(f"{head}: {error}") from error
-        candidate = replace(model, specs=tuple(spec if one.name == head else one for one in model.specs))
-        record = replace(
-            head_record(base, head) or HeadRecord(),
-            recalibrated=Recalibration(
-                as_of=now,
-                cohort_digest=cohort.digest,
-                calibration="kept" if site else self.plan.calibration,
-                operating_point=str(rule),
-                chosen_on=chosen_on or "validation",
-                site=self.plan.site,
-            ),
+    def judged_again(
+        self, candidate: Model, bundle: Bundle, champion: Bundle, cohort: Cohort, source: EcgSource, now: datetime
+    ) -> Judged:
+        """A bundle judged on today's test patients and published, with its report in a folder of its own."""
+        head = self.plan.head
+        live = None if champion.model_id == bundle.model_id else Model.of(champion)
+        judgement = self._judge(candidate, live, cohort, source)
+        record = head_record(bundle, head)
+        folder = self.folders.evaluations / f"{head}-{bundle.model_id[:8]}-{now:%Y%m%dT%H%M%S}"
+        against = None if live is None else champion
+        judged = Judged(
+            head=head,
+            bundle=bundle,
+            champion=champion,
+            cohort=cohort,
+            judgement=judgement,
+            report=write_report(self.plan, bundle, against, cohort, judgement, record, now, folder),
         )
-        bundle = write_bundle(
-            candidate,
-            self.folders.bundles / f"{head}-recalibrated-{now:%Y%m%dT%H%M%S}",
-            name=base.name,
-            version=f"{head} {now:%Y-%m-%d %H:%M:%S}",
-            demo=base.demo,
-            provenance=after(base, head, record, [one.name for one in candidate.specs]),
-        )
-        return self._judged_again(candidate, bundle, champion, cohort, source, now)
+        self.publish(judged)
+        return judged
 
     # The steps
 
@@ -255,13 +251,6 @@ class Experiment:
             progress=self.progress,
         )
 
-    def _covering(self, whole: Cohort, model: Model) -> Cohort:
-        """What can be learnt from; it must cover the labels of the model's head."""
-        head, cohort = self.plan.head, learnable(whole)
-        if cohort.labels != model.spec(head).labels:
-            raise LearningError(f"{head}: the outcomes cover {', '.join(cohort.labels)}, the model has other labels")
-        return cohort
-
     def _calibrated(self, start: Model, trained: Trained, held_out: HeldOut) -> tuple[Model, Mapping[str, str]]:
         """The trained head calibrated and with its operating points, joined with what stays of the base;
         and per site with a rule of its own, on which ECGs its point was chosen.
@@ -304,26 +293,6 @@ class Experiment:
             demo=base.demo,
             provenance=after(base, head, record, [spec.name for spec in candidate.specs]),
         )
-
-    def _judged_again(
-        self, candidate: Model, bundle: Bundle, champion: Bundle, cohort: Cohort, source: EcgSource, now: datetime
-    ) -> Judged:
-        head = self.plan.head
-        live = None if champion.model_id == bundle.model_id else Model.of(champion)
-        judgement = self._judge(candidate, live, cohort, source)
-        record = head_record(bundle, head)
-        folder = self.folders.evaluations / f"{head}-{bundle.model_id[:8]}-{now:%Y%m%dT%H%M%S}"
-        against = None if live is None else champion
-        judged = Judged(
-            head=head,
-            bundle=bundle,
-            champion=champion,
-            cohort=cohort,
-            judgement=judgement,
-            report=write_report(self.plan, bundle, against, cohort, judgement, record, now, folder),
-        )
-        self.publish(judged)
-        return judged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,7 +58,8 @@ def keep_shifted(
     """
     row, live = model_row(bundle, path=path, now=now), registry.live()
     registry.register(row, now=now, actor=actor, reason=f"prior shift of {head}")
-    before = model_row(base, path=path, now=now).heads[head]
+    known = next((one for one in registry.models() if one.model_id == base.model_id), None)
+    before = (known or model_row(base, path=path, now=now)).heads[head]  # a registered one was computed once
     judged = next((one for one in registry.judgements(fingerprint=before) if one.head == head), None)
     in_use = live is not None and live.heads.get(head) == before
     if not in_use and judged is None:

@@ -23,6 +23,7 @@ from ecgfm_clinical.learning.experiment import Experiment
 from ecgfm_clinical.learning.folders import Folders
 from ecgfm_clinical.learning.judged import Judged, in_its_folder
 from ecgfm_clinical.learning.learning_curve import CurveMaker, LearningCurve
+from ecgfm_clinical.learning.recalibration import recalibrate
 from ecgfm_clinical.learning.selection import Seconds
 from ecgfm_clinical.learning.training import Progress, quiet
 from ecgfm_clinical.settings import Settings
@@ -184,7 +185,7 @@ class Workshop:
         now = self.clock()
         champion = self._live(now)
         base = champion if model is None else models.chosen(self.settings, self.registry, model)
-        return self.experiment(head, replicates=replicates).recalibrate(base, champion, rule, site=site, now=now)
+        return recalibrate(self.experiment(head, replicates=replicates), base, champion, rule, site=site, now=now)
 
     def cohort(self, head: str, as_of: datetime) -> tuple[Cohort, EcgSource]:
         """The head's cohort as of a moment, and where its signals are. Raises InputError."""

@@ -93,6 +93,10 @@ class Reporter:
         with self._holding.batch():
             return self._run_batch()
 
+    def close(self) -> None:
+        """Leave the destination; the next batch connects anew."""
+        self._destination.close()
+
     def _run_batch(self) -> int:
         now, name = self._clock(), self._destination.name
         if not self._at_home and self._store.home.look(self._mark, now=now, actor=self._worker) is not None:

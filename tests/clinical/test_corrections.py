@@ -1,7 +1,9 @@
 """Correct, withdraw, replay on the command line, with a receiver at the other end."""
 
+import gc
 import io
 import json
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -70,6 +72,16 @@ def test_a_withdrawal_is_shown_first_then_sent(
     act = next(event for event in json.loads(out)["events"] if event["action"] == "ecg.withdrawn")
     assert act["reason"] == "wrong gain"
     assert "@" in act["actor"]
+
+
+def test_a_connection_is_closed_when_all_is_sent(run: Run, sent: Path) -> None:
+    assert run("withdraw", "1", "--reason", "test run", "--yes", "--settings", sent)[0] == 0
+    gc.collect()  # what other tests left
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", ResourceWarning)
+        assert run("send", "--settings", sent)[0] == 0
+        gc.collect()
+    assert not [str(one.message) for one in said if "socket" in str(one.message)]
 
 
 def test_a_deletion_is_told_as_one(run: Run, sent: Path, ehr: EhrReceiver) -> None:

@@ -6,7 +6,7 @@ import io
 import json
 import sys
 from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import closing, redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -103,8 +103,9 @@ class Installation:
     def send(self) -> None:
         """Everything that is due now."""
         for reporter in wiring.build_reporters(self.settings, self.store):
-            while reporter.run_batch():
-                pass
+            with closing(reporter):
+                while reporter.run_batch():
+                    pass
 
     def send_until(self, count: int) -> None:
         """Until the receiver has got so many messages, repeats included."""

@@ -63,11 +63,14 @@ def _lines(bundle: Bundle) -> Iterator[str]:
     yield f"\nEncoder: {_origin(bundle.provenance)}"
     for step in bundle.provenance.lineage:
         yield f"- from {step.name} {step.version} (`{step.model_id[:12]}`)"
-    made = {head: record.trained for head, record in head_records(bundle).items() if record.trained}
-    if not made:
+    records = head_records(bundle)
+    if not any(record.trained for record in records.values()):
         yield f"\n{UNKNOWN}"
-    for head, trained in made.items():
-        yield from _head(head, trained)
+    for head, record in records.items():
+        if record.trained:
+            yield from _head(head, record.trained)
+        if record.recalibrated:
+            yield f"\n{head} was calibrated anew, and no figure above is of that: {phrase(plain(record.recalibrated))}"
     yield "\n## Use of race, ethnicity, language, sexual orientation, gender identity, social determinants"
     yield (
         "\nNone is an input. Sex and age are not inputs either; they are used to check performance by subgroup, above."

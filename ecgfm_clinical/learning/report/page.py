@@ -14,7 +14,7 @@ from ecgfm_clinical.learning.cohort.members import Flow
 from ecgfm_clinical.learning.documents import plain, write_document, write_text
 from ecgfm_clinical.learning.judging.judgement import CHAMPION, LabelJudgement, Metric, interval_text
 from ecgfm_clinical.learning.judging.worth import worth
-from ecgfm_clinical.learning.provenance import TrainingRecord
+from ecgfm_clinical.learning.provenance import HeadRecord, TrainingRecord
 from ecgfm_clinical.learning.report import figures
 from ecgfm_clinical.learning.report.document import Report
 from ecgfm_clinical.learning.selected import Selection, selection_of, without_selection
@@ -239,6 +239,7 @@ def _tripod(report: Report) -> list[tuple[str, ...]]:
         ("Sample size, missing data", f"{splits}; outcomes left out: {phrase(cohort.outcomes_left_out)}"),
         ("Splits", "by a hash of the patient key, the same over years; a patient is in one split only"),
         *_how_trained(report.training.trained if report.training else None),
+        *_calibrated_anew(report.training),
         ("Fairness", "performance and counts by age, sex, device, site, rate and rhythm; see the subgroups"),
         ("Comparators", ", ".join(sorted({name for own in report.labels.values() for name in own.compared}))),
         ("Cohort digest", cohort.digest),
@@ -266,6 +267,11 @@ def _how_trained(trained: TrainingRecord | None) -> Iterator[tuple[str, str]]:
     yield "Calibration, threshold", f"{phrase(plain(trained.calibration))}; {phrase(plain(trained.operating_point))}"
     for site, point in trained.site_operating_points.items():
         yield f"Threshold at {site}", phrase(plain(point))
+
+
+def _calibrated_anew(record: HeadRecord | None) -> Iterator[tuple[str, str]]:
+    if record and record.recalibrated:
+        yield "Calibrated anew", phrase(plain(record.recalibrated))
 
 
 def _plain(value: float | None) -> str:

@@ -18,8 +18,8 @@ from ecgfm_clinical.learning.adaptation import Adaptation, Unlabelled
 from ecgfm_clinical.learning.cohort.members import split_of
 from ecgfm_clinical.learning.models import read_bundle
 from ecgfm_clinical.learning.workshop import Workshop
-from ecgfm_clinical.settings import Learning
 from tests.helpers.fakes import Clock
+from tests.helpers.learning import with_learning
 
 pytestmark = pytest.mark.slow(25)
 
@@ -124,9 +124,7 @@ def test_too_few_outcomes_are_said_before_an_adaptation_begins(
 ) -> None:
     begun: list[object] = []
     monkeypatch.setattr(adaptation, "adapt", lambda *how, **more: begun.append(how))
-    rules = {"lvef": {"threshold": 30, "window_days": 0.05}}
-    learning = Learning.model_validate(workshop.settings.learning.model_dump() | rules)
-    few = replace(workshop, settings=workshop.settings.model_copy(update={"learning": learning}))
+    few = with_learning(workshop, lvef={"threshold": 30, "window_days": 0.05})
     with pytest.raises(LearningError, match=r"needed.*Collect more outcomes"):
         few.retrain("reduced_lvef", adaptation=QUICK, replicates=2)
     assert not begun

@@ -184,6 +184,7 @@ def test_evaluate_judges_the_live_model_and_recalibrate_makes_a_new_one(command:
     assert told["labels"]["reduced_lvef"]["ecgs"] > 0
     text = command("model", "recalibrate", "reduced_lvef", "--what", "specificity", "--at-least", "0.8")
     assert "report" in text
+    assert "chosen on validation ECGs" in text, "the live model came with its bundle"
     assert len(command("model", "list", "--json")) == 2
 
 

@@ -48,7 +48,12 @@ def bundle() -> Bundle:
 
 
 def test_a_bundle_of_the_version_before_has_the_same_card(bundle: Bundle) -> None:
-    assert card(bundle) == (BEFORE / "card.txt").read_text(encoding="utf-8")
+    """But for what a card says since of a calibration that came after the training."""
+    told = card(bundle)
+    anew = [line for line in told.splitlines(keepends=True) if "calibrated anew" in line]
+    assert len(anew) == 1, "of the one head that was"
+    assert "kept, operating point specificity >= 0.6, chosen on (South 20 validation ECGs of this site)" in anew[0]
+    assert told.replace("\n" + anew[0], "") == (BEFORE / "card.txt").read_text(encoding="utf-8")
 
 
 def test_what_a_bundle_says_of_its_heads_is_read_and_written_alike(bundle: Bundle) -> None:

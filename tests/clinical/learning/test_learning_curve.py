@@ -1,6 +1,5 @@
 """A learning curve leaves test patients alone, and what it extrapolates is told with its uncertainty or not at all."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from ecgfm_clinical.learning.learning_curve import ECG_FM, LearningCurve
 from ecgfm_clinical.learning.power_law import PowerLaw, fit, needed
 from ecgfm_clinical.learning.report.curve_picture import draw
 from ecgfm_clinical.learning.workshop import Workshop
+from tests.helpers.learning import with_learning
 
 SIZES = [50, 70, 100, 140, 200, 280, 400, 560, 800, 1100]
 
@@ -88,8 +88,6 @@ def test_a_curve_of_a_clinic(workshop: Workshop, tmp_path: Path, monkeypatch: py
 
 @pytest.mark.slow(2)
 def test_too_few_outcomes_are_said(workshop: Workshop) -> None:
-    lvef = workshop.settings.learning.lvef.model_copy(update={"threshold": 30})
-    learning = workshop.settings.learning.model_copy(update={"lvef": lvef})
-    few = replace(workshop, settings=workshop.settings.model_copy(update={"learning": learning}))
+    few = with_learning(workshop, lvef={"threshold": 30})
     with pytest.raises(LearningError, match=r"too few for a learning curve|needed"):
         few.learning_curves("reduced_lvef", sizes=4, repeats=3)

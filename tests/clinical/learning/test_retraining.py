@@ -31,22 +31,17 @@ from ecgfm_clinical.learning.provenance import TrainingRecord, head_records
 from ecgfm_clinical.learning.report.card import card
 from ecgfm_clinical.learning.training import Training
 from ecgfm_clinical.learning.workshop import Workshop
-from ecgfm_clinical.settings import Learning
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.contents import Contents, Merge
 from ecgfm_connectors.patient import Identifier
 from tests.helpers.fakes import Clock
+from tests.helpers.learning import with_learning
 
 pytestmark = pytest.mark.slow(45)
 
 Take = Callable[[Store, Contents, bytes, datetime], None]
 TakeMessage = Callable[[Store, bytes, datetime], None]
 QUICK = FineTuning(learning_rate=1e-3, batch_size=64, micro_batch=32, max_epochs=1, device="cpu")
-
-
-def with_learning(workshop: Workshop, **changes: object) -> Workshop:
-    learning = Learning.model_validate(workshop.settings.learning.model_dump() | changes)
-    return replace(workshop, settings=workshop.settings.model_copy(update={"learning": learning}))
 
 
 def retrained(workshop: Workshop, head: str, **how: Any) -> Judged:
