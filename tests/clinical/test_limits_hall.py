@@ -11,8 +11,9 @@ import pytest
 
 from ecgfm_clinical.auditing import sending
 from ecgfm_clinical.backfill import on_ray
+from ecgfm_clinical.cli import signs
 from ecgfm_clinical.engine import crew
-from ecgfm_clinical.monitoring import endpoint, rejected_callers
+from ecgfm_clinical.monitoring import endpoint, learners, rejected_callers
 from ecgfm_clinical.operate.status import status_of
 from ecgfm_clinical.pipeline import reporting, strangers
 from ecgfm_clinical.service import presence, retention, service, watch, worker
@@ -113,6 +114,8 @@ CONSTANTS: dict[str, object] = {
     "limiter.MOST_OF_A_NAME": limiter.MOST_OF_A_NAME,
     "limiter.MOST_OF_AN_ADDRESS": limiter.MOST_OF_AN_ADDRESS,
     "signed_heads.STRANDS": signed_heads.STRANDS,
+    "signs.HANGS_AFTER": signs.HANGS_AFTER.total_seconds() / 3600,
+    "learners.TOLD_FOR": learners.TOLD_FOR.days,
 }
 
 
