@@ -44,7 +44,7 @@ def quick_folder() -> Iterator[Path]:
 
 @pytest.mark.timeout(0)
 def test_on_sqlite(quick_folder: Path) -> None:
-    run_state_machine_as_test(on(on_sqlite(quick_folder)), settings=_settings(80))
+    run_state_machine_as_test(on(on_sqlite(quick_folder)), settings=_settings(60))
 
 
 @pytest.mark.timeout(0)
