@@ -25,7 +25,8 @@ def programs() -> Path | None:
 class PostgresqlServer:
     """A throw-away cluster on loopback, stopped by its own process id."""
 
-    def __init__(self, programs: Path) -> None:
+    def __init__(self, programs: Path, primary: "PostgresqlServer | None" = None) -> None:
+        """`primary`: of which this one is a standby."""
         folder = Path(
             tempfile.mkdtemp(prefix="ecgfm-pg-", dir="/tmp")
         )  # short: a socket path has 107 characters at most
@@ -39,6 +40,10 @@ class PostgresqlServer:
             account = pwd.getpwnam("postgres")
             os.chown(folder, account.pw_uid, account.pw_gid)
             self._account = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+        if primary is not None:
+            source = ("-h", "127.0.0.1", "-p", primary.port, "-U", "hospital")
+            self._run("pg_basebackup", *source, "-D", self._data, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+            return
         self._run(
             "initdb", "-D", self._data, "-U", "hospital", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"
         )
@@ -82,6 +87,10 @@ class PostgresqlServer:
     def another(self) -> "PostgresqlServer":
         """A second cluster, not yet started; `close` it afterwards."""
         return PostgresqlServer(self._programs)
+
+    def standby(self) -> "PostgresqlServer":
+        """A server that follows this one, not yet started; `close` it afterwards."""
+        return PostgresqlServer(self._programs, self)
 
     def close(self) -> None:
         """Stop for good and remove the data. Hundreds of databases take many seconds, for which nobody has to wait."""

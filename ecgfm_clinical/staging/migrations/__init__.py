@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
 
-from ecgfm_clinical.errors import StoreError, StoreTooNew
+from ecgfm_clinical.errors import StoreError, StoreTooNew, StoreUnavailable
 from ecgfm_clinical.staging import engine
 
 REVISIONS = (
@@ -43,6 +43,10 @@ REVISIONS = (
     "0033",
 )
 HEAD = REVISIONS[-1]
+BROKEN_OFF = (
+    "The migration broke off; it is one transaction, so the schema is wholly the old one or wholly the new one, and no "
+    "data were lost: run `ecgfm-clinical migrate` again once the store answers"
+)
 MIGRATION_LOCK = 0x45434747  # PostgreSQL advisory lock: one migration at a time
 
 
@@ -66,7 +70,8 @@ def current(connection: Connection) -> str | None:
 def upgrade(url: str, *, to: str = HEAD) -> None:
     """Bring the store's schema forward, data and all; an empty database gets the whole schema.
 
-    Raises StoreUnavailable, and StoreTooNew where a newer program wrote the store.
+    Raises StoreUnavailable, and StoreTooNew where a newer program wrote the store. A server that ends in the middle,
+    even of the commit, leaves the whole old schema or the whole new one; a repeat does what is left to do.
     """
     from alembic import command
     from alembic.config import Config
@@ -78,6 +83,7 @@ def upgrade(url: str, *, to: str = HEAD) -> None:
         with suppress(OSError):  # the connection says what is wrong with the folder
             engine.make_file(path)
     database = engine.connect(parsed, writes=True)
+    begun = False
     try:
         with engine.translated(), _without_foreign_keys(database) as connection, connection.begin():
             if connection.dialect.name == "postgresql":
@@ -85,9 +91,14 @@ def upgrade(url: str, *, to: str = HEAD) -> None:
             found = current(connection)
             if found is not None and found not in REVISIONS:
                 raise StoreTooNew(too_new(found))
+            begun = True
             config.attributes["connection"] = connection
             command.upgrade(config, to)
             _check_foreign_keys(connection)
+    except StoreUnavailable as error:
+        if not begun:
+            raise
+        raise StoreUnavailable(f"{error}. {BROKEN_OFF}") from error
     finally:
         database.dispose()
 
