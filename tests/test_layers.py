@@ -49,7 +49,7 @@ ROOMS = {
         "message_text raw_header reading testing",
     ),
     "ecgfm_clinical": (
-        "codes errors liveness log rules stopping wording",
+        "codes durable errors liveness log rules stopping wording",
         "engine extras settings",
         "bundles ecg staging",
         "auditing monitoring",

@@ -120,13 +120,15 @@ def _check_nothing_is_sealed(settings: "Settings", path: Path) -> None:
 
 
 def _add_key(path: Path) -> int:
-    """Append a fresh key; the file is readable by its owner alone."""
+    """Append a fresh key, on the disk before anything is sealed with it; its owner alone reads the file."""
+    from ecgfm_clinical.durable import sync_new
     from ecgfm_clinical.staging.sealing import KEY_BYTES, Keyring
 
     number = (Keyring.read(path).current or 0) + 1 if path.exists() else 1
     path.touch(mode=0o600)
     with path.open("a", encoding="ascii") as file:
         file.write(f"{number} {secrets.token_hex(KEY_BYTES)}\n")
+    sync_new(path)
     return number
 
 

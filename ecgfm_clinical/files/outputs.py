@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol
 
+from ecgfm_clinical.durable import sync
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.files.answers import Answer, Origin
 
@@ -36,21 +37,13 @@ class Output(Protocol):
 def put_in_place(hidden: Path, path: Path) -> None:
     """Give a file or folder, whose bytes have reached the disk, its name."""
     hidden.replace(path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def sync_tree(folder: Path) -> None:
     """Every file below reaches the disk, and every folder with the names in it: a power cut takes none back."""
     for one in (*folder.rglob("*"), folder):
-        _sync(one)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        sync(one)
 
 
 @contextmanager

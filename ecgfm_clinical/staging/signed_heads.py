@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from ecgfm_clinical import log
+from ecgfm_clinical.durable import sync_new
 from ecgfm_clinical.errors import InputError, SettingsError
 from ecgfm_clinical.staging.audit import Head
 from ecgfm_clinical.staging.sealing import to_json
@@ -115,7 +116,10 @@ class Signer:
             path.parent.mkdir(parents=True, exist_ok=True)
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(pem)
-            path.with_name(path.name + ".pub").write_bytes(public)
+            beside = path.with_name(path.name + ".pub")
+            beside.write_bytes(public)
+            for one in (path, beside):
+                sync_new(one)
         except FileExistsError as error:
             raise InputError(
                 f"{path} exists; what it signed can be verified by it alone, so it is left as it is"
