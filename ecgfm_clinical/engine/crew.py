@@ -33,6 +33,8 @@ T = TypeVar("T")
 #: Pieces handed over at once, as many as a slot has room for at two segments each: handing one over costs as much as
 #: reading a tenth of a recording.
 AT_ONCE = 8
+#: Portions that wait for a process at least: as many as fill a call of 64 segments, which is when answers are taken.
+LEAST_WAITING = 4
 #: Most processes that `usable_cores` says; beyond, one process that takes the answers can't keep up.
 MOST = 16
 #: Seconds without an answer of a process, for pieces that take some milliseconds each.
@@ -115,8 +117,10 @@ class Crew(Generic[Task, T]):
 
     @property
     def _depth(self) -> int:
-        """Portions under way at a time: one in the hands of each process, and one waiting for it."""
-        return 2 * max(1, self._processes)
+        """Portions under way at a time: one in the hands of each process, and one waiting for it; `LEAST_WAITING` where
+        they are few, for whoever takes the answers stops now and then, to write say.
+        """
+        return self._processes + max(LEAST_WAITING, self._processes) if self._processes else 2
 
     def answers(self, pieces: Iterable[Task]) -> Iterator[Prepared[T]]:
         """What `work` gave for each piece, in order. Segments are valid until the next is asked for."""

@@ -15,7 +15,7 @@ from ecgfm.predictor import HeadPrediction, Prediction
 from ecgfm.records import Record
 from ecgfm_clinical import log
 from ecgfm_clinical.ecg.evaluability import Reason
-from ecgfm_clinical.engine.crew import PATIENCE, Crew
+from ecgfm_clinical.engine.crew import AT_ONCE, PATIENCE, Crew
 from ecgfm_clinical.errors import DeviceFailed, LeaseLost, StoreError
 from ecgfm_clinical.monitoring.meters import Meters
 from ecgfm_clinical.pipeline.preparing import (
@@ -42,6 +42,8 @@ CLAIM_SECONDS = 0.25
 #: ECGs whose scores are written in one transaction, unless the first of them has waited for `TOGETHER_SECONDS`.
 TOGETHER = 16
 TOGETHER_SECONDS = 0.05
+#: Such transactions that may wait for their turn, beside the one under way: a call of the network gives some at once.
+AHEAD = 3
 
 
 class Scores(Protocol):
@@ -100,7 +102,7 @@ class _Finishing:
         if self._scored:
             self._under_way.append(self._thread.submit(self._finish, self._scored))
         self._scored, self._began = [], time.perf_counter()
-        while len(self._under_way) > 1 or (self._under_way and self._under_way[0].done()):
+        while len(self._under_way) > AHEAD or (self._under_way and self._under_way[0].done()):
             self._under_way.popleft().result()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -197,7 +199,7 @@ class Scorer:
         claimed_at: dict[int, datetime] = {}  # job -> when; claims run ahead of the network
         self._sign()
         crew = self._opened()
-        crew.at_once = self._pace.limit
+        crew.at_once = min(AT_ONCE, self._pace.limit)
 
         def jobs() -> Iterator[Job]:
             nonlocal claimed

@@ -3,6 +3,8 @@
 What a message is made of stands in `drafts`; what each receiver holds, and which message it is owed next, in `told`.
 """
 
+from collections.abc import Mapping, Sequence
+
 from ecgfm_clinical.staging import codec, drafts, holds, identity, message_rows, messages, order_answers, recordings
 from ecgfm_clinical.staging.codec import PrivatePart
 from ecgfm_clinical.staging.holds import Question
@@ -22,9 +24,15 @@ def announce(tx: Transaction, ecg_row: EcgVersion, scoring_id: int, found: Scori
     `again`: a person wants it told whether it is news or not. An older version than the newest of its recording tells
     nothing, nor does a recording that is held or was taken back, nor history where nobody asks.
     """
-    if not tx.telling.destinations or _is_silent(tx, ecg_row, asked=again):
+    if not tx.telling.destinations:
         return
-    decided = _settled(tx, ecg_row)
+    decided = recordings.standing(tx, ecg_row.recording_id)
+    if _is_silent(tx, ecg_row, decided, asked=again):
+        return
+    told = _told(tx, ecg_row)
+    if _is_anothers(tx, ecg_row, decided, told):
+        recordings.renumber(tx, ecg_row, reason="the result was taken back under another identity")
+        decided = recordings.standing(tx, ecg_row.recording_id)
     subject = drafts.subject_of(tx, ecg_row, decided.patient)
     digest = codec.output_digest(found)
     if decided.taken_back not in (None, digest):  # it says something else now: what was taken back is past
@@ -32,8 +40,7 @@ def announce(tx: Transaction, ecg_row: EcgVersion, scoring_id: int, found: Scori
         decided = recordings.standing(tx, ecg_row.recording_id)
     if tx.telling.answering.matches and _waits_for_order(tx, ecg_row, decided.generation, subject):
         return
-    for destination in tx.telling.destinations:
-        sent = message_rows.told_so_far(tx, ecg_row.recording_id, destination)
+    for destination, sent in told.items():
         counting = [one for one in sent if one.counts]
         due = owed(
             sent,
@@ -79,37 +86,38 @@ def _waits_for_order(tx: Transaction, ecg_row: EcgVersion, generation: int, subj
     return True
 
 
-def _settled(tx: Transaction, ecg_row: EcgVersion) -> Standing:
-    """What was decided about the recording; it gets a new filler number where the old one was another's in the end."""
-    decided = recordings.standing(tx, ecg_row.recording_id)
-    if not is_anothers(tx, ecg_row):
-        return decided
-    recordings.renumber(tx, ecg_row, reason="the result was taken back under another identity")
-    return recordings.standing(tx, ecg_row.recording_id)
-
-
 def is_anothers(tx: Transaction, ecg_row: EcgVersion) -> bool:
     """Whether a result was taken back that was, as merges stand now, another person's than the recording is.
 
     Its filler number speaks of that person at the receiver, and may speak of nobody else.
     """
-    generation = recordings.standing(tx, ecg_row.recording_id).generation
-    now = identity.resolve(tx.connection, ecg_row.patient_key)
-    for destination in tx.telling.destinations:
-        told = message_rows.told_so_far(tx, ecg_row.recording_id, destination)
+    return _is_anothers(tx, ecg_row, recordings.standing(tx, ecg_row.recording_id), _told(tx, ecg_row))
+
+
+def _is_anothers(
+    tx: Transaction, ecg_row: EcgVersion, decided: Standing, told: Mapping[str, Sequence[SentMessage]]
+) -> bool:
+    for sent in told.values():
         # A withdrawal that waits goes on its way: what it takes back is as good as taken back.
-        gone = [one for one in told if one.may_have_left or (one.kind in TAKES_BACK and one.counts)]
-        mine = [one for one in gone if one.generation == generation]
-        if mine and not standing(mine) and identity.resolve(tx.connection, mine[-1].filed_key) != now:
+        gone = [one for one in sent if one.may_have_left or (one.kind in TAKES_BACK and one.counts)]
+        mine = [one for one in gone if one.generation == decided.generation]
+        if not mine or standing(mine):
+            continue
+        if identity.resolve(tx.connection, mine[-1].filed_key) != identity.resolve(tx.connection, ecg_row.patient_key):
             return True
     return False
 
 
-def _is_silent(tx: Transaction, ecg_row: EcgVersion, *, asked: bool) -> bool:
+def _told(tx: Transaction, ecg_row: EcgVersion) -> dict[str, list[SentMessage]]:
+    """Every message about the recording so far, by destination, oldest first."""
+    return {one: message_rows.told_so_far(tx, ecg_row.recording_id, one) for one in tx.telling.destinations}
+
+
+def _is_silent(tx: Transaction, ecg_row: EcgVersion, decided: Standing, *, asked: bool) -> bool:
     """Whether nothing may be told of this version now."""
     if holds.is_open(tx, ecg_row.recording_id):
         reason = "held"
-    elif recordings.standing(tx, ecg_row.recording_id).withdrawn:
+    elif decided.withdrawn:
         reason = "withdrawn"
     elif recordings.newest(tx, ecg_row.recording_id).ecg_id != ecg_row.ecg_id:
         reason = "superseded"

@@ -23,8 +23,11 @@ def new(random_bytes: Callable[[int], bytes]) -> str:
 
 def current(tx: Reading) -> str:
     """The epoch of new filler numbers."""
-    row = tx.connection.execute(select(store_meta).where(store_meta.c.name == NAME)).first()
+    row = tx.connection.execute(_CURRENT).first()
     return "" if row is None else seals.STORE_META.open(tx.keyring, row).decode()
+
+
+_CURRENT = select(store_meta).where(store_meta.c.name == NAME)
 
 
 def begin(tx: Transaction, epoch: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from ecgfm_clinical.errors import NotFound
 from ecgfm_clinical.staging import codec, seals
@@ -50,8 +50,10 @@ class Hold:
 
 def is_open(tx: Reading, recording_id: int) -> bool:
     """Whether a question about the recording waits for a person."""
-    mine = select(hold.c.hold_id).where(hold.c.recording_id == recording_id, hold.c.decision.is_(None)).limit(1)
-    return tx.connection.scalar(mine) is not None
+    return tx.connection.scalar(_OPEN, {"of": recording_id}) is not None
+
+
+_OPEN = select(hold.c.hold_id).where(hold.c.recording_id == bindparam("of"), hold.c.decision.is_(None)).limit(1)
 
 
 def ask(tx: Transaction, row: EcgVersion, question: Question, patients: Sequence[Patient] = ()) -> None:

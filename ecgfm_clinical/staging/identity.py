@@ -16,11 +16,11 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
 
 from ecgfm_clinical.errors import StoreError
 from ecgfm_clinical.staging import codec, seals
-from ecgfm_clinical.staging.rows import PatientRow, each_row, first_row
+from ecgfm_clinical.staging.rows import PatientRow, first_row
 from ecgfm_clinical.staging.schema import ecg_identity, identity_alias, identity_event, identity_link, patient
 from ecgfm_clinical.staging.sealing import Keyring, to_json
 from ecgfm_clinical.staging.transaction import Reading, Transaction
@@ -54,14 +54,15 @@ def patient_key(tx: Reading, patient: Patient, source_key: str) -> str:
 def resolve(connection: Connection, key: str) -> str:
     """The key of the surviving identity. Raises StoreError where aliases run in a circle, which `merge` never makes."""
     seen = {key}
-    while following := connection.scalar(
-        select(identity_alias.c.towards_key).where(identity_alias.c.retired_key == key)
-    ):
+    while following := connection.scalar(_TOWARDS, {"of": key}):
         if following in seen:
             raise StoreError("the aliases of an identity run in a circle: restore the store from a backup")
         seen.add(following)
         key = following
     return key
+
+
+_TOWARDS = select(identity_alias.c.towards_key).where(identity_alias.c.retired_key == bindparam("of"))
 
 
 def surviving_patient(tx: Reading, received: Patient) -> Patient:
@@ -245,15 +246,17 @@ def demographics(connection: Connection, keyring: Keyring, key: str) -> Patient 
 
 def registered(reading: Reading, keys: Collection[str]) -> dict[str, Patient]:
     """What ADT messages last said of the people of these keys, by key; of a retired number its survivor's."""
-    survivors = select(identity_alias.c.retired_key, identity_alias.c.surviving_key)
-    towards: dict[str, str] = dict(
-        reading.connection.execute(survivors.where(identity_alias.c.retired_key.in_(keys))).all()
-    )
+    towards: dict[str, str] = dict(reading.connection.execute(_SURVIVORS, {"of": list(keys)}).all())
     wanted = {key: towards.get(key, key) for key in keys}
-    query = select(patient).where(patient.c.patient_key.in_(set(wanted.values())))
-    rows = each_row(reading.connection, PatientRow, query)
-    known = {row.patient_key: described_in(reading.keyring, row) for row in rows}
+    rows = reading.connection.execute(_REGISTERED, {"of": list(set(wanted.values()))})
+    known = {row.patient_key: described_in(reading.keyring, row) for row in (PatientRow(*one) for one in rows)}
     return {key: known[survivor] for key, survivor in wanted.items() if survivor in known}
+
+
+_SURVIVORS = select(identity_alias.c.retired_key, identity_alias.c.surviving_key).where(
+    identity_alias.c.retired_key.in_(bindparam("of", expanding=True))
+)
+_REGISTERED = select(patient).where(patient.c.patient_key.in_(bindparam("of", expanding=True)))
 
 
 def described_in(keyring: Keyring, row: PatientRow) -> Patient:

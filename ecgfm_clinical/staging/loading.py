@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from ecgfm_clinical.errors import NotFound
 from ecgfm_clinical.staging import codec, identity, private, recordings, seals
@@ -27,11 +27,7 @@ def load(reading: Reading, ecg_ids: Sequence[int], *, signals: bool, as_received
 
     Without `signals` the ECGs have 0 samples. Raises NotFound.
     """
-    rows = reading.connection.execute(
-        select(*ecg.c, payload.c.sha256)
-        .join(payload, payload.c.payload_id == ecg.c.payload_id)
-        .where(ecg.c.ecg_id.in_(ecg_ids))
-    )
+    rows = reading.connection.execute(_VERSIONS, {"wanted": list(ecg_ids)})
     versions = [(EcgVersion(*version), sha256) for *version, sha256 in rows]
     found = {row.ecg_id: row for row, _ in versions}
     digests = {row.ecg_id: sha256 for row, sha256 in versions}
@@ -42,6 +38,13 @@ def load(reading: Reading, ecg_ids: Sequence[int], *, signals: bool, as_received
     decided = recordings.standings(reading, {row.recording_id for row in found.values()})
     named = {ecg_id: decided[row.recording_id].patient for ecg_id, row in found.items() if row.recording_id in decided}
     return _registered(reading, [_of(one, named.get(one.ecg_id)) for one in staged])
+
+
+_VERSIONS = (
+    select(*ecg.c, payload.c.sha256)
+    .join(payload, payload.c.payload_id == ecg.c.payload_id)
+    .where(ecg.c.ecg_id.in_(bindparam("wanted", expanding=True)))
+)
 
 
 def _of(one: StagedEcg, patient: Patient | None) -> StagedEcg:
@@ -74,13 +77,16 @@ def signal_if_kept(reading: Reading, ecg_id: int) -> NDArray[np.float32]:
 
 
 def _signals(reading: Reading, versions: Mapping[int, EcgVersion]) -> dict[int, NDArray[np.float32]]:
-    stored = reading.connection.execute(select(signal).where(signal.c.ecg_id.in_(versions)))
+    stored = reading.connection.execute(_SIGNALS, {"wanted": list(versions)})
     return {
         kept.ecg_id: unpack_signal(
             Packed(coding=kept.coding, value=seals.SIGNAL.open(reading.keyring, kept, of=versions[kept.ecg_id]))
         )
         for kept in stored
     }
+
+
+_SIGNALS = select(signal).where(signal.c.ecg_id.in_(bindparam("wanted", expanding=True)))
 
 
 def _staged(

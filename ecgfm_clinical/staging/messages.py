@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlalchemy import and_, delete, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
 
 from ecgfm_clinical.errors import PageStale
 from ecgfm_clinical.staging import (
@@ -170,8 +170,12 @@ def create(
 
 
 def _next_version(tx: Transaction, recording_id: int, destination: str) -> int:
-    mine = and_(message.c.recording_id == recording_id, message.c.destination == destination)
-    return 1 + (tx.connection.scalar(select(func.max(message.c.result_version)).where(mine)) or 0)
+    return 1 + (tx.connection.scalar(_NEWEST_VERSION, {"of": recording_id, "to": destination}) or 0)
+
+
+_NEWEST_VERSION = select(func.max(message.c.result_version)).where(
+    message.c.recording_id == bindparam("of"), message.c.destination == bindparam("to")
+)
 
 
 def recompose(tx: Transaction, rows: Sequence[MessageRow]) -> list[int]:

@@ -9,7 +9,7 @@ what the first message named.
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from ecgfm_clinical.staging import numbers, order_codec, recordings, seals
 from ecgfm_clinical.staging.holds import Question
@@ -57,8 +57,11 @@ def fix(tx: Transaction, recording_id: int, filler: str, subject: Ecg) -> OrderA
 
 def fixed(reading: Reading, filler: str) -> OrderAnswer | None:
     """What was fixed for this filler number; None where nothing was."""
-    row = first_row(reading.connection, OrderAnswerRow, select(order_answer).where(order_answer.c.filler == filler))
-    return None if row is None else _answer(reading, row)
+    row = reading.connection.execute(_FIXED, {"of": filler}).first()
+    return None if row is None else _answer(reading, OrderAnswerRow(*row))
+
+
+_FIXED = select(order_answer).where(order_answer.c.filler == bindparam("of"))
 
 
 def newest_of(reading: Reading, recording_id: int) -> OrderAnswer | None:
@@ -80,9 +83,14 @@ def _answer(reading: Reading, row: OrderAnswerRow) -> OrderAnswer:
 
 def may_have_left(reading: Reading, filler: str) -> bool:
     """Whether a receiver has, or may have, a message under this filler number."""
-    gone = (message.c.state == "acknowledged") | (message.c.in_doubt > 0)
-    told = select(message.c.message_id).where(message.c.filler == filler, gone).limit(1)
-    return reading.connection.scalar(told) is not None
+    return reading.connection.scalar(_MAY_HAVE_LEFT, {"of": filler}) is not None
+
+
+_MAY_HAVE_LEFT = (
+    select(message.c.message_id)
+    .where(message.c.filler == bindparam("of"), (message.c.state == "acknowledged") | (message.c.in_doubt > 0))
+    .limit(1)
+)
 
 
 def was_released(reading: Reading, recording_id: int) -> bool:

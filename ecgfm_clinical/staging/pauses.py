@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, func, or_, select, update
 
 from ecgfm_clinical.errors import StoreError
 from ecgfm_clinical.staging.database import Database
@@ -189,9 +189,11 @@ def withhold(
 
 def forget(tx: Transaction, ecg_id: int, *, received_at: datetime, source: str) -> None:
     """This ECG is owed nothing: it has its answers, or none is to be given any more."""
-    owed = delete(withheld).where(withheld.c.ecg_id == ecg_id).returning(withheld.c.head)
-    for head in tx.connection.scalars(owed).all():
+    for head in tx.connection.scalars(_FORGET, {"of": ecg_id}).all():
         tx.count(-1, received_at=received_at, source=source, head=head, state="waiting")
+
+
+_FORGET = delete(withheld).where(withheld.c.ecg_id == bindparam("of")).returning(withheld.c.head)
 
 
 def due_again(tx: Transaction, *, limit: int) -> list[int]:

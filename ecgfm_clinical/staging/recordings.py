@@ -13,7 +13,7 @@ from datetime import UTC
 from typing import Literal
 
 import numpy as np
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, insert, select, update
 
 from ecgfm_clinical.staging import codec, identity, numbers, seals
 from ecgfm_clinical.staging.private import private_of
@@ -95,8 +95,10 @@ def _recordings(tx: Reading, condition: ColumnElement[bool]) -> list[EcgVersion]
 
 def newest(tx: Reading, recording_id: int) -> EcgVersion:
     """Its newest version."""
-    query = select(ecg).where(ecg.c.recording_id == recording_id).order_by(ecg.c.version.desc()).limit(1)
-    return one_row(tx.connection, EcgVersion, query)
+    return EcgVersion(*tx.connection.execute(_NEWEST, {"of": recording_id}).one())
+
+
+_NEWEST = select(ecg).where(ecg.c.recording_id == bindparam("of")).order_by(ecg.c.version.desc()).limit(1)
 
 
 def by_numbers(tx: Reading, source_ids: Iterable[str]) -> list[EcgVersion]:
@@ -166,16 +168,19 @@ def standing(tx: Reading, recording_id: int) -> Standing:
 
 def standings(tx: Reading, recording_ids: Iterable[int]) -> Mapping[int, Standing]:
     """What was decided, by recording; one about which nothing was decided is left out."""
-    query = (
-        select(recording_event)
-        .where(recording_event.c.recording_id.in_(list(recording_ids)))
-        .order_by(recording_event.c.event_id)
-    )
     found: dict[int, Standing] = {}
-    for row in every_row(tx.connection, RecordingEvent, query):
+    for event in tx.connection.execute(_DECIDED, {"of": list(recording_ids)}).all():
+        row = RecordingEvent(*event)
         before = found.get(row.recording_id, Standing())
         found[row.recording_id] = _after(tx, before, row)
     return found
+
+
+_DECIDED = (
+    select(recording_event)
+    .where(recording_event.c.recording_id.in_(bindparam("of", expanding=True)))
+    .order_by(recording_event.c.event_id)
+)
 
 
 def _after(tx: Reading, before: Standing, row: RecordingEvent) -> Standing:

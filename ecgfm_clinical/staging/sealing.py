@@ -88,4 +88,4 @@ def to_json(value: object) -> bytes:
 
 def keyed_digest(pepper: bytes, *parts: str) -> str:
     """32 hexadecimal digits that stand for `parts`; without the store's pepper nobody can try numbers against them."""
-    return hmac.new(pepper, to_json(parts), hashlib.sha256).hexdigest()[:32]
+    return hmac.digest(pepper, to_json(parts), hashlib.sha256).hex()[:32]

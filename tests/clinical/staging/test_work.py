@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from ecgfm_clinical.errors import LeaseLost, NotFound
 from ecgfm_clinical.staging.records import EcgState, JobState, MessageState
@@ -174,3 +175,21 @@ def test_a_lease_from_before_the_clock_was_set_back_is_taken_back_by_anyone(ward
     assert ward.store.leases.reap(now=ward.later(hours=9)) == 0
     assert ward.store.leases.reap(now=ward.now) == 1
     assert len(ward.claim(worker="next")) == 1
+
+
+def test_each_further_ecg_that_is_finished_asks_the_store_for_little(ward: Any) -> None:
+    """Each statement costs as much processor time as a tenth of the preparation of an ECG."""
+    store = ward.with_telling(destinations=("ehr",))
+    asked: list[str] = []
+    event.listen(store.database.writer, "before_cursor_execute", lambda *given: asked.append(given[2]))
+
+    def finishing(count: int) -> int:
+        for _ in range(count):
+            ward.take()
+        scored = [(job, ward.scoring(job.ecg_id)) for job in ward.claim(limit=count)]
+        assert len(scored) == count
+        asked.clear()
+        assert store.jobs.finish(scored, now=ward.now, worker="scorer") == set()
+        return len(asked)
+
+    assert finishing(9) - finishing(1) <= 8 * 17
