@@ -3,7 +3,10 @@
 What a message is made of stands in `drafts`; what each receiver holds, and which message it is owed next, in `told`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, func, select
 
 from ecgfm_clinical.staging import codec, drafts, holds, identity, message_rows, messages, order_answers, recordings
 from ecgfm_clinical.staging.codec import PrivatePart
@@ -12,25 +15,65 @@ from ecgfm_clinical.staging.private import private_of
 from ecgfm_clinical.staging.recordings import Standing
 from ecgfm_clinical.staging.records import HISTORY, TAKES_BACK, Scoring
 from ecgfm_clinical.staging.rows import EcgVersion
+from ecgfm_clinical.staging.schema import ecg
 from ecgfm_clinical.staging.told import SentMessage, owed, standing
 from ecgfm_clinical.staging.transaction import Transaction
 from ecgfm_connectors.ecg import Ecg, Order
 from ecgfm_connectors.patient import Patient
 
 
-def announce(tx: Transaction, ecg_row: EcgVersion, scoring_id: int, found: Scoring, *, again: bool) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What stands of one recording before a scoring of it is told."""
+
+    newest: int  #: its newest version
+    held: bool  #: a question about it waits for a person
+    decided: Standing
+    told: Mapping[str, Sequence[SentMessage]]  #: every message about it so far, by destination, oldest first
+
+
+def before(tx: Transaction, rows: Collection[EcgVersion]) -> dict[int, Before]:
+    """By recording; their rows are locked, or another transaction might change it meanwhile."""
+    ids = sorted({row.recording_id for row in rows})
+    if not tx.telling.destinations or not ids:
+        return {}
+    newest = dict(tx.connection.execute(_NEWEST, {"of": ids}).all())
+    held = holds.open_ones(tx, ids)
+    decided, told = recordings.standings(tx, ids), message_rows.told_of(tx, ids, tx.telling.destinations)
+    return {
+        one: Before(
+            newest=newest[one],
+            held=one in held,
+            decided=decided.get(one, Standing()),
+            told={to: told.get((one, to), []) for to in tx.telling.destinations},
+        )
+        for one in ids
+    }
+
+
+_NEWEST = (
+    select(ecg.c.recording_id, func.max(ecg.c.version))
+    .where(ecg.c.recording_id.in_(bindparam("of", expanding=True)))
+    .group_by(ecg.c.recording_id)
+)
+
+
+def announce(
+    tx: Transaction, ecg_row: EcgVersion, scoring_id: int, found: Scoring, *, again: bool, stands: Before | None
+) -> None:
     """A message for each destination that is owed one by this scoring; identities are locked.
 
     `again`: a person wants it told whether it is news or not. An older version than the newest of its recording tells
-    nothing, nor does a recording that is held or was taken back, nor history where nobody asks.
+    nothing, nor does a recording that is held or was taken back, nor history where nobody asks. `stands`: of the
+    recording, where nothing of it was changed since that was asked; None: it is asked now.
     """
     if not tx.telling.destinations:
         return
-    decided = recordings.standing(tx, ecg_row.recording_id)
-    if _is_silent(tx, ecg_row, decided, asked=again):
+    stands = before(tx, [ecg_row])[ecg_row.recording_id] if stands is None else stands
+    if _is_silent(tx, ecg_row, stands, asked=again):
         return
-    told = _told(tx, ecg_row)
-    if _is_anothers(tx, ecg_row, decided, told):
+    decided = stands.decided
+    if _is_anothers(tx, ecg_row, stands):
         recordings.renumber(tx, ecg_row, reason="the result was taken back under another identity")
         decided = recordings.standing(tx, ecg_row.recording_id)
     subject = drafts.subject_of(tx, ecg_row, decided.patient)
@@ -40,7 +83,7 @@ def announce(tx: Transaction, ecg_row: EcgVersion, scoring_id: int, found: Scori
         decided = recordings.standing(tx, ecg_row.recording_id)
     if tx.telling.answering.matches and _waits_for_order(tx, ecg_row, decided.generation, subject):
         return
-    for destination, sent in told.items():
+    for destination, sent in stands.told.items():
         counting = [one for one in sent if one.counts]
         due = owed(
             sent,
@@ -91,16 +134,15 @@ def is_anothers(tx: Transaction, ecg_row: EcgVersion) -> bool:
 
     Its filler number speaks of that person at the receiver, and may speak of nobody else.
     """
-    return _is_anothers(tx, ecg_row, recordings.standing(tx, ecg_row.recording_id), _told(tx, ecg_row))
+    found = before(tx, [ecg_row])
+    return bool(found) and _is_anothers(tx, ecg_row, found[ecg_row.recording_id])
 
 
-def _is_anothers(
-    tx: Transaction, ecg_row: EcgVersion, decided: Standing, told: Mapping[str, Sequence[SentMessage]]
-) -> bool:
-    for sent in told.values():
+def _is_anothers(tx: Transaction, ecg_row: EcgVersion, stands: Before) -> bool:
+    for sent in stands.told.values():
         # A withdrawal that waits goes on its way: what it takes back is as good as taken back.
         gone = [one for one in sent if one.may_have_left or (one.kind in TAKES_BACK and one.counts)]
-        mine = [one for one in gone if one.generation == decided.generation]
+        mine = [one for one in gone if one.generation == stands.decided.generation]
         if not mine or standing(mine):
             continue
         if identity.resolve(tx.connection, mine[-1].filed_key) != identity.resolve(tx.connection, ecg_row.patient_key):
@@ -108,18 +150,13 @@ def _is_anothers(
     return False
 
 
-def _told(tx: Transaction, ecg_row: EcgVersion) -> dict[str, list[SentMessage]]:
-    """Every message about the recording so far, by destination, oldest first."""
-    return {one: message_rows.told_so_far(tx, ecg_row.recording_id, one) for one in tx.telling.destinations}
-
-
-def _is_silent(tx: Transaction, ecg_row: EcgVersion, decided: Standing, *, asked: bool) -> bool:
+def _is_silent(tx: Transaction, ecg_row: EcgVersion, stands: Before, *, asked: bool) -> bool:
     """Whether nothing may be told of this version now."""
-    if holds.is_open(tx, ecg_row.recording_id):
+    if stands.held:
         reason = "held"
-    elif decided.withdrawn:
+    elif stands.decided.withdrawn:
         reason = "withdrawn"
-    elif recordings.newest(tx, ecg_row.recording_id).ecg_id != ecg_row.ecg_id:
+    elif stands.newest != ecg_row.version:
         reason = "superseded"
     elif ecg_row.source == HISTORY and not asked:
         reason = "history"

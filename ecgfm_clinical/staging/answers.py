@@ -14,9 +14,17 @@ _INSERT_SCORING = insert(scoring).returning(scoring.c.scoring_id)
 _INSERT_SCORES = insert(score)
 
 
-def keep(tx: Transaction, row: EcgVersion, found: Scoring, *, tell: bool, silent: frozenset[str]) -> None:
+def keep(
+    tx: Transaction,
+    row: EcgVersion,
+    found: Scoring,
+    *,
+    tell: bool,
+    silent: frozenset[str],
+    stands: announcing.Before | None,
+) -> None:
     """One scoring of the ECG in this row; `tell`: it goes out whether it is news or not; `silent`: heads of which no
-    answer is kept.
+    answer is kept; `stands`: of its recording, where that was asked already.
     """
     was = _heads_of(tx, row.scoring_id)
     owed = {one.head for one in found.scores} & silent
@@ -48,7 +56,7 @@ def keep(tx: Transaction, row: EcgVersion, found: Scoring, *, tell: bool, silent
     for head, answer in heads.items():
         tx.count(1, received_at=row.received_at, source=row.source, head=head, state=answer)
     tx.note(f"ecg.{state.value.replace('_', '-')}", ecg_id=row.ecg_id, scoring_id=scoring_id, model_id=found.model_id)
-    announcing.announce(tx, row, scoring_id, found, again=tell)
+    announcing.announce(tx, row, scoring_id, found, again=tell, stands=stands)
 
 
 def _heads_of(tx: Transaction, scoring_id: int | None) -> dict[str, str]:

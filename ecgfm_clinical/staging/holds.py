@@ -5,7 +5,7 @@ answer allows it. The questions and their answers stand in `LIFECYCLE.md`.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -53,6 +53,14 @@ def is_open(tx: Reading, recording_id: int) -> bool:
     return tx.connection.scalar(_OPEN, {"of": recording_id}) is not None
 
 
+def open_ones(tx: Reading, recording_ids: Collection[int]) -> set[int]:
+    """Those of these recordings about which a question waits for a person."""
+    return set(tx.connection.scalars(_OPEN_ONES, {"of": list(recording_ids)}))
+
+
+_OPEN_ONES = select(hold.c.recording_id).where(
+    hold.c.recording_id.in_(bindparam("of", expanding=True)), hold.c.decision.is_(None)
+)
 _OPEN = select(hold.c.hold_id).where(hold.c.recording_id == bindparam("of"), hold.c.decision.is_(None)).limit(1)
 
 

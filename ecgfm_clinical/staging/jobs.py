@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, bindparam, case, insert, select, update
 
 from ecgfm_clinical.errors import LeaseLost, NotFound
-from ecgfm_clinical.staging import answers, failed_ecgs, holds, pauses, recordings
+from ecgfm_clinical.staging import announcing, answers, failed_ecgs, holds, pauses, recordings
 from ecgfm_clinical.staging.attempts import HORIZON, RUNNING, WAITING, is_dead, is_unfinished, keep_error
 from ecgfm_clinical.staging.claiming import CLAIM, CLAIM_BESIDE
 from ecgfm_clinical.staging.database import Database
@@ -92,10 +92,14 @@ class Jobs:
                 tx.lock_identities(
                     exclusive=False
                 )  # after the rows: in this order everywhere, or two would wait for each other
+            before = announcing.before(tx, rows.values())
             for job, found in mine:
-                answers.keep(tx, rows[job.ecg_id], found, tell=wanted[job.job_id], silent=silent)
+                row = rows[job.ecg_id]
+                # Another version of a recording is told after the first: what stands then is asked anew.
+                stands = before.pop(row.recording_id, None)
+                answers.keep(tx, row, found, tell=wanted[job.job_id], silent=silent, stands=stands)
                 if wanted[job.job_id]:
-                    _hand_on(tx, rows[job.ecg_id])
+                    _hand_on(tx, row)
         return given - set(wanted)
 
     def fail(self, job: Job, retry: Retry, *, now: datetime, worker: str) -> None:

@@ -1,7 +1,7 @@
 """The rows of result messages as they are read: what was told so far, by which bytes, to whom, and how it went."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import and_, bindparam, or_, select
 
@@ -34,8 +34,16 @@ def newest_of(tx: Reading, recording_id: int, destination: str) -> MessageRow | 
 
 def told_so_far(tx: Reading, recording_id: int, destination: str) -> list[SentMessage]:
     """Every message about a recording to one destination so far, oldest first."""
-    return [
-        SentMessage(
+    return told_of(tx, [recording_id], [destination]).get((recording_id, destination), [])
+
+
+def told_of(
+    tx: Reading, recording_ids: Collection[int], destinations: Collection[str]
+) -> dict[tuple[int, str], list[SentMessage]]:
+    """The same of several, by recording and destination; where there is none, it is left out."""
+    told: dict[tuple[int, str], list[SentMessage]] = {}
+    for row in tx.connection.execute(_TOLD, {"of": list(recording_ids), "to": list(destinations)}):
+        sent = SentMessage(
             message_id=row.message_id,
             ecg_id=row.ecg_id,
             scoring_id=row.scoring_id,
@@ -47,18 +55,21 @@ def told_so_far(tx: Reading, recording_id: int, destination: str) -> list[SentMe
             filed_key=row.filed_key,
             output_digest=row.output_digest,
         )
-        for row in tx.connection.execute(_TOLD, {"of": recording_id, "to": destination})
-    ]
+        told.setdefault((row.recording_id, row.destination), []).append(sent)
+    return told
 
 
 _TOLD = (
     select(
         *(message.c[name] for name in ("message_id", "ecg_id", "scoring_id", "kind", "state", "in_doubt")),
-        *(message.c[name] for name in ("filler", "generation", "filed_key")),
+        *(message.c[name] for name in ("filler", "generation", "filed_key", "recording_id", "destination")),
         scoring.c.output_digest,
     )
     .join(scoring, scoring.c.scoring_id == message.c.scoring_id)
-    .where(message.c.recording_id == bindparam("of"), message.c.destination == bindparam("to"))
+    .where(
+        message.c.recording_id.in_(bindparam("of", expanding=True)),
+        message.c.destination.in_(bindparam("to", expanding=True)),
+    )
     .order_by(message.c.message_id)
 )
 

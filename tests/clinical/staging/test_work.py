@@ -192,4 +192,4 @@ def test_each_further_ecg_that_is_finished_asks_the_store_for_little(ward: Any) 
         assert store.jobs.finish(scored, now=ward.now, worker="scorer") == set()
         return len(asked)
 
-    assert finishing(9) - finishing(1) <= 8 * 17
+    assert finishing(9) - finishing(1) <= 8 * 13
