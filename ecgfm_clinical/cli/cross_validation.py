@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgfm_clinical.cli.common import JsonOption, console, write_json
+from ecgfm_clinical.cli.archives import labelled_archive
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, write_json
 from ecgfm_clinical.cli.learning_options import (
     BatchOption,
     ClassesOption,
@@ -14,6 +15,7 @@ from ecgfm_clinical.cli.learning_options import (
     LabelOption,
     MethodChoice,
     MethodOption,
+    OutcomesOption,
     PatienceOption,
     PrecisionOption,
     RateOption,
@@ -31,6 +33,10 @@ def cross_validate(
     archive: Annotated[Path, typer.Option(help="Folder of WFDB recordings.")],
     table: Annotated[Path, typer.Option(help="CSV or Parquet with a row for each recording.")],
     out: Annotated[Path, typer.Option(help="Folder for results and kept embeddings.")],
+    head: Annotated[
+        str, typer.Option(help="reduced_lvef, troponin, interpretation, or one of [[learning.heads]] of the settings.")
+    ] = "interpretation",
+    outcomes: OutcomesOption = None,
     label: LabelOption = None,
     classes: ClassesOption = None,
     base: Annotated[
@@ -47,19 +53,23 @@ def cross_validate(
     patience: PatienceOption = None,
     precision: PrecisionOption = None,
     seed: SeedOption = 1,
+    settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Patient-level cross-validation of a labelled archive: AUROC per label beside age+sex and a random forest."""
+    """Patient-level cross-validation of a labelled archive: AUROC per label beside age+sex and a random forest.
+
+    With --outcomes labels come from measured results, by the rules of --head; of settings only `outcomes` and the heads
+    of `learning` are used.
+    """
     need("train", "cross-validation")
     from ecgfm_clinical import wiring
     from ecgfm_clinical.learning.research import cross_validate_archive
 
+    labelled = labelled_archive(archive, table, outcomes, label or (), classes, settings)
     with shown_progress() as progress:
         found = cross_validate_archive(
-            archive=archive,
-            table=table,
-            columns=label or (),
-            classes=classes,
+            head,
+            archive=labelled,
             base=base,
             out=out,
             method=method.value,

@@ -1,6 +1,6 @@
 """Heads of one's own: `retrain`, `evaluate` and `drift`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ecgfm_clinical.cli.archives import labelled_archive, table_and_out
 from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opened, write_json
 from ecgfm_clinical.cli.learning_answers import tell, tell_external
 from ecgfm_clinical.cli.learning_options import (
@@ -40,6 +41,7 @@ from ecgfm_clinical.extras import need
 
 if TYPE_CHECKING:
     from ecgfm_clinical.learning.adaptation import Adaptation
+    from ecgfm_clinical.learning.research import LabelledArchive
     from ecgfm_clinical.learning.workshop import Workshop
 
 
@@ -107,14 +109,12 @@ def retrain(
         from ecgfm_clinical.learning.judging.rivals import Rivals
         from ecgfm_clinical.learning.research import retrain_archive
 
+        table, out = table_and_out(table, out)
+        labelled = labelled_archive(archive, table, outcomes, label or (), classes, settings)
         with shown_progress() as progress:
             done = retrain_archive(
                 head,
-                archive=archive,
-                table=table,
-                outcomes=outcomes,
-                columns=label or (),
-                classes=classes,
+                archive=labelled,
                 base=base or "demo",
                 out=out,
                 method=method.value,
@@ -219,10 +219,13 @@ def evaluate(
     two knows are named.
     """
     need("train", "judging a head")
+    from ecgfm_clinical.learning.external import named_pairs
+
     if archive is not None:
-        _evaluate_archive(
-            head, model or "demo", archive, table, outcomes, label or [], classes, test_split, out, as_json
-        )
+        table, out = table_and_out(table, out)
+        pairs = named_pairs(label or ())
+        labelled = labelled_archive(archive, table, outcomes, tuple(pairs.values()), classes, settings)
+        _evaluate_archive(head, model or "demo", labelled, pairs, test_split, out, as_json)
         return
     with _workshop(settings, f"evaluate {head}") as workshop:
         done = workshop.evaluate(
@@ -237,29 +240,21 @@ def evaluate(
 def _evaluate_archive(
     head: str,
     model: str,
-    archive: Path,
-    table: Path | None,
-    outcomes: Path | None,
-    columns: list[str],
-    classes: Path | None,
+    labelled: "LabelledArchive",
+    pairs: "Mapping[str, str]",
     test_split: bool,
-    out: Path | None,
+    out: Path,
     as_json: bool,
 ) -> None:
     from ecgfm_clinical import wiring
-    from ecgfm_clinical.errors import InputError
-    from ecgfm_clinical.learning import external, models, research
-    from ecgfm_clinical.learning.cohort.archive import Archive
+    from ecgfm_clinical.learning import external, models
 
-    if table is None or out is None:
-        raise InputError("--archive needs --table (a row for each recording) and --out (a folder for what comes of it)")
-    source, pairs = Archive.open(archive, table, outcomes), external.named_pairs(columns)
-    labelling = external.renamed(research.labelling(source, head, list(pairs.values()), classes), pairs)
+    source = labelled.open()
     asked = external.Asked(
         head=head,
         bundle=models.read_bundle(model),
         source=source,
-        labelling=labelling,
+        labelling=external.renamed(labelled.labelling(source, head), pairs),
         test_split_only=test_split,
         out=out,
     )

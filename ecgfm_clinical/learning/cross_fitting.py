@@ -5,7 +5,6 @@ the head's own with what its training chose (the penalty, the number of epochs),
 are to be calibrated.
 """
 
-import hashlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from ecgfm.finetuning.trained import Trained
 from ecgfm.heads import HeadSpec
 from ecgfm.network import EcgFm
 from ecgfm.training.team import Team
+from ecgfm_clinical.learning.cohort.folds import dealt
 from ecgfm_clinical.learning.cohort.members import Cohort, Member
 from ecgfm_clinical.learning.cohort.sources import EcgSource, Signals
 from ecgfm_clinical.learning.operating_points import HeldOut
@@ -83,25 +83,5 @@ def _put(logits: list[NDArray[np.float64]], places: Sequence[int], found: Sequen
         logits[place] = own
 
 
-def dealt(members: Sequence[Member], folds: int) -> NDArray[np.int_]:
-    """The fold of each member: all of a patient in one, and of each split and label as many in each as can be.
-
-    Patients are dealt out like cards, sorted by split and labels and then by a hash of their key.
-    """
-    known: dict[str, tuple[str, tuple[float, ...]]] = {}
-    for member in members:
-        patient = member.example.patient
-        _, before = known.get(patient, ("", (-1.0,) * len(member.example.labels)))
-        own = np.nan_to_num(np.array(member.example.labels), nan=-1.0)
-        known[patient] = (member.split, tuple(np.maximum(before, own).tolist()))
-    order = sorted(known, key=lambda patient: (known[patient], _hash(patient)))
-    fold_of = {patient: place % folds for place, patient in enumerate(order)}
-    return np.array([fold_of[member.example.patient] for member in members])
-
-
 def _examples(members: Sequence[Member], split: str) -> list[Example]:
     return [member.example for member in members if member.split == split]
-
-
-def _hash(patient: str) -> str:
-    return hashlib.sha256(f"ecgfm cross-fitting {patient}".encode()).hexdigest()

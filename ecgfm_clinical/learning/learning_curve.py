@@ -16,9 +16,9 @@ from ecgfm.finetuning.embedding import Embedding, embed
 from ecgfm.finetuning.linear import fit_probe
 from ecgfm.finetuning.split import Split
 from ecgfm_clinical.errors import LearningError
+from ecgfm_clinical.learning.cohort.folds import dealt
 from ecgfm_clinical.learning.cohort.members import Cohort, Member
 from ecgfm_clinical.learning.cohort.sources import EcgSource, Signals
-from ecgfm_clinical.learning.cross_fitting import dealt
 from ecgfm_clinical.learning.documents import Measured
 from ecgfm_clinical.learning.judging.comparators import (
     AGE_SEX,

@@ -84,9 +84,9 @@ def _troponin(rules: TroponinLabels) -> RaisedTroponin:
     )
 
 
-def table_labelling(archive: Archive, head: str, columns: Sequence[str]) -> Labelling:
-    """Labels of a research archive: named columns; for `interpretation` its statements, for other heads of a site its
-    table of measured outcomes, by the rules of the settings' defaults. Raises InputError.
+def table_labelling(archive: Archive, head: str, columns: Sequence[str], learning: Learning) -> Labelling:
+    """Labels of a research archive: named columns; for `interpretation` its statements, for every other head that
+    learns from results, those of the settings among them, its table of measured outcomes. Raises InputError.
     """
     if columns:
         return Given(
@@ -95,11 +95,13 @@ def table_labelling(archive: Archive, head: str, columns: Sequence[str]) -> Labe
             source=archive.table.name,
             meaning=f"As given in the columns {', '.join(columns)} of {archive.table.name}.",
         )
-    if head == "interpretation" or (archive.measured is not None and head in HEADS):
-        return labelling(head, Learning())
+    if head == "interpretation" or (archive.measured is not None and head in heads(learning)):
+        return labelling(head, learning)
+    measured = ", ".join(one for one in heads(learning) if one != "interpretation")
     raise InputError(
         "name the columns that hold the labels with --label; only `interpretation` needs none, and, with --outcomes, "
-        "the heads that learn from measured results"
+        f"the heads that learn from measured results: {measured}, and those that [[learning.heads]] of --settings "
+        "declares"
     )
 
 

@@ -3,7 +3,7 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -12,7 +12,6 @@ from ecgfm.config import EncoderConfig
 from ecgfm.finetuning.candidate import Model, Place, random_from
 from ecgfm.finetuning.settings import FineTuning, Method
 from ecgfm.version import version
-from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.learning import models, planning
 from ecgfm_clinical.learning.cohort.archive import CLASSES, Archive, diagnostic_classes
 from ecgfm_clinical.learning.cohort.building import gather
@@ -26,7 +25,8 @@ from ecgfm_clinical.learning.judging.cross_validation import CrossValidated, Cro
 from ecgfm_clinical.learning.judging.rivals import Rivals
 from ecgfm_clinical.learning.plan import Plan
 from ecgfm_clinical.learning.training import Progress, Training
-from ecgfm_clinical.settings import HeadRules
+from ecgfm_clinical.settings import HeadRules, Learning
+from ecgfm_connectors.outcomes.site import NO_TABLE, SiteTable
 
 #: Sizes of encoders with random weights: the published one, and one that trains on a laptop.
 RANDOM = {
@@ -46,9 +46,42 @@ RULES = HeadRules(min_age=None, paced="score", allow=("noise", "clipped-lead", "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledArchive:
+    """An archive as a command names it, and where a head's labels come from: columns of its table, PTB-XL's diagnostic
+    classes, coded statements, or a table of measured results by the rules of a head, which settings may declare.
+    """
+
+    folder: Path
+    table: Path
+    outcomes: Path | None = None  #: a table of measured results, as `ingest` takes it
+    columns: Sequence[str] = ()
+    classes: Path | None = None  #: PTB-XL's scp_statements.csv
+    learning: Learning = field(
+        default_factory=Learning
+    )  #: the rules of heads: the program's own, and those that settings declare
+    site: SiteTable = NO_TABLE  #: kinds of results that settings declare
+
+    def open(self) -> Archive:
+        """Raises InputError."""
+        return Archive.open(self.folder, self.table, self.outcomes, self.site)
+
+    def labelling(self, archive: Archive, head: str) -> Labelling:
+        """What gives the head its labels. Raises InputError."""
+        if self.classes is None:
+            return planning.table_labelling(archive, head, self.columns, self.learning)
+        return Given(
+            table=diagnostic_classes(archive, self.classes),
+            labels=CLASSES,
+            source=self.classes.name,
+            meaning="A diagnostic superclass of PTB-XL, from any of its SCP statements.",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveValidation:
     """A cross-validation with what was asked for."""
 
+    head: str
     start: str  #: bundle folder, or the name of a random encoder
     method: Method
     folds: int
@@ -56,32 +89,16 @@ class ArchiveValidation:
     figures: CrossValidated
 
     def to_json(self) -> dict[str, object]:
-        asked = {"from": self.start, "method": self.method, "folds": self.folds, "seed": self.seed}
+        asked = {"head": self.head, "from": self.start, "method": self.method, "folds": self.folds, "seed": self.seed}
         return {"format_version": FORMAT_VERSION, **plain(self.figures), **asked}
-
-
-def labelling(archive: Archive, head: str, columns: Sequence[str], classes: Path | None) -> Labelling:
-    """Labels from columns, from PTB-XL's diagnostic classes, or from coded statements. Raises InputError."""
-    if classes is None:
-        return planning.table_labelling(archive, head, columns)
-    return Given(
-        table=diagnostic_classes(archive, classes),
-        labels=CLASSES,
-        source=classes.name,
-        meaning="A diagnostic superclass of PTB-XL, from any of its SCP statements.",
-    )
 
 
 def retrain_archive(
     head: str,
     *,
-    archive: Path,
-    table: Path | None,
-    outcomes: Path | None = None,
-    columns: Sequence[str],
-    classes: Path | None,
+    archive: LabelledArchive,
     base: str,
-    out: Path | None,
+    out: Path,
     method: Method | Literal["auto"],
     fine_tuning: FineTuning,
     seed: int,
@@ -94,12 +111,10 @@ def retrain_archive(
 
     None in all but the first of several processes that torchrun started.
     """
-    if table is None or out is None:
-        raise InputError("--archive needs --table (a row for each recording) and --out (a folder for what comes of it)")
-    source = Archive.open(archive, table, outcomes)
+    source = archive.open()
     plan = Plan(
         head=head,
-        labelling=labelling(source, head, columns, classes),
+        labelling=archive.labelling(source, head),
         training=Training(method="linear" if method == "auto" else method, fine_tuning=replace(fine_tuning, seed=seed)),
         budget_seconds=budget_seconds if method == "auto" else None,
         cohort=COHORT,
@@ -116,11 +131,9 @@ def retrain_archive(
 
 
 def cross_validate_archive(
+    head: str,
     *,
-    archive: Path,
-    table: Path,
-    columns: Sequence[str],
-    classes: Path | None,
+    archive: LabelledArchive,
     base: str,
     out: Path,
     method: Method,
@@ -131,9 +144,9 @@ def cross_validate_archive(
     progress: Progress,
 ) -> ArchiveValidation:
     """Out-of-fold AUROC per label; also written to `out`. Raises InputError, LearningError, TrainingError."""
-    source = Archive.open(archive, table)
-    cohort = gather(source, labelling(source, "interpretation", columns, classes), COHORT, RULES, as_of=now)
-    name = f"{base.replace('/', '-').strip('-')}-{method}"
+    source = archive.open()
+    cohort = gather(source, archive.labelling(source, head), COHORT, RULES, as_of=now)
+    name = f"{head}-{base.replace('/', '-').strip('-')}-{method}"
     folders = Folders(root=out)
     validation = CrossValidation(
         cohort=cohort,
@@ -144,9 +157,8 @@ def cross_validate_archive(
         folds=folds,
         runs=folders.runs / name,
     )
-    found = ArchiveValidation(
-        start=base, method=method, folds=folds, seed=seed, figures=validation.run(lambda text: progress(text, 0, 1))
-    )
+    figures = validation.run(lambda text: progress(text, 0, 1))
+    found = ArchiveValidation(head=head, start=base, method=method, folds=folds, seed=seed, figures=figures)
     write_json(out / f"{name}.json", found.to_json())
     return found
 

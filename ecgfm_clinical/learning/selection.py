@@ -23,9 +23,9 @@ from ecgfm.finetuning.split import Split
 from ecgfm.heads import HeadSpec
 from ecgfm.network import EcgFm
 from ecgfm_clinical.errors import LearningError
+from ecgfm_clinical.learning.cohort.folds import dealt
 from ecgfm_clinical.learning.cohort.members import Cohort
 from ecgfm_clinical.learning.cohort.sources import EcgSource, Signals
-from ecgfm_clinical.learning.cross_fitting import dealt
 from ecgfm_clinical.learning.documents import read_document, write_document
 from ecgfm_clinical.learning.selected import Selection, Tried
 from ecgfm_clinical.learning.training import Progress, Training, quiet

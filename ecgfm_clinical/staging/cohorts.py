@@ -35,6 +35,7 @@ from ecgfm_clinical.staging.schema import (
 )
 from ecgfm_clinical.staging.transaction import Reading
 from ecgfm_connectors import ages
+from ecgfm_connectors.decision import DEATH
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.people import agreed_sex
@@ -58,7 +59,12 @@ class Cohorts:
     def outcomes(self, kind: OutcomeKind, *, as_of: datetime | None = None) -> list[OutcomeRow]:
         """Every result of one kind in the newest version received up to that moment, oldest first."""
         with self._database.reading() as ask:
-            return _outcome_rows(ask, kind, as_of)
+            return _outcome_rows(ask, outcome.c.kind == kind, as_of)
+
+    def contacts(self, *, as_of: datetime | None = None) -> list[OutcomeRow]:
+        """The same of every kind but deaths: what was taken from a living patient."""
+        with self._database.reading() as ask:
+            return _outcome_rows(ask, outcome.c.kind != DEATH, as_of)
 
     def recordings(self, keys: Sequence[str]) -> list[Ecg]:
         """The ECGs of these keys, with their signals, in order. Raises NotFound."""
@@ -278,11 +284,11 @@ def ecg_id_of(key: str) -> int:
     return int(key.partition(":")[2])
 
 
-def _outcome_rows(reading: Reading, kind: OutcomeKind, as_of: datetime | None) -> list[OutcomeRow]:
+def _outcome_rows(reading: Reading, wanted: ColumnElement[bool], as_of: datetime | None) -> list[OutcomeRow]:
     survivors = _survivors(reading, as_of)
     newest = (
         select(outcome.c.source_key, func.max(outcome.c.version).label("version"))
-        .where(outcome.c.kind == kind, _until(outcome.c.received_at, as_of))
+        .where(wanted, _until(outcome.c.received_at, as_of))
         .group_by(outcome.c.source_key)
         .subquery()
     )
@@ -295,7 +301,7 @@ def _outcome_rows(reading: Reading, kind: OutcomeKind, as_of: datetime | None) -
         OutcomeRow(
             key=f"outcome:{row.outcome_id}",
             patient=intern(survivors.get(row.patient_key, row.patient_key)),
-            kind=kind,
+            kind=intern(row.kind),
             status=row.status,
             value=row.value,
             upper_value=row.upper_value,

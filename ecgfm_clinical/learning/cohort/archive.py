@@ -23,8 +23,10 @@ from ecgfm_clinical.learning.cohort import cells
 from ecgfm_clinical.learning.cohort.measured import measured
 from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeKind, OutcomeRow
 from ecgfm_connectors import ages
+from ecgfm_connectors.decision import DEATH
 from ecgfm_connectors.ecg import LEADS, Ecg
 from ecgfm_connectors.leads import from_label
+from ecgfm_connectors.outcomes.site import NO_TABLE, SiteTable
 from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.statements.vocabularies import from_code
 from ecgfm_connectors.units import millivolts
@@ -44,10 +46,11 @@ class Archive:
     table: Path
     lines: tuple[Mapping[str, str], ...] = field(repr=False)
     measured: Path | None = None  #: a table of measured outcomes, as `ingest` takes it
+    site: SiteTable = NO_TABLE  #: kinds of results beyond those that every table may hold
     shifted_dates: bool = True  #: as data sets that leave a hospital have them: days to come say nothing
 
     @classmethod
-    def open(cls, folder: Path, table: Path, measured: Path | None = None) -> "Archive":
+    def open(cls, folder: Path, table: Path, measured: Path | None = None, site: SiteTable = NO_TABLE) -> "Archive":
         """Raises InputError where the table lacks a column, names recordings that are not there, or puts a patient into
         two splits.
         """
@@ -57,7 +60,7 @@ class Archive:
                 raise InputError(
                     f"{table} has no column for the {meaning}; name one of {', '.join(cells.COLUMNS[meaning])}"
                 )
-        archive = cls(folder=folder, table=table, lines=lines, measured=measured)
+        archive = cls(folder=folder, table=table, lines=lines, measured=measured, site=site)
         archive._check_splits()
         if not any(archive._path(line) for line in lines):
             raise InputError(f"none of the recordings named in {table} lies in {folder}")
@@ -69,9 +72,14 @@ class Archive:
 
     def outcomes(self, kind: OutcomeKind) -> list[OutcomeRow]:
         """Every measured result of one kind in the table of outcomes, in its newest version; none without one."""
-        if self.measured is None:
-            return []
-        return [row for row in measured(self.measured, self._patient) if row.kind == kind]
+        return [row for row in self._results() if row.kind == kind]
+
+    def contacts(self) -> list[OutcomeRow]:
+        """Every measured result of that table, of whatever kind."""
+        return [row for row in self._results() if row.kind != DEATH]
+
+    def _results(self) -> list[OutcomeRow]:
+        return [] if self.measured is None else measured(self.measured, self._patient, self.site)
 
     def _check_splits(self) -> None:
         splits: dict[str, str] = {}

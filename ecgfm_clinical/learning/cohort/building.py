@@ -14,7 +14,7 @@ from ecgfm.finetuning.dataset import Example
 from ecgfm.signal import segment_count
 from ecgfm_clinical.learning.cohort.labelling import Exclusion, Labelled, Labelling, Outcomes, usable
 from ecgfm_clinical.learning.cohort.members import AppliedRules, Cohort, CohortRules, Member, Step, split_of
-from ecgfm_clinical.learning.cohort.mortality import CONTACTS, seen_alive
+from ecgfm_clinical.learning.cohort.mortality import seen_alive
 from ecgfm_clinical.learning.cohort.sources import EcgSource, Reasons
 from ecgfm_clinical.settings import HeadRules
 from ecgfm_clinical.staging.cohort_rows import EcgRow
@@ -35,7 +35,7 @@ def gather(
     rows = source.rows()
     results = source.outcomes(kind) if kind else []
     if kind == DEATH:
-        results += seen_alive(rows, [one for other in CONTACTS for one in source.outcomes(other)], now=now)
+        results += seen_alive(rows, source.contacts(), now=now)
     outcomes, left_out = usable(results, now=now)
     return build(
         rows,

@@ -12,16 +12,16 @@ from ecgfm_connectors.files import outcome_table
 from ecgfm_connectors.outcome import Outcome
 from ecgfm_connectors.outcomes.site import SiteTable
 
-_CONTEXT = replace(NO_SITE, outcome_table=SiteTable(deaths=True))
 
-
-def measured(table: Path, patient_of: Callable[[str], str]) -> list[OutcomeRow]:
-    """Each result in its newest version, in the order of the table; `patient_of` makes a number an opaque key.
+def measured(table: Path, patient_of: Callable[[str], str], site: SiteTable) -> list[OutcomeRow]:
+    """Each result in its newest version, in the order of the table; `patient_of` makes a number an opaque key, `site`
+    declares kinds beyond those that every table may hold.
 
     Times without a zone are UTC, as the archive's own. Raises InputError where the table cannot be read.
     """
+    context = replace(NO_SITE, outcome_table=replace(site, deaths=True))
     try:
-        found = outcome_table.read(table.read_bytes(), _CONTEXT).outcomes
+        found = outcome_table.read(table.read_bytes(), context).outcomes
     except OSError as error:
         raise InputError(f"{table} cannot be read: {error}") from error
     except PayloadError as error:

@@ -1,8 +1,8 @@
 """Death within some days of the ECG, by the dates of death that a store or a table holds.
 
 That nobody told of a death is no evidence of life. An ECG is negative only where the patient was seen alive after the
-window: by a later ECG, a later echo or laboratory result, or a row of a table that says so. Otherwise its follow-up is
-too short and it is left out.
+window: by a later ECG, a later measured result of any kind, or a row of a table that says so. Otherwise its follow-up
+is too short and it is left out.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,8 +14,6 @@ from ecgfm_clinical.learning.documents import Notes
 from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeKind, OutcomeRow
 from ecgfm_connectors.decision import DEATH
 
-#: Results whose specimen or echo was taken from a living patient.
-CONTACTS = ("lvef", "troponin")
 _DAY = timedelta(days=1)
 
 FOLLOW_UP = Exclusion(code="follow-up", text="no death is known, and nothing shows the patient alive after the window")
@@ -73,4 +71,4 @@ class Mortality:
         return Labelled(labels=(float(high <= end),), outcome_at=low, distance=abs(low - at))
 
     def to_json(self) -> Notes:
-        return {"rule": "mortality", "window_days": self.window / _DAY, "contacts": ["ecg", *CONTACTS]}
+        return {"rule": "mortality", "window_days": self.window / _DAY, "contacts": ["ecg", "measured results"]}

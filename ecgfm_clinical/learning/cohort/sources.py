@@ -31,6 +31,9 @@ class EcgSource(Protocol):
     def outcomes(self, kind: OutcomeKind) -> list[OutcomeRow]:
         """Every measured result of one kind."""
 
+    def contacts(self) -> list[OutcomeRow]:
+        """Every measured result of whatever kind: its specimen or echo was taken from a living patient."""
+
     def ecg(self, key: str) -> Ecg:
         """One ECG with its signal."""
 
@@ -76,6 +79,10 @@ class StagedEcgs:
     def outcomes(self, kind: OutcomeKind) -> list[OutcomeRow]:
         """Every measured result of one kind as it was known then."""
         return self._cohorts.outcomes(kind, as_of=self._as_of)
+
+    def contacts(self) -> list[OutcomeRow]:
+        """Every measured result as it was known then, of whatever kind."""
+        return self._cohorts.contacts(as_of=self._as_of)
 
     def ecg(self, key: str) -> Ecg:
         (found,) = self.ecgs([key])

@@ -1,10 +1,9 @@
 """Patient-level cross-validation on a research archive:
 out-of-fold AUROC per label, beside age+sex and a random forest.
 
-The training code is `retrain`'s own. A fold is a hash of the patient key, so the same archive gives the same folds.
+The training code is `retrain`'s own. The same archive gives the same folds (`learning.cohort.folds`).
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,6 +17,7 @@ from ecgfm.finetuning.candidate import Model, Place, probabilities, segment_logi
 from ecgfm.finetuning.split import Split
 from ecgfm.finetuning.trained import Trained
 from ecgfm_clinical.errors import LearningError
+from ecgfm_clinical.learning.cohort.folds import dealt
 from ecgfm_clinical.learning.cohort.members import Cohort, Flow, Member
 from ecgfm_clinical.learning.cohort.sources import EcgSource, Signals
 from ecgfm_clinical.learning.documents import Measured
@@ -68,9 +68,7 @@ class CrossValidation:
         members = self.cohort.members
         if self.folds < 3:
             raise LearningError("cross-validation takes at least 3 folds: of each, one chooses and one judges")
-        folds = np.array([fold_of(member.example.patient, self.folds) for member in members])
-        if len(set(folds)) < self.folds:
-            raise LearningError(f"too few patients for {self.folds} folds; ask for fewer")
+        folds = self._dealt()
         own = np.full((len(members), len(self.cohort.labels)), np.nan)
         baselines = {AGE_SEX: own.copy(), FOREST: own.copy()}
         plain = numbers(members, self.source)
@@ -83,6 +81,23 @@ class CrossValidation:
         scores = {"model": own, **baselines}
         write_predictions(self.runs / "predictions.csv", self._predicted(members, scores))
         return self._table(members, scores)
+
+    def _dealt(self) -> NDArray[np.int_]:
+        """The fold of each member. Raises LearningError where one of them lacks a kind of a label."""
+        members = self.cohort.members
+        folds = dealt(members, self.folds)
+        if len(set(folds)) < self.folds:
+            raise LearningError(f"too few patients for {self.folds} folds; ask for fewer with --folds")
+        labels = np.array([member.example.labels for member in members])
+        for column, label in enumerate(self.cohort.labels):
+            own = [labels[folds == fold, column] for fold in range(self.folds)]
+            if not all((one == 1).any() and (one == 0).any() for one in own):
+                yes, no = int((labels[:, column] == 1).sum()), int((labels[:, column] == 0).sum())
+                raise LearningError(
+                    f"{label}: {yes} ECGs are positive and {no} negative, too few for each of {self.folds} folds to "
+                    "have both; ask for fewer with --folds (3 or more), or leave this label out"
+                )
+        return folds
 
     def _predicted(self, members: Sequence[Member], scores: Mapping[str, Floats]) -> Iterator[Predicted]:
         """Each recording by the fold that did not train on it."""
@@ -158,8 +173,3 @@ class CrossValidation:
 
 def _auroc(truth: Floats, scores: Floats, weights: Floats) -> float:
     return metrics.auroc(truth, scores, weights)
-
-
-def fold_of(patient: str, folds: int) -> int:
-    """The fold of a patient."""
-    return int(hashlib.sha256(f"ecgfm fold {patient}".encode()).hexdigest()[:12], 16) % folds

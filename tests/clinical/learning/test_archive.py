@@ -14,7 +14,7 @@ from ecgfm.finetuning.settings import FineTuning
 from ecgfm_clinical.ecg.evaluability import judge
 from ecgfm_clinical.errors import InputError, LearningError
 from ecgfm_clinical.learning.cohort.archive import CLASSES, Archive, diagnostic_classes
-from ecgfm_clinical.learning.research import cross_validate_archive, labelling, retrain_archive
+from ecgfm_clinical.learning.research import LabelledArchive, cross_validate_archive, retrain_archive
 from ecgfm_clinical.settings import HeadRules
 from ecgfm_clinical.shipped import recordings
 from ecgfm_connectors.ecg import LEADS
@@ -148,16 +148,16 @@ def test_tables_that_do_not_fit_are_named(archive: Path, tmp_path: Path, change:
 def test_an_unreadable_table_is_named(archive: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read as a table"):
         Archive.open(archive, tmp_path / "missing.csv")
+    named = LabelledArchive(folder=archive, table=archive / "table.csv")
+    source = named.open()
     with pytest.raises(InputError, match="name the columns"):
-        labelling(Archive.open(archive, archive / "table.csv"), "anything", (), None)
+        named.labelling(source, "anything")
 
 
 def quick(archive: Path, out: Path, **changes: Any) -> dict[str, Any]:
+    columns = changes.pop("columns", ("low",))
     given: dict[str, Any] = {
-        "archive": archive,
-        "table": archive / "table.csv",
-        "columns": ("low",),
-        "classes": None,
+        "archive": LabelledArchive(folder=archive, table=archive / "table.csv", columns=columns),
         "base": str(out / "base"),
         "out": out,
         "method": "linear",
@@ -171,7 +171,7 @@ def quick(archive: Path, out: Path, **changes: Any) -> dict[str, Any]:
 
 
 def test_cross_validation_finds_the_planted_sign_and_age_does_not(archive: Path, tmp_path: Path) -> None:
-    done = cross_validate_archive(**quick(archive, tmp_path), folds=3)
+    done = cross_validate_archive("interpretation", **quick(archive, tmp_path), folds=3)
     found = done.figures.labels["low"].auroc
     assert found["model"].value > 0.9
     assert found["random forest"].value > 0.9
@@ -181,6 +181,12 @@ def test_cross_validation_finds_the_planted_sign_and_age_does_not(archive: Path,
     assert told == json.loads(json.dumps(done.to_json()))
     assert told["ecgs"] == told["cohort"]["included"]
     assert told["from"] == str(tmp_path / "base")
+
+
+def test_a_label_too_rare_for_the_folds_is_named_before_anything_is_embedded(archive: Path, tmp_path: Path) -> None:
+    with pytest.raises(LearningError, match=r"^rare: 1 ECGs are positive and 199 negative.* --folds"):
+        cross_validate_archive("interpretation", **quick(archive, tmp_path, columns=("low", "rare")), folds=5)
+    assert not list(tmp_path.rglob("*.npz"))
 
 
 def test_a_head_is_trained_on_an_archive_without_a_store(archive: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from ecgfm.operating_rule import OperatingRule
 from ecgfm_clinical.demo import clinic
 from ecgfm_clinical.errors import LearningError
 from ecgfm_clinical.learning import out_of_fold, recalibration
-from ecgfm_clinical.learning.cross_fitting import dealt
+from ecgfm_clinical.learning.cohort.folds import dealt
 from ecgfm_clinical.learning.judged import Judged
 from ecgfm_clinical.learning.provenance import head_records
 from ecgfm_clinical.learning.report.card import card

@@ -20,6 +20,7 @@ from ecgfm_clinical.learning.cohort.labelling import Given
 from ecgfm_clinical.learning.cohort.members import CohortRules, split_of
 from ecgfm_clinical.learning.planning import table_labelling
 from ecgfm_clinical.learning.research import COHORT, RULES
+from ecgfm_clinical.settings import Learning
 from tests.helpers import data_sets
 
 pytestmark = pytest.mark.slow(7)
@@ -117,7 +118,7 @@ def test_mimic_results_label_its_ecgs_by_the_rules_of_the_heads(tmp_path: Path) 
     found = {}
     for head, outcomes in (("reduced_lvef", echo), ("troponin", laboratory), ("interpretation", None)):
         archive = Archive.open(folder, table, outcomes)
-        cohort = gather(archive, table_labelling(archive, head, ()), rules, RULES, as_of=NOW)
+        cohort = gather(archive, table_labelling(archive, head, (), Learning()), rules, RULES, as_of=NOW)
         found[head] = {one.row.acquired_at: one.example.labels for one in cohort.members}
     first = datetime(2180, 7, 20, 8, 44, tzinfo=UTC)
     days = [first + timedelta(days=day) for day in range(3)]
@@ -132,7 +133,7 @@ def test_heads_of_measured_results_need_the_results(tmp_path: Path) -> None:
     folder = data_sets.mimic_iv_ecg(tmp_path / "ecg")
     archive = opened("mimic-iv-ecg", folder, tmp_path / "table.csv")
     with pytest.raises(InputError, match="--outcomes"):
-        table_labelling(archive, "reduced_lvef", ())
+        table_labelling(archive, "reduced_lvef", (), Learning())
     (tmp_path / "bad.csv").write_text("patient_id,kind\n1,lvef\n")
     with pytest.raises(InputError, match=r"bad\.csv"):
         Archive.open(folder, tmp_path / "table.csv", tmp_path / "bad.csv").outcomes("lvef")

@@ -1,23 +1,35 @@
 """A head that the settings declare, from the laboratory's feed to its cohort: potassium, and LVEF at other cut-offs."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from ecgfm.checkpoint import Bundle
+from ecgfm.heads import REDUCED_LVEF
+from ecgfm.network import EcgFm
+from ecgfm.provenance import Provenance
 from ecgfm_clinical import wiring
 from ecgfm_clinical.cli import app
+from ecgfm_clinical.cli.archives import labelled_archive
 from ecgfm_clinical.errors import InputError, SettingsError
+from ecgfm_clinical.learning.cohort.building import gather
 from ecgfm_clinical.learning.cohort.labelling import Labelled, Measurement
 from ecgfm_clinical.learning.planning import heads, labelling
+from ecgfm_clinical.learning.research import COHORT, RULES
 from ecgfm_clinical.learning.workshop import Workshop
 from ecgfm_clinical.operate.setup import write_installation
 from ecgfm_clinical.settings import read_settings
+from ecgfm_clinical.shipped import recordings
 from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeRow
 from ecgfm_connectors.testing import dicom_writer
+from tests.helpers.data_sets import write_csv
 from tests.helpers.fakes import make_ecg
+from tests.helpers.tiny_models import TINY
 
 NOON = datetime(2031, 5, 6, 12, tzinfo=UTC)
 DECLARED = """
@@ -226,3 +238,90 @@ def test_a_result_near_the_ecg_gives_the_label(
     )
     found = measurement.label(row, results)
     assert (found.labels[0] if isinstance(found, Labelled) else found.code) == expected
+
+
+#: Days after the ECG, kind, value: what the rows of one patient say.
+RESULTS: dict[str, list[tuple[float, str, str]]] = {
+    "ill": [(0.1, "potassium", "6.1"), (3, "lvef", "33"), (0.5, "lvh", "moderate"), (12, "death", "1")],
+    "well": [(0.1, "potassium", "4.2"), (3, "lvef", "38"), (0.5, "lvh", "none"), (40, "potassium", "4.0")],
+    "lost": [(2, "potassium", "6.3")],  # beyond the window, and no sign of life after thirty days
+}
+#: The patients whose ECG has a label, and which.
+EXPECTED = {
+    "hyperkalaemia": {"ill": 1.0, "well": 0.0},
+    "lvef_35": {"ill": 1.0, "well": 0.0},
+    "hypertrophy": {"ill": 1.0, "well": 0.0},
+    "mortality_30": {"ill": 1.0, "well": 0.0},  # a laboratory's result of a kind of the site's own shows life
+    "reduced_lvef": {"ill": 1.0, "well": 0.0},  # at the cut-off of these settings, 35 %
+}
+MORTALITY = """
+[[learning.heads]]
+name = "mortality_30"
+target = "Death from any cause within 30 days after the ECG."
+kind = "death"
+days = 30
+[learning.lvef]
+threshold = 35
+"""
+
+
+@pytest.fixture(scope="module")
+def declared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive of three ECGs with its table, a table of measured results, and settings of nothing but heads."""
+    folder = tmp_path_factory.mktemp("declared")
+    rows = []
+    for number, patient in enumerate(RESULTS):
+        np.savez(folder / f"{patient}.npz", signal=recordings.load(number), sampling_rate=500.0)
+        rows.append([f"{patient}.npz", patient, NOON.isoformat()])
+    write_csv(folder / "table.csv", [["record", "patient", "acquired_at"], *rows])
+    units = {"potassium": "mmol/L", "lvef": "%"}
+    told = [
+        [patient, kind, value, units.get(kind, ""), (NOON + timedelta(days=days)).isoformat()]
+        for patient, own in RESULTS.items()
+        for days, kind, value in own
+    ]
+    write_csv(folder / "results.csv", [["patient_id", "kind", "value", "unit", "observed_at"], *told])
+    (folder / "heads.toml").write_text("[outcomes]\ndeaths = true\n" + DECLARED + MORTALITY)
+    return folder
+
+
+@pytest.mark.parametrize("head", EXPECTED)
+def test_an_archive_learns_every_head_that_settings_declare(declared: Path, head: str) -> None:
+    """The same rules as on a store, from a table of measured results, without a store."""
+    named = labelled_archive(
+        declared, declared / "table.csv", declared / "results.csv", (), None, declared / "heads.toml"
+    )
+    archive = named.open()
+    cohort = gather(archive, named.labelling(archive, head), COHORT, RULES, as_of=NOON)
+    assert cohort.labels == (head,)
+    assert {archive.record(one.example.key)[:-4]: one.example.labels[0] for one in cohort.members} == EXPECTED[head]
+
+
+def test_a_head_that_nobody_declared_names_those_that_are(declared: Path) -> None:
+    for settings, words in ((None, "[[learning.heads]] of --settings"), (declared / "heads.toml", "mortality_30")):
+        named = labelled_archive(declared, declared / "table.csv", declared / "results.csv", (), None, settings)
+        with pytest.raises(InputError, match="--label") as error:
+            named.labelling(named.open(), "hyponatraemia")
+        assert words in str(error.value)
+
+
+def test_the_commands_of_an_archive_take_a_declared_head(declared: Path, tmp_path: Path) -> None:
+    """Three patients are too few for any of them, and each says so of the head's own label."""
+    label = "hyperkalaemia"
+    spec = replace(REDUCED_LVEF, name=label, labels=(label,), aggregation={label: "mean"})
+    bundle = Bundle.write(
+        tmp_path / "bundle", EcgFm(TINY, (spec,)), name="tiny", version="1", demo=True, provenance=Provenance()
+    )
+    given = [
+        "--archive", declared, "--table", declared / "table.csv", "--outcomes", declared / "results.csv",
+        "--settings", declared / "heads.toml", "--out", tmp_path / "out",
+    ]  # fmt: skip
+    for words, said in (
+        (("retrain", label, "--from", bundle.path, *given), f"{label}: "),
+        (("cross-validate", "--head", label, "--from", bundle.path, *given), "too few patients"),
+        (("evaluate", label, "--model", bundle.path, *given), "on 2 ECGs, 1 positive"),
+    ):
+        done = CliRunner().invoke(app, [str(one) for one in words])
+        assert said in done.output + str(done.exception), words[0]
+        assert "no rules" not in str(done.exception)
+        assert "--label" not in str(done.exception)
