@@ -24,9 +24,11 @@ import os
 from pathlib import Path
 
 import ecgfm
-from ecgfm.explain import METHODS, explain, explain_leads
-from ecgfm.saliency_checks import check
+from ecgfm.explain import METHODS, STEPS, explain, explain_leads
+from ecgfm.saliency_checks import check, randomised
 from ecgfm.signal import LEADS
+from ecgfm_clinical.ecg.beat_weights import NOT_SHOWN, beat_weights
+from ecgfm_clinical.ecg.overlays import LeadWeights
 from ecgfm_connectors.reading import read
 
 # %% tags=["parameters"]
@@ -102,6 +104,22 @@ for name, one in checks.items():
 leads = explain_leads(network, signal, rate, head=HEAD, label=LABEL)
 share = leads.weights.sum(axis=1) / leads.weights.sum()
 print(", ".join(f"{lead} {one:.0%}" for lead, one in zip(LEADS, share, strict=True)))
+
+# %% [markdown]
+# ## Beat by beat
+#
+# The same weights, summed over each heartbeat (from two thirds of one interval between R peaks to two thirds of the
+# next, so P, QRS and T count alike). Beside the model's shares stand those of the wholly random network of the first
+# check: where the two are alike, the share says how large the beat's waves are, and nothing of the model.
+
+# %%
+beats = beat_weights(signal, rate, LeadWeights(weights=leads.weights, per_second=STEPS))
+nobody = explain_leads(randomised(network), signal, rate, head=HEAD, label=LABEL)
+by_chance = beat_weights(signal, rate, LeadWeights(weights=nobody.weights, per_second=STEPS))
+for beat, other in zip(beats, by_chance, strict=True):
+    most = max(range(len(LEADS)), key=lambda lead: beat.leads[lead])
+    print(f"beat at {beat.at:5.2f} s: {beat.share:4.0%}, most in {LEADS[most]:3}; random network {other.share:4.0%}")
+print(NOT_SHOWN)
 
 # %%
 from matplotlib.figure import Figure  # a notebook imports where it first draws

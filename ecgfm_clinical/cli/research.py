@@ -141,8 +141,8 @@ def explain(
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say where in each ECG the model looked: as a picture or as numbers. It shows where the output depends on the
-    signal, not why.
+    """Say where in each ECG the model looked: as a picture or as numbers; of a gradient also lead by lead and
+    beat by beat. It shows where the output depends on the signal, not why.
 
     Exits with 1 where a file could not be read; the others are written all the same. Stopped, it goes on as `predict`.
     """
@@ -165,7 +165,7 @@ def explain(
             pictures or _weights(out or Path(), run),
             workers=workers,
             what="Explaining",
-            with_signal=png is not None,
+            with_signal=png is not None or explainer.method == "gradient",  # its beats are looked for
         )
         if one and pictures is not None and not as_json:
             if not pictures.words and run.tally.done:
@@ -186,7 +186,7 @@ def _weights(out: Path, run: "Run") -> "Output":
         explaining.EXPLAINED,
         explaining.explained_row,
         run.origin,
-        title="saliencies/1",
+        title="saliencies/2",
         width=explaining.ANY_LENGTH,
     )
 

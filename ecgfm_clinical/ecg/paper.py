@@ -12,13 +12,18 @@ from numpy.typing import ArrayLike
 
 from ecgfm_clinical.ecg.colours import BOLD, EARLIER, FINE, INK, MARKER, PACED, PALE, PAPER, WRONG
 from ecgfm_clinical.ecg.layouts import View
-from ecgfm_clinical.ecg.sheet import GRID, PACING, PAGE, START, Sheet, Trace, compose, footer
+from ecgfm_clinical.ecg.sheet import BEAT_FIGURE, GRID, PACING, PAGE, START, Sheet, Trace, compose, footer
 from ecgfm_clinical.wording import Say, in_english
 from ecgfm_connectors.ecg import LEADS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from ecgfm_clinical.ecg.beat_weights import BeatWeight
+    from ecgfm_clinical.ecg.overlays import LeadWeights
 
 PIXELS_PER_MM = 10
 DPI = PIXELS_PER_MM * 25.4
@@ -32,13 +37,15 @@ def draw(
     title: str = "",
     subtitle: str = "",
     shading: ArrayLike | None = None,
+    looked: "LeadWeights | None" = None,
+    beats: "Sequence[BeatWeight]" = (),
 ) -> None:
     """Draw one ECG's first ten seconds at 25 mm/s and 10 mm/mV, 3 × 4 leads and lead II as rhythm strip; a PDF where
     `path` ends in `.pdf`.
 
-    `signal` and `shading` as `sheet.compose` takes them, which raises ValueError.
+    All but the texts as `sheet.compose` takes them, which raises ValueError.
     """
-    sheet = compose(signal, sampling_rate, View(), shading=shading)
+    sheet = compose(signal, sampling_rate, View(), shading=shading, looked=looked, beats=beats)
     kind, duration = Path(path).suffix.lower(), np.shape(signal)[1] / sampling_rate
     save(sheet, path, kind=kind, title=title, subtitle=subtitle, duration=duration)
 
@@ -70,6 +77,8 @@ def save(
         _overlays(axes, trace, sheet.view.speed)
     for x in sheet.spikes:
         axes.plot([x, x], [PACING, PACING + 5], color=PACED, linewidth=1.4, zorder=3)
+    for x, percent in sheet.beats:
+        axes.text(x, GRID[3] - BEAT_FIGURE, percent, color=INK, fontsize=8, va="baseline", ha="center", zorder=5)
     _write(axes, title, subtitle, footer(sheet, duration, resolution=f"{PIXELS_PER_MM} pixels/mm", say=say))
     if kind == ".pdf":
         figure.savefig(file, format="pdf", metadata={"CreationDate": None})

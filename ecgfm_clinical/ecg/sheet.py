@@ -20,6 +20,7 @@ from ecgfm_clinical.wording import Say, in_english
 from ecgfm_connectors.ecg import LEADS
 
 if TYPE_CHECKING:
+    from ecgfm_clinical.ecg.beat_weights import BeatWeight
     from ecgfm_clinical.ecg.marks import Span
 
 PAGE = (297, 210)  #: mm, A4 landscape
@@ -28,6 +29,7 @@ START = 31  #: x of the sheet's first instant, on a bold line, mm; to its left s
 WIDTH = 250.0  #: mm that hold signal
 PULSE_SECONDS, PULSE_MV = 0.2, 1.0  #: the calibration pulse
 PACING = 12.0  #: y of the row of pacing marks, mm
+BEAT_FIGURE = 3.2  #: how far below the paper's top the figures of beats stand, mm
 _NO_NOTES: Mapping[str, str] = MappingProxyType({})
 
 
@@ -92,6 +94,7 @@ class Sheet:
     spikes: tuple[float, ...]  #: x of each pacing spike, mm
     shading: NDArray[np.float64] | None  #: one weight from 0 to 1 for each sample shown
     shaded_to: float  #: x where the shading ends, mm
+    beats: tuple[tuple[float, str], ...] = ()  #: x of each beat's R peak, mm, and its percent of the shading
     area: Area = FULL
 
     @property
@@ -113,6 +116,7 @@ def compose(
     zero_is_zero: bool = False,
     area: Area = FULL,
     looked: LeadWeights | None = None,
+    beats: "Sequence[BeatWeight]" = (),
     spans: "Sequence[Span]" = (),
     notes: Mapping[str, str] = _NO_NOTES,
 ) -> Sheet:
@@ -121,7 +125,7 @@ def compose(
     `signal` is (12, samples) in mV in the order of `LEADS`; NaN stays a gap. `spikes` are sample numbers of pacing
     spikes. `shading`, (samples,) from 0 to 1, marks when a model looked at what. `laid_over` is another recording with
     its sampling rate. `zero_is_zero`: 0 mV lies on each baseline, not the lead's median. `looked`: where a model looked
-    in each lead. `spans` and `notes` (lead -> words) are marked where they are.
+    in each lead, `beats` what of that lies in each beat. `spans` and `notes` (lead -> words) are marked where they are.
 
     Raises ValueError for a signal or shading of another shape, or a sampling rate that is not positive.
     """
@@ -148,6 +152,11 @@ def compose(
         ),
         shading=weights,
         shaded_to=START + shown.shape[1] / sampling_rate * view.speed,
+        beats=tuple(
+            (START + (one.at - view.start) * view.speed, f"{100 * one.share:.0f}")
+            for one in beats
+            if 0 <= one.at - view.start < shown.shape[1] / sampling_rate
+        ),
         area=area,
     )
 
@@ -193,6 +202,8 @@ def footer(sheet: Sheet, duration: float, *, resolution: str = "", say: Say = in
         parts.append(say("blue, thin: the other recording"))
     if sheet.shading is not None or any(trace.shades for trace in sheet.traces):
         parts.append(say("yellow: where the model looked, no proof of a finding"))
+    if sheet.beats:
+        parts.append(say("figures above: percent of the yellow in each beat, all leads together"))
     if any(trace.spots for trace in sheet.traces):
         parts.append(say("violet bars: what the quality check found"))
     return " · ".join(parts)

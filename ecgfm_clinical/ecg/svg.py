@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from ecgfm_clinical.ecg.colours import BOLD, EARLIER, FINE, INK, MARKER, PACED, PALE, PAPER, WRONG
-from ecgfm_clinical.ecg.sheet import GRID, PAGE, START, Area, Sheet, Trace
+from ecgfm_clinical.ecg.sheet import BEAT_FIGURE, GRID, PAGE, START, Area, Sheet, Trace
 from ecgfm_clinical.ecg.tracing import Points
 from ecgfm_clinical.wording import Say, in_english
 
@@ -57,6 +57,7 @@ def _parts(sheet: Sheet, say: Say = in_english, *, halo: bool = True) -> Iterato
     yield from (part for trace in sheet.traces for part in _strip(trace, halo, say))
     yield from (part for trace in sheet.traces for part in _spots(trace, sheet.view.speed, halo))
     yield from _pacing(sheet)
+    yield from _beats(sheet)
 
 
 def _y(height: float) -> float:
@@ -155,6 +156,16 @@ def _pacing(sheet: Sheet) -> Iterator[str]:
     if sheet.spikes:
         marks = "".join(f"M{x:.2f} {_y(sheet.area.pacing):g}v-5" for x in sheet.spikes)
         yield f'<path class="pacing" d="{marks}" stroke="{PACED}" stroke-width="0.5"/>'
+
+
+def _beats(sheet: Sheet) -> Iterator[str]:
+    """What of the shading lies in each beat."""
+    y = _y(sheet.area.grid[3] - BEAT_FIGURE)
+    for x, percent in sheet.beats:
+        yield (
+            f'<text class="beat" x="{x:.2f}" y="{y:g}" font-size="2.8" text-anchor="middle" fill="{INK}">'
+            f"{escape(percent)}</text>"
+        )
 
 
 def _text(

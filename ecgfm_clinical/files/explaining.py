@@ -7,8 +7,13 @@ The columns of a table, in this order; every ECG is one row, and so is a file th
     most_at                     s from the start of the recording, where the weight is first 1; attention is scaled
                                 segment by segment, so that each segment has such a place
     saliency                    0 to 1, 500 a second from the start of the recording, whole segments only; float32
+    lead_shares                 gradient alone: each lead's share of all weight, in the order of `LEADS`
+    beats_at                    gradient alone: s from the start of the recording, the R peak of each beat found
+    beat_shares                 gradient alone: each beat's share of all weight (`ecg.beat_weights`)
+    beat_lead_shares            gradient alone: the same by lead, beat after beat, twelve numbers each
 
-In JSON lines the weights have four decimals. Method and label stand in the metadata of a Parquet file as `question`.
+In JSON lines the weights have four decimals, and beats are objects. Method and label stand in the metadata of a Parquet
+file as `question`.
 """
 
 import hashlib
@@ -18,15 +23,18 @@ from pathlib import Path
 
 import numpy as np
 
-from ecgfm.explain import Explainer, Saliency
+from ecgfm.explain import STEPS, Explainer, Saliency
 from ecgfm.feeding import Prepared
 from ecgfm.signal import SAMPLING_RATE
+from ecgfm_clinical.ecg.beat_weights import NOT_SHOWN, BeatWeight, beat_weights, lead_shares
+from ecgfm_clinical.ecg.overlays import LeadWeights
 from ecgfm_clinical.ecg.paper import draw
 from ecgfm_clinical.files.answers import Answer, Kind, Origin
 from ecgfm_clinical.files.outputs import written
 from ecgfm_clinical.files.preparing import Found
 from ecgfm_clinical.files.reading import name_of
 from ecgfm_clinical.files.streaming import Ask, answer_of
+from ecgfm_connectors.ecg import LEADS
 
 EXPLAINED: tuple[tuple[str, Kind], ...] = (
     ("file", "text"),
@@ -36,6 +44,10 @@ EXPLAINED: tuple[tuple[str, Kind], ...] = (
     ("error", "text"),
     ("most_at", "real"),
     ("saliency", "vector"),
+    ("lead_shares", "vector"),
+    ("beats_at", "vector"),
+    ("beat_shares", "vector"),
+    ("beat_lead_shares", "vector"),
 )
 #: As the width of a table's vector: the weights are as many as the recording is long.
 ANY_LENGTH = -1
@@ -68,6 +80,33 @@ def explained_row(answer: Answer) -> Mapping[str, object]:
         "error": answer.error,
         "most_at": None if saliency is None else most_at(saliency),
         "saliency": None if saliency is None else saliency.weights.astype(np.float32),
+        **_numbers(answer),
+    }
+
+
+def looked_of(saliency: Saliency | None) -> LeadWeights | None:
+    """Lead by lead, where the method knows leads."""
+    if saliency is None or saliency.leads is None:
+        return None
+    return LeadWeights(weights=saliency.leads.weights, per_second=STEPS)
+
+
+def beats_of(answer: Answer, looked: LeadWeights) -> tuple[BeatWeight, ...]:
+    """The answer carries its samples."""
+    assert answer.found.signal is not None
+    return beat_weights(answer.found.signal, answer.found.sampling_rate, looked)
+
+
+def _numbers(answer: Answer) -> Mapping[str, object]:
+    looked = looked_of(answer.saliency)
+    if looked is None:
+        return {}
+    beats = beats_of(answer, looked)
+    return {
+        "lead_shares": np.array(lead_shares(looked), np.float32),
+        "beats_at": np.array([one.at for one in beats], np.float32),
+        "beat_shares": np.array([one.share for one in beats], np.float32),
+        "beat_lead_shares": np.array([one.leads for one in beats], np.float32).ravel(),
     }
 
 
@@ -84,7 +123,26 @@ def explained_document(answer: Answer, origin: Origin) -> dict[str, object]:
         "not_scored": list(answer.not_scored),
         "most_at": None if saliency is None else most_at(saliency),
         "saliency": None if saliency is None else np.round(saliency.weights, 4).tolist(),
+        **_said(answer),
     }
+
+
+def _said(answer: Answer) -> dict[str, object]:
+    looked = looked_of(answer.saliency)
+    if looked is None:
+        return {"lead_shares": None, "beats": None, "not_shown": None}
+    return {
+        "lead_shares": _by_name(lead_shares(looked)),
+        "beats": [
+            {"at": round(one.at, 3), "share": round(one.share, 4), "leads": _by_name(one.leads)}
+            for one in beats_of(answer, looked)
+        ],
+        "not_shown": NOT_SHOWN,
+    }
+
+
+def _by_name(shares: Sequence[float]) -> dict[str, float]:
+    return {lead: round(one, 4) for lead, one in zip(LEADS, shares, strict=True)}
 
 
 def most_at(saliency: Saliency) -> float:
@@ -97,6 +155,20 @@ def _places(saliency: Saliency) -> str:
     largest = np.flatnonzero(saliency.weights >= 1)
     apart = largest[np.diff(largest, prepend=-SAMPLING_RATE) > SAMPLING_RATE // 10]
     return " and ".join(f"{saliency.seconds[at]:.2f} s" for at in apart.tolist())
+
+
+def _most(answer: Answer) -> str:
+    """The lead and the beat with the largest share, and what shares do not show; nothing of attention."""
+    looked = looked_of(answer.saliency)
+    if looked is None:
+        return ""
+    shares, beats = lead_shares(looked), beats_of(answer, looked)
+    largest = max(range(len(LEADS)), key=lambda lead: shares[lead])
+    words = f"; most in {LEADS[largest]} ({shares[largest]:.0%})"
+    if beats:
+        beat = max(beats, key=lambda one: one.share)
+        words += f" and in the beat at {beat.at:.2f} s ({beat.share:.0%})"
+    return f"{words}. {NOT_SHOWN}"
 
 
 #: Where the picture of a file's ECG lies, by their name and number; None where none is wanted.
@@ -124,12 +196,13 @@ class Pictures:
             path = self._place(one.found.file, one.found.ecg)
             if path is not None and one.saliency is not None:
                 self._draw(one, path)
-                self.words = f"{self._subtitle}; looked most at {_places(one.saliency)}"
+                self.words = f"{self._subtitle}; looked most at {_places(one.saliency)}{_most(one)}"
 
     def _draw(self, answer: Answer, path: Path) -> None:
         found, saliency = answer.found, answer.saliency
         assert found.signal is not None
         assert saliency is not None
+        looked = looked_of(saliency)
         hidden = path.with_name(f".{path.name}.part")
         with written(path):
             try:
@@ -139,7 +212,9 @@ class Pictures:
                     hidden,
                     title=Path(found.file).name,
                     subtitle=self._subtitle,
-                    shading=saliency.at(found.samples, found.sampling_rate),
+                    shading=None if looked else saliency.at(found.samples, found.sampling_rate),
+                    looked=looked,
+                    beats=beats_of(answer, looked) if looked else (),
                 )
                 hidden.replace(path)
             except OSError:

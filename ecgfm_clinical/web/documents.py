@@ -117,6 +117,7 @@ def _looked(looked: "Looked") -> replies.Saliency:
         leads=LEADS,
         per_second=weights.per_second,
         weights=weights.weights.round(3).tolist(),
+        beats=looked.beats,
     )
 
 

@@ -20,8 +20,11 @@ from ecgfm_clinical.staging.saliencies import LARGEST, STEPS
 from ecgfm_clinical.web.one_ecg import is_on_a_page, note_opened, number_of, others
 from ecgfm_clinical.web.wishes import Looked, Wish
 from ecgfm_clinical.wording import Say, in_english
+from ecgfm_connectors.ecg import LEADS
 
 if TYPE_CHECKING:
+    from ecgfm_clinical.ecg.beat_weights import BeatWeight
+    from ecgfm_clinical.staging.records import StagedEcg
     from ecgfm_clinical.staging.story_records import EcgStory, EcgSummary
     from ecgfm_clinical.web.visit import Visit
     from ecgfm_connectors.ecg import Ecg
@@ -40,11 +43,12 @@ def picture(visit: "Visit") -> Response:
         if kind != ".svg" or not is_on_a_page(visit, ecg_id):
             note_opened(visit, ecg_id)
     other = None if number is None else visit.store.ecgs.story(number).ecg.ecg
-    one, looked = story.ecg.ecg, looked_at(visit, story.ecg.ecg_id, wish)
+    one, looked = story.ecg.ecg, looked_at(visit, story.ecg, wish)
     sheet = drawn(one, wish, other, looked, say=visit.say)
     title = visit.say("ECG %(number)d, version %(version)d", number=story.ecg.ecg_id, version=story.ecg.version)
     if looked is not None:
         title += " · " + visit.say("where the model looked for %(label)s", label=looked.kept.label)
+        title += most_in(looked, visit.say)
     about = subtitle(story, wish, visit.say)
     if kind == ".svg":
         below = footer(sheet, one.duration, say=visit.say)
@@ -74,13 +78,37 @@ def same_person(wish: Wish, known: "list[EcgSummary]") -> int | None:
     raise InputError(f"ECG {wish.other} is not one of this person's other ECGs")
 
 
-def looked_at(visit: "Visit", ecg_id: int, wish: Wish) -> Looked | None:
+def looked_at(visit: "Visit", ecg: "StagedEcg", wish: Wish) -> Looked | None:
     """Where a model looked, if that is asked for. Raises NotFound where it was not computed for this ECG."""
     if wish.looked is None or wish.beat:
         return None
-    weights = visit.store.saliencies.weights(ecg_id, wish.looked)
-    (kept,) = (one for one in visit.store.saliencies.of(ecg_id) if one.saliency_id == wish.looked)
-    return Looked(kept=kept, weights=LeadWeights(weights=weights.astype(np.float64) / LARGEST, per_second=STEPS))
+    found = visit.store.saliencies.weights(ecg.ecg_id, wish.looked)
+    (kept,) = (one for one in visit.store.saliencies.of(ecg.ecg_id) if one.saliency_id == wish.looked)
+    weights = LeadWeights(weights=found.astype(np.float64) / LARGEST, per_second=STEPS)
+    return Looked(kept=kept, weights=weights, beats=_beats(ecg.ecg, weights))
+
+
+def _beats(one: "Ecg", weights: LeadWeights) -> "tuple[BeatWeight, ...]":
+    if not have("score"):
+        return ()
+    from ecgfm_clinical.ecg.beat_weights import beat_weights
+
+    return beat_weights(one.signal, one.sampling_rate, weights)
+
+
+def most_in(looked: Looked, say: Say) -> str:
+    """The lead and the beat with the largest share of the shading; empty where beats were not looked for or found."""
+    if not looked.beats:
+        return ""
+    shares = looked.weights.weights.sum(axis=1) / looked.weights.weights.sum()
+    beat = max(looked.beats, key=lambda one: one.share)
+    return " · " + say(
+        "most in %(lead)s (%(share)d %%) and in the beat at %(at).1f s (%(beat)d %%)",
+        lead=LEADS[int(shares.argmax())],
+        share=round(100 * float(shares.max())),
+        at=beat.at,
+        beat=round(100 * beat.share),
+    )
 
 
 def drawn(
@@ -91,7 +119,7 @@ def drawn(
 
     if not wish.beat:
         spikes = pacing_spikes(one.signal, one.sampling_rate).tolist()
-        weights = None if looked is None else looked.weights
+        weights, shares = (None, ()) if looked is None else (looked.weights, looked.beats)
         if not have("score"):
             return compose(one.signal, one.sampling_rate, wish.view, spikes=spikes, looked=weights)
         from ecgfm_clinical.ecg.marks import marks_of
@@ -103,6 +131,7 @@ def drawn(
             wish.view,
             spikes=spikes,
             looked=weights,
+            beats=shares,
             spans=marks.spans,
             notes=marks.notes,
         )

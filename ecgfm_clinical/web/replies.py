@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ecgfm_clinical.ecg.beat_weights import BeatWeight
     from ecgfm_clinical.ecg.evaluability import Reason
     from ecgfm_clinical.ecg.reckoning import Reckoned
     from ecgfm_clinical.ecg.remarks import Remark
@@ -126,6 +127,7 @@ class Saliency:
     leads: Sequence[str]
     per_second: float
     weights: Sequence[Sequence[float]]  #: by lead, 0 to 1
+    beats: "Sequence[BeatWeight]"  #: each beat's share of all weight, by lead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

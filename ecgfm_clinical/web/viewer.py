@@ -64,7 +64,7 @@ def show(visit: "Visit") -> Response:
         differences=differences(one, story.scorings[-1].scores) if story.scorings else (),
         newest=story.scorings[-1] if story.scorings else None,
         answers=answers_now(visit, story),
-        looked=looked_at(visit, story.ecg.ecg_id, wish),
+        looked=looked_at(visit, story.ecg, wish),
         others=others,
         compared=compared,
         previous=before(story, person),

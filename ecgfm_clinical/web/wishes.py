@@ -10,6 +10,7 @@ from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.staging.saliencies import KeptSaliency
 
 if TYPE_CHECKING:
+    from ecgfm_clinical.ecg.beat_weights import BeatWeight
     from ecgfm_clinical.web.asking import Asked
 
 
@@ -51,6 +52,7 @@ class Looked:
 
     kept: KeptSaliency
     weights: LeadWeights
+    beats: "tuple[BeatWeight, ...]"  #: none where the extra `score` is not installed
 
 
 def _view(asked: "Asked") -> View:

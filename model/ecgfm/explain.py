@@ -48,6 +48,7 @@ class Saliency:
     method: Method
     seconds: NDArray[np.float64]  #: (n,) from the start of the recording, 500 a second, whole segments only
     weights: NDArray[np.float64]  #: (n,) from 0 to 1
+    leads: "LeadSaliency | None" = None  #: of a gradient, which knows leads; attention does not
 
     def at(self, samples: int, sampling_rate: float) -> NDArray[np.float64]:
         """The weights at the recording's own samples; 0 in the remainder that no segment covers."""
@@ -67,8 +68,12 @@ def explain_leads(network: EcgFm, signal: Signal, sampling_rate: float, *, head:
     Raises `SignalError` where the ECG cannot be scored, `NoHead` where the network has no such label.
     """
     source = _source(network, signal, sampling_rate)
-    found = gradient_times_input(network, source, _column_of(network, head, label)).cpu().numpy()  # (S, 12, 2500)
-    starts = _starts(network, signal, sampling_rate)
+    found = gradient_times_input(network, source, _column_of(network, head, label)).cpu().numpy()
+    return _by_lead(found, _starts(network, signal, sampling_rate))
+
+
+def _by_lead(found: NDArray[np.float32], starts: Sequence[int]) -> LeadSaliency:
+    """(S, 12, 2500) of segments that begin at these samples, as the weights of one recording."""
     whole = np.zeros((len(LEADS), starts[-1] + SEGMENT_SAMPLES))
     for start, part in zip(starts, found, strict=True):  # where segments overlap, the larger weight stands
         own = whole[:, start : start + SEGMENT_SAMPLES]
@@ -147,19 +152,22 @@ class Explainer:
 
 
 def _asked(network: EcgFm, source: Tensor, method: Method, column: int | None) -> NDArray[np.float32]:
-    """(S, 12, 2500) -> (S, T) attention of the frames, or (S, 2500) gradient × input."""
+    """(S, 12, 2500) -> (S, T) attention of the frames, or (S, 12, 2500) gradient × input."""
     if method == "attention":
         found = attention_saliency(network, source)
     elif method == "rollout":
         found = attention_rollout(network, source)
     else:
         assert column is not None
-        found = gradient_times_input(network, source, column).sum(dim=1)
+        found = gradient_times_input(network, source, column)
     return np.asarray(found.float().cpu().numpy())
 
 
 def _joined(found: NDArray[np.float32], starts: Sequence[int], method: Method) -> Saliency:
     """What was asked of segments that begin at these samples, as the weights of one recording."""
+    leads = None
+    if method == "gradient":
+        leads, found = _by_lead(found, starts), found.sum(axis=1)
     parts = [
         smooth(one) if method == "gradient" else _scaled(stretch(one.astype(np.float64), SEGMENT_SAMPLES))
         for one in found
@@ -168,7 +176,8 @@ def _joined(found: NDArray[np.float32], starts: Sequence[int], method: Method) -
     for start, part in zip(starts, parts, strict=True):  # where segments overlap, the larger weight stands
         own = weights[start : start + SEGMENT_SAMPLES]
         np.maximum(own, part, out=own)
-    return Saliency(method=method, seconds=np.arange(len(weights)) / SAMPLING_RATE, weights=_scaled(weights))
+    seconds = np.arange(len(weights)) / SAMPLING_RATE
+    return Saliency(method=method, seconds=seconds, weights=_scaled(weights), leads=leads)
 
 
 def _scaled(weights: NDArray[np.float64]) -> NDArray[np.float64]:

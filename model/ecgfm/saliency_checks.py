@@ -87,6 +87,11 @@ def check(network: EcgFm, signal: Signal, sampling_rate: float, *, method: Metho
     )
 
 
+def randomised(network: EcgFm, seed: int = 0) -> EcgFm:
+    """The network with random weights in all of its parts, as `check` draws them last."""
+    return _randomised(network, seed)[-1][1]
+
+
 def correlation(one: Floats, other: Floats) -> float:
     """Spearman's, of two maps of one ECG at 40 ms; 0 where one of them is flat."""
     length = len(one) // STEP * STEP

@@ -111,6 +111,10 @@ def test_each_lead_has_weights_of_its_own_every_40_ms(bundle: Bundle) -> None:
     lead, step = np.unravel_index(found.argmax(), found.shape)
     means = raw.reshape(12, -1, 500 // STEPS).mean(axis=2)
     np.testing.assert_allclose(found, means / means[lead, step], rtol=1e-5)
+    whole = explain(network, signal, 500, method="gradient", label="troponin").leads
+    assert whole is not None
+    np.testing.assert_array_equal(whole.weights, found)
+    assert explain(network, signal, 500).leads is None, "attention knows no leads"
 
 
 def test_a_label_is_known_by_its_head(bundle: Bundle) -> None:

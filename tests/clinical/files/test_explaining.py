@@ -51,6 +51,14 @@ def test_many_files_have_the_weights_of_one_at_a_time(
         alone = explain(network, ecg.signal, ecg.sampling_rate, method=method, label=label)  # type: ignore[arg-type]
         np.testing.assert_array_equal(np.array(one["saliency"], np.float32), alone.weights.astype(np.float32))
         assert one["most_at"] == alone.seconds[alone.weights.argmax()]
+        if not question:  # attention knows neither leads nor a scale that two segments share
+            assert (one["lead_shares"], one["beats_at"], one["beat_shares"]) == (None, None, None)
+            continue
+        assert sum(one["lead_shares"]) == pytest.approx(1, abs=1e-5)
+        by_beat = np.array(one["beat_lead_shares"]).reshape(len(one["beats_at"]), 12)
+        np.testing.assert_allclose(by_beat.sum(axis=1), one["beat_shares"], atol=1e-6)
+        assert 0.7 < sum(one["beat_shares"]) <= 1 + 1e-5
+        assert len(one["beats_at"]) > 5
     assert table.schema.metadata[b"question"].decode().startswith(method)
 
 
@@ -68,7 +76,7 @@ def test_a_repeat_completes_the_weights(run: Run, folder: Path, bundle: Path, tm
     if suffix == "jsonl":
         assert out.read_bytes() == whole.read_bytes()
         last = json.loads(out.read_text().splitlines()[-1])
-        assert (last["not_scored"], last["saliency"]) == (["too-short"], None)
+        assert (last["not_scored"], last["saliency"], last["beats"]) == (["too-short"], None, None)
     else:
         from pyarrow import parquet
 

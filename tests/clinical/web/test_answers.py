@@ -74,6 +74,8 @@ def test_a_viewer_asks_waits_and_sees_where_the_model_looked(scored: Installatio
     (picture,) = re.findall(r'<img src="(/ecgs/1/drawing.svg\?[^"]*looked=1[^"]*)"', shown)
     drawing = client.get(picture.replace("&amp;", "&")).text
     assert 'class="looked"' in drawing
+    assert 'class="beat"' in drawing
+    assert re.search(r"most in \w+ \(\d+ %\) and in the beat at", drawing)
     assert "where the model looked for troponin" in drawing
     assert 'class="looked"' not in client.get("/ecgs/1/drawing.svg").text
 
@@ -134,6 +136,9 @@ def test_a_program_reads_the_viewer_as_json(scored: Installation, token: Callabl
         assert told["saliency_warning"] == WARNING
         assert np.shape(told["saliency"]["weights"]) == (12, 250)
         assert np.max(told["saliency"]["weights"]) == 1
+        shares = [one["leads"] for one in told["saliency"]["beats"]]
+        assert np.shape(shares)[1] == 12
+        assert 0.7 < np.sum(shares) <= 1.0001
         assert [one["what"] for one in told["since"]][:2] == ["rate, computed", "QRS axis, computed"]
         for path in told["drawings"]:
             assert lab.get(path.removeprefix("/api/v1")).status_code == 200
