@@ -94,8 +94,10 @@ def export(
     """Write a head's cohort de-identified: signals, labels and splits, and a report of what remains.
 
     Nothing of identifiers, orders, messages or payloads leaves; ages over 89 are one group; who objects to learning or
-    was erased is not in it. The folder is there whole or not at all, and the export stands in the audit trail. The
-    report names every field that leaves, how many people are alike, and what a person must judge before handing it on.
+    was erased is not in it. The folder is there whole or not at all, and the export stands in the audit trail. One that
+    is interrupted begins anew: nothing of it is handed over, and what a kill leaves lies in the hidden folder
+    `.FOLDER.part` until the same command is given again. The report names every field that leaves, how many people are
+    alike, and what a person must judge before handing it on.
     """
     from ecgfm_clinical import liveness, wiring
     from ecgfm_clinical.cli.common import opened

@@ -72,6 +72,13 @@ FROM_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "Electronic pacemaker": ("paced",),
 }
 LEARNT = tuple(label for label in INTERPRETATION_LABELS if label not in PRIORS)
+SIMULATED = (
+    f"All labels that the simulation makes are learnt: {', '.join(LEARNT)}. No alteration of "
+    "`ecgfm_clinical/demo/alterations.py` makes the labels above. Most could be drawn by further rules of the same "
+    "kind (an early wide beat without P, a run of them, sawtooth waves, a longer PR, dropped beats, a late R' in V1, a "
+    "delta wave), and none has been; a supraventricular tachycardia with aberrancy could not be told from a "
+    "ventricular one by anything that a rule would draw."
+)
 MEANING = "Drawn by rule on a generated signal; it says nothing about hearts."
 
 
@@ -105,6 +112,10 @@ class Ward:
 
     def outcomes(self, kind: OutcomeKind) -> list[OutcomeRow]:
         """None: the labels stand in the table."""
+        return []
+
+    def contacts(self) -> list[OutcomeRow]:
+        """None either."""
         return []
 
     def ecg(self, key: str) -> Ecg:
@@ -329,6 +340,7 @@ def card(bundle: Bundle) -> str:
             f"other two are linear probes on what came out: `{told['command']}`.",
             f"- **Outcomes.** {told['outcomes']}",
             f"- **Labels without a rule.** {told['constant_labels']}.",
+            f"- **Labels of the simulation.** {SIMULATED}",
             (
                 "- **Operating points.** Reduced LVEF and troponin: the highest threshold that finds 80 % of "
                 "validation positives; interpretation: 0.5."
