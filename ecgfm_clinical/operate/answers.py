@@ -15,8 +15,8 @@ from ecgfm_clinical.wording import N_, Say, in_english
 WARNING = N_(
     "Yellow shows where this number depends on the signal (gradient × input, each 40 ms of each lead, scaled to the "
     "largest in this recording). It does not show why the number is high or low, it finds nothing, and what is not "
-    "yellow is not thereby normal; noise can be yellow. The figures above the beats are each beat's percent of "
-    "the yellow, all leads together; large waves have more. Judge the ECG, not the shading."
+    "yellow is not thereby normal; noise can be yellow. The figure above a beat is its percent of the yellow, "
+    "all leads together; large waves have more. Judge the ECG, not the shading."
 )
 
 

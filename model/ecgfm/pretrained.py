@@ -177,11 +177,18 @@ class HuggingFace:
         api = HfApi()
         try:
             api.create_repo(repository, private=private, exist_ok=True)
+            if private and not api.model_info(repository).private:  # of one that exists, the hub ignores what was asked
+                raise BundleError(
+                    f"{repository} is public on the hub already: nothing was sent; name another repository, make that "
+                    "one private there, or say private=False"
+                )
             return str(
                 api.upload_folder(
                     repo_id=repository, folder_path=folder, commit_message=message, allow_patterns=list(FILES)
                 ).oid
             )
+        except BundleError:
+            raise
         except Exception as error:
             raise BundleError(
                 f"{repository} was not sent to the hub ({type(error).__name__}); sign in with `hf auth login` as "

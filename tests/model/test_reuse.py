@@ -1,7 +1,10 @@
 """Weights passed on by folder and hub, embeddings in scikit-learn's pipelines, recordings as a torch data set."""
 
 import csv
+import os
 import pickle
+import subprocess
+import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +19,7 @@ import ecgfm
 from ecgfm import embedder
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import BundleError, DataError
+from tests.helpers.fake_hub import FakeHub, fake_hub
 from tests.helpers.synthetic import synthetic_ecgs
 from tests.helpers.tiny_models import write_tiny_bundle
 
@@ -98,6 +102,46 @@ def test_the_client_itself_finds_what_it_fetched_before_and_asks_no_network(bund
     assert (found.revision, found.model_id) == (COMMIT, bundle.model_id)
     with pytest.raises(BundleError, match="download=True asks it"):
         ecgfm.from_pretrained("someone/other", cache=tmp_path)
+
+
+SENT_AND_FETCHED = """
+import sys, ecgfm
+from ecgfm.errors import BundleError
+try:
+    commit = ecgfm.push_to_hub(sys.argv[1], "someone/tiny", licence="cc-by-4.0")
+except BundleError as error:
+    sys.exit(str(error))
+found = ecgfm.from_pretrained("someone/tiny", download=True)
+print(found.revision == commit, found.model_id)
+print(ecgfm.from_pretrained("someone/tiny", revision=commit).model_id)
+"""
+
+
+def through_the_client(hub: FakeHub, bundle: Bundle, cache: Path) -> tuple[int, str]:
+    """A process of its own: the client reads its settings when it is imported."""
+    own = {"HF_ENDPOINT": hub.address, "HF_HOME": str(cache), "HF_TOKEN": "hf_of_a_test", "HF_HUB_DISABLE_XET": "1"}
+    told = [sys.executable, "-c", SENT_AND_FETCHED, str(bundle.path)]
+    done = subprocess.run(told, env=os.environ | own, capture_output=True, text=True, timeout=120, check=False)
+    return done.returncode, done.stdout + "".join(done.stderr.splitlines()[-1:])
+
+
+def test_weights_go_to_a_hub_and_come_back_by_its_own_client(bundle: Bundle, tmp_path: Path) -> None:
+    pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed (ecgfm-clinical[hub])")
+    with fake_hub() as hub:
+        code, told = through_the_client(hub, bundle, tmp_path / "cache")
+        assert code == 0, told
+        assert told.split()[:3] == ["True", bundle.model_id, bundle.model_id]
+        assert sorted(hub.files) == ["README.md", "bundle.json", "model.safetensors"]
+        assert (hub.private, hub.signed_in) == (True, {"Bearer hf_of_a_test"})
+
+
+def test_nothing_is_sent_to_a_repository_that_is_public_where_private_was_asked(bundle: Bundle, tmp_path: Path) -> None:
+    pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed (ecgfm-clinical[hub])")
+    with fake_hub() as hub:
+        hub.public_before = True
+        code, told = through_the_client(hub, bundle, tmp_path / "cache")
+        assert (code, hub.files) == (1, {})
+        assert "someone/tiny is public on the hub already: nothing was sent" in told
 
 
 # --- scikit-learn -----------------------------------------------------------------------------------------------------
