@@ -84,7 +84,7 @@ class CrossValidation:
 
     def _dealt(self) -> NDArray[np.int_]:
         """The fold of each member. Raises LearningError where one of them lacks a kind of a label."""
-        members = self.cohort.members
+        members = [replace(member, split="train") for member in self.cohort.members]  # splits mean nothing here
         folds = dealt(members, self.folds)
         if len(set(folds)) < self.folds:
             raise LearningError(f"too few patients for {self.folds} folds; ask for fewer with --folds")
@@ -95,7 +95,7 @@ class CrossValidation:
                 yes, no = int((labels[:, column] == 1).sum()), int((labels[:, column] == 0).sum())
                 raise LearningError(
                     f"{label}: {yes} ECGs are positive and {no} negative, too few for each of {self.folds} folds to "
-                    "have both; ask for fewer with --folds (3 or more), or leave this label out"
+                    f"have both; {'ask for fewer with --folds, or ' if self.folds > 3 else ''}leave this label out"
                 )
         return folds
 

@@ -136,8 +136,8 @@ retrain x --archive {ecgs} --table {table} --label sick --out {made}/full --from
 evaluate reduced_lvef --settings {settings}
 evaluate x --archive {ecgs} --table {table} --label sick --out {made}/judged --model {bundle}
 cross-validate --archive {ecgs} --table {table} --label sick --out {made}/cv --from {bundle}
-cross-validate --archive {ecgs} --table {table} --label sick --out {made}/cv --from {bundle} --folds 3
-cross-validate --archive {ecgs} --table {parquet} --label sick --out {made}/cv --from {bundle} --folds 3
+cross-validate --archive {ecgs} --table {table} --label sick --out {made}/cv --from {bundle} --folds 4
+cross-validate --archive {ecgs} --table {parquet} --label sick --out {made}/cv --from {bundle} --folds 4
 cross-validate --archive {ecgs} --table {table} --classes {table} --out {made}/cv --from {bundle} --folds 3
 learning-curve reduced_lvef --out {file}.png --settings {settings}
 drift --settings {settings}
