@@ -12,7 +12,7 @@ from ecgfm_clinical.web.documents import DOCUMENTS
 _REF = "#/components/schemas/{model}"
 #: Modules whose types the replies name for type checkers alone: a process that shows no schema need not load them.
 _MODULES = (
-    *("ecgfm_clinical.ecg." + name for name in ("evaluability", "reckoning", "remarks")),
+    *("ecgfm_clinical.ecg." + name for name in ("beat_weights", "evaluability", "reckoning", "remarks")),
     *("ecgfm_clinical.operate." + name for name in ("answers", "changes", "check", "decisions", "differences")),
     *("ecgfm_clinical.operate." + name for name in ("outcome_rows", "search", "status", "story")),
     *("ecgfm_clinical.staging." + name for name in ("alerts", "failed_ecgs", "model_records", "pauses")),
