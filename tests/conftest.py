@@ -27,13 +27,16 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Workers share the cores: more threads than one each (torch's, BLAS's) would only wait for each other.
+    """Workers share the cores: more threads than one each (torch's, BLAS's) would only wait for each other. Where a
+    test asks for two, they sleep while they wait: a thread that spins until the other has had its turn on a busy core
+    took ten times the processor time.
 
     Compiled code is kept whatever the environment says: workers and the processes that tests start, some hundreds,
     would compile all of it anew.
     """
     if config.getoption("numprocesses", None):
         os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
 

@@ -1,10 +1,17 @@
-"""What many tests begin with, made once a process and copied for each: an empty store, and a new installation."""
+"""What many tests begin with, made once and copied for each: an empty store and a new installation once a process,
+what takes long once for all workers of a run.
+"""
 
 import atexit
+import fcntl
+import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+
+import pytest
 
 
 @cache
@@ -40,3 +47,19 @@ def copy_installation(folder: Path) -> Path:
     """What `init` writes into `folder`; the path of its settings."""
     shutil.copytree(_installation(), folder)
     return folder / "settings.toml"
+
+
+def once_for_all_workers(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """The folder `name` that `make` filled, the first time that any worker of this run asks for it."""
+    base = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # a worker's own folder lies in that of the run
+    folder, made = base / name, base / f"{name}.made"
+    with (base / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a worker that broke off
+            folder.mkdir()
+            make(folder)
+            made.touch()
+    return folder

@@ -12,7 +12,7 @@ from tests.campaign.victim import STEPS, points
 
 pytestmark = pytest.mark.slow(60)
 
-KILLS = 15
+KILLS = 8
 
 
 @pytest.mark.timeout(900)

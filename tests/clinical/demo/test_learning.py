@@ -13,6 +13,8 @@ pytestmark = pytest.mark.slow(60)
 
 #: What a handful of invented patients can satisfy; the rules themselves are tested with the gate.
 LENIENT = """
+[learning]
+calibration_folds = 2
 [learning.gate]
 min_positives = 3
 min_negatives = 3

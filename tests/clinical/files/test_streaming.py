@@ -250,10 +250,9 @@ def many(tmp_path: Path) -> Path:
     return made
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+@pytest.mark.parametrize(("suffix", "number"), [("jsonl", signal.SIGINT), ("parquet", signal.SIGTERM)])
 def test_a_signal_leaves_a_readable_file_that_a_repeat_completes(
-    many: Path, bundle: Path, tmp_path: Path, number: signal.Signals, suffix: str
+    run: Run, many: Path, bundle: Path, tmp_path: Path, number: signal.Signals, suffix: str
 ) -> None:
     if suffix == "parquet":
         pytest.importorskip("pyarrow", reason="pyarrow is not installed")
@@ -270,9 +269,8 @@ def test_a_signal_leaves_a_readable_file_that_a_repeat_completes(
     assert len(names) == len(set(names)) < 3000
     for path in sorted(many.glob("*.dcm"))[len(names) + 3 :]:  # completing all takes too long here
         path.unlink()
-    process = start(*given, 0)
-    _, err = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, err
+    code, _, err = run(*given, 0)
+    assert code == 0, err
     assert _files(out) == [str(path) for path in sorted(many.glob("*.dcm"))]
 
 
@@ -284,7 +282,7 @@ def _files(out: Path) -> list[str]:
     return [str(one) for one in parquet.read_table(out)["file"].to_pylist()]
 
 
-def test_a_full_disk_is_said_and_gone_on_from(folder: Path, bundle: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_said_and_gone_on_from(run: Run, folder: Path, bundle: Path, tmp_path: Path) -> None:
     out = tmp_path / "o.jsonl"
 
     def little_room() -> None:
@@ -296,9 +294,7 @@ def test_a_full_disk_is_said_and_gone_on_from(folder: Path, bundle: Path, tmp_pa
     assert process.returncode == 1
     assert "cannot be written" in err
     assert "Traceback" not in err
-    process = start(*given)
-    process.communicate(timeout=PATIENCE)
-    assert process.returncode == 1  # one file is cut off
+    assert run(*given)[0] == 1  # one file is cut off
     assert [Path(one["file"]).name for one in lines(out)] == [f"{number}.dcm" for number in range(ECGS)]
 
 

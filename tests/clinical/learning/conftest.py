@@ -25,6 +25,7 @@ from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.context import ReadingContext
 from ecgfm_connectors.reading import read
 from tests.helpers.fakes import Clock
+from tests.helpers.prepared import once_for_all_workers
 
 PATIENTS = 300
 CONFIG = EncoderConfig(
@@ -55,7 +56,10 @@ def stage_message(store: Store, message: bytes, at: datetime) -> None:
 @pytest.fixture(scope="session")
 def clinic_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a store full of patients and a base bundle; copied for each test."""
-    folder = tmp_path_factory.mktemp("clinic")
+    return once_for_all_workers(tmp_path_factory, "clinic", _write_clinic)
+
+
+def _write_clinic(folder: Path) -> None:
     now = Clock().now
     # Splits hash patient keys, which hash with the store's own secret: this one gives every split enough of both kinds.
     store = Store.open(f"sqlite:///{folder / 'staging.sqlite'}", create=True, random_bytes=Random(28).randbytes)
@@ -75,12 +79,12 @@ def clinic_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         demo=True,
         provenance=Provenance(origin={"training": "none"}),
     )
-    _keep_embeddings(folder, tmp_path_factory.mktemp("scratch") / "clinic")
-    return folder
+    _keep_embeddings(folder)
 
 
-def _keep_embeddings(folder: Path, scratch: Path) -> None:
+def _keep_embeddings(folder: Path) -> None:
     """Train both heads once in a copy and keep the embeddings, so that no test has to compute them again."""
+    scratch = folder.with_name("clinic-scratch")
     shutil.copytree(folder, scratch)
     settings = settings_in(scratch)
     store = Store.open(settings.store_url)
@@ -88,6 +92,7 @@ def _keep_embeddings(folder: Path, scratch: Path) -> None:
         Workshop(settings=settings, store=store, actor="tester", clock=Clock()).retrain(head, replicates=2)
     store.close()
     shutil.copytree(scratch / "models" / "embeddings", folder / "models" / "embeddings")
+    shutil.rmtree(scratch)
 
 
 @pytest.fixture

@@ -189,17 +189,14 @@ def test_a_label_too_rare_for_the_folds_is_named_before_anything_is_embedded(arc
     assert not list(tmp_path.rglob("*.npz"))
 
 
-def test_a_head_is_trained_on_an_archive_without_a_store(archive: Path, tmp_path: Path) -> None:
-    done = retrain_archive("low", **quick(archive, tmp_path))
-    assert done is not None
-    assert [spec.name for spec in done.bundle.heads][-1] == "low"
-    assert done.judgement.labels["low"].metrics["auroc"].value > 0.8
-    assert "person" not in done.report.read_text(encoding="utf-8")
-
-
-def test_labels_that_cannot_be_learnt_are_left_out_and_said(archive: Path, tmp_path: Path) -> None:
+def test_a_head_is_trained_on_an_archive_without_a_store_and_labels_that_cannot_be_learnt_are_left_out_and_said(
+    archive: Path, tmp_path: Path
+) -> None:
     done = retrain_archive("both", **quick(archive, tmp_path, columns=("low", "rare")))
     assert done is not None
+    assert [spec.name for spec in done.bundle.heads][-1] == "both"
+    assert done.judgement.labels["low"].metrics["auroc"].value > 0.8
+    assert "person" not in done.report.read_text(encoding="utf-8")
     assert done.cohort.labels == ("low",)
     assert "rare" in done.cohort.rules.labels_left_out
     with pytest.raises(LearningError, match=r"rare: .* needed"):
