@@ -32,6 +32,7 @@ class OutcomeChoice(StrEnum):
 
     troponin = "mimic-iv-troponin"
     lvef = "mimic-iv-echo-lvef"
+    laboratory = "mimic-iv-laboratory"
 
 
 @app.command("list")
@@ -107,7 +108,12 @@ def outcomes(
     ],
     out: Annotated[Path, typer.Option(help="CSV to write: a row for each result.")],
     item: Annotated[
-        list[str] | None, typer.Option(help="Laboratory item id of the troponin; 51003 (troponin T) if not given.")
+        list[str] | None,
+        typer.Option(help="Laboratory item id of hosp/d_labitems.csv; for the troponin 51003 (T) if not given."),
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(help="Of mimic-iv-laboratory: as [[outcomes.kinds]] of the settings names it, such as potassium."),
     ] = None,
 ) -> None:
     """Write the measured outcomes of MIMIC-IV's patients, for `retrain HEAD --archive … --outcomes OUT`.
@@ -115,14 +121,16 @@ def outcomes(
     Which result gives an ECG its label is decided by the rules of the head, as for a hospital's own results.
     """
     from ecgfm.datasets import mimic_iv
+    from ecgfm_clinical.errors import InputError
     from ecgfm_clinical.files.dataset_tables import write_outcomes
 
     will_write(out, ".csv")
-    found = (
-        mimic_iv.troponins(folder, item or mimic_iv.TROPONIN_T)
-        if which is OutcomeChoice.troponin
-        else mimic_iv.ejection_fractions(folder)
-    )
+    if (kind is not None) != (which is OutcomeChoice.laboratory) or (kind is not None and not item):
+        raise InputError("--kind belongs to mimic-iv-laboratory, which needs it and --item, the laboratory's item id")
+    if which is OutcomeChoice.lvef:
+        found = mimic_iv.ejection_fractions(folder)
+    else:
+        found = mimic_iv.laboratory(folder, item or mimic_iv.TROPONIN_T, kind=kind or "troponin")
     say(f"{out}: {write_outcomes(found, out)} results")
 
 

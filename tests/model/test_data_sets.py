@@ -75,13 +75,14 @@ def test_mimic_recordings_are_read_by_the_names_of_their_leads(tmp_path: Path) -
 
 
 def test_mimic_outcomes_say_what_the_tables_say(tmp_path: Path) -> None:
-    troponins = list(mimic_iv.troponins(data_sets.mimic_iv(tmp_path)))
+    troponins = list(mimic_iv.laboratory(data_sets.mimic_iv(tmp_path), mimic_iv.TROPONIN_T, kind="troponin"))
     assert [(one.comparator, one.value, one.unit, one.upper_reference_limit) for one in troponins] == [
         ("<", 0.01, "ng/mL", 0.01),
         ("", 0.35, "ng/mL", 0.01),
         ("<", 0.01, "ng/mL", 0.01),
     ]
-    assert [one.value for one in mimic_iv.troponins(tmp_path, ["50971"])] == [4.2, 4.2, 4.2]
+    potassium = list(mimic_iv.laboratory(tmp_path, ["50971"], kind="potassium"))
+    assert [(one.kind, one.value, one.unit, one.assay) for one in potassium] == [("potassium", 4.2, "mEq/L", "")] * 3
     fractions = list(mimic_iv.ejection_fractions(data_sets.mimic_iv_echo(tmp_path / "echo")))
     assert [(one.value, one.assay) for one in fractions] == [(60.0, ""), (35.0, "biplane"), (58.0, "")]
 

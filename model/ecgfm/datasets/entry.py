@@ -39,7 +39,7 @@ class Measured:
     """A measured result of a patient, from tables beside the recordings."""
 
     patient: str = field(repr=False)
-    kind: str  #: `lvef`, `troponin`
+    kind: str  #: `lvef`, `troponin`, or a kind that settings declare
     value: float
     unit: str
     observed_at: datetime  #: when the echo was made or the specimen drawn

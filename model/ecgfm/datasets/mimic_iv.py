@@ -1,4 +1,5 @@
-"""Measured outcomes of MIMIC-IV's patients: troponin from `hosp/labevents.csv`, LVEF from MIMIC-IV-Echo or from words.
+"""Measured outcomes of MIMIC-IV's patients: troponin and any other laboratory item from `hosp/labevents.csv`, LVEF from
+MIMIC-IV-Echo.
 
 Both are credentialed data. A result becomes a label by the same rules as a hospital's own (nearest echo within its
 window, troponin against its own upper limit near the ECG), so that nothing is decided here but what a row says.
@@ -17,8 +18,10 @@ TROPONIN_T = ("51003",)
 LVEF = ("biplane_lvef", "lvef")
 
 
-def troponins(hospital: Path, items: Sequence[str] = TROPONIN_T) -> Iterator[Measured]:
+def laboratory(hospital: Path, items: Sequence[str], *, kind: str) -> Iterator[Measured]:
     """Numeric results of these laboratory items in `hosp/labevents.csv(.gz)`, as they stand there. Raises DataError.
+
+    `kind` is what the settings of a head call it (`potassium`), or `troponin`.
 
     A result without a number, such as one that is pending, is passed over. `<` before the value, as in `<0.01`, is kept
     as a comparator: `valuenum` alone would read it as the limit itself.
@@ -37,14 +40,14 @@ def troponins(hospital: Path, items: Sequence[str] = TROPONIN_T) -> Iterator[Mea
         limit = number(row["ref_range_upper"])
         yield Measured(
             patient=whole(row["subject_id"]),
-            kind="troponin",
+            kind=kind,
             value=value,
             comparator=comparator,  # type: ignore[arg-type]  # one of the two letters, or none
             unit=row["valueuom"].strip(),
             observed_at=instant(row["charttime"], existing(path), "charttime"),
             result_id=f"labevents-{row['labevent_id'].strip()}",
             code=f"MIMIC|{row['itemid'].strip()}",
-            assay="T",
+            assay="T" if row["itemid"].strip() in TROPONIN_T else "",
             upper_reference_limit=limit if limit and limit > 0 else None,
         )
 

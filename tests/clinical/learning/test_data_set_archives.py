@@ -111,9 +111,10 @@ def test_mimic_results_label_its_ecgs_by_the_rules_of_the_heads(tmp_path: Path) 
     folder = data_sets.mimic_iv_ecg(tmp_path / "ecg")
     table = tmp_path / "table.csv"
     write_recordings(find("mimic-iv-ecg").entries(folder), table)
+    troponins = mimic_iv.laboratory(data_sets.mimic_iv(tmp_path / "iv"), mimic_iv.TROPONIN_T, kind="troponin")
     echo, laboratory = tmp_path / "lvef.csv", tmp_path / "troponin.csv"
     assert write_outcomes(mimic_iv.ejection_fractions(data_sets.mimic_iv_echo(tmp_path / "echo")), echo) == 3
-    assert write_outcomes(mimic_iv.troponins(data_sets.mimic_iv(tmp_path / "iv")), laboratory) == 3
+    assert write_outcomes(troponins, laboratory) == 3
     rules = CohortRules(min_age=None, serial="all")
     found = {}
     for head, outcomes in (("reduced_lvef", echo), ("troponin", laboratory), ("interpretation", None)):
@@ -162,3 +163,8 @@ def test_the_commands_teach_check_and_write(tmp_path: Path) -> None:
         run("outcomes", "mimic-iv-troponin", data_sets.mimic_iv(tmp_path / "iv"), "--out", tmp_path / "t.csv")[0] == 0
     )
     assert len((tmp_path / "t.csv").read_text().splitlines()) == 4
+    given = ("outcomes", "mimic-iv-laboratory", tmp_path / "iv", "--item", "50971", "--out", tmp_path / "k.csv")
+    assert run(*given, "--kind", "potassium")[0] == 0
+    assert [line.split(",")[1] for line in (tmp_path / "k.csv").read_text().splitlines()[1:]] == ["potassium"] * 3
+    assert run(*given)[0] == 1
+    assert run("outcomes", "mimic-iv-troponin", tmp_path / "iv", "--kind", "x", "--out", tmp_path / "t.csv")[0] == 1
