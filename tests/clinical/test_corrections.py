@@ -19,7 +19,7 @@ from ecgfm_connectors.testing.ehr import EhrReceiver, Fault
 from tests.helpers.fakes import make_ecg
 from tests.helpers.tiny_models import write_tiny_bundle
 
-pytestmark = pytest.mark.slow(15)
+pytestmark = pytest.mark.slow(35)
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -10,7 +10,7 @@ import pytest
 from tests.campaign.driver import Campaign
 from tests.campaign.victim import STEPS, points
 
-pytestmark = pytest.mark.slow(60)
+pytestmark = pytest.mark.slow(150)
 
 KILLS = 8
 

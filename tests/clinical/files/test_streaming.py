@@ -26,7 +26,7 @@ from tests.helpers.fakes import make_ecg, wait_until
 from tests.helpers.recordings import ECGS, write_recordings
 from tests.helpers.tiny_models import write_tiny_bundle
 
-pytestmark = pytest.mark.slow(50)
+pytestmark = pytest.mark.slow(30)
 
 PATIENCE = 120.0  # s
 

@@ -19,7 +19,7 @@ from ecgfm_clinical.errors import ClinicalError, GateRefused, InputError, NotFou
 from ecgfm_connectors.testing import dicom_writer
 from tests.helpers.fakes import Clock
 
-pytestmark = pytest.mark.slow(60)
+pytestmark = pytest.mark.slow(95)
 
 SETTINGS = """\
 [site]

@@ -37,7 +37,7 @@ from ecgfm_connectors.patient import Identifier
 from tests.helpers.fakes import Clock
 from tests.helpers.learning import with_learning
 
-pytestmark = pytest.mark.slow(45)
+pytestmark = pytest.mark.slow(85)
 
 Take = Callable[[Store, Contents, bytes, datetime], None]
 TakeMessage = Callable[[Store, bytes, datetime], None]

@@ -30,7 +30,7 @@ axe = pytest.importorskip(
     "axe_playwright_python.sync_playwright", reason="the package axe-playwright-python is not installed"
 )
 
-pytestmark = [pytest.mark.slow(30), *needs_chromium]
+pytestmark = [pytest.mark.slow(45), *needs_chromium]
 
 WIDTHS = (390, 1280, 1920)  #: CSS pixels: a telephone, a laptop, a screen in the control room
 

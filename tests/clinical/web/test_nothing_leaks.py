@@ -23,7 +23,7 @@ from tests.clinical.web.conftest import Browser, add_users
 from tests.helpers.fakes import make_ecg
 from tests.helpers.installation import Installation
 
-pytestmark = pytest.mark.slow(15)
+pytestmark = pytest.mark.slow(35)
 
 
 @pytest.fixture
