@@ -99,15 +99,13 @@ def export(
     `.FOLDER.part` until the same command is given again. The report names every field that leaves, how many people are
     alike, and what a person must judge before handing it on.
     """
-    from ecgfm_clinical import liveness, wiring
-    from ecgfm_clinical.cli.common import opened
-    from ecgfm_clinical.cli.learning_options import shown_progress
+    from ecgfm_clinical import wiring
+    from ecgfm_clinical.cli.workshops import workshop
     from ecgfm_clinical.deidentification import exporting
     from ecgfm_clinical.deidentification.rules import Rules
     from ecgfm_clinical.errors import InputError
     from ecgfm_clinical.extras import need
     from ecgfm_clinical.files.pseudonyms import read_key
-    from ecgfm_clinical.learning.workshop import Workshop
 
     need("train", "exporting a cohort")
     if form is Form.parquet:
@@ -125,14 +123,11 @@ def export(
     )
     if out is not None:
         exporting.check_folder(out)
-    with opened(settings) as (read, store), shown_progress() as progress:
-        workshop = Workshop(
-            settings=read, store=store, actor=liveness.operator(read.site.operator), clock=wiring.utc_now
-        )
-        found = exporting.prepare(workshop, head, rules)
+    with workshop(settings, f"cohort export {head}") as place:
+        found = exporting.prepare(place, head, rules)
         if out is not None and not dry_run:
-            note = lambda: exporting.audit(workshop, found, now=wiring.utc_now())  # of one use
-            exporting.write(found, out, note=note, progress=progress)
+            note = lambda: exporting.audit(place, found, now=wiring.utc_now())  # of one use
+            exporting.write(found, out, note=note, progress=place.progress)
     _tell(found.remains, None if dry_run else out, as_json=as_json)
 
 

@@ -1,7 +1,6 @@
 """Heads of one's own: `retrain`, `evaluate` and `drift`."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ecgfm_clinical.cli.archives import labelled_archive, table_and_out
-from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opened, write_json
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, write_json
 from ecgfm_clinical.cli.learning_answers import tell, tell_external
 from ecgfm_clinical.cli.learning_options import (
     AdaptAgainOption,
@@ -36,13 +35,12 @@ from ecgfm_clinical.cli.learning_options import (
     fine_tuning,
     shown_progress,
 )
-from ecgfm_clinical.cli.signs import leased
+from ecgfm_clinical.cli.workshops import workshop
 from ecgfm_clinical.extras import need
 
 if TYPE_CHECKING:
     from ecgfm_clinical.learning.adaptation import Adaptation
     from ecgfm_clinical.learning.research import LabelledArchive
-    from ecgfm_clinical.learning.workshop import Workshop
 
 
 class LabelsChoice(StrEnum):
@@ -128,8 +126,8 @@ def retrain(
                 progress=progress,
             )
     else:
-        with _workshop(settings, f"retrain {head}") as workshop:
-            done = workshop.retrain(
+        with workshop(settings, f"retrain {head}") as place:
+            done = place.retrain(
                 head,
                 method=method.value,
                 base=base,
@@ -143,26 +141,6 @@ def retrain(
         tell(done, as_json)
         if archive is not None and done.cohort.rules.labels_left_out and not partly:
             raise typer.Exit(1)
-
-
-@contextmanager
-def _workshop(settings: Path | None, what: str) -> "Iterator[Workshop]":
-    """Where heads are trained and judged on the store of the settings; `what` is done there, as `status` names it."""
-    from ecgfm_clinical import liveness, wiring
-    from ecgfm_clinical.learning.workshop import Workshop
-
-    with (
-        opened(settings) as (read, store),
-        shown_progress(read.attention.learning) as shown,
-        leased(shown, store, what, clock=wiring.utc_now, after=read.attention.learning) as progress,
-    ):
-        yield Workshop(
-            settings=read,
-            store=store,
-            actor=liveness.operator(read.site.operator),
-            clock=wiring.steady_clock(wiring.utc_now),
-            progress=progress,
-        )
 
 
 def _adaptation(adapt: bool, again: bool, hours: float | None, updates: int | None) -> "Adaptation | None":
@@ -227,8 +205,8 @@ def evaluate(
         labelled = labelled_archive(archive, table, outcomes, tuple(pairs.values()), classes, settings)
         _evaluate_archive(head, model or "demo", labelled, pairs, test_split, out, as_json)
         return
-    with _workshop(settings, f"evaluate {head}") as workshop:
-        done = workshop.evaluate(
+    with workshop(settings, f"evaluate {head}") as place:
+        done = place.evaluate(
             head,
             model=model,
             encoders=tuple(rival or ()),
@@ -269,20 +247,11 @@ def drift(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
     Exits with 1 where there are findings; `status` shows them until the next report.
     """
     need("train", "looking for drift")
-    from ecgfm_clinical import liveness, wiring
     from ecgfm_clinical.learning.documents import plain
     from ecgfm_clinical.learning.drift.watch import watch
-    from ecgfm_clinical.learning.workshop import Workshop
 
-    with opened(settings) as (read, store):
-        done = watch(
-            Workshop(
-                settings=read,
-                store=store,
-                actor=liveness.operator(read.site.operator),
-                clock=wiring.steady_clock(wiring.utc_now),
-            )
-        )
+    with workshop(settings, "drift") as place:
+        done = watch(place)
     if as_json:
         write_json(plain(done.told))
     else:

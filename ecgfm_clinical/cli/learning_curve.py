@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, opened, will_write, write_json
-from ecgfm_clinical.cli.learning_options import FromOption, SeedOption, shown_progress
+from ecgfm_clinical.cli.common import JsonOption, SettingsOption, console, will_write, write_json
+from ecgfm_clinical.cli.learning_options import FromOption, SeedOption
+from ecgfm_clinical.cli.workshops import workshop
 from ecgfm_clinical.extras import need
 
 if TYPE_CHECKING:
@@ -28,22 +29,13 @@ def learning_curve(
     Linear probes on kept embeddings; test patients are left alone.
     """
     need("train", "a learning curve")
-    from ecgfm_clinical import liveness, wiring
     from ecgfm_clinical.learning.documents import plain
     from ecgfm_clinical.learning.report.curve_picture import SUFFIXES, draw
-    from ecgfm_clinical.learning.workshop import Workshop
 
     if out is not None:
         will_write(out, *SUFFIXES)
-    with opened(settings) as (read, store), shown_progress() as progress:
-        workshop = Workshop(
-            settings=read,
-            store=store,
-            actor=liveness.operator(read.site.operator),
-            clock=wiring.steady_clock(wiring.utc_now),
-            progress=progress,
-        )
-        curves = workshop.learning_curves(head, base=base, sizes=sizes, repeats=repeats, seed=seed)
+    with workshop(settings, f"learning-curve {head}") as place:
+        curves = place.learning_curves(head, base=base, sizes=sizes, repeats=repeats, seed=seed)
     if out is not None:
         draw(curves, out)
     if as_json:

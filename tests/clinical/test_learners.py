@@ -13,7 +13,8 @@ import pytest
 from ecgfm_clinical import wiring
 from ecgfm_clinical.alerting.conditions import conditions
 from ecgfm_clinical.cli import signs
-from ecgfm_clinical.cli.learn import _workshop
+from ecgfm_clinical.cli.workshops import workshop
+from ecgfm_clinical.errors import LearningError
 from ecgfm_clinical.liveness import worker_name
 from ecgfm_clinical.monitoring import learners
 from ecgfm_clinical.monitoring.attention import FailingTask, needs_person
@@ -108,7 +109,7 @@ def test_the_command_itself_is_told_by_status_and_its_dates_are_not_moved_by_a_c
     began = clock.now
     monkeypatch.setattr(wiring, "utc_now", lambda: clock.now)
     site.path.write_text(site.path.read_text("utf-8") + "\n[attention]\nlearning_hours = 1\n", encoding="utf-8")
-    with _workshop(site.path, "retrain reduced_lvef") as workshop:
+    with workshop(site.path, "retrain reduced_lvef") as place:
         assert site.command("status")[0] == 0
         clock.advance(minutes=61)
         code, text = site.command("status")
@@ -116,8 +117,57 @@ def test_the_command_itself_is_told_by_status_and_its_dates_are_not_moved_by_a_c
         assert "task retrain reduced_lvef is hanging" in text
         for days in (3650, -7300):
             clock.advance(days=days)
-            assert timedelta() <= workshop.clock() - began < timedelta(minutes=10)
+            assert timedelta() <= place.clock() - began < timedelta(minutes=10)
     assert site.store.coordination.leases("learning ") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "works"),
+    [
+        ("retrain troponin --method linear", "workshop.Workshop.retrain"),
+        ("evaluate troponin", "workshop.Workshop.evaluate"),
+        ("learning-curve troponin", "workshop.Workshop.learning_curves"),
+        ("model recalibrate troponin", "workshop.Workshop.recalibrate"),
+        ("model shift troponin --prevalence 0.1", "shifting.shift"),
+        ("drift", "drift.watch.watch"),
+        ("cohort export troponin --dry-run", "workshop.Workshop.experiment"),
+    ],
+)
+def test_every_command_that_learns_on_the_store_is_known_there(
+    site: Installation, monkeypatch: pytest.MonkeyPatch, words: str, works: str
+) -> None:
+    known = list[str]()
+
+    def at_work(*_: object, **__: object) -> Any:
+        known.extend(lease.holder.split(":", 3)[3] for lease in site.store.coordination.leases("learning "))
+        raise LearningError("seen at work")
+
+    monkeypatch.setattr(f"ecgfm_clinical.learning.{works}", at_work)
+    code, text = site.command(*words.split())
+    assert (code, known) == (1, [words.split(" --")[0]]), text
+    assert site.store.coordination.leases("learning ") == []
+
+
+def test_a_clock_behind_the_store_teaches_nothing_and_one_ahead_is_said(
+    site: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = Clock()
+    served = clock.now
+    monkeypatch.setattr(wiring, "utc_now", lambda: clock.now)
+    site.store.processes.lives("h:1:1:service", roles="all", started_at=served, now=served)
+    clock.advance(days=-3)
+    with (
+        pytest.raises(LearningError, match=r"clock says 2026-02-26 .* put the clock right"),
+        workshop(site.path, "drift"),
+    ):
+        pytest.fail("it was dated before its own ECGs")
+    assert site.store.coordination.leases("learning ") == []
+    clock.advance(days=3, minutes=-30)
+    with workshop(site.path, "drift"):
+        assert "ahead" not in capsys.readouterr().err
+    clock.advance(days=3650)
+    with workshop(site.path, "drift"):
+        assert "is ahead, and what is learnt now is dated wrongly" in capsys.readouterr().err
 
 
 def test_a_store_that_does_not_answer_stops_nobody_from_learning(site: Installation) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from ecgfm_clinical.auditing import sending
 from ecgfm_clinical.backfill import on_ray
-from ecgfm_clinical.cli import signs
+from ecgfm_clinical.cli import signs, workshops
 from ecgfm_clinical.engine import crew
 from ecgfm_clinical.monitoring import endpoint, learners, rejected_callers
 from ecgfm_clinical.operate.status import status_of
@@ -116,6 +116,8 @@ CONSTANTS: dict[str, object] = {
     "signed_heads.STRANDS": signed_heads.STRANDS,
     "signs.HANGS_AFTER": signs.HANGS_AFTER.total_seconds() / 3600,
     "learners.TOLD_FOR": learners.TOLD_FOR.days,
+    "workshops.TOLERANCE": workshops.TOLERANCE.total_seconds() / 3600,
+    "workshops.UNSERVED": workshops.UNSERVED.days,
 }
 
 

@@ -206,8 +206,12 @@ _BACKFILL = Row(
     ),
 )
 
+_LEARNING = (
+    "`retrain`, `evaluate`, `learning-curve`, `drift`, `model recalibrate`, `model shift`, `cohort export`, `pretrain` "
+    "and `demo-retrain`"
+)
 _RETRAIN = Row(
-    what="`retrain`, `evaluate`, `pretrain` and `demo-retrain` (processes that a person or a timer starts)",
+    what=_LEARNING + " (processes that a person or a timer starts)",
     raises=cell(
         "one sentence, exit status 1",
         "at once",
@@ -217,11 +221,12 @@ _RETRAIN = Row(
         LEARNERS + "test_one_that_raises_is_missed_by_nobody",
     ),
     hangs=cell(
-        "where each thread stands, on standard error; of `retrain` and `evaluate` on a store `status`, `task-failing`",
+        "where each thread stands, on standard error; of those on a store `status`, `task-failing`",
         "`attention.learning_hours`; 2 h for the others",
         "not ended, for a long step looks alike; a person or its unit ends it, a repeat goes on from what was kept",
         LEARNERS + "test_a_retraining_without_progress_needs_a_person_until_it_gets_on",
         LEARNERS + "test_the_command_itself_is_told_by_status_and_its_dates_are_not_moved_by_a_clock_that_jumps",
+        LEARNERS + "test_every_command_that_learns_on_the_store_is_known_there",
         LEARNERS + "test_standard_error_says_where_a_command_hangs_and_the_command_is_not_ended",
         "test_train.py::test_an_interrupted_run_ends_where_an_uninterrupted_one_ends",
     ),
@@ -237,6 +242,7 @@ _RETRAIN = Row(
         "at once",
         "a repeat goes on from what was kept",
         LEARNERS + "test_one_that_is_gone_is_told_by_nobody_and_swept_away",
+        "test_commands.py::test_one_that_is_killed_leaves_no_candidate_and_its_repeat_goes_on",
         "test_train.py::test_embeddings_are_computed_once_and_a_killed_run_goes_on",
         "test_pretraining_data.py::test_an_interrupted_preparation_goes_on_where_it_stopped",
     ),
@@ -257,6 +263,7 @@ _DEMO = Row(
         "an exit status",
         "at once",
         "what it made stays in its folder, the next one makes its own",
+        "test_hospital.py::test_one_that_is_killed_takes_its_processes_along_and_keeps_what_it_made",
         "test_hospital.py::test_an_earlier_demo_is_not_overwritten",
     ),
 )

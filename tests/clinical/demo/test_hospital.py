@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,11 +18,13 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from ecgfm_clinical import wiring
 from ecgfm_clinical.cli import app
 from ecgfm_clinical.demo import summary
 from ecgfm_clinical.demo.deliveries import Delivery, own, ward
 from ecgfm_clinical.demo.hospital import DemoFailed, Hospital
 from ecgfm_clinical.errors import InputError
+from ecgfm_clinical.settings import read_settings
 from ecgfm_clinical.staging.records import Counts
 from tests.helpers.tiny_models import write_tiny_bundle
 
@@ -170,6 +173,31 @@ def test_keep_runs_until_it_is_told_to_stop(bundle: Path, sent: list[Delivery], 
             assert process.wait(60) == 0
         finally:
             process.kill()
+
+
+def test_one_that_is_killed_takes_its_processes_along_and_keeps_what_it_made(
+    bundle: Path, sent: list[Delivery], tmp_path: Path
+) -> None:
+    (tmp_path / "one.dcm").write_bytes(next(one for one in sent if one.route == "C-STORE").content)
+    command = "from ecgfm_clinical.cli import main; main()"
+    options = ["--keep", "--ecgs", str(tmp_path / "one.dcm"), "--out", str(tmp_path / "out"), "--model", str(bundle)]
+    process = subprocess.Popen(
+        [sys.executable, "-c", command, "demo", *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    with process.stderr:
+        _until(process.stderr.fileno(), b"Still running")
+        process.kill()
+        process.wait()
+        while process.stderr.read(65536):
+            pass  # until the last of its processes has closed it
+    with closing(wiring.open_store(read_settings(tmp_path / "out" / "settings.toml"))) as store:
+        assert store.questions.counts() == Counts(received=1, scored=1, not_evaluable=0, failed=0, waiting=0)
+    again = CliRunner().invoke(app, ["demo", *options[1:]])
+    assert isinstance(again.exception, InputError), again.output
 
 
 def _until(descriptor: int, words: bytes, timeout: float = 120.0) -> bytes:

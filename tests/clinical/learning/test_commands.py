@@ -4,6 +4,7 @@ and what each refuses.
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -140,6 +141,30 @@ def test_two_processes_train_one_candidate(command: Command, tmp_path: Path) -> 
     assert (candidate["model_id"], candidate["state"], live["state"]) == (made["model_id"], "candidate", "live")
     settings = json.loads((Path(made["bundle"]) / "bundle.json").read_text())["provenance"]["heads"]["reduced_lvef"]
     assert settings["training"]["devices"] == 2
+
+
+def test_one_that_is_killed_leaves_no_candidate_and_its_repeat_goes_on(command: Command, tmp_path: Path) -> None:
+    script = tmp_path / "killed.py"
+    script.write_text(
+        "import os, signal\n"
+        "from ecgfm_clinical.cli import main\n"
+        "from ecgfm_clinical.learning import experiment\n"
+        "experiment.Judge.compare = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "main()\n"
+    )
+    words = ["retrain", "reduced_lvef", "--method", "linear", "--json"]
+    settings = ["--settings", str(tmp_path / "clinic" / "settings.toml")]
+    done = subprocess.run([sys.executable, str(script), *words, *settings], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert [one["state"] for one in command("model", "list", "--json")] == ["live"]
+    waiting = command("status", "--json", fails=1)  # unscored ECGs
+    assert waiting["needs_person"]["failing_tasks"] == []
+    ((run,),) = [list((tmp_path / "clinic").glob("**/run.json"))]
+    made = command(*words)
+    assert [one["state"] for one in command("model", "list", "--json")] == ["candidate", "live"]
+    assert list((tmp_path / "clinic").glob("**/run.json")) == [run], "the same run, as of the same moment"
+    assert (run.parent / "finished.json").exists()
+    assert made["passed"]
 
 
 def test_a_linear_probe_is_refused_where_torchrun_started_several(
