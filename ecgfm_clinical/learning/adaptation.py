@@ -166,6 +166,7 @@ class Adapter:
             "adaptation": {
                 "objective": "wav2vec 2.0 + CMSC + random lead masking, on this site's ECGs without labels",
                 "updates": done.updates,
+                "precision": done.precision,
                 "recordings": shards.manifest.used,
                 "shards_sha256": done.shards_sha256,
                 "test_patients": "none",

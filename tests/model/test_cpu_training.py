@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from ecgfm.config import EncoderConfig
-from ecgfm.encoder import Encoder, SelfAttention
+from ecgfm.encoder import Encoder, FeatureExtractor, SelfAttention
 from ecgfm.training import cpu_layers
 from ecgfm.training.cpu_layers import _Attend, _draw_kept, speed_up_cpu
 
@@ -55,6 +55,31 @@ def test_an_encoder_of_fast_layers_gives_the_same_output_and_gradients(
         assert float((ours.grad - theirs.grad).norm()) <= (0.05 if bf16 else 1e-4) * size + 0.02
 
 
+def test_convolutions_are_products_that_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    products = []
+    original = cpu_layers._product
+
+    def counted(*given: object) -> torch.Tensor:
+        products.append(given)
+        return original(*given)  # type: ignore[arg-type]  # as it was called
+
+    monkeypatch.setattr(cpu_layers, "_product", counted)
+    torch.manual_seed(0)
+    disjoint = ((6, 4, 4), (5, 3, 3), (8, 2, 2))  # lengths that leave samples over
+    for layers, expected in ((disjoint, 2), (((6, 4, 2), (5, 4, 2)), 0)):
+        plain, fast = _pair(
+            FeatureExtractor(EncoderConfig(conv_layers=layers, conv_bias=True, width=8, heads=4, conv_pos_groups=4))
+        )
+        products.clear()
+        outputs = [network(torch.linspace(-3, 3, 2 * 12 * 501).sin().view(2, 12, 501)) for network in (plain, fast)]
+        assert len(products) == expected, "overlapping windows stay convolutions"
+        torch.testing.assert_close(outputs[1], outputs[0], rtol=1e-4, atol=1e-5)
+        for output in outputs:
+            output.square().sum().backward()
+        for ours, theirs in zip(fast.parameters(), plain.parameters(), strict=True):
+            torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-3, atol=1e-4)
+
+
 def test_attention_with_dropout_is_attention_with_some_weights_dropped() -> None:
     torch.manual_seed(0)
     module = SelfAttention(EncoderConfig(width=32, heads=4, attention_dropout=0.3))
@@ -74,14 +99,15 @@ def test_attention_with_dropout_is_attention_with_some_weights_dropped() -> None
     torch.testing.assert_close(fast(x, padding), plain.eval()(x, padding))
 
 
-def test_the_gradients_of_attention_are_its_derivatives() -> None:
+@pytest.mark.parametrize("dropout", [0.25, 0.0])
+def test_the_gradients_of_attention_are_its_derivatives(dropout: float) -> None:
     torch.manual_seed(0)
     blocked = torch.zeros(3, 1, 5, dtype=torch.bool)
     blocked[2, 0, 4] = True
 
     def attend(*projected: torch.Tensor) -> torch.Tensor:
         torch.manual_seed(3)
-        out: torch.Tensor = _Attend.apply(*projected, blocked, 0.25)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        out: torch.Tensor = _Attend.apply(*projected, blocked, dropout)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return out
 
     projected = tuple(torch.randn(3, 5, 4, dtype=torch.float64, requires_grad=True) for _ in range(3))

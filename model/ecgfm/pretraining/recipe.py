@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar  # Any: TOML and JSON of a recipe
+from typing import Any, Literal, Self, TypeAlias, TypeVar  # Any: TOML and JSON of a recipe
 
 from ecgfm.config import EncoderConfig
 from ecgfm.errors import EcgFmError, RecipeError
@@ -17,6 +17,7 @@ from ecgfm.pretraining.masking import SpanMasking
 from ecgfm.pretraining.objective import ObjectiveConfig
 
 T = TypeVar("T")
+Precision: TypeAlias = Literal["32-true", "bf16-mixed"]
 
 #: The recipes that come with the package, one file each: NAME.toml.
 SHIPPED = Path(__file__).parent / "recipes"
@@ -76,7 +77,7 @@ class TrainingRecipe:
     pairs_per_micro_batch: int
     micro_batches_per_update: int = 1
     seed: int = 1
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    precision: Precision = "32-true"
     compile: bool = False
     log_every: int = 10
     validate_every: int = 0
