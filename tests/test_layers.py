@@ -73,7 +73,7 @@ ROOMS = {
         "learning_curve selection",
         "adaptation",
         "planning provenance",
-        "report",
+        "report taught",
         "judged",
         "experiment",
         "governance recalibration",

@@ -23,7 +23,7 @@ from ecgfm_clinical.learning.cohort.learnable import judgeable, learnable
 from ecgfm_clinical.learning.cohort.members import Cohort
 from ecgfm_clinical.learning.cohort.sources import EcgSource, Signals
 from ecgfm_clinical.learning.cross_fitting import cross_fitted
-from ecgfm_clinical.learning.documents import write_document
+from ecgfm_clinical.learning.documents import Notes, write_document
 from ecgfm_clinical.learning.folders import Folders
 from ecgfm_clinical.learning.judged import Judged, Publish, in_its_folder, write_report
 from ecgfm_clinical.learning.judging.comparison import Judge, Judgement
@@ -66,17 +66,24 @@ class Experiment:
         return gather(source, plan.labelling, plan.cohort, plan.evaluability, as_of=as_of), source
 
     def retrain(
-        self, base: Bundle, champion: Bundle | None, *, now: datetime, adapted: Bundle | None = None
+        self,
+        base: Bundle,
+        champion: Bundle | None,
+        *,
+        now: datetime,
+        start: Bundle | None = None,
+        adapted: Bundle | None = None,
     ) -> Judged | None:
         """A head trained on the base's encoder, calibrated, judged against the champion, and published.
 
-        With `adapted`, an encoder adapted to this site, on that one; where the method is chosen, on the better of both.
-        Of several processes that train together only the first does more than that: the others return None. Raises
-        LearningError (too few of either kind, no operating point), TrainingError (interrupted, disk full), BundleError.
+        On the encoder of `start` where the base's knows labels of patients who are to be held out. With `adapted`, an
+        encoder adapted to this site, on that one; where the method is chosen, on the better of both. Of several
+        processes that train together only the first does more than that: the others return None. Raises LearningError
+        (too few of either kind, no operating point), TrainingError (interrupted, disk full), BundleError.
         """
         team = self._team()
         quietly = self if team is None or team.first else replace(self, progress=quiet)
-        return quietly._retrain(base, adapted, champion, team, now)
+        return quietly._retrain(base, start or base, adapted, champion, team, now)
 
     def _team(self) -> Team | None:
         tuning = self.plan.training.fine_tuning
@@ -85,16 +92,23 @@ class Experiment:
         return self.plan.training.team()
 
     def _retrain(
-        self, base: Bundle, adapted: Bundle | None, champion: Bundle | None, team: Team | None, now: datetime
+        self,
+        base: Bundle,
+        start: Bundle,
+        adapted: Bundle | None,
+        champion: Bundle | None,
+        team: Team | None,
+        now: datetime,
     ) -> Judged | None:
-        run = self._begin(base, adapted, team, now)
+        run = self._begin(self.plan.options(base, start, adapted), team, now)
         self.progress("cohort", 0, 1)
         cohort, source = self.cohort(run.as_of)
         if team is None or team.first:
             write_document(run.folder / "cohort.json", cohort.flow)
             page.draw_flow(cohort.flow, run.folder / "cohort.svg")
         begun = _Begun(
-            parent=base if adapted is None else adapted,
+            base=base,
+            parent=start if adapted is None else adapted,
             champion=champion,
             cohort=learnable(cohort),
             source=source,
@@ -103,7 +117,7 @@ class Experiment:
         )
         if self.plan.budget_seconds is None:
             return self._finish(begun)
-        offered = {LIVE: base} if adapted is None else {ADAPTED: adapted, LIVE: base}
+        offered = {LIVE: start} if adapted is None else {ADAPTED: adapted, LIVE: start}
         way, selection = self._chosen(offered, begun)
         settled = replace(self, plan=replace(self.plan, training=way.training, budget_seconds=None))
         return settled._finish(replace(begun, parent=offered[way.encoder], selection=selection))
@@ -116,7 +130,8 @@ class Experiment:
         held_out = self._held_out(start, trained, begun)
         if begun.team is not None and not begun.team.first:
             return None
-        candidate, chosen_on = self._calibrated(start, trained, held_out)
+        base = start if begun.base.model_id == parent.model_id else Model.of(begun.base)
+        candidate, chosen_on = self._calibrated(base, trained, held_out)
         live = None if champion is None else start if champion.model_id == parent.model_id else Model.of(champion)
         judgement = self._judge(candidate, live, cohort, begun.source)
         record = record_of_training(
@@ -130,7 +145,7 @@ class Experiment:
             calibrated_on=held_out.whose,
             chosen_on=chosen_on,
         )
-        bundle = self._bundle(parent, candidate, record, run)
+        bundle = self._bundle(begun, candidate, record)
         judged = Judged(
             head=self.plan.head,
             bundle=bundle,
@@ -189,11 +204,10 @@ class Experiment:
 
     # The steps
 
-    def _begin(self, base: Bundle, adapted: Bundle | None, team: Team | None, now: datetime) -> Run:
+    def _begin(self, asked: Notes, team: Team | None, now: datetime) -> Run:
         """All processes look at the source as of one moment:
         the first one's, or that of the run that was interrupted.
         """
-        asked = self.plan.options(base, adapted)
         if team is None:
             return begin(self.folders.runs, asked, now=now)
         return team.share(lambda: begin(self.folders.runs, asked, now=now))
@@ -251,7 +265,7 @@ class Experiment:
             progress=self.progress,
         )
 
-    def _calibrated(self, start: Model, trained: Trained, held_out: HeldOut) -> tuple[Model, Mapping[str, str]]:
+    def _calibrated(self, base: Model, trained: Trained, held_out: HeldOut) -> tuple[Model, Mapping[str, str]]:
         """The trained head calibrated and with its operating points, joined with what stays of the base;
         and per site with a rule of its own, on which ECGs its point was chosen.
         """
@@ -265,7 +279,7 @@ class Experiment:
             ) from error
         except ValueError as error:
             raise TrainingError(f"{plan.head} cannot be calibrated: {error}") from error
-        return joined(start, trained.network, spec), chosen_on
+        return joined(base, trained.network, spec), chosen_on
 
     def _judge(self, candidate: Model, live: Model | None, cohort: Cohort, source: EcgSource) -> Judgement:
         self.progress("judging", 0, 1)
@@ -281,10 +295,12 @@ class Experiment:
         )
         return judge.compare(candidate, live, self.plan.head)
 
-    def _bundle(self, base: Bundle, candidate: Model, record: HeadRecord, run: Run) -> Bundle:
-        folder, head = self.folders.bundles / run.folder.name, self.plan.head
+    def _bundle(self, begun: "_Begun", candidate: Model, record: HeadRecord) -> Bundle:
+        run, head = begun.run, self.plan.head
+        folder = self.folders.bundles / run.folder.name
         if folder.exists():  # written before a kill: a bundle is whole or not there, so it is this run's result
             return Bundle.read(folder)
+        base = begun.base if len(candidate.specs) > 1 else begun.parent  # what the new bundle is a version of
         return write_bundle(
             candidate,
             folder,
@@ -299,7 +315,8 @@ class Experiment:
 class _Begun:
     """A run whose cohort is known."""
 
-    parent: Bundle  #: whose encoder the head is trained on
+    base: Bundle  #: whose other heads stay beside the new one
+    parent: Bundle  #: whose encoder the head is trained on: the base, or one without the labels of its patients
     champion: Bundle | None
     cohort: Cohort = field(repr=False)
     source: EcgSource = field(repr=False)

@@ -32,7 +32,8 @@ from ecgfm_clinical.learning.judging.judgement import LabelJudgement
 from ecgfm_clinical.learning.judging.label import TestSet, judge
 from ecgfm_clinical.learning.report import page
 from ecgfm_clinical.learning.report.document import DEMO_NOTE
-from ecgfm_clinical.learning.research import COHORT, RULES
+from ecgfm_clinical.learning.research import COHORT, RULES, site_of
+from ecgfm_clinical.learning.taught import learnt_from
 from ecgfm_clinical.learning.training import Progress
 
 Floats = NDArray[np.float64]
@@ -112,7 +113,7 @@ def evaluate(asked: Asked, *, now: datetime, progress: Progress) -> External:
         archive=asked.source.table.name,
         as_of=now,
         model=asked.bundle.named,
-        recordings="the official test split" if asked.test_split_only else "all that have a label",
+        recordings=_whose(asked),
         labels=judged,
         not_judged=not_judged,
         notes=_notes(asked.bundle, not_judged),
@@ -131,12 +132,26 @@ def evaluate(asked: Asked, *, now: datetime, progress: Progress) -> External:
 
 def _chosen(cohort: Cohort, asked: Asked) -> Sequence[Member]:
     members = [one for one in cohort.members if not asked.test_split_only or one.row.split == "test"]
+    if _learnt_here(asked):
+        members = [one for one in members if one.split == "test"]  # the others were trained on
     if not members:
         raise LearningError(
             "no recording is left to be judged"
             + ("; the table's column `split` puts none into test" if asked.test_split_only else "")
+            + ("; the model was trained on this archive, and none is of its test patients" * _learnt_here(asked))
         )
     return members
+
+
+def _learnt_here(asked: Asked) -> bool:
+    return learnt_from(asked.bundle, site_of(asked.source))
+
+
+def _whose(asked: Asked) -> str:
+    those = "the official test split" if asked.test_split_only else "all that have a label"
+    if not _learnt_here(asked):
+        return those
+    return f"of {those}, only those of test patients: the model was trained on the other patients of this archive"
 
 
 def _judged(
@@ -172,7 +187,10 @@ def _truth(cohort: Cohort, members: Sequence[Member], label: str) -> Floats:
 
 
 def _notes(bundle: Bundle, not_judged: Mapping[str, str]) -> tuple[str, ...]:
-    notes = [f"NOT JUDGED: {label}: {why}." for label, why in not_judged.items()]
+    reasons = dict.fromkeys(not_judged.values())
+    notes = [
+        f"NOT JUDGED: {', '.join(label for label, own in not_judged.items() if own == why)}: {why}." for why in reasons
+    ]
     notes.append(
         "Nothing shows here whether the model saw these recordings before: the published ECG-FM weights were "
         "pretrained on PTB-XL, CPSC, Georgia, Chapman, Ningbo and MIMIC-IV-ECG."

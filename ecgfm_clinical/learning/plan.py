@@ -40,13 +40,14 @@ class Plan:
     replicates: int = 1000
     seed: int = 0
 
-    def options(self, base: Bundle, adapted: Bundle | None = None) -> Notes:
+    def options(self, base: Bundle, start: Bundle, adapted: Bundle | None = None) -> Notes:
         """What makes two runs the same run: everything asked for, nothing of when."""
         method = self.training.method if self.budget_seconds is None else "auto"
         return {
             "head": self.head,
             "method": method,
             "base": base.model_id,
+            **({} if start.model_id == base.model_id else {"start": start.model_id}),
             **({} if adapted is None else {"adapted": adapted.model_id}),
             "labelling": dict(self.labelling.to_json()),
             "cohort": repr(self.cohort),

@@ -3,7 +3,7 @@ written when a head is made or changed.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,6 +46,19 @@ class MainPoint(OperatingRule):
 
     chosen_on: str = "validation"
     site: str  #: who trained the head
+
+
+#: In the origin of a bundle: the fine-tunings that its encoder has behind it.
+FINE_TUNED = "fine_tuned"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Teaching:
+    """One fine-tuning: an encoder learnt the labels of a site's patients, but not of its test patients."""
+
+    head: str
+    site: str
+    as_of: Instant
 
 
 def _gate(rules: GateRules) -> dict[str, object]:
@@ -138,7 +151,31 @@ def head_record(bundle: Bundle, head: str) -> HeadRecord | None:
 def after(parent: Bundle, head: str, record: HeadRecord, kept: Collection[str]) -> Provenance:
     """Of a bundle made from `parent` in which one head is new or changed; of its other heads the `kept` stay."""
     told = {**parent.provenance.heads, head: record.to_json()}
-    return parent.provenance.after(parent.named, {name: own for name, own in told.items() if name in kept})
+    made = parent.provenance.after(parent.named, {name: own for name, own in told.items() if name in kept})
+    known = teachings(parent)
+    new = _teaching(record)
+    if new is None or new in known:
+        return made
+    return replace(made, origin={**made.origin, FINE_TUNED: [plain(one) for one in (*known, new)]})
+
+
+def teachings(bundle: Bundle) -> tuple[Teaching, ...]:
+    """Every fine-tuning that the bundle's encoder has behind it, of this program, the first one first.
+
+    It stays in the origin when the head is gone for which it was done. Raises LearningError where the provenance was
+    changed by hand.
+    """
+    told = bundle.provenance.origin.get(FINE_TUNED, [])
+    kept = parse(tuple[Teaching, ...], told, what=f"the provenance of {bundle.name} {bundle.version}, {FINE_TUNED}")
+    own = [_teaching(record) for record in head_records(bundle).values()]  # of a bundle from before it was kept there
+    return (*kept, *(one for one in own if one is not None and one not in kept))
+
+
+def _teaching(record: HeadRecord) -> Teaching | None:
+    trained = record.trained
+    if trained is None or trained.training.get("method") not in ("lora", "full"):
+        return None
+    return Teaching(head=trained.head, site=trained.site, as_of=trained.as_of)
 
 
 def _read(bundle: Bundle, head: str, told: object) -> HeadRecord:

@@ -24,6 +24,7 @@ from ecgfm_clinical.learning.judged import Judged, in_its_folder
 from ecgfm_clinical.learning.judging.cross_validation import CrossValidated, CrossValidation
 from ecgfm_clinical.learning.judging.rivals import Rivals
 from ecgfm_clinical.learning.plan import Plan
+from ecgfm_clinical.learning.taught import refuse_taught
 from ecgfm_clinical.learning.training import Progress, Training
 from ecgfm_clinical.settings import HeadRules, Learning
 from ecgfm_connectors.outcomes.site import NO_TABLE, SiteTable
@@ -120,14 +121,16 @@ def retrain_archive(
         cohort=COHORT,
         evaluability=RULES,
         rivals=rivals or Rivals(),
-        site=f"archive {source.table.name}",
+        site=site_of(source),
         code_version=version(),
         seed=seed,
     )
+    start = models.read_bundle(base)
+    refuse_taught(start, plan.site)
     experiment = Experiment(
         plan=plan, open_source=lambda _: source, folders=Folders(root=out), publish=in_its_folder, progress=progress
     )
-    return experiment.retrain(models.read_bundle(base), None, now=now)
+    return experiment.retrain(start, None, now=now)
 
 
 def cross_validate_archive(
@@ -151,7 +154,7 @@ def cross_validate_archive(
     validation = CrossValidation(
         cohort=cohort,
         source=source,
-        model=_model(base, seed),
+        model=_model(base, seed, site_of(source)),
         place=Place(cache=folders.cache, progress=lambda done, total: progress("embedding", done, total)),
         training=Training(method=method, fine_tuning=replace(fine_tuning, seed=seed)),
         folds=folds,
@@ -163,5 +166,14 @@ def cross_validate_archive(
     return found
 
 
-def _model(base: str, seed: int) -> Model:
-    return random_from(RANDOM[base], seed=seed) if base in RANDOM else Model.of(models.read_bundle(base))
+def site_of(archive: Archive) -> str:
+    """Whose patients they are, as bundles keep it: archives are told apart by the name of their table."""
+    return f"archive {archive.table.name}"
+
+
+def _model(base: str, seed: int, site: str) -> Model:
+    if base in RANDOM:
+        return random_from(RANDOM[base], seed=seed)
+    bundle = models.read_bundle(base)
+    refuse_taught(bundle, site)
+    return Model.of(bundle)

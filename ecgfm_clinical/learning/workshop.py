@@ -12,7 +12,8 @@ from ecgfm.checkpoint import Bundle
 from ecgfm.finetuning.candidate import Model, Place
 from ecgfm.finetuning.settings import FineTuning, Method
 from ecgfm.operating_rule import OperatingRule
-from ecgfm_clinical.errors import InputError
+from ecgfm.provenance import ModelVersion
+from ecgfm_clinical.errors import InputError, ModelError, NotFound
 from ecgfm_clinical.learning import governance, models, planning
 from ecgfm_clinical.learning.adaptation import Adaptation, Adapter, same_encoder
 from ecgfm_clinical.learning.cohort.labelling import Exclusion, Given
@@ -25,6 +26,7 @@ from ecgfm_clinical.learning.judged import Judged, in_its_folder
 from ecgfm_clinical.learning.learning_curve import CurveMaker, LearningCurve
 from ecgfm_clinical.learning.recalibration import recalibrate
 from ecgfm_clinical.learning.selection import Seconds
+from ecgfm_clinical.learning.taught import before_teaching
 from ecgfm_clinical.learning.training import Progress, quiet
 from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.staging.registry import Registry
@@ -79,7 +81,8 @@ class Workshop:
         """
         now = self.clock()
         champion = self._live(now)
-        start = champion if base is None else models.chosen(self.settings, self.registry, base)
+        asked = champion if base is None else models.chosen(self.settings, self.registry, base)
+        start = self._untaught(asked)
         made = self.experiment(
             head,
             method=method,
@@ -93,7 +96,29 @@ class Workshop:
         adapted = None if adaptation is None else self._adapted(start, adaptation, made, now)
         if adapted is not None and same_encoder(adapted, start):
             adapted = None  # its other heads stay beside the new one
-        return made.retrain(start, champion, now=now, adapted=adapted)
+        return made.retrain(asked, champion, now=now, start=start, adapted=adapted)
+
+    def _untaught(self, asked: Bundle) -> Bundle:
+        """The model to start from: the one asked for, or the one before labels of this site's patients were in its
+        encoder. Raises LearningError.
+        """
+        start = before_teaching(asked, self.settings.site.name, self._of_lineage)
+        if start is not asked:
+            self.progress(
+                f"starting from {start.name} {start.version}: the encoder of {asked.name} {asked.version} was "
+                "fine-tuned on labels of patients who are to be held out",
+                0,
+                1,
+            )
+        return start
+
+    def _of_lineage(self, named: ModelVersion) -> Bundle | None:
+        """A registered model, or an adapted encoder, where its folder is still there."""
+        try:
+            return models.opened(self.settings, self.registry.find(named.model_id))
+        except (NotFound, ModelError):
+            bundles = (models.read_bundle(path.parent) for path in self.folders.adapted.glob("encoder-*/bundle.json"))
+            return next((one for one in bundles if one.model_id == named.model_id), None)
 
     def _adapted(self, start: Bundle, how: Adaptation, made: Experiment, now: datetime) -> Bundle:
         """The start's encoder adapted, lately or now: not for hours only to hear that there are too few outcomes."""
@@ -109,7 +134,7 @@ class Workshop:
     ) -> tuple[LearningCurve, ...]:
         """How good the head would be with fewer ECGs, one curve a label. Raises LearningError, ModelError."""
         now = self.clock()
-        start = self._live(now) if base is None else models.chosen(self.settings, self.registry, base)
+        start = self._untaught(self._live(now) if base is None else models.chosen(self.settings, self.registry, base))
         experiment = self.experiment(head)
         cohort, source = experiment.cohort(now)
         maker = CurveMaker(

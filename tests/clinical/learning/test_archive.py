@@ -10,15 +10,18 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from ecgfm.checkpoint import Bundle
 from ecgfm.finetuning.settings import FineTuning
+from ecgfm.provenance import Provenance
 from ecgfm_clinical.ecg.evaluability import judge
 from ecgfm_clinical.errors import InputError, LearningError
 from ecgfm_clinical.learning.cohort.archive import CLASSES, Archive, diagnostic_classes
+from ecgfm_clinical.learning.provenance import FINE_TUNED
 from ecgfm_clinical.learning.research import LabelledArchive, cross_validate_archive, retrain_archive
 from ecgfm_clinical.settings import HeadRules
 from ecgfm_clinical.shipped import recordings
 from ecgfm_connectors.ecg import LEADS
-from tests.helpers.tiny_models import write_tiny_bundle
+from tests.helpers.tiny_models import tiny_network, write_tiny_bundle
 
 pytestmark = pytest.mark.slow(35)
 
@@ -262,3 +265,31 @@ def test_arrays_that_name_nothing_are_read_as_the_table_states(tmp_path: Path, f
         archive = Archive.open(tmp_path, write_table(tmp_path / "table.csv", [line | spoilt]))
         with pytest.raises(InputError, match=cause):
             archive.ecg(archive.rows()[0].key)
+
+
+def taught_bundle(folder: Path, table: str) -> str:
+    """Its encoder was fine-tuned on the archive of this table."""
+    told = {"head": "low", "site": f"archive {table}", "as_of": NOW.isoformat()}
+    Bundle.write(
+        folder,
+        tiny_network(),
+        name="tuned",
+        version="2",
+        demo=True,
+        provenance=Provenance(origin={FINE_TUNED: [told]}, origin_apart=True),
+    )
+    return str(folder)
+
+
+def test_nobody_is_held_out_whose_labels_the_encoder_learnt(archive: Path, tmp_path: Path) -> None:
+    base = taught_bundle(tmp_path / "tuned", "table.csv")
+    words = (
+        r"tuned 2 was fine-tuned for low on labels.* archive table.csv .*the model before that training, with --from"
+    )
+    with pytest.raises(LearningError, match=words):
+        cross_validate_archive("interpretation", **quick(archive, tmp_path / "one", base=base), folds=3)
+    with pytest.raises(LearningError, match=words):
+        retrain_archive("low", **quick(archive, tmp_path / "two", base=base))
+    elsewhere = taught_bundle(tmp_path / "elsewhere", "other.csv")
+    done = cross_validate_archive("interpretation", **quick(archive, tmp_path / "three", base=elsewhere), folds=3)
+    assert done.figures.labels["low"].auroc["model"].value > 0.9, "what it learnt elsewhere is no reason"

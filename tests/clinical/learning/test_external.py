@@ -52,7 +52,11 @@ def test_a_bundle_is_judged_on_another_archive_recording_by_recording(published:
     assert found["not_judged"]["NORM"] == "the head has no such label"
     assert found["not_judged"]["Sinus rhythm"] == "the archive has no such label"
     page = (out / "evaluation.html").read_text()
-    assert "NOT JUDGED: Sinus rhythm" in page
+    assert "NOT JUDGED: Infarction: 0 of 40" in page
+    assert page.count("the archive has no such label") == 1, "one note a reason, not one a label"
+    assert "Sinus rhythm" in page
+    assert "Compared with" not in page, "no table without rows"
+    assert "<th>sensitivity</th>" not in page, "the bundle has no threshold for it"
     assert "gate" not in page.lower()
     rows = list(csv.DictReader((out / "predictions.csv").read_text().splitlines()))
     assert [row["record"] for row in rows[:2]] == ["records500/00000/00001_hr", "records500/00000/00002_hr"]
@@ -101,5 +105,11 @@ def test_labels_that_are_not_learnt_are_said_and_end_with_1(tmp_path: Path) -> N
     assert sum(row["label"] == "CD" for row in rows) == judged["ecgs"]
     truth = np.array([float(row["true"]) for row in rows if row["label"] == "CD"])
     scores = np.array([float(row["model"]) for row in rows if row["label"] == "CD"])
+    (trained,) = (tmp_path / "out" / "bundles").iterdir()
+    code, told = run("evaluate", *ask[1:6], "--label", "CD", "--model", trained, "--out", tmp_path / "again", "--json")
+    again = json.loads(told[told.index("{") :])
+    assert (code, again["labels"]["CD"]["ecgs"]) == (0, judged["ecgs"]), "its own test patients, nobody it learnt from"
+    written = json.loads((tmp_path / "again" / "evaluation.json").read_text(encoding="utf-8"))
+    assert "only those of test patients" in written["recordings"]
     wins = [float(a > b) + 0.5 * float(a == b) for a in scores[truth == 1] for b in scores[truth == 0]]
     assert np.mean(wins) == pytest.approx(judged["metrics"]["auroc"]["value"], abs=0.02)

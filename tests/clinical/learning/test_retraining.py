@@ -16,6 +16,8 @@ from sqlalchemy import text
 from ecgfm.calibration import NoOperatingPoint
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import EcgFmError, NoHead, TrainingError
+from ecgfm.finetuning.candidate import Model
+from ecgfm.finetuning.embedding import encoder_digest
 from ecgfm.finetuning.settings import FineTuning
 from ecgfm.operating_rule import OperatingRule
 from ecgfm.predictor import Predictor
@@ -24,11 +26,20 @@ from ecgfm_clinical import scorers, wiring
 from ecgfm_clinical.demo import clinic
 from ecgfm_clinical.errors import InputError, LearningError, ModelError
 from ecgfm_clinical.learning.cohort.members import split_of
+from ecgfm_clinical.learning.documents import plain
 from ecgfm_clinical.learning.drift.watch import watch
 from ecgfm_clinical.learning.judged import Judged
 from ecgfm_clinical.learning.judging.comparison import Judge
-from ecgfm_clinical.learning.provenance import TrainingRecord, head_records
+from ecgfm_clinical.learning.provenance import (
+    FINE_TUNED,
+    HeadRecord,
+    TrainingRecord,
+    after,
+    head_records,
+    teachings,
+)
 from ecgfm_clinical.learning.report.card import card
+from ecgfm_clinical.learning.taught import before_teaching
 from ecgfm_clinical.learning.training import Training
 from ecgfm_clinical.learning.workshop import Workshop
 from ecgfm_clinical.staging.store import Store
@@ -120,6 +131,25 @@ def test_fine_tuning_gives_a_bundle_with_its_own_encoder_and_only_its_head(works
     assert [spec.name for spec in tuned.bundle.heads] == ["troponin"]
     assert tuned.bundle.weights_sha256 != lvef.bundle.weights_sha256
     assert list(tuned.bundle.provenance.heads) == ["troponin"]
+    _the_next_training_starts_from_the_encoder_before(workshop, lvef.bundle, tuned.bundle)
+
+
+def _the_next_training_starts_from_the_encoder_before(workshop: Workshop, before: Bundle, tuned: Bundle) -> None:
+    """What is held out of a fold is scored by an encoder that never saw its label."""
+    said: list[str] = []
+    watched = replace(workshop, progress=lambda what, *_: said.append(what))
+    again = retrained(watched, "troponin", base=tuned.model_id, replicates=20).bundle
+    assert [one.model_id for one in again.provenance.lineage][-1] == before.model_id
+    assert encoder_digest(Model.of(again).network) == encoder_digest(Model.of(before).network)
+    assert any("fine-tuned on labels of patients who are to be held out" in what for what in said)
+    known = teachings(tuned)
+    assert [(one.head, one.site) for one in known] == [("troponin", "Test clinic")]
+    assert teachings(again) == ()
+    other = after(tuned, "mortality", HeadRecord(), ["mortality"])
+    assert other.origin[FINE_TUNED] == [plain(known[0])], "although that head is gone"
+    with pytest.raises(LearningError, match="None of the models that it was made from is at hand"):
+        before_teaching(tuned, "Test clinic", lambda _: None)
+    assert before_teaching(tuned, "another hospital", lambda _: None) is tuned
 
 
 def test_an_interrupted_run_goes_on_as_of_its_own_moment(
