@@ -106,6 +106,11 @@ class LabelJudgement(Figures):
     histogram: Histogram = field(repr=False)
 
 
+def shown(name: str) -> str:
+    """What a candidate is compared with, as pages call it."""
+    return "live model" if name == CHAMPION else name
+
+
 def interval_text(interval: Interval) -> str:
     """The value with its interval, for people."""
     if not math.isfinite(interval.value):

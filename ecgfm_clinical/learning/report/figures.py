@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ecgfm.metrics import Interval
 from ecgfm_clinical.learning.cohort.members import Flow, SplitCounts
-from ecgfm_clinical.learning.judging.judgement import CHAMPION, LabelJudgement
+from ecgfm_clinical.learning.judging.judgement import CHAMPION, LabelJudgement, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,7 +78,7 @@ def roc(judged: LabelJudgement) -> str:
     def draw(axes: "Axes") -> None:
         axes.plot([0, 1], [0, 1], color=PALE, lw=0.8, ls=":")
         for name, other in judged.compared.items():
-            label = f"{name} {_number(other.auroc)}"
+            label = f"{shown(name)} {_number(other.auroc)}"
             axes.plot(*zip(*other.roc, strict=True), color=OTHERS.get(name, PALE), lw=1.1, label=label)
         own = f"candidate {_number(judged.metrics['auroc'])}"
         axes.plot(*zip(*judged.roc, strict=True), color=LINE, lw=2, label=own)

@@ -16,7 +16,13 @@ from ecgfm_clinical.staging.model_records import KeptVerdict, ModelEvent
 from ecgfm_clinical.staging.registry import MAKES_LIVE
 from ecgfm_clinical.wording import phrase
 
-_STYLE = "body{font:16px sans-serif;max-width:60em;margin:2em auto}td,th{text-align:left;padding:.3em}"
+#: Digests are longer than a column, and a telephone's screen is narrower than three columns.
+_STYLE = """
+body { font: 16px/1.4 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; }
+h1, td { overflow-wrap: anywhere; } table { border-collapse: collapse; width: 100%; }
+td, th { text-align: left; vertical-align: top; padding: .3em; border-bottom: 1px solid #d0d5da; }
+td:nth-child(2) { min-width: 8em; } @media print { tr { break-inside: avoid; } }
+"""
 _CARD = "The card of the model (`ecgfm-clinical model card`)"
 _REPORT = "The report of the training (`report.html`)"
 #: Item of TRIPOD+AI -> where it is answered; empty: a person's.
@@ -145,6 +151,7 @@ def html(pack: Pack) -> str:
     """The same as a page of its own, without scripts."""
     parts = [
         f'<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>{escape(pack.title)}</title>',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<style>{_STYLE}</style>",
         f"<h1>{escape(pack.title)}</h1><p>{len(pack.to_fill)} fields are to be filled by a person.</p>",
     ]

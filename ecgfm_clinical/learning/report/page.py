@@ -12,7 +12,7 @@ from ecgfm.metrics import Interval, wilson
 from ecgfm.provenance import ModelVersion
 from ecgfm_clinical.learning.cohort.members import Flow
 from ecgfm_clinical.learning.documents import plain, write_document, write_text
-from ecgfm_clinical.learning.judging.judgement import CHAMPION, LabelJudgement, Metric, interval_text
+from ecgfm_clinical.learning.judging.judgement import CHAMPION, LabelJudgement, Metric, interval_text, shown
 from ecgfm_clinical.learning.judging.worth import worth
 from ecgfm_clinical.learning.provenance import HeadRecord, TrainingRecord
 from ecgfm_clinical.learning.report import figures
@@ -151,11 +151,14 @@ def _selection(selection: Selection | None) -> Iterator[str]:
     if selection is None:
         return
     yield "<h2>How the method was chosen</h2>"
+    minutes = f"{round(selection.budget_seconds / 60, 1):g}"
     yield (
         f"<p>{escape(selection.chosen.capitalize())} on the {escape(selection.encoder)}: {escape(selection.why)}. By "
-        f"cross-validation inside the training patients, within {selection.budget_seconds / 60:g} minutes.</p>"
+        f"cross-validation inside the training patients, within {minutes} minutes.</p>"
     )
-    rows: list[tuple[str, ...]] = [("Way", "encoder", "AUROC, mean over folds (each fold)", "seconds", "skipped")]
+    rows: list[tuple[str, ...]] = [
+        ("Way", "Encoder", "AUROC, mean over folds (each fold)", "Seconds", "Skipped, because")
+    ]
     for one in selection.tried:
         folds = f" ({', '.join(f'{own:.3f}' for own in one.folds)})" if one.folds else ""
         rows.append(
@@ -164,7 +167,7 @@ def _selection(selection: Selection | None) -> Iterator[str]:
                 one.encoder,
                 _plain(one.auroc) + folds,
                 f"{one.seconds:.0f}",
-                one.skipped and f"skipped: {one.skipped}",
+                one.skipped,
             )
         )
     yield _table(rows)
@@ -181,8 +184,9 @@ def _label(judged: LabelJudgement) -> Iterator[str]:
     compared = [("Compared with", "its AUROC", "candidate minus it", "DeLong p")]
     for name, other in judged.compared.items():
         p = "patients repeat" if other.delong_p is None else f"{other.delong_p:.3g}"
-        compared.append((name, interval_text(other.auroc), interval_text(other.difference), p))
-    yield _table(compared)
+        compared.append((shown(name), interval_text(other.auroc), interval_text(other.difference), p))
+    if judged.compared:
+        yield _table(compared)
     if sentence := worth(judged):
         yield f"<p><strong>{escape(sentence)}</strong></p>"
     drawings = (figures.roc, figures.reliability, figures.decision, figures.histogram)
@@ -197,14 +201,20 @@ def _flow(cohort: Flow) -> str:
 
 
 def _subgroups(judged: LabelJudgement) -> list[tuple[str, ...]]:
-    """Where there is a live model, with the difference to it; rates with Wilson's interval."""
+    """Where there is a live model, with the difference to it; where there is a threshold, with rates and Wilson's
+    interval.
+    """
     live = CHAMPION in judged.compared
     beside = ("AUROC minus live model",) if live else ()
-    rows: list[tuple[str, ...]] = [
-        ("Subgroup", "ECGs", "positives", "AUROC", *beside, "sensitivity", "specificity"),
-    ]
+    threshold = any(group.sensitivity is not None or group.specificity is not None for group in judged.subgroups)
+    rates = ("sensitivity", "specificity") if threshold else ()
+    rows: list[tuple[str, ...]] = [("Subgroup", "ECGs", "positives", "AUROC", *beside, *rates)]
     for group in judged.subgroups:
         difference = interval_text(group.difference_champion) if group.difference_champion else ""
+        found = (
+            _share(group.sensitivity, group.positives),
+            _share(group.specificity, group.ecgs - group.positives),
+        )
         rows.append(
             (
                 f"{group.attribute}: {group.value}",
@@ -212,8 +222,7 @@ def _subgroups(judged: LabelJudgement) -> list[tuple[str, ...]]:
                 str(group.positives),
                 interval_text(group.auroc) if group.auroc else "too few",
                 *((difference,) if live else ()),
-                _share(group.sensitivity, group.positives),
-                _share(group.specificity, group.ecgs - group.positives),
+                *(found if threshold else ()),
             )
         )
     return rows
@@ -241,7 +250,7 @@ def _tripod(report: Report) -> list[tuple[str, ...]]:
         *_how_trained(report.training.trained if report.training else None),
         *_calibrated_anew(report.training),
         ("Fairness", "performance and counts by age, sex, device, site, rate and rhythm; see the subgroups"),
-        ("Comparators", ", ".join(sorted({name for own in report.labels.values() for name in own.compared}))),
+        ("Comparators", ", ".join(sorted({shown(name) for own in report.labels.values() for name in own.compared}))),
         ("Cohort digest", cohort.digest),
         ("Model digest", report.candidate.model_id),
         ("Code version", report.training.trained.code_version if report.training and report.training.trained else ""),
@@ -262,11 +271,13 @@ def _how_trained(trained: TrainingRecord | None) -> Iterator[tuple[str, str]]:
         "positive weights in fine-tuning, none in a linear probe; probabilities are calibrated after",
     )
     if trained is None:
-        yield "Calibration, threshold", "as in the bundle; as in the bundle"
+        yield "Calibration, threshold", "as in the bundle"
         return
-    yield "Calibration, threshold", f"{phrase(plain(trained.calibration))}; {phrase(plain(trained.operating_point))}"
-    for site, point in trained.site_operating_points.items():
-        yield f"Threshold at {site}", phrase(plain(point))
+    yield "Calibration", f"{trained.calibration.method}, fitted on {trained.calibration.fitted_on}"
+    point = trained.operating_point
+    yield "Threshold", f"{point}, chosen on {point.chosen_on}" + (f", at {point.site}" if point.site else "")
+    for site, own in trained.site_operating_points.items():
+        yield f"Threshold at {site}", f"{own}, chosen on {own.chosen_on}"
 
 
 def _calibrated_anew(record: HeadRecord | None) -> Iterator[tuple[str, str]]:

@@ -179,6 +179,6 @@ def test_retrain_chooses_and_says_what_it_tried(workshop: Workshop) -> None:
     assert [one.auroc is None for one in selection.tried] == [False, True, True, True, True]
     page = done.report.read_text(encoding="utf-8")
     assert "How the method was chosen" in page
-    assert "skipped: " in page
+    assert "Skipped, because" in page
     assert "Chosen among 5 ways" in card(done.bundle)
     assert isinstance(workshop.clock, Clock)
