@@ -80,7 +80,7 @@ class SyslogTls:
         with self._connected() as connection:
             version = connection.version()
             try:
-                connection.unwrap()
+                _require_end(connection.unwrap())
             except OSError as error:
                 raise Unreachable(
                     f"the audit repository {self} does not end a connection as RFC 5425 says ({type(error).__name__}): "
