@@ -13,12 +13,19 @@ from ecgfm.heads import HeadSpec
 from ecgfm.network import EcgFm
 
 
-def assemble(config: EncoderConfig, specs: Sequence[HeadSpec], tensors: Mapping[str, Tensor], *, source: str) -> EcgFm:
-    """A network of this shape holding float32 copies of these tensors;
+def assemble(
+    config: EncoderConfig,
+    specs: Sequence[HeadSpec],
+    tensors: Mapping[str, Tensor],
+    *,
+    source: str,
+    further: Sequence[EncoderConfig] = (),
+) -> EcgFm:
+    """A network of this shape, `further` encoders included, holding float32 copies of these tensors;
     raises `CheckpointError` where they do not fit.
     """
     with _NoDraws():
-        network = EcgFm(config, specs)
+        network = EcgFm(config, specs, further=further)
     wanted = network.state_dict()
     missing, unknown = sorted(set(wanted) - set(tensors)), sorted(set(tensors) - set(wanted))
     if missing or unknown:

@@ -2,7 +2,7 @@
 
     BUNDLE/model.safetensors   float32 tensors under fairseq's classifier names: `encoder.*`, and `heads.<name>.*` where
                                fairseq has the one `proj.*`; weight normalisation unfolded (g and v), so that training
-                               can go on from it exactly
+                               can go on from it exactly; `further_encoders.<number>.*` where there are several
     BUNDLE/bundle.json         everything else, with the SHA-256 of the weights
 
 A bundle is never changed after it is written: a new calibration or threshold is a new bundle with a new model_id.
@@ -38,6 +38,8 @@ FORMAT = "ecgfm-bundle"
 FORMAT_VERSION = 1
 #: Of bundles with a prior shift: a program that knows of none would say other probabilities, so it must refuse them.
 SHIFTED_FORMAT_VERSION = 2
+#: Of bundles with several encoders: a program that knows of one alone would give heads another one's embedding.
+ENCODERS_FORMAT_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,6 +55,7 @@ class Bundle:
     heads: tuple[HeadSpec, ...]
     provenance: Provenance
     weights_sha256: str
+    further_encoders: tuple[EncoderConfig, ...] = ()  #: after `config`, which is the first one's; `HeadSpec.encoder`
     #: SHA-256 (hex) over the canonical manifest, weights digest included: changes with anything that changes a result.
     #: Empty before the manifest is written.
     model_id: str = ""
@@ -63,19 +66,27 @@ class Bundle:
         return ModelVersion(name=self.name, model_id=self.model_id, version=self.version)
 
     @property
-    def _shifted(self) -> bool:
-        return any(spec.prior_shifts for spec in self.heads)
+    def encoders(self) -> tuple[EncoderConfig, ...]:
+        """Sizes of all encoders; each has a head where there is more than one, so it is one pass of every ECG."""
+        return self.config, *self.further_encoders
+
+    @property
+    def _format_version(self) -> int:
+        if self.further_encoders:
+            return ENCODERS_FORMAT_VERSION
+        return SHIFTED_FORMAT_VERSION if any(spec.prior_shifts for spec in self.heads) else FORMAT_VERSION
 
     def manifest(self) -> dict[str, Json]:
         """The content of `bundle.json`."""
         return {
             "format": FORMAT,
-            "format_version": SHIFTED_FORMAT_VERSION if self._shifted else FORMAT_VERSION,
+            "format_version": self._format_version,
             "name": self.name,
             "version": self.version,
             "demo": self.demo,
             "preprocessing": self.preprocessing,
             "encoder": self.config.to_json(),
+            **({"further_encoders": [one.to_json() for one in self.further_encoders]} if self.further_encoders else {}),
             "heads": [spec.to_json() for spec in self.heads],
             "provenance": self.provenance.to_json(),
             "weights": {"file": WEIGHTS, "sha256": self.weights_sha256},
@@ -106,7 +117,9 @@ class Bundle:
                 heads=tuple(HeadSpec.from_json(entry) for entry in manifest["heads"]),
                 provenance=Provenance.from_json(manifest["provenance"]),
                 weights_sha256=manifest["weights"]["sha256"],
+                further_encoders=tuple(EncoderConfig.from_json(one) for one in manifest.get("further_encoders", [])),
             ).identified(manifest["provenance"])
+            bundle._check_encoders()
         except (KeyError, TypeError) as error:
             raise BundleError(f"{folder / MANIFEST} lacks or misspells {error}; write the bundle again") from error
         except EcgFmError as error:
@@ -139,8 +152,12 @@ class Bundle:
             raise BundleError(f"{folder} exists already; a bundle is never overwritten, name another folder")
         folder.parent.mkdir(parents=True, exist_ok=True)
         specs = tuple(network.specs if heads is None else heads)
-        if [(spec.name, spec.labels) for spec in specs] != [(spec.name, spec.labels) for spec in network.specs]:
-            raise BundleError("the heads given are not those of the network, or their labels stand in another order")
+        given, own = (tuple((spec.name, spec.labels, spec.encoder) for spec in all_) for all_ in (specs, network.specs))
+        if given != own:
+            raise BundleError(
+                "the heads given are not those of the network, their labels stand in another order, or they stand on "
+                "other encoders"
+            )
         scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
             state = {key: tensor.detach().contiguous() for key, tensor in network.state_dict().items()}
@@ -155,7 +172,9 @@ class Bundle:
                 heads=specs,
                 provenance=replace(provenance, code=CodeVersion(version=version_of_code(), commit=commit())),
                 weights_sha256=sha256(scratch / WEIGHTS),
+                further_encoders=tuple(encoder.config for encoder in network.encoders[1:]),
             )
+            bundle._check_encoders()
             text = json.dumps(bundle.manifest(), indent=2, ensure_ascii=False)
             (scratch / MANIFEST).write_text(text + "\n", encoding="utf-8")
             scratch.chmod(0o755)  # weights are of no patient, and other users' processes may score with them
@@ -172,7 +191,8 @@ class Bundle:
             tensors = load_file(self.path / WEIGHTS)
         except (OSError, SafetensorError) as error:
             raise BundleError(f"{self.path / WEIGHTS} cannot be read: {error}") from error
-        network = assemble(self.config, self.heads, tensors, source=str(self.path / WEIGHTS))
+        weights = str(self.path / WEIGHTS)
+        network = assemble(self.config, self.heads, tensors, source=weights, further=self.further_encoders)
         network.preprocessing = self.preprocessing
         return network
 
@@ -183,6 +203,15 @@ class Bundle:
                 f"{self.path} was trained on signals prepared by {self.preprocessing!r}, this program prepares them by "
                 f"{' or '.join(map(repr, PREPARATIONS))}; use the program version that wrote the bundle"
             )
+
+    def _check_encoders(self) -> None:
+        """Raises BundleError where a head names an encoder that is not there, or one of several has no head."""
+        named, count = {spec.encoder for spec in self.heads}, len(self.encoders)
+        if not named <= set(range(count)):
+            raise BundleError(f"a head stands on encoder {max(named)}, the bundle has {count}, the first one being 0")
+        if count > 1 and len(named) < count:
+            lonely = min(set(range(count)) - named)
+            raise BundleError(f"no head stands on encoder {lonely} of {count}; write the bundle without it")
 
     def _check_weights(self) -> None:
         weights = self.path / WEIGHTS
@@ -205,10 +234,9 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         raise BundleError(f"{path} is not JSON; copy the whole bundle folder again") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise BundleError(f"{path} is not the manifest of a model bundle")
-    if manifest.get("format_version") not in (FORMAT_VERSION, SHIFTED_FORMAT_VERSION):
+    if manifest.get("format_version") not in (FORMAT_VERSION, SHIFTED_FORMAT_VERSION, ENCODERS_FORMAT_VERSION):
         raise BundleError(
             f"{path} has format version {manifest.get('format_version')}, this program reads up to "
-            f"{SHIFTED_FORMAT_VERSION}; "
-            "use the program version that wrote it, or newer"
+            f"{ENCODERS_FORMAT_VERSION}; use the program version that wrote it, or newer"
         )
     return manifest

@@ -67,8 +67,14 @@ def explain_leads(network: EcgFm, signal: Signal, sampling_rate: float, *, head:
 
     Raises `SignalError` where the ECG cannot be scored, `NoHead` where the network has no such label.
     """
+    known = _labels(network)
+    asked = next((own for own in known if own[2:] == (head, label)), None)
+    if asked is None:
+        there = ", ".join(f"{own[2]} {own[3]}" for own in known)
+        raise NoHead(f"this model has no {head} {label}; it has: {there or 'no head'}")
+    part, column, _, _ = asked
     source = _source(network, signal, sampling_rate)
-    found = gradient_times_input(network, source, _column_of(network, head, label)).cpu().numpy()
+    found = gradient_times_input(part, source, column).cpu().numpy()
     return _by_lead(found, _starts(network, signal, sampling_rate))
 
 
@@ -93,13 +99,14 @@ def explain(
     method: Method = "attention",
     label: str | None = None,
 ) -> Saliency:
-    """Saliency of one ECG (12, samples) in mV. `label` is needed for `gradient` where the network has several;
-    attention and rollout know no label.
+    """Saliency of one ECG (12, samples) in mV. `label` is needed for `gradient` where the network has several, as
+    `LABEL` or `HEAD LABEL`; attention and rollout know no label, but several encoders attend each in its own way: there
+    it says whose.
 
     Raises `SignalError` where the ECG cannot be scored, `NoHead` where there is no such label.
     """
-    source = _source(network, signal, sampling_rate)
-    found = _asked(network, source, method, _column(network, label) if method == "gradient" else None)
+    part, column = _looked_into(network, method, label)
+    found = _asked(part, _source(network, signal, sampling_rate), method, column)
     return _joined(found, _starts(network, signal, sampling_rate), method)
 
 
@@ -123,11 +130,13 @@ class Explainer:
         """`label` as in `explain`. Raises NoHead."""
         self.method: Method = method
         self.preprocessing = network.preprocessing
-        self._network = network
-        self._column = _column(network, label) if method == "gradient" else None
-        #: in words, method and label
+        self._network, self._column = _looked_into(network, method, label)
+        whose = f", encoder of {' and '.join(self._network.heads)}" if network.further_encoders else ""
+        #: in words, method and label, and where there are several encoders, which one
         self.question = (
-            _WORDS[method] if self._column is None else f"gradient × input of {network.labels[self._column]}"
+            f"{_WORDS[method]}{whose}"
+            if self._column is None
+            else f"gradient × input of {self._network.labels[self._column]}"
         )
         self._device = next(iter(network.parameters())).device
 
@@ -245,17 +254,31 @@ def smooth(weights: NDArray[np.float32], width: int = SAMPLING_RATE // 20) -> ND
     return np.convolve(weights.astype(np.float64), np.full(width, 1 / width), mode="same")
 
 
-def _column(network: EcgFm, label: str | None) -> int:
-    if label is None and len(network.labels) == 1:
-        return 0
-    if label not in network.labels:
-        raise NoHead(f"say which label to explain; this model has: {', '.join(network.labels) or 'none'}")
-    return network.labels.index(label)
+def _looked_into(network: EcgFm, method: Method, label: str | None) -> tuple[EcgFm, int | None]:
+    """The part that is looked into, and for a gradient the column of its logits. Raises NoHead."""
+    if method == "gradient":
+        return part_with(network, label)
+    return part_with(network, label)[0] if network.further_encoders else network, None
 
 
-def _column_of(network: EcgFm, head: str, label: str) -> int:
-    """Two heads may have labels of one name."""
-    known = [(spec.name, one) for spec in network.specs for one in spec.labels]
-    if (head, label) not in known:
-        raise NoHead(f"this model has no {head} {label}; it has: {', '.join(map(' '.join, known)) or 'no head'}")
-    return known.index((head, label))
+def part_with(network: EcgFm, label: str | None) -> tuple[EcgFm, int]:
+    """The part of the network (`EcgFm.parts`) that has a label, named `LABEL` or `HEAD LABEL`, and the column of its
+    logits; its only label where it has one and none is named.
+
+    Raises NoHead where there is no such label, or where several heads have one of that name.
+    """
+    known = _labels(network)
+    asked = [own for own in known if label in (own[3], f"{own[2]} {own[3]}") or (label is None and len(known) == 1)]
+    if len(asked) != 1:
+        offered = [f"{head} {one}" for _, _, head, one in asked] or network.labels
+        raise NoHead(f"say which label to explain; this model has: {', '.join(offered) or 'none'}")
+    return asked[0][0], asked[0][1]
+
+
+def _labels(network: EcgFm) -> list[tuple[EcgFm, int, str, str]]:
+    """Each label of the network: the part that has it, its column there, its head and its name."""
+    found = []
+    for part in network.parts:
+        names = [(spec.name, label) for spec in part.specs for label in spec.labels]
+        found += [(part, column, head, label) for column, (head, label) in enumerate(names)]
+    return found

@@ -1,8 +1,8 @@
 """The heads on the pooled embedding: what each label means, and how its segments become one probability per ECG.
 
-A head is one linear layer; several share one encoder pass. The 17 interpretation labels and their order are those of
-the published `mimic_iv_ecg_finetuned.pt`. No reduced-LVEF or troponin weights were ever published: those two heads are
-trained by their users.
+A head is one linear layer; heads on the same encoder share its pass. The 17 interpretation labels and their order are
+those of the published `mimic_iv_ecg_finetuned.pt`. No reduced-LVEF or troponin weights were ever published: those two
+heads are trained by their users.
 """
 
 from collections.abc import Mapping
@@ -90,6 +90,7 @@ class HeadSpec:
     #: site -> label -> threshold, for sites that have points of their own; all others take `operating_points`
     site_operating_points: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     prior_shifts: Mapping[str, PriorShift] = field(default_factory=dict)  #: label -> its shift, where it has one
+    encoder: int = 0  #: which encoder of its bundle it stands on, the first one being 0
 
     def __post_init__(self) -> None:
         if not self.labels or len(set(self.labels)) != len(self.labels):
@@ -141,6 +142,7 @@ class HeadSpec:
             "operating_points": dict(self.operating_points),
             **({"site_operating_points": sites} if sites else {}),  # absent where there are none, as in older bundles
             **({"prior_shifts": shifts} if shifts else {}),
+            **({"encoder": self.encoder} if self.encoder else {}),
         }
 
     @classmethod
@@ -159,6 +161,7 @@ class HeadSpec:
                     site: _points(own) for site, own in values.get("site_operating_points", {}).items()
                 },
                 prior_shifts={label: PriorShift(**own) for label, own in values.get("prior_shifts", {}).items()},
+                encoder=int(values.get("encoder", 0)),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BundleError(f"a head in bundle.json cannot be read: {error!r}") from error

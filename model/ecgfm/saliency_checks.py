@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ecgfm.explain import Method, explain
+from ecgfm.explain import Method, explain, part_with
 from ecgfm.network import EcgFm
 from ecgfm.signal import SAMPLING_RATE, SEGMENT_SAMPLES, Signal, prepare, segment_starts
 
@@ -58,7 +58,8 @@ class Checks:
 
 
 def check(network: EcgFm, signal: Signal, sampling_rate: float, *, method: Method, label: str, seed: int = 0) -> Checks:
-    """`network` as `ecgfm.load` gives it. Raises SignalError, NoHead."""
+    """`network` as `ecgfm.load` gives it, `label` as in `explain`. Raises SignalError, NoHead."""
+    network, column = part_with(network, label)
     own = explain(network, signal, sampling_rate, method=method, label=label).weights
     randomised = {}
     for name, other in _randomised(network, seed):
@@ -67,7 +68,6 @@ def check(network: EcgFm, signal: Signal, sampling_rate: float, *, method: Metho
     starts = segment_starts(int(signal.shape[1] * SAMPLING_RATE / sampling_rate), network.preprocessing)
     weights = np.stack([own[start : start + SEGMENT_SAMPLES] for start in starts])
     pieces = weights.reshape(len(starts), -1, STEP).mean(axis=2)  # (S, 125)
-    column = network.labels.index(label)
     whole = _logit(network, source, column)
     stream = np.random.default_rng(seed)
     orders = [np.argsort(-pieces, axis=1, kind="stable")]

@@ -1,5 +1,6 @@
 """A small model with random weights for tests: the real code and the real bundle format, nothing learnt."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -21,6 +22,17 @@ def tiny_network(*, seed: int = 0, config: EncoderConfig = TINY) -> EcgFm:
         torch.manual_seed(seed)
         network = EcgFm(config, (REDUCED_LVEF, TROPONIN, INTERPRETATION))
         for parameter in network.parameters():  # biases and norms too, or a dropped one would go unnoticed
+            parameter.data.add_(0.1 * torch.randn_like(parameter))
+    return network
+
+
+def tiny_network_of_two(*, seed: int = 0) -> EcgFm:
+    """A seeded network of two encoders: reduced LVEF and interpretation on the first, troponin on the second."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        specs = (REDUCED_LVEF, replace(TROPONIN, encoder=1), INTERPRETATION)
+        network = EcgFm(TINY, specs, further=(TINY,))
+        for parameter in network.parameters():
             parameter.data.add_(0.1 * torch.randn_like(parameter))
     return network
 

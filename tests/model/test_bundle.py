@@ -121,7 +121,7 @@ def test_missing_parts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": 3}, "format version 3"),
+        ({"format_version": 4}, "format version 4"),
         ({"format": "other"}, "not the manifest"),
         ({"encoder": {}}, "missing or unknown"),
         ({"heads": [{"name": "x"}]}, "a head in bundle.json cannot be read"),

@@ -157,7 +157,7 @@ def _with_figures(
     cache: Path | None,
     rounds: int,
 ) -> Timing:
-    if timing.reason or timing.runtime in (EAGER, EAGER_BF16):
+    if timing.reason or timing.runtime in (EAGER, EAGER_BF16) or len(bundle.encoders) > 1:  # limits are one encoder's
         return timing
     runtime = engine(bundle, timing.runtime, device, threads, cache, timing.batch)
     figures = device_figures(bundle, timing.runtime, runtime, record, device=device, threads=threads, rounds=rounds)
@@ -169,14 +169,17 @@ def eager(bundle: Bundle, threads: int | None = None, device: str = "cpu", *, au
     if threads is not None:
         torch.set_num_threads(threads)
     chosen = choose_device(device)
-    network = bundle.network().eval().requires_grad_(False).to(chosen)
+    parts = bundle.network().eval().requires_grad_(False).to(chosen).parts
 
     def score(segments: NDArray[np.float32]) -> Logits:
         reduced = torch.autocast(chosen.type, torch.bfloat16, enabled=autocast)
+        found: Logits = {}
         with torch.inference_mode(), exact_float32():
-            with reduced:
-                embedding = eager_embedding(network, torch.from_numpy(segments).to(chosen)).float()
-            return {head: values.cpu().numpy() for head, values in network.logits(embedding).items()}
+            for part in parts:
+                with reduced:
+                    embedding = eager_embedding(part, torch.from_numpy(segments).to(chosen)).float()
+                found |= {head: values.cpu().numpy() for head, values in part.logits(embedding).items()}
+        return found
 
     return score
 

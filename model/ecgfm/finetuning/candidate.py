@@ -1,7 +1,8 @@
 """A trained head becomes part of a bundle: calibrated, given its operating point, joined with the heads that still fit.
 
-A linear probe leaves the encoder as it was, so the base's other heads stay valid and stay in. Fine-tuning changes it,
-so they are left out: a head is only ever kept beside the very encoder it was trained on.
+A head is only ever kept on the very encoder it was trained on. A linear probe leaves the encoder as it was, so the
+base's other heads share it. Fine-tuning changes it: where heads of the base stay beside the new one, the bundle has
+several encoders, and each ECG takes a pass of each.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from ecgfm.calibration import CalibrationMethod, NoOperatingPoint, choose_threshold, fit
 from ecgfm.checkpoint import Bundle
 from ecgfm.config import EncoderConfig
-from ecgfm.errors import NoHead
+from ecgfm.errors import NoHead, TrainingError
 from ecgfm.finetuning.dataset import Example, Reader, label_matrix
 from ecgfm.finetuning.embedding import Progress, embed, encoder_digest
 from ecgfm.heads import Calibration, HeadSpec, aggregate
@@ -63,8 +64,9 @@ def segment_logits(
 ) -> list[NDArray[np.float64]]:
     """Per example the head's logits (segments, labels). Raises NoHead, TrainingError."""
     model.spec(head)
-    rows = embed(model.network, examples, read, cache=place.cache, device=place.device, progress=place.progress)
-    linear = model.network.heads[head].cpu()
+    part = model.network.part(head)
+    rows = embed(part, examples, read, cache=place.cache, device=place.device, progress=place.progress)
+    linear = part.heads[head].cpu()
     with torch.inference_mode():
         return [linear(torch.from_numpy(row)).numpy().astype(np.float64) for row in rows]
 
@@ -155,25 +157,46 @@ def with_site_operating_points(
 
 
 def joined(base: Model, trained: EcgFm, spec: HeadSpec) -> Model:
-    """The trained head (with its finished `spec`) beside the base's other heads, where they share the very encoder."""
-    same = encoder_digest(base.network) == encoder_digest(trained)
-    kept = [one for one in base.specs if one.name != spec.name] if same else []
-    network = EcgFm(trained.config, (*kept, spec), trained.preprocessing)
-    network.encoder.load_state_dict(trained.encoder.state_dict())
-    for one in kept:
-        network.heads[one.name].load_state_dict(base.network.heads[one.name].state_dict())
-    network.heads[spec.name].load_state_dict(trained.heads[spec.name].state_dict())
-    return Model(network=network.eval(), specs=(*kept, spec), origin=f"trained from {base.origin}")
+    """The trained head (with its finished `spec`) beside the base's other heads, each on its own encoder; where that is
+    the very one of the trained head, they share it.
+
+    Raises TrainingError where the encoders read signals that are prepared differently: an ECG is prepared once.
+    """
+    kept = tuple(one for one in base.specs if one.name != spec.name)
+    if kept and base.network.preprocessing != trained.preprocessing:
+        raise TrainingError(
+            f"{spec.name} was trained on signals prepared by {trained.preprocessing!r}, {base.origin} prepares them by "
+            f"{base.network.preprocessing!r}; `ecgfm-clinical model renew` makes of it one that prepares them alike"
+        )
+    parts = base.network.parts
+    heads = [*((one, parts[one.encoder]) for one in kept), (spec, trained)]
+    return _assembled(heads, (*parts, trained), f"trained from {base.origin}")
 
 
 def without(model: Model, heads: Collection[str]) -> Model:
-    """The model without these heads."""
-    kept = tuple(spec for spec in model.specs if spec.name not in heads)
-    network = EcgFm(model.network.config, kept, model.network.preprocessing)
-    network.encoder.load_state_dict(model.network.encoder.state_dict())
-    for spec in kept:
-        network.heads[spec.name].load_state_dict(model.network.heads[spec.name].state_dict())
-    return Model(network=network.eval(), specs=kept, origin=model.origin)
+    """The model without these heads, and without an encoder that no head stands on any more."""
+    parts = model.network.parts
+    kept = [(spec, parts[spec.encoder]) for spec in model.specs if spec.name not in heads]
+    return _assembled(kept, parts, model.origin)
+
+
+def _assembled(heads: Sequence[tuple[HeadSpec, EcgFm]], parts: Sequence[EcgFm], origin: str) -> Model:
+    """Copies of these heads, each given with the part it is of, and of their encoders in the order of `parts`.
+
+    Encoders that are equal stand once; one without head is left out, but the first where there is no head at all.
+    """
+    used = [part for part in parts if any(part is own for _, own in heads)] or parts[:1]
+    digests = {id(part): encoder_digest(part) for part in used}
+    encoders = {digests[id(part)]: part.encoder for part in used}
+    order = list(dict.fromkeys(digests.values()))
+    specs = tuple(replace(spec, encoder=order.index(digests[id(part)])) for spec, part in heads)
+    first, *further = (encoders[digest].config for digest in order)
+    network = EcgFm(first, specs, used[-1].preprocessing, further=further)
+    for own, digest in zip(network.encoders, order, strict=True):
+        own.load_state_dict(encoders[digest].state_dict())
+    for spec, part in heads:
+        network.heads[spec.name].load_state_dict(part.heads[spec.name].state_dict())
+    return Model(network=network.eval(), specs=specs, origin=origin)
 
 
 def fingerprints(model: Model) -> dict[str, str]:
@@ -181,12 +204,13 @@ def fingerprints(model: Model) -> dict[str, str]:
 
     Equal fingerprints in two bundles are the same head, judged once.
     """
-    encoder = encoder_digest(model.network)
-    return {spec.name: _fingerprint(encoder, model.network, spec) for spec in model.specs}
+    encoders = [encoder_digest(part) for part in model.network.parts]
+    return {spec.name: _fingerprint(encoders[spec.encoder], model.network, spec) for spec in model.specs}
 
 
 def _fingerprint(encoder: str, network: EcgFm, spec: HeadSpec) -> str:
-    told = {name: value for name, value in spec.to_json().items() if name != "target"}
+    # Its encoder's number says where it stands in this bundle, not which encoder that is.
+    told = {name: value for name, value in spec.to_json().items() if name not in ("target", "encoder")}
     digest = hashlib.sha256(json.dumps([encoder, told], sort_keys=True).encode())
     for name, tensor in sorted(network.heads[spec.name].state_dict().items()):
         digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())

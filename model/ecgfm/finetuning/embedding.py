@@ -32,7 +32,7 @@ SHARD = 256  #: ECGs a shard file: what a kill may cost
 
 
 def encoder_digest(network: EcgFm) -> str:
-    """SHA-256 (hex) of the encoder's sizes, weights and preprocessing: equal digests give equal embeddings."""
+    """SHA-256 (hex) of the first encoder's sizes, weights and preprocessing: equal digests give equal embeddings."""
     digest = hashlib.sha256(json.dumps([network.config.to_json(), network.preprocessing], sort_keys=True).encode())
     for name, tensor in sorted(network.encoder.state_dict().items()):
         digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -95,14 +95,15 @@ def embed(
     batch: int = 16,
     progress: Progress | None = None,
 ) -> list[Embedding]:
-    """Per example its segments' pooled embeddings (segments, width), from the cache where they are there.
+    """Per example its segments' pooled embeddings (segments, width) by the first encoder, from the cache where they are
+    there.
 
     The network is not changed. Raises TrainingError where the cache cannot be written.
     """
     held = EmbeddingCache(cache, encoder_digest(network))
     missing = held.missing(examples)
     where = choose_device(device)
-    network = network.to(where).eval()
+    network = network.parts[0].to(where).eval()
     for start in range(0, len(missing), SHARD):
         part = missing[start : start + SHARD]
         held.add(_embed_shard(network, part, read, where, batch))

@@ -6,6 +6,7 @@ in that precision, with the positional convolution as banded products and norms,
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from typing import cast
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from ecgfm.float32 import exact_float32
 from ecgfm.network import EcgFm
 from ecgfm.runtimes.engines import EngineName
 from ecgfm.runtimes.failures import device_errors
-from ecgfm.runtimes.lean_network import LeanNetwork
+from ecgfm.runtimes.lean_network import LeanNetwork, Positions
 from ecgfm.runtimes.processors import card, processor
 from ecgfm.runtimes.runtime import EMBEDDING, Outputs
 from ecgfm.runtimes.transfers import Compute, CudaLane, HostLane, Lane, pipelined
@@ -66,7 +67,7 @@ class GpuRuntime:
         return {name: values for name, values in found.items() if name != EMBEDDING}
 
     def embed(self, segments: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(batch, 12, 2500) -> pooled embeddings (batch, width)."""
+        """(batch, 12, 2500) -> pooled embeddings (batch, width) of the first encoder."""
         (found,) = self.stream([segments])
         return found[EMBEDDING]
 
@@ -110,22 +111,28 @@ class GpuRuntime:
 
 
 class _Scoring(nn.Module):
-    """(B, 12, 2500) -> (B, width + labels of every head): the embedding, then each head's logits, all in float32."""
+    """(B, 12, 2500) -> (B, width + labels of every head): the first encoder's embedding, then the logits of each head,
+    encoder after encoder, all in float32.
+    """
 
     def __init__(self, network: EcgFm, precision: str) -> None:
         super().__init__()
-        network = network.fold().eval().requires_grad_(False)
-        self.heads = network.heads
-        exact = precision == "fp32"
-        self.encoder = LeanNetwork(network, PRECISIONS[precision], "convolution" if exact else "banded")
+        parts = network.fold().eval().requires_grad_(False).parts
+        positions: Positions = "convolution" if precision == "fp32" else "banded"
+        self.heads = nn.ModuleList(part.heads for part in parts)
+        self.encoders = nn.ModuleList(LeanNetwork(part, PRECISIONS[precision], positions) for part in parts)
 
     def forward(self, source: Tensor) -> Tensor:
-        embedding = self.encoder(source)
-        return torch.cat([embedding, *(head(embedding) for head in self.heads.values())], dim=1)
+        embeddings = [encoder(source) for encoder in self.encoders]
+        found = [embeddings[0]]
+        for embedding, heads in zip(embeddings, self.heads, strict=True):
+            found += [head(embedding) for head in cast("nn.ModuleDict", heads).values()]
+        return torch.cat(found, dim=1)
 
 
 def _columns(network: EcgFm) -> dict[str, int]:
-    return {EMBEDDING: network.config.width} | {spec.name: len(spec.labels) for spec in network.specs}
+    heads = {spec.name: len(spec.labels) for part in network.parts for spec in part.specs}
+    return {EMBEDDING: network.config.width} | heads
 
 
 def _lanes(compute: Compute, shape: int, columns: int, device: torch.device) -> list[Lane]:

@@ -21,7 +21,9 @@ Positions: TypeAlias = Literal["banded", "convolution"]
 
 
 class LeanNetwork(nn.Module):
-    """A folded network, given as `EcgFm`, for (B, 12, L) float32 -> pooled embeddings (B, W) float32."""
+    """The first encoder of a folded network, given as `EcgFm`:
+    (B, 12, L) float32 -> pooled embeddings (B, W) float32.
+    """
 
     def __init__(self, network: EcgFm, precision: torch.dtype = torch.float32, positions: Positions = "banded") -> None:
         super().__init__()

@@ -1,8 +1,8 @@
 """Write a bundle's network as one ONNX file that a stranger can use (`model/ONNX.md`), checked against torch.
 
 Input `source` (batch, 12, 2500) float32: leads I, II, III, aVR, aVL, aVF, V1 … V6 at 500 Hz, each z-scored over the
-whole record (`ecgfm.signal.prepare`), never padded. Outputs: `embedding` (batch, width), then one (batch, labels)
-tensor of logits per head, named after it. Metadata (`metadata_props`): see `metadata`.
+whole record (`ecgfm.signal.prepare`), never padded. Outputs: `embedding` (batch, width) of the first encoder, then one
+(batch, labels) tensor of logits per head, named after it. Metadata (`metadata_props`): see `metadata`.
 """
 
 import contextlib
@@ -43,17 +43,26 @@ class Exported:
 
 
 class _Graph(nn.Module):
-    """The network with named outputs: the embedding, then each head's logits."""
+    """The network with named outputs: the first encoder's embedding, then each head's logits."""
 
     def __init__(self, network: EcgFm) -> None:
         super().__init__()
         self.network = copy.deepcopy(network)
-        encoder = self.network.encoder
-        encoder.conv_pos = PositionalDft(encoder.conv_pos, encoder.config.frames(SEGMENT_SAMPLES))  # type: ignore[assignment]  # same call
+        for encoder in self.network.encoders:
+            encoder.conv_pos = PositionalDft(encoder.conv_pos, encoder.config.frames(SEGMENT_SAMPLES))  # type: ignore[assignment]  # same call
 
     def forward(self, source: Tensor) -> tuple[Tensor, ...]:
-        embedding = self.network.embed(source)
-        return (embedding, *self.network.logits(embedding).values())
+        return tuple(outputs(self.network, source).values())
+
+
+def outputs(network: EcgFm, source: Tensor) -> dict[str, Tensor]:
+    """What the file gives, by name, in its order."""
+    parts = network.parts
+    embeddings = [part.embed(source) for part in parts]
+    found: dict[str, Tensor] = {}
+    for part, embedding in zip(parts, embeddings, strict=True):
+        found |= part.logits(embedding)
+    return {EMBEDDING: embeddings[0]} | {spec.name: found[spec.name] for spec in network.specs}
 
 
 def export_onnx(bundle: Bundle, path: Path, *, opset: int = OPSET) -> Exported:
@@ -135,8 +144,7 @@ def largest_difference(bundle: Bundle, network: EcgFm, path: Path) -> float:
     for batch in (1, 3):
         source = torch.randn(batch, len(LEADS), SEGMENT_SAMPLES, generator=generator)
         with torch.inference_mode():
-            embedding = network.embed(source)
-            expected = {EMBEDDING: embedding, **network.logits(embedding)}
+            expected = outputs(network, source)
         found = session.outputs(source.numpy())
         for name, values in expected.items():
             largest = max(largest, float(np.abs(found[name] - values.numpy()).max()))

@@ -21,7 +21,7 @@ class Runtime(Protocol):
         """(batch, 12, 2500) -> per head (batch, labels)."""
 
     def embed(self, segments: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(batch, 12, 2500) -> pooled embeddings (batch, width)."""
+        """(batch, 12, 2500) -> pooled embeddings (batch, width) of the first encoder."""
 
 
 @runtime_checkable

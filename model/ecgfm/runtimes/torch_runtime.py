@@ -34,27 +34,28 @@ class TorchRuntime:
         if threads is not None:
             torch.set_num_threads(threads)
         self._precision = PRECISIONS[precision]
-        self._network = network.fold().eval().requires_grad_(False)
+        self._parts = network.fold().eval().requires_grad_(False).parts
         if self._precision != torch.float32:
-            _convert_matrices(self._network, self._precision)
+            for part in self._parts:
+                _convert_matrices(part, self._precision)
         self.name = str(EngineName(engine="torch", device="cpu", precision=precision))
         self.batch = batch or 2
 
     def logits(self, segments: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         with torch.inference_mode():
-            heads = self._network.logits(self._embedding(segments))
-            return {head: values.numpy() for head, values in heads.items()}
+            found = [part.logits(self._embedding(part, segments)) for part in self._parts]  # each encoder runs once
+            return {head: values.numpy() for heads in found for head, values in heads.items()}
 
     def embed(self, segments: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            return np.asarray(self._embedding(segments).numpy())
+            return np.asarray(self._embedding(self._parts[0], segments).numpy())
 
-    def _embedding(self, segments: NDArray[np.float32]) -> Tensor:
+    def _embedding(self, part: EcgFm, segments: NDArray[np.float32]) -> Tensor:
         """Pooled embeddings (B, width) in float32; the heads always run in float32."""
         # A copy, because torch aligns its own memory and a caller's slice may start anywhere.
         source = torch.from_numpy(segments).clone()
         with torch.autocast("cpu", dtype=self._precision, enabled=self._precision != torch.float32):
-            return self._network.embed(source).float()
+            return part.embed(source).float()
 
 
 def _convert_matrices(network: EcgFm, precision: torch.dtype) -> None:
