@@ -33,8 +33,8 @@ ROOMS = {
         "datasets feeding network training",
         "assembly explain pretraining",
         "checkpoint recording_dataset",
-        "fairseq finetuning pretrained_card runtimes",
-        "adaptation loading predictor rivals saliency_checks",
+        "cost fairseq finetuning runtimes",
+        "adaptation loading predictor pretrained_card rivals saliency_checks",
         "bench embedder pretrained",
     ),
     "ecgfm_connectors": (

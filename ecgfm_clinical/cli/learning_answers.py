@@ -1,5 +1,6 @@
 """What `retrain` and `evaluate` answer."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ import typer
 from ecgfm_clinical.cli.common import console, write_json
 
 if TYPE_CHECKING:
+    from ecgfm.cost import Cost
     from ecgfm_clinical.learning.external import External
     from ecgfm_clinical.learning.judged import Judged
     from ecgfm_clinical.learning.judging.comparison import Judgement
@@ -15,12 +17,16 @@ if TYPE_CHECKING:
 
 def tell(done: "Judged", as_json: bool, *, is_evidence: bool = True) -> None:
     """A judged head, for people or as JSON; exits with 1 where the gate refuses. `is_evidence`: for the gate."""
+    from ecgfm.cost import cost
+
     judgement, left_out = done.judgement, done.cohort.rules.labels_left_out
+    costs = cost(done.bundle)
     if as_json:
         write_json(
             {
                 "model_id": done.bundle.model_id,
                 "bundle": str(done.bundle.path),
+                "cost": asdict(costs),
                 "report": str(done.report),
                 "passed": not judgement.refusals if is_evidence else None,
                 "refusals": list(judgement.refusals),
@@ -36,7 +42,7 @@ def tell(done: "Judged", as_json: bool, *, is_evidence: bool = True) -> None:
             }
         )
     else:
-        _print(done.bundle.model_id, str(done.bundle.path), judgement, done.report, is_evidence=is_evidence)
+        _print(done.bundle.model_id, str(done.bundle.path), costs, judgement, done.report, is_evidence=is_evidence)
         for label, why in left_out.items():
             what = "NOT LEARNT" if is_evidence else "NOT JUDGED"
             console().print(f"{what} {label}: {why}", soft_wrap=True, highlight=False)
@@ -44,7 +50,7 @@ def tell(done: "Judged", as_json: bool, *, is_evidence: bool = True) -> None:
         raise typer.Exit(1)
 
 
-def _print(model_id: str, path: str, judgement: "Judgement", report: Path, *, is_evidence: bool) -> None:
+def _print(model_id: str, path: str, costs: "Cost", judgement: "Judgement", report: Path, *, is_evidence: bool) -> None:
     from ecgfm_clinical.learning.judging.judgement import interval_text
     from ecgfm_clinical.learning.judging.worth import worth
 
@@ -55,7 +61,7 @@ def _print(model_id: str, path: str, judgement: "Judgement", report: Path, *, is
         for name, other in own.compared.items():
             out.print(f"  {name}: {other.auroc.value:.3f}")
         out.print(f"  {worth(own)}", soft_wrap=True)
-    out.print(f"model     {model_id}\nbundle    {path}\nreport    {report}", soft_wrap=True)
+    out.print(f"model     {model_id}\nbundle    {path}\n          {costs}\nreport    {report}", soft_wrap=True)
     if not is_evidence:
         out.print("Judged by cardiologists who had seen the answers: no evidence for the gate, nothing was registered")
     elif judgement.refusals:

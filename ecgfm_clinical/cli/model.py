@@ -61,12 +61,16 @@ def import_checkpoint(
 @app.command("show")
 def show(bundle: BundleArgument, as_json: JsonOption = False) -> None:
     """What a bundle is: its name and digest, its heads with their labels and thresholds,
-    where its weights come from.
+    where its weights come from; how many encoders it has, and so how many passes an ECG takes.
     """
     from ecgfm.checkpoint import Bundle
+    from ecgfm.cost import cost
 
     found = Bundle.read(bundle)
-    write_json(found.manifest() | {"model_id": found.model_id}) if as_json else _print(bundle)
+    if as_json:
+        write_json(found.manifest() | {"model_id": found.model_id, "cost": asdict(cost(found))})
+    else:
+        _print(bundle)
 
 
 @app.command("export")
@@ -271,6 +275,9 @@ def bench(
     for one in timings:
         if one.figures:
             _print_figures(one.runtime, one.batch, one.figures)
+    encoders = len(Bundle.read(bundle).encoders)
+    if limits and encoders > 1:
+        say(f"limits: not measured, they are of one encoder and this bundle has {encoders}")
     choice = choosing.kept(Bundle.read(bundle), device=device, threads=threads, cache=cache)
     say(str(choice) if choice else "auto: not measured here yet; `model prepare BUNDLE --runtime auto` does")
 
@@ -296,15 +303,22 @@ def _named(paths: Sequence[Path]) -> "Recordings":
 
 def _print(path: Path) -> None:
     from ecgfm.checkpoint import Bundle
+    from ecgfm.cost import cost
     from ecgfm_clinical.wording import brief
 
     bundle = Bundle.read(path)
+    costs = cost(bundle)
     lines = [
         f"{bundle.name} {bundle.version}{'  (demo: not for clinical use)' if bundle.demo else ''}",
         f"  folder         {bundle.path}",
         f"  model_id       {bundle.model_id}",
         f"  preprocessing  {bundle.preprocessing}",
-        f"  encoder        {bundle.config.layers} layers, width {bundle.config.width}, {bundle.config.heads} heads",
+        f"  cost           {costs}",
+        *(
+            f"  encoder        {config.layers} layers, width {config.width}, {config.heads} heads, "
+            f"{own.parameters / 1e6:.2f} million weights, for {', '.join(own.heads) or 'no head'}"
+            for config, own in zip(bundle.encoders, costs.encoders, strict=True)
+        ),
         *(f"  {key:<14} {brief(value)}" for key, value in bundle.provenance.to_json().items()),
     ]
     for head in bundle.heads:

@@ -87,6 +87,8 @@ def embed(
 ) -> None:
     """Write each ECG's pooled embedding: the mean over its 5 s segments of the encoder's output, one row an ECG.
 
+    Of a model with several encoders it is the first one, on which new heads are trained; `model show` lists them.
+
     Exits with 1 where a file has no embedding; the others are written all the same. Stopped, it goes on as `predict`.
     """
     from ecgfm_clinical.cli.streaming import Run
@@ -133,7 +135,13 @@ def explain(
         str,
         typer.Option(help="attention (last layer, as ECG-FM), rollout (over all layers), or gradient (x input)."),
     ] = "attention",
-    label: Annotated[str | None, typer.Option(help="Label whose logit the gradient is of.")] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            help="Label whose logit the gradient is of, LABEL or 'HEAD LABEL'; of several encoders, also "
+            "whose attention."
+        ),
+    ] = None,
     model: ModelOption = "demo",
     device: DeviceOption = None,
     workers: WorkersOption = None,

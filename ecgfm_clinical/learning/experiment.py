@@ -74,7 +74,8 @@ class Experiment:
         start: Bundle | None = None,
         adapted: Bundle | None = None,
     ) -> Judged | None:
-        """A head trained on the base's encoder, calibrated, judged against the champion, and published.
+        """A head trained on the base's encoder, calibrated, judged against the champion, and published; the other heads
+        of the base stay beside it, each on its own encoder.
 
         On the encoder of `start` where the base's knows labels of patients who are to be held out. With `adapted`, an
         encoder adapted to this site, on that one; where the method is chosen, on the better of both. Of several
@@ -144,6 +145,7 @@ class Experiment:
             selection=begun.selection,
             calibrated_on=held_out.whose,
             chosen_on=chosen_on,
+            adaptation=parent.provenance.origin.get("adaptation"),
         )
         bundle = self._bundle(begun, candidate, record)
         judged = Judged(
@@ -266,7 +268,7 @@ class Experiment:
         )
 
     def _calibrated(self, base: Model, trained: Trained, held_out: HeldOut) -> tuple[Model, Mapping[str, str]]:
-        """The trained head calibrated and with its operating points, joined with what stays of the base;
+        """The trained head calibrated and with its operating points, joined with the other heads of the base;
         and per site with a rule of its own, on which ECGs its point was chosen.
         """
         plan = self.plan
@@ -316,7 +318,8 @@ class _Begun:
     """A run whose cohort is known."""
 
     base: Bundle  #: whose other heads stay beside the new one
-    parent: Bundle  #: whose encoder the head is trained on: the base, or one without the labels of its patients
+    parent: Bundle  #: whose first encoder the head is trained on: the base's, one without the labels of its patients, or
+    #: one adapted to this site
     champion: Bundle | None
     cohort: Cohort = field(repr=False)
     source: EcgSource = field(repr=False)

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ecgfm.checkpoint import Bundle
+from ecgfm.cost import cost
 from ecgfm_clinical.learning.cohort.members import Cohort
 from ecgfm_clinical.learning.judging.comparison import Judgement
 from ecgfm_clinical.learning.judging.gate import demanded
@@ -59,7 +60,11 @@ def write_report(
             target=plan.labelling.target if plan.judges_only else spec.target,
             site=plan.site,
             as_of=as_of,
-            notes=tuple(text for text in (note, *_left_out(plan, cohort), DEMO_NOTE if bundle.demo else "") if text),
+            notes=tuple(
+                text
+                for text in (note, *_left_out(plan, cohort), _several(bundle), DEMO_NOTE if bundle.demo else "")
+                if text
+            ),
             candidate=bundle.named,
             champion=None if against is None else against.named,
             verdict=None
@@ -71,6 +76,11 @@ def write_report(
         ),
         folder,
     )
+
+
+def _several(bundle: Bundle) -> str:
+    """What the heads cost that do not share an encoder; nothing where all of them do."""
+    return f"{cost(bundle)}." if len(bundle.encoders) > 1 else ""
 
 
 def _predicted(judgement: Judgement) -> Iterator[Predicted]:

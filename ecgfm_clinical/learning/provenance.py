@@ -193,12 +193,19 @@ def record_of_training(
     selection: Selection | None,
     calibrated_on: str,
     chosen_on: Mapping[str, str],
+    adaptation: Json = None,
 ) -> HeadRecord:
-    """How a head was trained by a plan. `chosen_on`: site with its own rule -> ECGs that its threshold rests on."""
+    """How a head was trained by a plan. `chosen_on`: site with its own rule -> ECGs that its threshold rests on.
+    `adaptation`: how its encoder learnt on from this site's ECGs, where it did.
+    """
     return HeadRecord(
         trained=TrainingRecord(
             head=plan.head,
-            training={**trained.record, **({} if selection is None else {SELECTION: plain(selection)})},
+            training={
+                **trained.record,
+                **({} if adaptation is None else {"adaptation": adaptation}),
+                **({} if selection is None else {SELECTION: plain(selection)}),
+            },
             as_of=as_of,
             site=plan.site,
             note=plan.note,

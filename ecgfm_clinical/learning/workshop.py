@@ -95,7 +95,7 @@ class Workshop:
         )
         adapted = None if adaptation is None else self._adapted(start, adaptation, made, now)
         if adapted is not None and same_encoder(adapted, start):
-            adapted = None  # its other heads stay beside the new one
+            adapted = None
         return made.retrain(asked, champion, now=now, start=start, adapted=adapted)
 
     def _untaught(self, asked: Bundle) -> Bundle:

@@ -117,6 +117,8 @@ def _check_store(settings: Settings, store: "Store") -> str:
 def _check_model(settings: Settings, store: "Store | None") -> str:
     if not have("score"):
         return f"not loaded: this installation connects and reports; scoring {sentence('score', '').strip()}"
+    from ecgfm.cost import cost
+
     predictor = scorers.open_predictor(settings)
     registered = [head for row in store.models.models() for head in row.heads] if store is not None else []
     scorers.refuse_unknown_heads(settings, [*predictor.labels, *registered])
@@ -124,7 +126,7 @@ def _check_model(settings: Settings, store: "Store | None") -> str:
     heads = ", ".join(predictor.labels)
     chosen = f"; {predictor.choice}" if predictor.choice else ""
     named = f"{predictor.model_name} {predictor.model_version} ({predictor.model_id[:12]})"
-    return f"{named} on {predictor.runtime}: {heads}{demo}{chosen}"
+    return f"{named} on {predictor.runtime}: {heads}{demo}; {cost(predictor.bundle)}{chosen}"
 
 
 # --- listeners --------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from ecgfm.checkpoint import Bundle
+from ecgfm.cost import cost
 
 CARD = "README.md"
 #: A card that lies in a bundle's own folder.
@@ -33,6 +34,7 @@ def _lines(bundle: Bundle) -> Iterator[str]:
     if bundle.demo:
         yield "**NOT FOR CLINICAL USE.**\n"
     yield f"Model id `{bundle.model_id}`. Input: (12, samples) in mV, prepared as `{bundle.preprocessing}`.\n"
+    yield f"{cost(bundle)}.\n"
     yield "## Heads\n"
     for spec in bundle.heads:
         yield f"- **{spec.name}** ({', '.join(spec.labels)}). Positive means: {spec.target}"

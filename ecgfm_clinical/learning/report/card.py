@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator
 
 from ecgfm.checkpoint import Bundle
+from ecgfm.cost import cost
 from ecgfm.metrics import Interval
 from ecgfm.provenance import Provenance
 from ecgfm_clinical.learning.documents import plain
@@ -39,10 +40,12 @@ def _lines(bundle: Bundle) -> Iterator[str]:
         "\nInput: a 12-lead ECG of at least 5 s. Output: one probability for each label, and whether it is at or "
         "above\nits operating point; or a coded reason why the ECG is not evaluable."
     )
+    yield f"\nCost: {cost(bundle)}."
     for spec in bundle.heads:
         points = ", ".join(f"{label}: {value:.4f}" for label, value in spec.operating_points.items()) or "none"
         yield (
             f"\n- **{spec.name}** ({', '.join(spec.labels)}). Positive means: {spec.target} Operating points: {points}."
+            + (f" Encoder {spec.encoder + 1} of {len(bundle.encoders)}." if bundle.further_encoders else "")
         )
         for label, shift in spec.prior_shifts.items():
             yield (

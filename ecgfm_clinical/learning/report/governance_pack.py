@@ -87,8 +87,9 @@ def _facts(bundle: Bundle, attributes: Sequence[Field]) -> Iterator[Field]:
     yield Field(number="1", name="Name", value=f"{bundle.name} {bundle.version}")
     yield Field(number="2", name="Locale", value=known["4.iv"])
     yield Field(number="3", name="Summary", value=known["1.iii"], by=DEVELOPER)
+    encoders = f"{len(bundle.encoders)} ECG-FM encoders" if bundle.further_encoders else "ECG-FM encoder"
     yield Field(
-        number="4", name="Mechanism", value=f"ECG-FM encoder, linear heads; input prepared as {bundle.preprocessing}"
+        number="4", name="Mechanism", value=f"{encoders}, linear heads; input prepared as {bundle.preprocessing}"
     )
     yield Field(number="5", name="Validation and performance", value=known["7.i"], by=DEVELOPER)
     yield Field(number="6", name="Uses and directions", value=known["2.i"])

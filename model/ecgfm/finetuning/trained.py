@@ -18,7 +18,7 @@ class Trained:
 
 
 def with_head(base: EcgFm, spec: HeadSpec, *, activation_dropout: float | None = None, seed: int = 1) -> EcgFm:
-    """A new network with the base's encoder weights and one fresh head (Xavier weights, bias 0).
+    """A new network with the weights of the base's first encoder and one fresh head (Xavier weights, bias 0).
 
     With `activation_dropout` it gets the regularisers of fine-tuning: all other dropout off, convolutions frozen.
     """
@@ -34,6 +34,6 @@ def with_head(base: EcgFm, spec: HeadSpec, *, activation_dropout: float | None =
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = EcgFm(config, (spec,), base.preprocessing)
+        network = EcgFm(config, (replace(spec, encoder=0),), base.preprocessing)  # wherever it stood in its bundle
     network.encoder.load_state_dict(base.encoder.state_dict())
     return network

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ecgfm.adaptation import Bound
-from ecgfm.finetuning.candidate import Model
+from ecgfm.finetuning.candidate import Model, fingerprints
 from ecgfm.finetuning.embedding import encoder_digest
 from ecgfm.recording_files import Recording
 from ecgfm_clinical.errors import LearningError
@@ -99,6 +99,11 @@ def test_an_adapted_encoder_serves_every_head_until_it_is_made_again(
     assert again is not None
     assert len(read) > seen
     assert len(list(workshop.folders.adapted.iterdir())) == 2
+    assert [(spec.name, spec.encoder) for spec in again.bundle.heads] == [("reduced_lvef", 0), ("troponin", 1)]
+    assert "adaptation" not in again.bundle.provenance.origin, "the base's encoder is as it was"
+    how = again.bundle.provenance.heads["troponin"]["training"]
+    assert how["adaptation"]["updates"] == 2
+    assert fingerprints(Model.of(again.bundle))["reduced_lvef"] == fingerprints(Model.of(base))["reduced_lvef"]
 
 
 @pytest.mark.usefixtures("few")

@@ -122,6 +122,45 @@ def test_a_replay_is_exact_whatever_is_live_now(command: Command, tmp_path: Path
     assert (replayed(old), replayed(new)) == (base, made["model_id"])
 
 
+def test_two_heads_that_were_fine_tuned_apart_are_live_together(command: Command, tmp_path: Path) -> None:
+    """Promoted one after the other, scored in files and in the store, replayed, and taken back."""
+    full = ("--method", "full", "--epochs", "1", "--batch-size", "64", "--learning-rate", "1e-3", "--json")
+    made: dict[str, Any] = {}
+    for head in ("reduced_lvef", "troponin"):
+        made[head] = command("retrain", head, *full)
+        command("model", "promote", made[head]["model_id"][:12], "--reason", "better than nothing")
+    first, both = made["reduced_lvef"], made["troponin"]
+    assert [len(one["cost"]["encoders"]) for one in (first, both)] == [1, 2]
+    shown = CliRunner().invoke(app, ["model", "show", both["bundle"]])
+    assert "2 encoders: each ECG takes two passes" in shown.stdout
+    card = command("model", "card", both["model_id"][:12])
+    assert "Cost: 2 encoders: each ECG takes two passes" in card
+    assert "Encoder 2 of 2." in card
+    reports = [Path(one["report"]).read_text(encoding="utf-8") for one in (first, both)]
+    assert ["two passes" in one for one in reports] == [False, True]
+    visit = next(clinic.visits(1, now=Clock().now, seed=103))
+    (tmp_path / "103.dcm").write_bytes(dicom_writer.write_ecg(visit.ecg))
+    ((ecg_id,),) = [one["ecg_id"] for one in command("ingest", str(tmp_path / "103.dcm"), "--json")]
+    command("score")
+    stored = {
+        one["label"]: one["probability"] for one in command("show", str(ecg_id), "--json")["scorings"][-1]["scores"]
+    }
+    found = [
+        json.loads(
+            CliRunner().invoke(app, ["predict", str(tmp_path / "103.dcm"), "--model", one["bundle"], "--json"]).stdout
+        )
+        for one in (first, both)
+    ]
+    alone, beside = ({label["label"]: label["probability"] for label in one[0]["heads"]} for one in found)
+    assert set(beside) == {"reduced_lvef", "troponin"}
+    assert alone == {"reduced_lvef": beside["reduced_lvef"]}
+    assert stored == beside
+    assert command("replay", str(ecg_id), "--json")["exact"]
+    command("model", "rollback", "--reason", "only a test")
+    assert command("status", "--json")["model"]["live"]["model_id"] == first["model_id"]
+    assert command("replay", str(ecg_id), "--json")["exact"], "by the model that gave the answer"
+
+
 def test_two_processes_train_one_candidate(command: Command, tmp_path: Path) -> None:
     script = tmp_path / "ecgfm_clinical_command.py"
     script.write_text("from ecgfm_clinical.cli import main\nmain()\n")
