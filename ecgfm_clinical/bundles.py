@@ -1,8 +1,10 @@
-"""Where the bundle lies that the settings name."""
+"""Where the bundle lies that the settings name, and what its manifest says without torch."""
 
+import json
 from pathlib import Path
 
 from ecgfm.demo import DEMO, demo_bundle
+from ecgfm.digest import of_manifest
 from ecgfm_clinical.errors import ModelError
 from ecgfm_clinical.settings import Settings
 
@@ -22,3 +24,16 @@ def bundle_path(settings: Settings, bundle: str | None = None) -> Path:
             "checkpoint"
         )
     return path
+
+
+def encoders_of(settings: Settings, bundle: str, model_id: str) -> int | None:
+    """How many encoders a registered model has, and so how many passes an ECG takes; None where this host cannot read
+    its bundle, or another one lies in its place.
+    """
+    try:
+        told = json.loads((bundle_path(settings, bundle) / "bundle.json").read_text(encoding="utf-8"))
+    except (ModelError, OSError, ValueError):
+        return None
+    if not isinstance(told, dict) or of_manifest(told) != model_id:
+        return None
+    return 1 + len(told.get("further_encoders", ()))

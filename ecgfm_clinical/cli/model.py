@@ -12,6 +12,8 @@ from ecgfm_clinical.cli.common import JsonOption, gathered, progress, progress_c
 
 if TYPE_CHECKING:
     from ecgfm.bench.device import DeviceFigures
+    from ecgfm.checkpoint import Bundle
+    from ecgfm.cost import Cost
     from ecgfm.records import Recordings
     from ecgfm.runtimes.choosing import Choice
     from ecgfm.runtimes.preparation import Measurement
@@ -55,7 +57,7 @@ def import_checkpoint(
         pre_norm=pre_norm,
         at=datetime.now(UTC),
     )
-    write_json(bundle.manifest() | {"model_id": bundle.model_id}) if as_json else _print(bundle.path)
+    _tell(bundle, as_json)
 
 
 @app.command("show")
@@ -64,13 +66,8 @@ def show(bundle: BundleArgument, as_json: JsonOption = False) -> None:
     where its weights come from; how many encoders it has, and so how many passes an ECG takes.
     """
     from ecgfm.checkpoint import Bundle
-    from ecgfm.cost import cost
 
-    found = Bundle.read(bundle)
-    if as_json:
-        write_json(found.manifest() | {"model_id": found.model_id, "cost": asdict(cost(found))})
-    else:
-        _print(bundle)
+    _tell(Bundle.read(bundle), as_json)
 
 
 @app.command("export")
@@ -127,7 +124,7 @@ def renew(
         heads=old.heads,
         preprocessing=BY_CLOCK,
     )
-    write_json(renewed.manifest() | {"model_id": renewed.model_id}) if as_json else _print(renewed.path)
+    _tell(renewed, as_json)
 
 
 @app.command("prepare")
@@ -301,13 +298,20 @@ def _named(paths: Sequence[Path]) -> "Recordings":
     return Recordings(records=tuple(records), about=about)
 
 
-def _print(path: Path) -> None:
-    from ecgfm.checkpoint import Bundle
+def _tell(bundle: "Bundle", as_json: bool) -> None:
+    """A bundle on disk, for people or as JSON."""
     from ecgfm.cost import cost
+
+    costs = cost(bundle)
+    if as_json:
+        write_json(bundle.manifest() | {"model_id": bundle.model_id, "cost": asdict(costs)})
+    else:
+        _print(bundle, costs)
+
+
+def _print(bundle: "Bundle", costs: "Cost") -> None:
     from ecgfm_clinical.wording import brief
 
-    bundle = Bundle.read(path)
-    costs = cost(bundle)
     lines = [
         f"{bundle.name} {bundle.version}{'  (demo: not for clinical use)' if bundle.demo else ''}",
         f"  folder         {bundle.path}",

@@ -142,9 +142,10 @@ def _model(
     verdicts: "Sequence[KeptVerdict]",
     history: "Sequence[ModelEvent]",
     shadow: "Shadow",
+    encoders: int | None,
     **_: object,
 ) -> replies.Model:
-    return replies.Model(model=row, state=state, verdicts=verdicts, history=history, shadow=shadow)
+    return replies.Model(model=row, state=state, verdicts=verdicts, history=history, shadow=shadow, encoders=encoders)
 
 
 def _outcomes(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from ecgfm_clinical.bundles import encoders_of
 from ecgfm_clinical.errors import InputError, NotFound, StoreError
 from ecgfm_clinical.extras import have
 from ecgfm_clinical.web.asking import whole
@@ -33,6 +34,7 @@ def one(visit: Visit) -> Response:
     return visit.page(
         "model.html",
         row=row,
+        encoders=encoders_of(visit.settings, row.path, row.model_id),
         number=whole(visit.places["model"], "model"),
         state=registry.states()[row.model_id],
         live=live,

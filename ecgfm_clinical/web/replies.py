@@ -255,6 +255,7 @@ class Model:
     verdicts: "Sequence[KeptVerdict]"
     history: "Sequence[ModelEvent]"
     shadow: "Shadow"
+    encoders: int | None  #: each is a pass of every ECG; null where this host cannot read the bundle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,6 @@
 A bundle is never changed after it is written: a new calibration or threshold is a new bundle with a new model_id.
 """
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -23,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from ecgfm.assembly import assemble
 from ecgfm.config import EncoderConfig
 from ecgfm.demo import bundle_folder
-from ecgfm.digest import sha256
+from ecgfm.digest import of_manifest, sha256
 from ecgfm.errors import BundleError, EcgFmError
 from ecgfm.heads import HeadSpec
 from ecgfm.network import EcgFm
@@ -94,9 +93,7 @@ class Bundle:
 
     def identified(self, provenance: Mapping[str, Json]) -> Self:
         """The same with its id, of the provenance to the last word as it stands in the manifest."""
-        told = self.manifest() | {"provenance": provenance}
-        canonical = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return replace(self, model_id=hashlib.sha256(canonical.encode()).hexdigest())
+        return replace(self, model_id=of_manifest(self.manifest() | {"provenance": provenance}))
 
     @classmethod
     def read(cls, path: str | Path) -> Self:

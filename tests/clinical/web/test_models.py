@@ -1,10 +1,13 @@
 """Models, outcomes and drift in the console: what is shown, and what a clinical administrator does, with a reason."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
+from ecgfm.checkpoint import Bundle
+from ecgfm.provenance import Provenance
 from ecgfm_clinical import wiring
 from ecgfm_clinical.learning import governance
 from ecgfm_clinical.staging.model_records import DriftFinding, ModelRow
@@ -15,7 +18,7 @@ from ecgfm_clinical.web.users import Role
 from tests.clinical.web.candidate import add_candidate
 from tests.clinical.web.conftest import Browser
 from tests.helpers.installation import Installation, ecg
-from tests.helpers.tiny_models import write_tiny_bundle
+from tests.helpers.tiny_models import tiny_network_of_two, write_tiny_bundle
 
 pytestmark = pytest.mark.slow(20)
 
@@ -90,6 +93,23 @@ def test_a_report_is_shown_in_a_sandbox(site: Installation, candidate: ModelRow,
     assert (told.status_code, told.text, told.headers["content-type"].split(";")[0]) == (200, shown, "text/html")
     assert browser(None).get("/api/v1/models/1/report", headers=headers).status_code == 404
     Path(site.path.with_name(f"{next(iter(candidate.heads))}.html")).unlink()
+
+
+def test_a_model_says_how_many_passes_an_ecg_takes(site: Installation, candidate: ModelRow, browser: Browser) -> None:
+    folder, registry = site.path.with_name("apart"), site.store.models
+    written = Bundle.write(
+        folder, tiny_network_of_two(), name="apart", version="1", demo=True, provenance=Provenance(origin={})
+    )
+    row = governance.model_row(written, path="apart", now=wiring.utc_now())
+    registry.register(row, now=wiring.utc_now(), actor="test")
+    client = browser(Role.VIEWER)
+    assert "1: each ECG takes one pass" in client.get("/models/2").text
+    assert "2: each ECG takes 2 passes" in client.get("/models/3").text
+    manifest = folder / "bundle.json"
+    manifest.write_text(manifest.read_text().replace("apart", "other"))
+    assert "not known here" in client.get("/models/3").text
+    shutil.rmtree(folder)
+    assert "not known here" in client.get("/models/3").text
 
 
 def test_drift_reports_are_listed_with_their_findings(
