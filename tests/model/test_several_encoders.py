@@ -19,10 +19,15 @@ from ecgfm.finetuning.trained import with_head
 from ecgfm.heads import REDUCED_LVEF, TROPONIN
 from ecgfm.predictor import HeadPrediction, Predictor
 from ecgfm.provenance import Provenance
-from ecgfm.records import Record
+from ecgfm.records import Record, Recordings
+from ecgfm.runtimes import EXACT, LIMITS
+from ecgfm.runtimes.gpu_runtime import GpuRuntime
 from ecgfm.signal import BY_CLOCK
+from tests.helpers.processors import OPENVINO_RUNS
 from tests.helpers.synthetic import synthetic_ecgs
 from tests.helpers.tiny_models import tiny_network, tiny_network_of_two
+
+pytestmark = pytest.mark.slow(20)
 
 SOURCE = torch.randn(2, 12, 2500, generator=torch.Generator().manual_seed(0))
 
@@ -77,6 +82,41 @@ def test_the_network_of_load_says_the_same(two: Bundle, alone: tuple[Bundle, Bun
         assert torch.equal(network.embed(SOURCE), first.embed(SOURCE)), "an embedding is the first encoder's"
     assert torch.equal(found[:, 1:2], troponin)
     assert torch.equal(torch.cat([found[:, :1], found[:, 2:]], dim=1), others)
+
+
+@pytest.mark.parametrize("name", ["onnx", "openvino"])
+def test_other_runtimes_say_the_same(
+    two: Bundle, records: list[Record], tmp_path_factory: pytest.TempPathFactory, name: str
+) -> None:
+    pytest.importorskip({"onnx": "onnxruntime"}.get(name, name))
+    if name == "openvino" and not OPENVINO_RUNS:
+        pytest.skip("oneDNN is told to see less than this processor has")
+    few, cache = records[:3], tmp_path_factory.getbasetemp() / "two-exported"  # exported once
+    found = Predictor.from_bundle(
+        two.path,
+        runtime=name,
+        device="cpu",
+        threads=1,
+        cache=cache,
+        recordings=lambda: Recordings(records=tuple(few), about="3 invented ECGs"),
+    )
+    answers = found.predict(few)
+    assert answers[::-1] == found.predict(few[::-1])
+    for answer, expected in zip(answers, told(two, few), strict=True):
+        assert [(one.head, one.label) for one in answer.heads] == list(expected)
+        changes = [abs(one.probability - expected[one.head, one.label].probability) for one in answer.heads]
+        assert max(changes) <= LIMITS[name]
+
+
+def test_the_arrangement_for_a_gpu_says_the_same(two: Bundle, records: list[Record]) -> None:
+    runtime = GpuRuntime(two.network(), device=torch.device("cpu"), shape=4)
+    found = Predictor(two, runtime).predict(records[:2])
+    for answer, expected in zip(found, told(two, records[:2]), strict=True):
+        changes = [abs(one.probability - expected[one.head, one.label].probability) for one in answer.heads]
+        assert max(changes) <= EXACT
+    embedding = runtime.embed(SOURCE.repeat(2, 1, 1).numpy())
+    with torch.inference_mode():
+        np.testing.assert_allclose(embedding[:2], ecgfm.load(two.path).embed(SOURCE).numpy(), atol=1e-5)
 
 
 def test_each_encoder_runs_once_a_call(two: Bundle) -> None:

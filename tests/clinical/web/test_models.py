@@ -103,8 +103,8 @@ def test_a_model_says_how_many_passes_an_ecg_takes(site: Installation, candidate
     row = governance.model_row(written, path="apart", now=wiring.utc_now())
     registry.register(row, now=wiring.utc_now(), actor="test")
     client = browser(Role.VIEWER)
-    assert "1: each ECG takes one pass" in client.get("/models/2").text
-    assert "2: each ECG takes 2 passes" in client.get("/models/3").text
+    assert "1: 1 pass for each ECG" in client.get("/models/2").text
+    assert "2: 2 passes for each ECG" in client.get("/models/3").text
     manifest = folder / "bundle.json"
     manifest.write_text(manifest.read_text().replace("apart", "other"))
     assert "not known here" in client.get("/models/3").text
