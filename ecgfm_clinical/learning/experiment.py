@@ -11,7 +11,7 @@ from time import monotonic
 from ecgfm.calibration import NoOperatingPoint
 from ecgfm.checkpoint import Bundle
 from ecgfm.errors import TrainingError
-from ecgfm.finetuning.candidate import Model, Place, joined
+from ecgfm.finetuning.candidate import Model, Place, fingerprints, joined
 from ecgfm.finetuning.candidate import write as write_bundle
 from ecgfm.finetuning.split import Split
 from ecgfm.finetuning.trained import Trained
@@ -147,7 +147,7 @@ class Experiment:
             chosen_on=chosen_on,
             adaptation=parent.provenance.origin.get("adaptation"),
         )
-        bundle = self._bundle(begun, candidate, record)
+        bundle = self._bundle(begun, start, candidate, record)
         judged = Judged(
             head=self.plan.head,
             bundle=bundle,
@@ -297,12 +297,14 @@ class Experiment:
         )
         return judge.compare(candidate, live, self.plan.head)
 
-    def _bundle(self, begun: "_Begun", candidate: Model, record: HeadRecord) -> Bundle:
+    def _bundle(self, begun: "_Begun", start: Model, candidate: Model, record: HeadRecord) -> Bundle:
         run, head = begun.run, self.plan.head
         folder = self.folders.bundles / run.folder.name
         if folder.exists():  # written before a kill: a bundle is whole or not there, so it is this run's result
             return Bundle.read(folder)
-        base = begun.base if len(candidate.specs) > 1 else begun.parent  # what the new bundle is a version of
+        kept = {name: own for name, own in fingerprints(candidate).items() if name != head}
+        # It is a version of the bundle that has the heads beside it: of the one it was trained from where that has them
+        base = begun.parent if kept.items() <= fingerprints(start).items() else begun.base
         return write_bundle(
             candidate,
             folder,
@@ -318,7 +320,9 @@ class _Begun:
     """A run whose cohort is known."""
 
     base: Bundle  #: whose other heads stay beside the new one
-    parent: Bundle  #: whose first encoder the head is trained on: the base's, one without the labels of its patients, or
+    parent: (
+        Bundle  #: whose first encoder the head is trained on: the base's, one without the labels of its patients, or
+    )
     #: one adapted to this site
     champion: Bundle | None
     cohort: Cohort = field(repr=False)

@@ -125,7 +125,9 @@ def test_a_linear_head_stands_beside_those_that_share_its_encoder(workshop: Work
     assert mine.heads["reduced_lvef"] == workshop.registry.find(lvef.bundle.model_id).heads["reduced_lvef"]
 
 
-def test_fine_tuning_gives_an_encoder_of_its_own_and_the_next_training_does_not_start_from_it(workshop: Workshop) -> None:
+def test_fine_tuning_gives_an_encoder_of_its_own_and_the_next_training_does_not_start_from_it(
+    workshop: Workshop,
+) -> None:
     lvef = retrained(workshop, "reduced_lvef", replicates=20)
     tuned = retrained(workshop, "troponin", method="lora", base=lvef.bundle.model_id, fine_tuning=QUICK, replicates=20)
     assert [(spec.name, spec.encoder) for spec in tuned.bundle.heads] == [("reduced_lvef", 0), ("troponin", 1)]
