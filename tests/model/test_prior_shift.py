@@ -99,8 +99,8 @@ def test_a_program_that_knows_of_no_shift_refuses_the_bundle(tmp_path: Path) -> 
         path = written(tmp_path / str(shift), shift).path / "bundle.json"
         versions.append(json.loads(path.read_text())["format_version"])
     assert versions == [1, 2]
-    path.write_text(path.read_text().replace('"format_version": 2', '"format_version": 3'))
-    with pytest.raises(BundleError, match="format version 3"):
+    path.write_text(path.read_text().replace('"format_version": 2', '"format_version": 4'))
+    with pytest.raises(BundleError, match="format version 4"):
         Bundle.read(path.parent)
 
 

@@ -40,7 +40,8 @@ def _lines(bundle: Bundle) -> Iterator[str]:
         "\nInput: a 12-lead ECG of at least 5 s. Output: one probability for each label, and whether it is at or "
         "above\nits operating point; or a coded reason why the ECG is not evaluable."
     )
-    yield f"\nCost: {cost(bundle)}."
+    if len(bundle.encoders) > 1:
+        yield f"\nCost: {cost(bundle)}."
     for spec in bundle.heads:
         points = ", ".join(f"{label}: {value:.4f}" for label, value in spec.operating_points.items()) or "none"
         yield (
