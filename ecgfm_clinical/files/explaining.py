@@ -19,6 +19,7 @@ file as `question`.
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -84,29 +85,32 @@ def explained_row(answer: Answer) -> Mapping[str, object]:
     }
 
 
-def looked_of(saliency: Saliency | None) -> LeadWeights | None:
-    """Lead by lead, where the method knows leads."""
-    if saliency is None or saliency.leads is None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """A gradient's map of one ECG, lead by lead and beat by beat."""
+
+    weights: LeadWeights
+    beats: tuple[BeatWeight, ...]
+
+
+def looked_of(answer: Answer) -> Looked | None:
+    """None where the method knows no leads. The answer carries its samples."""
+    if answer.saliency is None or answer.saliency.leads is None:
         return None
-    return LeadWeights(weights=saliency.leads.weights, per_second=STEPS)
-
-
-def beats_of(answer: Answer, looked: LeadWeights) -> tuple[BeatWeight, ...]:
-    """The answer carries its samples."""
     assert answer.found.signal is not None
-    return beat_weights(answer.found.signal, answer.found.sampling_rate, looked)
+    weights = LeadWeights(weights=answer.saliency.leads.weights, per_second=STEPS)
+    return Looked(weights=weights, beats=beat_weights(answer.found.signal, answer.found.sampling_rate, weights))
 
 
 def _numbers(answer: Answer) -> Mapping[str, object]:
-    looked = looked_of(answer.saliency)
+    looked = looked_of(answer)
     if looked is None:
         return {}
-    beats = beats_of(answer, looked)
     return {
-        "lead_shares": np.array(lead_shares(looked), np.float32),
-        "beats_at": np.array([one.at for one in beats], np.float32),
-        "beat_shares": np.array([one.share for one in beats], np.float32),
-        "beat_lead_shares": np.array([one.leads for one in beats], np.float32).ravel(),
+        "lead_shares": np.array(lead_shares(looked.weights), np.float32),
+        "beats_at": np.array([one.at for one in looked.beats], np.float32),
+        "beat_shares": np.array([one.share for one in looked.beats], np.float32),
+        "beat_lead_shares": np.array([one.leads for one in looked.beats], np.float32).ravel(),
     }
 
 
@@ -128,14 +132,13 @@ def explained_document(answer: Answer, origin: Origin) -> dict[str, object]:
 
 
 def _said(answer: Answer) -> dict[str, object]:
-    looked = looked_of(answer.saliency)
+    looked = looked_of(answer)
     if looked is None:
         return {"lead_shares": None, "beats": None, "not_shown": None}
     return {
-        "lead_shares": _by_name(lead_shares(looked)),
+        "lead_shares": _by_name(lead_shares(looked.weights)),
         "beats": [
-            {"at": round(one.at, 3), "share": round(one.share, 4), "leads": _by_name(one.leads)}
-            for one in beats_of(answer, looked)
+            {"at": round(one.at, 3), "share": round(one.share, 4), "leads": _by_name(one.leads)} for one in looked.beats
         ],
         "not_shown": NOT_SHOWN,
     }
@@ -157,12 +160,11 @@ def _places(saliency: Saliency) -> str:
     return " and ".join(f"{saliency.seconds[at]:.2f} s" for at in apart.tolist())
 
 
-def _most(answer: Answer) -> str:
+def _most(looked: Looked | None) -> str:
     """The lead and the beat with the largest share, and what shares do not show; nothing of attention."""
-    looked = looked_of(answer.saliency)
     if looked is None:
         return ""
-    shares, beats = lead_shares(looked), beats_of(answer, looked)
+    shares, beats = lead_shares(looked.weights), looked.beats
     largest = max(range(len(LEADS)), key=lambda lead: shares[lead])
     words = f"; most in {LEADS[largest]} ({shares[largest]:.0%})"
     if beats:
@@ -195,14 +197,14 @@ class Pictures:
         for one in reversed(answers):
             path = self._place(one.found.file, one.found.ecg)
             if path is not None and one.saliency is not None:
-                self._draw(one, path)
-                self.words = f"{self._subtitle}; looked most at {_places(one.saliency)}{_most(one)}"
+                looked = looked_of(one)
+                self._draw(one, path, looked)
+                self.words = f"{self._subtitle}; looked most at {_places(one.saliency)}{_most(looked)}"
 
-    def _draw(self, answer: Answer, path: Path) -> None:
+    def _draw(self, answer: Answer, path: Path, looked: Looked | None) -> None:
         found, saliency = answer.found, answer.saliency
         assert found.signal is not None
         assert saliency is not None
-        looked = looked_of(saliency)
         hidden = path.with_name(f".{path.name}.part")
         with written(path):
             try:
@@ -213,8 +215,8 @@ class Pictures:
                     title=Path(found.file).name,
                     subtitle=self._subtitle,
                     shading=None if looked else saliency.at(found.samples, found.sampling_rate),
-                    looked=looked,
-                    beats=beats_of(answer, looked) if looked else (),
+                    looked=looked.weights if looked else None,
+                    beats=looked.beats if looked else (),
                 )
                 hidden.replace(path)
             except OSError:

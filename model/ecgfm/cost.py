@@ -37,15 +37,13 @@ class Cost:
 def cost(bundle: Bundle) -> Cost:
     """Counts the tensors that lie in the bundle; reads no weight. Raises BundleError."""
     path = bundle.path / WEIGHTS
-    values, bytes_ = [0] * len(bundle.encoders), [0] * len(bundle.encoders)
+    values = [0] * len(bundle.encoders)
     try:
         with safe_open(path, framework="numpy") as tensors:
             for name in tensors.keys():  # noqa: SIM118  it is no mapping
                 number = _encoder(name)
                 if number is not None:
-                    size = math.prod(tensors.get_slice(name).get_shape())
-                    values[number] += size
-                    bytes_[number] += 4 * size  # float32
+                    values[number] += math.prod(tensors.get_slice(name).get_shape())
         whole = path.stat().st_size
     except (OSError, SafetensorError) as error:
         raise BundleError(f"{path} cannot be read: {error}") from error
@@ -54,7 +52,7 @@ def cost(bundle: Bundle) -> Cost:
             EncoderCost(
                 heads=tuple(spec.name for spec in bundle.heads if spec.encoder == number),
                 parameters=values[number],
-                megabytes=bytes_[number] / 1e6,
+                megabytes=4 * values[number] / 1e6,  # float32
             )
             for number in range(len(bundle.encoders))
         ),
