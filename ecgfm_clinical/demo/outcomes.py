@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
-from ecgfm_clinical.ecg.beats import Signal, heart_rate, r_peaks
+from ecgfm_clinical.ecg.beats import Signal, r_peaks, rate_of
 from ecgfm_connectors.ecg import LEADS
 
 REDUCED_LVEF = 40.0  #: %, inclusive
@@ -52,9 +53,10 @@ def simulate(signal: Signal, sampling_rate: float, findings: Collection[str], ag
     are names of alterations.
     """
     lvef = LVEF_BASE + sum(LVEF_BY_FINDING.get(name, 0.0) for name in findings)
-    rate = heart_rate(signal, sampling_rate)
+    peaks = r_peaks(signal, sampling_rate)
+    rate = rate_of(peaks, sampling_rate)
     lvef += 0.03 * max(0.0, rate - 80.0) if np.isfinite(rate) else 0.0
-    lvef += 1.2 * (r_share(signal, sampling_rate, "V3") < 0.25) + 0.02 * (age - 60.0)
+    lvef += 1.2 * (r_share(signal, sampling_rate, "V3", peaks) < 0.25) + 0.02 * (age - 60.0)
     troponin = TROPONIN_BASE + sum(TROPONIN_BY_FINDING.get(name, 0.0) for name in findings) + 0.02 * (age - 60.0)
     reduced = _chance(lvef)
     is_reduced = rng.random() < reduced
@@ -69,12 +71,14 @@ def simulate(signal: Signal, sampling_rate: float, findings: Collection[str], ag
     )
 
 
-def r_share(signal: Signal, sampling_rate: float, lead: str) -> float:
-    """Height of R over the whole height of QRS in one lead, 0 to 1, median of all beats; 0.5 where there is no beat."""
+def r_share(signal: Signal, sampling_rate: float, lead: str, peaks: NDArray[np.intp]) -> float:
+    """Height of R over the whole height of QRS in one lead, 0 to 1, median of the beats at `peaks` (sample numbers);
+    0.5 where there is no beat.
+    """
     row = signal[LEADS.index(lead)]
     reach = round(0.06 * sampling_rate)
     shares = []
-    for peak in r_peaks(signal, sampling_rate):
+    for peak in peaks:
         qrs = row[max(0, peak - reach) : peak + reach + 1] - row[max(0, peak - reach)]
         height = float(qrs.max() - qrs.min())
         if height > 0:

@@ -44,7 +44,11 @@ def _lag(window: Signal, template: Signal) -> int:
 
 def heart_rate(signal: Signal, sampling_rate: float) -> float:
     """Beats per minute from the median RR interval; NaN with fewer than two beats."""
-    peaks = r_peaks(signal, sampling_rate)
+    return rate_of(r_peaks(signal, sampling_rate), sampling_rate)
+
+
+def rate_of(peaks: NDArray[np.intp], sampling_rate: float) -> float:
+    """The same of beats that were found already, as sample numbers."""
     return 60.0 * sampling_rate / float(np.median(np.diff(peaks))) if len(peaks) > 1 else float("nan")
 
 

@@ -5,6 +5,7 @@ import pytest
 from numpy.random import default_rng
 
 from ecgfm_clinical.demo import outcomes
+from ecgfm_clinical.ecg.beats import r_peaks
 from ecgfm_clinical.shipped import recordings
 
 pytestmark = pytest.mark.slow(12)
@@ -55,9 +56,11 @@ def test_values_are_what_laboratories_report() -> None:
 
 
 def test_r_share_sees_the_r_wave_grow_from_v1_to_v5() -> None:
-    shares = [outcomes.r_share(SIGNAL, 500.0, lead) for lead in ("V1", "V5")]
+    peaks = r_peaks(SIGNAL, 500.0)
+    shares = [outcomes.r_share(SIGNAL, 500.0, lead, peaks) for lead in ("V1", "V5")]
     assert 0.0 <= shares[0] < 0.5 < shares[1] <= 1.0
 
 
 def test_r_share_of_a_flat_lead_is_neither() -> None:
-    assert outcomes.r_share(np.zeros((12, 5000)), 500.0, "V1") == 0.5
+    flat = np.zeros((12, 5000))
+    assert outcomes.r_share(flat, 500.0, "V1", r_peaks(flat, 500.0)) == 0.5

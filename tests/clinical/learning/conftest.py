@@ -13,10 +13,13 @@ import torch
 
 from ecgfm.checkpoint import Bundle
 from ecgfm.config import EncoderConfig
+from ecgfm.finetuning.candidate import Model, random_model
+from ecgfm.finetuning.embedding import embed
 from ecgfm.heads import REDUCED_LVEF
 from ecgfm.network import EcgFm
 from ecgfm.provenance import Provenance
 from ecgfm_clinical.demo import clinic
+from ecgfm_clinical.learning.cohort.sources import Signals, StagedEcgs
 from ecgfm_clinical.learning.workshop import Workshop
 from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.staging.store import Store
@@ -27,7 +30,7 @@ from ecgfm_connectors.reading import read
 from tests.helpers.fakes import Clock
 from tests.helpers.prepared import once_for_all_workers
 
-PATIENTS = 300
+PATIENTS = 200
 CONFIG = EncoderConfig(
     conv_layers=((32, 2, 2),) * 4, width=64, layers=2, ffn_width=128, heads=4, conv_pos_kernel=32, conv_pos_groups=8
 )
@@ -83,16 +86,20 @@ def _write_clinic(folder: Path) -> None:
 
 
 def _keep_embeddings(folder: Path) -> None:
-    """Train both heads once in a copy and keep the embeddings, so that no test has to compute them again."""
-    scratch = folder.with_name("clinic-scratch")
-    shutil.copytree(folder, scratch)
-    settings = settings_in(scratch)
+    """Keep what both heads' trainings and the rival with random weights embed, so that no test computes it again."""
+    settings, now = settings_in(folder), Clock().now
     store = Store.open(settings.store_url)
-    for head in ("reduced_lvef", "troponin"):
-        Workshop(settings=settings, store=store, actor="tester", clock=Clock()).retrain(head, replicates=2)
+    workshop = Workshop(settings=settings, store=store, actor="tester", clock=Clock())
+    base = Model.of(Bundle.read(folder / "base"))
+    members = {
+        member.row.key: member.example
+        for head in ("reduced_lvef", "troponin")
+        for member in workshop.cohort(head, now)[0].members
+    }
+    read = Signals(source=StagedEcgs(store.cohorts, now))
+    for model in (base, random_model(base)):
+        embed(model.network, [*members.values()], read, cache=workshop.folders.cache, device="cpu")
     store.close()
-    shutil.copytree(scratch / "models" / "embeddings", folder / "models" / "embeddings")
-    shutil.rmtree(scratch)
 
 
 @pytest.fixture

@@ -45,10 +45,11 @@ from ecgfm_clinical.learning.workshop import Workshop
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.contents import Contents, Merge
 from ecgfm_connectors.patient import Identifier
+from tests.clinical.learning.conftest import PATIENTS
 from tests.helpers.fakes import Clock
 from tests.helpers.learning import with_learning
 
-pytestmark = pytest.mark.slow(85)
+pytestmark = pytest.mark.slow(60)
 
 Take = Callable[[Store, Contents, bytes, datetime], None]
 TakeMessage = Callable[[Store, bytes, datetime], None]
@@ -281,7 +282,7 @@ def test_a_withdrawn_echo_teaches_nothing_and_a_corrected_one_counts_anew(
     workshop: Workshop, clinic_store: Store, take_message: TakeMessage
 ) -> None:
     before, _ = workshop.cohort("reduced_lvef", workshop.clock())
-    visits = {visit.number: visit for visit in clinic.visits(300, now=Clock().now)}
+    visits = {visit.number: visit for visit in clinic.visits(PATIENTS, now=Clock().now)}
     low = next(
         v
         for v in visits.values()
