@@ -16,6 +16,7 @@ import json
 import logging
 import os
 import select
+import signal
 import sys
 import threading
 from contextlib import suppress
@@ -36,6 +37,7 @@ def _run(request: dict[str, Any]) -> int:
     if pid:
         return pid
     os.setpgid(0, 0)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored, as `nohup` leaves it, it would be by the program too
     _move(request["input"], os.O_RDONLY, (0,))
     _move(request["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, (1, 2))
     code = 1
