@@ -4,6 +4,7 @@ Micro-batch 17 of a run is the same whichever process makes it, on however many 
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -150,6 +151,15 @@ def make_batch(
     generator = torch.Generator().manual_seed(int(seed.generate_state(1, np.uint64)[0] >> 1))
     identities = torch.from_numpy(np.tile(pairs.identities, 2))
     return Batch.build(torch.from_numpy(source), identities, mask, recipe.objective.negatives, generator)
+
+
+def one_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches; a thread makes the next one while the network learns from this one."""
+    with ThreadPoolExecutor(1, thread_name_prefix="next-batch") as thread:
+        following = thread.submit(next, batches, None)
+        while (batch := following.result()) is not None:
+            following = thread.submit(next, batches, None)
+            yield batch
 
 
 def torch_seed(seed: int, number: int) -> int:

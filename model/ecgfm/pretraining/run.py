@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from ecgfm.devices import keep_device, training_device
 from ecgfm.errors import TrainingError
 from ecgfm.float32 import exact_float32
-from ecgfm.pretraining.batches import ShareOf, TrainingBatches, ValidationBatches, torch_seed
+from ecgfm.pretraining.batches import ShareOf, TrainingBatches, ValidationBatches, one_ahead, torch_seed
 from ecgfm.pretraining.checkpoint import (
     BEST,
     CHECKPOINTS,
@@ -146,7 +146,8 @@ class _Run:
             rank=self.team.rank,
             processes=self.team.processes,
         )
-        return iter(self._data_loader(self.batches, share))
+        batches = iter(self._data_loader(self.batches, share))
+        return batches if self.machine.workers else one_ahead(batches)
 
     def _data_loader(self, batches: TrainingBatches | ValidationBatches, numbers: Iterable[int]) -> DataLoader[Batch]:
         return DataLoader(
