@@ -78,6 +78,15 @@ def recipe(tmp_path: Path) -> Recipe:
     return Recipe.read(path)
 
 
+@pytest.fixture(scope="module")
+def whole(shards: ShardSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one process that was never stopped: what every other way of making it is compared with."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "recipe.toml").write_text(RECIPE)
+    pretrain(Recipe.read(folder / "recipe.toml"), shards, folder / "run", machine=Machine(accelerator="cpu"))
+    return folder / "run"
+
+
 def _training(recipe: Recipe, **changes: Any) -> Recipe:
     return dataclasses.replace(recipe, training=dataclasses.replace(recipe.training, **changes))
 
@@ -108,14 +117,15 @@ def test_training_lowers_the_loss_reports_and_keeps_few_checkpoints(
     assert first_bits == pytest.approx(np.log2(11), rel=0.4)  # one target among ten negatives, nothing learnt yet
 
 
-def test_a_run_that_stopped_goes_on_as_if_it_had_not(recipe: Recipe, shards: ShardSet, tmp_path: Path) -> None:
-    pretrain(recipe, shards, tmp_path / "whole")
+def test_a_run_that_stopped_goes_on_as_if_it_had_not(
+    recipe: Recipe, shards: ShardSet, whole: Path, tmp_path: Path
+) -> None:
     pretrain(recipe, shards, tmp_path / "parts", max_updates=5)
     pretrain(recipe, shards, tmp_path / "parts", stop=lambda: True)
     pretrain(recipe, shards, tmp_path / "parts")
-    assert _losses(tmp_path / "parts") == _losses(tmp_path / "whole")
-    whole, parts = (load_pretraining(_last(tmp_path / name))[0].state_dict() for name in ("whole", "parts"))
-    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    assert _losses(tmp_path / "parts") == _losses(whole)
+    expected, found = (load_pretraining(_last(run))[0].state_dict() for run in (whole, tmp_path / "parts"))
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
 def _last(folder: Path) -> Path:
@@ -159,15 +169,16 @@ def _environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(root / "model"), "OMP_NUM_THREADS": "1"}
 
 
-def test_a_killed_run_goes_on_as_if_it_had_not_been(recipe: Recipe, shards: ShardSet, tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_as_if_it_had_not_been(
+    recipe: Recipe, shards: ShardSet, whole: Path, tmp_path: Path
+) -> None:
     command = [sys.executable, *_command(tmp_path, shards, "killed:plain:100", kill_after=8)]
     killed = subprocess.run(command, env=_environment(), capture_output=True, text=True, check=False, timeout=900)
     assert killed.returncode == -signal.SIGKILL, killed.stderr[-3000:]
     assert _last(tmp_path / "killed").name == "update-00000006.pt"
     assert {row["update"] for row in _metrics(tmp_path / "killed")} == {"2", "3", "4", "6", "8"}
     pretrain(recipe, shards, tmp_path / "killed")
-    pretrain(recipe, shards, tmp_path / "whole")
-    assert _losses(tmp_path / "killed") == _losses(tmp_path / "whole")
+    assert _losses(tmp_path / "killed") == _losses(whole)
 
 
 @pytest.fixture(scope="module")
@@ -191,14 +202,13 @@ def from_two_processes(shards: ShardSet, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.mark.parametrize("kind", ["ddp", "sharded"])
 def test_two_processes_give_the_losses_of_one_and_one_goes_on_with_their_run(
-    kind: str, recipe: Recipe, shards: ShardSet, from_two_processes: Path, tmp_path: Path
+    kind: str, recipe: Recipe, shards: ShardSet, whole: Path, from_two_processes: Path
 ) -> None:
     """Gradients differ by rounding only, so losses stay together for the whole run, whoever makes its second half."""
     run = from_two_processes / kind
     assert _last(run).name == "update-00000012.pt"
-    pretrain(recipe, shards, tmp_path / "one")
     pretrain(recipe, shards, run)
-    one, two = _metrics(tmp_path / "one"), _metrics(run)
+    one, two = _metrics(whole), _metrics(run)
     assert [row["update"] for row in one] == [row["update"] for row in two]
     assert int(two[-1]["update"]) > 12
     for ours, theirs in zip(one, two, strict=True):
