@@ -1,11 +1,12 @@
 """Every command with missing and empty inputs, missing output folders, tiny inputs and missing extras:
 never a traceback.
 
-All of a case's command lines run in one process, so that the libraries are loaded once.
+The command lines of all cases that lack the same modules run in one process, so that the libraries are loaded once.
 """
 
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -272,41 +273,67 @@ def _settings(folder: Path, port: int) -> Path:
     return path
 
 
+Answers = dict[str, Told]  #: line -> what it came to
+
+
+@pytest.fixture(scope="module")
+def answers() -> dict[str, Answers]:
+    """What was answered so far, by case."""
+    return {}
+
+
 @pytest.fixture(scope="module", params=CASES)
-def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Told]]:
+def told(
+    request: pytest.FixtureRequest, answers: dict[str, Answers], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Answers]:
     """What every command line said in one case."""
-    case, folder = CASES[request.param], tmp_path_factory.mktemp("every")
+    if request.param not in answers:
+        alike = [name for name, case in CASES.items() if case.hidden == CASES[request.param].hidden]
+        answers |= _answers(alike, tmp_path_factory)
+    return request.param, answers[request.param]
+
+
+def _answers(names: list[str], folders: pytest.TempPathFactory) -> dict[str, Answers]:
+    """Of cases that lack the same modules."""
+    lines, words, hidden = [], [], CASES[names[0]].hidden
+    with ExitStack() as closing:
+        for name in names:
+            taken = closing.enter_context(socket.create_server(("127.0.0.1", 0)))
+            for line, filled in _lines(CASES[name], folders.mktemp("every"), taken.getsockname()[1]):
+                lines.append((name, line))
+                words.append(filled)
+        said = run_lines(words, folder=folders.mktemp("run"), hidden=hidden)
+    found: dict[str, Answers] = {name: {} for name in names}
+    for (name, line), one in zip(lines, said, strict=True):
+        found[name][line] = one
+    return found
+
+
+def _lines(case: Case, folder: Path, port: int) -> Iterator[tuple[str, list[str]]]:
+    """Each command line of the case, and its words; what they name is made in the folder first."""
     _inputs(folder / "in", case.inputs)
     (folder / "file").touch()
     if case.output_folder:
         (folder / "out").mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        settings = folder / "gone.toml"
-        if case.inputs != "gone":
-            settings = _settings(folder / "installed", taken.getsockname()[1])
-        named = {
-            "site": folder / "file" / "site" if not case.output_folder else folder / "site",
-            "settings": settings,
-            "ecgs": folder / "in" / "ecgs",
-            "ecg": folder / "in" / "ecg.dcm",
-            "table": folder / "in" / "table.csv",
-            "parquet": folder / "in" / "table.parquet",
-            "labels": folder / "in" / "labels.csv",
-            "bundle": folder / "in" / "bundle",
-            "recipe": folder / "in" / "recipe.toml",
-            "checkpoint": folder / "made" / "pretrained" / "checkpoints" / "update-00000001.pt",
-            "out": folder / "out",
-            "made": folder / "made",
-            "file": folder / "file",
-        }
-        chosen = [
-            line
-            for line in LINES.strip().splitlines()
-            if (case.output_folder or "{out}" in line) and not any(words in line for words in case.left_out)
-        ]
-        words = [[word.format(**named) for word in line.split()] for line in chosen]  # a path may hold a space
-        answers = run_lines(words, folder=folder, hidden=case.hidden)
-    return request.param, dict(zip(chosen, answers, strict=True))
+    settings = folder / "gone.toml" if case.inputs == "gone" else _settings(folder / "installed", port)
+    named = {
+        "site": folder / "file" / "site" if not case.output_folder else folder / "site",
+        "settings": settings,
+        "ecgs": folder / "in" / "ecgs",
+        "ecg": folder / "in" / "ecg.dcm",
+        "table": folder / "in" / "table.csv",
+        "parquet": folder / "in" / "table.parquet",
+        "labels": folder / "in" / "labels.csv",
+        "bundle": folder / "in" / "bundle",
+        "recipe": folder / "in" / "recipe.toml",
+        "checkpoint": folder / "made" / "pretrained" / "checkpoints" / "update-00000001.pt",
+        "out": folder / "out",
+        "made": folder / "made",
+        "file": folder / "file",
+    }
+    for line in LINES.strip().splitlines():
+        if (case.output_folder or "{out}" in line) and not any(words in line for words in case.left_out):
+            yield line, [word.format(**named) for word in line.split()]  # a path may hold a space
 
 
 def _surprised(told: Told) -> bool:
@@ -314,21 +341,21 @@ def _surprised(told: Told) -> bool:
 
 
 @pytest.mark.timeout(900)
-def test_nothing_ends_in_a_traceback(told: tuple[str, dict[str, Told]]) -> None:
+def test_nothing_ends_in_a_traceback(told: tuple[str, Answers]) -> None:
     _, lines = told
     surprised = [f"{line}\n    {one.err}" for line, one in lines.items() if _surprised(one)]
     assert not surprised, "\n".join(surprised)
 
 
 @pytest.mark.timeout(900)
-def test_what_fails_says_so_in_words(told: tuple[str, dict[str, Told]]) -> None:
+def test_what_fails_says_so_in_words(told: tuple[str, Answers]) -> None:
     _, lines = told
     silent = [line for line, one in lines.items() if one.code and not (one.err + one.out).strip()]
     assert not silent
 
 
 @pytest.mark.timeout(900)
-def test_what_fails_and_what_does_not(told: tuple[str, dict[str, Told]]) -> None:
+def test_what_fails_and_what_does_not(told: tuple[str, Answers]) -> None:
     name, lines = told
     if name == "missing inputs":
         wrong = [line for line, one in lines.items() if not one.code and not line.startswith(("init", *TELLS))]
