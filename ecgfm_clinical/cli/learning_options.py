@@ -93,7 +93,7 @@ AdaptOption = Annotated[
 AdaptAgainOption = Annotated[bool, typer.Option("--adapt-again", help="Adapt anew although there is an adaptation.")]
 AdaptHoursOption = Annotated[float | None, typer.Option(min=0.01, help="End an adaptation after so many hours.")]
 AdaptUpdatesOption = Annotated[
-    int | None, typer.Option(min=1, help="End it after so many updates; ten passes over the ECGs without either.")
+    int | None, typer.Option(min=1, help="End it after so many updates; six passes over the ECGs without either.")
 ]
 RivalOption = Annotated[
     list[Path] | None,

@@ -30,7 +30,7 @@ from ecgfm.runtimes.processors import has_bf16_instructions
 from ecgfm.signal import PREPROCESSING
 
 EPOCHS = 1000  #: far more than any bound allows
-PASSES = 10  #: over the recordings, where no bound is given
+PASSES = 6  #: over the recordings, where no bound is given; a probe gained nothing by four more (model/BENCHMARKS.md)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

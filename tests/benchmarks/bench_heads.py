@@ -120,7 +120,7 @@ def auto(patients: int, minutes: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--adapt", type=int, default=4000, help="ECGs to adapt on; 0: leave it out")
-    parser.add_argument("--updates", type=int, default=None, help="of the adaptation; ten passes if not given")
+    parser.add_argument("--updates", type=int, default=None, help="of the adaptation; six passes if not given")
     parser.add_argument("--auto", type=int, default=1000, help="patients; 0: leave it out")
     parser.add_argument("--budget", type=float, default=15.0, help="minutes")
     given = parser.parse_args()

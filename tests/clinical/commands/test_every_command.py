@@ -22,7 +22,7 @@ from tests.helpers.fakes import make_ecg
 from tests.helpers.processors import OPENVINO_RUNS
 from tests.helpers.tiny_models import encoder_table, write_tiny_bundle
 
-pytestmark = pytest.mark.slow(70)
+pytestmark = pytest.mark.slow(60)
 
 RECIPE = f"""
 name = "tiny"
