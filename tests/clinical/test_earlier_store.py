@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow(3)
+
 Run = Callable[..., tuple[int, str, str]]
 
 SCORED = Path(__file__).parents[1] / "data" / "stores" / "dd64663" / "scored.sqlite.gz"  # made by make_scored.py there

@@ -31,6 +31,8 @@ from tests.helpers.data_sets import write_csv
 from tests.helpers.fakes import make_ecg
 from tests.helpers.tiny_models import TINY
 
+pytestmark = pytest.mark.slow(15)
+
 NOON = datetime(2031, 5, 6, 12, tzinfo=UTC)
 DECLARED = """
 [[outcomes.kinds]]
@@ -99,7 +101,6 @@ def echo(number: int, *answers: str) -> str:
     return "\r".join(lines) + "\r"
 
 
-@pytest.mark.slow(15)
 def test_potassium_and_a_finding_from_their_feeds_to_the_cohorts(tmp_path: Path) -> None:
     """The ECGs were recorded at 07:00. What has no unit, another unit, or cannot be, is left out with its reason."""
     settings = write_installation(tmp_path / "site")

@@ -11,6 +11,8 @@ from ecgfm_connectors.ecg import Order
 from tests.clinical.lifecycle import document
 from tests.helpers.installation import Installation, adt, ecg, first, merge, number, pid
 
+pytestmark = pytest.mark.slow(12)
+
 ROWS = document.events("Identity")
 WHY = ("--reason", "checked with the ward", "--yes")
 CASES = [

@@ -13,6 +13,8 @@ from ecgfm_connectors.result import Ack
 from tests.clinical.lifecycle import document
 from tests.clinical.lifecycle.hospital import LEASE, Hospital
 
+pytestmark = pytest.mark.slow(27)
+
 RESULTS, MESSAGES = document.events("Result"), document.events("Message")
 
 

@@ -16,6 +16,8 @@ from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.hl7.ack import reaction
 from ecgfm_connectors.result import Ack
 
+pytestmark = pytest.mark.slow(8)
+
 Open = Callable[[Path], Any]
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from tests.connectors.outcomes import evaluate
 
+pytestmark = pytest.mark.slow(8)
+
 #: The frozen third as committed before the first rule, and the later sets as they were before their first scoring; the
 #: development set is always seen.
 FROZEN = {
