@@ -12,7 +12,7 @@ from ecgfm.cost import cost
 from ecgfm.metrics import Interval
 from ecgfm.provenance import Provenance
 from ecgfm_clinical.learning.documents import plain
-from ecgfm_clinical.learning.judging.judgement import Figures
+from ecgfm_clinical.learning.judging.judgement import Figures, shown
 from ecgfm_clinical.learning.provenance import TrainingRecord, head_records
 from ecgfm_clinical.learning.report.document import DEMO_NOTE
 from ecgfm_clinical.learning.report.page import NAMES
@@ -137,7 +137,7 @@ def _metrics(label: str, figures: Figures) -> Iterator[str]:
     for name, own in figures.metrics.items():
         yield f"| {NAMES[name]} | {_row(own)} |"
     for other_name, other in figures.compared.items():
-        yield f"| AUROC of {other_name} | {_row(other.auroc)} |"
+        yield f"| AUROC of {shown(other_name)} | {_row(other.auroc)} |"
     yield "\n| subgroup | ECGs | positives | AUROC |\n|---|---|---|---|"
     for group in figures.subgroups:
         auroc = f"{group.auroc.value:.3f}" if group.auroc else "too few"
