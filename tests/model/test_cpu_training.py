@@ -79,8 +79,9 @@ def test_convolutions_are_products_that_give_the_same_numbers(monkeypatch: pytes
         # The first norm over time takes a nearly constant signal apart: what is rounded before it comes back by far
         # larger, on every processor in its own way. The network's largest gradient says what is much.
         largest = max(float(theirs.grad.abs().max()) for theirs in plain.parameters() if theirs.grad is not None)
-        for ours, theirs in zip(fast.parameters(), plain.parameters(), strict=True):
-            torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-3, atol=1e-3 * largest)
+        for (name, theirs), ours in zip(plain.named_parameters(), fast.parameters(), strict=True):
+            behind_norm = name.startswith("conv_layers.0.0.")
+            torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-3, atol=1e-3 * largest if behind_norm else 1e-4)
 
 
 def test_attention_with_dropout_is_attention_with_some_weights_dropped() -> None:

@@ -33,7 +33,7 @@ axe = pytest.importorskip(
 
 pytestmark = [pytest.mark.slow(35), *needs_chromium]
 
-WIDTHS = (390, 1920, 1280)  #: CSS pixels: a telephone, a screen in the control room, a laptop
+WIDTHS = (390, 1920, 1280)  #: CSS pixels: a telephone, a screen in the control room, a laptop, which axe looks at
 
 
 @pytest.fixture(scope="module")
