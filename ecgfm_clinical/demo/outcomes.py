@@ -45,11 +45,24 @@ class Simulated:
         return self.troponin > UPPER_REFERENCE_LIMIT
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogOdds:
+    """What one ECG and age say before anything is drawn."""
+
+    reduced_lvef: float
+    troponin: float  #: of raised troponin where the LVEF is not reduced
+
+
 def simulate(signal: Signal, sampling_rate: float, findings: Collection[str], age: float, rng: Generator) -> Simulated:
-    """Draw both outcomes for one ECG.
+    """Draw both outcomes for one ECG: `draw` from its `log_odds`."""
+    return draw(log_odds(signal, sampling_rate, findings, age), rng)
+
+
+def log_odds(signal: Signal, sampling_rate: float, findings: Collection[str], age: float) -> LogOdds:
+    """How likely both outcomes are for one ECG.
 
     Reduced LVEF (≤ 40 %) becomes likelier with a wide QRS, pacing, atrial fibrillation, a rate above 80/min, a small R
-    in V3 and age; raised troponin with ST elevation, the LVEF that was drawn, atrial fibrillation and age. `findings`
+    in V3 and age; raised troponin with ST elevation, the LVEF that is drawn, atrial fibrillation and age. `findings`
     are names of alterations.
     """
     lvef = LVEF_BASE + sum(LVEF_BY_FINDING.get(name, 0.0) for name in findings)
@@ -58,16 +71,20 @@ def simulate(signal: Signal, sampling_rate: float, findings: Collection[str], ag
     lvef += 0.03 * max(0.0, rate - 80.0) if np.isfinite(rate) else 0.0
     lvef += 1.2 * (r_share(signal, sampling_rate, "V3", peaks) < 0.25) + 0.02 * (age - 60.0)
     troponin = TROPONIN_BASE + sum(TROPONIN_BY_FINDING.get(name, 0.0) for name in findings) + 0.02 * (age - 60.0)
-    reduced = _chance(lvef)
+    return LogOdds(reduced_lvef=lvef, troponin=troponin)
+
+
+def draw(odds: LogOdds, rng: Generator) -> Simulated:
+    """What the laboratories report of one patient with these log-odds."""
+    reduced = _chance(odds.reduced_lvef)
     is_reduced = rng.random() < reduced
     percent = _lvef(is_reduced, rng)
-    above = _chance(troponin + TROPONIN_BY_REDUCED_LVEF * is_reduced)
+    either, both = _chance(odds.troponin), _chance(odds.troponin + TROPONIN_BY_REDUCED_LVEF)
     return Simulated(
         lvef=percent,
-        troponin=_troponin(rng.random() < above, rng),
+        troponin=_troponin(rng.random() < (both if is_reduced else either), rng),
         reduced_lvef_probability=reduced,
-        # what is known before the LVEF is drawn
-        troponin_probability=reduced * _chance(troponin + TROPONIN_BY_REDUCED_LVEF) + (1 - reduced) * _chance(troponin),
+        troponin_probability=reduced * both + (1 - reduced) * either,  # what is known before the LVEF is drawn
     )
 
 

@@ -8,13 +8,12 @@ from ecgfm_clinical.demo import outcomes
 from ecgfm_clinical.ecg.beats import r_peaks
 from ecgfm_clinical.shipped import recordings
 
-pytestmark = pytest.mark.slow(12)
-
 SIGNAL = recordings.load(0)
 
 
 def drawn(findings: tuple[str, ...], age: float = 60.0, seeds: int = 60) -> list[outcomes.Simulated]:
-    return [outcomes.simulate(SIGNAL, 500.0, findings, age, default_rng(seed)) for seed in range(seeds)]
+    odds = outcomes.log_odds(SIGNAL, 500.0, findings, age)
+    return [outcomes.draw(odds, default_rng(seed)) for seed in range(seeds)]
 
 
 @pytest.mark.parametrize("finding", ["wide QRS", "paced", "atrial fibrillation"])
@@ -53,6 +52,11 @@ def test_values_are_what_laboratories_report() -> None:
         assert one.reduced_lvef == (one.lvef <= 40)
         assert 3 <= one.troponin <= 10_000
         assert one.troponin_above == (one.troponin > outcomes.UPPER_REFERENCE_LIMIT)
+
+
+def test_an_outcome_is_drawn_by_the_log_odds_of_its_ecg() -> None:
+    (expected,) = drawn(("wide QRS",), age=70.0, seeds=1)
+    assert outcomes.simulate(SIGNAL, 500.0, ("wide QRS",), 70.0, default_rng(0)) == expected
 
 
 def test_r_share_sees_the_r_wave_grow_from_v1_to_v5() -> None:
