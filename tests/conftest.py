@@ -12,7 +12,7 @@ import hypothesis  # noqa: F401  # before anything is frozen: it asks who refers
 import pytest
 
 from ecgfm import devices
-from tests.helpers import ports, prepared
+from tests.helpers import made_once, ports, prepared
 from tests.helpers.postgresql import PostgresqlServer, programs
 
 
@@ -39,6 +39,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
+    made_once.compile_statements_once()
+    made_once.build_commands_once()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,5 +1,6 @@
 """Who runs this installation, and where its store lies."""
 
+import functools
 from pathlib import Path
 from typing import Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
@@ -7,6 +8,9 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import Field, model_validator
 
 from ecgfm_clinical.settings.part import Part
+
+#: Looking for them reads several hundred files.
+_zones = functools.cache(available_timezones)
 
 
 class Site(Part):
@@ -34,7 +38,7 @@ class Site(Part):
 
     @model_validator(mode="after")
     def _zone_exists(self) -> Self:
-        if self.time_zone not in available_timezones():
+        if self.time_zone not in _zones():
             raise ValueError(f"time_zone {self.time_zone!r} is not an IANA zone name such as Europe/Zurich")
         return self
 
