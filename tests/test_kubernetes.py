@@ -93,12 +93,14 @@ def pods(found: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield one["metadata"]["name"], one["spec"]["template"]["spec"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", files(), ids=lambda path: path.relative_to(FOLDER).as_posix())
 def test_every_manifest_is_valid(path: Path) -> None:
     for document in documents(path.read_text()):
         check(document)
 
 
+@pytest.mark.slow
 @pytest.mark.peer
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_overlay_renders_into_valid_manifests(overlay: str) -> None:

@@ -53,6 +53,7 @@ def groups() -> list[dict[str, Any]]:
     return [spec["headGroupSpec"], *spec["workerGroupSpecs"]]
 
 
+@pytest.mark.slow
 def test_the_job_is_one_that_kuberay_takes() -> None:
     import jsonschema  # loads for a second, which workers without these tests need not wait
     import kubernetes_validate

@@ -69,6 +69,7 @@ def test_alterations_are_judged_for_what_they_are(
     assert codes(ecg(altered)) == expected
 
 
+@pytest.mark.slow
 def test_a_recording_of_twenty_minutes_is_no_resting_ecg(clean: NDArray[np.float64]) -> None:
     long = ecg(np.tile(clean, (1, 120)))
     assert codes(long) == {"too-long"}
@@ -249,6 +250,7 @@ def of_corpus(pattern: str) -> list[Path]:
     return sorted(CORPUS.glob(pattern))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real recordings is not beside this checkout")
 def test_no_clean_ptbxl_record_is_refused() -> None:
     paths = of_corpus("wfdb_ptbxl500/*/*_hr.hea")

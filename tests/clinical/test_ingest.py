@@ -13,12 +13,14 @@ from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.base import Disposition, Received
 from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.errors import Unreadable
+from tests.helpers import prepared
 
 NOW = datetime(2031, 5, 6, 12, tzinfo=UTC)
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
+    prepared.copy_store(tmp_path / "store.db")
     store = Store.open(f"sqlite:///{tmp_path / 'store.db'}", create=True)
     yield store
     store.close()

@@ -239,6 +239,7 @@ class Unplugged(Destination):
         return super().send(body, control_id=control_id)
 
 
+@pytest.mark.slow
 def test_an_outage_is_one_event_and_all_messages_follow_its_end_at_once(
     store: Store, scored: Callable[[Ecg], int], clock: Clock
 ) -> None:

@@ -116,6 +116,7 @@ def test_the_picture_is_the_sheet_to_a_hundredth_of_a_millimetre() -> None:
         assert np.abs(places - exact).max() <= 0.5 + 1e-6
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(20, 4000),

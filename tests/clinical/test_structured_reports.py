@@ -22,6 +22,7 @@ from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.reading import read
 from ecgfm_connectors.testing import cart, dicom_writer
 from tests.helpers import ecg_documents as others
+from tests.helpers import prepared
 from tests.helpers import report_writer as sr
 from tests.helpers.fakes import make_ecg
 
@@ -36,6 +37,7 @@ VOLUMES = sr.write(sr.report(sr.findings(sr.number("142", concept=sr.LV_VOLUME, 
 
 @pytest.fixture
 def ward(tmp_path: Path) -> Iterator[Store]:
+    prepared.copy_store(tmp_path / "store.sqlite")
     store = Store.open(f"sqlite:///{tmp_path / 'store.sqlite'}", create=True)
     yield store
     store.close()

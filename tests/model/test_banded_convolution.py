@@ -53,6 +53,7 @@ def test_gradients_equal_those_of_the_convolution(dtype: torch.dtype, tolerance:
         assert (mine - theirs).abs().max() <= tolerance * theirs.abs().max()
 
 
+@pytest.mark.slow
 def test_at_the_published_size_in_float32() -> None:
     """768 channels in 16 groups, 128 taps, 156 frames."""
     x, weight = drawn(2, 156, 768, dtype=torch.float32), drawn(768, 48, 128, dtype=torch.float32) / 78

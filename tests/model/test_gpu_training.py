@@ -105,6 +105,7 @@ def step(device: str) -> Callable[[], None]:
     return step_of(config, torch.device(device), "fp32", 2)
 
 
+@pytest.mark.slow
 def test_a_step_takes_no_number_out_of_a_tensor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_step, "speed_up_cpu", speed_up_gpu)
     once = step("cpu")

@@ -66,6 +66,7 @@ def test_training_stops_where_validation_does_not_get_better() -> None:
     assert epochs[-1] < 25
 
 
+@pytest.mark.slow
 def test_the_kernels_are_the_recurrence_forwards_and_backwards() -> None:
     torch.manual_seed(0)
     space, length = StateSpace(3, 4).double(), 40

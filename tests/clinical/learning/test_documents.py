@@ -76,6 +76,7 @@ def test_a_provenance_changed_by_hand_is_named_and_does_not_keep_a_model_from_it
     assert strange.provenance.lineage == bundle.provenance.lineage
 
 
+@pytest.mark.slow
 def test_a_report_of_the_version_before_is_read_judged_and_written_alike(tmp_path: Path) -> None:
     report = document.read(BEFORE)
     judged = report.labels["reduced_lvef"]

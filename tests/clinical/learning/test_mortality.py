@@ -147,6 +147,7 @@ T7,OTHER,death,1,,2026-03-10
         store.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "words"),
     [

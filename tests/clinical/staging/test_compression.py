@@ -179,6 +179,7 @@ def test_what_is_sealed_was_compressed_before(store_url: str, ward_of: type[Ward
     store.close()
 
 
+@pytest.mark.slow
 def test_recordings_of_every_maker_come_back() -> None:
     corpus = Path(__file__).parents[3].parent / "shared" / "corpus"
     if not corpus.is_dir():

@@ -19,6 +19,7 @@ def _closes(counts: Counts) -> bool:
     return counts.received == counts.scored + counts.not_evaluable + counts.failed + counts.waiting
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_sum_closes_for_every_period_and_agrees_with_each_ecgs_own_story(ward: Any, seed: int) -> None:
     chance = random.Random(seed)

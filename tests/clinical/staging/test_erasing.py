@@ -114,6 +114,7 @@ def test_a_result_that_never_left_is_never_sent(ward: Any) -> None:
     assert ward.send_all() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sealed", [False, True])
 def test_no_byte_is_left_in_the_files_of_an_sqlite_store(tmp_path: Path, ward_of: Any, sealed: bool) -> None:
     keyring = Keyring(keys={1: bytes(range(32))}) if sealed else Keyring()

@@ -56,6 +56,7 @@ def _file(site: Installation) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_target_with_rows_is_refused(site: Installation, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'other.sqlite'}"
     assert site.command("store", "move", "--to", url)[0] == 0

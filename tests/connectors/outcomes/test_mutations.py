@@ -46,6 +46,7 @@ def survive(number: int, context: ReadingContext) -> int:
     return found
 
 
+@pytest.mark.slow
 def test_mutated_messages_never_crash(context: ReadingContext) -> None:
     assert survive(SHORT, context) > SHORT / 10
 
