@@ -7,8 +7,11 @@ import pytest
 import torch
 
 from ecgfm.checkpoint import Bundle
+from ecgfm.pretraining.recipe import Recipe
+from ecgfm.pretraining.shards import ShardSet
 from ecgfm.records import Record
 from tests.helpers.tiny_models import write_tiny_bundle
+from tests.helpers.tiny_pretraining import write_recipe, write_shards
 
 
 @pytest.fixture
@@ -41,3 +44,14 @@ def records() -> list[Record]:
         walk = np.cumsum(draw.normal(scale=0.02, size=(12, samples)), axis=1)
         found.append(Record(signal=walk.astype(np.float32), sampling_rate=rate))
     return found
+
+
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
+    return write_shards(tmp_path_factory.mktemp("recordings"))
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    """A recipe for those shards, at `recipe.toml`."""
+    return write_recipe(tmp_path / "recipe.toml")

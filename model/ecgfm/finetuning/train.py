@@ -137,7 +137,11 @@ class _Run:
         with (
             exact_float32(),
             Journal(
-                self.folder / JOURNAL, _COLUMNS, updates=self.updates, curves=has_tensorboard(), write=self.team.first
+                self.folder / JOURNAL,
+                _COLUMNS,
+                updates=self.updates,
+                curves=self.team.first and has_tensorboard(),
+                write=self.team.first,
             ) as journal,
         ):
             while self.epoch < self.settings.max_epochs and not self._out_of_patience():
