@@ -33,6 +33,12 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prepared files of that bundle, exported once for all these tests."""
+    return tmp_path_factory.mktemp("prepared")
+
+
+@pytest.fixture(scope="module")
 def ecg() -> Path:
     """The real recording that pydicom carries."""
     pydicom_data = pytest.importorskip("pydicom.data")
@@ -85,9 +91,9 @@ def test_import_of_what_is_no_checkpoint_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "b").exists()
 
 
-def test_bench_names_every_runtime(bundle: Path, ecg: Path, tmp_path: Path) -> None:
+def test_bench_names_every_runtime(bundle: Path, ecg: Path, cache: Path) -> None:
     done = run(
-        *("model", "bench", bundle, ecg, "--rounds", 1, "--threads", 1, "--cache", tmp_path, "--json"),
+        *("model", "bench", bundle, ecg, "--rounds", 1, "--threads", 1, "--cache", cache, "--json"),
         *("--device", "cpu"),
     )
     assert done.exit_code == 0, done.output
@@ -102,8 +108,8 @@ RUNTIMES = pytest.mark.parametrize("runtime", ["onnx", pytest.param("torch-bf16"
 
 
 @RUNTIMES
-def test_prepare_measures_on_the_recordings_given(bundle: Path, ecg: Path, tmp_path: Path, runtime: str) -> None:
-    done = run("model", "prepare", bundle, ecg, "--runtime", runtime, "--cache", tmp_path, "--device", "cpu", "--json")
+def test_prepare_measures_on_the_recordings_given(bundle: Path, ecg: Path, cache: Path, runtime: str) -> None:
+    done = run("model", "prepare", bundle, ecg, "--runtime", runtime, "--cache", cache, "--device", "cpu", "--json")
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert found["segments"] == 2
@@ -113,9 +119,9 @@ def test_prepare_measures_on_the_recordings_given(bundle: Path, ecg: Path, tmp_p
 
 @RUNTIMES
 def test_prepare_without_recordings_takes_those_of_the_package(
-    bundle: Path, ecg: Path, tmp_path: Path, runtime: str
+    bundle: Path, ecg: Path, cache: Path, runtime: str
 ) -> None:
-    done = run("model", "prepare", bundle, "--runtime", runtime, "--cache", tmp_path, "--device", "cpu", "--json")
+    done = run("model", "prepare", bundle, "--runtime", runtime, "--cache", cache, "--device", "cpu", "--json")
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert "real ECG of a Mortara ELI 250" in found["measured_on"]

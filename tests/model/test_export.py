@@ -24,10 +24,29 @@ from ecgfm.runtimes.positional_dft import PositionalDft
 from tests.helpers.synthetic import synthetic_ecgs
 from tests.helpers.tiny_models import TINY, tiny_network
 
-pytestmark = pytest.mark.slow(15)
+pytestmark = pytest.mark.slow(10)
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Of every kind of calibration, and a prior shift."""
+    kinds = (
+        Isotonic(logits=(-1.0, 0.0, 1.0), probabilities_at=(0.1, 0.3, 0.9)),
+        Platt(slope=1.5, intercept=-0.3),
+        Beta(a=1.2, b=0.7, c=-0.4),
+    )
+    calibrated = replace(
+        INTERPRETATION,
+        calibration={label: kinds[column % 3] for column, label in enumerate(INTERPRETATION.labels)},
+        prior_shifts={"Sinus rhythm": PriorShift(learnt=0.8, stated=0.3)},
+    )
+    network = tiny_network()
+    network.specs = (REDUCED_LVEF, TROPONIN, calibrated)
+    path = tmp_path_factory.mktemp("calibrated") / "bundle"
+    return Bundle.write(path, network, name="tiny", version="1", demo=True, provenance=Provenance())
 
 
 @pytest.fixture(scope="module")
@@ -59,30 +78,15 @@ def test_only_what_the_file_says_is_needed_to_use_it(file: Path, bundle: Bundle)
         assert [values.shape for values in logits] == [(batch, len(labels)) for labels in heads.values()]
 
 
-def test_the_documented_code_gives_the_programs_own_scores(tmp_path: Path) -> None:
+def test_the_documented_code_gives_the_programs_own_scores(file: Path, bundle: Bundle) -> None:
     document = (Path(__file__).parents[2] / "model" / "ONNX.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", document, re.DOTALL)
     documented: dict[str, Any] = {}
     exec(code, documented)  # noqa: S102  # our own document, run as a stranger would
-    kinds = (
-        Isotonic(logits=(-1.0, 0.0, 1.0), probabilities_at=(0.1, 0.3, 0.9)),
-        Platt(slope=1.5, intercept=-0.3),
-        Beta(a=1.2, b=0.7, c=-0.4),
-    )
-    calibrated = replace(
-        INTERPRETATION,
-        calibration={label: kinds[column % 3] for column, label in enumerate(INTERPRETATION.labels)},
-        prior_shifts={"Sinus rhythm": PriorShift(learnt=0.8, stated=0.3)},
-    )
-    network = tiny_network()
-    network.specs = (REDUCED_LVEF, TROPONIN, calibrated)
-    bundle = Bundle.write(tmp_path / "b", network, name="tiny", version="1", demo=True, provenance=Provenance())
-    path = tmp_path / "model.onnx"
-    export.export_onnx(bundle, path)
     signal = synthetic_ecgs(1)[0]
     for rate, own in ((500, signal), (250, signal[:, ::2]), (400, signal[:, :4100])):
         (expected,) = Predictor.from_bundle(bundle.path, device="cpu").predict([Record(signal=own, sampling_rate=rate)])
-        found = documented["score"](path, own, rate)
+        found = documented["score"](file, own, rate)
         assert [(one.head, one.label) for one in expected.heads] == [(h, label) for h in found for label in found[h]]
         for one in expected.heads:
             assert found[one.head][one.label] == pytest.approx(one.probability, abs=1e-5)

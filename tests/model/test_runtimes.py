@@ -30,7 +30,7 @@ from tests.helpers.processors import OPENVINO_RUNS, needs_bf16
 from tests.helpers.synthetic import synthetic_ecgs
 from tests.helpers.tiny_models import tiny_network
 
-pytestmark = pytest.mark.slow(40)
+pytestmark = pytest.mark.slow(25)
 
 NEEDS = {"onnx": "onnxruntime", "openvino": "openvino", "openvino-bf16": "openvino"}
 ON_CPU = [name for name in runtimes.NAMES if name not in ("torch-fp16", "tensorrt")]
@@ -38,12 +38,12 @@ ON_CPU = [name for name in runtimes.NAMES if name not in ("torch-fp16", "tensorr
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Prepared files of the tiny bundle, exported once for all these tests."""
+    """Prepared files of the bundle, exported once for all these tests."""
     return tmp_path_factory.mktemp("prepared")
 
 
 @pytest.fixture(scope="module")
-def calm(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A model of which reduced precision can keep a probability within its limit: random heads, a quarter as steep.
 
     A logit's rounding error follows the size of the head's weights; random ones are several times those of a trained
@@ -90,9 +90,9 @@ def test_same_bits_alone_first_last_and_among_31_others(
 
 
 @pytest.mark.parametrize("name", ON_CPU[1:])
-def test_probabilities_within_the_limit(calm: Bundle, cache: Path, records: list[Record], name: str) -> None:
-    theirs = opened(calm, "torch", cache).predict(records)
-    ours = opened(calm, name, cache).predict(records)
+def test_probabilities_within_the_limit(bundle: Bundle, cache: Path, records: list[Record], name: str) -> None:
+    theirs = opened(bundle, "torch", cache).predict(records)
+    ours = opened(bundle, name, cache).predict(records)
     changes = [
         abs(one.probability - other.probability)
         for mine, exact in zip(ours, theirs, strict=True)
@@ -184,32 +184,32 @@ def test_place_that_cannot_be_written(bundle: Bundle, tmp_path: Path) -> None:
 
 
 @needs_bf16
-def test_reduced_precision_is_chosen_by_measuring(calm: Bundle, tmp_path: Path) -> None:
+def test_reduced_precision_is_chosen_by_measuring(bundle: Bundle, tmp_path: Path) -> None:
     """On a CPU bfloat16 alone can be measured; float16 is for GPUs."""
-    (found,) = opening.prepare_reduced(calm, few(), device="cpu", threads=1, cache=tmp_path)
+    (found,) = opening.prepare_reduced(bundle, few(), device="cpu", threads=1, cache=tmp_path)
     assert (found.runtime, found.measured_on) == ("torch-bf16", few().about)
 
 
 def test_the_nearer_of_two_reduced_precisions_comes_first(
-    calm: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def measured(_: Bundle, name: str, *__: object, **___: object) -> SimpleNamespace:
         return SimpleNamespace(runtime=name, largest_probability_change={"torch-fp16": 4e-4, "torch-bf16": 3e-3}[name])
 
     monkeypatch.setattr(opening, "prepare", measured)
-    found = opening.prepare_reduced(calm, few(), cache=tmp_path)
+    found = opening.prepare_reduced(bundle, few(), cache=tmp_path)
     assert [one.runtime for one in found] == ["torch-fp16", "torch-bf16"]
 
 
 def test_where_both_are_too_far_the_refusal_says_so(
-    calm: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(_: Bundle, name: str, *__: object, **___: object) -> SimpleNamespace:
         raise RuntimeUnavailable("no float16") if name == "torch-fp16" else RuntimeTooInexact("too far")
 
     monkeypatch.setattr(opening, "prepare", refused)
     with pytest.raises(RuntimeTooInexact, match="too far"):
-        opening.prepare_reduced(calm, few(), cache=tmp_path)
+        opening.prepare_reduced(bundle, few(), cache=tmp_path)
 
 
 def test_bfloat16_is_refused_where_the_processor_would_imitate_it(
@@ -296,9 +296,9 @@ def test_synthetic_ecgs_can_be_scored_and_keep_einthoven() -> None:
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
 @pytest.mark.parametrize("name", ["torch", "torch-bf16", "torch-fp16"])
-def test_cuda_equals_cpu_and_keeps_its_bits(calm: Bundle, cache: Path, records: list[Record], name: str) -> None:
-    predictor = Predictor.from_bundle(calm.path, runtime=name, device="cuda", cache=cache, recordings=few)
-    exact = Predictor.from_bundle(calm.path, device="cpu").predict(records)
+def test_cuda_equals_cpu_and_keeps_its_bits(bundle: Bundle, cache: Path, records: list[Record], name: str) -> None:
+    predictor = Predictor.from_bundle(bundle.path, runtime=name, device="cuda", cache=cache, recordings=few)
+    exact = Predictor.from_bundle(bundle.path, device="cpu").predict(records)
     alone = [predictor.predict([record])[0] for record in records]
     assert predictor.predict(records) == alone
     limit = 1e-6 if name == "torch" else runtimes.FAST

@@ -124,7 +124,7 @@ predict {ecg} --model {bundle} --runtime nonsense
 embed {ecgs} --out {out}/a.npy --model {bundle}
 embed {ecgs} --out {out}/a.parquet --model {bundle}
 explain {ecg} --png {out}/b.png --model {bundle}
-explain {ecgs} --png {out}/pictures --model {bundle}
+explain {pair} --png {out}/pictures --model {bundle}
 explain {ecgs} --out {out}/weights.parquet --model {bundle} --device cpu
 backfill run {ecgs} --out {out}/backfill --model {bundle}
 backfill run {ecgs} --out {out}/more --model {bundle} --embeddings --identifiers {labels}
@@ -229,9 +229,11 @@ def _tiny(folder: Path) -> None:
     (folder / "ecgs").mkdir(parents=True)
     table = ["filename_hr,patient_id,age,sex,sick"]
     labels = ["recording,patient,sick"]
+    (folder / "pair").mkdir()
     for number in range(6):
         for name, content in wfdb_writer.write_record(make_ecg(number), f"r{number}").items():
-            (folder / "ecgs" / name).write_bytes(content)
+            for kept in ("ecgs", "pair") if number < 2 else ("ecgs",):  # a picture takes a second
+                (folder / kept / name).write_bytes(content)
         table.append(f"r{number},{number},{50 + number},{number % 2},{number % 2}")
         labels.append(f"r{number},{number},{number % 2}")
     (folder / "ecg.dcm").write_bytes(dicom_writer.write_ecg(make_ecg(1)))
@@ -250,7 +252,7 @@ def _inputs(folder: Path, kind: str) -> None:
     if kind == "tiny":
         _tiny(folder)
     elif kind == "empty":
-        for name in ("ecgs", "bundle"):
+        for name in ("ecgs", "pair", "bundle"):
             (folder / name).mkdir(parents=True)
         for name in ("ecg.dcm", "table.csv", "labels.csv", "table.parquet", "recipe.toml"):
             (folder / name).touch()
@@ -320,6 +322,7 @@ def _lines(case: Case, folder: Path, port: int) -> Iterator[tuple[str, list[str]
         "site": folder / "file" / "site" if not case.output_folder else folder / "site",
         "settings": settings,
         "ecgs": folder / "in" / "ecgs",
+        "pair": folder / "in" / "pair",
         "ecg": folder / "in" / "ecg.dcm",
         "table": folder / "in" / "table.csv",
         "parquet": folder / "in" / "table.parquet",
