@@ -46,7 +46,7 @@ def main() -> None:
         site.dicom(ecg(1, "A"))
         site.score()
         address = closing.enter_context(serving(build_console(site.settings, site.store, hasher=HASHER)))
-        tab = closing.enter_context(window(closing.enter_context(browser()), address, width=1280))
+        tab = closing.enter_context(window(closing.enter_context(browser()), address))
         tab.sign_in(Role.VIEWER)
         tell(tab, rounds)
 

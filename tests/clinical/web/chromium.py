@@ -22,6 +22,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="the package play
 PROGRAM = shutil.which("chromium") or ""
 #: A slow machine takes its time; a test waits for what is there, never for a second.
 PATIENCE = 120_000  # ms
+WIDTH, HEIGHT = 1280, 900  #: CSS pixels of a window
 
 needs_chromium = [
     pytest.mark.peer,
@@ -55,6 +56,12 @@ class Window:
     def context(self) -> "BrowserContext":
         return self.page.context
 
+    def begin(self) -> None:
+        """As a window that was just opened, but that it knows who is signed in: a new one takes a second."""
+        self.page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+        self.page.emulate_media(media="null", color_scheme="null")
+        self.complaints.clear()
+
     def go(self, path: str) -> None:
         self.page.goto(self.address + path)
 
@@ -78,9 +85,9 @@ class Window:
 
 
 @contextmanager
-def window(opened: "Browser", address: str, *, width: int = 1280, scripts: bool = True) -> Iterator[Window]:
+def window(opened: "Browser", address: str, *, scripts: bool = True) -> Iterator[Window]:
     """A browser profile of its own; whatever the console or the policy reports is a complaint."""
-    context = opened.new_context(viewport={"width": width, "height": 900}, java_script_enabled=scripts)
+    context = opened.new_context(viewport={"width": WIDTH, "height": HEIGHT}, java_script_enabled=scripts)
     context.set_default_timeout(PATIENCE)
     try:
         made = Window(page=context.new_page(), address=address)

@@ -23,7 +23,7 @@ from tests.clinical.web.conftest import Browser, add_users
 from tests.helpers.fakes import make_ecg
 from tests.helpers.installation import Installation
 
-pytestmark = pytest.mark.slow(35)
+pytestmark = pytest.mark.slow(20)
 
 
 @pytest.fixture
@@ -38,10 +38,10 @@ def site(store_url: str, tmp_path: Path) -> Iterator[Installation]:
 def test_no_request_is_answered_by_a_fault(store_url: str, tmp_path: Path) -> None:
     """A short form of what `python -m tests.clinical.web.fuzzing` does 100 000 times."""
     with fuzzing.console(tmp_path, store_url) as (address, token, _):
-        found = fuzzing.tried(address, token, requests=600, seed=20)
+        found = fuzzing.tried(address, token, requests=300, seed=20)
     assert found.faults == ()
     assert {200, 400, 404} <= set(found.codes)
-    assert found.codes[200] > 60  # most of what was asked got behind the door
+    assert found.codes[200] > 30  # most of what was asked got behind the door
 
 
 WHO = Patient(

@@ -23,7 +23,7 @@ from tests.clinical.web.conftest import Browser
 from tests.helpers.fakes import make_ecg
 from tests.helpers.installation import Installation, ecg, number, patient
 
-pytestmark = pytest.mark.slow(25)
+pytestmark = pytest.mark.slow(18)
 
 PAYLOAD = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 
@@ -236,7 +236,7 @@ def test_no_request_brings_the_console_down(scored: Installation, browser: Brows
         "period",
         "destination",
     )
-    for _ in range(300):
+    for _ in range(120):
         page = draw.choice(PAGES)
         if page.path in ("/settings/check", "/sign-out", "/sign-in") or page.path.endswith("/replay"):
             continue
