@@ -116,9 +116,7 @@ def edited(content: bytes, edits: list[Edit]) -> bytes:
 
 
 def damaged(content: bytes, edits: list[Edit]) -> bytes:
-    """As `edited`; of a packed WFDB record a file in it, because the zip's own CRC keeps the reader from the rest."""
-    if not content.startswith(b"PK"):
-        return edited(content, edits)
+    """A packed WFDB record with damage in one of its files: the zip's CRC keeps a reader from damage around it."""
     with zipfile.ZipFile(BytesIO(content)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     chosen = sorted(members)[int(sum(place for place, *_ in edits) * 97) % len(members)]
@@ -155,14 +153,15 @@ def test_seeds_are_read(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", SEEDS)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(edits=EDITS)
 def test_damaged_payloads(kind: str, edits: list[Edit]) -> None:
     survive(edited(seed(kind), edits))
-    survive(damaged(seed(kind), edits))
+    if seed(kind).startswith(b"PK"):
+        survive(damaged(seed(kind), edits))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(content=st.binary(max_size=600))
 def test_arbitrary_bytes(content: bytes) -> None:
     survive(content)
