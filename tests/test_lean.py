@@ -15,7 +15,7 @@ from ecgfm_connectors.testing import dicom_writer
 from tests.helpers.command_lines import Told, run_lines
 from tests.helpers.fakes import make_ecg
 
-pytestmark = pytest.mark.slow(20)
+pytestmark = pytest.mark.slow(12)
 
 #: Whatever an extra brings, and pandas, which wfdb brings.
 EVERY_EXTRA = sorted({module for modules in EXTRAS.values() for module in modules} | {"pandas"})
@@ -37,62 +37,69 @@ from ecgfm_clinical.cli import main
 """
 
 
-def run(site: Path, *words: str, missing: list[str] = EVERY_EXTRA) -> "subprocess.CompletedProcess[str]":
-    """A command in `site`, with the settings of `site`, where the modules in `missing` are not installed."""
-    return subprocess.run(
-        [sys.executable, "-c", program(missing) + "main()", *words],
-        cwd=site,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=900,
-    )
-
-
-def out(site: Path, *words: str, missing: list[str] = EVERY_EXTRA) -> str:
-    done = run(site, *words, missing=missing)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+#: What a connecting side does, in this order.
+CONNECTING = {
+    "ingest ecg.dcm": "staged",
+    "ingest ecg.dcm --json": '"duplicate"',
+    "status": "1 received",
+    "show 1": "waiting",
+    "send": "0 messages taken",
+    "pull": "",
+    "inspect ecg.dcm --npz ecg.npz": "not judged: that needs the extra score: pip install 'ecgfm-clinical[score]'",
+    "inspect ecg.dcm --json": "",
+    "inspect ecg.dcm --png ecg.png": "",
+    "model list --json": "[]",
+    "check --json": "",
+}
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An installation with one ECG staged."""
+    """An installation without the extras, and an ECG beside it."""
     folder = tmp_path_factory.mktemp("lean")
-    out(folder, "init", "site")
+    (made,) = run_lines([["init", "site"]], folder=folder, hidden=EVERY_EXTRA)
+    assert made.code == 0, made.err
     (folder / "site" / "ecg.dcm").write_bytes(dicom_writer.write_ecg(make_ecg(1)))
-    out(folder / "site", "ingest", "ecg.dcm")
     return folder / "site"
 
 
-def test_the_store_takes_an_ecg_and_counts_it(site: Path) -> None:
-    (line,) = json.loads(out(site, "ingest", "ecg.dcm", "--json"))
+@pytest.fixture(scope="module")
+def told(site: Path) -> dict[str, Told]:
+    """What these command lines come to, in one process; the ECG is staged then."""
+    lines = [*CONNECTING, *NEEDS]
+    return dict(zip(lines, run_lines([line.split() for line in lines], folder=site, hidden=EVERY_EXTRA), strict=True))
+
+
+def test_the_connecting_side_works(told: dict[str, Told]) -> None:
+    for line, says in CONNECTING.items():
+        assert says in told[line].out, line
+        if line not in ("check --json", "inspect ecg.dcm --png ecg.png"):
+            assert told[line].code == 0, told[line].err
+
+
+def test_the_store_takes_an_ecg_once(told: dict[str, Told]) -> None:
+    (line,) = json.loads(told["ingest ecg.dcm --json"].out)
     assert (line["status"], line["ecg_id"]) == ("duplicate", [1])
-    assert "1 received" in out(site, "status")
-    assert "waiting" in out(site, "show", "1")
-    assert "0 messages taken" in out(site, "send")
-    assert out(site, "pull") == ""
+    assert told["pull"].out == ""
 
 
-def test_inspect_reads_a_file_and_leaves_quality_and_pictures_to_the_extra(site: Path) -> None:
-    told = out(site, "inspect", "ecg.dcm", "--npz", "ecg.npz")
-    assert "not judged: that needs the extra score: pip install 'ecgfm-clinical[score]'" in told
+def test_inspect_reads_a_file_and_leaves_quality_and_pictures_to_the_extra(site: Path, told: dict[str, Told]) -> None:
     assert (site / "ecg.npz").exists()
-    read = json.loads(out(site, "inspect", "ecg.dcm", "--json"))
+    read = json.loads(told["inspect ecg.dcm --json"].out)
     assert read["quality"] is None
     assert len(read["stored_leads"]) > 7
-    drawn = run(site, "inspect", "ecg.dcm", "--png", "ecg.png")
-    assert drawn.returncode == 1
-    assert drawn.stderr == "error: drawing an ECG needs the extra score: pip install 'ecgfm-clinical[score]'\n"
+    drawn = told["inspect ecg.dcm --png ecg.png"]
+    assert drawn.code == 1
+    assert drawn.err == "error: drawing an ECG needs the extra score: pip install 'ecgfm-clinical[score]'\n"
     assert not (site / "ecg.png").exists()
 
 
-def test_the_registry_of_models_is_shown(site: Path) -> None:
-    assert json.loads(out(site, "model", "list", "--json")) == []
+def test_the_registry_of_models_is_shown(told: dict[str, Told]) -> None:
+    assert json.loads(told["model list --json"].out) == []
 
 
-def test_check_says_that_this_installation_does_not_score(site: Path) -> None:
-    lines = {line["part"]: line["text"] for line in json.loads(run(site, "check", "--json").stdout)}
+def test_check_says_that_this_installation_does_not_score(told: dict[str, Told]) -> None:
+    lines = {line["part"]: line["text"] for line in json.loads(told["check --json"].out)}
     assert lines["model"].startswith("not loaded: this installation connects and reports")
     assert lines["model"].endswith("pip install 'ecgfm-clinical[score]'")
 
@@ -124,12 +131,6 @@ NEEDS = {
 }
 
 
-@pytest.fixture(scope="module")
-def told(site: Path) -> dict[str, Told]:
-    """What these command lines come to, in one process."""
-    return dict(zip(NEEDS, run_lines([line.split() for line in NEEDS], folder=site, hidden=EVERY_EXTRA), strict=True))
-
-
 @pytest.mark.parametrize("command", NEEDS)
 def test_what_needs_a_model_names_the_extra_in_one_sentence(command: str, told: dict[str, Told]) -> None:
     done = told[command]
@@ -140,11 +141,13 @@ def test_what_needs_a_model_names_the_extra_in_one_sentence(command: str, told: 
     assert done.out == ""
 
 
-def test_a_machine_that_scores_needs_none_of_what_trains(site: Path) -> None:
-    assert "p 0." in out(site, "predict", "ecg.dcm", missing=ALL_BUT_SCORE)
-    assert "1 score jobs taken" in out(site, "score", missing=ALL_BUT_SCORE)
-    assert "live" in out(site, "model", "list", missing=ALL_BUT_SCORE)
-    out(site, "inspect", "ecg.dcm", "--png", "scored.png", missing=ALL_BUT_SCORE)
+def test_a_machine_that_scores_needs_none_of_what_trains(site: Path, told: dict[str, Told]) -> None:
+    """`told` has staged the ECG."""
+    lines = ("predict ecg.dcm", "score", "model list", "inspect ecg.dcm --png scored.png")
+    scored = run_lines([line.split() for line in lines], folder=site, hidden=ALL_BUT_SCORE)
+    for one, says in zip(scored, ("p 0.", "1 score jobs taken", "live", ""), strict=True):
+        assert one.code == 0, one.err
+        assert says in one.out
     assert (site / "scored.png").stat().st_size > 10_000
 
 
