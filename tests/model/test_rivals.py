@@ -22,7 +22,7 @@ from ecgfm.rivals.s4d import S4dNetwork, StateSpace
 from ecgfm.rivals.scratch import Scratch
 
 SMALL = Scratch(
-    s4d_width=16, s4d_depth=2, cnn_width=8, epochs=25, patience=25, batch_size=16, learning_rate=1e-2, weight_decay=0.0
+    s4d_width=16, s4d_depth=2, cnn_width=8, epochs=16, patience=16, batch_size=16, learning_rate=1e-2, weight_decay=0.0
 )
 
 
@@ -41,7 +41,7 @@ def read(key: str) -> Record:
     return Record(signal=signal, sampling_rate=500.0)
 
 
-@pytest.mark.slow(12)
+@pytest.mark.slow(8)
 @pytest.mark.parametrize("make", [scratch.s4d, scratch.convolutional])
 def test_a_network_overfits_32_recordings(make: Callable[[int, Scratch], nn.Module]) -> None:
     learnt = examples(32)
@@ -50,8 +50,12 @@ def test_a_network_overfits_32_recordings(make: Callable[[int, Scratch], nn.Modu
     found = scratch.score(network, 1, learnt, read, device="cpu")
     truth = np.array([one.labels[0] for one in learnt])
     assert metrics.auroc(truth, found[:, 0]) > 0.95
-    again = scratch.train_from_scratch(make(1, SMALL), ["x"], split, read, SMALL, device="cpu")
-    np.testing.assert_array_equal(found, scratch.score(again, 1, learnt, read, device="cpu"))
+    twice = replace(SMALL, epochs=2)
+    first, second = (
+        scratch.train_from_scratch(make(1, twice), ["x"], split, read, twice, device="cpu").state_dict()
+        for _ in range(2)
+    )
+    assert all(torch.equal(first[name], second[name]) for name in first), "the same training gives the same bits"
 
 
 @pytest.mark.slow(2)
