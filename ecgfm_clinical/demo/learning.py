@@ -62,11 +62,12 @@ def start_bundle(folder: Path) -> Path:
     return path
 
 
-def hospital_in(folder: Path) -> Hospital:
+def hospital_in(folder: Path, *, seed: int = 0) -> Hospital:
     """A hospital that begins without the two heads.
-    Nobody's secrets lie in it, so its own is fixed: splits, and by them every figure, come out the same at every run.
+    Nobody's secrets lie in it, so its own comes from a seed: splits, and by them every figure, come out the same at
+    every run.
     """
-    return Hospital(folder, bundle=str(start_bundle(folder)), random_bytes=Random(0).randbytes)
+    return Hospital(folder, bundle=str(start_bundle(folder)), random_bytes=Random(seed).randbytes)
 
 
 def deliveries(visits: Sequence[Visit], *, sent_at: datetime) -> Iterator[Delivery]:

@@ -19,6 +19,7 @@ from ecgfm.heads import REDUCED_LVEF
 from ecgfm.network import EcgFm
 from ecgfm.provenance import Provenance
 from ecgfm_clinical.demo import clinic
+from ecgfm_clinical.demo.clinic import Visit
 from ecgfm_clinical.learning.cohort.sources import Signals, StagedEcgs
 from ecgfm_clinical.learning.workshop import Workshop
 from ecgfm_clinical.settings import Settings
@@ -30,7 +31,8 @@ from ecgfm_connectors.reading import read
 from tests.helpers.fakes import Clock
 from tests.helpers.prepared import once_for_all_workers
 
-PATIENTS = 200
+#: Enough of either kind for every split of both heads, hardly more: each test reads, judges and scores them all.
+VISITS = 150
 CONFIG = EncoderConfig(
     conv_layers=((32, 2, 2),) * 4, width=64, layers=2, ffn_width=128, heads=4, conv_pos_kernel=32, conv_pos_groups=8
 )
@@ -62,11 +64,18 @@ def clinic_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return once_for_all_workers(tmp_path_factory, "clinic", _write_clinic)
 
 
+def staged_visits() -> Iterator[Visit]:
+    """Of the clinic's visits all with a reduced LVEF, and every second of the others."""
+    for visit in clinic.visits(VISITS, now=Clock().now):
+        if visit.outcome.reduced_lvef or visit.number % 2 == 0:
+            yield visit
+
+
 def _write_clinic(folder: Path) -> None:
     now = Clock().now
     # Splits hash patient keys, which hash with the store's own secret: this one gives every split enough of both kinds.
-    store = Store.open(f"sqlite:///{folder / 'staging.sqlite'}", create=True, random_bytes=Random(28).randbytes)
-    for visit in clinic.visits(PATIENTS, now=now):
+    store = Store.open(f"sqlite:///{folder / 'staging.sqlite'}", create=True, random_bytes=Random(503).randbytes)
+    for visit in staged_visits():
         stage(store, Contents(ecgs=(visit.ecg,)), visit.ecg.source_id.encode(), now)
         stage_message(store, clinic.echo_message(visit, sent_at=now), now)
         stage_message(store, clinic.laboratory_message(visit, sent_at=now), now)

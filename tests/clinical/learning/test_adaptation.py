@@ -21,7 +21,7 @@ from ecgfm_clinical.learning.workshop import Workshop
 from tests.helpers.fakes import Clock
 from tests.helpers.learning import with_learning
 
-pytestmark = pytest.mark.slow(25)
+pytestmark = pytest.mark.slow(15)
 
 QUICK = Adaptation(bound=Bound(updates=2), pairs=4)
 
@@ -37,7 +37,7 @@ def test_no_recording_of_a_test_patient_reaches_the_loader(workshop: Workshop) -
     rows = {row.key: row for row in workshop.store.cohorts.ecgs()}
     taught = set(Unlabelled.of(workshop.store).keys())
     tested = {key for key, row in rows.items() if split_of(row.patient_keys) == "test"}
-    assert len(tested) > 20
+    assert len(tested) > 10
     assert not taught & tested
     assert taught | tested == set(rows)
     for head in ("reduced_lvef", "troponin"):
@@ -65,7 +65,7 @@ def test_an_adapted_encoder_serves_every_head_until_it_is_made_again(
         return original(self, key)
 
     monkeypatch.setattr(Unlabelled, "read", watched)
-    done = workshop.retrain("reduced_lvef", adaptation=QUICK, replicates=2)
+    done = workshop.retrain("reduced_lvef", adaptation=QUICK, replicates=20)
     assert done is not None
     rows = {row.key: row for row in workshop.store.cohorts.ecgs()}
     assert read
@@ -80,7 +80,7 @@ def test_an_adapted_encoder_serves_every_head_until_it_is_made_again(
     how: Any = told.origin["adaptation"]
     assert (how["updates"], how["test_patients"], how["recordings"]) == (2, "none", len(read))
     seen = len(read)
-    both = workshop.retrain("troponin", adaptation=QUICK, base=str(done.bundle.path), replicates=2)
+    both = workshop.retrain("troponin", adaptation=QUICK, base=str(done.bundle.path), replicates=20)
     assert both is not None
     assert len(read) == seen, "the last adaptation is used again"
     assert [spec.name for spec in both.bundle.heads] == ["reduced_lvef", "troponin"]
@@ -95,7 +95,7 @@ def test_an_adapted_encoder_serves_every_head_until_it_is_made_again(
         adapter.last(adapted, QUICK)
     assert isinstance(workshop.clock, Clock)
     workshop.clock.advance(days=1)
-    again = workshop.retrain("troponin", adaptation=replace(QUICK, again=True), replicates=2)
+    again = workshop.retrain("troponin", adaptation=replace(QUICK, again=True), replicates=20)
     assert again is not None
     assert len(read) > seen
     assert len(list(workshop.folders.adapted.iterdir())) == 2
@@ -131,11 +131,11 @@ def test_too_few_outcomes_are_said_before_an_adaptation_begins(
     monkeypatch.setattr(adaptation, "adapt", lambda *how, **more: begun.append(how))
     few = with_learning(workshop, lvef={"threshold": 30, "window_days": 0.05})
     with pytest.raises(LearningError, match=r"needed.*Collect more outcomes"):
-        few.retrain("reduced_lvef", adaptation=QUICK, replicates=2)
+        few.retrain("reduced_lvef", adaptation=QUICK, replicates=20)
     assert not begun
 
 
 def test_a_store_that_teaches_nothing_is_said(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adaptation, "_teaches", lambda row: False)
     with pytest.raises(LearningError, match="no ECG in the store may teach"):
-        workshop.retrain("reduced_lvef", adaptation=QUICK, replicates=2)
+        workshop.retrain("reduced_lvef", adaptation=QUICK, replicates=20)

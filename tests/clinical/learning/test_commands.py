@@ -20,7 +20,7 @@ from ecgfm_clinical.errors import ClinicalError, GateRefused, InputError, NotFou
 from ecgfm_connectors.testing import dicom_writer
 from tests.helpers.fakes import Clock
 
-pytestmark = pytest.mark.slow(75)
+pytestmark = pytest.mark.slow(50)
 
 SETTINGS = """\
 [site]
@@ -52,9 +52,12 @@ def command(clinic_template: Path, tmp_path: Path) -> Command:
     """Runs a command on a copy of the clinic; its JSON where it writes some, else its text."""
     shutil.copytree(clinic_template, tmp_path / "clinic")
     write_settings(tmp_path / "clinic")
+    return command_in(tmp_path / "clinic")
 
+
+def command_in(folder: Path) -> Command:
     def run(*words: str, fails: type[ClinicalError] | int | None = None) -> Any:
-        arguments: Sequence[str] = [*words, "--settings", str(tmp_path / "clinic" / "settings.toml")]
+        arguments: Sequence[str] = [*words, "--settings", str(folder / "settings.toml")]
         done = CliRunner().invoke(app, arguments)
         if isinstance(fails, type):
             assert isinstance(done.exception, fails), done.output
@@ -65,14 +68,38 @@ def command(clinic_template: Path, tmp_path: Path) -> Command:
     return run
 
 
+@pytest.fixture(scope="module")
+def with_candidate(clinic_template: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A clinic whose first `retrain` is done, and what that told; copied for each test."""
+    folder = tmp_path_factory.mktemp("candidate") / "clinic"
+    shutil.copytree(clinic_template, folder)
+    write_settings(folder)
+    told = command_in(folder)("retrain", "reduced_lvef", "--method", "linear", "--json")
+    assert told["passed"]
+    assert Path(told["report"]).is_file()
+    return folder, told
+
+
+@pytest.fixture
+def later(with_candidate: tuple[Path, dict[str, Any]], tmp_path: Path) -> Command:
+    """Runs a command on a copy of the clinic with a candidate."""
+    shutil.copytree(with_candidate[0], tmp_path / "clinic")
+    return command_in(tmp_path / "clinic")
+
+
+@pytest.fixture
+def made(with_candidate: tuple[Path, dict[str, Any]], tmp_path: Path) -> dict[str, Any]:
+    """What `retrain` told of the candidate, its bundle in this test's copy."""
+    folder, told = with_candidate
+    return told | {"bundle": str(tmp_path / "clinic" / Path(told["bundle"]).relative_to(folder))}
+
+
 def write_settings(folder: Path, positives: int = 3, folds: int = 2) -> None:
     (folder / "settings.toml").write_text(SETTINGS.format(positives=positives, folds=folds))
 
 
-def test_a_head_from_messages_to_results_and_back(command: Command, tmp_path: Path) -> None:
-    made = command("retrain", "reduced_lvef", "--method", "linear", "--json")
-    assert made["passed"]
-    assert Path(made["report"]).is_file()
+def test_a_head_from_messages_to_results_and_back(later: Command, made: dict[str, Any], tmp_path: Path) -> None:
+    command = later
     assert [one["state"] for one in command("model", "list", "--json")] == ["candidate", "live"]
     command("model", "promote", made["model_id"][:12], "--reason", "better than nothing")
     command("score", "--json")
@@ -99,7 +126,9 @@ def test_a_head_from_messages_to_results_and_back(command: Command, tmp_path: Pa
     assert acts == ["registered", "installed", "registered", "promoted", "rolled-back"]
 
 
-def test_a_replay_is_exact_whatever_is_live_now(command: Command, tmp_path: Path) -> None:
+def test_a_replay_is_exact_whatever_is_live_now(later: Command, made: dict[str, Any], tmp_path: Path) -> None:
+    command = later
+
     def scored(number: int) -> str:
         """Take a new ECG in, score it; its number in the store."""
         visit = next(clinic.visits(1, now=Clock().now, seed=number))
@@ -115,7 +144,6 @@ def test_a_replay_is_exact_whatever_is_live_now(command: Command, tmp_path: Path
         return str(told["model_id"])
 
     old = scored(101)
-    made = command("retrain", "reduced_lvef", "--method", "linear", "--json")
     base = replayed(old)
     command("model", "promote", made["bundle"], "--reason", "by its folder")
     new = scored(102)
@@ -228,8 +256,8 @@ def test_what_the_gate_refuses_exits_with_1_and_is_not_promoted(command: Command
     assert states[made["model_id"]] == "candidate"
 
 
-def test_a_shadow_is_put_and_ended(command: Command) -> None:
-    made = command("retrain", "reduced_lvef", "--method", "linear", "--json")
+def test_a_shadow_is_put_and_ended(later: Command, made: dict[str, Any]) -> None:
+    command = later
     assert "in the shadow" in command("model", "shadow", fails=NotFound)
     command("model", "shadow", made["model_id"])
     told = command("model", "shadow", "--json")

@@ -30,7 +30,7 @@ from ecgfm_connectors.patient import Identifier
 from tests.helpers.fakes import Clock
 from tests.helpers.learning import with_learning
 
-pytestmark = pytest.mark.slow(30)
+pytestmark = pytest.mark.slow(15)
 
 HEAD = "reduced_lvef"
 Take = Callable[[Store, Contents, bytes, datetime], None]
@@ -60,7 +60,7 @@ def test_no_training_sees_a_patient_whom_it_scores(workshop: Workshop, monkeypat
         return train(self, network, spec, split, *how, **more)
 
     monkeypatch.setattr(Training, "train", watched)
-    done = with_learning(workshop, calibration_folds=5).retrain("reduced_lvef", replicates=2)
+    done = with_learning(workshop, calibration_folds=5).retrain("reduced_lvef", replicates=20)
     assert done is not None
     patients = {
         split: {one.patient for one in done.cohort.examples(split)} for split in ("train", "validation", "test")
@@ -79,7 +79,7 @@ def test_no_training_sees_a_patient_whom_it_scores(workshop: Workshop, monkeypat
 
 
 def test_without_folds_the_validation_patients_calibrate(workshop: Workshop) -> None:
-    done = with_learning(workshop, calibration_folds=0).retrain("reduced_lvef", replicates=2)
+    done = with_learning(workshop, calibration_folds=0).retrain("reduced_lvef", replicates=20)
     assert done is not None
     record = head_records(done.bundle)["reduced_lvef"].trained
     assert record is not None
@@ -95,12 +95,12 @@ def test_a_recipe_is_repeated_with_what_its_training_chose() -> None:
 
 def test_too_many_folds_for_the_patients_is_said(workshop: Workshop) -> None:
     with pytest.raises(TrainingError, match="ask for fewer"):
-        with_learning(workshop, calibration_folds=200).retrain("reduced_lvef", replicates=2)
+        with_learning(workshop, calibration_folds=200).retrain("reduced_lvef", replicates=20)
 
 
 def retrained_and_found(workshop: Workshop) -> tuple[Judged, OperatingRule]:
     """A candidate, and the rule by which its threshold was chosen."""
-    done = workshop.retrain(HEAD, replicates=2)
+    done = workshop.retrain(HEAD, replicates=20)
     assert done is not None
     return done, workshop.settings.learning.operating_point(HEAD)
 
@@ -113,7 +113,7 @@ def chosen_on(done: Judged) -> str:
 
 def test_a_recalibration_on_the_same_patients_finds_what_the_training_found(workshop: Workshop) -> None:
     done, rule = retrained_and_found(workshop)
-    again = workshop.recalibrate(HEAD, rule, model=done.bundle.model_id, replicates=2)
+    again = workshop.recalibrate(HEAD, rule, model=done.bundle.model_id, replicates=20)
     before, after = done.bundle.heads[0], again.bundle.heads[0]
     assert after.calibration == before.calibration
     assert after.operating_points == before.operating_points
@@ -129,14 +129,14 @@ def test_a_recalibration_on_the_same_patients_finds_what_the_training_found(work
     whole = kept.read_bytes()
     kept.write_bytes(whole[:100])
     with pytest.raises(LearningError, match="cannot be read; remove it"):
-        workshop.recalibrate(HEAD, rule, model=again.bundle.model_id, replicates=2)
+        workshop.recalibrate(HEAD, rule, model=again.bundle.model_id, replicates=20)
     kept.unlink()
-    alone = workshop.recalibrate(HEAD, rule, model=again.bundle.model_id, replicates=2)
+    alone = workshop.recalibrate(HEAD, rule, model=again.bundle.model_id, replicates=20)
     assert chosen_on(alone) == "validation ECGs", "nobody knows any more whom the head learnt from"
     assert alone.bundle.heads[0].calibration != before.calibration
     workshop.clock.advance(hours=1)
     kept.write_bytes(whole)
-    third = workshop.recalibrate(HEAD, rule, model=alone.bundle.model_id, replicates=2)
+    third = workshop.recalibrate(HEAD, rule, model=alone.bundle.model_id, replicates=20)
     assert third.bundle.heads[0].calibration == before.calibration, "the scores of the lineage's training are found"
 
 
@@ -144,10 +144,11 @@ def test_who_came_later_is_scored_by_the_head_and_nobody_else_is(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch, take: Take, take_message: TakeMessage
 ) -> None:
     done, rule = retrained_and_found(workshop)
-    learnt_from = done.cohort.of("train")[0].example.key.removeprefix("ecg:")
+    learnt_from = int(done.cohort.of("train")[0].example.key.removeprefix("ecg:"))
+    (known_to_it,) = workshop.store.ecgs.load([learnt_from])
     now = workshop.clock()
     for place, visit in enumerate(clinic.visits(12, now=now, seed=9)):
-        number = f"CLINIC-{learnt_from:0>5}" if place == 0 else f"LATER-{place}"
+        number = known_to_it.ecg.patient.identifiers[0].value if place == 0 else f"CAME-{place}"
         patient = replace(visit.ecg.patient, identifiers=(Identifier(authority="DEMO", value=number),))
         own = replace(visit, ecg=replace(visit.ecg, patient=patient))
         take(workshop.store, Contents(ecgs=(own.ecg,)), number.encode(), now)
@@ -159,7 +160,7 @@ def test_who_came_later_is_scored_by_the_head_and_nobody_else_is(
         return segment_logits(model, head, examples, *how)
 
     monkeypatch.setattr(recalibration, "segment_logits", watched)
-    again = workshop.recalibrate(HEAD, rule, model=done.bundle.model_id, replicates=2)
+    again = workshop.recalibrate(HEAD, rule, model=done.bundle.model_id, replicates=20)
     known = {member.example.patient for member in done.cohort.members}
     later = {
         split: {member.example.key for member in again.cohort.of(split) if member.example.patient not in known}

@@ -30,7 +30,7 @@ CALIBRATED_ON: tuple[SplitName, ...] = ("train", "validation")
 def test_a_stated_share_becomes_a_candidate_that_stands_as_its_base_and_tells_both_probabilities(
     workshop: Workshop,
 ) -> None:
-    done = workshop.retrain(HEAD, replicates=2)
+    done = workshop.retrain(HEAD, replicates=20)
     assert done is not None
     live = workshop.registry.find(done.bundle.model_id)
     governance.promote(workshop.registry, live, now=workshop.clock(), actor="tester", reason="better")
@@ -85,7 +85,7 @@ def test_a_head_that_was_refused_stays_refused(workshop: Workshop) -> None:
     strict = workshop.settings.model_copy(deep=True)
     object.__setattr__(strict.learning.gate, "min_positives", 10_000)
     strictly = replace(workshop, settings=strict)
-    done = strictly.retrain(HEAD, replicates=2)
+    done = strictly.retrain(HEAD, replicates=20)
     assert done is not None
     shifted = shifting.shift(strictly, HEAD, 0.04, model=done.bundle.model_id)
     with pytest.raises(GateRefused, match="positive"):

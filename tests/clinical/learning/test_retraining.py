@@ -45,11 +45,11 @@ from ecgfm_clinical.learning.workshop import Workshop
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.contents import Contents, Merge
 from ecgfm_connectors.patient import Identifier
-from tests.clinical.learning.conftest import PATIENTS
+from tests.clinical.learning.conftest import staged_visits
 from tests.helpers.fakes import Clock
 from tests.helpers.learning import with_learning
 
-pytestmark = pytest.mark.slow(60)
+pytestmark = pytest.mark.slow(35)
 
 Take = Callable[[Store, Contents, bytes, datetime], None]
 TakeMessage = Callable[[Store, bytes, datetime], None]
@@ -171,7 +171,7 @@ def test_an_interrupted_run_goes_on_as_of_its_own_moment(
     before, _ = workshop.cohort("reduced_lvef", workshop.clock.now - timedelta(days=1))
     late = next(clinic.visits(1, now=Clock().now, seed=5))
     take(clinic_store, Contents(ecgs=(late.ecg,)), b"late", workshop.clock())
-    one, other = (Identifier(authority="DEMO", value=f"CLINIC-{number:05d}") for number in (1, 2))
+    one, other = (Identifier(authority="DEMO", value=f"CLINIC-{number:05d}") for number in (2, 4))
     merge = Merge(retired=one, surviving=other, event="A40")
     take(clinic_store, Contents(identity_events=(merge,)), b"merged while it was away", workshop.clock())
     done = retrained(workshop, "reduced_lvef", replicates=20)
@@ -200,7 +200,7 @@ def test_a_clock_that_jumps_meanwhile_dates_nothing(workshop: Workshop, monkeypa
     monkeypatch.setattr(Training, "train", jumping(2046, Training.train))
     monkeypatch.setattr(Judge, "compare", jumping(2016, Judge.compare))
     steady = replace(workshop, clock=wiring.steady_clock(clock))
-    done = retrained(steady, "reduced_lvef", replicates=2)
+    done = retrained(steady, "reduced_lvef", replicates=20)
     assert clock.now.year == 2016
     assert is_now(trained(done).as_of)
     assert done.cohort.digest == whole
@@ -282,11 +282,11 @@ def test_a_withdrawn_echo_teaches_nothing_and_a_corrected_one_counts_anew(
     workshop: Workshop, clinic_store: Store, take_message: TakeMessage
 ) -> None:
     before, _ = workshop.cohort("reduced_lvef", workshop.clock())
-    visits = {visit.number: visit for visit in clinic.visits(PATIENTS, now=Clock().now)}
-    low = next(
-        v
-        for v in visits.values()
-        if v.outcome.reduced_lvef and f"ecg:{v.number}" in {m.example.key for m in before.members}
+    members = {member.example.key for member in before.members}
+    low, key = next(
+        (visit, f"ecg:{number}")
+        for number, visit in enumerate(staged_visits(), start=1)
+        if visit.outcome.reduced_lvef and f"ecg:{number}" in members
     )
     message = clinic.echo_message(low, sent_at=Clock().now).replace(b"|||||F|||", b"|||||W|||")
     withdrawn = message.replace(b"|ORU^R01^ORU_R01|ECHO", b"|ORU^R01^ORU_R01|WDRW")
@@ -301,7 +301,7 @@ def test_a_withdrawn_echo_teaches_nothing_and_a_corrected_one_counts_anew(
     take_message(clinic_store, corrected, workshop.clock())
     final, _ = workshop.cohort("reduced_lvef", workshop.clock())
     labels = {member.example.key: member.example.labels[0] for member in final.members}
-    assert labels[f"ecg:{low.number}"] == 0.0
+    assert labels[key] == 0.0
     again, _ = workshop.cohort("reduced_lvef", workshop.clock() - timedelta(minutes=30))
     assert again.digest == before.digest, "the past stays as it was known then"
 
@@ -337,7 +337,7 @@ def test_ecgs_whose_signal_retention_removed_are_counted_out(workshop: Workshop,
         "ecg:2",
         "ecg:3",
     }
-    retrained(workshop, "reduced_lvef", replicates=2)
+    retrained(workshop, "reduced_lvef", replicates=20)
     with clinic_store.database.writer.begin() as connection:
         connection.execute(text("DELETE FROM signal"))
     told = watch(workshop).told
@@ -388,7 +388,7 @@ def test_evaluate_and_recalibrate_judge_again_and_keep_the_weights(workshop: Wor
 
 
 def test_a_head_that_came_with_its_bundle_has_a_card_after_it_was_recalibrated(workshop: Workshop) -> None:
-    done = workshop.recalibrate("reduced_lvef", OperatingRule(what="sensitivity", at_least=0.7), replicates=2)
+    done = workshop.recalibrate("reduced_lvef", OperatingRule(what="sensitivity", at_least=0.7), replicates=20)
     assert "Not recorded in this bundle" in card(done.bundle)
     record = head_records(done.bundle)["reduced_lvef"]
     assert record.trained is None

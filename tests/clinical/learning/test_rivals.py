@@ -36,7 +36,7 @@ def test_every_rival_stands_in_the_report_and_saw_no_test_patient(
         return train(network, labels, split, *how, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(scratch, "train_from_scratch", watched)
-    done = crowded.retrain("reduced_lvef", replicates=2)
+    done = crowded.retrain("reduced_lvef", replicates=20)
     assert done is not None
     told = json.loads((done.report.parent / "report.json").read_text(encoding="utf-8"))
     names = {"age and sex", "random encoder", "random forest", "convolutional network", "S4D network", "champion"}
@@ -52,5 +52,5 @@ def test_every_rival_stands_in_the_report_and_saw_no_test_patient(
     for split in learnt:
         assert patients(split.train) == patients(done.cohort.examples("train"))
         assert patients(split.validation) == patients(done.cohort.examples("validation"))
-    crowded.evaluate("reduced_lvef", model=done.bundle.model_id, replicates=2)
+    crowded.evaluate("reduced_lvef", model=done.bundle.model_id, replicates=20)
     assert len(learnt) == 2, "a network that was trained on these very ECGs is not trained again"
