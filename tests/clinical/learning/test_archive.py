@@ -23,7 +23,7 @@ from ecgfm_clinical.shipped import recordings
 from ecgfm_connectors.ecg import LEADS
 from tests.helpers.tiny_models import tiny_network, write_tiny_bundle
 
-pytestmark = pytest.mark.slow(35)
+pytestmark = pytest.mark.slow(20)
 
 NOW = datetime(2031, 1, 1, tzinfo=UTC)
 SHARED = Path(__file__).parents[4] / "shared" / "corpus" / "wfdb_ptbxl500" / "biolabsel+AY_2526_practical_sessions"
@@ -53,16 +53,16 @@ def write_table(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """200 recordings of 200 people, half of them with the planted sign, and their table."""
+    """110 recordings of 110 people, a third of them with the planted sign, and their table."""
     folder = tmp_path_factory.mktemp("archive")
     rows = []
-    for number in range(200):
+    for number in range(110):
         low = number % 3 == 0
         write_record(folder, f"r{number:03d}", number, low=low)
         rows.append(
             {
                 "record": f"r{number:03d}",
-                "patient": f"person {number}",
+                "patient": f"human {number}",
                 "age": 40 + number % 40,
                 "sex": "F" if number % 2 else "M",
                 "low": int(low),
@@ -117,11 +117,11 @@ def test_an_archive_is_judged_by_its_ages_and_codes(tmp_path: Path, age: str, co
 def test_rows_and_labels_of_an_archive(archive: Path) -> None:
     source = Archive.open(archive, archive / "table.csv")
     rows = source.rows()
-    assert len(rows) == 200
+    assert len(rows) == 110
     assert source.missing == 0
     assert (rows[0].samples, rows[0].sampling_rate, rows[0].age, rows[0].sex) == (5000, 500.0, 40.0, "M")
     assert rows[0].codes == ("SCP:SR", "SCP:CRBBB")
-    assert "person" not in rows[0].patient
+    assert "human" not in rows[0].patient
     assert source.labels(["low"])[rows[0].key] == (1.0,)
     assert source.ecg(rows[1].key).signal.shape == (12, 5000)
     found = diagnostic_classes(source, archive / "scp_statements.csv")
@@ -187,7 +187,7 @@ def test_cross_validation_finds_the_planted_sign_and_age_does_not(archive: Path,
 
 
 def test_a_label_too_rare_for_the_folds_is_named_before_anything_is_embedded(archive: Path, tmp_path: Path) -> None:
-    with pytest.raises(LearningError, match=r"^rare: 1 ECGs are positive and 199 negative.* --folds, or leave"):
+    with pytest.raises(LearningError, match=r"^rare: 1 ECGs are positive and 109 negative.* --folds, or leave"):
         cross_validate_archive("interpretation", **quick(archive, tmp_path, columns=("low", "rare")), folds=5)
     assert not list(tmp_path.rglob("*.npz"))
 
@@ -199,7 +199,7 @@ def test_a_head_is_trained_on_an_archive_without_a_store_and_labels_that_cannot_
     assert done is not None
     assert [spec.name for spec in done.bundle.heads][-1] == "both"
     assert done.judgement.labels["low"].metrics["auroc"].value > 0.8
-    assert "person" not in done.report.read_text(encoding="utf-8")
+    assert "human" not in done.report.read_text(encoding="utf-8")
     assert done.cohort.labels == ("low",)
     assert "rare" in done.cohort.rules.labels_left_out
     with pytest.raises(LearningError, match=r"rare: .* needed"):
