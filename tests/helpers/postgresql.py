@@ -64,7 +64,9 @@ class PostgresqlServer:
             [
                 *(str(self._programs / "postgres"), "-D", str(self._data), "-p", str(self.port)),
                 *("-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self._folder}"),
-                *("-c", "fsync=off"),  # a killed server loses nothing by it, only a machine without power does
+                # A killed server loses nothing by these two, only a machine without power does.
+                *("-c", "fsync=off", "-c", "full_page_writes=off"),
+                *("-c", "autovacuum=off"),  # it would look after hundreds of databases that nobody asks any more
             ],
             stdout=log,
             stderr=log,

@@ -4,38 +4,12 @@ import itertools
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-from unittest import mock
 
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import create_engine, text
 
-from ecgfm_clinical.staging import engine
 from ecgfm_clinical.staging.records import Telling
 from ecgfm_clinical.staging.store import Store
-
-
-class Compiled:
-    """SQL that was compiled for one database, kept for the next: an engine of its own compiles each statement anew.
-
-    A life opens its store several times, and compiling took a third of its time.
-    """
-
-    def __init__(self) -> None:
-        self._first: dict[bool, Engine] = {}  #: that writes, or not
-
-    def open(self, url: str, telling: Telling) -> Store:
-        with mock.patch.object(engine, "create_engine", self._engine):
-            return Store.open(url, telling=telling)
-
-    def _engine(self, url: Any, *, writes: bool = False, **chosen: Any) -> Engine:
-        made = create_engine(url, **chosen, **({"writes": True} if writes else {}))
-        first = self._first.get(writes)
-        if first is None or first.dialect.server_version_info is None:  # which its first connection finds out
-            self._first[writes] = made
-        else:
-            made.dialect = made.pool._dialect = first.dialect
-            made._compiled_cache = first._compiled_cache
-        return made
+from tests.helpers.compiled import Compiled
 
 
 class SqlitePlace:
@@ -48,7 +22,8 @@ class SqlitePlace:
         self._compiled = compiled
 
     def open(self, telling: Telling) -> Store:
-        self._store = self._compiled.open(f"sqlite:///{self._path}", telling)
+        with self._compiled.kept():
+            self._store = Store.open(f"sqlite:///{self._path}", telling=telling)
         return self._store
 
     def save(self) -> Callable[[], None]:
@@ -93,7 +68,8 @@ class PostgresqlPlace:
         self._copy_of(template, name)
 
     def open(self, telling: Telling) -> Store:
-        return self._compiled.open(f"{self._server}/{self._name}", telling)
+        with self._compiled.kept():
+            return Store.open(f"{self._server}/{self._name}", telling=telling)
 
     def _run(self, *statements: str) -> None:
         engine = create_engine(f"{self._server}/postgres", isolation_level="AUTOCOMMIT")

@@ -33,9 +33,9 @@ def _statements(store: Store, pairs: Iterable[tuple[int, int]]) -> list[int]:
 @pytest.mark.parametrize(
     ("links", "pairs"),
     [
-        pytest.param(3000, lambda links: ((n, n + 1) for n in range(links)), id="each survivor is retired next"),
-        pytest.param(2000, lambda links: ((n, n - 1) for n in range(links, 0, -1)), id="downwards"),
-        pytest.param(2000, lambda links: ((n + 1, n) for n in range(links)), id="each newcomer into the last"),
+        pytest.param(1500, lambda links: ((n, n + 1) for n in range(links)), id="each survivor is retired next"),
+        pytest.param(500, lambda links: ((n, n - 1) for n in range(links, 0, -1)), id="downwards"),
+        pytest.param(500, lambda links: ((n + 1, n) for n in range(links)), id="each newcomer into the last"),
     ],
 )
 @pytest.mark.slow
