@@ -5,6 +5,7 @@ outcomes as they came.
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -18,7 +19,7 @@ from ecgfm_clinical.ecg.beats import heart_rate
 from ecgfm_clinical.ecg.evaluability import between_beats, signal_reasons
 from ecgfm_clinical.learning import planning
 from ecgfm_clinical.learning.cohort.sources import Signals, StagedEcgs
-from ecgfm_clinical.learning.drift.samples import Floats, Number, Sample, Scored
+from ecgfm_clinical.learning.drift.samples import Number, Sample, Scored
 from ecgfm_clinical.learning.provenance import TrainingRecord
 from ecgfm_clinical.learning.workshop import Workshop
 from ecgfm_clinical.staging.cohort_rows import EcgRow
@@ -44,8 +45,12 @@ def sampled(rows: Sequence[EcgRow]) -> list[EcgRow]:
 
 def samples(workshop: Workshop, bundle: Bundle, source: StagedEcgs, rows: Sequence[EcgRow]) -> list[Sample]:
     """What the ECGs themselves look like; those that no head may score have no embedding."""
-    given = zip(rows, source.ecgs([row.key for row in rows]), strict=True)
-    usable = {row.key for row, one in given if not signal_reasons(one)}
+    plain: list[Sample] = []
+    usable: set[str] = set()
+    for row, one in zip(rows, source.ecgs([row.key for row in rows]), strict=True):
+        plain.append(_sample(row, one))
+        if not signal_reasons(one):
+            usable.add(row.key)
     examples = [
         Example(key=row.key, patient=row.patient, labels=(), segments=segment_count(row.samples, row.sampling_rate))
         for row in rows
@@ -55,18 +60,18 @@ def samples(workshop: Workshop, bundle: Bundle, source: StagedEcgs, rows: Sequen
     device = workshop.settings.model.device
     embedded = embed(Model.of(bundle).network, examples, Signals(source=source), cache=kept, device=device)
     means = {example.key: one.mean(axis=0).astype(np.float64) for example, one in zip(examples, embedded, strict=True)}
-    again = zip(rows, source.ecgs([row.key for row in rows]), strict=True)
-    return [_sample(row, one, means.get(row.key)) for row, one in again]
+    return [replace(one, embedding=means.get(row.key)) for row, one in zip(rows, plain, strict=True)]
 
 
-def _sample(row: EcgRow, ecg: Ecg, embedding: Floats | None) -> Sample:
+def _sample(row: EcgRow, ecg: Ecg) -> Sample:
+    """What needs no network."""
     whole = ecg.signal[~np.isnan(ecg.signal).any(axis=1)].astype(np.float64)
     numbers: dict[Number, float] = {"amplitude": float("nan"), "noise": float("nan"), "rate": float("nan")}
     if len(whole) and whole.shape[1] >= ecg.sampling_rate:
         numbers["amplitude"] = float(np.median(np.ptp(whole, axis=1)))
         numbers["noise"] = float(np.median(between_beats(whole.astype(np.float32), ecg.sampling_rate)))
         numbers["rate"] = heart_rate(np.nan_to_num(ecg.signal.astype(np.float64)), ecg.sampling_rate)
-    return Sample(month=month_of(row), device=row.device, site=row.site, numbers=numbers, embedding=embedding)
+    return Sample(month=month_of(row), device=row.device, site=row.site, numbers=numbers)
 
 
 def scored(
