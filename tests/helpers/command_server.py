@@ -28,9 +28,12 @@ import typer.main
 #: What command lines load on demand; a version without one of them loads the others.
 _LOADED = (
     "ecgfm_clinical.cli", "ecgfm_clinical.wiring", "ecgfm_clinical.service", "ecgfm_clinical.service.service",
-    "ecgfm_clinical.schedule", "ecgfm_clinical.reporting", "ecgfm_clinical.scoring", "ecgfm_clinical.correction",
-    "ecgfm_clinical.staging.migrations", "ecgfm_connectors.testing.samples", "alembic.command", "apscheduler",
-    "pydicom", "pynetdicom", "hl7apy.core", "numpy", "torch", "scipy.signal", "sqlalchemy", "ecgfm.predictor",
+    "ecgfm_clinical.pipeline.ingest", "ecgfm_clinical.pipeline.live", "ecgfm_clinical.pipeline.reporting",
+    "ecgfm_clinical.pipeline.explaining", "ecgfm_clinical.alerting.alerting", "ecgfm_clinical.auditing.sending",
+    "ecgfm_clinical.shipped.measuring", "ecgfm_clinical.operate.check", "ecgfm_clinical.operate.replay",
+    "ecgfm_clinical.operate.status", "ecgfm_clinical.operate.story", "ecgfm_clinical.auditing.composing",
+    "ecgfm_clinical.staging.migrations", "ecgfm_clinical.learning.models", "ecgfm.runtimes.torch_runtime",
+    "alembic.command", "apscheduler", "pydicom", "pynetdicom", "hl7apy.core", "numpy", "torch", "scipy.signal", "sqlalchemy", "ecgfm.predictor",
     "ecgfm_connectors.registry", "ecgfm_connectors.dicom.storage", "ecgfm_connectors.hl7.sender",
 )  # fmt: skip
 
