@@ -33,7 +33,8 @@ _LOADED = (
     "ecgfm_clinical.shipped.measuring", "ecgfm_clinical.operate.check", "ecgfm_clinical.operate.replay",
     "ecgfm_clinical.operate.status", "ecgfm_clinical.operate.story", "ecgfm_clinical.auditing.composing",
     "ecgfm_clinical.staging.migrations", "ecgfm_clinical.learning.models", "ecgfm.runtimes.torch_runtime",
-    "alembic.command", "apscheduler", "pydicom", "pynetdicom", "hl7apy.core", "numpy", "torch", "scipy.signal", "sqlalchemy", "ecgfm.predictor",
+    "alembic.command", "apscheduler", "pydicom", "pynetdicom", "hl7apy.core", "numpy", "torch", "scipy.signal",
+    "sqlalchemy", "ecgfm.predictor",
     "ecgfm_connectors.registry", "ecgfm_connectors.dicom.storage", "ecgfm_connectors.hl7.sender",
 )  # fmt: skip
 
