@@ -12,6 +12,7 @@ request a line and answers each with one line:
 
 import ctypes
 import functools
+import gc
 import importlib
 import json
 import logging
@@ -109,6 +110,7 @@ def main() -> None:
         with suppress(ImportError):
             importlib.import_module(name)
     _build_commands()
+    gc.freeze()  # or each copy looks through all of it for garbage, for a third of a second
     answers = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
         request = json.loads(line)
