@@ -18,7 +18,7 @@ from ecgfm_connectors.testing import dicom_writer
 from tests.helpers import prepared
 from tests.helpers.compiled import Compiled
 from tests.helpers.fakes import Clock, make_ecg
-from tests.helpers.tiny_models import write_tiny_bundle
+from tests.helpers.tiny_models import copy_tiny_bundle
 from tests.helpers.told import Told
 
 Run = Callable[..., tuple[int, str, str]]
@@ -85,7 +85,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 def site(tmp_path: Path) -> Path:
     """A new installation with a small model; the path of its settings."""
     settings = prepared.copy_installation(tmp_path / "site")
-    write_tiny_bundle(tmp_path / "site" / "tiny")
+    copy_tiny_bundle(tmp_path / "site" / "tiny")
     settings.write_text(settings.read_text().replace('bundle = "demo"', 'bundle = "tiny"'))
     return settings
 

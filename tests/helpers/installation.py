@@ -24,7 +24,7 @@ from ecgfm_connectors.testing.ehr import EhrReceiver
 from ecgfm_connectors.testing.mllp_cart import MllpCart
 from tests.helpers import prepared
 from tests.helpers.fakes import make_ecg, wait_until
-from tests.helpers.tiny_models import write_tiny_bundle
+from tests.helpers.tiny_models import copy_tiny_bundle
 
 AUTHORITY = "TESTHOSP"
 FILE = "sqlite:///staging.sqlite"
@@ -66,7 +66,7 @@ class Installation:
         """`url`: of a database with a store's schema; a file in the folder if not given."""
         self.ehr = EhrReceiver()
         self.ehr.start()
-        write_tiny_bundle(folder / "tiny")
+        copy_tiny_bundle(folder / "tiny")
         self.path = folder / "settings.toml"
         written = _SETTINGS.format(url=url, listener=listener, destination=destination, ehr=self.ehr.port)
         self.path.write_text(written + more, encoding="utf-8")

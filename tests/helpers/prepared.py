@@ -15,7 +15,8 @@ import pytest
 
 
 @cache
-def _folder() -> Path:
+def own_folder() -> Path:
+    """Of this process, removed at its end."""
     folder = Path(tempfile.mkdtemp(prefix="ecgfm-prepared-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
@@ -26,7 +27,7 @@ def schema() -> Path:
     """An SQLite file with a store's schema and no row: a store that was migrated and never opened."""
     from ecgfm_clinical.staging import migrations  # tests without a store need not load SQLAlchemy
 
-    path = _folder() / "store.db"
+    path = own_folder() / "store.db"
     migrations.upgrade(f"sqlite:///{path}")
     return path
 
@@ -40,7 +41,7 @@ def copy_store(path: Path) -> None:
 def _installation() -> Path:
     from ecgfm_clinical.operate.setup import write_installation
 
-    return write_installation(_folder() / "site").parent
+    return write_installation(own_folder() / "site").parent
 
 
 def copy_installation(folder: Path) -> Path:

@@ -1,6 +1,8 @@
 """A small model with random weights for tests: the real code and the real bundle format, nothing learnt."""
 
+import shutil
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -10,6 +12,7 @@ from ecgfm.config import EncoderConfig
 from ecgfm.heads import INTERPRETATION, REDUCED_LVEF, TROPONIN
 from ecgfm.network import EcgFm
 from ecgfm.provenance import Provenance
+from tests.helpers import prepared
 
 TINY = EncoderConfig(
     conv_layers=((16, 2, 2),) * 4, width=32, layers=2, ffn_width=64, heads=4, conv_pos_kernel=16, conv_pos_groups=4
@@ -47,6 +50,17 @@ def write_tiny_bundle(folder: str | Path, *, seed: int = 0, demo: bool = True) -
         demo=demo,
         provenance=Provenance(origin={"training": "none: random weights for tests"}),
     )
+
+
+@cache
+def _tiny_bundle() -> Path:
+    write_tiny_bundle(prepared.own_folder() / "tiny")
+    return prepared.own_folder() / "tiny"
+
+
+def copy_tiny_bundle(folder: Path) -> None:
+    """As `write_tiny_bundle(folder)` writes it; it is written once a process."""
+    shutil.copytree(_tiny_bundle(), folder, copy_function=shutil.copy)
 
 
 def encoder_table(layers: int = 1) -> str:

@@ -11,7 +11,7 @@ from ecgfm_clinical.settings import Settings, read_settings
 from ecgfm_clinical.staging import migrations
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.testing.ehr import EhrReceiver
-from tests.helpers.tiny_models import write_tiny_bundle
+from tests.helpers.tiny_models import copy_tiny_bundle
 
 SETTINGS = """
 [site]
@@ -60,7 +60,7 @@ def ehr() -> Iterator[EhrReceiver]:
 
 @pytest.fixture
 def settings(tmp_path: Path, store_url: str, ehr: EhrReceiver) -> Settings:
-    write_tiny_bundle(tmp_path / "tiny")
+    copy_tiny_bundle(tmp_path / "tiny")
     (tmp_path / "drop").mkdir()
     path = tmp_path / "settings.toml"
     path.write_text(SETTINGS.format(store=store_url, ehr=ehr.port), encoding="utf-8")
