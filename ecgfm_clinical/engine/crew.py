@@ -237,7 +237,7 @@ class Crew(Generic[Task, T]):
         """None where the first process is killed while it starts, which is no fault of any piece."""
         # Forked from a process that has loaded no network and runs no thread.
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([__name__, *self._modules])
+        context.set_forkserver_preload([__name__, *self._modules, "ecgfm_clinical.engine.frozen"])
         pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=(self._begin,))
         try:
             awake = pool.submit(_awake, self._work)

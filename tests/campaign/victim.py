@@ -138,6 +138,7 @@ LOADED_BEFORE_BIRTH = (
     "ecgfm_connectors.hl7.sender",
     "ecgfm_connectors.reading",
     "psycopg",
+    "ecgfm_clinical.engine.frozen",
 )
 
 
