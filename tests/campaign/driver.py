@@ -27,7 +27,6 @@ from tests.helpers.ports import free_port
 
 ROLES = ("connect", "score", "report")
 TICK = 0.05
-LONGEST_LIFE = 6.0  # seconds of work until a process that never came to its named point is killed where it stands
 LONGEST_START = 120.0  # seconds until a process that never came to work is killed
 READY = b'"service.started"'
 POWER_CUT_EVERY = 30  # after so many deaths, all processes go down at once
@@ -53,6 +52,7 @@ class Campaign:
     kills: int
     seed: int = 1
     pace: float = 0.25
+    longest_life: float = 6.0  #: seconds of work until one that never came to its named point is killed where it stands
     tell: Callable[[int], None] = lambda _: None
     deaths: Counter[str] = field(default_factory=Counter)
     unexpected: list[str] = field(default_factory=list)
@@ -149,9 +149,9 @@ class Campaign:
 
     def _start(self, settings: Path, role: str, chance: random.Random) -> _Process:
         if chance.random() < 0.3:
-            return self._spawn(settings, role, victim.NO_ORDER, "anywhere", chance.uniform(0.0, LONGEST_LIFE))
+            return self._spawn(settings, role, victim.NO_ORDER, "anywhere", chance.uniform(0.0, self.longest_life))
         step, when = chance.choice(victim.points(role))
-        return self._spawn(settings, role, (step, when, chance.randint(1, 8)), f"{when} {step}", LONGEST_LIFE)
+        return self._spawn(settings, role, (step, when, chance.randint(1, 8)), f"{when} {step}", self.longest_life)
 
     def _spawn(self, settings: Path, role: str, order: victim.Order, point: str, life: float) -> _Process:
         self.spawned += 1
