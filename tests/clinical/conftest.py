@@ -16,7 +16,6 @@ from ecgfm_connectors.contents import Contents
 from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.testing import dicom_writer
 from tests.helpers import prepared
-from tests.helpers.compiled import Compiled
 from tests.helpers.fakes import Clock, make_ecg
 from tests.helpers.tiny_models import copy_tiny_bundle
 from tests.helpers.told import Told
@@ -27,13 +26,6 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture(scope="session", autouse=True)
 def quick_commits(without_power_cuts: str) -> None:
     """Every store here is opened with them."""
-
-
-@pytest.fixture(scope="session", autouse=True)
-def compiled_once() -> Iterator[None]:
-    """What stores ask is compiled for the first of them."""
-    with Compiled().kept():
-        yield
 
 
 @pytest.fixture
