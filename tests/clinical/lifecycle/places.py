@@ -9,21 +9,18 @@ from sqlalchemy import create_engine, text
 
 from ecgfm_clinical.staging.records import Telling
 from ecgfm_clinical.staging.store import Store
-from tests.helpers.compiled import Compiled
 
 
 class SqlitePlace:
     """A file, copied from a prepared one."""
 
-    def __init__(self, template: Path, path: Path, compiled: Compiled) -> None:
+    def __init__(self, template: Path, path: Path) -> None:
         self._path = path
         shutil.copyfile(template, path)
         self._store: Store | None = None
-        self._compiled = compiled
 
     def open(self, telling: Telling) -> Store:
-        with self._compiled.kept():
-            self._store = Store.open(f"sqlite:///{self._path}", telling=telling)
+        self._store = Store.open(f"sqlite:///{self._path}", telling=telling)
         return self._store
 
     def save(self) -> Callable[[], None]:
@@ -53,23 +50,21 @@ def on_sqlite(folder: Path) -> Callable[[], SqlitePlace]:
     template = folder / "template.db"
     Store.open(f"sqlite:///{template}", create=True).close()
     assert not Path(f"{template}-wal").exists()
-    numbers, compiled = itertools.count(1), Compiled()
-    return lambda: SqlitePlace(template, folder / f"life{next(numbers)}.db", compiled)
+    numbers = itertools.count(1)
+    return lambda: SqlitePlace(template, folder / f"life{next(numbers)}.db")
 
 
 class PostgresqlPlace:
     """A database, copied from a prepared one on the same server."""
 
-    def __init__(self, server: str, template: str, name: str, compiled: Compiled) -> None:
+    def __init__(self, server: str, template: str, name: str) -> None:
         """`server`: the URL without the name of a database."""
         self._server = server
         self._name = name
-        self._compiled = compiled
         self._copy_of(template, name)
 
     def open(self, telling: Telling) -> Store:
-        with self._compiled.kept():
-            return Store.open(f"{self._server}/{self._name}", telling=telling)
+        return Store.open(f"{self._server}/{self._name}", telling=telling)
 
     def _run(self, *statements: str) -> None:
         engine = create_engine(f"{self._server}/postgres", isolation_level="AUTOCOMMIT")
@@ -98,5 +93,5 @@ def on_postgresql(url: str) -> Callable[[], PostgresqlPlace]:
     """Makes places beside this empty database, which becomes the one they are copied from."""
     Store.open(url, create=True).close()
     server, template = url.rsplit("/", 1)
-    numbers, compiled = itertools.count(1), Compiled()
-    return lambda: PostgresqlPlace(server, template, f"{template}_life{next(numbers)}", compiled)
+    numbers = itertools.count(1)
+    return lambda: PostgresqlPlace(server, template, f"{template}_life{next(numbers)}")
