@@ -19,6 +19,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.clinical.lifecycle.machine import Lifecycle, Place
 from tests.clinical.lifecycle.places import on_postgresql, on_sqlite
 from tests.clinical.lifecycle.replay import Act, Recorder, cut_down, play
+from tests.helpers.made_once import compile_statements_once
 
 STEPS = 30
 
@@ -75,6 +76,7 @@ def explore(
     store: Annotated[str, typer.Option(help="URL of an empty PostgreSQL database; SQLite if not given.")] = "",
 ) -> None:
     """Try random lives and say how many were tried, and what was found."""
+    compile_statements_once()
     memory = Path("/dev/shm")
     found = 0
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None, prefix="ecgfm-lives-") as folder:
