@@ -17,6 +17,7 @@ from ecgfm_connectors.ecg import Ecg
 from ecgfm_connectors.testing import dicom_writer
 from tests.helpers import prepared
 from tests.helpers.fakes import Clock, make_ecg
+from tests.helpers.outside import Program
 from tests.helpers.tiny_models import copy_tiny_bundle
 from tests.helpers.told import Told
 
@@ -26,6 +27,14 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture(scope="session", autouse=True)
 def quick_commits(without_power_cuts: str) -> None:
     """Every store here is opened with them."""
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """The program in processes of its own, for what a signal or a full disk ends; it is loaded once."""
+    started = Program(tmp_path_factory.mktemp("program"))
+    yield started
+    started.close()
 
 
 @pytest.fixture

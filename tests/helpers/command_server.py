@@ -4,8 +4,8 @@ So a test drives the program from outside, by command lines, signals and sockets
 an import. It is run as a script by the program's own path: nothing of the tests is imported here. It reads one JSON
 request a line and answers each with one line:
 
-{"run": [words], "input": path, "output": path, "ahead": seconds, "hangs": "module:Class.method" or ""}
-    -> {"pid": number}; whatever calls that method waits for ever
+{"run": [words], "input": path, "output": path, "ahead": seconds, "hangs": "module:Class.method" or "", "room": bytes}
+    -> {"pid": number}; whatever calls that method waits for ever; no file becomes longer than `room`, 0 for any length
 {"wait": pid, "seconds": patience}
     -> {"code": exit code, negative for a signal, null where it still runs, "peak": kB of memory at most, once it ended}
 """
@@ -17,6 +17,7 @@ import importlib
 import json
 import logging
 import os
+import resource
 import select
 import signal
 import sys
@@ -54,6 +55,8 @@ def _run(request: dict[str, Any]) -> int:
             ctypes.CDLL(None).set_ahead(ctypes.c_long(request["ahead"]))
         if request["hangs"]:
             _hang(request["hangs"])
+        if request["room"]:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (request["room"], request["room"]))
         code = _call(request["run"])
     finally:
         sys.stdout.flush()

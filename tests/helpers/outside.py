@@ -91,14 +91,16 @@ class Program:
         self._server.stdout.close()
         self._own.cleanup()
 
-    def start(self, words: list[str], *, output: Path, answer: str = "", ahead: int = 0, hangs: str = "") -> int:
+    def start(
+        self, words: list[str], *, output: Path, answer: str = "", ahead: int = 0, hangs: str = "", room: int = 0
+    ) -> int:
         """The process's number; what it writes goes to `output`. `ahead`: seconds its clock is ahead; `hangs`: a method
-        (module:Class.method) that never answers.
+        (module:Class.method) that never answers; `room`: bytes that a file can have at most, 0 for any number.
         """
         typed = output.with_suffix(".in")
         typed.write_text(answer, encoding="utf-8")
-        asked = {"run": words, "input": str(typed), "output": str(output), "ahead": ahead, "hangs": hangs}
-        return int(self._ask(asked)["pid"])
+        asked = {"run": words, "input": str(typed), "output": str(output)}
+        return int(self._ask(asked | {"ahead": ahead, "hangs": hangs, "room": room})["pid"])
 
     def wait(self, pid: int, *, seconds: float = PATIENCE) -> int | None:
         """Its exit code; None where it still runs after so many seconds."""

@@ -3,10 +3,8 @@
 import csv
 import json
 import os
-import resource
 import shutil
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,12 +21,11 @@ from ecgfm_clinical.files.reading import gather, read_ecgs
 from ecgfm_connectors.testing import dicom_writer
 from tests.clinical.conftest import Run
 from tests.helpers.fakes import make_ecg, wait_until
+from tests.helpers.outside import Program
 from tests.helpers.recordings import ECGS, write_recordings
 from tests.helpers.tiny_models import write_tiny_bundle
 
-pytestmark = pytest.mark.slow(30)
-
-PATIENCE = 120.0  # s
+pytestmark = pytest.mark.slow(20)
 
 
 @pytest.fixture(scope="module")
@@ -226,19 +223,6 @@ def test_files_that_vanish_or_grow_are_told_one_by_one(
     assert all("is not there" in one["error"] for one in found[2:])
 
 
-def start(*words: object, **more: Any) -> subprocess.Popen[str]:
-    program = "from ecgfm_clinical.cli import main; main()"
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    return subprocess.Popen(
-        [sys.executable, "-c", program, *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        **more,
-    )
-
-
 @pytest.fixture
 def many(tmp_path: Path) -> Path:
     """More ECGs than are scored before a signal comes."""
@@ -252,19 +236,19 @@ def many(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("suffix", "number"), [("jsonl", signal.SIGINT), ("parquet", signal.SIGTERM)])
 def test_a_signal_leaves_a_readable_file_that_a_repeat_completes(
-    run: Run, many: Path, bundle: Path, tmp_path: Path, number: signal.Signals, suffix: str
+    run: Run, program: Program, many: Path, bundle: Path, tmp_path: Path, number: signal.Signals, suffix: str
 ) -> None:
     if suffix == "parquet":
         pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     out = tmp_path / f"o.{suffix}"
     given = ("predict", many, "--model", bundle, "--device", "cpu", "--out", out, "--workers")
-    process = start(*given, 1)
+    said = tmp_path / "said.txt"
+    process = program.start(list(map(str, (*given, 1))), output=said)
     part = out if suffix == "jsonl" else out.with_name(f".{out.name}.part")
     wait_until(lambda: part.exists() and part.stat().st_size > 0)
-    process.send_signal(number)
-    _, err = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 128 + number, err
-    assert "the same command goes on" in err
+    os.kill(process, number)
+    assert program.wait(process) == 128 + number, said.read_text()
+    assert "the same command goes on" in said.read_text()
     names = _files(out)
     assert len(names) == len(set(names)) < 3000
     for path in sorted(many.glob("*.dcm"))[len(names) + 3 :]:  # completing all takes too long here
@@ -282,37 +266,28 @@ def _files(out: Path) -> list[str]:
     return [str(one) for one in parquet.read_table(out)["file"].to_pylist()]
 
 
-def test_a_full_disk_is_said_and_gone_on_from(run: Run, folder: Path, bundle: Path, tmp_path: Path) -> None:
-    out = tmp_path / "o.jsonl"
-
-    def little_room() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
-
+def test_a_full_disk_is_said_and_gone_on_from(
+    run: Run, program: Program, folder: Path, bundle: Path, tmp_path: Path
+) -> None:
+    out, said = tmp_path / "o.jsonl", tmp_path / "said.txt"
     given = ("predict", folder, "--model", bundle, "--out", out, "--workers", 0, "--device", "cpu")
-    process = start(*given, preexec_fn=little_room)
-    _, err = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 1
-    assert "cannot be written" in err
-    assert "Traceback" not in err
+    assert program.wait(program.start(list(map(str, given)), output=said, room=6000)) == 1
+    assert "cannot be written" in said.read_text()
+    assert "Traceback" not in said.read_text()
     assert run(*given)[0] == 1  # one file is cut off
     assert [Path(one["file"]).name for one in lines(out)] == [f"{number}.dcm" for number in range(ECGS)]
 
 
 def test_a_parquet_file_that_cannot_be_completed_stays_as_it_was(
-    folder: Path, bundle: Path, tmp_path: Path, run: Run
+    folder: Path, bundle: Path, tmp_path: Path, run: Run, program: Program
 ) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
     out = tmp_path / "o.parquet"
-    run("predict", folder, "--model", bundle, "--out", out, "--glob", "[01].dcm", "--workers", 0)
-    before = out.read_bytes()
-
-    def little_room() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) - 100, len(before) - 100))
-
-    process = start("predict", folder, "--model", bundle, "--out", out, "--workers", 0, preexec_fn=little_room)
-    _, err = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 1
-    assert "cannot be written" in err
+    given = ("predict", folder, "--model", bundle, "--out", out, "--workers", 0)
+    run(*given, "--glob", "[01].dcm")
+    before, said = out.read_bytes(), tmp_path / "said.txt"
+    assert program.wait(program.start(list(map(str, given)), output=said, room=len(before) - 100)) == 1
+    assert "cannot be written" in said.read_text()
     assert out.read_bytes() == before
     assert parquet.read_table(out).num_rows == 2
     assert list(tmp_path.glob(".*.part")) == []
