@@ -18,22 +18,22 @@ from tests.helpers.fakes import make_ecg
 
 pytest.importorskip("pyarrow", reason="pyarrow is not installed")
 
-pytestmark = pytest.mark.slow(25)
+pytestmark = pytest.mark.slow(18)
 
-FILES = 300
+FILES = 120
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """300 files of twelve ECGs, one of them cut off, and one file that is no recording."""
+    """120 files of twelve ECGs, one of them cut off, and one file that is no recording."""
     folder = tmp_path_factory.mktemp("archive")
     for number in range(12):
         content = dicom_writer.write_ecg(make_ecg(number))
         (folder / f"{number:03}.dcm").write_bytes(content[:3000] if number == 7 else content)
     for number in range(12, FILES - 1):
         (folder / f"{number:03}.dcm").hardlink_to(folder / f"{number % 12:03}.dcm")
-    (folder / "150x.dat").write_bytes(b"no recording")
+    (folder / "060x.dat").write_bytes(b"no recording")
     return folder
 
 
@@ -100,15 +100,15 @@ def test_a_run_without_accident_answers_each_file_once(whole: Path) -> None:
     from pyarrow import dataset
 
     receipt = json.loads((whole / "receipt.json").read_text())
-    assert receipt["outcomes"] == {"scored": 0, "not scored": 274, "unreadable": 25, "passed over": 1}
+    assert receipt["outcomes"] == {"scored": 0, "not scored": 109, "unreadable": 10, "passed over": 1}
     names = dataset.dataset(whole / "predictions").to_table(columns=["file"])["file"].to_pylist()
     assert len(names) == len(set(names)) == FILES - 1
-    assert len((whole / "unreadable.csv").read_text().splitlines()) == 1 + 25
+    assert len((whole / "unreadable.csv").read_text().splitlines()) == 1 + 10
 
 
 def test_killed_at_any_step_a_repeat_completes_it_to_the_same_bytes(run: Victims, out: Path, whole: Path) -> None:
     chosen, kills = random.Random(1), 0
-    while code := run(out, "kill", chosen.randint(1, 150))[0]:
+    while code := run(out, "kill", chosen.randint(1, 70))[0]:
         assert code == -signal.SIGKILL
         kills += 1
     assert kills > 5
@@ -129,11 +129,11 @@ def test_killed_at_each_of_the_last_steps_the_receipt_is_whole_or_not_there(
 
 
 def test_a_process_that_reads_and_is_killed_costs_nothing(run: Victims, out: Path, whole: Path) -> None:
-    assert run(out, "worker", 40)[0] == 0
+    assert run(out, "worker", 20)[0] == 0
     assert contents(out) == contents(whole)
 
 
-@pytest.mark.parametrize(("step", "file"), [(1, "manifest.jsonl"), (40, "part-000001.parquet")])
+@pytest.mark.parametrize(("step", "file"), [(1, "manifest.jsonl"), (20, "part-000001.parquet")])
 def test_a_full_disk_is_said_and_gone_on_from(run: Victims, out: Path, whole: Path, step: int, file: str) -> None:
     code, said = run(out, "full", step)
     assert code == 1

@@ -9,6 +9,7 @@ code is printed, negative where a signal ended it. The network
 answers at once; all else is the program's own.
 """
 
+import gc
 import os
 import resource
 import signal
@@ -36,7 +37,7 @@ from ecgfm_clinical.files.preparing import Found
 from ecgfm_clinical.files.reading import context_of
 from ecgfm_clinical.files.streaming import answered
 
-PART_ROWS = 30
+PART_ROWS = 12
 ROOM = 2000  # bytes; all files of a run are longer
 
 
@@ -147,6 +148,7 @@ def victim(line: str, archive: Path) -> NoReturn:
 
 
 def main(archive: Path) -> None:
+    gc.freeze()  # or each victim looks through all that is loaded for garbage
     for line in sys.stdin:
         child = os.fork()
         if not child:
