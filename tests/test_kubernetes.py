@@ -14,6 +14,8 @@ import yaml
 from ecgfm_clinical.cli.operate import RoleChoice
 from ecgfm_clinical.settings import read_settings
 
+pytestmark = pytest.mark.slow(5)
+
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "deploy" / "kubernetes"
 OVERLAYS = sorted(path.name for path in (FOLDER / "overlays").iterdir())
@@ -93,14 +95,12 @@ def pods(found: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield one["metadata"]["name"], one["spec"]["template"]["spec"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("path", files(), ids=lambda path: path.relative_to(FOLDER).as_posix())
 def test_every_manifest_is_valid(path: Path) -> None:
     for document in documents(path.read_text()):
         check(document)
 
 
-@pytest.mark.slow
 @pytest.mark.peer
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_overlay_renders_into_valid_manifests(overlay: str) -> None:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow(6)
+
 ROOT = Path(__file__).parents[1]
 OURS = {"ecgfm", "ecgfm_connectors", "ecgfm_clinical"}
 FORBIDDEN = {
@@ -225,7 +227,6 @@ def loaded_by(code: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.slow(9)
 @pytest.mark.parametrize(
     ("code", "absent"),
     [

@@ -12,6 +12,8 @@ import yaml
 
 from ecgfm_clinical.cli import app
 
+pytestmark = pytest.mark.slow(3)
+
 FOLDER = Path(__file__).parents[1] / "deploy" / "ray"
 JOB: dict[str, Any] = yaml.safe_load((FOLDER / "rayjob.yaml").read_text(encoding="utf-8"))
 CLUSTER: dict[str, Any] = yaml.safe_load((FOLDER / "cluster.yaml").read_text(encoding="utf-8"))
@@ -53,7 +55,6 @@ def groups() -> list[dict[str, Any]]:
     return [spec["headGroupSpec"], *spec["workerGroupSpecs"]]
 
 
-@pytest.mark.slow
 def test_the_job_is_one_that_kuberay_takes() -> None:
     import jsonschema  # loads for a second, which workers without these tests need not wait
     import kubernetes_validate

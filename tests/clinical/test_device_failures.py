@@ -21,6 +21,8 @@ from ecgfm_connectors.ecg import Ecg
 from tests.helpers.fakes import Clock, make_ecg
 from tests.helpers.tiny_models import write_tiny_bundle
 
+pytestmark = pytest.mark.slow(2)
+
 Stage = Callable[[Ecg], Verdict]
 T = TypeVar("T")
 

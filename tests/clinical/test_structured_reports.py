@@ -26,6 +26,8 @@ from tests.helpers import prepared
 from tests.helpers import report_writer as sr
 from tests.helpers.fakes import make_ecg
 
+pytestmark = pytest.mark.slow(3)
+
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LOOPBACK = "127.0.0.1"
 

@@ -21,6 +21,8 @@ from ecgfm_clinical.learning.report import document, page
 from ecgfm_clinical.learning.report.card import card
 from ecgfm_clinical.rules import GateRules
 
+pytestmark = pytest.mark.slow(5)
+
 #: Written by `retrain`, `model recalibrate` and `drift` as they were before their values had types.
 BEFORE = Path(__file__).parents[2] / "data" / "learning" / "before_types"
 
@@ -76,7 +78,6 @@ def test_a_provenance_changed_by_hand_is_named_and_does_not_keep_a_model_from_it
     assert strange.provenance.lineage == bundle.provenance.lineage
 
 
-@pytest.mark.slow
 def test_a_report_of_the_version_before_is_read_judged_and_written_alike(tmp_path: Path) -> None:
     report = document.read(BEFORE)
     judged = report.labels["reduced_lvef"]

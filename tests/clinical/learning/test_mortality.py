@@ -18,6 +18,8 @@ from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeRow
 from ecgfm_connectors.testing import dicom_writer
 from tests.helpers.fakes import make_ecg
 
+pytestmark = pytest.mark.slow(2)
+
 NOON = datetime(2031, 5, 6, 12, tzinfo=UTC)
 DECLARED = """
 [[learning.heads]]
@@ -96,7 +98,6 @@ def adt(control: str, number: str, date: str, indicator: str, *, event: str = "A
     return "\r".join([*lines, *([f"MRG|{retired}^^^TEST^MR"] if retired else [])]) + "\r"
 
 
-@pytest.mark.slow(10)
 def test_deaths_come_by_adt_and_by_table_and_follow_merges(tmp_path: Path) -> None:
     """All ECGs were recorded on 2026-03-01 at 07:00; 1 to 7 are people of the authority TEST."""
     settings = installation(tmp_path / "site")
@@ -147,7 +148,6 @@ T7,OTHER,death,1,,2026-03-10
         store.close()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -14,6 +14,8 @@ from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.errors import Refused
 from ecgfm_connectors.result import Ack
 
+pytestmark = pytest.mark.slow(3)
+
 OLD, NEW = bytes(range(32)), bytes(range(1, 33))
 DAY = timedelta(days=1)
 

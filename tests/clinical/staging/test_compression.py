@@ -35,6 +35,8 @@ from ecgfm_connectors.testing import dicom_writer
 from tests.clinical.staging.conftest import NOW, Ward
 from tests.helpers.fakes import make_ecg
 
+pytestmark = pytest.mark.slow(5)
+
 Signal = NDArray[np.float32]
 
 
@@ -179,7 +181,6 @@ def test_what_is_sealed_was_compressed_before(store_url: str, ward_of: type[Ward
     store.close()
 
 
-@pytest.mark.slow
 def test_recordings_of_every_maker_come_back() -> None:
     corpus = Path(__file__).parents[3].parent / "shared" / "corpus"
     if not corpus.is_dir():

@@ -12,6 +12,8 @@ from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.ecg import AcquiredAt
 from ecgfm_connectors.errors import Refused
 
+pytestmark = pytest.mark.slow(3)
+
 NUMBER, NAME = "CANARY4711", "Canaryfamily"
 AT = AcquiredAt(at=datetime(2031, 5, 1, tzinfo=UTC), zone_source="offset", original="20310501000000+0000")
 
@@ -114,7 +116,6 @@ def test_a_result_that_never_left_is_never_sent(ward: Any) -> None:
     assert ward.send_all() == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("sealed", [False, True])
 def test_no_byte_is_left_in_the_files_of_an_sqlite_store(tmp_path: Path, ward_of: Any, sealed: bool) -> None:
     keyring = Keyring(keys={1: bytes(range(32))}) if sealed else Keyring()

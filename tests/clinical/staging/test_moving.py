@@ -12,6 +12,8 @@ from ecgfm_clinical.service.service import Service
 from ecgfm_clinical.staging import moving
 from tests.helpers.installation import Installation, ecg
 
+pytestmark = pytest.mark.slow(3)
+
 
 @pytest.fixture
 def site(tmp_path: Path) -> Installation:
@@ -56,7 +58,6 @@ def _file(site: Installation) -> Path:
     return path
 
 
-@pytest.mark.slow
 def test_a_target_with_rows_is_refused(site: Installation, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'other.sqlite'}"
     assert site.command("store", "move", "--to", url)[0] == 0

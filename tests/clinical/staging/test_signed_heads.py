@@ -17,6 +17,8 @@ from ecgfm_clinical.staging.schema import audit
 from ecgfm_clinical.staging.signed_heads import STRANDS, HeadsFile, Signer
 from ecgfm_clinical.staging.store import Store
 
+pytestmark = pytest.mark.slow(3)
+
 DISARM = {
     "sqlite": ["DROP TRIGGER audit_no_update", "DROP TRIGGER audit_no_delete"],
     "postgresql": ["DROP TRIGGER audit_append_only ON audit"],

@@ -10,6 +10,8 @@ from ecgfm_clinical.errors import LeaseLost, NotFound
 from ecgfm_clinical.staging.records import EcgState, JobState, MessageState
 from ecgfm_clinical.staging.retry import after_failure
 
+pytestmark = pytest.mark.slow(3)
+
 
 def test_stat_first_then_in_order_of_arrival(ward: Any) -> None:
     routine = [ward.take().ecg_ids[0] for _ in range(2)]

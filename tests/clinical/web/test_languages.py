@@ -34,6 +34,8 @@ from tests.clinical.web.conftest import HASHER, Browser
 from tests.helpers.fakes import make_ecg
 from tests.helpers.installation import Installation, ecg
 
+pytestmark = pytest.mark.slow(4)
+
 babel = pytest.importorskip("babel", reason="the package babel is not installed")
 
 from tests.making.update_catalogues import template, texts
@@ -182,7 +184,6 @@ def test_every_word_of_the_store_that_pages_show_is_in_the_catalogues() -> None:
     assert [one for one in words if one not in known] == []
 
 
-@pytest.mark.slow(5)
 def test_a_page_is_in_the_language_that_the_browser_asks_for_or_chose(
     browser: Browser, site: Installation, console: Console
 ) -> None:

@@ -21,6 +21,8 @@ from tests.connectors.fhir.conftest import FIBRILLATION, MRN, NOW, OURS
 from tests.helpers.fhir_server import Fault, Refusal, StrictFhirServer, references
 from tests.helpers.ports import free_port
 
+pytestmark = pytest.mark.slow(4)
+
 Connect = Callable[..., FhirServer]
 
 

@@ -12,6 +12,8 @@ from ecgfm_connectors.errors import PayloadError, Refused, Unreadable
 from ecgfm_connectors.outcomes.site import SiteFinding, SiteTable
 from ecgfm_connectors.reading import read, sniff
 
+pytestmark = pytest.mark.slow(3)
+
 CONTEXT = ReadingContext(default_authority="TESTHOSP", zone=ZoneInfo("Europe/Zurich"))
 HEAD = "patient_id,kind,value,unit,observed_at"
 
@@ -148,7 +150,6 @@ def test_parquet_gives_the_same_as_csv() -> None:
     assert outcome == same
 
 
-@pytest.mark.slow
 def test_a_parquet_file_that_would_grow_without_end_is_refused() -> None:
     """A row of a few bits: five columns of 100 000 times one text are 60 kB in the file and 500 MB outside."""
     arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed (extra parquet)")
