@@ -47,9 +47,22 @@ class TlsFiles:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if self.trusted:
             context.verify_mode = ssl.CERT_REQUIRED
-        # From Python 3.13 on a CA without a key usage (RFC 5280 §4.2.1.3) would be refused; many private CAs have none.
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        return context
+        return _as_private_authorities_are(context)
+
+
+def trusting(authority: Path | str | None) -> ssl.SSLContext:
+    """For calling a server that asks for no certificate: its own must chain to one in this PEM file, to one of the
+    system's if None, and name its host. Raises OSError, also as ssl.SSLError.
+    """
+    return _as_private_authorities_are(ssl.create_default_context(cafile=authority))
+
+
+def _as_private_authorities_are(context: ssl.SSLContext) -> ssl.SSLContext:
+    """From Python 3.13 on certificates without a key usage or key identifiers (RFC 5280 §4.2.1) would be refused; those
+    of many private CAs have none.
+    """
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
 
 
 class ServerTls:

@@ -2,7 +2,6 @@
 
 import json
 import smtplib
-import ssl
 import subprocess
 import urllib.request
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Protocol
 from ecgfm_clinical.settings import CommandChannel, EmailChannel, Settings, SyslogChannel, WebhookChannel, read_secret
 from ecgfm_clinical.staging.alerts import Alert, NoticeState
 from ecgfm_clinical.staging.heads_export import syslog
+from ecgfm_connectors.tls import trusting
 
 TIMEOUT = 20.0  #: seconds for one telling
 RUNBOOK = "deploy/RUNBOOK.md"  #: which has a section for each condition
@@ -79,7 +79,7 @@ class Email:
         part, message = self._part, EmailMessage()
         message["Subject"], message["From"], message["To"] = word.title, part.sender, ", ".join(part.to)
         message.set_content(word.text)
-        trusted = ssl.create_default_context()
+        trusted = trusting(None)
         if part.tls == "tls":
             server: smtplib.SMTP = smtplib.SMTP_SSL(part.host, part.port, timeout=TIMEOUT, context=trusted)
         else:

@@ -19,6 +19,7 @@ from prometheus_client.samples import Sample
 
 from ecgfm_clinical.errors import ClinicalError, SettingsError
 from ecgfm_clinical.extras import need
+from ecgfm_connectors.tls import trusting
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -106,7 +107,7 @@ class Push:
 
 def _trusting(authority: Path | None) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=authority)
+        return trusting(authority)
     except (OSError, ssl.SSLError) as error:
         raise SettingsError(f"monitoring.otlp.trusted {authority} is no readable PEM certificate") from error
 

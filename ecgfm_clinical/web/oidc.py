@@ -25,6 +25,7 @@ from ecgfm_clinical.web.outside import user_from
 from ecgfm_clinical.web.users import User
 from ecgfm_connectors.errors import Unreachable
 from ecgfm_connectors.http_answer import bounded
+from ecgfm_connectors.tls import trusting
 
 if TYPE_CHECKING:
     from ecgfm_clinical.settings import Settings, Web
@@ -236,7 +237,7 @@ class Provider:
 
 def _tls(authority: str | None) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=authority)
+        return trusting(authority)
     except (OSError, ssl.SSLError) as error:
         raise SettingsError(f"web.oidc.trusted: {authority} cannot be used: {error}; it must be PEM") from error
 

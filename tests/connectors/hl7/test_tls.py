@@ -2,7 +2,6 @@
 
 import shutil
 import socket
-import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from ecgfm_connectors.hl7.framing import frame
 from ecgfm_connectors.hl7.listener import MllpListener
 from ecgfm_connectors.rejections import Rejection
 from ecgfm_connectors.testing.mllp_cart import MllpCart
-from ecgfm_connectors.tls import TlsFiles
+from ecgfm_connectors.tls import TlsFiles, trusting
 from tests.helpers.certificates import OPENSSL, CertificateAuthority
 from tests.helpers.fakes import wait_until
 
@@ -166,7 +165,7 @@ def test_a_caller_without_a_certificate_is_told(
     listening: Callable[[TlsFiles], int], server: TlsFiles, client: TlsFiles, told: list[Rejection]
 ) -> None:
     port = listening(server)
-    bare = ssl.create_default_context(cafile=str(client.trusted))
+    bare = trusting(client.trusted)
     with (
         suppress(OSError),
         socket.create_connection(("127.0.0.1", port), timeout=60) as plain,
