@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -92,14 +93,14 @@ class Program:
         self._own.cleanup()
 
     def start(
-        self, words: list[str], *, output: Path, answer: str = "", ahead: int = 0, hangs: str = "", room: int = 0
+        self, words: Sequence[object], *, output: Path, answer: str = "", ahead: int = 0, hangs: str = "", room: int = 0
     ) -> int:
         """The process's number; what it writes goes to `output`. `ahead`: seconds its clock is ahead; `hangs`: a method
         (module:Class.method) that never answers; `room`: bytes that a file can have at most, 0 for any number.
         """
         typed = output.with_suffix(".in")
         typed.write_text(answer, encoding="utf-8")
-        asked = {"run": words, "input": str(typed), "output": str(output)}
+        asked = {"run": list(map(str, words)), "input": str(typed), "output": str(output)}
         return int(self._ask(asked | {"ahead": ahead, "hangs": hangs, "room": room})["pid"])
 
     def wait(self, pid: int, *, seconds: float = PATIENCE) -> int | None:

@@ -243,7 +243,7 @@ def test_a_signal_leaves_a_readable_file_that_a_repeat_completes(
     out = tmp_path / f"o.{suffix}"
     given = ("predict", many, "--model", bundle, "--device", "cpu", "--out", out, "--workers")
     said = tmp_path / "said.txt"
-    process = program.start(list(map(str, (*given, 1))), output=said)
+    process = program.start([*given, 1], output=said)
     part = out if suffix == "jsonl" else out.with_name(f".{out.name}.part")
     wait_until(lambda: part.exists() and part.stat().st_size > 0)
     os.kill(process, number)
@@ -271,7 +271,7 @@ def test_a_full_disk_is_said_and_gone_on_from(
 ) -> None:
     out, said = tmp_path / "o.jsonl", tmp_path / "said.txt"
     given = ("predict", folder, "--model", bundle, "--out", out, "--workers", 0, "--device", "cpu")
-    assert program.wait(program.start(list(map(str, given)), output=said, room=6000)) == 1
+    assert program.wait(program.start(given, output=said, room=6000)) == 1
     assert "cannot be written" in said.read_text()
     assert "Traceback" not in said.read_text()
     assert run(*given)[0] == 1  # one file is cut off
@@ -283,10 +283,10 @@ def test_a_parquet_file_that_cannot_be_completed_stays_as_it_was(
 ) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
     out = tmp_path / "o.parquet"
-    given = ("predict", folder, "--model", bundle, "--out", out, "--workers", 0)
+    given = ("predict", folder, "--model", bundle, "--out", out, "--workers", 0, "--device", "cpu")
     run(*given, "--glob", "[01].dcm")
     before, said = out.read_bytes(), tmp_path / "said.txt"
-    assert program.wait(program.start(list(map(str, given)), output=said, room=len(before) - 100)) == 1
+    assert program.wait(program.start(given, output=said, room=len(before) - 100)) == 1
     assert "cannot be written" in said.read_text()
     assert out.read_bytes() == before
     assert parquet.read_table(out).num_rows == 2
