@@ -99,18 +99,17 @@ def write_settings(folder: Path, positives: int = 3, folds: int = 2) -> None:
 
 
 def test_a_head_from_messages_to_results_and_back(later: Command, made: dict[str, Any], tmp_path: Path) -> None:
-    command = later
-    assert [one["state"] for one in command("model", "list", "--json")] == ["candidate", "live"]
-    command("model", "promote", made["model_id"][:12], "--reason", "better than nothing")
-    command("score", "--json")
-    status = command("status", "--json")
+    assert [one["state"] for one in later("model", "list", "--json")] == ["candidate", "live"]
+    later("model", "promote", made["model_id"][:12], "--reason", "better than nothing")
+    later("score", "--json")
+    status = later("status", "--json")
     assert status["model"]["live"]["model_id"] == made["model_id"]
-    story = command("show", "1", "--json")
+    story = later("show", "1", "--json")
     assert story["scorings"][0]["model_id"] == made["model_id"]
-    (live,) = command("model", "history", "--at", "2100-01-01T00:00:00", "--json")
+    (live,) = later("model", "history", "--at", "2100-01-01T00:00:00", "--json")
     assert live["model_id"] == made["model_id"]
-    assert command("model", "history", "--at", "2000-01-01T00:00:00", fails=NotFound).startswith("no model was live")
-    card = command("model", "card", made["model_id"][:12])
+    assert later("model", "history", "--at", "2000-01-01T00:00:00", fails=NotFound).startswith("no model was live")
+    card = later("model", "card", made["model_id"][:12])
     assert "Trained at Test clinic" in card
     assert "external validation" in card.lower()
     told = CliRunner().invoke(app, ["drift", "--json", "--settings", str(tmp_path / "clinic" / "settings.toml")])
@@ -119,36 +118,34 @@ def test_a_head_from_messages_to_results_and_back(later: Command, made: dict[str
     assert drift["model_id"] == made["model_id"]
     assert {"amplitude", "noise", "rate", "device", "site", "embedding"} == set(drift["inputs"])
     assert "reduced_lvef" in drift["heads"]
-    status = command("status", "--json")
+    status = later("status", "--json")
     assert len(status["model"]["drift"]["findings"]) == len(drift["findings"])
-    command("model", "rollback", "--reason", "only a test")
-    acts = [one["action"] for one in command("model", "history", "--json")]
+    later("model", "rollback", "--reason", "only a test")
+    acts = [one["action"] for one in later("model", "history", "--json")]
     assert acts == ["registered", "installed", "registered", "promoted", "rolled-back"]
 
 
 def test_a_replay_is_exact_whatever_is_live_now(later: Command, made: dict[str, Any], tmp_path: Path) -> None:
-    command = later
-
     def scored(number: int) -> str:
         """Take a new ECG in, score it; its number in the store."""
         visit = next(clinic.visits(1, now=Clock().now, seed=number))
         (tmp_path / f"{number}.dcm").write_bytes(dicom_writer.write_ecg(visit.ecg))
-        ((ecg_id,),) = [one["ecg_id"] for one in command("ingest", str(tmp_path / f"{number}.dcm"), "--json")]
-        command("score")
+        ((ecg_id,),) = [one["ecg_id"] for one in later("ingest", str(tmp_path / f"{number}.dcm"), "--json")]
+        later("score")
         return str(ecg_id)
 
     def replayed(ecg: str) -> str:
-        told = command("replay", ecg, "--json")
+        told = later("replay", ecg, "--json")
         assert told["exact"]
         assert told["compared"] == 1
         return str(told["model_id"])
 
     old = scored(101)
     base = replayed(old)
-    command("model", "promote", made["bundle"], "--reason", "by its folder")
+    later("model", "promote", made["bundle"], "--reason", "by its folder")
     new = scored(102)
     assert (replayed(old), replayed(new)) == (base, made["model_id"])
-    command("model", "rollback")
+    later("model", "rollback")
     assert (replayed(old), replayed(new)) == (base, made["model_id"])
 
 
@@ -257,15 +254,14 @@ def test_what_the_gate_refuses_exits_with_1_and_is_not_promoted(command: Command
 
 
 def test_a_shadow_is_put_and_ended(later: Command, made: dict[str, Any]) -> None:
-    command = later
-    assert "in the shadow" in command("model", "shadow", fails=NotFound)
-    command("model", "shadow", made["model_id"])
-    told = command("model", "shadow", "--json")
+    assert "in the shadow" in later("model", "shadow", fails=NotFound)
+    later("model", "shadow", made["model_id"])
+    told = later("model", "shadow", "--json")
     assert (told["model_id"], told["ecgs"]) == (made["model_id"], 0)
     # Exit code 1: the clinic's ECGs have been waiting for a score for too long.
-    assert command("status", "--json", fails=1)["model"]["shadow"]["model_id"] == made["model_id"]
-    command("model", "shadow", "--off")
-    assert command("status", "--json", fails=1)["model"]["shadow"] is None
+    assert later("status", "--json", fails=1)["model"]["shadow"]["model_id"] == made["model_id"]
+    later("model", "shadow", "--off")
+    assert later("status", "--json", fails=1)["model"]["shadow"] is None
 
 
 def test_evaluate_judges_the_live_model_and_recalibrate_makes_a_new_one(command: Command) -> None:
