@@ -41,6 +41,8 @@ def pytest_configure(config: pytest.Config) -> None:
     sys.dont_write_bytecode = False
     made_once.compile_statements_once()
     made_once.build_commands_once()
+    made_once.believe_one_authority()
+    prepared.copy_schemas()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -54,6 +56,12 @@ def pytest_collection() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """What the tests left is not looked through for garbage when a worker ends: five seconds for what nobody reads."""
+    gc.freeze()
 
 
 # A file of which everything is slow says so in one line, alone or first in a list.
@@ -144,6 +152,13 @@ def store_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path
         return server.create_database(template=server.schema)
     prepared.copy_store(tmp_path / "store.db")
     return f"sqlite:///{tmp_path / 'store.db'}"
+
+
+@pytest.fixture
+def migrations_run() -> Iterator[None]:
+    """New SQLite stores get their schema step by step, as outside of tests, and not as a copy."""
+    with prepared.migrations_run():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ def picture(path: Path) -> NDArray[np.float32]:
 
 
 def ink(image: NDArray[np.float32]) -> NDArray[np.bool_]:
-    return np.asarray(image.max(axis=2) < 0.35)
+    return np.asarray(image.max(axis=-1) < 0.35)
 
 
 def rows_of(lead: str) -> int:
@@ -34,7 +34,7 @@ def column(lead: str, seconds: float, image: NDArray[np.float32]) -> NDArray[np.
     """Heights, in pixels above the lead's zero line, at which there is ink at this instant."""
     x = round((sheet.START + seconds * View().speed) * PX)
     baseline = round(sheet.baselines(4)[rows_of(lead)] * PX)
-    return np.flatnonzero(ink(image)[x, baseline - 90 : baseline + 110]) - 90
+    return np.flatnonzero(ink(image[x, baseline - 90 : baseline + 110])) - 90
 
 
 def test_the_sheet_is_a4_at_ten_pixels_a_millimetre(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_the_rhythm_strip_shows_all_ten_seconds_of_lead_ii(tmp_path: Path) -> No
     paper.draw(signal, 1000.0, tmp_path / "ecg.png")
     x = round((sheet.START + 9.6 * View().speed) * PX)
     low = round((sheet.baselines(4)[3] - 7) * PX)
-    assert ink(picture(tmp_path / "ecg.png"))[x, low - 3 : low + 4].any()
+    assert ink(picture(tmp_path / "ecg.png")[x, low - 3 : low + 4]).any()
 
 
 def test_missing_samples_stay_a_gap(tmp_path: Path) -> None:

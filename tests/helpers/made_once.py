@@ -1,11 +1,17 @@
-"""What a worker would make anew for each test is made once: compiled statements and the tree of commands."""
+"""What a worker would make anew for each test is made once: compiled statements, the tree of commands, and whom a
+caller of a web server believes.
+"""
 
 import functools
+from pathlib import Path
 from typing import Any  # Any: the keys and values of SQLAlchemy's cache
 
+import certifi
 import typer.main
 from sqlalchemy import Engine
 from sqlalchemy.engine.default import DefaultDialect
+
+from tests.helpers import prepared
 
 
 def compile_statements_once() -> None:
@@ -28,3 +34,12 @@ def compile_statements_once() -> None:
 def build_commands_once() -> None:
     """Typer builds its hundred commands, 30 ms, whenever one is run; a process outside of tests runs one."""
     typer.main.get_command = functools.cache(typer.main.get_command)
+
+
+def believe_one_authority() -> None:
+    """Each client of a web server would read all of certifi's 140, 30 ms; no test calls a server of theirs."""
+    whole = Path(certifi.where()).read_text(encoding="ascii")
+    end = "-----END CERTIFICATE-----\n"
+    one = prepared.own_folder() / "authority.pem"
+    one.write_text(whole[: whole.index(end) + len(end)], encoding="ascii")
+    certifi.where = lambda: str(one)

@@ -21,7 +21,7 @@ from ecgfm_connectors.errors import Refused
 from ecgfm_connectors.result import Ack
 from tests.clinical.staging.conftest import NOW
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("migrations_run")]
 
 
 def _fill(ward: Any) -> None:

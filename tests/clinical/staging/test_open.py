@@ -17,7 +17,7 @@ from ecgfm_clinical.staging import engine, migrations
 from ecgfm_clinical.staging.schema import metadata
 from ecgfm_clinical.staging.store import Store
 
-pytestmark = pytest.mark.slow(3)
+pytestmark = [pytest.mark.slow(3), pytest.mark.usefixtures("migrations_run")]
 
 
 def test_an_empty_database_is_not_ready_until_it_is_migrated(empty_url: str) -> None:
