@@ -5,11 +5,13 @@ import os
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import hypothesis  # noqa: F401  # before anything is frozen: it asks who refers to the generators that it sets
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ecgfm import devices
 from tests.helpers import made_once, ports, prepared
@@ -152,6 +154,25 @@ def store_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path
         return server.create_database(template=server.schema)
     prepared.copy_store(tmp_path / "store.db")
     return f"sqlite:///{tmp_path / 'store.db'}"
+
+
+@pytest.fixture(scope="module")
+def quick_judging() -> Iterator[None]:
+    """Intervals from 100 samples of the patients instead of 1000, forests of 50 trees instead of 500: for files that
+    train and judge, and do not look at how wide an interval is.
+    """
+    from ecgfm import metrics
+    from ecgfm_clinical.learning.judging import comparators
+
+    draw = metrics.patient_weights
+
+    def few(patients: Sequence[object], *, replicates: int, seed: int = 0) -> Iterator[NDArray[np.float64]]:
+        return draw(patients, replicates=min(replicates, 100), seed=seed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metrics, "patient_weights", few)
+        patch.setattr(comparators, "TREES", 50)
+        yield
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.helpers import data_sets
 from tests.helpers.fakes import make_ecg
 from tests.helpers.tiny_models import write_tiny_bundle
 
-pytestmark = pytest.mark.slow(25)
+pytestmark = [pytest.mark.slow(25), pytest.mark.usefixtures("quick_judging")]
 
 NOTEBOOKS = Path(__file__).parents[1] / "docs" / "notebooks"
 

@@ -12,6 +12,7 @@ from ecgfm_clinical.learning.judging.features import features
 AGE_SEX = "age and sex"
 FOREST = "random forest"  #: on plain numbers of the ECG, age and sex
 RANDOM_ENCODER = "random encoder"
+TREES = 500
 
 
 def demographics(members: Sequence[Member]) -> NDArray[np.float64]:
@@ -45,9 +46,9 @@ def numbers(members: Sequence[Member], source: EcgSource) -> NDArray[np.float64]
 
 
 def forest(train: NDArray[np.float64], truth: NDArray[np.float64], test: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probability of each test row by 500 trees grown on the training rows whose truth is known (not NaN)."""
+    """Probability of each test row by `TREES` trees grown on the training rows whose truth is known (not NaN)."""
     from sklearn.ensemble import RandomForestClassifier  # the extra `train`: a machine that only scores goes without
 
     known = np.isfinite(truth)
-    trees = RandomForestClassifier(500, min_samples_leaf=3, random_state=0, n_jobs=1).fit(train[known], truth[known])
+    trees = RandomForestClassifier(TREES, min_samples_leaf=3, random_state=0, n_jobs=1).fit(train[known], truth[known])
     return np.asarray(trees.predict_proba(test)[:, 1])

@@ -36,6 +36,8 @@ def _svg(draw: Callable[["Axes"], None], *, width: float = 4.6, height: float = 
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
         draw(figure.subplots())
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # the layout is found: to find it again took half of a report's time
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None})
     text = out.getvalue()

@@ -31,7 +31,7 @@ from tests.helpers.data_sets import write_csv
 from tests.helpers.fakes import make_ecg
 from tests.helpers.tiny_models import TINY
 
-pytestmark = pytest.mark.slow(15)
+pytestmark = [pytest.mark.slow(15), pytest.mark.usefixtures("quick_judging")]
 
 NOON = datetime(2031, 5, 6, 12, tzinfo=UTC)
 DECLARED = """

@@ -18,7 +18,7 @@ from ecgfm_clinical.staging.cohort_rows import EcgRow, OutcomeRow
 from ecgfm_connectors.testing import dicom_writer
 from tests.helpers.fakes import make_ecg
 
-pytestmark = pytest.mark.slow(2)
+pytestmark = [pytest.mark.slow(2), pytest.mark.usefixtures("quick_judging")]
 
 NOON = datetime(2031, 5, 6, 12, tzinfo=UTC)
 DECLARED = """

@@ -14,7 +14,7 @@ from ecgfm_clinical.cli import app
 from tests.helpers import data_sets
 from tests.helpers.tiny_models import write_tiny_bundle
 
-pytestmark = pytest.mark.slow(12)
+pytestmark = [pytest.mark.slow(12), pytest.mark.usefixtures("quick_judging")]
 
 DOCUMENT = Path(__file__).parents[3] / "model" / "DATASETS.md"
 
