@@ -21,6 +21,7 @@ from ecgfm.provenance import Provenance
 from ecgfm_clinical.demo import clinic
 from ecgfm_clinical.demo.clinic import Visit
 from ecgfm_clinical.learning.cohort.sources import Signals, StagedEcgs
+from ecgfm_clinical.learning.report import figures
 from ecgfm_clinical.learning.workshop import Workshop
 from ecgfm_clinical.settings import Settings
 from ecgfm_clinical.staging.store import Store
@@ -109,6 +110,16 @@ def _keep_embeddings(folder: Path) -> None:
     for model in (base, random_model(base)):
         embed(model.network, [*members.values()], read, cache=workshop.folders.cache, device="cpu")
     store.close()
+
+
+@pytest.fixture(scope="module")
+def without_pictures() -> Iterator[None]:
+    """Reports hold empty pictures, which take half of a short training's time to draw: for files that do not look at
+    any. test_documents.py, test_report.py and test_external.py draw them.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "_svg", lambda *_, **__: "<svg></svg>")
+        yield
 
 
 @pytest.fixture

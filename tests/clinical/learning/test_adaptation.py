@@ -21,7 +21,7 @@ from ecgfm_clinical.learning.workshop import Workshop
 from tests.helpers.fakes import Clock
 from tests.helpers.learning import with_learning
 
-pytestmark = [pytest.mark.slow(15), pytest.mark.usefixtures("quick_judging")]
+pytestmark = [pytest.mark.slow(15), pytest.mark.usefixtures("quick_judging", "without_pictures")]
 
 QUICK = Adaptation(bound=Bound(updates=2), pairs=4)
 

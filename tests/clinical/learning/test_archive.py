@@ -21,6 +21,7 @@ from ecgfm_clinical.learning.research import LabelledArchive, cross_validate_arc
 from ecgfm_clinical.settings import HeadRules
 from ecgfm_clinical.shipped import recordings
 from ecgfm_connectors.ecg import LEADS
+from tests.helpers import data_sets
 from tests.helpers.tiny_models import tiny_network, write_tiny_bundle
 
 pytestmark = [pytest.mark.slow(20), pytest.mark.usefixtures("quick_judging")]
@@ -30,17 +31,13 @@ SHARED = Path(__file__).parents[4] / "shared" / "corpus" / "wfdb_ptbxl500" / "bi
 
 
 def write_record(folder: Path, name: str, number: int, *, low: bool) -> None:
-    """A generated recording as WFDB format 16; `low` halves its amplitude in the chest leads: the planted sign."""
+    """A recording with some noise; `low` turns its chest leads over: the planted sign."""
     signal = recordings.load(number % recordings.count()).copy()
     stream = np.random.default_rng(number)
     signal += stream.normal(0, 0.01, signal.shape)
     if low:
         signal[6:] = -signal[6:]
-    leads = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
-    (folder / f"{name}.dat").write_bytes(np.rint(signal.T * 1000).astype("<i2").tobytes())
-    lines = [f"{name} 12 500 {signal.shape[1]}"]
-    lines += [f"{name}.dat 16 1000/mV 16 0 0 0 0 {lead}" for lead in leads]
-    (folder / f"{name}.hea").write_text("\n".join(lines) + "\n")
+    np.savez(folder / f"{name}.npz", signal=signal.astype(np.float32), sampling_rate=500)
 
 
 def write_table(path: Path, rows: list[dict[str, Any]]) -> Path:
@@ -224,17 +221,17 @@ def test_ptb_xl_is_understood_as_it_is() -> None:
 
 @pytest.mark.parametrize(("unit", "per_millivolt"), [("mV", 1.0), ("uV", 1000.0)])
 def test_an_ecg_of_an_archive_is_in_millivolts(unit: str, per_millivolt: float, tmp_path: Path) -> None:
-    write_record(tmp_path, "r0", 0, low=False)
+    data_sets.write_wfdb(tmp_path / "r0", 0)
     header = tmp_path / "r0.hea"
     header.write_text(header.read_text().replace("1000/mV", f"{1000 / per_millivolt:g}/{unit}"))
     table = write_table(tmp_path / "table.csv", [{"record": "r0", "patient": "nobody"}])
     archive = Archive.open(tmp_path, table)
     (row,) = archive.rows()
-    assert np.abs(archive.ecg(row.key).signal - recordings.load(0)).max() < 0.1
+    assert np.abs(archive.ecg(row.key).signal - data_sets.tracing(0, 5000)).max() < 0.01
 
 
 def test_an_ecg_of_an_archive_without_a_unit_is_refused(tmp_path: Path) -> None:
-    write_record(tmp_path, "r0", 0, low=False)
+    data_sets.write_wfdb(tmp_path / "r0", 0)
     header = tmp_path / "r0.hea"
     header.write_text(header.read_text().replace("1000/mV", "1000/NU"))
     archive = Archive.open(tmp_path, write_table(tmp_path / "table.csv", [{"record": "r0", "patient": "nobody"}]))

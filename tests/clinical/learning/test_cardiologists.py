@@ -32,7 +32,7 @@ from tests.helpers.fakes import Clock
 from tests.helpers.tiny_models import TINY
 from tests.helpers.web_port import serving
 
-pytestmark = [pytest.mark.slow(12), pytest.mark.usefixtures("quick_judging")]
+pytestmark = [pytest.mark.slow(12), pytest.mark.usefixtures("quick_judging", "without_pictures")]
 
 SETTINGS = """\
 [site]

@@ -30,7 +30,7 @@ from ecgfm_connectors.patient import Identifier
 from tests.helpers.fakes import Clock
 from tests.helpers.learning import with_learning
 
-pytestmark = [pytest.mark.slow(15), pytest.mark.usefixtures("quick_judging")]
+pytestmark = [pytest.mark.slow(15), pytest.mark.usefixtures("quick_judging", "without_pictures")]
 
 HEAD = "reduced_lvef"
 Take = Callable[[Store, Contents, bytes, datetime], None]

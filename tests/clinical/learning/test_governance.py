@@ -28,7 +28,7 @@ from ecgfm_connectors.ecg import Ecg
 from tests.helpers.fakes import Clock, make_ecg
 from tests.helpers.tiny_models import tiny_network, write_tiny_bundle
 
-pytestmark = [pytest.mark.slow(10), pytest.mark.usefixtures("quick_judging")]
+pytestmark = [pytest.mark.slow(10), pytest.mark.usefixtures("quick_judging", "without_pictures")]
 
 Stage = Callable[[Ecg], Verdict]
 

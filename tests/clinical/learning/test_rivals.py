@@ -12,7 +12,7 @@ from ecgfm.rivals import scratch
 from ecgfm_clinical.learning.workshop import Workshop
 from ecgfm_clinical.settings import Learning
 
-pytestmark = [pytest.mark.slow(15), pytest.mark.usefixtures("quick_judging")]
+pytestmark = [pytest.mark.slow(15), pytest.mark.usefixtures("quick_judging", "without_pictures")]
 
 TINY = {
     "beside": ["forest", "cnn", "s4d"],

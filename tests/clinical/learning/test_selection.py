@@ -22,7 +22,7 @@ from ecgfm_clinical.learning.workshop import Workshop
 from ecgfm_connectors.ecg import Ecg
 from tests.helpers.fakes import Clock
 
-pytestmark = [pytest.mark.slow(10), pytest.mark.usefixtures("quick_judging")]
+pytestmark = [pytest.mark.slow(10), pytest.mark.usefixtures("quick_judging", "without_pictures")]
 
 
 class Stopwatch:
