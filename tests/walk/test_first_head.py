@@ -24,7 +24,7 @@ PATIENTS = 130
 SMALLER = {
     "--patients 600": f"--patients {PATIENTS}",
     "learning-curve reduced_lvef": "learning-curve reduced_lvef --sizes 4 --repeats 3",
-    "--adapt-updates 40 --budget 5": "--adapt-updates 2 --budget 0.5",
+    "--adapt-updates 40 --budget 5": "--adapt-updates 2 --budget 0.25",
     " 601": f" {PATIENTS + 1}",
 }
 
