@@ -189,13 +189,33 @@ def test_two_heads_that_were_fine_tuned_apart_are_live_together(command: Command
     assert command("replay", str(ecg_id), "--json")["exact"], "by the model that gave the answer"
 
 
+#: torchrun of a process that has loaded what both of its own would each load anew; they are copies of it (fork).
+TORCHRUN = """\
+import gc
+import lightning.fabric, scipy.stats, sklearn.linear_model, torch.distributed.run, torchmetrics.functional
+import ecgfm_clinical.cli, ecgfm_clinical.learning.workshop, ecgfm_clinical.wiring
+gc.freeze()  # a collection would make copies of all its pages
+torch.distributed.run.main()
+"""
+#: To torchrun a forked process has done its work when it returns.
+COMMAND = """\
+from ecgfm_clinical.cli import main
+try:
+    main()
+except SystemExit as ended:
+    if ended.code:
+        raise
+"""
+
+
 def test_two_processes_train_one_candidate(command: Command, tmp_path: Path) -> None:
-    script = tmp_path / "ecgfm_clinical_command.py"
-    script.write_text("from ecgfm_clinical.cli import main\nmain()\n")
+    for name, text in (("torchrun.py", TORCHRUN), ("ecgfm_clinical_command.py", COMMAND)):
+        (tmp_path / name).write_text(text)
     words = ["retrain", "reduced_lvef", "--method", "full", "--epochs", "1", "--batch-size", "64", "--json"]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    options = ["--standalone", "--nproc-per-node=2", "--start-method=fork", "--run-path"]
+    script, settings = tmp_path / "ecgfm_clinical_command.py", tmp_path / "clinic" / "settings.toml"
     done = subprocess.run(
-        [*torchrun, str(script), *words, "--settings", str(tmp_path / "clinic" / "settings.toml")],
+        [sys.executable, tmp_path / "torchrun.py", *options, script, *words, "--settings", settings],
         capture_output=True,
         text=True,
         timeout=900,
