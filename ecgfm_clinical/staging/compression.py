@@ -245,7 +245,12 @@ def _planes(numbers: NDArray[np.uint8]) -> bytes:
 
 
 def _from_planes(planes: bytes, width: int) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(np.frombuffer(planes, np.uint8).reshape(width, -1).T).reshape(-1)
+    """The inverse of `_planes`, plane by plane: numpy turns a table of few rows byte by byte, six times as slowly."""
+    table = np.frombuffer(planes, np.uint8).reshape(width, -1)
+    numbers = np.empty((table.shape[1], width), np.uint8)
+    for place, plane in enumerate(table):
+        numbers[:, place] = plane
+    return numbers.reshape(-1)
 
 
 def _differences(plain: bytes, stride: int) -> bytes:

@@ -16,7 +16,7 @@ from ecgfm_clinical.settings import read_settings
 from ecgfm_clinical.staging.store import Store
 from ecgfm_connectors.testing.ehr import EhrReceiver
 
-pytestmark = [pytest.mark.slow(60), pytest.mark.usefixtures("quick_judging")]
+pytestmark = [pytest.mark.slow(38), pytest.mark.usefixtures("quick_judging")]
 
 PAGE = (Path(__file__).parents[2] / "docs" / "first-head.md").read_text(encoding="utf-8")
 PATIENTS = 130

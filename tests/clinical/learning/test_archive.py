@@ -24,7 +24,7 @@ from ecgfm_connectors.ecg import LEADS
 from tests.helpers import data_sets
 from tests.helpers.tiny_models import tiny_network, write_tiny_bundle
 
-pytestmark = [pytest.mark.slow(20), pytest.mark.usefixtures("quick_judging")]
+pytestmark = [pytest.mark.slow(13), pytest.mark.usefixtures("quick_judging")]
 
 NOW = datetime(2031, 1, 1, tzinfo=UTC)
 SHARED = Path(__file__).parents[4] / "shared" / "corpus" / "wfdb_ptbxl500" / "biolabsel+AY_2526_practical_sessions"

@@ -20,7 +20,7 @@ from ecgfm_clinical.errors import ClinicalError, GateRefused, InputError, NotFou
 from ecgfm_connectors.testing import dicom_writer
 from tests.helpers.fakes import Clock
 
-pytestmark = [pytest.mark.slow(50), pytest.mark.usefixtures("quick_judging", "without_pictures")]
+pytestmark = [pytest.mark.slow(35), pytest.mark.usefixtures("quick_judging", "without_pictures")]
 
 SETTINGS = """\
 [site]

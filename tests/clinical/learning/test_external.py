@@ -16,7 +16,7 @@ from ecgfm_clinical.files.dataset_tables import write_recordings
 from tests.helpers import data_sets
 from tests.helpers.tiny_models import write_tiny_bundle
 
-pytestmark = [pytest.mark.slow(20), pytest.mark.usefixtures("quick_judging")]
+pytestmark = [pytest.mark.slow(13), pytest.mark.usefixtures("quick_judging")]
 
 
 def run(*arguments: object) -> tuple[int, str]:

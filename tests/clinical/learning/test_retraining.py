@@ -49,7 +49,7 @@ from tests.clinical.learning.conftest import staged_visits
 from tests.helpers.fakes import Clock
 from tests.helpers.learning import with_learning
 
-pytestmark = [pytest.mark.slow(35), pytest.mark.usefixtures("quick_judging", "without_pictures")]
+pytestmark = [pytest.mark.slow(25), pytest.mark.usefixtures("quick_judging", "without_pictures")]
 
 Take = Callable[[Store, Contents, bytes, datetime], None]
 TakeMessage = Callable[[Store, bytes, datetime], None]
