@@ -7,8 +7,10 @@ settings, else the first that the browser asks for (Accept-Language) and there i
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
+from functools import cache
 from gettext import NullTranslations
 from pathlib import Path
+from types import MappingProxyType
 
 from ecgfm_clinical.web import catalogue
 from ecgfm_clinical.wording import in_english
@@ -50,10 +52,11 @@ class Language:
 ENGLISH = Language(code="en", name="English")
 
 
+@cache
 def languages() -> Mapping[str, Language]:
-    """By code, English first. Raises SettingsError where a catalogue is damaged."""
+    """By code, English first; read once. Raises SettingsError where a catalogue is damaged."""
     found = [ENGLISH, *(_read(path) for path in sorted(FOLDER.glob(f"*/{FILE}")))]
-    return {one.code: one for one in found}
+    return MappingProxyType({one.code: one for one in found})
 
 
 def _read(path: Path) -> Language:

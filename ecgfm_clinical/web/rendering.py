@@ -6,13 +6,31 @@ from collections.abc import Callable
 from datetime import datetime, tzinfo
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 
 from ecgfm_clinical.web.languages import Language
 from ecgfm_clinical.wording import phrase
 
 TEMPLATES = Path(__file__).with_name("templates")
 STATIC = Path(__file__).with_name("static")
+
+
+class _Compiled(BytecodeCache):
+    """Templates that were compiled for one language serve the others: what differs is what they call."""
+
+    def __init__(self) -> None:
+        self._codes: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if (code := self._codes.get(bucket.key)) is not None:
+            bucket.bytecode_from_string(code)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._codes[bucket.key] = bucket.bytecode_to_string()
+
+
+_COMPILED = _Compiled()
 
 
 def environment(zone: tzinfo, language: Language) -> Environment:
@@ -24,6 +42,7 @@ def environment(zone: tzinfo, language: Language) -> Environment:
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
+        bytecode_cache=_COMPILED,
         auto_reload=False,  # an upgrade replaces files under a console that runs: its pages stay those of its code
         undefined=StrictUndefined,
         trim_blocks=True,
