@@ -17,9 +17,9 @@ from ecgfm_connectors.patient import Patient
 from ecgfm_connectors.testing import dicom_writer
 from ecgfm_connectors.testing.ehr import EhrReceiver, Fault
 from tests.helpers.fakes import make_ecg
-from tests.helpers.tiny_models import write_tiny_bundle
+from tests.helpers.tiny_models import copy_prepared_tiny, write_tiny_bundle
 
-pytestmark = pytest.mark.slow(35)
+pytestmark = pytest.mark.slow(10)
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -203,8 +203,11 @@ def test_a_replay_of_a_score_from_a_gpu_says_what_it_needs(run: Run, sent: Path)
     assert "torch sees no CUDA device" in said
 
 
-def test_a_change_of_runtime_is_in_the_audit_trail_once(run: Run, sent: Path) -> None:
+def test_a_change_of_runtime_is_in_the_audit_trail_once(
+    run: Run, sent: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    copy_prepared_tiny(tmp_path_factory, sent.parent / "tiny.runtimes")
     sent.write_text(sent.read_text().replace('# runtime = "auto"', 'runtime = "onnx"'))
     for _ in range(2):
         assert run("score", "--settings", sent)[0] == 0

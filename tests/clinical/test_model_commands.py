@@ -16,9 +16,9 @@ from ecgfm_clinical.files.reading import read_ecgs
 from ecgfm_clinical.scorers import open_predictor
 from ecgfm_clinical.settings import Model, Settings
 from tests.helpers.processors import needs_bf16
-from tests.helpers.tiny_models import write_tiny_bundle
+from tests.helpers.tiny_models import copy_prepared_tiny, write_tiny_bundle
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(16)
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
 
@@ -34,8 +34,10 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Prepared files of that bundle, exported once for all these tests."""
-    return tmp_path_factory.mktemp("prepared")
+    """Prepared files of that bundle."""
+    folder = tmp_path_factory.mktemp("cache") / "prepared"
+    copy_prepared_tiny(tmp_path_factory, folder)
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,17 @@
 """A small model with random weights for tests: the real code and the real bundle format, nothing learnt."""
 
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import pytest
 import torch
 
 from ecgfm.checkpoint import Bundle
 from ecgfm.config import EncoderConfig
+from ecgfm.errors import RuntimeUnavailable
 from ecgfm.heads import INTERPRETATION, REDUCED_LVEF, TROPONIN
 from ecgfm.network import EcgFm
 from ecgfm.provenance import Provenance
@@ -30,11 +33,14 @@ def tiny_network(*, seed: int = 0, config: EncoderConfig = TINY) -> EcgFm:
 
 
 def tiny_network_of_two(*, seed: int = 0) -> EcgFm:
-    """A seeded network of two encoders: reduced LVEF and interpretation on the first, troponin on the second."""
+    """A seeded network of two encoders, of a layer each: reduced LVEF and interpretation on the first, troponin on the
+    second.
+    """
+    config = replace(TINY, layers=1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         specs = (REDUCED_LVEF, replace(TROPONIN, encoder=1), INTERPRETATION)
-        network = EcgFm(TINY, specs, further=(TINY,))
+        network = EcgFm(config, specs, further=(config,))
         for parameter in network.parameters():
             parameter.data.add_(0.1 * torch.randn_like(parameter))
     return network
@@ -61,6 +67,21 @@ def _tiny_bundle() -> Path:
 def copy_tiny_bundle(folder: Path) -> None:
     """As `write_tiny_bundle(folder)` writes it; it is written once a process."""
     shutil.copytree(_tiny_bundle(), folder, copy_function=shutil.copy)
+
+
+def copy_prepared_tiny(factory: pytest.TempPathFactory, folder: Path) -> None:
+    """Where a runtime looks for what is prepared of `write_tiny_bundle(folder)`: its ONNX file, exported once for all
+    workers; nothing where exporting is not installed.
+    """
+    shutil.copytree(prepared.once_for_all_workers(factory, "tiny-prepared", _export_tiny) / "prepared", folder)
+
+
+def _export_tiny(folder: Path) -> None:
+    from ecgfm.runtimes import preparation
+
+    (folder / "prepared").mkdir()
+    with suppress(RuntimeUnavailable):
+        preparation.onnx_file(write_tiny_bundle(folder / "tiny"), folder / "prepared")
 
 
 def encoder_table(layers: int = 1) -> str:

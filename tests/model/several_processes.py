@@ -17,9 +17,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
-
 # What the trainings load when they first need it, loaded once for all of them.
+import lightning.fabric  # noqa: F401
+import torch
 import torch._dynamo
 import torch.utils.tensorboard
 

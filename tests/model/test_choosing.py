@@ -22,6 +22,7 @@ from ecgfm.runtimes.engines import EngineName, comparable
 from ecgfm.runtimes.processors import driver_version, processor
 from ecgfm.runtimes.runtime import Runtime
 from tests.helpers.synthetic import synthetic_ecgs
+from tests.helpers.tiny_models import copy_prepared_tiny
 
 
 def few() -> Recordings:
@@ -218,13 +219,15 @@ def test_a_kept_runtime_that_does_not_open_any_more_is_chosen_anew(
     assert (opened.name, choice.runtime, next(attempts)) == ("torch", "torch", 2)
 
 
-@pytest.mark.slow(4)
-def test_the_real_runtimes_of_this_machine(bundle: Bundle, tmp_path: Path, records: list[Record]) -> None:
-    choice = choosing.choose(bundle, device="cpu", threads=1, cache=tmp_path, recordings=few, small=0)
+@pytest.mark.slow(2)
+def test_the_real_runtimes_of_this_machine(
+    bundle: Bundle, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, records: list[Record]
+) -> None:
+    cache = tmp_path / "prepared"
+    copy_prepared_tiny(tmp_path_factory, cache)
+    choice = choosing.choose(bundle, device="cpu", threads=1, cache=cache, recordings=few, small=0)
     assert choice.runtime in ("torch", "onnx", "openvino")
-    predictor = Predictor.from_bundle(
-        bundle.path, runtime="auto", device="cpu", threads=1, cache=tmp_path, recordings=few
-    )
+    predictor = Predictor.from_bundle(bundle.path, runtime="auto", device="cpu", threads=1, cache=cache, recordings=few)
     assert predictor.choice == choice
     named = EngineName.parse(predictor.runtime)
     assert named is not None

@@ -21,7 +21,7 @@ from ecgfm.pretraining.shards import ShardSet
 from tests.helpers.tiny_pretraining import changed, last, metrics
 
 pytestmark = [
-    pytest.mark.slow(8),
+    pytest.mark.slow(6),
     pytest.mark.skipif(find_spec("lightning") is None, reason="optional extra `train`"),
 ]
 
@@ -30,7 +30,7 @@ def test_training_lowers_the_loss_reports_and_keeps_few_checkpoints(
     recipe: Recipe, shards: ShardSet, tmp_path: Path
 ) -> None:
     news: list[Progress] = []
-    path = pretrain(changed(recipe, epochs=10), shards, tmp_path / "run", report=news.append)
+    path = pretrain(changed(recipe, epochs=4), shards, tmp_path / "run", report=news.append)
     rows = metrics(tmp_path / "run")
     training = [float(row["loss"]) for row in rows if row["split"] == "training"]
     assert np.mean(training[-3:]) < 0.9 * training[0]

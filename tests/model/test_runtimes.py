@@ -30,7 +30,7 @@ from tests.helpers.processors import OPENVINO_RUNS, needs_bf16
 from tests.helpers.synthetic import synthetic_ecgs
 from tests.helpers.tiny_models import tiny_network
 
-pytestmark = pytest.mark.slow(25)
+pytestmark = pytest.mark.slow(16)
 
 NEEDS = {"onnx": "onnxruntime", "openvino": "openvino", "openvino-bf16": "openvino"}
 ON_CPU = [name for name in runtimes.NAMES if name not in ("torch-fp16", "tensorrt")]

@@ -25,7 +25,7 @@ from tests.model import several_processes
 from tests.model.several_processes import Job
 
 pytestmark = [
-    pytest.mark.slow(25),
+    pytest.mark.slow(16),
     pytest.mark.skipif(find_spec("lightning") is None, reason="optional extra `train`"),
 ]
 

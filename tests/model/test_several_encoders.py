@@ -27,7 +27,7 @@ from tests.helpers.processors import OPENVINO_RUNS
 from tests.helpers.synthetic import synthetic_ecgs
 from tests.helpers.tiny_models import tiny_network, tiny_network_of_two
 
-pytestmark = pytest.mark.slow(20)
+pytestmark = pytest.mark.slow(7)
 
 SOURCE = torch.randn(2, 12, 2500, generator=torch.Generator().manual_seed(0))
 
