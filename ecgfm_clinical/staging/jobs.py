@@ -18,7 +18,7 @@ from ecgfm_clinical.staging.claiming import CLAIM, CLAIM_BESIDE
 from ecgfm_clinical.staging.database import Database
 from ecgfm_clinical.staging.records import BACKFILL, STAT, AttemptError, EcgState, Job, JobState, Retry, Scoring
 from ecgfm_clinical.staging.rows import EcgVersion, every_row
-from ecgfm_clinical.staging.schema import ecg, score_job
+from ecgfm_clinical.staging.schema import ecg, score_job, withheld
 from ecgfm_clinical.staging.transaction import Transaction
 
 #: ECGs that are owed an answer and are queued in one claim.
@@ -130,9 +130,15 @@ def _put_off(tx: Transaction, job: Job, found: Scoring, *, worker: str, silent: 
 
 
 def _score_what_is_owed(tx: Transaction) -> None:
-    """Another scoring of each ECG that is owed the answer of a head which was resumed."""
+    """Another scoring of each ECG that is owed the answer of a head which was resumed, but for those whose result a
+    person took back: the answer would tell it again.
+    """
     for ecg_id in pauses.due_again(tx, limit=OWED_AT_ONCE):
-        rescore(tx, _ecg_row(tx, ecg_id), tell=False)
+        row = _ecg_row(tx, ecg_id)
+        if recordings.standing(tx, row.recording_id).taken_back is None:
+            rescore(tx, row, tell=False)
+        else:
+            pauses.forget(tx, ecg_id, received_at=row.received_at, source=row.source)
 
 
 def _fail(tx: Transaction, job: Job, retry: Retry, worker: str) -> None:
@@ -282,14 +288,29 @@ def hurry(tx: Transaction, ecg_id: int, *, priority: int) -> None:
 def drop(tx: Transaction, recording_id: int) -> None:
     """Nothing of the recording is to be scored any more: it was taken back."""
     versions = select(ecg).where(ecg.c.recording_id == recording_id).order_by(ecg.c.ecg_id).with_for_update()
-    over = {"state": JobState.FAILED.value, "finished_at": tx.now, "worker": None, "lease_until": None}
     for row in every_row(tx.connection, EcgVersion, versions):
-        mine = (score_job.c.ecg_id == row.ecg_id, is_unfinished(score_job))
-        tx.connection.execute(update(score_job).where(*mine).values(over))
-        failed_ecgs.settle(tx, [row.ecg_id])
-        pauses.forget(tx, row.ecg_id, received_at=row.received_at, source=row.source)
+        _end(tx, row)
         if row.state == EcgState.WAITING.value:
             answers.move(tx, row, EcgState.FAILED, scoring_id=row.scoring_id)
+
+
+def _end(tx: Transaction, row: EcgVersion) -> None:
+    """This version is scored no more, and needs no answer."""
+    over = {"state": JobState.FAILED.value, "finished_at": tx.now, "worker": None, "lease_until": None}
+    mine = (score_job.c.ecg_id == row.ecg_id, is_unfinished(score_job))
+    tx.connection.execute(update(score_job).where(*mine).values(over))
+    failed_ecgs.settle(tx, [row.ecg_id])
+    pauses.forget(tx, row.ecg_id, received_at=row.received_at, source=row.source)
+
+
+def owe_nothing(tx: Transaction, recording_id: int) -> None:
+    """A person took the result back: the second scoring, for the answer of a head that was paused, would tell it
+    again. One that a resumed head has queued already is ended; the rest is left out when the head goes on.
+    """
+    queued = select(withheld.c.ecg_id).where(withheld.c.queued)
+    mine = select(ecg).where(ecg.c.recording_id == recording_id, ecg.c.ecg_id.in_(queued)).order_by(ecg.c.ecg_id)
+    for row in every_row(tx.connection, EcgVersion, mine.with_for_update()):
+        _end(tx, row)
 
 
 def hush(tx: Transaction, recording_id: int) -> None:

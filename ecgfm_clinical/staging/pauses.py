@@ -15,8 +15,8 @@ What each pause means for an ECG:
     source        nothing is pulled from there; the cursor stays, so the next pull begins where the last ended
     destination   its messages are made and wait in their order; other destinations go on
     head          it is scored by the other heads; the answer of this one is neither kept nor told but owed
-                  (`withheld`), and once the head goes on the ECG is scored again and told as a correction. Where every
-                  head of the live model is paused no job is claimed
+                  (`withheld`), and once the head goes on the ECG is scored again and told as a correction, unless its
+                  result was taken back meanwhile. Where every head of the live model is paused no job is claimed
 
 A step that was begun before the pause is finished. Listeners stay open: whoever sends need not know.
 """

@@ -59,8 +59,8 @@ class Results:
     ) -> Reissue:
         """Take back every standing result of one recording, at every destination (OBX-11 W; with `delete` D).
 
-        A later scoring that says something new is told again. What follows is not sent before `not_before`. Raises
-        NotFound.
+        A later scoring that says something new is told again, but the answer that a paused head owes is not given any
+        more. What follows is not sent before `not_before`. Raises NotFound.
         """
         with self._database.writing(now, actor) as tx:
             row = reissuing.locked(tx, ecg_id)
@@ -69,6 +69,7 @@ class Results:
             report = reissuing.take_back(tx, row, "D" if delete else "W")
             _put_off(tx, report.created, not_before)
             jobs.hush(tx, row.recording_id)
+            jobs.owe_nothing(tx, row.recording_id)
             if said is not None:
                 recordings.result_taken_back(tx, row.recording_id, said, reason=reason)
             act = "ecg.deleted" if delete else "ecg.withdrawn"

@@ -122,6 +122,32 @@ def test_a_recording_that_its_sender_took_back_is_owed_nothing(ward: Any, goes_o
     assert HEAD.name not in ward.store.questions.count_table().by_head
 
 
+@pytest.mark.parametrize("goes_on_first", [False, True])
+def test_a_result_that_a_person_took_back_is_not_told_again_by_an_answer_that_was_owed(
+    ward: Any, goes_on_first: bool
+) -> None:
+    """Until somebody wants it told: then with every answer."""
+    pause(ward, HEAD)
+    ward.take()
+    score_all(ward)
+    ward.send_all()
+    if goes_on_first:  # and the ECG waits for its second scoring
+        resume(ward, HEAD)
+        assert len(claim(ward)) == 1
+        ward.store.leases.release("scorer", now=ward.now)
+    ward.store.results.withdraw(1, reason="not this patient", now=ward.now, actor="ada")
+    if not goes_on_first:
+        resume(ward, HEAD)
+    score_all(ward)
+    assert answers(ward, 1) == [{OTHER.name}]
+    assert [message.kind for message in ward.store.ecgs.story(1).messages][-1] == "W"
+    assert ward.store.pauses.owed() == {}
+    ward.store.results.correct(1, reason="this patient after all", now=ward.now, actor="ada")
+    score_all(ward)
+    assert answers(ward, 1) == [{OTHER.name}, set(HEADS)]
+    assert ward.store.care.audit_faults() == []
+
+
 def fail_what_is_owed(ward: Any) -> int:
     """A head was paused when this ECG was scored; it goes on, and scoring the ECG again fails for good."""
     pause(ward, HEAD)
