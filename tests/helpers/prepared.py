@@ -57,8 +57,10 @@ def copy_schemas() -> None:
 def migrations_run() -> Iterator[None]:
     """Every step of the schema's history is made, for what makes the first store, and for tests of the steps."""
     before, command.upgrade = command.upgrade, _UPGRADE
-    yield
-    command.upgrade = before
+    try:
+        yield
+    finally:
+        command.upgrade = before
 
 
 def _copy_schema(config: Config, revision: str, sql: bool = False, tag: str | None = None) -> None:

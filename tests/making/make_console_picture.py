@@ -41,7 +41,8 @@ def _picture(hospital: Hospital) -> None:
     assert chosen is not None
     assert hospital.console is not None
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        program = shutil.which("chromium-headless-shell") or shutil.which("chromium")
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1100, "height": 1000})
         page.goto(hospital.console.link())
         page.goto(f"http://127.0.0.1:{hospital.console.port.port}/ecgs/{chosen.ecg_id}")
