@@ -33,7 +33,7 @@ from ecgfm.training.team import Team
 from tests.helpers.planted import QUICK, SMALL, SPEC, SPLIT, examples, record_of, scores, settings_of_one_epoch
 from tests.helpers.tiny_models import TINY, tiny_network
 
-pytestmark = pytest.mark.slow(25)
+pytestmark = pytest.mark.slow(18)
 
 
 def linear(cache: Path) -> Trained:
@@ -158,9 +158,8 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_ends(
 
 def test_full_fine_tuning_leaves_the_convolutions_and_moves_the_rest(tmp_path: Path) -> None:
     base = tiny_network()
-    trained = train.fine_tune(
-        base, SPEC, SPLIT, record_of, replace(QUICK, learning_rate=3e-3, max_epochs=8), folder=tmp_path / "run"
-    )
+    settings = replace(QUICK, learning_rate=6e-3, max_epochs=6, checkpoint_every=1000)
+    trained = train.fine_tune(base, SPEC, SPLIT, record_of, settings, folder=tmp_path / "run")
     before, after = base.encoder.state_dict(), trained.network.encoder.state_dict()
     for name, tensor in before.items():
         assert torch.equal(tensor, after[name]) == name.startswith("feature_extractor."), name

@@ -15,7 +15,7 @@ from tests.helpers.fakes import make_ecg
 from tests.helpers.recordings import ECGS, write_recordings
 from tests.helpers.tiny_models import write_tiny_bundle
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(6)
 
 
 @pytest.fixture(scope="module")
@@ -89,23 +89,23 @@ def test_a_repeat_completes_the_weights(run: Run, folder: Path, bundle: Path, tm
 def test_pictures_of_a_folder_are_completed_and_not_drawn_twice(
     run: Run, folder: Path, bundle: Path, tmp_path: Path
 ) -> None:
-    for number in range(3, ECGS):
-        (folder / f"{number}.dcm").unlink()
     twin = tmp_path / "other"
     twin.mkdir()
     (twin / "0.dcm").write_bytes((folder / "1.dcm").read_bytes())
+    for number in range(1, ECGS):
+        (folder / f"{number}.dcm").unlink()
     pictures = tmp_path / "pictures"
     given = ("explain", folder, twin, "--model", bundle, "--png", pictures, "--workers", 0)
     code, said, _ = run(*given)
     assert code == 0
-    assert "4 scored" in said
+    assert "2 scored" in said
     made = {path.name: path.read_bytes() for path in pictures.iterdir()}
-    assert len(made) == 4, "two files of one name have pictures of their own"
+    assert len(made) == 2, "two files of one name have pictures of their own"
     removed = min(made)
     (pictures / removed).unlink()
     before = {path.name: path.stat().st_mtime_ns for path in pictures.iterdir()}
     code, said, _ = run(*given)
-    assert "1 scored; 3 files were there already" in said.replace(", 2 passed over", "")
+    assert "1 scored; 1 files were there already" in said.replace(", 2 passed over", "")
     assert {path.name: path.read_bytes() for path in pictures.iterdir()} == made
     assert {path.name: path.stat().st_mtime_ns for path in pictures.iterdir() if path.name != removed} == before
 
