@@ -16,9 +16,9 @@ from ecgfm.recording_files import RecordingFolder
 from ecgfm.signal import prepare
 from tests.helpers.tiny_models import tiny_network
 
-pytestmark = pytest.mark.slow(15)
+pytestmark = pytest.mark.slow(8)
 
-#: umap-learn compiles for 16 s what these few points need for 5 s without; numba reads this when it is first imported.
+#: umap-learn compiles for 16 s what these few points need for 3 s without; numba reads this when it is first imported.
 os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 
@@ -119,14 +119,14 @@ def test_a_wrong_label_table_is_refused_with_its_line(tmp_path: Path, text: str,
 def test_a_umap_picture_keeps_groups_apart() -> None:
     pytest.importorskip("umap", reason="umap-learn is not installed (optional extra `umap`)")
     stream = np.random.default_rng(0)
-    rows = stream.normal(size=(60, 6))
-    rows[30:] += 10
+    rows = stream.normal(size=(40, 6))
+    rows[20:] += 10
     places = project(rows, method="umap")
-    assert places.shape == (60, 2)
-    centres = [places[:30].mean(axis=0), places[30:].mean(axis=0)]
+    assert places.shape == (40, 2)
+    centres = [places[:20].mean(axis=0), places[20:].mean(axis=0)]
     widest = max(
         float(np.linalg.norm(part - centre, axis=1).max())
-        for part, centre in zip((places[:30], places[30:]), centres, strict=True)
+        for part, centre in zip((places[:20], places[20:]), centres, strict=True)
     )
     assert np.linalg.norm(centres[0] - centres[1]) > widest
 
