@@ -379,19 +379,21 @@ class Hospital:
                 recording.number, recording.assigned = held.patients[-1].identifiers[0].value, True
         self.check()
 
-    def sends_dead_letters_again(self, *, recompose: bool) -> None:
-        """`resend`."""
-        self.store.results.resend(recompose=recompose, now=self._tick(), actor="operator")
+    def sends_dead_letters_again(self, *, recompose: bool) -> bool:
+        """`resend`; whether there was any."""
+        done = self.store.results.resend(recompose=recompose, now=self._tick(), actor="operator")
         self.check()
+        return bool(done.created or done.cancelled)
 
     # --- work -------------------------------------------------------------------------------------------------------
 
     def scores(self, limit: int = 100) -> int:
         """A worker scores what is due; how many."""
         jobs = self.store.jobs.claim(worker="scorer", limit=limit, now=self._tick(), lease=LEASE)
+        if not jobs:
+            return 0
         done = [(job, self._scoring(job.ecg_id)) for job in jobs]
-        if jobs:
-            self.store.jobs.finish(done, now=self._tick(), worker="scorer")
+        self.store.jobs.finish(done, now=self._tick(), worker="scorer")
         for job in jobs:
             self._is_scored(job.ecg_id)
         self.check()
@@ -442,7 +444,8 @@ class Hospital:
             self._try(one, fate)
             if fate == "sender died after":  # what else it claimed went back to the queue with it
                 break
-        self.check()
+        if messages:
+            self.check()
         return len(messages)
 
     def _try(self, one: OutboundMessage, fate: Fate) -> None:
@@ -543,18 +546,31 @@ class Hospital:
 
     def settle(self, *, resend: bool = False) -> None:
         """Everything is scored and sent; then what stands is compared with the truth."""
-        resent = False
+        self._come_to_rest()
+        if resend:
+            self._send_once_more()
+        self._compare(resent=resend)
+
+    def ends(self) -> None:
+        """It settles, and once more after what was set aside was sent again."""
+        self.settle()
+        if self._send_once_more():
+            self._compare(resent=True)
+
+    def _come_to_rest(self) -> None:
         for _ in range(1000):
-            moved = self.scores() + sum(self.sends(name, limit=100) for name in DESTINATIONS)
-            if not moved and resend:
-                self.sends_dead_letters_again(recompose=False)
-                resend, resent = False, True
-            elif not moved:
+            if not self.scores() + sum(self.sends(name, limit=100) for name in DESTINATIONS):
                 break
         else:
             raise AssertionError("it never comes to rest")
-        if not self.restored:
-            self._compare(resent=resent)
+        self.check()
+
+    def _send_once_more(self) -> bool:
+        """Whether there was any dead letter; where there was none, all is at rest still."""
+        moved = self.sends_dead_letters_again(recompose=False)
+        if moved:
+            self._come_to_rest()
+        return moved
 
     def _is_held_at_pacs(self, name: str) -> bool:
         """Whether its newest result is not stored because its waveform object names another patient."""
@@ -562,6 +578,8 @@ class Hospital:
         return waveform is not None and waveform.patient_id != self.people.survivor(whose)
 
     def _compare(self, *, resent: bool) -> None:
+        if self.restored:
+            return
         asked = {self.ids[held.ecg_id] for held in self.open_questions()}
         waiting = self._waiting()
         assert not waiting - asked, f"versions of {waiting - asked} wait for a score, and nobody is asked"

@@ -42,8 +42,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
-            self.hospital.settle()
-            self.hospital.settle(resend=True)
+            self.hospital.ends()
             assert not list(self.hospital.store.care.audit_faults())
         finally:
             self.hospital.store.close()

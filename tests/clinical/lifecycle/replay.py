@@ -17,7 +17,7 @@ ACTS = frozenset({
     "arrives", "comes_again", "two_people", "sender_withdraws", "sender_withdraws_early", "merge", "unlink", "link",
     "add_person", "operator_merges", "operator_unmerges", "withdraws", "corrects", "names_patient", "releases",
     "rejects", "sends_dead_letters_again", "scores", "worker_dies", "says_otherwise", "sends", "settle", "reopens",
-    "truth", "is_restored",
+    "truth", "is_restored", "ends",
 })  # fmt: skip
 
 
@@ -90,8 +90,7 @@ def play(acts: list[Act], new_place: Callable[[], Place]) -> str:
                 copy = None
             else:
                 _do(hospital, act)
-        hospital.settle()
-        hospital.settle(resend=True)
+        hospital.ends()
         assert not list(hospital.store.care.audit_faults())
     except Exception as error:  # noqa: BLE001 - whatever ends the sequence is what it found
         return told(error)

@@ -25,8 +25,7 @@ def hospital(store_url: str) -> Iterator[Hospital]:
     one.arrives("R1", "A")
     one.scores()
     yield one
-    one.settle()
-    one.settle(resend=True)
+    one.ends()
     one.store.close()
 
 

@@ -26,8 +26,7 @@ pytestmark = pytest.mark.slow
 def hospital(store_url: str) -> Iterator[Hospital]:
     one = Hospital(lambda telling: Store.open(store_url, create=True, telling=telling), control_ids=itertools.count(1))
     yield one
-    one.settle()
-    one.settle(resend=True)
+    one.ends()
     one.store.close()
 
 

@@ -16,7 +16,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.clinical.lifecycle.machine import on
 from tests.clinical.lifecycle.places import on_postgresql, on_sqlite
 
-pytestmark = pytest.mark.slow(80)
+pytestmark = pytest.mark.slow(15)
 
 STEPS = 30
 
@@ -44,10 +44,10 @@ def quick_folder() -> Iterator[Path]:
 
 @pytest.mark.timeout(0)
 def test_on_sqlite(quick_folder: Path) -> None:
-    run_state_machine_as_test(on(on_sqlite(quick_folder)), settings=_settings(60))
+    run_state_machine_as_test(on(on_sqlite(quick_folder)), settings=_settings(30))
 
 
 @pytest.mark.timeout(0)
 @pytest.mark.peer
 def test_on_postgresql(postgresql_url: str) -> None:
-    run_state_machine_as_test(on(on_postgresql(postgresql_url)), settings=_settings(8))
+    run_state_machine_as_test(on(on_postgresql(postgresql_url)), settings=_settings(4))
