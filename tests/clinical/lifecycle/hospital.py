@@ -554,8 +554,8 @@ class Hospital:
     def ends(self) -> None:
         """It settles, and once more after what was set aside was sent again."""
         self.settle()
-        if self._send_once_more():
-            self._compare(resent=True)
+        self._send_once_more()
+        self._compare(resent=True)
 
     def _come_to_rest(self) -> None:
         for _ in range(1000):
@@ -565,12 +565,10 @@ class Hospital:
             raise AssertionError("it never comes to rest")
         self.check()
 
-    def _send_once_more(self) -> bool:
-        """Whether there was any dead letter; where there was none, all is at rest still."""
-        moved = self.sends_dead_letters_again(recompose=False)
-        if moved:
+    def _send_once_more(self) -> None:
+        """What was set aside; where there was nothing, all is at rest still."""
+        if self.sends_dead_letters_again(recompose=False):
             self._come_to_rest()
-        return moved
 
     def _is_held_at_pacs(self, name: str) -> bool:
         """Whether its newest result is not stored because its waveform object names another patient."""

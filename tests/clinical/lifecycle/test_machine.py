@@ -44,10 +44,10 @@ def quick_folder() -> Iterator[Path]:
 
 @pytest.mark.timeout(0)
 def test_on_sqlite(quick_folder: Path) -> None:
-    run_state_machine_as_test(on(on_sqlite(quick_folder)), settings=_settings(30))
+    run_state_machine_as_test(on(on_sqlite(quick_folder)), settings=_settings(60))
 
 
 @pytest.mark.timeout(0)
 @pytest.mark.peer
 def test_on_postgresql(postgresql_url: str) -> None:
-    run_state_machine_as_test(on(on_postgresql(postgresql_url)), settings=_settings(4))
+    run_state_machine_as_test(on(on_postgresql(postgresql_url)), settings=_settings(8))
