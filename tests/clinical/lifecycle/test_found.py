@@ -19,7 +19,7 @@ from ecgfm_clinical.staging.store import Store
 from tests.clinical.lifecycle import places
 from tests.clinical.lifecycle.hospital import Hospital, identifier
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(20)
 
 
 @pytest.fixture
