@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,9 +26,18 @@ from tests.model import several_processes
 from tests.model.several_processes import Job
 
 pytestmark = [
-    pytest.mark.slow(16),
+    pytest.mark.slow(25),
     pytest.mark.skipif(find_spec("lightning") is None, reason="optional extra `train`"),
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """As the processes beside have it: how a sum is shared among threads is in its last bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
