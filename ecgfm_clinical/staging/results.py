@@ -69,8 +69,8 @@ class Results:
             report = reissuing.take_back(tx, row, "D" if delete else "W")
             _put_off(tx, report.created, not_before)
             jobs.hush(tx, row.recording_id)
-            jobs.owe_nothing(tx, row.recording_id)
             if said is not None:
+                jobs.owe_nothing(tx, row.recording_id)
                 recordings.result_taken_back(tx, row.recording_id, said, reason=reason)
             act = "ecg.deleted" if delete else "ecg.withdrawn"
             tx.note(act, ecg_id=ecg_id, reason=reason, messages=reissuing.listed(report.created + report.cancelled))
