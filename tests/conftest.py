@@ -175,6 +175,14 @@ def quick_judging() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def signals_remembered() -> Iterator[None]:
+    """For files that train again and again on the same ECGs."""
+    with pytest.MonkeyPatch.context() as patch:
+        made_once.remember_signals(patch)
+        yield
+
+
 @pytest.fixture
 def migrations_run() -> Iterator[None]:
     """New SQLite stores get their schema step by step, as outside of tests, and not as a copy."""

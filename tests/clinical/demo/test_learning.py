@@ -9,7 +9,7 @@ from ecgfm_clinical.demo import clinic
 from ecgfm_clinical.demo.learning import hospital_in, learn, summary
 from tests.helpers.fakes import Clock
 
-pytestmark = [pytest.mark.slow(40), pytest.mark.usefixtures("quick_judging")]
+pytestmark = [pytest.mark.slow(40), pytest.mark.usefixtures("quick_judging", "signals_remembered")]
 
 #: By this secret so few patients give every split enough of both kinds for both heads.
 SEED = 454

@@ -112,6 +112,11 @@ def _keep_embeddings(folder: Path) -> None:
     store.close()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def remembering(signals_remembered: None) -> None:
+    """The clinic's ECGs are the same in every test."""
+
+
 @pytest.fixture(scope="module")
 def without_pictures() -> Iterator[None]:
     """Reports hold empty pictures, which take half of a short training's time to draw: for files that do not look at
