@@ -37,7 +37,9 @@ _LOADED = (
     "ecgfm_clinical.staging.migrations", "ecgfm_clinical.learning.models", "ecgfm.runtimes.torch_runtime",
     "alembic.command", "apscheduler", "pydicom", "pynetdicom", "hl7apy.core", "numpy", "torch", "scipy.signal",
     "sqlalchemy", "ecgfm.predictor",
-    "ecgfm_connectors.registry", "ecgfm_connectors.dicom.storage", "ecgfm_connectors.hl7.sender",
+    "ecgfm_connectors.registry", "ecgfm_connectors.dicom.storage", "ecgfm_connectors.dicom.objects",
+    "ecgfm_connectors.hl7.sender", "ecgfm_connectors.hl7.result", "hl7apy.v2_5_1",
+    "rich.progress", "rich.status", "rich._emoji_codes",
 )  # fmt: skip
 
 
