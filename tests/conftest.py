@@ -17,6 +17,10 @@ from ecgfm import devices
 from tests.helpers import made_once, ports, prepared
 from tests.helpers.postgresql import PostgresqlServer, programs
 
+# Threads sleep while they wait: one that spins until the other has had its turn on a busy core took ten times the
+# processor time. It is said before the conftest.py of a folder that is named loads torch, which asks once.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """A worker a core for the whole suite, and one more, because many slow tests wait for other programs; four at most.
@@ -29,16 +33,13 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Workers share the cores: more threads than one each (torch's, BLAS's) would only wait for each other. Where a
-    test asks for two, they sleep while they wait: a thread that spins until the other has had its turn on a busy core
-    took ten times the processor time.
+    """Workers share the cores: more threads than one each (torch's, BLAS's) would only wait for each other.
 
     Compiled code is kept whatever the environment says: workers and the processes that tests start, some hundreds,
     would compile all of it anew.
     """
     if config.getoption("numprocesses", None):
         os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
     made_once.compile_statements_once()
