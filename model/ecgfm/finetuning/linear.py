@@ -5,27 +5,20 @@ Its strength is chosen on validation. It takes minutes, is deterministic, and le
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from ecgfm.finetuning.dataset import (
-    Example,
-    label_matrix,
-)
+from ecgfm.finetuning.blas import one_blas_thread
+from ecgfm.finetuning.dataset import Example, label_matrix
 from ecgfm.finetuning.embedding import Embedding
 from ecgfm.finetuning.split import Split, check_split
 from ecgfm.finetuning.trained import Trained, with_head
 from ecgfm.heads import HeadSpec
 from ecgfm.network import EcgFm
 from ecgfm.provenance import Notes
-
-if TYPE_CHECKING:
-    from threadpoolctl import ThreadpoolController
 
 #: Inverse strengths of the L2 penalty that a linear probe tries, on standardised embeddings.
 PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0, 10.0, 100.0)
@@ -118,22 +111,12 @@ def _logistic(
     from sklearn.linear_model import LogisticRegression  # the extra `train`: a machine that only scores goes without
 
     fitted = []
-    with _blas().limit(
-        limits=1, user_api="blas"
-    ):  # thousands of tiny products: threads that wait for each other cost 20x
+    with one_blas_thread():
         for column in y.T:
             known = np.isfinite(column)
             model = LogisticRegression(C=penalty, max_iter=5000)
             fitted.append(model.fit(x[known], column[known], sample_weight=weights[known]))
     return np.concatenate([one.coef_ for one in fitted]), np.concatenate([one.intercept_ for one in fitted])
-
-
-@cache
-def _blas() -> "ThreadpoolController":
-    """To look for a process's libraries takes as long as a small fit."""
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
 
 
 def _log_loss(logits: NDArray[np.float64], labels: NDArray[np.float64], weights: NDArray[np.float64]) -> float:

@@ -25,6 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from ecgfm.devices import choose_device
 from ecgfm.errors import DataError, RecordingError
 from ecgfm.feeding import Prepared, Segments, segments_of
+from ecgfm.finetuning.blas import one_blas_thread
 from ecgfm.finetuning.dataset import ahead
 from ecgfm.finetuning.embedding import embedded
 from ecgfm.metrics import BOOTSTRAP_REPLICATES, Interval, auprc, auroc, bootstrap
@@ -212,7 +213,8 @@ def out_of_fold(x: Floats, truth: Floats, patients: NDArray[Any], *, seed: int) 
             scoring="neg_log_loss",
             cv=StratifiedGroupKFold(3, shuffle=True, random_state=seed),
         )
-        search.fit(x[train], truth[train], groups=patients[train])
+        with one_blas_thread():
+            search.fit(x[train], truth[train], groups=patients[train])
         scores[test] = search.decision_function(x[test])
     return scores
 
