@@ -1,6 +1,5 @@
 """The wheel holds exactly the files of the three packages; its version and its extras are what the documents say."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -13,7 +12,9 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.slow(20)
+from tests.helpers.own_wheel import build, own_wheel
+
+pytestmark = pytest.mark.slow(8)
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"ecgfm_clinical": ROOT, "ecgfm": ROOT / "model", "ecgfm_connectors": ROOT / "connectors"}
@@ -22,23 +23,9 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(enco
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 
 
-def build(kind: str, source: Path, out: Path, **environment: str) -> Path:
-    """A `wheel` or an `sdist` of `source`, with the build tools installed here."""
-    done = subprocess.run(
-        [sys.executable, "-m", "build", f"--{kind}", "--no-isolation", "--outdir", str(out), str(source)],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    (built,) = out.glob("*.whl" if kind == "wheel" else "*.tar.gz")
-    return built
-
-
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    return zipfile.ZipFile(build("wheel", ROOT, tmp_path_factory.mktemp("wheel")))
+    return zipfile.ZipFile(own_wheel(tmp_path_factory))
 
 
 def tracked(package: str) -> set[str]:

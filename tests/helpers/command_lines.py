@@ -6,7 +6,7 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,18 +21,25 @@ class Told:
 
 
 def run_lines(
-    lines: Sequence[Sequence[str]], *, folder: Path, hidden: Sequence[str] = (), answer: str = ""
+    lines: Sequence[Sequence[str]],
+    *,
+    folder: Path,
+    hidden: Sequence[str] = (),
+    answer: str = "",
+    python: Path | str = sys.executable,
+    environment: Mapping[str, str] | None = None,
 ) -> list[Told]:
     """Run command lines (without the program's name) in `folder`, in a process that lacks the modules `hidden` and
-    reads `answer` from its standard input.
+    reads `answer` from its standard input; `python` is that of another installation, `environment` this process's.
 
     The process is a new one, so that what is hidden is hidden from the first import on.
     """
     asked, answers = folder / "asked.json", folder / "answers.json"
     asked.write_text(json.dumps({"hidden": list(hidden), "lines": [list(words) for words in lines]}), encoding="utf-8")
     subprocess.run(
-        [sys.executable, __file__, str(asked), str(answers)],
+        [str(python), __file__, str(asked), str(answers)],
         cwd=folder,
+        env=environment,
         check=True,
         timeout=900,
         input=answer,
