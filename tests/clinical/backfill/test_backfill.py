@@ -3,10 +3,9 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -24,12 +23,13 @@ from ecgfm_connectors.reading import read
 from ecgfm_connectors.testing import dicom_writer, wfdb_writer
 from tests.clinical.conftest import Run
 from tests.helpers.fakes import Clock, make_ecg, wait_until
+from tests.helpers.outside import Program
 from tests.helpers.recordings import ECGS, write_hundred, write_recordings
 from tests.helpers.tiny_models import write_tiny_bundle
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
 
-pytestmark = pytest.mark.slow(40)
+pytestmark = pytest.mark.slow(18)
 
 Backfill = Callable[..., tuple[int, str, str]]
 
@@ -402,27 +402,20 @@ def test_progress_and_counts_for_programs(backfill: Backfill, archive: Path, out
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_a_state_that_a_repeat_completes(
-    archive: Path, bundle: Path, out: Path, tmp_path: Path, number: signal.Signals
+    program: Program, archive: Path, bundle: Path, out: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    many = tmp_path / "many"
+    many, said = tmp_path / "many", tmp_path / "said.txt"
     many.mkdir()
     for count in range(3000):
         (many / f"{count:04}.dcm").hardlink_to(archive / "0.dcm")
-    program = "from ecgfm_clinical.cli import main; main()"
-    words = ["backfill", "run", many, "--out", out, "--model", bundle, "--workers", 1, "--part-rows", 10, "--json"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
-    )
+    given = ("--model", bundle, "--device", "cpu", "--workers", 1, "--part-rows", 10, "--json")
+    process = program.start(("backfill", "run", many, "--out", out, *given), output=said)
     wait_until(lambda: (out / "parts" / "part-000002.json").exists())
-    process.send_signal(number)
-    said, err = process.communicate(timeout=120)
-    assert process.returncode == 128 + number, err
-    assert "the same command goes on after the last whole part" in err
-    assert not json.loads(said)["finished"]
+    os.kill(process, number)
+    assert program.wait(process) == 128 + number, said.read_text()
+    assert "the same command goes on after the last whole part" in said.read_text()
+    (document,) = re.findall(r"^\{.*?^\}", said.read_text(), re.DOTALL | re.MULTILINE)
+    assert not json.loads(document)["finished"]
     done = len(list((out / "parts").glob("part-*.json")))
     assert 3 <= done < 300
     assert not (out / "receipt.json").exists()

@@ -5,12 +5,10 @@ import os
 import re
 import selectors
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import replace
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,12 +24,23 @@ from ecgfm_clinical.demo.hospital import DemoFailed, Hospital
 from ecgfm_clinical.errors import InputError
 from ecgfm_clinical.settings import read_settings
 from ecgfm_clinical.staging.records import Counts
+from tests.helpers.outside import Program
 from tests.helpers.tiny_models import write_tiny_bundle
 
-pytestmark = pytest.mark.slow(30)
+pytestmark = pytest.mark.slow(14)
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SHOWN = ("DEMO^Patient 03", "DEMO^Patient 05", "DEMO^Patient 08", "DEMO^Patient 09", "DEMO^Patient 25")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A demo that goes on until it is told to stop."""
+
+    process: int
+    told: bytes  #: so far
+    descriptor: int  #: of what it and its processes write
+    options: tuple[str, ...]
 
 
 @pytest.fixture(scope="module")
@@ -155,48 +164,42 @@ def test_the_command_tells_programs_the_same(bundle: Path, sent: list[Delivery],
         assert "DEMO-0" not in line
 
 
-def test_keep_runs_until_it_is_told_to_stop(bundle: Path, sent: list[Delivery], tmp_path: Path) -> None:
+@pytest.fixture
+def kept(program: Program, bundle: Path, sent: list[Delivery], tmp_path: Path) -> Iterator[Kept]:
+    """`demo --keep` with one ECG, in a process of its own that has reached "Still running"."""
     (tmp_path / "one.dcm").write_bytes(next(one for one in sent if one.route == "C-STORE").content)
-    command = "from ecgfm_clinical.cli import main; main()"
-    options = ["--keep", "--ecgs", str(tmp_path / "one.dcm"), "--out", str(tmp_path / "out"), "--model", str(bundle)]
-    with subprocess.Popen(
-        [sys.executable, "-c", command, "demo", *options], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stderr is not None
-        try:
-            told = _until(process.stderr.fileno(), b"Still running")
-            link = re.findall(rb"http://127\.0\.0\.1:\d+/sign-in/once\?token=[\w-]+", told)[0].decode()
-            with httpx.Client(follow_redirects=True, timeout=120) as client:
-                assert "1 received = 1 scored" in client.get(link).text
-            assert "used already" in httpx.get(link, timeout=120).text
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(60) == 0
-        finally:
-            process.kill()
+    options = ("--ecgs", str(tmp_path / "one.dcm"), "--out", str(tmp_path / "out"), "--model", str(bundle))
+    os.mkfifo(tmp_path / "said")  # its end is seen once every process that can write to it has ended
+    descriptor = os.open(tmp_path / "said", os.O_RDONLY | os.O_NONBLOCK)
+    process = program.start(("demo", "--keep", *options), output=tmp_path / "said")
+    try:
+        yield Kept(process=process, told=_until(descriptor, b"Still running"), descriptor=descriptor, options=options)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+        os.close(descriptor)
+
+
+def test_keep_runs_until_it_is_told_to_stop(kept: Kept, program: Program) -> None:
+    link = re.findall(rb"http://127\.0\.0\.1:\d+/sign-in/once\?token=[\w-]+", kept.told)[0].decode()
+    with httpx.Client(follow_redirects=True, timeout=120) as client:
+        assert "1 received = 1 scored" in client.get(link).text
+    assert "used already" in httpx.get(link, timeout=120).text
+    os.kill(kept.process, signal.SIGTERM)
+    assert program.wait(kept.process) == 0
 
 
 def test_one_that_is_killed_takes_its_processes_along_and_keeps_what_it_made(
-    bundle: Path, sent: list[Delivery], tmp_path: Path
+    kept: Kept, program: Program, tmp_path: Path
 ) -> None:
-    (tmp_path / "one.dcm").write_bytes(next(one for one in sent if one.route == "C-STORE").content)
-    command = "from ecgfm_clinical.cli import main; main()"
-    options = ["--keep", "--ecgs", str(tmp_path / "one.dcm"), "--out", str(tmp_path / "out"), "--model", str(bundle)]
-    process = subprocess.Popen(
-        [sys.executable, "-c", command, "demo", *options],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    assert process.stderr is not None
-    with process.stderr:
-        _until(process.stderr.fileno(), b"Still running")
-        process.kill()
-        process.wait()
-        while process.stderr.read(65536):
-            pass  # until the last of its processes has closed it
+    os.kill(kept.process, signal.SIGKILL)
+    assert program.wait(kept.process) == -signal.SIGKILL
+    os.set_blocking(kept.descriptor, True)
+    while os.read(kept.descriptor, 65536):
+        pass  # until the last of its processes has closed it
     with closing(wiring.open_store(read_settings(tmp_path / "out" / "settings.toml"))) as store:
         assert store.questions.counts() == Counts(received=1, scored=1, not_evaluable=0, failed=0, waiting=0)
-    again = CliRunner().invoke(app, ["demo", *options[1:]])
+    again = CliRunner().invoke(app, ["demo", *kept.options])
     assert isinstance(again.exception, InputError), again.output
 
 
