@@ -4,9 +4,11 @@ a web server believes, and what is computed of a signal alone.
 
 import functools
 import hashlib
+import os
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any  # Any: the keys and values of SQLAlchemy's cache
+from typing import TYPE_CHECKING, Any  # Any: the keys and values of SQLAlchemy's cache, what another function takes
 
 import certifi
 import pytest
@@ -47,12 +49,22 @@ def build_commands_once() -> None:
 
 
 def believe_one_authority() -> None:
-    """Each client of a web server would read all of certifi's 140, 30 ms; no test calls a server of theirs."""
+    """Each client of a web server would read all of the 140 that certifi or the environment names, 30 ms; no test calls
+    a server of theirs.
+    """
     whole = Path(certifi.where()).read_text(encoding="ascii")
     end = "-----END CERTIFICATE-----\n"
     one = prepared.own_folder() / "authority.pem"
     one.write_text(whole[: whole.index(end) + len(end)], encoding="ascii")
-    certifi.where = lambda: str(one)
+    all_of_them = (certifi.where(), os.environ.get("SSL_CERT_FILE", certifi.where()))
+    create = ssl.create_default_context
+
+    def created(purpose: ssl.Purpose = ssl.Purpose.SERVER_AUTH, **named: Any) -> ssl.SSLContext:
+        if named.get("cafile") in all_of_them:
+            named["cafile"] = str(one)
+        return create(purpose, **named)
+
+    ssl.create_default_context = created
 
 
 def remember_signals(patch: pytest.MonkeyPatch) -> None:
