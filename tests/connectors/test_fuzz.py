@@ -30,7 +30,7 @@ from ecgfm_connectors.testing.samples import sample_ecg
 from tests.connectors.golden.cases import cases
 from tests.helpers import scp_writer, vendor_files
 
-pytestmark = pytest.mark.slow(20)
+pytestmark = pytest.mark.slow(12)
 
 CONTEXT = ReadingContext(default_authority="SITE", zone=ZoneInfo("Europe/Berlin"))
 SMALL = sample_ecg(seconds=1)
@@ -49,8 +49,14 @@ _GOLDEN = (
 )
 
 
+@cache
+def golden_cases() -> dict[str, bytes]:
+    """Written once: the writers of all of them take as long as the readers of some hundred."""
+    return {case.name: case.content for case in cases()}
+
+
 def golden(name: str, _: Ecg) -> bytes:
-    return next(case.content for case in cases() if case.name == name)
+    return golden_cases()[name]
 
 
 SEEDS: dict[str, Callable[[Ecg], bytes]] = {
@@ -224,7 +230,8 @@ TWO_GIGABYTES = b"\xff\xff\xff\x7f"
 @pytest.mark.parametrize("kind", ["dicom", "scp plain", "wfdb"])
 def test_lengths_of_two_gigabytes_anywhere_in_a_header(kind: str) -> None:
     content = seed(kind)
-    for at in range(0, 480, 4):
+    begins = 128 if kind == "dicom" else 0  # no reader looks at a preamble
+    for at in range(begins, 480, 4):
         for shift in (0, 2):
             place = at + shift
             survive(content[:place] + TWO_GIGABYTES + content[place + 4 :])
