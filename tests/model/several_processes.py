@@ -9,6 +9,7 @@ line each. Real torchrun starts the processes of tests/clinical/learning/test_co
 """
 
 import gc
+import importlib
 import json
 import os
 import signal
@@ -17,11 +18,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-# What the trainings load when they first need it, loaded once for all of them.
-import lightning.fabric  # noqa: F401
 import torch
-import torch._dynamo
-import torch.utils.tensorboard
 
 from ecgfm.finetuning import train
 from ecgfm.pretraining.figures import Progress
@@ -29,9 +26,11 @@ from ecgfm.pretraining.machine import Machine
 from ecgfm.pretraining.recipe import Recipe
 from ecgfm.pretraining.run import pretrain
 from ecgfm.pretraining.shards import ShardSet
-from ecgfm.training.sharding import sharded_strategy, whole_state  # noqa: F401  # as above
 from tests.helpers import planted
 from tests.helpers.tiny_models import tiny_network
+
+#: What the trainings load when they first need it, loaded once for all of them.
+LOADED = ("lightning.fabric", "torch._dynamo", "torch.utils.tensorboard", "ecgfm.training.sharding")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +89,8 @@ def together(job: Job) -> None:
 
 
 def main(job: Job) -> None:
+    for name in LOADED:
+        importlib.import_module(name)
     gc.freeze()  # a collection would make copies of all its pages
     report_exit(forked(lambda: killed(job)))
     pair = [

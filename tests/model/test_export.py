@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from tests.helpers.tiny_models import TINY, tiny_network
 pytestmark = pytest.mark.slow(10)
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
-pytest.importorskip("onnxscript", reason="onnxscript is not installed")
+if find_spec("onnxscript") is None:  # to load it takes a second of every worker that only collects
+    pytest.skip("onnxscript is not installed", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
