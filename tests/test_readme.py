@@ -2,14 +2,12 @@
 
 import re
 import shlex
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import typer.main
 
-from ecgfm.demo import demo_bundle
 from ecgfm_clinical.cli import app
 from ecgfm_clinical.operate.setup import write_installation
 from ecgfm_clinical.settings import read_settings
@@ -18,8 +16,9 @@ from ecgfm_connectors.testing.ehr import EhrReceiver
 from tests.helpers.command_lines import run_lines
 from tests.helpers.fakes import make_ecg
 from tests.helpers.processors import OPENVINO_RUNS
+from tests.helpers.tiny_models import copy_prepared_tiny, write_tiny_bundle
 
-pytestmark = pytest.mark.slow(30)
+pytestmark = pytest.mark.slow(16)
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -73,12 +72,13 @@ def block(heading: str) -> str:
 
 @pytest.mark.timeout(900)
 def test_the_commands_by_hand_and_for_research_run_as_written(
-    tmp_path: Path, ehr: EhrReceiver, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, ehr: EhrReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "FOLDER").mkdir()
     for number in (1, 2):
         (tmp_path / "FOLDER" / f"{number}.dcm").write_bytes(dicom_writer.write_ecg(make_ecg(number)))
-    shutil.copytree(demo_bundle(), tmp_path / "BUNDLE")  # a runtime keeps what it prepares beside the bundle
+    write_tiny_bundle(tmp_path / "BUNDLE")
+    copy_prepared_tiny(tmp_path_factory, tmp_path / "BUNDLE.runtimes")  # the line `model export` exports
     words = {"FILE...": "FOLDER/1.dcm FOLDER/2.dcm", "FILE": "FOLDER/1.dcm", " 17": " 1"}
     script = block("By hand") + "".join(
         line + "\n" for line in block("For research").splitlines() if not re.search("pretrain|bench", line)

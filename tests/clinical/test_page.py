@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -27,11 +28,13 @@ from ecgfm_clinical.page.drawing import Paper, draw_page
 from ecgfm_clinical.staging.records import Score, Scoring
 from ecgfm_connectors.ecg import Device, Ecg, Filters
 from ecgfm_connectors.patient import Identifier, Patient
-from tests.clinical.conftest import Run
 from tests.helpers import pdf_a
 from tests.helpers.fakes import make_ecg
 
-pytestmark = pytest.mark.slow(60)
+if TYPE_CHECKING:
+    from tests.clinical.conftest import Run  # it loads torch, and another process loads this file too
+
+pytestmark = pytest.mark.slow(10)
 
 PX = 10  #: a millimetre as rendered here
 LVEF = Score(head="reduced_lvef", label="reduced_lvef", probability=0.73125, logit=1.0, threshold=0.4123, positive=True)
@@ -263,7 +266,7 @@ def test_the_bundle_says_what_its_heads_mean(tmp_path: Path) -> None:
 
 
 def test_a_page_that_was_sent_is_opened_by_another_program(
-    site: Path, recording: Path, run: Run, tmp_path: Path
+    site: Path, recording: Path, run: "Run", tmp_path: Path
 ) -> None:
     """From the file that a destination got: base64 out of OBX-5.5, opened by PDFium, the same bytes as for a person."""
     folder = tmp_path / "results"

@@ -19,10 +19,10 @@ def write_recordings(folder: Path) -> Path:
     return folder
 
 
-def write_hundred(folder: Path) -> Path:
-    """One hundred ECGs, no two alike, some of which the live path's rules keep from a head."""
+def write_different(folder: Path, count: int) -> Path:
+    """So many ECGs, no two alike, some of which the live path's rules keep from a head."""
     folder.mkdir()
-    for number in range(100):
+    for number in range(count):
         ecg = make_ecg(number)
         content = dicom_writer.write_ecg(make_ecg(number, ecg.signal * (1 + number / 1000)))
         (folder / f"{number:03}.dcm").write_bytes(content)

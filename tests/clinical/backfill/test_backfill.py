@@ -24,7 +24,7 @@ from ecgfm_connectors.testing import dicom_writer, wfdb_writer
 from tests.clinical.conftest import Run
 from tests.helpers.fakes import Clock, make_ecg, wait_until
 from tests.helpers.outside import Program
-from tests.helpers.recordings import ECGS, write_hundred, write_recordings
+from tests.helpers.recordings import ECGS, write_different, write_recordings
 from tests.helpers.tiny_models import write_tiny_bundle
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
@@ -96,8 +96,10 @@ def test_predictions_and_embeddings_are_those_of_predict_and_embed(
 def test_live_scores_predict_and_backfill_agree_to_the_last_bit(
     run: Run, backfill: Backfill, bundle: Path, store: Store, clock: Clock, tmp_path: Path, out: Path
 ) -> None:
-    """One hundred recordings; what the live path scores has the same bits. `test_on_ray` scores them on a cluster."""
-    folder, predictor = write_hundred(tmp_path / "hundred"), Predictor.from_bundle(bundle, device="cpu")
+    """Forty recordings, more than a batch; what the live path scores has the same bits. `test_on_ray` scores such ones
+    on a cluster.
+    """
+    folder, predictor = write_different(tmp_path / "forty", 40), Predictor.from_bundle(bundle, device="cpu")
     ingest = Ingest(store, read=read, clock=clock)
     live: dict[str, dict[str, tuple[float | None, float | None]]] = {}
     taken = {}
@@ -131,7 +133,7 @@ def test_live_scores_predict_and_backfill_agree_to_the_last_bit(
             if probability is not None:
                 assert (row[f"{label}.probability"], row[f"{label}.logit"]) == (probability, logit)
                 compared += 1
-    assert compared > 500
+    assert compared > 200
 
 
 def test_what_cannot_be_read_is_listed_with_code_and_sentence(backfill: Backfill, archive: Path, out: Path) -> None:

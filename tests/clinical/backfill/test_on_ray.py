@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.clinical.conftest import Run
-from tests.helpers.recordings import write_hundred, write_recordings
+from tests.helpers.recordings import write_different, write_recordings
 from tests.helpers.tiny_models import write_tiny_bundle
 
 pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
@@ -82,10 +82,10 @@ def cpus_held(node_id: str) -> float:
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
-    """The hundred recordings that `test_backfill` scores live, twice, among others of which one is broken."""
+    """One hundred recordings, as `test_backfill` scores forty live, twice, among others of which one is broken."""
     folder = write_recordings(tmp_path / "ecgs")
-    write_hundred(folder / "first")
-    write_hundred(folder / "second")
+    write_different(folder / "first", 100)
+    write_different(folder / "second", 100)
     return folder
 
 

@@ -88,7 +88,7 @@ predict {ecg} --model {bundle} --runtime nonsense
 embed {ecgs} --out {out}/a.npy --model {bundle}
 embed {ecgs} --out {out}/a.parquet --model {bundle}
 explain {ecg} --png {out}/b.png --model {bundle}
-explain {pair} --png {out}/pictures --model {bundle}
+explain {single} --png {out}/pictures --model {bundle}
 explain {ecgs} --out {out}/weights.parquet --model {bundle} --device cpu
 backfill run {ecgs} --out {out}/backfill --model {bundle}
 backfill run {ecgs} --out {out}/more --model {bundle} --embeddings --identifiers {labels}
