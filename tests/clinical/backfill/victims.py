@@ -1,6 +1,6 @@
 """Backfills that are killed: one process loads the libraries and then forks a victim for each line of its input.
 
-    python victims.py ARCHIVE < lines
+    python -c "from tests.clinical.backfill.victims import main; main()" ARCHIVE < lines
 
 A line says in which folder a run is, and what becomes of it: `OUT kill N` (SIGKILL at the N-th step: a file answered,
 bytes brought to the disk, a name given), `OUT worker N` (one of its processes is killed there, and it goes on),
@@ -16,7 +16,9 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from multiprocessing import forkserver
 from pathlib import Path
 from threading import Event
@@ -37,6 +39,8 @@ from ecgfm_clinical.files.preparing import Found
 from ecgfm_clinical.files.reading import context_of
 from ecgfm_clinical.files.streaming import answered
 
+#: What a run loads when it first needs it, loaded once for all victims; pyarrow takes pandas where it is installed.
+LOADED = ("ecgfm_connectors.dicom.waveform", "pyarrow.parquet", "pandas")
 PART_ROWS = 12
 ROOM = 2000  # bytes; all files of a run are longer
 
@@ -147,7 +151,11 @@ def victim(line: str, archive: Path) -> NoReturn:
     os._exit(0)
 
 
-def main(archive: Path) -> None:
+def main() -> None:
+    archive = Path(sys.argv[1])
+    for name in LOADED:
+        with suppress(ImportError):
+            import_module(name)
     gc.freeze()  # or each victim looks through all that is loaded for garbage
     for line in sys.stdin:
         child = os.fork()
@@ -156,7 +164,3 @@ def main(archive: Path) -> None:
         _, status = os.waitpid(child, 0)
         sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
         sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
