@@ -2,16 +2,16 @@
 
     python -m tests.connectors.fuzz_coverage dicom -max_total_time=600
 
-What follows the target's name are libFuzzer's options and folders of a corpus to begin with and add to. An input that
-breaks a promise is written to the working folder. The promises, of any input: one of our error classes or an ECG,
-within 2 s, without an infinite sample, and with memory for at most 20 times the input.
+Several names with commas between them are fuzzed one after the other. What follows the name are libFuzzer's options and
+folders of a corpus to begin with and add to. An input that breaks a promise is written to the working folder. The
+promises, of any input: one of our error classes or an ECG, within 2 s, without an infinite sample, and with memory for
+at most 20 times the input.
 """
 
 import contextlib
 import os
 import re
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +20,7 @@ import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 import atheris
 
@@ -154,10 +155,16 @@ def resident_at_rest(name: str) -> int:
     """MB that a process for this target holds after its first input:
     what it needs differs several times between machines.
     """
-    command = [sys.executable, __file__, name, "-runs=1", "-rss_limit_mb=0"]
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-    return max(int(found) for found in re.findall(r"rss: (\d+)Mb", done.stderr))
+        said = Path(folder) / "said"
+        child = os.fork()  # a new process would take seconds to load what this one has loaded
+        if not child:
+            os.chdir(folder)
+            os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT), 2)
+            fuzz(name, ["-runs=1", "-rss_limit_mb=0"])
+        if code := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+            sys.exit(f"the first input of {name} ended with exit code {code}: {said.read_text()[-2000:]}")
+        return max(int(found) for found in re.findall(r"rss: (\d+)Mb", said.read_text()))
 
 
 def inherited() -> int:
@@ -167,20 +174,32 @@ def inherited() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
-def main() -> None:
-    if len(sys.argv) < 2 or sys.argv[1] not in SEEDS:
-        sys.exit(f"usage: fuzz_coverage.py {'|'.join(SEEDS)} [libFuzzer's options]")
-    name = sys.argv.pop(1)
+def fuzz(name: str, given: list[str]) -> NoReturn:
+    """Fuzz one target with libFuzzer's options and end this process as it says."""
     with tempfile.TemporaryDirectory() as folder:
         seed = Path(folder) / name
         seed.write_bytes(SEEDS[name]())
-        given = sys.argv[1:]
         if not any(option.startswith("-rss_limit_mb=") for option in given):
             given = [f"-rss_limit_mb={max(resident_at_rest(name), inherited()) + HEADROOM}", *given]
         options = ["-timeout=120", f"-max_len={4 * seed.stat().st_size}", *given, folder]
         target = feed_framer if name == "framer" else read_record if name.startswith("wfdb-") else read_payload
         atheris.Setup([sys.argv[0], *options], promised(target))
         atheris.Fuzz()
+    sys.exit(0)
+
+
+def main() -> None:
+    names = sys.argv[1].split(",") if len(sys.argv) > 1 else [""]
+    if set(names) - set(SEEDS):
+        sys.exit(f"usage: fuzz_coverage.py {'|'.join(SEEDS)} [libFuzzer's options]")
+    if len(names) == 1:
+        fuzz(names[0], sys.argv[2:])
+    for name in names:
+        child = os.fork()
+        if not child:
+            fuzz(name, sys.argv[2:])
+        if code := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+            sys.exit(code)
 
 
 if __name__ == "__main__":
