@@ -127,9 +127,11 @@ def own_postgresql(postgresql_server: PostgresqlServer) -> Iterator[PostgresqlSe
 
 
 @pytest.fixture
-def postgresql_url(postgresql_server: PostgresqlServer) -> str:
+def postgresql_url(postgresql_server: PostgresqlServer) -> Iterator[str]:
     """A new, empty database."""
-    return postgresql_server.create_database()
+    url = postgresql_server.create_database()
+    yield url
+    postgresql_server.leave(url)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peer)])
@@ -142,19 +144,21 @@ def database_kind(request: pytest.FixtureRequest) -> str:
 def empty_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A database without a schema."""
     if database_kind == "postgresql":
-        server: PostgresqlServer = request.getfixturevalue("postgresql_server")
-        return server.create_database()
+        return str(request.getfixturevalue("postgresql_url"))
     return f"sqlite:///{tmp_path / 'store.db'}"
 
 
 @pytest.fixture
-def store_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def store_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A store that was migrated and never opened: a copy of a template, which costs a fifth of a migration."""
     if database_kind == "postgresql":
         server: PostgresqlServer = request.getfixturevalue("postgresql_server")
-        return server.create_database(template=server.schema)
+        url = server.create_database(template=server.schema)
+        yield url
+        server.leave(url)
+        return
     prepared.copy_store(tmp_path / "store.db")
-    return f"sqlite:///{tmp_path / 'store.db'}"
+    yield f"sqlite:///{tmp_path / 'store.db'}"
 
 
 @pytest.fixture(scope="module")

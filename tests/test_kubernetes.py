@@ -13,6 +13,7 @@ import yaml
 
 from ecgfm_clinical.cli.operate import RoleChoice
 from ecgfm_clinical.settings import read_settings
+from tests.helpers.json_schemas import json_schemas
 
 pytestmark = pytest.mark.slow(5)
 
@@ -80,8 +81,8 @@ def rendered(overlay: str) -> list[dict[str, Any]]:
 
 
 def check(document: dict[str, Any]) -> None:
-    import jsonschema  # loads for a second, which workers without these tests need not wait
-    import kubernetes_validate
+    jsonschema = json_schemas()
+    import kubernetes_validate  # loads for long, which workers without these tests need not wait
 
     if (schema := CUSTOM.get(document["kind"])) is not None:
         jsonschema.validate(document["spec"], schema)

@@ -11,6 +11,7 @@ import typer
 import yaml
 
 from ecgfm_clinical.cli import app
+from tests.helpers.json_schemas import json_schemas
 
 pytestmark = pytest.mark.slow(3)
 
@@ -56,8 +57,8 @@ def groups() -> list[dict[str, Any]]:
 
 
 def test_the_job_is_one_that_kuberay_takes() -> None:
-    import jsonschema  # loads for a second, which workers without these tests need not wait
-    import kubernetes_validate
+    jsonschema = json_schemas()
+    import kubernetes_validate  # loads for long, which workers without these tests need not wait
 
     assert (JOB["apiVersion"], JOB["kind"]) == ("ray.io/v1", "RayJob")
     jsonschema.validate(JOB["spec"], RAY_JOB)
@@ -94,7 +95,5 @@ def test_its_command_is_one_of_ours(text: str) -> None:
 
 def test_the_cluster_file_is_one_that_ray_takes() -> None:
     ray = pytest.importorskip("ray", reason="ray is not installed (optional extra `ray`)")
-    import jsonschema
-
     schema = json.loads((Path(ray.__file__).parent / "autoscaler" / "ray-schema.json").read_text(encoding="utf-8"))
-    jsonschema.validate(CLUSTER, schema)
+    json_schemas().validate(CLUSTER, schema)

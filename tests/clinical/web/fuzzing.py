@@ -28,8 +28,9 @@ from tests.clinical.web.conftest import HASHER, PASSWORD, add_users
 from tests.helpers.installation import FILE, Installation, ecg
 from tests.helpers.web_port import serving
 
-#: What a check tries are ports and files of the whole installation, and a replay loads the model: both seldom.
-SELDOM = ("/settings/check", "/replay", "/audit/verify", "drawing.png", "drawing.pdf")
+#: What a check tries are ports and files of the whole installation, a replay loads the model, and to draw a page or a
+#: picture takes as long as a hundred other answers: all seldom.
+SELDOM = ("/settings/check", "/replay", "/audit/verify", "drawing.png", "drawing.pdf", "/ecgs/{ecg:int}/page")
 #: Names that queries and forms have, as the sources of the console read them.
 _NAME = re.compile(r'(?:text|number|numbers|time|long_text)\(\s*"(\w+)"')
 _SOURCES = Path(build_console.__code__.co_filename).parent

@@ -18,6 +18,7 @@ from ecgfm_clinical.web.users import Role
 from ecgfm_connectors.testing.ehr import Fault
 from tests.clinical.web.conftest import Browser
 from tests.helpers.installation import Installation, adt, ecg, merge, number, pid
+from tests.helpers.json_schemas import json_schemas
 
 pytestmark = pytest.mark.slow(20)
 
@@ -162,6 +163,7 @@ def test_acts_do_what_the_pages_do(site: Installation, program: Program) -> None
 
 
 def test_the_description_is_openapi_and_names_every_route(address: str) -> None:
+    json_schemas()
     validator = pytest.importorskip("openapi_spec_validator", reason="openapi-spec-validator is not installed")
     told = httpx.get(f"{address}/api/v1/openapi.json", timeout=60).json()
     validator.validate(told)
@@ -171,7 +173,7 @@ def test_the_description_is_openapi_and_names_every_route(address: str) -> None:
 
 def test_each_answer_is_what_its_schema_says(site: Installation, program: Program) -> None:
     """Of every page, with something of each kind on it; and of an act, and of what cannot be done."""
-    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
+    jsonschema = json_schemas()
     told: Any = api.description()
     site.mllp(merge("A", "B"))
     for seed, who in ((1, "A"), (2, "B")):

@@ -22,6 +22,7 @@ from ecgfm_connectors.fhir.server import FhirServer
 from ecgfm_connectors.patient import Identifier, Patient
 from ecgfm_connectors.result import Result, ResultStatus
 from tests.connectors.fhir.conftest import FIBRILLATION, MRN
+from tests.helpers.json_schemas import json_schemas
 from tests.helpers.ports import free_port
 
 PEERS = Path(__file__).parents[1] / "peers"
@@ -164,7 +165,7 @@ def test_it_says_that_it_speaks_r4(destination: FhirServer) -> None:
 @pytest.fixture(scope="module")
 def schema() -> Any:
     """The official JSON schema, part by part: its whole `oneOf` over all resources takes seconds a bundle."""
-    jsonschema = pytest.importorskip("jsonschema", reason="the package jsonschema is not installed")
+    jsonschema = json_schemas()
     told = json.loads(SCHEMA.read_text(encoding="utf-8"))
     told["definitions"]["ResourceList"] = {}
 
