@@ -155,16 +155,17 @@ def resident_at_rest(name: str) -> int:
     """MB that a process for this target holds after its first input:
     what it needs differs several times between machines.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        said = Path(folder) / "said"
+    with tempfile.TemporaryFile() as said:
         child = os.fork()  # a new process would take seconds to load what this one has loaded
         if not child:
-            os.chdir(folder)
-            os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT), 2)
+            os.dup2(said.fileno(), 2)
             fuzz(name, ["-runs=1", "-rss_limit_mb=0"])
-        if code := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
-            sys.exit(f"the first input of {name} ended with exit code {code}: {said.read_text()[-2000:]}")
-        return max(int(found) for found in re.findall(r"rss: (\d+)Mb", said.read_text()))
+        _, status = os.waitpid(child, 0)
+        said.seek(0)
+        written = said.read().decode("utf-8", "replace")
+    if code := os.waitstatus_to_exitcode(status):
+        sys.exit(f"the first input of {name} ended with exit code {code}: {written[-2000:]}")
+    return max(int(found) for found in re.findall(r"rss: (\d+)Mb", written))
 
 
 def inherited() -> int:
