@@ -25,6 +25,8 @@ ECHOSCU = Path("/usr/bin/echoscu")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.peer,
+    # python-hl7's, since Python 3.12: as an error it ends the server's answer, and no acknowledgement comes.
+    pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning"),
     pytest.mark.skipif(not STORESCU.exists(), reason="dcmtk is not installed (no /usr/bin/storescu)"),
 ]
 
