@@ -44,8 +44,6 @@ def test_no_request_is_answered_by_a_fault(store_url: str, tmp_path: Path) -> No
     assert found.codes[200] > 30  # most of what was asked got behind the door
 
 
-#: The year or the whole date of birth; not four digits inside a random token, of which each page has some.
-BORN = re.compile(r"(?<![\w-])1931(-?12-?29)?(?![\w-])")
 WHO = Patient(
     identifiers=(Identifier(authority="TESTHOSP", value="CANARY4711", type="MR"),),
     birth_date=date(1931, 12, 29),
@@ -75,7 +73,7 @@ def test_no_page_log_or_document_names_a_patient_until_the_record_is_opened(
                 path = re.sub(r"{\w+:int}", "1", api.path_of(page))
                 shown = {"Authorization": f"Bearer {token}"}
                 told.append((path, client.get(path, params={"act": "again"}, headers=shown).text))
-        named = [path for path, text in told if "CANARY" in text.upper() or BORN.search(text)]
+        named = [path for path, text in told if "CANARY" in text.upper() or "1931" in text]
         assert named == []
         assert "CANARYFAMILY" in client.post("/ecgs/1/open").text
         client.post("/ecgs/of-patient", data={"authority": "TESTHOSP", "type": "MR", "value": "CANARY4711"})
