@@ -4,7 +4,7 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from multiprocessing.context import ForkServerProcess
@@ -30,6 +30,9 @@ TICK = 0.05
 LONGEST_START = 120.0  # seconds until a process that never came to work is killed
 READY = b'"service.started"'
 POWER_CUT_EVERY = 30  # after so many deaths, all processes go down at once
+#: What a campaign goes on for: on a quick machine the last process dies before a pause was seen to be obeyed.
+MUST_SEE = frozenset({"arrives", "merges", "pauses"})
+LONGEST_WAIT_FOR_ACTS = 300.0  # seconds after the last death that was asked for
 
 
 @dataclass(slots=True)
@@ -83,7 +86,7 @@ class Campaign:
             for hand in hands:
                 hand.start()
             try:
-                self._kill(settings, chance)
+                self._kill(settings, chance, lambda: _unseen(lives, pausing))
             finally:
                 for hand in hands:
                     hand.stop()
@@ -98,15 +101,30 @@ class Campaign:
             wrong = (*_failed(store, lives), *pausing.broken, *standing.judge(store, lives, accepted, server, pacs))
         return replace(verdict, problems=(*verdict.problems, *wrong))
 
-    def _kill(self, settings: Path, chance: random.Random) -> None:
-        """Two thirds of the deaths among one process a role, the rest of one process that plays all of them."""
-        self._kill_among(ROLES, self.kills * 2 // 3, settings, chance)
-        self._kill_among(("all",), self.kills, settings, chance)
+    def _kill(self, settings: Path, chance: random.Random, unseen: Callable[[], Set[str]]) -> None:
+        """Two thirds of the deaths among one process a role, the rest of one process that plays all of them, and as
+        many more as come before everything was seen that a campaign must see.
+        """
+        self._kill_among(ROLES, lambda: self.deaths.total() >= self.kills * 2 // 3, settings, chance)
+        waited = 0.0
 
-    def _kill_among(self, roles: Sequence[str], until: int, settings: Path, chance: random.Random) -> None:
+        def enough() -> bool:
+            nonlocal waited
+            if self.deaths.total() < self.kills:
+                return False
+            waited += TICK
+            if (left := unseen()) and waited > LONGEST_WAIT_FOR_ACTS:
+                raise TimeoutError(f"not seen after {self.deaths.total()} deaths: {', '.join(sorted(left))}")
+            return not left
+
+        self._kill_among(("all",), enough, settings, chance)
+
+    def _kill_among(
+        self, roles: Sequence[str], enough: Callable[[], bool], settings: Path, chance: random.Random
+    ) -> None:
         living = {role: self._start(settings, role, chance) for role in roles}
         try:
-            while self.deaths.total() < until:
+            while not enough():
                 Event().wait(TICK)
                 for role, one in living.items():
                     if self._is_dead(one):
@@ -196,6 +214,13 @@ class Campaign:
                 one.process.terminate()
             for one in living:
                 one.process.join(60)
+
+
+def _unseen(lives: Lives, pausing: Pausing) -> Set[str]:
+    """What nobody has done yet; nothing where a hand broke, for it will do nothing more."""
+    if lives.broken or pausing.broken:
+        return frozenset()
+    return MUST_SEE - {act.split()[0] for act in (*lives.acts, *pausing.acts)}
 
 
 def _jobs(store: Store) -> int:
