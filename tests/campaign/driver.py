@@ -4,7 +4,8 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from multiprocessing.context import ForkServerProcess
@@ -101,7 +102,7 @@ class Campaign:
             wrong = (*_failed(store, lives), *pausing.broken, *standing.judge(store, lives, accepted, server, pacs))
         return replace(verdict, problems=(*verdict.problems, *wrong))
 
-    def _kill(self, settings: Path, chance: random.Random, unseen: Callable[[], Set[str]]) -> None:
+    def _kill(self, settings: Path, chance: random.Random, unseen: Callable[[], AbstractSet[str]]) -> None:
         """Two thirds of the deaths among one process a role, the rest of one process that plays all of them, and as
         many more as come before everything was seen that a campaign must see.
         """
@@ -216,7 +217,7 @@ class Campaign:
                 one.process.join(60)
 
 
-def _unseen(lives: Lives, pausing: Pausing) -> Set[str]:
+def _unseen(lives: Lives, pausing: Pausing) -> AbstractSet[str]:
     """What nobody has done yet; nothing where a hand broke, for it will do nothing more."""
     if lives.broken or pausing.broken:
         return frozenset()

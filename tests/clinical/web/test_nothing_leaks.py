@@ -44,6 +44,9 @@ def test_no_request_is_answered_by_a_fault(store_url: str, tmp_path: Path) -> No
     assert found.codes[200] > 30  # most of what was asked got behind the door
 
 
+#: Decimals of scores and seconds, and checksums. No date is written like this, and by chance one of the many that the
+#: pages show holds the four digits of a year: other ones on each processor and in each run.
+NO_YEAR = re.compile(r"(?<=\d)\.\d{5,}\b|\b[0-9a-f]{64}\b")
 WHO = Patient(
     identifiers=(Identifier(authority="TESTHOSP", value="CANARY4711", type="MR"),),
     birth_date=date(1931, 12, 29),
@@ -73,7 +76,7 @@ def test_no_page_log_or_document_names_a_patient_until_the_record_is_opened(
                 path = re.sub(r"{\w+:int}", "1", api.path_of(page))
                 shown = {"Authorization": f"Bearer {token}"}
                 told.append((path, client.get(path, params={"act": "again"}, headers=shown).text))
-        named = [path for path, text in told if "CANARY" in text.upper() or "1931" in text]
+        named = [path for path, text in told if "CANARY" in text.upper() or "1931" in NO_YEAR.sub("", text)]
         assert named == []
         assert "CANARYFAMILY" in client.post("/ecgs/1/open").text
         client.post("/ecgs/of-patient", data={"authority": "TESTHOSP", "type": "MR", "value": "CANARY4711"})
