@@ -24,6 +24,8 @@ def test_nothing_is_lost_doubled_or_reordered_whoever_dies(tmp_path: Path, store
     assert campaign.unexpected == [], logs
     assert campaign.deaths.total() >= KILLS
     assert verdict.acknowledged == verdict.staged >= verdict.scored > 0
+    assert {"arrives", "merges"} <= campaign.acts.keys(), campaign.acts
+    assert any(act.startswith("pauses ") for act in campaign.acts), "no pause was watched to its end"
 
 
 def test_every_step_of_the_store_that_a_role_takes_is_a_place_to_die() -> None:
