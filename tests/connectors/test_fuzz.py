@@ -230,8 +230,7 @@ TWO_GIGABYTES = b"\xff\xff\xff\x7f"
 @pytest.mark.parametrize("kind", ["dicom", "scp plain", "wfdb"])
 def test_lengths_of_two_gigabytes_anywhere_in_a_header(kind: str) -> None:
     content = seed(kind)
-    begins = 128 if kind == "dicom" else 0  # no reader looks at a preamble
-    for at in range(begins, 480, 4):
+    for at in range(0, 480, 4):
         for shift in (0, 2):
             place = at + shift
             survive(content[:place] + TWO_GIGABYTES + content[place + 4 :])
